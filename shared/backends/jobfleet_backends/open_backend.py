@@ -1,0 +1,25 @@
+"""Names the concrete backend, in one place."""
+
+from __future__ import annotations
+
+from jobfleet_contracts.backend import Backend
+
+from jobfleet_backends.settings import Settings
+
+
+async def open_backend(settings: Settings) -> Backend:
+    """Open the configured backend on the running event loop.
+
+    Servers may be away: what needs them raises ``BackendUnavailable`` until they are back.
+
+    Raises:
+        SettingsError: the embedded database cannot be created or is corrupt, or an address
+            cannot be parsed; the message names it.
+    """
+    if settings.backend == "embedded":
+        from jobfleet_backends.sqlite.backend import open_embedded
+
+        return await open_embedded(settings)
+    from jobfleet_backends.azure_rabbitmq import open_azure
+
+    return await open_azure(settings)

@@ -1,0 +1,166 @@
+"""The environment, read once: frozen settings for every service."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from jobfleet_contracts.errors import SettingsError
+from jobfleet_contracts.message import JobDefaults
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "JOBFLEET_"
+SECRET_PREFIX = "JOBFLEET_SECRET_"  # noqa: S105 - a name, not a secret
+
+Names = Annotated[tuple[str, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """Effective settings; order: flag, environment, ``.env``, default.
+
+    Seconds are seconds on a monotonic clock. Every name is documented in docs/configuration.md.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+        hide_input_in_errors=True,
+    )
+
+    backend: Literal["embedded", "azure"] = "embedded"
+    data_dir: Path = Path(".jobfleet")
+    rabbitmq_url: SecretStr = Field(
+        default=SecretStr("amqp://guest:guest@localhost:5672/"),
+        validation_alias=AliasChoices("JOBFLEET_RABBITMQ_URL", "RABBITMQ_URL", "AMQP_URL"),
+    )
+    storage_connection_string: SecretStr = Field(
+        default=SecretStr("UseDevelopmentStorage=true"),
+        validation_alias=AliasChoices(
+            "JOBFLEET_STORAGE_CONNECTION_STRING", "AZURE_STORAGE_CONNECTION_STRING"
+        ),
+    )
+    storage_account: str | None = Field(default=None, pattern=r"^[a-z0-9]{3,24}$")
+    namespace: str = Field(default="jobfleet", pattern=r"^[A-Za-z0-9_.-]{1,60}$")
+    lock_container: str = Field(default="job-locks", pattern=r"^[a-z0-9](-?[a-z0-9]){2,62}$")
+    audit_table: str = Field(default="JobAuditTrail", pattern=r"^[A-Za-z][A-Za-z0-9]{2,48}$")
+    lock_scope: Literal["job", "fleet"] = "job"
+    lease_seconds: int = Field(default=60, ge=15, le=60)
+    lease_renew_seconds: float = Field(default=20, gt=0)
+    rescue_seconds: float = Field(default=5, gt=0)
+    defer_seconds: float = Field(default=10, gt=0, le=60)
+    concurrency: int = Field(default=10, ge=1, le=1000)
+    queues: Names = ("default",)
+    handlers: Names = ()
+    max_attempts: int = Field(default=3, ge=1, le=100)
+    retry_base_seconds: float = Field(default=2, ge=0)
+    retry_max_seconds: float = Field(default=300, gt=0)
+    job_timeout_seconds: float = Field(default=1800, gt=0)
+    drain_seconds: float = Field(default=30, ge=0)
+    max_queue_size: int | None = Field(default=None, ge=1)
+    http_timeout_seconds: float = Field(default=10, gt=0)
+    breaker_failures: int = Field(default=5, ge=1)
+    breaker_open_seconds: float = Field(default=30, gt=0)
+    callback_base_url: str | None = None
+    callback_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    allowed_hosts: Names = ()
+    allow_private_targets: bool = False
+    api_keys: Names = ()
+    session_secret: SecretStr | None = None
+    trust_network: bool = False
+    rate_limit: str = Field(
+        default="1000/minute", pattern=r"^[1-9]\d* ?/ ?(second|minute|hour|day)$"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["console", "json"] | None = None
+    log_file: Path | None = None
+    metrics_port: int | None = Field(default=None, ge=0, le=65535)
+    retention_days: float | None = Field(default=None, gt=0)
+
+    @field_validator(
+        "queues", "handlers", "callback_secrets", "allowed_hosts", "api_keys", mode="before"
+    )
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("queues")
+    @classmethod
+    def _queue_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or not all(re.fullmatch(r"[a-z0-9_-]{1,50}", name) for name in value):
+            raise ValueError("queue names are 1 to 50 of a-z, 0-9, _ and -, comma-separated")
+        return value
+
+    @field_validator("lease_renew_seconds")
+    @classmethod
+    def _three_tries(cls, value: float, info: Any) -> float:
+        lease = info.data.get("lease_seconds", 60)
+        if value > lease / 2:
+            raise ValueError(f"must be at most half the lease ({lease / 2:g} s), better a third")
+        return value
+
+    @property
+    def job_defaults(self) -> JobDefaults:
+        """What applies at submit where a request does not say."""
+        return JobDefaults(
+            max_attempts=self.max_attempts,
+            retry_delay_seconds=self.retry_base_seconds,
+            retry_max_seconds=self.retry_max_seconds,
+            timeout_seconds=self.job_timeout_seconds,
+        )
+
+    @property
+    def secrets(self) -> Mapping[str, str]:
+        """Values of ``${secret:NAME}``, from ``JOBFLEET_SECRET_<NAME>``."""
+        return {
+            name.removeprefix(SECRET_PREFIX): value
+            for name, value in os.environ.items()
+            if name.startswith(SECRET_PREFIX)
+        }
+
+
+def load_settings(**flags: Any) -> Settings:
+    """Read flags, environment and ``.env``; flags that are ``None`` do not count.
+
+    Raises:
+        SettingsError: one line that names the variable and the remedy.
+    """
+    _refuse_unknown(os.environ)
+    given = {name: value for name, value in flags.items() if value is not None}
+    if "lease_renew_seconds" not in given and f"{PREFIX}LEASE_RENEW_SECONDS" not in os.environ:
+        given |= _renew_in_thirds(given)
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        name = _variable(str(problem["loc"][0]) if problem["loc"] else "settings")
+        raise SettingsError(f"{name}: {problem['msg']}") from None
+
+
+def _renew_in_thirds(given: Mapping[str, Any]) -> dict[str, float]:
+    """A shorter lease is renewed in proportion, so that three tries fit into it."""
+    lease = given.get("lease_seconds") or os.environ.get(f"{PREFIX}LEASE_SECONDS") or "60"
+    try:
+        return {"lease_renew_seconds": min(20.0, float(lease) / 3)}
+    except ValueError:
+        return {}
+
+
+def _variable(location: str) -> str:
+    return location if location.isupper() else PREFIX + location.upper()
+
+
+def _refuse_unknown(environment: Mapping[str, str]) -> None:
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for name in environment:
+        if name.startswith(PREFIX) and name not in known and not name.startswith(SECRET_PREFIX):
+            raise SettingsError(f"{name}: unknown setting; see `jobfleet config show` for all")

@@ -1,0 +1,69 @@
+"""One set of adapters, as every service receives it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from jobfleet_contracts.ports import (
+    AuditTrail,
+    ControlChannel,
+    DeadLetterStore,
+    EventFeed,
+    JobConsumer,
+    JobIndex,
+    JobIndexReader,
+    JobQueue,
+    LeaseStore,
+    LockRecords,
+    PayloadStore,
+    WorkerDirectory,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Whether one part of a backend can be reached and used.
+
+    Attributes:
+        part: ``storage``, ``broker``, ``database`` …
+        address: where, without secrets.
+        remedy: what to do if it is not ``ok``.
+    """
+
+    part: str
+    address: str
+    ok: bool
+    detail: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backend:
+    """All ports of one backend, wired by ``jobfleet_backends.open_backend``.
+
+    Attributes:
+        name: ``embedded`` or ``azure``.
+        consumer: makes the consumer of one worker.
+        renewal_leases: makes a lease store for the renewal thread: its own connections, short
+            timeouts (1 s connect, 3 s read), no retries. Call it and close it in that thread.
+        probe: asks each server, at most 5 s.
+        close: flushes the index and closes connections; safe to call twice.
+    """
+
+    name: str
+    trail: AuditTrail
+    leases: LeaseStore
+    locks: LockRecords
+    queue: JobQueue
+    index: JobIndex
+    reader: JobIndexReader
+    directory: WorkerDirectory
+    control: ControlChannel
+    feed: EventFeed
+    payloads: PayloadStore
+    dead_letters: DeadLetterStore
+    consumer: Callable[[], JobConsumer]
+    renewal_leases: Callable[[], tuple[LeaseStore, Callable[[], Awaitable[None]]]]
+    probe: Callable[[], Awaitable[Sequence[Probe]]]
+    close: Callable[[], Awaitable[None]]

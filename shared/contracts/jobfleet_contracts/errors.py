@@ -1,0 +1,63 @@
+"""Every error of jobfleet: one base class, at most three levels."""
+
+from __future__ import annotations
+
+
+class JobfleetError(Exception):
+    """Base of all errors raised by jobfleet."""
+
+
+class InvalidRequest(JobfleetError):
+    """A job request, message or filter does not fit; ``field`` names where. Correct it."""
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class SettingsError(JobfleetError):
+    """An environment variable or flag is unknown or has a bad value. Raised at start only."""
+
+
+class UnknownJob(JobfleetError):
+    """No trail exists for this job id."""
+
+
+class ActionRefused(JobfleetError):
+    """The job's state does not allow the action (HTTP 409); the message says why."""
+
+
+class BodyConflict(JobfleetError):
+    """The same job id or idempotency key was submitted before with another body."""
+
+
+class IllegalTransition(JobfleetError):
+    """An event that the transition table forbids after the job's newest event."""
+
+
+class BackendError(JobfleetError):
+    """Base of what adapters raise. Says nothing of whether the operation took effect."""
+
+
+class BackendUnavailable(BackendError):
+    """The server did not answer, or answered that it cannot. The operation may have been done."""
+
+
+class BackendForbidden(BackendError):
+    """Credentials or a permission are missing; names operation and role. Do not retry for ever."""
+
+
+class SequenceTaken(BackendError):
+    """A row with this sequence stands already; it may be one's own from an earlier try."""
+
+
+class LeaseConflict(BackendError):
+    """Somebody else holds the lease, or the lease id is no longer the current one."""
+
+
+class LockMissing(BackendError):
+    """The lock has never been created, or was deleted at the end of its job."""
+
+
+class Unroutable(BackendError):
+    """The broker has no queue for the message; the queue's topology must be declared again."""

@@ -1,0 +1,138 @@
+"""An event of the audit trail: what happened, and the job's state after it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from jobfleet_contracts.codec import format_time
+from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.state import State, Status
+
+MAX_MESSAGE_CHARACTERS = 4_000
+"""Longer event messages are cut, with a mark."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobFacts:
+    """What never changes in the life of a job; every row repeats it."""
+
+    job_id: str
+    job_name: str
+    job_type: str
+    queue: str
+    priority: int
+    lock_key: str | None
+    created_at: datetime
+
+    @classmethod
+    def of(cls, request: JobRequest) -> JobFacts:
+        """Take the facts from a request."""
+        return cls(
+            request.job_id,
+            request.name,
+            request.type,
+            request.queue,
+            request.priority,
+            request.lock_key,
+            request.created_at,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobState:
+    """Fold of a job's events up to one sequence; stored in that event's row.
+
+    Attributes:
+        sequence: of the event that led here, from 1 without gaps.
+        epoch: fencing token; rises by one at each claim or takeover, 0 before the first.
+        attempt: number of the running or last attempt, 0 before the first.
+        attempts_used: attempts that count against ``max_attempts``.
+        incarnation: 1, and one more with each redrive.
+        worker_id: who last claimed the job.
+        lock: the lock on which the last claim rests.
+        lock_turn: turn under a lock key or the fleet's lock; ``None`` under the job's own.
+        due_at: when to start it, or the deadline of a waiting job.
+        sent: a waiting job's request has reached the third party.
+        cancel_requested: a cancel request of this incarnation is unanswered.
+        takeovers: running attempts lost since one was ended by its own worker.
+        dismissed: somebody took the dead job off the dead-letter list.
+    """
+
+    state: State
+    sequence: int
+    epoch: int = 0
+    attempt: int = 0
+    attempts_used: int = 0
+    max_attempts: int = 1
+    incarnation: int = 1
+    worker_id: str | None = None
+    lock: str | None = None
+    lock_turn: int | None = None
+    due_at: datetime | None = None
+    sent: bool = False
+    cancel_requested: bool = False
+    takeovers: int = 0
+    dismissed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One row of the trail; inserted once, never changed.
+
+    Attributes:
+        facts: what the job is.
+        after: the job's state after this event.
+        event_id: UUID fixed before the first try to write it.
+        status: ``Queued``, ``Step 3`` and so on.
+        message: for people; cut at 4,000 characters.
+        occurred_at: wall clock of the writer.
+        worker_id: who wrote it; ``None`` for publishers, API and callbacks.
+        duration_ms: of what the event ends: an attempt, or the wait before a start.
+        data: details by status: request, result, error, progress, who asked.
+    """
+
+    facts: JobFacts
+    after: JobState
+    event_id: str
+    status: str
+    message: str
+    occurred_at: datetime
+    worker_id: str | None = None
+    duration_ms: int | None = None
+    data: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def job_id(self) -> str:
+        """The job whose trail this belongs to."""
+        return self.facts.job_id
+
+    @property
+    def sequence(self) -> int:
+        """Place in the job's trail, from 1."""
+        return self.after.sequence
+
+    @property
+    def kind(self) -> Status:
+        """The status without its step number."""
+        return Status.of(self.status)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the event as the API and the event exchange show it."""
+        return {
+            "jobId": self.facts.job_id,
+            "jobName": self.facts.job_name,
+            "type": self.facts.job_type,
+            "eventId": self.event_id,
+            "sequence": self.after.sequence,
+            "status": self.status,
+            "state": self.after.state.value,
+            "message": self.message,
+            "timestamp": format_time(self.occurred_at),
+            "attempt": self.after.attempt,
+            "epoch": self.after.epoch,
+            "workerId": self.worker_id,
+            "durationMs": self.duration_ms,
+            "data": self.data,
+        }

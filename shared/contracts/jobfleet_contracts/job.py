@@ -1,0 +1,226 @@
+"""The job request: what a submitter says, checked once at the edge."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+from uuid import UUID, uuid5
+
+import orjson
+import uuid_utils
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+)
+from pydantic.alias_generators import to_camel
+
+from jobfleet_contracts.codec import encode, format_time, parse_time
+from jobfleet_contracts.errors import InvalidRequest
+
+MAX_PAYLOAD_BYTES = 1024 * 1024
+MAX_NESTING = 100
+IDEMPOTENCY_NAMESPACE = UUID("6f9b2c54-8f0e-5d5b-9a63-3c1d0b7e4a11")
+"""Namespace of job ids that are made from idempotency keys (UUIDv5)."""
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_LINE_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def new_id() -> str:
+    """Return a fresh lower-case UUIDv7; ids made later sort later."""
+    return str(uuid_utils.uuid7())
+
+
+def job_id_for_key(idempotency_key: str) -> str:
+    """Return the job id that an idempotency key stands for."""
+    return str(uuid5(IDEMPOTENCY_NAMESPACE, idempotency_key))
+
+
+def _time(value: Any) -> datetime:
+    if isinstance(value, str):
+        return parse_time(value)
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value.astimezone(UTC)
+    raise ValueError("must be a time with zone, as 2026-01-31T09:30:00Z")
+
+
+def _uuid(value: str) -> str:
+    return str(UUID(value))
+
+
+def _one_line(value: str) -> str:
+    if _LINE_CONTROL.search(value):
+        raise ValueError("must not hold control characters or line breaks")
+    return value
+
+
+def _text(value: str) -> str:
+    if _CONTROL.search(value):
+        raise ValueError("must not hold control characters")
+    return value
+
+
+def _web_address(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an http or https address")
+    return value
+
+
+Time = Annotated[datetime, BeforeValidator(_time), PlainSerializer(format_time)]
+OneLine = Annotated[str, AfterValidator(_one_line)]
+
+
+class JobRequest(BaseModel):
+    """One unit of work as its submitter describes it; unknown fields are refused.
+
+    Attributes:
+        job_id: identity; made at submit where nobody gave one.
+        type: which handler runs it.
+        job_name: what people read; the type where nobody gave one.
+        payload: the handler's input, any JSON up to 1 MiB.
+        priority: 0 to 9, higher first; 0-2 low, 3-6 normal, 7-9 high lane.
+        run_at: in the future it makes the job scheduled.
+        max_attempts: first run included; unset means the handler's or the fleet's default.
+        retry_delay_seconds: base of the back-off; unset means the fleet's default.
+        timeout_seconds: time limit of one attempt.
+        lock_key: jobs with the same key never run at the same time.
+        callback_url: receives the final result, signed.
+        context: what came with the HTTP request that made the job; ``traceparent``.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        alias_generator=to_camel,
+        populate_by_name=True,
+        title="Job request, version 1",
+    )
+
+    job_id: Annotated[str, AfterValidator(_uuid), Field(json_schema_extra={"format": "uuid"})] = (
+        Field(default_factory=new_id)
+    )
+    type: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,100}$")
+    job_name: Annotated[OneLine, Field(max_length=200)] = ""
+    description: Annotated[str, AfterValidator(_text), Field(max_length=2000)] = ""
+    payload: Any = None
+    input_file_path: Annotated[OneLine, Field(max_length=2000)] | None = None
+    processing_parameters: dict[str, Any] | None = None
+    priority: int = Field(default=5, ge=0, le=9)
+    queue: str = Field(default="default", pattern=r"^[a-z0-9_-]{1,50}$")
+    created_at: Time = Field(default_factory=lambda: datetime.now(UTC))
+    run_at: Time | None = None
+    max_attempts: int | None = Field(default=None, ge=1, le=100)
+    retry_delay_seconds: float | None = Field(default=None, ge=0, le=86_400, allow_inf_nan=False)
+    timeout_seconds: float | None = Field(
+        default=None, gt=0, le=30 * 86_400, allow_inf_nan=False
+    )
+    lock_key: Annotated[OneLine, Field(min_length=1, max_length=200)] | None = None
+    callback_url: Annotated[
+        OneLine, AfterValidator(_web_address), Field(max_length=2000)
+    ] | None = None
+    context: dict[str, Any] | None = None
+
+    @classmethod
+    def parse(cls, value: Any) -> JobRequest:
+        """Check what a submitter sent.
+
+        Args:
+            value: decoded JSON; camelCase names.
+
+        Raises:
+            InvalidRequest: names the first field that does not fit, and why.
+        """
+        if not isinstance(value, Mapping):
+            raise InvalidRequest("the job request must be a JSON object", field="body")
+        try:
+            request = cls.model_validate(value)
+        except ValidationError as error:
+            raise _first_problem(error) from error
+        for field in ("payload", "processing_parameters", "context"):
+            check_json(getattr(request, field), field=to_camel(field))
+        return request
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the wire form; unset fields are left out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True) | {
+            "jobId": self.job_id,
+            "createdAt": format_time(self.created_at),
+        }
+
+    @property
+    def name(self) -> str:
+        """What people read."""
+        return self.job_name or self.type
+
+    def digest(self) -> str:
+        """Return a hash of what was asked, the same for each repetition of one submit.
+
+        Left out: identity, creation time, and what differs with each HTTP request.
+        """
+        said = self.to_json()
+        for volatile in ("jobId", "createdAt"):
+            said.pop(volatile, None)
+        if isinstance(said.get("context"), dict):
+            said["context"] = {k: v for k, v in said["context"].items() if k not in _VOLATILE}
+        return sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+_VOLATILE = frozenset({"traceparent", "tracestate", "requestId"})
+
+
+def check_json(value: Any, *, field: str) -> None:
+    """Check that a value is JSON that every part can carry.
+
+    Raises:
+        InvalidRequest: over 1 MiB, nested deeper than 100, NaN or infinite, or no JSON at all.
+    """
+    _walk(value, field, 0)
+    size = len(encode_field(value, field))
+    if size > MAX_PAYLOAD_BYTES:
+        raise InvalidRequest(
+            f"{field} has {size:,} bytes as JSON; at most {MAX_PAYLOAD_BYTES:,} are allowed. "
+            "Store it elsewhere and pass its address",
+            field=field,
+        )
+
+
+def encode_field(value: Any, field: str) -> bytes:
+    """Encode a field, naming it where JSON cannot hold it."""
+    try:
+        return encode(value)
+    except InvalidRequest as error:
+        raise InvalidRequest(f"{field} is {error}", field=field) from error
+
+
+def _walk(value: Any, field: str, depth: int) -> None:
+    if depth > MAX_NESTING:
+        raise InvalidRequest(f"{field} is nested deeper than {MAX_NESTING} levels", field=field)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InvalidRequest(f"{field} holds {value}, which JSON cannot", field=field)
+    if isinstance(value, dict):
+        for item in value.values():
+            _walk(item, field, depth + 1)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _walk(item, field, depth + 1)
+
+
+def _first_problem(error: ValidationError) -> InvalidRequest:
+    problem = error.errors(include_url=False, include_input=False)[0]
+    field = ".".join(str(part) for part in problem["loc"]) or "body"
+    if problem["type"] == "extra_forbidden":
+        names = [str(p["loc"][0]) for p in error.errors() if p["type"] == "extra_forbidden"]
+        return InvalidRequest(f"unknown field: {', '.join(names)}", field=names[0])
+    return InvalidRequest(f"{field}: {problem['msg']}", field=field)

@@ -1,0 +1,41 @@
+"""The right to try a job, and how far it may be trusted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+
+FLEET_LOCK = "fleet/all"
+RESCUER_LOCK = "fleet/rescuer"
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A lease as its owner sees it.
+
+    Attributes:
+        lock: name of the lock, which is the name of the leased blob.
+        owner: worker id of the holder.
+        lease_id: UUID chosen once per claim, so that a repeated acquire is the same acquire.
+        trusted_until: boot-time seconds after which the owner must act as if it were lost.
+    """
+
+    lock: str
+    owner: str
+    lease_id: str
+    trusted_until: float
+
+
+def safety_margin(lease_seconds: float) -> float:
+    """Seconds before the end of a lease at which trust ends: a tenth, at least 1.5 s."""
+    return max(lease_seconds / 10, 1.5)
+
+
+def job_lock(job_id: str) -> str:
+    """Name of the lock that only this job uses; the prefix spreads names over partitions."""
+    return f"job/{job_id[-2:]}/{job_id}"
+
+
+def key_lock(lock_key: str) -> str:
+    """Name of the lock that all jobs with this lock key share; hashed, since keys are free text."""
+    return f"key/{sha256(lock_key.encode()).hexdigest()[:40]}"

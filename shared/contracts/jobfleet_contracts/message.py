@@ -1,0 +1,48 @@
+"""What travels on the queue: the job request and hints about where its trail stood."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from jobfleet_contracts.job import JobRequest
+
+
+@dataclass(frozen=True, slots=True)
+class JobDefaults:
+    """Defaults of the submitter's fleet, applied where the request does not say."""
+
+    max_attempts: int
+    retry_delay_seconds: float
+    retry_max_seconds: float
+    timeout_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobMessage:
+    """A hint that there may be something to do; the trail decides.
+
+    Attributes:
+        request: the whole request, so that a first claim needs no read.
+        defaults: ``None`` in messages of foreign publishers; the worker's own apply then.
+        sequence: newest event when this was published; ``None`` from foreign publishers.
+        published_at: when it was first published for this sequence; ``None`` likewise.
+        due_at: not to be started before; delay queues pass it on until then.
+        deferrals: lock conflicts so far; the delay grows with it.
+    """
+
+    request: JobRequest
+    defaults: JobDefaults | None = None
+    sequence: int | None = None
+    published_at: datetime | None = None
+    due_at: datetime | None = None
+    deferrals: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MalformedMessage:
+    """A delivery that is no job request: kept whole, with the reason."""
+
+    body: bytes
+    reason: str
+    message_id: str | None = None

@@ -1,0 +1,91 @@
+"""How one attempt of a job ended, as a value that one ``match`` decides on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class JobError:
+    """An error as trail and API show it: ``{"type", "message", "traceback"}``."""
+
+    type: str
+    message: str
+    traceback: str = ""
+
+    def to_json(self) -> dict[str, str]:
+        """Return the wire form."""
+        return {"type": self.type, "message": self.message, "traceback": self.traceback}
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The handler returned ``result``, which is JSON."""
+
+    result: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFailed:
+    """The handler raised. ``retry_after`` overrides the policy; ``final`` means no more attempts."""
+
+    error: JobError
+    final: bool = False
+    retry_after: timedelta | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptTimedOut:
+    """The attempt ran over its time limit; ``abandoned`` if its thread could not be stopped."""
+
+    limit_seconds: float
+    abandoned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """Not now, and no attempt used: the handler asked for it."""
+
+    delay: timedelta
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandedBack:
+    """The worker shuts down; the job goes back to the queue at once, no attempt used."""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelledByRequest:
+    """The job ended because somebody asked for it."""
+
+    abandoned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The job waits for a third party's callback and holds no slot; ``Waiting`` is written."""
+
+    deadline: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Trust in the lease ended, or the trail says that another epoch runs. Nothing is written."""
+
+    reason: str
+
+
+Outcome = (
+    Completed
+    | AttemptFailed
+    | AttemptTimedOut
+    | Deferred
+    | HandedBack
+    | CancelledByRequest
+    | Waiting
+    | Lost
+)

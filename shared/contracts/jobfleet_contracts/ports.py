@@ -1,0 +1,314 @@
+"""What the protocol and the services ask of a backend, with the guarantees they rest on.
+
+Every method may raise :class:`~jobfleet_contracts.errors.BackendUnavailable`, which says nothing
+of whether the operation took effect, and
+:class:`~jobfleet_contracts.errors.BackendForbidden`, which names what permission is missing.
+All methods are safe to call from any event loop, several at once. Lock names, job ids and cursors
+are plain ASCII; times are aware UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.index import (
+    DeadLetter,
+    EventQuery,
+    JobQuery,
+    JobRow,
+    OpenRow,
+    Page,
+    QueueDepth,
+    TimelineEntry,
+)
+from jobfleet_contracts.message import JobMessage, MalformedMessage
+from jobfleet_contracts.state import State
+from jobfleet_contracts.worker_status import WorkerStatus
+
+
+class Clock(Protocol):
+    """Time, injected so that tests and the simulation own it."""
+
+    def now(self) -> datetime:
+        """Return wall time in UTC; steps of the system clock after the start do not show."""
+        ...
+
+    def boottime(self) -> float:
+        """Return seconds on a clock that only moves forward, also while the machine sleeps."""
+        ...
+
+
+class AuditTrail(Protocol):
+    """The append-only log of each job; inserting is the compare-and-swap."""
+
+    async def insert(self, events: Sequence[Event]) -> None:
+        """Insert consecutive events of one job, all or none, durable when this returns.
+
+        Raises:
+            SequenceTaken: a row with one of these sequences stands. It may be one's own.
+        """
+        ...
+
+    async def newest(self, job_id: str) -> Event | None:
+        """Return the job's last event; strongly consistent, one request for one row."""
+        ...
+
+    async def read(self, job_id: str, sequence: int) -> Event | None:
+        """Return one event, ``None`` if it has not been written; strongly consistent."""
+        ...
+
+    async def history(
+        self, job_id: str, *, after: int = 0, before: int | None = None, limit: int = 1000
+    ) -> Sequence[Event]:
+        """Return up to ``limit`` events with ``after < sequence < before``, oldest first.
+
+        With ``before`` the newest ones of that range are chosen, else the oldest.
+        """
+        ...
+
+    def scan(self) -> AsyncIterator[Sequence[Event]]:
+        """Yield each job's complete history, oldest first; memory holds one job at a time."""
+        ...
+
+
+class LeaseStore(Protocol):
+    """Leases on named locks. A lease keeps workers from wasting work; it is not the fence."""
+
+    async def create(self, lock: str) -> None:
+        """Create the lock if it is not there; never touches one that is."""
+        ...
+
+    async def acquire(self, lock: str, lease_id: str, seconds: float) -> None:
+        """Lease the lock. Repeating it with the same id is the same acquire, and renews it.
+
+        Raises:
+            LeaseConflict: another lease id holds it.
+            LockMissing: it was never created or has been deleted.
+        """
+        ...
+
+    async def renew(self, lock: str, lease_id: str, seconds: float) -> None:
+        """Start the lease's time anew.
+
+        Raises:
+            LeaseConflict: another id leased it since, or it was released.
+            LockMissing: the lock is gone.
+        """
+        ...
+
+    async def release(self, lock: str, lease_id: str) -> None:
+        """Give the lease up. Quiet where it is not held any more (a lost reply looks so)."""
+        ...
+
+    async def delete(self, lock: str, lease_id: str) -> None:
+        """Release and remove the lock in one request. Quiet where that was done before."""
+        ...
+
+    async def is_leased(self, lock: str) -> bool:
+        """Whether anybody holds the lock now; ``False`` where it is missing."""
+        ...
+
+
+class LockRecords(Protocol):
+    """Facts kept with a lock, and the list of live leases."""
+
+    async def read_note(self, lock: str) -> Mapping[str, str]:
+        """Return the lock's note, empty if none.
+
+        Raises:
+            LockMissing: the lock does not exist.
+        """
+        ...
+
+    async def write_note(self, lock: str, lease_id: str, note: Mapping[str, str]) -> None:
+        """Replace the note under the lease.
+
+        Raises:
+            LeaseConflict: the lease id does not hold the lock (Azure: 412).
+        """
+        ...
+
+    async def leased(self) -> frozenset[str]:
+        """Return the names of all locks that are leased now (5,000 a request on Azure)."""
+        ...
+
+
+class JobQueue(Protocol):
+    """The way into the work queues."""
+
+    async def publish(self, message: JobMessage, *, timeout: float = 3.0) -> None:
+        """Put a message into its lane; returns when the broker has confirmed it as durable.
+
+        Raises:
+            BackendUnavailable: not confirmed within ``timeout`` seconds; it may be there.
+        """
+        ...
+
+    async def publish_later(self, message: JobMessage, delay: timedelta) -> None:
+        """Like ``publish``, into the largest delay step that fits; ``due_at`` is kept."""
+        ...
+
+    async def depths(self) -> Sequence[QueueDepth]:
+        """Return how many messages are ready in each lane of each known queue."""
+        ...
+
+
+class Delivery(Protocol):
+    """A message handed to this worker, until it is acknowledged or the worker is gone."""
+
+    @property
+    def message(self) -> JobMessage | MalformedMessage:
+        """What came."""
+        ...
+
+    async def ack(self) -> None:
+        """Take it off the queue. Quiet where the channel is gone: it will come again."""
+        ...
+
+
+class JobConsumer(Protocol):
+    """Deliveries for one worker, never more than it can start."""
+
+    async def start(self, queues: Sequence[str]) -> None:
+        """Declare and open the queues; recovers by itself afterwards."""
+        ...
+
+    async def receive(self, limit: int, wait: timedelta) -> Sequence[Delivery]:
+        """Return 1 to ``limit`` deliveries, high lane first, or none after ``wait``.
+
+        ``limit`` is the number of free slots: what comes beyond it goes back to the queue.
+        """
+        ...
+
+    async def stop(self) -> None:
+        """Take nothing more; unacknowledged deliveries go back to the queue."""
+        ...
+
+
+class JobIndex(Protocol):
+    """Writer of the copy. Written behind the trail in shared batches; never decides anything."""
+
+    async def open(self, row: OpenRow) -> None:
+        """Insert an open row; durable when this returns. Quiet where it is there."""
+        ...
+
+    def record(self, events: Sequence[Event]) -> Awaitable[None]:
+        """Queue timeline rows and the open row's hints; await it to know that they are stored.
+
+        The hints never go back: an older sequence does not replace a newer one. A terminal
+        event updates no open row: ``close`` removes it.
+        """
+        ...
+
+    def published(self, job_id: str, incarnation: int, sequence: int) -> Awaitable[None]:
+        """Mark that a message for ``sequence`` was confirmed; merged alone."""
+        ...
+
+    def close(self, job_id: str, incarnation: int) -> Awaitable[None]:
+        """Remove the open row of this incarnation, after its terminal event. Quiet if gone."""
+        ...
+
+    async def flush(self) -> None:
+        """Wait until everything queued is stored."""
+        ...
+
+
+class JobIndexReader(Protocol):
+    """Questions to the copy; cost depends on the page, not on what is stored."""
+
+    async def events(self, query: EventQuery) -> Page[Event]:
+        """Return a page of the timeline, newest first."""
+        ...
+
+    async def since(self, cursor: str | None, limit: int = 500) -> Sequence[TimelineEntry]:
+        """Return events after a live cursor, oldest first; ``None``: only the newest one."""
+        ...
+
+    async def jobs(self, query: JobQuery) -> Page[JobRow]:
+        """Return a page of jobs, last changed first."""
+        ...
+
+    async def counts(self) -> Mapping[State, int]:
+        """Return jobs per state: open ones exactly, ended ones of the last day at least."""
+        ...
+
+    async def open_rows(
+        self, *, states: frozenset[State] | None = None, cursor: str | None = None, limit: int = 1000
+    ) -> Page[OpenRow]:
+        """Return open rows in a stable order of their own, for the rescuer and for lists."""
+        ...
+
+    async def lock_waiters(self, lock_key: str, limit: int = 10) -> Sequence[OpenRow]:
+        """Return open, claimable jobs that name this lock key, longest waiting first."""
+        ...
+
+
+class WorkerDirectory(Protocol):
+    """Who works here. Rows of silent workers are removed by readers after an hour."""
+
+    async def beat(self, status: WorkerStatus) -> None:
+        """Replace this worker's row."""
+        ...
+
+    async def remove(self, worker_id: str) -> None:
+        """Remove the row at a clean stop. Quiet if gone."""
+        ...
+
+    async def workers(self) -> Sequence[WorkerStatus]:
+        """Return every known worker, longest running first."""
+        ...
+
+
+class ControlChannel(Protocol):
+    """Cancel requests to all workers; may be lost, so renewal and claim look again."""
+
+    async def send_cancel(self, job_id: str) -> None:
+        """Tell every worker that a cancel request of this job stands in its trail."""
+        ...
+
+    def cancels(self) -> AsyncIterator[str]:
+        """Yield job ids as requests come; ends when the backend is closed."""
+        ...
+
+
+class EventFeed(Protocol):
+    """Committed events for live views elsewhere; best effort."""
+
+    def announce(self, events: Sequence[Event]) -> None:
+        """Publish without waiting. Dropped while the broker is away."""
+        ...
+
+
+class PayloadStore(Protocol):
+    """Values too large for a row. Names carry job, epoch and event id: written once."""
+
+    async def put(self, name: str, body: bytes) -> None:
+        """Store it; a repeat with the same name and body is harmless."""
+        ...
+
+    async def get(self, name: str) -> bytes | None:
+        """Return it, ``None`` if missing."""
+        ...
+
+    async def delete_job(self, job_id: str) -> None:
+        """Remove all values of a job."""
+        ...
+
+
+class DeadLetterStore(Protocol):
+    """Malformed messages, whole, with the reason."""
+
+    async def add(self, letter: MalformedMessage, received_at: datetime) -> None:
+        """Keep it in the table and in the broker's dead-letter queue; durable on return."""
+        ...
+
+    async def letters(self, *, cursor: str | None = None, limit: int = 100) -> Page[DeadLetter]:
+        """Return malformed messages, newest first."""
+        ...
+
+    async def remove(self, letter_id: str) -> None:
+        """Forget one. Quiet if gone."""
+        ...

@@ -1,0 +1,238 @@
+"""Which event may follow which, and the job's state after it.
+
+The one place that knows the table of docs/protocol.md: writers build events with :func:`draft`,
+the checker behind ``audit verify`` folds stored rows with the same :func:`follow`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from jobfleet_contracts.errors import IllegalTransition
+from jobfleet_contracts.event import MAX_MESSAGE_CHARACTERS, Event, JobFacts, JobState
+from jobfleet_contracts.job import new_id
+from jobfleet_contracts.state import CLAIMABLE, DEAD, State, Status
+
+REDRIVABLE = DEAD | {State.CANCELLED}
+_OPEN = frozenset(State) - {s for s in State if s.is_terminal}
+_HELD = frozenset({State.RUNNING, State.WAITING})
+
+_FROM: Mapping[Status, frozenset[State]] = {
+    Status.DEFERRED: CLAIMABLE | {State.RUNNING},
+    Status.STARTED: CLAIMABLE | {State.RUNNING},
+    Status.STEP: _HELD,
+    Status.WAITING: frozenset({State.RUNNING}),
+    Status.ATTEMPT_FAILED: frozenset({State.RUNNING}),
+    Status.RETRY_SCHEDULED: frozenset({State.RETRYING}),
+    Status.TAKEN_OVER: _OPEN,
+    Status.CANCEL_REQUESTED: _OPEN,
+    Status.COMPLETED: _HELD,
+    Status.FAILED: _OPEN,
+    Status.CANCELLED: _OPEN,
+    Status.TIMED_OUT: _OPEN,
+    Status.REDRIVEN: REDRIVABLE,
+    Status.DISMISSED: DEAD,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What a writer decides about an event; the rest of the state follows from the table.
+
+    Attributes:
+        status: ``Started``, ``Step 3`` …
+        worker_id: of the worker that writes; ``None`` for publishers, API and callbacks.
+        due_at: for ``Scheduled``, ``Deferred``, ``AttemptFailed``; the deadline for ``Waiting``.
+        max_attempts: for the opening event, and for ``Started`` where the handler decides.
+        lock, lock_turn: for ``Started``: where the claim rests.
+        sent: for a ``Step`` of a waiting job: the request has reached the third party.
+        continues: for ``TakenOver``: ``Started`` follows in the same transaction.
+    """
+
+    status: str
+    worker_id: str | None = None
+    due_at: datetime | None = None
+    max_attempts: int | None = None
+    lock: str | None = None
+    lock_turn: int | None = None
+    sent: bool | None = None
+    continues: bool = False
+    message: str = ""
+    duration_ms: int | None = None
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+def follow(previous: Event | None, change: Change, *, occurred_at: datetime) -> JobState:
+    """Return the state after ``change``.
+
+    Raises:
+        IllegalTransition: the table forbids it after ``previous``.
+    """
+    kind = Status.of(change.status)
+    if previous is None:
+        return _opening(kind, change)
+    before = previous.after
+    if before.state not in _FROM.get(kind, frozenset()) or before.dismissed:
+        if not (before.dismissed and kind is Status.REDRIVEN):
+            raise IllegalTransition(f"{change.status} may not follow state {before.state.value}")
+    _check_pairs(previous, kind)
+    return _next(previous, kind, change, occurred_at)
+
+
+def _opening(kind: Status, change: Change) -> JobState:
+    if kind not in (Status.QUEUED, Status.SCHEDULED):
+        raise IllegalTransition(f"a trail cannot begin with {change.status}")
+    state = State.QUEUED if kind is Status.QUEUED else State.SCHEDULED
+    due_at = change.due_at if kind is Status.SCHEDULED else None
+    return JobState(state=state, sequence=1, max_attempts=change.max_attempts or 1, due_at=due_at)
+
+
+def _check_pairs(previous: Event, kind: Status) -> None:
+    """Some events only ever follow a certain one, in the same transaction."""
+    after_failure = previous.kind is Status.ATTEMPT_FAILED
+    if after_failure != (kind is Status.RETRY_SCHEDULED):
+        raise IllegalTransition("AttemptFailed and RetryScheduled only come as a pair")
+    taken_running = (
+        previous.kind is Status.TAKEN_OVER and previous.after.state is State.RUNNING
+    )
+    if taken_running and kind not in _AFTER_RUNNING_TAKEOVER:
+        raise IllegalTransition("a takeover that keeps a job running is followed by its Started")
+    if kind is Status.STARTED and previous.after.state is State.RUNNING and not taken_running:
+        raise IllegalTransition("Started follows a running attempt only after TakenOver")
+
+
+_AFTER_RUNNING_TAKEOVER = frozenset({Status.STARTED, Status.CANCELLED, Status.FAILED})
+
+
+def _next(previous: Event, kind: Status, change: Change, occurred_at: datetime) -> JobState:
+    before = replace(previous.after, sequence=previous.sequence + 1)
+    held = before.state in _HELD
+    match kind:
+        case Status.DEFERRED:
+            ended = 0 if before.state is State.RUNNING else before.takeovers
+            return replace(
+                before, state=State.DEFERRED, due_at=change.due_at or occurred_at, takeovers=ended
+            )
+        case Status.STARTED:
+            return _started(previous, before, change)
+        case Status.STEP:
+            return replace(before, sent=before.sent if change.sent is None else change.sent)
+        case Status.WAITING:
+            return replace(
+                before, state=State.WAITING, due_at=change.due_at, sent=False, takeovers=0
+            )
+        case Status.ATTEMPT_FAILED:
+            return replace(
+                before,
+                state=State.RETRYING,
+                due_at=change.due_at or occurred_at,
+                attempts_used=before.attempts_used + 1,
+                takeovers=0,
+            )
+        case Status.TAKEN_OVER:
+            return _taken_over(before, change, occurred_at)
+        case Status.CANCEL_REQUESTED:
+            return replace(before, cancel_requested=True)
+        case Status.COMPLETED | Status.FAILED | Status.CANCELLED | Status.TIMED_OUT:
+            uses = held and kind is not Status.CANCELLED
+            return replace(
+                before,
+                state=_TERMINAL[kind],
+                due_at=None,
+                attempts_used=before.attempts_used + uses,
+            )
+        case Status.REDRIVEN:
+            return JobState(
+                state=State.QUEUED,
+                sequence=before.sequence,
+                epoch=before.epoch,
+                max_attempts=before.max_attempts,
+                incarnation=before.incarnation + 1,
+            )
+        case Status.DISMISSED:
+            return replace(before, dismissed=True)
+        case _:
+            return before
+
+
+_TERMINAL = {
+    Status.COMPLETED: State.COMPLETED,
+    Status.FAILED: State.FAILED,
+    Status.CANCELLED: State.CANCELLED,
+    Status.TIMED_OUT: State.TIMED_OUT,
+}
+
+
+def _started(previous: Event, before: JobState, change: Change) -> JobState:
+    same_transaction = previous.kind is Status.TAKEN_OVER and before.state is State.RUNNING
+    return replace(
+        before,
+        state=State.RUNNING,
+        epoch=before.epoch if same_transaction else before.epoch + 1,
+        attempt=before.attempts_used + 1,
+        max_attempts=change.max_attempts or before.max_attempts,
+        worker_id=change.worker_id,
+        lock=change.lock,
+        lock_turn=change.lock_turn,
+        due_at=None,
+        sent=False,
+    )
+
+
+def _taken_over(before: JobState, change: Change, occurred_at: datetime) -> JobState:
+    running = before.state is State.RUNNING
+    lone = running and not change.continues
+    return replace(
+        before,
+        epoch=before.epoch + 1,
+        worker_id=change.worker_id,
+        takeovers=before.takeovers + running,
+        state=State.DEFERRED if lone else before.state,
+        due_at=occurred_at if lone else before.due_at,
+    )
+
+
+def draft(
+    previous: Event | None, facts: JobFacts, change: Change, *, occurred_at: datetime
+) -> Event:
+    """Build the event that writes ``change`` after ``previous``, with an id of its own.
+
+    Raises:
+        IllegalTransition: the table forbids it.
+    """
+    return Event(
+        facts=facts,
+        after=follow(previous, change, occurred_at=occurred_at),
+        event_id=new_id(),
+        status=change.status,
+        message=_cut(change.message),
+        occurred_at=occurred_at,
+        worker_id=change.worker_id,
+        duration_ms=change.duration_ms,
+        data=change.data,
+    )
+
+
+def _cut(message: str) -> str:
+    if len(message) <= MAX_MESSAGE_CHARACTERS:
+        return message
+    kept = message[: MAX_MESSAGE_CHARACTERS - 40]
+    return f"{kept} … [{len(message) - len(kept):,} characters cut]"
+
+
+def change_of(event: Event) -> Change:
+    """Return what the writer of a stored event decided, to fold it again."""
+    after = event.after
+    return Change(
+        status=event.status,
+        worker_id=event.worker_id,
+        due_at=after.due_at,
+        max_attempts=after.max_attempts,
+        lock=after.lock,
+        lock_turn=after.lock_turn,
+        sent=after.sent,
+        continues=after.state is State.RUNNING,
+    )

@@ -20,6 +20,6 @@ async def open_backend(settings: Settings) -> Backend:
         from jobfleet_backends.sqlite.backend import open_embedded
 
         return await open_embedded(settings)
-    from jobfleet_backends.azure_rabbitmq import open_azure
+    from jobfleet_backends.azure_backend import open_azure
 
     return await open_azure(settings)

@@ -98,13 +98,10 @@ def _check_pairs(previous: Event, kind: Status) -> None:
     taken_running = (
         previous.kind is Status.TAKEN_OVER and previous.after.state is State.RUNNING
     )
-    if taken_running and kind not in _AFTER_RUNNING_TAKEOVER:
+    if taken_running and kind is not Status.STARTED:
         raise IllegalTransition("a takeover that keeps a job running is followed by its Started")
     if kind is Status.STARTED and previous.after.state is State.RUNNING and not taken_running:
         raise IllegalTransition("Started follows a running attempt only after TakenOver")
-
-
-_AFTER_RUNNING_TAKEOVER = frozenset({Status.STARTED, Status.CANCELLED, Status.FAILED})
 
 
 def _next(previous: Event, kind: Status, change: Change, occurred_at: datetime) -> JobState:

@@ -1,0 +1,1 @@
+"""Tools for developing jobfleet; never part of the wheel."""

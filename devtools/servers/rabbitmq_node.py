@@ -1,0 +1,94 @@
+"""A private RabbitMQ node: own name, ports, cookie and folders, loopback only, no root needed."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from devtools.servers.detached_process import DetachedProcess
+from devtools.servers.errors import ServerError
+from devtools.servers.kinds import RabbitMQServer
+from devtools.servers.polling import wait_until
+from devtools.servers.ports import reserved_ports
+from devtools.servers.probes import rabbitmq_accepts_login
+from devtools.servers.rabbitmq_environment import node_environment, write_configuration
+
+# Debian's command on PATH is a wrapper that switches user; this is the server itself.
+_DEBIAN_FOLDER = "/usr/lib/rabbitmq/bin"
+_PORT_NAMES = ("amqp", "distribution", "epmd", "tools")
+_START_SECONDS = 90
+
+
+class RabbitMQNode(RabbitMQServer):
+    """Starts, stops and kills one node; the folder keeps its ports and data between starts."""
+
+    def __init__(self, *, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder.resolve()
+        self._ports = reserved_ports(self._folder / "ports.json", _PORT_NAMES)
+        self._environment = node_environment(self._folder, self._ports)
+        self._epmd = DetachedProcess(name="epmd", folder=self._folder)
+        self._server = DetachedProcess(name="rabbitmq", folder=self._folder)
+
+    @staticmethod
+    def is_installed() -> bool:
+        return _program("epmd") is not None and _program("rabbitmq-server") is not None
+
+    @property
+    def address(self) -> str:
+        return f"amqp://guest:guest@127.0.0.1:{self._ports['amqp']}/"
+
+    @property
+    def origin(self) -> str:
+        return f"private RabbitMQ on port {self._ports['amqp']}, folder {self._folder}"
+
+    @property
+    def is_running(self) -> bool:
+        return self._server.is_running
+
+    def start(self) -> None:
+        if not self._epmd.is_running:
+            # Started by us and not by Erlang, so that it is stopped together with the node.
+            self._epmd.start([_required("epmd"), "-relaxed_command_check"], self._environment)
+        if not self.is_running:
+            write_configuration(self._folder)
+            self._server.start([_required("rabbitmq-server")], self._environment)
+        wait_until("a login at RabbitMQ", self._is_ready, timeout_seconds=_START_SECONDS)
+
+    def stop(self) -> None:
+        self._server.stop()
+        self._epmd.stop()
+
+    def kill(self) -> None:
+        self._server.kill()
+
+    def control(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [_required("rabbitmqctl"), "--quiet", *arguments],
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        if done.returncode:
+            message = f"rabbitmqctl {arguments[0]} failed: {done.stderr or done.stdout}"
+            raise ServerError(message)
+        return done.stdout
+
+    def _is_ready(self) -> bool:
+        if not self.is_running:
+            message = f"RabbitMQ ended while starting:\n{self._server.last_output()}"
+            raise ServerError(message)
+        return rabbitmq_accepts_login(self.address)
+
+
+def _program(name: str) -> str | None:
+    return shutil.which(name, path=_DEBIAN_FOLDER) or shutil.which(name)
+
+
+def _required(name: str) -> str:
+    program = _program(name)
+    if program is None:
+        message = f"{name} is not installed"
+        raise ServerError(message)
+    return program

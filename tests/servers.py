@@ -1,0 +1,95 @@
+"""Pytest plugin: real servers for tests. A missing server fails the test; nothing is skipped."""
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from devtools.servers import (
+    RabbitMQServer,
+    StorageServer,
+    choose_own_rabbitmq,
+    choose_own_storage,
+    choose_rabbitmq,
+    choose_storage,
+)
+from devtools.servers.choice import servers_of
+from devtools.servers.file_lock import file_lock
+
+_FOLDER_VARIABLE = "PYTEST_SERVERS_FOLDER"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if _is_first_process(config):
+        os.environ[_FOLDER_VARIABLE] = tempfile.mkdtemp(prefix="jobfleet-servers-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _is_first_process(config):
+        folder = Path(os.environ.pop(_FOLDER_VARIABLE))
+        for server in servers_of(folder):
+            server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> RabbitMQServer:
+    """One RabbitMQ for all tests and all pytest-xdist workers; use a `namespace` of your own."""
+    folder = _servers_folder()
+    with file_lock(folder / "rabbitmq.lock"):
+        server = choose_rabbitmq(folder)
+        server.start()
+    return server
+
+
+@pytest.fixture(scope="session")
+def azurite() -> StorageServer:
+    """One Azurite for all tests and all pytest-xdist workers; use a `table_prefix` of your own."""
+    folder = _servers_folder()
+    with file_lock(folder / "azurite.lock"):
+        server = choose_storage(folder)
+        server.start()
+    return server
+
+
+@pytest.fixture
+def own_rabbitmq(tmp_path: Path) -> Iterator[RabbitMQServer]:
+    """A RabbitMQ of this test's own, to kill, restart and throttle; takes some six seconds."""
+    server = choose_own_rabbitmq(tmp_path)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def own_azurite(tmp_path: Path) -> Iterator[StorageServer]:
+    """An Azurite of this test's own, to kill and restart; takes some two seconds."""
+    server = choose_own_storage(tmp_path)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def namespace() -> str:
+    """A value for JOBFLEET_NAMESPACE that no other test has."""
+    return f"test-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def table_prefix() -> str:
+    """A value for JOBFLEET_AUDIT_TABLE that no other test has."""
+    return f"Test{uuid.uuid4().hex[:12]}"
+
+
+def _is_first_process(config: pytest.Config) -> bool:
+    """False in a pytest-xdist worker, which inherits the first process's environment."""
+    return not hasattr(config, "workerinput")
+
+
+def _servers_folder() -> Path:
+    return Path(os.environ[_FOLDER_VARIABLE])

@@ -1,0 +1,170 @@
+"""The library that programs submit jobs with."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.errors import InvalidRequest, JobfleetError
+from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.message import JobDefaults
+from jobfleet_contracts.ports import Clock
+from jobfleet_protocol.submission import Submitted, Submitter
+from jobfleet_protocol.system_clock import SystemClock
+
+from jobfleet_publisher.plain_payload import plain_payload
+from jobfleet_publisher.submitted_job import SubmittedJob
+
+
+class Publisher:
+    """Submits jobs to a fleet. Safe to share between tasks of one event loop."""
+
+    def __init__(self, *, backend: Backend, clock: Clock, defaults: JobDefaults) -> None:
+        """Use an open backend; whoever opened it closes it.
+
+        Args:
+            defaults: applied where a job does not say.
+        """
+        self._backend = backend
+        self._clock = clock
+        self._submitter = Submitter(backend=backend, clock=clock, defaults=defaults)
+
+    @classmethod
+    @asynccontextmanager
+    async def from_env(cls, **flags: Any) -> AsyncIterator[Publisher]:
+        """Open the backend that the environment names, close it at the end of the block.
+
+        Args:
+            flags: settings that stand above the environment, as ``data_dir="/var/jobs"``.
+
+        Raises:
+            SettingsError: a variable is unknown or has a bad value; the message names it.
+        """
+        from jobfleet_backends.open_backend import open_backend  # noqa: PLC0415 - only from_env
+        from jobfleet_backends.settings import load_settings  # noqa: PLC0415 - needs a backend
+
+        settings = load_settings(**flags)
+        backend = await open_backend(settings)
+        try:
+            yield cls(backend=backend, clock=SystemClock(), defaults=settings.job_defaults)
+        finally:
+            await backend.close()
+
+    async def submit(
+        self,
+        type: str,  # noqa: A002 - the field's published name
+        payload: Any = None,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        priority: int | None = None,
+        queue: str | None = None,
+        lock_key: str | None = None,
+        run_at: datetime | None = None,
+        delay: timedelta | float | None = None,
+        max_attempts: int | None = None,
+        timeout: timedelta | float | None = None,
+        retry_delay: timedelta | float | None = None,
+        idempotency_key: str | None = None,
+        callback_url: str | None = None,
+        context: Mapping[str, Any] | None = None,
+        job_id: str | None = None,
+    ) -> SubmittedJob:
+        """Submit one job; returns when its first event stands in the trail.
+
+        Args:
+            type: which handler runs it.
+            payload: plain JSON, a dataclass or a pydantic model.
+            name: what people read; the type where none is given.
+            priority: 0 to 9, higher first, 5 where none is given.
+            lock_key: jobs with the same key never run at the same time.
+            run_at: aware time before which it does not start; ``delay`` counts from now instead.
+            max_attempts: first run included.
+            timeout: limit of one attempt; like ``delay`` and ``retry_delay`` in seconds or as a
+                ``timedelta``.
+            idempotency_key: the same key with the same job is the same job, however often.
+            callback_url: receives the final result, signed.
+            context: carried to the handler, as headers of the request that made the job.
+
+        Raises:
+            InvalidRequest: a value does not fit; ``field`` names it.
+            BodyConflict: the job id or idempotency key was used before with another body.
+            BackendUnavailable: the trail did not answer. The job may have been accepted: repeat
+                with the same job id or idempotency key.
+        """
+        said = {
+            "type": type,
+            "payload": plain_payload(payload),
+            "jobName": name,
+            "description": description,
+            "priority": priority,
+            "queue": queue,
+            "lockKey": lock_key,
+            "runAt": self._start(run_at, delay),
+            "maxAttempts": max_attempts,
+            "timeoutSeconds": _seconds(timeout),
+            "retryDelaySeconds": _seconds(retry_delay),
+            "callbackUrl": callback_url,
+            "context": plain_payload(context, field="context"),
+            "jobId": job_id,
+        }
+        request = JobRequest.parse({k: v for k, v in said.items() if v is not None})
+        return await self.submit_request(request, idempotency_key=idempotency_key)
+
+    async def submit_request(
+        self, request: JobRequest, *, idempotency_key: str | None = None, by: str | None = None
+    ) -> SubmittedJob:
+        """Submit a request that was checked before; raises like :meth:`submit`."""
+        answer = await self._submitter.submit(request, idempotency_key=idempotency_key, by=by)
+        return self._job(answer)
+
+    async def submit_many(
+        self, requests: Sequence[JobRequest | Mapping[str, Any]], *, by: str | None = None
+    ) -> list[SubmittedJob | JobfleetError]:
+        """Submit many jobs at once, each for itself.
+
+        Args:
+            requests: checked requests, or their JSON form with camelCase names.
+
+        Returns:
+            In the order of the requests a job, or the error that its submit raised.
+
+        Raises:
+            InvalidRequest: one of them does not fit; nothing has been submitted.
+        """
+        checked = [_checked(index, request) for index, request in enumerate(requests)]
+        answers = await self._submitter.submit_many(checked, by=by)
+        return [a if isinstance(a, JobfleetError) else self._job(a) for a in answers]
+
+    def _start(self, run_at: datetime | None, delay: timedelta | float | None) -> datetime | None:
+        if delay is None:
+            return run_at
+        if run_at is not None:
+            raise InvalidRequest("give either run_at or delay", field="delay")
+        seconds = _seconds(delay)
+        return self._clock.now() + timedelta(seconds=seconds) if seconds else None
+
+    def _job(self, answer: Submitted) -> SubmittedJob:
+        return SubmittedJob(
+            backend=self._backend,
+            clock=self._clock,
+            job_id=answer.job_id,
+            submitted=answer.state,
+            created=answer.created,
+        )
+
+
+def _checked(index: int, request: JobRequest | Mapping[str, Any]) -> JobRequest:
+    if isinstance(request, JobRequest):
+        return request
+    try:
+        return JobRequest.parse(request)
+    except InvalidRequest as error:
+        raise InvalidRequest(f"job {index}: {error}", field=error.field) from error
+
+
+def _seconds(value: timedelta | float | None) -> float | None:
+    return value.total_seconds() if isinstance(value, timedelta) else value

@@ -1,0 +1,94 @@
+"""A job as its submitter holds it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.errors import BackendUnavailable, UnknownJob
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.state import State
+from jobfleet_protocol.cancellation import Canceller
+from jobfleet_protocol.large_data import resolve
+
+from jobfleet_publisher.job_result import JobResult
+
+FIRST_LOOK_SECONDS = 0.02
+LONGEST_PAUSE_SECONDS = 1.0
+
+
+class SubmittedJob:
+    """Follows one job; any number of them may wait at once."""
+
+    def __init__(
+        self, *, backend: Backend, clock: Clock, job_id: str, submitted: State, created: bool
+    ) -> None:
+        """Made by the publisher.
+
+        Args:
+            submitted: the state in which the submit found or left the job.
+            created: whether this submit made it; false for a repetition.
+        """
+        self.job_id = job_id
+        self.submitted = submitted
+        self.created = created
+        self._backend = backend
+        self._clock = clock
+
+    async def state(self) -> State:
+        """Return where the job stands now.
+
+        Raises:
+            BackendUnavailable: the trail does not answer.
+        """
+        return (await self._newest()).after.state
+
+    async def wait(self, timeout: float | None = None) -> JobResult:
+        """Wait until the job has ended.
+
+        Outages are waited through: an unanswered look says nothing of the job.
+
+        Args:
+            timeout: seconds; ``None`` waits for as long as it takes.
+
+        Raises:
+            TimeoutError: not ended in time. The job goes on; wait again or cancel it.
+        """
+        async with asyncio.timeout(timeout):
+            event = await self._ended()
+            return JobResult.of(await resolve(event, self._backend.payloads))
+
+    async def cancel(self, *, by: str | None = None, reason: str = "") -> State:
+        """Ask for the job's end; a job that nobody runs is cancelled at once.
+
+        Returns:
+            ``cancelled``, or the unchanged state where a worker has to act first.
+
+        Raises:
+            ActionRefused: the job has ended already.
+        """
+        canceller = Canceller(backend=self._backend, clock=self._clock)
+        return await canceller.cancel(self.job_id, by=by, reason=reason)
+
+    async def _newest(self) -> Event:
+        event = await self._backend.trail.newest(self.job_id)
+        if event is None:
+            raise UnknownJob(f"no job {self.job_id}")
+        return event
+
+    async def _ended(self) -> Event:
+        pause = FIRST_LOOK_SECONDS
+        while True:
+            try:
+                event = await self._newest()
+            except BackendUnavailable:
+                pause = LONGEST_PAUSE_SECONDS
+            else:
+                if event.after.state.is_terminal:
+                    return event
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, LONGEST_PAUSE_SECONDS)
+
+    def __repr__(self) -> str:
+        return f"SubmittedJob({self.job_id!r})"

@@ -73,8 +73,7 @@ class DetachedProcess:
         note = self._read_note()
         if note is None:
             return []
-        started = (process for process in psutil.process_iter() if note.is_of(process))
-        return list(started)
+        return [process for process in psutil.process_iter() if note.is_of(process)]
 
     def last_output(self) -> str:
         return self.log.read_text(errors="replace")[-2_000:] if self.log.exists() else ""

@@ -1,0 +1,89 @@
+# `make` lists the targets. A fresh machine needs Python 3.11+ and make, nothing else, for `make demo`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+PYTEST_ARGS ?= --numprocesses=auto --dist=loadfile
+LOCK_OPTIONS := --universal --generate-hashes --no-emit-index-url --no-header --quiet --python-version 3.11
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format lock venv services-up services-down \
+	bench bench-dashboard simulate chaos screenshots clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.runtime ## the whole fleet on this machine, no server needed; ARGS="--jobs 20 --port 8001"
+	@exec $(BIN)/python devtools/foreground.py $(BIN)/jobfleet demo $(ARGS)
+
+test: $(VENV)/.development ## every test but the long chaos and simulation runs
+	$(BIN)/python -m devtools.prerequisites
+	$(BIN)/python -m pytest -m "not chaos and not simulation_long" $(PYTEST_ARGS) $(ARGS)
+
+check: $(VENV)/.development ## format, lint, types, floors, Compose file, locks; asks no network
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m devtools.compose_check
+	$(BIN)/python -m devtools.lock_check
+
+format: $(VENV)/.development ## puts the code in its form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(VENV)/.development ## both locks anew from pyproject.toml
+	$(BIN)/uv pip compile $(LOCK_OPTIONS) pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile $(LOCK_OPTIONS) pyproject.toml --group dev --all-extras \
+		-c requirements.lock -o requirements-dev.lock
+
+venv: $(VENV)/.development ## everything for development, in .venv
+
+services-up: $(VENV)/.development ## RabbitMQ and Azurite; prints what to export
+	@$(BIN)/python -m devtools.servers up
+
+services-down: $(VENV)/.development ## stops what services-up started
+	@$(BIN)/python -m devtools.servers down
+
+bench: $(VENV)/.development ## throughput and latency, against other job queues
+	$(BIN)/python -m devtools.bench $(ARGS)
+
+bench-dashboard: $(VENV)/.development ## how fast the pages and the API answer
+	$(BIN)/python -m devtools.bench_dashboard $(ARGS)
+
+simulate: $(VENV)/.development ## long simulated runs of the protocol
+	$(BIN)/python -m pytest tests/simulation -m "simulation_long or not simulation_long" --timeout=0 $(ARGS)
+
+chaos: $(VENV)/.development ## faults against real servers and processes
+	$(BIN)/python -m devtools.prerequisites
+	$(BIN)/python -m pytest tests/chaos -m chaos --timeout=0 $(ARGS)
+
+screenshots: $(VENV)/.development ## pictures of every page
+	$(BIN)/python -m devtools.prerequisites
+	$(BIN)/python -m devtools.screenshots $(ARGS)
+
+clean: ## everything that was built; stops the servers first
+	@if [ -x $(BIN)/python ] && [ -d .servers ]; then $(BIN)/python -m devtools.servers down; fi
+	rm -rf $(VENV) node_modules .servers build dist .mypy_cache .ruff_cache .pytest_cache \
+		.hypothesis .import_linter_cache htmlcov .coverage*
+
+# What is installed is noted in stamps, so that a second run starts at once. The development stamp
+# includes the runtime: its lock holds the same versions.
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "jobfleet needs Python 3.11 or later; set PYTHON=...")'
+	@echo "Making $(VENV)" >&2
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: requirements.lock pyproject.toml | $(BIN)/python
+	@if [ -e $(VENV)/.development ]; then \
+		$(MAKE) --no-print-directory $(VENV)/.development; \
+	else \
+		sh devtools/install.sh $(VENV) requirements.lock; \
+	fi
+	@touch $@
+
+$(VENV)/.development: requirements.lock requirements-dev.lock pyproject.toml | $(BIN)/python
+	@sh devtools/install.sh $(VENV) requirements-dev.lock
+	@touch $@

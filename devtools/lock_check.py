@@ -1,0 +1,65 @@
+"""`python -m devtools.lock_check`: the locks fit pyproject.toml. Asks no network."""
+
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import NormalizedName, canonicalize_name
+
+_ROOT = Path(__file__).parents[1]
+_PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==([^ ;\\]+)")
+_ASKED_FOR_BY_US = re.compile(r"#\s+(?:via )?jobfleet \(pyproject\.toml")
+_REMEDY = "run `make lock`"
+
+
+def main() -> int:
+    project = tomllib.loads((_ROOT / "pyproject.toml").read_text())
+    runtime = project["project"]["dependencies"]
+    extras = project["project"]["optional-dependencies"]["otel"]
+    development = [*runtime, *extras, *project["dependency-groups"]["dev"]]
+    faults = [*lock_faults("requirements.lock", runtime)]
+    faults += lock_faults("requirements-dev.lock", development)
+    for fault in faults:
+        print(f"{fault}; {_REMEDY}", file=sys.stderr)
+    return 1 if faults else 0
+
+
+def lock_faults(name: str, declared: list[str]) -> list[str]:
+    text = (_ROOT / name).read_text()
+    wanted = {canonicalize_name(need.name): need for need in map(Requirement, declared)}
+    pins = pins_of(text)
+    faults = [f"{name}: {need} is not locked" for key, need in wanted.items() if key not in pins]
+    faults += [
+        f"{name}: {key} {version} does not fit {wanted[key]}"
+        for key, versions in pins.items()
+        for version in versions
+        if key in wanted and not wanted[key].specifier.contains(version, prereleases=True)
+    ]
+    faults += [f"{name}: {key} is no longer asked for" for key in asked_for(text) - wanted.keys()]
+    faults += [f"{name}: holds an address" for address in ("://", "--index") if address in text]
+    return faults
+
+
+def pins_of(text: str) -> dict[NormalizedName, list[str]]:
+    """Several versions of one name stand for several platforms."""
+    pins: dict[NormalizedName, list[str]] = {}
+    for match in filter(None, map(_PIN.match, text.splitlines())):
+        pins.setdefault(canonicalize_name(match[1]), []).append(match[2])
+    return pins
+
+
+def asked_for(text: str) -> set[NormalizedName]:
+    names: set[NormalizedName] = set()
+    current = canonicalize_name("")
+    for line in text.splitlines():
+        pin = _PIN.match(line)
+        current = canonicalize_name(pin[1]) if pin else current
+        if _ASKED_FOR_BY_US.search(line):
+            names.add(current)
+    return names
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -61,3 +61,11 @@ class LockMissing(BackendError):
 
 class Unroutable(BackendError):
     """The broker has no queue for the message; the queue's topology must be declared again."""
+
+
+class Fenced(JobfleetError):
+    """The trail says that another epoch runs, or that the job ended: write nothing more."""
+
+
+class TrustEnded(JobfleetError):
+    """The lease cannot be relied on any more; hand back without having claimed."""

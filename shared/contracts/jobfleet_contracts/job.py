@@ -123,13 +123,11 @@ class JobRequest(BaseModel):
     run_at: Time | None = None
     max_attempts: int | None = Field(default=None, ge=1, le=100)
     retry_delay_seconds: float | None = Field(default=None, ge=0, le=86_400, allow_inf_nan=False)
-    timeout_seconds: float | None = Field(
-        default=None, gt=0, le=30 * 86_400, allow_inf_nan=False
-    )
+    timeout_seconds: float | None = Field(default=None, gt=0, le=30 * 86_400, allow_inf_nan=False)
     lock_key: Annotated[OneLine, Field(min_length=1, max_length=200)] | None = None
-    callback_url: Annotated[
-        OneLine, AfterValidator(_web_address), Field(max_length=2000)
-    ] | None = None
+    callback_url: (
+        Annotated[OneLine, AfterValidator(_web_address), Field(max_length=2000)] | None
+    ) = None
     context: dict[str, Any] | None = None
 
     @classmethod

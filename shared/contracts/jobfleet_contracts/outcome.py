@@ -29,7 +29,7 @@ class Completed:
 
 @dataclass(frozen=True, slots=True)
 class AttemptFailed:
-    """The handler raised. ``retry_after`` overrides the policy; ``final`` means no more attempts."""
+    """The handler raised; ``retry_after`` overrides the policy, ``final`` bars more attempts."""
 
     error: JobError
     final: bool = False

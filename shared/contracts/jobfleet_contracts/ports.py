@@ -236,7 +236,11 @@ class JobIndexReader(Protocol):
         ...
 
     async def open_rows(
-        self, *, states: frozenset[State] | None = None, cursor: str | None = None, limit: int = 1000
+        self,
+        *,
+        states: frozenset[State] | None = None,
+        cursor: str | None = None,
+        limit: int = 1000,
     ) -> Page[OpenRow]:
         """Return open rows in a stable order of their own, for the rescuer and for lists."""
         ...

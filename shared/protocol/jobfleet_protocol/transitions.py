@@ -75,9 +75,9 @@ def follow(previous: Event | None, change: Change, *, occurred_at: datetime) -> 
     if previous is None:
         return _opening(kind, change)
     before = previous.after
-    if before.state not in _FROM.get(kind, frozenset()) or before.dismissed:
-        if not (before.dismissed and kind is Status.REDRIVEN):
-            raise IllegalTransition(f"{change.status} may not follow state {before.state.value}")
+    again = before.dismissed and kind is Status.DISMISSED
+    if before.state not in _FROM.get(kind, frozenset()) or again:
+        raise IllegalTransition(f"{change.status} may not follow state {before.state.value}")
     _check_pairs(previous, kind)
     return _next(previous, kind, change, occurred_at)
 
@@ -95,9 +95,7 @@ def _check_pairs(previous: Event, kind: Status) -> None:
     after_failure = previous.kind is Status.ATTEMPT_FAILED
     if after_failure != (kind is Status.RETRY_SCHEDULED):
         raise IllegalTransition("AttemptFailed and RetryScheduled only come as a pair")
-    taken_running = (
-        previous.kind is Status.TAKEN_OVER and previous.after.state is State.RUNNING
-    )
+    taken_running = previous.kind is Status.TAKEN_OVER and previous.after.state is State.RUNNING
     if taken_running and kind is not Status.STARTED:
         raise IllegalTransition("a takeover that keeps a job running is followed by its Started")
     if kind is Status.STARTED and previous.after.state is State.RUNNING and not taken_running:

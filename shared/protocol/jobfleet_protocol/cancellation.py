@@ -1,0 +1,84 @@
+"""Cancel: at once where nobody runs the job, else a request that the holder answers."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.errors import ActionRefused, BackendError, UnknownJob
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.state import State
+from jobfleet_protocol.ending import Ending
+from jobfleet_protocol.trail_writer import TrailWriter
+from jobfleet_protocol.transitions import Change, draft
+
+CANCEL_REQUESTED = "cancel.requested"
+
+_log = structlog.get_logger()
+
+
+class Canceller:
+    """Ends jobs on request."""
+
+    def __init__(self, *, backend: Backend, clock: Clock) -> None:
+        self._backend = backend
+        self._clock = clock
+        self._writer = TrailWriter(backend=backend)
+        self._ending = Ending(backend=backend, clock=clock)
+
+    async def cancel(self, job_id: str, *, by: str | None, reason: str = "") -> State:
+        """Cancel a job.
+
+        Returns:
+            ``cancelled``, or ``running`` where its worker has been asked to stop.
+
+        Raises:
+            UnknownJob: no trail.
+            ActionRefused: the job has ended.
+        """
+        return await asyncio.shield(
+            asyncio.create_task(self._cancel(job_id, by, reason), name=f"cancel-{job_id}")
+        )
+
+    async def _cancel(self, job_id: str, by: str | None, reason: str) -> State:
+        while True:
+            head = await self._backend.trail.newest(job_id)
+            if head is None:
+                raise UnknownJob(f"no job {job_id}")
+            if head.after.state.is_terminal:
+                raise ActionRefused(f"job {job_id} is {head.after.state.value} already")
+            running = head.after.state is State.RUNNING
+            if running and head.after.cancel_requested:
+                await self._tell(head)
+                return head.after.state
+            event = self._event(head, by, reason, running=running)
+            if await self._writer.append([event]) is None:
+                return await self._follow_up(event)
+
+    def _event(self, head: Event, by: str | None, reason: str, *, running: bool) -> Event:
+        who = by or "somebody"
+        change = Change(
+            status="CancelRequested" if running else "Cancelled",
+            message=f"{'cancel requested' if running else 'cancelled'} by {who}"
+            + (f": {reason}" if reason else ""),
+            data={"by": by, "reason": reason},
+        )
+        return draft(head, head.facts, change, occurred_at=self._clock.now())
+
+    async def _follow_up(self, event: Event) -> State:
+        _log.info(CANCEL_REQUESTED, job_id=event.job_id, state=event.after.state.value)
+        if event.after.state.is_terminal:
+            await self._ending.conclude(event)
+        else:
+            await self._tell(event)
+        return event.after.state
+
+    async def _tell(self, head: Event) -> None:
+        """A lost message costs little: the next renewal of the lease looks into the trail."""
+        try:
+            await self._backend.control.send_cancel(head.job_id)
+        except BackendError as error:
+            _log.warning("cancel.message_lost", job_id=head.job_id, error=str(error))

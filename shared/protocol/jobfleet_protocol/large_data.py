@@ -1,0 +1,43 @@
+"""Event data too large for a row live in the payload store, under a name used once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from jobfleet_contracts.codec import decode, encode
+from jobfleet_contracts.errors import BackendUnavailable
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.ports import PayloadStore
+
+MAX_INLINE_BYTES = 30_000
+"""Above this event data go to a blob: a table property holds 32,768 UTF-16 characters."""
+
+
+async def externalise(event: Event, payloads: PayloadStore) -> Event:
+    """Return the event with large data replaced by the name under which they are stored.
+
+    The name holds job, epoch and event id, so no other attempt can overwrite it.
+    """
+    if not event.data:
+        return event
+    body = encode(event.data)
+    if len(body) <= MAX_INLINE_BYTES:
+        return event
+    name = f"{event.job_id}/{event.after.epoch}/{event.event_id}"
+    await payloads.put(name, body)
+    return replace(event, data={"blob": name, "size": len(body)})
+
+
+async def resolve(event: Event, payloads: PayloadStore) -> Event:
+    """Return the event with its data, wherever they are stored.
+
+    Raises:
+        BackendUnavailable: the stored value is missing or cannot be read.
+    """
+    name = event.data.get("blob")
+    if name is None or event.data.keys() != {"blob", "size"}:
+        return event
+    body = await payloads.get(name)
+    if body is None:
+        raise BackendUnavailable(f"data of event {event.sequence} of job {event.job_id} is missing")
+    return replace(event, data=decode(body))

@@ -1,0 +1,87 @@
+"""Redrive a dead job as a new incarnation, or dismiss it from the dead-letter list."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.errors import ActionRefused, UnknownJob
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.state import DEAD, State
+from jobfleet_protocol.publication import Publication
+from jobfleet_protocol.submission import message_of, open_row
+from jobfleet_protocol.trail_writer import TrailWriter
+from jobfleet_protocol.transitions import REDRIVABLE, Change, draft
+
+
+class Redriver:
+    """Acts on jobs that ended badly."""
+
+    def __init__(self, *, backend: Backend, clock: Clock) -> None:
+        self._backend = backend
+        self._clock = clock
+        self._writer = TrailWriter(backend=backend)
+        self._publication = Publication(backend=backend, clock=clock)
+
+    async def redrive(self, job_id: str, *, by: str | None) -> State:
+        """Put a failed, timed-out or cancelled job back into its queue.
+
+        Raises:
+            UnknownJob: no trail.
+            ActionRefused: the job is open, or completed.
+        """
+        return await asyncio.shield(
+            asyncio.create_task(self._redrive(job_id, by), name=f"redrive-{job_id}")
+        )
+
+    async def dismiss(self, job_id: str, *, by: str | None) -> State:
+        """Take a failed or timed-out job off the dead-letter list; its trail stays.
+
+        Raises:
+            UnknownJob: no trail.
+            ActionRefused: the job is not dead, or was dismissed before.
+        """
+        while True:
+            head = await self._head(job_id)
+            if head.after.state not in DEAD or head.after.dismissed:
+                raise ActionRefused(f"job {job_id} is not in the dead-letter list")
+            change = Change(
+                status="Dismissed", message=f"dismissed by {by or 'somebody'}", data={"by": by}
+            )
+            event = draft(head, head.facts, change, occurred_at=self._clock.now())
+            if await self._writer.append([event]) is None:
+                return event.after.state
+
+    async def _redrive(self, job_id: str, by: str | None) -> State:
+        while True:
+            head = await self._head(job_id)
+            if head.after.state not in REDRIVABLE:
+                raise ActionRefused(
+                    f"job {job_id} is {head.after.state.value}; "
+                    "only failed, timed-out and cancelled jobs are redriven"
+                )
+            change = Change(
+                status="Redriven", message=f"redriven by {by or 'somebody'}", data={"by": by}
+            )
+            event = draft(head, head.facts, change, occurred_at=self._clock.now())
+            row = open_row(event.facts, event.after, self._clock.now())
+            await self._backend.index.open(replace(row, sequence=head.sequence))
+            if await self._writer.append([event]) is None:
+                await self._publish(event)
+                return event.after.state
+
+    async def _publish(self, head: Event) -> None:
+        opening = await self._backend.trail.read(head.job_id, 1)
+        if opening is None:
+            return
+        now = self._clock.now()
+        message = await message_of(opening, head, self._backend.payloads, now)
+        await self._publication.attempt(message, head)
+
+    async def _head(self, job_id: str) -> Event:
+        head = await self._backend.trail.newest(job_id)
+        if head is None:
+            raise UnknownJob(f"no job {job_id}")
+        return head

@@ -78,7 +78,7 @@ $(BIN)/python:
 
 $(VENV)/.runtime: requirements.lock pyproject.toml | $(BIN)/python
 	@if [ -e $(VENV)/.development ]; then \
-		$(MAKE) --no-print-directory $(VENV)/.development; \
+		$(MAKE) --silent $(VENV)/.development >&2; \
 	else \
 		sh devtools/install.sh $(VENV) requirements.lock; \
 	fi

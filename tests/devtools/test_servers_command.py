@@ -1,0 +1,51 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_ROOT = Path(__file__).parents[2]
+
+
+def servers(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "devtools.servers", *arguments],
+        cwd=_ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.servers
+def test_up_prints_what_a_shell_evaluates_and_down_ends_it(tmp_path: Path) -> None:
+    path = os.environ["PATH"]
+    up = servers("--folder", str(tmp_path), "up", PATH=path)
+    again = servers("--folder", str(tmp_path), "env", PATH=path)
+    down = servers("--folder", str(tmp_path), "down", PATH=path)
+
+    lines = [line.partition("=")[0] for line in up.stdout.splitlines()]
+    assert lines == [
+        "export JOBFLEET_RABBITMQ_URL",
+        "export JOBFLEET_STORAGE_CONNECTION_STRING",
+    ], up.stderr
+    assert again.stdout == up.stdout
+    assert down.returncode == 0
+    assert list(tmp_path.glob("*/*.pid")) == []
+
+
+def test_addresses_that_the_shell_has_are_not_printed(tmp_path: Path) -> None:
+    named = {"AMQP_URL": "amqp://a:secret@host/", "AZURE_STORAGE_CONNECTION_STRING": "secret"}
+    told = servers("--folder", str(tmp_path), "env", PATH="/nowhere", **named)
+    assert told.returncode == 0
+    assert told.stdout == told.stderr == ""
+
+
+def test_a_named_server_that_is_down_ends_with_3_and_without_its_password(tmp_path: Path) -> None:
+    named = {"AMQP_URL": "amqp://a:secret@127.0.0.1:1/", "AZURE_STORAGE_CONNECTION_STRING": "x"}
+    told = servers("--folder", str(tmp_path), "up", PATH="/nowhere", **named)
+    assert told.returncode == 3
+    assert "AMQP_URL" in told.stderr
+    assert "secret" not in told.stderr

@@ -1,0 +1,96 @@
+"""The audit trail as a table whose rows are only ever inserted."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from functools import cache
+from itertools import groupby
+from operator import itemgetter
+
+from jobfleet_backends.sqlite.database import Database
+from jobfleet_backends.sqlite.row_codec import (
+    EVENT_COLUMNS,
+    Row,
+    event_to_row,
+    marks,
+    row_to_event,
+)
+from jobfleet_contracts.errors import SequenceTaken
+from jobfleet_contracts.event import Event
+
+_INSERT = f"INSERT INTO trail ({EVENT_COLUMNS}) VALUES "
+_SELECT = f"SELECT {EVENT_COLUMNS} FROM trail "
+_SCAN_ROWS = 2000
+
+
+class SqliteAuditTrail:
+    """Primary key of an event is job and sequence: inserting it is the compare-and-swap."""
+
+    def __init__(self, *, database: Database) -> None:
+        self._database = database
+
+    async def insert(self, events: Sequence[Event]) -> None:
+        """Insert consecutive events of one job in one statement, which is all or none."""
+        statement = _insert_statement(len(events))
+        values = [value for event in events for value in event_to_row(event)]
+        await self._database.write(lambda connection: _insert(connection, statement, values))
+
+    async def newest(self, job_id: str) -> Event | None:
+        """Return the job's last event."""
+        rows = await self._rows("WHERE job_id = ? ORDER BY sequence DESC LIMIT 1", job_id)
+        return row_to_event(rows[0]) if rows else None
+
+    async def read(self, job_id: str, sequence: int) -> Event | None:
+        """Return one event."""
+        rows = await self._rows("WHERE job_id = ? AND sequence = ?", job_id, sequence)
+        return row_to_event(rows[0]) if rows else None
+
+    async def history(
+        self, job_id: str, *, after: int = 0, before: int | None = None, limit: int = 1000
+    ) -> Sequence[Event]:
+        """Return events between two sequences, oldest first."""
+        if before is None:
+            where = "WHERE job_id = ? AND sequence > ? ORDER BY sequence LIMIT ?"
+            rows = await self._rows(where, job_id, after, limit)
+        else:
+            where = (
+                "WHERE job_id = ? AND sequence > ? AND sequence < ? ORDER BY sequence DESC LIMIT ?"
+            )
+            rows = (await self._rows(where, job_id, after, before, limit))[::-1]
+        return [row_to_event(row) for row in rows]
+
+    async def scan(self) -> AsyncIterator[Sequence[Event]]:
+        """Yield each job's history; short reads, so that no snapshot stands for long."""
+        job: list[Row] = []
+        place: tuple[str, int] = ("", 0)
+        where = "WHERE (job_id, sequence) > (?, ?) ORDER BY job_id, sequence LIMIT ?"
+        while rows := await self._rows(where, *place, _SCAN_ROWS):
+            place = (rows[-1][0], rows[-1][1])
+            for job_id, of_job in groupby(rows, itemgetter(0)):
+                if job and job[0][0] != job_id:
+                    yield [row_to_event(row) for row in job]
+                    job = []
+                job += of_job
+        if job:
+            yield [row_to_event(row) for row in job]
+
+    async def _rows(self, where: str, *values: str | int) -> list[Row]:
+        statement = _SELECT + where
+        return await self._database.read(
+            lambda connection: connection.execute(statement, values).fetchall()
+        )
+
+
+@cache
+def _insert_statement(events: int) -> str:
+    return _INSERT + ", ".join([marks(EVENT_COLUMNS)] * events)
+
+
+def _insert(connection: sqlite3.Connection, statement: str, values: list[object]) -> None:
+    try:
+        connection.execute(statement, values)
+    except sqlite3.IntegrityError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_CONSTRAINT_UNIQUE:
+            raise
+        raise SequenceTaken(f"job {values[0]} has an event {values[1]} or one after it") from None

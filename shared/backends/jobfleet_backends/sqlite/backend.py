@@ -1,0 +1,99 @@
+"""Wires the ports of the embedded backend, in plain sight."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import structlog
+
+from jobfleet_backends.settings import Settings
+from jobfleet_backends.sqlite.audit_trail import SqliteAuditTrail
+from jobfleet_backends.sqlite.control_channel import SqliteControlChannel
+from jobfleet_backends.sqlite.database import FILE_NAME, Database
+from jobfleet_backends.sqlite.dead_letter_store import SqliteDeadLetterStore
+from jobfleet_backends.sqlite.event_feed import SqliteEventFeed
+from jobfleet_backends.sqlite.job_consumer import SqliteJobConsumer
+from jobfleet_backends.sqlite.job_index import SqliteJobIndex
+from jobfleet_backends.sqlite.job_index_reader import SqliteJobIndexReader
+from jobfleet_backends.sqlite.job_queue import SqliteJobQueue
+from jobfleet_backends.sqlite.lease_store import SqliteLeaseStore
+from jobfleet_backends.sqlite.payload_store import SqlitePayloadStore
+from jobfleet_backends.sqlite.worker_directory import SqliteWorkerDirectory
+from jobfleet_backends.system_clock import SystemClock
+from jobfleet_contracts.backend import Backend, Probe
+from jobfleet_contracts.errors import BackendUnavailable
+from jobfleet_contracts.ports import Clock, LeaseStore
+
+DATABASE_OPENED = "database.opened"
+PROBE_SECONDS = 5.0
+RENEWAL_BUSY_SECONDS = 3.0
+
+_log = structlog.get_logger()
+
+
+async def open_embedded(settings: Settings, *, clock: Clock | None = None) -> Backend:
+    """Open the database file in the data folder, creating both where they are missing.
+
+    Raises:
+        SettingsError: the folder or file cannot be used; names it and the remedy.
+    """
+    clock = clock or SystemClock()
+    database = Database(path=settings.data_dir.absolute() / FILE_NAME, clock=clock)
+    await asyncio.to_thread(database.open)
+    _log.debug(DATABASE_OPENED, path=str(database.path), sqlite=sqlite3.sqlite_version)
+    control = SqliteControlChannel(database=database)
+    await control.start()
+    leases = SqliteLeaseStore(database=database)
+
+    async def close() -> None:
+        control.stop()
+        await database.close()
+
+    return Backend(
+        name="embedded",
+        trail=SqliteAuditTrail(database=database),
+        leases=leases,
+        locks=leases,
+        queue=SqliteJobQueue(database=database),
+        index=SqliteJobIndex(database=database),
+        reader=SqliteJobIndexReader(database=database),
+        directory=SqliteWorkerDirectory(database=database),
+        control=control,
+        feed=SqliteEventFeed(),
+        payloads=SqlitePayloadStore(database=database),
+        dead_letters=SqliteDeadLetterStore(database=database),
+        consumer=lambda: SqliteJobConsumer(database=database),
+        renewal_leases=lambda: _renewal_leases(database.path, clock),
+        probe=lambda: _probe(database),
+        close=close,
+    )
+
+
+def _renewal_leases(path: Path, clock: Clock) -> tuple[LeaseStore, Callable[[], Awaitable[None]]]:
+    """Connections of their own, so that no queue of other writes delays a renewal."""
+    database = Database(path=path, clock=clock, busy_seconds=RENEWAL_BUSY_SECONDS, readers=1)
+    database.open()
+    return SqliteLeaseStore(database=database), database.close
+
+
+async def _probe(database: Database) -> Sequence[Probe]:
+    address = str(database.path)
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            detail = await database.write(_look)
+    except (BackendUnavailable, TimeoutError) as error:
+        detail = str(error) or f"no answer within {PROBE_SECONDS:g} s"
+        remedy = "see that the disk has room, and that this user may write the file and its folder"
+        return [Probe("database", address, ok=False, detail=detail, remedy=remedy)]
+    return [Probe("database", address, ok=True, detail=detail)]
+
+
+def _look(connection: sqlite3.Connection) -> str:
+    """Write something, so that a full or read-only disk shows."""
+    connection.execute("INSERT OR REPLACE INTO meta VALUES ('probe', datetime('now'))")
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    (size,) = connection.execute("PRAGMA page_size").fetchone()
+    return f"SQLite {sqlite3.sqlite_version}, {pages * size / 1e6:,.1f} MB"

@@ -1,0 +1,157 @@
+"""Deliveries for one worker: rows that it holds for as long as it lives."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+
+import structlog
+
+from jobfleet_backends.sqlite.change_signal import POLL_SECONDS, ChangeSignal
+from jobfleet_backends.sqlite.database import Database
+from jobfleet_backends.sqlite.job_queue import LANES
+from jobfleet_backends.sqlite.message_codec import decode_message
+from jobfleet_contracts.errors import BackendUnavailable
+from jobfleet_contracts.job import new_id
+from jobfleet_contracts.message import JobMessage, MalformedMessage
+
+HOLD_SECONDS = 15.0
+"""A delivery of a worker that died comes back after this time."""
+HOLD_RENEW_SECONDS = 5.0
+HOLD_NOT_RENEWED = "deliveries.hold_not_renewed"
+
+_READY = """
+SELECT message, body FROM messages
+WHERE queue = ? AND lane = ? AND visible_at <= ? ORDER BY visible_at, message LIMIT ?
+"""
+_NEXT = "SELECT min(visible_at) FROM messages WHERE queue = ? AND lane = ?"
+_HOLD = "UPDATE messages SET visible_at = ?, holder = ? WHERE message = ?"
+_KEEP = "UPDATE messages SET visible_at = ? WHERE message = ? AND holder = ?"
+_ACK = "DELETE FROM messages WHERE message = ? AND holder = ?"
+
+_log = structlog.get_logger()
+
+
+class SqliteDelivery:
+    """A message in this consumer's hands."""
+
+    __slots__ = ("_consumer", "message", "number")
+
+    def __init__(
+        self, *, consumer: SqliteJobConsumer, number: int, message: JobMessage | MalformedMessage
+    ) -> None:
+        self._consumer = consumer
+        self.number = number
+        self.message = message
+
+    async def ack(self) -> None:
+        """Take it off the queue; quiet where it has gone back."""
+        await self._consumer.acknowledge(self.number)
+
+
+class SqliteJobConsumer:
+    """Takes messages, high lane first, and holds them until they are acknowledged."""
+
+    def __init__(self, *, database: Database) -> None:
+        self._database = database
+        self._holder = new_id()
+        self._held: set[int] = set()
+        self._places: list[tuple[str, int]] = []
+        self._signal: ChangeSignal | None = None
+        self._keeper: asyncio.Task[None] | None = None
+
+    async def start(self, queues: Sequence[str]) -> None:
+        """Open the queues and keep holding what gets delivered."""
+        self._places = [(queue, lane) for lane in range(len(LANES)) for queue in queues]
+        self._signal = ChangeSignal(self._database.path)
+        names = [(f"queue:{queue}", queue) for queue in queues]
+        await self._database.write(
+            lambda connection: connection.executemany(
+                "INSERT OR IGNORE INTO meta VALUES (?, ?)", names
+            )
+        )
+        self._keeper = asyncio.create_task(self._keep(), name="sqlite-delivery-keeper")
+
+    async def receive(self, limit: int, wait: timedelta) -> Sequence[SqliteDelivery]:
+        """Return 1 to ``limit`` deliveries, or none after ``wait``."""
+        if limit < 1 or self._signal is None:
+            return []
+        boottime = self._database.clock.boottime
+        deadline = boottime() + wait.total_seconds()
+        while True:
+            self._signal.changed()
+            if deliveries := await self._take(limit):
+                return deliveries
+            if boottime() >= deadline or not await self._wait(deadline):
+                return []
+
+    async def acknowledge(self, number: int) -> None:
+        """Remove a message that this consumer holds."""
+        await self._database.write(
+            lambda connection: connection.execute(_ACK, (number, self._holder))
+        )
+        self._held.discard(number)
+
+    async def stop(self) -> None:
+        """Take nothing more; what is held shows up for others at once."""
+        if self._signal is None or self._keeper is None:
+            return
+        self._signal.close()
+        self._signal = None
+        self._keeper.cancel()
+        await asyncio.gather(self._keeper, return_exceptions=True)
+        await self._hold_until(self._held, self._database.clock.boottime())
+        self._held.clear()
+
+    async def _take(self, limit: int) -> list[SqliteDelivery]:
+        rows = await self._database.write(lambda connection: self._claim(connection, limit))
+        self._held.update(number for number, _ in rows)
+        return [
+            SqliteDelivery(consumer=self, number=number, message=decode_message(body))
+            for number, body in rows
+        ]
+
+    def _claim(self, connection: sqlite3.Connection, limit: int) -> list[tuple[int, bytes]]:
+        now = self._database.clock.boottime()
+        rows: list[tuple[int, bytes]] = []
+        for queue, lane in self._places:
+            rows += connection.execute(_READY, (queue, lane, now, limit - len(rows)))
+            if len(rows) == limit:
+                break
+        until = now + HOLD_SECONDS
+        connection.executemany(_HOLD, [(until, self._holder, number) for number, _ in rows])
+        return rows
+
+    async def _wait(self, deadline: float) -> bool:
+        """Whether something is visible before the deadline; looks cheaply until then."""
+        boottime = self._database.clock.boottime
+        due = await self._database.read(self._next_visible)
+        while (now := boottime()) < deadline:
+            if due <= now:
+                return True
+            await asyncio.sleep(max(min(POLL_SECONDS, deadline - now, due - now), 0))
+            if self._signal is None:
+                return False
+            if self._signal.changed():
+                due = await self._database.read(self._next_visible)
+        return False
+
+    def _next_visible(self, connection: sqlite3.Connection) -> float:
+        times = (connection.execute(_NEXT, place).fetchone()[0] for place in self._places)
+        return min((time for time in times if time is not None), default=float("inf"))
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(HOLD_RENEW_SECONDS)
+            try:
+                until = self._database.clock.boottime() + HOLD_SECONDS
+                await self._hold_until(self._held, until)
+            except BackendUnavailable as error:
+                _log.warning(HOLD_NOT_RENEWED, error=str(error))
+
+    async def _hold_until(self, numbers: Iterable[int], until: float) -> None:
+        rows = [(until, number, self._holder) for number in numbers]
+        if rows:
+            await self._database.write(lambda connection: connection.executemany(_KEEP, rows))

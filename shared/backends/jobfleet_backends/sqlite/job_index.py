@@ -1,0 +1,124 @@
+"""Writer of open rows and of the current state of jobs; the timeline is the trail itself."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Sequence
+from typing import Any
+
+import structlog
+
+from jobfleet_backends.sqlite.database import Database
+from jobfleet_backends.sqlite.mailbox import Operation
+from jobfleet_backends.sqlite.row_codec import (
+    JOB_COLUMNS,
+    OPEN_COLUMNS,
+    Row,
+    event_to_job_row,
+    marks,
+    open_to_row,
+)
+from jobfleet_contracts.codec import format_optional_time, format_time
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.index import OpenRow
+
+INDEX_NOT_WRITTEN = "index.write_failed"
+
+_OPEN = f"INSERT OR IGNORE INTO open_jobs ({OPEN_COLUMNS}) VALUES {marks(OPEN_COLUMNS)}"
+_HINTS = """
+UPDATE open_jobs SET state = ?, sequence = ?, updated_at = ?, lock = ?, due_at = ?, sent = ?
+WHERE job_id = ? AND incarnation = ? AND sequence < ?
+"""
+_JOB = f"""
+INSERT INTO jobs ({JOB_COLUMNS}, search) VALUES {marks(JOB_COLUMNS + ", search")}
+ON CONFLICT (job_id) DO UPDATE SET
+    state = excluded.state, status = excluded.status, sequence = excluded.sequence,
+    attempt = excluded.attempt, max_attempts = excluded.max_attempts,
+    incarnation = excluded.incarnation, epoch = excluded.epoch,
+    claimed_by = excluded.claimed_by, message = excluded.message,
+    updated_at = excluded.updated_at, due_at = excluded.due_at, dismissed = excluded.dismissed
+WHERE excluded.sequence > jobs.sequence
+"""
+_PUBLISHED = """
+UPDATE open_jobs SET published = ? WHERE job_id = ? AND incarnation = ? AND published < ?
+"""
+_CLOSE = "DELETE FROM open_jobs WHERE job_id = ? AND incarnation = ?"
+
+_log = structlog.get_logger()
+
+
+class SqliteJobIndex:
+    """Queues rows for the next transaction; nothing here goes back to an older sequence."""
+
+    def __init__(self, *, database: Database) -> None:
+        self._database = database
+
+    async def open(self, row: OpenRow) -> None:
+        """Insert an open row; on the disk when this returns."""
+        values = open_to_row(row)
+        await self._database.write(lambda connection: connection.execute(_OPEN, values))
+
+    def record(self, events: Sequence[Event]) -> Awaitable[None]:
+        """Queue the current state of the events' jobs and the hints of their open rows."""
+        jobs = [event_to_job_row(event) for event in _last_of_each_job(events)]
+        hints = [_hint(event) for event in events if not event.after.state.is_terminal]
+
+        def operation(connection: sqlite3.Connection) -> None:
+            connection.executemany(_JOB, jobs)
+            connection.executemany(_HINTS, hints)
+
+        return self._queue(operation)
+
+    def published(self, job_id: str, incarnation: int, sequence: int) -> Awaitable[None]:
+        """Mark that a message for ``sequence`` was confirmed."""
+        return self._queue_statement(_PUBLISHED, (sequence, job_id, incarnation, sequence))
+
+    def close(self, job_id: str, incarnation: int) -> Awaitable[None]:
+        """Remove an open row."""
+        return self._queue_statement(_CLOSE, (job_id, incarnation))
+
+    async def flush(self) -> None:
+        """Wait until everything queued so far is stored: the writer keeps the order."""
+        await self._database.write(lambda _: None)
+
+    def _queue_statement(self, statement: str, values: Row) -> Awaitable[None]:
+        def operation(connection: sqlite3.Connection) -> None:
+            connection.execute(statement, values)
+
+        return self._queue(operation)
+
+    def _queue(self, operation: Operation[None]) -> Awaitable[None]:
+        future = self._database.write(operation)
+        future.add_done_callback(_note_failure)
+        return future
+
+
+def _last_of_each_job(events: Sequence[Event]) -> list[Event]:
+    last: dict[str, Event] = {}
+    for event in events:
+        known = last.get(event.job_id)
+        if known is None or known.sequence < event.sequence:
+            last[event.job_id] = event
+    return list(last.values())
+
+
+def _hint(event: Event) -> Row:
+    after = event.after
+    return (
+        after.state.value,
+        after.sequence,
+        format_time(event.occurred_at),
+        after.lock,
+        format_optional_time(after.due_at),
+        after.sent,
+        event.job_id,
+        after.incarnation,
+        after.sequence,
+    )
+
+
+def _note_failure(future: asyncio.Future[Any]) -> None:
+    """Nobody has to await the copy; a failure is logged here and not by the event loop."""
+    if not future.cancelled() and (error := future.exception()):
+        _log.warning(INDEX_NOT_WRITTEN, error=str(error))

@@ -1,0 +1,208 @@
+"""Questions to timeline, jobs and open rows; each costs about as much as its page."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from jobfleet_backends.sqlite.database import Database
+from jobfleet_backends.sqlite.page_query import Condition, PageQuery, between
+from jobfleet_backends.sqlite.row_codec import (
+    EVENT_COLUMNS,
+    JOB_COLUMNS,
+    OPEN_COLUMNS,
+    Row,
+    row_to_event,
+    row_to_job,
+    row_to_open,
+)
+from jobfleet_contracts.codec import format_optional_time
+from jobfleet_contracts.errors import InvalidRequest
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.index import EventQuery, JobQuery, JobRow, OpenRow, Page, TimelineEntry
+from jobfleet_contracts.state import CLAIMABLE, State
+
+_SINCE = f"SELECT {EVENT_COLUMNS}, position FROM trail WHERE position > ? ORDER BY position LIMIT ?"
+_NEWEST = f"SELECT {EVENT_COLUMNS}, position FROM trail ORDER BY position DESC LIMIT 1"
+_WAITERS = f"""
+SELECT {OPEN_COLUMNS} FROM open_jobs WHERE lock_key = ? AND state IN
+({", ".join(f"'{state}'" for state in sorted(CLAIMABLE))}) ORDER BY opened_at, job_id LIMIT ?
+"""
+
+
+class SqliteJobIndexReader:
+    """Reads the trail as the timeline, and the tables ``jobs`` and ``open_jobs``."""
+
+    def __init__(self, *, database: Database) -> None:
+        self._database = database
+
+    async def events(self, query: EventQuery) -> Page[Event]:
+        """Return a page of the timeline, newest first."""
+        page = PageQuery(
+            table="trail",
+            columns=EVENT_COLUMNS,
+            time="occurred_at",
+            limit=query.limit,
+            ranges=[_event_range(query)],
+            tests=_event_tests(query),
+        )
+        rows, cursor, back_to = await self._database.read(page.run)
+        return Page([row_to_event(row) for row in rows], cursor, back_to)
+
+    async def since(self, cursor: str | None, limit: int = 500) -> Sequence[TimelineEntry]:
+        """Return events after a live cursor, oldest first; the cursor is a trail position."""
+        if cursor is not None and not cursor.isdigit():
+            raise InvalidRequest("cursor: not one that the timeline gave", field="cursor")
+
+        def operation(connection: sqlite3.Connection) -> list[Row]:
+            if cursor is None:
+                return connection.execute(_NEWEST).fetchall()
+            return connection.execute(_SINCE, (int(cursor), limit)).fetchall()
+
+        rows = await self._database.read(operation)
+        return [TimelineEntry(row_to_event(row), str(row[-1])) for row in rows]
+
+    async def jobs(self, query: JobQuery) -> Page[JobRow]:
+        """Return a page of jobs, last changed first."""
+        page = PageQuery(
+            table="jobs",
+            columns=JOB_COLUMNS,
+            time="updated_at",
+            limit=query.limit,
+            ranges=_job_ranges(query),
+            tests=_job_tests(query),
+        )
+        rows, cursor, back_to = await self._database.read(page.run)
+        return Page([row_to_job(row) for row in rows], cursor, back_to)
+
+    async def counts(self) -> Mapping[State, int]:
+        """Return jobs per state, kept up to date by triggers."""
+        rows: list[tuple[str, int]] = await self._database.read(
+            lambda connection: connection.execute("SELECT state, jobs FROM state_counts").fetchall()
+        )
+        return {State(state): jobs for state, jobs in rows if jobs}
+
+    async def open_rows(
+        self,
+        *,
+        states: frozenset[State] | None = None,
+        cursor: str | None = None,
+        limit: int = 1000,
+    ) -> Page[OpenRow]:
+        """Return open rows in the order of state and job."""
+        wanted = sorted(state.value for state in (frozenset(State) if states is None else states))
+
+        def operation(connection: sqlite3.Connection) -> list[Row]:
+            return _open_page(connection, wanted, _open_place(cursor), limit + 1)
+
+        rows = await self._database.read(operation)
+        more = len(rows) > limit
+        rows = rows[:limit]
+        last = f"{rows[-1][2]}~{rows[-1][0]}~{rows[-1][1]}" if more else None
+        return Page([row_to_open(row) for row in rows], last)
+
+    async def lock_waiters(self, lock_key: str, limit: int = 10) -> Sequence[OpenRow]:
+        """Return open, claimable jobs that name this lock key, longest waiting first."""
+        rows = await self._database.read(
+            lambda connection: connection.execute(_WAITERS, (lock_key, limit)).fetchall()
+        )
+        return [row_to_open(row) for row in rows]
+
+
+def _event_range(query: EventQuery) -> list[Condition]:
+    conditions = between(
+        "occurred_at",
+        format_optional_time(query.since),
+        format_optional_time(query.until),
+        query.cursor,
+    )
+    if query.job_type is not None:
+        return [("job_type = ?", (query.job_type,)), *conditions]
+    if query.status is not None and query.status != "Step":
+        return [("status = ?", (query.status,)), *conditions]
+    return conditions
+
+
+def _event_tests(query: EventQuery) -> list[Condition]:
+    tests: list[Condition] = []
+    if query.status == "Step":
+        tests.append(("status >= 'Step ' AND status < 'Step!'", ()))
+    elif query.status is not None and query.job_type is not None:
+        tests.append(("status = ?", (query.status,)))
+    if query.job_name is not None:
+        tests.append(("job_name = ?", (query.job_name,)))
+    return tests
+
+
+def _job_ranges(query: JobQuery) -> list[list[Condition]]:
+    times = between(
+        "updated_at",
+        format_optional_time(query.since),
+        format_optional_time(query.until),
+        query.cursor,
+    )
+    if _is_job_id(query.text):
+        return [[("job_id = ?", (str(query.text).lower(),)), *times]]
+    if query.lock_key is not None:
+        return [[("lock_key = ?", (query.lock_key,)), *times]]
+    if query.job_type is not None:
+        states = query.states or frozenset(State)
+        of_type: Condition = ("job_type = ?", (query.job_type,))
+        return [[of_type, ("state = ?", (state.value,)), *times] for state in sorted(states)]
+    if query.states:
+        return [[("state = ?", (state.value,)), *times] for state in sorted(query.states)]
+    return [times]
+
+
+def _job_tests(query: JobQuery) -> list[Condition]:
+    by_id = _is_job_id(query.text)
+    by_key = query.lock_key is not None
+    tests: list[Condition] = []
+    if query.text is not None and not by_id:
+        tests.append(("instr(search, ?) > 0", (query.text.casefold(),)))
+    if by_id and by_key:
+        tests.append(("lock_key = ?", (query.lock_key,)))
+    if (by_id or by_key) and query.job_type is not None:
+        tests.append(("job_type = ?", (query.job_type,)))
+    if (by_id or by_key) and query.states:
+        states = tuple(sorted(state.value for state in query.states))
+        tests.append((f"state IN ({', '.join('?' * len(states))})", states))
+    if query.queue is not None:
+        tests.append(("queue = ?", (query.queue,)))
+    return tests
+
+
+def _is_job_id(text: str | None) -> bool:
+    if text is None:
+        return False
+    try:
+        return str(UUID(text)) == text.lower()
+    except ValueError:
+        return False
+
+
+def _open_page(
+    connection: sqlite3.Connection, states: list[str], place: tuple[str, str, int], limit: int
+) -> list[Row]:
+    """States one after the other: each is a range of the index."""
+    rows: list[Row] = []
+    for state in states:
+        after = place[1:] if state == place[0] else ("", 0)
+        if state >= place[0] and len(rows) < limit:
+            rows += connection.execute(
+                f"SELECT {OPEN_COLUMNS} FROM open_jobs WHERE state = ? "
+                "AND (job_id, incarnation) > (?, ?) ORDER BY job_id, incarnation LIMIT ?",
+                (state, *after, limit - len(rows)),
+            )
+    return rows
+
+
+def _open_place(cursor: str | None) -> tuple[str, str, int]:
+    if cursor is None:
+        return "", "", 0
+    state, _, rest = cursor.partition("~")
+    job_id, _, incarnation = rest.partition("~")
+    if not incarnation.isdigit():
+        raise InvalidRequest("cursor: not one that this list gave", field="cursor")
+    return state, job_id, int(incarnation)

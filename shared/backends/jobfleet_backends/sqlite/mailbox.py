@@ -1,0 +1,82 @@
+"""Operations on their way to a connection's thread, results on the way back to their callers."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterable
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
+
+from jobfleet_contracts.errors import BackendUnavailable
+
+T = TypeVar("T")
+Operation = Callable[[sqlite3.Connection], T]
+"""Runs on a connection's thread and may run twice: what it raises is its caller's answer.
+
+A ``BackendError`` means that it has written nothing; anything else undoes the whole batch.
+"""
+Letter = tuple[Operation[Any], "asyncio.Future[Any]"]
+Answer = tuple["asyncio.Future[Any]", Any, BaseException | None]
+
+
+class Mailbox:
+    """A queue of operations from any number of event loops to any number of threads."""
+
+    def __init__(self) -> None:
+        self._letters: SimpleQueue[Letter | None] = SimpleQueue()
+        self._closed = False
+
+    def post(self, operation: Operation[T]) -> asyncio.Future[T]:
+        """Queue an operation; the future belongs to the running loop.
+
+        Raises:
+            BackendUnavailable: the backend has been closed.
+        """
+        if self._closed:
+            raise BackendUnavailable("the embedded backend has been closed")
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._letters.put((operation, future))
+        return future
+
+    def take(self, limit: int) -> list[Letter]:
+        """Wait for an operation, and take what is queued behind it; empty at the end."""
+        letters: list[Letter] = []
+        letter = self._letters.get()
+        try:
+            while letter is not None:
+                letters.append(letter)
+                if len(letters) == limit:
+                    return letters
+                letter = self._letters.get_nowait()
+            self._letters.put(None)
+        except Empty:
+            pass
+        return letters
+
+    def close(self) -> None:
+        """Take no more; threads end once everything queued is answered."""
+        self._closed = True
+        self._letters.put(None)
+
+
+def deliver(answers: Iterable[Answer]) -> None:
+    """Hand results to their callers, waking each event loop once."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[Answer]] = {}
+    for answer in answers:
+        by_loop.setdefault(answer[0].get_loop(), []).append(answer)
+    for loop, of_loop in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_settle, of_loop)
+        except RuntimeError:  # the loop has been closed: nobody waits any more
+            continue
+
+
+def _settle(answers: list[Answer]) -> None:
+    for future, value, error in answers:
+        if future.done():
+            continue
+        if error is None:
+            future.set_result(value)
+        else:
+            future.set_exception(error)

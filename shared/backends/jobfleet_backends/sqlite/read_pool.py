@@ -1,0 +1,51 @@
+"""A few threads that read, each with its own connection and snapshot."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from jobfleet_backends.sqlite.connection import explain
+from jobfleet_backends.sqlite.mailbox import Answer, Letter, Mailbox, deliver
+
+_AT_ONCE = 8
+
+
+class ReadPool:
+    """Reader threads; several, so that a slow search does not hold up a claim's read."""
+
+    def __init__(
+        self, *, connections: Sequence[sqlite3.Connection], path: Path, mailbox: Mailbox
+    ) -> None:
+        self._path = path
+        self._mailbox = mailbox
+        self._threads = [
+            threading.Thread(
+                target=self._run, args=(connection,), name=f"sqlite-reader-{number}", daemon=True
+            )
+            for number, connection in enumerate(connections)
+        ]
+
+    def start(self) -> None:
+        """Start the threads."""
+        for thread in self._threads:
+            thread.start()
+
+    def join(self) -> None:
+        """Wait until the closed mailbox is worked off."""
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self, connection: sqlite3.Connection) -> None:
+        while letters := self._mailbox.take(_AT_ONCE):
+            deliver([self._answer(connection, letter) for letter in letters])
+        connection.close()
+
+    def _answer(self, connection: sqlite3.Connection, letter: Letter) -> Answer:
+        operation, future = letter
+        try:
+            return future, operation(connection), None
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the caller's answer
+            return future, None, explain(error, self._path)

@@ -1,0 +1,197 @@
+"""Events and index rows as rows of the database."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from orjson import loads
+
+from jobfleet_contracts.codec import encode_text, format_optional_time, format_time
+from jobfleet_contracts.event import Event, JobFacts, JobState
+from jobfleet_contracts.index import JobRow, OpenRow
+from jobfleet_contracts.state import State
+
+Row = tuple[Any, ...]
+
+EVENT_COLUMNS = (
+    "job_id, sequence, status, state, message, occurred_at, worker_id, attempt, epoch, "
+    "duration_ms, data, event_id, claimed_by, lock, lock_turn, due_at, attempts_used, "
+    "max_attempts, incarnation, sent, cancel_requested, takeovers, dismissed, "
+    "job_name, job_type, queue, priority, lock_key, created_at"
+)
+OPEN_COLUMNS = (
+    "job_id, incarnation, state, sequence, opened_at, updated_at, lock, due_at, sent, published, "
+    "job_name, job_type, queue, priority, lock_key, created_at"
+)
+JOB_COLUMNS = (
+    "job_id, state, status, sequence, attempt, max_attempts, incarnation, epoch, claimed_by, "
+    "message, updated_at, due_at, dismissed, "
+    "job_name, job_type, queue, priority, lock_key, created_at"
+)
+
+
+def marks(columns: str) -> str:
+    """Return as many parameter marks as there are columns, in parentheses."""
+    return f"({', '.join('?' * (columns.count(',') + 1))})"
+
+
+def event_to_row(event: Event) -> Row:
+    """Return the values of ``EVENT_COLUMNS``."""
+    facts, after = event.facts, event.after
+    return (
+        facts.job_id,
+        after.sequence,
+        event.status,
+        after.state.value,
+        event.message,
+        format_time(event.occurred_at),
+        event.worker_id,
+        after.attempt,
+        after.epoch,
+        event.duration_ms,
+        encode_text(event.data),
+        event.event_id,
+        after.worker_id,
+        after.lock,
+        after.lock_turn,
+        format_optional_time(after.due_at),
+        after.attempts_used,
+        after.max_attempts,
+        after.incarnation,
+        after.sent,
+        after.cancel_requested,
+        after.takeovers,
+        after.dismissed,
+        *_facts_to_row(facts),
+    )
+
+
+def row_to_event(row: Row) -> Event:
+    """Read the values of ``EVENT_COLUMNS``; further ones are ignored."""
+    return Event(
+        facts=_facts(row[0], row[23:29]),
+        after=JobState(
+            state=State(row[3]),
+            sequence=row[1],
+            epoch=row[8],
+            attempt=row[7],
+            attempts_used=row[16],
+            max_attempts=row[17],
+            incarnation=row[18],
+            worker_id=row[12],
+            lock=row[13],
+            lock_turn=row[14],
+            due_at=_optional_time(row[15]),
+            sent=bool(row[19]),
+            cancel_requested=bool(row[20]),
+            takeovers=row[21],
+            dismissed=bool(row[22]),
+        ),
+        event_id=row[11],
+        status=row[2],
+        message=row[4],
+        occurred_at=_time(row[5]),
+        worker_id=row[6],
+        duration_ms=row[9],
+        data=loads(row[10]),
+    )
+
+
+def open_to_row(row: OpenRow) -> Row:
+    """Return the values of ``OPEN_COLUMNS``."""
+    return (
+        row.facts.job_id,
+        row.incarnation,
+        row.state.value,
+        row.sequence,
+        format_time(row.opened_at),
+        format_time(row.updated_at),
+        row.lock,
+        format_optional_time(row.due_at),
+        row.sent,
+        row.published,
+        *_facts_to_row(row.facts),
+    )
+
+
+def row_to_open(row: Row) -> OpenRow:
+    """Read the values of ``OPEN_COLUMNS``."""
+    return OpenRow(
+        facts=_facts(row[0], row[10:16]),
+        incarnation=row[1],
+        state=State(row[2]),
+        sequence=row[3],
+        opened_at=_time(row[4]),
+        updated_at=_time(row[5]),
+        lock=row[6],
+        due_at=_optional_time(row[7]),
+        sent=bool(row[8]),
+        published=row[9],
+    )
+
+
+def event_to_job_row(event: Event) -> Row:
+    """Return the values of ``JOB_COLUMNS`` and, last, the text that searches look through."""
+    facts, after = event.facts, event.after
+    return (
+        facts.job_id,
+        after.state.value,
+        event.status,
+        after.sequence,
+        after.attempt,
+        after.max_attempts,
+        after.incarnation,
+        after.epoch,
+        after.worker_id,
+        event.message,
+        format_time(event.occurred_at),
+        format_optional_time(after.due_at),
+        after.dismissed,
+        *_facts_to_row(facts),
+        f"{facts.job_name}\n{facts.lock_key or ''}".casefold(),
+    )
+
+
+def row_to_job(row: Row) -> JobRow:
+    """Read the values of ``JOB_COLUMNS``; further ones are ignored."""
+    return JobRow(
+        facts=_facts(row[0], row[13:19]),
+        state=State(row[1]),
+        status=row[2],
+        sequence=row[3],
+        attempt=row[4],
+        max_attempts=row[5],
+        incarnation=row[6],
+        epoch=row[7],
+        worker_id=row[8],
+        message=row[9],
+        updated_at=_time(row[10]),
+        due_at=_optional_time(row[11]),
+        dismissed=bool(row[12]),
+    )
+
+
+def _facts_to_row(facts: JobFacts) -> Row:
+    return (
+        facts.job_name,
+        facts.job_type,
+        facts.queue,
+        facts.priority,
+        facts.lock_key,
+        format_time(facts.created_at),
+    )
+
+
+def _facts(job_id: str, row: Row) -> JobFacts:
+    name, job_type, queue, priority, lock_key, created_at = row
+    return JobFacts(job_id, name, job_type, queue, priority, lock_key, _time(created_at))
+
+
+def _time(text: str) -> datetime:
+    """Times were written by us, in UTC: no need to check them."""
+    return datetime.fromisoformat(text)
+
+
+def _optional_time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

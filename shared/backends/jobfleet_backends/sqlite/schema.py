@@ -1,0 +1,162 @@
+"""Tables of the embedded database, readable with any SQL tool.
+
+Times are RFC 3339 text in UTC with six decimals, so that they sort. ``visible_at`` and ``expires``
+are seconds of the machine's boot clock, which no step of the wall clock moves; at the first open
+after a reboot they are set anew.
+"""
+
+from __future__ import annotations
+
+VERSION = 1
+"""``PRAGMA user_version`` of a file that this code can use."""
+
+RETENTION_SWITCH = "retention"
+"""While this name stands in ``meta``, rows of the trail may be deleted (never updated)."""
+
+_FACTS = """
+    job_name TEXT NOT NULL,
+    job_type TEXT NOT NULL,
+    queue TEXT NOT NULL,
+    priority INTEGER NOT NULL,
+    lock_key TEXT,
+    created_at TEXT NOT NULL"""
+
+SCHEMA = f"""
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+
+-- The audit trail: rows are inserted and never changed. position is the order of commits.
+CREATE TABLE trail (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    job_id TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    state TEXT NOT NULL,
+    message TEXT NOT NULL,
+    occurred_at TEXT NOT NULL,
+    worker_id TEXT,
+    attempt INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    duration_ms INTEGER,
+    data TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    claimed_by TEXT,
+    lock TEXT,
+    lock_turn INTEGER,
+    due_at TEXT,
+    attempts_used INTEGER NOT NULL,
+    max_attempts INTEGER NOT NULL,
+    incarnation INTEGER NOT NULL,
+    sent INTEGER NOT NULL,
+    cancel_requested INTEGER NOT NULL,
+    takeovers INTEGER NOT NULL,
+    dismissed INTEGER NOT NULL,{_FACTS},
+    UNIQUE (job_id, sequence)
+);
+CREATE INDEX trail_by_time ON trail (occurred_at);
+CREATE INDEX trail_by_status ON trail (status, occurred_at);
+CREATE INDEX trail_by_type ON trail (job_type, occurred_at);
+CREATE TRIGGER trail_is_never_rewritten BEFORE UPDATE ON trail
+BEGIN SELECT RAISE(ABORT, 'the audit trail is never rewritten'); END;
+CREATE TRIGGER trail_is_never_shortened BEFORE DELETE ON trail
+WHEN NOT EXISTS (SELECT 1 FROM meta WHERE name = '{RETENTION_SWITCH}')
+BEGIN SELECT RAISE(ABORT, 'the audit trail is never shortened'); END;
+
+-- The current state of each job, for lists; a copy of the trail.
+CREATE TABLE jobs (
+    position INTEGER PRIMARY KEY,
+    job_id TEXT NOT NULL UNIQUE,
+    state TEXT NOT NULL,
+    status TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    max_attempts INTEGER NOT NULL,
+    incarnation INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    claimed_by TEXT,
+    message TEXT NOT NULL,
+    updated_at TEXT NOT NULL,
+    due_at TEXT,
+    dismissed INTEGER NOT NULL,{_FACTS},
+    search TEXT NOT NULL
+);
+CREATE INDEX jobs_by_change ON jobs (updated_at, position, search);
+CREATE INDEX jobs_by_state ON jobs (state, updated_at);
+CREATE INDEX jobs_by_type ON jobs (job_type, state, updated_at);
+CREATE INDEX jobs_by_lock_key ON jobs (lock_key, updated_at) WHERE lock_key IS NOT NULL;
+
+CREATE TABLE state_counts (state TEXT PRIMARY KEY, jobs INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TRIGGER jobs_counted_at_insert AFTER INSERT ON jobs BEGIN
+    INSERT INTO state_counts VALUES (new.state, 1)
+    ON CONFLICT (state) DO UPDATE SET jobs = jobs + 1;
+END;
+CREATE TRIGGER jobs_counted_at_update AFTER UPDATE OF state ON jobs
+WHEN new.state <> old.state BEGIN
+    UPDATE state_counts SET jobs = jobs - 1 WHERE state = old.state;
+    INSERT INTO state_counts VALUES (new.state, 1)
+    ON CONFLICT (state) DO UPDATE SET jobs = jobs + 1;
+END;
+CREATE TRIGGER jobs_counted_at_delete AFTER DELETE ON jobs BEGIN
+    UPDATE state_counts SET jobs = jobs - 1 WHERE state = old.state;
+END;
+
+-- One row per job and incarnation that has not ended.
+CREATE TABLE open_jobs (
+    job_id TEXT NOT NULL,
+    incarnation INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    opened_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL,
+    lock TEXT,
+    due_at TEXT,
+    sent INTEGER NOT NULL,
+    published INTEGER NOT NULL,{_FACTS},
+    PRIMARY KEY (job_id, incarnation)
+) WITHOUT ROWID;
+CREATE INDEX open_jobs_by_state ON open_jobs (state, job_id, incarnation);
+CREATE INDEX open_jobs_by_lock_key ON open_jobs (lock_key, opened_at) WHERE lock_key IS NOT NULL;
+
+CREATE TABLE locks (
+    lock TEXT PRIMARY KEY,
+    lease_id TEXT,
+    expires REAL NOT NULL DEFAULT 0,
+    note TEXT NOT NULL DEFAULT '{{}}'
+) WITHOUT ROWID;
+CREATE INDEX locks_leased ON locks (expires) WHERE lease_id IS NOT NULL;
+
+-- lane: 0 high, 1 normal, 2 low. A delivered message is hidden until visible_at by its holder.
+CREATE TABLE messages (
+    message INTEGER PRIMARY KEY AUTOINCREMENT,
+    queue TEXT NOT NULL,
+    lane INTEGER NOT NULL,
+    visible_at REAL NOT NULL,
+    due_at TEXT NOT NULL,
+    holder TEXT,
+    body BLOB NOT NULL
+);
+CREATE INDEX messages_by_lane ON messages (queue, lane, visible_at, message);
+
+CREATE TABLE cancel_requests (
+    request INTEGER PRIMARY KEY AUTOINCREMENT,
+    job_id TEXT NOT NULL,
+    sent_at TEXT NOT NULL
+);
+
+CREATE TABLE workers (
+    worker_id TEXT PRIMARY KEY,
+    started_at TEXT NOT NULL,
+    heartbeat_at TEXT NOT NULL,
+    status TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE payloads (name TEXT PRIMARY KEY, body BLOB NOT NULL);
+
+CREATE TABLE dead_letters (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    letter_id TEXT NOT NULL UNIQUE,
+    received_at TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    message_id TEXT,
+    body BLOB NOT NULL
+);
+"""

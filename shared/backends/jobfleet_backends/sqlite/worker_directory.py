@@ -1,0 +1,72 @@
+"""Who works here: one row per worker, replaced with each heartbeat."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import orjson
+
+from jobfleet_backends.sqlite.database import Database
+from jobfleet_contracts.codec import encode_text, format_time, parse_time
+from jobfleet_contracts.worker_status import RunningJob, WorkerStatus
+
+SILENT_WORKER_KEPT = timedelta(hours=1)
+
+_BEAT = "INSERT OR REPLACE INTO workers VALUES (?, ?, ?, ?)"
+
+
+class SqliteWorkerDirectory:
+    """Rows of the table ``workers``."""
+
+    def __init__(self, *, database: Database) -> None:
+        self._database = database
+
+    async def beat(self, status: WorkerStatus) -> None:
+        """Replace this worker's row."""
+        row = (
+            status.worker_id,
+            format_time(status.started_at),
+            format_time(status.heartbeat_at),
+            encode_text(status),
+        )
+        await self._database.write(lambda connection: connection.execute(_BEAT, row))
+
+    async def remove(self, worker_id: str) -> None:
+        """Remove the row."""
+        statement = "DELETE FROM workers WHERE worker_id = ?"
+        await self._database.write(lambda connection: connection.execute(statement, (worker_id,)))
+
+    async def workers(self) -> Sequence[WorkerStatus]:
+        """Return every worker heard of within the hour, longest running first."""
+        rows: list[tuple[str, str]] = await self._database.read(_rows)
+        oldest = format_time(self._database.clock.now() - SILENT_WORKER_KEPT)
+        if any(heartbeat < oldest for heartbeat, _ in rows):
+            statement = "DELETE FROM workers WHERE heartbeat_at < ?"
+            await self._database.write(lambda connection: connection.execute(statement, (oldest,)))
+        return [_status(text) for heartbeat, text in rows if heartbeat >= oldest]
+
+
+def _rows(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    statement = "SELECT heartbeat_at, status FROM workers ORDER BY started_at, worker_id"
+    return connection.execute(statement).fetchall()
+
+
+def _status(text: str) -> WorkerStatus:
+    value: dict[str, Any] = orjson.loads(text)
+    return WorkerStatus(
+        **value
+        | {
+            "started_at": parse_time(value["started_at"]),
+            "heartbeat_at": parse_time(value["heartbeat_at"]),
+            "queues": tuple(value["queues"]),
+            "types": tuple(value["types"]),
+            "running": tuple(_running(job) for job in value["running"]),
+        }
+    )
+
+
+def _running(value: dict[str, Any]) -> RunningJob:
+    return RunningJob(**value | {"started_at": parse_time(value["started_at"])})

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobfleet_contracts.errors import InvalidRequest
 from pydantic_core import to_jsonable_python
+
+from jobfleet_contracts.errors import InvalidRequest
 
 
 def plain_payload(payload: Any, *, field: str = "payload") -> Any:

@@ -13,8 +13,6 @@ from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.message import JobDefaults
 from jobfleet_contracts.ports import Clock
 from jobfleet_protocol.submission import Submitted, Submitter
-from jobfleet_protocol.system_clock import SystemClock
-
 from jobfleet_publisher.plain_payload import plain_payload
 from jobfleet_publisher.submitted_job import SubmittedJob
 
@@ -43,8 +41,9 @@ class Publisher:
         Raises:
             SettingsError: a variable is unknown or has a bad value; the message names it.
         """
-        from jobfleet_backends.open_backend import open_backend  # noqa: PLC0415 - only from_env
-        from jobfleet_backends.settings import load_settings  # noqa: PLC0415 - needs a backend
+        from jobfleet_backends.open_backend import open_backend
+        from jobfleet_backends.settings import load_settings
+        from jobfleet_backends.system_clock import SystemClock
 
         settings = load_settings(**flags)
         backend = await open_backend(settings)

@@ -11,7 +11,6 @@ from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.state import State
 from jobfleet_protocol.cancellation import Canceller
 from jobfleet_protocol.large_data import resolve
-
 from jobfleet_publisher.job_result import JobResult
 
 FIRST_LOOK_SECONDS = 0.02

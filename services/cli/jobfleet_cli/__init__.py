@@ -1,0 +1,1 @@
+"""The one entry point, ``jobfleet``: mounts the commands of every service."""

@@ -1,0 +1,52 @@
+"""``jobfleet audit``: verify, export, rebuild."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jobfleet_cli.session import in_session
+from jobfleet_cli.trail_export import TrailExport
+from jobfleet_cli.trail_rebuild import rebuild_index
+from jobfleet_cli.trail_verification import TrailVerification
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+    help="Verify, export and rebuild from the audit trail.",
+)
+
+JobOption = Annotated[str | None, typer.Option("--job", metavar="ID", help="Only this job.")]
+
+
+@app.command()
+def verify(
+    job: JobOption = None,
+    index: Annotated[
+        bool, typer.Option("--index", help="Drift of the index changes the exit code as well.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON line per finding.")] = False,
+) -> None:
+    """Check every rule over the stored trail; exit 0, or 1 naming job, event and rule."""
+    run = TrailVerification(job_id=job, count_drift=index, as_json=as_json)
+    raise typer.Exit(in_session(run.run))
+
+
+@app.command()
+def export(
+    job: JobOption = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Default: standard output.")
+    ] = None,
+) -> None:
+    """Write the trail as JSON lines, one event each, job by job, oldest event first."""
+    raise typer.Exit(in_session(TrailExport(job_id=job, out=out).run))
+
+
+@app.command()
+def rebuild() -> None:
+    """Write timeline and open rows anew from the trail; open rows of live jobs are only added."""
+    raise typer.Exit(in_session(rebuild_index))

@@ -1,0 +1,78 @@
+"""``jobfleet doctor``: what can be reached and what is allowed."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from jobfleet_backends.open_backend import open_backend
+from jobfleet_backends.settings import Settings, load_settings
+from jobfleet_cli.answer import print_json
+from jobfleet_cli.event_loop import run_async
+from jobfleet_cli.exit_code import ExitCode
+from jobfleet_cli.logging import configure_logging
+from jobfleet_cli.session import ask_probes
+from jobfleet_cli.terminal_text import visible
+from jobfleet_contracts.backend import Probe
+from jobfleet_contracts.errors import BackendError, SettingsError
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON line per check.")] = False,
+) -> None:
+    """Check settings, servers, permissions and handler modules; one line each, with the remedy.
+
+    Exit 0 if all is well, 2 if the configuration is wrong, 3 if a server cannot be used.
+    """
+    settings = load_settings()
+    configure_logging(settings, one_shot=True)
+    servers = run_async(_servers(settings))
+    modules = [_module(name) for name in settings.handlers]
+    for probe in (*servers, *modules):
+        print_json(asdict(probe)) if as_json else print(_line(probe))
+    raise typer.Exit(_exit_code(servers, modules))
+
+
+async def _servers(settings: Settings) -> Sequence[Probe]:
+    try:
+        backend = await open_backend(settings)
+    except (SettingsError, BackendError) as error:
+        return [Probe(settings.backend, _address(settings), ok=False, detail=str(error))]
+    try:
+        return await ask_probes(backend)
+    finally:
+        await backend.close()
+
+
+def _address(settings: Settings) -> str:
+    return str(settings.data_dir) if settings.backend == "embedded" else "servers"
+
+
+def _module(name: str) -> Probe:
+    try:
+        importlib.import_module(name)
+    except Exception as error:  # noqa: BLE001 - a user's module may raise anything
+        detail = f"{type(error).__name__}: {error}"
+        remedy = "JOBFLEET_HANDLERS: name modules that `python -c 'import NAME'` can import"
+        return Probe("handlers", name, ok=False, detail=detail, remedy=remedy)
+    return Probe("handlers", name, ok=True, detail="imports")
+
+
+def _line(probe: Probe) -> str:
+    mark = "ok  " if probe.ok else "FAIL"
+    detail = f"  {visible(probe.detail)}" if probe.detail else ""
+    remedy = f"  -> {visible(probe.remedy)}" if probe.remedy and not probe.ok else ""
+    return f"{mark}  {probe.part}  {visible(probe.address)}{detail}{remedy}"
+
+
+def _exit_code(servers: Sequence[Probe], modules: Sequence[Probe]) -> ExitCode:
+    if not all(probe.ok for probe in servers):
+        return ExitCode.UNREACHABLE
+    return ExitCode.DONE if all(probe.ok for probe in modules) else ExitCode.USAGE

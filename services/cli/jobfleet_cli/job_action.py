@@ -1,0 +1,69 @@
+"""``jobfleet jobs cancel|redrive|dismiss``: one action on several jobs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+
+from jobfleet_cli.answer import print_json
+from jobfleet_cli.exit_code import ExitCode
+from jobfleet_cli.session import Session, who
+from jobfleet_cli.trail_reading import known_form
+from jobfleet_contracts.errors import ActionRefused, UnknownJob
+from jobfleet_contracts.state import State
+from jobfleet_protocol.cancellation import Canceller
+from jobfleet_protocol.redrive import Redriver
+
+
+class Action(StrEnum):
+    """What can be done to a job."""
+
+    CANCEL = "cancel"
+    REDRIVE = "redrive"
+    DISMISS = "dismiss"
+
+
+class JobAction:
+    """One call of an action; each job gets its own answer."""
+
+    def __init__(self, *, action: Action, ids: Sequence[str], reason: str, as_json: bool) -> None:
+        self._action = action
+        self._ids = ids
+        self._reason = reason
+        self._as_json = as_json
+
+    async def run(self, session: Session) -> ExitCode:
+        """Act on each job in turn; exit 1 if one was refused or is unknown."""
+        code = ExitCode.DONE
+        for job_id in self._ids:
+            try:
+                state = await self._act(session, known_form(job_id))
+            except (ActionRefused, UnknownJob) as error:
+                self._refused(job_id, str(error))
+                code = ExitCode.NO
+            else:
+                self._done(job_id, state)
+        return code
+
+    async def _act(self, session: Session, job_id: str) -> State:
+        if self._action is Action.CANCEL:
+            canceller = Canceller(backend=session.backend, clock=session.clock)
+            return await canceller.cancel(job_id, by=who(), reason=self._reason)
+        redriver = Redriver(backend=session.backend, clock=session.clock)
+        if self._action is Action.REDRIVE:
+            return await redriver.redrive(job_id, by=who())
+        return await redriver.dismiss(job_id, by=who())
+
+    def _done(self, job_id: str, state: State) -> None:
+        if self._as_json:
+            print_json({"jobId": job_id, "state": state.value})
+            return
+        asked = self._action is Action.CANCEL and not state.is_terminal
+        print(f"{job_id} {state.value}{', cancel requested' if asked else ''}", flush=True)
+
+    def _refused(self, job_id: str, reason: str) -> None:
+        if self._as_json:
+            print_json({"jobId": job_id, "error": reason})
+        else:
+            print(f"error: {job_id}: {reason}", file=sys.stderr)

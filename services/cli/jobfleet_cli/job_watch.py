@@ -1,0 +1,92 @@
+"""``jobfleet jobs watch``: what happens, while it happens."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import deque
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from jobfleet_cli.answer import STATE_STYLES, print_json, styled
+from jobfleet_cli.exit_code import ExitCode
+from jobfleet_cli.job_history import EVENT_COLUMNS, event_cells
+from jobfleet_cli.session import Session
+from jobfleet_cli.terminal_text import visible
+from jobfleet_cli.trail_reading import history_of
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.state import State
+
+LOOK_SECONDS = 0.5
+KEPT_EVENTS = 500
+
+
+async def watch_job(session: Session, job_id: str, *, as_json: bool) -> ExitCode:
+    """Print each event of one job until its end; exit 1 unless it completed."""
+    async for event in _events_of(session, job_id):
+        _print_event(event, as_json=as_json)
+        state = event.after.state
+    return ExitCode.DONE if state is State.COMPLETED else ExitCode.NO
+
+
+async def watch_fleet(session: Session, *, as_json: bool) -> ExitCode:
+    """Show counts and events of the whole fleet until Ctrl-C; lines where no terminal is."""
+    if as_json or not sys.stdout.isatty():
+        async for events in _fleet_events(session):
+            for event in events:
+                _print_event(event, as_json=as_json, with_job=True)
+        return ExitCode.DONE
+    recent: deque[Event] = deque(maxlen=KEPT_EVENTS)
+    console = Console()
+    with Live(console=console, auto_refresh=False, screen=True) as live:
+        async for events in _fleet_events(session):
+            recent.extendleft(events)
+            counts = await session.backend.reader.counts()
+            live.update(_screen(counts, recent, console.height - 4), refresh=True)
+    return ExitCode.DONE
+
+
+async def _events_of(session: Session, job_id: str) -> AsyncIterator[Event]:
+    events: Sequence[Event] = await history_of(session.backend.trail, job_id)
+    while True:
+        for event in events:
+            yield event
+            last = event
+        if last.after.state.is_terminal:
+            return
+        await asyncio.sleep(LOOK_SECONDS)
+        events = await session.backend.trail.history(last.job_id, after=last.sequence)
+
+
+async def _fleet_events(session: Session) -> AsyncIterator[Sequence[Event]]:
+    """Yield what is new each half second, nothing included; first the newest event."""
+    cursor: str | None = None
+    while True:
+        entries = await session.backend.reader.since(cursor)
+        if entries:
+            cursor = entries[-1].cursor
+        yield [entry.event for entry in entries]
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+def _print_event(event: Event, *, as_json: bool, with_job: bool = False) -> None:
+    if as_json:
+        print_json(event.to_json())
+        return
+    job = (event.job_id, event.facts.job_name) if with_job else ()
+    print("  ".join(visible(cell) for cell in (*job, *event_cells(event)) if cell), flush=True)
+
+
+def _screen(counts: Mapping[State, int], events: Sequence[Event], height: int) -> Group:
+    line = Text("  ").join(
+        Text(f"{state.value} {counts.get(state, 0)}", style=STATE_STYLES.get(state.value, ""))
+        for state in State
+    )
+    table = Table("job", *EVENT_COLUMNS, box=None, pad_edge=False, header_style="bold")
+    for event in list(events)[: max(height, 1)]:
+        table.add_row(*(styled(cell) for cell in (event.facts.job_name, *event_cells(event))))
+    return Group(line, Text(), table)

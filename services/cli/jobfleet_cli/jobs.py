@@ -1,0 +1,113 @@
+"""``jobfleet jobs``: list, show, watch, cancel, redrive, dismiss."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from jobfleet_cli.job_action import Action, JobAction
+from jobfleet_cli.job_filter import job_query
+from jobfleet_cli.job_history import show_job
+from jobfleet_cli.job_list import list_jobs
+from jobfleet_cli.session import in_session
+from jobfleet_contracts.state import State
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+    help="List, show, watch, cancel, redrive and dismiss jobs.",
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.")]
+States = Annotated[
+    list[State] | None, typer.Option("--state", help="Only these states; may be repeated.")
+]
+Type = Annotated[str | None, typer.Option("--type", help="Only this type.")]
+Queue = Annotated[str | None, typer.Option("--queue", help="Only this queue.")]
+Text = Annotated[
+    str | None, typer.Option("--q", "-q", help="Job id, or part of a name or lock key.")
+]
+LockKey = Annotated[str | None, typer.Option("--lock-key", help="Only this lock key.")]
+Since = Annotated[str | None, typer.Option(metavar="T", help="Changed at or after this time.")]
+Until = Annotated[str | None, typer.Option(metavar="T", help="Changed before this time.")]
+Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="The jobs' ids.")]
+Reason = Annotated[str, typer.Option(help="Stands in the audit trail.")]
+
+
+@app.command(name="list")
+def list_(
+    state: States = None,
+    type_: Type = None,
+    queue: Queue = None,
+    q: Text = None,
+    lock_key: LockKey = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Rows of one page.")] = 50,
+    cursor: Annotated[str | None, typer.Option(help="Where the page before ended.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Print jobs, last changed first, with their current state."""
+    query = job_query(
+        states=state,
+        job_type=type_,
+        queue=queue,
+        text=q,
+        lock_key=lock_key,
+        since=since,
+        until=until,
+        limit=limit,
+        cursor=cursor,
+    )
+    raise typer.Exit(in_session(lambda session: list_jobs(session, query, as_json=as_json)))
+
+
+@app.command()
+def show(job_id: JobId, as_json: Json = False) -> None:
+    """Print a job with its complete history."""
+    raise typer.Exit(in_session(lambda session: show_job(session, job_id, as_json=as_json)))
+
+
+@app.command()
+def watch(
+    job_id: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="Only this job, until it ends.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON line per event.")] = False,
+) -> None:
+    """Show what happens while it happens; of one job until it ends (exit 1 unless completed)."""
+    from jobfleet_cli.job_watch import watch_fleet, watch_job
+
+    try:
+        if job_id is None:
+            raise typer.Exit(in_session(lambda session: watch_fleet(session, as_json=as_json)))
+        wanted = job_id
+        raise typer.Exit(in_session(lambda session: watch_job(session, wanted, as_json=as_json)))
+    except KeyboardInterrupt:
+        raise typer.Exit from None
+
+
+@app.command()
+def cancel(ids: Ids, reason: Reason = "", as_json: Json = False) -> None:
+    """Ask for the end of jobs; those that nobody runs end at once."""
+    _act(Action.CANCEL, ids, reason, as_json=as_json)
+
+
+@app.command()
+def redrive(ids: Ids, as_json: Json = False) -> None:
+    """Put ended jobs that did not complete back into the queue, with fresh attempts."""
+    _act(Action.REDRIVE, ids, "", as_json=as_json)
+
+
+@app.command()
+def dismiss(ids: Ids, as_json: Json = False) -> None:
+    """Take failed jobs off the dead-letter list; they stay in the trail."""
+    _act(Action.DISMISS, ids, "", as_json=as_json)
+
+
+def _act(action: Action, ids: list[str], reason: str, *, as_json: bool) -> None:
+    run = JobAction(action=action, ids=ids, reason=reason, as_json=as_json)
+    raise typer.Exit(in_session(run.run))

@@ -1,0 +1,49 @@
+"""Commands that are imported when they are called, not when ``jobfleet`` starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+COMMANDS: Mapping[str, str] = {
+    "demo": "The whole fleet on this machine with sample jobs; needs no server.",
+    "up": "Dashboard and workers on this machine, on the configured backend.",
+    "worker": "One worker process.",
+    "dashboard": "Dashboard and REST API.",
+    "publish": "Submit jobs; on a terminal without options, one random test job per key.",
+    "jobs": "List, show, watch, cancel, redrive and dismiss jobs.",
+    "audit": "Verify, export and rebuild from the audit trail.",
+    "keys": "Make keys for the REST API.",
+    "doctor": "What can be reached and what is allowed, with remedies.",
+    "config": "Effective settings.",
+}
+"""Name and one line of help of each command; its module has the command's name."""
+
+
+class LazyGroup(TyperGroup):
+    """Lists commands from the table above and imports the one that is called."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        for name, line in COMMANDS.items():
+            self.commands[name] = TyperCommand(name, help=line, callback=None)
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+        """Return the names in the order of the table."""
+        return list(COMMANDS)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Put the real command in the place of its line of help."""
+        if args and args[0] in COMMANDS:
+            self.commands[args[0]] = _load(args[0])
+        return super().resolve_command(ctx, args)
+
+
+def _load(name: str) -> Any:
+    command = typer.main.get_command(import_module(f"jobfleet_cli.{name}").app)
+    command.name = name
+    return command

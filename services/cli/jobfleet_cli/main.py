@@ -1,0 +1,50 @@
+"""The ``jobfleet`` command."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from jobfleet_cli.exit_code import exit_code_of
+from jobfleet_cli.lazy_group import LazyGroup
+from jobfleet_contracts.errors import JobfleetError
+
+app = typer.Typer(
+    cls=LazyGroup,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"jobfleet {version('jobfleet')}")
+        raise typer.Exit
+
+
+@app.callback()
+def jobfleet(
+    show_version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Distributed jobs with an audit trail that can be checked.
+
+    Settings come from the environment (JOBFLEET_...) and .env; `jobfleet config show` lists them.
+    """
+
+
+def main() -> None:
+    """Run one command and exit: 0 done, 1 the answer is no, 2 usage, 3 a server is away."""
+    try:
+        typer.main.get_command(app).main(prog_name="jobfleet")
+    except JobfleetError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(exit_code_of(error))

@@ -1,0 +1,46 @@
+"""Writes the trail as JSON lines."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+from jobfleet_cli.exit_code import ExitCode
+from jobfleet_cli.session import Session
+from jobfleet_cli.trail_reading import histories
+from jobfleet_contracts.codec import encode
+from jobfleet_contracts.errors import SettingsError
+from jobfleet_protocol.large_data import resolve
+
+
+class TrailExport:
+    """One call of ``audit export``."""
+
+    def __init__(self, *, job_id: str | None, out: Path | None) -> None:
+        self._job_id = job_id
+        self._out = out
+
+    async def run(self, session: Session) -> ExitCode:
+        """Write event by event; the file appears under its name only when it is complete."""
+        if self._out is None:
+            await self._write(session, sys.stdout.buffer)
+            return ExitCode.DONE
+        part = self._out.with_name(self._out.name + ".part")
+        try:
+            with part.open("wb") as file:
+                await self._write(session, file)
+            part.replace(self._out)
+        except OSError as error:
+            raise SettingsError(f"--out: {self._out} is not writable: {error.strerror}") from error
+        finally:
+            part.unlink(missing_ok=True)
+        return ExitCode.DONE
+
+    async def _write(self, session: Session, file: BinaryIO) -> None:
+        backend = session.backend
+        async for history in histories(backend.trail, self._job_id):
+            for event in history:
+                whole = await resolve(event, backend.payloads)
+                file.write(encode(whole.to_json()) + b"\n")
+        file.flush()

@@ -1,0 +1,61 @@
+"""Writes the index anew from the trail."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Sequence
+from dataclasses import replace
+
+from jobfleet_cli.exit_code import ExitCode
+from jobfleet_cli.session import Session
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.index import OpenRow
+from jobfleet_contracts.ports import JobIndex
+
+AT_ONCE = 2000
+"""Rows queued before waiting for them, so that memory stays small."""
+
+
+async def rebuild_index(session: Session) -> ExitCode:
+    """Write timeline and open rows of every job; never removes the open row of a live job.
+
+    A job that moves on meanwhile writes newer rows itself, which older ones never replace.
+    """
+    jobs = events = 0
+    queued: list[Awaitable[None]] = []
+    async for history in session.backend.trail.scan():
+        queued += await _rebuild_job(session.backend.index, history)
+        jobs, events = jobs + 1, events + len(history)
+        if len(queued) >= AT_ONCE:
+            await asyncio.gather(*queued)
+            queued.clear()
+    await asyncio.gather(*queued)
+    await session.backend.index.flush()
+    print(f"{jobs} jobs, {events} events written to the index", file=sys.stderr)
+    return ExitCode.DONE
+
+
+async def _rebuild_job(index: JobIndex, history: Sequence[Event]) -> list[Awaitable[None]]:
+    last = history[-1]
+    ended = last.after.incarnation
+    if not last.after.state.is_terminal:
+        await index.open(_open_row(history))
+        ended -= 1
+    writes = [index.record(history)]
+    return writes + [index.close(last.job_id, number + 1) for number in range(ended)]
+
+
+def _open_row(history: Sequence[Event]) -> OpenRow:
+    """The row as the open incarnation's first writer made it, with what has come since."""
+    last = history[-1]
+    opening = next(e for e in history if e.after.incarnation == last.after.incarnation)
+    row = OpenRow(
+        facts=last.facts,
+        incarnation=last.after.incarnation,
+        state=last.after.state,
+        sequence=last.sequence,
+        opened_at=opening.occurred_at,
+        updated_at=last.occurred_at,
+    )
+    return replace(row, lock=last.after.lock, due_at=last.after.due_at, sent=last.after.sent)

@@ -4,12 +4,13 @@
 set -eu
 venv=$1
 lock=$2
+uv=$(sed -n 's/^\(uv==[0-9.]*\).*/\1/p' requirements-dev.lock)
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 # Makefile output goes to stderr: stdout belongs to the command that runs afterwards.
 exec >&2
 
 with_uv() {
-    "$venv/bin/python" -m pip install --quiet "uv>=0.9" &&
+    "$venv/bin/python" -m pip install --quiet "$uv" &&
         VIRTUAL_ENV=$venv "$venv/bin/uv" pip install --require-hashes -r "$lock"
 }
 

@@ -1,0 +1,114 @@
+"""Sends messages that must not be lost: persistent, mandatory, confirmed, in bounded time."""
+
+from __future__ import annotations
+
+import asyncio
+from weakref import WeakValueDictionary
+
+from aiormq.abc import AbstractChannel
+
+from jobfleet_backends.rabbitmq.failures import speaking
+from jobfleet_backends.rabbitmq.link import Link
+from jobfleet_backends.rabbitmq.outgoing import Outgoing
+from jobfleet_backends.rabbitmq.topology import Route
+from jobfleet_contracts.errors import BackendUnavailable, Unroutable
+
+SEND_SECONDS = 3.0
+_PAUSE_SECONDS = 0.05
+
+
+class ConfirmedSender:
+    """One channel with confirms on the publishing connection, shared by all who send."""
+
+    def __init__(self, *, link: Link) -> None:
+        self._link = link
+        self._channel: AbstractChannel | None = None
+        self._preparing = asyncio.Lock()
+        self._declared: set[Route] = set()
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def send(
+        self,
+        message: Outgoing,
+        route: Route,
+        *,
+        mandatory: bool = True,
+        timeout: float = SEND_SECONDS,
+    ) -> None:
+        """Return when the broker has the message; while it is away, try again until the time-out.
+
+        Raises:
+            BackendUnavailable: not confirmed in time; it may be there, perhaps twice.
+            BackendForbidden: the broker refuses user, virtual host or permission.
+        """
+        # aiormq finds a returned message's publish by message id: with two of one id on their
+        # way, one of them would count as confirmed. So they go one after the other.
+        turn = self._turns.setdefault(message.message_id, asyncio.Lock())
+        problems: list[str] = []
+        try:
+            async with asyncio.timeout(timeout), turn:
+                await self._persist(message, route, mandatory, problems)
+        except TimeoutError:
+            reason = await self._reason(problems)
+            raise BackendUnavailable(
+                f"RabbitMQ at {self._link.address} did not confirm a message to {route} "
+                f"within {timeout:g} s{reason}"
+            ) from None
+
+    async def _persist(
+        self, message: Outgoing, route: Route, mandatory: bool, problems: list[str]
+    ) -> None:
+        declared_again = False
+        while True:
+            try:
+                return await self._publish(message, route, mandatory)
+            except Unroutable as error:
+                if declared_again:
+                    raise BackendUnavailable(str(error)) from error
+                declared_again = True
+                self._declared.discard(route)
+            except BackendUnavailable as error:
+                problems[:] = [str(error)]
+                await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _publish(self, message: Outgoing, route: Route, mandatory: bool) -> None:
+        channel = await self._channel_to(route)
+        with speaking(self._link.address, f"publish to {route}", permission="write"):
+            # Waits here while an alarm blocks the connection, so that nothing piles up in it.
+            await channel.connection.ready()
+            try:
+                await channel.basic_publish(
+                    message.body,
+                    exchange=route.exchange,
+                    routing_key=route.routing_key,
+                    properties=message.properties(),
+                    mandatory=mandatory,
+                )
+            except asyncio.CancelledError:
+                self._link.suspect()
+                raise
+
+    async def _channel_to(self, route: Route) -> AbstractChannel:
+        channel = self._channel
+        if channel is not None and not channel.is_closed and route in self._declared:
+            return channel
+        async with self._preparing:
+            if self._channel is None or self._channel.is_closed:
+                self._declared.clear()
+                self._channel = await self._link.channel(confirms=True)
+            if route not in self._declared:
+                await self._declare(route)
+            return self._channel
+
+    async def _declare(self, route: Route) -> None:
+        channel = await self._link.channel()
+        permission = "configure, write and read"
+        with speaking(self._link.address, f"declare {route}", permission=permission):
+            await route.declare(channel)
+            await channel.close()
+        self._declared.add(route)
+
+    async def _reason(self, problems: list[str]) -> str:
+        if await self._link.is_blocked():
+            return ": a memory or disk alarm blocks all publishers"
+        return "".join(f": {problem}" for problem in problems)

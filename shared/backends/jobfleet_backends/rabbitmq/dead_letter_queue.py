@@ -1,0 +1,37 @@
+"""Where malformed messages end: whole, with the reason; nobody consumes it."""
+
+from __future__ import annotations
+
+from pamqp.common import FieldValue
+
+from jobfleet_backends.rabbitmq.connection import RabbitMQ
+from jobfleet_backends.rabbitmq.message_codec import MAX_REASON_CHARACTERS
+from jobfleet_backends.rabbitmq.outgoing import Outgoing
+from jobfleet_contracts.job import new_id
+from jobfleet_contracts.message import MalformedMessage
+
+REASON = "jobfleet-reason"
+_ANY_BYTES = "application/octet-stream"
+
+
+class RabbitDeadLetterQueue:
+    """Puts letters into ``<namespace>.dead``."""
+
+    def __init__(self, *, rabbitmq: RabbitMQ) -> None:
+        self._rabbitmq = rabbitmq
+
+    async def add(self, letter: MalformedMessage) -> None:
+        """Publish the whole body; returns when the broker has confirmed it.
+
+        Raises:
+            BackendUnavailable: not confirmed within 3 s; it may be there.
+        """
+        headers: dict[str, FieldValue] = {REASON: letter.reason[:MAX_REASON_CHARACTERS]}
+        message = Outgoing(
+            body=letter.body,
+            headers=headers,
+            content_type=_ANY_BYTES,
+            message_id=letter.message_id or new_id(),
+        )
+        route = self._rabbitmq.topology.to_dead()
+        await self._rabbitmq.at_home(self._rabbitmq.sender.send(message, route))

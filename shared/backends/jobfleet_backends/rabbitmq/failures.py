@@ -1,0 +1,78 @@
+"""What the client library raises, in the words of jobfleet's errors."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from aiormq import exceptions as amqp
+
+from jobfleet_contracts.errors import (
+    BackendError,
+    BackendForbidden,
+    BackendUnavailable,
+    Unroutable,
+)
+
+_LIBRARY = (amqp.AMQPError, amqp.ChannelInvalidStateError, OSError, EOFError, RuntimeError)
+
+
+@contextmanager
+def speaking(address: str, doing: str, *, permission: str = "") -> Iterator[None]:
+    """Translate errors of one conversation with the broker.
+
+    Args:
+        address: host and port, without secrets.
+        doing: what is tried, as it follows "cannot".
+        permission: what the user needs for it, ``configure``, ``write`` or ``read``.
+
+    Raises:
+        BackendForbidden: user, password, virtual host or permission refused.
+        Unroutable: no queue or no exchange takes the message.
+        BackendUnavailable: anything else; it may have been done.
+    """
+    try:
+        yield
+    except TimeoutError:
+        raise BackendUnavailable(f"cannot {doing}: RabbitMQ at {address} is silent") from None
+    except _LIBRARY as error:
+        raise _translated(error, address, doing, permission) from error
+    except asyncio.CancelledError:
+        # aiormq ends what waits on a lost connection with CancelledError: not our cancellation.
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise BackendUnavailable(
+            f"cannot {doing}: the connection to RabbitMQ at {address} was lost"
+        ) from None
+
+
+def _translated(error: Exception, address: str, doing: str, permission: str) -> BackendError:
+    match error:
+        case amqp.AuthenticationError() | amqp.ProbableAuthenticationError():
+            return BackendForbidden(
+                f"cannot {doing}: RabbitMQ at {address} refuses user or password; "
+                "correct JOBFLEET_RABBITMQ_URL"
+            )
+        case amqp.ChannelAccessRefused():
+            return BackendForbidden(
+                f"cannot {doing}: the RabbitMQ user at {address} lacks the permission "
+                f"{permission!r} (rabbitmqctl set_permissions): {error}"
+            )
+        case amqp.ConnectionNotAllowed() | amqp.ConnectionClosed(args=(530, *_)):
+            return BackendForbidden(
+                f"cannot {doing}: RabbitMQ at {address} refuses the virtual host: {_said(error)}"
+            )
+        case amqp.PublishError() | amqp.ChannelNotFoundEntity():
+            return Unroutable(f"cannot {doing}: nothing at {address} takes it: {error}")
+        case amqp.ChannelPreconditionFailed():
+            return BackendUnavailable(
+                f"cannot {doing}: RabbitMQ at {address} has it with other properties; delete it "
+                f"or choose another JOBFLEET_NAMESPACE: {error}"
+            )
+    return BackendUnavailable(f"cannot {doing}: RabbitMQ at {address}: {_said(error)}")
+
+
+def _said(error: Exception) -> str:
+    return ", ".join(str(part) for part in error.args if part) or type(error).__name__

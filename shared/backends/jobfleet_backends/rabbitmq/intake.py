@@ -1,0 +1,156 @@
+"""One period of consuming with a fixed prefetch, and the acknowledgements held back in it.
+
+Whatever is unacknowledged counts against the prefetch. So as long as the acknowledgements of jobs
+that fill slots are held back, the broker sends no more than there are free slots, and no consumer
+has to be cancelled and opened between two short jobs. They are held back for a second at most:
+then the period ends, they are sent, and the next one is opened with as many as are free.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from aiormq import spec
+from aiormq.abc import AbstractChannel, DeliveredMessage
+from aiormq.exceptions import ChannelInvalidStateError
+
+from jobfleet_backends.rabbitmq.topology import LaneQueue, Route
+
+HOLD_SECONDS = 1.0
+RPC_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A message that came, and the way back into its queue."""
+
+    received: DeliveredMessage
+    route: Route
+
+    @property
+    def tag(self) -> int:
+        """The broker's number of this delivery on its channel."""
+        return self.received.delivery_tag or 0
+
+
+class Intake:
+    """Consumers on all lanes, what they brought, and what of it is unacknowledged.
+
+    Args:
+        lanes: work queues in the order in which to take from them; those of one lane are equals.
+        prefetch: per work queue; the number of free slots.
+        arrived: set whenever something came or broke.
+    """
+
+    def __init__(
+        self,
+        *,
+        channel: AbstractChannel,
+        lanes: Sequence[Sequence[LaneQueue]],
+        prefetch: int,
+        arrived: asyncio.Event,
+    ) -> None:
+        self.is_broken = False
+        self._channel = channel
+        self._lanes = lanes
+        self._prefetch = prefetch
+        self._arrived = arrived
+        self._now = asyncio.get_running_loop().time
+        self._buffers: tuple[deque[Arrival], ...] = tuple(deque() for _ in lanes)
+        self._consumer_tags: list[str] = []
+        self._handed: set[int] = set()
+        self._held: deque[tuple[int, float]] = deque()
+        self._ended = False
+        self._quiet_since = self._now()
+
+    async def start(self) -> None:
+        """Open the consumers; raises what the client library raises."""
+        self._channel.closing.add_done_callback(self._on_broken)
+        self._channel.on_consumer_cancel_callbacks.add(self._on_broken)
+        await self._channel.basic_qos(prefetch_count=self._prefetch, timeout=RPC_SECONDS)
+        for queues, buffer in zip(self._lanes, self._buffers, strict=True):
+            for queue in queues:
+                await self._consume(queue, buffer)
+
+    def suits(self, free_slots: int) -> bool:
+        """Whether the prefetch still fits the free slots and nothing is held back too long."""
+        overdue = bool(self._held) and self.due_in <= 0
+        too_narrow = self._prefetch < free_slots and not any(self._buffers)
+        return not (self.is_broken or overdue or too_narrow or self._room > free_slots)
+
+    @property
+    def due_in(self) -> float:
+        """Seconds until the oldest held acknowledgement is overdue."""
+        return self._held[0][1] + HOLD_SECONDS - self._now() if self._held else HOLD_SECONDS
+
+    @property
+    def quiet_seconds(self) -> float:
+        """How long nothing has come."""
+        return self._now() - self._quiet_since
+
+    def found_in_order(self) -> None:
+        """Begin to count the quiet time anew."""
+        self._quiet_since = self._now()
+
+    def take(self, limit: int) -> list[Arrival]:
+        """Hand out up to ``limit``, high lane first."""
+        taken: list[Arrival] = []
+        for buffer in self._buffers:
+            while buffer and len(taken) < limit:
+                taken.append(buffer.popleft())
+        self._handed.update(arrival.tag for arrival in taken)
+        return taken
+
+    async def release(self, free_slots: int) -> None:
+        """Send the held acknowledgements whose slots are free again."""
+        for _ in range(min(free_slots - self._room, len(self._held))):
+            await self._send_ack(self._held.popleft()[0])
+
+    async def acknowledge(self, arrival: Arrival) -> None:
+        """Take a delivery off its queue: held back while this period lasts. Quiet if repeated."""
+        if arrival.tag not in self._handed:
+            return
+        self._handed.discard(arrival.tag)
+        if self._ended or self.is_broken:
+            await self._send_ack(arrival.tag)
+        else:
+            self._held.append((arrival.tag, self._now()))
+
+    async def end(self) -> list[Arrival]:
+        """Cancel the consumers, send what is held, return what nobody took; raises as start."""
+        self._channel.on_consumer_cancel_callbacks.discard(self._on_broken)
+        for tag in self._consumer_tags:
+            await self._channel.basic_cancel(tag, timeout=RPC_SECONDS)
+        self._ended = True
+        while self._held:
+            await self._send_ack(self._held.popleft()[0])
+        left = [arrival for buffer in self._buffers for arrival in buffer]
+        self._handed.update(arrival.tag for arrival in left)
+        return left
+
+    @property
+    def _room(self) -> int:
+        """How many more a lane may bring."""
+        return self._prefetch - len(self._handed) - len(self._held)
+
+    async def _consume(self, queue: LaneQueue, buffer: deque[Arrival]) -> None:
+        async def on_message(received: DeliveredMessage) -> None:
+            buffer.append(Arrival(received, queue.route))
+            self._quiet_since = self._now()
+            self._arrived.set()
+
+        consumed = await self._channel.basic_consume(queue.name, on_message, timeout=RPC_SECONDS)
+        self._consumer_tags.append(str(consumed.consumer_tag))
+
+    async def _send_ack(self, tag: int) -> None:
+        # On a channel that is gone: the message comes again, and the trail decides.
+        with suppress(ChannelInvalidStateError, ConnectionError):
+            await self._channel.basic_ack(tag, wait=False)
+
+    def _on_broken(self, _: asyncio.Future[None] | spec.Basic.Cancel) -> None:
+        self.is_broken = True
+        self._arrived.set()

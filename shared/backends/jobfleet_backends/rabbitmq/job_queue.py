@@ -1,0 +1,70 @@
+"""The way into the work queues."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from jobfleet_backends.rabbitmq.connection import RabbitMQ
+from jobfleet_backends.rabbitmq.failures import speaking
+from jobfleet_backends.rabbitmq.message_codec import encode_message
+from jobfleet_backends.rabbitmq.topology import LANES, Route, delay_step, lane_of
+from jobfleet_contracts.errors import Unroutable
+from jobfleet_contracts.index import QueueDepth
+from jobfleet_contracts.message import JobMessage
+
+
+class RabbitJobQueue:
+    """Publishes job messages, confirmed; declares what the broker does not know yet.
+
+    Args:
+        queues: those whose depths are asked for before this process has published there.
+    """
+
+    def __init__(self, *, rabbitmq: RabbitMQ, queues: Sequence[str] = ()) -> None:
+        self._rabbitmq = rabbitmq
+        self._known = dict.fromkeys(queues)
+
+    async def publish(self, message: JobMessage, *, timeout: float = 3.0) -> None:
+        """Put a message into its lane; returns when the broker has confirmed it."""
+        queue, lane = _place(message)
+        await self._send(message, self._rabbitmq.topology.to_lane(queue, lane), timeout)
+
+    async def publish_later(self, message: JobMessage, delay: timedelta) -> None:
+        """Put a message into the largest delay that fits; ``due_at`` travels with it."""
+        queue, lane = _place(message)
+        step = delay_step(delay)
+        await self._send(message, self._rabbitmq.topology.to_delay(step, queue, lane), 3.0)
+
+    async def depths(self) -> Sequence[QueueDepth]:
+        """Return the messages ready in each lane of each queue seen here; 0 if undeclared."""
+        return await self._rabbitmq.at_home(self._depths())
+
+    async def _send(self, message: JobMessage, route: Route, timeout: float) -> None:
+        self._known[message.request.queue] = None
+        sending = self._rabbitmq.sender.send(encode_message(message), route, timeout=timeout)
+        await self._rabbitmq.at_home(sending)
+
+    async def _depths(self) -> list[QueueDepth]:
+        # On the consuming connection: an alarm blocks the publishing one.
+        return [
+            QueueDepth(queue, lane, await self._ready(queue, lane))
+            for queue in tuple(self._known)
+            for lane in LANES
+        ]
+
+    async def _ready(self, queue: str, lane: str) -> int:
+        link = self._rabbitmq.consuming
+        name = self._rabbitmq.topology.lane_queue(queue, lane)
+        channel = await link.channel()
+        try:
+            with speaking(link.address, f"look at {name}", permission="configure"):
+                declared = await channel.queue_declare(name, passive=True, timeout=5)
+                await channel.close()
+        except Unroutable:
+            return 0
+        return declared.message_count or 0
+
+
+def _place(message: JobMessage) -> tuple[str, str]:
+    return message.request.queue, lane_of(message.request.priority)

@@ -1,0 +1,139 @@
+"""A job message as AMQP carries it: the request as JSON body, hints in headers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from aiormq.abc import DeliveredMessage
+from pamqp.common import FieldValue
+
+from jobfleet_backends.rabbitmq.outgoing import Outgoing
+from jobfleet_contracts.codec import decode, encode, encode_text, format_time, parse_time
+from jobfleet_contracts.errors import InvalidRequest
+from jobfleet_contracts.job import JobRequest, new_id
+from jobfleet_contracts.message import JobDefaults, JobMessage, MalformedMessage
+
+SEQUENCE = "jobfleet-sequence"
+PUBLISHED_AT = "jobfleet-published-at"
+DUE_AT = "jobfleet-due-at"
+DEFERRALS = "jobfleet-deferrals"
+DEFAULTS = "jobfleet-defaults"
+TRACEPARENT = "traceparent"
+
+MAX_REASON_CHARACTERS = 1_000
+_TRACEPARENT_CHARACTERS = 55
+_BROKERS_OWN = ("x-", "CC", "BCC")
+"""Headers with a meaning to the broker; sent again they would change where the message goes."""
+
+
+def encode_message(message: JobMessage) -> Outgoing:
+    """Return the message as it is published."""
+    headers: dict[str, FieldValue] = {DEFERRALS: message.deferrals}
+    if message.sequence is not None:
+        headers[SEQUENCE] = message.sequence
+    for name, moment in ((PUBLISHED_AT, message.published_at), (DUE_AT, message.due_at)):
+        if moment is not None:
+            headers[name] = format_time(moment)
+    if message.defaults is not None:
+        headers[DEFAULTS] = encode_text(asdict(message.defaults))
+    trace = (message.request.context or {}).get(TRACEPARENT)
+    if isinstance(trace, str) and len(trace) == _TRACEPARENT_CHARACTERS:
+        headers[TRACEPARENT] = trace
+    return Outgoing(
+        body=encode(message.request.to_json()),
+        headers=headers,
+        message_id=message.request.job_id,
+    )
+
+
+def decode_message(received: DeliveredMessage) -> JobMessage | MalformedMessage:
+    """Return what came; whatever it is, this raises nothing."""
+    properties = received.header.properties
+    try:
+        return _decode(received.body, properties.headers or {}, properties.message_id)
+    except InvalidRequest as error:
+        reason = str(error)
+    except Exception as error:  # noqa: BLE001 - no foreign message may stop the consumer
+        reason = f"cannot be read: {type(error).__name__}: {error}"
+    reason = reason.encode(errors="replace").decode()[:MAX_REASON_CHARACTERS]
+    return MalformedMessage(received.body, reason, properties.message_id)
+
+
+def again(received: DeliveredMessage) -> Outgoing:
+    """Return a delivery as it came, to be published once more."""
+    properties = received.header.properties
+    headers = {
+        name: value
+        for name, value in (properties.headers or {}).items()
+        if not name.startswith(_BROKERS_OWN)
+    }
+    return Outgoing(
+        body=received.body,
+        headers=headers,
+        content_type=properties.content_type,
+        message_id=properties.message_id or new_id(),
+    )
+
+
+def _decode(body: bytes, headers: Mapping[str, Any], message_id: str | None) -> JobMessage:
+    said = decode(body)
+    if not isinstance(said, dict):
+        raise InvalidRequest("the job request must be a JSON object", field="body")
+    if "jobId" not in said:
+        if not message_id:
+            raise InvalidRequest(
+                "neither jobId in the body nor message_id in the properties", field="jobId"
+            )
+        said["jobId"] = message_id
+    _adopt_trace(said, headers)
+    return JobMessage(
+        request=JobRequest.parse(said),
+        defaults=_defaults(headers),
+        sequence=_count(headers, SEQUENCE),
+        published_at=_moment(headers, PUBLISHED_AT),
+        due_at=_moment(headers, DUE_AT),
+        deferrals=_count(headers, DEFERRALS) or 0,
+    )
+
+
+def _adopt_trace(said: dict[str, Any], headers: Mapping[str, Any]) -> None:
+    """A foreign client's trace travels in the header alone."""
+    trace = headers.get(TRACEPARENT)
+    if isinstance(trace, str) and "context" not in said:
+        said["context"] = {TRACEPARENT: trace[:_TRACEPARENT_CHARACTERS]}
+
+
+def _count(headers: Mapping[str, Any], name: str) -> int | None:
+    value = headers.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise InvalidRequest(f"header {name}: must be a whole number from 0", field=name)
+    return value
+
+
+def _moment(headers: Mapping[str, Any], name: str) -> datetime | None:
+    value = headers.get(name)
+    try:
+        return None if value is None else parse_time(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidRequest(f"header {name}: {error}", field=name) from error
+
+
+def _defaults(headers: Mapping[str, Any]) -> JobDefaults | None:
+    value = headers.get(DEFAULTS)
+    if value is None:
+        return None
+    try:
+        said = decode(value)
+        return JobDefaults(
+            max_attempts=int(said["max_attempts"]),
+            retry_delay_seconds=float(said["retry_delay_seconds"]),
+            retry_max_seconds=float(said["retry_max_seconds"]),
+            timeout_seconds=float(said["timeout_seconds"]),
+        )
+    except (InvalidRequest, KeyError, TypeError, ValueError) as error:
+        raise InvalidRequest(f"header {DEFAULTS}: {error!r}", field=DEFAULTS) from error

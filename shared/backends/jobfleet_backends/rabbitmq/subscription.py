@@ -1,0 +1,100 @@
+"""Messages of an exchange for one who listens now; what was sent before or while away is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections import deque
+from collections.abc import AsyncIterator
+
+from aiormq import spec
+from aiormq.abc import AbstractChannel, DeliveredMessage
+
+from jobfleet_backends.rabbitmq.connection import RabbitMQ
+from jobfleet_backends.rabbitmq.failures import speaking
+from jobfleet_backends.rabbitmq.topology import Route
+from jobfleet_contracts.errors import BackendError, BackendUnavailable
+
+KEPT_MESSAGES = 10_000
+"""What a listener has not taken yet beyond this many is dropped, oldest first."""
+RPC_SECONDS = 5.0
+_PAUSE_SECONDS = 0.1
+
+
+class Subscription:
+    """An exclusive queue of its own; opened again after every loss, until the backend closes."""
+
+    def __init__(self, *, rabbitmq: RabbitMQ, route: Route) -> None:
+        self._rabbitmq = rabbitmq
+        self._link = rabbitmq.consuming
+        self._route = route
+        self._bodies: deque[bytes] = deque(maxlen=KEPT_MESSAGES)
+        self._changed = asyncio.Event()
+        self._channel: AbstractChannel | None = None
+        self._is_broken = False
+
+    async def bodies(self) -> AsyncIterator[bytes]:
+        """Yield message bodies as they come.
+
+        Raises:
+            BackendForbidden: the broker refuses user, virtual host or permission.
+        """
+        closing = asyncio.create_task(self._wake_at_close(), name="rabbitmq-subscription")
+        try:
+            while not self._rabbitmq.closed.is_set():
+                self._changed.clear()
+                await self._keep_open()
+                while self._bodies:
+                    yield self._bodies.popleft()
+                if not self._is_broken:
+                    await self._changed.wait()
+        finally:
+            closing.cancel()
+            await self._close()
+
+    async def _wake_at_close(self) -> None:
+        await self._rabbitmq.closed.wait()
+        self._changed.set()
+
+    async def _keep_open(self) -> None:
+        if self._channel is not None and not self._is_broken:
+            return
+        try:
+            await self._close()
+            await self._open()
+        except BackendUnavailable:
+            self._is_broken = True
+            await asyncio.sleep(_PAUSE_SECONDS)  # the link pauses between attempts by itself
+
+    async def _open(self) -> None:
+        channel = self._channel = await self._link.channel()
+        self._is_broken = False
+        channel.closing.add_done_callback(self._on_broken)
+        channel.on_consumer_cancel_callbacks.add(self._on_broken)
+        name = f"{self._route.exchange}.{uuid.uuid4()}"
+        permission = "configure, write and read"
+        with speaking(self._link.address, f"listen to {self._route}", permission=permission):
+            async with asyncio.timeout(RPC_SECONDS):
+                await self._route.declare(channel)
+                await channel.queue_declare(name, exclusive=True, auto_delete=True)
+                await channel.queue_bind(name, self._route.exchange, self._route.routing_key)
+                await channel.basic_consume(name, self._on_message, no_ack=True)
+
+    async def _on_message(self, received: DeliveredMessage) -> None:
+        self._bodies.append(received.body)
+        self._changed.set()
+
+    def _on_broken(self, _: asyncio.Future[None] | spec.Basic.Cancel) -> None:
+        self._is_broken = True
+        self._changed.set()
+
+    async def _close(self) -> None:
+        channel, self._channel = self._channel, None
+        if channel is None or channel.is_closed:
+            return
+        try:
+            with speaking(self._link.address, "close a channel"):
+                async with asyncio.timeout(RPC_SECONDS):
+                    await channel.close()
+        except BackendError:
+            self._link.suspect()

@@ -1,0 +1,165 @@
+"""Names and declarations of everything that jobfleet keeps at the broker.
+
+Arguments are the few that RabbitMQ 3.10 to 4.x share: unknown ones are accepted silently, and a
+later declaration that differs fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from aiormq.abc import AbstractChannel
+
+LANES = ("high", "normal", "low")
+"""In the order in which a worker takes from them."""
+DELAY_SECONDS = (1, 5, 10, 30, 60, 300, 900, 3600)
+DELIVERY_LIMIT = 20
+"""Deliveries of one message without an answer; RabbitMQ 4's default, said for 3.x too."""
+
+_AT_LEAST_ONCE = {
+    "x-queue-type": "quorum",
+    "x-dead-letter-strategy": "at-least-once",
+    "x-overflow": "reject-publish",
+}
+
+Declare = Callable[[AbstractChannel], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a message goes, and how to make sure that this place exists."""
+
+    exchange: str
+    routing_key: str
+    declare: Declare = field(compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return self.exchange or self.routing_key
+
+
+@dataclass(frozen=True, slots=True)
+class LaneQueue:
+    """A work queue, and the way into it."""
+
+    name: str
+    route: Route
+
+
+def lane_of(priority: int) -> str:
+    """Return the lane of a job's priority: 0-2 low, 3-6 normal, 7-9 high."""
+    if priority >= 7:  # noqa: PLR2004 - the lanes of the job request
+        return "high"
+    return "normal" if priority >= 3 else "low"  # noqa: PLR2004
+
+
+def delay_step(delay: timedelta) -> int:
+    """Return the largest step in seconds that fits into the delay, at least the shortest."""
+    fitting = [step for step in DELAY_SECONDS if step <= delay.total_seconds()]
+    return fitting[-1] if fitting else DELAY_SECONDS[0]
+
+
+class Topology:
+    """All names under one prefix, and their declarations; declaring twice is harmless."""
+
+    def __init__(self, *, namespace: str) -> None:
+        self.jobs = f"{namespace}.jobs"
+        self.dead = f"{namespace}.dead"
+        self.events = f"{namespace}.events"
+        self.control = f"{namespace}.control"
+        self._delay = f"{namespace}.delay"
+
+    def lane_queue(self, queue: str, lane: str) -> str:
+        """Return the name of one lane's work queue."""
+        return f"{self.jobs}.{queue}.{lane}"
+
+    def lanes(self, queues: Sequence[str]) -> tuple[tuple[LaneQueue, ...], ...]:
+        """Return the work queues of each lane, high lane first."""
+        return tuple(
+            tuple(LaneQueue(self.lane_queue(q, lane), self.to_lane(q, lane)) for q in queues)
+            for lane in LANES
+        )
+
+    def to_lane(self, queue: str, lane: str) -> Route:
+        """Return the way into a work queue."""
+
+        async def declare(channel: AbstractChannel) -> None:
+            await self.declare_lanes(channel, queue)
+
+        return Route(self.jobs, f"{queue}.{lane}", declare)
+
+    def to_delay(self, seconds: int, queue: str, lane: str) -> Route:
+        """Return the way into a delay, which leads into the work queue afterwards."""
+
+        async def declare(channel: AbstractChannel) -> None:
+            await self.declare_lanes(channel, queue)
+            await self._declare_delay(channel, seconds)
+
+        return Route(f"{self._delay}.{seconds}", f"{queue}.{lane}", declare)
+
+    def to_dead(self) -> Route:
+        """Return the way into the queue of malformed messages, by the default exchange."""
+        return Route("", self.dead, self._declare_dead)
+
+    def to_control(self) -> Route:
+        """Return the way to every worker."""
+        return Route(self.control, "", self.declare_control)
+
+    def to_events(self, routing_key: str) -> Route:
+        """Return the way to live views."""
+        return Route(self.events, routing_key, self.declare_events)
+
+    async def declare_lanes(self, channel: AbstractChannel, queue: str) -> None:
+        """Declare a queue's three lanes and what they need."""
+        await self._declare_dead(channel)
+        await channel.exchange_declare(self.jobs, exchange_type="direct", durable=True)
+        for lane in LANES:
+            await self._declare_lane(channel, queue, lane)
+        await channel.queue_bind(self.lane_queue(queue, "normal"), self.jobs, queue)
+
+    async def declare_and_count(self, channel: AbstractChannel, queue: str) -> int:
+        """Declare a queue's lanes again and return how many messages are ready in them."""
+        return sum([await self._declare_lane(channel, queue, lane) for lane in LANES])
+
+    async def declare_control(self, channel: AbstractChannel) -> None:
+        """Declare the exchange of cancel requests."""
+        await channel.exchange_declare(self.control, exchange_type="fanout", durable=True)
+
+    async def declare_events(self, channel: AbstractChannel) -> None:
+        """Declare the exchange of committed events."""
+        await channel.exchange_declare(self.events, exchange_type="topic", durable=True)
+
+    async def _declare_lane(self, channel: AbstractChannel, queue: str, lane: str) -> int:
+        name = self.lane_queue(queue, lane)
+        arguments: dict[str, str | int] = {
+            "x-delivery-limit": DELIVERY_LIMIT,
+            "x-dead-letter-exchange": "",
+            "x-dead-letter-routing-key": self.dead,
+        }
+        ready = await _declare_quorum(channel, name, arguments)
+        await channel.queue_bind(name, self.jobs, f"{queue}.{lane}")
+        return ready
+
+    async def _declare_delay(self, channel: AbstractChannel, seconds: int) -> None:
+        name = f"{self._delay}.{seconds}"
+        # No dead-letter routing key: the message's own leads it back into its lane.
+        arguments: dict[str, str | int] = {
+            "x-message-ttl": seconds * 1000,
+            "x-dead-letter-exchange": self.jobs,
+        }
+        await channel.exchange_declare(name, exchange_type="fanout", durable=True)
+        await _declare_quorum(channel, name, arguments)
+        await channel.queue_bind(name, name)
+
+    async def _declare_dead(self, channel: AbstractChannel) -> None:
+        await channel.queue_declare(self.dead, durable=True, arguments={"x-queue-type": "quorum"})
+
+
+async def _declare_quorum(
+    channel: AbstractChannel, name: str, arguments: Mapping[str, str | int]
+) -> int:
+    declared = await channel.queue_declare(
+        name, durable=True, arguments={**_AT_LEAST_ONCE, **arguments}
+    )
+    return declared.message_count or 0

@@ -71,7 +71,7 @@ class DetachedProcess:
     def members(self) -> list[psutil.Process]:
         """The process and its children; also those that outlived it."""
         note = self._read_note()
-        if note is None:
+        if note is None or note.pid_is_reused():
             return []
         return [process for process in psutil.process_iter() if note.is_of(process)]
 
@@ -92,19 +92,19 @@ class _Note:
     pid: int
     created: float
 
-    def is_of(self, process: psutil.Process) -> bool:
-        """True for the session that the noted process leads.
-
-        A pid comes back after a reboot or a wrap, so a leader that started at another time, or a
-        member that is older than its leader, belongs to somebody else.
-        """
+    def pid_is_reused(self) -> bool:
+        """A pid comes back after a reboot or a wrap; then its session belongs to somebody else."""
         try:
-            if os.getsid(process.pid) != self.pid:
-                return False
-            created = process.create_time()
+            return psutil.Process(self.pid).create_time() != self.created
+        except psutil.NoSuchProcess:
+            return False
+
+    def is_of(self, process: psutil.Process) -> bool:
+        """True for the session that the noted process leads, or led."""
+        try:
+            return os.getsid(process.pid) == self.pid and process.create_time() >= self.created
         except (OSError, psutil.NoSuchProcess):
             return False
-        return created == self.created if process.pid == self.pid else created >= self.created
 
 
 def is_alive(process: psutil.Process) -> bool:

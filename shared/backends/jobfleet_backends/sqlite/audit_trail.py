@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from functools import cache
 from itertools import groupby
 from operator import itemgetter
 
 from jobfleet_backends.sqlite.database import Database
-from jobfleet_backends.sqlite.row_codec import (
-    EVENT_COLUMNS,
-    Row,
-    event_to_row,
-    marks,
-    row_to_event,
-)
-from jobfleet_contracts.errors import SequenceTaken
+from jobfleet_backends.sqlite.row_codec import EVENT_COLUMNS, Row, event_to_row, row_to_event
+from jobfleet_backends.sqlite.trail_insert import TrailInsert
 from jobfleet_contracts.event import Event
 
-_INSERT = f"INSERT INTO trail ({EVENT_COLUMNS}) VALUES "
 _SELECT = f"SELECT {EVENT_COLUMNS} FROM trail "
 _SCAN_ROWS = 2000
 
@@ -32,9 +23,7 @@ class SqliteAuditTrail:
 
     async def insert(self, events: Sequence[Event]) -> None:
         """Insert consecutive events of one job in one statement, which is all or none."""
-        statement = _insert_statement(len(events))
-        values = [value for event in events for value in event_to_row(event)]
-        await self._database.write(lambda connection: _insert(connection, statement, values))
+        await self._database.write(TrailInsert([event_to_row(event) for event in events]))
 
     async def newest(self, job_id: str) -> Event | None:
         """Return the job's last event."""
@@ -80,17 +69,3 @@ class SqliteAuditTrail:
         return await self._database.read(
             lambda connection: connection.execute(statement, values).fetchall()
         )
-
-
-@cache
-def _insert_statement(events: int) -> str:
-    return _INSERT + ", ".join([marks(EVENT_COLUMNS)] * events)
-
-
-def _insert(connection: sqlite3.Connection, statement: str, values: list[object]) -> None:
-    try:
-        connection.execute(statement, values)
-    except sqlite3.IntegrityError as error:
-        if error.sqlite_errorcode != sqlite3.SQLITE_CONSTRAINT_UNIQUE:
-            raise
-        raise SequenceTaken(f"job {values[0]} has an event {values[1]} or one after it") from None

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from jobfleet_backends.sqlite.connection import BUSY, error_code, explain
 from jobfleet_backends.sqlite.mailbox import Answer, Letter, Mailbox, deliver
+from jobfleet_backends.sqlite.trail_insert import TrailInsert, insert_joined
 from jobfleet_contracts.errors import BackendError
 
 MAX_BATCH = 512
@@ -73,7 +74,12 @@ class GroupCommit:
 
     def _run_each(self, letters: list[Letter]) -> Iterator[Answer]:
         connection = self._connection
+        inserts = [operation for operation, _ in letters if isinstance(operation, TrailInsert)]
+        joined = len(inserts) > 1 and insert_joined(connection, inserts)
         for operation, future in letters:
+            if joined and isinstance(operation, TrailInsert):
+                yield future, None, None
+                continue
             try:
                 yield future, operation(connection), None
             except BackendError as error:

@@ -46,7 +46,8 @@ class Change:
         status: ``Started``, ``Step 3`` …
         worker_id: of the worker that writes; ``None`` for publishers, API and callbacks.
         due_at: for ``Scheduled``, ``Deferred``, ``AttemptFailed``; the deadline for ``Waiting``.
-        max_attempts: for the opening event, and for ``Started`` where the handler decides.
+        max_attempts: for the opening event, and for ``Started`` where the handler decides; an
+            attempt that a retry promised is granted, even if the handler's limit sank since.
         lock, lock_turn: for ``Started``: where the claim rests.
         sent: for a ``Step`` of a waiting job: the request has reached the third party.
         continues: for ``TakenOver``: ``Started`` follows in the same transaction.
@@ -77,14 +78,17 @@ def follow(previous: Event | None, change: Change, *, occurred_at: datetime) -> 
     before = previous.after
     again = before.dismissed and kind is Status.DISMISSED
     if before.state not in _FROM.get(kind, frozenset()) or again:
-        raise IllegalTransition(f"{change.status} may not follow state {before.state.value}")
+        raise IllegalTransition(f"{change.status} may not follow state {before.state}")
     _check_pairs(previous, kind)
+    _check_promises(before, kind, change)
     return _next(previous, kind, change, occurred_at)
 
 
 def _opening(kind: Status, change: Change) -> JobState:
     if kind not in (Status.QUEUED, Status.SCHEDULED):
         raise IllegalTransition(f"a trail cannot begin with {change.status}")
+    if kind is Status.SCHEDULED and change.due_at is None:
+        raise IllegalTransition("Scheduled names its due time")
     state = State.QUEUED if kind is Status.QUEUED else State.SCHEDULED
     due_at = change.due_at if kind is Status.SCHEDULED else None
     return JobState(state=state, sequence=1, max_attempts=change.max_attempts or 1, due_at=due_at)
@@ -102,6 +106,16 @@ def _check_pairs(previous: Event, kind: Status) -> None:
         raise IllegalTransition("Started follows a running attempt only after TakenOver")
 
 
+def _check_promises(before: JobState, kind: Status, change: Change) -> None:
+    """A cancel request beats a start and a retry; a retry needs an attempt left."""
+    if before.cancel_requested and kind in (Status.STARTED, Status.ATTEMPT_FAILED):
+        raise IllegalTransition(f"{kind.value} while a cancel request is unanswered: Cancelled")
+    if kind is Status.ATTEMPT_FAILED and before.attempts_used + 1 >= before.max_attempts:
+        raise IllegalTransition("AttemptFailed without an attempt left: Failed or TimedOut")
+    if kind is Status.WAITING and change.due_at is None:
+        raise IllegalTransition("Waiting carries its deadline")
+
+
 def _next(previous: Event, kind: Status, change: Change, occurred_at: datetime) -> JobState:
     before = replace(previous.after, sequence=previous.sequence + 1)
     held = before.state in _HELD
@@ -114,7 +128,8 @@ def _next(previous: Event, kind: Status, change: Change, occurred_at: datetime) 
         case Status.STARTED:
             return _started(previous, before, change)
         case Status.STEP:
-            return replace(before, sent=before.sent if change.sent is None else change.sent)
+            waits = before.state is State.WAITING
+            return replace(before, sent=before.sent or (waits and bool(change.sent)))
         case Status.WAITING:
             return replace(
                 before, state=State.WAITING, due_at=change.due_at, sent=False, takeovers=0
@@ -138,6 +153,7 @@ def _next(previous: Event, kind: Status, change: Change, occurred_at: datetime) 
                 state=_TERMINAL[kind],
                 due_at=None,
                 attempts_used=before.attempts_used + uses,
+                cancel_requested=False,
             )
         case Status.REDRIVEN:
             return JobState(
@@ -163,12 +179,13 @@ _TERMINAL = {
 
 def _started(previous: Event, before: JobState, change: Change) -> JobState:
     same_transaction = previous.kind is Status.TAKEN_OVER and before.state is State.RUNNING
+    attempt = before.attempts_used + 1
     return replace(
         before,
         state=State.RUNNING,
         epoch=before.epoch if same_transaction else before.epoch + 1,
-        attempt=before.attempts_used + 1,
-        max_attempts=change.max_attempts or before.max_attempts,
+        attempt=attempt,
+        max_attempts=max(change.max_attempts or before.max_attempts, attempt),
         worker_id=change.worker_id,
         lock=change.lock,
         lock_turn=change.lock_turn,

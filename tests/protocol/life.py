@@ -1,0 +1,142 @@
+"""Histories of one job, built the way its writers build them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from jobfleet_contracts.event import Event, JobFacts
+from jobfleet_contracts.job import new_id
+from jobfleet_contracts.lease import job_lock, key_lock
+from jobfleet_contracts.state import State
+from jobfleet_protocol.transitions import Change, draft
+
+SECOND = timedelta(seconds=1)
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+class Life:
+    """One job's events so far; each verb appends what a real writer would append."""
+
+    def __init__(self, *, lock_key: str | None = None, max_attempts: int = 3) -> None:
+        self.facts = JobFacts(new_id(), "a name", "demo", "default", 5, lock_key, NOON)
+        self.events: list[Event] = []
+        self.now = NOON
+        self.turn = 0
+        self._max_attempts = max_attempts
+
+    @property
+    def head(self) -> Event:
+        return self.events[-1]
+
+    @property
+    def holder(self) -> str | None:
+        return self.head.after.worker_id
+
+    def together(self, *changes: Change) -> Life:
+        """Append all of them, or none where one is illegal."""
+        drafted: list[Event] = []
+        for change in changes:
+            previous = drafted[-1] if drafted else self.events[-1] if self.events else None
+            drafted.append(draft(previous, self.facts, change, occurred_at=self.now + SECOND))
+        self.events += drafted
+        self.now += SECOND
+        return self
+
+    def then(self, status: str, **change: Any) -> Life:
+        return self.together(Change(status=status, **change))
+
+    def queued(self) -> Life:
+        return self.then("Queued", max_attempts=self._max_attempts)
+
+    def scheduled(self, seconds: float = 60) -> Life:
+        due_at = self.now + timedelta(seconds=seconds)
+        return self.then("Scheduled", max_attempts=self._max_attempts, due_at=due_at)
+
+    def started(self, worker_id: str = "w1", *, turn: int | None = None) -> Life:
+        self.now = max(self.now, self.head.after.due_at or self.now)
+        return self.together(self._start(worker_id, turn))
+
+    def taken_over_and_started(self, worker_id: str = "w2", *, turn: int | None = None) -> Life:
+        taken = Change(status="TakenOver", worker_id=worker_id, continues=True)
+        return self.together(taken, self._start(worker_id, turn))
+
+    def taken_over(self, worker_id: str = "w2") -> Life:
+        return self.then("TakenOver", worker_id=worker_id)
+
+    def by_holder(self, status: str, **change: Any) -> Life:
+        return self.then(status, worker_id=self.holder, **change)
+
+    def step(self, number: int = 1) -> Life:
+        return self.by_holder(f"Step {number}")
+
+    def sent(self) -> Life:
+        return self.by_holder("Step 1", sent=True)
+
+    def waiting(self) -> Life:
+        return self.by_holder("Waiting", due_at=self.now + 60 * SECOND)
+
+    def retried(self, seconds: float = 10) -> Life:
+        due_at = self.now + timedelta(seconds=seconds)
+        return self.together(
+            Change(status="AttemptFailed", worker_id=self.holder, due_at=due_at),
+            Change(status="RetryScheduled", worker_id=self.holder),
+        )
+
+    def deferred(self, worker_id: str = "w1") -> Life:
+        return self.then("Deferred", worker_id=worker_id, due_at=self.now + 11 * SECOND)
+
+    def handed_back(self) -> Life:
+        return self.by_holder("Deferred")
+
+    def completed(self) -> Life:
+        return self.by_holder("Completed")
+
+    def _start(self, worker_id: str, turn: int | None) -> Change:
+        shared = self.facts.lock_key is not None
+        if shared:
+            self.turn = turn or self.turn + 1
+        key = self.facts.lock_key
+        return Change(
+            status="Started",
+            worker_id=worker_id,
+            lock=job_lock(self.facts.job_id) if key is None else key_lock(key),
+            lock_turn=self.turn if shared else None,
+        )
+
+    def tampered(self, sequence: int, **fields: Any) -> Life:
+        """Change columns of one stored row; names of the state's columns go into the state."""
+        index = next(i for i, e in enumerate(self.events) if e.sequence == sequence)
+        event = self.events[index]
+        own = {n: v for n, v in fields.items() if n in ("status", "event_id", "occurred_at")}
+        if "writer" in fields:
+            own["worker_id"] = fields.pop("writer")
+        after = {n: v for n, v in fields.items() if n not in own}
+        self.events[index] = replace(event, after=replace(event.after, **after), **own)
+        return self
+
+    def inserted(self, index: int, status: str, **fields: Any) -> Life:
+        """Slip a row in that continues the numbering, and renumber the rest."""
+        before = self.events[index - 1]
+        row = replace(before, status=status, event_id=new_id())
+        self.events.insert(index, row)
+        for place, event in enumerate(self.events, start=1):
+            self.events[place - 1] = replace(event, after=replace(event.after, sequence=place))
+        return self.tampered(index + 1, **fields) if fields else self
+
+    def without(self, sequence: int) -> Life:
+        self.events = [event for event in self.events if event.sequence != sequence]
+        return self
+
+
+def ended(state: State) -> Life:
+    """A job that ended in this state on its first attempt."""
+    life = Life().queued().started()
+    verbs = {
+        State.COMPLETED: "Completed",
+        State.FAILED: "Failed",
+        State.CANCELLED: "Cancelled",
+        State.TIMED_OUT: "TimedOut",
+    }
+    return life.by_holder(verbs[state])

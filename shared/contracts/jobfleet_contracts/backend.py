@@ -19,6 +19,7 @@ from jobfleet_contracts.ports import (
     PayloadStore,
     WorkerDirectory,
 )
+from jobfleet_contracts.request_counter import RequestCounter
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class Backend:
             timeouts (1 s connect, 3 s read), no retries. Call it and close it in that thread.
         probe: asks each server, at most 5 s.
         close: flushes the index and closes connections; safe to call twice.
+        requests: counts what was sent to the storage; ``None`` where that is no server.
     """
 
     name: str
@@ -67,3 +69,4 @@ class Backend:
     renewal_leases: Callable[[], tuple[LeaseStore, Callable[[], Awaitable[None]]]]
     probe: Callable[[], Awaitable[Sequence[Probe]]]
     close: Callable[[], Awaitable[None]]
+    requests: RequestCounter | None = None

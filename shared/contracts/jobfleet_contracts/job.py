@@ -175,20 +175,21 @@ class JobRequest(BaseModel):
         return sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
+_LOW_UP_TO, _NORMAL_UP_TO = 2, 6
 _VOLATILE = frozenset({"traceparent", "tracestate", "requestId"})
 
 
-def check_json(value: Any, *, field: str) -> None:
-    """Check that a value is JSON that every part can carry.
+def check_json(value: Any, *, field: str, limit: int | None = MAX_PAYLOAD_BYTES) -> None:
+    """Check that a value is JSON that every part can carry, in at most ``limit`` bytes.
 
     Raises:
         InvalidRequest: over 1 MiB, nested deeper than 100, NaN or infinite, or no JSON at all.
     """
     _walk(value, field, 0)
     size = len(encode_field(value, field))
-    if size > MAX_PAYLOAD_BYTES:
+    if limit is not None and size > limit:
         raise InvalidRequest(
-            f"{field} has {size:,} bytes as JSON; at most {MAX_PAYLOAD_BYTES:,} are allowed. "
+            f"{field} has {size:,} bytes as JSON; at most {limit:,} are allowed. "
             "Store it elsewhere and pass its address",
             field=field,
         )
@@ -222,3 +223,10 @@ def _first_problem(error: ValidationError) -> InvalidRequest:
         names = [str(p["loc"][0]) for p in error.errors() if p["type"] == "extra_forbidden"]
         return InvalidRequest(f"unknown field: {', '.join(names)}", field=names[0])
     return InvalidRequest(f"{field}: {problem['msg']}", field=field)
+
+
+def lane_of(priority: int) -> str:
+    """Return the lane of a priority: 0-2 ``low``, 3-6 ``normal``, 7-9 ``high``."""
+    if priority > _NORMAL_UP_TO:
+        return "high"
+    return "low" if priority <= _LOW_UP_TO else "normal"

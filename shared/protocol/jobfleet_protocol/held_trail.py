@@ -20,12 +20,14 @@ class HeldTrail:
 
     Attributes:
         head: the newest event that this holder knows.
+        on_moved: told of the newest event where somebody else has written.
     """
 
     def __init__(
         self, *, head: Event, writer: TrailWriter, trail: AuditTrail, clock: Clock
     ) -> None:
         self.head = head
+        self.on_moved: Callable[[Event], None] | None = None
         self._epoch = head.after.epoch
         self._worker_id = head.after.worker_id
         self._writer = writer
@@ -80,14 +82,22 @@ class HeldTrail:
 
     async def _revalidate(self) -> Event:
         newest = await self.look()
-        mine = newest.after.epoch == self._epoch and newest.after.worker_id == self._worker_id
-        if not (mine and newest.after.state in (State.RUNNING, State.WAITING)):
-            self._closed = True
+        held = self.holds(newest)
+        self._closed = self._closed or not held
+        if self.on_moved is not None:
+            self.on_moved(newest)
+        if not held:
             raise Fenced(
                 f"job {newest.job_id} is {newest.after.state.value} in epoch "
                 f"{newest.after.epoch}; this worker holds epoch {self._epoch}"
             )
         return newest
+
+    def holds(self, newest: Event) -> bool:
+        """Whether ``newest`` still shows this claim."""
+        after = newest.after
+        mine = after.epoch == self._epoch and after.worker_id == self._worker_id
+        return mine and after.state in (State.RUNNING, State.WAITING)
 
     async def look(self) -> Event:
         """Return the job's newest event, however long storage takes to answer."""

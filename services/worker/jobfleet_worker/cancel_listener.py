@@ -1,0 +1,35 @@
+"""Hears cancel requests and makes the execution that they concern look into its trail."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from jobfleet_contracts.errors import BackendError
+from jobfleet_contracts.ports import ControlChannel
+from jobfleet_protocol.trail_writer import pauses
+from jobfleet_worker.executor import Executor
+
+_log = structlog.get_logger()
+
+
+class CancelListener:
+    """A message is only a hint: the trail says whether the job is to be cancelled."""
+
+    def __init__(self, *, control: ControlChannel, executor: Executor) -> None:
+        self._control = control
+        self._executor = executor
+
+    async def run(self) -> None:
+        """Listen until cancelled, again after each failure."""
+        for pause in pauses():
+            try:
+                async for job_id in self._control.cancels():
+                    execution = self._executor.running.get(job_id)
+                    if execution is not None:
+                        execution.look_for_cancel()
+                return
+            except BackendError as error:
+                _log.warning("cancel_listener.failed", error=str(error))
+                await asyncio.sleep(pause)

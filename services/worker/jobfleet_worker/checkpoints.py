@@ -1,0 +1,37 @@
+"""Finding what an earlier attempt kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.state import Status
+from jobfleet_protocol.large_data import resolve
+
+
+async def last_checkpoint(head: Event, backend: Backend) -> Any:
+    """Return the newest checkpoint of this incarnation, ``None`` if there is none.
+
+    Reads nothing for a job's first claim; else pages of 1,000 events, newest first.
+    """
+    if head.after.epoch <= 1:
+        return None
+    before = head.sequence
+    while before > 1:
+        page = await backend.trail.history(head.job_id, before=before, limit=1000)
+        for event in reversed(page):
+            if event.kind is Status.REDRIVEN:
+                return None
+            if event.kind is Status.STEP:
+                kept = await _checkpoint_in(event, backend)
+                if kept is not None:
+                    return kept
+        before = page[0].sequence if page else 0
+    return None
+
+
+async def _checkpoint_in(event: Event, backend: Backend) -> Any:
+    if "blob" in event.data:
+        event = await resolve(event, backend.payloads)
+    return event.data.get("checkpoint")

@@ -1,0 +1,180 @@
+"""Delivery in, slot taken, claim, run, settle."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import structlog
+
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.errors import BackendError, LeaseConflict, TrustEnded
+from jobfleet_contracts.message import JobMessage, MalformedMessage
+from jobfleet_contracts.ports import Clock, Delivery, JobConsumer
+from jobfleet_protocol.claiming import (
+    Attended,
+    Busy,
+    Claimed,
+    Claimer,
+    ClaimResult,
+    Ended,
+    NotDue,
+    new_lease_id,
+)
+from jobfleet_protocol.ending import Ending
+from jobfleet_protocol.trail_writer import pauses
+from jobfleet_worker.deferral import Deferral
+from jobfleet_worker.executor import Executor
+from jobfleet_worker.lease_keeper import KeptLease
+from jobfleet_worker.slots import Slots
+
+MESSAGE_MALFORMED = "message.malformed"
+CLAIM_DELAYED = "claim.delayed"
+CONSUMER_FAILED = "consumer.failed"
+RECEIVE_WAIT = timedelta(seconds=1)
+
+_log = structlog.get_logger()
+
+
+class Consumer:
+    """Keeps the slots busy."""
+
+    def __init__(
+        self,
+        *,
+        backend: Backend,
+        source: JobConsumer,
+        clock: Clock,
+        claimer: Claimer,
+        executor: Executor,
+        deferral: Deferral,
+        slots: Slots,
+    ) -> None:
+        self._backend = backend
+        self._source = source
+        self._clock = clock
+        self._claimer = claimer
+        self._executor = executor
+        self._deferral = deferral
+        self._slots = slots
+        self._ending = Ending(backend=backend, clock=clock)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Receive and process until cancelled; a broker in trouble is waited for."""
+        pause = pauses()
+        while True:
+            await self._slots.until_free()
+            try:
+                deliveries = await self._source.receive(self._slots.free, RECEIVE_WAIT)
+                pause = pauses()
+            except BackendError as error:
+                _log.warning(CONSUMER_FAILED, error=str(error))
+                await asyncio.sleep(next(pause))
+                continue
+            for delivery in deliveries:
+                self.begin(delivery)
+
+    def begin(self, delivery: Delivery, fleet: KeptLease | None = None) -> asyncio.Task[None]:
+        """Take a slot and process one delivery in it."""
+        self._slots.take()
+        task = asyncio.create_task(self.process(delivery, fleet), name="delivery")
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    async def run_one(self, delivery: Delivery, fleet: KeptLease) -> None:
+        """Process one delivery under the fleet's lease; it ends also if the caller is cancelled."""
+        await asyncio.shield(self.begin(delivery, fleet))
+
+    async def finish(self) -> None:
+        """Wait until every delivery taken has been processed."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def process(self, delivery: Delivery, fleet: KeptLease | None = None) -> None:
+        """See one delivery through to its acknowledgement, and its job to the attempt's end."""
+        message = delivery.message
+        if isinstance(message, MalformedMessage):
+            await self._set_aside(delivery, message)
+            return
+        result = await self._claim(message, fleet)
+        if isinstance(result, Claimed):
+            settled = asyncio.create_task(self._settle(delivery), name="settle")
+            await self._executor.run(result, fleet)
+            await settled
+        else:
+            await self._without_claim(delivery, message, result)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._slots.release()
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("delivery.failed", exc_info=task.exception())
+
+    async def _claim(self, message: JobMessage, fleet: KeptLease | None) -> ClaimResult:
+        """Claim, as often as storage does not answer, always with the same lease id."""
+        lease_id = new_lease_id()
+        for pause in pauses():
+            lease = fleet.current() if fleet is not None else None
+            try:
+                return await self._claimer.claim(message, lease_id=lease_id, fleet=lease)
+            except (TrustEnded, LeaseConflict) as error:
+                if fleet is not None and fleet.lost_reason is not None:
+                    return Busy(fleet.lock, None)
+                _log.warning(CLAIM_DELAYED, job_id=message.request.job_id, error=str(error))
+            except BackendError as error:
+                _log.warning(CLAIM_DELAYED, job_id=message.request.job_id, error=str(error))
+            await asyncio.sleep(pause)
+        raise AssertionError("pauses never end")
+
+    async def _settle(self, delivery: Delivery) -> None:
+        """Acknowledge once the claim and the job's open row are written."""
+        await self._backend.index.flush()
+        await self._acknowledge(delivery)
+
+    async def _without_claim(
+        self, delivery: Delivery, message: JobMessage, result: ClaimResult
+    ) -> None:
+        for pause in pauses():
+            try:
+                await self._see_to(message, result)
+                break
+            except BackendError as error:
+                _log.warning(CLAIM_DELAYED, job_id=message.request.job_id, error=str(error))
+                await asyncio.sleep(pause)
+        await self._acknowledge(delivery)
+
+    async def _see_to(self, message: JobMessage, result: ClaimResult) -> None:
+        match result:
+            case Busy(_, head):
+                await self._deferral.until_free(message, head)
+            case NotDue(due_at):
+                await self._deferral.until(message, due_at)
+            case Attended(head):
+                await self._backend.index.record([head])
+            case Ended(head, written):
+                if written:
+                    await self._ending.conclude(head, message.request)
+                else:
+                    await self._ending.close(head)
+            case Claimed():
+                raise AssertionError("a claimed job is run")
+
+    async def _set_aside(self, delivery: Delivery, message: MalformedMessage) -> None:
+        _log.warning(MESSAGE_MALFORMED, message_id=message.message_id, reason=message.reason)
+        for pause in pauses():
+            try:
+                await self._backend.dead_letters.add(message, self._clock.now())
+                break
+            except BackendError as error:
+                _log.warning(CONSUMER_FAILED, error=str(error))
+                await asyncio.sleep(pause)
+        await self._acknowledge(delivery)
+
+    async def _acknowledge(self, delivery: Delivery) -> None:
+        """Where the channel is gone the message comes again, and finds the job claimed."""
+        try:
+            await delivery.ack()
+        except BackendError as error:
+            _log.debug("acknowledgement.lost", error=str(error))

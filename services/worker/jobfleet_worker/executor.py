@@ -1,0 +1,371 @@
+"""Runs one claimed job: attempt, outcome, the events that record it, and what follows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid5
+
+import structlog
+
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.errors import BackendError, Fenced
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.lease import FLEET_LOCK
+from jobfleet_contracts.message import JobMessage
+from jobfleet_contracts.outcome import (
+    AttemptFailed,
+    AttemptTimedOut,
+    CancelledByRequest,
+    Completed,
+    Deferred,
+    HandedBack,
+    JobError,
+    Lost,
+    Outcome,
+    Waiting,
+)
+from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.state import State
+from jobfleet_contracts.worker_status import RunningJob
+from jobfleet_protocol.claiming import Claimed, Claimer
+from jobfleet_protocol.ending import Ending
+from jobfleet_protocol.held_trail import HeldTrail
+from jobfleet_protocol.publication import Publication
+from jobfleet_protocol.transitions import Change
+from jobfleet_worker.attempt import Attempt, Stop, outcome_of
+from jobfleet_worker.checkpoints import last_checkpoint
+from jobfleet_worker.context import AttemptFacts
+from jobfleet_worker.handlers import Handler, Handlers
+from jobfleet_worker.lease_keeper import KeptLease, LeaseKeeper
+from jobfleet_worker.lock_successor import LockSuccessor
+from jobfleet_worker.options import WorkerOptions
+from jobfleet_worker.progress_log import ProgressLog
+from jobfleet_worker.retry_policy import retry_delay
+from jobfleet_worker.runners import Runner, runner_for
+
+JOB_STARTED = "job.started"
+JOB_ENDED = "job.ended"
+JOB_FENCED = "job.fenced"
+
+_log = structlog.get_logger()
+
+
+class Execution:
+    """One claimed job in one slot."""
+
+    def __init__(
+        self, *, claimed: Claimed, kept: KeptLease, parts: ExecutionParts, started_at: datetime
+    ) -> None:
+        self.claimed = claimed
+        self.kept = kept
+        self.started_at = started_at
+        self._parts = parts
+        self._began = parts.clock.boottime()
+        self._attempt: Attempt | None = None
+        self._pending_stop: tuple[Stop, str] | None = None
+        self._looking: asyncio.Task[None] | None = None
+
+    @property
+    def trail(self) -> HeldTrail:
+        """The job's trail under this claim."""
+        return self.claimed.trail
+
+    def stop(self, reason: Stop, text: str = "") -> None:
+        """Tell the handler to stop."""
+        if self._attempt is not None:
+            self._attempt.stop(reason, text)
+        elif self._pending_stop is None:
+            self._pending_stop = (reason, text)
+
+    def look_for_cancel(self) -> None:
+        """Read the trail for a cancel request, or for a newer epoch, in the background."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look(), name=f"look-{self.trail.head.job_id}")
+
+    def status(self) -> RunningJob:
+        """Return what the heartbeat says of this job."""
+        left = self.kept.trusted_until - self._parts.clock.boottime()
+        facts = self.trail.head.facts
+        return RunningJob(
+            job_id=facts.job_id,
+            job_name=facts.job_name,
+            job_type=facts.job_type,
+            attempt=self.trail.head.after.attempt,
+            started_at=self.started_at,
+            lease_seconds_left=round(left, 1),
+        )
+
+    @property
+    def duration_ms(self) -> int:
+        """Milliseconds since the attempt began."""
+        return round((self._parts.clock.boottime() - self._began) * 1000)
+
+    async def attempt(self, handler: Handler) -> tuple[Outcome, Attempt | None]:
+        """Run the handler and flush its progress."""
+        progress = ProgressLog(trail=self.trail, clock=self._parts.clock)
+        limit = self._limit(handler)
+        self.kept.give_up_at = self._began + limit + self._parts.options.grace_seconds + 5
+        self.kept.on_lost = lambda reason: self.stop(Stop.LEASE_LOST, reason)
+        self.kept.on_renewed = self.look_for_cancel
+        self.trail.on_moved = self._moved
+        try:
+            runner = await self._runner(handler, progress)
+        except Exception as error:  # noqa: BLE001 - a bad payload ends the attempt like a raise
+            return outcome_of(error, handler), None
+        self._attempt = Attempt(
+            handler=handler,
+            runner=runner,
+            limit_seconds=limit,
+            grace_seconds=self._parts.options.grace_seconds,
+        )
+        if self.kept.lost_reason is not None:
+            return Lost(self.kept.lost_reason), None
+        if self._pending_stop is not None:
+            asyncio.get_running_loop().call_soon(self._attempt.stop, *self._pending_stop)
+        outcome = await self._attempt.run()
+        await progress.close()
+        return outcome, self._attempt
+
+    def _limit(self, handler: Handler) -> float:
+        said = self.claimed.request.timeout_seconds or handler.timeout
+        return said or self.claimed.defaults.timeout_seconds
+
+    async def _runner(self, handler: Handler, progress: ProgressLog) -> Runner:
+        head = self.trail.head
+        facts = AttemptFacts(
+            job=self.claimed.request,
+            attempt=head.after.attempt,
+            epoch=head.after.epoch,
+            incarnation=head.after.incarnation,
+            idempotency_key=idempotency_key(head),
+            last_checkpoint=await last_checkpoint(head, self._parts.backend),
+            resuming=head.after.state is State.WAITING,
+        )
+        return runner_for(handler, self.claimed.request.payload, facts, progress)
+
+    def _moved(self, newest: Event) -> None:
+        if not self.trail.holds(newest):
+            self.stop(Stop.LEASE_LOST, f"epoch {newest.after.epoch} runs by now")
+        elif newest.after.cancel_requested:
+            self.stop(Stop.CANCEL)
+
+    async def _look(self) -> None:
+        try:
+            newest = await self._parts.backend.trail.newest(self.trail.head.job_id)
+        except BackendError:
+            return
+        if newest is not None and not self.trail.is_closed:
+            self._moved(newest)
+
+
+def idempotency_key(head: Event) -> str:
+    """Return the key to pass on with side effects: one for all attempts of an incarnation."""
+    return str(uuid5(UUID(head.job_id), f"incarnation/{head.after.incarnation}"))
+
+
+class ExecutionParts:
+    """What every execution of a worker shares."""
+
+    def __init__(
+        self, *, backend: Backend, clock: Clock, options: WorkerOptions, handlers: Handlers
+    ) -> None:
+        self.backend = backend
+        self.clock = clock
+        self.options = options
+        self.handlers = handlers
+
+
+class Executor:
+    """Runs claimed jobs and records how they ended."""
+
+    def __init__(self, *, parts: ExecutionParts, claimer: Claimer, keeper: LeaseKeeper) -> None:
+        self._parts = parts
+        self._clock = parts.clock
+        self._claimer = claimer
+        self._keeper = keeper
+        self._ending = Ending(backend=parts.backend, clock=parts.clock)
+        self._publication = Publication(backend=parts.backend, clock=parts.clock)
+        self._successor = LockSuccessor(
+            backend=parts.backend, publication=self._publication, clock=parts.clock
+        )
+        self.running: dict[str, Execution] = {}
+
+    async def run(self, claimed: Claimed, fleet: KeptLease | None = None) -> None:
+        """Run a claimed job to the end of its attempt; returns when its slot is free again.
+
+        Args:
+            fleet: the fleet's lease, on which the claim rests in scope ``fleet``.
+        """
+        kept = fleet or self._keeper.keep(claimed.lease)
+        execution = Execution(
+            claimed=claimed, kept=kept, parts=self._parts, started_at=self._clock.now()
+        )
+        job_id = claimed.trail.head.job_id
+        self.running[job_id] = execution
+        with structlog.contextvars.bound_contextvars(job_id=job_id):
+            try:
+                await self._run(execution)
+            finally:
+                self.running.pop(job_id, None)
+                if fleet is None:
+                    self._keeper.drop(kept)
+
+    async def _run(self, execution: Execution) -> None:
+        claimed = execution.claimed
+        head = claimed.trail.head
+        _log.info(JOB_STARTED, type=head.facts.job_type, attempt=head.after.attempt)
+        outcome, attempt = await self._outcome(execution)
+        try:
+            ended = await self._record(execution, outcome)
+        except Fenced as fenced:
+            _log.warning(JOB_FENCED, reason=str(fenced))
+            ended = None
+        if ended is not None:
+            _log.info(JOB_ENDED, state=ended.after.state.value, duration_ms=execution.duration_ms)
+            await self._follow_up(claimed, ended)
+        if attempt is not None and not attempt.finished.is_set():
+            await attempt.finished.wait()
+
+    async def _outcome(self, execution: Execution) -> tuple[Outcome, Attempt | None]:
+        job_type = execution.claimed.request.type
+        if self._clock.boottime() >= execution.kept.trusted_until:
+            return HandedBack(), None
+        handler = self._parts.handlers.get(job_type)
+        if handler is None:
+            known = ", ".join(self._parts.handlers.types)
+            error = JobError("NoHandler", f"no handler for {job_type!r}; this worker has {known}")
+            return AttemptFailed(error, final=True), None
+        return await execution.attempt(handler)
+
+    async def _record(self, execution: Execution, outcome: Outcome) -> Event | None:
+        """Write the outcome; ``None`` where nothing was or may be written."""
+        trail = execution.trail
+        if isinstance(outcome, Lost):
+            trail.close()
+            _log.warning(JOB_FENCED, reason=outcome.reason)
+            return None
+        if isinstance(outcome, Waiting):
+            trail.close()
+            return trail.head
+        return await trail.write(lambda head: self._decide(execution, outcome, head), last=True)
+
+    def _decide(self, execution: Execution, outcome: Outcome, head: Event) -> Sequence[Change]:
+        """Return the events of an outcome, on top of the newest event."""
+        ends = _Change(worker_id=head.after.worker_id, duration_ms=execution.duration_ms)
+        match outcome:
+            case Completed(result):
+                return [ends("Completed", "", {"result": result})]
+            case CancelledByRequest(abandoned):
+                return [ends("Cancelled", f"cancelled while it ran{_left_behind(abandoned)}")]
+            case _ if head.after.cancel_requested:
+                return [ends("Cancelled", "cancelled instead of another attempt")]
+            case AttemptFailed(error, final, retry_after, details):
+                data = {"error": error.to_json()} | details
+                return self._failed(execution, head, ends, error.message, data, final, retry_after)
+            case AttemptTimedOut(limit, abandoned):
+                message = f"over its time limit of {limit:g} s{_left_behind(abandoned)}"
+                data = {"error": JobError("TimedOut", message).to_json()}
+                if _attempts_left(head):
+                    return self._failed(execution, head, ends, message, data, False, None)
+                return [ends("TimedOut", message, data)]
+            case Deferred(delay, reason):
+                return [ends("Deferred", reason, due_at=self._clock.now() + delay)]
+            case HandedBack():
+                return [ends("Deferred", "worker is shutting down", due_at=self._clock.now())]
+            case Waiting() | Lost():
+                return []
+
+    def _failed(
+        self,
+        execution: Execution,
+        head: Event,
+        ends: _Change,
+        message: str,
+        data: dict[str, Any],
+        final: bool,
+        retry_after: timedelta | None,
+    ) -> Sequence[Change]:
+        if final or not _attempts_left(head):
+            return [ends("Failed", message, data)]
+        used = head.after.attempts_used + 1
+        delay = retry_after
+        if delay is None:
+            delay = retry_delay(execution.claimed.request, execution.claimed.defaults, used)
+        due_at = self._clock.now() + delay
+        seconds = round(delay.total_seconds(), 3)
+        return [
+            ends("AttemptFailed", message, data, due_at=due_at),
+            Change(
+                status="RetryScheduled",
+                worker_id=head.after.worker_id,
+                due_at=due_at,
+                message=f"retry {used} of {head.after.max_attempts - 1} in {seconds:g} s",
+                data={"delaySeconds": seconds},
+            ),
+        ]
+
+    async def _follow_up(self, claimed: Claimed, head: Event) -> None:
+        """Callback job, release, message for what is due again, end of the open row: in order."""
+        if head.after.state.is_terminal:
+            await self._quietly(self._ending.submit_callback(head, claimed.request))
+        await self._quietly(self._claimer.give_up(claimed.lease, claimed.request))
+        if head.after.state.is_terminal:
+            self._ending.close(head)
+        elif head.after.state is not State.WAITING:
+            await self._publish_again(claimed, head)
+        lock_key = claimed.request.lock_key
+        if lock_key is not None and claimed.lease.lock != FLEET_LOCK:
+            await self._quietly(self._successor.publish_next(lock_key, ended=head.job_id))
+
+    async def _publish_again(self, claimed: Claimed, head: Event) -> None:
+        message = JobMessage(
+            request=claimed.request,
+            defaults=claimed.defaults,
+            sequence=head.sequence,
+            published_at=self._clock.now(),
+            due_at=head.after.due_at,
+        )
+        await self._publication.attempt(message, head)
+
+    async def _quietly(self, step: Any) -> None:
+        """The outcome stands; what storage refuses now is seen to by expiry or the rescuer."""
+        try:
+            await step
+        except BackendError as error:
+            _log.warning("follow_up.failed", error=str(error))
+
+
+class _Change:
+    """Makes the ending's changes with what they share."""
+
+    def __init__(self, *, worker_id: str | None, duration_ms: int) -> None:
+        self._worker_id = worker_id
+        self._duration_ms = duration_ms
+
+    def __call__(
+        self,
+        status: str,
+        message: str,
+        data: dict[str, Any] | None = None,
+        *,
+        due_at: datetime | None = None,
+    ) -> Change:
+        return Change(
+            status=status,
+            worker_id=self._worker_id,
+            message=message,
+            duration_ms=self._duration_ms,
+            due_at=due_at,
+            data=data or {},
+        )
+
+
+def _attempts_left(head: Event) -> bool:
+    return head.after.attempts_used + 1 < head.after.max_attempts
+
+
+def _left_behind(abandoned: bool) -> str:
+    return "; the handler did not stop and was left behind" if abandoned else ""

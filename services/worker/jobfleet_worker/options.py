@@ -1,0 +1,37 @@
+"""What one worker process is told at its start."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass, field
+
+from jobfleet_contracts.job import new_id
+from jobfleet_contracts.message import JobDefaults
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerOptions:
+    """Settings of a worker; seconds on a monotonic clock.
+
+    Attributes:
+        worker_id: a fresh UUID per process start.
+        fleet_scope: one lease for the whole fleet, so exactly one job runs at a time.
+        grace_seconds: how long a handler may take to heed a cancellation before it is cut off.
+    """
+
+    defaults: JobDefaults
+    concurrency: int = 10
+    queues: tuple[str, ...] = ("default",)
+    fleet_scope: bool = False
+    lease_seconds: float = 60
+    renew_seconds: float = 20
+    rescue_seconds: float = 5
+    defer_seconds: float = 10
+    drain_seconds: float = 30
+    grace_seconds: float = 5
+    heartbeat_seconds: float = 5
+    version: str = ""
+    worker_id: str = field(default_factory=new_id)
+    host: str = field(default_factory=platform.node)
+    pid: int = field(default_factory=os.getpid)

@@ -1,0 +1,58 @@
+"""How often the rescuer publishes one job again while nothing changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Pace(Enum):
+    """First wait since the row last changed, and first pause between repeats; seconds."""
+
+    AT_ONCE = (0.0, 10.0)
+    OVERDUE = (60.0, 60.0)
+    QUIET = (3600.0, 3600.0)
+
+
+LONGEST_PAUSE = 900.0
+
+
+@dataclass(slots=True)
+class _Entry:
+    next_at: float
+    pause: float
+
+
+class RepublishPace:
+    """Remembers, per unchanged row, when it may be published next; pauses double to 15 min."""
+
+    def __init__(self) -> None:
+        self._entries: dict[tuple[str, int, int], _Entry] = {}
+
+    def allows(
+        self, row: tuple[str, int, int], pace: Pace, *, unchanged_for: float, now: float
+    ) -> bool:
+        """Whether the row (job, incarnation, sequence) is to be seen to now; counts as done.
+
+        Args:
+            unchanged_for: seconds since the row changed, or since the job was due.
+            now: boot-time seconds.
+        """
+        first_wait, first_pause = pace.value
+        entry = self._entries.get(row)
+        if entry is None:
+            if unchanged_for < first_wait:
+                return False
+            self._entries[row] = _Entry(now + first_pause, first_pause)
+            return True
+        if now < entry.next_at:
+            return False
+        entry.pause = max(min(entry.pause * 2, LONGEST_PAUSE), first_pause)
+        entry.next_at = now + entry.pause
+        return True
+
+    def forget_before(self, moment: float) -> None:
+        """Drop what has not come up again for two of its pauses."""
+        stale = [row for row, e in self._entries.items() if e.next_at + 2 * e.pause < moment]
+        for row in stale:
+            del self._entries[row]

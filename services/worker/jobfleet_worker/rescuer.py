@@ -1,0 +1,194 @@
+"""Finds jobs that nobody works on and publishes them again; the claim decides.
+
+Every sweep compares the open rows with the live leases and reads the newest trail row of each
+candidate. Its cost is bounded: queued rows, which can be many, are read in rotating pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.errors import BackendError
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.index import OpenRow
+from jobfleet_contracts.job import lane_of
+from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.state import State
+from jobfleet_protocol.ending import Ending
+from jobfleet_protocol.publication import LONGEST_DELAY, Publication
+from jobfleet_protocol.submission import message_of
+from jobfleet_worker.republish_pace import Pace, RepublishPace
+
+JOB_REPUBLISHED = "job.republished"
+PAGE_ROWS = 1000
+QUEUED_PAGES_A_SWEEP = 2
+ORPHANED_ROW_AGE = timedelta(days=1)
+_NOT_QUEUED = frozenset(
+    {State.RUNNING, State.WAITING, State.DEFERRED, State.RETRYING, State.SCHEDULED}
+)
+_QUEUED = frozenset({State.QUEUED})
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Fleet:
+    """What one sweep knows of the fleet at its beginning."""
+
+    leased: frozenset[str]
+    busy_lanes: frozenset[tuple[str, str]]
+    now: datetime
+
+
+class Rescuer:
+    """Sweeps the open rows; which worker does it is :class:`RescuerElection`'s business."""
+
+    def __init__(self, *, backend: Backend, clock: Clock) -> None:
+        self._backend = backend
+        self._clock = clock
+        self._ending = Ending(backend=backend, clock=clock)
+        self._publication = Publication(backend=backend, clock=clock)
+        self._pace = RepublishPace()
+        self._queued_cursor: str | None = None
+
+    async def sweep(self) -> int:
+        """Look at every open row that is not queued, and at the next pages of those that are.
+
+        Returns:
+            How many jobs were published again.
+
+        Raises:
+            BackendError: the sweep could not be finished.
+        """
+        fleet = await self._look_around()
+        published = 0
+        async for row in self._rows():
+            pace = self._suspicion(row, fleet)
+            if pace is not None and self._is_time(row, pace, fleet):
+                published += await self._examine(row, pace)
+        self._pace.forget_before(self._clock.boottime())
+        return published
+
+    async def _look_around(self) -> _Fleet:
+        leased = await self._backend.locks.leased()
+        try:
+            depths = await self._backend.queue.depths()
+        except BackendError:
+            depths = ()
+        busy = frozenset((depth.queue, depth.lane) for depth in depths if depth.ready)
+        return _Fleet(leased, busy, self._clock.now())
+
+    async def _rows(self) -> AsyncIterator[OpenRow]:
+        cursor: str | None = None
+        while True:
+            page = await self._backend.reader.open_rows(
+                states=_NOT_QUEUED, cursor=cursor, limit=PAGE_ROWS
+            )
+            for row in page.items:
+                yield row
+            cursor = page.next
+            if cursor is None:
+                break
+        for _ in range(QUEUED_PAGES_A_SWEEP):
+            page = await self._backend.reader.open_rows(
+                states=_QUEUED, cursor=self._queued_cursor, limit=PAGE_ROWS
+            )
+            for row in page.items:
+                yield row
+            self._queued_cursor = page.next
+            if page.next is None:
+                break
+
+    def _suspicion(self, row: OpenRow, fleet: _Fleet) -> Pace | None:
+        """Return how urgently the row is to be looked into, as far as its hints tell."""
+        free = row.lock is None or row.lock not in fleet.leased
+        past_due = row.due_at is not None and row.due_at <= fleet.now
+        match row.state:
+            case State.RUNNING:
+                return Pace.AT_ONCE if free else None
+            case State.WAITING:
+                return Pace.AT_ONCE if past_due or (free and not row.sent) else None
+            case State.QUEUED:
+                lane = (row.facts.queue, lane_of(row.facts.priority))
+                lost = row.published == 0 or lane not in fleet.busy_lanes
+                return Pace.OVERDUE if lost else Pace.QUIET
+            case _ if row.published < row.sequence:
+                soon = row.due_at is None or row.due_at - fleet.now <= LONGEST_DELAY
+                return Pace.AT_ONCE if soon else None
+            case _:
+                return Pace.OVERDUE if past_due or row.due_at is None else None
+
+    def _is_time(self, row: OpenRow, pace: Pace, fleet: _Fleet) -> bool:
+        due = row.due_at if row.state is not State.WAITING else None
+        since = max(row.updated_at, due) if due is not None else row.updated_at
+        return self._pace.allows(
+            (row.facts.job_id, row.incarnation, row.sequence),
+            pace,
+            unchanged_for=(fleet.now - since).total_seconds(),
+            now=self._clock.boottime(),
+        )
+
+    async def _examine(self, row: OpenRow, pace: Pace) -> bool:
+        """Ask the trail, and publish the job if nobody works on it."""
+        head = await self._backend.trail.newest(row.facts.job_id)
+        if head is None or head.after.incarnation < row.incarnation:
+            if self._clock.now() - row.opened_at > ORPHANED_ROW_AGE:
+                await self._backend.index.close(row.facts.job_id, row.incarnation)
+            return False
+        if head.after.incarnation > row.incarnation or head.after.state.is_terminal:
+            await self._conclude(row, head)
+            return False
+        if head.sequence > row.sequence:
+            self._backend.index.record([head])
+        if not await self._is_unattended(head):
+            return False
+        return await self._publish(head, pace)
+
+    async def _is_unattended(self, head: Event) -> bool:
+        """Judge by the trail, and ask for the lease anew: the listing may be older than both."""
+        after = head.after
+        now = self._clock.now()
+        match after.state:
+            case State.RUNNING:
+                return after.lock is None or not await self._backend.leases.is_leased(after.lock)
+            case State.WAITING:
+                if after.due_at is not None and after.due_at <= now:
+                    return True
+                held = after.lock is not None and await self._backend.leases.is_leased(after.lock)
+                return not after.sent and not held
+            case _:
+                return after.due_at is None or after.due_at - now <= LONGEST_DELAY
+
+    async def _publish(self, head: Event, pace: Pace) -> bool:
+        opening = await self._backend.trail.read(head.job_id, 1)
+        if opening is None:
+            return False
+        message = await message_of(opening, head, self._backend.payloads, self._clock.now())
+        sent = await self._publication.attempt(message, head)
+        _log.info(JOB_REPUBLISHED, job_id=head.job_id, state=head.after.state.value, pace=pace.name)
+        return sent
+
+    async def _conclude(self, row: OpenRow, head: Event) -> None:
+        """End an open row whose incarnation has ended, after the callback that it may owe."""
+        end = head
+        if head.after.incarnation > row.incarnation:
+            found = await self._end_of(row, head)
+            if found is None:
+                return
+            end = found
+        await self._ending.conclude(end)
+
+    async def _end_of(self, row: OpenRow, head: Event) -> Event | None:
+        before = head.sequence + 1
+        while before > 1:
+            page = await self._backend.trail.history(row.facts.job_id, before=before, limit=1000)
+            for event in reversed(page):
+                if event.after.incarnation == row.incarnation and event.after.state.is_terminal:
+                    return event
+            before = page[0].sequence if page else 0
+        return None

@@ -1,0 +1,200 @@
+"""The worker process: starts and stops the parts, in an order that loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine
+from typing import Any
+
+import structlog
+
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.errors import BackendError
+from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.message import JobDefaults
+from jobfleet_contracts.ports import Clock, JobConsumer
+from jobfleet_protocol.claiming import Claimer
+from jobfleet_protocol.trail_writer import TrailWriter, pauses
+from jobfleet_worker.attempt import Stop
+from jobfleet_worker.cancel_listener import CancelListener
+from jobfleet_worker.consumer import Consumer
+from jobfleet_worker.deferral import Deferral
+from jobfleet_worker.executor import ExecutionParts, Executor
+from jobfleet_worker.fleet_turn import FleetTurn
+from jobfleet_worker.handlers import Handlers
+from jobfleet_worker.heartbeat import Heartbeat
+from jobfleet_worker.lease_keeper import LeaseKeeper
+from jobfleet_worker.options import WorkerOptions
+from jobfleet_worker.rescuer import Rescuer
+from jobfleet_worker.rescuer_election import RescuerElection
+from jobfleet_worker.slots import Slots
+
+WORKER_STARTED = "worker.started"
+WORKER_DRAINING = "worker.draining"
+WORKER_STOPPED = "worker.stopped"
+
+_log = structlog.get_logger()
+
+
+class Worker:
+    """One worker process on one event loop."""
+
+    def __init__(
+        self, *, backend: Backend, handlers: Handlers, options: WorkerOptions, clock: Clock
+    ) -> None:
+        self._backend = backend
+        self._handlers = handlers
+        self._options = options
+        self._stop = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._writer = TrailWriter(backend=backend)
+        self._source: JobConsumer = backend.consumer()
+        self._keeper = LeaseKeeper(
+            open_leases=backend.renewal_leases,
+            lease_seconds=options.lease_seconds,
+            renew_seconds=options.renew_seconds,
+            clock=clock,
+        )
+        self._claimer = Claimer(
+            backend=backend,
+            writer=self._writer,
+            clock=clock,
+            worker_id=options.worker_id,
+            lease_seconds=options.lease_seconds,
+            defaults=options.defaults,
+            attempt_limit=self._attempt_limit,
+        )
+        parts = ExecutionParts(backend=backend, clock=clock, options=options, handlers=handlers)
+        self.executor = Executor(parts=parts, claimer=self._claimer, keeper=self._keeper)
+        deferral = Deferral(
+            backend=backend, writer=self._writer, clock=clock, first_seconds=options.defer_seconds
+        )
+        self._consumer = Consumer(
+            backend=backend,
+            source=self._source,
+            clock=clock,
+            claimer=self._claimer,
+            executor=self.executor,
+            deferral=deferral,
+            slots=Slots(1 if options.fleet_scope else options.concurrency),
+        )
+        self._heartbeat = Heartbeat(
+            directory=backend.directory,
+            executor=self.executor,
+            handlers=handlers,
+            options=options,
+            clock=clock,
+        )
+        self._rescue = RescuerElection(
+            rescuer=Rescuer(backend=backend, clock=clock),
+            claimer=self._claimer,
+            keeper=self._keeper,
+            leases=backend.leases,
+            pause_seconds=options.rescue_seconds,
+        )
+
+    def request_stop(self) -> None:
+        """Ask the worker to drain and stop; safe from signal handlers and other threads."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._stop.set)
+        else:
+            self._stop.set()
+
+    async def run(self) -> None:
+        """Work until :meth:`request_stop`, then finish or hand back what runs."""
+        self._loop = asyncio.get_running_loop()
+        with structlog.contextvars.bound_contextvars(worker_id=self._options.worker_id):
+            self._keeper.start()
+            await self._open_source()
+            work = self._start("work", self._work())
+            others = [
+                self._start("heartbeat", self._heartbeat.run()),
+                self._start("rescue", self._rescue.run()),
+                self._start("cancel-listener", self._listener().run()),
+            ]
+            _log.info(WORKER_STARTED, types=self._handlers.types, queues=self._options.queues)
+            try:
+                await self._until_stopped()
+            finally:
+                await self._drain(work)
+                await _end(others)
+                await self._close()
+
+    def _attempt_limit(self, request: JobRequest, defaults: JobDefaults) -> int:
+        found = self._handlers.get(request.type)
+        declared = found.max_attempts if found is not None else None
+        return request.max_attempts or declared or defaults.max_attempts
+
+    def _listener(self) -> CancelListener:
+        return CancelListener(control=self._backend.control, executor=self.executor)
+
+    def _work(self) -> Coroutine[Any, Any, None]:
+        if not self._options.fleet_scope:
+            return self._consumer.run()
+        return FleetTurn(
+            claimer=self._claimer,
+            consumer=self._consumer,
+            source=self._source,
+            leases=self._backend.leases,
+            keeper=self._keeper,
+        ).run()
+
+    def _start(self, name: str, part: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(part, name=name)
+        self._tasks.append(task)
+        return task
+
+    async def _open_source(self) -> None:
+        """Wait for the broker with back-off; say so once."""
+        waiting = False
+        for pause in pauses():
+            try:
+                await self._source.start(self._options.queues)
+                return
+            except BackendError as error:
+                if not waiting:
+                    _log.warning("broker.awaited", error=str(error))
+                waiting = True
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stop.wait(), pause)
+                if self._stop.is_set():
+                    return
+
+    async def _until_stopped(self) -> None:
+        """Wait for the request to stop, or for a part that died of an error of its own."""
+        stop = asyncio.create_task(self._stop.wait(), name="stop")
+        done, _ = await asyncio.wait([stop, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        for task in done - {stop}:
+            await task
+
+    async def _drain(self, work: asyncio.Task[None]) -> None:
+        """Take nothing more, let running jobs finish for a while, hand back the rest."""
+        self._heartbeat.draining = True
+        running = len(self.executor.running)
+        _log.info(WORKER_DRAINING, running=running, seconds=self._options.drain_seconds)
+        work.cancel()
+        await asyncio.wait({work}, timeout=0.5)
+        await self._source.stop()
+        finished = asyncio.create_task(self._consumer.finish(), name="finish")
+        done, _ = await asyncio.wait({finished}, timeout=self._options.drain_seconds)
+        if not done:
+            for execution in list(self.executor.running.values()):
+                execution.stop(Stop.SHUTDOWN)
+            await asyncio.wait({finished}, timeout=self._options.grace_seconds + 10)
+            finished.cancel()
+        await asyncio.wait({work}, timeout=5)
+        await self._writer.settle(5)
+
+    async def _close(self) -> None:
+        await self._heartbeat.stop()
+        await asyncio.to_thread(self._keeper.stop)
+        _log.info(WORKER_STOPPED)
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

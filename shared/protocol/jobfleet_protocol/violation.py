@@ -1,0 +1,99 @@
+"""What ``audit verify`` reports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+RULES: Mapping[int, str] = {
+    1: "sequences are 1 to n without a gap",
+    2: "the stored state of each row is the fold of the rows up to it",
+    3: "each transition is in the table",
+    4: "one terminal event per incarnation; only Redriven or Dismissed after it",
+    5: "epochs never fall, and rise by one, only at Started or TakenOver",
+    6: "from a Started to its ending events carry its worker, but for requests from outside",
+    7: "event ids are unique",
+    8: "attempts never exceed the maximum, and none starts before it is due",
+    9: "under one lock turns are unique and rise, and each earlier one is closed",
+    10: "a completed job has a Started of the same epoch, or a Waiting",
+    11: "the index holds each event once, and an open row for each job that is not terminal",
+}
+"""Rules of docs/protocol.md, section 7; docs/verification.md says what a breach would mean."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A rule that stored rows break.
+
+    Attributes:
+        rule: 1 to 11, see ``RULES``.
+        sequence: of the row where it shows; its place in the history where rows are missing.
+        event_id: of that row; ``None`` where only its place is known.
+    """
+
+    rule: int
+    job_id: str
+    sequence: int | None
+    event_id: str | None
+    message: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form that ``audit verify --json`` prints."""
+        return {
+            "rule": self.rule,
+            "jobId": self.job_id,
+            "sequence": self.sequence,
+            "eventId": self.event_id,
+            "message": self.message,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that a clock explains: reported, never counted. Fields as in a violation."""
+
+    rule: int
+    job_id: str
+    sequence: int | None
+    event_id: str | None
+    message: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form that ``audit verify --json`` prints."""
+        return {
+            "note": self.rule,
+            "jobId": self.job_id,
+            "sequence": self.sequence,
+            "eventId": self.event_id,
+            "message": self.message,
+        }
+
+
+class Findings(Generic[T]):
+    """Keeps the first findings and counts the rest, so that a ruined trail fits in memory."""
+
+    def __init__(self, *, keep: int) -> None:
+        self._keep = keep
+        self.kept: list[T] = []
+        self.left_out = 0
+
+    def add(self, found: Iterable[T]) -> None:
+        """Keep what there is room for."""
+        for one in found:
+            if self.is_full:
+                self.left_out += 1
+            else:
+                self.kept.append(one)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether further findings are only counted."""
+        return len(self.kept) >= self._keep
+
+    @property
+    def total(self) -> int:
+        """How many there were."""
+        return len(self.kept) + self.left_out

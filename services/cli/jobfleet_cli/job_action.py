@@ -66,4 +66,4 @@ class JobAction:
         if self._as_json:
             print_json({"jobId": job_id, "error": reason})
         else:
-            print(f"error: {job_id}: {reason}", file=sys.stderr)
+            print(f"error: {reason}", file=sys.stderr)

@@ -1,0 +1,51 @@
+"""The SQLite table that the import fills and the report reads."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS penguin (
+    line INTEGER PRIMARY KEY, species TEXT NOT NULL, island TEXT NOT NULL,
+    flipper_mm REAL, mass_g REAL, year INTEGER NOT NULL
+)
+"""
+
+
+class Penguin(NamedTuple):
+    """One measured bird; keyed by its line in the file, so importing twice changes nothing."""
+
+    line: int
+    species: str
+    island: str
+    flipper_mm: float | None
+    mass_g: float | None
+    year: int
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[sqlite3.Connection]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(path, timeout=10)) as database, database:
+        database.execute(_SCHEMA)
+        yield database
+
+
+def store(path: Path, birds: Sequence[Penguin]) -> None:
+    """Insert or replace birds, all or none."""
+    with _open(path) as database:
+        database.executemany("INSERT OR REPLACE INTO penguin VALUES (?, ?, ?, ?, ?, ?)", birds)
+
+
+def measured(path: Path) -> list[Penguin]:
+    """Return the birds whose flipper and mass are known, in the order of the file."""
+    with _open(path) as database:
+        rows = database.execute(
+            "SELECT * FROM penguin WHERE flipper_mm IS NOT NULL AND mass_g IS NOT NULL "
+            "ORDER BY line"
+        )
+        return [Penguin(*row) for row in rows]

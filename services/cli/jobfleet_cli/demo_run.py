@@ -1,0 +1,88 @@
+"""One run of the demo: a fleet, its sample jobs, and what became of them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from jobfleet_backends.open_backend import open_backend
+from jobfleet_backends.settings import Settings
+from jobfleet_backends.system_clock import SystemClock
+from jobfleet_cli.exit_code import ExitCode
+from jobfleet_cli.fleet import Fleet
+from jobfleet_cli.local_fleet import local_fleet, run_fleet
+from jobfleet_cli.sample_jobs import sample_jobs
+from jobfleet_cli.stop_signals import StopSignals
+from jobfleet_contracts.errors import JobfleetError
+from jobfleet_publisher.publisher import Publisher
+from jobfleet_publisher.submitted_job import SubmittedJob
+
+FOLDER = "demo"
+HANDLERS = "jobfleet_cli.demo_jobs"
+
+
+class DemoRun:
+    """Always on the embedded backend, in a folder of its own under the data folder."""
+
+    def __init__(
+        self, *, settings: Settings, jobs: int, workers: int, port: int, exit_when_done: bool
+    ) -> None:
+        self._folder = (settings.data_dir / FOLDER).resolve()
+        self._settings = settings.model_copy(
+            update={"backend": "embedded", "data_dir": self._folder}
+        )
+        self._jobs = jobs
+        self._workers = workers
+        self._port = port
+        self._exit_when_done = exit_when_done
+        self._code = ExitCode.DONE
+
+    async def run(self) -> ExitCode:
+        """Run until Ctrl-C, or until all sample jobs have ended where that was asked for."""
+        fleet = local_fleet(
+            workers=self._workers,
+            port=self._port,
+            environment=_environment(self._folder),
+            drain_seconds=self._settings.drain_seconds,
+        )
+        StopSignals(request=fleet.request_stop).start()
+        code = await run_fleet(fleet, self._port, when_ready=lambda: self._run_jobs(fleet))
+        return max(code, self._code)
+
+    async def _run_jobs(self, fleet: Fleet) -> None:
+        backend = await open_backend(self._settings)
+        try:
+            publisher = Publisher(
+                backend=backend, clock=SystemClock(), defaults=self._settings.job_defaults
+            )
+            jobs = sample_jobs(self._jobs, self._folder)
+            await self._report(await publisher.submit_many(jobs, by="demo"))
+        finally:
+            await backend.close()
+        if self._exit_when_done:
+            fleet.request_stop()
+
+    async def _report(self, answers: Sequence[SubmittedJob | JobfleetError]) -> None:
+        refused = [answer for answer in answers if isinstance(answer, JobfleetError)]
+        for error in refused:
+            print(f"error: {error}", file=sys.stderr)
+        jobs = [answer for answer in answers if isinstance(answer, SubmittedJob)]
+        results = await asyncio.gather(*(job.wait() for job in jobs))
+        completed = sum(result.completed for result in results)
+        failed = len(answers) - completed
+        print(f"{completed} completed, {failed} failed", flush=True)
+        if failed:
+            self._code = ExitCode.NO
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """What the children see: this process's environment, but always the demo's own backend."""
+    return dict(os.environ) | {
+        "JOBFLEET_BACKEND": "embedded",
+        "JOBFLEET_DATA_DIR": str(folder),
+        "JOBFLEET_HANDLERS": HANDLERS,
+        "JOBFLEET_QUEUES": "default",
+    }

@@ -1,0 +1,61 @@
+"""One dashboard and some workers on this machine, and the address to look at."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+from jobfleet_cli.child_process import ChildProcess
+from jobfleet_cli.exit_code import ExitCode
+from jobfleet_cli.fleet import Fleet
+from jobfleet_cli.local_port import HOST, wait_until_listening
+
+
+def local_fleet(
+    *, workers: int, port: int, environment: Mapping[str, str], drain_seconds: float
+) -> Fleet:
+    """Return the fleet, not yet started."""
+    dashboard = ChildProcess(
+        name="dashboard",
+        arguments=["dashboard", "--host", HOST, "--port", str(port)],
+        environment=environment,
+    )
+    crew = [
+        ChildProcess(name=f"worker-{number}", arguments=["worker"], environment=environment)
+        for number in range(1, workers + 1)
+    ]
+    return Fleet(children=[dashboard, *crew], drain_seconds=drain_seconds)
+
+
+async def run_fleet(
+    fleet: Fleet, port: int, *, when_ready: Callable[[], Awaitable[None]] | None = None
+) -> ExitCode:
+    """Run the fleet until it stops; print the dashboard's address once it listens.
+
+    Args:
+        when_ready: what to do then, beside the running fleet; cancelled when that stops.
+
+    Raises:
+        BackendUnavailable: the dashboard does not answer; the fleet has been stopped.
+    """
+    running = asyncio.create_task(fleet.run(), name="fleet")
+    ready = asyncio.create_task(_when_listening(port, when_ready), name="fleet-ready")
+    try:
+        await asyncio.wait({running, ready}, return_when=asyncio.FIRST_COMPLETED)
+        if ready.done() and ready.exception() is not None:
+            fleet.request_stop()
+        code = await running
+        if ready.done():
+            ready.result()
+        return code
+    finally:
+        running.cancel()
+        ready.cancel()
+        await asyncio.gather(running, ready, return_exceptions=True)
+
+
+async def _when_listening(port: int, then: Callable[[], Awaitable[None]] | None) -> None:
+    await wait_until_listening(port)
+    print(f"Dashboard: http://{HOST}:{port}", flush=True)
+    if then is not None:
+        await then()

@@ -1,0 +1,83 @@
+"""Checks the stored trail, and reports how far the index has drifted from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from jobfleet_cli.answer import print_json
+from jobfleet_cli.exit_code import ExitCode
+from jobfleet_cli.session import Session
+from jobfleet_cli.terminal_text import visible
+from jobfleet_cli.trail_reading import histories, history_of
+from jobfleet_contracts.errors import UnknownJob
+from jobfleet_protocol.index_drift import DriftCheck
+from jobfleet_protocol.verification import RULES, Note, Verifier, Violation
+
+SETTLED = timedelta(seconds=10)
+"""Younger events may still be on their way into the index."""
+
+
+class TrailVerification:
+    """One call of ``audit verify``."""
+
+    def __init__(self, *, job_id: str | None, count_drift: bool, as_json: bool) -> None:
+        self._job_id = job_id
+        self._count_drift = count_drift
+        self._as_json = as_json
+
+    async def run(self, session: Session) -> ExitCode:
+        """Print every finding and a summary; exit 1 where a rule is broken.
+
+        Raises:
+            UnknownJob: no trail exists for the job that was named.
+        """
+        verifier = Verifier()
+        drift = DriftCheck(settled_before=session.clock.now() - SETTLED)
+        await self._read(session, verifier, drift)
+        violations = verifier.finish()
+        differences: Sequence[Violation] = ()
+        if self._job_id is None:
+            differences = await drift.compare(session.backend.reader, session.backend.trail)
+        self._print(violations, "VIOLATION")
+        self._print(verifier.notes.kept, "note")
+        self._print(differences, "drift")
+        self._summary(verifier, drift.differences.total)
+        bad = verifier.violations.total or (self._count_drift and drift.differences.total)
+        return ExitCode.NO if bad else ExitCode.DONE
+
+    async def _read(self, session: Session, verifier: Verifier, drift: DriftCheck) -> None:
+        trail = session.backend.trail
+        async for history in histories(trail, self._job_id):
+            verifier.add(history)
+            drift.add(history)
+        if self._job_id is not None:
+            return
+        for doubtful in verifier.doubtful():
+            try:
+                verifier.add_again(await history_of(trail, doubtful))
+            except UnknownJob:
+                continue  # its retention ended meanwhile
+
+    def _print(self, findings: Sequence[Violation | Note], mark: str) -> None:
+        for found in findings:
+            print_json(found.to_json()) if self._as_json else print(_line(found, mark))
+
+    def _summary(self, verifier: Verifier, differences: int) -> None:
+        counts = {
+            "jobs": verifier.jobs,
+            "events": verifier.events,
+            "violations": verifier.violations.total,
+            "notes": verifier.notes.total,
+            "drift": differences,
+        }
+        if self._as_json:
+            print_json(counts)
+        else:
+            print(", ".join(f"{count} {name}" for name, count in counts.items()))
+
+
+def _line(found: Violation | Note, mark: str) -> str:
+    event = f"event {found.sequence or '?'} {found.event_id or ''}".strip()
+    rule = f"rule {found.rule} ({RULES[found.rule]})"
+    return f"{mark}  job {found.job_id}  {event}  {rule}: {visible(found.message)}"

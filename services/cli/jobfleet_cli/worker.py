@@ -1,0 +1,40 @@
+"""``jobfleet worker``: one worker process."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from jobfleet_backends.settings import load_settings
+from jobfleet_cli.event_loop import run_async
+from jobfleet_cli.exit_code import ExitCode
+from jobfleet_cli.logging import configure_logging
+from jobfleet_cli.worker_process import run_worker
+from jobfleet_worker.handlers import HandlerImportError, Handlers
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@app.command()
+def worker(
+    handlers: Annotated[
+        str | None, typer.Option(metavar="PKG.MOD,...", help="Modules with handlers.")
+    ] = None,
+    concurrency: Annotated[int | None, typer.Option(help="Jobs at once; default 10.")] = None,
+    queues: Annotated[str | None, typer.Option(metavar="A,B", help="Queues to serve.")] = None,
+    stop_with_parent: Annotated[bool, typer.Option("--stop-with-parent", hidden=True)] = False,
+) -> None:
+    """Take jobs and run them until SIGTERM or Ctrl-C, then let them finish or hand them back.
+
+    A second Ctrl-C ends the process at once; its jobs are taken over by other workers.
+    """
+    settings = load_settings(handlers=handlers, concurrency=concurrency, queues=queues)
+    configure_logging(settings)
+    try:
+        loaded = Handlers.load(settings.handlers)
+    except HandlerImportError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise typer.Exit(ExitCode.USAGE) from None
+    run_async(run_worker(settings, loaded, stop_with_parent=stop_with_parent))

@@ -1,0 +1,47 @@
+"""Wires one worker to the configured backend and runs it until it is asked to stop."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+import structlog
+
+from jobfleet_backends.open_backend import open_backend
+from jobfleet_backends.settings import Settings
+from jobfleet_backends.system_clock import SystemClock
+from jobfleet_cli.stop_signals import StopSignals
+from jobfleet_worker.handlers import Handlers
+from jobfleet_worker.options import WorkerOptions
+from jobfleet_worker.worker import Worker
+
+
+async def run_worker(settings: Settings, handlers: Handlers, *, stop_with_parent: bool) -> None:
+    """Run until SIGTERM, Ctrl-C or, with ``stop_with_parent``, the end of standard input."""
+    options = worker_options(settings)
+    structlog.contextvars.bind_contextvars(worker_id=options.worker_id)
+    backend = await open_backend(settings)
+    try:
+        worker = Worker(backend=backend, handlers=handlers, options=options, clock=SystemClock())
+        signals = StopSignals(request=worker.request_stop)
+        signals.start()
+        if stop_with_parent:
+            signals.follow_parent()
+        await worker.run()
+    finally:
+        await backend.close()
+
+
+def worker_options(settings: Settings) -> WorkerOptions:
+    """Return the worker's part of the settings."""
+    return WorkerOptions(
+        defaults=settings.job_defaults,
+        concurrency=settings.concurrency,
+        queues=settings.queues,
+        fleet_scope=settings.lock_scope == "fleet",
+        lease_seconds=settings.lease_seconds,
+        renew_seconds=settings.lease_renew_seconds,
+        rescue_seconds=settings.rescue_seconds,
+        defer_seconds=settings.defer_seconds,
+        drain_seconds=settings.drain_seconds,
+        version=version("jobfleet"),
+    )

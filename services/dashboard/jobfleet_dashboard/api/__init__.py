@@ -1,0 +1,1 @@
+"""The REST API: one file per noun, each with a ``router``."""

@@ -1,0 +1,108 @@
+"""Cancel, redrive and dismiss: one job, some, or all that a filter finds."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from jobfleet_contracts.errors import ActionRefused, InvalidRequest, JobfleetError
+from jobfleet_contracts.state import State
+from jobfleet_dashboard.api.action_selection import Selection
+from jobfleet_dashboard.api.answer import answer, job_answer
+from jobfleet_dashboard.api.descriptions import ACT, ACT_ON_MANY, described
+from jobfleet_dashboard.api.request_parts import JobId, json_object
+from jobfleet_dashboard.problems import problem_document, problem_of
+from jobfleet_dashboard.security.access import asker, require
+from jobfleet_dashboard.security.principal import Role
+from jobfleet_dashboard.services import Services, services_of
+
+_AT_ONCE = 16
+_REASON = frozenset({"reason"})
+_MAX_REASON = 1000
+
+router = APIRouter(dependencies=[require(Role.OPERATOR)], tags=["actions"])
+
+
+@router.post("/api/jobs/{jobId}/cancel", **described(ACT))
+async def cancel(request: Request, job_id: JobId) -> Response:
+    """Cancel a job: at once where nobody runs it, else its worker is asked to stop."""
+    reason = _reason(await json_object(request, known=_REASON))
+    state = await act(services_of(request), "cancel", job_id, asker(request), reason)
+    done = "cancelled" if state is State.CANCELLED else "cancel requested"
+    return job_answer(job_id, state.value, done)
+
+
+@router.post("/api/jobs/{jobId}/redrive", **described(ACT))
+async def redrive(request: Request, job_id: JobId) -> Response:
+    """Put a failed, timed-out or cancelled job back into its queue, as a new incarnation."""
+    await json_object(request, known=frozenset())
+    state = await act(services_of(request), "redrive", job_id, asker(request))
+    return job_answer(job_id, state.value, "redriven")
+
+
+@router.post("/api/jobs/{jobId}/dismiss", **described(ACT))
+async def dismiss(request: Request, job_id: JobId) -> Response:
+    """Take a failed or timed-out job off the dead-letter list."""
+    await json_object(request, known=frozenset())
+    state = await act(services_of(request), "dismiss", job_id, asker(request))
+    return job_answer(job_id, state.value, "dismissed")
+
+
+@router.post("/api/jobs/actions", **described(ACT_ON_MANY))
+async def act_on_many(request: Request) -> Response:
+    """Do one thing to the jobs with these ids, or to all that a filter finds."""
+    services = services_of(request)
+    selection = Selection.parse(await json_object(request))
+    job_ids = await selection.find(services.backend.reader)
+    limit = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(job_id: str) -> dict[str, Any]:
+        async with limit:
+            return await _try(services, selection.action, job_id, asker(request))
+
+    return answer({"items": await asyncio.gather(*map(one, job_ids))}, 202)
+
+
+async def act(
+    services: Services, action: str, job_id: str, by: str | None, reason: str = ""
+) -> State:
+    """Do one thing to one job; pages use it too.
+
+    Raises:
+        UnknownJob: no trail.
+        ActionRefused: the state does not allow it.
+    """
+    match action:
+        case "cancel":
+            return await services.canceller.cancel(job_id, by=by, reason=reason)
+        case "redrive":
+            return await services.redriver.redrive(job_id, by=by)
+        case "dismiss":
+            return await services.redriver.dismiss(job_id, by=by)
+        case _:
+            raise ActionRefused(f"there is no action {action}")
+
+
+async def _try(services: Services, action: str, job_id: str, by: str | None) -> dict[str, Any]:
+    try:
+        known = str(UUID(job_id))
+        state = await act(services, action, known, by)
+    except ValueError:
+        error = InvalidRequest(f"ids: {job_id[:100]!r} is no job id", field="ids")
+        return {"jobId": job_id, "error": problem_document(problem_of(error))}
+    except JobfleetError as error:
+        return {"jobId": job_id, "error": problem_document(problem_of(error))}
+    return {"jobId": known, "state": state.value}
+
+
+def _reason(body: dict[str, Any]) -> str:
+    reason = body.get("reason", "")
+    if not isinstance(reason, str) or len(reason) > _MAX_REASON:
+        raise InvalidRequest(
+            f"reason: must be a text of at most {_MAX_REASON:,} characters", field="reason"
+        )
+    return reason

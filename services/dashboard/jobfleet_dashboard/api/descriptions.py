@@ -1,0 +1,238 @@
+"""What OpenAPI says of each route: every status, problem type and an example."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi_problem.error import Problem
+
+from jobfleet_contracts.errors import BackendUnavailable
+from jobfleet_dashboard import problems
+from jobfleet_dashboard.api import documents, examples
+from jobfleet_dashboard.problems import problem_document
+
+_PROBLEMS: tuple[Problem, ...] = (
+    problems.invalid("priority: Input should be less than or equal to 9", "priority"),
+    problems.not_authenticated("send a key as `Authorization: Bearer KEY`"),
+    problems.forbidden("key reports is a viewer; this needs submitter"),
+    problems.forbidden("this change was asked for by another web site", "cross-site-request"),
+    problems.unknown_job(examples.JOB_ID),
+    Problem("Action refused", "action-refused", "the job is completed already", 409),
+    problems.body_conflict("the job was submitted before with another body", by_key=False),
+    problems.too_large(2_097_152),
+    problems.body_conflict("the job was submitted before with another body", by_key=True),
+    problems.too_many("reports is over 1000 per 1 minute; try later", "rate-limited", 12),
+    problems.too_many("queue default holds 10,001 jobs", "queue-full", 10),
+    problems.unavailable(BackendUnavailable("no answer from the storage")),
+)
+_READ = ("not-authenticated", "forbidden", "cross-site-request", "backend-unavailable")
+_WRITE = ("invalid-request", "body-too-large", *_READ)
+_SUBMIT = (*_WRITE, "body-conflict", "idempotency-key-reused", "rate-limited", "queue-full")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """One route's answers.
+
+    Attributes:
+        good: statuses with the shape of ``model``; ``bare``: statuses without a body.
+        problems: types of the problems that it may answer with.
+        requests: examples of its body by name; ``schema``: what the body has to be.
+    """
+
+    text: str
+    model: Any = None
+    example: Any = None
+    good: tuple[int, ...] = (200,)
+    bare: tuple[int, ...] = ()
+    media_type: str = "application/json"
+    headers: tuple[str, ...] = ()
+    problems: tuple[str, ...] = _READ
+    schema: dict[str, Any] | None = None
+    requests: dict[str, Any] | None = None
+    key_header: bool = False
+
+
+def described(description: Description) -> dict[str, Any]:
+    """Return the keyword arguments of a route's decorator."""
+    responses: dict[int | str, dict[str, Any]] = {}
+    for status in description.good:
+        responses[status] = _good(description)
+    for status in description.bare:
+        responses[status] = {"description": "Not changed since the `ETag` that was sent."}
+    for status, found in _by_status(description.problems).items():
+        responses[status] = _problem(found)
+    return {
+        "status_code": description.good[0],
+        "response_model": None,
+        "responses": responses,
+        "openapi_extra": _extra(description),
+    }
+
+
+def _good(description: Description) -> dict[str, Any]:
+    content: dict[str, Any] = {}
+    if description.example is not None:
+        content["example"] = description.example
+    if description.media_type != "application/json":
+        content["schema"] = {"type": "string"}
+    answer: dict[str, Any] = {
+        "description": description.text,
+        "content": {description.media_type: content},
+    }
+    if description.model is not None:
+        answer["model"] = description.model
+    if description.headers:
+        answer["headers"] = {name: {"schema": {"type": "string"}} for name in description.headers}
+    return answer
+
+
+def _by_status(kinds: tuple[str, ...]) -> dict[int, list[Problem]]:
+    found: dict[int, list[Problem]] = {}
+    for problem in _PROBLEMS:
+        if problem.type in kinds:
+            found.setdefault(problem.status, []).append(problem)
+    return found
+
+
+def _problem(found: list[Problem]) -> dict[str, Any]:
+    kinds = {problem.type: {"value": problem_document(problem)} for problem in found}
+    schema = {"$ref": "#/components/schemas/Problem"}
+    answer: dict[str, Any] = {
+        "description": "; ".join(problem.title for problem in found),
+        "content": {problems.MEDIA_TYPE: {"schema": schema, "examples": kinds}},
+    }
+    names = sorted({name for problem in found for name in problem.headers or {}})
+    if names:
+        answer["headers"] = {name: {"schema": {"type": "string"}} for name in names}
+    return answer
+
+
+def _extra(description: Description) -> dict[str, Any]:
+    extra: dict[str, Any] = {}
+    if description.schema is not None:
+        named = {name: {"value": value} for name, value in (description.requests or {}).items()}
+        content = {"schema": description.schema, "examples": named}
+        extra["requestBody"] = {
+            "required": bool(named),
+            "content": {"application/json": content},
+        }
+    if description.key_header:
+        extra["parameters"] = [
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+                "description": "The same key and body give the same job.",
+            }
+        ]
+    return extra
+
+
+_REF = "#/components/schemas/"
+_REASON = {
+    "type": "object",
+    "properties": {"reason": {"type": "string", "maxLength": 1000}},
+    "additionalProperties": False,
+}
+_POLL = ("ETag", "Retry-After", "Cache-Control")
+
+SUBMIT = Description(
+    text="Accepted: it stands in the audit trail.",
+    model=documents.JobAnswer,
+    example=examples.ACCEPTED,
+    good=(202,),
+    headers=("Location", "Retry-After"),
+    problems=_SUBMIT,
+    schema={"anyOf": [{"$ref": f"{_REF}JobRequest"}, {"$ref": f"{_REF}HttpJobRequest"}]},
+    requests={"job": examples.REQUEST, "http": examples.SHORT_REQUEST},
+    key_header=True,
+)
+BULK = Description(
+    text="One item per job, in order.",
+    model=documents.BulkAnswer,
+    example=examples.BULK,
+    good=(202,),
+    problems=(*_WRITE, "rate-limited", "queue-full"),
+    schema={"$ref": f"{_REF}BulkRequest"},
+    requests={"jobs": examples.BULK_REQUEST},
+    key_header=True,
+)
+JOBS = Description(
+    text="Events, newest first; with `view=jobs` jobs, last changed first.",
+    model=documents.EventPage | documents.JobPage,
+    example=examples.EVENTS,
+    problems=("invalid-request", *_READ),
+)
+JOB = Description(
+    text="The job.",
+    model=documents.JobDocument,
+    example=examples.JOB,
+    bare=(304,),
+    headers=_POLL,
+    problems=("invalid-request", "unknown-job", *_READ),
+)
+LOGS = Description(
+    text="Attempts, first one first.",
+    model=documents.AttemptPage,
+    example=examples.LOGS,
+    problems=("invalid-request", "unknown-job", *_READ),
+)
+EVENTS = Description(
+    text="Events, oldest first.",
+    model=documents.HistoryPage,
+    example=examples.HISTORY,
+    problems=("invalid-request", "unknown-job", *_READ),
+)
+FLEET_STREAM = Description(
+    text="Server-sent events: `data` is an event, `id` its cursor.",
+    media_type="text/event-stream",
+    problems=("invalid-request", *_READ),
+)
+JOB_STREAM = Description(
+    text="Server-sent events: `data` is an event, `id` its sequence.",
+    media_type="text/event-stream",
+    problems=("invalid-request", "unknown-job", *_READ),
+)
+ACT = Description(
+    text="Done, or started.",
+    model=documents.JobAnswer,
+    example=examples.ACCEPTED,
+    good=(202,),
+    headers=("Location", "Retry-After"),
+    problems=(*_WRITE, "unknown-job", "action-refused"),
+    schema=_REASON,
+)
+ACT_ON_MANY = Description(
+    text="One item per job.",
+    model=documents.ActionAnswer,
+    example=examples.ACTIONS,
+    good=(202,),
+    problems=(*_WRITE, "action-refused"),
+    schema={"$ref": f"{_REF}ActionRequest"},
+    requests={"ids": examples.ACTION_REQUEST},
+)
+WORKERS = Description(
+    text="Workers, longest running first.", model=documents.WorkerList, example=examples.WORKERS
+)
+QUEUES = Description(text="Depths.", model=documents.QueueList, example=examples.QUEUES)
+LOCKS = Description(text="Lock keys.", model=documents.LockList, example=examples.LOCKS)
+DEAD_LETTERS = Description(
+    text="Messages first, then jobs.",
+    model=documents.DeadLetterPage,
+    example=examples.DEAD_LETTERS,
+    problems=("invalid-request", *_READ),
+)
+STATS = Description(text="By state.", model=documents.StateList, example=examples.STATS)
+LIVEZ = Description(
+    text="Alive.", model=documents.Alive, example=examples.ALIVE, problems=("cross-site-request",)
+)
+READYZ = Description(
+    text="Ready (200), or not yet (503).",
+    model=documents.Readiness,
+    example=examples.READY,
+    good=(200, 503),
+    problems=("cross-site-request",),
+)
+METRICS = Description(text="Exposition format.", media_type="text/plain", problems=_READ)

@@ -1,0 +1,337 @@
+"""Shapes of the API's answers, for its description; routes write the JSON themselves."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from jobfleet_contracts.state import State
+
+
+class Document(BaseModel):
+    """Camel case outside; every field is there, ``null`` where it is not known yet."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
+
+
+class ProblemDocument(BaseModel):
+    """RFC 9457 problem; ``field`` names what to correct."""
+
+    model_config = ConfigDict(title="Problem", extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str | None = None
+    field: str | None = None
+
+
+class ErrorDocument(Document):
+    """What an attempt raised."""
+
+    type: str
+    message: str
+    traceback: str | None = None
+
+
+class EventDocument(Document):
+    """One row of the audit trail."""
+
+    job_id: str
+    job_name: str
+    type: str
+    event_id: str
+    sequence: int
+    status: str
+    state: State
+    message: str
+    timestamp: datetime
+    attempt: int
+    epoch: int
+    worker_id: str | None
+    duration_ms: int | None
+    data: dict[str, Any] = Field(
+        description='By status; large data read `{"blob": name, "size": bytes}`.'
+    )
+
+
+class JobAnswer(Document):
+    """A job that was accepted, or on which something was started."""
+
+    job_id: str
+    state: State
+    status: State
+    status_url: str
+    message: str
+
+
+class BulkItem(BaseModel):
+    """Either the job or why it was refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    jobId: str | None = None  # noqa: N815 - the wire's name
+    state: State | None = None
+    error: ProblemDocument | None = None
+
+
+class BulkAnswer(Document):
+    """One item per job, in order."""
+
+    items: list[BulkItem]
+
+
+class EventPage(Document):
+    """Events, newest first."""
+
+    items: list[EventDocument]
+    next: str | None
+    searched_back_to: datetime | None
+
+
+class HistoryPage(Document):
+    """Events of one job, oldest first."""
+
+    items: list[EventDocument]
+    next: str | None
+
+
+class JobRowDocument(Document):
+    """One job of a list, as the index knows it."""
+
+    job_id: str
+    job_name: str
+    type: str
+    state: State
+    status: str
+    queue: str
+    priority: int
+    lock_key: str | None
+    sequence: int
+    attempt: int
+    max_attempts: int
+    epoch: int
+    worker_id: str | None
+    message: str
+    created_at: datetime
+    updated_at: datetime
+    due_at: datetime | None
+    dismissed: bool
+
+
+class JobPage(Document):
+    """Jobs, last changed first."""
+
+    items: list[JobRowDocument]
+    next: str | None
+    searched_back_to: datetime | None
+
+
+class JobDocument(Document):
+    """One job; ``events`` is its complete history, beyond 1,000 the newest 1,000."""
+
+    job_id: str
+    job_name: str
+    type: str
+    state: State
+    queue: str
+    priority: int
+    lock_key: str | None
+    attempt: int
+    attempts: int
+    max_attempts: int
+    epoch: int
+    worker_id: str | None
+    created_at: datetime
+    run_at: datetime | None
+    started_at: datetime | None = Field(description="Start of the last attempt.")
+    completed_at: datetime | None
+    updated_at: datetime
+    next_retry_at: datetime | None
+    result: Any
+    last_error: ErrorDocument | None
+    last_response: Any
+    payload: Any
+    context: dict[str, Any] | None
+    events: list[EventDocument]
+    events_next: str | None = Field(description="Cursor for `/events`: the older ones.")
+
+
+class AttemptDocument(Document):
+    """One run of the handler."""
+
+    attempt_number: int
+    worker_id: str | None
+    epoch: int
+    started_at: datetime
+    ended_at: datetime | None
+    duration_ms: int | None
+    succeeded: bool | None = Field(description="`null` while it runs, and where it was deferred.")
+    error: ErrorDocument | None
+    status_code: int | None
+    response: Any
+
+
+class AttemptPage(Document):
+    """Attempts, first one first."""
+
+    items: list[AttemptDocument]
+    next: str | None
+
+
+class RunningDocument(Document):
+    """A job in a worker's slot, as of its last heartbeat."""
+
+    job_id: str
+    job_name: str
+    type: str
+    attempt: int
+    started_at: datetime
+    lease_seconds_left: float
+
+
+class WorkerDocument(Document):
+    """One worker process; ``alive``: its last heartbeat is less than 15 s old."""
+
+    worker_id: str
+    host: str
+    pid: int
+    version: str
+    started_at: datetime
+    heartbeat_at: datetime
+    alive: bool
+    draining: bool
+    slots: int
+    slots_used: int
+    queues: list[str]
+    types: list[str]
+    running: list[RunningDocument]
+
+
+class WorkerList(Document):
+    """The fleet."""
+
+    items: list[WorkerDocument]
+
+
+class QueueDocument(Document):
+    """Messages ready in one lane."""
+
+    queue: str
+    lane: Literal["high", "normal", "low"]
+    ready: int
+
+
+class QueueList(Document):
+    """All lanes."""
+
+    items: list[QueueDocument]
+
+
+class LockJobDocument(Document):
+    """A job that holds a lock key or waits for it."""
+
+    job_id: str
+    job_name: str
+    type: str
+    state: State
+    updated_at: datetime
+
+
+class LockDocument(Document):
+    """A lock key with its holder and its first ten waiters."""
+
+    lock_key: str
+    lock: str
+    leased: bool
+    holder: LockJobDocument | None
+    waiters: list[LockJobDocument]
+
+
+class LockList(Document):
+    """Up to 100 lock keys, held ones first."""
+
+    items: list[LockDocument]
+
+
+class DeadLetterDocument(Document):
+    """A malformed message (``letterId`` …) or a dead job (``jobId`` …)."""
+
+    kind: Literal["message", "job"]
+    at: datetime
+    reason: str
+    letter_id: str | None
+    message_id: str | None
+    body: str | None
+    size: int | None
+    job_id: str | None
+    job_name: str | None
+    type: str | None
+    state: State | None
+    attempt: int | None
+
+
+class DeadLetterPage(Document):
+    """Messages first, then jobs; each newest first."""
+
+    items: list[DeadLetterDocument]
+    next: str | None
+
+
+class StateDocument(Document):
+    """Jobs of one state; rates and durations of ended ones within the window."""
+
+    state: State
+    count: int
+    window_seconds: float | None
+    ended_in_window: int | None
+    per_minute: float | None
+    mean_duration_ms: float | None
+
+
+class StateList(Document):
+    """One item per state."""
+
+    items: list[StateDocument]
+
+
+class ActionItem(BaseModel):
+    """What became of one job."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    jobId: str  # noqa: N815 - the wire's name
+    state: State | None = None
+    error: ProblemDocument | None = None
+
+
+class ActionAnswer(Document):
+    """One item per job."""
+
+    items: list[ActionItem]
+
+
+class Alive(Document):
+    """The process answers."""
+
+    status: Literal["alive"]
+
+
+class CheckDocument(Document):
+    """One part of the backend; details only for those who have a key."""
+
+    part: str
+    ok: bool
+    address: str | None
+    detail: str | None
+    remedy: str | None
+
+
+class Readiness(Document):
+    """Whether the backend can be used."""
+
+    status: Literal["ready", "not ready"]
+    checks: list[CheckDocument]

@@ -1,0 +1,173 @@
+"""Examples of the API's description; a test holds them against their shapes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Json = dict[str, Any]
+
+JOB_ID = "0197f0c2-6d5e-7c3a-9f58-2b1d3e4f5a6b"
+WORKER_ID = "0197f0c2-1111-7aaa-8bbb-123456789abc"
+AT = "2026-11-20T09:30:00.000000Z"
+
+REQUEST: Json = {
+    "type": "demo.steps",
+    "jobName": "Nightly import",
+    "payload": {"steps": 10, "stepSeconds": 0.5},
+    "priority": 5,
+    "lockKey": "customer-42",
+}
+SHORT_REQUEST: Json = {
+    "targetUrl": "https://example.com/hook",
+    "method": "POST",
+    "payload": {"order": 42},
+    "maxRetries": 3,
+    "retryDelay": 2000,
+}
+ACCEPTED: Json = {
+    "jobId": JOB_ID,
+    "state": "queued",
+    "status": "queued",
+    "statusUrl": f"/api/jobs/{JOB_ID}",
+    "message": "accepted",
+}
+EVENT: Json = {
+    "jobId": JOB_ID,
+    "jobName": "Nightly import",
+    "type": "demo.steps",
+    "eventId": "0197f0c2-6d60-7d11-8a6e-5c4d3b2a1f00",
+    "sequence": 1,
+    "status": "Queued",
+    "state": "queued",
+    "message": "Nightly import submitted",
+    "timestamp": AT,
+    "attempt": 0,
+    "epoch": 0,
+    "workerId": None,
+    "durationMs": None,
+    "data": {"request": REQUEST},
+}
+EVENTS: Json = {"items": [EVENT], "next": None, "searchedBackTo": None}
+HISTORY: Json = {"items": [EVENT], "next": None}
+JOB: Json = {
+    "jobId": JOB_ID,
+    "jobName": "Nightly import",
+    "type": "demo.steps",
+    "state": "queued",
+    "queue": "default",
+    "priority": 5,
+    "lockKey": "customer-42",
+    "attempt": 0,
+    "attempts": 0,
+    "maxAttempts": 3,
+    "epoch": 0,
+    "workerId": None,
+    "createdAt": AT,
+    "runAt": None,
+    "startedAt": None,
+    "completedAt": None,
+    "updatedAt": AT,
+    "nextRetryAt": None,
+    "result": None,
+    "lastError": None,
+    "lastResponse": None,
+    "payload": REQUEST["payload"],
+    "context": None,
+    "events": [EVENT],
+    "eventsNext": None,
+}
+LOGS: Json = {
+    "items": [
+        {
+            "attemptNumber": 1,
+            "workerId": WORKER_ID,
+            "epoch": 1,
+            "startedAt": AT,
+            "endedAt": AT,
+            "durationMs": 5012,
+            "succeeded": False,
+            "error": {"type": "ValueError", "message": "no such column", "traceback": None},
+            "statusCode": None,
+            "response": None,
+        }
+    ],
+    "next": None,
+}
+BULK_REQUEST: Json = {"jobs": [REQUEST]}
+BULK: Json = {"items": [{"jobId": JOB_ID, "state": "queued"}]}
+ACTION_REQUEST: Json = {"action": "redrive", "ids": [JOB_ID]}
+ACTIONS: Json = {"items": [{"jobId": JOB_ID, "state": "queued"}]}
+WORKERS: Json = {
+    "items": [
+        {
+            "workerId": WORKER_ID,
+            "host": "node-1",
+            "pid": 4711,
+            "version": "1.0.0",
+            "startedAt": AT,
+            "heartbeatAt": AT,
+            "alive": True,
+            "draining": False,
+            "slots": 10,
+            "slotsUsed": 0,
+            "queues": ["default"],
+            "types": ["demo.steps"],
+            "running": [],
+        }
+    ]
+}
+QUEUES: Json = {"items": [{"queue": "default", "lane": "normal", "ready": 12}]}
+_LOCK_JOB: Json = {
+    "jobId": JOB_ID,
+    "jobName": "Nightly import",
+    "type": "demo.steps",
+    "state": "running",
+    "updatedAt": AT,
+}
+LOCKS: Json = {
+    "items": [
+        {
+            "lockKey": "customer-42",
+            "lock": "key/5f2c",
+            "leased": True,
+            "holder": _LOCK_JOB,
+            "waiters": [],
+        }
+    ]
+}
+DEAD_LETTERS: Json = {
+    "items": [
+        {
+            "kind": "job",
+            "at": AT,
+            "reason": "ValueError: no such column",
+            "letterId": None,
+            "messageId": None,
+            "body": None,
+            "size": None,
+            "jobId": JOB_ID,
+            "jobName": "Nightly import",
+            "type": "demo.steps",
+            "state": "failed",
+            "attempt": 3,
+        }
+    ],
+    "next": None,
+}
+STATS: Json = {
+    "items": [
+        {
+            "state": "completed",
+            "count": 420,
+            "windowSeconds": 3600.0,
+            "endedInWindow": 120,
+            "perMinute": 2.0,
+            "meanDurationMs": 812.5,
+        }
+    ]
+}
+ALIVE: Json = {"status": "alive"}
+READY: Json = {
+    "status": "ready",
+    "checks": [{"part": "database", "ok": True, "address": "jobs.db", "detail": "", "remedy": ""}],
+}

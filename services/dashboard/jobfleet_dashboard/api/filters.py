@@ -1,0 +1,119 @@
+"""Filters of lists: read from the query string, checked, and named where they do not fit."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from jobfleet_contracts.codec import parse_time
+from jobfleet_contracts.errors import InvalidRequest
+from jobfleet_contracts.index import EventQuery, JobQuery
+from jobfleet_contracts.state import State, Status
+
+_EVENTS_ONLY = ("status", "name")
+_JOBS_ONLY = ("state", "queue", "q")
+
+
+def _moment(value: Any) -> Any:
+    """A plus sign in an address reads as a blank."""
+    return parse_time(value.replace(" ", "+")) if isinstance(value, str) else value
+
+
+Moment = Annotated[
+    datetime,
+    BeforeValidator(_moment, json_schema_input_type=str),
+    Field(json_schema_extra={"format": "date-time", "example": "2026-01-31T09:30:00Z"}),
+]
+Word = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class JobsFilter(BaseModel):
+    """Query of ``GET /api/jobs``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    view: Literal["events", "jobs"] = Field("events", description="One row per event or per job.")
+    limit: int = Field(200, ge=1, le=1000)
+    cursor: str | None = Field(None, max_length=2000, description="`next` of the page before.")
+    type: Word | None = None
+    since: Moment | None = Field(None, description="Inclusive.")
+    until: Moment | None = Field(None, description="Exclusive.")
+    status: Word | None = Field(None, description="Events: `Completed`, `Step 3`, …")
+    name: Word | None = Field(None, description="Events: job name.")
+    state: Word | None = Field(None, description="Jobs: one state or several, comma-separated.")
+    queue: Word | None = Field(None, description="Jobs.")
+    q: Word | None = Field(None, description="Jobs: an id, or part of name or lock key.")
+
+    def event_query(self) -> EventQuery:
+        """Return the question to the timeline.
+
+        Raises:
+            InvalidRequest: names a filter of the other view, or an unknown status.
+        """
+        self._refuse(_JOBS_ONLY, "jobs")
+        return EventQuery(
+            status=None if self.status is None else _status(self.status),
+            job_type=self.type,
+            job_name=self.name,
+            since=self.since,
+            until=self.until,
+            limit=self.limit,
+            cursor=self.cursor,
+        )
+
+    def job_query(self) -> JobQuery:
+        """Return the question for jobs.
+
+        Raises:
+            InvalidRequest: names a filter of the other view, or an unknown state.
+        """
+        self._refuse(_EVENTS_ONLY, "events")
+        return JobQuery(
+            states=states(self.state),
+            job_type=self.type,
+            queue=self.queue,
+            text=self.q,
+            since=self.since,
+            until=self.until,
+            limit=self.limit,
+            cursor=self.cursor,
+        )
+
+    def _refuse(self, names: tuple[str, ...], view: str) -> None:
+        for name in names:
+            if getattr(self, name) is not None:
+                raise InvalidRequest(f"{name}: only with view={view}", field=name)
+
+
+class PageFilter(BaseModel):
+    """Query of lists that only have pages."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    limit: int = Field(100, ge=1, le=1000)
+    cursor: str | None = Field(None, max_length=2000, description="`next` of the page before.")
+
+
+def states(text: str | None) -> frozenset[State]:
+    """Return the states of a comma-separated list.
+
+    Raises:
+        InvalidRequest: one of them is none.
+    """
+    names = [] if text is None else [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in set(State):
+            known = ", ".join(State)
+            raise InvalidRequest(f"state: {name!r} is none of {known}", field="state")
+    return frozenset(State(name) for name in names)
+
+
+def _status(text: str) -> str:
+    try:
+        Status.of(text)
+    except ValueError:
+        known = ", ".join(Status)
+        raise InvalidRequest(f"status: {text!r} is none of {known}", field="status") from None
+    return text

@@ -1,0 +1,67 @@
+"""The fleet: workers, queues, locks, dead letters, statistics."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from jobfleet_dashboard.api.answer import answer
+from jobfleet_dashboard.api.descriptions import (
+    DEAD_LETTERS,
+    LOCKS,
+    QUEUES,
+    STATS,
+    WORKERS,
+    described,
+)
+from jobfleet_dashboard.api.filters import PageFilter
+from jobfleet_dashboard.dead_letter_list import dead_letters
+from jobfleet_dashboard.lock_list import held_locks
+from jobfleet_dashboard.security.access import require
+from jobfleet_dashboard.security.principal import Role
+from jobfleet_dashboard.services import services_of
+from jobfleet_dashboard.worker_list import worker_list
+
+router = APIRouter(prefix="/api", dependencies=[require(Role.VIEWER)], tags=["fleet"])
+
+
+@router.get("/workers", **described(WORKERS))
+async def workers(request: Request) -> Response:
+    """Workers, longest running first."""
+    services = services_of(request)
+    found = await worker_list(services.backend.directory, services.clock.now())
+    return answer({"items": found})
+
+
+@router.get("/queues", **described(QUEUES))
+async def queues(request: Request) -> Response:
+    """Messages ready in each lane of each queue."""
+    depths = await services_of(request).backend.queue.depths()
+    items: list[dict[str, Any]] = [
+        {"queue": depth.queue, "lane": depth.lane, "ready": depth.ready} for depth in depths
+    ]
+    return answer({"items": items})
+
+
+@router.get("/locks", **described(LOCKS))
+async def locks(request: Request) -> Response:
+    """Lock keys that are held or waited for, with the first ten waiters of each."""
+    services = services_of(request)
+    found = await held_locks(services.backend.reader, services.backend.locks)
+    return answer({"items": [lock.to_json() for lock in found]})
+
+
+@router.get("/dead-letters", **described(DEAD_LETTERS))
+async def dead_letter_page(request: Request, query: Annotated[PageFilter, Query()]) -> Response:
+    """Malformed messages, then jobs that failed for good; each newest first."""
+    backend = services_of(request).backend
+    items, following = await dead_letters(backend, cursor=query.cursor, limit=query.limit)
+    return answer({"items": items, "next": following})
+
+
+@router.get("/stats", **described(STATS))
+async def stats(request: Request) -> Response:
+    """Counts per state, with rates and durations of the last hour."""
+    return answer({"items": (await services_of(request).stats.read()).to_json()})

@@ -1,0 +1,132 @@
+"""Lists of events and jobs, and one job."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from datetime import datetime
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from jobfleet_contracts.codec import format_optional_time, format_time
+from jobfleet_contracts.errors import InvalidRequest
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.index import JobRow
+from jobfleet_dashboard.api.answer import answer
+from jobfleet_dashboard.api.descriptions import JOB, JOBS, described
+from jobfleet_dashboard.api.filters import JobsFilter
+from jobfleet_dashboard.api.request_parts import JobId
+from jobfleet_dashboard.security.access import require
+from jobfleet_dashboard.security.principal import Role
+from jobfleet_dashboard.services import Services, services_of
+
+MAX_WAIT_SECONDS = 30
+_LOOK_AGAIN_SECONDS = 2.0
+_MAX_RETRY_AFTER = 30
+T = TypeVar("T")
+
+router = APIRouter(dependencies=[require(Role.VIEWER)], tags=["jobs"])
+
+
+@router.get("/api/jobs", **described(JOBS))
+async def jobs(request: Request, query: Annotated[JobsFilter, Query()]) -> Response:
+    """The last job events, newest first; with ``view=jobs`` one row per job."""
+    reader = services_of(request).backend.reader
+    if query.view == "jobs":
+        rows = await with_cursor(reader.jobs(query.job_query()), query.cursor)
+        items = [job_row(row) for row in rows.items]
+        return answer(page(items, rows.next, rows.searched_back_to))
+    found = await with_cursor(reader.events(query.event_query()), query.cursor)
+    items = [event.to_json() for event in found.items]
+    return answer(page(items, found.next, found.searched_back_to))
+
+
+@router.get("/api/jobs/{jobId}", **described(JOB))
+async def job(
+    request: Request,
+    job_id: JobId,
+    wait: Annotated[float, Query(ge=0, le=MAX_WAIT_SECONDS, allow_inf_nan=False)] = 0,
+) -> Response:
+    """One job with its history; ``wait`` holds the answer until it ends or the time is over."""
+    services = services_of(request)
+    newest = await services.job_reader.newest(job_id)
+    if wait and not newest.after.state.is_terminal:
+        newest = await _ended(services, newest, wait)
+    headers = _job_headers(newest, services.clock.now())
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
+    record = await services.job_reader.read(job_id)
+    headers = _job_headers(record.newest, services.clock.now())
+    return answer(record.to_json(), headers=headers)
+
+
+async def with_cursor(asked: Awaitable[T], cursor: str | None) -> T:
+    """Await a page; a backend that cannot read the cursor makes it a bad request."""
+    try:
+        return await asked
+    except (ValueError, KeyError, TypeError) as error:
+        if cursor is None:
+            raise
+        raise InvalidRequest("cursor: not one of this list's", field="cursor") from error
+
+
+def page(items: list[Any], following: str | None, back_to: datetime | None) -> dict[str, Any]:
+    """Return a page; ``searchedBackTo`` says how far a bounded search looked."""
+    return {
+        "items": items,
+        "next": following,
+        "searchedBackTo": format_optional_time(back_to),
+    }
+
+
+def job_row(row: JobRow) -> dict[str, Any]:
+    """Return one job of a list."""
+    facts = row.facts
+    return {
+        "jobId": facts.job_id,
+        "jobName": facts.job_name,
+        "type": facts.job_type,
+        "state": row.state.value,
+        "status": row.status,
+        "queue": facts.queue,
+        "priority": facts.priority,
+        "lockKey": facts.lock_key,
+        "sequence": row.sequence,
+        "attempt": row.attempt,
+        "maxAttempts": row.max_attempts,
+        "epoch": row.epoch,
+        "workerId": row.worker_id,
+        "message": row.message,
+        "createdAt": format_time(facts.created_at),
+        "updatedAt": format_time(row.updated_at),
+        "dueAt": format_optional_time(row.due_at),
+        "dismissed": row.dismissed,
+    }
+
+
+async def _ended(services: Services, newest: Event, wait: float) -> Event:
+    """Follow the trail: woken by the live tail, and every two seconds in case that misses it."""
+    clock = services.clock
+    until = clock.boottime() + wait
+    async with services.live.subscribe(job_id=newest.job_id) as events:
+        while True:
+            newest = await services.job_reader.newest(newest.job_id)
+            left = until - clock.boottime()
+            if newest.after.state.is_terminal or left <= 0 or events.ended:
+                return newest
+            await events.next(min(left, _LOOK_AGAIN_SECONDS))
+            await asyncio.sleep(0)
+
+
+def _job_headers(newest: Event, now: datetime) -> dict[str, str]:
+    headers = {
+        "ETag": f'"{newest.job_id}-{newest.sequence}"',
+        "Cache-Control": "private, no-cache",
+    }
+    if not newest.after.state.is_terminal:
+        due = newest.after.due_at
+        seconds = 1 if due is None else int((due - now).total_seconds()) + 1
+        headers["Retry-After"] = str(min(max(seconds, 1), _MAX_RETRY_AFTER))
+    return headers

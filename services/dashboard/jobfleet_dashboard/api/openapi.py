@@ -1,0 +1,145 @@
+"""The API's description at ``/openapi.json``, and its page at ``/docs`` without a CDN."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi_csp_docs import get_swagger_ui_html, get_swagger_ui_init_js
+from starlette.requests import Request
+from starlette.responses import Response
+
+from jobfleet_contracts.job import JobRequest
+from jobfleet_dashboard.api.action_selection import ACTIONS, MAX_IDS
+from jobfleet_dashboard.api.documents import ProblemDocument
+from jobfleet_dashboard.api.submission import MAX_BULK
+
+_ASSETS = "/static/swagger-ui"
+_REF = "#/components/schemas/"
+_DESCRIPTION = (
+    "Submit jobs, follow them, act on them. Errors are RFC 9457 problem documents. Lists have "
+    "opaque cursors; times are RFC 3339 in UTC."
+)
+_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"]
+
+
+def install(app: FastAPI) -> None:
+    """Serve the description and its page."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _describe(app)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+    async def page(_: Request) -> Response:
+        return get_swagger_ui_html(
+            title="jobfleet API",
+            swagger_js_url=f"{_ASSETS}/swagger-ui-bundle.js",
+            swagger_css_url=f"{_ASSETS}/swagger-ui.css",
+            swagger_favicon_url=f"{_ASSETS}/favicon-32x32.png",
+            swagger_ui_init_script_url="/docs/init.js",
+        )
+
+    async def script(_: Request) -> Response:
+        # The standalone preset is not vendored: without a layout of its own it is not needed.
+        return get_swagger_ui_init_js(
+            openapi_url="/openapi.json",
+            swagger_ui_parameters={"tryItOutEnabled": True, "layout": "BaseLayout"},
+        )
+
+    app.add_route("/docs", page, include_in_schema=False)
+    app.add_route("/docs/init.js", script, include_in_schema=False)
+
+
+def _describe(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(
+        title="jobfleet", version=app.version, description=_DESCRIPTION, routes=app.routes
+    )
+    components = document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    schemas.update(_own_schemas())
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    components["securitySchemes"] = {
+        "bearer": {"type": "http", "scheme": "bearer"},
+        "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    }
+    document["security"] = [{"bearer": []}, {"apiKey": []}, {}]
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            _drop_default_validation(operation)
+    return document
+
+
+def _drop_default_validation(operation: dict[str, Any]) -> None:
+    """Parameters that do not fit are 400 here; the framework announces a 422 of its own."""
+    content = operation["responses"].get("422", {}).get("content", {})
+    if "application/json" in content:
+        del operation["responses"]["422"]
+
+
+def _own_schemas() -> dict[str, Any]:
+    request = JobRequest.model_json_schema(ref_template=f"{_REF}{{model}}")
+    return {
+        **request.pop("$defs", {}),
+        "JobRequest": request,
+        "HttpJobRequest": _http_job(request),
+        "BulkRequest": _object(
+            {"jobs": {"type": "array", "items": _any_job(), "minItems": 1, "maxItems": MAX_BULK}},
+            required=["jobs"],
+        ),
+        "ActionRequest": _action_request(),
+        "Problem": ProblemDocument.model_json_schema(),
+    }
+
+
+def _any_job() -> dict[str, Any]:
+    return {"anyOf": [{"$ref": f"{_REF}JobRequest"}, {"$ref": f"{_REF}HttpJobRequest"}]}
+
+
+def _http_job(request: dict[str, Any]) -> dict[str, Any]:
+    """The short form: the request's fields but ``type``, and those of the call."""
+    hidden = {"type", "maxAttempts", "retryDelaySeconds"}
+    shared = {name: rule for name, rule in request["properties"].items() if name not in hidden}
+    call = {
+        "targetUrl": {"type": "string", "pattern": "^https?://"},
+        "method": {"type": "string", "enum": _METHODS},
+        "headers": {"type": "object", "additionalProperties": {"type": "string"}},
+        "body": {"type": "string"},
+        "expectStatus": {},
+        "maxRetries": {"type": "integer", "minimum": 0, "maximum": 99},
+        "retryDelay": {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": 86_400_000,
+            "description": "Milliseconds.",
+        },
+    }
+    return _object(shared | call, required=["targetUrl"]) | {"title": "HTTP job, short form"}
+
+
+def _action_request() -> dict[str, Any]:
+    text = {"type": "string", "minLength": 1}
+    names = ("state", "type", "queue", "q", "lockKey", "since", "until")
+    action = {"type": "string", "enum": list(ACTIONS)}
+    ids = {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MAX_IDS}
+    query = _object(dict.fromkeys(names, text), required=[]) | {"minProperties": 1}
+    expected = {"type": "integer", "minimum": 0}
+    by_ids = _object({"action": action, "ids": ids}, required=["action", "ids"])
+    by_filter = _object(
+        {"action": action, "filter": query, "expected": expected},
+        required=["action", "filter", "expected"],
+    )
+    return {"oneOf": [by_ids, by_filter]}
+
+
+def _object(properties: dict[str, Any], *, required: list[str]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": False,
+    }

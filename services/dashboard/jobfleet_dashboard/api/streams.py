@@ -1,0 +1,104 @@
+"""Server-sent events: ids are cursors, ``Last-Event-ID`` resumes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Request
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.responses import Response
+
+from jobfleet_contracts.codec import encode_text
+from jobfleet_contracts.event import Event
+from jobfleet_dashboard.api.descriptions import FLEET_STREAM, JOB_STREAM, described
+from jobfleet_dashboard.api.request_parts import JobId
+from jobfleet_dashboard.live.fleet_stream import fleet_events
+from jobfleet_dashboard.live.job_stream import job_events
+from jobfleet_dashboard.security.access import require
+from jobfleet_dashboard.security.principal import Role
+from jobfleet_dashboard.services import services_of
+
+HEARTBEAT_SECONDS = 15
+SEND_TIMEOUT_SECONDS = 30
+_RETRY_MS = 2000
+_MAX_DIGITS = 10
+
+LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=2000)]
+CursorParameter = Annotated[
+    str | None, Query(max_length=2000, description="Like `Last-Event-ID`, which wins.")
+]
+
+router = APIRouter(dependencies=[require(Role.VIEWER)], tags=["streams"])
+
+
+@router.get("/api/events/stream", **described(FLEET_STREAM))
+async def fleet_stream(
+    request: Request, last_event_id: LastEventId = None, cursor: CursorParameter = None
+) -> Response:
+    """Every event of the fleet, from now on or from a cursor."""
+    services = services_of(request)
+    batches = fleet_events(
+        reader=services.backend.reader,
+        live=services.live,
+        clock=services.clock,
+        cursor=last_event_id or cursor,
+    )
+
+    async def messages() -> AsyncIterator[ServerSentEvent]:
+        async for batch in batches:
+            for entry in batch:
+                yield message(entry.event, entry.cursor)
+
+    return stream(messages())
+
+
+@router.get("/api/jobs/{jobId}/events/stream", **described(JOB_STREAM))
+async def job_stream(
+    request: Request,
+    job_id: JobId,
+    last_event_id: LastEventId = None,
+    cursor: CursorParameter = None,
+) -> Response:
+    """One job's events: its history after the cursor, then what happens."""
+    services = services_of(request)
+    await services.job_reader.newest(job_id)
+    batches = job_events(
+        trail=services.backend.trail,
+        live=services.live,
+        job_id=job_id,
+        after=_sequence(last_event_id or cursor),
+    )
+
+    async def messages() -> AsyncIterator[ServerSentEvent]:
+        async for batch in batches:
+            for event in batch:
+                yield message(event, str(event.sequence))
+
+    return stream(messages())
+
+
+def message(event: Event, cursor: str) -> ServerSentEvent:
+    """Return an event as one message; its id is the cursor to resume by."""
+    return ServerSentEvent(encode_text(event.to_json()), id=cursor)
+
+
+def stream(messages: AsyncIterator[ServerSentEvent]) -> Response:
+    """Return a stream with heartbeats that gives up on a client which takes nothing."""
+    return EventSourceResponse(
+        _with_retry(messages), ping=HEARTBEAT_SECONDS, send_timeout=SEND_TIMEOUT_SECONDS
+    )
+
+
+async def _with_retry(messages: AsyncIterator[ServerSentEvent]) -> AsyncIterator[ServerSentEvent]:
+    """Open at once with the client's waiting time, so that it knows that it is connected."""
+    yield ServerSentEvent(comment="connected", retry=_RETRY_MS)
+    async for one in messages:
+        yield one
+
+
+def _sequence(cursor: str | None) -> int:
+    """A client that resumes with nonsense gets the whole history, not an error without end."""
+    if cursor is None or not cursor.isdecimal() or len(cursor) > _MAX_DIGITS:
+        return 0
+    return int(cursor)

@@ -1,0 +1,125 @@
+"""Takes jobs in."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from jobfleet_contracts.errors import BackendError, BodyConflict, InvalidRequest, JobfleetError
+from jobfleet_contracts.job import JobRequest, job_id_for_key
+from jobfleet_dashboard.api.answer import answer, job_answer
+from jobfleet_dashboard.api.descriptions import BULK, SUBMIT, described
+from jobfleet_dashboard.api.request_parts import json_object
+from jobfleet_dashboard.api.short_form import expand
+from jobfleet_dashboard.problems import body_conflict, problem_document, problem_of
+from jobfleet_dashboard.security.access import asker, require
+from jobfleet_dashboard.security.principal import Role
+from jobfleet_dashboard.services import services_of
+from jobfleet_protocol.submission import Submitted
+
+MAX_BULK = 1000
+_MAX_KEY = 255
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+router = APIRouter(dependencies=[require(Role.SUBMITTER)], tags=["jobs"])
+
+
+@router.post("/api/jobs", **described(SUBMIT))
+async def submit(request: Request) -> Response:
+    """Submit one job; 202 as soon as it stands in the audit trail."""
+    services = services_of(request)
+    await services.rate_limit.check(request)
+    key = _idempotency_key(request)
+    job = _parse(await json_object(request), request)
+    await services.queue_limit.check(job.queue)
+    try:
+        done = await services.submitter.submit(job, idempotency_key=key, by=asker(request))
+    except BodyConflict as error:
+        raise body_conflict(str(error), by_key=key is not None) from error
+    if not done.created:
+        return job_answer(done.job_id, done.state.value, "submitted before; this is the same job")
+    services.metrics.jobs_registered.inc()
+    return job_answer(done.job_id, done.state.value, "accepted")
+
+
+@router.post("/api/jobs/bulk", **described(BULK))
+async def submit_bulk(request: Request) -> Response:
+    """Submit up to 1,000 jobs, each for itself; answers in the same order."""
+    services = services_of(request)
+    await services.rate_limit.check(request)
+    items = _bulk_items(await json_object(request, known=frozenset({"jobs"})))
+    parsed = [_try_parse(item, request, place) for place, item in enumerate(items)]
+    jobs = [job for job in parsed if isinstance(job, JobRequest)]
+    for queue in {job.queue for job in jobs}:
+        await services.queue_limit.check(queue)
+    done = await services.submitter.submit_many(jobs, by=asker(request))
+    if done and all(isinstance(one, BackendError) for one in done):
+        raise next(one for one in done if isinstance(one, BackendError))
+    services.metrics.jobs_registered.inc(sum(_is_new(one) for one in done))
+    answers = iter(done)
+    results = [next(answers) if isinstance(one, JobRequest) else one for one in parsed]
+    return answer({"items": [_bulk_answer(result) for result in results]}, 202)
+
+
+def _parse(body: dict[str, Any], request: Request) -> JobRequest:
+    """Read a job request, and note in its context which HTTP request made it."""
+    body = expand(body)
+    context = body.get("context")
+    if context is None:
+        context = {}
+    if isinstance(context, dict):
+        body["context"] = _origin(request) | context
+    return JobRequest.parse(body)
+
+
+def _origin(request: Request) -> dict[str, str]:
+    origin = {"requestId": request.state.request_id}
+    traceparent = request.headers.get("traceparent", "")
+    if _TRACEPARENT.fullmatch(traceparent):
+        origin["traceparent"] = traceparent
+    return origin
+
+
+def _idempotency_key(request: Request) -> str | None:
+    key = request.headers.get("idempotency-key")
+    if key is not None and not (0 < len(key) <= _MAX_KEY and key.isprintable()):
+        raise InvalidRequest(
+            f"Idempotency-Key: must be 1 to {_MAX_KEY} printable characters",
+            field="Idempotency-Key",
+        )
+    return key
+
+
+def _bulk_items(body: dict[str, Any]) -> list[Any]:
+    items = body.get("jobs")
+    if not isinstance(items, list) or not 0 < len(items) <= MAX_BULK:
+        raise InvalidRequest(
+            f"jobs: must be a list of 1 to {MAX_BULK:,} job requests", field="jobs"
+        )
+    return items
+
+
+def _try_parse(item: Any, request: Request, place: int) -> JobRequest | InvalidRequest:
+    """Read one item; a key of the whole request gives each of its jobs one of its own."""
+    try:
+        if not isinstance(item, dict):
+            raise InvalidRequest("the job request must be a JSON object", field="jobs")
+        key = _idempotency_key(request)
+        if key is not None and "jobId" not in item:
+            item = item | {"jobId": job_id_for_key(f"{key}/{place}")}
+        return _parse(item, request)
+    except InvalidRequest as error:
+        return error
+
+
+def _is_new(result: Submitted | JobfleetError) -> bool:
+    return isinstance(result, Submitted) and result.created
+
+
+def _bulk_answer(result: Submitted | JobfleetError) -> dict[str, Any]:
+    if isinstance(result, Submitted):
+        return {"jobId": result.job_id, "state": result.state.value}
+    return {"error": problem_document(problem_of(result))}

@@ -1,0 +1,92 @@
+"""The dashboard's application, wired in one place."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+
+from fastapi import APIRouter, FastAPI
+from starlette.staticfiles import StaticFiles
+
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.ports import Clock
+from jobfleet_dashboard import problems, views
+from jobfleet_dashboard.api import (
+    actions,
+    fleet,
+    health,
+    history,
+    jobs,
+    openapi,
+    streams,
+    submission,
+)
+from jobfleet_dashboard.options import DashboardOptions
+from jobfleet_dashboard.security.bind import is_loopback
+from jobfleet_dashboard.security.body_limit import BodyLimit
+from jobfleet_dashboard.security.gate import Gate
+from jobfleet_dashboard.security.own_site import OwnSite
+from jobfleet_dashboard.security.request_id import RequestId
+from jobfleet_dashboard.security.response_headers import ResponseHeaders
+from jobfleet_dashboard.services import Services
+from jobfleet_dashboard.views.problem_page import problem_page
+from jobfleet_dashboard.views.site import Site
+
+STATIC = Path(__file__).parent / "static"
+
+
+def create_app(*, backend: Backend, clock: Clock, options: DashboardOptions) -> FastAPI:
+    """Return the application; the caller opens and closes the backend.
+
+    Raises:
+        SettingsError: a key or the rate limit does not parse.
+    """
+    services = Services.wire(backend=backend, clock=clock, options=options)
+    app = FastAPI(
+        title="jobfleet",
+        version=options.version,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+        redirect_slashes=False,
+    )
+    app.state.services = services
+    problems.install(app)
+    for api in (submission, jobs, history, streams, actions, fleet, health):
+        app.include_router(api.router)
+    for router in _view_routers():
+        app.include_router(router, include_in_schema=False)
+    Site.install(app, services)
+    app.state.problem_page = problem_page
+    openapi.install(app)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    _guard(app, services)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    await app.state.services.live.stop()
+
+
+def _view_routers() -> Iterator[APIRouter]:
+    """Each page's file names its router."""
+    for module in iter_modules(views.__path__, f"{views.__name__}."):
+        router = getattr(import_module(module.name), "router", None)
+        if isinstance(router, APIRouter):
+            yield router
+
+
+def _guard(app: FastAPI, services: Services) -> None:
+    """The last one added is the first that a request meets."""
+    options = services.options
+    unprotected = not options.api_keys and not options.trust_network
+    app.add_middleware(Gate, keys=services.keys, sessions=services.sessions)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(OwnSite, loopback_only=unprotected and is_loopback(options.host))
+    app.add_middleware(ResponseHeaders)
+    app.add_middleware(RequestId)

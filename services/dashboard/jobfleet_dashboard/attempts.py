@@ -1,0 +1,120 @@
+"""Folds a job's events into its attempts, for ``/logs``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from jobfleet_contracts.codec import format_optional_time, format_time
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.state import Status
+
+_ENDINGS: Mapping[Status, bool | None] = {
+    Status.COMPLETED: True,
+    Status.ATTEMPT_FAILED: False,
+    Status.FAILED: False,
+    Status.TIMED_OUT: False,
+    Status.CANCELLED: False,
+    Status.TAKEN_OVER: False,
+    Status.DEFERRED: None,
+}
+_WORDS = {Status.TAKEN_OVER: "WorkerLost", Status.TIMED_OUT: "TimedOut", Status.FAILED: "Failed"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One run of the handler.
+
+    Attributes:
+        attempt_number: from 1; a run that was lost or handed back is followed by another with
+            the same number and a higher epoch.
+        opened: sequence of its ``Started``; ``closed``: of its ending, ``None`` while it runs.
+        succeeded: ``None`` while it runs, and where it was handed back or deferred.
+        error: ``{"type","message","traceback"}``.
+        response: of the HTTP target, for jobs that call one.
+    """
+
+    attempt_number: int
+    worker_id: str | None
+    epoch: int
+    started_at: datetime
+    opened: int
+    closed: int | None = None
+    ended_at: datetime | None = None
+    duration_ms: int | None = None
+    succeeded: bool | None = None
+    error: Any = None
+    response: Any = None
+
+    @classmethod
+    def started(cls, event: Event) -> Attempt:
+        """Begin with a ``Started``."""
+        return cls(
+            attempt_number=event.after.attempt,
+            worker_id=event.worker_id,
+            epoch=event.after.epoch,
+            started_at=event.occurred_at,
+            opened=event.sequence,
+        )
+
+    def ended(self, event: Event) -> Attempt:
+        """Close it with its ending; resolve the event's data first."""
+        span = (event.occurred_at - self.started_at).total_seconds() * 1000
+        return replace(
+            self,
+            closed=event.sequence,
+            ended_at=event.occurred_at,
+            duration_ms=round(max(span, 0.0)) if event.duration_ms is None else event.duration_ms,
+            succeeded=_ENDINGS[event.kind],
+            error=error_of(event),
+            response=response_of(event),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return one item of ``/logs``."""
+        return {
+            "attemptNumber": self.attempt_number,
+            "workerId": self.worker_id,
+            "epoch": self.epoch,
+            "startedAt": format_time(self.started_at),
+            "endedAt": format_optional_time(self.ended_at),
+            "durationMs": self.duration_ms,
+            "succeeded": self.succeeded,
+            "error": self.error,
+            "statusCode": _status_code(self.response),
+            "response": self.response,
+        }
+
+
+def ends_attempt(event: Event) -> bool:
+    """Whether an open attempt is closed by this event."""
+    return event.kind in _ENDINGS
+
+
+def error_of(event: Event) -> Any:
+    """Return ``{"type","message","traceback"}``, ``None`` where the event tells of no error."""
+    error = event.data.get("error")
+    if error is None and event.kind in _WORDS:
+        return {"type": _WORDS[event.kind], "message": event.message, "traceback": None}
+    return error
+
+
+def response_of(event: Event) -> Any:
+    """Return the HTTP target's answer, ``None`` for jobs that call none."""
+    response = event.data.get("response")
+    if response is None and event.kind is Status.COMPLETED and _calls_http(event):
+        return event.data.get("result")
+    return response
+
+
+def _calls_http(event: Event) -> bool:
+    return event.facts.job_type == "http.request"
+
+
+def _status_code(response: Any) -> int | None:
+    if not isinstance(response, Mapping):
+        return None
+    code = response.get("statusCode", response.get("status"))
+    return code if isinstance(code, int) else None

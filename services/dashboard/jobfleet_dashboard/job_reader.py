@@ -1,0 +1,204 @@
+"""Reads one job from its trail, with a number of requests that its length does not raise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from jobfleet_contracts.errors import InvalidRequest, UnknownJob
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.index import Page
+from jobfleet_contracts.ports import AuditTrail, PayloadStore
+from jobfleet_contracts.state import Status
+from jobfleet_dashboard.attempts import Attempt, ends_attempt, error_of, response_of
+from jobfleet_dashboard.job_record import JobRecord
+from jobfleet_protocol.large_data import resolve
+from jobfleet_protocol.submission import request_of
+
+MAX_EVENTS = 1000
+"""History rows in one answer."""
+_MAX_PAGES = 20
+"""History pages that one request for attempts looks through."""
+_FAILURES = frozenset({Status.ATTEMPT_FAILED, Status.FAILED, Status.TIMED_OUT, Status.TAKEN_OVER})
+_ANSWERS = frozenset({Status.COMPLETED, Status.ATTEMPT_FAILED, Status.FAILED, Status.TIMED_OUT})
+
+
+class JobReader:
+    """Questions about one job, answered from the trail alone; strongly consistent."""
+
+    def __init__(self, *, trail: AuditTrail, payloads: PayloadStore) -> None:
+        self._trail = trail
+        self._payloads = payloads
+
+    async def newest(self, job_id: str) -> Event:
+        """Return the last event: one request for one row.
+
+        Raises:
+            UnknownJob: no trail.
+        """
+        event = await self._trail.newest(job_id)
+        if event is None:
+            raise UnknownJob(f"no job {job_id}")
+        return event
+
+    async def read(self, job_id: str) -> JobRecord:
+        """Return the whole record: at most some twenty requests, 1,000 rows and five values.
+
+        Raises:
+            UnknownJob: no trail.
+            BackendUnavailable: the trail or a large value cannot be read.
+        """
+        head = await self.newest(job_id)
+        events = await self._trail.history(job_id, before=head.sequence + 1, limit=MAX_EVENTS)
+        events = events or [head]
+        oldest, newest = events[0], events[-1]
+        opening = oldest if oldest.sequence == 1 else await self._opening(job_id)
+        ended = _ending(events) if newest.after.state.is_terminal else None
+        return JobRecord(
+            newest=newest,
+            request=request_of(await resolve(opening, self._payloads)),
+            events=events,
+            older=None if oldest.sequence == 1 else f"b{oldest.sequence}",
+            started_at=await self._started_at(events),
+            completed_at=None if ended is None else ended.occurred_at,
+            result=await self._result(ended),
+            last_error=await self._last(events, _FAILURES, error_of),
+            last_response=await self._last(events, _ANSWERS, response_of),
+            checkpoint=await self._checkpoint(events),
+        )
+
+    async def events(
+        self, job_id: str, *, cursor: str | None = None, limit: int = MAX_EVENTS
+    ) -> Page[Event]:
+        """Return a page of the history, oldest first within the page.
+
+        Args:
+            cursor: ``a12``: those after sequence 12 (``None``: from the first), going on to newer
+                ones; ``b12``: those right before 12, going on to older ones.
+
+        Raises:
+            InvalidRequest: the cursor is none of these.
+            UnknownJob: no trail.
+        """
+        direction, sequence = _cursor(cursor)
+        if direction == "b":
+            found = await self._trail.history(job_id, before=sequence, limit=limit)
+            more = bool(found) and found[0].sequence > 1
+            return Page(found, f"b{found[0].sequence}" if more else None)
+        found = await self._trail.history(job_id, after=sequence, limit=limit)
+        if not found:
+            await self.newest(job_id)
+        more = len(found) == limit
+        return Page(found, f"a{found[-1].sequence}" if more else None)
+
+    async def attempts(
+        self, job_id: str, *, cursor: str | None = None, limit: int = 100
+    ) -> Page[Attempt]:
+        """Return attempts, first one first; a page looks through at most 20,000 events.
+
+        Raises:
+            InvalidRequest: the cursor is none of ours.
+            UnknownJob: no trail.
+        """
+        after, attempt = await self._resume(job_id, cursor)
+        attempts: list[Attempt] = []
+        for _ in range(_MAX_PAGES):
+            events = await self._trail.history(job_id, after=after, limit=MAX_EVENTS)
+            for event in events:
+                after = event.sequence
+                attempt, closed = await self._fold(attempt, event)
+                attempts += closed
+                if len(attempts) == limit:
+                    return Page(attempts, _attempts_cursor(after, attempt))
+            if len(events) < MAX_EVENTS:
+                if after == 0:
+                    await self.newest(job_id)
+                return Page(attempts if attempt is None else [*attempts, attempt])
+        return Page(attempts, _attempts_cursor(after, attempt))
+
+    async def _fold(
+        self, attempt: Attempt | None, event: Event
+    ) -> tuple[Attempt | None, Sequence[Attempt]]:
+        """Return the attempt that is open after the event, and the one that it closed."""
+        if event.kind is Status.STARTED:
+            return Attempt.started(event), ()
+        if attempt is None or not ends_attempt(event):
+            return attempt, ()
+        return None, (attempt.ended(await resolve(event, self._payloads)),)
+
+    async def _resume(self, job_id: str, cursor: str | None) -> tuple[int, Attempt | None]:
+        after, _, opened = (cursor or "0").partition(".")
+        if not after.isdecimal() or not (opened or "0").isdecimal():
+            raise InvalidRequest("cursor: not one of this list's", field="cursor")
+        start = await self._trail.read(job_id, int(opened)) if opened else None
+        return int(after), None if start is None else Attempt.started(start)
+
+    async def _opening(self, job_id: str) -> Event:
+        event = await self._trail.read(job_id, 1)
+        if event is None:
+            raise UnknownJob(f"no job {job_id}")
+        return event
+
+    async def _result(self, ended: Event | None) -> Any:
+        if ended is None or ended.kind is not Status.COMPLETED:
+            return None
+        return (await resolve(ended, self._payloads)).data.get("result")
+
+    async def _last(self, events: Sequence[Event], kinds: frozenset[Status], read: Any) -> Any:
+        """Return what the newest event of these kinds has to tell; looks into five at most."""
+        candidates = [event for event in reversed(events) if event.kind in kinds][:5]
+        for event in candidates:
+            found = read(await resolve(event, self._payloads))
+            if found is not None:
+                return found
+        return None
+
+    async def _checkpoint(self, events: Sequence[Event]) -> Any:
+        incarnation = events[-1].after.incarnation
+        for event in reversed(events):
+            if event.after.incarnation != incarnation:
+                return None
+            if event.kind is Status.STEP and ("checkpoint" in event.data or "blob" in event.data):
+                return (await resolve(event, self._payloads)).data.get("checkpoint")
+        return None
+
+    async def _started_at(self, events: Sequence[Event]) -> datetime | None:
+        after = events[-1].after
+        if after.attempt == 0:
+            return None
+        for event in reversed(events):
+            if event.kind is Status.STARTED and event.after.incarnation == after.incarnation:
+                return event.occurred_at
+        start = await self._first_of_epoch(events[0])
+        return start.occurred_at
+
+    async def _first_of_epoch(self, later: Event) -> Event:
+        """Return where the epoch of ``later`` begins; epochs never fall, so halving finds it."""
+        low, high, found = 1, later.sequence, later
+        while low < high:
+            middle = (low + high) // 2
+            event = await self._trail.read(later.job_id, middle)
+            if event is not None and event.after.epoch >= later.after.epoch:
+                high, found = middle, event
+            else:
+                low = middle + 1
+        return found
+
+
+def _ending(events: Sequence[Event]) -> Event | None:
+    """Return the terminal event, which only a dismissal may follow."""
+    return next((event for event in reversed(events) if event.kind is not Status.DISMISSED), None)
+
+
+def _cursor(cursor: str | None) -> tuple[str, int]:
+    if cursor is None:
+        return "a", 0
+    direction, digits = cursor[:1], cursor[1:]
+    if direction not in {"a", "b"} or not digits.isdecimal() or len(digits) > 10:  # noqa: PLR2004
+        raise InvalidRequest("cursor: not one of this list's", field="cursor")
+    return direction, int(digits)
+
+
+def _attempts_cursor(after: int, attempt: Attempt | None) -> str:
+    return f"{after}" if attempt is None else f"{after}.{attempt.opened}"

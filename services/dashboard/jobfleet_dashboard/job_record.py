@@ -1,0 +1,78 @@
+"""One job as its trail tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from jobfleet_contracts.codec import format_optional_time, format_time
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.state import State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRecord:
+    """Everything that the API and the job's page show.
+
+    Attributes:
+        newest: the last event; its ``after`` is the job's state.
+        events: the complete history, oldest first; beyond 1,000 the newest 1,000.
+        older: cursor of the events before these, ``None`` if they are all there.
+        started_at: start of the last attempt of this incarnation.
+        completed_at: when this incarnation ended.
+        result: of the handler, where it completed.
+        last_error: ``{"type","message","traceback"}`` of the last failure that ``events`` show.
+        last_response: of an HTTP target, after failures too.
+        checkpoint: the last one of this incarnation.
+    """
+
+    newest: Event
+    request: JobRequest
+    events: Sequence[Event]
+    older: str | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    result: Any = None
+    last_error: Any = None
+    last_response: Any = None
+    checkpoint: Any = None
+
+    @property
+    def next_retry_at(self) -> datetime | None:
+        """When a retrying job starts again."""
+        after = self.newest.after
+        return after.due_at if after.state is State.RETRYING else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document of ``GET /api/jobs/{jobId}``."""
+        facts, after = self.newest.facts, self.newest.after
+        return {
+            "jobId": facts.job_id,
+            "jobName": facts.job_name,
+            "type": facts.job_type,
+            "state": after.state.value,
+            "queue": facts.queue,
+            "priority": facts.priority,
+            "lockKey": facts.lock_key,
+            "attempt": after.attempt,
+            "attempts": after.attempt,
+            "maxAttempts": after.max_attempts,
+            "epoch": after.epoch,
+            "workerId": after.worker_id,
+            "createdAt": format_time(facts.created_at),
+            "runAt": format_optional_time(self.request.run_at),
+            "startedAt": format_optional_time(self.started_at),
+            "completedAt": format_optional_time(self.completed_at),
+            "updatedAt": format_time(self.newest.occurred_at),
+            "nextRetryAt": format_optional_time(self.next_retry_at),
+            "result": self.result,
+            "lastError": self.last_error,
+            "lastResponse": self.last_response,
+            "payload": self.request.payload,
+            "context": self.request.context,
+            "events": [event.to_json() for event in self.events],
+            "eventsNext": self.older,
+        }

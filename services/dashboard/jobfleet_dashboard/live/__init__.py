@@ -1,0 +1,1 @@
+"""Committed events as they happen: one tail per process, many listeners."""

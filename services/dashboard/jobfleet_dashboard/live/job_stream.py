@@ -1,0 +1,34 @@
+"""One job's events as they happen, exactly by sequence, from the trail."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+from jobfleet_contracts.errors import BackendError
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.ports import AuditTrail
+from jobfleet_dashboard.live.hub import LiveHub
+
+_PAGE = 500
+_LOOK_AGAIN_SECONDS = 5.0
+"""The index behind the live tail may lose rows; the trail does not."""
+
+
+async def job_events(
+    *, trail: AuditTrail, live: LiveHub, job_id: str, after: int
+) -> AsyncIterator[Sequence[Event]]:
+    """Yield the job's events with ``sequence > after`` without gap or repetition.
+
+    Ends at shutdown and where the listener is too slow; resume with the last sequence seen.
+    """
+    async with live.subscribe(job_id=job_id) as news:
+        while not news.ended:
+            try:
+                events = await trail.history(job_id, after=after, limit=_PAGE)
+            except BackendError:
+                events = ()
+            if events:
+                after = events[-1].sequence
+                yield events
+            if len(events) < _PAGE and await news.next(_LOOK_AGAIN_SECONDS) is None:
+                return

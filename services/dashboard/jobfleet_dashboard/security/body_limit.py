@@ -1,0 +1,47 @@
+"""Bodies end somewhere: nobody fills the memory."""
+
+from __future__ import annotations
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from jobfleet_contracts.job import MAX_PAYLOAD_BYTES
+from jobfleet_dashboard.problems import problem_response, too_large
+
+MAX_BODY_BYTES = 2 * MAX_PAYLOAD_BYTES
+"""The payload and as much again for escapes and the other fields."""
+MAX_BULK_BYTES = 16 * MAX_PAYLOAD_BYTES
+_BULK_PATH = "/api/jobs/bulk"
+
+
+class BodyLimit:
+    """Answers 413 as soon as a body is announced or grows over its limit."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
+            await self._app(scope, receive, send)
+            return
+        limit = MAX_BULK_BYTES if scope["path"] == _BULK_PATH else MAX_BODY_BYTES
+        announced = Headers(scope=scope).get("content-length", "0")
+        if announced.isdigit() and int(announced) > limit:
+            await problem_response(too_large(limit))(scope, receive, send)
+            return
+        await self._app(scope, _counted(receive, limit), send)
+
+
+def _counted(receive: Receive, limit: int) -> Receive:
+    seen = 0
+
+    async def counted() -> Message:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > limit:
+            raise too_large(limit)
+        return message
+
+    return counted

@@ -1,0 +1,68 @@
+"""Finds out who asks, and turns away who does not say."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from fastapi import Request
+from starlette.datastructures import URL
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from jobfleet_dashboard.problems import not_authenticated, problem_response, wants_page
+from jobfleet_dashboard.security.api_keys import ApiKey, ApiKeys
+from jobfleet_dashboard.security.principal import EVERYBODY, Principal
+from jobfleet_dashboard.security.sessions import COOKIE, Sessions
+
+_OPEN = ("/livez", "/readyz", "/login", "/logout", "/openapi.json", "/docs", "/favicon.ico")
+_OPEN_FOLDERS = ("/static/", "/docs/", "/api/callbacks/")
+
+
+class Gate:
+    """Sets ``request.state.principal``; roles are asked for by each route (see ``access``).
+
+    Probes, the login, the API's description and callbacks (which are signed) are open.
+    """
+
+    def __init__(self, app: ASGIApp, *, keys: ApiKeys, sessions: Sessions) -> None:
+        self._app = app
+        self._keys = keys
+        self._sessions = sessions
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        principal = self._principal(request)
+        scope.setdefault("state", {})["principal"] = principal
+        path = scope["path"]
+        if principal is None and path not in _OPEN and not path.startswith(_OPEN_FOLDERS):
+            await _turned_away(request)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _principal(self, request: Request) -> Principal | None:
+        if not self._keys:
+            return EVERYBODY
+        key = self._key(request)
+        return None if key is None else key.principal
+
+    def _key(self, request: Request) -> ApiKey | None:
+        secret = request.headers.get("x-api-key")
+        scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+        if secret is None and scheme.lower() == "bearer":
+            secret = credentials.strip()
+        if secret is not None:
+            return self._keys.find(secret)
+        return self._sessions.read(request.cookies.get(COOKIE, ""))
+
+
+def _turned_away(request: Request) -> Response:
+    if request.method == "GET" and wants_page(request):
+        here = URL(scope=request.scope)
+        back = here.path + (f"?{here.query}" if here.query else "")
+        return RedirectResponse(f"/login?next={quote(back, safe='')}", status_code=303)
+    detail = "send a key as `Authorization: Bearer KEY` or `X-API-Key: KEY`, or log in at /login"
+    return problem_response(not_authenticated(detail))

@@ -1,0 +1,75 @@
+"""Everything a route needs, wired once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastapi import Request
+
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.ports import Clock
+from jobfleet_dashboard.job_reader import JobReader
+from jobfleet_dashboard.live.hub import LiveHub
+from jobfleet_dashboard.metrics import Metrics
+from jobfleet_dashboard.options import DashboardOptions
+from jobfleet_dashboard.queue_limit import QueueLimit
+from jobfleet_dashboard.security.api_keys import ApiKeys
+from jobfleet_dashboard.security.rate_limit import RateLimit
+from jobfleet_dashboard.security.sessions import Sessions
+from jobfleet_dashboard.stats_reader import StatsReader
+from jobfleet_protocol.cancellation import Canceller
+from jobfleet_protocol.redrive import Redriver
+from jobfleet_protocol.submission import Submitter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """The parts of one dashboard, as ``request.app.state.services``."""
+
+    backend: Backend
+    clock: Clock
+    options: DashboardOptions
+    submitter: Submitter
+    canceller: Canceller
+    redriver: Redriver
+    live: LiveHub
+    job_reader: JobReader
+    stats: StatsReader
+    keys: ApiKeys
+    sessions: Sessions
+    rate_limit: RateLimit
+    queue_limit: QueueLimit
+    metrics: Metrics
+
+    @classmethod
+    def wire(cls, *, backend: Backend, clock: Clock, options: DashboardOptions) -> Services:
+        """Make all parts.
+
+        Raises:
+            SettingsError: a key or the rate limit does not parse.
+        """
+        keys = ApiKeys(options.api_keys)
+        return cls(
+            backend=backend,
+            clock=clock,
+            options=options,
+            submitter=Submitter(backend=backend, clock=clock, defaults=options.defaults),
+            canceller=Canceller(backend=backend, clock=clock),
+            redriver=Redriver(backend=backend, clock=clock),
+            live=LiveHub(reader=backend.reader),
+            job_reader=JobReader(trail=backend.trail, payloads=backend.payloads),
+            stats=StatsReader(reader=backend.reader, clock=clock),
+            keys=keys,
+            sessions=Sessions(secret=options.session_secret, keys=keys),
+            rate_limit=RateLimit(options.rate_limit),
+            queue_limit=QueueLimit(
+                queue=backend.queue, clock=clock, max_ready=options.max_queue_size
+            ),
+            metrics=Metrics(queue=backend.queue),
+        )
+
+
+def services_of(request: Request) -> Services:
+    """Return the parts of the dashboard that serves this request."""
+    services: Services = request.app.state.services
+    return services

@@ -1,0 +1,60 @@
+"""What workers do to a job, written straight into trail and index."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.job import new_id
+from jobfleet_protocol.transitions import Change, draft
+
+WORKER = new_id()
+
+
+class Life:
+    """Appends events that follow the transition table."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    async def write(self, job_id: str, *changes: Change) -> Event:
+        """Append these changes in one transaction."""
+        head = await self._backend.trail.newest(job_id)
+        assert head is not None
+        events: list[Event] = []
+        for change in changes:
+            head = draft(head, head.facts, change, occurred_at=datetime.now(UTC))
+            events.append(head)
+        await self._backend.trail.insert(events)
+        await self._backend.index.record(events)
+        if head.after.state.is_terminal:
+            await self._backend.index.close(job_id, head.after.incarnation)
+        return head
+
+    async def start(self, job_id: str) -> Event:
+        return await self.write(job_id, Change(status="Started", worker_id=WORKER, lock="job/x"))
+
+    async def step(self, job_id: str, number: int, **data: Any) -> Event:
+        change = Change(status=f"Step {number}", worker_id=WORKER, data={"step": number, **data})
+        return await self.write(job_id, change)
+
+    async def complete(self, job_id: str, result: Any = None) -> Event:
+        change = Change(
+            status="Completed", worker_id=WORKER, duration_ms=5, data={"result": result}
+        )
+        return await self.write(job_id, change)
+
+    async def fail(self, job_id: str, message: str = "broken", **data: Any) -> Event:
+        error = {"type": "ValueError", "message": message, "traceback": "…"}
+        change = Change(
+            status="Failed", worker_id=WORKER, message=message, data={"error": error, **data}
+        )
+        return await self.write(job_id, change)
+
+    async def retry(self, job_id: str, message: str = "broken") -> Event:
+        error = {"type": "ValueError", "message": message, "traceback": "…"}
+        failed = Change(status="AttemptFailed", worker_id=WORKER, data={"error": error})
+        again = Change(status="RetryScheduled", worker_id=WORKER, data={"delaySeconds": 2})
+        return await self.write(job_id, failed, again)

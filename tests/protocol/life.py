@@ -14,6 +14,13 @@ from jobfleet_protocol.transitions import Change, draft
 
 SECOND = timedelta(seconds=1)
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+_ROW = {
+    "status": "status",
+    "event_id": "event_id",
+    "occurred_at": "occurred_at",
+    "writer": "worker_id",
+}
+"""Columns of the row itself; the others are the job's state after it."""
 
 
 class Life:
@@ -105,15 +112,12 @@ class Life:
             lock_turn=self.turn if shared else None,
         )
 
-    def tampered(self, sequence: int, **fields: Any) -> Life:
-        """Change columns of one stored row; names of the state's columns go into the state."""
-        index = next(i for i, e in enumerate(self.events) if e.sequence == sequence)
+    def tampered(self, at: int, **fields: Any) -> Life:
+        """Change columns of the row with sequence ``at``; ``writer`` is the row's worker."""
+        index = next(i for i, event in enumerate(self.events) if event.sequence == at)
         event = self.events[index]
-        own = {n: v for n, v in fields.items() if n in ("status", "event_id", "occurred_at")}
-        if "writer" in fields:
-            own["worker_id"] = fields.pop("writer")
-        after = {n: v for n, v in fields.items() if n not in own}
-        self.events[index] = replace(event, after=replace(event.after, **after), **own)
+        row = {_ROW[name]: fields.pop(name) for name in _ROW if name in fields}
+        self.events[index] = replace(event, after=replace(event.after, **fields), **row)
         return self
 
     def inserted(self, index: int, status: str, **fields: Any) -> Life:

@@ -12,7 +12,9 @@ from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.transitions import Change, draft, follow
 from tests.protocol.life import NOON, SECOND, Life, ended
 
-OPEN = {s: s for s in ("scheduled", "queued", "deferred", "running", "waiting", "retrying")}
+OPEN: dict[str | None, str] = {
+    s: s for s in ("scheduled", "queued", "deferred", "running", "waiting", "retrying")
+}
 CLAIMABLE = ("scheduled", "queued", "deferred", "retrying")
 TABLE: dict[str, dict[str | None, str]] = {
     "Queued": {None: "queued"},

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from jobfleet_backends.settings import load_settings
-from jobfleet_cli.dashboard_process import run_dashboard
+from jobfleet_cli.dashboard_process import dashboard_options, run_dashboard
 from jobfleet_cli.event_loop import run_async
 from jobfleet_cli.logging import configure_logging
 
@@ -23,4 +23,5 @@ def dashboard(
     """Serve the dashboard and the REST API until SIGTERM or Ctrl-C."""
     settings = load_settings()
     configure_logging(settings)
-    run_async(run_dashboard(settings, host=host, port=port, stop_with_parent=stop_with_parent))
+    options = dashboard_options(settings, host=host, port=port)
+    run_async(run_dashboard(settings, options, child=stop_with_parent))

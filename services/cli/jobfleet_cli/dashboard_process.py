@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from importlib.metadata import version
 
 from jobfleet_backends.open_backend import open_backend
 from jobfleet_backends.settings import Settings
 from jobfleet_backends.system_clock import SystemClock
+from jobfleet_cli.stop_signals import StopSignals
+from jobfleet_dashboard.app import create_app
 from jobfleet_dashboard.options import DashboardOptions
+from jobfleet_dashboard.security.bind import check_bind
 from jobfleet_dashboard.server import serve
 
 
-async def run_dashboard(
-    settings: Settings, *, host: str, port: int, stop_with_parent: bool
-) -> None:
-    """Serve until SIGTERM, Ctrl-C or, with ``stop_with_parent``, the end of standard input.
+async def run_dashboard(settings: Settings, options: DashboardOptions, *, child: bool) -> None:
+    """Print the address once requests are answered; serve until SIGTERM or Ctrl-C.
+
+    Args:
+        child: stop as well when standard input ends.
 
     Raises:
         SettingsError: the port is in use, or the address may not be bound without keys.
     """
+    check_bind(options.host, options)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    signals = StopSignals(request=lambda: loop.call_soon_threadsafe(stop.set))
+    signals.start()
+    if child:
+        signals.follow_parent()
     backend = await open_backend(settings)
     try:
-        options = dashboard_options(settings, host=host, port=port)
-        await serve(backend=backend, clock=SystemClock(), options=options)
+        app = create_app(backend=backend, clock=SystemClock(), options=options)
+        await serve(app, options.host, options.port, ready=_say(options.host), stop=stop)
     finally:
         await backend.close()
+
+
+def _say(host: str) -> Callable[[int], None]:
+    shown = f"[{host}]" if ":" in host else host
+    return lambda port: print(f"Dashboard: http://{shown}:{port}", flush=True)
 
 
 def dashboard_options(settings: Settings, *, host: str, port: int) -> DashboardOptions:

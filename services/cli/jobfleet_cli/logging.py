@@ -38,7 +38,7 @@ class LibraryLog(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Pass one record on."""
-        logger = structlog.get_logger(logger=record.name)
+        logger = structlog.get_logger(library=record.name)
         try:
             logger.log(
                 max(record.levelno, logging.DEBUG), record.getMessage(), exc_info=record.exc_info

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-import structlog
-
 from jobfleet_backends.open_backend import open_backend
 from jobfleet_backends.settings import Settings
 from jobfleet_backends.system_clock import SystemClock
@@ -18,7 +16,6 @@ from jobfleet_worker.worker import Worker
 async def run_worker(settings: Settings, handlers: Handlers, *, stop_with_parent: bool) -> None:
     """Run until SIGTERM, Ctrl-C or, with ``stop_with_parent``, the end of standard input."""
     options = worker_options(settings)
-    structlog.contextvars.bind_contextvars(worker_id=options.worker_id)
     backend = await open_backend(settings)
     try:
         worker = Worker(backend=backend, handlers=handlers, options=options, clock=SystemClock())

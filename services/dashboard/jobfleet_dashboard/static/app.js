@@ -1,0 +1,229 @@
+"use strict";
+// All behaviour of the pages that HTML and htmx do not have; pages can be read without it.
+(() => {
+  const root = document.documentElement;
+  root.classList.add("js");
+  const $ = (selector, from = document) => from.querySelector(selector);
+  const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
+
+  // Theme: system, light or dark; set before the first paint.
+  const THEMES = ["system", "light", "dark"];
+  const stored = () => { try { return localStorage.getItem("theme"); } catch { return null; } };
+  const useTheme = (name) => {
+    if (name === "system") delete root.dataset.theme; else root.dataset.theme = name;
+    $$("[data-theme-name]").forEach((place) => { place.textContent = name; });
+  };
+  const theme = () => (THEMES.includes(stored()) ? stored() : "system");
+  const nextTheme = () => {
+    const next = THEMES[(THEMES.indexOf(theme()) + 1) % THEMES.length];
+    try { localStorage.setItem("theme", next); } catch { /* private mode: for this page only */ }
+    useTheme(next);
+  };
+  useTheme(theme());
+
+  // Times: local with UTC on hover; spans tick by the server's clock.
+  let skew = 0;
+  const now = () => Date.now() + skew;
+  const day = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
+  const pad = (number, length = 2) => String(number).padStart(length, "0");
+  const local = (moment, short) => {
+    const time = `${pad(moment.getHours())}:${pad(moment.getMinutes())}`;
+    if (short) return time;
+    const full = `${time}:${pad(moment.getSeconds())}.${pad(moment.getMilliseconds(), 3)}`;
+    return moment.toDateString() === new Date(now()).toDateString() ? full : `${day.format(moment)} ${full.slice(0, 8)}`;
+  };
+  const UNITS = [[86400, "d", 3600, "h"], [3600, "h", 60, "min"], [60, "min", 1, "s"]];
+  const spell = (seconds) => {
+    const whole = Math.max(0, Math.floor(seconds));
+    for (const [size, unit, smaller, smallUnit] of UNITS) {
+      if (whole < size) continue;
+      const rest = Math.floor((whole % size) / smaller);
+      return `${Math.floor(whole / size)} ${unit}${rest ? ` ${rest} ${smallUnit}` : ""}`;
+    }
+    return `${whole} s`;
+  };
+  const WORDS = {
+    ago: (seconds) => `${spell(seconds)} ago`,
+    since: spell,
+    in: (seconds) => (seconds >= 0 ? "now" : `in ${spell(Math.ceil(-seconds))}`),
+  };
+  const put = (place, text) => { if (place.textContent !== text) place.textContent = text; };
+  const tick = () => {
+    if (document.hidden) return;
+    for (const place of $$("time[data-tick]")) {
+      put(place, WORDS[place.dataset.tick]((now() - Date.parse(place.dateTime)) / 1000));
+    }
+  };
+  const clocks = (from) => {
+    for (const place of $$("time[data-clock]", from)) {
+      put(place, local(new Date(Date.parse(place.dateTime)), place.dataset.clock === "short"));
+      place.title = `${place.dateTime.slice(0, 23).replace("T", " ")} UTC`;
+    }
+  };
+
+  // Lists that grow: each id once, no more than the list keeps; arrivals are counted, not shown.
+  const tidy = () => {
+    for (const list of $$("[data-keep]")) {
+      const seen = new Set();
+      for (const item of [...list.children]) {
+        if (seen.has(item.id)) item.remove(); else seen.add(item.id);
+      }
+      const fromTop = list.tagName === "TBODY";
+      while (list.childElementCount > Number(list.dataset.keep)) {
+        (fromTop ? list.lastElementChild : list.firstElementChild).remove();
+      }
+    }
+  };
+  const countArrivals = () => {
+    const arrivals = $("#arrivals");
+    if (!arrivals?.dataset.arrivals) return;
+    const fresh = new Set();
+    for (const item of arrivals.children) {
+      if (!document.getElementById(`job-${item.dataset.job}`)) fresh.add(item.dataset.job);
+    }
+    const sign = $("#arrived");
+    sign.hidden = fresh.size === 0;
+    put($(".num", sign), String(fresh.size));
+  };
+
+  // Live sign.
+  const SIGNS = { live: "live", reconnecting: "reconnecting", paused: "paused", ended: "ended", connecting: "connecting" };
+  const sign = (state) => {
+    const place = $("#live");
+    if (!place || place.dataset.live === state) return;
+    place.dataset.live = state;
+    place.textContent = SIGNS[state];
+  };
+  let ended = false;
+  let retry = 0;
+  const isStream = (event) => event.target?.id === "stream";
+  const reconnectLater = () => {
+    clearTimeout(retry);
+    sign("reconnecting");
+    retry = setTimeout(() => $("#stream")?.dispatchEvent(new Event("reconnect")), 2000);
+  };
+  const onStream = (name, act) => document.addEventListener(name, (event) => { if (isStream(event)) act(event); });
+  onStream("htmx:sse:after:connection", () => sign("live"));
+  onStream("htmx:sse:before:connection", () => { if (!document.hidden) sign($("#live")?.dataset.live === "connecting" ? "connecting" : "reconnecting"); });
+  onStream("htmx:sse:error", () => sign("reconnecting"));
+  onStream("htmx:sse:close", (event) => {
+    ended = event.detail.reason === "message";
+    if (ended) sign("ended");
+  });
+  onStream("htmx:error", reconnectLater);
+  onStream("htmx:response:error", reconnectLater);
+  document.addEventListener("visibilitychange", () => {
+    if (!$("#stream") || ended) return;
+    if (document.hidden) sign("paused"); else tick();
+  });
+
+  // Selection.
+  const boxes = (form) => $$('input[name="id"]', form);
+  const showSelected = (form) => {
+    const all = $('input[name="all"]', form)?.checked;
+    const count = boxes(form).filter((box) => box.checked).length;
+    const place = $("[data-selected]", form);
+    if (place) put(place, all ? "all that match" : count ? `${count} selected` : "");
+  };
+
+  // JSON while typing.
+  const checkJson = (area) => {
+    const place = document.getElementById(`${area.id}-json`);
+    const text = area.value.trim();
+    let problem = "";
+    try { if (text) JSON.parse(text); } catch (error) { problem = error.message; }
+    place.classList.toggle("bad", Boolean(problem));
+    area.toggleAttribute("aria-invalid", Boolean(problem));
+    if (problem) area.setAttribute("aria-invalid", "true");
+    put(place, problem ? `Not JSON yet: ${problem}` : text ? "Valid JSON" : "");
+  };
+
+  const copy = async (button) => {
+    const label = button.textContent;
+    try { await navigator.clipboard.writeText(button.dataset.copy); } catch { copyWithoutPermission(button.dataset.copy); }
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = label; }, 1200);
+  };
+  const copyWithoutPermission = (text) => {
+    const area = Object.assign(document.createElement("textarea"), { value: text });
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  };
+
+  // Keyboard.
+  const GO = { o: "/", j: "/jobs", w: "/workers", l: "/locks", d: "/dead-letters", s: "/submit" };
+  let goUntil = 0;
+  const rows = () => $$("[data-rows] > *");
+  const step = (by) => {
+    const all = rows();
+    if (!all.length) return;
+    const at = all.findIndex((row) => row.hasAttribute("data-current"));
+    const next = all[Math.min(all.length - 1, Math.max(0, at + by))];
+    all[at]?.removeAttribute("data-current");
+    next.setAttribute("data-current", "");
+    $("[data-open]", next)?.focus({ preventScroll: true });
+    next.scrollIntoView({ block: "nearest" });
+  };
+  const KEYS = {
+    "/": () => ($("#q") ?? $("#search")).focus(),
+    "?": () => $("#help").showModal(),
+    j: () => step(1),
+    k: () => step(-1),
+    x: () => $("[data-current] input[name=id]")?.click(),
+    t: nextTheme,
+    g: () => { goUntil = Date.now() + 1500; },
+  };
+  const typing = (target) => target.closest?.("input:not([type=checkbox]), textarea, select, dialog");
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
+    if (goUntil > Date.now() && GO[event.key]) { goUntil = 0; location.assign(GO[event.key]); return; }
+    goUntil = 0;
+    const act = KEYS[event.key];
+    if (!act) return;
+    event.preventDefault();
+    act();
+  });
+
+  document.addEventListener("click", (event) => {
+    const target = event.target.closest("button, a");
+    if (target?.dataset.copy !== undefined) copy(target);
+    if (target?.dataset.themeSwitch !== undefined) nextTheme();
+    if (target?.dataset.help !== undefined) $("#help").showModal();
+    if (target?.dataset.close !== undefined && target.closest("dialog")) { event.preventDefault(); target.closest("dialog").close(); }
+  });
+  document.addEventListener("change", (event) => {
+    const form = event.target.closest("form[data-selection]");
+    if (!form) return;
+    if (event.target.dataset.selectAll !== undefined) boxes(form).forEach((box) => { box.checked = event.target.checked; });
+    showSelected(form);
+  });
+  document.addEventListener("input", (event) => { if (event.target.dataset?.json !== undefined) checkJson(event.target); });
+  document.addEventListener("htmx:after:swap", () => { tidy(); countArrivals(); clocks(document); tick(); });
+  document.addEventListener("htmx:after:settle", (event) => {
+    const dialog = $("#question");
+    if (event.target === dialog && dialog.childElementCount && !dialog.open) dialog.showModal();
+  });
+
+  const recover = () => {
+    const trouble = $("[data-recover]");
+    if (!trouble) return;
+    let left = Number(trouble.dataset.recover);
+    setInterval(() => {
+      left -= 1;
+      if (left <= 0) location.reload(); else put($("[data-countdown]", trouble), String(left));
+    }, 1000);
+  };
+
+  document.addEventListener("DOMContentLoaded", () => {
+    useTheme(theme());
+    skew = Date.parse($("main").dataset.now) - Date.now();
+    clocks(document);
+    tick();
+    setInterval(tick, 1000);
+    $$("textarea[data-json]").forEach(checkJson);
+    $$("form[data-selection]").forEach(showSelected);
+    recover();
+  });
+})();

@@ -1,0 +1,97 @@
+"""One job: ``/jobs/{job_id}``, its stream, and what may be done with it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import Response
+
+from jobfleet_dashboard.api.actions import act
+from jobfleet_dashboard.live.subscription import Batch
+from jobfleet_dashboard.problems import unknown_job
+from jobfleet_dashboard.security.access import asker, require
+from jobfleet_dashboard.security.principal import Role
+from jobfleet_dashboard.services import services_of
+from jobfleet_dashboard.views.job_actions import ACTIONS
+from jobfleet_dashboard.views.job_page import JobPage, job_page
+from jobfleet_dashboard.views.job_story import read_story
+from jobfleet_dashboard.views.live_stream import live_stream, partial
+from jobfleet_dashboard.views.pages import go_to
+from jobfleet_dashboard.views.site import show, site_of, surroundings
+
+TEMPLATE = "job/show.html"
+ALWAYS = ("head", "timeline", "attempts")
+ON_A_NEW_STATE = ("actions", "facts", "documents")
+
+router = APIRouter(dependencies=[require(Role.VIEWER)], include_in_schema=False)
+
+
+@router.get("/jobs/{job_id}")
+async def job(request: Request, job_id: str) -> Response:
+    """Show what happened to a job, in order."""
+    job_id = known_id(job_id)
+    page = job_page(await read_story(services_of(request), job_id))
+    live_url = f"/stream/jobs/{job_id}?after={page.cursor}" if page.live else None
+    address = str(request.url_for("job", job_id=job_id))
+    api_address = address.replace("/jobs/", "/api/jobs/", 1)
+    told = {"job": page, "address": address, "api_address": api_address}
+    return show(request, TEMPLATE, **told, **surroundings(request, "jobs", live_url))
+
+
+@router.get("/stream/jobs/{job_id}")
+async def stream(request: Request, job_id: str, after: int = 0) -> Response:
+    """Keep the page of a job up to date until the job ends."""
+    job_id = known_id(job_id)
+    seen = after
+
+    async def update(batch: Batch | None) -> str:
+        nonlocal seen
+        page = job_page(await read_story(services_of(request), job_id))
+        html = _fragments(request, page, since=seen)
+        seen = page.cursor
+        return html
+
+    return live_stream(request, update, job_id=job_id, is_over=_is_over)
+
+
+@router.post("/jobs/{job_id}/{verb}", dependencies=[require(Role.OPERATOR)])
+async def change(
+    request: Request, job_id: str, verb: str, reason: Annotated[str, Form()] = ""
+) -> Response:
+    """Cancel, redrive or dismiss, then show the job again."""
+    job_id = known_id(job_id)
+    if verb not in ACTIONS:
+        raise unknown_job(f"{job_id}/{verb}")
+    await act(services_of(request), verb, job_id, asker(request), reason[:500])
+    return go_to(request, f"/jobs/{job_id}")
+
+
+def known_id(text: str) -> str:
+    """Return the id as the trail writes it.
+
+    Raises:
+        Problem: 404, where the text is no UUID.
+    """
+    try:
+        return str(UUID(text))
+    except ValueError:
+        raise unknown_job(text) from None
+
+
+def _is_over(batch: Batch) -> bool:
+    return any(entry.event.after.state.is_terminal for entry in batch)
+
+
+def _fragments(request: Request, page: JobPage, *, since: int) -> str:
+    pages = site_of(request).pages
+    told = {"job": page, **surroundings(request)}
+    new = [row for row in page.events if row.sequence > since]
+    same_state = all(row.status.startswith("Step ") for row in new)
+    names = ALWAYS if same_state and since else ALWAYS + ON_A_NEW_STATE
+    html = "".join(partial(name, pages.fragment(TEMPLATE, name, **told)) for name in names)
+    if new:
+        lines = pages.fragment("job/_history.html", "arrivals", arrivals=new)
+        html += partial("history", lines, "beforeend")
+    return html

@@ -1,0 +1,172 @@
+"""The filter of the job list: it is the URL, and the URL is it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from urllib.parse import urlencode
+
+from jobfleet_contracts.codec import parse_time
+from jobfleet_contracts.index import JobQuery
+from jobfleet_contracts.state import State
+from jobfleet_dashboard.views.job_row import JobListRow
+
+PAGE_SIZE = 50
+MAX_TEXT = 200
+WINDOWS: Mapping[str, timedelta] = {
+    "15m": timedelta(minutes=15),
+    "1h": timedelta(hours=1),
+    "24h": timedelta(days=1),
+    "7d": timedelta(days=7),
+}
+_QUEUE = re.compile(r"[a-z0-9_-]{1,50}")
+_MAX_BACK = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFilter:
+    """What the list shows.
+
+    Attributes:
+        window: a name out of ``WINDOWS``, or empty for any time.
+        since, until: exact times, as people paste them into the URL.
+        cursor: where this page begins; ``back`` holds the cursors of the pages before it.
+        problems: what in the URL was wrong and is ignored, for people.
+    """
+
+    states: tuple[State, ...] = ()
+    job_type: str = ""
+    queue: str = ""
+    lock_key: str = ""
+    text: str = ""
+    window: str = ""
+    since: str = ""
+    until: str = ""
+    cursor: str = ""
+    back: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it lets every job through."""
+        return not self.pairs()
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """Return the query parameters of the filter alone, without a place in the list."""
+        single = (
+            ("type", self.job_type),
+            ("queue", self.queue),
+            ("lock", self.lock_key),
+            ("q", self.text),
+            ("window", self.window),
+            ("since", self.since),
+            ("until", self.until),
+        )
+        states = [("state", state.value) for state in self.states]
+        return states + [(name, value) for name, value in single if value]
+
+    def url(self, path: str = "/jobs") -> str:
+        """Return the address of the first page of this filter."""
+        pairs = self.pairs()
+        return f"{path}?{urlencode(pairs)}" if pairs else path
+
+    def older(self, cursor: str) -> str:
+        """Return the address of the page after this one."""
+        places = [("cursor", cursor), *(("back", c) for c in self.back), ("back", self.cursor)]
+        return f"/jobs?{urlencode(self.pairs() + places)}"
+
+    def newer(self) -> str | None:
+        """Return the address of the page before this one; ``None`` on the first."""
+        if not self.cursor:
+            return None
+        *earlier, last = self.back or ("",)
+        places = [("cursor", last)] if last else []
+        return f"/jobs?{urlencode(self.pairs() + places + [('back', c) for c in earlier])}"
+
+    def toggled(self, state: State) -> str:
+        """Return the address with one state put in or taken out."""
+        kept = tuple(s for s in self.states if s is not state)
+        states = kept if state in self.states else (*self.states, state)
+        return replace(self, states=states, cursor="", back=()).url()
+
+    def lets_through(self, row: JobListRow) -> bool:
+        """Whether a row that was just seen belongs to the list; times are not looked at."""
+        text = self.text.lower()
+        return (
+            (not self.states or row.state in self.states)
+            and self.job_type in ("", row.job_type)
+            and self.queue in ("", row.queue)
+            and self.lock_key in ("", row.lock_key)
+            and (not text or text == row.job_id or text in f"{row.name}\n{row.lock_key}".lower())
+        )
+
+    def query(self, now: datetime, *, limit: int = PAGE_SIZE) -> JobQuery:
+        """Return the question to the index."""
+        since = parse_time(self.since) if self.since else None
+        if since is None and self.window:
+            since = now - WINDOWS[self.window]
+        return JobQuery(
+            states=frozenset(self.states),
+            job_type=self.job_type or None,
+            queue=self.queue or None,
+            lock_key=self.lock_key or None,
+            text=self.text or None,
+            since=since,
+            until=parse_time(self.until) if self.until else None,
+            limit=limit,
+            cursor=self.cursor or None,
+        )
+
+
+def parse_filter(pairs: Sequence[tuple[str, str]]) -> JobFilter:
+    """Read query parameters; what is wrong is left out and named in ``problems``."""
+    given = {name: value.strip() for name, value in pairs}
+    problems: list[str] = []
+    return JobFilter(
+        states=_states([value for name, value in pairs if name == "state"], problems),
+        job_type=given.get("type", "")[:100],
+        queue=_queue(given.get("queue", ""), problems),
+        lock_key=given.get("lock", "")[:MAX_TEXT],
+        text=given.get("q", "")[:MAX_TEXT],
+        window=_window(given.get("window", ""), problems),
+        since=_time("since", given.get("since", ""), problems),
+        until=_time("until", given.get("until", ""), problems),
+        cursor=given.get("cursor", ""),
+        back=tuple(value for name, value in pairs if name == "back")[-_MAX_BACK:],
+        problems=tuple(problems),
+    )
+
+
+def _states(values: Sequence[str], problems: list[str]) -> tuple[State, ...]:
+    known: list[State] = []
+    for value in filter(None, values):
+        try:
+            known.append(State(value))
+        except ValueError:
+            names = ", ".join(state.value for state in State)
+            problems.append(f"state: there is no {value!r}; there are {names}")
+    return tuple(dict.fromkeys(known))
+
+
+def _queue(value: str, problems: list[str]) -> str:
+    if value and not _QUEUE.fullmatch(value):
+        problems.append(f"queue: {value!r} cannot be a queue; names are 1 to 50 of a-z, 0-9, _ and -")
+        return ""
+    return value
+
+
+def _window(value: str, problems: list[str]) -> str:
+    if value and value not in WINDOWS:
+        problems.append(f"window: {value!r} is not one of {', '.join(WINDOWS)}")
+        return ""
+    return value
+
+
+def _time(name: str, value: str, problems: list[str]) -> str:
+    try:
+        return value if not value or parse_time(value) else ""
+    except ValueError:
+        problems.append(f"{name}: {value!r} is no time; write 2026-01-31T09:30:00Z")
+        return ""

@@ -1,0 +1,112 @@
+"""One job as a row of a list."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.index import JobRow, OpenRow
+from jobfleet_contracts.state import State
+
+_NEXT_TRY = frozenset({State.SCHEDULED, State.DEFERRED, State.RETRYING})
+
+
+@dataclass(frozen=True, slots=True)
+class JobListRow:
+    """What a row shows.
+
+    Attributes:
+        step, of: progress of a running job, 0 for none.
+        due_at: when it is tried next, where it waits for that.
+    """
+
+    job_id: str
+    name: str
+    job_type: str
+    queue: str
+    lock_key: str | None
+    state: State
+    attempt: int
+    max_attempts: int
+    worker_id: str | None
+    message: str
+    updated_at: datetime
+    sequence: int
+    due_at: datetime | None
+    step: int = 0
+    of: int = 0
+
+
+def row_of(row: JobRow) -> JobListRow:
+    """Return the row of an index row."""
+    running = row.state is State.RUNNING
+    step, of = _progress(row.status, row.message) if running else (0, 0)
+    return JobListRow(
+        job_id=row.facts.job_id,
+        name=row.facts.job_name,
+        job_type=row.facts.job_type,
+        queue=row.facts.queue,
+        lock_key=row.facts.lock_key,
+        state=row.state,
+        attempt=row.attempt,
+        max_attempts=row.max_attempts,
+        worker_id=row.worker_id if row.state in (State.RUNNING, State.WAITING) else None,
+        message=row.message,
+        updated_at=row.updated_at,
+        sequence=row.sequence,
+        due_at=row.due_at if row.state in _NEXT_TRY else None,
+        step=step,
+        of=of,
+    )
+
+
+def row_of_event(event: Event) -> JobListRow:
+    """Return the row of a job whose newest event this is."""
+    after = event.after
+    return row_of(
+        JobRow(
+            facts=event.facts,
+            state=after.state,
+            status=event.status,
+            sequence=event.sequence,
+            attempt=after.attempt,
+            max_attempts=after.max_attempts,
+            incarnation=after.incarnation,
+            epoch=after.epoch,
+            worker_id=after.worker_id,
+            message=event.message,
+            updated_at=event.occurred_at,
+            due_at=after.due_at,
+            dismissed=after.dismissed,
+        )
+    )
+
+
+def row_of_open(row: OpenRow) -> JobListRow:
+    """Return the row of an open row, which knows neither attempt nor message."""
+    return JobListRow(
+        job_id=row.facts.job_id,
+        name=row.facts.job_name,
+        job_type=row.facts.job_type,
+        queue=row.facts.queue,
+        lock_key=row.facts.lock_key,
+        state=row.state,
+        attempt=0,
+        max_attempts=0,
+        worker_id=None,
+        message="",
+        updated_at=row.updated_at,
+        sequence=row.sequence,
+        due_at=row.due_at if row.state in _NEXT_TRY else None,
+    )
+
+
+def _progress(status: str, message: str) -> tuple[int, int]:
+    """Read ``Step 4`` and a message that begins with ``4/10``."""
+    number = status.removeprefix("Step ")
+    if not number.isdigit():
+        return 0, 0
+    _, slash, rest = message.partition(f"{number}/")
+    total = rest.split(maxsplit=1)[0].rstrip(":,.") if slash and rest.split() else ""
+    return (int(number), int(total)) if total.isdigit() else (int(number), 0)

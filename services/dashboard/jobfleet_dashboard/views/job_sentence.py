@@ -1,0 +1,156 @@
+"""Where a job stands, in one sentence that a person understands at three in the morning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.state import State
+from jobfleet_dashboard.views.durations import seconds_between, spell
+from jobfleet_dashboard.views.short_id import short
+from jobfleet_dashboard.views.words import Sentence, Words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """What the newest event of a job does not tell.
+
+    Attributes:
+        now: the moment of looking.
+        since: when the present state began.
+        step, of: the last progress of this attempt; 0 for none.
+        lease_seconds_left: as of the worker's last heartbeat, ``None`` if no heartbeat shows it.
+        holder_id, holder_name: the job that holds the lock key now.
+        reason: the newest event's message where it tells why (a deferral, an error).
+        workers_alive: how many workers serve this job's queue; ``None`` where nobody asked.
+    """
+
+    now: datetime
+    since: datetime
+    step: int = 0
+    of: int = 0
+    lease_seconds_left: float | None = None
+    holder_id: str | None = None
+    holder_name: str = ""
+    reason: str = ""
+    workers_alive: int | None = None
+
+
+def job_sentence(newest: Event, around: Circumstances) -> Sentence:
+    """Return the sentence for the job whose last event is ``newest``."""
+    parts = _TELLERS[newest.after.state](newest, around)
+    if newest.after.cancel_requested and not newest.after.state.is_terminal:
+        parts += (Words("; a cancel was requested and is not answered yet"),)
+    if newest.after.dismissed:
+        parts += (Words("; dismissed from the dead letters"),)
+    return parts
+
+
+def _since(around: Circumstances) -> Words:
+    text = spell(seconds_between(around.since, around.now))
+    return Words(text, moment=around.since, tick="since")
+
+
+def _ahead(moment: datetime, around: Circumstances) -> Words:
+    if moment <= around.now:
+        return Words("now", moment=moment, tick="in")
+    return Words(f"in {spell(seconds_between(around.now, moment))}", moment=moment, tick="in")
+
+
+def _scheduled(newest: Event, around: Circumstances) -> Sentence:
+    due = newest.after.due_at or newest.occurred_at
+    return (Words("scheduled, starts "), _ahead(due, around))
+
+
+def _queued(newest: Event, around: Circumstances) -> Sentence:
+    parts: Sentence = (Words(f"queued in {newest.facts.queue} since "), _since(around))
+    if around.workers_alive == 0:
+        parts += (Words("; no live worker serves this queue"),)
+    return parts
+
+
+def _running(newest: Event, around: Circumstances) -> Sentence:
+    after = newest.after
+    parts: Sentence = (
+        Words("running on worker "),
+        Words(short(after.worker_id), href=f"/workers#w-{after.worker_id}"),
+        Words(" since "),
+        _since(around),
+    )
+    if after.max_attempts > 1 and after.attempt > 1:
+        parts += (Words(f", attempt {after.attempt} of {after.max_attempts}"),)
+    if around.of:
+        parts += (Words(f", step {around.step} of {around.of}"),)
+    if around.lease_seconds_left is not None:
+        left = spell(around.lease_seconds_left)
+        parts += (Words(f", lease good for {left} as of its last heartbeat"),)
+    return parts
+
+
+def _deferred(newest: Event, around: Circumstances) -> Sentence:
+    due = newest.after.due_at or newest.occurred_at
+    if around.holder_id is not None and newest.facts.lock_key:
+        return (
+            Words("waiting for lock "),
+            Words(newest.facts.lock_key, href="/locks"),
+            Words(", held by job "),
+            Words(around.holder_name, href=f"/jobs/{around.holder_id}"),
+            Words("; next try "),
+            _ahead(due, around),
+        )
+    why = f": {around.reason}" if around.reason else ""
+    return (Words(f"deferred{why}; next try "), _ahead(due, around))
+
+
+def _waiting(newest: Event, around: Circumstances) -> Sentence:
+    sent = "the request was sent" if newest.after.sent else "the request is not sent yet"
+    parts: Sentence = (
+        Words("waiting for a third party's callback since "),
+        _since(around),
+        Words(f"; {sent}"),
+    )
+    if newest.after.due_at is not None:
+        parts += (Words(", time-out "), _ahead(newest.after.due_at, around))
+    return parts
+
+
+def _retrying(newest: Event, around: Circumstances) -> Sentence:
+    after = newest.after
+    due = after.due_at or newest.occurred_at
+    return (
+        Words(f"retry {after.attempts_used} of {max(1, after.max_attempts - 1)} "),
+        _ahead(due, around),
+        Words(f", after: {around.reason}" if around.reason else ""),
+    )
+
+
+def _ended(verb: str, *, why: bool) -> Callable[[Event, Circumstances], Sentence]:
+    def tell(newest: Event, around: Circumstances) -> Sentence:
+        span = spell(seconds_between(around.since, around.now))
+        parts: Sentence = (
+            Words(f"{verb} "),
+            Words(f"{span} ago", moment=around.since, tick="ago"),
+        )
+        if newest.after.attempt > 1:
+            parts += (Words(f", on attempt {newest.after.attempt}"),)
+        if why and around.reason:
+            parts += (Words(f": {around.reason}"),)
+        return parts
+
+    return tell
+
+
+_TELLERS: dict[State, Callable[[Event, Circumstances], Sentence]] = {
+    State.SCHEDULED: _scheduled,
+    State.QUEUED: _queued,
+    State.DEFERRED: _deferred,
+    State.RUNNING: _running,
+    State.WAITING: _waiting,
+    State.RETRYING: _retrying,
+    State.COMPLETED: _ended("completed", why=False),
+    State.FAILED: _ended("failed", why=True),
+    State.CANCELLED: _ended("cancelled", why=True),
+    State.TIMED_OUT: _ended("timed out", why=True),
+}

@@ -1,0 +1,137 @@
+"""All facts about one job that its page needs: its record and what surrounds it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.index import JobQuery, JobRow
+from jobfleet_contracts.state import State, Status
+from jobfleet_contracts.worker_status import WorkerStatus
+from jobfleet_dashboard.job_record import JobRecord
+from jobfleet_dashboard.services import Services
+from jobfleet_dashboard.views.job_sentence import Circumstances
+from jobfleet_dashboard.worker_list import is_alive
+
+MAX_EVENTS = 1000
+"""Newest events that a page shows; the API pages through the rest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobStory:
+    """One job as the trail tells it, and what surrounds it now.
+
+    Attributes:
+        holder: the job that runs under the same lock key while this one waits for it.
+        workers: the worker directory.
+    """
+
+    record: JobRecord
+    now: datetime
+    holder: JobRow | None = None
+    workers: tuple[WorkerStatus, ...] = ()
+
+    @property
+    def newest(self) -> Event:
+        """The last event."""
+        return self.record.newest
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """The newest 1,000, oldest first."""
+        return self.record.events
+
+    @property
+    def omitted(self) -> int:
+        """How many events before the shown ones are left out."""
+        return self.events[0].sequence - 1
+
+    def circumstances(self) -> Circumstances:
+        """Return what the sentence says beyond the newest event."""
+        step, of = progress_of(self.events)
+        newest = self.newest
+        holder = self.holder
+        return Circumstances(
+            now=self.now,
+            since=since(self.events),
+            step=step,
+            of=of,
+            lease_seconds_left=self._lease_seconds_left(),
+            holder_id=holder.facts.job_id if holder else None,
+            holder_name=holder.facts.job_name if holder else "",
+            reason=reason_of(newest, self.events),
+            workers_alive=sum(
+                newest.facts.queue in worker.queues and is_alive(worker, self.now)
+                for worker in self.workers
+            ),
+        )
+
+    def _lease_seconds_left(self) -> float | None:
+        if self.newest.after.state is not State.RUNNING:
+            return None
+        running = (job for worker in self.workers for job in worker.running)
+        job_id = self.newest.job_id
+        return next((job.lease_seconds_left for job in running if job.job_id == job_id), None)
+
+
+def since(events: Sequence[Event]) -> datetime:
+    """Return when the present state began; a new attempt begins it anew."""
+    began = events[-1]
+    for event in reversed(events):
+        if event.after.state is not began.after.state or event.after.epoch != began.after.epoch:
+            break
+        began = event
+    return began.occurred_at
+
+
+def progress_of(events: Sequence[Event]) -> tuple[int, int]:
+    """Return step and number of steps of the newest progress in the present attempt."""
+    for event in reversed(events):
+        step, of = event.data.get("step"), event.data.get("of")
+        if event.kind is Status.STEP and isinstance(step, int) and isinstance(of, int):
+            return step, of
+        if event.kind is Status.STARTED:
+            break
+    return 0, 0
+
+
+def reason_of(newest: Event, events: Sequence[Event]) -> str:
+    """Return why the job stands where it stands, in one line, empty if nothing tells."""
+    for event in reversed(events):
+        error = event.data.get("error")
+        if isinstance(error, dict) and error.get("message"):
+            return str(error["message"]).split("\n", 1)[0][:300]
+        if event.kind in (Status.DEFERRED, Status.CANCELLED, Status.FAILED, Status.TIMED_OUT):
+            return event.message.split("\n", 1)[0][:300]
+        if event.after.state is not newest.after.state:
+            break
+    return ""
+
+
+async def read_story(services: Services, job_id: str) -> JobStory:
+    """Return the story of a job.
+
+    Raises:
+        UnknownJob: no trail.
+        BackendUnavailable: the trail cannot be read.
+    """
+    backend = services.backend
+    record = await services.job_reader.read(job_id)
+    return JobStory(
+        record=record,
+        now=services.clock.now(),
+        workers=tuple(await backend.directory.workers()),
+        holder=await _holder(backend, record.newest),
+    )
+
+
+async def _holder(backend: Backend, newest: Event) -> JobRow | None:
+    lock_key = newest.facts.lock_key
+    if lock_key is None or newest.after.state is not State.DEFERRED:
+        return None
+    query = JobQuery(states=frozenset({State.RUNNING}), lock_key=lock_key, limit=1)
+    page = await backend.reader.jobs(query)
+    return next(iter(page.items), None)

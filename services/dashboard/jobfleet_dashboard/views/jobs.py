@@ -1,0 +1,87 @@
+"""The list of jobs: ``/jobs``, its stream, and actions on many."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from jobfleet_contracts.state import State
+from jobfleet_dashboard.live.subscription import Batch
+from jobfleet_dashboard.security.access import require
+from jobfleet_dashboard.security.principal import Role
+from jobfleet_dashboard.services import services_of
+from jobfleet_dashboard.views.job_filter import JobFilter, parse_filter
+from jobfleet_dashboard.views.job_row import JobListRow, row_of, row_of_event
+from jobfleet_dashboard.views.known_names import KnownNames
+from jobfleet_dashboard.views.live_stream import live_stream
+from jobfleet_dashboard.views.site import show, site_of, surroundings
+
+router = APIRouter(dependencies=[require(Role.VIEWER)], include_in_schema=False)
+
+
+@router.get("/jobs")
+async def jobs(request: Request) -> Response:
+    """Show one page of the jobs that the filter lets through."""
+    services = services_of(request)
+    chosen = parse_filter(request.query_params.multi_items())
+    told = await _results(request, chosen) | surroundings(
+        request, "jobs", chosen.url("/stream/jobs")
+    )
+    counts = await services.backend.reader.counts()
+    known = KnownNames.of(await services.backend.directory.workers())
+    return show(
+        request, "jobs/index.html", block="results", states=list(State), counts=counts, known=known, **told
+    )
+
+
+async def _results(request: Request, chosen: JobFilter) -> dict[str, Any]:
+    services = services_of(request)
+    page = await services.backend.reader.jobs(chosen.query(services.clock.now()))
+    return {
+        "filter": chosen,
+        "rows": [row_of(row) for row in page.items],
+        "older": chosen.older(page.next) if page.next else None,
+        "newer": chosen.newer(),
+        "searched_back_to": page.searched_back_to,
+    }
+
+
+@router.get("/stream/jobs")
+async def stream(request: Request) -> Response:
+    """Keep the rows of a list up to date, and count those that arrived."""
+    chosen = parse_filter(request.query_params.multi_items())
+
+    async def update(batch: Batch | None) -> str:
+        key = batch[-1].cursor if batch else "opening" if batch is None else "idle"
+        return await site_of(request).renderings.share(
+            ("jobs", chosen.url(), str(surroundings(request)["may_operate"]), key),
+            lambda: _changes(request, chosen, batch),
+        )
+
+    return live_stream(request, update)
+
+
+async def _changes(request: Request, chosen: JobFilter, batch: Batch | None) -> str:
+    services = services_of(request)
+    now = services.clock.now()
+    if batch is None:
+        page = await services.backend.reader.jobs(chosen.query(now))
+        rows = [row_of(row) for row in page.items]
+    else:
+        rows = _newest_rows(batch)
+    told: dict[str, Any] = {
+        "rows": rows,
+        "fresh": {row.job_id for row in rows if chosen.lets_through(row)},
+        "counts": await services.backend.reader.counts(),
+        "states": list(State),
+    }
+    return site_of(request).pages.fragment(
+        "jobs/_live.html", "changes", **told, **surroundings(request)
+    )
+
+
+def _newest_rows(batch: Batch) -> list[JobListRow]:
+    newest = {entry.event.job_id: entry.event for entry in batch}
+    return [row_of_event(event) for event in newest.values()]

@@ -1,0 +1,48 @@
+"""Which lock keys are held, by whom, and who waits: ``/locks``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from jobfleet_dashboard.live.subscription import Batch
+from jobfleet_dashboard.lock_list import MAX_LOCKS, MAX_WAITERS, held_locks
+from jobfleet_dashboard.security.access import require
+from jobfleet_dashboard.security.principal import Role
+from jobfleet_dashboard.services import services_of
+from jobfleet_dashboard.views.live_stream import live_stream, partial
+from jobfleet_dashboard.views.site import show, site_of, surroundings
+
+TEMPLATE = "locks/index.html"
+
+router = APIRouter(dependencies=[require(Role.VIEWER)], include_in_schema=False)
+
+
+@router.get("/locks")
+async def locks(request: Request) -> Response:
+    """Show the lock keys in use."""
+    told = surroundings(request, "locks", "/stream/locks")
+    return show(request, TEMPLATE, **await _read(request), **told)
+
+
+@router.get("/stream/locks")
+async def stream(request: Request) -> Response:
+    """Keep holders and waiters up to date."""
+
+    async def update(_: Batch | None) -> str:
+        return await site_of(request).renderings.share(("locks",), lambda: _render(request))
+
+    return live_stream(request, update)
+
+
+async def _render(request: Request) -> str:
+    told = await _read(request) | surroundings(request)
+    return partial("locks", site_of(request).pages.fragment(TEMPLATE, "locks", **told))
+
+
+async def _read(request: Request) -> dict[str, Any]:
+    backend = services_of(request).backend
+    held = await held_locks(backend.reader, backend.locks)
+    return {"locks": held, "max_locks": MAX_LOCKS, "max_waiters": MAX_WAITERS}

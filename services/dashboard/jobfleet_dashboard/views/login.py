@@ -1,0 +1,57 @@
+"""Logging in with a key: ``/login``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import RedirectResponse, Response
+
+from jobfleet_dashboard.services import services_of
+from jobfleet_dashboard.views.site import show, surroundings
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/login")
+async def form(request: Request, next: str = "/") -> Response:  # noqa: A002 - the URL's name
+    """Ask for the key."""
+    return _form(request, _own_path(next))
+
+
+@router.post("/login")
+async def login(
+    request: Request,
+    key: Annotated[str, Form()],
+    next: Annotated[str, Form()] = "/",  # noqa: A002 - the form's name
+) -> Response:
+    """Open a session, or say that the key is not known."""
+    services = services_of(request)
+    await services.rate_limit.check(request)
+    found = services.keys.find(key.strip())
+    if found is None:
+        return _form(request, _own_path(next), "This key is not known.", status=401)
+    answer = RedirectResponse(_own_path(next), status_code=303)
+    services.sessions.open(answer, found, secure=request.url.scheme == "https")
+    return answer
+
+
+@router.post("/logout")
+async def logout(request: Request) -> Response:
+    """End the session."""
+    answer = RedirectResponse("/login", status_code=303)
+    services_of(request).sessions.close(answer)
+    return answer
+
+
+def _form(request: Request, back: str, problem: str | None = None, status: int = 200) -> Response:
+    told = surroundings(request) | {"next": back, "problem": problem}
+    return show(request, "login/index.html", status=status, **told)
+
+
+def _own_path(address: str) -> str:
+    """Return the address if it is a path of this site, else ``/``: nobody is sent elsewhere."""
+    parts = urlsplit(address)
+    stays = address.startswith("/") and not address.startswith(("//", "/\\"))
+    return address if stays and not parts.netloc and address.isprintable() else "/"

@@ -1,0 +1,83 @@
+"""Templates and the two ways to answer: a whole page, or the fragment that htmx asked for."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2_fragments import render_block
+
+from jobfleet_contracts.codec import format_time
+from jobfleet_dashboard.views.durations import seconds_between, spell
+from jobfleet_dashboard.views.short_id import short
+
+HERE = Path(__file__).parent.parent
+STATIC = HERE / "static"
+VARY = "HX-Request-Type, Cookie"
+
+
+class Pages:
+    """All templates of the dashboard."""
+
+    def __init__(self, *, version: str) -> None:
+        self._environment = Environment(
+            loader=FileSystemLoader(HERE / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.filters |= {"short": short, "utc": format_time, "spell": spell}
+        self._environment.globals |= {
+            "version": version,
+            "asset": _Assets(),
+            "ago": lambda moment, now: spell(seconds_between(moment, now)),
+        }
+
+    def fragment(self, template: str, block: str, **context: Any) -> str:
+        """Return one block of a template."""
+        return render_block(self._environment, template, block, **context)
+
+    def page(self, template: str, **context: Any) -> str:
+        """Return a whole page."""
+        return self._environment.get_template(template).render(**context)
+
+
+class _Assets:
+    """Addresses of static files that change with their content, so that caches may keep them."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+
+    def __call__(self, name: str) -> str:
+        if name not in self._known:
+            digest = sha256((STATIC / name).read_bytes()).hexdigest()[:12]
+            self._known[name] = f"/static/{name}?v={digest}"
+        return self._known[name]
+
+
+def is_partial(request: Request) -> bool:
+    """Whether htmx asks for a fragment; a restored history entry wants the whole page."""
+    return request.headers.get("HX-Request-Type") == "partial"
+
+
+def html(body: str, status: int = 200) -> HTMLResponse:
+    """Return a page or fragment with the headers that keep the two apart in caches."""
+    return HTMLResponse(body, status, {"Vary": VARY, "Cache-Control": "no-store"})
+
+
+def go_to(request: Request, address: str) -> Response:
+    """Send the browser on after a POST, with scripts and without."""
+    if is_partial(request):
+        return Response(status_code=204, headers={"HX-Redirect": address})
+    return RedirectResponse(address, status_code=303)
+
+
+def rendered_at(moment: datetime) -> str:
+    """Return the time for an attribute that scripts read."""
+    return format_time(moment)

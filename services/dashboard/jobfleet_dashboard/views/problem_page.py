@@ -1,0 +1,43 @@
+"""Errors for people: what is wrong, what to do, and a page that recovers by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fastapi import Request
+from fastapi.responses import Response
+from fastapi_problem.error import Problem
+
+from jobfleet_contracts.backend import Probe
+from jobfleet_contracts.errors import BackendError
+from jobfleet_dashboard.services import services_of
+from jobfleet_dashboard.views.pages import html, is_partial
+from jobfleet_dashboard.views.site import site_of, surroundings
+
+RETRY_SECONDS = 5
+_UNAVAILABLE = 503
+
+
+async def problem_page(request: Request, problem: Problem) -> Response:
+    """Answer with a page, or with a line for the notice where htmx asked."""
+    told = surroundings(request) | {
+        "problem": problem,
+        "probes": await _probes(request) if problem.status == _UNAVAILABLE else (),
+        "retry_seconds": RETRY_SECONDS,
+        "sought": request.url.path.rpartition("/")[2][:100],
+    }
+    pages = site_of(request).pages
+    if is_partial(request):
+        answer = html(pages.fragment("errors/_notice.html", "notice", **told), problem.status)
+        answer.headers.update({"HX-Retarget": "#notice", "HX-Reswap": "innerHTML"})
+    else:
+        answer = html(pages.page("errors/index.html", **told), problem.status)
+    answer.headers.update(problem.headers or {})
+    return answer
+
+
+async def _probes(request: Request) -> Sequence[Probe]:
+    try:
+        return await services_of(request).backend.probe()
+    except BackendError:
+        return ()

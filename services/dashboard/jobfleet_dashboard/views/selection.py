@@ -1,0 +1,146 @@
+"""Actions on many jobs: the list's and the dead letters' forms, asked about and then done."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from starlette.datastructures import FormData
+
+from jobfleet_contracts.errors import InvalidRequest, JobfleetError
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.index import JobQuery
+from jobfleet_dashboard.api.action_selection import MAX_FOUND, MAX_IDS, Selection
+from jobfleet_dashboard.api.actions import act
+from jobfleet_dashboard.security.access import asker, require
+from jobfleet_dashboard.security.principal import Role
+from jobfleet_dashboard.services import Services, services_of
+from jobfleet_dashboard.views.job_filter import JobFilter, parse_filter
+from jobfleet_dashboard.views.pages import go_to
+from jobfleet_dashboard.views.question import ALLOWED, Question, question
+from jobfleet_dashboard.views.site import show, surroundings
+
+_AT_ONCE = 16
+
+router = APIRouter(dependencies=[require(Role.OPERATOR)], include_in_schema=False)
+
+
+@router.post("/jobs/actions")
+async def jobs_actions(request: Request) -> Response:
+    """Ask how many are meant, or do it once that was confirmed."""
+    async with request.form(max_fields=MAX_IDS * 2) as form:
+        back = _filter_of(form).url()
+        return await _ask_or_act(request, form, address="/jobs/actions", back=back)
+
+
+@router.post("/dead-letters/actions")
+async def dead_letters_actions(request: Request) -> Response:
+    """Likewise for the dead letters."""
+    async with request.form(max_fields=MAX_IDS * 2) as form:
+        return await _ask_or_act(
+            request, form, address="/dead-letters/actions", back="/dead-letters"
+        )
+
+
+async def _ask_or_act(request: Request, form: FormData, *, address: str, back: str) -> Response:
+    action = str(form.get("action", ""))
+    if action not in ALLOWED:
+        raise InvalidRequest(f"action: there is no {action[:50]!r}", field="action")
+    services = services_of(request)
+    if "expected" not in form:
+        asked = await _question(services, form, action, address=address, back=back)
+        told = surroundings(request, "jobs")
+        return show(request, "jobs/question.html", block="question", question=asked, **told)
+    done = await _act(services, await _confirmed(services, form, action), action, asker(request))
+    return go_to(request, f"{back}{'&' if '?' in back else '?'}done={action}.{done}")
+
+
+async def _question(
+    services: Services, form: FormData, action: str, *, address: str, back: str
+) -> Question:
+    chosen = _filter_of(form)
+    if form.get("all"):
+        query = _narrowed(chosen, services, action)
+        names = await _names(services, query) if query else []
+        fields = [("all", "1"), *((f"filter.{name}", value) for name, value in chosen.pairs())]
+        return question(
+            action, names, count=len(names), left_out=0, fields=fields, address=address, back=back
+        )
+    heads = await _heads(services, _ids(form))
+    fit = [head for head in heads if head.after.state in ALLOWED[action]]
+    return question(
+        action,
+        [head.facts.job_name for head in fit],
+        count=len(fit),
+        left_out=len(heads) - len(fit),
+        fields=[("id", head.job_id) for head in fit],
+        address=address,
+        back=back,
+    )
+
+
+async def _confirmed(services: Services, form: FormData, action: str) -> Sequence[str]:
+    """Return the ids; refused where the filter finds others than were asked about."""
+    if not form.get("all"):
+        return _ids(form)
+    query = _narrowed(_filter_of(form), services, action)
+    expected = str(form["expected"])
+    if query is None or not expected.isdecimal():
+        raise InvalidRequest("expected: must be the count that was shown", field="expected")
+    return await Selection(action, query=query, expected=int(expected)).find(services.backend.reader)
+
+
+async def _act(services: Services, ids: Sequence[str], action: str, by: str | None) -> int:
+    limit = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(job_id: str) -> bool:
+        async with limit:
+            try:
+                await act(services, action, job_id, by)
+            except JobfleetError:
+                return False
+            return True
+
+    return sum(await asyncio.gather(*map(one, ids)))
+
+
+def _filter_of(form: FormData) -> JobFilter:
+    prefix = "filter."
+    pairs = ((n.removeprefix(prefix), str(v)) for n, v in form.multi_items() if n.startswith(prefix))
+    return parse_filter(list(pairs))
+
+
+def _narrowed(chosen: JobFilter, services: Services, action: str) -> JobQuery | None:
+    """Return the question for those jobs of the filter that allow the action."""
+    if chosen.is_empty:
+        raise InvalidRequest("filter: choose one first; all jobs at once are never meant")
+    query = chosen.query(services.clock.now(), limit=1000)
+    states = (query.states or ALLOWED[action]) & ALLOWED[action]
+    return replace(query, states=states, cursor=None) if states else None
+
+
+async def _names(services: Services, query: JobQuery) -> list[str]:
+    names: list[str] = []
+    following: JobQuery | None = query
+    while following is not None and len(names) <= MAX_FOUND:
+        page = await services.backend.reader.jobs(following)
+        names += [row.facts.job_name for row in page.items]
+        following = replace(following, cursor=page.next) if page.next else None
+    return names
+
+
+def _ids(form: FormData) -> list[str]:
+    return list(dict.fromkeys(str(value) for value in form.getlist("id")))[:MAX_IDS]
+
+
+async def _heads(services: Services, ids: Sequence[str]) -> list[Event]:
+    limit = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(job_id: str) -> Event | None:
+        async with limit:
+            return await services.backend.trail.newest(job_id)
+
+    return [head for head in await asyncio.gather(*map(one, ids)) if head is not None]

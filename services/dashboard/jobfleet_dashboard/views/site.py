@@ -1,0 +1,64 @@
+"""The pages as one thing: templates, shared renderings, and what each page is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import HTMLResponse
+
+from jobfleet_dashboard.security.access import principal_of
+from jobfleet_dashboard.security.principal import Role
+from jobfleet_dashboard.services import Services, services_of
+from jobfleet_dashboard.views.pages import Pages, html, is_partial
+from jobfleet_dashboard.views.renderings import Renderings
+from jobfleet_dashboard.views.throughput_reader import ThroughputReader
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What views share, as ``request.app.state.site``."""
+
+    pages: Pages
+    renderings: Renderings
+    throughput: ThroughputReader
+
+    @classmethod
+    def install(cls, app: FastAPI, services: Services) -> None:
+        """Make it and keep it in the application."""
+        clock = services.clock
+        app.state.site = cls(
+            pages=Pages(version=services.options.version),
+            renderings=Renderings(clock=clock),
+            throughput=ThroughputReader(reader=services.backend.reader, clock=clock),
+        )
+
+
+def site_of(request: Request) -> Site:
+    """Return what views share."""
+    site: Site = request.app.state.site
+    return site
+
+
+def surroundings(request: Request, nav: str = "", live_url: str | None = None) -> dict[str, Any]:
+    """Return what every page is told: who asks, what that role may do, the time."""
+    principal = principal_of(request)
+    return {
+        "nav": nav,
+        "live_url": live_url,
+        "now": services_of(request).clock.now(),
+        "user": principal.name if principal else None,
+        "may_submit": principal is not None and principal.may(Role.SUBMITTER),
+        "may_operate": principal is not None and principal.may(Role.OPERATOR),
+        "notice": None,
+    }
+
+
+def show(request: Request, template: str, *, block: str | None = None, **told: Any) -> HTMLResponse:
+    """Answer with the page, or with its block where htmx asks for a fragment."""
+    pages = site_of(request).pages
+    status = told.pop("status", 200)
+    if block is not None and is_partial(request):
+        return html(pages.fragment(template, block, **told), status)
+    return html(pages.page(template, **told), status)

@@ -1,0 +1,89 @@
+"""New jobs by hand: ``/submit``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from jobfleet_contracts.errors import InvalidRequest
+from jobfleet_contracts.job import JobRequest
+from jobfleet_dashboard.security.access import asker, require
+from jobfleet_dashboard.security.principal import Role
+from jobfleet_dashboard.services import services_of
+from jobfleet_dashboard.views.job import known_id
+from jobfleet_dashboard.views.known_names import KnownNames
+from jobfleet_dashboard.views.pages import go_to
+from jobfleet_dashboard.views.site import show, surroundings
+from jobfleet_dashboard.views.submit_form import form_fields, request_from, values_of
+
+SAMPLE = {
+    "type": "demo.steps",
+    "jobName": "sample: ten steps",
+    "description": "submitted from the dashboard's first screen",
+    "payload": {"steps": 10, "stepSeconds": 1},
+}
+
+router = APIRouter(dependencies=[require(Role.SUBMITTER)], include_in_schema=False)
+
+
+@router.get("/submit")
+async def form(request: Request) -> Response:
+    """Show the form, empty or filled from a job that is submitted again."""
+    source = request.query_params.get("from")
+    if source is None:
+        return await _form(request, {"payload": "{}"})
+    source = known_id(source)
+    record = await services_of(request).job_reader.read(source)
+    return await _form(request, values_of(record.request), source=source)
+
+
+@router.post("/submit")
+async def submit(request: Request) -> Response:
+    """Take the job in, or show the form again with what is wrong."""
+    async with request.form(max_part_size=2**21) as sent:
+        values = {name: str(value) for name, value in sent.items()}
+    try:
+        job = request_from(values)
+    except InvalidRequest as error:
+        return await _form(request, values, problem=str(error), bad=error.field, status=422)
+    return await _accept(request, job)
+
+
+@router.post("/submit/sample")
+async def sample(request: Request) -> Response:
+    """Take in a job that counts ten steps."""
+    return await _accept(request, JobRequest.parse(SAMPLE))
+
+
+async def _accept(request: Request, job: JobRequest) -> Response:
+    services = services_of(request)
+    await services.rate_limit.check(request)
+    await services.queue_limit.check(job.queue)
+    done = await services.submitter.submit(job, by=asker(request))
+    services.metrics.jobs_registered.inc()
+    return go_to(request, f"/jobs/{done.job_id}")
+
+
+async def _form(
+    request: Request,
+    values: Mapping[str, str],
+    *,
+    source: str | None = None,
+    problem: str | None = None,
+    bad: str | None = None,
+    status: int = 200,
+) -> Response:
+    known = KnownNames.of(await services_of(request).backend.directory.workers())
+    told: dict[str, Any] = {
+        "fields": form_fields(values, known),
+        "source": source,
+        "problem": problem,
+        "bad_field": (bad or "").split(".")[0],
+    }
+    return show(
+        request, "submit/index.html", block="form", status=status, **told,
+        **surroundings(request, "submit"),
+    )  # fmt: skip

@@ -1,0 +1,93 @@
+"""Jobs that ended per minute, as bars that the server draws."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+WIDTH = 600
+HEIGHT = 120
+BASE = 100
+_GAP = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """What ended within one step of time; ``busy_ms`` is the sum of their durations."""
+
+    start: datetime
+    completed: int = 0
+    failed: int = 0
+    timed_out: int = 0
+    cancelled: int = 0
+    busy_ms: int = 0
+
+    @property
+    def total(self) -> int:
+        """All that ended."""
+        return self.completed + self.failed + self.timed_out + self.cancelled
+
+
+@dataclass(frozen=True, slots=True)
+class ChartBar:
+    """One bucket: completed from the base up, what went wrong stacked on it."""
+
+    x: float
+    width: float
+    good_y: float
+    good_height: float
+    bad_y: float
+    bad_height: float
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class ThroughputChart:
+    """All that the template puts into SVG.
+
+    Attributes:
+        top: the number that the highest bar stands for.
+        hours: x and moment of labels on the axis.
+    """
+
+    bars: tuple[ChartBar, ...]
+    top: int
+    labels: tuple[tuple[float, datetime], ...]
+    summary: str
+
+
+def draw_throughput(buckets: Sequence[Bucket]) -> ThroughputChart:
+    """Return the chart of consecutive buckets, oldest first."""
+    top = _round_up(max((bucket.total for bucket in buckets), default=0))
+    width = WIDTH / max(1, len(buckets))
+    bars = tuple(_bar(bucket, n * width, width, top) for n, bucket in enumerate(buckets))
+    every = max(1, len(buckets) // 4)
+    labels = tuple(
+        (n * width, bucket.start) for n, bucket in enumerate(buckets) if n % every == 0
+    )
+    ended = sum(bucket.total for bucket in buckets)
+    bad = sum(bucket.failed + bucket.timed_out for bucket in buckets)
+    return ThroughputChart(bars, top, labels, f"{ended} jobs ended, {bad} of them badly")
+
+
+def _bar(bucket: Bucket, x: float, width: float, top: int) -> ChartBar:
+    bad = bucket.failed + bucket.timed_out
+    good_height = round((bucket.total - bad) / top * BASE, 1)
+    bad_height = round(bad / top * BASE, 1)
+    return ChartBar(
+        x=round(x + _GAP / 2, 2),
+        width=round(width - _GAP, 2),
+        good_y=round(BASE - good_height, 1),
+        good_height=good_height,
+        bad_y=round(BASE - good_height - bad_height, 1),
+        bad_height=bad_height,
+        title=f"{bucket.start:%H:%M} UTC: {bucket.total - bad} completed or cancelled, {bad} failed",
+    )
+
+
+def _round_up(count: int) -> int:
+    if count <= 4:  # noqa: PLR2004 - a low axis stays readable with four steps
+        return 4
+    size = 10 ** (len(str(count)) - 1)
+    return next(step * size for step in (1, 2, 4, 5, 8, 10) if step * size >= count)

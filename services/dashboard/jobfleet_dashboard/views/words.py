@@ -1,0 +1,34 @@
+"""Sentences with links and ticking times in them, as data that one macro shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+Tick = Literal["since", "ago", "in"]
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A piece of a sentence.
+
+    Attributes:
+        text: what stands there; for a time, what stands there without scripts.
+        href: where it leads.
+        moment: a time that ticks in the browser: ``since`` (an elapsed span), ``ago`` or ``in``.
+    """
+
+    text: str
+    href: str | None = None
+    moment: datetime | None = None
+    tick: Tick | None = None
+
+
+Sentence = tuple[Words, ...]
+
+
+def plain(sentence: Iterable[Words]) -> str:
+    """Return the sentence as text."""
+    return "".join(words.text for words in sentence)

@@ -1,0 +1,56 @@
+"""One worker as the fleet page shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from jobfleet_contracts.worker_status import RunningJob, WorkerStatus
+from jobfleet_dashboard.worker_list import is_alive
+
+_GONE_AFTER = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRow:
+    """What is shown of a worker; ``mood`` is ``alive``, ``draining`` or ``silent``."""
+
+    worker_id: str
+    host: str
+    pid: int
+    version: str
+    started_at: datetime
+    heartbeat_at: datetime
+    slots: int
+    busy: int
+    queues: tuple[str, ...]
+    types: tuple[str, ...]
+    running: tuple[RunningJob, ...]
+    alive: bool
+    mood: str
+
+
+def worker_rows(workers: Sequence[WorkerStatus], now: datetime) -> tuple[WorkerRow, ...]:
+    """Return the living first; those silent for ten minutes are gone."""
+    rows = [_row(worker, now) for worker in workers if now - worker.heartbeat_at < _GONE_AFTER]
+    return tuple(sorted(rows, key=lambda row: (not row.alive, row.started_at, row.worker_id)))
+
+
+def _row(worker: WorkerStatus, now: datetime) -> WorkerRow:
+    alive = is_alive(worker, now)
+    return WorkerRow(
+        worker_id=worker.worker_id,
+        host=worker.host,
+        pid=worker.pid,
+        version=worker.version,
+        started_at=worker.started_at,
+        heartbeat_at=worker.heartbeat_at,
+        slots=worker.slots,
+        busy=len(worker.running),
+        queues=worker.queues,
+        types=worker.types,
+        running=worker.running,
+        alive=alive,
+        mood="silent" if not alive else "draining" if worker.draining else "alive",
+    )

@@ -1,0 +1,47 @@
+"""Who works: ``/workers``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from jobfleet_dashboard.live.subscription import Batch
+from jobfleet_dashboard.security.access import require
+from jobfleet_dashboard.security.principal import Role
+from jobfleet_dashboard.services import services_of
+from jobfleet_dashboard.views.live_stream import live_stream, partial
+from jobfleet_dashboard.views.site import show, site_of, surroundings
+from jobfleet_dashboard.views.worker_row import worker_rows
+
+TEMPLATE = "workers/index.html"
+
+router = APIRouter(dependencies=[require(Role.VIEWER)], include_in_schema=False)
+
+
+@router.get("/workers")
+async def workers(request: Request) -> Response:
+    """Show the fleet's processes."""
+    told = surroundings(request, "workers", "/stream/workers")
+    return show(request, TEMPLATE, workers=await _rows(request), **told)
+
+
+@router.get("/stream/workers")
+async def stream(request: Request) -> Response:
+    """Keep heartbeats and slots up to date."""
+
+    async def update(_: Batch | None) -> str:
+        return await site_of(request).renderings.share(("workers",), lambda: _render(request))
+
+    return live_stream(request, update)
+
+
+async def _render(request: Request) -> str:
+    told = {"workers": await _rows(request), **surroundings(request)}
+    return partial("workers", site_of(request).pages.fragment(TEMPLATE, "workers", **told))
+
+
+async def _rows(request: Request) -> Any:
+    services = services_of(request)
+    return worker_rows(await services.backend.directory.workers(), services.clock.now())

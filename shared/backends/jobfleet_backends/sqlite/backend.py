@@ -48,8 +48,16 @@ async def open_embedded(settings: Settings, *, clock: Clock | None = None) -> Ba
     await control.start()
     leases = SqliteLeaseStore(database=database)
 
+    consumers: list[SqliteJobConsumer] = []
+
+    def consumer() -> SqliteJobConsumer:
+        consumers.append(SqliteJobConsumer(database=database))
+        return consumers[-1]
+
     async def close() -> None:
         control.stop()
+        for each in consumers:
+            await each.stop()
         await database.close()
 
     return Backend(
@@ -65,7 +73,7 @@ async def open_embedded(settings: Settings, *, clock: Clock | None = None) -> Ba
         feed=SqliteEventFeed(),
         payloads=SqlitePayloadStore(database=database),
         dead_letters=SqliteDeadLetterStore(database=database),
-        consumer=lambda: SqliteJobConsumer(database=database),
+        consumer=consumer,
         renewal_leases=lambda: _renewal_leases(database.path, clock),
         probe=lambda: _probe(database),
         close=close,

@@ -13,6 +13,7 @@ from jobfleet_backends.sqlite.change_signal import POLL_SECONDS, ChangeSignal
 from jobfleet_backends.sqlite.database import Database
 from jobfleet_backends.sqlite.job_queue import LANES
 from jobfleet_backends.sqlite.message_codec import decode_message
+from jobfleet_backends.sqlite.row_codec import Row
 from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.job import new_id
 from jobfleet_contracts.message import JobMessage, MalformedMessage
@@ -23,7 +24,7 @@ HOLD_RENEW_SECONDS = 5.0
 HOLD_NOT_RENEWED = "deliveries.hold_not_renewed"
 
 _READY = """
-SELECT message, body FROM messages
+SELECT message, body, hints FROM messages
 WHERE queue = ? AND lane = ? AND visible_at <= ? ORDER BY visible_at, message LIMIT ?
 """
 _NEXT = "SELECT min(visible_at) FROM messages WHERE queue = ? AND lane = ?"
@@ -107,21 +108,21 @@ class SqliteJobConsumer:
 
     async def _take(self, limit: int) -> list[SqliteDelivery]:
         rows = await self._database.write(lambda connection: self._claim(connection, limit))
-        self._held.update(number for number, _ in rows)
+        self._held.update(row[0] for row in rows)
         return [
-            SqliteDelivery(consumer=self, number=number, message=decode_message(body))
-            for number, body in rows
+            SqliteDelivery(consumer=self, number=number, message=decode_message(body, hints))
+            for number, body, hints in rows
         ]
 
-    def _claim(self, connection: sqlite3.Connection, limit: int) -> list[tuple[int, bytes]]:
+    def _claim(self, connection: sqlite3.Connection, limit: int) -> list[Row]:
         now = self._database.clock.boottime()
-        rows: list[tuple[int, bytes]] = []
+        rows: list[Row] = []
         for queue, lane in self._places:
             rows += connection.execute(_READY, (queue, lane, now, limit - len(rows)))
             if len(rows) == limit:
                 break
         until = now + HOLD_SECONDS
-        connection.executemany(_HOLD, [(until, self._holder, number) for number, _ in rows])
+        connection.executemany(_HOLD, [(until, self._holder, row[0]) for row in rows])
         return rows
 
     async def _wait(self, deadline: float) -> bool:

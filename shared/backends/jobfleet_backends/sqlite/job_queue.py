@@ -16,7 +16,9 @@ from jobfleet_contracts.message import JobMessage
 
 LANES = ("high", "normal", "low")
 _PUBLISH_LATER_SECONDS = 3.0
-_INSERT = "INSERT INTO messages (queue, lane, visible_at, due_at, body) VALUES (?, ?, ?, ?, ?)"
+_INSERT = (
+    "INSERT INTO messages (queue, lane, visible_at, due_at, body, hints) VALUES (?, ?, ?, ?, ?, ?)"
+)
 _DEPTHS = """
 SELECT queue, lane, sum(visible_at <= ?) FROM messages GROUP BY queue, lane
 """
@@ -64,7 +66,7 @@ class SqliteJobQueue:
             lane_of(message.request.priority),
             clock.boottime() + delay.total_seconds(),
             format_time(clock.now() + delay),
-            encode_message(message),
+            *encode_message(message),
         )
         try:
             async with asyncio.timeout(timeout):

@@ -1,45 +1,53 @@
-"""Queue messages as JSON."""
+"""Queue messages as rows: the job request as any client may write it, hints beside it."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from typing import Any
 
-from jobfleet_contracts.codec import decode, encode, format_optional_time, parse_optional_time
+from jobfleet_contracts.codec import (
+    decode,
+    encode,
+    encode_text,
+    format_optional_time,
+    parse_optional_time,
+)
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.message import JobDefaults, JobMessage, MalformedMessage
 
 
-def encode_message(message: JobMessage) -> bytes:
-    """Return the stored form of a message."""
-    return encode(
-        {
-            "request": message.request.to_json(),
-            "defaults": asdict(message.defaults) if message.defaults else None,
-            "sequence": message.sequence,
-            "publishedAt": format_optional_time(message.published_at),
-            "dueAt": format_optional_time(message.due_at),
-            "deferrals": message.deferrals,
-        }
-    )
+def encode_message(message: JobMessage) -> tuple[bytes, str]:
+    """Return body and hints of a message."""
+    hints = {
+        "defaults": asdict(message.defaults) if message.defaults else None,
+        "sequence": message.sequence,
+        "publishedAt": format_optional_time(message.published_at),
+        "dueAt": format_optional_time(message.due_at),
+        "deferrals": message.deferrals,
+    }
+    return encode(message.request.to_json()), encode_text(hints)
 
 
-def decode_message(body: bytes) -> JobMessage | MalformedMessage:
+def decode_message(body: bytes | str, hints: str | None) -> JobMessage | MalformedMessage:
     """Return the message, or the whole body with the reason why it is none."""
     try:
-        return _message(decode(body))
+        return _message(decode(body), decode(hints) if hints else {})
     except (InvalidRequest, ValueError, TypeError, KeyError, AttributeError) as error:
-        return MalformedMessage(body, f"not a job message: {error}")
+        whole = body.encode() if isinstance(body, str) else body
+        return MalformedMessage(whole, str(error) or type(error).__name__)
 
 
-def _message(value: Any) -> JobMessage:
-    defaults = value.get("defaults")
+def _message(said: Any, hints: dict[str, Any]) -> JobMessage:
+    request = JobRequest.parse(said)
+    if "jobId" not in said:
+        raise InvalidRequest("jobId: missing; a redelivery would be another job", field="jobId")
+    defaults = hints.get("defaults")
     return JobMessage(
-        request=JobRequest.parse(value["request"]),
+        request=request,
         defaults=JobDefaults(**defaults) if defaults else None,
-        sequence=value.get("sequence"),
-        published_at=parse_optional_time(value.get("publishedAt")),
-        due_at=parse_optional_time(value.get("dueAt")),
-        deferrals=value.get("deferrals", 0),
+        sequence=hints.get("sequence"),
+        published_at=parse_optional_time(hints.get("publishedAt")),
+        due_at=parse_optional_time(hints.get("dueAt")),
+        deferrals=hints.get("deferrals", 0),
     )

@@ -124,15 +124,17 @@ CREATE TABLE locks (
 ) WITHOUT ROWID;
 CREATE INDEX locks_leased ON locks (expires) WHERE lease_id IS NOT NULL;
 
+-- body: a job request; hints: what jobfleet knows beside it, NULL from foreign publishers.
 -- lane: 0 high, 1 normal, 2 low. A delivered message is hidden until visible_at by its holder.
 CREATE TABLE messages (
     message INTEGER PRIMARY KEY AUTOINCREMENT,
     queue TEXT NOT NULL,
-    lane INTEGER NOT NULL,
-    visible_at REAL NOT NULL,
-    due_at TEXT NOT NULL,
+    lane INTEGER NOT NULL DEFAULT 1,
+    visible_at REAL NOT NULL DEFAULT 0,
+    due_at TEXT NOT NULL DEFAULT '',
     holder TEXT,
-    body BLOB NOT NULL
+    body BLOB NOT NULL,
+    hints TEXT
 );
 CREATE INDEX messages_by_lane ON messages (queue, lane, visible_at, message);
 

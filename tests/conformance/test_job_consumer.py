@@ -1,0 +1,143 @@
+"""JobConsumer: deliveries for one worker, never more than it can start."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from jobfleet_backends.open_backend import open_backend
+from jobfleet_backends.settings import Settings
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.message import JobMessage
+from tests.conformance.deliveries import AT_ONCE, SOON, consuming, ids, received
+from tests.conformance.jobs import a_message, wait_until
+
+
+async def test_nothing_comes_from_an_empty_queue(backend: Backend) -> None:
+    async with consuming(backend) as consumer:
+        assert list(await consumer.receive(5, timedelta(seconds=0.05))) == []
+
+
+async def test_never_more_than_the_limit_is_handed_out(backend: Backend) -> None:
+    async with consuming(backend) as consumer:
+        for _ in range(7):
+            await backend.queue.publish(a_message())
+        first = await consumer.receive(3, SOON)
+        assert 1 <= len(first) <= 3
+        rest = await received(consumer, 7 - len(first))
+        assert len(set(ids([*first, *rest]))) == 7
+        for delivery in [*first, *rest]:
+            await delivery.ack()
+
+
+async def test_the_high_lane_comes_before_normal_before_low(backend: Backend) -> None:
+    messages = [a_message(priority=priority) for priority in (0, 5, 9, 2, 6, 7)]
+    async with consuming(backend) as consumer:
+        for message in messages:
+            await backend.queue.publish(message)
+        await wait_until("all are ready", lambda: _all_ready(backend, 6))
+        deliveries = await received(consumer, 6, limit=6)
+        high, normal, low = ids(deliveries)[:2], ids(deliveries)[2:4], ids(deliveries)[4:]
+        by_lane = [(high, (2, 5)), (normal, (1, 4)), (low, (0, 3))]
+        for found, places in by_lane:
+            assert set(found) == {messages[place].request.job_id for place in places}
+        for delivery in deliveries:
+            await delivery.ack()
+
+
+async def _all_ready(backend: Backend, count: int) -> bool:
+    return sum(depth.ready for depth in await backend.queue.depths()) == count
+
+
+async def test_the_oldest_of_a_lane_comes_first(backend: Backend) -> None:
+    messages = [a_message() for _ in range(5)]
+    for message in messages:
+        async with consuming(backend):
+            await backend.queue.publish(message)
+    async with consuming(backend) as consumer:
+        deliveries = await received(consumer, 5, limit=5)
+        assert ids(deliveries) == [message.request.job_id for message in messages]
+        for delivery in deliveries:
+            await delivery.ack()
+
+
+async def test_a_message_goes_to_one_of_two_workers(backend: Backend, other: Backend) -> None:
+    messages = [a_message() for _ in range(10)]
+    async with consuming(backend) as one, consuming(other) as two:
+        for message in messages:
+            await backend.queue.publish(message)
+        taken: list[str] = []
+
+        async def all_taken() -> bool:
+            for consumer in (one, two):
+                for delivery in await consumer.receive(2, timedelta(seconds=0.05)):
+                    taken.extend(ids([delivery]))
+                    await delivery.ack()
+            return len(taken) >= 10
+
+        await wait_until("all ten are taken", all_taken, seconds=20)
+        assert sorted(taken) == sorted(message.request.job_id for message in messages)
+
+
+async def test_an_acknowledged_message_never_comes_again(backend: Backend) -> None:
+    async with consuming(backend) as consumer:
+        await backend.queue.publish(a_message())
+        (delivery,) = await received(consumer, 1)
+        await delivery.ack()
+    async with consuming(backend) as consumer:
+        assert list(await consumer.receive(5, AT_ONCE)) == []
+
+
+async def test_what_a_stopped_consumer_held_comes_to_another(
+    backend: Backend, other: Backend
+) -> None:
+    message = a_message()
+    async with consuming(backend) as consumer:
+        await backend.queue.publish(message)
+        await received(consumer, 1)
+    async with consuming(other) as consumer:
+        (again,) = await received(consumer, 1)
+        assert again.message == message
+        await again.ack()
+
+
+async def test_an_acknowledgement_after_stop_is_quiet(backend: Backend) -> None:
+    async with consuming(backend) as consumer:
+        await backend.queue.publish(a_message())
+        (delivery,) = await received(consumer, 1)
+    await delivery.ack()
+
+
+async def test_a_message_published_elsewhere_wakes_a_waiting_worker(
+    backend: Backend, other: Backend
+) -> None:
+    async with consuming(backend) as consumer:
+        await other.queue.publish(a_message())
+        (delivery,) = await consumer.receive(1, SOON)
+        await delivery.ack()
+
+
+async def test_a_consumer_takes_from_its_own_queues_only(backend: Backend) -> None:
+    async with consuming(backend, "reports", "mail") as consumer, consuming(backend, "default"):
+        for queue in ("default", "reports", "mail"):
+            await backend.queue.publish(a_message(queue=queue))
+        deliveries = await received(consumer, 2)
+        queues = {d.message.request.queue for d in deliveries if isinstance(d.message, JobMessage)}
+        assert queues == {"reports", "mail"}
+        for delivery in deliveries:
+            await delivery.ack()
+
+
+async def test_what_a_closed_backend_held_comes_to_another(
+    settings: Settings, backend: Backend
+) -> None:
+    message = a_message()
+    leaving = await open_backend(settings)
+    consumer = leaving.consumer()
+    await consumer.start(["default"])
+    await backend.queue.publish(message)
+    await received(consumer, 1)
+    await leaving.close()
+    async with consuming(backend) as heir:
+        (again,) = await received(heir, 1)
+        assert again.message == message
+        await again.ack()

@@ -1,0 +1,128 @@
+"""JobIndex: a copy that never goes back, and decides nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.index import JobQuery
+from jobfleet_contracts.state import State
+from tests.conformance.jobs import (
+    a_life,
+    after,
+    all_open_rows,
+    completed,
+    open_row,
+    queued,
+    started,
+)
+
+
+async def test_an_open_row_comes_back_as_it_was_written(backend: Backend, other: Backend) -> None:
+    event = queued(lock_key="a key", priority=8)
+    row = open_row(event, due_at=event.occurred_at, lock="job/aa/x", sent=True, published=3)
+    await backend.index.open(row)
+    assert await all_open_rows(other) == [row]
+
+
+async def test_opening_twice_changes_nothing(backend: Backend) -> None:
+    row = open_row(queued())
+    await backend.index.open(row)
+    await backend.index.open(replace(row, state=State.RUNNING, sequence=9))
+    assert await all_open_rows(backend) == [row]
+
+
+async def test_a_recorded_event_updates_the_hints_of_its_open_row(backend: Backend) -> None:
+    first = queued()
+    second = started(first)
+    await backend.index.open(open_row(first))
+    await backend.index.record([first, second])
+    (row,) = await all_open_rows(backend)
+    assert (row.state, row.sequence, row.lock) == (State.RUNNING, 2, second.after.lock)
+    assert row.updated_at == second.occurred_at
+    assert row.opened_at == first.occurred_at
+
+
+async def test_an_older_event_does_not_replace_a_newer_one(backend: Backend) -> None:
+    first = queued()
+    second = started(first)
+    third = after(second, "Deferred")
+    await backend.index.open(open_row(first))
+    await backend.index.record([third])
+    await backend.index.record([first, second])
+    await backend.index.flush()
+    (row,) = await all_open_rows(backend)
+    assert (row.state, row.sequence, row.due_at) == (State.DEFERRED, 3, third.after.due_at)
+    (job,) = (await backend.reader.jobs(JobQuery())).items
+    assert (job.state, job.sequence) == (State.DEFERRED, 3)
+
+
+async def test_hints_of_one_process_do_not_undo_those_of_another(
+    backend: Backend, other: Backend
+) -> None:
+    first = queued()
+    await backend.index.open(open_row(first))
+    await other.index.record([started(first)])
+    await backend.index.record([first])
+    (row,) = await all_open_rows(backend)
+    assert row.state is State.RUNNING
+
+
+async def test_published_is_merged_alone(backend: Backend) -> None:
+    first = queued()
+    await backend.index.open(open_row(first))
+    await backend.index.published(first.job_id, 1, 1)
+    await backend.index.record([first, started(first)])
+    (row,) = await all_open_rows(backend)
+    assert (row.published, row.sequence, row.state) == (1, 2, State.RUNNING)
+    await backend.index.published(first.job_id, 1, 2)
+    (row,) = await all_open_rows(backend)
+    assert (row.published, row.sequence, row.state) == (2, 2, State.RUNNING)
+
+
+async def test_closing_removes_the_row_of_that_incarnation_alone(backend: Backend) -> None:
+    first = queued()
+    await backend.index.open(open_row(first))
+    await backend.index.open(open_row(first, incarnation=2))
+    await backend.index.close(first.job_id, 1)
+    await backend.index.close(first.job_id, 1)
+    assert [row.incarnation for row in await all_open_rows(backend)] == [2]
+
+
+async def test_a_terminal_event_updates_no_open_row(backend: Backend) -> None:
+    first = queued()
+    second = started(first)
+    await backend.index.open(open_row(first))
+    await backend.index.record([first, second])
+    await backend.index.record([completed(second)])
+    await backend.index.flush()
+    (row,) = await all_open_rows(backend)
+    assert row.state is State.RUNNING
+
+
+async def test_a_late_record_does_not_bring_a_closed_row_back(backend: Backend) -> None:
+    life = a_life()
+    await backend.index.open(open_row(life[0]))
+    backend.index.record(life)
+    backend.index.close(life[0].job_id, 1)
+    await backend.index.flush()
+    await backend.index.record(life[:2])
+    await backend.index.published(life[0].job_id, 1, 2)
+    assert await all_open_rows(backend) == []
+
+
+async def test_flush_waits_for_everything_that_was_queued(backend: Backend, other: Backend) -> None:
+    lives = [a_life() for _ in range(30)]
+    for life in lives:
+        backend.index.record(life)
+    await backend.index.flush()
+    counts = await other.reader.counts()
+    assert counts[State.COMPLETED] == 30
+
+
+async def test_recording_again_changes_nothing(backend: Backend) -> None:
+    life = a_life()
+    for _ in range(3):
+        await backend.index.record(life)
+    assert len((await backend.reader.jobs(JobQuery())).items) == 1
+    assert {s: n for s, n in (await backend.reader.counts()).items() if n} == {State.COMPLETED: 1}

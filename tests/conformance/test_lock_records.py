@@ -1,0 +1,80 @@
+"""LockRecords: notes under a lease, and the list of live leases."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import pytest
+
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.errors import LeaseConflict, LockMissing
+from jobfleet_contracts.lease import key_lock
+from tests.conformance.jobs import wait_until
+
+LOCK = key_lock("a key")
+
+
+async def test_a_note_comes_back_as_it_was_written(backend: Backend, other: Backend) -> None:
+    lease_id = str(uuid4())
+    await backend.leases.create(LOCK)
+    assert await backend.locks.read_note(LOCK) == {}
+    await backend.leases.acquire(LOCK, lease_id, 30)
+    note = {"turn": "12", "job": "01a2-b", "epoch": "3", "who": "Zoë & co = 1"}
+    await backend.locks.write_note(LOCK, lease_id, note)
+    assert await other.locks.read_note(LOCK) == note
+    await backend.leases.release(LOCK, lease_id)
+    assert await other.locks.read_note(LOCK) == note
+
+
+async def test_a_note_replaces_the_one_before(backend: Backend) -> None:
+    lease_id = str(uuid4())
+    await backend.leases.create(LOCK)
+    await backend.leases.acquire(LOCK, lease_id, 30)
+    await backend.locks.write_note(LOCK, lease_id, {"a": "1", "b": "2"})
+    await backend.locks.write_note(LOCK, lease_id, {"b": "3"})
+    assert await backend.locks.read_note(LOCK) == {"b": "3"}
+
+
+async def test_a_note_is_refused_without_the_lease(backend: Backend) -> None:
+    await backend.leases.create(LOCK)
+    with pytest.raises(LeaseConflict):
+        await backend.locks.write_note(LOCK, str(uuid4()), {"turn": "1"})
+    await backend.leases.acquire(LOCK, str(uuid4()), 30)
+    with pytest.raises(LeaseConflict):
+        await backend.locks.write_note(LOCK, str(uuid4()), {"turn": "1"})
+    assert await backend.locks.read_note(LOCK) == {}
+
+
+async def test_a_note_is_refused_under_a_lease_that_ran_out(
+    backend: Backend, short_lease: float
+) -> None:
+    lease_id = str(uuid4())
+    await backend.leases.create(LOCK)
+    await backend.leases.acquire(LOCK, lease_id, short_lease)
+
+    async def is_free() -> bool:
+        return not await backend.leases.is_leased(LOCK)
+
+    await wait_until("the lease runs out", is_free, seconds=short_lease + 10)
+    with pytest.raises(LeaseConflict):
+        await backend.locks.write_note(LOCK, lease_id, {"turn": "1"})
+
+
+async def test_a_missing_lock_has_no_note(backend: Backend) -> None:
+    with pytest.raises(LockMissing):
+        await backend.locks.read_note("key/none")
+    with pytest.raises(LockMissing):
+        await backend.locks.write_note("key/none", str(uuid4()), {"turn": "1"})
+
+
+async def test_the_list_holds_the_locks_that_are_leased_now(
+    backend: Backend, other: Backend
+) -> None:
+    names = [f"job/{n:02}/x{n}" for n in range(6)]
+    ids = [str(uuid4()) for _ in names]
+    for name, lease_id in zip(names, ids, strict=True):
+        await backend.leases.create(name)
+        await backend.leases.acquire(name, lease_id, 30)
+    await backend.leases.release(names[0], ids[0])
+    await backend.leases.delete(names[1], ids[1])
+    assert await other.locks.leased() == frozenset(names[2:])

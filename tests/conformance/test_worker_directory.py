@@ -1,0 +1,74 @@
+"""WorkerDirectory: who works here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.worker_status import RunningJob, WorkerStatus
+from tests.conformance.jobs import an_id
+
+NOW = datetime.now(UTC)
+
+
+def _status(*, minutes: float = 1, heartbeat_at: datetime = NOW) -> WorkerStatus:
+    started_at = NOW - timedelta(minutes=minutes)
+    running = RunningJob(
+        job_id=an_id(),
+        job_name="größe",
+        job_type="demo.steps",
+        attempt=2,
+        started_at=started_at,
+        lease_seconds_left=12.5,
+    )
+    return WorkerStatus(
+        worker_id=an_id(),
+        host="h",
+        pid=7,
+        version="0.1.0",
+        started_at=started_at,
+        heartbeat_at=heartbeat_at,
+        slots=10,
+        queues=("default", "mail"),
+        types=("demo.steps",),
+        running=(running,),
+    )
+
+
+async def test_a_worker_comes_back_as_it_described_itself(backend: Backend, other: Backend) -> None:
+    status = _status()
+    await backend.directory.beat(status)
+    assert list(await other.directory.workers()) == [status]
+
+
+async def test_a_heartbeat_replaces_the_one_before(backend: Backend) -> None:
+    status = _status()
+    await backend.directory.beat(status)
+    later = replace(status, running=(), draining=True)
+    await backend.directory.beat(later)
+    assert list(await backend.directory.workers()) == [later]
+
+
+async def test_the_longest_running_worker_comes_first(backend: Backend) -> None:
+    statuses = [_status(minutes=minutes) for minutes in (1, 30, 5)]
+    for status in statuses:
+        await backend.directory.beat(status)
+    found = await backend.directory.workers()
+    assert list(found) == [statuses[1], statuses[2], statuses[0]]
+
+
+async def test_removing_a_worker_is_quiet_when_repeated(backend: Backend) -> None:
+    status = _status()
+    await backend.directory.beat(status)
+    for _ in range(2):
+        await backend.directory.remove(status.worker_id)
+    assert list(await backend.directory.workers()) == []
+
+
+async def test_a_worker_silent_for_more_than_an_hour_is_forgotten(backend: Backend) -> None:
+    silent = _status(minutes=200, heartbeat_at=NOW - timedelta(minutes=61))
+    alive = _status(minutes=200, heartbeat_at=NOW - timedelta(minutes=55))
+    for status in (silent, alive):
+        await backend.directory.beat(status)
+    assert list(await backend.directory.workers()) == [alive]

@@ -1,0 +1,1 @@
+"""Azure Storage behind the ports of the trail, leases, index, payloads and worker directory."""

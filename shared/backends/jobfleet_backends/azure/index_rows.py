@@ -1,0 +1,259 @@
+"""Rows of the index: keys, open rows with their hints, the timeline's copies, counters.
+
+A job's rows share one of four partitions, so that one transaction writes whatever is due. Within
+a partition the first letter of the row key tells the kind:
+
+* ``c-<hour>-<writer>``: how many jobs one writer saw ending in an hour.
+* ``o-<job>-<incarnation>``: an open row.
+* ``t-<inverted microseconds>-<job>-<inverted sequence>``: a copy of an event, newest first.
+
+Hints of an open row lie in four columns, ``Hint0`` to ``Hint3``, by sequence modulo four, and each
+tells its sequence; the highest counts. So writers that cannot read merge in any order, and a stale
+one overwrites no newer hint but in the rare case that it is late by a multiple of four. A row
+without ``OpenedAt`` is a ghost: a hint that came after the row was removed. It is no open row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zlib import crc32
+
+from jobfleet_backends.azure.rows import (
+    columns_to_facts,
+    event_to_entity,
+    facts_to_columns,
+    plain_optional_time,
+    plain_time,
+)
+from jobfleet_contracts.codec import (
+    decode,
+    encode_text,
+    format_optional_time,
+    format_time,
+    parse_optional_time,
+    parse_time,
+)
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.index import JobRow, OpenRow
+from jobfleet_contracts.state import State
+
+SHARDS = tuple(f"shard-{number}" for number in range(4))
+MAX_COPIED_CHARACTERS = 4_000
+"""Event data beyond it are left out of the timeline's copy; the job's own history has them."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_MICROSECOND = 9_999_999_999_999_999
+_LAST_SEQUENCE = 9_999_999_999
+_SLOTS = 4
+
+
+def shard_of(job_id: str) -> str:
+    """Return the partition of a job."""
+    return SHARDS[crc32(job_id.encode()) % len(SHARDS)]
+
+
+def open_key(job_id: str, incarnation: int) -> str:
+    """Return the row key of an open row."""
+    return f"o-{job_id}-{incarnation:05d}"
+
+
+def timeline_key(event: Event) -> str:
+    """Return the row key of an event's copy; the same for each repetition."""
+    inverted = _LAST_SEQUENCE - event.sequence
+    return f"{time_key(event.occurred_at)}-{event.job_id}-{inverted:010d}"
+
+
+def time_key(moment: datetime) -> str:
+    """Return how row keys of the timeline begin at a time; later times come first."""
+    return f"t-{_LAST_MICROSECOND - (moment - _EPOCH) // timedelta(microseconds=1):016d}"
+
+
+def key_time(row_key: str) -> datetime:
+    """Return the time within a row key of the timeline.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return _EPOCH + timedelta(microseconds=_LAST_MICROSECOND - int(row_key[2:18]))
+
+
+def event_to_timeline(event: Event) -> dict[str, Any]:
+    """Return the timeline's copy of an event."""
+    entity = event_to_entity(event)
+    entity["PartitionKey"] = shard_of(event.job_id)
+    entity["RowKey"] = timeline_key(event)
+    entity["JobId"] = event.job_id
+    if len(entity.get("Data", "")) > MAX_COPIED_CHARACTERS:
+        entity["Data"] = encode_text({"omittedCharacters": len(entity["Data"])})
+    return entity
+
+
+def open_to_entity(row: OpenRow) -> dict[str, Any]:
+    """Return the columns of a new open row; merging them into a row keeps its hints."""
+    entity: dict[str, Any] = {
+        **row_identity(row.facts.job_id, row.incarnation),
+        "JobId": row.facts.job_id,
+        "Incarnation": row.incarnation,
+        "OpenedAt": row.opened_at,
+        "UpdatedAt": row.updated_at,
+        "State": row.state.value,
+        **facts_to_columns(row.facts),
+    }
+    if row.due_at is not None:
+        entity["DueAt"] = row.due_at
+    if row.sequence:
+        entity |= _hint(row.sequence, _open_facts(row))
+    if row.published:
+        entity |= published_hint(row.published)
+    return entity
+
+
+def row_identity(job_id: str, incarnation: int) -> dict[str, str]:
+    """Return the keys of an open row."""
+    return {"PartitionKey": shard_of(job_id), "RowKey": open_key(job_id, incarnation)}
+
+
+def event_hint(event: Event) -> dict[str, Any]:
+    """Return the column that an event changes in the open row of its job."""
+    after = event.after
+    return _hint(
+        after.sequence,
+        {
+            "sequence": after.sequence,
+            "state": after.state.value,
+            "status": event.status,
+            "updatedAt": format_time(event.occurred_at),
+            "lock": after.lock,
+            "dueAt": format_optional_time(after.due_at),
+            "sent": after.sent,
+            "attempt": after.attempt,
+            "maxAttempts": after.max_attempts,
+            "epoch": after.epoch,
+            "workerId": after.worker_id,
+            "message": event.message[:500],
+        },
+    )
+
+
+def published_hint(sequence: int) -> dict[str, Any]:
+    """Return the column that a confirmed message changes; the highest of the four counts."""
+    return {f"Published{sequence % _SLOTS}": sequence}
+
+
+def is_ghost(entity: Mapping[str, Any]) -> bool:
+    """Whether this is but a late hint for a row that was removed."""
+    return "OpenedAt" not in entity
+
+
+def entity_to_open(entity: Mapping[str, Any]) -> OpenRow:
+    """Read an open row with its newest hint."""
+    hint = _newest(entity)
+    return OpenRow(
+        facts=columns_to_facts(entity["JobId"], entity),
+        incarnation=entity["Incarnation"],
+        state=State(hint.get("state", entity["State"])),
+        sequence=hint.get("sequence", 0),
+        opened_at=plain_time(entity["OpenedAt"]),
+        updated_at=_updated_at(entity, hint),
+        lock=hint.get("lock"),
+        due_at=_due_at(entity, hint),
+        sent=hint.get("sent", False),
+        published=max(_slots(entity, "Published"), default=0),
+    )
+
+
+def entity_to_job(entity: Mapping[str, Any]) -> JobRow:
+    """Read an open row as a line of a list."""
+    hint = _newest(entity)
+    state = State(hint.get("state", entity["State"]))
+    return JobRow(
+        facts=columns_to_facts(entity["JobId"], entity),
+        state=state,
+        status=hint.get("status", state.value.capitalize()),
+        sequence=hint.get("sequence", 0),
+        attempt=hint.get("attempt", 0),
+        max_attempts=hint.get("maxAttempts", 1),
+        incarnation=entity["Incarnation"],
+        epoch=hint.get("epoch", 0),
+        worker_id=hint.get("workerId"),
+        message=hint.get("message", ""),
+        updated_at=_updated_at(entity, hint),
+        due_at=_due_at(entity, hint),
+    )
+
+
+def event_to_job(event: Event) -> JobRow:
+    """Return a line of a list from a job's newest event."""
+    after = event.after
+    return JobRow(
+        facts=event.facts,
+        state=after.state,
+        status=event.status,
+        sequence=after.sequence,
+        attempt=after.attempt,
+        max_attempts=after.max_attempts,
+        incarnation=after.incarnation,
+        epoch=after.epoch,
+        worker_id=after.worker_id,
+        message=event.message,
+        updated_at=event.occurred_at,
+        due_at=after.due_at,
+        dismissed=after.dismissed,
+    )
+
+
+def state_of(entity: Mapping[str, Any]) -> State:
+    """Return the state alone of an open row."""
+    return State(_newest(entity).get("state", entity["State"]))
+
+
+STATE_COLUMNS = ("OpenedAt", "State", *(f"Hint{slot}" for slot in range(_SLOTS)))
+"""What ``is_ghost`` and ``state_of`` look at."""
+
+
+def counter_key(hour: str, writer: str) -> str:
+    """Return the row key of one writer's count of endings in an hour (``hour_of``)."""
+    return f"c-{hour}-{writer}"
+
+
+def hour_of(moment: datetime) -> str:
+    """Return the hour of a time as counters name it."""
+    return moment.astimezone(UTC).strftime("%Y%m%d%H")
+
+
+def _open_facts(row: OpenRow) -> dict[str, Any]:
+    return {
+        "sequence": row.sequence,
+        "state": row.state.value,
+        "updatedAt": format_time(row.updated_at),
+        "lock": row.lock,
+        "dueAt": format_optional_time(row.due_at),
+        "sent": row.sent,
+    }
+
+
+def _hint(sequence: int, facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"Hint{sequence % _SLOTS}": encode_text(facts)}
+
+
+def _newest(entity: Mapping[str, Any]) -> Mapping[str, Any]:
+    hints = [decode(text) for text in _slots(entity, "Hint")]
+    return max(hints, key=lambda hint: hint["sequence"], default={})
+
+
+def _slots(entity: Mapping[str, Any], name: str) -> Iterator[Any]:
+    for slot in range(_SLOTS):
+        if (value := entity.get(f"{name}{slot}")) is not None:
+            yield value
+
+
+def _updated_at(entity: Mapping[str, Any], hint: Mapping[str, Any]) -> datetime:
+    return parse_time(hint["updatedAt"]) if hint else plain_time(entity["UpdatedAt"])
+
+
+def _due_at(entity: Mapping[str, Any], hint: Mapping[str, Any]) -> datetime | None:
+    if hint:
+        return parse_optional_time(hint.get("dueAt"))
+    return plain_optional_time(entity.get("DueAt"))

@@ -1,0 +1,137 @@
+"""Writer of the index: what the trail has already, put together into few requests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from typing import Any
+from uuid import uuid4
+
+from jobfleet_backends.azure.entity_table import MERGE, EntityTable
+from jobfleet_backends.azure.index_rows import (
+    SHARDS,
+    counter_key,
+    event_hint,
+    event_to_timeline,
+    hour_of,
+    open_key,
+    open_to_entity,
+    published_hint,
+    row_identity,
+    shard_of,
+)
+from jobfleet_backends.azure.index_shard import IndexShard
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.index import OpenRow
+from jobfleet_contracts.state import Status
+
+LINGER_SECONDS = 0.05
+"""Between two transactions of one shard under load: about 0.2 requests a job at 350 jobs/s."""
+
+STOP_SECONDS = 5.0
+_REMEMBERED_ROWS = 20_000
+_REMEMBERED_HOURS = 48
+_CLOSED = 1 << 62
+_ENDINGS = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED, Status.TIMED_OUT})
+
+
+class AzureJobIndex:
+    """Four shards, each with one transaction on its way; belongs to one event loop."""
+
+    def __init__(self, *, table: EntityTable, linger: float = LINGER_SECONDS) -> None:
+        self._table = table
+        self._writer_id = uuid4().hex[:12]
+        self._shards = {
+            name: IndexShard(table=table, partition=name, linger=linger) for name in SHARDS
+        }
+        self._newest: dict[str, int] = {}
+        self._endings: dict[tuple[str, str], dict[str, int]] = {}
+
+    async def open(self, row: OpenRow) -> None:
+        """Merge the row in by itself: it must stand before the event that it announces."""
+        self._newest.pop(open_key(row.facts.job_id, row.incarnation), None)
+        await self._table.upsert("index.open", open_to_entity(row), MERGE)
+
+    def record(self, events: Sequence[Event]) -> Awaitable[None]:
+        """Queue copies for the timeline, hints for the open rows, and endings to count."""
+        for event in events:
+            shard = self._shards[shard_of(event.job_id)]
+            shard.replace(event_to_timeline(event))
+            if not event.after.state.is_terminal:
+                self._hint(shard, event)
+            elif event.kind in _ENDINGS:
+                shard.replace(self._counted(event))
+        return self._stored({shard_of(event.job_id) for event in events})
+
+    def published(self, job_id: str, incarnation: int, sequence: int) -> Awaitable[None]:
+        """Queue the mark, unless the row was closed here."""
+        row_key, partition = open_key(job_id, incarnation), shard_of(job_id)
+        if self._newest.get(row_key, 0) < _CLOSED:
+            self._shards[partition].merge(
+                {**row_identity(job_id, incarnation), **published_hint(sequence)}
+            )
+        return self._stored({partition})
+
+    def close(self, job_id: str, incarnation: int) -> Awaitable[None]:
+        """Queue the removal; later hints of this process are dropped."""
+        row_key, partition = open_key(job_id, incarnation), shard_of(job_id)
+        self._remember(row_key, _CLOSED)
+        self._shards[partition].remove(row_key)
+        return self._stored({partition})
+
+    async def flush(self) -> None:
+        """Wait until everything queued is stored."""
+        await self._stored(set(SHARDS))
+
+    async def stop(self) -> None:
+        """Store what is queued, as far as that is possible in a few seconds."""
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await self.flush()
+        except TimeoutError:
+            pass
+        finally:
+            await asyncio.gather(*(shard.stop() for shard in self._shards.values()))
+
+    def _stored(self, partitions: set[str]) -> Awaitable[None]:
+        futures = [self._shards[name].stored() for name in sorted(partitions)]
+        return futures[0] if len(futures) == 1 else _joined(futures)
+
+    def _hint(self, shard: IndexShard, event: Event) -> None:
+        row_key = open_key(event.job_id, event.after.incarnation)
+        if event.sequence <= self._newest.get(row_key, 0):
+            return
+        self._remember(row_key, event.sequence)
+        shard.merge({**row_identity(event.job_id, event.after.incarnation), **event_hint(event)})
+
+    def _remember(self, row_key: str, sequence: int) -> None:
+        if len(self._newest) >= _REMEMBERED_ROWS:
+            self._newest.pop(next(iter(self._newest)))
+        self._newest[row_key] = sequence
+
+    def _counted(self, event: Event) -> dict[str, Any]:
+        """Each writer has a row of its own, holding its whole count: no read, safe to repeat."""
+        partition, hour = shard_of(event.job_id), hour_of(event.occurred_at)
+        counts = self._endings.setdefault((partition, hour), {})
+        state = event.after.state.value
+        counts[state] = counts.get(state, 0) + 1
+        if len(self._endings) > _REMEMBERED_HOURS * len(SHARDS):
+            self._endings.pop(next(iter(self._endings)))
+        return {"PartitionKey": partition, "RowKey": counter_key(hour, self._writer_id), **counts}
+
+
+def _joined(futures: Sequence[asyncio.Future[None]]) -> asyncio.Future[None]:
+    """Return what is done with the last of them; unlike ``gather`` quiet where nobody looks."""
+    joined: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def note(_: asyncio.Future[None]) -> None:
+        if joined.done() or not all(future.done() for future in futures):
+            return
+        if any(future.cancelled() for future in futures):
+            joined.cancel()
+        else:
+            joined.set_result(None)
+
+    for future in futures:
+        future.add_done_callback(note)
+    return joined

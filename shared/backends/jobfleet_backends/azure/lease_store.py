@@ -1,0 +1,110 @@
+"""Leases on blobs, and the notes kept in their metadata."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from urllib.parse import quote, unquote
+
+from azure.storage.blob import BlobProperties
+
+from jobfleet_backends.azure.azure_errors import StorageRefused
+from jobfleet_backends.azure.blob_container import BlobContainer
+from jobfleet_contracts.errors import LeaseConflict, LockMissing
+
+SHORTEST, LONGEST = 15, 60
+"""Seconds that Azure grants; a shorter wish gets the shortest."""
+
+
+class AzureLeaseStore:
+    """One blob per lock. A repeated acquire with its id is the same acquire, by Azure's rule."""
+
+    def __init__(self, *, container: BlobContainer) -> None:
+        self._container = container
+
+    async def create(self, lock: str) -> None:
+        """Create the blob; one that is there, leased or not, keeps its metadata."""
+        try:
+            await self._container.create("lease.create", lock)
+        except StorageRefused as refusal:
+            if not refusal.is_conflict:
+                raise
+
+    async def acquire(self, lock: str, lease_id: str, seconds: float) -> None:
+        """Lease the blob under this id."""
+        length = min(max(math.ceil(seconds), SHORTEST), LONGEST)
+        try:
+            await self._container.acquire("lease.acquire", lock, lease_id, length)
+        except StorageRefused as refusal:
+            raise _told(refusal, lock) from refusal
+
+    async def renew(self, lock: str, lease_id: str, seconds: float) -> None:  # noqa: ARG002
+        """Start the lease's time anew; Azure keeps the length it was acquired with."""
+        try:
+            await self._container.renew("lease.renew", lock, lease_id)
+        except StorageRefused as refusal:
+            raise _told(refusal, lock) from refusal
+
+    async def release(self, lock: str, lease_id: str) -> None:
+        """Give the lease up."""
+        try:
+            await self._container.release("lease.release", lock, lease_id)
+        except StorageRefused as refusal:
+            _forgive(refusal)
+
+    async def delete(self, lock: str, lease_id: str) -> None:
+        """Remove the blob under its lease."""
+        try:
+            await self._container.delete("lease.delete", lock, lease_id)
+        except StorageRefused as refusal:
+            _forgive(refusal)
+
+    async def is_leased(self, lock: str) -> bool:
+        """Ask the blob's properties."""
+        try:
+            return _is_leased(await self._container.properties("lease.look", lock))
+        except StorageRefused as refusal:
+            if refusal.is_missing:
+                return False
+            raise
+
+    async def read_note(self, lock: str) -> Mapping[str, str]:
+        """Return the blob's metadata."""
+        try:
+            blob = await self._container.properties("note.read", lock)
+        except StorageRefused as refusal:
+            raise _told(refusal, lock) from refusal
+        return {name: unquote(value) for name, value in (blob.metadata or {}).items()}
+
+    async def write_note(self, lock: str, lease_id: str, note: Mapping[str, str]) -> None:
+        """Replace the blob's metadata under the lease; headers hold ASCII, so values are quoted."""
+        quoted = {name: quote(value, safe="/:;,.@+=") for name, value in note.items()}
+        try:
+            await self._container.describe("note.write", lock, quoted, lease_id)
+        except StorageRefused as refusal:
+            raise _told(refusal, lock) from refusal
+
+    async def leased(self) -> frozenset[str]:
+        """List the container."""
+        names: set[str] = set()
+        async for page in self._container.listing("lease.list"):
+            names.update(blob.name for blob in page if _is_leased(blob))
+        return frozenset(names)
+
+
+def _is_leased(blob: BlobProperties) -> bool:
+    return blob.lease.status == "locked"
+
+
+def _told(refusal: StorageRefused, lock: str) -> Exception:
+    if refusal.is_missing:
+        return LockMissing(f"the lock {lock} does not exist")
+    if refusal.is_conflict:
+        return LeaseConflict(f"the lock {lock} is not leased under this id ({refusal.code})")
+    return refusal
+
+
+def _forgive(refusal: StorageRefused) -> None:
+    """After a lost reply one's own release or delete is refused: it was done."""
+    if not (refusal.is_conflict or refusal.is_missing):
+        raise refusal

@@ -1,0 +1,137 @@
+"""Events as rows of the audit table, by the names and types of its public description."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from azure.data.tables import EdmType, EntityProperty
+
+from jobfleet_contracts.codec import decode, encode_text
+from jobfleet_contracts.event import Event, JobFacts, JobState
+from jobfleet_contracts.state import State
+
+_LAST_SEQUENCE = 9_999_999_999
+
+
+def row_key(sequence: int) -> str:
+    """Return the key of an event: the newest comes first."""
+    return f"{_LAST_SEQUENCE - sequence:010d}"
+
+
+def event_to_entity(event: Event) -> dict[str, Any]:
+    """Return the row of an event; what is unknown or does not hold is left out."""
+    after = event.after
+    entity: dict[str, Any] = {
+        "PartitionKey": event.facts.job_id,
+        "RowKey": row_key(after.sequence),
+        "Sequence": after.sequence,
+        "Attempt": after.attempt,
+        "Epoch": after.epoch,
+        "OccurredAt": event.occurred_at,
+        "EventId": event.event_id,
+        "Status": event.status,
+        "Message": event.message,
+        "State": after.state.value,
+        "AttemptsUsed": after.attempts_used,
+        "MaxAttempts": after.max_attempts,
+        "Incarnation": after.incarnation,
+        **facts_to_columns(event.facts),
+    }
+    optional: dict[str, Any] = {
+        "WorkerId": event.worker_id,
+        "Holder": after.worker_id,
+        "Lock": after.lock,
+        "LockTurn": after.lock_turn,
+        "DueAt": after.due_at,
+        "DurationMs": _int64(event.duration_ms),
+        "Sent": after.sent or None,
+        "CancelRequested": after.cancel_requested or None,
+        "Takeovers": after.takeovers or None,
+        "Dismissed": after.dismissed or None,
+        "Data": encode_text(event.data) if event.data else None,
+    }
+    entity.update((name, value) for name, value in optional.items() if value is not None)
+    return entity
+
+
+def entity_to_event(entity: Mapping[str, Any]) -> Event:
+    """Read a row of the audit table, or its copy in the timeline."""
+    data = entity.get("Data")
+    return Event(
+        facts=columns_to_facts(str(entity.get("JobId", entity["PartitionKey"])), entity),
+        after=_state(entity),
+        event_id=entity["EventId"],
+        status=entity["Status"],
+        message=entity["Message"],
+        occurred_at=plain_time(entity["OccurredAt"]),
+        worker_id=entity.get("WorkerId"),
+        duration_ms=_plain_int(entity.get("DurationMs")),
+        data=decode(data) if data else {},
+    )
+
+
+def _state(entity: Mapping[str, Any]) -> JobState:
+    return JobState(
+        state=State(entity["State"]),
+        sequence=entity["Sequence"],
+        epoch=entity["Epoch"],
+        attempt=entity["Attempt"],
+        attempts_used=entity["AttemptsUsed"],
+        max_attempts=entity["MaxAttempts"],
+        incarnation=entity["Incarnation"],
+        worker_id=entity.get("Holder"),
+        lock=entity.get("Lock"),
+        lock_turn=entity.get("LockTurn"),
+        due_at=plain_optional_time(entity.get("DueAt")),
+        sent=entity.get("Sent", False),
+        cancel_requested=entity.get("CancelRequested", False),
+        takeovers=entity.get("Takeovers", 0),
+        dismissed=entity.get("Dismissed", False),
+    )
+
+
+def facts_to_columns(facts: JobFacts) -> dict[str, Any]:
+    """Return what a job is, without its id."""
+    columns: dict[str, Any] = {
+        "JobName": facts.job_name,
+        "JobType": facts.job_type,
+        "Queue": facts.queue,
+        "Priority": facts.priority,
+        "CreatedAt": facts.created_at,
+    }
+    if facts.lock_key is not None:
+        columns["LockKey"] = facts.lock_key
+    return columns
+
+
+def columns_to_facts(job_id: str, entity: Mapping[str, Any]) -> JobFacts:
+    """Read what a job is."""
+    return JobFacts(
+        job_id=job_id,
+        job_name=entity["JobName"],
+        job_type=entity["JobType"],
+        queue=entity["Queue"],
+        priority=entity["Priority"],
+        lock_key=entity.get("LockKey"),
+        created_at=plain_time(entity["CreatedAt"]),
+    )
+
+
+def plain_time(value: datetime) -> datetime:
+    """Return a plain aware UTC time; the library's own class carries the text that came."""
+    return datetime.combine(value.date(), value.time(), UTC)
+
+
+def plain_optional_time(value: datetime | None) -> datetime | None:
+    """Like ``plain_time``, ``None`` for ``None``."""
+    return None if value is None else plain_time(value)
+
+
+def _int64(value: int | None) -> EntityProperty | None:
+    return None if value is None else EntityProperty(value, EdmType.INT64)
+
+
+def _plain_int(value: Any) -> int | None:
+    return int(value.value) if isinstance(value, EntityProperty) else value

@@ -1,0 +1,82 @@
+"""Wires RabbitMQ and Azure Storage into one backend, in plain sight."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from jobfleet_backends.azure.audit_trail import AzureAuditTrail
+from jobfleet_backends.azure.dead_letter_store import AzureDeadLetterStore
+from jobfleet_backends.azure.job_index import AzureJobIndex
+from jobfleet_backends.azure.job_index_reader import AzureJobIndexReader
+from jobfleet_backends.azure.lease_store import AzureLeaseStore
+from jobfleet_backends.azure.payload_store import AzurePayloadStore
+from jobfleet_backends.azure.storage_account import RENEWAL, Access, StorageAccount
+from jobfleet_backends.azure.storage_names import StorageNames
+from jobfleet_backends.azure.storage_probe import StorageProbe
+from jobfleet_backends.azure.worker_directory import AzureWorkerDirectory
+from jobfleet_backends.rabbitmq.connection import RabbitMQ
+from jobfleet_backends.rabbitmq.control_channel import RabbitControlChannel
+from jobfleet_backends.rabbitmq.dead_letter_queue import RabbitDeadLetterQueue
+from jobfleet_backends.rabbitmq.event_feed import RabbitEventFeed
+from jobfleet_backends.rabbitmq.job_consumer import RabbitJobConsumer
+from jobfleet_backends.rabbitmq.job_queue import RabbitJobQueue
+from jobfleet_backends.settings import Settings
+from jobfleet_backends.system_clock import SystemClock
+from jobfleet_contracts.backend import Backend, Probe
+from jobfleet_contracts.ports import Clock, LeaseStore
+from jobfleet_contracts.request_counter import RequestCounter
+
+
+async def open_azure(settings: Settings, *, clock: Clock | None = None) -> Backend:
+    """Open storage and broker on the running event loop; nothing is sent before it is needed.
+
+    Raises:
+        SettingsError: an address cannot be parsed; names the variable.
+    """
+    clock = clock or SystemClock()
+    names = StorageNames.of(settings)
+    access, counter = Access.of(settings), RequestCounter()
+    account = StorageAccount(access=access, counter=counter)
+    rabbitmq = RabbitMQ(url=settings.rabbitmq_url.get_secret_value(), namespace=settings.namespace)
+    trail = AzureAuditTrail(table=account.table(names.audit))
+    leases = AzureLeaseStore(container=account.container(names.locks))
+    index_table = account.table(names.index)
+    index = AzureJobIndex(table=index_table)
+    letters = RabbitDeadLetterQueue(rabbitmq=rabbitmq)
+    storage = StorageProbe(table=index_table, container=account.container(names.locks))
+
+    async def probe() -> Sequence[Probe]:
+        return await asyncio.gather(storage.tables(), storage.blobs(), rabbitmq.probe())
+
+    async def close() -> None:
+        await index.stop()
+        await asyncio.gather(account.close(), rabbitmq.close())
+
+    return Backend(
+        name="azure",
+        trail=trail,
+        leases=leases,
+        locks=leases,
+        queue=RabbitJobQueue(rabbitmq=rabbitmq, queues=settings.queues),
+        index=index,
+        reader=AzureJobIndexReader(table=index_table, trail=trail, clock=clock),
+        directory=AzureWorkerDirectory(table=account.table(names.workers), clock=clock),
+        control=RabbitControlChannel(rabbitmq=rabbitmq),
+        feed=RabbitEventFeed(rabbitmq=rabbitmq),
+        payloads=AzurePayloadStore(container=account.container(names.payloads)),
+        dead_letters=AzureDeadLetterStore(table=account.table(names.letters), queue=letters),
+        consumer=lambda: RabbitJobConsumer(rabbitmq=rabbitmq),
+        renewal_leases=lambda: _renewal_leases(access, names, counter),
+        probe=probe,
+        close=close,
+        requests=counter,
+    )
+
+
+def _renewal_leases(
+    access: Access, names: StorageNames, counter: RequestCounter
+) -> tuple[LeaseStore, Callable[[], Awaitable[None]]]:
+    """Connections of the calling loop, so that no other traffic delays a renewal."""
+    account = StorageAccount(access=access, counter=counter, patience=RENEWAL)
+    return AzureLeaseStore(container=account.container(names.locks)), account.close

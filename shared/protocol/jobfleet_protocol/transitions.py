@@ -96,13 +96,13 @@ def _opening(kind: Status, change: Change) -> JobState:
 
 def _check_pairs(previous: Event, kind: Status) -> None:
     """Some events only ever follow a certain one, in the same transaction."""
-    after_failure = previous.kind is Status.ATTEMPT_FAILED
-    if after_failure != (kind is Status.RETRY_SCHEDULED):
+    before, running = previous.kind, previous.after.state is State.RUNNING
+    if (before is Status.ATTEMPT_FAILED) != (kind is Status.RETRY_SCHEDULED):
         raise IllegalTransition("AttemptFailed and RetryScheduled only come as a pair")
-    taken_running = previous.kind is Status.TAKEN_OVER and previous.after.state is State.RUNNING
+    taken_running = before is Status.TAKEN_OVER and running
     if taken_running and kind is not Status.STARTED:
         raise IllegalTransition("a takeover that keeps a job running is followed by its Started")
-    if kind is Status.STARTED and previous.after.state is State.RUNNING and not taken_running:
+    if kind is Status.STARTED and running and not taken_running:
         raise IllegalTransition("Started follows a running attempt only after TakenOver")
 
 
@@ -117,56 +117,56 @@ def _check_promises(before: JobState, kind: Status, change: Change) -> None:
 
 
 def _next(previous: Event, kind: Status, change: Change, occurred_at: datetime) -> JobState:
-    before = replace(previous.after, sequence=previous.sequence + 1)
-    held = before.state in _HELD
+    before, sequence = previous.after, previous.sequence + 1
+    if kind is Status.REDRIVEN:
+        return JobState(
+            state=State.QUEUED,
+            sequence=sequence,
+            epoch=before.epoch,
+            max_attempts=before.max_attempts,
+            incarnation=before.incarnation + 1,
+        )
+    return replace(before, sequence=sequence, **_changes(previous, kind, change, occurred_at))
+
+
+def _changes(
+    previous: Event, kind: Status, change: Change, occurred_at: datetime
+) -> dict[str, Any]:
+    """Return the fields of the state that an event changes, but for its sequence."""
+    before = previous.after
     match kind:
         case Status.DEFERRED:
             ended = 0 if before.state is State.RUNNING else before.takeovers
-            return replace(
-                before, state=State.DEFERRED, due_at=change.due_at or occurred_at, takeovers=ended
-            )
+            due_at = change.due_at or occurred_at
+            return {"state": State.DEFERRED, "due_at": due_at, "takeovers": ended}
         case Status.STARTED:
-            return _started(previous, before, change)
+            return _started(previous, change)
         case Status.STEP:
-            waits = before.state is State.WAITING
-            return replace(before, sent=before.sent or (waits and bool(change.sent)))
+            return {"sent": True} if change.sent and before.state is State.WAITING else {}
         case Status.WAITING:
-            return replace(
-                before, state=State.WAITING, due_at=change.due_at, sent=False, takeovers=0
-            )
+            return {
+                "state": State.WAITING,
+                "due_at": change.due_at,
+                "sent": False,
+                "takeovers": 0,
+            }
         case Status.ATTEMPT_FAILED:
-            return replace(
-                before,
-                state=State.RETRYING,
-                due_at=change.due_at or occurred_at,
-                attempts_used=before.attempts_used + 1,
-                takeovers=0,
-            )
+            return {
+                "state": State.RETRYING,
+                "due_at": change.due_at or occurred_at,
+                "attempts_used": before.attempts_used + 1,
+                "takeovers": 0,
+            }
         case Status.TAKEN_OVER:
             return _taken_over(before, change, occurred_at)
         case Status.CANCEL_REQUESTED:
-            return replace(before, cancel_requested=True)
+            return {"cancel_requested": True}
         case Status.COMPLETED | Status.FAILED | Status.CANCELLED | Status.TIMED_OUT:
-            uses = held and kind is not Status.CANCELLED
-            return replace(
-                before,
-                state=_TERMINAL[kind],
-                due_at=None,
-                attempts_used=before.attempts_used + uses,
-                cancel_requested=False,
-            )
-        case Status.REDRIVEN:
-            return JobState(
-                state=State.QUEUED,
-                sequence=before.sequence,
-                epoch=before.epoch,
-                max_attempts=before.max_attempts,
-                incarnation=before.incarnation + 1,
-            )
+            return _ended(before, kind)
         case Status.DISMISSED:
-            return replace(before, dismissed=True)
+            return {"dismissed": True}
         case _:
-            return before
+            return {}
 
 
 _TERMINAL = {
@@ -177,34 +177,43 @@ _TERMINAL = {
 }
 
 
-def _started(previous: Event, before: JobState, change: Change) -> JobState:
+def _started(previous: Event, change: Change) -> dict[str, Any]:
+    before = previous.after
     same_transaction = previous.kind is Status.TAKEN_OVER and before.state is State.RUNNING
     attempt = before.attempts_used + 1
-    return replace(
-        before,
-        state=State.RUNNING,
-        epoch=before.epoch if same_transaction else before.epoch + 1,
-        attempt=attempt,
-        max_attempts=max(change.max_attempts or before.max_attempts, attempt),
-        worker_id=change.worker_id,
-        lock=change.lock,
-        lock_turn=change.lock_turn,
-        due_at=None,
-        sent=False,
-    )
+    return {
+        "state": State.RUNNING,
+        "epoch": before.epoch if same_transaction else before.epoch + 1,
+        "attempt": attempt,
+        "max_attempts": max(change.max_attempts or before.max_attempts, attempt),
+        "worker_id": change.worker_id,
+        "lock": change.lock,
+        "lock_turn": change.lock_turn,
+        "due_at": None,
+        "sent": False,
+    }
 
 
-def _taken_over(before: JobState, change: Change, occurred_at: datetime) -> JobState:
+def _taken_over(before: JobState, change: Change, occurred_at: datetime) -> dict[str, Any]:
     running = before.state is State.RUNNING
-    lone = running and not change.continues
-    return replace(
-        before,
-        epoch=before.epoch + 1,
-        worker_id=change.worker_id,
-        takeovers=before.takeovers + running,
-        state=State.DEFERRED if lone else before.state,
-        due_at=occurred_at if lone else before.due_at,
-    )
+    claimed = {
+        "epoch": before.epoch + 1,
+        "worker_id": change.worker_id,
+        "takeovers": before.takeovers + running,
+    }
+    if running and not change.continues:
+        return claimed | {"state": State.DEFERRED, "due_at": occurred_at}
+    return claimed
+
+
+def _ended(before: JobState, kind: Status) -> dict[str, Any]:
+    uses = before.state in _HELD and kind is not Status.CANCELLED
+    return {
+        "state": _TERMINAL[kind],
+        "due_at": None,
+        "attempts_used": before.attempts_used + uses,
+        "cancel_requested": False,
+    }
 
 
 def draft(

@@ -1,0 +1,166 @@
+"""A fleet of real worker processes on one backend, for tests that do things to processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jobfleet_backends.open_backend import open_backend
+from jobfleet_backends.settings import Settings, load_settings
+from jobfleet_backends.system_clock import SystemClock
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.job import JobRequest, new_id
+from jobfleet_contracts.state import State
+from jobfleet_protocol.submission import Submitter
+
+LEASE_SECONDS = 15
+
+
+class WorkerProcess:
+    """One `jobfleet worker`, alone in its process group."""
+
+    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
+        self._log = log
+        with log.open("wb") as out:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "jobfleet_cli", "worker"],
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def has_died(self) -> bool:
+        return self._process.poll() is not None
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    def signal(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
+    def wait(self, seconds: float) -> int:
+        return self._process.wait(seconds)
+
+    def end(self) -> None:
+        """Leave nothing behind, whatever state the test left it in."""
+        if self._process.poll() is None:
+            self.signal(signal.SIGCONT)
+            self._process.kill()
+            self._process.wait(10)
+
+
+class Fleet:
+    """Settings of one backend, a client of it, and the workers that a test starts."""
+
+    def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
+        self._environment = dict(environment)
+        self._folder = folder
+        self._clock = SystemClock()
+        self.workers: list[WorkerProcess] = []
+        self.settings: Settings
+        self.backend: Backend
+
+    async def open(self) -> None:
+        names = {k.removeprefix("JOBFLEET_").lower(): v for k, v in self._environment.items()}
+        fields = Settings.model_fields
+        self.settings = load_settings(**{k: v for k, v in names.items() if k in fields})
+        self.backend = await open_backend(self.settings)
+        self._submitter = Submitter(
+            backend=self.backend, clock=self._clock, defaults=self.settings.job_defaults
+        )
+
+    async def close(self) -> None:
+        for worker in self.workers:
+            await asyncio.to_thread(worker.end)
+        await self.backend.close()
+
+    def start_worker(self, **settings: str) -> WorkerProcess:
+        names = {f"JOBFLEET_{name.upper()}": value for name, value in settings.items()}
+        environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("JOBFLEET_")},
+            **self._environment,
+            **names,
+        }
+        worker = WorkerProcess(environment, self._folder / f"worker-{len(self.workers)}.log")
+        self.workers.append(worker)
+        return worker
+
+    async def submit(self, job_type: str = "demo.steps", **fields: Any) -> str:
+        request = JobRequest(type=job_type, job_id=new_id(), **fields)
+        return (await self._submitter.submit(request)).job_id
+
+    async def submit_steps(self, *, steps: int, step_seconds: float, **fields: Any) -> str:
+        fail = fields.pop("fail_attempts", 0)
+        payload = {"steps": steps, "stepSeconds": step_seconds, "failAttempts": fail}
+        return await self.submit(payload=payload, **fields)
+
+    async def history(self, job_id: str) -> Sequence[Event]:
+        return await self.backend.trail.history(job_id, limit=100_000)
+
+    async def statuses(self, job_id: str) -> list[str]:
+        return [event.status for event in await self.history(job_id)]
+
+    async def state(self, job_id: str) -> State | None:
+        head = await self.backend.trail.newest(job_id)
+        return None if head is None else head.after.state
+
+    async def until_running(self, job_id: str, *, step: int = 1) -> Event:
+        """Wait until the job has reported a step, and return its newest event."""
+
+        async def reported() -> Event | None:
+            head = await self.backend.trail.newest(job_id)
+            at = head.data.get("step", 0) if head is not None else 0
+            return head if head is not None and at >= step else None
+
+        return await wait_for(reported, f"step {step} of job {job_id}", seconds=30)
+
+    async def until_ended(self, *job_ids: str, seconds: float = 60) -> None:
+        for job_id in job_ids:
+
+            async def ended(job_id: str = job_id) -> bool:
+                state = await self.state(job_id)
+                return state is not None and state.is_terminal
+
+            await wait_for(ended, f"the end of job {job_id}", seconds=seconds)
+
+    async def running_intervals(self, job_ids: Sequence[str]) -> list[tuple[float, float]]:
+        """Return when each job ran, in epoch seconds of its own events, in order."""
+        intervals = []
+        for job_id in job_ids:
+            started = 0.0
+            for event in await self.history(job_id):
+                if event.status == "Started":
+                    started = event.occurred_at.timestamp()
+                elif event.after.state is not State.RUNNING and started:
+                    intervals.append((started, event.occurred_at.timestamp()))
+                    started = 0.0
+        return sorted(intervals)
+
+
+async def wait_for(
+    condition: Callable[[], Awaitable[Any]], description: str, *, seconds: float = 30
+) -> Any:
+    """Poll until the condition holds, and return what it returned."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = await condition()
+        if found:
+            return found
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"waited {seconds} s in vain for {description}")

@@ -1,0 +1,103 @@
+"""What happens to a job whose worker dies or falls asleep."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from tests.system.fleet import LEASE_SECONDS, Fleet, WorkerProcess, wait_for
+from tests.system.verified import assert_verified
+
+
+async def test_a_job_whose_worker_is_killed_starts_again_within_the_lease_and_ten_seconds(
+    fleet: Fleet,
+) -> None:
+    first = fleet.start_worker()
+    job_id = await fleet.submit_steps(steps=10, step_seconds=0.5)
+    await fleet.until_running(job_id)
+    fleet.start_worker()
+    first.signal(signal.SIGKILL)
+    killed_at = time.monotonic()
+
+    async def taken_over() -> bool:
+        return "TakenOver" in await fleet.statuses(job_id)
+
+    await wait_for(taken_over, "the takeover", seconds=LEASE_SECONDS + 10)
+    assert time.monotonic() - killed_at <= LEASE_SECONDS + 10
+    await fleet.until_ended(job_id)
+    statuses = await fleet.statuses(job_id)
+    assert statuses[-1] == "Completed" and statuses.count("Completed") == 1
+    await assert_verified(fleet.backend)
+
+
+async def test_a_worker_that_slept_past_its_lease_cannot_write_one_more_event(
+    fleet: Fleet,
+) -> None:
+    sleeper = fleet.start_worker()
+    job_id = await fleet.submit_steps(steps=40, step_seconds=0.25)
+    head = await fleet.until_running(job_id)
+    sleeper.signal(signal.SIGSTOP)
+    fleet.start_worker()
+
+    async def second_epoch() -> bool:
+        newest = await fleet.backend.trail.newest(job_id)
+        return newest is not None and newest.after.epoch > head.after.epoch
+
+    await wait_for(second_epoch, "the takeover", seconds=LEASE_SECONDS + 10)
+    sleeper.signal(signal.SIGCONT)
+    await wait_for(_said(sleeper, "job.fenced"), "the sleeper to notice", seconds=20)
+    await fleet.until_ended(job_id)
+    history = await fleet.history(job_id)
+    takeover = next(event for event in history if event.status == "TakenOver")
+    assert all(e.after.epoch > head.after.epoch for e in history if e.sequence >= takeover.sequence)
+    assert [e.status for e in history].count("Completed") == 1
+    await assert_verified(fleet.backend)
+
+
+async def test_a_worker_that_is_told_to_stop_hands_its_job_back_without_using_an_attempt(
+    fleet: Fleet,
+) -> None:
+    first = fleet.start_worker(drain_seconds="0.2")
+    job_id = await fleet.submit_steps(steps=6, step_seconds=0.3, max_attempts=1)
+    await fleet.until_running(job_id)
+    first.signal(signal.SIGTERM)
+    assert await asyncio.to_thread(first.wait, 15) == 0
+    fleet.start_worker()
+    await fleet.until_ended(job_id)
+    history = await fleet.history(job_id)
+    assert [e.status for e in history if e.status in ("Deferred", "Completed")] == [
+        "Deferred",
+        "Completed",
+    ]
+    assert history[-1].after.attempt == 1
+
+
+@pytest.mark.chaos
+async def test_a_job_that_kills_its_workers_fails_in_the_end_and_others_go_on(
+    fleet: Fleet,
+) -> None:
+    job_id = await fleet.submit("poison", max_attempts=3)
+    workers = [fleet.start_worker(handlers="tests.system.deadly_handlers")]
+
+    async def ended() -> bool:
+        if workers[-1].has_died:
+            workers.append(fleet.start_worker(handlers="tests.system.deadly_handlers"))
+        state = await fleet.state(job_id)
+        return state is not None and state.is_terminal
+
+    await wait_for(ended, "the poison job to be given up", seconds=8 * (LEASE_SECONDS + 6))
+    other = await fleet.submit_steps(steps=1, step_seconds=0)
+    await fleet.until_ended(other)
+    history = await fleet.history(job_id)
+    assert history[-1].status == "Failed"
+    assert history[-1].data["error"]["type"] == "WorkerLost"
+    await assert_verified(fleet.backend)
+
+
+def _said(worker: WorkerProcess, event: str) -> Callable[[], Awaitable[bool]]:
+    async def said() -> bool:
+        return event in worker.log
+
+    return said

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from jobfleet_contracts.errors import SettingsError
-from jobfleet_contracts.message import JobDefaults
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from jobfleet_contracts.errors import SettingsError
+from jobfleet_contracts.message import JobDefaults
 
 PREFIX = "JOBFLEET_"
 SECRET_PREFIX = "JOBFLEET_SECRET_"  # noqa: S105 - a name, not a secret
@@ -23,6 +24,8 @@ class Settings(BaseSettings):
     """Effective settings; order: flag, environment, ``.env``, default.
 
     Seconds are seconds on a monotonic clock. Every name is documented in docs/configuration.md.
+    ``AZURE_CLIENT_ID`` (a user-assigned identity) and ``AZURE_TOKEN_CREDENTIALS`` (a developer's
+    own sign-in instead of the managed identity) are names of the Azure libraries.
     """
 
     model_config = SettingsConfigDict(
@@ -48,6 +51,10 @@ class Settings(BaseSettings):
         ),
     )
     storage_account: str | None = Field(default=None, pattern=r"^[a-z0-9]{3,24}$")
+    azure_client_id: str | None = Field(default=None, validation_alias="AZURE_CLIENT_ID")
+    azure_token_credentials: str | None = Field(
+        default=None, validation_alias="AZURE_TOKEN_CREDENTIALS"
+    )
     namespace: str = Field(default="jobfleet", pattern=r"^[A-Za-z0-9_.-]{1,60}$")
     lock_container: str = Field(default="job-locks", pattern=r"^[a-z0-9](-?[a-z0-9]){2,62}$")
     audit_table: str = Field(default="JobAuditTrail", pattern=r"^[A-Za-z][A-Za-z0-9]{2,48}$")
@@ -161,6 +168,7 @@ def _variable(location: str) -> str:
 
 def _refuse_unknown(environment: Mapping[str, str]) -> None:
     known = {PREFIX + name.upper() for name in Settings.model_fields}
+    known -= {f"{PREFIX}AZURE_CLIENT_ID", f"{PREFIX}AZURE_TOKEN_CREDENTIALS"}
     for name in environment:
         if name.startswith(PREFIX) and name not in known and not name.startswith(SECRET_PREFIX):
             raise SettingsError(f"{name}: unknown setting; see `jobfleet config show` for all")

@@ -12,7 +12,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiormq import spec
 from aiormq.abc import AbstractChannel, DeliveredMessage
@@ -21,7 +21,17 @@ from aiormq.exceptions import ChannelInvalidStateError
 from jobfleet_backends.rabbitmq.topology import LaneQueue, Route
 
 HOLD_SECONDS = 1.0
+PATIENCE_SECONDS = 0.01
+"""A lane that was just asked for more is given this long before a lower one is taken from."""
 RPC_SECONDS = 5.0
+
+
+@dataclass(slots=True)
+class _Lane:
+    """What waits in a lane, and when the broker was last asked for more of it."""
+
+    asked_at: float
+    waiting: deque[Arrival] = field(default_factory=deque)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +40,7 @@ class Arrival:
 
     received: DeliveredMessage
     route: Route
+    lane: _Lane
 
     @property
     def tag(self) -> int:
@@ -56,14 +67,14 @@ class Intake:
     ) -> None:
         self.is_broken = False
         self._channel = channel
-        self._lanes = lanes
+        self._queues = lanes
         self._prefetch = prefetch
         self._arrived = arrived
         self._now = asyncio.get_running_loop().time
-        self._buffers: tuple[deque[Arrival], ...] = tuple(deque() for _ in lanes)
+        self._lanes = tuple(_Lane(self._now()) for _ in lanes)
         self._consumer_tags: list[str] = []
         self._handed: set[int] = set()
-        self._held: deque[tuple[int, float]] = deque()
+        self._held: deque[tuple[Arrival, float]] = deque()
         self._ended = False
         self._quiet_since = self._now()
 
@@ -72,20 +83,30 @@ class Intake:
         self._channel.closing.add_done_callback(self._on_broken)
         self._channel.on_consumer_cancel_callbacks.add(self._on_broken)
         await self._channel.basic_qos(prefetch_count=self._prefetch, timeout=RPC_SECONDS)
-        for queues, buffer in zip(self._lanes, self._buffers, strict=True):
+        for queues, lane in zip(self._queues, self._lanes, strict=True):
             for queue in queues:
-                await self._consume(queue, buffer)
+                await self._consume(queue, lane)
 
     def suits(self, free_slots: int) -> bool:
         """Whether the prefetch still fits the free slots and nothing is held back too long."""
         overdue = bool(self._held) and self.due_in <= 0
-        too_narrow = self._prefetch < free_slots and not any(self._buffers)
+        too_narrow = self._prefetch < free_slots and not any(lane.waiting for lane in self._lanes)
         return not (self.is_broken or overdue or too_narrow or self._room > free_slots)
 
     @property
     def due_in(self) -> float:
         """Seconds until the oldest held acknowledgement is overdue."""
         return self._held[0][1] + HOLD_SECONDS - self._now() if self._held else HOLD_SECONDS
+
+    @property
+    def patience(self) -> float:
+        """Seconds until what waits in a lower lane may be taken; long where nothing waits."""
+        asked_at = 0.0
+        for lane in self._lanes:
+            if lane.waiting:
+                return asked_at + PATIENCE_SECONDS - self._now()
+            asked_at = max(asked_at, lane.asked_at)
+        return HOLD_SECONDS
 
     @property
     def quiet_seconds(self) -> float:
@@ -99,9 +120,11 @@ class Intake:
     def take(self, limit: int) -> list[Arrival]:
         """Hand out up to ``limit``, high lane first."""
         taken: list[Arrival] = []
-        for buffer in self._buffers:
-            while buffer and len(taken) < limit:
-                taken.append(buffer.popleft())
+        for lane in self._lanes:
+            while lane.waiting and len(taken) < limit:
+                taken.append(lane.waiting.popleft())
+            if self._now() - lane.asked_at < PATIENCE_SECONDS:
+                break
         self._handed.update(arrival.tag for arrival in taken)
         return taken
 
@@ -116,9 +139,9 @@ class Intake:
             return
         self._handed.discard(arrival.tag)
         if self._ended or self.is_broken:
-            await self._send_ack(arrival.tag)
+            await self._send_ack(arrival)
         else:
-            self._held.append((arrival.tag, self._now()))
+            self._held.append((arrival, self._now()))
 
     async def end(self) -> list[Arrival]:
         """Cancel the consumers, send what is held, return what nobody took; raises as start."""
@@ -128,7 +151,7 @@ class Intake:
         self._ended = True
         while self._held:
             await self._send_ack(self._held.popleft()[0])
-        left = [arrival for buffer in self._buffers for arrival in buffer]
+        left = [arrival for lane in self._lanes for arrival in lane.waiting]
         self._handed.update(arrival.tag for arrival in left)
         return left
 
@@ -137,19 +160,21 @@ class Intake:
         """How many more a lane may bring."""
         return self._prefetch - len(self._handed) - len(self._held)
 
-    async def _consume(self, queue: LaneQueue, buffer: deque[Arrival]) -> None:
+    async def _consume(self, queue: LaneQueue, lane: _Lane) -> None:
         async def on_message(received: DeliveredMessage) -> None:
-            buffer.append(Arrival(received, queue.route))
+            lane.waiting.append(Arrival(received, queue.route, lane))
             self._quiet_since = self._now()
             self._arrived.set()
 
         consumed = await self._channel.basic_consume(queue.name, on_message, timeout=RPC_SECONDS)
         self._consumer_tags.append(str(consumed.consumer_tag))
+        lane.asked_at = self._now()
 
-    async def _send_ack(self, tag: int) -> None:
+    async def _send_ack(self, arrival: Arrival) -> None:
+        arrival.lane.asked_at = self._now()
         # On a channel that is gone: the message comes again, and the trail decides.
         with suppress(ChannelInvalidStateError, ConnectionError):
-            await self._channel.basic_ack(tag, wait=False)
+            await self._channel.basic_ack(arrival.tag, wait=False)
 
     def _on_broken(self, _: asyncio.Future[None] | spec.Basic.Cancel) -> None:
         self.is_broken = True

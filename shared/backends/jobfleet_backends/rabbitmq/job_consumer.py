@@ -122,7 +122,8 @@ class RabbitJobConsumer:
     async def _wait(self, seconds: float) -> None:
         if self._intake is not None:
             until_quiet = QUIET_SECONDS - self._intake.quiet_seconds
-            seconds = max(0.0, min(seconds, self._intake.due_in, until_quiet))
+            soonest = min(self._intake.due_in, self._intake.patience, until_quiet)
+            seconds = max(0.0, min(seconds, soonest))
         try:
             async with asyncio.timeout(seconds):
                 await self._arrived.wait()

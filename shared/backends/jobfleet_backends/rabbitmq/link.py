@@ -11,6 +11,7 @@ from yarl import URL
 
 from jobfleet_backends.rabbitmq.failures import speaking
 from jobfleet_backends.rabbitmq.reachability import Reachability
+from jobfleet_backends.rabbitmq.tolerant_transport import TolerantTransport
 from jobfleet_contracts.errors import BackendError, BackendUnavailable
 
 CONNECT_SECONDS = 5.0
@@ -114,7 +115,9 @@ class Link:
         name = {"connection_name": f"jobfleet {self._purpose}"}
         with speaking(self.address, "connect"):
             async with asyncio.timeout(CONNECT_SECONDS):
-                return await aiormq.connect(self._url, client_properties=dict(name))
+                return await aiormq.connect(
+                    self._url, client_properties=dict(name), transport_factory=TolerantTransport()
+                )
 
     def _lived(self) -> float:
         return asyncio.get_running_loop().time() - self._opened_at if self._opened_at else 0.0
@@ -123,7 +126,7 @@ class Link:
         if self._closed:
             return
         problem = None if closing.cancelled() else closing.exception()
-        self._reachability.lost(str(problem or "the connection was lost"))
+        self._reachability.lost(str(problem or "") or "the connection was lost")
 
     async def _check(self) -> None:
         connection = self._current

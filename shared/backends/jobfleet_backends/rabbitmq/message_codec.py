@@ -11,6 +11,7 @@ from aiormq.abc import DeliveredMessage
 from pamqp.common import FieldValue
 
 from jobfleet_backends.rabbitmq.outgoing import Outgoing
+from jobfleet_backends.rabbitmq.tolerant_transport import UNREADABLE
 from jobfleet_contracts.codec import decode, encode, encode_text, format_time, parse_time
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.job import JobRequest, new_id
@@ -79,6 +80,8 @@ def again(received: DeliveredMessage) -> Outgoing:
 
 
 def _decode(body: bytes, headers: Mapping[str, Any], message_id: str | None) -> JobMessage:
+    if UNREADABLE in headers:
+        raise InvalidRequest(f"the message's properties cannot be read: {headers[UNREADABLE]}")
     said = decode(body)
     if not isinstance(said, dict):
         raise InvalidRequest("the job request must be a JSON object", field="body")

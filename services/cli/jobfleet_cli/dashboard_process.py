@@ -20,7 +20,7 @@ async def run_dashboard(settings: Settings, options: DashboardOptions, *, child:
     """Print the address once requests are answered; serve until SIGTERM or Ctrl-C.
 
     Args:
-        child: stop as well when standard input ends.
+        child: print nothing, and stop as well when standard input ends.
 
     Raises:
         SettingsError: the port is in use, or the address may not be bound without keys.
@@ -34,8 +34,9 @@ async def run_dashboard(settings: Settings, options: DashboardOptions, *, child:
         signals.follow_parent()
     backend = await open_backend(settings)
     try:
+        ready = None if child else _say(options.host)
         app = create_app(backend=backend, clock=SystemClock(), options=options)
-        await serve(app, options.host, options.port, ready=_say(options.host), stop=stop)
+        await serve(app, options.host, options.port, ready=ready, stop=stop)
     finally:
         await backend.close()
 

@@ -10,6 +10,8 @@ from jobfleet_contracts.job import JobRequest
 _ROUND = 10
 """Of so many jobs the first imports, the second draws a report from what was imported."""
 
+_FAILING = 2
+
 _ERRANDS = (
     "sort letters",
     "count stock",
@@ -62,7 +64,11 @@ def _steps(kind: int) -> dict[str, Any]:
         "type": "demo.steps",
         "jobName": _ERRANDS[kind],
         "priority": (5, 2, 8, 5)[kind % 4],
-        "payload": {"steps": 3 + kind, "stepSeconds": 0.5, "failAttempts": int(kind == 2)},  # noqa: PLR2004
+        "payload": {
+            "steps": 3 + kind % 6,
+            "stepSeconds": 0.5,
+            "failAttempts": int(kind == _FAILING),
+        },
     }
     if kind >= len(_ERRANDS) - 2:
         job["lockKey"] = "franking machine"

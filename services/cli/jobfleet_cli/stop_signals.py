@@ -14,7 +14,7 @@ STDIN = 0
 class StopSignals:
     """Hands the wish to stop on to whatever runs; ``request`` must be thread-safe."""
 
-    def __init__(self, *, request: Callable[[], None]) -> None:
+    def __init__(self, *, request: Callable[[], object]) -> None:
         self._request = request
 
     def start(self) -> None:

@@ -28,7 +28,8 @@ async def test_a_job_whose_worker_is_killed_starts_again_within_the_lease_and_te
     assert time.monotonic() - killed_at <= LEASE_SECONDS + 10
     await fleet.until_ended(job_id)
     statuses = await fleet.statuses(job_id)
-    assert statuses[-1] == "Completed" and statuses.count("Completed") == 1
+    assert statuses[-1] == "Completed"
+    assert statuses.count("Completed") == 1
     await assert_verified(fleet.backend)
 
 

@@ -1,5 +1,6 @@
 """Jobs that must not run at the same time do not, and each job ends once."""
 
+import itertools
 from collections import Counter
 
 from tests.system.fleet import Fleet, wait_for
@@ -50,5 +51,5 @@ async def test_jobs_with_one_lock_key_run_one_after_the_other(fleet: Fleet) -> N
 
 
 def assert_no_overlap(intervals: list[tuple[float, float]]) -> None:
-    for (_, ended), (started, _) in zip(intervals, intervals[1:], strict=False):
+    for (_, ended), (started, _) in itertools.pairwise(intervals):
         assert started >= ended, f"one ran until {ended}, the next began at {started}"

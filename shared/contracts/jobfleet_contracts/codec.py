@@ -42,7 +42,9 @@ def decode(body: bytes | str) -> Any:
 
 def format_time(moment: datetime) -> str:
     """Return RFC 3339 in UTC with ``Z`` and exactly six decimals."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def format_optional_time(moment: datetime | None) -> str | None:

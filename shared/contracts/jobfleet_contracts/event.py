@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from jobfleet_contracts.codec import format_time
@@ -12,6 +12,9 @@ from jobfleet_contracts.state import State, Status
 
 MAX_MESSAGE_CHARACTERS = 4_000
 """Longer event messages are cut, with a mark."""
+
+UNREADABLE = "Unreadable"
+"""Status of what stands in for a row that cannot be read; no writer uses it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,23 @@ class Event:
     worker_id: str | None = None
     duration_ms: int | None = None
     data: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def unreadable(cls, job_id: str, sequence: int, reason: str) -> Event:
+        """Stand in for a row that a codec cannot read, so that a scan can go on past it.
+
+        Its status is none of the protocol's: ``audit verify`` reports it with the reason, and
+        :attr:`kind` raises. Only ``AuditTrail.scan`` yields it.
+        """
+        unknown = datetime.fromtimestamp(0, UTC)
+        return cls(
+            facts=JobFacts(job_id, "", "", "", 0, None, unknown),
+            after=JobState(state=State.FAILED, sequence=sequence),
+            event_id=f"unreadable/{job_id}/{sequence}",
+            status=UNREADABLE,
+            message=reason,
+            occurred_at=unknown,
+        )
 
     @property
     def job_id(self) -> str:

@@ -17,6 +17,15 @@ class JobDefaults:
     retry_max_seconds: float
     timeout_seconds: float
 
+    def to_json(self) -> dict[str, float]:
+        """Return the form that event 1 and message headers hold."""
+        return {
+            "max_attempts": self.max_attempts,
+            "retry_delay_seconds": self.retry_delay_seconds,
+            "retry_max_seconds": self.retry_max_seconds,
+            "timeout_seconds": self.timeout_seconds,
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobMessage:

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from datetime import timedelta
 
 from jobfleet_contracts.errors import IllegalTransition
-from jobfleet_contracts.event import Event, JobFacts, JobState
+from jobfleet_contracts.event import UNREADABLE, Event, JobFacts, JobState
 from jobfleet_contracts.lease import FLEET_LOCK, job_lock, key_lock
 from jobfleet_contracts.state import TERMINAL, State, Status
 from jobfleet_protocol.transitions import change_of, follow
@@ -229,6 +229,8 @@ class HistoryCheck:
 
 
 def _kind_of(event: Event) -> Status:
+    if event.status == UNREADABLE:
+        raise ValueError(event.message)
     kind = event.kind
     if kind is Status.STEP and not event.status[5:].isdecimal():
         raise ValueError(f"{event.status!r} is no step")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
@@ -43,7 +43,11 @@ def opening_change(
 ) -> Change:
     """Return event 1 of a request: ``Scheduled`` where its time lies ahead, else ``Queued``."""
     scheduled = request.run_at is not None and request.run_at > now
-    data = {"request": request.to_json(), "defaults": asdict(defaults), "digest": request.digest()}
+    data = {
+        "request": request.to_json(),
+        "defaults": defaults.to_json(),
+        "digest": request.digest(),
+    }
     return Change(
         status="Scheduled" if scheduled else "Queued",
         due_at=request.run_at if scheduled else None,

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from jobfleet_contracts.event import Event
 from jobfleet_contracts.state import State
 from jobfleet_protocol.history_check import HistoryCheck
 from jobfleet_protocol.verification import RULES, Verifier, verify_job
@@ -211,6 +212,14 @@ def test_garbage_in_a_row_is_a_violation_and_the_rest_is_still_checked() -> None
     life = running().step(1).step(2).step(3).completed()
     life.tampered(3, status="?", state="nonsense", epoch=None).tampered(6, attempt=5)
     assert {(v.rule, v.sequence) for v in verify_job(life.events)} == {(3, 3), (2, 6)}
+
+
+def test_a_row_that_no_codec_can_read_is_a_violation_with_its_reason() -> None:
+    life = running().step(1).step(2).completed()
+    life.events[2] = Event.unreadable(life.facts.job_id, 3, "column State holds 'nonsense'")
+    (violation,) = verify_job(life.events)
+    assert (violation.rule, violation.sequence) == (3, 3)
+    assert "column State holds 'nonsense'" in violation.message
 
 
 def test_a_state_that_does_not_exist_is_a_violation() -> None:

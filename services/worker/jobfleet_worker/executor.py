@@ -232,7 +232,7 @@ class Executor:
     async def _outcome(self, execution: Execution) -> tuple[Outcome, Attempt | None]:
         job_type = execution.claimed.request.type
         if self._clock.boottime() >= execution.kept.trusted_until:
-            return HandedBack(), None
+            return HandedBack("the lease ran out before the handler could start"), None
         handler = self._parts.handlers.get(job_type)
         if handler is None:
             known = ", ".join(self._parts.handlers.types)
@@ -273,8 +273,8 @@ class Executor:
                 return [ends("TimedOut", message, data)]
             case Deferred(delay, reason):
                 return [ends("Deferred", reason, due_at=self._clock.now() + delay)]
-            case HandedBack():
-                return [ends("Deferred", "worker is shutting down", due_at=self._clock.now())]
+            case HandedBack(reason):
+                return [ends("Deferred", reason, due_at=self._clock.now())]
             case Waiting() | Lost():
                 return []
 

@@ -74,7 +74,7 @@ class FleetTurn:
             if not deliveries:
                 return
             for delivery in deliveries:
-                kept.on_lost = kept.on_renewed = None
+                kept.release_from_job()
                 await self._consumer.run_one(delivery, kept)
 
     async def _release(self, kept: KeptLease) -> None:

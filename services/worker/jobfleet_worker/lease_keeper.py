@@ -52,6 +52,11 @@ class KeptLease:
         """The lock's name."""
         return self.lease.lock
 
+    def release_from_job(self) -> None:
+        """Forget the limits and listeners of a job that rested on this lease."""
+        self.give_up_at = float("inf")
+        self.on_lost = self.on_renewed = None
+
     def current(self) -> Lease:
         """Return the lease with the trust that renewals have earned."""
         return Lease(self.lease.lock, self.lease.owner, self.lease.lease_id, self.trusted_until)

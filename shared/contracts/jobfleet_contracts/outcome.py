@@ -57,6 +57,8 @@ class Deferred:
 class HandedBack:
     """The worker shuts down; the job goes back to the queue at once, no attempt used."""
 
+    reason: str = "worker is shutting down"
+
 
 @dataclass(frozen=True, slots=True)
 class CancelledByRequest:

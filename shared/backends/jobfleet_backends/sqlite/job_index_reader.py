@@ -23,6 +23,9 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import EventQuery, JobQuery, JobRow, OpenRow, Page, TimelineEntry
 from jobfleet_contracts.state import CLAIMABLE, State
 
+SEARCHED_JOBS = 500_000
+"""Jobs that one page of a search looks through at most."""
+
 _SINCE = f"SELECT {EVENT_COLUMNS}, position FROM trail WHERE position > ? ORDER BY position LIMIT ?"
 _NEWEST = f"SELECT {EVENT_COLUMNS}, position FROM trail ORDER BY position DESC LIMIT 1"
 _WAITERS = f"""
@@ -46,6 +49,7 @@ class SqliteJobIndexReader:
             limit=query.limit,
             ranges=[_event_range(query)],
             tests=_event_tests(query),
+            tested="status, job_type",
         )
         rows, cursor, back_to = await self._database.read(page.run)
         return Page([row_to_event(row) for row in rows], cursor, back_to)
@@ -72,6 +76,8 @@ class SqliteJobIndexReader:
             limit=query.limit,
             ranges=_job_ranges(query),
             tests=_job_tests(query),
+            tested="state, job_type, queue, search" + (", lock_key" if query.lock_key else ""),
+            window=SEARCHED_JOBS,
         )
         rows, cursor, back_to = await self._database.read(page.run)
         return Page([row_to_job(row) for row in rows], cursor, back_to)
@@ -117,6 +123,8 @@ def _event_range(query: EventQuery) -> list[Condition]:
         format_optional_time(query.until),
         query.cursor,
     )
+    if query.job_name is not None:
+        return [("job_name = ?", (query.job_name,)), *conditions]
     if query.job_type is not None:
         return [("job_type = ?", (query.job_type,)), *conditions]
     if query.status is not None and query.status != "Step":
@@ -128,10 +136,10 @@ def _event_tests(query: EventQuery) -> list[Condition]:
     tests: list[Condition] = []
     if query.status == "Step":
         tests.append(("status >= 'Step ' AND status < 'Step!'", ()))
-    elif query.status is not None and query.job_type is not None:
+    elif query.status is not None and (query.job_type or query.job_name) is not None:
         tests.append(("status = ?", (query.status,)))
-    if query.job_name is not None:
-        tests.append(("job_name = ?", (query.job_name,)))
+    if query.job_type is not None and query.job_name is not None:
+        tests.append(("job_type = ?", (query.job_type,)))
     return tests
 
 
@@ -142,34 +150,36 @@ def _job_ranges(query: JobQuery) -> list[list[Condition]]:
         format_optional_time(query.until),
         query.cursor,
     )
+    states = sorted(state.value for state in query.states or frozenset(State))
     if _is_job_id(query.text):
         return [[("job_id = ?", (str(query.text).lower(),)), *times]]
     if query.lock_key is not None:
         return [[("lock_key = ?", (query.lock_key,)), *times]]
+    if query.text is not None or query.queue is not None:
+        return [times]
     if query.job_type is not None:
-        states = query.states or frozenset(State)
         of_type: Condition = ("job_type = ?", (query.job_type,))
-        return [[of_type, ("state = ?", (state.value,)), *times] for state in sorted(states)]
+        return [[of_type, ("state = ?", (state,)), *times] for state in states]
     if query.states:
-        return [[("state = ?", (state.value,)), *times] for state in sorted(query.states)]
+        return [[("state = ?", (state,)), *times] for state in states]
     return [times]
 
 
 def _job_tests(query: JobQuery) -> list[Condition]:
-    by_id = _is_job_id(query.text)
-    by_key = query.lock_key is not None
     tests: list[Condition] = []
+    by_id = _is_job_id(query.text)
+    searched = query.text is not None or query.queue is not None or query.lock_key is not None
     if query.text is not None and not by_id:
         tests.append(("instr(search, ?) > 0", (query.text.casefold(),)))
-    if by_id and by_key:
+    if query.lock_key is not None and by_id:
         tests.append(("lock_key = ?", (query.lock_key,)))
-    if (by_id or by_key) and query.job_type is not None:
-        tests.append(("job_type = ?", (query.job_type,)))
-    if (by_id or by_key) and query.states:
-        states = tuple(sorted(state.value for state in query.states))
-        tests.append((f"state IN ({', '.join('?' * len(states))})", states))
     if query.queue is not None:
         tests.append(("queue = ?", (query.queue,)))
+    if query.job_type is not None and searched:
+        tests.append(("job_type = ?", (query.job_type,)))
+    if query.states and searched:
+        states = tuple(sorted(state.value for state in query.states))
+        tests.append((f"state IN ({', '.join('?' * len(states))})", states))
     return tests
 
 

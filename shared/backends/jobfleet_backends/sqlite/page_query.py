@@ -27,7 +27,7 @@ class PageQuery:
         table: with the columns ``time`` and ``position``.
         time: name of the column that orders.
         ranges: conditions of the ranges to merge, each answered by an index in order of time.
-        tests: conditions for each row of a range.
+        tests: conditions for each row of a range, over the columns ``tested``.
         window: rows of one range that are tested at most.
     """
 
@@ -37,6 +37,7 @@ class PageQuery:
     limit: int
     ranges: list[list[Condition]]
     tests: list[Condition] = field(default_factory=list)
+    tested: str = ""
     window: int = 200_000
 
     def run(self, connection: sqlite3.Connection) -> tuple[list[Row], str | None, datetime | None]:
@@ -64,14 +65,19 @@ class PageQuery:
         return kept, cursor_text(stop), parse_time(stop[0])
 
     def _find(self, connection: sqlite3.Connection, conditions: list[Condition]) -> list[Row]:
+        """Look for positions first: an index may answer that without the rows themselves."""
         where, values = _where(conditions)
         order = f"ORDER BY {self.time} DESC, position DESC"
-        source = f"SELECT * FROM {self.table} {where} {order}"
+        found = f"SELECT position FROM {self.table} {where} {order}"
         if self.tests:
             test, tested = _where(self.tests)
-            source = f"SELECT * FROM ({source} LIMIT ?) {test}"
+            tried = f"SELECT position, {self.tested} FROM {self.table} {where} {order} LIMIT ?"
+            found = f"SELECT position FROM ({tried}) {test}"
             values = (*values, self.window, *tested)
-        statement = f"SELECT {self.columns}, {self.time}, position FROM ({source}) LIMIT ?"
+        statement = (
+            f"SELECT {self.columns}, {self.time}, position FROM {self.table} "
+            f"WHERE position IN ({found} LIMIT ?) {order}"
+        )
         return connection.execute(statement, (*values, self.limit + 1)).fetchall()
 
     def _end_of_window(

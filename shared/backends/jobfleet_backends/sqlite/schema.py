@@ -54,6 +54,7 @@ CREATE TABLE trail (
 );
 CREATE INDEX trail_by_time ON trail (occurred_at);
 CREATE INDEX trail_by_status ON trail (status, occurred_at);
+CREATE INDEX trail_by_name ON trail (job_name, occurred_at);
 CREATE INDEX trail_by_type ON trail (job_type, occurred_at);
 CREATE TRIGGER trail_is_never_rewritten BEFORE UPDATE ON trail
 BEGIN SELECT RAISE(ABORT, 'the audit trail is never rewritten'); END;
@@ -79,7 +80,8 @@ CREATE TABLE jobs (
     dismissed INTEGER NOT NULL,{_FACTS},
     search TEXT NOT NULL
 );
-CREATE INDEX jobs_by_change ON jobs (updated_at, position, search);
+-- Searches run over this index alone, so it holds all that they test.
+CREATE INDEX jobs_by_change ON jobs (updated_at, position, state, job_type, queue, search);
 CREATE INDEX jobs_by_state ON jobs (state, updated_at);
 CREATE INDEX jobs_by_type ON jobs (job_type, state, updated_at);
 CREATE INDEX jobs_by_lock_key ON jobs (lock_key, updated_at) WHERE lock_key IS NOT NULL;

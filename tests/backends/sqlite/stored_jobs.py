@@ -1,0 +1,56 @@
+"""Fills a database quickly with histories of four events a job."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import timedelta
+from pathlib import Path
+
+from jobfleet_backends.sqlite.row_codec import EVENT_COLUMNS, JOB_COLUMNS
+from jobfleet_contracts.codec import format_time
+from tests.conformance.jobs import BEGIN
+
+_STATUS = (
+    "CASE step WHEN 1 THEN 'Queued' WHEN 2 THEN 'Started' WHEN 3 THEN 'Step 1' ELSE ending END"
+)
+_STATE = "CASE step WHEN 1 THEN 'queued' WHEN 4 THEN lower(ending) ELSE 'running' END"
+_JOBS = """
+WITH RECURSIVE numbers (n) AS (SELECT :first UNION ALL SELECT n + 1 FROM numbers WHERE n < :last)
+SELECT n, printf('%08x-0000-7000-8000-%012x', n, n) AS job_id,
+    printf('job number %d of many', n) AS job_name,
+    strftime('%Y-%m-%dT%H:%M:%S.000000Z', :begin, printf('-%d seconds', :last - n)) AS moment,
+    CASE WHEN n % 1000 = 0 THEN 'Failed' ELSE 'Completed' END AS ending
+FROM numbers
+"""
+_TRAIL = f"""
+INSERT INTO trail ({EVENT_COLUMNS})
+SELECT job_id, step, {_STATUS}, {_STATE}, 'a message of usual length', moment, 'w1', 1, 1, 12,
+    '{{"request":{{"type":"demo.steps","payload":{{"steps":5}}}}}}', job_id || step, 'w1',
+    'job/' || job_id, NULL, NULL, 0, 3, 1, 0, 0, 0, 0,
+    job_name, 'demo.steps', 'default', 5, NULL, moment
+FROM ({_JOBS}), (SELECT value AS step FROM json_each(:steps))
+"""
+_INDEX = f"""
+INSERT INTO jobs ({JOB_COLUMNS}, search)
+SELECT job_id, lower(ending), ending, 4, 1, 3, 1, 1, 'w1', 'done', moment, NULL, 0,
+    job_name, 'demo.steps', 'default', 5, NULL, moment, job_name
+FROM ({_JOBS})
+"""
+
+
+def store_jobs(path: Path, count: int, *, first: int = 1, steps: str = "[1,2,3,4]") -> None:
+    """Store jobs numbered from ``first``, each a second younger than the one before."""
+    connection = sqlite3.connect(path, timeout=10)
+    connection.execute("PRAGMA synchronous=OFF")
+    connection.execute("PRAGMA cache_size=-400000")
+    begin = format_time(BEGIN - timedelta(hours=1))[:19]
+    values = {"first": first, "last": first + count - 1, "begin": begin, "steps": steps}
+    with connection:
+        connection.execute(_TRAIL, values)
+        connection.execute(_INDEX, values)
+    connection.close()
+
+
+def stored_job_id(number: int) -> str:
+    """Id of a stored job."""
+    return f"{number:08x}-0000-7000-8000-{number:012x}"

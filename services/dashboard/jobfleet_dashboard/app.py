@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.ports import Clock
-from jobfleet_dashboard import problems, views
+from jobfleet_dashboard import problems
 from jobfleet_dashboard.api import (
     actions,
     fleet,
@@ -32,6 +30,17 @@ from jobfleet_dashboard.security.own_site import OwnSite
 from jobfleet_dashboard.security.request_id import RequestId
 from jobfleet_dashboard.security.response_headers import ResponseHeaders
 from jobfleet_dashboard.services import Services
+from jobfleet_dashboard.views import (
+    dead_letters,
+    job,
+    locks,
+    login,
+    overview,
+    selection,
+    submit,
+    workers,
+)
+from jobfleet_dashboard.views import jobs as job_list
 from jobfleet_dashboard.views.problem_page import problem_page
 from jobfleet_dashboard.views.site import Site
 
@@ -57,8 +66,8 @@ def create_app(*, backend: Backend, clock: Clock, options: DashboardOptions) -> 
     problems.install(app)
     for api in (submission, jobs, history, streams, actions, fleet, health):
         app.include_router(api.router)
-    for router in _view_routers():
-        app.include_router(router, include_in_schema=False)
+    for page in (overview, job_list, job, selection, workers, locks, dead_letters, submit, login):
+        app.include_router(page.router, include_in_schema=False)
     Site.install(app, services)
     app.state.problem_page = problem_page
     openapi.install(app)
@@ -71,14 +80,6 @@ def create_app(*, backend: Backend, clock: Clock, options: DashboardOptions) -> 
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
     await app.state.services.live.stop()
-
-
-def _view_routers() -> Iterator[APIRouter]:
-    """Each page's file names its router."""
-    for module in iter_modules(views.__path__, f"{views.__name__}."):
-        router = getattr(import_module(module.name), "router", None)
-        if isinstance(router, APIRouter):
-            yield router
 
 
 def _guard(app: FastAPI, services: Services) -> None:

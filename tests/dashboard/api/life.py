@@ -40,10 +40,13 @@ class Life:
         change = Change(status=f"Step {number}", worker_id=WORKER, data={"step": number, **data})
         return await self.write(job_id, change)
 
+    async def steps(self, job_id: str, count: int) -> Event:
+        changes = [Change(status=f"Step {n}", worker_id=WORKER) for n in range(1, count + 1)]
+        return await self.write(job_id, *changes)
+
     async def complete(self, job_id: str, result: Any = None) -> Event:
-        change = Change(
-            status="Completed", worker_id=WORKER, duration_ms=5, data={"result": result}
-        )
+        data = {"result": result}
+        change = Change(status="Completed", worker_id=WORKER, duration_ms=5, data=data)
         return await self.write(job_id, change)
 
     async def fail(self, job_id: str, message: str = "broken", **data: Any) -> Event:

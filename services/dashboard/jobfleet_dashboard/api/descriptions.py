@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi_problem.error import Problem
+from starlette.responses import Response
 
 from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_dashboard import problems
@@ -65,10 +66,16 @@ def described(description: Description) -> dict[str, Any]:
         responses[status] = _problem(found)
     return {
         "status_code": description.good[0],
+        "response_class": _media(description.media_type),
         "response_model": None,
         "responses": responses,
         "openapi_extra": _extra(description),
     }
+
+
+def _media(media_type: str) -> type[Response]:
+    """The framework takes the media type from a class."""
+    return type("Described", (Response,), {"media_type": media_type})
 
 
 def _good(description: Description) -> dict[str, Any]:

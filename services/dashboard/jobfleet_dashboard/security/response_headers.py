@@ -47,14 +47,21 @@ class ResponseHeaders:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        is_static = scope["path"].startswith("/static/")
+        caching = _caching(scope)
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(self._headers)
-                if not is_static:
-                    headers.setdefault("Cache-Control", "no-store")
+                headers.setdefault("Cache-Control", caching)
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
+
+
+def _caching(scope: Scope) -> str:
+    """Static files whose address names their content (``?v=``) never change."""
+    if not scope["path"].startswith("/static/"):
+        return "no-store"
+    named = scope["query_string"].startswith(b"v=")
+    return "public, max-age=31536000, immutable" if named else "no-cache"

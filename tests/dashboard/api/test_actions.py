@@ -1,0 +1,106 @@
+"""Cancel, redrive and dismiss through the API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from jobfleet_contracts.job import new_id
+from tests.dashboard.api.asgi_client import AsgiClient
+from tests.dashboard.api.life import Life
+from tests.dashboard.api.test_jobs import submit
+
+
+async def test_a_queued_job_is_cancelled_at_once_with_the_reason(client: AsgiClient) -> None:
+    job_id = await submit(client)
+    answer = await client.post(f"/api/jobs/{job_id}/cancel", {"reason": "mistake"})
+    assert (answer.status, answer.json["state"]) == (202, "cancelled")
+    events = (await client.get(f"/api/jobs/{job_id}")).json["events"]
+    assert events[-1]["data"]["reason"] == "mistake"
+
+
+async def test_a_running_job_is_asked_to_stop(client: AsgiClient, life: Life) -> None:
+    job_id = await submit(client)
+    await life.start(job_id)
+    answer = await client.post(f"/api/jobs/{job_id}/cancel")
+    assert (answer.status, answer.json["state"]) == (202, "running")
+    assert answer.json["message"] == "cancel requested"
+
+
+async def test_what_the_state_does_not_allow_is_409_with_the_reason(
+    client: AsgiClient, life: Life
+) -> None:
+    job_id = await submit(client)
+    assert (await client.post(f"/api/jobs/{job_id}/redrive")).status == 409
+    await life.start(job_id)
+    await life.complete(job_id)
+    for action in ("cancel", "redrive", "dismiss"):
+        answer = await client.post(f"/api/jobs/{job_id}/{action}")
+        assert (answer.status, answer.json["type"]) == (409, "action-refused")
+        assert job_id in answer.json["detail"]
+
+
+async def test_a_failed_job_is_redriven_or_dismissed(client: AsgiClient, life: Life) -> None:
+    one, two = await submit(client), await submit(client)
+    for job_id in (one, two):
+        await life.start(job_id)
+        await life.fail(job_id)
+    letters = (await client.get("/api/dead-letters")).json["items"]
+    assert {letter["jobId"] for letter in letters} == {one, two}
+    assert (await client.post(f"/api/jobs/{one}/redrive")).json["state"] == "queued"
+    assert (await client.post(f"/api/jobs/{two}/dismiss")).json["state"] == "failed"
+    assert (await client.post(f"/api/jobs/{two}/dismiss")).status == 409
+
+
+async def test_an_action_on_an_unknown_job_is_404(client: AsgiClient) -> None:
+    for path in (new_id(), "17"):
+        assert (await client.post(f"/api/jobs/{path}/cancel")).status == 404
+
+
+async def test_actions_on_many_answer_for_each_job(client: AsgiClient, life: Life) -> None:
+    one, two, unknown = await submit(client), await submit(client), new_id()
+    await life.start(two)
+    await life.complete(two)
+    body = {"action": "cancel", "ids": [one, two, unknown, "17"]}
+    items = (await client.post("/api/jobs/actions", body)).json["items"]
+    assert items[0] == {"jobId": one, "state": "cancelled"}
+    kinds = [item["error"]["type"] for item in items[1:]]
+    assert kinds == ["action-refused", "unknown-job", "invalid-request"]
+
+
+async def test_a_filter_acts_only_on_the_expected_number(client: AsgiClient) -> None:
+    for _ in range(3):
+        await submit(client, queue="bulk")
+    await submit(client)
+    body: dict[str, Any] = {"action": "cancel", "filter": {"queue": "bulk"}, "expected": 2}
+    refused = await client.post("/api/jobs/actions", body)
+    assert refused.status == 409
+    assert "finds 3 jobs now, not 2" in refused.json["detail"]
+    done = await client.post("/api/jobs/actions", body | {"expected": 3})
+    assert [item["state"] for item in done.json["items"]] == ["cancelled"] * 3
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "action"),
+        ({"action": "explode", "ids": [new_id()]}, "action"),
+        ({"action": "cancel"}, "ids"),
+        ({"action": "cancel", "ids": []}, "ids"),
+        ({"action": "cancel", "ids": [5]}, "ids"),
+        ({"action": "cancel", "ids": [new_id()], "filter": {"queue": "a"}}, "ids"),
+        ({"action": "cancel", "filter": {}, "expected": 0}, "filter"),
+        ({"action": "cancel", "filter": {"queue": "a"}}, "expected"),
+        ({"action": "cancel", "filter": {"colour": "a"}, "expected": 1}, "filter.colour"),
+        ({"action": "cancel", "filter": {"queue": ""}, "expected": 1}, "filter.queue"),
+        ({"action": "cancel", "filter": {"since": "x"}, "expected": 1}, "filter.since"),
+        ({"action": "cancel", "filter": {"state": "odd"}, "expected": 1}, "state"),
+        ({"action": "cancel", "ids": [new_id()], "force": True}, "force"),
+    ],
+)
+async def test_a_selection_that_does_not_fit_is_400_and_named(
+    client: AsgiClient, body: dict[str, Any], field: str
+) -> None:
+    answer = await client.post("/api/jobs/actions", body)
+    assert (answer.status, answer.json["field"]) == (400, field)

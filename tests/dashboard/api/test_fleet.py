@@ -1,0 +1,138 @@
+"""Workers, queues, locks, dead letters, statistics, probes, metrics."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.errors import BackendUnavailable
+from jobfleet_contracts.job import new_id
+from jobfleet_contracts.lease import key_lock
+from jobfleet_contracts.message import MalformedMessage
+from jobfleet_contracts.worker_status import WorkerStatus
+from tests.dashboard.api.asgi_client import AsgiClient
+from tests.dashboard.api.conftest import client_of
+from tests.dashboard.api.life import Life
+from tests.dashboard.api.test_jobs import submit
+
+NOW = datetime.now(UTC)
+WORKER = WorkerStatus(
+    worker_id=new_id(),
+    host="node-1",
+    pid=7,
+    version="1",
+    started_at=NOW,
+    heartbeat_at=NOW,
+    slots=10,
+    queues=("default",),
+    types=("demo.steps",),
+)
+
+
+async def test_workers_tell_whether_their_heart_beats(client: AsgiClient, backend: Backend) -> None:
+    silent = replace(WORKER, worker_id=new_id(), heartbeat_at=NOW - timedelta(minutes=1))
+    await backend.directory.beat(WORKER)
+    await backend.directory.beat(silent)
+    items = (await client.get("/api/workers")).json["items"]
+    assert {item["workerId"]: item["alive"] for item in items} == {
+        WORKER.worker_id: True,
+        silent.worker_id: False,
+    }
+
+
+async def test_queues_show_each_lane(client: AsgiClient) -> None:
+    await submit(client, priority=9)
+    await submit(client)
+    items = (await client.get("/api/queues")).json["items"]
+    ready = {(item["queue"], item["lane"]): item["ready"] for item in items}
+    assert (ready["default", "high"], ready["default", "normal"]) == (1, 1)
+
+
+async def test_locks_show_the_holder_and_who_waits(
+    client: AsgiClient, backend: Backend, life: Life
+) -> None:
+    holder = await submit(client, lockKey="customer-42")
+    waiter = await submit(client, lockKey="customer-42")
+    lock = key_lock("customer-42")
+    await backend.leases.create(lock)
+    await backend.leases.acquire(lock, new_id(), 60)
+    await life.start(holder)
+    await backend.index.flush()
+    (item,) = (await client.get("/api/locks")).json["items"]
+    assert (item["lockKey"], item["leased"]) == ("customer-42", True)
+    assert item["holder"]["jobId"] == holder
+    assert [job["jobId"] for job in item["waiters"]] == [waiter]
+
+
+async def test_dead_letters_list_messages_then_jobs_page_by_page(
+    client: AsgiClient, backend: Backend, life: Life
+) -> None:
+    await backend.dead_letters.add(MalformedMessage(b"\xff{", "not JSON", "m-1"), NOW)
+    job_id = await submit(client)
+    await life.start(job_id)
+    await life.fail(job_id, "no such column")
+    first = (await client.get("/api/dead-letters", limit=1)).json
+    assert (first["items"][0]["kind"], first["items"][0]["reason"]) == ("message", "not JSON")
+    second = (await client.get("/api/dead-letters", limit=1, cursor=first["next"])).json
+    assert (second["items"][0]["kind"], second["items"][0]["jobId"]) == ("job", job_id)
+    assert (await client.get("/api/dead-letters", cursor="z")).json["field"] == "cursor"
+
+
+async def test_stats_count_per_state_with_durations(client: AsgiClient, life: Life) -> None:
+    job_id = await submit(client)
+    await submit(client)
+    await life.start(job_id)
+    await life.complete(job_id)
+    items = {item["state"]: item for item in (await client.get("/api/stats")).json["items"]}
+    assert len(items) == 10
+    assert (items["completed"]["count"], items["queued"]["count"]) == (1, 1)
+    assert items["completed"]["meanDurationMs"] == 5
+    assert items["running"]["perMinute"] is None
+
+
+async def test_probes_answer(client: AsgiClient) -> None:
+    assert (await client.get("/livez")).json == {"status": "alive"}
+    ready = await client.get("/readyz")
+    assert (ready.status, ready.json["status"]) == (200, "ready")
+    assert all(check["ok"] for check in ready.json["checks"])
+
+
+async def test_metrics_count_submitted_jobs_and_depths(client: AsgiClient) -> None:
+    await submit(client)
+    text = (await client.get("/metrics")).body.decode()
+    assert "jobfleet_jobs_registered_total 1.0" in text
+    assert 'jobfleet_queue_depth{lane="normal",queue="default"} 1.0' in text
+
+
+class _Away:
+    """A port whose server is away."""
+
+    def __getattr__(self, name: str) -> object:
+        async def refuse(*_: object, **__: object) -> None:
+            raise BackendUnavailable("no answer from storage at http://127.0.0.1:10002")
+
+        return refuse
+
+
+async def test_a_backend_that_is_away_is_503_naming_what_and_comes_back(backend: Backend) -> None:
+    away = _Away()
+    client = client_of(
+        replace(backend, reader=away, trail=away, directory=away, queue=away, index=away)  # type: ignore[arg-type]
+    )
+    for path in ("/api/jobs", f"/api/jobs/{new_id()}", "/api/workers", "/api/queues", "/api/stats"):
+        answer = await client.get(path)
+        assert (answer.status, answer.json["type"]) == (503, "backend-unavailable"), path
+        assert "127.0.0.1:10002" in answer.json["detail"]
+        assert answer.headers["retry-after"] == "5"
+    assert (await client.post("/api/jobs", {"type": "a"})).status == 503
+    assert (await client.get("/metrics")).status == 200
+
+
+async def test_an_unready_backend_is_503_with_each_check(backend: Backend) -> None:
+    async def refuse() -> None:
+        raise BackendUnavailable("no answer")
+
+    client = client_of(replace(backend, probe=refuse))  # type: ignore[arg-type]
+    answer = await client.get("/readyz")
+    assert (answer.status, answer.json["status"]) == (503, "not ready")

@@ -1,0 +1,233 @@
+"""Lists and single jobs, as scripts read them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.job import new_id
+from tests.dashboard.api.asgi_client import AsgiClient
+from tests.dashboard.api.life import Life
+
+FIELDS = [
+    *("jobId", "jobName", "type", "state", "queue", "priority", "lockKey", "attempt", "attempts"),
+    *("maxAttempts", "epoch", "workerId", "createdAt", "runAt", "startedAt", "completedAt"),
+    *("updatedAt", "nextRetryAt", "result", "lastError", "lastResponse", "payload", "context"),
+    *("events", "eventsNext"),
+]
+
+
+async def submit(client: AsgiClient, **change: Any) -> str:
+    answer = await client.post("/api/jobs", {"type": "demo.steps"} | change)
+    assert answer.status == 202, answer.body
+    return str(answer.json["jobId"])
+
+
+async def test_a_new_job_shows_every_field_and_null_for_what_is_not_known(
+    client: AsgiClient,
+) -> None:
+    job_id = await submit(client, jobName="Name", lockKey="k", priority=9, payload=[1])
+    job = (await client.get(f"/api/jobs/{job_id.upper()}")).json
+    assert list(job) == FIELDS
+    assert (job["jobName"], job["lockKey"], job["priority"], job["payload"]) == (
+        "Name",
+        "k",
+        9,
+        [1],
+    )
+    unknown = (
+        "runAt",
+        "startedAt",
+        "completedAt",
+        "nextRetryAt",
+        "result",
+        "lastError",
+        "workerId",
+    )
+    assert [job[name] for name in unknown] == [None] * len(unknown)
+    assert [event["status"] for event in job["events"]] == ["Queued"]
+
+
+async def test_a_job_that_failed_once_and_completed_shows_result_and_last_error(
+    client: AsgiClient, life: Life
+) -> None:
+    job_id = await submit(client)
+    await life.start(job_id)
+    await life.retry(job_id, "first")
+    retrying = (await client.get(f"/api/jobs/{job_id}")).json
+    assert retrying["state"] == "retrying"
+    assert retrying["nextRetryAt"] is not None
+    started = await life.start(job_id)
+    await life.complete(job_id, {"rows": 3})
+    job = (await client.get(f"/api/jobs/{job_id}")).json
+    assert (job["state"], job["result"], job["attempt"]) == ("completed", {"rows": 3}, 2)
+    assert job["lastError"]["message"] == "first"
+    assert job["startedAt"] == started.to_json()["timestamp"]
+    assert job["completedAt"] == job["events"][-1]["timestamp"]
+
+
+async def test_logs_list_each_attempt_with_its_error(client: AsgiClient, life: Life) -> None:
+    job_id = await submit(client)
+    await life.start(job_id)
+    await life.retry(job_id, "first")
+    await life.start(job_id)
+    items = (await client.get(f"/api/jobs/{job_id}/logs")).json["items"]
+    assert [(one["attemptNumber"], one["succeeded"]) for one in items] == [(1, False), (2, None)]
+    assert items[0]["error"] == {"type": "ValueError", "message": "first", "traceback": "…"}
+    assert items[0]["durationMs"] >= 0
+    assert items[1]["endedAt"] is None
+
+
+async def test_logs_are_paged_without_loss(client: AsgiClient, life: Life) -> None:
+    job_id = await submit(client, maxAttempts=9)
+    for _ in range(4):
+        await life.start(job_id)
+        await life.retry(job_id)
+    numbers: list[int] = []
+    cursor = {}
+    while True:
+        answer = (await client.get(f"/api/jobs/{job_id}/logs", limit=1, **cursor)).json
+        numbers += [one["attemptNumber"] for one in answer["items"]]
+        if answer["next"] is None:
+            break
+        cursor = {"cursor": answer["next"]}
+    assert numbers == [1, 2, 3, 4]
+
+
+async def test_a_history_is_paged_in_order(client: AsgiClient, life: Life) -> None:
+    job_id = await submit(client)
+    await life.start(job_id)
+    for number in range(1, 6):
+        await life.step(job_id, number)
+    first = (await client.get(f"/api/jobs/{job_id}/events", limit=4)).json
+    rest = (await client.get(f"/api/jobs/{job_id}/events", limit=4, cursor=first["next"])).json
+    assert [event["sequence"] for event in first["items"] + rest["items"]] == list(range(1, 8))
+    older = (await client.get(f"/api/jobs/{job_id}/events", limit=2, cursor="b5")).json
+    assert [event["sequence"] for event in older["items"]] == [3, 4]
+    assert older["next"] == "b3"
+
+
+async def test_an_unknown_job_and_a_path_that_is_no_uuid_are_404(client: AsgiClient) -> None:
+    for path in (new_id(), "17", "x%00y"):
+        for tail in ("", "/logs", "/events"):
+            answer = await client.get(f"/api/jobs/{path}{tail}")
+            assert (answer.status, answer.json["type"]) == (404, "unknown-job")
+
+
+async def test_an_unchanged_job_is_304(client: AsgiClient, life: Life) -> None:
+    job_id = await submit(client)
+    first = await client.get(f"/api/jobs/{job_id}")
+    headers = {"If-None-Match": first.headers["etag"]}
+    assert "retry-after" in first.headers
+    again = await client.request("GET", f"/api/jobs/{job_id}", headers=headers)
+    assert (again.status, again.body) == (304, b"")
+    await life.start(job_id)
+    changed = await client.request("GET", f"/api/jobs/{job_id}", headers=headers)
+    assert changed.status == 200
+
+
+async def test_waiting_answers_as_soon_as_the_job_ends(client: AsgiClient, life: Life) -> None:
+    job_id = await submit(client)
+    await life.start(job_id)
+    began = time.monotonic()
+    waiting = asyncio.create_task(client.get(f"/api/jobs/{job_id}", wait=20))
+    await asyncio.sleep(0.3)
+    assert not waiting.done()
+    await life.complete(job_id, "done")
+    answer = await waiting
+    assert (answer.json["state"], answer.json["result"]) == ("completed", "done")
+    assert time.monotonic() - began < 5
+    assert "retry-after" not in answer.headers
+
+
+async def test_waiting_ends_with_its_time(client: AsgiClient) -> None:
+    job_id = await submit(client)
+    answer = await client.get(f"/api/jobs/{job_id}", wait=0.2)
+    assert (answer.status, answer.json["state"]) == (200, "queued")
+
+
+async def test_events_are_listed_newest_first_and_filtered(client: AsgiClient, life: Life) -> None:
+    one = await submit(client, jobName="one")
+    two = await submit(client, type="other")
+    await life.start(one)
+    await life.complete(one)
+    items = (await client.get("/api/jobs")).json["items"]
+    assert [event["status"] for event in items] == ["Completed", "Started", "Queued", "Queued"]
+    by_status = (await client.get("/api/jobs", status="Completed")).json["items"]
+    by_type = (await client.get("/api/jobs", type="other")).json["items"]
+    by_name = (await client.get("/api/jobs", name="one")).json["items"]
+    assert [event["jobId"] for event in by_status] == [one]
+    assert [event["jobId"] for event in by_type] == [two]
+    assert len(by_name) == 3
+
+
+async def test_a_list_of_events_goes_on_where_its_page_ended(client: AsgiClient) -> None:
+    ids = [await submit(client) for _ in range(5)]
+    seen: list[str] = []
+    cursor: dict[str, str] = {}
+    while True:
+        answer = (await client.get("/api/jobs", limit=2, **cursor)).json
+        seen += [event["jobId"] for event in answer["items"]]
+        if answer["next"] is None:
+            break
+        cursor = {"cursor": answer["next"]}
+    assert seen == ids[::-1]
+
+
+async def test_jobs_are_listed_once_each_with_their_state(client: AsgiClient, life: Life) -> None:
+    one = await submit(client, jobName="Quarterly report", queue="reports")
+    await submit(client)
+    await life.start(one)
+    listed = (await client.get("/api/jobs", view="jobs")).json["items"]
+    assert {row["state"] for row in listed} == {"running", "queued"}
+    for query in (
+        {"state": "running,failed"},
+        {"queue": "reports"},
+        {"q": "quarterly"},
+        {"q": one},
+    ):
+        found = (await client.get("/api/jobs", view="jobs", **query)).json["items"]
+        assert [row["jobId"] for row in found] == [one], query
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"limit": 0}, "limit"),
+        ({"limit": 1001}, "limit"),
+        ({"limit": "ten"}, "limit"),
+        ({"cursor": "nonsense"}, "cursor"),
+        ({"status": "Done"}, "status"),
+        ({"since": "yesterday"}, "since"),
+        ({"until": "2026-01-01T00:00:00"}, "until"),
+        ({"view": "rows"}, "view"),
+        ({"state": "running"}, "state"),
+        ({"view": "jobs", "state": "sleeping"}, "state"),
+        ({"view": "jobs", "status": "Queued"}, "status"),
+        ({"view": "jobs", "cursor": "nonsense"}, "cursor"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+async def test_a_filter_that_does_not_fit_is_400_and_named(
+    client: AsgiClient, query: dict[str, Any], field: str
+) -> None:
+    answer = await client.get("/api/jobs", **query)
+    assert (answer.status, answer.json["field"]) == (400, field)
+
+
+async def test_a_long_history_shows_the_newest_thousand_and_the_start_of_its_attempt(
+    client: AsgiClient, life: Life, backend: Backend
+) -> None:
+    job_id = await submit(client)
+    started = await life.start(job_id)
+    await life.steps(job_id, 1100)
+    job = (await client.get(f"/api/jobs/{job_id}")).json
+    assert [event["sequence"] for event in job["events"]] == list(range(103, 1103))
+    assert job["startedAt"] == started.to_json()["timestamp"]
+    older = (await client.get(f"/api/jobs/{job_id}/events", cursor=job["eventsNext"])).json
+    assert [event["sequence"] for event in older["items"]] == list(range(3, 103))
+    assert older["next"] == "b3"

@@ -7,7 +7,7 @@ import pytest
 from jobfleet_backends.settings import Settings
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import BackendUnavailable
-from tests.conformance.jobs import a_message, queued
+from tests.conformance.jobs import a_life, a_message, queued
 
 
 async def test_the_probe_names_each_part_and_finds_it_well(backend: Backend) -> None:
@@ -38,6 +38,6 @@ async def test_a_closed_backend_says_that_it_is_unavailable(backend: Backend) ->
 
 
 async def test_closing_writes_what_was_queued(backend: Backend, other: Backend) -> None:
-    backend.index.record([queued()])
+    backend.index.record(a_life())
     await backend.close()
     assert sum((await other.reader.counts()).values()) == 1

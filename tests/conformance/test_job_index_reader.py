@@ -159,6 +159,7 @@ async def test_jobs_are_found_by_type_queue_and_lock_key(backend: Backend) -> No
     one = queued(type="mail.send", queue="mail", lock_key="customer 1")
     two = queued(at=1, type="mail.send", lock_key="customer 2")
     three = after(queued(at=2, queue="mail"), "Deferred")
+    await backend.index.open(open_row(three))
     await write(backend, one, two, three)
     assert await _jobs(backend, job_type="mail.send") == [two.job_id, one.job_id]
     assert await _jobs(backend, queue="mail") == [three.job_id, one.job_id]

@@ -91,7 +91,7 @@ def event_to_timeline(event: Event) -> dict[str, Any]:
 
 
 def open_to_entity(row: OpenRow) -> dict[str, Any]:
-    """Return the columns of a new open row; merging them into a row keeps its hints."""
+    """Return the columns of a new open row; merging them into a ghost keeps its hints."""
     entity: dict[str, Any] = {
         **row_identity(row.facts.job_id, row.incarnation),
         "JobId": row.facts.job_id,
@@ -103,6 +103,10 @@ def open_to_entity(row: OpenRow) -> dict[str, Any]:
     }
     if row.due_at is not None:
         entity["DueAt"] = row.due_at
+    if row.lock is not None:
+        entity["Lock"] = row.lock
+    if row.sent:
+        entity["Sent"] = True
     if row.sequence:
         entity |= _hint(row.sequence, _open_facts(row))
     if row.published:
@@ -157,9 +161,9 @@ def entity_to_open(entity: Mapping[str, Any]) -> OpenRow:
         sequence=hint.get("sequence", 0),
         opened_at=plain_time(entity["OpenedAt"]),
         updated_at=_updated_at(entity, hint),
-        lock=hint.get("lock"),
+        lock=hint.get("lock") if hint else entity.get("Lock"),
         due_at=_due_at(entity, hint),
-        sent=hint.get("sent", False),
+        sent=hint.get("sent", False) if hint else entity.get("Sent", False),
         published=max(_slots(entity, "Published"), default=0),
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Sequence
 from typing import Any
 from uuid import uuid4
 
+from jobfleet_backends.azure.azure_errors import StorageRefused
 from jobfleet_backends.azure.entity_table import MERGE, EntityTable
 from jobfleet_backends.azure.index_rows import (
     SHARDS,
@@ -14,6 +15,7 @@ from jobfleet_backends.azure.index_rows import (
     event_hint,
     event_to_timeline,
     hour_of,
+    is_ghost,
     open_key,
     open_to_entity,
     published_hint,
@@ -45,12 +47,26 @@ class AzureJobIndex:
             name: IndexShard(table=table, partition=name, linger=linger) for name in SHARDS
         }
         self._newest: dict[str, int] = {}
+        self._ended: dict[str, None] = {}
         self._endings: dict[tuple[str, str], dict[str, int]] = {}
 
     async def open(self, row: OpenRow) -> None:
-        """Merge the row in by itself: it must stand before the event that it announces."""
-        self._newest.pop(open_key(row.facts.job_id, row.incarnation), None)
-        await self._table.upsert("index.open", open_to_entity(row), MERGE)
+        """Insert the row by itself: it must stand before the event that it announces."""
+        entity = open_to_entity(row)
+        self._newest.pop(entity["RowKey"], None)
+        try:
+            await self._table.insert("index.open", entity)
+        except StorageRefused as refusal:
+            if not refusal.is_conflict:
+                raise
+            await self._revive(entity)
+
+    async def _revive(self, entity: dict[str, Any]) -> None:
+        """Where only a late hint stands in the place of the row, make it one."""
+        keys = entity["PartitionKey"], entity["RowKey"]
+        known = await self._table.get("index.open", *keys)
+        if known is None or is_ghost(known):
+            await self._table.upsert("index.open", entity, MERGE)
 
     def record(self, events: Sequence[Event]) -> Awaitable[None]:
         """Queue copies for the timeline, hints for the open rows, and endings to count."""
@@ -59,7 +75,7 @@ class AzureJobIndex:
             shard.replace(event_to_timeline(event))
             if not event.after.state.is_terminal:
                 self._hint(shard, event)
-            elif event.kind in _ENDINGS:
+            elif event.kind in _ENDINGS and event.event_id not in self._ended:
                 shard.replace(self._counted(event))
         return self._stored({shard_of(event.job_id) for event in events})
 
@@ -105,19 +121,25 @@ class AzureJobIndex:
         shard.merge({**row_identity(event.job_id, event.after.incarnation), **event_hint(event)})
 
     def _remember(self, row_key: str, sequence: int) -> None:
-        if len(self._newest) >= _REMEMBERED_ROWS:
-            self._newest.pop(next(iter(self._newest)))
+        _make_room(self._newest, _REMEMBERED_ROWS)
         self._newest[row_key] = sequence
 
     def _counted(self, event: Event) -> dict[str, Any]:
         """Each writer has a row of its own, holding its whole count: no read, safe to repeat."""
+        _make_room(self._ended, _REMEMBERED_ROWS)
+        self._ended[event.event_id] = None
         partition, hour = shard_of(event.job_id), hour_of(event.occurred_at)
         counts = self._endings.setdefault((partition, hour), {})
         state = event.after.state.value
         counts[state] = counts.get(state, 0) + 1
-        if len(self._endings) > _REMEMBERED_HOURS * len(SHARDS):
-            self._endings.pop(next(iter(self._endings)))
+        _make_room(self._endings, _REMEMBERED_HOURS * len(SHARDS))
         return {"PartitionKey": partition, "RowKey": counter_key(hour, self._writer_id), **counts}
+
+
+def _make_room(remembered: dict[Any, Any], most: int) -> None:
+    """Forget the oldest."""
+    while len(remembered) >= most:
+        remembered.pop(next(iter(remembered)))
 
 
 def _joined(futures: Sequence[asyncio.Future[None]]) -> asyncio.Future[None]:

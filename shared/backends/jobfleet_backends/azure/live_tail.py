@@ -19,7 +19,6 @@ from jobfleet_contracts.ports import Clock
 OVERLAP = timedelta(seconds=60)
 """Copies of events may come late and out of order: each look goes back as far as this."""
 
-LOOK_EVERY_SECONDS = 0.3
 _ROWS_PER_LOOK = 1000
 _KEPT = 5000
 
@@ -67,10 +66,13 @@ class LiveTail:
         return [self._entry(arrivals, event) for event in events]
 
     async def _look(self) -> None:
+        """Look at what came; who waited here while another looked afresh need not look too."""
+        loop = asyncio.get_running_loop()
+        asked = loop.time()
         async with self._looking:
-            loop = asyncio.get_running_loop()
-            if loop.time() - self._looked < LOOK_EVERY_SECONDS:
+            if self._looked > asked:
                 return
+            self._looked = loop.time()
             if self._newest is None:
                 await self._find_newest()
             if self._newest is None:
@@ -82,7 +84,6 @@ class LiveTail:
             for entity in reversed(stretch.entities):
                 if entity["EventId"] not in self._known:
                     self._arrived(entity_to_event(entity))
-            self._looked = loop.time()
 
     async def _find_newest(self) -> None:
         stretch = await self._timeline.newest("index.look", Span(), 1)

@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential
 from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import ServiceRequestError
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables.aio import TableClient
 from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential
@@ -144,13 +145,21 @@ class _Transport(AioHttpTransport):  # type: ignore[misc]
         )
         self.session: aiohttp.ClientSession | None = None
         self._idle = patience.idle
+        self._is_closed = False
 
     @override
     async def open(self) -> None:
-        if self.session is None and not self._has_been_opened:
+        if self._is_closed:
+            raise ServiceRequestError("the backend is closed")
+        if self.session is None:
             self.session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=self._idle),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
             )
         await super().open()
+
+    @override
+    async def close(self) -> None:
+        self._is_closed = True
+        await super().close()

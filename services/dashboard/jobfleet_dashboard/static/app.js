@@ -43,7 +43,7 @@
     return `${whole} s`;
   };
   const WORDS = {
-    ago: (seconds) => `${spell(seconds)} ago`,
+    ago: (seconds) => (seconds < 1 ? "just now" : `${spell(seconds)} ago`),
     since: spell,
     in: (seconds) => (seconds >= 0 ? "now" : `in ${spell(Math.ceil(-seconds))}`),
   };

@@ -50,9 +50,7 @@ def attempt_rows(events: Sequence[Event]) -> tuple[AttemptRow, ...]:
     for event in events:
         if event.kind is Status.STARTED:
             after = event.after
-            rows.append(
-                AttemptRow(after.attempt, after.epoch, after.worker_id, event.occurred_at)
-            )
+            rows.append(AttemptRow(after.attempt, after.epoch, after.worker_id, event.occurred_at))
         elif rows and rows[-1].ended_at is None:
             rows[-1] = _advance(rows[-1], event)
     return tuple(rows)

@@ -69,7 +69,9 @@ def _somebody_waits(oldest: OpenRow, waited: float, busy: int, slots: int) -> Fl
 def _well(alive: int, silent: int, busy: int, slots: int, open_jobs: int) -> FleetSentence:
     workers = "1 worker is" if alive == 1 else f"{alive} workers are"
     lost = f"; {silent} went silent" if silent else ""
-    work = f"{busy} of {slots} slots busy, {_jobs(open_jobs)} open" if open_jobs else "nothing to do"
+    work = (
+        f"{busy} of {slots} slots busy, {_jobs(open_jobs)} open" if open_jobs else "nothing to do"
+    )
     text = f"The fleet is well: {workers} alive{lost}, {work}."
     return FleetSentence("warning" if silent else "good", (Words(text),))
 

@@ -37,7 +37,8 @@ async def job(request: Request, job_id: str) -> Response:
     address = str(request.url_for("job", job_id=job_id))
     api_address = address.replace("/jobs/", "/api/jobs/", 1)
     told = {"job": page, "address": address, "api_address": api_address}
-    return show(request, TEMPLATE, **told, **surroundings(request, "jobs", live_url))
+    around = surroundings(request, "jobs", live_url)
+    return show(request, TEMPLATE, **around | told | ({} if page.live else {"live_sign": "ended"}))
 
 
 @router.get("/stream/jobs/{job_id}")
@@ -46,7 +47,7 @@ async def stream(request: Request, job_id: str, after: int = 0) -> Response:
     job_id = known_id(job_id)
     seen = after
 
-    async def update(batch: Batch | None) -> str:
+    async def update(_: Batch | None) -> str:
         nonlocal seen
         page = job_page(await read_story(services_of(request), job_id))
         html = _fragments(request, page, since=seen)

@@ -152,7 +152,7 @@ def _states(values: Sequence[str], problems: list[str]) -> tuple[State, ...]:
 
 def _queue(value: str, problems: list[str]) -> str:
     if value and not _QUEUE.fullmatch(value):
-        problems.append(f"queue: {value!r} cannot be a queue; names are 1 to 50 of a-z, 0-9, _ and -")
+        problems.append(f"queue: {value!r} cannot be a queue; names hold a-z, 0-9, _ and -")
         return ""
     return value
 
@@ -166,7 +166,9 @@ def _window(value: str, problems: list[str]) -> str:
 
 def _time(name: str, value: str, problems: list[str]) -> str:
     try:
-        return value if not value or parse_time(value) else ""
+        if value:
+            parse_time(value)
     except ValueError:
         problems.append(f"{name}: {value!r} is no time; write 2026-01-31T09:30:00Z")
         return ""
+    return value

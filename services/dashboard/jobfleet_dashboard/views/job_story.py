@@ -51,7 +51,8 @@ class JobStory:
 
     def circumstances(self) -> Circumstances:
         """Return what the sentence says beyond the newest event."""
-        step, of = progress_of(self.events)
+        held = self.newest.after.state in (State.RUNNING, State.WAITING)
+        step, of = progress_of(self.events) if held else (0, 0)
         newest = self.newest
         holder = self.holder
         return Circumstances(

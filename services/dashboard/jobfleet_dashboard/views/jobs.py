@@ -29,11 +29,9 @@ async def jobs(request: Request) -> Response:
     told = await _results(request, chosen) | surroundings(
         request, "jobs", chosen.url("/stream/jobs")
     )
-    counts = await services.backend.reader.counts()
-    known = KnownNames.of(await services.backend.directory.workers())
-    return show(
-        request, "jobs/index.html", block="results", states=list(State), counts=counts, known=known, **told
-    )
+    told["counts"] = await services.backend.reader.counts()
+    told["known"] = KnownNames.of(await services.backend.directory.workers())
+    return show(request, "jobs/index.html", block="results", states=list(State), **told)
 
 
 async def _results(request: Request, chosen: JobFilter) -> dict[str, Any]:

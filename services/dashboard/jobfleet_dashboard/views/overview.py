@@ -25,7 +25,9 @@ router = APIRouter(dependencies=[require(Role.VIEWER)], include_in_schema=False)
 async def overview(request: Request) -> Response:
     """Show the fleet."""
     page = await read_overview(services_of(request), site_of(request).throughput, feed=True)
-    return show(request, TEMPLATE, overview=page, **surroundings(request, "overview", "/stream/overview"))
+    return show(
+        request, TEMPLATE, overview=page, **surroundings(request, "overview", "/stream/overview")
+    )
 
 
 @router.get("/stream/overview")
@@ -45,7 +47,9 @@ async def _instruments(request: Request) -> str:
     site = site_of(request)
     page = await read_overview(services_of(request), site.throughput, feed=False)
     told = {"overview": page, **surroundings(request)}
-    return "".join(partial(name, site.pages.fragment(TEMPLATE, name, **told)) for name in INSTRUMENTS)
+    return "".join(
+        partial(name, site.pages.fragment(TEMPLATE, name, **told)) for name in INSTRUMENTS
+    )
 
 
 async def _feed(request: Request, batch: Batch | None) -> str:

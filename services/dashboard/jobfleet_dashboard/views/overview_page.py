@@ -107,11 +107,11 @@ def _figures(buckets: Sequence[Bucket]) -> tuple[tuple[str, str], ...]:
     failed = sum(bucket.failed for bucket in buckets)
     timed_out = sum(bucket.timed_out for bucket in buckets)
     busy = sum(bucket.busy_ms for bucket in buckets)
-    share = f"{(failed + timed_out) / ended:.1%}" if ended else "–"
+    share = f"{(failed + timed_out) / ended:.1%}" if ended else "none"
     return (
         ("ended", f"{ended:,}"),
         ("failed", f"{failed:,}"),
         ("timed out", f"{timed_out:,}"),
-        ("badly", share),
-        ("mean duration", spell(busy / ended / 1000) if ended else "–"),
+        ("ended badly", share),
+        ("mean duration", spell(busy / ended / 1000) if ended else "none"),
     )

@@ -90,7 +90,9 @@ async def _confirmed(services: Services, form: FormData, action: str) -> Sequenc
     expected = str(form["expected"])
     if query is None or not expected.isdecimal():
         raise InvalidRequest("expected: must be the count that was shown", field="expected")
-    return await Selection(action, query=query, expected=int(expected)).find(services.backend.reader)
+    return await Selection(action, query=query, expected=int(expected)).find(
+        services.backend.reader
+    )
 
 
 async def _act(services: Services, ids: Sequence[str], action: str, by: str | None) -> int:
@@ -109,7 +111,9 @@ async def _act(services: Services, ids: Sequence[str], action: str, by: str | No
 
 def _filter_of(form: FormData) -> JobFilter:
     prefix = "filter."
-    pairs = ((n.removeprefix(prefix), str(v)) for n, v in form.multi_items() if n.startswith(prefix))
+    pairs = (
+        (n.removeprefix(prefix), str(v)) for n, v in form.multi_items() if n.startswith(prefix)
+    )
     return parse_filter(list(pairs))
 
 

@@ -47,6 +47,7 @@ def surroundings(request: Request, nav: str = "", live_url: str | None = None) -
     return {
         "nav": nav,
         "live_url": live_url,
+        "live_sign": "connecting" if live_url else "off",
         "now": services_of(request).clock.now(),
         "user": principal.name if principal else None,
         "may_submit": principal is not None and principal.may(Role.SUBMITTER),

@@ -99,6 +99,4 @@ def _extend(row: list[Span], event: Event, follower: Event | None) -> None:
             previous.state, previous.start, end, previous.attempt, previous.epoch, after.worker_id
         )
         return
-    row.append(
-        Span(after.state, event.occurred_at, end, attempt, after.epoch, after.worker_id)
-    )
+    row.append(Span(after.state, event.occurred_at, end, attempt, after.epoch, after.worker_id))

@@ -50,7 +50,7 @@ _FIELDS: tuple[tuple[str, str, str, str], ...] = (
 )
 _KINDS = {name: kind for name, _, kind, _ in _FIELDS}
 _WIDE = frozenset({"payload", "description", "processingParameters"})
-_ROWS = {"payload": 10, "processingParameters": 4}
+_ROWS = {"payload": 8, "processingParameters": 4}
 
 
 def form_fields(values: Mapping[str, str], known: KnownNames) -> tuple[FormField, ...]:

@@ -63,9 +63,7 @@ def draw_throughput(buckets: Sequence[Bucket]) -> ThroughputChart:
     width = WIDTH / max(1, len(buckets))
     bars = tuple(_bar(bucket, n * width, width, top) for n, bucket in enumerate(buckets))
     every = max(1, len(buckets) // 4)
-    labels = tuple(
-        (n * width, bucket.start) for n, bucket in enumerate(buckets) if n % every == 0
-    )
+    labels = tuple((n * width, bucket.start) for n, bucket in enumerate(buckets) if n % every == 0)
     ended = sum(bucket.total for bucket in buckets)
     bad = sum(bucket.failed + bucket.timed_out for bucket in buckets)
     return ThroughputChart(bars, top, labels, f"{ended} jobs ended, {bad} of them badly")
@@ -82,12 +80,15 @@ def _bar(bucket: Bucket, x: float, width: float, top: int) -> ChartBar:
         good_height=good_height,
         bad_y=round(BASE - good_height - bad_height, 1),
         bad_height=bad_height,
-        title=f"{bucket.start:%H:%M} UTC: {bucket.total - bad} completed or cancelled, {bad} failed",
+        title=f"{bucket.start:%H:%M} UTC: {bucket.total - bad} ended well, {bad} failed",
     )
 
 
 def _round_up(count: int) -> int:
-    if count <= 4:  # noqa: PLR2004 - a low axis stays readable with four steps
-        return 4
-    size = 10 ** (len(str(count)) - 1)
-    return next(step * size for step in (1, 2, 4, 5, 8, 10) if step * size >= count)
+    """Return 1, 2, 4, 5 or 8 times a power of ten, at least 4 and at least the count."""
+    size = 1
+    while True:
+        for step in (1, 2, 4, 5, 8):
+            if step * size >= max(4, count):
+                return step * size
+        size *= 10

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from jobfleet_contracts.state import State
-
 from jobfleet_dashboard.views.durations import seconds_between, spell
 from jobfleet_dashboard.views.spans import Mark, Span, SpanRow
 
@@ -155,8 +154,8 @@ def _ticks(scale: _Scale) -> tuple[Tick, ...]:
 
 
 _STEPS = (
-    0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900,
-    1800, 3600, 7200, 14_400, 28_800, 43_200, 86_400, 172_800, 604_800,
+    0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5,
+    1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 28_800, 43_200, 86_400, 172_800, 604_800,
 )  # fmt: skip
 
 

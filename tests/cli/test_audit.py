@@ -1,0 +1,93 @@
+"""What ``jobfleet audit`` finds, writes and repairs."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from uuid import uuid4
+
+import orjson
+import pytest
+
+from tests.cli.conftest import Cli
+
+
+def _sql(cli: Cli, statement: str, *values: object) -> None:
+    """Write past the triggers that keep honest programs from rewriting the trail."""
+    path = cli.folder / ".jobfleet" / "jobfleet.db"
+    with closing(sqlite3.connect(path)) as database, database:
+        triggers = database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")
+        for (name,) in triggers.fetchall():
+            database.execute(f"DROP TRIGGER {name}")
+        database.execute(statement, values)
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A folder with one job that completed, and its id."""
+    cli = Cli(tmp_path_factory.mktemp("stored"))
+    worker = cli.start("worker")
+    payload = '{"steps": 2, "stepSeconds": 0}'
+    answer = cli.run("publish", "--type", "demo.steps", "--payload", payload, "--wait")
+    assert answer.returncode == 0, answer.stderr
+    worker.terminate()
+    assert worker.wait() == 0
+    return cli.folder, answer.stdout.split()[0]
+
+
+@pytest.fixture
+def finished(cli: Cli, stored: tuple[Path, str]) -> str:
+    """The id of that job, in a copy of its folder."""
+    shutil.copytree(stored[0], cli.folder, dirs_exist_ok=True)
+    return stored[1]
+
+
+def test_a_trail_that_nobody_touched_is_exit_0(cli: Cli, finished: str) -> None:
+    answer = cli.run("audit", "verify", "--index", "--json")
+    assert answer.returncode == 0
+    assert orjson.loads(answer.stdout)["violations"] == 0
+
+
+@pytest.mark.parametrize(
+    ("statement", "rule"),
+    [
+        ("DELETE FROM trail WHERE job_id = ? AND sequence = 2", 1),
+        ("UPDATE trail SET state = 'failed' WHERE job_id = ? AND status = 'Completed'", 2),
+        ("UPDATE trail SET epoch = epoch + 1 WHERE job_id = ? AND status = 'Completed'", 5),
+        ("UPDATE trail SET worker_id = 'x' WHERE job_id = ? AND status = 'Completed'", 6),
+    ],
+)
+def test_a_tampered_row_is_exit_1_naming_job_event_and_rule(
+    cli: Cli, finished: str, statement: str, rule: int
+) -> None:
+    _sql(cli, statement, finished)
+    answer = cli.run("audit", "verify", "--job", finished)
+    assert answer.returncode == 1
+    assert f"VIOLATION  job {finished}  event " in answer.stdout
+    assert f"rule {rule} (" in answer.stdout
+
+
+def test_a_job_without_trail_cannot_be_verified(cli: Cli) -> None:
+    assert cli.run("audit", "verify", "--job", str(uuid4())).returncode == 1
+
+
+def test_export_writes_each_event_once_in_order(cli: Cli, finished: str) -> None:
+    assert cli.run("audit", "export", "--out", "trail.jsonl").returncode == 0
+    lines = (cli.folder / "trail.jsonl").read_text().splitlines()
+    events = [orjson.loads(line) for line in lines]
+    assert {event["jobId"] for event in events} == {finished}
+    assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
+    assert events[0]["data"]["request"]["type"] == "demo.steps"
+
+
+def test_a_lost_open_row_is_drift_until_the_index_is_rebuilt(cli: Cli, finished: str) -> None:
+    [waiting] = cli.publish("--type", "demo.steps")
+    _sql(cli, "DELETE FROM open_jobs WHERE job_id = ?", waiting)
+    assert cli.run("audit", "verify").returncode == 0
+    drifted = cli.run("audit", "verify", "--index")
+    assert drifted.returncode == 1
+    assert f"drift  job {waiting}" in drifted.stdout
+    assert cli.run("audit", "rebuild").returncode == 0
+    assert cli.run("audit", "verify", "--index").returncode == 0

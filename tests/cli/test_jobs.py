@@ -1,0 +1,91 @@
+"""What ``jobfleet jobs`` shows and does."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from tests.cli.conftest import Cli
+
+
+def test_a_list_is_tabs_in_a_pipe_and_filters_by_state_type_and_text(cli: Cli) -> None:
+    cli.publish("--type", "a", "--name", "blue train")
+    [late] = cli.publish("--type", "b", "--delay", "100")
+    assert cli.run("jobs", "list", "--state", "scheduled").stdout.split("\t")[0] == late
+    assert cli.run("jobs", "list", "--type", "a").stdout.split("\t")[3] == "blue train"
+    assert cli.run("jobs", "list", "-q", "blue").stdout.count("\n") == 1
+    assert cli.run("jobs", "list", "--q", "green").stdout == ""
+
+
+def test_pages_of_a_list_lead_to_each_job_once(cli: Cli) -> None:
+    ids = set(cli.publish("--type", "a", "--count", "5"))
+    seen: list[str] = []
+    more: list[str] = []
+    while True:
+        page = orjson.loads(cli.run("jobs", "list", "--json", "--limit", "2", *more).stdout)
+        seen += [item["jobId"] for item in page["items"]]
+        if page["next"] is None:
+            break
+        more = ["--cursor", page["next"]]
+    assert sorted(seen) == sorted(ids)
+
+
+def test_show_has_the_history_and_shows_control_characters_instead_of_obeying(cli: Cli) -> None:
+    [job] = cli.publish("--type", "a", "--name", "[red]x[/red]", "--payload", '"\\u001b[2J"')
+    page = cli.run("jobs", "show", job.upper())
+    assert page.returncode == 0
+    assert "[red]x[/red]" in page.stdout
+    assert "Queued" in page.stdout
+    assert "\x1b" not in page.stdout
+
+
+UNKNOWN = "0196f0c4-0000-7000-8000-000000000000"
+
+
+@pytest.mark.parametrize(
+    ("action", "job"),
+    [
+        ("show", UNKNOWN),
+        ("show", "no-uuid"),
+        ("watch", UNKNOWN),
+        ("cancel", UNKNOWN),
+        ("redrive", UNKNOWN),
+        ("dismiss", "no-uuid"),
+    ],
+)
+def test_an_unknown_job_is_exit_1(cli: Cli, action: str, job: str) -> None:
+    answer = cli.run("jobs", action, job)
+    assert answer.returncode == 1
+    assert f"no job {job}" in answer.stderr.replace("'", "")
+
+
+def test_cancel_answers_for_each_job_and_refuses_one_that_has_ended(cli: Cli) -> None:
+    one, two = cli.publish("--type", "a", "--count", "2")
+    assert cli.run("jobs", "cancel", one, "--reason", "not needed").stdout == f"{one} cancelled\n"
+    both = cli.run("jobs", "cancel", one, two, "--json")
+    assert both.returncode == 1
+    refused, done = map(orjson.loads, both.stdout.splitlines())
+    assert "cancelled already" in refused["error"]
+    assert done == {"jobId": two, "state": "cancelled"}
+
+
+def test_a_cancelled_job_is_redriven_and_a_failed_one_dismissed(cli: Cli) -> None:
+    worker = cli.start("worker")
+    [job] = cli.publish("--type", "nobody.knows", "--max-attempts", "1")
+    assert cli.run("jobs", "watch", job).returncode == 1
+    worker.terminate()
+    worker.wait()
+    assert cli.run("jobs", "dismiss", job).stdout == f"{job} failed\n"
+    assert cli.run("jobs", "redrive", job).stdout == f"{job} queued\n"
+    events = orjson.loads(cli.run("jobs", "show", job, "--json").stdout)["events"]
+    assert [event["status"] for event in events][-2:] == ["Dismissed", "Redriven"]
+
+
+def test_watch_prints_each_event_until_the_end(cli: Cli) -> None:
+    [job] = cli.publish("--type", "demo.steps", "--payload", '{"steps": 2, "stepSeconds": 0.1}')
+    cli.start("worker")
+    answer = cli.run("jobs", "watch", job, "--json")
+    assert answer.returncode == 0
+    statuses = [orjson.loads(line)["status"] for line in answer.stdout.splitlines()]
+    assert statuses[0] == "Queued"
+    assert statuses[-1] == "Completed"

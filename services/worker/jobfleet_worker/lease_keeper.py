@@ -68,7 +68,11 @@ class KeptLease:
 
 
 class LeaseKeeper:
-    """One thread that keeps all leases of a worker."""
+    """One thread that keeps all leases of a worker.
+
+    Args:
+        loop: runs the renewals instead of a thread of their own; the simulation's thread.
+    """
 
     def __init__(
         self,
@@ -77,6 +81,7 @@ class LeaseKeeper:
         lease_seconds: float,
         renew_seconds: float,
         clock: Clock,
+        loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self._open_leases = open_leases
         self._lease_seconds = lease_seconds
@@ -87,10 +92,15 @@ class LeaseKeeper:
         self._stopping = threading.Event()
         self._renewals: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._run, name="lease-keeper", daemon=True)
+        self._loop = loop
+        self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Start the thread."""
-        self._thread.start()
+        if self._loop is None:
+            self._thread.start()
+        else:
+            self._task = self._loop.create_task(self._keep_all(), name="lease-keeper")
 
     def stop(self) -> None:
         """End the thread; leases still kept run out."""

@@ -38,10 +38,20 @@ _log = structlog.get_logger()
 
 
 class Worker:
-    """One worker process on one event loop."""
+    """One worker process on one event loop.
+
+    Args:
+        renewal_loop: renews leases instead of a thread of its own; see :class:`LeaseKeeper`.
+    """
 
     def __init__(
-        self, *, backend: Backend, handlers: Handlers, options: WorkerOptions, clock: Clock
+        self,
+        *,
+        backend: Backend,
+        handlers: Handlers,
+        options: WorkerOptions,
+        clock: Clock,
+        renewal_loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self._backend = backend
         self._handlers = handlers
@@ -56,6 +66,7 @@ class Worker:
             lease_seconds=options.lease_seconds,
             renew_seconds=options.renew_seconds,
             clock=clock,
+            loop=renewal_loop,
         )
         self._claimer = Claimer(
             backend=backend,

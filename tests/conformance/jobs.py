@@ -28,13 +28,13 @@ def a_message(**fields: Any) -> JobMessage:
     return JobMessage(request=a_request(**fields), sequence=1, published_at=BEGIN)
 
 
-def queued(*, at: int = 0, **fields: Any) -> Event:
+def queued(*, at: float = 0, begin: datetime = BEGIN, **fields: Any) -> Event:
     """Event 1 of a new job, ``at`` seconds after the beginning."""
     return draft(
         None,
         JobFacts.of(a_request(**fields)),
         Change(status="Queued", max_attempts=3, data={"request": {"type": "demo.steps"}}),
-        occurred_at=BEGIN + timedelta(seconds=at),
+        occurred_at=begin + timedelta(seconds=at),
     )
 
 
@@ -75,8 +75,12 @@ def open_row(event: Event, **changes: Any) -> OpenRow:
 async def write(backend: Backend, *events: Event) -> None:
     """Write events to trail and index, as the writers of the protocol do."""
     for event in events:
+        if event.sequence == 1:
+            await backend.index.open(open_row(event))
         await backend.trail.insert([event])
-    backend.index.record(events)
+        backend.index.record([event])
+        if event.after.state.is_terminal:
+            backend.index.close(event.job_id, event.after.incarnation)
     await backend.index.flush()
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from jobfleet_backends.settings import Settings
 from jobfleet_contracts.backend import Backend
-from jobfleet_contracts.errors import BackendUnavailable
-from tests.conformance.jobs import a_life, a_message, queued
+from tests.conformance.jobs import a_life
 
 
 async def test_the_probe_names_each_part_and_finds_it_well(backend: Backend) -> None:
@@ -24,17 +21,6 @@ async def test_a_backend_bears_its_name(settings: Settings, backend: Backend) ->
 async def test_closing_twice_is_harmless(backend: Backend) -> None:
     await backend.close()
     await backend.close()
-
-
-async def test_a_closed_backend_says_that_it_is_unavailable(backend: Backend) -> None:
-    await backend.close()
-    for call in (
-        backend.trail.insert([queued()]),
-        backend.trail.newest(queued().job_id),
-        backend.queue.publish(a_message(), timeout=0.5),
-    ):
-        with pytest.raises(BackendUnavailable):
-            await call
 
 
 async def test_closing_writes_what_was_queued(backend: Backend, other: Backend) -> None:

@@ -64,9 +64,3 @@ async def test_depths_count_what_is_ready_by_lane(backend: Backend) -> None:
         return lanes == [1, 2, 3]
 
     await wait_until("the depths show 1, 2 and 3", counted)
-
-
-async def test_depths_name_a_queue_that_is_served_and_empty(backend: Backend) -> None:
-    async with consuming(backend, "reports"):
-        lanes = {d.lane for d in await backend.queue.depths() if d.queue == "reports"}
-        assert lanes == {"high", "normal", "low"}

@@ -1,0 +1,112 @@
+"""SqliteJobConsumer: holding, waiting, and what SQL users put in."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from jobfleet_backends.sqlite import job_consumer
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.message import JobMessage, MalformedMessage
+from tests.conformance.deliveries import consuming, received
+from tests.conformance.jobs import a_message, an_id, wait_until
+
+
+def _insert(path: Path, body: str) -> None:
+    connection = sqlite3.connect(path, timeout=5)
+    with connection:
+        connection.execute("INSERT INTO messages (queue, body) VALUES ('default', ?)", (body,))
+    connection.close()
+
+
+async def test_what_a_vanished_worker_held_comes_back_after_a_while(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_consumer, "HOLD_SECONDS", 0.3)
+    async with consuming(backend) as vanished, consuming(backend) as heir:
+        await backend.queue.publish(a_message())
+        (held,) = await received(vanished, 1)
+        (again,) = await heir.receive(1, timedelta(seconds=5))
+        assert again.message == held.message
+        await held.ack()
+        assert sum(depth.ready for depth in await backend.queue.depths()) == 0
+        await again.ack()
+
+
+async def test_a_living_worker_keeps_what_it_holds(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_consumer, "HOLD_SECONDS", 0.6)
+    monkeypatch.setattr(job_consumer, "HOLD_RENEW_SECONDS", 0.1)
+    async with consuming(backend) as holder, consuming(backend) as other:
+        await backend.queue.publish(a_message())
+        (held,) = await received(holder, 1)
+        assert list(await other.receive(1, timedelta(seconds=1.2))) == []
+        await held.ack()
+
+
+async def test_a_message_of_another_process_is_seen_within_thirty_milliseconds(
+    backend: Backend, path: Path
+) -> None:
+    async with consuming(backend) as consumer:
+        delays = []
+        for _ in range(9):
+            waiting = asyncio.create_task(consumer.receive(1, timedelta(seconds=5)))
+            await asyncio.sleep(0.05)
+            _insert(path, f'{{"jobId":"{an_id()}","type":"a"}}')
+            inserted = time.monotonic()
+            (delivery,) = await waiting
+            delays.append(time.monotonic() - inserted)
+            await delivery.ack()
+    assert sorted(delays)[4] < 0.03
+
+
+async def test_an_idle_worker_uses_little_of_a_core(backend: Backend) -> None:
+    async with consuming(backend) as consumer:
+        await consumer.receive(1, timedelta(seconds=0.05))
+        used, began = time.process_time(), time.monotonic()
+        await consumer.receive(1, timedelta(seconds=2))
+        share = (time.process_time() - used) / (time.monotonic() - began)
+    assert share < 0.02
+
+
+async def test_a_bare_job_request_may_be_put_in_with_sql(backend: Backend, path: Path) -> None:
+    job_id = an_id()
+    async with consuming(backend) as consumer:
+        _insert(path, f'{{"jobId":"{job_id}","type":"a.b","payload":[1]}}')
+        (delivery,) = await received(consumer, 1)
+        assert isinstance(delivery.message, JobMessage)
+        assert delivery.message.request.job_id == job_id
+        assert delivery.message.sequence is None
+        await delivery.ack()
+
+
+@pytest.mark.parametrize("body", ["{", '{"type":"a"}', "[1]", '{"jobId":"x","type":"a"}', ""])
+async def test_what_is_no_job_request_comes_whole_with_the_reason(
+    backend: Backend, path: Path, body: str
+) -> None:
+    async with consuming(backend) as consumer:
+        _insert(path, body)
+        (delivery,) = await received(consumer, 1)
+        assert isinstance(delivery.message, MalformedMessage)
+        assert delivery.message.body == body.encode()
+        assert delivery.message.reason
+        await delivery.ack()
+
+
+async def test_depths_name_a_queue_that_is_served_and_empty(backend: Backend) -> None:
+    async def lanes() -> bool:
+        depths = await backend.queue.depths()
+        return {depth.lane for depth in depths if depth.queue == "reports"} == {
+            "high",
+            "normal",
+            "low",
+        }
+
+    async with consuming(backend, "reports"):
+        await wait_until("the depths name the queue", lanes)

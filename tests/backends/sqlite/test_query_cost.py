@@ -1,0 +1,100 @@
+"""The cost of a page does not depend on what is stored."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobfleet_backends.sqlite.audit_trail import SqliteAuditTrail
+from jobfleet_backends.sqlite.connection import connect
+from jobfleet_backends.sqlite.database import Database
+from jobfleet_backends.sqlite.job_index_reader import SqliteJobIndexReader
+from jobfleet_backends.system_clock import SystemClock
+from jobfleet_contracts.index import EventQuery, JobQuery
+from jobfleet_contracts.state import State
+from tests.backends.sqlite.stored_jobs import store_jobs, stored_job_id
+
+FEW, MANY = 1_000, 100_000
+
+
+class CountedDatabase:
+    """Stands for the readers: counts the steps of SQLite's virtual machine."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = connect(path)
+        self._steps = 0
+
+    async def read(self, operation: Callable[[sqlite3.Connection], Any]) -> Any:
+        self._connection.set_progress_handler(self._count, 1)
+        return operation(self._connection)
+
+    async def steps(self, question: Callable[[], Awaitable[Any]]) -> int:
+        """Return how many steps a question takes."""
+        self._steps = 0
+        await question()
+        return self._steps
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _count(self) -> None:
+        self._steps += 1
+
+
+QUESTIONS: dict[str, Callable[[SqliteJobIndexReader, SqliteAuditTrail], Awaitable[Any]]] = {
+    "last 200 events": lambda reader, _: reader.events(EventQuery(limit=200)),
+    "events of a status": lambda reader, _: reader.events(EventQuery(status="Queued")),
+    "events of a name": lambda reader, _: reader.events(EventQuery(job_name="none has it")),
+    "one job's history": lambda _, trail: trail.history(stored_job_id(7)),
+    "one job's newest event": lambda _, trail: trail.newest(stored_job_id(7)),
+    "live events": lambda reader, _: reader.since("900", limit=50),
+    "jobs": lambda reader, _: reader.jobs(JobQuery()),
+    "jobs of two states": lambda reader, _: reader.jobs(
+        JobQuery(states=frozenset({State.COMPLETED, State.RUNNING}))
+    ),
+    "jobs of a type": lambda reader, _: reader.jobs(JobQuery(job_type="demo.steps")),
+    "jobs of a common text": lambda reader, _: reader.jobs(JobQuery(text="number")),
+    "counts": lambda reader, _: reader.counts(),
+}
+
+
+async def _costs(path: Path) -> dict[str, int]:
+    counted: Any = CountedDatabase(path)
+    reader, trail = SqliteJobIndexReader(database=counted), SqliteAuditTrail(database=counted)
+    costs = {
+        name: await counted.steps(lambda ask=ask: ask(reader, trail))
+        for name, ask in QUESTIONS.items()
+    }
+    counted.close()
+    return costs
+
+
+@pytest.fixture(scope="module")
+def costs(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, int], dict[str, int]]:
+    """Steps of each question with few and with many jobs stored."""
+    path = tmp_path_factory.mktemp("stored") / "jobfleet.db"
+
+    async def measure() -> tuple[dict[str, int], dict[str, int]]:
+        database = Database(path=path, clock=SystemClock())
+        database.open()
+        store_jobs(path, FEW, steps="[1]")
+        few = await _costs(path)
+        store_jobs(path, MANY - FEW, first=FEW + 1, steps="[1]")
+        many = await _costs(path)
+        await database.close()
+        return few, many
+
+    return asyncio.run(measure())
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_a_question_costs_the_same_with_few_and_with_many_jobs_stored(
+    costs: tuple[dict[str, int], dict[str, int]], question: str
+) -> None:
+    few, many = costs[0][question], costs[1][question]
+    assert 0 < many <= few * 1.02 + 20

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated
@@ -19,6 +18,10 @@ from jobfleet_cli.session import ask_probes
 from jobfleet_cli.terminal_text import visible
 from jobfleet_contracts.backend import Probe
 from jobfleet_contracts.errors import BackendError, SettingsError
+from jobfleet_worker.handlers import HandlerImportError, Handlers
+
+SETTINGS = "settings"
+HANDLERS = "handlers"
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -33,17 +36,18 @@ def doctor(
     """
     settings = load_settings()
     configure_logging(settings, one_shot=True)
-    servers = run_async(_servers(settings))
-    modules = [_module(name) for name in settings.handlers]
-    for probe in (*servers, *modules):
+    probes = [*run_async(_servers(settings)), *map(_module, settings.handlers)]
+    for probe in probes:
         print_json(asdict(probe)) if as_json else print(_line(probe))
-    raise typer.Exit(_exit_code(servers, modules))
+    raise typer.Exit(_exit_code(probes))
 
 
 async def _servers(settings: Settings) -> Sequence[Probe]:
     try:
         backend = await open_backend(settings)
-    except (SettingsError, BackendError) as error:
+    except SettingsError as error:
+        return [Probe(SETTINGS, _address(settings), ok=False, detail=str(error))]
+    except BackendError as error:
         return [Probe(settings.backend, _address(settings), ok=False, detail=str(error))]
     try:
         return await ask_probes(backend)
@@ -57,12 +61,12 @@ def _address(settings: Settings) -> str:
 
 def _module(name: str) -> Probe:
     try:
-        importlib.import_module(name)
-    except Exception as error:  # noqa: BLE001 - a user's module may raise anything
-        detail = f"{type(error).__name__}: {error}"
+        types = Handlers.load([name]).types
+    except HandlerImportError as error:
+        last = str(error).strip().splitlines()[-1]
         remedy = "JOBFLEET_HANDLERS: name modules that `python -c 'import NAME'` can import"
-        return Probe("handlers", name, ok=False, detail=detail, remedy=remedy)
-    return Probe("handlers", name, ok=True, detail="imports")
+        return Probe(HANDLERS, name, ok=False, detail=last, remedy=remedy)
+    return Probe(HANDLERS, name, ok=True, detail=", ".join(types))
 
 
 def _line(probe: Probe) -> str:
@@ -72,7 +76,8 @@ def _line(probe: Probe) -> str:
     return f"{mark}  {probe.part}  {visible(probe.address)}{detail}{remedy}"
 
 
-def _exit_code(servers: Sequence[Probe], modules: Sequence[Probe]) -> ExitCode:
-    if not all(probe.ok for probe in servers):
-        return ExitCode.UNREACHABLE
-    return ExitCode.DONE if all(probe.ok for probe in modules) else ExitCode.USAGE
+def _exit_code(probes: Sequence[Probe]) -> ExitCode:
+    failed = {probe.part for probe in probes if not probe.ok}
+    if not failed:
+        return ExitCode.DONE
+    return ExitCode.USAGE if failed <= {SETTINGS, HANDLERS} else ExitCode.UNREACHABLE

@@ -15,7 +15,7 @@ from jobfleet_cli.console_line import ConsoleLine
 from jobfleet_cli.daily_file import DailyFile
 from jobfleet_cli.log_json import json_line
 
-_QUIET = ("azure", "aio_pika", "aiormq", "aiohttp.access", "asyncio", "urllib3", "uvicorn.access")
+_QUIET = ("azure", "aio_pika", "aiormq", "aiohttp.access", "asyncio", "urllib3", "uvicorn")
 """Libraries that log each request: only their warnings are of use."""
 
 

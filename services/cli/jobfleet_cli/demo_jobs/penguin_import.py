@@ -42,8 +42,8 @@ async def import_penguins(payload: ImportPayload, context: JobContext) -> Import
     done_before: int = context.last_checkpoint or 0
     for start in range(done_before, len(birds), payload.batch_rows):
         batch = birds[start : start + payload.batch_rows]
-        await asyncio.to_thread(store, payload.database, batch)
         done = start + len(batch)
+        await asyncio.to_thread(store, payload.database, batch, complete=done == len(birds))
         await context.checkpoint(done)
         await context.progress(done, len(birds), f"{done}/{len(birds)} penguins imported")
         await asyncio.sleep(payload.pause_seconds)

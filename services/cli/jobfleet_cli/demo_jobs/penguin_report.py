@@ -31,13 +31,13 @@ class ReportResult(BaseModel):
 
 @handler("demo.report")
 def draw_report(payload: ReportPayload, context: BlockingJobContext) -> ReportResult:
-    """Draw body mass over flipper length; comes back later while nothing is imported yet.
+    """Draw body mass over flipper length; comes back later while the import is under way.
 
     A plain function: it runs in a thread, so reading and drawing may block.
     """
     birds = measured(payload.database)
     if not birds:
-        raise Defer(PATIENCE_SECONDS, "no penguins imported yet")
+        raise Defer(PATIENCE_SECONDS, "the penguins are not imported yet")
     masses: dict[str, list[float]] = {}
     for bird in birds:
         masses.setdefault(bird.species, []).append(bird.mass_g or 0)

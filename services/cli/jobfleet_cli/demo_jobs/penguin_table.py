@@ -35,15 +35,18 @@ def _open(path: Path) -> Iterator[sqlite3.Connection]:
         yield database
 
 
-def store(path: Path, birds: Sequence[Penguin]) -> None:
-    """Insert or replace birds, all or none."""
+def store(path: Path, birds: Sequence[Penguin], *, complete: bool) -> None:
+    """Insert or replace birds, all or none; the file's user_version says if these are the last."""
     with _open(path) as database:
         database.executemany("INSERT OR REPLACE INTO penguin VALUES (?, ?, ?, ?, ?, ?)", birds)
+        database.execute(f"PRAGMA user_version = {int(complete)}")
 
 
 def measured(path: Path) -> list[Penguin]:
-    """Return the birds whose flipper and mass are known, in the order of the file."""
+    """Return the birds whose flipper and mass are known; none while an import is under way."""
     with _open(path) as database:
+        if database.execute("PRAGMA user_version").fetchone() == (0,):
+            return []
         rows = database.execute(
             "SELECT * FROM penguin WHERE flipper_mm IS NOT NULL AND mass_g IS NOT NULL "
             "ORDER BY line"

@@ -1,0 +1,136 @@
+"""The ``jobfleet`` command itself, and the small commands."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import time
+
+import orjson
+import pytest
+
+from jobfleet_cli.lazy_group import COMMANDS
+from tests.cli.conftest import Cli
+
+
+def test_help_lists_every_command_without_importing_any() -> None:
+    code = (
+        "import sys; from jobfleet_cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(*[m for m in ('pydantic', 'structlog', 'fastapi', 'asyncio') if m in sys.modules])"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code, "--help"], capture_output=True, text=True, check=True
+    )
+    *help_lines, imported = answer.stdout.splitlines()
+    assert imported == ""
+    assert [line.split()[0] for line in help_lines[-len(COMMANDS) :]] == list(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_has_help(cli: Cli, command: str) -> None:
+    answer = cli.run(command, "--help")
+    assert answer.returncode == 0
+    assert f"jobfleet {command}" in answer.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("nonsense",),
+        ("jobs", "nonsense"),
+        ("jobs", "list", "--state", "tired"),
+        ("jobs", "list", "--since", "yesterday"),
+        ("jobs", "list", "--limit", "0"),
+        ("publish", "--type", "a", "--count", "0"),
+        ("publish", "--type", "a", "--priority", "high"),
+        ("demo", "--port", "99999"),
+        ("keys", "new", "a b", "viewer"),
+        ("keys", "new", "a", "king"),
+        ("dashboard", "--host", "0.0.0.0", "--port", "0"),
+    ],
+)
+def test_wrong_usage_is_exit_2_and_writes_nothing_to_standard_output(
+    cli: Cli, arguments: tuple[str, ...]
+) -> None:
+    answer = cli.run(*arguments)
+    assert answer.returncode == 2
+    assert answer.stdout == ""
+    assert answer.stderr
+
+
+def test_version_names_the_program(cli: Cli) -> None:
+    assert cli.run("--version").stdout.startswith("jobfleet 0.")
+
+
+def test_an_unknown_setting_stops_with_one_line(cli: Cli) -> None:
+    answer = cli.run("jobs", "list", JOBFLEET_COLOUR="red")
+    assert answer.returncode == 2
+    assert answer.stderr.startswith("error: JOBFLEET_COLOUR: unknown setting")
+    assert answer.stderr.count("\n") == 1
+
+
+def test_shell_completion_knows_the_commands(cli: Cli) -> None:
+    answer = cli.run(_JOBFLEET_COMPLETE="complete_bash", COMP_WORDS="jobfleet wo", COMP_CWORD="1")
+    assert answer.stdout.split() == ["worker"]
+
+
+def test_config_show_hides_every_secret(cli: Cli) -> None:
+    answer = cli.run(
+        "config",
+        "show",
+        JOBFLEET_RABBITMQ_URL="amqps://me:pass-1@broker:5671/x",
+        JOBFLEET_STORAGE_CONNECTION_STRING="AccountName=a;AccountKey=pass-2==;BlobEndpoint=http://b",
+        JOBFLEET_API_KEYS=f"ci:viewer:{'5' * 64}",
+        JOBFLEET_SESSION_SECRET="pass-3",
+        JOBFLEET_CALLBACK_SECRETS="pass-4,pass-5",
+        JOBFLEET_SECRET_TOKEN="pass-6",
+    )
+    assert "pass-" not in answer.stdout
+    assert "55555" not in answer.stdout
+    assert "JOBFLEET_RABBITMQ_URL=amqps://me:***@broker:5671/x" in answer.stdout
+    assert "AccountName=a;AccountKey=***;BlobEndpoint=http://b" in answer.stdout
+    assert "JOBFLEET_API_KEYS=ci:viewer:***" in answer.stdout
+    assert "JOBFLEET_SECRET_TOKEN=***" in answer.stdout
+
+
+def test_a_new_key_is_printed_once_with_its_hash(cli: Cli) -> None:
+    made = orjson.loads(cli.run("keys", "new", "ci", "operator", "--json").stdout)
+    digest = hashlib.sha256(made["key"].encode()).hexdigest()
+    assert made["entry"] == f"ci:operator:{digest}"
+    assert cli.run("config", "show", JOBFLEET_API_KEYS=made["entry"]).returncode == 0
+
+
+def test_doctor_says_what_works_and_what_to_do(cli: Cli) -> None:
+    well = cli.run("doctor", JOBFLEET_HANDLERS="jobfleet_cli.demo_jobs")
+    assert well.returncode == 0
+    assert all(line.startswith("ok") for line in well.stdout.splitlines())
+    ill = cli.run("doctor", JOBFLEET_HANDLERS="nothing.here")
+    assert ill.returncode == 2
+    assert "FAIL  handlers  nothing.here" in ill.stdout
+    assert "->" in ill.stdout
+
+
+def test_doctor_names_a_folder_that_cannot_be_used(cli: Cli) -> None:
+    (cli.folder / "file").write_text("in the way")
+    answer = cli.run("doctor", JOBFLEET_DATA_DIR="file")
+    assert answer.returncode == 2
+    assert "file" in answer.stdout
+
+
+def test_a_server_that_is_away_is_exit_3_within_ten_seconds_and_named(cli: Cli) -> None:
+    storage = "http://127.0.0.1:1/devstoreaccount1"
+    started = time.monotonic()
+    answer = cli.run(
+        "jobs",
+        "list",
+        JOBFLEET_BACKEND="azure",
+        JOBFLEET_RABBITMQ_URL="amqp://127.0.0.1:2/",
+        JOBFLEET_STORAGE_CONNECTION_STRING="DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;"
+        f"AccountKey=YQ==;BlobEndpoint={storage};TableEndpoint={storage};",
+    )
+    assert answer.returncode == 3
+    assert "127.0.0.1:1" in answer.stderr
+    assert time.monotonic() - started < 10

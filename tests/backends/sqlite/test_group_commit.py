@@ -18,8 +18,6 @@ from jobfleet_contracts.errors import BackendUnavailable, SequenceTaken
 def _add(name: str) -> Operation[Any]:
     statement = "INSERT INTO meta VALUES (?, '')"
     return lambda connection: connection.execute(statement, (name,)).rowcount
-        connection.execute("INSERT INTO meta VALUES (?, '')", (name,)).rowcount
-    )
 
 
 def _add_and_break(connection: sqlite3.Connection) -> None:

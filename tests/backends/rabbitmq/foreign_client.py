@@ -17,9 +17,7 @@ def channel(url: str) -> Iterator[BlockingChannel]:
         connection.close()
 
 
-def publish(
-    url: str, exchange: str, body: bytes, key: str = "default", **properties: Any
-) -> None:
+def publish(url: str, exchange: str, body: bytes, key: str = "default", **properties: Any) -> None:
     with channel(url) as open_channel:
         open_channel.confirm_delivery()
         open_channel.basic_publish(

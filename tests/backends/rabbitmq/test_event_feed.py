@@ -80,7 +80,9 @@ async def test_an_event_carries_cloud_events_attributes_and_is_not_persistent(
         queue = channel.queue_declare("", exclusive=True).method.queue
         channel.queue_bind(queue, broker.topology.events, "default.completed")
         feed.announce([event])
-        _, properties, _ = await asyncio.to_thread(next, channel.consume(queue, inactivity_timeout=5))
+        _, properties, _ = await asyncio.to_thread(
+            next, channel.consume(queue, inactivity_timeout=5)
+        )
     assert properties.delivery_mode == 1
     assert properties.headers["cloudEvents:id"] == event.event_id
     assert properties.headers["cloudEvents:type"] == "jobfleet.job.Completed"

@@ -19,7 +19,6 @@ from tests.backends.rabbitmq.eventually import eventually
 from tests.backends.rabbitmq.jobs import SOON, a_job, job_id, take, total_ready
 
 
-
 async def publish(queue: RabbitJobQueue, count: int, **fields: object) -> list[str]:
     messages = [a_job(**fields) for _ in range(count)]
     await asyncio.gather(*(queue.publish(message, timeout=10) for message in messages))

@@ -7,6 +7,7 @@ import random
 
 import aiormq
 from aiormq.abc import AbstractChannel, AbstractConnection
+from aiormq.exceptions import ConnectionClosed, InvalidFrameError
 from yarl import URL
 
 from jobfleet_backends.rabbitmq.failures import speaking
@@ -113,11 +114,17 @@ class Link:
 
     async def _connect(self) -> AbstractConnection:
         name = {"connection_name": f"jobfleet {self._purpose}"}
+        transport = TolerantTransport()
         with speaking(self.address, "connect"):
-            async with asyncio.timeout(CONNECT_SECONDS):
-                return await aiormq.connect(
-                    self._url, client_properties=dict(name), transport_factory=TolerantTransport()
-                )
+            try:
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    return await aiormq.connect(
+                        self._url, client_properties=dict(name), transport_factory=transport
+                    )
+            except InvalidFrameError as error:
+                if transport.refusal is None:
+                    raise
+                raise ConnectionClosed(*transport.refusal) from error
 
     def _lived(self) -> float:
         return asyncio.get_running_loop().time() - self._opened_at if self._opened_at else 0.0

@@ -44,7 +44,7 @@ async def test_an_operation_that_breaks_leaves_nothing_and_harms_no_neighbour(
     assert [results[0], results[2], results[5]] == [1, 1, 1]
     assert isinstance(results[1], ZeroDivisionError)
     assert isinstance(results[3], SequenceTaken)
-    assert isinstance(results[4], BackendUnavailable)
+    assert isinstance(results[4], sqlite3.IntegrityError)
     assert await database.read(_names) == {"a", "b", "c"}
 
 

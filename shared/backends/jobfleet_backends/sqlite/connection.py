@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from jobfleet_contracts.errors import BackendError, BackendUnavailable
+from jobfleet_contracts.errors import BackendUnavailable
 
 BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
@@ -48,10 +48,14 @@ def error_code(error: sqlite3.Error) -> int:
 
 
 def explain(error: BaseException, path: Path) -> BaseException:
-    """Return what a caller is told: errors of SQLite become ``BackendUnavailable``."""
-    if isinstance(error, BackendError) or not isinstance(error, sqlite3.Error):
+    """Return what a caller is told: troubles of the file become ``BackendUnavailable``.
+
+    Anything else is a mistake in a statement or a value, which no repetition mends.
+    """
+    code = error_code(error) if isinstance(error, sqlite3.Error) else 0
+    if code not in _MEANINGS and not isinstance(error, sqlite3.OperationalError):
         return error
-    meaning = _MEANINGS.get(error_code(error), f"failed: {error}")
+    meaning = _MEANINGS.get(code, f"failed: {error}")
     told = BackendUnavailable(f"database {path} {meaning}")
     told.__cause__ = error
     return told

@@ -30,13 +30,13 @@ class Mailbox:
     def post(self, operation: Operation[T]) -> asyncio.Future[T]:
         """Queue an operation; the future belongs to the running loop.
 
-        Raises:
-            BackendUnavailable: the backend has been closed.
+        It fails with ``BackendUnavailable`` where the backend has been closed.
         """
-        if self._closed:
-            raise BackendUnavailable("the embedded backend has been closed")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._letters.put((operation, future))
+        if self._closed:
+            future.set_exception(BackendUnavailable("the embedded backend has been closed"))
+        else:
+            self._letters.put((operation, future))
         return future
 
     def take(self, limit: int) -> list[Letter]:

@@ -10,8 +10,6 @@ from pathlib import Path
 from jobfleet_backends.sqlite.connection import explain
 from jobfleet_backends.sqlite.mailbox import Answer, Letter, Mailbox, deliver
 
-_AT_ONCE = 8
-
 
 class ReadPool:
     """Reader threads; several, so that a slow search does not hold up a claim's read."""
@@ -39,8 +37,9 @@ class ReadPool:
             thread.join()
 
     def _run(self, connection: sqlite3.Connection) -> None:
-        while letters := self._mailbox.take(_AT_ONCE):
-            deliver([self._answer(connection, letter) for letter in letters])
+        # One at a time: what waits behind a slow search goes to another thread.
+        while letters := self._mailbox.take(1):
+            deliver([self._answer(connection, letters[0])])
         connection.close()
 
     def _answer(self, connection: sqlite3.Connection, letter: Letter) -> Answer:

@@ -1,0 +1,125 @@
+"""People outside the fleet: they ask an API server, and ask again until they have an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+
+from jobfleet_contracts.errors import (
+    ActionRefused,
+    BackendError,
+    BodyConflict,
+    JobfleetError,
+    UnknownJob,
+)
+from jobfleet_contracts.message import JobMessage, MalformedMessage
+from jobfleet_contracts.state import State
+from tests.simulation.fleet import Api, Fleet
+from tests.simulation.journal import Journal
+from tests.simulation.scenario import Scenario
+from tests.simulation.servers import Servers
+from tests.simulation.virtual_time import VirtualTime
+from tests.simulation.workload import Wish
+
+PATIENCE_SECONDS = 25.0
+_FINAL = (ActionRefused, UnknownJob, BodyConflict)
+
+
+@dataclass(slots=True, eq=False)
+class Errand:
+    """One wish and what came of it.
+
+    Attributes:
+        asked: tags of all tries; the trail names them.
+        granted: state answered, by the tag of the try.
+        refused: the definite refusal, if that was the answer.
+    """
+
+    wish: Wish
+    asked: list[str] = field(default_factory=list)
+    granted: dict[str, State] = field(default_factory=dict)
+    refused: JobfleetError | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is an answer."""
+        return bool(self.granted) or self.refused is not None
+
+
+class Errands:
+    """Runs all wishes of a workload."""
+
+    def __init__(
+        self,
+        *,
+        scenario: Scenario,
+        time: VirtualTime,
+        fleet: Fleet,
+        servers: Servers,
+        journal: Journal,
+    ) -> None:
+        self.all: list[Errand] = []
+        self._time = time
+        self._fleet = fleet
+        self._servers = servers
+        self._journal = journal
+        self._dice = Random(f"errands/{scenario.seed}")
+
+    def begin(self, wishes: list[Wish]) -> None:
+        """Plan all of them."""
+        for wish in wishes:
+            errand = Errand(wish)
+            self.all.append(errand)
+            self._time.after(wish.at, self._next_try(errand))
+
+    def _next_try(self, errand: Errand) -> Callable[[], None]:
+        def ask() -> None:
+            if errand.is_done:
+                return
+            self._time.after(PATIENCE_SECONDS, ask)
+            awake = [api for api in self._fleet.apis.values() if api.process.is_awake]
+            if awake:
+                self._ask(errand, self._dice.choice(awake))
+
+        return ask
+
+    def _ask(self, errand: Errand, api: Api) -> None:
+        tag = f"{errand.wish.tag}.{len(errand.asked)}"
+        errand.asked.append(tag)
+        self._journal.note(api.process.name, f"asked.{errand.wish.verb}", errand.wish.job_id, tag)
+        api.process.loop.create_task(self._have_answered(errand, api, tag), name=tag)
+
+    async def _have_answered(self, errand: Errand, api: Api, tag: str) -> None:
+        try:
+            errand.granted[tag] = await self._do(errand.wish, api, tag)
+        except _FINAL as refusal:
+            errand.refused = refusal
+        except BackendError as error:
+            self._journal.note(api.process.name, "errand.unclear", tag, error)
+            return
+        self._journal.note(api.process.name, "errand.answered", tag, errand.refused or "granted")
+
+    async def _do(self, wish: Wish, api: Api, tag: str) -> State:
+        match wish.verb:
+            case "submit":
+                assert wish.request is not None
+                submitted = await api.submitter.submit(
+                    wish.request, idempotency_key=wish.key, by=tag
+                )
+                return submitted.state
+            case "foreign":
+                assert wish.request is not None
+                await api.backend.queue.publish(JobMessage(request=wish.request))
+                return State.QUEUED
+            case "malformed":
+                self._servers.broker.publish(MalformedMessage(tag.encode(), "no job request"))
+                return State.QUEUED
+            case "cancel":
+                return await api.canceller.cancel(wish.job_id, by=tag)
+            case "redrive":
+                return await api.redriver.redrive(wish.job_id, by=tag)
+            case "dismiss":
+                return await api.redriver.dismiss(wish.job_id, by=tag)
+            case unknown:
+                raise AssertionError(unknown)

@@ -1,0 +1,265 @@
+"""A broker that delivers at least once: with duplicates, out of order, and again after a loss."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from random import Random
+
+from jobfleet_contracts.errors import BackendUnavailable
+from jobfleet_contracts.index import QueueDepth
+from jobfleet_contracts.job import lane_of
+from jobfleet_contracts.message import JobMessage, MalformedMessage
+from tests.simulation.process import Process
+from tests.simulation.virtual_time import VirtualTime
+from tests.simulation.weather import Weather
+from tests.simulation.wire import Wire
+
+LANES = ("high", "normal", "low")
+DELAY_STEPS = (1, 5, 10, 30, 60, 300, 900, 3600)
+SILENT_SECONDS = 60.0
+"""A connection whose process says nothing for so long is closed (AMQP heartbeat)."""
+
+Message = JobMessage | MalformedMessage
+Place = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A message in the broker's hands."""
+
+    number: int
+    place: Place
+    message: Message
+
+
+class Broker:
+    """Work queues, delay queues, and what each connection has not acknowledged.
+
+    Attributes:
+        ever: every message that was published, for duplicates that come late.
+        delayed: parcels in delay queues.
+    """
+
+    def __init__(self, *, time: VirtualTime, weather: Weather, seed: int) -> None:
+        self.ever: list[JobMessage] = []
+        self.delayed = 0
+        self._queues: defaultdict[Place, list[Parcel]] = defaultdict(list)
+        self._consumers: list[FakeJobConsumer] = []
+        self._number = 0
+        self._time = time
+        self._weather = weather
+        self._dice = Random(f"broker/{seed}")
+
+    def publish(self, message: Message) -> None:
+        """Take a message; in bad weather it may overtake others, or come twice."""
+        if isinstance(message, JobMessage):
+            self.ever.append(message)
+        rough = not self._weather.is_calm
+        copies = 2 if rough and self._dice.random() < 0.01 else 1
+        for _ in range(copies):
+            self._number += 1
+            self._put(Parcel(self._number, _place_of(message), message), shuffle=rough)
+
+    def publish_later(self, message: JobMessage, delay: timedelta) -> None:
+        """Take a message into the largest delay that fits."""
+        seconds = delay.total_seconds()
+        step = max((step for step in DELAY_STEPS if step <= seconds), default=DELAY_STEPS[0])
+        self.delayed += 1
+
+        def expire() -> None:
+            self.delayed -= 1
+            self.publish(message)
+
+        self._time.after(step, expire)
+
+    def take(self, consumer: FakeJobConsumer, limit: int) -> list[Parcel]:
+        """Deliver to a connection."""
+        taken: list[Parcel] = []
+        for lane in LANES:
+            for queue in consumer.queues:
+                waiting = self._queues[queue, lane]
+                room = limit - len(taken)
+                taken += waiting[:room]
+                del waiting[:room]
+        consumer.unacknowledged.update((parcel.number, parcel) for parcel in taken)
+        return taken
+
+    def connect(self, consumer: FakeJobConsumer) -> None:
+        """Know a connection."""
+        self._consumers.append(consumer)
+
+    def drop(self, consumer: FakeJobConsumer) -> None:
+        """Close a connection: what it has not acknowledged goes back to its queue."""
+        for parcel in consumer.unacknowledged.values():
+            self._put(parcel, shuffle=not self._weather.is_calm)
+        consumer.unacknowledged.clear()
+
+    def disconnect(self, consumer: FakeJobConsumer) -> None:
+        """Close a connection for good."""
+        self.drop(consumer)
+        if consumer in self._consumers:
+            self._consumers.remove(consumer)
+
+    def consumers(self) -> Sequence[FakeJobConsumer]:
+        """Return all connections."""
+        return tuple(self._consumers)
+
+    def depths(self) -> list[QueueDepth]:
+        """Return ready messages per lane."""
+        return [QueueDepth(queue, lane, len(q)) for (queue, lane), q in self._queues.items()]
+
+    def left(self) -> int:
+        """Return how many messages there are anywhere."""
+        ready = sum(map(len, self._queues.values()))
+        return ready + self.delayed + sum(len(c.unacknowledged) for c in self._consumers)
+
+    def has_ready(self, queues: Sequence[str]) -> bool:
+        """Whether there is something for these queues."""
+        return any(self._queues[queue, lane] for queue in queues for lane in LANES)
+
+    def _put(self, parcel: Parcel, *, shuffle: bool) -> None:
+        waiting = self._queues[parcel.place]
+        at = self._dice.randint(0, len(waiting)) if shuffle else len(waiting)
+        waiting.insert(at, parcel)
+        for consumer in self._consumers:
+            consumer.wake()
+
+
+def _place_of(message: Message) -> Place:
+    if isinstance(message, MalformedMessage):
+        return "default", "normal"
+    return message.request.queue, lane_of(message.request.priority)
+
+
+class FakeDelivery:
+    """A message handed to a worker."""
+
+    def __init__(self, *, consumer: FakeJobConsumer, parcel: Parcel) -> None:
+        self._consumer = consumer
+        self._parcel = parcel
+
+    @property
+    def message(self) -> Message:
+        """What came."""
+        return self._parcel.message
+
+    async def ack(self) -> None:
+        """Take it off the queue; quiet where the connection is gone."""
+        await self._consumer.acknowledge(self._parcel.number)
+
+
+class FakeJobConsumer:
+    """The consuming connection of one process."""
+
+    def __init__(self, *, broker: Broker, wire: Wire) -> None:
+        self.queues: tuple[str, ...] = ()
+        self.unacknowledged: dict[int, Parcel] = {}
+        self._broker = broker
+        self._wire = wire
+        self._waiting: asyncio.Future[None] | None = None
+
+    @property
+    def process(self) -> Process:
+        """Whose connection it is."""
+        return self._wire.process
+
+    async def start(self, queues: Sequence[str]) -> None:
+        """Open the queues."""
+        self.queues = tuple(queues)
+        self._broker.connect(self)
+
+    async def receive(self, limit: int, wait: timedelta) -> Sequence[FakeDelivery]:
+        """Return 1 to ``limit`` deliveries, or none after ``wait``."""
+        if limit < 1:
+            return []
+        if not self._broker.has_ready(self.queues):
+            await self._until_ready(wait.total_seconds())
+        if not self._broker.has_ready(self.queues):
+            return []
+        try:
+            parcels = await self._wire.write(
+                "queue.receive", lambda: self._broker.take(self, limit), service="broker"
+            )
+        except BackendUnavailable:
+            self._broker.drop(self)
+            raise
+        return [FakeDelivery(consumer=self, parcel=parcel) for parcel in parcels]
+
+    async def acknowledge(self, number: int) -> None:
+        """Take it off the queue; where that fails, the connection is given up."""
+        try:
+            await self._wire.write(
+                "queue.ack", lambda: self.unacknowledged.pop(number, None), service="broker"
+            )
+        except BackendUnavailable:
+            self._broker.drop(self)
+
+    async def stop(self) -> None:
+        """Take nothing more; what is not acknowledged goes back."""
+        self.queues = ()
+        self._broker.disconnect(self)
+        self.wake()
+
+    def wake(self) -> None:
+        """Something is ready."""
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    async def _until_ready(self, seconds: float) -> None:
+        self._waiting = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._waiting
+        except TimeoutError:
+            return
+
+
+class FakeJobQueue:
+    """The publishing connection of one process."""
+
+    def __init__(self, *, broker: Broker, wire: Wire) -> None:
+        self._broker = broker
+        self._wire = wire
+
+    async def publish(self, message: JobMessage, *, timeout: float = 3.0) -> None:
+        """Put a message into its lane."""
+        await self._confirmed(
+            self._wire.write(
+                "queue.publish",
+                lambda: self._broker.publish(message),
+                about=_about(message),
+                service="broker",
+            ),
+            timeout,
+        )
+
+    async def publish_later(self, message: JobMessage, delay: timedelta) -> None:
+        """Put a message into a delay queue."""
+        await self._confirmed(
+            self._wire.write(
+                "queue.publish_later",
+                lambda: self._broker.publish_later(message, delay),
+                about=f"{_about(message)} {delay.total_seconds():.3f}",
+                service="broker",
+            ),
+            3.0,
+        )
+
+    async def depths(self) -> Sequence[QueueDepth]:
+        """Return how many messages are ready."""
+        return await self._wire.read("queue.depths", self._broker.depths, service="broker")
+
+    async def _confirmed(self, sent: asyncio.Future[None], seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await sent
+        except TimeoutError:
+            raise BackendUnavailable("not confirmed in time") from None
+
+
+def _about(message: JobMessage) -> str:
+    return f"{message.request.job_id[-4:]} {message.sequence}"

@@ -1,0 +1,68 @@
+"""The small stores: payloads, dead letters, the worker directory, and the event feed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.message import MalformedMessage
+from jobfleet_contracts.worker_status import WorkerStatus
+from tests.simulation.wire import Wire
+
+
+class FakePayloadStore:
+    """Blobs by name."""
+
+    def __init__(self, *, blobs: dict[str, bytes], wire: Wire) -> None:
+        self._blobs = blobs
+        self._wire = wire
+
+    async def put(self, name: str, body: bytes) -> None:
+        """Store it."""
+        await self._wire.write("payload.put", lambda: self._blobs.__setitem__(name, body))
+
+    async def get(self, name: str) -> bytes | None:
+        """Return it."""
+        return await self._wire.read("payload.get", lambda: self._blobs.get(name))
+
+    async def delete_job(self, job_id: str) -> None:
+        """Never called here: retention is tested on real adapters."""
+        raise AssertionError(f"nothing removes the values of job {job_id}")
+
+
+class FakeDeadLetterStore:
+    """Malformed messages."""
+
+    def __init__(self, *, kept: list[MalformedMessage], wire: Wire) -> None:
+        self._kept = kept
+        self._wire = wire
+
+    async def add(self, letter: MalformedMessage, received_at: datetime) -> None:
+        """Keep it."""
+        await self._wire.write("dead_letter.add", lambda: self._kept.append(letter))
+
+
+class FakeWorkerDirectory:
+    """Who works here."""
+
+    def __init__(self, *, rows: dict[str, WorkerStatus], wire: Wire) -> None:
+        self._rows = rows
+        self._wire = wire
+
+    async def beat(self, status: WorkerStatus) -> None:
+        """Replace this worker's row."""
+        await self._wire.write(
+            "directory.beat", lambda: self._rows.__setitem__(status.worker_id, status)
+        )
+
+    async def remove(self, worker_id: str) -> None:
+        """Remove the row."""
+        await self._wire.write("directory.remove", lambda: self._rows.pop(worker_id, None))
+
+
+class FakeEventFeed:
+    """Nobody listens."""
+
+    def announce(self, events: Sequence[Event]) -> None:
+        """Drop them."""

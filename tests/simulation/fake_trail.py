@@ -1,0 +1,113 @@
+"""The audit table by Azure's documented rules: rows are inserted where none is, in transactions."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+from jobfleet_contracts.codec import encode
+from jobfleet_contracts.errors import SequenceTaken
+from jobfleet_contracts.event import Event
+from tests.simulation.journal import Journal
+from tests.simulation.virtual_time import VirtualTime
+from tests.simulation.wire import Wire
+
+MOST_ROWS = 100
+"""Of one entity group transaction."""
+
+LONGEST_PROPERTY = 32_768
+"""Characters."""
+
+
+class TrailTable:
+    """All rows; a gap in the sequences is not the table's business.
+
+    Attributes:
+        written: ``(simulated second, event)`` in the order of the inserts, the truth of a run.
+    """
+
+    def __init__(self, *, time: VirtualTime, journal: Journal) -> None:
+        self.jobs: dict[str, dict[int, Event]] = {}
+        self.written: list[tuple[float, Event]] = []
+        self._time = time
+        self._journal = journal
+
+    def insert(self, events: Sequence[Event]) -> None:
+        """Insert all or none."""
+        _check_size(events)
+        rows = self.jobs.setdefault(events[0].job_id, {})
+        if any(event.sequence in rows for event in events):
+            raise SequenceTaken(f"job {events[0].job_id} has event {events[0].sequence}")
+        for event in events:
+            rows[event.sequence] = event
+            self.written.append((self._time.now, event))
+            self._journal.note("trail", event.status, *_told(event))
+
+    def newest(self, job_id: str) -> Event | None:
+        """Return the row with the highest sequence."""
+        rows = self.jobs.get(job_id)
+        return rows[max(rows)] if rows else None
+
+    def history(self, job_id: str) -> list[Event]:
+        """Return all rows of a job, oldest first."""
+        rows = self.jobs.get(job_id, {})
+        return [rows[sequence] for sequence in sorted(rows)]
+
+
+def _told(event: Event) -> tuple[object, ...]:
+    after = event.after
+    return (event.job_id[-4:], event.sequence, f"epoch={after.epoch}", after.state, after.worker_id)
+
+
+def _about(events: Sequence[Event]) -> str:
+    return f"{events[0].job_id[-4:]} {events[0].sequence} {events[-1].status}"
+
+
+def _check_size(events: Sequence[Event]) -> None:
+    if len(events) > MOST_ROWS or len({event.job_id for event in events}) > 1:
+        raise AssertionError("Azure refuses this transaction: too many rows, or several partitions")
+    for event in events:
+        if len(event.message) > LONGEST_PROPERTY or len(encode(event.data)) > LONGEST_PROPERTY:
+            raise AssertionError("Azure refuses this row: a property is too long")
+
+
+class FakeAuditTrail:
+    """The port, as one process uses it."""
+
+    def __init__(self, *, table: TrailTable, wire: Wire) -> None:
+        self._table = table
+        self._wire = wire
+
+    async def insert(self, events: Sequence[Event]) -> None:
+        """Insert consecutive events of one job, all or none."""
+        rows = list(events)
+        await self._wire.write("trail.insert", lambda: self._table.insert(rows), about=_about(rows))
+
+    async def newest(self, job_id: str) -> Event | None:
+        """Return the job's last event."""
+        return await self._wire.read("trail.newest", lambda: self._table.newest(job_id))
+
+    async def read(self, job_id: str, sequence: int) -> Event | None:
+        """Return one event."""
+        return await self._wire.read(
+            "trail.read", lambda: self._table.jobs.get(job_id, {}).get(sequence)
+        )
+
+    async def history(
+        self, job_id: str, *, after: int = 0, before: int | None = None, limit: int = 1000
+    ) -> Sequence[Event]:
+        """Return events between two sequences, oldest first."""
+
+        def ask() -> list[Event]:
+            rows = [
+                event
+                for event in self._table.history(job_id)
+                if event.sequence > after and (before is None or event.sequence < before)
+            ]
+            return rows[:limit] if before is None else rows[-limit:]
+
+        return await self._wire.read("trail.history", ask)
+
+    async def scan(self) -> AsyncIterator[Sequence[Event]]:
+        """Yield each job's history."""
+        for job_id in sorted(self._table.jobs):
+            yield self._table.history(job_id)

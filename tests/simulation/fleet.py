@@ -1,0 +1,175 @@
+"""The processes of a run: workers and API servers, started again when they end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from random import Random
+
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.message import JobDefaults
+from jobfleet_protocol.cancellation import Canceller
+from jobfleet_protocol.redrive import Redriver
+from jobfleet_protocol.submission import Submitter
+from jobfleet_worker.options import WorkerOptions
+from jobfleet_worker.worker import Worker
+from tests.simulation.fake_broker import SILENT_SECONDS
+from tests.simulation.journal import Journal
+from tests.simulation.process import Process, ProcessClock
+from tests.simulation.scenario import Scenario
+from tests.simulation.servers import Servers
+from tests.simulation.sim_handlers import handlers_for
+from tests.simulation.virtual_time import VirtualTime
+from tests.simulation.witness import Witness
+
+DEFAULTS = JobDefaults(
+    max_attempts=3, retry_delay_seconds=2, retry_max_seconds=60, timeout_seconds=600
+)
+
+
+class Api:
+    """What a process that serves the API holds."""
+
+    def __init__(self, *, process: Process, backend: Backend) -> None:
+        clock = process.clock
+        self.process = process
+        self.backend = backend
+        self.submitter = Submitter(backend=backend, clock=clock, defaults=DEFAULTS)
+        self.canceller = Canceller(backend=backend, clock=clock)
+        self.redriver = Redriver(backend=backend, clock=clock)
+
+
+class Fleet:
+    """Starts processes, and starts them again.
+
+    Attributes:
+        workers, apis: those that live or stand still now, by name of their place.
+        deaths: of a worker's own error, which never may happen.
+    """
+
+    def __init__(
+        self,
+        *,
+        scenario: Scenario,
+        time: VirtualTime,
+        servers: Servers,
+        witness: Witness,
+        journal: Journal,
+    ) -> None:
+        self.workers: dict[str, Process] = {}
+        self.apis: dict[str, Api] = {}
+        self.all: list[Process] = []
+        self.deaths: list[str] = []
+        self.wall_offsets: dict[str, float] = {}
+        self.is_closing = False
+        self._scenario = scenario
+        self._time = time
+        self._servers = servers
+        self._witness = witness
+        self._journal = journal
+        self._dice = Random(f"fleet/{scenario.seed}")
+        self._generation = 0
+
+    def start(self) -> None:
+        """Start every place."""
+        for number in range(self._scenario.workers):
+            self._start_worker(f"w{number}")
+        for number in range(self._scenario.apis):
+            self._start_api(f"api{number}")
+
+    def stop_workers(self) -> None:
+        """Ask all workers to drain and end, and start none again."""
+        self.is_closing = True
+        for process in self.workers.values():
+            if process.worker is not None:
+                process.worker.request_stop()
+
+    def processes(self) -> list[Process]:
+        """Return all that live or stand still."""
+        return [*self.workers.values(), *(api.process for api in self.apis.values())]
+
+    def problems(self) -> list[str]:
+        """Return what nobody caught, in any loop of any process."""
+        loops = [loop for p in self.all for loop in (p.loop, p.renewal_loop)]
+        return [f"{loop.name}: {text}: {error!r}" for loop in loops for text, error in loop.problems]
+
+    def throw_away(self) -> None:
+        """Drop all that still hangs in the loops."""
+        for process in self.all:
+            process.loop.close_tasks()
+            process.renewal_loop.close_tasks()
+
+    def _process(self, place: str) -> Process:
+        self._generation += 1
+        skew = self._dice.uniform(-0.2, 0.2)
+        clock = ProcessClock(
+            time=self._time,
+            wall_offset=timedelta(seconds=self.wall_offsets.get(place, 0.0) + skew),
+            boot_offset=self._dice.uniform(0, 1e6),
+        )
+        process = Process(name=f"{place}.{self._generation}", time=self._time, clock=clock)
+        self.all.append(process)
+        self._journal.note(process.name, "process.starts", clock.wall_offset)
+        return process
+
+    def _start_worker(self, place: str) -> None:
+        process = self._process(place)
+        scenario = self._scenario
+        process.worker = Worker(
+            backend=self._servers.backend(process),
+            handlers=handlers_for(process, self._witness),
+            options=WorkerOptions(
+                defaults=DEFAULTS,
+                concurrency=scenario.concurrency,
+                fleet_scope=scenario.fleet_scope,
+                lease_seconds=scenario.lease_seconds,
+                renew_seconds=scenario.lease_seconds / 3,
+                rescue_seconds=scenario.rescue_seconds,
+                defer_seconds=scenario.defer_seconds,
+                drain_seconds=scenario.drain_seconds,
+                grace_seconds=scenario.grace_seconds,
+                heartbeat_seconds=60,
+                worker_id=process.name,
+                host=place,
+                pid=self._generation,
+            ),
+            clock=process.clock,
+            renewal_loop=process.renewal_loop,
+        )
+        self.workers[place] = process
+        process.on_silence = lambda: self._fell_silent(place, process, self._start_worker)
+        run = process.loop.create_task(process.worker.run(), name="worker")
+        run.add_done_callback(lambda task: self._ended(place, process, task.exception()))
+
+    def _start_api(self, place: str) -> None:
+        process = self._process(place)
+        self.apis[place] = Api(process=process, backend=self._servers.backend(process))
+        process.on_silence = lambda: self._fell_silent(place, process, self._start_api)
+
+    def _ended(self, place: str, process: Process, error: BaseException | None) -> None:
+        """A worker's ``run`` has returned: the process ends."""
+        self._journal.note(process.name, "process.ended", error or "")
+        if error is not None:
+            self.deaths.append(f"{process.name} died of {error!r}")
+        process.crash()
+
+    def _fell_silent(self, place: str, process: Process, again: Callable[[str], None]) -> None:
+        self._journal.note(process.name, "process.silent", "" if process.is_alive else "for good")
+        if process.is_alive:
+            self._time.after(SILENT_SECONDS, lambda: self._disconnect_if_silent(process))
+            return
+        self._time.after(self._dice.choice((0.1, 1, 30)), lambda: self._disconnect(process))
+        if self.is_closing:
+            return
+        self._time.after(self._dice.uniform(0.5, 30), lambda: again(place))
+
+    def _disconnect_if_silent(self, process: Process) -> None:
+        if not process.is_awake:
+            for consumer in self._servers.broker.consumers():
+                if consumer.process is process:
+                    self._servers.broker.drop(consumer)
+
+    def _disconnect(self, process: Process) -> None:
+        for consumer in self._servers.broker.consumers():
+            if consumer.process is process:
+                self._servers.broker.disconnect(consumer)

@@ -1,0 +1,164 @@
+"""What must be true of every run, seen from outside: trail, queues, index, leases, answers."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+
+from jobfleet_contracts.codec import decode
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.lease import FLEET_LOCK, RESCUER_LOCK
+from jobfleet_contracts.state import State, Status
+from jobfleet_protocol.ending import callback_job_id
+from jobfleet_protocol.verification import Verifier
+from tests.simulation.errands import Errand
+from tests.simulation.servers import Servers
+
+_TAGGED = {"cancel": "Cancelled", "redrive": "Redriven", "dismiss": "Dismissed"}
+
+
+class Judgement:
+    """Examines the servers after a run."""
+
+    def __init__(self, *, servers: Servers, errands: list[Errand]) -> None:
+        self._servers = servers
+        self._errands = errands
+        self._trails = {
+            job_id: servers.trail.history(job_id) for job_id in sorted(servers.trail.jobs)
+        }
+
+    def faults(self) -> list[str]:
+        """Return everything that is wrong."""
+        return [
+            *self._rules(),
+            *self._unfinished(),
+            *self._answers(),
+            *self._effects(),
+            *self._overlaps(),
+            *self._callbacks(),
+            *self._leftovers(),
+            *self._timeline(),
+        ]
+
+    def _rules(self) -> Iterator[str]:
+        verifier = Verifier()
+        for history in self._trails.values():
+            verifier.add(history)
+        for violation in verifier.finish():
+            yield f"rule {violation.rule}: job {violation.job_id} #{violation.sequence}: {violation.message}"
+
+    def _unfinished(self) -> Iterator[str]:
+        for job_id, history in self._trails.items():
+            if history and not history[-1].after.state.is_terminal:
+                yield f"job {job_id} is {history[-1].after.state} for ever"
+        for errand in self._errands:
+            if not errand.is_done:
+                yield f"{errand.wish.verb} {errand.wish.tag} never got an answer"
+            elif errand.wish.verb in ("submit", "foreign") and errand.granted:
+                if not self._trails.get(errand.wish.job_id):
+                    yield f"job {errand.wish.job_id} was accepted and is not in the trail"
+
+    def _answers(self) -> Iterator[str]:
+        for errand in self._errands:
+            status = _TAGGED.get(errand.wish.verb)
+            if status is None:
+                continue
+            history = self._trails.get(errand.wish.job_id, [])
+            found = Counter(
+                (event.data.get("by"), event.status)
+                for event in history
+                if event.kind is not Status.QUEUED
+            )
+            for tag in errand.asked:
+                yield from self._answer(errand, tag, status, found)
+
+    def _answer(
+        self, errand: Errand, tag: str, status: str, found: Counter[tuple[str | None, str]]
+    ) -> Iterator[str]:
+        times = found[tag, status]
+        total = times + (found[tag, "CancelRequested"] if errand.wish.verb == "cancel" else 0)
+        if total > 1:
+            yield f"{errand.wish.verb} {tag} stands {total} times in the trail"
+        state = errand.granted.get(tag)
+        if state is None:
+            return
+        if state is State.RUNNING or errand.wish.verb != "cancel":
+            asked = any(name == "CancelRequested" for _, name in found)
+            if errand.wish.verb == "cancel":
+                if not asked:
+                    yield f"cancel {tag} was acknowledged, and no request stands in the trail"
+            elif times != 1:
+                yield f"{errand.wish.verb} {tag} was acknowledged and stands {times} times"
+        elif times != 1:
+            yield f"cancel {tag} was answered {state} and stands {times} times"
+
+    def _effects(self) -> Iterator[str]:
+        for history in self._trails.values():
+            for event in history:
+                if event.kind is Status.COMPLETED:
+                    epoch = self._resolved(event)["result"]["epoch"]
+                    if epoch != event.after.epoch:
+                        yield (
+                            f"job {event.job_id} #{event.sequence}: the result of epoch {epoch} "
+                            f"is recorded in epoch {event.after.epoch}"
+                        )
+
+    def _resolved(self, event: Event) -> dict[str, dict[str, int]]:
+        name = event.data.get("blob")
+        found: dict[str, dict[str, int]] = (
+            event.data if name is None else decode(self._servers.blobs[name])
+        )
+        return found
+
+    def _overlaps(self) -> Iterator[str]:
+        """No two trails of one lock run at once, in the order in which storage took the rows."""
+        running: defaultdict[str, set[str]] = defaultdict(set)
+        locks: dict[str, str] = {}
+        for when, event in self._servers.trail.written:
+            before = locks.pop(event.job_id, None)
+            if before is not None:
+                running[before].discard(event.job_id)
+            after = event.after
+            if after.state is not State.RUNNING or after.lock is None:
+                continue
+            if event.kind is Status.TAKEN_OVER:
+                continue
+            others = running[after.lock]
+            if others:
+                yield f"at {when:.3f} job {event.job_id} runs beside {sorted(others)} under {after.lock}"
+            others.add(event.job_id)
+            locks[event.job_id] = after.lock
+
+    def _callbacks(self) -> Iterator[str]:
+        wanted = {
+            errand.wish.job_id
+            for errand in self._errands
+            if errand.wish.request is not None and errand.wish.request.callback_url
+        }
+        for job_id in sorted(wanted):
+            for event in self._trails.get(job_id, []):
+                ended = event.after.state.is_terminal and event.kind is not Status.DISMISSED
+                callback = callback_job_id(job_id, event.after.incarnation)
+                if ended and not self._trails.get(callback):
+                    yield f"incarnation {event.after.incarnation} of {job_id} has no callback job"
+
+    def _leftovers(self) -> Iterator[str]:
+        left = self._servers.broker.left()
+        if left:
+            yield f"{left} messages are left at the broker"
+        for row in self._servers.index.open_rows():
+            history = self._trails.get(row.facts.job_id)
+            if history and history[-1].after.incarnation >= row.incarnation:
+                yield f"open row {row.facts.job_id}/{row.incarnation} says {row.state} for ever"
+        leased = self._servers.locks.leased() - {RESCUER_LOCK, FLEET_LOCK}
+        if leased:
+            yield f"leases are held for ever: {sorted(leased)}"
+        malformed = sum(errand.wish.verb == "malformed" for errand in self._errands)
+        if len({letter.body for letter in self._servers.dead_letters}) != malformed:
+            yield f"{len(self._servers.dead_letters)} dead letters of {malformed}"
+
+    def _timeline(self) -> Iterator[str]:
+        for (job_id, sequence), event_id in self._servers.index.timeline.items():
+            stored = self._servers.trail.jobs.get(job_id, {}).get(sequence)
+            if stored is None or stored.event_id != event_id:
+                yield f"the timeline shows an event that job {job_id} #{sequence} never had"

@@ -1,0 +1,84 @@
+"""Makes a run a function of its seed: ids, jitter and log of the code under test."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import count
+from typing import Any
+from unittest.mock import patch
+from uuid import UUID
+
+import structlog
+
+from jobfleet_contracts import job
+from jobfleet_protocol import claiming
+from jobfleet_worker import consumer, fleet_turn, lease_keeper
+from tests.simulation.journal import Journal
+
+ERROR = 40
+
+
+@dataclass(frozen=True, slots=True)
+class _Ids:
+    """Stands for the modules that make random ids."""
+
+    numbers: Iterator[int]
+
+    def uuid7(self) -> UUID:
+        return UUID(int=(0x7 << 76) | (0x2 << 62) | next(self.numbers))
+
+    uuid4 = uuid7
+
+
+@contextmanager
+def repeatable(seed: int, journal: Journal, *, talkative: bool) -> Iterator[list[str]]:
+    """Patch what differs from run to run, and poll less often where nobody can tell.
+
+    Args:
+        talkative: write all log lines of the code under test into the journal.
+
+    Yields:
+        what was logged as an error: an exception that nobody expected.
+    """
+    ids = _Ids(count(1))
+    errors: list[str] = []
+    state = random.getstate()
+    config = structlog.get_config()
+    random.seed(seed)
+    _configure_log(journal, errors, talkative=talkative)
+    try:
+        with (
+            patch.object(job, "uuid_utils", ids),
+            patch.object(claiming, "uuid4", ids.uuid4),
+            patch.object(lease_keeper, "TICK_SECONDS", 0.5),
+            patch.object(consumer, "RECEIVE_WAIT", timedelta(seconds=20)),
+            patch.object(fleet_turn, "IDLE_WAIT", timedelta(seconds=5)),
+            patch.object(fleet_turn, "STAND_BY_SECONDS", 3.0),
+        ):
+            yield errors
+    finally:
+        random.setstate(state)
+        structlog.configure(**config)
+
+
+def _configure_log(journal: Journal, errors: list[str], *, talkative: bool) -> None:
+    def keep(_: Any, level: str, event: MutableMapping[str, Any]) -> Any:
+        name = event.pop("event")
+        error = event.pop("exc_info", None)
+        worker = str(event.pop("worker_id", "log"))
+        text = " ".join(f"{key}={value}" for key, value in event.items())
+        journal.note(worker, name, text, repr(error) if error else "")
+        if level == "error":
+            errors.append(f"{worker} {name} {text} {error!r}")
+        raise structlog.DropEvent
+
+    structlog.configure(
+        processors=[structlog.contextvars.merge_contextvars, keep],
+        wrapper_class=structlog.make_filtering_bound_logger(10 if talkative else ERROR),
+        logger_factory=structlog.PrintLoggerFactory(),
+        cache_logger_on_first_use=False,
+    )

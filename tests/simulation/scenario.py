@@ -1,0 +1,79 @@
+"""What one seed decides about a run before it begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+_KINDS_OF_WEATHER = (0.0, 0.01, 0.04, 0.04, 0.1, 0.1, 0.2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """Size of the fleet, its settings, and how rough the weather is.
+
+    Attributes:
+        fault_seconds: after so long the world heals, and the run goes on until it is quiet.
+        fault_rate: share of port calls that meet a fault.
+        crash_rate, stall_rate: share of port calls at which the caller vanishes or stands still.
+        mischief_seconds: mean time between two blows to a whole process or server.
+        clock_steps: wall clocks of machines are set by up to ten minutes.
+        weights: how often each kind of fault comes, among the faults.
+    """
+
+    seed: int
+    workers: int
+    apis: int
+    fleet_scope: bool
+    lease_seconds: float
+    rescue_seconds: float
+    defer_seconds: float
+    drain_seconds: float
+    grace_seconds: float
+    concurrency: int
+    jobs: int
+    lock_keys: int
+    fault_seconds: float
+    fault_rate: float
+    crash_rate: float
+    stall_rate: float
+    mischief_seconds: float
+    clock_steps: bool
+    weights: dict[str, float]
+
+    @classmethod
+    def of(cls, seed: int) -> Scenario:
+        """Draw everything from the seed."""
+        dice = Random(f"scenario/{seed}")
+        rough = dice.choice(_KINDS_OF_WEATHER)
+        return cls(
+            seed=seed,
+            workers=dice.choice((2, 2, 3, 3, 4)),
+            apis=dice.choice((1, 2)),
+            fleet_scope=dice.random() < 0.12,
+            lease_seconds=dice.choice((15, 15, 15, 20, 30, 60)),
+            rescue_seconds=dice.choice((5, 5, 8, 10)),
+            defer_seconds=dice.choice((1, 2, 5, 10)),
+            drain_seconds=dice.choice((1, 5, 30)),
+            grace_seconds=dice.choice((1, 3, 5)),
+            concurrency=dice.choice((1, 2, 2, 4)),
+            jobs=dice.randint(2, 7),
+            lock_keys=dice.choice((1, 1, 2)),
+            fault_seconds=dice.uniform(30, 150),
+            fault_rate=rough,
+            crash_rate=rough * dice.choice((0, 0, 0.02, 0.1)),
+            stall_rate=rough * dice.choice((0, 0.02, 0.05, 0.15)),
+            mischief_seconds=dice.choice((15, 30, 60)) if rough else 1e9,
+            clock_steps=dice.random() < 0.1,
+            weights=_weights(dice),
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """Return the fields, for a replay's first line."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def _weights(dice: Random) -> dict[str, float]:
+    kinds = ("lost before", "lost after", "late", "twice", "twice late", "slow")
+    return {kind: dice.choice((0.2, 1, 1, 3)) for kind in kinds}

@@ -1,0 +1,87 @@
+"""All servers of a run, and the backend through which one process reaches them."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.message import MalformedMessage
+from jobfleet_contracts.worker_status import WorkerStatus
+from tests.simulation.fake_broker import Broker, FakeJobConsumer, FakeJobQueue
+from tests.simulation.fake_control import ControlExchange, FakeControlChannel
+from tests.simulation.fake_index import FakeJobIndex, FakeJobIndexReader, IndexTable
+from tests.simulation.fake_leases import FakeLeaseStore, LockContainer
+from tests.simulation.fake_stores import (
+    FakeDeadLetterStore,
+    FakeEventFeed,
+    FakePayloadStore,
+    FakeWorkerDirectory,
+)
+from tests.simulation.fake_trail import FakeAuditTrail, TrailTable
+from tests.simulation.journal import Journal
+from tests.simulation.process import Process
+from tests.simulation.scenario import Scenario
+from tests.simulation.virtual_time import VirtualTime
+from tests.simulation.weather import Weather
+from tests.simulation.wire import Wire
+
+
+class Servers:
+    """Storage and broker."""
+
+    def __init__(
+        self, *, scenario: Scenario, time: VirtualTime, weather: Weather, journal: Journal
+    ) -> None:
+        self.trail = TrailTable(time=time, journal=journal)
+        self.locks = LockContainer(time=time)
+        self.broker = Broker(time=time, weather=weather, seed=scenario.seed)
+        self.index = IndexTable()
+        self.control = ControlExchange(weather=weather, seed=scenario.seed)
+        self.dead_letters: list[MalformedMessage] = []
+        self.workers: dict[str, WorkerStatus] = {}
+        self.blobs: dict[str, bytes] = {}
+        self._time = time
+        self._weather = weather
+        self._journal = journal
+
+    def wire(self, process: Process) -> Wire:
+        """Return the way of a process to the servers."""
+        return Wire(process=process, time=self._time, weather=self._weather, journal=self._journal)
+
+    def backend(self, process: Process) -> Backend:
+        """Return all ports as one process uses them; what it never asks for is not there."""
+        wire = self.wire(process)
+        leases = FakeLeaseStore(container=self.locks, wire=wire)
+
+        def renewal_leases() -> tuple[FakeLeaseStore, Any]:
+            return FakeLeaseStore(container=self.locks, wire=wire.in_haste()), _nothing
+
+        parts: dict[str, Any] = {
+            "trail": FakeAuditTrail(table=self.trail, wire=wire),
+            "leases": leases,
+            "locks": leases,
+            "queue": FakeJobQueue(broker=self.broker, wire=wire),
+            "index": FakeJobIndex(table=self.index, wire=wire),
+            "reader": FakeJobIndexReader(table=self.index, wire=wire),
+            "directory": FakeWorkerDirectory(rows=self.workers, wire=wire),
+            "control": FakeControlChannel(exchange=self.control, wire=wire),
+            "feed": FakeEventFeed(),
+            "payloads": FakePayloadStore(blobs=self.blobs, wire=wire),
+            "dead_letters": FakeDeadLetterStore(kept=self.dead_letters, wire=wire),
+        }
+        return Backend(
+            name="simulated",
+            **cast("Any", parts),
+            consumer=lambda: FakeJobConsumer(broker=self.broker, wire=wire),
+            renewal_leases=renewal_leases,
+            probe=_no_probes,
+            close=_nothing,
+        )
+
+
+async def _nothing() -> None:
+    """Nothing is to be closed."""
+
+
+async def _no_probes() -> list[Any]:
+    return []

@@ -1,0 +1,64 @@
+"""What simulated jobs do; each job's payload holds its plan."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from jobfleet_worker.context import JobContext
+from jobfleet_worker.handlers import Handler, Handlers
+from jobfleet_worker.verdicts import Defer, Fail
+from tests.simulation.process import Process
+from tests.simulation.witness import Witness
+
+JOB_TYPE = "sim.job"
+CALLBACK_TYPE = "callback.deliver"
+
+
+class SimulationError(Exception):
+    """Raised on purpose."""
+
+
+def handlers_for(process: Process, witness: Witness) -> Handlers:
+    """Return the handlers of one process."""
+
+    async def run(payload: dict[str, Any], context: JobContext) -> dict[str, Any]:
+        with witness.watch(process, context.job.job_id, context.epoch):
+            return await _follow_plan(payload, context, process)
+
+    async def deliver(payload: dict[str, Any], context: JobContext) -> dict[str, Any]:
+        with witness.watch(process, context.job.job_id, context.epoch):
+            await asyncio.sleep(0.1)
+        return {"epoch": context.epoch}
+
+    return Handlers(
+        [
+            Handler(job_type=JOB_TYPE, function=run, run_in="loop"),
+            Handler(job_type=CALLBACK_TYPE, function=deliver, run_in="loop"),
+        ]
+    )
+
+
+async def _follow_plan(
+    plan: dict[str, Any], context: JobContext, process: Process
+) -> dict[str, Any]:
+    for step in range(1, plan["steps"] + 1):
+        await asyncio.sleep(plan["seconds"])
+        if plan.get("block") == step:
+            process.block(plan["blockSeconds"])
+            await asyncio.sleep(0)
+        if plan.get("progress"):
+            await context.progress(step, plan["steps"])
+        if plan.get("checkpoint") == step:
+            await context.checkpoint({"step": step, "epoch": context.epoch})
+    _end_badly(plan, context)
+    return {"epoch": context.epoch, "text": "x" * plan.get("large", 0)}
+
+
+def _end_badly(plan: dict[str, Any], context: JobContext) -> None:
+    if context.epoch <= plan.get("deferUntilEpoch", 0):
+        raise Defer(plan["deferSeconds"], "on purpose")
+    if plan.get("fatal"):
+        raise Fail("on purpose")
+    if context.attempt <= plan.get("failAttempts", 0):
+        raise SimulationError(f"attempt {context.attempt} fails on purpose")

@@ -1,0 +1,171 @@
+"""One run: a fleet in bad weather, then calm until all is quiet, then judgement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tests.simulation.errands import Errands
+from tests.simulation.fleet import Fleet
+from tests.simulation.journal import Journal
+from tests.simulation.judgement import Judgement
+from tests.simulation.mischief import Mischief
+from tests.simulation.repeatable import repeatable
+from tests.simulation.scenario import Scenario
+from tests.simulation.servers import Servers
+from tests.simulation.virtual_time import VirtualTime
+from tests.simulation.weather import LATEST_SECONDS, Weather
+from tests.simulation.witness import Witness
+from tests.simulation.workload import Workload
+
+from jobfleet_contracts.lease import FLEET_LOCK, job_lock, key_lock
+
+PATIENCE_SECONDS = 4 * 3600.0
+"""After the world has healed; the slowest way back is a rescuer's longest pause, several times."""
+
+MOST_STEPS = 600_000
+CHECK_SECONDS = 3.0
+DRAIN_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a run showed.
+
+    Attributes:
+        faults: what is wrong; empty in a good run.
+        overlaps: two handlers beside each other, explained by a pause or lost trust.
+    """
+
+    seed: int
+    faults: list[str]
+    jobs: int
+    events: int
+    runs: int
+    overlaps: int
+    seconds: float
+    steps: int
+
+
+class Simulation:
+    """Everything of one seed."""
+
+    def __init__(self, *, seed: int, talkative: bool = False) -> None:
+        self.scenario = scenario = Scenario.of(seed)
+        self.time = VirtualTime()
+        self.journal = Journal(time=self.time)
+        self.weather = Weather(scenario=scenario, time=self.time)
+        self.servers = Servers(
+            scenario=scenario, time=self.time, weather=self.weather, journal=self.journal
+        )
+        self.witness = Witness(journal=self.journal, lock_of=self._lock_of)
+        self.fleet = Fleet(
+            scenario=scenario,
+            time=self.time,
+            servers=self.servers,
+            witness=self.witness,
+            journal=self.journal,
+        )
+        self.mischief = Mischief(
+            scenario=scenario,
+            time=self.time,
+            weather=self.weather,
+            servers=self.servers,
+            fleet=self.fleet,
+            journal=self.journal,
+        )
+        self.errands = Errands(
+            scenario=scenario,
+            time=self.time,
+            fleet=self.fleet,
+            servers=self.servers,
+            journal=self.journal,
+        )
+        self._talkative = talkative
+        self._quiet_since: float | None = None
+
+    def run(self) -> Verdict:
+        """Run to the end and judge."""
+        with repeatable(self.scenario.seed, self.journal, talkative=self._talkative) as errors:
+            try:
+                self.fleet.start()
+                self.mischief.begin()
+                self.errands.begin(Workload(scenario=self.scenario).wishes)
+                self.time.after(self.scenario.fault_seconds, self._heal)
+                rested = self._run_until_quiet()
+                faults = [] if rested else [f"not at rest after {self.time.now:.0f} s"]
+                faults += self._judge()
+                faults += self._drain() if rested else []
+                faults += [*errors, *self.fleet.deaths, *self.fleet.problems()]
+            finally:
+                self.time.leave()
+                self.fleet.throw_away()
+                self.time.leave()
+        return self._verdict(faults)
+
+    def _lock_of(self, job_id: str) -> str:
+        if self.scenario.fleet_scope:
+            return FLEET_LOCK
+        first = self.servers.trail.jobs[job_id][1]
+        key = first.facts.lock_key
+        return job_lock(job_id) if key is None else key_lock(key)
+
+    def _heal(self) -> None:
+        self.journal.note("world", "heals")
+        self.weather.calm()
+        self._check()
+
+    def _check(self) -> None:
+        if not self._is_quiet():
+            self._quiet_since = None
+        elif self._quiet_since is None:
+            self._quiet_since = self.time.now
+        self.time.after(CHECK_SECONDS, self._check)
+
+    def _is_quiet(self) -> bool:
+        trail = self.servers.trail
+        return (
+            self.servers.broker.left() == 0
+            and all(errand.is_done for errand in self.errands.all)
+            and all(trail.newest(job).after.state.is_terminal for job in trail.jobs)  # type: ignore[union-attr]
+            and not self.servers.index.open_rows()
+            and all(process.is_awake for process in self.fleet.processes())
+        )
+
+    def _run_until_quiet(self) -> bool:
+        """Quiet means: for as long as a late write or a forgotten lease could still show."""
+        needed = self.scenario.lease_seconds + LATEST_SECONDS / 2
+        limit = self.scenario.fault_seconds + PATIENCE_SECONDS
+        while self.time.now < limit and self.time.steps < MOST_STEPS:
+            if self._quiet_since is not None and self.time.now >= self._quiet_since + needed:
+                return True
+            self.time.step()
+        return False
+
+    def _judge(self) -> list[str]:
+        judgement = Judgement(servers=self.servers, errands=self.errands.all)
+        return [*self.witness.faults, *judgement.faults()]
+
+    def _drain(self) -> list[str]:
+        """Workers that are told to stop do so, and write nothing more."""
+        before = len(self.servers.trail.written)
+        self.fleet.stop_workers()
+        limit = self.time.now + DRAIN_SECONDS
+        workers = list(self.fleet.workers.values())
+        while any(process.is_alive for process in workers) and self.time.now < limit:
+            self.time.step()
+        faults = [f"{p.name} did not stop" for p in workers if p.is_alive]
+        if len(self.servers.trail.written) != before:
+            faults.append("a worker wrote an event after all had ended")
+        return faults
+
+    def _verdict(self, faults: list[str]) -> Verdict:
+        return Verdict(
+            seed=self.scenario.seed,
+            faults=faults,
+            jobs=len(self.servers.trail.jobs),
+            events=len(self.servers.trail.written),
+            runs=self.witness.runs,
+            overlaps=self.witness.overlaps,
+            seconds=self.time.now,
+            steps=self.time.steps,
+        )

@@ -1,0 +1,105 @@
+"""What becomes of each request: drawn by seed, until the world heals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+from tests.simulation.process import Process
+from tests.simulation.scenario import Scenario
+from tests.simulation.virtual_time import VirtualTime
+
+LATEST_SECONDS = 30.0
+"""A storage write that timed out may be carried out so much later (Azure's server timeout)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What becomes of one request.
+
+    Attributes:
+        arrivals: when copies of it are carried out, in seconds from now.
+        answer: which arrival is answered; -1: none, the caller sees an error.
+        reply: seconds from that arrival, or from now, to the reply or the error.
+        crash: the caller vanishes ``before`` it is sent or ``after`` it was.
+        stall: seconds for which the caller stands still before it is sent.
+    """
+
+    kind: str
+    arrivals: tuple[float, ...]
+    answer: int
+    reply: float
+    crash: str = ""
+    stall: float = 0.0
+
+
+class Weather:
+    """Draws fates; faults end when it is told to be calm."""
+
+    def __init__(self, *, scenario: Scenario, time: VirtualTime) -> None:
+        self._scenario = scenario
+        self._time = time
+        self._dice = Random(f"weather/{scenario.seed}")
+        self._kinds = tuple(scenario.weights)
+        self._shares = tuple(scenario.weights.values())
+        self._blow = scenario.fault_rate + scenario.crash_rate + scenario.stall_rate
+        self._outages: dict[tuple[str, str], float] = {}
+        self.is_calm = False
+
+    def calm(self) -> None:
+        """No more faults, crashes, stalls or outages from now on."""
+        self.is_calm = True
+        self._outages.clear()
+
+    def cut_off(self, who: str, service: str, seconds: float) -> None:
+        """Let nothing of a process, or of all (``*``), reach a service for a while."""
+        self._outages[who, service] = self._time.now + seconds
+
+    def fate(self, process: Process, service: str, *, writes: bool, hasty: bool) -> Fate:
+        """Draw what becomes of a request.
+
+        Args:
+            hasty: the caller's time limits are short (renewals: 4 s in all).
+        """
+        dice = self._dice
+        latency = 0.002 + 0.02 * dice.random()
+        if self.is_calm:
+            return Fate("ok", (latency,), 0, latency)
+        if self._outages and self._is_cut_off(process, service):
+            return self._error("cut off", (), patience=3.0 if hasty else 10.0)
+        draw = dice.random()
+        if draw >= self._blow:
+            return Fate("ok", (latency,), 0, latency)
+        if draw < self._scenario.fault_rate:
+            return self._fault(latency, writes=writes, patience=3.0 if hasty else 10.0)
+        if draw < self._scenario.fault_rate + self._scenario.crash_rate:
+            return Fate("crash", (latency,), 0, latency, crash=dice.choice(("before", "after")))
+        stall = self._scenario.lease_seconds * dice.choice((0.1, 0.5, 0.9, 1.05, 1.5, 2.5))
+        return Fate("stall", (latency,), 0, latency, stall=stall)
+
+    def _is_cut_off(self, process: Process, service: str) -> bool:
+        who = process.name.partition(".")[0]
+        ends = max(self._outages.get((name, service), 0.0) for name in ("*", who))
+        return ends > self._time.now
+
+    def _fault(self, latency: float, *, writes: bool, patience: float) -> Fate:
+        dice = self._dice
+        kind = dice.choices(self._kinds, self._shares)[0]
+        if kind == "slow":
+            there, back = dice.random() * patience, dice.random() * patience
+            if there + back <= patience:
+                return Fate(kind, (there,), 0, back)
+            return self._error("slow, given up", (there,), patience=patience)
+        if kind == "lost before" or not writes:
+            return self._error("lost before", (), patience=patience)
+        if kind == "lost after":
+            return self._error(kind, (latency,), patience=patience)
+        if kind == "late":
+            return self._error(kind, (dice.random() * LATEST_SECONDS,), patience=patience)
+        if kind == "twice":
+            return Fate(kind, (latency, latency + dice.random()), 1, latency)
+        return Fate(kind, (latency, latency + dice.random() * LATEST_SECONDS), 0, latency)
+
+    def _error(self, kind: str, arrivals: tuple[float, ...], *, patience: float) -> Fate:
+        quick = self._dice.random() < 0.5
+        return Fate(kind, arrivals, -1, 0.05 if quick else patience * self._dice.random())

@@ -1,0 +1,80 @@
+"""Sees each run of a handler from outside, and knows who is trusted with what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from tests.simulation.journal import Journal
+from tests.simulation.process import Process
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """One run of a handler."""
+
+    process: Process
+    job_id: str
+    epoch: int
+    lock: str
+
+    def is_trusted(self) -> bool:
+        """Whether its process is awake, runs it under a lease, and trusts that lease."""
+        worker = self.process.worker
+        if worker is None or not self.process.is_awake:
+            return False
+        execution = worker.executor.running.get(self.job_id)
+        if execution is None or execution.trail.epoch != self.epoch:
+            return False
+        kept = execution.kept
+        return (
+            kept.lost_reason is None and self.process.clock.boottime() < kept.trusted_until
+        )
+
+
+class Witness:
+    """Collects runs.
+
+    Attributes:
+        runs: how many there were.
+        overlaps: runs beside another one under the same lock, explained by a pause or lost trust.
+        faults: runs beside another one under the same lock, both trusted.
+    """
+
+    def __init__(self, *, journal: Journal, lock_of: Callable[[str], str]) -> None:
+        self.runs = 0
+        self.overlaps = 0
+        self.faults: list[str] = []
+        self._journal = journal
+        self._lock_of = lock_of
+        self._live: list[Run] = []
+
+    @contextmanager
+    def watch(self, process: Process, job_id: str, epoch: int) -> Iterator[None]:
+        """Watch one run from its begin to its end; a crash ends it too."""
+        run = Run(process, job_id, epoch, self._lock_of(job_id))
+        self._journal.note(process.name, "handler.begins", job_id[-4:], f"epoch={epoch}")
+        self._compare(run)
+        self._live.append(run)
+        self.runs += 1
+        try:
+            yield
+        finally:
+            if process.is_alive:
+                self._journal.note(process.name, "handler.ends", job_id[-4:], f"epoch={epoch}")
+            if run in self._live:
+                self._live.remove(run)
+
+    def _compare(self, run: Run) -> None:
+        self._live = [other for other in self._live if other.process.is_alive]
+        for other in self._live:
+            if other.lock != run.lock:
+                continue
+            if run.is_trusted() and other.is_trusted():
+                self.faults.append(
+                    f"job {run.job_id} epoch {run.epoch} on {run.process.name} beside job "
+                    f"{other.job_id} epoch {other.epoch} on {other.process.name}, both trusted"
+                )
+            else:
+                self.overlaps += 1

@@ -1,0 +1,138 @@
+"""Which jobs a run has, and what people do to them: drawn by seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from random import Random
+from typing import Any
+from uuid import UUID
+
+from jobfleet_contracts.job import JobRequest, job_id_for_key
+from tests.simulation.process import BEGIN
+from tests.simulation.scenario import Scenario
+from tests.simulation.sim_handlers import JOB_TYPE
+
+KINDS = ("plain", "plain", "key", "key", "failing", "hopeless", "deferring", "slow", "blocking")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """Something that somebody outside wants of the fleet.
+
+    Attributes:
+        at: seconds after the beginning.
+        verb: ``submit``, ``foreign``, ``malformed``, ``cancel``, ``redrive`` or ``dismiss``.
+        key: idempotency key of a submit.
+        tag: names the wish in the trail.
+    """
+
+    at: float
+    verb: str
+    tag: str
+    request: JobRequest | None = None
+    job_id: str = ""
+    key: str | None = None
+
+
+class Workload:
+    """Draws all wishes of a run.
+
+    Attributes:
+        wishes: in the order of time.
+    """
+
+    def __init__(self, *, scenario: Scenario) -> None:
+        self._scenario = scenario
+        self._dice = Random(f"workload/{scenario.seed}")
+        self._number = 0
+        self._keys = [f"key-{n}" for n in range(scenario.lock_keys)]
+        self._only_keys = self._dice.random() < 0.3
+        wishes: list[Wish] = []
+        for _ in range(scenario.jobs):
+            wishes += self._job()
+        self.wishes = sorted(wishes, key=lambda wish: wish.at)
+
+    def _job(self) -> list[Wish]:
+        dice, span = self._dice, self._scenario.fault_seconds
+        at = dice.uniform(0, span * 0.6)
+        self._number += 1
+        key = f"idempotent-{self._number}" if dice.random() < 0.25 else None
+        job_id = str(UUID(int=(0x7 << 76) | (0x3 << 62) | self._number))
+        if key is not None:
+            job_id = job_id_for_key(key)
+        request = self._request(job_id, at)
+        verb = "foreign" if key is None and dice.random() < 0.15 else "submit"
+        wishes = [self._wish(at, verb, request=request, job_id=job_id, key=key)]
+        if verb == "submit" and dice.random() < 0.3:
+            again = at + dice.choice((0, 0.01, 1, 20))
+            wishes.append(self._wish(again, verb, request=request, job_id=job_id, key=key))
+        if dice.random() < 0.05:
+            wishes.append(self._wish(at, "malformed"))
+        return wishes + self._actions(job_id, at)
+
+    def _actions(self, job_id: str, at: float) -> list[Wish]:
+        dice, span = self._dice, self._scenario.fault_seconds
+        actions: list[Wish] = []
+        if dice.random() < 0.25:
+            when = at + dice.choice((0.05, 1, 5, 20, 60)) * dice.random()
+            actions.append(self._wish(when, "cancel", job_id=job_id))
+        if dice.random() < 0.3:
+            when = at + dice.uniform(5, span)
+            actions.append(self._wish(when, "redrive", job_id=job_id))
+            if dice.random() < 0.3:
+                actions.append(self._wish(when + 0.01, "redrive", job_id=job_id))
+        if dice.random() < 0.1:
+            when = at + dice.uniform(5, span)
+            actions.append(self._wish(when, "dismiss", job_id=job_id))
+        return actions
+
+    def _wish(self, at: float, verb: str, **fields: Any) -> Wish:
+        self._number += 1
+        return Wish(at=at, verb=verb, tag=f"wish-{self._number}", **fields)
+
+    def _request(self, job_id: str, at: float) -> JobRequest:
+        dice = self._dice
+        kind = "key" if self._only_keys else dice.choice(KINDS)
+        fields: dict[str, Any] = {
+            "job_id": job_id,
+            "type": JOB_TYPE,
+            "job_name": kind,
+            "created_at": BEGIN + timedelta(seconds=at),
+            "priority": dice.choice((1, 5, 5, 5, 9)),
+            "payload": self._plan(kind),
+            "max_attempts": dice.choice((1, 2, 3, 3)),
+            "retry_delay_seconds": dice.choice((0.5, 2, 10)),
+        }
+        if kind == "key" or dice.random() < 0.1:
+            fields["lock_key"] = dice.choice(self._keys)
+        if dice.random() < 0.15:
+            ahead = dice.choice((1, 5, 20, 90))
+            fields["run_at"] = BEGIN + timedelta(seconds=at + ahead)
+        if dice.random() < 0.1:
+            fields["timeout_seconds"] = dice.choice((0.5, 3, 20))
+        if dice.random() < 0.1:
+            fields["callback_url"] = "https://example.org/result"
+        return JobRequest(**fields)
+
+    def _plan(self, kind: str) -> dict[str, Any]:
+        dice, lease = self._dice, self._scenario.lease_seconds
+        plan: dict[str, Any] = {"steps": dice.randint(1, 3), "seconds": dice.choice((0, 0.2, 2, 5))}
+        if dice.random() < 0.5:
+            plan["progress"] = True
+        if dice.random() < 0.1:
+            plan["checkpoint"] = 1
+        if dice.random() < 0.03:
+            plan["large"] = 40_000
+        match kind:
+            case "failing":
+                plan["failAttempts"] = dice.randint(1, 3)
+            case "hopeless":
+                plan["fatal"] = True
+            case "deferring":
+                plan |= {"deferUntilEpoch": dice.randint(1, 2), "deferSeconds": 3}
+            case "slow":
+                plan |= {"steps": 4, "seconds": lease * dice.choice((0.4, 1.1))}
+            case "blocking":
+                plan |= {"block": 1, "blockSeconds": lease * dice.choice((0.5, 1.5))}
+        return plan

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Any
 
 import structlog
@@ -11,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi_problem.error import Problem
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from jobfleet_contracts.codec import encode
 from jobfleet_contracts.errors import (
@@ -162,11 +164,23 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    title = "Not found" if error.status_code == 404 else str(error.detail)  # noqa: PLR2004
+    title = HTTPStatus(error.status_code).phrase
     kind = title.lower().replace(" ", "-")
     headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_allowed(request))
     detail = f"{request.method} {request.url.path}: {title.lower()}"
     return await respond(request, Problem(title, kind, detail, error.status_code, headers))
+
+
+def _allowed(request: Request) -> list[str]:
+    """Methods of all routes with this path; the framework names those of the first one only."""
+    routes = request.app.routes
+    return [
+        method
+        for method in ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+        if any(r.matches({**request.scope, "method": method})[0] is Match.FULL for r in routes)
+    ]
 
 
 async def _on_unexpected(request: Request, error: Exception) -> Response:

@@ -112,10 +112,19 @@ async def test_a_history_is_paged_in_order(client: AsgiClient, life: Life) -> No
 
 
 async def test_an_unknown_job_and_a_path_that_is_no_uuid_are_404(client: AsgiClient) -> None:
-    for path in (new_id(), "17", "x%00y"):
+    for path, kind in ((new_id(), "unknown-job"), ("17", "not-found"), ("x%00y", "not-found")):
         for tail in ("", "/logs", "/events"):
             answer = await client.get(f"/api/jobs/{path}{tail}")
-            assert (answer.status, answer.json["type"]) == (404, "unknown-job")
+            assert (answer.status, answer.json["type"]) == (404, kind)
+
+
+async def test_a_method_that_a_path_does_not_have_is_405_naming_those_it_has(
+    client: AsgiClient,
+) -> None:
+    for path, allowed in (("/api/jobs", "GET, POST"), ("/api/jobs/bulk", "POST")):
+        answer = await client.request("DELETE", path)
+        assert (answer.status, answer.headers["allow"]) == (405, allowed)
+    assert (await client.get("/api/jobs/actions")).status == 405
 
 
 async def test_an_unchanged_job_is_304(client: AsgiClient, life: Life) -> None:

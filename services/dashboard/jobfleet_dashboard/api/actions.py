@@ -13,7 +13,7 @@ from jobfleet_contracts.errors import ActionRefused, InvalidRequest, JobfleetErr
 from jobfleet_contracts.state import State
 from jobfleet_dashboard.api.action_selection import Selection
 from jobfleet_dashboard.api.answer import answer, job_answer
-from jobfleet_dashboard.api.descriptions import ACT, ACT_ON_MANY, described
+from jobfleet_dashboard.api.descriptions import ACT, ACT_ON_MANY, CANCEL, described
 from jobfleet_dashboard.api.request_parts import JobId, json_object
 from jobfleet_dashboard.problems import problem_document, problem_of
 from jobfleet_dashboard.security.access import asker, require
@@ -27,7 +27,7 @@ _MAX_REASON = 1000
 router = APIRouter(dependencies=[require(Role.OPERATOR)], tags=["actions"])
 
 
-@router.post("/api/jobs/{jobId}/cancel", **described(ACT))
+@router.post("/api/jobs/{jobId:uuid}/cancel", **described(CANCEL))
 async def cancel(request: Request, job_id: JobId) -> Response:
     """Cancel a job: at once where nobody runs it, else its worker is asked to stop."""
     reason = _reason(await json_object(request, known=_REASON))
@@ -36,7 +36,7 @@ async def cancel(request: Request, job_id: JobId) -> Response:
     return job_answer(job_id, state.value, done)
 
 
-@router.post("/api/jobs/{jobId}/redrive", **described(ACT))
+@router.post("/api/jobs/{jobId:uuid}/redrive", **described(ACT))
 async def redrive(request: Request, job_id: JobId) -> Response:
     """Put a failed, timed-out or cancelled job back into its queue, as a new incarnation."""
     await json_object(request, known=frozenset())
@@ -44,7 +44,7 @@ async def redrive(request: Request, job_id: JobId) -> Response:
     return job_answer(job_id, state.value, "redriven")
 
 
-@router.post("/api/jobs/{jobId}/dismiss", **described(ACT))
+@router.post("/api/jobs/{jobId:uuid}/dismiss", **described(ACT))
 async def dismiss(request: Request, job_id: JobId) -> Response:
     """Take a failed or timed-out job off the dead-letter list."""
     await json_object(request, known=frozenset())

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fastapi_problem.error import Problem
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_dashboard import problems
@@ -75,6 +75,8 @@ def described(description: Description) -> dict[str, Any]:
 
 def _media(media_type: str) -> type[Response]:
     """The framework takes the media type from a class."""
+    if media_type == "application/json":
+        return JSONResponse
     return type("Described", (Response,), {"media_type": media_type})
 
 
@@ -143,6 +145,7 @@ _REASON = {
     "properties": {"reason": {"type": "string", "maxLength": 1000}},
     "additionalProperties": False,
 }
+_NOTHING = {"type": "object", "additionalProperties": False}
 _POLL = ("ETag", "Retry-After", "Cache-Control")
 
 SUBMIT = Description(
@@ -202,8 +205,8 @@ JOB_STREAM = Description(
     media_type="text/event-stream",
     problems=("invalid-request", "unknown-job", *_READ),
 )
-ACT = Description(
-    text="Done, or started.",
+CANCEL = Description(
+    text="Cancelled, or its worker was asked to stop.",
     model=documents.JobAnswer,
     example=examples.ACCEPTED,
     good=(202,),
@@ -211,6 +214,7 @@ ACT = Description(
     problems=(*_WRITE, "unknown-job", "action-refused"),
     schema=_REASON,
 )
+ACT = replace(CANCEL, text="Done.", schema=_NOTHING)
 ACT_ON_MANY = Description(
     text="One item per job.",
     model=documents.ActionAnswer,

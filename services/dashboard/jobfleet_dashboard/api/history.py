@@ -18,7 +18,7 @@ from jobfleet_dashboard.services import services_of
 router = APIRouter(dependencies=[require(Role.VIEWER)], tags=["jobs"])
 
 
-@router.get("/api/jobs/{jobId}/logs", **described(LOGS))
+@router.get("/api/jobs/{jobId:uuid}/logs", **described(LOGS))
 async def logs(request: Request, job_id: JobId, query: Annotated[PageFilter, Query()]) -> Response:
     """The attempts of a job, first one first."""
     reader = services_of(request).job_reader
@@ -27,7 +27,7 @@ async def logs(request: Request, job_id: JobId, query: Annotated[PageFilter, Que
     return answer({"items": items, "next": found.next})
 
 
-@router.get("/api/jobs/{jobId}/events", **described(EVENTS))
+@router.get("/api/jobs/{jobId:uuid}/events", **described(EVENTS))
 async def events(
     request: Request, job_id: JobId, query: Annotated[PageFilter, Query()]
 ) -> Response:

@@ -43,7 +43,7 @@ async def jobs(request: Request, query: Annotated[JobsFilter, Query()]) -> Respo
     return answer(page(items, found.next, found.searched_back_to))
 
 
-@router.get("/api/jobs/{jobId}", **described(JOB))
+@router.get("/api/jobs/{jobId:uuid}", **described(JOB))
 async def job(
     request: Request,
     job_id: JobId,

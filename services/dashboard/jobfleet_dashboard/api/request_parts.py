@@ -10,20 +10,14 @@ from fastapi import Depends, Path, Request
 
 from jobfleet_contracts.codec import decode
 from jobfleet_contracts.errors import InvalidRequest
-from jobfleet_dashboard.problems import unknown_job
 
 
-def _job_id(
-    job_id: Annotated[str, Path(alias="jobId", json_schema_extra={"format": "uuid"})],
-) -> str:
-    try:
-        return str(UUID(job_id))
-    except ValueError:
-        raise unknown_job(job_id[:100]) from None
+def _job_id(job_id: Annotated[UUID, Path(alias="jobId")]) -> str:
+    return str(job_id)
 
 
 JobId = Annotated[str, Depends(_job_id)]
-"""The path's job id in lower case; what is no UUID is 404."""
+"""The path's job id in lower case; routes say ``{jobId:uuid}``, so what is no UUID is 404."""
 
 
 async def json_object(request: Request, *, known: frozenset[str] | None = None) -> dict[str, Any]:

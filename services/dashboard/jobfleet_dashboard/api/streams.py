@@ -53,7 +53,7 @@ async def fleet_stream(
     return stream(messages())
 
 
-@router.get("/api/jobs/{jobId}/events/stream", **described(JOB_STREAM))
+@router.get("/api/jobs/{jobId:uuid}/events/stream", **described(JOB_STREAM))
 async def job_stream(
     request: Request,
     job_id: JobId,

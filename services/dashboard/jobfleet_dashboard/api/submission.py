@@ -51,7 +51,8 @@ async def submit_bulk(request: Request) -> Response:
     services = services_of(request)
     await services.rate_limit.check(request)
     items = _bulk_items(await json_object(request, known=frozenset({"jobs"})))
-    parsed = [_try_parse(item, request, place) for place, item in enumerate(items)]
+    key = _idempotency_key(request)
+    parsed = [_try_parse(item, request, key, place) for place, item in enumerate(items)]
     jobs = [job for job in parsed if isinstance(job, JobRequest)]
     for queue in {job.queue for job in jobs}:
         await services.queue_limit.check(queue)
@@ -102,12 +103,13 @@ def _bulk_items(body: dict[str, Any]) -> list[Any]:
     return items
 
 
-def _try_parse(item: Any, request: Request, place: int) -> JobRequest | InvalidRequest:
+def _try_parse(
+    item: Any, request: Request, key: str | None, place: int
+) -> JobRequest | InvalidRequest:
     """Read one item; a key of the whole request gives each of its jobs one of its own."""
     try:
         if not isinstance(item, dict):
             raise InvalidRequest("the job request must be a JSON object", field="jobs")
-        key = _idempotency_key(request)
         if key is not None and "jobId" not in item:
             item = item | {"jobId": job_id_for_key(f"{key}/{place}")}
         return _parse(item, request)

@@ -50,7 +50,7 @@ async def test_a_living_worker_keeps_what_it_holds(
         await held.ack()
 
 
-async def test_a_message_of_another_process_is_seen_within_thirty_milliseconds(
+async def test_a_message_of_another_process_is_seen_within_forty_milliseconds(
     backend: Backend, path: Path
 ) -> None:
     async with consuming(backend) as consumer:
@@ -63,7 +63,7 @@ async def test_a_message_of_another_process_is_seen_within_thirty_milliseconds(
             (delivery,) = await waiting
             delays.append(time.monotonic() - inserted)
             await delivery.ack()
-    assert sorted(delays)[4] < 0.03
+    assert sorted(delays)[4] < 0.04
 
 
 async def test_an_idle_worker_uses_little_of_a_core(backend: Backend) -> None:

@@ -7,12 +7,13 @@ import sqlite3
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
-from jobfleet_backends.sqlite.change_signal import POLL_SECONDS, ChangeSignal
+from jobfleet_backends.sqlite.change_signal import ChangeSignal
 from jobfleet_backends.sqlite.database import Database
 from jobfleet_contracts.codec import format_time
 from jobfleet_contracts.errors import BackendUnavailable
 
 _KEPT = timedelta(hours=1)
+_POLL_SECONDS = 0.1
 _NEWER = "SELECT request, job_id FROM cancel_requests WHERE request > ? ORDER BY request"
 
 
@@ -57,7 +58,7 @@ class SqliteControlChannel:
                     for request, job_id in await self._newer(seen):
                         seen = request
                         yield job_id
-                await asyncio.sleep(POLL_SECONDS)
+                await asyncio.sleep(_POLL_SECONDS)
         finally:
             signal.close()
 

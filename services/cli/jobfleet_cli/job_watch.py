@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -19,10 +19,11 @@ from jobfleet_cli.session import Session
 from jobfleet_cli.terminal_text import visible
 from jobfleet_cli.trail_reading import history_of
 from jobfleet_contracts.event import Event
+from jobfleet_contracts.index import EventQuery
 from jobfleet_contracts.state import State
 
 LOOK_SECONDS = 0.5
-KEPT_EVENTS = 500
+KEPT_EVENTS = 100
 
 
 async def watch_job(session: Session, job_id: str, *, as_json: bool) -> ExitCode:
@@ -40,11 +41,13 @@ async def watch_fleet(session: Session, *, as_json: bool) -> ExitCode:
             for event in events:
                 _print_event(event, as_json=as_json, with_job=True)
         return ExitCode.DONE
-    recent: deque[Event] = deque(maxlen=KEPT_EVENTS)
     console = Console()
+    before = await session.backend.reader.events(EventQuery(limit=KEPT_EVENTS))
+    recent = deque(before.items, maxlen=KEPT_EVENTS)
     with Live(console=console, auto_refresh=False, screen=True) as live:
         async for events in _fleet_events(session):
-            recent.extendleft(events)
+            shown = {event.event_id for event in recent}
+            recent.extendleft(event for event in events if event.event_id not in shown)
             counts = await session.backend.reader.counts()
             live.update(_screen(counts, recent, console.height - 4), refresh=True)
     return ExitCode.DONE
@@ -81,7 +84,7 @@ def _print_event(event: Event, *, as_json: bool, with_job: bool = False) -> None
     print("  ".join(visible(cell) for cell in (*job, *event_cells(event)) if cell), flush=True)
 
 
-def _screen(counts: Mapping[State, int], events: Sequence[Event], height: int) -> Group:
+def _screen(counts: Mapping[State, int], events: Iterable[Event], height: int) -> Group:
     line = Text("  ").join(
         Text(f"{state.value} {counts.get(state, 0)}", style=STATE_STYLES.get(state.value, ""))
         for state in State

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
+
+import structlog
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import InvalidRequest, JobfleetError
@@ -45,6 +49,7 @@ class Publisher:
         from jobfleet_backends.settings import load_settings
         from jobfleet_backends.system_clock import SystemClock
 
+        _keep_quiet()
         settings = load_settings(**flags)
         backend = await open_backend(settings)
         try:
@@ -153,6 +158,15 @@ class Publisher:
             job_id=answer.job_id,
             submitted=answer.state,
             created=answer.created,
+        )
+
+
+def _keep_quiet() -> None:
+    """A library says nothing on its host's standard output, where structlog logs by default."""
+    if not structlog.is_configured():
+        structlog.configure(
+            wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+            logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         )
 
 

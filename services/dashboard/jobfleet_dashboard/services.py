@@ -9,6 +9,7 @@ from fastapi import Request
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.ports import Clock
 from jobfleet_dashboard.job_reader import JobReader
+from jobfleet_dashboard.live.batch_texts import BatchTexts
 from jobfleet_dashboard.live.hub import LiveHub
 from jobfleet_dashboard.metrics import Metrics
 from jobfleet_dashboard.options import DashboardOptions
@@ -33,6 +34,7 @@ class Services:
     canceller: Canceller
     redriver: Redriver
     live: LiveHub
+    batch_texts: BatchTexts
     job_reader: JobReader
     stats: StatsReader
     keys: ApiKeys
@@ -57,6 +59,7 @@ class Services:
             canceller=Canceller(backend=backend, clock=clock),
             redriver=Redriver(backend=backend, clock=clock),
             live=LiveHub(reader=backend.reader),
+            batch_texts=BatchTexts(),
             job_reader=JobReader(trail=backend.trail, payloads=backend.payloads),
             stats=StatsReader(reader=backend.reader, clock=clock),
             keys=keys,

@@ -61,7 +61,7 @@ class AsgiClient:
             received.append(message)
 
         try:
-            await self.app(self._scope(method, path, headers, query), receive, send)  # type: ignore[arg-type]
+            await self.app(self._scope(method, path, headers, query), receive, send)
         except Exception:
             if not received:  # the framework raises again what it has answered with 500
                 raise

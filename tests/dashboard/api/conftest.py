@@ -45,7 +45,8 @@ def life(backend: Backend) -> Life:
 
 def options_with(**changes: Any) -> DashboardOptions:
     """Options for tests."""
-    return DashboardOptions(**({"defaults": DEFAULTS, "version": "1.2.3"} | changes))
+    given: dict[str, Any] = {"defaults": DEFAULTS, "version": "1.2.3", **changes}
+    return DashboardOptions(**given)
 
 
 def client_of(backend: Backend, **changes: Any) -> AsgiClient:

@@ -88,7 +88,7 @@ async def test_logs_are_paged_without_loss(client: AsgiClient, life: Life) -> No
         await life.start(job_id)
         await life.retry(job_id)
     numbers: list[int] = []
-    cursor = {}
+    cursor: dict[str, str] = {}
     while True:
         answer = (await client.get(f"/api/jobs/{job_id}/logs", limit=1, **cursor)).json
         numbers += [one["attemptNumber"] for one in answer["items"]]

@@ -27,8 +27,8 @@ def test_each_example_fits_its_shape(name: str) -> None:
 
 
 def test_the_examples_of_requests_are_accepted() -> None:
-    assert JobRequest.parse(examples.REQUEST)
-    assert JobRequest.parse(expand(examples.SHORT_REQUEST))
+    assert JobRequest.parse(examples.REQUEST).type == "demo.steps"
+    assert JobRequest.parse(expand(examples.SHORT_REQUEST)).type == "http.request"
 
 
 async def test_every_operation_tells_success_problems_and_an_example(client: AsgiClient) -> None:

@@ -14,6 +14,7 @@ from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import SettingsError
 from jobfleet_contracts.job import new_id
 from jobfleet_dashboard.server import serve
+from tests.conformance.jobs import wait_until
 from tests.dashboard.api.asgi_client import AsgiClient
 from tests.dashboard.api.life import Life
 from tests.dashboard.api.running import EventSource, Running, running, take
@@ -145,8 +146,9 @@ async def test_a_port_in_use_is_named(client: AsgiClient) -> None:
 
 
 async def _listening(client: AsgiClient, count: int = 1) -> None:
-    """Wait until the hub has so many listeners and knows where they begin."""
     hub = client.app.state.services.live
-    async with asyncio.timeout(10):
-        while len(hub._listeners) < count or not hub._looked.is_set():
-            await asyncio.sleep(0.01)
+
+    async def ready() -> bool:
+        return len(hub._listeners) >= count and hub._looked.is_set()
+
+    await wait_until(f"{count} listeners who know where they begin", ready)

@@ -6,13 +6,12 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
-from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette import EventSourceResponse
 from starlette.responses import Response
 
-from jobfleet_contracts.codec import encode_text
-from jobfleet_contracts.event import Event
 from jobfleet_dashboard.api.descriptions import FLEET_STREAM, JOB_STREAM, described
 from jobfleet_dashboard.api.request_parts import JobId
+from jobfleet_dashboard.live.batch_texts import event_text
 from jobfleet_dashboard.live.fleet_stream import fleet_events
 from jobfleet_dashboard.live.job_stream import job_events
 from jobfleet_dashboard.security.access import require
@@ -45,12 +44,11 @@ async def fleet_stream(
         cursor=last_event_id or cursor,
     )
 
-    async def messages() -> AsyncIterator[ServerSentEvent]:
+    async def texts() -> AsyncIterator[bytes]:
         async for batch in batches:
-            for entry in batch:
-                yield message(entry.event, entry.cursor)
+            yield services.batch_texts.of(batch)
 
-    return stream(messages())
+    return _stream(texts())
 
 
 @router.get("/api/jobs/{jobId:uuid}/events/stream", **described(JOB_STREAM))
@@ -70,31 +68,28 @@ async def job_stream(
         after=_sequence(last_event_id or cursor),
     )
 
-    async def messages() -> AsyncIterator[ServerSentEvent]:
+    async def texts() -> AsyncIterator[bytes]:
         async for batch in batches:
-            for event in batch:
-                yield message(event, str(event.sequence))
+            yield b"".join(event_text(event, str(event.sequence)) for event in batch)
 
-    return stream(messages())
-
-
-def message(event: Event, cursor: str) -> ServerSentEvent:
-    """Return an event as one message; its id is the cursor to resume by."""
-    return ServerSentEvent(encode_text(event.to_json()), id=cursor)
+    return _stream(texts())
 
 
-def stream(messages: AsyncIterator[ServerSentEvent]) -> Response:
+def _stream(texts: AsyncIterator[bytes]) -> Response:
     """Return a stream with heartbeats that gives up on a client which takes nothing."""
     return EventSourceResponse(
-        _with_retry(messages), ping=HEARTBEAT_SECONDS, send_timeout=SEND_TIMEOUT_SECONDS
+        _opened(texts),
+        ping=HEARTBEAT_SECONDS,
+        send_timeout=SEND_TIMEOUT_SECONDS,
+        headers={"X-Accel-Buffering": "no"},
     )
 
 
-async def _with_retry(messages: AsyncIterator[ServerSentEvent]) -> AsyncIterator[ServerSentEvent]:
+async def _opened(texts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Open at once with the client's waiting time, so that it knows that it is connected."""
-    yield ServerSentEvent(comment="connected", retry=_RETRY_MS)
-    async for one in messages:
-        yield one
+    yield b": connected\r\nretry: %d\r\n\r\n" % _RETRY_MS
+    async for text in texts:
+        yield text
 
 
 def _sequence(cursor: str | None) -> int:

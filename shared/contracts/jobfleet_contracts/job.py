@@ -170,8 +170,9 @@ class JobRequest(BaseModel):
         said = self.to_json()
         for volatile in ("jobId", "createdAt"):
             said.pop(volatile, None)
-        if isinstance(said.get("context"), dict):
-            said["context"] = {k: v for k, v in said["context"].items() if k not in _VOLATILE}
+        context = said.pop("context", None) or {}
+        if asked := {name: value for name, value in context.items() if name not in _VOLATILE}:
+            said["context"] = asked
         return sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 

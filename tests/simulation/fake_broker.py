@@ -76,9 +76,11 @@ class Broker:
 
         self._time.after(step, expire)
 
-    def take(self, consumer: FakeJobConsumer, limit: int) -> list[Parcel]:
-        """Deliver to a connection."""
+    def take(self, consumer: FakeJobConsumer, limit: int, session: int) -> list[Parcel]:
+        """Deliver to a connection, unless it was closed since it asked."""
         taken: list[Parcel] = []
+        if session != consumer.session:
+            return taken
         for lane in LANES:
             for queue in consumer.queues:
                 waiting = self._queues[queue, lane]
@@ -97,6 +99,7 @@ class Broker:
         for parcel in consumer.unacknowledged.values():
             self._put(parcel, shuffle=not self._weather.is_calm)
         consumer.unacknowledged.clear()
+        consumer.session += 1
 
     def disconnect(self, consumer: FakeJobConsumer) -> None:
         """Close a connection for good."""
@@ -138,9 +141,10 @@ def _place_of(message: Message) -> Place:
 class FakeDelivery:
     """A message handed to a worker."""
 
-    def __init__(self, *, consumer: FakeJobConsumer, parcel: Parcel) -> None:
+    def __init__(self, *, consumer: FakeJobConsumer, parcel: Parcel, session: int) -> None:
         self._consumer = consumer
         self._parcel = parcel
+        self._session = session
 
     @property
     def message(self) -> Message:
@@ -149,15 +153,20 @@ class FakeDelivery:
 
     async def ack(self) -> None:
         """Take it off the queue; quiet where the connection is gone."""
-        await self._consumer.acknowledge(self._parcel.number)
+        await self._consumer.acknowledge(self._parcel.number, self._session)
 
 
 class FakeJobConsumer:
-    """The consuming connection of one process."""
+    """The consuming connection of one process.
+
+    Attributes:
+        session: number of the connection; what came over an earlier one cannot be acknowledged.
+    """
 
     def __init__(self, *, broker: Broker, wire: Wire) -> None:
         self.queues: tuple[str, ...] = ()
         self.unacknowledged: dict[int, Parcel] = {}
+        self.session = 0
         self._broker = broker
         self._wire = wire
         self._waiting: asyncio.Future[None] | None = None
@@ -180,21 +189,25 @@ class FakeJobConsumer:
             await self._until_ready(wait.total_seconds())
         if not self._broker.has_ready(self.queues):
             return []
+        session = self.session
         try:
-            parcels = await self._wire.write(
-                "queue.receive", lambda: self._broker.take(self, limit), service="broker"
+            parcels = await self._wire.read(
+                "queue.receive", lambda: self._broker.take(self, limit, session), service="broker"
             )
         except BackendUnavailable:
             self._broker.drop(self)
             raise
-        return [FakeDelivery(consumer=self, parcel=parcel) for parcel in parcels]
+        return [FakeDelivery(consumer=self, parcel=p, session=session) for p in parcels]
 
-    async def acknowledge(self, number: int) -> None:
+    async def acknowledge(self, number: int, session: int) -> None:
         """Take it off the queue; where that fails, the connection is given up."""
+
+        def take_off() -> None:
+            if session == self.session:
+                self.unacknowledged.pop(number, None)
+
         try:
-            await self._wire.write(
-                "queue.ack", lambda: self.unacknowledged.pop(number, None), service="broker"
-            )
+            await self._wire.write("queue.ack", take_off, service="broker")
         except BackendUnavailable:
             self._broker.drop(self)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from jobfleet_contracts.lease import FLEET_LOCK, job_lock, key_lock
 from tests.simulation.errands import Errands
 from tests.simulation.fleet import Fleet
 from tests.simulation.journal import Journal
@@ -16,8 +18,6 @@ from tests.simulation.virtual_time import VirtualTime
 from tests.simulation.weather import LATEST_SECONDS, Weather
 from tests.simulation.witness import Witness
 from tests.simulation.workload import Workload
-
-from jobfleet_contracts.lease import FLEET_LOCK, job_lock, key_lock
 
 PATIENCE_SECONDS = 4 * 3600.0
 """After the world has healed; the slowest way back is a rescuer's longest pause, several times."""
@@ -82,6 +82,7 @@ class Simulation:
         )
         self._talkative = talkative
         self._quiet_since: float | None = None
+        self._restless_for: str | None = "the end of the faults"
 
     def run(self) -> Verdict:
         """Run to the end and judge."""
@@ -115,21 +116,28 @@ class Simulation:
         self._check()
 
     def _check(self) -> None:
-        if not self._is_quiet():
-            self._quiet_since = None
-        elif self._quiet_since is None:
-            self._quiet_since = self.time.now
+        unrest = next(self._unrest(), None)
+        if unrest != self._restless_for:
+            self._restless_for = unrest
+            self.journal.note("world", "waits for", unrest or "nothing more")
+            self._quiet_since = self.time.now if unrest is None else None
         self.time.after(CHECK_SECONDS, self._check)
 
-    def _is_quiet(self) -> bool:
-        trail = self.servers.trail
-        return (
-            self.servers.broker.left() == 0
-            and all(errand.is_done for errand in self.errands.all)
-            and all(trail.newest(job).after.state.is_terminal for job in trail.jobs)  # type: ignore[union-attr]
-            and not self.servers.index.open_rows()
-            and all(process.is_awake for process in self.fleet.processes())
-        )
+    def _unrest(self) -> Iterator[str]:
+        """Yield what the run still waits for."""
+        for process in self.fleet.processes():
+            if not process.is_awake:
+                yield f"process {process.name}"
+        for errand in self.errands.all:
+            if not errand.is_done:
+                yield f"errand {errand.wish.tag}"
+        for job_id, rows in self.servers.trail.jobs.items():
+            if not rows[max(rows)].after.state.is_terminal:
+                yield f"job {job_id}"
+        for row in self.servers.index.open_rows():
+            yield f"open row {row.facts.job_id}/{row.incarnation}"
+        if self.servers.broker.left():
+            yield "messages"
 
     def _run_until_quiet(self) -> bool:
         """Quiet means: for as long as a late write or a forgotten lease could still show."""

@@ -153,11 +153,8 @@ class Consumer:
                 await self._deferral.until(message, due_at)
             case Attended(head):
                 await self._backend.index.record([head])
-            case Ended(head, written):
-                if written:
-                    await self._ending.conclude(head, message.request)
-                else:
-                    await self._ending.close(head)
+            case Ended(head):
+                await self._ending.conclude(head)
             case Claimed():
                 raise AssertionError("a claimed job is run")
 

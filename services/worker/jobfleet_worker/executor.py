@@ -309,12 +309,13 @@ class Executor:
 
     async def _follow_up(self, claimed: Claimed, head: Event) -> None:
         """Callback job, release, message for what is due again, end of the open row: in order."""
-        if head.after.state.is_terminal:
-            await self._quietly(self._ending.submit_callback(head, claimed.request))
+        ended = head.after.state.is_terminal
+        # Without its callback job the open row stays: it is what the rescuer goes by.
+        settled = ended and await self._quietly(self._ending.submit_callback(head, claimed.request))
         await self._quietly(self._claimer.give_up(claimed.lease, claimed.request))
-        if head.after.state.is_terminal:
+        if settled:
             self._ending.close(head)
-        elif head.after.state is not State.WAITING:
+        elif not ended and head.after.state is not State.WAITING:
             await self._publish_again(claimed, head)
         lock_key = claimed.request.lock_key
         if lock_key is not None and claimed.lease.lock != FLEET_LOCK:
@@ -330,12 +331,14 @@ class Executor:
         )
         await self._publication.attempt(message, head)
 
-    async def _quietly(self, step: Any) -> None:
+    async def _quietly(self, step: Any) -> bool:
         """The outcome stands; what storage refuses now is seen to by expiry or the rescuer."""
         try:
             await step
         except BackendError as error:
             _log.warning("follow_up.failed", error=str(error))
+            return False
+        return True
 
 
 class _Change:

@@ -17,6 +17,7 @@ from jobfleet_contracts.errors import BackendError
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.job import lane_of
+from jobfleet_contracts.lease import job_lock
 from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.state import State
 from jobfleet_protocol.ending import Ending
@@ -110,7 +111,10 @@ class Rescuer:
         past_due = row.due_at is not None and row.due_at <= fleet.now
         match row.state:
             case State.RUNNING:
-                return Pace.AT_ONCE if free else None
+                if free:
+                    return Pace.AT_ONCE
+                # A shared lock is leased for other jobs too, and says little of this one.
+                return None if row.lock == job_lock(row.facts.job_id) else Pace.OVERDUE
             case State.WAITING:
                 return Pace.AT_ONCE if past_due or (free and not row.sent) else None
             case State.QUEUED:

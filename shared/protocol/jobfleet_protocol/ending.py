@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable
 from typing import Any
 from uuid import UUID, uuid5
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.codec import format_time
+from jobfleet_contracts.errors import BodyConflict
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.message import JobDefaults
@@ -43,6 +45,8 @@ class Ending:
         """
         if request.callback_url is None:
             return
+        if head.kind is Status.DISMISSED:
+            head = await self._backend.trail.read(head.job_id, head.sequence - 1) or head
         body = _final_result(await resolve(head, self._backend.payloads), request)
         delivery = JobRequest(
             job_id=callback_job_id(head.job_id, head.after.incarnation),
@@ -52,7 +56,8 @@ class Ending:
             queue=request.queue,
             created_at=head.occurred_at,
         )
-        await self._submitter.submit(delivery, by=f"job {head.job_id}")
+        with contextlib.suppress(BodyConflict):  # another body: it was submitted, nevertheless
+            await self._submitter.submit(delivery, by=f"job {head.job_id}")
 
     def close(self, head: Event) -> Awaitable[None]:
         """Remove the open row of the incarnation that ``head`` ended."""

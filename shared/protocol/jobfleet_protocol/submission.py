@@ -165,7 +165,7 @@ class Submitter:
         head = await self._backend.trail.newest(request.job_id) or found
         if head.sequence == 1:
             await self._publish(request_of(first), defaults_of(first), found)
-        elif head.after.state.is_terminal:
+        elif head.after.state.is_terminal and request.callback_url is None:
             await self._backend.index.close(request.job_id, 1)
         return Submitted(request.job_id, head.after.state, created=False)
 

@@ -63,7 +63,9 @@ def translate(error: BaseException, *, operation: str, address: str, role: str) 
         reason = str(error.message).splitlines()[0][:300]
         return BackendForbidden(f"{operation}: no identity to show to {address}: {reason}")
     # ServiceRequestError included: with aiohttp it does not mean that nothing was sent.
-    return BackendUnavailable(f"{operation}: cannot reach {address}: {type(error).__name__}")
+    reason = str(error)[:200]
+    said = type(error).__name__ if not reason or "sig=" in reason else reason
+    return BackendUnavailable(f"{operation}: cannot reach {address}: {said}")
 
 
 def result_of(error: BackendError) -> str:

@@ -12,9 +12,8 @@ from azure.data.tables.aio import TableClient
 
 from jobfleet_backends.azure.azure_errors import StorageRefused
 from jobfleet_backends.azure.storage_calls import StorageCalls
+from jobfleet_backends.azure.table_writer import Entity, Operation, TableWriter
 
-Entity = Mapping[str, Any]
-Operation = tuple[str, Entity, Mapping[str, Any]]
 _Answer = TypeVar("_Answer")
 
 PAGE_ROWS = 1000
@@ -22,7 +21,6 @@ PAGE_ROWS = 1000
 
 MERGE: Mapping[str, Any] = {"mode": UpdateMode.MERGE}
 REPLACE: Mapping[str, Any] = {"mode": UpdateMode.REPLACE}
-_NO_BODY = "return-no-content"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +49,9 @@ class Rows:
 class EntityTable:
     """Requests to one table; operations are names for the counter and for errors."""
 
-    def __init__(self, *, client: TableClient, calls: StorageCalls) -> None:
+    def __init__(self, *, client: TableClient, writer: TableWriter, calls: StorageCalls) -> None:
         self._client = client
+        self._writer = writer
         self._calls = calls
 
     @property
@@ -62,10 +61,8 @@ class EntityTable:
 
     async def insert(self, operation: str, entity: Entity) -> None:
         """Insert one row; refused with 409 where its key stands already."""
-        client = self._client
-        await self._write(
-            operation, lambda: client.create_entity(entity, response_preference=_NO_BODY)
-        )
+        writer = self._writer
+        await self._write(operation, lambda: writer.insert(entity))
 
     async def upsert(self, operation: str, entity: Entity, how: Mapping[str, Any]) -> None:
         """Insert a row, or merge into it or replace it."""
@@ -74,8 +71,8 @@ class EntityTable:
 
     async def transact(self, operation: str, operations: Sequence[Operation]) -> None:
         """Write up to 100 rows of one partition, all or none."""
-        client = self._client
-        await self._write(operation, lambda: client.submit_transaction(operations))
+        writer = self._writer
+        await self._write(operation, lambda: writer.transact(operations))
 
     async def delete(
         self, operation: str, partition: str, row: str, *, etag: str | None = None

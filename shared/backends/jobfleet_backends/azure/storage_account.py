@@ -7,7 +7,6 @@ from typing import Any
 
 import aiohttp
 from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential
-from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import ServiceRequestError
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables.aio import TableClient
@@ -19,6 +18,7 @@ from jobfleet_backends.azure.blob_container import BlobContainer
 from jobfleet_backends.azure.connection_string import StorageAddress
 from jobfleet_backends.azure.entity_table import EntityTable
 from jobfleet_backends.azure.storage_calls import StorageCalls
+from jobfleet_backends.azure.table_writer import Credential, TableWriter
 from jobfleet_backends.settings import Settings
 from jobfleet_contracts.errors import SettingsError
 from jobfleet_contracts.request_counter import RequestCounter
@@ -26,16 +26,19 @@ from jobfleet_contracts.request_counter import RequestCounter
 TABLE_ROLE = "Storage Table Data Contributor"
 BLOB_ROLE = "Storage Blob Data Contributor"
 
-_Credential = AzureNamedKeyCredential | AzureSasCredential | AsyncTokenCredential
-
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Limits in seconds: to connect, between two pieces of an answer, connections kept idle."""
+    """Limits in seconds: to connect, between two pieces of an answer, connections kept idle.
+
+    A server that closes an idle connection just as a request goes out leaves its fate unclear.
+    Azure keeps them for minutes, but the emulator, which speaks plain HTTP, closes them after 5 s.
+    """
 
     connect: float
     read: float
-    idle: float = 15
+    idle: float = 60
+    idle_plain: float = 3
 
     @property
     def whole(self) -> float:
@@ -44,7 +47,7 @@ class Patience:
 
 
 PATIENT = Patience(connect=2, read=10)
-RENEWAL = Patience(connect=1, read=3, idle=60)
+RENEWAL = Patience(connect=1, read=3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ class Access:
             client_id=settings.azure_client_id,
         )
 
-    def credential(self) -> _Credential:
+    def credential(self) -> Credential:
         """Return what signs requests; an identity belongs to the running event loop."""
         if self.address.key is not None:
             return AzureNamedKeyCredential(self.address.account, self.address.key)
@@ -101,7 +104,7 @@ class StorageAccount:
         self._address = access.address
         self._patience = patience
         self._counter = counter
-        self._transport = _Transport(patience)
+        self._transport = _Transport(patience, secure=access.address.tables.startswith("https"))
         try:
             self._credential = access.credential()
         except ValueError as error:
@@ -113,7 +116,14 @@ class StorageAccount:
         client = TableClient(
             self._address.tables, name, credential=self._credential, **self._options
         )
-        return EntityTable(client=client, calls=self._calls(self._address.tables, TABLE_ROLE))
+        writer = TableWriter(
+            endpoint=self._address.tables,
+            table=name,
+            credential=self._credential,
+            transport=self._transport,
+        )
+        calls = self._calls(self._address.tables, TABLE_ROLE)
+        return EntityTable(client=client, writer=writer, calls=calls)
 
     def container(self, name: str) -> BlobContainer:
         """Return a container, created at its first use."""
@@ -137,14 +147,14 @@ class StorageAccount:
 class _Transport(AioHttpTransport):  # type: ignore[misc]
     """The library's transport on a session of ours: no proxies and netrc looked up per request."""
 
-    def __init__(self, patience: Patience) -> None:
+    def __init__(self, patience: Patience, *, secure: bool) -> None:
         super().__init__(
             connection_timeout=patience.connect,
             read_timeout=patience.read,
             use_env_settings=False,
         )
         self.session: aiohttp.ClientSession | None = None
-        self._idle = patience.idle
+        self._idle = patience.idle if secure else patience.idle_plain
         self._is_closed = False
 
     @override

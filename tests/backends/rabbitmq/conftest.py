@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator
 
 import pytest
+
+from devtools.servers import RabbitMQServer
 from jobfleet_backends.rabbitmq.connection import RabbitMQ
 from jobfleet_backends.rabbitmq.job_consumer import RabbitJobConsumer
 from jobfleet_backends.rabbitmq.job_queue import RabbitJobQueue
-
-from devtools.servers import RabbitMQServer
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+
+from devtools.servers import RabbitMQServer
 from jobfleet_backends.rabbitmq.connection import RabbitMQ
 from jobfleet_backends.rabbitmq.event_feed import BUFFERED_EVENTS, RabbitEventFeed, routing_key
 from jobfleet_contracts.event import Event, JobFacts, JobState
 from jobfleet_contracts.job import new_id
 from jobfleet_contracts.state import State
-
-from devtools.servers import RabbitMQServer
 from tests.backends.rabbitmq import foreign_client
 from tests.backends.rabbitmq.eventually import eventually
 
@@ -57,7 +57,7 @@ async def test_a_subscriber_sees_events_as_the_api_shows_them(feed: RabbitEventF
 
     async def watch() -> None:
         async for shown in feed.subscribe("default.*"):
-            seen.append(shown)
+            seen.append(shown)  # noqa: PERF401 - while it comes
 
     async def is_seen() -> bool:
         feed.announce([event, an_event(queue="other")])

@@ -6,14 +6,14 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
-from jobfleet_backends.rabbitmq import job_consumer
+
+from devtools.servers import RabbitMQServer
+from jobfleet_backends.rabbitmq import intake, job_consumer
 from jobfleet_backends.rabbitmq.connection import RabbitMQ
 from jobfleet_backends.rabbitmq.delivery import RabbitDelivery
 from jobfleet_backends.rabbitmq.intake import Intake
 from jobfleet_backends.rabbitmq.job_consumer import RabbitJobConsumer
 from jobfleet_backends.rabbitmq.job_queue import RabbitJobQueue
-
-from devtools.servers import RabbitMQServer
 from tests.backends.rabbitmq import foreign_client
 from tests.backends.rabbitmq.eventually import eventually
 from tests.backends.rabbitmq.jobs import SOON, a_job, job_id, take, total_ready
@@ -33,8 +33,9 @@ async def holds_only(queue: RabbitJobQueue, ready: int) -> None:
 
 
 async def test_what_waits_is_taken_high_lane_before_normal_before_low(
-    queue: RabbitJobQueue, consumer: RabbitJobConsumer
+    queue: RabbitJobQueue, consumer: RabbitJobConsumer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(intake, "PATIENCE_SECONDS", 0.3)  # a busy machine answers late
     low, normal, high = [await publish(queue, 2, priority=p) for p in (0, 5, 9)]
     came = [job_id(d) for _ in range(6) for d in await take(consumer, limit=1)]
     assert [set(came[:2]), set(came[2:4]), set(came[4:])] == [set(high), set(normal), set(low)]
@@ -137,9 +138,9 @@ async def test_short_jobs_of_a_backlog_need_no_consumer_opened_between_them(
     opened = Counter[str]()
     start = Intake.start
 
-    async def counted(intake: Intake) -> None:
+    async def counted(opening: Intake) -> None:
         opened["intake"] += 1
-        await start(intake)
+        await start(opening)
 
     monkeypatch.setattr(Intake, "start", counted)
     ids = await publish(queue, 400)
@@ -226,7 +227,8 @@ async def test_a_consumer_that_brings_nothing_though_messages_are_ready_is_opene
     waiting = asyncio.create_task(take(consumer, wait=timedelta(seconds=20)))
     await asyncio.sleep(0.2)
     assert consumer._channel is not None
-    for tag in list(consumer._channel.consumers):
+    assert consumer._intake is not None
+    for tag in consumer._intake._consumer_tags:
         await consumer._channel.basic_cancel(tag)  # as if the broker had forgotten it
     (published,) = await publish(queue, 1)
     async with asyncio.timeout(5):

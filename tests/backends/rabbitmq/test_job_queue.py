@@ -5,14 +5,14 @@ from datetime import timedelta
 
 import pytest
 from aiormq.abc import AbstractChannel
+
+from devtools.servers import RabbitMQServer
 from jobfleet_backends.rabbitmq.connection import RabbitMQ
 from jobfleet_backends.rabbitmq.job_consumer import RabbitJobConsumer
 from jobfleet_backends.rabbitmq.job_queue import RabbitJobQueue
 from jobfleet_backends.rabbitmq.outgoing import Outgoing
 from jobfleet_backends.rabbitmq.topology import Route
 from jobfleet_contracts.errors import BackendUnavailable, SettingsError
-
-from devtools.servers import RabbitMQServer
 from tests.backends.rabbitmq import foreign_client
 from tests.backends.rabbitmq.jobs import SOON, a_job, job_id, ready, take
 

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from devtools.servers import RabbitMQServer
 from jobfleet_backends.rabbitmq.connection import RabbitMQ
 from jobfleet_backends.rabbitmq.dead_letter_queue import REASON, RabbitDeadLetterQueue
 from jobfleet_backends.rabbitmq.job_consumer import RabbitJobConsumer
@@ -16,8 +18,6 @@ from jobfleet_backends.rabbitmq.job_queue import RabbitJobQueue
 from jobfleet_backends.rabbitmq.message_codec import decode_message, encode_message
 from jobfleet_contracts.job import new_id
 from jobfleet_contracts.message import JobDefaults, JobMessage, MalformedMessage
-
-from devtools.servers import RabbitMQServer
 from tests.backends.rabbitmq import foreign_client
 from tests.backends.rabbitmq.jobs import SOON, a_job, job_id, take
 from tests.backends.rabbitmq.received import received

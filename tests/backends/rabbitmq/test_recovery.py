@@ -7,15 +7,15 @@ from datetime import timedelta
 
 import pytest
 import structlog
+from yarl import URL
+
+from devtools.servers import RabbitMQServer, choose_own_rabbitmq
 from jobfleet_backends.rabbitmq.connection import RabbitMQ
 from jobfleet_backends.rabbitmq.control_channel import RabbitControlChannel
 from jobfleet_backends.rabbitmq.job_consumer import RabbitJobConsumer
 from jobfleet_backends.rabbitmq.job_queue import RabbitJobQueue
 from jobfleet_backends.rabbitmq.reachability import BROKER_LOST, BROKER_REACHED
 from jobfleet_contracts.errors import BackendForbidden, BackendUnavailable
-from yarl import URL
-
-from devtools.servers import RabbitMQServer, choose_own_rabbitmq
 from tests.backends.rabbitmq.eventually import eventually
 from tests.backends.rabbitmq.jobs import a_job, job_id, take, total_ready
 from tests.backends.rabbitmq.test_control_channel import Listener, is_heard

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+
 from jobfleet_backends.rabbitmq.topology import Topology, delay_step, lane_of
 
 

@@ -21,16 +21,17 @@ from aiormq.exceptions import ChannelInvalidStateError
 from jobfleet_backends.rabbitmq.topology import LaneQueue, Route
 
 HOLD_SECONDS = 1.0
-PATIENCE_SECONDS = 0.01
-"""A lane that was just asked for more is given this long before a lower one is taken from."""
+PATIENCE_SECONDS = 0.025
+"""A full lane that was just allowed to bring more has this long before a lower one has its turn."""
 RPC_SECONDS = 5.0
 
 
 @dataclass(slots=True)
 class _Lane:
-    """What waits in a lane, and when the broker was last asked for more of it."""
+    """What came of a lane, and when the broker, having had to hold back, could send more of it."""
 
     asked_at: float
+    unacknowledged: int = 0
     waiting: deque[Arrival] = field(default_factory=deque)
 
 
@@ -163,6 +164,7 @@ class Intake:
     async def _consume(self, queue: LaneQueue, lane: _Lane) -> None:
         async def on_message(received: DeliveredMessage) -> None:
             lane.waiting.append(Arrival(received, queue.route, lane))
+            lane.unacknowledged += 1
             self._quiet_since = self._now()
             self._arrived.set()
 
@@ -171,7 +173,9 @@ class Intake:
         lane.asked_at = self._now()
 
     async def _send_ack(self, arrival: Arrival) -> None:
-        arrival.lane.asked_at = self._now()
+        if arrival.lane.unacknowledged >= self._prefetch:
+            arrival.lane.asked_at = self._now()
+        arrival.lane.unacknowledged -= 1
         # On a channel that is gone: the message comes again, and the trail decides.
         with suppress(ChannelInvalidStateError, ConnectionError):
             await self._channel.basic_ack(arrival.tag, wait=False)

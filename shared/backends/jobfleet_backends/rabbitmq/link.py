@@ -47,11 +47,17 @@ class Link:
         if self._current is not None and not self._current.is_closed:
             return self._current
         if self._closed:
-            raise BackendUnavailable(f"the connection to RabbitMQ at {self.address} was closed")
+            raise self._was_closed()
         if self._opening is None or self._opening.done():
             self._opening = asyncio.create_task(self._open(), name=f"rabbitmq-{self._purpose}")
             self._opening.add_done_callback(_retrieve)
-        return await asyncio.shield(self._opening)
+        try:
+            return await asyncio.shield(self._opening)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self._opening.cancelled() and task is not None and not task.cancelling():
+                raise self._was_closed() from None
+            raise
 
     async def channel(self, *, confirms: bool = False) -> AbstractChannel:
         """Open a channel; with ``confirms`` unroutable messages raise too.
@@ -125,6 +131,9 @@ class Link:
                 if transport.refusal is None:
                     raise
                 raise ConnectionClosed(*transport.refusal) from error
+
+    def _was_closed(self) -> BackendUnavailable:
+        return BackendUnavailable(f"the connection to RabbitMQ at {self.address} was closed")
 
     def _lived(self) -> float:
         return asyncio.get_running_loop().time() - self._opened_at if self._opened_at else 0.0

@@ -45,16 +45,16 @@ async def job(request: Request, job_id: str) -> Response:
 async def stream(request: Request, job_id: str, after: int = 0) -> Response:
     """Keep the page of a job up to date until the job ends."""
     job_id = known_id(job_id)
-    seen = after
+    seen, over = after, False
 
     async def update(_: Batch | None) -> str:
-        nonlocal seen
+        nonlocal seen, over
         page = job_page(await read_story(services_of(request), job_id))
         html = _fragments(request, page, since=seen)
-        seen = page.cursor
+        seen, over = page.cursor, not page.live
         return html
 
-    return live_stream(request, update, job_id=job_id, is_over=_is_over)
+    return live_stream(request, update, job_id=job_id, is_over=lambda: over)
 
 
 @router.post("/jobs/{job_id}/{verb}", dependencies=[require(Role.OPERATOR)])
@@ -79,10 +79,6 @@ def known_id(text: str) -> str:
         return str(UUID(text))
     except ValueError:
         raise unknown_job(text) from None
-
-
-def _is_over(batch: Batch) -> bool:
-    return any(entry.event.after.state.is_terminal for entry in batch)
 
 
 def _fragments(request: Request, page: JobPage, *, since: int) -> str:

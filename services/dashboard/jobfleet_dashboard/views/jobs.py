@@ -31,7 +31,9 @@ async def jobs(request: Request) -> Response:
     )
     told["counts"] = await services.backend.reader.counts()
     told["known"] = KnownNames.of(await services.backend.directory.workers())
-    return show(request, "jobs/index.html", block="results", states=list(State), **told)
+    answer = show(request, "jobs/index.html", block="results", states=list(State), **told)
+    answer.headers["HX-Push-Url"] = chosen.url()
+    return answer
 
 
 async def _results(request: Request, chosen: JobFilter) -> dict[str, Any]:

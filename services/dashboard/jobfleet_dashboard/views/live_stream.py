@@ -26,12 +26,12 @@ def live_stream(
     update: Update,
     *,
     job_id: str | None = None,
-    is_over: Callable[[Batch], bool] = lambda _: False,
+    is_over: Callable[[], bool] = lambda: False,
 ) -> EventSourceResponse:
     """Return the stream of one page; it begins by bringing the page up to date.
 
     Args:
-        is_over: whether nothing more can come after this batch; the browser then stops.
+        is_over: asked after each update, whether nothing more can come; the browser then stops.
     """
     return EventSourceResponse(
         _messages(request, update, job_id, is_over),
@@ -42,23 +42,27 @@ def live_stream(
 
 
 async def _messages(
-    request: Request, update: Update, job_id: str | None, is_over: Callable[[Batch], bool]
+    request: Request, update: Update, job_id: str | None, is_over: Callable[[], bool]
 ) -> AsyncIterator[ServerSentEvent]:
     async with services_of(request).live.subscribe(job_id=job_id) as subscription:
-        yield _message(await update(None))
-        while (batch := await subscription.next(IDLE_SECONDS)) is not None:
+        batch: Batch | None = None
+        while True:
             try:
                 html = await update(batch)
             except BackendError:
                 return
-            if html:
-                yield _message(html, batch)
-            if is_over(batch):
+            yield _message(html, batch or ())
+            if is_over():
                 yield DONE
+                return
+            batch = await subscription.next(IDLE_SECONDS)
+            if batch is None:
                 return
 
 
-def _message(html: str, batch: Batch = ()) -> ServerSentEvent:
+def _message(html: str, batch: Batch) -> ServerSentEvent:
+    if not html:
+        return ServerSentEvent(comment="nothing new")
     return ServerSentEvent(data=html, id=batch[-1].cursor if batch else None)
 
 

@@ -62,10 +62,11 @@ async def _question(
     services: Services, form: FormData, action: str, *, address: str, back: str
 ) -> Question:
     chosen = _filter_of(form)
+    filter_fields = [(f"filter.{name}", value) for name, value in chosen.pairs()]
     if form.get("all"):
         query = _narrowed(chosen, services, action)
         names = await _names(services, query) if query else []
-        fields = [("all", "1"), *((f"filter.{name}", value) for name, value in chosen.pairs())]
+        fields = [("all", "1"), *filter_fields]
         return question(
             action, names, count=len(names), left_out=0, fields=fields, address=address, back=back
         )
@@ -76,7 +77,7 @@ async def _question(
         [head.facts.job_name for head in fit],
         count=len(fit),
         left_out=len(heads) - len(fit),
-        fields=[("id", head.job_id) for head in fit],
+        fields=[*(("id", head.job_id) for head in fit), *filter_fields],
         address=address,
         back=back,
     )

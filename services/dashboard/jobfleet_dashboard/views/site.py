@@ -15,6 +15,8 @@ from jobfleet_dashboard.views.pages import Pages, html, is_partial
 from jobfleet_dashboard.views.renderings import Renderings
 from jobfleet_dashboard.views.throughput_reader import ThroughputReader
 
+_DONE = {"cancel": "Cancelled", "redrive": "Redriven", "dismiss": "Dismissed"}
+
 
 @dataclass(frozen=True, slots=True)
 class Site:
@@ -52,8 +54,16 @@ def surroundings(request: Request, nav: str = "", live_url: str | None = None) -
         "user": principal.name if principal else None,
         "may_submit": principal is not None and principal.may(Role.SUBMITTER),
         "may_operate": principal is not None and principal.may(Role.OPERATOR),
-        "notice": None,
+        "notice": _done(request.query_params.get("done", "")),
     }
+
+
+def _done(text: str) -> str | None:
+    """Return what an action on many jobs came to, from the address that it led to."""
+    action, _, count = text.partition(".")
+    if action not in _DONE or not count.isdecimal():
+        return None
+    return f"{_DONE[action]} {int(count[:6]):,} {'job' if count == '1' else 'jobs'}."
 
 
 def show(request: Request, template: str, *, block: str | None = None, **told: Any) -> HTMLResponse:

@@ -1,0 +1,60 @@
+"""Debian's Chromium, and a fleet for it to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import ConsoleMessage, Page, Request, expect
+
+from devtools.chromium import FLAGS, find_chromium
+from devtools.local_fleet import LocalFleet
+
+expect.set_options(timeout=10_000)
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args() -> dict[str, Any]:
+    """Which browser, and without its chatter to other hosts."""
+    return {"executable_path": find_chromium(), "args": list(FLAGS)}
+
+
+@pytest.fixture(scope="session")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalFleet]:
+    """A fleet that all tests of this folder share."""
+    running = LocalFleet(data_dir=tmp_path_factory.mktemp("fleet"))
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def empty_fleet(tmp_path: Path) -> Iterator[LocalFleet]:
+    """A fleet that has never seen a job."""
+    running = LocalFleet(data_dir=tmp_path)
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(autouse=True)
+def _clean_console(page: Page) -> Iterator[None]:
+    """No test may leave an error in the console or ask another host for anything."""
+    problems: list[str] = []
+
+    def hear(message: ConsoleMessage) -> None:
+        expected = "status of 404" in message.text or "status of 422" in message.text
+        if message.type == "error" and not expected:
+            problems.append(f"console: {message.text}")
+
+    def watch(request: Request) -> None:
+        if not request.url.startswith(("http://127.0.0.1:", "data:", "blob:")):
+            problems.append(f"request to {request.url}")
+
+    page.on("console", hear)
+    page.on("request", watch)
+    page.on("pageerror", lambda error: problems.append(f"page: {error}"))
+    yield
+    assert problems == []

@@ -1,0 +1,79 @@
+"""What somebody does with one job."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from devtools.local_fleet import LocalFleet
+
+pytestmark = pytest.mark.browser
+HOSTILE = '<script>document.title="taken"</script><img src=x onerror=alert(1)> & "q"'
+
+
+def test_a_running_job_is_cancelled_with_a_reason_that_the_trail_keeps(
+    page: Page, fleet: LocalFleet
+) -> None:
+    job_id = fleet.submit(jobName="long one", payload={"steps": 100, "stepSeconds": 1})
+    page.goto(f"{fleet.address}/jobs/{job_id}")
+    expect(page.locator("#head")).to_contain_text("running on worker")
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_label("Reason").fill("wrong customer")
+    page.get_by_role("button", name="Cancel this job").click()
+    expect(page.locator("#head")).to_contain_text("cancelled")
+    expect(page.locator("#history")).to_contain_text("CancelRequested")
+    assert "wrong customer" in str(fleet.job(job_id)["events"])
+
+
+def test_two_browsers_see_each_others_action(page: Page, fleet: LocalFleet) -> None:
+    job_id = fleet.submit(jobName="watched by two", payload={"steps": 100, "stepSeconds": 1})
+    page.goto(f"{fleet.address}/jobs/{job_id}")
+    other = page.context.new_page()
+    other.goto(f"{fleet.address}/jobs/{job_id}")
+    expect(other.locator("#live")).to_have_text("live")
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Cancel this job").click()
+    expect(other.locator("#head")).to_contain_text("cancelled")
+
+
+def test_a_dead_letter_is_redriven_from_its_group(page: Page, fleet: LocalFleet) -> None:
+    job_id = fleet.submit(
+        jobName="dies first",
+        maxAttempts=1,
+        payload={"steps": 2, "failAttempts": 1, "stepSeconds": 0},
+    )
+    page.goto(f"{fleet.address}/jobs/{job_id}")
+    expect(page.locator("#head")).to_contain_text("failed")
+    page.goto(f"{fleet.address}/dead-letters")
+    group = page.locator(".dead", has_text="dies first")
+    group.get_by_role("button", name="Redrive…").click()
+    page.get_by_role("button", name="Redrive 1 job").click()
+    expect(page.locator(".dead", has_text="dies first")).to_have_count(0)
+    assert "Redriven" in [event["status"] for event in fleet.job(job_id)["events"]]
+
+
+def test_a_job_is_submitted_again_with_changes(page: Page, fleet: LocalFleet) -> None:
+    job_id = fleet.submit(jobName="first try", payload={"steps": 1, "stepSeconds": 0})
+    page.goto(f"{fleet.address}/jobs/{job_id}")
+    page.get_by_role("link", name="Resubmit with changes").click()
+    page.get_by_label("Name", exact=True).fill("second try")
+    page.get_by_label("Payload").fill('{"steps": 2')
+    expect(page.locator("#payload-json")).to_contain_text("Not JSON yet")
+    page.get_by_role("button", name="Submit job").click()
+    expect(page.locator("#problem")).to_contain_text("payload")
+    page.get_by_label("Payload").fill('{"steps": 2, "stepSeconds": 0}')
+    page.get_by_role("button", name="Submit job").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("second try")
+
+
+def test_hostile_names_payloads_and_errors_are_shown_as_text(page: Page, fleet: LocalFleet) -> None:
+    job_id = fleet.submit("no.such.type", jobName=HOSTILE, payload={HOSTILE: HOSTILE})
+    for path in (f"/jobs/{job_id}", "/", "/jobs", "/dead-letters"):
+        page.goto(fleet.address + path)
+        expect(page.get_by_text(HOSTILE).first).to_be_visible()
+        expect(page).not_to_have_title("taken")
+
+
+def test_an_unknown_job_is_a_page_that_offers_search(page: Page, fleet: LocalFleet) -> None:
+    page.goto(f"{fleet.address}/jobs/01a00000-0000-7000-8000-000000000000")
+    expect(page.get_by_role("heading", name="Unknown job")).to_be_visible()
+    page.get_by_role("button", name="Search").click()
+    expect(page).to_have_url(f"{fleet.address}/jobs?q=01a00000-0000-7000-8000-000000000000")

@@ -44,6 +44,7 @@ async def open_azure(settings: Settings, *, clock: Clock | None = None) -> Backe
     index_table = account.table(names.index)
     index = AzureJobIndex(table=index_table)
     letters = RabbitDeadLetterQueue(rabbitmq=rabbitmq)
+    feed = RabbitEventFeed(rabbitmq=rabbitmq)
     storage = StorageProbe(table=index_table, container=account.container(names.locks))
 
     async def probe() -> Sequence[Probe]:
@@ -51,6 +52,7 @@ async def open_azure(settings: Settings, *, clock: Clock | None = None) -> Backe
 
     async def close() -> None:
         await index.stop()
+        await feed.close()
         await asyncio.gather(account.close(), rabbitmq.close())
 
     return Backend(
@@ -63,7 +65,7 @@ async def open_azure(settings: Settings, *, clock: Clock | None = None) -> Backe
         reader=AzureJobIndexReader(table=index_table, trail=trail, clock=clock),
         directory=AzureWorkerDirectory(table=account.table(names.workers), clock=clock),
         control=RabbitControlChannel(rabbitmq=rabbitmq),
-        feed=RabbitEventFeed(rabbitmq=rabbitmq),
+        feed=feed,
         payloads=AzurePayloadStore(container=account.container(names.payloads)),
         dead_letters=AzureDeadLetterStore(table=account.table(names.letters), queue=letters),
         consumer=lambda: RabbitJobConsumer(rabbitmq=rabbitmq),

@@ -8,6 +8,7 @@ from typing import Any
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import new_id
+from jobfleet_protocol.large_data import externalise
 from jobfleet_protocol.transitions import Change, draft
 
 WORKER = new_id()
@@ -26,7 +27,7 @@ class Life:
         events: list[Event] = []
         for change in changes:
             head = draft(head, head.facts, change, occurred_at=datetime.now(UTC))
-            events.append(head)
+            events.append(await externalise(head, self._backend.payloads))
         await self._backend.trail.insert(events)
         await self._backend.index.record(events)
         if head.after.state.is_terminal:

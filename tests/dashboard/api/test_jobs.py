@@ -70,6 +70,44 @@ async def test_a_job_that_failed_once_and_completed_shows_result_and_last_error(
     assert job["completedAt"] == job["events"][-1]["timestamp"]
 
 
+async def test_large_payloads_and_results_are_shown_whole(client: AsgiClient, life: Life) -> None:
+    large = "x" * 200_000
+    job_id = await submit(client, payload=large)
+    await life.start(job_id)
+    await life.complete(job_id, {"text": large})
+    job = (await client.get(f"/api/jobs/{job_id}")).json
+    assert (job["payload"], job["result"]) == (large, {"text": large})
+    assert set(job["events"][0]["data"]) == {"blob", "size"}
+
+
+async def test_an_http_job_shows_the_last_response_after_failures_too(
+    client: AsgiClient, life: Life
+) -> None:
+    job_id = await submit(client, type="http.request")
+    await life.start(job_id)
+    await life.fail(job_id, "503", response={"statusCode": 503, "body": "busy"})
+    job = (await client.get(f"/api/jobs/{job_id}")).json
+    (attempt,) = (await client.get(f"/api/jobs/{job_id}/logs")).json["items"]
+    assert job["lastResponse"] == attempt["response"] == {"statusCode": 503, "body": "busy"}
+    assert attempt["statusCode"] == 503
+
+
+async def test_a_redriven_job_begins_anew_and_keeps_its_history(
+    client: AsgiClient, life: Life
+) -> None:
+    job_id = await submit(client)
+    await life.start(job_id)
+    await life.step(job_id, 1, checkpoint={"row": 7})
+    await life.fail(job_id)
+    await client.post(f"/api/jobs/{job_id}/redrive")
+    job = (await client.get(f"/api/jobs/{job_id}")).json
+    assert (job["state"], job["attempt"], job["startedAt"]) == ("queued", 0, None)
+    assert job["completedAt"] is None
+    assert len(job["events"]) == 5
+    (attempt,) = (await client.get(f"/api/jobs/{job_id}/logs")).json["items"]
+    assert attempt["succeeded"] is False
+
+
 async def test_logs_list_each_attempt_with_its_error(client: AsgiClient, life: Life) -> None:
     job_id = await submit(client)
     await life.start(job_id)

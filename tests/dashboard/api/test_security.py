@@ -115,6 +115,12 @@ async def test_a_strange_host_name_is_refused_without_keys(client: AsgiClient, h
     assert (answer.status, answer.json["type"]) == (403, "cross-site-request")
 
 
+async def test_signed_callbacks_come_by_any_name(client: AsgiClient) -> None:
+    path = f"/api/callbacks/jobs/{new_id()}"
+    answer = await client.post(path, {}, headers={"host": "tunnel.example"})
+    assert answer.status != 403
+
+
 @pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1", "127.0.0.2:1", "[::1]:8000"])
 async def test_this_machine_s_names_are_accepted(client: AsgiClient, host: str) -> None:
     assert (await client.request("GET", "/api/jobs", headers={"host": host})).status == 200

@@ -9,6 +9,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from jobfleet_dashboard.problems import forbidden, problem_response
 from jobfleet_dashboard.security.bind import is_loopback
 
+_SIGNED = "/api/callbacks/"
+"""Third parties reach these by any name; a signature protects them."""
+
 
 class OwnSite:
     """Refuses changes asked for by another site, and unknown ``Host`` names on loopback.
@@ -34,7 +37,8 @@ class OwnSite:
     def _refusal(self, scope: Scope) -> str | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if self._loopback_only and not is_loopback(_name_of(host)):
+        signed = scope["path"].startswith(_SIGNED)
+        if self._loopback_only and not signed and not is_loopback(_name_of(host)):
             return (
                 f"Host {host[:100]!r} is not this machine's; open the dashboard as localhost or "
                 "127.0.0.1, or set JOBFLEET_API_KEYS"

@@ -35,6 +35,19 @@ async def test_a_note_replaces_the_one_before(backend: Backend) -> None:
     assert await backend.locks.read_note(LOCK) == {"b": "3"}
 
 
+async def test_a_late_copy_of_a_note_does_not_cover_a_newer_one(backend: Backend) -> None:
+    lease_id = str(uuid4())
+    await backend.leases.create(LOCK)
+    await backend.leases.acquire(LOCK, lease_id, 30)
+    first, second = {"turn": "1", "job": "ä"}, {"turn": "2", "job": "b"}
+    await backend.locks.write_note(LOCK, lease_id, first, replacing={})
+    await backend.leases.acquire(LOCK, lease_id, 30)
+    await backend.locks.write_note(LOCK, lease_id, second, replacing=first)
+    with pytest.raises(LeaseConflict):
+        await backend.locks.write_note(LOCK, lease_id, first, replacing={})
+    assert await backend.locks.read_note(LOCK) == second
+
+
 async def test_a_note_is_refused_without_the_lease(backend: Backend) -> None:
     await backend.leases.create(LOCK)
     with pytest.raises(LeaseConflict):

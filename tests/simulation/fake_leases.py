@@ -76,11 +76,19 @@ class LockContainer:
         """Return the metadata."""
         return dict(self._blob(lock).note)
 
-    def write_note(self, lock: str, lease_id: str, note: Mapping[str, str]) -> None:
-        """Replace the metadata; 412 without the live lease."""
+    def write_note(
+        self,
+        lock: str,
+        lease_id: str,
+        note: Mapping[str, str],
+        replacing: Mapping[str, str] | None,
+    ) -> None:
+        """Replace the metadata; 412 without the live lease, and on another ETag."""
         blob = self._blob(lock)
         if blob.lease_id != lease_id or not self._is_leased(blob):
             raise LeaseConflict(f"{lock}: LeaseNotPresentWithBlobOperation")
+        if replacing is not None and blob.note != replacing:
+            raise LeaseConflict(f"{lock}: ConditionNotMet")
         blob.note = dict(note)
 
     def _blob(self, lock: str) -> _Blob:
@@ -130,10 +138,19 @@ class FakeLeaseStore:
         """Return the lock's note."""
         return await self._wire.read("lock.read_note", lambda: self._container.read_note(lock), about=lock)
 
-    async def write_note(self, lock: str, lease_id: str, note: Mapping[str, str]) -> None:
+    async def write_note(
+        self,
+        lock: str,
+        lease_id: str,
+        note: Mapping[str, str],
+        *,
+        replacing: Mapping[str, str] | None = None,
+    ) -> None:
         """Replace the note under the lease."""
         await self._wire.write(
-            "lock.write_note", lambda: self._container.write_note(lock, lease_id, note), about=lock
+            "lock.write_note",
+            lambda: self._container.write_note(lock, lease_id, note, replacing),
+            about=f"{lock} {note}",
         )
 
     async def leased(self) -> frozenset[str]:

@@ -123,11 +123,23 @@ class LockRecords(Protocol):
         """
         ...
 
-    async def write_note(self, lock: str, lease_id: str, note: Mapping[str, str]) -> None:
+    async def write_note(
+        self,
+        lock: str,
+        lease_id: str,
+        note: Mapping[str, str],
+        *,
+        replacing: Mapping[str, str] | None = None,
+    ) -> None:
         """Replace the note under the lease.
 
+        Args:
+            replacing: the note as it was read. A copy of this write that comes late, after a newer
+                note under the same lease, is refused then. ``None``: whatever stands there.
+
         Raises:
-            LeaseConflict: the lease id does not hold the lock (Azure: 412).
+            LeaseConflict: the lease id does not hold the lock, or another note stands there
+                (Azure: 412). It may be one's own from an earlier try.
         """
         ...
 

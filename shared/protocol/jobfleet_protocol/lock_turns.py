@@ -86,14 +86,16 @@ class LockTurns:
             The turn to store in ``Started``; ``None``: something has moved, look again.
 
         Raises:
-            LeaseConflict: the lock is another worker's by now.
+            LeaseConflict: the lock is another worker's by now, or another note stands there: one's
+                own, perhaps, of an earlier try. A late copy of that must not cover a newer note.
         """
         if not await self._closed(view):
             return None
         turn = 1 if view.note is None else view.note.turn + 1
         epoch = 1 if view.own is None else view.own.after.epoch + 1
         note = _Note(turn, job_id, epoch).to_note()
-        await self._backend.locks.write_note(lease.lock, lease.lease_id, note)
+        read = {} if view.note is None else view.note.to_note()
+        await self._backend.locks.write_note(lease.lock, lease.lease_id, note, replacing=read)
         return turn
 
     async def fence_named(self, *, lock: str, trusted: Callable[[], bool]) -> None:

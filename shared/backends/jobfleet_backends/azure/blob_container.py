@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
+from azure.core import MatchConditions
 from azure.storage.blob import BlobProperties
 from azure.storage.blob.aio import BlobClient, BlobLeaseClient, ContainerClient
 
@@ -67,11 +68,23 @@ class BlobContainer:
         return await self._read(operation, self._blob(name).get_blob_properties)
 
     async def describe(
-        self, operation: str, name: str, metadata: Mapping[str, str], lease_id: str
+        self,
+        operation: str,
+        name: str,
+        metadata: Mapping[str, str],
+        lease_id: str,
+        *,
+        etag: str | None = None,
     ) -> None:
-        """Replace the metadata under a lease."""
+        """Replace the metadata under a lease; with ``etag`` only where it is still the blob's."""
         blob = self._blob(name)
-        await self._send(operation, lambda: blob.set_blob_metadata(dict(metadata), lease=lease_id))
+        unchanged: dict[str, Any] = {}
+        if etag is not None:
+            unchanged = {"etag": etag, "match_condition": MatchConditions.IfNotModified}
+        await self._send(
+            operation,
+            lambda: blob.set_blob_metadata(dict(metadata), lease=lease_id, **unchanged),
+        )
 
     async def download(self, operation: str, name: str) -> bytes:
         """Return a blob's body."""

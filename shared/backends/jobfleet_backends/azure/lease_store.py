@@ -70,17 +70,35 @@ class AzureLeaseStore:
 
     async def read_note(self, lock: str) -> Mapping[str, str]:
         """Return the blob's metadata."""
-        try:
-            blob = await self._container.properties("note.read", lock)
-        except StorageRefused as refusal:
-            raise _told(refusal, lock) from refusal
-        return {name: unquote(value) for name, value in (blob.metadata or {}).items()}
+        return _note(await self._properties(lock))
 
-    async def write_note(self, lock: str, lease_id: str, note: Mapping[str, str]) -> None:
-        """Replace the blob's metadata under the lease; headers hold ASCII, so values are quoted."""
+    async def write_note(
+        self,
+        lock: str,
+        lease_id: str,
+        note: Mapping[str, str],
+        *,
+        replacing: Mapping[str, str] | None = None,
+    ) -> None:
+        """Replace the blob's metadata under the lease; headers hold ASCII, so values are quoted.
+
+        Operations on a lease leave the ETag as it is, so it tells one note from the next.
+        """
+        etag = None
+        if replacing is not None:
+            blob = await self._properties(lock)
+            if _note(blob) != replacing:
+                raise LeaseConflict(f"the lock {lock} has another note by now")
+            etag = blob.etag
         quoted = {name: quote(value, safe="/:;,.@+=") for name, value in note.items()}
         try:
-            await self._container.describe("note.write", lock, quoted, lease_id)
+            await self._container.describe("note.write", lock, quoted, lease_id, etag=etag)
+        except StorageRefused as refusal:
+            raise _told(refusal, lock) from refusal
+
+    async def _properties(self, lock: str) -> BlobProperties:
+        try:
+            return await self._container.properties("note.read", lock)
         except StorageRefused as refusal:
             raise _told(refusal, lock) from refusal
 
@@ -90,6 +108,10 @@ class AzureLeaseStore:
         async for page in self._container.listing("lease.list"):
             names.update(blob.name for blob in page if _is_leased(blob))
         return frozenset(names)
+
+
+def _note(blob: BlobProperties) -> dict[str, str]:
+    return {name: unquote(value) for name, value in (blob.metadata or {}).items()}
 
 
 def _is_leased(blob: BlobProperties) -> bool:

@@ -76,15 +76,18 @@ class SqliteLeaseStore:
         """Return the lock's note."""
 
         def operation(connection: sqlite3.Connection) -> dict[str, str]:
-            row = connection.execute("SELECT note FROM locks WHERE lock = ?", (lock,)).fetchone()
-            if row is None:
-                raise LockMissing(f"lock {lock} does not exist")
-            note: dict[str, str] = orjson.loads(row[0])
-            return note
+            return _note(connection, lock)
 
         return await self._database.read(operation)
 
-    async def write_note(self, lock: str, lease_id: str, note: Mapping[str, str]) -> None:
+    async def write_note(
+        self,
+        lock: str,
+        lease_id: str,
+        note: Mapping[str, str],
+        *,
+        replacing: Mapping[str, str] | None = None,
+    ) -> None:
         """Replace the note under a live lease."""
         text = encode_text(dict(note))
 
@@ -92,6 +95,8 @@ class SqliteLeaseStore:
             holder, expires = _lease(connection, lock)
             if holder != lease_id or expires <= self._boottime():
                 raise LeaseConflict(f"lock {lock} is not held under this lease")
+            if replacing is not None and _note(connection, lock) != replacing:
+                raise LeaseConflict(f"lock {lock} has another note by now")
             connection.execute("UPDATE locks SET note = ? WHERE lock = ?", (text, lock))
 
         await self._database.write(operation)
@@ -104,6 +109,14 @@ class SqliteLeaseStore:
                 name for (name,) in connection.execute(statement, (self._boottime(),))
             )
         )
+
+
+def _note(connection: sqlite3.Connection, lock: str) -> dict[str, str]:
+    row = connection.execute("SELECT note FROM locks WHERE lock = ?", (lock,)).fetchone()
+    if row is None:
+        raise LockMissing(f"lock {lock} does not exist")
+    note: dict[str, str] = orjson.loads(row[0])
+    return note
 
 
 def _lease(connection: sqlite3.Connection, lock: str) -> tuple[str | None, float]:

@@ -36,7 +36,7 @@ class LocalFleet:
         changes: Mapping[str, Any] | None = None,
     ) -> None:
         """Take the backend's folder; ``changes`` are settings that differ from the defaults."""
-        told = {"lease_seconds": 15, "lease_renew_seconds": 5, "rescue_seconds": 1}
+        told: dict[str, Any] = {"lease_seconds": 15, "lease_renew_seconds": 5, "rescue_seconds": 1}
         told |= {"defer_seconds": 1, "drain_seconds": 1, "data_dir": data_dir}
         self._settings = Settings(_env_file=None, **(told | dict(changes or {})))
         self._workers = workers
@@ -108,7 +108,10 @@ class LocalFleet:
             self._port = port
             self._ready.set()
 
-        self._stop = lambda: loop.call_soon_threadsafe(stop.set)
+        def ask() -> None:
+            loop.call_soon_threadsafe(stop.set)
+
+        self._stop = ask
         try:
             async with asyncio.TaskGroup() as group:
                 for worker in workers:

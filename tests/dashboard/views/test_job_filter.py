@@ -1,0 +1,63 @@
+"""The filter is the URL, and the URL is the filter."""
+
+from dataclasses import replace
+from urllib.parse import parse_qsl, urlsplit
+
+from jobfleet_contracts.state import State
+from jobfleet_dashboard.views.job_filter import JobFilter, parse_filter
+from jobfleet_dashboard.views.job_row import row_of_event
+from tests.dashboard.views.story import at, life, started
+
+
+def parsed(url: str) -> JobFilter:
+    return parse_filter(parse_qsl(urlsplit(url).query))
+
+
+def test_a_filter_survives_its_own_url() -> None:
+    chosen = JobFilter(
+        states=(State.FAILED, State.TIMED_OUT),
+        job_type="a.b",
+        queue="mail",
+        lock_key="k&k=1",
+        text="ä <b>",
+        window="1h",
+        until="2026-03-01T00:00:00Z",
+    )
+    assert parsed(chosen.url()) == chosen
+
+
+def test_cursors_lead_there_and_back() -> None:
+    first = JobFilter(text="x")
+    second = parsed(first.older("c2"))
+    third = parsed(second.older("c3"))
+    assert (second.cursor, third.cursor) == ("c2", "c3")
+    assert third.newer() == "/jobs?q=x&cursor=c2"
+    assert parsed(str(third.newer())).newer() == "/jobs?q=x"
+    assert first.newer() is None
+
+
+def test_what_is_wrong_is_named_and_left_out() -> None:
+    chosen = parsed("/jobs?state=lost&state=failed&queue=UPPER&window=1y&since=monday&q=ok")
+    assert [problem.split(":")[0] for problem in chosen.problems] == [
+        "state",
+        "queue",
+        "window",
+        "since",
+    ]
+    assert replace(chosen, problems=()) == JobFilter(states=(State.FAILED,), text="ok")
+
+
+def test_a_window_becomes_a_time() -> None:
+    assert JobFilter(window="1h").query(at(3600)).since == at(0)
+
+
+def test_rows_are_let_through_as_the_index_would() -> None:
+    row = row_of_event(life((0, started()), lockKey="Customer-42")[-1])
+    for chosen in (JobFilter(), JobFilter(text="COUNT"), JobFilter(text="customer")):
+        assert chosen.lets_through(row)
+    for chosen in (
+        JobFilter(text="other"),
+        JobFilter(states=(State.FAILED,)),
+        JobFilter(queue="q"),
+    ):
+        assert not chosen.lets_through(row)

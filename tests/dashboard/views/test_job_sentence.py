@@ -1,0 +1,74 @@
+"""The one sentence that says where a job stands."""
+
+from dataclasses import replace
+
+import pytest
+
+from jobfleet_contracts.event import Event
+from jobfleet_dashboard.views.job_sentence import Circumstances, job_sentence
+from jobfleet_dashboard.views.words import plain
+from jobfleet_protocol.transitions import Change
+from tests.dashboard.views.story import at, failed, life, retry, started
+
+
+def told(newest: Event, **around: object) -> str:
+    known = Circumstances(now=at(12), since=at(0))
+    return plain(job_sentence(newest, replace(known, **around)))  # type: ignore[arg-type]
+
+
+def test_a_running_job_tells_worker_span_step_and_lease() -> None:
+    newest = life((0, started()))[-1]
+    said = told(newest, step=4, of=10, lease_seconds_left=41.0)
+    assert said == (
+        "running on worker 000000aa since 12 s, step 4 of 10, "
+        "lease good for 41 s as of its last heartbeat"
+    )
+
+
+def test_a_deferred_job_tells_which_job_holds_its_lock() -> None:
+    deferred = Change(status="Deferred", due_at=at(20), message="lock is held")
+    newest = life((1, deferred), lockKey="customer-42")[-1]
+    said = told(newest, holder_id="x", holder_name="import", reason="lock is held")
+    assert said == "waiting for lock customer-42, held by job import; next try in 8 s"
+
+
+def test_a_deferred_job_without_a_known_holder_tells_the_reason() -> None:
+    newest = life((1, Change(status="Deferred", due_at=at(20))))[-1]
+    assert told(newest, reason="rate limit") == "deferred: rate limit; next try in 8 s"
+
+
+def test_a_retrying_job_tells_which_retry_when_and_why() -> None:
+    broken, again = retry(20)
+    newest = life((0, started()), (1, broken), (1, again))[-1]
+    assert told(newest, reason="no disk") == "retry 1 of 2 in 8 s, after: no disk"
+
+
+def test_a_queued_job_says_when_nobody_serves_its_queue() -> None:
+    newest = life()[-1]
+    assert told(newest, workers_alive=0).endswith("; no live worker serves this queue")
+    assert told(newest, workers_alive=2) == "queued in default since 12 s"
+
+
+def test_a_waiting_job_tells_whether_it_was_sent_and_its_time_out() -> None:
+    waits = Change(status="Waiting", worker_id="w", due_at=at(72))
+    newest = life((0, started()), (1, waits))[-1]
+    assert told(newest) == (
+        "waiting for a third party's callback since 12 s; the request is not sent yet, "
+        "time-out in 1 min"
+    )
+
+
+def test_a_failed_job_tells_when_and_why() -> None:
+    newest = life((0, started()), (1, failed()))[-1]
+    assert told(newest, reason="no disk") == "failed 12 s ago: no disk"
+
+
+def test_an_unanswered_cancel_request_is_told() -> None:
+    newest = life((0, started()), (1, Change(status="CancelRequested")))[-1]
+    assert told(newest).endswith("; a cancel was requested and is not answered yet")
+
+
+@pytest.mark.parametrize("name", ["<b>", "a & b"])
+def test_names_stay_data_and_are_escaped_by_the_template_alone(name: str) -> None:
+    newest = life((1, Change(status="Deferred", due_at=at(20))), lockKey="k")[-1]
+    assert name in told(newest, holder_id="x", holder_name=name)

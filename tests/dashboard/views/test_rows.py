@@ -1,0 +1,142 @@
+"""Attempts, events, groups and the other small models."""
+
+from datetime import timedelta
+
+import pytest
+
+from jobfleet_contracts.index import JobRow
+from jobfleet_contracts.state import State
+from jobfleet_contracts.worker_status import WorkerStatus
+from jobfleet_dashboard.views.attempt_row import attempt_rows
+from jobfleet_dashboard.views.durations import spell
+from jobfleet_dashboard.views.error_group import cause_of, group_errors
+from jobfleet_dashboard.views.event_row import history_rows
+from jobfleet_dashboard.views.fleet_sentence import fleet_sentence
+from jobfleet_dashboard.views.job_actions import actions_for
+from jobfleet_dashboard.views.job_row import row_of_event
+from jobfleet_dashboard.views.json_text import MAX_CHARACTERS, json_text
+from jobfleet_dashboard.views.throughput_chart import BASE, Bucket, draw_throughput
+from jobfleet_dashboard.views.words import plain
+from jobfleet_dashboard.views.worker_row import worker_rows
+from jobfleet_protocol.transitions import Change
+from tests.dashboard.views.story import WORKER, at, failed, life, retry, started, step
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (-1, "0 s"),
+        (0.04, "40 ms"),
+        (1.44, "1.4 s"),
+        (59.4, "59 s"),
+        (60, "1 min"),
+        (3725, "1 h 2 min"),
+        (90_000, "1 d 1 h"),
+    ],
+)
+def test_spans_are_spelled_in_two_units_at_most(seconds: float, said: str) -> None:
+    assert spell(seconds) == said
+
+
+def test_attempts_tell_how_each_ended() -> None:
+    broken, again = retry(5)
+    events = life((2, started()), (4, broken), (4, again), (6, started()))
+    first, second = attempt_rows(events)
+    assert (first.ending, first.error, first.duration) == ("failed", "OSError: no disk", "2 s")
+    assert (second.attempt, second.ending, second.ended_at) == (2, "running", None)
+
+
+def test_the_first_lines_gap_is_empty_and_later_ones_tell_the_pause() -> None:
+    rows = history_rows(life((2, started()), (2.5, step(1, 2))))
+    assert [row.gap for row in rows] == ["", "+2 s", "+500 ms"]
+    assert rows[2].details is not None
+
+
+def test_progress_of_a_row_is_read_from_step_and_message() -> None:
+    row = row_of_event(life((0, started()), (1, step(3, 8)))[-1])
+    assert (row.step, row.of) == (3, 8)
+
+
+@pytest.mark.parametrize(
+    ("changes", "verbs"),
+    [
+        ((), ["cancel"]),
+        (((0, started()),), ["cancel"]),
+        (((0, started()), (1, Change(status="CancelRequested"))), []),
+        (((0, started()), (1, failed())), ["redrive", "dismiss"]),
+        (((0, started()), (1, failed()), (2, Change(status="Dismissed"))), ["redrive"]),
+        (((0, started()), (1, Change(status="Completed", worker_id=WORKER))), []),
+        (((1, Change(status="Cancelled")),), ["redrive"]),
+    ],
+)
+def test_only_the_buttons_that_the_state_allows(changes: tuple, verbs: list[str]) -> None:  # type: ignore[type-arg]
+    assert [action.verb for action in actions_for(life(*changes)[-1].after)] == verbs
+
+
+def dead(message: str, seconds: float = 0) -> JobRow:
+    event = life((0, started()), (seconds, failed(message)))[-1]
+    return JobRow(
+        event.facts, State.FAILED, "Failed", 3, 1, 3, 1, 1, WORKER, message, event.occurred_at
+    )
+
+
+def test_errors_that_differ_in_numbers_and_ids_only_are_one_group() -> None:
+    groups = group_errors([dead("disk 17 is full", 1), dead("disk 18 is full", 5), dead("other")])
+    assert [(group.cause, len(group.jobs)) for group in groups] == [
+        ("disk <n> is full", 2),
+        ("other", 1),
+    ]
+    assert (groups[0].first_at, groups[0].last_at) == (at(1), at(5))
+    assert cause_of("") == "no message"
+
+
+def worker(**changes: object) -> WorkerStatus:
+    known = {
+        "worker_id": WORKER,
+        "host": "h",
+        "pid": 1,
+        "version": "1",
+        "started_at": at(0),
+        "heartbeat_at": at(100),
+        "slots": 10,
+        "queues": ("default",),
+        "types": ("a",),
+    }
+    return WorkerStatus(**(known | changes))  # type: ignore[arg-type]
+
+
+def test_silent_workers_fade_and_then_go() -> None:
+    silent, gone = worker(worker_id="s"), worker(worker_id="g", heartbeat_at=at(100 - 700))
+    rows = worker_rows([silent, gone, worker(heartbeat_at=at(139))], at(140))
+    assert [(row.worker_id, row.mood) for row in rows] == [(WORKER, "alive"), ("s", "silent")]
+
+
+def test_a_fleet_without_workers_is_bad_news_only_where_jobs_wait() -> None:
+    idle = fleet_sentence(counts={}, workers=[], oldest=None, now=at(0))
+    bad = fleet_sentence(counts={State.QUEUED: 5}, workers=[], oldest=None, now=at(0))
+    assert (idle.tone, bad.tone) == ("idle", "bad")
+    assert plain(bad.words) == (
+        "Nobody works: no worker is alive and 5 jobs are not done. Start one with jobfleet worker."
+    )
+
+
+def test_a_living_fleet_is_well() -> None:
+    said = fleet_sentence(counts={State.RUNNING: 1}, workers=[worker()], oldest=None, now=at(101))
+    assert said.tone == "good"
+    assert plain(said.words).startswith("The fleet is well: 1 worker is alive")
+
+
+def test_long_values_are_cut_and_the_cut_is_named() -> None:
+    text = json_text("payload", "x" * (MAX_CHARACTERS + 5))
+    assert (len(text.text), text.cut) == (MAX_CHARACTERS, 5)
+
+
+def test_the_chart_stacks_what_went_wrong_on_what_went_well() -> None:
+    start = at(0)
+    minute = timedelta(minutes=1)
+    chart = draw_throughput([Bucket(start), Bucket(start + minute, completed=6, failed=2)])
+    bar = chart.bars[1]
+    assert chart.top == 8
+    assert (bar.good_height, bar.bad_height) == (BASE * 6 / 8, BASE * 2 / 8)
+    assert bar.bad_y + bar.bad_height == bar.good_y
+    assert chart.summary == "8 jobs ended, 2 of them badly"

@@ -10,6 +10,7 @@ from jobfleet_backends.system_clock import SystemClock
 from jobfleet_cli.stop_signals import StopSignals
 from jobfleet_worker.handlers import Handlers
 from jobfleet_worker.options import WorkerOptions
+from jobfleet_worker.outbound.options import OutboundOptions
 from jobfleet_worker.worker import Worker
 
 
@@ -40,5 +41,22 @@ def worker_options(settings: Settings) -> WorkerOptions:
         rescue_seconds=settings.rescue_seconds,
         defer_seconds=settings.defer_seconds,
         drain_seconds=settings.drain_seconds,
+        outbound=outbound_options(settings),
         version=version("jobfleet"),
+    )
+
+
+def outbound_options(settings: Settings) -> OutboundOptions:
+    """Return what the settings say of calls to other people's servers."""
+    return OutboundOptions(
+        allowed_hosts=settings.allowed_hosts,
+        allow_private_targets=settings.allow_private_targets,
+        allowed_headers=settings.allowed_headers,
+        blocked_headers=settings.blocked_headers,
+        http_timeout_seconds=settings.http_timeout_seconds,
+        breaker_failures=settings.breaker_failures,
+        breaker_open_seconds=settings.breaker_open_seconds,
+        callback_base_url=settings.callback_base_url,
+        callback_secrets=tuple(each.get_secret_value() for each in settings.callback_secrets),
+        secrets=settings.secrets,
     )

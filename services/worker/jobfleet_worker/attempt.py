@@ -150,11 +150,21 @@ def outcome_of(error: BaseException, handler: Handler | None) -> Outcome:
         case Defer():
             return Deferred(error.delay, str(error))
         case Fail():
-            return AttemptFailed(describe(error), final=True)
+            return AttemptFailed(describe(error), final=True, details=_details(error))
         case Retry():
-            return AttemptFailed(describe(error), retry_after=error.after)
+            details = _details(error)
+            return AttemptFailed(describe(error), retry_after=error.after, details=details)
         case _:
             return AttemptFailed(describe(error), final=not _worth_a_retry(error, handler))
+
+
+def _details(error: Fail | Retry) -> dict[str, Any]:
+    try:
+        details: dict[str, Any] = to_json(error.details)
+        check_json(details, field="details", limit=None)
+    except (TypeError, InvalidRequest) as problem:
+        return {"details": f"left out: {problem}"}
+    return details
 
 
 def _worth_a_retry(error: BaseException, handler: Handler | None) -> bool:

@@ -79,7 +79,7 @@ def handler(
 
     def mark(function: F) -> F:
         declared = replace(
-            _describe(job_type, function, run_in),
+            describe(job_type, function, run_in),
             max_attempts=max_attempts,
             timeout=timeout,
             retry_on=retry_on,
@@ -90,7 +90,12 @@ def handler(
     return mark
 
 
-def _describe(job_type: str, function: Callable[..., Any], run_in: RunIn | None) -> Handler:
+def describe(job_type: str, function: Callable[..., Any], run_in: RunIn | None = None) -> Handler:
+    """Return the handler that a function is, as its signature and annotations tell.
+
+    Raises:
+        TypeError: ``run_in`` with a coroutine function.
+    """
     is_async = inspect.iscoroutinefunction(function)
     if is_async and run_in is not None:
         raise TypeError(f"{job_type}: run_in is for plain functions, not for async ones")
@@ -155,6 +160,14 @@ class Handlers:
     def get(self, job_type: str) -> Handler | None:
         """Return the handler of a type, if this worker has one."""
         return self._by_type.get(job_type)
+
+    def with_built_in(self, *declared: Handler) -> Handlers:
+        """Return these handlers and some that the worker itself provides.
+
+        Raises:
+            HandlerImportError: a type has another handler already.
+        """
+        return Handlers([*self._by_type.values(), *declared])
 
     @property
     def types(self) -> tuple[str, ...]:

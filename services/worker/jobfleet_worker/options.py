@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from jobfleet_contracts.job import new_id
 from jobfleet_contracts.message import JobDefaults
+from jobfleet_worker.outbound.options import OutboundOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,7 @@ class WorkerOptions:
     drain_seconds: float = 30
     grace_seconds: float = 5
     heartbeat_seconds: float = 5
+    outbound: OutboundOptions = field(default_factory=OutboundOptions)
     version: str = ""
     worker_id: str = field(default_factory=new_id)
     host: str = field(default_factory=platform.node)

@@ -17,6 +17,7 @@ from jobfleet_contracts.ports import Clock, JobConsumer
 from jobfleet_protocol.claiming import Claimer
 from jobfleet_protocol.trail_writer import TrailWriter, pauses
 from jobfleet_worker.attempt import Stop
+from jobfleet_worker.builtin.calling_handlers import calling_handlers
 from jobfleet_worker.cancel_listener import CancelListener
 from jobfleet_worker.consumer import Consumer
 from jobfleet_worker.deferral import Deferral
@@ -26,6 +27,7 @@ from jobfleet_worker.handlers import Handlers
 from jobfleet_worker.heartbeat import Heartbeat
 from jobfleet_worker.lease_keeper import LeaseKeeper
 from jobfleet_worker.options import WorkerOptions
+from jobfleet_worker.outbound.http_client import HttpClient
 from jobfleet_worker.rescuer import Rescuer
 from jobfleet_worker.rescuer_election import RescuerElection
 from jobfleet_worker.slots import Slots
@@ -54,8 +56,9 @@ class Worker:
         renewal_loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self._backend = backend
-        self._handlers = handlers
         self._options = options
+        self.outbound = HttpClient(options=options.outbound, clock=clock)
+        self._handlers = handlers.with_built_in(*calling_handlers(self.outbound))
         self._stop = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -77,7 +80,9 @@ class Worker:
             defaults=options.defaults,
             attempt_limit=self._attempt_limit,
         )
-        parts = ExecutionParts(backend=backend, clock=clock, options=options, handlers=handlers)
+        parts = ExecutionParts(
+            backend=backend, clock=clock, options=options, handlers=self._handlers
+        )
         self.executor = Executor(parts=parts, claimer=self._claimer, keeper=self._keeper)
         deferral = Deferral(
             backend=backend, writer=self._writer, clock=clock, first_seconds=options.defer_seconds
@@ -94,7 +99,7 @@ class Worker:
         self._heartbeat = Heartbeat(
             directory=backend.directory,
             executor=self.executor,
-            handlers=handlers,
+            handlers=self._handlers,
             options=options,
             clock=clock,
         )

@@ -79,6 +79,8 @@ class Settings(BaseSettings):
     callback_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     allowed_hosts: Names = ()
     allow_private_targets: bool = False
+    allowed_headers: Names = ()
+    blocked_headers: Names = ()
     api_keys: Names = ()
     session_secret: SecretStr | None = None
     trust_network: bool = False
@@ -92,7 +94,14 @@ class Settings(BaseSettings):
     retention_days: float | None = Field(default=None, gt=0)
 
     @field_validator(
-        "queues", "handlers", "callback_secrets", "allowed_hosts", "api_keys", mode="before"
+        "queues",
+        "handlers",
+        "callback_secrets",
+        "allowed_hosts",
+        "allowed_headers",
+        "blocked_headers",
+        "api_keys",
+        mode="before",
     )
     @classmethod
     def _split(cls, value: Any) -> Any:

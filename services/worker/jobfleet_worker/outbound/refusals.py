@@ -1,0 +1,21 @@
+"""How an outbound call ends that was not answered well; each chooses the attempt's outcome."""
+
+from __future__ import annotations
+
+from jobfleet_worker.verdicts import Defer, Fail, Retry
+
+
+class TargetForbidden(Fail):
+    """The address or a header is none that a job may use; another attempt would not help."""
+
+
+class CallRefused(Fail):
+    """The target answered with a status that no repetition would change."""
+
+
+class CallFailed(Retry):
+    """The target did not answer, or asked for patience (408, 429, 5xx): try again later."""
+
+
+class CircuitOpen(Defer):
+    """The target has failed too often of late: not now, and no attempt is used."""

@@ -1,0 +1,37 @@
+"""How long a server asks us to wait."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+from jobfleet_worker.outbound.http_call import HttpAnswer
+
+LONGEST = timedelta(days=1)
+_ASKS = frozenset({408, 429, 503})
+
+
+def retry_after(answer: HttpAnswer) -> timedelta | None:
+    """Return the wait that ``Retry-After`` names, at most a day; ``None`` where it names none."""
+    said = answer.header("Retry-After")
+    if said is None or answer.status not in _ASKS:
+        return None
+    wait = _seconds(said.strip())
+    if wait is None:
+        wait = _until(said.strip())
+    return None if wait is None else min(max(wait, timedelta(0)), LONGEST)
+
+
+def _seconds(said: str) -> timedelta | None:
+    is_number = said.isascii() and said.isdecimal() and len(said) < 10  # noqa: PLR2004
+    return timedelta(seconds=int(said)) if is_number else None
+
+
+def _until(said: str) -> timedelta | None:
+    try:
+        moment = parsedate_to_datetime(said)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return moment - datetime.now(UTC)

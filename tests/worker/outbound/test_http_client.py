@@ -1,0 +1,212 @@
+"""One outbound call: what it sends, what it keeps, and where it stops."""
+
+import time
+
+import pytest
+from aiohttp import web
+
+from jobfleet_worker.outbound.http_call import MAX_KEPT_BYTES
+from jobfleet_worker.outbound.refusals import CallFailed, TargetForbidden
+from tests.worker.outbound.target_server import (
+    Names,
+    TargetServer,
+    answering,
+    client,
+    dripping,
+    flooding,
+    get,
+    hanging,
+)
+
+
+async def test_an_answer_is_kept_with_status_headers_and_body(target: TargetServer) -> None:
+    target.answer = answering(201, "made", X_Thing="7")
+    answer = await get(client(), target.url("/a"), method="POST", body=b"{}")
+    assert (answer.status, answer.body, answer.header("x-thing")) == (201, "made", "7")
+    assert target.requests[0][0] == "POST"
+    assert target.requests[0][3] == b"{}"
+
+
+async def test_a_name_that_turns_to_a_private_address_is_refused(target: TargetServer) -> None:
+    names = Names(["8.8.8.8"], ["127.0.0.1"])
+    await names.resolve("rebinding.example")
+    with pytest.raises(TargetForbidden, match="loopback"):
+        await get(
+            client(names, allow_private_targets=False),
+            f"http://rebinding.example:{target.port}/",
+        )
+    assert target.requests == []
+
+
+async def test_a_name_with_one_forbidden_address_among_good_ones_is_refused(
+    target: TargetServer,
+) -> None:
+    names = Names(["127.0.0.1", "169.254.169.254"])
+    with pytest.raises(TargetForbidden, match="metadata"):
+        await get(client(names), f"http://mixed.example:{target.port}/")
+    assert target.requests == []
+
+
+async def test_the_address_is_looked_up_once_and_the_connection_goes_there(
+    target: TargetServer,
+) -> None:
+    names = Names(["127.0.0.1"], ["169.254.169.254"])
+    answer = await get(client(names), f"http://pinned.example:{target.port}/")
+    assert (answer.status, names.looked_up) == (200, 1)
+    assert target.requests[0][2]["Host"] == f"pinned.example:{target.port}"
+
+
+async def test_a_redirect_is_not_followed_unless_asked(target: TargetServer) -> None:
+    target.answer = answering(302, Location="http://169.254.169.254/")
+    answer = await get(client(), target.url())
+    assert answer.status == 302
+
+
+async def test_a_redirect_to_a_metadata_address_is_refused(target: TargetServer) -> None:
+    target.answer = answering(302, Location="http://169.254.169.254/latest/meta-data/")
+    with pytest.raises(TargetForbidden, match=r"redirected .* metadata"):
+        await get(client(), target.url(), follow_redirects=True)
+
+
+async def test_a_redirect_loop_ends(target: TargetServer) -> None:
+    target.answer = answering(307, Location="/again")
+    with pytest.raises(TargetForbidden, match="more than 5 redirects"):
+        await get(client(), target.url(), follow_redirects=True)
+    assert len(target.requests) == 6
+
+
+async def test_another_origin_is_told_no_credentials_and_no_body(target: TargetServer) -> None:
+    other = TargetServer()
+    await other.start()
+    target.answer = answering(302, Location=other.url("/next"))
+    headers = {"Authorization": "Bearer literal", "X-Other": "${secret:TOKEN}", "X-Plain": "1"}
+    caller = client(allowed_hosts=("127.0.0.1",), secrets={"TOKEN": "s3cret-value"})
+    answer = await get(
+        caller, target.url(), method="POST", headers=headers, body=b"x", follow_redirects=True
+    )
+    await other.stop()
+    method, _, told, body = other.requests[0]
+    assert (answer.url, method, body) == (other.url("/next"), "GET", b"")
+    assert "Authorization" not in told
+    assert "X-Other" not in told
+    assert told["X-Plain"] == "1"
+    assert target.requests[0][2]["X-Other"] == "s3cret-value"
+
+
+async def test_a_hundred_megabytes_are_cut_at_the_limit_and_not_read_on(
+    target: TargetServer,
+) -> None:
+    target.answer = flooding
+    began = time.monotonic()
+    answer = await get(client(), target.url())
+    assert answer.truncated
+    assert len(answer.body) == MAX_KEPT_BYTES
+    assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize("behaviour", [hanging, dripping])
+async def test_a_server_that_hangs_or_drips_is_cut_off_in_time(
+    target: TargetServer, behaviour: object
+) -> None:
+    target.answer = behaviour  # type: ignore[assignment]
+    began = time.monotonic()
+    with pytest.raises(CallFailed, match=r"no whole answer .* within 0.3 s"):
+        await get(client(), target.url(), timeout_seconds=0.3)
+    assert time.monotonic() - began < 2
+
+
+async def test_bytes_that_are_no_text_become_text_that_json_can_hold(
+    target: TargetServer,
+) -> None:
+    async def garbage(_: web.Request) -> web.StreamResponse:
+        return web.Response(body=b"\xff\xfe\x00\xed\xa0\x80", content_type="text/plain")
+
+    target.answer = garbage
+    answer = await get(client(), target.url())
+    assert answer.body.encode()
+
+
+async def test_a_refused_connection_is_worth_another_attempt(target: TargetServer) -> None:
+    await target.stop()
+    with pytest.raises(CallFailed) as failed:
+        await get(client(), target.url())
+    assert failed.value.details["response"]["statusCode"] is None
+    await target.start()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "internal"},
+        {"host": "internal"},
+        {"Transfer-Encoding": "chunked"},
+        {"Content-Length": "0"},
+        {"Connection": "close"},
+        {"Upgrade": "websocket"},
+        {"Proxy-Authorization": "x"},
+        {"TE": "trailers"},
+        {"X-A": "a\r\nX-B: b"},
+        {"X-A": "a\nb"},
+        {"X-A": "a\x00b"},
+        {"X-A": "naïve \u2013 dash"},
+        {"X A": "1"},
+        {"X-A:": "1"},
+        {"": "1"},
+        {"X-Ä": "1"},
+        {"X-A": "1", "x-a": "2"},
+        {"X-A": "x" * 9000},
+    ],
+)
+async def test_headers_that_would_smuggle_are_refused(
+    target: TargetServer, headers: dict[str, str]
+) -> None:
+    with pytest.raises(TargetForbidden, match="header"):
+        await get(client(), target.url(), headers=headers)
+    assert target.requests == []
+
+
+async def test_the_operator_says_which_headers_jobs_may_set(target: TargetServer) -> None:
+    await get(client(allowed_headers=("X-One",)), target.url(), headers={"x-one": "1"})
+    for caller in (client(allowed_headers=("X-One",)), client(blocked_headers=("x-two",))):
+        with pytest.raises(TargetForbidden, match="operator"):
+            await get(caller, target.url(), headers={"X-Two": "2"})
+
+
+async def test_a_secret_is_filled_in_at_call_time_and_blanked_where_it_comes_back(
+    target: TargetServer,
+) -> None:
+    async def echo(request: web.Request) -> web.StreamResponse:
+        said = request.headers["Authorization"]
+        return web.Response(text=f"you said {said}", headers={"X-Echo": said})
+
+    target.answer = echo
+    caller = client(allowed_hosts=("127.0.0.1",), secrets={"TOKEN": "s3cret-value"})
+    answer = await get(caller, target.url(), headers={"Authorization": "Bearer ${secret:TOKEN}"})
+    assert target.requests[0][2]["Authorization"] == "Bearer s3cret-value"
+    assert "s3cret" not in str(answer.to_json())
+    assert answer.body == "you said Bearer ***"
+
+
+@pytest.mark.parametrize(
+    ("allowed", "secrets", "reason"),
+    [
+        ((), {"TOKEN": "s3cret-value"}, "JOBFLEET_ALLOWED_HOSTS only"),
+        (("127.0.0.1",), {}, "JOBFLEET_SECRET_TOKEN is not set"),
+        (("127.0.0.1",), {"TOKEN": "two\r\nlines"}, "line break"),
+    ],
+)
+async def test_a_secret_goes_to_hosts_of_the_allow_list_only(
+    target: TargetServer, allowed: tuple[str, ...], secrets: dict[str, str], reason: str
+) -> None:
+    caller = client(allowed_hosts=allowed, secrets=secrets)
+    with pytest.raises(TargetForbidden, match=reason) as refused:
+        await get(caller, target.url(), headers={"X-Key": "${secret:TOKEN}"})
+    assert "s3cret" not in str(refused.value)
+    assert target.requests == []
+
+
+async def test_proxies_and_netrc_of_the_environment_are_not_used(
+    target: TargetServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert (await get(client(), target.url())).status == 200

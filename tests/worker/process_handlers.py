@@ -1,0 +1,70 @@
+"""Handlers that run in processes: importable there by name."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from jobfleet_worker import BlockingJobContext, Defer, Fail, Retry, handler
+
+
+class Unlucky(Exception):
+    """Raised on purpose."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(f"{text} ({code})")
+
+
+@handler("process.echo", run_in="process")
+def echo(payload: Any, context: BlockingJobContext) -> Any:
+    context.progress(1, 2, f"in process {os.getpid()}")
+    context.checkpoint({"seen": payload})
+    return {"payload": payload, "pid": os.getpid(), "last": context.last_checkpoint}
+
+
+@handler("process.raise", run_in="process")
+def raise_error(payload: dict[str, Any]) -> None:
+    match payload["what"]:
+        case "error":
+            raise Unlucky(7, "no luck")
+        case "retry":
+            raise Retry("again, please", after=0.01)
+        case "fail":
+            raise Fail("never again", details={"code": 4})
+        case "defer":
+            raise Defer(0.01, "not yet")
+        case "exit":
+            sys.exit(3)
+        case "die":
+            os._exit(4)
+
+
+@handler("process.once", run_in="process", retry_on=(OSError,))
+def fail_for_good(payload: None) -> None:
+    raise Unlucky(8, "not worth it")
+
+
+@handler("process.timed", run_in="process", retry_on=(OSError,), max_attempts=2)
+def fail_as_declared(payload: None) -> None:
+    raise FileNotFoundError("a kind of OSError")
+
+
+@handler("process.checkpoint", run_in="process")
+def bad_checkpoint(payload: None, context: BlockingJobContext) -> str:
+    try:
+        context.checkpoint({1, 2})
+    except Exception as error:  # noqa: BLE001 - its text is the result
+        return str(error)
+    return "accepted"
+
+
+@handler("process.stubborn", run_in="process")
+def stubborn(payload: str, context: BlockingJobContext) -> None:
+    """Ignores SIGTERM; writes its process id into a file."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    Path(payload).write_text(str(os.getpid()))
+    context.progress(1, None, "deaf")
+    while True:
+        time.sleep(0.05)

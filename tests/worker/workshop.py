@@ -1,0 +1,161 @@
+"""Workers and their clients on one embedded backend, all on the loop of the test."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.message import JobDefaults
+from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.state import State
+from jobfleet_protocol.cancellation import Canceller
+from jobfleet_protocol.large_data import resolve
+from jobfleet_protocol.redrive import Redriver
+from jobfleet_protocol.submission import Submitter
+from jobfleet_protocol.verification import Verifier
+from jobfleet_worker.builtin.demo_steps import demo_steps
+from jobfleet_worker.handlers import Handlers
+from jobfleet_worker.options import WorkerOptions
+from jobfleet_worker.worker import Worker
+from tests.protocol.faulty_port import FaultyPort
+
+LEASE_SECONDS = 4.0
+DEFAULTS = JobDefaults(
+    max_attempts=3, retry_delay_seconds=0.02, retry_max_seconds=1, timeout_seconds=30
+)
+OPTIONS = WorkerOptions(
+    defaults=DEFAULTS,
+    lease_seconds=LEASE_SECONDS,
+    renew_seconds=0.7,
+    rescue_seconds=0.2,
+    defer_seconds=1,
+    drain_seconds=5,
+    grace_seconds=0.3,
+    heartbeat_seconds=0.5,
+)
+
+
+class RunningWorker:
+    """A worker and the task in which it runs."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+        self._task = asyncio.create_task(worker.run(), name="worker under test")
+
+    async def stop(self, seconds: float = 30) -> float:
+        """Drain it; returns how long that took."""
+        began = time.monotonic()
+        self.worker.request_stop()
+        await asyncio.wait_for(asyncio.shield(self._task), seconds)
+        return time.monotonic() - began
+
+    async def end(self) -> None:
+        """Leave nothing behind, whatever the test did to it."""
+        self.worker.request_stop()
+        done, _ = await asyncio.wait({self._task}, timeout=20)
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        assert done, "the worker did not stop"
+
+
+class Workshop:
+    """One backend, clients of it, and the workers that a test starts.
+
+    Attributes:
+        trail, leases, queue, index: the ports, to be spoiled by the test; workers use them.
+    """
+
+    def __init__(self, backend: Backend, clock: Clock) -> None:
+        self.trail = FaultyPort(backend.trail)
+        self.leases = FaultyPort(backend.leases)
+        self.queue = FaultyPort(backend.queue)
+        self.index = FaultyPort(backend.index)
+        self.control = FaultyPort(backend.control)
+        self.backend = replace(
+            backend,
+            trail=self.trail,
+            leases=self.leases,
+            queue=self.queue,
+            index=self.index,
+            control=self.control,
+        )
+        self.real = backend
+        self.clock = clock
+        self.submitter = Submitter(backend=backend, clock=clock, defaults=DEFAULTS)
+        self.canceller = Canceller(backend=self.backend, clock=clock)
+        self.redriver = Redriver(backend=backend, clock=clock)
+        self._workers: list[RunningWorker] = []
+
+    async def close(self) -> None:
+        for each in (self.trail, self.leases, self.queue, self.index, self.control):
+            each.heal()
+        await asyncio.gather(*(worker.end() for worker in self._workers))
+
+    def start_worker(self, *functions: Callable[..., Any], **options: Any) -> RunningWorker:
+        """Start one with the built-in handlers and these; options as in ``WorkerOptions``."""
+        handlers = Handlers.of(demo_steps, *functions)
+        chosen = replace(OPTIONS, worker_id=f"w{len(self._workers) + 1}", **options)
+        worker = Worker(backend=self.backend, handlers=handlers, options=chosen, clock=self.clock)
+        self._workers.append(RunningWorker(worker))
+        return self._workers[-1]
+
+    async def submit(self, job_type: str, payload: Any = None, **fields: Any) -> str:
+        request = JobRequest(type=job_type, payload=payload, **fields)
+        return (await self.submitter.submit(request)).job_id
+
+    async def history(self, job_id: str) -> Sequence[Event]:
+        return await self.real.trail.history(job_id, limit=10_000)
+
+    async def statuses(self, job_id: str) -> list[str]:
+        return [event.status for event in await self.history(job_id)]
+
+    async def head(self, job_id: str) -> Event:
+        head = await self.real.trail.newest(job_id)
+        assert head is not None
+        return head
+
+    async def until_state(self, job_id: str, *states: State, seconds: float = 15) -> Event:
+        """Wait for one of the states; returns the newest event with its data."""
+
+        async def reached() -> Event | None:
+            head = await self.real.trail.newest(job_id)
+            return head if head is not None and head.after.state in states else None
+
+        named = " or ".join(states)
+        head: Event = await eventually(f"job {job_id} is {named}", reached, seconds=seconds)
+        return await resolve(head, self.real.payloads)
+
+    async def until_ended(self, job_id: str, seconds: float = 15) -> Event:
+        ended = [state for state in State if state.is_terminal]
+        return await self.until_state(job_id, *ended, seconds=seconds)
+
+    async def run(self, job_type: str, payload: Any = None, **fields: Any) -> Event:
+        """Submit a job and return its last event."""
+        return await self.until_ended(await self.submit(job_type, payload, **fields))
+
+    async def verified(self) -> None:
+        """Fail with each rule that the stored trail breaks."""
+        verifier = Verifier()
+        async for history in self.real.trail.scan():
+            verifier.add(history)
+        found = verifier.finish()
+        assert not found, "\n".join(map(str, found))
+
+
+async def eventually(
+    description: str, condition: Callable[[], Awaitable[Any]], *, seconds: float = 10
+) -> Any:
+    """Poll until the condition holds, and return what it returned."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = await condition()
+        if found:
+            return found
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"not within {seconds:g} s: {description}")

@@ -12,6 +12,7 @@ _CODE = re.compile(r'"code":\s*"(\w+)"|<Code>(\w+)</Code>')
 _CREDENTIAL_CODES = frozenset(
     {
         "AuthenticationFailed",
+        "AuthorizationFailure",
         "InvalidAuthenticationInfo",
         "NoAuthenticationInformation",
         "Unauthorized",
@@ -90,7 +91,7 @@ def _of_answer(error: HttpResponseError, operation: str, address: str, role: str
         if status == 401 or code in _CREDENTIAL_CODES:  # noqa: PLR2004
             return BackendForbidden(
                 f"{operation}: {address} refuses the credentials ({answer}); check key, SAS "
-                "or identity, and the machine's clock"
+                "or identity, the account's network rules and the machine's clock"
             )
         return BackendForbidden(
             f"{operation}: not allowed at {address} ({answer}); needs the role {role!r}"

@@ -24,16 +24,56 @@ INDEX_ROWS_DROPPED = "index.rows_dropped"
 MAX_ROWS = 100
 """Rows of one transaction, by Azure's rule."""
 
-DENSE_ROWS = 40
-"""So many rows start a transaction before its time: some nine jobs, a ninth of a request each."""
-
 MAX_BYTES = 3_000_000
 """Of one transaction; Azure allows 4 MiB. The library writes a character as up to 12 bytes."""
 
 _OPERATION = "index.write"
+_SAME_CALL, _LONGEST_GAP = 0.0005, 0.02
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0
 
 _log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """When the rows that wait are written, in seconds since the transaction before began.
+
+    The worst load for the storage is one where each row goes by itself, so rows wait for company:
+    long where nobody waits for them, else until enough are there or nothing more comes, because
+    all slots of the worker wait for just these rows.
+
+    Attributes:
+        awaited: at the latest, where somebody waits.
+        lonely: at the latest, where nobody does.
+        quiet: where somebody waits, how many usual gaps between two rows of any shard must pass
+            without one; at most ``awaited``.
+        awaited_rows: enough where somebody waits: at 4 to 5 rows a job 0.2 requests each.
+        lonely_rows: enough where nobody does.
+    """
+
+    awaited: float = 0.25
+    lonely: float = 0.5
+    quiet: float = 10
+    awaited_rows: int = 24
+    lonely_rows: int = 80
+
+
+AT_ONCE = Pace(awaited=0, lonely=0, quiet=0)
+
+
+class Arrivals:
+    """When rows of any shard came, on the event loop's clock."""
+
+    def __init__(self) -> None:
+        self.last = 0.0
+        self.gap = 0.0
+
+    def note(self, now: float) -> None:
+        """A row came; rows of one call, without time between them, count as one."""
+        gap = now - self.last
+        if gap > _SAME_CALL:
+            self.gap += (min(gap, _LONGEST_GAP) - self.gap) / 8
+        self.last = now
 
 
 @dataclass(slots=True)
@@ -47,24 +87,23 @@ class _Change:
 
 
 class IndexShard:
-    """Writes in transactions, in the order of the wishes; a row stands in each but once.
+    """Writes in transactions, in the order of the wishes; a row stands in each but once."""
 
-    Args:
-        linger: seconds between the starts of two transactions while work is dense. A lone row goes
-            at once.
-    """
-
-    def __init__(self, *, table: EntityTable, partition: str, linger: float) -> None:
+    def __init__(
+        self, *, table: EntityTable, partition: str, pace: Pace, arrivals: Arrivals
+    ) -> None:
         self._table = table
         self._partition = partition
-        self._linger = linger
+        self._pace = pace
+        self._arrivals = arrivals
         self._waiting: dict[str, _Change] = {}
         self._ordinal = 0
         self._stored = 0
         self._watchers: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._writer: asyncio.Task[None] | None = None
-        self._dense = asyncio.Event()
-        self._next_start = 0.0
+        self._due = asyncio.Event()
+        self._started = 0.0
+        self._is_awaited = False
         self._failing = False
 
     def replace(self, entity: dict[str, Any]) -> None:
@@ -82,6 +121,12 @@ class IndexShard:
     def remove(self, row_key: str) -> None:
         """Remove a row; quiet where it is gone."""
         self._put({"PartitionKey": self._partition, "RowKey": row_key}, None)
+
+    def hurry(self) -> None:
+        """Somebody waits for what was wished for until now."""
+        if self._stored < self._ordinal:
+            self._is_awaited = True
+            self._due.set()
 
     def stored(self) -> asyncio.Future[None]:
         """Return what is done as soon as everything wished for until now is stored."""
@@ -110,30 +155,43 @@ class IndexShard:
             return
         self._ordinal += 1
         self._waiting[entity["RowKey"]] = _Change(self._ordinal, entity, how)
-        if len(self._waiting) >= DENSE_ROWS:
-            self._dense.set()
+        loop = asyncio.get_running_loop()
+        self._arrivals.note(loop.time())
+        if len(self._waiting) >= self._enough:
+            self._due.set()
         if self._writer is None or self._writer.done():
             name = f"index {self._partition}"
-            self._writer = asyncio.get_running_loop().create_task(self._write(), name=name)
+            self._writer = loop.create_task(self._write(), name=name)
 
     async def _write(self) -> None:
         loop = asyncio.get_running_loop()
         # Lets the caller finish what belongs together before the first transaction starts.
         await asyncio.sleep(0)
         while self._waiting:
-            await self._linger_on(self._next_start - loop.time())
-            self._next_start = loop.time() + self._linger
+            while (pause := self._pause(loop.time())) > 0:
+                self._due.clear()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._due.wait(), pause)
+            self._started = loop.time()
+            self._is_awaited = False
             changes = self._take()
             await self._store(changes)
             self._stored = changes[-1].ordinal
             self._tell()
 
-    async def _linger_on(self, seconds: float) -> None:
-        if seconds <= 0 or len(self._waiting) >= DENSE_ROWS:
-            return
-        self._dense.clear()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._dense.wait(), seconds)
+    @property
+    def _enough(self) -> int:
+        return self._pace.awaited_rows if self._is_awaited else self._pace.lonely_rows
+
+    def _pause(self, now: float) -> float:
+        """Return how long the rows may still wait for company."""
+        pace = self._pace
+        if len(self._waiting) >= self._enough:
+            return 0
+        if not self._is_awaited:
+            return self._started + pace.lonely - now
+        quiet_at = self._arrivals.last + pace.quiet * self._arrivals.gap
+        return min(self._started + pace.awaited, quiet_at) - now
 
     def _take(self) -> list[_Change]:
         taken: list[_Change] = []

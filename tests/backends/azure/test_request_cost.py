@@ -1,0 +1,93 @@
+"""What a job costs in requests, counted on the wire."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from jobfleet_backends.azure.connection_string import StorageAddress
+from jobfleet_backends.azure.index_shard import Pace
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.index import EventQuery
+from jobfleet_contracts.job import new_id
+from jobfleet_contracts.lease import job_lock
+from tests.backends.azure.conftest import Fleet, opened_fleet
+from tests.backends.azure.fault_proxy import FaultProxy
+from tests.conformance.jobs import a_life, completed, open_row, queued, started
+
+pytestmark = pytest.mark.servers
+LOAD = 192
+"""Jobs in flight at once."""
+
+UNHURRIED = Pace(awaited=10, lonely=10)
+"""As on a machine so fast that rows never wait for their time but only for company."""
+
+
+async def _submit(fleet: Fleet, event: Event) -> None:
+    await fleet.index.open(open_row(event))
+    await fleet.trail.insert([event])
+    fleet.index.record([event])
+    fleet.index.published(event.job_id, 1, 1)
+
+
+async def _work(fleet: Fleet, opening: Event) -> None:
+    lock, lease_id = job_lock(opening.job_id), new_id()
+    await fleet.leases.create(lock)
+    await fleet.leases.acquire(lock, lease_id, 60)
+    claim = started(opening)
+    await fleet.trail.insert([claim])
+    await fleet.index.record([claim])
+    await fleet.trail.insert([completed(claim)])
+    fleet.index.record([completed(claim)])
+    await fleet.leases.delete(lock, lease_id)
+    fleet.index.close(opening.job_id, 1)
+
+
+async def test_a_job_costs_two_requests_to_submit_and_five_to_run(
+    faulty: Fleet, table_proxy: FaultProxy, blob_proxy: FaultProxy
+) -> None:
+    job = queued()
+    await _submit(faulty, job)
+    await faulty.index.flush()
+    await _work(faulty, job)
+    await faulty.index.flush()
+    on_the_wire = len(table_proxy.exchanges) + len(blob_proxy.exchanges)
+    assert faulty.counter.total() == on_the_wire
+    assert on_the_wire - faulty.counter.total("index.write") == 2 + 5
+
+
+async def test_the_index_costs_a_quarter_of_a_request_per_job_under_load(
+    address: StorageAddress, fleet: Fleet
+) -> None:
+    await fleet.reader.counts()
+    jobs = [queued() for _ in range(LOAD)]
+    async with (
+        opened_fleet(address, fleet.prefix, pace=UNHURRIED) as publisher,
+        opened_fleet(address, fleet.prefix, pace=UNHURRIED) as worker,
+    ):
+        await asyncio.gather(*(_submit(publisher, job) for job in jobs))
+        await publisher.index.flush()
+        await asyncio.gather(*(_work(worker, job) for job in jobs))
+        await worker.index.flush()
+    written = publisher.counter.total("index.write") + worker.counter.total("index.write")
+    assert written / LOAD <= 0.25
+    assert (await fleet.reader.open_rows()).items == []
+
+
+async def test_a_page_costs_the_same_however_much_is_stored(fleet: Fleet) -> None:
+    costs = []
+    for jobs in (10, 400):
+        for _ in range(jobs):
+            fleet.index.record(a_life())
+        await fleet.index.flush()
+        before = fleet.counter.total()
+        page = await fleet.reader.events(EventQuery(limit=20))
+        assert len(page.items) == 20
+        costs.append(fleet.counter.total() - before)
+    assert costs == [4, 4]
+
+
+async def test_an_address_with_credentials_is_never_shown(address: StorageAddress) -> None:
+    assert str(address.key) not in repr(replace(address, sas="sig=1"))

@@ -79,3 +79,12 @@ async def test_no_page_holds_inline_scripts_styles_or_handlers(client: AsgiClien
 async def test_nobody_is_sent_to_another_site_after_the_login(client: AsgiClient) -> None:
     answer = await client.request("GET", "/login", headers=HTML, query={"next": "//evil.example"})
     assert b'name="next" value="/"' in answer.body
+
+
+async def test_a_stream_without_a_session_is_refused_and_never_led_to_the_login(
+    backend: Backend,
+) -> None:
+    client = client_of(backend, api_keys=(f"a:viewer:{'0' * 64}",))
+    page = await client.request("GET", "/", headers=HTML)
+    stream = await client.request("GET", "/stream/overview", headers=PARTIAL)
+    assert (page.status, stream.status) == (303, 401)

@@ -60,7 +60,8 @@ class Gate:
 
 
 def _turned_away(request: Request) -> Response:
-    if request.method == "GET" and wants_page(request):
+    scripted = "hx-request" in request.headers  # a stream must not end in a login page
+    if request.method == "GET" and wants_page(request) and not scripted:
         here = URL(scope=request.scope)
         back = here.path + (f"?{here.query}" if here.query else "")
         return RedirectResponse(f"/login?next={quote(back, safe='')}", status_code=303)

@@ -112,6 +112,12 @@
   });
   onStream("htmx:error", reconnectLater);
   onStream("htmx:response:error", reconnectLater);
+  // A session that ended: the whole page leads to the login and back.
+  for (const name of ["htmx:response:error", "htmx:sse:error"]) {
+    document.addEventListener(name, (event) => {
+      if ((event.detail.status ?? event.detail.ctx?.response?.status) === 401) location.reload();
+    });
+  }
   document.addEventListener("visibilitychange", () => {
     if (!$("#stream") || ended) return;
     if (document.hidden) sign("paused"); else tick();

@@ -10,6 +10,8 @@ from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.fleet import Fleet
 from jobfleet_cli.local_port import HOST, wait_until_listening
 
+_METRICS_PORT = "JOBFLEET_METRICS_PORT"
+
 
 def local_fleet(
     *, workers: int, port: int, environment: Mapping[str, str], drain_seconds: float
@@ -21,10 +23,22 @@ def local_fleet(
         environment=environment,
     )
     crew = [
-        ChildProcess(name=f"worker-{number}", arguments=["worker"], environment=environment)
+        ChildProcess(
+            name=f"worker-{number}",
+            arguments=["worker"],
+            environment=_with_own_port(environment, number),
+        )
         for number in range(1, workers + 1)
     ]
     return Fleet(children=[dashboard, *crew], drain_seconds=drain_seconds)
+
+
+def _with_own_port(environment: Mapping[str, str], number: int) -> Mapping[str, str]:
+    """Each worker of one machine has a metrics port of its own: the one that is set, the next..."""
+    port = environment.get(_METRICS_PORT, "")
+    if not port.isdigit() or int(port) == 0:
+        return environment
+    return {**environment, _METRICS_PORT: str(int(port) + number - 1)}
 
 
 async def run_fleet(

@@ -11,6 +11,7 @@ from jobfleet_backends.settings import load_settings
 from jobfleet_cli.event_loop import run_async
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.logging import configure_logging
+from jobfleet_cli.tracing import export_traces
 from jobfleet_cli.worker_process import run_worker
 from jobfleet_worker.handlers import HandlerImportError, Handlers
 
@@ -32,6 +33,7 @@ def worker(
     """
     settings = load_settings(handlers=handlers, concurrency=concurrency, queues=queues)
     configure_logging(settings)
+    export_traces("jobfleet-worker")
     try:
         loaded = Handlers.load(settings.handlers)
     except HandlerImportError as error:

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from jobfleet_backends.open_backend import open_backend
 from jobfleet_backends.settings import Settings
 from jobfleet_backends.system_clock import SystemClock
+from jobfleet_cli.health import health_served, metrics_of
 from jobfleet_cli.stop_signals import StopSignals
 from jobfleet_worker.handlers import Handlers
 from jobfleet_worker.options import WorkerOptions
@@ -19,12 +20,20 @@ async def run_worker(settings: Settings, handlers: Handlers, *, stop_with_parent
     options = worker_options(settings)
     backend = await open_backend(settings)
     try:
-        worker = Worker(backend=backend, handlers=handlers, options=options, clock=SystemClock())
+        metrics = metrics_of(settings)
+        worker = Worker(
+            backend=backend,
+            handlers=handlers,
+            options=options,
+            clock=SystemClock(),
+            metrics=metrics,
+        )
         signals = StopSignals(request=worker.request_stop)
         signals.start()
         if stop_with_parent:
             signals.follow_parent()
-        await worker.run()
+        async with health_served(settings, backend=backend, worker=worker, metrics=metrics):
+            await worker.run()
     finally:
         await backend.close()
 

@@ -26,6 +26,7 @@ from jobfleet_protocol.trail_writer import pauses
 from jobfleet_worker.deferral import Deferral
 from jobfleet_worker.executor import Executor
 from jobfleet_worker.lease_keeper import KeptLease
+from jobfleet_worker.metrics import NO_METRICS, Metrics
 from jobfleet_worker.slots import Slots
 
 MESSAGE_MALFORMED = "message.malformed"
@@ -49,6 +50,7 @@ class Consumer:
         executor: Executor,
         deferral: Deferral,
         slots: Slots,
+        metrics: Metrics = NO_METRICS,
     ) -> None:
         self._backend = backend
         self._source = source
@@ -57,6 +59,7 @@ class Consumer:
         self._executor = executor
         self._deferral = deferral
         self._slots = slots
+        self._metrics = metrics
         self._ending = Ending(backend=backend, clock=clock)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -99,6 +102,7 @@ class Consumer:
             await self._set_aside(delivery, message)
             return
         result = await self._claim(message, fleet)
+        self._count(message, result)
         if isinstance(result, Claimed):
             settled = asyncio.create_task(self._settle(delivery), name="settle")
             await self._executor.run(result, fleet)
@@ -127,6 +131,12 @@ class Consumer:
                 _log.warning(CLAIM_DELAYED, job_id=message.request.job_id, error=str(error))
             await asyncio.sleep(pause)
         raise AssertionError("pauses never end")
+
+    def _count(self, message: JobMessage, result: ClaimResult) -> None:
+        if isinstance(result, Ended) and result.written:
+            self._metrics.job_moved(result.head)
+        elif isinstance(result, Claimed) and _was_unknown(message, result):
+            self._metrics.job_registered()
 
     async def _settle(self, delivery: Delivery) -> None:
         """Acknowledge once the claim and the job's open row are written."""
@@ -175,3 +185,8 @@ class Consumer:
             await delivery.ack()
         except BackendError as error:
             _log.debug("acknowledgement.lost", error=str(error))
+
+
+def _was_unknown(message: JobMessage, claimed: Claimed) -> bool:
+    """Whether a foreign publisher's message began the trail: event 1 was ours, the claim is 2."""
+    return message.sequence is None and claimed.trail.head.sequence == 2  # noqa: PLR2004

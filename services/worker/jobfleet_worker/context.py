@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from jobfleet_contracts.job import JobRequest
+from jobfleet_worker.tracing import traceparent
 
 
 class ProgressSink(Protocol):
@@ -51,6 +52,7 @@ class ContextFacts:
     def __init__(self, *, facts: AttemptFacts) -> None:
         self._facts = facts
         self._cancelled = False
+        self._has_noticed = False
 
     @property
     def job(self) -> JobRequest:
@@ -88,9 +90,23 @@ class ContextFacts:
         return self._facts.job.context or {}
 
     @property
+    def traceparent(self) -> str:
+        """W3C trace context to send along with calls to others."""
+        return traceparent(self._facts.job)
+
+    @property
     def cancelled(self) -> bool:
-        """Whether the attempt is to stop: cancelled, out of time, or its lease is lost."""
+        """Whether the attempt is to stop: cancelled, out of time, shutdown, or its lease is lost.
+
+        A handler that has seen this returns or raises as it likes; what it returns is no result.
+        """
+        self._has_noticed = self._has_noticed or self._cancelled
         return self._cancelled
+
+    @property
+    def has_noticed(self) -> bool:
+        """Whether the handler has seen that it is to stop."""
+        return self._has_noticed
 
     def cancel(self) -> None:
         """Mark the attempt as to be stopped; called by the worker."""

@@ -15,6 +15,7 @@ from jobfleet_contracts.state import CLAIMABLE, State
 from jobfleet_protocol.publication import LONGEST_DELAY
 from jobfleet_protocol.trail_writer import TrailWriter
 from jobfleet_protocol.transitions import Change, draft
+from jobfleet_worker.metrics import NO_METRICS, Metrics
 
 JOB_DEFERRED = "job.deferred"
 LONGEST_DEFERRAL = 60.0
@@ -26,12 +27,19 @@ class Deferral:
     """Puts messages off; never rejects them, which would burn the queue's delivery limit."""
 
     def __init__(
-        self, *, backend: Backend, writer: TrailWriter, clock: Clock, first_seconds: float
+        self,
+        *,
+        backend: Backend,
+        writer: TrailWriter,
+        clock: Clock,
+        first_seconds: float,
+        metrics: Metrics = NO_METRICS,
     ) -> None:
         self._queue = backend.queue
         self._writer = writer
         self._clock = clock
         self._first_seconds = first_seconds
+        self._metrics = metrics
 
     async def until_free(self, message: JobMessage, head: Event | None) -> None:
         """Put off a job whose lock is taken; the delay doubles up to a minute.
@@ -52,6 +60,7 @@ class Deferral:
             due_at=None,
         )
         await self._queue.publish_later(later, timedelta(seconds=delay))
+        self._metrics.job_deferred()
 
     async def until(self, message: JobMessage, due_at: datetime) -> None:
         """Pass a message on until its time; beyond an hour the rescuer publishes it anew.

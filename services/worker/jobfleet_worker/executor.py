@@ -41,10 +41,12 @@ from jobfleet_worker.context import AttemptFacts
 from jobfleet_worker.handlers import Handler, Handlers
 from jobfleet_worker.lease_keeper import KeptLease, LeaseKeeper
 from jobfleet_worker.lock_successor import LockSuccessor
+from jobfleet_worker.metrics import NO_METRICS, Metrics
 from jobfleet_worker.options import WorkerOptions
 from jobfleet_worker.progress_log import ProgressLog
 from jobfleet_worker.retry_policy import retry_delay
 from jobfleet_worker.runners import Runner, runner_for
+from jobfleet_worker.tracing import AttemptSpan, attempt_span
 
 JOB_STARTED = "job.started"
 JOB_ENDED = "job.ended"
@@ -170,12 +172,19 @@ class ExecutionParts:
     """What every execution of a worker shares."""
 
     def __init__(
-        self, *, backend: Backend, clock: Clock, options: WorkerOptions, handlers: Handlers
+        self,
+        *,
+        backend: Backend,
+        clock: Clock,
+        options: WorkerOptions,
+        handlers: Handlers,
+        metrics: Metrics = NO_METRICS,
     ) -> None:
         self.backend = backend
         self.clock = clock
         self.options = options
         self.handlers = handlers
+        self.metrics = metrics
 
 
 class Executor:
@@ -184,6 +193,7 @@ class Executor:
     def __init__(self, *, parts: ExecutionParts, claimer: Claimer, keeper: LeaseKeeper) -> None:
         self._parts = parts
         self._clock = parts.clock
+        self._metrics = parts.metrics
         self._claimer = claimer
         self._keeper = keeper
         self._ending = Ending(backend=parts.backend, clock=parts.clock)
@@ -205,25 +215,32 @@ class Executor:
         )
         job_id = claimed.trail.head.job_id
         self.running[job_id] = execution
-        with structlog.contextvars.bound_contextvars(job_id=job_id):
+        with attempt_span(claimed.request, claimed.trail.head) as span:
             try:
-                await self._run(execution)
+                await self._run(execution, span)
             finally:
                 self.running.pop(job_id, None)
                 if fleet is None:
                     self._keeper.drop(kept)
 
-    async def _run(self, execution: Execution) -> None:
+    async def _run(self, execution: Execution, span: AttemptSpan) -> None:
         claimed = execution.claimed
         head = claimed.trail.head
         _log.info(JOB_STARTED, type=head.facts.job_type, attempt=head.after.attempt)
+        if head.duration_ms is not None:
+            self._metrics.attempt_started(head.duration_ms / 1000)
         outcome, attempt = await self._outcome(execution)
         try:
             ended = await self._record(execution, outcome)
         except Fenced as fenced:
             _log.warning(JOB_FENCED, reason=str(fenced))
             ended = None
-        if ended is not None:
+        span.end(ended)
+        if ended is None:
+            self._metrics.attempt_fenced()
+        else:
+            self._metrics.attempt_ended(execution.duration_ms / 1000)
+            self._metrics.job_moved(ended)
             _log.info(JOB_ENDED, state=ended.after.state.value, duration_ms=execution.duration_ms)
             await self._follow_up(claimed, ended)
         if attempt is not None and not attempt.finished.is_set():

@@ -15,6 +15,7 @@ import structlog
 from jobfleet_contracts.errors import BackendError, LeaseConflict, LockMissing
 from jobfleet_contracts.lease import Lease, safety_margin
 from jobfleet_contracts.ports import Clock, LeaseStore
+from jobfleet_worker.metrics import NO_METRICS, Metrics
 
 LEASE_RENEWED = "lease.renewed"
 LEASE_LOST = "lease.lost"
@@ -82,11 +83,13 @@ class LeaseKeeper:
         renew_seconds: float,
         clock: Clock,
         loop: asyncio.AbstractEventLoop | None = None,
+        metrics: Metrics = NO_METRICS,
     ) -> None:
         self._open_leases = open_leases
         self._lease_seconds = lease_seconds
         self._renew_seconds = renew_seconds
         self._clock = clock
+        self._metrics = metrics
         self._kept: dict[str, KeptLease] = {}
         self._guard = threading.Lock()
         self._stopping = threading.Event()
@@ -169,6 +172,7 @@ class LeaseKeeper:
     def _renewed(self, kept: KeptLease, sent_at: float) -> None:
         if kept.lost_reason is not None:
             return
+        self._metrics.lease_renewed(max(kept.trusted_until - self._clock.boottime(), 0.0))
         kept.trusted_until = sent_at + self._lease_seconds - safety_margin(self._lease_seconds)
         kept.next_renewal = sent_at + self._renew_seconds
         _log.debug(LEASE_RENEWED, lock=kept.lock)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -13,19 +14,21 @@ from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import BackendError
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.message import JobDefaults
-from jobfleet_contracts.ports import Clock, JobConsumer
+from jobfleet_contracts.ports import Clock, JobConsumer, LeaseStore
 from jobfleet_protocol.claiming import Claimer
 from jobfleet_protocol.trail_writer import TrailWriter, pauses
 from jobfleet_worker.attempt import Stop
 from jobfleet_worker.builtin.calling_handlers import calling_handlers
 from jobfleet_worker.cancel_listener import CancelListener
 from jobfleet_worker.consumer import Consumer
+from jobfleet_worker.counted_leases import CountedLeases
 from jobfleet_worker.deferral import Deferral
 from jobfleet_worker.executor import ExecutionParts, Executor
 from jobfleet_worker.fleet_turn import FleetTurn
 from jobfleet_worker.handlers import Handlers
 from jobfleet_worker.heartbeat import Heartbeat
-from jobfleet_worker.lease_keeper import LeaseKeeper
+from jobfleet_worker.lease_keeper import LeaseKeeper, OpenLeases
+from jobfleet_worker.metrics import NO_METRICS, Metrics
 from jobfleet_worker.options import WorkerOptions
 from jobfleet_worker.outbound.http_client import HttpClient
 from jobfleet_worker.rescuer import Rescuer
@@ -44,6 +47,7 @@ class Worker:
 
     Args:
         renewal_loop: renews leases instead of a thread of its own; see :class:`LeaseKeeper`.
+        metrics: told what happens; see :class:`jobfleet_worker.prometheus_metrics`.
     """
 
     def __init__(
@@ -54,9 +58,13 @@ class Worker:
         options: WorkerOptions,
         clock: Clock,
         renewal_loop: asyncio.AbstractEventLoop | None = None,
+        metrics: Metrics = NO_METRICS,
     ) -> None:
+        if metrics is not NO_METRICS:
+            backend = _counted(backend, metrics)
         self._backend = backend
         self._options = options
+        self._clock = clock
         self.outbound = HttpClient(options=options.outbound, clock=clock)
         self._handlers = handlers.with_built_in(*calling_handlers(self.outbound))
         self._stop = asyncio.Event()
@@ -70,6 +78,7 @@ class Worker:
             renew_seconds=options.renew_seconds,
             clock=clock,
             loop=renewal_loop,
+            metrics=metrics,
         )
         self._claimer = Claimer(
             backend=backend,
@@ -81,11 +90,19 @@ class Worker:
             attempt_limit=self._attempt_limit,
         )
         parts = ExecutionParts(
-            backend=backend, clock=clock, options=options, handlers=self._handlers
+            backend=backend,
+            clock=clock,
+            options=options,
+            handlers=self._handlers,
+            metrics=metrics,
         )
         self.executor = Executor(parts=parts, claimer=self._claimer, keeper=self._keeper)
         deferral = Deferral(
-            backend=backend, writer=self._writer, clock=clock, first_seconds=options.defer_seconds
+            backend=backend,
+            writer=self._writer,
+            clock=clock,
+            first_seconds=options.defer_seconds,
+            metrics=metrics,
         )
         self._consumer = Consumer(
             backend=backend,
@@ -95,6 +112,7 @@ class Worker:
             executor=self.executor,
             deferral=deferral,
             slots=Slots(1 if options.fleet_scope else options.concurrency),
+            metrics=metrics,
         )
         self._heartbeat = Heartbeat(
             directory=backend.directory,
@@ -155,6 +173,7 @@ class Worker:
             source=self._source,
             leases=self._backend.leases,
             keeper=self._keeper,
+            clock=self._clock,
         ).run()
 
     def _start(self, name: str, part: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -208,6 +227,22 @@ class Worker:
         await self._heartbeat.stop()
         await asyncio.to_thread(self._keeper.stop)
         _log.info(WORKER_STOPPED)
+
+
+def _counted(backend: Backend, metrics: Metrics) -> Backend:
+    return replace(
+        backend,
+        leases=CountedLeases(leases=backend.leases, metrics=metrics),
+        renewal_leases=_counted_renewals(backend.renewal_leases, metrics),
+    )
+
+
+def _counted_renewals(open_leases: OpenLeases, metrics: Metrics) -> OpenLeases:
+    def opened() -> tuple[LeaseStore, Callable[[], Awaitable[None]]]:
+        leases, close = open_leases()
+        return CountedLeases(leases=leases, metrics=metrics), close
+
+    return opened
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:

@@ -1,0 +1,51 @@
+"""The worker's own port, as the settings ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from jobfleet_backends.settings import Settings
+from jobfleet_contracts.backend import Backend
+from jobfleet_worker.metrics import NO_METRICS, Metrics
+from jobfleet_worker.worker import Worker
+
+
+def metrics_of(settings: Settings) -> Metrics:
+    """Return what counts; nothing does where no port shows it."""
+    if settings.metrics_port is None:
+        return NO_METRICS
+    from jobfleet_worker.prometheus_metrics import PrometheusMetrics
+
+    return PrometheusMetrics()
+
+
+@asynccontextmanager
+async def health_served(
+    settings: Settings, *, backend: Backend, worker: Worker, metrics: Metrics
+) -> AsyncIterator[None]:
+    """Answer ``/livez``, ``/readyz`` and ``/metrics`` while the block runs, if a port is set.
+
+    Raises:
+        SettingsError: the port cannot be bound.
+    """
+    if settings.metrics_port is None:
+        yield
+        return
+    from jobfleet_worker.health_server import HealthServer
+    from jobfleet_worker.metrics_page import MetricsPage
+    from jobfleet_worker.prometheus_metrics import PrometheusMetrics
+
+    assert isinstance(metrics, PrometheusMetrics)
+    page = MetricsPage(metrics=metrics, backend=backend, circuits=worker.outbound.circuits)
+    server = HealthServer(
+        host="0.0.0.0" if settings.trust_network else "127.0.0.1",  # noqa: S104 - asked for
+        port=settings.metrics_port,
+        probe=backend.probe,
+        metrics=page.text,
+    )
+    await server.start()
+    try:
+        yield
+    finally:
+        await server.stop()

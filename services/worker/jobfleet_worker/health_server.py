@@ -1,0 +1,117 @@
+"""The worker's own HTTP port: ``/livez``, ``/readyz``, ``/metrics``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import structlog
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from jobfleet_contracts.backend import Probe
+from jobfleet_contracts.errors import BackendError, SettingsError
+
+HEALTH_SERVED = "health.served"
+PROBE_SECONDS = 3.5
+"""Below the 5 s that probes of containers usually allow for the whole answer."""
+
+_log = structlog.get_logger()
+
+
+class HealthServer:
+    """Answers on the worker's event loop: a loop that is blocked is not alive.
+
+    Attributes:
+        port: where it listens, once started.
+
+    Args:
+        port: 0 picks a free one.
+        probe: asks each server of the backend.
+        metrics: makes the Prometheus text.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        probe: Callable[[], Awaitable[Sequence[Probe]]],
+        metrics: Callable[[], Awaitable[bytes]],
+    ) -> None:
+        self.port = port
+        self._host = host
+        self._probe = probe
+        self._metrics = metrics
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            SettingsError: the port is in use or may not be bound.
+        """
+        app = web.Application()
+        app.add_routes(
+            [
+                web.get("/livez", self._livez),
+                web.get("/readyz", self._readyz),
+                web.get("/metrics", self._show_metrics),
+            ]
+        )
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self._host, self.port, shutdown_timeout=1)
+        try:
+            await site.start()
+        except OSError as error:
+            await self.stop()
+            raise SettingsError(
+                f"JOBFLEET_METRICS_PORT: {self._host}:{self.port} cannot be bound "
+                f"({error.strerror}); 0 picks a free port"
+            ) from error
+        self.port = self._runner.addresses[0][1]
+        _log.info(HEALTH_SERVED, host=self._host, port=self.port)
+
+    async def stop(self) -> None:
+        """Close the port; safe to call twice."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _livez(self, _: web.Request) -> web.Response:
+        return web.json_response({"status": "alive"})
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        probes = await self._ask()
+        ready = all(probe.ok for probe in probes)
+        document = {
+            "status": "ready" if ready else "not ready",
+            "checks": [_check(probe) for probe in probes],
+        }
+        return web.json_response(document, status=200 if ready else 503)
+
+    async def _show_metrics(self, _: web.Request) -> web.Response:
+        return web.Response(
+            body=await self._metrics(), headers={"Content-Type": CONTENT_TYPE_LATEST}
+        )
+
+    async def _ask(self) -> Sequence[Probe]:
+        try:
+            async with asyncio.timeout(PROBE_SECONDS):
+                return await self._probe()
+        except TimeoutError:
+            return [Probe("backend", "", ok=False, detail=f"no answer in {PROBE_SECONDS:g} s")]
+        except BackendError as error:
+            return [Probe("backend", "", ok=False, detail=str(error))]
+
+
+def _check(probe: Probe) -> dict[str, Any]:
+    return {
+        "part": probe.part,
+        "ok": probe.ok,
+        "address": probe.address,
+        "detail": probe.detail,
+        "remedy": probe.remedy,
+    }

@@ -1,0 +1,100 @@
+"""Traces: W3C ``traceparent`` in, one OpenTelemetry span per attempt, ``traceparent`` out.
+
+Without an OpenTelemetry SDK the spans are empty and only the ids travel. A job whose submitter
+gave no ``traceparent`` has a trace of its own, whose id is the job id without hyphens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+import structlog
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, StatusCode, TraceFlags
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.state import Status
+
+_TRACER = trace.get_tracer("jobfleet")
+_W3C = TraceContextTextMapPropagator()
+_HEADERS = ("traceparent", "tracestate")
+_HALF = (1 << 64) - 1
+_FAILURES = frozenset({Status.FAILED, Status.TIMED_OUT, Status.RETRY_SCHEDULED})
+
+
+class AttemptSpan:
+    """The span of one attempt, current while it runs."""
+
+    def __init__(self, span: Span) -> None:
+        self._span = span
+
+    def end(self, event: Event | None) -> None:
+        """Note how the attempt ended; ``None``: fenced, somebody else writes the outcome."""
+        if not self._span.is_recording():
+            return
+        outcome = "fenced" if event is None else event.after.state.value
+        self._span.set_attribute("jobfleet.outcome", outcome)
+        if event is None or event.kind in _FAILURES:
+            said = outcome if event is None else event.message
+            self._span.set_status(StatusCode.ERROR, said[:200])
+
+
+@contextmanager
+def attempt_span(request: JobRequest, started: Event) -> Iterator[AttemptSpan]:
+    """Stand around one attempt; its log lines carry ``job_id``, ``trace_id``, ``request_id``."""
+    span = _TRACER.start_span(
+        f"job {request.type}",
+        context=_parent(request),
+        kind=trace.SpanKind.CONSUMER,
+        attributes={
+            "jobfleet.job.id": request.job_id,
+            "jobfleet.job.type": request.type,
+            "jobfleet.queue": request.queue,
+            "jobfleet.attempt": started.after.attempt,
+        },
+    )
+    ids = correlation(request, span.get_span_context())
+    with trace.use_span(span, end_on_exit=True), structlog.contextvars.bound_contextvars(**ids):
+        yield AttemptSpan(span)
+
+
+def correlation(request: JobRequest, span: SpanContext | None = None) -> dict[str, str]:
+    """Return what each log line of a job carries."""
+    span = span or trace.get_current_span(_parent(request)).get_span_context()
+    ids = {"job_id": request.job_id, "trace_id": trace.format_trace_id(span.trace_id)}
+    request_id = (request.context or {}).get("requestId")
+    return ids | ({"request_id": request_id} if isinstance(request_id, str) else {})
+
+
+def traceparent(request: JobRequest) -> str:
+    """Return the header with which the job's own calls continue its trace.
+
+    Inside an attempt it names the current span, which a handler may have opened itself.
+    """
+    current = trace.get_current_span()
+    inside = current.get_span_context().is_valid
+    carrier: dict[str, str] = {}
+    _W3C.inject(carrier, trace.set_span_in_context(current) if inside else _parent(request))
+    return carrier["traceparent"]
+
+
+def _parent(request: JobRequest) -> Context:
+    said = request.context or {}
+    if "traceparent" in said:
+        headers = {k: said[k] for k in _HEADERS if isinstance(said.get(k), str)}
+        found = _W3C.extract(headers, Context())
+        if trace.get_current_span(found).get_span_context().is_valid:
+            return found
+    number = UUID(request.job_id).int
+    own = SpanContext(
+        trace_id=number,
+        span_id=number & _HALF,
+        is_remote=True,
+        trace_flags=TraceFlags(TraceFlags.SAMPLED),
+    )
+    return trace.set_span_in_context(NonRecordingSpan(own), Context())

@@ -14,6 +14,7 @@ from jobfleet_contracts.ports import Clock
 from jobfleet_dashboard import problems
 from jobfleet_dashboard.api import (
     actions,
+    callbacks,
     fleet,
     health,
     history,
@@ -64,7 +65,7 @@ def create_app(*, backend: Backend, clock: Clock, options: DashboardOptions) -> 
     )
     app.state.services = services
     problems.install(app)
-    for api in (submission, jobs, history, streams, actions, fleet, health):
+    for api in (submission, jobs, history, streams, actions, callbacks, fleet, health):
         app.include_router(api.router)
     for page in (overview, job_list, job, selection, workers, locks, dead_letters, submit, login):
         app.include_router(page.router, include_in_schema=False)

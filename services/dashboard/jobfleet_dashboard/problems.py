@@ -18,6 +18,7 @@ from jobfleet_contracts.codec import encode
 from jobfleet_contracts.errors import (
     ActionRefused,
     BackendError,
+    BadSignature,
     BodyConflict,
     InvalidRequest,
     JobfleetError,
@@ -43,6 +44,12 @@ def not_authenticated(detail: str) -> Problem:
     """401: a key is needed, or the one given is not known."""
     headers = {"WWW-Authenticate": 'Bearer realm="jobfleet"'}
     return Problem("Not authenticated", "not-authenticated", detail, 401, headers)
+
+
+def bad_signature(detail: str) -> Problem:
+    """401: a callback that is not signed with one of the secrets."""
+    headers = {"WWW-Authenticate": 'HMAC realm="jobfleet"'}
+    return Problem("Bad signature", "bad-signature", detail, 401, headers)
 
 
 def forbidden(detail: str, kind: str = "forbidden") -> Problem:
@@ -89,6 +96,8 @@ def problem_of(error: JobfleetError) -> Problem:
             return Problem("Unknown job", "unknown-job", str(error), 404)
         case ActionRefused():
             return Problem("Action refused", "action-refused", str(error), 409)
+        case BadSignature():
+            return bad_signature(str(error))
         case BodyConflict():
             return body_conflict(str(error), by_key=False)
         case BackendError():

@@ -18,8 +18,10 @@ from jobfleet_dashboard.security.api_keys import ApiKeys
 from jobfleet_dashboard.security.rate_limit import RateLimit
 from jobfleet_dashboard.security.sessions import Sessions
 from jobfleet_dashboard.stats_reader import StatsReader
+from jobfleet_protocol.callbacks import Callbacks
 from jobfleet_protocol.cancellation import Canceller
 from jobfleet_protocol.redrive import Redriver
+from jobfleet_protocol.signing_keys import SigningKeys
 from jobfleet_protocol.submission import Submitter
 
 
@@ -33,6 +35,7 @@ class Services:
     submitter: Submitter
     canceller: Canceller
     redriver: Redriver
+    callbacks: Callbacks
     live: LiveHub
     batch_texts: BatchTexts
     job_reader: JobReader
@@ -48,7 +51,7 @@ class Services:
         """Make all parts.
 
         Raises:
-            SettingsError: a key or the rate limit does not parse.
+            SettingsError: a key, a callback secret or the rate limit does not parse.
         """
         keys = ApiKeys(options.api_keys)
         return cls(
@@ -58,6 +61,9 @@ class Services:
             submitter=Submitter(backend=backend, clock=clock, defaults=options.defaults),
             canceller=Canceller(backend=backend, clock=clock),
             redriver=Redriver(backend=backend, clock=clock),
+            callbacks=Callbacks(
+                backend=backend, clock=clock, keys=SigningKeys(options.callback_secrets)
+            ),
             live=LiveHub(reader=backend.reader),
             batch_texts=BatchTexts(),
             job_reader=JobReader(trail=backend.trail, payloads=backend.payloads),

@@ -27,6 +27,10 @@ class ActionRefused(JobfleetError):
     """The job's state does not allow the action (HTTP 409); the message says why."""
 
 
+class BadSignature(JobfleetError):
+    """A callback is not signed with one of the secrets (HTTP 401); says nothing of the job."""
+
+
 class BodyConflict(JobfleetError):
     """The same job id or idempotency key was submitted before with another body."""
 

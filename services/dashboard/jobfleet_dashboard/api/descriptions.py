@@ -16,6 +16,7 @@ from jobfleet_dashboard.problems import problem_document
 _PROBLEMS: tuple[Problem, ...] = (
     problems.invalid("priority: Input should be less than or equal to 9", "priority"),
     problems.not_authenticated("send a key as `Authorization: Bearer KEY`"),
+    problems.bad_signature("the callback carries no valid signature"),
     problems.forbidden("key reports is a viewer; this needs submitter"),
     problems.forbidden("this change was asked for by another web site", "cross-site-request"),
     problems.unknown_job(examples.JOB_ID),
@@ -39,6 +40,7 @@ class Description:
     Attributes:
         good: statuses with the shape of ``model``; ``bare``: statuses without a body.
         problems: types of the problems that it may answer with.
+        parameters: of query and headers, beside those that the framework sees.
         requests: examples of its body by name; ``schema``: what the body has to be.
     """
 
@@ -53,6 +55,7 @@ class Description:
     schema: dict[str, Any] | None = None
     requests: dict[str, Any] | None = None
     key_header: bool = False
+    parameters: tuple[dict[str, Any], ...] = ()
 
 
 def described(description: Description) -> dict[str, Any]:
@@ -127,6 +130,8 @@ def _extra(description: Description) -> dict[str, Any]:
             "required": bool(named),
             "content": {"application/json": content},
         }
+    if description.parameters:
+        extra["parameters"] = list(description.parameters)
     if description.key_header:
         extra["parameters"] = [
             {
@@ -137,6 +142,11 @@ def _extra(description: Description) -> dict[str, Any]:
             }
         ]
     return extra
+
+
+def _parameter(place: str, name: str, text: str) -> dict[str, Any]:
+    kind = {"type": "integer", "minimum": 1} if place == "query" else {"type": "string"}
+    return {"name": name, "in": place, "schema": kind, "description": text}
 
 
 _REF = "#/components/schemas/"
@@ -223,6 +233,29 @@ ACT_ON_MANY = Description(
     problems=(*_WRITE, "action-refused"),
     schema={"$ref": f"{_REF}ActionRequest"},
     requests={"ids": examples.ACTION_REQUEST},
+)
+CALLBACK = Description(
+    text="Accepted, now or before.",
+    model=documents.CallbackAnswer,
+    example=examples.CALLBACK_ANSWER,
+    problems=(
+        "invalid-request",
+        "bad-signature",
+        "cross-site-request",
+        "unknown-job",
+        "action-refused",
+        "body-too-large",
+        "backend-unavailable",
+    ),
+    schema={"$ref": f"{_REF}CallbackRequest"},
+    requests={"completed": examples.CALLBACK},
+    parameters=(
+        _parameter("query", "incarnation", "Of the job, as its callback address names it."),
+        _parameter("header", "X-HMAC-SHA256", "Hex HMAC-SHA256 of the body; or the next three."),
+        _parameter("header", "webhook-id", "Standard Webhooks."),
+        _parameter("header", "webhook-timestamp", "Standard Webhooks; seconds since 1970."),
+        _parameter("header", "webhook-signature", "Standard Webhooks; `v1,` and base64."),
+    ),
 )
 WORKERS = Description(
     text="Workers, longest running first.", model=documents.WorkerList, example=examples.WORKERS

@@ -68,6 +68,13 @@ class JobAnswer(Document):
     message: str
 
 
+class CallbackAnswer(Document):
+    """The job that a third party's result has ended."""
+
+    job_id: str
+    state: State
+
+
 class BulkItem(BaseModel):
     """Either the job or why it was refused."""
 

@@ -31,6 +31,13 @@ ACCEPTED: Json = {
     "statusUrl": f"/api/jobs/{JOB_ID}",
     "message": "accepted",
 }
+CALLBACK: Json = {
+    "jobId": JOB_ID,
+    "status": "completed",
+    "message": "done",
+    "payload": {"rows": 344},
+}
+CALLBACK_ANSWER: Json = {"jobId": JOB_ID, "state": "completed"}
 EVENT: Json = {
     "jobId": JOB_ID,
     "jobName": "Nightly import",

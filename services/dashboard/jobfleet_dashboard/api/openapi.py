@@ -92,6 +92,7 @@ def _own_schemas() -> dict[str, Any]:
             required=["jobs"],
         ),
         "ActionRequest": _action_request(),
+        "CallbackRequest": _callback_request(),
         "Problem": ProblemDocument.model_json_schema(),
     }
 
@@ -134,6 +135,22 @@ def _action_request() -> dict[str, Any]:
         required=["action", "filter", "expected"],
     )
     return {"oneOf": [by_ids, by_filter]}
+
+
+def _callback_request() -> dict[str, Any]:
+    text = {"type": "string"}
+    error = {"anyOf": [text, {"type": "object"}, {"type": "null"}]}
+    return {
+        "type": "object",
+        "properties": {
+            "jobId": text | {"format": "uuid"},
+            "status": text | {"enum": ["completed", "failed", "cancelled"]},
+            "message": {"anyOf": [text, {"type": "null"}]},
+            "payload": {},
+            "error": error,
+        },
+        "required": ["jobId", "status"],
+    }
 
 
 def _object(properties: dict[str, Any], *, required: list[str]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ MAX_BODY_BYTES = 2 * MAX_PAYLOAD_BYTES
 """The payload and as much again for escapes and the other fields."""
 MAX_BULK_BYTES = 16 * MAX_PAYLOAD_BYTES
 _BULK_PATH = "/api/jobs/bulk"
+_CALLBACKS = "/api/callbacks/"
 
 
 class BodyLimit:
@@ -25,12 +26,18 @@ class BodyLimit:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
             await self._app(scope, receive, send)
             return
-        limit = MAX_BULK_BYTES if scope["path"] == _BULK_PATH else MAX_BODY_BYTES
+        limit = _limit_of(scope["path"])
         announced = Headers(scope=scope).get("content-length", "0")
         if announced.isdigit() and int(announced) > limit:
             await problem_response(too_large(limit))(scope, receive, send)
             return
         await self._app(scope, _counted(receive, limit), send)
+
+
+def _limit_of(path: str) -> int:
+    if path == _BULK_PATH:
+        return MAX_BULK_BYTES
+    return MAX_PAYLOAD_BYTES if path.startswith(_CALLBACKS) else MAX_BODY_BYTES
 
 
 def _counted(receive: Receive, limit: int) -> Receive:

@@ -1,0 +1,285 @@
+"""A third party's result over HTTP: signed, once, for the job that waits."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hmac
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.job import new_id
+from jobfleet_contracts.state import State
+from jobfleet_protocol.ending import callback_job_id
+from jobfleet_protocol.transitions import Change
+from tests.dashboard.api.asgi_client import Answer, AsgiClient
+from tests.dashboard.api.conftest import client_of
+from tests.dashboard.api.life import WORKER, Life
+
+SECRET = "a shared secret"
+STANDARD = "whsec_" + base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
+
+
+@pytest.fixture
+def dashboard(backend: Backend) -> AsgiClient:
+    """A dashboard that knows two secrets."""
+    return client_of(backend, callback_secrets=(SECRET, STANDARD))
+
+
+@pytest.fixture
+async def waiting(dashboard: AsgiClient, life: Life) -> str:
+    """A job that waits for its callback."""
+    answer = await dashboard.post("/api/jobs", {"type": "external.call"})
+    job_id: str = answer.json["jobId"]
+    await life.start(job_id)
+    await life.write(job_id, Change(status="Waiting", worker_id=WORKER, due_at=_in_an_hour()))
+    return job_id
+
+
+def _in_an_hour() -> datetime:
+    return datetime.now(UTC) + timedelta(hours=1)
+
+
+def completed(job_id: str, **fields: Any) -> bytes:
+    return json.dumps({"jobId": job_id, "status": "completed", **fields}).encode()
+
+
+def plain(body: bytes, secret: str = SECRET) -> dict[str, str]:
+    return {"X-HMAC-SHA256": hmac.digest(secret.encode(), body, "sha256").hex()}
+
+
+def standard(body: bytes, *, at: float = 0.0, key: bytes | None = None) -> dict[str, str]:
+    key = key or base64.b64decode(STANDARD.removeprefix("whsec_"))
+    stamp = str(int(time.time() + at))
+    signed = hmac.digest(key, f"msg-1.{stamp}.".encode() + body, "sha256")
+    return {
+        "webhook-id": "msg-1",
+        "webhook-timestamp": stamp,
+        "webhook-signature": f"v1,{base64.b64encode(signed).decode()}",
+    }
+
+
+async def send(
+    dashboard: AsgiClient, job_id: str, body: bytes, headers: dict[str, str], **query: Any
+) -> Answer:
+    path = f"/api/callbacks/jobs/{job_id}"
+    return await dashboard.request("POST", path, body=body, headers=headers, query=query)
+
+
+async def test_a_signed_result_ends_the_job_and_stands_in_its_answer(
+    dashboard: AsgiClient, waiting: str
+) -> None:
+    body = completed(waiting, payload={"rows": 7}, message="done", extra="ignored")
+    answer = await send(dashboard, waiting, body, plain(body))
+    assert (answer.status, answer.json) == (200, {"jobId": waiting, "state": "completed"})
+    job = (await dashboard.get(f"/api/jobs/{waiting}")).json
+    assert (job["state"], job["result"]) == ("completed", {"rows": 7})
+    assert job["events"][-1]["message"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("status", "state"), [("failed", State.FAILED), ("cancelled", State.CANCELLED)]
+)
+async def test_a_third_party_may_report_failure_and_cancellation(
+    dashboard: AsgiClient, waiting: str, status: str, state: State
+) -> None:
+    body = json.dumps({"jobId": waiting, "status": status, "error": "out of paper"}).encode()
+    assert (await send(dashboard, waiting, body, plain(body))).json["state"] == state
+    job = (await dashboard.get(f"/api/jobs/{waiting}")).json
+    assert job["events"][-1]["data"]["error"]["message"] == "out of paper"
+
+
+@pytest.mark.parametrize("by", [plain, standard])
+async def test_each_secret_and_each_way_of_signing_is_good(
+    dashboard: AsgiClient, waiting: str, by: Any
+) -> None:
+    body = completed(waiting)
+    assert (await send(dashboard, waiting, body, by(body))).status == 200
+
+
+async def test_the_same_body_again_is_accepted_and_adds_nothing(
+    dashboard: AsgiClient, backend: Backend, waiting: str
+) -> None:
+    body = completed(waiting, payload="x" * 40_000)
+    for _ in range(3):
+        assert (await send(dashboard, waiting, body, standard(body))).status == 200
+    history = await backend.trail.history(waiting)
+    assert [e.status for e in history] == ["Queued", "Started", "Waiting", "Completed"]
+
+
+async def test_another_result_after_the_end_is_refused(dashboard: AsgiClient, waiting: str) -> None:
+    first, second = completed(waiting), completed(waiting, payload=2)
+    await send(dashboard, waiting, first, plain(first))
+    answer = await send(dashboard, waiting, second, plain(second))
+    assert (answer.status, answer.json["type"]) == (409, "action-refused")
+
+
+async def test_two_results_at_once_leave_one_ending(
+    dashboard: AsgiClient, backend: Backend, waiting: str
+) -> None:
+    bodies = [completed(waiting, payload=n) for n in range(8)]
+    answers = await asyncio.gather(*(send(dashboard, waiting, b, plain(b)) for b in bodies))
+    assert sorted(answer.status for answer in answers) == [200] + [409] * 7
+    assert len(await backend.trail.history(waiting)) == 4
+
+
+async def test_a_job_that_does_not_wait_takes_no_result(dashboard: AsgiClient, life: Life) -> None:
+    job_id = (await dashboard.post("/api/jobs", {"type": "demo.steps"})).json["jobId"]
+    body = completed(job_id)
+    assert (await send(dashboard, job_id, body, plain(body))).status == 409
+    await life.start(job_id)
+    assert (await send(dashboard, job_id, body, plain(body))).status == 409
+
+
+async def test_a_result_for_another_incarnation_is_refused(
+    dashboard: AsgiClient, waiting: str
+) -> None:
+    body = completed(waiting)
+    assert (await send(dashboard, waiting, body, plain(body), incarnation=2)).status == 409
+    assert (await send(dashboard, waiting, body, plain(body), incarnation=1)).status == 200
+
+
+async def test_a_body_that_names_another_job_is_refused(
+    dashboard: AsgiClient, waiting: str
+) -> None:
+    body = completed(new_id())
+    answer = await send(dashboard, waiting, body, plain(body))
+    assert (answer.status, answer.json["field"]) == (400, "jobId")
+
+
+async def test_an_unknown_job_is_404_for_who_signs_and_401_for_others(
+    dashboard: AsgiClient,
+) -> None:
+    job_id = new_id()
+    body = completed(job_id)
+    assert (await send(dashboard, job_id, body, plain(body))).status == 404
+    assert (await send(dashboard, job_id, body, {})).status == 401
+
+
+async def test_without_a_secret_every_callback_is_401(client: AsgiClient) -> None:
+    body = completed(new_id())
+    for headers in (plain(body), plain(body, ""), standard(body), standard(body, key=b"")):
+        assert (await send(client, new_id(), body, headers)).status == 401
+
+
+def malformed(body: bytes) -> list[dict[str, str]]:
+    good, signed = plain(body)["X-HMAC-SHA256"], standard(body)
+    mac = signed["webhook-signature"]
+    return [
+        {},
+        *({"X-HMAC-SHA256": each} for each in bad_hex(good)),
+        *(signed | {"webhook-signature": each} for each in bad_list(mac)),
+        *(signed | {"webhook-timestamp": each} for each in BAD_TIMES),
+        signed | {"webhook-id": "another"},
+        signed | {"webhook-id": ""},
+        {k: v for k, v in signed.items() if k != "webhook-id"},
+        {k: v for k, v in signed.items() if k != "webhook-timestamp"},
+        {k: v for k, v in signed.items() if k != "webhook-signature"},
+        standard(body, at=-600),
+        standard(body, at=600),
+        standard(body, key=b"another key"),
+        plain(body, "another secret"),
+    ]
+
+
+BAD_TIMES = ["", "now", "nan", "inf", "-1", "1e400", "99999999999999999999", "2026-01-31", "\xb2"]
+
+
+def bad_hex(good: str) -> list[str]:
+    return [
+        "",
+        "0",
+        "zz",
+        good[:-1],
+        good + "0",
+        good[:-2] + "é",
+        "sha256=" + good,
+        "\x00",
+        "ÿ" * 64,
+    ]
+
+
+def bad_list(mac: str) -> list[str]:
+    return [
+        "",
+        "v1",
+        "v1,",
+        ",",
+        "v1,v1,x",
+        "v2," + mac[3:],
+        "v1,é",
+        mac[:-4],
+        " ",
+        "v1,%%%",
+        "v1a,x",
+    ]
+
+
+async def test_whatever_is_malformed_is_401_and_never_500(
+    dashboard: AsgiClient, backend: Backend, waiting: str
+) -> None:
+    body = completed(waiting)
+    headers = malformed(body)
+    assert len(headers) >= 30
+    for each in headers:
+        answer = await send(dashboard, waiting, body, each)
+        assert (answer.status, answer.json["type"]) == (401, "bad-signature"), each
+    assert len(await backend.trail.history(waiting)) == 3
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xff\xfe",
+        b"null",
+        b"[]",
+        b"{",
+        b'{"jobId":1,"status":"completed"}',
+        b'{"jobId":"JOB"}',
+        b'{"jobId":"JOB","status":"done"}',
+        b'{"jobId":"JOB","status":"completed","message":7}',
+        b'{"jobId":"JOB","status":"completed","payload":NaN}',
+        b'{"jobId":"JOB","status":"completed","payload":"\\ud800"}',
+        b'{"jobId":"JOB","status":"completed","payload":' + b"[" * 10_000 + b"]" * 10_000 + b"}",
+        b'{"jobId":"JOB","status":"completed","payload":' + b"[" * 200 + b"]" * 200 + b"}",
+    ],
+)
+async def test_a_signed_body_that_does_not_fit_is_400_and_an_unsigned_one_401(
+    dashboard: AsgiClient, waiting: str, body: bytes
+) -> None:
+    body = body.replace(b"JOB", waiting.encode())
+    assert (await send(dashboard, waiting, body, plain(body))).status == 400
+    assert (await send(dashboard, waiting, body, standard(body, key=b"x"))).status == 401
+
+
+@pytest.mark.parametrize("said", ["0", "-1", "x", "", "1.5", "\u0661", "9" * 30])
+async def test_an_incarnation_that_is_no_number_is_400(
+    dashboard: AsgiClient, waiting: str, said: str
+) -> None:
+    body = completed(waiting)
+    assert (await send(dashboard, waiting, body, plain(body), incarnation=said)).status == 400
+
+
+async def test_a_body_over_a_mebibyte_is_413(dashboard: AsgiClient, waiting: str) -> None:
+    body = completed(waiting, payload="x" * 1024 * 1024)
+    assert (await send(dashboard, waiting, body, plain(body))).status == 413
+
+
+async def test_the_job_that_asked_for_a_callback_gets_its_own(
+    dashboard: AsgiClient, backend: Backend, life: Life
+) -> None:
+    asked = {"type": "external.call", "callbackUrl": "https://example.org/done"}
+    job_id = (await dashboard.post("/api/jobs", asked)).json["jobId"]
+    await life.start(job_id)
+    await life.write(job_id, Change(status="Waiting", worker_id=WORKER, due_at=_in_an_hour()))
+    body = completed(job_id)
+    await send(dashboard, job_id, body, plain(body))
+    delivery = await backend.trail.read(callback_job_id(job_id, 1), 1)
+    assert delivery is not None
+    assert delivery.data["request"]["payload"]["body"]["state"] == "completed"

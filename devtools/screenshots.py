@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from devtools.chromium import FLAGS, find_chromium
 from devtools.local_fleet import LocalFleet
+from jobfleet_contracts.codec import format_time
 
 FOLDER = Path(__file__).parents[1] / "docs" / "screenshots"
 WIDE = {"width": 1280, "height": 860}
@@ -52,7 +54,8 @@ def _work(fleet: LocalFleet) -> dict[str, str]:
     fleet.submit("archive.tar", jobName="archive spring orders")
     slow = {"steps": 4, "stepSeconds": 5}
     fleet.submit(jobName="call slow printer", maxAttempts=1, timeoutSeconds=1, payload=slow)
-    fleet.submit(jobName="nightly close", runAt="2099-01-01T03:00:00Z")
+    tonight = format_time(datetime.now(UTC) + timedelta(hours=9))
+    fleet.submit(jobName="nightly close", runAt=tonight)
     long = {"steps": 120, "stepSeconds": 2}
     running = fleet.submit(jobName="import customers", lockKey="customer-42", payload=long)
     fleet.submit(jobName="bill customers", lockKey="customer-42", payload=slow)

@@ -145,20 +145,6 @@ async def test_retry_fail_and_defer_choose_the_outcome(workshop: Workshop) -> No
     assert (await workshop.history(deferred.job_id))[2].message == "not now"
 
 
-NOT_JSON = {
-    "set": (lambda: {1, 2}, "set"),
-    "set within": (lambda: {"a": [{1}]}, "set"),
-    "bytes": (lambda: b"\x00\xff", "bytes"),
-    "nan": (lambda: {"a": float("nan")}, "nan"),
-    "object": (object, "object"),
-    "function": (lambda: print, "builtin"),
-    "lone surrogate": (lambda: "\ud800", "surrogate"),
-    "integer beyond 64 bits": (lambda: 2**70, "64"),
-    "circle": (lambda: _circle(), "ircular"),
-    "depth": (lambda: _deep(), "nested"),
-}
-
-
 def _circle() -> list[Any]:
     circle: list[Any] = []
     circle.append(circle)
@@ -170,6 +156,20 @@ def _deep() -> list[Any]:
     for _ in range(150):
         deep = [deep]
     return deep
+
+
+NOT_JSON = {
+    "set": (lambda: {1, 2}, "set"),
+    "set within": (lambda: {"a": [{1}]}, "set"),
+    "bytes": (lambda: b"text", "bytes"),
+    "nan": (lambda: {"a": float("nan")}, "nan"),
+    "object": (object, "object"),
+    "function": (lambda: print, "builtin"),
+    "lone surrogate": (lambda: "\ud800", "surrogate"),
+    "integer beyond 64 bits": (lambda: 2**70, "64"),
+    "circle": (_circle, "ircular"),
+    "depth": (_deep, "nested"),
+}
 
 
 @pytest.mark.parametrize("what", NOT_JSON)
@@ -229,7 +229,7 @@ async def test_a_handler_that_leaves_by_sys_exit_fails_and_the_worker_lives_on(
     for job_type in ("job", "thread"):
         head = await workshop.run(job_type)
         assert head.status == "Failed"
-        assert error_of(head)["type"] == "SystemExit"
+        assert error_of(head)["type"] == "HandlerExit"
 
 
 async def test_a_type_without_handler_fails_at_once_and_names_what_there_is(

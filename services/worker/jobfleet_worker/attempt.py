@@ -7,6 +7,7 @@ import traceback
 from enum import Enum
 from typing import Any
 
+from jobfleet_contracts.codec import encodable
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.job import check_json
 from jobfleet_contracts.outcome import (
@@ -100,6 +101,8 @@ class Attempt:
         """A cancellation is judged by our own reason to stop, never by the exception's type."""
         abandoned = not result.done()
         returned = not abandoned and not result.cancelled() and result.exception() is None
+        if self._stop is not None and self._runner.has_noticed:
+            returned = False
         match self._stop:
             case Stop.LEASE_LOST:
                 _retrieve(result)
@@ -116,12 +119,12 @@ class Attempt:
                 return AttemptTimedOut(self._limit_seconds, abandoned)
             case Stop.SHUTDOWN:
                 _retrieve(result)
-                return HandedBack()
+                return HandedBack(abandoned=abandoned)
 
     def _completed(self, value: Any) -> Outcome:
         try:
             result = to_json(value)
-            if isinstance(result, dict | list | float):
+            if result is not None:
                 check_json(result, field="result", limit=None)
         except (TypeError, InvalidRequest) as error:
             return AttemptFailed(JobError(type(error).__name__, str(error)))
@@ -172,19 +175,27 @@ def _worth_a_retry(error: BaseException, handler: Handler | None) -> bool:
         return True
     if isinstance(error, HandlerProcessError):
         names = {f"{kind.__module__}.{kind.__qualname__}" for kind in handler.retry_on}
-        return not error.bases or not names.isdisjoint(error.bases)
+        return "builtins.Exception" not in error.bases or not names.isdisjoint(error.bases)
     return isinstance(error, handler.retry_on) or not isinstance(error, Exception)
 
 
 def describe(error: BaseException) -> JobError:
     """Return an error as the trail keeps it; long tracebacks lose their middle."""
     if isinstance(error, HandlerProcessError):
-        return JobError(error.type_name, str(error), _shorten(error.traceback_text))
+        return JobError(error.type_name, encodable(str(error)), _shorten(error.traceback_text))
     text = "".join(traceback.format_exception(error))
-    return JobError(type(error).__name__, str(error) or type(error).__name__, _shorten(text))
+    return JobError(type(error).__name__, _message_of(error), _shorten(text))
+
+
+def _message_of(error: BaseException) -> str:
+    try:
+        return encodable(str(error)) or type(error).__name__
+    except Exception as broken:  # noqa: BLE001 - a user's own __str__
+        return f"{type(error).__name__}, whose text raised {type(broken).__name__}"
 
 
 def _shorten(text: str) -> str:
+    text = encodable(text)
     if len(text) <= MAX_TRACEBACK_CHARACTERS:
         return text
     half = MAX_TRACEBACK_CHARACTERS // 2

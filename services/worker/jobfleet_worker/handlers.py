@@ -14,9 +14,12 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from jobfleet_contracts.errors import JobfleetError
+from jobfleet_worker.context import ContextFacts
 from jobfleet_worker.verdicts import Fail
 
 RunIn = Literal["loop", "thread", "process"]
+Parameter = Literal["payload", "context"]
+BOTH: tuple[Parameter, ...] = ("payload", "context")
 BUILT_IN = ("jobfleet_worker.builtin.demo_steps",)
 _MARK = "__jobfleet_handler__"
 
@@ -35,7 +38,7 @@ class Handler:
         run_in: ``loop`` for coroutine functions, else a thread or a process of its own.
         max_attempts, timeout: defaults for jobs that do not say; seconds.
         retry_on: exceptions that are worth another attempt; others end the job.
-        takes_context: the function has a second parameter.
+        takes: what the function is called with, in this order: ``payload``, ``context``.
     """
 
     job_type: str
@@ -44,7 +47,7 @@ class Handler:
     max_attempts: int | None = None
     timeout: float | None = None
     retry_on: tuple[type[BaseException], ...] = (Exception,)
-    takes_context: bool = True
+    takes: tuple[Parameter, ...] = BOTH
     payload_type: TypeAdapter[Any] | None = None
 
     def read_payload(self, payload: Any) -> Any:
@@ -62,6 +65,11 @@ class Handler:
             where = ".".join(map(str, ("payload", *problem["loc"])))
             raise Fail(f"{where}: {problem['msg']}") from None
 
+    def call(self, payload: Any, context: ContextFacts) -> Any:
+        """Call the function with as much as it takes; a coroutine function's coroutine."""
+        given = {"payload": payload, "context": context}
+        return self.function(*(given[name] for name in self.takes))
+
 
 def handler(
     job_type: str,
@@ -73,6 +81,8 @@ def handler(
 ) -> Callable[[F], F]:
     """Mark a function as the handler of a job type.
 
+    It takes the payload and, if it likes, the context; or only a parameter annotated as a context;
+    or nothing.
     A coroutine function runs on the worker's event loop, a plain function in a thread, with
     ``run_in="process"`` in a process of its own, which cancel and time-out kill.
     """
@@ -102,11 +112,14 @@ def describe(job_type: str, function: Callable[..., Any], run_in: RunIn | None =
     parameters = list(inspect.signature(function).parameters)
     annotations = _annotations(function)
     wanted = annotations.get(parameters[0]) if parameters else None
+    takes: tuple[Parameter, ...] = BOTH[: len(parameters)]
+    if inspect.isclass(wanted) and issubclass(wanted, ContextFacts):
+        takes, wanted = ("context",), None
     return Handler(
         job_type=job_type,
         function=function,
         run_in=run_in or ("loop" if is_async else "thread"),
-        takes_context=len(parameters) > 1,
+        takes=takes,
         payload_type=None if wanted in (None, Any) else TypeAdapter(wanted),
     )
 
@@ -200,6 +213,20 @@ def to_json(result: Any) -> Any:
     if result is None or isinstance(result, str | bool | int):
         return result
     try:
-        return to_jsonable_python(result, inf_nan_mode="constants")
+        plain = to_jsonable_python(result, inf_nan_mode="constants")
     except (PydanticSerializationError, ValueError, RecursionError) as error:
         raise TypeError(f"the handler's result cannot be JSON: {error}") from error
+    _refuse_guesses(result)
+    return plain
+
+
+def _refuse_guesses(value: Any) -> None:
+    """Sets have no order and bytes no encoding; a model that declares them says what it means."""
+    if isinstance(value, set | frozenset | bytes | bytearray):
+        raise TypeError(f"the handler's result cannot be JSON: it holds a {type(value).__name__}")
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list | tuple):
+        return
+    for item in value:
+        _refuse_guesses(item)

@@ -7,10 +7,14 @@ checkpoints come back over a pipe; a checkpoint waits until the worker has writt
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import multiprocessing
+import os
+import signal
 import threading
 import traceback
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -30,6 +34,10 @@ class HandlerProcessError(Exception):
         self.type_name = type_name
         self.traceback_text = traceback_text
         self.bases = bases
+
+
+class RefusedInWorker(Exception):
+    """The worker could not keep what the handler reported; raised in the handler's process."""
 
 
 class ProcessRunner:
@@ -65,7 +73,19 @@ class ProcessRunner:
         if self._process is not None and self._process.pid is not None:
             self._process.kill()
 
+    @property
+    def has_noticed(self) -> bool:
+        return False
+
     def _attend(self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any]) -> None:
+        try:
+            answer = self._run(loop)
+        except Exception as error:  # noqa: BLE001 - whatever happens here, the attempt must end
+            answer = error
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the worker has gone
+            loop.call_soon_threadsafe(_resolve, future, answer)
+
+    def _run(self, loop: asyncio.AbstractEventLoop) -> _Answer:
         ours, theirs = _context.Pipe()
         self._process = _context.Process(
             target=_child, args=(theirs, *self._place, self._payload, self._facts), daemon=True
@@ -76,36 +96,63 @@ class ProcessRunner:
             self._process.terminate()
         answer = self._listen(loop, ours)
         self._process.join()
-        loop.call_soon_threadsafe(_resolve, future, answer, self._process.exitcode)
+        return answer or _died(self._process.exitcode)
 
-    def _listen(self, loop: asyncio.AbstractEventLoop, pipe: Connection) -> tuple[Any, ...] | None:
+    def _listen(self, loop: asyncio.AbstractEventLoop, pipe: Connection) -> _Answer | None:
         while True:
             try:
                 kind, *values = pipe.recv()
+                if kind == "result":
+                    return _Result(values[0])
+                if kind == "error":
+                    return _error_of(*values)
+                pipe.send(self._report(loop, kind, values))
             except (EOFError, OSError):
                 return None
-            if kind in ("result", "error"):
-                return (kind, *values)
-            call = getattr(self._sink, kind)(*values)
+
+    def _report(self, loop: asyncio.AbstractEventLoop, kind: str, values: list[Any]) -> str | None:
+        """Keep a step or a checkpoint; returns why that could not be done."""
+        call = getattr(self._sink, kind)(*values)
+        try:
             asyncio.run_coroutine_threadsafe(call, loop).result()
-            pipe.send("written")
+        except Exception as error:  # noqa: BLE001 - it is the handler's to deal with
+            return str(error)
+        return None
 
 
-def _resolve(
-    future: asyncio.Future[Any], answer: tuple[Any, ...] | None, exit_code: int | None
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Result:
+    value: Any
+
+
+_Answer = _Result | Exception
+
+
+def _resolve(future: asyncio.Future[Any], answer: _Answer) -> None:
     if future.done():
         return
-    if answer is None:
-        future.set_exception(
-            HandlerProcessError(
-                "ProcessDied", f"the handler's process ended with exit code {exit_code}", "", []
-            )
-        )
-    elif answer[0] == "result":
-        future.set_result(answer[1])
+    if isinstance(answer, _Result):
+        future.set_result(answer.value)
     else:
-        future.set_exception(answer[1])
+        future.set_exception(answer)
+
+
+def _died(exit_code: int | None) -> HandlerProcessError:
+    message = f"the handler's process ended with exit code {exit_code}"
+    return HandlerProcessError("ProcessDied", message, "", [])
+
+
+def _error_of(verdict: str, values: dict[str, Any]) -> Exception:
+    """Make in the worker what the handler raised; its own class may be unknown here."""
+    match verdict:
+        case "Retry":
+            return Retry(**values)
+        case "Fail":
+            return Fail(**values)
+        case "Defer":
+            return Defer(**values)
+        case _:
+            return HandlerProcessError(**values)
 
 
 class _PipeContext(BlockingJobContext):
@@ -123,21 +170,52 @@ class _PipeContext(BlockingJobContext):
 
     def _tell(self, *message: Any) -> None:
         self._pipe.send(message)
-        self._pipe.recv()
+        refused = self._pipe.recv()
+        if refused is not None:
+            raise RefusedInWorker(refused)
 
 
 def _child(pipe: Connection, module: str, qualname: str, payload: Any, facts: AttemptFacts) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the worker's to answer
+    _end_with_the_worker()
     try:
         found: Any = importlib.import_module(module)
         for part in qualname.split("."):
             found = getattr(found, part)
         declared: Handler = getattr(found, _MARK)
-        arguments = (declared.read_payload(payload), _PipeContext(facts, pipe))
-        result = declared.function(*arguments[: 1 + declared.takes_context])
-        pipe.send(("result", to_json(result)))
-    except (Retry, Fail, Defer) as verdict:
-        pipe.send(("error", verdict))
+        context = _PipeContext(facts, pipe)
+        pipe.send(("result", to_json(declared.call(declared.read_payload(payload), context))))
     except BaseException as error:  # noqa: BLE001 - whatever ends the child is the outcome
-        bases = [f"{base.__module__}.{base.__qualname__}" for base in type(error).__mro__]
-        text = "".join(traceback.format_exception(error))
-        pipe.send(("error", HandlerProcessError(type(error).__name__, str(error), text, bases)))
+        pipe.send(("error", *_plainly(error)))
+
+
+def _plainly(error: BaseException) -> tuple[str, dict[str, Any]]:
+    """Return an error as values that travel; exceptions of users may not survive pickling."""
+    match error:
+        case Retry():
+            said = {"message": str(error), "after": error.after, "details": error.details}
+            return "Retry", said
+        case Fail():
+            return "Fail", {"reason": str(error), "details": error.details}
+        case Defer():
+            return "Defer", {"seconds": error.delay, "reason": str(error)}
+    bases = [f"{base.__module__}.{base.__qualname__}" for base in type(error).__mro__]
+    text = "".join(traceback.format_exception(error))
+    return "", {
+        "type_name": type(error).__name__,
+        "message": str(error),
+        "traceback_text": text,
+        "bases": bases,
+    }
+
+
+def _end_with_the_worker() -> None:
+    """A process that outlives its worker would run beside the successor's."""
+    worker = multiprocessing.parent_process()
+    assert worker is not None
+
+    def wait() -> None:
+        worker.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, name="worker-watch", daemon=True).start()

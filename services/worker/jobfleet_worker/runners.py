@@ -13,6 +13,10 @@ from jobfleet_worker.handlers import Handler
 from jobfleet_worker.process_runner import ProcessRunner
 
 
+class HandlerExit(Exception):
+    """The handler tried to end the process."""
+
+
 class Runner(Protocol):
     """One run of one handler."""
 
@@ -28,6 +32,11 @@ class Runner(Protocol):
         """It did not heed ``stop``: kill it if that can be done."""
         ...
 
+    @property
+    def has_noticed(self) -> bool:
+        """Whether the handler saw that it is to stop: what it returns then is no result."""
+        ...
+
 
 class LoopRunner:
     """Runs a coroutine function on the worker's event loop."""
@@ -39,10 +48,7 @@ class LoopRunner:
         self._task: asyncio.Task[Any] | None = None
 
     def start(self) -> asyncio.Future[Any]:
-        arguments = (self._payload, self._context)[: 1 + self._handler.takes_context]
-        self._task = asyncio.create_task(
-            self._handler.function(*arguments), name=f"handler-{self._context.job.job_id}"
-        )
+        self._task = asyncio.create_task(self._run(), name=f"handler-{self._context.job.job_id}")
         return self._task
 
     def stop(self) -> None:
@@ -52,6 +58,16 @@ class LoopRunner:
 
     def cut_off(self) -> None:
         """A coroutine that swallows its cancellation cannot be killed; it is abandoned."""
+
+    @property
+    def has_noticed(self) -> bool:
+        return self._context.has_noticed
+
+    async def _run(self) -> Any:
+        try:
+            return await self._handler.call(self._payload, self._context)
+        except SystemExit as error:  # a task would let it through, and end the whole worker
+            raise HandlerExit(f"the handler left by sys.exit({error.code})") from error
 
 
 class ThreadRunner:
@@ -80,10 +96,16 @@ class ThreadRunner:
     def cut_off(self) -> None:
         """A thread cannot be killed; it is abandoned."""
 
+    @property
+    def has_noticed(self) -> bool:
+        return self._context.has_noticed
+
     def _run(self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any]) -> None:
-        arguments = (self._payload, self._context)[: 1 + self._handler.takes_context]
         try:
-            result = self._handler.function(*arguments)
+            result = self._handler.call(self._payload, self._context)
+        except SystemExit as error:
+            reason = HandlerExit(f"the handler left by sys.exit({error.code})")
+            _settle(loop, future, error=reason)
         except BaseException as error:  # noqa: BLE001 - whatever ends the thread is the outcome
             _settle(loop, future, error=error)
         else:

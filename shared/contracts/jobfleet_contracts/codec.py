@@ -23,6 +23,11 @@ def encode(value: Any) -> bytes:
         raise InvalidRequest(f"not JSON: {error}") from error
 
 
+def encodable(text: str) -> str:
+    """Return the text with each lone surrogate, which no encoding can hold, replaced by ``?``."""
+    return text.encode(errors="replace").decode()
+
+
 def encode_text(value: Any) -> str:
     """Like :func:`encode`, as text."""
     return encode(value).decode()

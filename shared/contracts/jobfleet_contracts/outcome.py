@@ -58,6 +58,7 @@ class HandedBack:
     """The worker shuts down; the job goes back to the queue at once, no attempt used."""
 
     reason: str = "worker is shutting down"
+    abandoned: bool = False
 
 
 @dataclass(frozen=True, slots=True)

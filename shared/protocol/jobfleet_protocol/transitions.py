@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from jobfleet_contracts.codec import encodable
 from jobfleet_contracts.errors import IllegalTransition
 from jobfleet_contracts.event import MAX_MESSAGE_CHARACTERS, Event, JobFacts, JobState
 from jobfleet_contracts.job import new_id
@@ -238,6 +239,7 @@ def draft(
 
 
 def _cut(message: str) -> str:
+    message = encodable(message)
     if len(message) <= MAX_MESSAGE_CHARACTERS:
         return message
     kept = message[: MAX_MESSAGE_CHARACTERS - 40]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import structlog
 
@@ -36,6 +36,7 @@ class Deferral:
         metrics: Metrics = NO_METRICS,
     ) -> None:
         self._queue = backend.queue
+        self._index = backend.index
         self._writer = writer
         self._clock = clock
         self._first_seconds = first_seconds
@@ -60,19 +61,26 @@ class Deferral:
             due_at=None,
         )
         await self._queue.publish_later(later, timedelta(seconds=delay))
+        if head is not None:
+            self._mark(head)
         self._metrics.job_deferred()
 
-    async def until(self, message: JobMessage, due_at: datetime) -> None:
+    async def until_due(self, message: JobMessage, head: Event) -> None:
         """Pass a message on until its time; beyond an hour the rescuer publishes it anew.
 
         Raises:
             BackendUnavailable: the delayed copy is not confirmed; keep the delivery.
         """
-        delay = due_at - self._clock.now()
+        due_at = head.after.due_at
+        delay = timedelta(0) if due_at is None else due_at - self._clock.now()
         if delay <= LONGEST_DELAY:
-            await self._queue.publish_later(
-                replace(message, due_at=due_at), max(delay, timedelta(0))
-            )
+            later = replace(message, due_at=due_at, sequence=head.sequence)
+            await self._queue.publish_later(later, max(delay, timedelta(0)))
+            self._mark(head)
+
+    def _mark(self, head: Event) -> None:
+        """Without this the rescuer would publish a second message, which never goes away."""
+        self._index.published(head.job_id, head.after.incarnation, head.sequence)
 
     async def _note(self, message: JobMessage, head: Event) -> Event:
         if head.after.state not in CLAIMABLE or head.after.state is State.DEFERRED:

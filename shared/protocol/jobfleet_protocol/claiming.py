@@ -59,9 +59,9 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class NotDue:
-    """Too early; pass the message on until ``due_at``."""
+    """Too early; pass the message on until the time that ``head`` names."""
 
-    due_at: datetime
+    head: Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +160,10 @@ class Claimer:
             trusted_until = sent_at + self._lease_seconds - safety_margin(self._lease_seconds)
             return Lease(lock, self._worker_id, lease_id, trusted_until)
 
+    def trusts(self, lease: Lease) -> bool:
+        """Whether the lease may be relied on now, by this worker's own clock."""
+        return self._clock.boottime() < lease.trusted_until
+
     async def give_up(self, lease: Lease, request: JobRequest) -> None:
         """Release a lease; a job's own lock goes with it."""
         if lease.lock == FLEET_LOCK:
@@ -185,15 +189,11 @@ class Claimer:
                 head.after.lock
             )
             return Attended(head) if held else Busy(lock, head)
-        due_at = _due_later(head, self._clock.now())
-        if due_at is not None:
-            return NotDue(due_at)
+        if _due_later(head, self._clock.now()):
+            return NotDue(head)
         return Busy(lock, head)
 
     async def _under(self, message: JobMessage, lease: Lease) -> ClaimResult:
-        def trusted() -> bool:
-            return self._clock.boottime() < lease.trusted_until
-
         shared = message.request.lock_key is not None or lease.lock == FLEET_LOCK
         must_read = shared or not self._is_first(message)
         while True:
@@ -205,7 +205,7 @@ class Claimer:
             idle = await self._without_claim(view.own, lease)
             if idle is not None:
                 return idle
-            if not trusted():
+            if not self.trusts(lease):
                 raise TrustEnded(f"lease on {lease.lock} ran out before the claim")
             turn = await self.turns.take(view, lease, message.request.job_id) if shared else None
             if shared and turn is None:
@@ -260,9 +260,8 @@ class Claimer:
             return Ended(head, written=False)
         if state is State.WAITING and (head.after.sent or _is_past(head, self._clock.now())):
             return await self._waiting_unheld(head)
-        due_at = _due_later(head, self._clock.now())
-        if due_at is not None and state is not State.WAITING:
-            return NotDue(due_at)
+        if state is not State.WAITING and _due_later(head, self._clock.now()):
+            return NotDue(head)
         if state is State.RUNNING and await self._lives_elsewhere(head, lease):
             return Attended(head)
         return None
@@ -365,8 +364,8 @@ def _lies_ahead(due_at: datetime | None, now: datetime) -> bool:
     return due_at is not None and due_at > now
 
 
-def _due_later(head: Event, now: datetime) -> datetime | None:
-    return head.after.due_at if _lies_ahead(head.after.due_at, now) else None
+def _due_later(head: Event, now: datetime) -> bool:
+    return _lies_ahead(head.after.due_at, now)
 
 
 def _is_past(head: Event, now: datetime) -> bool:

@@ -2,44 +2,107 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Iterator
+from typing import TypeVar
+
 from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
+    GCCollector,
     PlatformCollector,
     ProcessCollector,
     generate_latest,
 )
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
+from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import BackendError
-from jobfleet_contracts.ports import JobQueue
+from jobfleet_contracts.request_counter import RequestCounter
+from jobfleet_contracts.state import State
+
+LOOK_SECONDS = 2.0
+"""A server that answers no sooner costs the page its figures, nothing else."""
+_REASONS = {State.FAILED: "error", State.TIMED_OUT: "timed_out"}
+
+T = TypeVar("T")
 
 
 class Metrics:
     """Counters of one dashboard process, in a registry of their own."""
 
-    def __init__(self, *, queue: JobQueue) -> None:
-        self._queue = queue
-        self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
-        PlatformCollector(registry=self.registry)
+    def __init__(self, *, backend: Backend) -> None:
+        self._backend = backend
+        self.registry = registry = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=registry)
+        if backend.requests is not None:
+            registry.register(_StorageRequests(backend.requests))
         self.jobs_registered = Counter(
-            "jobfleet_jobs_registered_total", "Jobs accepted here.", registry=self.registry
+            "jobfleet_jobs_registered_total", "Jobs accepted here.", registry=registry
+        )
+        self._completed = Counter(
+            "jobfleet_jobs_completed_total", "Jobs whose end was written here.", registry=registry
+        )
+        self._failed = Counter(
+            "jobfleet_jobs_failed_total",
+            "Jobs that ended failed or timedOut here, by reason.",
+            ["reason"],
+            registry=registry,
+        )
+        self._waiting = Gauge(
+            "jobfleet_jobs_concurrent_waiting",
+            "Jobs of the fleet that wait for a third party's callback.",
+            registry=registry,
         )
         self._depth = Gauge(
             "jobfleet_queue_depth",
             "Messages ready in a lane.",
             ["queue", "lane"],
-            registry=self.registry,
+            registry=registry,
         )
 
+    def job_ended(self, state: State) -> None:
+        """Count a job that this process ended, as a third party's callback does."""
+        if state is State.COMPLETED:
+            self._completed.inc()
+        elif state in _REASONS:
+            self._failed.labels(_REASONS[state]).inc()
+
     async def text(self) -> bytes:
-        """Return the exposition format; depths are left out while the broker is away."""
+        """Return the exposition format; what cannot be looked up is left out or as it was."""
+        depths, counts = await asyncio.gather(
+            _looked_up(self._backend.queue.depths()), _looked_up(self._backend.reader.counts())
+        )
         self._depth.clear()
-        try:
-            depths = await self._queue.depths()
-        except BackendError:
-            depths = ()
-        for depth in depths:
+        for depth in depths or ():
             self._depth.labels(depth.queue, depth.lane).set(depth.ready)
+        if counts is not None:
+            self._waiting.set(counts.get(State.WAITING, 0))
         return generate_latest(self.registry)
+
+
+class _StorageRequests(Collector):
+    def __init__(self, counter: RequestCounter) -> None:
+        self._counter = counter
+
+    def collect(self) -> Iterator[Metric]:
+        family = CounterMetricFamily(
+            "jobfleet_storage_requests",
+            "Requests sent to the storage servers, by operation and result.",
+            labels=["operation", "result"],
+        )
+        for labels, count in self._counter.counts().items():
+            family.add_metric(labels, count)
+        yield family
+
+
+async def _looked_up(question: Awaitable[T]) -> T | None:
+    try:
+        async with asyncio.timeout(LOOK_SECONDS):
+            return await question
+    except (BackendError, TimeoutError):
+        return None

@@ -74,7 +74,7 @@ class Services:
             queue_limit=QueueLimit(
                 queue=backend.queue, clock=clock, max_ready=options.max_queue_size
             ),
-            metrics=Metrics(queue=backend.queue),
+            metrics=Metrics(backend=backend),
         )
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -16,30 +16,50 @@ from jobfleet_contracts.errors import InvalidRequest, JobfleetError
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.message import JobDefaults
 from jobfleet_contracts.ports import Clock
+from jobfleet_protocol.large_data import resolve
 from jobfleet_protocol.submission import Submitted, Submitter
+from jobfleet_publisher.job_details import JobDetails
 from jobfleet_publisher.plain_payload import plain_payload
 from jobfleet_publisher.submitted_job import SubmittedJob
+from jobfleet_publisher.trace_context import traced
+
+if TYPE_CHECKING:
+    from jobfleet_publisher.metrics import PublisherMetrics
 
 
 class Publisher:
     """Submits jobs to a fleet. Safe to share between tasks of one event loop."""
 
-    def __init__(self, *, backend: Backend, clock: Clock, defaults: JobDefaults) -> None:
+    def __init__(
+        self,
+        *,
+        backend: Backend,
+        clock: Clock,
+        defaults: JobDefaults,
+        metrics: PublisherMetrics | None = None,
+    ) -> None:
         """Use an open backend; whoever opened it closes it.
 
         Args:
             defaults: applied where a job does not say.
+            metrics: counts for Prometheus; see :mod:`jobfleet_publisher.metrics`.
         """
         self._backend = backend
         self._clock = clock
+        self._metrics = metrics
+        if metrics is not None:
+            metrics.watch(backend.requests)
         self._submitter = Submitter(backend=backend, clock=clock, defaults=defaults)
 
     @classmethod
     @asynccontextmanager
-    async def from_env(cls, **flags: Any) -> AsyncIterator[Publisher]:
+    async def from_env(
+        cls, *, metrics: PublisherMetrics | None = None, **flags: Any
+    ) -> AsyncIterator[Publisher]:
         """Open the backend that the environment names, close it at the end of the block.
 
         Args:
+            metrics: counts for Prometheus; see :mod:`jobfleet_publisher.metrics`.
             flags: settings that stand above the environment, as ``data_dir="/var/jobs"``.
 
         Raises:
@@ -53,7 +73,12 @@ class Publisher:
         settings = load_settings(**flags)
         backend = await open_backend(settings)
         try:
-            yield cls(backend=backend, clock=SystemClock(), defaults=settings.job_defaults)
+            yield cls(
+                backend=backend,
+                clock=SystemClock(),
+                defaults=settings.job_defaults,
+                metrics=metrics,
+            )
         finally:
             await backend.close()
 
@@ -112,7 +137,7 @@ class Publisher:
             "timeoutSeconds": _seconds(timeout),
             "retryDelaySeconds": _seconds(retry_delay),
             "callbackUrl": callback_url,
-            "context": plain_payload(context, field="context"),
+            "context": plain_payload(traced(context), field="context"),
             "jobId": job_id,
         }
         request = JobRequest.parse({k: v for k, v in said.items() if v is not None})
@@ -143,6 +168,17 @@ class Publisher:
         answers = await self._submitter.submit_many(checked, by=by)
         return [a if isinstance(a, JobfleetError) else self._job(a) for a in answers]
 
+    async def find(self, job_id: str) -> JobDetails | None:
+        """Return where a job stands, by its id; ``None`` if there is no such job.
+
+        Raises:
+            BackendUnavailable: the trail does not answer.
+        """
+        event = await self._backend.trail.newest(job_id)
+        if event is None:
+            return None
+        return JobDetails.of(await resolve(event, self._backend.payloads))
+
     def _start(self, run_at: datetime | None, delay: timedelta | float | None) -> datetime | None:
         if delay is None:
             return run_at
@@ -152,6 +188,8 @@ class Publisher:
         return self._clock.now() + timedelta(seconds=seconds) if seconds else None
 
     def _job(self, answer: Submitted) -> SubmittedJob:
+        if self._metrics is not None and answer.created:
+            self._metrics.jobs_registered(1)
         return SubmittedJob(
             backend=self._backend,
             clock=self._clock,

@@ -92,8 +92,8 @@ def _parent(request: JobRequest) -> Context:
             return found
     number = UUID(request.job_id).int
     own = SpanContext(
-        trace_id=number,
-        span_id=number & _HALF,
+        trace_id=number or 1,
+        span_id=number & _HALF or 1,
         is_remote=True,
         trace_flags=TraceFlags(TraceFlags.SAMPLED),
     )

@@ -1,0 +1,71 @@
+"""Where a job stands, as whoever submitted it may see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from jobfleet_contracts.codec import format_time
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.outcome import JobError
+from jobfleet_contracts.state import State
+from jobfleet_publisher.job_result import error_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobDetails:
+    """A job at one moment, read from the newest event of its trail.
+
+    Attributes:
+        result: what the handler returned, as JSON; ``None`` unless ``completed``.
+        error: of the attempt or job that failed last, ``None`` where the newest event has none.
+        message: of the newest event, for people.
+    """
+
+    job_id: str
+    job_name: str
+    job_type: str
+    state: State
+    attempt: int
+    max_attempts: int
+    created_at: datetime
+    updated_at: datetime
+    message: str = ""
+    result: Any = None
+    error: JobError | None = None
+
+    @classmethod
+    def of(cls, event: Event) -> JobDetails:
+        """Read them from the newest event, whose large data are resolved."""
+        return cls(
+            job_id=event.job_id,
+            job_name=event.facts.job_name,
+            job_type=event.facts.job_type,
+            state=event.after.state,
+            attempt=event.after.attempt,
+            max_attempts=event.after.max_attempts,
+            created_at=event.facts.created_at,
+            updated_at=event.occurred_at,
+            message=event.message,
+            result=event.data.get("result"),
+            error=error_of(event),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form for the outside: errors without their tracebacks."""
+        error = self.error
+        return {
+            "jobId": self.job_id,
+            "jobName": self.job_name,
+            "type": self.job_type,
+            "state": self.state.value,
+            "status": self.state.value,
+            "attempt": self.attempt,
+            "maxAttempts": self.max_attempts,
+            "createdAt": format_time(self.created_at),
+            "updatedAt": format_time(self.updated_at),
+            "message": self.message,
+            "result": self.result,
+            "error": None if error is None else {"type": error.type, "message": error.message},
+        }

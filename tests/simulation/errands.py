@@ -33,7 +33,7 @@ class Errand:
     Attributes:
         asked: tags of all tries; the trail names them.
         granted: state answered, by the tag of the try.
-        refused: the definite refusal, if that was the answer.
+        refused: the definite refusal, if that was the answer to the last try.
     """
 
     wish: Wish

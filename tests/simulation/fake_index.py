@@ -175,9 +175,7 @@ class FakeJobIndex:
         pause = LINGER_SECONDS
         while True:
             try:
-                await self._wire.write(
-                    "index.write", lambda: self._table.change(changes, timeline)
-                )
+                await self._wire.write("index.write", lambda: self._table.change(changes, timeline))
             except BackendError:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 5.0)

@@ -120,23 +120,33 @@ class FakeLeaseStore:
 
     async def renew(self, lock: str, lease_id: str, seconds: float) -> None:
         """Start the lease's time anew; its length is that of the acquire."""
-        await self._wire.write("lock.renew", lambda: self._container.renew(lock, lease_id), about=lock)
+        await self._wire.write(
+            "lock.renew", lambda: self._container.renew(lock, lease_id), about=lock
+        )
 
     async def release(self, lock: str, lease_id: str) -> None:
         """Give the lease up."""
-        await self._wire.write("lock.release", lambda: self._container.release(lock, lease_id), about=lock)
+        await self._wire.write(
+            "lock.release", lambda: self._container.release(lock, lease_id), about=lock
+        )
 
     async def delete(self, lock: str, lease_id: str) -> None:
         """Remove the lock under its lease."""
-        await self._wire.write("lock.delete", lambda: self._container.delete(lock, lease_id), about=lock)
+        await self._wire.write(
+            "lock.delete", lambda: self._container.delete(lock, lease_id), about=lock
+        )
 
     async def is_leased(self, lock: str) -> bool:
         """Whether anybody holds the lock now."""
-        return await self._wire.read("lock.is_leased", lambda: self._container.is_leased(lock), about=lock)
+        return await self._wire.read(
+            "lock.is_leased", lambda: self._container.is_leased(lock), about=lock
+        )
 
     async def read_note(self, lock: str) -> Mapping[str, str]:
         """Return the lock's note."""
-        return await self._wire.read("lock.read_note", lambda: self._container.read_note(lock), about=lock)
+        return await self._wire.read(
+            "lock.read_note", lambda: self._container.read_note(lock), about=lock
+        )
 
     async def write_note(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from jobfleet_contracts.codec import encode
 from jobfleet_contracts.errors import SequenceTaken
@@ -23,11 +23,13 @@ class TrailTable:
 
     Attributes:
         written: ``(simulated second, event)`` in the order of the inserts, the truth of a run.
+        on_insert: told of a job's newest event and of those that are about to follow it.
     """
 
     def __init__(self, *, time: VirtualTime, journal: Journal) -> None:
         self.jobs: dict[str, dict[int, Event]] = {}
         self.written: list[tuple[float, Event]] = []
+        self.on_insert: Callable[[Event, Sequence[Event]], None] | None = None
         self._time = time
         self._journal = journal
 
@@ -37,6 +39,8 @@ class TrailTable:
         rows = self.jobs.setdefault(events[0].job_id, {})
         if any(event.sequence in rows for event in events):
             raise SequenceTaken(f"job {events[0].job_id} has event {events[0].sequence}")
+        if rows and self.on_insert is not None:
+            self.on_insert(rows[max(rows)], events)
         for event in events:
             rows[event.sequence] = event
             self.written.append((self._time.now, event))

@@ -91,7 +91,9 @@ class Fleet:
     def problems(self) -> list[str]:
         """Return what nobody caught, in any loop of any process."""
         loops = [loop for p in self.all for loop in (p.loop, p.renewal_loop)]
-        return [f"{loop.name}: {text}: {error!r}" for loop in loops for text, error in loop.problems]
+        return [
+            f"{loop.name}: {text}: {error!r}" for loop in loops for text, error in loop.problems
+        ]
 
     def throw_away(self) -> None:
         """Drop all that still hangs in the loops."""

@@ -34,6 +34,7 @@ class Judgement:
             *self._unfinished(),
             *self._answers(),
             *self._effects(),
+            *self._steps(),
             *self._overlaps(),
             *self._callbacks(),
             *self._leftovers(),
@@ -79,6 +80,8 @@ class Judgement:
         total = times + (found[tag, "CancelRequested"] if errand.wish.verb == "cancel" else 0)
         if total > 1:
             yield f"{errand.wish.verb} {tag} stands {total} times in the trail"
+        if errand.refused is not None and tag == errand.asked[-1] and total:
+            yield f"{errand.wish.verb} {tag} was refused, and stands in the trail"
         state = errand.granted.get(tag)
         if state is None:
             return
@@ -109,6 +112,18 @@ class Judgement:
             event.data if name is None else decode(self._servers.blobs[name])
         )
         return found
+
+    def _steps(self) -> Iterator[str]:
+        """A handler told of each step once: it stands once, whatever befell the writing."""
+        for job_id, history in self._trails.items():
+            told = Counter(
+                (event.after.epoch, event.status, "checkpoint" in event.data)
+                for event in history
+                if event.kind is Status.STEP
+            )
+            for (epoch, status, _), times in told.items():
+                if times > 1:
+                    yield f"{status} of epoch {epoch} of job {job_id} stands {times} times"
 
     def _overlaps(self) -> Iterator[str]:
         """No two trails of one lock run at once, in the order in which storage took the rows."""

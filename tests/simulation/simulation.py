@@ -11,6 +11,7 @@ from tests.simulation.fleet import Fleet
 from tests.simulation.journal import Journal
 from tests.simulation.judgement import Judgement
 from tests.simulation.mischief import Mischief
+from tests.simulation.process import Process
 from tests.simulation.repeatable import repeatable
 from tests.simulation.scenario import Scenario
 from tests.simulation.servers import Servers
@@ -42,6 +43,7 @@ class Verdict:
     events: int
     runs: int
     overlaps: int
+    takeovers: int
     seconds: float
     steps: int
 
@@ -57,7 +59,10 @@ class Simulation:
         self.servers = Servers(
             scenario=scenario, time=self.time, weather=self.weather, journal=self.journal
         )
-        self.witness = Witness(journal=self.journal, lock_of=self._lock_of)
+        self.witness = Witness(
+            journal=self.journal, lock_of=self._lock_of, process_of=self._process_of
+        )
+        self.servers.trail.on_insert = self.witness.see
         self.fleet = Fleet(
             scenario=scenario,
             time=self.time,
@@ -109,6 +114,11 @@ class Simulation:
         first = self.servers.trail.jobs[job_id][1]
         key = first.facts.lock_key
         return job_lock(job_id) if key is None else key_lock(key)
+
+    def _process_of(self, worker_id: str | None) -> Process | None:
+        place = (worker_id or "").partition(".")[0]
+        process = self.fleet.workers.get(place)
+        return process if process is not None and process.name == worker_id else None
 
     def _heal(self) -> None:
         self.journal.note("world", "heals")
@@ -174,6 +184,7 @@ class Simulation:
             events=len(self.servers.trail.written),
             runs=self.witness.runs,
             overlaps=self.witness.overlaps,
+            takeovers=self.witness.takeovers,
             seconds=self.time.now,
             steps=self.time.steps,
         )

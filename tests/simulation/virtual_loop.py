@@ -27,7 +27,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self.dead = False
         self.frozen_until = 0.0
         self.problems: list[tuple[str, BaseException | None]] = []
-        self.tasks: list[asyncio.Task[Any]] = []
+        self.tasks: list[tuple[asyncio.Task[Any], contextvars.Context]] = []
         self._time = time
         self._prune_at = 64
 
@@ -79,9 +79,10 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         name: str | None = None,
         context: contextvars.Context | None = None,
     ) -> asyncio.Task[T]:
+        context = context or contextvars.copy_context()
         task = asyncio.Task(coro, loop=self, name=name, context=context)
         task._log_destroy_pending = False  # type: ignore[attr-defined]
-        self._remember(task)
+        self._remember(task, context)
         return task
 
     def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> Any:
@@ -111,22 +112,22 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self.dead = True
         events._set_running_loop(self)
         while self.tasks:
-            task = self.tasks.pop()
+            task, context = self.tasks.pop()
             if not task.done():
-                _close(task.get_coro())  # type: ignore[arg-type]
+                context.run(_close, task.get_coro())
         events._set_running_loop(None)
 
-    def _remember(self, task: asyncio.Task[Any]) -> None:
-        self.tasks.append(task)
+    def _remember(self, task: asyncio.Task[Any], context: contextvars.Context) -> None:
+        self.tasks.append((task, context))
         if len(self.tasks) > self._prune_at:
-            self.tasks = [task for task in self.tasks if not task.done()]
+            self.tasks = [pair for pair in self.tasks if not pair[0].done()]
             self._prune_at = 64 + 2 * len(self.tasks)
 
 
 _TRIES = 20
 
 
-def _close(coroutine: Coroutine[Any, Any, Any]) -> None:
+def _close(coroutine: Any) -> None:
     for _ in range(_TRIES):
         try:
             coroutine.close()

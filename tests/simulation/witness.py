@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.state import State, Status
 from tests.simulation.journal import Journal
 from tests.simulation.process import Process
 
@@ -21,33 +23,44 @@ class Run:
 
     def is_trusted(self) -> bool:
         """Whether its process is awake, runs it under a lease, and trusts that lease."""
-        worker = self.process.worker
-        if worker is None or not self.process.is_awake:
-            return False
-        execution = worker.executor.running.get(self.job_id)
-        if execution is None or execution.trail.epoch != self.epoch:
-            return False
-        kept = execution.kept
-        return (
-            kept.lost_reason is None and self.process.clock.boottime() < kept.trusted_until
-        )
+        return _trusts(self.process, self.job_id, self.epoch)
+
+
+def _trusts(process: Process, job_id: str, epoch: int) -> bool:
+    if process.worker is None or not process.is_awake:
+        return False
+    execution = process.worker.executor.running.get(job_id)
+    if execution is None or execution.trail.epoch != epoch:
+        return False
+    kept = execution.kept
+    return kept.lost_reason is None and process.clock.boottime() < kept.trusted_until
 
 
 class Witness:
-    """Collects runs.
+    """Collects runs, and looks at each takeover as it is written.
 
     Attributes:
         runs: how many there were.
         overlaps: runs beside another one under the same lock, explained by a pause or lost trust.
-        faults: runs beside another one under the same lock, both trusted.
+        takeovers: of running attempts.
+        faults: runs beside another one under the same lock, both trusted; and takeovers from a
+            live worker that trusts its lease.
     """
 
-    def __init__(self, *, journal: Journal, lock_of: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        lock_of: Callable[[str], str],
+        process_of: Callable[[str | None], Process | None],
+    ) -> None:
         self.runs = 0
         self.overlaps = 0
+        self.takeovers = 0
         self.faults: list[str] = []
         self._journal = journal
         self._lock_of = lock_of
+        self._process_of = process_of
         self._live: list[Run] = []
 
     @contextmanager
@@ -65,6 +78,18 @@ class Witness:
                 self._journal.note(process.name, "handler.ends", job_id[-4:], f"epoch={epoch}")
             if run in self._live:
                 self._live.remove(run)
+
+    def see(self, newest: Event, written: Sequence[Event]) -> None:
+        """Look at what is written after a job's newest event."""
+        if written[0].kind is not Status.TAKEN_OVER or newest.after.state is not State.RUNNING:
+            return
+        self.takeovers += 1
+        holder = self._process_of(newest.after.worker_id)
+        if holder is not None and _trusts(holder, newest.job_id, newest.after.epoch):
+            self.faults.append(
+                f"job {newest.job_id} epoch {newest.after.epoch} was taken from {holder.name}, "
+                f"which lives and trusts its lease, by {written[0].worker_id}"
+            )
 
     def _compare(self, run: Run) -> None:
         self._live = [other for other in self._live if other.process.is_alive]

@@ -9,7 +9,7 @@ import structlog
 
 from jobfleet_contracts.errors import BackendError, LeaseConflict, TrustEnded
 from jobfleet_contracts.lease import FLEET_LOCK
-from jobfleet_contracts.ports import JobConsumer, LeaseStore
+from jobfleet_contracts.ports import Clock, JobConsumer, LeaseStore
 from jobfleet_protocol.claiming import Claimer, new_lease_id
 from jobfleet_worker.consumer import Consumer
 from jobfleet_worker.lease_keeper import KeptLease, LeaseKeeper
@@ -35,12 +35,14 @@ class FleetTurn:
         source: JobConsumer,
         leases: LeaseStore,
         keeper: LeaseKeeper,
+        clock: Clock,
     ) -> None:
         self._claimer = claimer
         self._consumer = consumer
         self._source = source
         self._leases = leases
         self._keeper = keeper
+        self._clock = clock
 
     async def run(self) -> None:
         """Stand by and take turns until cancelled between two jobs."""
@@ -67,7 +69,8 @@ class FleetTurn:
         _log.info(FLEET_LEASE_TAKEN)
         await self._claimer.turns.fence_named(
             lock=FLEET_LOCK,
-            trusted=lambda: kept.lost_reason is None,
+            # By the clock: after a pause the handlers' loop may run before the keeper's thread.
+            trusted=lambda: self._clock.boottime() < kept.trusted_until,
         )
         while kept.lost_reason is None:
             deliveries = await self._source.receive(1, IDLE_WAIT)

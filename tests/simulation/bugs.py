@@ -1,0 +1,183 @@
+"""Deliberate bugs in the protocol, each a small patch: a simulation that passes them is worthless.
+
+The first seven are those that the design names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
+
+from jobfleet_contracts.errors import BackendError, SequenceTaken, TrustEnded
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.job import new_id
+from jobfleet_contracts.lease import FLEET_LOCK, Lease
+from jobfleet_contracts.message import JobMessage
+from jobfleet_contracts.ports import PayloadStore
+from jobfleet_contracts.state import TERMINAL, State, Status
+from jobfleet_protocol import transitions
+from jobfleet_protocol.claiming import Claimer, ClaimResult
+from jobfleet_protocol.held_trail import Decision, HeldTrail
+from jobfleet_protocol.large_data import externalise
+from jobfleet_protocol.lock_turns import LockTurns, TurnView
+from jobfleet_protocol.trail_writer import TrailWriter, pauses
+
+
+def no_epoch_check() -> AbstractContextManager[Any]:
+    """A holder takes every event beside its own for a cancel request, and goes on."""
+
+    def holds(self: HeldTrail, newest: Event) -> bool:
+        return newest.after.state in (State.RUNNING, State.WAITING)
+
+    return patch.object(HeldTrail, "holds", holds)
+
+
+def refusal_means_not_written() -> AbstractContextManager[Any]:
+    """A refusal is taken for somebody else's event, though it may be one's own."""
+
+    async def until_answered(self: TrailWriter, events: Sequence[Event]) -> Event | None:
+        events = await _stored(events, self._payloads)
+        while True:
+            try:
+                await self._trail.insert(events)
+            except SequenceTaken:
+                return await self._look(events[0])
+            except BackendError:
+                continue
+            self._copy(events)
+            return None
+
+    return patch.object(TrailWriter, "_until_answered", until_answered)
+
+
+def refusal_means_written() -> AbstractContextManager[Any]:
+    """A refusal is taken for an earlier try of one's own."""
+
+    async def until_answered(self: TrailWriter, events: Sequence[Event]) -> Event | None:
+        events = await _stored(events, self._payloads)
+        while True:
+            try:
+                await self._trail.insert(events)
+            except SequenceTaken:
+                pass
+            except BackendError:
+                continue
+            self._copy(events)
+            return None
+
+    return patch.object(TrailWriter, "_until_answered", until_answered)
+
+
+def fresh_event_id_at_each_try() -> AbstractContextManager[Any]:
+    """One's own earlier try is not known again."""
+
+    async def until_answered(self: TrailWriter, events: Sequence[Event]) -> Event | None:
+        events = await _stored(events, self._payloads)
+        while True:
+            events = [replace(event, event_id=new_id()) for event in events]
+            try:
+                await self._trail.insert(events)
+            except BackendError:
+                found = await self._look(events[0])
+                if found is None:
+                    continue
+                if found.event_id != events[0].event_id:
+                    return found
+            self._copy(events)
+            return None
+
+    return patch.object(TrailWriter, "_until_answered", until_answered)
+
+
+def open_row_removed_first() -> AbstractContextManager[Any]:
+    """The open row goes before the terminal event; a crash between the two hides the job."""
+    write = HeldTrail.write
+
+    async def hasty(self: HeldTrail, decide: Decision, *, last: bool = False) -> Event:
+        if last and decide(self.head)[-1].status in ("Completed", "Failed", "Cancelled"):
+            await self._writer._index.close(self.head.job_id, self.head.after.incarnation)
+        return await write(self, decide, last=last)
+
+    return patch.object(HeldTrail, "write", hasty)
+
+
+@contextmanager
+def terminal_not_absorbing() -> Iterator[None]:
+    """A job that ended can be claimed again."""
+    may_start: Mapping[Status, frozenset[State]] = {
+        **transitions._FROM,
+        Status.STARTED: transitions._FROM[Status.STARTED] | TERMINAL,
+    }
+    without_claim = Claimer._without_claim
+
+    async def claim_all(self: Claimer, head: Event, lease: Lease) -> ClaimResult | None:
+        if head.after.state is State.COMPLETED:
+            return None
+        return await without_claim(self, head, lease)
+
+    with ExitStack() as stack:
+        stack.enter_context(patch.object(transitions, "_FROM", may_start))
+        stack.enter_context(patch.object(Claimer, "_without_claim", claim_all))
+        yield
+
+
+def predecessor_not_fenced() -> AbstractContextManager[Any]:
+    """The successor under a lock leaves the trail of its predecessor as it is."""
+
+    async def closed(self: LockTurns, view: TurnView) -> bool:
+        return True
+
+    return patch.object(LockTurns, "_closed", closed)
+
+
+def trust_checked_before_the_read() -> AbstractContextManager[Any]:
+    """A claimer that sleeps in its read goes on as if it held the lease."""
+
+    async def under(self: Claimer, message: JobMessage, lease: Lease) -> ClaimResult:
+        shared = message.request.lock_key is not None or lease.lock == FLEET_LOCK
+        must_read = shared or not self._is_first(message)
+        while True:
+            if self._clock.boottime() >= lease.trusted_until:
+                raise TrustEnded("the lease ran out")
+            view = await self._look(message, lease, shared=shared, must_read=must_read)
+            must_read = True
+            if view.own is None:
+                await self._open(message)
+                continue
+            idle = await self._without_claim(view.own, lease)
+            if idle is not None:
+                return idle
+            turn = await self.turns.take(view, lease, message.request.job_id) if shared else None
+            if shared and turn is None:
+                continue
+            result = await self._write(message, lease, view.own, turn)
+            if result is not None:
+                return result
+
+    return patch.object(Claimer, "_under", under)
+
+
+async def _stored(events: Sequence[Event], payloads: PayloadStore) -> Sequence[Event]:
+    for pause in pauses():
+        try:
+            return [await externalise(event, payloads) for event in events]
+        except BackendError:
+            await asyncio.sleep(pause)
+    raise AssertionError("pauses never end")
+
+
+Bug = Callable[[], AbstractContextManager[Any]]
+SEVEN: tuple[tuple[str, Bug], ...] = (
+    ("no epoch check", no_epoch_check),
+    ('refusal read as "not written"', refusal_means_not_written),
+    ('refusal read as "written"', refusal_means_written),
+    ("a fresh event id at each try", fresh_event_id_at_each_try),
+    ("open row removed before the terminal event", open_row_removed_first),
+    ("terminal state not absorbing", terminal_not_absorbing),
+    ("predecessor under a lock key not fenced", predecessor_not_fenced),
+    ("trust checked before the read", trust_checked_before_the_read),
+)

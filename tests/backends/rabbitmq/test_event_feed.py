@@ -92,7 +92,7 @@ async def test_an_event_carries_cloud_events_attributes_and_is_not_persistent(
 async def _is_there(broker: RabbitMQ) -> bool:
     channel = await broker.consuming.channel()
     try:
-        await channel.exchange_declare(broker.topology.events, passive=True)
+        await channel.declare_exchange(broker.topology.events, passive=True)
     except Exception:  # noqa: BLE001 - whatever it is, it is not there yet
         return False
     return True

@@ -214,7 +214,8 @@ async def test_the_consumer_is_back_after_the_broker_closed_its_channel(
     waiting = asyncio.create_task(take(consumer, wait=timedelta(seconds=20)))
     await asyncio.sleep(0.2)
     assert consumer._channel is not None
-    await consumer._channel.basic_ack(9_999)  # unknown: 406, the broker closes the channel
+    below = await consumer._channel.get_underlay_channel()
+    await below.basic_ack(9_999)  # unknown: 406, the broker closes the channel
     (published,) = await publish(queue, 1)
     async with asyncio.timeout(5):
         assert [job_id(delivery) for delivery in await waiting] == [published]
@@ -226,10 +227,9 @@ async def test_a_consumer_that_brings_nothing_though_messages_are_ready_is_opene
     monkeypatch.setattr(job_consumer, "QUIET_SECONDS", 0.5)
     waiting = asyncio.create_task(take(consumer, wait=timedelta(seconds=20)))
     await asyncio.sleep(0.2)
-    assert consumer._channel is not None
     assert consumer._intake is not None
-    for tag in consumer._intake._consumer_tags:
-        await consumer._channel.basic_cancel(tag)  # as if the broker had forgotten it
+    for lane, tag in consumer._intake._consumers:
+        await lane.cancel(tag)  # as if the broker had forgotten it
     (published,) = await publish(queue, 1)
     async with asyncio.timeout(5):
         assert [job_id(delivery) for delivery in await waiting] == [published]

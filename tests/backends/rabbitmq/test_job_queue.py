@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from aiormq.abc import AbstractChannel
+from aio_pika.abc import AbstractChannel
 
 from devtools.servers import RabbitMQServer
 from jobfleet_backends.rabbitmq.connection import RabbitMQ

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from weakref import WeakValueDictionary
 
-from aiormq.abc import AbstractChannel
+from aio_pika.abc import AbstractChannel, AbstractExchange
 
 from jobfleet_backends.rabbitmq.failures import speaking
 from jobfleet_backends.rabbitmq.link import Link
@@ -24,7 +24,7 @@ class ConfirmedSender:
         self._link = link
         self._channel: AbstractChannel | None = None
         self._preparing = asyncio.Lock()
-        self._declared: set[Route] = set()
+        self._exchanges: dict[Route, AbstractExchange] = {}
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def send(
@@ -41,7 +41,7 @@ class ConfirmedSender:
             BackendUnavailable: not confirmed in time; it may be there, perhaps twice.
             BackendForbidden: the broker refuses user, virtual host or permission.
         """
-        # aiormq finds a returned message's publish by message id: with two of one id on their
+        # The library finds a returned message's publish by message id: with two of one id on their
         # way, one of them would count as confirmed. So they go one after the other.
         turn = self._turns.setdefault(message.message_id, asyncio.Lock())
         problems: list[str] = []
@@ -66,39 +66,35 @@ class ConfirmedSender:
                 if declared_again:
                     raise BackendUnavailable(str(error)) from error
                 declared_again = True
-                self._declared.discard(route)
+                self._exchanges.pop(route, None)
             except BackendUnavailable as error:
                 problems[:] = [str(error)]
                 await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _publish(self, message: Outgoing, route: Route, mandatory: bool) -> None:
-        channel = await self._channel_to(route)
+        exchange = await self._exchange_of(route)
         with speaking(self._link.address, f"publish to {route}", permission="write"):
             # Waits here while an alarm blocks the connection, so that nothing piles up in it.
-            await channel.connection.ready()
+            await self._link.ready()
             try:
-                await channel.basic_publish(
-                    message.body,
-                    exchange=route.exchange,
-                    routing_key=route.routing_key,
-                    properties=message.properties(),
-                    mandatory=mandatory,
-                )
+                await exchange.publish(message.message(), route.routing_key, mandatory=mandatory)
             except asyncio.CancelledError:
                 self._link.suspect()
                 raise
 
-    async def _channel_to(self, route: Route) -> AbstractChannel:
-        channel = self._channel
-        if channel is not None and not channel.is_closed and route in self._declared:
-            return channel
+    async def _exchange_of(self, route: Route) -> AbstractExchange:
+        channel, exchange = self._channel, self._exchanges.get(route)
+        if channel is not None and not channel.is_closed and exchange is not None:
+            return exchange
         async with self._preparing:
             if self._channel is None or self._channel.is_closed:
-                self._declared.clear()
+                self._exchanges.clear()
                 self._channel = await self._link.channel(confirms=True)
-            if route not in self._declared:
+            if route not in self._exchanges:
                 await self._declare(route)
-            return self._channel
+                exchange = await self._channel.get_exchange(route.exchange, ensure=False)
+                self._exchanges[route] = exchange
+            return self._exchanges[route]
 
     async def _declare(self, route: Route) -> None:
         channel = await self._link.channel()
@@ -106,7 +102,6 @@ class ConfirmedSender:
         with speaking(self._link.address, f"declare {route}", permission=permission):
             await route.declare(channel)
             await channel.close()
-        self._declared.add(route)
 
     async def _reason(self, problems: list[str]) -> str:
         if await self._link.is_blocked():

@@ -83,8 +83,8 @@ class RabbitMQ:
             return Probe("broker", self.address, False, f"silent for {PROBE_SECONDS:g} s", remedy)
         except BackendError as error:
             return Probe("broker", self.address, False, str(error), remedy)
-        version = connection.server_properties.get("version")
-        detail = f"RabbitMQ {version}" if isinstance(version, str) else "connected"
+        version = connection.server_version
+        detail = f"RabbitMQ {version}" if version else "connected"
         return Probe("broker", self.address, True, detail)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pamqp.common import FieldValue
+from aio_pika.abc import HeadersType
 
 from jobfleet_backends.rabbitmq.connection import RabbitMQ
 from jobfleet_backends.rabbitmq.message_codec import MAX_REASON_CHARACTERS
@@ -26,7 +26,7 @@ class RabbitDeadLetterQueue:
         Raises:
             BackendUnavailable: not confirmed within 3 s; it may be there.
         """
-        headers: dict[str, FieldValue] = {REASON: letter.reason[:MAX_REASON_CHARACTERS]}
+        headers: HeadersType = {REASON: letter.reason[:MAX_REASON_CHARACTERS]}
         message = Outgoing(
             body=letter.body,
             headers=headers,

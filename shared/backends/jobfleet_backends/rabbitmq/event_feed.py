@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from aiormq.abc import AbstractChannel
+from aio_pika.abc import AbstractChannel, AbstractExchange
 
 from jobfleet_backends.rabbitmq.connection import RabbitMQ
 from jobfleet_backends.rabbitmq.failures import speaking
@@ -32,6 +32,7 @@ class RabbitEventFeed:
         self._buffer: deque[Event] = deque(maxlen=BUFFERED_EVENTS)
         self._sending: asyncio.Task[None] | None = None
         self._channel: AbstractChannel | None = None
+        self._exchange: AbstractExchange | None = None
 
     def announce(self, events: Sequence[Event]) -> None:
         """Publish without waiting, from any thread; raises nothing."""
@@ -79,24 +80,19 @@ class RabbitEventFeed:
             message_id=event.event_id,
             persistent=False,
         )
-        channel = await self._ready_channel()
+        exchange = await self._ready_exchange()
         with speaking(link.address, "publish an event", permission="write"):
-            await channel.connection.ready()
-            await channel.basic_publish(
-                message.body,
-                exchange=self._rabbitmq.topology.events,
-                routing_key=routing_key(event),
-                properties=message.properties(),
-            )
+            await link.ready()
+            await exchange.publish(message.message(), routing_key(event), mandatory=False)
 
-    async def _ready_channel(self) -> AbstractChannel:
-        if self._channel is None or self._channel.is_closed:
-            link = self._rabbitmq.publishing
-            channel = await link.channel()
+    async def _ready_exchange(self) -> AbstractExchange:
+        if self._exchange is None or self._channel is None or self._channel.is_closed:
+            link, topology = self._rabbitmq.publishing, self._rabbitmq.topology
+            self._channel, self._exchange = await link.channel(), None
             with speaking(link.address, "declare the event exchange", permission="configure"):
-                await self._rabbitmq.topology.declare_events(channel)
-            self._channel = channel
-        return self._channel
+                await topology.declare_events(self._channel)
+            self._exchange = await self._channel.get_exchange(topology.events, ensure=False)
+        return self._exchange
 
 
 def routing_key(event: Event) -> str:

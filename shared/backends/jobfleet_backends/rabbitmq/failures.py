@@ -6,7 +6,10 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from aiormq import exceptions as amqp
+from aio_pika import exceptions as amqp
+
+# Two that aio-pika raises and does not export.
+from aiormq.exceptions import ChannelAccessRefused, ConnectionNotAllowed
 
 from jobfleet_contracts.errors import (
     BackendError,
@@ -39,7 +42,7 @@ def speaking(address: str, doing: str, *, permission: str = "") -> Iterator[None
     except _LIBRARY as error:
         raise _translated(error, address, doing, permission) from error
     except asyncio.CancelledError:
-        # aiormq ends what waits on a lost connection with CancelledError: not our cancellation.
+        # The library ends what waits on a lost connection with CancelledError: nobody cancelled us.
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
@@ -55,12 +58,12 @@ def _translated(error: Exception, address: str, doing: str, permission: str) -> 
                 f"cannot {doing}: RabbitMQ at {address} refuses user or password; "
                 "correct JOBFLEET_RABBITMQ_URL"
             )
-        case amqp.ChannelAccessRefused():
+        case ChannelAccessRefused():
             return BackendForbidden(
                 f"cannot {doing}: the RabbitMQ user at {address} lacks the permission "
                 f"{permission!r} (rabbitmqctl set_permissions): {error}"
             )
-        case amqp.ConnectionNotAllowed() | amqp.ConnectionClosed(args=(530, *_)):
+        case ConnectionNotAllowed() | amqp.ConnectionClosed(args=(530, *_)):
             return BackendForbidden(
                 f"cannot {doing}: RabbitMQ at {address} refuses the virtual host: {_said(error)}"
             )

@@ -14,11 +14,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from aiormq import spec
-from aiormq.abc import AbstractChannel, DeliveredMessage
-from aiormq.exceptions import ChannelInvalidStateError
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
+from jobfleet_backends.rabbitmq.channel_watch import ChannelWatch
+from jobfleet_backends.rabbitmq.failures import speaking
 from jobfleet_backends.rabbitmq.topology import LaneQueue, Route
+from jobfleet_contracts.errors import BackendError
 
 HOLD_SECONDS = 1.0
 PATIENCE_SECONDS = 0.025
@@ -39,7 +40,7 @@ class _Lane:
 class Arrival:
     """A message that came, and the way back into its queue."""
 
-    received: DeliveredMessage
+    received: AbstractIncomingMessage
     route: Route
     lane: _Lane
 
@@ -73,7 +74,8 @@ class Intake:
         self._arrived = arrived
         self._now = asyncio.get_running_loop().time
         self._lanes = tuple(_Lane(self._now()) for _ in lanes)
-        self._consumer_tags: list[str] = []
+        self._watch = ChannelWatch(channel=channel, lost=self._on_broken)
+        self._consumers: list[tuple[AbstractQueue, str]] = []
         self._handed: set[int] = set()
         self._held: deque[tuple[Arrival, float]] = deque()
         self._ended = False
@@ -81,9 +83,8 @@ class Intake:
 
     async def start(self) -> None:
         """Open the consumers; raises what the client library raises."""
-        self._channel.closing.add_done_callback(self._on_broken)
-        self._channel.on_consumer_cancel_callbacks.add(self._on_broken)
-        await self._channel.basic_qos(prefetch_count=self._prefetch, timeout=RPC_SECONDS)
+        await self._watch.start()
+        await self._channel.set_qos(prefetch_count=self._prefetch, timeout=RPC_SECONDS)
         for queues, lane in zip(self._queues, self._lanes, strict=True):
             for queue in queues:
                 await self._consume(queue, lane)
@@ -146,9 +147,9 @@ class Intake:
 
     async def end(self) -> list[Arrival]:
         """Cancel the consumers, send what is held, return what nobody took; raises as start."""
-        self._channel.on_consumer_cancel_callbacks.discard(self._on_broken)
-        for tag in self._consumer_tags:
-            await self._channel.basic_cancel(tag, timeout=RPC_SECONDS)
+        await self._watch.stop()
+        for queue, tag in self._consumers:
+            await queue.cancel(tag, timeout=RPC_SECONDS)
         self._ended = True
         while self._held:
             await self._send_ack(self._held.popleft()[0])
@@ -162,14 +163,15 @@ class Intake:
         return self._prefetch - len(self._handed) - len(self._held)
 
     async def _consume(self, queue: LaneQueue, lane: _Lane) -> None:
-        async def on_message(received: DeliveredMessage) -> None:
+        async def on_message(received: AbstractIncomingMessage) -> None:
             lane.waiting.append(Arrival(received, queue.route, lane))
             lane.unacknowledged += 1
             self._quiet_since = self._now()
             self._arrived.set()
 
-        consumed = await self._channel.basic_consume(queue.name, on_message, timeout=RPC_SECONDS)
-        self._consumer_tags.append(str(consumed.consumer_tag))
+        consumed = await self._channel.get_queue(queue.name, ensure=False)
+        tag = await consumed.consume(on_message, timeout=RPC_SECONDS)
+        self._consumers.append((consumed, tag))
         lane.asked_at = self._now()
 
     async def _send_ack(self, arrival: Arrival) -> None:
@@ -177,9 +179,10 @@ class Intake:
             arrival.lane.asked_at = self._now()
         arrival.lane.unacknowledged -= 1
         # On a channel that is gone: the message comes again, and the trail decides.
-        with suppress(ChannelInvalidStateError, ConnectionError):
-            await self._channel.basic_ack(arrival.tag, wait=False)
+        with suppress(BackendError), speaking("", "acknowledge"):
+            async with asyncio.timeout(RPC_SECONDS):
+                await arrival.received.ack()
 
-    def _on_broken(self, _: asyncio.Future[None] | spec.Basic.Cancel) -> None:
+    def _on_broken(self) -> None:
         self.is_broken = True
         self._arrived.set()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import structlog
-from aiormq.abc import AbstractChannel
+from aio_pika.abc import AbstractChannel
 
 from jobfleet_backends.rabbitmq.connection import RabbitMQ
 from jobfleet_backends.rabbitmq.delivery import RabbitDelivery

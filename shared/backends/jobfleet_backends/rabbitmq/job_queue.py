@@ -59,11 +59,11 @@ class RabbitJobQueue:
         channel = await link.channel()
         try:
             with speaking(link.address, f"look at {name}", permission="configure"):
-                declared = await channel.queue_declare(name, passive=True, timeout=5)
+                declared = await channel.declare_queue(name, passive=True, timeout=5)
                 await channel.close()
         except Unroutable:
             return 0
-        return declared.message_count or 0
+        return declared.declaration_result.message_count or 0
 
 
 def _place(message: JobMessage) -> tuple[str, str]:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import random
 
-import aiormq
-from aiormq.abc import AbstractChannel, AbstractConnection
-from aiormq.exceptions import ConnectionClosed, InvalidFrameError
+import aio_pika
+from aio_pika.abc import AbstractChannel
 from yarl import URL
 
 from jobfleet_backends.rabbitmq.failures import speaking
 from jobfleet_backends.rabbitmq.reachability import Reachability
-from jobfleet_backends.rabbitmq.tolerant_transport import TolerantTransport
+from jobfleet_backends.rabbitmq.tolerant_connection import TolerantConnection
 from jobfleet_contracts.errors import BackendError, BackendUnavailable
 
 CONNECT_SECONDS = 5.0
+HEARTBEAT_SECONDS = 20
+"""The broker takes back what a silent client holds after one to two of these. Half of RabbitMQ's
+own 60: a stopped worker's messages go to others sooner; its guide warns of less than 5."""
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
 STEADY_SECONDS = 5.0
@@ -30,21 +32,21 @@ class Link:
         self._url = url
         self._purpose = purpose
         self._reachability = reachability
-        self._current: AbstractConnection | None = None
-        self._opening: asyncio.Task[AbstractConnection] | None = None
+        self._current: TolerantConnection | None = None
+        self._opening: asyncio.Task[TolerantConnection] | None = None
         self._checking: asyncio.Task[None] | None = None
         self._pause = 0.0
         self._opened_at = 0.0
         self._closed = False
 
-    async def connection(self) -> AbstractConnection:
+    async def connection(self) -> TolerantConnection:
         """Return the open connection; one attempt to open it, after the back-off's pause.
 
         Raises:
             BackendUnavailable: the broker is away, or this was closed.
             BackendForbidden: it refuses user, password or virtual host.
         """
-        if self._current is not None and not self._current.is_closed:
+        if self._current is not None and self._current.is_open:
             return self._current
         if self._closed:
             raise self._was_closed()
@@ -68,16 +70,26 @@ class Link:
         connection = await self.connection()
         with speaking(self.address, "open a channel"):
             try:
-                return await connection.channel(
-                    publisher_confirms=confirms, on_return_raises=confirms, timeout=CONNECT_SECONDS
-                )
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    return await connection.channel(
+                        publisher_confirms=confirms, on_return_raises=confirms
+                    )
             except TimeoutError:
                 self.suspect()
                 raise
 
+    async def ready(self) -> None:
+        """Wait while an alarm of the broker (memory, disk) stops this connection's publishing.
+
+        Raises:
+            BackendUnavailable, BackendForbidden: as :meth:`connection`.
+        """
+        connection = await self.connection()
+        await connection.ready()
+
     async def is_blocked(self) -> bool:
-        """Whether an alarm of the broker (memory, disk) stops this connection's publishing."""
-        if self._current is None or self._current.is_closed:
+        """Whether there is such an alarm."""
+        if self._current is None or not self._current.is_open:
             return False
         try:
             async with asyncio.timeout(0):
@@ -102,35 +114,33 @@ class Link:
         if self._current is not None:
             await _close(self._current)
 
-    async def _open(self) -> AbstractConnection:
+    async def _open(self) -> TolerantConnection:
         if self._lived() > STEADY_SECONDS:
             self._pause = 0.0
         if self._pause:
             await asyncio.sleep(self._pause * random.uniform(0.7, 1.0))
         self._pause = min(max(self._pause * 2, FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
+        if self._current is not None:
+            await _close(self._current)  # it is gone; this ends what the library keeps of it
         try:
             connection = await self._connect()
         except BackendError as error:
             self._reachability.lost(str(error))
             raise
         self._current, self._opened_at = connection, asyncio.get_running_loop().time()
-        connection.closing.add_done_callback(self._on_closing)
+        connection.close_callbacks.add(self._on_closing)
         self._reachability.reached()
         return connection
 
-    async def _connect(self) -> AbstractConnection:
-        name = {"connection_name": f"jobfleet {self._purpose}"}
-        transport = TolerantTransport()
+    async def _connect(self) -> TolerantConnection:
         with speaking(self.address, "connect"):
-            try:
-                async with asyncio.timeout(CONNECT_SECONDS):
-                    return await aiormq.connect(
-                        self._url, client_properties=dict(name), transport_factory=transport
-                    )
-            except InvalidFrameError as error:
-                if transport.refusal is None:
-                    raise
-                raise ConnectionClosed(*transport.refusal) from error
+            async with asyncio.timeout(CONNECT_SECONDS):
+                return await aio_pika.connect(
+                    self._url,
+                    client_properties={"connection_name": f"jobfleet {self._purpose}"},
+                    connection_class=TolerantConnection,
+                    heartbeat=self._url.query.get("heartbeat", HEARTBEAT_SECONDS),
+                )
 
     def _was_closed(self) -> BackendUnavailable:
         return BackendUnavailable(f"the connection to RabbitMQ at {self.address} was closed")
@@ -138,15 +148,13 @@ class Link:
     def _lived(self) -> float:
         return asyncio.get_running_loop().time() - self._opened_at if self._opened_at else 0.0
 
-    def _on_closing(self, closing: asyncio.Future[None]) -> None:
-        if self._closed:
-            return
-        problem = None if closing.cancelled() else closing.exception()
-        self._reachability.lost(str(problem or "") or "the connection was lost")
+    def _on_closing(self, _: object, problem: BaseException | None) -> None:
+        if not self._closed:
+            self._reachability.lost(str(problem or "") or "the connection was lost")
 
     async def _check(self) -> None:
         connection = self._current
-        if connection is None or connection.is_closed or await self.is_blocked():
+        if connection is None or not connection.is_open or await self.is_blocked():
             return
         try:
             with speaking(self.address, "open a channel"):
@@ -157,7 +165,7 @@ class Link:
             await _close(connection)
 
 
-async def _close(connection: AbstractConnection) -> None:
+async def _close(connection: TolerantConnection) -> None:
     with speaking("", "close"):
         async with asyncio.timeout(CONNECT_SECONDS):
             await connection.close()

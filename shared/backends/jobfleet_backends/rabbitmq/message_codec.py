@@ -7,8 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from aiormq.abc import DeliveredMessage
-from pamqp.common import FieldValue
+from aio_pika.abc import AbstractMessage, HeadersType
 
 from jobfleet_backends.rabbitmq.outgoing import Outgoing
 from jobfleet_backends.rabbitmq.tolerant_transport import UNREADABLE
@@ -32,7 +31,7 @@ _BROKERS_OWN = ("x-", "CC", "BCC")
 
 def encode_message(message: JobMessage) -> Outgoing:
     """Return the message as it is published."""
-    headers: dict[str, FieldValue] = {DEFERRALS: message.deferrals}
+    headers: HeadersType = {DEFERRALS: message.deferrals}
     if message.sequence is not None:
         headers[SEQUENCE] = message.sequence
     for name, moment in ((PUBLISHED_AT, message.published_at), (DUE_AT, message.due_at)):
@@ -50,32 +49,28 @@ def encode_message(message: JobMessage) -> Outgoing:
     )
 
 
-def decode_message(received: DeliveredMessage) -> JobMessage | MalformedMessage:
+def decode_message(received: AbstractMessage) -> JobMessage | MalformedMessage:
     """Return what came; whatever it is, this raises nothing."""
-    properties = received.header.properties
     try:
-        return _decode(received.body, properties.headers or {}, properties.message_id)
+        return _decode(received.body, received.headers, received.message_id)
     except InvalidRequest as error:
         reason = str(error)
     except Exception as error:  # noqa: BLE001 - no foreign message may stop the consumer
         reason = f"cannot be read: {type(error).__name__}: {error}"
     reason = reason.encode(errors="replace").decode()[:MAX_REASON_CHARACTERS]
-    return MalformedMessage(received.body, reason, properties.message_id)
+    return MalformedMessage(received.body, reason, received.message_id)
 
 
-def again(received: DeliveredMessage) -> Outgoing:
+def again(received: AbstractMessage) -> Outgoing:
     """Return a delivery as it came, to be published once more."""
-    properties = received.header.properties
     headers = {
-        name: value
-        for name, value in (properties.headers or {}).items()
-        if not name.startswith(_BROKERS_OWN)
+        name: value for name, value in received.headers.items() if not name.startswith(_BROKERS_OWN)
     }
     return Outgoing(
         body=received.body,
         headers=headers,
-        content_type=properties.content_type,
-        message_id=properties.message_id or new_id(),
+        content_type=received.content_type,
+        message_id=received.message_id or new_id(),
     )
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from aiormq import spec
-from pamqp.common import FieldValue
+from aio_pika import DeliveryMode, Message
+from aio_pika.abc import HeadersType
 
 from jobfleet_contracts.job import new_id
 
-PERSISTENT, TRANSIENT = 2, 1
 JSON = "application/json"
 
 
@@ -24,16 +22,18 @@ class Outgoing:
     """
 
     body: bytes
-    headers: Mapping[str, FieldValue] = field(default_factory=dict)
+    headers: HeadersType = field(default_factory=dict)
     content_type: str | None = JSON
     message_id: str = field(default_factory=new_id)
     persistent: bool = True
 
-    def properties(self) -> spec.Basic.Properties:
-        """Return fresh properties: the client library writes into them."""
-        return spec.Basic.Properties(
-            content_type=self.content_type,
+    def message(self) -> Message:
+        """Return it as aio-pika publishes it, afresh each time."""
+        mode = DeliveryMode.PERSISTENT if self.persistent else DeliveryMode.NOT_PERSISTENT
+        return Message(
+            self.body,
             headers=dict(self.headers),
-            delivery_mode=PERSISTENT if self.persistent else TRANSIENT,
+            content_type=self.content_type,
+            delivery_mode=mode,
             message_id=self.message_id,
         )

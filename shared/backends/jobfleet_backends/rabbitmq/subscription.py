@@ -7,9 +7,9 @@ import uuid
 from collections import deque
 from collections.abc import AsyncIterator
 
-from aiormq import spec
-from aiormq.abc import AbstractChannel, DeliveredMessage
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
+from jobfleet_backends.rabbitmq.channel_watch import ChannelWatch
 from jobfleet_backends.rabbitmq.connection import RabbitMQ
 from jobfleet_backends.rabbitmq.failures import speaking
 from jobfleet_backends.rabbitmq.topology import Route
@@ -69,22 +69,21 @@ class Subscription:
     async def _open(self) -> None:
         channel = self._channel = await self._link.channel()
         self._is_broken = False
-        channel.closing.add_done_callback(self._on_broken)
-        channel.on_consumer_cancel_callbacks.add(self._on_broken)
+        await ChannelWatch(channel=channel, lost=self._on_broken).start()
         name = f"{self._route.exchange}.{uuid.uuid4()}"
         permission = "configure, write and read"
         with speaking(self._link.address, f"listen to {self._route}", permission=permission):
             async with asyncio.timeout(RPC_SECONDS):
                 await self._route.declare(channel)
-                await channel.queue_declare(name, exclusive=True, auto_delete=True)
-                await channel.queue_bind(name, self._route.exchange, self._route.routing_key)
-                await channel.basic_consume(name, self._on_message, no_ack=True)
+                queue = await channel.declare_queue(name, exclusive=True, auto_delete=True)
+                await queue.bind(self._route.exchange, self._route.routing_key)
+                await queue.consume(self._on_message, no_ack=True)
 
-    async def _on_message(self, received: DeliveredMessage) -> None:
+    async def _on_message(self, received: AbstractIncomingMessage) -> None:
         self._bodies.append(received.body)
         self._changed.set()
 
-    def _on_broken(self, _: asyncio.Future[None] | spec.Basic.Cancel) -> None:
+    def _on_broken(self) -> None:
         self._is_broken = True
         self._changed.set()
 

@@ -16,6 +16,7 @@ import struct
 from collections.abc import Callable
 from typing import Any, cast
 
+# aio-pika has no transports of its own: it hands this one down.
 from aiormq import TransportFactory
 from aiormq.connection import TCPTransportFactory, TLSTransportFactory
 from pamqp import frame

@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from aiormq.abc import AbstractChannel
+from aio_pika import ExchangeType
+from aio_pika.abc import AbstractChannel, AbstractQueue
 
 LANES = ("high", "normal", "low")
 """In the order in which a worker takes from them."""
@@ -113,33 +114,33 @@ class Topology:
     async def declare_lanes(self, channel: AbstractChannel, queue: str) -> None:
         """Declare a queue's three lanes and what they need."""
         await self._declare_dead(channel)
-        await channel.exchange_declare(self.jobs, exchange_type="direct", durable=True)
-        for lane in LANES:
-            await self._declare_lane(channel, queue, lane)
-        await channel.queue_bind(self.lane_queue(queue, "normal"), self.jobs, queue)
+        await channel.declare_exchange(self.jobs, ExchangeType.DIRECT, durable=True)
+        lanes = {lane: await self._declare_lane(channel, queue, lane) for lane in LANES}
+        await lanes["normal"].bind(self.jobs, queue)
 
     async def declare_and_count(self, channel: AbstractChannel, queue: str) -> int:
         """Declare a queue's lanes again and return how many messages are ready in them."""
-        return sum([await self._declare_lane(channel, queue, lane) for lane in LANES])
+        declared = [await self._declare_lane(channel, queue, lane) for lane in LANES]
+        return sum(lane.declaration_result.message_count or 0 for lane in declared)
 
     async def declare_control(self, channel: AbstractChannel) -> None:
         """Declare the exchange of cancel requests."""
-        await channel.exchange_declare(self.control, exchange_type="fanout", durable=True)
+        await channel.declare_exchange(self.control, ExchangeType.FANOUT, durable=True)
 
     async def declare_events(self, channel: AbstractChannel) -> None:
         """Declare the exchange of committed events."""
-        await channel.exchange_declare(self.events, exchange_type="topic", durable=True)
+        await channel.declare_exchange(self.events, ExchangeType.TOPIC, durable=True)
 
-    async def _declare_lane(self, channel: AbstractChannel, queue: str, lane: str) -> int:
+    async def _declare_lane(self, channel: AbstractChannel, queue: str, lane: str) -> AbstractQueue:
         name = self.lane_queue(queue, lane)
         arguments: dict[str, str | int] = {
             "x-delivery-limit": DELIVERY_LIMIT,
             "x-dead-letter-exchange": "",
             "x-dead-letter-routing-key": self.dead,
         }
-        ready = await _declare_quorum(channel, name, arguments)
-        await channel.queue_bind(name, self.jobs, f"{queue}.{lane}")
-        return ready
+        declared = await _declare_quorum(channel, name, arguments)
+        await declared.bind(self.jobs, f"{queue}.{lane}")
+        return declared
 
     async def _declare_delay(self, channel: AbstractChannel, seconds: int) -> None:
         name = f"{self._delay}.{seconds}"
@@ -148,18 +149,17 @@ class Topology:
             "x-message-ttl": seconds * 1000,
             "x-dead-letter-exchange": self.jobs,
         }
-        await channel.exchange_declare(name, exchange_type="fanout", durable=True)
-        await _declare_quorum(channel, name, arguments)
-        await channel.queue_bind(name, name)
+        await channel.declare_exchange(name, ExchangeType.FANOUT, durable=True)
+        delayed = await _declare_quorum(channel, name, arguments)
+        await delayed.bind(name, "")
 
     async def _declare_dead(self, channel: AbstractChannel) -> None:
-        await channel.queue_declare(self.dead, durable=True, arguments={"x-queue-type": "quorum"})
+        await channel.declare_queue(self.dead, durable=True, arguments={"x-queue-type": "quorum"})
 
 
 async def _declare_quorum(
     channel: AbstractChannel, name: str, arguments: Mapping[str, str | int]
-) -> int:
-    declared = await channel.queue_declare(
+) -> AbstractQueue:
+    return await channel.declare_queue(
         name, durable=True, arguments={**_AT_LEAST_ONCE, **arguments}
     )
-    return declared.message_count or 0

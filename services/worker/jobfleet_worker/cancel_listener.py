@@ -26,9 +26,7 @@ class CancelListener:
         for pause in pauses():
             try:
                 async for job_id in self._control.cancels():
-                    execution = self._executor.running.get(job_id)
-                    if execution is not None:
-                        execution.look_for_cancel()
+                    self._executor.hear_cancel(job_id)
                 return
             except BackendError as error:
                 _log.warning("cancel_listener.failed", error=str(error))

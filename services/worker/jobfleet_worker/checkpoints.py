@@ -24,14 +24,8 @@ async def last_checkpoint(head: Event, backend: Backend) -> Any:
             if event.kind is Status.REDRIVEN:
                 return None
             if event.kind is Status.STEP:
-                kept = await _checkpoint_in(event, backend)
-                if kept is not None:
-                    return kept
+                data = (await resolve(event, backend.payloads)).data
+                if "checkpoint" in data:
+                    return data["checkpoint"]
         before = page[0].sequence if page else 0
     return None
-
-
-async def _checkpoint_in(event: Event, backend: Backend) -> Any:
-    if "blob" in event.data:
-        event = await resolve(event, backend.payloads)
-    return event.data.get("checkpoint")

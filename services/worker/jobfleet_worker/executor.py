@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -34,6 +35,7 @@ from jobfleet_protocol.claiming import Claimed, Claimer
 from jobfleet_protocol.ending import Ending
 from jobfleet_protocol.held_trail import HeldTrail
 from jobfleet_protocol.publication import Publication
+from jobfleet_protocol.trail_writer import pauses
 from jobfleet_protocol.transitions import Change
 from jobfleet_worker.attempt import Attempt, Stop, outcome_of
 from jobfleet_worker.checkpoints import last_checkpoint
@@ -51,6 +53,9 @@ from jobfleet_worker.tracing import AttemptSpan, attempt_span
 JOB_STARTED = "job.started"
 JOB_ENDED = "job.ended"
 JOB_FENCED = "job.fenced"
+CHECKPOINT_AWAITED = "checkpoint.awaited"
+HEARD_CANCELS = 1000
+"""Cancel messages remembered for jobs whose claim is just being written."""
 
 _log = structlog.get_logger()
 
@@ -69,6 +74,7 @@ class Execution:
         self._attempt: Attempt | None = None
         self._pending_stop: tuple[Stop, str] | None = None
         self._looking: asyncio.Task[None] | None = None
+        self._to_look = False
 
     @property
     def trail(self) -> HeldTrail:
@@ -83,7 +89,11 @@ class Execution:
             self._pending_stop = (reason, text)
 
     def look_for_cancel(self) -> None:
-        """Read the trail for a cancel request, or for a newer epoch, in the background."""
+        """Read the trail for a cancel request, or for a newer epoch, in the background.
+
+        Asked again while it reads, it reads again: the first look may have been too early.
+        """
+        self._to_look = True
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look(), name=f"look-{self.trail.head.job_id}")
 
@@ -143,10 +153,22 @@ class Execution:
             epoch=head.after.epoch,
             incarnation=head.after.incarnation,
             idempotency_key=idempotency_key(head),
-            last_checkpoint=await last_checkpoint(head, self._parts.backend),
+            last_checkpoint=await self._last_checkpoint(head),
             resuming=head.after.state is State.WAITING,
         )
         return runner_for(handler, self.claimed.request.payload, facts, progress)
+
+    async def _last_checkpoint(self, head: Event) -> Any:
+        """Storage in trouble costs no attempt: it is asked again until the attempt is stopped."""
+        for pause in pauses():
+            try:
+                return await last_checkpoint(head, self._parts.backend)
+            except BackendError as error:
+                _log.warning(CHECKPOINT_AWAITED, error=str(error))
+            if self._pending_stop is not None:
+                return None
+            await asyncio.sleep(pause)
+        raise AssertionError("pauses never end")
 
     def _moved(self, newest: Event) -> None:
         if not self.trail.holds(newest):
@@ -155,12 +177,14 @@ class Execution:
             self.stop(Stop.CANCEL)
 
     async def _look(self) -> None:
-        try:
-            newest = await self._parts.backend.trail.newest(self.trail.head.job_id)
-        except BackendError:
-            return
-        if newest is not None and not self.trail.is_closed:
-            self._moved(newest)
+        while self._to_look:
+            self._to_look = False
+            try:
+                newest = await self._parts.backend.trail.newest(self.trail.head.job_id)
+            except BackendError:
+                return
+            if newest is not None and not self.trail.is_closed:
+                self._moved(newest)
 
 
 def idempotency_key(head: Event) -> str:
@@ -202,6 +226,22 @@ class Executor:
             backend=parts.backend, publication=self._publication, clock=parts.clock
         )
         self.running: dict[str, Execution] = {}
+        self._is_stopping = False
+        self._heard_cancels: deque[str] = deque(maxlen=HEARD_CANCELS)
+
+    def hear_cancel(self, job_id: str) -> None:
+        """Look into the trail of this job, now or as soon as its claim is known here."""
+        execution = self.running.get(job_id)
+        if execution is not None:
+            execution.look_for_cancel()
+        else:
+            self._heard_cancels.append(job_id)
+
+    def stop_all(self) -> None:
+        """Hand back whatever runs, and whatever is claimed from here on."""
+        self._is_stopping = True
+        for execution in list(self.running.values()):
+            execution.stop(Stop.SHUTDOWN)
 
     async def run(self, claimed: Claimed, fleet: KeptLease | None = None) -> None:
         """Run a claimed job to the end of its attempt; returns when its slot is free again.
@@ -215,13 +255,20 @@ class Executor:
         )
         job_id = claimed.trail.head.job_id
         self.running[job_id] = execution
+        if job_id in self._heard_cancels:
+            execution.look_for_cancel()
         with attempt_span(claimed.request, claimed.trail.head) as span:
             try:
                 await self._run(execution, span)
             finally:
-                self.running.pop(job_id, None)
-                if fleet is None:
-                    self._keeper.drop(kept)
+                if self.running.get(job_id) is execution:  # an abandoned one may end late
+                    del self.running[job_id]
+                self._let_go(execution)
+
+    def _let_go(self, execution: Execution) -> None:
+        """Renew no more what the attempt rested on; the fleet's lease goes on."""
+        if execution.kept.lock != FLEET_LOCK:
+            self._keeper.drop(execution.kept)
 
     async def _run(self, execution: Execution, span: AttemptSpan) -> None:
         claimed = execution.claimed
@@ -235,6 +282,7 @@ class Executor:
         except Fenced as fenced:
             _log.warning(JOB_FENCED, reason=str(fenced))
             ended = None
+        self._let_go(execution)
         span.end(ended)
         if ended is None:
             self._metrics.attempt_fenced()
@@ -243,13 +291,15 @@ class Executor:
             self._metrics.job_moved(ended)
             _log.info(JOB_ENDED, state=ended.after.state.value, duration_ms=execution.duration_ms)
             await self._follow_up(claimed, ended)
-        if attempt is not None and not attempt.finished.is_set():
+        if attempt is not None and not self._is_stopping:
             await attempt.finished.wait()
 
     async def _outcome(self, execution: Execution) -> tuple[Outcome, Attempt | None]:
         job_type = execution.claimed.request.type
         if self._clock.boottime() >= execution.kept.trusted_until:
             return HandedBack("the lease ran out before the handler could start"), None
+        if self._is_stopping:
+            return HandedBack(), None
         handler = self._parts.handlers.get(job_type)
         if handler is None:
             known = ", ".join(self._parts.handlers.types)
@@ -290,8 +340,9 @@ class Executor:
                 return [ends("TimedOut", message, data)]
             case Deferred(delay, reason):
                 return [ends("Deferred", reason, due_at=self._clock.now() + delay)]
-            case HandedBack(reason):
-                return [ends("Deferred", reason, due_at=self._clock.now())]
+            case HandedBack(reason, abandoned):
+                message = f"{reason}{_left_behind(abandoned)}"
+                return [ends("Deferred", message, due_at=self._clock.now())]
             case Waiting() | Lost():
                 return []
 

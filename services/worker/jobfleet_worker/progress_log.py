@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import operator
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
 from jobfleet_contracts.errors import Fenced
 from jobfleet_contracts.event import Event
+from jobfleet_contracts.job import check_json
 from jobfleet_contracts.ports import Clock
 from jobfleet_protocol.held_trail import HeldTrail
 from jobfleet_protocol.transitions import Change
@@ -41,17 +43,36 @@ class ProgressLog:
         self._flusher: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
         self._step = 0
+        self._checkpoints: set[asyncio.Task[None]] = set()
 
     async def progress(self, step: int, of: int | None, message: str) -> None:
-        """Note a step; the first is written before this returns, later ones within a second."""
-        self._note(_Step(step, of, message))
+        """Note a step; the first is written before this returns, later ones within a second.
+
+        Raises:
+            TypeError: ``step`` or ``of`` is no whole number.
+        """
+        total = None if of is None else operator.index(of)
+        self._note(_Step(operator.index(step), total, message))
         if self._flusher is None:
             self._flusher = asyncio.create_task(self._flush_in_time(), name="progress")
             if self._clock.boottime() - self._last_write >= WRITE_SECONDS:
                 await asyncio.shield(self._flusher)
 
     async def checkpoint(self, value: Any) -> None:
-        """Write a value that the next attempt finds; it stands in the trail on return."""
+        """Write a value that the next attempt finds; it stands in the trail on return.
+
+        A handler that is cancelled meanwhile interrupts nothing here.
+
+        Raises:
+            InvalidRequest: JSON cannot hold it.
+        """
+        check_json(value, field="checkpoint", limit=None)
+        task = asyncio.create_task(self._keep(value), name="checkpoint")
+        self._checkpoints.add(task)
+        task.add_done_callback(self._checkpoints.discard)
+        await asyncio.shield(task)
+
+    async def _keep(self, value: Any) -> None:
         await self.flush()
         change = Change(
             status=f"Step {self._step}",
@@ -79,6 +100,8 @@ class ProgressLog:
         self._closing.set()
         if self._flusher is not None:
             await self._flusher
+        if self._checkpoints:
+            await asyncio.wait(self._checkpoints)
         if not self._trail.is_closed:
             try:
                 await self.flush()

@@ -17,7 +17,6 @@ from jobfleet_contracts.message import JobDefaults
 from jobfleet_contracts.ports import Clock, JobConsumer, LeaseStore
 from jobfleet_protocol.claiming import Claimer
 from jobfleet_protocol.trail_writer import TrailWriter, pauses
-from jobfleet_worker.attempt import Stop
 from jobfleet_worker.builtin.calling_handlers import calling_handlers
 from jobfleet_worker.cancel_listener import CancelListener
 from jobfleet_worker.consumer import Consumer
@@ -216,8 +215,7 @@ class Worker:
         finished = asyncio.create_task(self._consumer.finish(), name="finish")
         done, _ = await asyncio.wait({finished}, timeout=self._options.drain_seconds)
         if not done:
-            for execution in list(self.executor.running.values()):
-                execution.stop(Stop.SHUTDOWN)
+            self.executor.stop_all()
             await asyncio.wait({finished}, timeout=self._options.grace_seconds + 10)
             finished.cancel()
         await asyncio.wait({work}, timeout=5)

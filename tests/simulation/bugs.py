@@ -15,12 +15,12 @@ from unittest.mock import patch
 from jobfleet_contracts.errors import BackendError, SequenceTaken, TrustEnded
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import new_id
-from jobfleet_contracts.lease import FLEET_LOCK, Lease
+from jobfleet_contracts.lease import Lease
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.ports import PayloadStore
 from jobfleet_contracts.state import TERMINAL, State, Status
 from jobfleet_protocol import transitions
-from jobfleet_protocol.claiming import Claimer, ClaimResult
+from jobfleet_protocol.claiming import Claimer
 from jobfleet_protocol.held_trail import Decision, HeldTrail
 from jobfleet_protocol.large_data import externalise
 from jobfleet_protocol.lock_turns import LockTurns, TurnView
@@ -114,10 +114,10 @@ def terminal_not_absorbing() -> Iterator[None]:
     }
     without_claim = Claimer._without_claim
 
-    async def claim_all(self: Claimer, head: Event, lease: Lease) -> ClaimResult | None:
+    async def claim_all(self: Claimer, message: JobMessage, head: Event, lease: Lease) -> Any:
         if head.after.state is State.COMPLETED:
             return None
-        return await without_claim(self, head, lease)
+        return await without_claim(self, message, head, lease)
 
     with ExitStack() as stack:
         stack.enter_context(patch.object(transitions, "_FROM", may_start))
@@ -134,31 +134,25 @@ def predecessor_not_fenced() -> AbstractContextManager[Any]:
     return patch.object(LockTurns, "_closed", closed)
 
 
-def trust_checked_before_the_read() -> AbstractContextManager[Any]:
+@contextmanager
+def trust_checked_before_the_read() -> Iterator[None]:
     """A claimer that sleeps in its read goes on as if it held the lease."""
+    look, trusts = Claimer._look, Claimer.trusts
 
-    async def under(self: Claimer, message: JobMessage, lease: Lease) -> ClaimResult:
-        shared = message.request.lock_key is not None or lease.lock == FLEET_LOCK
-        must_read = shared or not self._is_first(message)
-        while True:
-            if self._clock.boottime() >= lease.trusted_until:
-                raise TrustEnded("the lease ran out")
-            view = await self._look(message, lease, shared=shared, must_read=must_read)
-            must_read = True
-            if view.own is None:
-                await self._open(message)
-                continue
-            idle = await self._without_claim(view.own, lease)
-            if idle is not None:
-                return idle
-            turn = await self.turns.take(view, lease, message.request.job_id) if shared else None
-            if shared and turn is None:
-                continue
-            result = await self._write(message, lease, view.own, turn)
-            if result is not None:
-                return result
+    async def look_in_trust(
+        self: Claimer, message: JobMessage, lease: Lease, **how: bool
+    ) -> TurnView:
+        if not trusts(self, lease):
+            raise TrustEnded("the lease ran out")
+        return await look(self, message, lease, **how)
 
-    return patch.object(Claimer, "_under", under)
+    def always(self: Claimer, lease: Lease) -> bool:
+        return True
+
+    with ExitStack() as stack:
+        stack.enter_context(patch.object(Claimer, "_look", look_in_trust))
+        stack.enter_context(patch.object(Claimer, "trusts", always))
+        yield
 
 
 async def _stored(events: Sequence[Event], payloads: PayloadStore) -> Sequence[Event]:

@@ -46,7 +46,8 @@ class Judgement:
         for history in self._trails.values():
             verifier.add(history)
         for violation in verifier.finish():
-            yield f"rule {violation.rule}: job {violation.job_id} #{violation.sequence}: {violation.message}"
+            where = f"job {violation.job_id} #{violation.sequence}"
+            yield f"rule {violation.rule}: {where}: {violation.message}"
 
     def _unfinished(self) -> Iterator[str]:
         for job_id, history in self._trails.items():
@@ -55,9 +56,12 @@ class Judgement:
         for errand in self._errands:
             if not errand.is_done:
                 yield f"{errand.wish.verb} {errand.wish.tag} never got an answer"
-            elif errand.wish.verb in ("submit", "foreign") and errand.granted:
-                if not self._trails.get(errand.wish.job_id):
-                    yield f"job {errand.wish.job_id} was accepted and is not in the trail"
+            elif (
+                errand.wish.verb in ("submit", "foreign")
+                and errand.granted
+                and not self._trails.get(errand.wish.job_id)
+            ):
+                yield f"job {errand.wish.job_id} was accepted and is not in the trail"
 
     def _answers(self) -> Iterator[str]:
         for errand in self._errands:
@@ -140,7 +144,8 @@ class Judgement:
                 continue
             others = running[after.lock]
             if others:
-                yield f"at {when:.3f} job {event.job_id} runs beside {sorted(others)} under {after.lock}"
+                beside = f"beside {sorted(others)} under {after.lock}"
+                yield f"at {when:.3f} job {event.job_id} runs {beside}"
             others.add(event.job_id)
             locks[event.job_id] = after.lock
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from jobfleet_contracts.codec import format_time
 from jobfleet_contracts.event import Event
+from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.outcome import JobError
 from jobfleet_contracts.state import State
 from jobfleet_publisher.job_result import error_of
@@ -18,6 +19,7 @@ class JobDetails:
     """A job at one moment, read from the newest event of its trail.
 
     Attributes:
+        max_attempts: ``None`` right after the submit, where the request does not say.
         result: what the handler returned, as JSON; ``None`` unless ``completed``.
         error: of the attempt or job that failed last, ``None`` where the newest event has none.
         message: of the newest event, for people.
@@ -28,7 +30,7 @@ class JobDetails:
     job_type: str
     state: State
     attempt: int
-    max_attempts: int
+    max_attempts: int | None
     created_at: datetime
     updated_at: datetime
     message: str = ""
@@ -50,6 +52,20 @@ class JobDetails:
             message=event.message,
             result=event.data.get("result"),
             error=error_of(event),
+        )
+
+    @classmethod
+    def submitted(cls, request: JobRequest, job_id: str, state: State) -> JobDetails:
+        """Tell of a job as its submitter knows it, without a look at the trail."""
+        return cls(
+            job_id=job_id,
+            job_name=request.name,
+            job_type=request.type,
+            state=state,
+            attempt=0,
+            max_attempts=request.max_attempts,
+            created_at=request.created_at,
+            updated_at=request.created_at,
         )
 
     def to_json(self) -> dict[str, Any]:

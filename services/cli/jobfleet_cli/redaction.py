@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from jobfleet_backends.settings import PREFIX, SECRET_PREFIX, Settings
+from jobfleet_backends.settings import SECRET_PREFIX, Settings, variable_of
 
 HIDDEN = "***"
 _URL_PASSWORD = re.compile(r"(?<=://)([^:/@\s]*):([^/\s]*)@")
@@ -26,7 +26,7 @@ def redact(text: str) -> str:
 def redacted_settings(settings: Settings) -> dict[str, Any]:
     """Return each setting under the name of its variable."""
     shown = {
-        PREFIX + name.upper(): _shown(name, getattr(settings, name))
+        variable_of(name): _shown(name, getattr(settings, name))
         for name in type(settings).model_fields
     }
     return shown | {SECRET_PREFIX + name: HIDDEN for name in sorted(settings.secrets)}

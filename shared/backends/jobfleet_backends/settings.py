@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -15,6 +16,7 @@ from jobfleet_contracts.errors import SettingsError
 from jobfleet_contracts.message import JobDefaults
 
 PREFIX = "JOBFLEET_"
+ENV_FILE = ".env"
 SECRET_PREFIX = "JOBFLEET_SECRET_"  # noqa: S105 - a name, not a secret
 
 Names = Annotated[tuple[str, ...], NoDecode]
@@ -30,7 +32,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
-        env_file=".env",
+        env_file=ENV_FILE,
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
@@ -139,7 +141,7 @@ class Settings(BaseSettings):
         """Values of ``${secret:NAME}``, from ``JOBFLEET_SECRET_<NAME>``."""
         return {
             name.removeprefix(SECRET_PREFIX): value
-            for name, value in os.environ.items()
+            for name, value in _environment().items()
             if name.startswith(SECRET_PREFIX)
         }
 
@@ -150,34 +152,44 @@ def load_settings(**flags: Any) -> Settings:
     Raises:
         SettingsError: one line that names the variable and the remedy.
     """
-    _refuse_unknown(os.environ)
+    environment = _environment()
+    _refuse_unknown(environment)
     given = {name: value for name, value in flags.items() if value is not None}
-    if "lease_renew_seconds" not in given and f"{PREFIX}LEASE_RENEW_SECONDS" not in os.environ:
-        given |= _renew_in_thirds(given)
+    if "lease_renew_seconds" not in given and not environment.get(f"{PREFIX}LEASE_RENEW_SECONDS"):
+        given |= _renew_in_thirds(given, environment)
     try:
         return Settings(**given)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
-        name = _variable(str(problem["loc"][0]) if problem["loc"] else "settings")
-        raise SettingsError(f"{name}: {problem['msg']}") from None
+        name = variable_of(str(problem["loc"][0])) if problem["loc"] else "settings"
+        raise SettingsError(f"{name}: {problem['msg'].removeprefix('Value error, ')}") from None
 
 
-def _renew_in_thirds(given: Mapping[str, Any]) -> dict[str, float]:
+def variable_of(name: str) -> str:
+    """Return the variable of a setting, from the setting's name or the variable's."""
+    if name in Settings.model_fields:
+        alias = Settings.model_fields[name].validation_alias
+        return alias if isinstance(alias, str) else PREFIX + name.upper()
+    return name
+
+
+def _environment() -> dict[str, str]:
+    """Return what ``.env`` says, and over it the variables of this process."""
+    stored = {name: value or "" for name, value in dotenv_values(ENV_FILE).items()}
+    return stored | os.environ
+
+
+def _renew_in_thirds(given: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, float]:
     """A shorter lease is renewed in proportion, so that three tries fit into it."""
-    lease = given.get("lease_seconds") or os.environ.get(f"{PREFIX}LEASE_SECONDS") or "60"
+    lease = given.get("lease_seconds") or environment.get(f"{PREFIX}LEASE_SECONDS") or "60"
     try:
         return {"lease_renew_seconds": min(20.0, float(lease) / 3)}
     except ValueError:
         return {}
 
 
-def _variable(location: str) -> str:
-    return location if location.isupper() else PREFIX + location.upper()
-
-
 def _refuse_unknown(environment: Mapping[str, str]) -> None:
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
-    known -= {f"{PREFIX}AZURE_CLIENT_ID", f"{PREFIX}AZURE_TOKEN_CREDENTIALS"}
+    known = {variable_of(name) for name in Settings.model_fields}
     for name in environment:
         if name.startswith(PREFIX) and name not in known and not name.startswith(SECRET_PREFIX):
             raise SettingsError(f"{name}: unknown setting; see `jobfleet config show` for all")

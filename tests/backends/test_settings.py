@@ -1,0 +1,60 @@
+"""Where settings come from, and what a wrong one leads to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from jobfleet_backends.settings import load_settings
+from jobfleet_contracts.errors import SettingsError
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder of its own, so that no other ``.env`` is read."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_flag_wins_over_environment_wins_over_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / ".env").write_text("JOBFLEET_CONCURRENCY=1\nJOBFLEET_QUEUES=a\nJOBFLEET_HANDLERS=x\n")
+    monkeypatch.setenv("JOBFLEET_CONCURRENCY", "2")
+    monkeypatch.setenv("JOBFLEET_QUEUES", "b")
+    settings = load_settings(concurrency=3)
+    assert (settings.concurrency, settings.queues, settings.handlers) == (3, ("b",), ("x",))
+
+
+def test_a_shorter_lease_in_the_file_is_renewed_in_thirds(folder: Path) -> None:
+    (folder / ".env").write_text("JOBFLEET_LEASE_SECONDS=15\n")
+    assert load_settings().lease_renew_seconds == 5
+
+
+def test_the_file_may_name_the_pause_between_renewals(folder: Path) -> None:
+    (folder / ".env").write_text("JOBFLEET_LEASE_RENEW_SECONDS=7\n")
+    assert load_settings().lease_renew_seconds == 7
+
+
+def test_an_unknown_name_in_the_file_is_refused(folder: Path) -> None:
+    (folder / ".env").write_text("JOBFLEET_LEASSE_SECONDS=15\n")
+    with pytest.raises(SettingsError, match="JOBFLEET_LEASSE_SECONDS: unknown setting"):
+        load_settings()
+
+
+def test_secrets_come_from_the_file_too_and_the_environment_wins(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / ".env").write_text("JOBFLEET_SECRET_A=file\nJOBFLEET_SECRET_B=file\n")
+    monkeypatch.setenv("JOBFLEET_SECRET_B", "environment")
+    assert load_settings().secrets == {"A": "file", "B": "environment"}
+
+
+def test_a_bad_value_is_one_line_that_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOBFLEET_LEASE_RENEW_SECONDS", "31")
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert str(caught.value) == (
+        "JOBFLEET_LEASE_RENEW_SECONDS: must be at most half the lease (30 s), better a third"
+    )

@@ -124,6 +124,11 @@ def describe(job_type: str, function: Callable[..., Any], run_in: RunIn | None =
     )
 
 
+def handler_of(function: Callable[..., Any]) -> Handler | None:
+    """Return what ``@handler`` has declared of a function, ``None`` if it is not marked."""
+    return getattr(function, _MARK, None)
+
+
 def _annotations(function: Callable[..., Any]) -> Mapping[str, Any]:
     try:
         return get_type_hints(function)

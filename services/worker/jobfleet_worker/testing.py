@@ -1,0 +1,222 @@
+"""Runs a handler in a unit test: no worker, no backend; the same validation and judgement.
+
+::
+
+    async def test_letters_go_to_everybody() -> None:
+        run = await run_handler(send_letters, {"to": ["ada", "alan"]})
+        assert run.result == {"sent": 2}
+        assert run.checkpoints == [1, 2]
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid5
+
+from pydantic_core import to_jsonable_python
+
+from jobfleet_contracts.codec import decode, encode
+from jobfleet_contracts.errors import InvalidRequest
+from jobfleet_contracts.job import JobRequest, check_json
+from jobfleet_contracts.outcome import (
+    AttemptFailed,
+    AttemptTimedOut,
+    Completed,
+    Deferred,
+    JobError,
+    Outcome,
+)
+from jobfleet_worker.attempt import Attempt, Stop, outcome_of
+from jobfleet_worker.context import AttemptFacts
+from jobfleet_worker.handlers import Handler, describe, handler_of
+from jobfleet_worker.runners import Runner, runner_for
+
+TEST_TYPE = "test"
+GRACE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One call of ``context.progress``; none is left out, as a worker may."""
+
+    step: int
+    of: int | None
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandlerRun:
+    """What one attempt did.
+
+    Attributes:
+        outcome: how it ended, as the worker would record it.
+        steps, checkpoints: in the order in which the handler reported them.
+    """
+
+    outcome: Outcome
+    steps: list[Step] = field(default_factory=list)
+    checkpoints: list[Any] = field(default_factory=list)
+
+    @property
+    def completed(self) -> bool:
+        """Whether the handler returned."""
+        return isinstance(self.outcome, Completed)
+
+    @property
+    def result(self) -> Any:
+        """What the handler returned, as the JSON that the trail would hold.
+
+        Raises:
+            AssertionError: it did not return; shows what it raised.
+        """
+        if isinstance(self.outcome, Completed):
+            return self.outcome.result
+        told = f"\n{self.error.traceback}" if self.error is not None else ""
+        raise AssertionError(f"the handler did not complete: {self.outcome}{told}")
+
+    @property
+    def error(self) -> JobError | None:
+        """What it raised or why it was stopped; ``None`` where it returned or deferred."""
+        match self.outcome:
+            case AttemptFailed(error):
+                return error
+            case AttemptTimedOut(limit):
+                return JobError("TimedOut", f"over its time limit of {limit:g} s")
+            case _:
+                return None
+
+    @property
+    def will_retry(self) -> bool:
+        """Whether another attempt would follow, if attempts are left."""
+        return isinstance(self.outcome, AttemptTimedOut) or (
+            isinstance(self.outcome, AttemptFailed) and not self.outcome.final
+        )
+
+    @property
+    def was_deferred(self) -> bool:
+        """Whether it asked to be called later."""
+        return isinstance(self.outcome, Deferred)
+
+
+async def run_handler(
+    function: Callable[..., Any],
+    payload: Any = None,
+    *,
+    attempt: int = 1,
+    epoch: int | None = None,
+    last_checkpoint: Any = None,
+    request: Mapping[str, Any] | None = None,
+    cancel_at_step: int | None = None,
+    timeout: float = 30,
+    **fields: Any,
+) -> HandlerRun:
+    """Run one attempt of a handler: a coroutine function, a plain one, or one in a process.
+
+    Args:
+        payload: what a publisher takes: JSON, a dataclass, a pydantic model. It is made JSON and
+            validated against the handler's annotation, as in a worker.
+        attempt: number of this attempt, from 1.
+        epoch: the fencing token; the attempt's number where none is given.
+        last_checkpoint: what an earlier attempt is to have kept.
+        request: ``context.request``: headers, route and query parameters.
+        cancel_at_step: cancel the job once the handler has reported this step.
+        timeout: seconds; the attempt's time limit.
+        fields: other fields of the job, as ``lock_key="customer-7"``.
+
+    Raises:
+        InvalidRequest: a field of the job, or the payload, cannot be submitted so.
+    """
+    declared = handler_of(function) or describe(TEST_TYPE, function)
+    facts = _facts(declared, payload, attempt, epoch, last_checkpoint, request, fields, timeout)
+    run = _Run(declared, facts, timeout, cancel_at_step)
+    return await run.to_the_end()
+
+
+def run_handler_sync(
+    function: Callable[..., Any], payload: Any = None, **options: Any
+) -> HandlerRun:
+    """Like :func:`run_handler`, for tests without an event loop."""
+    return asyncio.run(run_handler(function, payload, **options))
+
+
+class _Run:
+    """One attempt whose progress goes into lists."""
+
+    def __init__(
+        self, handler: Handler, facts: AttemptFacts, timeout: float, cancel_at_step: int | None
+    ) -> None:
+        self._handler = handler
+        self._facts = facts
+        self._timeout = timeout
+        self._cancel_at_step = cancel_at_step
+        self._attempt: Attempt | None = None
+        self._steps: list[Step] = []
+        self._checkpoints: list[Any] = []
+
+    async def to_the_end(self) -> HandlerRun:
+        outcome = await self._outcome()
+        return HandlerRun(outcome=outcome, steps=self._steps, checkpoints=self._checkpoints)
+
+    async def progress(self, step: int, of: int | None, message: str) -> None:
+        self._steps.append(Step(step, of, message))
+        if step == self._cancel_at_step and self._attempt is not None:
+            self._attempt.stop(Stop.CANCEL)
+
+    async def checkpoint(self, value: Any) -> None:
+        check_json(value, field="checkpoint", limit=None)
+        self._checkpoints.append(decode(encode(value)))
+
+    async def _outcome(self) -> Outcome:
+        try:
+            runner = self._runner()
+        except Exception as error:  # noqa: BLE001 - a bad payload ends the attempt like a raise
+            return outcome_of(error, self._handler)
+        self._attempt = Attempt(
+            handler=self._handler,
+            runner=runner,
+            limit_seconds=self._timeout,
+            grace_seconds=GRACE_SECONDS,
+        )
+        return await self._attempt.run()
+
+    def _runner(self) -> Runner:
+        return runner_for(self._handler, self._facts.job.payload, self._facts, self)
+
+
+def _facts(
+    handler: Handler,
+    payload: Any,
+    attempt: int,
+    epoch: int | None,
+    last_checkpoint: Any,
+    request: Mapping[str, Any] | None,
+    fields: dict[str, Any],
+    timeout: float,
+) -> AttemptFacts:
+    context = dict(request) if request is not None else None
+    made = JobRequest(
+        type=handler.job_type, payload=_as_json(payload, "payload"), context=context, **fields
+    )
+    job = JobRequest.parse(made.to_json())
+    return AttemptFacts(
+        job=job,
+        attempt=attempt,
+        epoch=epoch or attempt,
+        incarnation=1,
+        idempotency_key=str(uuid5(UUID(job.job_id), "incarnation/1")),
+        last_checkpoint=_as_json(last_checkpoint, "last_checkpoint"),
+        limit_seconds=timeout,
+    )
+
+
+def _as_json(value: Any, field: str) -> Any:
+    """Return the value as it comes back from the trail: tuples are lists, keys are strings."""
+    try:
+        plain = to_jsonable_python(value, by_alias=True)
+    except ValueError as error:
+        raise InvalidRequest(f"{field} is not JSON: {error}", field=field) from error
+    check_json(plain, field=field)
+    return decode(encode(plain))

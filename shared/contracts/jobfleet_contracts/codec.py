@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -45,11 +46,13 @@ def decode(body: bytes | str) -> Any:
         raise InvalidRequest(f"not valid JSON: {error}") from error
 
 
+@lru_cache(maxsize=4096)
 def format_time(moment: datetime) -> str:
-    """Return RFC 3339 in UTC with ``Z`` and exactly six decimals."""
-    if moment.tzinfo is not UTC:
-        moment = moment.astimezone(UTC)
-    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    """Return RFC 3339 in UTC with ``Z`` and exactly six decimals.
+
+    Cached, since each time of a job is written into several rows.
+    """
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def format_optional_time(moment: datetime | None) -> str | None:

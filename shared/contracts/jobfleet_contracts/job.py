@@ -33,6 +33,7 @@ IDEMPOTENCY_NAMESPACE = UUID("6f9b2c54-8f0e-5d5b-9a63-3c1d0b7e4a11")
 """Namespace of job ids that are made from idempotency keys (UUIDv5)."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_CANONICAL_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _LINE_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -55,7 +56,7 @@ def _time(value: Any) -> datetime:
 
 
 def _uuid(value: str) -> str:
-    return str(UUID(value))
+    return value if _CANONICAL_UUID.fullmatch(value) else str(UUID(value))
 
 
 def _one_line(value: str) -> str:
@@ -147,15 +148,20 @@ class JobRequest(BaseModel):
         except ValidationError as error:
             raise _first_problem(error) from error
         for field in ("payload", "processing_parameters", "context"):
-            check_json(getattr(request, field), field=to_camel(field))
+            if (said := getattr(request, field)) is not None:
+                check_json(said, field=to_camel(field))
         return request
 
     def to_json(self) -> dict[str, Any]:
-        """Return the wire form; unset fields are left out."""
-        return self.model_dump(mode="json", by_alias=True, exclude_unset=True) | {
-            "jobId": self.job_id,
-            "createdAt": format_time(self.created_at),
+        """Return the wire form; unset fields are left out. Its values are shared: do not change."""
+        said = {
+            wire_name: getattr(self, name)
+            for name, wire_name in _WIRE_NAMES
+            if name in self.model_fields_set
         }
+        if self.run_at is not None:
+            said["runAt"] = format_time(self.run_at)
+        return said | {"jobId": self.job_id, "createdAt": format_time(self.created_at)}
 
     @property
     def name(self) -> str:
@@ -163,21 +169,28 @@ class JobRequest(BaseModel):
         return self.job_name or self.type
 
     def digest(self) -> str:
-        """Return a hash of what was asked, the same for each repetition of one submit.
+        """Return a hash of what was asked, the same for each repetition of one submit."""
+        return digest_of(self.to_json())
 
-        Left out: identity, creation time, and what differs with each HTTP request.
-        """
-        said = self.to_json()
-        for volatile in ("jobId", "createdAt"):
-            said.pop(volatile, None)
-        context = said.pop("context", None) or {}
-        if asked := {name: value for name, value in context.items() if name not in _VOLATILE}:
-            said["context"] = asked
-        return sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+_WIRE_NAMES = tuple((name, to_camel(name)) for name in JobRequest.model_fields)
+
+
+def digest_of(said: Mapping[str, Any]) -> str:
+    """Return the digest of a request's wire form.
+
+    Left out: identity, creation time, and what differs with each HTTP request.
+    """
+    asked = {name: value for name, value in said.items() if name not in _NOT_ASKED}
+    context = said.get("context") or {}
+    if lasting := {name: value for name, value in context.items() if name not in _VOLATILE}:
+        asked["context"] = lasting
+    return sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 _LOW_UP_TO, _NORMAL_UP_TO = 2, 6
-_VOLATILE = frozenset({"traceparent", "tracestate", "requestId"})
+_NOT_ASKED = frozenset({"jobId", "createdAt", "context"})
+_VOLATILE = frozenset({"headers", "requestId", "traceparent", "tracestate"})
 
 
 def check_json(value: Any, *, field: str, limit: int | None = MAX_PAYLOAD_BYTES) -> None:

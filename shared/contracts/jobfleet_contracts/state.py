@@ -57,4 +57,7 @@ class Status(StrEnum):
         Raises:
             ValueError: the name is none of the protocol's.
         """
-        return cls.STEP if name.startswith("Step ") else cls(name)
+        return _KINDS.get(name) or (cls.STEP if name.startswith("Step ") else cls(name))
+
+
+_KINDS = {status.value: status for status in Status}

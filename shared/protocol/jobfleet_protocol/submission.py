@@ -13,7 +13,7 @@ from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import BackendUnavailable, BodyConflict, JobfleetError
 from jobfleet_contracts.event import Event, JobFacts, JobState
 from jobfleet_contracts.index import OpenRow
-from jobfleet_contracts.job import JobRequest, job_id_for_key
+from jobfleet_contracts.job import JobRequest, digest_of, job_id_for_key
 from jobfleet_contracts.message import JobDefaults, JobMessage
 from jobfleet_contracts.ports import Clock, PayloadStore
 from jobfleet_contracts.state import State
@@ -43,11 +43,8 @@ def opening_change(
 ) -> Change:
     """Return event 1 of a request: ``Scheduled`` where its time lies ahead, else ``Queued``."""
     scheduled = request.run_at is not None and request.run_at > now
-    data = {
-        "request": request.to_json(),
-        "defaults": defaults.to_json(),
-        "digest": request.digest(),
-    }
+    said = request.to_json()
+    data = {"request": said, "defaults": defaults.to_json(), "digest": digest_of(said)}
     return Change(
         status="Scheduled" if scheduled else "Queued",
         due_at=request.run_at if scheduled else None,
@@ -83,14 +80,17 @@ def defaults_of(event: Event) -> JobDefaults:
 async def message_of(
     opening: Event, head: Event, payloads: PayloadStore, now: datetime
 ) -> JobMessage:
-    """Return the message that tells workers of ``head``, from the job's first event."""
+    """Return the message that tells workers of ``head``, from the job's first event.
+
+    A waiting job's due time is its deadline, which is no reason to keep the message back.
+    """
     first = await resolve(opening, payloads)
     return JobMessage(
         request=request_of(first),
         defaults=defaults_of(first),
         sequence=head.sequence,
         published_at=now,
-        due_at=head.after.due_at,
+        due_at=None if head.after.state is State.WAITING else head.after.due_at,
     )
 
 
@@ -122,13 +122,16 @@ class Submitter:
             request = request.model_copy(update={"job_id": job_id_for_key(idempotency_key)})
         task = asyncio.create_task(self._submit(request, by), name=f"submit-{request.job_id}")
         try:
-            return await asyncio.wait_for(asyncio.shield(task), ANSWER_SECONDS)
-        except TimeoutError as error:
-            task.add_done_callback(_note_late_end)
+            await asyncio.wait({task}, timeout=ANSWER_SECONDS)
+        finally:
+            if not task.done():
+                task.add_done_callback(_note_late_end)
+        if not task.done():
             raise BackendUnavailable(
                 "the audit trail did not answer in time; submit again with the same job id or "
                 "idempotency key"
-            ) from error
+            )
+        return task.result()
 
     async def submit_many(
         self, requests: Sequence[JobRequest], *, by: str | None = None

@@ -45,13 +45,20 @@ class TrailWriter:
         Returns:
             ``None`` if they stand in the trail, else the foreign event that took the place.
         """
+        try:
+            return await self._until_answered(events)
+        except asyncio.CancelledError:
+            self._go_on_alone(events)
+            raise
+
+    def _go_on_alone(self, events: Sequence[Event]) -> None:
+        """The caller has left: send the identical rows again until it is known that they stand."""
         task = asyncio.create_task(self._until_answered(events), name=f"append-{events[0].job_id}")
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
-        return await asyncio.shield(task)
 
     async def settle(self, seconds: float) -> None:
-        """Wait for appends under way, at most ``seconds``."""
+        """Wait for appends whose callers have left, at most ``seconds``."""
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=seconds)
 

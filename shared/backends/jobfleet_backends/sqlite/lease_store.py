@@ -11,6 +11,11 @@ from jobfleet_backends.sqlite.database import Database
 from jobfleet_contracts.codec import encode_text
 from jobfleet_contracts.errors import LeaseConflict, LockMissing
 
+_ACQUIRE = """
+UPDATE locks SET lease_id = ?, expires = ?
+WHERE lock = ? AND (lease_id IS NULL OR lease_id = ? OR expires <= ?)
+"""
+
 
 class SqliteLeaseStore:
     """Locks with at most one lease; an expired lease id may renew until another one leases.
@@ -31,11 +36,11 @@ class SqliteLeaseStore:
         """Lease the lock, or start the time of one's own lease anew."""
 
         def operation(connection: sqlite3.Connection) -> None:
-            holder, expires = _lease(connection, lock)
             now = self._boottime()
-            if holder not in (None, lease_id) and expires > now:
+            values = (lease_id, now + seconds, lock, lease_id, now)
+            if connection.execute(_ACQUIRE, values).rowcount == 0:
+                _lease(connection, lock)
                 raise LeaseConflict(f"lock {lock} is leased by somebody else")
-            _set_lease(connection, lock, lease_id, now + seconds)
 
         await self._database.write(operation)
 

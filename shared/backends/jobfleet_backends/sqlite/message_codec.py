@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from jobfleet_contracts.codec import (
@@ -20,7 +19,7 @@ from jobfleet_contracts.message import JobDefaults, JobMessage, MalformedMessage
 def encode_message(message: JobMessage) -> tuple[bytes, str]:
     """Return body and hints of a message."""
     hints = {
-        "defaults": asdict(message.defaults) if message.defaults else None,
+        "defaults": message.defaults.to_json() if message.defaults else None,
         "sequence": message.sequence,
         "publishedAt": format_optional_time(message.published_at),
         "dueAt": format_optional_time(message.due_at),

@@ -1,0 +1,63 @@
+"""`python -m devtools.bench`: measures what it is asked for, prints tables, writes JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from functools import partial
+from pathlib import Path
+
+from devtools.bench import embedded_row, machine
+from devtools.bench.contestant import Entry
+from devtools.bench.jobfleet_queue import keep_quiet
+from devtools.bench.report import as_json, table
+from devtools.bench.row import Result, measure, measure_idle
+
+EMBEDDED: tuple[Entry, ...] = (
+    partial(embedded_row.jobfleet, processes=1, concurrency=10),
+    partial(embedded_row.jobfleet, processes=1, concurrency=100),
+    partial(embedded_row.jobfleet, processes=2, concurrency=100),
+    partial(embedded_row.huey, workers=2, kind="process"),
+    partial(embedded_row.huey, workers=1, kind="thread"),
+)
+
+
+def main() -> None:
+    """Run the rows that the command line names."""
+    arguments = _arguments()
+    keep_quiet()
+    rows: dict[str, list[Result]] = {}
+    if "embedded" in arguments.rows:
+        rows["embedded"] = _row(EMBEDDED, arguments, jobs=arguments.jobs or 4000)
+    if arguments.json is not None:
+        report = {name: as_json(results) for name, results in rows.items()}
+        text = json.dumps({"machine": machine.describe(), "rows": report}, indent=2)
+        arguments.json.write_text(text + "\n")
+    for name, results in rows.items():
+        print(table(name, results))
+
+
+def _row(entries: tuple[Entry, ...], arguments: argparse.Namespace, *, jobs: int) -> list[Result]:
+    results = measure(entries, jobs=jobs, repeats=arguments.repeats, say=_say)
+    if arguments.idle:
+        measure_idle(entries, results, jobs=arguments.idle)
+    return results
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m devtools.bench", description=__doc__)
+    parser.add_argument("rows", nargs="*", default=["embedded", "azure"])
+    parser.add_argument("--jobs", type=int, help="jobs of one measurement")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--idle", type=int, default=40, help="jobs sent to idle workers; 0: none")
+    parser.add_argument("--json", type=Path, help="file for every figure")
+    return parser.parse_args()
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

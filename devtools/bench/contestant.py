@@ -1,0 +1,39 @@
+"""One job queue in the contest: how jobs get in, and which processes work them off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+Submit = Callable[[int], None]
+Check = Callable[[int], None]
+
+
+def _no_check(jobs: int) -> None:
+    """Believe it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contestant:
+    """A queue on storage of its own, used once.
+
+    Attributes:
+        name: for the report.
+        folder: for its files; empty.
+        submit: puts that many no-op jobs into the queue, from this process.
+        commands: one worker each.
+        environment: of the workers.
+        check: raises where not all of that many jobs were done as promised.
+    """
+
+    name: str
+    folder: Path
+    submit: Submit
+    commands: Sequence[Sequence[str]]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    check: Check = _no_check
+
+
+Entry = Callable[[Path], Contestant]
+"""Makes a contestant on fresh storage in a folder."""

@@ -1,0 +1,88 @@
+"""Fills a queue, then lets workers empty it: jobs per second and CPU time per job."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from devtools.bench.contestant import Contestant
+from devtools.bench.ticks import TickFile
+from devtools.bench.worker_processes import WorkerProcesses
+
+_LOOK_SECONDS = 0.02
+_STALL_SECONDS = 60.0
+_SKIPPED_AT_EITHER_END = 0.05
+"""Share of the jobs left out: processes start at the one end and run dry at the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """One measurement.
+
+    Attributes:
+        submit_per_second, run_per_second: jobs by wall time.
+        submit_cpu_us, run_cpu_us: CPU microseconds per job, in the submitting process and in all
+            worker processes with their children.
+        start_seconds: from the start of the processes to the first job.
+    """
+
+    jobs: int
+    submit_per_second: float
+    submit_cpu_us: float
+    run_per_second: float
+    run_cpu_us: float
+    start_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    at: float
+    cpu: float
+    done: int
+
+
+def drain(contestant: Contestant, jobs: int) -> Drain:
+    """Measure one contestant once.
+
+    Raises:
+        RuntimeError: a worker died, nothing moved for a minute, or a job is missing.
+    """
+    wall, cpu = time.perf_counter(), time.process_time()
+    contestant.submit(jobs)
+    submit_wall, submit_cpu = time.perf_counter() - wall, time.process_time() - cpu
+    ticks = TickFile(contestant.folder / "ticks")
+    began = time.time()
+    with WorkerProcesses(contestant, ticks) as workers:
+        samples = _watch(workers, ticks, jobs, contestant.name)
+        contestant.check(jobs)
+    first, last = _between(samples, jobs)
+    done = last.done - first.done
+    return Drain(
+        jobs=jobs,
+        submit_per_second=jobs / submit_wall,
+        submit_cpu_us=submit_cpu / jobs * 1e6,
+        run_per_second=done / (last.at - first.at),
+        run_cpu_us=(last.cpu - first.cpu) / done * 1e6,
+        start_seconds=ticks.ticks()[0].started - began,
+    )
+
+
+def _watch(workers: WorkerProcesses, ticks: TickFile, jobs: int, name: str) -> list[_Sample]:
+    samples = [_Sample(time.perf_counter(), workers.cpu_seconds(), 0)]
+    moved = time.perf_counter()
+    while samples[-1].done < jobs:
+        time.sleep(_LOOK_SECONDS)
+        workers.ensure_alive()
+        now = time.perf_counter()
+        samples.append(_Sample(now, workers.cpu_seconds(), ticks.count()))
+        if samples[-1].done > samples[-2].done:
+            moved = now
+        elif now - moved > _STALL_SECONDS:
+            raise RuntimeError(f"{name} stopped after {samples[-1].done} of {jobs} jobs")
+    return samples
+
+
+def _between(samples: list[_Sample], jobs: int) -> tuple[_Sample, _Sample]:
+    low, high = jobs * _SKIPPED_AT_EITHER_END, jobs * (1 - _SKIPPED_AT_EITHER_END)
+    middle = [sample for sample in samples if low <= sample.done <= high]
+    return (middle[0], middle[-1]) if len(middle) > 1 else (samples[0], samples[-1])

@@ -1,0 +1,44 @@
+"""The figures as a table for people and as JSON for machines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from statistics import median
+from typing import Any
+
+from devtools.bench.row import Result
+
+_HEADER = (
+    f"{'':34}{'jobs/s':>8}{'(min-max)':>15}{'x peer':>8}{'us CPU/job':>12}"
+    f"{'submit/s':>10}{'us CPU':>8}{'ready s':>9}{'idle ms':>9}{'p95':>7}"
+)
+
+
+def table(title: str, results: Sequence[Result]) -> str:
+    """Return lines of medians; the last contestant is the peer of the others."""
+    peer = _median(results[-1], "run_per_second")
+    return "\n".join([title, _HEADER, *(_line(result, peer) for result in results)])
+
+
+def as_json(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """Return every measurement, not only the medians."""
+    return [asdict(result) for result in results]
+
+
+def _line(result: Result, peer: float) -> str:
+    rates = [found.run_per_second for found in result.drains]
+    spread = f"({min(rates):,.0f}-{max(rates):,.0f})"
+    idle = sorted(result.idle_ms)
+    waits = (
+        f"{median(idle):>9.1f}{idle[int(len(idle) * 0.95)]:>7.1f}" if idle else f"{'-':>9}{'-':>7}"
+    )
+    return (
+        f"{result.name:34}{median(rates):>8,.0f}{spread:>15}{median(rates) / peer:>8.2f}"
+        f"{_median(result, 'run_cpu_us'):>12,.0f}{_median(result, 'submit_per_second'):>10,.0f}"
+        f"{_median(result, 'submit_cpu_us'):>8,.0f}{_median(result, 'start_seconds'):>9.2f}{waits}"
+    )
+
+
+def _median(result: Result, figure: str) -> float:
+    return median(getattr(found, figure) for found in result.drains)

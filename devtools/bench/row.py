@@ -1,0 +1,56 @@
+"""A row of the report: contestants that take turns, several times."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from devtools.bench.contestant import Contestant, Entry
+from devtools.bench.drain import Drain, drain
+from devtools.bench.latency import idle_starts
+from devtools.bench.machine import load
+
+Say = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Result:
+    """All measurements of one contestant; ``idle_ms`` of single jobs, in milliseconds."""
+
+    name: str
+    drains: list[Drain] = field(default_factory=list)
+    loads: list[float] = field(default_factory=list)
+    idle_ms: list[float] = field(default_factory=list)
+
+
+def measure(entries: Sequence[Entry], *, jobs: int, repeats: int, say: Say) -> list[Result]:
+    """Let the contestants empty their queues in turn, so that all see the machine's moods."""
+    results: dict[int, Result] = {}
+    for turn in range(repeats):
+        for place, entry in enumerate(entries):
+            with _entered(entry) as contestant:
+                found = drain(contestant, jobs)
+            result = results.setdefault(place, Result(contestant.name))
+            result.drains.append(found)
+            result.loads.append(load())
+            say(
+                f"  {turn + 1}/{repeats} {contestant.name}: {found.run_per_second:,.0f} jobs/s, "
+                f"{found.run_cpu_us:,.0f} us CPU a job, load {result.loads[-1]}"
+            )
+    return [results[place] for place in sorted(results)]
+
+
+def measure_idle(entries: Sequence[Entry], results: list[Result], *, jobs: int) -> None:
+    """Add how soon an idle worker of each contestant starts a job."""
+    for entry, result in zip(entries, results, strict=True):
+        with _entered(entry) as contestant:
+            result.idle_ms = idle_starts(contestant, jobs)
+
+
+@contextmanager
+def _entered(entry: Entry) -> Iterator[Contestant]:
+    with tempfile.TemporaryDirectory(prefix="jobfleet-bench-") as folder:
+        yield entry(Path(folder))

@@ -33,18 +33,18 @@ class Errand:
     Attributes:
         asked: tags of all tries; the trail names them.
         granted: state answered, by the tag of the try.
-        refused: the definite refusal, if that was the answer to the last try.
+        refused: definite refusal, by the tag of the try.
     """
 
     wish: Wish
     asked: list[str] = field(default_factory=list)
     granted: dict[str, State] = field(default_factory=dict)
-    refused: JobfleetError | None = None
+    refused: dict[str, JobfleetError] = field(default_factory=dict)
 
     @property
     def is_done(self) -> bool:
         """Whether there is an answer."""
-        return bool(self.granted) or self.refused is not None
+        return bool(self.granted or self.refused)
 
 
 class Errands:
@@ -94,11 +94,13 @@ class Errands:
         try:
             errand.granted[tag] = await self._do(errand.wish, api, tag)
         except _FINAL as refusal:
-            errand.refused = refusal
+            errand.refused[tag] = refusal
         except BackendError as error:
             self._journal.note(api.process.name, "errand.unclear", tag, error)
             return
-        self._journal.note(api.process.name, "errand.answered", tag, errand.refused or "granted")
+        self._journal.note(
+            api.process.name, "errand.answered", tag, errand.refused.get(tag, "granted")
+        )
 
     async def _do(self, wish: Wish, api: Api, tag: str) -> State:
         match wish.verb:

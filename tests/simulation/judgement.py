@@ -84,7 +84,7 @@ class Judgement:
         total = times + (found[tag, "CancelRequested"] if errand.wish.verb == "cancel" else 0)
         if total > 1:
             yield f"{errand.wish.verb} {tag} stands {total} times in the trail"
-        if errand.refused is not None and tag == errand.asked[-1] and total:
+        if tag in errand.refused and total:
             yield f"{errand.wish.verb} {tag} was refused, and stands in the trail"
         state = errand.granted.get(tag)
         if state is None:

@@ -44,8 +44,10 @@ class Process:
     def __init__(self, *, name: str, time: VirtualTime, clock: ProcessClock) -> None:
         self.name = name
         self.clock = clock
-        self.loop = VirtualLoop(name=name, time=time)
-        self.renewal_loop = VirtualLoop(name=f"{name}/renewal", time=time)
+        self.loop = VirtualLoop(name=name, time=time)  # type: ignore[abstract]
+        self.renewal_loop = VirtualLoop(  # type: ignore[abstract]
+            name=f"{name}/renewal", time=time
+        )
         self.worker: Worker | None = None
         self.on_silence: Callable[[], None] | None = None
         self._time = time

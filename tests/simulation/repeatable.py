@@ -16,7 +16,7 @@ import structlog
 
 from jobfleet_contracts import job
 from jobfleet_protocol import claiming
-from jobfleet_worker import consumer, fleet_turn, lease_keeper
+from jobfleet_worker import consumer, fleet_turn, lease_keeper, worker
 from tests.simulation.journal import Journal
 
 ERROR = 40
@@ -56,6 +56,7 @@ def repeatable(seed: int, journal: Journal, *, talkative: bool) -> Iterator[list
             patch.object(claiming, "uuid4", ids.uuid4),
             patch.object(lease_keeper, "TICK_SECONDS", 0.5),
             patch.object(consumer, "RECEIVE_WAIT", timedelta(seconds=20)),
+            patch.object(worker, "calling_handlers", _no_handlers),
             patch.object(fleet_turn, "IDLE_WAIT", timedelta(seconds=5)),
             patch.object(fleet_turn, "STAND_BY_SECONDS", 3.0),
         ):
@@ -65,15 +66,20 @@ def repeatable(seed: int, journal: Journal, *, talkative: bool) -> Iterator[list
         structlog.configure(**config)
 
 
+def _no_handlers(*_: Any) -> tuple[()]:
+    """The built-in handlers call real servers."""
+    return ()
+
+
 def _configure_log(journal: Journal, errors: list[str], *, talkative: bool) -> None:
     def keep(_: Any, level: str, event: MutableMapping[str, Any]) -> Any:
         name = event.pop("event")
         error = event.pop("exc_info", None)
-        worker = str(event.pop("worker_id", "log"))
+        who = str(event.pop("worker_id", "log"))
         text = " ".join(f"{key}={value}" for key, value in event.items())
-        journal.note(worker, name, text, repr(error) if error else "")
+        journal.note(who, name, text, repr(error) if error else "")
         if level == "error":
-            errors.append(f"{worker} {name} {text} {error!r}")
+            errors.append(f"{who} {name} {text} {error!r}")
         raise structlog.DropEvent
 
     structlog.configure(

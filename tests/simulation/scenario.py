@@ -63,7 +63,7 @@ class Scenario:
             fault_seconds=dice.uniform(30, 150),
             fault_rate=rough,
             crash_rate=rough * dice.choice((0, 0, 0.02, 0.1)),
-            stall_rate=rough * dice.choice((0, 0.02, 0.05, 0.15)),
+            stall_rate=dice.choice((0, 0, 0.005, 0.01, 0.03)) if rough else 0,
             mischief_seconds=dice.choice((15, 30, 60)) if rough else 1e9,
             clock_steps=dice.random() < 0.1,
             weights=_weights(dice),

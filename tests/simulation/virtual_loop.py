@@ -41,10 +41,10 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         context: contextvars.Context | None = None,
     ) -> asyncio.Handle:
         handle = asyncio.Handle(callback, args, self, context)
-        self._time.soon(self, handle)  # type: ignore[arg-type]
+        self._time.soon(self, handle)
         return handle
 
-    call_soon_threadsafe = call_soon  # type: ignore[assignment]
+    call_soon_threadsafe = call_soon
 
     def call_later(  # type: ignore[override]
         self,
@@ -63,7 +63,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
         handle = asyncio.TimerHandle(when, callback, args, self, context)
-        self._time.at(when, self, handle)  # type: ignore[arg-type]
+        self._time.at(when, self, handle)
         return handle
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
@@ -85,7 +85,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._remember(task, context)
         return task
 
-    def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> Any:
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Any, func: Callable[..., T], *args: Any
+    ) -> asyncio.Future[T]:
         """Run it at once: no thread of the world outside enters a simulation."""
         future = self.create_future()
         future.set_result(func(*args))

@@ -74,7 +74,7 @@ class Weather:
             return self._fault(latency, writes=writes, patience=3.0 if hasty else 10.0)
         if draw < self._scenario.fault_rate + self._scenario.crash_rate:
             return Fate("crash", (latency,), 0, latency, crash=dice.choice(("before", "after")))
-        stall = self._scenario.lease_seconds * dice.choice((0.1, 0.5, 0.9, 1.05, 1.5, 2.5))
+        stall = self._scenario.lease_seconds * dice.choice((0.5, 0.9, 1.05, 1.3, 1.6, 2.5))
         return Fate("stall", (latency,), 0, latency, stall=stall)
 
     def _is_cut_off(self, process: Process, service: str) -> bool:

@@ -125,6 +125,8 @@ class Workload:
         if dice.random() < 0.03:
             plan["large"] = 40_000
         match kind:
+            case "key" if dice.random() < 0.4:
+                plan["seconds"] = lease * 0.3
             case "failing":
                 plan["failAttempts"] = dice.randint(1, 3)
             case "hopeless":

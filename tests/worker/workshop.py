@@ -57,6 +57,7 @@ class RunningWorker:
 
     async def end(self) -> None:
         """Leave nothing behind, whatever the test did to it."""
+        self.worker.executor.stop_all()
         self.worker.request_stop()
         done, _ = await asyncio.wait({self._task}, timeout=20)
         self._task.cancel()

@@ -58,12 +58,16 @@ class FleetTurn:
                 await asyncio.sleep(STAND_BY_SECONDS)
                 continue
             kept = self._keeper.keep(lease)
+            ended_in_trouble = False
             try:
                 await self._work(kept)
             except (BackendError, TrustEnded) as error:
                 _log.warning("fleet_turn.ended", error=str(error))
+                ended_in_trouble = True
             finally:
                 await asyncio.shield(self._release(kept))
+            if ended_in_trouble:  # another worker may reach what this one cannot
+                await asyncio.sleep(2 * STAND_BY_SECONDS)
 
     async def _work(self, kept: KeptLease) -> None:
         _log.info(FLEET_LEASE_TAKEN)

@@ -20,6 +20,7 @@ from jobfleet_worker.metrics import NO_METRICS, Metrics
 LEASE_RENEWED = "lease.renewed"
 LEASE_LOST = "lease.lost"
 RENEWAL_FAILED = "renewal.failed"
+KEEPER_FAILED = "lease_keeper.failed"
 TICK_SECONDS = 0.2
 RETRY_SECONDS = 1.0
 
@@ -126,7 +127,12 @@ class LeaseKeeper:
             self._kept.pop(kept.lease.lease_id, None)
 
     def _run(self) -> None:
-        asyncio.run(self._keep_all())
+        while not self._stopping.is_set():
+            try:
+                asyncio.run(self._keep_all())
+            except Exception:  # noqa: BLE001 - without the thread no lease would ever be found lost
+                _log.exception(KEEPER_FAILED)
+                self._stopping.wait(RETRY_SECONDS)
 
     async def _keep_all(self) -> None:
         leases, close = self._open_leases()

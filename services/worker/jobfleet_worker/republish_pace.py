@@ -24,35 +24,41 @@ class _Entry:
 
 
 class RepublishPace:
-    """Remembers, per unchanged row, when it may be published next; pauses double to 15 min."""
+    """Remembers, per unchanged row, when it may be published next.
+
+    Pauses double to 15 minutes; those of quiet rows, which begin with an hour, to a day.
+    """
 
     def __init__(self) -> None:
-        self._entries: dict[tuple[str, int, int], _Entry] = {}
+        self._entries: dict[tuple[str, int, int, Pace], _Entry] = {}
 
     def allows(
         self, row: tuple[str, int, int], pace: Pace, *, unchanged_for: float, now: float
     ) -> bool:
         """Whether the row (job, incarnation, sequence) is to be seen to now; counts as done.
 
+        Each pace counts for itself: a row that becomes more or less urgent begins anew.
+
         Args:
             unchanged_for: seconds since the row changed, or since the job was due.
             now: boot-time seconds.
         """
         first_wait, first_pause = pace.value
-        entry = self._entries.get(row)
+        key = (*row, pace)
+        entry = self._entries.get(key)
         if entry is None:
             if unchanged_for < first_wait:
                 return False
-            self._entries[row] = _Entry(now + first_pause, first_pause)
+            self._entries[key] = _Entry(now + first_pause, first_pause)
             return True
         if now < entry.next_at:
             return False
-        entry.pause = max(min(entry.pause * 2, LONGEST_PAUSE), first_pause)
+        entry.pause = min(entry.pause * 2, max(LONGEST_PAUSE, 24 * first_wait))
         entry.next_at = now + entry.pause
         return True
 
     def forget_before(self, moment: float) -> None:
         """Drop what has not come up again for two of its pauses."""
-        stale = [row for row, e in self._entries.items() if e.next_at + 2 * e.pause < moment]
-        for row in stale:
-            del self._entries[row]
+        stale = [key for key, e in self._entries.items() if e.next_at + 2 * e.pause < moment]
+        for key in stale:
+            del self._entries[key]

@@ -26,6 +26,7 @@ from jobfleet_protocol.submission import message_of
 from jobfleet_worker.republish_pace import Pace, RepublishPace
 
 JOB_REPUBLISHED = "job.republished"
+ROW_UNREADABLE = "row.unreadable"
 PAGE_ROWS = 1000
 QUEUED_PAGES_A_SWEEP = 2
 ORPHANED_ROW_AGE = timedelta(days=1)
@@ -71,7 +72,7 @@ class Rescuer:
         async for row in self._rows():
             pace = self._suspicion(row, fleet)
             if pace is not None and self._is_time(row, pace, fleet):
-                published += await self._examine(row, pace)
+                published += await self._examine_safely(row, pace)
         self._pace.forget_before(self._clock.boottime())
         return published
 
@@ -121,21 +122,32 @@ class Rescuer:
                 lane = (row.facts.queue, lane_of(row.facts.priority))
                 lost = row.published == 0 or lane not in fleet.busy_lanes
                 return Pace.OVERDUE if lost else Pace.QUIET
-            case _ if row.published < row.sequence:
+            case _ if row.published < max(row.sequence, 1):
                 soon = row.due_at is None or row.due_at - fleet.now <= LONGEST_DELAY
                 return Pace.AT_ONCE if soon else None
             case _:
                 return Pace.OVERDUE if past_due or row.due_at is None else None
 
     def _is_time(self, row: OpenRow, pace: Pace, fleet: _Fleet) -> bool:
-        due = row.due_at if row.state is not State.WAITING else None
-        since = max(row.updated_at, due) if due is not None else row.updated_at
+        since = row.updated_at
+        if pace is Pace.OVERDUE and row.due_at is not None:
+            since = max(since, row.due_at)
         return self._pace.allows(
             (row.facts.job_id, row.incarnation, row.sequence),
             pace,
             unchanged_for=(fleet.now - since).total_seconds(),
             now=self._clock.boottime(),
         )
+
+    async def _examine_safely(self, row: OpenRow, pace: Pace) -> bool:
+        """A job that this version cannot read must not keep all others from being rescued."""
+        try:
+            return await self._examine(row, pace)
+        except BackendError:
+            raise
+        except Exception:  # noqa: BLE001 - whatever its trail holds
+            _log.exception(ROW_UNREADABLE, job_id=row.facts.job_id)
+            return False
 
     async def _examine(self, row: OpenRow, pace: Pace) -> bool:
         """Ask the trail, and publish the job if nobody works on it."""

@@ -1,0 +1,306 @@
+"""What a sweep publishes, when and how often, and what it removes: the protocol's whole list."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import structlog
+
+from jobfleet_contracts.event import Event, JobFacts
+from jobfleet_contracts.index import OpenRow
+from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.lease import job_lock
+from jobfleet_contracts.state import State
+from jobfleet_protocol.ending import callback_job_id
+from jobfleet_protocol.submission import open_row, opening_change
+from jobfleet_protocol.transitions import Change, draft
+from jobfleet_worker.rescuer import Rescuer
+from tests.protocol.steered_clock import SteeredClock
+from tests.worker.workshop import DEFAULTS, Workshop, eventually
+
+
+class Ward:
+    """Jobs in every state of neglect, and the rescuer that looks after them."""
+
+    def __init__(self, workshop: Workshop, clock: SteeredClock) -> None:
+        self.workshop = workshop
+        self.clock = clock
+        self.backend = workshop.real
+        self.rescuer = Rescuer(backend=workshop.backend, clock=clock)
+
+    async def sweep(self) -> int:
+        await self.backend.index.flush()
+        published = await self.rescuer.sweep()
+        await self.backend.index.flush()
+        return published
+
+    async def unpublished(self, **fields: Any) -> str:
+        """A job whose submitter crashed between event 1 and the message."""
+        self.workshop.queue.lose_request("publish")
+        self.workshop.queue.lose_request("publish_later")
+        submitter = self.workshop.submitter
+        submitter._publication._queue = self.workshop.queue
+        job_id = (await submitter.submit(JobRequest(type="x", **fields))).job_id
+        self.workshop.queue.heal()
+        return job_id
+
+    async def published(self, **fields: Any) -> str:
+        return (await self.workshop.submitter.submit(JobRequest(type="x", **fields))).job_id
+
+    async def write(self, job_id: str, *changes: Change, published: bool = False) -> Event:
+        head = await self.workshop.head(job_id)
+        for change in changes:
+            head = draft(head, head.facts, change, occurred_at=self.clock.now())
+            await self.backend.trail.insert([head])
+            self.backend.index.record([head])
+        if published:
+            self.backend.index.published(job_id, head.after.incarnation, head.sequence)
+        return head
+
+    async def running(self, *, leased: bool, **fields: Any) -> str:
+        job_id = await self.published(**fields)
+        lock = job_lock(job_id)
+        await self.write(job_id, Change(status="Started", worker_id="w1", lock=lock))
+        await self.backend.leases.create(lock)
+        if leased:
+            await self.backend.leases.acquire(lock, "w1's", 15)
+        return job_id
+
+    async def waiting(self, *, sent: bool, seconds: float) -> str:
+        job_id = await self.running(leased=True)
+        deadline = self.clock.now() + timedelta(seconds=seconds)
+        await self.write(job_id, Change(status="Waiting", worker_id="w1", due_at=deadline))
+        if sent:
+            await self.write(job_id, Change(status="Step 1", worker_id="w1", sent=True))
+        await self.backend.leases.delete(job_lock(job_id), "w1's")
+        return job_id
+
+    async def put_off(self, job_id: str, seconds: float, *, published: bool) -> None:
+        due_at = self.clock.now() + timedelta(seconds=seconds)
+        await self.write(job_id, Change(status="Deferred", due_at=due_at), published=published)
+
+    async def open_rows(self) -> list[OpenRow]:
+        return list((await self.backend.reader.open_rows()).items)
+
+
+@pytest.fixture
+def ward(workshop: Workshop, clock: SteeredClock) -> Ward:
+    return Ward(workshop, clock)
+
+
+async def paces(ward: Ward, times: list[float]) -> list[int]:
+    """Sweep at each of these seconds; returns how many jobs each sweep published."""
+    published, at = [], 0.0
+    for second in times:
+        ward.clock.advance(second - at)
+        at = second
+        published.append(await ward.sweep())
+    return published
+
+
+async def test_a_running_job_whose_lease_is_gone_is_published_at_once_then_ever_more_rarely(
+    ward: Ward,
+) -> None:
+    await ward.running(leased=False)
+    assert await paces(ward, [0, 5, 11, 20, 32, 50, 72]) == [1, 0, 1, 0, 1, 0, 1]
+
+
+async def test_a_running_job_whose_lease_lives_is_left_alone(ward: Ward) -> None:
+    await ward.running(leased=True)
+    assert await paces(ward, [0, 5, 10]) == [0, 0, 0]
+    assert await paces(ward, [6]) == [1]
+
+
+async def test_an_unpublished_job_is_published_after_a_minute(ward: Ward) -> None:
+    await ward.unpublished()
+    assert await paces(ward, [0, 30, 61, 122, 300]) == [0, 0, 1, 0, 0]
+
+
+async def test_a_queued_job_behind_a_busy_lane_is_left_alone_for_an_hour(ward: Ward) -> None:
+    for _ in range(3):
+        await ward.published()
+    assert await paces(ward, [61, 900, 3590]) == [0, 0, 0]
+    assert await paces(ward, [30]) == [3]
+
+
+async def test_a_queued_job_whose_lane_is_empty_is_published_after_a_minute(ward: Ward) -> None:
+    await ward.published()
+    consumer = ward.backend.consumer()
+    await consumer.start(["default"])
+    for delivery in await consumer.receive(10, timedelta(seconds=1)):
+        await delivery.ack()
+    await consumer.stop()
+    assert await paces(ward, [30, 61]) == [0, 1]
+
+
+async def test_what_is_due_within_the_hour_and_unpublished_is_published_at_once(
+    ward: Ward,
+) -> None:
+    await ward.unpublished(run_at=ward.clock.now() + timedelta(minutes=30))
+    assert await paces(ward, [0, 1]) == [1, 0]
+    (depth,) = [d for d in await ward.backend.queue.depths() if d.lane == "normal"]
+    assert depth.ready == 0
+
+
+async def test_what_is_due_in_hours_waits_for_its_last_hour(ward: Ward) -> None:
+    await ward.published(run_at=ward.clock.now() + timedelta(hours=3))
+    assert await paces(ward, [0, 3600, 7100, 7210, 7230]) == [0, 0, 0, 1, 0]
+
+
+async def test_a_schedule_whose_row_knows_no_event_yet_is_published_too(ward: Ward) -> None:
+    """The submitter died right after event 1, before the copy was written."""
+    request = JobRequest(type="x", run_at=ward.clock.now() + timedelta(minutes=5))
+    await _event_1_alone(ward, request)
+    assert await paces(ward, [0, 1]) == [1, 0]
+
+
+async def _event_1_alone(ward: Ward, request: JobRequest) -> None:
+    now = ward.clock.now()
+    facts = JobFacts.of(request)
+    event = draft(None, facts, opening_change(request, DEFAULTS, now=now, by=None), occurred_at=now)
+    await ward.backend.index.open(open_row(facts, event.after, now))
+    await ward.backend.trail.insert([event])
+
+
+@pytest.mark.parametrize("published", [True, False])
+async def test_a_deferred_job_is_published_at_once_or_a_minute_after_it_was_due(
+    ward: Ward, published: bool
+) -> None:
+    job_id = await ward.published()
+    await ward.put_off(job_id, 20, published=published)
+    found = await paces(ward, [1, 25, 70, 81])
+    assert found == ([0, 0, 0, 1] if published else [1, 0, 0, 1])
+
+
+async def test_a_waiting_job_is_published_near_its_deadline(ward: Ward) -> None:
+    await ward.waiting(sent=True, seconds=300)
+    assert await paces(ward, [0, 60, 280]) == [0, 0, 0]
+    assert await paces(ward, [25]) == [1]
+
+
+async def test_a_waiting_job_whose_request_did_not_leave_is_published_at_once(
+    ward: Ward,
+) -> None:
+    await ward.waiting(sent=False, seconds=300)
+    assert await ward.sweep() == 1
+
+
+async def test_the_row_of_an_ended_job_goes_after_its_callback_is_submitted(ward: Ward) -> None:
+    job_id = await ward.running(leased=False, callback_url="https://example.org/done")
+    await ward.write(job_id, Change(status="Completed", worker_id="w1", data={"result": 1}))
+    await ward.sweep()
+    callback = await ward.workshop.history(callback_job_id(job_id, 1))
+    assert callback[0].facts.job_type == "callback.deliver"
+    assert [row.facts.job_id for row in await ward.open_rows()] == [callback[0].job_id]
+
+
+async def test_the_row_of_an_earlier_incarnation_goes_and_its_callback_is_not_forgotten(
+    ward: Ward,
+) -> None:
+    job_id = await ward.running(leased=False, callback_url="https://example.org/done")
+    await ward.write(job_id, Change(status="Failed", worker_id="w1", message="no luck"))
+    await ward.workshop.redriver.redrive(job_id, by=None)
+    await ward.sweep()
+    callback = (await ward.workshop.history(callback_job_id(job_id, 1)))[0]
+    body = callback.data["request"]["payload"]["body"]
+    assert body["state"] == "failed"
+    assert {(r.facts.job_id, r.incarnation) for r in await ward.open_rows()} == {
+        (job_id, 2),
+        (callback.job_id, 1),
+    }
+
+
+async def test_a_row_without_its_event_stays_for_a_day(ward: Ward) -> None:
+    request = JobRequest(type="x")
+    event = draft(
+        None,
+        (await ward.workshop.head(await ward.published())).facts,
+        Change(status="Queued"),
+        occurred_at=ward.clock.now(),
+    )
+    row = open_row(event.facts, event.after, ward.clock.now())
+    orphan = replace(row, facts=replace(row.facts, job_id=request.job_id))
+    await ward.backend.index.open(orphan)
+    await paces(ward, [61, 3600, 80_000])
+    assert orphan.facts.job_id in {r.facts.job_id for r in await ward.open_rows()}
+    await paces(ward, [8_000])
+    assert orphan.facts.job_id not in {r.facts.job_id for r in await ward.open_rows()}
+
+
+async def test_a_row_that_fell_behind_is_brought_up_to_date(ward: Ward) -> None:
+    job_id = await ward.published()
+    head = await ward.workshop.head(job_id)
+    lock = job_lock(job_id)
+    started = draft(
+        head,
+        head.facts,
+        Change(status="Started", worker_id="w1", lock=lock),
+        occurred_at=ward.clock.now(),
+    )
+    await ward.backend.trail.insert([started])  # and the process died before the copy
+    ward.clock.advance(3700)
+    assert await ward.sweep() == 1
+    (row,) = await ward.open_rows()
+    assert (row.state, row.sequence, row.lock) == (State.RUNNING, 2, lock)
+
+
+async def test_a_row_that_cannot_be_read_holds_up_no_other(ward: Ward) -> None:
+    broken = await ward.running(leased=False)
+    await _spoil_event_1(ward, broken)
+    whole = await ward.running(leased=False)
+    assert await ward.sweep() == 1
+    assert whole != broken
+
+
+async def _spoil_event_1(ward: Ward, job_id: str) -> None:
+    real = ward.workshop.real.trail.read
+
+    async def read(asked: str, sequence: int) -> Event | None:
+        event = await real(asked, sequence)
+        if event is not None and asked == job_id:
+            event = replace(event, data={"request": {"type": "x", "fromTheFuture": 1}})
+        return event
+
+    ward.workshop.trail.__dict__["read"] = read
+
+
+async def test_a_sweep_looks_at_a_bounded_number_of_queued_jobs(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobfleet_worker.rescuer.PAGE_ROWS", 5)
+    for _ in range(25):
+        await ward.unpublished()
+    assert await paces(ward, [61, 62, 63, 64]) == [10, 10, 5, 0]
+
+
+async def test_the_published_mark_is_set_after_the_confirm_alone(ward: Ward) -> None:
+    await ward.unpublished()
+    ward.workshop.queue.lose_request("publish")
+    assert await paces(ward, [61]) == [0]
+    assert [row.published for row in await ward.open_rows()] == [0]
+    assert await paces(ward, [61]) == [1]
+    assert [row.published for row in await ward.open_rows()] == [1]
+
+
+async def test_one_worker_sweeps_and_another_follows_when_it_stops(workshop: Workshop) -> None:
+    def elections(logs: list[Any]) -> Callable[[int], Callable[[], Awaitable[bool]]]:
+        def at_least(count: int) -> Callable[[], Awaitable[bool]]:
+            async def held() -> bool:
+                return sum(e["event"] == "rescuer.elected" for e in logs) >= count
+
+            return held
+
+        return at_least
+
+    with structlog.testing.capture_logs() as logs:
+        so_far = elections(logs)
+        first = workshop.start_worker()
+        await eventually("an election", so_far(1))
+        workshop.start_worker()
+        await asyncio.sleep(0.8)
+        assert not await so_far(2)()
+        await first.stop()
+        await eventually("another election", so_far(2))

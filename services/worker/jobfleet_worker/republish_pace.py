@@ -15,6 +15,7 @@ class Pace(Enum):
 
 
 LONGEST_PAUSE = 900.0
+LONGEST_QUIET_PAUSE = 86_400.0
 
 
 @dataclass(slots=True)
@@ -53,7 +54,8 @@ class RepublishPace:
             return True
         if now < entry.next_at:
             return False
-        entry.pause = min(entry.pause * 2, max(LONGEST_PAUSE, 24 * first_wait))
+        longest = LONGEST_PAUSE if first_wait < LONGEST_PAUSE else LONGEST_QUIET_PAUSE
+        entry.pause = min(entry.pause * 2, longest)
         entry.next_at = now + entry.pause
         return True
 

@@ -20,6 +20,7 @@ from jobfleet_contracts.outcome import (
     JobError,
     Lost,
     Outcome,
+    Waiting,
 )
 from jobfleet_worker.handlers import Handler, to_json
 from jobfleet_worker.process_runner import HandlerProcessError
@@ -122,6 +123,8 @@ class Attempt:
                 return HandedBack(abandoned=abandoned)
 
     def _completed(self, value: Any) -> Outcome:
+        if isinstance(value, Waiting):
+            return value
         try:
             result = to_json(value)
             if result is not None:

@@ -159,8 +159,8 @@ class Consumer:
         match result:
             case Busy(_, head):
                 await self._deferral.until_free(message, head)
-            case NotDue(head):
-                await self._deferral.until_due(message, head)
+            case NotDue(head, until):
+                await self._deferral.until_due(message, head, until or head.after.due_at)
             case Attended(head):
                 await self._backend.index.record([head])
             case Ended(head):

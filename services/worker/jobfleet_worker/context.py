@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from jobfleet_contracts.job import JobRequest
 from jobfleet_worker.tracing import traceparent
+from jobfleet_worker.waiting_room import WaitingRoom
 
 
 class ProgressSink(Protocol):
@@ -34,6 +35,7 @@ class AttemptFacts:
         incarnation: 1, and one more with each redrive.
         idempotency_key: the same for all attempts of an incarnation; pass it on to others.
         last_checkpoint: what an earlier attempt kept last, ``None`` if nothing.
+        limit_seconds: time limit of this attempt; of a third-party job, of its wait.
         resuming: a waiting job whose request did not verifiably reach the third party.
     """
 
@@ -44,6 +46,7 @@ class AttemptFacts:
     idempotency_key: str
     last_checkpoint: Any = None
     resuming: bool = False
+    limit_seconds: float = 1800
 
 
 class ContextFacts:
@@ -78,6 +81,11 @@ class ContextFacts:
     def idempotency_key(self) -> str:
         """The same for all attempts of an incarnation; pass it on with side effects."""
         return self._facts.idempotency_key
+
+    @property
+    def limit_seconds(self) -> float:
+        """Time limit of this attempt."""
+        return self._facts.limit_seconds
 
     @property
     def last_checkpoint(self) -> Any:
@@ -116,9 +124,19 @@ class ContextFacts:
 class JobContext(ContextFacts):
     """Given to coroutine handlers."""
 
-    def __init__(self, *, facts: AttemptFacts, sink: ProgressSink) -> None:
+    def __init__(
+        self, *, facts: AttemptFacts, sink: ProgressSink, waiting_room: WaitingRoom | None = None
+    ) -> None:
         super().__init__(facts=facts)
         self._sink = sink
+        self._waiting_room = waiting_room
+
+    @property
+    def waiting_room(self) -> WaitingRoom:
+        """For the built-in third-party jobs: where a job waits for its callback."""
+        if self._waiting_room is None:
+            raise RuntimeError("only a worker has a waiting room")
+        return self._waiting_room
 
     async def progress(self, step: int, of: int | None = None, message: str = "") -> None:
         """Tell how far the job is. Written at once, then at most once a second."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -65,13 +65,12 @@ class Deferral:
             self._mark(head)
         self._metrics.job_deferred()
 
-    async def until_due(self, message: JobMessage, head: Event) -> None:
+    async def until_due(self, message: JobMessage, head: Event, due_at: datetime | None) -> None:
         """Pass a message on until its time; beyond an hour the rescuer publishes it anew.
 
         Raises:
             BackendUnavailable: the delayed copy is not confirmed; keep the delivery.
         """
-        due_at = head.after.due_at
         delay = timedelta(0) if due_at is None else due_at - self._clock.now()
         if delay <= LONGEST_DELAY:
             later = replace(message, due_at=due_at, sequence=head.sequence)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid5
 
 import structlog
 
-from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import BackendError, Fenced
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.lease import FLEET_LOCK
+from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.lease import FLEET_LOCK, Lease, key_lock
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.outcome import (
     AttemptFailed,
@@ -28,187 +26,27 @@ from jobfleet_contracts.outcome import (
     Outcome,
     Waiting,
 )
-from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.state import State
-from jobfleet_contracts.worker_status import RunningJob
 from jobfleet_protocol.claiming import Claimed, Claimer
 from jobfleet_protocol.ending import Ending
-from jobfleet_protocol.held_trail import HeldTrail
 from jobfleet_protocol.publication import Publication
-from jobfleet_protocol.trail_writer import pauses
 from jobfleet_protocol.transitions import Change
-from jobfleet_worker.attempt import Attempt, Stop, outcome_of
-from jobfleet_worker.checkpoints import last_checkpoint
-from jobfleet_worker.context import AttemptFacts
-from jobfleet_worker.handlers import Handler, Handlers
+from jobfleet_worker.attempt import Attempt, Stop
+from jobfleet_worker.execution import Execution, ExecutionParts
 from jobfleet_worker.lease_keeper import KeptLease, LeaseKeeper
 from jobfleet_worker.lock_successor import LockSuccessor
-from jobfleet_worker.metrics import NO_METRICS, Metrics
-from jobfleet_worker.options import WorkerOptions
-from jobfleet_worker.progress_log import ProgressLog
 from jobfleet_worker.retry_policy import retry_delay
-from jobfleet_worker.runners import Runner, runner_for
 from jobfleet_worker.tracing import AttemptSpan, attempt_span
+from jobfleet_worker.unsent import not_sent, send_again_at, stays_waiting
+from jobfleet_worker.waiting_room import WaitingRoom
 
 JOB_STARTED = "job.started"
 JOB_ENDED = "job.ended"
 JOB_FENCED = "job.fenced"
-CHECKPOINT_AWAITED = "checkpoint.awaited"
 HEARD_CANCELS = 1000
 """Cancel messages remembered for jobs whose claim is just being written."""
 
 _log = structlog.get_logger()
-
-
-class Execution:
-    """One claimed job in one slot."""
-
-    def __init__(
-        self, *, claimed: Claimed, kept: KeptLease, parts: ExecutionParts, started_at: datetime
-    ) -> None:
-        self.claimed = claimed
-        self.kept = kept
-        self.started_at = started_at
-        self._parts = parts
-        self._began = parts.clock.boottime()
-        self._attempt: Attempt | None = None
-        self._pending_stop: tuple[Stop, str] | None = None
-        self._looking: asyncio.Task[None] | None = None
-        self._to_look = False
-
-    @property
-    def trail(self) -> HeldTrail:
-        """The job's trail under this claim."""
-        return self.claimed.trail
-
-    def stop(self, reason: Stop, text: str = "") -> None:
-        """Tell the handler to stop."""
-        if self._attempt is not None:
-            self._attempt.stop(reason, text)
-        elif self._pending_stop is None:
-            self._pending_stop = (reason, text)
-
-    def look_for_cancel(self) -> None:
-        """Read the trail for a cancel request, or for a newer epoch, in the background.
-
-        Asked again while it reads, it reads again: the first look may have been too early.
-        """
-        self._to_look = True
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look(), name=f"look-{self.trail.head.job_id}")
-
-    def status(self) -> RunningJob:
-        """Return what the heartbeat says of this job."""
-        left = self.kept.trusted_until - self._parts.clock.boottime()
-        facts = self.trail.head.facts
-        return RunningJob(
-            job_id=facts.job_id,
-            job_name=facts.job_name,
-            job_type=facts.job_type,
-            attempt=self.trail.head.after.attempt,
-            started_at=self.started_at,
-            lease_seconds_left=round(left, 1),
-        )
-
-    @property
-    def duration_ms(self) -> int:
-        """Milliseconds since the attempt began."""
-        return round((self._parts.clock.boottime() - self._began) * 1000)
-
-    async def attempt(self, handler: Handler) -> tuple[Outcome, Attempt | None]:
-        """Run the handler and flush its progress."""
-        progress = ProgressLog(trail=self.trail, clock=self._parts.clock)
-        limit = self._limit(handler)
-        self.kept.give_up_at = self._began + limit + self._parts.options.grace_seconds + 5
-        self.kept.on_lost = lambda reason: self.stop(Stop.LEASE_LOST, reason)
-        self.kept.on_renewed = self.look_for_cancel
-        self.trail.on_moved = self._moved
-        try:
-            runner = await self._runner(handler, progress)
-        except Exception as error:  # noqa: BLE001 - a bad payload ends the attempt like a raise
-            return outcome_of(error, handler), None
-        self._attempt = Attempt(
-            handler=handler,
-            runner=runner,
-            limit_seconds=limit,
-            grace_seconds=self._parts.options.grace_seconds,
-        )
-        if self.kept.lost_reason is not None:
-            return Lost(self.kept.lost_reason), None
-        if self._pending_stop is not None:
-            asyncio.get_running_loop().call_soon(self._attempt.stop, *self._pending_stop)
-        outcome = await self._attempt.run()
-        await progress.close()
-        return outcome, self._attempt
-
-    def _limit(self, handler: Handler) -> float:
-        said = self.claimed.request.timeout_seconds or handler.timeout
-        return said or self.claimed.defaults.timeout_seconds
-
-    async def _runner(self, handler: Handler, progress: ProgressLog) -> Runner:
-        head = self.trail.head
-        facts = AttemptFacts(
-            job=self.claimed.request,
-            attempt=head.after.attempt,
-            epoch=head.after.epoch,
-            incarnation=head.after.incarnation,
-            idempotency_key=idempotency_key(head),
-            last_checkpoint=await self._last_checkpoint(head),
-            resuming=head.after.state is State.WAITING,
-        )
-        return runner_for(handler, self.claimed.request.payload, facts, progress)
-
-    async def _last_checkpoint(self, head: Event) -> Any:
-        """Storage in trouble costs no attempt: it is asked again until the attempt is stopped."""
-        for pause in pauses():
-            try:
-                return await last_checkpoint(head, self._parts.backend)
-            except BackendError as error:
-                _log.warning(CHECKPOINT_AWAITED, error=str(error))
-            if self._pending_stop is not None:
-                return None
-            await asyncio.sleep(pause)
-        raise AssertionError("pauses never end")
-
-    def _moved(self, newest: Event) -> None:
-        if not self.trail.holds(newest):
-            self.stop(Stop.LEASE_LOST, f"epoch {newest.after.epoch} runs by now")
-        elif newest.after.cancel_requested:
-            self.stop(Stop.CANCEL)
-
-    async def _look(self) -> None:
-        while self._to_look:
-            self._to_look = False
-            try:
-                newest = await self._parts.backend.trail.newest(self.trail.head.job_id)
-            except BackendError:
-                return
-            if newest is not None and not self.trail.is_closed:
-                self._moved(newest)
-
-
-def idempotency_key(head: Event) -> str:
-    """Return the key to pass on with side effects: one for all attempts of an incarnation."""
-    return str(uuid5(UUID(head.job_id), f"incarnation/{head.after.incarnation}"))
-
-
-class ExecutionParts:
-    """What every execution of a worker shares."""
-
-    def __init__(
-        self,
-        *,
-        backend: Backend,
-        clock: Clock,
-        options: WorkerOptions,
-        handlers: Handlers,
-        metrics: Metrics = NO_METRICS,
-    ) -> None:
-        self.backend = backend
-        self.clock = clock
-        self.options = options
-        self.handlers = handlers
-        self.metrics = metrics
 
 
 class Executor:
@@ -249,9 +87,17 @@ class Executor:
         Args:
             fleet: the fleet's lease, on which the claim rests in scope ``fleet``.
         """
-        kept = fleet or self._keeper.keep(claimed.lease)
+        on_fleet = fleet is not None and claimed.lease.lock == FLEET_LOCK
+        kept = fleet if on_fleet and fleet else self._keeper.keep(claimed.lease)
         execution = Execution(
             claimed=claimed, kept=kept, parts=self._parts, started_at=self._clock.now()
+        )
+        execution.waiting_room = WaitingRoom(
+            tenant=execution,
+            claimer=self._claimer,
+            keeper=self._keeper,
+            leave=self._leave,
+            clock=self._clock,
         )
         job_id = claimed.trail.head.job_id
         self.running[job_id] = execution
@@ -286,11 +132,13 @@ class Executor:
         span.end(ended)
         if ended is None:
             self._metrics.attempt_fenced()
+            if execution.ended_outside:
+                await self._leave(execution.claimed.lease, execution.claimed.request)
         else:
             self._metrics.attempt_ended(execution.duration_ms / 1000)
             self._metrics.job_moved(ended)
             _log.info(JOB_ENDED, state=ended.after.state.value, duration_ms=execution.duration_ms)
-            await self._follow_up(claimed, ended)
+            await self._follow_up(execution, outcome, ended)
         if attempt is not None and not self._is_stopping:
             await attempt.finished.wait()
 
@@ -314,7 +162,8 @@ class Executor:
             trail.close()
             _log.warning(JOB_FENCED, reason=outcome.reason)
             return None
-        if isinstance(outcome, Waiting):
+        released = stays_waiting(outcome, trail.head) and isinstance(outcome, HandedBack)
+        if isinstance(outcome, Waiting) or released:
             trail.close()
             return trail.head
         return await trail.write(lambda head: self._decide(execution, outcome, head), last=True)
@@ -329,6 +178,8 @@ class Executor:
                 return [ends("Cancelled", f"cancelled while it ran{_left_behind(abandoned)}")]
             case _ if head.after.cancel_requested:
                 return [ends("Cancelled", "cancelled instead of another attempt")]
+            case _ if stays_waiting(outcome, head):
+                return [not_sent(outcome, head)]
             case AttemptFailed(error, final, retry_after, details):
                 data = {"error": error.to_json()} | details
                 return self._failed(execution, head, ends, error.message, data, final, retry_after)
@@ -375,27 +226,51 @@ class Executor:
             ),
         ]
 
-    async def _follow_up(self, claimed: Claimed, head: Event) -> None:
+    async def _follow_up(self, execution: Execution, outcome: Outcome, head: Event) -> None:
         """Callback job, release, message for what is due again, end of the open row: in order."""
+        claimed = execution.claimed
         ended = head.after.state.is_terminal
         # Without its callback job the open row stays: it is what the rescuer goes by.
         settled = ended and await self._quietly(self._ending.submit_callback(head, claimed.request))
         await self._quietly(self._claimer.give_up(claimed.lease, claimed.request))
         if settled:
             self._ending.close(head)
+        elif stays_waiting(outcome, head):
+            await self._publish_again(claimed, head, self._send_again_at(execution, outcome, head))
         elif not ended and head.after.state is not State.WAITING:
-            await self._publish_again(claimed, head)
-        lock_key = claimed.request.lock_key
-        if lock_key is not None and claimed.lease.lock != FLEET_LOCK:
-            await self._quietly(self._successor.publish_next(lock_key, ended=head.job_id))
+            await self._publish_again(claimed, head, head.after.due_at)
+        await self._tell_successor(claimed.lease, claimed.request)
 
-    async def _publish_again(self, claimed: Claimed, head: Event) -> None:
+    async def _leave(self, lease: Lease, request: JobRequest) -> None:
+        await self._quietly(self._claimer.give_up(lease, request))
+        await self._tell_successor(lease, request)
+
+    async def _tell_successor(self, lease: Lease, request: JobRequest) -> None:
+        key = request.lock_key
+        if key is not None and lease.lock == key_lock(key):
+            await self._quietly(self._successor.publish_next(key, ended=request.job_id))
+
+    def _send_again_at(
+        self, execution: Execution, outcome: Outcome, head: Event
+    ) -> datetime | None:
+        claimed = execution.claimed
+        handler = self._parts.handlers.get(claimed.request.type)
+        return send_again_at(
+            outcome,
+            head,
+            request=claimed.request,
+            defaults=claimed.defaults,
+            limit_seconds=execution.limit_seconds(handler),
+            now=self._clock.now(),
+        )
+
+    async def _publish_again(self, claimed: Claimed, head: Event, due_at: datetime | None) -> None:
         message = JobMessage(
             request=claimed.request,
             defaults=claimed.defaults,
             sequence=head.sequence,
             published_at=self._clock.now(),
-            due_at=head.after.due_at,
+            due_at=due_at,
         )
         await self._publication.attempt(message, head)
 

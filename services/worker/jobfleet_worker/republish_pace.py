@@ -11,6 +11,7 @@ class Pace(Enum):
 
     AT_ONCE = (0.0, 10.0)
     OVERDUE = (60.0, 60.0)
+    PUT_OFF = (600.0, 600.0)
     QUIET = (3600.0, 3600.0)
 
 

@@ -7,7 +7,7 @@ candidate. Its cost is bounded: queued rows, which can be many, are read in rota
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -29,6 +29,8 @@ JOB_REPUBLISHED = "job.republished"
 ROW_UNREADABLE = "row.unreadable"
 PAGE_ROWS = 1000
 QUEUED_PAGES_A_SWEEP = 2
+DEADLINE_AHEAD = timedelta(seconds=8)
+"""A waiting job's time-out is published so long before, to arrive at its second."""
 ORPHANED_ROW_AGE = timedelta(days=1)
 _NOT_QUEUED = frozenset(
     {State.RUNNING, State.WAITING, State.DEFERRED, State.RETRYING, State.SCHEDULED}
@@ -117,7 +119,7 @@ class Rescuer:
                 # A shared lock is leased for other jobs too, and says little of this one.
                 return None if row.lock == job_lock(row.facts.job_id) else Pace.OVERDUE
             case State.WAITING:
-                return Pace.AT_ONCE if past_due or (free and not row.sent) else None
+                return self._suspicion_of_waiting(row, fleet, free=free)
             case State.QUEUED:
                 lane = (row.facts.queue, lane_of(row.facts.priority))
                 lost = row.published == 0 or lane not in fleet.busy_lanes
@@ -127,6 +129,14 @@ class Rescuer:
                 return Pace.AT_ONCE if soon else None
             case _:
                 return Pace.OVERDUE if past_due or row.due_at is None else None
+
+    def _suspicion_of_waiting(self, row: OpenRow, fleet: _Fleet, *, free: bool) -> Pace | None:
+        if row.due_at is not None and row.due_at <= fleet.now + DEADLINE_AHEAD:
+            return Pace.AT_ONCE
+        if row.sent or not free:
+            return None
+        # A copy that was put off until the next try is under way already.
+        return Pace.AT_ONCE if row.published < row.sequence else Pace.PUT_OFF
 
     def _is_time(self, row: OpenRow, pace: Pace, fleet: _Fleet) -> bool:
         since = row.updated_at
@@ -173,7 +183,7 @@ class Rescuer:
             case State.RUNNING:
                 return after.lock is None or not await self._backend.leases.is_leased(after.lock)
             case State.WAITING:
-                if after.due_at is not None and after.due_at <= now:
+                if self._is_near_its_deadline(head):
                     return True
                 held = after.lock is not None and await self._backend.leases.is_leased(after.lock)
                 return not after.sent and not held
@@ -185,9 +195,15 @@ class Rescuer:
         if opening is None:
             return False
         message = await message_of(opening, head, self._backend.payloads, self._clock.now())
+        if head.after.state is State.WAITING and self._is_near_its_deadline(head):
+            message = replace(message, due_at=head.after.due_at)
         sent = await self._publication.attempt(message, head)
         _log.info(JOB_REPUBLISHED, job_id=head.job_id, state=head.after.state.value, pace=pace.name)
         return sent
+
+    def _is_near_its_deadline(self, head: Event) -> bool:
+        due_at = head.after.due_at
+        return due_at is not None and due_at <= self._clock.now() + DEADLINE_AHEAD
 
     async def _conclude(self, row: OpenRow, head: Event) -> None:
         """End an open row whose incarnation has ended, after the callback that it may owe."""

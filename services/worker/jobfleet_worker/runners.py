@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from jobfleet_worker.context import AttemptFacts, BlockingJobContext, JobContext, ProgressSink
 from jobfleet_worker.handlers import Handler
 from jobfleet_worker.process_runner import ProcessRunner
+from jobfleet_worker.waiting_room import WaitingRoom
 
 
 class HandlerExit(Exception):
@@ -133,7 +134,13 @@ def _settle(
         loop.call_soon_threadsafe(settle)
 
 
-def runner_for(handler: Handler, payload: Any, facts: AttemptFacts, sink: ProgressSink) -> Runner:
+def runner_for(
+    handler: Handler,
+    payload: Any,
+    facts: AttemptFacts,
+    sink: ProgressSink,
+    waiting_room: WaitingRoom | None = None,
+) -> Runner:
     """Return the runner that the handler's declaration asks for.
 
     Raises:
@@ -143,6 +150,7 @@ def runner_for(handler: Handler, payload: Any, facts: AttemptFacts, sink: Progre
         return ProcessRunner(handler, payload, facts, sink)
     value = handler.read_payload(payload)
     if handler.run_in == "loop":
-        return LoopRunner(handler, value, JobContext(facts=facts, sink=sink))
+        context = JobContext(facts=facts, sink=sink, waiting_room=waiting_room)
+        return LoopRunner(handler, value, context)
     blocking = BlockingJobContext(facts=facts, sink=sink, loop=asyncio.get_running_loop())
     return ThreadRunner(handler, value, blocking)

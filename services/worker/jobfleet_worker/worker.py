@@ -22,7 +22,8 @@ from jobfleet_worker.cancel_listener import CancelListener
 from jobfleet_worker.consumer import Consumer
 from jobfleet_worker.counted_leases import CountedLeases
 from jobfleet_worker.deferral import Deferral
-from jobfleet_worker.executor import ExecutionParts, Executor
+from jobfleet_worker.execution import ExecutionParts
+from jobfleet_worker.executor import Executor
 from jobfleet_worker.fleet_turn import FleetTurn
 from jobfleet_worker.handlers import Handlers
 from jobfleet_worker.heartbeat import Heartbeat
@@ -65,7 +66,7 @@ class Worker:
         self._options = options
         self._clock = clock
         self.outbound = HttpClient(options=options.outbound, clock=clock)
-        self._handlers = handlers.with_built_in(*calling_handlers(self.outbound))
+        self._handlers = handlers.with_built_in(*calling_handlers(self.outbound, clock))
         self._stop = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []

@@ -59,9 +59,10 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class NotDue:
-    """Too early; pass the message on until the time that ``head`` names."""
+    """Too early; pass the message on until the time that ``head`` names, or until ``until``."""
 
     head: Event
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,13 @@ class Busy:
 @dataclass(frozen=True, slots=True)
 class Attended:
     """Another worker runs the job, or it waits for its callback: the message is not needed."""
+
+    head: Event
+
+
+@dataclass(frozen=True, slots=True)
+class _Unsent:
+    """A waiting job whose request has not verifiably left: to be claimed under its own lock."""
 
     head: Event
 
@@ -126,7 +134,14 @@ class Claimer:
             BackendUnavailable: try again with the same ``lease_id``.
         """
         if fleet is not None:
-            return await self._under(message, fleet)
+            result = await self._under(message, fleet)
+        else:
+            result = await self._under_its_lock(message, lease_id)
+        if isinstance(result, _Unsent):
+            return await self._resend(message, lease_id, result.head)
+        return result
+
+    async def _under_its_lock(self, message: JobMessage, lease_id: str) -> ClaimResult | _Unsent:
         lock = lock_of(message.request)
         try:
             lease = await self.acquire(lock, lease_id, is_new=message.request.lock_key is None)
@@ -136,6 +151,21 @@ class Claimer:
         if not isinstance(result, Claimed):
             await self.give_up(lease, message.request)
         return result
+
+    async def _resend(self, message: JobMessage, lease_id: str, head: Event) -> ClaimResult:
+        """Claim a waiting job under its own lock, whatever lock its runs rest on.
+
+        A waiting job holds no shared lock, and none is needed to repeat what it has begun.
+        """
+        try:
+            lease = await self.acquire(job_lock(head.job_id), lease_id, is_new=True)
+        except LeaseConflict:
+            return Attended(head)
+        result = await self._under(message, lease, resend=True)
+        if isinstance(result, Claimed):
+            return result
+        await self.give_up(lease, message.request)
+        return Attended(result.head) if isinstance(result, _Unsent) else result
 
     async def acquire(self, lock: str, lease_id: str, *, is_new: bool = False) -> Lease:
         """Lease a lock, creating it where it is missing.
@@ -168,12 +198,12 @@ class Claimer:
         """Release a lease; a job's own lock goes with it."""
         if lease.lock == FLEET_LOCK:
             return
-        if request.lock_key is None:
+        if lease.lock == job_lock(request.job_id):
             await self._backend.leases.delete(lease.lock, lease.lease_id)
         else:
             await self._backend.leases.release(lease.lock, lease.lease_id)
 
-    async def _meanwhile(self, message: JobMessage, lock: str) -> ClaimResult:
+    async def _meanwhile(self, message: JobMessage, lock: str) -> ClaimResult | _Unsent:
         """Decide what to do with a message whose lock somebody else holds."""
         head = await self._backend.trail.newest(message.request.job_id)
         if head is None and message.request.lock_key is not None:
@@ -183,7 +213,9 @@ class Claimer:
         if head.after.state.is_terminal:
             return Ended(head, written=False)
         if head.after.state is State.WAITING:
-            return await self._waiting_unheld(head)
+            result = await self._waiting(message, head)
+            held_for_it = lock == job_lock(head.job_id)
+            return Attended(head) if isinstance(result, _Unsent) and held_for_it else result
         if head.after.state is State.RUNNING:
             held = head.after.lock is not None and await self._backend.leases.is_leased(
                 head.after.lock
@@ -193,18 +225,22 @@ class Claimer:
             return NotDue(head)
         return Busy(lock, head)
 
-    async def _under(self, message: JobMessage, lease: Lease) -> ClaimResult:
-        shared = message.request.lock_key is not None or lease.lock == FLEET_LOCK
-        must_read = shared or not self._is_first(message)
+    async def _under(
+        self, message: JobMessage, lease: Lease, *, resend: bool = False
+    ) -> ClaimResult | _Unsent:
+        shared = lease.lock != job_lock(message.request.job_id)
+        must_read = shared or resend or not self._is_first(message)
         while True:
             view = await self._look(message, lease, shared=shared, must_read=must_read)
             must_read = True
             if view.own is None:
                 await self._open(message)
                 continue
-            idle = await self._without_claim(view.own, lease)
+            idle = await self._without_claim(message, view.own, lease)
             if idle is not None:
                 return idle
+            if resend and view.own.after.state is not State.WAITING:
+                return Attended(view.own)
             if not self.trusts(lease):
                 raise TrustEnded(f"lease on {lease.lock} ran out before the claim")
             turn = await self.turns.take(view, lease, message.request.job_id) if shared else None
@@ -253,14 +289,18 @@ class Claimer:
         await self._backend.index.open(open_row(facts, event.after, now))
         return event if await self._writer.append([event]) is None else None
 
-    async def _without_claim(self, head: Event, lease: Lease) -> ClaimResult | None:
+    async def _without_claim(
+        self, message: JobMessage, head: Event, lease: Lease
+    ) -> ClaimResult | _Unsent | None:
         """Return what is to be done where the newest event leaves nothing to claim."""
         state = head.after.state
         if state.is_terminal:
             return Ended(head, written=False)
-        if state is State.WAITING and (head.after.sent or _is_past(head, self._clock.now())):
-            return await self._waiting_unheld(head)
-        if state is not State.WAITING and _due_later(head, self._clock.now()):
+        if state is State.WAITING:
+            result = await self._waiting(message, head)
+            own = lease.lock == job_lock(head.job_id)
+            return None if isinstance(result, _Unsent) and own else result
+        if _due_later(head, self._clock.now()):
             return NotDue(head)
         if state is State.RUNNING and await self._lives_elsewhere(head, lease):
             return Attended(head)
@@ -272,9 +312,13 @@ class Claimer:
             lock is not None and lock != lease.lock and await self._backend.leases.is_leased(lock)
         )
 
-    async def _waiting_unheld(self, head: Event) -> ClaimResult:
-        if not _is_past(head, self._clock.now()):
-            return Attended(head)
+    async def _waiting(self, message: JobMessage, head: Event) -> ClaimResult | _Unsent:
+        """Decide about a waiting job: its deadline first, then whether its request has left."""
+        now = self._clock.now()
+        if not _is_past(head, now):
+            if message.due_at is not None and message.due_at > now:
+                return NotDue(head, message.due_at)
+            return Attended(head) if head.after.sent else _Unsent(head)
         change = Change(status="TimedOut", message="no callback came in time")
         event = draft(head, head.facts, change, occurred_at=self._clock.now())
         found = await self._writer.append([event])
@@ -298,7 +342,8 @@ class Claimer:
         if after.takeovers + running > MAX_TAKEOVERS:
             return [*taken, self._crash_loop(after.takeovers + running)]
         if after.state is State.WAITING:
-            return [self._taken_over(head)]
+            again = "the request is sent again: it is not known to have arrived"
+            return [Change(status="TakenOver", worker_id=self._worker_id, message=again)]
         if running:
             taken = [self._taken_over(head, continues=True)]
         return [*taken, self._started(message, lease, head, turn)]

@@ -49,7 +49,8 @@ class Change:
         due_at: for ``Scheduled``, ``Deferred``, ``AttemptFailed``; the deadline for ``Waiting``.
         max_attempts: for the opening event, and for ``Started`` where the handler decides; an
             attempt that a retry promised is granted, even if the handler's limit sank since.
-        lock, lock_turn: for ``Started``: where the claim rests.
+        lock, lock_turn: for ``Started``: where the claim rests; ``lock`` for ``Waiting`` too: a
+            waiting job rests on its own lock, so that it keeps no other job from a shared one.
         sent: for a ``Step`` of a waiting job: the request has reached the third party.
         continues: for ``TakenOver``: ``Started`` follows in the same transaction.
     """
@@ -145,12 +146,7 @@ def _changes(
         case Status.STEP:
             return {"sent": True} if change.sent and before.state is State.WAITING else {}
         case Status.WAITING:
-            return {
-                "state": State.WAITING,
-                "due_at": change.due_at,
-                "sent": False,
-                "takeovers": 0,
-            }
+            return _waiting(before, change)
         case Status.ATTEMPT_FAILED:
             return {
                 "state": State.RETRYING,
@@ -192,6 +188,18 @@ def _started(previous: Event, change: Change) -> dict[str, Any]:
         "lock_turn": change.lock_turn,
         "due_at": None,
         "sent": False,
+    }
+
+
+def _waiting(before: JobState, change: Change) -> dict[str, Any]:
+    lock = change.lock or before.lock
+    return {
+        "state": State.WAITING,
+        "due_at": change.due_at,
+        "sent": False,
+        "takeovers": 0,
+        "lock": lock,
+        "lock_turn": before.lock_turn if lock == before.lock else None,
     }
 
 

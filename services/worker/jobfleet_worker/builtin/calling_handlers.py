@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from jobfleet_contracts.ports import Clock
+from jobfleet_worker.builtin.callback_deliver import CALLBACK_DELIVER, CallbackDeliverHandler
+from jobfleet_worker.builtin.external_call import EXTERNAL_CALL, ExternalCallHandler
 from jobfleet_worker.builtin.http_request import HTTP_REQUEST, HttpRequestHandler
 from jobfleet_worker.handlers import Handler, describe
 from jobfleet_worker.outbound.http_client import HttpClient
 
 
-def calling_handlers(client: HttpClient) -> Sequence[Handler]:
+def calling_handlers(client: HttpClient, clock: Clock) -> Sequence[Handler]:
     """Return them, bound to the client."""
     return [
         describe(HTTP_REQUEST, HttpRequestHandler(client=client).run),
+        describe(EXTERNAL_CALL, ExternalCallHandler(client=client).run),
+        describe(CALLBACK_DELIVER, CallbackDeliverHandler(client=client, clock=clock).run),
     ]

@@ -171,7 +171,8 @@ class HttpClient:
     def _answer_headers(self, response: aiohttp.ClientResponse) -> dict[str, str]:
         """Return the headers as text that JSON can hold; several of one name are joined."""
         shown: dict[str, str] = {}
-        for name, value in response.headers.items():
+        for each, value in response.headers.items():
+            name = str(each)  # aiohttp's own kind of string is none that JSON takes as a key
             text = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
             text = "***" if name.lower() in SENSITIVE else self._secrets.redact(text)
             shown[name] = f"{shown[name]}, {text}" if name in shown else text

@@ -48,6 +48,8 @@ def missing_debian_packages() -> list[str]:
         packages.append("rabbitmq-server")
     if not any(map(shutil.which, _BROWSERS)):
         packages.append("chromium")
+    if shutil.which("promtool") is None:
+        packages.append("prometheus")
     if shutil.which("npm") is None:
         packages += ["nodejs", "npm"]
     return packages

@@ -60,9 +60,9 @@ class HealthServer:
                 web.get("/metrics", self._show_metrics),
             ]
         )
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self.port, shutdown_timeout=1)
+        site = web.TCPSite(self._runner, self._host, self.port)
         try:
             await site.start()
         except OSError as error:

@@ -1,0 +1,193 @@
+"""What a worker counts, and the text that Prometheus reads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from jobfleet_contracts.errors import BackendUnavailable
+from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.message import JobMessage
+from jobfleet_contracts.request_counter import RequestCounter
+from jobfleet_contracts.state import State
+from jobfleet_worker import Defer, Fail, JobContext, Retry, handler
+from jobfleet_worker.attempt import Stop
+from jobfleet_worker.handlers import Handlers
+from jobfleet_worker.metrics_page import MetricsPage
+from jobfleet_worker.outbound.circuit_breaker import CircuitBreaker
+from jobfleet_worker.outbound.refusals import CallFailed
+from jobfleet_worker.prometheus_metrics import Buckets, PrometheusMetrics
+from jobfleet_worker.worker import Worker
+from tests.promtool import check_metrics
+from tests.worker.workshop import OPTIONS, RunningWorker, Workshop, eventually
+
+SECTION_10 = (
+    "jobs_registered_total",
+    "jobs_completed_total",
+    "jobs_failed_total",
+    "job_processing_duration_seconds",
+    "job_queue_delay_seconds",
+    "lease_operations_total",
+    "lease_renewal_margin_seconds",
+    "fenced_total",
+    "deferrals_total",
+    "retries_total",
+    "queue_depth",
+    "circuit_state",
+    "storage_requests_total",
+)
+
+
+class Observed:
+    """A running worker, its counters and its page."""
+
+    def __init__(self, workshop: Workshop, functions: tuple[Callable[..., Any], ...]) -> None:
+        self.metrics = PrometheusMetrics()
+        worker = Worker(
+            backend=workshop.backend,
+            handlers=Handlers.of(*functions),
+            options=replace(OPTIONS, worker_id="observed"),
+            clock=workshop.clock,
+            metrics=self.metrics,
+        )
+        backend = replace(workshop.backend, requests=RequestCounter())
+        assert backend.requests is not None
+        backend.requests.count("trail.insert", "ok")
+        self.page = MetricsPage(
+            metrics=self.metrics, backend=backend, circuits=worker.outbound.circuits
+        )
+        self.circuits = worker.outbound.circuits
+        self.running = RunningWorker(worker)
+
+    def value(self, name: str, **labels: str) -> float:
+        return self.metrics.registry.get_sample_value(f"jobfleet_{name}", labels) or 0.0
+
+    async def until(self, wanted: float, name: str, **labels: str) -> None:
+        """Wait for a count: it follows the event that the trail shows."""
+
+        async def reached() -> bool:
+            return self.value(name, **labels) >= wanted
+
+        await eventually(f"{name}{labels or ''} is {wanted:g}", reached)
+        assert self.value(name, **labels) == wanted
+
+
+@handler("moody")
+async def moody(payload: str, context: JobContext) -> None:
+    match payload:
+        case "fail":
+            raise Fail("never")
+        case "retry" if context.attempt == 1:
+            raise Retry("again", after=0.01)
+        case "defer" if context.epoch == 1:
+            raise Defer(0.01, "later")
+        case "hang":
+            await asyncio.sleep(60)
+
+
+@pytest.fixture
+async def observed(workshop: Workshop) -> AsyncIterator[Observed]:
+    found = Observed(workshop, (moody,))
+    yield found
+    await found.running.end()
+
+
+async def test_a_completed_job_is_counted_and_timed(workshop: Workshop, observed: Observed) -> None:
+    await workshop.run("moody", "well")
+    await observed.until(1, "jobs_completed_total")
+    await observed.until(1, "job_processing_duration_seconds_count")
+    await observed.until(1, "job_queue_delay_seconds_count")
+    await observed.until(1, "lease_operations_total", operation="delete", result="ok")
+
+
+async def test_failures_are_counted_by_reason(workshop: Workshop, observed: Observed) -> None:
+    await workshop.run("moody", "fail")
+    await workshop.run("unknown.type")
+    await workshop.run("moody", "hang", timeout_seconds=0.05, max_attempts=1)
+    for reason in ("error", "no_handler", "timed_out"):
+        await observed.until(1, "jobs_failed_total", reason=reason)
+
+
+async def test_retries_and_deferrals_are_counted_apart(
+    workshop: Workshop, observed: Observed
+) -> None:
+    await workshop.run("moody", "retry")
+    await workshop.run("moody", "defer")
+    await observed.until(2, "jobs_completed_total")
+    assert observed.value("retries_total") == 1
+    assert observed.value("deferrals_total") == 1
+
+
+async def test_a_renewal_shows_how_much_trust_was_left(
+    workshop: Workshop, observed: Observed
+) -> None:
+    job_id = await workshop.submit("moody", "hang")
+
+    async def renewed() -> bool:
+        return observed.value("lease_renewal_margin_seconds_count") > 0
+
+    await eventually("a lease is renewed", renewed)
+    assert observed.value("lease_renewal_margin_seconds_sum") > 0
+    assert observed.value("lease_operations_total", operation="renew", result="ok") > 0
+    await workshop.canceller.cancel(job_id, by="test")
+    await workshop.until_ended(job_id)
+
+
+async def test_a_foreign_publishers_job_is_registered_here(
+    workshop: Workshop, observed: Observed
+) -> None:
+    request = JobRequest(type="moody", payload="well")
+    await workshop.backend.queue.publish(JobMessage(request=request))
+    await observed.until(1, "jobs_completed_total")
+    assert observed.value("jobs_registered_total") == 1
+
+
+async def test_a_lost_lease_is_counted_as_fenced(workshop: Workshop, observed: Observed) -> None:
+    job_id = await workshop.submit("moody", "hang")
+    await workshop.until_state(job_id, State.RUNNING)
+    execution = observed.running.worker.executor.running[job_id]
+    execution.stop(Stop.LEASE_LOST, "taken by the test")
+    await observed.until(1, "fenced_total")
+    await workshop.canceller.cancel(job_id, by="test")
+    await workshop.until_ended(job_id)
+
+
+async def test_the_page_shows_every_metric_and_promtool_finds_nothing(
+    workshop: Workshop, observed: Observed
+) -> None:
+    await workshop.run("moody", "retry")
+    with pytest.raises(CallFailed), observed.circuits.call("api.example:443"):
+        raise CallFailed("no answer")
+    text = await observed.page.text()
+    for name in SECTION_10:
+        assert f"\n# TYPE jobfleet_{name} ".encode() in text, name
+    assert b'jobfleet_circuit_state{target="api.example:443"} 0.0' in text
+    assert b'jobfleet_storage_requests_total{operation="trail.insert",result="ok"} 1.0' in text
+    assert b"process_resident_memory_bytes" in text
+    check_metrics(text)
+
+
+async def test_the_page_is_there_while_the_broker_is_away(observed: Observed) -> None:
+    class Away:
+        async def depths(self) -> None:
+            raise BackendUnavailable("no broker")
+
+    backend = replace(observed.page._backend, queue=Away())  # type: ignore[arg-type]
+    circuits = CircuitBreaker(failures=1, open_seconds=1, boottime=lambda: 0.0)
+    page = MetricsPage(metrics=PrometheusMetrics(), backend=backend, circuits=circuits)
+    text = await page.text()
+    assert b"jobfleet_queue_depth{" not in text
+    check_metrics(text)
+
+
+async def test_buckets_are_the_users_choice() -> None:
+    metrics = PrometheusMetrics(buckets=Buckets(duration=(0.5, 2)))
+    metrics.attempt_ended(1)
+    found = metrics.registry.get_sample_value(
+        "jobfleet_job_processing_duration_seconds_bucket", {"le": "2.0"}
+    )
+    assert found == 1

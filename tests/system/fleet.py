@@ -25,13 +25,15 @@ LEASE_SECONDS = 15
 
 
 class WorkerProcess:
-    """One `jobfleet worker`, alone in its process group."""
+    """One `jobfleet worker`, or another command, alone in its process group."""
 
-    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], log: Path, command: Sequence[str] = ("worker",)
+    ) -> None:
         self._log = log
         with log.open("wb") as out:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "jobfleet_cli", "worker"],
+                [sys.executable, "-m", "jobfleet_cli", *command],
                 env=dict(environment),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -90,14 +92,17 @@ class Fleet:
             await asyncio.to_thread(worker.end)
         await self.backend.close()
 
-    def start_worker(self, **settings: str) -> WorkerProcess:
+    def start_worker(
+        self, *, command: Sequence[str] = ("worker",), **settings: str
+    ) -> WorkerProcess:
         names = {f"JOBFLEET_{name.upper()}": value for name, value in settings.items()}
         environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("JOBFLEET_")},
             **self._environment,
             **names,
         }
-        worker = WorkerProcess(environment, self._folder / f"worker-{len(self.workers)}.log")
+        log = self._folder / f"worker-{len(self.workers)}.log"
+        worker = WorkerProcess(environment, log, command)
         self.workers.append(worker)
         return worker
 

@@ -1,0 +1,198 @@
+"""One run: a fleet at work, faults, healing, draining, and what is left to be judged."""
+
+import asyncio
+import os
+import time
+from collections import Counter
+from dataclasses import dataclass
+from random import Random
+
+from jobfleet_backends.system_clock import SystemClock
+from jobfleet_contracts.job import JobRequest
+from jobfleet_protocol.cancellation import Canceller
+from jobfleet_protocol.redrive import Redriver
+from jobfleet_protocol.submission import Submitter
+from tests.chaos.crew import Crew
+from tests.chaos.dashboard import Dashboard
+from tests.chaos.faults import Faults
+from tests.chaos.judgement import Judgement, judge
+from tests.chaos.proxied_servers import ProxiedServers
+from tests.chaos.workload import Submit, Workload
+from tests.system.fleet import Fleet, wait_for
+
+WORKERS = 4
+DECLARED_SECONDS = 5.0
+"""RabbitMQ 3.10 may lose the leader of a queue if it is killed within 3 s of its declaration."""
+DRAIN_SECONDS = 240.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChaosResult:
+    """What one run did and what is left of it.
+
+    Attributes:
+        left: what still stands where nothing should: open rows and messages.
+        crashes: logs of workers that ended by an error of their own.
+    """
+
+    backend: str
+    seed: int
+    seconds: float
+    drained_after: float
+    accepted: list[str]
+    redriven: int
+    faults: Counter[str]
+    fenced: int
+    left: list[str]
+    crashes: list[str]
+    judgement: Judgement
+
+    def summary(self) -> str:
+        """Return the one line that ``make chaos`` prints."""
+        found = self.judgement
+        ends = ", ".join(f"{number:,} {state}" for state, number in sorted(found.ends.items()))
+        kinds = ", ".join(f"{number} {kind}" for kind, number in sorted(self.faults.items()))
+        return (
+            f"chaos on {self.backend}, {self.seconds:.0f} s, seed {self.seed}: "
+            f"{len(self.accepted):,} jobs ({ends}; {self.redriven} redriven), "
+            f"{self.faults.total()} faults ({kinds}), {found.takeovers} takeovers, "
+            f"{self.fenced} fenced workers, slowest recovery {found.slowest:.1f} s, drained in "
+            f"{self.drained_after:.0f} s; {found.events:,} events, {len(found.violations)} "
+            f"violations, {len(found.overlaps)} overlaps, {found.drift} index differences"
+        )
+
+    def assert_flawless(self) -> None:
+        """Fail with everything that should not be."""
+        found = self.judgement
+        lost = sorted(set(self.accepted) - found.known)
+        wrong = [
+            *(f"violation: {each}" for each in found.violations),
+            *(f"overlap: {each}" for each in found.overlaps),
+            *(f"not ended: {each}" for each in found.open),
+            *(f"accepted and lost: {job_id}" for job_id in lost),
+            *(f"left behind: {each}" for each in self.left),
+            *(f"a worker died: {log}" for log in self.crashes),
+        ]
+        assert not wrong, "\n".join([self.summary(), *wrong])
+
+
+class ChaosRun:
+    """Puts the parts together.
+
+    Args:
+        fleet: opened through the proxies, where there are any; workers inherit its environment.
+        observer: the same backend, reached past the proxies.
+        servers: ``None`` on the embedded backend.
+        dashboard: takes half of the submits; ``None``: all come through the library.
+    """
+
+    def __init__(
+        self,
+        *,
+        fleet: Fleet,
+        observer: Fleet,
+        servers: ProxiedServers | None,
+        dashboard: Dashboard | None,
+        seed: int,
+    ) -> None:
+        self._fleet = fleet
+        self._observer = observer
+        self._servers = servers
+        self._dashboard = dashboard
+        self._seed = seed
+
+    async def run(self, seconds: float) -> ChaosResult:
+        """Do harm for so long, then heal, drain and judge."""
+        crew = Crew(fleet=self._fleet, size=WORKERS, random=Random(f"{self._seed} crew"))
+        faults = Faults(crew=crew, servers=self._servers, random=Random(f"{self._seed} faults"))
+        workload = self._workload()
+        await self._until_ready()
+        submitting = asyncio.create_task(workload.run(), name="workload")
+        try:
+            await faults.run(seconds)
+            submitting.cancel()
+            healed_at = time.monotonic()
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await workload.finish()
+            left = await self._drain()
+            drained_after = time.monotonic() - healed_at
+        finally:
+            submitting.cancel()
+            await crew.stop()
+        return ChaosResult(
+            backend=self._observer.backend.name,
+            seed=self._seed,
+            seconds=seconds,
+            drained_after=drained_after,
+            accepted=workload.accepted,
+            redriven=workload.redriven,
+            faults=faults.done,
+            fenced=crew.fenced,
+            left=left,
+            crashes=crew.crashes,
+            judgement=await judge(self._observer.backend, crew.struck),
+        )
+
+    def _workload(self) -> Workload:
+        backend, clock = self._fleet.backend, SystemClock()
+        submitter = Submitter(
+            backend=backend, clock=clock, defaults=self._fleet.settings.job_defaults
+        )
+
+        async def by_library(request: JobRequest, key: str) -> None:
+            await submitter.submit(request, idempotency_key=key)
+
+        ways: list[Submit] = [by_library]
+        if self._dashboard is not None:
+            ways.append(self._dashboard.submit)
+        return Workload(
+            ways=ways,
+            canceller=Canceller(backend=backend, clock=clock),
+            redriver=Redriver(backend=backend, clock=clock),
+            random=Random(f"{self._seed} jobs"),
+        )
+
+    async def _until_ready(self) -> None:
+        """One job has run, so exchanges, queues, tables and containers stand."""
+        first = await self._fleet.submit_steps(steps=1, step_seconds=0)
+        await self._observer.until_ended(first, seconds=60)
+        if self._dashboard is not None:
+            await self._dashboard.until_ready()
+        if self._servers is not None:
+            await asyncio.sleep(DECLARED_SECONDS)
+
+    async def _drain(self) -> list[str]:
+        """Wait until nothing is left to do; return what is left all the same."""
+        left: list[str] = []
+
+        async def nothing_left() -> bool:
+            left[:] = [*await self._open_rows(), *await self._messages()]
+            if left:
+                await asyncio.sleep(2)
+            return not left
+
+        try:
+            await wait_for(nothing_left, "an idle fleet", seconds=DRAIN_SECONDS)
+        except AssertionError:
+            return left
+        return []
+
+    async def _open_rows(self) -> list[str]:
+        page = await self._observer.backend.reader.open_rows(limit=100)
+        return [f"open row of {row.facts.job_id}, {row.state.value}" for row in page.items]
+
+    async def _messages(self) -> list[str]:
+        """Messages in any queue, delayed ones and malformed ones among them."""
+        if self._servers is None:
+            depths = await self._observer.backend.queue.depths()
+            return [f"{each.ready} in {each.queue}.{each.lane}" for each in depths if each.ready]
+        listing = await asyncio.to_thread(
+            self._servers.rabbitmq.control, "list_queues", "name", "messages"
+        )
+        rows = [line.split() for line in listing.splitlines() if line.startswith("chaos")]
+        return [f"{messages} in {name}" for name, messages in rows if messages != "0"]
+
+
+def seconds_from(variable: str, default: float) -> float:
+    """Return how long to run, from the environment."""
+    return float(os.environ.get(variable, default))

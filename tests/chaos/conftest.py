@@ -1,0 +1,65 @@
+"""A fleet on servers of its own, with proxies between."""
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from devtools.servers import RabbitMQServer, StorageServer
+from devtools.servers.ports import reserved_ports
+from tests.chaos.chaos_run import ChaosRun
+from tests.chaos.dashboard import Dashboard
+from tests.chaos.proxied_servers import ProxiedServers
+from tests.system.fleet import LEASE_SECONDS, Fleet
+
+SETTINGS = {
+    "JOBFLEET_LEASE_SECONDS": str(LEASE_SECONDS),
+    "JOBFLEET_LEASE_RENEW_SECONDS": "5",
+    "JOBFLEET_RESCUE_SECONDS": "1",
+    "JOBFLEET_DEFER_SECONDS": "1",
+    "JOBFLEET_RETRY_BASE_SECONDS": "0.5",
+    "JOBFLEET_RETRY_MAX_SECONDS": "5",
+    "JOBFLEET_DRAIN_SECONDS": "2",
+    "JOBFLEET_CONCURRENCY": "5",
+    "JOBFLEET_LOG_FORMAT": "json",
+}
+NAMES = {
+    "JOBFLEET_NAMESPACE": "chaos",
+    "JOBFLEET_AUDIT_TABLE": "Chaos",
+    "JOBFLEET_LOCK_CONTAINER": "chaos",
+}
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """What decides over faults and jobs; CHAOS_SEED repeats them, but not their timing."""
+    return int(os.environ.get("CHAOS_SEED", "1"))
+
+
+@pytest.fixture
+async def azure_run(
+    own_rabbitmq: RabbitMQServer, own_azurite: StorageServer, tmp_path: Path, seed: int
+) -> AsyncIterator[ChaosRun]:
+    servers = ProxiedServers(rabbitmq=own_rabbitmq, azurite=own_azurite)
+    await servers.start()
+    fleet = Fleet(servers.proxied() | NAMES | SETTINGS, tmp_path)
+    observer = Fleet(servers.direct() | NAMES | SETTINGS, tmp_path)
+    await fleet.open()
+    await observer.open()
+    port = reserved_ports(tmp_path / "dashboard.json", ("http",))["http"]
+    dashboard = Dashboard(fleet=fleet, port=port)
+    yield ChaosRun(fleet=fleet, observer=observer, servers=servers, dashboard=dashboard, seed=seed)
+    await dashboard.close()
+    await fleet.close()
+    await observer.close()
+    await servers.stop()
+
+
+@pytest.fixture
+async def embedded_run(tmp_path: Path, seed: int) -> AsyncIterator[ChaosRun]:
+    names = {"JOBFLEET_BACKEND": "embedded", "JOBFLEET_DATA_DIR": str(tmp_path / "data")}
+    fleet = Fleet(names | SETTINGS, tmp_path)
+    await fleet.open()
+    yield ChaosRun(fleet=fleet, observer=fleet, servers=None, dashboard=None, seed=seed)
+    await fleet.close()

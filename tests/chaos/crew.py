@@ -1,0 +1,92 @@
+"""Four worker processes that are started again whenever one has ended."""
+
+import asyncio
+import contextlib
+import re
+import signal
+import time
+from random import Random
+
+from tests.system.fleet import Fleet, WorkerProcess
+
+_WORKER_ID = re.compile(r'"worker_id": ?"([0-9a-f-]{36})"')
+RESTART_SECONDS = (0.5, 3.0)
+
+
+class Crew:
+    """Keeps the posts manned, as a supervisor in production does.
+
+    Attributes:
+        struck: when (epoch seconds) a worker id was killed or put to sleep.
+    """
+
+    def __init__(self, *, fleet: Fleet, size: int, random: Random) -> None:
+        self._fleet = fleet
+        self._random = random
+        self._posts = [fleet.start_worker() for _ in range(size)]
+        self._asleep: set[int] = set()
+        self._watch = asyncio.create_task(self._keep_manned(), name="crew")
+        self.struck: dict[str, list[float]] = {}
+
+    def pick(self) -> WorkerProcess | None:
+        """Return a worker that is at work, and known by its id."""
+        awake = [
+            worker
+            for worker in self._posts
+            if worker.pid not in self._asleep and not worker.has_died and _id_of(worker)
+        ]
+        return self._random.choice(awake) if awake else None
+
+    def kill(self, worker: WorkerProcess) -> None:
+        self._note(worker)
+        worker.signal(signal.SIGKILL)
+
+    def terminate(self, worker: WorkerProcess) -> None:
+        worker.signal(signal.SIGTERM)
+
+    async def sleep(self, worker: WorkerProcess, seconds: float) -> None:
+        """Stop the process, and wake it after a while, whatever happens meanwhile."""
+        self._note(worker)
+        self._asleep.add(worker.pid)
+        worker.signal(signal.SIGSTOP)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                worker.signal(signal.SIGCONT)
+            self._asleep.discard(worker.pid)
+
+    @property
+    def sleepers(self) -> int:
+        return len(self._asleep)
+
+    @property
+    def fenced(self) -> int:
+        """How many attempts ended because their worker was fenced, over all logs."""
+        return sum(worker.log.count('"job.fenced"') for worker in self._fleet.workers)
+
+    @property
+    def crashes(self) -> list[str]:
+        """Logs of workers that ended by an error of their own."""
+        ended = [worker for worker in self._fleet.workers if worker.has_died]
+        return [worker.log[-2000:] for worker in ended if worker.wait(0) not in (0, -9)]
+
+    async def stop(self) -> None:
+        self._watch.cancel()
+        await asyncio.gather(self._watch, return_exceptions=True)
+
+    async def _keep_manned(self) -> None:
+        while True:
+            for post, worker in enumerate(self._posts):
+                if worker.has_died:
+                    await asyncio.sleep(self._random.uniform(*RESTART_SECONDS))
+                    self._posts[post] = self._fleet.start_worker()
+            await asyncio.sleep(0.1)
+
+    def _note(self, worker: WorkerProcess) -> None:
+        self.struck.setdefault(_id_of(worker), []).append(time.time())
+
+
+def _id_of(worker: WorkerProcess) -> str:
+    found = _WORKER_ID.search(worker.log)
+    return found[1] if found else ""

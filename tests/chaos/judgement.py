@@ -1,0 +1,80 @@
+"""What the stored trail says after a chaotic run."""
+
+import bisect
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.state import Status
+from jobfleet_protocol.index_drift import DriftCheck
+from jobfleet_protocol.verification import Verifier
+
+
+@dataclass(slots=True)
+class Judgement:
+    """Findings over all jobs.
+
+    Attributes:
+        open: jobs that have not ended.
+        ends: jobs by their last state.
+        overlaps: turns under one lock key that began before the one before was over.
+        drift: differences between index and trail; reported, not judged.
+        slowest: longest time, in seconds, from the blow to a worker to the takeover of its job.
+    """
+
+    violations: list[str] = field(default_factory=list)
+    overlaps: list[str] = field(default_factory=list)
+    open: list[str] = field(default_factory=list)
+    ends: Counter[str] = field(default_factory=Counter)
+    known: set[str] = field(default_factory=set)
+    events: int = 0
+    takeovers: int = 0
+    drift: int = 0
+    slowest: float = 0.0
+
+
+async def judge(backend: Backend, struck: Mapping[str, Sequence[float]]) -> Judgement:
+    """Read the whole trail once, and the index against it.
+
+    Args:
+        struck: when each worker id was killed or put to sleep, in epoch seconds.
+    """
+    found, verifier, drift = Judgement(), Verifier(), DriftCheck()
+    async for history in backend.trail.scan():
+        verifier.add(history)
+        drift.add(history)
+        _take(found, history, struck)
+    found.violations = [str(each) for each in verifier.finish()]
+    found.overlaps = [str(note) for note in verifier.notes.kept if note.rule == 9]
+    found.events = verifier.events
+    await drift.compare(backend.reader, backend.trail)
+    found.drift = drift.differences.total
+    return found
+
+
+def _take(
+    found: Judgement, history: Sequence[Event], struck: Mapping[str, Sequence[float]]
+) -> None:
+    last = history[-1]
+    found.known.add(last.job_id)
+    found.ends[last.after.state.value] += 1
+    if not last.after.state.is_terminal:
+        found.open.append(f"{last.job_id} is {last.after.state.value}")
+    started: Event | None = None
+    for event in history:
+        if event.kind is Status.TAKEN_OVER:
+            found.takeovers += 1
+            if started is not None:
+                found.slowest = max(found.slowest, _recovery(started, event, struck))
+        if event.kind is Status.STARTED:
+            started = event
+
+
+def _recovery(started: Event, taken: Event, struck: Mapping[str, Sequence[float]]) -> float:
+    """Return seconds from the last blow to the lost worker; 0 where another trouble lost it."""
+    blows = struck.get(started.worker_id or "", ())
+    taken_at = taken.occurred_at.timestamp()
+    last = bisect.bisect(blows, taken_at)
+    return taken_at - blows[last - 1] if last else 0.0

@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 from functools import partial
 from pathlib import Path
 
-from devtools.bench import embedded_row, machine
+from devtools.bench import azure_row, embedded_row, machine
 from devtools.bench.contestant import Entry
 from devtools.bench.jobfleet_queue import keep_quiet
 from devtools.bench.report import as_json, table
 from devtools.bench.row import Result, measure, measure_idle
+from devtools.servers import RabbitMQServer, choose_rabbitmq
 
 EMBEDDED: tuple[Entry, ...] = (
     partial(embedded_row.jobfleet, processes=1, concurrency=10),
@@ -23,6 +25,16 @@ EMBEDDED: tuple[Entry, ...] = (
 )
 
 
+def azure(rabbitmq: RabbitMQServer) -> tuple[Entry, ...]:
+    """Return the contestants on RabbitMQ and Azurite."""
+    return (
+        partial(azure_row.jobfleet, rabbitmq=rabbitmq, processes=1, concurrency=32),
+        partial(azure_row.jobfleet, rabbitmq=rabbitmq, processes=2, concurrency=16),
+        partial(azure_row.celery, rabbitmq=rabbitmq, pool=8),
+        partial(azure_row.celery, rabbitmq=rabbitmq, pool=2),
+    )
+
+
 def main() -> None:
     """Run the rows that the command line names."""
     arguments = _arguments()
@@ -30,6 +42,14 @@ def main() -> None:
     rows: dict[str, list[Result]] = {}
     if "embedded" in arguments.rows:
         rows["embedded"] = _row(EMBEDDED, arguments, jobs=arguments.jobs or 4000)
+    if "azure" in arguments.rows:
+        with tempfile.TemporaryDirectory(prefix="jobfleet-bench-") as folder:
+            rabbitmq = choose_rabbitmq(Path(folder))
+            rabbitmq.start()
+            try:
+                rows["azure"] = _row(azure(rabbitmq), arguments, jobs=arguments.jobs or 600)
+            finally:
+                rabbitmq.stop()
     if arguments.json is not None:
         report = {name: as_json(results) for name, results in rows.items()}
         text = json.dumps({"machine": machine.describe(), "rows": report}, indent=2)

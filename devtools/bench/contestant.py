@@ -10,8 +10,12 @@ Submit = Callable[[int], None]
 Check = Callable[[int], None]
 
 
-def _no_check(jobs: int) -> None:
+def _no_check(_jobs: int) -> None:
     """Believe it."""
+
+
+def _nothing() -> None:
+    """Leave all as it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +29,7 @@ class Contestant:
         commands: one worker each.
         environment: of the workers.
         check: raises where not all of that many jobs were done as promised.
+        close: ends what was started for it.
     """
 
     name: str
@@ -33,6 +38,7 @@ class Contestant:
     commands: Sequence[Sequence[str]]
     environment: Mapping[str, str] = field(default_factory=dict)
     check: Check = _no_check
+    close: Callable[[], None] = _nothing
 
 
 Entry = Callable[[Path], Contestant]

@@ -96,8 +96,8 @@ class _measured:  # noqa: N801 - reads as a verb
         wall, cpu = time.perf_counter() - self._wall, time.process_time() - self._cpu
         loop = time.thread_time() - self._loop
         print(
-            f"{self._what}: {self._jobs / wall:,.0f} jobs/s; {cpu / self._jobs * 1e6:,.0f} us CPU a "
-            f"job, {loop / self._jobs * 1e6:,.0f} us of them on the loop's thread"
+            f"{self._what}: {self._jobs / wall:,.0f} jobs/s; {cpu / self._jobs * 1e6:,.0f} us CPU "
+            f"a job, {loop / self._jobs * 1e6:,.0f} us of them on the loop's thread"
         )
         if self._profile:
             pstats.Stats(self._profile, stream=sys.stdout).sort_stats("tottime").print_stats(

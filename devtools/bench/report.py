@@ -41,4 +41,5 @@ def _line(result: Result, peer: float) -> str:
 
 
 def _median(result: Result, figure: str) -> float:
-    return median(getattr(found, figure) for found in result.drains)
+    figures: list[float] = [getattr(found, figure) for found in result.drains]
+    return median(figures)

@@ -53,4 +53,8 @@ def measure_idle(entries: Sequence[Entry], results: list[Result], *, jobs: int) 
 @contextmanager
 def _entered(entry: Entry) -> Iterator[Contestant]:
     with tempfile.TemporaryDirectory(prefix="jobfleet-bench-") as folder:
-        yield entry(Path(folder))
+        contestant = entry(Path(folder))
+        try:
+            yield contestant
+        finally:
+            contestant.close()

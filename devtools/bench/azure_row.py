@@ -1,0 +1,80 @@
+"""Contestants on RabbitMQ and Azurite: jobfleet, and a Celery task that does the same by hand.
+
+All use one RabbitMQ; each gets an Azurite of its own on an empty folder, for a used one is slower.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from devtools.bench import by_hand, jobfleet_queue
+from devtools.bench.contestant import Contestant
+from devtools.servers import RabbitMQServer, choose_own_storage
+from jobfleet_backends.settings import Settings
+
+
+def jobfleet(
+    folder: Path, *, rabbitmq: RabbitMQServer, processes: int, concurrency: int
+) -> Contestant:
+    """Worker processes as `jobfleet worker` starts them."""
+    storage = choose_own_storage(folder)
+    storage.start()
+    namespace = f"bench-{folder.name[-8:].replace('_', '-')}"
+    settings = Settings(
+        _env_file=None,
+        backend="azure",
+        namespace=namespace,
+        rabbitmq_url=SecretStr(rabbitmq.url),
+        storage_connection_string=SecretStr(storage.connection_string),
+    )
+    return Contestant(
+        name=f"jobfleet, {processes} x {concurrency}",
+        folder=folder,
+        submit=partial(jobfleet_queue.submit, settings),
+        commands=[jobfleet_queue.WORKER] * processes,
+        environment={
+            "JOBFLEET_BACKEND": "azure",
+            "JOBFLEET_NAMESPACE": namespace,
+            "JOBFLEET_RABBITMQ_URL": rabbitmq.url,
+            "JOBFLEET_STORAGE_CONNECTION_STRING": storage.connection_string,
+            "JOBFLEET_CONCURRENCY": str(concurrency),
+            "JOBFLEET_LOG_LEVEL": "warning",
+        },
+        check=partial(jobfleet_queue.check, settings),
+        close=storage.stop,
+    )
+
+
+def celery(folder: Path, *, rabbitmq: RabbitMQServer, pool: int) -> Contestant:
+    """Celery's prefork pool of that many processes."""
+    storage = choose_own_storage(folder)
+    storage.start()
+    by_hand.create_storage(storage.connection_string)
+    options = ["--pool", "prefork", "--concurrency", str(pool), "--loglevel", "warning"]
+    quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+    return Contestant(
+        name=f"Celery by hand, prefork {pool}",
+        folder=folder,
+        submit=partial(by_hand.submit, broker=rabbitmq.url),
+        commands=[
+            [
+                sys.executable,
+                "-m",
+                "celery",
+                "-A",
+                "devtools.bench.by_hand",
+                "worker",
+                *options,
+                *quiet,
+            ]
+        ],
+        environment={
+            by_hand.BROKER: rabbitmq.url,
+            by_hand.STORAGE: storage.connection_string,
+        },
+        close=storage.stop,
+    )

@@ -1,0 +1,69 @@
+"""``JOBFLEET_METRICS_PORT``: the port of a real worker process."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+
+from jobfleet_cli.local_fleet import _with_own_port
+from tests.cli.conftest import Cli
+from tests.promtool import check_metrics
+
+
+@pytest.fixture
+def address(cli: Cli, until: Callable[..., None]) -> str:
+    """Where a worker on a port of its choice answers."""
+    cli.start("worker", JOBFLEET_METRICS_PORT="0", JOBFLEET_LOG_FORMAT="json")
+    until(lambda: served(cli), "the worker serves its port")
+    line = served(cli)
+    assert line["host"] == "127.0.0.1"
+    return f"http://127.0.0.1:{line['port']}"
+
+
+def served(cli: Cli) -> dict[str, Any]:
+    lines = [json.loads(line) for line in cli.log.splitlines() if "health.served" in line]
+    return lines[0] if lines else {}
+
+
+def get(address: str) -> bytes:
+    with urlopen(address) as answer:  # noqa: S310 - loopback
+        body: bytes = answer.read()
+        return body
+
+
+def test_a_worker_is_alive_ready_and_measured(
+    cli: Cli, address: str, until: Callable[..., None]
+) -> None:
+    assert json.loads(get(f"{address}/livez")) == {"status": "alive"}
+    assert json.loads(get(f"{address}/readyz"))["checks"][0]["part"] == "database"
+    payload = '{"steps": 2, "stepSeconds": 0}'
+    answer = cli.run("publish", "--type", "demo.steps", "--payload", payload, "--wait")
+    assert answer.returncode == 0
+    counted = b"jobfleet_jobs_completed_total 1.0"
+    until(lambda: counted in get(f"{address}/metrics"), "the job is counted")
+    check_metrics(get(f"{address}/metrics"))
+
+
+def test_a_port_in_use_is_a_wrong_configuration(cli: Cli) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        answer = cli.run("worker", JOBFLEET_METRICS_PORT=port)
+    assert answer.returncode == 2
+    assert f"JOBFLEET_METRICS_PORT: 127.0.0.1:{port}" in answer.stderr
+
+
+def test_workers_of_one_machine_have_ports_of_their_own() -> None:
+    ports = [
+        _with_own_port({"JOBFLEET_METRICS_PORT": "9100"}, number)["JOBFLEET_METRICS_PORT"]
+        for number in (1, 2)
+    ]
+    assert ports == ["9100", "9101"]
+    assert _with_own_port({"JOBFLEET_METRICS_PORT": "0"}, 2) == {"JOBFLEET_METRICS_PORT": "0"}
+    assert _with_own_port({}, 2) == {}

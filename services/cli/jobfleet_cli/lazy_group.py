@@ -18,10 +18,11 @@ COMMANDS: Mapping[str, str] = {
     "jobs": "List, show, watch, cancel, redrive and dismiss jobs.",
     "audit": "Verify, export and rebuild from the audit trail.",
     "keys": "Make keys for the REST API.",
+    "mock-third-party": "A third party to try external.call with.",
     "doctor": "What can be reached and what is allowed, with remedies.",
     "config": "Effective settings.",
 }
-"""Name and one line of help of each command; its module has the command's name."""
+"""Name and one line of help of each command; its module has the command's name, with _ for -."""
 
 
 class LazyGroup(TyperGroup):
@@ -44,6 +45,6 @@ class LazyGroup(TyperGroup):
 
 
 def _load(name: str) -> Any:
-    command = typer.main.get_command(import_module(f"jobfleet_cli.{name}").app)
+    command = typer.main.get_command(import_module(f"jobfleet_cli.{name.replace('-', '_')}").app)
     command.name = name
     return command

@@ -44,7 +44,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._time.soon(self, handle)
         return handle
 
-    call_soon_threadsafe = call_soon
+    call_soon_threadsafe = call_soon  # type: ignore[assignment]
 
     def call_later(  # type: ignore[override]
         self,

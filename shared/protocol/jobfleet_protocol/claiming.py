@@ -15,7 +15,7 @@ from uuid import uuid4
 import structlog
 
 from jobfleet_contracts.backend import Backend
-from jobfleet_contracts.errors import LeaseConflict, LockMissing, TrustEnded
+from jobfleet_contracts.errors import BackendError, LeaseConflict, LockMissing, TrustEnded
 from jobfleet_contracts.event import Event, JobFacts
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import FLEET_LOCK, Lease, job_lock, key_lock, safety_margin
@@ -30,6 +30,7 @@ from jobfleet_protocol.trail_writer import TrailWriter
 from jobfleet_protocol.transitions import Change, draft
 
 LOCK_ACQUIRED = "lock.acquired"
+LOCK_RELEASE_UNCLEAR = "lock.release_unclear"
 MAX_TAKEOVERS = 5
 """More running attempts lost in a row than this end the job: it kills its workers."""
 FRESH = timedelta(days=1)
@@ -149,8 +150,19 @@ class Claimer:
             return await self._meanwhile(message, lock)
         result = await self._under(message, lease)
         if not isinstance(result, Claimed):
-            await self.give_up(lease, message.request)
+            await self._let_go(lease, message.request)
         return result
+
+    async def _let_go(self, lease: Lease, request: JobRequest) -> None:
+        """Give up a lease that no claim came of.
+
+        A release without an answer may still be carried out, so it is no reason to claim again
+        under the same lease id: the handler's lease would vanish beneath it.
+        """
+        try:
+            await self.give_up(lease, request)
+        except BackendError as error:
+            _log.warning(LOCK_RELEASE_UNCLEAR, lock=lease.lock, error=str(error))
 
     async def _resend(self, message: JobMessage, lease_id: str, head: Event) -> ClaimResult:
         """Claim a waiting job under its own lock, whatever lock its runs rest on.
@@ -164,7 +176,7 @@ class Claimer:
         result = await self._under(message, lease, resend=True)
         if isinstance(result, Claimed):
             return result
-        await self.give_up(lease, message.request)
+        await self._let_go(lease, message.request)
         return Attended(result.head) if isinstance(result, _Unsent) else result
 
     async def acquire(self, lock: str, lease_id: str, *, is_new: bool = False) -> Lease:

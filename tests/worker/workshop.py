@@ -106,6 +106,12 @@ class Workshop:
         self._workers.append(RunningWorker(worker))
         return self._workers[-1]
 
+    def spoil_source(self, running: RunningWorker) -> FaultyPort:
+        """Put a faulty port before the worker's deliveries."""
+        source = FaultyPort(running.worker._source)
+        running.worker._source = source  # type: ignore[assignment]
+        return source
+
     async def submit(self, job_type: str, payload: Any = None, **fields: Any) -> str:
         request = JobRequest(type=job_type, payload=payload, **fields)
         return (await self.submitter.submit(request)).job_id

@@ -1,0 +1,197 @@
+"""Jobs that share a lock key, and a fleet that runs one job at a time."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from itertools import pairwise
+
+import structlog
+
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.lease import FLEET_LOCK, key_lock
+from jobfleet_contracts.state import State
+from jobfleet_worker import JobContext, handler
+from tests.protocol.steered_clock import SteeredClock
+from tests.worker.test_cancelling import until_running, wait_for_ever
+from tests.worker.workshop import LEASE_SECONDS, Workshop, eventually
+
+
+@handler("short")
+async def short(payload: float | None, context: JobContext) -> None:
+    await context.progress(1)
+    await asyncio.sleep(payload or 0.1)
+
+
+async def runs(workshop: Workshop, job_ids: Sequence[str]) -> list[tuple[Event, Event]]:
+    """The claim and the end of each job, in order of the claims."""
+    found = []
+    for job_id in job_ids:
+        history = await workshop.history(job_id)
+        started = next(event for event in history if event.status == "Started")
+        found.append((started, history[-1]))
+    return sorted(found, key=lambda run: run[0].occurred_at)
+
+
+async def test_the_next_job_starts_when_the_lock_is_free_and_not_at_the_next_poll(
+    workshop: Workshop,
+) -> None:
+    workshop.start_worker(short, defer_seconds=30)
+    job_ids = [await workshop.submit("short", 0.4, lock_key="k") for _ in range(4)]
+    for job_id in job_ids:
+        await workshop.until_ended(job_id)
+    found = await runs(workshop, job_ids)
+    for (_, ended), (started, _) in pairwise(found):
+        pause = started.occurred_at - ended.occurred_at
+        assert timedelta(0) <= pause < timedelta(seconds=1)
+    assert [started.after.lock_turn for started, _ in found] == [1, 2, 3, 4]
+
+
+async def test_jobs_of_two_keys_do_not_wait_for_each_other(workshop: Workshop) -> None:
+    workshop.start_worker(short, wait_for_ever)
+    blocking = await workshop.submit("async", lock_key="a")
+    await until_running(workshop, blocking)
+    other = await workshop.submit("short", lock_key="b")
+    assert (await workshop.until_ended(other, seconds=5)).status == "Completed"
+
+
+async def test_a_job_that_waits_for_a_lock_says_so_once_and_costs_one_message(
+    workshop: Workshop,
+) -> None:
+    workshop.start_worker(short, wait_for_ever, defer_seconds=0.2)
+    first = await workshop.submit("async", lock_key="k")
+    await until_running(workshop, first)
+    second = await workshop.submit("short", lock_key="k")
+    await workshop.until_state(second, State.DEFERRED)
+    await asyncio.sleep(1.5)
+    assert await workshop.statuses(second) == ["Queued", "Deferred"]
+    assert workshop.queue.calls["publish"] == 0  # the rescuer did not double the message
+    (row,) = await workshop.real.reader.lock_waiters("k")
+    assert row.published == row.sequence == 2
+    await workshop.canceller.cancel(first, by=None)
+    assert (await workshop.until_ended(second)).status == "Completed"
+
+
+async def test_the_successor_fences_a_holder_that_sleeps(
+    workshop: Workshop, clock: SteeredClock
+) -> None:
+    sleeper = workshop.start_worker(wait_for_ever, short, rescue_seconds=60)
+    first = await workshop.submit("async", lock_key="k")
+    await until_running(workshop, first)
+    execution = sleeper.worker.executor.running[first]
+    workshop.start_worker(wait_for_ever, short)
+    clock.advance(LEASE_SECONDS * 2)
+    second = await workshop.submit("short", lock_key="k")
+    await workshop.until_ended(second)
+    taken = [e for e in await workshop.history(first) if e.status == "TakenOver"]
+    assert taken
+    assert taken[0].after.epoch == execution.trail.epoch + 1
+    await workshop.canceller.cancel(first, by=None)
+    await workshop.until_ended(first)
+
+
+async def test_a_lost_job_under_a_lock_key_runs_again(
+    workshop: Workshop, clock: SteeredClock
+) -> None:
+    @handler("job")
+    async def work(payload: None, context: JobContext) -> int:
+        await context.progress(1)
+        if context.epoch == 1:
+            await asyncio.Event().wait()
+        return context.epoch
+
+    workshop.start_worker(work)
+    job_id = await workshop.submit("job", lock_key="k")
+    await until_running(workshop, job_id)
+    clock.advance(LEASE_SECONDS * 2)
+    head = await workshop.until_ended(job_id)
+    assert head.data["result"] >= 2
+
+
+async def test_a_fleet_of_three_runs_one_job_at_a_time_without_deferrals(
+    workshop: Workshop,
+) -> None:
+    for _ in range(3):
+        workshop.start_worker(short, fleet_scope=True)
+    job_ids = [await workshop.submit("short", 0.05) for _ in range(8)]
+    for job_id in job_ids:
+        await workshop.until_ended(job_id)
+        assert "Deferred" not in await workshop.statuses(job_id)
+    for (_, ended), (started, _) in pairwise(await runs(workshop, job_ids)):
+        assert started.occurred_at >= ended.occurred_at
+
+
+async def test_an_idle_worker_gives_the_fleets_lease_up(workshop: Workshop) -> None:
+    with structlog.testing.capture_logs() as logs:
+        workshop.start_worker(short, fleet_scope=True)
+        workshop.start_worker(short, fleet_scope=True)
+
+        async def taken_three_times() -> bool:
+            return sum(e["event"] == "fleet_lease.taken" for e in logs) >= 3
+
+        await eventually("turns without work", taken_three_times, seconds=12)
+
+
+async def test_a_fleet_worker_that_drains_keeps_the_lease_until_its_job_has_ended(
+    workshop: Workshop,
+) -> None:
+    first = workshop.start_worker(short, fleet_scope=True)
+    job_ids = [await workshop.submit("short", 1.0) for _ in range(2)]
+
+    async def one_runs() -> str | None:
+        for job_id in job_ids:
+            if "Step 1" in await workshop.statuses(job_id):
+                return job_id
+        return None
+
+    await eventually("a job runs", one_runs)
+    workshop.start_worker(short, fleet_scope=True)
+    await first.stop()
+    for job_id in job_ids:
+        await workshop.until_ended(job_id)
+    (_, ended), (started, _) = await runs(workshop, job_ids)
+    assert started.occurred_at >= ended.occurred_at
+    assert started.worker_id != ended.worker_id
+
+
+async def test_a_fleet_worker_without_a_broker_leaves_the_lease_to_others(
+    workshop: Workshop,
+) -> None:
+    running = workshop.start_worker(short, fleet_scope=True)
+    source = workshop.spoil_source(running)
+    source.lose_request("receive", times=1000)
+    await asyncio.sleep(0.5)
+    before = source.calls["receive"]
+    await asyncio.sleep(1)
+    assert source.calls["receive"] - before <= 1
+    workshop.start_worker(short, fleet_scope=True)
+    began = time.monotonic()
+    job_id = await workshop.submit("short")
+    await workshop.until_ended(job_id)
+    assert time.monotonic() - began < 6
+    assert (await workshop.head(job_id)).worker_id == "w2"
+
+
+async def test_an_abandoned_handler_does_not_keep_the_lock_of_its_key(
+    workshop: Workshop,
+) -> None:
+    stay = asyncio.Event()
+
+    @handler("deaf")
+    async def deaf(payload: None, context: JobContext) -> None:
+        await context.progress(1)
+        while not stay.is_set():
+            try:
+                await stay.wait()
+            except asyncio.CancelledError:
+                continue
+
+    workshop.start_worker(deaf, short)
+    first = await workshop.submit("deaf", lock_key="k")
+    await until_running(workshop, first)
+    second = await workshop.submit("short", lock_key="k")
+    await workshop.canceller.cancel(first, by=None)
+    await workshop.until_ended(second, seconds=8)
+    stay.set()
+    assert not await workshop.real.leases.is_leased(key_lock("k"))
+    assert not await workshop.real.leases.is_leased(FLEET_LOCK)

@@ -26,7 +26,7 @@ from jobfleet_contracts.state import State
 
 LOOK_SECONDS = 2.0
 """A server that answers no sooner costs the page its figures, nothing else."""
-_REASONS = {State.FAILED: "error", State.TIMED_OUT: "timed_out"}
+_REASONS = {State.FAILED: "third_party", State.TIMED_OUT: "timed_out"}
 
 T = TypeVar("T")
 

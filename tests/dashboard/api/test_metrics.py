@@ -38,5 +38,5 @@ async def test_storage_requests_and_jobs_ended_by_callbacks_are_counted(backend:
     text = await metrics.text()
     assert b'{operation="index.query",result="unavailable"} 1.0' in text
     assert b"jobfleet_jobs_completed_total 1.0" in text
-    assert b'jobfleet_jobs_failed_total{reason="error"} 1.0' in text
+    assert b'jobfleet_jobs_failed_total{reason="third_party"} 1.0' in text
     check_metrics(text)

@@ -20,9 +20,12 @@ router = APIRouter(tags=["callbacks"])
 async def receive(request: Request, job_id: JobId) -> Response:
     """End a job that waits for a third party's result; the same body again changes nothing."""
     body = await request.body()
-    callbacks = services_of(request).callbacks
+    services = services_of(request)
+    callbacks = services.callbacks
     callbacks.check_signature(body, request.headers)
     received = await callbacks.receive(job_id, _incarnation(request), body)
+    if not received.repeated:
+        services.metrics.job_ended(received.state)
     return answer({"jobId": received.job_id, "state": received.state.value})
 
 

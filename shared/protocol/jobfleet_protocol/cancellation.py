@@ -71,10 +71,17 @@ class Canceller:
     async def _follow_up(self, event: Event) -> State:
         _log.info(CANCEL_REQUESTED, job_id=event.job_id, state=event.after.state.value)
         if event.after.state.is_terminal:
-            await self._ending.conclude(event)
+            await self._conclude(event)
         else:
             await self._tell(event)
         return event.after.state
+
+    async def _conclude(self, event: Event) -> None:
+        """The end stands, whatever fails now; the rescuer goes by the open row."""
+        try:
+            await self._ending.conclude(event)
+        except BackendError as error:
+            _log.warning("cancel.left_to_rescuer", job_id=event.job_id, error=str(error))
 
     async def _tell(self, head: Event) -> None:
         """A lost message costs little: the next renewal of the lease looks into the trail."""

@@ -282,7 +282,11 @@ class Claimer:
 
     def _assumed_opening(self, message: JobMessage) -> Event:
         """Event 1 as the message tells it; a claim on a wrong assumption is refused."""
-        change = Change(status="Queued", max_attempts=self._opening_limit(message))
+        change = Change(
+            status="Queued" if message.due_at is None else "Scheduled",
+            due_at=message.due_at,
+            max_attempts=self._opening_limit(message),
+        )
         return draft(
             None, JobFacts.of(message.request), change, occurred_at=message.request.created_at
         )

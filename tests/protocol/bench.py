@@ -1,0 +1,152 @@
+"""One embedded backend whose ports a test can spoil, and what the protocol offers on it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from jobfleet_backends.settings import Settings
+from jobfleet_backends.sqlite.backend import open_embedded
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.index import OpenRow
+from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.message import JobDefaults, JobMessage
+from jobfleet_contracts.ports import Delivery
+from jobfleet_protocol.cancellation import Canceller
+from jobfleet_protocol.claiming import Claimed, Claimer, ClaimResult, new_lease_id
+from jobfleet_protocol.redrive import Redriver
+from jobfleet_protocol.submission import Submitter
+from jobfleet_protocol.trail_writer import TrailWriter
+from jobfleet_protocol.transitions import Change
+from jobfleet_protocol.verification import Verifier
+from tests.protocol.faulty_port import FaultyPort
+from tests.protocol.steered_clock import SteeredClock
+
+LEASE_SECONDS = 15.0
+DEFAULTS = JobDefaults(
+    max_attempts=3, retry_delay_seconds=1, retry_max_seconds=10, timeout_seconds=60
+)
+
+
+class Bench:
+    """Ports by name are those of the clients under test; ``real`` is what is behind them."""
+
+    def __init__(self, real: Backend, clock: SteeredClock) -> None:
+        self.real = real
+        self.clock = clock
+        self.trail = FaultyPort(real.trail)
+        self.leases = FaultyPort(real.leases)
+        self.locks = FaultyPort(real.locks)
+        self.queue = FaultyPort(real.queue)
+        self.index = FaultyPort(real.index)
+        self.control = FaultyPort(real.control)
+        self.payloads = FaultyPort(real.payloads)
+        self.backend = replace(
+            real,
+            trail=self.trail,
+            leases=self.leases,
+            locks=self.locks,
+            queue=self.queue,
+            index=self.index,
+            control=self.control,
+            payloads=self.payloads,
+        )
+        self.submitter = Submitter(backend=self.backend, clock=clock, defaults=DEFAULTS)
+        self.canceller = Canceller(backend=self.backend, clock=clock)
+        self.redriver = Redriver(backend=self.backend, clock=clock)
+
+    def claimer(self, worker_id: str = "w1") -> Claimer:
+        return Claimer(
+            backend=self.backend,
+            writer=TrailWriter(backend=self.backend),
+            clock=self.clock,
+            worker_id=worker_id,
+            lease_seconds=LEASE_SECONDS,
+            defaults=DEFAULTS,
+            attempt_limit=lambda request, defaults: request.max_attempts or defaults.max_attempts,
+        )
+
+    async def submit(self, **fields: Any) -> JobRequest:
+        request = JobRequest(**{"type": "x", **fields})
+        await self.submitter.submit(request)
+        return request
+
+    async def message(self, request: JobRequest, **changes: Any) -> JobMessage:
+        head = await self.head(request.job_id)
+        known = JobMessage(
+            request=request,
+            defaults=DEFAULTS,
+            sequence=head.sequence,
+            published_at=self.clock.now(),
+            due_at=head.after.due_at,
+        )
+        return replace(known, **changes)
+
+    async def claim(
+        self, request: JobRequest, worker_id: str = "w1", **message: Any
+    ) -> ClaimResult:
+        return await self.claimer(worker_id).claim(
+            await self.message(request, **message), lease_id=new_lease_id()
+        )
+
+    async def claimed(self, request: JobRequest, worker_id: str = "w1") -> Claimed:
+        result = await self.claim(request, worker_id)
+        assert isinstance(result, Claimed)
+        return result
+
+    async def end(self, claimed: Claimed, status: str = "Completed", **change: Any) -> Event:
+        """End the attempt and release its lease, as a worker does."""
+        worker_id = claimed.trail.head.after.worker_id
+        ending = Change(status=status, worker_id=worker_id, **change)
+        head = await claimed.trail.write(lambda _: [ending], last=True)
+        await self.claimer().give_up(claimed.lease, claimed.request)
+        return head
+
+    async def head(self, job_id: str) -> Event:
+        head = await self.real.trail.newest(job_id)
+        assert head is not None
+        return head
+
+    async def history(self, job_id: str) -> Sequence[Event]:
+        return await self.real.trail.history(job_id)
+
+    async def statuses(self, job_id: str) -> list[str]:
+        return [event.status for event in await self.history(job_id)]
+
+    async def open_rows(self) -> list[OpenRow]:
+        await self.real.index.flush()
+        return list((await self.real.reader.open_rows()).items)
+
+    async def messages(self) -> list[JobMessage]:
+        """Take everything off the queue that is visible now."""
+        consumer = self.real.consumer()
+        await consumer.start(["default"])
+        taken: list[Delivery] = list(await consumer.receive(1000, timedelta(0)))
+        await asyncio.gather(*(delivery.ack() for delivery in taken))
+        await consumer.stop()
+        return [d.message for d in taken if isinstance(d.message, JobMessage)]
+
+    async def verify(self) -> None:
+        verifier = Verifier()
+        async for history in self.real.trail.scan():
+            verifier.add(history)
+        found = verifier.finish()
+        assert not found, "\n".join(map(str, found))
+
+
+@asynccontextmanager
+async def opened(folder: Path) -> AsyncIterator[Bench]:
+    clock = SteeredClock()
+    real = await open_embedded(Settings(backend="embedded", data_dir=folder), clock=clock)
+    bench = Bench(real, clock)
+    try:
+        yield bench
+        await bench.verify()
+    finally:
+        await real.close()

@@ -1,0 +1,178 @@
+"""Submitting: one job per id or key, whatever crashes between its three writes."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from jobfleet_contracts.errors import BackendUnavailable, BodyConflict
+from jobfleet_contracts.job import JobRequest, job_id_for_key
+from jobfleet_contracts.state import State
+from jobfleet_protocol.submission import request_of
+from tests.protocol.bench import Bench
+
+
+async def test_open_row_event_and_message_are_written_in_this_order(bench: Bench) -> None:
+    order: list[str] = []
+
+    def noting(step: str) -> object:
+        async def note() -> None:
+            order.append(step)
+
+        return note
+
+    bench.index.before("open", noting("open row"))  # type: ignore[arg-type]
+    bench.trail.before("insert", noting("event 1"))  # type: ignore[arg-type]
+    bench.queue.before("publish", noting("message"))  # type: ignore[arg-type]
+    await bench.submit()
+    assert order == ["open row", "event 1", "message"]
+
+
+async def test_event_1_holds_request_defaults_and_who_asked(bench: Bench) -> None:
+    request = JobRequest(type="x", payload={"a": 1}, max_attempts=7)
+    await bench.submitter.submit(request, by="ann")
+    (event,) = await bench.history(request.job_id)
+    assert request_of(event).payload == {"a": 1}
+    assert event.after.max_attempts == 7
+    assert event.data["by"] == "ann"
+    assert event.data["defaults"]["max_attempts"] == 3
+
+
+async def test_without_an_open_row_nothing_is_accepted(bench: Bench) -> None:
+    bench.index.lose_request("open")
+    request = JobRequest(type="x")
+    with pytest.raises(BackendUnavailable):
+        await bench.submitter.submit(request)
+    assert await bench.real.trail.newest(request.job_id) is None
+
+
+@pytest.mark.parametrize("lost", ["lose_request", "lose_reply"])
+async def test_an_unanswered_insert_of_event_1_is_made_sure_of(bench: Bench, lost: str) -> None:
+    getattr(bench.trail, lost)("insert", times=3)
+    request = await bench.submit()
+    assert await bench.statuses(request.job_id) == ["Queued"]
+    assert [m.request.job_id for m in await bench.messages()] == [request.job_id]
+
+
+@pytest.mark.parametrize("lost", ["lose_request", "lose_reply"])
+async def test_a_broker_in_trouble_does_not_refuse_a_job(bench: Bench, lost: str) -> None:
+    getattr(bench.queue, lost)("publish")
+    request = await bench.submit()
+    (row,) = await bench.open_rows()
+    assert (row.facts.job_id, row.published) == (request.job_id, 0)
+
+
+async def test_a_repeat_after_a_crash_between_event_and_message_publishes(bench: Bench) -> None:
+    bench.queue.lose_request("publish")
+    request = await bench.submit()
+    assert await bench.messages() == []
+    again = await bench.submitter.submit(request)
+    assert (again.created, again.state) == (False, State.QUEUED)
+    assert [m.request.job_id for m in await bench.messages()] == [request.job_id]
+
+
+async def test_a_repeat_after_the_job_has_ended_tells_its_state_and_leaves_no_row(
+    bench: Bench,
+) -> None:
+    request = await bench.submit()
+    await bench.canceller.cancel(request.job_id, by=None)
+    again = await bench.submitter.submit(request)
+    assert (again.created, again.state) == (False, State.CANCELLED)
+    assert await bench.open_rows() == []
+
+
+async def test_fifty_parallel_submits_with_one_key_make_one_job(bench: Bench) -> None:
+    answers = await asyncio.gather(
+        *(
+            bench.submitter.submit(JobRequest(type="x", payload=1), idempotency_key="k")
+            for _ in range(50)
+        )
+    )
+    assert {answer.job_id for answer in answers} == {job_id_for_key("k")}
+    assert [answer.created for answer in answers].count(True) == 1
+    assert await bench.statuses(job_id_for_key("k")) == ["Queued"]
+    assert len(await bench.open_rows()) == 1
+
+
+@pytest.mark.parametrize("lost", ["lose_request", "lose_reply"])
+async def test_parallel_submits_with_lost_replies_still_make_one_job(
+    bench: Bench, lost: str
+) -> None:
+    getattr(bench.trail, lost)("insert", times=10)
+    answers = await asyncio.gather(
+        *(bench.submitter.submit(JobRequest(type="x"), idempotency_key="k") for _ in range(20))
+    )
+    assert [answer.created for answer in answers].count(True) == 1
+    assert await bench.statuses(job_id_for_key("k")) == ["Queued"]
+
+
+async def test_the_same_key_or_id_with_another_body_is_refused(bench: Bench) -> None:
+    await bench.submitter.submit(JobRequest(type="x", payload=1), idempotency_key="k")
+    with pytest.raises(BodyConflict):
+        await bench.submitter.submit(JobRequest(type="x", payload=2), idempotency_key="k")
+    request = await bench.submit(payload=1)
+    with pytest.raises(BodyConflict):
+        await bench.submitter.submit(request.model_copy(update={"payload": 2}))
+
+
+async def test_trace_and_creation_time_do_not_make_another_body(bench: Bench) -> None:
+    first = JobRequest(type="x", context={"traceparent": "a"})
+    second = JobRequest(type="x", context={"traceparent": "b"})
+    assert (await bench.submitter.submit(first, idempotency_key="k")).created
+    assert not (await bench.submitter.submit(second, idempotency_key="k")).created
+
+
+async def test_a_large_body_is_stored_apart_and_compared_all_the_same(bench: Bench) -> None:
+    request = await bench.submit(payload="x" * 100_000)
+    (event,) = await bench.history(request.job_id)
+    assert set(event.data) == {"blob", "size"}
+    assert not (await bench.submitter.submit(request)).created
+    with pytest.raises(BodyConflict):
+        await bench.submitter.submit(request.model_copy(update={"payload": "y" * 100_000}))
+
+
+@pytest.mark.parametrize("lost", ["lose_request", "lose_reply"])
+async def test_a_large_body_whose_storing_fails_is_stored_again(bench: Bench, lost: str) -> None:
+    getattr(bench.payloads, lost)("put", times=2)
+    request = await bench.submit(payload="x" * 100_000)
+    assert await bench.statuses(request.job_id) == ["Queued"]
+
+
+async def test_a_schedule_is_published_with_its_time_and_none_beyond_an_hour(
+    bench: Bench,
+) -> None:
+    soon = await bench.submit(run_at=bench.clock.now() + timedelta(seconds=30))
+    later = await bench.submit(run_at=bench.clock.now() + timedelta(hours=2))
+    assert await bench.messages() == []
+    published = {row.facts.job_id: row.published for row in await bench.open_rows()}
+    assert published == {soon.job_id: 1, later.job_id: 0}
+    bench.clock.advance(31)
+    (message,) = await bench.messages()
+    assert (message.request.job_id, message.due_at) == (soon.job_id, soon.run_at)
+
+
+async def test_a_run_time_in_the_past_is_no_schedule(bench: Bench) -> None:
+    request = await bench.submit(run_at=bench.clock.now() - timedelta(seconds=1))
+    assert await bench.statuses(request.job_id) == ["Queued"]
+
+
+async def test_one_bad_job_of_many_does_not_spoil_the_others(bench: Bench) -> None:
+    taken = await bench.submit(payload=1)
+    other = taken.model_copy(update={"payload": 2})
+    answers = await bench.submitter.submit_many([JobRequest(type="x"), other, taken])
+    assert isinstance(answers[1], BodyConflict)
+    assert [getattr(a, "created", None) for a in answers] == [True, None, False]
+
+
+async def test_a_silent_trail_is_answered_in_time_and_the_event_still_written(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobfleet_protocol.submission.ANSWER_SECONDS", 0.2)
+    bench.trail.lose_request("insert", times=4)
+    request = JobRequest(type="x")
+    with pytest.raises(BackendUnavailable, match="same job id"):
+        await bench.submitter.submit(request)
+    async with asyncio.timeout(5):
+        while await bench.real.trail.newest(request.job_id) is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert not (await bench.submitter.submit(request)).created

@@ -39,6 +39,19 @@ async def test_every_listener_hears_of_every_cancel_request(broker: RabbitMQ) ->
         await asyncio.gather(*(listener.task for listener in listeners))
 
 
+async def test_a_listener_ends_quietly_at_whatever_moment_the_backend_is_closed(
+    rabbitmq: RabbitMQServer, namespace: str
+) -> None:
+    for turns in range(0, 60, 2):
+        broker = RabbitMQ(url=rabbitmq.url, namespace=namespace)
+        listener = Listener(RabbitControlChannel(rabbitmq=broker))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await broker.close()
+        async with asyncio.timeout(2):
+            await listener.task
+
+
 async def test_a_request_nobody_listens_to_is_sent_all_the_same(broker: RabbitMQ) -> None:
     await RabbitControlChannel(rabbitmq=broker).send_cancel(new_id())
 

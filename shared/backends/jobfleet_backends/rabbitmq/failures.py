@@ -39,8 +39,11 @@ def speaking(address: str, doing: str, *, permission: str = "") -> Iterator[None
         yield
     except TimeoutError:
         raise BackendUnavailable(f"cannot {doing}: RabbitMQ at {address} is silent") from None
-    except _LIBRARY as error:
-        raise _translated(error, address, doing, permission) from error
+    except Exception as error:
+        # Where a connection is closed in good order the library ends what waits with Exception().
+        if isinstance(error, _LIBRARY) or type(error) is Exception:
+            raise _translated(error, address, doing, permission) from error
+        raise
     except asyncio.CancelledError:
         # The library ends what waits on a lost connection with CancelledError: nobody cancelled us.
         task = asyncio.current_task()

@@ -11,15 +11,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
+from jobfleet_backends.rabbitmq.acknowledgements import Acknowledgements
 from jobfleet_backends.rabbitmq.channel_watch import ChannelWatch
-from jobfleet_backends.rabbitmq.failures import speaking
 from jobfleet_backends.rabbitmq.topology import LaneQueue, Route
-from jobfleet_contracts.errors import BackendError
 
 HOLD_SECONDS = 1.0
 PATIENCE_SECONDS = 0.025
@@ -55,6 +53,7 @@ class Intake:
 
     Args:
         lanes: work queues in the order in which to take from them; those of one lane are equals.
+        acknowledgements: of the channel, whose deliveries outlive a period.
         prefetch: per work queue; the number of free slots.
         arrived: set whenever something came or broke.
     """
@@ -63,12 +62,14 @@ class Intake:
         self,
         *,
         channel: AbstractChannel,
+        acknowledgements: Acknowledgements,
         lanes: Sequence[Sequence[LaneQueue]],
         prefetch: int,
         arrived: asyncio.Event,
     ) -> None:
         self.is_broken = False
         self._channel = channel
+        self._acknowledgements = acknowledgements
         self._queues = lanes
         self._prefetch = prefetch
         self._arrived = arrived
@@ -132,8 +133,8 @@ class Intake:
 
     async def release(self, free_slots: int) -> None:
         """Send the held acknowledgements whose slots are free again."""
-        for _ in range(min(free_slots - self._room, len(self._held))):
-            await self._send_ack(self._held.popleft()[0])
+        count = min(free_slots - self._room, len(self._held))
+        await self._send_acks([self._held.popleft()[0] for _ in range(count)])
 
     async def acknowledge(self, arrival: Arrival) -> None:
         """Take a delivery off its queue: held back while this period lasts. Quiet if repeated."""
@@ -141,7 +142,7 @@ class Intake:
             return
         self._handed.discard(arrival.tag)
         if self._ended or self.is_broken:
-            await self._send_ack(arrival)
+            await self._send_acks([arrival])
         else:
             self._held.append((arrival, self._now()))
 
@@ -151,8 +152,9 @@ class Intake:
         for queue, tag in self._consumers:
             await queue.cancel(tag, timeout=RPC_SECONDS)
         self._ended = True
-        while self._held:
-            await self._send_ack(self._held.popleft()[0])
+        held = [arrival for arrival, _ in self._held]
+        self._held.clear()
+        await self._send_acks(held)
         left = [arrival for lane in self._lanes for arrival in lane.waiting]
         self._handed.update(arrival.tag for arrival in left)
         return left
@@ -174,14 +176,15 @@ class Intake:
         self._consumers.append((consumed, tag))
         lane.asked_at = self._now()
 
-    async def _send_ack(self, arrival: Arrival) -> None:
-        if arrival.lane.unacknowledged >= self._prefetch:
-            arrival.lane.asked_at = self._now()
-        arrival.lane.unacknowledged -= 1
-        # On a channel that is gone: the message comes again, and the trail decides.
-        with suppress(BackendError), speaking("", "acknowledge"):
-            async with asyncio.timeout(RPC_SECONDS):
-                await arrival.received.ack()
+    async def _send_acks(self, arrivals: Sequence[Arrival]) -> None:
+        if not arrivals:
+            return
+        for lane in {id(arrival.lane): arrival.lane for arrival in arrivals}.values():
+            if lane.unacknowledged >= self._prefetch:
+                lane.asked_at = self._now()
+        for arrival in arrivals:
+            arrival.lane.unacknowledged -= 1
+        await self._acknowledgements.send([arrival.received for arrival in arrivals])
 
     def _on_broken(self) -> None:
         self.is_broken = True

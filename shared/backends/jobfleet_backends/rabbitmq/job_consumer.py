@@ -9,6 +9,7 @@ from datetime import timedelta
 import structlog
 from aio_pika.abc import AbstractChannel
 
+from jobfleet_backends.rabbitmq.acknowledgements import Acknowledgements
 from jobfleet_backends.rabbitmq.connection import RabbitMQ
 from jobfleet_backends.rabbitmq.delivery import RabbitDelivery
 from jobfleet_backends.rabbitmq.failures import speaking
@@ -38,6 +39,7 @@ class RabbitJobConsumer:
         self._link = rabbitmq.consuming
         self._queues: tuple[str, ...] = ()
         self._channel: AbstractChannel | None = None
+        self._acknowledgements = Acknowledgements()
         self._intake: Intake | None = None
         self._is_declared = False
         self._arrived = asyncio.Event()
@@ -134,9 +136,16 @@ class RabbitJobConsumer:
         if self._channel is None or self._channel.is_closed:
             self._channel, self._is_declared = None, False
             self._channel = await self._link.channel()
+            self._acknowledgements = Acknowledgements()
         await self._declare()
         lanes = self._rabbitmq.topology.lanes(self._queues)
-        intake = Intake(channel=self._channel, lanes=lanes, prefetch=limit, arrived=self._arrived)
+        intake = Intake(
+            channel=self._channel,
+            acknowledgements=self._acknowledgements,
+            lanes=lanes,
+            prefetch=limit,
+            arrived=self._arrived,
+        )
         with speaking(self._link.address, "consume its work queues", permission="read"):
             await intake.start()
         self._intake = intake

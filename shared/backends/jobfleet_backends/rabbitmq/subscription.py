@@ -39,26 +39,26 @@ class Subscription:
         Raises:
             BackendForbidden: the broker refuses user, virtual host or permission.
         """
-        closing = asyncio.create_task(self._wake_at_close(), name="rabbitmq-subscription")
+        closing = asyncio.create_task(self._rabbitmq.closed.wait(), name="rabbitmq-subscription")
         try:
-            while not self._rabbitmq.closed.is_set():
-                self._changed.clear()
-                await self._keep_open()
+            while not closing.done():
+                turn = asyncio.create_task(self._wait(), name="rabbitmq-listening")
+                await _first_of(turn, closing)
                 while self._bodies:
                     yield self._bodies.popleft()
-                if not self._is_broken:
-                    await self._changed.wait()
         finally:
             closing.cancel()
             await self._close()
 
-    async def _wake_at_close(self) -> None:
-        await self._rabbitmq.closed.wait()
-        self._changed.set()
+    async def _wait(self) -> None:
+        """Return when something came; opens first what is not open."""
+        if self._channel is None or self._is_broken:
+            await self._open_again()
+        else:
+            await self._changed.wait()
+        self._changed.clear()
 
-    async def _keep_open(self) -> None:
-        if self._channel is not None and not self._is_broken:
-            return
+    async def _open_again(self) -> None:
         try:
             await self._close()
             await self._open()
@@ -97,3 +97,15 @@ class Subscription:
                     await channel.close()
         except BackendError:
             self._link.suspect()
+
+
+async def _first_of(turn: asyncio.Task[None], closing: asyncio.Task[bool]) -> None:
+    """Wait for either; end the turn, whatever it waits for, and raise what it raised."""
+    try:
+        await asyncio.wait([turn, closing], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        if not turn.done():
+            turn.cancel()
+            await asyncio.wait([turn])
+    if not turn.cancelled():
+        turn.result()

@@ -2,8 +2,9 @@
 
 The client library decodes the properties of a message while it reads frames; a message id that is
 not UTF-8, or a timestamp in nanoseconds, ends the connection there. The broker delivers the message
-again, so it would take the whole consumer with it. Here such properties are replaced by one header
-that says why, before the library sees them; the body stays as it is.
+again, so it would take the whole consumer with it. A delivery mode or an expiration that is none
+raises later, where the message stays unanswered and unseen. Here such properties are replaced by
+one header that says why, before the library sees them; the body stays as it is.
 
 The library also forgets why the broker closed a connection that was not open yet (a virtual host
 refused): the reason is kept here.
@@ -15,6 +16,8 @@ import asyncio
 import struct
 from collections.abc import Callable
 from typing import Any, cast
+
+from aio_pika import DeliveryMode
 
 # aio-pika has no transports of its own: it hands this one down.
 from aiormq import TransportFactory
@@ -98,10 +101,18 @@ class _Reader:
 
 def _readable(content: bytes, channel: int) -> bytes:
     try:
-        frame.unmarshal(content)
+        header = frame.unmarshal(content)[2]
+        if isinstance(header, ContentHeader):
+            _raise_early(header.properties)
     except (PAMQPException, ValueError) as error:
         properties = Basic.Properties(headers={UNREADABLE: str(error)[:200]})
     else:
         return content
     body_size = int.from_bytes(content[_BODY_SIZE])
     return frame.marshal(ContentHeader(body_size=body_size, properties=properties), channel)
+
+
+def _raise_early(properties: Basic.Properties) -> None:
+    """Raise what aio-pika raises on these when it makes its message."""
+    DeliveryMode(properties.delivery_mode or DeliveryMode.NOT_PERSISTENT)
+    float(properties.expiration or 0)

@@ -72,7 +72,8 @@ class Workshop:
         trail, leases, queue, index: the ports, to be spoiled by the test; workers use them.
     """
 
-    def __init__(self, backend: Backend, clock: Clock) -> None:
+    def __init__(self, backend: Backend, clock: Clock, options: WorkerOptions = OPTIONS) -> None:
+        self._options = options
         self.trail = FaultyPort(backend.trail)
         self.leases = FaultyPort(backend.leases)
         self.queue = FaultyPort(backend.queue)
@@ -101,7 +102,7 @@ class Workshop:
     def start_worker(self, *functions: Callable[..., Any], **options: Any) -> RunningWorker:
         """Start one with the built-in handlers and these; options as in ``WorkerOptions``."""
         handlers = Handlers.of(demo_steps, *functions)
-        chosen = replace(OPTIONS, worker_id=f"w{len(self._workers) + 1}", **options)
+        chosen = replace(self._options, **{"worker_id": f"w{len(self._workers) + 1}"} | options)
         worker = Worker(backend=self.backend, handlers=handlers, options=chosen, clock=self.clock)
         self._workers.append(RunningWorker(worker))
         return self._workers[-1]

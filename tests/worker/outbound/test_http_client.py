@@ -134,6 +134,21 @@ async def test_a_refused_connection_is_worth_another_attempt(target: TargetServe
     await target.start()
 
 
+@pytest.mark.parametrize("method", ["GET", "PUT", "POST"])
+async def test_a_target_that_hangs_up_has_been_called_once(
+    target: TargetServer, method: str
+) -> None:
+    async def hang_up(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.close()
+        return web.Response()
+
+    target.answer = hang_up
+    with pytest.raises(CallFailed, match=r"hung up|disconnected"):
+        await get(client(), target.url(), method=method)
+    assert len(target.requests) == 1
+
+
 @pytest.mark.parametrize(
     "headers",
     [

@@ -5,8 +5,16 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-from aiohttp import TCPConnector, ThreadedResolver
+from aiohttp import (
+    ClientRequest,
+    ClientTimeout,
+    ServerDisconnectedError,
+    TCPConnector,
+    ThreadedResolver,
+)
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
 
 from jobfleet_worker.outbound.target_guard import TargetGuard
 
@@ -37,26 +45,38 @@ class GuardedResolver(AbstractResolver):
         await self._source.close()
 
 
-def guarded_connector(
-    *, guard: TargetGuard, source: AbstractResolver | None = None
-) -> TCPConnector:
-    """Return a connector that cannot reach what the guard forbids.
+class GuardedConnector(TCPConnector):
+    """Makes one connection, for one call, and only to an address that the guard allows.
 
     The resolver pins a name's addresses. Literals bypass a resolver, so the place where the
-    socket is made, which sees the very address that is connected to, checks once more. No
-    connection is used twice: a repeat on a stale one would be a second call for one attempt.
+    socket is made, which sees the very address that is connected to, checks once more.
     """
 
-    def open_socket(info: tuple[Any, ...]) -> socket.socket:
-        family, kind, protocol, _, address = info
-        guard.check_address(address[0])
-        opened = socket.socket(family, kind, protocol)
-        opened.setblocking(False)
-        return opened
+    def __init__(self, *, guard: TargetGuard, source: AbstractResolver | None = None) -> None:
+        def open_socket(info: tuple[Any, ...]) -> socket.socket:
+            family, kind, protocol, _, address = info
+            guard.check_address(address[0])
+            opened = socket.socket(family, kind, protocol)
+            opened.setblocking(False)
+            return opened
 
-    return TCPConnector(
-        resolver=GuardedResolver(guard=guard, source=source),
-        socket_factory=open_socket,
-        use_dns_cache=False,
-        force_close=True,
-    )
+        super().__init__(
+            resolver=GuardedResolver(guard=guard, source=source),
+            socket_factory=open_socket,
+            use_dns_cache=False,
+            force_close=True,
+        )
+        self._is_used = False
+
+    async def connect(
+        self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout
+    ) -> Connection:
+        """Connect once: the session repeats a GET by itself where the target hangs up.
+
+        Raises:
+            ServerDisconnectedError: this would be a second call for one attempt.
+        """
+        if self._is_used:
+            raise ServerDisconnectedError("the target hung up without an answer")
+        self._is_used = True
+        return await super().connect(req, traces, timeout)

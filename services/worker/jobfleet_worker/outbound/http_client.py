@@ -12,7 +12,7 @@ from yarl import URL
 
 from jobfleet_contracts.ports import Clock
 from jobfleet_worker.outbound.circuit_breaker import CircuitBreaker
-from jobfleet_worker.outbound.guarded_connector import guarded_connector
+from jobfleet_worker.outbound.guarded_connector import GuardedConnector
 from jobfleet_worker.outbound.header_rules import SENSITIVE, HeaderRules
 from jobfleet_worker.outbound.http_call import MAX_KEPT_BYTES, HttpAnswer, HttpCall
 from jobfleet_worker.outbound.options import OutboundOptions
@@ -107,7 +107,7 @@ class HttpClient:
     ) -> tuple[HttpAnswer, str | None]:
         async with (
             aiohttp.ClientSession(
-                connector=guarded_connector(guard=self._guard, source=self._resolver),
+                connector=GuardedConnector(guard=self._guard, source=self._resolver),
                 timeout=aiohttp.ClientTimeout(total=seconds),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,

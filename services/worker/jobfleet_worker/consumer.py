@@ -62,11 +62,12 @@ class Consumer:
         self._metrics = metrics
         self._ending = Ending(backend=backend, clock=clock)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
 
     async def run(self) -> None:
-        """Receive and process until cancelled; a broker in trouble is waited for."""
+        """Receive and process until stopped; a broker in trouble is waited for."""
         pause = pauses()
-        while True:
+        while not self._stopping:
             await self._slots.until_free()
             try:
                 deliveries = await self._source.receive(self._slots.free, RECEIVE_WAIT)
@@ -77,6 +78,15 @@ class Consumer:
                 continue
             for delivery in deliveries:
                 self.begin(delivery)
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether nothing more is to be taken."""
+        return self._stopping
+
+    def stop(self) -> None:
+        """Take nothing more. A cancellation alone can get lost in a client library."""
+        self._stopping = True
 
     def begin(self, delivery: Delivery, fleet: KeptLease | None = None) -> asyncio.Task[None]:
         """Take a slot and process one delivery in it."""

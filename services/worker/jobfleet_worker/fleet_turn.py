@@ -46,7 +46,7 @@ class FleetTurn:
 
     async def run(self) -> None:
         """Stand by and take turns until cancelled between two jobs."""
-        while True:
+        while not self._consumer.is_stopping:
             lease_id = new_lease_id()
             try:
                 lease = await self._claimer.acquire(FLEET_LOCK, lease_id)
@@ -76,7 +76,7 @@ class FleetTurn:
             # By the clock: after a pause the handlers' loop may run before the keeper's thread.
             trusted=lambda: self._clock.boottime() < kept.trusted_until,
         )
-        while kept.lost_reason is None:
+        while kept.lost_reason is None and not self._consumer.is_stopping:
             deliveries = await self._source.receive(1, IDLE_WAIT)
             if not deliveries:
                 return

@@ -210,6 +210,7 @@ class Worker:
         self._heartbeat.draining = True
         running = len(self.executor.running)
         _log.info(WORKER_DRAINING, running=running, seconds=self._options.drain_seconds)
+        self._consumer.stop()
         work.cancel()
         await asyncio.wait({work}, timeout=0.5)
         await self._source.stop()

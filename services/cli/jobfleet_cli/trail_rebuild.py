@@ -12,6 +12,7 @@ from jobfleet_cli.session import Session
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.ports import JobIndex
+from jobfleet_protocol.tombstone import is_tombstone
 
 AT_ONCE = 2000
 """Rows queued before waiting for them, so that memory stays small."""
@@ -37,6 +38,8 @@ async def rebuild_index(session: Session) -> ExitCode:
 
 
 async def _rebuild_job(index: JobIndex, history: Sequence[Event]) -> list[Awaitable[None]]:
+    if is_tombstone(history[0]):
+        return []
     last = history[-1]
     ended = last.after.incarnation
     if not last.after.state.is_terminal:

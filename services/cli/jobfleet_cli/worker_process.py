@@ -50,6 +50,7 @@ def worker_options(settings: Settings) -> WorkerOptions:
         rescue_seconds=settings.rescue_seconds,
         defer_seconds=settings.defer_seconds,
         drain_seconds=settings.drain_seconds,
+        retention_days=settings.retention_days,
         outbound=outbound_options(settings),
         version=version("jobfleet"),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from jobfleet_contracts.job import new_id
 from jobfleet_contracts.message import JobDefaults
@@ -18,6 +19,7 @@ class WorkerOptions:
     Attributes:
         worker_id: a fresh UUID per process start.
         fleet_scope: one lease for the whole fleet, so exactly one job runs at a time.
+        retention_days: how long an ended job's history is kept; ``None``: for ever.
         grace_seconds: how long a handler may take to heed a cancellation before it is cut off.
     """
 
@@ -32,8 +34,18 @@ class WorkerOptions:
     drain_seconds: float = 30
     grace_seconds: float = 5
     heartbeat_seconds: float = 5
+    retention_days: float | None = None
     outbound: OutboundOptions = field(default_factory=OutboundOptions)
     version: str = ""
     worker_id: str = field(default_factory=new_id)
     host: str = field(default_factory=platform.node)
     pid: int = field(default_factory=os.getpid)
+
+    @property
+    def fresh(self) -> timedelta:
+        """How old a message may be for its first claim to go without reading the trail.
+
+        Less than the retention: a removed history leaves no row 2 that would refuse the claim.
+        """
+        day = timedelta(days=1)
+        return day if self.retention_days is None else min(day, day * self.retention_days / 2)

@@ -23,6 +23,7 @@ from jobfleet_contracts.state import State
 from jobfleet_protocol.ending import Ending
 from jobfleet_protocol.publication import LONGEST_DELAY, Publication
 from jobfleet_protocol.submission import message_of
+from jobfleet_protocol.tombstone import is_tombstone
 from jobfleet_worker.republish_pace import Pace, RepublishPace
 
 JOB_REPUBLISHED = "job.republished"
@@ -192,7 +193,7 @@ class Rescuer:
 
     async def _publish(self, head: Event, pace: Pace) -> bool:
         opening = await self._backend.trail.read(head.job_id, 1)
-        if opening is None:
+        if opening is None or is_tombstone(opening):
             return False
         message = await message_of(opening, head, self._backend.payloads, self._clock.now())
         if head.after.state is State.WAITING and self._is_near_its_deadline(head):

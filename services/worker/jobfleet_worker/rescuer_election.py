@@ -12,6 +12,7 @@ from jobfleet_contracts.ports import LeaseStore
 from jobfleet_protocol.claiming import Claimer, new_lease_id
 from jobfleet_worker.lease_keeper import KeptLease, LeaseKeeper
 from jobfleet_worker.rescuer import Rescuer
+from jobfleet_worker.retention import Retention
 
 RESCUER_ELECTED = "rescuer.elected"
 SWEEP_FAILED = "sweep.failed"
@@ -20,7 +21,11 @@ _log = structlog.get_logger()
 
 
 class RescuerElection:
-    """Competes for the lease and sweeps while holding it; gives it up after a failed sweep."""
+    """Competes for the lease and sweeps while holding it; gives it up after a failed sweep.
+
+    Args:
+        retention: removes old histories after each sweep; ``None``: nothing is ever removed.
+    """
 
     def __init__(
         self,
@@ -30,12 +35,14 @@ class RescuerElection:
         keeper: LeaseKeeper,
         leases: LeaseStore,
         pause_seconds: float,
+        retention: Retention | None = None,
     ) -> None:
         self._rescuer = rescuer
         self._claimer = claimer
         self._keeper = keeper
         self._leases = leases
         self._pause_seconds = pause_seconds
+        self._retention = retention
 
     async def run(self) -> None:
         """Stand for election until cancelled."""
@@ -65,6 +72,8 @@ class RescuerElection:
     async def _serve(self, kept: KeptLease) -> None:
         while kept.lost_reason is None:
             await self._rescuer.sweep()
+            if self._retention is not None:
+                await self._retention.sweep()
             await asyncio.sleep(self._pause_seconds)
 
     async def _resign(self, lease_id: str) -> None:

@@ -33,6 +33,7 @@ from jobfleet_worker.options import WorkerOptions
 from jobfleet_worker.outbound.http_client import HttpClient
 from jobfleet_worker.rescuer import Rescuer
 from jobfleet_worker.rescuer_election import RescuerElection
+from jobfleet_worker.retention import Retention
 from jobfleet_worker.slots import Slots
 
 WORKER_STARTED = "worker.started"
@@ -88,6 +89,7 @@ class Worker:
             lease_seconds=options.lease_seconds,
             defaults=options.defaults,
             attempt_limit=self._attempt_limit,
+            fresh=options.fresh,
         )
         parts = ExecutionParts(
             backend=backend,
@@ -127,6 +129,7 @@ class Worker:
             keeper=self._keeper,
             leases=backend.leases,
             pause_seconds=options.rescue_seconds,
+            retention=self._retention(),
         )
 
     def request_stop(self) -> None:
@@ -163,6 +166,12 @@ class Worker:
 
     def _listener(self) -> CancelListener:
         return CancelListener(control=self._backend.control, executor=self.executor)
+
+    def _retention(self) -> Retention | None:
+        days = self._options.retention_days
+        if days is None or self._backend.retention is None:
+            return None
+        return Retention(backend=self._backend, clock=self._clock, days=days)
 
     def _work(self) -> Coroutine[Any, Any, None]:
         if not self._options.fleet_scope:

@@ -14,6 +14,7 @@ from jobfleet_backends.azure.payload_store import AzurePayloadStore
 from jobfleet_backends.azure.storage_account import RENEWAL, Access, StorageAccount
 from jobfleet_backends.azure.storage_names import StorageNames
 from jobfleet_backends.azure.storage_probe import StorageProbe
+from jobfleet_backends.azure.trail_retention import AzureTrailRetention
 from jobfleet_backends.azure.worker_directory import AzureWorkerDirectory
 from jobfleet_backends.rabbitmq.connection import RabbitMQ
 from jobfleet_backends.rabbitmq.control_channel import RabbitControlChannel
@@ -72,6 +73,7 @@ async def open_azure(settings: Settings, *, clock: Clock | None = None) -> Backe
         renewal_leases=lambda: _renewal_leases(access, names, counter),
         probe=probe,
         close=close,
+        retention=AzureTrailRetention(trail=account.table(names.audit), index=index_table),
         requests=counter,
     )
 

@@ -17,6 +17,7 @@ from jobfleet_contracts.ports import (
     LeaseStore,
     LockRecords,
     PayloadStore,
+    TrailRetention,
     WorkerDirectory,
 )
 from jobfleet_contracts.request_counter import RequestCounter
@@ -50,6 +51,7 @@ class Backend:
             timeouts (1 s connect, 3 s read), no retries. Call it and close it in that thread.
         probe: asks each server, at most 5 s.
         close: flushes the index and closes connections; safe to call twice.
+        retention: removes histories; ``None`` where nothing can be removed.
         requests: counts what was sent to the storage; ``None`` where that is no server.
     """
 
@@ -69,4 +71,5 @@ class Backend:
     renewal_leases: Callable[[], tuple[LeaseStore, Callable[[], Awaitable[None]]]]
     probe: Callable[[], Awaitable[Sequence[Probe]]]
     close: Callable[[], Awaitable[None]]
+    retention: TrailRetention | None = None
     requests: RequestCounter | None = None

@@ -101,6 +101,15 @@ class Page(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
+class IndexedEvent:
+    """Place of one event in the index; enough to find its copy there."""
+
+    job_id: str
+    sequence: int
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class QueueDepth:
     """Messages ready in one lane (``high``, ``normal`` or ``low``) of a queue."""
 

@@ -17,6 +17,7 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import (
     DeadLetter,
     EventQuery,
+    IndexedEvent,
     JobQuery,
     JobRow,
     OpenRow,
@@ -311,6 +312,38 @@ class PayloadStore(Protocol):
 
     async def delete_job(self, job_id: str) -> None:
         """Remove all values of a job."""
+        ...
+
+
+class TrailRetention(Protocol):
+    """The one way to take rows out of trail and index; used by the retention alone.
+
+    Of a job the index goes first but for its newest event, then the trail, then its newest event
+    in the index: whatever was interrupted is found again by ``ended_before``.
+    """
+
+    async def ended_before(
+        self, moment: datetime, *, cursor: str | None = None, limit: int = 100
+    ) -> Page[IndexedEvent]:
+        """Return events from before ``moment`` that left their jobs ended, as the index has them.
+
+        The job may have gone on since, or its history may be removed already: ask the trail.
+        """
+        ...
+
+    async def forget(self, tombstone: Event, *, last: int) -> None:
+        """Put a tombstone, an event 1, in the place of the job's events 1 to ``last``.
+
+        Repeatable until it has succeeded. Where it takes several transactions (Azure, more than
+        99 events), older rows go first: event ``last`` is the newest until the tombstone stands.
+
+        Raises:
+            SequenceTaken: the job has another newest event by now; nothing was removed.
+        """
+        ...
+
+    async def unlist(self, events: Sequence[IndexedEvent]) -> None:
+        """Remove events from the index. Quiet where they are gone."""
         ...
 
 

@@ -105,7 +105,13 @@ class Claimer:
         lease_seconds: float,
         defaults: JobDefaults,
         attempt_limit: AttemptLimit,
+        fresh: timedelta = FRESH,
     ) -> None:
+        """Take the parts.
+
+        Args:
+            fresh: age of a message up to which a first claim needs no read.
+        """
         self._backend = backend
         self._writer = writer
         self._clock = clock
@@ -113,6 +119,7 @@ class Claimer:
         self._lease_seconds = lease_seconds
         self._defaults = defaults
         self._attempt_limit = attempt_limit
+        self._fresh = fresh
         publication = Publication(backend=backend, clock=clock)
         self.turns = LockTurns(
             backend=backend,
@@ -276,7 +283,7 @@ class Claimer:
             message.sequence == 1
             and message.defaults is not None
             and message.published_at is not None
-            and self._clock.now() - message.published_at < FRESH
+            and self._clock.now() - message.published_at < self._fresh
             and not _lies_ahead(message.due_at, self._clock.now())
         )
 

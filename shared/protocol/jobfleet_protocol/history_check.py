@@ -10,6 +10,7 @@ from jobfleet_contracts.errors import IllegalTransition
 from jobfleet_contracts.event import UNREADABLE, Event, JobFacts, JobState
 from jobfleet_contracts.lease import FLEET_LOCK, job_lock, key_lock
 from jobfleet_contracts.state import TERMINAL, State, Status
+from jobfleet_protocol.tombstone import flaw_of, is_tombstone
 from jobfleet_protocol.transitions import change_of, follow
 from jobfleet_protocol.turn_ledger import Claim
 from jobfleet_protocol.violation import Note, Violation
@@ -53,6 +54,8 @@ class HistoryCheck:
 
     def check(self, events: Sequence[Event]) -> HistoryCheck:
         """Check a complete history; garbage in a row is a violation, never an error."""
+        if events and is_tombstone(events[0]):
+            return self._check_removed(events)
         for event in events:
             try:
                 self._row(event)
@@ -60,6 +63,19 @@ class HistoryCheck:
                 self._report(3, event, f"the row cannot be read: {error}")
                 self._lose_sight()
         self._check_last()
+        return self
+
+    def _check_removed(self, events: Sequence[Event]) -> HistoryCheck:
+        """Of a history that the retention has removed, one row of a certain form is left."""
+        tombstone, *others = events
+        try:
+            flaw = flaw_of(tombstone)
+        except ValueError as error:
+            flaw = str(error)
+        if flaw is not None:
+            self._report(2, tombstone, flaw)
+        for event in others:
+            self._report(4, event, f"{event.status} after the tombstone of a removed history")
         return self
 
     def _row(self, event: Event) -> None:

@@ -10,6 +10,7 @@ from jobfleet_contracts.index import EventQuery, OpenRow
 from jobfleet_contracts.ports import AuditTrail, JobIndexReader
 from jobfleet_contracts.state import TERMINAL
 from jobfleet_protocol.fingerprints import Fingerprints, Place
+from jobfleet_protocol.tombstone import is_tombstone
 from jobfleet_protocol.violation import Findings, Violation
 
 KEPT_DIFFERENCES = 1000
@@ -35,8 +36,8 @@ class DriftCheck:
         self._open: dict[str, int] = {}
 
     def add(self, history: Sequence[Event]) -> None:
-        """Take one job's complete history, oldest first."""
-        if not history:
+        """Take one job's complete history, oldest first; the index holds no removed ones."""
+        if not history or is_tombstone(history[0]):
             return
         self._fingerprints.add(history)
         newest = history[-1]

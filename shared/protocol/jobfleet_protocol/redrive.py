@@ -12,6 +12,7 @@ from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.state import DEAD, State
 from jobfleet_protocol.publication import Publication
 from jobfleet_protocol.submission import message_of, open_row
+from jobfleet_protocol.tombstone import is_tombstone
 from jobfleet_protocol.trail_writer import TrailWriter
 from jobfleet_protocol.transitions import REDRIVABLE, Change, draft
 
@@ -30,7 +31,7 @@ class Redriver:
 
         Raises:
             UnknownJob: no trail.
-            ActionRefused: the job is open, or completed.
+            ActionRefused: the job is open or completed, or its history was removed.
         """
         return await asyncio.shield(
             asyncio.create_task(self._redrive(job_id, by), name=f"redrive-{job_id}")
@@ -84,4 +85,8 @@ class Redriver:
         head = await self._backend.trail.newest(job_id)
         if head is None:
             raise UnknownJob(f"no job {job_id}")
+        if is_tombstone(head):
+            raise ActionRefused(
+                f"job {job_id}: {head.message}, and with it what to run; submit a new job"
+            )
         return head

@@ -19,6 +19,7 @@ from jobfleet_contracts.ports import Clock, PayloadStore
 from jobfleet_contracts.state import State
 from jobfleet_protocol.large_data import resolve
 from jobfleet_protocol.publication import Publication
+from jobfleet_protocol.tombstone import is_tombstone
 from jobfleet_protocol.trail_writer import TrailWriter
 from jobfleet_protocol.transitions import Change, draft
 
@@ -68,8 +69,25 @@ def open_row(facts: JobFacts, state: JobState, now: datetime) -> OpenRow:
 
 
 def request_of(event: Event) -> JobRequest:
-    """Return the request that event 1 stores; resolve large data first."""
+    """Return the request that event 1 stores; resolve large data first.
+
+    Of a removed history only what the job was is left: no payload, no callback.
+    """
+    if is_tombstone(event):
+        return _remains_of(event.facts)
     return JobRequest.model_validate(event.data["request"])
+
+
+def _remains_of(facts: JobFacts) -> JobRequest:
+    return JobRequest(
+        job_id=facts.job_id,
+        type=facts.job_type,
+        job_name=facts.job_name,
+        queue=facts.queue,
+        priority=facts.priority,
+        lock_key=facts.lock_key,
+        created_at=facts.created_at,
+    )
 
 
 def defaults_of(event: Event) -> JobDefaults:
@@ -163,12 +181,14 @@ class Submitter:
 
     async def _same_job(self, request: JobRequest, found: Event) -> Submitted:
         first = await resolve(found, self._backend.payloads)
-        if first.data.get("digest") != request.digest():
+        digest = first.data.get("digest")
+        removed = is_tombstone(first)
+        if digest != request.digest() and not (removed and digest is None):
             raise BodyConflict(f"job {request.job_id} was submitted before with another body")
         head = await self._backend.trail.newest(request.job_id) or found
-        if head.sequence == 1:
+        if head.sequence == 1 and not removed:
             await self._publish(request_of(first), defaults_of(first), found)
-        elif head.after.state.is_terminal and request.callback_url is None:
+        elif head.after.state.is_terminal and (removed or request.callback_url is None):
             await self._backend.index.close(request.job_id, 1)
         return Submitted(request.job_id, head.after.state, created=False)
 

@@ -36,7 +36,7 @@ from jobfleet_contracts.codec import (
     parse_time,
 )
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.index import JobRow, OpenRow
+from jobfleet_contracts.index import IndexedEvent, JobRow, OpenRow
 from jobfleet_contracts.state import State
 
 SHARDS = tuple(f"shard-{number}" for number in range(4))
@@ -61,6 +61,11 @@ def open_key(job_id: str, incarnation: int) -> str:
 
 def timeline_key(event: Event) -> str:
     """Return the row key of an event's copy; the same for each repetition."""
+    return indexed_key(IndexedEvent(event.job_id, event.sequence, event.occurred_at))
+
+
+def indexed_key(event: IndexedEvent) -> str:
+    """Return the same from the place of an event alone."""
     inverted = _LAST_SEQUENCE - event.sequence
     return f"{time_key(event.occurred_at)}-{event.job_id}-{inverted:010d}"
 

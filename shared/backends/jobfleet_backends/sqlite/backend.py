@@ -21,6 +21,7 @@ from jobfleet_backends.sqlite.job_index_reader import SqliteJobIndexReader
 from jobfleet_backends.sqlite.job_queue import SqliteJobQueue
 from jobfleet_backends.sqlite.lease_store import SqliteLeaseStore
 from jobfleet_backends.sqlite.payload_store import SqlitePayloadStore
+from jobfleet_backends.sqlite.trail_retention import SqliteTrailRetention
 from jobfleet_backends.sqlite.worker_directory import SqliteWorkerDirectory
 from jobfleet_backends.system_clock import SystemClock
 from jobfleet_contracts.backend import Backend, Probe
@@ -77,6 +78,7 @@ async def open_embedded(settings: Settings, *, clock: Clock | None = None) -> Ba
         renewal_leases=lambda: _renewal_leases(database.path, clock),
         probe=lambda: _probe(database),
         close=close,
+        retention=SqliteTrailRetention(database=database),
     )
 
 

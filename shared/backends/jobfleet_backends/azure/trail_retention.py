@@ -1,0 +1,123 @@
+"""Takes old histories out of the tables; the one that deletes or replaces rows of the trail."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+
+from jobfleet_backends.azure.azure_errors import StorageRefused
+from jobfleet_backends.azure.entity_table import REPLACE, EntityTable, Query
+from jobfleet_backends.azure.index_rows import SHARDS, indexed_key, shard_of, time_key
+from jobfleet_backends.azure.rows import event_to_entity, plain_time, row_key
+from jobfleet_backends.azure.table_writer import Operation
+from jobfleet_contracts.errors import InvalidRequest, SequenceTaken
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.index import IndexedEvent, Page
+from jobfleet_contracts.state import TERMINAL
+
+MAX_ROWS = 100
+"""Rows of one transaction, by Azure's rule."""
+
+_STATES = " or ".join(f"State eq '{state.value}'" for state in sorted(TERMINAL))
+_ENDED = f"PartitionKey eq @shard and RowKey gt @after and RowKey lt 't.' and ({_STATES})"
+_COLUMNS = ("PartitionKey", "RowKey", "JobId", "Sequence", "OccurredAt")
+
+
+class AzureTrailRetention:
+    """Histories of up to 99 events go in one transaction, longer ones oldest first.
+
+    The last transaction of a history puts the tombstone in the place of event 1 and removes the
+    newest event, so that at no time an older one of its events is the newest.
+    """
+
+    def __init__(self, *, trail: EntityTable, index: EntityTable) -> None:
+        self._trail = trail
+        self._index = index
+
+    async def ended_before(
+        self, moment: datetime, *, cursor: str | None = None, limit: int = 100
+    ) -> Page[IndexedEvent]:
+        """Return copies of events, shard by shard, newest first; cursor: ``<shard>~<row key>``."""
+        shard, after = _place(cursor)
+        found: list[IndexedEvent] = []
+        while shard < len(SHARDS):
+            begin = max(after, f"{time_key(moment)}-~")
+            query = Query(_ENDED, {"shard": SHARDS[shard], "after": begin}, _COLUMNS)
+            left = limit - len(found)
+            rows = await self._index.first("retention.search", query, left)
+            found += [
+                IndexedEvent(row["JobId"], row["Sequence"], plain_time(row["OccurredAt"]))
+                for row in rows
+            ]
+            if len(rows) == left:
+                return Page(found, f"{shard}~{rows[-1]['RowKey']}")
+            shard, after = shard + 1, ""
+        return Page(found)
+
+    async def forget(self, tombstone: Event, *, last: int) -> None:
+        """Remove rows 2 to ``last`` and put the tombstone in the place of row 1."""
+        job_id = tombstone.job_id
+        query = Query("PartitionKey eq @job", {"job": job_id}, ("PartitionKey", "RowKey"))
+        keys: list[str] = []
+        async for page in self._trail.pages("retention.read", query):
+            keys += [str(row["RowKey"]) for row in page]
+        if not keys or keys[0] != row_key(last):
+            raise SequenceTaken(f"job {job_id} has gone on: event {last} is not its newest")
+        final: list[Operation] = [("upsert", event_to_entity(tombstone), REPLACE)]
+        if last > 1:
+            final.append(_removal(job_id, row_key(last)))
+        between = [
+            _removal(job_id, key) for key in reversed(keys) if key not in {keys[0], row_key(1)}
+        ]
+        for batch in _batches(between, final):
+            await self._trail.transact("retention.forget", batch)
+
+    async def unlist(self, events: Sequence[IndexedEvent]) -> None:
+        """Remove copies of events from the timeline."""
+        keys: dict[str, set[str]] = defaultdict(set)
+        for event in events:
+            keys[shard_of(event.job_id)].add(indexed_key(event))
+        for shard, of_shard in keys.items():
+            removals = [_removal(shard, key) for key in sorted(of_shard)]
+            for batch in _batches(removals):
+                await self._unlist(batch)
+
+    async def _unlist(self, batch: Sequence[Operation]) -> None:
+        """A row that is gone refuses the whole transaction, so they go one by one then."""
+        try:
+            if len(batch) > 1:
+                await self._index.transact("retention.unlist", batch)
+                return
+        except StorageRefused as refusal:
+            if not refusal.is_missing:
+                raise
+        for _, entity, _ in batch:
+            keys = entity["PartitionKey"], entity["RowKey"]
+            await self._index.delete("retention.unlist", *keys)
+
+
+def _removal(partition: str, key: str) -> Operation:
+    return "delete", {"PartitionKey": partition, "RowKey": key}, {}
+
+
+def _batches(
+    operations: Sequence[Operation], final: Sequence[Operation] = ()
+) -> list[list[Operation]]:
+    """Cut into transactions; the final operations stay in one, the last."""
+    starts = range(0, len(operations), MAX_ROWS)
+    batches = [list(operations[start : start + MAX_ROWS]) for start in starts]
+    if final:
+        if not batches or len(batches[-1]) + len(final) > MAX_ROWS:
+            batches.append([])
+        batches[-1] += final
+    return batches
+
+
+def _place(cursor: str | None) -> tuple[int, str]:
+    if cursor is None:
+        return 0, ""
+    shard, mark, key = cursor.partition("~")
+    if not mark or not shard.isdecimal():
+        raise InvalidRequest("cursor: not one that this list gave", field="cursor")
+    return int(shard), key

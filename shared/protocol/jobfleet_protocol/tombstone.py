@@ -1,0 +1,60 @@
+"""What stays of a job whose history the retention has removed: one row, at sequence 1.
+
+It stands where event 1 stood, because the insert of event 1 is the check by which a repeated
+submit finds its job; the newest row is terminal, so that every late message, callback or cancel
+request finds the job ended. A trail that begins with a tombstone holds nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.state import State, Status
+
+MARK = "tombstone"
+_KEYS = frozenset({MARK, "removed", "digest"})
+_ENDS = {
+    Status.COMPLETED: State.COMPLETED,
+    Status.FAILED: State.FAILED,
+    Status.CANCELLED: State.CANCELLED,
+    Status.TIMED_OUT: State.TIMED_OUT,
+}
+
+
+def tombstone_of(ending: Event, head: Event, *, digest: str | None, message: str) -> Event:
+    """Return the row that takes the place of a job's whole history.
+
+    It keeps what the job was and how it ended; payload, result, error and messages go.
+
+    Args:
+        ending: the terminal event of the last incarnation.
+        head: the newest event: ``ending``, or the ``Dismissed`` after it.
+        digest: of the request, so that a repeated submit with another body is refused.
+    """
+    return replace(
+        ending,
+        after=replace(head.after, sequence=1),
+        message=message,
+        duration_ms=None,
+        data={MARK: True, "removed": head.sequence - 1, "digest": digest},
+    )
+
+
+def is_tombstone(event: Event) -> bool:
+    """Whether the job's history was removed and this row stands for it."""
+    return event.sequence == 1 and event.data.get(MARK) is True
+
+
+def flaw_of(tombstone: Event) -> str | None:
+    """Return what is wrong with the form of a tombstone, ``None`` if nothing is."""
+    after, removed = tombstone.after, tombstone.data.get("removed")
+    if tombstone.data.keys() != _KEYS:
+        return f"a tombstone's data are {', '.join(sorted(_KEYS))}"
+    if not isinstance(removed, int) or removed < 1:
+        return f"a tombstone stands for at least one removed row, not {removed}"
+    if _ENDS.get(tombstone.kind) is not after.state:
+        return f"a tombstone is an ending, not {tombstone.status} with state {after.state}"
+    if after.due_at is not None or after.cancel_requested:
+        return "a tombstone is due no more and answers no cancel request"
+    return None

@@ -1,0 +1,76 @@
+"""What stays of a removed history, and that the checker takes exactly that."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.state import State
+from jobfleet_protocol.tombstone import is_tombstone, tombstone_of
+from jobfleet_protocol.verification import verify_job
+from tests.protocol.life import Life
+
+
+def removed(life: Life, *, ending: int = -1) -> Event:
+    return tombstone_of(life.events[ending], life.head, digest="d", message="history removed")
+
+
+def completed() -> Life:
+    return Life().queued().started().step().completed()
+
+
+def failed() -> Life:
+    return Life().queued().started().by_holder("Failed")
+
+
+def rules(*events: Event) -> set[int]:
+    return {violation.rule for violation in verify_job(events)}
+
+
+@pytest.mark.parametrize("life", [completed, failed])
+def test_a_lone_tombstone_breaks_no_rule(life: Any) -> None:
+    stone = removed(life())
+    assert is_tombstone(stone)
+    assert rules(stone) == set()
+
+
+def test_a_tombstone_tells_how_the_job_ended_and_nothing_of_what_it_did() -> None:
+    life = completed()
+    stone = removed(life)
+    assert (stone.status, stone.after.state) == ("Completed", State.COMPLETED)
+    assert stone.after.epoch == life.head.after.epoch
+    assert stone.occurred_at == life.head.occurred_at
+    assert stone.data == {"tombstone": True, "removed": 3, "digest": "d"}
+
+
+def test_of_a_dismissed_job_the_failure_stays() -> None:
+    life = failed().then("Dismissed")
+    stone = removed(life, ending=-2)
+    assert (stone.status, stone.after.dismissed) == ("Failed", True)
+    assert rules(stone) == set()
+
+
+def test_an_event_after_a_tombstone_breaks_rule_4() -> None:
+    life = completed()
+    assert rules(removed(life), life.head) == {4}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"data": {"tombstone": True}},
+        {"data": {"tombstone": True, "removed": 0, "digest": None}},
+        {"data": {"tombstone": True, "removed": 3, "digest": None, "result": 1}},
+        {"status": "Failed"},
+        {"status": "Started"},
+    ],
+)
+def test_a_tombstone_of_another_form_breaks_rule_2(changes: dict[str, Any]) -> None:
+    assert rules(replace(removed(completed()), **changes)) == {2}
+
+
+def test_an_ending_without_the_mark_cannot_stand_alone() -> None:
+    life = completed()
+    assert 1 in rules(life.head)
+    assert rules(replace(life.head, after=replace(life.head.after, sequence=1)))

@@ -1,0 +1,167 @@
+"""Old histories go, a few at a time; nothing brings their jobs back."""
+
+from dataclasses import replace
+
+import pytest
+
+from jobfleet_contracts.errors import ActionRefused, BodyConflict
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.index import JobQuery
+from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.message import JobMessage
+from jobfleet_contracts.state import State
+from jobfleet_protocol.tombstone import is_tombstone
+from jobfleet_worker import handler
+from jobfleet_worker.retention import IDLE_SECONDS, Retention
+from tests.protocol.steered_clock import SteeredClock
+from tests.worker.workshop import DEFAULTS, Workshop, eventually
+
+DAYS = 30.0
+DAY = 86_400.0
+AT_END = DAYS * DAY + 60
+
+
+@handler("large")
+async def large(payload: object) -> str:
+    return "x" * 50_000
+
+
+@handler("broken")
+async def broken(payload: object) -> None:
+    raise ValueError("as always")
+
+
+def retention(workshop: Workshop) -> Retention:
+    return Retention(backend=workshop.real, clock=workshop.clock, days=DAYS)
+
+
+async def ended(workshop: Workshop, job_type: str = "large") -> Event:
+    """A job that ended long enough ago."""
+    worker = workshop.start_worker(large, broken)
+    head = await workshop.run(job_type, max_attempts=1)
+    await worker.stop()
+    return head
+
+
+async def test_an_old_history_goes_with_its_blobs_and_its_place_in_every_list(
+    workshop: Workshop, clock: SteeredClock
+) -> None:
+    head = await ended(workshop)
+    stored = await workshop.head(head.job_id)
+    clock.advance(AT_END)
+    assert await retention(workshop).sweep() == 1
+    (stone,) = await workshop.history(head.job_id)
+    assert is_tombstone(stone)
+    assert stone.message == "history removed after 30 days"
+    assert await workshop.real.payloads.get(stored.data["blob"]) is None
+    assert (await workshop.real.reader.jobs(JobQuery())).items == []
+
+
+async def test_what_ended_later_or_has_not_ended_stays(
+    workshop: Workshop, clock: SteeredClock
+) -> None:
+    waiting = await workshop.submit("large")
+    clock.advance(AT_END)
+    head = await ended(workshop)
+    clock.advance((DAYS - 1) * DAY)
+    assert await retention(workshop).sweep() == 0
+    assert len(await workshop.history(head.job_id)) == head.sequence
+    assert len(await workshop.history(waiting)) > 1
+
+
+async def test_a_late_message_of_a_removed_job_starts_nothing(
+    workshop: Workshop, clock: SteeredClock
+) -> None:
+    head = await ended(workshop)
+    clock.advance(AT_END)
+    await retention(workshop).sweep()
+    request = JobRequest(type="large", job_id=head.job_id)
+    late = JobMessage(request=request, defaults=DEFAULTS, sequence=1, published_at=head.occurred_at)
+    for message in (late, replace(late, sequence=None, published_at=None)):
+        await workshop.queue.publish(message)
+    workshop.start_worker(large)
+
+    async def taken() -> bool:
+        return not any(depth.ready for depth in await workshop.real.queue.depths())
+
+    await eventually("both messages are gone", taken)
+    await workshop.run("large")
+    assert len(await workshop.history(head.job_id)) == 1
+
+
+async def test_the_same_submit_after_removal_finds_the_job_ended_and_another_body_is_refused(
+    workshop: Workshop, clock: SteeredClock
+) -> None:
+    worker = workshop.start_worker(large)
+    request = JobRequest(type="large", payload={"a": 1})
+    job_id = (await workshop.submitter.submit(request, idempotency_key="k")).job_id
+    await workshop.until_ended(job_id)
+    await worker.stop()
+    clock.advance(AT_END)
+    await retention(workshop).sweep()
+    again = await workshop.submitter.submit(request, idempotency_key="k")
+    assert (again.job_id, again.state, again.created) == (job_id, State.COMPLETED, False)
+    with pytest.raises(BodyConflict):
+        await workshop.submitter.submit(JobRequest(type="other"), idempotency_key="k")
+    assert len(await workshop.history(job_id)) == 1
+
+
+async def test_a_removed_job_is_neither_redriven_nor_dismissed(
+    workshop: Workshop, clock: SteeredClock
+) -> None:
+    head = await ended(workshop, "broken")
+    assert head.after.state is State.FAILED
+    clock.advance(AT_END)
+    await retention(workshop).sweep()
+    for act in (workshop.redriver.redrive, workshop.redriver.dismiss):
+        with pytest.raises(ActionRefused, match="history removed after 30 days"):
+            await act(head.job_id, by="somebody")
+    assert len(await workshop.history(head.job_id)) == 1
+
+
+async def test_a_removal_that_was_cut_short_is_finished_by_a_later_sweep(
+    workshop: Workshop, clock: SteeredClock
+) -> None:
+    head = await ended(workshop)
+    blob = (await workshop.head(head.job_id)).data["blob"]
+    clock.advance(AT_END)
+    torn = replace(workshop.real, payloads=Unwilling())
+    with pytest.raises(ConnectionError):
+        await Retention(backend=torn, clock=clock, days=DAYS).sweep()
+    assert is_tombstone(await workshop.head(head.job_id))
+    await retention(workshop).sweep()
+    assert await workshop.real.payloads.get(blob) is None
+    assert (await workshop.real.reader.jobs(JobQuery())).items == []
+
+
+async def test_the_rescuers_worker_removes_them_while_it_works(
+    workshop: Workshop, clock: SteeredClock
+) -> None:
+    head = await ended(workshop)
+    clock.advance(AT_END)
+    workshop.start_worker(large, retention_days=DAYS)
+
+    async def removed() -> bool:
+        return is_tombstone(await workshop.head(head.job_id))
+
+    await eventually("the history is removed", removed)
+
+
+async def test_without_anything_old_it_rests_for_a_minute(
+    workshop: Workshop, clock: SteeredClock
+) -> None:
+    head = await ended(workshop)
+    sweeper = Retention(backend=workshop.real, clock=clock, days=20 / DAY)
+    assert await sweeper.sweep() == 0
+    clock.advance(30)
+    assert await sweeper.sweep() == 0
+    clock.advance(IDLE_SECONDS)
+    assert await sweeper.sweep() == 1
+    assert is_tombstone(await workshop.head(head.job_id))
+
+
+class Unwilling:
+    """A payload store out of order."""
+
+    async def delete_job(self, job_id: str) -> None:
+        raise ConnectionError

@@ -18,7 +18,16 @@ from jobfleet_contracts.errors import (
     Unroutable,
 )
 
-_LIBRARY = (amqp.AMQPError, amqp.ChannelInvalidStateError, OSError, EOFError, RuntimeError)
+# StopAsyncIteration: a connection that ends before its first frame, as behind a load balancer
+# whose broker is away.
+_LIBRARY = (
+    amqp.AMQPError,
+    amqp.ChannelInvalidStateError,
+    OSError,
+    EOFError,
+    RuntimeError,
+    StopAsyncIteration,
+)
 
 
 @contextmanager

@@ -32,7 +32,9 @@ class ChaosResult:
 
     Attributes:
         left: what still stands where nothing should: open rows and messages.
+        problems: answers that no client should get.
         crashes: logs of workers that ended by an error of their own.
+        hung: stacks of workers that did not end when they were told to.
     """
 
     backend: str
@@ -44,7 +46,9 @@ class ChaosResult:
     faults: Counter[str]
     fenced: int
     left: list[str]
+    problems: list[str]
     crashes: list[str]
+    hung: list[str]
     judgement: Judgement
 
     def summary(self) -> str:
@@ -56,7 +60,7 @@ class ChaosResult:
             f"chaos on {self.backend}, {self.seconds:.0f} s, seed {self.seed}: "
             f"{len(self.accepted):,} jobs ({ends}; {self.redriven} redriven), "
             f"{self.faults.total()} faults ({kinds}), {found.takeovers} takeovers, "
-            f"{self.fenced} fenced workers, slowest recovery {found.slowest:.1f} s, drained in "
+            f"fenced workers {self.fenced}, slowest recovery {found.slowest:.1f} s, drained in "
             f"{self.drained_after:.0f} s; {found.events:,} events, {len(found.violations)} "
             f"violations, {len(found.overlaps)} overlaps, {found.drift} index differences"
         )
@@ -71,7 +75,9 @@ class ChaosResult:
             *(f"not ended: {each}" for each in found.open),
             *(f"accepted and lost: {job_id}" for job_id in lost),
             *(f"left behind: {each}" for each in self.left),
+            *(f"answered: {each}" for each in self.problems),
             *(f"a worker died: {log}" for log in self.crashes),
+            *(f"a worker hung: {log}" for log in self.hung),
         ]
         assert not wrong, "\n".join([self.summary(), *wrong])
 
@@ -114,6 +120,7 @@ class ChaosRun:
             healed_at = time.monotonic()
             async with asyncio.timeout(DRAIN_SECONDS):
                 await workload.finish()
+            hung = await crew.stay()
             left = await self._drain()
             drained_after = time.monotonic() - healed_at
         finally:
@@ -129,7 +136,9 @@ class ChaosRun:
             faults=faults.done,
             fenced=crew.fenced,
             left=left,
+            problems=workload.problems,
             crashes=crew.crashes,
+            hung=hung,
             judgement=await judge(self._observer.backend, crew.struck),
         )
 
@@ -189,7 +198,7 @@ class ChaosRun:
         listing = await asyncio.to_thread(
             self._servers.rabbitmq.control, "list_queues", "name", "messages"
         )
-        rows = [line.split() for line in listing.splitlines() if line.startswith("chaos")]
+        rows = [line.split() for line in listing.splitlines() if line.startswith("chaos.")]
         return [f"{messages} in {name}" for name, messages in rows if messages != "0"]
 
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import re
 import signal
+import subprocess
 import time
 from random import Random
 
@@ -11,6 +12,8 @@ from tests.system.fleet import Fleet, WorkerProcess
 
 _WORKER_ID = re.compile(r'"worker_id": ?"([0-9a-f-]{36})"')
 RESTART_SECONDS = (0.5, 3.0)
+LONGEST_GOODBYE_SECONDS = 30.0
+"""From SIGTERM, or from waking up after it, to the end of a process; it drains for 2 s."""
 
 
 class Crew:
@@ -25,6 +28,7 @@ class Crew:
         self._random = random
         self._posts = [fleet.start_worker() for _ in range(size)]
         self._asleep: set[int] = set()
+        self._leaving: list[WorkerProcess] = []
         self._watch = asyncio.create_task(self._keep_manned(), name="crew")
         self.struck: dict[str, list[float]] = {}
 
@@ -33,7 +37,10 @@ class Crew:
         awake = [
             worker
             for worker in self._posts
-            if worker.pid not in self._asleep and not worker.has_died and _id_of(worker)
+            if worker.pid not in self._asleep
+            and worker not in self._leaving
+            and not worker.has_died
+            and _id_of(worker)
         ]
         return self._random.choice(awake) if awake else None
 
@@ -42,6 +49,7 @@ class Crew:
         worker.signal(signal.SIGKILL)
 
     def terminate(self, worker: WorkerProcess) -> None:
+        self._leaving.append(worker)
         worker.signal(signal.SIGTERM)
 
     async def sleep(self, worker: WorkerProcess, seconds: float) -> None:
@@ -69,7 +77,16 @@ class Crew:
     def crashes(self) -> list[str]:
         """Logs of workers that ended by an error of their own."""
         ended = [worker for worker in self._fleet.workers if worker.has_died]
-        return [worker.log[-2000:] for worker in ended if worker.wait(0) not in (0, -9)]
+        return [worker.log[-2000:] for worker in ended if worker.wait(0) not in (0, -9, -6)]
+
+    async def stay(self) -> list[str]:
+        """Wait for those that were told to end; return where those hang that do not."""
+        until = time.monotonic() + LONGEST_GOODBYE_SECONDS
+        for worker in self._leaving:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                await asyncio.to_thread(worker.wait, max(0, until - time.monotonic()))
+        hung = [worker for worker in self._leaving if not worker.has_died]
+        return [await asyncio.to_thread(_stacks, worker) for worker in hung]
 
     async def stop(self) -> None:
         self._watch.cancel()
@@ -85,6 +102,13 @@ class Crew:
 
     def _note(self, worker: WorkerProcess) -> None:
         self.struck.setdefault(_id_of(worker), []).append(time.time())
+
+
+def _stacks(worker: WorkerProcess) -> str:
+    """End a process so that Python's fault handler prints where its threads are."""
+    worker.signal(signal.SIGABRT)
+    worker.wait(10)
+    return worker.log[-4000:]
 
 
 def _id_of(worker: WorkerProcess) -> str:

@@ -22,7 +22,7 @@ class Dashboard:
             try:
                 async with self._session.get(f"{self._address}/livez") as answer:
                     return answer.status == 200
-            except OSError:
+            except aiohttp.ClientError:
                 return False
 
         await wait_for(answers, "the dashboard", seconds=60)
@@ -31,7 +31,7 @@ class Dashboard:
         """Submit one job.
 
         Raises:
-            OSError, TimeoutError: it is not known whether the job was accepted.
+            OSError, TimeoutError, ClientError: it is not known whether the job was accepted.
         """
         body = {name: value for name, value in request.to_json().items() if name != "jobId"}
         headers = {"Idempotency-Key": key}

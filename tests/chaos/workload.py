@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
+import aiohttp
+
 from jobfleet_contracts.errors import ActionRefused, BackendError
 from jobfleet_contracts.job import JobRequest, job_id_for_key
 from jobfleet_contracts.state import State
@@ -37,6 +39,7 @@ class Workload:
 
     Attributes:
         accepted: ids of the jobs whose submit was answered.
+        problems: answers that nobody should get, whatever goes on.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Workload:
         self._running: set[asyncio.Task[None]] = set()
         self.accepted: list[str] = []
         self.redriven = 0
+        self.problems: list[str] = []
 
     async def run(self) -> None:
         """Submit a job several times a second, until cancelled."""
@@ -59,12 +63,17 @@ class Workload:
                 job = self._see_through(f"chaos-{self._random.random()}-{number}", self._plan())
                 task = asyncio.create_task(job, name=f"job {number}")
                 self._running.add(task)
-                task.add_done_callback(self._running.discard)
+                task.add_done_callback(self._done)
             await asyncio.sleep(self._random.uniform(*PAUSE_SECONDS))
 
     async def finish(self) -> None:
         """Wait until every submit, cancel and redrive under way is through."""
-        await asyncio.gather(*self._running)
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.problems.append(repr(error))
 
     def _plan(self) -> Plan:
         pause, group = self._random.uniform(0.02, 0.2), self._random.randrange(3)
@@ -117,7 +126,7 @@ async def _until_answered(action: Callable[[], Awaitable[State | None]]) -> None
     while True:
         try:
             await action()
-        except (BackendError, OSError, TimeoutError):
+        except (BackendError, OSError, TimeoutError, aiohttp.ClientError):
             await asyncio.sleep(0.5)
         except ActionRefused:
             return

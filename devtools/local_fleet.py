@@ -13,9 +13,9 @@ from urllib.request import Request, urlopen
 from jobfleet_backends.open_backend import open_backend
 from jobfleet_backends.settings import Settings
 from jobfleet_backends.system_clock import SystemClock
+from jobfleet_cli.dashboard_process import dashboard_options
 from jobfleet_cli.worker_process import worker_options
 from jobfleet_dashboard.app import create_app
-from jobfleet_dashboard.options import DashboardOptions
 from jobfleet_dashboard.server import serve
 from jobfleet_worker.handlers import Handlers
 from jobfleet_worker.worker import Worker
@@ -91,7 +91,7 @@ class LocalFleet:
         loop = asyncio.get_running_loop()
         stop = asyncio.Event()
         backend = await open_backend(self._settings)
-        options = DashboardOptions(defaults=self._settings.job_defaults, version="0.1.0")
+        options = dashboard_options(self._settings, host="127.0.0.1", port=self._port)
         app = create_app(backend=backend, clock=SystemClock(), options=options)
         handlers = Handlers.load(self._handlers)
         workers = [

@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from pydantic import BaseModel
 
-from jobfleet_contracts.errors import ActionRefused, BodyConflict, InvalidRequest
+from jobfleet_contracts.errors import ActionRefused, BodyConflict, InvalidRequest, UnknownJob
 from jobfleet_contracts.state import State
 from jobfleet_publisher import JobFailed, Publisher
 from jobfleet_publisher.plain_payload import plain_payload
@@ -132,3 +132,19 @@ async def test_a_publisher_from_the_environment_closes_what_it_opened(
         again = await publisher.submit("echo", job_id=job.job_id)
     assert not again.created
     assert capsys.readouterr() == ("", ""), "a library prints nothing"
+
+
+async def test_a_job_is_found_by_its_id(publisher: Publisher, worker: Worker) -> None:
+    submitted = await publisher.submit("echo", {"a": 1}, name="an echo")
+    again = await publisher.job(submitted.job_id)
+    assert (await again.wait(timeout=10)).unwrap() == {"a": 1}
+    details = await publisher.find(submitted.job_id)
+    assert details is not None
+    assert (details.job_name, details.attempt, details.result) == ("an echo", 1, {"a": 1})
+
+
+async def test_an_unknown_job_is_not_found(publisher: Publisher) -> None:
+    unknown = "00000000-0000-7000-8000-000000000000"
+    assert await publisher.find(unknown) is None
+    with pytest.raises(UnknownJob):
+        await publisher.job(unknown)

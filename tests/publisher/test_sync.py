@@ -42,3 +42,11 @@ def test_a_backend_that_cannot_be_opened_leaves_no_thread(tmp_path: Path) -> Non
     with pytest.raises(SettingsError):
         Publisher.from_env(data_dir=tmp_path / "file").start()
     assert "jobfleet-publisher" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_a_job_is_found_by_its_id(tmp_path: Path) -> None:
+    with Publisher.from_env(data_dir=tmp_path) as publisher:
+        submitted = publisher.submit("echo")
+        found = publisher.find(submitted.job_id)
+        assert found is not None
+        assert found.state is publisher.job(submitted.job_id).state() is State.QUEUED

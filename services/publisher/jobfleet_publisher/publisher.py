@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from jobfleet_contracts.backend import Backend
-from jobfleet_contracts.errors import InvalidRequest, JobfleetError
+from jobfleet_contracts.errors import InvalidRequest, JobfleetError, UnknownJob
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.message import JobDefaults
 from jobfleet_contracts.ports import Clock
@@ -178,6 +178,18 @@ class Publisher:
         if event is None:
             return None
         return JobDetails.of(await resolve(event, self._backend.payloads))
+
+    async def job(self, job_id: str) -> SubmittedJob:
+        """Return a job that was submitted before, by whomever, to wait for it or to cancel it.
+
+        Raises:
+            UnknownJob: there is no such job.
+            BackendUnavailable: the trail does not answer.
+        """
+        event = await self._backend.trail.newest(job_id)
+        if event is None:
+            raise UnknownJob(f"no job {job_id}")
+        return self._job(Submitted(job_id, event.after.state, created=False))
 
     def _start(self, run_at: datetime | None, delay: timedelta | float | None) -> datetime | None:
         if delay is None:

@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 from jobfleet_contracts.errors import JobfleetError
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.state import State
+from jobfleet_publisher.job_details import JobDetails
 from jobfleet_publisher.job_result import JobResult
 from jobfleet_publisher.publisher import Publisher as AsyncPublisher
 from jobfleet_publisher.submitted_job import SubmittedJob as AsyncSubmittedJob
@@ -98,6 +99,14 @@ class Publisher:
         """Submit many jobs at once; see :meth:`jobfleet_publisher.Publisher.submit_many`."""
         answers = self._run(self._open_publisher.submit_many(requests, by=by))
         return [a if isinstance(a, JobfleetError) else SubmittedJob(self, a) for a in answers]
+
+    def find(self, job_id: str) -> JobDetails | None:
+        """Return where a job stands, by its id; ``None`` if there is no such job."""
+        return self._run(self._open_publisher.find(job_id))
+
+    def job(self, job_id: str) -> SubmittedJob:
+        """Return a job that was submitted before; see :meth:`jobfleet_publisher.Publisher.job`."""
+        return SubmittedJob(self, self._run(self._open_publisher.job(job_id)))
 
     @property
     def _open_publisher(self) -> AsyncPublisher:

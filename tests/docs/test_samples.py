@@ -1,0 +1,79 @@
+"""Every program in the documentation runs, on the embedded backend, as it stands there."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devtools.local_fleet import LocalFleet
+from jobfleet_cli.local_port import free_port
+from tests.docs.sample_page import SamplePage, run_program
+from tests.docs.sample_servers import SECRET, SampleServers
+
+PAGES = ("handlers.md", "coming-from-celery.md", "coming-from-other-job-apis.md", "metrics.md")
+
+
+@pytest.fixture
+async def servers() -> AsyncIterator[SampleServers]:
+    found = SampleServers()
+    await found.start()
+    yield found
+    await found.stop()
+
+
+@pytest.fixture
+def port() -> int:
+    """The dashboard's, known before it starts since third parties are told of it."""
+    return free_port(0)
+
+
+@pytest.fixture(params=PAGES)
+def samples(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    servers: SampleServers,
+    port: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> SamplePage:
+    """A page's programs in an empty folder, which is the current one and on the path."""
+    found = SamplePage(request.param)
+    local = f"http://127.0.0.1:{servers.port}"
+    hosts = ("https://api.example.org", "https://partner.example.org")
+    dashboard = {"http://localhost:8000": f"http://127.0.0.1:{port}"}
+    found.write(tmp_path, replacing=dict.fromkeys(hosts, local) | dashboard)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("JOBFLEET_DATA_DIR", str(tmp_path / "fleet"))
+    monkeypatch.setenv("JOBFLEET_SECRET_SHOP", "t0ken")
+    return found
+
+
+@pytest.fixture
+def fleet(samples: SamplePage, port: int, tmp_path: Path) -> Iterator[LocalFleet]:
+    """A dashboard and a worker that has the page's handlers."""
+    told: dict[str, Any] = {
+        "allow_private_targets": True,
+        "allowed_hosts": ("127.0.0.1",),
+        "callback_base_url": f"http://127.0.0.1:{port}",
+        "callback_secrets": (SECRET,),
+    }
+    running = LocalFleet(
+        data_dir=tmp_path / "fleet", port=port, handlers=samples.handler_modules, changes=told
+    )
+    running.start()
+    yield running
+    running.stop()
+    samples.forget()
+
+
+@pytest.mark.usefixtures("fleet")
+async def test_each_program_of_the_page_runs(samples: SamplePage, servers: SampleServers) -> None:
+    modules = list(samples.modules())
+    servers.partner = next((m for m in modules if m.__name__ == "partner"), None)
+    assert modules
+    ran = [await run_program(module) for module in modules]
+    assert sum(ran) > 0
+    assert set(servers.orders.values()) <= {1}

@@ -110,6 +110,11 @@ class Fleet:
         request = JobRequest(type=job_type, job_id=new_id(), **fields)
         return (await self._submitter.submit(request)).job_id
 
+    async def submit_all(self, requests: Sequence[JobRequest]) -> None:
+        """Submit these; one that is refused fails the test."""
+        for answer in await self._submitter.submit_many(requests):
+            assert not isinstance(answer, Exception), answer
+
     async def submit_steps(self, *, steps: int, step_seconds: float, **fields: Any) -> str:
         fail = fields.pop("fail_attempts", 0)
         payload = {"steps": steps, "stepSeconds": step_seconds, "failAttempts": fail}

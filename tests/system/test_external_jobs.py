@@ -1,0 +1,255 @@
+"""Third-party jobs: they wait without holding anything, whoever dies meanwhile."""
+
+import signal
+import socket
+from collections import Counter
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.job import JobRequest, new_id
+from jobfleet_contracts.lease import job_lock, key_lock
+from jobfleet_contracts.state import State
+from tests.system.fleet import LEASE_SECONDS, Fleet, WorkerProcess, wait_for
+from tests.system.verified import assert_verified
+
+SECRET = "a shared secret"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Parties:
+    """Workers, a dashboard that takes callbacks, and the third party."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+        self.dashboard_port, self.port = free_port(), free_port()
+        self.url = f"http://127.0.0.1:{self.port}/"
+        self._settings = {
+            "callback_base_url": f"http://127.0.0.1:{self.dashboard_port}",
+            "callback_secrets": SECRET,
+            "allow_private_targets": "true",
+            "breaker_open_seconds": "1",
+        }
+
+    def worker(self, **settings: str) -> WorkerProcess:
+        return self.fleet.start_worker(**self._settings, **settings)
+
+    def dashboard(self) -> WorkerProcess:
+        command = ("dashboard", "--port", str(self.dashboard_port))
+        return self.fleet.start_worker(command=command, **self._settings)
+
+    def third_party(self, *options: str) -> WorkerProcess:
+        command = ("mock-third-party", "--port", str(self.port), *options)
+        return self.fleet.start_worker(command=command, **self._settings)
+
+    def job(self, **fields: Any) -> JobRequest:
+        payload = {"targetUrl": self.url, "payload": {"n": 1}}
+        return JobRequest(type="external.call", job_id=new_id(), payload=payload, **fields)
+
+    async def submit(self, **fields: Any) -> str:
+        job = self.job(**fields)
+        await self.fleet.submit_all([job])
+        return job.job_id
+
+    async def until_sent(self, job_id: str) -> Event:
+        async def sent() -> Event | None:
+            head = await self.fleet.backend.trail.newest(job_id)
+            return head if head is not None and head.after.sent else None
+
+        event: Event = await wait_for(sent, f"the request of {job_id} to be taken", seconds=40)
+        return event
+
+
+@pytest.fixture
+def parties(fleet: Fleet) -> Parties:
+    return Parties(fleet)
+
+
+async def _counts(fleet: Fleet) -> Counter[str]:
+    return Counter({state.value: n for state, n in (await fleet.backend.reader.counts()).items()})
+
+
+async def _many_wait_and_complete(parties: Parties, count: int, delay: int) -> None:
+    fleet = parties.fleet
+    worker, dashboard = parties.worker(concurrency="2"), parties.dashboard()
+    parties.third_party("--delay", str(delay), "--submit", str(count))
+
+    async def all_wait() -> bool:
+        rows = (await fleet.backend.reader.open_rows(limit=1000)).items
+        return sum(row.state is State.WAITING and row.sent for row in rows) == count
+
+    await wait_for(all_wait, f"{count} jobs to wait at once", seconds=60)
+    assert await fleet.backend.locks.leased() <= {"fleet/rescuer"}
+    for process in (worker, dashboard):
+        process.signal(signal.SIGKILL)
+    parties.worker(concurrency="2")
+    parties.dashboard()
+
+    async def all_completed() -> bool:
+        return (await _counts(fleet))["completed"] == count
+
+    await wait_for(all_completed, "all to complete", seconds=60 + delay)
+    await assert_verified(fleet.backend)
+
+
+async def test_jobs_wait_at_once_on_two_slots_while_worker_and_dashboard_are_killed(
+    parties: Parties,
+) -> None:
+    embedded = parties.fleet.settings.backend == "embedded"
+    await _many_wait_and_complete(parties, *((200, 12) if embedded else (60, 12)))
+
+
+@pytest.mark.chaos
+async def test_a_thousand_jobs_wait_at_once_on_two_slots(parties: Parties) -> None:
+    await _many_wait_and_complete(parties, 1000, 60)
+
+
+async def test_the_mock_can_be_late_wrong_and_double(parties: Parties) -> None:
+    parties.worker()
+    parties.dashboard()
+    twice = parties.third_party("--delay", "0", "--twice", "--fail", "1")
+    job_id = await parties.submit()
+    await parties.fleet.until_ended(job_id)
+    await wait_for(_said(twice, f"{job_id} 200", 2), "both answers")
+    history = await parties.fleet.history(job_id)
+    assert [e.status for e in history][-1] == "Failed"
+    assert history[-1].data["error"]["type"] == "ThirdPartyRefused"
+    twice.end()
+    wrong = parties.third_party("--delay", "0", "--bad-signature")
+    await wait_for(_said(wrong, "Third party: "), "the third party to listen", seconds=60)
+    job_id = await parties.submit(timeout_seconds=3)
+    await wait_for(_said(wrong, f"{job_id} 401"), "the refusal")
+    await parties.fleet.until_ended(job_id)
+    assert await parties.fleet.state(job_id) is State.TIMED_OUT
+
+
+async def test_without_a_callback_the_job_times_out_at_its_second_and_a_late_one_is_refused(
+    parties: Parties,
+) -> None:
+    parties.worker()
+    parties.dashboard()
+    late = parties.third_party("--late")
+    await wait_for(_said(late, "Third party: "), "the third party to listen", seconds=60)
+    job_id = await parties.submit(timeout_seconds=4, max_attempts=5)
+    await parties.fleet.until_ended(job_id)
+    history = await parties.fleet.history(job_id)
+    waiting = next(e for e in history if e.status == "Waiting")
+    assert [e.status for e in history][-2:] == ["Step 1", "TimedOut"]
+    assert waiting.after.due_at is not None
+    assert timedelta(0) <= history[-1].occurred_at - waiting.after.due_at < timedelta(seconds=2)
+    await wait_for(_said(late, f"{job_id} 409"), "the late callback's answer")
+    assert len(await parties.fleet.history(job_id)) == len(history)
+
+
+async def test_a_request_whose_sender_died_is_sent_again_with_the_same_key(
+    parties: Parties,
+) -> None:
+    silent = socket.socket()
+    silent.bind(("127.0.0.1", parties.port))
+    silent.listen()
+    first = parties.worker(http_timeout_seconds="60")
+    job_id = await parties.submit()
+
+    async def waiting() -> bool:
+        return await parties.fleet.state(job_id) is State.WAITING
+
+    await wait_for(waiting, "the job to wait")
+    first.signal(signal.SIGKILL)
+    silent.close()
+    parties.dashboard()
+    parties.third_party("--delay", "0")
+    parties.worker()
+    await parties.fleet.until_ended(job_id, seconds=LEASE_SECONDS + 30)
+    statuses = await parties.fleet.statuses(job_id)
+    assert statuses.count("Started") == 1
+    assert "TakenOver" in statuses
+    assert statuses[-1] == "Completed"
+    await assert_verified(parties.fleet.backend)
+
+
+async def test_while_a_job_waits_others_of_its_lock_key_run(parties: Parties) -> None:
+    parties.worker()
+    parties.third_party("--delay", "600")
+    first, second = parties.job(lock_key="one"), parties.job(lock_key="one")
+    await parties.fleet.submit_all([first, second])
+    for job in (first, second):
+        head = await parties.until_sent(job.job_id)
+        assert head.after.lock == job_lock(job.job_id)
+        history = await parties.fleet.history(job.job_id)
+        started = next(event for event in history if event.status == "Started")
+        assert started.after.lock == key_lock("one")
+    await assert_verified(parties.fleet.backend)
+
+
+async def test_an_unsent_request_is_repeated_though_its_lock_key_is_busy(
+    parties: Parties,
+) -> None:
+    parties.worker(breaker_failures="1000")
+    job_id = await parties.submit(lock_key="one", retry_delay_seconds=0.2)
+
+    async def refused_twice() -> bool:
+        return (await parties.fleet.statuses(job_id)).count("Step 1") >= 2
+
+    await wait_for(refused_twice, "two tries against nobody")
+    busy = await parties.fleet.submit_steps(steps=300, step_seconds=0.2, lock_key="one")
+    await parties.fleet.until_running(busy)
+    parties.third_party("--delay", "600")
+    await parties.until_sent(job_id)
+    assert await parties.fleet.state(busy) is State.RUNNING
+    await assert_verified(parties.fleet.backend)
+
+
+async def test_a_worker_that_is_told_to_stop_while_it_sends_leaves_the_job_waiting(
+    parties: Parties,
+) -> None:
+    silent = socket.socket()
+    silent.bind(("127.0.0.1", parties.port))
+    silent.listen()
+    first = parties.worker(http_timeout_seconds="60", drain_seconds="0.2")
+    job_id = await parties.submit()
+
+    async def waiting() -> bool:
+        return await parties.fleet.state(job_id) is State.WAITING
+
+    await wait_for(waiting, "the job to wait")
+    first.signal(signal.SIGTERM)
+    assert first.wait(20) == 0
+    silent.close()
+    assert await parties.fleet.statuses(job_id) == ["Queued", "Started", "Waiting"]
+    assert not await parties.fleet.backend.locks.leased() - {"fleet/rescuer"}
+    parties.third_party("--delay", "600")
+    parties.worker()
+    await parties.until_sent(job_id)
+
+
+async def test_in_scope_fleet_a_waiting_job_keeps_nobody_from_running(parties: Parties) -> None:
+    parties.worker(lock_scope="fleet")
+    parties.third_party("--delay", "600")
+    jobs = [parties.job() for _ in range(5)]
+    await parties.fleet.submit_all(jobs)
+    for job in jobs:
+        await parties.until_sent(job.job_id)
+    other = await parties.fleet.submit_steps(steps=1, step_seconds=0)
+    await parties.fleet.until_ended(other)
+    assert await _waiting(parties.fleet, jobs) == len(jobs)
+    await assert_verified(parties.fleet.backend)
+
+
+async def _waiting(fleet: Fleet, jobs: Sequence[JobRequest]) -> int:
+    return sum([await fleet.state(job.job_id) is State.WAITING for job in jobs])
+
+
+def _said(process: WorkerProcess, line: str, times: int = 1) -> Any:
+    async def said() -> bool:
+        return process.log.count(line) >= times
+
+    return said

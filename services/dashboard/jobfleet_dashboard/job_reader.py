@@ -15,6 +15,7 @@ from jobfleet_dashboard.attempts import Attempt, ends_attempt, error_of, respons
 from jobfleet_dashboard.job_record import JobRecord
 from jobfleet_protocol.large_data import resolve
 from jobfleet_protocol.submission import request_of
+from jobfleet_protocol.tombstone import is_tombstone
 
 MAX_EVENTS = 1000
 """History rows in one answer."""
@@ -165,7 +166,7 @@ class JobReader:
 
     async def _started_at(self, events: Sequence[Event]) -> datetime | None:
         after = events[-1].after
-        if after.attempt == 0:
+        if after.attempt == 0 or is_tombstone(events[0]):
             return None
         for event in reversed(events):
             if event.kind is Status.STARTED and event.after.incarnation == after.incarnation:

@@ -10,6 +10,7 @@ import pytest
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.job import new_id
+from jobfleet_protocol.tombstone import tombstone_of
 from tests.dashboard.api.asgi_client import AsgiClient
 from tests.dashboard.api.life import Life
 
@@ -278,3 +279,23 @@ async def test_a_long_history_shows_the_newest_thousand_and_the_start_of_its_att
     older = (await client.get(f"/api/jobs/{job_id}/events", cursor=job["eventsNext"])).json
     assert [event["sequence"] for event in older["items"]] == list(range(3, 103))
     assert older["next"] == "b3"
+
+
+async def test_a_job_whose_history_was_removed_tells_how_it_ended_and_that_it_was(
+    client: AsgiClient, life: Life, backend: Backend
+) -> None:
+    job_id = await submit(client, payload=[1], jobName="Name")
+    await life.start(job_id)
+    last = await life.fail(job_id)
+    stone = tombstone_of(last, last, digest=None, message="history removed after 30 days")
+    assert backend.retention is not None
+    await backend.retention.forget(stone, last=last.sequence)
+    job = (await client.get(f"/api/jobs/{job_id}")).json
+    assert list(job) == FIELDS
+    assert (job["jobName"], job["state"], job["payload"]) == ("Name", "failed", None)
+    assert (job["startedAt"], job["result"]) == (None, None)
+    assert [event["message"] for event in job["events"]] == ["history removed after 30 days"]
+    assert (await client.post(f"/api/jobs/{job_id}/redrive")).status == 409
+    page = await client.request("GET", f"/jobs/{job_id}", headers={"Accept": "text/html"})
+    assert b"; history removed after 30 days" in page.body
+    assert b"/redrive" not in page.body

@@ -17,6 +17,7 @@ from jobfleet_dashboard.views.json_text import JsonText, json_text
 from jobfleet_dashboard.views.spans import span_rows
 from jobfleet_dashboard.views.timeline_svg import TimelineDrawing, draw_timeline
 from jobfleet_dashboard.views.words import Sentence
+from jobfleet_protocol.tombstone import is_tombstone
 
 Fact = tuple[str, str | datetime]
 
@@ -68,7 +69,7 @@ def job_page(story: JobStory) -> JobPage:
         step=around.step,
         of=around.of,
         facts=_facts(request, newest),
-        actions=actions_for(newest.after),
+        actions=() if is_tombstone(newest) else actions_for(newest.after),
         timeline=draw_timeline(span_rows(story.events), now=story.now),
         attempts=attempt_rows(story.events),
         events=history_rows(story.events),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from jobfleet_contracts.event import Event
@@ -11,6 +11,7 @@ from jobfleet_contracts.state import State
 from jobfleet_dashboard.views.durations import seconds_between, spell
 from jobfleet_dashboard.views.short_id import short
 from jobfleet_dashboard.views.words import Sentence, Words
+from jobfleet_protocol.tombstone import is_tombstone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,9 @@ class Circumstances:
 
 def job_sentence(newest: Event, around: Circumstances) -> Sentence:
     """Return the sentence for the job whose last event is ``newest``."""
+    if is_tombstone(newest):
+        ended = _TELLERS[newest.after.state](newest, replace(around, reason=""))
+        return (*ended, Words(f"; {newest.message}"))
     parts = _TELLERS[newest.after.state](newest, around)
     if newest.after.cancel_requested and not newest.after.state.is_terminal:
         parts += (Words("; a cancel was requested and is not answered yet"),)

@@ -1,0 +1,186 @@
+"""Trap: a refusal or a dropped connection read as "not written".
+
+A proxy applies the nth storage request and loses its reply, for n over the whole life of each
+kind of job. Whatever the request was, the job ends once, as it would have, and its trail is whole.
+"""
+
+import asyncio
+import os
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from devtools.servers import RabbitMQServer, StorageServer
+from jobfleet_contracts.errors import BackendUnavailable
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.job import new_id
+from jobfleet_contracts.state import State
+from jobfleet_worker import Defer, JobContext, Retry, handler
+from tests.system.azure_workshop import azure_settings, opened_workshop
+from tests.system.lossy_proxy import Loss, LossyProxy
+from tests.worker.workshop import Workshop, eventually
+
+LONGEST_LIFE = 24
+"""Requests of the longest of these lives, and some more of the rescuer's."""
+SAMPLED = 16
+SEED = os.environ.get("PYTEST_SEED", "1")
+
+
+@handler("life")
+async def live(payload: str, context: JobContext) -> Any:
+    """Lives as its payload says."""
+    first = context.epoch == 1
+    match payload:
+        case "steps":
+            await context.progress(1, 2)
+            await context.checkpoint("half way")
+        case "large":
+            return "x" * 100_000
+        case "retry" if first:
+            raise Retry("once more", after=0)
+        case "defer" if first:
+            raise Defer(0, "not yet")
+        case "fail":
+            raise ValueError("for good")
+        case "cancel":
+            await context.progress(1)
+            await _until_cancelled(context)
+    return payload
+
+
+async def _until_cancelled(context: JobContext) -> None:
+    while not context.cancelled:  # noqa: ASYNC110 - as handlers do
+        await asyncio.sleep(0.02)
+
+
+Life = Callable[[Workshop], Awaitable[Event]]
+
+
+async def insisting(ask: Callable[[], Awaitable[Any]]) -> Any:
+    """Repeat what was not answered, as a client has to."""
+    for _ in range(5):
+        try:
+            return await ask()
+        except BackendUnavailable:
+            await asyncio.sleep(0.05)
+    return await ask()
+
+
+async def submitted(workshop: Workshop, kind: str, **fields: Any) -> str:
+    job_id = new_id()
+    await insisting(lambda: workshop.submit("life", kind, job_id=job_id, **fields))
+    return job_id
+
+
+def simply(kind: str, **fields: Any) -> Life:
+    async def life(workshop: Workshop) -> Event:
+        job_id = await submitted(workshop, kind, **fields)
+        return await workshop.until_ended(job_id, seconds=60)
+
+    return life
+
+
+async def cancelled(workshop: Workshop) -> Event:
+    job_id = await submitted(workshop, "cancel")
+    await workshop.until_state(job_id, State.RUNNING, State.COMPLETED)
+    await insisting(lambda: workshop.canceller.cancel(job_id, by="a test"))
+    return await workshop.until_ended(job_id, seconds=60)
+
+
+async def redriven(workshop: Workshop) -> Event:
+    job_id = await submitted(workshop, "fail", max_attempts=1)
+    await workshop.until_state(job_id, State.FAILED, seconds=60)
+    await insisting(lambda: workshop.redriver.redrive(job_id, by="a test"))
+
+    async def second_end() -> Event | None:
+        head = await workshop.head(job_id)
+        return head if head.after.incarnation == 2 and head.after.state.is_terminal else None
+
+    found: Event = await eventually("the second end", second_end, seconds=60)
+    return found
+
+
+async def one_after_the_other(workshop: Workshop) -> Event:
+    job_ids = [await submitted(workshop, "steps", lock_key="k") for _ in range(2)]
+    ends = [await workshop.until_ended(job_id, seconds=60) for job_id in job_ids]
+    assert {end.status for end in ends} == {"Completed"}
+    return ends[-1]
+
+
+LIVES: dict[str, tuple[Life, str]] = {
+    "steps": (simply("steps"), "Completed"),
+    "large": (simply("large"), "Completed"),
+    "retry": (simply("retry"), "Completed"),
+    "defer": (simply("defer"), "Completed"),
+    "fail": (simply("fail", max_attempts=1), "Failed"),
+    "cancel": (cancelled, "Cancelled"),
+    "redrive": (redriven, "Failed"),
+    "lock key": (one_after_the_other, "Completed"),
+}
+CASES: list[tuple[str, int, Loss]] = [
+    (kind, nth, how)
+    for kind in LIVES
+    for nth in range(1, LONGEST_LIFE + 1)
+    for how in ("drop", "503")
+]
+
+
+@pytest.fixture
+async def proxy(azurite: StorageServer) -> AsyncIterator[LossyProxy]:
+    found = LossyProxy()
+    yield found
+    await found.stop()
+
+
+@pytest.fixture
+async def workshop(
+    proxy: LossyProxy, rabbitmq: RabbitMQServer, azurite: StorageServer
+) -> AsyncIterator[Workshop]:
+    storage = await proxy.start(azurite.connection_string)
+    async with opened_workshop(azure_settings(rabbitmq.url, storage)) as found:
+        found.start_worker(live, rescue_seconds=3, heartbeat_seconds=60)
+        await found.run("life", "steps")  # tables and containers are there from now on
+        yield found
+
+
+async def live_through(workshop: Workshop, proxy: LossyProxy, case: tuple[str, int, Loss]) -> None:
+    kind, nth, how = case
+    life, expected = LIVES[kind]
+    proxy.arm(nth, how)
+    head = await life(workshop)
+    told = f"{kind}, request {nth} ({proxy.lost}), {how}"
+    assert head.status == expected, told
+    statuses = await workshop.statuses(head.job_id)
+    assert statuses.count(expected) == head.after.incarnation, told
+
+
+async def no_row_is_left(workshop: Workshop) -> None:
+    async def none() -> bool:
+        return not (await workshop.real.reader.open_rows()).items
+
+    await eventually("the rescuer has removed every open row", none, seconds=40)
+
+
+async def test_a_lost_reply_to_any_of_some_requests_changes_no_outcome(
+    workshop: Workshop, proxy: LossyProxy
+) -> None:
+    sample = random.Random(SEED).sample(CASES, SAMPLED)
+    for case in sample:
+        await live_through(workshop, proxy, case)
+    proxy.arm(0, "drop")
+    await no_row_is_left(workshop)
+    assert sum(proxy.losses.values()) > SAMPLED / 2
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("kind", LIVES)
+async def test_a_lost_reply_to_any_request_of_its_life_changes_no_outcome(
+    workshop: Workshop, proxy: LossyProxy, kind: str
+) -> None:
+    for case in (case for case in CASES if case[0] == kind):
+        await live_through(workshop, proxy, case)
+    proxy.arm(0, "drop")
+    await no_row_is_left(workshop)

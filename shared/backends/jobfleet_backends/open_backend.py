@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from jobfleet_contracts.backend import Backend
-
 from jobfleet_backends.settings import Settings
+from jobfleet_contracts.backend import Backend
 
 
 async def open_backend(settings: Settings) -> Backend:

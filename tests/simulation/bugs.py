@@ -1,19 +1,17 @@
-"""Deliberate bugs in the protocol, each a small patch: a simulation that passes them is worthless.
-
-The first seven are those that the design names.
-"""
+"""Deliberate bugs in the protocol, each a small patch: a simulation has to see every one of them."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
 from jobfleet_contracts.errors import BackendError, SequenceTaken, TrustEnded
 from jobfleet_contracts.event import Event
+from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.job import new_id
 from jobfleet_contracts.lease import Lease
 from jobfleet_contracts.message import JobMessage
@@ -25,6 +23,10 @@ from jobfleet_protocol.held_trail import Decision, HeldTrail
 from jobfleet_protocol.large_data import externalise
 from jobfleet_protocol.lock_turns import LockTurns, TurnView
 from jobfleet_protocol.trail_writer import TrailWriter, pauses
+from jobfleet_worker.executor import Executor
+from jobfleet_worker.republish_pace import Pace
+from jobfleet_worker.rescuer import Rescuer
+from tests.simulation.fake_leases import FakeLeaseStore
 
 
 def no_epoch_check() -> AbstractContextManager[Any]:
@@ -164,14 +166,93 @@ async def _stored(events: Sequence[Event], payloads: PayloadStore) -> Sequence[E
     raise AssertionError("pauses never end")
 
 
+@contextmanager
+def callback_left_behind() -> Iterator[None]:
+    """The open row goes though the callback job could not be submitted."""
+    quietly = Executor._quietly
+
+    async def pleased(self: Executor, step: Any) -> bool:
+        await quietly(self, step)
+        return True
+
+    with patch.object(Executor, "_quietly", pleased):
+        yield
+
+
+@contextmanager
+def busy_lock_believed() -> Iterator[None]:
+    """A row that says "running" is believed while its lock is leased, for whatever job."""
+    suspicion = Rescuer._suspicion
+
+    def believe(self: Rescuer, row: OpenRow, fleet: Any) -> Pace | None:
+        if row.state is State.RUNNING and row.lock in fleet.leased:
+            return None
+        return suspicion(self, row, fleet)
+
+    with patch.object(Rescuer, "_suspicion", believe):
+        yield
+
+
+@contextmanager
+def late_note_accepted() -> Iterator[None]:
+    """The note of a lock is written whatever note stands there by now."""
+    write_note = FakeLeaseStore.write_note
+
+    async def write(self: FakeLeaseStore, lock: str, lease_id: str, note: Any, **_: Any) -> None:
+        await write_note(self, lock, lease_id, note)
+
+    with patch.object(FakeLeaseStore, "write_note", write):
+        yield
+
+
+@contextmanager
+def fleet_trust_by_hearsay() -> Iterator[None]:
+    """The holder of the fleet's lease fences without a look at the clock."""
+    fence_named = LockTurns.fence_named
+
+    async def fence(self: LockTurns, *, lock: str, trusted: Callable[[], bool]) -> None:
+        await fence_named(self, lock=lock, trusted=lambda: True)
+
+    with patch.object(LockTurns, "fence_named", fence):
+        yield
+
+
+def claim_after_an_unclear_release() -> AbstractContextManager[Any]:
+    """A claim whose release was unclear is made again under the same lease id."""
+    return patch.object(Claimer, "_let_go", Claimer.give_up)
+
+
 Bug = Callable[[], AbstractContextManager[Any]]
-SEVEN: tuple[tuple[str, Bug], ...] = (
-    ("no epoch check", no_epoch_check),
-    ('refusal read as "not written"', refusal_means_not_written),
-    ('refusal read as "written"', refusal_means_written),
-    ("a fresh event id at each try", fresh_event_id_at_each_try),
-    ("open row removed before the terminal event", open_row_removed_first),
-    ("terminal state not absorbing", terminal_not_absorbing),
-    ("predecessor under a lock key not fenced", predecessor_not_fenced),
-    ("trust checked before the read", trust_checked_before_the_read),
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A bug, and the first seed that shows it."""
+
+    name: str
+    bug: Bug
+    seed: int
+
+
+BY_DESIGN = (
+    Known("no epoch check", no_epoch_check, 0),
+    Known('refusal read as "not written"', refusal_means_not_written, 0),
+    Known('refusal read as "written"', refusal_means_written, 0),
+    Known("a fresh event id at each try", fresh_event_id_at_each_try, 0),
+    Known("open row removed before the terminal event", open_row_removed_first, 0),
+    Known("terminal state not absorbing", terminal_not_absorbing, 0),
+    Known("predecessor under a lock key not fenced", predecessor_not_fenced, 0),
+    Known("trust checked before the read", trust_checked_before_the_read, 0),
 )
+"""The design names seven; the two readings of a refusal count as one there."""
+
+BY_THE_SIMULATION = (
+    Known("open row removed though the callback job was not submitted", callback_left_behind, 0),
+    Known("a row believed because its shared lock is leased", busy_lock_believed, 0),
+    Known("a late note of a lock covers a newer one", late_note_accepted, 0),
+    Known("the fleet's lease trusted without a look at the clock", fleet_trust_by_hearsay, 0),
+    Known(
+        "claimed again under a lease id whose release is unclear", claim_after_an_unclear_release, 0
+    ),
+)
+"""Once they were real: the simulation found them in this code, and must find them again."""

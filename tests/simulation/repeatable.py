@@ -54,7 +54,7 @@ def repeatable(seed: int, journal: Journal, *, talkative: bool) -> Iterator[list
         with (
             patch.object(job, "uuid_utils", ids),
             patch.object(claiming, "uuid4", ids.uuid4),
-            patch.object(lease_keeper, "TICK_SECONDS", 0.5),
+            patch.object(lease_keeper, "TICK_SECONDS", 1.0),
             patch.object(consumer, "RECEIVE_WAIT", timedelta(seconds=20)),
             patch.object(worker, "calling_handlers", _no_handlers),
             patch.object(fleet_turn, "IDLE_WAIT", timedelta(seconds=5)),

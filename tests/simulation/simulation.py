@@ -151,7 +151,7 @@ class Simulation:
 
     def _run_until_quiet(self) -> bool:
         """Quiet means: for as long as a late write or a forgotten lease could still show."""
-        needed = self.scenario.lease_seconds + LATEST_SECONDS / 2
+        needed = self.scenario.lease_seconds + LATEST_SECONDS + 1
         limit = self.scenario.fault_seconds + PATIENCE_SECONDS
         while self.time.now < limit and self.time.steps < MOST_STEPS:
             if self._quiet_since is not None and self.time.now >= self._quiet_since + needed:

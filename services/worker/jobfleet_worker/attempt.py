@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import traceback
 from enum import Enum
 from typing import Any
@@ -198,8 +199,15 @@ def _message_of(error: BaseException) -> str:
 
 
 def _shorten(text: str) -> str:
-    text = encodable(text)
+    text = _relative(encodable(text))
     if len(text) <= MAX_TRACEBACK_CHARACTERS:
         return text
     half = MAX_TRACEBACK_CHARACTERS // 2
     return f"{text[:half]}\n… [cut] …\n{text[-half:]}"
+
+
+def _relative(text: str) -> str:
+    """Name files as imports do: where a host keeps its packages is nobody's business."""
+    for folder in sorted({entry for entry in sys.path if len(entry) > 1}, key=len, reverse=True):
+        text = text.replace(f'File "{folder}/', 'File "')
+    return text

@@ -1,4 +1,4 @@
-"""Deliberate bugs in the protocol, each a small patch: a simulation has to see every one of them."""
+"""Deliberate bugs in the protocol, each a small patch: the simulation has to see every one."""
 
 from __future__ import annotations
 

@@ -13,9 +13,8 @@ from unittest.mock import patch
 from uuid import UUID
 
 import structlog
+import uuid_utils
 
-from jobfleet_contracts import job
-from jobfleet_protocol import claiming
 from jobfleet_worker import consumer, fleet_turn, lease_keeper, worker
 from tests.simulation.journal import Journal
 
@@ -24,14 +23,12 @@ ERROR = 40
 
 @dataclass(frozen=True, slots=True)
 class _Ids:
-    """Stands for the modules that make random ids."""
+    """Stands for the functions that make random ids."""
 
     numbers: Iterator[int]
 
-    def uuid7(self) -> UUID:
+    def __call__(self) -> UUID:
         return UUID(int=(0x7 << 76) | (0x2 << 62) | next(self.numbers))
-
-    uuid4 = uuid7
 
 
 @contextmanager
@@ -52,8 +49,8 @@ def repeatable(seed: int, journal: Journal, *, talkative: bool) -> Iterator[list
     _configure_log(journal, errors, talkative=talkative)
     try:
         with (
-            patch.object(job, "uuid_utils", ids),
-            patch.object(claiming, "uuid4", ids.uuid4),
+            patch.object(uuid_utils, "uuid7", ids),
+            patch.object(uuid_utils, "uuid4", ids),
             patch.object(lease_keeper, "TICK_SECONDS", 1.0),
             patch.object(consumer, "RECEIVE_WAIT", timedelta(seconds=20)),
             patch.object(worker, "calling_handlers", _no_handlers),

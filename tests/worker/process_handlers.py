@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from structlog.contextvars import get_contextvars
+
 from jobfleet_worker import BlockingJobContext, Defer, Fail, Retry, handler
 
 
@@ -22,6 +24,11 @@ def echo(payload: Any, context: BlockingJobContext) -> Any:
     context.progress(1, 2, f"in process {os.getpid()}")
     context.checkpoint({"seen": payload})
     return {"payload": payload, "pid": os.getpid(), "last": context.last_checkpoint}
+
+
+@handler("process.traced", run_in="process")
+def traced(context: BlockingJobContext) -> Any:
+    return {"traceparent": context.traceparent, "bound": get_contextvars()}
 
 
 @handler("process.raise", run_in="process")

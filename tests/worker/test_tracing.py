@@ -17,6 +17,7 @@ from jobfleet_contracts.job import JobRequest
 from jobfleet_worker import BlockingJobContext, JobContext, Retry, handler, tracing
 from jobfleet_worker.builtin.passed_on import passed_on
 from jobfleet_worker.testing import run_handler
+from tests.worker import process_handlers
 from tests.worker.workshop import Workshop
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
@@ -48,8 +49,8 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
 
 
 async def test_without_an_sdk_the_ids_travel(workshop: Workshop) -> None:
-    workshop.start_worker(traced, traced_in_a_thread)
-    for job_type in ("traced", "traced.thread"):
+    workshop.start_worker(traced, traced_in_a_thread, process_handlers.traced)
+    for job_type in ("traced", "traced.thread", "process.traced"):
         event = await workshop.run(job_type, context=CONTEXT)
         result = event.data["result"]
         assert result["traceparent"] == TRACE

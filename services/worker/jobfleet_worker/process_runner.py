@@ -21,6 +21,7 @@ from typing import Any
 
 from jobfleet_worker.context import AttemptFacts, BlockingJobContext, ContextFacts, ProgressSink
 from jobfleet_worker.handlers import _MARK, Handler, to_json
+from jobfleet_worker.tracing import Origin
 from jobfleet_worker.verdicts import Defer, Fail, Retry
 
 _context = multiprocessing.get_context("spawn")
@@ -52,6 +53,7 @@ class ProcessRunner:
         self._sink = sink
         self._process: BaseProcess | None = None
         self._stopped = False
+        self._origin = Origin.here(facts.job)
 
     def start(self) -> asyncio.Future[Any]:
         loop = asyncio.get_running_loop()
@@ -88,7 +90,9 @@ class ProcessRunner:
     def _run(self, loop: asyncio.AbstractEventLoop) -> _Answer:
         ours, theirs = _context.Pipe()
         self._process = _context.Process(
-            target=_child, args=(theirs, *self._place, self._payload, self._facts), daemon=True
+            target=_child,
+            args=(theirs, *self._place, self._payload, self._facts, self._origin),
+            daemon=True,
         )
         self._process.start()
         theirs.close()
@@ -175,9 +179,12 @@ class _PipeContext(BlockingJobContext):
             raise RefusedInWorker(refused)
 
 
-def _child(pipe: Connection, module: str, qualname: str, payload: Any, facts: AttemptFacts) -> None:
+def _child(
+    pipe: Connection, module: str, qualname: str, payload: Any, facts: AttemptFacts, origin: Origin
+) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the worker's to answer
     _end_with_the_worker()
+    origin.adopt()
     try:
         found: Any = importlib.import_module(module)
         for part in qualname.split("."):

@@ -6,13 +6,13 @@ gave no ``traceparent`` has a trace of its own, whose id is the job id without h
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from uuid import UUID
+from dataclasses import dataclass
 
 import structlog
 from opentelemetry import trace
-from opentelemetry.context import Context
+from opentelemetry.context import Context, attach
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, StatusCode, TraceFlags
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -59,13 +59,33 @@ def attempt_span(request: JobRequest, started: Event) -> Iterator[AttemptSpan]:
         },
     )
     ids = correlation(request, span.get_span_context())
-    with trace.use_span(span, end_on_exit=True), structlog.contextvars.bound_contextvars(**ids):
+    # Never unbound: the task of a delivery has a context of its own, which ends with it.
+    structlog.contextvars.bind_contextvars(**ids)
+    with trace.use_span(span, end_on_exit=True):
         yield AttemptSpan(span)
 
 
-def correlation(request: JobRequest, span: SpanContext | None = None) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a handler's own process takes over: the attempt's span and the ids of log lines."""
+
+    traceparent: str
+    ids: Mapping[str, str]
+
+    @classmethod
+    def here(cls, request: JobRequest) -> Origin:
+        """Take it from the attempt that is current."""
+        bound = structlog.contextvars.get_contextvars()
+        return cls(traceparent(request), {k: v for k, v in bound.items() if isinstance(v, str)})
+
+    def adopt(self) -> None:
+        """Go on from there, for as long as this process lives."""
+        attach(_W3C.extract({"traceparent": self.traceparent}, Context()))
+        structlog.contextvars.bind_contextvars(**self.ids)
+
+
+def correlation(request: JobRequest, span: SpanContext) -> dict[str, str]:
     """Return what each log line of a job carries."""
-    span = span or trace.get_current_span(_parent(request)).get_span_context()
     ids = {"job_id": request.job_id, "trace_id": trace.format_trace_id(span.trace_id)}
     request_id = (request.context or {}).get("requestId")
     return ids | ({"request_id": request_id} if isinstance(request_id, str) else {})
@@ -90,7 +110,7 @@ def _parent(request: JobRequest) -> Context:
         found = _W3C.extract(headers, Context())
         if trace.get_current_span(found).get_span_context().is_valid:
             return found
-    number = UUID(request.job_id).int
+    number = int(request.job_id.replace("-", ""), 16)
     own = SpanContext(
         trace_id=number or 1,
         span_id=number & _HALF or 1,

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
+from uuid import UUID, uuid5
 
 from jobfleet_contracts.job import JobRequest
 from jobfleet_worker.tracing import traceparent
@@ -33,7 +34,6 @@ class AttemptFacts:
         attempt: number of this attempt, from 1.
         epoch: fencing token; pass it on to systems that can refuse an older one.
         incarnation: 1, and one more with each redrive.
-        idempotency_key: the same for all attempts of an incarnation; pass it on to others.
         last_checkpoint: what an earlier attempt kept last, ``None`` if nothing.
         limit_seconds: time limit of this attempt; of a third-party job, of its wait.
         resuming: a waiting job whose request did not verifiably reach the third party.
@@ -43,10 +43,14 @@ class AttemptFacts:
     attempt: int
     epoch: int
     incarnation: int
-    idempotency_key: str
     last_checkpoint: Any = None
     resuming: bool = False
     limit_seconds: float = 1800
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same for all attempts of an incarnation; pass it on to others."""
+        return str(uuid5(UUID(self.job.job_id), f"incarnation/{self.incarnation}"))
 
 
 class ContextFacts:

@@ -6,7 +6,6 @@ import asyncio
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
-from uuid import UUID, uuid5
 
 import structlog
 
@@ -149,7 +148,6 @@ class Execution:
             attempt=head.after.attempt,
             epoch=head.after.epoch,
             incarnation=head.after.incarnation,
-            idempotency_key=idempotency_key(head),
             last_checkpoint=await self._last_checkpoint(head),
             resuming=head.after.state is State.WAITING,
             limit_seconds=self.limit_seconds(handler),
@@ -187,11 +185,6 @@ class Execution:
                 return
             if newest is not None and not self.trail.is_closed:
                 self._moved(newest)
-
-
-def idempotency_key(head: Event) -> str:
-    """Return the key to pass on with side effects: one for all attempts of an incarnation."""
-    return str(uuid5(UUID(head.job_id), f"incarnation/{head.after.incarnation}"))
 
 
 class ExecutionParts:

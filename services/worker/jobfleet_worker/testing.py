@@ -14,7 +14,6 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID, uuid5
 
 from pydantic_core import to_jsonable_python
 
@@ -206,7 +205,6 @@ def _facts(
         attempt=attempt,
         epoch=epoch or attempt,
         incarnation=1,
-        idempotency_key=str(uuid5(UUID(job.job_id), "incarnation/1")),
         last_checkpoint=_as_json(last_checkpoint, "last_checkpoint"),
         limit_seconds=timeout,
     )

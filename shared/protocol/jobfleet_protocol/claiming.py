@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import uuid4
 
 import structlog
+import uuid_utils
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import BackendError, LeaseConflict, LockMissing, TrustEnded
@@ -425,7 +425,7 @@ def lock_of(request: JobRequest) -> str:
 
 def new_lease_id() -> str:
     """Return a fresh lease id; blob leases take a UUID."""
-    return str(uuid4())
+    return str(uuid_utils.uuid4())
 
 
 def _lies_ahead(due_at: datetime | None, now: datetime) -> bool:

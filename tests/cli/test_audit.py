@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
@@ -91,3 +92,24 @@ def test_a_lost_open_row_is_drift_until_the_index_is_rebuilt(cli: Cli, finished:
     assert f"drift  job {waiting}" in drifted.stdout
     assert cli.run("audit", "rebuild").returncode == 0
     assert cli.run("audit", "verify", "--index").returncode == 0
+
+
+def test_a_removed_history_is_shown_as_such_verified_and_not_brought_back(
+    cli: Cli, finished: str
+) -> None:
+    worker = cli.start("worker", JOBFLEET_RETENTION_DAYS="0.00001")
+    _until_removed(cli, finished)
+    worker.terminate()
+    assert worker.wait() == 0
+    assert "history removed after 1e-05 days" in cli.run("jobs", "show", finished).stdout
+    refused = cli.run("jobs", "redrive", finished)
+    assert refused.returncode == 1
+    assert "history removed" in refused.stderr + refused.stdout
+    verified = cli.run("audit", "verify", "--index")
+    assert (verified.returncode, verified.stdout.split(",")[1]) == (0, " 1 events")
+
+
+def _until_removed(cli: Cli, job_id: str) -> None:
+    until = time.monotonic() + 90
+    while cli.run("audit", "export", "--job", job_id).stdout.count("\n") > 1:
+        assert time.monotonic() < until, f"history of {job_id} is still there"

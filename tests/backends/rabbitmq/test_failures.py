@@ -1,0 +1,37 @@
+"""What the client library raises never reaches a caller as it is."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from jobfleet_backends.rabbitmq.connection import RabbitMQ
+from jobfleet_backends.rabbitmq.failures import speaking
+from jobfleet_backends.rabbitmq.job_consumer import RabbitJobConsumer
+from jobfleet_backends.rabbitmq.job_queue import RabbitJobQueue
+from jobfleet_contracts.errors import BackendUnavailable
+from tests.backends.rabbitmq.jobs import a_job
+
+
+@pytest.mark.parametrize("error", [StopAsyncIteration(), EOFError(), OSError("x"), Exception()])
+def test_a_lost_connection_is_a_broker_that_is_away(error: Exception) -> None:
+    # aiormq raises StopAsyncIteration where a connection ends right before its first frame.
+    with pytest.raises(BackendUnavailable, match="cannot connect"), speaking("host:1", "connect"):
+        raise error
+
+
+async def test_a_balancer_that_hangs_up_is_a_broker_that_is_away(namespace: str) -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(8)
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as balancer:
+        port = balancer.sockets[0].getsockname()[1]
+        broker = RabbitMQ(url=f"amqp://guest:guest@127.0.0.1:{port}/", namespace=namespace)
+        with pytest.raises(BackendUnavailable):
+            await RabbitJobQueue(rabbitmq=broker).publish(a_job(), timeout=0.5)
+        consumer = RabbitJobConsumer(rabbitmq=broker)
+        await consumer.start(["default"])
+        with pytest.raises(BackendUnavailable):
+            await consumer.receive(1, timedelta(seconds=0.2))
+        await broker.close()

@@ -14,6 +14,8 @@ from jobfleet_backends.rabbitmq.delivery import RabbitDelivery
 from jobfleet_backends.rabbitmq.intake import Intake
 from jobfleet_backends.rabbitmq.job_consumer import RabbitJobConsumer
 from jobfleet_backends.rabbitmq.job_queue import RabbitJobQueue
+from jobfleet_backends.rabbitmq.topology import LaneQueue
+from jobfleet_contracts.errors import BackendUnavailable
 from tests.backends.rabbitmq import foreign_client
 from tests.backends.rabbitmq.eventually import eventually
 from tests.backends.rabbitmq.jobs import SOON, a_job, job_id, take, total_ready
@@ -132,15 +134,29 @@ async def test_acknowledging_twice_is_quiet(
     assert await total_ready(queue) == 0
 
 
+async def test_what_a_stopping_worker_has_acknowledged_does_not_come_again(
+    queue: RabbitJobQueue, consumer: RabbitJobConsumer, broker: RabbitMQ
+) -> None:
+    await publish(queue, 100)  # far more than a broker passes on to a quorum queue at once
+    done = 0
+    while done < 100:
+        done += len(await take(consumer, limit=100 - done))
+    await consumer.stop()
+    other = RabbitJobConsumer(rabbitmq=broker)
+    await other.start(["default"])
+    assert await other.receive(100, timedelta(seconds=0.5)) == []
+    await other.stop()
+
+
 async def test_short_jobs_of_a_backlog_need_no_consumer_opened_between_them(
     queue: RabbitJobQueue, consumer: RabbitJobConsumer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = Counter[str]()
     start = Intake.start
 
-    async def counted(opening: Intake) -> None:
+    async def counted(opening: Intake) -> dict[LaneQueue, BackendUnavailable]:
         opened["intake"] += 1
-        await start(opening)
+        return await start(opening)
 
     monkeypatch.setattr(Intake, "start", counted)
     ids = await publish(queue, 400)
@@ -213,8 +229,9 @@ async def test_the_consumer_is_back_after_the_broker_closed_its_channel(
 ) -> None:
     waiting = asyncio.create_task(take(consumer, wait=timedelta(seconds=20)))
     await asyncio.sleep(0.2)
-    assert consumer._channel is not None
-    below = await consumer._channel.get_underlay_channel()
+    channel = next(iter(consumer._channels.values()))._channel
+    assert channel is not None
+    below = await channel.get_underlay_channel()
     await below.basic_ack(9_999)  # unknown: 406, the broker closes the channel
     (published,) = await publish(queue, 1)
     async with asyncio.timeout(5):
@@ -227,8 +244,9 @@ async def test_a_consumer_that_brings_nothing_though_messages_are_ready_is_opene
     monkeypatch.setattr(job_consumer, "QUIET_SECONDS", 0.5)
     waiting = asyncio.create_task(take(consumer, wait=timedelta(seconds=20)))
     await asyncio.sleep(0.2)
-    assert consumer._intake is not None
-    for lane, tag in consumer._intake._consumers:
+    for channel in consumer._channels.values():
+        assert channel._consumer is not None
+        lane, tag = channel._consumer
         await lane.cancel(tag)  # as if the broker had forgotten it
     (published,) = await publish(queue, 1)
     async with asyncio.timeout(5):

@@ -70,6 +70,25 @@ async def test_everything_is_back_by_itself_after_a_kill_and_nothing_confirmed_i
     await consumer.stop()
 
 
+async def test_a_queue_without_a_leader_holds_up_no_other(
+    faulty: RabbitMQServer, fragile: RabbitMQ
+) -> None:
+    queue = RabbitJobQueue(rabbitmq=fragile, queues=["default"])
+    kept = a_job()
+    await queue.publish(kept)
+    await asyncio.sleep(4)  # the one that a kill leaves without a leader is younger than 3 s
+    await queue.publish(a_job(queue="stuck"))
+    await asyncio.to_thread(faulty.kill)
+    await asyncio.to_thread(faulty.start)
+    consumer = RabbitJobConsumer(rabbitmq=fragile)
+    await consumer.start(["stuck", "default"])
+    came: set[str] = set()
+    async with asyncio.timeout(30):
+        while kept.request.job_id not in came:
+            came |= {job_id(delivery) for delivery in await take(consumer)}
+    await consumer.stop()
+
+
 async def test_a_worker_started_before_its_broker_finds_it_later(
     faulty: RabbitMQServer, fragile: RabbitMQ
 ) -> None:

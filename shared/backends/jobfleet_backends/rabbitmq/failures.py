@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TypeVar
 
 from aio_pika import exceptions as amqp
 
@@ -17,6 +18,8 @@ from jobfleet_contracts.errors import (
     BackendUnavailable,
     Unroutable,
 )
+
+K = TypeVar("K")
 
 # StopAsyncIteration: a connection that ends before its first frame, as behind a load balancer
 # whose broker is away.
@@ -61,6 +64,18 @@ def speaking(address: str, doing: str, *, permission: str = "") -> Iterator[None
         raise BackendUnavailable(
             f"cannot {doing}: the connection to RabbitMQ at {address} was lost"
         ) from None
+
+
+async def problems_of(attempts: Mapping[K, Awaitable[None]]) -> dict[K, BackendUnavailable]:
+    """Make all attempts at once; return what was unavailable, raise what else went wrong."""
+    results = await asyncio.gather(*attempts.values(), return_exceptions=True)
+    problems = dict[K, BackendUnavailable]()
+    for key, result in zip(attempts, results, strict=True):
+        if isinstance(result, BackendUnavailable):
+            problems[key] = result
+        elif isinstance(result, BaseException):
+            raise result
+    return problems
 
 
 def _translated(error: Exception, address: str, doing: str, permission: str) -> BackendError:

@@ -13,16 +13,16 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
+from aio_pika.abc import AbstractIncomingMessage
 
-from jobfleet_backends.rabbitmq.acknowledgements import Acknowledgements
-from jobfleet_backends.rabbitmq.channel_watch import ChannelWatch
-from jobfleet_backends.rabbitmq.topology import LaneQueue, Route
+from jobfleet_backends.rabbitmq.failures import problems_of
+from jobfleet_backends.rabbitmq.lane_channel import LaneChannel
+from jobfleet_backends.rabbitmq.topology import LaneQueue
+from jobfleet_contracts.errors import BackendUnavailable
 
 HOLD_SECONDS = 1.0
 PATIENCE_SECONDS = 0.025
 """A full lane that was just allowed to bring more has this long before a lower one has its turn."""
-RPC_SECONDS = 5.0
 
 
 @dataclass(slots=True)
@@ -34,18 +34,13 @@ class _Lane:
     waiting: deque[Arrival] = field(default_factory=deque)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Arrival:
-    """A message that came, and the way back into its queue."""
+    """A message that came, and where from."""
 
     received: AbstractIncomingMessage
-    route: Route
+    channel: LaneChannel
     lane: _Lane
-
-    @property
-    def tag(self) -> int:
-        """The broker's number of this delivery on its channel."""
-        return self.received.delivery_tag or 0
 
 
 class Intake:
@@ -53,48 +48,44 @@ class Intake:
 
     Args:
         lanes: work queues in the order in which to take from them; those of one lane are equals.
-        acknowledgements: of the channel, whose deliveries outlive a period.
         prefetch: per work queue; the number of free slots.
         arrived: set whenever something came or broke.
+
+    Attributes:
+        is_outdated: it has to end, since more queues can be consumed, or fewer.
     """
 
     def __init__(
-        self,
-        *,
-        channel: AbstractChannel,
-        acknowledgements: Acknowledgements,
-        lanes: Sequence[Sequence[LaneQueue]],
-        prefetch: int,
-        arrived: asyncio.Event,
+        self, *, lanes: Sequence[Sequence[LaneChannel]], prefetch: int, arrived: asyncio.Event
     ) -> None:
         self.is_broken = False
-        self._channel = channel
-        self._acknowledgements = acknowledgements
-        self._queues = lanes
+        self.is_outdated = False
+        self._channels = lanes
         self._prefetch = prefetch
         self._arrived = arrived
         self._now = asyncio.get_running_loop().time
         self._lanes = tuple(_Lane(self._now()) for _ in lanes)
-        self._watch = ChannelWatch(channel=channel, lost=self._on_broken)
-        self._consumers: list[tuple[AbstractQueue, str]] = []
-        self._handed: set[int] = set()
+        self._handed: set[Arrival] = set()
         self._held: deque[tuple[Arrival, float]] = deque()
         self._ended = False
         self._quiet_since = self._now()
 
-    async def start(self) -> None:
-        """Open the consumers; raises what the client library raises."""
-        await self._watch.start()
-        await self._channel.set_qos(prefetch_count=self._prefetch, timeout=RPC_SECONDS)
-        for queues, lane in zip(self._queues, self._lanes, strict=True):
-            for queue in queues:
-                await self._consume(queue, lane)
+    async def start(self) -> dict[LaneQueue, BackendUnavailable]:
+        """Open the consumers; returns what went wrong with which queue."""
+        lanes = zip(self._channels, self._lanes, strict=True)
+        opening = {
+            channel.queue: self._consume(channel, lane)
+            for channels, lane in lanes
+            for channel in channels
+        }
+        return await problems_of(opening)
 
     def suits(self, free_slots: int) -> bool:
         """Whether the prefetch still fits the free slots and nothing is held back too long."""
         overdue = bool(self._held) and self.due_in <= 0
         too_narrow = self._prefetch < free_slots and not any(lane.waiting for lane in self._lanes)
-        return not (self.is_broken or overdue or too_narrow or self._room > free_slots)
+        gone = self.is_broken or self.is_outdated
+        return not (gone or overdue or too_narrow or self._room > free_slots)
 
     @property
     def due_in(self) -> float:
@@ -128,7 +119,7 @@ class Intake:
                 taken.append(lane.waiting.popleft())
             if self._now() - lane.asked_at < PATIENCE_SECONDS:
                 break
-        self._handed.update(arrival.tag for arrival in taken)
+        self._handed.update(taken)
         return taken
 
     async def release(self, free_slots: int) -> None:
@@ -138,25 +129,24 @@ class Intake:
 
     async def acknowledge(self, arrival: Arrival) -> None:
         """Take a delivery off its queue: held back while this period lasts. Quiet if repeated."""
-        if arrival.tag not in self._handed:
+        if arrival not in self._handed:
             return
-        self._handed.discard(arrival.tag)
+        self._handed.discard(arrival)
         if self._ended or self.is_broken:
             await self._send_acks([arrival])
         else:
             self._held.append((arrival, self._now()))
 
     async def end(self) -> list[Arrival]:
-        """Cancel the consumers, send what is held, return what nobody took; raises as start."""
-        await self._watch.stop()
-        for queue, tag in self._consumers:
-            await queue.cancel(tag, timeout=RPC_SECONDS)
+        """Cancel the consumers, send what is held, return what nobody took."""
+        await asyncio.gather(*(c.cancel() for channels in self._channels for c in channels))
         self._ended = True
         held = [arrival for arrival, _ in self._held]
         self._held.clear()
         await self._send_acks(held)
-        left = [arrival for lane in self._lanes for arrival in lane.waiting]
-        self._handed.update(arrival.tag for arrival in left)
+        waiting = [arrival for lane in self._lanes for arrival in lane.waiting]
+        left = [arrival for arrival in waiting if not arrival.channel.is_closed]
+        self._handed.update(left)
         return left
 
     @property
@@ -164,27 +154,25 @@ class Intake:
         """How many more a lane may bring."""
         return self._prefetch - len(self._handed) - len(self._held)
 
-    async def _consume(self, queue: LaneQueue, lane: _Lane) -> None:
-        async def on_message(received: AbstractIncomingMessage) -> None:
-            lane.waiting.append(Arrival(received, queue.route, lane))
+    async def _consume(self, channel: LaneChannel, lane: _Lane) -> None:
+        def came(received: AbstractIncomingMessage) -> None:
+            lane.waiting.append(Arrival(received, channel, lane))
             lane.unacknowledged += 1
             self._quiet_since = self._now()
             self._arrived.set()
 
-        consumed = await self._channel.get_queue(queue.name, ensure=False)
-        tag = await consumed.consume(on_message, timeout=RPC_SECONDS)
-        self._consumers.append((consumed, tag))
+        await channel.consume(came, prefetch=self._prefetch, lost=self._on_broken)
         lane.asked_at = self._now()
 
     async def _send_acks(self, arrivals: Sequence[Arrival]) -> None:
-        if not arrivals:
-            return
-        for lane in {id(arrival.lane): arrival.lane for arrival in arrivals}.values():
-            if lane.unacknowledged >= self._prefetch:
-                lane.asked_at = self._now()
+        by_channel: dict[LaneChannel, list[AbstractIncomingMessage]] = {}
         for arrival in arrivals:
+            by_channel.setdefault(arrival.channel, []).append(arrival.received)
+            if arrival.lane.unacknowledged >= self._prefetch:
+                arrival.lane.asked_at = self._now()
             arrival.lane.unacknowledged -= 1
-        await self._acknowledgements.send([arrival.received for arrival in arrivals])
+        for channel, received in by_channel.items():
+            await channel.acknowledge(received)
 
     def _on_broken(self) -> None:
         self.is_broken = True

@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import structlog
-from aio_pika.abc import AbstractChannel
+from aio_pika.abc import AbstractIncomingMessage
 
-from jobfleet_backends.rabbitmq.acknowledgements import Acknowledgements
 from jobfleet_backends.rabbitmq.connection import RabbitMQ
 from jobfleet_backends.rabbitmq.delivery import RabbitDelivery
-from jobfleet_backends.rabbitmq.failures import speaking
-from jobfleet_backends.rabbitmq.intake import RPC_SECONDS, Arrival, Intake
+from jobfleet_backends.rabbitmq.failures import problems_of, speaking
+from jobfleet_backends.rabbitmq.intake import Arrival, Intake
+from jobfleet_backends.rabbitmq.lane_channel import ANSWER_SECONDS, LaneChannel
 from jobfleet_backends.rabbitmq.message_codec import again
-from jobfleet_contracts.errors import BackendError, BackendUnavailable
+from jobfleet_backends.rabbitmq.set_aside import SetAside
+from jobfleet_backends.rabbitmq.topology import LaneQueue
+from jobfleet_contracts.errors import (
+    BackendError,
+    BackendForbidden,
+    BackendUnavailable,
+    Unroutable,
+)
 
 LINGER_SECONDS = 0.2
 """Consumers stay open for this long between two receives: a worker that asks again at once spares
 their opening, and one that does not ask again has no free slot and may hold nothing."""
 QUIET_SECONDS = 10.0
 """When nothing came for this long, the queues are asked whether something is ready."""
+TAKE_SECONDS = 3 * ANSWER_SECONDS
+"""For ending the consumers, declaring and consuming; each may wait for a queue that is mute."""
+ATTEMPT_SECONDS = 300.0
+"""For a queue that was set aside. Not often: the broker keeps a channel that waits for a queue."""
 
 CONSUMER_FOUND_DEAD = "consumer.found_dead"
 
@@ -37,10 +48,12 @@ class RabbitJobConsumer:
     def __init__(self, *, rabbitmq: RabbitMQ) -> None:
         self._rabbitmq = rabbitmq
         self._link = rabbitmq.consuming
+        self._topology = rabbitmq.topology
         self._queues: tuple[str, ...] = ()
-        self._channel: AbstractChannel | None = None
-        self._acknowledgements = Acknowledgements()
+        self._channels: dict[LaneQueue, LaneChannel] = {}
+        self._set_aside = SetAside(attempt=self._attempt, resumed=self._outdate)
         self._intake: Intake | None = None
+        self._is_interrupted = False
         self._is_declared = False
         self._arrived = asyncio.Event()
         self._turn = asyncio.Lock()
@@ -84,7 +97,8 @@ class RabbitJobConsumer:
         async with self._turn:
             self._stop_lingering()
             await self._settle()
-            await self._drop_channel()
+            await self._drop_channels()
+        await self._set_aside.stop()
         if self._settling is not None:
             await asyncio.wait([self._settling])
 
@@ -93,13 +107,19 @@ class RabbitJobConsumer:
         while self._queues:
             self._arrived.clear()
             try:
-                async with asyncio.timeout_at(max(deadline, now() + RPC_SECONDS)):
+                async with asyncio.timeout_at(max(deadline, now() + TAKE_SECONDS)):
                     taken = await self._take(limit)
-            except (BackendUnavailable, TimeoutError) as error:
-                await self._drop_channel()
+            except (BackendUnavailable, Unroutable, TimeoutError) as error:
+                await self._drop_channels()
                 if now() >= deadline:
                     raise BackendUnavailable(str(error) or self._silence) from error
                 continue
+            except BackendForbidden:
+                await self._drop_channels()
+                raise
+            except asyncio.CancelledError:
+                self._is_interrupted = True
+                raise
             left = deadline - now()
             if taken or left <= 0:
                 return taken
@@ -108,6 +128,8 @@ class RabbitJobConsumer:
 
     async def _take(self, limit: int) -> Sequence[RabbitDelivery]:
         """Take what is there, from consumers that suit the number of free slots."""
+        if self._is_interrupted:
+            await self._drop_channels()  # what came to the one that was cancelled, nobody holds
         intake = self._intake
         if intake is not None and intake.quiet_seconds > QUIET_SECONDS:
             await self._look_for_dead_consumers(intake)
@@ -133,56 +155,93 @@ class RabbitJobConsumer:
             return
 
     async def _open(self, limit: int) -> Intake:
-        if self._channel is None or self._channel.is_closed:
-            self._channel, self._is_declared = None, False
-            self._channel = await self._link.channel()
-            self._acknowledgements = Acknowledgements()
+        await self._link.connection()
         await self._declare()
-        lanes = self._rabbitmq.topology.lanes(self._queues)
-        intake = Intake(
-            channel=self._channel,
-            acknowledgements=self._acknowledgements,
-            lanes=lanes,
-            prefetch=limit,
-            arrived=self._arrived,
-        )
-        with speaking(self._link.address, "consume its work queues", permission="read"):
-            await intake.start()
-        self._intake = intake
+        lanes = [
+            [self._channel_of(queue) for queue in lane if queue.name not in self._set_aside]
+            for lane in zip(*map(self._topology.lanes_of, self._queues), strict=True)
+        ]
+        intake = self._intake = Intake(lanes=lanes, prefetch=limit, arrived=self._arrived)
+        self._do_without(await intake.start(), of=sum(map(len, lanes)))
         return intake
 
     async def _declare(self) -> None:
         if self._is_declared:
             return
+        lanes = [self._topology.lanes_of(queue) for queue in self._served]
+        problems = await problems_of({queues[0]: self._declare_one(queues[0]) for queues in lanes})
+        mute = {queue: problems[q[0]] for q in lanes if q[0] in problems for queue in q}
+        self._do_without(mute, of=sum(map(len, lanes)))
+        self._is_declared = True
+
+    async def _declare_one(self, queue: LaneQueue) -> None:
         channel = await self._link.channel()
         permission = "configure, write and read"
         with speaking(self._link.address, "declare its work queues", permission=permission):
-            for queue in self._queues:
-                await self._rabbitmq.topology.declare_lanes(channel, queue)
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await queue.route.declare(channel)
+                await channel.close()
+
+    def _do_without(self, mute: Mapping[LaneQueue, BackendUnavailable], *, of: int) -> None:
+        """Set queues aside if others answer; raise if none does, or the connection is lost."""
+        if mute and (len(mute) == of or not self._link.is_open):
+            raise next(iter(mute.values()))
+        for queue, problem in mute.items():
+            self._set_aside.add(queue, str(problem))
+
+    async def _attempt(self, queue: LaneQueue) -> None:
+        """Consume a queue that was set aside for a moment; what comes goes back to it."""
+        channel = LaneChannel(link=self._link, queue=queue)
+        came: list[AbstractIncomingMessage] = []
+        try:
+            await self._declare_one(queue)
+            await channel.consume(
+                came.append, prefetch=1, lost=self._arrived.set, within=ATTEMPT_SECONDS
+            )
+            await channel.cancel()
+            for received in came:
+                await self._rabbitmq.sender.send(again(received), queue.route)
+                await channel.acknowledge([received])
+        finally:
             await channel.close()
-        self._is_declared = True
+
+    def _outdate(self) -> None:
+        if self._intake is not None:
+            self._intake.is_outdated = True
+        self._arrived.set()
+
+    def _channel_of(self, queue: LaneQueue) -> LaneChannel:
+        channel = self._channels.get(queue)
+        if channel is None or channel.is_closed:
+            channel = self._channels[queue] = LaneChannel(link=self._link, queue=queue)
+        return channel
+
+    @property
+    def _served(self) -> list[str]:
+        """The queues of which not every lane is set aside."""
+        lanes_of, aside = self._topology.lanes_of, self._set_aside
+        return [q for q in self._queues if any(lane.name not in aside for lane in lanes_of(q))]
 
     async def _end(self, intake: Intake, *, keep: int = 0) -> list[Arrival]:
         """End a period; return up to ``keep`` of what nobody took, give back the others."""
         self._intake = None
         self._is_declared = self._is_declared and not intake.is_broken
-        if self._channel is None or self._channel.is_closed:
-            return []
-        with speaking(self._link.address, "cancel its consumers"):
-            left = await intake.end()
+        left = await intake.end()
         await asyncio.gather(*(self._give_back(intake, arrival) for arrival in left[keep:]))
         return left[:keep]
 
     async def _give_back(self, intake: Intake, arrival: Arrival) -> None:
         # Never a reject: that counts against the delivery limit of a message that nobody tried.
-        await self._rabbitmq.sender.send(again(arrival.received), arrival.route)
+        await self._rabbitmq.sender.send(again(arrival.received), arrival.channel.queue.route)
         await intake.acknowledge(arrival)
 
     async def _look_for_dead_consumers(self, intake: Intake) -> None:
         channel = await self._link.channel()
-        count = self._rabbitmq.topology.declare_and_count
+        ready = 0
         with speaking(self._link.address, "look at its work queues", permission="configure"):
-            ready = sum([await count(channel, queue) for queue in self._queues])
+            for queue in self._served:
+                counts = await self._topology.declare_and_count(channel, queue)
+                ready += sum(n for name, n in counts.items() if name not in self._set_aside)
             await channel.close()
         if ready:
             log.warning(CONSUMER_FOUND_DEAD, queues=self._queues, ready=ready)
@@ -198,29 +257,23 @@ class RabbitJobConsumer:
 
     async def _settle(self) -> None:
         """Hold nothing: no consumer, no acknowledgement, no message that nobody took."""
-        if self._intake is None:
-            return
         try:
-            await self._end(self._intake)
+            if self._intake is not None and not self._is_interrupted:
+                await self._end(self._intake)
         except BackendError:
-            await self._drop_channel()
+            self._is_interrupted = True
+        if self._is_interrupted:
+            await self._drop_channels()
 
     def _stop_lingering(self) -> None:
         if self._linger is not None:
             self._linger.cancel()
 
-    async def _drop_channel(self) -> None:
+    async def _drop_channels(self) -> None:
         """Let the broker take everything back that is not acknowledged."""
-        channel, self._channel, self._intake = self._channel, None, None
-        self._is_declared = False
-        if channel is None or channel.is_closed:
-            return
-        try:
-            with speaking(self._link.address, "close a channel"):
-                async with asyncio.timeout(RPC_SECONDS):
-                    await channel.close()
-        except BackendError:
-            self._link.suspect()
+        channels, self._channels, self._intake = self._channels, {}, None
+        self._is_declared = self._is_interrupted = False
+        await asyncio.gather(*(channel.close() for channel in channels.values()))
 
     @property
     def _silence(self) -> str:

@@ -39,6 +39,11 @@ class Link:
         self._opened_at = 0.0
         self._closed = False
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection now."""
+        return self._current is not None and self._current.is_open
+
     async def connection(self) -> TolerantConnection:
         """Return the open connection; one attempt to open it, after the back-off's pause.
 

@@ -6,7 +6,7 @@ later declaration that differs fails.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -75,12 +75,9 @@ class Topology:
         """Return the name of one lane's work queue."""
         return f"{self.jobs}.{queue}.{lane}"
 
-    def lanes(self, queues: Sequence[str]) -> tuple[tuple[LaneQueue, ...], ...]:
-        """Return the work queues of each lane, high lane first."""
-        return tuple(
-            tuple(LaneQueue(self.lane_queue(q, lane), self.to_lane(q, lane)) for q in queues)
-            for lane in LANES
-        )
+    def lanes_of(self, queue: str) -> tuple[LaneQueue, ...]:
+        """Return a queue's work queues, high lane first."""
+        return tuple(LaneQueue(self.lane_queue(queue, n), self.to_lane(queue, n)) for n in LANES)
 
     def to_lane(self, queue: str, lane: str) -> Route:
         """Return the way into a work queue."""
@@ -118,10 +115,10 @@ class Topology:
         lanes = {lane: await self._declare_lane(channel, queue, lane) for lane in LANES}
         await lanes["normal"].bind(self.jobs, queue)
 
-    async def declare_and_count(self, channel: AbstractChannel, queue: str) -> int:
-        """Declare a queue's lanes again and return how many messages are ready in them."""
+    async def declare_and_count(self, channel: AbstractChannel, queue: str) -> dict[str, int]:
+        """Declare a queue's lanes again and return how many messages are ready in each."""
         declared = [await self._declare_lane(channel, queue, lane) for lane in LANES]
-        return sum(lane.declaration_result.message_count or 0 for lane in declared)
+        return {lane.name: lane.declaration_result.message_count or 0 for lane in declared}
 
     async def declare_control(self, channel: AbstractChannel) -> None:
         """Declare the exchange of cancel requests."""

@@ -57,7 +57,7 @@ simulate: $(VENV)/.development ## long simulated runs of the protocol
 
 chaos: $(VENV)/.development ## faults against real servers and processes
 	$(BIN)/python -m devtools.prerequisites
-	$(BIN)/python -m pytest tests/chaos -m chaos --timeout=0 $(ARGS)
+	$(BIN)/python -m pytest tests/chaos tests/system -m chaos --timeout=0 $(ARGS)
 
 screenshots: $(VENV)/.development ## pictures of every page
 	$(BIN)/python -m devtools.prerequisites

@@ -1,0 +1,97 @@
+"""Trap: clocks. Steps of the wall clock change nothing, since nobody waits on it."""
+
+import ast
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import jobfleet_backends.system_clock
+from jobfleet_worker import JobContext, Retry, handler
+from tests.worker.workshop import LEASE_SECONDS, Workshop
+
+pytest_plugins = ["tests.worker.conftest"]
+
+ROOTS = ("services/worker", "shared/protocol", "shared/backends", "shared/contracts")
+READS_WALL_TIME = {
+    "system_clock.py": "the start of the clock that everybody else uses",
+    "job.py": "the creation time that a request names by default",
+    "retry_after.py": "a date that another server sent",
+    "table_writer.py": "the date that signs a request",
+    "timeline.py": "the local zone",
+}
+
+
+class WallClock:
+    """Stands in for the two ways to read the wall clock."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+        self._time = time.time
+
+    def time(self) -> float:
+        return self._time() + self.ahead
+
+    def now(self, zone: Any = None) -> datetime:
+        return datetime.fromtimestamp(self.time(), zone or UTC)
+
+
+@pytest.fixture
+def wall_clock(monkeypatch: pytest.MonkeyPatch) -> WallClock:
+    found = WallClock()
+    monkeypatch.setattr(time, "time", found.time)
+    monkeypatch.setattr(jobfleet_backends.system_clock, "datetime", found)
+    return found
+
+
+@pytest.mark.parametrize("step", [600.0, -600.0])
+async def test_clock_stepped_while_jobs_run_wait_and_retry(
+    workshop: Workshop, wall_clock: WallClock, step: float
+) -> None:
+    @handler("job")
+    async def work(payload: float, context: JobContext) -> int:
+        await context.progress(1)
+        if context.attempt == 1:
+            raise Retry("once more", after=0.5)
+        await asyncio.sleep(payload)
+        return context.epoch
+
+    workshop.start_worker(work)
+    began = time.monotonic()
+    long = await workshop.submit("job", LEASE_SECONDS + 1)
+    due_at = workshop.clock.now() + timedelta(seconds=2)
+    scheduled = await workshop.submit("job", 0.0, run_at=due_at)
+    await asyncio.sleep(0.2)
+    wall_clock.ahead = step
+    ends = [await workshop.until_ended(job_id) for job_id in (long, scheduled)]
+    assert time.monotonic() - began < LEASE_SECONDS + 5
+    assert [end.data["result"] for end in ends] == [2, 2]
+    started = (await workshop.history(scheduled))[1]
+    assert timedelta(0) <= started.occurred_at - due_at < timedelta(seconds=2)
+    times = [event.occurred_at for event in await workshop.history(long)]
+    assert times == sorted(times)
+    assert "TakenOver" not in await workshop.statuses(long)
+
+
+def test_clock_readers_of_wall_time_are_the_known_ones() -> None:
+    root = Path(jobfleet_backends.system_clock.__file__).parents[3]
+    found = {
+        path.name
+        for folder in ROOTS
+        for path in (root / folder).rglob("*.py")
+        if _reads_wall_time(ast.parse(path.read_text()))
+    }
+    assert found <= READS_WALL_TIME.keys()
+
+
+def _reads_wall_time(tree: ast.Module) -> bool:
+    calls = (node.func for node in ast.walk(tree) if isinstance(node, ast.Call))
+    named = {
+        (call.value.id, call.attr)
+        for call in calls
+        if isinstance(call, ast.Attribute) and isinstance(call.value, ast.Name)
+    }
+    return bool(named & {("datetime", "now"), ("datetime", "utcnow"), ("time", "time")})

@@ -8,13 +8,13 @@ from typing import Any, TypeVar
 
 from azure.core import MatchConditions
 from azure.storage.blob import BlobProperties
-from azure.storage.blob.aio import BlobClient, BlobLeaseClient, ContainerClient
+from azure.storage.blob.aio import BlobClient, ContainerClient
 
 from jobfleet_backends.azure.azure_errors import StorageRefused
+from jobfleet_backends.azure.blob_writer import BlobWriter
 from jobfleet_backends.azure.storage_calls import StorageCalls
 
 LIST_PAGE = 5000
-_CLIENTS_KEPT = 2048
 
 _Answer = TypeVar("_Answer")
 
@@ -25,10 +25,10 @@ class BlobContainer:
     Every refusal is raised as ``StorageRefused``: what it means is the port's business.
     """
 
-    def __init__(self, *, client: ContainerClient, calls: StorageCalls) -> None:
+    def __init__(self, *, client: ContainerClient, writer: BlobWriter, calls: StorageCalls) -> None:
         self._client = client
+        self._writer = writer
         self._calls = calls
-        self._blobs: dict[str, BlobClient] = {}
 
     @property
     def address(self) -> str:
@@ -37,31 +37,23 @@ class BlobContainer:
 
     async def create(self, operation: str, name: str, body: bytes = b"") -> None:
         """Create a blob with ``If-None-Match: *``, so that one that is there stays as it is."""
-        blob = self._blob(name)
-        await self._send(
-            operation, lambda: blob.upload_blob(body, length=len(body), overwrite=False)
-        )
+        await self._send(operation, lambda: self._writer.create(name, body))
 
     async def acquire(self, operation: str, name: str, lease_id: str, seconds: int) -> None:
         """Lease a blob under an id of one's own."""
-        lease = BlobLeaseClient(self._blob(name), lease_id=lease_id)
-        await self._send(operation, lambda: lease.acquire(lease_duration=seconds))
+        await self._send(operation, lambda: self._writer.acquire(name, lease_id, seconds))
 
     async def renew(self, operation: str, name: str, lease_id: str) -> None:
         """Start the lease's time anew."""
-        lease = BlobLeaseClient(self._blob(name), lease_id=lease_id)
-        await self._send(operation, lease.renew)
+        await self._send(operation, lambda: self._writer.renew(name, lease_id))
 
     async def release(self, operation: str, name: str, lease_id: str) -> None:
         """End the lease."""
-        lease = BlobLeaseClient(self._blob(name), lease_id=lease_id)
-        await self._send(operation, lease.release)
+        await self._send(operation, lambda: self._writer.release(name, lease_id))
 
     async def delete(self, operation: str, name: str, lease_id: str | None = None) -> None:
         """Delete a blob, under its lease where it has one."""
-        blob = self._blob(name)
-        await self._send(operation, lambda: blob.delete_blob(lease=lease_id))
-        self._blobs.pop(name, None)
+        await self._send(operation, lambda: self._writer.delete(name, lease_id))
 
     async def properties(self, operation: str, name: str) -> BlobProperties:
         """Return metadata and lease status."""
@@ -117,13 +109,7 @@ class BlobContainer:
         return [], None
 
     def _blob(self, name: str) -> BlobClient:
-        """Clients are kept: making one costs a quarter of a request."""
-        known = self._blobs.get(name)
-        if known is None:
-            if len(self._blobs) >= _CLIENTS_KEPT:
-                self._blobs.pop(next(iter(self._blobs)))
-            known = self._blobs[name] = self._client.get_blob_client(name)
-        return known
+        return self._client.get_blob_client(name)
 
     async def _send(self, operation: str, request: Callable[[], Awaitable[object]]) -> None:
         try:

@@ -15,6 +15,7 @@ from azure.storage.blob.aio import ContainerClient
 from typing_extensions import override
 
 from jobfleet_backends.azure.blob_container import BlobContainer
+from jobfleet_backends.azure.blob_writer import BlobWriter
 from jobfleet_backends.azure.connection_string import StorageAddress
 from jobfleet_backends.azure.entity_table import EntityTable
 from jobfleet_backends.azure.storage_calls import StorageCalls
@@ -130,7 +131,14 @@ class StorageAccount:
         client = ContainerClient(
             self._address.blobs, name, credential=self._credential, **self._options
         )
-        return BlobContainer(client=client, calls=self._calls(self._address.blobs, BLOB_ROLE))
+        writer = BlobWriter(
+            endpoint=self._address.blobs,
+            container=name,
+            credential=self._credential,
+            transport=self._transport,
+        )
+        calls = self._calls(self._address.blobs, BLOB_ROLE)
+        return BlobContainer(client=client, writer=writer, calls=calls)
 
     async def close(self) -> None:
         """Close connections; safe to call twice."""

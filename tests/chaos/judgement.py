@@ -73,8 +73,10 @@ def _take(
 
 
 def _recovery(started: Event, taken: Event, struck: Mapping[str, Sequence[float]]) -> float:
-    """Return seconds from the last blow to the lost worker; 0 where another trouble lost it."""
+    """Return seconds from the last blow to the worker; 0 where other trouble lost the attempt."""
     blows = struck.get(started.worker_id or "", ())
     taken_at = taken.occurred_at.timestamp()
     last = bisect.bisect(blows, taken_at)
-    return taken_at - blows[last - 1] if last else 0.0
+    if not last or blows[last - 1] < started.occurred_at.timestamp():
+        return 0.0
+    return taken_at - blows[last - 1]

@@ -73,7 +73,7 @@ def _configure_log(journal: Journal, errors: list[str], *, talkative: bool) -> N
         name = event.pop("event")
         error = event.pop("exc_info", None)
         who = str(event.pop("worker_id", "log"))
-        text = " ".join(f"{key}={value}" for key, value in event.items())
+        text = " ".join(f"{key}={value}" for key, value in sorted(event.items()))
         journal.note(who, name, text, repr(error) if error else "")
         if level == "error":
             errors.append(f"{who} {name} {text} {error!r}")

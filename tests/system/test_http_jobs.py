@@ -97,7 +97,7 @@ async def test_a_job_that_meets_an_open_circuit_is_put_off_without_using_an_atte
     fleet: Fleet, target: UnreliableTarget
 ) -> None:
     await target.stop()
-    fleet.start_worker(allow_private_targets="true", breaker_failures="1", breaker_open_seconds="1")
+    fleet.start_worker(allow_private_targets="true", breaker_failures="1", breaker_open_seconds="3")
     call = {"targetUrl": target.url + "/ok"}
     fields = {"payload": call, "max_attempts": 100, "retry_delay_seconds": 0.1}
     job_id = await fleet.submit("http.request", **fields)

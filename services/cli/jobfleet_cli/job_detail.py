@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from jobfleet_contracts.codec import format_optional_time, format_time
+from jobfleet_contracts.credentials import without_credentials
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.submission import request_of
@@ -44,7 +45,7 @@ def job_detail(events: Sequence[Event]) -> dict[str, Any]:
         "result": _last_value(events, "result") if after.state is State.COMPLETED else None,
         "lastError": _last_value(events, "error"),
         "lastResponse": _last_value(events, "response"),
-        "payload": request.payload,
+        "payload": without_credentials(request.payload),
         "context": request.context,
         "events": [event.to_json() for event in events],
     }

@@ -110,7 +110,7 @@ def response_of(event: Event) -> Any:
 
 
 def _calls_http(event: Event) -> bool:
-    return event.facts.job_type == "http.request"
+    return event.facts.job_type in ("http.request", "callback.deliver")
 
 
 def _status_code(response: Any) -> int | None:

@@ -8,9 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from jobfleet_contracts.codec import format_optional_time, format_time
+from jobfleet_contracts.credentials import without_credentials
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.state import State
+from jobfleet_protocol.ending import callback_job_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,14 @@ class JobRecord:
         after = self.newest.after
         return after.due_at if after.state is State.RETRYING else None
 
+    @property
+    def callback_job_id(self) -> str | None:
+        """The job that delivers this incarnation's result, once it has ended; ``None``: none."""
+        after = self.newest.after
+        if self.request.callback_url is None or not after.state.is_terminal:
+            return None
+        return callback_job_id(self.newest.job_id, after.incarnation)
+
     def to_json(self) -> dict[str, Any]:
         """Return the document of ``GET /api/jobs/{jobId}``."""
         facts, after = self.newest.facts, self.newest.after
@@ -71,7 +81,8 @@ class JobRecord:
             "result": self.result,
             "lastError": self.last_error,
             "lastResponse": self.last_response,
-            "payload": self.request.payload,
+            "callbackJobId": self.callback_job_id,
+            "payload": without_credentials(self.request.payload),
             "context": self.request.context,
             "events": [event.to_json() for event in self.events],
             "eventsNext": self.older,

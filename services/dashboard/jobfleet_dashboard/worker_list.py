@@ -41,6 +41,7 @@ def _worker(status: WorkerStatus, now: datetime) -> dict[str, Any]:
         "slotsUsed": len(status.running),
         "queues": list(status.queues),
         "types": list(status.types),
+        "openCircuits": list(status.open_circuits),
         "running": [_running(job) for job in status.running],
     }
 

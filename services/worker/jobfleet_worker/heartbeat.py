@@ -13,8 +13,10 @@ from jobfleet_contracts.worker_status import WorkerStatus
 from jobfleet_worker.executor import Executor
 from jobfleet_worker.handlers import Handlers
 from jobfleet_worker.options import WorkerOptions
+from jobfleet_worker.outbound.circuit_breaker import CircuitBreaker
 
 HEARTBEAT_FAILED = "heartbeat.failed"
+MAX_CIRCUITS = 100
 
 _log = structlog.get_logger()
 
@@ -30,11 +32,13 @@ class Heartbeat:
         handlers: Handlers,
         options: WorkerOptions,
         clock: Clock,
+        circuits: CircuitBreaker,
     ) -> None:
         self._directory = directory
         self._executor = executor
         self._handlers = handlers
         self._options = options
+        self._circuits = circuits
         self._clock = clock
         self._started_at: datetime = clock.now()
         self.draining = False
@@ -67,6 +71,7 @@ class Heartbeat:
             types=self._handlers.types,
             running=tuple(execution.status() for execution in self._executor.running.values()),
             draining=self.draining,
+            open_circuits=self._circuits.open_targets()[:MAX_CIRCUITS],
         )
         await self._directory.beat(status)
 

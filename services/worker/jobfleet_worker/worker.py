@@ -118,6 +118,7 @@ class Worker:
         )
         self._heartbeat = Heartbeat(
             directory=backend.directory,
+            circuits=self.outbound.circuits,
             executor=self.executor,
             handlers=self._handlers,
             options=options,

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jobfleet_contracts.codec import format_time
+from jobfleet_contracts.credentials import request_without_credentials
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.state import State, Status
 
@@ -139,7 +140,7 @@ class Event:
         return Status.of(self.status)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the event as the API and the event exchange show it."""
+        """Return the event as the API and the event exchange show it: without credentials."""
         return {
             "jobId": self.facts.job_id,
             "jobName": self.facts.job_name,
@@ -154,5 +155,5 @@ class Event:
             "epoch": self.after.epoch,
             "workerId": self.worker_id,
             "durationMs": self.duration_ms,
-            "data": self.data,
+            "data": request_without_credentials(self.data),
         }

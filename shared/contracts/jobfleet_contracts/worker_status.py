@@ -24,6 +24,7 @@ class WorkerStatus:
 
     Attributes:
         worker_id: a fresh UUID per process start, never a host name that comes back.
+        open_circuits: targets (host and port) that it leaves alone for now, at most 100.
         draining: the worker takes no new jobs and is about to stop.
     """
 
@@ -38,3 +39,4 @@ class WorkerStatus:
     types: tuple[str, ...]
     running: tuple[RunningJob, ...] = ()
     draining: bool = False
+    open_circuits: tuple[str, ...] = ()

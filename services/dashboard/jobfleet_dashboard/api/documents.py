@@ -161,6 +161,7 @@ class JobDocument(Document):
     result: Any
     last_error: ErrorDocument | None
     last_response: Any
+    callback_job_id: str | None = Field(description="The job that delivers the result.")
     payload: Any
     context: dict[str, Any] | None
     events: list[EventDocument]
@@ -215,6 +216,7 @@ class WorkerDocument(Document):
     slots_used: int
     queues: list[str]
     types: list[str]
+    open_circuits: list[str]
     running: list[RunningDocument]
 
 

@@ -78,6 +78,7 @@ JOB: Json = {
     "result": None,
     "lastError": None,
     "lastResponse": None,
+    "callbackJobId": None,
     "payload": REQUEST["payload"],
     "context": None,
     "events": [EVENT],
@@ -119,6 +120,7 @@ WORKERS: Json = {
             "slotsUsed": 0,
             "queues": ["default"],
             "types": ["demo.steps"],
+            "openCircuits": [],
             "running": [],
         }
     ]

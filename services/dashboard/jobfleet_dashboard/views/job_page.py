@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from jobfleet_contracts.credentials import without_credentials
 from jobfleet_contracts.event import Event, JobState
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.state import State
@@ -111,7 +112,7 @@ def _documents(request: JobRequest, story: JobStory) -> tuple[JsonText, ...]:
     found = (
         ("Result", record.result, completed and record.result is not None),
         ("Last response", record.last_response, record.last_response is not None),
-        ("Payload", request.payload, True),
+        ("Payload", without_credentials(request.payload), True),
         (
             "Processing parameters",
             request.processing_parameters,

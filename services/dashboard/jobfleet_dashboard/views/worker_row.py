@@ -27,6 +27,7 @@ class WorkerRow:
     queues: tuple[str, ...]
     types: tuple[str, ...]
     running: tuple[RunningJob, ...]
+    open_circuits: tuple[str, ...]
     alive: bool
     mood: str
 
@@ -51,6 +52,7 @@ def _row(worker: WorkerStatus, now: datetime) -> WorkerRow:
         queues=worker.queues,
         types=worker.types,
         running=worker.running,
+        open_circuits=worker.open_circuits,
         alive=alive,
         mood="silent" if not alive else "draining" if worker.draining else "alive",
     )

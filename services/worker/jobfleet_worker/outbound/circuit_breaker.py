@@ -91,6 +91,11 @@ class CircuitBreaker:
         """Return every host whose last call failed; the others are closed."""
         return {host: self._state(circuit) for host, circuit in self._circuits.items()}
 
+    def open_targets(self) -> tuple[str, ...]:
+        """Return the hosts that are left alone now, or wait for their probe."""
+        states = self.states()
+        return tuple(sorted(h for h, state in states.items() if state is not CircuitState.CLOSED))
+
     def _state(self, circuit: _Circuit) -> CircuitState:
         if circuit.open_until is None:
             return CircuitState.CLOSED

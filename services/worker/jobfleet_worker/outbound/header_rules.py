@@ -31,11 +31,6 @@ SMUGGLING = frozenset(
 )
 """Host, hop-by-hop and length: who sets these can make a proxy see another request than ours."""
 
-SENSITIVE = frozenset(
-    {"authorization", "cookie", "set-cookie", "x-api-key", "api-key", "x-auth-token"}
-)
-"""Carry credentials: never sent on to another origin by a redirect, hidden in what is shown."""
-
 
 class HeaderRules:
     """Checks names and values; ``allowed`` and ``blocked`` are the operator's lists."""

@@ -10,10 +10,11 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
+from jobfleet_contracts.credentials import HIDDEN, SENSITIVE_HEADERS
 from jobfleet_contracts.ports import Clock
 from jobfleet_worker.outbound.circuit_breaker import CircuitBreaker
 from jobfleet_worker.outbound.guarded_connector import GuardedConnector
-from jobfleet_worker.outbound.header_rules import SENSITIVE, HeaderRules
+from jobfleet_worker.outbound.header_rules import HeaderRules
 from jobfleet_worker.outbound.http_call import MAX_KEPT_BYTES, HttpAnswer, HttpCall
 from jobfleet_worker.outbound.options import OutboundOptions
 from jobfleet_worker.outbound.refusals import CallFailed, TargetForbidden
@@ -165,7 +166,7 @@ class HttpClient:
         return {
             name: value
             for name, value in headers.items()
-            if name.lower() not in SENSITIVE and not self._secrets.names_any(value)
+            if name.lower() not in SENSITIVE_HEADERS and not self._secrets.names_any(value)
         }
 
     def _answer_headers(self, response: aiohttp.ClientResponse) -> dict[str, str]:
@@ -174,7 +175,7 @@ class HttpClient:
         for each, value in response.headers.items():
             name = str(each)  # aiohttp's own kind of string is none that JSON takes as a key
             text = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-            text = "***" if name.lower() in SENSITIVE else self._secrets.redact(text)
+            text = HIDDEN if name.lower() in SENSITIVE_HEADERS else self._secrets.redact(text)
             shown[name] = f"{shown[name]}, {text}" if name in shown else text
         return shown
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from jobfleet_contracts.credentials import HIDDEN
 from jobfleet_worker.outbound.refusals import TargetForbidden
 
-HIDDEN = "***"
 _REFERENCE = re.compile(r"\$\{secret:([A-Za-z0-9_]{1,100})\}")
 _SHORTEST = 4
 """Shorter values are not looked for in answers: they would blank out ordinary text."""

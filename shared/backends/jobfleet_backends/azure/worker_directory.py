@@ -61,6 +61,7 @@ def _entity(status: WorkerStatus) -> dict[str, Any]:
         "Draining": status.draining,
         "Queues": encode_text(status.queues),
         "Types": encode_text(status.types),
+        "OpenCircuits": encode_text(status.open_circuits),
         **{f"Running{place or ''}": piece for place, piece in enumerate(pieces)},
     }
 
@@ -77,6 +78,7 @@ def _status(entity: Mapping[str, Any]) -> WorkerStatus:
         draining=entity["Draining"],
         queues=tuple(decode(entity["Queues"])),
         types=tuple(decode(entity["Types"])),
+        open_circuits=tuple(decode(entity.get("OpenCircuits", "[]"))),
         running=tuple(_running(job) for job in decode(_joined(entity))),
     )
 

@@ -63,6 +63,7 @@ def _status(text: str) -> WorkerStatus:
             "heartbeat_at": parse_time(value["heartbeat_at"]),
             "queues": tuple(value["queues"]),
             "types": tuple(value["types"]),
+            "open_circuits": tuple(value.get("open_circuits", ())),
             "running": tuple(_running(job) for job in value["running"]),
         }
     )

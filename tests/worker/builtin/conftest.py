@@ -1,0 +1,98 @@
+"""One worker in this process on an embedded backend, and a target on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobfleet_backends.open_backend import open_backend
+from jobfleet_backends.settings import Settings
+from jobfleet_backends.system_clock import SystemClock
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.job import JobRequest
+from jobfleet_protocol.submission import Submitter
+from jobfleet_worker.handlers import Handlers
+from jobfleet_worker.options import WorkerOptions
+from jobfleet_worker.outbound.options import OutboundOptions
+from jobfleet_worker.worker import Worker
+from tests.system.fleet import wait_for
+from tests.worker.outbound.target_server import TargetServer
+
+SECRET = "a shared secret"
+
+
+class Workshop:
+    """Submits jobs and waits for what becomes of them."""
+
+    def __init__(self, backend: Backend, settings: Settings) -> None:
+        self.backend = backend
+        self._defaults = settings.job_defaults
+        self._clock = SystemClock()
+        self._submitter = Submitter(
+            backend=backend, clock=self._clock, defaults=settings.job_defaults
+        )
+        self._workers: list[tuple[Worker, asyncio.Task[None]]] = []
+
+    def start(self, **outbound: Any) -> None:
+        outbound = {
+            "allow_private_targets": True,
+            "callback_secrets": (SECRET,),
+            "callback_base_url": "http://127.0.0.1:1",
+        } | outbound
+        options = WorkerOptions(
+            defaults=self._defaults,
+            rescue_seconds=0.2,
+            drain_seconds=0.1,
+            grace_seconds=0.2,
+            outbound=OutboundOptions(**outbound),
+        )
+        worker = Worker(
+            backend=self.backend, handlers=Handlers.load(()), options=options, clock=self._clock
+        )
+        self._workers.append((worker, asyncio.create_task(worker.run(), name="worker")))
+
+    async def stop(self) -> None:
+        for worker, task in self._workers:
+            worker.request_stop()
+            await task
+        self._workers.clear()
+
+    async def submit(self, job_type: str, payload: Any, **fields: Any) -> str:
+        request = JobRequest.parse({"type": job_type, "payload": payload, **fields})
+        return (await self._submitter.submit(request)).job_id
+
+    async def until_ended(self, job_id: str) -> Sequence[Event]:
+        async def ended() -> bool:
+            head = await self.backend.trail.newest(job_id)
+            return head is not None and head.after.state.is_terminal
+
+        await wait_for(ended, f"the end of job {job_id}")
+        return await self.backend.trail.history(job_id)
+
+    async def run(self, job_type: str, payload: Any, **fields: Any) -> Sequence[Event]:
+        return await self.until_ended(await self.submit(job_type, payload, **fields))
+
+
+@pytest.fixture
+async def workshop(tmp_path: Path) -> AsyncIterator[Workshop]:
+    """A backend of this test's own; the test starts the worker with the options it wants."""
+    settings = Settings(data_dir=tmp_path, retry_base_seconds=0.05, _env_file=None)
+    backend = await open_backend(settings)
+    found = Workshop(backend, settings)
+    yield found
+    await found.stop()
+    await backend.close()
+
+
+@pytest.fixture
+async def target() -> AsyncIterator[TargetServer]:
+    """A server on loopback that answers 200 until told otherwise."""
+    server = TargetServer()
+    await server.start()
+    yield server
+    await server.stop()

@@ -1,0 +1,84 @@
+"""Each delivery is acknowledged in the end, and never before its job is safe without it."""
+
+import asyncio
+
+import pytest
+
+from jobfleet_worker import JobContext, handler
+from tests.worker.workshop import Workshop, eventually
+
+
+@handler("job")
+async def work(payload: float | None, context: JobContext) -> int:
+    await context.progress(1)
+    await asyncio.sleep(payload or 0)
+    return context.epoch
+
+
+async def nothing_is_left(workshop: Workshop, running: object) -> None:
+    async def nothing() -> bool:
+        source = running.worker._source  # type: ignore[attr-defined]
+        return not source._held
+
+    await eventually("every delivery is acknowledged", nothing)
+
+
+async def test_a_running_job_holds_no_message(workshop: Workshop) -> None:
+    running = workshop.start_worker(work)
+    job_id = await workshop.submit("job", 1.0)
+    await nothing_is_left(workshop, running)
+    assert (await workshop.until_ended(job_id)).status == "Completed"
+
+
+@pytest.mark.parametrize("times", [1, 4])
+async def test_an_index_in_trouble_delays_the_acknowledgement_and_loses_it_not(
+    workshop: Workshop, times: int
+) -> None:
+    workshop.index.lose_request("flush", times=times)
+    running = workshop.start_worker(work)
+    assert (await workshop.run("job")).data["result"] == 1
+    await nothing_is_left(workshop, running)
+
+
+@pytest.mark.parametrize("method", ["acquire", "create"])
+@pytest.mark.parametrize("lost", ["lose_request", "lose_reply"])
+async def test_storage_in_trouble_delays_a_claim_and_takes_over_nothing(
+    workshop: Workshop, method: str, lost: str
+) -> None:
+    workshop.start_worker(work, rescue_seconds=60)
+    getattr(workshop.leases, lost)(method, times=3)
+    assert (await workshop.run("job")).data["result"] == 1
+
+
+async def test_an_error_of_our_own_puts_the_message_off_and_not_away(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobfleet_worker.deferral.AFTER_ERROR_SECONDS", 0.3)
+    workshop.trail.lose_request("insert", error=RuntimeError("a bug"))
+    running = workshop.start_worker(work)
+    job_id = await workshop.submit("job")
+    assert (await workshop.until_ended(job_id)).status == "Completed"
+    await nothing_is_left(workshop, running)
+
+
+async def test_more_jobs_than_slots_wait_in_the_queue(workshop: Workshop) -> None:
+    running = workshop.start_worker(work, concurrency=2)
+    job_ids = [await workshop.submit("job", 0.3) for _ in range(8)]
+    most = 0
+
+    async def all_ended() -> bool:
+        nonlocal most
+        most = max(most, len(running.worker.executor.running), len(running.worker._source._held))
+        heads = [await workshop.head(job_id) for job_id in job_ids]
+        return all(head.after.state.is_terminal for head in heads)
+
+    await eventually("all jobs end", all_ended, seconds=20)
+    assert most == 2
+
+
+async def test_a_high_lane_goes_before_a_low_one(workshop: Workshop) -> None:
+    low = [await workshop.submit("job", priority=0) for _ in range(3)]
+    high = [await workshop.submit("job", priority=9) for _ in range(3)]
+    workshop.start_worker(work, concurrency=1)
+    ends = {job_id: await workshop.until_ended(job_id) for job_id in (*low, *high)}
+    assert max(ends[j].occurred_at for j in high) < min(ends[j].occurred_at for j in low)

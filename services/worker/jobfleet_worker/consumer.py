@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from datetime import timedelta
 
 import structlog
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import BackendError, LeaseConflict, TrustEnded
+from jobfleet_contracts.event import Event
 from jobfleet_contracts.message import JobMessage, MalformedMessage
 from jobfleet_contracts.ports import Clock, Delivery, JobConsumer
 from jobfleet_protocol.claiming import (
@@ -32,6 +34,8 @@ from jobfleet_worker.slots import Slots
 MESSAGE_MALFORMED = "message.malformed"
 CLAIM_DELAYED = "claim.delayed"
 CONSUMER_FAILED = "consumer.failed"
+DELIVERY_FAILED = "delivery.failed"
+SETTLING_DELAYED = "settling.delayed"
 RECEIVE_WAIT = timedelta(seconds=1)
 
 _log = structlog.get_logger()
@@ -91,7 +95,7 @@ class Consumer:
     def begin(self, delivery: Delivery, fleet: KeptLease | None = None) -> asyncio.Task[None]:
         """Take a slot and process one delivery in it."""
         self._slots.take()
-        task = asyncio.create_task(self.process(delivery, fleet), name="delivery")
+        task = asyncio.create_task(self._see_through(delivery, fleet), name="delivery")
         self._tasks.add(task)
         task.add_done_callback(self._done)
         return task
@@ -105,6 +109,19 @@ class Consumer:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
+    async def _see_through(self, delivery: Delivery, fleet: KeptLease | None) -> None:
+        """Process it; after an error of our own it comes again later and holds no slot till then.
+
+        Left alone, it would count against the prefetch until the broker's limit closes the channel.
+        """
+        try:
+            await self.process(delivery, fleet)
+        except Exception:  # noqa: BLE001 - whatever it is, the message must not be hoarded
+            _log.exception(DELIVERY_FAILED)
+            if isinstance(delivery.message, JobMessage):
+                await self._deferral.after_error(delivery.message)
+                await self._acknowledge(delivery)
+
     async def process(self, delivery: Delivery, fleet: KeptLease | None = None) -> None:
         """See one delivery through to its acknowledgement, and its job to the attempt's end."""
         message = delivery.message
@@ -114,7 +131,8 @@ class Consumer:
         result = await self._claim(message, fleet)
         self._count(message, result)
         if isinstance(result, Claimed):
-            settled = asyncio.create_task(self._settle(delivery), name="settle")
+            settle = self._settle(delivery, result.trail.head)
+            settled = asyncio.create_task(settle, name="settle")
             await self._executor.run(result, fleet)
             await settled
         else:
@@ -124,7 +142,7 @@ class Consumer:
         self._tasks.discard(task)
         self._slots.release()
         if not task.cancelled() and task.exception() is not None:
-            _log.error("delivery.failed", exc_info=task.exception())
+            _log.error(DELIVERY_FAILED, exc_info=task.exception())
 
     async def _claim(self, message: JobMessage, fleet: KeptLease | None) -> ClaimResult:
         """Claim, as often as storage does not answer, always with the same lease id."""
@@ -148,9 +166,17 @@ class Consumer:
         elif isinstance(result, Claimed) and _was_unknown(message, result):
             self._metrics.job_registered()
 
-    async def _settle(self, delivery: Delivery) -> None:
+    async def _settle(self, delivery: Delivery, claim: Event) -> None:
         """Acknowledge once the claim and the job's open row are written."""
-        await self._backend.index.flush()
+        copied: Awaitable[None] = self._backend.index.flush()
+        for pause in pauses():
+            try:
+                await copied
+                break
+            except BackendError as error:
+                _log.warning(SETTLING_DELAYED, job_id=claim.job_id, error=str(error))
+                await asyncio.sleep(pause)
+                copied = self._backend.index.record([claim])
         await self._acknowledge(delivery)
 
     async def _without_claim(

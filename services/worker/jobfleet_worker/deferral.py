@@ -19,6 +19,7 @@ from jobfleet_worker.metrics import NO_METRICS, Metrics
 
 JOB_DEFERRED = "job.deferred"
 LONGEST_DEFERRAL = 60.0
+AFTER_ERROR_SECONDS = 60.0
 
 _log = structlog.get_logger()
 
@@ -76,6 +77,14 @@ class Deferral:
             later = replace(message, due_at=due_at, sequence=head.sequence)
             await self._queue.publish_later(later, max(delay, timedelta(0)))
             self._mark(head)
+
+    async def after_error(self, message: JobMessage) -> None:
+        """Let a message come again that met an error of our own, here or at another worker.
+
+        Raises:
+            BackendUnavailable: the delayed copy is not confirmed; keep the delivery.
+        """
+        await self._queue.publish_later(message, timedelta(seconds=AFTER_ERROR_SECONDS))
 
     def _mark(self, head: Event) -> None:
         """Without this the rescuer would publish a second message, which never goes away."""

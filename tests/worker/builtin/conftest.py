@@ -39,7 +39,7 @@ class Workshop:
         self._workers: list[tuple[Worker, asyncio.Task[None]]] = []
 
     def start(self, **outbound: Any) -> None:
-        outbound = {
+        given: dict[str, Any] = {
             "allow_private_targets": True,
             "callback_secrets": (SECRET,),
             "callback_base_url": "http://127.0.0.1:1",
@@ -49,7 +49,7 @@ class Workshop:
             rescue_seconds=0.2,
             drain_seconds=0.1,
             grace_seconds=0.2,
-            outbound=OutboundOptions(**outbound),
+            outbound=OutboundOptions(**given),
         )
         worker = Worker(
             backend=self.backend, handlers=Handlers.load(()), options=options, clock=self._clock

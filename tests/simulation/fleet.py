@@ -8,8 +8,10 @@ from random import Random
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.message import JobDefaults
+from jobfleet_protocol.callbacks import Callbacks
 from jobfleet_protocol.cancellation import Canceller
 from jobfleet_protocol.redrive import Redriver
+from jobfleet_protocol.signing_keys import SigningKeys
 from jobfleet_protocol.submission import Submitter
 from jobfleet_worker.options import WorkerOptions
 from jobfleet_worker.worker import Worker
@@ -18,7 +20,7 @@ from tests.simulation.journal import Journal
 from tests.simulation.process import Process, ProcessClock
 from tests.simulation.scenario import Scenario
 from tests.simulation.servers import Servers
-from tests.simulation.sim_handlers import handlers_for
+from tests.simulation.sim_handlers import Ask, handlers_for
 from tests.simulation.virtual_time import VirtualTime
 from tests.simulation.witness import Witness
 
@@ -37,6 +39,7 @@ class Api:
         self.submitter = Submitter(backend=backend, clock=clock, defaults=DEFAULTS)
         self.canceller = Canceller(backend=backend, clock=clock)
         self.redriver = Redriver(backend=backend, clock=clock)
+        self.callbacks = Callbacks(backend=backend, clock=clock, keys=SigningKeys(()))
 
 
 class Fleet:
@@ -45,6 +48,7 @@ class Fleet:
     Attributes:
         workers, apis: those that live or stand still now, by name of their place.
         deaths: of a worker's own error, which never may happen.
+        ask: what the third party does with a request.
     """
 
     def __init__(
@@ -62,6 +66,7 @@ class Fleet:
         self.deaths: list[str] = []
         self.wall_offsets: dict[str, float] = {}
         self.is_closing = False
+        self.ask: Ask = lambda *_: None
         self._scenario = scenario
         self._time = time
         self._servers = servers
@@ -119,7 +124,12 @@ class Fleet:
         scenario = self._scenario
         process.worker = Worker(
             backend=self._servers.backend(process),
-            handlers=handlers_for(process, self._witness),
+            handlers=handlers_for(
+                process,
+                witness=self._witness,
+                wire=self._servers.wire(process),
+                ask=self.ask,
+            ),
             options=WorkerOptions(
                 defaults=DEFAULTS,
                 concurrency=scenario.concurrency,

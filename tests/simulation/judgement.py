@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from hashlib import sha256
 
 from jobfleet_contracts.codec import decode
 from jobfleet_contracts.event import Event
@@ -13,6 +14,7 @@ from jobfleet_protocol.ending import callback_job_id
 from jobfleet_protocol.verification import Verifier
 from tests.simulation.errands import Errand
 from tests.simulation.servers import Servers
+from tests.simulation.third_party import Posting
 
 _TAGGED = {"cancel": "Cancelled", "redrive": "Redriven", "dismiss": "Dismissed"}
 
@@ -20,9 +22,10 @@ _TAGGED = {"cancel": "Cancelled", "redrive": "Redriven", "dismiss": "Dismissed"}
 class Judgement:
     """Examines the servers after a run."""
 
-    def __init__(self, *, servers: Servers, errands: list[Errand]) -> None:
+    def __init__(self, *, servers: Servers, errands: list[Errand], postings: list[Posting]) -> None:
         self._servers = servers
         self._errands = errands
+        self._postings = postings
         self._trails = {
             job_id: servers.trail.history(job_id) for job_id in sorted(servers.trail.jobs)
         }
@@ -33,6 +36,7 @@ class Judgement:
             *self._rules(),
             *self._unfinished(),
             *self._answers(),
+            *self._results(),
             *self._effects(),
             *self._steps(),
             *self._overlaps(),
@@ -99,10 +103,23 @@ class Judgement:
         elif times != 1:
             yield f"cancel {tag} was answered {state} and stands {times} times"
 
+    def _results(self) -> Iterator[str]:
+        """A third party's result that was taken stands once; nobody else's stands anywhere."""
+        for posting in self._postings:
+            digest = sha256(posting.body).hexdigest()
+            times = sum(
+                event.data.get("callback", {}).get("digest") == digest
+                and event.after.incarnation == posting.incarnation
+                for event in self._trails[posting.job_id]
+                if event.kind is not Status.DISMISSED
+            )
+            if times > 1 or (posting.granted and times != 1):
+                yield f"a result of job {posting.job_id} was taken and stands {times} times"
+
     def _effects(self) -> Iterator[str]:
         for history in self._trails.values():
             for event in history:
-                if event.kind is Status.COMPLETED:
+                if event.kind is Status.COMPLETED and "callback" not in event.data:
                     epoch = self._resolved(event)["result"]["epoch"]
                     if epoch != event.after.epoch:
                         yield (

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
+from jobfleet_contracts.outcome import Waiting
 from jobfleet_worker.context import JobContext
 from jobfleet_worker.handlers import Handler, Handlers
 from jobfleet_worker.verdicts import Defer, Fail
 from tests.simulation.process import Process
+from tests.simulation.wire import Wire
 from tests.simulation.witness import Witness
 
 JOB_TYPE = "sim.job"
@@ -19,11 +22,21 @@ class SimulationError(Exception):
     """Raised on purpose."""
 
 
-def handlers_for(process: Process, witness: Witness) -> Handlers:
-    """Return the handlers of one process."""
+Ask = Callable[[str, int, dict[str, Any]], None]
 
-    async def run(payload: dict[str, Any], context: JobContext) -> dict[str, Any]:
+
+def handlers_for(process: Process, *, witness: Witness, wire: Wire, ask: Ask) -> Handlers:
+    """Return the handlers of one process.
+
+    Args:
+        wire: carries requests to the third party.
+        ask: what the third party does with one.
+    """
+
+    async def run(payload: dict[str, Any], context: JobContext) -> Any:
         with witness.watch(process, context.job.job_id, context.epoch):
+            if "answer" in payload:
+                return await _ask_and_wait(payload, context, wire, ask)
             return await _follow_plan(payload, context, process)
 
     async def deliver(payload: dict[str, Any], context: JobContext) -> dict[str, Any]:
@@ -37,6 +50,22 @@ def handlers_for(process: Process, witness: Witness) -> Handlers:
             Handler(job_type=CALLBACK_TYPE, function=deliver, run_in="loop"),
         ]
     )
+
+
+async def _ask_and_wait(plan: dict[str, Any], context: JobContext, wire: Wire, ask: Ask) -> Waiting:
+    """As ``external.call`` does it."""
+    await asyncio.sleep(plan["seconds"])
+    room = context.waiting_room
+    deadline = room.deadline or await room.enter(context.limit_seconds)
+    job_id, incarnation = context.job.job_id, context.facts.incarnation
+    await wire.write(
+        "third_party.ask",
+        lambda: ask(job_id, incarnation, plan),
+        about=job_id[-4:],
+        service="third party",
+    )
+    await room.sent("the third party has it", {})
+    return Waiting(deadline)
 
 
 async def _follow_plan(

@@ -15,10 +15,11 @@ from tests.simulation.process import Process
 from tests.simulation.repeatable import repeatable
 from tests.simulation.scenario import Scenario
 from tests.simulation.servers import Servers
+from tests.simulation.third_party import ThirdParty
 from tests.simulation.virtual_time import VirtualTime
 from tests.simulation.weather import LATEST_SECONDS, Weather
 from tests.simulation.witness import Witness
-from tests.simulation.workload import Workload
+from tests.simulation.workload import WAITING, Workload
 
 PATIENCE_SECONDS = 4 * 3600.0
 """After the world has healed; the slowest way back is a rescuer's longest pause, several times."""
@@ -85,6 +86,10 @@ class Simulation:
             servers=self.servers,
             journal=self.journal,
         )
+        self.third_party = ThirdParty(
+            scenario=scenario, time=self.time, fleet=self.fleet, journal=self.journal
+        )
+        self.fleet.ask = self.third_party.ask
         self._talkative = talkative
         self._quiet_since: float | None = None
         self._restless_for: str | None = "the end of the faults"
@@ -109,11 +114,13 @@ class Simulation:
         return self._verdict(faults)
 
     def _lock_of(self, job_id: str) -> str:
+        """Return what a run of the job rests on; who waits, and only sends, on its own lock."""
+        facts = self.servers.trail.jobs[job_id][1].facts
+        if facts.job_name == WAITING:
+            return job_lock(job_id)
         if self.scenario.fleet_scope:
             return FLEET_LOCK
-        first = self.servers.trail.jobs[job_id][1]
-        key = first.facts.lock_key
-        return job_lock(job_id) if key is None else key_lock(key)
+        return job_lock(job_id) if facts.lock_key is None else key_lock(facts.lock_key)
 
     def _process_of(self, worker_id: str | None) -> Process | None:
         place = (worker_id or "").partition(".")[0]
@@ -141,6 +148,9 @@ class Simulation:
         for errand in self.errands.all:
             if not errand.is_done:
                 yield f"errand {errand.wish.tag}"
+        for posting in self.third_party.postings:
+            if not posting.is_done:
+                yield f"callback of {posting.job_id}"
         for job_id, rows in self.servers.trail.jobs.items():
             if not rows[max(rows)].after.state.is_terminal:
                 yield f"job {job_id}"
@@ -160,7 +170,11 @@ class Simulation:
         return False
 
     def _judge(self) -> list[str]:
-        judgement = Judgement(servers=self.servers, errands=self.errands.all)
+        judgement = Judgement(
+            servers=self.servers,
+            errands=self.errands.all,
+            postings=self.third_party.postings,
+        )
         return [*self.witness.faults, *judgement.faults()]
 
     def _drain(self) -> list[str]:

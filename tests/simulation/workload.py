@@ -13,7 +13,19 @@ from tests.simulation.process import BEGIN
 from tests.simulation.scenario import Scenario
 from tests.simulation.sim_handlers import JOB_TYPE
 
-KINDS = ("plain", "plain", "key", "key", "failing", "hopeless", "deferring", "slow", "blocking")
+WAITING = "waiting"
+KINDS = (
+    "plain",
+    "plain",
+    "key",
+    "key",
+    "failing",
+    "hopeless",
+    "deferring",
+    "slow",
+    "blocking",
+    WAITING,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +123,8 @@ class Workload:
             fields["run_at"] = BEGIN + timedelta(seconds=at + ahead)
         if dice.random() < 0.1:
             fields["timeout_seconds"] = dice.choice((0.5, 3, 20))
+        if kind == WAITING:
+            fields["timeout_seconds"] = dice.choice((5, 30, 90))
         if dice.random() < 0.1:
             fields["callback_url"] = "https://example.org/result"
         return JobRequest(**fields)
@@ -133,6 +147,8 @@ class Workload:
                 plan["fatal"] = True
             case "deferring":
                 plan |= {"deferUntilEpoch": dice.randint(1, 2), "deferSeconds": 3}
+            case "waiting":
+                plan["answer"] = dice.choice(("completed", "completed", "failed", "never"))
             case "slow":
                 plan |= {"steps": 4, "seconds": lease * dice.choice((0.4, 1.1))}
             case "blocking":

@@ -1,0 +1,99 @@
+"""The third party of waiting jobs: takes requests, and posts results early, late, twice or never."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from jobfleet_contracts.codec import encode
+from jobfleet_contracts.errors import ActionRefused, BackendError, UnknownJob
+from tests.simulation.fleet import Api, Fleet
+from tests.simulation.journal import Journal
+from tests.simulation.scenario import Scenario
+from tests.simulation.virtual_time import VirtualTime
+
+PATIENCE_SECONDS = 20.0
+
+
+@dataclass(slots=True, eq=False)
+class Posting:
+    """One result on its way.
+
+    Attributes:
+        granted: whether an API server has said that it is recorded.
+        refused: whether one has said that it never will be.
+    """
+
+    job_id: str
+    incarnation: int
+    body: bytes
+    granted: bool = False
+    refused: bool = False
+    tries: int = field(default=0)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is an answer."""
+        return self.granted or self.refused
+
+
+class ThirdParty:
+    """Answers each request of a job once, whatever it is asked again.
+
+    Attributes:
+        postings: every result, for the judgement.
+    """
+
+    def __init__(
+        self, *, scenario: Scenario, time: VirtualTime, fleet: Fleet, journal: Journal
+    ) -> None:
+        self.postings: list[Posting] = []
+        self._time = time
+        self._fleet = fleet
+        self._journal = journal
+        self._dice = Random(f"third party/{scenario.seed}")
+        self._known: set[tuple[str, int]] = set()
+
+    def ask(self, job_id: str, incarnation: int, plan: dict[str, Any]) -> None:
+        """Take a request."""
+        if (job_id, incarnation) in self._known or plan["answer"] == "never":
+            return
+        self._known.add((job_id, incarnation))
+        delay = self._dice.choice((0.0, 0.01, 1, 10, 40))
+        said = {"jobId": job_id, "status": plan["answer"], "payload": incarnation}
+        self._post_after(delay, Posting(job_id, incarnation, encode(said)))
+        if self._dice.random() < 0.3:
+            other = said | {"status": "failed", "message": "another result"}
+            again = self._dice.choice((said, other))
+            self._post_after(delay + 1, Posting(job_id, incarnation, encode(again)))
+
+    def _post_after(self, seconds: float, posting: Posting) -> None:
+        self.postings.append(posting)
+        self._time.after(seconds, self._next_try(posting))
+
+    def _next_try(self, posting: Posting) -> Callable[[], None]:
+        def post() -> None:
+            if posting.is_done:
+                return
+            self._time.after(PATIENCE_SECONDS, post)
+            awake = [api for api in self._fleet.apis.values() if api.process.is_awake]
+            if awake:
+                api = self._dice.choice(awake)
+                api.process.loop.create_task(self._deliver(posting, api), name="callback")
+
+        return post
+
+    async def _deliver(self, posting: Posting, api: Api) -> None:
+        posting.tries += 1
+        try:
+            await api.callbacks.receive(posting.job_id, posting.incarnation, posting.body)
+        except (ActionRefused, UnknownJob) as refusal:
+            posting.refused = True
+            self._journal.note(api.process.name, "callback.refused", refusal)
+        except BackendError as error:
+            self._journal.note(api.process.name, "callback.unclear", error)
+        else:
+            posting.granted = True
+            self._journal.note(api.process.name, "callback.taken", posting.job_id[-4:])

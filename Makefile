@@ -52,8 +52,9 @@ bench: $(VENV)/.development ## throughput and latency, against other job queues
 bench-dashboard: $(VENV)/.development ## how fast the pages and the API answer
 	$(BIN)/python -m devtools.bench_dashboard $(ARGS)
 
-simulate: $(VENV)/.development ## long simulated runs of the protocol
-	$(BIN)/python -m pytest tests/simulation -m "simulation_long or not simulation_long" --timeout=0 $(ARGS)
+simulate: $(VENV)/.development ## 100,000 simulated runs of the protocol; docs/simulation.md
+	$(BIN)/python -m pytest tests/simulation -m "simulation_long or not simulation_long" --timeout=0 \
+		--numprocesses=auto --dist=worksteal $(ARGS)
 
 chaos: $(VENV)/.development ## faults against real servers and processes
 	$(BIN)/python -m devtools.prerequisites

@@ -1,4 +1,4 @@
-"""The third party of waiting jobs: takes requests, and posts results early, late, twice or never."""
+"""The third party of waiting jobs: posts results at once, late, twice or never."""
 
 from __future__ import annotations
 

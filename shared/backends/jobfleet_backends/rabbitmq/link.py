@@ -16,8 +16,8 @@ from jobfleet_contracts.errors import BackendError, BackendUnavailable
 
 CONNECT_SECONDS = 5.0
 HEARTBEAT_SECONDS = 20
-"""RabbitMQ 3.10 takes back what a silent client holds after three of these (measured: 60 s, which is
-also the lease; with its own 60 it would be three minutes). Its guide warns of less than 5."""
+"""RabbitMQ 3.10 takes back what a silent client holds after three of these (measured: 60 s, as long
+as a lease; with its own 60 it would be three minutes). Its guide warns of less than 5."""
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
 STEADY_SECONDS = 5.0

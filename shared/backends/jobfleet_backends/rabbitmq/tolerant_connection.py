@@ -58,6 +58,7 @@ class TolerantConnection(Connection):
     @override
     async def ready(self) -> None:
         """Wait until it is open and no alarm of the broker stops its publishing."""
-        await super().ready()
-        if self.transport is not None:
+        if self.transport is None:
+            await super().ready()
+        else:
             await self.transport.ready()

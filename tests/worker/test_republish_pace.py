@@ -55,3 +55,15 @@ def test_rows_that_do_not_come_up_again_are_forgotten() -> None:
     assert paces._entries
     paces.forget_before(31)
     assert not paces._entries
+
+
+def test_what_could_not_be_published_is_tried_at_the_next_sweep_and_at_the_first_pause_after() -> (
+    None
+):
+    pace = RepublishPace()
+    row = ("job", 1, 5)
+    assert pace.allows(row, Pace.AT_ONCE, unchanged_for=0, now=0)
+    pace.undo(row, Pace.AT_ONCE, now=0)
+    assert pace.allows(row, Pace.AT_ONCE, unchanged_for=1, now=1)
+    assert not pace.allows(row, Pace.AT_ONCE, unchanged_for=10, now=10)
+    assert pace.allows(row, Pace.AT_ONCE, unchanged_for=11, now=11)

@@ -60,6 +60,11 @@ class RepublishPace:
         entry.next_at = now + entry.pause
         return True
 
+    def undo(self, row: tuple[str, int, int], pace: Pace, *, now: float) -> None:
+        """It could not be published: the broker's absence is no reason for longer pauses."""
+        _, first_pause = pace.value
+        self._entries[(*row, pace)] = _Entry(now, first_pause / 2)
+
     def forget_before(self, moment: float) -> None:
         """Drop what has not come up again for two of its pauses."""
         stale = [key for key, e in self._entries.items() if e.next_at + 2 * e.pause < moment]

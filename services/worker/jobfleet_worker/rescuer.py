@@ -144,7 +144,7 @@ class Rescuer:
         if pace is Pace.OVERDUE and row.due_at is not None:
             since = max(since, row.due_at)
         return self._pace.allows(
-            (row.facts.job_id, row.incarnation, row.sequence),
+            _key(row),
             pace,
             unchanged_for=(fleet.now - since).total_seconds(),
             now=self._clock.boottime(),
@@ -174,7 +174,10 @@ class Rescuer:
             self._backend.index.record([head])
         if not await self._is_unattended(head):
             return False
-        return await self._publish(head, pace)
+        sent = await self._publish(head, pace)
+        if not sent:
+            self._pace.undo(_key(row), pace, now=self._clock.boottime())
+        return sent
 
     async def _is_unattended(self, head: Event) -> bool:
         """Judge by the trail, and ask for the lease anew: the listing may be older than both."""
@@ -199,7 +202,9 @@ class Rescuer:
         if head.after.state is State.WAITING and self._is_near_its_deadline(head):
             message = replace(message, due_at=head.after.due_at)
         sent = await self._publication.attempt(message, head)
-        _log.info(JOB_REPUBLISHED, job_id=head.job_id, state=head.after.state.value, pace=pace.name)
+        if sent:
+            state = head.after.state.value
+            _log.info(JOB_REPUBLISHED, job_id=head.job_id, state=state, pace=pace.name)
         return sent
 
     def _is_near_its_deadline(self, head: Event) -> bool:
@@ -225,3 +230,7 @@ class Rescuer:
                     return event
             before = page[0].sequence if page else 0
         return None
+
+
+def _key(row: OpenRow) -> tuple[str, int, int]:
+    return row.facts.job_id, row.incarnation, row.sequence

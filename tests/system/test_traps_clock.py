@@ -21,6 +21,7 @@ READS_WALL_TIME = {
     "job.py": "the creation time that a request names by default",
     "retry_after.py": "a date that another server sent",
     "table_writer.py": "the date that signs a request",
+    "blob_writer.py": "the date that signs a request",
     "timeline.py": "the local zone",
 }
 

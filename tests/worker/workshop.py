@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -41,6 +42,14 @@ OPTIONS = WorkerOptions(
 )
 
 
+def all_stacks() -> str:
+    """Where every task of the loop stands."""
+    text = io.StringIO()
+    for task in asyncio.all_tasks():
+        task.print_stack(file=text)
+    return text.getvalue()
+
+
 class RunningWorker:
     """A worker and the task in which it runs."""
 
@@ -59,10 +68,11 @@ class RunningWorker:
         """Leave nothing behind, whatever the test did to it."""
         self.worker.executor.stop_all()
         self.worker.request_stop()
-        done, _ = await asyncio.wait({self._task}, timeout=20)
+        done, _ = await asyncio.wait({self._task}, timeout=30)
+        stacks = "" if done else all_stacks()
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
-        assert done, "the worker did not stop"
+        assert done, f"the worker did not stop\n{stacks}"
 
 
 class Workshop:

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from devtools.bench.report import as_json, table
 from devtools.bench.row import Result, measure, measure_idle
 from devtools.servers import RabbitMQServer, choose_rabbitmq
 
+ROWS = ("embedded", "azure")
 EMBEDDED: tuple[Entry, ...] = (
     partial(embedded_row.jobfleet, processes=1, concurrency=10),
     partial(embedded_row.jobfleet, processes=1, concurrency=100),
@@ -23,6 +25,11 @@ EMBEDDED: tuple[Entry, ...] = (
     partial(embedded_row.huey, workers=2, kind="process"),
     partial(embedded_row.huey, workers=1, kind="thread"),
 )
+
+TITLES = {
+    "embedded": "No-op jobs on SQLite; jobfleet with lease and audit trail, Huey with neither",
+    "azure": "No-op jobs on RabbitMQ and Azurite; six storage requests a job by hand in Celery",
+}
 
 
 def azure(rabbitmq: RabbitMQServer) -> tuple[Entry, ...]:
@@ -35,9 +42,9 @@ def azure(rabbitmq: RabbitMQServer) -> tuple[Entry, ...]:
     )
 
 
-def main() -> None:
+def main(said: Sequence[str] | None = None) -> None:
     """Run the rows that the command line names."""
-    arguments = _arguments()
+    arguments = _arguments(said)
     keep_quiet()
     rows: dict[str, list[Result]] = {}
     if "embedded" in arguments.rows:
@@ -55,7 +62,7 @@ def main() -> None:
         text = json.dumps({"machine": machine.describe(), "rows": report}, indent=2)
         arguments.json.write_text(text + "\n")
     for name, results in rows.items():
-        print(table(name, results))
+        print(table(TITLES[name], results))
 
 
 def _row(entries: tuple[Entry, ...], arguments: argparse.Namespace, *, jobs: int) -> list[Result]:
@@ -65,14 +72,18 @@ def _row(entries: tuple[Entry, ...], arguments: argparse.Namespace, *, jobs: int
     return results
 
 
-def _arguments() -> argparse.Namespace:
+def _arguments(said: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m devtools.bench", description=__doc__)
-    parser.add_argument("rows", nargs="*", default=["embedded", "azure"])
+    parser.add_argument("rows", nargs="*", help="embedded, azure; both if none is named")
     parser.add_argument("--jobs", type=int, help="jobs of one measurement")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--idle", type=int, default=40, help="jobs sent to idle workers; 0: none")
     parser.add_argument("--json", type=Path, help="file for every figure")
-    return parser.parse_args()
+    arguments = parser.parse_args(said)
+    arguments.rows = arguments.rows or list(ROWS)
+    if unknown := set(arguments.rows) - set(ROWS):
+        parser.error(f"there is no row {', '.join(sorted(unknown))}; rows are {', '.join(ROWS)}")
+    return arguments
 
 
 def _say(line: str) -> None:

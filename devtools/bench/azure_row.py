@@ -59,7 +59,7 @@ def celery(folder: Path, *, rabbitmq: RabbitMQServer, pool: int) -> Contestant:
     return Contestant(
         name=f"Celery by hand, prefork {pool}",
         folder=folder,
-        submit=partial(by_hand.submit, broker=rabbitmq.url),
+        submit=partial(by_hand.submit, broker=rabbitmq.url, queue=folder.name),
         commands=[
             [
                 sys.executable,
@@ -74,6 +74,7 @@ def celery(folder: Path, *, rabbitmq: RabbitMQServer, pool: int) -> Contestant:
         ],
         environment={
             by_hand.BROKER: rabbitmq.url,
+            by_hand.QUEUE: folder.name,
             by_hand.STORAGE: storage.connection_string,
         },
         close=storage.stop,

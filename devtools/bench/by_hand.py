@@ -17,11 +17,11 @@ from celery import Celery
 
 from devtools.bench.ticks import tick
 
-BROKER, STORAGE = "BENCH_BROKER", "BENCH_STORAGE"
+BROKER, STORAGE, QUEUE = "BENCH_BROKER", "BENCH_STORAGE", "BENCH_QUEUE"
 TABLE, CONTAINER = "ByHandAudit", "by-hand-locks"
 
 
-def make_app(broker: str) -> Celery:
+def make_app(broker: str, queue: str) -> Celery:
     """Return Celery with late acknowledgement and no results."""
     app = Celery("by_hand", broker=broker)
     app.conf.update(
@@ -29,7 +29,7 @@ def make_app(broker: str) -> Celery:
         task_ignore_result=True,
         worker_prefetch_multiplier=4,
         broker_connection_retry_on_startup=True,
-        task_default_queue="bench-by-hand",
+        task_default_queue=queue,
     )
     return app
 
@@ -50,7 +50,7 @@ def _container() -> ContainerClient:
     return ContainerClient.from_connection_string(os.environ[STORAGE], CONTAINER)
 
 
-app = make_app(os.environ.get(BROKER, "memory://"))
+app = make_app(os.environ.get(BROKER, "memory://"), os.environ.get(QUEUE, "none"))
 
 
 @app.task(name="by_hand.noop")  # type: ignore[untyped-decorator]
@@ -67,12 +67,12 @@ def noop(job_id: str, sent: float) -> None:
     lease.release()
 
 
-def submit(jobs: int, broker: str) -> None:
+def submit(jobs: int, *, broker: str, queue: str) -> None:
     """Send that many, one after the other; without confirms, as Celery does."""
-    queue = make_app(broker)
-    with queue.connection_for_write() as connection:
+    sender = make_app(broker, queue)
+    with sender.connection_for_write() as connection:
         for _ in range(jobs):
-            queue.send_task(
+            sender.send_task(
                 "by_hand.noop", args=[str(uuid.uuid4()), time.time()], connection=connection
             )
 

@@ -24,7 +24,6 @@ from jobfleet_backends.system_clock import SystemClock
 from jobfleet_cli.event_loop import run_async
 from jobfleet_cli.worker_process import worker_options
 from jobfleet_contracts.backend import Backend
-from jobfleet_contracts.state import State
 from jobfleet_worker.handlers import Handlers
 from jobfleet_worker.worker import Worker
 
@@ -46,21 +45,21 @@ def main() -> None:
             data_dir=Path(folder),
             concurrency=arguments.concurrency,
         )
-        run_async(_measure(settings, arguments.jobs, arguments.functions))
+        run_async(measure(settings, ticks, arguments.jobs, arguments.functions))
 
 
-async def _measure(settings: Settings, jobs: int, functions: int) -> None:
+async def measure(settings: Settings, ticks: TickFile, jobs: int, functions: int) -> None:
     backend = await open_backend(settings)
     try:
         with _measured("submit", jobs, functions):
             await submit_all(backend, settings, jobs)
         with _measured("run", jobs, functions):
-            await _run(backend, settings, jobs)
+            await _run(backend, settings, ticks, jobs)
     finally:
         await backend.close()
 
 
-async def _run(backend: Backend, settings: Settings, jobs: int) -> None:
+async def _run(backend: Backend, settings: Settings, ticks: TickFile, jobs: int) -> None:
     worker = Worker(
         backend=backend,
         handlers=Handlers.of(noop),
@@ -68,7 +67,7 @@ async def _run(backend: Backend, settings: Settings, jobs: int) -> None:
         clock=SystemClock(),
     )
     running = asyncio.create_task(worker.run(), name="worker")
-    while (await backend.reader.counts()).get(State.COMPLETED, 0) < jobs:  # noqa: ASYNC110
+    while ticks.count() < jobs:  # noqa: ASYNC110
         await asyncio.sleep(0.1)
     worker.request_stop()
     await running

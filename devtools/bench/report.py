@@ -18,7 +18,11 @@ _HEADER = (
 def table(title: str, results: Sequence[Result]) -> str:
     """Return lines of medians; the last contestant is the peer of the others."""
     peer = _median(results[-1], "run_per_second")
-    return "\n".join([title, _HEADER, *(_line(result, peer) for result in results)])
+    lines = [_line(result, peer) for result in results]
+    loads = [load for result in results for load in result.loads]
+    paces = [pace for result in results for pace in result.paces_ms]
+    around = f"load {min(loads)} to {max(loads)}, pace {min(paces)} to {max(paces)} ms"
+    return "\n".join([f"{title} ({around})", _HEADER, *lines])
 
 
 def as_json(results: Sequence[Result]) -> list[dict[str, Any]]:

@@ -11,18 +11,25 @@ from pathlib import Path
 from devtools.bench.contestant import Contestant, Entry
 from devtools.bench.drain import Drain, drain
 from devtools.bench.latency import idle_starts
-from devtools.bench.machine import load
+from devtools.bench.machine import load, pace_ms
 
 Say = Callable[[str], None]
 
 
 @dataclass(slots=True)
 class Result:
-    """All measurements of one contestant; ``idle_ms`` of single jobs, in milliseconds."""
+    """All measurements of one contestant, and what else the machine did.
+
+    Attributes:
+        loads: load average of the minute before each measurement's end.
+        paces_ms: CPU milliseconds of a fixed piece of Python right after it.
+        idle_ms: from submit to start of single jobs.
+    """
 
     name: str
     drains: list[Drain] = field(default_factory=list)
     loads: list[float] = field(default_factory=list)
+    paces_ms: list[float] = field(default_factory=list)
     idle_ms: list[float] = field(default_factory=list)
 
 
@@ -36,9 +43,11 @@ def measure(entries: Sequence[Entry], *, jobs: int, repeats: int, say: Say) -> l
             result = results.setdefault(place, Result(contestant.name))
             result.drains.append(found)
             result.loads.append(load())
+            result.paces_ms.append(pace_ms())
             say(
                 f"  {turn + 1}/{repeats} {contestant.name}: {found.run_per_second:,.0f} jobs/s, "
-                f"{found.run_cpu_us:,.0f} us CPU a job, load {result.loads[-1]}"
+                f"{found.run_cpu_us:,.0f} us CPU a job, load {result.loads[-1]}, "
+                f"pace {result.paces_ms[-1]} ms"
             )
     return [results[place] for place in sorted(results)]
 

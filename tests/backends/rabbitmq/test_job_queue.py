@@ -10,6 +10,7 @@ from devtools.servers import RabbitMQServer
 from jobfleet_backends.rabbitmq.connection import RabbitMQ
 from jobfleet_backends.rabbitmq.job_consumer import RabbitJobConsumer
 from jobfleet_backends.rabbitmq.job_queue import RabbitJobQueue
+from jobfleet_backends.rabbitmq.link import Link
 from jobfleet_backends.rabbitmq.outgoing import Outgoing
 from jobfleet_backends.rabbitmq.topology import Route
 from jobfleet_contracts.errors import BackendUnavailable, SettingsError
@@ -25,6 +26,18 @@ async def test_a_job_lies_in_the_lane_of_its_priority(queue: RabbitJobQueue) -> 
 
 async def test_an_undeclared_queue_is_empty(queue: RabbitJobQueue) -> None:
     assert await ready(queue) == {"high": 0, "normal": 0, "low": 0}
+
+
+async def test_asking_again_and_again_opens_no_channel_for_it(
+    queue: RabbitJobQueue, broker: RabbitMQ, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await queue.publish(a_job())
+    await queue.depths()
+    opened: list[Link] = []
+    monkeypatch.setattr(Link, "channel", lambda link, **_: opened.append(link))
+    for _ in range(5):
+        assert (await ready(queue))["normal"] == 1
+    assert opened == []
 
 
 async def test_a_queue_nobody_knew_is_declared_by_its_first_publish(

@@ -97,11 +97,10 @@ class ConfirmedSender:
             return self._exchanges[route]
 
     async def _declare(self, route: Route) -> None:
-        channel = await self._link.channel()
         permission = "configure, write and read"
         with speaking(self._link.address, f"declare {route}", permission=permission):
-            await route.declare(channel)
-            await channel.close()
+            async with self._link.errand() as channel:
+                await route.declare(channel)
 
     async def _reason(self, problems: list[str]) -> str:
         if await self._link.is_blocked():

@@ -9,6 +9,7 @@ from datetime import timedelta
 import structlog
 from aio_pika.abc import AbstractIncomingMessage
 
+from jobfleet_backends.rabbitmq.back_off import BackOff
 from jobfleet_backends.rabbitmq.connection import RabbitMQ
 from jobfleet_backends.rabbitmq.delivery import RabbitDelivery
 from jobfleet_backends.rabbitmq.failures import problems_of, speaking
@@ -33,6 +34,9 @@ TAKE_SECONDS = 3 * ANSWER_SECONDS
 """For ending the consumers, declaring and consuming; each may wait for a queue that is mute."""
 ATTEMPT_SECONDS = 300.0
 """For a queue that was set aside. Not often: the broker keeps a channel that waits for a queue."""
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 10.0
+"""Between attempts on queues that the broker, reachable as it is, refuses."""
 
 CONSUMER_FOUND_DEAD = "consumer.found_dead"
 
@@ -54,6 +58,8 @@ class RabbitJobConsumer:
         self._set_aside = SetAside(attempt=self._attempt, resumed=self._outdate)
         self._intake: Intake | None = None
         self._is_interrupted = False
+        self._back_off = BackOff(first=FIRST_PAUSE_SECONDS, longest=LONGEST_PAUSE_SECONDS)
+        self._problem = ""
         self._is_declared = False
         self._arrived = asyncio.Event()
         self._turn = asyncio.Lock()
@@ -106,13 +112,19 @@ class RabbitJobConsumer:
         now = asyncio.get_running_loop().time
         while self._queues:
             self._arrived.clear()
+            if self._back_off.remaining:
+                await self._pause(deadline)
+                continue
             try:
                 async with asyncio.timeout_at(max(deadline, now() + TAKE_SECONDS)):
                     taken = await self._take(limit)
             except (BackendUnavailable, Unroutable, TimeoutError) as error:
                 await self._drop_channels()
+                self._problem = str(error) or f"RabbitMQ at {self._link.address} is silent"
+                if self._link.is_open:  # else the link itself pauses
+                    self._back_off.failed()
                 if now() >= deadline:
-                    raise BackendUnavailable(str(error) or self._silence) from error
+                    raise BackendUnavailable(self._problem) from error
                 continue
             except BackendForbidden:
                 await self._drop_channels()
@@ -120,11 +132,19 @@ class RabbitJobConsumer:
             except asyncio.CancelledError:
                 self._is_interrupted = True
                 raise
+            self._back_off.succeeded()
             left = deadline - now()
             if taken or left <= 0:
                 return taken
             await self._wait(left)
         return ()
+
+    async def _pause(self, deadline: float) -> None:
+        """Wait for the next attempt; raise what went wrong if the deadline comes before."""
+        now = asyncio.get_running_loop().time
+        await self._arrived_within(min(deadline - now(), self._back_off.remaining))
+        if now() >= deadline:
+            raise BackendUnavailable(self._problem)
 
     async def _take(self, limit: int) -> Sequence[RabbitDelivery]:
         """Take what is there, from consumers that suit the number of free slots."""
@@ -148,6 +168,9 @@ class RabbitJobConsumer:
             until_quiet = QUIET_SECONDS - self._intake.quiet_seconds
             soonest = min(self._intake.due_in, self._intake.patience, until_quiet)
             seconds = max(0.0, min(seconds, soonest))
+        await self._arrived_within(seconds)
+
+    async def _arrived_within(self, seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
                 await self._arrived.wait()
@@ -175,12 +198,10 @@ class RabbitJobConsumer:
         self._is_declared = True
 
     async def _declare_one(self, queue: LaneQueue) -> None:
-        channel = await self._link.channel()
         permission = "configure, write and read"
         with speaking(self._link.address, "declare its work queues", permission=permission):
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(ANSWER_SECONDS), self._link.errand() as channel:
                 await queue.route.declare(channel)
-                await channel.close()
 
     def _do_without(self, mute: Mapping[LaneQueue, BackendUnavailable], *, of: int) -> None:
         """Set queues aside if others answer; raise if none does, or the connection is lost."""
@@ -236,13 +257,12 @@ class RabbitJobConsumer:
         await intake.acknowledge(arrival)
 
     async def _look_for_dead_consumers(self, intake: Intake) -> None:
-        channel = await self._link.channel()
         ready = 0
         with speaking(self._link.address, "look at its work queues", permission="configure"):
-            for queue in self._served:
-                counts = await self._topology.declare_and_count(channel, queue)
-                ready += sum(n for name, n in counts.items() if name not in self._set_aside)
-            await channel.close()
+            async with self._link.errand() as channel:
+                for queue in self._served:
+                    counts = await self._topology.declare_and_count(channel, queue)
+                    ready += sum(n for name, n in counts.items() if name not in self._set_aside)
         if ready:
             log.warning(CONSUMER_FOUND_DEAD, queues=self._queues, ready=ready)
             raise BackendUnavailable("messages are ready, and the consumers bring none")
@@ -274,7 +294,3 @@ class RabbitJobConsumer:
         channels, self._channels, self._intake = self._channels, {}, None
         self._is_declared = self._is_interrupted = False
         await asyncio.gather(*(channel.close() for channel in channels.values()))
-
-    @property
-    def _silence(self) -> str:
-        return f"RabbitMQ at {self._link.address} is silent"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
+from jobfleet_backends.rabbitmq.back_off import BackOff
 from jobfleet_backends.rabbitmq.connection import RabbitMQ
 from jobfleet_backends.rabbitmq.failures import speaking
 from jobfleet_backends.rabbitmq.message_codec import encode_message
@@ -24,6 +25,7 @@ class RabbitJobQueue:
     def __init__(self, *, rabbitmq: RabbitMQ, queues: Sequence[str] = ()) -> None:
         self._rabbitmq = rabbitmq
         self._known = dict.fromkeys(queues)
+        self._undeclared: dict[str, BackOff] = {}
 
     async def publish(self, message: JobMessage, *, timeout: float = 3.0) -> None:
         """Put a message into its lane; returns when the broker has confirmed it."""
@@ -37,32 +39,39 @@ class RabbitJobQueue:
         await self._send(message, self._rabbitmq.topology.to_delay(step, queue, lane), 3.0)
 
     async def depths(self) -> Sequence[QueueDepth]:
-        """Return the messages ready in each lane of each queue seen here; 0 if undeclared."""
+        """Return the messages ready in each lane of each queue seen here; 0 if undeclared.
+
+        That somebody else has declared such a queue is seen within a minute.
+        """
         return await self._rabbitmq.at_home(self._depths())
 
     async def _send(self, message: JobMessage, route: Route, timeout: float) -> None:
         self._known[message.request.queue] = None
+        self._undeclared.pop(message.request.queue, None)
         sending = self._rabbitmq.sender.send(encode_message(message), route, timeout=timeout)
         await self._rabbitmq.at_home(sending)
 
     async def _depths(self) -> list[QueueDepth]:
         # On the consuming connection: an alarm blocks the publishing one.
-        return [
-            QueueDepth(queue, lane, await self._ready(queue, lane))
-            for queue in tuple(self._known)
-            for lane in LANES
-        ]
+        return [depth for queue in tuple(self._known) for depth in await self._depths_of(queue)]
+
+    async def _depths_of(self, queue: str) -> list[QueueDepth]:
+        undeclared = self._undeclared.setdefault(queue, BackOff(first=1.0, longest=60.0))
+        if not undeclared.remaining:
+            try:
+                ready = [QueueDepth(queue, lane, await self._ready(queue, lane)) for lane in LANES]
+                undeclared.succeeded()
+                return ready
+            except Unroutable:
+                undeclared.failed()
+        return [QueueDepth(queue, lane, 0) for lane in LANES]
 
     async def _ready(self, queue: str, lane: str) -> int:
         link = self._rabbitmq.consuming
         name = self._rabbitmq.topology.lane_queue(queue, lane)
-        channel = await link.channel()
-        try:
-            with speaking(link.address, f"look at {name}", permission="configure"):
+        with speaking(link.address, f"look at {name}", permission="configure"):
+            async with link.errand() as channel:
                 declared = await channel.declare_queue(name, passive=True, timeout=5)
-                await channel.close()
-        except Unroutable:
-            return 0
         return declared.declaration_result.message_count or 0
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import aio_pika
 from aio_pika.abc import AbstractChannel
@@ -33,6 +35,7 @@ class Link:
         self._purpose = purpose
         self._reachability = reachability
         self._current: TolerantConnection | None = None
+        self._idle: list[AbstractChannel] = []
         self._opening: asyncio.Task[TolerantConnection] | None = None
         self._checking: asyncio.Task[None] | None = None
         self._pause = 0.0
@@ -82,6 +85,20 @@ class Link:
             except TimeoutError:
                 self.suspect()
                 raise
+
+    @asynccontextmanager
+    async def errand(self) -> AsyncIterator[AbstractChannel]:
+        """Lend a channel for a few calls; it is kept for the next who asks, unless they failed.
+
+        The client library forgets a channel, however it was closed, only with its connection.
+
+        Raises:
+            BackendUnavailable, BackendForbidden: as :meth:`connection`.
+        """
+        self._idle = [channel for channel in self._idle if not channel.is_closed]
+        channel = self._idle.pop() if self._idle else await self.channel()
+        yield channel
+        self._idle.append(channel)
 
     async def ready(self) -> None:
         """Wait while an alarm of the broker (memory, disk) stops this connection's publishing.

@@ -7,10 +7,12 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from jobfleet_backends.rabbitmq.back_off import BackOff
 from jobfleet_backends.rabbitmq.topology import LaneQueue
 from jobfleet_contracts.errors import BackendError
 
 RETRY_SECONDS = 5.0
+LONGEST_PAUSE_SECONDS = 300.0
 
 QUEUE_SET_ASIDE = "queue.set_aside"
 QUEUE_RESUMED = "queue.resumed"
@@ -53,14 +55,15 @@ class SetAside:
             await asyncio.wait(retries)
 
     async def _retry(self, queue: LaneQueue) -> None:
-        answers = False
-        while not answers:
-            await asyncio.sleep(RETRY_SECONDS)
+        back_off = BackOff(first=RETRY_SECONDS, longest=LONGEST_PAUSE_SECONDS)
+        back_off.failed()
+        while back_off.pause:
+            await asyncio.sleep(back_off.pause)
             try:
                 await self._attempt(queue)
-                answers = True
+                back_off.succeeded()
             except BackendError:
-                continue
+                back_off.failed()
         self._retries.pop(queue.name, None)
         log.info(QUEUE_RESUMED, queue=queue.name)
         self._resumed()

@@ -138,11 +138,11 @@ class Judgement:
         """A handler told of each step once: it stands once, whatever befell the writing."""
         for job_id, history in self._trails.items():
             told = Counter(
-                (event.after.epoch, event.status, "checkpoint" in event.data)
+                (event.after.epoch, event.status, event.message)
                 for event in history
                 if event.kind is Status.STEP
             )
-            for (epoch, status, _), times in told.items():
+            for (epoch, status, _message), times in told.items():
                 if times > 1:
                     yield f"{status} of epoch {epoch} of job {job_id} stands {times} times"
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from tests.simulation.simulation import Simulation, Verdict
 
@@ -23,18 +24,20 @@ def failures(seeds: Sequence[int]) -> list[str]:
     ]
 
 
-def first_failure(seeds: Sequence[int]) -> Verdict | None:
+def first_failure(
+    seeds: Sequence[int], emphasis: Mapping[str, Any] | None = None
+) -> Verdict | None:
     """Return the first run in which something went wrong."""
-    return next((verdict for verdict in verdicts(seeds) if verdict.faults), None)
+    return next((verdict for verdict in verdicts(seeds, emphasis) if verdict.faults), None)
 
 
-def verdicts(seeds: Sequence[int]) -> Iterator[Verdict]:
+def verdicts(seeds: Sequence[int], emphasis: Mapping[str, Any] | None = None) -> Iterator[Verdict]:
     """Run one seed after the other."""
     with _rare_collections() as collect:
         for number, seed in enumerate(seeds):
             if number % _RUNS_A_COLLECTION == 0:
                 collect()
-            yield Simulation(seed=seed).run()
+            yield Simulation(seed=seed, emphasis=emphasis).run()
 
 
 @contextmanager

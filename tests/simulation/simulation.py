@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 from jobfleet_contracts.lease import FLEET_LOCK, job_lock, key_lock
 from tests.simulation.errands import Errands
@@ -50,10 +51,17 @@ class Verdict:
 
 
 class Simulation:
-    """Everything of one seed."""
+    """Everything of one seed.
 
-    def __init__(self, *, seed: int, talkative: bool = False) -> None:
-        self.scenario = scenario = Scenario.of(seed)
+    Args:
+        talkative: keep all log lines of the code under test, for a replay.
+        emphasis: fields of the scenario that are not left to the seed.
+    """
+
+    def __init__(
+        self, *, seed: int, talkative: bool = False, emphasis: Mapping[str, Any] | None = None
+    ) -> None:
+        self.scenario = scenario = replace(Scenario.of(seed), **(emphasis or {}))
         self.time = VirtualTime()
         self.journal = Journal(time=self.time)
         self.weather = Weather(scenario=scenario, time=self.time)

@@ -25,8 +25,8 @@ def test_a_bug_that_was_real_fails_again(known: Known) -> None:
 def _fails(known: Known) -> None:
     """Every change of the code under test shifts the runs: then the seed is looked for anew."""
     with known.bug():
-        if first_failure([known.seed]) is not None:
+        if first_failure([known.seed], known.emphasis) is not None:
             return
-        found = first_failure(range(IN_EVERY_TEST_RUN))
+        found = first_failure(range(IN_EVERY_TEST_RUN), known.emphasis)
     assert found is not None, f"no seed below {IN_EVERY_TEST_RUN} shows it"
     warnings.warn(f"{known.name}: now seed {found.seed}; note it in bugs.py", stacklevel=1)

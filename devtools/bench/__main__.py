@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -45,6 +46,7 @@ def azure(rabbitmq: RabbitMQServer) -> tuple[Entry, ...]:
 def main(said: Sequence[str] | None = None) -> None:
     """Run the rows that the command line names."""
     arguments = _arguments(said)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers and workers are ended first
     keep_quiet()
     rows: dict[str, list[Result]] = {}
     if "embedded" in arguments.rows:

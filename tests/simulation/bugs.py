@@ -257,5 +257,23 @@ BY_DESIGN = (
 BY_THE_SIMULATION = (
     Known("open row removed though the callback job was not submitted", callback_left_behind, 197),
     Known("a row believed because its shared lock is leased", busy_lock_believed, 4),
+    Known(
+        "a late note of a lock covers a newer one",
+        late_note_accepted,
+        14,
+        _LATE | {"fleet_scope": True},
+    ),
+    Known(
+        "the fleet's lease trusted without a look at the clock",
+        fleet_trust_by_hearsay,
+        48,
+        {"fleet_scope": True, "fault_rate": 0.05, "stall_rate": 0.03, "mischief_seconds": 15},
+    ),
+    Known(
+        "claimed again under a lease id whose release is unclear",
+        claim_after_an_unclear_release,
+        30,
+        _LATE | {"fleet_scope": False, "fault_rate": 0.25, "lock_keys": 1, "jobs": 9},
+    ),
 )
 """Once they were real: the simulation found them in this code, and must find them again."""

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,8 +39,9 @@ class ComposedServer(DevelopmentServer):
     def kill(self) -> None:
         self._run("kill", self.service)
 
+    @abstractmethod
     def _serves(self) -> bool:
-        raise NotImplementedError
+        """Whether the server behind the published port answers."""
 
     def _run(self, *arguments: str) -> str:
         command = [*self._compose, "--file", str(_FILE), *arguments]

@@ -27,6 +27,14 @@ async def publish(queue: RabbitJobQueue, count: int, **fields: object) -> list[s
     return [message.request.job_id for message in messages]
 
 
+async def consuming(consumer: RabbitJobConsumer) -> None:
+    async def on_all_lanes() -> bool:
+        channels = consumer._channels.values()
+        return len(channels) == 3 and all(channel._consumer for channel in channels)
+
+    await eventually("consumers on all three lanes", on_all_lanes)
+
+
 async def holds_only(queue: RabbitJobQueue, ready: int) -> None:
     async def returned() -> bool:
         return await total_ready(queue) == ready
@@ -215,7 +223,7 @@ async def test_the_consumer_is_back_after_its_queue_was_deleted(
     queue: RabbitJobQueue, consumer: RabbitJobConsumer, rabbitmq: RabbitMQServer, namespace: str
 ) -> None:
     waiting = asyncio.create_task(take(consumer, wait=timedelta(seconds=20)))
-    await asyncio.sleep(0.2)
+    await consuming(consumer)
     for lane in ("high", "normal", "low"):
         name = f"{namespace}.jobs.default.{lane}"
         await asyncio.to_thread(foreign_client.delete_queue, rabbitmq.url, name)
@@ -228,7 +236,7 @@ async def test_the_consumer_is_back_after_the_broker_closed_its_channel(
     queue: RabbitJobQueue, consumer: RabbitJobConsumer
 ) -> None:
     waiting = asyncio.create_task(take(consumer, wait=timedelta(seconds=20)))
-    await asyncio.sleep(0.2)
+    await consuming(consumer)
     channel = next(iter(consumer._channels.values()))._channel
     assert channel is not None
     below = await channel.get_underlay_channel()
@@ -243,7 +251,7 @@ async def test_a_consumer_that_brings_nothing_though_messages_are_ready_is_opene
 ) -> None:
     monkeypatch.setattr(job_consumer, "QUIET_SECONDS", 0.5)
     waiting = asyncio.create_task(take(consumer, wait=timedelta(seconds=20)))
-    await asyncio.sleep(0.2)
+    await consuming(consumer)
     for channel in consumer._channels.values():
         assert channel._consumer is not None
         lane, tag = channel._consumer

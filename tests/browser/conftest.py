@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import ConsoleMessage, Page, Request, expect
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Page,
+    Playwright,
+    Request,
+    expect,
+    sync_playwright,
+)
 
 from devtools.chromium import FLAGS, find_chromium
 from devtools.local_fleet import LocalFleet
@@ -15,10 +23,27 @@ from devtools.local_fleet import LocalFleet
 expect.set_options(timeout=10_000)
 
 
-@pytest.fixture(scope="session")
-def browser_type_launch_args() -> dict[str, Any]:
-    """Which browser, and without its chatter to other hosts."""
-    return {"executable_path": find_chromium(), "args": list(FLAGS)}
+# Playwright keeps an event loop running in its thread until it is stopped, and no test may run one
+# of its own meanwhile: it must end with this folder, not, as the plugin has it, with all tests.
+@pytest.fixture(scope="package")
+def playwright() -> Iterator[Playwright]:
+    """Playwright, while tests of this folder run."""
+    with sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    """Debian's Chromium, without its chatter to other hosts."""
+    running = playwright.chromium.launch(executable_path=find_chromium(), args=list(FLAGS))
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="package")
+def browser_context_args() -> dict[str, Any]:
+    """Nothing special about the windows."""
+    return {}
 
 
 @pytest.fixture(scope="session")

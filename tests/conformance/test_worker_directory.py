@@ -9,11 +9,10 @@ from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.worker_status import RunningJob, WorkerStatus
 from tests.conformance.jobs import an_id
 
-NOW = datetime.now(UTC)
 
-
-def _status(*, minutes: float = 1, heartbeat_at: datetime = NOW) -> WorkerStatus:
-    started_at = NOW - timedelta(minutes=minutes)
+def _status(*, minutes: float = 1, silent_minutes: float = 0) -> WorkerStatus:
+    now = datetime.now(UTC)
+    started_at = now - timedelta(minutes=minutes)
     running = RunningJob(
         job_id=an_id(),
         job_name="größe",
@@ -28,7 +27,7 @@ def _status(*, minutes: float = 1, heartbeat_at: datetime = NOW) -> WorkerStatus
         pid=7,
         version="0.1.0",
         started_at=started_at,
-        heartbeat_at=heartbeat_at,
+        heartbeat_at=now - timedelta(minutes=silent_minutes),
         slots=10,
         queues=("default", "mail"),
         types=("demo.steps",),
@@ -67,8 +66,8 @@ async def test_removing_a_worker_is_quiet_when_repeated(backend: Backend) -> Non
 
 
 async def test_a_worker_silent_for_more_than_an_hour_is_forgotten(backend: Backend) -> None:
-    silent = _status(minutes=200, heartbeat_at=NOW - timedelta(minutes=61))
-    alive = _status(minutes=200, heartbeat_at=NOW - timedelta(minutes=55))
+    silent = _status(minutes=200, silent_minutes=61)
+    alive = _status(minutes=200, silent_minutes=55)
     for status in (silent, alive):
         await backend.directory.beat(status)
     assert list(await backend.directory.workers()) == [alive]

@@ -16,27 +16,29 @@ from tests.dashboard.api.conftest import client_of
 from tests.dashboard.api.life import Life
 from tests.dashboard.api.test_jobs import submit
 
-NOW = datetime.now(UTC)
-WORKER = WorkerStatus(
-    worker_id=new_id(),
-    host="node-1",
-    pid=7,
-    version="1",
-    started_at=NOW,
-    heartbeat_at=NOW,
-    slots=10,
-    queues=("default",),
-    types=("demo.steps",),
-)
+
+def a_worker(*, silent_minutes: float = 0) -> WorkerStatus:
+    now = datetime.now(UTC)
+    return WorkerStatus(
+        worker_id=new_id(),
+        host="node-1",
+        pid=7,
+        version="1",
+        started_at=now,
+        heartbeat_at=now - timedelta(minutes=silent_minutes),
+        slots=10,
+        queues=("default",),
+        types=("demo.steps",),
+    )
 
 
 async def test_workers_tell_whether_their_heart_beats(client: AsgiClient, backend: Backend) -> None:
-    silent = replace(WORKER, worker_id=new_id(), heartbeat_at=NOW - timedelta(minutes=1))
-    await backend.directory.beat(WORKER)
-    await backend.directory.beat(silent)
+    alive, silent = a_worker(), a_worker(silent_minutes=1)
+    for worker in (alive, silent):
+        await backend.directory.beat(worker)
     items = (await client.get("/api/workers")).json["items"]
     assert {item["workerId"]: item["alive"] for item in items} == {
-        WORKER.worker_id: True,
+        alive.worker_id: True,
         silent.worker_id: False,
     }
 
@@ -68,7 +70,7 @@ async def test_locks_show_the_holder_and_who_waits(
 async def test_dead_letters_list_messages_then_jobs_page_by_page(
     client: AsgiClient, backend: Backend, life: Life
 ) -> None:
-    await backend.dead_letters.add(MalformedMessage(b"\xff{", "not JSON", "m-1"), NOW)
+    await backend.dead_letters.add(MalformedMessage(b"\xff{", "not JSON", "m-1"), datetime.now(UTC))
     job_id = await submit(client)
     await life.start(job_id)
     await life.fail(job_id, "no such column")

@@ -17,8 +17,8 @@ from tests.dashboard.api.life import Life
 FIELDS = [
     *("jobId", "jobName", "type", "state", "queue", "priority", "lockKey", "attempt", "attempts"),
     *("maxAttempts", "epoch", "workerId", "createdAt", "runAt", "startedAt", "completedAt"),
-    *("updatedAt", "nextRetryAt", "result", "lastError", "lastResponse", "payload", "context"),
-    *("events", "eventsNext"),
+    *("updatedAt", "nextRetryAt", "result", "lastError", "lastResponse", "callbackJobId"),
+    *("payload", "context", "events", "eventsNext"),
 ]
 
 

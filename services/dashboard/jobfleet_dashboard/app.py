@@ -28,6 +28,7 @@ from jobfleet_dashboard.security.bind import is_loopback
 from jobfleet_dashboard.security.body_limit import BodyLimit
 from jobfleet_dashboard.security.gate import Gate
 from jobfleet_dashboard.security.own_site import OwnSite
+from jobfleet_dashboard.security.plain_forms import PlainForms
 from jobfleet_dashboard.security.request_id import RequestId
 from jobfleet_dashboard.security.response_headers import ResponseHeaders
 from jobfleet_dashboard.services import Services
@@ -89,6 +90,7 @@ def _guard(app: FastAPI, services: Services) -> None:
     unprotected = not options.api_keys and not options.trust_network
     app.add_middleware(Gate, keys=services.keys, sessions=services.sessions)
     app.add_middleware(BodyLimit)
+    app.add_middleware(PlainForms)
     app.add_middleware(OwnSite, loopback_only=unprotected and is_loopback(options.host))
     app.add_middleware(ResponseHeaders)
     app.add_middleware(RequestId)

@@ -75,6 +75,12 @@ def too_large(limit: int) -> Problem:
     return Problem("Body too large", "body-too-large", detail, 413, field="body", limit=limit)
 
 
+def no_multipart() -> Problem:
+    """415: forms are taken as browsers send them by default."""
+    detail = "send the form as application/x-www-form-urlencoded, or JSON to /api/jobs"
+    return Problem("Unsupported media type", "unsupported-media-type", detail, 415)
+
+
 def too_many(detail: str, kind: str, retry_after: int) -> Problem:
     """429: too fast, or a queue is full."""
     headers = {"Retry-After": str(max(1, retry_after))}

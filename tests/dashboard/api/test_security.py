@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from hashlib import sha256
 
 import pytest
@@ -148,6 +149,15 @@ async def test_changes_are_taken_from_this_site_and_from_programs_only(
     client: AsgiClient, headers: dict[str, str], status: int
 ) -> None:
     assert (await client.post("/api/jobs", JOB, headers=headers)).status == status
+
+
+async def test_a_form_that_names_a_slow_codec_holds_nobody_up(guarded: AsgiClient) -> None:
+    part = b'--x\r\nContent-Disposition: form-data; name="key"\r\n\r\n%b\r\n--x--\r\n'
+    kind = {"Content-Type": "multipart/form-data; boundary=x; charset=punycode"}
+    began = time.monotonic()
+    answer = await guarded.post("/login", part % (b"abcxyz" * 20_000), headers=kind)
+    assert (answer.status, answer.json["type"]) == (415, "unsupported-media-type")
+    assert time.monotonic() - began < 1
 
 
 async def test_every_answer_forbids_inline_scripts_frames_and_other_hosts(

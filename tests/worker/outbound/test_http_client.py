@@ -126,6 +126,18 @@ async def test_bytes_that_are_no_text_become_text_that_json_can_hold(
     assert answer.body.encode()
 
 
+@pytest.mark.parametrize("charset", ["punycode", "PunyCode", "idna", "hex", "undefined", "\xff"])
+async def test_a_charset_that_is_none_holds_nobody_up(target: TargetServer, charset: str) -> None:
+    async def odd(_: web.Request) -> web.StreamResponse:
+        kind = {"Content-Type": f"text/plain; charset={charset}"}
+        return web.Response(body=b"abcxyz" * 20_000, headers=kind)
+
+    target.answer = odd
+    began = time.monotonic()
+    assert (await get(client(), target.url())).body.startswith("abcxyz")
+    assert time.monotonic() - began < 2
+
+
 async def test_a_refused_connection_is_worth_another_attempt(target: TargetServer) -> None:
     await target.stop()
     with pytest.raises(CallFailed) as failed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -26,6 +27,8 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _KEEPS_METHOD = frozenset({307, 308})
 _SERVER_TROUBLE = 500
 _AGENT = "jobfleet"
+_SLOW_CODECS = frozenset({"idna", "punycode"})
+"""No character sets, but Python would decode with them: a minute for what is kept of an answer."""
 
 
 class HttpClient:
@@ -200,7 +203,8 @@ async def _read(response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
 
 def _decode(body: bytes, charset: str | None) -> str:
     try:
-        text = body.decode(charset or "utf-8", "replace")
+        name = codecs.lookup(charset or "utf-8").name
+        text = body.decode("utf-8" if name in _SLOW_CODECS else name, "replace")
     except (LookupError, ValueError):
         text = body.decode("utf-8", "replace")
     return text.encode("utf-8", "replace").decode("utf-8")

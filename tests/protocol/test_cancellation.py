@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from jobfleet_contracts.errors import ActionRefused, UnknownJob
+from jobfleet_contracts.errors import ActionRefused, BackendUnavailable, UnknownJob
 from jobfleet_contracts.job import new_id
 from jobfleet_contracts.state import State
 from jobfleet_protocol.claiming import Ended
@@ -97,3 +97,20 @@ async def test_a_request_does_not_outlive_its_incarnation(bench: Bench) -> None:
     await bench.redriver.redrive(claimed.request.job_id, by=None)
     again = await bench.claimed(claimed.request, "w2")
     assert again.trail.head.status == "Started"
+
+
+async def test_a_silent_trail_is_answered_in_time_and_a_second_cancel_adds_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unclear is no refusal: the event lands later, and asking again meets it."""
+    monkeypatch.setattr("jobfleet_protocol.answer_limit.ANSWER_SECONDS", 0.2)
+    request = await bench.submit()
+    bench.trail.lose_request("insert", times=4)
+    with pytest.raises(BackendUnavailable, match="may be written, now or later"):
+        await bench.canceller.cancel(request.job_id, by="ann")
+    async with asyncio.timeout(5):
+        while (await bench.head(request.job_id)).status != "Cancelled":  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    with pytest.raises(ActionRefused, match="cancelled already"):
+        await bench.canceller.cancel(request.job_id, by="ann")
+    assert await bench.statuses(request.job_id) == ["Queued", "Cancelled"]

@@ -97,3 +97,21 @@ async def test_only_dead_jobs_are_dismissed(bench: Bench) -> None:
     await bench.canceller.cancel(request.job_id, by=None)
     with pytest.raises(ActionRefused):
         await bench.redriver.dismiss(request.job_id, by=None)
+
+
+@pytest.mark.parametrize(("verb", "written"), [("redrive", "Redriven"), ("dismiss", "Dismissed")])
+async def test_a_silent_trail_is_answered_in_time_and_the_action_stands_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, verb: str, written: str
+) -> None:
+    monkeypatch.setattr("jobfleet_protocol.answer_limit.ANSWER_SECONDS", 0.2)
+    request = await dead(bench)
+    bench.trail.lose_request("insert", times=4)
+    ask = getattr(bench.redriver, verb)
+    with pytest.raises(BackendUnavailable, match="now or later"):
+        await ask(request.job_id, by="ann")
+    async with asyncio.timeout(5):
+        while (await bench.head(request.job_id)).status != written:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    with pytest.raises(ActionRefused):
+        await ask(request.job_id, by="ann")
+    assert (await bench.statuses(request.job_id)).count(written) == 1

@@ -167,7 +167,7 @@ async def test_one_bad_job_of_many_does_not_spoil_the_others(bench: Bench) -> No
 async def test_a_silent_trail_is_answered_in_time_and_the_event_still_written(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobfleet_protocol.submission.ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr("jobfleet_protocol.answer_limit.ANSWER_SECONDS", 0.2)
     bench.trail.lose_request("insert", times=4)
     request = JobRequest(type="x")
     with pytest.raises(BackendUnavailable, match="same job id"):

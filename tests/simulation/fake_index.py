@@ -33,11 +33,11 @@ class IndexTable:
     """Open rows and the timeline. A row without its opening columns is a ghost, and not shown.
 
     Attributes:
-        timeline: event ids per job, as views would show them.
+        timeline: events by job and sequence, as views would show them.
     """
 
     def __init__(self) -> None:
-        self.timeline: dict[tuple[str, int], str] = {}
+        self.timeline: dict[Key, Event] = {}
         self._rows: dict[Key, _Change] = {}
 
     def open(self, row: OpenRow) -> None:
@@ -48,7 +48,7 @@ class IndexTable:
     def change(self, changes: dict[Key, _Change], timeline: Sequence[Event]) -> None:
         """Carry out one transaction."""
         for event in timeline:
-            self.timeline[event.job_id, event.sequence] = event.event_id
+            self.timeline[event.job_id, event.sequence] = event
         for key, change in changes.items():
             if change.removed:
                 self._rows.pop(key, None)
@@ -56,6 +56,11 @@ class IndexTable:
             row = self._rows.setdefault(key, _Change())
             row.hints.update(change.hints)
             row.published.update(change.published)
+
+    def unlist(self, keys: Sequence[Key]) -> None:
+        """Take places out of the timeline; quiet where they are gone."""
+        for key in keys:
+            self.timeline.pop(key, None)
 
     def open_rows(self) -> list[OpenRow]:
         """Return what a reader sees, in the order of keys."""

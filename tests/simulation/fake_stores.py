@@ -12,10 +12,11 @@ from tests.simulation.wire import Wire
 
 
 class FakePayloadStore:
-    """Blobs by name."""
+    """Blobs by name; of those that the retention removes, the judgement keeps a copy."""
 
-    def __init__(self, *, blobs: dict[str, bytes], wire: Wire) -> None:
+    def __init__(self, *, blobs: dict[str, bytes], removed: dict[str, bytes], wire: Wire) -> None:
         self._blobs = blobs
+        self._removed = removed
         self._wire = wire
 
     async def put(self, name: str, body: bytes) -> None:
@@ -27,8 +28,13 @@ class FakePayloadStore:
         return await self._wire.read("payload.get", lambda: self._blobs.get(name))
 
     async def delete_job(self, job_id: str) -> None:
-        """Never called here: retention is tested on real adapters."""
-        raise AssertionError(f"nothing removes the values of job {job_id}")
+        """Remove all that belongs to a job."""
+
+        def act() -> None:
+            for name in [name for name in self._blobs if name.startswith(f"{job_id}/")]:
+                self._removed[name] = self._blobs.pop(name)
+
+        await self._wire.write("payload.delete", act, about=job_id[-4:])
 
 
 class FakeDeadLetterStore:

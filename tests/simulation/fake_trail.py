@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from jobfleet_contracts.codec import encode
-from jobfleet_contracts.errors import SequenceTaken
+from jobfleet_contracts.errors import BackendUnavailable, SequenceTaken
 from jobfleet_contracts.event import Event
+from jobfleet_protocol.tombstone import is_tombstone
+from jobfleet_protocol.verification import verify_job
 from tests.simulation.journal import Journal
 from tests.simulation.virtual_time import VirtualTime
 from tests.simulation.wire import Wire
@@ -23,12 +25,16 @@ class TrailTable:
 
     Attributes:
         written: ``(simulated second, event)`` in the order of the inserts, the truth of a run.
+        removed: what the retention has taken out, by job and sequence.
+        torn: what the checker says of histories in the midst of their removal.
         on_insert: told of a job's newest event and of those that are about to follow it.
     """
 
     def __init__(self, *, time: VirtualTime, journal: Journal) -> None:
         self.jobs: dict[str, dict[int, Event]] = {}
         self.written: list[tuple[float, Event]] = []
+        self.removed: dict[str, dict[int, Event]] = {}
+        self.torn: list[str] = []
         self.on_insert: Callable[[Event, Sequence[Event]], None] | None = None
         self._time = time
         self._journal = journal
@@ -45,6 +51,24 @@ class TrailTable:
             rows[event.sequence] = event
             self.written.append((self._time.now, event))
             self._journal.note("trail", event.status, *_told(event))
+
+    def remove(self, job_id: str, sequences: Sequence[int], tombstone: Event | None) -> None:
+        """Delete rows that must be there, and put the tombstone in the place of the first."""
+        rows = self.jobs[job_id]
+        if any(sequence not in rows for sequence in sequences):
+            raise BackendUnavailable(f"job {job_id}: ResourceNotFound")
+        kept = self.removed.setdefault(job_id, {})
+        for sequence in sequences:
+            kept[sequence] = rows.pop(sequence)
+        if tombstone is not None:
+            kept[1], rows[1] = rows[1], tombstone
+        self._journal.note("trail", "removed", job_id[-4:], *sequences)
+        self.torn += [f"{job_id[-4:]}: {v.message}" for v in verify_job(self.history(job_id))]
+
+    def complete(self, job_id: str) -> list[Event]:
+        """Return a job's history as it would stand without the retention."""
+        rows = self.jobs.get(job_id, {}) | self.removed.get(job_id, {})
+        return [rows[n] for n in sorted(rows) if not is_tombstone(rows[n])]
 
     def newest(self, job_id: str) -> Event | None:
         """Return the row with the highest sequence."""

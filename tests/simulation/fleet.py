@@ -141,6 +141,7 @@ class Fleet:
                 drain_seconds=scenario.drain_seconds,
                 grace_seconds=scenario.grace_seconds,
                 heartbeat_seconds=60,
+                retention_days=_days(scenario.retention_seconds),
                 worker_id=process.name,
                 host=place,
                 pid=self._generation,
@@ -185,3 +186,7 @@ class Fleet:
         for consumer in self._servers.broker.consumers():
             if consumer.process is process:
                 self._servers.broker.disconnect(consumer)
+
+
+def _days(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds / 86_400

@@ -13,6 +13,7 @@ from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.ending import callback_job_id
 from jobfleet_protocol.verification import Verifier
 from tests.simulation.errands import Errand
+from tests.simulation.removal import Removal
 from tests.simulation.servers import Servers
 from tests.simulation.third_party import Posting
 
@@ -22,12 +23,20 @@ _TAGGED = {"cancel": "Cancelled", "redrive": "Redriven", "dismiss": "Dismissed"}
 class Judgement:
     """Examines the servers after a run."""
 
-    def __init__(self, *, servers: Servers, errands: list[Errand], postings: list[Posting]) -> None:
+    def __init__(
+        self,
+        *,
+        servers: Servers,
+        errands: list[Errand],
+        postings: list[Posting],
+        retention_seconds: float | None,
+    ) -> None:
         self._servers = servers
         self._errands = errands
         self._postings = postings
+        self._retention_seconds = retention_seconds
         self._trails = {
-            job_id: servers.trail.history(job_id) for job_id in sorted(servers.trail.jobs)
+            job_id: servers.trail.complete(job_id) for job_id in sorted(servers.trail.jobs)
         }
 
     def faults(self) -> list[str]:
@@ -43,6 +52,7 @@ class Judgement:
             *self._callbacks(),
             *self._leftovers(),
             *self._timeline(),
+            *self._removals(),
         ]
 
     def _rules(self) -> Iterator[str]:
@@ -129,14 +139,16 @@ class Judgement:
 
     def _resolved(self, event: Event) -> dict[str, dict[str, int]]:
         name = event.data.get("blob")
-        found: dict[str, dict[str, int]] = (
-            event.data if name is None else decode(self._servers.blobs[name])
-        )
+        blobs = self._servers.blobs | self._servers.removed_blobs
+        found: dict[str, dict[str, int]] = event.data if name is None else decode(blobs[name])
         return found
 
     def _steps(self) -> Iterator[str]:
         """A handler told of each step once: it stands once, whatever befell the writing."""
         for job_id, history in self._trails.items():
+            for event in history:
+                if event.after.sent and event.message.startswith("not sent"):
+                    yield f"job {job_id} #{event.sequence} denies that it was sent"
             told = Counter(
                 (event.after.epoch, event.status, event.message)
                 for event in history
@@ -195,7 +207,12 @@ class Judgement:
             yield f"{len(self._servers.dead_letters)} dead letters of {malformed}"
 
     def _timeline(self) -> Iterator[str]:
-        for (job_id, sequence), event_id in self._servers.index.timeline.items():
-            stored = self._servers.trail.jobs.get(job_id, {}).get(sequence)
-            if stored is None or stored.event_id != event_id:
+        written = {event.event_id for _, event in self._servers.trail.written}
+        for (job_id, sequence), event in self._servers.index.timeline.items():
+            if event.event_id not in written:
                 yield f"the timeline shows an event that job {job_id} #{sequence} never had"
+
+    def _removals(self) -> Iterator[str]:
+        if self._retention_seconds is not None:
+            removal = Removal(servers=self._servers, retention_seconds=self._retention_seconds)
+            yield from removal.faults()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
+RETENTION_SHARE = 1 / 10
 _KINDS_OF_WEATHER = (0.0, 0.01, 0.04, 0.04, 0.1, 0.1, 0.2)
 
 
@@ -19,6 +20,8 @@ class Scenario:
         crash_rate, stall_rate: share of port calls at which the caller vanishes or stands still.
         mischief_seconds: mean time between two blows to a whole process or server.
         clock_steps: wall clocks of machines are set by up to ten minutes.
+        retention_seconds: histories that ended so long ago are removed; ``None``: never. Longer
+            than any sleep, as its days are in life; then the faults last until it has been at work.
         weights: how often each kind of fault comes, among the faults.
     """
 
@@ -40,6 +43,7 @@ class Scenario:
     stall_rate: float
     mischief_seconds: float
     clock_steps: bool
+    retention_seconds: float | None
     weights: dict[str, float]
 
     @classmethod
@@ -47,7 +51,7 @@ class Scenario:
         """Draw everything from the seed."""
         dice = Random(f"scenario/{seed}")
         rough = dice.choice(_KINDS_OF_WEATHER)
-        return cls(
+        scenario = cls(
             seed=seed,
             workers=dice.choice((2, 2, 3, 3, 4)),
             apis=dice.choice((1, 2)),
@@ -66,7 +70,20 @@ class Scenario:
             stall_rate=dice.choice((0, 0, 0.005, 0.01, 0.03)) if rough else 0,
             mischief_seconds=dice.choice((15, 30, 60)) if rough else 1e9,
             clock_steps=dice.random() < 0.1,
+            retention_seconds=None,
             weights=_weights(dice),
+        )
+        return scenario._with_retention(Random(f"retention/{seed}"))
+
+    def _with_retention(self, dice: Random) -> Scenario:
+        """Let one run in ten remove histories, while faults go on."""
+        if self.clock_steps or dice.random() >= RETENTION_SHARE:
+            return self
+        seconds = self.lease_seconds * dice.choice((8, 12)) + 60
+        return replace(
+            self,
+            retention_seconds=seconds,
+            fault_seconds=self.fault_seconds + seconds * dice.choice((1, 1.5)),
         )
 
     def describe(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from tests.simulation.fake_broker import Broker, FakeJobConsumer, FakeJobQueue
 from tests.simulation.fake_control import ControlExchange, FakeControlChannel
 from tests.simulation.fake_index import FakeJobIndex, FakeJobIndexReader, IndexTable
 from tests.simulation.fake_leases import FakeLeaseStore, LockContainer
+from tests.simulation.fake_retention import FakeTrailRetention
 from tests.simulation.fake_stores import (
     FakeDeadLetterStore,
     FakeEventFeed,
@@ -40,6 +41,7 @@ class Servers:
         self.dead_letters: list[MalformedMessage] = []
         self.workers: dict[str, WorkerStatus] = {}
         self.blobs: dict[str, bytes] = {}
+        self.removed_blobs: dict[str, bytes] = {}
         self._time = time
         self._weather = weather
         self._journal = journal
@@ -66,7 +68,8 @@ class Servers:
             "directory": FakeWorkerDirectory(rows=self.workers, wire=wire),
             "control": FakeControlChannel(exchange=self.control, wire=wire),
             "feed": FakeEventFeed(),
-            "payloads": FakePayloadStore(blobs=self.blobs, wire=wire),
+            "payloads": FakePayloadStore(blobs=self.blobs, removed=self.removed_blobs, wire=wire),
+            "retention": FakeTrailRetention(trail=self.trail, index=self.index, wire=wire),
             "dead_letters": FakeDeadLetterStore(kept=self.dead_letters, wire=wire),
         }
         return Backend(

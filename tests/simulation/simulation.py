@@ -13,6 +13,7 @@ from tests.simulation.journal import Journal
 from tests.simulation.judgement import Judgement
 from tests.simulation.mischief import Mischief
 from tests.simulation.process import Process
+from tests.simulation.removal import is_removed
 from tests.simulation.repeatable import repeatable
 from tests.simulation.scenario import Scenario
 from tests.simulation.servers import Servers
@@ -162,6 +163,8 @@ class Simulation:
         for job_id, rows in self.servers.trail.jobs.items():
             if not rows[max(rows)].after.state.is_terminal:
                 yield f"job {job_id}"
+            if self.scenario.retention_seconds is not None and not is_removed(rows):
+                yield f"history of {job_id}"
         for row in self.servers.index.open_rows():
             yield f"open row {row.facts.job_id}/{row.incarnation}"
         if self.servers.broker.left():
@@ -182,6 +185,7 @@ class Simulation:
             servers=self.servers,
             errands=self.errands.all,
             postings=self.third_party.postings,
+            retention_seconds=self.scenario.retention_seconds,
         )
         return [*self.witness.faults, *judgement.faults()]
 

@@ -79,6 +79,11 @@ class Workload:
         if verb == "submit" and dice.random() < 0.3:
             again = at + dice.choice((0, 0.01, 1, 20))
             wishes.append(self._wish(again, verb, request=request, job_id=job_id, key=key))
+        retention = self._scenario.retention_seconds
+        if verb == "submit" and retention is not None and dice.random() < 0.5:
+            again = at + retention * dice.uniform(0.9, 1.6)
+            wishes.append(self._wish(again, verb, request=request, job_id=job_id, key=key))
+            wishes.append(self._wish(again, "redrive", job_id=job_id))
         if dice.random() < 0.05:
             wishes.append(self._wish(at, "malformed"))
         return wishes + self._actions(job_id, at)

@@ -10,9 +10,10 @@ from jobfleet_contracts.index import JobQuery
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.state import State
-from jobfleet_protocol.tombstone import is_tombstone
+from jobfleet_protocol.tombstone import is_seal, is_tombstone
+from jobfleet_protocol.verification import verify_trail
 from jobfleet_worker import handler
-from jobfleet_worker.retention import IDLE_SECONDS, Retention
+from jobfleet_worker.retention import IDLE_SECONDS, SEALED_SECONDS, Retention
 from tests.protocol.steered_clock import SteeredClock
 from tests.worker.workshop import DEFAULTS, Workshop, eventually
 
@@ -35,6 +36,14 @@ def retention(workshop: Workshop) -> Retention:
     return Retention(backend=workshop.real, clock=workshop.clock, days=DAYS)
 
 
+async def removed(workshop: Workshop, clock: SteeredClock) -> int:
+    """Seal what is old, and remove it a minute later."""
+    sweeper = retention(workshop)
+    assert await sweeper.sweep() == 0
+    clock.advance(SEALED_SECONDS)
+    return await sweeper.sweep()
+
+
 async def ended(workshop: Workshop, job_type: str = "large") -> Event:
     """A job that ended long enough ago."""
     worker = workshop.start_worker(large, broken)
@@ -49,7 +58,7 @@ async def test_an_old_history_goes_with_its_blobs_and_its_place_in_every_list(
     head = await ended(workshop)
     stored = await workshop.head(head.job_id)
     clock.advance(AT_END)
-    assert await retention(workshop).sweep() == 1
+    assert await removed(workshop, clock) == 1
     (stone,) = await workshop.history(head.job_id)
     assert is_tombstone(stone)
     assert stone.message == "history removed after 30 days"
@@ -64,7 +73,7 @@ async def test_what_ended_later_or_has_not_ended_stays(
     clock.advance(AT_END)
     head = await ended(workshop)
     clock.advance((DAYS - 1) * DAY)
-    assert await retention(workshop).sweep() == 0
+    assert await removed(workshop, clock) == 0
     assert len(await workshop.history(head.job_id)) == head.sequence
     assert len(await workshop.history(waiting)) > 1
 
@@ -74,7 +83,7 @@ async def test_a_late_message_of_a_removed_job_starts_nothing(
 ) -> None:
     head = await ended(workshop)
     clock.advance(AT_END)
-    await retention(workshop).sweep()
+    await removed(workshop, clock)
     request = JobRequest(type="large", job_id=head.job_id)
     late = JobMessage(request=request, defaults=DEFAULTS, sequence=1, published_at=head.occurred_at)
     for message in (late, replace(late, sequence=None, published_at=None)):
@@ -98,7 +107,7 @@ async def test_the_same_submit_after_removal_finds_the_job_ended_and_another_bod
     await workshop.until_ended(job_id)
     await worker.stop()
     clock.advance(AT_END)
-    await retention(workshop).sweep()
+    await removed(workshop, clock)
     again = await workshop.submitter.submit(request, idempotency_key="k")
     assert (again.job_id, again.state, again.created) == (job_id, State.COMPLETED, False)
     with pytest.raises(BodyConflict):
@@ -112,7 +121,7 @@ async def test_a_removed_job_is_neither_redriven_nor_dismissed(
     head = await ended(workshop, "broken")
     assert head.after.state is State.FAILED
     clock.advance(AT_END)
-    await retention(workshop).sweep()
+    await removed(workshop, clock)
     for act in (workshop.redriver.redrive, workshop.redriver.dismiss):
         with pytest.raises(ActionRefused, match="history removed after 30 days"):
             await act(head.job_id, by="somebody")
@@ -126,8 +135,11 @@ async def test_a_removal_that_was_cut_short_is_finished_by_a_later_sweep(
     blob = (await workshop.head(head.job_id)).data["blob"]
     clock.advance(AT_END)
     torn = replace(workshop.real, payloads=Unwilling())
+    sweeper = Retention(backend=torn, clock=clock, days=DAYS)
+    await sweeper.sweep()
+    clock.advance(SEALED_SECONDS)
     with pytest.raises(ConnectionError):
-        await Retention(backend=torn, clock=clock, days=DAYS).sweep()
+        await sweeper.sweep()
     assert is_tombstone(await workshop.head(head.job_id))
     await retention(workshop).sweep()
     assert await workshop.real.payloads.get(blob) is None
@@ -141,10 +153,15 @@ async def test_the_rescuers_worker_removes_them_while_it_works(
     clock.advance(AT_END)
     workshop.start_worker(large, retention_days=DAYS)
 
-    async def removed() -> bool:
-        return is_tombstone(await workshop.head(head.job_id))
+    async def sealed() -> bool:
+        return is_seal(await workshop.head(head.job_id))
 
-    await eventually("the history is removed", removed)
+    async def gone() -> bool:
+        return is_tombstone(await workshop.head(head.job_id)) and not await sealed()
+
+    await eventually("the history is sealed", sealed)
+    clock.advance(SEALED_SECONDS)
+    await eventually("the history is removed", gone)
 
 
 async def test_without_anything_old_it_rests_for_a_minute(
@@ -156,8 +173,41 @@ async def test_without_anything_old_it_rests_for_a_minute(
     clock.advance(30)
     assert await sweeper.sweep() == 0
     clock.advance(IDLE_SECONDS)
+    assert await sweeper.sweep() == 0
+    assert is_seal(await workshop.head(head.job_id))
+    clock.advance(SEALED_SECONDS)
     assert await sweeper.sweep() == 1
     assert is_tombstone(await workshop.head(head.job_id))
+
+
+async def test_a_sealed_job_is_not_redriven_and_a_redriven_one_is_not_removed(
+    workshop: Workshop, clock: SteeredClock
+) -> None:
+    sealed, redriven = await ended(workshop, "broken"), await ended(workshop, "broken")
+    clock.advance(AT_END)
+    await workshop.redriver.redrive(redriven.job_id, by="somebody")
+    sweeper = retention(workshop)
+    await sweeper.sweep()
+    with pytest.raises(ActionRefused, match="history removed"):
+        await workshop.redriver.redrive(sealed.job_id, by="somebody")
+    assert not (await verify_trail(workshop.real.trail)).violations.kept
+    clock.advance(SEALED_SECONDS)
+    assert await sweeper.sweep() == 1
+    assert (await workshop.statuses(redriven.job_id))[-1] == "Redriven"
+
+
+async def test_a_seal_whose_worker_died_is_honoured_by_the_next_after_a_minute(
+    workshop: Workshop, clock: SteeredClock
+) -> None:
+    head = await ended(workshop)
+    clock.advance(AT_END)
+    await retention(workshop).sweep()
+    successor = retention(workshop)
+    await successor.sweep()
+    assert is_seal(await workshop.head(head.job_id))
+    clock.advance(SEALED_SECONDS)
+    assert await successor.sweep() == 1
+    assert len(await workshop.history(head.job_id)) == 1
 
 
 class Unwilling:

@@ -38,7 +38,7 @@ async def rebuild_index(session: Session) -> ExitCode:
 
 
 async def _rebuild_job(index: JobIndex, history: Sequence[Event]) -> list[Awaitable[None]]:
-    if is_tombstone(history[0]):
+    if is_tombstone(history[-1]):
         return []
     last = history[-1]
     ended = last.after.incarnation

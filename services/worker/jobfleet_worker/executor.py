@@ -179,7 +179,7 @@ class Executor:
             case _ if head.after.cancel_requested:
                 return [ends("Cancelled", "cancelled instead of another attempt")]
             case _ if stays_waiting(outcome, head):
-                return [not_sent(outcome, head)]
+                return [] if head.after.sent else [not_sent(outcome, head)]
             case AttemptFailed(error, final, retry_after, details):
                 data = {"error": error.to_json()} | details
                 return self._failed(execution, head, ends, error.message, data, final, retry_after)
@@ -235,7 +235,7 @@ class Executor:
         await self._quietly(self._claimer.give_up(claimed.lease, claimed.request))
         if settled:
             self._ending.close(head)
-        elif stays_waiting(outcome, head):
+        elif stays_waiting(outcome, head) and not head.after.sent:
             await self._publish_again(claimed, head, self._send_again_at(execution, outcome, head))
         elif not ended and head.after.state is not State.WAITING:
             await self._publish_again(claimed, head, head.after.due_at)

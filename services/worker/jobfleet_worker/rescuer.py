@@ -163,6 +163,9 @@ class Rescuer:
     async def _examine(self, row: OpenRow, pace: Pace) -> bool:
         """Ask the trail, and publish the job if nobody works on it."""
         head = await self._backend.trail.newest(row.facts.job_id)
+        if head is not None and is_tombstone(head):  # whatever incarnation the row stands for
+            await self._backend.index.close(row.facts.job_id, row.incarnation)
+            return False
         if head is None or head.after.incarnation < row.incarnation:
             if self._clock.now() - row.opened_at > ORPHANED_ROW_AGE:
                 await self._backend.index.close(row.facts.job_id, row.incarnation)

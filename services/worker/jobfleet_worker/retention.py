@@ -1,7 +1,14 @@
-"""Removes histories of jobs that ended long ago, a few at a time; a tombstone stays of each."""
+"""Removes histories of jobs that ended long ago, a few at a time; a tombstone stays of each.
+
+In two steps: a seal is inserted as the newest event, which a redrive that comes first refuses, and
+a minute later the rest goes. So long storage may take over a request that nobody waits for any
+more, and a seal that came after the removal would stand there for ever.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
@@ -13,16 +20,33 @@ from jobfleet_contracts.index import IndexedEvent
 from jobfleet_contracts.ports import Clock, TrailRetention
 from jobfleet_contracts.state import Status
 from jobfleet_protocol.large_data import resolve
-from jobfleet_protocol.tombstone import is_tombstone, tombstone_of
+from jobfleet_protocol.tombstone import (
+    is_seal,
+    is_tombstone,
+    seal_of,
+    tombstone_of,
+    tombstone_under,
+)
 
 HISTORIES_REMOVED = "histories.removed"
 HISTORY_KEPT = "history.kept"
 JOBS_A_SWEEP = 50
 IDLE_SECONDS = 60.0
 """Pause once a look through the index has reached its end."""
+SEALED_SECONDS = 60.0
+"""Azure gives a request of the table service up 30 s after it has come."""
 PAGE_ROWS = 1000
 
 _log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Sealed:
+    """A history to be removed; ``at``: when its seal was put, or found, on the boot clock."""
+
+    found: IndexedEvent
+    seal: Event
+    at: float
 
 
 class Retention:
@@ -42,9 +66,12 @@ class Retention:
         self._message = f"history removed after {days:g} days"
         self._cursor: str | None = None
         self._idle_until = 0.0
+        self._sealed: dict[str, _Sealed] = {}
 
     async def sweep(self) -> int:
-        """Look at the next 50 old endings; at the end of the index rest for a minute.
+        """Remove what was sealed a minute ago, and seal the next 50 old endings of the index.
+
+        At the end of the index it looks for no more for a minute.
 
         Returns:
             How many histories were removed.
@@ -52,47 +79,77 @@ class Retention:
         Raises:
             BackendError: the rest is left to a later sweep, which goes on where this one stopped.
         """
-        if self._clock.boottime() < self._idle_until:
-            return 0
-        before = self._clock.now() - self._kept_for
-        page = await self._store.ended_before(before, cursor=self._cursor, limit=JOBS_A_SWEEP)
-        removed = 0
-        for found in page.items:
-            removed += await self._see_to(found, before)
-        self._cursor = page.next
-        if page.next is None:
-            self._idle_until = self._clock.boottime() + IDLE_SECONDS
+        removed = await self._remove_sealed()
+        if self._clock.boottime() >= self._idle_until:
+            await self._seal_more()
         if removed:
             _log.info(HISTORIES_REMOVED, jobs=removed)
         return removed
 
-    async def _see_to(self, found: IndexedEvent, before: datetime) -> bool:
+    async def _remove_sealed(self) -> int:
+        removed = 0
+        for job_id, sealed in list(self._sealed.items()):
+            if self._clock.boottime() < sealed.at + SEALED_SECONDS:
+                break
+            del self._sealed[job_id]
+            removed += await self._unless_kept(job_id, self._forget(sealed))
+        return removed
+
+    async def _seal_more(self) -> None:
+        before = self._clock.now() - self._kept_for
+        page = await self._store.ended_before(before, cursor=self._cursor, limit=JOBS_A_SWEEP)
+        for found in page.items:
+            if found.job_id not in self._sealed:
+                await self._unless_kept(found.job_id, self._see_to(found, before))
+        self._cursor = page.next
+        if page.next is None:
+            self._idle_until = self._clock.boottime() + IDLE_SECONDS
+
+    async def _unless_kept(self, job_id: str, step: Awaitable[None]) -> bool:
+        """Take a step with one job; what is in the way of it stops no other job."""
         try:
-            head = await self._backend.trail.newest(found.job_id)
-            if head is not None and is_tombstone(head):
-                await self._finish(found.job_id, [found])
-                return False
-            if head is None or not head.after.state.is_terminal or head.occurred_at >= before:
-                return False
-            return await self._remove(found, head)
+            await step
         except SequenceTaken as error:
-            _log.info(HISTORY_KEPT, job_id=found.job_id, reason=str(error))
+            _log.info(HISTORY_KEPT, job_id=job_id, reason=str(error))
         except (ValueError, KeyError, TypeError) as error:
-            # A row that nobody can read is `audit verify`'s business, and stops no other job.
-            _log.warning(HISTORY_KEPT, job_id=found.job_id, reason=repr(error))
+            # A row that nobody can read is `audit verify`'s business.
+            _log.warning(HISTORY_KEPT, job_id=job_id, reason=repr(error))
+        else:
+            return True
         return False
 
-    async def _remove(self, found: IndexedEvent, head: Event) -> bool:
+    async def _see_to(self, found: IndexedEvent, before: datetime) -> None:
+        head = await self._backend.trail.newest(found.job_id)
+        if head is None:
+            return
+        if is_seal(head):
+            self._put_down(found, head)
+        elif is_tombstone(head):
+            await self._finish(found.job_id, [found])
+        elif head.after.state.is_terminal and head.occurred_at < before:
+            await self._seal(found, head)
+
+    async def _seal(self, found: IndexedEvent, head: Event) -> None:
         ending = await self._ending(head)
         opening = await self._backend.trail.read(head.job_id, 1)
         if ending is None or opening is None:
-            return False
+            return
         digest = await self._digest(opening)
         tombstone = tombstone_of(ending, head, digest=digest, message=self._message)
-        await self._unlist_before(head)
-        await self._store.forget(tombstone, last=head.sequence)
-        await self._finish(head.job_id, [found, _place_of(head)])
-        return True
+        seal = seal_of(tombstone, last=head.sequence)
+        await self._backend.trail.insert([seal])
+        self._put_down(found, seal)
+
+    def _put_down(self, found: IndexedEvent, seal: Event) -> None:
+        self._sealed[seal.job_id] = _Sealed(found, seal, self._clock.boottime())
+
+    async def _forget(self, sealed: _Sealed) -> None:
+        """Remove a sealed history; what is cut short is found again by the same place."""
+        found, seal = sealed.found, sealed.seal
+        last = await self._backend.trail.read(seal.job_id, seal.sequence - 1)
+        await self._unlist_before(seal.job_id, seal.sequence - 1)
+        await self._store.forget(tombstone_under(seal), last=seal.sequence)
+        await self._finish(seal.job_id, [found] if last is None else [found, _place_of(last)])
 
     async def _ending(self, head: Event) -> Event | None:
         if head.kind is not Status.DISMISSED:
@@ -107,12 +164,12 @@ class Retention:
         digest: str | None = (await resolve(opening, self._backend.payloads)).data.get("digest")
         return digest
 
-    async def _unlist_before(self, head: Event) -> None:
-        """Take all events but the newest out of the index, which finds the job by that one."""
+    async def _unlist_before(self, job_id: str, last: int) -> None:
+        """Take all events but the last out of the index, which finds the job by that one."""
         after = 0
-        while after < head.sequence - 1:
+        while after < last - 1:
             page = await self._backend.trail.history(
-                head.job_id, after=after, before=min(after + PAGE_ROWS + 1, head.sequence)
+                job_id, after=after, before=min(after + PAGE_ROWS + 1, last)
             )
             await self._store.unlist([_place_of(event) for event in page])
             after += PAGE_ROWS

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -17,7 +16,6 @@ from jobfleet_contracts.codec import decode
 from jobfleet_contracts.errors import (
     ActionRefused,
     BackendError,
-    BackendUnavailable,
     BadSignature,
     InvalidRequest,
     UnknownJob,
@@ -26,6 +24,7 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import check_json
 from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.state import State, Status
+from jobfleet_protocol.answer_limit import answered
 from jobfleet_protocol.ending import Ending
 from jobfleet_protocol.large_data import resolve
 from jobfleet_protocol.signing_keys import SigningKeys
@@ -34,8 +33,6 @@ from jobfleet_protocol.transitions import Change, draft
 
 CALLBACK_ACCEPTED = "callback.accepted"
 CALLBACK_REFUSED = "callback.refused"
-ANSWER_SECONDS = 8.0
-"""A third party waits no longer for the trail; the append itself goes on."""
 
 _STATUS = {"completed": "Completed", "failed": "Failed", "cancelled": "Cancelled"}
 
@@ -121,16 +118,11 @@ class Callbacks:
             raise InvalidRequest(
                 "jobId: the body names another job than the address", field="jobId"
             )
-        task = asyncio.create_task(
+        return await answered(
             self._receive(job_id, incarnation, said, sha256(body).hexdigest()),
             name=f"callback-{job_id}",
+            unclear="send the same again",
         )
-        try:
-            return await asyncio.wait_for(asyncio.shield(task), ANSWER_SECONDS)
-        except TimeoutError as error:
-            task.add_done_callback(lambda late: late.cancelled() or late.exception())
-            late = "the audit trail did not answer in time; send the same again"
-            raise BackendUnavailable(late) from error
 
     async def _receive(
         self, job_id: str, incarnation: int, said: CallbackBody, digest: str

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import structlog
 
 from jobfleet_contracts.backend import Backend
@@ -11,6 +9,7 @@ from jobfleet_contracts.errors import ActionRefused, BackendError, UnknownJob
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.state import State
+from jobfleet_protocol.answer_limit import answered
 from jobfleet_protocol.ending import Ending
 from jobfleet_protocol.trail_writer import TrailWriter
 from jobfleet_protocol.transitions import Change, draft
@@ -38,9 +37,13 @@ class Canceller:
         Raises:
             UnknownJob: no trail.
             ActionRefused: the job has ended.
+            BackendUnavailable: the trail did not answer in 8 s. The job may be cancelled, now or
+                later; asking again adds nothing to a cancel that stands.
         """
-        return await asyncio.shield(
-            asyncio.create_task(self._cancel(job_id, by, reason), name=f"cancel-{job_id}")
+        return await answered(
+            self._cancel(job_id, by, reason),
+            name=f"cancel-{job_id}",
+            unclear="the cancel may be written, now or later: ask again, it counts once",
         )
 
     async def _cancel(self, job_id: str, by: str | None, reason: str) -> State:

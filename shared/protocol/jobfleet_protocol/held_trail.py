@@ -52,7 +52,8 @@ class HeldTrail:
         Where somebody wrote beside the holder (a cancel request), it decides anew on that event.
 
         Args:
-            decide: the changes to write, consecutive and in one transaction.
+            decide: the changes to write, consecutive and in one transaction; none: nothing is to
+                be written after this event.
             last: closes the epoch locally first, so that an abandoned thread writes no more.
 
         Raises:
@@ -64,6 +65,8 @@ class HeldTrail:
             self._closed = last
             while True:
                 events = self._draft(decide(self.head))
+                if not events:
+                    return self.head
                 if await self._writer.append(events) is None:
                     self.head = events[-1]
                     return self.head

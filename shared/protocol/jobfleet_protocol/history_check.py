@@ -54,8 +54,9 @@ class HistoryCheck:
 
     def check(self, events: Sequence[Event]) -> HistoryCheck:
         """Check a complete history; garbage in a row is a violation, never an error."""
-        if events and is_tombstone(events[0]):
-            return self._check_removed(events)
+        for place, event in enumerate(events):
+            if is_tombstone(event):
+                return self._check_removed(events[place:])
         for event in events:
             try:
                 self._row(event)
@@ -66,7 +67,11 @@ class HistoryCheck:
         return self
 
     def _check_removed(self, events: Sequence[Event]) -> HistoryCheck:
-        """Of a history that the retention has removed, one row of a certain form is left."""
+        """Of a history that the retention has removed, one row of a certain form is left.
+
+        While it is being removed that row is a seal, the last one; those before it are on their
+        way out, and no gap between them says anything.
+        """
         tombstone, *others = events
         try:
             flaw = flaw_of(tombstone)

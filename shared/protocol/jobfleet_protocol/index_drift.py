@@ -37,7 +37,7 @@ class DriftCheck:
 
     def add(self, history: Sequence[Event]) -> None:
         """Take one job's complete history, oldest first; the index holds no removed ones."""
-        if not history or is_tombstone(history[0]):
+        if not history or is_tombstone(history[-1]):
             return
         self._fingerprints.add(history)
         newest = history[-1]

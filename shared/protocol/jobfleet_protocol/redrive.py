@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 
 from jobfleet_contracts.backend import Backend
@@ -10,6 +9,7 @@ from jobfleet_contracts.errors import ActionRefused, UnknownJob
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.state import DEAD, State
+from jobfleet_protocol.answer_limit import answered
 from jobfleet_protocol.publication import Publication
 from jobfleet_protocol.submission import message_of, open_row
 from jobfleet_protocol.tombstone import is_tombstone
@@ -32,9 +32,14 @@ class Redriver:
         Raises:
             UnknownJob: no trail.
             ActionRefused: the job is open or completed, or its history was removed.
+            BackendUnavailable: the trail did not answer in 8 s. The job may be redriven, now or
+                later: look at it before asking again, for if it has run and failed meanwhile,
+                a second redrive runs it once more.
         """
-        return await asyncio.shield(
-            asyncio.create_task(self._redrive(job_id, by), name=f"redrive-{job_id}")
+        return await answered(
+            self._redrive(job_id, by),
+            name=f"redrive-{job_id}",
+            unclear="the job may be redriven, now or later: look at its state before asking again",
         )
 
     async def dismiss(self, job_id: str, *, by: str | None) -> State:
@@ -43,7 +48,15 @@ class Redriver:
         Raises:
             UnknownJob: no trail.
             ActionRefused: the job is not dead, or was dismissed before.
+            BackendUnavailable: the trail did not answer in 8 s; ask again, it counts once.
         """
+        return await answered(
+            self._dismiss(job_id, by),
+            name=f"dismiss-{job_id}",
+            unclear="the job may be dismissed, now or later: ask again, it counts once",
+        )
+
+    async def _dismiss(self, job_id: str, by: str | None) -> State:
         while True:
             head = await self._head(job_id)
             if head.after.state not in DEAD or head.after.dismissed:

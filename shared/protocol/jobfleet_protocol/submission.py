@@ -10,13 +10,14 @@ from datetime import datetime
 import structlog
 
 from jobfleet_contracts.backend import Backend
-from jobfleet_contracts.errors import BackendUnavailable, BodyConflict, JobfleetError
+from jobfleet_contracts.errors import BodyConflict, JobfleetError
 from jobfleet_contracts.event import Event, JobFacts, JobState
 from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.job import JobRequest, digest_of, job_id_for_key
 from jobfleet_contracts.message import JobDefaults, JobMessage
 from jobfleet_contracts.ports import Clock, PayloadStore
 from jobfleet_contracts.state import State
+from jobfleet_protocol.answer_limit import answered
 from jobfleet_protocol.large_data import resolve
 from jobfleet_protocol.publication import Publication
 from jobfleet_protocol.tombstone import is_tombstone
@@ -24,8 +25,6 @@ from jobfleet_protocol.trail_writer import TrailWriter
 from jobfleet_protocol.transitions import Change, draft
 
 JOB_SUBMITTED = "job.submitted"
-ANSWER_SECONDS = 8.0
-"""A submitter waits no longer for the trail; the append itself goes on."""
 
 _log = structlog.get_logger()
 
@@ -138,18 +137,11 @@ class Submitter:
         """
         if idempotency_key is not None:
             request = request.model_copy(update={"job_id": job_id_for_key(idempotency_key)})
-        task = asyncio.create_task(self._submit(request, by), name=f"submit-{request.job_id}")
-        try:
-            await asyncio.wait({task}, timeout=ANSWER_SECONDS)
-        finally:
-            if not task.done():
-                task.add_done_callback(_note_late_end)
-        if not task.done():
-            raise BackendUnavailable(
-                "the audit trail did not answer in time; submit again with the same job id or "
-                "idempotency key"
-            )
-        return task.result()
+        return await answered(
+            self._submit(request, by),
+            name=f"submit-{request.job_id}",
+            unclear="submit again with the same job id or idempotency key",
+        )
 
     async def submit_many(
         self, requests: Sequence[JobRequest], *, by: str | None = None
@@ -189,6 +181,8 @@ class Submitter:
         if head.sequence == 1 and not removed:
             await self._publish(request_of(first), defaults_of(first), found)
         elif head.after.state.is_terminal and (removed or request.callback_url is None):
+            if not removed:
+                self._backend.index.record([head])
             await self._backend.index.close(request.job_id, 1)
         return Submitted(request.job_id, head.after.state, created=False)
 
@@ -201,8 +195,3 @@ class Submitter:
             due_at=head.after.due_at,
         )
         await self._publication.attempt(message, head)
-
-
-def _note_late_end(task: asyncio.Task[Submitted]) -> None:
-    if not task.cancelled() and task.exception() is not None:
-        _log.warning("submit.failed_late", error=str(task.exception()))

@@ -3,6 +3,9 @@
 It stands where event 1 stood, because the insert of event 1 is the check by which a repeated
 submit finds its job; the newest row is terminal, so that every late message, callback or cancel
 request finds the job ended. A trail that begins with a tombstone holds nothing else.
+
+Before anything is removed the same row is inserted after the newest one, as a seal: it takes the
+sequence that a redrive would need, so that no job goes on while its past is being removed.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from jobfleet_contracts.event import Event
+from jobfleet_contracts.job import new_id
 from jobfleet_contracts.state import State, Status
 
 MARK = "tombstone"
@@ -41,9 +45,25 @@ def tombstone_of(ending: Event, head: Event, *, digest: str | None, message: str
     )
 
 
+def seal_of(tombstone: Event, *, last: int) -> Event:
+    """Return the row that announces the tombstone, to be inserted after event ``last``."""
+    after = replace(tombstone.after, sequence=last + 1)
+    return replace(tombstone, after=after, event_id=new_id())
+
+
+def tombstone_under(seal: Event) -> Event:
+    """Return the tombstone that a seal announces."""
+    return replace(seal, after=replace(seal.after, sequence=1))
+
+
 def is_tombstone(event: Event) -> bool:
-    """Whether the job's history was removed and this row stands for it."""
-    return event.sequence == 1 and event.data.get(MARK) is True
+    """Whether the job's history was removed, or is being removed, and this row stands for it."""
+    return event.data.get(MARK) is True
+
+
+def is_seal(event: Event) -> bool:
+    """Whether the job's history is being removed: its rows may still stand, or some of them."""
+    return is_tombstone(event) and event.sequence > 1
 
 
 def flaw_of(tombstone: Event) -> str | None:

@@ -1,0 +1,53 @@
+"""How long somebody who asks for a change waits for the trail; the change itself goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import structlog
+
+from jobfleet_contracts.errors import BackendUnavailable
+
+ANSWER_SECONDS = 8.0
+"""Beyond it the answer is "unclear". An append once sent is never given up."""
+
+FAILED_LATE = "answer.failed_late"
+
+T = TypeVar("T")
+_log = structlog.get_logger()
+
+
+async def answered(work: Coroutine[Any, Any, T], *, name: str, unclear: str) -> T:
+    """Return what ``work`` returns, or raise what it raises, if that takes 8 s at most.
+
+    Neither the time limit nor a cancelled caller stops the work.
+
+    Args:
+        name: of the task that goes on.
+        unclear: what is known afterwards, and what to do, in words for the one who asked.
+
+    Raises:
+        BackendUnavailable: the time is over; the change may be written, now or later.
+    """
+    task = asyncio.create_task(work, name=name)
+    _late.add(task)
+    task.add_done_callback(_late.discard)
+    try:
+        await asyncio.wait({task}, timeout=ANSWER_SECONDS)
+    finally:
+        if not task.done():
+            task.add_done_callback(_note_late_end)
+    if not task.done():
+        raise BackendUnavailable(f"the audit trail did not answer in time; {unclear}")
+    return task.result()
+
+
+_late: set[asyncio.Task[Any]] = set()
+"""The loop itself holds tasks only weakly."""
+
+
+def _note_late_end(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        _log.warning(FAILED_LATE, task=task.get_name(), error=str(task.exception()))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from azure.core import MatchConditions
-from azure.data.tables import TableEntity, UpdateMode
+from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
 from jobfleet_backends.azure.azure_errors import StorageRefused
 from jobfleet_backends.azure.storage_calls import StorageCalls
+from jobfleet_backends.azure.table_reader import Query, Row, Rows, TableReader, etag_of
 from jobfleet_backends.azure.table_writer import Entity, Operation, TableWriter
 
 _Answer = TypeVar("_Answer")
@@ -23,34 +23,14 @@ MERGE: Mapping[str, Any] = {"mode": UpdateMode.MERGE}
 REPLACE: Mapping[str, Any] = {"mode": UpdateMode.REPLACE}
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
-    """Rows to find.
-
-    Attributes:
-        where: OData filter with ``@name`` for what comes from outside.
-        values: of those names.
-        select: columns to return, all of them where empty.
-    """
-
-    where: str
-    values: Mapping[str, Any]
-    select: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """A page; ``following`` is Azure's continuation, ``None`` at the end."""
-
-    entities: Sequence[TableEntity]
-    following: Mapping[str, str] | None
-
-
 class EntityTable:
     """Requests to one table; operations are names for the counter and for errors."""
 
-    def __init__(self, *, client: TableClient, writer: TableWriter, calls: StorageCalls) -> None:
+    def __init__(
+        self, *, client: TableClient, reader: TableReader, writer: TableWriter, calls: StorageCalls
+    ) -> None:
         self._client = client
+        self._reader = reader
         self._writer = writer
         self._calls = calls
 
@@ -84,20 +64,20 @@ class EntityTable:
             how = {"etag": etag, "match_condition": MatchConditions.IfNotModified}
         await self._write(operation, lambda: client.delete_entity(partition, row, **how))
 
-    async def sweep(self, operation: str, entity: TableEntity) -> None:
+    async def sweep(self, operation: str, entity: Row) -> None:
         """Delete a row that was read, unless somebody has touched or deleted it since."""
         try:
             await self.delete(
                 operation,
                 entity["PartitionKey"],
                 entity["RowKey"],
-                etag=entity.metadata["etag"],
+                etag=etag_of(entity),
             )
         except StorageRefused as refusal:
             if not refusal.is_conflict:
                 raise
 
-    async def get(self, operation: str, partition: str, row: str) -> TableEntity | None:
+    async def get(self, operation: str, partition: str, row: str) -> Row | None:
         """Return one row, ``None`` if there is none."""
         client = self._client
         try:
@@ -116,11 +96,12 @@ class EntityTable:
         following: Mapping[str, str] | None = None,
     ) -> Rows:
         """Return one page in the order of the keys."""
-        return await self._read(operation, lambda: self._page(query, size, following))
+        reader = self._reader
+        return await self._read(operation, lambda: reader.page(query, size, following))
 
     async def pages(
         self, operation: str, query: Query, *, size: int = PAGE_ROWS
-    ) -> AsyncIterator[Sequence[TableEntity]]:
+    ) -> AsyncIterator[Sequence[Row]]:
         """Yield page after page, none of them held."""
         rows = await self.page(operation, query, size=size)
         yield rows.entities
@@ -128,9 +109,9 @@ class EntityTable:
             rows = await self.page(operation, query, size=size, following=rows.following)
             yield rows.entities
 
-    async def first(self, operation: str, query: Query, count: int) -> list[TableEntity]:
+    async def first(self, operation: str, query: Query, count: int) -> list[Row]:
         """Return up to ``count`` rows; goes on where Azure ends a page early."""
-        found: list[TableEntity] = []
+        found: list[Row] = []
         following = None
         while len(found) < count:
             size = min(PAGE_ROWS, count - len(found))
@@ -140,18 +121,6 @@ class EntityTable:
             if following is None:
                 break
         return found
-
-    async def _page(self, query: Query, size: int, following: Mapping[str, str] | None) -> Rows:
-        found = self._client.query_entities(
-            query.where,
-            parameters=dict(query.values),
-            results_per_page=size,
-            select=list(query.select) or None,
-        )
-        pages: Any = found.by_page(continuation_token=following)  # type: ignore[arg-type]
-        async for page in pages:
-            return Rows([entity async for entity in page], pages.continuation_token or None)
-        return Rows((), None)
 
     async def _write(self, operation: str, request: Callable[[], Awaitable[object]]) -> None:
         try:

@@ -7,10 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from azure.data.tables import TableEntity
-
 from jobfleet_backends.azure.audit_trail import AzureAuditTrail
-from jobfleet_backends.azure.entity_table import EntityTable, Query
+from jobfleet_backends.azure.entity_table import EntityTable
 from jobfleet_backends.azure.index_rows import (
     SHARDS,
     STATE_COLUMNS,
@@ -23,6 +21,7 @@ from jobfleet_backends.azure.index_rows import (
 from jobfleet_backends.azure.job_search import JobSearch
 from jobfleet_backends.azure.live_tail import LiveTail
 from jobfleet_backends.azure.rows import entity_to_event
+from jobfleet_backends.azure.table_reader import Query, Row, changed_at
 from jobfleet_backends.azure.timeline import Span, Timeline, span_of
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.event import Event
@@ -136,15 +135,15 @@ class AzureJobIndexReader:
                     counted[state] += entity.get(state.value, 0)
         return counted
 
-    async def _without_ghosts(self, entities: Sequence[TableEntity]) -> list[OpenRow]:
+    async def _without_ghosts(self, entities: Sequence[Row]) -> list[OpenRow]:
         """Sweep out on the way what late hints left behind; nothing depends on it."""
         for entity in entities:
             if is_ghost(entity) and self._is_old(entity):
                 await self._table.sweep("index.sweep", entity)
         return [entity_to_open(entity) for entity in entities if not is_ghost(entity)]
 
-    def _is_old(self, entity: TableEntity) -> bool:
-        stamp = entity.metadata["timestamp"]
+    def _is_old(self, entity: Row) -> bool:
+        stamp = changed_at(entity)
         return stamp is not None and self._clock.now() - stamp > timedelta(minutes=1)
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from jobfleet_backends.azure.audit_trail import AzureAuditTrail
-from jobfleet_backends.azure.entity_table import EntityTable, Query
+from jobfleet_backends.azure.entity_table import EntityTable
 from jobfleet_backends.azure.index_rows import (
     SHARDS,
     entity_to_job,
@@ -18,6 +18,7 @@ from jobfleet_backends.azure.index_rows import (
     timeline_key,
 )
 from jobfleet_backends.azure.rows import entity_to_event
+from jobfleet_backends.azure.table_reader import Query
 from jobfleet_backends.azure.timeline import Span, Timeline, span_of
 from jobfleet_contracts.codec import format_time
 from jobfleet_contracts.errors import InvalidRequest

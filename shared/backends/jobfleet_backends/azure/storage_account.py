@@ -19,6 +19,7 @@ from jobfleet_backends.azure.blob_writer import BlobWriter
 from jobfleet_backends.azure.connection_string import StorageAddress
 from jobfleet_backends.azure.entity_table import EntityTable
 from jobfleet_backends.azure.storage_calls import StorageCalls
+from jobfleet_backends.azure.table_reader import TableReader
 from jobfleet_backends.azure.table_writer import Credential, TableWriter
 from jobfleet_backends.settings import Settings
 from jobfleet_contracts.errors import SettingsError
@@ -117,14 +118,18 @@ class StorageAccount:
         client = TableClient(
             self._address.tables, name, credential=self._credential, **self._options
         )
-        writer = TableWriter(
-            endpoint=self._address.tables,
-            table=name,
-            credential=self._credential,
-            transport=self._transport,
+        where: dict[str, Any] = {
+            "endpoint": self._address.tables,
+            "table": name,
+            "credential": self._credential,
+            "transport": self._transport,
+        }
+        return EntityTable(
+            client=client,
+            reader=TableReader(**where),
+            writer=TableWriter(**where),
+            calls=self._calls(self._address.tables, TABLE_ROLE),
         )
-        calls = self._calls(self._address.tables, TABLE_ROLE)
-        return EntityTable(client=client, writer=writer, calls=calls)
 
     def container(self, name: str) -> BlobContainer:
         """Return a container, created at its first use."""

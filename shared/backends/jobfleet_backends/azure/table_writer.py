@@ -43,7 +43,7 @@ Operation = tuple[str, Entity, Mapping[str, Any]]
 Credential = AzureNamedKeyCredential | AzureSasCredential | AsyncTokenCredential
 
 _SCOPE = "https://storage.azure.com/.default"
-_HEADERS = {
+HEADERS = {
     "x-ms-version": "2019-02-02",
     "DataServiceVersion": "3.0",
     "MaxDataServiceVersion": "3.0;NetFx",
@@ -63,7 +63,7 @@ _END = f"--{_CHANGES}--\r\n\r\n--{_BATCH}--\r\n".encode()
 _REFUSED = re.compile(rb'HTTP/1\.1 ([45]\d\d)[\s\S]*?"code":\s*"(\w+)"')
 _CODE = re.compile(rb'"code":\s*"(\w+)"')
 _TRANSACTION_DONE = 202
-_ERROR = 400
+ERROR = 400
 
 
 class TableWriter:
@@ -80,7 +80,7 @@ class TableWriter:
         self._table = f"{endpoint}/{table}"
         self._batch = f"{endpoint}/$batch"
         self._pipeline: AsyncPipeline[HttpRequest, AsyncHttpResponse] = AsyncPipeline(
-            transport, policies=[_policy(credential)]
+            transport, policies=[policy_of(credential)]
         )
 
     async def insert(self, entity: Entity) -> None:
@@ -90,13 +90,13 @@ class TableWriter:
             HttpResponseError: refused; ``error_code`` tells why.
         """
         headers = {
-            **_HEADERS,
+            **HEADERS,
             "Content-Type": "application/json",
             "Prefer": "return-no-content",
         }
         response = await self._send(self._table, headers, _body(entity))
-        if response.status_code >= _ERROR:
-            raise _error(response, response.status_code, _CODE.search(response.content), 1)
+        if response.status_code >= ERROR:
+            raise refusal(response)
 
     async def transact(self, operations: Sequence[Operation]) -> None:
         """Write several rows of one partition, all or none.
@@ -105,11 +105,11 @@ class TableWriter:
             HttpResponseError: refused, with the status of the row that was.
         """
         body = b"".join((_BEGIN, *(self._part(*each) for each in operations), _END))
-        headers = {**_HEADERS, "Content-Type": f"multipart/mixed; boundary={_BATCH}"}
+        headers = {**HEADERS, "Content-Type": f"multipart/mixed; boundary={_BATCH}"}
         response = await self._send(self._batch, headers, body)
         answer = response.content
         if response.status_code != _TRANSACTION_DONE:
-            raise _error(response, response.status_code, _CODE.search(answer), 1)
+            raise refusal(response)
         if (refused := _REFUSED.search(answer)) is not None:
             raise _error(response, int(refused.group(1)), refused, 2)
 
@@ -161,9 +161,10 @@ class _SharedKeyLite(SansIOHTTPPolicy[HttpRequest, AsyncHttpResponse]):
         )
 
 
-def _policy(
+def policy_of(
     credential: Credential,
 ) -> SansIOHTTPPolicy[Any, Any] | AsyncHTTPPolicy[Any, Any]:
+    """Return what shows a credential with each request to a table."""
     if isinstance(credential, AzureNamedKeyCredential):
         return _SharedKeyLite(credential)
     if isinstance(credential, AzureSasCredential):
@@ -185,6 +186,11 @@ def _body(entity: Entity) -> bytes:
         else:
             columns[name] = value
     return orjson.dumps(columns)
+
+
+def refusal(response: AsyncHttpResponse) -> HttpResponseError:
+    """Return the error of an answer that says no to the whole request."""
+    return _error(response, response.status_code, _CODE.search(response.content), 1)
 
 
 def _error(

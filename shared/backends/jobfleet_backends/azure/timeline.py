@@ -9,10 +9,9 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-from azure.data.tables import TableEntity
-
-from jobfleet_backends.azure.entity_table import EntityTable, Query
+from jobfleet_backends.azure.entity_table import EntityTable
 from jobfleet_backends.azure.index_rows import SHARDS, key_time, time_key
+from jobfleet_backends.azure.table_reader import Query, Row
 from jobfleet_contracts.errors import InvalidRequest
 
 SEARCH_SECONDS = 3.0
@@ -45,7 +44,7 @@ class Span:
 class Stretch:
     """What was found; ``end`` is the row key up to which everything was seen, ``None`` for all."""
 
-    entities: Sequence[TableEntity]
+    entities: Sequence[Row]
     end: str | None
 
 
@@ -65,7 +64,7 @@ class Timeline:
             return await self._merged(operation, span, limit)
         loop = asyncio.get_running_loop()
         until = loop.time() + SEARCH_SECONDS
-        found: list[TableEntity] = []
+        found: list[Row] = []
         for piece in _pieces(span):
             stretch = await self._merged(operation, piece, limit - len(found))
             found += stretch.entities
@@ -126,5 +125,5 @@ def _query(shard: str, span: Span) -> Query:
     return Query(" and ".join(conditions), values)
 
 
-def _row_key(entity: TableEntity) -> str:
+def _row_key(entity: Row) -> str:
     return str(entity["RowKey"])

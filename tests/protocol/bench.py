@@ -19,7 +19,9 @@ from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.message import JobDefaults, JobMessage
 from jobfleet_contracts.ports import Delivery
 from jobfleet_protocol.cancellation import Canceller
-from jobfleet_protocol.claiming import Claimed, Claimer, ClaimResult, new_lease_id
+from jobfleet_protocol.claim_result import Claimed, ClaimResult
+from jobfleet_protocol.claiming import Claimer
+from jobfleet_protocol.lock_leases import new_lease_id
 from jobfleet_protocol.redrive import Redriver
 from jobfleet_protocol.submission import Submitter
 from jobfleet_protocol.trail_writer import TrailWriter
@@ -105,7 +107,7 @@ class Bench:
         worker_id = claimed.trail.head.after.worker_id
         ending = Change(status=status, worker_id=worker_id, **change)
         head = await claimed.trail.write(lambda _: [ending], last=True)
-        await self.claimer().give_up(claimed.lease, claimed.request)
+        await self.claimer().leases.give_up(claimed.lease, claimed.request)
         return head
 
     async def head(self, job_id: str) -> Event:

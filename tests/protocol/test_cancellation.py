@@ -8,7 +8,7 @@ import pytest
 from jobfleet_contracts.errors import ActionRefused, BackendUnavailable, UnknownJob
 from jobfleet_contracts.job import new_id
 from jobfleet_contracts.state import State
-from jobfleet_protocol.claiming import Ended
+from jobfleet_protocol.claim_result import Ended
 from tests.protocol.bench import LEASE_SECONDS, Bench
 
 

@@ -9,7 +9,8 @@ from jobfleet_contracts.errors import Fenced, LeaseConflict, TrustEnded
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import FLEET_LOCK, Lease, key_lock
 from jobfleet_contracts.state import State
-from jobfleet_protocol.claiming import Claimed, new_lease_id
+from jobfleet_protocol.claim_result import Claimed
+from jobfleet_protocol.lock_leases import new_lease_id
 from jobfleet_protocol.transitions import Change
 from tests.protocol.bench import LEASE_SECONDS, Bench
 
@@ -117,12 +118,12 @@ async def test_a_lost_answer_to_the_fencing_write_changes_nothing(bench: Bench, 
 async def test_the_fleets_lease_fences_the_named_job_before_any_message(bench: Bench) -> None:
     request = await bench.submit()
     claimer = bench.claimer("w1")
-    fleet: Lease = await claimer.acquire(FLEET_LOCK, new_lease_id())
+    fleet: Lease = await claimer.leases.acquire(FLEET_LOCK, new_lease_id())
     result = await claimer.claim(await bench.message(request), lease_id=new_lease_id(), fleet=fleet)
     assert isinstance(result, Claimed)
     bench.clock.advance(LEASE_SECONDS + 1)
     successor = bench.claimer("w2")
-    await successor.acquire(FLEET_LOCK, new_lease_id())
+    await successor.leases.acquire(FLEET_LOCK, new_lease_id())
     await successor.turns.fence_named(lock=FLEET_LOCK, trusted=lambda: True)
     assert (await bench.head(request.job_id)).status == "TakenOver"
     with pytest.raises(TrustEnded):

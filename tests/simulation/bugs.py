@@ -18,12 +18,14 @@ from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.ports import PayloadStore
 from jobfleet_contracts.state import TERMINAL, State, Status
 from jobfleet_protocol import transitions
+from jobfleet_protocol.claim_obstacles import ClaimObstacles
 from jobfleet_protocol.claiming import Claimer
 from jobfleet_protocol.held_trail import Decision, HeldTrail
 from jobfleet_protocol.large_data import externalise
+from jobfleet_protocol.lock_leases import LockLeases
 from jobfleet_protocol.lock_turns import LockTurns, TurnView
 from jobfleet_protocol.trail_writer import TrailWriter, pauses
-from jobfleet_worker.executor import Executor
+from jobfleet_worker.follow_up import FollowUp
 from jobfleet_worker.republish_pace import Pace
 from jobfleet_worker.rescuer import Rescuer
 from tests.simulation.fake_leases import FakeLeaseStore
@@ -114,16 +116,18 @@ def terminal_not_absorbing() -> Iterator[None]:
         **transitions._FROM,
         Status.STARTED: transitions._FROM[Status.STARTED] | TERMINAL,
     }
-    without_claim = Claimer._without_claim
+    judge = ClaimObstacles.under_the_lease
 
-    async def claim_all(self: Claimer, message: JobMessage, head: Event, lease: Lease) -> Any:
+    async def claim_all(
+        self: ClaimObstacles, message: JobMessage, head: Event, lease: Lease
+    ) -> Any:
         if head.after.state is State.COMPLETED:
             return None
-        return await without_claim(self, message, head, lease)
+        return await judge(self, message, head, lease)
 
     with ExitStack() as stack:
         stack.enter_context(patch.object(transitions, "_FROM", may_start))
-        stack.enter_context(patch.object(Claimer, "_without_claim", claim_all))
+        stack.enter_context(patch.object(ClaimObstacles, "under_the_lease", claim_all))
         yield
 
 
@@ -139,21 +143,21 @@ def predecessor_not_fenced() -> AbstractContextManager[Any]:
 @contextmanager
 def trust_checked_before_the_read() -> Iterator[None]:
     """A claimer that sleeps in its read goes on as if it held the lease."""
-    look, trusts = Claimer._look, Claimer.trusts
+    look, trusts = Claimer._look, LockLeases.trusts
 
     async def look_in_trust(
         self: Claimer, message: JobMessage, lease: Lease, **how: bool
     ) -> TurnView:
-        if not trusts(self, lease):
+        if not trusts(self.leases, lease):
             raise TrustEnded("the lease ran out")
         return await look(self, message, lease, **how)
 
-    def always(self: Claimer, lease: Lease) -> bool:
+    def always(self: LockLeases, lease: Lease) -> bool:
         return True
 
     with ExitStack() as stack:
         stack.enter_context(patch.object(Claimer, "_look", look_in_trust))
-        stack.enter_context(patch.object(Claimer, "trusts", always))
+        stack.enter_context(patch.object(LockLeases, "trusts", always))
         yield
 
 
@@ -169,13 +173,13 @@ async def _stored(events: Sequence[Event], payloads: PayloadStore) -> Sequence[E
 @contextmanager
 def callback_left_behind() -> Iterator[None]:
     """The open row goes though the callback job could not be submitted."""
-    quietly = Executor._quietly
+    quietly = FollowUp._quietly
 
-    async def pleased(self: Executor, step: Any) -> bool:
+    async def pleased(self: FollowUp, step: Any) -> bool:
         await quietly(self, step)
         return True
 
-    with patch.object(Executor, "_quietly", pleased):
+    with patch.object(FollowUp, "_quietly", pleased):
         yield
 
 
@@ -219,7 +223,7 @@ def fleet_trust_by_hearsay() -> Iterator[None]:
 
 def claim_after_an_unclear_release() -> AbstractContextManager[Any]:
     """A claim whose release was unclear is made again under the same lease id."""
-    return patch.object(Claimer, "_let_go", Claimer.give_up)
+    return patch.object(LockLeases, "let_go", LockLeases.give_up)
 
 
 Bug = Callable[[], AbstractContextManager[Any]]

@@ -13,17 +13,10 @@ from jobfleet_contracts.errors import BackendError, LeaseConflict, TrustEnded
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.message import JobMessage, MalformedMessage
 from jobfleet_contracts.ports import Clock, Delivery, JobConsumer
-from jobfleet_protocol.claiming import (
-    Attended,
-    Busy,
-    Claimed,
-    Claimer,
-    ClaimResult,
-    Ended,
-    NotDue,
-    new_lease_id,
-)
+from jobfleet_protocol.claim_result import Attended, Busy, Claimed, ClaimResult, Ended, NotDue
+from jobfleet_protocol.claiming import Claimer
 from jobfleet_protocol.ending import Ending
+from jobfleet_protocol.lock_leases import new_lease_id
 from jobfleet_protocol.trail_writer import pauses
 from jobfleet_worker.deferral import Deferral
 from jobfleet_worker.executor import Executor

@@ -17,7 +17,7 @@ from jobfleet_contracts.outcome import Lost, Outcome
 from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.state import State
 from jobfleet_contracts.worker_status import RunningJob
-from jobfleet_protocol.claiming import Claimed
+from jobfleet_protocol.claim_result import Claimed
 from jobfleet_protocol.held_trail import HeldTrail
 from jobfleet_protocol.trail_writer import pauses
 from jobfleet_worker.attempt import Attempt, Stop, outcome_of

@@ -10,7 +10,8 @@ import structlog
 from jobfleet_contracts.errors import BackendError, LeaseConflict, TrustEnded
 from jobfleet_contracts.lease import FLEET_LOCK
 from jobfleet_contracts.ports import Clock, JobConsumer, LeaseStore
-from jobfleet_protocol.claiming import Claimer, new_lease_id
+from jobfleet_protocol.claiming import Claimer
+from jobfleet_protocol.lock_leases import new_lease_id
 from jobfleet_worker.consumer import Consumer
 from jobfleet_worker.lease_keeper import KeptLease, LeaseKeeper
 
@@ -49,7 +50,7 @@ class FleetTurn:
         while not self._consumer.is_stopping:
             lease_id = new_lease_id()
             try:
-                lease = await self._claimer.acquire(FLEET_LOCK, lease_id)
+                lease = await self._claimer.leases.acquire(FLEET_LOCK, lease_id)
             except LeaseConflict:
                 await asyncio.sleep(STAND_BY_SECONDS)
                 continue

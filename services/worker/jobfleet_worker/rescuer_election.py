@@ -9,7 +9,8 @@ import structlog
 from jobfleet_contracts.errors import BackendError, LeaseConflict
 from jobfleet_contracts.lease import RESCUER_LOCK
 from jobfleet_contracts.ports import LeaseStore
-from jobfleet_protocol.claiming import Claimer, new_lease_id
+from jobfleet_protocol.claiming import Claimer
+from jobfleet_protocol.lock_leases import new_lease_id
 from jobfleet_worker.lease_keeper import KeptLease, LeaseKeeper
 from jobfleet_worker.rescuer import Rescuer
 from jobfleet_worker.retention import Retention
@@ -53,7 +54,7 @@ class RescuerElection:
     async def _stand(self) -> None:
         lease_id = new_lease_id()
         try:
-            lease = await self._claimer.acquire(RESCUER_LOCK, lease_id)
+            lease = await self._claimer.leases.acquire(RESCUER_LOCK, lease_id)
         except LeaseConflict:
             return
         except BackendError as error:

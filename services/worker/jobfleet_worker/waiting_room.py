@@ -13,8 +13,9 @@ from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import FLEET_LOCK, Lease, job_lock
 from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.state import State
-from jobfleet_protocol.claiming import Claimed, Claimer, new_lease_id
+from jobfleet_protocol.claim_result import Claimed
 from jobfleet_protocol.held_trail import HeldTrail
+from jobfleet_protocol.lock_leases import LockLeases, new_lease_id
 from jobfleet_protocol.transitions import Change
 from jobfleet_worker.lease_keeper import KeptLease, LeaseKeeper
 
@@ -51,13 +52,13 @@ class WaitingRoom:
         self,
         *,
         tenant: Tenant,
-        claimer: Claimer,
+        leases: LockLeases,
         keeper: LeaseKeeper,
         leave: Leave,
         clock: Clock,
     ) -> None:
         self._tenant = tenant
-        self._claimer = claimer
+        self._leases = leases
         self._keeper = keeper
         self._leave = leave
         self._clock = clock
@@ -87,14 +88,14 @@ class WaitingRoom:
         if claimed.lease.lock == lock:
             await self._write(deadline, lock)
             return deadline
-        lease = await self._claimer.acquire(lock, new_lease_id(), is_new=True)
+        lease = await self._leases.acquire(lock, new_lease_id(), is_new=True)
         kept = self._keeper.keep(lease)
         try:
             await self._write(deadline, lock)
         except BaseException:
             self._keeper.drop(kept)
             with contextlib.suppress(BackendError):
-                await self._claimer.give_up(lease, claimed.request)
+                await self._leases.give_up(lease, claimed.request)
             raise
         left = self._tenant.kept
         self._tenant.rest_on(lease, kept)

@@ -51,7 +51,7 @@ async def test_it_is_repeated_with_the_same_id_and_body_until_it_is_taken(
         return await answering(next(answers))(request)  # type: ignore[arg-type]
 
     target.answer = answer  # type: ignore[assignment]
-    monkeypatch.setattr("jobfleet_worker.executor.retry_delay", lambda *_: _SOON)
+    monkeypatch.setattr("jobfleet_worker.outcome_record.retry_delay", lambda *_: _SOON)
     workshop.start()
     history = await _delivered(workshop, target)
     assert history[-1].after.state is State.COMPLETED

@@ -1,0 +1,84 @@
+"""Leases on locks as one worker takes them, trusts them and gives them up."""
+
+from __future__ import annotations
+
+import structlog
+import uuid_utils
+
+from jobfleet_contracts.errors import BackendError, LockMissing
+from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.lease import FLEET_LOCK, Lease, job_lock, key_lock, safety_margin
+from jobfleet_contracts.ports import Clock, LeaseStore
+
+LOCK_ACQUIRED = "lock.acquired"
+LOCK_RELEASE_UNCLEAR = "lock.release_unclear"
+
+_log = structlog.get_logger()
+
+
+class LockLeases:
+    """Takes and gives up leases; trust is counted from before the request was sent."""
+
+    def __init__(
+        self, *, leases: LeaseStore, clock: Clock, worker_id: str, lease_seconds: float
+    ) -> None:
+        self._leases = leases
+        self._clock = clock
+        self._worker_id = worker_id
+        self._lease_seconds = lease_seconds
+
+    async def acquire(self, lock: str, lease_id: str, *, is_new: bool = False) -> Lease:
+        """Lease a lock, creating it where it is missing.
+
+        Args:
+            is_new: the lock probably does not exist yet: create it first.
+
+        Raises:
+            LeaseConflict: somebody else holds it.
+        """
+        if is_new:
+            await self._leases.create(lock)
+        while True:
+            sent_at = self._clock.boottime()
+            try:
+                await self._leases.acquire(lock, lease_id, self._lease_seconds)
+            except LockMissing:
+                await self._leases.create(lock)
+                continue
+            _log.debug(LOCK_ACQUIRED, lock=lock)
+            trusted_until = sent_at + self._lease_seconds - safety_margin(self._lease_seconds)
+            return Lease(lock, self._worker_id, lease_id, trusted_until)
+
+    def trusts(self, lease: Lease) -> bool:
+        """Whether the lease may be relied on now, by this worker's own clock."""
+        return self._clock.boottime() < lease.trusted_until
+
+    async def give_up(self, lease: Lease, request: JobRequest) -> None:
+        """Release a lease; a job's own lock goes with it."""
+        if lease.lock == FLEET_LOCK:
+            return
+        if lease.lock == job_lock(request.job_id):
+            await self._leases.delete(lease.lock, lease.lease_id)
+        else:
+            await self._leases.release(lease.lock, lease.lease_id)
+
+    async def let_go(self, lease: Lease, request: JobRequest) -> None:
+        """Give up a lease that no claim came of.
+
+        A release without an answer may still be carried out, so it is no reason to claim again
+        under the same lease id: the handler's lease would vanish beneath it.
+        """
+        try:
+            await self.give_up(lease, request)
+        except BackendError as error:
+            _log.warning(LOCK_RELEASE_UNCLEAR, lock=lease.lock, error=str(error))
+
+
+def lock_of(request: JobRequest) -> str:
+    """Return the lock on which a job rests in scope ``job``."""
+    return job_lock(request.job_id) if request.lock_key is None else key_lock(request.lock_key)
+
+
+def new_lease_id() -> str:
+    """Return a fresh lease id; blob leases take a UUID."""
+    return str(uuid_utils.uuid4())

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _NAME = re.compile(r"# (\w+)\.py\n")
 
@@ -25,10 +25,13 @@ class SamplePage:
 
     def __init__(self, name: str) -> None:
         self.programs: dict[str, str] = {}
-        for block in _BLOCK.findall((DOCS / name).read_text(encoding="utf-8")):
+        for block in _BLOCK.findall((ROOT / name).read_text(encoding="utf-8")):
             named = _NAME.match(block)
             assert named is not None, f"{name}: a block without its file's name:\n{block}"
             assert named[1] not in self.programs, f"{name}: two files {named[1]}.py"
+            assert ("def main" in block) == ("__main__" in block), (
+                f"{name}: {named[1]} does nothing"
+            )
             self.programs[named[1]] = block
 
     @property

@@ -13,7 +13,13 @@ from jobfleet_cli.local_port import free_port
 from tests.docs.sample_page import SamplePage, run_program
 from tests.docs.sample_servers import SECRET, SampleServers
 
-PAGES = ("handlers.md", "coming-from-celery.md", "coming-from-other-job-apis.md", "metrics.md")
+PAGES = (
+    "README.md",
+    "docs/handlers.md",
+    "docs/coming-from-celery.md",
+    "docs/coming-from-other-job-apis.md",
+    "docs/metrics.md",
+)
 
 
 @pytest.fixture

@@ -139,7 +139,8 @@ class JobRequest(BaseModel):
             value: decoded JSON; camelCase names.
 
         Raises:
-            InvalidRequest: names the first field that does not fit, and why.
+            InvalidRequest: names the first field that does not fit, and why. Texts at any depth
+                hold no control characters but tabs and line breaks.
         """
         if not isinstance(value, Mapping):
             raise InvalidRequest("the job request must be a JSON object", field="body")
@@ -150,6 +151,7 @@ class JobRequest(BaseModel):
         for field in ("payload", "processing_parameters", "context"):
             if (said := getattr(request, field)) is not None:
                 check_json(said, field=to_camel(field))
+                check_characters(said, field=to_camel(field))
         return request
 
     def to_json(self) -> dict[str, Any]:
@@ -206,6 +208,25 @@ def check_json(value: Any, *, field: str, limit: int | None = MAX_PAYLOAD_BYTES)
             f"{field} has {size:,} bytes as JSON; at most {limit:,} are allowed. "
             "Store it elsewhere and pass its address",
             field=field,
+        )
+
+
+def check_characters(value: Any, *, field: str) -> None:
+    """Check that texts of a JSON value, at any depth, are text: pages, shells and logs show them.
+
+    Raises:
+        InvalidRequest: a control character other than a tab or a line break.
+    """
+    if isinstance(value, dict):
+        for name, item in value.items():
+            check_characters(name, field=field)
+            check_characters(item, field=field)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            check_characters(item, field=field)
+    elif isinstance(value, str) and _CONTROL.search(value):
+        raise InvalidRequest(
+            f"{field} holds a control character; send binary data as base64", field=field
         )
 
 

@@ -21,7 +21,7 @@ from jobfleet_contracts.errors import (
     UnknownJob,
 )
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.job import check_json
+from jobfleet_contracts.job import check_characters, check_json
 from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.answer_limit import answered
@@ -65,11 +65,14 @@ class CallbackBody(BaseModel):
         value = decode(body)
         try:
             check_json(value, field="body", limit=None)
-            return cls.model_validate(value, strict=True)
+            said = cls.model_validate(value, strict=True)
         except ValidationError as error:
             problem = error.errors(include_url=False, include_input=False)[0]
             field = str(problem["loc"][0]) if problem["loc"] else "body"
             raise InvalidRequest(f"{field}: {problem['msg']}", field=field) from None
+        for name in ("message", "payload", "error"):
+            check_characters(getattr(said, name), field=name)
+        return said
 
 
 @dataclass(frozen=True, slots=True)

@@ -246,6 +246,8 @@ async def test_whatever_is_malformed_is_401_and_never_500(
         b'{"jobId":"JOB","status":"completed","message":7}',
         b'{"jobId":"JOB","status":"completed","payload":NaN}',
         b'{"jobId":"JOB","status":"completed","payload":"\\ud800"}',
+        b'{"jobId":"JOB","status":"completed","payload":{"a":["\\u001b[2J"]}}',
+        b'{"jobId":"JOB","status":"failed","error":"\\u0000"}',
         b'{"jobId":"JOB","status":"completed","payload":' + b"[" * 10_000 + b"]" * 10_000 + b"}",
         b'{"jobId":"JOB","status":"completed","payload":' + b"[" * 200 + b"]" * 200 + b"}",
     ],

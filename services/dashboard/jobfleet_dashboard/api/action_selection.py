@@ -9,6 +9,7 @@ from typing import Any
 from jobfleet_contracts.codec import parse_time
 from jobfleet_contracts.errors import ActionRefused, InvalidRequest
 from jobfleet_contracts.index import JobQuery
+from jobfleet_contracts.job import check_characters
 from jobfleet_contracts.ports import JobIndexReader
 from jobfleet_dashboard.api.filters import states
 
@@ -96,6 +97,7 @@ def _query(value: Any) -> JobQuery:
             raise InvalidRequest(f"filter: unknown field {name}", field=f"filter.{name}")
         if not isinstance(text, str) or not text.strip():
             raise InvalidRequest(f"filter.{name}: must be a text", field=f"filter.{name}")
+        check_characters(text, field=f"filter.{name}")
     return JobQuery(
         states=states(value.get("state")),
         job_type=value.get("type"),

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from jobfleet_contracts.errors import ActionRefused, InvalidRequest, JobfleetError
+from jobfleet_contracts.job import check_characters
 from jobfleet_contracts.state import State
 from jobfleet_dashboard.api.action_selection import Selection
 from jobfleet_dashboard.api.answer import answer, job_answer
@@ -105,4 +106,5 @@ def _reason(body: dict[str, Any]) -> str:
         raise InvalidRequest(
             f"reason: must be a text of at most {_MAX_REASON:,} characters", field="reason"
         )
+    check_characters(reason, field="reason")
     return reason

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from jobfleet_contracts.errors import InvalidRequest
+from jobfleet_dashboard.api.outbound_parts import HTTP_JOB, check_headers, check_target
 
-HTTP_JOB = "http.request"
 _TO_PAYLOAD = ("targetUrl", "method", "headers", "payload", "body", "expectStatus")
 _METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 _MAX_RETRIES = 99
@@ -36,13 +36,10 @@ def expand(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_call(payload: dict[str, Any]) -> None:
-    url = payload["targetUrl"]
-    if not isinstance(url, str) or not url.lower().startswith(("http://", "https://")):
-        raise InvalidRequest("targetUrl: must be an http or https address", field="targetUrl")
+    check_target(payload["targetUrl"], "targetUrl")
     if payload.get("method", "GET") not in _METHODS:
         raise InvalidRequest(f"method: must be one of {', '.join(_METHODS)}", field="method")
-    if not isinstance(payload.get("headers", {}), dict):
-        raise InvalidRequest("headers: must be an object", field="headers")
+    check_headers(payload.get("headers", {}), "headers")
 
 
 def _whole(value: Any, field: str, most: int) -> int:

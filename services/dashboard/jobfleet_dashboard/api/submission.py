@@ -12,6 +12,7 @@ from jobfleet_contracts.errors import BackendError, BodyConflict, InvalidRequest
 from jobfleet_contracts.job import JobRequest, job_id_for_key
 from jobfleet_dashboard.api.answer import answer, job_answer
 from jobfleet_dashboard.api.descriptions import BULK, SUBMIT, described
+from jobfleet_dashboard.api.outbound_parts import check_outbound
 from jobfleet_dashboard.api.request_parts import json_object
 from jobfleet_dashboard.api.short_form import expand
 from jobfleet_dashboard.problems import body_conflict, problem_document, problem_of
@@ -73,7 +74,9 @@ def _parse(body: dict[str, Any], request: Request) -> JobRequest:
         context = {}
     if isinstance(context, dict):
         body["context"] = _origin(request) | context
-    return JobRequest.parse(body)
+    job = JobRequest.parse(body)
+    check_outbound(body)
+    return job
 
 
 def _origin(request: Request) -> dict[str, str]:

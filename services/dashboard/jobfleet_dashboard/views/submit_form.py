@@ -11,6 +11,7 @@ import orjson
 from jobfleet_contracts.codec import decode
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.job import JobRequest
+from jobfleet_dashboard.api.outbound_parts import check_outbound
 from jobfleet_dashboard.views.json_text import json_text
 from jobfleet_dashboard.views.known_names import KnownNames
 
@@ -89,7 +90,9 @@ def request_from(values: Mapping[str, str]) -> JobRequest:
         text = values.get(name, "").strip()
         if text:
             body[name] = _read(name, text, kind)
-    return JobRequest.parse(body)
+    job = JobRequest.parse(body)
+    check_outbound(body)
+    return job
 
 
 def _shown(value: Any, kind: str) -> str:

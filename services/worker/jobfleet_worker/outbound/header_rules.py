@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
+from jobfleet_contracts.header_text import MAX_HEADERS, is_header_name, value_problem
 from jobfleet_worker.outbound.refusals import TargetForbidden
-
-_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
-_BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]")
-_MAX_HEADERS = 100
-_MAX_VALUE = 8_000
 
 SMUGGLING = frozenset(
     {
@@ -45,22 +40,17 @@ class HeaderRules:
         Raises:
             TargetForbidden: names the header, never its value.
         """
-        if len(headers) > _MAX_HEADERS:
-            raise TargetForbidden(f"headers: more than {_MAX_HEADERS}")
+        if len(headers) > MAX_HEADERS:
+            raise TargetForbidden(f"headers: more than {MAX_HEADERS}")
         seen: set[str] = set()
         for name, value in headers.items():
             self._check_name(name, seen)
-            if _BAD_VALUE.search(value):
-                raise TargetForbidden(
-                    f"header {name}: its value holds a line break, a control character or one "
-                    "beyond Latin-1"
-                )
-            if len(value) > _MAX_VALUE:
-                raise TargetForbidden(f"header {name}: its value is over {_MAX_VALUE:,} characters")
+            if (problem := value_problem(value)) is not None:
+                raise TargetForbidden(f"header {name}: {problem}")
 
     def _check_name(self, name: str, seen: set[str]) -> None:
         lower = name.lower()
-        if not _NAME.fullmatch(name):
+        if not is_header_name(name):
             raise TargetForbidden(f"header {name[:100]!r}: not a header name")
         if lower in SMUGGLING:
             raise TargetForbidden(f"header {name}: is set by the connection, not by a job")

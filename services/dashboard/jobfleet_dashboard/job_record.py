@@ -15,6 +15,11 @@ from jobfleet_contracts.state import State
 from jobfleet_protocol.ending import callback_job_id
 
 
+def etag_of(job_id: str, sequence: int) -> str:
+    """Return the tag of a job whose newest event has this sequence."""
+    return f'"{job_id}-{sequence}"'
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRecord:
     """Everything that the API and the job's page show.

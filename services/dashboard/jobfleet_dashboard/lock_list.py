@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from jobfleet_contracts.codec import format_time
-from jobfleet_contracts.index import OpenRow
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.codec import format_optional_time, format_time
+from jobfleet_contracts.index import LockUse, OpenRow
 from jobfleet_contracts.lease import key_lock
-from jobfleet_contracts.ports import JobIndexReader, LockRecords
-from jobfleet_contracts.state import CLAIMABLE, State
+from jobfleet_contracts.worker_status import WorkerStatus
 
 MAX_LOCKS = 100
 MAX_WAITERS = 10
-_ROWS = 1000
-_AT_ONCE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +25,17 @@ class HeldLock:
     Attributes:
         leased: whether its lock is leased now; a holder without it is about to be taken over.
         holder: the job that runs under it, as the index knows; ``None`` for none.
+        held_since: start of the holder's attempt as its worker's last heartbeat told; ``None``
+            where no heartbeat has told it yet.
+        waiting: how many wait, counted up to ``COUNTED_WAITERS``.
         waiters: the first ten, longest waiting first.
     """
 
     lock_key: str
     leased: bool
     holder: OpenRow | None
+    held_since: datetime | None
+    waiting: int
     waiters: Sequence[OpenRow]
 
     def to_json(self) -> dict[str, Any]:
@@ -41,35 +45,41 @@ class HeldLock:
             "lock": key_lock(self.lock_key),
             "leased": self.leased,
             "holder": None if self.holder is None else _job(self.holder),
+            "heldSince": format_optional_time(self.held_since),
+            "waiting": self.waiting,
             "waiters": [_job(row) for row in self.waiters],
         }
 
 
-async def held_locks(reader: JobIndexReader, locks: LockRecords) -> Sequence[HeldLock]:
-    """Return up to 100 lock keys, held ones first, from up to 2,000 open rows.
+async def held_locks(backend: Backend) -> Sequence[HeldLock]:
+    """Return up to 100 lock keys, held ones first.
 
     Raises:
-        BackendUnavailable: index or locks cannot be read.
+        BackendUnavailable: index, locks or worker directory cannot be read.
     """
-    leased, running, others = await asyncio.gather(
-        locks.leased(),
-        reader.open_rows(states=frozenset({State.RUNNING}), limit=_ROWS),
-        reader.open_rows(states=CLAIMABLE, limit=_ROWS),
+    leased, workers, uses = await asyncio.gather(
+        backend.locks.leased(),
+        backend.directory.workers(),
+        backend.reader.lock_uses(limit=MAX_LOCKS, waiters=MAX_WAITERS),
     )
-    holders = {row.facts.lock_key: row for row in running.items if row.facts.lock_key}
-    keys = list(dict.fromkeys([*holders, *_keys(others.items)]))[:MAX_LOCKS]
-    limit = asyncio.Semaphore(_AT_ONCE)
-
-    async def one(key: str) -> HeldLock:
-        async with limit:
-            waiters = await reader.lock_waiters(key, limit=MAX_WAITERS)
-        return HeldLock(key, key_lock(key) in leased, holders.get(key), waiters)
-
-    return await asyncio.gather(*map(one, keys))
+    starts = _starts(workers)
+    return [_held(use, leased, starts) for use in uses]
 
 
-def _keys(rows: Iterable[OpenRow]) -> Iterable[str]:
-    return (row.facts.lock_key for row in rows if row.facts.lock_key)
+def _held(use: LockUse, leased: frozenset[str], starts: dict[str, datetime]) -> HeldLock:
+    return HeldLock(
+        lock_key=use.lock_key,
+        leased=key_lock(use.lock_key) in leased,
+        holder=use.holder,
+        held_since=starts.get(use.holder.facts.job_id) if use.holder else None,
+        waiting=use.waiting,
+        waiters=use.waiters,
+    )
+
+
+def _starts(workers: Sequence[WorkerStatus]) -> dict[str, datetime]:
+    """Return when each running job's attempt started."""
+    return {job.job_id: job.started_at for worker in workers for job in worker.running}
 
 
 def _job(row: OpenRow) -> dict[str, Any]:

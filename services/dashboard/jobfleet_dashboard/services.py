@@ -8,6 +8,8 @@ from fastapi import Request
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.ports import Clock
+from jobfleet_dashboard.census_reader import CensusReader
+from jobfleet_dashboard.ended_reader import EndedReader
 from jobfleet_dashboard.job_reader import JobReader
 from jobfleet_dashboard.live.batch_texts import BatchTexts
 from jobfleet_dashboard.live.hub import LiveHub
@@ -39,6 +41,8 @@ class Services:
     live: LiveHub
     batch_texts: BatchTexts
     job_reader: JobReader
+    census: CensusReader
+    ended: EndedReader
     stats: StatsReader
     keys: ApiKeys
     sessions: Sessions
@@ -54,6 +58,8 @@ class Services:
             SettingsError: a key, a callback secret or the rate limit does not parse.
         """
         keys = ApiKeys(options.api_keys)
+        census = CensusReader(reader=backend.reader, clock=clock)
+        ended = EndedReader(reader=backend.reader, clock=clock)
         return cls(
             backend=backend,
             clock=clock,
@@ -67,7 +73,9 @@ class Services:
             live=LiveHub(reader=backend.reader),
             batch_texts=BatchTexts(),
             job_reader=JobReader(trail=backend.trail, payloads=backend.payloads),
-            stats=StatsReader(reader=backend.reader, clock=clock),
+            census=census,
+            ended=ended,
+            stats=StatsReader(census=census, ended=ended),
             keys=keys,
             sessions=Sessions(secret=options.session_secret, keys=keys),
             rate_limit=RateLimit(options.rate_limit),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from jobfleet_contracts.event import Event, JobFacts
 from jobfleet_contracts.state import State
 
 T = TypeVar("T")
+
+COUNTED_WAITERS = 1_000
+"""Jobs that wait for one lock key are counted up to here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,11 @@ class OpenRow:
 
 @dataclass(frozen=True, slots=True)
 class JobRow:
-    """One job with its current state as the index knows it, for lists."""
+    """One job with its current state as the index knows it, for lists.
+
+    Attributes:
+        duration_ms: of what the newest event ended: an attempt, or the wait before a start.
+    """
 
     facts: JobFacts
     state: State
@@ -52,6 +59,7 @@ class JobRow:
     updated_at: datetime
     due_at: datetime | None = None
     dismissed: bool = False
+    duration_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +82,11 @@ class EventQuery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobQuery:
-    """Filter over jobs, last changed first."""
+    """Filter over jobs, last changed first.
+
+    Attributes:
+        dead: only those on the dead-letter list: failed or timed out, and not dismissed.
+    """
 
     states: frozenset[State] = frozenset()
     job_type: str | None = None
@@ -83,6 +95,7 @@ class JobQuery:
     lock_key: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    dead: bool = False
     limit: int = 50
     cursor: str | None = None
 
@@ -98,6 +111,55 @@ class Page(Generic[T]):
     items: Sequence[T]
     next: str | None = None
     searched_back_to: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """Every job there is, counted.
+
+    Attributes:
+        counts: jobs per state: open ones exactly, ended ones of the last day at least.
+        longest_queued: of each queue the queued job that was opened first.
+    """
+
+    counts: Mapping[State, int]
+    longest_queued: Mapping[str, OpenRow]
+
+
+TimeStep = Literal["minute", "hour"]
+
+
+@dataclass(frozen=True, slots=True)
+class EndedCount:
+    """Jobs that ended in one state within one step of time.
+
+    Attributes:
+        start: of the minute or hour.
+        jobs: endings; a job that was redriven counts with each of its own.
+        timed: how many of them ended an attempt; ``duration_ms`` is the sum of those.
+    """
+
+    start: datetime
+    state: State
+    jobs: int
+    timed: int
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class LockUse:
+    """A lock key that open jobs name.
+
+    Attributes:
+        holder: the job that runs under it, ``None`` for none.
+        waiting: how many claimable jobs name it, counted up to ``COUNTED_WAITERS``.
+        waiters: the first of these, longest waiting first.
+    """
+
+    lock_key: str
+    holder: OpenRow | None
+    waiting: int
+    waiters: Sequence[OpenRow]
 
 
 @dataclass(frozen=True, slots=True)

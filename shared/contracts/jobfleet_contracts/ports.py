@@ -15,15 +15,19 @@ from typing import Protocol
 
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import (
+    Census,
     DeadLetter,
+    EndedCount,
     EventQuery,
     IndexedEvent,
     JobQuery,
     JobRow,
+    LockUse,
     OpenRow,
     Page,
     QueueDepth,
     TimelineEntry,
+    TimeStep,
 )
 from jobfleet_contracts.message import JobMessage, MalformedMessage
 from jobfleet_contracts.state import State
@@ -246,6 +250,22 @@ class JobIndexReader(Protocol):
 
     async def counts(self) -> Mapping[State, int]:
         """Return jobs per state: open ones exactly, ended ones of the last day at least."""
+        ...
+
+    async def census(self) -> Census:
+        """Return the same counts, and who has been queued longest."""
+        ...
+
+    async def ended(self, *, since: datetime, step: TimeStep) -> Sequence[EndedCount]:
+        """Return what ended in each step of time, from the one in which ``since`` lies.
+
+        Exact but for what the index lacks. Cost depends on the number of steps; on Azure also on
+        the number of processes that wrote endings in them.
+        """
+        ...
+
+    async def lock_uses(self, *, limit: int = 100, waiters: int = 10) -> Sequence[LockUse]:
+        """Return lock keys that open jobs name, held ones first, each with its first waiters."""
         ...
 
     async def open_rows(

@@ -16,6 +16,7 @@ class RequestCounter:
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, str]] = Counter()
+        self._rows: Counter[str] = Counter()
 
     def count(self, operation: str, result: str) -> None:
         """Note one request that was sent, whatever became of it."""
@@ -28,3 +29,11 @@ class RequestCounter:
     def total(self, prefix: str = "") -> int:
         """Return all requests whose operation begins with ``prefix``."""
         return sum(n for (operation, _), n in self._counts.items() if operation.startswith(prefix))
+
+    def count_rows(self, operation: str, rows: int) -> None:
+        """Note the rows that an answer brought."""
+        self._rows[operation] += rows
+
+    def rows(self, prefix: str = "") -> int:
+        """Return all rows that operations whose name begins with ``prefix`` have read."""
+        return sum(n for operation, n in self._rows.items() if operation.startswith(prefix))

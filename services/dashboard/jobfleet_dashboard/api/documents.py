@@ -251,12 +251,14 @@ class LockJobDocument(Document):
 
 
 class LockDocument(Document):
-    """A lock key with its holder and its first ten waiters."""
+    """A lock key with its holder and its first ten waiters; ``waiting`` counts up to 1,000."""
 
     lock_key: str
     lock: str
     leased: bool
     holder: LockJobDocument | None
+    held_since: datetime | None
+    waiting: int
     waiters: list[LockJobDocument]
 
 
@@ -299,6 +301,8 @@ class StateDocument(Document):
     ended_in_window: int | None
     per_minute: float | None
     mean_duration_ms: float | None
+    ended_in_day: int | None
+    mean_duration_ms_in_day: float | None
 
 
 class StateList(Document):

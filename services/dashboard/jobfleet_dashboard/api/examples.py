@@ -140,6 +140,8 @@ LOCKS: Json = {
             "lock": "key/5f2c",
             "leased": True,
             "holder": _LOCK_JOB,
+            "heldSince": AT,
+            "waiting": 0,
             "waiters": [],
         }
     ]
@@ -172,6 +174,8 @@ STATS: Json = {
             "endedInWindow": 120,
             "perMinute": 2.0,
             "meanDurationMs": 812.5,
+            "endedInDay": 2410,
+            "meanDurationMsInDay": 797.1,
         }
     ]
 }

@@ -48,8 +48,7 @@ async def queues(request: Request) -> Response:
 @router.get("/locks", **described(LOCKS))
 async def locks(request: Request) -> Response:
     """Lock keys that are held or waited for, with the first ten waiters of each."""
-    services = services_of(request)
-    found = await held_locks(services.backend.reader, services.backend.locks)
+    found = await held_locks(services_of(request).backend)
     return answer({"items": [lock.to_json() for lock in found]})
 
 
@@ -63,5 +62,5 @@ async def dead_letter_page(request: Request, query: Annotated[PageFilter, Query(
 
 @router.get("/stats", **described(STATS))
 async def stats(request: Request) -> Response:
-    """Counts per state, with rates and durations of the last hour."""
+    """Counts per state; rates and durations of the last hour, and ended jobs of the last day."""
     return answer({"items": (await services_of(request).stats.read()).to_json()})

@@ -18,6 +18,7 @@ from jobfleet_dashboard.api.answer import answer
 from jobfleet_dashboard.api.descriptions import JOB, JOBS, described
 from jobfleet_dashboard.api.filters import JobsFilter
 from jobfleet_dashboard.api.request_parts import JobId
+from jobfleet_dashboard.job_record import etag_of
 from jobfleet_dashboard.security.access import require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import Services, services_of
@@ -122,7 +123,7 @@ async def _ended(services: Services, newest: Event, wait: float) -> Event:
 
 def _job_headers(newest: Event, now: datetime) -> dict[str, str]:
     headers = {
-        "ETag": f'"{newest.job_id}-{newest.sequence}"',
+        "ETag": etag_of(newest.job_id, newest.sequence),
         "Cache-Control": "private, no-cache",
     }
     if not newest.after.state.is_terminal:

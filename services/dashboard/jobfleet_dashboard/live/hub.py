@@ -33,6 +33,7 @@ class LiveHub:
         self._reader = reader
         self._listeners: set[Subscription] = set()
         self._tail: asyncio.Task[None] | None = None
+        self._cursor = ""
         self._looked = asyncio.Event()
         self._stopping = asyncio.Event()
 
@@ -40,6 +41,11 @@ class LiveHub:
     def stopping(self) -> asyncio.Event:
         """Set at shutdown; whoever holds an answer open has to end it."""
         return self._stopping
+
+    @property
+    def cursor(self) -> str:
+        """Of the last event handed out: what is read after it is not older than that."""
+        return self._cursor
 
     async def stop(self) -> None:
         """End all streams and the tail; safe to call twice."""
@@ -112,6 +118,7 @@ class LiveHub:
             entries = await self._first_ever(entries[-1].cursor)
         if cursor is not None or begun:
             self._listeners = {one for one in self._listeners if one.offer(entries)}
+            self._cursor = entries[-1].cursor
         return entries[-1].cursor, len(entries) == PAGE
 
     async def _first_ever(self, cursor: str) -> list[TimelineEntry]:

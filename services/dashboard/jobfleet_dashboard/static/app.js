@@ -61,7 +61,19 @@
     }
   };
 
-  // Lists that grow: each id once, no more than the list keeps; arrivals are counted, not shown.
+  // Lists that grow: each id once, no more than the list keeps; arrivals are counted, not shown,
+  // while that would move what the pointer is over or the keyboard is at.
+  const busy = (list) => list.matches(":hover") || list.contains(document.activeElement);
+  const admit = (all = false) => {
+    for (const arriving of $$("[data-arriving]")) {
+      const list = document.getElementById(arriving.dataset.arriving);
+      const known = new Set([...list.children].map((item) => item.id));
+      [...arriving.children].forEach((item) => { if (known.has(item.id)) item.remove(); });
+      if (all || !busy(list)) list.prepend(...arriving.children);
+      $("#held").hidden = arriving.childElementCount === 0;
+      put($("#held .num"), String(arriving.childElementCount));
+    }
+  };
   const tidy = () => {
     for (const list of $$("[data-keep]")) {
       const seen = new Set();
@@ -119,6 +131,7 @@
     });
   }
   document.addEventListener("visibilitychange", () => {
+    lookForNews();
     if (!$("#stream") || ended) return;
     if (document.hidden) sign("paused"); else tick();
   });
@@ -130,6 +143,17 @@
     const count = boxes(form).filter((box) => box.checked).length;
     const place = $("[data-selected]", form);
     if (place) put(place, all ? "all that match" : count ? `${count} selected` : "");
+  };
+
+  // An ended job may be redriven elsewhere: asked for now and then, while somebody looks.
+  const NEWS_SECONDS = 10;
+  const lookForNews = async () => {
+    const head = $("[data-etag]");
+    if (document.hidden || !head || $("#live").dataset.live !== "ended") return;
+    const asked = { headers: { "If-None-Match": head.dataset.etag }, cache: "no-store" };
+    try {
+      if ((await fetch(`/api/jobs/${head.dataset.job}`, asked)).status === 200) location.reload();
+    } catch { /* the dashboard is away: what has ended stays as it is */ }
   };
 
   // JSON while typing.
@@ -146,7 +170,8 @@
 
   const copy = async (button) => {
     const label = button.textContent;
-    try { await navigator.clipboard.writeText(button.dataset.copy); } catch { copyWithoutPermission(button.dataset.copy); }
+    const text = button.dataset.copy.replace("{origin}", location.origin);
+    try { await navigator.clipboard.writeText(text); } catch { copyWithoutPermission(text); }
     button.textContent = "Copied";
     setTimeout(() => { button.textContent = label; }, 1200);
   };
@@ -196,6 +221,7 @@
     const target = event.target.closest("button, a");
     if (target?.dataset.copy !== undefined) copy(target);
     if (target?.dataset.themeSwitch !== undefined) nextTheme();
+    if (target?.id === "held") { admit(true); tidy(); }
     if (target?.dataset.help !== undefined) $("#help").showModal();
     if (target?.dataset.close !== undefined && target.closest("dialog")) { event.preventDefault(); target.closest("dialog").close(); }
   });
@@ -206,7 +232,7 @@
     showSelected(form);
   });
   document.addEventListener("input", (event) => { if (event.target.dataset?.json !== undefined) checkJson(event.target); });
-  document.addEventListener("htmx:after:swap", () => { tidy(); countArrivals(); clocks(document); tick(); });
+  document.addEventListener("htmx:after:swap", () => { admit(); tidy(); countArrivals(); clocks(document); tick(); });
   document.addEventListener("htmx:after:settle", (event) => {
     const dialog = $("#question");
     if (event.target === dialog && dialog.childElementCount && !dialog.open) dialog.showModal();
@@ -228,6 +254,8 @@
     clocks(document);
     tick();
     setInterval(tick, 1000);
+    setInterval(lookForNews, NEWS_SECONDS * 1000);
+    $("#feed")?.addEventListener("pointerleave", () => { admit(); tidy(); });
     $$("textarea[data-json]").forEach(checkJson);
     $$("form[data-selection]").forEach(showSelected);
     recover();

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from jobfleet_contracts.index import JobQuery
-from jobfleet_contracts.state import DEAD
+from jobfleet_contracts.state import Status
 from jobfleet_dashboard.live.subscription import Batch
 from jobfleet_dashboard.security.access import require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
-from jobfleet_dashboard.views.error_group import group_errors
-from jobfleet_dashboard.views.live_stream import live_stream, partial
+from jobfleet_dashboard.views.dead_letter_page import read_dead_letters
+from jobfleet_dashboard.views.live_stream import shared_stream
 from jobfleet_dashboard.views.pages import go_to
-from jobfleet_dashboard.views.site import show, surroundings
+from jobfleet_dashboard.views.site import show, site_of, surroundings
 
 TEMPLATE = "dead_letters/index.html"
-MAX_GROUPED = 500
+DEATHS = frozenset({Status.FAILED, Status.TIMED_OUT})
+GONE = frozenset({Status.REDRIVEN, Status.DISMISSED})
 
 router = APIRouter(dependencies=[require(Role.VIEWER)], include_in_schema=False)
 
@@ -27,21 +25,23 @@ router = APIRouter(dependencies=[require(Role.VIEWER)], include_in_schema=False)
 @router.get("/dead-letters")
 async def dead_letters(request: Request) -> Response:
     """Show dead jobs by cause, and messages that are no job requests."""
-    told = surroundings(request, "dead", "/stream/dead-letters")
-    return show(request, TEMPLATE, block="dead", **await _read(request), **told)
+    cursor = request.query_params.get("cursor")
+    page = await read_dead_letters(services_of(request).backend, cursor=cursor)
+    told = surroundings(request, "dead", None if cursor else "/stream/dead-letters")
+    return show(request, TEMPLATE, block="dead", dead=page, **told)
 
 
 @router.get("/stream/dead-letters")
 async def stream(request: Request) -> Response:
-    """Say when something died; the list itself stays as it is under the reader's hands."""
+    """Count who died, take out who left, and keep the groups' counts true.
 
-    async def update(batch: Batch | None) -> str:
-        died = sum(entry.event.after.state in DEAD for entry in batch or ())
-        if not died:
-            return ""
-        return partial("died", "<span>More jobs died.</span> <a href=''>Show them</a>", "innerHTML")
+    What is new is shown when the reader asks for it: nothing moves under the pointer.
+    """
 
-    return live_stream(request, update)
+    async def render(batch: Batch | None) -> str:
+        return await _changes(request, batch)
+
+    return shared_stream(request, ("dead",), render)
 
 
 @router.post("/dead-letters/{letter_id}/forget", dependencies=[require(Role.OPERATOR)])
@@ -51,12 +51,12 @@ async def forget(request: Request, letter_id: str) -> Response:
     return go_to(request, "/dead-letters")
 
 
-async def _read(request: Request) -> dict[str, Any]:
-    backend = services_of(request).backend
-    page = await backend.reader.jobs(JobQuery(states=DEAD, limit=MAX_GROUPED))
-    letters = await backend.dead_letters.letters(limit=50)
-    return {
-        "groups": group_errors(page.items),
-        "cut": MAX_GROUPED if page.next else None,
-        "letters": letters.items,
-    }
+async def _changes(request: Request, batch: Batch | None) -> str:
+    newest = {entry.event.job_id: entry.event for entry in batch or ()}
+    left = [job_id for job_id, event in newest.items() if event.kind in GONE]
+    died = [job_id for job_id, event in newest.items() if event.kind in DEATHS]
+    if not left and not died:
+        return ""
+    page = await read_dead_letters(services_of(request).backend)
+    told = {"left": left, "died": died, "groups": page.groups, **surroundings(request)}
+    return site_of(request).pages.fragment("dead_letters/_live.html", "changes", **told)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import Response
 
 from jobfleet_dashboard.api.actions import act
@@ -15,9 +15,9 @@ from jobfleet_dashboard.security.access import asker, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
 from jobfleet_dashboard.views.job_actions import ACTIONS
-from jobfleet_dashboard.views.job_page import JobPage, job_page
-from jobfleet_dashboard.views.job_story import read_story
-from jobfleet_dashboard.views.live_stream import live_stream, partial
+from jobfleet_dashboard.views.job_page import job_page
+from jobfleet_dashboard.views.job_story import JobStory, read_story
+from jobfleet_dashboard.views.live_stream import live_stream, message, moment_of, partial
 from jobfleet_dashboard.views.pages import go_to
 from jobfleet_dashboard.views.site import show, site_of, surroundings
 
@@ -29,16 +29,16 @@ router = APIRouter(dependencies=[require(Role.VIEWER)], include_in_schema=False)
 
 
 @router.get("/jobs/{job_id}")
-async def job(request: Request, job_id: str) -> Response:
-    """Show what happened to a job, in order."""
+async def job(
+    request: Request, job_id: str, before: Annotated[int | None, Query(ge=2, lt=2**31)] = None
+) -> Response:
+    """Show what happened to a job, in order; ``before`` pages back in a long history."""
     job_id = known_id(job_id)
-    page = job_page(await read_story(services_of(request), job_id))
-    live_url = f"/stream/jobs/{job_id}?after={page.cursor}" if page.live else None
-    address = str(request.url_for("job", job_id=job_id))
-    api_address = address.replace("/jobs/", "/api/jobs/", 1)
-    told = {"job": page, "address": address, "api_address": api_address}
-    around = surroundings(request, "jobs", live_url)
-    return show(request, TEMPLATE, **around | told | ({} if page.live else {"live_sign": "ended"}))
+    page = job_page(await read_story(services_of(request), job_id, before=before))
+    live = page.live and before is None
+    live_url = f"/stream/jobs/{job_id}?after={page.cursor}" if live else None
+    told: dict[str, Any] = {"job": page, **surroundings(request, "jobs", live_url)}
+    return show(request, TEMPLATE, **told | ({} if page.live else {"live_sign": "ended"}))
 
 
 @router.get("/stream/jobs/{job_id}")
@@ -47,14 +47,29 @@ async def stream(request: Request, job_id: str, after: int = 0) -> Response:
     job_id = known_id(job_id)
     seen, over = after, False
 
-    async def update(_: Batch | None) -> str:
+    async def update(batch: Batch | None) -> bytes:
         nonlocal seen, over
-        page = job_page(await read_story(services_of(request), job_id))
-        html = _fragments(request, page, since=seen)
-        seen, over = page.cursor, not page.live
-        return html
+        story, text = await _news(request, job_id, batch, since=seen)
+        seen, over = story.newest.sequence, story.newest.after.state.is_terminal
+        return text
 
     return live_stream(request, update, job_id=job_id, is_over=lambda: over)
+
+
+async def _news(
+    request: Request, job_id: str, batch: Batch | None, *, since: int
+) -> tuple[JobStory, bytes]:
+    """Return what the page needs after event ``since``; read and rendered once for all viewers."""
+    renderings, services = site_of(request).renderings, services_of(request)
+    moment = moment_of(batch, services.live)
+    story = await renderings.share(("job", job_id, moment), lambda: read_story(services, job_id))
+
+    async def render() -> bytes:
+        return message(_fragments(request, story, since=since), batch)
+
+    may_operate = str(surroundings(request)["may_operate"])
+    key = ("job", job_id, moment, str(since), str(story.newest.sequence), may_operate)
+    return story, await renderings.share(key, render)
 
 
 @router.post("/jobs/{job_id}/{verb}", dependencies=[require(Role.OPERATOR)])
@@ -81,10 +96,10 @@ def known_id(text: str) -> str:
         raise unknown_job(text) from None
 
 
-def _fragments(request: Request, page: JobPage, *, since: int) -> str:
+def _fragments(request: Request, story: JobStory, *, since: int) -> str:
     pages = site_of(request).pages
-    told = {"job": page, **surroundings(request)}
-    new = [row for row in page.events if row.sequence > since]
+    told = {"job": job_page(story), **surroundings(request)}
+    new = story.rows_after(since)
     same_state = all(row.status.startswith("Step ") for row in new)
     names = ALWAYS if same_state and since else ALWAYS + ON_A_NEW_STATE
     html = "".join(partial(name, pages.fragment(TEMPLATE, name, **told)) for name in names)

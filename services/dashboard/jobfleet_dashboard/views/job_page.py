@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from jobfleet_contracts.credentials import without_credentials
-from jobfleet_contracts.event import Event, JobState
+from jobfleet_contracts.event import JobState
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.state import State
+from jobfleet_dashboard.job_record import etag_of
 from jobfleet_dashboard.views.attempt_row import AttemptRow, attempt_rows
-from jobfleet_dashboard.views.event_row import EventRow, history_rows
+from jobfleet_dashboard.views.event_row import EventRow
 from jobfleet_dashboard.views.job_actions import JobAction, actions_for
+from jobfleet_dashboard.views.job_facts import Fact, job_facts
 from jobfleet_dashboard.views.job_sentence import job_sentence
 from jobfleet_dashboard.views.job_story import JobStory
 from jobfleet_dashboard.views.json_text import JsonText, json_text
@@ -20,16 +21,15 @@ from jobfleet_dashboard.views.timeline_svg import TimelineDrawing, draw_timeline
 from jobfleet_dashboard.views.words import Sentence
 from jobfleet_protocol.tombstone import is_tombstone
 
-Fact = tuple[str, str | datetime]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobPage:
     """One job for the screen.
 
     Attributes:
-        facts: name and value of what was asked for; only what is set.
-        omitted: earlier events that are not shown.
+        facts: what was asked for and what belongs to it; only what is set.
+        events: lines of the history, at most 250; ``omitted`` earlier ones are not shown.
+        later: whether newer events than the shown ones stand in the trail.
         documents: payload, result, checkpoint, context, error … as JSON.
         live: whether anything more can be expected.
     """
@@ -49,9 +49,15 @@ class JobPage:
     attempts: tuple[AttemptRow, ...]
     events: tuple[EventRow, ...]
     omitted: int
+    later: bool
     documents: tuple[JsonText, ...]
     cursor: int
     live: bool
+
+    @property
+    def etag(self) -> str:
+        """The tag that the API gives this state of the job: scripts ask with it for news."""
+        return etag_of(self.job_id, self.cursor)
 
 
 def job_page(story: JobStory) -> JobPage:
@@ -69,41 +75,17 @@ def job_page(story: JobStory) -> JobPage:
         sentence=job_sentence(newest, around),
         step=around.step,
         of=around.of,
-        facts=_facts(request, newest),
+        facts=job_facts(story.record),
         actions=() if is_tombstone(newest) else actions_for(newest.after),
         timeline=draw_timeline(span_rows(story.events), now=story.now),
         attempts=attempt_rows(story.events),
-        events=history_rows(story.events),
-        omitted=story.omitted,
+        events=story.rows_after(story.shown[0].sequence - 1),
+        omitted=story.shown[0].sequence - 1,
+        later=story.shown[-1].sequence < newest.sequence,
         documents=_documents(request, story),
         cursor=newest.sequence,
         live=not newest.after.state.is_terminal,
     )
-
-
-def _facts(request: JobRequest, newest: Event) -> tuple[Fact, ...]:
-    facts = newest.facts
-    after = newest.after
-    found: tuple[tuple[str, str | datetime | None], ...] = (
-        ("type", facts.job_type),
-        ("queue", facts.queue),
-        ("priority", f"{facts.priority} ({_lane(facts.priority)})"),
-        ("attempt", f"{after.attempt} of {after.max_attempts}"),
-        ("created", facts.created_at),
-        ("run at", request.run_at),
-        ("due", after.due_at),
-        ("lock key", facts.lock_key),
-        ("time limit", f"{request.timeout_seconds:g} s" if request.timeout_seconds else None),
-        ("incarnation", str(after.incarnation) if after.incarnation > 1 else None),
-        ("epoch", str(after.epoch)),
-        ("callback", request.callback_url),
-        ("input file", request.input_file_path),
-    )
-    return tuple((name, value) for name, value in found if value is not None)
-
-
-def _lane(priority: int) -> str:
-    return "low" if priority <= 2 else "normal" if priority <= 6 else "high"  # noqa: PLR2004
 
 
 def _documents(request: JobRequest, story: JobStory) -> tuple[JsonText, ...]:

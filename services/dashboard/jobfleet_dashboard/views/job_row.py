@@ -8,8 +8,9 @@ from datetime import datetime
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import JobRow, OpenRow
 from jobfleet_contracts.state import State
+from jobfleet_dashboard.views.durations import spell_ms
 
-_NEXT_TRY = frozenset({State.SCHEDULED, State.DEFERRED, State.RETRYING})
+_DUE = {State.SCHEDULED: "starts", State.DEFERRED: "next try", State.RETRYING: "next try"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,8 @@ class JobListRow:
 
     Attributes:
         step, of: progress of a running job, 0 for none.
-        due_at: when it is tried next, where it waits for that.
+        due_at: when it is tried next, where it waits for that; ``due`` is the verb for it.
+        took: of an ended job, how long its last attempt ran; empty for others.
     """
 
     job_id: str
@@ -34,6 +36,8 @@ class JobListRow:
     updated_at: datetime
     sequence: int
     due_at: datetime | None
+    due: str = ""
+    took: str = ""
     step: int = 0
     of: int = 0
 
@@ -52,10 +56,12 @@ def row_of(row: JobRow) -> JobListRow:
         attempt=row.attempt,
         max_attempts=row.max_attempts,
         worker_id=row.worker_id if row.state in (State.RUNNING, State.WAITING) else None,
-        message=row.message,
+        message="" if row.state is State.SCHEDULED else row.message,
         updated_at=row.updated_at,
         sequence=row.sequence,
-        due_at=row.due_at if row.state in _NEXT_TRY else None,
+        due_at=row.due_at if row.state in _DUE else None,
+        due=_DUE.get(row.state, ""),
+        took=spell_ms(row.duration_ms) if row.state.is_terminal else "",
         step=step,
         of=of,
     )
@@ -79,6 +85,7 @@ def row_of_event(event: Event) -> JobListRow:
             updated_at=event.occurred_at,
             due_at=after.due_at,
             dismissed=after.dismissed,
+            duration_ms=event.duration_ms,
         )
     )
 
@@ -98,7 +105,8 @@ def row_of_open(row: OpenRow) -> JobListRow:
         message="",
         updated_at=row.updated_at,
         sequence=row.sequence,
-        due_at=row.due_at if row.state in _NEXT_TRY else None,
+        due_at=row.due_at if row.state in _DUE else None,
+        due=_DUE.get(row.state, ""),
     )
 
 

@@ -13,11 +13,12 @@ from jobfleet_contracts.state import State, Status
 from jobfleet_contracts.worker_status import WorkerStatus
 from jobfleet_dashboard.job_record import JobRecord
 from jobfleet_dashboard.services import Services
+from jobfleet_dashboard.views.event_row import EventRow, history_rows
 from jobfleet_dashboard.views.job_sentence import Circumstances
 from jobfleet_dashboard.worker_list import is_alive
 
-MAX_EVENTS = 1000
-"""Newest events that a page shows; the API pages through the rest."""
+SHOWN_EVENTS = 250
+"""Lines of history on one page; timeline and attempts are drawn from the newest 1,000 events."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,12 +28,14 @@ class JobStory:
     Attributes:
         holder: the job that runs under the same lock key while this one waits for it.
         workers: the worker directory.
+        earlier: a page of the history that was asked for, oldest first; empty for the newest.
     """
 
     record: JobRecord
     now: datetime
     holder: JobRow | None = None
     workers: tuple[WorkerStatus, ...] = ()
+    earlier: Sequence[Event] = ()
 
     @property
     def newest(self) -> Event:
@@ -45,9 +48,16 @@ class JobStory:
         return self.record.events
 
     @property
-    def omitted(self) -> int:
-        """How many events before the shown ones are left out."""
-        return self.events[0].sequence - 1
+    def shown(self) -> Sequence[Event]:
+        """The events whose lines the page shows."""
+        return self.earlier or self.events[-SHOWN_EVENTS:]
+
+    def rows_after(self, sequence: int) -> tuple[EventRow, ...]:
+        """Return the lines of the events after a sequence, each with the gap before it."""
+        events = self.earlier or self.events
+        later = [event for event in events if event.sequence > sequence]
+        before = events[-len(later) - 1] if len(events) > len(later) else None
+        return history_rows(later, before) if later else ()
 
     def circumstances(self) -> Circumstances:
         """Return what the sentence says beyond the newest event."""
@@ -112,8 +122,11 @@ def reason_of(newest: Event, events: Sequence[Event]) -> str:
     return ""
 
 
-async def read_story(services: Services, job_id: str) -> JobStory:
+async def read_story(services: Services, job_id: str, *, before: int | None = None) -> JobStory:
     """Return the story of a job.
+
+    Args:
+        before: show the part of the history that ends before this sequence.
 
     Raises:
         UnknownJob: no trail.
@@ -126,7 +139,14 @@ async def read_story(services: Services, job_id: str) -> JobStory:
         now=services.clock.now(),
         workers=tuple(await backend.directory.workers()),
         holder=await _holder(backend, record.newest),
+        earlier=await _earlier(backend, job_id, before),
     )
+
+
+async def _earlier(backend: Backend, job_id: str, before: int | None) -> Sequence[Event]:
+    if before is None:
+        return ()
+    return await backend.trail.history(job_id, before=before, limit=SHOWN_EVENTS)
 
 
 async def _holder(backend: Backend, newest: Event) -> JobRow | None:

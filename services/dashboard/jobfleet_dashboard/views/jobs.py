@@ -15,7 +15,7 @@ from jobfleet_dashboard.services import services_of
 from jobfleet_dashboard.views.job_filter import JobFilter, parse_filter
 from jobfleet_dashboard.views.job_row import JobListRow, row_of, row_of_event
 from jobfleet_dashboard.views.known_names import KnownNames
-from jobfleet_dashboard.views.live_stream import live_stream
+from jobfleet_dashboard.views.live_stream import shared_stream
 from jobfleet_dashboard.views.site import show, site_of, surroundings
 
 router = APIRouter(dependencies=[require(Role.VIEWER)], include_in_schema=False)
@@ -29,7 +29,7 @@ async def jobs(request: Request) -> Response:
     told = await _results(request, chosen) | surroundings(
         request, "jobs", chosen.url("/stream/jobs")
     )
-    told["counts"] = await services.backend.reader.counts()
+    told["counts"] = (await services.census.read()).counts
     told["known"] = KnownNames.of(await services.backend.directory.workers())
     answer = show(request, "jobs/index.html", block="results", states=list(State), **told)
     answer.headers["HX-Push-Url"] = chosen.url()
@@ -53,14 +53,11 @@ async def stream(request: Request) -> Response:
     """Keep the rows of a list up to date, and count those that arrived."""
     chosen = parse_filter(request.query_params.multi_items())
 
-    async def update(batch: Batch | None) -> str:
-        key = batch[-1].cursor if batch else "opening" if batch is None else "idle"
-        return await site_of(request).renderings.share(
-            ("jobs", chosen.url(), str(surroundings(request)["may_operate"]), key),
-            lambda: _changes(request, chosen, batch),
-        )
+    async def render(batch: Batch | None) -> str:
+        return await _changes(request, chosen, batch)
 
-    return live_stream(request, update)
+    may_operate = str(surroundings(request)["may_operate"])
+    return shared_stream(request, ("jobs", chosen.url(), may_operate), render)
 
 
 async def _changes(request: Request, chosen: JobFilter, batch: Batch | None) -> str:
@@ -74,7 +71,7 @@ async def _changes(request: Request, chosen: JobFilter, batch: Batch | None) -> 
     told: dict[str, Any] = {
         "rows": rows,
         "fresh": {row.job_id for row in rows if chosen.lets_through(row)},
-        "counts": await services.backend.reader.counts(),
+        "counts": (await services.census.read()).counts,
         "states": list(State),
     }
     return site_of(request).pages.fragment(

@@ -5,20 +5,41 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from fastapi import Request
-from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette import EventSourceResponse
 
 from jobfleet_contracts.errors import BackendError
+from jobfleet_dashboard.live.hub import LiveHub
 from jobfleet_dashboard.live.subscription import Batch
 from jobfleet_dashboard.services import services_of
+from jobfleet_dashboard.views.site import site_of
 
 IDLE_SECONDS = 5.0
 """After so much silence fragments are rendered anyway: heartbeats are no events."""
 PING_SECONDS = 15
 SEND_TIMEOUT_SECONDS = 10.0
-DONE = ServerSentEvent(event="done", data="")
+DONE = b"event: done\r\ndata: \r\n\r\n"
+NOTHING_NEW = b": nothing new\r\n\r\n"
 
-Update = Callable[[Batch | None], Awaitable[str]]
+Render = Callable[[Batch | None], Awaitable[str]]
 """Returns HTML for a batch; ``None`` asks for all that brings an older page up to date."""
+Update = Callable[[Batch | None], Awaitable[bytes]]
+"""Returns the message for a batch."""
+
+
+def shared_stream(request: Request, key: tuple[str, ...], render: Render) -> EventSourceResponse:
+    """Return the stream of a page that looks the same to all who ask with this key.
+
+    Whoever comes first renders and encodes a batch; the others are sent the same bytes.
+    """
+    renderings, live = site_of(request).renderings, services_of(request).live
+
+    async def update(batch: Batch | None) -> bytes:
+        async def once() -> bytes:
+            return message(await render(batch), batch)
+
+        return await renderings.share((*key, moment_of(batch, live)), once)
+
+    return live_stream(request, update)
 
 
 def live_stream(
@@ -43,15 +64,15 @@ def live_stream(
 
 async def _messages(
     request: Request, update: Update, job_id: str | None, is_over: Callable[[], bool]
-) -> AsyncIterator[ServerSentEvent]:
+) -> AsyncIterator[bytes]:
     async with services_of(request).live.subscribe(job_id=job_id) as subscription:
         batch: Batch | None = None
         while True:
             try:
-                html = await update(batch)
+                text = await update(batch)
             except BackendError:
                 return
-            yield _message(html, batch or ())
+            yield text
             if is_over():
                 yield DONE
                 return
@@ -60,10 +81,24 @@ async def _messages(
                 return
 
 
-def _message(html: str, batch: Batch) -> ServerSentEvent:
+def moment_of(batch: Batch | None, live: LiveHub) -> str:
+    """Name what a batch brings, the same for everybody who was handed it.
+
+    Who opens a page shares with others only what was read after the events that they all missed.
+    """
+    if batch is None:
+        return f"opening {live.cursor}"
+    return batch[-1].cursor if batch else "idle"
+
+
+def message(html: str, batch: Batch | None) -> bytes:
+    """Return one server-sent event, whose id is the batch's cursor; a comment without HTML."""
     if not html:
-        return ServerSentEvent(comment="nothing new")
-    return ServerSentEvent(data=html, id=batch[-1].cursor if batch else None)
+        return NOTHING_NEW
+    # A carriage return would end the line too, and user text may hold one.
+    text = html.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\r\ndata: ")
+    cursor = f"id: {batch[-1].cursor}\r\n" if batch else ""
+    return f"{cursor}data: {text}\r\n\r\n".encode()
 
 
 def partial(target: str, html: str, swap: str = "innerMorph") -> str:

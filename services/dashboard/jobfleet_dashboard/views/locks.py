@@ -7,12 +7,13 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from jobfleet_contracts.index import COUNTED_WAITERS
 from jobfleet_dashboard.live.subscription import Batch
-from jobfleet_dashboard.lock_list import MAX_LOCKS, MAX_WAITERS, held_locks
+from jobfleet_dashboard.lock_list import MAX_LOCKS, held_locks
 from jobfleet_dashboard.security.access import require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
-from jobfleet_dashboard.views.live_stream import live_stream, partial
+from jobfleet_dashboard.views.live_stream import partial, shared_stream
 from jobfleet_dashboard.views.site import show, site_of, surroundings
 
 TEMPLATE = "locks/index.html"
@@ -31,10 +32,10 @@ async def locks(request: Request) -> Response:
 async def stream(request: Request) -> Response:
     """Keep holders and waiters up to date."""
 
-    async def update(_: Batch | None) -> str:
-        return await site_of(request).renderings.share(("locks",), lambda: _render(request))
+    async def render(_: Batch | None) -> str:
+        return await _render(request)
 
-    return live_stream(request, update)
+    return shared_stream(request, ("locks",), render)
 
 
 async def _render(request: Request) -> str:
@@ -43,6 +44,5 @@ async def _render(request: Request) -> str:
 
 
 async def _read(request: Request) -> dict[str, Any]:
-    backend = services_of(request).backend
-    held = await held_locks(backend.reader, backend.locks)
-    return {"locks": held, "max_locks": MAX_LOCKS, "max_waiters": MAX_WAITERS}
+    held = await held_locks(services_of(request).backend)
+    return {"locks": held, "max_locks": MAX_LOCKS, "max_waiting": COUNTED_WAITERS}

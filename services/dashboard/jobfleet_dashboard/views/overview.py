@@ -11,7 +11,7 @@ from jobfleet_dashboard.security.access import require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
 from jobfleet_dashboard.views.event_row import event_row
-from jobfleet_dashboard.views.live_stream import live_stream, partial
+from jobfleet_dashboard.views.live_stream import partial, shared_stream
 from jobfleet_dashboard.views.overview_page import FEED_SIZE, read_overview
 from jobfleet_dashboard.views.site import show, site_of, surroundings
 
@@ -24,7 +24,7 @@ router = APIRouter(dependencies=[require(Role.VIEWER)], include_in_schema=False)
 @router.get("/")
 async def overview(request: Request) -> Response:
     """Show the fleet."""
-    page = await read_overview(services_of(request), site_of(request).throughput, feed=True)
+    page = await read_overview(services_of(request), feed=True)
     return show(
         request, TEMPLATE, overview=page, **surroundings(request, "overview", "/stream/overview")
     )
@@ -34,18 +34,15 @@ async def overview(request: Request) -> Response:
 async def stream(request: Request) -> Response:
     """Keep the first screen up to date."""
 
-    async def update(batch: Batch | None) -> str:
-        renderings = site_of(request).renderings
-        key = batch[-1].cursor if batch else "opening" if batch is None else "idle"
-        feed = await renderings.share(("feed", key), lambda: _feed(request, batch))
-        return feed + await renderings.share(("instruments",), lambda: _instruments(request))
+    async def render(batch: Batch | None) -> str:
+        return await _feed(request, batch) + await _instruments(request)
 
-    return live_stream(request, update)
+    return shared_stream(request, ("overview",), render)
 
 
 async def _instruments(request: Request) -> str:
     site = site_of(request)
-    page = await read_overview(services_of(request), site.throughput, feed=False)
+    page = await read_overview(services_of(request), feed=False)
     told = {"overview": page, **surroundings(request)}
     return "".join(
         partial(name, site.pages.fragment(TEMPLATE, name, **told)) for name in INSTRUMENTS
@@ -62,4 +59,4 @@ async def _feed(request: Request, batch: Batch | None) -> str:
         return ""
     rows = [event_row(event) for event in events[:FEED_SIZE]]
     fragment = site_of(request).pages.fragment("overview/_feed.html", "arrivals", arrivals=rows)
-    return partial("feed", fragment, "afterbegin")
+    return partial("arriving", fragment, "afterbegin")

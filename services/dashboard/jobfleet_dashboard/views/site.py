@@ -13,7 +13,6 @@ from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import Services, services_of
 from jobfleet_dashboard.views.pages import Pages, html, is_partial
 from jobfleet_dashboard.views.renderings import Renderings
-from jobfleet_dashboard.views.throughput_reader import ThroughputReader
 
 _DONE = {"cancel": "Cancelled", "redrive": "Redriven", "dismiss": "Dismissed"}
 
@@ -24,16 +23,13 @@ class Site:
 
     pages: Pages
     renderings: Renderings
-    throughput: ThroughputReader
 
     @classmethod
     def install(cls, app: FastAPI, services: Services) -> None:
         """Make it and keep it in the application."""
-        clock = services.clock
         app.state.site = cls(
             pages=Pages(version=services.options.version),
-            renderings=Renderings(clock=clock),
-            throughput=ThroughputReader(reader=services.backend.reader, clock=clock),
+            renderings=Renderings(clock=services.clock),
         )
 
 

@@ -14,13 +14,18 @@ _GAP = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """What ended within one step of time; ``busy_ms`` is the sum of their durations."""
+    """What ended within one step of time.
+
+    Attributes:
+        timed: how many of them ended an attempt; ``busy_ms`` is the sum of those.
+    """
 
     start: datetime
     completed: int = 0
     failed: int = 0
     timed_out: int = 0
     cancelled: int = 0
+    timed: int = 0
     busy_ms: int = 0
 
     @property

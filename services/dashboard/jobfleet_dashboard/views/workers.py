@@ -11,7 +11,7 @@ from jobfleet_dashboard.live.subscription import Batch
 from jobfleet_dashboard.security.access import require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
-from jobfleet_dashboard.views.live_stream import live_stream, partial
+from jobfleet_dashboard.views.live_stream import partial, shared_stream
 from jobfleet_dashboard.views.site import show, site_of, surroundings
 from jobfleet_dashboard.views.worker_row import worker_rows
 
@@ -31,10 +31,10 @@ async def workers(request: Request) -> Response:
 async def stream(request: Request) -> Response:
     """Keep heartbeats and slots up to date."""
 
-    async def update(_: Batch | None) -> str:
-        return await site_of(request).renderings.share(("workers",), lambda: _render(request))
+    async def render(_: Batch | None) -> str:
+        return await _render(request)
 
-    return live_stream(request, update)
+    return shared_stream(request, ("workers",), render)
 
 
 async def _render(request: Request) -> str:

@@ -81,11 +81,13 @@ class EntityTable:
         """Return one row, ``None`` if there is none."""
         client = self._client
         try:
-            return await self._read(operation, lambda: client.get_entity(partition, row))
+            entity = await self._read(operation, lambda: client.get_entity(partition, row))
         except StorageRefused as refusal:
             if refusal.is_missing:
                 return None
             raise
+        self._calls.note_rows(operation, 1)
+        return entity
 
     async def page(
         self,
@@ -97,7 +99,9 @@ class EntityTable:
     ) -> Rows:
         """Return one page in the order of the keys."""
         reader = self._reader
-        return await self._read(operation, lambda: reader.page(query, size, following))
+        rows = await self._read(operation, lambda: reader.page(query, size, following))
+        self._calls.note_rows(operation, len(rows.entities))
+        return rows
 
     async def pages(
         self, operation: str, query: Query, *, size: int = PAGE_ROWS

@@ -3,7 +3,7 @@
 A job's rows share one of four partitions, so that one transaction writes whatever is due. Within
 a partition the first letter of the row key tells the kind:
 
-* ``c-<hour>-<writer>``: how many jobs one writer saw ending in an hour.
+* ``c-<hour>-<writer>``: how many jobs one writer saw ending in an hour, see ``EndedCounter``.
 * ``o-<job>-<incarnation>``: an open row.
 * ``t-<inverted microseconds>-<job>-<inverted sequence>``: a copy of an event, newest first.
 
@@ -210,26 +210,13 @@ def event_to_job(event: Event) -> JobRow:
         updated_at=event.occurred_at,
         due_at=after.due_at,
         dismissed=after.dismissed,
+        duration_ms=event.duration_ms,
     )
 
 
 def state_of(entity: Mapping[str, Any]) -> State:
     """Return the state alone of an open row."""
     return State(_newest(entity).get("state", entity["State"]))
-
-
-STATE_COLUMNS = ("OpenedAt", "State", *(f"Hint{slot}" for slot in range(_SLOTS)))
-"""What ``is_ghost`` and ``state_of`` look at."""
-
-
-def counter_key(hour: str, writer: str) -> str:
-    """Return the row key of one writer's count of endings in an hour (``hour_of``)."""
-    return f"c-{hour}-{writer}"
-
-
-def hour_of(moment: datetime) -> str:
-    """Return the hour of a time as counters name it."""
-    return moment.astimezone(UTC).strftime("%Y%m%d%H")
 
 
 def _open_facts(row: OpenRow) -> dict[str, Any]:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Generator, Sequence
 from typing import Any
-from uuid import uuid4
 
 from jobfleet_backends.azure.azure_errors import StorageRefused
+from jobfleet_backends.azure.ended_counter import EndedCounter
 from jobfleet_backends.azure.entity_table import MERGE, EntityTable
 from jobfleet_backends.azure.index_rows import (
     SHARDS,
-    counter_key,
     event_hint,
     event_to_timeline,
-    hour_of,
     is_ghost,
     open_key,
     open_to_entity,
@@ -25,13 +23,10 @@ from jobfleet_backends.azure.index_rows import (
 from jobfleet_backends.azure.index_shard import Arrivals, IndexShard, Pace
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import OpenRow
-from jobfleet_contracts.state import Status
 
 STOP_SECONDS = 5.0
 _REMEMBERED_ROWS = 20_000
-_REMEMBERED_HOURS = 48
 _CLOSED = 1 << 62
-_ENDINGS = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED, Status.TIMED_OUT})
 
 
 class AzureJobIndex:
@@ -39,15 +34,13 @@ class AzureJobIndex:
 
     def __init__(self, *, table: EntityTable, pace: Pace | None = None) -> None:
         self._table = table
-        self._writer_id = uuid4().hex[:12]
         pace, arrivals = pace or Pace(), Arrivals()
         self._shards = {
             name: IndexShard(table=table, partition=name, pace=pace, arrivals=arrivals)
             for name in SHARDS
         }
         self._newest: dict[str, int] = {}
-        self._ended: dict[str, None] = {}
-        self._endings: dict[tuple[str, str], dict[str, int]] = {}
+        self._ended = EndedCounter()
 
     async def open(self, row: OpenRow) -> None:
         """Insert the row by itself: it must stand before the event that it announces."""
@@ -74,8 +67,9 @@ class AzureJobIndex:
             shard.replace(event_to_timeline(event))
             if not event.after.state.is_terminal:
                 self._hint(shard, event)
-            elif event.kind in _ENDINGS and event.event_id not in self._ended:
-                shard.replace(self._counted(event))
+            else:
+                for counted in self._ended.count(event):
+                    shard.replace(counted)
         return self._stored({shard_of(event.job_id) for event in events})
 
     def published(self, job_id: str, incarnation: int, sequence: int) -> Awaitable[None]:
@@ -119,25 +113,9 @@ class AzureJobIndex:
         shard.merge({**row_identity(event.job_id, event.after.incarnation), **event_hint(event)})
 
     def _remember(self, row_key: str, sequence: int) -> None:
-        _make_room(self._newest, _REMEMBERED_ROWS)
+        while len(self._newest) >= _REMEMBERED_ROWS:
+            self._newest.pop(next(iter(self._newest)))
         self._newest[row_key] = sequence
-
-    def _counted(self, event: Event) -> dict[str, Any]:
-        """Each writer has a row of its own, holding its whole count: no read, safe to repeat."""
-        _make_room(self._ended, _REMEMBERED_ROWS)
-        self._ended[event.event_id] = None
-        partition, hour = shard_of(event.job_id), hour_of(event.occurred_at)
-        counts = self._endings.setdefault((partition, hour), {})
-        state = event.after.state.value
-        counts[state] = counts.get(state, 0) + 1
-        _make_room(self._endings, _REMEMBERED_HOURS * len(SHARDS))
-        return {"PartitionKey": partition, "RowKey": counter_key(hour, self._writer_id), **counts}
-
-
-def _make_room(remembered: dict[Any, Any], most: int) -> None:
-    """Forget the oldest."""
-    while len(remembered) >= most:
-        remembered.pop(next(iter(remembered)))
 
 
 class _Storing:

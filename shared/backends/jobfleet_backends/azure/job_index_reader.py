@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from jobfleet_backends.azure.audit_trail import AzureAuditTrail
 from jobfleet_backends.azure.entity_table import EntityTable
+from jobfleet_backends.azure.fleet_counts import FleetCounts
 from jobfleet_backends.azure.index_rows import (
     SHARDS,
-    STATE_COLUMNS,
     entity_to_open,
-    hour_of,
     is_ghost,
     key_time,
-    state_of,
 )
 from jobfleet_backends.azure.job_search import JobSearch
 from jobfleet_backends.azure.live_tail import LiveTail
+from jobfleet_backends.azure.lock_queues import LockQueues
 from jobfleet_backends.azure.rows import entity_to_event
 from jobfleet_backends.azure.table_reader import Query, Row, changed_at
 from jobfleet_backends.azure.timeline import Span, Timeline, span_of
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.index import EventQuery, JobQuery, JobRow, OpenRow, Page, TimelineEntry
+from jobfleet_contracts.index import (
+    Census,
+    EndedCount,
+    EventQuery,
+    JobQuery,
+    JobRow,
+    LockUse,
+    OpenRow,
+    Page,
+    TimelineEntry,
+    TimeStep,
+)
 from jobfleet_contracts.ports import Clock
-from jobfleet_contracts.state import CLAIMABLE, State
-
-COUNTED = timedelta(hours=24)
-"""Ended jobs of this time, and of the hour in which it begins, are counted."""
+from jobfleet_contracts.state import State
 
 _OPEN = "PartitionKey eq @shard and RowKey gt @after and RowKey lt 'o.'"
 
@@ -44,6 +49,8 @@ class AzureJobIndexReader:
         self._timeline = Timeline(table=table)
         self._tail = LiveTail(timeline=self._timeline, clock=clock)
         self._search = JobSearch(table=table, timeline=self._timeline, trail=trail)
+        self._counts = FleetCounts(table=table, clock=clock)
+        self._locks = LockQueues(table=table)
 
     async def events(self, query: EventQuery) -> Page[Event]:
         """Return a page of the timeline; the cursor is a row key."""
@@ -63,20 +70,20 @@ class AzureJobIndexReader:
         return await self._search.page(query)
 
     async def counts(self) -> Mapping[State, int]:
-        """Return jobs per state.
+        """Return jobs per state, as the census does."""
+        return (await self._counts.census()).counts
 
-        Open jobs are counted row by row. Endings come from the writers' hourly counters: those of
-        the last 24 hours and of the hour in which they begin. A job that ended more than once,
-        by a redrive, counts as often.
-        """
-        found = await asyncio.gather(
-            *(self._count_open(shard) for shard in SHARDS),
-            *(self._count_ended(shard) for shard in SHARDS),
-        )
-        total: Counter[State] = Counter()
-        for counted in found:
-            total.update(counted)
-        return {state: jobs for state, jobs in total.items() if jobs}
+    async def census(self) -> Census:
+        """Return the counts and who has been queued longest; see ``FleetCounts``."""
+        return await self._counts.census()
+
+    async def ended(self, *, since: datetime, step: TimeStep) -> Sequence[EndedCount]:
+        """Return what ended in each step, from the writers' counters."""
+        return await self._counts.ended(since, step)
+
+    async def lock_uses(self, *, limit: int = 100, waiters: int = 10) -> Sequence[LockUse]:
+        """Return lock keys that open jobs name; from up to 5,000 open rows of each shard."""
+        return await self._locks.uses(limit, waiters)
 
     async def open_rows(
         self,
@@ -106,34 +113,7 @@ class AzureJobIndexReader:
 
     async def lock_waiters(self, lock_key: str, limit: int = 10) -> Sequence[OpenRow]:
         """Return open, claimable jobs that name this lock key, longest waiting first."""
-        found = await asyncio.gather(*(self._waiters(shard, lock_key) for shard in SHARDS))
-        rows = [row for part in found for row in part if row.state in CLAIMABLE]
-        rows.sort(key=lambda row: (row.opened_at, row.facts.job_id))
-        return rows[:limit]
-
-    async def _waiters(self, shard: str, lock_key: str) -> list[OpenRow]:
-        values = {"shard": shard, "after": "o-", "key": lock_key}
-        query = Query(f"{_OPEN} and LockKey eq @key", values)
-        entities = await self._table.first("index.lock_waiters", query, 1000)
-        return [entity_to_open(entity) for entity in entities if not is_ghost(entity)]
-
-    async def _count_open(self, shard: str) -> Counter[State]:
-        query = Query(_OPEN, {"shard": shard, "after": "o-"}, STATE_COLUMNS)
-        counted: Counter[State] = Counter()
-        async for page in self._table.pages("index.counts", query):
-            counted.update(state_of(entity) for entity in page if not is_ghost(entity))
-        return counted
-
-    async def _count_ended(self, shard: str) -> Counter[State]:
-        first = f"c-{hour_of(self._clock.now() - COUNTED)}"
-        where = "PartitionKey eq @shard and RowKey ge @first and RowKey lt 'c.'"
-        query = Query(where, {"shard": shard, "first": first})
-        counted: Counter[State] = Counter()
-        async for page in self._table.pages("index.counts", query):
-            for entity in page:
-                for state in State:
-                    counted[state] += entity.get(state.value, 0)
-        return counted
+        return await self._locks.waiters(lock_key, limit)
 
     async def _without_ghosts(self, entities: Sequence[Row]) -> list[OpenRow]:
         """Sweep out on the way what late hints left behind; nothing depends on it."""

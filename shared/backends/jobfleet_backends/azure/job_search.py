@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -24,7 +25,7 @@ from jobfleet_contracts.codec import format_time
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import JobQuery, JobRow, Page
-from jobfleet_contracts.state import TERMINAL
+from jobfleet_contracts.state import DEAD, TERMINAL, Status
 
 MAX_OPEN_ROWS = 5_000
 """Of each shard, looked at for one page of jobs that have not ended."""
@@ -40,9 +41,10 @@ class JobSearch:
 
     Jobs that have not ended are all in the open rows: they are read, sorted and cut. Others are
     met in the timeline: the first event of a job on the way back is its newest, so one pass gives
-    each job once. A page that starts in the middle, or that looks for endings alone, cannot tell
-    whether a job went on later; it asks the trail for the newest event of each job that it would
-    show, and leaves out those that have moved up.
+    each job once. A search for endings alone also reads redrives, since nothing else takes a job
+    on from its end. A page that starts in the middle cannot tell whether a job went on later; it
+    asks the trail for the newest event of each job that it would show, and leaves out those that
+    have moved up.
     """
 
     def __init__(self, *, table: EntityTable, timeline: Timeline, trail: AzureAuditTrail) -> None:
@@ -52,6 +54,8 @@ class JobSearch:
 
     async def page(self, query: JobQuery) -> Page[JobRow]:
         """Return the page."""
+        if query.dead:
+            query = replace(query, states=(query.states or DEAD) & DEAD)
         if (job_id := _job_id(query.text)) is not None:
             return await self._one(job_id, query)
         by_open_rows = bool(query.states) and not (query.states & TERMINAL)
@@ -141,8 +145,7 @@ def _cursor(last: JobRow, events: Sequence[Event], span: Span) -> str:
 
 
 def _asks_trail(query: JobQuery) -> bool:
-    begins_in_the_middle = query.cursor is not None or query.until is not None
-    return begins_in_the_middle or _only_endings(query)
+    return query.cursor is not None or query.until is not None
 
 
 def _only_endings(query: JobQuery) -> bool:
@@ -159,7 +162,7 @@ def _narrowed(span: Span, query: JobQuery) -> Span:
     if _only_endings(query):
         states = sorted(state.value for state in query.states)
         names = " or ".join(f"State eq '{state}'" for state in states)
-        span = span.that(f"({names})")
+        span = span.that(f"({names} or Status eq '{Status.REDRIVEN}')")
     return span
 
 
@@ -167,6 +170,7 @@ def _fits(row: JobRow, query: JobQuery, *, text: str | None) -> bool:
     facts = row.facts
     return (
         (not query.states or row.state in query.states)
+        and not (query.dead and row.dismissed)
         and query.job_type in (None, facts.job_type)
         and query.queue in (None, facts.queue)
         and query.lock_key in (None, facts.lock_key)

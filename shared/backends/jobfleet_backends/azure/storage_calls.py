@@ -56,6 +56,10 @@ class StorageCalls:
         self._counter.count(operation, "ok")
         return answer
 
+    def note_rows(self, operation: str, rows: int) -> None:
+        """Count what an answer brought."""
+        self._counter.count_rows(operation, rows)
+
     async def _at_home(self, work: Coroutine[Any, Any, _Answer]) -> _Answer:
         """Connections belong to the loop that opened them; others pass their work on to it."""
         if not self._home.is_running():

@@ -37,7 +37,8 @@ ON CONFLICT (job_id) DO UPDATE SET
     attempt = excluded.attempt, max_attempts = excluded.max_attempts,
     incarnation = excluded.incarnation, epoch = excluded.epoch,
     claimed_by = excluded.claimed_by, message = excluded.message,
-    updated_at = excluded.updated_at, due_at = excluded.due_at, dismissed = excluded.dismissed
+    updated_at = excluded.updated_at, due_at = excluded.due_at, dismissed = excluded.dismissed,
+    duration_ms = excluded.duration_ms
 WHERE excluded.sequence > jobs.sequence
 """
 _PUBLISHED = """

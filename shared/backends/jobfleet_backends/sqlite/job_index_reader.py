@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from uuid import UUID
 
 from jobfleet_backends.sqlite.database import Database
+from jobfleet_backends.sqlite.fleet_counts import count_ended, count_jobs, take_census
+from jobfleet_backends.sqlite.lock_queues import read_lock_uses, read_waiters
 from jobfleet_backends.sqlite.page_query import Condition, PageQuery, between
 from jobfleet_backends.sqlite.row_codec import (
     EVENT_COLUMNS,
@@ -20,18 +23,28 @@ from jobfleet_backends.sqlite.row_codec import (
 from jobfleet_contracts.codec import format_optional_time
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.index import EventQuery, JobQuery, JobRow, OpenRow, Page, TimelineEntry
-from jobfleet_contracts.state import CLAIMABLE, State
+from jobfleet_contracts.index import (
+    Census,
+    EndedCount,
+    EventQuery,
+    JobQuery,
+    JobRow,
+    LockUse,
+    OpenRow,
+    Page,
+    TimelineEntry,
+    TimeStep,
+)
+from jobfleet_contracts.state import State
 
-SEARCHED_JOBS = 500_000
+SEARCHED_JOBS = 100_000
 """Jobs that one page of a search looks through at most."""
+
+_DEAD: Condition = ("state IN ('failed', 'timedOut') AND dismissed = 0", ())
+"""Word for word what the index ``jobs_dead`` is about, so that it is used."""
 
 _SINCE = f"SELECT {EVENT_COLUMNS}, position FROM trail WHERE position > ? ORDER BY position LIMIT ?"
 _NEWEST = f"SELECT {EVENT_COLUMNS}, position FROM trail ORDER BY position DESC LIMIT 1"
-_WAITERS = f"""
-SELECT {OPEN_COLUMNS} FROM open_jobs WHERE lock_key = ? AND state IN
-({", ".join(f"'{state}'" for state in sorted(CLAIMABLE))}) ORDER BY opened_at, job_id LIMIT ?
-"""
 
 
 class SqliteJobIndexReader:
@@ -76,7 +89,7 @@ class SqliteJobIndexReader:
             limit=query.limit,
             ranges=_job_ranges(query),
             tests=_job_tests(query),
-            tested="state, job_type, queue, search" + (", lock_key" if query.lock_key else ""),
+            tested=_tested(query),
             window=SEARCHED_JOBS,
         )
         rows, cursor, back_to = await self._database.read(page.run)
@@ -84,10 +97,21 @@ class SqliteJobIndexReader:
 
     async def counts(self) -> Mapping[State, int]:
         """Return jobs per state, kept up to date by triggers."""
-        rows: list[tuple[str, int]] = await self._database.read(
-            lambda connection: connection.execute("SELECT state, jobs FROM state_counts").fetchall()
+        return await self._database.read(count_jobs)
+
+    async def census(self) -> Census:
+        """Return the counts, and who has been queued longest."""
+        return await self._database.read(take_census)
+
+    async def ended(self, *, since: datetime, step: TimeStep) -> Sequence[EndedCount]:
+        """Return what ended in each step, counted by a trigger as it was written."""
+        return await self._database.read(lambda connection: count_ended(connection, since, step))
+
+    async def lock_uses(self, *, limit: int = 100, waiters: int = 10) -> Sequence[LockUse]:
+        """Return lock keys that open jobs name, held ones first."""
+        return await self._database.read(
+            lambda connection: read_lock_uses(connection, limit, waiters)
         )
-        return {State(state): jobs for state, jobs in rows if jobs}
 
     async def open_rows(
         self,
@@ -110,10 +134,9 @@ class SqliteJobIndexReader:
 
     async def lock_waiters(self, lock_key: str, limit: int = 10) -> Sequence[OpenRow]:
         """Return open, claimable jobs that name this lock key, longest waiting first."""
-        rows = await self._database.read(
-            lambda connection: connection.execute(_WAITERS, (lock_key, limit)).fetchall()
+        return await self._database.read(
+            lambda connection: read_waiters(connection, lock_key, limit)
         )
-        return [row_to_open(row) for row in rows]
 
 
 def _event_range(query: EventQuery) -> list[Condition]:
@@ -151,6 +174,8 @@ def _job_ranges(query: JobQuery) -> list[list[Condition]]:
         query.cursor,
     )
     states = sorted(state.value for state in query.states or frozenset(State))
+    if query.dead:
+        return [[_DEAD, *times]]
     if _is_job_id(query.text):
         return [[("job_id = ?", (str(query.text).lower(),)), *times]]
     if query.lock_key is not None:
@@ -169,9 +194,12 @@ def _job_tests(query: JobQuery) -> list[Condition]:
     tests: list[Condition] = []
     by_id = _is_job_id(query.text)
     searched = query.text is not None or query.queue is not None or query.lock_key is not None
+    searched = searched or query.dead
+    if query.dead and by_id:
+        tests.append(("job_id = ?", (str(query.text).lower(),)))
     if query.text is not None and not by_id:
         tests.append(("instr(search, ?) > 0", (query.text.casefold(),)))
-    if query.lock_key is not None and by_id:
+    if query.lock_key is not None and (by_id or query.dead):
         tests.append(("lock_key = ?", (query.lock_key,)))
     if query.queue is not None:
         tests.append(("queue = ?", (query.queue,)))
@@ -181,6 +209,12 @@ def _job_tests(query: JobQuery) -> list[Condition]:
         states = tuple(sorted(state.value for state in query.states))
         tests.append((f"state IN ({', '.join('?' * len(states))})", states))
     return tests
+
+
+def _tested(query: JobQuery) -> str:
+    """Columns beyond the first four are not in the index: they are named only where needed."""
+    more = (", lock_key" if query.lock_key else "") + (", job_id" if query.dead else "")
+    return f"state, job_type, queue, search{more}"
 
 
 def _is_job_id(text: str | None) -> bool:

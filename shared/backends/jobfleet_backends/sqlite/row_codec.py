@@ -27,7 +27,7 @@ OPEN_COLUMNS = (
 JOB_COLUMNS = (
     "job_id, state, status, sequence, attempt, max_attempts, incarnation, epoch, claimed_by, "
     "message, updated_at, due_at, dismissed, "
-    "job_name, job_type, queue, priority, lock_key, created_at"
+    "job_name, job_type, queue, priority, lock_key, created_at, duration_ms"
 )
 
 
@@ -149,6 +149,7 @@ def event_to_job_row(event: Event) -> Row:
         format_optional_time(after.due_at),
         after.dismissed,
         *_facts_to_row(facts),
+        event.duration_ms,
         f"{facts.job_name}\n{facts.lock_key or ''}".casefold(),
     )
 
@@ -169,6 +170,7 @@ def row_to_job(row: Row) -> JobRow:
         updated_at=_time(row[10]),
         due_at=_optional_time(row[11]),
         dismissed=bool(row[12]),
+        duration_ms=row[19],
     )
 
 

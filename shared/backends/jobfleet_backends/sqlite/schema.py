@@ -7,11 +7,51 @@ after a reboot they are set anew.
 
 from __future__ import annotations
 
-VERSION = 1
-"""``PRAGMA user_version`` of a file that this code can use."""
+VERSION = 2
+"""``PRAGMA user_version`` of a file that this code can use; an older one is brought up to it."""
 
 RETENTION_SWITCH = "retention"
 """While this name stands in ``meta``, rows of the trail may be deleted (never updated)."""
+
+_ENDINGS = """
+-- How many jobs ended in each minute: timed and duration_ms are about those that ended an attempt.
+CREATE TABLE endings (
+    minute TEXT NOT NULL,
+    state TEXT NOT NULL,
+    jobs INTEGER NOT NULL,
+    timed INTEGER NOT NULL,
+    duration_ms INTEGER NOT NULL,
+    PRIMARY KEY (minute, state)
+) WITHOUT ROWID;
+-- A tombstone, at sequence 1, stands for an ending that was counted when it happened.
+CREATE TRIGGER endings_counted AFTER INSERT ON trail
+WHEN new.status IN ('Completed', 'Failed', 'Cancelled', 'TimedOut') AND new.sequence > 1 BEGIN
+    INSERT INTO endings VALUES (substr(new.occurred_at, 1, 16), new.state, 1,
+        new.duration_ms IS NOT NULL, coalesce(new.duration_ms, 0))
+    ON CONFLICT (minute, state) DO UPDATE SET jobs = jobs + 1, timed = timed + excluded.timed,
+        duration_ms = duration_ms + excluded.duration_ms;
+END;
+"""
+_LISTS = """
+CREATE INDEX jobs_dead ON jobs (updated_at)
+WHERE state IN ('failed', 'timedOut') AND dismissed = 0;
+CREATE INDEX open_jobs_queued ON open_jobs (queue, opened_at) WHERE state = 'queued';
+CREATE INDEX open_jobs_by_lock_key ON open_jobs (lock_key, opened_at, state)
+WHERE lock_key IS NOT NULL;
+"""
+
+FROM_VERSION_1 = f"""
+{_ENDINGS}
+INSERT INTO endings SELECT substr(occurred_at, 1, 16), state, count(*), count(duration_ms),
+    coalesce(sum(duration_ms), 0)
+FROM trail WHERE status IN ('Completed', 'Failed', 'Cancelled', 'TimedOut') AND sequence > 1
+GROUP BY 1, 2;
+ALTER TABLE jobs ADD COLUMN duration_ms INTEGER;
+UPDATE jobs SET duration_ms = (SELECT duration_ms FROM trail
+    WHERE trail.job_id = jobs.job_id AND trail.sequence = jobs.sequence);
+DROP INDEX open_jobs_by_lock_key;
+{_LISTS}
+"""
 
 _FACTS = """
     job_name TEXT NOT NULL,
@@ -62,6 +102,7 @@ CREATE TRIGGER trail_is_never_shortened BEFORE DELETE ON trail
 WHEN NOT EXISTS (SELECT 1 FROM meta WHERE name = '{RETENTION_SWITCH}')
 BEGIN SELECT RAISE(ABORT, 'the audit trail is never shortened'); END;
 
+{_ENDINGS}
 -- The current state of each job, for lists; a copy of the trail.
 CREATE TABLE jobs (
     position INTEGER PRIMARY KEY,
@@ -78,6 +119,7 @@ CREATE TABLE jobs (
     updated_at TEXT NOT NULL,
     due_at TEXT,
     dismissed INTEGER NOT NULL,{_FACTS},
+    duration_ms INTEGER,
     search TEXT NOT NULL
 );
 -- Searches run over this index alone, so it holds all that they test.
@@ -116,8 +158,7 @@ CREATE TABLE open_jobs (
     PRIMARY KEY (job_id, incarnation)
 ) WITHOUT ROWID;
 CREATE INDEX open_jobs_by_state ON open_jobs (state, job_id, incarnation);
-CREATE INDEX open_jobs_by_lock_key ON open_jobs (lock_key, opened_at) WHERE lock_key IS NOT NULL;
-
+{_LISTS}
 CREATE TABLE locks (
     lock TEXT PRIMARY KEY,
     lease_id TEXT,

@@ -1,0 +1,73 @@
+"""What was asked for, and what belongs to a job: a list of names and values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlencode
+from uuid import UUID
+
+from jobfleet_dashboard.job_record import JobRecord
+from jobfleet_dashboard.views.short_id import short
+from jobfleet_protocol.ending import CALLBACK_TYPE
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A name and its value: a moment, or a text that may lead somewhere."""
+
+    name: str
+    text: str = ""
+    moment: datetime | None = None
+    href: str | None = None
+
+
+def job_facts(record: JobRecord) -> tuple[Fact, ...]:
+    """Return only what is set."""
+    request, facts, after = record.request, record.newest.facts, record.newest.after
+    limit = f"{request.timeout_seconds:g} s" if request.timeout_seconds else ""
+    lock = f"/jobs?{urlencode({'lock': facts.lock_key})}" if facts.lock_key else None
+    found = (
+        Fact("type", facts.job_type),
+        Fact("queue", facts.queue),
+        Fact("priority", f"{facts.priority} ({_lane(facts.priority)})"),
+        Fact("attempt", f"{after.attempt} of {after.max_attempts}"),
+        Fact("created", moment=facts.created_at),
+        Fact("run at", moment=request.run_at),
+        Fact("due", moment=after.due_at),
+        Fact("lock key", facts.lock_key or "", href=lock),
+        Fact("time limit", limit),
+        Fact("incarnation", str(after.incarnation) if after.incarnation > 1 else ""),
+        Fact("epoch", str(after.epoch)),
+        Fact("callback", request.callback_url or ""),
+        *_relatives(record),
+        Fact("input file", request.input_file_path or ""),
+    )
+    return tuple(fact for fact in found if fact.text or fact.moment)
+
+
+def _relatives(record: JobRecord) -> Iterator[Fact]:
+    """A job and the job that delivers its callback lead to each other."""
+    if record.callback_job_id is not None:
+        yield _job("callback job", record.callback_job_id)
+    payload = record.request.payload
+    if record.request.type == CALLBACK_TYPE and isinstance(payload, dict):
+        delivered = payload.get("jobId")
+        if isinstance(delivered, str) and _is_id(delivered):
+            yield _job("delivers result of", delivered)
+
+
+def _job(name: str, job_id: str) -> Fact:
+    return Fact(name, f"job {short(job_id)}", href=f"/jobs/{job_id}")
+
+
+def _is_id(text: str) -> bool:
+    try:
+        return str(UUID(text)) == text
+    except ValueError:
+        return False
+
+
+def _lane(priority: int) -> str:
+    return "low" if priority <= 2 else "normal" if priority <= 6 else "high"  # noqa: PLR2004

@@ -1,0 +1,66 @@
+"""Counts of jobs: those there are, and those that ended in a minute or an hour."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from jobfleet_backends.sqlite.row_codec import OPEN_COLUMNS, row_to_open
+from jobfleet_contracts.codec import format_time
+from jobfleet_contracts.index import Census, EndedCount, OpenRow, TimeStep
+from jobfleet_contracts.state import State
+
+# A jump from queue to queue: each look takes the first row behind the queue before.
+_QUEUES = """
+WITH RECURSIVE queues (name) AS (
+    SELECT min(queue) FROM open_jobs INDEXED BY open_jobs_queued WHERE state = 'queued'
+    UNION ALL
+    SELECT (SELECT min(queue) FROM open_jobs INDEXED BY open_jobs_queued
+        WHERE state = 'queued' AND queue > name)
+    FROM queues WHERE name IS NOT NULL
+)
+SELECT name FROM queues WHERE name IS NOT NULL
+"""
+_LONGEST_QUEUED = f"""
+SELECT {OPEN_COLUMNS} FROM open_jobs WHERE state = 'queued' AND queue = ?
+ORDER BY opened_at LIMIT 1
+"""
+_ENDED = """
+SELECT substr(minute, 1, :length), state, sum(jobs), sum(timed), sum(duration_ms)
+FROM endings WHERE minute >= :since GROUP BY 1, 2 ORDER BY 1, 2
+"""
+_LENGTHS: Mapping[TimeStep, int] = {"minute": 16, "hour": 13}
+
+
+def count_jobs(connection: sqlite3.Connection) -> Mapping[State, int]:
+    """Return jobs per state, kept up to date by triggers."""
+    rows: list[tuple[str, int]] = connection.execute(
+        "SELECT state, jobs FROM state_counts"
+    ).fetchall()
+    return {State(state): jobs for state, jobs in rows if jobs}
+
+
+def take_census(connection: sqlite3.Connection) -> Census:
+    """Return the counts, and of each queue the job that has been queued longest."""
+    longest: dict[str, OpenRow] = {}
+    for (queue,) in connection.execute(_QUEUES).fetchall():
+        row = connection.execute(_LONGEST_QUEUED, (queue,)).fetchone()
+        longest[queue] = row_to_open(row)
+    return Census(count_jobs(connection), longest)
+
+
+def count_ended(
+    connection: sqlite3.Connection, since: datetime, step: TimeStep
+) -> Sequence[EndedCount]:
+    """Return what ended in each step, oldest first."""
+    length = _LENGTHS[step]
+    values = {"length": length, "since": format_time(since)[:length]}
+    return [
+        EndedCount(_start(start), State(state), jobs, timed, duration_ms)
+        for start, state, jobs, timed, duration_ms in connection.execute(_ENDED, values)
+    ]
+
+
+def _start(text: str) -> datetime:
+    return datetime.fromisoformat(text if ":" in text else f"{text}:00").replace(tzinfo=UTC)

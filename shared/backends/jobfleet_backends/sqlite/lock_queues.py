@@ -1,0 +1,51 @@
+"""Who holds a lock key and who waits for it, from the open rows."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from jobfleet_backends.sqlite.row_codec import OPEN_COLUMNS, row_to_open
+from jobfleet_contracts.index import COUNTED_WAITERS, LockUse, OpenRow
+from jobfleet_contracts.state import CLAIMABLE
+
+_CLAIMABLE = ", ".join(f"'{state}'" for state in sorted(CLAIMABLE))
+_WAITING = f"FROM open_jobs WHERE lock_key = ? AND state IN ({_CLAIMABLE})"
+_WAITERS = f"SELECT {OPEN_COLUMNS} {_WAITING} ORDER BY opened_at, job_id LIMIT ?"
+_COUNT = f"SELECT count(*) FROM (SELECT 1 {_WAITING} LIMIT {COUNTED_WAITERS})"
+_HOLDERS = f"""
+SELECT {OPEN_COLUMNS} FROM open_jobs WHERE state = 'running' AND lock_key IS NOT NULL LIMIT ?
+"""
+# A jump from key to key: each look takes the first row behind the key before.
+_KEYS = """
+WITH RECURSIVE keys (name) AS (
+    SELECT min(lock_key) FROM open_jobs WHERE lock_key IS NOT NULL
+    UNION ALL
+    SELECT (SELECT min(lock_key) FROM open_jobs WHERE lock_key > name)
+    FROM keys WHERE name IS NOT NULL
+)
+SELECT name FROM keys WHERE name IS NOT NULL LIMIT ?
+"""
+
+
+def read_waiters(connection: sqlite3.Connection, lock_key: str, limit: int) -> Sequence[OpenRow]:
+    """Return open, claimable jobs that name this lock key, longest waiting first."""
+    rows = connection.execute(_WAITERS, (lock_key, limit)).fetchall()
+    return [row_to_open(row) for row in rows]
+
+
+def read_lock_uses(connection: sqlite3.Connection, limit: int, waiters: int) -> Sequence[LockUse]:
+    """Return lock keys that open jobs name, held ones first, then in their order."""
+    running = [row_to_open(row) for row in connection.execute(_HOLDERS, (limit,))]
+    holders = {str(row.facts.lock_key): row for row in running}
+    named = (name for (name,) in connection.execute(_KEYS, (limit,)))
+    keys = list(dict.fromkeys([*holders, *named]))[:limit]
+    return [
+        LockUse(
+            lock_key=key,
+            holder=holders.get(key),
+            waiting=connection.execute(_COUNT, (key,)).fetchone()[0],
+            waiters=read_waiters(connection, key, waiters),
+        )
+        for key in keys
+    ]

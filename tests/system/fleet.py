@@ -169,13 +169,20 @@ class Fleet:
 
 
 async def wait_for(
-    condition: Callable[[], Awaitable[Any]], description: str, *, seconds: float = 30
+    condition: Callable[[], Awaitable[Any]],
+    description: str,
+    *,
+    seconds: float = 30,
+    every: float = 0.05,
 ) -> Any:
-    """Poll until the condition holds, and return what it returned."""
+    """Poll until the condition holds, and return what it returned.
+
+    ``every`` is for conditions that read much: they would take the servers' time from the fleet.
+    """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         found = await condition()
         if found:
             return found
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(every)
     raise AssertionError(f"waited {seconds} s in vain for {description}")

@@ -105,7 +105,8 @@ async def _many_wait_and_complete(parties: Parties, count: int) -> None:
     await party.start(parties.port)
     worker, dashboard = parties.worker(concurrency="2"), parties.dashboard()
     await fleet.submit_all([parties.job() for _ in range(count)])
-    await wait_for(_all_wait(fleet, count), f"{count} jobs to wait at once", seconds=240)
+    rare = count / 500
+    await wait_for(_all_wait(fleet, count), "all to wait at once", seconds=400, every=rare)
     assert await fleet.backend.locks.leased() <= {"fleet/rescuer"}
     for process in (worker, dashboard):
         process.signal(signal.SIGKILL)
@@ -116,7 +117,7 @@ async def _many_wait_and_complete(parties: Parties, count: int) -> None:
     async def all_completed() -> bool:
         return (await _counts(fleet))["completed"] == count
 
-    await wait_for(all_completed, "all to complete", seconds=240)
+    await wait_for(all_completed, "all to complete", seconds=240, every=rare)
     await party.stop()
     assert Counter(line.partition(" ")[2] for line in party.told)["200"] <= count
     await assert_verified(fleet.backend)
@@ -139,12 +140,11 @@ def _all_wait(fleet: Fleet, count: int) -> Any:
 async def test_jobs_wait_at_once_on_two_slots_while_worker_and_dashboard_are_killed(
     parties: Parties,
 ) -> None:
-    embedded = parties.fleet.settings.backend == "embedded"
-    await _many_wait_and_complete(parties, 200 if embedded else 60)
+    await _many_wait_and_complete(parties, 100)
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 async def test_a_thousand_jobs_wait_at_once_on_two_slots(parties: Parties) -> None:
     await _many_wait_and_complete(parties, 1000)
 

@@ -43,10 +43,16 @@ def mixed(target: UnreliableTarget, number: int) -> JobRequest:
     )
 
 
+@pytest.mark.parametrize(
+    ("count", "away_seconds"),
+    [
+        (100, 3.0),
+        pytest.param(500, 10.0, marks=[pytest.mark.chaos, pytest.mark.timeout(600)]),
+    ],
+)
 async def test_every_call_that_the_target_saw_stands_in_the_trail_and_no_other(
-    fleet: Fleet, target: UnreliableTarget
+    fleet: Fleet, target: UnreliableTarget, count: int, away_seconds: float
 ) -> None:
-    count = 500 if fleet.settings.backend == "embedded" else 100
     jobs = [mixed(target, number) for number in range(count)]
     for _ in range(2):
         fleet.start_worker(
@@ -56,9 +62,9 @@ async def test_every_call_that_the_target_saw_stands_in_the_trail_and_no_other(
             retry_max_seconds="2",
         )
     await fleet.submit_all(jobs)
-    await wait_for(_some_calls(target, count // 4), "the first calls")
-    await target.go_away(3)
-    await fleet.until_ended(*(job.job_id for job in jobs), seconds=90)
+    await wait_for(_some_calls(target, count // 4), "the first calls", seconds=90)
+    await target.go_away(away_seconds)
+    await fleet.until_ended(*(job.job_id for job in jobs), seconds=240)
     for job in jobs:
         await _agrees(await fleet.history(job.job_id), job, target)
     await assert_verified(fleet.backend)

@@ -11,10 +11,11 @@ from unittest.mock import patch
 
 from jobfleet_contracts.errors import BackendError, SequenceTaken, TrustEnded
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.index import OpenRow
+from jobfleet_contracts.index import IndexedEvent, OpenRow
 from jobfleet_contracts.job import new_id
 from jobfleet_contracts.lease import Lease
 from jobfleet_contracts.message import JobMessage
+from jobfleet_contracts.outcome import Outcome
 from jobfleet_contracts.ports import PayloadStore
 from jobfleet_contracts.state import TERMINAL, State, Status
 from jobfleet_protocol import transitions
@@ -24,10 +25,14 @@ from jobfleet_protocol.held_trail import Decision, HeldTrail
 from jobfleet_protocol.large_data import externalise
 from jobfleet_protocol.lock_leases import LockLeases
 from jobfleet_protocol.lock_turns import LockTurns, TurnView
+from jobfleet_protocol.tombstone import tombstone_of
 from jobfleet_protocol.trail_writer import TrailWriter, pauses
+from jobfleet_protocol.transitions import Change
 from jobfleet_worker.follow_up import FollowUp
+from jobfleet_worker.outcome_record import OutcomeRecord
 from jobfleet_worker.republish_pace import Pace
 from jobfleet_worker.rescuer import Rescuer
+from jobfleet_worker.retention import Retention
 from tests.simulation.fake_leases import FakeLeaseStore
 
 
@@ -226,6 +231,36 @@ def claim_after_an_unclear_release() -> AbstractContextManager[Any]:
     return patch.object(LockLeases, "let_go", LockLeases.give_up)
 
 
+def sent_and_denied() -> AbstractContextManager[Any]:
+    """What a sender writes at its end does not look at whether the request is known as sent."""
+    changes = OutcomeRecord.changes
+
+    def deny(self: OutcomeRecord, outcome: Outcome, head: Event, **how: int) -> Sequence[Change]:
+        return changes(self, outcome, replace(head, after=replace(head.after, sent=False)), **how)
+
+    return patch.object(OutcomeRecord, "changes", deny)
+
+
+def removed_without_a_seal() -> AbstractContextManager[Any]:
+    """The retention takes a history out while a redrive may still follow it."""
+
+    async def remove(self: Retention, found: IndexedEvent, head: Event) -> None:
+        ending, opening = await self._ending(head), await self._backend.trail.read(head.job_id, 1)
+        if ending is None or opening is None:
+            return
+        stone = tombstone_of(ending, head, digest=await self._digest(opening), message="")
+        await self._unlist_before(head.job_id, head.sequence)
+        await self._store.forget(stone, last=head.sequence)
+        await self._finish(head.job_id, [found])
+
+    return patch.object(Retention, "_seal", remove)
+
+
+def removed_right_after_its_seal() -> AbstractContextManager[Any]:
+    """The retention does not wait for a second copy of its seal."""
+    return patch("jobfleet_worker.retention.SEALED_SECONDS", 0.0)
+
+
 Bug = Callable[[], AbstractContextManager[Any]]
 
 
@@ -245,6 +280,7 @@ class Known:
 
 _UNCLEAR = dict.fromkeys(("lost before", "lost after", "twice", "twice late", "slow"), 0.1)
 _LATE = {"fault_rate": 0.15, "weights": {**_UNCLEAR, "late": 3, "slow": 1}}
+_OLD = {"retention_seconds": 240.0, "fault_seconds": 500.0, "clock_steps": False}
 
 BY_DESIGN = (
     Known("no epoch check", no_epoch_check, 29),
@@ -279,5 +315,8 @@ BY_THE_SIMULATION = (
         30,
         _LATE | {"fleet_scope": False, "fault_rate": 0.25, "lock_keys": 1, "jobs": 9},
     ),
+    Known("a request denied that was sent", sent_and_denied, 1199),
+    Known("a history removed without a seal", removed_without_a_seal, 0, _OLD),
+    Known("a history removed right after its seal", removed_right_after_its_seal, 24, _OLD | _LATE),
 )
 """Once they were real: the simulation found them in this code, and must find them again."""

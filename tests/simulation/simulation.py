@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from jobfleet_contracts.event import Event
 from jobfleet_contracts.lease import FLEET_LOCK, job_lock, key_lock
+from jobfleet_protocol.tombstone import is_seal
 from tests.simulation.errands import Errands
 from tests.simulation.fleet import Fleet
 from tests.simulation.journal import Journal
@@ -163,12 +165,23 @@ class Simulation:
         for job_id, rows in self.servers.trail.jobs.items():
             if not rows[max(rows)].after.state.is_terminal:
                 yield f"job {job_id}"
-            if self.scenario.retention_seconds is not None and not is_removed(rows):
+            if self.scenario.retention_seconds is not None and self._will_be_removed(job_id, rows):
                 yield f"history of {job_id}"
         for row in self.servers.index.open_rows():
             yield f"open row {row.facts.job_id}/{row.incarnation}"
         if self.servers.broker.left():
             yield "messages"
+
+    def _will_be_removed(self, job_id: str, rows: Mapping[int, Event]) -> bool:
+        """The index may have lost an ending with its process: that history stays."""
+        return not is_removed(rows) and (is_seal(rows[max(rows)]) or self._is_listed(job_id))
+
+    def _is_listed(self, job_id: str) -> bool:
+        timeline = self.servers.index.timeline
+        return any(
+            place[0] == job_id and event.after.state.is_terminal
+            for place, event in timeline.items()
+        )
 
     def _run_until_quiet(self) -> bool:
         """Quiet means: for as long as a late write or a forgotten lease could still show."""

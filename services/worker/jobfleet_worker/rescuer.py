@@ -215,13 +215,18 @@ class Rescuer:
         return due_at is not None and due_at <= self._clock.now() + DEADLINE_AHEAD
 
     async def _conclude(self, row: OpenRow, head: Event) -> None:
-        """End an open row whose incarnation has ended, after the callback that it may owe."""
+        """End an open row whose incarnation has ended, after the callback that it may owe.
+
+        The end goes into the timeline again: who wrote it may have died before it did, and the
+        retention goes by what stands there.
+        """
         end = head
         if head.after.incarnation > row.incarnation:
             found = await self._end_of(row, head)
             if found is None:
                 return
             end = found
+        self._backend.index.record([end])
         await self._ending.conclude(end)
 
     async def _end_of(self, row: OpenRow, head: Event) -> Event | None:

@@ -17,7 +17,6 @@ from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.state import Status
 from jobfleet_protocol.large_data import resolve
 from jobfleet_protocol.submission import Submitter, request_of
-from jobfleet_protocol.tombstone import is_tombstone
 
 CALLBACK_TYPE = "callback.deliver"
 CALLBACK_DEFAULTS = JobDefaults(
@@ -65,13 +64,7 @@ class Ending:
         return self._backend.index.close(head.job_id, head.after.incarnation)
 
     async def conclude(self, head: Event, request: JobRequest | None = None) -> None:
-        """Do both; reads the request from the trail where the caller does not have it.
-
-        The end goes into the timeline again: who wrote it may have died before it did, and the
-        retention goes by what stands there.
-        """
-        if not is_tombstone(head):
-            self._backend.index.record([head])
+        """Do both; reads the request from the trail where the caller does not have it."""
         if request is None:
             opening = await self._backend.trail.read(head.job_id, 1)
             if opening is not None:

@@ -181,8 +181,6 @@ class Submitter:
         if head.sequence == 1 and not removed:
             await self._publish(request_of(first), defaults_of(first), found)
         elif head.after.state.is_terminal and (removed or request.callback_url is None):
-            if not removed:
-                self._backend.index.record([head])
             await self._backend.index.close(request.job_id, 1)
         return Submitted(request.job_id, head.after.state, created=False)
 

@@ -20,6 +20,11 @@ def row_key(sequence: int) -> str:
     return f"{_LAST_SEQUENCE - sequence:010d}"
 
 
+def sequence_of(key: str) -> int:
+    """Return the sequence that a row key names, 0 where it names none."""
+    return _LAST_SEQUENCE - int(key) if key.isdecimal() else 0
+
+
 def event_to_entity(event: Event) -> dict[str, Any]:
     """Return the row of an event; what is unknown or does not hold is left out."""
     after = event.after
@@ -68,8 +73,15 @@ def entity_to_event(entity: Mapping[str, Any]) -> Event:
         occurred_at=plain_time(entity["OccurredAt"]),
         worker_id=entity.get("WorkerId"),
         duration_ms=_plain_int(entity.get("DurationMs")),
-        data=decode(data) if data else {},
+        data=_data(data),
     )
+
+
+def _data(text: str | None) -> dict[str, Any]:
+    found = decode(text) if text else {}
+    if not isinstance(found, dict):
+        raise ValueError("Data is no JSON object")
+    return found
 
 
 def _state(entity: Mapping[str, Any]) -> JobState:

@@ -29,6 +29,19 @@ async def test_never_more_than_the_limit_is_handed_out(backend: Backend) -> None
             await delivery.ack()
 
 
+async def test_free_slots_are_filled_while_others_are_not_acknowledged_yet(
+    backend: Backend,
+) -> None:
+    async with consuming(backend) as consumer:
+        for _ in range(8):
+            await backend.queue.publish(a_message())
+        first = await received(consumer, 4, limit=4)
+        second = await consumer.receive(3, SOON)
+        assert 1 <= len(second) <= 3
+        for delivery in [*first, *second]:
+            await delivery.ack()
+
+
 async def test_the_high_lane_comes_before_normal_before_low(backend: Backend) -> None:
     messages = [a_message(priority=priority) for priority in (0, 5, 9, 2, 6, 7)]
     async with consuming(backend) as consumer:

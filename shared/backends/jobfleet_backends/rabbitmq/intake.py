@@ -81,9 +81,10 @@ class Intake:
         return await problems_of(opening)
 
     def suits(self, free_slots: int) -> bool:
-        """Whether the prefetch still fits the free slots and nothing is held back too long."""
+        """Whether it can bring about as many as slots are free, and holds nothing back too long."""
         overdue = bool(self._held) and self.due_in <= 0
-        too_narrow = self._prefetch < free_slots and not any(lane.waiting for lane in self._lanes)
+        most = self._room + len(self._held)
+        too_narrow = 2 * most < free_slots and not any(lane.waiting for lane in self._lanes)
         gone = self.is_broken or self.is_outdated
         return not (gone or overdue or too_narrow or self._room > free_slots)
 

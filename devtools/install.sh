@@ -1,6 +1,7 @@
 #!/bin/sh
 # install.sh VENV LOCK: puts the locked packages and this project into VENV.
 # With uv it takes seconds; where uv cannot be had or cannot reach the packages, pip does it.
+# A lock is complete, so nothing is resolved again: pip knows nothing of pyproject's overrides.
 set -eu
 venv=$1
 lock=$2
@@ -11,11 +12,11 @@ exec >&2
 
 with_uv() {
     "$venv/bin/python" -m pip install --quiet "$uv" &&
-        VIRTUAL_ENV=$venv "$venv/bin/uv" pip install --require-hashes -r "$lock"
+        VIRTUAL_ENV=$venv "$venv/bin/uv" pip install --no-deps --require-hashes -r "$lock"
 }
 
 with_pip() {
-    "$venv/bin/python" -m pip install --require-hashes -r "$lock"
+    "$venv/bin/python" -m pip install --no-deps --require-hashes -r "$lock"
 }
 
 echo "Installing the packages of $lock into $venv"

@@ -63,6 +63,7 @@ def create_app(*, backend: Backend, clock: Clock, options: DashboardOptions) -> 
         redoc_url=None,
         lifespan=_lifespan,
         redirect_slashes=False,
+        generate_unique_id_function=openapi.operation_id,
     )
     app.state.services = services
     problems.install(app)

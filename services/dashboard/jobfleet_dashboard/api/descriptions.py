@@ -110,7 +110,7 @@ def _by_status(kinds: tuple[str, ...]) -> dict[int, list[Problem]]:
 
 def _problem(found: list[Problem]) -> dict[str, Any]:
     kinds = {problem.type: {"value": problem_document(problem)} for problem in found}
-    schema = {"$ref": "#/components/schemas/Problem"}
+    schema = {"$ref": "#/components/schemas/ProblemDocument"}
     answer: dict[str, Any] = {
         "description": "; ".join(problem.title for problem in found),
         "content": {problems.MEDIA_TYPE: {"schema": schema, "examples": kinds}},

@@ -20,7 +20,7 @@ class Document(BaseModel):
 class ProblemDocument(BaseModel):
     """RFC 9457 problem; ``field`` names what to correct."""
 
-    model_config = ConfigDict(title="Problem", extra="allow")
+    model_config = ConfigDict(extra="allow")
 
     type: str
     title: str

@@ -6,13 +6,14 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from fastapi_csp_docs import get_swagger_ui_html, get_swagger_ui_init_js
+from pydantic.alias_generators import to_camel
 from starlette.requests import Request
 from starlette.responses import Response
 
 from jobfleet_contracts.job import JobRequest
 from jobfleet_dashboard.api.action_selection import ACTIONS, MAX_IDS
-from jobfleet_dashboard.api.documents import ProblemDocument
 from jobfleet_dashboard.api.submission import MAX_BULK
 
 _ASSETS = "/static/swagger-ui"
@@ -22,6 +23,11 @@ _DESCRIPTION = (
     "opaque cursors; times are RFC 3339 in UTC."
 )
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"]
+
+
+def operation_id(route: APIRoute) -> str:
+    """Return what generated clients call a route: its function's name."""
+    return to_camel(route.name)
 
 
 def install(app: FastAPI) -> None:
@@ -91,9 +97,8 @@ def _own_schemas() -> dict[str, Any]:
             {"jobs": {"type": "array", "items": _any_job(), "minItems": 1, "maxItems": MAX_BULK}},
             required=["jobs"],
         ),
-        "ActionRequest": _action_request(),
+        **_action_requests(),
         "CallbackRequest": _callback_request(),
-        "Problem": ProblemDocument.model_json_schema(),
     }
 
 
@@ -122,19 +127,25 @@ def _http_job(request: dict[str, Any]) -> dict[str, Any]:
     return _object(shared | call, required=["targetUrl"]) | {"title": "HTTP job, short form"}
 
 
-def _action_request() -> dict[str, Any]:
+def _action_requests() -> dict[str, Any]:
+    """Each shape has a name of its own, which generated clients need."""
     text = {"type": "string", "minLength": 1}
     names = ("state", "type", "queue", "q", "lockKey", "since", "until")
     action = {"type": "string", "enum": list(ACTIONS)}
     ids = {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MAX_IDS}
-    query = _object(dict.fromkeys(names, text), required=[]) | {"minProperties": 1}
-    expected = {"type": "integer", "minimum": 0}
-    by_ids = _object({"action": action, "ids": ids}, required=["action", "ids"])
-    by_filter = _object(
-        {"action": action, "filter": query, "expected": expected},
-        required=["action", "filter", "expected"],
-    )
-    return {"oneOf": [by_ids, by_filter]}
+    by_filter = {
+        "action": action,
+        "filter": {"$ref": f"{_REF}ActionFilter"},
+        "expected": {"type": "integer", "minimum": 0},
+    }
+    return {
+        "ActionRequest": {
+            "oneOf": [{"$ref": f"{_REF}ActionByIds"}, {"$ref": f"{_REF}ActionByFilter"}]
+        },
+        "ActionByIds": _object({"action": action, "ids": ids}, required=["action", "ids"]),
+        "ActionByFilter": _object(by_filter, required=list(by_filter)),
+        "ActionFilter": _object(dict.fromkeys(names, text), required=[]) | {"minProperties": 1},
+    }
 
 
 def _callback_request() -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -56,17 +56,18 @@ class JobReader:
         oldest, newest = events[0], events[-1]
         opening = oldest if oldest.sequence == 1 else await self._opening(job_id)
         ended = _ending(events) if newest.after.state.is_terminal else None
+        values = _Values(self._payloads)
         return JobRecord(
             newest=newest,
-            request=request_of(await resolve(opening, self._payloads)),
+            request=request_of(await values.of(opening)),
             events=events,
             older=None if oldest.sequence == 1 else f"b{oldest.sequence}",
             started_at=await self._started_at(events),
             completed_at=None if ended is None else ended.occurred_at,
-            result=await self._result(ended),
-            last_error=await self._last(events, _FAILURES, error_of),
-            last_response=await self._last(events, _ANSWERS, response_of),
-            checkpoint=await self._checkpoint(events),
+            result=await _result(ended, values),
+            last_error=await _last(events, _FAILURES, error_of, values),
+            last_response=await _last(events, _ANSWERS, response_of, values),
+            checkpoint=await _checkpoint(events, values),
         )
 
     async def events(
@@ -141,29 +142,6 @@ class JobReader:
             raise UnknownJob(f"no job {job_id}")
         return event
 
-    async def _result(self, ended: Event | None) -> Any:
-        if ended is None or ended.kind is not Status.COMPLETED:
-            return None
-        return (await resolve(ended, self._payloads)).data.get("result")
-
-    async def _last(self, events: Sequence[Event], kinds: frozenset[Status], read: Any) -> Any:
-        """Return what the newest event of these kinds has to tell; looks into five at most."""
-        candidates = [event for event in reversed(events) if event.kind in kinds][:5]
-        for event in candidates:
-            found = read(await resolve(event, self._payloads))
-            if found is not None:
-                return found
-        return None
-
-    async def _checkpoint(self, events: Sequence[Event]) -> Any:
-        incarnation = events[-1].after.incarnation
-        for event in reversed(events):
-            if event.after.incarnation != incarnation:
-                return None
-            if event.kind is Status.STEP and ("checkpoint" in event.data or "blob" in event.data):
-                return (await resolve(event, self._payloads)).data.get("checkpoint")
-        return None
-
     async def _started_at(self, events: Sequence[Event]) -> datetime | None:
         after = events[-1].after
         if after.attempt == 0 or is_tombstone(events[0]):
@@ -185,6 +163,50 @@ class JobReader:
             else:
                 low = middle + 1
         return found
+
+
+class _Values:
+    """Large values of one job, each read and decoded once: some have megabytes."""
+
+    def __init__(self, payloads: PayloadStore) -> None:
+        self._payloads = payloads
+        self._known: dict[str, Event] = {}
+
+    async def of(self, event: Event) -> Event:
+        if event.event_id not in self._known:
+            self._known[event.event_id] = await resolve(event, self._payloads)
+        return self._known[event.event_id]
+
+
+async def _result(ended: Event | None, values: _Values) -> Any:
+    if ended is None or ended.kind is not Status.COMPLETED:
+        return None
+    return (await values.of(ended)).data.get("result")
+
+
+async def _last(
+    events: Sequence[Event],
+    kinds: frozenset[Status],
+    read: Callable[[Event], Any],
+    values: _Values,
+) -> Any:
+    """Return what the newest event of these kinds has to tell; looks into five at most."""
+    candidates = [event for event in reversed(events) if event.kind in kinds][:5]
+    for event in candidates:
+        found = read(await values.of(event))
+        if found is not None:
+            return found
+    return None
+
+
+async def _checkpoint(events: Sequence[Event], values: _Values) -> Any:
+    incarnation = events[-1].after.incarnation
+    for event in reversed(events):
+        if event.after.incarnation != incarnation:
+            return None
+        if event.kind is Status.STEP and ("checkpoint" in event.data or "blob" in event.data):
+            return (await values.of(event)).data.get("checkpoint")
+    return None
 
 
 def _ending(events: Sequence[Event]) -> Event | None:

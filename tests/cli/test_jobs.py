@@ -69,6 +69,25 @@ def test_cancel_answers_for_each_job_and_refuses_one_that_has_ended(cli: Cli) ->
     assert done == {"jobId": two, "state": "cancelled"}
 
 
+def test_all_jobs_of_a_filter_are_cancelled_once_their_exact_number_is_named(cli: Cli) -> None:
+    jobs = cli.publish("--type", "a", "--count", "3")
+    cli.publish("--type", "b")
+    asked = cli.run("jobs", "cancel", "--type", "a")
+    assert (asked.returncode, asked.stdout) == (2, "")
+    assert "finds 3 jobs; say --expected 3 to cancel them" in asked.stderr
+    other = cli.run("jobs", "cancel", "--type", "a", "--expected", "2")
+    assert (other.returncode, other.stdout) == (1, "")
+    done = cli.run("jobs", "cancel", "--type", "a", "--expected", "3")
+    assert sorted(done.stdout.splitlines()) == sorted(f"{job} cancelled" for job in jobs)
+    assert cli.run("jobs", "list", "--state", "queued").stdout.count("\n") == 1
+
+
+def test_an_action_on_nothing_or_on_ids_and_a_filter_is_wrong_usage(cli: Cli) -> None:
+    assert "give job ids to redrive" in cli.run("jobs", "redrive").stderr
+    both = cli.run("jobs", "dismiss", UNKNOWN, "--type", "a")
+    assert (both.returncode, "not both" in both.stderr) == (2, True)
+
+
 def test_a_cancelled_job_is_redriven_and_a_failed_one_dismissed(cli: Cli) -> None:
     worker = cli.start("worker")
     [job] = cli.publish("--type", "nobody.knows", "--max-attempts", "1")

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import StrEnum
 
 from jobfleet_cli.answer import print_json
 from jobfleet_cli.exit_code import ExitCode
+from jobfleet_cli.job_filter import job_query
+from jobfleet_cli.job_selection import JobSelection
 from jobfleet_cli.session import Session, who
 from jobfleet_cli.trail_reading import known_form
 from jobfleet_contracts.errors import ActionRefused, UnknownJob
-from jobfleet_contracts.state import State
+from jobfleet_contracts.index import JobQuery
+from jobfleet_contracts.state import DEAD, State
 from jobfleet_protocol.cancellation import Canceller
 from jobfleet_protocol.redrive import Redriver
+from jobfleet_protocol.transitions import REDRIVABLE
 
 
 class Action(StrEnum):
@@ -24,19 +29,59 @@ class Action(StrEnum):
     DISMISS = "dismiss"
 
 
+_ALLOWED = {
+    Action.CANCEL: frozenset(state for state in State if not state.is_terminal),
+    Action.REDRIVE: REDRIVABLE,
+    Action.DISMISS: DEAD,
+}
+
+
+def action_query(
+    action: Action,
+    states: Sequence[State] | None,
+    job_type: str | None,
+    queue: str | None,
+    text: str | None,
+    lock_key: str | None,
+    since: str | None,
+    until: str | None,
+) -> JobQuery:
+    """Return the question for the jobs of a filter; without states, for those that allow it.
+
+    Raises:
+        InvalidRequest: names the time that is none.
+    """
+    asked = job_query(
+        states=states,
+        job_type=job_type,
+        queue=queue,
+        text=text,
+        lock_key=lock_key,
+        since=since,
+        until=until,
+        limit=1,
+        cursor=None,
+    )
+    if states or asked == JobQuery(limit=1):
+        return asked
+    return replace(asked, states=_ALLOWED[action])
+
+
 class JobAction:
     """One call of an action; each job gets its own answer."""
 
-    def __init__(self, *, action: Action, ids: Sequence[str], reason: str, as_json: bool) -> None:
+    def __init__(
+        self, *, action: Action, selection: JobSelection, reason: str, as_json: bool
+    ) -> None:
         self._action = action
-        self._ids = ids
+        self._selection = selection
         self._reason = reason
         self._as_json = as_json
 
     async def run(self, session: Session) -> ExitCode:
         """Act on each job in turn; exit 1 if one was refused or is unknown."""
         code = ExitCode.DONE
-        for job_id in self._ids:
+        for job_id in await self._selection.find(session):
             try:
                 state = await self._act(session, known_form(job_id))
             except (ActionRefused, UnknownJob) as error:

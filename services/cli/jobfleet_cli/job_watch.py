@@ -5,42 +5,51 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
-from rich.table import Table
-from rich.text import Text
 
-from jobfleet_cli.answer import STATE_STYLES, print_json, styled
+from jobfleet_cli.answer import print_json
 from jobfleet_cli.exit_code import ExitCode
-from jobfleet_cli.job_history import EVENT_COLUMNS, event_cells
+from jobfleet_cli.job_history import event_cells
 from jobfleet_cli.session import Session
 from jobfleet_cli.terminal_text import visible
 from jobfleet_cli.trail_reading import history_of
+from jobfleet_cli.watch_screen import FleetView, event_line, fleet_screen
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import EventQuery
-from jobfleet_contracts.state import State
+from jobfleet_contracts.state import State, Status
 
 LOOK_SECONDS = 0.5
-KEPT_EVENTS = 100
+KEPT_EVENTS = 200
 
 
 async def watch_job(session: Session, job_id: str, *, as_json: bool) -> ExitCode:
     """Print each event of one job until its end; exit 1 unless it completed."""
+    console = Console()
+    lines = sys.stdout.isatty() and not as_json
     async for event in _events_of(session, job_id):
-        _print_event(event, as_json=as_json)
+        if lines:
+            console.print(event_line(event))
+        else:
+            _print_event(event, as_json=as_json)
         state = event.after.state
     return ExitCode.DONE if state is State.COMPLETED else ExitCode.NO
 
 
 async def watch_fleet(session: Session, *, as_json: bool) -> ExitCode:
-    """Show counts and events of the whole fleet until Ctrl-C; lines where no terminal is."""
-    if as_json or not sys.stdout.isatty():
-        async for events in _fleet_events(session):
-            for event in events:
-                _print_event(event, as_json=as_json, with_job=True)
+    """Show the whole fleet until Ctrl-C; lines of events where no terminal is."""
+    if not as_json and sys.stdout.isatty():
+        await _show_fleet(session)
         return ExitCode.DONE
+    async for events in _fleet_events(session):
+        for event in events:
+            _print_event(event, as_json=as_json, with_job=True)
+    return ExitCode.DONE
+
+
+async def _show_fleet(session: Session) -> None:
     console = Console()
     before = await session.backend.reader.events(EventQuery(limit=KEPT_EVENTS))
     recent = deque(before.items, maxlen=KEPT_EVENTS)
@@ -48,9 +57,25 @@ async def watch_fleet(session: Session, *, as_json: bool) -> ExitCode:
         async for events in _fleet_events(session):
             shown = {event.event_id for event in recent}
             recent.extendleft(event for event in events if event.event_id not in shown)
-            counts = await session.backend.reader.counts()
-            live.update(_screen(counts, recent, console.height - 4), refresh=True)
-    return ExitCode.DONE
+            view = await _look(session, recent)
+            live.update(fleet_screen(view, height=console.height), refresh=True)
+
+
+async def _look(session: Session, recent: Sequence[Event]) -> FleetView:
+    backend = session.backend
+    counts, workers = await asyncio.gather(backend.reader.counts(), backend.directory.workers())
+    steps = (event for event in reversed(recent) if event.kind is Status.STEP)
+    return FleetView(
+        now=session.clock.now(),
+        counts=counts,
+        workers=workers,
+        progress={
+            event.job_id: (event.data["step"], event.data["of"])
+            for event in steps
+            if isinstance(event.data.get("step"), int) and isinstance(event.data.get("of"), int)
+        },
+        recent=recent,
+    )
 
 
 async def _events_of(session: Session, job_id: str) -> AsyncIterator[Event]:
@@ -82,14 +107,3 @@ def _print_event(event: Event, *, as_json: bool, with_job: bool = False) -> None
         return
     job = (event.job_id, event.facts.job_name) if with_job else ()
     print("  ".join(visible(cell) for cell in (*job, *event_cells(event)) if cell), flush=True)
-
-
-def _screen(counts: Mapping[State, int], events: Iterable[Event], height: int) -> Group:
-    line = Text("  ").join(
-        Text(f"{state.value} {counts.get(state, 0)}", style=STATE_STYLES.get(state.value, ""))
-        for state in State
-    )
-    table = Table("job", *EVENT_COLUMNS, box=None, pad_edge=False, header_style="bold")
-    for event in list(events)[: max(height, 1)]:
-        table.add_row(*(styled(cell) for cell in (event.facts.job_name, *event_cells(event))))
-    return Group(line, Text(), table)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
 
-from jobfleet_cli.job_action import Action, JobAction
+from jobfleet_cli.job_action import Action, JobAction, action_query
 from jobfleet_cli.job_filter import job_query
 from jobfleet_cli.job_history import show_job
 from jobfleet_cli.job_list import list_jobs
+from jobfleet_cli.job_selection import JobSelection
 from jobfleet_cli.session import in_session
+from jobfleet_contracts.index import JobQuery
 from jobfleet_contracts.state import State
 
 app = typer.Typer(
@@ -33,7 +36,13 @@ Text = Annotated[
 LockKey = Annotated[str | None, typer.Option("--lock-key", help="Only this lock key.")]
 Since = Annotated[str | None, typer.Option(metavar="T", help="Changed at or after this time.")]
 Until = Annotated[str | None, typer.Option(metavar="T", help="Changed before this time.")]
-Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="The jobs' ids.")]
+Ids = Annotated[
+    list[str] | None, typer.Argument(metavar="[ID...]", help="The jobs' ids; or give a filter.")
+]
+Expected = Annotated[
+    int | None,
+    typer.Option(min=0, metavar="N", help="So many jobs the filter must find; else it asks."),
+]
 Reason = Annotated[str, typer.Option(help="Stands in the audit trail.")]
 
 
@@ -90,24 +99,60 @@ def watch(
         raise typer.Exit from None
 
 
+def _without_reason(action: Action) -> Callable[..., None]:
+    def act(
+        ids: Ids = None,
+        state: States = None,
+        type_: Type = None,
+        queue: Queue = None,
+        q: Text = None,
+        lock_key: LockKey = None,
+        since: Since = None,
+        until: Until = None,
+        expected: Expected = None,
+        as_json: Json = False,
+    ) -> None:
+        query = action_query(action, state, type_, queue, q, lock_key, since, until)
+        _act(action, ids, query, expected, as_json=as_json)
+
+    return act
+
+
 @app.command()
-def cancel(ids: Ids, reason: Reason = "", as_json: Json = False) -> None:
+def cancel(
+    ids: Ids = None,
+    state: States = None,
+    type_: Type = None,
+    queue: Queue = None,
+    q: Text = None,
+    lock_key: LockKey = None,
+    since: Since = None,
+    until: Until = None,
+    expected: Expected = None,
+    reason: Reason = "",
+    as_json: Json = False,
+) -> None:
     """Ask for the end of jobs; those that nobody runs end at once."""
-    _act(Action.CANCEL, ids, reason, as_json=as_json)
+    query = action_query(Action.CANCEL, state, type_, queue, q, lock_key, since, until)
+    _act(Action.CANCEL, ids, query, expected, reason, as_json=as_json)
 
 
-@app.command()
-def redrive(ids: Ids, as_json: Json = False) -> None:
-    """Put ended jobs that did not complete back into the queue, with fresh attempts."""
-    _act(Action.REDRIVE, ids, "", as_json=as_json)
+REDRIVE_HELP = "Put ended jobs that did not complete back into the queue, with fresh attempts."
+DISMISS_HELP = "Take failed jobs off the dead-letter list; they stay in the trail."
+app.command(name="redrive", help=REDRIVE_HELP)(_without_reason(Action.REDRIVE))
+app.command(name="dismiss", help=DISMISS_HELP)(_without_reason(Action.DISMISS))
 
 
-@app.command()
-def dismiss(ids: Ids, as_json: Json = False) -> None:
-    """Take failed jobs off the dead-letter list; they stay in the trail."""
-    _act(Action.DISMISS, ids, "", as_json=as_json)
-
-
-def _act(action: Action, ids: list[str], reason: str, *, as_json: bool) -> None:
-    run = JobAction(action=action, ids=ids, reason=reason, as_json=as_json)
+def _act(
+    action: Action,
+    ids: Sequence[str] | None,
+    query: JobQuery,
+    expected: int | None,
+    reason: str = "",
+    *,
+    as_json: bool,
+) -> None:
+    selection = JobSelection(verb=action.value, ids=ids or (), query=query, expected=expected)
+    selection.check()
+    run = JobAction(action=action, selection=selection, reason=reason, as_json=as_json)
     raise typer.Exit(in_session(run.run))

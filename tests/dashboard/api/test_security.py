@@ -97,6 +97,22 @@ async def test_a_session_cookie_carries_the_role_of_its_key(guarded: AsgiClient)
     assert (await guarded.post("/api/jobs", JOB, headers=headers)).status == 403
 
 
+@pytest.mark.parametrize(("scheme", "secure"), [("https", True), ("http", False)])
+async def test_the_cookie_is_secure_where_the_browser_says_that_it_used_https(
+    guarded: AsgiClient, scheme: str, secure: bool
+) -> None:
+    headers = {
+        "host": "jobs.example",
+        "Origin": f"{scheme}://jobs.example",
+        "Content-Type": "application/x-www-form-urlencoded",
+        "Accept": "text/html",
+    }
+    body = f"key={KEYS['viewer'][0]}".encode()
+    answer = await guarded.post("/login", body, headers=headers)
+    assert answer.status == 303
+    assert ("Secure" in answer.headers["set-cookie"]) is secure
+
+
 async def test_a_replaced_key_ends_its_sessions(backend: Backend) -> None:
     from starlette.responses import Response
 

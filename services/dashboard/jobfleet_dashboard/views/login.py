@@ -33,7 +33,7 @@ async def login(
     if found is None:
         return _form(request, _own_path(next), "This key is not known.", status=401)
     answer = RedirectResponse(_own_path(next), status_code=303)
-    services.sessions.open(answer, found, secure=request.url.scheme == "https")
+    services.sessions.open(answer, found, secure=_came_over_https(request))
     return answer
 
 
@@ -48,6 +48,16 @@ async def logout(request: Request) -> Response:
 def _form(request: Request, back: str, problem: str | None = None, status: int = 200) -> Response:
     told = surroundings(request) | {"next": back, "problem": problem}
     return show(request, "login/index.html", status=status, **told)
+
+
+def _came_over_https(request: Request) -> bool:
+    """Whether the browser used https, as it says itself in ``Origin``.
+
+    TLS ends at the proxy, whose ``X-Forwarded-`` headers anybody may send. A client that lies
+    in ``Origin`` only gets a cookie that it will not send back.
+    """
+    origin = request.headers.get("origin", "")
+    return request.url.scheme == "https" or origin.startswith("https://")
 
 
 def _own_path(address: str) -> str:

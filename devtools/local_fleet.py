@@ -1,11 +1,11 @@
-"""A whole fleet in one thread of this process: dashboard and workers on an embedded backend."""
+"""A whole fleet in one thread of this process: dashboard and workers on one backend."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -48,6 +48,11 @@ class LocalFleet:
         self._problem: BaseException | None = None
 
     @property
+    def is_embedded(self) -> bool:
+        """Whether it needs no server."""
+        return self._settings.backend == "embedded"
+
+    @property
     def address(self) -> str:
         """Where the dashboard answers."""
         return f"http://127.0.0.1:{self._port}"
@@ -69,15 +74,26 @@ class LocalFleet:
 
     def submit(self, job_type: str = "demo.steps", **fields: Any) -> str:
         """Submit a job over HTTP and return its id."""
-        body = json.dumps({"type": job_type, **fields}).encode()
-        headers = {"content-type": "application/json"}
-        answer = urlopen(Request(f"{self.address}/api/jobs", body, headers), timeout=10)  # noqa: S310
-        return str(json.load(answer)["jobId"])
+        return str(self._post("/api/jobs", {"type": job_type, **fields})["jobId"])
+
+    def submit_many(self, jobs: Iterable[Mapping[str, Any]]) -> None:
+        """Submit up to 1,000 jobs in one request."""
+        self._post("/api/jobs/bulk", {"jobs": list(jobs)})
+
+    def act(self, action: str, job_id: str) -> None:
+        """Cancel, redrive or dismiss a job as another client would."""
+        self._post(f"/api/jobs/{job_id}/{action}", {})
 
     def job(self, job_id: str) -> dict[str, Any]:
         """Return the job's document."""
         answer = urlopen(f"{self.address}/api/jobs/{job_id}", timeout=10)  # noqa: S310
         document: dict[str, Any] = json.load(answer)
+        return document
+
+    def _post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        headers = {"content-type": "application/json"}
+        request = Request(f"{self.address}{path}", json.dumps(body).encode(), headers)  # noqa: S310
+        document: dict[str, Any] = json.load(urlopen(request, timeout=60))  # noqa: S310
         return document
 
     def _run(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ from playwright.sync_api import (
     expect,
     sync_playwright,
 )
+from pydantic import SecretStr
 
 from devtools.chromium import FLAGS, find_chromium
 from devtools.local_fleet import LocalFleet
+from devtools.servers import RabbitMQServer, StorageServer
 
 expect.set_options(timeout=10_000)
 
@@ -47,21 +50,59 @@ def browser_context_args() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalFleet]:
-    """A fleet that all tests of this folder share."""
-    running = LocalFleet(data_dir=tmp_path_factory.mktemp("fleet"))
-    running.start()
-    yield running
-    running.stop()
+def embedded_fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalFleet]:
+    """A fleet on the embedded backend that all tests of this folder share."""
+    yield from _running(LocalFleet(data_dir=tmp_path_factory.mktemp("fleet")))
+
+
+@pytest.fixture(scope="session")
+def azure_fleet(
+    rabbitmq: RabbitMQServer, azurite: StorageServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LocalFleet]:
+    """Likewise on RabbitMQ and Azure Storage."""
+    changes = azure_settings(rabbitmq, azurite)
+    yield from _running(LocalFleet(data_dir=tmp_path_factory.mktemp("fleet"), changes=changes))
 
 
 @pytest.fixture
-def empty_fleet(tmp_path: Path) -> Iterator[LocalFleet]:
+def fleet(request: pytest.FixtureRequest) -> LocalFleet:
+    """The shared fleet on the backend that the test names, the embedded one by default."""
+    backend: str = getattr(request, "param", "embedded")
+    shared: LocalFleet = request.getfixturevalue(f"{backend}_fleet")
+    return shared
+
+
+@pytest.fixture
+def own_settings(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Settings for a fleet of the test's own, on the backend that the test names."""
+    if getattr(request, "param", "embedded") == "embedded":
+        return {}
+    return azure_settings(*map(request.getfixturevalue, ("rabbitmq", "azurite")))
+
+
+@pytest.fixture
+def empty_fleet(own_settings: dict[str, Any], tmp_path: Path) -> Iterator[LocalFleet]:
     """A fleet that has never seen a job."""
-    running = LocalFleet(data_dir=tmp_path)
-    running.start()
-    yield running
-    running.stop()
+    yield from _running(LocalFleet(data_dir=tmp_path, changes=own_settings))
+
+
+def azure_settings(rabbitmq: RabbitMQServer, azurite: StorageServer) -> dict[str, Any]:
+    """Settings of a backend that nobody else uses."""
+    own = uuid.uuid4().hex[:12]
+    return {
+        "backend": "azure",
+        "rabbitmq_url": SecretStr(rabbitmq.url),
+        "storage_connection_string": SecretStr(azurite.connection_string),
+        "namespace": f"test-{own}",
+        "lock_container": f"locks-{own}",
+        "audit_table": f"Test{own}",
+    }
+
+
+def _running(fleet: LocalFleet) -> Iterator[LocalFleet]:
+    fleet.start()
+    yield fleet
+    fleet.stop()
 
 
 @pytest.fixture(autouse=True)

@@ -1,9 +1,13 @@
 """Keyboard, themes, phones, no scripts, and what axe finds."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 
 from devtools.local_fleet import LocalFleet
 
@@ -12,68 +16,116 @@ AXE = Path(__file__).parents[2] / "node_modules/axe-core/axe.min.js"
 PAGES = ("/", "/jobs", "/workers", "/locks", "/dead-letters", "/submit", "/login", "/nowhere")
 RULES = "['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']"
 CONTRAST = "{type: 'rule', values: ['color-contrast']}"
+WIDE: ViewportSize = {"width": 1280, "height": 720}
+PHONE: ViewportSize = {"width": 375, "height": 800}
+LONG = {"steps": 100, "stepSeconds": 60}
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What was found on one page; violations as rule and element."""
+
+    light: list[list[str]]
+    dark: list[list[str]]
+    phone_width: int
 
 
 @pytest.fixture(scope="module")
-def busy(fleet: LocalFleet) -> list[str]:
-    """Addresses of pages with something on each of them."""
-    running = fleet.submit(jobName="for everyone", lockKey="shared", payload={"steps": 500})
-    fleet.submit(jobName="waits for it", lockKey="shared", payload={"steps": 1})
-    failed = fleet.submit("no.such", jobName="dead")
-    return [*PAGES, f"/jobs/{running}", f"/jobs/{failed}", f"/submit?from={running}"]
+def busy_fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalFleet]:
+    """A fleet whose jobs are these tests' own, so that every run sees the same pages."""
+    fleet = LocalFleet(data_dir=tmp_path_factory.mktemp("busy"))
+    fleet.start()
+    yield fleet
+    fleet.stop()
 
 
-def test_axe_finds_nothing_on_any_page_in_either_theme(
-    browser: Browser, fleet: LocalFleet, busy: list[str]
-) -> None:
-    context = browser.new_context(color_scheme="light", bypass_csp=True)
+@pytest.fixture(scope="module")
+def visits(browser: Browser, busy_fleet: LocalFleet) -> Mapping[str, Visit]:
+    """Every page, loaded once and judged in both themes and on a phone."""
+    running = busy_fleet.submit(jobName="for everyone", lockKey="shared", payload=LONG)
+    busy_fleet.submit(jobName="waits for it", lockKey="shared", payload=LONG)
+    # Two causes with one job each: their groups need names of their own.
+    failed = [busy_fleet.submit(name, jobName="dead") for name in ("no.such", "nor.this")]
+    context = browser.new_context(bypass_csp=True)
+    context.add_init_script(path=AXE)
     page = context.new_page()
-    for path in busy:
-        page.emulate_media(color_scheme="light")
-        page.goto(fleet.address + path)
-        page.evaluate(AXE.read_text())
-        assert violations(page, RULES) == [], f"{path} in light"
-        page.emulate_media(color_scheme="dark")
-        assert violations(page, "{type: 'rule', values: ['color-contrast']}") == [], (
-            f"{path} in dark"
-        )
+    page.goto(f"{busy_fleet.address}/dead-letters")
+    expect(page.locator(".dead")).to_have_count(2)
+    paths = (*PAGES, f"/jobs/{running}", f"/jobs/{failed[0]}", f"/submit?from={running}")
+    found = {path: visit(page, busy_fleet.address + path) for path in paths}
     context.close()
+    return found
 
 
-def violations(page: Page, rules: str) -> list[tuple[str, str]]:
+def visit(page: Page, address: str) -> Visit:
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size(WIDE)
+    page.goto(address)
+    expect(page.locator("#live")).not_to_have_text("connecting")
+    light = violations(page, RULES)
+    page.emulate_media(color_scheme="dark")
+    dark = violations(page, CONTRAST)
+    page.set_viewport_size(PHONE)
+    return Visit(light, dark, page.evaluate("document.documentElement.scrollWidth"))
+
+
+def violations(page: Page, rules: str) -> list[list[str]]:
     """Return rule and element of everything that axe finds."""
-    found = page.evaluate(f"axe.run({{runOnly: {rules}}})")["violations"]
-    return [(one["id"], node["html"][:200]) for one in found for node in one["nodes"]]
+    found: list[list[str]] = page.evaluate(
+        f"""axe.run({{runOnly: {rules}, resultTypes: ['violations']}}).then((found) =>
+        found.violations.flatMap((one) => one.nodes.map((node) => [one.id, node.html])))"""
+    )
+    return found
 
 
-def test_no_page_is_wider_than_a_phone(
-    browser: Browser, fleet: LocalFleet, busy: list[str]
+def test_axe_finds_nothing_on_any_page_in_either_theme(visits: Mapping[str, Visit]) -> None:
+    assert {path: seen.light for path, seen in visits.items() if seen.light} == {}
+    assert {path: seen.dark for path, seen in visits.items() if seen.dark} == {}
+
+
+def test_no_page_is_wider_than_a_phone(visits: Mapping[str, Visit]) -> None:
+    assert {path for path, seen in visits.items() if seen.phone_width > PHONE["width"]} == set()
+
+
+def test_a_job_is_found_and_cancelled_with_the_keyboard_alone(
+    page: Page, fleet: LocalFleet
 ) -> None:
-    context = browser.new_context(viewport={"width": 375, "height": 800})
-    page = context.new_page()
-    for path in busy:
-        page.goto(fleet.address + path)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 375, path
-    context.close()
-
-
-def test_everything_is_reached_with_the_keyboard(
-    page: Page, fleet: LocalFleet, busy: list[str]
-) -> None:
+    fleet.submit(jobName="typed for", payload=LONG)
     page.goto(fleet.address)
     page.keyboard.press("g")
     page.keyboard.press("j")
     expect(page.get_by_role("heading", name="Jobs")).to_be_visible()
     page.keyboard.press("/")
     expect(page.locator("#q")).to_be_focused()
-    page.keyboard.type("for everyone")
+    page.keyboard.type("typed for")
     expect(page.locator("#rows tr")).to_have_count(1)
-    page.locator("#q").blur()
+    page.keyboard.press("Escape")
     page.keyboard.press("j")
     page.keyboard.press("x")
     expect(page.get_by_text("1 selected")).to_be_visible()
+    walk_to(page, page.get_by_role("button", name="Cancel…"), "Shift+Tab")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", level=1)).to_have_text("for everyone")
+    walk_to(page, page.get_by_role("button", name="Cancel 1 job"), "Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("#notice")).to_have_text("Cancelled 1 job.")
+
+
+def walk_to(page: Page, goal: Locator, key: str) -> None:
+    """Press the key until the focus is there."""
+    expect(goal).to_be_visible()
+    for _ in range(20):
+        if goal.evaluate("place => place === document.activeElement"):
+            return
+        page.keyboard.press(key)
+    raise AssertionError(f"{key} does not lead to it")
+
+
+def test_enter_opens_the_row_that_the_keyboard_is_at(page: Page, fleet: LocalFleet) -> None:
+    fleet.submit(jobName="opened by a key", payload={"steps": 1, "stepSeconds": 0})
+    page.goto(f"{fleet.address}/jobs?q=opened+by")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("opened by a key")
 
 
 def test_help_and_theme_are_a_key_away(page: Page, fleet: LocalFleet) -> None:
@@ -81,6 +133,7 @@ def test_help_and_theme_are_a_key_away(page: Page, fleet: LocalFleet) -> None:
     page.keyboard.press("?")
     expect(page.locator("#help")).to_be_visible()
     page.keyboard.press("Escape")
+    expect(page.locator("#help")).to_be_hidden()
     page.keyboard.press("t")
     page.keyboard.press("t")
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
@@ -88,9 +141,7 @@ def test_help_and_theme_are_a_key_away(page: Page, fleet: LocalFleet) -> None:
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
 
 
-def test_reading_and_acting_work_without_scripts(
-    browser: Browser, fleet: LocalFleet, busy: list[str]
-) -> None:
+def test_reading_and_acting_work_without_scripts(browser: Browser, fleet: LocalFleet) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(f"{fleet.address}/submit")

@@ -4,11 +4,14 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from devtools.local_fleet import LocalFleet
+from tests.browser.both_backends import on_both_backends
 
 pytestmark = pytest.mark.browser
+QUICK = {"steps": 1, "stepSeconds": 0}
 HOSTILE = '<script>document.title="taken"</script><img src=x onerror=alert(1)> & "q"'
 
 
+@on_both_backends
 def test_a_running_job_is_cancelled_with_a_reason_that_the_trail_keeps(
     page: Page, fleet: LocalFleet
 ) -> None:
@@ -23,6 +26,7 @@ def test_a_running_job_is_cancelled_with_a_reason_that_the_trail_keeps(
     assert "wrong customer" in str(fleet.job(job_id)["events"])
 
 
+@on_both_backends
 def test_two_browsers_see_each_others_action(page: Page, fleet: LocalFleet) -> None:
     job_id = fleet.submit(jobName="watched by two", payload={"steps": 100, "stepSeconds": 1})
     page.goto(f"{fleet.address}/jobs/{job_id}")
@@ -34,6 +38,7 @@ def test_two_browsers_see_each_others_action(page: Page, fleet: LocalFleet) -> N
     expect(other.locator("#head")).to_contain_text("cancelled")
 
 
+@on_both_backends
 def test_a_dead_letter_is_redriven_from_its_group(page: Page, fleet: LocalFleet) -> None:
     job_id = fleet.submit(
         jobName="dies first",
@@ -46,8 +51,43 @@ def test_a_dead_letter_is_redriven_from_its_group(page: Page, fleet: LocalFleet)
     group = page.locator(".dead", has_text="dies first")
     group.get_by_role("button", name="Redrive…").click()
     page.get_by_role("button", name="Redrive 1 job").click()
-    expect(page.locator(".dead", has_text="dies first")).to_have_count(0)
+    expect(page.locator("#notice")).to_have_text("Redriven 1 job.")
     assert "Redriven" in [event["status"] for event in fleet.job(job_id)["events"]]
+
+
+def test_the_page_of_an_ended_job_notices_that_somebody_redrove_it(
+    page: Page, fleet: LocalFleet
+) -> None:
+    job_id = fleet.submit(jobName="ended once", runAt="2126-01-01T00:00:00Z")
+    fleet.act("cancel", job_id)
+    page.goto(f"{fleet.address}/jobs/{job_id}")
+    expect(page.locator("#live")).to_have_text("ended")
+    fleet.act("redrive", job_id)
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(page.locator("#head")).not_to_contain_text("cancelled")
+    expect(page.locator("#history")).to_contain_text("Redriven")
+
+
+def test_a_job_and_the_job_that_delivers_its_callback_lead_to_each_other(
+    page: Page, fleet: LocalFleet
+) -> None:
+    url = "http://127.0.0.1:9/results"
+    job_id = fleet.submit(jobName="asks for a callback", callbackUrl=url, payload=QUICK)
+    page.goto(f"{fleet.address}/jobs/{job_id}")
+    page.locator("#facts").get_by_role("link", name="job ").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("callback of asks for a callback")
+    page.locator("#facts").get_by_role("link", name="job ").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("asks for a callback")
+
+
+def test_what_is_copied_bears_the_address_in_the_browser(page: Page, fleet: LocalFleet) -> None:
+    job_id = fleet.submit(jobName="copied", payload=QUICK)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(f"{fleet.address}/jobs/{job_id}")
+    page.get_by_role("button", name="Copy cURL").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == f"curl -sS {fleet.address}/api/jobs/{job_id}"
 
 
 def test_a_job_is_submitted_again_with_changes(page: Page, fleet: LocalFleet) -> None:

@@ -207,7 +207,13 @@
     g: () => { goUntil = Date.now() + 1500; },
   };
   const typing = (target) => target.closest?.("input:not([type=checkbox]), textarea, select, dialog");
+  const leave = (event) => {
+    if (event.key !== "Escape" || event.target.closest("dialog, [popover]")) return;
+    event.preventDefault(); // it would empty a search
+    event.target.blur();
+  };
   document.addEventListener("keydown", (event) => {
+    if (typing(event.target)) leave(event);
     if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
     if (goUntil > Date.now() && GO[event.key]) { goUntil = 0; location.assign(GO[event.key]); return; }
     goUntil = 0;

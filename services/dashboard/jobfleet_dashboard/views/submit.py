@@ -23,7 +23,7 @@ SAMPLE = {
     "type": "demo.steps",
     "jobName": "sample: ten steps",
     "description": "submitted from the dashboard's first screen",
-    "payload": {"steps": 10, "stepSeconds": 1},
+    "payload": {"steps": 10, "stepSeconds": 0.5},
 }
 
 router = APIRouter(dependencies=[require(Role.SUBMITTER)], include_in_schema=False)

@@ -116,4 +116,11 @@ def test_a_port_in_use_is_named(cli: Cli) -> None:
 
 def _workers(up: subprocess.Popen[str]) -> list[psutil.Process]:
     children = psutil.Process(up.pid).children()
-    return [child for child in children if "worker" in child.cmdline()]
+    return [child for child in children if _is_worker(child)]
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    try:
+        return "worker" in process.cmdline()
+    except psutil.NoSuchProcess:  # just killed
+        return False

@@ -13,7 +13,7 @@ _RETRY_AFTER_SECONDS = 10
 
 
 class QueueLimit:
-    """Looks at the depths at most once a second.
+    """Looks at the depths at most once a second, and counts what it lets in meanwhile.
 
     While the broker cannot be asked nothing is refused: a submit needs the trail alone.
     """
@@ -25,8 +25,8 @@ class QueueLimit:
         self._ready: Counter[str] = Counter()
         self._read_at = float("-inf")
 
-    async def check(self, queue: str) -> None:
-        """Check the queue that a job names.
+    async def check(self, queue: str, jobs: int = 1) -> None:
+        """Check the queue that these jobs name, and count them.
 
         Raises:
             Problem: 429 with ``Retry-After`` where it holds more than the limit.
@@ -37,6 +37,7 @@ class QueueLimit:
         if self._ready[queue] > self._max_ready:
             detail = f"queue {queue} holds {self._ready[queue]:,} jobs; at most {self._max_ready:,}"
             raise too_many(detail, "queue-full", _RETRY_AFTER_SECONDS)
+        self._ready[queue] += jobs
 
     async def _refresh(self) -> None:
         now = self._clock.boottime()

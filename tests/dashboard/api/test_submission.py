@@ -204,3 +204,12 @@ async def test_a_full_queue_is_429_and_other_queues_are_open(backend: Backend) -
     assert (await client.post("/api/jobs", JOB)).json["type"] == "queue-full"
     assert (await client.post("/api/jobs", JOB | {"queue": "other"})).status == 202
     assert QueueDepth("default", "normal", 2) in await backend.queue.depths()
+
+
+async def test_a_burst_fills_a_queue_no_further_than_its_limit(backend: Backend) -> None:
+    client = client_of(backend, max_queue_size=2)
+    statuses = [(await client.post("/api/jobs", JOB)).status for _ in range(6)]
+    assert statuses == [202, 202, 202, 429, 429, 429]
+    bulk = await client.post("/api/jobs/bulk", {"jobs": [JOB | {"queue": "other"}] * 3})
+    assert bulk.status == 202
+    assert (await client.post("/api/jobs", JOB | {"queue": "other"})).status == 429

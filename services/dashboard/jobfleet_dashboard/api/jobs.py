@@ -56,7 +56,7 @@ async def job(
     if wait and not newest.after.state.is_terminal:
         newest = await _ended(services, newest, wait)
     headers = _job_headers(newest, services.clock.now())
-    if request.headers.get("if-none-match") == headers["ETag"]:
+    if _is_known(headers["ETag"], request.headers.get("if-none-match", "")):
         return Response(status_code=304, headers=headers)
     record = await services.job_reader.read(job_id)
     headers = _job_headers(record.newest, services.clock.now())
@@ -119,6 +119,12 @@ async def _ended(services: Services, newest: Event, wait: float) -> Event:
                 return newest
             await events.next(min(left, _LOOK_AGAIN_SECONDS))
             await asyncio.sleep(0)
+
+
+def _is_known(etag: str, said: str) -> bool:
+    """Whether ``If-None-Match`` names it; a proxy that compresses makes it a weak one."""
+    names = [name.strip().removeprefix("W/") for name in said.split(",")]
+    return etag in names or names == ["*"]
 
 
 def _job_headers(newest: Event, now: datetime) -> dict[str, str]:

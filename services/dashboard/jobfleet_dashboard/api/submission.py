@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -55,8 +56,8 @@ async def submit_bulk(request: Request) -> Response:
     key = _idempotency_key(request)
     parsed = [_try_parse(item, request, key, place) for place, item in enumerate(items)]
     jobs = [job for job in parsed if isinstance(job, JobRequest)]
-    for queue in {job.queue for job in jobs}:
-        await services.queue_limit.check(queue)
+    for queue, count in Counter(job.queue for job in jobs).items():
+        await services.queue_limit.check(queue, count)
     done = await services.submitter.submit_many(jobs, by=asker(request))
     if done and all(isinstance(one, BackendError) for one in done):
         raise next(one for one in done if isinstance(one, BackendError))

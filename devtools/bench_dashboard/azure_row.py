@@ -74,7 +74,9 @@ async def fill(backend: Backend, ended: int, sizes: Sizes) -> Mapping[str, str]:
     now = datetime.now(UTC)
     found = landmarks(now, sizes)
     limit = asyncio.Semaphore(_AT_ONCE)
-    await asyncio.gather(*(_store(backend, list(h), limit) for h in found.histories()))
+    await _store(backend, list(found.large), limit)  # alone: its values have megabytes
+    others = (history for history in found.histories() if history is not found.large)
+    await asyncio.gather(*(_store(backend, list(history), limit) for history in others))
     first = await store_ended(backend, found, ended, now)
     for status in workers(found, now):
         await backend.directory.beat(status)
@@ -82,18 +84,24 @@ async def fill(backend: Backend, ended: int, sizes: Sizes) -> Mapping[str, str]:
 
 
 async def store_ended(backend: Backend, found: Landmarks, count: int, now: datetime) -> str:
-    """Store ended jobs, of which trail and index hold the last event; return the last one's id."""
-    template = found.large[0]
+    """Store ended jobs, most by their last event alone; return the id of a whole one."""
     limit = asyncio.Semaphore(_AT_ONCE)
-    job_id = template.job_id
     for start in range(0, count, _PART):
-        ends = [_ended(found, number, now) for number in range(start, min(start + _PART, count))]
-        job_id = ends[-1][0].job_id
-        await asyncio.gather(*(_store(backend, end, limit) for end in ends))
-    return job_id
+        ends = [_ended(found, n, now)[-1] for n in range(start, min(start + _PART, count))]
+        await asyncio.gather(*(_insert(backend, end, limit) for end in ends))
+        await backend.index.record(ends)
+    whole = _ended(found, count, now)
+    await _store(backend, whole, limit)
+    return whole[0].job_id
+
+
+async def _insert(backend: Backend, event: Event, limit: asyncio.Semaphore) -> None:
+    async with limit:
+        await backend.trail.insert([event])
 
 
 def _ended(found: Landmarks, number: int, now: datetime) -> list[Event]:
+    """Return the history of one more ended job, like that of the large one but for its values."""
     history = [replace(event, data={}) for event in found.large]
     history[0] = replace(history[0], data=found.holding[0].data)
     facts = replace(history[0].facts, job_id=new_id(), job_name=f"sort parcels {number}")

@@ -6,9 +6,16 @@ import sqlite3
 from datetime import timedelta
 from pathlib import Path
 
-from jobfleet_backends.sqlite.row_codec import EVENT_COLUMNS, JOB_COLUMNS
+from jobfleet_backends.sqlite.row_codec import (
+    EVENT_COLUMNS,
+    JOB_COLUMNS,
+    OPEN_COLUMNS,
+    marks,
+    open_to_row,
+)
 from jobfleet_contracts.codec import format_time
-from tests.conformance.jobs import BEGIN
+from jobfleet_contracts.state import State
+from tests.conformance.jobs import BEGIN, open_row, queued
 
 _STATUS = (
     "CASE step WHEN 1 THEN 'Queued' WHEN 2 THEN 'Started' WHEN 3 THEN 'Step 1' ELSE ending END"
@@ -36,6 +43,7 @@ SELECT job_id, lower(ending), ending, 4, 1, 3, 1, 1, 'w1', 'done', moment, NULL,
     job_name, 'demo.steps', 'default', 5, NULL, moment, 12, job_name
 FROM ({_JOBS})
 """  # noqa: S608 - constants
+_OPEN = f"INSERT INTO open_jobs ({OPEN_COLUMNS}) VALUES {marks(OPEN_COLUMNS)}"  # noqa: S608
 
 
 def store_jobs(path: Path, count: int, *, first: int = 1, steps: str = "[1,2,3,4]") -> None:
@@ -48,6 +56,19 @@ def store_jobs(path: Path, count: int, *, first: int = 1, steps: str = "[1,2,3,4
     with connection:
         connection.execute(_TRAIL, values)
         connection.execute(_INDEX, values)
+    connection.close()
+
+
+def store_waiters(path: Path, count: int, *, first: int = 1) -> None:
+    """Store open rows of a lock key ``k``, half of them queued and half deferred."""
+    rows = []
+    for number in range(first, first + count):
+        state = State.QUEUED if number % 2 else State.DEFERRED
+        event = queued(at=number / 1000, lock_key="k", job_id=stored_job_id(number))
+        rows.append(open_to_row(open_row(event, state=state)))
+    connection = sqlite3.connect(path, timeout=10)
+    with connection:
+        connection.executemany(_OPEN, rows)
     connection.close()
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from jobfleet_backends.sqlite import job_index_reader
 from jobfleet_backends.sqlite.audit_trail import SqliteAuditTrail
 from jobfleet_backends.sqlite.connection import connect
 from jobfleet_backends.sqlite.database import Database
@@ -17,9 +19,15 @@ from jobfleet_backends.sqlite.job_index_reader import SqliteJobIndexReader
 from jobfleet_backends.system_clock import SystemClock
 from jobfleet_contracts.index import EventQuery, JobQuery
 from jobfleet_contracts.state import State
-from tests.backends.sqlite.stored_jobs import store_jobs, stored_job_id
+from tests.backends.sqlite.stored_jobs import store_jobs, store_waiters, stored_job_id
+from tests.conformance.jobs import BEGIN
 
 FEW, MANY = 1_000, 100_000
+FEW_OPEN, MANY_OPEN = 1_500, 10_000
+"""More wait for one lock key than are counted."""
+SEARCHED = 500
+"""Jobs that a search looks through here; the real bound is as large as what is stored."""
+MOMENT = BEGIN - timedelta(hours=1, minutes=10)
 
 
 class CountedDatabase:
@@ -48,7 +56,7 @@ class CountedDatabase:
 
 QUESTIONS: dict[str, Callable[[SqliteJobIndexReader, SqliteAuditTrail], Awaitable[Any]]] = {
     "last 200 events": lambda reader, _: reader.events(EventQuery(limit=200)),
-    "events of a status": lambda reader, _: reader.events(EventQuery(status="Queued")),
+    "events of a status": lambda reader, _: reader.events(EventQuery(status="Completed")),
     "events of a name": lambda reader, _: reader.events(EventQuery(job_name="none has it")),
     "one job's history": lambda _, trail: trail.history(stored_job_id(7)),
     "one job's newest event": lambda _, trail: trail.newest(stored_job_id(7)),
@@ -59,7 +67,17 @@ QUESTIONS: dict[str, Callable[[SqliteJobIndexReader, SqliteAuditTrail], Awaitabl
     ),
     "jobs of a type": lambda reader, _: reader.jobs(JobQuery(job_type="demo.steps")),
     "jobs of a common text": lambda reader, _: reader.jobs(JobQuery(text="number")),
+    "jobs of a text that nothing has": lambda reader, _: reader.jobs(JobQuery(text="nowhere")),
+    "jobs of a queue that nothing has": lambda reader, _: reader.jobs(JobQuery(queue="nowhere")),
+    "jobs of a lock key": lambda reader, _: reader.jobs(JobQuery(lock_key="k")),
+    "one job by its id": lambda reader, _: reader.jobs(JobQuery(text=stored_job_id(7))),
+    "dead jobs": lambda reader, _: reader.jobs(JobQuery(dead=True)),
     "counts": lambda reader, _: reader.counts(),
+    "a census": lambda reader, _: reader.census(),
+    "what ended, by minute": lambda reader, _: reader.ended(since=MOMENT, step="minute"),
+    "what ended, by hour": lambda reader, _: reader.ended(since=MOMENT, step="hour"),
+    "lock keys": lambda reader, _: reader.lock_uses(),
+    "waiters of a lock key": lambda reader, _: reader.lock_waiters("k"),
 }
 
 
@@ -79,17 +97,25 @@ def costs(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, int], dic
     """Steps of each question with few and with many jobs stored."""
     path = tmp_path_factory.mktemp("stored") / "jobfleet.db"
 
+    patch = pytest.MonkeyPatch()
+    patch.setattr(job_index_reader, "SEARCHED_JOBS", SEARCHED)
+
     async def measure() -> tuple[dict[str, int], dict[str, int]]:
         database = Database(path=path, clock=SystemClock())
         database.open()
-        store_jobs(path, FEW, steps="[1]")
+        store_jobs(path, FEW, steps="[4]")
+        store_waiters(path, FEW_OPEN)
         few = await _costs(path)
-        store_jobs(path, MANY - FEW, first=FEW + 1, steps="[1]")
+        store_jobs(path, MANY - FEW, first=FEW + 1, steps="[4]")
+        store_waiters(path, MANY_OPEN - FEW_OPEN, first=FEW_OPEN + 1)
         many = await _costs(path)
         await database.close()
         return few, many
 
-    return asyncio.run(measure())
+    try:
+        return asyncio.run(measure())
+    finally:
+        patch.undo()
 
 
 @pytest.mark.parametrize("question", QUESTIONS)

@@ -1,0 +1,112 @@
+"""What ended is kept by minute and hour; only what may have changed is read again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from jobfleet_contracts.index import EndedCount, TimeStep
+from jobfleet_contracts.state import State
+from jobfleet_dashboard.ended_reader import DAY, HOUR, EndedReader
+from jobfleet_dashboard.views.throughput import throughput
+
+NOON = datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.passed = timedelta()
+
+    def now(self) -> datetime:
+        return NOON + self.passed
+
+    def boottime(self) -> float:
+        return self.passed.total_seconds()
+
+
+class _Index:
+    def __init__(self) -> None:
+        self.asked: list[tuple[TimeStep, datetime]] = []
+        self.counts: list[EndedCount] = []
+
+    async def ended(self, *, since: datetime, step: TimeStep) -> Sequence[EndedCount]:
+        self.asked.append((step, since))
+        return [one for one in self.counts if one.start >= since and step == "minute"]
+
+
+@pytest.fixture
+def clock() -> _Clock:
+    return _Clock()
+
+
+@pytest.fixture
+def index() -> _Index:
+    return _Index()
+
+
+@pytest.fixture
+def reader(index: Any, clock: _Clock) -> EndedReader:
+    return EndedReader(reader=index, clock=clock)
+
+
+def _at(minutes: int, jobs: int = 1, state: State = State.COMPLETED) -> EndedCount:
+    start = NOON.replace(second=0) + timedelta(minutes=minutes)
+    return EndedCount(start, state, jobs, jobs, jobs * 100)
+
+
+async def test_an_hour_by_minutes_and_a_day_by_hours_are_read_at_first(
+    reader: EndedReader, index: _Index
+) -> None:
+    await reader.read(HOUR)
+    hour = NOON.replace(second=0) - timedelta(minutes=59)
+    day = NOON.replace(second=0) - timedelta(hours=23)
+    assert sorted(index.asked) == [("hour", day), ("minute", hour)]
+
+
+async def test_later_only_the_steps_are_read_that_the_index_may_still_change(
+    reader: EndedReader, index: _Index, clock: _Clock
+) -> None:
+    await reader.read(HOUR)
+    index.asked.clear()
+    clock.passed += timedelta(minutes=10)
+    await reader.read(HOUR)
+    lagging = NOON.replace(second=0) - timedelta(minutes=3)
+    assert sorted(index.asked) == [("hour", lagging.replace(minute=0)), ("minute", lagging)]
+
+
+async def test_counts_stay_until_they_are_an_hour_old(
+    reader: EndedReader, index: _Index, clock: _Clock
+) -> None:
+    index.counts = [_at(-30, 5), _at(0, 2)]
+    await reader.read(HOUR)
+    index.counts = [_at(0, 3)]
+    clock.passed += timedelta(minutes=1)
+    assert [one.jobs for one in await reader.read(HOUR)] == [5, 3]
+    clock.passed += timedelta(minutes=30)
+    assert [one.jobs for one in await reader.read(HOUR)] == [3]
+
+
+async def test_many_who_ask_within_two_seconds_cost_one_look(
+    reader: EndedReader, index: _Index, clock: _Clock
+) -> None:
+    for _ in range(5):
+        await reader.read(HOUR)
+        await reader.read(DAY)
+        clock.passed += timedelta(seconds=0.3)
+    assert len(index.asked) == 2
+
+
+def test_figures_add_up_over_all_states() -> None:
+    counts = [_at(-1, 6), _at(-1, 2, State.FAILED), _at(0, 2, State.TIMED_OUT)]
+    shown = throughput(HOUR, counts, now=NOON)
+    assert dict(shown.figures) == {
+        "ended": "10",
+        "failed": "2",
+        "timed out": "2 (20.0%)",
+        "ended badly": "40.0%",
+        "mean duration": "100 ms",
+    }
+    assert (len(shown.chart.bars), shown.unit) == (60, "min")

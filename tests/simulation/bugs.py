@@ -280,6 +280,13 @@ class Known:
 
 _UNCLEAR = dict.fromkeys(("lost before", "lost after", "twice", "twice late", "slow"), 0.1)
 _LATE = {"fault_rate": 0.15, "weights": {**_UNCLEAR, "late": 3, "slow": 1}}
+_CRASHES = {
+    "fleet_scope": True,
+    "crash_rate": 0.01,
+    "mischief_seconds": 15,
+    "jobs": 9,
+    "retention_seconds": None,
+}
 _OLD = {"retention_seconds": 240.0, "fault_seconds": 500.0, "clock_steps": False}
 
 BY_DESIGN = (
@@ -288,7 +295,7 @@ BY_DESIGN = (
     Known('refusal read as "written"', refusal_means_written, 0),
     Known("a fresh event id at each try", fresh_event_id_at_each_try, 101),
     Known("open row removed before the terminal event", open_row_removed_first, 420),
-    Known("terminal state not absorbing", terminal_not_absorbing, 45),
+    Known("terminal state not absorbing", terminal_not_absorbing, 2),
     Known("predecessor under a lock key not fenced", predecessor_not_fenced, 24),
     Known("trust checked before the read", trust_checked_before_the_read, 282),
 )
@@ -296,7 +303,7 @@ BY_DESIGN = (
 
 BY_THE_SIMULATION = (
     Known("open row removed though the callback job was not submitted", callback_left_behind, 197),
-    Known("a row believed because its shared lock is leased", busy_lock_believed, 4),
+    Known("a row believed because its shared lock is leased", busy_lock_believed, 6, _CRASHES),
     Known(
         "a late note of a lock covers a newer one",
         late_note_accepted,
@@ -317,6 +324,8 @@ BY_THE_SIMULATION = (
     ),
     Known("a request denied that was sent", sent_and_denied, 1199),
     Known("a history removed without a seal", removed_without_a_seal, 0, _OLD),
-    Known("a history removed right after its seal", removed_right_after_its_seal, 24, _OLD | _LATE),
+    Known(
+        "a history removed right after its seal", removed_right_after_its_seal, 207, _OLD | _LATE
+    ),
 )
 """Once they were real: the simulation found them in this code, and must find them again."""

@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import (
     Browser,
     ConsoleMessage,
+    Error,
     Page,
     Playwright,
     Request,
@@ -44,9 +45,39 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="package")
-def browser_context_args() -> dict[str, Any]:
-    """Nothing special about the windows."""
-    return {}
+def window(browser: Browser) -> Iterator[Page]:
+    """One window for all tests: the first page of a new one costs two seconds of CPU."""
+    context = browser.new_context()
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture
+def page(window: Page) -> Iterator[Page]:
+    """The window; no test may leave an error in its console or ask another host for anything."""
+    problems: list[str] = []
+
+    def hear(message: ConsoleMessage) -> None:
+        expected = "status of 404" in message.text or "status of 422" in message.text
+        if message.type == "error" and not expected:
+            problems.append(f"console: {message.text}")
+
+    def watch(request: Request) -> None:
+        if not request.url.startswith(("http://127.0.0.1:", "data:", "blob:")):
+            problems.append(f"request to {request.url}")
+
+    def note(error: Error) -> None:
+        problems.append(f"page: {error}")
+
+    listeners: dict[Any, Any] = {"console": hear, "request": watch, "pageerror": note}
+    for name, listener in listeners.items():
+        window.on(name, listener)
+    yield window
+    for name, listener in listeners.items():
+        window.remove_listener(name, listener)
+    window.goto("about:blank")
+    window.mouse.move(0, 0)
+    assert problems == []
 
 
 @pytest.fixture(scope="session")
@@ -103,24 +134,3 @@ def _running(fleet: LocalFleet) -> Iterator[LocalFleet]:
     fleet.start()
     yield fleet
     fleet.stop()
-
-
-@pytest.fixture(autouse=True)
-def _clean_console(page: Page) -> Iterator[None]:
-    """No test may leave an error in the console or ask another host for anything."""
-    problems: list[str] = []
-
-    def hear(message: ConsoleMessage) -> None:
-        expected = "status of 404" in message.text or "status of 422" in message.text
-        if message.type == "error" and not expected:
-            problems.append(f"console: {message.text}")
-
-    def watch(request: Request) -> None:
-        if not request.url.startswith(("http://127.0.0.1:", "data:", "blob:")):
-            problems.append(f"request to {request.url}")
-
-    page.on("console", hear)
-    page.on("request", watch)
-    page.on("pageerror", lambda error: problems.append(f"page: {error}"))
-    yield
-    assert problems == []

@@ -13,7 +13,7 @@ from devtools.local_fleet import LocalFleet
 
 pytestmark = pytest.mark.browser
 AXE = Path(__file__).parents[2] / "node_modules/axe-core/axe.min.js"
-PAGES = ("/", "/jobs", "/workers", "/locks", "/dead-letters", "/submit", "/login", "/nowhere")
+PAGES = ("/", "/jobs", "/workers", "/locks", "/dead-letters", "/login", "/nowhere")
 RULES = "['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']"
 CONTRAST = "{type: 'rule', values: ['color-contrast']}"
 WIDE: ViewportSize = {"width": 1280, "height": 720}
@@ -128,7 +128,8 @@ def test_enter_opens_the_row_that_the_keyboard_is_at(page: Page, fleet: LocalFle
     expect(page.get_by_role("heading", level=1)).to_have_text("opened by a key")
 
 
-def test_help_and_theme_are_a_key_away(page: Page, fleet: LocalFleet) -> None:
+def test_help_and_theme_are_a_key_away(browser: Browser, fleet: LocalFleet) -> None:
+    page = browser.new_context().new_page()  # the theme is kept in it
     page.goto(fleet.address)
     page.keyboard.press("?")
     expect(page.locator("#help")).to_be_visible()
@@ -139,6 +140,7 @@ def test_help_and_theme_are_a_key_away(page: Page, fleet: LocalFleet) -> None:
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     page.reload()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    page.context.close()
 
 
 def test_reading_and_acting_work_without_scripts(browser: Browser, fleet: LocalFleet) -> None:

@@ -36,6 +36,7 @@ def test_two_browsers_see_each_others_action(page: Page, fleet: LocalFleet) -> N
     page.get_by_role("button", name="Cancel").click()
     page.get_by_role("button", name="Cancel this job").click()
     expect(other.locator("#head")).to_contain_text("cancelled")
+    other.close()
 
 
 @on_both_backends

@@ -70,6 +70,24 @@ async def test_pages_hold_their_place_while_events_are_added(backend: Backend) -
     assert [*page.items, *rest.items] == old[::-1]
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "O'Brien's",
+        "''",
+        "100 % + 1 & 2 = 3?",
+        "#1 @key or 1 eq 1",
+        "S\u00f6hne \u65e5\u672c",
+        "a\\b/c",
+    ],
+)
+async def test_a_name_is_found_whatever_it_is_made_of(backend: Backend, name: str) -> None:
+    named = queued(job_name=name, lock_key=name)
+    await write(backend, named, queued(at=1, job_name=f"{name}x", lock_key=f"{name}x"))
+    assert await _events(backend, job_name=name) == [named]
+    assert await _jobs(backend, lock_key=name) == [named.job_id]
+
+
 async def test_events_are_found_by_status_type_name_and_time(backend: Backend) -> None:
     one, two = a_life(type="a.b", job_name="first job"), a_life(at=100, job_name="second job")
     await write(backend, *one, *two)

@@ -250,6 +250,8 @@ async def test_jobs_are_listed_once_each_with_their_state(client: AsgiClient, li
         ({"limit": 0}, "limit"),
         ({"limit": 1001}, "limit"),
         ({"limit": "ten"}, "limit"),
+        ({"type": "a\x00b"}, "type"),
+        ({"view": "jobs", "q": "\x1b[2J"}, "q"),
         ({"cursor": "nonsense"}, "cursor"),
         ({"status": "Done"}, "status"),
         ({"since": "yesterday"}, "since"),

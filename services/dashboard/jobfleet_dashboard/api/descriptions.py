@@ -180,7 +180,8 @@ BULK = Description(
     key_header=True,
 )
 JOBS = Description(
-    text="Events, newest first; with `view=jobs` jobs, last changed first.",
+    text="Events, newest first; with `view=jobs` jobs, last changed first: "
+    "one that changes while you page moves to the first page.",
     model=documents.EventPage | documents.JobPage,
     example=examples.EVENTS,
     problems=("invalid-request", *_READ),

@@ -12,12 +12,12 @@ import pytest
 from jobfleet_backends.open_backend import open_backend
 from jobfleet_backends.settings import Settings
 from jobfleet_backends.sqlite.database import FILE_NAME
-from jobfleet_backends.system_clock import SystemClock
 from jobfleet_contracts.backend import Backend
 from jobfleet_dashboard.app import create_app
 from tests.backends.sqlite.stored_jobs import store_jobs, store_waiters, stored_job_id
 from tests.dashboard.api.asgi_client import AsgiClient
 from tests.dashboard.api.conftest import options_with
+from tests.dashboard.jumping_clock import JumpingClock
 
 FEW, MANY = 5_100, 20_000
 """Every tenth job is dead, and a page groups 500."""
@@ -65,24 +65,15 @@ class _Counted:
         return ask
 
 
-class _Clock(SystemClock):
-    """Jumps before each page, so that whatever the dashboard keeps is old by then."""
-
-    jumped = 0.0
-
-    def boottime(self) -> float:
-        return super().boottime() + self.jumped
-
-
 async def _costs(backend: Backend) -> Mapping[str, Cost]:
     """Questions and rows of each page."""
     ports: Any = {name: _Counted(getattr(backend, name)) for name in PORTS}
     counted = replace(backend, **ports)
-    clock = _Clock()
+    clock = JumpingClock()
     client = AsgiClient(create_app(backend=counted, clock=clock, options=options_with()))
     costs = {}
     for name, path in PAGES.items():
-        clock.jumped += 3600
+        clock.jump()
         costs[name] = await _cost(client, path, list(ports.values()))
     return costs
 

@@ -1,8 +1,9 @@
 """Pages of rows, read by hand on azure-core.
 
-The table client spends 0.29 ms of CPU on an open row, most of it on reading times by a format string,
-and the event loop waits for it: a sweep over a thousand waiting jobs took a worker four fifths of its
-time. This takes 9 µs. As in ``table_writer`` only public parts of azure-core are used.
+The table client spends 0.29 ms of CPU on an open row, most of it on reading times by a format
+string, and the event loop waits for it: a sweep over a thousand waiting jobs took a worker four
+fifths of its time. This takes 9 µs. As in ``table_writer`` only public parts of azure-core are
+used.
 
 Formats: Azure's REST reference, "Query Entities", "Query timeout and pagination".
 """

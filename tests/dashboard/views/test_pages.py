@@ -76,6 +76,12 @@ async def test_no_page_holds_inline_scripts_styles_or_handlers(client: AsgiClien
             assert forbidden not in text, f"{forbidden} in {path}"
 
 
+async def test_a_cursor_of_another_list_is_named_instead_of_failing(client: AsgiClient) -> None:
+    answer = await client.request("GET", "/jobs", headers=HTML, query={"cursor": "nonsense"})
+    assert answer.status == 400
+    assert b"<p>cursor" in answer.body
+
+
 async def test_nobody_is_sent_to_another_site_after_the_login(client: AsgiClient) -> None:
     answer = await client.request("GET", "/login", headers=HTML, query={"next": "//evil.example"})
     assert b'name="next" value="/"' in answer.body

@@ -57,6 +57,13 @@ def test_progress_of_a_row_is_read_from_step_and_message() -> None:
     assert (row.step, row.of) == (3, 8)
 
 
+def test_a_row_of_an_ended_job_tells_how_long_it_took_and_one_that_waits_what_for() -> None:
+    ended = Change(status="Completed", worker_id=WORKER, duration_ms=1500)
+    assert row_of_event(life((0, started()), (2, ended))[-1]).took == "1.5 s"
+    row = row_of_event(life((1, Change(status="Deferred", due_at=at(9), message="locked")))[-1])
+    assert (row.took, row.due, row.due_at) == ("", "next try", at(9))
+
+
 @pytest.mark.parametrize(
     ("changes", "verbs"),
     [

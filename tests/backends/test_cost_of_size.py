@@ -1,4 +1,4 @@
-"""What stands in the tables does not make a page or a job's history dearer."""
+"""What stands in the tables makes no page of the dashboard and no job's history dearer."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -17,12 +18,39 @@ from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import EventQuery
 from jobfleet_contracts.job import new_id
+from jobfleet_dashboard.app import create_app
 from tests.conformance.jobs import a_life
+from tests.dashboard.api.asgi_client import AsgiClient
+from tests.dashboard.api.conftest import options_with
+from tests.dashboard.jumping_clock import JumpingClock
 
 pytestmark = pytest.mark.servers
-FEW, MANY = 200, 20_000
+FEW, MANY = 4_000, 20_000
+"""With fewer the longest search comes to the end of the timeline."""
+LAST = 200
 ROWS = 100
 """Of one transaction."""
+PAGES = (
+    "/",
+    "/jobs",
+    "/jobs?state=completed",
+    "/jobs?state=failed&state=timedOut",
+    "/jobs?state=queued",
+    "/jobs?type=demo.steps",
+    "/jobs?type=nowhere",
+    "/jobs?queue=default",
+    "/jobs?q=demo",
+    "/jobs?q=nowhere",
+    "/jobs?lock=nobody",
+    "/jobs?window=24h",
+    "/jobs/{job}",
+    "/workers",
+    "/locks",
+    "/dead-letters",
+    "/api/stats",
+)
+MOST_REQUESTS, MOST_ROWS = 30, 8_500
+"""Of one page; the most is a text that nothing has, looked for in the last 2,000 events."""
 
 
 @pytest.fixture
@@ -42,23 +70,42 @@ async def backend(rabbitmq: RabbitMQServer, azurite: StorageServer) -> AsyncIter
 
 
 @pytest.mark.timeout(300)
-async def test_the_last_200_events_and_a_history_cost_the_same_with_200_and_with_20000_jobs(
+async def test_pages_last_events_and_a_history_cost_the_same_with_4000_and_with_20000_jobs(
     backend: Backend,
 ) -> None:
     life = a_life()
     for event in life:
         await backend.trail.insert([event])
+    await _page_costs(backend, life[0].job_id)  # makes the tables that are not there yet
     await _fill(backend, FEW)
-    with_few = await _cost(backend, life)
+    with_few, pages = await _cost(backend, life), await _page_costs(backend, life[0].job_id)
     await _fill(backend, MANY - FEW)
     assert await _cost(backend, life) == with_few
+    assert await _page_costs(backend, life[0].job_id) == pages
+    assert max(requests for requests, _ in pages.values()) <= MOST_REQUESTS
+    assert max(rows for _, rows in pages.values()) <= MOST_ROWS
+
+
+async def _page_costs(backend: Backend, job_id: str) -> dict[str, tuple[int, int]]:
+    """Requests and rows of each page."""
+    assert backend.requests is not None
+    clock, costs = JumpingClock(), {}
+    client = AsgiClient(create_app(backend=backend, clock=clock, options=options_with()))
+    for page in PAGES:
+        clock.jump()
+        sent, read = backend.requests.total(), backend.requests.rows()
+        address, _, query = page.replace("{job}", job_id).partition("?")
+        pairs: Any = [pair.partition("=")[::2] for pair in query.split("&") if pair]
+        assert (await client.request("GET", address, query=pairs)).status == 200
+        costs[page] = backend.requests.total() - sent, backend.requests.rows() - read
+    return costs
 
 
 async def _cost(backend: Backend, life: Sequence[Event]) -> tuple[int, int, int, int]:
     """Requests and rows of the last events, requests and rows of one history."""
     assert backend.requests is not None
     begun = backend.requests.total()
-    page = await backend.reader.events(EventQuery(limit=FEW))
+    page = await backend.reader.events(EventQuery(limit=LAST))
     of_page = backend.requests.total()
     history = await backend.trail.history(life[0].job_id)
     of_history = backend.requests.total()

@@ -1,4 +1,4 @@
-"""A proxy before the storage that applies one chosen request and loses its reply."""
+"""A proxy before the storage: applies one chosen request and loses its reply, or holds some up."""
 
 from __future__ import annotations
 
@@ -21,13 +21,17 @@ class LossyProxy:
     Attributes:
         seen: requests since the proxy was armed.
         lost: the request whose reply was lost, as ``METHOD path``; ``None`` before it came.
+        held: how many requests were held up.
     """
 
     def __init__(self) -> None:
         self.seen = 0
         self.lost: str | None = None
         self.losses: Counter[str] = Counter()
+        self.held = 0
         self._at = 0
+        self._stalled = b""
+        self._gate = asyncio.Event()
         self._how: Loss = "drop"
         self._session: aiohttp.ClientSession | None = None
         self._runners: list[web.AppRunner] = []
@@ -57,6 +61,16 @@ class LossyProxy:
         """Lose the reply to the nth request from now on."""
         self.seen, self.lost, self._at, self._how = 0, None, nth, how
 
+    def stall(self, named: bytes) -> None:
+        """Hold up every write whose address or body names this, until :meth:`go_on`."""
+        self._stalled = named
+        self._gate.clear()
+
+    def go_on(self) -> None:
+        """Let what was held up be carried out, however late."""
+        self._stalled = b""
+        self._gate.set()
+
     async def _listen(self, target: str) -> int:
         async def pass_on(request: web.Request) -> web.StreamResponse:
             return await self._pass_on(request, target)
@@ -73,6 +87,9 @@ class LossyProxy:
 
     async def _pass_on(self, request: web.Request, target: str) -> web.StreamResponse:
         self.seen += 1
+        if self._stalled and request.method != "GET" and self._stalled in await _told(request):
+            self.held += 1
+            await self._gate.wait()
         unlucky = self.seen == self._at
         answer = await asyncio.shield(self._forward(request, target))
         if not unlucky:
@@ -99,3 +116,7 @@ class LossyProxy:
             body = await answer.read()
             kept = {k: v for k, v in answer.headers.items() if k.lower() not in _HOP_BY_HOP}
             return web.Response(status=answer.status, headers=kept, body=body)
+
+
+async def _told(request: web.Request) -> bytes:
+    return request.raw_path.encode() + await request.read()

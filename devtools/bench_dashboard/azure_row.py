@@ -7,7 +7,7 @@ emulator's, which looks through all its rows for each query: what counts here is
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -25,15 +25,17 @@ from jobfleet_backends.settings import Settings
 from jobfleet_backends.system_clock import SystemClock
 from jobfleet_cli.dashboard_process import dashboard_options
 from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.errors import BackendUnavailable, SequenceTaken
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import new_id
 from jobfleet_dashboard.app import create_app
 from jobfleet_dashboard.server import serve
 from jobfleet_protocol.large_data import externalise
 
-SIZES = Sizes(long_events=2_000, waiters=1_000, queued=200, scheduled=50, retrying=30)
+SIZES = Sizes(long_events=2_000, waiters=500, queued=200, scheduled=50, retrying=30)
 _AT_ONCE = 16
 _PART = 100
+_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +86,45 @@ async def fill(backend: Backend, ended: int, sizes: Sizes) -> Mapping[str, str]:
 
 
 async def store_ended(backend: Backend, found: Landmarks, count: int, now: datetime) -> str:
-    """Store ended jobs, most by their last event alone; return the id of a whole one."""
-    limit = asyncio.Semaphore(_AT_ONCE)
+    """Store ended jobs by their last event in the index, with as many rows of one long trail.
+
+    Returns:
+        The id of one more, which is stored whole.
+    """
+    neighbour = new_id()
     for start in range(0, count, _PART):
-        ends = [_ended(found, n, now)[-1] for n in range(start, min(start + _PART, count))]
-        await asyncio.gather(*(_insert(backend, end, limit) for end in ends))
+        numbers = range(start, min(start + _PART, count))
+        ends = [_ended(found, number, now)[-1] for number in numbers]
+        rows = [
+            _moved(end, neighbour, number + 1) for end, number in zip(ends, numbers, strict=True)
+        ]
+        await _patiently(backend, rows)
         await backend.index.record(ends)
     whole = _ended(found, count, now)
-    await _store(backend, whole, limit)
+    await _store(backend, whole, asyncio.Semaphore(1))
     return whole[0].job_id
 
 
-async def _insert(backend: Backend, event: Event, limit: asyncio.Semaphore) -> None:
-    async with limit:
-        await backend.trail.insert([event])
+async def _patiently(backend: Backend, events: Sequence[Event]) -> None:
+    """Insert; the emulator stands still for seconds while it saves what it holds."""
+    for _ in range(_TRIES):
+        try:
+            await backend.trail.insert(events)
+        except BackendUnavailable:
+            continue
+        except SequenceTaken:
+            return  # by the try before, whose answer got lost
+        return
+    raise BackendUnavailable("the emulator does not answer; give it fewer jobs")
+
+
+def _moved(event: Event, job_id: str, sequence: int) -> Event:
+    return replace(
+        event,
+        facts=replace(event.facts, job_id=job_id),
+        after=replace(event.after, sequence=sequence),
+        event_id=new_id(),
+    )
 
 
 def _ended(found: Landmarks, number: int, now: datetime) -> list[Event]:
@@ -118,7 +145,7 @@ async def _store(backend: Backend, history: list[Event], limit: asyncio.Semaphor
         if (row := open_row_of(kept)) is not None:
             await backend.index.open(row)
         for start in range(0, len(kept), _PART):
-            await backend.trail.insert(kept[start : start + _PART])
+            await _patiently(backend, kept[start : start + _PART])
             await backend.index.record(kept[start : start + _PART])
 
 

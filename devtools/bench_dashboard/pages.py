@@ -24,7 +24,7 @@ def pages(found: Landmarks, ended_job: str) -> Mapping[str, str]:
         "jobs": "/jobs",
         "jobs, completed": "/jobs?state=completed",
         "jobs, failed or timed out": "/jobs?state=failed&state=timedOut",
-        "jobs, deferred (10,000)": "/jobs?state=deferred",
+        "jobs, deferred": "/jobs?state=deferred",
         "jobs, of a type": "/jobs?type=bench.type-3",
         "jobs, of a type that nothing has": "/jobs?type=nowhere",
         "jobs, of a lock key": f"/jobs?lock={quote(WAITED_FOR)}",
@@ -34,7 +34,7 @@ def pages(found: Landmarks, ended_job: str) -> Mapping[str, str]:
     }
     one = {
         "job": f"/jobs/{ended_job}",
-        "job, 20,000 events": f"/jobs/{long}",
+        "job, very long": f"/jobs/{long}",
         "job, 5 MB payload and result": f"/jobs/{large}",
         "job, waits for a lock": f"/jobs/{waiter}",
         "submit again, 5 MB payload": f"/submit?from={large}",
@@ -46,7 +46,7 @@ def pages(found: Landmarks, ended_job: str) -> Mapping[str, str]:
         "API jobs": "/api/jobs?view=jobs",
         "API jobs of a text": "/api/jobs?view=jobs&q=parcels",
         "API job": f"/api/jobs/{ended_job}",
-        "API job, 20,000 events": f"/api/jobs/{long}",
+        "API job, very long": f"/api/jobs/{long}",
         "API attempts": f"/api/jobs/{ended_job}/logs",
         "API history": f"/api/jobs/{long}/events",
         "API workers": "/api/workers",

@@ -167,13 +167,21 @@ async def _measure(
     before, begun = cpu_seconds(pid), time.monotonic()
     written = await writer.write(seconds, only=only)
     cpu = (cpu_seconds(pid) - before) / (time.monotonic() - begun)
-    await asyncio.sleep(2)
+    await _arrival(watching, written)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     delays = [delay for one in watching for delay in one.delays_ms]
     megabytes = sum(one.received for one in watching) / 1e6
     return Behind(paths[0], viewers, delays, written * viewers, megabytes, cpu)
+
+
+async def _arrival(watching: Sequence[_Viewer], written: int) -> None:
+    """Wait until all viewers have seen everything, or two seconds."""
+    for _ in range(20):
+        if all(len(one.delays_ms) >= written for one in watching):
+            return
+        await asyncio.sleep(0.1)
 
 
 async def _ask(

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from devtools.chromium import FLAGS, find_chromium
 from devtools.local_fleet import LocalFleet
@@ -58,10 +58,19 @@ def _work(fleet: LocalFleet) -> dict[str, str]:
     fleet.submit(jobName="nightly close", runAt=tonight)
     long = {"steps": 120, "stepSeconds": 2}
     running = fleet.submit(jobName="import customers", lockKey="customer-42", payload=long)
+    _wait_until_running(fleet, running)
     fleet.submit(jobName="bill customers", lockKey="customer-42", payload=slow)
     flaky = {"steps": 6, "stepSeconds": 0.3, "failAttempts": 2}
     retried = fleet.submit(jobName="render map", retryDelaySeconds=2, payload=flaky)
     return {"running": running, "retried": retried}
+
+
+def _wait_until_running(fleet: LocalFleet, job_id: str) -> None:
+    until = time.monotonic() + SETTLE_SECONDS
+    while fleet.job(job_id)["state"] != "running":
+        if time.monotonic() > until:
+            raise TimeoutError("the job that holds the lock does not start")
+        time.sleep(0.1)
 
 
 def _pages(jobs: dict[str, str]) -> Iterator[tuple[str, str]]:
@@ -84,6 +93,7 @@ def _shoot(browser: Browser, fleet: LocalFleet, name: str, address: str) -> None
         context = browser.new_context(**options)
         page = context.new_page()
         page.goto(fleet.address + address)
+        expect(page.locator("#live")).not_to_have_text("connecting", timeout=60_000)
         page.wait_for_timeout(400)
         page.screenshot(path=str(FOLDER / f"{name}{suffix}.png"))
         context.close()

@@ -24,7 +24,7 @@ from devtools.chromium import FLAGS, find_chromium
 from devtools.local_fleet import LocalFleet
 from devtools.servers import RabbitMQServer, StorageServer
 
-expect.set_options(timeout=10_000)
+expect.set_options(timeout=20_000)  # a crowded machine stalls for seconds
 
 
 # Playwright keeps an event loop running in its thread until it is stopped, and no test may run one

@@ -27,7 +27,7 @@ def test_after_a_restart_of_the_dashboard_the_page_goes_on_and_nothing_is_missed
     second = LocalFleet(data_dir=tmp_path, port=port, changes=own_settings)
     second.start()
     second.submit(jobName="meanwhile", payload={"steps": 1, "stepSeconds": 0})
-    expect(page.locator("#live")).to_have_text("live", timeout=20_000)
+    expect(page.locator("#live")).to_have_text("live")
     expect(page.locator("#feed tr", has_text="meanwhile")).to_have_count(4)
     page.context.close()
     second.stop()

@@ -11,7 +11,7 @@ from jobfleet_contracts.errors import SequenceTaken
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import EventQuery, IndexedEvent, JobQuery
 from jobfleet_contracts.ports import TrailRetention
-from jobfleet_protocol.tombstone import tombstone_of
+from jobfleet_protocol.tombstone import seal_of, tombstone_of
 from tests.conformance.jobs import BEGIN, a_life, after, completed, queued, started, write
 
 LATER = BEGIN + timedelta(days=1)
@@ -43,6 +43,18 @@ async def test_one_row_stays_of_a_history_and_a_second_event_1_is_refused(
     assert await backend.trail.history(other[0].job_id) == other
     with pytest.raises(SequenceTaken):
         await backend.trail.insert([life[0]])
+
+
+async def test_neither_seal_nor_tombstone_is_counted_as_an_ending(backend: Backend) -> None:
+    life = a_life()
+    await write(backend, *life)
+    before = await backend.reader.ended(since=BEGIN - timedelta(days=1), step="hour")
+    stone = tombstone(life[-1])
+    await backend.trail.insert([seal_of(stone, last=4)])
+    await retention_of(backend).forget(stone, last=5)
+    await backend.index.flush()
+    assert await backend.reader.ended(since=BEGIN - timedelta(days=1), step="hour") == before
+    assert [one.jobs for one in before] == [1]
 
 
 async def test_a_job_that_has_gone_on_is_kept_whole(backend: Backend) -> None:

@@ -13,7 +13,7 @@ from jobfleet_backends.azure.rows import (
     sequence_of,
 )
 from jobfleet_backends.azure.table_reader import Query, Row
-from jobfleet_contracts.errors import InvalidRequest, SequenceTaken
+from jobfleet_contracts.errors import SequenceTaken
 from jobfleet_contracts.event import Event
 
 MAX_EVENTS = 100
@@ -90,6 +90,6 @@ def _event_or_stand_in(entity: Row) -> Event:
     """Somebody may have edited a row: one that cannot be read must not hide all others."""
     try:
         return entity_to_event(entity)
-    except (InvalidRequest, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         job_id, key = str(entity["PartitionKey"]), str(entity["RowKey"])
         return Event.unreadable(job_id, sequence_of(key), f"{type(error).__name__}: {error}")

@@ -9,6 +9,7 @@ from typing import Any
 from azure.data.tables import EdmType, EntityProperty
 
 from jobfleet_contracts.codec import decode, encode_text
+from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.event import Event, JobFacts, JobState
 from jobfleet_contracts.state import State
 
@@ -78,7 +79,10 @@ def entity_to_event(entity: Mapping[str, Any]) -> Event:
 
 
 def _data(text: str | None) -> dict[str, Any]:
-    found = decode(text) if text else {}
+    try:
+        found = decode(text) if text else {}
+    except InvalidRequest as error:
+        raise ValueError(f"Data: {error}") from error
     if not isinstance(found, dict):
         raise ValueError("Data is no JSON object")
     return found

@@ -94,8 +94,15 @@ def row_to_event(row: Row) -> Event:
         occurred_at=_time(row[5]),
         worker_id=row[6],
         duration_ms=row[9],
-        data=loads(row[10]),
+        data=_data(row[10]),
     )
+
+
+def _data(text: str) -> dict[str, Any]:
+    found = loads(text)
+    if not isinstance(found, dict):
+        raise ValueError("data is no JSON object")
+    return found
 
 
 def open_to_row(row: OpenRow) -> Row:

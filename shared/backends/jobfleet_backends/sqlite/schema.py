@@ -23,9 +23,10 @@ CREATE TABLE endings (
     duration_ms INTEGER NOT NULL,
     PRIMARY KEY (minute, state)
 ) WITHOUT ROWID;
--- A tombstone, at sequence 1, stands for an ending that was counted when it happened.
+-- A tombstone, and the seal before it, stand for an ending that was counted when it happened.
 CREATE TRIGGER endings_counted AFTER INSERT ON trail
-WHEN new.status IN ('Completed', 'Failed', 'Cancelled', 'TimedOut') AND new.sequence > 1 BEGIN
+WHEN new.status IN ('Completed', 'Failed', 'Cancelled', 'TimedOut') AND new.sequence > 1
+    AND new.data NOT LIKE '{"tombstone":true,%' BEGIN
     INSERT INTO endings VALUES (substr(new.occurred_at, 1, 16), new.state, 1,
         new.duration_ms IS NOT NULL, coalesce(new.duration_ms, 0))
     ON CONFLICT (minute, state) DO UPDATE SET jobs = jobs + 1, timed = timed + excluded.timed,

@@ -58,7 +58,8 @@ async def _show_fleet(session: Session) -> None:
             shown = {event.event_id for event in recent}
             recent.extendleft(event for event in events if event.event_id not in shown)
             view = await _look(session, recent)
-            live.update(fleet_screen(view, height=console.height), refresh=True)
+            screen = fleet_screen(view, width=console.width, height=console.height)
+            live.update(screen, refresh=True)
 
 
 async def _look(session: Session, recent: Sequence[Event]) -> FleetView:

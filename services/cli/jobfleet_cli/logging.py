@@ -15,8 +15,10 @@ from jobfleet_cli.console_line import ConsoleLine
 from jobfleet_cli.daily_file import DailyFile
 from jobfleet_cli.log_json import json_line
 
-_QUIET = ("azure", "aio_pika", "aiormq", "aiohttp.access", "asyncio", "urllib3", "uvicorn")
+_QUIET = ("azure", "aiohttp.access", "asyncio", "urllib3", "uvicorn")
 """Libraries that log each request: only their warnings are of use."""
+_TOLD_BY_US = ("aio_pika", "aiormq")
+"""Libraries that log each failed attempt; the broker's coming and going is said once by us."""
 
 
 class FileCopy:
@@ -95,3 +97,5 @@ def _adopt_libraries(level: int) -> None:
     root.setLevel(level)
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
+    for name in _TOLD_BY_US:
+        logging.getLogger(name).setLevel(logging.CRITICAL if level > logging.DEBUG else level)

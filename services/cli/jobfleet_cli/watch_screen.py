@@ -48,6 +48,8 @@ _COLUMNS = (
     ("message", None, 3),
 )
 """Name, fixed width, and share of what is left."""
+_WIDE = 100
+_WIDE_ONLY = frozenset({"id", "try"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +68,7 @@ class FleetView:
     recent: Iterable[Event]
 
 
-def fleet_screen(view: FleetView, *, height: int) -> Group:
+def fleet_screen(view: FleetView, *, width: int, height: int) -> Group:
     """Return the screen: the fleet in a line, counts, running jobs, and events to the bottom."""
     running = _running(view)
     lines = height - _FIXED_LINES - running.row_count - bool(running.row_count)
@@ -74,7 +76,8 @@ def fleet_screen(view: FleetView, *, height: int) -> Group:
     if running.row_count:
         parts += [running, Text()]
     hint = Text("Ctrl-C ends the watch; the fleet goes on", style="dim")
-    return Group(*parts, _events(view.recent, max(lines, 1)), Text(), hint)
+    events = _events(view.recent, max(lines, 1), wide=width >= _WIDE)
+    return Group(*parts, events, Text(), hint)
 
 
 def event_line(event: Event) -> Text:
@@ -98,12 +101,13 @@ def _headline(view: FleetView) -> Text:
 
 
 def _counts(counts: Mapping[State, int]) -> Text:
-    shown = ((state.value, counts.get(state, 0)) for state in State)
-    styles = (
-        Text(f"{name} {count:,}", style=STATE_STYLES.get(name, "") if count else "dim")
-        for name, count in shown
-    )
-    return Text("  ").join(styles)
+    """States that nobody is in are left out, but for those one looks for."""
+    line = Text(no_wrap=True, overflow="ellipsis")
+    for state in State:
+        count = counts.get(state, 0)
+        if count or state in (State.QUEUED, State.RUNNING):
+            line.append(f"{state.value} {count:,}  ", STATE_STYLES.get(state.value, ""))
+    return line
 
 
 def _running(view: FleetView) -> Table:
@@ -129,24 +133,30 @@ def _running(view: FleetView) -> Table:
     return table
 
 
-def _events(events: Iterable[Event], lines: int) -> Table:
+def _events(events: Iterable[Event], lines: int, *, wide: bool) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
-    for name, width, ratio in _COLUMNS:
+    columns = [column for column in _COLUMNS if wide or column[0] not in _WIDE_ONLY]
+    for name, width, ratio in columns:
         side: Literal["left", "right"] = "right" if name in {"try", "took"} else "left"
         table.add_column(
             name, no_wrap=True, overflow="ellipsis", width=width, ratio=ratio, justify=side
         )
     for event in list(events)[:lines]:
-        table.add_row(
-            Text(_clock(event.occurred_at), style="dim"),
-            Text(event.status, style=_STATUS_STYLES.get(event.kind, "")),
-            Text(visible(event.facts.job_name)),
-            Text(event.job_id[-8:], style="dim"),
-            str(event.after.attempt or ""),
-            took(event.duration_ms),
-            Text(visible(event.message), style="dim"),
-        )
+        cells = _cells(event)
+        table.add_row(*(cells[name] for name, _, _ in columns))
     return table
+
+
+def _cells(event: Event) -> Mapping[str, Text]:
+    return {
+        "time": Text(_clock(event.occurred_at), style="dim"),
+        "event": Text(event.status, style=_STATUS_STYLES.get(event.kind, "")),
+        "job": Text(visible(event.facts.job_name)),
+        "id": Text(event.job_id[-8:], style="dim"),
+        "try": Text(str(event.after.attempt or "")),
+        "took": Text(took(event.duration_ms)),
+        "message": Text(visible(event.message), style="dim"),
+    }
 
 
 def _clock(moment: datetime) -> str:

@@ -3,8 +3,10 @@
 import asyncio
 
 import pytest
+import structlog
 
 from jobfleet_worker import JobContext, handler
+from jobfleet_worker.consumer import CONSUMER_FAILED, CONSUMER_RECOVERED
 from tests.worker.workshop import Workshop, eventually
 
 
@@ -48,6 +50,17 @@ async def test_storage_in_trouble_delays_a_claim_and_takes_over_nothing(
     workshop.start_worker(work, rescue_seconds=60)
     getattr(workshop.leases, lost)(method, times=3)
     assert (await workshop.run("job")).data["result"] == 1
+
+
+async def test_a_broker_in_trouble_is_told_of_once_and_once_when_it_is_over(
+    workshop: Workshop,
+) -> None:
+    running = workshop.start_worker(work)
+    with structlog.testing.capture_logs() as logs:
+        workshop.spoil_source(running).lose_request("receive", times=3)
+        await workshop.run("job")
+    said = [entry["event"] for entry in logs if entry["event"].startswith("consumer.")]
+    assert said == [CONSUMER_FAILED, CONSUMER_RECOVERED]
 
 
 async def test_an_error_of_our_own_puts_the_message_off_and_not_away(

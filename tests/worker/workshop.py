@@ -121,6 +121,7 @@ class Workshop:
         """Put a faulty port before the worker's deliveries."""
         source = FaultyPort(running.worker._source)
         running.worker._source = source  # type: ignore[assignment]
+        running.worker._consumer._source = source  # type: ignore[assignment]
         return source
 
     async def submit(self, job_type: str, payload: Any = None, **fields: Any) -> str:

@@ -27,6 +27,7 @@ from jobfleet_worker.slots import Slots
 MESSAGE_MALFORMED = "message.malformed"
 CLAIM_DELAYED = "claim.delayed"
 CONSUMER_FAILED = "consumer.failed"
+CONSUMER_RECOVERED = "consumer.recovered"
 DELIVERY_FAILED = "delivery.failed"
 SETTLING_DELAYED = "settling.delayed"
 RECEIVE_WAIT = timedelta(seconds=1)
@@ -60,6 +61,7 @@ class Consumer:
         self._ending = Ending(backend=backend, clock=clock)
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._problem: str | None = None
 
     async def run(self) -> None:
         """Receive and process until stopped; a broker in trouble is waited for."""
@@ -68,13 +70,24 @@ class Consumer:
             await self._slots.until_free()
             try:
                 deliveries = await self._source.receive(self._slots.free, RECEIVE_WAIT)
-                pause = pauses()
             except BackendError as error:
-                _log.warning(CONSUMER_FAILED, error=str(error))
+                self._note(str(error))
                 await asyncio.sleep(next(pause))
                 continue
+            self._note(None)
+            pause = pauses()
             for delivery in deliveries:
                 self.begin(delivery)
+
+    def _note(self, problem: str | None) -> None:
+        """Say once per change why nothing can be taken."""
+        if problem == self._problem:
+            return
+        if problem is None:
+            _log.info(CONSUMER_RECOVERED)
+        else:
+            _log.warning(CONSUMER_FAILED, error=problem)
+        self._problem = problem
 
     @property
     def is_stopping(self) -> bool:

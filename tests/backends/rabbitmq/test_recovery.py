@@ -184,3 +184,24 @@ async def test_after_close_every_call_says_so(rabbitmq: RabbitMQServer, namespac
     await broker.close()
     with pytest.raises(BackendUnavailable, match="closed"):
         await queue.publish(a_job(), timeout=0.3)
+
+
+async def test_a_broker_that_goes_away_after_long_is_asked_with_longer_and_longer_pauses(
+    fragile: RabbitMQ, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts = 0
+
+    async def refuse(*_: object, **__: object) -> None:
+        nonlocal attempts
+        attempts += 1
+        raise ConnectionRefusedError
+
+    connection = await fragile.consuming.connection()
+    monkeypatch.setattr("jobfleet_backends.rabbitmq.link.STEADY_SECONDS", 0.0)
+    monkeypatch.setattr("aio_pika.connect", refuse)
+    await connection.close()
+    until = time.monotonic() + 1
+    while time.monotonic() < until:
+        with pytest.raises(BackendUnavailable):
+            await fragile.consuming.connection()
+    assert 1 < attempts <= 5

@@ -39,7 +39,7 @@ class Link:
         self._opening: asyncio.Task[TolerantConnection] | None = None
         self._checking: asyncio.Task[None] | None = None
         self._pause = 0.0
-        self._opened_at = 0.0
+        self._opened_at: float | None = None
         self._closed = False
 
     @property
@@ -137,7 +137,7 @@ class Link:
             await _close(self._current)
 
     async def _open(self) -> TolerantConnection:
-        if self._lived() > STEADY_SECONDS:
+        if self._was_steady():
             self._pause = 0.0
         if self._pause:
             await asyncio.sleep(self._pause * random.uniform(0.7, 1.0))
@@ -167,8 +167,12 @@ class Link:
     def _was_closed(self) -> BackendUnavailable:
         return BackendUnavailable(f"the connection to RabbitMQ at {self.address} was closed")
 
-    def _lived(self) -> float:
-        return asyncio.get_running_loop().time() - self._opened_at if self._opened_at else 0.0
+    def _was_steady(self) -> bool:
+        """Whether the connection before lived long; only the first attempt after it is told so."""
+        opened_at, self._opened_at = self._opened_at, None
+        if opened_at is None:
+            return False
+        return asyncio.get_running_loop().time() - opened_at > STEADY_SECONDS
 
     def _on_closing(self, _: object, problem: BaseException | None) -> None:
         if not self._closed:

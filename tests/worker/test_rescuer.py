@@ -191,10 +191,21 @@ async def test_a_waiting_job_whose_request_did_not_leave_is_published_at_once(
 async def test_the_row_of_an_ended_job_goes_after_its_callback_is_submitted(ward: Ward) -> None:
     job_id = await ward.running(leased=False, callback_url="https://example.org/done")
     await ward.write(job_id, Change(status="Completed", worker_id="w1", data={"result": 1}))
+    ward.clock.advance(4)
     await ward.sweep()
     callback = await ward.workshop.history(callback_job_id(job_id, 1))
     assert callback[0].facts.job_type == "callback.deliver"
     assert [row.facts.job_id for row in await ward.open_rows()] == [callback[0].job_id]
+
+
+async def test_an_end_that_was_just_written_is_left_to_who_wrote_it(ward: Ward) -> None:
+    job_id = await ward.running(leased=False)
+    await ward.write(job_id, Change(status="Completed", worker_id="w1"))
+    await ward.sweep()
+    assert [row.facts.job_id for row in await ward.open_rows()] == [job_id]
+    ward.clock.advance(4)
+    await ward.sweep()
+    assert await ward.open_rows() == []
 
 
 async def test_the_row_of_an_earlier_incarnation_goes_and_its_callback_is_not_forgotten(

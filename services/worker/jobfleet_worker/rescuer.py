@@ -33,6 +33,9 @@ QUEUED_PAGES_A_SWEEP = 2
 DEADLINE_AHEAD = timedelta(seconds=8)
 """A waiting job's time-out is published so long before, to arrive at its second."""
 ORPHANED_ROW_AGE = timedelta(days=1)
+ENDING_TIME = timedelta(seconds=3)
+"""In which who wrote an end copies it and removes the row, in one transaction of the index. Sooner,
+it would be counted by both."""
 _NOT_QUEUED = frozenset(
     {State.RUNNING, State.WAITING, State.DEFERRED, State.RETRYING, State.SCHEDULED}
 )
@@ -170,8 +173,14 @@ class Rescuer:
             if self._clock.now() - row.opened_at > ORPHANED_ROW_AGE:
                 await self._backend.index.close(row.facts.job_id, row.incarnation)
             return False
-        if head.after.incarnation > row.incarnation or head.after.state.is_terminal:
+        if head.after.incarnation > row.incarnation:
             await self._conclude(row, head)
+            return False
+        if head.after.state.is_terminal:
+            if abs(self._clock.now() - head.occurred_at) > ENDING_TIME:
+                await self._conclude(row, head)
+            else:
+                self._pace.undo(_key(row), pace, now=self._clock.boottime())
             return False
         if head.sequence > row.sequence:
             self._backend.index.record([head])

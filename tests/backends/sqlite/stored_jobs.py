@@ -17,6 +17,8 @@ from jobfleet_contracts.codec import format_time
 from jobfleet_contracts.state import State
 from tests.conformance.jobs import BEGIN, open_row, queued
 
+NEWEST = BEGIN.replace(minute=10, second=0) - timedelta(hours=2)
+"""When the newest job ended: in every hour of the day as many of them are of the hour begun."""
 _STATUS = (
     "CASE step WHEN 1 THEN 'Queued' WHEN 2 THEN 'Started' WHEN 3 THEN 'Step 1' ELSE ending END"
 )
@@ -51,7 +53,7 @@ def store_jobs(path: Path, count: int, *, first: int = 1, steps: str = "[1,2,3,4
     connection = sqlite3.connect(path, timeout=10)
     connection.execute("PRAGMA synchronous=OFF")
     connection.execute("PRAGMA cache_size=-400000")
-    begin = format_time(BEGIN - timedelta(hours=1))[:19]
+    begin = format_time(NEWEST)[:19]
     values = {"first": first, "last": first + count - 1, "begin": begin, "steps": steps}
     with connection:
         connection.execute(_TRAIL, values)

@@ -19,15 +19,19 @@ from jobfleet_backends.sqlite.job_index_reader import SqliteJobIndexReader
 from jobfleet_backends.system_clock import SystemClock
 from jobfleet_contracts.index import EventQuery, JobQuery
 from jobfleet_contracts.state import State
-from tests.backends.sqlite.stored_jobs import store_jobs, store_waiters, stored_job_id
-from tests.conformance.jobs import BEGIN
+from tests.backends.sqlite.stored_jobs import (
+    NEWEST,
+    store_jobs,
+    store_waiters,
+    stored_job_id,
+)
 
 FEW, MANY = 1_000, 100_000
 FEW_OPEN, MANY_OPEN = 1_500, 10_000
 """More wait for one lock key than are counted."""
 SEARCHED = 500
 """Jobs that a search looks through here; the real bound is as large as what is stored."""
-MOMENT = BEGIN - timedelta(hours=1, minutes=10)
+MOMENT = NEWEST - timedelta(minutes=10)
 
 
 class CountedDatabase:

@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
-PYTEST_ARGS ?= --numprocesses=auto --dist=loadfile
+PYTEST_ARGS ?= --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 LOCK_OPTIONS := --universal --generate-hashes --no-emit-index-url --no-header --quiet --python-version 3.11
 
 .DEFAULT_GOAL := help

@@ -1,3 +1,27 @@
-"""What every test may ask for."""
+"""What every test may ask for, and in which order they run."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
 
 pytest_plugins = ["tests.servers"]
+
+_LONGEST_FIRST = ("tests/chaos/", "tests/system/", "tests/simulation/", "tests/backends/")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Tests wait more than they compute."""
+    return (os.cpu_count() or 1) * 3 // 2
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the long files, so that no process of pytest-xdist is left alone with one."""
+    items.sort(key=lambda item: _rank(item.nodeid))
+
+
+def _rank(nodeid: str) -> int:
+    places = (rank for rank, folder in enumerate(_LONGEST_FIRST) if nodeid.startswith(folder))
+    return next(places, len(_LONGEST_FIRST))

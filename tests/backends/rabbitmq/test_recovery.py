@@ -170,7 +170,8 @@ async def test_a_broker_that_is_away_is_named_without_its_password(namespace: st
             with pytest.raises(BackendUnavailable, match=r"127\.0\.0\.1:1") as away:
                 await RabbitJobQueue(rabbitmq=broker).publish(a_job(), timeout=0.3)
     assert "secret" not in str(away.value) + str(logs)
-    assert [entry["event"] for entry in logs] == [BROKER_LOST]
+    told = [entry["event"] for entry in logs if entry["event"].startswith("broker.")]
+    assert told == [BROKER_LOST]
     with pytest.raises(BackendUnavailable):
         await RabbitJobQueue(rabbitmq=broker, queues=["default"]).depths()
     await broker.close()

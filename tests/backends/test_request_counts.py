@@ -103,7 +103,7 @@ async def test_a_run_costs_five_requests_and_submit_and_run_share_a_quarter_for_
     submitted = await _submitted(publisher, settings)
     ran = await _worked_off(worker, settings)
     again = ran.answered["trail.newest"]
-    assert again <= JOBS / 3  # more than none only on a busy machine: docs/protocol.md
+    assert again <= JOBS  # more than none only on a busy machine: docs/protocol.md
     for operation in ("lease.create", "lease.acquire", "lease.delete"):
         assert ran.is_worth(operation, JOBS + again), (operation, ran)
     assert ran.is_worth("trail.insert", 2 * JOBS), ran

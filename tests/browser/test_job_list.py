@@ -1,12 +1,11 @@
 """Finding jobs, and acting on several."""
 
-import time
-
 import pytest
 from playwright.sync_api import Page, expect
 
 from devtools.local_fleet import LocalFleet
 from tests.browser.both_backends import on_both_backends
+from tests.browser.listed import open_until_listed
 
 pytestmark = pytest.mark.browser
 QUICK = {"steps": 1, "stepSeconds": 0.05}
@@ -79,13 +78,6 @@ def test_rows_change_in_place_and_nothing_shifts(page: Page, fleet: LocalFleet) 
     assert page.evaluate("shifted") == 0
 
 
-def _open_until_listed(page: Page, address: str, count: int) -> None:
-    """The list follows the trail within a second; what comes after it was opened is only told."""
-    until = time.monotonic() + 20
-    while page.goto(address) and page.locator("#rows tr").count() < count:
-        assert time.monotonic() < until, f"not {count} rows at {address}"
-
-
 @on_both_backends
 def test_all_that_match_are_cancelled_with_their_exact_number_beyond_the_page(
     page: Page, fleet: LocalFleet
@@ -95,7 +87,7 @@ def test_all_that_match_are_cancelled_with_their_exact_number_beyond_the_page(
         {"type": "demo.steps", "jobName": f"due later {n}", "runAt": "2126-01-01T00:00:00Z"}
         for n in range(count)
     )
-    _open_until_listed(page, f"{fleet.address}/jobs?q=due+later", 50)
+    open_until_listed(page, f"{fleet.address}/jobs?q=due+later", "#rows tr", 50)
     page.get_by_label("All that match").check()
     expect(page.get_by_text("all that match", exact=True)).to_be_visible()
     page.get_by_role("button", name="Cancel…").click()

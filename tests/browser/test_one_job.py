@@ -5,6 +5,7 @@ from playwright.sync_api import Page, expect
 
 from devtools.local_fleet import LocalFleet
 from tests.browser.both_backends import on_both_backends
+from tests.browser.listed import open_until_listed
 
 pytestmark = pytest.mark.browser
 QUICK = {"steps": 1, "stepSeconds": 0}
@@ -48,8 +49,9 @@ def test_a_dead_letter_is_redriven_from_its_group(page: Page, fleet: LocalFleet)
     )
     page.goto(f"{fleet.address}/jobs/{job_id}")
     expect(page.locator("#head")).to_contain_text("failed")
-    page.goto(f"{fleet.address}/dead-letters")
-    group = page.locator(".dead", has_text="dies first")
+    group_of_it = ".dead:has-text('dies first')"
+    open_until_listed(page, f"{fleet.address}/dead-letters", group_of_it)
+    group = page.locator(group_of_it)
     group.get_by_role("button", name="Redrive…").click()
     page.get_by_role("button", name="Redrive 1 job").click()
     expect(page.locator("#notice")).to_have_text("Redriven 1 job.")

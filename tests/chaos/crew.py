@@ -56,7 +56,7 @@ class Crew:
         """Stop the process, and wake it after a while, whatever happens meanwhile."""
         self._note(worker)
         self._asleep.add(worker.pid)
-        worker.signal(signal.SIGSTOP)
+        await worker.put_to_sleep()
         try:
             await asyncio.sleep(seconds)
         finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -32,6 +33,7 @@ class WorkerProcess:
         self, environment: Mapping[str, str], log: Path, command: Sequence[str] = ("worker",)
     ) -> None:
         self._log = log
+        self._database = Path(environment.get("JOBFLEET_DATA_DIR", ".jobfleet")) / "jobfleet.db"
         with log.open("wb") as out:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "jobfleet_cli", *command],
@@ -56,6 +58,14 @@ class WorkerProcess:
 
     def signal(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)
+
+    async def put_to_sleep(self) -> None:
+        """Stop the process; not inside a transaction of SQLite, which would stop all others too."""
+        self.signal(signal.SIGSTOP)
+        while not await asyncio.to_thread(_can_be_written, self._database):
+            self.signal(signal.SIGCONT)
+            await asyncio.sleep(0.05)
+            self.signal(signal.SIGSTOP)
 
     def wait(self, seconds: float) -> int:
         return self._process.wait(seconds)
@@ -186,3 +196,17 @@ async def wait_for(
             return found
         await asyncio.sleep(every)
     raise AssertionError(f"waited {seconds} s in vain for {description}")
+
+
+def _can_be_written(database: Path) -> bool:
+    if not database.exists():  # another backend
+        return True
+    connection = sqlite3.connect(database, timeout=2, isolation_level=None)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
+    except sqlite3.OperationalError:
+        return False
+    finally:
+        connection.close()
+    return True

@@ -39,7 +39,7 @@ async def test_a_worker_that_slept_past_its_lease_cannot_write_one_more_event(
     sleeper = fleet.start_worker()
     job_id = await fleet.submit_steps(steps=40, step_seconds=0.25)
     head = await fleet.until_running(job_id)
-    sleeper.signal(signal.SIGSTOP)
+    await sleeper.put_to_sleep()
     fleet.start_worker()
 
     async def second_epoch() -> bool:

@@ -121,7 +121,7 @@ def _stopped_by(server: uvicorn.Server, stop: asyncio.Event | None) -> Iterator[
         server.should_exit = True
 
     signals = (signal.SIGINT, signal.SIGTERM)
-    with suppress(NotImplementedError):
+    with suppress(NotImplementedError):  # Windows' event loop knows no signal handlers
         for one in signals:
             loop.add_signal_handler(one, ask)
     try:

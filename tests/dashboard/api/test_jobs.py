@@ -185,8 +185,8 @@ async def test_waiting_answers_as_soon_as_the_job_ends(client: AsgiClient, life:
     await life.start(job_id)
     began = time.monotonic()
     waiting = asyncio.create_task(client.get(f"/api/jobs/{job_id}", wait=20))
-    await asyncio.sleep(0.3)
-    assert not waiting.done()
+    answered, _ = await asyncio.wait({waiting}, timeout=0.3)
+    assert not answered
     await life.complete(job_id, "done")
     answer = await waiting
     assert (answer.json["state"], answer.json["result"]) == ("completed", "done")

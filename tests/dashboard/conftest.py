@@ -1,4 +1,4 @@
-"""A dashboard on an embedded backend of its own, for what pages answer."""
+"""A dashboard on an embedded backend of its own, for what pages and API answer."""
 
 from __future__ import annotations
 

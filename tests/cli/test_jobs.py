@@ -99,6 +99,16 @@ def test_a_cancelled_job_is_redriven_and_a_failed_one_dismissed(cli: Cli) -> Non
     assert [event["status"] for event in events][-2:] == ["Dismissed", "Redriven"]
 
 
+def test_a_filter_dismisses_what_is_not_dismissed_yet(cli: Cli) -> None:
+    ids = cli.publish("--type", "nobody.knows", "--max-attempts", "1", "--count", "2")
+    cli.start("worker")
+    for job in ids:
+        assert cli.run("jobs", "watch", job).returncode == 1
+    cli.run("jobs", "dismiss", ids[0])
+    rest = cli.run("jobs", "dismiss", "--type", "nobody.knows", "--expected", "1")
+    assert rest.stdout == f"{ids[1]} failed\n"
+
+
 def test_watch_prints_each_event_until_the_end(cli: Cli) -> None:
     [job] = cli.publish("--type", "demo.steps", "--payload", '{"steps": 2, "stepSeconds": 0.1}')
     cli.start("worker")

@@ -48,6 +48,8 @@ def action_query(
 ) -> JobQuery:
     """Return the question for the jobs of a filter; without states, for those that allow it.
 
+    To dismiss is asked of jobs that still stand on the dead-letter list.
+
     Raises:
         InvalidRequest: names the time that is none.
     """
@@ -62,9 +64,9 @@ def action_query(
         limit=1,
         cursor=None,
     )
-    if states or asked == JobQuery(limit=1):
+    if asked == JobQuery(limit=1):
         return asked
-    return replace(asked, states=_ALLOWED[action])
+    return replace(asked, states=asked.states or _ALLOWED[action], dead=action is Action.DISMISS)
 
 
 class JobAction:

@@ -124,7 +124,9 @@ def _narrowed(chosen: JobFilter, services: Services, action: str) -> JobQuery | 
         raise InvalidRequest("filter: choose one first; all jobs at once are never meant")
     query = chosen.query(services.clock.now(), limit=1000)
     states = (query.states or ALLOWED[action]) & ALLOWED[action]
-    return replace(query, states=states, cursor=None) if states else None
+    if not states:
+        return None
+    return replace(query, states=states, dead=query.dead or action == "dismiss", cursor=None)
 
 
 async def _names(services: Services, query: JobQuery) -> list[str]:

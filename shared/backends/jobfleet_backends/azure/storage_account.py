@@ -91,7 +91,7 @@ class Access:
         return self._identity()
 
     def _identity(self) -> AsyncTokenCredential:
-        # Imported here: it takes a sixth of the time in which a process starts, and a key needs none.
+        # Imported here: a sixth of the time in which a process starts, which a key can do without.
         from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential
 
         if self.developing:

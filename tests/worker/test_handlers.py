@@ -1,5 +1,6 @@
 """What a handler may be, what it is given, and what becomes of what it returns or raises."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -151,6 +152,11 @@ def _circle() -> list[Any]:
     return circle
 
 
+def _broken_stream() -> Iterator[int]:
+    yield 1
+    raise KeyError("no second row")
+
+
 def _deep() -> list[Any]:
     deep: list[Any] = []
     for _ in range(150):
@@ -169,6 +175,7 @@ NOT_JSON = {
     "integer beyond 64 bits": (lambda: 2**70, "64"),
     "circle": (_circle, "ircular"),
     "depth": (_deep, "nested"),
+    "generator that raises": (_broken_stream, "no second row"),
 }
 
 
@@ -188,6 +195,30 @@ async def test_a_result_that_json_cannot_hold_fails_its_attempt_and_says_so(
     assert said in head.message
 
 
+class Forgetful(Exception):
+    """Does not call the constructor of the verdict that it is."""
+
+    def __init__(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("verdict", [Retry, Fail, Defer])
+async def test_a_verdict_that_forgets_its_base_constructor_is_one_all_the_same(
+    workshop: Workshop, verdict: type[Exception]
+) -> None:
+    class Mine(Forgetful, verdict):  # type: ignore[misc, valid-type]
+        pass
+
+    @handler("job", max_attempts=2)
+    async def work(payload: None) -> None:
+        raise Mine
+
+    workshop.start_worker(work)
+    job_id = await workshop.submit("job", retry_delay_seconds=0)
+    state = State.DEFERRED if verdict is Defer else State.FAILED
+    await workshop.until_state(job_id, state)
+
+
 async def test_an_error_with_hostile_text_still_ends_the_attempt(workshop: Workshop) -> None:
     @handler("job", max_attempts=1)
     async def work(payload: None, context: JobContext) -> None:
@@ -200,18 +231,32 @@ async def test_an_error_with_hostile_text_still_ends_the_attempt(workshop: Works
     assert error_of(head)["message"].startswith("half ")
 
 
-@pytest.mark.parametrize("seconds", [-5, 1e300, float("nan"), float("inf")])
+@pytest.mark.parametrize("seconds", [-5, 1e12, 1e300, float("nan"), float("inf"), "60"])
+@pytest.mark.parametrize("verdict", [Retry, Defer])
 async def test_an_impossible_delay_ends_the_attempt_and_not_the_worker(
-    workshop: Workshop, seconds: float
+    workshop: Workshop, verdict: type[Exception], seconds: Any
 ) -> None:
     @handler("job", max_attempts=2)
     async def work(payload: None, context: JobContext) -> str:
         if context.epoch == 1:
-            raise Retry("soon", after=seconds)
+            raise Retry("soon", after=seconds) if verdict is Retry else Defer(seconds)
         return "recovered"
 
     head = await result_of(workshop, work)
     assert head.data["result"] == "recovered"
+    assert "TakenOver" not in await workshop.statuses(head.job_id)
+
+
+@pytest.mark.parametrize("details", [{"error": 5}, {"rows": _broken_stream()}])
+async def test_details_of_any_kind_leave_the_error_as_it_is(
+    workshop: Workshop, details: dict[str, Any]
+) -> None:
+    @handler("job", max_attempts=1)
+    async def work(payload: None) -> None:
+        raise Fail("no use", details=details)
+
+    head = await result_of(workshop, work)
+    assert error_of(head)["message"] == "no use"
 
 
 async def test_a_handler_that_leaves_by_sys_exit_fails_and_the_worker_lives_on(

@@ -96,15 +96,14 @@ async def test_a_thread_reports_without_waiting_for_each_write(workshop: Worksho
     assert len(steps) <= 21 * (1 + int(head.data["result"]))
 
 
-@pytest.mark.parametrize("step", ["one", 1.5, None, {1}])
-async def test_a_step_that_is_no_number_raises_in_the_handler(
-    workshop: Workshop, step: Any
-) -> None:
+@pytest.mark.parametrize("step", ["one", 1.5, None, {1}, -1, 2**70])
+async def test_a_step_that_is_no_count_raises_in_the_handler(workshop: Workshop, step: Any) -> None:
     @handler("job", max_attempts=1)
     async def work(payload: None, context: JobContext) -> str:
+        await context.progress(1)
         try:
             await context.progress(step)
-        except TypeError:
+        except (TypeError, ValueError):
             return "refused"
         return "accepted"
 

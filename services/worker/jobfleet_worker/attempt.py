@@ -167,7 +167,7 @@ def outcome_of(error: BaseException, handler: Handler | None) -> Outcome:
 
 def _details(error: Fail | Retry) -> dict[str, Any]:
     try:
-        details: dict[str, Any] = to_json(error.details)
+        details: dict[str, Any] = to_json(dict(error.details))
         check_json(details, field="details", limit=None)
     except (TypeError, InvalidRequest) as problem:
         return {"details": f"left out: {problem}"}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError, to_jsonable_python
+from pydantic_core import to_jsonable_python
 
 from jobfleet_contracts.errors import JobfleetError
 from jobfleet_worker.context import ContextFacts
@@ -219,7 +219,7 @@ def to_json(result: Any) -> Any:
         return result
     try:
         plain = to_jsonable_python(result, inf_nan_mode="constants")
-    except (PydanticSerializationError, ValueError, RecursionError) as error:
+    except Exception as error:  # a result may run code of its own: iterators, serializers
         raise TypeError(f"the handler's result cannot be JSON: {error}") from error
     _refuse_guesses(result)
     return plain

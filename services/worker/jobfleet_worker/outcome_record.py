@@ -48,7 +48,7 @@ class OutcomeRecord:
             case _ if stays_waiting(outcome, head):
                 return [] if head.after.sent else [not_sent(outcome, head)]
             case AttemptFailed(error, final, retry_after, details):
-                data = {"error": error.to_json()} | details
+                data = details | {"error": error.to_json()}
                 return self._failed(head, ends, error.message, data, final, retry_after)
             case AttemptTimedOut(limit, abandoned):
                 message = f"over its time limit of {limit:g} s{_left_behind(abandoned)}"

@@ -200,10 +200,10 @@ def _plainly(error: BaseException) -> tuple[str, dict[str, Any]]:
     """Return an error as values that travel; exceptions of users may not survive pickling."""
     match error:
         case Retry():
-            said = {"message": str(error), "after": error.after, "details": error.details}
+            said = {"message": str(error), "after": error.after, "details": dict(error.details)}
             return "Retry", said
         case Fail():
-            return "Fail", {"reason": str(error), "details": error.details}
+            return "Fail", {"reason": str(error), "details": dict(error.details)}
         case Defer():
             return "Defer", {"seconds": error.delay, "reason": str(error)}
     bases = [f"{base.__module__}.{base.__qualname__}" for base in type(error).__mro__]

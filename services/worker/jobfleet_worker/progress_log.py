@@ -18,6 +18,8 @@ from jobfleet_protocol.transitions import Change
 
 WRITE_SECONDS = 1.0
 STEPS_A_WRITE = 20
+LARGEST_COUNT = 2**53 - 1
+"""The largest whole number that all JSON readers hold exactly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +52,10 @@ class ProgressLog:
 
         Raises:
             TypeError: ``step`` or ``of`` is no whole number.
+            ValueError: one of them is below 0, or beyond 2^53 - 1.
         """
-        total = None if of is None else operator.index(of)
-        self._note(_Step(operator.index(step), total, message))
+        total = None if of is None else _count("of", of)
+        self._note(_Step(_count("step", step), total, message))
         if self._flusher is None:
             self._flusher = asyncio.create_task(self._flush_in_time(), name="progress")
             if self._clock.boottime() - self._last_write >= WRITE_SECONDS:
@@ -142,3 +145,10 @@ class ProgressLog:
             message=f"{of} {step.message}".strip(),
             data=data,
         )
+
+
+def _count(name: str, said: int) -> int:
+    count = operator.index(said)
+    if not 0 <= count <= LARGEST_COUNT:
+        raise ValueError(f"progress: {name} must be a count from 0 to 2^53 - 1")
+    return count

@@ -202,6 +202,16 @@ async def test_jobs_are_found_by_text(backend: Backend) -> None:
     assert await _jobs(backend, text="nothing like it") == []
 
 
+async def test_jobs_are_found_by_the_short_id_that_pages_show(backend: Backend) -> None:
+    one, two = queued(job_name="short"), queued(at=1)
+    await write(backend, one, two)
+    tail = two.job_id[-8:]
+    assert await _jobs(backend, text=tail) == [two.job_id]
+    assert await _jobs(backend, text=tail.upper()) == [two.job_id]
+    assert await _jobs(backend, text=tail, states=frozenset({State.FAILED})) == []
+    assert await _jobs(backend, text=tail[1:]) == []
+
+
 async def test_jobs_are_found_by_the_time_of_their_last_change(backend: Backend) -> None:
     events = [queued(at=n * 10) for n in range(4)]
     await write(backend, *events)

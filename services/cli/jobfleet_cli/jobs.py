@@ -31,7 +31,8 @@ States = Annotated[
 Type = Annotated[str | None, typer.Option("--type", help="Only this type.")]
 Queue = Annotated[str | None, typer.Option("--queue", help="Only this queue.")]
 Text = Annotated[
-    str | None, typer.Option("--q", "-q", help="Job id, or part of a name or lock key.")
+    str | None,
+    typer.Option("--q", "-q", help="Job id or its last 8 characters, or part of name or lock key."),
 ]
 LockKey = Annotated[str | None, typer.Option("--lock-key", help="Only this lock key.")]
 Since = Annotated[str | None, typer.Option(metavar="T", help="Changed at or after this time.")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +12,8 @@ from jobfleet_contracts.event import Event, JobFacts
 from jobfleet_contracts.state import State
 
 T = TypeVar("T")
+
+_ID_TAIL = re.compile(r"[0-9a-f]{8}")
 
 COUNTED_WAITERS = 1_000
 """Jobs that wait for one lock key are counted up to here."""
@@ -98,6 +101,17 @@ class JobQuery:
     dead: bool = False
     limit: int = 50
     cursor: str | None = None
+
+    @property
+    def id_tail(self) -> str | None:
+        """The text, where it can be the last eight characters of an id, as lists show them."""
+        return id_tail(self.text)
+
+
+def id_tail(text: str | None) -> str | None:
+    """Return the text in lower case, where it can be the last eight characters of a job id."""
+    tail = (text or "").casefold()
+    return tail if _ID_TAIL.fullmatch(tail) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl, urlsplit
 from jobfleet_contracts.state import State
 from jobfleet_dashboard.views.job_filter import JobFilter, parse_filter
 from jobfleet_dashboard.views.job_row import row_of_event
+from jobfleet_dashboard.views.short_id import short
 from tests.dashboard.views.story import at, life, started
 
 
@@ -53,10 +54,16 @@ def test_a_window_becomes_a_time() -> None:
 
 def test_rows_are_let_through_as_the_index_would() -> None:
     row = row_of_event(life((0, started()), lockKey="Customer-42")[-1])
-    for chosen in (JobFilter(), JobFilter(text="COUNT"), JobFilter(text="customer")):
+    for chosen in (
+        JobFilter(),
+        JobFilter(text="COUNT"),
+        JobFilter(text="customer"),
+        JobFilter(text=short(row.job_id).upper()),
+    ):
         assert chosen.lets_through(row)
     for chosen in (
         JobFilter(text="other"),
+        JobFilter(text="none"),
         JobFilter(states=(State.FAILED,)),
         JobFilter(queue="q"),
     ):

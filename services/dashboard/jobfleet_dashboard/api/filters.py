@@ -45,7 +45,9 @@ class JobsFilter(BaseModel):
     name: Word | None = Field(None, description="Events: job name.")
     state: Word | None = Field(None, description="Jobs: one state or several, comma-separated.")
     queue: Word | None = Field(None, description="Jobs.")
-    q: Word | None = Field(None, description="Jobs: an id, or part of name or lock key.")
+    q: Word | None = Field(
+        None, description="Jobs: an id or its last eight characters, or part of name or lock key."
+    )
 
     def event_query(self) -> EventQuery:
         """Return the question to the timeline.

@@ -12,6 +12,7 @@ from jobfleet_contracts.codec import parse_time
 from jobfleet_contracts.index import JobQuery
 from jobfleet_contracts.state import State
 from jobfleet_dashboard.views.job_row import JobListRow
+from jobfleet_dashboard.views.short_id import short
 
 PAGE_SIZE = 50
 MAX_TEXT = 200
@@ -93,13 +94,16 @@ class JobFilter:
 
     def lets_through(self, row: JobListRow) -> bool:
         """Whether a row that was just seen belongs to the list; times are not looked at."""
-        text = self.text.lower()
+        text = self.text.casefold()
         return (
             (not self.states or row.state in self.states)
             and self.job_type in ("", row.job_type)
             and self.queue in ("", row.queue)
             and self.lock_key in ("", row.lock_key)
-            and (not text or text == row.job_id or text in f"{row.name}\n{row.lock_key}".lower())
+            and (
+                text in f"{row.name}\n{row.lock_key or ''}".casefold()
+                or text in (row.job_id, short(row.job_id))
+            )
         )
 
     def query(self, now: datetime, *, limit: int = PAGE_SIZE) -> JobQuery:

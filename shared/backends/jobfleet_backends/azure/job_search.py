@@ -24,7 +24,7 @@ from jobfleet_backends.azure.timeline import Span, Timeline, span_of
 from jobfleet_contracts.codec import format_time
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.index import JobQuery, JobRow, Page
+from jobfleet_contracts.index import JobQuery, JobRow, Page, id_tail
 from jobfleet_contracts.state import DEAD, TERMINAL, Status
 
 MAX_OPEN_ROWS = 5_000
@@ -186,7 +186,12 @@ def _within(moment: datetime, query: JobQuery) -> bool:
 
 
 def _mentions(row: JobRow, text: str) -> bool:
-    return text in row.facts.job_name.casefold() or text in (row.facts.lock_key or "").casefold()
+    facts = row.facts
+    return (
+        text in facts.job_name.casefold()
+        or text in (facts.lock_key or "").casefold()
+        or id_tail(text) == facts.job_id[-8:]
+    )
 
 
 def _job_id(text: str | None) -> str | None:

@@ -198,7 +198,7 @@ def _job_tests(query: JobQuery) -> list[Condition]:
     if query.dead and by_id:
         tests.append(("job_id = ?", (str(query.text).lower(),)))
     if query.text is not None and not by_id:
-        tests.append(("instr(search, ?) > 0", (query.text.casefold(),)))
+        tests.append(_mentions(query.text.casefold(), query.id_tail))
     if query.lock_key is not None and (by_id or query.dead):
         tests.append(("lock_key = ?", (query.lock_key,)))
     if query.queue is not None:
@@ -211,9 +211,16 @@ def _job_tests(query: JobQuery) -> list[Condition]:
     return tests
 
 
+def _mentions(text: str, id_tail: str | None) -> Condition:
+    if id_tail is None:
+        return "instr(search, ?) > 0", (text,)
+    return "(instr(search, ?) > 0 OR substr(job_id, -8) = ?)", (text, id_tail)
+
+
 def _tested(query: JobQuery) -> str:
     """Columns beyond the first four are not in the index: they are named only where needed."""
-    more = (", lock_key" if query.lock_key else "") + (", job_id" if query.dead else "")
+    by_id = query.dead or query.id_tail is not None
+    more = (", lock_key" if query.lock_key else "") + (", job_id" if by_id else "")
     return f"state, job_type, queue, search{more}"
 
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from jobfleet_contracts.index import JobRow
+from jobfleet_contracts.index import JobRow, OpenRow
 from jobfleet_contracts.state import State
 from jobfleet_contracts.worker_status import WorkerStatus
 from jobfleet_dashboard.views.attempt_row import attempt_rows
@@ -119,8 +119,8 @@ def test_silent_workers_fade_and_then_go() -> None:
 
 
 def test_a_fleet_without_workers_is_bad_news_only_where_jobs_wait() -> None:
-    idle = fleet_sentence(counts={}, workers=[], oldest=None, now=at(0))
-    bad = fleet_sentence(counts={State.QUEUED: 5}, workers=[], oldest=None, now=at(0))
+    idle = fleet_sentence(counts={}, workers=[], longest_queued={}, now=at(0))
+    bad = fleet_sentence(counts={State.QUEUED: 5}, workers=[], longest_queued={}, now=at(0))
     assert (idle.tone, bad.tone) == ("idle", "bad")
     assert plain(bad.words) == (
         "Nobody works: no worker is alive and 5 jobs are not done. Start one with jobfleet worker."
@@ -128,9 +128,38 @@ def test_a_fleet_without_workers_is_bad_news_only_where_jobs_wait() -> None:
 
 
 def test_a_living_fleet_is_well() -> None:
-    said = fleet_sentence(counts={State.RUNNING: 1}, workers=[worker()], oldest=None, now=at(101))
+    said = fleet_sentence(
+        counts={State.RUNNING: 1}, workers=[worker()], longest_queued={}, now=at(101)
+    )
     assert said.tone == "good"
     assert plain(said.words).startswith("The fleet is well: 1 worker is alive")
+
+
+def waiting_in(queue: str, since: int) -> OpenRow:
+    facts = life((0, started()), queue=queue)[-1].facts
+    return OpenRow(facts, 1, State.QUEUED, 1, opened_at=at(since), updated_at=at(since))
+
+
+def test_a_queue_without_workers_is_named_before_one_whose_workers_are_busy() -> None:
+    said = fleet_sentence(
+        counts={State.QUEUED: 2},
+        workers=[worker(slots=0)],
+        longest_queued={"default": waiting_in("default", 0), "mail": waiting_in("mail", 30)},
+        now=at(101),
+    )
+    assert said.tone == "warning"
+    assert plain(said.words).startswith("The oldest job queued in mail, ")
+    assert plain(said.words).endswith(" has waited 1 min 11 s; no live worker serves its queue.")
+
+
+def test_slots_of_other_queues_do_not_count_as_free() -> None:
+    said = fleet_sentence(
+        counts={State.QUEUED: 1},
+        workers=[worker(slots=0), worker(worker_id="other", queues=("mail",))],
+        longest_queued={"default": waiting_in("default", 0)},
+        now=at(101),
+    )
+    assert plain(said.words).endswith("; all slots are busy (0 of 0).")
 
 
 def test_long_values_are_cut_and_the_cut_is_named() -> None:

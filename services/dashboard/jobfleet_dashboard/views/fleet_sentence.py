@@ -28,20 +28,39 @@ def fleet_sentence(
     *,
     counts: Mapping[State, int],
     workers: Sequence[WorkerStatus],
-    oldest: OpenRow | None,
+    longest_queued: Mapping[str, OpenRow],
     now: datetime,
 ) -> FleetSentence:
-    """Return what somebody woken at night has to read first."""
+    """Return what somebody woken at night has to read first.
+
+    Args:
+        longest_queued: of each queue the job that waits longest.
+    """
     alive = [worker for worker in workers if is_alive(worker, now)]
     open_jobs = sum(count for state, count in counts.items() if not state.is_terminal)
     if not alive:
         return _nobody_works(open_jobs)
-    slots = sum(worker.slots for worker in alive)
-    busy = sum(len(worker.running) for worker in alive)
-    waited = seconds_between(oldest.opened_at, now) if oldest else 0.0
-    if oldest is not None and waited > _LONG_WAIT_SECONDS:
-        return _somebody_waits(oldest, waited, busy, slots)
+    late = [row for row in longest_queued.values() if _waited(row, now) > _LONG_WAIT_SECONDS]
+    if late:
+        # In a queue without workers a job waits for ever, however long others wait for a slot.
+        worst = min(late, key=lambda row: (bool(_serving(row, alive)), row.opened_at))
+        return _somebody_waits(worst, _waited(worst, now), _serving(worst, alive))
+    busy, slots = _load(alive)
     return _well(len(alive), len(workers) - len(alive), busy, slots, open_jobs)
+
+
+def _waited(row: OpenRow, now: datetime) -> float:
+    return seconds_between(row.opened_at, now)
+
+
+def _serving(row: OpenRow, workers: Sequence[WorkerStatus]) -> Sequence[WorkerStatus]:
+    return [worker for worker in workers if row.facts.queue in worker.queues]
+
+
+def _load(workers: Sequence[WorkerStatus]) -> tuple[int, int]:
+    """Return how many slots are busy, and how many there are."""
+    busy = sum(len(worker.running) for worker in workers)
+    return busy, sum(worker.slots for worker in workers)
 
 
 def _nobody_works(open_jobs: int) -> FleetSentence:
@@ -54,14 +73,16 @@ def _nobody_works(open_jobs: int) -> FleetSentence:
     )
 
 
-def _somebody_waits(oldest: OpenRow, waited: float, busy: int, slots: int) -> FleetSentence:
+def _somebody_waits(row: OpenRow, waited: float, serving: Sequence[WorkerStatus]) -> FleetSentence:
+    busy, slots = _load(serving)
     why = "all slots are busy" if busy >= slots else "though slots are free"
+    why = f"{why} ({busy} of {slots})" if serving else "no live worker serves its queue"
     return FleetSentence(
         "warning",
         (
-            Words("The oldest queued job, "),
-            Words(oldest.facts.job_name, href=f"/jobs/{oldest.facts.job_id}"),
-            Words(f", has waited {spell(waited)}; {why} ({busy} of {slots})."),
+            Words(f"The oldest job queued in {row.facts.queue}, "),
+            Words(row.facts.job_name, href=f"/jobs/{row.facts.job_id}"),
+            Words(f", has waited {spell(waited)}; {why}."),
         ),
     )
 

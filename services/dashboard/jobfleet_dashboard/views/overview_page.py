@@ -79,7 +79,7 @@ async def read_overview(services: Services, *, feed: bool) -> OverviewPage:
     waiting = census.longest_queued
     oldest = min(waiting.values(), key=lambda row: row.opened_at, default=None)
     return OverviewPage(
-        verdict=fleet_sentence(counts=counts, workers=workers, oldest=oldest, now=now),
+        verdict=fleet_sentence(counts=counts, workers=workers, longest_queued=waiting, now=now),
         tiles=tuple(Tile(state, counts.get(state, 0)) for state in State),
         periods=periods,
         queues=queue_rows(depths, waiting),

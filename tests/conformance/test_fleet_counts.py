@@ -74,6 +74,18 @@ async def test_an_ending_that_is_written_to_the_index_again_counts_once(backend:
     assert [one[2] for one in await _ended(backend, "hour", NOON)] == [1]
 
 
+async def test_an_index_that_is_written_anew_counts_each_ending_once(
+    backend: Backend, other: Backend
+) -> None:
+    lives = [_ended_at(NOON + timedelta(minutes=minutes)) for minutes in (0, 1, 60)]
+    for life in lives:
+        await write(backend, *life)
+    await other.index.recount(before=NOON + timedelta(hours=1))
+    for life in lives:
+        await other.index.record(life)
+    assert [one[2] for one in await _ended(backend, "hour", NOON)] == [2, 1]
+
+
 async def test_endings_of_all_processes_are_added_up(backend: Backend, other: Backend) -> None:
     for writer in (backend, other, other):
         await write(writer, *_ended_at(NOON))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from jobfleet_contracts.errors import BackendError
 from jobfleet_contracts.event import Event
@@ -143,6 +144,9 @@ class FakeJobIndex:
         self._newest[key] = _CLOSED
         self._changes[key] = _Change(removed=True)
         return self._soon()
+
+    async def recount(self, *, before: datetime) -> None:
+        """Endings are not counted here."""
 
     async def flush(self) -> None:
         """Wait until everything queued is stored."""

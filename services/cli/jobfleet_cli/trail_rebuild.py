@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.session import Session
@@ -17,12 +18,17 @@ from jobfleet_protocol.tombstone import is_tombstone
 AT_ONCE = 2000
 """Rows queued before waiting for them, so that memory stays small."""
 
+SETTLED_AFTER = timedelta(minutes=10)
+"""Endings of an hour that ended so long ago are counted anew: nobody writes them any more."""
+
 
 async def rebuild_index(session: Session) -> ExitCode:
     """Write timeline and open rows of every job; never removes the open row of a live job.
 
     A job that moves on meanwhile writes newer rows itself, which older ones never replace.
     """
+    settled = session.clock.now() - SETTLED_AFTER
+    await session.backend.index.recount(before=settled.replace(minute=0, second=0, microsecond=0))
     jobs = events = 0
     queued: list[Awaitable[None]] = []
     async for history in session.backend.trail.scan():

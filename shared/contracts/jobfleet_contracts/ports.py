@@ -228,6 +228,13 @@ class JobIndex(Protocol):
         """Remove the open row of this incarnation, after its terminal event. Quiet if gone."""
         ...
 
+    async def recount(self, *, before: datetime) -> None:
+        """Forget endings before ``before``, a full hour, which will all be recorded again.
+
+        Later ones are counted no more by this writer: those who saw them still hold their count.
+        """
+        ...
+
     async def flush(self) -> None:
         """Wait until everything queued is stored."""
         ...

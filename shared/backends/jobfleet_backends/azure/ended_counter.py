@@ -17,13 +17,15 @@ from uuid import uuid4
 from azure.data.tables import EdmType, EntityProperty
 
 from jobfleet_backends.azure.index_rows import SHARDS, shard_of
+from jobfleet_backends.azure.table_reader import Query
 from jobfleet_contracts.codec import decode, encode_text
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import EndedCount
 from jobfleet_contracts.state import TERMINAL, State, Status
 
-COUNTER_END = "c."
-_FORM = "c-%Y%m%d%H"
+_FIRST, _END = "c-", "c."
+_FORM = f"{_FIRST}%Y%m%d%H"
+_COUNTERS = "PartitionKey eq @shard and RowKey ge @first and RowKey lt @end"
 _ENDINGS = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED, Status.TIMED_OUT})
 _REMEMBERED_EVENTS = 20_000
 _REMEMBERED_HOURS = 48 * len(SHARDS)
@@ -54,9 +56,14 @@ class _Hour:
 
 
 class EndedCounter:
-    """Keeps whole counts. Each writer has rows of its own: no read, and safe to repeat."""
+    """Keeps whole counts. Each writer has rows of its own: no read, and safe to repeat.
 
-    def __init__(self) -> None:
+    Args:
+        before: later endings are none of this counter's business.
+    """
+
+    def __init__(self, *, before: datetime | None = None) -> None:
+        self._before = before
         self._writer_id = uuid4().hex[:12]
         self._known: dict[str, None] = {}
         self._hours: dict[tuple[str, str], _Hour] = {}
@@ -65,9 +72,11 @@ class EndedCounter:
         """Yield the row that an ending changes; nothing for other events and repetitions."""
         if event.kind not in _ENDINGS or event.event_id in self._known:
             return
+        if self._before is not None and event.occurred_at >= self._before:
+            return
         _make_room(self._known, _REMEMBERED_EVENTS)
         self._known[event.event_id] = None
-        place = shard_of(event.job_id), first_counter(event.occurred_at)
+        place = shard_of(event.job_id), _first_counter(event.occurred_at)
         if place not in self._hours:
             _make_room(self._hours, _REMEMBERED_HOURS)
             self._hours[place] = _Hour()
@@ -79,7 +88,20 @@ class EndedCounter:
         }
 
 
-def first_counter(moment: datetime) -> str:
+def counters(
+    shard: str,
+    *,
+    since: datetime | None = None,
+    end: datetime | None = None,
+    columns: tuple[str, ...] = ("RowKey",),
+) -> Query:
+    """Return the question for all writers' rows from one moment's hour to another's."""
+    first = _FIRST if since is None else _first_counter(since)
+    last = _END if end is None else _first_counter(end)
+    return Query(_COUNTERS, {"shard": shard, "first": first, "end": last}, columns)
+
+
+def _first_counter(moment: datetime) -> str:
     """Return how the row keys of the hour's counters begin; later hours follow."""
     return moment.astimezone(UTC).strftime(_FORM)
 

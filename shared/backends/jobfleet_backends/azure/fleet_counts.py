@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from jobfleet_backends.azure.ended_counter import (
-    COUNTER_END,
-    first_counter,
+    counters,
     read_hour,
     read_minutes,
 )
@@ -25,7 +24,6 @@ COUNTED = timedelta(hours=24)
 """Ended jobs of this time, and of the hour in which it begins, are counted."""
 
 _OPEN = "PartitionKey eq @shard and RowKey gt 'o-' and RowKey lt 'o.'"
-_COUNTERS = "PartitionKey eq @shard and RowKey ge @first and RowKey lt @end"
 _HOUR_COLUMNS = (
     "RowKey",
     *(f"{state.value}{number}" for state in sorted(TERMINAL) for number in ("", "Timed", "Ms")),
@@ -90,9 +88,9 @@ class FleetCounts:
             tally.add(page)
 
     async def _counted(self, shard: str, since: datetime, step: TimeStep) -> list[EndedCount]:
-        values = {"shard": shard, "first": first_counter(since), "end": COUNTER_END}
         by_minute = step == "minute"
-        query = Query(_COUNTERS, values, ("RowKey", "Minutes") if by_minute else _HOUR_COLUMNS)
+        columns = ("RowKey", "Minutes") if by_minute else _HOUR_COLUMNS
+        query = counters(shard, since=since, columns=columns)
         read = read_minutes if by_minute else read_hour
         found: list[EndedCount] = []
         async for page in self._table.pages("index.ended", query):

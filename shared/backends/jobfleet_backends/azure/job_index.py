@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Generator, Sequence
+from datetime import datetime
 from typing import Any
 
 from jobfleet_backends.azure.azure_errors import StorageRefused
-from jobfleet_backends.azure.ended_counter import EndedCounter
+from jobfleet_backends.azure.ended_counter import EndedCounter, counters
 from jobfleet_backends.azure.entity_table import MERGE, EntityTable
 from jobfleet_backends.azure.index_rows import (
     SHARDS,
@@ -87,6 +88,15 @@ class AzureJobIndex:
         self._remember(row_key, _CLOSED)
         self._shards[partition].remove(row_key)
         return self._stored({partition})
+
+    async def recount(self, *, before: datetime) -> None:
+        """Remove all writers' counts of the hours before."""
+        self._ended = EndedCounter(before=before)
+        for name, shard in self._shards.items():
+            async for page in self._table.pages("index.recount", counters(name, end=before)):
+                for entity in page:
+                    shard.remove(entity["RowKey"])
+        await self.flush()
 
     async def flush(self) -> None:
         """Wait until everything queued is stored."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Awaitable, Sequence
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -78,6 +79,9 @@ class SqliteJobIndex:
     def close(self, job_id: str, incarnation: int) -> Awaitable[None]:
         """Remove an open row."""
         return self._queue_statement(_CLOSE, (job_id, incarnation))
+
+    async def recount(self, *, before: datetime) -> None:
+        """Nothing to do: endings are counted as they are written to the trail."""
 
     async def flush(self) -> None:
         """Wait until everything queued so far is stored: the writer keeps the order."""

@@ -47,6 +47,20 @@ async def test_the_next_job_starts_when_the_lock_is_free_and_not_at_the_next_pol
     assert [started.after.lock_turn for started, _ in found] == [1, 2, 3, 4]
 
 
+async def test_jobs_scheduled_for_later_do_not_hide_the_next_one_from_the_holder(
+    workshop: Workshop, clock: SteeredClock
+) -> None:
+    tonight = clock.now() + timedelta(hours=8)
+    for _ in range(8):
+        await workshop.submit("short", lock_key="k", run_at=tonight)
+    workshop.start_worker(short, defer_seconds=30)
+    first = await workshop.submit("short", 0.4, lock_key="k")
+    await until_running(workshop, first)
+    second = await workshop.submit("short", lock_key="k")
+    await workshop.until_ended(first)
+    await workshop.until_ended(second, seconds=5)
+
+
 async def test_jobs_of_two_keys_do_not_wait_for_each_other(workshop: Workshop) -> None:
     workshop.start_worker(short, wait_for_ever)
     blocking = await workshop.submit("async", lock_key="a")

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.ports import Clock
 from jobfleet_protocol.publication import Publication
 from jobfleet_protocol.submission import message_of
+
+FEW, MANY = 5, 1000
+"""Open rows of the key to look at; the many only where none of the few can start now."""
 
 
 class LockSuccessor:
@@ -18,14 +22,25 @@ class LockSuccessor:
 
     async def publish_next(self, lock_key: str, *, ended: str) -> None:
         """Publish the longest waiting job, as the index knows it; a duplicate is harmless."""
+        seen = 0
+        for limit in (FEW, MANY):
+            rows = await self._backend.reader.lock_waiters(lock_key, limit=limit)
+            for row in rows[seen:]:
+                if row.facts.job_id != ended and await self._publish(row):
+                    return
+            if len(rows) < limit:
+                return
+            seen = limit
+
+    async def _publish(self, row: OpenRow) -> bool:
+        """Return whether the job can start now, by its row and by its trail."""
         now = self._clock.now()
-        for row in await self._backend.reader.lock_waiters(lock_key, limit=5):
-            if row.facts.job_id == ended or (row.due_at is not None and row.due_at > now):
-                continue
-            head = await self._backend.trail.newest(row.facts.job_id)
-            opening = await self._backend.trail.read(row.facts.job_id, 1)
-            if head is None or opening is None or head.after.state.is_terminal:
-                continue
-            message = await message_of(opening, head, self._backend.payloads, now)
-            await self._publication.attempt(message, head)
-            return
+        if row.due_at is not None and row.due_at > now:
+            return False
+        head = await self._backend.trail.newest(row.facts.job_id)
+        opening = await self._backend.trail.read(row.facts.job_id, 1)
+        if head is None or opening is None or head.after.state.is_terminal:
+            return False
+        message = await message_of(opening, head, self._backend.payloads, now)
+        await self._publication.attempt(message, head)
+        return True

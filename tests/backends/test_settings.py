@@ -58,3 +58,42 @@ def test_a_bad_value_is_one_line_that_names_the_variable(monkeypatch: pytest.Mon
     assert str(caught.value) == (
         "JOBFLEET_LEASE_RENEW_SECONDS: must be at most half the lease (30 s), better a third"
     )
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "JOB_TIMEOUT_SECONDS=inf",
+        "RETRY_BASE_SECONDS=inf",
+        "RETRY_MAX_SECONDS=1e300",
+        "RESCUE_SECONDS=inf",
+        "DRAIN_SECONDS=inf",
+        "HTTP_TIMEOUT_SECONDS=inf",
+        "BREAKER_OPEN_SECONDS=inf",
+        "RETENTION_DAYS=inf",
+        "RETENTION_DAYS=1e300",
+        "CALLBACK_BASE_URL=jobs.example.org",
+        "CALLBACK_BASE_URL=ftp://jobs.example.org",
+        "CALLBACK_BASE_URL=http://jobs:port",
+        "CALLBACK_BASE_URL=https://jobs.example.org/?a=1",
+        "ALLOWED_HOSTS=https://api.example.org",
+        "ALLOWED_HOSTS=api.example.org:443",
+    ],
+)
+def test_a_value_that_could_only_fail_later_stops_the_start(
+    said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, _, value = f"JOBFLEET_{said}".partition("=")
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=f"^{name}: "):
+        load_settings()
+
+
+def test_hosts_are_names_wildcards_and_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOBFLEET_ALLOWED_HOSTS", "api.example.org, *.example.net,10.0.0.1,::1")
+    assert load_settings().allowed_hosts == ("api.example.org", "*.example.net", "10.0.0.1", "::1")
+
+
+def test_a_log_level_may_be_written_in_capitals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOBFLEET_LOG_LEVEL", "DEBUG")
+    assert load_settings().log_level == "debug"

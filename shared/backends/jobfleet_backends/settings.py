@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
@@ -19,7 +20,13 @@ PREFIX = "JOBFLEET_"
 ENV_FILE = ".env"
 SECRET_PREFIX = "JOBFLEET_SECRET_"  # noqa: S105 - a name, not a secret
 
+LONGEST_SECONDS = 30 * 86_400
+"""As of a job request's ``timeoutSeconds``: what is endless cannot be stored or waited for."""
+
 Names = Annotated[tuple[str, ...], NoDecode]
+Seconds = Annotated[float, Field(le=LONGEST_SECONDS)]
+
+_HOST = re.compile(r"(\*\.)?[^\s/:@*]+|[0-9A-Fa-f:.]+")
 
 
 class Settings(BaseSettings):
@@ -63,20 +70,20 @@ class Settings(BaseSettings):
     lock_scope: Literal["job", "fleet"] = "job"
     lease_seconds: int = Field(default=60, ge=15, le=60)
     lease_renew_seconds: float = Field(default=20, gt=0)
-    rescue_seconds: float = Field(default=5, gt=0)
+    rescue_seconds: Seconds = Field(default=5, gt=0)
     defer_seconds: float = Field(default=10, gt=0, le=60)
     concurrency: int = Field(default=10, ge=1, le=1000)
     queues: Names = ("default",)
     handlers: Names = ()
     max_attempts: int = Field(default=3, ge=1, le=100)
-    retry_base_seconds: float = Field(default=2, ge=0)
-    retry_max_seconds: float = Field(default=300, gt=0)
-    job_timeout_seconds: float = Field(default=1800, gt=0)
-    drain_seconds: float = Field(default=30, ge=0)
+    retry_base_seconds: Seconds = Field(default=2, ge=0)
+    retry_max_seconds: Seconds = Field(default=300, gt=0)
+    job_timeout_seconds: Seconds = Field(default=1800, gt=0)
+    drain_seconds: Seconds = Field(default=30, ge=0)
     max_queue_size: int | None = Field(default=None, ge=1)
-    http_timeout_seconds: float = Field(default=10, gt=0)
+    http_timeout_seconds: Seconds = Field(default=10, gt=0)
     breaker_failures: int = Field(default=5, ge=1)
-    breaker_open_seconds: float = Field(default=30, gt=0)
+    breaker_open_seconds: Seconds = Field(default=30, gt=0)
     callback_base_url: str | None = None
     callback_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     allowed_hosts: Names = ()
@@ -93,7 +100,7 @@ class Settings(BaseSettings):
     log_format: Literal["console", "json"] | None = None
     log_file: Path | None = None
     metrics_port: int | None = Field(default=None, ge=0, le=65535)
-    retention_days: float | None = Field(default=None, gt=0)
+    retention_days: float | None = Field(default=None, gt=0, le=36_500)
 
     @field_validator(
         "queues",
@@ -116,6 +123,26 @@ class Settings(BaseSettings):
     def _queue_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value or not all(re.fullmatch(r"[a-z0-9_-]{1,50}", name) for name in value):
             raise ValueError("queue names are 1 to 50 of a-z, 0-9, _ and -, comma-separated")
+        return value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _in_lower_case(cls, value: Any) -> Any:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if not _HOST.fullmatch(name):
+                raise ValueError(f"{name!r} is no host; leave scheme, port and path out")
+        return value
+
+    @field_validator("callback_base_url")
+    @classmethod
+    def _web_address(cls, value: str | None) -> str | None:
+        if value is not None and not _is_web_address(value):
+            raise ValueError("must be an http or https address, as https://jobs.example.org")
         return value
 
     @field_validator("lease_renew_seconds")
@@ -171,6 +198,16 @@ def variable_of(name: str) -> str:
         alias = Settings.model_fields[name].validation_alias
         return alias if isinstance(alias, str) else PREFIX + name.upper()
     return name
+
+
+def _is_web_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        return False
+    alone = not (parts.query or parts.fragment or parts.username)
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and alone
 
 
 def _environment() -> dict[str, str]:

@@ -63,7 +63,7 @@ class Handler:
         except ValidationError as error:
             problem = error.errors(include_url=False)[0]
             where = ".".join(map(str, ("payload", *problem["loc"])))
-            raise Fail(f"{where}: {problem['msg']}") from None
+            raise Fail(f"{where}: {problem['msg'].removeprefix('Value error, ')}") from None
 
     def call(self, payload: Any, context: ContextFacts) -> Any:
         """Call the function with as much as it takes; a coroutine function's coroutine."""

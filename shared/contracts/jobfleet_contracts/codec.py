@@ -66,7 +66,10 @@ def parse_time(text: str) -> datetime:
     Raises:
         ValueError: the text is no time, or names no offset.
     """
-    moment = datetime.fromisoformat(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text[:50]!r} is no time; write it as 2026-01-31T09:30:00Z") from None
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone; write it with Z, as 2026-01-31T09:30:00Z")
     try:

@@ -56,7 +56,10 @@ def _time(value: Any) -> datetime:
 
 
 def _uuid(value: str) -> str:
-    return value if _CANONICAL_UUID.fullmatch(value) else str(UUID(value))
+    try:
+        return value if _CANONICAL_UUID.fullmatch(value) else str(UUID(value))
+    except ValueError:
+        raise ValueError("must be a UUID; leave it out to have one made") from None
 
 
 def _one_line(value: str) -> str:
@@ -79,7 +82,8 @@ def _web_address(value: str) -> str:
 
 
 Time = Annotated[datetime, BeforeValidator(_time), PlainSerializer(format_time)]
-OneLine = Annotated[str, AfterValidator(_one_line)]
+ONE_LINE = AfterValidator(_one_line)
+"""Stands behind a ``Field`` with lengths, which then counts characters and says so."""
 
 
 class JobRequest(BaseModel):
@@ -113,10 +117,10 @@ class JobRequest(BaseModel):
         Field(default_factory=new_id)
     )
     type: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,100}$")
-    job_name: Annotated[OneLine, Field(max_length=200)] = ""
-    description: Annotated[str, AfterValidator(_text), Field(max_length=2000)] = ""
+    job_name: Annotated[str, Field(max_length=200), ONE_LINE] = ""
+    description: Annotated[str, Field(max_length=2000), AfterValidator(_text)] = ""
     payload: Any = None
-    input_file_path: Annotated[OneLine, Field(max_length=2000)] | None = None
+    input_file_path: Annotated[str, Field(max_length=2000), ONE_LINE] | None = None
     processing_parameters: dict[str, Any] | None = None
     priority: int = Field(default=5, ge=0, le=9)
     queue: str = Field(default="default", pattern=r"^[a-z0-9_-]{1,50}$")
@@ -125,9 +129,9 @@ class JobRequest(BaseModel):
     max_attempts: int | None = Field(default=None, ge=1, le=100)
     retry_delay_seconds: float | None = Field(default=None, ge=0, le=86_400, allow_inf_nan=False)
     timeout_seconds: float | None = Field(default=None, gt=0, le=30 * 86_400, allow_inf_nan=False)
-    lock_key: Annotated[OneLine, Field(min_length=1, max_length=200)] | None = None
+    lock_key: Annotated[str, Field(min_length=1, max_length=200), ONE_LINE] | None = None
     callback_url: (
-        Annotated[OneLine, AfterValidator(_web_address), Field(max_length=2000)] | None
+        Annotated[str, Field(max_length=2000), ONE_LINE, AfterValidator(_web_address)] | None
     ) = None
     context: dict[str, Any] | None = None
 
@@ -145,7 +149,7 @@ class JobRequest(BaseModel):
         if not isinstance(value, Mapping):
             raise InvalidRequest("the job request must be a JSON object", field="body")
         try:
-            request = cls.model_validate(value)
+            request = cls.model_validate(value, by_alias=True, by_name=False)
         except ValidationError as error:
             raise _first_problem(error) from error
         for field in ("payload", "processing_parameters", "context"):
@@ -257,7 +261,7 @@ def _first_problem(error: ValidationError) -> InvalidRequest:
     if problem["type"] == "extra_forbidden":
         names = [str(p["loc"][0]) for p in error.errors() if p["type"] == "extra_forbidden"]
         return InvalidRequest(f"unknown field: {', '.join(names)}", field=names[0])
-    return InvalidRequest(f"{field}: {problem['msg']}", field=field)
+    return InvalidRequest(f"{field}: {problem['msg'].removeprefix('Value error, ')}", field=field)
 
 
 def lane_of(priority: int) -> str:

@@ -49,6 +49,32 @@ async def test_a_job_that_holds_it(client: AsgiClient, body: bytes, field: str) 
         _is_refused(await _posted(client, "/api/jobs", body % value), name, field)
 
 
+@pytest.mark.parametrize(
+    ("said", "detail"),
+    [
+        ({"job_name": "a"}, "unknown field: job_name"),
+        ({"jobName": "a" * 201}, "jobName: String should have at most 200 characters"),
+        ({"lockKey": ""}, "lockKey: String should have at least 1 character"),
+        ({"jobId": "a"}, "jobId: must be a UUID; leave it out to have one made"),
+        ({"runAt": "soon"}, "runAt: 'soon' is no time; write it as 2026-01-31T09:30:00Z"),
+        ({"callbackUrl": "a"}, "callbackUrl: must be an http or https address"),
+    ],
+)
+async def test_a_field_that_does_not_fit_is_named_with_the_remedy(
+    client: AsgiClient, said: dict[str, str], detail: str
+) -> None:
+    answer = await client.request("POST", "/api/jobs", body={"type": "a"} | said)
+    assert (answer.status, answer.json["detail"]) == (400, detail)
+
+
+async def test_a_time_in_the_query_that_is_none_is_named_with_the_remedy(
+    client: AsgiClient,
+) -> None:
+    answer = await client.request("GET", "/api/jobs", query={"since": "soon"})
+    told = "since: 'soon' is no time; write it as 2026-01-31T09:30:00Z"
+    assert (answer.status, answer.json["detail"]) == (400, told)
+
+
 async def test_a_name_within_the_payload_that_holds_it(client: AsgiClient) -> None:
     answer = await _posted(client, "/api/jobs", b'{"type":"a","payload":{"\\u0007":1}}')
     _is_refused(answer, "bell", "payload")

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from jobfleet_contracts.codec import parse_time
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.index import EventQuery, JobQuery
-from jobfleet_contracts.job import OneLine
+from jobfleet_contracts.job import ONE_LINE
 from jobfleet_contracts.state import State, Status
 
 _EVENTS_ONLY = ("status", "name")
@@ -27,7 +27,7 @@ Moment = Annotated[
     BeforeValidator(_moment, json_schema_input_type=str),
     Field(json_schema_extra={"format": "date-time", "example": "2026-01-31T09:30:00Z"}),
 ]
-Word = Annotated[OneLine, Field(min_length=1, max_length=200)]
+Word = Annotated[str, Field(min_length=1, max_length=200), ONE_LINE]
 
 
 class JobsFilter(BaseModel):

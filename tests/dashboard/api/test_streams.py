@@ -102,6 +102,15 @@ async def test_a_cursor_that_is_nonsense_reads_the_last_minute(
     assert message.event["jobId"] == job_id
 
 
+async def test_a_cursor_with_a_line_break_puts_no_line_into_the_stream(
+    client: AsgiClient, server: Running, session: ClientSession
+) -> None:
+    await submit(client)
+    async with session.get(f"{server.address}/api/events/stream?cursor=x%0Adata:evil") as answer:
+        text = b"".join([await answer.content.readline() for _ in range(5)])
+    assert b"id: \r\ndata: {" in text
+
+
 async def test_many_listeners_share_one_tail_and_nobody_polls_without_them(
     client: AsgiClient, server: Running, session: ClientSession, backend: Backend
 ) -> None:

@@ -60,6 +60,14 @@ async def test_nothing_comes_from_empty_queues_until_the_wait_is_over(
     assert 0.25 < loop.time() - before < 2
 
 
+async def test_a_foreign_listener_can_bind_to_the_events_before_the_first_one(
+    consumer: RabbitJobConsumer, broker: RabbitMQ, rabbitmq: RabbitMQServer
+) -> None:
+    with foreign_client.channel(rabbitmq.url) as channel:
+        own = channel.queue_declare("", exclusive=True).method.queue
+        channel.queue_bind(own, broker.topology.events, "#")
+
+
 async def test_a_waiting_worker_gets_a_new_job_at_once(
     queue: RabbitJobQueue, consumer: RabbitJobConsumer
 ) -> None:

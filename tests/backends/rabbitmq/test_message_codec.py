@@ -47,8 +47,12 @@ async def test_a_message_comes_as_it_was_published(
 
 @pytest.mark.parametrize(
     ("body", "properties"),
-    [({"type": "t", "jobId": JOB}, {}), ({"type": "t"}, {"message_id": JOB})],
-    ids=["id in the body", "id in the properties"],
+    [
+        ({"type": "t", "jobId": JOB}, {}),
+        ({"type": "t"}, {"message_id": JOB}),
+        ({"type": "t", "jobId": None}, {"message_id": JOB}),
+    ],
+    ids=["id in the body", "id in the properties", "null in the body"],
 )
 async def test_a_foreign_client_names_the_job_in_body_or_properties(
     body: dict[str, Any],

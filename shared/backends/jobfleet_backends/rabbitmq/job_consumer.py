@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 
 import structlog
@@ -195,6 +196,7 @@ class RabbitJobConsumer:
         problems = await problems_of({queues[0]: self._declare_one(queues[0]) for queues in lanes})
         mute = {queue: problems[q[0]] for q in lanes if q[0] in problems for queue in q}
         self._do_without(mute, of=sum(map(len, lanes)))
+        await self._declare_events()
         self._is_declared = True
 
     async def _declare_one(self, queue: LaneQueue) -> None:
@@ -202,6 +204,12 @@ class RabbitJobConsumer:
         with speaking(self._link.address, "declare its work queues", permission=permission):
             async with asyncio.timeout(ANSWER_SECONDS), self._link.errand() as channel:
                 await queue.route.declare(channel)
+
+    async def _declare_events(self) -> None:
+        """Let listeners elsewhere bind before anything happens; best effort, as events are."""
+        with suppress(BackendError), speaking(self._link.address, "declare the event exchange"):
+            async with asyncio.timeout(ANSWER_SECONDS), self._link.errand() as channel:
+                await self._topology.declare_events(channel)
 
     def _do_without(self, mute: Mapping[LaneQueue, BackendUnavailable], *, of: int) -> None:
         """Set queues aside if others answer; raise if none does, or the connection is lost."""

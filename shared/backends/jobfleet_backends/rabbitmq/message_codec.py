@@ -80,7 +80,7 @@ def _decode(body: bytes, headers: Mapping[str, Any], message_id: str | None) -> 
     said = decode(body)
     if not isinstance(said, dict):
         raise InvalidRequest("the job request must be a JSON object", field="body")
-    if "jobId" not in said:
+    if said.get("jobId") is None:
         if not message_id:
             raise InvalidRequest(
                 "neither jobId in the body nor message_id in the properties", field="jobId"

@@ -25,6 +25,11 @@ def _sql(cli: Cli, statement: str, *values: object) -> None:
         database.execute(statement, values)
 
 
+def _rows(cli: Cli, query: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(cli.folder / ".jobfleet" / "jobfleet.db")) as database:
+        return database.execute(query).fetchall()
+
+
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A folder with one job that completed, and its id."""
@@ -68,6 +73,33 @@ def test_a_tampered_row_is_exit_1_naming_job_event_and_rule(
     assert answer.returncode == 1
     assert f"VIOLATION  job {finished}  event " in answer.stdout
     assert f"rule {rule} (" in answer.stdout
+
+
+def test_a_row_that_cannot_be_read_is_named_shown_and_exported_and_closes_nothing(
+    cli: Cli, finished: str
+) -> None:
+    [waiting] = cli.publish("--type", "demo.steps")
+    _sql(cli, "UPDATE trail SET data = '{no JSON' WHERE job_id = ?", waiting)
+    for chosen in (["--json"], ["--job", waiting, "--json"]):
+        answer = cli.run("audit", "verify", *chosen)
+        found = orjson.loads(answer.stdout.splitlines()[0])
+        assert (answer.returncode, found["rule"], found["jobId"]) == (1, 3, waiting)
+        assert "Traceback" not in answer.stderr
+    assert cli.run("audit", "export", "--job", waiting).stdout.count("Unreadable") == 1
+    assert "Unreadable" in cli.run("jobs", "show", waiting).stdout
+    assert cli.run("audit", "rebuild").returncode == 0
+    assert _rows(cli, "SELECT job_id FROM open_jobs") == [(waiting,)]
+
+
+def test_an_export_with_lost_data_holds_the_rest_and_is_exit_1(cli: Cli, finished: str) -> None:
+    [large] = cli.publish("--type", "demo.steps", "--payload", f'"{"x" * 40_000}"')
+    _sql(cli, "DELETE FROM payloads")
+    answer = cli.run("audit", "export", "--out", "trail.jsonl")
+    assert answer.returncode == 1
+    assert f"data of event 1 of job {large} is missing" in answer.stderr
+    exported = (cli.folder / "trail.jsonl").read_text()
+    assert finished in exported
+    assert large in exported
 
 
 def test_a_job_without_trail_cannot_be_verified(cli: Cli) -> None:

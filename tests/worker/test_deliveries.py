@@ -5,6 +5,8 @@ import asyncio
 import pytest
 import structlog
 
+from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.message import JobMessage
 from jobfleet_worker import JobContext, handler
 from jobfleet_worker.consumer import CONSUMER_FAILED, CONSUMER_RECOVERED
 from tests.worker.workshop import Workshop, eventually
@@ -95,3 +97,16 @@ async def test_a_high_lane_goes_before_a_low_one(workshop: Workshop) -> None:
     workshop.start_worker(work, concurrency=1)
     ends = {job_id: await workshop.until_ended(job_id) for job_id in (*low, *high)}
     assert max(ends[j].occurred_at for j in high) < min(ends[j].occurred_at for j in low)
+
+
+async def test_a_late_message_of_an_ended_job_whose_payload_was_removed_takes_no_slot_for_ever(
+    workshop: Workshop,
+) -> None:
+    running = workshop.start_worker(work, concurrency=1)
+    request = JobRequest(type="job", context={"notes": "x" * 40_000})
+    await workshop.submitter.submit(request)
+    await workshop.until_ended(request.job_id)
+    await workshop.real.payloads.delete_job(request.job_id)
+    await workshop.real.queue.publish(JobMessage(request=request))
+    assert (await workshop.run("job")).status == "Completed"
+    await nothing_is_left(workshop, running)

@@ -1,9 +1,12 @@
 """What a sweep publishes, when and how often, and what it removes: the protocol's whole list."""
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -266,6 +269,15 @@ async def test_a_row_that_cannot_be_read_holds_up_no_other(ward: Ward) -> None:
     assert whole != broken
 
 
+async def test_a_job_whose_payload_was_lost_holds_up_no_other(ward: Ward) -> None:
+    large = JobRequest(type="x", payload="x" * 40_000, run_at=ward.clock.now() + timedelta(hours=2))
+    await ward.workshop.submitter.submit(large)
+    await ward.workshop.real.payloads.delete_job(large.job_id)
+    ward.clock.advance(2 * 3600 + 1)
+    await ward.running(leased=False)
+    assert await ward.sweep() == 1
+
+
 async def _spoil_event_1(ward: Ward, job_id: str) -> None:
     real = ward.workshop.real.trail.read
 
@@ -294,6 +306,21 @@ async def test_the_published_mark_is_set_after_the_confirm_alone(ward: Ward) -> 
     assert [row.published for row in await ward.open_rows()] == [0]
     assert await paces(ward, [61]) == [1]
     assert [row.published for row in await ward.open_rows()] == [1]
+
+
+async def test_an_open_row_that_cannot_be_read_ends_no_worker(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    tomorrow = workshop.clock.now() + timedelta(days=1)
+    broken = await workshop.submit("demo.steps", run_at=tomorrow)
+    await workshop.real.index.flush()
+    with closing(sqlite3.connect(tmp_path / "jobfleet.db")) as database, database:
+        database.execute("UPDATE open_jobs SET due_at = 'soon' WHERE job_id = ?", (broken,))
+    with structlog.testing.capture_logs() as logs:
+        workshop.start_worker()
+        await workshop.run("demo.steps", {"steps": 1, "stepSeconds": 0.5})
+    told = [line for line in logs if line["event"] == "open_row.unreadable"]
+    assert [line["job_id"] for line in told] == [broken]
 
 
 async def test_one_worker_sweeps_and_another_follows_when_it_stops(workshop: Workshop) -> None:

@@ -13,7 +13,7 @@ from jobfleet_cli.session import Session
 from jobfleet_cli.terminal_text import visible
 from jobfleet_cli.trail_reading import history_of
 from jobfleet_contracts.codec import encode_text
-from jobfleet_contracts.event import Event
+from jobfleet_contracts.event import UNREADABLE, Event
 from jobfleet_protocol.large_data import resolve
 
 EVENT_COLUMNS = ("time", "event", "attempt", "epoch", "took", "message")
@@ -35,6 +35,8 @@ _SHOWN = (
 async def show_job(session: Session, job_id: str, *, as_json: bool) -> ExitCode:
     """Print one job as the REST API gives it, or as a page to read."""
     history = await history_of(session.backend.trail, job_id)
+    if any(event.status == UNREADABLE for event in history):
+        return _show_rows(history, as_json=as_json)
     payloads = session.backend.payloads
     events = await asyncio.gather(*(resolve(event, payloads) for event in history))
     detail = job_detail(events)
@@ -43,6 +45,15 @@ async def show_job(session: Session, job_id: str, *, as_json: bool) -> ExitCode:
     else:
         _print_page(detail, events)
     return ExitCode.DONE
+
+
+def _show_rows(history: Sequence[Event], *, as_json: bool) -> ExitCode:
+    """Of a job with a row that cannot be read nothing but its rows can be told."""
+    if as_json:
+        print_json({"events": [event.to_json() for event in history]})
+    else:
+        print_table(EVENT_COLUMNS, [event_cells(event) for event in history])
+    return ExitCode.NO
 
 
 def _print_page(detail: dict[str, Any], events: Sequence[Event]) -> None:

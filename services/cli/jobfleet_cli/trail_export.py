@@ -10,7 +10,9 @@ from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.session import Session
 from jobfleet_cli.trail_reading import histories
 from jobfleet_contracts.codec import encode
-from jobfleet_contracts.errors import SettingsError
+from jobfleet_contracts.errors import DataMissing, SettingsError
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.ports import PayloadStore
 from jobfleet_protocol.large_data import resolve
 
 
@@ -20,12 +22,16 @@ class TrailExport:
     def __init__(self, *, job_id: str | None, out: Path | None) -> None:
         self._job_id = job_id
         self._out = out
+        self._lost: list[str] = []
 
     async def run(self, session: Session) -> ExitCode:
-        """Write event by event; the file appears under its name only when it is complete."""
+        """Write event by event; the file appears under its name only when all are in it.
+
+        Exit 1 where large data of an event are lost; the event then holds the name of the data.
+        """
         if self._out is None:
             await self._write(session, sys.stdout.buffer)
-            return ExitCode.DONE
+            return self._answer()
         part = self._out.with_name(self._out.name + ".part")
         try:
             with part.open("wb") as file:
@@ -35,12 +41,25 @@ class TrailExport:
             raise SettingsError(f"--out: {self._out} is not writable: {error.strerror}") from error
         finally:
             part.unlink(missing_ok=True)
-        return ExitCode.DONE
+        return self._answer()
+
+    def _answer(self) -> ExitCode:
+        for problem in self._lost:
+            print(f"incomplete: {problem}", file=sys.stderr)
+        return ExitCode.NO if self._lost else ExitCode.DONE
 
     async def _write(self, session: Session, file: BinaryIO) -> None:
         backend = session.backend
         async for history in histories(backend.trail, self._job_id):
             for event in history:
-                whole = await resolve(event, backend.payloads)
+                whole = await self._whole(event, backend.payloads)
                 file.write(encode(whole.to_json()) + b"\n")
         file.flush()
+
+    async def _whole(self, event: Event, payloads: PayloadStore) -> Event:
+        """What cannot be exported must not keep all the rest from it."""
+        try:
+            return await resolve(event, payloads)
+        except DataMissing as error:
+            self._lost.append(str(error))
+            return event

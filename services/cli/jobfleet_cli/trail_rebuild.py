@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.session import Session
-from jobfleet_contracts.event import Event
+from jobfleet_contracts.event import UNREADABLE, Event
 from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.ports import JobIndex
 from jobfleet_protocol.tombstone import is_tombstone
@@ -47,6 +47,9 @@ async def _rebuild_job(index: JobIndex, history: Sequence[Event]) -> list[Awaita
     if is_tombstone(history[-1]):
         return []
     last = history[-1]
+    history = [event for event in history if event.status != UNREADABLE]
+    if last.status == UNREADABLE:  # where the job stands is not known
+        return [index.record(history)]
     ended = last.after.incarnation
     if not last.after.state.is_terminal:
         await index.open(_open_row(history))

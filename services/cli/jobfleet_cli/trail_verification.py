@@ -35,13 +35,11 @@ class TrailVerification:
         verifier = Verifier()
         drift = DriftCheck(settled_before=session.clock.now() - SETTLED)
         await self._read(session, verifier, drift)
-        violations = verifier.finish()
-        differences: Sequence[Violation] = ()
+        self._print(verifier.finish(), "VIOLATION")
+        self._print(verifier.notes.kept, "note")
         if self._job_id is None:
             differences = await drift.compare(session.backend.reader, session.backend.trail)
-        self._print(violations, "VIOLATION")
-        self._print(verifier.notes.kept, "note")
-        self._print(differences, "drift")
+            self._print(differences, "drift")
         self._summary(verifier, drift.differences.total)
         bad = verifier.violations.total or (self._count_drift and drift.differences.total)
         return ExitCode.NO if bad else ExitCode.DONE

@@ -9,7 +9,7 @@ from datetime import timedelta
 import structlog
 
 from jobfleet_contracts.backend import Backend
-from jobfleet_contracts.errors import BackendError, LeaseConflict, TrustEnded
+from jobfleet_contracts.errors import BackendError, DataMissing, LeaseConflict, TrustEnded
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.message import JobMessage, MalformedMessage
 from jobfleet_contracts.ports import Clock, Delivery, JobConsumer
@@ -191,6 +191,9 @@ class Consumer:
         for pause in pauses():
             try:
                 await self._see_to(message, result)
+                break
+            except DataMissing as error:  # the open row stays, which the rescuer goes by
+                _log.error(DELIVERY_FAILED, job_id=message.request.job_id, error=str(error))
                 break
             except BackendError as error:
                 _log.warning(CLAIM_DELAYED, job_id=message.request.job_id, error=str(error))

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from jobfleet_contracts.backend import Backend
-from jobfleet_contracts.errors import BackendError
+from jobfleet_contracts.errors import BackendError, DataMissing
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.lease import Lease
 from jobfleet_contracts.outcome import Lost, Outcome
@@ -156,10 +156,16 @@ class Execution:
         return runner_for(handler, payload, facts, progress, self.waiting_room)
 
     async def _last_checkpoint(self, head: Event) -> Any:
-        """Storage in trouble costs no attempt: it is asked again until the attempt is stopped."""
+        """Storage in trouble costs no attempt: it is asked again until the attempt is stopped.
+
+        Raises:
+            DataMissing: a checkpoint is not there any more; the attempt fails.
+        """
         for pause in pauses():
             try:
                 return await last_checkpoint(head, self._parts.backend)
+            except DataMissing:
+                raise
             except BackendError as error:
                 _log.warning(CHECKPOINT_AWAITED, error=str(error))
             if self._pending_stop is not None:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from jobfleet_contracts.backend import Backend
-from jobfleet_contracts.errors import BackendError
+from jobfleet_contracts.errors import BackendError, DataMissing
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.job import lane_of
@@ -157,6 +157,9 @@ class Rescuer:
         """A job that this version cannot read must not keep all others from being rescued."""
         try:
             return await self._examine(row, pace)
+        except DataMissing as error:
+            _log.error(ROW_UNREADABLE, job_id=row.facts.job_id, error=str(error))
+            return False
         except BackendError:
             raise
         except Exception:  # noqa: BLE001 - whatever its trail holds

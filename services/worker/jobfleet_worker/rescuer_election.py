@@ -66,6 +66,8 @@ class RescuerElection:
             await self._serve(kept)
         except BackendError as error:
             _log.warning(SWEEP_FAILED, error=str(error))
+        except Exception:  # noqa: BLE001 - what the index holds must not end one worker after another
+            _log.exception(SWEEP_FAILED)
         finally:
             self._keeper.drop(kept)
             await asyncio.shield(self._resign(lease_id))

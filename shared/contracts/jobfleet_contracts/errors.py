@@ -51,6 +51,11 @@ class BackendForbidden(BackendError):
     """Credentials or a permission are missing; names operation and role. Do not retry for ever."""
 
 
+class DataMissing(BackendError):
+    """Large data that an event names are not in storage. Somebody has removed them: do not ask
+    again."""
+
+
 class SequenceTaken(BackendError):
     """A row with this sequence stands already; it may be one's own from an earlier try."""
 

@@ -112,7 +112,7 @@ class Event:
         """Stand in for a row that a codec cannot read, so that a scan can go on past it.
 
         Its status is none of the protocol's: ``audit verify`` reports it with the reason, and
-        :attr:`kind` raises. Only ``AuditTrail.scan`` yields it.
+        :attr:`kind` raises. Only ``AuditTrail.scan`` and the timeline yield it.
         """
         unknown = datetime.fromtimestamp(0, UTC)
         return cls(

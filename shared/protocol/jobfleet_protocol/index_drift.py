@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from datetime import datetime
 
-from jobfleet_contracts.event import Event
+from jobfleet_contracts.event import UNREADABLE, Event
 from jobfleet_contracts.index import EventQuery, OpenRow
 from jobfleet_contracts.ports import AuditTrail, JobIndexReader
 from jobfleet_contracts.state import TERMINAL
@@ -34,6 +34,7 @@ class DriftCheck:
         self._settled_before = settled_before
         self._fingerprints = Fingerprints()
         self._open: dict[str, int] = {}
+        self._unknown: set[str] = set()
 
     def add(self, history: Sequence[Event]) -> None:
         """Take one job's complete history, oldest first; the index holds no removed ones."""
@@ -41,7 +42,9 @@ class DriftCheck:
             return
         self._fingerprints.add(history)
         newest = history[-1]
-        if newest.after.state not in TERMINAL:
+        if newest.status == UNREADABLE:
+            self._unknown.add(newest.job_id)
+        elif newest.after.state not in TERMINAL:
             self._open[newest.job_id] = newest.after.incarnation
 
     async def compare(self, reader: JobIndexReader, trail: AuditTrail) -> list[Violation]:
@@ -72,14 +75,14 @@ class DriftCheck:
             await self._report_missing(place, trail)
 
     async def _report_extra(self, event: Event, trail: AuditTrail) -> None:
-        stored = await trail.read(event.job_id, event.sequence)
+        stored = await _readable(trail.read(event.job_id, event.sequence))
         if stored is None or stored.event_id != event.event_id:
             self._report(event, f"{event.status} is in the timeline but not in the trail")
 
     async def _report_missing(self, place: Place, trail: AuditTrail) -> None:
         event = None
         if not self.differences.is_full:
-            event = await trail.read(place.job_id, place.sequence)
+            event = await _readable(trail.read(place.job_id, place.sequence))
         if event is not None and self._is_unsettled(event):
             return
         event_id = None if event is None else event.event_id
@@ -103,7 +106,9 @@ class DriftCheck:
             await self._report_unopened(job_id, incarnation, trail)
 
     async def _report_superfluous(self, row: OpenRow, trail: AuditTrail) -> None:
-        newest = await trail.newest(row.facts.job_id)
+        if row.facts.job_id in self._unknown:
+            return
+        newest = await _readable(trail.newest(row.facts.job_id))
         if newest is None:
             legal = row.incarnation == 1
         elif newest.after.state in TERMINAL:
@@ -116,7 +121,7 @@ class DriftCheck:
             self.differences.add([Violation(11, row.facts.job_id, None, None, message)])
 
     async def _report_unopened(self, job_id: str, incarnation: int, trail: AuditTrail) -> None:
-        newest = await trail.newest(job_id)
+        newest = await _readable(trail.newest(job_id))
         if newest is None or newest.after.state in TERMINAL:
             return
         if newest.after.incarnation == incarnation:
@@ -127,3 +132,11 @@ class DriftCheck:
 
     def _report(self, event: Event, message: str) -> None:
         self.differences.add([Violation(11, event.job_id, event.sequence, event.event_id, message)])
+
+
+async def _readable(asked: Awaitable[Event | None]) -> Event | None:
+    """A row that cannot be read is rule 3's business: here it is none."""
+    try:
+        return await asked
+    except ValueError:
+        return None

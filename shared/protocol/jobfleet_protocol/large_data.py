@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from jobfleet_contracts.codec import decode, encode
-from jobfleet_contracts.errors import BackendUnavailable
+from jobfleet_contracts.errors import DataMissing
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.ports import PayloadStore
 
@@ -32,12 +32,13 @@ async def resolve(event: Event, payloads: PayloadStore) -> Event:
     """Return the event with its data, wherever they are stored.
 
     Raises:
-        BackendUnavailable: the stored value is missing or cannot be read.
+        BackendUnavailable: storage does not answer.
+        DataMissing: it does, and holds no such data.
     """
     name = event.data.get("blob")
     if name is None or event.data.keys() != {"blob", "size"}:
         return event
     body = await payloads.get(name)
     if body is None:
-        raise BackendUnavailable(f"data of event {event.sequence} of job {event.job_id} is missing")
+        raise DataMissing(f"data of event {event.sequence} of job {event.job_id} is missing")
     return replace(event, data=decode(body))

@@ -8,11 +8,11 @@ from jobfleet_backends.azure.azure_errors import StorageRefused
 from jobfleet_backends.azure.entity_table import EntityTable
 from jobfleet_backends.azure.rows import (
     entity_to_event,
+    entity_to_event_or_stand_in,
     event_to_entity,
     row_key,
-    sequence_of,
 )
-from jobfleet_backends.azure.table_reader import Query, Row
+from jobfleet_backends.azure.table_reader import Query
 from jobfleet_contracts.errors import SequenceTaken
 from jobfleet_contracts.event import Event
 
@@ -81,15 +81,6 @@ class AzureAuditTrail:
                 if newest_first and newest_first[0].job_id != entity["PartitionKey"]:
                     yield newest_first[::-1]
                     newest_first = []
-                newest_first.append(_event_or_stand_in(entity))
+                newest_first.append(entity_to_event_or_stand_in(entity))
         if newest_first:
             yield newest_first[::-1]
-
-
-def _event_or_stand_in(entity: Row) -> Event:
-    """Somebody may have edited a row: one that cannot be read must not hide all others."""
-    try:
-        return entity_to_event(entity)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        job_id, key = str(entity["PartitionKey"]), str(entity["RowKey"])
-        return Event.unreadable(job_id, sequence_of(key), f"{type(error).__name__}: {error}")

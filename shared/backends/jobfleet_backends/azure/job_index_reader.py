@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+
+import structlog
 
 from jobfleet_backends.azure.audit_trail import AzureAuditTrail
 from jobfleet_backends.azure.entity_table import EntityTable
@@ -17,7 +19,7 @@ from jobfleet_backends.azure.index_rows import (
 from jobfleet_backends.azure.job_search import JobSearch
 from jobfleet_backends.azure.live_tail import LiveTail
 from jobfleet_backends.azure.lock_queues import LockQueues
-from jobfleet_backends.azure.rows import entity_to_event
+from jobfleet_backends.azure.rows import entity_to_event_or_stand_in
 from jobfleet_backends.azure.table_reader import Query, Row, changed_at
 from jobfleet_backends.azure.timeline import Span, Timeline, span_of
 from jobfleet_contracts.errors import InvalidRequest
@@ -37,7 +39,11 @@ from jobfleet_contracts.index import (
 from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.state import State
 
+OPEN_ROW_UNREADABLE = "open_row.unreadable"
 _OPEN = "PartitionKey eq @shard and RowKey gt @after and RowKey lt 'o.'"
+
+
+_log = structlog.get_logger()
 
 
 class AzureJobIndexReader:
@@ -51,12 +57,13 @@ class AzureJobIndexReader:
         self._search = JobSearch(table=table, timeline=self._timeline, trail=trail)
         self._counts = FleetCounts(table=table, clock=clock)
         self._locks = LockQueues(table=table)
+        self._unreadable: set[str] = set()
 
     async def events(self, query: EventQuery) -> Page[Event]:
         """Return a page of the timeline; the cursor is a row key."""
         span = _narrowed(span_of(query.since, query.until, query.cursor), query)
         stretch = await self._timeline.newest("index.events", span, query.limit)
-        events = [entity_to_event(entity) for entity in stretch.entities]
+        events = [entity_to_event_or_stand_in(entity) for entity in stretch.entities]
         cut_short = stretch.end is not None and len(events) < query.limit
         back_to = key_time(stretch.end) if stretch.end is not None and cut_short else None
         return Page(events, stretch.end, back_to)
@@ -120,7 +127,18 @@ class AzureJobIndexReader:
         for entity in entities:
             if is_ghost(entity) and self._is_old(entity):
                 await self._table.sweep("index.sweep", entity)
-        return [entity_to_open(entity) for entity in entities if not is_ghost(entity)]
+        return list(self._readable(entity for entity in entities if not is_ghost(entity)))
+
+    def _readable(self, entities: Iterable[Row]) -> Iterator[OpenRow]:
+        """The index is a copy: a row in it that cannot be read must not hide all others."""
+        for entity in entities:
+            try:
+                yield entity_to_open(entity)
+            except (ValueError, KeyError, TypeError, AttributeError, InvalidRequest) as error:
+                key = str(entity["RowKey"])
+                if key not in self._unreadable:
+                    _log.warning(OPEN_ROW_UNREADABLE, row=key, error=str(error))
+                    self._unreadable.add(key)
 
     def _is_old(self, entity: Row) -> bool:
         stamp = changed_at(entity)

@@ -78,6 +78,16 @@ def entity_to_event(entity: Mapping[str, Any]) -> Event:
     )
 
 
+def entity_to_event_or_stand_in(entity: Mapping[str, Any]) -> Event:
+    """Somebody may have edited a row: one that cannot be read must not hide all others."""
+    try:
+        return entity_to_event(entity)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        job_id = str(entity.get("JobId", entity["PartitionKey"]))
+        sequence = sequence_of(str(entity["RowKey"])) or entity.get("Sequence", 0)
+        return Event.unreadable(job_id, sequence, f"{type(error).__name__}: {error}")
+
+
 def _data(text: str | None) -> dict[str, Any]:
     try:
         found = decode(text) if text else {}

@@ -7,7 +7,13 @@ from itertools import groupby
 from operator import itemgetter
 
 from jobfleet_backends.sqlite.database import Database
-from jobfleet_backends.sqlite.row_codec import EVENT_COLUMNS, Row, event_to_row, row_to_event
+from jobfleet_backends.sqlite.row_codec import (
+    EVENT_COLUMNS,
+    Row,
+    event_to_row,
+    row_to_event,
+    row_to_event_or_stand_in,
+)
 from jobfleet_backends.sqlite.trail_insert import TrailInsert
 from jobfleet_contracts.event import Event
 
@@ -58,22 +64,14 @@ class SqliteAuditTrail:
             place = (rows[-1][0], rows[-1][1])
             for job_id, of_job in groupby(rows, itemgetter(0)):
                 if job and job[0][0] != job_id:
-                    yield [_event_or_stand_in(row) for row in job]
+                    yield [row_to_event_or_stand_in(row) for row in job]
                     job = []
                 job += of_job
         if job:
-            yield [_event_or_stand_in(row) for row in job]
+            yield [row_to_event_or_stand_in(row) for row in job]
 
     async def _rows(self, where: str, *values: str | int) -> list[Row]:
         statement = _SELECT + where
         return await self._database.read(
             lambda connection: connection.execute(statement, values).fetchall()
         )
-
-
-def _event_or_stand_in(row: Row) -> Event:
-    """Somebody may have edited a row: one that cannot be read must not hide all others."""
-    try:
-        return row_to_event(row)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        return Event.unreadable(row[0], row[1], f"{type(error).__name__}: {error}")

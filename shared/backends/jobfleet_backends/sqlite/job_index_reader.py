@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
+
+import structlog
 
 from jobfleet_backends.sqlite.database import Database
 from jobfleet_backends.sqlite.fleet_counts import count_ended, count_jobs, take_census
@@ -16,7 +18,7 @@ from jobfleet_backends.sqlite.row_codec import (
     JOB_COLUMNS,
     OPEN_COLUMNS,
     Row,
-    row_to_event,
+    row_to_event_or_stand_in,
     row_to_job,
     row_to_open,
 )
@@ -37,6 +39,7 @@ from jobfleet_contracts.index import (
 )
 from jobfleet_contracts.state import State
 
+OPEN_ROW_UNREADABLE = "open_row.unreadable"
 SEARCHED_JOBS = 100_000
 """Jobs that one page of a search looks through at most."""
 
@@ -47,11 +50,15 @@ _SINCE = f"SELECT {EVENT_COLUMNS}, position FROM trail WHERE position > ? ORDER 
 _NEWEST = f"SELECT {EVENT_COLUMNS}, position FROM trail ORDER BY position DESC LIMIT 1"
 
 
+_log = structlog.get_logger()
+
+
 class SqliteJobIndexReader:
     """Reads the trail as the timeline, and the tables ``jobs`` and ``open_jobs``."""
 
     def __init__(self, *, database: Database) -> None:
         self._database = database
+        self._unreadable: set[str] = set()
 
     async def events(self, query: EventQuery) -> Page[Event]:
         """Return a page of the timeline, newest first."""
@@ -65,7 +72,7 @@ class SqliteJobIndexReader:
             tested="status, job_type",
         )
         rows, cursor, back_to = await self._database.read(page.run)
-        return Page([row_to_event(row) for row in rows], cursor, back_to)
+        return Page([row_to_event_or_stand_in(row) for row in rows], cursor, back_to)
 
     async def since(self, cursor: str | None, limit: int = 500) -> Sequence[TimelineEntry]:
         """Return events after a live cursor, oldest first; the cursor is a trail position."""
@@ -78,7 +85,7 @@ class SqliteJobIndexReader:
             return connection.execute(_SINCE, (int(cursor), limit)).fetchall()
 
         rows = await self._database.read(operation)
-        return [TimelineEntry(row_to_event(row), str(row[-1])) for row in rows]
+        return [TimelineEntry(row_to_event_or_stand_in(row), str(row[-1])) for row in rows]
 
     async def jobs(self, query: JobQuery) -> Page[JobRow]:
         """Return a page of jobs, last changed first."""
@@ -130,7 +137,17 @@ class SqliteJobIndexReader:
         more = len(rows) > limit
         rows = rows[:limit]
         last = f"{rows[-1][2]}~{rows[-1][0]}~{rows[-1][1]}" if more else None
-        return Page([row_to_open(row) for row in rows], last)
+        return Page(list(self._readable(rows)), last)
+
+    def _readable(self, rows: Sequence[Row]) -> Iterator[OpenRow]:
+        """The index is a copy: a row in it that cannot be read must not hide all others."""
+        for row in rows:
+            try:
+                yield row_to_open(row)
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                if row[0] not in self._unreadable:
+                    _log.warning(OPEN_ROW_UNREADABLE, job_id=row[0], error=str(error))
+                    self._unreadable.add(row[0])
 
     async def lock_waiters(self, lock_key: str, limit: int = 10) -> Sequence[OpenRow]:
         """Return open, claimable jobs that name this lock key, longest waiting first."""

@@ -98,6 +98,14 @@ def row_to_event(row: Row) -> Event:
     )
 
 
+def row_to_event_or_stand_in(row: Row) -> Event:
+    """Somebody may have edited a row: one that cannot be read must not hide all others."""
+    try:
+        return row_to_event(row)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return Event.unreadable(row[0], row[1], f"{type(error).__name__}: {error}")
+
+
 def _data(text: str) -> dict[str, Any]:
     found = loads(text)
     if not isinstance(found, dict):

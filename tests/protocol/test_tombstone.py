@@ -7,7 +7,7 @@ import pytest
 
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.state import State
-from jobfleet_protocol.tombstone import is_tombstone, tombstone_of
+from jobfleet_protocol.tombstone import is_tombstone, seal_of, tombstone_of
 from jobfleet_protocol.verification import verify_job
 from tests.protocol.life import Life
 
@@ -54,6 +54,15 @@ def test_of_a_dismissed_job_the_failure_stays() -> None:
 def test_an_event_after_a_tombstone_breaks_rule_4() -> None:
     life = completed()
     assert rules(removed(life), life.head) == {4}
+
+
+def test_a_seal_stands_behind_the_rows_that_it_removes_or_breaks_a_rule() -> None:
+    life = completed()
+    seal = seal_of(removed(life), last=life.head.sequence)
+    assert rules(*life.events, seal) == set()
+    assert rules(seal) == {1}
+    late = seal_of(removed(life), last=life.head.sequence + 1)
+    assert rules(*life.events, late) == {2}
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,8 @@ class HistoryCheck:
         """Check a complete history; garbage in a row is a violation, never an error."""
         for place, event in enumerate(events):
             if is_tombstone(event):
+                if place == 0 and event.sequence != 1:
+                    self._report(1, event, f"event 1 is missing behind seal {event.sequence}")
                 return self._check_removed(events[place:])
         for event in events:
             try:

@@ -73,6 +73,8 @@ def flaw_of(tombstone: Event) -> str | None:
         return f"a tombstone's data are {', '.join(sorted(_KEYS))}"
     if not isinstance(removed, int) or removed < 1:
         return f"a tombstone stands for at least one removed row, not {removed}"
+    if is_seal(tombstone) and removed != tombstone.sequence - 2:
+        return f"a seal at {tombstone.sequence} removes {tombstone.sequence - 2} further rows"
     if _ENDS.get(tombstone.kind) is not after.state:
         return f"a tombstone is an ending, not {tombstone.status} with state {after.state}"
     if after.due_at is not None or after.cancel_requested:

@@ -100,6 +100,8 @@ def row_to_event(row: Row) -> Event:
 
 def row_to_event_or_stand_in(row: Row) -> Event:
     """Somebody may have edited a row: one that cannot be read must not hide all others."""
+    if not isinstance(row[1], int):
+        return Event.unreadable(row[0], 0, f"its sequence is {row[1]!r}")
     try:
         return row_to_event(row)
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -23,6 +23,7 @@ from jobfleet_dashboard.api import (
     streams,
     submission,
 )
+from jobfleet_dashboard.head_requests import HeadRequests
 from jobfleet_dashboard.options import DashboardOptions
 from jobfleet_dashboard.security.bind import is_loopback
 from jobfleet_dashboard.security.body_limit import BodyLimit
@@ -89,6 +90,7 @@ def _guard(app: FastAPI, services: Services) -> None:
     """The last one added is the first that a request meets."""
     options = services.options
     unprotected = not options.api_keys and not options.trust_network
+    app.add_middleware(HeadRequests)
     app.add_middleware(Gate, keys=services.keys, sessions=services.sessions)
     app.add_middleware(BodyLimit)
     app.add_middleware(PlainForms)

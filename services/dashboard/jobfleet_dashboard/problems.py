@@ -24,6 +24,7 @@ from jobfleet_contracts.errors import (
     JobfleetError,
     UnknownJob,
 )
+from jobfleet_dashboard.head_requests import is_stream
 
 REQUEST_FAILED = "request.failed"
 MEDIA_TYPE = "application/problem+json"
@@ -192,11 +193,13 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 def _allowed(request: Request) -> list[str]:
     """Methods of all routes with this path; the framework names those of the first one only."""
     routes = request.app.routes
-    return [
+    found = [
         method
-        for method in ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+        for method in ("DELETE", "GET", "PATCH", "POST", "PUT")
         if any(r.matches({**request.scope, "method": method})[0] is Match.FULL for r in routes)
     ]
+    has_head = "GET" in found and not is_stream(request.url.path)
+    return sorted([*found, "HEAD"]) if has_head else found
 
 
 async def _on_unexpected(request: Request, error: Exception) -> Response:

@@ -160,10 +160,25 @@ async def test_an_unknown_job_and_a_path_that_is_no_uuid_are_404(client: AsgiCli
 async def test_a_method_that_a_path_does_not_have_is_405_naming_those_it_has(
     client: AsgiClient,
 ) -> None:
-    for path, allowed in (("/api/jobs", "GET, POST"), ("/api/jobs/bulk", "POST")):
+    for path, allowed in (("/api/jobs", "GET, HEAD, POST"), ("/api/jobs/bulk", "POST")):
         answer = await client.request("DELETE", path)
         assert (answer.status, answer.headers["allow"]) == (405, allowed)
     assert (await client.get("/api/jobs/actions")).status == 405
+
+
+async def test_head_answers_as_get_does_without_the_body(client: AsgiClient) -> None:
+    job_id = await submit(client)
+    for path in (f"/api/jobs/{job_id}", "/livez", "/readyz", "/metrics", "/", "/static/app.css"):
+        got, head = await client.get(path), await client.request("HEAD", path)
+        assert (head.status, head.body) == (200, b""), path
+        same = ("content-type", "etag")
+        assert [head.headers.get(n) for n in same] == [got.headers.get(n) for n in same], path
+
+
+async def test_a_stream_has_no_head(client: AsgiClient) -> None:
+    for path in ("/api/events/stream", "/stream/jobs"):
+        answer = await client.request("HEAD", path)
+        assert (answer.status, answer.headers["allow"]) == (405, "GET")
 
 
 async def test_an_unchanged_job_is_304(client: AsgiClient, life: Life) -> None:

@@ -29,6 +29,8 @@ from jobfleet_contracts.errors import InvalidRequest
 
 MAX_PAYLOAD_BYTES = 1024 * 1024
 MAX_NESTING = 100
+FIRST_YEAR = 1601
+"""Where times of Azure's tables begin; it refuses rows with an earlier one for ever."""
 IDEMPOTENCY_NAMESPACE = UUID("6f9b2c54-8f0e-5d5b-9a63-3c1d0b7e4a11")
 """Namespace of job ids that are made from idempotency keys (UUIDv5)."""
 
@@ -49,10 +51,14 @@ def job_id_for_key(idempotency_key: str) -> str:
 
 def _time(value: Any) -> datetime:
     if isinstance(value, str):
-        return parse_time(value)
-    if isinstance(value, datetime) and value.tzinfo is not None:
-        return value.astimezone(UTC)
-    raise ValueError("must be a time with zone, as 2026-01-31T09:30:00Z")
+        moment = parse_time(value)
+    elif isinstance(value, datetime) and value.tzinfo is not None:
+        moment = value.astimezone(UTC)
+    else:
+        raise ValueError("must be a time with zone, as 2026-01-31T09:30:00Z")
+    if moment.year < FIRST_YEAR:
+        raise ValueError(f"must not lie before the year {FIRST_YEAR}")
+    return moment
 
 
 def _uuid(value: str) -> str:

@@ -57,6 +57,7 @@ async def test_a_job_that_holds_it(client: AsgiClient, body: bytes, field: str) 
         ({"lockKey": ""}, "lockKey: String should have at least 1 character"),
         ({"jobId": "a"}, "jobId: must be a UUID; leave it out to have one made"),
         ({"runAt": "soon"}, "runAt: 'soon' is no time; write it as 2026-01-31T09:30:00Z"),
+        ({"createdAt": "1600-12-31T23:59:59Z"}, "createdAt: must not lie before the year 1601"),
         ({"callbackUrl": "a"}, "callbackUrl: must be an http or https address"),
     ],
 )

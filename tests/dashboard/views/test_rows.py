@@ -4,13 +4,14 @@ from datetime import timedelta
 
 import pytest
 
+from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import JobRow, OpenRow
 from jobfleet_contracts.state import State
 from jobfleet_contracts.worker_status import WorkerStatus
 from jobfleet_dashboard.views.attempt_row import attempt_rows
 from jobfleet_dashboard.views.durations import spell
 from jobfleet_dashboard.views.error_group import cause_of, group_errors
-from jobfleet_dashboard.views.event_row import history_rows
+from jobfleet_dashboard.views.event_row import event_row, history_rows
 from jobfleet_dashboard.views.fleet_sentence import fleet_sentence
 from jobfleet_dashboard.views.job_actions import actions_for
 from jobfleet_dashboard.views.job_row import row_of_event
@@ -176,3 +177,9 @@ def test_the_chart_stacks_what_went_wrong_on_what_went_well() -> None:
     assert (bar.good_height, bar.bad_height) == (BASE * 6 / 8, BASE * 2 / 8)
     assert bar.bad_y + bar.bad_height == bar.good_y
     assert chart.summary == "8 jobs ended, 2 of them badly"
+
+
+def test_a_row_of_the_trail_that_cannot_be_read_is_a_line_of_its_own() -> None:
+    line = event_row(Event.unreadable("a job", 3, "Data is no JSON"))
+    assert (line.job_id, line.sequence, line.status) == ("a job", 3, "Unreadable")
+    assert line.message == "Data is no JSON"

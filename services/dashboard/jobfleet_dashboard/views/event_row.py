@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from jobfleet_contracts.event import Event
+from jobfleet_contracts.event import UNREADABLE, Event
 from jobfleet_contracts.state import State, Status
 from jobfleet_dashboard.views.durations import seconds_between, spell, spell_ms
 from jobfleet_dashboard.views.json_text import JsonText, json_text
@@ -69,7 +69,7 @@ def event_row(event: Event, previous: Event | None = None, *, details: bool = Fa
         job_name=event.facts.job_name,
         job_type=event.facts.job_type,
         status=event.status,
-        tone=_TONES[event.kind],
+        tone="failed" if event.status == UNREADABLE else _TONES[event.kind],
         state=event.after.state,
         message=event.message,
         at=event.occurred_at,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import orjson
 import pytest
 
@@ -44,6 +46,12 @@ def test_an_option_that_does_not_fit_is_named(options: JobOptions, field: str) -
 def test_one_idempotency_key_cannot_stand_for_several_jobs() -> None:
     with pytest.raises(InvalidRequest, match="--count"):
         jobs_from_options(JobOptions(type="t", idempotency_key="k"), 2)
+
+
+def test_a_file_is_not_counted(tmp_path: Path) -> None:
+    (tmp_path / "jobs.jsonl").write_text('{"type":"a"}\n')
+    with pytest.raises(InvalidRequest, match="leave the other options out"):
+        jobs_from_file(str(tmp_path / "jobs.jsonl"), JobOptions(), 2)
 
 
 def test_jobs_of_one_call_differ_in_their_id_only() -> None:

@@ -86,6 +86,12 @@ async def test_a_job_that_nobody_runs_is_cancelled_at_once(publisher: Publisher)
         await job.cancel()
 
 
+async def test_an_empty_idempotency_key_makes_no_job_the_same(publisher: Publisher) -> None:
+    for key in ("", " "):
+        with pytest.raises(InvalidRequest, match="idempotency key is empty"):
+            await publisher.submit("echo", 1, idempotency_key=key)
+
+
 async def test_fifty_submits_with_one_key_make_one_job(publisher: Publisher) -> None:
     submits = [publisher.submit("echo", 1, idempotency_key="k") for _ in range(50)]
     jobs = await asyncio.gather(*submits)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 from jobfleet_cli.answer import print_json, print_table
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.session import Session
-from jobfleet_contracts.codec import format_optional_time, format_time
+from jobfleet_contracts.codec import format_optional_time
 from jobfleet_contracts.index import JobQuery, JobRow
 
 COLUMNS = ("job", "state", "type", "name", "queue", "attempt", "updated", "message")
@@ -18,35 +17,14 @@ async def list_jobs(session: Session, query: JobQuery, *, as_json: bool) -> Exit
     """Print one page; the next page's cursor stands in the JSON, or on standard error."""
     page = await session.backend.reader.jobs(query)
     if as_json:
-        print_json({"items": [job_json(row) for row in page.items], "next": page.next})
+        back_to = format_optional_time(page.searched_back_to)
+        items = [row.to_json() for row in page.items]
+        print_json({"items": items, "next": page.next, "searchedBackTo": back_to})
         return ExitCode.DONE
     print_table(COLUMNS, [_cells(row) for row in page.items])
     if page.next:
         print(f"more: --cursor {page.next}", file=sys.stderr)
     return ExitCode.DONE
-
-
-def job_json(row: JobRow) -> dict[str, Any]:
-    """Return a job of a list, with the names of the REST API."""
-    return {
-        "jobId": row.facts.job_id,
-        "jobName": row.facts.job_name,
-        "type": row.facts.job_type,
-        "state": row.state.value,
-        "status": row.status,
-        "queue": row.facts.queue,
-        "priority": row.facts.priority,
-        "lockKey": row.facts.lock_key,
-        "attempt": row.attempt,
-        "attempts": row.attempt,
-        "maxAttempts": row.max_attempts,
-        "epoch": row.epoch,
-        "workerId": row.worker_id,
-        "message": row.message,
-        "createdAt": format_time(row.facts.created_at),
-        "updatedAt": format_time(row.updated_at),
-        "dueAt": format_optional_time(row.due_at),
-    }
 
 
 def _cells(row: JobRow) -> tuple[str, ...]:

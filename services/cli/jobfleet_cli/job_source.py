@@ -76,13 +76,13 @@ def jobs_from_options(options: JobOptions, count: int) -> list[JobRequest]:
     return [JobRequest.parse(said) for _ in range(count)]
 
 
-def jobs_from_file(name: str, options: JobOptions) -> list[JobRequest]:
+def jobs_from_file(name: str, options: JobOptions, count: int = 1) -> list[JobRequest]:
     """Return the requests of a file of JSON lines, ``-`` for standard input.
 
     Raises:
         InvalidRequest: names the line and the field; or an option was given beside the file.
     """
-    if not options.empty:
+    if not options.empty or count > 1:
         raise InvalidRequest("--file holds whole job requests; leave the other options out")
     jobs = [_checked(number, line) for number, line in _lines(name)]
     if not jobs:

@@ -68,7 +68,9 @@ def publish(  # noqa: PLR0917 - typer calls it by name
     if file is None and options.empty:
         _without_options(ctx, bare=count == 1 and not wait and not as_json)
         return
-    jobs = jobs_from_options(options, count) if file is None else jobs_from_file(file, options)
+    jobs = (
+        jobs_from_options(options, count) if file is None else jobs_from_file(file, options, count)
+    )
     run = SubmissionRun(
         jobs=jobs, idempotency_key=options.idempotency_key, wait=wait, as_json=as_json
     )

@@ -147,6 +147,9 @@ class Publisher:
         self, request: JobRequest, *, idempotency_key: str | None = None, by: str | None = None
     ) -> SubmittedJob:
         """Submit a request that was checked before; raises like :meth:`submit`."""
+        if idempotency_key is not None and not idempotency_key.strip():
+            told = "the idempotency key is empty; all jobs with it would be one job"
+            raise InvalidRequest(told, field="idempotency_key")
         answer = await self._submitter.submit(request, idempotency_key=idempotency_key, by=by)
         return self._job(answer)
 

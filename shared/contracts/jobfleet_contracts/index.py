@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
+from jobfleet_contracts.codec import format_optional_time, format_time
 from jobfleet_contracts.event import Event, JobFacts
 from jobfleet_contracts.state import State
 
@@ -63,6 +64,30 @@ class JobRow:
     due_at: datetime | None = None
     dismissed: bool = False
     duration_ms: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the row as REST API and command line show it."""
+        return {
+            "jobId": self.facts.job_id,
+            "jobName": self.facts.job_name,
+            "type": self.facts.job_type,
+            "state": self.state.value,
+            "status": self.status,
+            "queue": self.facts.queue,
+            "priority": self.facts.priority,
+            "lockKey": self.facts.lock_key,
+            "sequence": self.sequence,
+            "attempt": self.attempt,
+            "attempts": self.attempt,
+            "maxAttempts": self.max_attempts,
+            "epoch": self.epoch,
+            "workerId": self.worker_id,
+            "message": self.message,
+            "createdAt": format_time(self.facts.created_at),
+            "updatedAt": format_time(self.updated_at),
+            "dueAt": format_optional_time(self.due_at),
+            "dismissed": self.dismissed,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -119,6 +119,7 @@ class JobRowDocument(Document):
     lock_key: str | None
     sequence: int
     attempt: int
+    attempts: int
     max_attempts: int
     epoch: int
     worker_id: str | None

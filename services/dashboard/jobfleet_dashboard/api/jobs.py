@@ -10,10 +10,9 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from jobfleet_contracts.codec import format_optional_time, format_time
+from jobfleet_contracts.codec import format_optional_time
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.index import JobRow
 from jobfleet_dashboard.api.answer import answer
 from jobfleet_dashboard.api.descriptions import JOB, JOBS, described
 from jobfleet_dashboard.api.filters import JobsFilter
@@ -37,7 +36,7 @@ async def jobs(request: Request, query: Annotated[JobsFilter, Query()]) -> Respo
     reader = services_of(request).backend.reader
     if query.view == "jobs":
         rows = await with_cursor(reader.jobs(query.job_query()), query.cursor)
-        items = [job_row(row) for row in rows.items]
+        items = [row.to_json() for row in rows.items]
         return answer(page(items, rows.next, rows.searched_back_to))
     found = await with_cursor(reader.events(query.event_query()), query.cursor)
     items = [event.to_json() for event in found.items]
@@ -79,31 +78,6 @@ def page(items: list[Any], following: str | None, back_to: datetime | None) -> d
         "items": items,
         "next": following,
         "searchedBackTo": format_optional_time(back_to),
-    }
-
-
-def job_row(row: JobRow) -> dict[str, Any]:
-    """Return one job of a list."""
-    facts = row.facts
-    return {
-        "jobId": facts.job_id,
-        "jobName": facts.job_name,
-        "type": facts.job_type,
-        "state": row.state.value,
-        "status": row.status,
-        "queue": facts.queue,
-        "priority": facts.priority,
-        "lockKey": facts.lock_key,
-        "sequence": row.sequence,
-        "attempt": row.attempt,
-        "maxAttempts": row.max_attempts,
-        "epoch": row.epoch,
-        "workerId": row.worker_id,
-        "message": row.message,
-        "createdAt": format_time(facts.created_at),
-        "updatedAt": format_time(row.updated_at),
-        "dueAt": format_optional_time(row.due_at),
-        "dismissed": row.dismissed,
     }
 
 

@@ -113,6 +113,12 @@ def test_doctor_says_what_works_and_what_to_do(cli: Cli) -> None:
     assert "->" in ill.stdout
 
 
+def test_doctor_names_a_key_that_would_end_the_dashboard_at_its_start(cli: Cli) -> None:
+    answer = cli.run("doctor", JOBFLEET_API_KEYS="bob:boss:00")
+    assert answer.returncode == 2
+    assert "FAIL  settings  keys  JOBFLEET_API_KEYS: key bob has no role" in answer.stdout
+
+
 def test_doctor_names_a_folder_that_cannot_be_used(cli: Cli) -> None:
     (cli.folder / "file").write_text("in the way")
     answer = cli.run("doctor", JOBFLEET_DATA_DIR="file")

@@ -18,6 +18,8 @@ from jobfleet_cli.session import ask_probes
 from jobfleet_cli.terminal_text import visible
 from jobfleet_contracts.backend import Probe
 from jobfleet_contracts.errors import BackendError, SettingsError
+from jobfleet_dashboard.security.api_keys import ApiKeys
+from jobfleet_protocol.signing_keys import SigningKeys
 from jobfleet_worker.handlers import HandlerImportError, Handlers
 
 SETTINGS = "settings"
@@ -36,7 +38,8 @@ def doctor(
     """
     settings = load_settings()
     configure_logging(settings, one_shot=True)
-    probes = [*run_async(_servers(settings)), *map(_module, settings.handlers)]
+    servers = run_async(_servers(settings))
+    probes = [*_keys(settings), *servers, *map(_module, settings.handlers)]
     for probe in probes:
         print_json(asdict(probe)) if as_json else print(_line(probe))
     raise typer.Exit(_exit_code(probes))
@@ -53,6 +56,17 @@ async def _servers(settings: Settings) -> Sequence[Probe]:
         return await ask_probes(backend)
     finally:
         await backend.close()
+
+
+def _keys(settings: Settings) -> Sequence[Probe]:
+    """What is wrong with the keys; a dashboard or worker would end at its start."""
+    secrets = [secret.get_secret_value() for secret in settings.callback_secrets]
+    try:
+        ApiKeys(settings.api_keys)
+        SigningKeys(secrets)
+    except SettingsError as error:
+        return [Probe(SETTINGS, "keys", ok=False, detail=str(error))]
+    return []
 
 
 def _address(settings: Settings) -> str:

@@ -259,16 +259,17 @@ async def test_details_of_any_kind_leave_the_error_as_it_is(
     assert error_of(head)["message"] == "no use"
 
 
-async def test_a_handler_that_leaves_by_sys_exit_fails_and_the_worker_lives_on(
-    workshop: Workshop,
+@pytest.mark.parametrize("way_out", [SystemExit(3), KeyboardInterrupt()])
+async def test_a_handler_that_leaves_as_a_program_does_fails_and_the_worker_lives_on(
+    workshop: Workshop, way_out: BaseException
 ) -> None:
     @handler("job", max_attempts=1)
     async def leaves(payload: None) -> None:
-        raise SystemExit(3)
+        raise way_out
 
     @handler("thread", max_attempts=1)
     def leaves_thread(payload: None) -> None:
-        raise SystemExit(4)
+        raise way_out
 
     workshop.start_worker(leaves, leaves_thread)
     for job_type in ("job", "thread"):

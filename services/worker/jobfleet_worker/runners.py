@@ -67,8 +67,8 @@ class LoopRunner:
     async def _run(self) -> Any:
         try:
             return await self._handler.call(self._payload, self._context)
-        except SystemExit as error:  # a task would let it through, and end the whole worker
-            raise HandlerExit(f"the handler left by sys.exit({error.code})") from error
+        except (SystemExit, KeyboardInterrupt) as error:  # a task lets them end the whole worker
+            raise _exit_of(error) from error
 
 
 class ThreadRunner:
@@ -104,13 +104,17 @@ class ThreadRunner:
     def _run(self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any]) -> None:
         try:
             result = self._handler.call(self._payload, self._context)
-        except SystemExit as error:
-            reason = HandlerExit(f"the handler left by sys.exit({error.code})")
-            _settle(loop, future, error=reason)
+        except (SystemExit, KeyboardInterrupt) as error:
+            _settle(loop, future, error=_exit_of(error))
         except BaseException as error:  # noqa: BLE001 - whatever ends the thread is the outcome
             _settle(loop, future, error=error)
         else:
             _settle(loop, future, result=result)
+
+
+def _exit_of(error: SystemExit | KeyboardInterrupt) -> HandlerExit:
+    how = f"sys.exit({error.code})" if isinstance(error, SystemExit) else type(error).__name__
+    return HandlerExit(f"the handler left by {how}")
 
 
 def _settle(

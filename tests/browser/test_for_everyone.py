@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,6 +99,7 @@ def test_a_job_is_found_and_cancelled_with_the_keyboard_alone(
     page.keyboard.press("/")
     expect(page.locator("#q")).to_be_focused()
     page.keyboard.type("typed for")
+    expect(page).to_have_url(re.compile(r"q=typed\+for$"))  # later answers would deselect
     expect(page.locator("#rows tr")).to_have_count(1)
     page.keyboard.press("Escape")
     page.keyboard.press("j")
@@ -105,6 +107,7 @@ def test_a_job_is_found_and_cancelled_with_the_keyboard_alone(
     expect(page.get_by_text("1 selected")).to_be_visible()
     walk_to(page, page.get_by_role("button", name="Cancel…"), "Shift+Tab")
     page.keyboard.press("Enter")
+    expect(page.get_by_role("link", name="Leave them")).to_be_focused()
     walk_to(page, page.get_by_role("button", name="Cancel 1 job"), "Tab")
     page.keyboard.press("Enter")
     expect(page.locator("#notice")).to_have_text("Cancelled 1 job.")

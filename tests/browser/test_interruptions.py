@@ -1,5 +1,7 @@
-"""The dashboard goes away and comes back."""
+"""The dashboard goes away and comes back, or what it reads from."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -31,3 +33,24 @@ def test_after_a_restart_of_the_dashboard_the_page_goes_on_and_nothing_is_missed
     expect(page.locator("#feed tr", has_text="meanwhile")).to_have_count(4)
     page.context.close()
     second.stop()
+
+
+def test_while_storage_fails_pages_say_so_and_then_go_on_without_a_reload(
+    browser: Browser, empty_fleet: LocalFleet, tmp_path: Path
+) -> None:
+    page, late = (browser.new_context().new_page() for _ in range(2))
+    page.goto(f"{empty_fleet.address}/workers")
+    expect(page.locator("#live")).to_have_text("live")
+    page.evaluate("document.title = 'not loaded again'")
+    with closing(sqlite3.connect(tmp_path / "jobfleet.db", timeout=20)) as database:
+        database.execute("ALTER TABLE workers RENAME TO gone")
+        empty_fleet.submit("no.such")  # news, so that the page is brought up to date at once
+        expect(page.locator("#live")).to_have_text("reconnecting")
+        late.goto(f"{empty_fleet.address}/workers")
+        expect(late.get_by_role("heading", level=1)).to_have_text("Backend unavailable")
+        database.execute("ALTER TABLE gone RENAME TO workers")
+    expect(page.locator("#live")).to_have_text("live")
+    expect(page).to_have_title("not loaded again")
+    expect(late.get_by_role("heading", level=1)).to_have_text("Workers")
+    for opened in (page, late):
+        opened.context.close()

@@ -1,9 +1,11 @@
 """What the pages answer, without a browser."""
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -15,6 +17,8 @@ from tests.dashboard.api.asgi_client import AsgiClient
 from tests.dashboard.api.conftest import client_of
 
 HTML = {"Accept": "text/html"}
+FORM = HTML | {"content-type": "application/x-www-form-urlencoded"}
+JOB = "018f0000-0000-7000-8000-000000000001"
 PARTIAL = HTML | {"HX-Request": "true", "HX-Request-Type": "partial"}
 
 
@@ -67,6 +71,42 @@ async def test_a_backend_that_is_away_is_a_page_that_tries_again(backend: Backen
     assert answer.status == 503
     assert b"the index does not answer" in answer.body
     assert b"data-recover" in answer.body
+
+
+async def test_what_was_asked_while_the_backend_was_away_is_not_asked_again_unseen(
+    backend: Backend,
+) -> None:
+    away: Any = Away()
+    client = client_of(replace(backend, trail=away))
+    for referer, page in (
+        ("http://localhost/jobs?state=failed", "/jobs?state=failed"),
+        ("http://localhost//evil.example", "/evil.example"),
+        ("http://evil.example/jobs", "/"),
+        ("", "/"),
+    ):
+        answer = await client.post(f"/jobs/{JOB}/cancel", b"", FORM | {"referer": referer})
+        assert answer.status == 503
+        assert b"data-recover" not in answer.body
+        assert f'href="{page}">Look</a>'.encode() in answer.body
+
+
+async def test_a_page_is_not_called_live_while_the_backend_is_away(backend: Backend) -> None:
+    away: Any = Away()
+    client = client_of(replace(backend, directory=away, locks=away))
+    for page in ("overview", "workers", "locks"):
+        stream = await client.request("GET", f"/stream/{page}", headers=PARTIAL)
+        assert stream.status == 503, page
+
+
+async def test_a_form_that_is_sent_twice_is_one_job(client: AsgiClient) -> None:
+    form = await look(client, "/submit")
+    (own,) = re.findall(r'name="jobId" value="([^"]+)"', form)
+    body = {"jobId": own, "type": "a", "payload": "{}"}
+    sent = [await client.post("/submit", urlencode(body).encode(), FORM) for _ in range(2)]
+    assert [answer.headers["location"] for answer in sent] == [f"/jobs/{own}"] * 2
+    other = await client.post("/submit", urlencode(body | {"type": "b"}).encode(), FORM)
+    assert (other.status, own.encode() in other.body) == (409, True)
+    assert f'value="{own}"'.encode() not in other.body
 
 
 async def test_no_page_holds_inline_scripts_styles_or_handlers(client: AsgiClient) -> None:

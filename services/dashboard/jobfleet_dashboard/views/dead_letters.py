@@ -41,7 +41,7 @@ async def stream(request: Request) -> Response:
     async def render(batch: Batch | None) -> str:
         return await _changes(request, batch)
 
-    return shared_stream(request, ("dead",), render)
+    return await shared_stream(request, ("dead",), render)
 
 
 @router.post("/dead-letters/{letter_id}/forget", dependencies=[require(Role.OPERATOR)])

@@ -53,7 +53,7 @@ async def stream(request: Request, job_id: str, after: int = 0) -> Response:
         seen, over = story.newest.sequence, story.newest.after.state.is_terminal
         return text
 
-    return live_stream(request, update, job_id=job_id, is_over=lambda: over)
+    return await live_stream(request, update, job_id=job_id, is_over=lambda: over)
 
 
 async def _news(

@@ -59,7 +59,7 @@ async def stream(request: Request) -> Response:
         return await _changes(request, chosen, batch)
 
     may_operate = str(surroundings(request)["may_operate"])
-    return shared_stream(request, ("jobs", chosen.url(), may_operate), render)
+    return await shared_stream(request, ("jobs", chosen.url(), may_operate), render)
 
 
 async def _changes(request: Request, chosen: JobFilter, batch: Batch | None) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 
 from fastapi import Request
 from sse_starlette import EventSourceResponse
@@ -26,7 +27,9 @@ Update = Callable[[Batch | None], Awaitable[bytes]]
 """Returns the message for a batch."""
 
 
-def shared_stream(request: Request, key: tuple[str, ...], render: Render) -> EventSourceResponse:
+async def shared_stream(
+    request: Request, key: tuple[str, ...], render: Render
+) -> EventSourceResponse:
     """Return the stream of a page that looks the same to all who ask with this key.
 
     Whoever comes first renders and encodes a batch; the others are sent the same bytes.
@@ -39,10 +42,10 @@ def shared_stream(request: Request, key: tuple[str, ...], render: Render) -> Eve
 
         return await renderings.share((*key, moment_of(batch, live)), once)
 
-    return live_stream(request, update)
+    return await live_stream(request, update)
 
 
-def live_stream(
+async def live_stream(
     request: Request,
     update: Update,
     *,
@@ -53,26 +56,37 @@ def live_stream(
 
     Args:
         is_over: asked after each update, whether nothing more can come; the browser then stops.
+
+    Raises:
+        BackendUnavailable: the page cannot be brought up to date: nothing is live then.
     """
+    messages = _messages(request, update, job_id, is_over)
     return EventSourceResponse(
-        _messages(request, update, job_id, is_over),
+        _begun(await anext(messages), messages),
         ping=PING_SECONDS,
         send_timeout=SEND_TIMEOUT_SECONDS,
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
+async def _begun(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
+    """Yield what was made before the answer began, then the rest until the backend fails."""
+    async with aclosing(rest):
+        yield first
+        try:
+            async for text in rest:
+                yield text
+        except BackendError:
+            return
+
+
 async def _messages(
     request: Request, update: Update, job_id: str | None, is_over: Callable[[], bool]
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes]:
     async with services_of(request).live.subscribe(job_id=job_id) as subscription:
         batch: Batch | None = None
         while True:
-            try:
-                text = await update(batch)
-            except BackendError:
-                return
-            yield text
+            yield await update(batch)
             if is_over():
                 yield DONE
                 return

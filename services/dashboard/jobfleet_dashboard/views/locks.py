@@ -35,7 +35,7 @@ async def stream(request: Request) -> Response:
     async def render(_: Batch | None) -> str:
         return await _render(request)
 
-    return shared_stream(request, ("locks",), render)
+    return await shared_stream(request, ("locks",), render)
 
 
 async def _render(request: Request) -> str:

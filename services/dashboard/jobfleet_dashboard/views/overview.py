@@ -37,7 +37,7 @@ async def stream(request: Request) -> Response:
     async def render(batch: Batch | None) -> str:
         return await _feed(request, batch) + await _instruments(request)
 
-    return shared_stream(request, ("overview",), render)
+    return await shared_stream(request, ("overview",), render)
 
 
 async def _instruments(request: Request) -> str:

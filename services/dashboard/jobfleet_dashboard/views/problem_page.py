@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from fastapi import Request
 from fastapi.responses import Response
@@ -24,6 +25,7 @@ async def problem_page(request: Request, problem: Problem) -> Response:
         "problem": problem,
         "probes": await _probes(request) if problem.status == _UNAVAILABLE else (),
         "retry_seconds": RETRY_SECONDS,
+        "asked_from": None if request.method in ("GET", "HEAD") else _asked_from(request),
         "sought": request.url.path.rpartition("/")[2][:100],
     }
     pages = site_of(request).pages
@@ -34,6 +36,15 @@ async def problem_page(request: Request, problem: Problem) -> Response:
         answer = html(pages.page("errors/index.html", **told), problem.status)
     answer.headers.update(problem.headers or {})
     return answer
+
+
+def _asked_from(request: Request) -> str:
+    """Return the page of ours whose form was sent, for somebody to look what came of it."""
+    sent_by = urlsplit(request.headers.get("referer", ""))
+    if sent_by.netloc != request.url.netloc or not sent_by.path.startswith("/"):
+        return "/"
+    query = f"?{sent_by.query}" if sent_by.query else ""
+    return f"/{sent_by.path.lstrip('/')}{query}"
 
 
 async def _probes(request: Request) -> Sequence[Probe]:

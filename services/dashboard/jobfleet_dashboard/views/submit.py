@@ -8,8 +8,8 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from jobfleet_contracts.errors import InvalidRequest
-from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.errors import BodyConflict, InvalidRequest
+from jobfleet_contracts.job import JobRequest, new_id
 from jobfleet_dashboard.security.access import asker, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
@@ -49,7 +49,12 @@ async def submit(request: Request) -> Response:
         job = request_from(values)
     except InvalidRequest as error:
         return await _form(request, values, problem=str(error), bad=error.field, status=422)
-    return await _accept(request, job)
+    try:
+        return await _accept(request, job)
+    except BodyConflict:
+        problem = f"This form was sent before and made job {job.job_id}. Send it again for another."
+        again = {name: value for name, value in values.items() if name != "jobId"}
+        return await _form(request, again, problem=problem, status=409)
 
 
 @router.post("/submit/sample")
@@ -79,6 +84,8 @@ async def _form(
     known = KnownNames.of(await services_of(request).backend.directory.workers())
     told: dict[str, Any] = {
         "fields": form_fields(values, known),
+        # Sent with the form, so that sending it twice submits one job.
+        "job_id": values.get("jobId") or new_id(),
         "source": source,
         "problem": problem,
         "bad_field": (bad or "").split(".")[0],

@@ -85,7 +85,7 @@ def request_from(values: Mapping[str, str]) -> JobRequest:
     Raises:
         InvalidRequest: names the field.
     """
-    body: dict[str, Any] = {}
+    body: dict[str, Any] = {"jobId": values["jobId"]} if values.get("jobId") else {}
     for name, kind in _KINDS.items():
         text = values.get(name, "").strip()
         if text:

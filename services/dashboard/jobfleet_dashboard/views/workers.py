@@ -34,7 +34,7 @@ async def stream(request: Request) -> Response:
     async def render(_: Batch | None) -> str:
         return await _render(request)
 
-    return shared_stream(request, ("workers",), render)
+    return await shared_stream(request, ("workers",), render)
 
 
 async def _render(request: Request) -> str:

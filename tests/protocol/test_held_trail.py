@@ -38,7 +38,9 @@ def taking_over(bench: Bench, claimed: Claimed) -> Callable[[], Awaitable[None]]
     return take_over
 
 
-async def test_a_cancel_request_beside_the_holder_fences_nobody(bench: Bench) -> None:
+async def test_every_refusal_taken_for_a_fence_would_stop_the_holder_at_a_cancel_request(
+    bench: Bench,
+) -> None:
     claimed = await bench.claimed(await bench.submit())
     moved: list[Event] = []
     claimed.trail.on_moved = moved.append

@@ -62,7 +62,9 @@ async def test_a_broker_in_trouble_does_not_refuse_a_job(bench: Bench, lost: str
     assert (row.facts.job_id, row.published) == (request.job_id, 0)
 
 
-async def test_a_repeat_after_a_crash_between_event_and_message_publishes(bench: Bench) -> None:
+async def test_submit_writes_trail_and_queue_apart_so_a_repeat_after_a_crash_publishes(
+    bench: Bench,
+) -> None:
     bench.queue.lose_request("publish")
     request = await bench.submit()
     assert await bench.messages() == []

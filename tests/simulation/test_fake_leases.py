@@ -54,7 +54,9 @@ def test_an_expired_lease_that_somebody_else_took_is_not_renewed(
         container.renew(LOCK, A)
 
 
-def test_no_other_id_renews_an_expired_lease(container: LockContainer, time: VirtualTime) -> None:
+def test_proved_on_the_emulator_only_no_other_id_renews_an_expired_lease(
+    container: LockContainer, time: VirtualTime
+) -> None:
     time.now = 100
     with pytest.raises(LeaseConflict):
         container.renew(LOCK, B)

@@ -167,7 +167,7 @@ async def no_row_is_left(workshop: Workshop, proxy: LossyProxy) -> None:
     await eventually("the rescuer has removed every open row", none, seconds=40)
 
 
-async def test_a_lost_reply_to_any_of_some_requests_changes_no_outcome(
+async def test_refusal_or_lost_reply_read_as_not_written_in_some_requests(
     workshop: Workshop, proxy: LossyProxy
 ) -> None:
     chance = random.Random(SEED)
@@ -183,7 +183,7 @@ async def test_a_lost_reply_to_any_of_some_requests_changes_no_outcome(
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("how", LOSSES)
 @pytest.mark.parametrize("kind", LIVES)
-async def test_a_lost_reply_to_any_request_of_its_life_changes_no_outcome(
+async def test_refusal_or_lost_reply_read_as_not_written_in_any_request_of_a_life(
     workshop: Workshop, proxy: LossyProxy, kind: str, how: Loss
 ) -> None:
     for nth in range(1, await length_of(workshop, proxy, kind) + 1):

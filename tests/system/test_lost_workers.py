@@ -33,7 +33,7 @@ async def test_a_job_whose_worker_is_killed_starts_again_within_the_lease_and_te
     await assert_verified(fleet.backend)
 
 
-async def test_a_worker_that_slept_past_its_lease_cannot_write_one_more_event(
+async def test_lease_taken_for_exactly_once_by_a_worker_that_slept_past_it(
     fleet: Fleet,
 ) -> None:
     sleeper = fleet.start_worker()
@@ -77,7 +77,7 @@ async def test_a_worker_that_is_told_to_stop_hands_its_job_back_without_using_an
 
 
 @pytest.mark.chaos
-async def test_a_job_that_kills_its_workers_fails_in_the_end_and_others_go_on(
+async def test_poison_message_that_kills_its_workers_fails_and_others_go_on(
     fleet: Fleet,
 ) -> None:
     job_id = await fleet.submit("poison", max_attempts=3)

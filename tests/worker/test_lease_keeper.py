@@ -63,7 +63,7 @@ async def lost(kept: KeptLease) -> str:
     return said
 
 
-async def test_a_loop_blocked_for_longer_than_the_lease_costs_no_lease(
+async def test_renewal_on_the_handlers_loop_would_lose_the_lease_of_a_blocked_one(
     workshop: Workshop, keeping: Keeping
 ) -> None:
     kept = await keeping.lease()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import time
@@ -104,6 +105,15 @@ def test_an_export_with_lost_data_holds_the_rest_and_is_exit_1(cli: Cli, finishe
 
 def test_a_job_without_trail_cannot_be_verified(cli: Cli) -> None:
     assert cli.run("audit", "verify", "--job", str(uuid4())).returncode == 1
+
+
+def test_an_export_writes_to_a_pipe_or_device_and_replaces_none(cli: Cli, finished: str) -> None:
+    os.mkfifo(cli.folder / "pipe")
+    reader = os.open(cli.folder / "pipe", os.O_RDWR)
+    assert cli.run("audit", "export", "--job", finished, "--out", "pipe").returncode == 0
+    assert finished in os.read(reader, 65_536).decode()
+    assert (cli.folder / "pipe").is_fifo()
+    os.close(reader)
 
 
 def test_export_writes_each_event_once_in_order(cli: Cli, finished: str) -> None:

@@ -103,6 +103,29 @@ def test_a_new_key_is_printed_once_with_its_hash(cli: Cli) -> None:
     assert cli.run("config", "show", JOBFLEET_API_KEYS=made["entry"]).returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("redirection", "code", "told"),
+    [
+        (">/dev/full", 2, "error: the output cannot be written: No space left on device\n"),
+        (">&-", 0, ""),
+        ("<&- >/dev/null", 0, ""),
+    ],
+)
+def test_an_output_that_takes_nothing_is_said_in_one_line(
+    cli: Cli, redirection: str, code: int, told: str
+) -> None:
+    command = f"{sys.executable} -m jobfleet_cli jobs list --json {redirection}"
+    answer = subprocess.run(
+        ["/bin/sh", "-c", command],
+        cwd=cli.folder,
+        env=cli.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert (answer.returncode, answer.stderr) == (code, told)
+
+
 def test_doctor_says_what_works_and_what_to_do(cli: Cli) -> None:
     well = cli.run("doctor", JOBFLEET_HANDLERS="jobfleet_cli.demo_jobs")
     assert well.returncode == 0

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
-from jobfleet_cli.exit_code import exit_code_of
+from jobfleet_cli.exit_code import ExitCode, exit_code_of
 from jobfleet_cli.lazy_group import LazyGroup
 from jobfleet_contracts.errors import JobfleetError
+
+STDOUT = 1
+_NO_OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EPIPE)
 
 app = typer.Typer(
     cls=LazyGroup,
@@ -43,8 +48,30 @@ def jobfleet(
 
 def main() -> None:
     """Run one command and exit: 0 done, 1 the answer is no, 2 usage, 3 a server is away."""
+    _open_standard_streams()
     try:
-        typer.main.get_command(app).main(prog_name="jobfleet")
+        try:
+            typer.main.get_command(app).main(prog_name="jobfleet")
+        finally:
+            sys.stdout.flush()
     except JobfleetError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(exit_code_of(error))
+    except OSError as error:
+        if error.errno not in _NO_OUTPUT:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)  # or the interpreter tries again
+        if error.errno == errno.EPIPE:
+            sys.exit(ExitCode.NO)  # as typer does where it is told: `| head` has seen enough
+        print(f"error: the output cannot be written: {error.strerror}", file=sys.stderr)
+        sys.exit(ExitCode.USAGE)
+
+
+def _open_standard_streams() -> None:
+    """Where one is closed its number would go to the next file: libuv ends the process then."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))

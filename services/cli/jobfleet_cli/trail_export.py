@@ -32,16 +32,25 @@ class TrailExport:
         if self._out is None:
             await self._write(session, sys.stdout.buffer)
             return self._answer()
-        part = self._out.with_name(self._out.name + ".part")
+        try:
+            if self._out.exists() and not self._out.is_file():
+                # A device or pipe must not be replaced: for root that would even succeed.
+                with self._out.open("wb") as device:
+                    await self._write(session, device)
+            else:
+                await self._replace(session, self._out.resolve())
+        except OSError as error:
+            raise SettingsError(f"--out: {self._out} is not writable: {error.strerror}") from error
+        return self._answer()
+
+    async def _replace(self, session: Session, out: Path) -> None:
+        part = out.with_name(out.name + ".part")
         try:
             with part.open("wb") as file:
                 await self._write(session, file)
-            part.replace(self._out)
-        except OSError as error:
-            raise SettingsError(f"--out: {self._out} is not writable: {error.strerror}") from error
+            part.replace(out)
         finally:
             part.unlink(missing_ok=True)
-        return self._answer()
 
     def _answer(self) -> ExitCode:
         for problem in self._lost:

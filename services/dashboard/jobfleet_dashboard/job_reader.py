@@ -9,6 +9,7 @@ from typing import Any
 from jobfleet_contracts.errors import InvalidRequest, UnknownJob
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import Page
+from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.ports import AuditTrail, PayloadStore
 from jobfleet_contracts.state import Status
 from jobfleet_dashboard.attempts import Attempt, ends_attempt, error_of, response_of
@@ -43,23 +44,26 @@ class JobReader:
             raise UnknownJob(f"no job {job_id}")
         return event
 
-    async def read(self, job_id: str) -> JobRecord:
+    async def read(self, job_id: str, *, known: JobRecord | None = None) -> JobRecord:
         """Return the whole record: at most some twenty requests, 1,000 rows and five values.
+
+        Args:
+            known: this job's record of a while ago; only rows after it are read then.
 
         Raises:
             UnknownJob: no trail.
             BackendUnavailable: the trail or a large value cannot be read.
         """
         head = await self.newest(job_id)
-        events = await self._trail.history(job_id, before=head.sequence + 1, limit=MAX_EVENTS)
-        events = events or [head]
+        if known is not None and (is_tombstone(head) or head.sequence < known.newest.sequence):
+            known = None  # its history was removed
+        events = await self._newest_events(job_id, head, known)
         oldest, newest = events[0], events[-1]
-        opening = oldest if oldest.sequence == 1 else await self._opening(job_id)
         ended = _ending(events) if newest.after.state.is_terminal else None
         values = _Values(self._payloads)
         return JobRecord(
             newest=newest,
-            request=request_of(await values.of(opening)),
+            request=known.request if known else await self._request(oldest, values),
             events=events,
             older=None if oldest.sequence == 1 else f"b{oldest.sequence}",
             started_at=await self._started_at(events),
@@ -135,6 +139,24 @@ class JobReader:
             raise InvalidRequest("cursor: not one of this list's", field="cursor")
         start = await self._trail.read(job_id, int(opened)) if opened else None
         return int(after), None if start is None else Attempt.started(start)
+
+    async def _newest_events(
+        self, job_id: str, head: Event, known: JobRecord | None
+    ) -> Sequence[Event]:
+        if known is not None:
+            seen = known.newest.sequence
+            after = head.sequence - seen
+            if after == 0:
+                return known.events
+            if after <= MAX_EVENTS:
+                later = await self._trail.history(job_id, after=seen, limit=after)
+                return (*known.events, *later)[-MAX_EVENTS:]
+        events = await self._trail.history(job_id, before=head.sequence + 1, limit=MAX_EVENTS)
+        return events or [head]
+
+    async def _request(self, oldest: Event, values: _Values) -> JobRequest:
+        opening = oldest if oldest.sequence == 1 else await self._opening(oldest.job_id)
+        return request_of(await values.of(opening))
 
     async def _opening(self, job_id: str) -> Event:
         event = await self._trail.read(job_id, 1)

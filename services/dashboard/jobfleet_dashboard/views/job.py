@@ -9,6 +9,7 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import Response
 
 from jobfleet_dashboard.api.actions import act
+from jobfleet_dashboard.job_record import JobRecord
 from jobfleet_dashboard.live.subscription import Batch
 from jobfleet_dashboard.problems import unknown_job
 from jobfleet_dashboard.security.access import asker, require
@@ -46,23 +47,27 @@ async def stream(request: Request, job_id: str, after: int = 0) -> Response:
     """Keep the page of a job up to date until the job ends."""
     job_id = known_id(job_id)
     seen, over = after, False
+    known: JobRecord | None = None
 
     async def update(batch: Batch | None) -> bytes:
-        nonlocal seen, over
-        story, text = await _news(request, job_id, batch, since=seen)
+        nonlocal seen, over, known
+        story, text = await _news(request, job_id, batch, since=seen, known=known)
         seen, over = story.newest.sequence, story.newest.after.state.is_terminal
+        known = story.record
         return text
 
     return await live_stream(request, update, job_id=job_id, is_over=lambda: over)
 
 
 async def _news(
-    request: Request, job_id: str, batch: Batch | None, *, since: int
+    request: Request, job_id: str, batch: Batch | None, *, since: int, known: JobRecord | None
 ) -> tuple[JobStory, bytes]:
     """Return what the page needs after event ``since``; read and rendered once for all viewers."""
     renderings, services = site_of(request).renderings, services_of(request)
     moment = moment_of(batch, services.live)
-    story = await renderings.share(("job", job_id, moment), lambda: read_story(services, job_id))
+    story = await renderings.share(
+        ("job", job_id, moment), lambda: read_story(services, job_id, known=known)
+    )
 
     async def render() -> bytes:
         return message(_fragments(request, story, since=since), batch)

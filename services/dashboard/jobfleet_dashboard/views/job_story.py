@@ -122,10 +122,17 @@ def reason_of(newest: Event, events: Sequence[Event]) -> str:
     return ""
 
 
-async def read_story(services: Services, job_id: str, *, before: int | None = None) -> JobStory:
+async def read_story(
+    services: Services,
+    job_id: str,
+    *,
+    known: JobRecord | None = None,
+    before: int | None = None,
+) -> JobStory:
     """Return the story of a job.
 
     Args:
+        known: the record of a while ago, of which only what came after is read.
         before: show the part of the history that ends before this sequence.
 
     Raises:
@@ -133,7 +140,7 @@ async def read_story(services: Services, job_id: str, *, before: int | None = No
         BackendUnavailable: the trail cannot be read.
     """
     backend = services.backend
-    record = await services.job_reader.read(job_id)
+    record = await services.job_reader.read(job_id, known=known)
     return JobStory(
         record=record,
         now=services.clock.now(),

@@ -19,6 +19,13 @@ class Unlucky(Exception):
         super().__init__(f"{text} ({code})")
 
 
+class Silent(Exception):
+    """Cannot say what it is about."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
 @handler("process.echo", run_in="process")
 def echo(payload: Any, context: BlockingJobContext) -> Any:
     context.progress(1, 2, f"in process {os.getpid()}")
@@ -40,6 +47,10 @@ def raise_error(payload: dict[str, Any]) -> None:
             raise Retry("again, please", after=0.01)
         case "fail":
             raise Fail("never again", details={"code": 4})
+        case "silent":
+            raise Silent
+        case "lambda":
+            raise Fail("never again", details={"code": lambda: 4})
         case "defer":
             raise Defer(0.01, "not yet")
         case "exit":

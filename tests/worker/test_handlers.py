@@ -304,6 +304,8 @@ async def test_a_process_reports_progress_checkpoints_and_its_result(workshop: W
         ("error", "Failed", "Unlucky"),
         ("retry", "Failed", "Retry"),
         ("fail", "Failed", "Fail"),
+        ("silent", "Failed", "Silent"),
+        ("lambda", "Failed", "Fail"),
         ("exit", "Failed", "SystemExit"),
         ("die", "Failed", "ProcessDied"),
     ],

@@ -24,6 +24,7 @@ from jobfleet_contracts.outcome import (
     Waiting,
 )
 from jobfleet_worker.handlers import Handler, to_json
+from jobfleet_worker.plain_error import details_of, text_of
 from jobfleet_worker.process_runner import HandlerProcessError
 from jobfleet_worker.runners import Runner
 from jobfleet_worker.verdicts import Defer, Fail, Retry
@@ -155,23 +156,14 @@ def outcome_of(error: BaseException, handler: Handler | None) -> Outcome:
     """Return how an attempt ends that raised ``error``."""
     match error:
         case Defer():
-            return Deferred(error.delay, str(error))
+            return Deferred(error.delay, text_of(error))
         case Fail():
-            return AttemptFailed(describe(error), final=True, details=_details(error))
+            return AttemptFailed(describe(error), final=True, details=details_of(error))
         case Retry():
-            details = _details(error)
+            details = details_of(error)
             return AttemptFailed(describe(error), retry_after=error.after, details=details)
         case _:
             return AttemptFailed(describe(error), final=not _worth_a_retry(error, handler))
-
-
-def _details(error: Fail | Retry) -> dict[str, Any]:
-    try:
-        details: dict[str, Any] = to_json(dict(error.details))
-        check_json(details, field="details", limit=None)
-    except (TypeError, InvalidRequest) as problem:
-        return {"details": f"left out: {problem}"}
-    return details
 
 
 def _worth_a_retry(error: BaseException, handler: Handler | None) -> bool:
@@ -188,14 +180,7 @@ def describe(error: BaseException) -> JobError:
     if isinstance(error, HandlerProcessError):
         return JobError(error.type_name, encodable(str(error)), _shorten(error.traceback_text))
     text = "".join(traceback.format_exception(error))
-    return JobError(type(error).__name__, _message_of(error), _shorten(text))
-
-
-def _message_of(error: BaseException) -> str:
-    try:
-        return encodable(str(error)) or type(error).__name__
-    except Exception as broken:  # noqa: BLE001 - a user's own __str__
-        return f"{type(error).__name__}, whose text raised {type(broken).__name__}"
+    return JobError(type(error).__name__, text_of(error), _shorten(text))
 
 
 def _shorten(text: str) -> str:

@@ -21,6 +21,7 @@ from typing import Any
 
 from jobfleet_worker.context import AttemptFacts, BlockingJobContext, ContextFacts, ProgressSink
 from jobfleet_worker.handlers import _MARK, Handler, to_json
+from jobfleet_worker.plain_error import details_of, text_of
 from jobfleet_worker.tracing import Origin
 from jobfleet_worker.verdicts import Defer, Fail, Retry
 
@@ -200,17 +201,18 @@ def _plainly(error: BaseException) -> tuple[str, dict[str, Any]]:
     """Return an error as values that travel; exceptions of users may not survive pickling."""
     match error:
         case Retry():
-            said = {"message": str(error), "after": error.after, "details": dict(error.details)}
+            details = details_of(error)
+            said = {"message": text_of(error), "after": error.after, "details": details}
             return "Retry", said
         case Fail():
-            return "Fail", {"reason": str(error), "details": dict(error.details)}
+            return "Fail", {"reason": text_of(error), "details": details_of(error)}
         case Defer():
-            return "Defer", {"seconds": error.delay, "reason": str(error)}
+            return "Defer", {"seconds": error.delay, "reason": text_of(error)}
     bases = [f"{base.__module__}.{base.__qualname__}" for base in type(error).__mro__]
     text = "".join(traceback.format_exception(error))
     return "", {
         "type_name": type(error).__name__,
-        "message": str(error),
+        "message": text_of(error),
         "traceback_text": text,
         "bases": bases,
     }

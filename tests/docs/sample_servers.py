@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
@@ -19,12 +20,14 @@ class SampleServers:
         orders: how often each idempotency key was accepted.
         authorizations: what the shop was shown.
         partner: the page's own program for the partner's side.
+        results: headers and bodies of the callbacks that came.
     """
 
     def __init__(self) -> None:
         self.orders: Counter[str] = Counter()
         self.authorizations: set[str] = set()
         self.partner: ModuleType | None = None
+        self.results: asyncio.Queue[tuple[Mapping[str, str], bytes]] = asyncio.Queue()
         self.port = 0
         self._calls = 0
         self._runner: web.AppRunner | None = None
@@ -33,6 +36,7 @@ class SampleServers:
         app = web.Application()
         app.router.add_post("/orders", self._order)
         app.router.add_post("/scores", self._score)
+        app.router.add_post("/results", self._result)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
@@ -49,6 +53,10 @@ class SampleServers:
         self.orders[request.headers["Idempotency-Key"]] += 1
         self.authorizations.add(request.headers.get("Authorization", ""))
         return web.json_response({"accepted": True}, status=201)
+
+    async def _result(self, request: web.Request) -> web.Response:
+        self.results.put_nowait((request.headers, await request.read()))
+        return web.Response(status=204)
 
     async def _score(self, request: web.Request) -> web.Response:
         asked: dict[str, Any] = await request.json()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -83,3 +84,6 @@ async def test_each_program_of_the_page_runs(samples: SamplePage, servers: Sampl
     ran = [await run_program(module) for module in modules]
     assert sum(ran) > 0
     assert set(servers.orders.values()) <= {1}
+    if (results := next((m for m in modules if m.__name__ == "results"), None)) is not None:
+        headers, body = await asyncio.wait_for(servers.results.get(), 30)
+        assert results.is_genuine(headers, body, SECRET)

@@ -12,7 +12,7 @@ from jobfleet_contracts.state import State
 from jobfleet_worker import BlockingJobContext, JobContext, handler
 from tests.worker import process_handlers
 from tests.worker.test_cancelling import look_now_and_then, until_running, wait_for_ever
-from tests.worker.workshop import Workshop, eventually
+from tests.worker.workshop import OPTIONS, Workshop, eventually
 
 
 async def test_each_attempt_has_the_whole_limit_and_the_last_one_ends_timed_out(
@@ -130,6 +130,23 @@ async def test_a_deaf_thread_does_not_hold_up_the_stop(workshop: Workshop) -> No
     let_go.set()
     assert head.status == "Deferred"
     assert "left behind" in head.message
+
+
+async def test_a_thread_that_was_left_behind_before_does_not_hold_up_the_stop(
+    workshop: Workshop,
+) -> None:
+    let_go = threading.Event()
+
+    @handler("deaf", max_attempts=1)
+    def deaf(payload: None) -> None:
+        let_go.wait(60)
+
+    running = workshop.start_worker(deaf)
+    head = await workshop.run("deaf", timeout_seconds=0.1)
+    took = await running.stop()
+    let_go.set()
+    assert "left behind" in head.message
+    assert took < OPTIONS.drain_seconds
 
 
 async def test_a_job_claimed_while_the_worker_hands_back_is_handed_back(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Sequence
 
@@ -44,6 +45,7 @@ class Executor:
         self._follow_up = FollowUp(parts=parts, leases=claimer.leases)
         self.running: dict[str, Execution] = {}
         self._is_stopping = False
+        self._no_more_starts = asyncio.Event()
         self._heard_cancels: deque[str] = deque(maxlen=HEARD_CANCELS)
 
     def hear_cancel(self, job_id: str) -> None:
@@ -54,9 +56,14 @@ class Executor:
         else:
             self._heard_cancels.append(job_id)
 
+    def leave_abandoned(self) -> None:
+        """Nothing starts any more, so no slot has to wait for a handler that was left behind."""
+        self._no_more_starts.set()
+
     def stop_all(self) -> None:
         """Hand back whatever runs, and whatever is claimed from here on."""
         self._is_stopping = True
+        self.leave_abandoned()
         for execution in list(self.running.values()):
             execution.stop(Stop.SHUTDOWN)
 
@@ -118,8 +125,22 @@ class Executor:
             self._metrics.job_moved(ended)
             _log.info(JOB_ENDED, state=ended.after.state.value, duration_ms=execution.duration_ms)
             await self._follow_up.after(execution, outcome, ended)
-        if attempt is not None and not self._is_stopping:
-            await attempt.finished.wait()
+        if attempt is not None:
+            await self._until_finished(attempt)
+
+    async def _until_finished(self, attempt: Attempt) -> None:
+        """Keep the slot taken while a handler that was left behind goes on in it."""
+        if attempt.finished.is_set() or self._no_more_starts.is_set():
+            return
+        waits = [
+            asyncio.create_task(event.wait(), name="abandoned")
+            for event in (attempt.finished, self._no_more_starts)
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     async def _outcome(self, execution: Execution) -> tuple[Outcome, Attempt | None]:
         job_type = execution.claimed.request.type

@@ -221,6 +221,7 @@ class Worker:
         running = len(self.executor.running)
         _log.info(WORKER_DRAINING, running=running, seconds=self._options.drain_seconds)
         self._consumer.stop()
+        self.executor.leave_abandoned()
         work.cancel()
         await asyncio.wait({work}, timeout=0.5)
         await self._source.stop()

@@ -40,6 +40,13 @@ async def test_without_a_key_the_api_is_401_and_probes_are_open(guarded: AsgiCli
     assert (await guarded.post("/api/jobs", JOB)).status == 401
 
 
+async def test_a_key_that_nobody_has_is_told_from_none(guarded: AsgiClient) -> None:
+    for sent in ({"X-API-Key": "typo"}, {"Authorization": "Bearer typo"}):
+        answer = await guarded.request("GET", "/api/jobs", headers=sent)
+        assert answer.json["detail"].startswith("the key that was sent is not known; ")
+    assert (await guarded.get("/api/jobs")).json["detail"].startswith("send a key ")
+
+
 @pytest.mark.parametrize(
     "headers",
     [

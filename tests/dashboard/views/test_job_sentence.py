@@ -6,9 +6,10 @@ import pytest
 
 from jobfleet_contracts.event import Event
 from jobfleet_dashboard.views.job_sentence import Circumstances, job_sentence
+from jobfleet_dashboard.views.job_story import reason_of
 from jobfleet_dashboard.views.words import plain
 from jobfleet_protocol.transitions import Change
-from tests.dashboard.views.story import at, failed, life, retry, started
+from tests.dashboard.views.story import WORKER, at, failed, life, retry, started
 
 
 def told(newest: Event, **around: object) -> str:
@@ -66,6 +67,16 @@ def test_a_failed_job_tells_when_and_why() -> None:
 def test_an_unanswered_cancel_request_is_told() -> None:
     newest = life((0, started()), (1, Change(status="CancelRequested")))[-1]
     assert told(newest).endswith("; a cancel was requested and is not answered yet")
+
+
+def test_a_job_that_was_cancelled_while_it_ran_tells_who_asked_and_why() -> None:
+    asked = Change(status="CancelRequested", message="cancel requested by ann: wrong customer")
+    stopped = Change(status="Cancelled", worker_id=WORKER, message="cancelled while it ran")
+    events = life((0, started()), (1, asked), (2, stopped))
+    assert reason_of(events[-1], events) == asked.message
+    redriven = (*events, *life((3, started()), (4, stopped))[1:])
+    other = [replace(e, after=replace(e.after, incarnation=2)) for e in redriven[len(events) :]]
+    assert reason_of(other[-1], [*events, *other]) == "cancelled while it ran"
 
 
 @pytest.mark.parametrize("name", ["<b>", "a & b"])

@@ -28,3 +28,18 @@ async def test_who_dismisses_all_of_a_filter_is_asked_about_those_not_dismissed_
         "/jobs/actions", urlencode(ALL_FAILED | {"expected": 1}).encode(), FORM
     )
     assert done.headers["location"].endswith("done=dismiss.1")
+
+
+async def test_who_acts_on_jobs_that_have_gone_on_meanwhile_is_told_how_many(
+    client: AsgiClient, life: Life
+) -> None:
+    jobs = [await submit(client, jobName=f"failed {number}") for number in (1, 2, 3)]
+    for job_id in jobs:
+        await life.start(job_id)
+        await life.fail(job_id)
+    await client.post(f"/api/jobs/{jobs[0]}/redrive")
+    fields = [("action", "redrive"), ("expected", "3"), *(("id", one) for one in jobs)]
+    done = await client.post("/jobs/actions", urlencode(fields).encode(), FORM)
+    assert done.headers["location"] == "/jobs?done=redrive.2.1"
+    page = await client.get("/jobs", done="redrive.2.1")
+    assert b"Redriven 2 jobs. 1 job no longer allowed it." in page.body

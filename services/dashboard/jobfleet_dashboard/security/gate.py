@@ -50,13 +50,18 @@ class Gate:
         return None if key is None else key.principal
 
     def _key(self, request: Request) -> ApiKey | None:
-        secret = request.headers.get("x-api-key")
-        scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
-        if secret is None and scheme.lower() == "bearer":
-            secret = credentials.strip()
-        if secret is not None:
+        if (secret := _secret(request)) is not None:
             return self._keys.find(secret)
         return self._sessions.read(request.cookies.get(COOKIE, ""))
+
+
+def _secret(request: Request) -> str | None:
+    """Return the key that a script sent."""
+    secret = request.headers.get("x-api-key")
+    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+    if secret is None and scheme.lower() == "bearer":
+        return credentials.strip()
+    return secret
 
 
 def _turned_away(request: Request) -> Response:
@@ -65,5 +70,6 @@ def _turned_away(request: Request) -> Response:
         here = URL(scope=request.scope)
         back = here.path + (f"?{here.query}" if here.query else "")
         return RedirectResponse(f"/login?next={quote(back, safe='')}", status_code=303)
-    detail = "send a key as `Authorization: Bearer KEY` or `X-API-Key: KEY`, or log in at /login"
-    return problem_response(not_authenticated(detail))
+    how = "send a key as `Authorization: Bearer KEY` or `X-API-Key: KEY`, or log in at /login"
+    unknown = "" if _secret(request) is None else "the key that was sent is not known; "
+    return problem_response(not_authenticated(f"{unknown}{how}"))

@@ -112,6 +112,8 @@ def progress_of(events: Sequence[Event]) -> tuple[int, int]:
 def reason_of(newest: Event, events: Sequence[Event]) -> str:
     """Return why the job stands where it stands, in one line, empty if nothing tells."""
     for event in reversed(events):
+        if event.kind is Status.CANCELLED:
+            return _asked_for(event, events).message.split("\n", 1)[0][:300]
         error = event.data.get("error")
         if isinstance(error, dict) and error.get("message"):
             return str(error["message"]).split("\n", 1)[0][:300]
@@ -120,6 +122,16 @@ def reason_of(newest: Event, events: Sequence[Event]) -> str:
         if event.after.state is not newest.after.state:
             break
     return ""
+
+
+def _asked_for(cancelled: Event, events: Sequence[Event]) -> Event:
+    """Return the request that a worker answered with this end: it says who asked, and why."""
+    for event in reversed(events):
+        if event.after.incarnation != cancelled.after.incarnation:
+            break
+        if event.kind is Status.CANCEL_REQUESTED:
+            return event
+    return cancelled
 
 
 async def read_story(

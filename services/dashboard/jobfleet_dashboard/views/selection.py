@@ -54,8 +54,10 @@ async def _ask_or_act(request: Request, form: FormData, *, address: str, back: s
         asked = await _question(services, form, action, address=address, back=back)
         told = surroundings(request, "jobs")
         return show(request, "jobs/question.html", block="question", question=asked, **told)
-    done = await _act(services, await _confirmed(services, form, action), action, asker(request))
-    return go_to(request, f"{back}{'&' if '?' in back else '?'}done={action}.{done}")
+    ids = await _confirmed(services, form, action)
+    done = await _act(services, ids, action, asker(request))
+    count = f"{done}.{len(ids) - done}" if done < len(ids) else f"{done}"
+    return go_to(request, f"{back}{'&' if '?' in back else '?'}done={action}.{count}")
 
 
 async def _question(

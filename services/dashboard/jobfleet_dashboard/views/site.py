@@ -56,10 +56,16 @@ def surroundings(request: Request, nav: str = "", live_url: str | None = None) -
 
 def _done(text: str) -> str | None:
     """Return what an action on many jobs came to, from the address that it led to."""
-    action, _, count = text.partition(".")
-    if action not in _DONE or not count.isdecimal():
+    action, _, counts = text.partition(".")
+    done, _, refused = counts.partition(".")
+    if action not in _DONE or not done.isdecimal():
         return None
-    return f"{_DONE[action]} {int(count[:6]):,} {'job' if count == '1' else 'jobs'}."
+    said = f"{_DONE[action]} {_jobs(done)}."
+    return f"{said} {_jobs(refused)} no longer allowed it." if refused.isdecimal() else said
+
+
+def _jobs(count: str) -> str:
+    return f"{int(count[:6]):,} {'job' if count == '1' else 'jobs'}"
 
 
 def show(request: Request, template: str, *, block: str | None = None, **told: Any) -> HTMLResponse:

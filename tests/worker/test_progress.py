@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.state import State
 from jobfleet_worker import BlockingJobContext, JobContext, handler
@@ -219,3 +220,21 @@ async def test_storage_in_trouble_while_the_checkpoint_is_read_costs_no_attempt(
 
     workshop.start_worker(work)
     assert (await workshop.run("job")).data["result"] == "kept"
+
+
+async def test_a_checkpoint_that_took_long_to_read_leaves_the_handler_its_whole_time(
+    workshop: Workshop, clock: SteeredClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @handler("job", max_attempts=2)
+    async def work(payload: None, context: JobContext) -> int:
+        if context.attempt == 1:
+            raise ValueError("once more")
+        await asyncio.sleep(0.7)
+        return context.epoch
+
+    async def slow(head: Event, backend: Backend) -> None:
+        clock.advance(10 * (head.after.epoch - 1))
+
+    monkeypatch.setattr("jobfleet_worker.execution.last_checkpoint", slow)
+    workshop.start_worker(work, lease_seconds=60, renew_seconds=20)
+    assert (await workshop.run("job", timeout_seconds=3)).data["result"] == 2

@@ -116,6 +116,7 @@ class Execution:
         )
         if self.kept.lost_reason is not None:
             return Lost(self.kept.lost_reason), None
+        self._watch(self.kept, limit)  # anew: reading the checkpoint may have taken its time
         if self._pending_stop is not None:
             asyncio.get_running_loop().call_soon(self._attempt.stop, *self._pending_stop)
         outcome = await self._attempt.run()
@@ -134,7 +135,8 @@ class Execution:
         self._listen(kept)
 
     def _watch(self, kept: KeptLease, limit: float) -> None:
-        kept.give_up_at = self._began + limit + self._parts.options.grace_seconds + 5
+        now = self._parts.clock.boottime()
+        kept.give_up_at = now + limit + self._parts.options.grace_seconds + 5
         self._listen(kept)
 
     def _listen(self, kept: KeptLease) -> None:

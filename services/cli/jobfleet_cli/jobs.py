@@ -38,7 +38,7 @@ LockKey = Annotated[str | None, typer.Option("--lock-key", help="Only this lock 
 Since = Annotated[str | None, typer.Option(metavar="T", help="Changed at or after this time.")]
 Until = Annotated[str | None, typer.Option(metavar="T", help="Changed before this time.")]
 Ids = Annotated[
-    list[str] | None, typer.Argument(metavar="[ID...]", help="The jobs' ids; or give a filter.")
+    list[str] | None, typer.Argument(metavar="ID", help="The jobs' ids; or give a filter.")
 ]
 Expected = Annotated[
     int | None,
@@ -84,7 +84,7 @@ def show(job_id: JobId, as_json: Json = False) -> None:
 @app.command()
 def watch(
     job_id: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="Only this job, until it ends.")
+        str | None, typer.Argument(metavar="ID", help="Only this job, until it ends.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line per event.")] = False,
 ) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from jobfleet_contracts.errors import ActionRefused, BackendUnavailable, UnknownJob
+from jobfleet_contracts.errors import ActionRefused, BackendUnavailable, InvalidRequest, UnknownJob
 from jobfleet_contracts.job import new_id
 from jobfleet_contracts.state import State
 from jobfleet_protocol.claim_result import Ended
@@ -27,6 +27,16 @@ async def test_a_running_job_gets_one_request_however_often_it_is_asked(bench: B
         assert state is State.RUNNING
     assert await bench.statuses(claimed.request.job_id) == ["Queued", "Started", "CancelRequested"]
     assert bench.control.calls["send_cancel"] == 3
+
+
+@pytest.mark.parametrize("reason", ["\x00", "\x1b[31mred", "x" * 1001])
+async def test_a_reason_that_no_row_or_terminal_can_hold_is_refused(
+    bench: Bench, reason: str
+) -> None:
+    request = await bench.submit()
+    with pytest.raises(InvalidRequest, match="^reason"):
+        await bench.canceller.cancel(request.job_id, by="ann", reason=reason)
+    assert await bench.statuses(request.job_id) == ["Queued"]
 
 
 async def test_a_waiting_job_is_cancelled_at_once(bench: Bench) -> None:
@@ -114,3 +124,10 @@ async def test_a_silent_trail_is_answered_in_time_and_a_second_cancel_adds_nothi
     with pytest.raises(ActionRefused, match="cancelled already"):
         await bench.canceller.cancel(request.job_id, by="ann")
     assert await bench.statuses(request.job_id) == ["Queued", "Cancelled"]
+
+
+async def test_a_job_whose_request_was_removed_from_storage_can_be_cancelled(bench: Bench) -> None:
+    request = await bench.submit(payload="x" * 40_000)
+    await bench.real.payloads.delete_job(request.job_id)
+    assert await bench.canceller.cancel(request.job_id, by="ann") is State.CANCELLED
+    assert await bench.open_rows() == []

@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.codec import format_time
-from jobfleet_contracts.errors import BodyConflict
+from jobfleet_contracts.errors import BodyConflict, DataMissing
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.message import JobDefaults
@@ -68,7 +68,8 @@ class Ending:
         if request is None:
             opening = await self._backend.trail.read(head.job_id, 1)
             if opening is not None:
-                request = request_of(await resolve(opening, self._backend.payloads))
+                with contextlib.suppress(DataMissing):  # with it is lost whom to call back
+                    request = request_of(await resolve(opening, self._backend.payloads))
         if request is not None:
             await self.submit_callback(head, request)
         await self.close(head)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import structlog
 
 from jobfleet_contracts.backend import Backend
-from jobfleet_contracts.errors import ActionRefused, BackendError, UnknownJob
+from jobfleet_contracts.errors import ActionRefused, BackendError, InvalidRequest, UnknownJob
 from jobfleet_contracts.event import Event
+from jobfleet_contracts.job import check_characters
 from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.state import State
 from jobfleet_protocol.answer_limit import answered
@@ -15,8 +16,17 @@ from jobfleet_protocol.trail_writer import TrailWriter
 from jobfleet_protocol.transitions import Change, draft
 
 CANCEL_REQUESTED = "cancel.requested"
+MAX_REASON = 1000
 
 _log = structlog.get_logger()
+
+
+def _check(reason: str) -> None:
+    if len(reason) > MAX_REASON:
+        raise InvalidRequest(
+            f"reason: must be a text of at most {MAX_REASON:,} characters", field="reason"
+        )
+    check_characters(reason, field="reason")
 
 
 class Canceller:
@@ -31,15 +41,20 @@ class Canceller:
     async def cancel(self, job_id: str, *, by: str | None, reason: str = "") -> State:
         """Cancel a job.
 
+        Args:
+            reason: stands in the trail; up to 1,000 characters.
+
         Returns:
             ``cancelled``, or ``running`` where its worker has been asked to stop.
 
         Raises:
+            InvalidRequest: the reason is too long or holds control characters.
             UnknownJob: no trail.
             ActionRefused: the job has ended.
             BackendUnavailable: the trail did not answer in 8 s. The job may be cancelled, now or
                 later; asking again adds nothing to a cancel that stands.
         """
+        _check(reason)
         return await answered(
             self._cancel(job_id, by, reason),
             name=f"cancel-{job_id}",

@@ -10,7 +10,6 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from jobfleet_contracts.errors import ActionRefused, InvalidRequest, JobfleetError
-from jobfleet_contracts.job import check_characters
 from jobfleet_contracts.state import State
 from jobfleet_dashboard.api.action_selection import Selection
 from jobfleet_dashboard.api.answer import answer, job_answer
@@ -20,10 +19,10 @@ from jobfleet_dashboard.problems import problem_document, problem_of
 from jobfleet_dashboard.security.access import asker, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import Services, services_of
+from jobfleet_protocol.cancellation import MAX_REASON
 
 _AT_ONCE = 16
 _REASON = frozenset({"reason"})
-_MAX_REASON = 1000
 
 router = APIRouter(dependencies=[require(Role.OPERATOR)], tags=["actions"])
 
@@ -102,9 +101,8 @@ async def _try(services: Services, action: str, job_id: str, by: str | None) -> 
 
 def _reason(body: dict[str, Any]) -> str:
     reason = body.get("reason", "")
-    if not isinstance(reason, str) or len(reason) > _MAX_REASON:
+    if not isinstance(reason, str):
         raise InvalidRequest(
-            f"reason: must be a text of at most {_MAX_REASON:,} characters", field="reason"
+            f"reason: must be a text of at most {MAX_REASON:,} characters", field="reason"
         )
-    check_characters(reason, field="reason")
     return reason

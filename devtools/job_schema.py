@@ -13,8 +13,10 @@ PUBLISHED = Path(jobfleet_contracts.__file__).parent / "schemas" / "job-request.
 def job_schema() -> dict[str, Any]:
     """Return the schema of the model, without the titles and Python names that pydantic adds."""
     schema = JobRequest.model_json_schema()
-    for rule in schema["properties"].values():
+    for name, rule in schema["properties"].items():
         del rule["title"]
+        if name not in schema["required"] and "type" in rule:
+            schema["properties"][name] = {"anyOf": [rule, {"type": "null"}]}
     schema["description"] = schema["description"].partition("\n")[0]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema
 

@@ -43,6 +43,14 @@ def test_a_whole_job_request_fits() -> None:
     assert JobRequest.parse(request).to_json() == request | {"runAt": "2026-01-31T09:30:00.000000Z"}
 
 
+def test_an_optional_field_that_is_null_counts_as_absent() -> None:
+    nulls = dict.fromkeys(set(SCHEMA["properties"]) - {"type"}) | {"type": "a"}
+    assert VALIDATOR.is_valid(nulls)
+    request = JobRequest.parse(nulls)
+    assert request.digest() == JobRequest.parse({"type": "a"}).digest()
+    assert (request.name, request.priority, request.queue) == ("a", 5, "default")
+
+
 @pytest.mark.parametrize(
     "said",
     [

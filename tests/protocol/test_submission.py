@@ -35,7 +35,7 @@ async def test_event_1_holds_request_defaults_and_who_asked(bench: Bench) -> Non
     assert request_of(event).payload == {"a": 1}
     assert event.after.max_attempts == 7
     assert event.data["by"] == "ann"
-    assert event.data["defaults"]["max_attempts"] == 3
+    assert event.data["defaults"]["maxAttempts"] == 3
 
 
 async def test_without_an_open_row_nothing_is_accepted(bench: Bench) -> None:

@@ -146,7 +146,7 @@ class JobRequest(BaseModel):
         """Check what a submitter sent.
 
         Args:
-            value: decoded JSON; camelCase names.
+            value: decoded JSON; camelCase names. An optional field that is null counts as absent.
 
         Raises:
             InvalidRequest: names the first field that does not fit, and why. Texts at any depth
@@ -155,13 +155,14 @@ class JobRequest(BaseModel):
         if not isinstance(value, Mapping):
             raise InvalidRequest("the job request must be a JSON object", field="body")
         try:
-            request = cls.model_validate(value, by_alias=True, by_name=False)
+            said = {name: v for name, v in value.items() if v is not None or name not in _OPTIONAL}
+            request = cls.model_validate(said, by_alias=True, by_name=False)
         except ValidationError as error:
             raise _first_problem(error) from error
         for field in ("payload", "processing_parameters", "context"):
-            if (said := getattr(request, field)) is not None:
-                check_json(said, field=to_camel(field))
-                check_characters(said, field=to_camel(field))
+            if (content := getattr(request, field)) is not None:
+                check_json(content, field=to_camel(field))
+                check_characters(content, field=to_camel(field))
         return request
 
     def to_json(self) -> dict[str, Any]:
@@ -186,6 +187,7 @@ class JobRequest(BaseModel):
 
 
 _WIRE_NAMES = tuple((name, to_camel(name)) for name in JobRequest.model_fields)
+_OPTIONAL = frozenset(wire_name for _, wire_name in _WIRE_NAMES) - {"type"}
 
 
 def digest_of(said: Mapping[str, Any]) -> str:

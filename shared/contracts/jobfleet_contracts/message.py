@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from jobfleet_contracts.job import JobRequest
 
@@ -20,11 +22,25 @@ class JobDefaults:
     def to_json(self) -> dict[str, float]:
         """Return the form that event 1 and message headers hold."""
         return {
-            "max_attempts": self.max_attempts,
-            "retry_delay_seconds": self.retry_delay_seconds,
-            "retry_max_seconds": self.retry_max_seconds,
-            "timeout_seconds": self.timeout_seconds,
+            "maxAttempts": self.max_attempts,
+            "retryDelaySeconds": self.retry_delay_seconds,
+            "retryMaxSeconds": self.retry_max_seconds,
+            "timeoutSeconds": self.timeout_seconds,
         }
+
+    @classmethod
+    def from_json(cls, said: Mapping[str, Any]) -> JobDefaults:
+        """Read that form.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is another one.
+        """
+        return cls(
+            max_attempts=int(said["maxAttempts"]),
+            retry_delay_seconds=float(said["retryDelaySeconds"]),
+            retry_max_seconds=float(said["retryMaxSeconds"]),
+            timeout_seconds=float(said["timeoutSeconds"]),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,7 +91,7 @@ def _remains_of(facts: JobFacts) -> JobRequest:
 
 def defaults_of(event: Event) -> JobDefaults:
     """Return the submitter's defaults that event 1 stores."""
-    return JobDefaults(**event.data["defaults"])
+    return JobDefaults.from_json(event.data["defaults"])
 
 
 async def message_of(

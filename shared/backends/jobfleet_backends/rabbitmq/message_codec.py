@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -38,7 +37,7 @@ def encode_message(message: JobMessage) -> Outgoing:
         if moment is not None:
             headers[name] = format_time(moment)
     if message.defaults is not None:
-        headers[DEFAULTS] = encode_text(asdict(message.defaults))
+        headers[DEFAULTS] = encode_text(message.defaults.to_json())
     trace = (message.request.context or {}).get(TRACEPARENT)
     if isinstance(trace, str) and len(trace) == _TRACEPARENT_CHARACTERS:
         headers[TRACEPARENT] = trace
@@ -126,12 +125,6 @@ def _defaults(headers: Mapping[str, Any]) -> JobDefaults | None:
     if value is None:
         return None
     try:
-        said = decode(value)
-        return JobDefaults(
-            max_attempts=int(said["max_attempts"]),
-            retry_delay_seconds=float(said["retry_delay_seconds"]),
-            retry_max_seconds=float(said["retry_max_seconds"]),
-            timeout_seconds=float(said["timeout_seconds"]),
-        )
+        return JobDefaults.from_json(decode(value))
     except (InvalidRequest, KeyError, TypeError, ValueError) as error:
         raise InvalidRequest(f"header {DEFAULTS}: {error!r}", field=DEFAULTS) from error

@@ -39,12 +39,12 @@ def decode_message(body: bytes | str, hints: str | None) -> JobMessage | Malform
 
 def _message(said: Any, hints: dict[str, Any]) -> JobMessage:
     request = JobRequest.parse(said)
-    if "jobId" not in said:
+    if said.get("jobId") is None:
         raise InvalidRequest("jobId: missing; a redelivery would be another job", field="jobId")
     defaults = hints.get("defaults")
     return JobMessage(
         request=request,
-        defaults=JobDefaults(**defaults) if defaults else None,
+        defaults=JobDefaults.from_json(defaults) if defaults else None,
         sequence=hints.get("sequence"),
         published_at=parse_optional_time(hints.get("publishedAt")),
         due_at=parse_optional_time(hints.get("dueAt")),

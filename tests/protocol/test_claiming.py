@@ -7,7 +7,7 @@ import pytest
 
 from jobfleet_contracts.errors import BackendUnavailable, TrustEnded
 from jobfleet_contracts.job import JobRequest
-from jobfleet_contracts.lease import job_lock
+from jobfleet_contracts.lease import job_lock, key_lock
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.state import State
 from jobfleet_protocol.claim_result import Attended, Busy, Claimed, Ended, NotDue
@@ -159,6 +159,27 @@ async def test_a_scheduled_job_waits_from_when_it_was_due(bench: Bench) -> None:
     assert 900 <= claimed.trail.head.duration_ms < 5_000
 
 
+async def test_a_redriven_job_waits_from_when_it_was_redriven(bench: Bench) -> None:
+    request = await bench.submit()
+    await bench.end(await bench.claimed(request), "Failed")
+    bench.clock.advance(86_400)
+    await bench.redriver.redrive(request.job_id, by="me")
+    bench.clock.advance(2)
+    waited = (await bench.claimed(request)).trail.head.duration_ms
+    assert waited is not None
+    assert 2_000 <= waited < 6_000
+
+
+async def test_of_a_job_whose_worker_was_lost_nobody_knows_since_when_it_was_due(
+    bench: Bench,
+) -> None:
+    request = await bench.submit()
+    await bench.claimed(request)
+    bench.clock.advance(LEASE_SECONDS + 1)
+    started = (await bench.claimed(request, "w2")).trail.head
+    assert (started.after.epoch, started.duration_ms) == (2, None)
+
+
 async def test_an_old_first_message_is_not_trusted_without_a_look(bench: Bench) -> None:
     request = await bench.submit()
     message = await bench.message(request)
@@ -192,3 +213,11 @@ async def test_jobs_with_a_lock_key_keep_each_other_out(bench: Bench) -> None:
 async def test_a_retry_gets_the_defaults_of_its_message(bench: Bench) -> None:
     request = await bench.submit()
     assert (await bench.claimed(request)).defaults == DEFAULTS
+
+
+async def test_a_foreign_message_with_another_body_starts_what_the_trail_says(bench: Bench) -> None:
+    request = await bench.submit(payload="A", lock_key="ka")
+    other = request.model_copy(update={"payload": "B", "lock_key": "kb"})
+    result = await bench.claimer().claim(JobMessage(request=other), lease_id=new_lease_id())
+    assert isinstance(result, Claimed)
+    assert (result.request.payload, result.lease.lock) == ("A", key_lock("ka"))

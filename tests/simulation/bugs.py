@@ -291,13 +291,13 @@ _OLD = {"retention_seconds": 240.0, "fault_seconds": 500.0, "clock_steps": False
 
 BY_DESIGN = (
     Known("no epoch check", no_epoch_check, 29),
-    Known('refusal read as "not written"', refusal_means_not_written, 3),
+    Known('refusal read as "not written"', refusal_means_not_written, 6),
     Known('refusal read as "written"', refusal_means_written, 0),
-    Known("a fresh event id at each try", fresh_event_id_at_each_try, 101),
+    Known("a fresh event id at each try", fresh_event_id_at_each_try, 1213),
     Known("open row removed before the terminal event", open_row_removed_first, 420),
     Known("terminal state not absorbing", terminal_not_absorbing, 2),
     Known("predecessor under a lock key not fenced", predecessor_not_fenced, 24),
-    Known("trust checked before the read", trust_checked_before_the_read, 282),
+    Known("trust checked before the read", trust_checked_before_the_read, 72),
 )
 """The design names seven; the two readings of a refusal count as one there."""
 
@@ -319,13 +319,13 @@ BY_THE_SIMULATION = (
     Known(
         "claimed again under a lease id whose release is unclear",
         claim_after_an_unclear_release,
-        30,
+        1277,
         _LATE | {"fleet_scope": False, "fault_rate": 0.25, "lock_keys": 1, "jobs": 9},
     ),
     Known("a request denied that was sent", sent_and_denied, 1199),
     Known("a history removed without a seal", removed_without_a_seal, 0, _OLD),
     Known(
-        "a history removed right after its seal", removed_right_after_its_seal, 207, _OLD | _LATE
+        "a history removed right after its seal", removed_right_after_its_seal, 180, _OLD | _LATE
     ),
 )
 """Once they were real: the simulation found them in this code, and must find them again."""

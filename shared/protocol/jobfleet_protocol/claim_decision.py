@@ -71,8 +71,6 @@ class ClaimDecision:
         )
 
     def _started(self, message: JobMessage, lease: Lease, head: Event, turn: int | None) -> Change:
-        ready = head.after.due_at or head.facts.created_at
-        waited = (self._clock.now() - ready) / timedelta(milliseconds=1)
         limit = self._attempt_limit(message.request, message.defaults or self._defaults)
         return Change(
             status="Started",
@@ -80,6 +78,13 @@ class ClaimDecision:
             lock=lease.lock,
             lock_turn=turn,
             max_attempts=limit,
-            duration_ms=max(0, round(waited)),
+            duration_ms=self._waited_ms(head),
             message=f"attempt {head.after.attempts_used + 1} of {limit}",
         )
+
+    def _waited_ms(self, head: Event) -> int | None:
+        """Return how long it was due; nobody knows since when, where its worker was lost."""
+        if head.after.state is State.RUNNING:
+            return None
+        due = head.after.due_at or head.occurred_at
+        return max(0, round((self._clock.now() - due) / timedelta(milliseconds=1)))

@@ -7,10 +7,11 @@ is sent nothing may be done on the strength of the lease alone.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from jobfleet_contracts.backend import Backend
-from jobfleet_contracts.errors import LeaseConflict, TrustEnded
+from jobfleet_contracts.errors import DataMissing, LeaseConflict, TrustEnded
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.lease import Lease, job_lock
 from jobfleet_contracts.message import JobDefaults, JobMessage
@@ -20,9 +21,12 @@ from jobfleet_protocol.claim_decision import AttemptLimit, ClaimDecision
 from jobfleet_protocol.claim_obstacles import ClaimObstacles
 from jobfleet_protocol.claim_result import Attended, Claimed, ClaimResult, Ended, Unsent
 from jobfleet_protocol.held_trail import HeldTrail
+from jobfleet_protocol.large_data import resolve
 from jobfleet_protocol.lock_leases import LockLeases, lock_of
 from jobfleet_protocol.lock_turns import LockTurns, TurnView
 from jobfleet_protocol.publication import Publication
+from jobfleet_protocol.submission import defaults_of, request_of
+from jobfleet_protocol.tombstone import is_tombstone
 from jobfleet_protocol.trail_opening import TrailOpening
 from jobfleet_protocol.trail_writer import TrailWriter
 from jobfleet_protocol.transitions import draft
@@ -57,6 +61,7 @@ class Claimer:
             fresh: age of a message up to which a first claim needs no read.
         """
         self._trail = backend.trail
+        self._payloads = backend.payloads
         self._writer = writer
         self._clock = clock
         self._defaults = defaults
@@ -90,6 +95,8 @@ class Claimer:
         Raises:
             BackendUnavailable: try again with the same ``lease_id``.
         """
+        if message.defaults is None:
+            message = await self._as_accepted(message)
         if fleet is not None:
             result = await self._under(message, fleet)
         else:
@@ -97,6 +104,17 @@ class Claimer:
         if isinstance(result, Unsent):
             return await self._resend(message, lease_id, result.head)
         return result
+
+    async def _as_accepted(self, message: JobMessage) -> JobMessage:
+        """Of a job that stands in the trail a foreign message says nothing that counts."""
+        opening = await self._trail.read(message.request.job_id, 1)
+        if opening is None or is_tombstone(opening):
+            return message
+        try:
+            first = await resolve(opening, self._payloads)
+        except DataMissing:  # this message may be the only copy that is left
+            return message
+        return replace(message, request=request_of(first), defaults=defaults_of(first))
 
     async def _under_its_lock(self, message: JobMessage, lease_id: str) -> ClaimResult | Unsent:
         lock = lock_of(message.request)
@@ -141,7 +159,8 @@ class Claimer:
             view = await self._look(message, lease, shared=shared, must_read=must_read)
             must_read = True
             if view.own is None:
-                await self._opening.write(message)
+                if await self._opening.write(message) is None:
+                    raise LeaseConflict(f"job {message.request.job_id} was begun by somebody else")
                 continue
             idle = await self._obstacles.under_the_lease(message, view.own, lease)
             if idle is not None:

@@ -109,6 +109,7 @@ def test_selected_jobs_are_cancelled_after_a_question_with_their_exact_number(
     page.get_by_role("button", name="Cancel…").click()
     page.get_by_role("button", name="Cancel 2 jobs").click()
     expect(page.locator("#notice")).to_have_text("Cancelled 2 jobs.")
+    expect(page).to_have_url(f"{fleet.address}/jobs?q=stop+me")  # said once, not at each reload
     expect(page.locator("#rows tr", has_text="cancelled")).to_have_count(2)
 
 

@@ -244,6 +244,14 @@
     if (event.target === dialog && dialog.childElementCount && !dialog.open) dialog.showModal();
   });
 
+  // What an action came to is told once, not again at a reload or to whom the address is sent.
+  const forgetDone = () => {
+    const address = new URL(location.href);
+    if (!address.searchParams.has("done")) return;
+    address.searchParams.delete("done");
+    history.replaceState(history.state, "", address);
+  };
+
   const recover = () => {
     const trouble = $("[data-recover]");
     if (!trouble) return;
@@ -264,6 +272,7 @@
     $("#feed")?.addEventListener("pointerleave", () => { admit(); tidy(); });
     $$("textarea[data-json]").forEach(checkJson);
     $$("form[data-selection]").forEach(showSelected);
+    forgetDone();
     recover();
   });
 })();

@@ -9,6 +9,7 @@ from jobfleet_contracts.errors import BackendUnavailable, BodyConflict
 from jobfleet_contracts.job import JobRequest, job_id_for_key
 from jobfleet_contracts.state import State
 from jobfleet_protocol.submission import request_of
+from jobfleet_protocol.tombstone import is_tombstone, seal_of, tombstone_of, tombstone_under
 from tests.protocol.bench import Bench
 
 
@@ -178,3 +179,21 @@ async def test_a_silent_trail_is_answered_in_time_and_the_event_still_written(
         while await bench.real.trail.newest(request.job_id) is None:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     assert not (await bench.submitter.submit(request)).created
+
+
+async def test_a_repeated_submit_starts_nothing_where_the_history_is_removed_meanwhile(
+    bench: Bench,
+) -> None:
+    request = await bench.submit()
+    head = await bench.end(await bench.claimed(request))
+    assert bench.real.retention is not None
+    stone = tombstone_of(head, head, digest=request.digest(), message="history removed")
+    seal = seal_of(stone, last=head.sequence)
+    await bench.real.trail.insert([seal])
+    await bench.messages()
+    remove = bench.real.retention.forget
+    bench.trail.before("newest", lambda: remove(tombstone_under(seal), last=seal.sequence))
+    again = await bench.submitter.submit(request)
+    assert (again.state, again.created) == (State.COMPLETED, False)
+    assert is_tombstone(await bench.head(request.job_id))
+    assert not await bench.messages()

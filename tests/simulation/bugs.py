@@ -258,7 +258,7 @@ def removed_without_a_seal() -> AbstractContextManager[Any]:
 
 def removed_right_after_its_seal() -> AbstractContextManager[Any]:
     """The retention does not wait for a second copy of its seal."""
-    return patch("jobfleet_worker.retention.SEALED_SECONDS", 0.0)
+    return patch("jobfleet_worker.retention.SEALED_AT_MOST", 0.0)
 
 
 Bug = Callable[[], AbstractContextManager[Any]]
@@ -325,7 +325,7 @@ BY_THE_SIMULATION = (
     Known("a request denied that was sent", sent_and_denied, 1199),
     Known("a history removed without a seal", removed_without_a_seal, 0, _OLD),
     Known(
-        "a history removed right after its seal", removed_right_after_its_seal, 180, _OLD | _LATE
+        "a history removed right after its seal", removed_right_after_its_seal, 245, _OLD | _LATE
     ),
 )
 """Once they were real: the simulation found them in this code, and must find them again."""

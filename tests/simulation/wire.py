@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from jobfleet_contracts.errors import BackendUnavailable
@@ -72,17 +72,24 @@ class Wire:
             process.crash()
             if fate.crash == "before":
                 return future
-        delay = 0.0
+        arrivals = [
+            _Arrival(self, operation, about, act, fate, number, loop, future)
+            for number in range(len(fate.arrivals))
+        ]
         if fate.stall:
             process.pause(fate.stall, lag=0.3)
-            delay = loop.frozen_until - self._time.now
-        for number, arrival in enumerate(fate.arrivals):
-            arrive = _Arrival(self, operation, about, act, fate, number, loop, future)
-            self._time.after(delay + arrival, arrive)
+            wakes_after = loop.frozen_until - self._time.now
+            self._time.after(wakes_after, lambda: process.is_alive and self._depart(arrivals, fate))
+        else:
+            self._depart(arrivals, fate)
         if fate.answer < 0:
             error = BackendUnavailable(f"{operation}: {fate.kind}")
             self.reply(loop, future, fate.reply, error=error)
         return future
+
+    def _depart(self, arrivals: Sequence[_Arrival], fate: Fate) -> None:
+        for seconds, arrive in zip(fate.arrivals, arrivals, strict=True):
+            self._time.after(seconds, arrive)
 
     def reply(
         self,

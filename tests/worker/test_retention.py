@@ -13,7 +13,7 @@ from jobfleet_contracts.state import State
 from jobfleet_protocol.tombstone import is_seal, is_tombstone
 from jobfleet_protocol.verification import verify_trail
 from jobfleet_worker import handler
-from jobfleet_worker.retention import IDLE_SECONDS, SEALED_SECONDS, Retention
+from jobfleet_worker.retention import IDLE_SECONDS, SEALED_AT_LEAST, SEALED_AT_MOST, Retention
 from tests.protocol.steered_clock import SteeredClock
 from tests.worker.workshop import DEFAULTS, Workshop, eventually
 
@@ -37,10 +37,10 @@ def retention(workshop: Workshop) -> Retention:
 
 
 async def removed(workshop: Workshop, clock: SteeredClock) -> int:
-    """Seal what is old, and remove it a minute later."""
+    """Seal what is old, and remove it an hour later."""
     sweeper = retention(workshop)
     assert await sweeper.sweep() == 0
-    clock.advance(SEALED_SECONDS)
+    clock.advance(SEALED_AT_MOST)
     return await sweeper.sweep()
 
 
@@ -137,7 +137,7 @@ async def test_a_removal_that_was_cut_short_is_finished_by_a_later_sweep(
     torn = replace(workshop.real, payloads=Unwilling())
     sweeper = Retention(backend=torn, clock=clock, days=DAYS)
     await sweeper.sweep()
-    clock.advance(SEALED_SECONDS)
+    clock.advance(SEALED_AT_MOST)
     with pytest.raises(ConnectionError):
         await sweeper.sweep()
     assert is_tombstone(await workshop.head(head.job_id))
@@ -151,7 +151,7 @@ async def test_the_rescuers_worker_removes_them_while_it_works(
 ) -> None:
     head = await ended(workshop)
     clock.advance(AT_END)
-    workshop.start_worker(large, retention_days=DAYS)
+    workshop.start_worker(large, retention_days=SEALED_AT_LEAST / DAY)
 
     async def sealed() -> bool:
         return is_seal(await workshop.head(head.job_id))
@@ -160,7 +160,7 @@ async def test_the_rescuers_worker_removes_them_while_it_works(
         return is_tombstone(await workshop.head(head.job_id)) and not await sealed()
 
     await eventually("the history is sealed", sealed)
-    clock.advance(SEALED_SECONDS)
+    clock.advance(SEALED_AT_LEAST)
     await eventually("the history is removed", gone)
 
 
@@ -175,7 +175,7 @@ async def test_without_anything_old_it_rests_for_a_minute(
     clock.advance(IDLE_SECONDS)
     assert await sweeper.sweep() == 0
     assert is_seal(await workshop.head(head.job_id))
-    clock.advance(SEALED_SECONDS)
+    clock.advance(SEALED_AT_LEAST)
     assert await sweeper.sweep() == 1
     assert is_tombstone(await workshop.head(head.job_id))
 
@@ -191,12 +191,14 @@ async def test_a_sealed_job_is_not_redriven_and_a_redriven_one_is_not_removed(
     with pytest.raises(ActionRefused, match="history removed"):
         await workshop.redriver.redrive(sealed.job_id, by="somebody")
     assert not (await verify_trail(workshop.real.trail)).violations.kept
-    clock.advance(SEALED_SECONDS)
+    clock.advance(SEALED_AT_MOST - 60)
+    assert await sweeper.sweep() == 0
+    clock.advance(60)
     assert await sweeper.sweep() == 1
     assert (await workshop.statuses(redriven.job_id))[-1] == "Redriven"
 
 
-async def test_a_seal_whose_worker_died_is_honoured_by_the_next_after_a_minute(
+async def test_a_seal_whose_worker_died_is_honoured_by_the_next_after_an_hour(
     workshop: Workshop, clock: SteeredClock
 ) -> None:
     head = await ended(workshop)
@@ -205,7 +207,7 @@ async def test_a_seal_whose_worker_died_is_honoured_by_the_next_after_a_minute(
     successor = retention(workshop)
     await successor.sweep()
     assert is_seal(await workshop.head(head.job_id))
-    clock.advance(SEALED_SECONDS)
+    clock.advance(SEALED_AT_MOST)
     assert await successor.sweep() == 1
     assert len(await workshop.history(head.job_id)) == 1
 

@@ -1,8 +1,8 @@
 """Removes histories of jobs that ended long ago, a few at a time; a tombstone stays of each.
 
 In two steps: a seal is inserted as the newest event, which a redrive that comes first refuses, and
-a minute later the rest goes. So long storage may take over a request that nobody waits for any
-more, and a seal that came after the removal would stand there for ever.
+later the rest goes: after the retention once more, an hour at most. So long the seal refuses what a
+process writes that looked before it and stood still since.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ HISTORY_KEPT = "history.kept"
 JOBS_A_SWEEP = 50
 IDLE_SECONDS = 60.0
 """Pause once a look through the index has reached its end."""
-SEALED_SECONDS = 60.0
-"""Azure gives a request of the table service up 30 s after it has come."""
+SEALED_AT_LEAST, SEALED_AT_MOST = 60.0, 3600.0
+"""Seconds. The least: a copy of a seal that came after the removal would stand there for ever, and
+Azure gives a request of the table service up only 30 s after it has come."""
 PAGE_ROWS = 1000
 
 _log = structlog.get_logger()
@@ -45,7 +46,6 @@ class _Sealed:
     """A history to be removed; ``at``: when its seal was put, or found, on the boot clock."""
 
     found: IndexedEvent
-    seal: Event
     at: float
 
 
@@ -63,13 +63,15 @@ class Retention:
         self._store: TrailRetention = backend.retention
         self._clock = clock
         self._kept_for = timedelta(days=days)
+        seconds = self._kept_for.total_seconds()
+        self._sealed_for = min(max(seconds, SEALED_AT_LEAST), SEALED_AT_MOST)
         self._message = f"history removed after {days:g} days"
         self._cursor: str | None = None
         self._idle_until = 0.0
         self._sealed: dict[str, _Sealed] = {}
 
     async def sweep(self) -> int:
-        """Remove what was sealed a minute ago, and seal the next 50 old endings of the index.
+        """Remove what has been sealed for long, and seal the next 50 old endings of the index.
 
         At the end of the index it looks for no more for a minute.
 
@@ -89,10 +91,12 @@ class Retention:
     async def _remove_sealed(self) -> int:
         removed = 0
         for job_id, sealed in list(self._sealed.items()):
-            if self._clock.boottime() < sealed.at + SEALED_SECONDS:
+            if self._clock.boottime() < sealed.at + self._sealed_for:
                 break
             del self._sealed[job_id]
-            removed += await self._unless_kept(job_id, self._forget(sealed))
+            head = await self._backend.trail.newest(job_id)
+            if head is not None and is_seal(head):
+                removed += await self._unless_kept(job_id, self._forget(sealed.found, head))
         return removed
 
     async def _seal_more(self) -> None:
@@ -123,7 +127,7 @@ class Retention:
         if head is None:
             return
         if is_seal(head):
-            self._put_down(found, head)
+            self._put_down(found)
         elif is_tombstone(head):
             await self._finish(found.job_id, [found])
         elif head.after.state.is_terminal and head.occurred_at < before:
@@ -138,14 +142,13 @@ class Retention:
         tombstone = tombstone_of(ending, head, digest=digest, message=self._message)
         seal = seal_of(tombstone, last=head.sequence)
         await self._backend.trail.insert([seal])
-        self._put_down(found, seal)
+        self._put_down(found)
 
-    def _put_down(self, found: IndexedEvent, seal: Event) -> None:
-        self._sealed[seal.job_id] = _Sealed(found, seal, self._clock.boottime())
+    def _put_down(self, found: IndexedEvent) -> None:
+        self._sealed[found.job_id] = _Sealed(found, self._clock.boottime())
 
-    async def _forget(self, sealed: _Sealed) -> None:
+    async def _forget(self, found: IndexedEvent, seal: Event) -> None:
         """Remove a sealed history; what is cut short is found again by the same place."""
-        found, seal = sealed.found, sealed.seal
         last = await self._backend.trail.read(seal.job_id, seal.sequence - 1)
         await self._unlist_before(seal.job_id, seal.sequence - 1)
         await self._store.forget(tombstone_under(seal), last=seal.sequence)

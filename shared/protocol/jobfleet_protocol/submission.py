@@ -174,10 +174,10 @@ class Submitter:
     async def _same_job(self, request: JobRequest, found: Event) -> Submitted:
         first = await resolve(found, self._backend.payloads)
         digest = first.data.get("digest")
-        removed = is_tombstone(first)
-        if digest != request.digest() and not (removed and digest is None):
+        if digest != request.digest() and not (is_tombstone(first) and digest is None):
             raise BodyConflict(f"job {request.job_id} was submitted before with another body")
         head = await self._backend.trail.newest(request.job_id) or found
+        removed = is_tombstone(first) or is_tombstone(head)  # it may have gone in between
         if head.sequence == 1 and not removed:
             await self._publish(request_of(first), defaults_of(first), found)
         elif head.after.state.is_terminal and (removed or request.callback_url is None):

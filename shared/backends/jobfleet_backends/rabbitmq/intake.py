@@ -68,7 +68,7 @@ class Intake:
         self._handed: set[Arrival] = set()
         self._held: deque[tuple[Arrival, float]] = deque()
         self._ended = False
-        self._quiet_since = self._now()
+        self._quiet_since = self._silent_since = self._now()
 
     async def start(self) -> dict[LaneQueue, BackendUnavailable]:
         """Open the consumers; returns what went wrong with which queue."""
@@ -107,6 +107,11 @@ class Intake:
     def quiet_seconds(self) -> float:
         """How long nothing has come."""
         return self._now() - self._quiet_since
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long nothing has come, and nothing that came was left to acknowledge."""
+        return 0.0 if self._handed or self._held else self._now() - self._silent_since
 
     def found_in_order(self) -> None:
         """Begin to count the quiet time anew."""
@@ -159,7 +164,7 @@ class Intake:
         def came(received: AbstractIncomingMessage) -> None:
             lane.waiting.append(Arrival(received, channel, lane))
             lane.unacknowledged += 1
-            self._quiet_since = self._now()
+            self._quiet_since = self._silent_since = self._now()
             self._arrived.set()
 
         await channel.consume(came, prefetch=self._prefetch, lost=self._on_broken)

@@ -31,6 +31,10 @@ LINGER_SECONDS = 0.2
 their opening, and one that does not ask again has no free slot and may hold nothing."""
 QUIET_SECONDS = 10.0
 """When nothing came for this long, the queues are asked whether something is ready."""
+SILENT_SECONDS = 30.0
+"""When nothing came for this long, consuming begins anew on other channels. A queue that is deleted
+and declared again at once can take over the old one's consumer: RabbitMQ 3.10 then counts messages
+as delivered that it never sends (seen within the first second of a queue's life)."""
 TAKE_SECONDS = 3 * ANSWER_SECONDS
 """For ending the consumers, declaring and consuming; each may wait for a queue that is mute."""
 ATTEMPT_SECONDS = 300.0
@@ -151,6 +155,8 @@ class RabbitJobConsumer:
         """Take what is there, from consumers that suit the number of free slots."""
         if self._is_interrupted:
             await self._drop_channels()  # what came to the one that was cancelled, nobody holds
+        if self._intake is not None and self._intake.silent_seconds > SILENT_SECONDS:
+            await self._drop_channels()
         intake = self._intake
         if intake is not None and intake.quiet_seconds > QUIET_SECONDS:
             await self._look_for_dead_consumers(intake)

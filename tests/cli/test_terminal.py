@@ -19,6 +19,11 @@ from tests.cli.conftest import Cli
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]")
 
 
+def _heed_ctrl_c() -> None:
+    """A shell's background jobs ignore it, and so does what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Terminal:
     """One command with a terminal of its own."""
 
@@ -32,6 +37,7 @@ class Terminal:
             stdout=other,
             stderr=other,
             start_new_session=True,
+            preexec_fn=_heed_ctrl_c,  # noqa: PLW1509 - before any thread of the child
         )
         os.close(other)
         self.shown = ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlencode
 
+from jobfleet_contracts.backend import Backend
 from tests.dashboard.api.asgi_client import AsgiClient
 from tests.dashboard.api.life import Life
 from tests.dashboard.api.test_jobs import submit
@@ -13,13 +14,14 @@ ALL_FAILED = {"action": "dismiss", "all": "1", "filter.state": "failed"}
 
 
 async def test_who_dismisses_all_of_a_filter_is_asked_about_those_not_dismissed_yet(
-    client: AsgiClient, life: Life
+    client: AsgiClient, life: Life, backend: Backend
 ) -> None:
     jobs = [await submit(client, jobName=f"failed {number}") for number in (1, 2)]
     for job_id in jobs:
         await life.start(job_id)
         await life.fail(job_id)
     await client.post(f"/api/jobs/{jobs[0]}/dismiss")
+    await backend.index.flush()
     question = await client.post("/jobs/actions", urlencode(ALL_FAILED).encode(), FORM)
     assert b'name="expected" value="1"' in question.body
     assert b"failed 2" in question.body

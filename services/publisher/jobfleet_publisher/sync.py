@@ -59,7 +59,7 @@ class Publisher:
         self._thread.start()
         try:
             self._publisher = self._run(self._open())
-        except BaseException:
+        except BaseException:  # Ctrl-C too: the thread would outlive it
             self.stop()
             raise
 
@@ -124,7 +124,7 @@ class Publisher:
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
-        except BaseException:
+        except BaseException:  # Ctrl-C too: nobody waits for the answer any more
             future.cancel()
             raise
 

@@ -92,7 +92,7 @@ class WaitingRoom:
         kept = self._keeper.keep(lease)
         try:
             await self._write(deadline, lock)
-        except BaseException:
+        except BaseException:  # a cancelled attempt too: nobody else gives this lease up
             self._keeper.drop(kept)
             with contextlib.suppress(BackendError):
                 await self._leases.give_up(lease, claimed.request)

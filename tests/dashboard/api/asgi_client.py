@@ -62,8 +62,8 @@ class AsgiClient:
 
         try:
             await self.app(self._scope(method, path, headers, query), receive, send)
-        except Exception:
-            if not received:  # the framework raises again what it has answered with 500
+        except Exception:  # the framework raises again what it has answered with 500
+            if not received:
                 raise
         return _answer(received)
 

@@ -1,16 +1,11 @@
 """What the pages answer, without a browser."""
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-import pytest
-
-from jobfleet_backends.open_backend import open_backend
-from jobfleet_backends.settings import Settings
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import BackendUnavailable
 from tests.dashboard.api.asgi_client import AsgiClient
@@ -20,20 +15,6 @@ HTML = {"Accept": "text/html"}
 FORM = HTML | {"content-type": "application/x-www-form-urlencoded"}
 JOB = "018f0000-0000-7000-8000-000000000001"
 PARTIAL = HTML | {"HX-Request": "true", "HX-Request-Type": "partial"}
-
-
-@pytest.fixture
-async def backend(tmp_path: Path) -> AsyncIterator[Backend]:
-    """The embedded backend in a folder of this test's own."""
-    opened = await open_backend(Settings(data_dir=tmp_path, _env_file=None))
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
-def client(backend: Backend) -> AsgiClient:
-    """A client of a dashboard without keys."""
-    return client_of(backend)
 
 
 async def look(client: AsgiClient, path: str, headers: Mapping[str, str] = HTML) -> str:

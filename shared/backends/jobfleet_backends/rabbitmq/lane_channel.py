@@ -63,8 +63,8 @@ class LaneChannel:
             with speaking(self._link.address, f"consume {self.queue.name}", permission="read"):
                 async with asyncio.timeout(within):
                     await self._consume(on_message, prefetch, lost)
-        except BaseException:
-            self._is_closed = True  # the library closes a channel on which a call was cancelled
+        except BaseException:  # cancelled too: the library then closes the channel
+            self._is_closed = True
             raise
 
     async def cancel(self) -> None:

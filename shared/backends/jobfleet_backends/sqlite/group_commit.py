@@ -62,7 +62,7 @@ class GroupCommit:
         self._begin()
         try:
             answers = list(self._run_each(letters))
-        except BaseException:
+        except BaseException:  # whatever it is, no transaction may stay open
             self._roll_back()
             raise
         try:

@@ -105,6 +105,10 @@ class LiveHub:
                 if healthy:
                     _log.warning(TAIL_INTERRUPTED, error=str(error))
                 healthy, pause = False, _RETRY_SECONDS
+            except Exception:  # noqa: BLE001 - what nobody foresaw must not end every live page
+                if healthy:
+                    _log.exception(TAIL_INTERRUPTED)
+                healthy, pause = False, _RETRY_SECONDS
             await asyncio.sleep(pause)
 
     async def _poll(self, cursor: str | None) -> tuple[str | None, bool]:

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 from jobfleet_backends.azure.index_rows import time_key
-from jobfleet_backends.azure.rows import entity_to_event
+from jobfleet_backends.azure.rows import entity_to_event_or_stand_in
 from jobfleet_backends.azure.timeline import Span, Timeline
 from jobfleet_contracts.errors import InvalidRequest
-from jobfleet_contracts.event import Event
+from jobfleet_contracts.event import UNREADABLE, Event
 from jobfleet_contracts.index import TimelineEntry
 from jobfleet_contracts.ports import Clock
 
@@ -62,7 +62,7 @@ class LiveTail:
         span = Span(before=time_key(moment - OVERLAP) + "-~")
         arrivals = self._arrivals
         stretch = await self._timeline.newest("index.resume", span, max(limit, 1))
-        events = [entity_to_event(entity) for entity in reversed(stretch.entities)]
+        events = [entity_to_event_or_stand_in(entity) for entity in reversed(stretch.entities)]
         return [self._entry(arrivals, event) for event in events]
 
     async def _look(self) -> None:
@@ -82,13 +82,16 @@ class LiveTail:
             span = Span(before=time_key(bound) + "-~")
             stretch = await self._timeline.newest("index.look", span, _ROWS_PER_LOOK)
             for entity in reversed(stretch.entities):
-                if entity["EventId"] not in self._known:
-                    self._arrived(entity_to_event(entity))
+                if entity.get("EventId") in self._known:
+                    continue
+                event = entity_to_event_or_stand_in(entity)
+                if event.status != UNREADABLE:
+                    self._arrived(event)
 
     async def _find_newest(self) -> None:
         stretch = await self._timeline.newest("index.look", Span(), 1)
         for entity in stretch.entities:
-            self._newest = entity_to_event(entity).occurred_at
+            self._newest = entity_to_event_or_stand_in(entity).occurred_at
 
     def _arrived(self, event: Event) -> None:
         if len(self._entries) == _KEPT:

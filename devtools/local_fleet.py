@@ -17,7 +17,7 @@ from jobfleet_cli.dashboard_process import dashboard_options
 from jobfleet_cli.worker_process import worker_options
 from jobfleet_dashboard.app import create_app
 from jobfleet_dashboard.server import serve
-from jobfleet_worker.handlers import Handlers
+from jobfleet_worker.handlers.registry import Handlers
 from jobfleet_worker.worker import Worker
 
 START_SECONDS = 15.0

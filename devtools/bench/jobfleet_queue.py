@@ -16,7 +16,7 @@ from jobfleet_cli.event_loop import run_async
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.state import State
-from jobfleet_protocol.submission import Submitter
+from jobfleet_protocol.actions.submission import Submitter
 
 _PATIENCE_SECONDS = 30.0
 

@@ -24,7 +24,7 @@ from jobfleet_backends.system_clock import SystemClock
 from jobfleet_cli.event_loop import run_async
 from jobfleet_cli.worker_process import worker_options
 from jobfleet_contracts.backend import Backend
-from jobfleet_worker.handlers import Handlers
+from jobfleet_worker.handlers.registry import Handlers
 from jobfleet_worker.worker import Worker
 
 

@@ -30,7 +30,7 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import new_id
 from jobfleet_dashboard.app import create_app
 from jobfleet_dashboard.server import serve
-from jobfleet_protocol.large_data import externalise
+from jobfleet_protocol.trail.large_data import externalise
 
 SIZES = Sizes(long_events=2_000, waiters=500, queued=200, scheduled=50, retrying=30)
 _AT_ONCE = 16

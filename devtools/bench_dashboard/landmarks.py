@@ -13,7 +13,7 @@ from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import key_lock
 from jobfleet_contracts.state import State
 from jobfleet_contracts.worker_status import RunningJob, WorkerStatus
-from jobfleet_protocol.transitions import Change, draft
+from jobfleet_protocol.trail.transitions import Change, draft
 
 WORKER = "0190aaaa-0000-7000-8000-000000000001"
 WAITED_FOR = "customer-42"

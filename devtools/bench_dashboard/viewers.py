@@ -20,7 +20,7 @@ from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.event import Event, JobFacts
 from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.job import JobRequest
-from jobfleet_protocol.transitions import Change, draft
+from jobfleet_protocol.trail.transitions import Change, draft
 
 RATE = 50
 _MARK = re.compile(rb"mark-(\d{10,20})")

@@ -17,17 +17,17 @@ import pytest
 from pydantic import SecretStr
 
 from devtools.servers import RabbitMQServer, StorageServer
-from jobfleet_backends.azure.index_rows import SHARDS
-from jobfleet_backends.azure.index_shard import Pace
+from jobfleet_backends.azure.index.index_rows import SHARDS
+from jobfleet_backends.azure.index.index_shard import Pace
 from jobfleet_backends.azure_backend import open_azure
 from jobfleet_backends.settings import Settings
 from jobfleet_backends.system_clock import SystemClock
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import RESCUER_LOCK
-from jobfleet_protocol.submission import Submitter
-from jobfleet_worker.context import JobContext
-from jobfleet_worker.handlers import Handlers, handler
+from jobfleet_protocol.actions.submission import Submitter
+from jobfleet_worker.handlers.context import JobContext
+from jobfleet_worker.handlers.registry import Handlers, handler
 from jobfleet_worker.options import WorkerOptions
 from jobfleet_worker.worker import Worker
 

@@ -9,9 +9,9 @@ from random import Random
 
 from jobfleet_backends.system_clock import SystemClock
 from jobfleet_contracts.job import JobRequest
-from jobfleet_protocol.cancellation import Canceller
-from jobfleet_protocol.redrive import Redriver
-from jobfleet_protocol.submission import Submitter
+from jobfleet_protocol.actions.cancellation import Canceller
+from jobfleet_protocol.actions.redrive import Redriver
+from jobfleet_protocol.actions.submission import Submitter
 from tests.chaos.crew import Crew
 from tests.chaos.dashboard import Dashboard
 from tests.chaos.faults import Faults

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.state import Status
-from jobfleet_protocol.index_drift import DriftCheck
-from jobfleet_protocol.verification import Verifier
+from jobfleet_protocol.audit.index_drift import DriftCheck
+from jobfleet_protocol.audit.verification import Verifier
 
 
 @dataclass(slots=True)

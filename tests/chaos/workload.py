@@ -12,8 +12,8 @@ import aiohttp
 from jobfleet_contracts.errors import ActionRefused, BackendError
 from jobfleet_contracts.job import JobRequest, job_id_for_key
 from jobfleet_contracts.state import State
-from jobfleet_protocol.cancellation import Canceller
-from jobfleet_protocol.redrive import Redriver
+from jobfleet_protocol.actions.cancellation import Canceller
+from jobfleet_protocol.actions.redrive import Redriver
 
 PAUSE_SECONDS = (0.1, 0.6)
 MOST_AT_ONCE = 40

@@ -14,7 +14,7 @@ from jobfleet_contracts.event import JobFacts
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.state import State
 from jobfleet_contracts.worker_status import RunningJob, WorkerStatus
-from jobfleet_protocol.transitions import Change, draft
+from jobfleet_protocol.trail.transitions import Change, draft
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 JOB = JobRequest(type="import", job_name="a long name " + "x" * 80)

@@ -14,7 +14,7 @@ from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.job import JobRequest, new_id
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.state import State
-from jobfleet_protocol.transitions import Change, draft
+from jobfleet_protocol.trail.transitions import Change, draft
 
 T = TypeVar("T")
 BEGIN = datetime.now(UTC).replace(microsecond=0)

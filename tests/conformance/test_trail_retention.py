@@ -11,7 +11,7 @@ from jobfleet_contracts.errors import SequenceTaken
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import EventQuery, IndexedEvent, JobQuery
 from jobfleet_contracts.ports import TrailRetention
-from jobfleet_protocol.tombstone import seal_of, tombstone_of
+from jobfleet_protocol.trail.tombstone import seal_of, tombstone_of
 from tests.conformance.jobs import BEGIN, a_life, after, completed, queued, started, write
 
 LATER = BEGIN + timedelta(days=1)

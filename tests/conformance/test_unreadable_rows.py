@@ -14,7 +14,7 @@ from jobfleet_backends.azure.rows import row_key
 from jobfleet_backends.settings import Settings
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.event import Event
-from jobfleet_protocol.verification import verify_trail
+from jobfleet_protocol.audit.verification import verify_trail
 from tests.conformance.jobs import a_life, write
 
 Spoil = Callable[[Event, str, Any], Awaitable[None]]

@@ -18,15 +18,15 @@ from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.message import JobDefaults, JobMessage
 from jobfleet_contracts.ports import Delivery
-from jobfleet_protocol.cancellation import Canceller
-from jobfleet_protocol.claim_result import Claimed, ClaimResult
-from jobfleet_protocol.claiming import Claimer
-from jobfleet_protocol.lock_leases import new_lease_id
-from jobfleet_protocol.redrive import Redriver
-from jobfleet_protocol.submission import Submitter
-from jobfleet_protocol.trail_writer import TrailWriter
-from jobfleet_protocol.transitions import Change
-from jobfleet_protocol.verification import Verifier
+from jobfleet_protocol.actions.cancellation import Canceller
+from jobfleet_protocol.actions.redrive import Redriver
+from jobfleet_protocol.actions.submission import Submitter
+from jobfleet_protocol.audit.verification import Verifier
+from jobfleet_protocol.claiming.claim_result import Claimed, ClaimResult
+from jobfleet_protocol.claiming.claimer import Claimer
+from jobfleet_protocol.claiming.lock_leases import new_lease_id
+from jobfleet_protocol.trail.trail_writer import TrailWriter
+from jobfleet_protocol.trail.transitions import Change
 from tests.protocol.faulty_port import FaultyPort
 from tests.protocol.steered_clock import SteeredClock
 

@@ -10,7 +10,7 @@ from jobfleet_contracts.event import Event, JobFacts
 from jobfleet_contracts.job import new_id
 from jobfleet_contracts.lease import job_lock, key_lock
 from jobfleet_contracts.state import State
-from jobfleet_protocol.transitions import Change, draft
+from jobfleet_protocol.trail.transitions import Change, draft
 
 SECOND = timedelta(seconds=1)
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)

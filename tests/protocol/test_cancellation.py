@@ -8,7 +8,7 @@ import pytest
 from jobfleet_contracts.errors import ActionRefused, BackendUnavailable, InvalidRequest, UnknownJob
 from jobfleet_contracts.job import new_id
 from jobfleet_contracts.state import State
-from jobfleet_protocol.claim_result import Ended
+from jobfleet_protocol.claiming.claim_result import Ended
 from tests.protocol.bench import LEASE_SECONDS, Bench
 
 
@@ -113,7 +113,7 @@ async def test_a_silent_trail_is_answered_in_time_and_a_second_cancel_adds_nothi
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Unclear is no refusal: the event lands later, and asking again meets it."""
-    monkeypatch.setattr("jobfleet_protocol.answer_limit.ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr("jobfleet_protocol.actions.answer_limit.ANSWER_SECONDS", 0.2)
     request = await bench.submit()
     bench.trail.lose_request("insert", times=4)
     with pytest.raises(BackendUnavailable, match="may be written, now or later"):

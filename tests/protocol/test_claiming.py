@@ -10,8 +10,8 @@ from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import job_lock, key_lock
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.state import State
-from jobfleet_protocol.claim_result import Attended, Busy, Claimed, Ended, NotDue
-from jobfleet_protocol.lock_leases import new_lease_id
+from jobfleet_protocol.claiming.claim_result import Attended, Busy, Claimed, Ended, NotDue
+from jobfleet_protocol.claiming.lock_leases import new_lease_id
 from tests.protocol.bench import DEFAULTS, LEASE_SECONDS, Bench
 
 

@@ -9,8 +9,8 @@ import pytest
 from jobfleet_contracts.errors import Fenced
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.state import State
-from jobfleet_protocol.claim_result import Claimed
-from jobfleet_protocol.transitions import Change
+from jobfleet_protocol.claiming.claim_result import Claimed
+from jobfleet_protocol.trail.transitions import Change
 from tests.protocol.bench import LEASE_SECONDS, Bench
 
 

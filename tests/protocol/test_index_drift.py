@@ -12,7 +12,7 @@ from jobfleet_contracts.index import EventQuery, OpenRow, Page
 from jobfleet_contracts.job import new_id
 from jobfleet_contracts.ports import AuditTrail, JobIndexReader
 from jobfleet_contracts.state import State
-from jobfleet_protocol.index_drift import DriftCheck
+from jobfleet_protocol.audit.index_drift import DriftCheck
 from tests.protocol.life import NOON, Life, ended
 
 

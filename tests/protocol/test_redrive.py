@@ -103,7 +103,7 @@ async def test_only_dead_jobs_are_dismissed(bench: Bench) -> None:
 async def test_a_silent_trail_is_answered_in_time_and_the_action_stands_once(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, verb: str, written: str
 ) -> None:
-    monkeypatch.setattr("jobfleet_protocol.answer_limit.ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr("jobfleet_protocol.actions.answer_limit.ANSWER_SECONDS", 0.2)
     request = await dead(bench)
     bench.trail.lose_request("insert", times=4)
     ask = getattr(bench.redriver, verb)

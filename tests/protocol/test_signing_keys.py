@@ -7,7 +7,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from jobfleet_contracts.errors import SettingsError
-from jobfleet_protocol.signing_keys import SigningKeys
+from jobfleet_protocol.actions.signing_keys import SigningKeys
 
 KEY = b"0123456789abcdef0123456789abcdef"
 STANDARD = "whsec_" + base64.b64encode(KEY).decode()

@@ -14,8 +14,8 @@ from jobfleet_backends.settings import Settings
 from jobfleet_backends.sqlite.database import FILE_NAME
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.state import State
-from jobfleet_protocol.index_drift import DriftCheck
-from jobfleet_protocol.verification import Verifier, complete_history, verify_trail
+from jobfleet_protocol.audit.index_drift import DriftCheck
+from jobfleet_protocol.audit.verification import Verifier, complete_history, verify_trail
 from tests.protocol.life import Life, ended
 
 

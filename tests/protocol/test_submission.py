@@ -8,8 +8,8 @@ import pytest
 from jobfleet_contracts.errors import BackendUnavailable, BodyConflict
 from jobfleet_contracts.job import JobRequest, job_id_for_key
 from jobfleet_contracts.state import State
-from jobfleet_protocol.submission import request_of
-from jobfleet_protocol.tombstone import is_tombstone, seal_of, tombstone_of, tombstone_under
+from jobfleet_protocol.actions.submission import request_of
+from jobfleet_protocol.trail.tombstone import is_tombstone, seal_of, tombstone_of, tombstone_under
 from tests.protocol.bench import Bench
 
 
@@ -170,7 +170,7 @@ async def test_one_bad_job_of_many_does_not_spoil_the_others(bench: Bench) -> No
 async def test_a_silent_trail_is_answered_in_time_and_the_event_still_written(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobfleet_protocol.answer_limit.ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr("jobfleet_protocol.actions.answer_limit.ANSWER_SECONDS", 0.2)
     bench.trail.lose_request("insert", times=4)
     request = JobRequest(type="x")
     with pytest.raises(BackendUnavailable, match="same job id"):

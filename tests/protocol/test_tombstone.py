@@ -7,8 +7,8 @@ import pytest
 
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.state import State
-from jobfleet_protocol.tombstone import is_tombstone, seal_of, tombstone_of
-from jobfleet_protocol.verification import verify_job
+from jobfleet_protocol.audit.verification import verify_job
+from jobfleet_protocol.trail.tombstone import is_tombstone, seal_of, tombstone_of
 from tests.protocol.life import Life
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from jobfleet_contracts.errors import SequenceTaken
 from jobfleet_contracts.event import Event
-from jobfleet_protocol.trail_writer import TrailWriter
-from jobfleet_protocol.transitions import Change, draft
+from jobfleet_protocol.trail.trail_writer import TrailWriter
+from jobfleet_protocol.trail.transitions import Change, draft
 from tests.protocol.bench import Bench
 
 

@@ -9,7 +9,7 @@ import pytest
 from jobfleet_contracts.errors import IllegalTransition
 from jobfleet_contracts.event import Event, JobState
 from jobfleet_contracts.state import State, Status
-from jobfleet_protocol.transitions import Change, draft, follow
+from jobfleet_protocol.trail.transitions import Change, draft, follow
 from tests.protocol.life import NOON, SECOND, Life, ended
 
 OPEN: dict[str | None, str] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobfleet_contracts.lease import FLEET_LOCK
-from jobfleet_protocol.verification import Verifier
+from jobfleet_protocol.audit.verification import Verifier
 from tests.protocol.life import SECOND, Life
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.state import State
-from jobfleet_protocol.history_check import HistoryCheck
-from jobfleet_protocol.verification import RULES, Verifier, verify_job
+from jobfleet_protocol.audit.history_check import HistoryCheck
+from jobfleet_protocol.audit.verification import RULES, Verifier, verify_job
 from tests.protocol.life import SECOND, Life, ended
 
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from jobfleet_contracts.errors import IllegalTransition
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.state import State, Status
-from jobfleet_protocol.history_check import HistoryCheck
-from jobfleet_protocol.verification import Verifier, verify_job
+from jobfleet_protocol.audit.history_check import HistoryCheck
+from jobfleet_protocol.audit.verification import Verifier, verify_job
 from tests.protocol.life import SECOND, Life
 
 Move = Callable[[Life], Life]

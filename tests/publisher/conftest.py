@@ -15,7 +15,7 @@ from jobfleet_backends.system_clock import SystemClock
 from jobfleet_contracts.backend import Backend
 from jobfleet_publisher import Publisher
 from jobfleet_worker import Fail, handler
-from jobfleet_worker.handlers import Handlers
+from jobfleet_worker.handlers.registry import Handlers
 from jobfleet_worker.options import WorkerOptions
 from jobfleet_worker.worker import Worker
 

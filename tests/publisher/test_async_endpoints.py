@@ -21,7 +21,7 @@ from jobfleet_contracts.errors import BackendUnavailable, InvalidRequest
 from jobfleet_publisher import Publisher
 from jobfleet_publisher.async_answers import AsyncAnswers
 from jobfleet_publisher.async_endpoints import AsyncEndpoints
-from jobfleet_worker.handlers import Handlers
+from jobfleet_worker.handlers.registry import Handlers
 from jobfleet_worker.options import WorkerOptions
 from jobfleet_worker.worker import Worker
 from tests.dashboard.api.asgi_client import Answer, AsgiClient

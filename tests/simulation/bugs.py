@@ -18,21 +18,21 @@ from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.outcome import Outcome
 from jobfleet_contracts.ports import PayloadStore
 from jobfleet_contracts.state import TERMINAL, State, Status
-from jobfleet_protocol import transitions
-from jobfleet_protocol.claim_obstacles import ClaimObstacles
-from jobfleet_protocol.claiming import Claimer
-from jobfleet_protocol.held_trail import Decision, HeldTrail
-from jobfleet_protocol.large_data import externalise
-from jobfleet_protocol.lock_leases import LockLeases
-from jobfleet_protocol.lock_turns import LockTurns, TurnView
-from jobfleet_protocol.tombstone import tombstone_of
-from jobfleet_protocol.trail_writer import TrailWriter, pauses
-from jobfleet_protocol.transitions import Change
-from jobfleet_worker.follow_up import FollowUp
-from jobfleet_worker.outcome_record import OutcomeRecord
-from jobfleet_worker.republish_pace import Pace
-from jobfleet_worker.rescuer import Rescuer
-from jobfleet_worker.retention import Retention
+from jobfleet_protocol.claiming.claim_obstacles import ClaimObstacles
+from jobfleet_protocol.claiming.claimer import Claimer
+from jobfleet_protocol.claiming.lock_leases import LockLeases
+from jobfleet_protocol.claiming.lock_turns import LockTurns, TurnView
+from jobfleet_protocol.trail import transitions
+from jobfleet_protocol.trail.held_trail import Decision, HeldTrail
+from jobfleet_protocol.trail.large_data import externalise
+from jobfleet_protocol.trail.tombstone import tombstone_of
+from jobfleet_protocol.trail.trail_writer import TrailWriter, pauses
+from jobfleet_protocol.trail.transitions import Change
+from jobfleet_worker.run.follow_up import FollowUp
+from jobfleet_worker.run.outcome_record import OutcomeRecord
+from jobfleet_worker.upkeep.republish_pace import Pace
+from jobfleet_worker.upkeep.rescuer import Rescuer
+from jobfleet_worker.upkeep.retention import Retention
 from tests.simulation.fake_leases import FakeLeaseStore
 
 
@@ -258,7 +258,7 @@ def removed_without_a_seal() -> AbstractContextManager[Any]:
 
 def removed_right_after_its_seal() -> AbstractContextManager[Any]:
     """The retention does not wait for a second copy of its seal."""
-    return patch("jobfleet_worker.retention.SEALED_AT_MOST", 0.0)
+    return patch("jobfleet_worker.upkeep.retention.SEALED_AT_MOST", 0.0)
 
 
 Bug = Callable[[], AbstractContextManager[Any]]

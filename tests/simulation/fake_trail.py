@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from jobfleet_contracts.codec import encode
 from jobfleet_contracts.errors import BackendUnavailable, SequenceTaken
 from jobfleet_contracts.event import Event
-from jobfleet_protocol.tombstone import is_tombstone
-from jobfleet_protocol.verification import verify_job
+from jobfleet_protocol.audit.verification import verify_job
+from jobfleet_protocol.trail.tombstone import is_tombstone
 from tests.simulation.journal import Journal
 from tests.simulation.virtual_time import VirtualTime
 from tests.simulation.wire import Wire

@@ -8,11 +8,11 @@ from random import Random
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.message import JobDefaults
-from jobfleet_protocol.callbacks import Callbacks
-from jobfleet_protocol.cancellation import Canceller
-from jobfleet_protocol.redrive import Redriver
-from jobfleet_protocol.signing_keys import SigningKeys
-from jobfleet_protocol.submission import Submitter
+from jobfleet_protocol.actions.callbacks import Callbacks
+from jobfleet_protocol.actions.cancellation import Canceller
+from jobfleet_protocol.actions.redrive import Redriver
+from jobfleet_protocol.actions.signing_keys import SigningKeys
+from jobfleet_protocol.actions.submission import Submitter
 from jobfleet_worker.options import WorkerOptions
 from jobfleet_worker.worker import Worker
 from tests.simulation.fake_broker import SILENT_SECONDS

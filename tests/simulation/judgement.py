@@ -10,8 +10,8 @@ from jobfleet_contracts.codec import decode
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.lease import FLEET_LOCK, RESCUER_LOCK
 from jobfleet_contracts.state import State, Status
-from jobfleet_protocol.ending import callback_job_id
-from jobfleet_protocol.verification import Verifier
+from jobfleet_protocol.actions.ending import callback_job_id
+from jobfleet_protocol.audit.verification import Verifier
 from tests.simulation.errands import Errand
 from tests.simulation.removal import Removal
 from tests.simulation.servers import Servers

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from jobfleet_contracts.event import Event
-from jobfleet_protocol.tombstone import is_tombstone
-from jobfleet_protocol.verification import verify_job
+from jobfleet_protocol.audit.verification import verify_job
+from jobfleet_protocol.trail.tombstone import is_tombstone
 from tests.simulation.process import BEGIN
 from tests.simulation.servers import Servers
 

@@ -15,8 +15,9 @@ from uuid import UUID
 import structlog
 import uuid_utils
 
-from jobfleet_protocol import answer_limit
-from jobfleet_worker import consumer, fleet_turn, lease_keeper, worker
+from jobfleet_protocol.actions import answer_limit
+from jobfleet_worker import worker
+from jobfleet_worker.run import consumer, fleet_turn, lease_keeper
 from tests.simulation.journal import Journal
 
 ERROR = 40

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from jobfleet_contracts.outcome import Waiting
-from jobfleet_worker.context import JobContext
-from jobfleet_worker.handlers import Handler, Handlers
-from jobfleet_worker.verdicts import Defer, Fail
+from jobfleet_worker.handlers.context import JobContext
+from jobfleet_worker.handlers.registry import Handler, Handlers
+from jobfleet_worker.handlers.verdicts import Defer, Fail
 from tests.simulation.process import Process
 from tests.simulation.wire import Wire
 from tests.simulation.witness import Witness

@@ -8,7 +8,7 @@ from typing import Any
 
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.lease import FLEET_LOCK, job_lock, key_lock
-from jobfleet_protocol.tombstone import is_seal
+from jobfleet_protocol.trail.tombstone import is_seal
 from tests.simulation.errands import Errands
 from tests.simulation.fleet import Fleet
 from tests.simulation.journal import Journal

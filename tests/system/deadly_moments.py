@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from jobfleet_contracts.event import Event
-from jobfleet_protocol.trail_writer import TrailWriter
+from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_worker import BlockingJobContext, handler
-from jobfleet_worker.consumer import Consumer
+from jobfleet_worker.run.consumer import Consumer
 
 DEADLY_EXIT = 9
 MOMENTS = ("claim", "open row", "effect", "ending")

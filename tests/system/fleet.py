@@ -21,7 +21,7 @@ from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import JobRequest, new_id
 from jobfleet_contracts.state import State
-from jobfleet_protocol.submission import Submitter
+from jobfleet_protocol.actions.submission import Submitter
 
 LEASE_SECONDS = 15
 

@@ -16,7 +16,7 @@ from jobfleet_contracts.index import JobQuery
 from jobfleet_contracts.job import JobRequest, new_id
 from jobfleet_contracts.lease import job_lock, key_lock
 from jobfleet_contracts.state import State
-from jobfleet_protocol.signing_keys import SigningKeys
+from jobfleet_protocol.actions.signing_keys import SigningKeys
 from tests.system.fleet import LEASE_SECONDS, Fleet, WorkerProcess, wait_for
 from tests.system.verified import assert_verified
 

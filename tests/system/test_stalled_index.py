@@ -7,7 +7,7 @@ import pytest
 
 from devtools.servers import RabbitMQServer, StorageServer
 from jobfleet_contracts.state import State
-from jobfleet_protocol.index_drift import DriftCheck
+from jobfleet_protocol.audit.index_drift import DriftCheck
 from jobfleet_worker import JobContext, Retry, handler
 from tests.system.azure_workshop import azure_settings, opened_workshop
 from tests.system.lossy_proxy import LossyProxy

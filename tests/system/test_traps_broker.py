@@ -16,7 +16,7 @@ from jobfleet_contracts.lease import job_lock
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.state import State
 from jobfleet_worker import JobContext, handler
-from jobfleet_worker.republish_pace import Pace
+from jobfleet_worker.upkeep.republish_pace import Pace
 from tests.backends.rabbitmq import foreign_client
 from tests.system.azure_workshop import azure_settings, opened_workshop
 from tests.worker.workshop import DEFAULTS, Workshop, eventually

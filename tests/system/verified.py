@@ -1,7 +1,7 @@
 """The whole stored trail against every rule of the checker."""
 
 from jobfleet_contracts.backend import Backend
-from jobfleet_protocol.verification import Verifier
+from jobfleet_protocol.audit.verification import Verifier
 
 
 async def assert_verified(backend: Backend) -> None:

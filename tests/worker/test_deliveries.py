@@ -8,7 +8,7 @@ import structlog
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.message import JobMessage
 from jobfleet_worker import JobContext, handler
-from jobfleet_worker.consumer import CONSUMER_FAILED, CONSUMER_RECOVERED
+from jobfleet_worker.run.consumer import CONSUMER_FAILED, CONSUMER_RECOVERED
 from tests.worker.workshop import Workshop, eventually
 
 
@@ -68,7 +68,7 @@ async def test_a_broker_in_trouble_is_told_of_once_and_once_when_it_is_over(
 async def test_an_error_of_our_own_puts_the_message_off_and_not_away(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobfleet_worker.deferral.AFTER_ERROR_SECONDS", 0.3)
+    monkeypatch.setattr("jobfleet_worker.run.deferral.AFTER_ERROR_SECONDS", 0.3)
     workshop.trail.lose_request("insert", error=RuntimeError("a bug"))
     running = workshop.start_worker(work)
     job_id = await workshop.submit("job")

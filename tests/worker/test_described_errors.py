@@ -3,7 +3,7 @@
 import json
 import sys
 
-from jobfleet_worker.attempt import describe
+from jobfleet_worker.run.attempt import describe
 
 
 def test_a_traceback_names_files_as_imports_do_and_not_where_the_host_keeps_them() -> None:

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.state import State
 from jobfleet_worker import BlockingJobContext, Defer, Fail, JobContext, Retry, handler
-from jobfleet_worker.handlers import HandlerImportError, Handlers
+from jobfleet_worker.handlers.registry import HandlerImportError, Handlers
 from tests.worker import process_handlers
 from tests.worker.workshop import Workshop
 

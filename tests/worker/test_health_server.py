@@ -10,8 +10,8 @@ import pytest
 
 from jobfleet_contracts.backend import Probe
 from jobfleet_contracts.errors import BackendUnavailable, SettingsError
-from jobfleet_worker import health_server
-from jobfleet_worker.health_server import HealthServer
+from jobfleet_worker.metrics import health_server
+from jobfleet_worker.metrics.health_server import HealthServer
 
 
 class Parts:

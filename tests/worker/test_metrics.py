@@ -15,12 +15,12 @@ from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.request_counter import RequestCounter
 from jobfleet_contracts.state import State
 from jobfleet_worker import Defer, Fail, JobContext, Retry, handler
-from jobfleet_worker.attempt import Stop
-from jobfleet_worker.handlers import Handlers
-from jobfleet_worker.metrics_page import MetricsPage
+from jobfleet_worker.handlers.registry import Handlers
+from jobfleet_worker.metrics.metrics_page import MetricsPage
+from jobfleet_worker.metrics.prometheus_metrics import Buckets, PrometheusMetrics
 from jobfleet_worker.outbound.circuit_breaker import CircuitBreaker
 from jobfleet_worker.outbound.refusals import CallFailed
-from jobfleet_worker.prometheus_metrics import Buckets, PrometheusMetrics
+from jobfleet_worker.run.attempt import Stop
 from jobfleet_worker.worker import Worker
 from tests.promtool import check_metrics
 from tests.worker.workshop import OPTIONS, RunningWorker, Workshop, eventually

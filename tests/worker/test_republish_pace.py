@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from jobfleet_worker.republish_pace import Pace, RepublishPace
+from jobfleet_worker.upkeep.republish_pace import Pace, RepublishPace
 
 ROW = ("a job", 1, 3)
 

@@ -17,10 +17,10 @@ from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import job_lock
 from jobfleet_contracts.state import State
-from jobfleet_protocol.ending import callback_job_id
-from jobfleet_protocol.submission import open_row, opening_change
-from jobfleet_protocol.transitions import Change, draft
-from jobfleet_worker.rescuer import Rescuer
+from jobfleet_protocol.actions.ending import callback_job_id
+from jobfleet_protocol.actions.submission import open_row, opening_change
+from jobfleet_protocol.trail.transitions import Change, draft
+from jobfleet_worker.upkeep.rescuer import Rescuer
 from tests.protocol.steered_clock import SteeredClock
 from tests.worker.workshop import DEFAULTS, Workshop, eventually
 
@@ -293,7 +293,7 @@ async def _spoil_event_1(ward: Ward, job_id: str) -> None:
 async def test_a_sweep_looks_at_a_bounded_number_of_queued_jobs(
     ward: Ward, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobfleet_worker.rescuer.PAGE_ROWS", 5)
+    monkeypatch.setattr("jobfleet_worker.upkeep.rescuer.PAGE_ROWS", 5)
     for _ in range(25):
         await ward.unpublished()
     assert await paces(ward, [61, 62, 63, 64]) == [10, 10, 5, 0]

@@ -10,10 +10,15 @@ from jobfleet_contracts.index import JobQuery
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.state import State
-from jobfleet_protocol.tombstone import is_seal, is_tombstone
-from jobfleet_protocol.verification import verify_trail
+from jobfleet_protocol.audit.verification import verify_trail
+from jobfleet_protocol.trail.tombstone import is_seal, is_tombstone
 from jobfleet_worker import handler
-from jobfleet_worker.retention import IDLE_SECONDS, SEALED_AT_LEAST, SEALED_AT_MOST, Retention
+from jobfleet_worker.upkeep.retention import (
+    IDLE_SECONDS,
+    SEALED_AT_LEAST,
+    SEALED_AT_MOST,
+    Retention,
+)
 from tests.protocol.steered_clock import SteeredClock
 from tests.worker.workshop import DEFAULTS, Workshop, eventually
 

@@ -19,8 +19,8 @@ from jobfleet_cli.terminal_text import visible
 from jobfleet_contracts.backend import Probe
 from jobfleet_contracts.errors import BackendError, SettingsError
 from jobfleet_dashboard.security.api_keys import ApiKeys
-from jobfleet_protocol.signing_keys import SigningKeys
-from jobfleet_worker.handlers import HandlerImportError, Handlers
+from jobfleet_protocol.actions.signing_keys import SigningKeys
+from jobfleet_worker.handlers.registry import HandlerImportError, Handlers
 
 SETTINGS = "settings"
 HANDLERS = "handlers"

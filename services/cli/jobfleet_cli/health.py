@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from jobfleet_backends.settings import Settings
 from jobfleet_contracts.backend import Backend
-from jobfleet_worker.metrics import NO_METRICS, Metrics
+from jobfleet_worker.metrics.port import NO_METRICS, Metrics
 from jobfleet_worker.worker import Worker
 
 
@@ -15,7 +15,7 @@ def metrics_of(settings: Settings) -> Metrics:
     """Return what counts; nothing does where no port shows it."""
     if settings.metrics_port is None:
         return NO_METRICS
-    from jobfleet_worker.prometheus_metrics import PrometheusMetrics
+    from jobfleet_worker.metrics.prometheus_metrics import PrometheusMetrics
 
     return PrometheusMetrics()
 
@@ -32,9 +32,9 @@ async def health_served(
     if settings.metrics_port is None:
         yield
         return
-    from jobfleet_worker.health_server import HealthServer
-    from jobfleet_worker.metrics_page import MetricsPage
-    from jobfleet_worker.prometheus_metrics import PrometheusMetrics
+    from jobfleet_worker.metrics.health_server import HealthServer
+    from jobfleet_worker.metrics.metrics_page import MetricsPage
+    from jobfleet_worker.metrics.prometheus_metrics import PrometheusMetrics
 
     assert isinstance(metrics, PrometheusMetrics)
     page = MetricsPage(metrics=metrics, backend=backend, circuits=worker.outbound.circuits)

@@ -16,9 +16,9 @@ from jobfleet_cli.trail_reading import known_form
 from jobfleet_contracts.errors import ActionRefused, UnknownJob
 from jobfleet_contracts.index import JobQuery
 from jobfleet_contracts.state import DEAD, State
-from jobfleet_protocol.cancellation import Canceller
-from jobfleet_protocol.redrive import Redriver
-from jobfleet_protocol.transitions import REDRIVABLE
+from jobfleet_protocol.actions.cancellation import Canceller
+from jobfleet_protocol.actions.redrive import Redriver
+from jobfleet_protocol.trail.transitions import REDRIVABLE
 
 
 class Action(StrEnum):

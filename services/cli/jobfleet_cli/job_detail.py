@@ -9,7 +9,7 @@ from jobfleet_contracts.codec import format_optional_time, format_time
 from jobfleet_contracts.credentials import without_credentials
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.state import State, Status
-from jobfleet_protocol.submission import request_of
+from jobfleet_protocol.actions.submission import request_of
 
 
 def job_detail(events: Sequence[Event]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from jobfleet_cli.terminal_text import visible
 from jobfleet_cli.trail_reading import history_of
 from jobfleet_contracts.codec import encode_text
 from jobfleet_contracts.event import UNREADABLE, Event
-from jobfleet_protocol.large_data import resolve
+from jobfleet_protocol.trail.large_data import resolve
 
 EVENT_COLUMNS = ("time", "event", "attempt", "epoch", "took", "message")
 _SHOWN = (

@@ -16,8 +16,8 @@ from jobfleet_cli.stop_signals import StopSignals
 from jobfleet_cli.third_party import HOST, Behaviour, ThirdParty
 from jobfleet_contracts.errors import JobfleetError, SettingsError
 from jobfleet_contracts.job import JobRequest
-from jobfleet_protocol.signing_keys import SigningKeys
-from jobfleet_protocol.submission import Submitter
+from jobfleet_protocol.actions.signing_keys import SigningKeys
+from jobfleet_protocol.actions.submission import Submitter
 
 LATE_TIMEOUT_SECONDS = 5.0
 

@@ -13,8 +13,8 @@ from aiohttp import web
 
 from jobfleet_contracts.codec import decode, encode, parse_time
 from jobfleet_contracts.errors import InvalidRequest, SettingsError
-from jobfleet_protocol.signing_keys import SigningKeys
-from jobfleet_protocol.trail_writer import pauses
+from jobfleet_protocol.actions.signing_keys import SigningKeys
+from jobfleet_protocol.trail.trail_writer import pauses
 
 HOST = "127.0.0.1"
 AT_ONCE = 50

@@ -13,7 +13,7 @@ from jobfleet_contracts.codec import encode
 from jobfleet_contracts.errors import DataMissing, SettingsError
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.ports import PayloadStore
-from jobfleet_protocol.large_data import resolve
+from jobfleet_protocol.trail.large_data import resolve
 
 
 class TrailExport:

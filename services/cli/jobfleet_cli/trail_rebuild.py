@@ -13,7 +13,7 @@ from jobfleet_cli.session import Session
 from jobfleet_contracts.event import UNREADABLE, Event
 from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.ports import JobIndex
-from jobfleet_protocol.tombstone import is_tombstone
+from jobfleet_protocol.trail.tombstone import is_tombstone
 
 AT_ONCE = 2000
 """Rows queued before waiting for them, so that memory stays small."""

@@ -11,8 +11,8 @@ from jobfleet_cli.session import Session
 from jobfleet_cli.terminal_text import visible
 from jobfleet_cli.trail_reading import histories, history_of
 from jobfleet_contracts.errors import UnknownJob
-from jobfleet_protocol.index_drift import DriftCheck
-from jobfleet_protocol.verification import RULES, Note, Verifier, Violation
+from jobfleet_protocol.audit.index_drift import DriftCheck
+from jobfleet_protocol.audit.verification import RULES, Note, Verifier, Violation
 
 SETTLED = timedelta(seconds=10)
 """Younger events may still be on their way into the index."""

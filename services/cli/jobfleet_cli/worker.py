@@ -13,7 +13,7 @@ from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.logging import configure_logging
 from jobfleet_cli.tracing import export_traces
 from jobfleet_cli.worker_process import run_worker
-from jobfleet_worker.handlers import HandlerImportError, Handlers
+from jobfleet_worker.handlers.registry import HandlerImportError, Handlers
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

@@ -9,7 +9,7 @@ from jobfleet_backends.settings import Settings
 from jobfleet_backends.system_clock import SystemClock
 from jobfleet_cli.health import health_served, metrics_of
 from jobfleet_cli.stop_signals import StopSignals
-from jobfleet_worker.handlers import Handlers
+from jobfleet_worker.handlers.registry import Handlers
 from jobfleet_worker.options import WorkerOptions
 from jobfleet_worker.outbound.options import OutboundOptions
 from jobfleet_worker.worker import Worker

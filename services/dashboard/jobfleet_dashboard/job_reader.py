@@ -14,9 +14,9 @@ from jobfleet_contracts.ports import AuditTrail, PayloadStore
 from jobfleet_contracts.state import Status
 from jobfleet_dashboard.attempts import Attempt, ends_attempt, error_of, response_of
 from jobfleet_dashboard.job_record import JobRecord
-from jobfleet_protocol.large_data import resolve
-from jobfleet_protocol.submission import request_of
-from jobfleet_protocol.tombstone import is_tombstone
+from jobfleet_protocol.actions.submission import request_of
+from jobfleet_protocol.trail.large_data import resolve
+from jobfleet_protocol.trail.tombstone import is_tombstone
 
 MAX_EVENTS = 1000
 """History rows in one answer."""

@@ -12,7 +12,7 @@ from jobfleet_contracts.credentials import without_credentials
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.state import State
-from jobfleet_protocol.ending import callback_job_id
+from jobfleet_protocol.actions.ending import callback_job_id
 
 
 def etag_of(job_id: str, sequence: int) -> str:

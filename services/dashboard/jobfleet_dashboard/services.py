@@ -20,11 +20,11 @@ from jobfleet_dashboard.security.api_keys import ApiKeys
 from jobfleet_dashboard.security.rate_limit import RateLimit
 from jobfleet_dashboard.security.sessions import Sessions
 from jobfleet_dashboard.stats_reader import StatsReader
-from jobfleet_protocol.callbacks import Callbacks
-from jobfleet_protocol.cancellation import Canceller
-from jobfleet_protocol.redrive import Redriver
-from jobfleet_protocol.signing_keys import SigningKeys
-from jobfleet_protocol.submission import Submitter
+from jobfleet_protocol.actions.callbacks import Callbacks
+from jobfleet_protocol.actions.cancellation import Canceller
+from jobfleet_protocol.actions.redrive import Redriver
+from jobfleet_protocol.actions.signing_keys import SigningKeys
+from jobfleet_protocol.actions.submission import Submitter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

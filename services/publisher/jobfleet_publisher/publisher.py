@@ -16,8 +16,8 @@ from jobfleet_contracts.errors import InvalidRequest, JobfleetError, UnknownJob
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.message import JobDefaults
 from jobfleet_contracts.ports import Clock
-from jobfleet_protocol.large_data import resolve
-from jobfleet_protocol.submission import Submitted, Submitter
+from jobfleet_protocol.actions.submission import Submitted, Submitter
+from jobfleet_protocol.trail.large_data import resolve
 from jobfleet_publisher.job_details import JobDetails
 from jobfleet_publisher.plain_payload import plain_payload
 from jobfleet_publisher.submitted_job import SubmittedJob

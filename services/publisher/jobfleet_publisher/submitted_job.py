@@ -9,8 +9,8 @@ from jobfleet_contracts.errors import BackendUnavailable, UnknownJob
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.state import State
-from jobfleet_protocol.cancellation import Canceller
-from jobfleet_protocol.large_data import resolve
+from jobfleet_protocol.actions.cancellation import Canceller
+from jobfleet_protocol.trail.large_data import resolve
 from jobfleet_publisher.job_result import JobResult
 
 FIRST_LOOK_SECONDS = 0.02

@@ -28,10 +28,10 @@ from jobfleet_contracts.outcome import (
     JobError,
     Outcome,
 )
-from jobfleet_worker.attempt import Attempt, Stop, outcome_of
-from jobfleet_worker.context import AttemptFacts
-from jobfleet_worker.handlers import Handler, describe, handler_of
-from jobfleet_worker.runners import Runner, runner_for
+from jobfleet_worker.handlers.context import AttemptFacts
+from jobfleet_worker.handlers.registry import Handler, describe, handler_of
+from jobfleet_worker.handlers.runners import Runner, runner_for
+from jobfleet_worker.run.attempt import Attempt, Stop, outcome_of
 
 TEST_TYPE = "test"
 GRACE_SECONDS = 5.0

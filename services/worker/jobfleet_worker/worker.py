@@ -15,26 +15,26 @@ from jobfleet_contracts.errors import BackendError
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.message import JobDefaults
 from jobfleet_contracts.ports import Clock, JobConsumer, LeaseStore
-from jobfleet_protocol.claiming import Claimer
-from jobfleet_protocol.trail_writer import TrailWriter, pauses
+from jobfleet_protocol.claiming.claimer import Claimer
+from jobfleet_protocol.trail.trail_writer import TrailWriter, pauses
 from jobfleet_worker.builtin.calling_handlers import calling_handlers
-from jobfleet_worker.cancel_listener import CancelListener
-from jobfleet_worker.consumer import Consumer
-from jobfleet_worker.counted_leases import CountedLeases
-from jobfleet_worker.deferral import Deferral
-from jobfleet_worker.execution import ExecutionParts
-from jobfleet_worker.executor import Executor
-from jobfleet_worker.fleet_turn import FleetTurn
-from jobfleet_worker.handlers import Handlers
-from jobfleet_worker.heartbeat import Heartbeat
-from jobfleet_worker.lease_keeper import LeaseKeeper, OpenLeases
-from jobfleet_worker.metrics import NO_METRICS, Metrics
+from jobfleet_worker.handlers.registry import Handlers
+from jobfleet_worker.metrics.port import NO_METRICS, Metrics
 from jobfleet_worker.options import WorkerOptions
 from jobfleet_worker.outbound.http_client import HttpClient
-from jobfleet_worker.rescuer import Rescuer
-from jobfleet_worker.rescuer_election import RescuerElection
-from jobfleet_worker.retention import Retention
-from jobfleet_worker.slots import Slots
+from jobfleet_worker.run.cancel_listener import CancelListener
+from jobfleet_worker.run.consumer import Consumer
+from jobfleet_worker.run.counted_leases import CountedLeases
+from jobfleet_worker.run.deferral import Deferral
+from jobfleet_worker.run.execution import ExecutionParts
+from jobfleet_worker.run.executor import Executor
+from jobfleet_worker.run.fleet_turn import FleetTurn
+from jobfleet_worker.run.lease_keeper import LeaseKeeper, OpenLeases
+from jobfleet_worker.run.slots import Slots
+from jobfleet_worker.upkeep.heartbeat import Heartbeat
+from jobfleet_worker.upkeep.rescuer import Rescuer
+from jobfleet_worker.upkeep.rescuer_election import RescuerElection
+from jobfleet_worker.upkeep.retention import Retention
 
 WORKER_STARTED = "worker.started"
 WORKER_DRAINING = "worker.draining"
@@ -48,7 +48,7 @@ class Worker:
 
     Args:
         renewal_loop: renews leases instead of a thread of its own; see :class:`LeaseKeeper`.
-        metrics: told what happens; see :class:`jobfleet_worker.prometheus_metrics`.
+        metrics: told what happens; see :class:`jobfleet_worker.metrics.prometheus_metrics`.
     """
 
     def __init__(

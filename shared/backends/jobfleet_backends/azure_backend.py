@@ -7,13 +7,13 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from jobfleet_backends.azure.audit_trail import AzureAuditTrail
 from jobfleet_backends.azure.dead_letter_store import AzureDeadLetterStore
-from jobfleet_backends.azure.job_index import AzureJobIndex
-from jobfleet_backends.azure.job_index_reader import AzureJobIndexReader
+from jobfleet_backends.azure.http.storage_account import RENEWAL, Access, StorageAccount
+from jobfleet_backends.azure.http.storage_probe import StorageProbe
+from jobfleet_backends.azure.index.job_index import AzureJobIndex
+from jobfleet_backends.azure.index.job_index_reader import AzureJobIndexReader
 from jobfleet_backends.azure.lease_store import AzureLeaseStore
 from jobfleet_backends.azure.payload_store import AzurePayloadStore
-from jobfleet_backends.azure.storage_account import RENEWAL, Access, StorageAccount
 from jobfleet_backends.azure.storage_names import StorageNames
-from jobfleet_backends.azure.storage_probe import StorageProbe
 from jobfleet_backends.azure.trail_retention import AzureTrailRetention
 from jobfleet_backends.azure.worker_directory import AzureWorkerDirectory
 from jobfleet_backends.rabbitmq.connection import RabbitMQ

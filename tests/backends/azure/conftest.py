@@ -10,12 +10,12 @@ import pytest
 
 from devtools.servers import StorageServer
 from jobfleet_backends.azure.audit_trail import AzureAuditTrail
-from jobfleet_backends.azure.connection_string import StorageAddress
-from jobfleet_backends.azure.index_shard import AT_ONCE, Pace
-from jobfleet_backends.azure.job_index import AzureJobIndex
-from jobfleet_backends.azure.job_index_reader import AzureJobIndexReader
+from jobfleet_backends.azure.http.connection_string import StorageAddress
+from jobfleet_backends.azure.http.storage_account import Access, StorageAccount
+from jobfleet_backends.azure.index.index_shard import AT_ONCE, Pace
+from jobfleet_backends.azure.index.job_index import AzureJobIndex
+from jobfleet_backends.azure.index.job_index_reader import AzureJobIndexReader
 from jobfleet_backends.azure.lease_store import AzureLeaseStore
-from jobfleet_backends.azure.storage_account import Access, StorageAccount
 from jobfleet_backends.system_clock import SystemClock
 from jobfleet_contracts.request_counter import RequestCounter
 from tests.backends.azure.fault_proxy import FaultProxy

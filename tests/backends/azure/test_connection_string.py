@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobfleet_backends.azure.connection_string import StorageAddress
+from jobfleet_backends.azure.http.connection_string import StorageAddress
 from jobfleet_contracts.errors import SettingsError
 
 SECRET = "c2VjcmV0a2V5"

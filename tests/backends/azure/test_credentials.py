@@ -16,9 +16,9 @@ from azure.storage.blob import (
 )
 from typing_extensions import override
 
-from jobfleet_backends.azure.blob_writer import BlobWriter
-from jobfleet_backends.azure.connection_string import StorageAddress
-from jobfleet_backends.azure.table_writer import TableWriter
+from jobfleet_backends.azure.http.blob_writer import BlobWriter
+from jobfleet_backends.azure.http.connection_string import StorageAddress
+from jobfleet_backends.azure.http.table_writer import TableWriter
 from tests.backends.azure.conftest import opened_fleet
 from tests.conformance.jobs import open_row, queued, started
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobfleet_backends.azure.index_rows import is_ghost, open_key, shard_of
+from jobfleet_backends.azure.index.index_rows import is_ghost, open_key, shard_of
 from jobfleet_contracts.index import EventQuery
 from jobfleet_contracts.state import State
 from tests.backends.azure.conftest import Fleet

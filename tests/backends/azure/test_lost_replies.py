@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobfleet_backends.azure.connection_string import StorageAddress
+from jobfleet_backends.azure.http.connection_string import StorageAddress
 from jobfleet_contracts.errors import BackendUnavailable, SequenceTaken
 from jobfleet_contracts.job import new_id
 from tests.backends.azure.conftest import Fleet

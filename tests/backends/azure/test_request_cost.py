@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from jobfleet_backends.azure.connection_string import StorageAddress
-from jobfleet_backends.azure.index_shard import Pace
+from jobfleet_backends.azure.http.connection_string import StorageAddress
+from jobfleet_backends.azure.index.index_shard import Pace
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import EventQuery
 from jobfleet_contracts.job import new_id

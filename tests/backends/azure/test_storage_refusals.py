@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from jobfleet_backends.azure.connection_string import StorageAddress
+from jobfleet_backends.azure.http.connection_string import StorageAddress
 from jobfleet_contracts.errors import BackendForbidden, BackendUnavailable
 from tests.backends.azure.conftest import Fleet, opened_fleet
 from tests.backends.azure.fault_proxy import Fault, FaultProxy

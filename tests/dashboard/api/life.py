@@ -8,8 +8,8 @@ from typing import Any
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import new_id
-from jobfleet_protocol.large_data import externalise
-from jobfleet_protocol.transitions import Change, draft
+from jobfleet_protocol.trail.large_data import externalise
+from jobfleet_protocol.trail.transitions import Change, draft
 
 WORKER = new_id()
 

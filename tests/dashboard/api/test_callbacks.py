@@ -15,8 +15,8 @@ import pytest
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.job import new_id
 from jobfleet_contracts.state import State
-from jobfleet_protocol.ending import callback_job_id
-from jobfleet_protocol.transitions import Change
+from jobfleet_protocol.actions.ending import callback_job_id
+from jobfleet_protocol.trail.transitions import Change
 from tests.dashboard.api.asgi_client import Answer, AsgiClient
 from tests.dashboard.api.conftest import client_of
 from tests.dashboard.api.life import WORKER, Life

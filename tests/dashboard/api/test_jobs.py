@@ -10,7 +10,7 @@ import pytest
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.job import new_id
-from jobfleet_protocol.tombstone import tombstone_of
+from jobfleet_protocol.trail.tombstone import tombstone_of
 from tests.dashboard.api.asgi_client import AsgiClient
 from tests.dashboard.api.life import Life
 

@@ -10,7 +10,7 @@ from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.state import Status
 from jobfleet_dashboard.live.batch_texts import BatchTexts
 from jobfleet_dashboard.live.subscription import MAX_WAITING_ENTRIES, Subscription
-from jobfleet_protocol.transitions import Change, draft
+from jobfleet_protocol.trail.transitions import Change, draft
 
 
 def entry(request: JobRequest | None = None) -> TimelineEntry:

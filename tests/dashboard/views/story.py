@@ -8,7 +8,7 @@ from typing import Any
 
 from jobfleet_contracts.event import Event, JobFacts
 from jobfleet_contracts.job import JobRequest
-from jobfleet_protocol.transitions import Change, draft
+from jobfleet_protocol.trail.transitions import Change, draft
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 WORKER = "01a00000-0000-7000-8000-0000000000aa"

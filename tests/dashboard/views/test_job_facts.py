@@ -8,7 +8,7 @@ from typing import Any
 from jobfleet_contracts.event import Event
 from jobfleet_dashboard.job_record import JobRecord
 from jobfleet_dashboard.views.job_facts import Fact, job_facts
-from jobfleet_protocol.submission import request_of
+from jobfleet_protocol.actions.submission import request_of
 from tests.dashboard.views.story import failed, life, started
 
 

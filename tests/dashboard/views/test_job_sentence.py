@@ -8,7 +8,7 @@ from jobfleet_contracts.event import Event
 from jobfleet_dashboard.views.job_sentence import Circumstances, job_sentence
 from jobfleet_dashboard.views.job_story import reason_of
 from jobfleet_dashboard.views.words import plain
-from jobfleet_protocol.transitions import Change
+from jobfleet_protocol.trail.transitions import Change
 from tests.dashboard.views.story import WORKER, at, failed, life, retry, started
 
 

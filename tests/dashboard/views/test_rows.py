@@ -19,7 +19,7 @@ from jobfleet_dashboard.views.json_text import MAX_CHARACTERS, json_text
 from jobfleet_dashboard.views.throughput_chart import BASE, Bucket, draw_throughput
 from jobfleet_dashboard.views.words import plain
 from jobfleet_dashboard.views.worker_row import worker_rows
-from jobfleet_protocol.transitions import Change
+from jobfleet_protocol.trail.transitions import Change
 from tests.dashboard.views.story import WORKER, at, failed, life, retry, started, step
 
 

@@ -3,7 +3,7 @@
 from jobfleet_contracts.state import State
 from jobfleet_dashboard.views.spans import span_rows
 from jobfleet_dashboard.views.timeline_svg import MAX_ROWS, WIDTH, draw_timeline
-from jobfleet_protocol.transitions import Change
+from jobfleet_protocol.trail.transitions import Change
 from tests.dashboard.views.story import OTHER, WORKER, at, failed, life, retry, started, step
 
 

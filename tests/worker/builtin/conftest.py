@@ -15,8 +15,8 @@ from jobfleet_backends.system_clock import SystemClock
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import JobRequest
-from jobfleet_protocol.submission import Submitter
-from jobfleet_worker.handlers import Handlers
+from jobfleet_protocol.actions.submission import Submitter
+from jobfleet_worker.handlers.registry import Handlers
 from jobfleet_worker.options import WorkerOptions
 from jobfleet_worker.outbound.options import OutboundOptions
 from jobfleet_worker.worker import Worker

@@ -8,8 +8,8 @@ import pytest
 
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.state import State
-from jobfleet_protocol.ending import callback_job_id
-from jobfleet_protocol.signing_keys import SigningKeys
+from jobfleet_protocol.actions.ending import callback_job_id
+from jobfleet_protocol.actions.signing_keys import SigningKeys
 from tests.worker.builtin.conftest import SECRET, Workshop
 from tests.worker.outbound.target_server import TargetServer, answering
 
@@ -51,7 +51,7 @@ async def test_it_is_repeated_with_the_same_id_and_body_until_it_is_taken(
         return await answering(next(answers))(request)  # type: ignore[arg-type]
 
     target.answer = answer  # type: ignore[assignment]
-    monkeypatch.setattr("jobfleet_worker.outcome_record.retry_delay", lambda *_: _SOON)
+    monkeypatch.setattr("jobfleet_worker.run.outcome_record.retry_delay", lambda *_: _SOON)
     workshop.start()
     history = await _delivered(workshop, target)
     assert history[-1].after.state is State.COMPLETED

@@ -19,7 +19,7 @@ from jobfleet_dashboard.problems import problem_document, problem_of
 from jobfleet_dashboard.security.access import asker, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import Services, services_of
-from jobfleet_protocol.cancellation import MAX_REASON
+from jobfleet_protocol.actions.cancellation import MAX_REASON
 
 _AT_ONCE = 16
 _REASON = frozenset({"reason"})

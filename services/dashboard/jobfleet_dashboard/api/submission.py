@@ -20,7 +20,7 @@ from jobfleet_dashboard.problems import body_conflict, problem_document, problem
 from jobfleet_dashboard.security.access import asker, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
-from jobfleet_protocol.submission import Submitted
+from jobfleet_protocol.actions.submission import Submitted
 
 MAX_BULK = 1000
 _MAX_KEY = 255

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from jobfleet_contracts.event import JobState
 from jobfleet_contracts.state import DEAD
-from jobfleet_protocol.transitions import REDRIVABLE
+from jobfleet_protocol.trail.transitions import REDRIVABLE
 
 
 @dataclass(frozen=True, slots=True)

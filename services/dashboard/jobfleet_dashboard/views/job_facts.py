@@ -10,7 +10,7 @@ from uuid import UUID
 
 from jobfleet_dashboard.job_record import JobRecord
 from jobfleet_dashboard.views.short_id import short
-from jobfleet_protocol.ending import CALLBACK_TYPE
+from jobfleet_protocol.actions.ending import CALLBACK_TYPE
 
 
 @dataclass(frozen=True, slots=True)

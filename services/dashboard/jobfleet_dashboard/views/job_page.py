@@ -19,7 +19,7 @@ from jobfleet_dashboard.views.json_text import JsonText, json_text
 from jobfleet_dashboard.views.spans import span_rows
 from jobfleet_dashboard.views.timeline_svg import TimelineDrawing, draw_timeline
 from jobfleet_dashboard.views.words import Sentence
-from jobfleet_protocol.tombstone import is_tombstone
+from jobfleet_protocol.trail.tombstone import is_tombstone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from jobfleet_contracts.state import State
 from jobfleet_dashboard.views.durations import seconds_between, spell
 from jobfleet_dashboard.views.short_id import short
 from jobfleet_dashboard.views.words import Sentence, Words
-from jobfleet_protocol.tombstone import is_tombstone
+from jobfleet_protocol.trail.tombstone import is_tombstone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

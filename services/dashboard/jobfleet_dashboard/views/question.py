@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobfleet_contracts.state import DEAD, State
-from jobfleet_protocol.transitions import REDRIVABLE
+from jobfleet_protocol.trail.transitions import REDRIVABLE
 
 ALLOWED: dict[str, frozenset[State]] = {
     "cancel": frozenset(state for state in State if not state.is_terminal),

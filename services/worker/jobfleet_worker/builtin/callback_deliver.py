@@ -9,10 +9,10 @@ from pydantic.alias_generators import to_camel
 
 from jobfleet_contracts.codec import encode
 from jobfleet_contracts.ports import Clock
-from jobfleet_protocol.ending import CALLBACK_TYPE
-from jobfleet_protocol.signing_keys import SigningKeys
+from jobfleet_protocol.actions.ending import CALLBACK_TYPE
+from jobfleet_protocol.actions.signing_keys import SigningKeys
 from jobfleet_worker.builtin.passed_on import passed_on
-from jobfleet_worker.context import JobContext
+from jobfleet_worker.handlers.context import JobContext
 from jobfleet_worker.outbound.http_call import HttpAnswer, HttpCall
 from jobfleet_worker.outbound.http_client import HttpClient
 from jobfleet_worker.outbound.refusals import CallFailed, CallRefused

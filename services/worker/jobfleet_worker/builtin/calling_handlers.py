@@ -8,7 +8,7 @@ from jobfleet_contracts.ports import Clock
 from jobfleet_worker.builtin.callback_deliver import CALLBACK_DELIVER, CallbackDeliverHandler
 from jobfleet_worker.builtin.external_call import EXTERNAL_CALL, ExternalCallHandler
 from jobfleet_worker.builtin.http_request import HTTP_REQUEST, HttpRequestHandler
-from jobfleet_worker.handlers import Handler, describe
+from jobfleet_worker.handlers.registry import Handler, describe
 from jobfleet_worker.outbound.http_client import HttpClient
 
 

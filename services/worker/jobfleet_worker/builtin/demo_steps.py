@@ -7,8 +7,8 @@ import asyncio
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from jobfleet_worker.context import JobContext
-from jobfleet_worker.handlers import handler
+from jobfleet_worker.handlers.context import JobContext
+from jobfleet_worker.handlers.registry import handler
 
 
 class DemoSteps(BaseModel):

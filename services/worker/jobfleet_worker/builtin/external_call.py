@@ -14,10 +14,10 @@ from jobfleet_contracts.codec import encode, format_time
 from jobfleet_contracts.outcome import Waiting
 from jobfleet_worker.builtin.http_request import unexpected
 from jobfleet_worker.builtin.passed_on import passed_on
-from jobfleet_worker.context import JobContext
+from jobfleet_worker.handlers.context import JobContext
+from jobfleet_worker.handlers.verdicts import Fail
 from jobfleet_worker.outbound.http_call import HttpCall
 from jobfleet_worker.outbound.http_client import HttpClient
-from jobfleet_worker.verdicts import Fail
 
 EXTERNAL_CALL = "external.call"
 

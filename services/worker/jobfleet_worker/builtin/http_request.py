@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel
 
 from jobfleet_contracts.codec import encode
 from jobfleet_worker.builtin.passed_on import passed_on
-from jobfleet_worker.context import JobContext
+from jobfleet_worker.handlers.context import JobContext
 from jobfleet_worker.outbound.http_call import HttpAnswer, HttpCall
 from jobfleet_worker.outbound.http_client import HttpClient
 from jobfleet_worker.outbound.refusals import CallFailed, CallRefused

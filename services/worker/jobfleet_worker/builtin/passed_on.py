@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobfleet_worker.context import JobContext
+from jobfleet_worker.handlers.context import JobContext
 
 
 def passed_on(context: JobContext) -> dict[str, str]:

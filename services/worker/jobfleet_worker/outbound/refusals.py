@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobfleet_worker.verdicts import Defer, Fail, Retry
+from jobfleet_worker.handlers.verdicts import Defer, Fail, Retry
 
 
 class TargetForbidden(Fail):

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 
-from jobfleet_backends.azure.azure_errors import StorageRefused
-from jobfleet_backends.azure.entity_table import EntityTable
+from jobfleet_backends.azure.http.azure_errors import StorageRefused
+from jobfleet_backends.azure.http.entity_table import EntityTable
+from jobfleet_backends.azure.http.table_reader import Query
 from jobfleet_backends.azure.rows import (
     entity_to_event,
     entity_to_event_or_stand_in,
     event_to_entity,
     row_key,
 )
-from jobfleet_backends.azure.table_reader import Query
 from jobfleet_contracts.errors import SequenceTaken
 from jobfleet_contracts.event import Event
 

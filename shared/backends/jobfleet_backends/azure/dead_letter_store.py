@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from jobfleet_backends.azure.entity_table import REPLACE, EntityTable
+from jobfleet_backends.azure.http.entity_table import REPLACE, EntityTable
+from jobfleet_backends.azure.http.table_reader import Query
 from jobfleet_backends.azure.rows import plain_time
-from jobfleet_backends.azure.table_reader import Query
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.index import DeadLetter, Page
 from jobfleet_contracts.job import new_id

@@ -8,8 +8,8 @@ from urllib.parse import quote, unquote
 
 from azure.storage.blob import BlobProperties
 
-from jobfleet_backends.azure.azure_errors import StorageRefused
-from jobfleet_backends.azure.blob_container import BlobContainer
+from jobfleet_backends.azure.http.azure_errors import StorageRefused
+from jobfleet_backends.azure.http.blob_container import BlobContainer
 from jobfleet_contracts.errors import LeaseConflict, LockMissing
 
 SHORTEST, LONGEST = 15, 60

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from jobfleet_backends.azure.azure_errors import StorageRefused
-from jobfleet_backends.azure.blob_container import BlobContainer
+from jobfleet_backends.azure.http.azure_errors import StorageRefused
+from jobfleet_backends.azure.http.blob_container import BlobContainer
 
 
 class AzurePayloadStore:

@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 
-from jobfleet_backends.azure.azure_errors import StorageRefused
-from jobfleet_backends.azure.entity_table import REPLACE, EntityTable
-from jobfleet_backends.azure.index_rows import SHARDS, indexed_key, shard_of, time_key
+from jobfleet_backends.azure.http.azure_errors import StorageRefused
+from jobfleet_backends.azure.http.entity_table import REPLACE, EntityTable
+from jobfleet_backends.azure.http.table_reader import Query
+from jobfleet_backends.azure.http.table_writer import Operation
+from jobfleet_backends.azure.index.index_rows import SHARDS, indexed_key, shard_of, time_key
 from jobfleet_backends.azure.rows import event_to_entity, plain_time, row_key
-from jobfleet_backends.azure.table_reader import Query
-from jobfleet_backends.azure.table_writer import Operation
 from jobfleet_contracts.errors import InvalidRequest, SequenceTaken
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import IndexedEvent, Page

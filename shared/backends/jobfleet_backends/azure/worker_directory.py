@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from jobfleet_backends.azure.entity_table import REPLACE, EntityTable
+from jobfleet_backends.azure.http.entity_table import REPLACE, EntityTable
+from jobfleet_backends.azure.http.table_reader import Query
 from jobfleet_backends.azure.rows import plain_time
-from jobfleet_backends.azure.table_reader import Query
 from jobfleet_contracts.codec import decode, encode_text, parse_time
 from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.worker_status import RunningJob, WorkerStatus

@@ -1,0 +1,176 @@
+"""What a handler knows of its job, and how it tells of its progress."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+from uuid import UUID, uuid5
+
+from jobfleet_contracts.job import JobRequest
+from jobfleet_worker.run.waiting_room import WaitingRoom
+from jobfleet_worker.tracing import traceparent
+
+
+class ProgressSink(Protocol):
+    """Where progress and checkpoints of an attempt go."""
+
+    async def progress(self, step: int, of: int | None, message: str) -> None:
+        """Note a step."""
+        ...
+
+    async def checkpoint(self, value: Any) -> None:
+        """Keep a value for the next attempt; durable on return."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptFacts:
+    """What never changes during one attempt.
+
+    Attributes:
+        job: the request as it was submitted.
+        attempt: number of this attempt, from 1.
+        epoch: fencing token; pass it on to systems that can refuse an older one.
+        incarnation: 1, and one more with each redrive.
+        last_checkpoint: what an earlier attempt kept last, ``None`` if nothing.
+        limit_seconds: time limit of this attempt; of a third-party job, of its wait.
+        resuming: a waiting job whose request did not verifiably reach the third party.
+    """
+
+    job: JobRequest
+    attempt: int
+    epoch: int
+    incarnation: int
+    last_checkpoint: Any = None
+    resuming: bool = False
+    limit_seconds: float = 1800
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same for all attempts of an incarnation; pass it on to others."""
+        return str(uuid5(UUID(self.job.job_id), f"incarnation/{self.incarnation}"))
+
+
+class ContextFacts:
+    """What both kinds of context tell a handler."""
+
+    def __init__(self, *, facts: AttemptFacts) -> None:
+        self._facts = facts
+        self._cancelled = False
+        self._has_noticed = False
+
+    @property
+    def job(self) -> JobRequest:
+        """The request as it was submitted."""
+        return self._facts.job
+
+    @property
+    def attempt(self) -> int:
+        """Number of this attempt, from 1."""
+        return self._facts.attempt
+
+    @property
+    def epoch(self) -> int:
+        """Fencing token: rises with each claim; pass it to systems that can refuse older ones."""
+        return self._facts.epoch
+
+    @property
+    def facts(self) -> AttemptFacts:
+        """All that stays the same during the attempt."""
+        return self._facts
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same for all attempts of an incarnation; pass it on with side effects."""
+        return self._facts.idempotency_key
+
+    @property
+    def limit_seconds(self) -> float:
+        """Time limit of this attempt."""
+        return self._facts.limit_seconds
+
+    @property
+    def last_checkpoint(self) -> Any:
+        """What an earlier attempt kept last with ``checkpoint``; ``None`` if nothing."""
+        return self._facts.last_checkpoint
+
+    @property
+    def request(self) -> Mapping[str, Any]:
+        """Headers, route and query parameters of the HTTP request that made the job."""
+        return self._facts.job.context or {}
+
+    @property
+    def traceparent(self) -> str:
+        """W3C trace context to send along with calls to others."""
+        return traceparent(self._facts.job)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the attempt is to stop: cancelled, out of time, shutdown, or its lease is lost.
+
+        A handler that has seen this returns or raises as it likes; what it returns is no result.
+        """
+        self._has_noticed = self._has_noticed or self._cancelled
+        return self._cancelled
+
+    @property
+    def has_noticed(self) -> bool:
+        """Whether the handler has seen that it is to stop."""
+        return self._has_noticed
+
+    def cancel(self) -> None:
+        """Mark the attempt as to be stopped; called by the worker."""
+        self._cancelled = True
+
+
+class JobContext(ContextFacts):
+    """Given to coroutine handlers."""
+
+    def __init__(
+        self, *, facts: AttemptFacts, sink: ProgressSink, waiting_room: WaitingRoom | None = None
+    ) -> None:
+        super().__init__(facts=facts)
+        self._sink = sink
+        self._waiting_room = waiting_room
+
+    @property
+    def waiting_room(self) -> WaitingRoom:
+        """For the built-in third-party jobs: where a job waits for its callback."""
+        if self._waiting_room is None:
+            raise RuntimeError("only a worker has a waiting room")
+        return self._waiting_room
+
+    async def progress(self, step: int, of: int | None = None, message: str = "") -> None:
+        """Tell how far the job is. Written at once, then at most once a second."""
+        await self._sink.progress(step, of, message)
+
+    async def checkpoint(self, value: Any) -> None:
+        """Keep a JSON value that the next attempt finds in ``last_checkpoint``."""
+        await self._sink.checkpoint(value)
+
+
+class BlockingJobContext(ContextFacts):
+    """Given to plain functions: the same, with calls that return when they are done."""
+
+    def __init__(
+        self, *, facts: AttemptFacts, sink: ProgressSink, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        super().__init__(facts=facts)
+        self._sink = sink
+        self._loop = loop
+
+    def progress(self, step: int, of: int | None = None, message: str = "") -> None:
+        """Tell how far the job is. Written at once, then at most once a second."""
+        self._call(self._sink.progress, step, of, message)
+
+    def checkpoint(self, value: Any) -> None:
+        """Keep a JSON value that the next attempt finds in ``last_checkpoint``."""
+        self._call(self._sink.checkpoint, value)
+
+    def _call(self, method: Callable[..., Awaitable[None]], *values: Any) -> None:
+        async def call() -> None:
+            await method(*values)
+
+        asyncio.run_coroutine_threadsafe(call(), self._loop).result()

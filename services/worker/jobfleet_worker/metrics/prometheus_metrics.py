@@ -1,0 +1,150 @@
+"""The metrics of one worker process as Prometheus reads them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+)
+
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.state import Status
+from jobfleet_worker.metrics.port import Metrics
+
+_REASONS = {
+    "NoHandler": "no_handler",
+    "TimedOut": "timed_out",
+    "WorkerLost": "worker_lost",
+}
+_LEASE_OPERATIONS = ("create", "acquire", "renew", "release", "delete")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Buckets:
+    """Upper bounds in seconds, rising; ``+Inf`` is added.
+
+    Attributes:
+        duration: of ``jobfleet_job_processing_duration_seconds``, to the default time limit.
+        delay: of ``jobfleet_job_queue_delay_seconds``.
+        margin: of ``jobfleet_lease_renewal_margin_seconds``, at most the length of a lease.
+    """
+
+    duration: tuple[float, ...] = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 1800, 3600)
+    delay: tuple[float, ...] = (0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600)
+    margin: tuple[float, ...] = (1, 2, 5, 10, 15, 20, 25, 30, 40, 50, 60)
+
+
+class PrometheusMetrics(Metrics):
+    """Counts in a registry of its own, process figures included.
+
+    Attributes:
+        registry: what ``/metrics`` shows; collectors may be added.
+    """
+
+    def __init__(self, *, buckets: Buckets | None = None) -> None:
+        buckets = buckets or Buckets()
+        self.registry = registry = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=registry)
+        self._registered = Counter(
+            "jobfleet_jobs_registered_total", "Jobs accepted here.", registry=registry
+        )
+        self._completed = Counter(
+            "jobfleet_jobs_completed_total", "Jobs whose end was written here.", registry=registry
+        )
+        self._failed = Counter(
+            "jobfleet_jobs_failed_total",
+            "Jobs that ended failed or timedOut here, by reason.",
+            ["reason"],
+            registry=registry,
+        )
+        self._duration = Histogram(
+            "jobfleet_job_processing_duration_seconds",
+            "From the claim to the end of an attempt.",
+            buckets=buckets.duration,
+            registry=registry,
+        )
+        self._delay = Histogram(
+            "jobfleet_job_queue_delay_seconds",
+            "From the time a job was due to the start of its attempt.",
+            buckets=buckets.delay,
+            registry=registry,
+        )
+        self._leases = Counter(
+            "jobfleet_lease_operations_total",
+            "Lease requests by operation and result.",
+            ["operation", "result"],
+            registry=registry,
+        )
+        self._margin = Histogram(
+            "jobfleet_lease_renewal_margin_seconds",
+            "Trust left in a lease when it was renewed.",
+            buckets=buckets.margin,
+            registry=registry,
+        )
+        self._fenced = Counter(
+            "jobfleet_fenced_total",
+            "Attempts that lost their lease or epoch and wrote nothing more.",
+            registry=registry,
+        )
+        self._deferrals = Counter(
+            "jobfleet_deferrals_total", "Jobs put off without using an attempt.", registry=registry
+        )
+        self._retries = Counter(
+            "jobfleet_retries_total", "Failed attempts with another to come.", registry=registry
+        )
+        self._show_zeros()
+
+    def job_registered(self) -> None:
+        self._registered.inc()
+
+    def attempt_started(self, queue_delay_seconds: float) -> None:
+        self._delay.observe(queue_delay_seconds)
+
+    def attempt_ended(self, seconds: float) -> None:
+        self._duration.observe(seconds)
+
+    def job_moved(self, event: Event) -> None:
+        match event.kind:
+            case Status.COMPLETED:
+                self._completed.inc()
+            case Status.FAILED | Status.TIMED_OUT:
+                self._failed.labels(failure_reason(event)).inc()
+            case Status.RETRY_SCHEDULED:
+                self._retries.inc()
+            case Status.DEFERRED:
+                self._deferrals.inc()
+
+    def job_deferred(self) -> None:
+        self._deferrals.inc()
+
+    def attempt_fenced(self) -> None:
+        self._fenced.inc()
+
+    def lease_asked(self, operation: str, result: str) -> None:
+        self._leases.labels(operation, result).inc()
+
+    def lease_renewed(self, margin_seconds: float) -> None:
+        self._margin.observe(margin_seconds)
+
+    def _show_zeros(self) -> None:
+        """A rate needs a first sample: label values that are known are there from the start."""
+        for reason in ("error", *_REASONS.values()):
+            self._failed.labels(reason)
+        for operation in _LEASE_OPERATIONS:
+            self._leases.labels(operation, "ok")
+
+
+def failure_reason(event: Event) -> str:
+    """Return why a job failed as a label: few values, whatever handlers raise."""
+    if event.kind is Status.TIMED_OUT:
+        return "timed_out"
+    error = event.data.get("error")
+    name = error.get("type") if isinstance(error, dict) else None
+    return _REASONS.get(name, "error") if isinstance(name, str) else "error"

@@ -1,0 +1,1 @@
+"""Running a job: from the message to the recorded outcome."""

@@ -1,0 +1,244 @@
+"""Delivery in, slot taken, claim, run, settle."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from datetime import timedelta
+
+import structlog
+
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.errors import BackendError, DataMissing, LeaseConflict, TrustEnded
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.message import JobMessage, MalformedMessage
+from jobfleet_contracts.ports import Clock, Delivery, JobConsumer
+from jobfleet_protocol.actions.ending import Ending
+from jobfleet_protocol.claiming.claim_result import (
+    Attended,
+    Busy,
+    Claimed,
+    ClaimResult,
+    Ended,
+    NotDue,
+)
+from jobfleet_protocol.claiming.claimer import Claimer
+from jobfleet_protocol.claiming.lock_leases import new_lease_id
+from jobfleet_protocol.trail.trail_writer import pauses
+from jobfleet_worker.metrics.port import NO_METRICS, Metrics
+from jobfleet_worker.run.deferral import Deferral
+from jobfleet_worker.run.executor import Executor
+from jobfleet_worker.run.lease_keeper import KeptLease
+from jobfleet_worker.run.slots import Slots
+
+MESSAGE_MALFORMED = "message.malformed"
+CLAIM_DELAYED = "claim.delayed"
+CONSUMER_FAILED = "consumer.failed"
+CONSUMER_RECOVERED = "consumer.recovered"
+DELIVERY_FAILED = "delivery.failed"
+SETTLING_DELAYED = "settling.delayed"
+RECEIVE_WAIT = timedelta(seconds=1)
+
+_log = structlog.get_logger()
+
+
+class Consumer:
+    """Keeps the slots busy."""
+
+    def __init__(
+        self,
+        *,
+        backend: Backend,
+        source: JobConsumer,
+        clock: Clock,
+        claimer: Claimer,
+        executor: Executor,
+        deferral: Deferral,
+        slots: Slots,
+        metrics: Metrics = NO_METRICS,
+    ) -> None:
+        self._backend = backend
+        self._source = source
+        self._clock = clock
+        self._claimer = claimer
+        self._executor = executor
+        self._deferral = deferral
+        self._slots = slots
+        self._metrics = metrics
+        self._ending = Ending(backend=backend, clock=clock)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        self._problem: str | None = None
+
+    async def run(self) -> None:
+        """Receive and process until stopped; a broker in trouble is waited for."""
+        pause = pauses()
+        while not self._stopping:
+            await self._slots.until_free()
+            try:
+                deliveries = await self._source.receive(self._slots.free, RECEIVE_WAIT)
+            except BackendError as error:
+                self._note(str(error))
+                await asyncio.sleep(next(pause))
+                continue
+            self._note(None)
+            pause = pauses()
+            for delivery in deliveries:
+                self.begin(delivery)
+
+    def _note(self, problem: str | None) -> None:
+        """Say once per change why nothing can be taken."""
+        if problem == self._problem:
+            return
+        if problem is None:
+            _log.info(CONSUMER_RECOVERED)
+        else:
+            _log.warning(CONSUMER_FAILED, error=problem)
+        self._problem = problem
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether nothing more is to be taken."""
+        return self._stopping
+
+    def stop(self) -> None:
+        """Take nothing more. A cancellation alone can get lost in a client library."""
+        self._stopping = True
+
+    def begin(self, delivery: Delivery, fleet: KeptLease | None = None) -> asyncio.Task[None]:
+        """Take a slot and process one delivery in it."""
+        self._slots.take()
+        task = asyncio.create_task(self._see_through(delivery, fleet), name="delivery")
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    async def run_one(self, delivery: Delivery, fleet: KeptLease) -> None:
+        """Process one delivery under the fleet's lease; it ends also if the caller is cancelled."""
+        await asyncio.shield(self.begin(delivery, fleet))
+
+    async def finish(self) -> None:
+        """Wait until every delivery taken has been processed."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _see_through(self, delivery: Delivery, fleet: KeptLease | None) -> None:
+        """Process it; after an error of our own it comes again later and holds no slot till then.
+
+        Left alone, it would count against the prefetch until the broker's limit closes the channel.
+        """
+        try:
+            await self.process(delivery, fleet)
+        except Exception:  # noqa: BLE001 - whatever it is, the message must not be hoarded
+            _log.exception(DELIVERY_FAILED)
+            if isinstance(delivery.message, JobMessage):
+                await self._deferral.after_error(delivery.message)
+                await self._acknowledge(delivery)
+
+    async def process(self, delivery: Delivery, fleet: KeptLease | None = None) -> None:
+        """See one delivery through to its acknowledgement, and its job to the attempt's end."""
+        message = delivery.message
+        if isinstance(message, MalformedMessage):
+            await self._set_aside(delivery, message)
+            return
+        result = await self._claim(message, fleet)
+        self._count(message, result)
+        if isinstance(result, Claimed):
+            settle = self._settle(delivery, result.trail.head)
+            settled = asyncio.create_task(settle, name="settle")
+            await self._executor.run(result, fleet)
+            await settled
+        else:
+            await self._without_claim(delivery, message, result)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._slots.release()
+        if not task.cancelled() and task.exception() is not None:
+            _log.error(DELIVERY_FAILED, exc_info=task.exception())
+
+    async def _claim(self, message: JobMessage, fleet: KeptLease | None) -> ClaimResult:
+        """Claim, as often as storage does not answer, always with the same lease id."""
+        lease_id = new_lease_id()
+        for pause in pauses():
+            lease = fleet.current() if fleet is not None else None
+            try:
+                return await self._claimer.claim(message, lease_id=lease_id, fleet=lease)
+            except (TrustEnded, LeaseConflict) as error:
+                if fleet is not None and fleet.lost_reason is not None:
+                    return Busy(fleet.lock, None)
+                _log.warning(CLAIM_DELAYED, job_id=message.request.job_id, error=str(error))
+            except BackendError as error:
+                _log.warning(CLAIM_DELAYED, job_id=message.request.job_id, error=str(error))
+            await asyncio.sleep(pause)
+        raise AssertionError("pauses never end")
+
+    def _count(self, message: JobMessage, result: ClaimResult) -> None:
+        if isinstance(result, Ended) and result.written:
+            self._metrics.job_moved(result.head)
+        elif isinstance(result, Claimed) and _was_unknown(message, result):
+            self._metrics.job_registered()
+
+    async def _settle(self, delivery: Delivery, claim: Event) -> None:
+        """Acknowledge once the claim and the job's open row are written."""
+        copied: Awaitable[None] = self._backend.index.flush()
+        for pause in pauses():
+            try:
+                await copied
+                break
+            except BackendError as error:
+                _log.warning(SETTLING_DELAYED, job_id=claim.job_id, error=str(error))
+                await asyncio.sleep(pause)
+                copied = self._backend.index.record([claim])
+        await self._acknowledge(delivery)
+
+    async def _without_claim(
+        self, delivery: Delivery, message: JobMessage, result: ClaimResult
+    ) -> None:
+        for pause in pauses():
+            try:
+                await self._see_to(message, result)
+                break
+            except DataMissing as error:  # the open row stays, which the rescuer goes by
+                _log.error(DELIVERY_FAILED, job_id=message.request.job_id, error=str(error))
+                break
+            except BackendError as error:
+                _log.warning(CLAIM_DELAYED, job_id=message.request.job_id, error=str(error))
+                await asyncio.sleep(pause)
+        await self._acknowledge(delivery)
+
+    async def _see_to(self, message: JobMessage, result: ClaimResult) -> None:
+        match result:
+            case Busy(_, head):
+                await self._deferral.until_free(message, head)
+            case NotDue(head, until):
+                await self._deferral.until_due(message, head, until or head.after.due_at)
+            case Attended(head):
+                await self._backend.index.record([head])
+            case Ended(head):
+                await self._ending.conclude(head)
+            case Claimed():
+                raise AssertionError("a claimed job is run")
+
+    async def _set_aside(self, delivery: Delivery, message: MalformedMessage) -> None:
+        _log.warning(MESSAGE_MALFORMED, message_id=message.message_id, reason=message.reason)
+        for pause in pauses():
+            try:
+                await self._backend.dead_letters.add(message, self._clock.now())
+                break
+            except BackendError as error:
+                _log.warning(CONSUMER_FAILED, error=str(error))
+                await asyncio.sleep(pause)
+        await self._acknowledge(delivery)
+
+    async def _acknowledge(self, delivery: Delivery) -> None:
+        """Where the channel is gone the message comes again, and finds the job claimed."""
+        try:
+            await delivery.ack()
+        except BackendError as error:
+            _log.debug("acknowledgement.lost", error=str(error))
+
+
+def _was_unknown(message: JobMessage, claimed: Claimed) -> bool:
+    """Whether a foreign publisher's message began the trail: event 1 was ours, the claim is 2."""
+    return message.sequence is None and claimed.trail.head.sequence == 2  # noqa: PLR2004

@@ -1,0 +1,101 @@
+"""Not now: the message goes through a delay queue, and is acknowledged once that is confirmed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.message import JobMessage
+from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.state import CLAIMABLE, State
+from jobfleet_protocol.actions.publication import LONGEST_DELAY
+from jobfleet_protocol.trail.trail_writer import TrailWriter
+from jobfleet_protocol.trail.transitions import Change, draft
+from jobfleet_worker.metrics.port import NO_METRICS, Metrics
+
+JOB_DEFERRED = "job.deferred"
+LONGEST_DEFERRAL = 60.0
+AFTER_ERROR_SECONDS = 60.0
+
+_log = structlog.get_logger()
+
+
+class Deferral:
+    """Puts messages off; never rejects them, which would burn the queue's delivery limit."""
+
+    def __init__(
+        self,
+        *,
+        backend: Backend,
+        writer: TrailWriter,
+        clock: Clock,
+        first_seconds: float,
+        metrics: Metrics = NO_METRICS,
+    ) -> None:
+        self._queue = backend.queue
+        self._index = backend.index
+        self._writer = writer
+        self._clock = clock
+        self._first_seconds = first_seconds
+        self._metrics = metrics
+
+    async def until_free(self, message: JobMessage, head: Event | None) -> None:
+        """Put off a job whose lock is taken; the delay doubles up to a minute.
+
+        ``Deferred`` is written the first time only, due at once: the lock is the only obstacle.
+
+        Raises:
+            BackendUnavailable: the delayed copy is not confirmed; keep the delivery.
+        """
+        if message.request.lock_key is not None and head is not None:
+            head = await self._note(message, head)
+        delay = min(self._first_seconds * 2.0**message.deferrals, LONGEST_DEFERRAL)
+        _log.info(JOB_DEFERRED, job_id=message.request.job_id, seconds=delay)
+        later = replace(
+            message,
+            deferrals=message.deferrals + 1,
+            sequence=head.sequence if head is not None else message.sequence,
+            due_at=None,
+        )
+        await self._queue.publish_later(later, timedelta(seconds=delay))
+        if head is not None:
+            self._mark(head)
+        self._metrics.job_deferred()
+
+    async def until_due(self, message: JobMessage, head: Event, due_at: datetime | None) -> None:
+        """Pass a message on until its time; beyond an hour the rescuer publishes it anew.
+
+        Raises:
+            BackendUnavailable: the delayed copy is not confirmed; keep the delivery.
+        """
+        delay = timedelta(0) if due_at is None else due_at - self._clock.now()
+        if delay <= LONGEST_DELAY:
+            later = replace(message, due_at=due_at, sequence=head.sequence)
+            await self._queue.publish_later(later, max(delay, timedelta(0)))
+            self._mark(head)
+
+    async def after_error(self, message: JobMessage) -> None:
+        """Let a message come again that met an error of our own, here or at another worker.
+
+        Raises:
+            BackendUnavailable: the delayed copy is not confirmed; keep the delivery.
+        """
+        await self._queue.publish_later(message, timedelta(seconds=AFTER_ERROR_SECONDS))
+
+    def _mark(self, head: Event) -> None:
+        """Without this the rescuer would publish a second message, which never goes away."""
+        self._index.published(head.job_id, head.after.incarnation, head.sequence)
+
+    async def _note(self, message: JobMessage, head: Event) -> Event:
+        if head.after.state not in CLAIMABLE or head.after.state is State.DEFERRED:
+            return head
+        now = self._clock.now()
+        change = Change(
+            status="Deferred", due_at=now, message=f"waiting for lock {message.request.lock_key}"
+        )
+        event = draft(head, head.facts, change, occurred_at=now)
+        return event if await self._writer.append([event]) is None else head

@@ -1,0 +1,95 @@
+"""Scope ``fleet``: one lease for the whole fleet, taken before a message, one job at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import structlog
+
+from jobfleet_contracts.errors import BackendError, LeaseConflict, TrustEnded
+from jobfleet_contracts.lease import FLEET_LOCK
+from jobfleet_contracts.ports import Clock, JobConsumer, LeaseStore
+from jobfleet_protocol.claiming.claimer import Claimer
+from jobfleet_protocol.claiming.lock_leases import new_lease_id
+from jobfleet_worker.run.consumer import Consumer
+from jobfleet_worker.run.lease_keeper import KeptLease, LeaseKeeper
+
+FLEET_LEASE_TAKEN = "fleet_lease.taken"
+STAND_BY_SECONDS = 1.0
+IDLE_WAIT = timedelta(seconds=2)
+
+_log = structlog.get_logger()
+
+
+class FleetTurn:
+    """Takes the fleet's lease, works while there is work, and releases it when idle.
+
+    The other workers stand by without taking messages, so a long queue causes no deferrals.
+    """
+
+    def __init__(
+        self,
+        *,
+        claimer: Claimer,
+        consumer: Consumer,
+        source: JobConsumer,
+        leases: LeaseStore,
+        keeper: LeaseKeeper,
+        clock: Clock,
+    ) -> None:
+        self._claimer = claimer
+        self._consumer = consumer
+        self._source = source
+        self._leases = leases
+        self._keeper = keeper
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Stand by and take turns until cancelled between two jobs."""
+        while not self._consumer.is_stopping:
+            lease_id = new_lease_id()
+            try:
+                lease = await self._claimer.leases.acquire(FLEET_LOCK, lease_id)
+            except LeaseConflict:
+                await asyncio.sleep(STAND_BY_SECONDS)
+                continue
+            except BackendError as error:
+                _log.warning("fleet_lease.unavailable", error=str(error))
+                await asyncio.sleep(STAND_BY_SECONDS)
+                continue
+            kept = self._keeper.keep(lease)
+            ended_in_trouble = False
+            try:
+                await self._work(kept)
+            except (BackendError, TrustEnded) as error:
+                _log.warning("fleet_turn.ended", error=str(error))
+                ended_in_trouble = True
+            finally:
+                await asyncio.shield(self._release(kept))
+            if ended_in_trouble:  # another worker may reach what this one cannot
+                await asyncio.sleep(2 * STAND_BY_SECONDS)
+
+    async def _work(self, kept: KeptLease) -> None:
+        _log.info(FLEET_LEASE_TAKEN)
+        await self._claimer.turns.fence_named(
+            lock=FLEET_LOCK,
+            # By the clock: after a pause the handlers' loop may run before the keeper's thread.
+            trusted=lambda: self._clock.boottime() < kept.trusted_until,
+        )
+        while kept.lost_reason is None and not self._consumer.is_stopping:
+            deliveries = await self._source.receive(1, IDLE_WAIT)
+            if not deliveries:
+                return
+            for delivery in deliveries:
+                kept.release_from_job()
+                await self._consumer.run_one(delivery, kept)
+
+    async def _release(self, kept: KeptLease) -> None:
+        """Give the lease up, but not before the job that rests on it has ended."""
+        await self._consumer.finish()
+        self._keeper.drop(kept)
+        try:
+            await self._leases.release(FLEET_LOCK, kept.lease.lease_id)
+        except BackendError as error:
+            _log.warning("fleet_lease.release_failed", error=str(error))

@@ -1,0 +1,99 @@
+"""What follows an attempt's recorded end: callback job, release, message, end of the open row."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from datetime import datetime
+
+import structlog
+
+from jobfleet_contracts.errors import BackendError
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.lease import Lease, key_lock
+from jobfleet_contracts.message import JobMessage
+from jobfleet_contracts.outcome import Outcome
+from jobfleet_contracts.state import State
+from jobfleet_protocol.actions.ending import Ending
+from jobfleet_protocol.actions.publication import Publication
+from jobfleet_protocol.claiming.claim_result import Claimed
+from jobfleet_protocol.claiming.lock_leases import LockLeases
+from jobfleet_worker.run.execution import Execution, ExecutionParts
+from jobfleet_worker.run.unsent import send_again_at, stays_waiting
+from jobfleet_worker.upkeep.lock_successor import LockSuccessor
+
+FOLLOW_UP_FAILED = "follow_up.failed"
+
+_log = structlog.get_logger()
+
+
+class FollowUp:
+    """Sees to what is due once the outcome stands; a failure of it changes no outcome."""
+
+    def __init__(self, *, parts: ExecutionParts, leases: LockLeases) -> None:
+        self._clock = parts.clock
+        self._handlers = parts.handlers
+        self._leases = leases
+        self._ending = Ending(backend=parts.backend, clock=parts.clock)
+        self._publication = Publication(backend=parts.backend, clock=parts.clock)
+        self._successor = LockSuccessor(
+            backend=parts.backend, publication=self._publication, clock=parts.clock
+        )
+
+    async def after(self, execution: Execution, outcome: Outcome, head: Event) -> None:
+        """Callback job, release, message for what is due again, end of the open row: in order."""
+        claimed = execution.claimed
+        ended = head.after.state.is_terminal
+        # Without its callback job the open row stays: it is what the rescuer goes by.
+        settled = ended and await self._quietly(self._ending.submit_callback(head, claimed.request))
+        await self._quietly(self._leases.give_up(claimed.lease, claimed.request))
+        if settled:
+            self._ending.close(head)
+        elif stays_waiting(outcome, head) and not head.after.sent:
+            await self._publish_again(claimed, head, self._send_again_at(execution, outcome, head))
+        elif not ended and head.after.state is not State.WAITING:
+            await self._publish_again(claimed, head, head.after.due_at)
+        await self._tell_successor(claimed.lease, claimed.request)
+
+    async def leave(self, lease: Lease, request: JobRequest) -> None:
+        """Give a lease up, and let the next job of its lock key start."""
+        await self._quietly(self._leases.give_up(lease, request))
+        await self._tell_successor(lease, request)
+
+    async def _tell_successor(self, lease: Lease, request: JobRequest) -> None:
+        key = request.lock_key
+        if key is not None and lease.lock == key_lock(key):
+            await self._quietly(self._successor.publish_next(key, ended=request.job_id))
+
+    def _send_again_at(
+        self, execution: Execution, outcome: Outcome, head: Event
+    ) -> datetime | None:
+        claimed = execution.claimed
+        handler = self._handlers.get(claimed.request.type)
+        return send_again_at(
+            outcome,
+            head,
+            request=claimed.request,
+            defaults=claimed.defaults,
+            limit_seconds=execution.limit_seconds(handler),
+            now=self._clock.now(),
+        )
+
+    async def _publish_again(self, claimed: Claimed, head: Event, due_at: datetime | None) -> None:
+        message = JobMessage(
+            request=claimed.request,
+            defaults=claimed.defaults,
+            sequence=head.sequence,
+            published_at=self._clock.now(),
+            due_at=due_at,
+        )
+        await self._publication.attempt(message, head)
+
+    async def _quietly(self, step: Awaitable[object]) -> bool:
+        """The outcome stands; what storage refuses now is seen to by expiry or the rescuer."""
+        try:
+            await step
+        except BackendError as error:
+            _log.warning(FOLLOW_UP_FAILED, error=str(error))
+            return False
+        return True

@@ -1,0 +1,126 @@
+"""Which events record how an attempt ended; decided on top of the newest event, in one match."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.message import JobDefaults
+from jobfleet_contracts.outcome import (
+    AttemptFailed,
+    AttemptTimedOut,
+    CancelledByRequest,
+    Completed,
+    Deferred,
+    HandedBack,
+    JobError,
+    Lost,
+    Outcome,
+    Waiting,
+)
+from jobfleet_contracts.ports import Clock
+from jobfleet_protocol.trail.transitions import Change
+from jobfleet_worker.run.retry_policy import retry_delay
+from jobfleet_worker.run.unsent import not_sent, stays_waiting
+
+
+class OutcomeRecord:
+    """Decides for one claimed job."""
+
+    def __init__(self, *, request: JobRequest, defaults: JobDefaults, clock: Clock) -> None:
+        self._request = request
+        self._defaults = defaults
+        self._clock = clock
+
+    def changes(self, outcome: Outcome, head: Event, *, duration_ms: int) -> Sequence[Change]:
+        """Return the events of an outcome, on top of the newest event; none: nothing to tell."""
+        ends = _Ending(worker_id=head.after.worker_id, duration_ms=duration_ms)
+        match outcome:
+            case Completed(result):
+                return [ends("Completed", "", {"result": result})]
+            case CancelledByRequest(abandoned):
+                return [ends("Cancelled", f"cancelled while it ran{_left_behind(abandoned)}")]
+            case _ if head.after.cancel_requested:
+                return [ends("Cancelled", "cancelled instead of another attempt")]
+            case _ if stays_waiting(outcome, head):
+                return [] if head.after.sent else [not_sent(outcome, head)]
+            case AttemptFailed(error, final, retry_after, details):
+                data = details | {"error": error.to_json()}
+                return self._failed(head, ends, error.message, data, final, retry_after)
+            case AttemptTimedOut(limit, abandoned):
+                message = f"over its time limit of {limit:g} s{_left_behind(abandoned)}"
+                data = {"error": JobError("TimedOut", message).to_json()}
+                if _attempts_left(head):
+                    return self._failed(head, ends, message, data, False, None)
+                return [ends("TimedOut", message, data)]
+            case Deferred(delay, reason):
+                return [ends("Deferred", reason, due_at=self._clock.now() + delay)]
+            case HandedBack(reason, abandoned):
+                message = f"{reason}{_left_behind(abandoned)}"
+                return [ends("Deferred", message, due_at=self._clock.now())]
+            case Waiting() | Lost():
+                return []
+
+    def _failed(
+        self,
+        head: Event,
+        ends: _Ending,
+        message: str,
+        data: dict[str, Any],
+        final: bool,
+        retry_after: timedelta | None,
+    ) -> Sequence[Change]:
+        if final or not _attempts_left(head):
+            return [ends("Failed", message, data)]
+        used = head.after.attempts_used + 1
+        delay = retry_after
+        if delay is None:
+            delay = retry_delay(self._request, self._defaults, used)
+        due_at = self._clock.now() + delay
+        seconds = round(delay.total_seconds(), 3)
+        return [
+            ends("AttemptFailed", message, data, due_at=due_at),
+            Change(
+                status="RetryScheduled",
+                worker_id=head.after.worker_id,
+                due_at=due_at,
+                message=f"retry {used} of {head.after.max_attempts - 1} in {seconds:g} s",
+                data={"delaySeconds": seconds},
+            ),
+        ]
+
+
+class _Ending:
+    """Makes the ending's changes with what they share."""
+
+    def __init__(self, *, worker_id: str | None, duration_ms: int) -> None:
+        self._worker_id = worker_id
+        self._duration_ms = duration_ms
+
+    def __call__(
+        self,
+        status: str,
+        message: str,
+        data: dict[str, Any] | None = None,
+        *,
+        due_at: datetime | None = None,
+    ) -> Change:
+        return Change(
+            status=status,
+            worker_id=self._worker_id,
+            message=message,
+            duration_ms=self._duration_ms,
+            due_at=due_at,
+            data=data or {},
+        )
+
+
+def _attempts_left(head: Event) -> bool:
+    return head.after.attempts_used + 1 < head.after.max_attempts
+
+
+def _left_behind(abandoned: bool) -> str:
+    return "; the handler did not stop and was left behind" if abandoned else ""

@@ -1,0 +1,83 @@
+"""Tells the worker directory, every few seconds, that this worker lives and what it runs."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+
+import structlog
+
+from jobfleet_contracts.errors import BackendError
+from jobfleet_contracts.ports import Clock, WorkerDirectory
+from jobfleet_contracts.worker_status import WorkerStatus
+from jobfleet_worker.handlers.registry import Handlers
+from jobfleet_worker.options import WorkerOptions
+from jobfleet_worker.outbound.circuit_breaker import CircuitBreaker
+from jobfleet_worker.run.executor import Executor
+
+HEARTBEAT_FAILED = "heartbeat.failed"
+MAX_CIRCUITS = 100
+
+_log = structlog.get_logger()
+
+
+class Heartbeat:
+    """Replaces this worker's row in the directory."""
+
+    def __init__(
+        self,
+        *,
+        directory: WorkerDirectory,
+        executor: Executor,
+        handlers: Handlers,
+        options: WorkerOptions,
+        clock: Clock,
+        circuits: CircuitBreaker,
+    ) -> None:
+        self._directory = directory
+        self._executor = executor
+        self._handlers = handlers
+        self._options = options
+        self._circuits = circuits
+        self._clock = clock
+        self._started_at: datetime = clock.now()
+        self.draining = False
+
+    async def run(self) -> None:
+        """Beat until cancelled; says once when it fails and once when it works again."""
+        failing = False
+        while True:
+            try:
+                await self.beat()
+                failing = False
+            except BackendError as error:
+                if not failing:
+                    _log.warning(HEARTBEAT_FAILED, error=str(error))
+                failing = True
+            await asyncio.sleep(self._options.heartbeat_seconds)
+
+    async def beat(self) -> None:
+        """Write one heartbeat."""
+        options = self._options
+        status = WorkerStatus(
+            worker_id=options.worker_id,
+            host=options.host,
+            pid=options.pid,
+            version=options.version,
+            started_at=self._started_at,
+            heartbeat_at=self._clock.now(),
+            slots=1 if options.fleet_scope else options.concurrency,
+            queues=options.queues,
+            types=self._handlers.types,
+            running=tuple(execution.status() for execution in self._executor.running.values()),
+            draining=self.draining,
+            open_circuits=self._circuits.open_targets()[:MAX_CIRCUITS],
+        )
+        await self._directory.beat(status)
+
+    async def stop(self) -> None:
+        """Take the row away after a clean stop."""
+        try:
+            await self._directory.remove(self._options.worker_id)
+        except BackendError as error:
+            _log.warning(HEARTBEAT_FAILED, error=str(error))

@@ -1,0 +1,46 @@
+"""On release of a lock key, tell the job that has waited longest for it."""
+
+from __future__ import annotations
+
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.index import OpenRow
+from jobfleet_contracts.ports import Clock
+from jobfleet_protocol.actions.publication import Publication
+from jobfleet_protocol.actions.submission import message_of
+
+FEW, MANY = 5, 1000
+"""Open rows of the key to look at; the many only where none of the few can start now."""
+
+
+class LockSuccessor:
+    """Publishes the next job of a lock key, so that it starts at once and not at a poll."""
+
+    def __init__(self, *, backend: Backend, publication: Publication, clock: Clock) -> None:
+        self._backend = backend
+        self._publication = publication
+        self._clock = clock
+
+    async def publish_next(self, lock_key: str, *, ended: str) -> None:
+        """Publish the longest waiting job, as the index knows it; a duplicate is harmless."""
+        seen = 0
+        for limit in (FEW, MANY):
+            rows = await self._backend.reader.lock_waiters(lock_key, limit=limit)
+            for row in rows[seen:]:
+                if row.facts.job_id != ended and await self._publish(row):
+                    return
+            if len(rows) < limit:
+                return
+            seen = limit
+
+    async def _publish(self, row: OpenRow) -> bool:
+        """Return whether the job can start now, by its row and by its trail."""
+        now = self._clock.now()
+        if row.due_at is not None and row.due_at > now:
+            return False
+        head = await self._backend.trail.newest(row.facts.job_id)
+        opening = await self._backend.trail.read(row.facts.job_id, 1)
+        if head is None or opening is None or head.after.state.is_terminal:
+            return False
+        message = await message_of(opening, head, self._backend.payloads, now)
+        await self._publication.attempt(message, head)
+        return True

@@ -1,0 +1,256 @@
+"""Finds jobs that nobody works on and publishes them again; the claim decides.
+
+Every sweep compares the open rows with the live leases and reads the newest trail row of each
+candidate. Its cost is bounded: queued rows, which can be many, are read in rotating pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.errors import BackendError, DataMissing
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.index import OpenRow
+from jobfleet_contracts.job import lane_of
+from jobfleet_contracts.lease import job_lock
+from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.state import State
+from jobfleet_protocol.actions.ending import Ending
+from jobfleet_protocol.actions.publication import LONGEST_DELAY, Publication
+from jobfleet_protocol.actions.submission import message_of
+from jobfleet_protocol.trail.tombstone import is_tombstone
+from jobfleet_worker.upkeep.republish_pace import Pace, RepublishPace
+
+JOB_REPUBLISHED = "job.republished"
+ROW_UNREADABLE = "row.unreadable"
+PAGE_ROWS = 1000
+QUEUED_PAGES_A_SWEEP = 2
+DEADLINE_AHEAD = timedelta(seconds=8)
+"""A waiting job's time-out is published so long before, to arrive at its second."""
+ORPHANED_ROW_AGE = timedelta(days=1)
+ENDING_TIME = timedelta(seconds=3)
+"""In which who wrote an end copies it and removes the row, in one transaction of the index. Sooner,
+it would be counted by both."""
+_NOT_QUEUED = frozenset(
+    {State.RUNNING, State.WAITING, State.DEFERRED, State.RETRYING, State.SCHEDULED}
+)
+_QUEUED = frozenset({State.QUEUED})
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Fleet:
+    """What one sweep knows of the fleet at its beginning."""
+
+    leased: frozenset[str]
+    busy_lanes: frozenset[tuple[str, str]]
+    now: datetime
+
+
+class Rescuer:
+    """Sweeps the open rows; which worker does it is :class:`RescuerElection`'s business."""
+
+    def __init__(self, *, backend: Backend, clock: Clock) -> None:
+        self._backend = backend
+        self._clock = clock
+        self._ending = Ending(backend=backend, clock=clock)
+        self._publication = Publication(backend=backend, clock=clock)
+        self._pace = RepublishPace()
+        self._queued_cursor: str | None = None
+
+    async def sweep(self) -> int:
+        """Look at every open row that is not queued, and at the next pages of those that are.
+
+        Returns:
+            How many jobs were published again.
+
+        Raises:
+            BackendError: the sweep could not be finished.
+        """
+        fleet = await self._look_around()
+        published = 0
+        async for row in self._rows():
+            pace = self._suspicion(row, fleet)
+            if pace is not None and self._is_time(row, pace, fleet):
+                published += await self._examine_safely(row, pace)
+        self._pace.forget_before(self._clock.boottime())
+        return published
+
+    async def _look_around(self) -> _Fleet:
+        leased = await self._backend.locks.leased()
+        try:
+            depths = await self._backend.queue.depths()
+        except BackendError:
+            depths = ()
+        busy = frozenset((depth.queue, depth.lane) for depth in depths if depth.ready)
+        return _Fleet(leased, busy, self._clock.now())
+
+    async def _rows(self) -> AsyncIterator[OpenRow]:
+        cursor: str | None = None
+        while True:
+            page = await self._backend.reader.open_rows(
+                states=_NOT_QUEUED, cursor=cursor, limit=PAGE_ROWS
+            )
+            for row in page.items:
+                yield row
+            cursor = page.next
+            if cursor is None:
+                break
+        for _ in range(QUEUED_PAGES_A_SWEEP):
+            page = await self._backend.reader.open_rows(
+                states=_QUEUED, cursor=self._queued_cursor, limit=PAGE_ROWS
+            )
+            for row in page.items:
+                yield row
+            self._queued_cursor = page.next
+            if page.next is None:
+                break
+
+    def _suspicion(self, row: OpenRow, fleet: _Fleet) -> Pace | None:
+        """Return how urgently the row is to be looked into, as far as its hints tell."""
+        free = row.lock is None or row.lock not in fleet.leased
+        past_due = row.due_at is not None and row.due_at <= fleet.now
+        match row.state:
+            case State.RUNNING:
+                if free:
+                    return Pace.AT_ONCE
+                # A shared lock is leased for other jobs too, and says little of this one.
+                return None if row.lock == job_lock(row.facts.job_id) else Pace.OVERDUE
+            case State.WAITING:
+                return self._suspicion_of_waiting(row, fleet, free=free)
+            case State.QUEUED:
+                lane = (row.facts.queue, lane_of(row.facts.priority))
+                lost = row.published == 0 or lane not in fleet.busy_lanes
+                return Pace.OVERDUE if lost else Pace.QUIET
+            case _ if row.published < max(row.sequence, 1):
+                soon = row.due_at is None or row.due_at - fleet.now <= LONGEST_DELAY
+                return Pace.AT_ONCE if soon else None
+            case _:
+                return Pace.OVERDUE if past_due or row.due_at is None else None
+
+    def _suspicion_of_waiting(self, row: OpenRow, fleet: _Fleet, *, free: bool) -> Pace | None:
+        if row.due_at is not None and row.due_at <= fleet.now + DEADLINE_AHEAD:
+            return Pace.AT_ONCE
+        if row.sent or not free:
+            return None
+        # A copy that was put off until the next try is under way already.
+        return Pace.AT_ONCE if row.published < row.sequence else Pace.PUT_OFF
+
+    def _is_time(self, row: OpenRow, pace: Pace, fleet: _Fleet) -> bool:
+        since = row.updated_at
+        if pace is Pace.OVERDUE and row.due_at is not None:
+            since = max(since, row.due_at)
+        return self._pace.allows(
+            _key(row),
+            pace,
+            unchanged_for=(fleet.now - since).total_seconds(),
+            now=self._clock.boottime(),
+        )
+
+    async def _examine_safely(self, row: OpenRow, pace: Pace) -> bool:
+        """A job that this version cannot read must not keep all others from being rescued."""
+        try:
+            return await self._examine(row, pace)
+        except DataMissing as error:
+            _log.error(ROW_UNREADABLE, job_id=row.facts.job_id, error=str(error))
+            return False
+        except BackendError:
+            raise
+        except Exception:  # noqa: BLE001 - whatever its trail holds
+            _log.exception(ROW_UNREADABLE, job_id=row.facts.job_id)
+            return False
+
+    async def _examine(self, row: OpenRow, pace: Pace) -> bool:
+        """Ask the trail, and publish the job if nobody works on it."""
+        head = await self._backend.trail.newest(row.facts.job_id)
+        if head is not None and is_tombstone(head):  # whatever incarnation the row stands for
+            await self._backend.index.close(row.facts.job_id, row.incarnation)
+            return False
+        if head is None or head.after.incarnation < row.incarnation:
+            if self._clock.now() - row.opened_at > ORPHANED_ROW_AGE:
+                await self._backend.index.close(row.facts.job_id, row.incarnation)
+            return False
+        if head.after.incarnation > row.incarnation:
+            await self._conclude(row, head)
+            return False
+        if head.after.state.is_terminal:
+            if abs(self._clock.now() - head.occurred_at) > ENDING_TIME:
+                await self._conclude(row, head)
+            else:
+                self._pace.undo(_key(row), pace, now=self._clock.boottime())
+            return False
+        if head.sequence > row.sequence:
+            self._backend.index.record([head])
+        if not await self._is_unattended(head):
+            return False
+        sent = await self._publish(head, pace)
+        if not sent:
+            self._pace.undo(_key(row), pace, now=self._clock.boottime())
+        return sent
+
+    async def _is_unattended(self, head: Event) -> bool:
+        """Judge by the trail, and ask for the lease anew: the listing may be older than both."""
+        after = head.after
+        now = self._clock.now()
+        match after.state:
+            case State.RUNNING:
+                return after.lock is None or not await self._backend.leases.is_leased(after.lock)
+            case State.WAITING:
+                if self._is_near_its_deadline(head):
+                    return True
+                held = after.lock is not None and await self._backend.leases.is_leased(after.lock)
+                return not after.sent and not held
+            case _:
+                return after.due_at is None or after.due_at - now <= LONGEST_DELAY
+
+    async def _publish(self, head: Event, pace: Pace) -> bool:
+        opening = await self._backend.trail.read(head.job_id, 1)
+        if opening is None or is_tombstone(opening):
+            return False
+        message = await message_of(opening, head, self._backend.payloads, self._clock.now())
+        if head.after.state is State.WAITING and self._is_near_its_deadline(head):
+            message = replace(message, due_at=head.after.due_at)
+        sent = await self._publication.attempt(message, head)
+        if sent:
+            state = head.after.state.value
+            _log.info(JOB_REPUBLISHED, job_id=head.job_id, state=state, pace=pace.name)
+        return sent
+
+    def _is_near_its_deadline(self, head: Event) -> bool:
+        due_at = head.after.due_at
+        return due_at is not None and due_at <= self._clock.now() + DEADLINE_AHEAD
+
+    async def _conclude(self, row: OpenRow, head: Event) -> None:
+        """End an open row whose incarnation has ended, after the callback that it may owe.
+
+        The end goes into the timeline again: who wrote it may have died before it did, and the
+        retention goes by what stands there.
+        """
+        end = head
+        if head.after.incarnation > row.incarnation:
+            found = await self._end_of(row, head)
+            if found is None:
+                return
+            end = found
+        self._backend.index.record([end])
+        await self._ending.conclude(end)
+
+    async def _end_of(self, row: OpenRow, head: Event) -> Event | None:
+        before = head.sequence + 1
+        while before > 1:
+            page = await self._backend.trail.history(row.facts.job_id, before=before, limit=1000)
+            for event in reversed(page):
+                if event.after.incarnation == row.incarnation and event.after.state.is_terminal:
+                    return event
+            before = page[0].sequence if page else 0
+        return None
+
+
+def _key(row: OpenRow) -> tuple[str, int, int]:
+    return row.facts.job_id, row.incarnation, row.sequence

@@ -1,0 +1,1 @@
+"""Requests to Azure Storage: credentials, signing, readers and writers."""

@@ -1,0 +1,1 @@
+"""The index on Azure tables: its rows, writer and readers."""

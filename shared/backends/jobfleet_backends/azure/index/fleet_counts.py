@@ -1,0 +1,109 @@
+"""Counts of jobs: open ones row by row, ended ones from the writers' counters."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from jobfleet_backends.azure.http.entity_table import EntityTable
+from jobfleet_backends.azure.http.table_reader import Query, Row
+from jobfleet_backends.azure.index.ended_counter import (
+    counters,
+    read_hour,
+    read_minutes,
+)
+from jobfleet_backends.azure.index.index_rows import SHARDS, entity_to_open, is_ghost, state_of
+from jobfleet_contracts.index import Census, EndedCount, OpenRow, TimeStep
+from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.state import TERMINAL, State
+
+COUNTED = timedelta(hours=24)
+"""Ended jobs of this time, and of the hour in which it begins, are counted."""
+
+_OPEN = "PartitionKey eq @shard and RowKey gt 'o-' and RowKey lt 'o.'"
+_HOUR_COLUMNS = (
+    "RowKey",
+    *(f"{state.value}{number}" for state in sorted(TERMINAL) for number in ("", "Timed", "Ms")),
+)
+_Key = tuple[datetime, State]
+
+
+@dataclass(slots=True)
+class _Tally:
+    counts: Counter[State] = field(default_factory=Counter)
+    longest: dict[str, Row] = field(default_factory=dict)
+
+    def add(self, entities: Iterable[Row]) -> None:
+        for entity in entities:
+            if not is_ghost(entity):
+                self._add(entity)
+
+    def _add(self, entity: Row) -> None:
+        state = state_of(entity)
+        self.counts[state] += 1
+        if state is not State.QUEUED:
+            return
+        known = self.longest.get(entity["Queue"])
+        if known is None or entity["OpenedAt"] < known["OpenedAt"]:
+            self.longest[entity["Queue"]] = entity
+
+    def rows(self) -> dict[str, OpenRow]:
+        return {queue: entity_to_open(entity) for queue, entity in self.longest.items()}
+
+
+class FleetCounts:
+    """What a count costs: a request per 1,000 open rows of a shard, and one for its counters."""
+
+    def __init__(self, *, table: EntityTable, clock: Clock) -> None:
+        self._table = table
+        self._clock = clock
+
+    async def census(self) -> Census:
+        """Return jobs per state, and of each queue the job that has been queued longest.
+
+        Open jobs are counted row by row. Endings are those of the last 24 hours and of the hour in
+        which they begin. A job that ended more than once, by a redrive, counts as often.
+        """
+        tally = _Tally()
+        await asyncio.gather(*(self._tally(shard, tally) for shard in SHARDS))
+        for counted in await self.ended(self._clock.now() - COUNTED, "hour"):
+            tally.counts[counted.state] += counted.jobs
+        counts = {state: jobs for state, jobs in tally.counts.items() if jobs}
+        return Census(counts, tally.rows())
+
+    async def ended(self, since: datetime, step: TimeStep) -> Sequence[EndedCount]:
+        """Return what ended in each step, over all writers, oldest first."""
+        total: dict[_Key, EndedCount] = {}
+        for found in await asyncio.gather(*(self._counted(s, since, step) for s in SHARDS)):
+            for one in found:
+                key = one.start, one.state
+                total[key] = _sum(total[key], one) if key in total else one
+        return [total[key] for key in sorted(total)]
+
+    async def _tally(self, shard: str, tally: _Tally) -> None:
+        async for page in self._table.pages("index.counts", Query(_OPEN, {"shard": shard})):
+            tally.add(page)
+
+    async def _counted(self, shard: str, since: datetime, step: TimeStep) -> list[EndedCount]:
+        by_minute = step == "minute"
+        columns = ("RowKey", "Minutes") if by_minute else _HOUR_COLUMNS
+        query = counters(shard, since=since, columns=columns)
+        read = read_minutes if by_minute else read_hour
+        found: list[EndedCount] = []
+        async for page in self._table.pages("index.ended", query):
+            found += [count for entity in page for count in read(entity)]
+        first_minute = since.replace(second=0, microsecond=0)
+        return [one for one in found if not by_minute or one.start >= first_minute]
+
+
+def _sum(one: EndedCount, other: EndedCount) -> EndedCount:
+    return EndedCount(
+        one.start,
+        one.state,
+        one.jobs + other.jobs,
+        one.timed + other.timed,
+        one.duration_ms + other.duration_ms,
+    )

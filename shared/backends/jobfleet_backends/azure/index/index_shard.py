@@ -1,0 +1,272 @@
+"""One partition of the index: rows wait here until the previous transaction is back."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from jobfleet_backends.azure.http.azure_errors import StorageRefused
+from jobfleet_backends.azure.http.entity_table import MERGE, REPLACE, EntityTable
+from jobfleet_contracts.errors import BackendForbidden, BackendUnavailable
+
+INDEX_NOT_WRITTEN = "index.write_failed"
+INDEX_WRITTEN_AGAIN = "index.write_recovered"
+INDEX_ROW_REFUSED = "index.row_refused"
+INDEX_ROWS_DROPPED = "index.rows_dropped"
+
+MAX_ROWS = 100
+"""Rows of one transaction, by Azure's rule."""
+
+MAX_BYTES = 3_000_000
+"""Of one transaction; Azure allows 4 MiB. The library writes a character as up to 12 bytes."""
+
+_OPERATION = "index.write"
+_SAME_CALL, _LONGEST_GAP = 0.0005, 0.02
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """When the rows that wait are written, in seconds since the transaction before began.
+
+    The worst load for the storage is one where each row goes by itself, so rows wait for company:
+    long where nobody waits for them, else until enough are there or nothing more comes, because
+    all slots of the worker wait for just these rows.
+
+    Attributes:
+        awaited: at the latest, where somebody waits.
+        lonely: at the latest, where nobody does.
+        quiet: where somebody waits, how many usual gaps between two rows of any shard must pass
+            without one; at most ``awaited``.
+        awaited_rows: enough where somebody waits: at 4 to 5 rows a job 0.2 requests each.
+        lonely_rows: enough where nobody does.
+    """
+
+    awaited: float = 0.25
+    lonely: float = 0.5
+    quiet: float = 10
+    awaited_rows: int = 24
+    lonely_rows: int = 80
+
+
+AT_ONCE = Pace(awaited=0, lonely=0, quiet=0)
+
+
+class Arrivals:
+    """When rows of any shard came, on the event loop's clock."""
+
+    def __init__(self) -> None:
+        self.last = 0.0
+        self.gap = 0.0
+
+    def note(self, now: float) -> None:
+        """A row came; rows of one call, without time between them, count as one."""
+        gap = now - self.last
+        if gap > _SAME_CALL:
+            self.gap += (min(gap, _LONGEST_GAP) - self.gap) / 8
+        self.last = now
+
+
+@dataclass(slots=True)
+class _Change:
+    """What becomes of one row; later wishes for it are put together with this one."""
+
+    ordinal: int
+    entity: dict[str, Any]
+    how: Mapping[str, Any] | None
+    """``MERGE`` or ``REPLACE``; ``None`` removes the row."""
+
+
+class IndexShard:
+    """Writes in transactions, in the order of the wishes; a row stands in each but once."""
+
+    def __init__(
+        self, *, table: EntityTable, partition: str, pace: Pace, arrivals: Arrivals
+    ) -> None:
+        self._table = table
+        self._partition = partition
+        self._pace = pace
+        self._arrivals = arrivals
+        self._waiting: dict[str, _Change] = {}
+        self._ordinal = 0
+        self._stored = 0
+        self._watchers: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._writer: asyncio.Task[None] | None = None
+        self._due = asyncio.Event()
+        self._started = 0.0
+        self._is_awaited = False
+        self._failing = False
+
+    def replace(self, entity: dict[str, Any]) -> None:
+        """Insert a row, or put it in the place of what is there."""
+        self._put(entity, REPLACE)
+
+    def merge(self, entity: dict[str, Any]) -> None:
+        """Insert a row, or merge these columns into it; a removal that waits is final."""
+        known = self._waiting.get(entity["RowKey"])
+        if known is None:
+            self._put(entity, MERGE)
+        elif known.how is not None:
+            known.entity.update(entity)
+
+    def remove(self, row_key: str) -> None:
+        """Remove a row; quiet where it is gone."""
+        self._put({"PartitionKey": self._partition, "RowKey": row_key}, None)
+
+    def hurry(self) -> None:
+        """Somebody waits for what was wished for until now."""
+        if self._stored < self._ordinal:
+            self._is_awaited = True
+            self._due.set()
+
+    def stored(self) -> asyncio.Future[None]:
+        """Return what is done as soon as everything wished for until now is stored."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        if self._stored >= self._ordinal:
+            future.set_result(None)
+        else:
+            self._watchers.append((self._ordinal, future))
+        return future
+
+    async def stop(self) -> None:
+        """Give up what is not stored yet."""
+        if self._waiting:
+            _log.warning(INDEX_ROWS_DROPPED, rows=len(self._waiting), shard=self._partition)
+        if self._writer is not None:
+            self._writer.cancel()
+            await asyncio.gather(self._writer, return_exceptions=True)
+        for _, future in self._watchers:
+            future.cancel()
+
+    def _put(self, entity: dict[str, Any], how: Mapping[str, Any] | None) -> None:
+        known = self._waiting.get(entity["RowKey"])
+        if known is not None:
+            known.entity, known.how = entity, how
+            return
+        self._ordinal += 1
+        self._waiting[entity["RowKey"]] = _Change(self._ordinal, entity, how)
+        loop = asyncio.get_running_loop()
+        self._arrivals.note(loop.time())
+        if len(self._waiting) >= self._enough:
+            self._due.set()
+        if self._writer is None or self._writer.done():
+            name = f"index {self._partition}"
+            self._writer = loop.create_task(self._write(), name=name)
+
+    async def _write(self) -> None:
+        loop = asyncio.get_running_loop()
+        # Lets the caller finish what belongs together before the first transaction starts.
+        await asyncio.sleep(0)
+        while self._waiting:
+            while (pause := self._pause(loop.time())) > 0:
+                self._due.clear()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._due.wait(), pause)
+            self._started = loop.time()
+            self._is_awaited = False
+            changes = self._take()
+            await self._store(changes)
+            self._stored = changes[-1].ordinal
+            self._tell()
+
+    @property
+    def _enough(self) -> int:
+        return self._pace.awaited_rows if self._is_awaited else self._pace.lonely_rows
+
+    def _pause(self, now: float) -> float:
+        """Return how long the rows may still wait for company."""
+        pace = self._pace
+        if len(self._waiting) >= self._enough:
+            return 0
+        if not self._is_awaited:
+            return self._started + pace.lonely - now
+        quiet_at = self._arrivals.last + pace.quiet * self._arrivals.gap
+        return min(self._started + pace.awaited, quiet_at) - now
+
+    def _take(self) -> list[_Change]:
+        taken: list[_Change] = []
+        size = 0
+        for row_key in list(self._waiting)[:MAX_ROWS]:
+            size += _size(self._waiting[row_key].entity)
+            if taken and size > MAX_BYTES:
+                break
+            taken.append(self._waiting.pop(row_key))
+        return taken
+
+    async def _store(self, changes: Sequence[_Change]) -> None:
+        """Try until it is done: the trail has it already, so nothing waits for this but views."""
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                await self._send(changes)
+            except (BackendUnavailable, BackendForbidden) as error:
+                self._note(str(error))
+                await asyncio.sleep(pause * random.uniform(0.5, 1))
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            else:
+                self._note(None)
+                return
+
+    async def _send(self, changes: Sequence[_Change]) -> None:
+        if len(changes) == 1:
+            await self._send_one(changes[0])
+            return
+        try:
+            await self._table.transact(_OPERATION, [_operation(change) for change in changes])
+        except StorageRefused:
+            await self._send_apart(changes)
+
+    async def _send_apart(self, changes: Sequence[_Change]) -> None:
+        """A row to remove that is gone refuses the whole transaction, so those go by themselves."""
+        gone = [change for change in changes if change.how is None]
+        kept = [change for change in changes if change.how is not None]
+        for change in gone:
+            await self._send_one(change)
+        if gone and len(kept) > 1:
+            await self._send(kept)
+        else:
+            for change in kept:
+                await self._send_one(change)
+
+    async def _send_one(self, change: _Change) -> None:
+        keys = change.entity["PartitionKey"], change.entity["RowKey"]
+        try:
+            if change.how is None:
+                await self._table.delete(_OPERATION, *keys)
+            else:
+                await self._table.upsert(_OPERATION, change.entity, change.how)
+        except StorageRefused as refusal:
+            _log.error(INDEX_ROW_REFUSED, row=keys[1], error=str(refusal))
+
+    def _note(self, problem: str | None) -> None:
+        if problem is not None and not self._failing:
+            _log.warning(INDEX_NOT_WRITTEN, shard=self._partition, error=problem)
+        elif problem is None and self._failing:
+            _log.info(INDEX_WRITTEN_AGAIN, shard=self._partition)
+        self._failing = problem is not None
+
+    def _tell(self) -> None:
+        while self._watchers and self._watchers[0][0] <= self._stored:
+            _, future = self._watchers.popleft()
+            if not future.done():
+                future.set_result(None)
+
+
+def _operation(change: _Change) -> tuple[str, Mapping[str, Any], Mapping[str, Any]]:
+    if change.how is None:
+        return "delete", change.entity, {}
+    return "upsert", change.entity, change.how
+
+
+def _size(entity: Mapping[str, Any]) -> int:
+    return 1_500 + 12 * sum(len(value) for value in entity.values() if isinstance(value, str))

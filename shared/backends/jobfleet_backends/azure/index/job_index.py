@@ -1,0 +1,142 @@
+"""Writer of the index: what the trail has already, put together into few requests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Generator, Sequence
+from datetime import datetime
+from typing import Any
+
+from jobfleet_backends.azure.http.azure_errors import StorageRefused
+from jobfleet_backends.azure.http.entity_table import MERGE, EntityTable
+from jobfleet_backends.azure.index.ended_counter import EndedCounter, counters
+from jobfleet_backends.azure.index.index_rows import (
+    SHARDS,
+    event_hint,
+    event_to_timeline,
+    is_ghost,
+    open_key,
+    open_to_entity,
+    published_hint,
+    row_identity,
+    shard_of,
+)
+from jobfleet_backends.azure.index.index_shard import Arrivals, IndexShard, Pace
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.index import OpenRow
+
+STOP_SECONDS = 5.0
+_REMEMBERED_ROWS = 20_000
+_CLOSED = 1 << 62
+
+
+class AzureJobIndex:
+    """Four shards, each with one transaction on its way; belongs to one event loop."""
+
+    def __init__(self, *, table: EntityTable, pace: Pace | None = None) -> None:
+        self._table = table
+        pace, arrivals = pace or Pace(), Arrivals()
+        self._shards = {
+            name: IndexShard(table=table, partition=name, pace=pace, arrivals=arrivals)
+            for name in SHARDS
+        }
+        self._newest: dict[str, int] = {}
+        self._ended = EndedCounter()
+
+    async def open(self, row: OpenRow) -> None:
+        """Insert the row by itself: it must stand before the event that it announces."""
+        entity = open_to_entity(row)
+        self._newest.pop(entity["RowKey"], None)
+        try:
+            await self._table.insert("index.open", entity)
+        except StorageRefused as refusal:
+            if not refusal.is_conflict:
+                raise
+            await self._revive(entity)
+
+    async def _revive(self, entity: dict[str, Any]) -> None:
+        """Where only a late hint stands in the place of the row, make it one."""
+        keys = entity["PartitionKey"], entity["RowKey"]
+        known = await self._table.get("index.open", *keys)
+        if known is None or is_ghost(known):
+            await self._table.upsert("index.open", entity, MERGE)
+
+    def record(self, events: Sequence[Event]) -> Awaitable[None]:
+        """Queue copies for the timeline, hints for the open rows, and endings to count."""
+        for event in events:
+            shard = self._shards[shard_of(event.job_id)]
+            shard.replace(event_to_timeline(event))
+            if not event.after.state.is_terminal:
+                self._hint(shard, event)
+            else:
+                for counted in self._ended.count(event):
+                    shard.replace(counted)
+        return self._stored({shard_of(event.job_id) for event in events})
+
+    def published(self, job_id: str, incarnation: int, sequence: int) -> Awaitable[None]:
+        """Queue the mark, unless the row was closed here."""
+        row_key, partition = open_key(job_id, incarnation), shard_of(job_id)
+        if self._newest.get(row_key, 0) < _CLOSED:
+            self._shards[partition].merge(
+                {**row_identity(job_id, incarnation), **published_hint(sequence)}
+            )
+        return self._stored({partition})
+
+    def close(self, job_id: str, incarnation: int) -> Awaitable[None]:
+        """Queue the removal; later hints of this process are dropped."""
+        row_key, partition = open_key(job_id, incarnation), shard_of(job_id)
+        self._remember(row_key, _CLOSED)
+        self._shards[partition].remove(row_key)
+        return self._stored({partition})
+
+    async def recount(self, *, before: datetime) -> None:
+        """Remove all writers' counts of the hours before."""
+        self._ended = EndedCounter(before=before)
+        for name, shard in self._shards.items():
+            async for page in self._table.pages("index.recount", counters(name, end=before)):
+                for entity in page:
+                    shard.remove(entity["RowKey"])
+        await self.flush()
+
+    async def flush(self) -> None:
+        """Wait until everything queued is stored."""
+        await self._stored(set(SHARDS))
+
+    async def stop(self) -> None:
+        """Store what is queued, as far as that is possible in a few seconds."""
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await self.flush()
+        except TimeoutError:
+            pass
+        finally:
+            await asyncio.gather(*(shard.stop() for shard in self._shards.values()))
+
+    def _stored(self, partitions: set[str]) -> Awaitable[None]:
+        return _Storing([self._shards[name] for name in sorted(partitions)])
+
+    def _hint(self, shard: IndexShard, event: Event) -> None:
+        row_key = open_key(event.job_id, event.after.incarnation)
+        if event.sequence <= self._newest.get(row_key, 0):
+            return
+        self._remember(row_key, event.sequence)
+        shard.merge({**row_identity(event.job_id, event.after.incarnation), **event_hint(event)})
+
+    def _remember(self, row_key: str, sequence: int) -> None:
+        while len(self._newest) >= _REMEMBERED_ROWS:
+            self._newest.pop(next(iter(self._newest)))
+        self._newest[row_key] = sequence
+
+
+class _Storing:
+    """What was wished for until now; whoever awaits it makes it be written sooner."""
+
+    def __init__(self, shards: Sequence[IndexShard]) -> None:
+        self._shards = shards
+        self._futures = [shard.stored() for shard in shards]
+
+    def __await__(self) -> Generator[Any, None, None]:
+        for shard in self._shards:
+            shard.hurry()
+        for future in self._futures:
+            yield from future

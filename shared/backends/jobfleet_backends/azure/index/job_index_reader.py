@@ -1,0 +1,166 @@
+"""Questions to the index; what they cost depends on the page, not on what is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+
+import structlog
+
+from jobfleet_backends.azure.audit_trail import AzureAuditTrail
+from jobfleet_backends.azure.http.entity_table import EntityTable
+from jobfleet_backends.azure.http.table_reader import Query, Row, changed_at
+from jobfleet_backends.azure.index.fleet_counts import FleetCounts
+from jobfleet_backends.azure.index.index_rows import (
+    SHARDS,
+    entity_to_open,
+    is_ghost,
+    key_time,
+)
+from jobfleet_backends.azure.index.job_search import JobSearch
+from jobfleet_backends.azure.index.live_tail import LiveTail
+from jobfleet_backends.azure.index.lock_queues import LockQueues
+from jobfleet_backends.azure.index.timeline import Span, Timeline, span_of
+from jobfleet_backends.azure.rows import entity_to_event_or_stand_in
+from jobfleet_contracts.errors import InvalidRequest
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.index import (
+    Census,
+    EndedCount,
+    EventQuery,
+    JobQuery,
+    JobRow,
+    LockUse,
+    OpenRow,
+    Page,
+    TimelineEntry,
+    TimeStep,
+)
+from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.state import State
+
+OPEN_ROW_UNREADABLE = "open_row.unreadable"
+_OPEN = "PartitionKey eq @shard and RowKey gt @after and RowKey lt 'o.'"
+
+
+_log = structlog.get_logger()
+
+
+class AzureJobIndexReader:
+    """Reads open rows, timeline and counters; asks the trail where the index cannot know."""
+
+    def __init__(self, *, table: EntityTable, trail: AzureAuditTrail, clock: Clock) -> None:
+        self._table = table
+        self._clock = clock
+        self._timeline = Timeline(table=table)
+        self._tail = LiveTail(timeline=self._timeline, clock=clock)
+        self._search = JobSearch(table=table, timeline=self._timeline, trail=trail)
+        self._counts = FleetCounts(table=table, clock=clock)
+        self._locks = LockQueues(table=table)
+        self._unreadable: set[str] = set()
+
+    async def events(self, query: EventQuery) -> Page[Event]:
+        """Return a page of the timeline; the cursor is a row key."""
+        span = _narrowed(span_of(query.since, query.until, query.cursor), query)
+        stretch = await self._timeline.newest("index.events", span, query.limit)
+        events = [entity_to_event_or_stand_in(entity) for entity in stretch.entities]
+        cut_short = stretch.end is not None and len(events) < query.limit
+        back_to = key_time(stretch.end) if stretch.end is not None and cut_short else None
+        return Page(events, stretch.end, back_to)
+
+    async def since(self, cursor: str | None, limit: int = 500) -> Sequence[TimelineEntry]:
+        """Return events after a live cursor; its form is described at ``LiveTail``."""
+        return await self._tail.since(cursor, limit)
+
+    async def jobs(self, query: JobQuery) -> Page[JobRow]:
+        """Return a page of jobs; how they are found is described at ``JobSearch``."""
+        return await self._search.page(query)
+
+    async def counts(self) -> Mapping[State, int]:
+        """Return jobs per state, as the census does."""
+        return (await self._counts.census()).counts
+
+    async def census(self) -> Census:
+        """Return the counts and who has been queued longest; see ``FleetCounts``."""
+        return await self._counts.census()
+
+    async def ended(self, *, since: datetime, step: TimeStep) -> Sequence[EndedCount]:
+        """Return what ended in each step, from the writers' counters."""
+        return await self._counts.ended(since, step)
+
+    async def lock_uses(self, *, limit: int = 100, waiters: int = 10) -> Sequence[LockUse]:
+        """Return lock keys that open jobs name; from up to 5,000 open rows of each shard."""
+        return await self._locks.uses(limit, waiters)
+
+    async def open_rows(
+        self,
+        *,
+        states: frozenset[State] | None = None,
+        cursor: str | None = None,
+        limit: int = 1000,
+    ) -> Page[OpenRow]:
+        """Return open rows, shard by shard in the order of job ids.
+
+        The cursor is ``<number of the shard>~<row key>``. Of a page that leaves rows out because
+        of their state it goes on behind the last row looked at.
+        """
+        shard, after = _place(cursor)
+        rows: list[OpenRow] = []
+        left = limit
+        while shard < len(SHARDS):
+            query = Query(_OPEN, {"shard": SHARDS[shard], "after": after})
+            entities = await self._table.first("index.open_rows", query, left)
+            found = await self._without_ghosts(entities)
+            rows += [row for row in found if states is None or row.state in states]
+            if len(entities) == left:
+                return Page(rows, f"{shard}~{entities[-1]['RowKey']}")
+            left -= len(entities)
+            shard, after = shard + 1, "o-"
+        return Page(rows)
+
+    async def lock_waiters(self, lock_key: str, limit: int = 10) -> Sequence[OpenRow]:
+        """Return open, claimable jobs that name this lock key, longest waiting first."""
+        return await self._locks.waiters(lock_key, limit)
+
+    async def _without_ghosts(self, entities: Sequence[Row]) -> list[OpenRow]:
+        """Sweep out on the way what late hints left behind; nothing depends on it."""
+        for entity in entities:
+            if is_ghost(entity) and self._is_old(entity):
+                await self._table.sweep("index.sweep", entity)
+        return list(self._readable(entity for entity in entities if not is_ghost(entity)))
+
+    def _readable(self, entities: Iterable[Row]) -> Iterator[OpenRow]:
+        """The index is a copy: a row in it that cannot be read must not hide all others."""
+        for entity in entities:
+            try:
+                yield entity_to_open(entity)
+            except (ValueError, KeyError, TypeError, AttributeError, InvalidRequest) as error:
+                key = str(entity["RowKey"])
+                if key not in self._unreadable:
+                    _log.warning(OPEN_ROW_UNREADABLE, row=key, error=str(error))
+                    self._unreadable.add(key)
+
+    def _is_old(self, entity: Row) -> bool:
+        stamp = changed_at(entity)
+        return stamp is not None and self._clock.now() - stamp > timedelta(minutes=1)
+
+
+def _narrowed(span: Span, query: EventQuery) -> Span:
+    if query.status == "Step":
+        span = span.that("Status ge 'Step ' and Status lt 'Step!'")
+    elif query.status is not None:
+        span = span.that("Status eq @status", status=query.status)
+    if query.job_type is not None:
+        span = span.that("JobType eq @type", type=query.job_type)
+    if query.job_name is not None:
+        span = span.that("JobName eq @name", name=query.job_name)
+    return span
+
+
+def _place(cursor: str | None) -> tuple[int, str]:
+    if cursor is None:
+        return 0, "o-"
+    shard, _, after = cursor.partition("~")
+    if not (shard.isdecimal() and int(shard) < len(SHARDS) and after.startswith("o-")):
+        raise InvalidRequest("cursor: not one that this list gave", field="cursor")
+    return int(shard), after

@@ -1,0 +1,61 @@
+"""Who holds a lock key and who waits for it, from the open rows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from jobfleet_backends.azure.http.entity_table import EntityTable
+from jobfleet_backends.azure.http.table_reader import Query
+from jobfleet_backends.azure.index.index_rows import SHARDS, entity_to_open, is_ghost
+from jobfleet_contracts.index import COUNTED_WAITERS, LockUse, OpenRow
+from jobfleet_contracts.state import CLAIMABLE, State
+
+MAX_ROWS = 5_000
+"""Open rows with a lock key that are looked at, of each shard."""
+
+_WAITING_ROWS = 1_000
+_OPEN = "PartitionKey eq @shard and RowKey gt 'o-' and RowKey lt 'o.'"
+
+
+class LockQueues:
+    """Reads open rows by their lock keys."""
+
+    def __init__(self, *, table: EntityTable) -> None:
+        self._table = table
+
+    async def waiters(self, lock_key: str, limit: int) -> Sequence[OpenRow]:
+        """Return open, claimable jobs that name this lock key, longest waiting first."""
+        values = {"key": lock_key}
+        rows = await self._rows("index.lock_waiters", "LockKey eq @key", values, _WAITING_ROWS)
+        return _in_line(rows)[:limit]
+
+    async def uses(self, limit: int, waiters: int) -> Sequence[LockUse]:
+        """Return lock keys, held ones first, then in their order."""
+        rows = await self._rows("index.lock_uses", "LockKey gt @key", {"key": ""}, MAX_ROWS)
+        by_key: dict[str, list[OpenRow]] = {}
+        for row in rows:
+            by_key.setdefault(str(row.facts.lock_key), []).append(row)
+        found = [_use(key, named, waiters) for key, named in by_key.items()]
+        found.sort(key=lambda use: (use.holder is None, use.lock_key))
+        return found[:limit]
+
+    async def _rows(
+        self, operation: str, condition: str, values: dict[str, str], limit: int
+    ) -> list[OpenRow]:
+        queries = (
+            Query(f"{_OPEN} and {condition}", {"shard": shard, **values}) for shard in SHARDS
+        )
+        shards = await asyncio.gather(*(self._table.first(operation, q, limit) for q in queries))
+        return [entity_to_open(row) for shard in shards for row in shard if not is_ghost(row)]
+
+
+def _use(key: str, named: Sequence[OpenRow], waiters: int) -> LockUse:
+    holder = next((row for row in named if row.state is State.RUNNING), None)
+    line = _in_line(named)
+    return LockUse(key, holder, min(len(line), COUNTED_WAITERS), line[:waiters])
+
+
+def _in_line(rows: Sequence[OpenRow]) -> list[OpenRow]:
+    waiting = (row for row in rows if row.state in CLAIMABLE)
+    return sorted(waiting, key=lambda row: (row.opened_at, row.facts.job_id))

@@ -1,0 +1,189 @@
+"""A third party's result: accepted once, while its job waits for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import structlog
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic.alias_generators import to_camel
+
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.codec import decode
+from jobfleet_contracts.errors import (
+    ActionRefused,
+    BackendError,
+    BadSignature,
+    InvalidRequest,
+    UnknownJob,
+)
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.job import check_characters, check_json
+from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.state import State, Status
+from jobfleet_protocol.actions.answer_limit import answered
+from jobfleet_protocol.actions.ending import Ending
+from jobfleet_protocol.actions.signing_keys import SigningKeys
+from jobfleet_protocol.trail.large_data import resolve
+from jobfleet_protocol.trail.trail_writer import TrailWriter
+from jobfleet_protocol.trail.transitions import Change, draft
+
+CALLBACK_ACCEPTED = "callback.accepted"
+CALLBACK_REFUSED = "callback.refused"
+
+_STATUS = {"completed": "Completed", "failed": "Failed", "cancelled": "Cancelled"}
+
+_log = structlog.get_logger()
+
+
+class CallbackBody(BaseModel):
+    """What a third party says; fields of its own beside these are left out.
+
+    Attributes:
+        payload: the job's result, where it completed.
+        error: text or ``{"type", "message"}``, where it failed.
+    """
+
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+    job_id: str
+    status: str = Field(pattern="^(completed|failed|cancelled)$")
+    message: str | None = Field(default=None, max_length=100_000)
+    payload: JsonValue = None
+    error: JsonValue = None
+
+    @classmethod
+    def parse(cls, body: bytes) -> CallbackBody:
+        """Read the body.
+
+        Raises:
+            InvalidRequest: names the field that does not fit.
+        """
+        value = decode(body)
+        try:
+            check_json(value, field="body", limit=None)
+            said = cls.model_validate(value, strict=True)
+        except ValidationError as error:
+            problem = error.errors(include_url=False, include_input=False)[0]
+            field = str(problem["loc"][0]) if problem["loc"] else "body"
+            raise InvalidRequest(f"{field}: {problem['msg']}", field=field) from None
+        for name in ("message", "payload", "error"):
+            check_characters(getattr(said, name), field=name)
+        return said
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """The job's state after a callback; ``repeated`` if the same one had come before."""
+
+    job_id: str
+    state: State
+    repeated: bool = False
+
+
+class Callbacks:
+    """Takes third parties' results; whoever holds a secret may speak for any waiting job."""
+
+    def __init__(self, *, backend: Backend, clock: Clock, keys: SigningKeys) -> None:
+        self._backend = backend
+        self._clock = clock
+        self._keys = keys
+        self._writer = TrailWriter(backend=backend)
+        self._ending = Ending(backend=backend, clock=clock)
+
+    def check_signature(self, body: bytes, headers: Mapping[str, str]) -> None:
+        """Look at nothing else before this: what is not signed learns nothing.
+
+        Args:
+            body: as it came, byte for byte.
+
+        Raises:
+            BadSignature: whatever the job, and whatever is wrong.
+        """
+        if not self._keys.verify(body, headers):
+            _log.warning(CALLBACK_REFUSED, reason="bad signature")
+            raise BadSignature("the callback carries no valid signature")
+
+    async def receive(self, job_id: str, incarnation: int, body: bytes) -> Received:
+        """Write what a signed callback says.
+
+        Raises:
+            InvalidRequest: the body does not fit, or names another job.
+            UnknownJob: no trail.
+            ActionRefused: the job does not wait, or for another incarnation's result.
+            BackendUnavailable: the trail did not answer in 8 s: send the same again.
+        """
+        said = CallbackBody.parse(body)
+        if said.job_id.lower() != job_id:
+            raise InvalidRequest(
+                "jobId: the body names another job than the address", field="jobId"
+            )
+        return await answered(
+            self._receive(job_id, incarnation, said, sha256(body).hexdigest()),
+            name=f"callback-{job_id}",
+            unclear="send the same again",
+        )
+
+    async def _receive(
+        self, job_id: str, incarnation: int, said: CallbackBody, digest: str
+    ) -> Received:
+        while True:
+            head = await self._backend.trail.newest(job_id)
+            if head is None:
+                raise UnknownJob(f"no job {job_id}")
+            if head.after.incarnation != incarnation:
+                raise ActionRefused(
+                    f"job {job_id} is in incarnation {head.after.incarnation}; "
+                    f"this callback is for {incarnation}"
+                )
+            if head.after.state is not State.WAITING:
+                return await self._after_the_wait(head, digest)
+            event = draft(head, head.facts, _change(said, digest), occurred_at=self._clock.now())
+            if await self._writer.append([event]) is None:
+                _log.info(CALLBACK_ACCEPTED, job_id=job_id, state=event.after.state.value)
+                await self._conclude(event)
+                return Received(job_id, event.after.state)
+
+    async def _after_the_wait(self, head: Event, digest: str) -> Received:
+        """Tell a repetition, which adds nothing, from a result that comes too late."""
+        state = head.after.state
+        if not state.is_terminal:
+            raise ActionRefused(f"job {head.job_id} is {state.value}; it waits for no callback")
+        ended = head
+        if head.kind is Status.DISMISSED:
+            ended = await self._backend.trail.read(head.job_id, head.sequence - 1) or head
+        known = (await resolve(ended, self._backend.payloads)).data.get("callback", {})
+        if known.get("digest") != digest:
+            raise ActionRefused(f"job {head.job_id} is {state.value} already")
+        return Received(head.job_id, state, repeated=True)
+
+    async def _conclude(self, event: Event) -> None:
+        """The result stands; what storage refuses now is left to the rescuer."""
+        try:
+            await self._ending.conclude(event)
+        except BackendError as error:
+            _log.warning("callback.follow_up_failed", job_id=event.job_id, error=str(error))
+
+
+def _change(said: CallbackBody, digest: str) -> Change:
+    return Change(
+        status=_STATUS[said.status],
+        message=said.message or f"the third party reports: {said.status}",
+        data=_data(said) | {"callback": {"digest": digest, "status": said.status}},
+    )
+
+
+def _data(said: CallbackBody) -> dict[str, Any]:
+    if said.status == "completed":
+        return {"result": said.payload}
+    error = said.error if isinstance(said.error, Mapping) else {"message": said.error}
+    message = error.get("message") or said.message or f"the third party reports: {said.status}"
+    told = {
+        "type": str(error.get("type") or "ThirdParty")[:200],
+        "message": str(message),
+        "traceback": str(error.get("traceback") or ""),
+    }
+    return {"error": told} | ({} if said.payload is None else {"payload": said.payload})

@@ -1,0 +1,109 @@
+"""Cancel: at once where nobody runs the job, else a request that the holder answers."""
+
+from __future__ import annotations
+
+import structlog
+
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.errors import ActionRefused, BackendError, InvalidRequest, UnknownJob
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.job import check_characters
+from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.state import State
+from jobfleet_protocol.actions.answer_limit import answered
+from jobfleet_protocol.actions.ending import Ending
+from jobfleet_protocol.trail.trail_writer import TrailWriter
+from jobfleet_protocol.trail.transitions import Change, draft
+
+CANCEL_REQUESTED = "cancel.requested"
+MAX_REASON = 1000
+
+_log = structlog.get_logger()
+
+
+def _check(reason: str) -> None:
+    if len(reason) > MAX_REASON:
+        raise InvalidRequest(
+            f"reason: must be a text of at most {MAX_REASON:,} characters", field="reason"
+        )
+    check_characters(reason, field="reason")
+
+
+class Canceller:
+    """Ends jobs on request."""
+
+    def __init__(self, *, backend: Backend, clock: Clock) -> None:
+        self._backend = backend
+        self._clock = clock
+        self._writer = TrailWriter(backend=backend)
+        self._ending = Ending(backend=backend, clock=clock)
+
+    async def cancel(self, job_id: str, *, by: str | None, reason: str = "") -> State:
+        """Cancel a job.
+
+        Args:
+            reason: stands in the trail; up to 1,000 characters.
+
+        Returns:
+            ``cancelled``, or ``running`` where its worker has been asked to stop.
+
+        Raises:
+            InvalidRequest: the reason is too long or holds control characters.
+            UnknownJob: no trail.
+            ActionRefused: the job has ended.
+            BackendUnavailable: the trail did not answer in 8 s. The job may be cancelled, now or
+                later; asking again adds nothing to a cancel that stands.
+        """
+        _check(reason)
+        return await answered(
+            self._cancel(job_id, by, reason),
+            name=f"cancel-{job_id}",
+            unclear="the cancel may be written, now or later: ask again, it counts once",
+        )
+
+    async def _cancel(self, job_id: str, by: str | None, reason: str) -> State:
+        while True:
+            head = await self._backend.trail.newest(job_id)
+            if head is None:
+                raise UnknownJob(f"no job {job_id}")
+            if head.after.state.is_terminal:
+                raise ActionRefused(f"job {job_id} is {head.after.state.value} already")
+            running = head.after.state is State.RUNNING
+            if running and head.after.cancel_requested:
+                await self._tell(head)
+                return head.after.state
+            event = self._event(head, by, reason, running=running)
+            if await self._writer.append([event]) is None:
+                return await self._follow_up(event)
+
+    def _event(self, head: Event, by: str | None, reason: str, *, running: bool) -> Event:
+        who = by or "somebody"
+        change = Change(
+            status="CancelRequested" if running else "Cancelled",
+            message=f"{'cancel requested' if running else 'cancelled'} by {who}"
+            + (f": {reason}" if reason else ""),
+            data={"by": by, "reason": reason},
+        )
+        return draft(head, head.facts, change, occurred_at=self._clock.now())
+
+    async def _follow_up(self, event: Event) -> State:
+        _log.info(CANCEL_REQUESTED, job_id=event.job_id, state=event.after.state.value)
+        if event.after.state.is_terminal:
+            await self._conclude(event)
+        else:
+            await self._tell(event)
+        return event.after.state
+
+    async def _conclude(self, event: Event) -> None:
+        """The end stands, whatever fails now; the rescuer goes by the open row."""
+        try:
+            await self._ending.conclude(event)
+        except BackendError as error:
+            _log.warning("cancel.left_to_rescuer", job_id=event.job_id, error=str(error))
+
+    async def _tell(self, head: Event) -> None:
+        """A lost message costs little: the next renewal of the lease looks into the trail."""
+        try:
+            await self._backend.control.send_cancel(head.job_id)
+        except BackendError as error:
+            _log.warning("cancel.message_lost", job_id=head.job_id, error=str(error))

@@ -1,0 +1,105 @@
+"""Redrive a dead job as a new incarnation, or dismiss it from the dead-letter list."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.errors import ActionRefused, UnknownJob
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.state import DEAD, State
+from jobfleet_protocol.actions.answer_limit import answered
+from jobfleet_protocol.actions.publication import Publication
+from jobfleet_protocol.actions.submission import message_of, open_row
+from jobfleet_protocol.trail.tombstone import is_tombstone
+from jobfleet_protocol.trail.trail_writer import TrailWriter
+from jobfleet_protocol.trail.transitions import REDRIVABLE, Change, draft
+
+
+class Redriver:
+    """Acts on jobs that ended badly."""
+
+    def __init__(self, *, backend: Backend, clock: Clock) -> None:
+        self._backend = backend
+        self._clock = clock
+        self._writer = TrailWriter(backend=backend)
+        self._publication = Publication(backend=backend, clock=clock)
+
+    async def redrive(self, job_id: str, *, by: str | None) -> State:
+        """Put a failed, timed-out or cancelled job back into its queue.
+
+        Raises:
+            UnknownJob: no trail.
+            ActionRefused: the job is open or completed, or its history was removed.
+            BackendUnavailable: the trail did not answer in 8 s. The job may be redriven, now or
+                later: look at it before asking again, for if it has run and failed meanwhile,
+                a second redrive runs it once more.
+        """
+        return await answered(
+            self._redrive(job_id, by),
+            name=f"redrive-{job_id}",
+            unclear="the job may be redriven, now or later: look at its state before asking again",
+        )
+
+    async def dismiss(self, job_id: str, *, by: str | None) -> State:
+        """Take a failed or timed-out job off the dead-letter list; its trail stays.
+
+        Raises:
+            UnknownJob: no trail.
+            ActionRefused: the job is not dead, or was dismissed before.
+            BackendUnavailable: the trail did not answer in 8 s; ask again, it counts once.
+        """
+        return await answered(
+            self._dismiss(job_id, by),
+            name=f"dismiss-{job_id}",
+            unclear="the job may be dismissed, now or later: ask again, it counts once",
+        )
+
+    async def _dismiss(self, job_id: str, by: str | None) -> State:
+        while True:
+            head = await self._head(job_id)
+            if head.after.state not in DEAD or head.after.dismissed:
+                raise ActionRefused(f"job {job_id} is not in the dead-letter list")
+            change = Change(
+                status="Dismissed", message=f"dismissed by {by or 'somebody'}", data={"by": by}
+            )
+            event = draft(head, head.facts, change, occurred_at=self._clock.now())
+            if await self._writer.append([event]) is None:
+                return event.after.state
+
+    async def _redrive(self, job_id: str, by: str | None) -> State:
+        while True:
+            head = await self._head(job_id)
+            if head.after.state not in REDRIVABLE:
+                raise ActionRefused(
+                    f"job {job_id} is {head.after.state.value}; "
+                    "only failed, timed-out and cancelled jobs are redriven"
+                )
+            change = Change(
+                status="Redriven", message=f"redriven by {by or 'somebody'}", data={"by": by}
+            )
+            event = draft(head, head.facts, change, occurred_at=self._clock.now())
+            row = open_row(event.facts, event.after, self._clock.now())
+            await self._backend.index.open(replace(row, sequence=head.sequence))
+            if await self._writer.append([event]) is None:
+                await self._publish(event)
+                return event.after.state
+
+    async def _publish(self, head: Event) -> None:
+        opening = await self._backend.trail.read(head.job_id, 1)
+        if opening is None:
+            return
+        now = self._clock.now()
+        message = await message_of(opening, head, self._backend.payloads, now)
+        await self._publication.attempt(message, head)
+
+    async def _head(self, job_id: str) -> Event:
+        head = await self._backend.trail.newest(job_id)
+        if head is None:
+            raise UnknownJob(f"no job {job_id}")
+        if is_tombstone(head):
+            raise ActionRefused(
+                f"job {job_id}: {head.message}, and with it what to run; submit a new job"
+            )
+        return head

@@ -1,0 +1,1 @@
+"""Checking stored data against the rules of the protocol."""

@@ -1,0 +1,269 @@
+"""Rules 1 to 8 and 10 over the history of one job."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from datetime import timedelta
+
+from jobfleet_contracts.errors import IllegalTransition
+from jobfleet_contracts.event import UNREADABLE, Event, JobFacts, JobState
+from jobfleet_contracts.lease import FLEET_LOCK, job_lock, key_lock
+from jobfleet_contracts.state import TERMINAL, State, Status
+from jobfleet_protocol.audit.turn_ledger import Claim
+from jobfleet_protocol.audit.violation import Note, Violation
+from jobfleet_protocol.trail.tombstone import flaw_of, is_tombstone
+from jobfleet_protocol.trail.transitions import change_of, follow
+
+CLOCK_STEP = timedelta(seconds=1)
+"""Times of neighbouring rows that fall by this much show a clock step; less is ordinary skew."""
+
+_AFTER_END = (Status.REDRIVEN, Status.DISMISSED)
+_FROM_OUTSIDE = (Status.CANCEL_REQUESTED, Status.TAKEN_OVER)
+_BY_THE_SENDER = (Status.STEP, Status.COMPLETED, Status.FAILED)
+_FOLDED = tuple(f.name for f in fields(JobState) if f.name not in ("sequence", "epoch"))
+
+
+class HistoryCheck:
+    """Walks one job's rows, oldest first, beside the fold of them.
+
+    The fold goes on from what a row should hold, so that one wrong row is named once. Where the
+    next row holds the same, or a row is missing or cannot be read, it goes on from what is stored.
+
+    Attributes:
+        violations: what was found.
+        notes: what a clock explains.
+        claims: each ``Started`` under a shared lock, for rule 9 over all jobs.
+    """
+
+    def __init__(self) -> None:
+        self.violations: list[Violation] = []
+        self.notes: list[Note] = []
+        self.claims: list[Claim] = []
+        self._expected = 1
+        self._base: Event | None = None
+        self._blind = False
+        self._holes = False
+        self._strayed = False
+        self._ids: dict[str, int] = {}
+        self._open: Claim | None = None
+        self._claimed: set[int] = set()
+        self._waited = False
+        self._due_by: str | None = None
+        self._fall = timedelta()
+
+    def check(self, events: Sequence[Event]) -> HistoryCheck:
+        """Check a complete history; garbage in a row is a violation, never an error."""
+        for place, event in enumerate(events):
+            if is_tombstone(event):
+                if place == 0 and event.sequence != 1:
+                    self._report(1, event, f"event 1 is missing behind seal {event.sequence}")
+                return self._check_removed(events[place:])
+        for event in events:
+            try:
+                self._row(event)
+            except (ValueError, TypeError, AttributeError, OverflowError) as error:
+                self._report(3, event, f"the row cannot be read: {error}")
+                self._lose_sight()
+        self._check_last()
+        return self
+
+    def _check_removed(self, events: Sequence[Event]) -> HistoryCheck:
+        """Of a history that the retention has removed, one row of a certain form is left.
+
+        While it is being removed that row is a seal, the last one; those before it are on their
+        way out, and no gap between them says anything.
+        """
+        tombstone, *others = events
+        try:
+            flaw = flaw_of(tombstone)
+        except ValueError as error:
+            flaw = str(error)
+        if flaw is not None:
+            self._report(2, tombstone, flaw)
+        for event in others:
+            self._report(4, event, f"{event.status} after the tombstone of a removed history")
+        return self
+
+    def _row(self, event: Event) -> None:
+        self._check_id(event)
+        self._check_sequence(event)
+        kind = _kind_of(event)
+        after = event.after
+        if not self._blind:
+            after = self._check_fold(event, kind)
+        if kind is Status.STARTED:
+            self._check_start(event)
+        self._track(event, kind, after)
+        self._base = event if after is event.after else replace(event, after=after)
+        self._blind = False
+
+    def _check_id(self, event: Event) -> None:
+        first = self._ids.setdefault(event.event_id, event.sequence)
+        if first != event.sequence:
+            self._report(7, event, f"event id {event.event_id} stands at event {first} too")
+
+    def _check_sequence(self, event: Event) -> None:
+        found, expected = event.sequence, self._expected
+        self._expected = found + 1
+        if found != expected:
+            self._report(1, event, f"event {expected} is missing; event {found} stands there")
+            self._lose_sight()
+
+    def _lose_sight(self) -> None:
+        """Nothing can be said of the next row's past: take it as it is stored."""
+        self._base, self._blind, self._holes, self._strayed = None, True, True, False
+
+    def _check_fold(self, event: Event, kind: Status) -> JobState:
+        """Return the state from which to go on."""
+        try:
+            folded = follow(self._base, change_of(event), occurred_at=event.occurred_at)
+        except IllegalTransition as error:
+            self._report(*self._illegal(event, kind, str(error)))
+            self._strayed = False
+            return event.after
+        if self._base is not None:
+            self._check_writer(event, kind, self._base.after)
+            self._check_due(event, kind, self._base)
+        if kind is Status.COMPLETED and not self._may_complete(folded.epoch):
+            self._report(10, event, "Completed without a Started of its epoch, or a Waiting")
+        return self._compare(event, folded)
+
+    def _illegal(self, event: Event, kind: Status, reason: str) -> tuple[int, Event, str]:
+        if self._base is not None and self._base.after.state in TERMINAL:
+            if kind not in _AFTER_END:
+                return 4, event, f"{event.status} after the job ended {self._base.after.state}"
+        elif kind is Status.COMPLETED and not self._may_complete(event.after.epoch):
+            return 10, event, "Completed without a Started of its epoch, or a Waiting"
+        return 3, event, reason
+
+    def _may_complete(self, epoch: int) -> bool:
+        return self._holes or self._waited or epoch in self._claimed
+
+    def _compare(self, event: Event, folded: JobState) -> JobState:
+        stored = event.after
+        same_facts = self._base is None or _same_facts(self._base.facts, event.facts)
+        if stored == folded and same_facts:
+            self._strayed = False
+            return stored
+        if stored.epoch != folded.epoch:
+            self._report(5, event, self._epoch_message(event, folded))
+        named = () if stored.attempt <= stored.max_attempts else ("max_attempts",)
+        wrong = [n for n in _FOLDED if n not in named and getattr(stored, n) != getattr(folded, n)]
+        if wrong:
+            listed = ", ".join(
+                f"{n} is {_show(getattr(stored, n))}, not {_show(getattr(folded, n))}"
+                for n in wrong
+            )
+            self._report(2, event, f"after {event.status}: {listed}")
+        if not same_facts:
+            self._report(2, event, "the job's facts differ from those of the row before")
+        again, self._strayed = self._strayed, True
+        return stored if again else folded
+
+    def _epoch_message(self, event: Event, folded: JobState) -> str:
+        found = event.after.epoch
+        before = 0 if self._base is None else self._base.after.epoch
+        return f"epoch {found} at {event.status} after epoch {before}; {folded.epoch} is due"
+
+    def _check_writer(self, event: Event, kind: Status, before: JobState) -> None:
+        writer, holder = event.worker_id, before.worker_id
+        claims = kind in (Status.STARTED, Status.TAKEN_OVER)
+        if claims and writer is None:
+            self._report(6, event, f"{event.status} names no worker")
+        elif writer == holder:
+            return
+        elif before.state is State.RUNNING and kind not in _FROM_OUTSIDE:
+            self._report(6, event, f"worker {writer} wrote in the epoch of worker {holder}")
+        elif before.state is State.WAITING and kind in _BY_THE_SENDER and writer is not None:
+            self._report(6, event, f"worker {writer} wrote for the waiting job of {holder}")
+
+    def _check_start(self, event: Event) -> None:
+        after, facts = event.after, event.facts
+        if after.attempt > after.max_attempts:
+            self._report(8, event, f"attempt {after.attempt} of at most {after.max_attempts}")
+        own = job_lock(facts.job_id) if facts.lock_key is None else key_lock(facts.lock_key)
+        if after.lock not in (own, FLEET_LOCK):
+            self._report(9, event, f"claimed under lock {after.lock}, not {own}")
+        shared = facts.lock_key is not None or after.lock == FLEET_LOCK
+        if shared != (after.lock_turn is not None):
+            self._report(9, event, f"turn {after.lock_turn} under lock {after.lock}")
+
+    def _check_due(self, event: Event, kind: Status, base: Event) -> None:
+        due_at = base.after.due_at
+        if kind is not Status.STARTED or due_at is None or event.occurred_at >= due_at:
+            return
+        early = due_at - event.occurred_at
+        fall = max(self._fall, base.occurred_at - event.occurred_at)
+        message = f"attempt {event.after.attempt} started {early.total_seconds():.6f} s too early"
+        if fall >= CLOCK_STEP:
+            back = fall.total_seconds()
+            self._note(event, f"{message}; a clock {back:.6f} s behind the rows before explains it")
+        elif early < CLOCK_STEP and event.worker_id != self._due_by:
+            self._note(event, f"{message}; skew between two clocks explains it")
+        else:
+            self._report(8, event, message)
+
+    def _track(self, event: Event, kind: Status, after: JobState) -> None:
+        before = self._base
+        if before is not None:
+            self._fall = max(self._fall, before.occurred_at - event.occurred_at)
+        if before is None or before.after.due_at != after.due_at:
+            self._due_by, self._fall = event.worker_id, timedelta()
+        if self._open is not None and (
+            kind is Status.TAKEN_OVER or after.state is not State.RUNNING
+        ):
+            self._open.closed_at = event.occurred_at
+            self._open = None
+        if kind is Status.STARTED:
+            self._claimed.add(after.epoch)
+            self._take_turn(event)
+        elif kind is Status.WAITING:
+            self._waited = True
+        elif kind is Status.REDRIVEN:
+            self._claimed, self._waited = set(), False
+
+    def _take_turn(self, event: Event) -> None:
+        lock, turn = event.after.lock, event.after.lock_turn
+        if lock is None or turn is None:
+            return
+        earlier = next((one.turn for one in reversed(self.claims) if one.lock == lock), 0)
+        if turn <= earlier:
+            self._report(9, event, f"turn {turn} of {lock} after turn {earlier}")
+            return
+        self._open = Claim(lock, turn, event.job_id, event.sequence, event.occurred_at)
+        self.claims.append(self._open)
+
+    def _check_last(self) -> None:
+        """Events that come in one transaction with the next cannot be the last."""
+        if self._base is None:
+            return
+        kind, running = Status.of(self._base.status), self._base.after.state is State.RUNNING
+        if kind is Status.ATTEMPT_FAILED or (kind is Status.TAKEN_OVER and running):
+            self._report(3, self._base, f"{kind.value} is the last row; its other half is missing")
+
+    def _report(self, rule: int, event: Event, message: str) -> None:
+        self.violations.append(
+            Violation(rule, event.job_id, event.sequence, event.event_id, message)
+        )
+
+    def _note(self, event: Event, message: str) -> None:
+        self.notes.append(Note(8, event.job_id, event.sequence, event.event_id, message))
+
+
+def _kind_of(event: Event) -> Status:
+    if event.status == UNREADABLE:
+        raise ValueError(event.message)
+    kind = event.kind
+    if kind is Status.STEP and not event.status[5:].isdecimal():
+        raise ValueError(f"{event.status!r} is no step")
+    return kind
+
+
+def _same_facts(one: JobFacts, other: JobFacts) -> bool:
+    """Compare all but the creation time, in which two submits of one job may differ."""
+    return one == other or replace(one, created_at=other.created_at) == other
+
+
+def _show(value: object) -> str:
+    return str(value)

@@ -1,0 +1,1 @@
+"""Deciding who runs a job: leases, turns under a lock key, the claim."""

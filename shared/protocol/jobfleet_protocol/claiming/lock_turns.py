@@ -1,0 +1,153 @@
+"""Turns under a lock that several jobs share: the successor fences the predecessor's trail.
+
+Two jobs under one lock key have two trails, so the epoch of one does not fence the other. The
+lock's note names the turn, the job and the epoch of the claim about to be made. The order of the
+steps is the point: note, newest rows, trust, fence, note under the lease, and only then Started.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.errors import TrustEnded
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.lease import Lease
+from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.state import State
+from jobfleet_protocol.actions.publication import Publication
+from jobfleet_protocol.actions.submission import message_of
+from jobfleet_protocol.trail.trail_writer import TrailWriter
+from jobfleet_protocol.trail.transitions import Change, draft
+
+PREDECESSOR_FENCED = "predecessor.fenced"
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Note:
+    turn: int
+    job_id: str
+    epoch: int
+
+    @classmethod
+    def of(cls, note: Mapping[str, str]) -> _Note | None:
+        if "turn" not in note:
+            return None
+        return cls(int(note["turn"]), note["job"], int(note["epoch"]))
+
+    def to_note(self) -> dict[str, str]:
+        return {"turn": str(self.turn), "job": self.job_id, "epoch": str(self.epoch)}
+
+
+@dataclass(frozen=True, slots=True)
+class TurnView:
+    """What one look at a lock showed: its note, the job named there, and one's own."""
+
+    note: _Note | None
+    named: Event | None
+    own: Event | None
+
+
+class LockTurns:
+    """Takes turns under shared locks for one worker."""
+
+    def __init__(
+        self,
+        *,
+        backend: Backend,
+        writer: TrailWriter,
+        publication: Publication,
+        clock: Clock,
+        worker_id: str,
+    ) -> None:
+        self._backend = backend
+        self._writer = writer
+        self._publication = publication
+        self._clock = clock
+        self._worker_id = worker_id
+
+    async def look(self, lock: str, job_id: str) -> TurnView:
+        """Read the note, then the newest rows of the job that it names and of one's own."""
+        note = _Note.of(await self._backend.locks.read_note(lock))
+        own = await self._backend.trail.newest(job_id)
+        return TurnView(note, await self._named(note, job_id), own)
+
+    async def take(self, view: TurnView, lease: Lease, job_id: str) -> int | None:
+        """Fence whoever had the turn before, then write the next one under the lease.
+
+        Call it only while the lease is trusted, checked after :meth:`look`.
+
+        Returns:
+            The turn to store in ``Started``; ``None``: something has moved, look again.
+
+        Raises:
+            LeaseConflict: the lock is another worker's by now, or another note stands there: one's
+                own, perhaps, of an earlier try. A late copy of that must not cover a newer note.
+        """
+        if not await self._closed(view):
+            return None
+        turn = 1 if view.note is None else view.note.turn + 1
+        epoch = 1 if view.own is None else view.own.after.epoch + 1
+        note = _Note(turn, job_id, epoch).to_note()
+        read = {} if view.note is None else view.note.to_note()
+        await self._backend.locks.write_note(lease.lock, lease.lease_id, note, replacing=read)
+        return turn
+
+    async def fence_named(self, *, lock: str, trusted: Callable[[], bool]) -> None:
+        """Fence the job that the note names, before anything else is done under a fresh lease.
+
+        Raises:
+            TrustEnded: the lease ran out meanwhile.
+        """
+        while True:
+            note = _Note.of(await self._backend.locks.read_note(lock))
+            view = TurnView(note, await self._named(note, None), None)
+            if not trusted():
+                raise TrustEnded(f"lease on {lock} ran out")
+            if await self._closed(view):
+                return
+
+    async def _closed(self, view: TurnView) -> bool:
+        if view.note is None or view.named is None:
+            return True
+        return await self._fence(view.note, view.named)
+
+    async def _named(self, note: _Note | None, own_id: str | None) -> Event | None:
+        if note is None or note.job_id == own_id:
+            return None
+        return await self._backend.trail.newest(note.job_id)
+
+    async def _fence(self, note: _Note, named: Event) -> bool:
+        """Insert ``TakenOver`` where the named job may still be written by its last holder.
+
+        Returns:
+            Whether the named job is closed now; ``False``: it has moved, look again.
+        """
+        after = named.after
+        in_flight = after.epoch < note.epoch
+        running = after.epoch == note.epoch and after.state is State.RUNNING
+        if after.state.is_terminal or not (in_flight or running):
+            return True
+        change = Change(
+            status="TakenOver",
+            worker_id=self._worker_id,
+            message=f"worker {after.worker_id} lost the lock" if running else "claim was lost",
+        )
+        event = draft(named, named.facts, change, occurred_at=self._clock.now())
+        if await self._writer.append([event]) is not None:
+            return False
+        _log.warning(PREDECESSOR_FENCED, job_id=named.job_id, epoch=event.after.epoch)
+        await self._publish(event)
+        return True
+
+    async def _publish(self, head: Event) -> None:
+        opening = await self._backend.trail.read(head.job_id, 1)
+        if opening is None:
+            return
+        message = await message_of(opening, head, self._backend.payloads, self._clock.now())
+        await self._publication.attempt(message, head)

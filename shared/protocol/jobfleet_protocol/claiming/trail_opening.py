@@ -1,0 +1,72 @@
+"""Event 1 as a message tells it: assumed to stand, or written for a foreign publisher."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.event import Event, JobFacts
+from jobfleet_contracts.message import JobDefaults, JobMessage
+from jobfleet_contracts.ports import Clock
+from jobfleet_protocol.actions.submission import open_row, opening_change
+from jobfleet_protocol.trail.trail_writer import TrailWriter
+from jobfleet_protocol.trail.transitions import Change, draft
+
+
+class TrailOpening:
+    """Knows how a trail begins whose first message has come.
+
+    Args:
+        fresh: age of a message up to which a first claim needs no read.
+    """
+
+    def __init__(
+        self,
+        *,
+        backend: Backend,
+        writer: TrailWriter,
+        clock: Clock,
+        defaults: JobDefaults,
+        fresh: timedelta,
+    ) -> None:
+        self._backend = backend
+        self._writer = writer
+        self._clock = clock
+        self._defaults = defaults
+        self._fresh = fresh
+
+    def is_certain(self, message: JobMessage) -> bool:
+        """Whether the message is young, and of event 1: a claim on a wrong guess is refused."""
+        due_at, now = message.due_at, self._clock.now()
+        return (
+            message.sequence == 1
+            and message.defaults is not None
+            and message.published_at is not None
+            and now - message.published_at < self._fresh
+            and not (due_at is not None and due_at > now)
+        )
+
+    def assumed(self, message: JobMessage) -> Event:
+        """Event 1 as the message tells it; a claim on a wrong assumption is refused."""
+        change = Change(
+            status="Queued" if message.due_at is None else "Scheduled",
+            due_at=message.due_at,
+            max_attempts=self._limit(message),
+        )
+        return draft(
+            None, JobFacts.of(message.request), change, occurred_at=message.request.created_at
+        )
+
+    def _limit(self, message: JobMessage) -> int:
+        defaults = message.defaults or self._defaults
+        return message.request.max_attempts or defaults.max_attempts
+
+    async def write(self, message: JobMessage) -> Event | None:
+        """Begin the trail of a job that a foreign publisher put on the queue."""
+        now = self._clock.now()
+        facts = JobFacts.of(message.request)
+        defaults = message.defaults or self._defaults
+        change = opening_change(message.request, defaults, now=now, by="message")
+        event = draft(None, facts, change, occurred_at=now)
+        await self._backend.index.open(open_row(facts, event.after, now))
+        return event if await self._writer.append([event]) is None else None

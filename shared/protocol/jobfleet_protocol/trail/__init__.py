@@ -1,0 +1,1 @@
+"""Writing one job's trail: which event may follow which, and the append rule."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jobfleet_contracts.outcome import Waiting
+from jobfleet_worker.callback_wait import CallbackWait
 from jobfleet_worker.handlers.context import JobContext
 from jobfleet_worker.handlers.registry import Handler, Handlers
 from jobfleet_worker.handlers.verdicts import Defer, Fail
@@ -33,10 +34,10 @@ def handlers_for(process: Process, *, witness: Witness, wire: Wire, ask: Ask) ->
         ask: what the third party does with one.
     """
 
-    async def run(payload: dict[str, Any], context: JobContext) -> Any:
+    async def run(payload: dict[str, Any], context: JobContext, wait: CallbackWait) -> Any:
         with witness.watch(process, context.job.job_id, context.epoch):
             if "answer" in payload:
-                return await _ask_and_wait(payload, context, wire, ask)
+                return await _ask_and_wait(payload, context, wait, wire, ask)
             return await _follow_plan(payload, context, process)
 
     async def deliver(payload: dict[str, Any], context: JobContext) -> dict[str, Any]:
@@ -46,17 +47,18 @@ def handlers_for(process: Process, *, witness: Witness, wire: Wire, ask: Ask) ->
 
     return Handlers(
         [
-            Handler(job_type=JOB_TYPE, function=run, run_in="loop"),
+            Handler(job_type=JOB_TYPE, function=run, run_in="loop", waits=True),
             Handler(job_type=CALLBACK_TYPE, function=deliver, run_in="loop"),
         ]
     )
 
 
-async def _ask_and_wait(plan: dict[str, Any], context: JobContext, wire: Wire, ask: Ask) -> Waiting:
+async def _ask_and_wait(
+    plan: dict[str, Any], context: JobContext, wait: CallbackWait, wire: Wire, ask: Ask
+) -> Waiting:
     """As ``external.call`` does it."""
     await asyncio.sleep(plan["seconds"])
-    room = context.waiting_room
-    deadline = room.deadline or await room.enter(context.limit_seconds)
+    deadline = wait.deadline or await wait.enter(context.limit_seconds)
     job_id, incarnation = context.job.job_id, context.facts.incarnation
     await wire.write(
         "third_party.ask",
@@ -64,7 +66,7 @@ async def _ask_and_wait(plan: dict[str, Any], context: JobContext, wire: Wire, a
         about=job_id[-4:],
         service="third party",
     )
-    await room.sent("the third party has it", {})
+    await wait.sent("the third party has it", {})
     return Waiting(deadline)
 
 

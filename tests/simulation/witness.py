@@ -29,10 +29,10 @@ class Run:
 def _trusts(process: Process, job_id: str, epoch: int) -> bool:
     if process.worker is None or not process.is_awake:
         return False
-    execution = process.worker.executor.running.get(job_id)
-    if execution is None or execution.trail.epoch != epoch:
+    run = process.worker.executor.running.get(job_id)
+    if run is None or run.trail.epoch != epoch:
         return False
-    kept = execution.kept
+    kept = run.lease.kept
     return kept.lost_reason is None and process.clock.boottime() < kept.trusted_until
 
 

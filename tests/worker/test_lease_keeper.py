@@ -140,7 +140,7 @@ async def test_a_lease_that_another_holds_is_given_up_at_once(keeping: Keeping) 
     keeping.renewals.lose_request("renew", error=refused)
     kept = await keeping.lease()
     told: list[str] = []
-    kept.on_lost = told.append
+    kept.watch(give_up_at=float("inf"), on_lost=told.append, on_renewed=lambda: None)
     assert "refused" in await lost(kept)
     await asyncio.sleep(0)
     renewals = keeping.renewals.calls["renew"]
@@ -206,7 +206,7 @@ async def test_a_refused_renewal_cancels_that_job_alone_and_writes_nothing(
     lock = head.after.lock
     assert lock is not None
     execution = running.worker.executor.running[lost_job]
-    await workshop.real.leases.release(lock, execution.claimed.lease.lease_id)
+    await workshop.real.leases.release(lock, execution.lease.lease.lease_id)
     await workshop.real.leases.acquire(lock, "another's", 60)
 
     async def given_up() -> bool:

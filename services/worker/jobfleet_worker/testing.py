@@ -175,11 +175,10 @@ class _Run:
             return outcome_of(error, self._handler)
         self._attempt = Attempt(
             handler=self._handler,
-            runner=runner,
             limit_seconds=self._timeout,
             grace_seconds=GRACE_SECONDS,
         )
-        return await self._attempt.run()
+        return await self._attempt.run(runner)
 
     def _runner(self) -> Runner:
         return runner_for(self._handler, self._facts.job.payload, self._facts, self)

@@ -26,9 +26,10 @@ from jobfleet_worker.run.cancel_listener import CancelListener
 from jobfleet_worker.run.consumer import Consumer
 from jobfleet_worker.run.counted_leases import CountedLeases
 from jobfleet_worker.run.deferral import Deferral
-from jobfleet_worker.run.execution import ExecutionParts
 from jobfleet_worker.run.executor import Executor
 from jobfleet_worker.run.fleet_turn import FleetTurn
+from jobfleet_worker.run.follow_up import FollowUp
+from jobfleet_worker.run.job_run import RunParts
 from jobfleet_worker.run.lease_keeper import LeaseKeeper, OpenLeases
 from jobfleet_worker.run.slots import Slots
 from jobfleet_worker.upkeep.heartbeat import Heartbeat
@@ -91,14 +92,18 @@ class Worker:
             attempt_limit=self._attempt_limit,
             fresh=options.fresh,
         )
-        parts = ExecutionParts(
+        parts = RunParts(
             backend=backend,
             clock=clock,
             options=options,
             handlers=self._handlers,
             metrics=metrics,
+            keeper=self._keeper,
+            leases=self._claimer.leases,
+            follow_up=FollowUp(backend=backend, leases=self._claimer.leases, clock=clock),
+            no_more_starts=asyncio.Event(),
         )
-        self.executor = Executor(parts=parts, claimer=self._claimer, keeper=self._keeper)
+        self.executor = Executor(parts=parts)
         deferral = Deferral(
             backend=backend,
             writer=self._writer,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from jobfleet_contracts.ports import Clock
 from jobfleet_worker.builtin.callback_deliver import CALLBACK_DELIVER, CallbackDeliverHandler
@@ -16,6 +17,6 @@ def calling_handlers(client: HttpClient, clock: Clock) -> Sequence[Handler]:
     """Return them, bound to the client."""
     return [
         describe(HTTP_REQUEST, HttpRequestHandler(client=client).run),
-        describe(EXTERNAL_CALL, ExternalCallHandler(client=client).run),
+        replace(describe(EXTERNAL_CALL, ExternalCallHandler(client=client).run), waits=True),
         describe(CALLBACK_DELIVER, CallbackDeliverHandler(client=client, clock=clock).run),
     ]

@@ -14,6 +14,7 @@ from jobfleet_contracts.codec import encode, format_time
 from jobfleet_contracts.outcome import Waiting
 from jobfleet_worker.builtin.http_request import unexpected
 from jobfleet_worker.builtin.passed_on import passed_on
+from jobfleet_worker.callback_wait import CallbackWait
 from jobfleet_worker.handlers.context import JobContext
 from jobfleet_worker.handlers.verdicts import Fail
 from jobfleet_worker.outbound.http_call import HttpCall
@@ -48,7 +49,7 @@ class ExternalCallHandler:
     def __init__(self, *, client: HttpClient) -> None:
         self._client = client
 
-    async def run(self, payload: ExternalCall, context: JobContext) -> Waiting:
+    async def run(self, payload: ExternalCall, context: JobContext, wait: CallbackWait) -> Waiting:
         """Enter the wait, send the request, note that it was taken.
 
         Raises:
@@ -65,13 +66,12 @@ class ExternalCallHandler:
         ).with_default_headers(Content_Type="application/json")
         callback_url = self._callback_url(context)
         self._client.check(call)
-        room = context.waiting_room
-        deadline = room.deadline or await room.enter(context.limit_seconds)
+        deadline = wait.deadline or await wait.enter(context.limit_seconds)
         body = encode(_body(payload, context, callback_url, deadline))
         answer = await self._client.call(replace(call, body=body))
         if not 200 <= answer.status < 300:  # noqa: PLR2004
             raise unexpected(answer)
-        await room.sent(f"the third party answered {answer.status}", {"response": answer.to_json()})
+        await wait.sent(f"the third party answered {answer.status}", {"response": answer.to_json()})
         return Waiting(deadline)
 
     def _callback_url(self, context: JobContext) -> str:

@@ -9,7 +9,6 @@ from typing import Any, Protocol
 from uuid import UUID, uuid5
 
 from jobfleet_contracts.job import JobRequest
-from jobfleet_worker.run.waiting_room import WaitingRoom
 from jobfleet_worker.tracing import traceparent
 
 
@@ -128,19 +127,9 @@ class ContextFacts:
 class JobContext(ContextFacts):
     """Given to coroutine handlers."""
 
-    def __init__(
-        self, *, facts: AttemptFacts, sink: ProgressSink, waiting_room: WaitingRoom | None = None
-    ) -> None:
+    def __init__(self, *, facts: AttemptFacts, sink: ProgressSink) -> None:
         super().__init__(facts=facts)
         self._sink = sink
-        self._waiting_room = waiting_room
-
-    @property
-    def waiting_room(self) -> WaitingRoom:
-        """For the built-in third-party jobs: where a job waits for its callback."""
-        if self._waiting_room is None:
-            raise RuntimeError("only a worker has a waiting room")
-        return self._waiting_room
 
     async def progress(self, step: int, of: int | None = None, message: str = "") -> None:
         """Tell how far the job is. Written at once, then at most once a second."""

@@ -39,6 +39,7 @@ class Handler:
         max_attempts, timeout: defaults for jobs that do not say; seconds.
         retry_on: exceptions that are worth another attempt; others end the job.
         takes: what the function is called with, in this order: ``payload``, ``context``.
+        waits: a built-in that waits for a third party; it takes a ``CallbackWait`` last.
     """
 
     job_type: str
@@ -49,6 +50,7 @@ class Handler:
     retry_on: tuple[type[BaseException], ...] = (Exception,)
     takes: tuple[Parameter, ...] = BOTH
     payload_type: TypeAdapter[Any] | None = None
+    waits: bool = False
 
     def read_payload(self, payload: Any) -> Any:
         """Return the payload as the function's annotation wants it.
@@ -65,10 +67,11 @@ class Handler:
             where = ".".join(map(str, ("payload", *problem["loc"])))
             raise Fail(f"{where}: {problem['msg'].removeprefix('Value error, ')}") from None
 
-    def call(self, payload: Any, context: ContextFacts) -> Any:
+    def call(self, payload: Any, context: ContextFacts, wait: Any = None) -> Any:
         """Call the function with as much as it takes; a coroutine function's coroutine."""
         given = {"payload": payload, "context": context}
-        return self.function(*(given[name] for name in self.takes))
+        values = [given[name] for name in self.takes]
+        return self.function(*values, wait) if self.waits else self.function(*values)
 
 
 def handler(

@@ -16,7 +16,6 @@ from jobfleet_worker.handlers.context import (
 )
 from jobfleet_worker.handlers.process_runner import ProcessRunner
 from jobfleet_worker.handlers.registry import Handler
-from jobfleet_worker.run.waiting_room import WaitingRoom
 
 
 class HandlerExit(Exception):
@@ -47,10 +46,13 @@ class Runner(Protocol):
 class LoopRunner:
     """Runs a coroutine function on the worker's event loop."""
 
-    def __init__(self, handler: Handler, payload: Any, context: JobContext) -> None:
+    def __init__(
+        self, handler: Handler, payload: Any, context: JobContext, wait: Any = None
+    ) -> None:
         self._handler = handler
         self._payload = payload
         self._context = context
+        self._wait = wait
         self._task: asyncio.Task[Any] | None = None
 
     def start(self) -> asyncio.Future[Any]:
@@ -71,7 +73,7 @@ class LoopRunner:
 
     async def _run(self) -> Any:
         try:
-            return await self._handler.call(self._payload, self._context)
+            return await self._handler.call(self._payload, self._context, self._wait)
         except (SystemExit, KeyboardInterrupt) as error:  # a task lets them end the whole worker
             raise _exit_of(error) from error
 
@@ -148,9 +150,12 @@ def runner_for(
     payload: Any,
     facts: AttemptFacts,
     sink: ProgressSink,
-    waiting_room: WaitingRoom | None = None,
+    wait: Any = None,
 ) -> Runner:
     """Return the runner that the handler's declaration asks for.
+
+    Args:
+        wait: given to a built-in handler that waits for a third party.
 
     Raises:
         Fail: the payload does not fit the handler's annotation.
@@ -159,7 +164,6 @@ def runner_for(
         return ProcessRunner(handler, payload, facts, sink)
     value = handler.read_payload(payload)
     if handler.run_in == "loop":
-        context = JobContext(facts=facts, sink=sink, waiting_room=waiting_room)
-        return LoopRunner(handler, value, context)
+        return LoopRunner(handler, value, JobContext(facts=facts, sink=sink), wait)
     blocking = BlockingJobContext(facts=facts, sink=sink, loop=asyncio.get_running_loop())
     return ThreadRunner(handler, value, blocking)

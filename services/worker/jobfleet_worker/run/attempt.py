@@ -49,16 +49,16 @@ class Attempt:
     """
 
     def __init__(
-        self, *, handler: Handler, runner: Runner, limit_seconds: float, grace_seconds: float
+        self, *, handler: Handler | None, limit_seconds: float, grace_seconds: float
     ) -> None:
         self._handler = handler
-        self._runner = runner
         self._limit_seconds = limit_seconds
         self._grace_seconds = grace_seconds
+        self._runner: Runner | None = None
         self._stop: Stop | None = None
         self._stop_text = ""
         self._timers: list[asyncio.TimerHandle] = []
-        self._verdict: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._verdict = asyncio.Event()
         self.finished = asyncio.Event()
 
     @property
@@ -66,62 +66,70 @@ class Attempt:
         """Whether a reason to stop has been given."""
         return self._stop is not None
 
-    async def run(self) -> Outcome:
-        """Run to the end, or to the end of the grace period after a stop."""
+    @property
+    def has_started(self) -> bool:
+        """Whether the handler was started."""
+        return self._runner is not None
+
+    async def run(self, runner: Runner) -> Outcome:
+        """Run to the end, or to the end of the grace period after a stop.
+
+        A handler that was told to stop before it started is not started.
+        """
+        if self._stop is not None:
+            return self._stopped(self._stop, abandoned=False)
+        self._runner = runner
         loop = asyncio.get_running_loop()
         self._timers.append(loop.call_later(self._limit_seconds, self.stop, Stop.TIME_LIMIT))
-        result = self._runner.start()
+        result = runner.start()
         result.add_done_callback(self._ended)
-        await self._verdict
+        await self._verdict.wait()
         for timer in self._timers:
             timer.cancel()
-        return self._judge(result)
+        return self._judge(result, runner)
 
     def stop(self, reason: Stop, text: str = "") -> None:
         """Tell the handler to stop; it is cut off after the grace period."""
-        if self._stop is not None or self._verdict.done():
+        if self._stop is not None or self._verdict.is_set():
             return
         self._stop, self._stop_text = reason, text
+        if self._runner is None:
+            return
         loop = asyncio.get_running_loop()
-        self._timers.append(loop.call_later(self._grace_seconds, self._cut_off))
+        self._timers.append(loop.call_later(self._grace_seconds, self._cut_off, self._runner))
         self._runner.stop()
 
     def _ended(self, _: asyncio.Future[Any]) -> None:
         self.finished.set()
-        if not self._verdict.done():
-            self._verdict.set_result(None)
+        self._verdict.set()
 
-    def _cut_off(self) -> None:
-        self._runner.cut_off()
+    def _cut_off(self, runner: Runner) -> None:
+        runner.cut_off()
         loop = asyncio.get_running_loop()
-        self._timers.append(loop.call_later(1.0, self._abandon))
+        self._timers.append(loop.call_later(1.0, self._verdict.set))
 
-    def _abandon(self) -> None:
-        if not self._verdict.done():
-            self._verdict.set_result(None)
-
-    def _judge(self, result: asyncio.Future[Any]) -> Outcome:
-        """A cancellation is judged by our own reason to stop, never by the exception's type."""
+    def _judge(self, result: asyncio.Future[Any], runner: Runner) -> Outcome:
+        """Judge a cancellation by our own reason to stop, never by the exception's type."""
         abandoned = not result.done()
         returned = not abandoned and not result.cancelled() and result.exception() is None
-        if self._stop is not None and self._runner.has_noticed:
+        if self._stop is not None and runner.has_noticed:
             returned = False
-        match self._stop:
+        if returned and self._stop is not Stop.LEASE_LOST:
+            return self._completed(result.result())
+        if self._stop is None:
+            return self._raised(result)
+        _retrieve(result)
+        return self._stopped(self._stop, abandoned=abandoned)
+
+    def _stopped(self, reason: Stop, *, abandoned: bool) -> Outcome:
+        match reason:
             case Stop.LEASE_LOST:
-                _retrieve(result)
                 return Lost(self._stop_text)
-            case _ if returned:
-                return self._completed(result.result())
-            case None:
-                return self._raised(result)
             case Stop.CANCEL:
-                _retrieve(result)
                 return CancelledByRequest(abandoned)
             case Stop.TIME_LIMIT:
-                _retrieve(result)
                 return AttemptTimedOut(self._limit_seconds, abandoned)
             case Stop.SHUTDOWN:
-                _retrieve(result)
                 return HandedBack(abandoned=abandoned)
 
     def _completed(self, value: Any) -> Outcome:

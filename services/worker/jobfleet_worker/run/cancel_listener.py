@@ -1,4 +1,4 @@
-"""Hears cancel requests and makes the execution that they concern look into its trail."""
+"""Hears cancel requests and makes the run that they concern look into its trail."""
 
 from __future__ import annotations
 

@@ -7,18 +7,19 @@ from datetime import datetime
 
 import structlog
 
+from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import BackendError
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import Lease, key_lock
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.outcome import Outcome
+from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.state import State
 from jobfleet_protocol.actions.ending import Ending
 from jobfleet_protocol.actions.publication import Publication
 from jobfleet_protocol.claiming.claim_result import Claimed
 from jobfleet_protocol.claiming.lock_leases import LockLeases
-from jobfleet_worker.run.execution import Execution, ExecutionParts
 from jobfleet_worker.run.unsent import send_again_at, stays_waiting
 from jobfleet_worker.upkeep.lock_successor import LockSuccessor
 
@@ -28,32 +29,46 @@ _log = structlog.get_logger()
 
 
 class FollowUp:
-    """Sees to what is due once the outcome stands; a failure of it changes no outcome."""
+    """Does what is due once the outcome stands; a failure of it changes no outcome."""
 
-    def __init__(self, *, parts: ExecutionParts, leases: LockLeases) -> None:
-        self._clock = parts.clock
-        self._handlers = parts.handlers
+    def __init__(self, *, backend: Backend, leases: LockLeases, clock: Clock) -> None:
+        self._clock = clock
         self._leases = leases
-        self._ending = Ending(backend=parts.backend, clock=parts.clock)
-        self._publication = Publication(backend=parts.backend, clock=parts.clock)
-        self._successor = LockSuccessor(
-            backend=parts.backend, publication=self._publication, clock=parts.clock
-        )
+        self._ending = Ending(backend=backend, clock=clock)
+        self._publication = Publication(backend=backend, clock=clock)
+        self._successor = LockSuccessor(backend=backend, publication=self._publication, clock=clock)
 
-    async def after(self, execution: Execution, outcome: Outcome, head: Event) -> None:
-        """Callback job, release, message for what is due again, end of the open row: in order."""
-        claimed = execution.claimed
+    async def after(
+        self, claimed: Claimed, lease: Lease, outcome: Outcome, head: Event, limit_seconds: float
+    ) -> None:
+        """Submit the callback job, give up the lease, publish what is due again, close the row.
+
+        Args:
+            lease: what the claim rests on now; a job that waits has exchanged it.
+            head: the event that ended the attempt.
+            limit_seconds: time limit of the attempt.
+        """
         ended = head.after.state.is_terminal
         # Without its callback job the open row stays: it is what the rescuer goes by.
         settled = ended and await self._quietly(self._ending.submit_callback(head, claimed.request))
-        await self._quietly(self._leases.give_up(claimed.lease, claimed.request))
+        # The message comes after the release: published sooner, it would find the lock taken and
+        # be deferred.
+        await self._quietly(self._leases.give_up(lease, claimed.request))
         if settled:
             self._ending.close(head)
         elif stays_waiting(outcome, head) and not head.after.sent:
-            await self._publish_again(claimed, head, self._send_again_at(execution, outcome, head))
+            at = send_again_at(
+                outcome,
+                head,
+                request=claimed.request,
+                defaults=claimed.defaults,
+                limit_seconds=limit_seconds,
+                now=self._clock.now(),
+            )
+            await self._quietly(self._publish_again(claimed, head, at))
         elif not ended and head.after.state is not State.WAITING:
-            await self._publish_again(claimed, head, head.after.due_at)
-        await self._tell_successor(claimed.lease, claimed.request)
+            await self._quietly(self._publish_again(claimed, head, head.after.due_at))
+        await self._tell_successor(lease, claimed.request)
 
     async def leave(self, lease: Lease, request: JobRequest) -> None:
         """Give a lease up, and let the next job of its lock key start."""
@@ -64,20 +79,6 @@ class FollowUp:
         key = request.lock_key
         if key is not None and lease.lock == key_lock(key):
             await self._quietly(self._successor.publish_next(key, ended=request.job_id))
-
-    def _send_again_at(
-        self, execution: Execution, outcome: Outcome, head: Event
-    ) -> datetime | None:
-        claimed = execution.claimed
-        handler = self._handlers.get(claimed.request.type)
-        return send_again_at(
-            outcome,
-            head,
-            request=claimed.request,
-            defaults=claimed.defaults,
-            limit_seconds=execution.limit_seconds(handler),
-            now=self._clock.now(),
-        )
 
     async def _publish_again(self, claimed: Claimed, head: Event, due_at: datetime | None) -> None:
         message = JobMessage(
@@ -90,10 +91,13 @@ class FollowUp:
         await self._publication.attempt(message, head)
 
     async def _quietly(self, step: Awaitable[object]) -> bool:
-        """The outcome stands; what storage refuses now is seen to by expiry or the rescuer."""
+        """Return whether the step succeeded. Lease expiry or the rescuer makes up for a failure."""
         try:
             await step
         except BackendError as error:
             _log.warning(FOLLOW_UP_FAILED, error=str(error))
+            return False
+        except Exception:  # noqa: BLE001 - an error of ours must not keep the steps after it
+            _log.exception(FOLLOW_UP_FAILED)
             return False
         return True

@@ -35,7 +35,6 @@ class KeptLease:
     Attributes:
         trusted_until: boot-time seconds; moves on with each renewal.
         give_up_at: boot-time seconds after which it is renewed no more, whatever the handler does.
-        on_lost, on_renewed: called on the owner's event loop.
     """
 
     def __init__(self, lease: Lease, loop: asyncio.AbstractEventLoop, next_renewal: float) -> None:
@@ -45,8 +44,8 @@ class KeptLease:
         self.give_up_at = float("inf")
         self.renewing = False
         self.lost_reason: str | None = None
-        self.on_lost: Callable[[str], None] | None = None
-        self.on_renewed: Callable[[], None] | None = None
+        self._on_lost: Callable[[str], None] | None = None
+        self._on_renewed: Callable[[], None] | None = None
         self._loop = loop
 
     @property
@@ -54,16 +53,40 @@ class KeptLease:
         """The lock's name."""
         return self.lease.lock
 
+    def watch(
+        self, *, give_up_at: float, on_lost: Callable[[str], None], on_renewed: Callable[[], None]
+    ) -> None:
+        """Renew it until ``give_up_at`` at most; call the listeners on the owner's event loop."""
+        self.give_up_at = give_up_at
+        self._on_lost, self._on_renewed = on_lost, on_renewed
+
+    def take_over_from(self, other: KeptLease) -> None:
+        """Watch for the job that rested on another lease until now."""
+        self.give_up_at = other.give_up_at
+        self._on_lost, self._on_renewed = other._on_lost, other._on_renewed
+
     def release_from_job(self) -> None:
         """Forget the limits and listeners of a job that rested on this lease."""
         self.give_up_at = float("inf")
-        self.on_lost = self.on_renewed = None
+        self._on_lost = self._on_renewed = None
+
+    def tell_lost(self, reason: str) -> None:
+        """Note the loss, and tell the job that rests on this lease."""
+        self.lost_reason = reason
+        on_lost = self._on_lost
+        if on_lost is not None:
+            self._tell(lambda: on_lost(reason))
+
+    def tell_renewed(self) -> None:
+        """Tell the job that rests on this lease."""
+        if self._on_renewed is not None:
+            self._tell(self._on_renewed)
 
     def current(self) -> Lease:
         """Return the lease with the trust that renewals have earned."""
         return Lease(self.lease.lock, self.lease.owner, self.lease.lease_id, self.trusted_until)
 
-    def tell(self, callback: Callable[[], None]) -> None:
+    def _tell(self, callback: Callable[[], None]) -> None:
         """Run ``callback`` on the owner's loop; quiet where that is closed."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(callback)
@@ -182,15 +205,11 @@ class LeaseKeeper:
         kept.trusted_until = sent_at + self._lease_seconds - safety_margin(self._lease_seconds)
         kept.next_renewal = sent_at + self._renew_seconds
         _log.debug(LEASE_RENEWED, lock=kept.lock)
-        if kept.on_renewed is not None:
-            kept.tell(kept.on_renewed)
+        kept.tell_renewed()
 
     def _lose(self, kept: KeptLease, reason: str) -> None:
         with self._guard:
             if self._kept.pop(kept.lease.lease_id, None) is None:
                 return
-        kept.lost_reason = reason
         _log.warning(LEASE_LOST, lock=kept.lock, reason=reason)
-        if kept.on_lost is not None:
-            on_lost = kept.on_lost
-            kept.tell(lambda: on_lost(reason))
+        kept.tell_lost(reason)

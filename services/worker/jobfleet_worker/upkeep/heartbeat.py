@@ -69,7 +69,7 @@ class Heartbeat:
             slots=1 if options.fleet_scope else options.concurrency,
             queues=options.queues,
             types=self._handlers.types,
-            running=tuple(execution.status() for execution in self._executor.running.values()),
+            running=tuple(run.status() for run in self._executor.running.values()),
             draining=self.draining,
             open_circuits=self._circuits.open_targets()[:MAX_CIRCUITS],
         )

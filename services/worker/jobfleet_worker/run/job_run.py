@@ -1,0 +1,329 @@
+"""The life of one attempt: from the claim of a job to the end of its handler."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.errors import BackendError, DataMissing, Fenced
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.outcome import AttemptFailed, HandedBack, JobError, Lost, Outcome, Waiting
+from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.state import State
+from jobfleet_contracts.worker_status import RunningJob
+from jobfleet_protocol.claiming.claim_result import Claimed
+from jobfleet_protocol.claiming.lock_leases import LockLeases
+from jobfleet_protocol.trail.trail_writer import pauses
+from jobfleet_protocol.trail.transitions import Change
+from jobfleet_worker.callback_wait import CallbackWait
+from jobfleet_worker.handlers.checkpoints import last_checkpoint
+from jobfleet_worker.handlers.context import AttemptFacts
+from jobfleet_worker.handlers.progress_log import ProgressLog
+from jobfleet_worker.handlers.registry import Handler, Handlers
+from jobfleet_worker.handlers.runners import Runner, runner_for
+from jobfleet_worker.metrics.port import Metrics
+from jobfleet_worker.options import WorkerOptions
+from jobfleet_worker.run.attempt import Attempt, Stop, describe, outcome_of
+from jobfleet_worker.run.follow_up import FollowUp
+from jobfleet_worker.run.lease_keeper import LeaseKeeper
+from jobfleet_worker.run.outcome_record import OutcomeRecord
+from jobfleet_worker.run.run_lease import RunLease
+from jobfleet_worker.run.unsent import stays_waiting
+from jobfleet_worker.tracing import attempt_span
+
+JOB_STARTED = "job.started"
+JOB_ENDED = "job.ended"
+JOB_FENCED = "job.fenced"
+ATTEMPT_BROKE = "attempt.broke"
+CHECKPOINT_AWAITED = "checkpoint.awaited"
+LAST_SECONDS = 5
+"""Beyond limit and grace period, for the end of an attempt, before its lease is renewed no more."""
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunParts:
+    """What every run of a worker shares.
+
+    Attributes:
+        no_more_starts: set once no job starts any more, so that no slot waits for a handler that
+            was left behind.
+    """
+
+    backend: Backend
+    clock: Clock
+    options: WorkerOptions
+    handlers: Handlers
+    metrics: Metrics
+    keeper: LeaseKeeper
+    leases: LockLeases
+    follow_up: FollowUp
+    no_more_starts: asyncio.Event
+
+
+class JobRun:
+    """One claimed job in one slot: its lease, its trail, its handler.
+
+    Attributes:
+        trail: the job's trail under this claim.
+        lease: what the claim rests on.
+    """
+
+    def __init__(self, *, claimed: Claimed, lease: RunLease, parts: RunParts) -> None:
+        self.claimed = claimed
+        self.trail = claimed.trail
+        self.lease = lease
+        self._parts = parts
+        self._handler = parts.handlers.get(claimed.request.type)
+        self._limit_seconds = self._find_limit()
+        self._attempt = Attempt(
+            handler=self._handler,
+            limit_seconds=self._limit_seconds,
+            grace_seconds=parts.options.grace_seconds,
+        )
+        self._started_at = parts.clock.now()
+        self._began = parts.clock.boottime()
+        self._ended_outside = False
+        self._looking: asyncio.Task[None] | None = None
+        self._to_look = False
+
+    async def run(self) -> None:
+        """Run the handler and record its end; returns when the slot is free again."""
+        head = self.trail.head
+        with attempt_span(self.claimed.request, head) as span:
+            _log.info(JOB_STARTED, type=head.facts.job_type, attempt=head.after.attempt)
+            if head.duration_ms is not None:
+                self._parts.metrics.attempt_started(head.duration_ms / 1000)
+            outcome = await self._run_handler()
+            ended = await self._record(outcome)
+            # Before the lease is given up: a renewal that comes after the release is refused, and
+            # would look like a lost lease.
+            self.lease.drop()
+            span.end(ended)
+            self._count(ended)
+            await self._follow_up(outcome, ended)
+            await self._until_handler_ended()
+
+    def stop(self, reason: Stop, text: str = "") -> None:
+        """Tell the handler to stop, or not to start."""
+        self._attempt.stop(reason, text)
+
+    def look_for_cancel(self) -> None:
+        """Read the trail for a cancel request, or for a newer epoch, in the background.
+
+        Asked again while it reads, it reads again: the first look may have been too early.
+        """
+        self._to_look = True
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look(), name=f"look-{self.trail.head.job_id}")
+
+    def status(self) -> RunningJob:
+        """Return what the heartbeat says of this job."""
+        left = self.lease.kept.trusted_until - self._parts.clock.boottime()
+        facts = self.trail.head.facts
+        return RunningJob(
+            job_id=facts.job_id,
+            job_name=facts.job_name,
+            job_type=facts.job_type,
+            attempt=self.trail.head.after.attempt,
+            started_at=self._started_at,
+            lease_seconds_left=round(left, 1),
+        )
+
+    async def _run_handler(self) -> Outcome:
+        """Return how the attempt ended; an error of our own ends it like one of the handler's."""
+        if self._parts.clock.boottime() >= self.lease.kept.trusted_until:
+            return HandedBack("the lease ran out before the handler could start")
+        if self._handler is None:
+            return self._no_handler()
+        try:
+            return await self._attempted()
+        except Exception as error:  # noqa: BLE001 - left running, the job would never end
+            return self._broken(error)
+
+    async def _attempted(self) -> Outcome:
+        assert self._handler is not None
+        progress = ProgressLog(trail=self.trail, clock=self._parts.clock)
+        self._watch()
+        self.trail.on_moved = self._moved
+        checkpoint = await self._last_checkpoint()
+        try:
+            runner = self._runner(self._handler, checkpoint, progress)
+        except Exception as error:  # noqa: BLE001 - a bad payload ends the attempt like a raise
+            return outcome_of(error, self._handler)
+        self._watch()  # anew: the limit counts from here, reading the checkpoint took its time
+        outcome = await self._attempt.run(runner)
+        # Before the ending is written: it closes the trail, and steps noted until now belong to it.
+        await self._close(progress)
+        return outcome
+
+    async def _close(self, progress: ProgressLog) -> None:
+        try:
+            await progress.close()
+        except Exception:  # noqa: BLE001 - steps that cannot be written change no outcome
+            _log.exception(ATTEMPT_BROKE)
+
+    async def _record(self, outcome: Outcome) -> Event | None:
+        """Write the outcome; ``None`` where nothing was or may be written."""
+        try:
+            try:
+                return await self._write(outcome)
+            except Fenced:
+                raise
+            except Exception as error:  # noqa: BLE001 - an outcome that cannot be written is a failure
+                return await self._write(self._broken(error))
+        except Fenced as fenced:
+            _log.warning(JOB_FENCED, reason=str(fenced))
+            return None
+
+    async def _write(self, outcome: Outcome) -> Event | None:
+        if isinstance(outcome, Lost):
+            self.trail.close()
+            _log.warning(JOB_FENCED, reason=outcome.reason)
+            return None
+        released = stays_waiting(outcome, self.trail.head) and isinstance(outcome, HandedBack)
+        if isinstance(outcome, Waiting) or released:
+            self.trail.close()
+            return self.trail.head
+        return await self.trail.write(lambda head: self._changes(outcome, head), last=True)
+
+    def _count(self, ended: Event | None) -> None:
+        metrics = self._parts.metrics
+        if ended is None:
+            metrics.attempt_fenced()
+            return
+        metrics.attempt_ended(self._duration_ms / 1000)
+        metrics.job_moved(ended)
+        _log.info(JOB_ENDED, state=ended.after.state.value, duration_ms=self._duration_ms)
+
+    async def _follow_up(self, outcome: Outcome, ended: Event | None) -> None:
+        claimed, lease = self.claimed, self.lease.lease
+        if ended is not None:
+            await self._parts.follow_up.after(claimed, lease, outcome, ended, self._limit_seconds)
+        elif self._ended_outside:
+            # In every other fenced case the lease is another holder's by now, or its fate unknown:
+            # releasing it could free the lock beneath that holder.
+            await self._parts.follow_up.leave(lease, claimed.request)
+
+    async def _until_handler_ended(self) -> None:
+        """Keep the slot taken while a handler that was left behind goes on in it."""
+        finished, no_more_starts = self._attempt.finished, self._parts.no_more_starts
+        if not self._attempt.has_started or finished.is_set() or no_more_starts.is_set():
+            return
+        waits = [
+            asyncio.create_task(event.wait(), name="abandoned")
+            for event in (finished, no_more_starts)
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    @property
+    def _duration_ms(self) -> int:
+        return round((self._parts.clock.boottime() - self._began) * 1000)
+
+    def _find_limit(self) -> float:
+        """Return the time limit of the attempt: the job's, the handler's or the fleet's."""
+        said = self.claimed.request.timeout_seconds
+        declared = self._handler.timeout if self._handler is not None else None
+        return said or declared or self.claimed.defaults.timeout_seconds
+
+    def _watch(self) -> None:
+        last = self._limit_seconds + self._parts.options.grace_seconds + LAST_SECONDS
+        self.lease.watch(
+            give_up_at=self._parts.clock.boottime() + last,
+            on_lost=lambda reason: self.stop(Stop.LEASE_LOST, reason),
+            on_renewed=self.look_for_cancel,
+        )
+        # After watch(): a loss that came before it was told to nobody.
+        lost = self.lease.kept.lost_reason
+        if lost is not None:
+            self.stop(Stop.LEASE_LOST, lost)
+
+    def _runner(self, handler: Handler, checkpoint: Any, progress: ProgressLog) -> Runner:
+        head = self.trail.head
+        facts = AttemptFacts(
+            job=self.claimed.request,
+            attempt=head.after.attempt,
+            epoch=head.after.epoch,
+            incarnation=head.after.incarnation,
+            last_checkpoint=checkpoint,
+            resuming=head.after.state is State.WAITING,
+            limit_seconds=self._limit_seconds,
+        )
+        wait = self._callback_wait() if handler.waits else None
+        return runner_for(handler, self.claimed.request.payload, facts, progress, wait)
+
+    def _callback_wait(self) -> CallbackWait:
+        return CallbackWait(
+            request=self.claimed.request,
+            trail=self.trail,
+            lease=self.lease,
+            leases=self._parts.leases,
+            keeper=self._parts.keeper,
+            follow_up=self._parts.follow_up,
+            clock=self._parts.clock,
+        )
+
+    async def _last_checkpoint(self) -> Any:
+        """Storage in trouble costs no attempt: it is asked again until the attempt is stopped.
+
+        Raises:
+            DataMissing: a checkpoint is not there any more; the attempt fails.
+        """
+        for pause in pauses():
+            try:
+                return await last_checkpoint(self.trail.head, self._parts.backend)
+            except DataMissing:
+                raise
+            except BackendError as error:
+                _log.warning(CHECKPOINT_AWAITED, error=str(error))
+            if self._attempt.is_stopping:
+                return None
+            await asyncio.sleep(pause)
+        raise AssertionError("pauses never end")
+
+    def _no_handler(self) -> Outcome:
+        known = ", ".join(self._parts.handlers.types)
+        job_type = self.claimed.request.type
+        error = JobError("NoHandler", f"no handler for {job_type!r}; this worker has {known}")
+        return AttemptFailed(error, final=True)
+
+    def _broken(self, error: Exception) -> Outcome:
+        _log.exception(ATTEMPT_BROKE)
+        return AttemptFailed(describe(error))
+
+    def _changes(self, outcome: Outcome, head: Event) -> Sequence[Change]:
+        record = OutcomeRecord(
+            request=self.claimed.request, defaults=self.claimed.defaults, clock=self._parts.clock
+        )
+        return record.changes(outcome, head, duration_ms=self._duration_ms)
+
+    def _moved(self, newest: Event) -> None:
+        """Judge what somebody else has written to the trail."""
+        if not self.trail.holds(newest):
+            after = newest.after
+            # In this very epoch (a callback, a cancel): the lease is still ours to give up.
+            self._ended_outside = after.state.is_terminal and after.epoch == self.trail.epoch
+            said = f"is {after.state.value}" if self._ended_outside else "runs elsewhere"
+            self.stop(Stop.LEASE_LOST, f"the job {said}, in epoch {after.epoch}")
+        elif newest.after.cancel_requested:
+            self.stop(Stop.CANCEL)
+
+    async def _look(self) -> None:
+        while self._to_look:
+            self._to_look = False
+            try:
+                newest = await self._parts.backend.trail.newest(self.trail.head.job_id)
+            except BackendError:
+                return
+            if newest is not None and not self.trail.is_closed:
+                self._moved(newest)

@@ -9,7 +9,7 @@ from typing import Any
 from jobfleet_contracts.codec import parse_time
 from jobfleet_contracts.errors import ActionRefused, InvalidRequest
 from jobfleet_contracts.index import JobQuery
-from jobfleet_contracts.job import check_characters
+from jobfleet_contracts.job import check_characters, unknown_fields
 from jobfleet_contracts.ports import JobIndexReader
 from jobfleet_dashboard.api.filters import states
 
@@ -37,8 +37,8 @@ class Selection:
         Raises:
             InvalidRequest: names the field; an empty filter would mean every job there is.
         """
-        for name in sorted(set(body) - _FIELDS):
-            raise InvalidRequest(f"unknown field: {name}", field=name)
+        if unknown := body.keys() - _FIELDS:
+            raise unknown_fields(unknown)
         action = body.get("action")
         if action not in ACTIONS:
             raise InvalidRequest(f"action: must be one of {', '.join(ACTIONS)}", field="action")
@@ -92,9 +92,9 @@ def _query(value: Any) -> JobQuery:
         raise InvalidRequest(
             f"filter: must name at least one of {', '.join(sorted(_FILTERS))}", field="filter"
         )
+    if unknown := value.keys() - _FILTERS:
+        raise unknown_fields({f"filter.{name}" for name in unknown})
     for name, text in value.items():
-        if name not in _FILTERS:
-            raise InvalidRequest(f"filter: unknown field {name}", field=f"filter.{name}")
         if not isinstance(text, str) or not text.strip():
             raise InvalidRequest(f"filter.{name}: must be a text", field=f"filter.{name}")
         check_characters(text, field=f"filter.{name}")

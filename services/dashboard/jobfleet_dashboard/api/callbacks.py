@@ -8,7 +8,7 @@ from starlette.responses import Response
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_dashboard.api.answer import answer
 from jobfleet_dashboard.api.descriptions import CALLBACK, described
-from jobfleet_dashboard.api.request_parts import JobId
+from jobfleet_dashboard.api.request_parts import JobId, check_values
 from jobfleet_dashboard.services import services_of
 
 _MAX_DIGITS = 9
@@ -23,6 +23,7 @@ async def receive(request: Request, job_id: JobId) -> Response:
     services = services_of(request)
     callbacks = services.callbacks
     callbacks.check_signature(body, request.headers)
+    await check_values(body)
     received = await callbacks.receive(job_id, _incarnation(request), body)
     if not received.repeated:
         services.metrics.job_ended(received.state)

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, TypeVar
+from urllib.parse import parse_qsl
 from uuid import UUID
 
 from fastapi import Depends, Path, Request
+from starlette.datastructures import FormData
 
 from jobfleet_contracts.codec import decode
 from jobfleet_contracts.errors import InvalidRequest
+from jobfleet_contracts.job import unknown_fields
+from jobfleet_contracts.json_size import MAX_VALUES, JsonCounter
+
+MAX_FORM_FIELDS = 2000
+_PIECE_BYTES = 64 * 1024
+
+T = TypeVar("T")
 
 
 def _job_id(job_id: Annotated[UUID, Path(alias="jobId")]) -> str:
@@ -20,23 +30,65 @@ JobId = Annotated[str, Depends(_job_id)]
 """The path's job id in lower case; routes say ``{jobId:uuid}``, so what is no UUID is 404."""
 
 
-async def json_object(request: Request, *, known: frozenset[str] | None = None) -> dict[str, Any]:
+async def json_object(
+    request: Request, *, known: frozenset[str] | None = None, most: int = MAX_VALUES
+) -> dict[str, Any]:
     """Return the body, a JSON object; nothing at all counts as an empty one.
 
     Args:
         known: names of the fields that there are; ``None`` allows any.
+        most: values and names that the body may hold.
 
     Raises:
-        InvalidRequest: no JSON, no object, or an unknown field.
+        InvalidRequest: too many values, no JSON, no object, or an unknown field.
     """
     body = await request.body()
+    await check_values(body, most)
     try:
         value = decode(body) if body else {}
     except InvalidRequest as error:
         raise InvalidRequest(f"body: {error}", field="body") from error
     if not isinstance(value, Mapping):
         raise InvalidRequest("body: must be a JSON object", field="body")
-    unknown = sorted(set(value) - known) if known is not None else []
-    if unknown:
-        raise InvalidRequest(f"unknown field: {', '.join(unknown)}", field=unknown[0])
+    if known is not None and (unknown := value.keys() - known):
+        raise unknown_fields(unknown)
     return dict(value)
+
+
+async def check_values(body: bytes, most: int = MAX_VALUES) -> None:
+    """Check that a body is cheap to decode; the loop serves others after each piece.
+
+    Raises:
+        InvalidRequest: it holds more than ``most`` values and names.
+    """
+    counter = JsonCounter()
+    for start in range(0, len(body), _PIECE_BYTES):
+        counter.feed(body[start : start + _PIECE_BYTES])
+        if counter.values > most:
+            raise InvalidRequest(
+                f"body: holds more than {most:,} values and names; "
+                "store large inputs elsewhere and pass an address",
+                field="body",
+            )
+        await asyncio.sleep(0)
+
+
+async def checked(request: Request, check: Callable[[], T]) -> T:
+    """Return what a check of the body returns; of a large body it is made in a thread."""
+    if len(await request.body()) <= _PIECE_BYTES:
+        return check()
+    return await asyncio.to_thread(check)
+
+
+async def read_form(request: Request) -> FormData:
+    """Return the fields of a form as browsers send them by default.
+
+    Raises:
+        InvalidRequest: more than 2,000 fields.
+    """
+    body = await request.body()
+    if body.count(b"&") >= MAX_FORM_FIELDS:
+        raise InvalidRequest(f"form: more than {MAX_FORM_FIELDS:,} fields", field="form")
+    text = body.decode("latin-1")  # escapes are ASCII; what they stand for is read as UTF-8
+    pairs = await checked(request, lambda: parse_qsl(text, keep_blank_values=True))
+    return FormData([*pairs])

@@ -11,10 +11,11 @@ from starlette.responses import Response
 
 from jobfleet_contracts.errors import BackendError, BodyConflict, InvalidRequest, JobfleetError
 from jobfleet_contracts.job import JobRequest, job_id_for_key
+from jobfleet_contracts.json_size import MAX_VALUES
 from jobfleet_dashboard.api.answer import answer, job_answer
 from jobfleet_dashboard.api.descriptions import BULK, SUBMIT, described
 from jobfleet_dashboard.api.outbound_parts import check_outbound
-from jobfleet_dashboard.api.request_parts import json_object
+from jobfleet_dashboard.api.request_parts import checked, json_object
 from jobfleet_dashboard.api.short_form import expand
 from jobfleet_dashboard.problems import body_conflict, problem_document, problem_of
 from jobfleet_dashboard.security.access import asker, require
@@ -23,6 +24,8 @@ from jobfleet_dashboard.services import services_of
 from jobfleet_protocol.actions.submission import Submitted
 
 MAX_BULK = 1000
+MAX_BULK_VALUES = 3 * MAX_VALUES
+"""Decoding is one step of the interpreter that no thread can interrupt: some 50 ms for these."""
 _MAX_KEY = 255
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -35,7 +38,8 @@ async def submit(request: Request) -> Response:
     services = services_of(request)
     await services.rate_limit.check(request)
     key = _idempotency_key(request)
-    job = _parse(await json_object(request), request)
+    body = await json_object(request)
+    job = await checked(request, lambda: _parse(body, request))
     await services.queue_limit.check(job.queue)
     try:
         done = await services.submitter.submit(job, idempotency_key=key, by=asker(request))
@@ -52,9 +56,10 @@ async def submit_bulk(request: Request) -> Response:
     """Submit up to 1,000 jobs, each for itself; answers in the same order."""
     services = services_of(request)
     await services.rate_limit.check(request)
-    items = _bulk_items(await json_object(request, known=frozenset({"jobs"})))
+    body = await json_object(request, known=frozenset({"jobs"}), most=MAX_BULK_VALUES)
+    items = _bulk_items(body)
     key = _idempotency_key(request)
-    parsed = [_try_parse(item, request, key, place) for place, item in enumerate(items)]
+    parsed = await checked(request, lambda: _parse_each(items, request, key))
     jobs = [job for job in parsed if isinstance(job, JobRequest)]
     for queue, count in Counter(job.queue for job in jobs).items():
         await services.queue_limit.check(queue, count)
@@ -105,6 +110,12 @@ def _bulk_items(body: dict[str, Any]) -> list[Any]:
             f"jobs: must be a list of 1 to {MAX_BULK:,} job requests", field="jobs"
         )
     return items
+
+
+def _parse_each(
+    items: list[Any], request: Request, key: str | None
+) -> list[JobRequest | InvalidRequest]:
+    return [_try_parse(item, request, key, place) for place, item in enumerate(items)]
 
 
 def _try_parse(

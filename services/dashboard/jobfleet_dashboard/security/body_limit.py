@@ -11,7 +11,13 @@ from jobfleet_dashboard.problems import problem_response, too_large
 MAX_BODY_BYTES = 2 * MAX_PAYLOAD_BYTES
 """The payload and as much again for escapes and the other fields."""
 MAX_BULK_BYTES = 16 * MAX_PAYLOAD_BYTES
-_BULK_PATH = "/api/jobs/bulk"
+MAX_SMALL_BYTES = 256 * 1024
+"""Everything that carries no payload: 1,000 ids, a reason, a key."""
+_LIMITS = {
+    "/api/jobs/bulk": MAX_BULK_BYTES,
+    "/api/jobs": MAX_BODY_BYTES,
+    "/submit": MAX_BODY_BYTES,
+}
 _CALLBACKS = "/api/callbacks/"
 
 
@@ -26,7 +32,7 @@ class BodyLimit:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
             await self._app(scope, receive, send)
             return
-        limit = _limit_of(scope["path"])
+        limit = limit_of(scope["path"])
         announced = Headers(scope=scope).get("content-length", "0")
         if announced.isdigit() and int(announced) > limit:
             await problem_response(too_large(limit))(scope, receive, send)
@@ -34,10 +40,11 @@ class BodyLimit:
         await self._app(scope, _counted(receive, limit), send)
 
 
-def _limit_of(path: str) -> int:
-    if path == _BULK_PATH:
-        return MAX_BULK_BYTES
-    return MAX_PAYLOAD_BYTES if path.startswith(_CALLBACKS) else MAX_BODY_BYTES
+def limit_of(path: str) -> int:
+    """Return how many bytes a body sent to this path may have."""
+    if path.startswith(_CALLBACKS):
+        return MAX_PAYLOAD_BYTES
+    return _LIMITS.get(path, MAX_SMALL_BYTES)
 
 
 def _counted(receive: Receive, limit: int) -> Receive:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Form, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from jobfleet_dashboard.api.actions import act
+from jobfleet_dashboard.api.request_parts import read_form
 from jobfleet_dashboard.job_record import JobRecord
 from jobfleet_dashboard.live.subscription import Batch
 from jobfleet_dashboard.problems import unknown_job
@@ -78,14 +79,13 @@ async def _news(
 
 
 @router.post("/jobs/{job_id}/{verb}", dependencies=[require(Role.OPERATOR)])
-async def change(
-    request: Request, job_id: str, verb: str, reason: Annotated[str, Form()] = ""
-) -> Response:
+async def change(request: Request, job_id: str, verb: str) -> Response:
     """Cancel, redrive or dismiss, then show the job again."""
     job_id = known_id(job_id)
     if verb not in ACTIONS:
         raise unknown_job(f"{job_id}/{verb}")
-    await act(services_of(request), verb, job_id, asker(request), reason[:500])
+    reason = str((await read_form(request)).get("reason", ""))[:500]
+    await act(services_of(request), verb, job_id, asker(request), reason)
     return go_to(request, f"/jobs/{job_id}")
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
+from jobfleet_dashboard.api.request_parts import read_form
 from jobfleet_dashboard.services import services_of
 from jobfleet_dashboard.views.site import show, surroundings
 
@@ -21,18 +21,16 @@ async def form(request: Request, next: str = "/") -> Response:  # noqa: A002 - t
 
 
 @router.post("/login")
-async def login(
-    request: Request,
-    key: Annotated[str, Form()],
-    next: Annotated[str, Form()] = "/",  # noqa: A002 - the form's name
-) -> Response:
+async def login(request: Request) -> Response:
     """Open a session, or say that the key is not known."""
+    sent = await read_form(request)
+    back = _own_path(str(sent.get("next", "/")))
     services = services_of(request)
     await services.rate_limit.check(request)
-    found = services.keys.find(key.strip())
+    found = services.keys.find(str(sent.get("key", "")).strip())
     if found is None:
-        return _form(request, _own_path(next), "This key is not known.", status=401)
-    answer = RedirectResponse(_own_path(next), status_code=303)
+        return _form(request, back, "This key is not known.", status=401)
+    answer = RedirectResponse(back, status_code=303)
     services.sessions.open(answer, found, secure=_came_over_https(request))
     return answer
 

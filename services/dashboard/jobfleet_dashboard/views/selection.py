@@ -15,6 +15,7 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import JobQuery
 from jobfleet_dashboard.api.action_selection import MAX_FOUND, MAX_IDS, Selection
 from jobfleet_dashboard.api.actions import act
+from jobfleet_dashboard.api.request_parts import read_form
 from jobfleet_dashboard.security.access import asker, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import Services, services_of
@@ -31,18 +32,16 @@ router = APIRouter(dependencies=[require(Role.OPERATOR)], include_in_schema=Fals
 @router.post("/jobs/actions")
 async def jobs_actions(request: Request) -> Response:
     """Ask how many are meant, or do it once that was confirmed."""
-    async with request.form(max_fields=MAX_IDS * 2) as form:
-        back = _filter_of(form).url()
-        return await _ask_or_act(request, form, address="/jobs/actions", back=back)
+    form = await read_form(request)
+    back = _filter_of(form).url()
+    return await _ask_or_act(request, form, address="/jobs/actions", back=back)
 
 
 @router.post("/dead-letters/actions")
 async def dead_letters_actions(request: Request) -> Response:
     """Likewise for the dead letters."""
-    async with request.form(max_fields=MAX_IDS * 2) as form:
-        return await _ask_or_act(
-            request, form, address="/dead-letters/actions", back="/dead-letters"
-        )
+    form = await read_form(request)
+    return await _ask_or_act(request, form, address="/dead-letters/actions", back="/dead-letters")
 
 
 async def _ask_or_act(request: Request, form: FormData, *, address: str, back: str) -> Response:

@@ -10,6 +10,7 @@ from fastapi.responses import Response
 
 from jobfleet_contracts.errors import BodyConflict, InvalidRequest
 from jobfleet_contracts.job import JobRequest, new_id
+from jobfleet_dashboard.api.request_parts import checked, read_form
 from jobfleet_dashboard.security.access import asker, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
@@ -43,10 +44,9 @@ async def form(request: Request) -> Response:
 @router.post("/submit")
 async def submit(request: Request) -> Response:
     """Take the job in, or show the form again with what is wrong."""
-    async with request.form(max_part_size=2**21) as sent:
-        values = {name: str(value) for name, value in sent.items()}
+    values = {name: str(value) for name, value in (await read_form(request)).items()}
     try:
-        job = request_from(values)
+        job = await checked(request, lambda: request_from(values))
     except InvalidRequest as error:
         return await _form(request, values, problem=str(error), bad=error.field, status=422)
     try:

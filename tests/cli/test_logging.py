@@ -18,6 +18,7 @@ import structlog
 from jobfleet_backends.settings import Settings
 from jobfleet_cli import daily_file
 from jobfleet_cli.daily_file import DailyFile
+from jobfleet_cli.log_writer import drain_logs
 from jobfleet_cli.logging import configure_logging
 from jobfleet_contracts.errors import SettingsError
 
@@ -41,6 +42,7 @@ def test_a_console_line_has_time_level_job_event_and_details() -> None:
     out = io.StringIO()
     configure_logging(_settings(log_format="console"), stream=out)
     structlog.get_logger().info("lock.acquired", job_id="42", lock="job/42", note="two words")
+    drain_logs()
     assert re.fullmatch(
         r"\d\d:\d\d:\d\d INF job-42: lock\.acquired lock=job/42 note=\"two words\"\n",
         out.getvalue(),
@@ -51,6 +53,7 @@ def test_a_console_line_obeys_no_control_character() -> None:
     out = io.StringIO()
     configure_logging(_settings(log_format="console"), stream=out)
     structlog.get_logger().info("x.y", name="a\x1b[31m\nb")
+    drain_logs()
     assert "\x1b" not in out.getvalue()
     assert out.getvalue().count("\n") == 1
 
@@ -60,6 +63,7 @@ def test_without_a_terminal_each_line_is_json_with_what_is_bound() -> None:
     configure_logging(_settings(), stream=out)
     with structlog.contextvars.bound_contextvars(job_id="42", worker_id="7"):
         structlog.get_logger().warning("lease.lost", at=date(2026, 1, 31))
+    drain_logs()
     line = orjson.loads(out.getvalue())
     moment = datetime.fromisoformat(line.pop("timestamp"))
     assert moment.tzinfo == UTC
@@ -77,6 +81,7 @@ def test_libraries_speak_the_same_format_and_chatty_ones_only_warn() -> None:
     configure_logging(_settings(log_level="debug"), stream=out)
     logging.getLogger("azure.core.pipeline").info("each request")
     logging.getLogger("some.library").error("%s broke", "it")
+    drain_logs()
     [line] = map(orjson.loads, out.getvalue().splitlines())
     assert (line["event"], line["library"], line["level"]) == ("it broke", "some.library", "error")
 
@@ -88,6 +93,7 @@ def test_an_exception_is_logged_with_its_traceback() -> None:
         raise ValueError("no good")
     except ValueError:
         structlog.get_logger().exception("job.broke")
+    drain_logs()
     assert "ValueError: no good" in out.getvalue().splitlines()[-1]
 
 
@@ -95,6 +101,7 @@ def test_the_named_file_holds_json_beside_the_console(tmp_path: Path) -> None:
     file = tmp_path / "deep" / "jobfleet.log"
     configure_logging(_settings(log_format="console", log_file=file), stream=io.StringIO())
     structlog.get_logger().info("x.y", n=1)
+    drain_logs()
     assert orjson.loads(file.read_text())["event"] == "x.y"
 
 

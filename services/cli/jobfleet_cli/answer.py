@@ -8,7 +8,8 @@ from typing import Any
 
 import orjson
 
-from jobfleet_cli.terminal_text import visible
+from jobfleet_cli.standard_streams import terminal_output
+from jobfleet_cli.terminal_text import visible, visible_json
 
 STATE_STYLES = {
     "running": "cyan",
@@ -23,8 +24,9 @@ STATE_STYLES = {
 
 
 def print_json(value: Any) -> None:
-    """Print a value as one line of JSON."""
-    print(orjson.dumps(value).decode(), flush=True)
+    """Print a value as one line of JSON; bytes are kept in a pipe, escaped on a terminal."""
+    text = orjson.dumps(value).decode()
+    print(visible_json(text) if sys.stdout.isatty() else text, flush=True)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -39,7 +41,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*(styled(cell) for cell in row))
-    Console().print(table)
+    Console(file=terminal_output()).print(table)
 
 
 def styled(cell: str) -> Any:

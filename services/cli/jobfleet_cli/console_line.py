@@ -7,6 +7,7 @@ from typing import Any
 
 from structlog.typing import EventDict
 
+from jobfleet_cli.log_json import text_of
 from jobfleet_cli.terminal_text import visible
 
 _SHORT = {
@@ -33,10 +34,15 @@ class ConsoleLine:
         moment = datetime.fromisoformat(str(entry["timestamp"])).astimezone()
         level = _SHORT.get(str(entry.get("level")), "INF")
         job = entry.get("job_id")
-        subject = f" job-{job}:" if job else ""
-        details = "".join(f" {k}={_value(v)}" for k, v in entry.items() if k not in _LEFT_OUT)
-        trace = f"\n{entry['exception']}" if entry.get("exception") else ""
-        event = visible(str(entry.get("event", "")))
+        subject = f" job-{visible(text_of(job))}:" if job else ""
+        details = "".join(
+            f" {visible(text_of(key))}={_value(value)}"
+            for key, value in entry.items()
+            if key not in _LEFT_OUT
+        )
+        trace = entry.get("exception")
+        trace = f"\n{visible(text_of(trace), lines=True)}" if trace else ""
+        event = visible(text_of(entry.get("event", "")))
         return f"{moment:%H:%M:%S} {self._level(level)}{subject} {event}{details}{trace}"
 
     def _level(self, level: str) -> str:
@@ -44,5 +50,5 @@ class ConsoleLine:
 
 
 def _value(value: Any) -> str:
-    text = visible(str(value))
+    text = visible(text_of(value))
     return f'"{text}"' if " " in text or not text else text

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import threading
+import stat
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TextIO
 
+from jobfleet_backends.private_files import make_private_folder, open_private
+from jobfleet_cli.log_writer import write_all
 from jobfleet_contracts.errors import SettingsError
 
 
@@ -15,55 +16,58 @@ class DailyFile:
     """Appends lines; yesterday's file is kept beside it as ``NAME.2026-01-31`` (UTC).
 
     Whoever writes first on a new day moves the file away with a hard link, which only one process
-    can make; the others see another file under the name and open it.
+    can make; the others see another file under the name and open it. A device or pipe is only
+    written to. Not thread-safe: the thread of a ``LogWriter`` owns it.
     """
 
     def __init__(self, path: Path) -> None:
-        """Open the file.
+        """Open the file, for this user only.
 
         Raises:
             SettingsError: its folder cannot be made, or it cannot be written.
         """
         self._path = path
-        self._guard = threading.Lock()
+        self._number: int | None = None
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_private_folder(path.parent)
             self._roll()
-            self._file = self._open()
+            self._open()
         except OSError as error:
             raise SettingsError(
                 f"JOBFLEET_LOG_FILE: {path} cannot be written: {error.strerror}"
             ) from error
 
     def write(self, line: str) -> None:
-        """Append one line; a full disk loses it, never the process."""
-        with self._guard:
-            try:
-                if _today() != self._day or not self._is_current():
-                    self._renew()
-                self._file.write(line + "\n")
-            except OSError:
-                return
+        """Append one line.
 
-    def _renew(self) -> None:
-        self._roll()
-        self._file.close()
-        self._file = self._open()
+        Raises:
+            OSError: the disk is full, or the file cannot be opened; the next line tries again.
+        """
+        if self._number is None or _today() != self._day or not self._is_current():
+            self._roll()
+            self._open()
+        assert self._number is not None
+        write_all(self._number, f"{line}\n".encode(errors="replace"))
 
-    def _open(self) -> TextIO:
+    def _open(self) -> None:
+        if self._number is not None:
+            number, self._number = self._number, None
+            os.close(number)
         self._day = _today()
-        return self._path.open("a", encoding="utf-8", errors="replace", buffering=1)
+        self._number = open_private(self._path, os.O_WRONLY | os.O_APPEND)
 
     def _is_current(self) -> bool:
+        assert self._number is not None
         try:
-            return os.path.samestat(self._path.stat(), os.fstat(self._file.fileno()))
+            return os.path.samestat(self._path.stat(), os.fstat(self._number))
         except FileNotFoundError:
             return False
 
     def _roll(self) -> None:
         try:
-            written = datetime.fromtimestamp(self._path.stat().st_mtime, UTC).date()
-            if written >= _today():
+            found = self._path.stat()
+            written = datetime.fromtimestamp(found.st_mtime, UTC).date()
+            if not stat.S_ISREG(found.st_mode) or written >= _today():
                 return
             os.link(self._path, f"{self._path}.{written.isoformat()}")
             self._path.unlink()

@@ -10,11 +10,15 @@ from importlib.metadata import version
 from jobfleet_backends.open_backend import open_backend
 from jobfleet_backends.settings import Settings
 from jobfleet_backends.system_clock import SystemClock
+from jobfleet_cli.standard_streams import announce
 from jobfleet_cli.stop_signals import StopSignals
 from jobfleet_dashboard.app import create_app
 from jobfleet_dashboard.options import DashboardOptions
 from jobfleet_dashboard.security.bind import check_bind
 from jobfleet_dashboard.server import serve
+
+LOCAL = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - no address to bind
+"""What a browser on this machine can open of an address that stands for all."""
 
 
 async def run_dashboard(settings: Settings, options: DashboardOptions, *, child: bool) -> None:
@@ -46,8 +50,9 @@ async def run_dashboard(settings: Settings, options: DashboardOptions, *, child:
 
 
 def _say(host: str) -> Callable[[int], None]:
-    shown = f"[{host}]" if ":" in host else host
-    return lambda port: print(f"Dashboard: http://{shown}:{port}", flush=True)
+    shown = LOCAL.get(host, f"[{host}]" if ":" in host else host)
+    where = f" (on every address of this machine: {host})" if host in LOCAL else ""
+    return lambda port: announce(f"Dashboard: http://{shown}:{port}{where}")
 
 
 def dashboard_options(settings: Settings, *, host: str, port: int) -> DashboardOptions:

@@ -14,6 +14,7 @@ from jobfleet_cli.answer import print_json
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.job_history import event_cells
 from jobfleet_cli.session import Session
+from jobfleet_cli.standard_streams import terminal_output
 from jobfleet_cli.terminal_text import visible
 from jobfleet_cli.trail_reading import history_of
 from jobfleet_cli.watch_screen import FleetView, event_line, fleet_screen
@@ -27,7 +28,7 @@ KEPT_EVENTS = 200
 
 async def watch_job(session: Session, job_id: str, *, as_json: bool) -> ExitCode:
     """Print each event of one job until its end; exit 1 unless it completed."""
-    console = Console()
+    console = Console(file=terminal_output())
     lines = sys.stdout.isatty() and not as_json
     async for event in _events_of(session, job_id):
         if lines:
@@ -50,7 +51,7 @@ async def watch_fleet(session: Session, *, as_json: bool) -> ExitCode:
 
 
 async def _show_fleet(session: Session) -> None:
-    console = Console()
+    console = Console(file=terminal_output())
     before = await session.backend.reader.events(EventQuery(limit=KEPT_EVENTS))
     recent = deque(before.items, maxlen=KEPT_EVENTS)
     with Live(console=console, auto_refresh=False, screen=True) as live:

@@ -9,6 +9,7 @@ from jobfleet_cli.child_process import ChildProcess
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.fleet import Fleet
 from jobfleet_cli.local_port import HOST, wait_until_listening
+from jobfleet_cli.standard_streams import announce
 
 _METRICS_PORT = "JOBFLEET_METRICS_PORT"
 
@@ -70,6 +71,6 @@ async def run_fleet(
 
 async def _when_listening(port: int, then: Callable[[], Awaitable[None]] | None) -> None:
     await wait_until_listening(port)
-    print(f"Dashboard: http://{HOST}:{port}", flush=True)
+    announce(f"Dashboard: http://{HOST}:{port}")
     if then is not None:
         await then()

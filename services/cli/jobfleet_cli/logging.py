@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -14,6 +14,7 @@ from jobfleet_backends.settings import Settings
 from jobfleet_cli.console_line import ConsoleLine
 from jobfleet_cli.daily_file import DailyFile
 from jobfleet_cli.log_json import json_line
+from jobfleet_cli.log_writer import LogWriter, Render, stream_writer
 
 _QUIET = ("azure", "aiohttp.access", "asyncio", "urllib3", "uvicorn")
 """Libraries that log each request: only their warnings are of use."""
@@ -25,7 +26,7 @@ class FileCopy:
     """A processor that writes each entry, as JSON, to the rolling file as well."""
 
     def __init__(self, file: DailyFile) -> None:
-        self._file = file
+        self._file = LogWriter(file.write, render=json_line)
 
     def __call__(
         self, logger: Any, name: str, entry: structlog.typing.EventDict
@@ -63,10 +64,12 @@ def configure_logging(
     """
     out = stream or sys.stderr
     level = _level(settings, one_shot=one_shot)
+    render = _renderer(settings, out)
+    writer = LogWriter(stream_writer(out), render=render)
     structlog.configure(
-        processors=_processors(settings, out),
+        processors=_processors(settings, render),
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(file=out),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", writer)),
         cache_logger_on_first_use=True,
     )
     _adopt_libraries(level)
@@ -77,9 +80,13 @@ def _level(settings: Settings, *, one_shot: bool) -> int:
     return logging.WARNING if quiet else logging.getLevelNamesMapping()[settings.log_level.upper()]
 
 
-def _processors(settings: Settings, out: TextIO) -> Sequence[structlog.typing.Processor]:
+def _renderer(settings: Settings, out: TextIO) -> Render:
     kind = settings.log_format or ("console" if out.isatty() else "json")
     colours = out.isatty() and not os.environ.get("NO_COLOR")
+    return ConsoleLine(colours=colours) if kind == "console" else json_line
+
+
+def _processors(settings: Settings, render: Render) -> Sequence[structlog.typing.Processor]:
     copies = [FileCopy(DailyFile(settings.log_file))] if settings.log_file else []
     return [
         structlog.contextvars.merge_contextvars,
@@ -87,7 +94,7 @@ def _processors(settings: Settings, out: TextIO) -> Sequence[structlog.typing.Pr
         structlog.processors.format_exc_info,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         *copies,
-        ConsoleLine(colours=colours) if kind == "console" else json_line,
+        render,
     ]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import sys
 from importlib.metadata import version
 from typing import Annotated
@@ -12,9 +11,9 @@ import typer
 
 from jobfleet_cli.exit_code import ExitCode, exit_code_of
 from jobfleet_cli.lazy_group import LazyGroup
+from jobfleet_cli.standard_streams import discard_output, open_standard_streams
 from jobfleet_contracts.errors import JobfleetError
 
-STDOUT = 1
 _NO_OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EPIPE)
 
 app = typer.Typer(
@@ -48,7 +47,7 @@ def jobfleet(
 
 def main() -> None:
     """Run one command and exit: 0 done, 1 the answer is no, 2 usage, 3 a server is away."""
-    _open_standard_streams()
+    open_standard_streams()
     try:
         try:
             typer.main.get_command(app).main(prog_name="jobfleet")
@@ -60,18 +59,8 @@ def main() -> None:
     except OSError as error:
         if error.errno not in _NO_OUTPUT:
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)  # or the interpreter tries again
+        discard_output()
         if error.errno == errno.EPIPE:
             sys.exit(ExitCode.NO)  # as typer does where it is told: `| head` has seen enough
         print(f"error: the output cannot be written: {error.strerror}", file=sys.stderr)
         sys.exit(ExitCode.USAGE)
-
-
-def _open_standard_streams() -> None:
-    """Where one is closed its number would go to the next file: libuv ends the process then."""
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
-            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from jobfleet_cli.answer import print_json
 from jobfleet_cli.exit_code import ExitCode, exit_code_of
 from jobfleet_cli.session import Session, who
+from jobfleet_cli.standard_streams import terminal_output
 from jobfleet_cli.terminal_text import visible
 from jobfleet_contracts.errors import JobfleetError
 from jobfleet_contracts.job import JobRequest
@@ -26,8 +27,10 @@ async def run_console(session: Session) -> None:
 
     from jobfleet_publisher.console import Console
 
+    out = terminal_output()
+
     def say(line: str) -> None:
-        print(visible(line), end="\r\n", flush=True)  # raw mode does not return the carriage
+        print(visible(line), end="\r\n", file=out, flush=True)  # raw mode: no carriage return
 
     await Console(publisher=publisher_of(session), keys=create_input(), say=say, by=who()).run()
 

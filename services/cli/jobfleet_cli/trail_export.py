@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import BinaryIO
 
+from jobfleet_backends.private_files import open_private
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.session import Session
+from jobfleet_cli.terminal_text import visible_json
 from jobfleet_cli.trail_reading import histories
 from jobfleet_contracts.codec import encode
 from jobfleet_contracts.errors import DataMissing, SettingsError
@@ -30,7 +33,7 @@ class TrailExport:
         Exit 1 where large data of an event are lost; the event then holds the name of the data.
         """
         if self._out is None:
-            await self._write(session, sys.stdout.buffer)
+            await self._write(session, _standard_output())
             return self._answer()
         try:
             if self._out.exists() and not self._out.is_file():
@@ -46,7 +49,8 @@ class TrailExport:
     async def _replace(self, session: Session, out: Path) -> None:
         part = out.with_name(out.name + ".part")
         try:
-            with part.open("wb") as file:
+            part.unlink(missing_ok=True)
+            with os.fdopen(open_private(part, os.O_WRONLY | os.O_TRUNC), "wb") as file:
                 await self._write(session, file)
             part.replace(out)
         finally:
@@ -57,7 +61,7 @@ class TrailExport:
             print(f"incomplete: {problem}", file=sys.stderr)
         return ExitCode.NO if self._lost else ExitCode.DONE
 
-    async def _write(self, session: Session, file: BinaryIO) -> None:
+    async def _write(self, session: Session, file: BinaryIO | _Terminal) -> None:
         backend = session.backend
         async for history in histories(backend.trail, self._job_id):
             for event in history:
@@ -72,3 +76,17 @@ class TrailExport:
         except DataMissing as error:
             self._lost.append(str(error))
             return event
+
+
+class _Terminal:
+    """Takes JSON lines as bytes, and shows them escaped."""
+
+    def write(self, data: bytes) -> object:
+        return sys.stdout.write(visible_json(data.decode()))
+
+    def flush(self) -> object:
+        return sys.stdout.flush()
+
+
+def _standard_output() -> BinaryIO | _Terminal:
+    return _Terminal() if sys.stdout.isatty() else sys.stdout.buffer

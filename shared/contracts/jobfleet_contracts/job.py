@@ -39,8 +39,9 @@ IDEMPOTENCY_NAMESPACE = UUID("6f9b2c54-8f0e-5d5b-9a63-3c1d0b7e4a11")
 _NAMES_SHOWN, _NAME_SHOWN = 10, 100
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_TEXT_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _CANONICAL_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_LINE_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_LINE_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def new_id() -> str:
@@ -79,7 +80,7 @@ def _one_line(value: str) -> str:
 
 
 def _text(value: str) -> str:
-    if _CONTROL.search(value):
+    if _TEXT_CONTROL.search(value):
         raise ValueError("must not hold control characters")
     return value
 

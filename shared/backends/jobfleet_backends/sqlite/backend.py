@@ -9,6 +9,7 @@ from pathlib import Path
 
 import structlog
 
+from jobfleet_backends.private_files import wider_mode
 from jobfleet_backends.settings import Settings
 from jobfleet_backends.sqlite.audit_trail import SqliteAuditTrail
 from jobfleet_backends.sqlite.control_channel import SqliteControlChannel
@@ -29,6 +30,7 @@ from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.ports import Clock, LeaseStore
 
 DATABASE_OPENED = "database.opened"
+FOLDER_OPEN = "data_dir.open_to_others"
 PROBE_SECONDS = 5.0
 RENEWAL_BUSY_SECONDS = 3.0
 
@@ -44,6 +46,9 @@ async def open_embedded(settings: Settings, *, clock: Clock | None = None) -> Ba
     clock = clock or SystemClock()
     database = Database(path=settings.data_dir.absolute() / FILE_NAME, clock=clock)
     await asyncio.to_thread(database.open)
+    if mode := wider_mode(database.path.parent):
+        remedy = f"chmod 700 {database.path.parent}"
+        _log.warning(FOLDER_OPEN, path=str(database.path.parent), mode=mode, remedy=remedy)
     _log.debug(DATABASE_OPENED, path=str(database.path), sqlite=sqlite3.sqlite_version)
     control = SqliteControlChannel(database=database)
     await control.start()

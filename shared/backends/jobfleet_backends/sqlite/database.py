@@ -6,8 +6,10 @@ import asyncio
 import sqlite3
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
+from jobfleet_backends.private_files import make_private_file, make_private_folder, tighten
 from jobfleet_backends.sqlite.connection import BUSY, CORRUPT, connect, error_code
 from jobfleet_backends.sqlite.group_commit import GroupCommit
 from jobfleet_backends.sqlite.mailbox import Mailbox, Operation, T
@@ -18,6 +20,7 @@ from jobfleet_contracts.errors import SettingsError
 from jobfleet_contracts.ports import Clock
 
 FILE_NAME = "jobfleet.db"
+_BESIDE = ("-wal", "-shm")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -44,7 +47,8 @@ class Database:
             SettingsError: the folder or file cannot be used; names it and the remedy.
         """
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_private_folder(self.path.parent)
+            _make_private(self.path)
             writer = self._prepare()
             readers = [connect(self.path) for _ in range(self._readers)]
         except OSError as error:
@@ -90,6 +94,19 @@ class Database:
         connection.execute("COMMIT")
         connection.execute("PRAGMA busy_timeout=0")
         return connection
+
+
+def _make_private(path: Path) -> None:
+    """Make the files readable for this user only: they hold the payloads of all jobs.
+
+    SQLite gives a new ``-wal`` and ``-shm`` the mode of the database. The database must be made
+    before SQLite connects, which would make it with the mode that the umask leaves.
+    """
+    with suppress(PermissionError):  # SQLite says what is wrong
+        make_private_file(path)
+        for suffix in _BESIDE:
+            with suppress(FileNotFoundError):
+                tighten(path.with_name(path.name + suffix))
 
 
 def _use_wal(connection: sqlite3.Connection, seconds: float) -> None:

@@ -128,3 +128,47 @@ def test_yesterdays_file_is_kept_beside_todays_and_no_line_is_lost(
     kept = (tmp_path / "log.2026-01-30").read_text().split()
     assert kept.count("yesterday") == 4
     assert (kept + path.read_text().split()).count("today") == 4
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
+def test_the_log_file_and_yesterdays_are_private_under_any_umask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, umask: int
+) -> None:
+    before = os.umask(umask)
+    try:
+        path = tmp_path / "logs" / "log"
+        DailyFile(path).write("yesterday")
+        os.utime(path, (0, 0))
+        DailyFile(path).write("today")
+    finally:
+        os.umask(before)
+    modes = {each.name: oct(each.stat().st_mode & 0o777) for each in path.parent.iterdir()}
+    assert modes == {"log": "0o600", "log.1970-01-01": "0o600"}
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_device_named_as_log_file_is_written_to_never_moved_away(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    os.utime(pipe, (0, 0))
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    DailyFile(pipe).write("one")
+    assert os.read(reader, 100) == b"one\n"
+    os.close(reader)
+    assert [each.name for each in tmp_path.iterdir()] == ["pipe"]
+
+
+def test_a_log_file_whose_disk_was_full_is_written_again(tmp_path: Path) -> None:
+    import resource
+
+    path = tmp_path / "log"
+    file = DailyFile(path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            file.write("one byte fits, no more")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    file.write("again")
+    assert path.read_text().endswith("again\n")

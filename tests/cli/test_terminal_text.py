@@ -1,0 +1,154 @@
+"""No text of users steers a terminal; in a pipe its bytes stay as they are."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import unicodedata
+from collections.abc import Iterator
+
+import pytest
+import typer
+from typer.core import TyperGroup
+
+from jobfleet_cli.lazy_group import COMMANDS
+from jobfleet_cli.terminal_text import visible, visible_json
+from tests.cli.conftest import Cli
+from tests.cli.test_terminal import ESCAPES, Terminal
+
+UNSAFE = [
+    chr(number)
+    for number in range(sys.maxunicode + 1)
+    if unicodedata.category(chr(number)) in {"Cc", "Cf", "Cs", "Zl", "Zp"}
+    or 0xE0000 <= number <= 0xE0FFF
+]
+HOSTILE = "a\x1b]0;t\x07\x9b31m\u061c\u200b\u2028\u2029\u202e\u2066\ufeff\U000e0041z"
+HELD = "\u061c\u200b\u2028\u2029\u202e\u2066\ufeff\U000e0041"
+"""What a job's name may hold: C0 and C1 are refused at the edge."""
+
+
+def test_every_control_and_format_character_is_shown_not_obeyed() -> None:
+    for character in UNSAFE:
+        shown = visible(f"a{character}b")
+        assert all(unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Zl", "Zp"} for c in shown)
+        assert character in "\n\t" or visible(character, lines=True) != character
+
+
+def test_json_on_a_terminal_means_the_same_and_holds_none_of_them() -> None:
+    for character in UNSAFE:
+        if unicodedata.category(character) == "Cs":
+            continue
+        shown = visible_json(json.dumps(f"a{character}b", ensure_ascii=False))
+        assert json.loads(shown) == f"a{character}b"
+        assert not set(shown) & set(UNSAFE)
+
+
+def test_letters_of_all_languages_and_emoji_stay() -> None:
+    text = "Zoë 東京 Привет שלום مرحبا 🎉 ❤️"
+    assert visible(text) == text
+
+
+@pytest.mark.parametrize("option", ["--name", "--description", "--lock-key"])
+@pytest.mark.parametrize("number", range(0x80, 0xA0))
+def test_c1_controls_are_refused_at_the_edge(option: str, number: int) -> None:
+    from jobfleet_contracts.errors import InvalidRequest
+    from jobfleet_contracts.job import JobRequest
+
+    names = {"--name": "jobName", "--description": "description", "--lock-key": "lockKey"}
+    with pytest.raises(InvalidRequest, match="control characters"):
+        JobRequest.parse({"type": "a", names[option]: f"x{chr(number)}y"})
+
+
+@pytest.fixture
+def terminals(cli: Cli) -> Iterator[list[Terminal]]:
+    opened: list[Terminal] = []
+    yield opened
+    for terminal in opened:
+        terminal.close()
+
+
+def _read(terminal: Terminal, seconds: float = 60) -> str:
+    import os
+    import select
+    import time
+
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if select.select([terminal._screen], [], [], 0.1)[0]:
+            try:
+                terminal.shown += os.read(terminal._screen, 65536).decode()
+            except OSError:
+                break
+        elif terminal.process.poll() is not None:
+            break
+    return terminal.shown
+
+
+def _asked(job: str) -> dict[str, tuple[str, ...]]:
+    """Every command that prints what users wrote; ``{}`` in a test of its own otherwise."""
+    return {
+        "jobs list": ("jobs", "list"),
+        "jobs list --json": ("jobs", "list", "--json"),
+        "jobs show": ("jobs", "show", job),
+        "jobs show --json": ("jobs", "show", job, "--json"),
+        "jobs watch": ("jobs", "watch", job),
+        "jobs watch --json": ("jobs", "watch", job, "--json"),
+        "jobs cancel": ("jobs", "cancel", job),
+        "jobs cancel --json": ("jobs", "cancel", job, "--json"),
+        "jobs redrive": ("jobs", "redrive", job),
+        "jobs dismiss": ("jobs", "dismiss", job),
+        "audit verify": ("audit", "verify"),
+        "audit verify --json": ("audit", "verify", "--json"),
+        "audit export": ("audit", "export"),
+        "audit rebuild": ("audit", "rebuild"),
+        "publish": ("publish", "--type", "a", "--name", HELD),
+        "publish wrong": ("publish", "--type", HOSTILE),
+        "worker": ("worker", "--handlers", HOSTILE),
+        "doctor": ("doctor",),
+        "config show": ("config", "show"),
+        "keys new": ("keys", "new", HOSTILE, "viewer"),
+        "mock-third-party": ("mock-third-party", "--port", HOSTILE),
+        "dashboard": ("dashboard", "--host", HOSTILE),
+        "demo": ("demo", "--jobs", HOSTILE),
+        "up": ("up", "--workers", HOSTILE),
+    }
+
+
+def _commands() -> set[str]:
+    from importlib import import_module
+
+    found: set[str] = set()
+    for name in COMMANDS:
+        command = typer.main.get_command(
+            import_module(f"jobfleet_cli.{name.replace('-', '_')}").app
+        )
+        if isinstance(command, TyperGroup):
+            found |= {f"{name} {inner}" for inner in command.commands}
+        else:
+            found.add(name)
+    return found
+
+
+def test_every_command_is_tried_on_a_terminal() -> None:
+    assert _commands() <= set(_asked("x"))
+
+
+@pytest.mark.parametrize("command", _asked("x"))
+def test_no_command_lets_a_terminal_obey_what_a_user_wrote(
+    cli: Cli, terminals: list[Terminal], command: str
+) -> None:
+    payload = json.dumps(HELD + "\x9b31m", ensure_ascii=False)
+    [job] = cli.publish("--type", "a", "--name", f"n{HELD}", "--payload", payload)
+    cli.run("jobs", "cancel", job, "--reason", f"r{HELD}")
+    terminals.append(Terminal(cli, *_asked(job)[command]))
+    shown = ESCAPES.sub("", _read(terminals[0]))
+    shown = re.sub(r"[\r\n\t]", "", shown)
+    assert shown or terminals[0].process.returncode == 0
+    assert not set(shown) & set(UNSAFE), ascii(shown)
+
+
+def test_a_pipe_gets_json_as_it_is(cli: Cli) -> None:
+    [job] = cli.publish("--type", "a", "--name", f"n{HELD}")
+    for command in (("jobs", "show", job, "--json"), ("audit", "export")):
+        assert f"n{HELD}" in cli.run(*command).stdout

@@ -9,6 +9,7 @@ from jobfleet_contracts.message import MalformedMessage
 from jobfleet_contracts.worker_status import WorkerStatus
 from tests.simulation.fake_broker import Broker, FakeJobConsumer, FakeJobQueue
 from tests.simulation.fake_control import ControlExchange, FakeControlChannel
+from tests.simulation.fake_control_log import ControlTable, FakeControlLog
 from tests.simulation.fake_index import FakeJobIndex, FakeJobIndexReader, IndexTable
 from tests.simulation.fake_leases import FakeLeaseStore, LockContainer
 from tests.simulation.fake_retention import FakeTrailRetention
@@ -38,6 +39,7 @@ class Servers:
         self.broker = Broker(time=time, weather=weather, seed=scenario.seed)
         self.index = IndexTable()
         self.control = ControlExchange(weather=weather, seed=scenario.seed)
+        self.control_log = ControlTable(journal=journal)
         self.dead_letters: list[MalformedMessage] = []
         self.workers: dict[str, WorkerStatus] = {}
         self.blobs: dict[str, bytes] = {}
@@ -67,6 +69,7 @@ class Servers:
             "reader": FakeJobIndexReader(table=self.index, wire=wire),
             "directory": FakeWorkerDirectory(rows=self.workers, wire=wire),
             "control": FakeControlChannel(exchange=self.control, wire=wire),
+            "control_log": FakeControlLog(table=self.control_log, wire=wire),
             "feed": FakeEventFeed(),
             "payloads": FakePayloadStore(blobs=self.blobs, removed=self.removed_blobs, wire=wire),
             "retention": FakeTrailRetention(trail=self.trail, index=self.index, wire=wire),

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from jobfleet_backends.azure.audit_trail import AzureAuditTrail
+from jobfleet_backends.azure.control_log import AzureControlLog
 from jobfleet_backends.azure.dead_letter_store import AzureDeadLetterStore
 from jobfleet_backends.azure.http.storage_account import RENEWAL, Access, StorageAccount
 from jobfleet_backends.azure.http.storage_probe import StorageProbe
@@ -66,6 +67,7 @@ async def open_azure(settings: Settings, *, clock: Clock | None = None) -> Backe
         reader=AzureJobIndexReader(table=index_table, trail=trail, clock=clock),
         directory=AzureWorkerDirectory(table=account.table(names.workers), clock=clock),
         control=RabbitControlChannel(rabbitmq=rabbitmq),
+        control_log=AzureControlLog(table=account.table(names.control)),
         feed=feed,
         payloads=AzurePayloadStore(container=account.container(names.payloads)),
         dead_letters=AzureDeadLetterStore(table=account.table(names.letters), queue=letters),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from jobfleet_contracts.ports import (
     AuditTrail,
     ControlChannel,
+    ControlLog,
     DeadLetterStore,
     EventFeed,
     JobConsumer,
@@ -64,6 +65,7 @@ class Backend:
     reader: JobIndexReader
     directory: WorkerDirectory
     control: ControlChannel
+    control_log: ControlLog
     feed: EventFeed
     payloads: PayloadStore
     dead_letters: DeadLetterStore

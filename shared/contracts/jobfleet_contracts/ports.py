@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from jobfleet_contracts.control import ControlEntry, ControlSubject
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import (
     Census,
@@ -303,6 +304,51 @@ class WorkerDirectory(Protocol):
 
     async def workers(self) -> Sequence[WorkerStatus]:
         """Return every known worker, longest running first."""
+        ...
+
+
+class ControlLog(Protocol):
+    """Append-only logs of what was decided about schedules, queues, types and limits.
+
+    As in the trail, inserting the entry with the next sequence is the compare-and-swap.
+    """
+
+    async def insert(self, entry: ControlEntry) -> None:
+        """Insert one entry, durable when this returns.
+
+        Raises:
+            SequenceTaken: an entry with this sequence stands. It may be one's own.
+        """
+        ...
+
+    async def read(self, subject: ControlSubject, name: str, sequence: int) -> ControlEntry | None:
+        """Return one entry, ``None`` if it has not been written; strongly consistent."""
+        ...
+
+    async def newest(self, subject: ControlSubject, name: str) -> ControlEntry | None:
+        """Return the last entry, which holds the current state; strongly consistent."""
+        ...
+
+    async def heads(self, subject: ControlSubject) -> Sequence[ControlEntry]:
+        """Return the last entry of every name, in the order of the names.
+
+        Cost: a request or two a name, however many entries each has.
+        """
+        ...
+
+    async def history(
+        self,
+        subject: ControlSubject,
+        name: str,
+        *,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> Sequence[ControlEntry]:
+        """Return up to ``limit`` entries with ``sequence < before``, newest first."""
+        ...
+
+    def scan(self) -> AsyncIterator[Sequence[ControlEntry]]:
+        """Yield each log whole, oldest entry first; memory holds one log at a time."""
         ...
 
 

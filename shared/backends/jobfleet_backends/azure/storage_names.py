@@ -11,7 +11,10 @@ DEFAULT_AUDIT_TABLE = "JobAuditTrail"
 
 @dataclass(frozen=True, slots=True)
 class StorageNames:
-    """Tables ``audit``, ``index``, ``letters`` and ``workers``; containers ``locks``, ``payloads``.
+    """Names of the tables and containers of one fleet.
+
+    Tables: ``audit``, ``index``, ``letters``, ``workers``, ``control``. Containers: ``locks``,
+    ``payloads``.
 
     An audit table of another name is the prefix of what stands beside it, so that two fleets can
     share an account. The longest name allowed for it (49) leaves room for the longest (63).
@@ -21,6 +24,7 @@ class StorageNames:
     index: str
     letters: str
     workers: str
+    control: str
     locks: str
     payloads: str
 
@@ -33,6 +37,7 @@ class StorageNames:
             index=f"{own}JobIndex",
             letters=f"{own}JobDeadLetters",
             workers=f"{own}JobWorkers",
+            control=f"{own}JobControl",
             locks=settings.lock_container,
             payloads=f"{own.lower()}-job-payloads" if own else "job-payloads",
         )

@@ -13,6 +13,7 @@ from jobfleet_backends.private_files import wider_mode
 from jobfleet_backends.settings import Settings
 from jobfleet_backends.sqlite.audit_trail import SqliteAuditTrail
 from jobfleet_backends.sqlite.control_channel import SqliteControlChannel
+from jobfleet_backends.sqlite.control_log import SqliteControlLog
 from jobfleet_backends.sqlite.database import FILE_NAME, Database
 from jobfleet_backends.sqlite.dead_letter_store import SqliteDeadLetterStore
 from jobfleet_backends.sqlite.event_feed import SqliteEventFeed
@@ -76,6 +77,7 @@ async def open_embedded(settings: Settings, *, clock: Clock | None = None) -> Ba
         reader=SqliteJobIndexReader(database=database),
         directory=SqliteWorkerDirectory(database=database),
         control=control,
+        control_log=SqliteControlLog(database=database),
         feed=SqliteEventFeed(),
         payloads=SqlitePayloadStore(database=database),
         dead_letters=SqliteDeadLetterStore(database=database),

@@ -188,6 +188,25 @@ CREATE TABLE cancel_requests (
     sent_at TEXT NOT NULL
 );
 
+-- What was decided about schedules, queues, types and limits: one log per subject and name.
+CREATE TABLE control_log (
+    subject TEXT NOT NULL,
+    name TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    entry_id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    by_whom TEXT NOT NULL,
+    occurred_at TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    details TEXT NOT NULL,
+    state TEXT NOT NULL,
+    UNIQUE (subject, name, sequence)
+);
+CREATE TRIGGER control_log_is_never_rewritten BEFORE UPDATE ON control_log
+BEGIN SELECT RAISE(ABORT, 'the control log is never rewritten'); END;
+CREATE TRIGGER control_log_is_never_shortened BEFORE DELETE ON control_log
+BEGIN SELECT RAISE(ABORT, 'the control log is never shortened'); END;
+
 CREATE TABLE workers (
     worker_id TEXT PRIMARY KEY,
     started_at TEXT NOT NULL,

@@ -1,0 +1,102 @@
+"""Entries of the control log: what operators and schedules decided about the fleet.
+
+Each subject (a schedule, a queue, a type, a limit) has an append-only log of its own. An entry
+carries what happened, who did it, when and why, and the whole state after it. The newest entry
+is the subject's current state.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from jobfleet_contracts.codec import encode
+from jobfleet_contracts.errors import InvalidRequest
+
+CONTROL_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+"""Names are parts of row keys, paths and command lines, so they hold these characters only."""
+
+MAX_ENTRY_BYTES = 32_000
+"""JSON of ``state`` and of ``details``, each. Azure's columns hold 32,768 UTF-16 units."""
+
+
+class ControlSubject(StrEnum):
+    """What a log is about."""
+
+    SCHEDULE = "schedule"
+    QUEUE = "queue"
+    TYPE = "type"
+    LIMIT = "limit"
+
+
+class ControlKind(StrEnum):
+    """What happened."""
+
+    DECLARED = "Declared"
+    CHANGED = "Changed"
+    PAUSED = "Paused"
+    RESUMED = "Resumed"
+    FIRED = "Fired"
+    SKIPPED = "Skipped"
+    TRIGGERED = "Triggered"
+    REMOVED = "Removed"
+    SET = "Set"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlEntry:
+    """One row of a subject's log.
+
+    Attributes:
+        sequence: 1 for a subject's first entry, one more for each that follows.
+        entry_id: made before the first try of an append, so that a writer knows its own row.
+        by: who did it: an API key's name, ``code``, ``scheduler``, or the user of a command.
+        reason: what the person who did it said; may be empty.
+        details: what belongs to this entry alone, a tick and its job id for instance; JSON.
+        state: the subject's whole state after this entry; JSON.
+    """
+
+    subject: ControlSubject
+    name: str
+    sequence: int
+    entry_id: str
+    kind: ControlKind
+    by: str
+    occurred_at: datetime
+    reason: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    state: Mapping[str, Any] = field(default_factory=dict)
+
+
+def check_control_name(name: str, *, what: str) -> str:
+    """Return the name.
+
+    Raises:
+        InvalidRequest: the name cannot be part of a key; says what is allowed.
+    """
+    if not CONTROL_NAME.fullmatch(name):
+        raise InvalidRequest(
+            f"{what}: {name[:100]!r} is not allowed; use 1 to 100 of A-Z, a-z, 0-9, '_', '.', '-'",
+            field=what,
+        )
+    return name
+
+
+def check_control_size(entry: ControlEntry) -> None:
+    """Check that every backend can store the entry.
+
+    Raises:
+        InvalidRequest: state or details have more than 32,000 bytes as JSON.
+    """
+    for what, value in (("state", entry.state), ("details", entry.details)):
+        size = len(encode(dict(value)))
+        if size > MAX_ENTRY_BYTES:
+            raise InvalidRequest(
+                f"{entry.subject} {entry.name}: {what} has {size:,} bytes as JSON; "
+                f"at most {MAX_ENTRY_BYTES:,} are allowed",
+                field=what,
+            )

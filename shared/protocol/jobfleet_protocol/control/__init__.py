@@ -1,0 +1,1 @@
+"""What is decided about the fleet: the control log, schedules, pauses and limits."""

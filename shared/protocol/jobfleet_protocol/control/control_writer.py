@@ -1,0 +1,135 @@
+"""Append to the control log: read the newest entry, decide on top of it, insert, look again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from jobfleet_contracts.control import (
+    ControlEntry,
+    ControlKind,
+    ControlSubject,
+    check_control_name,
+    check_control_size,
+)
+from jobfleet_contracts.errors import BackendError
+from jobfleet_contracts.job import new_id
+from jobfleet_contracts.ports import Clock, ControlLog
+from jobfleet_protocol.trail.trail_writer import pauses
+
+CONTROL_APPENDED = "control.appended"
+CONTROL_UNCERTAIN = "control.uncertain"
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlDraft:
+    """What shall happen next to a subject.
+
+    Attributes:
+        state: the whole state afterwards; JSON.
+        details: what belongs to this entry alone; JSON.
+    """
+
+    kind: ControlKind
+    by: str
+    state: Mapping[str, Any]
+    reason: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+Decision = Callable[[ControlEntry | None], ControlDraft | None]
+"""Look at the newest entry (``None``: there is no log yet) and say what follows, if anything.
+
+It is called again where another entry came first, so it must not have effects.
+"""
+
+
+class ControlWriter:
+    """Appends by the trail's append rule: after any error, read the row before going on."""
+
+    def __init__(self, *, log: ControlLog, clock: Clock) -> None:
+        self._control_log = log
+        self._clock = clock
+
+    async def append(
+        self, subject: ControlSubject, name: str, decide: Decision
+    ) -> ControlEntry | None:
+        """Append what ``decide`` says follows the newest entry, and return that entry.
+
+        Returns:
+            The entry that stands in the log, or ``None`` if ``decide`` wanted none.
+
+        Raises:
+            InvalidRequest: the name cannot be a key, or the entry is too large.
+            Exception: whatever ``decide`` raises, a refusal for instance.
+
+        An outage is waited for. A caller that is cancelled meanwhile does not know whether the
+        entry stands: the same call repeated reads the log again.
+        """
+        check_control_name(name, what=subject)
+        newest = await self._until_answered(lambda: self._control_log.newest(subject, name))
+        while True:
+            draft = decide(newest)
+            if draft is None:
+                return None
+            entry = self._entry(subject, name, newest, draft)
+            check_control_size(entry)
+            found = await self._insert(entry)
+            if found.entry_id == entry.entry_id:
+                _log.info(
+                    CONTROL_APPENDED, subject=subject, name=name, kind=entry.kind, by=entry.by
+                )
+                return entry
+            # Another writer's entry took the place, and more may have followed it.
+            newest = await self._until_answered(lambda: self._control_log.newest(subject, name))
+
+    def _entry(
+        self, subject: ControlSubject, name: str, newest: ControlEntry | None, draft: ControlDraft
+    ) -> ControlEntry:
+        return ControlEntry(
+            subject=subject,
+            name=name,
+            sequence=1 if newest is None else newest.sequence + 1,
+            entry_id=new_id(),
+            kind=draft.kind,
+            by=draft.by,
+            occurred_at=self._clock.now(),
+            reason=draft.reason,
+            details=draft.details,
+            state=draft.state,
+        )
+
+    async def _insert(self, entry: ControlEntry) -> ControlEntry:
+        """Insert the entry and return what stands in its place: it, or another's."""
+        for pause in pauses():
+            try:
+                await self._control_log.insert(entry)
+            except BackendError as error:
+                _log.debug(CONTROL_UNCERTAIN, name=entry.name, error=str(error))
+            else:
+                return entry
+            # A refusal may be about our own row, whose confirmation was lost: read it.
+            found = await self._until_answered(
+                lambda: self._control_log.read(entry.subject, entry.name, entry.sequence)
+            )
+            if found is not None:
+                return found
+            await asyncio.sleep(pause)
+        raise AssertionError("pauses never end")
+
+    async def _until_answered(self, read: Callable[[], Any]) -> ControlEntry | None:
+        for pause in pauses():
+            try:
+                answer: ControlEntry | None = await read()
+            except BackendError as error:
+                _log.debug(CONTROL_UNCERTAIN, error=str(error))
+                await asyncio.sleep(pause)
+            else:
+                return answer
+        raise AssertionError("pauses never end")

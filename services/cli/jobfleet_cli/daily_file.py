@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from jobfleet_backends.private_files import make_private_folder, open_private
-from jobfleet_cli.log_writer import write_all
+from jobfleet_cli.standard_streams import write_all
 from jobfleet_contracts.errors import SettingsError
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import select
 import threading
 import time
 from collections import deque
@@ -17,6 +16,8 @@ from typing import Any, TextIO
 from weakref import WeakSet
 
 from structlog.typing import EventDict
+
+from jobfleet_cli.standard_streams import write_all
 
 LINES_DROPPED = "log.lines_dropped"
 QUEUED_LINES = 10_000
@@ -134,16 +135,6 @@ def stream_writer(stream: TextIO) -> Callable[[str], None]:
     except (OSError, ValueError):
         return lambda line: _to_stream(stream, line)
     return lambda line: write_all(number, f"{line}\n".encode(errors="backslashreplace"))
-
-
-def write_all(number: int, data: bytes) -> None:
-    """Write all bytes to a file number; wait where another process made it non-blocking."""
-    rest = memoryview(data)
-    while rest:
-        try:
-            rest = rest[os.write(number, rest) :]
-        except BlockingIOError:
-            select.select([], [number], [], 1.0)
 
 
 def _to_stream(stream: TextIO, line: str) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import sys
 from contextlib import suppress
 from typing import TextIO
 
-from jobfleet_cli.log_writer import write_all
 from jobfleet_cli.terminal_text import visible
 
 STDOUT, STDERR = 1, 2
@@ -75,6 +75,16 @@ def announce(text: str) -> None:
         print(text, flush=True)
     except OSError:
         discard_output()
+
+
+def write_all(number: int, data: bytes) -> None:
+    """Write all bytes to a file number; wait where another process made it non-blocking."""
+    rest = memoryview(data)
+    while rest:
+        try:
+            rest = rest[os.write(number, rest) :]
+        except BlockingIOError:
+            select.select([], [number], [], 1.0)
 
 
 def discard_output() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from devtools.bench.ticks import tick
-from jobfleet_worker.handlers.registry import handler
+from jobfleet_worker.handlers.declaration import handler
 
 
 @handler("bench.noop")

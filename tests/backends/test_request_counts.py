@@ -27,7 +27,8 @@ from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import RESCUER_LOCK
 from jobfleet_protocol.actions.submission import Submitter
 from jobfleet_worker.handlers.context import JobContext
-from jobfleet_worker.handlers.registry import Handlers, handler
+from jobfleet_worker.handlers.declaration import handler
+from jobfleet_worker.handlers.registry import Handlers
 from jobfleet_worker.options import WorkerOptions
 from jobfleet_worker.worker import Worker
 

@@ -1,7 +1,7 @@
 """The worker: takes jobs, runs their handlers, writes what happened."""
 
 from jobfleet_worker.handlers.context import BlockingJobContext, JobContext
-from jobfleet_worker.handlers.registry import handler
+from jobfleet_worker.handlers.declaration import handler
 from jobfleet_worker.handlers.verdicts import Defer, Fail, Retry
 
 __all__ = ["BlockingJobContext", "Defer", "Fail", "JobContext", "Retry", "handler"]

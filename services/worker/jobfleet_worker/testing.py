@@ -29,9 +29,9 @@ from jobfleet_contracts.outcome import (
     Outcome,
 )
 from jobfleet_worker.handlers.context import AttemptFacts
-from jobfleet_worker.handlers.registry import Handler, describe, handler_of
-from jobfleet_worker.handlers.runners import Runner, runner_for
-from jobfleet_worker.run.attempt import Attempt, Stop, outcome_of
+from jobfleet_worker.handlers.registry import Handler, handlers_of, undeclared
+from jobfleet_worker.handlers.runners import runner_for
+from jobfleet_worker.run.attempt import Attempt, Stop
 
 TEST_TYPE = "test"
 GRACE_SECONDS = 5.0
@@ -128,7 +128,7 @@ async def run_handler(
     Raises:
         InvalidRequest: a field of the job, or the payload, cannot be submitted so.
     """
-    declared = handler_of(function) or describe(TEST_TYPE, function)
+    declared = next(iter(handlers_of(function)), None) or undeclared(TEST_TYPE, function)
     facts = _facts(declared, payload, attempt, epoch, last_checkpoint, request, fields, timeout)
     run = _Run(declared, facts, timeout, cancel_at_step)
     return await run.to_the_end()
@@ -169,19 +169,9 @@ class _Run:
         self._checkpoints.append(decode(encode(value)))
 
     async def _outcome(self) -> Outcome:
-        try:
-            runner = self._runner()
-        except Exception as error:  # noqa: BLE001 - a bad payload ends the attempt like a raise
-            return outcome_of(error, self._handler)
-        self._attempt = Attempt(
-            handler=self._handler,
-            limit_seconds=self._timeout,
-            grace_seconds=GRACE_SECONDS,
-        )
+        self._attempt = Attempt(limit_seconds=self._timeout, grace_seconds=GRACE_SECONDS)
+        runner = runner_for(self._handler, self._facts.job.payload, self._facts, self)
         return await self._attempt.run(runner)
-
-    def _runner(self) -> Runner:
-        return runner_for(self._handler, self._facts.job.payload, self._facts, self)
 
 
 def _facts(

@@ -31,6 +31,9 @@ from jobfleet_contracts.json_size import MAX_VALUES, JsonCounter
 
 MAX_PAYLOAD_BYTES = 1024 * 1024
 MAX_NESTING = 100
+MAX_ATTEMPTS = 100
+MAX_TIMEOUT_SECONDS = 30 * 86_400
+TYPE_PATTERN = re.compile(r"^[A-Za-z0-9_.-]{1,100}$")
 FIRST_YEAR = 1601
 """Where times of Azure's tables begin; it refuses rows with an earlier one for ever."""
 IDEMPOTENCY_NAMESPACE = UUID("6f9b2c54-8f0e-5d5b-9a63-3c1d0b7e4a11")
@@ -127,7 +130,7 @@ class JobRequest(BaseModel):
     job_id: Annotated[str, AfterValidator(_uuid), Field(json_schema_extra={"format": "uuid"})] = (
         Field(default_factory=new_id)
     )
-    type: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,100}$")
+    type: str = Field(pattern=TYPE_PATTERN.pattern)
     job_name: Annotated[str, Field(max_length=200), ONE_LINE] = ""
     description: Annotated[str, Field(max_length=2000), AfterValidator(_text)] = ""
     payload: Any = None
@@ -137,9 +140,11 @@ class JobRequest(BaseModel):
     queue: str = Field(default="default", pattern=r"^[a-z0-9_-]{1,50}$")
     created_at: Time = Field(default_factory=lambda: datetime.now(UTC))
     run_at: Time | None = None
-    max_attempts: int | None = Field(default=None, ge=1, le=100)
+    max_attempts: int | None = Field(default=None, ge=1, le=MAX_ATTEMPTS)
     retry_delay_seconds: float | None = Field(default=None, ge=0, le=86_400, allow_inf_nan=False)
-    timeout_seconds: float | None = Field(default=None, gt=0, le=30 * 86_400, allow_inf_nan=False)
+    timeout_seconds: float | None = Field(
+        default=None, gt=0, le=MAX_TIMEOUT_SECONDS, allow_inf_nan=False
+    )
     lock_key: Annotated[str, Field(min_length=1, max_length=200), ONE_LINE] | None = None
     callback_url: (
         Annotated[str, Field(max_length=2000), ONE_LINE, AfterValidator(_web_address)] | None

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from jobfleet_contracts.ports import Clock
 from jobfleet_worker.builtin.callback_deliver import CALLBACK_DELIVER, CallbackDeliverHandler
 from jobfleet_worker.builtin.external_call import EXTERNAL_CALL, ExternalCallHandler
 from jobfleet_worker.builtin.http_request import HTTP_REQUEST, HttpRequestHandler
-from jobfleet_worker.handlers.registry import Handler, describe
+from jobfleet_worker.handlers.registry import Handler, undeclared
 from jobfleet_worker.outbound.http_client import HttpClient
 
 
 def calling_handlers(client: HttpClient, clock: Clock) -> Sequence[Handler]:
     """Return them, bound to the client."""
     return [
-        describe(HTTP_REQUEST, HttpRequestHandler(client=client).run),
-        replace(describe(EXTERNAL_CALL, ExternalCallHandler(client=client).run), waits=True),
-        describe(CALLBACK_DELIVER, CallbackDeliverHandler(client=client, clock=clock).run),
+        undeclared(HTTP_REQUEST, HttpRequestHandler(client=client).run),
+        undeclared(EXTERNAL_CALL, ExternalCallHandler(client=client).run, waits=True),
+        undeclared(CALLBACK_DELIVER, CallbackDeliverHandler(client=client, clock=clock).run),
     ]

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from jobfleet_worker.handlers.context import JobContext
-from jobfleet_worker.handlers.registry import handler
+from jobfleet_worker.handlers.declaration import handler
 
 
 class DemoSteps(BaseModel):

@@ -8,39 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 import multiprocessing
 import os
 import signal
 import threading
-import traceback
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from jobfleet_contracts.outcome import AttemptFailed, JobError
 from jobfleet_worker.handlers.context import (
     AttemptFacts,
     BlockingJobContext,
     ContextFacts,
     ProgressSink,
 )
-from jobfleet_worker.handlers.plain_error import details_of, text_of
-from jobfleet_worker.handlers.registry import _MARK, Handler, to_json
-from jobfleet_worker.handlers.verdicts import Defer, Fail, Retry
+from jobfleet_worker.handlers.described_error import describe_error
+from jobfleet_worker.handlers.outcomes import HandlerOutcome, outcome_of_call
+from jobfleet_worker.handlers.registry import Handler, handlers_in
 from jobfleet_worker.tracing import Origin
 
 _context = multiprocessing.get_context("spawn")
-
-
-class HandlerProcessError(Exception):
-    """The handler raised in its process; carries the type, message and traceback from there."""
-
-    def __init__(self, type_name: str, message: str, traceback_text: str, bases: list[str]) -> None:
-        super().__init__(message)
-        self.type_name = type_name
-        self.traceback_text = traceback_text
-        self.bases = bases
 
 
 class RefusedInWorker(Exception):
@@ -53,7 +41,7 @@ class ProcessRunner:
     def __init__(
         self, handler: Handler, payload: Any, facts: AttemptFacts, sink: ProgressSink
     ) -> None:
-        self._place = (handler.function.__module__, handler.function.__qualname__)
+        self._handler = handler
         self._payload = payload
         self._facts = facts
         self._sink = sink
@@ -61,9 +49,9 @@ class ProcessRunner:
         self._stopped = False
         self._origin = Origin.here(facts.job)
 
-    def start(self) -> asyncio.Future[Any]:
+    def start(self) -> asyncio.Future[HandlerOutcome]:
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Any] = loop.create_future()
+        future: asyncio.Future[HandlerOutcome] = loop.create_future()
         threading.Thread(
             target=self._attend,
             args=(loop, future),
@@ -85,37 +73,45 @@ class ProcessRunner:
     def has_noticed(self) -> bool:
         return False
 
-    def _attend(self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any]) -> None:
+    def _attend(
+        self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[HandlerOutcome]
+    ) -> None:
         try:
-            answer = self._run(loop)
+            outcome = self._run(loop)
         except Exception as error:  # noqa: BLE001 - whatever happens here, the attempt must end
-            answer = error
+            outcome = AttemptFailed(describe_error(error))
         with contextlib.suppress(RuntimeError):  # the loop is closed: the worker has gone
-            loop.call_soon_threadsafe(_resolve, future, answer)
+            loop.call_soon_threadsafe(_resolve, future, outcome)
 
-    def _run(self, loop: asyncio.AbstractEventLoop) -> _Answer:
+    def _run(self, loop: asyncio.AbstractEventLoop) -> HandlerOutcome:
         ours, theirs = _context.Pipe()
         self._process = _context.Process(
             target=_child,
-            args=(theirs, *self._place, self._payload, self._facts, self._origin),
+            args=(
+                theirs,
+                self._handler.module,
+                self._handler.job_type,
+                self._payload,
+                self._facts,
+                self._origin,
+            ),
             daemon=True,
         )
         self._process.start()
         theirs.close()
         if self._stopped:
             self._process.terminate()
-        answer = self._listen(loop, ours)
+        outcome = self._listen(loop, ours)
         self._process.join()
-        return answer or _died(self._process.exitcode)
+        return outcome or _died(self._process.exitcode)
 
-    def _listen(self, loop: asyncio.AbstractEventLoop, pipe: Connection) -> _Answer | None:
+    def _listen(self, loop: asyncio.AbstractEventLoop, pipe: Connection) -> HandlerOutcome | None:
         while True:
             try:
                 kind, *values = pipe.recv()
-                if kind == "result":
-                    return _Result(values[0])
-                if kind == "error":
-                    return _error_of(*values)
+                if kind == "outcome":
+                    outcome: HandlerOutcome = values[0]
+                    return outcome
                 pipe.send(self._report(loop, kind, values))
             except (EOFError, OSError):
                 return None
@@ -130,39 +126,14 @@ class ProcessRunner:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Result:
-    value: Any
+def _resolve(future: asyncio.Future[HandlerOutcome], outcome: HandlerOutcome) -> None:
+    if not future.done():
+        future.set_result(outcome)
 
 
-_Answer = _Result | Exception
-
-
-def _resolve(future: asyncio.Future[Any], answer: _Answer) -> None:
-    if future.done():
-        return
-    if isinstance(answer, _Result):
-        future.set_result(answer.value)
-    else:
-        future.set_exception(answer)
-
-
-def _died(exit_code: int | None) -> HandlerProcessError:
+def _died(exit_code: int | None) -> AttemptFailed:
     message = f"the handler's process ended with exit code {exit_code}"
-    return HandlerProcessError("ProcessDied", message, "", [])
-
-
-def _error_of(verdict: str, values: dict[str, Any]) -> Exception:
-    """Make in the worker what the handler raised; its own class may be unknown here."""
-    match verdict:
-        case "Retry":
-            return Retry(**values)
-        case "Fail":
-            return Fail(**values)
-        case "Defer":
-            return Defer(**values)
-        case _:
-            return HandlerProcessError(**values)
+    return AttemptFailed(JobError("ProcessDied", message))
 
 
 class _PipeContext(BlockingJobContext):
@@ -171,6 +142,7 @@ class _PipeContext(BlockingJobContext):
     def __init__(self, facts: AttemptFacts, pipe: Connection) -> None:
         ContextFacts.__init__(self, facts=facts)
         self._pipe = pipe
+        self._one_call = threading.Lock()
 
     def progress(self, step: int, of: int | None = None, message: str = "") -> None:
         self._tell("progress", step, of, message)
@@ -178,49 +150,33 @@ class _PipeContext(BlockingJobContext):
     def checkpoint(self, value: Any) -> None:
         self._tell("checkpoint", value)
 
+    def end(self, outcome: HandlerOutcome) -> None:
+        """Tell how the handler ended; threads that it has left get no answer any more."""
+        with self._one_call:
+            self._pipe.send(("outcome", outcome))
+
     def _tell(self, *message: Any) -> None:
-        self._pipe.send(message)
-        refused = self._pipe.recv()
+        # Of two threads that send at once, one would read the other's answer.
+        with self._one_call:
+            self._pipe.send(message)
+            refused = self._pipe.recv()
         if refused is not None:
             raise RefusedInWorker(refused)
 
 
 def _child(
-    pipe: Connection, module: str, qualname: str, payload: Any, facts: AttemptFacts, origin: Origin
+    pipe: Connection, module: str, job_type: str, payload: Any, facts: AttemptFacts, origin: Origin
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the worker's to answer
     _end_with_the_worker()
     origin.adopt()
+    context = _PipeContext(facts, pipe)
     try:
-        found: Any = importlib.import_module(module)
-        for part in qualname.split("."):
-            found = getattr(found, part)
-        declared: Handler = getattr(found, _MARK)
-        context = _PipeContext(facts, pipe)
-        pipe.send(("result", to_json(declared.call(declared.read_payload(payload), context))))
-    except BaseException as error:  # noqa: BLE001 - whatever ends the child is the outcome
-        pipe.send(("error", *_plainly(error)))
-
-
-def _plainly(error: BaseException) -> tuple[str, dict[str, Any]]:
-    """Return an error as values that travel; exceptions of users may not survive pickling."""
-    match error:
-        case Retry():
-            details = details_of(error)
-            said = {"message": text_of(error), "after": error.after, "details": details}
-            return "Retry", said
-        case Fail():
-            return "Fail", {"reason": text_of(error), "details": details_of(error)}
-        case Defer():
-            return "Defer", {"seconds": error.delay, "reason": text_of(error)}
-    bases = [f"{base.__module__}.{base.__qualname__}" for base in type(error).__mro__]
-    text = "".join(traceback.format_exception(error))
-    return "", {
-        "type_name": type(error).__name__,
-        "message": text_of(error),
-        "traceback_text": text,
-        "bases": bases,
-    }
+        declared = next(each for each in handlers_in(module) if each.job_type == job_type)
+    except BaseException as error:  # noqa: BLE001 - a module may do anything when it is imported
+        context.end(AttemptFailed(describe_error(error)))
+    else:
+        context.end(outcome_of_call(declared, payload, context))
 
 
 def _end_with_the_worker() -> None:

@@ -6,28 +6,30 @@ import importlib
 import inspect
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeVar, get_type_hints
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
-from pydantic_core import to_jsonable_python
-
+from jobfleet_contracts.codec import encode
 from jobfleet_contracts.errors import JobfleetError
 from jobfleet_worker.handlers.context import ContextFacts
-from jobfleet_worker.handlers.verdicts import Fail
+from jobfleet_worker.handlers.declaration import (
+    Declaration,
+    DeclarationError,
+    RetryOn,
+    declarations_of,
+    declared_in,
+    place_of,
+)
+from jobfleet_worker.handlers.signature import Signature, SignatureRefused, read_signature
 
 RunIn = Literal["loop", "thread", "process"]
-Parameter = Literal["payload", "context"]
-BOTH: tuple[Parameter, ...] = ("payload", "context")
 BUILT_IN = ("jobfleet_worker.builtin.demo_steps",)
-_MARK = "__jobfleet_handler__"
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class HandlerImportError(JobfleetError):
-    """A handler module cannot be imported, or two handlers claim one type; fix the module."""
+    """A module's handlers cannot be used; the message names module and cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Handler:
         run_in: ``loop`` for coroutine functions, else a thread or a process of its own.
         max_attempts, timeout: defaults for jobs that do not say; seconds.
         retry_on: exceptions that are worth another attempt; others end the job.
-        takes: what the function is called with, in this order: ``payload``, ``context``.
+        module: where a process of its own imports the function from.
         waits: a built-in that waits for a third party; it takes a ``CallbackWait`` last.
     """
 
@@ -47,9 +49,9 @@ class Handler:
     run_in: RunIn
     max_attempts: int | None = None
     timeout: float | None = None
-    retry_on: tuple[type[BaseException], ...] = (Exception,)
-    takes: tuple[Parameter, ...] = BOTH
-    payload_type: TypeAdapter[Any] | None = None
+    retry_on: RetryOn = (Exception,)
+    signature: Signature = field(default_factory=Signature)
+    module: str = ""
     waits: bool = False
 
     def read_payload(self, payload: Any) -> Any:
@@ -58,85 +60,88 @@ class Handler:
         Raises:
             Fail: it does not fit; another attempt would not help.
         """
-        if self.payload_type is None:
-            return payload
-        try:
-            return self.payload_type.validate_python(payload)
-        except ValidationError as error:
-            problem = error.errors(include_url=False)[0]
-            where = ".".join(map(str, ("payload", *problem["loc"])))
-            raise Fail(f"{where}: {problem['msg'].removeprefix('Value error, ')}") from None
+        return self.signature.read_payload(encode(payload), payload)
 
     def call(self, payload: Any, context: ContextFacts, wait: Any = None) -> Any:
         """Call the function with as much as it takes; a coroutine function's coroutine."""
         given = {"payload": payload, "context": context}
-        values = [given[name] for name in self.takes]
+        values = [given[name] for name in self.signature.takes]
         return self.function(*values, wait) if self.waits else self.function(*values)
 
 
-def handler(
-    job_type: str,
-    *,
-    run_in: Literal["thread", "process"] | None = None,
-    max_attempts: int | None = None,
-    timeout: float | None = None,
-    retry_on: tuple[type[BaseException], ...] = (Exception,),
-) -> Callable[[F], F]:
-    """Mark a function as the handler of a job type.
-
-    It takes the payload and, if it likes, the context; or only a parameter annotated as a context;
-    or nothing.
-    A coroutine function runs on the worker's event loop, a plain function in a thread, with
-    ``run_in="process"`` in a process of its own, which cancel and time-out kill.
-    """
-
-    def mark(function: F) -> F:
-        declared = replace(
-            describe(job_type, function, run_in),
-            max_attempts=max_attempts,
-            timeout=timeout,
-            retry_on=retry_on,
-        )
-        setattr(function, _MARK, declared)
-        return function
-
-    return mark
-
-
-def describe(job_type: str, function: Callable[..., Any], run_in: RunIn | None = None) -> Handler:
-    """Return the handler that a function is, as its signature and annotations tell.
+def describe(
+    function: Callable[..., Any], declaration: Declaration, module: str, *, waits: bool = False
+) -> Handler:
+    """Return the handler that a function is by its declaration and its signature.
 
     Raises:
-        TypeError: ``run_in`` with a coroutine function.
+        DeclarationError: it cannot be called so, or its payload not be checked.
     """
-    is_async = inspect.iscoroutinefunction(function)
-    if is_async and run_in is not None:
-        raise TypeError(f"{job_type}: run_in is for plain functions, not for async ones")
-    parameters = list(inspect.signature(function).parameters)
-    annotations = _annotations(function)
-    wanted = annotations.get(parameters[0]) if parameters else None
-    takes: tuple[Parameter, ...] = BOTH[: len(parameters)]
-    if inspect.isclass(wanted) and issubclass(wanted, ContextFacts):
-        takes, wanted = ("context",), None
+    # A decorator may have wrapped the coroutine function in a plain one, which returns its
+    # coroutine: in a thread nobody would await that.
+    is_async = any(map(inspect.iscoroutinefunction, (function, inspect.unwrap(function))))
+    try:
+        _check_kind(function, declaration, is_async)
+        signature = read_signature(function, is_async=is_async, waits=waits)
+    except SignatureRefused as refused:
+        said = f"@handler({declaration.job_type!r})"
+        raise DeclarationError(f"{declaration.place}: {said}: {refused}") from refused.__cause__
     return Handler(
-        job_type=job_type,
+        job_type=declaration.job_type,
         function=function,
-        run_in=run_in or ("loop" if is_async else "thread"),
-        takes=takes,
-        payload_type=None if wanted in (None, Any) else TypeAdapter(wanted),
+        run_in=declaration.run_in or ("loop" if is_async else "thread"),
+        max_attempts=declaration.max_attempts,
+        timeout=declaration.timeout,
+        retry_on=declaration.retry_on,
+        signature=signature,
+        module=module,
+        waits=waits,
     )
 
 
-def handler_of(function: Callable[..., Any]) -> Handler | None:
-    """Return what ``@handler`` has declared of a function, ``None`` if it is not marked."""
-    return getattr(function, _MARK, None)
+def undeclared(job_type: str, function: Callable[..., Any], *, waits: bool = False) -> Handler:
+    """Return the handler that a function without ``@handler`` is."""
+    declaration = Declaration(job_type, place_of(function))
+    return describe(function, declaration, function.__module__, waits=waits)
 
 
-def _annotations(function: Callable[..., Any]) -> Mapping[str, Any]:
+def handlers_of(*functions: Callable[..., Any]) -> list[Handler]:
+    """Return the handlers that functions are declared as.
+
+    Raises:
+        DeclarationError: one cannot be used so, or a process could not import it.
+    """
+    found = [
+        describe(function, declaration, function.__module__)
+        for function in functions
+        for declaration in declarations_of(function)
+    ]
+    for each in found:
+        _check_import(each)
+    return found
+
+
+def handlers_in(name: str) -> list[Handler]:
+    """Import a module and return the handlers at its top level.
+
+    Raises:
+        HandlerImportError: it cannot be imported, has none, or one that cannot be used.
+    """
+    module = _import(name)
+    declared = [
+        (value, declaration)
+        for value in list(vars(module).values())
+        for declaration in declarations_of(value)
+    ]
+    _refuse_hidden(name, {declaration for _, declaration in declared})
+    if not declared:
+        raise HandlerImportError(
+            f'handler module {name!r} has no handler. Mark its functions with @handler("some.type")'
+        )
     try:
-        return get_type_hints(function)
-    except NameError:
-        return {}
+        return [describe(value, declaration, name) for value, declaration in declared]
+    except DeclarationError as error:
+        raise HandlerImportError(f"handler module {name!r}: {error}") from error
 
 
 class Handlers:
@@ -152,18 +157,18 @@ class Handlers:
         """Import modules and collect what they mark; built-in handlers are there always.
 
         Raises:
-            HandlerImportError: with the module's own traceback.
+            HandlerImportError: a module or one of its handlers cannot be used.
         """
-        found = cls()
-        for name in (*BUILT_IN, *modules):
-            for each in _handlers_in(name):
-                found.add(each)
-        return found
+        return cls([each for name in (*BUILT_IN, *modules) for each in handlers_in(name)])
 
     @classmethod
     def of(cls, *functions: Callable[..., Any]) -> Handlers:
-        """Collect marked functions directly."""
-        return cls([getattr(function, _MARK) for function in functions])
+        """Collect marked functions directly.
+
+        Raises:
+            DeclarationError: one cannot be used as it is declared.
+        """
+        return cls(handlers_of(*functions))
 
     def add(self, found: Handler) -> None:
         """Register one handler.
@@ -174,7 +179,8 @@ class Handlers:
         known = self._by_type.get(found.job_type)
         if known is not None and known.function is not found.function:
             raise HandlerImportError(
-                f"type {found.job_type!r} has two handlers: {_place(known)} and {_place(found)}"
+                f"type {found.job_type!r} has two handlers: "
+                f"{place_of(known.function)} and {place_of(found.function)}"
             )
         self._by_type[found.job_type] = found
 
@@ -196,45 +202,68 @@ class Handlers:
         return tuple(sorted(self._by_type))
 
 
-def _place(found: Handler) -> str:
-    return f"{found.function.__module__}.{found.function.__qualname__}"
+def _check_kind(function: Callable[..., Any], declaration: Declaration, is_async: bool) -> None:
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise SignatureRefused(
+            "it is a generator, and a job has one result. Return a list, or tell of each part with "
+            "context.progress"
+        )
+    if is_async and declaration.run_in is not None:
+        raise SignatureRefused(
+            f"run_in={declaration.run_in!r} is for plain functions. Leave it out, or write "
+            "`def` instead of `async def`"
+        )
 
 
-def _handlers_in(name: str) -> list[Handler]:
+def _check_import(found: Handler) -> None:
+    """A process finds a handler by the name of its module, so it must stand at its top level."""
+    module = sys.modules.get(found.module)
+    top = [] if module is None else list(vars(module).values())
+    if found.run_in == "process" and not any(value is found.function for value in top):
+        raise DeclarationError(
+            f"{place_of(found.function)}: @handler({found.job_type!r}, run_in='process'): a "
+            "process imports its handler. Define the function at the top level of a module"
+        )
+
+
+def _refuse_hidden(name: str, found: set[Declaration]) -> None:
+    for declaration in declared_in.get(name, ()):
+        if declaration not in found:
+            raise HandlerImportError(
+                f"handler module {name!r}: {declaration.place}: @handler({declaration.job_type!r}) "
+                "has no effect: no top-level name of the module holds the marked function. Define "
+                "the function there under a name of its own, with @handler as its top decorator"
+            )
+
+
+def _import(name: str) -> ModuleType:
     if "" not in sys.path:
         sys.path.insert(0, "")
+    if name not in sys.modules:
+        declared_in.pop(name, None)
     try:
-        module = importlib.import_module(name)
-    except Exception as error:
+        return importlib.import_module(name)
+    except DeclarationError as error:
+        raise HandlerImportError(f"handler module {name!r}: {error}") from error
+    except SystemExit as left:
         raise HandlerImportError(
-            f"handler module {name!r} cannot be imported\n{traceback.format_exc()}"
+            f"handler module {name!r} called sys.exit({left.code!r}) when it was imported. Put "
+            "what is a program under `if __name__ == '__main__':`"
+        ) from left
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise _broken(name) from error
+        raise HandlerImportError(
+            f"handler module {name!r} is not found in the current folder or where Python looks for "
+            "modules. Name it as `import` would, without .py"
         ) from error
-    return [getattr(value, _MARK) for value in vars(module).values() if hasattr(value, _MARK)]
+    except KeyboardInterrupt:  # somebody at the terminal
+        raise
+    except BaseException as error:  # whatever else the module raises, its worker cannot start
+        raise _broken(name) from error
 
 
-def to_json(result: Any) -> Any:
-    """Return what a handler returned as JSON values.
-
-    Raises:
-        TypeError: it holds something that JSON cannot.
-    """
-    if result is None or isinstance(result, str | bool | int):
-        return result
-    try:
-        plain = to_jsonable_python(result, inf_nan_mode="constants")
-    except Exception as error:  # a result may run code of its own: iterators, serializers
-        raise TypeError(f"the handler's result cannot be JSON: {error}") from error
-    _refuse_guesses(result)
-    return plain
-
-
-def _refuse_guesses(value: Any) -> None:
-    """Sets have no order and bytes no encoding; a model that declares them says what it means."""
-    if isinstance(value, set | frozenset | bytes | bytearray):
-        raise TypeError(f"the handler's result cannot be JSON: it holds a {type(value).__name__}")
-    if isinstance(value, dict):
-        value = value.values()
-    elif not isinstance(value, list | tuple):
-        return
-    for item in value:
-        _refuse_guesses(item)
+def _broken(name: str) -> HandlerImportError:
+    return HandlerImportError(
+        f"handler module {name!r} cannot be imported\n{traceback.format_exc()}"
+    )

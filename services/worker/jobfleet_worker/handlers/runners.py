@@ -5,28 +5,35 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import inspect
 import threading
+from collections.abc import Callable
 from typing import Any, Protocol
 
+from jobfleet_contracts.outcome import AttemptFailed, JobError
 from jobfleet_worker.handlers.context import (
     AttemptFacts,
     BlockingJobContext,
     JobContext,
     ProgressSink,
 )
+from jobfleet_worker.handlers.outcomes import (
+    HandlerOutcome,
+    is_described_at_once,
+    outcome_of_call,
+    outcome_of_error,
+    outcome_of_result,
+)
 from jobfleet_worker.handlers.process_runner import ProcessRunner
 from jobfleet_worker.handlers.registry import Handler
-
-
-class HandlerExit(Exception):
-    """The handler tried to end the process."""
+from jobfleet_worker.handlers.result_json import is_plain
 
 
 class Runner(Protocol):
     """One run of one handler."""
 
-    def start(self) -> asyncio.Future[Any]:
-        """Begin, and return the future of its result; call once."""
+    def start(self) -> asyncio.Future[HandlerOutcome]:
+        """Begin, and return the future of how it ends, which raises nothing; call once."""
         ...
 
     def stop(self) -> None:
@@ -44,7 +51,11 @@ class Runner(Protocol):
 
 
 class LoopRunner:
-    """Runs a coroutine function on the worker's event loop."""
+    """Runs a coroutine function on the worker's event loop.
+
+    Its result and its error are made JSON and text in a thread, unless that is quick and runs no
+    code of the user's: one job's large result must not hold up the others.
+    """
 
     def __init__(
         self, handler: Handler, payload: Any, context: JobContext, wait: Any = None
@@ -53,13 +64,15 @@ class LoopRunner:
         self._payload = payload
         self._context = context
         self._wait = wait
-        self._task: asyncio.Task[Any] | None = None
+        self._task: asyncio.Task[HandlerOutcome] | None = None
+        self._is_stopped = False
 
-    def start(self) -> asyncio.Future[Any]:
+    def start(self) -> asyncio.Future[HandlerOutcome]:
         self._task = asyncio.create_task(self._run(), name=f"handler-{self._context.job.job_id}")
         return self._task
 
     def stop(self) -> None:
+        self._is_stopped = True
         self._context.cancel()
         if self._task is not None:
             self._task.cancel()
@@ -71,11 +84,31 @@ class LoopRunner:
     def has_noticed(self) -> bool:
         return self._context.has_noticed
 
-    async def _run(self) -> Any:
+    async def _run(self) -> HandlerOutcome:
         try:
-            return await self._handler.call(self._payload, self._context, self._wait)
-        except (SystemExit, KeyboardInterrupt) as error:  # a task lets them end the whole worker
-            raise _exit_of(error) from error
+            payload = self._handler.read_payload(self._payload)
+            result = self._handler.call(payload, self._context, self._wait)
+            if inspect.isawaitable(result):
+                result = await result
+        except asyncio.CancelledError:
+            return AttemptFailed(JobError("CancelledError", "the handler cancelled itself"))
+        except BaseException as error:  # noqa: BLE001 - SystemExit would end the whole worker
+            return await self._of_error(error)
+        if is_plain(result):
+            return outcome_of_result(result)
+        return await in_thread(lambda: outcome_of_result(result), name=self._thread_name)
+
+    async def _of_error(self, error: BaseException) -> HandlerOutcome:
+        if self._is_stopped:  # the reason of the stop is the outcome: nobody reads the error
+            return AttemptFailed(JobError(type(error).__name__, "raised when it was stopped"))
+        retry_on = self._handler.retry_on
+        if is_described_at_once(error):
+            return outcome_of_error(error, retry_on)
+        return await in_thread(lambda: outcome_of_error(error, retry_on), name=self._thread_name)
+
+    @property
+    def _thread_name(self) -> str:
+        return f"outcome-{self._context.job.job_id}"
 
 
 class ThreadRunner:
@@ -86,17 +119,11 @@ class ThreadRunner:
         self._payload = payload
         self._context = context
 
-    def start(self) -> asyncio.Future[Any]:
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Any] = loop.create_future()
-        scope = contextvars.copy_context()
-        threading.Thread(
-            target=scope.run,
-            args=(self._run, loop, future),
+    def start(self) -> asyncio.Future[HandlerOutcome]:
+        return in_thread(
+            lambda: outcome_of_call(self._handler, self._payload, self._context),
             name=f"handler-{self._context.job.job_id}",
-            daemon=True,
-        ).start()
-        return future
+        )
 
     def stop(self) -> None:
         self._context.cancel()
@@ -108,41 +135,24 @@ class ThreadRunner:
     def has_noticed(self) -> bool:
         return self._context.has_noticed
 
-    def _run(self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any]) -> None:
-        try:
-            result = self._handler.call(self._payload, self._context)
-        except (SystemExit, KeyboardInterrupt) as error:
-            _settle(loop, future, error=_exit_of(error))
-        except BaseException as error:  # noqa: BLE001 - whatever ends the thread is the outcome
-            _settle(loop, future, error=error)
-        else:
-            _settle(loop, future, result=result)
 
+def in_thread(call: Callable[[], HandlerOutcome], *, name: str) -> asyncio.Future[HandlerOutcome]:
+    """Run a call that raises nothing in a daemon thread: a stuck one must not hold up an exit."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[HandlerOutcome] = loop.create_future()
 
-def _exit_of(error: SystemExit | KeyboardInterrupt) -> HandlerExit:
-    how = f"sys.exit({error.code})" if isinstance(error, SystemExit) else type(error).__name__
-    return HandlerExit(f"the handler left by {how}")
+    def settle(outcome: HandlerOutcome) -> None:
+        if not future.done():
+            future.set_result(outcome)
 
+    def run() -> None:
+        outcome = call()
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the worker has gone
+            loop.call_soon_threadsafe(settle, outcome)
 
-def _settle(
-    loop: asyncio.AbstractEventLoop,
-    future: asyncio.Future[Any],
-    *,
-    result: Any = None,
-    error: BaseException | None = None,
-) -> None:
-    def settle() -> None:
-        if future.done():
-            return
-        if error is None:
-            future.set_result(result)
-        elif isinstance(error, StopIteration | asyncio.CancelledError):
-            future.set_exception(RuntimeError(f"the handler raised {type(error).__name__}"))
-        else:
-            future.set_exception(error)
-
-    with contextlib.suppress(RuntimeError):  # the loop is closed: the worker has gone
-        loop.call_soon_threadsafe(settle)
+    scope = contextvars.copy_context()
+    threading.Thread(target=scope.run, args=(run,), name=name, daemon=True).start()
+    return future
 
 
 def runner_for(
@@ -156,14 +166,10 @@ def runner_for(
 
     Args:
         wait: given to a built-in handler that waits for a third party.
-
-    Raises:
-        Fail: the payload does not fit the handler's annotation.
     """
     if handler.run_in == "process":
         return ProcessRunner(handler, payload, facts, sink)
-    value = handler.read_payload(payload)
     if handler.run_in == "loop":
-        return LoopRunner(handler, value, JobContext(facts=facts, sink=sink), wait)
+        return LoopRunner(handler, payload, JobContext(facts=facts, sink=sink), wait)
     blocking = BlockingJobContext(facts=facts, sink=sink, loop=asyncio.get_running_loop())
-    return ThreadRunner(handler, value, blocking)
+    return ThreadRunner(handler, payload, blocking)

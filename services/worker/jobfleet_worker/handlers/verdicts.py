@@ -15,10 +15,11 @@ _NO_DETAILS: Mapping[str, Any] = MappingProxyType({})
 class Retry(Exception):
     """Fail this attempt and try again, after ``after`` seconds instead of the policy's delay.
 
-    ``details`` are kept in the event's data beside the error: JSON.
+    ``details`` are kept in the event's data beside the error: JSON, up to 1 MiB.
 
     Raises:
-        ValueError: a delay of more than ten years.
+        TypeError: ``after`` is no number of seconds and no ``timedelta``.
+        ValueError: it is negative, or more than ten years.
     """
 
     after: timedelta | None = None
@@ -32,7 +33,7 @@ class Retry(Exception):
         details: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message or "the handler asked for a retry")
-        self.after = None if after is None else _delay(after)
+        self.after = None if after is None else delay_of(after)
         self.details = dict(details or {})
 
 
@@ -49,20 +50,33 @@ class Fail(Exception):
 class Defer(Exception):
     """Not now: put the job back for ``seconds``, without using an attempt.
 
+    A job that is deferred again and again without progress in between waits longer and longer, a
+    second at least.
+
     Raises:
-        ValueError: a delay of more than ten years.
+        TypeError: ``seconds`` is no number and no ``timedelta``.
+        ValueError: it is negative, or more than ten years.
     """
 
     delay = timedelta(minutes=1)
 
     def __init__(self, seconds: float | timedelta, reason: str = "") -> None:
         super().__init__(reason or "the handler asked to be called later")
-        self.delay = _delay(seconds)
+        self.delay = delay_of(seconds)
 
 
-def _delay(said: float | timedelta) -> timedelta:
-    """What is wrong with it shows where it is said, and not when the attempt's end is written."""
-    delay = said if isinstance(said, timedelta) else timedelta(seconds=said)
-    if delay > LONGEST_DELAY:
-        raise ValueError(f"a delay of {delay} is too long; at most {LONGEST_DELAY.days} days")
-    return delay
+def delay_of(value: Any) -> timedelta:
+    """Return a delay, checked where it is given and not when the attempt's end is written.
+
+    Raises:
+        TypeError: it is no number of seconds and no ``timedelta``.
+        ValueError: it is negative, no finite number, or more than ten years.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | timedelta):
+        raise TypeError(f"a delay is a number of seconds or a timedelta, not {value!r}")
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if not 0 <= seconds <= LONGEST_DELAY.total_seconds():
+        raise ValueError(
+            f"a delay of {seconds:g} s is not possible; it can be 0 s to {LONGEST_DELAY.days} days"
+        )
+    return timedelta(seconds=seconds)

@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-import traceback
 from enum import Enum
-from typing import Any
 
-from jobfleet_contracts.codec import encodable
-from jobfleet_contracts.errors import InvalidRequest
-from jobfleet_contracts.job import check_json
 from jobfleet_contracts.outcome import (
     AttemptFailed,
     AttemptTimedOut,
     CancelledByRequest,
     Completed,
-    Deferred,
     HandedBack,
     JobError,
     Lost,
     Outcome,
     Waiting,
 )
-from jobfleet_worker.handlers.plain_error import details_of, text_of
-from jobfleet_worker.handlers.process_runner import HandlerProcessError
-from jobfleet_worker.handlers.registry import Handler, to_json
+from jobfleet_worker.handlers.outcomes import HandlerOutcome
 from jobfleet_worker.handlers.runners import Runner
-from jobfleet_worker.handlers.verdicts import Defer, Fail, Retry
-
-MAX_TRACEBACK_CHARACTERS = 8_000
 
 
 class Stop(Enum):
@@ -48,10 +36,7 @@ class Attempt:
         finished: set when the handler has really ended, which an abandoned one may do late.
     """
 
-    def __init__(
-        self, *, handler: Handler | None, limit_seconds: float, grace_seconds: float
-    ) -> None:
-        self._handler = handler
+    def __init__(self, *, limit_seconds: float, grace_seconds: float) -> None:
         self._limit_seconds = limit_seconds
         self._grace_seconds = grace_seconds
         self._runner: Runner | None = None
@@ -81,12 +66,12 @@ class Attempt:
         self._runner = runner
         loop = asyncio.get_running_loop()
         self._timers.append(loop.call_later(self._limit_seconds, self.stop, Stop.TIME_LIMIT))
-        result = runner.start()
-        result.add_done_callback(self._ended)
+        ending = runner.start()
+        ending.add_done_callback(self._ended)
         await self._verdict.wait()
         for timer in self._timers:
             timer.cancel()
-        return self._judge(result, runner)
+        return self._judge(ending, runner)
 
     def stop(self, reason: Stop, text: str = "") -> None:
         """Tell the handler to stop; it is cut off after the grace period."""
@@ -99,7 +84,7 @@ class Attempt:
         self._timers.append(loop.call_later(self._grace_seconds, self._cut_off, self._runner))
         self._runner.stop()
 
-    def _ended(self, _: asyncio.Future[Any]) -> None:
+    def _ended(self, _: asyncio.Future[HandlerOutcome]) -> None:
         self.finished.set()
         self._verdict.set()
 
@@ -108,18 +93,21 @@ class Attempt:
         loop = asyncio.get_running_loop()
         self._timers.append(loop.call_later(1.0, self._verdict.set))
 
-    def _judge(self, result: asyncio.Future[Any], runner: Runner) -> Outcome:
-        """Judge a cancellation by our own reason to stop, never by the exception's type."""
-        abandoned = not result.done()
-        returned = not abandoned and not result.cancelled() and result.exception() is None
-        if self._stop is not None and runner.has_noticed:
-            returned = False
-        if returned and self._stop is not Stop.LEASE_LOST:
-            return self._completed(result.result())
+    def _judge(self, ending: asyncio.Future[HandlerOutcome], runner: Runner) -> Outcome:
+        """Judge a stop by our own reason, never by what the handler raised because of it.
+
+        After the time limit no result counts any more; one of a handler that was told to stop for
+        another reason counts unless it has seen that.
+        """
+        ended = None if not ending.done() or ending.cancelled() else ending.result()
         if self._stop is None:
-            return self._raised(result)
-        _retrieve(result)
-        return self._stopped(self._stop, abandoned=abandoned)
+            return ended or AttemptFailed(JobError("CancelledError", "the handler was cancelled"))
+        if isinstance(ended, Waiting) and self._stop is not Stop.LEASE_LOST:
+            return ended  # the job waits already: what is left to do is to leave it alone
+        can_count = self._stop in (Stop.CANCEL, Stop.SHUTDOWN) and not runner.has_noticed
+        if isinstance(ended, Completed) and can_count:
+            return ended
+        return self._stopped(self._stop, abandoned=not ending.done())
 
     def _stopped(self, reason: Stop, *, abandoned: bool) -> Outcome:
         match reason:
@@ -131,76 +119,3 @@ class Attempt:
                 return AttemptTimedOut(self._limit_seconds, abandoned)
             case Stop.SHUTDOWN:
                 return HandedBack(abandoned=abandoned)
-
-    def _completed(self, value: Any) -> Outcome:
-        if isinstance(value, Waiting):
-            return value
-        try:
-            result = to_json(value)
-            if result is not None:
-                check_json(result, field="result", limit=None)
-        except (TypeError, InvalidRequest) as error:
-            return AttemptFailed(JobError(type(error).__name__, str(error)))
-        return Completed(result)
-
-    def _raised(self, result: asyncio.Future[Any]) -> Outcome:
-        if result.cancelled():
-            return AttemptFailed(JobError("CancelledError", "the handler cancelled itself"))
-        error = result.exception()
-        assert error is not None
-        return outcome_of(error, self._handler)
-
-
-def _retrieve(result: asyncio.Future[Any]) -> None:
-    """Take note of the exception, so that asyncio does not report it as forgotten."""
-    if result.done():
-        if not result.cancelled():
-            result.exception()
-    else:
-        result.add_done_callback(lambda late: late.cancelled() or late.exception())
-
-
-def outcome_of(error: BaseException, handler: Handler | None) -> Outcome:
-    """Return how an attempt ends that raised ``error``."""
-    match error:
-        case Defer():
-            return Deferred(error.delay, text_of(error))
-        case Fail():
-            return AttemptFailed(describe(error), final=True, details=details_of(error))
-        case Retry():
-            details = details_of(error)
-            return AttemptFailed(describe(error), retry_after=error.after, details=details)
-        case _:
-            return AttemptFailed(describe(error), final=not _worth_a_retry(error, handler))
-
-
-def _worth_a_retry(error: BaseException, handler: Handler | None) -> bool:
-    if handler is None:
-        return True
-    if isinstance(error, HandlerProcessError):
-        names = {f"{kind.__module__}.{kind.__qualname__}" for kind in handler.retry_on}
-        return "builtins.Exception" not in error.bases or not names.isdisjoint(error.bases)
-    return isinstance(error, handler.retry_on) or not isinstance(error, Exception)
-
-
-def describe(error: BaseException) -> JobError:
-    """Return an error as the trail keeps it; long tracebacks lose their middle."""
-    if isinstance(error, HandlerProcessError):
-        return JobError(error.type_name, encodable(str(error)), _shorten(error.traceback_text))
-    text = "".join(traceback.format_exception(error))
-    return JobError(type(error).__name__, text_of(error), _shorten(text))
-
-
-def _shorten(text: str) -> str:
-    text = _relative(encodable(text))
-    if len(text) <= MAX_TRACEBACK_CHARACTERS:
-        return text
-    half = MAX_TRACEBACK_CHARACTERS // 2
-    return f"{text[:half]}\n… [cut] …\n{text[-half:]}"
-
-
-def _relative(text: str) -> str:
-    """Name files as imports do: where a host keeps its packages is nobody's business."""
-    for folder in sorted({entry for entry in sys.path if len(entry) > 1}, key=len, reverse=True):
-        text = text.replace(f'File "{folder}/', 'File "')
-    return text

@@ -23,12 +23,13 @@ from jobfleet_protocol.trail.transitions import Change
 from jobfleet_worker.callback_wait import CallbackWait
 from jobfleet_worker.handlers.checkpoints import last_checkpoint
 from jobfleet_worker.handlers.context import AttemptFacts
+from jobfleet_worker.handlers.described_error import describe_error
 from jobfleet_worker.handlers.progress_log import ProgressLog
 from jobfleet_worker.handlers.registry import Handler, Handlers
 from jobfleet_worker.handlers.runners import Runner, runner_for
 from jobfleet_worker.metrics.port import Metrics
 from jobfleet_worker.options import WorkerOptions
-from jobfleet_worker.run.attempt import Attempt, Stop, describe, outcome_of
+from jobfleet_worker.run.attempt import Attempt, Stop
 from jobfleet_worker.run.follow_up import FollowUp
 from jobfleet_worker.run.lease_keeper import LeaseKeeper
 from jobfleet_worker.run.outcome_record import OutcomeRecord
@@ -83,7 +84,6 @@ class JobRun:
         self._handler = parts.handlers.get(claimed.request.type)
         self._limit_seconds = self._find_limit()
         self._attempt = Attempt(
-            handler=self._handler,
             limit_seconds=self._limit_seconds,
             grace_seconds=parts.options.grace_seconds,
         )
@@ -153,10 +153,7 @@ class JobRun:
         self._watch()
         self.trail.on_moved = self._moved
         checkpoint = await self._last_checkpoint()
-        try:
-            runner = self._runner(self._handler, checkpoint, progress)
-        except Exception as error:  # noqa: BLE001 - a bad payload ends the attempt like a raise
-            return outcome_of(error, self._handler)
+        runner = self._runner(self._handler, checkpoint, progress)
         self._watch()  # anew: the limit counts from here, reading the checkpoint took its time
         outcome = await self._attempt.run(runner)
         # Before the ending is written: it closes the trail, and steps noted until now belong to it.
@@ -299,7 +296,7 @@ class JobRun:
 
     def _broken(self, error: Exception) -> Outcome:
         _log.exception(ATTEMPT_BROKE)
-        return AttemptFailed(describe(error))
+        return AttemptFailed(describe_error(error))
 
     def _changes(self, outcome: Outcome, head: Event) -> Sequence[Change]:
         record = OutcomeRecord(

@@ -238,7 +238,7 @@ def draft(
         after=follow(previous, change, occurred_at=occurred_at),
         event_id=new_id(),
         status=change.status,
-        message=_cut(change.message),
+        message=cut_message(change.message),
         occurred_at=occurred_at,
         worker_id=change.worker_id,
         duration_ms=change.duration_ms,
@@ -246,7 +246,8 @@ def draft(
     )
 
 
-def _cut(message: str) -> str:
+def cut_message(message: str) -> str:
+    """Return a text as an event can hold it: a long one ends with how much was cut."""
     message = encodable(message)
     if len(message) <= MAX_MESSAGE_CHARACTERS:
         return message

@@ -1,0 +1,154 @@
+"""``@handler``: what a user declares of a function, checked where it is declared."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from jobfleet_contracts.errors import JobfleetError
+from jobfleet_contracts.job import MAX_ATTEMPTS, MAX_TIMEOUT_SECONDS, TYPE_PATTERN
+
+F = TypeVar("F", bound=Callable[..., Any])
+RetryOn = tuple[type[BaseException], ...]
+_MARK = "__jobfleet_handlers__"
+
+
+class DeclarationError(JobfleetError):
+    """A handler cannot be used as it is declared; the message says where, why and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """One ``@handler`` on one function.
+
+    Attributes:
+        place: the function as people find it: ``imports.import_rows (imports.py:12)``.
+    """
+
+    job_type: str
+    place: str
+    run_in: Literal["thread", "process"] | None = None
+    max_attempts: int | None = None
+    timeout: float | None = None
+    retry_on: RetryOn = (Exception,)
+
+
+declared_in: dict[str, list[Declaration]] = {}
+"""All declarations by the module of their function; each import begins the list anew."""
+
+
+def handler(
+    job_type: str,
+    *,
+    run_in: Literal["thread", "process"] | None = None,
+    max_attempts: int | None = None,
+    timeout: float | None = None,
+    retry_on: RetryOn = (Exception,),
+) -> Callable[[F], F]:
+    """Mark a function as the handler of a job type; several marks make it the handler of several.
+
+    The function takes the payload and, if it likes, the context; or only a parameter annotated as a
+    context; or nothing.
+    A coroutine function runs on the worker's event loop, a plain function in a thread, with
+    ``run_in="process"`` in a process of its own, which cancel and time-out kill.
+
+    Args:
+        max_attempts: from 1 to 100, for jobs that do not say.
+        timeout: seconds of one attempt, for jobs that do not say.
+        retry_on: exceptions that are worth another attempt; others end the job at once.
+
+    Raises:
+        DeclarationError: an option is wrong, or no function is decorated.
+    """
+    if callable(job_type):
+        raise DeclarationError(
+            f'{place_of(job_type)}: @handler needs the job type. Write @handler("some.type")'
+        )
+
+    def mark(function: F) -> F:
+        place = place_of(function)
+        declaration = Declaration(job_type, place, run_in, max_attempts, timeout, retry_on)
+        problem = _problem_of(function) or _problem_with(declaration)
+        if problem is not None:
+            raise DeclarationError(f"{place}: @handler({job_type!r}): {problem}")
+        setattr(function, _MARK, (*declarations_of(function), declaration))
+        declared_in.setdefault(function.__module__, []).append(declaration)
+        return function
+
+    return mark
+
+
+def declarations_of(value: Any) -> tuple[Declaration, ...]:
+    """Return what ``@handler`` has declared of a value; nothing for anything but functions.
+
+    The attribute is read statically: to ask a proxy or a mock for it would run code of theirs.
+    """
+    marks = inspect.getattr_static(value, _MARK, None)
+    return marks if isinstance(marks, tuple) else ()
+
+
+def place_of(function: Any) -> str:
+    """Return where a function stands, as people find it."""
+    inner = inspect.unwrap(function) if callable(function) else function
+    name = getattr(inner, "__qualname__", None) or type(inner).__qualname__
+    module = getattr(inner, "__module__", None)
+    code = getattr(inner, "__code__", None)
+    line = f" (line {code.co_firstlineno})" if code is not None else ""
+    return f"{module}.{name}{line}" if module else f"{name}{line}"
+
+
+def _problem_of(function: Any) -> str | None:
+    is_decorated = callable(function) and not (
+        inspect.isclass(function) or inspect.ismethod(function)
+    )
+    if inspect.isfunction(function) or (
+        is_decorated and inspect.isfunction(inspect.unwrap(function))
+    ):
+        return None
+    kind = "a class" if inspect.isclass(function) else f"a {type(function).__name__}"
+    return f"it decorates {kind}, not a function. Write a module-level function that calls it"
+
+
+def _problem_with(said: Declaration) -> str | None:
+    """Return what is wrong with the first wrong option, and the remedy."""
+    job_type: Any = said.job_type
+    if not isinstance(job_type, str) or not TYPE_PATTERN.fullmatch(job_type):
+        return "a type is 1 to 100 letters, digits, '_', '-' and '.'"
+    if said.run_in not in (None, "thread", "process"):
+        return f"run_in is {said.run_in!r}; it can be 'thread' or 'process'"
+    if said.max_attempts is not None and not _is_count(said.max_attempts):
+        return (
+            f"max_attempts is {said.max_attempts!r}; "
+            f"it can be a whole number from 1 to {MAX_ATTEMPTS}"
+        )
+    if said.timeout is not None and not _is_timeout(said.timeout):
+        return (
+            f"timeout is {said.timeout!r}; it can be a number of seconds above 0, "
+            f"at most {MAX_TIMEOUT_SECONDS:,}"
+        )
+    return _problem_with_retry_on(said.retry_on)
+
+
+def _problem_with_retry_on(retry_on: Any) -> str | None:
+    if _is_exception(retry_on):
+        return f"retry_on is a class. Write a tuple: retry_on=({retry_on.__name__},)"
+    if not isinstance(retry_on, tuple) or not all(map(_is_exception, retry_on)):
+        return f"retry_on is {retry_on!r}; it can be a tuple of exception classes, as (OSError,)"
+    return None
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 1 <= value <= MAX_ATTEMPTS
+
+
+def _is_timeout(value: Any) -> bool:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return math.isfinite(value) and 0 < value <= MAX_TIMEOUT_SECONDS
+
+
+def _is_exception(value: Any) -> bool:
+    return inspect.isclass(value) and issubclass(value, BaseException)

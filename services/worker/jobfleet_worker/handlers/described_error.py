@@ -1,0 +1,88 @@
+"""What an error of a handler says, as JSON can hold it; users' own classes may be in the way.
+
+Texts of errors run users' code: call these functions where the handler ran, within its limit.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+from jobfleet_contracts.codec import encodable
+from jobfleet_contracts.errors import InvalidRequest
+from jobfleet_contracts.job import check_json
+from jobfleet_contracts.outcome import JobError
+from jobfleet_protocol.trail.transitions import cut_message
+from jobfleet_worker.handlers.result_json import to_json
+from jobfleet_worker.handlers.verdicts import Fail, Retry
+
+MAX_TRACEBACK_CHARACTERS = 8_000
+_NAMED_IN_A_GROUP = 5
+
+
+def describe_error(error: BaseException) -> JobError:
+    """Return an error as the trail keeps it; long texts are cut, with a mark."""
+    return JobError(type(error).__name__, text_of(error), traceback_of(error))
+
+
+def text_of(error: BaseException) -> str:
+    """Return its text, the name of its type where it has none; a group's names its errors."""
+    if isinstance(error, BaseExceptionGroup):
+        return cut_message(f"{_own_text(error)}: {named(list(leaves_of(error)))}")
+    return cut_message(_own_text(error))
+
+
+def named(errors: list[BaseException]) -> str:
+    """Return types and texts of some errors on one line."""
+    said = [f"{type(each).__name__}: {_own_text(each)}" for each in errors[:_NAMED_IN_A_GROUP]]
+    rest = len(errors) - len(said)
+    return "; ".join(said) + (f"; and {rest} more" if rest else "")
+
+
+def leaves_of(error: BaseException) -> Iterator[BaseException]:
+    """Yield the errors that are no groups, at any depth."""
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from leaves_of(each)
+    else:
+        yield error
+
+
+def traceback_of(error: BaseException) -> str:
+    """Return its traceback; a long one loses its middle."""
+    try:
+        text = "".join(traceback.format_exception(error))
+    except Exception as broken:  # noqa: BLE001 - users' own __str__, __notes__ and the like
+        return f"no traceback: {type(broken).__name__} was raised while it was written"
+    text = _relative(encodable(text))
+    if len(text) <= MAX_TRACEBACK_CHARACTERS:
+        return text
+    half = MAX_TRACEBACK_CHARACTERS // 2
+    left_out = len(text) - 2 * half
+    return f"{text[:half]}\n… [{left_out:,} characters cut] …\n{text[-half:]}"
+
+
+def details_of(error: Fail | Retry) -> dict[str, Any]:
+    """Return its details, or why they are left out."""
+    try:
+        details: dict[str, Any] = to_json(dict(error.details))
+        check_json(details, field="details")
+    except (TypeError, ValueError, InvalidRequest) as problem:
+        return {"details": f"left out: {problem}"}
+    return details
+
+
+def _own_text(error: BaseException) -> str:
+    try:
+        return encodable(str(error)) or type(error).__name__
+    except Exception as broken:  # noqa: BLE001 - a user's own __str__
+        return f"{type(error).__name__}, whose text raised {type(broken).__name__}"
+
+
+def _relative(text: str) -> str:
+    """Name files as imports do: where a host keeps its packages is nobody's business."""
+    for folder in sorted({entry for entry in sys.path if len(entry) > 1}, key=len, reverse=True):
+        text = text.replace(f'File "{folder}/', 'File "')
+    return text

@@ -1,0 +1,121 @@
+"""How a handler's return or raise ends its attempt.
+
+Results and errors run users' code when they are made JSON or text. So a runner calls these
+functions where its handler ran, within the time limit: never on the worker's loop afterwards.
+"""
+
+from __future__ import annotations
+
+from types import WrapperDescriptorType
+from typing import Any
+
+from jobfleet_contracts.outcome import AttemptFailed, Completed, Deferred, JobError, Waiting
+from jobfleet_worker.handlers.context import ContextFacts
+from jobfleet_worker.handlers.declaration import RetryOn
+from jobfleet_worker.handlers.described_error import (
+    describe_error,
+    details_of,
+    leaves_of,
+    named,
+    text_of,
+)
+from jobfleet_worker.handlers.registry import Handler
+from jobfleet_worker.handlers.result_json import is_plain, result_json
+from jobfleet_worker.handlers.verdicts import Defer, Fail, Retry, delay_of
+
+HandlerOutcome = Completed | AttemptFailed | Deferred | Waiting
+
+
+def outcome_of_call(handler: Handler, payload: Any, context: ContextFacts) -> HandlerOutcome:
+    """Call a plain function and return how its attempt ends; raises nothing."""
+    try:
+        return outcome_of_result(handler.call(handler.read_payload(payload), context))
+    except BaseException as error:  # noqa: BLE001 - whatever the user's code raises is the outcome
+        return outcome_of_error(error, handler.retry_on)
+
+
+def outcome_of_result(result: Any) -> HandlerOutcome:
+    """Return how an attempt ends whose handler returned ``result``.
+
+    A result that cannot be stored fails the job at once: another attempt would return the same.
+    """
+    if isinstance(result, Waiting):
+        return result
+    try:
+        return Completed(result_json(result))
+    except TypeError as error:
+        return AttemptFailed(JobError("TypeError", str(error)), final=True)
+
+
+def outcome_of_error(error: BaseException, retry_on: RetryOn) -> HandlerOutcome:
+    """Return how an attempt ends whose handler raised ``error``.
+
+    In a group of exceptions, at any depth, counts the first of these that it holds: ``Fail``;
+    ``Retry``, the longest delay of several; another error, which is worth another attempt if
+    ``retry_on`` names one of them; ``Defer``, the longest of several.
+    """
+    try:
+        return _judged(error, list(leaves_of(error)), retry_on)
+    except (TypeError, ValueError) as problem:  # a subclass that sets a delay of its own
+        return AttemptFailed(describe_error(problem))
+    except BaseException as problem:  # noqa: BLE001 - a user's __str__ may raise anything
+        said = f"it cannot be described: {type(problem).__name__} was raised"
+        return AttemptFailed(JobError(type(error).__name__, said))
+
+
+def _judged(error: BaseException, leaves: list[BaseException], retry_on: RetryOn) -> HandlerOutcome:
+    fails = [each for each in leaves if isinstance(each, Fail)]
+    retries = [each for each in leaves if isinstance(each, Retry)]
+    defers = [each for each in leaves if isinstance(each, Defer)]
+    if fails:
+        described = _verdict(fails[0], error, leaves)
+        return AttemptFailed(described, final=True, details=details_of(fails[0]))
+    if retries:
+        return _retried(retries, error, leaves)
+    if len(defers) < len(leaves):
+        worth_it = any(_is_worth_a_retry(each, retry_on) for each in (error, *leaves))
+        return AttemptFailed(describe_error(error), final=not worth_it)
+    longest = max(defers, key=lambda each: delay_of(each.delay))
+    return Deferred(delay_of(longest.delay), text_of(longest))
+
+
+def is_described_at_once(error: BaseException) -> bool:
+    """Return whether to describe an error is quick and runs no code of the user's."""
+    seen: set[int] = set()
+    following: BaseException | None = error
+    while following is not None and id(following) not in seen:
+        seen.add(id(following))
+        if not isinstance(type(following).__str__, WrapperDescriptorType):
+            return False
+        if isinstance(following, AttributeError):  # its traceback looks for names that are alike
+            return False
+        details = following.details if isinstance(following, Retry | Fail) else None
+        if not is_plain([*following.args, details]):
+            return False
+        cause = following.__cause__
+        following = following.__context__ if cause is None else cause
+    return True
+
+
+def _retried(
+    retries: list[Retry], error: BaseException, leaves: list[BaseException]
+) -> HandlerOutcome:
+    asked = [each for each in retries if each.after is not None]
+    chosen = max(asked, key=lambda each: delay_of(each.after)) if asked else retries[0]
+    after = None if chosen.after is None else delay_of(chosen.after)
+    described = _verdict(chosen, error, leaves)
+    return AttemptFailed(described, retry_after=after, details=details_of(chosen))
+
+
+def _verdict(verdict: BaseException, error: BaseException, leaves: list[BaseException]) -> JobError:
+    """Describe a verdict; one that was found in a group keeps the group's traceback."""
+    described = describe_error(error)
+    beside = [each for each in leaves if each is not verdict]
+    message = text_of(verdict) + (f" (beside it: {named(beside)})" if beside else "")
+    return JobError(type(verdict).__name__, message, described.traceback)
+
+
+def _is_worth_a_retry(error: BaseException, retry_on: RetryOn) -> bool:
+    """``SystemExit`` and its like say nothing of the work: they are always worth a retry."""
+    is_exit = not isinstance(error, Exception | BaseExceptionGroup)
+    return is_exit or isinstance(error, retry_on)

@@ -1,0 +1,209 @@
+"""What a handler's signature says: what it is called with, and what its payload must be."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from jobfleet_worker.handlers.context import BlockingJobContext, ContextFacts, JobContext
+from jobfleet_worker.handlers.verdicts import Fail
+
+Takes = Literal["payload", "context"]
+NO_DEFAULT: Any = inspect.Parameter.empty
+_UNSAID = inspect.Parameter.empty
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_CONTEXTS: Mapping[str, Any] = {
+    "JobContext": JobContext,
+    "BlockingJobContext": BlockingJobContext,
+}
+
+
+class SignatureRefused(Exception):
+    """A handler cannot be called, or its payload not be checked, as its signature says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What a function is called with.
+
+    Attributes:
+        takes: ``payload`` and ``context``, in the order of the parameters.
+        payload_type: checks the payload; ``None`` takes plain JSON as it is.
+        default: what stands for a payload of ``null``; ``NO_DEFAULT`` if there is none.
+    """
+
+    takes: tuple[Takes, ...] = ("payload", "context")
+    payload_type: TypeAdapter[Any] | None = None
+    default: Any = NO_DEFAULT
+
+    def read_payload(self, payload: bytes, value: Any) -> Any:
+        """Return the payload as its annotation wants it.
+
+        Args:
+            payload: the JSON text; strict models read times and ids from text only in JSON mode.
+            value: the same, decoded.
+
+        Raises:
+            Fail: it does not fit; another attempt would not help.
+        """
+        if value is None and self.default is not NO_DEFAULT:
+            return self.default
+        if self.payload_type is None:
+            return value
+        try:
+            return self.payload_type.validate_json(payload)
+        except ValidationError as error:
+            problem = error.errors(include_url=False)[0]
+            where = ".".join(map(str, ("payload", *problem["loc"])))
+            raise Fail(f"{where}: {problem['msg'].removeprefix('Value error, ')}") from None
+
+
+def read_signature(
+    function: Callable[..., Any], *, is_async: bool, waits: bool = False
+) -> Signature:
+    """Return what a function is called with.
+
+    Annotations are resolved here, one by one: a name that cannot be resolved must not turn the
+    check of the payload off.
+
+    Args:
+        waits: a built-in, whose last parameter is its ``CallbackWait``.
+
+    Raises:
+        SignatureRefused: with the reason and the remedy.
+    """
+    wanted = "async def name(payload: Model, context: JobContext)"
+    if not is_async:
+        wanted = "def name(payload: Model, context: BlockingJobContext)"
+    try:
+        parameters = _parameters(function)
+        return _Reader(function, is_async).read(parameters[:-1] if waits else parameters)
+    except _Shape as shape:
+        raise SignatureRefused(
+            f"{shape}. Declare it as `{wanted}`; either parameter may be left out"
+        ) from None
+
+
+class _Shape(Exception):
+    """The parameters are not those that a handler is called with."""
+
+
+class _Reader:
+    def __init__(self, function: Callable[..., Any], is_async: bool) -> None:
+        self._function = function
+        self._is_async = is_async
+
+    def read(self, parameters: list[inspect.Parameter]) -> Signature:
+        for each in parameters:
+            if each.kind not in _POSITIONAL:
+                raise _Shape(f"parameter {str(each)!r} is {each.kind.description}")
+        match parameters:
+            case []:
+                return Signature(takes=())
+            case [only]:
+                annotation = self._annotation(only)
+                if _is_context(annotation):
+                    self._check_context(annotation)
+                    return Signature(takes=("context",))
+                if annotation is _UNSAID and only.name in ("context", "ctx"):
+                    raise _Shape(f"parameter {only.name!r} has no annotation that says context")
+                return self._signature(only, annotation, ("payload",))
+            case [first, second]:
+                return self._of_both(first, second)
+        raise _Shape(f"it takes {len(parameters)} parameters")
+
+    def _of_both(self, first: inspect.Parameter, second: inspect.Parameter) -> Signature:
+        payload, context = self._annotation(first), self._annotation(second)
+        if first.name in ("self", "cls") and payload is _UNSAID:
+            raise _Shape(f"its first parameter is {first.name!r}: a method has no object here")
+        if _is_context(payload):
+            raise _Shape("the payload comes first, then the context")
+        if not _is_context(context):
+            raise _Shape(f"parameter {second.name!r} is not annotated as a context")
+        self._check_context(context)
+        return self._signature(first, payload, ("payload", "context"))
+
+    def _check_context(self, annotation: Any) -> None:
+        if self._is_async and annotation is BlockingJobContext:
+            raise _Shape("a coroutine function gets a JobContext, not a BlockingJobContext")
+
+    def _signature(
+        self, parameter: inspect.Parameter, annotation: Any, takes: tuple[Takes, ...]
+    ) -> Signature:
+        return Signature(
+            takes=takes,
+            payload_type=_adapter(parameter, annotation),
+            default=parameter.default,
+        )
+
+    def _annotation(self, parameter: inspect.Parameter) -> Any:
+        """Return the type that an annotation means.
+
+        Our own two contexts are known by name: linters move their import under TYPE_CHECKING.
+        """
+        raw = parameter.annotation
+        if raw is _UNSAID:
+            return raw
+        names = {**_CONTEXTS, **getattr(inspect.unwrap(self._function), "__globals__", {})}
+
+        def holder() -> None: ...
+
+        holder.__annotations__ = {"it": raw}
+        try:
+            return get_type_hints(holder, globalns=names, include_extras=True)["it"]
+        except Exception as error:  # an annotation may be any expression
+            raise SignatureRefused(
+                f"the annotation {_written(raw)!r} of parameter {parameter.name!r} cannot be "
+                f"resolved: {error}. Define it at the top level of the module, or import it at run "
+                "time, outside of `if TYPE_CHECKING:`"
+            ) from error
+
+
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    if sys.version_info >= (3, 14):
+        from annotationlib import Format
+
+        found = inspect.signature(function, annotation_format=Format.FORWARDREF)
+    else:
+        found = inspect.signature(function)
+    return list(found.parameters.values())
+
+
+def _is_context(annotation: Any) -> bool:
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _is_context(get_args(annotation)[0])
+    if origin in (Union, types.UnionType):
+        said = [each for each in get_args(annotation) if each is not type(None)]
+        return all(map(_is_context, said))
+    return inspect.isclass(annotation) and issubclass(annotation, ContextFacts)
+
+
+def _adapter(parameter: inspect.Parameter, annotation: Any) -> TypeAdapter[Any] | None:
+    if annotation in (_UNSAID, Any):
+        return None
+    try:
+        adapter: TypeAdapter[Any] = TypeAdapter(annotation)
+        if not adapter.pydantic_complete:
+            adapter.rebuild(raise_errors=True)
+    except Exception as error:
+        said = str(error).partition("\n")[0].rstrip(".")
+        raise SignatureRefused(
+            f"a payload cannot be checked against the annotation {_written(annotation)!r} of "
+            f"parameter {parameter.name!r}: {said}. Use a pydantic model, a dataclass, a TypedDict "
+            "or plain JSON types, whose own annotations can be resolved"
+        ) from error
+    return adapter
+
+
+def _written(annotation: Any) -> str:
+    if isinstance(annotation, str):
+        return annotation
+    name = getattr(annotation, "__forward_arg__", None) or getattr(annotation, "__qualname__", None)
+    return name or str(annotation)

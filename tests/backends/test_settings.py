@@ -51,6 +51,42 @@ def test_secrets_come_from_the_file_too_and_the_environment_wins(
     assert load_settings().secrets == {"A": "file", "B": "environment"}
 
 
+def test_a_secret_may_have_hosts_of_its_own(folder: Path) -> None:
+    (folder / ".env").write_text(
+        "JOBFLEET_SECRET_A=value\nJOBFLEET_SECRET_A_HOSTS=a.example, *.b.example\n"
+    )
+    settings = load_settings()
+    assert settings.secrets == {"A": "value"}
+    assert settings.secret_hosts == {"A": ("a.example", "*.b.example")}
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        ("JOBFLEET_SECRET_A_HOSTS=a.example", "JOBFLEET_SECRET_A is not set"),
+        ("JOBFLEET_SECRET_A=v\nJOBFLEET_SECRET_A_HOSTS=", "names no host"),
+        ("JOBFLEET_SECRET_A=v\nJOBFLEET_SECRET_A_HOSTS=https://a/", "is no host"),
+    ],
+)
+def test_hosts_of_a_secret_that_make_no_sense_are_refused(
+    folder: Path, lines: str, reason: str
+) -> None:
+    (folder / ".env").write_text(lines)
+    with pytest.raises(SettingsError, match=f"^JOBFLEET_SECRET_A_HOSTS: .*{reason}"):
+        load_settings()
+
+
+@pytest.mark.parametrize("name", ["SESSION_SECRET", "CALLBACK_SECRETS"])
+@pytest.mark.parametrize("secret", ["x", "fifteen bytes..", "whsec_c2hvcnQ="])
+def test_a_secret_that_could_be_guessed_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, secret: str
+) -> None:
+    monkeypatch.setenv(f"JOBFLEET_{name}", secret)
+    with pytest.raises(SettingsError, match=rf"JOBFLEET_{name}: .*at least 16") as caught:
+        load_settings()
+    assert len(secret) == 1 or secret not in str(caught.value)
+
+
 def test_a_bad_value_is_one_line_that_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOBFLEET_LEASE_RENEW_SECONDS", "31")
     with pytest.raises(SettingsError) as caught:

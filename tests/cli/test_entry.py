@@ -84,8 +84,8 @@ def test_config_show_hides_every_secret(cli: Cli) -> None:
         JOBFLEET_RABBITMQ_URL="amqps://me:pass-1@broker:5671/x",
         JOBFLEET_STORAGE_CONNECTION_STRING="AccountName=a;AccountKey=pass-2==;BlobEndpoint=http://b",
         JOBFLEET_API_KEYS=f"ci:viewer:{'5' * 64}",
-        JOBFLEET_SESSION_SECRET="pass-3",
-        JOBFLEET_CALLBACK_SECRETS="pass-4,pass-5",
+        JOBFLEET_SESSION_SECRET="pass-3-of-the-session",
+        JOBFLEET_CALLBACK_SECRETS="pass-4-of-the-callbacks,pass-5-of-the-callbacks",
         JOBFLEET_SECRET_TOKEN="pass-6",
     )
     assert "pass-" not in answer.stdout

@@ -63,6 +63,7 @@ def fleet(samples: SamplePage, port: int, tmp_path: Path) -> Iterator[LocalFleet
     """A dashboard and a worker that has the page's handlers."""
     told: dict[str, Any] = {
         "allow_private_targets": True,
+        "allow_secrets_over_http": True,
         "allowed_hosts": ("127.0.0.1",),
         "callback_base_url": f"http://127.0.0.1:{port}",
         "callback_secrets": (SECRET,),

@@ -20,7 +20,7 @@ from jobfleet_protocol.actions.signing_keys import SigningKeys
 from tests.system.fleet import LEASE_SECONDS, Fleet, WorkerProcess, wait_for
 from tests.system.verified import assert_verified
 
-SECRET = "a shared secret"
+SECRET = "a secret that is shared"
 
 
 def free_port() -> int:

@@ -177,7 +177,7 @@ async def test_the_page_is_there_while_the_broker_is_away(observed: Observed) ->
             raise BackendUnavailable("no broker")
 
     backend = replace(observed.page._backend, queue=Away())  # type: ignore[arg-type]
-    circuits = CircuitBreaker(failures=1, open_seconds=1, boottime=lambda: 0.0)
+    circuits = CircuitBreaker(failures=1, open_seconds=1, probe_seconds=1, boottime=lambda: 0.0)
     page = MetricsPage(metrics=PrometheusMetrics(), backend=backend, circuits=circuits)
     text = await page.text()
     assert b"jobfleet_queue_depth{" not in text

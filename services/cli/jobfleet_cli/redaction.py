@@ -54,7 +54,11 @@ def redacted_settings(settings: Settings) -> dict[str, Any]:
         variable_of(name): _shown(name, getattr(settings, name))
         for name in type(settings).model_fields
     }
-    return shown | {SECRET_PREFIX + name: HIDDEN for name in sorted(settings.secrets)}
+    for name in sorted(settings.secrets):
+        shown[SECRET_PREFIX + name] = HIDDEN
+    for name, hosts in sorted(settings.secret_hosts.items()):
+        shown[f"{SECRET_PREFIX}{name}_HOSTS"] = ",".join(hosts)
+    return shown
 
 
 _REDACTIONS = {

@@ -69,4 +69,6 @@ def outbound_options(settings: Settings) -> OutboundOptions:
         callback_base_url=settings.callback_base_url,
         callback_secrets=tuple(each.get_secret_value() for each in settings.callback_secrets),
         secrets=settings.secrets,
+        secret_hosts=settings.secret_hosts,
+        allow_secrets_over_http=settings.allow_secrets_over_http,
     )

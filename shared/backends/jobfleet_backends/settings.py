@@ -13,12 +13,14 @@ from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from jobfleet_contracts.credentials import signing_key
 from jobfleet_contracts.errors import SettingsError
 from jobfleet_contracts.message import JobDefaults
 
 PREFIX = "JOBFLEET_"
 ENV_FILE = ".env"
 SECRET_PREFIX = "JOBFLEET_SECRET_"  # noqa: S105 - a name, not a secret
+_HOSTS_SUFFIX = "_HOSTS"
 
 LONGEST_SECONDS = 30 * 86_400
 """As of a job request's ``timeoutSeconds``: what is endless cannot be stored or waited for."""
@@ -88,6 +90,7 @@ class Settings(BaseSettings):
     callback_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     allowed_hosts: Names = ()
     allow_private_targets: bool = False
+    allow_secrets_over_http: bool = False
     allowed_headers: Names = ()
     blocked_headers: Names = ()
     api_keys: Names = ()
@@ -115,7 +118,7 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
+            return _parts(value)
         return value
 
     @field_validator("queues")
@@ -134,8 +137,24 @@ class Settings(BaseSettings):
     @classmethod
     def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for name in value:
-            if not _HOST.fullmatch(name):
-                raise ValueError(f"{name!r} is no host; leave scheme, port and path out")
+            _check_host(name)
+        return value
+
+    @field_validator("session_secret")
+    @classmethod
+    def _session_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            signing_key(value.get_secret_value())
+        return value
+
+    @field_validator("callback_secrets")
+    @classmethod
+    def _callback_keys(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        for place, secret in enumerate(value, start=1):
+            try:
+                signing_key(secret.get_secret_value())
+            except ValueError as error:
+                raise ValueError(f"secret {place} {error}") from None
         return value
 
     @field_validator("callback_base_url")
@@ -169,7 +188,16 @@ class Settings(BaseSettings):
         return {
             name.removeprefix(SECRET_PREFIX): value
             for name, value in _environment().items()
-            if name.startswith(SECRET_PREFIX)
+            if name.startswith(SECRET_PREFIX) and not name.endswith(_HOSTS_SUFFIX)
+        }
+
+    @property
+    def secret_hosts(self) -> Mapping[str, tuple[str, ...]]:
+        """The only hosts that a secret is sent to, from ``JOBFLEET_SECRET_<NAME>_HOSTS``."""
+        return {
+            name.removeprefix(SECRET_PREFIX).removesuffix(_HOSTS_SUFFIX): _parts(value)
+            for name, value in _environment().items()
+            if name.startswith(SECRET_PREFIX) and name.endswith(_HOSTS_SUFFIX)
         }
 
 
@@ -181,6 +209,7 @@ def load_settings(**flags: Any) -> Settings:
     """
     environment = _environment()
     _refuse_unknown(environment)
+    _check_secret_hosts(environment)
     given = {name: value for name, value in flags.items() if value is not None}
     if "lease_renew_seconds" not in given and not environment.get(f"{PREFIX}LEASE_RENEW_SECONDS"):
         given |= _renew_in_thirds(given, environment)
@@ -214,6 +243,31 @@ def _environment() -> dict[str, str]:
     """Return what ``.env`` says, and over it the variables of this process."""
     stored = {name: value or "" for name, value in dotenv_values(ENV_FILE).items()}
     return stored | os.environ
+
+
+def _parts(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _check_host(name: str) -> None:
+    if not _HOST.fullmatch(name):
+        raise ValueError(f"{name!r} is no host; leave scheme, port and path out")
+
+
+def _check_secret_hosts(environment: Mapping[str, str]) -> None:
+    for name, value in environment.items():
+        if not (name.startswith(SECRET_PREFIX) and name.endswith(_HOSTS_SUFFIX)):
+            continue
+        secret = name.removesuffix(_HOSTS_SUFFIX)
+        if secret not in environment:
+            raise SettingsError(f"{name}: {secret} is not set; set it, or remove its hosts")
+        if not _parts(value):
+            raise SettingsError(f"{name}: names no host; remove it, or name some")
+        try:
+            for host in _parts(value):
+                _check_host(host)
+        except ValueError as error:
+            raise SettingsError(f"{name}: {error}") from None
 
 
 def _renew_in_thirds(given: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, float]:

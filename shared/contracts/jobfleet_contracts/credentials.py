@@ -5,6 +5,9 @@ Better is ``${secret:NAME}``, which never reaches the job at all.
 
 from __future__ import annotations
 
+import base64
+import binascii
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +25,40 @@ SENSITIVE_HEADERS = frozenset(
 )
 """Lower-case names of headers that carry credentials."""
 _REFERENCE = "${secret:"
+_CREDENTIAL_HEADER = re.compile(
+    r"auth|cookie|credential|hmac|jwt|passw|secret|signature|token|(?<!idempotency-)key"
+)
+MIN_KEY_BYTES = 16
+"""Of a secret that signs: shorter ones can be guessed."""
+_ENCODED_KEY = "whsec_"
+
+
+def is_credential_header(name: str) -> bool:
+    """Whether the value of a header of this name is taken for a credential."""
+    lower = name.lower()
+    not_secret = lower in ("x-fencing-token", "authority")
+    return not not_secret and _CREDENTIAL_HEADER.search(lower) is not None
+
+
+def signing_key(secret: str) -> bytes:
+    """Return the key that a secret stands for: its UTF-8 bytes, or decoded after ``whsec_``.
+
+    Raises:
+        ValueError: says what is wrong, never the secret.
+    """
+    key = secret.encode()
+    if secret.startswith(_ENCODED_KEY):
+        text = secret.removeprefix(_ENCODED_KEY).rstrip("=")
+        try:
+            key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+        except (binascii.Error, ValueError):
+            raise ValueError(f"is no base64 after {_ENCODED_KEY}") from None
+    if len(key) < MIN_KEY_BYTES:
+        raise ValueError(
+            f"has {len(key)} bytes; at least {MIN_KEY_BYTES} are needed, "
+            "as `openssl rand -hex 32` makes them"
+        )
+    return key
 
 
 def without_credentials(payload: Any) -> Any:

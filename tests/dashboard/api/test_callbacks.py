@@ -21,7 +21,7 @@ from tests.dashboard.api.asgi_client import Answer, AsgiClient
 from tests.dashboard.api.conftest import client_of
 from tests.dashboard.api.life import WORKER, Life
 
-SECRET = "a shared secret"
+SECRET = "a secret that is shared"
 STANDARD = "whsec_" + base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
 
 

@@ -23,7 +23,7 @@ from jobfleet_worker.worker import Worker
 from tests.system.fleet import wait_for
 from tests.worker.outbound.target_server import TargetServer
 
-SECRET = "a shared secret"
+SECRET = "a secret that is shared"
 
 
 class Workshop:

@@ -105,7 +105,11 @@ async def test_what_cannot_be_called_fails_at_once_with_the_reason_in_the_trail(
 async def test_secrets_and_credentials_are_shown_nowhere(
     workshop: Workshop, target: TargetServer
 ) -> None:
-    workshop.start(allowed_hosts=("127.0.0.1",), secrets={"TOKEN": "s3cret-value"})
+    workshop.start(
+        allowed_hosts=("127.0.0.1",),
+        secrets={"TOKEN": "s3cret-value"},
+        allow_secrets_over_http=True,
+    )
     headers = {"X-Key": "${secret:TOKEN}", "Authorization": "Bearer literal-one"}
     payload = {"targetUrl": target.url(), "headers": headers}
     history = await workshop.run("http.request", payload)

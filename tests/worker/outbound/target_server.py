@@ -111,9 +111,11 @@ class Names(AbstractResolver):
 
 def client(resolver: AbstractResolver | None = None, **options: Any) -> HttpClient:
     options.setdefault("allow_private_targets", True)
+    options.setdefault("allow_secrets_over_http", True)
     return HttpClient(options=OutboundOptions(**options), clock=SystemClock(), resolver=resolver)
 
 
 async def get(caller: HttpClient, url: str, **fields: Any) -> HttpAnswer:
     fields.setdefault("timeout_seconds", 5)
+    fields.setdefault("job_type", "http.request")
     return await caller.call(HttpCall(method=fields.pop("method", "GET"), url=url, **fields))

@@ -3,7 +3,7 @@
 import pytest
 
 from jobfleet_worker.outbound.circuit_breaker import CircuitBreaker, CircuitState
-from jobfleet_worker.outbound.refusals import CallFailed, CircuitOpen
+from jobfleet_worker.outbound.refusals import CircuitOpen
 from tests.worker.outbound.target_server import TargetServer, answering, client, get
 
 
@@ -20,11 +20,13 @@ class Driver:
 
     def __init__(self) -> None:
         self.clock = Clock()
-        self.breaker = CircuitBreaker(failures=2, open_seconds=10, boottime=self.clock)
+        self.breaker = CircuitBreaker(
+            failures=2, open_seconds=10, probe_seconds=5, boottime=self.clock
+        )
 
     def fail(self, host: str = "a") -> None:
-        with pytest.raises(CallFailed), self.breaker.call(host):
-            raise CallFailed("down")
+        with self.breaker.call(host) as is_well:
+            is_well(False)
 
     def succeed(self, host: str = "a") -> None:
         with self.breaker.call(host) as is_well:
@@ -85,6 +87,15 @@ def test_a_probe_that_is_cancelled_leaves_the_probe_to_the_next_call() -> None:
     with pytest.raises(KeyboardInterrupt), driver.breaker.call("a"):
         raise KeyboardInterrupt
     driver.succeed()
+    assert driver.state() is CircuitState.CLOSED
+
+
+def test_a_probe_that_lasts_for_an_hour_keeps_nobody_waiting_that_long() -> None:
+    driver = opened()
+    driver.clock.now += 10
+    with driver.breaker.call("a"):
+        driver.clock.now += 5
+        driver.succeed()
     assert driver.state() is CircuitState.CLOSED
 
 

@@ -52,6 +52,7 @@ class CallbackDeliverHandler:
         body = encode(payload.body)
         signed = self._keys.sign(body, message_id=context.job.job_id, at=self._clock.now())
         call = HttpCall(
+            job_type=CALLBACK_DELIVER,
             method="POST",
             url=payload.url,
             own_headers=passed_on(context) | signed | {"Content-Type": "application/json"},

@@ -58,6 +58,7 @@ class ExternalCallHandler:
                 repeated until the deadline.
         """
         call = HttpCall(
+            job_type=EXTERNAL_CALL,
             method=payload.method,
             url=payload.target_url,
             headers=payload.headers,

@@ -53,6 +53,7 @@ class HttpRequest(BaseModel):
     def to_call(self, own_headers: Mapping[str, str], default_timeout: float) -> HttpCall:
         """Return the call."""
         call = HttpCall(
+            job_type=HTTP_REQUEST,
             method=self.method,
             url=self.target_url,
             headers=self.headers,

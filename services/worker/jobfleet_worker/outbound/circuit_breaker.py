@@ -13,7 +13,7 @@ from enum import Enum
 
 import structlog
 
-from jobfleet_worker.outbound.refusals import CallFailed, CircuitOpen
+from jobfleet_worker.outbound.refusals import CircuitOpen
 
 CIRCUIT_OPENED = "circuit.opened"
 CIRCUIT_CLOSED = "circuit.closed"
@@ -35,7 +35,7 @@ class _Circuit:
     def __init__(self) -> None:
         self.failures = 0
         self.open_until: float | None = None
-        self.probing = False
+        self.probing_until: float | None = None
 
 
 class CircuitBreaker:
@@ -44,14 +44,21 @@ class CircuitBreaker:
     Args:
         failures: in a row, that open a circuit.
         open_seconds: before one call may probe.
+        probe_seconds: how long others wait for it; a job may let its own call last for an hour.
         boottime: seconds on a clock that only moves forward.
     """
 
     def __init__(
-        self, *, failures: int, open_seconds: float, boottime: Callable[[], float]
+        self,
+        *,
+        failures: int,
+        open_seconds: float,
+        probe_seconds: float,
+        boottime: Callable[[], float],
     ) -> None:
         self._failures = failures
         self._open_seconds = open_seconds
+        self._probe_seconds = probe_seconds
         self._boottime = boottime
         self._circuits: dict[str, _Circuit] = {}
 
@@ -59,8 +66,8 @@ class CircuitBreaker:
     def call(self, host: str) -> Iterator[Callable[[bool], None]]:
         """Stand around one call; it tells by what it is given whether the host is well.
 
-        A ``CallFailed`` counts against the host. A call that ends in any other way (cancelled,
-        forbidden) without a word says nothing of it.
+        A call that ends without a word (cancelled, forbidden, its own time too short) says
+        nothing of the host.
 
         Raises:
             CircuitOpen: not now; carries how long to wait.
@@ -70,12 +77,9 @@ class CircuitBreaker:
         verdicts: list[bool] = []
         try:
             yield verdicts.append
-        except CallFailed:
-            verdicts.append(False)
-            raise
         finally:
             if is_probe:
-                circuit.probing = False
+                circuit.probing_until = None
             if verdicts and verdicts[-1]:
                 self._answered(host, circuit)
             elif verdicts:
@@ -104,14 +108,18 @@ class CircuitBreaker:
 
     def _enter(self, host: str, circuit: _Circuit) -> bool:
         self._turn_away(host, circuit)
-        circuit.probing = circuit.open_until is not None
-        return circuit.probing
+        if circuit.open_until is None:
+            return False
+        circuit.probing_until = self._boottime() + self._probe_seconds
+        return True
 
     def _turn_away(self, host: str, circuit: _Circuit) -> None:
         if circuit.open_until is None:
             return
-        left = circuit.open_until - self._boottime()
-        if left > 0 or circuit.probing:
+        now = self._boottime()
+        left = circuit.open_until - now
+        is_probed = circuit.probing_until is not None and now < circuit.probing_until
+        if left > 0 or is_probed:
             seconds = max(left, _PROBE_SECONDS) * random.uniform(1, 1.25)
             raise CircuitOpen(seconds, f"the circuit of {host} is open: it failed too often")
 

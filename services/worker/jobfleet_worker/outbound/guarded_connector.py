@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import socket
+import time
+from functools import partial
 from typing import Any
 
-from aiohttp import (
-    ClientRequest,
-    ClientTimeout,
-    ServerDisconnectedError,
-    TCPConnector,
-    ThreadedResolver,
-)
+from aiohttp import ClientRequest, ClientTimeout, ServerDisconnectedError, TCPConnector
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
+from jobfleet_worker.outbound.bodiless_answer import BodilessAnswer
+from jobfleet_worker.outbound.name_lookups import NameLookups
 from jobfleet_worker.outbound.target_guard import TargetGuard
 
 
 class GuardedResolver(AbstractResolver):
-    """Resolves a name once for each connection and refuses it if one address is forbidden."""
+    """Resolves a name once for each connection and refuses it if one address is forbidden.
 
-    def __init__(self, *, guard: TargetGuard, source: AbstractResolver | None = None) -> None:
+    Attributes:
+        seconds: how long the look-up took, up to the moment where the call was cut off.
+    """
+
+    def __init__(self, *, guard: TargetGuard, lookups: NameLookups, job_type: str) -> None:
+        self.seconds = 0.0
         self._guard = guard
-        self._source = source or ThreadedResolver()
+        self._lookups = lookups
+        self._job_type = job_type
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -33,16 +37,19 @@ class GuardedResolver(AbstractResolver):
 
         Raises:
             TargetForbidden: one of them may not be called.
-            OSError: the name is not known.
+            NameNotFound: the name is not known, or nobody says so in time.
         """
-        found = await self._source.resolve(host, port, family)
+        began = time.monotonic()
+        try:
+            found = await self._lookups.find(self._job_type, host, port, family)
+        finally:
+            self.seconds = time.monotonic() - began
         for each in found:
             self._guard.check_address(each["host"])
         return found
 
     async def close(self) -> None:
-        """Close the resolver behind this one."""
-        await self._source.close()
+        """Leave the look-ups alone: all calls share them."""
 
 
 class GuardedConnector(TCPConnector):
@@ -52,7 +59,7 @@ class GuardedConnector(TCPConnector):
     socket is made, which sees the very address that is connected to, checks once more.
     """
 
-    def __init__(self, *, guard: TargetGuard, source: AbstractResolver | None = None) -> None:
+    def __init__(self, *, guard: TargetGuard, resolver: GuardedResolver) -> None:
         def open_socket(info: tuple[Any, ...]) -> socket.socket:
             family, kind, protocol, _, address = info
             guard.check_address(address[0])
@@ -61,11 +68,12 @@ class GuardedConnector(TCPConnector):
             return opened
 
         super().__init__(
-            resolver=GuardedResolver(guard=guard, source=source),
+            resolver=resolver,
             socket_factory=open_socket,
             use_dns_cache=False,
             force_close=True,
         )
+        self._factory = partial(BodilessAnswer, loop=self._loop)  # type: ignore[assignment]
         self._is_used = False
 
     async def connect(

@@ -16,12 +16,14 @@ class HttpCall:
     """What to send.
 
     Attributes:
+        job_type: whose share of the look-ups of names it uses.
         headers: the job's own; secrets in them are still references.
         own_headers: set by us, over the job's.
         timeout_seconds: from the start to the last byte of the answer.
         follow_redirects: up to five, each checked like a first address.
     """
 
+    job_type: str
     method: str
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)

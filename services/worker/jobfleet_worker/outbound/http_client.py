@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,24 +10,28 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from jobfleet_contracts.credentials import HIDDEN, SENSITIVE_HEADERS
 from jobfleet_contracts.ports import Clock
 from jobfleet_worker.outbound.circuit_breaker import CircuitBreaker
-from jobfleet_worker.outbound.guarded_connector import GuardedConnector
+from jobfleet_worker.outbound.exchange import Exchange
+from jobfleet_worker.outbound.guarded_connector import GuardedConnector, GuardedResolver
 from jobfleet_worker.outbound.header_rules import HeaderRules
-from jobfleet_worker.outbound.http_call import MAX_KEPT_BYTES, HttpAnswer, HttpCall
+from jobfleet_worker.outbound.http_call import HttpAnswer, HttpCall
+from jobfleet_worker.outbound.name_lookups import NameLookups
+from jobfleet_worker.outbound.name_resolver import NameResolver
 from jobfleet_worker.outbound.options import OutboundOptions
-from jobfleet_worker.outbound.refusals import CallFailed, TargetForbidden
+from jobfleet_worker.outbound.redaction import Redaction, credentials_in
+from jobfleet_worker.outbound.redirects import REDIRECTS, redirected
+from jobfleet_worker.outbound.refusals import TargetForbidden
 from jobfleet_worker.outbound.secret_headers import SecretHeaders
 from jobfleet_worker.outbound.target_guard import TargetGuard
 
 MAX_REDIRECTS = 5
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_KEEPS_METHOD = frozenset({307, 308})
+MAX_HEADER_BYTES = 64 * 1024
+"""Of one header of an answer, and of the line with its status."""
 _SERVER_TROUBLE = 500
+_FAIR_SHARE = 0.9
+"""Of the default time: who had less to answer in, by our own doing, is not judged for it."""
 _AGENT = "jobfleet"
-_SLOW_CODECS = frozenset({"idna", "punycode"})
-"""No character sets, but Python would decode with them: a minute for what is kept of an answer."""
 
 
 class HttpClient:
@@ -39,7 +42,7 @@ class HttpClient:
         circuits: state per host, for metrics and the heartbeat.
 
     Args:
-        resolver: finds the addresses of names; the system's where none is given.
+        resolver: finds the addresses of names.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class HttpClient:
         self.circuits = CircuitBreaker(
             failures=options.breaker_failures,
             open_seconds=options.breaker_open_seconds,
+            probe_seconds=options.http_timeout_seconds,
             boottime=clock.boottime,
         )
         self._guard = TargetGuard(
@@ -56,8 +60,8 @@ class HttpClient:
             allow_private_targets=options.allow_private_targets,
         )
         self._rules = HeaderRules(allowed=options.allowed_headers, blocked=options.blocked_headers)
-        self._secrets = SecretHeaders(secrets=options.secrets)
-        self._resolver = resolver
+        self._secrets = SecretHeaders(options=options)
+        self._lookups = NameLookups(source=resolver or NameResolver())
 
     def check(self, call: HttpCall) -> None:
         """Refuse at once what would be refused later, before anything is promised.
@@ -76,67 +80,89 @@ class HttpClient:
         Raises:
             TargetForbidden: nothing was sent, or a redirect was not followed.
             CallFailed: no whole answer; the target may have got the call all the same.
-            CircuitOpen: nothing was sent.
+            CircuitOpen, LookupsBusy: nothing was sent.
         """
         began = time.monotonic()
+        redaction = self._redaction(call)
         url = self._guard.read(call.url)
         for hop in range(MAX_REDIRECTS + 1):
             left = call.timeout_seconds - (time.monotonic() - began)
-            answer, location = await self._hop(call, url, max(left, 0.001), began)
+            exchange = Exchange(call, url, max(left, 0.001), began, redaction)
+            answer, location = await self._hop(exchange)
             if location is None or not call.follow_redirects:
-                return answer if hop == 0 else replace(answer, url=self._shown(url))
-            call, url = self._redirected(call, url, answer.status, location)
+                return answer if hop == 0 else replace(answer, url=redaction.apply(str(url)))
+            call, url = redirected(
+                call, url, status=answer.status, location=location, guard=self._guard
+            )
         raise TargetForbidden(f"more than {MAX_REDIRECTS} redirects")
 
-    async def _hop(
-        self, call: HttpCall, url: URL, seconds: float, began: float
-    ) -> tuple[HttpAnswer, str | None]:
-        headers = self._headers(call, url)
+    async def _hop(self, exchange: Exchange) -> tuple[HttpAnswer, str | None]:
+        url = exchange.url
+        headers = self._headers(exchange.call, url)
+        resolver = GuardedResolver(
+            guard=self._guard, lookups=self._lookups, job_type=exchange.call.job_type
+        )
         with self.circuits.call(_origin(url)) as is_well:
             try:
-                answer, location = await self._send(call, url, headers, seconds, began)
+                answer, location = await self._send(exchange, headers, resolver)
             except TimeoutError:
-                raise self._failure(
-                    f"no whole answer from {_origin(url)} within {call.timeout_seconds:g} s", began
+                if self._had_its_time(exchange, resolver.seconds):
+                    is_well(False)
+                limit = exchange.call.timeout_seconds
+                raise exchange.failure(
+                    f"no whole answer from {_origin(url)} within {limit:g} s"
                 ) from None
+            except aiohttp.ClientConnectorDNSError as error:
+                raise exchange.failure(str(error.os_error)) from None
             except aiohttp.InvalidURL as error:
                 raise TargetForbidden(f"no web address: {error}") from None
             except (aiohttp.ClientError, OSError, ValueError) as error:
-                raise self._failure(f"{_origin(url)}: {_said(error)}", began) from None
+                is_well(False)
+                raise exchange.failure(f"{_origin(url)}: {_said(error)}") from None
             is_well(answer.status < _SERVER_TROUBLE)
         return answer, location
 
+    def _had_its_time(self, exchange: Exchange, name_seconds: float) -> bool:
+        """Whether the host could have answered: a job must not make it look unwell."""
+        default = self.options.http_timeout_seconds
+        share = exchange.seconds - name_seconds
+        return exchange.call.timeout_seconds >= default and share >= _FAIR_SHARE * default
+
     async def _send(
-        self, call: HttpCall, url: URL, headers: Mapping[str, str], seconds: float, began: float
+        self, exchange: Exchange, headers: Mapping[str, str], resolver: GuardedResolver
     ) -> tuple[HttpAnswer, str | None]:
         async with (
             aiohttp.ClientSession(
-                connector=GuardedConnector(guard=self._guard, source=self._resolver),
-                timeout=aiohttp.ClientTimeout(total=seconds),
+                connector=GuardedConnector(guard=self._guard, resolver=resolver),
+                timeout=aiohttp.ClientTimeout(total=exchange.seconds),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 trust_env=False,
                 skip_auto_headers=("User-Agent", "Content-Type", "Accept-Encoding"),
+                max_line_size=MAX_HEADER_BYTES,
+                max_field_size=MAX_HEADER_BYTES,
             ) as session,
             session.request(
-                call.method, url, headers=headers, data=call.body, allow_redirects=False
+                exchange.call.method,
+                exchange.url,
+                headers=headers,
+                data=exchange.call.body,
+                allow_redirects=False,
             ) as response,
         ):
-            body, truncated = await _read(response)
-            answer = HttpAnswer(
-                status=response.status,
-                headers=self._answer_headers(response),
-                body=self._secrets.redact(_decode(body, response.charset)),
-                duration_ms=_milliseconds(began),
-                truncated=truncated,
-            )
-            redirected = response.status in _REDIRECTS
-            return answer, response.headers.get("Location") if redirected else None
+            answer = await exchange.answer(response)
+            is_redirect = response.status in REDIRECTS
+            return answer, response.headers.get("Location") if is_redirect else None
+
+    def _redaction(self, call: HttpCall) -> Redaction:
+        """Know all secrets of this worker, and the credentials that the job wrote itself."""
+        sent = {**call.headers, **call.own_headers}
+        return Redaction([*self.options.secrets.values(), *credentials_in(sent)])
 
     def _headers(self, call: HttpCall, url: URL) -> dict[str, str]:
         """Check the job's headers, fill in secrets, and let our own stand over them."""
         self._rules.check(call.headers)
-        filled = self._secrets.fill(call.headers, listed=self._guard.lists(url))
+        filled = self._secrets.fill(call.headers, url)
         HeaderRules().check(filled)
         ours = {name.lower() for name in call.own_headers}
         kept = {name: value for name, value in filled.items() if name.lower() not in ours}
@@ -145,70 +171,6 @@ class HttpClient:
         missing = {name: v for name, v in defaults.items() if name.lower() not in named}
         return {**missing, **kept, **call.own_headers}
 
-    def _redirected(
-        self, call: HttpCall, url: URL, status: int, location: str
-    ) -> tuple[HttpCall, URL]:
-        """Return the next call; another origin is told nothing that was meant for this one."""
-        try:
-            target = url.join(URL(location))
-        except ValueError:
-            raise TargetForbidden("redirected to what is no web address") from None
-        try:
-            self._guard.check(target)
-        except TargetForbidden as error:
-            raise TargetForbidden(f"redirected to a forbidden address: {error}") from None
-        if url.scheme == "https" and target.scheme != "https":
-            raise TargetForbidden("redirected from https to http")
-        if status not in _KEEPS_METHOD and call.method not in ("GET", "HEAD"):
-            call = replace(call, method="GET", body=None, headers=_without_content(call.headers))
-        if _origin(target) != _origin(url):
-            call = replace(call, headers=self._without_secrets(call.headers))
-        return call, target
-
-    def _without_secrets(self, headers: Mapping[str, str]) -> dict[str, str]:
-        return {
-            name: value
-            for name, value in headers.items()
-            if name.lower() not in SENSITIVE_HEADERS and not self._secrets.names_any(value)
-        }
-
-    def _answer_headers(self, response: aiohttp.ClientResponse) -> dict[str, str]:
-        """Return the headers as text that JSON can hold; several of one name are joined."""
-        shown: dict[str, str] = {}
-        for each, value in response.headers.items():
-            name = str(each)  # aiohttp's own kind of string is none that JSON takes as a key
-            text = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-            text = HIDDEN if name.lower() in SENSITIVE_HEADERS else self._secrets.redact(text)
-            shown[name] = f"{shown[name]}, {text}" if name in shown else text
-        return shown
-
-    def _shown(self, url: URL) -> str:
-        return self._secrets.redact(str(url))
-
-    def _failure(self, message: str, began: float) -> CallFailed:
-        text = self._secrets.redact(message)
-        response = {"statusCode": None, "error": text, "durationMs": _milliseconds(began)}
-        return CallFailed(text, details={"response": response})
-
-
-async def _read(response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
-    """Return the body up to what is kept; the connection is closed on the rest."""
-    kept = bytearray()
-    async for chunk in response.content.iter_any():
-        kept += chunk
-        if len(kept) > MAX_KEPT_BYTES:
-            return bytes(kept[:MAX_KEPT_BYTES]), True
-    return bytes(kept), False
-
-
-def _decode(body: bytes, charset: str | None) -> str:
-    try:
-        name = codecs.lookup(charset or "utf-8").name
-        text = body.decode("utf-8" if name in _SLOW_CODECS else name, "replace")
-    except (LookupError, ValueError):
-        text = body.decode("utf-8", "replace")
-    return text.encode("utf-8", "replace").decode("utf-8")
-
 
 def _origin(url: URL) -> str:
     return f"{url.raw_host}:{url.port}"
@@ -216,11 +178,3 @@ def _origin(url: URL) -> str:
 
 def _said(error: Exception) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-
-
-def _milliseconds(began: float) -> int:
-    return round((time.monotonic() - began) * 1000)
-
-
-def _without_content(headers: Mapping[str, str]) -> dict[str, str]:
-    return {k: v for k, v in headers.items() if not k.lower().startswith("content-")}

@@ -12,7 +12,7 @@ class OutboundOptions:
 
     Attributes:
         allowed_hosts: if any are named, only these are called; ``*.example.org`` stands for every
-            name below ``example.org``. Secrets are sent to hosts named here only.
+            name below ``example.org``.
         allow_private_targets: private and loopback addresses may be called; link-local, metadata,
             multicast and the like never.
         allowed_headers, blocked_headers: names that a job may set; none allowed: all but blocked.
@@ -22,6 +22,9 @@ class OutboundOptions:
         callback_base_url: where third parties reach the dashboard.
         callback_secrets: the first one signs what we send to callback addresses.
         secrets: values of ``${secret:NAME}``.
+        secret_hosts: the only hosts that a secret is sent to; one without an entry goes to hosts
+            of ``allowed_hosts`` only.
+        allow_secrets_over_http: else secrets are sent over https only.
     """
 
     allowed_hosts: tuple[str, ...] = ()
@@ -34,3 +37,5 @@ class OutboundOptions:
     callback_base_url: str | None = None
     callback_secrets: tuple[str, ...] = field(default=(), repr=False)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    secret_hosts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    allow_secrets_over_http: bool = False

@@ -19,3 +19,7 @@ class CallFailed(Retry):
 
 class CircuitOpen(Defer):
     """The target has failed too often of late: not now, and no attempt is used."""
+
+
+class LookupsBusy(Defer):
+    """Too many names of this job type are being looked up: not now, and no attempt is used."""

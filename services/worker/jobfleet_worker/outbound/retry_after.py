@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 from jobfleet_worker.outbound.http_call import HttpAnswer
 
 LONGEST = timedelta(days=1)
+_NUMBER = re.compile(r"[0-9]{1,300}(\.[0-9]{0,300})?")
 _ASKS = frozenset({408, 429, 503})
 
 
@@ -23,8 +25,10 @@ def retry_after(answer: HttpAnswer) -> timedelta | None:
 
 
 def _seconds(said: str) -> timedelta | None:
-    is_number = said.isascii() and said.isdecimal() and len(said) < 10  # noqa: PLR2004
-    return timedelta(seconds=int(said)) if is_number else None
+    """Return a number of seconds, however many digits it has; servers send fractions too."""
+    if _NUMBER.fullmatch(said) is None:
+        return None
+    return timedelta(seconds=min(float(said), LONGEST.total_seconds()))
 
 
 def _until(said: str) -> timedelta | None:

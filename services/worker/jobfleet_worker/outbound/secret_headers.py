@@ -5,50 +5,47 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from jobfleet_contracts.credentials import HIDDEN
+from yarl import URL
+
+from jobfleet_worker.outbound.options import OutboundOptions
 from jobfleet_worker.outbound.refusals import TargetForbidden
+from jobfleet_worker.outbound.target_guard import is_among
 
 _REFERENCE = re.compile(r"\$\{secret:([A-Za-z0-9_]{1,100})\}")
-_SHORTEST = 4
-"""Shorter values are not looked for in answers: they would blank out ordinary text."""
 
 
 class SecretHeaders:
-    """Knows the secrets of this worker."""
+    """Knows the secrets of this worker, and which host each of them may be sent to."""
 
-    def __init__(self, *, secrets: Mapping[str, str]) -> None:
-        self._secrets = dict(secrets)
-        told = sorted((v for v in secrets.values() if len(v) >= _SHORTEST), key=len, reverse=True)
-        self._values = re.compile("|".join(map(re.escape, told))) if told else None
+    def __init__(self, *, options: OutboundOptions) -> None:
+        self._options = options
 
-    def fill(self, headers: Mapping[str, str], *, listed: bool) -> dict[str, str]:
+    def fill(self, headers: Mapping[str, str], url: URL) -> dict[str, str]:
         """Return the headers with values in place of references.
 
-        Args:
-            listed: the host stands on the allow list, so it may be told secrets.
-
         Raises:
-            TargetForbidden: a reference to a host that may not be told, or to no secret.
+            TargetForbidden: a reference to no secret, or to one that this host may not be told.
         """
-        return {name: self._fill(name, value, listed) for name, value in headers.items()}
+        return {name: self._fill(name, value, url) for name, value in headers.items()}
 
-    def names_any(self, value: str) -> bool:
-        """Whether a header's value refers to a secret."""
-        return _REFERENCE.search(value) is not None
+    def _fill(self, header: str, value: str, url: URL) -> str:
+        for secret in _REFERENCE.findall(value):
+            if (problem := self._problem(secret, url)) is not None:
+                raise TargetForbidden(f"header {header}: {problem}")
+        return _REFERENCE.sub(lambda match: self._options.secrets[match[1]], value)
 
-    def redact(self, text: str) -> str:
-        """Return a text of a stranger without the secrets that it may repeat."""
-        return text if self._values is None else self._values.sub(HIDDEN, text)
-
-    def _fill(self, name: str, value: str, listed: bool) -> str:
-        wanted = _REFERENCE.findall(value)
-        if not wanted:
-            return value
-        if not listed:
-            raise TargetForbidden(
-                f"header {name}: secrets are sent to hosts of JOBFLEET_ALLOWED_HOSTS only"
+    def _problem(self, secret: str, url: URL) -> str | None:
+        """Return why this address is not told a secret, ``None`` if it is."""
+        variable = f"JOBFLEET_SECRET_{secret}"
+        if secret not in self._options.secrets:
+            return f"{variable} is not set"
+        hosts = self._options.secret_hosts.get(secret)
+        if not is_among(url, self._options.allowed_hosts if hosts is None else hosts):
+            lists = "JOBFLEET_ALLOWED_HOSTS" if hosts is None else f"{variable}_HOSTS"
+            return f"secret {secret} is sent to hosts of {lists} only"
+        if url.scheme != "https" and not self._options.allow_secrets_over_http:
+            return (
+                "secrets are sent over https only; JOBFLEET_ALLOW_SECRETS_OVER_HTTP=true allows "
+                "http, where everybody on the way can read them"
             )
-        missing = [each for each in wanted if each not in self._secrets]
-        if missing:
-            raise TargetForbidden(f"header {name}: JOBFLEET_SECRET_{missing[0]} is not set")
-        return _REFERENCE.sub(lambda match: self._secrets[match[1]], value)
+        return None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from urllib.parse import quote
 
 from yarl import URL
 
@@ -13,6 +16,8 @@ Network = IPv4Network | IPv6Network
 
 _NAT64 = IPv6Network("64:ff9b::/96")
 """Leads to any IPv4 address through the provider's translator; the address within is judged."""
+_GLOBAL_UNICAST = IPv6Network("2000::/3")
+"""All that IANA hands out to networks of the internet; the rest of IPv6 is never public."""
 
 
 def _networks(reason: str, *prefixes: str) -> list[tuple[Network, str]]:
@@ -39,13 +44,35 @@ _NEVER = (
     *_networks("an IPv4-translated address", "::ffff:0:0:0/96"),
     *_networks("a deprecated site-local address", "fec0::/10"),
 )
-"""Refused whatever is allowed; ``is_global`` alone is true for several of these."""
+"""Refused whatever is allowed."""
 
 _PRIVATE = (
     *_networks("a loopback address", "127.0.0.0/8", "::1/128"),
     *_networks("a private address", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"),
     *_networks("a shared carrier address", "100.64.0.0/10"),
+    *_networks("a protocol assignment", "192.0.0.0/24", "2001::/23"),
+    *_networks(
+        "a documentation address",
+        "192.0.2.0/24",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "2001:db8::/32",
+        "3fff::/20",
+    ),
+    *_networks("a benchmarking address", "198.18.0.0/15"),
+    *_networks("an AS112 address", "192.31.196.0/24", "192.175.48.0/24", "2620:4f:8000::/48"),
+    *_networks("a multicast tunnel address", "192.52.193.0/24"),
+    *_networks("a segment routing address", "5f00::/16"),
+    *_networks("a discard-only or dummy address", "100::/63"),
 )
+"""With ``_NEVER`` every range of IANA's special-purpose registries for IPv4 and IPv6.
+
+``ipaddress.is_global`` is not asked: what it knows depends on the version of Python.
+"""
+_LIKE_A_NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
+"""No name ends so (RFC 3696); programs that read it as an address read different ones."""
+_SENT_AS_GIVEN = "%!$&'()*+,-./:;=?@_~[]"
+"""The rest could end the line of a request: blanks, controls, quotes, what is beyond ASCII."""
 _COMPATIBLE = IPv6Network("::/96")
 
 
@@ -55,11 +82,13 @@ class TargetGuard:
     def __init__(
         self, *, allowed_hosts: tuple[str, ...] = (), allow_private_targets: bool = False
     ) -> None:
-        self._allowed_hosts = tuple(host.lower().rstrip(".") for host in allowed_hosts)
+        self._allowed_hosts = allowed_hosts
         self._allow_private = allow_private_targets
 
     def read(self, target: str) -> URL:
-        """Return a URL as the connection will read it.
+        """Return a URL as the connection will read it; path and query stay as they are written.
+
+        A signature in a query is often made over its very spelling.
 
         Raises:
             TargetForbidden: it is none, or one that jobs may not use; says why.
@@ -69,7 +98,14 @@ class TargetGuard:
         except ValueError as error:
             raise TargetForbidden(f"{target[:200]!r} is no web address: {error}") from None
         self.check(url)
-        return url
+        given = URL(target, encoded=True)
+        return URL.build(
+            scheme=url.scheme,
+            authority=url.raw_authority,
+            path=quote(given.raw_path, safe=_SENT_AS_GIVEN, errors="replace") or "/",
+            query_string=quote(given.raw_query_string, safe=_SENT_AS_GIVEN, errors="replace"),
+            encoded=True,
+        )
 
     def check(self, url: URL) -> None:
         """Check scheme, host and, where the host is an address, the address.
@@ -91,14 +127,14 @@ class TargetGuard:
         literal = _literal(url.raw_host)
         if literal is not None:
             self.check_address(str(literal))
+        elif _LIKE_A_NUMBER.fullmatch(_host(url).rpartition(".")[2]):
+            raise TargetForbidden(
+                f"{_host(url)} is neither a name nor an address in its plain form, as 192.0.2.1"
+            )
 
     def lists(self, url: URL) -> bool:
         """Whether the host is named on the allow list; false where there is none."""
-        host = _host(url)
-        return any(
-            host.endswith(name[1:]) if name.startswith("*.") else host == name
-            for name in self._allowed_hosts
-        )
+        return is_among(url, self._allowed_hosts)
 
     def check_address(self, address: str) -> None:
         """Check one resolved address.
@@ -109,6 +145,13 @@ class TargetGuard:
         reason = forbidden_reason(address, allow_private=self._allow_private)
         if reason is not None:
             raise TargetForbidden(f"{address} is {reason}; jobs may not call it")
+
+
+def is_among(url: URL, hosts: Iterable[str]) -> bool:
+    """Whether the URL's host is one of these; ``*.example.org`` is every name below it."""
+    host = _host(url)
+    names = (name.lower().rstrip(".") for name in hosts)
+    return any(host.endswith(n[1:]) if n.startswith("*.") else host == n for n in names)
 
 
 def forbidden_reason(address: str, *, allow_private: bool = False) -> str | None:
@@ -133,7 +176,8 @@ def _judge(address: Address, allow_private: bool) -> str | None:
             return None if allow_private else reason
     if address in _COMPATIBLE:
         return "an IPv4-compatible address"
-    return None if address.is_global else "not a public address"
+    is_public = isinstance(address, IPv4Address) or address in _GLOBAL_UNICAST
+    return None if is_public or allow_private else "not a public address"
 
 
 def _last_four(address: IPv6Address) -> IPv4Address:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hmac
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from jobfleet_contracts.credentials import signing_key
 from jobfleet_contracts.errors import SettingsError
 
 PLAIN_HEADER = "X-HMAC-SHA256"
-_PREFIX = "whsec_"
 
 
 class SigningKeys:
@@ -22,7 +20,7 @@ class SigningKeys:
     A key is the secret's UTF-8 bytes; with prefix ``whsec_``, the decoded base64.
 
     Raises:
-        SettingsError: a secret is empty, or no base64 after its prefix; never shows it.
+        SettingsError: a secret is under 16 bytes, or no base64 after its prefix; never shows it.
     """
 
     def __init__(self, secrets: Sequence[str]) -> None:
@@ -83,14 +81,7 @@ def _verified(key: bytes, body: bytes, told: Mapping[str, str]) -> bool:
 
 
 def _key(secret: str, place: int) -> bytes:
-    name = f"JOBFLEET_CALLBACK_SECRETS: secret {place}"
-    key = secret.encode()
-    if secret.startswith(_PREFIX):
-        text = secret.removeprefix(_PREFIX).rstrip("=")
-        try:
-            key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-        except (binascii.Error, ValueError):
-            raise SettingsError(f"{name} is no base64 after {_PREFIX}") from None
-    if not key:
-        raise SettingsError(f"{name} is empty")
-    return key
+    try:
+        return signing_key(secret)
+    except ValueError as error:
+        raise SettingsError(f"JOBFLEET_CALLBACK_SECRETS: secret {place} {error}") from None

@@ -1,0 +1,94 @@
+"""One request and what is kept of its answer: bounded, readable, without credentials."""
+
+from __future__ import annotations
+
+import codecs
+import time
+from dataclasses import dataclass
+
+import aiohttp
+from yarl import URL
+
+from jobfleet_contracts.credentials import HIDDEN, is_credential_header
+from jobfleet_worker.outbound.http_call import MAX_KEPT_BYTES, HttpAnswer, HttpCall
+from jobfleet_worker.outbound.redaction import Redaction
+from jobfleet_worker.outbound.refusals import CallFailed
+
+MAX_HEADER_CHARACTERS = 16_000
+"""Of the answer's headers that are kept; with more, long ones are cut."""
+_LONG = 1_000
+_SLOW_CODECS = frozenset({"idna", "punycode"})
+"""No character sets, but Python would decode with them: a minute for what is kept of an answer."""
+_CUT = "…"
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One hop of a call.
+
+    Attributes:
+        seconds: what is left of the call's time.
+        began: when the call began, on the monotonic clock.
+    """
+
+    call: HttpCall
+    url: URL
+    seconds: float
+    began: float
+    redaction: Redaction
+
+    async def answer(self, response: aiohttp.ClientResponse) -> HttpAnswer:
+        """Read what is kept of an answer; the connection is closed on the rest."""
+        body = await _read(response, MAX_KEPT_BYTES + self.redaction.longest)
+        text = self.redaction.apply(_decode(body, response.charset))
+        # Cut after the redaction: half a credential at the limit would not be recognised.
+        kept = text.encode("utf-8", "replace")[:MAX_KEPT_BYTES].decode("utf-8", "ignore")
+        return HttpAnswer(
+            status=response.status,
+            headers=self._headers(response),
+            body=kept,
+            duration_ms=self._milliseconds(),
+            truncated=len(body) > MAX_KEPT_BYTES or kept != text,
+        )
+
+    def failure(self, message: str) -> CallFailed:
+        """Return how the attempt ends when there was no whole answer."""
+        text = self.redaction.apply(message)
+        response = {"statusCode": None, "error": text, "durationMs": self._milliseconds()}
+        return CallFailed(text, details={"response": response})
+
+    def _headers(self, response: aiohttp.ClientResponse) -> dict[str, str]:
+        """Return the headers as text that JSON can hold; several of one name are joined."""
+        shown: dict[str, str] = {}
+        left = MAX_HEADER_CHARACTERS
+        short_first = sorted(response.headers.items(), key=lambda item: len(item[1]) > _LONG)
+        for each, value in short_first:
+            name = str(each)  # aiohttp's own kind of string is none that JSON takes as a key
+            text = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+            text = HIDDEN if is_credential_header(name) else self.redaction.apply(text)
+            if len(text) > left:
+                text = text[:left] + _CUT
+            left = max(0, left - len(text) - len(name))
+            shown[name] = f"{shown[name]}, {text}" if name in shown else text
+        return shown
+
+    def _milliseconds(self) -> int:
+        return round((time.monotonic() - self.began) * 1000)
+
+
+async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
+    kept = bytearray()
+    async for chunk in response.content.iter_any():
+        kept += chunk
+        if len(kept) > most:
+            break
+    return bytes(kept[: most + 1])
+
+
+def _decode(body: bytes, charset: str | None) -> str:
+    try:
+        name = codecs.lookup(charset or "utf-8").name
+        text = body.decode("utf-8" if name in _SLOW_CODECS else name, "replace")
+    except (LookupError, ValueError):
+        text = body.decode("utf-8", "replace")
+    return text.encode("utf-8", "replace").decode("utf-8")

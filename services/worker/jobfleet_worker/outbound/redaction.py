@@ -1,0 +1,157 @@
+"""Takes credentials out of what a target sends back, however it spells them.
+
+Targets echo requests in error pages: as they are, escaped for JSON, URLs or HTML, as hexadecimal
+digits or in base64. A target that hides them on purpose is not hindered; it has them anyway.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import html
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+from jobfleet_contracts.credentials import HIDDEN, is_credential_header
+
+SHORTEST = 4
+"""Shorter values are not looked for: they would blank out ordinary text."""
+LONGEST_SPELLING = 6
+"""Characters that one may be spelled with: ``\\u0041``."""
+_WITH_SCHEME = frozenset({"authorization", "proxy-authorization"})
+_ESCAPING = 3
+"""Escapes within escapes that are undone: JSON in JSON in a URL."""
+_ESCAPE = re.compile(
+    r"""\\u[0-9A-Fa-f]{4}|\\["\\/bfnrt]|%[0-9A-Fa-f]{2}"""
+    r"""|&(?:amp|lt|gt|quot|apos|#[0-9]{1,3}|#[xX][0-9A-Fa-f]{1,2});"""
+)
+_CONTROLS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+
+
+class Redaction:
+    """Replaces all spellings of some values by ``***``.
+
+    Attributes:
+        longest: characters that the longest spelling of a value may take.
+    """
+
+    def __init__(self, values: Iterable[str]) -> None:
+        wanted = {value for value in values if len(value) >= SHORTEST}
+        spelled = {form for value in wanted for form in _forms(value)}
+        spelled |= {_unescape(form)[0] for form in spelled}
+        self._needles = sorted((n for n in spelled if len(n) >= SHORTEST), key=len, reverse=True)
+        self.longest = LONGEST_SPELLING * max(map(len, self._needles), default=0)
+
+    def apply(self, text: str) -> str:
+        """Return the text without the values."""
+        if not self._needles:
+            return text
+        found: list[tuple[int, int]] = []
+        plain, starts = text, list(range(len(text) + 1))
+        for _ in range(1 + _ESCAPING):
+            found += [(starts[a], starts[b]) for a, b in self._find(plain)]
+            unescaped, offsets = _unescape(plain)
+            if unescaped == plain:
+                break
+            plain, starts = unescaped, [starts[each] for each in offsets]
+        return _blank(text, found)
+
+    def _find(self, text: str) -> Iterator[tuple[int, int]]:
+        for needle in self._needles:
+            at = text.find(needle)
+            while at >= 0:
+                yield at, at + len(needle)
+                at = text.find(needle, at + len(needle))
+
+
+def credentials_in(headers: Mapping[str, str]) -> Iterator[str]:
+    """Return what is secret in the headers of a call, without the names of schemes."""
+    for name, value in headers.items():
+        if not is_credential_header(name):
+            continue
+        if name.lower() in _WITH_SCHEME:
+            yield from _after_scheme(value)
+        elif name.lower() == "cookie":
+            yield from (each.partition("=")[2].strip() for each in value.split(";"))
+        else:
+            yield value
+
+
+def _after_scheme(value: str) -> Iterator[str]:
+    scheme, _, rest = value.partition(" ")
+    yield rest.strip() or scheme
+    if scheme.lower() != "basic":
+        return
+    try:
+        pair = base64.b64decode(rest.strip() + "=" * (-len(rest.strip()) % 4)).decode()
+    except (binascii.Error, ValueError):
+        return
+    yield pair
+    yield pair.partition(":")[2]
+
+
+def _forms(value: str) -> Iterator[str]:
+    """Return the spellings that are no escapes of single characters."""
+    octets = value.encode()
+    yield value
+    yield value.replace(" ", "+")
+    yield octets.decode("latin-1")
+    yield octets.hex()
+    yield octets.hex().upper()
+    yield from _base64_forms(octets)
+
+
+def _base64_forms(octets: bytes) -> Iterator[str]:
+    """Return what stays the same of a value in base64 wherever in a text it stands.
+
+    Base64 maps three bytes to four characters, so there are three positions. Characters at both
+    ends that neighbours have part in are left out.
+    """
+    for before in range(3):
+        text = base64.b64encode(b"\0" * before + octets)
+        first = -(-before * 8 // 6)
+        last = (before + len(octets)) * 8 // 6
+        core = text[first:last].decode()
+        if len(core) > SHORTEST:
+            yield core
+            yield core.translate(str.maketrans("+/", "-_"))
+
+
+def _unescape(text: str) -> tuple[str, list[int]]:
+    """Return the text without its escapes, and where each character of it began.
+
+    The last offset is the end of the text.
+    """
+    pieces: list[str] = []
+    offsets: list[int] = []
+    at = 0
+    for escape in _ESCAPE.finditer(text):
+        pieces += (text[at : escape.start()], _meant(escape[0]))
+        offsets += range(at, escape.start() + 1)
+        at = escape.end()
+    pieces.append(text[at:])
+    offsets += range(at, len(text) + 1)
+    return "".join(pieces), offsets
+
+
+def _meant(escape: str) -> str:
+    """Return the one character that an escape stands for."""
+    if escape[0] == "%":
+        return chr(int(escape[1:], 16))
+    if escape[0] == "&":
+        return html.unescape(escape)
+    letter = escape[1]
+    return chr(int(escape[-4:], 16)) if letter == "u" else _CONTROLS.get(letter, letter)
+
+
+def _blank(text: str, found: list[tuple[int, int]]) -> str:
+    """Replace the places; those that touch or overlap become one."""
+    pieces: list[str] = []
+    at = 0
+    for start, end in sorted(found):
+        if end <= at:
+            continue
+        if start > at or not pieces:
+            pieces += (text[at:start], HIDDEN)
+        at = end
+    return "".join([*pieces, text[at:]])

@@ -1,0 +1,119 @@
+"""What a target echoes of credentials, in all spellings, is blanked."""
+
+import base64
+import html
+import json
+from urllib.parse import quote, quote_plus
+
+import pytest
+from aiohttp import web
+
+from jobfleet_worker.outbound.http_call import MAX_KEPT_BYTES
+from jobfleet_worker.outbound.redaction import Redaction, credentials_in
+from tests.worker.outbound.target_server import TargetServer, client, get
+
+SECRETS = [
+    "s3cret-value",
+    'with "quotes" & <tags>/slashes\\and+plus',
+    "caf\xe9-\xff-value",
+    "per%41cent\\nliteral",
+    "&amp;-in-itself",
+    "aaaaaaaaaaaa",
+    "0123456789" * 800,
+]
+
+
+def spellings(secret: str) -> dict[str, str]:
+    """The ways in which servers write what they were sent."""
+    octets = secret.encode()
+    escaped = json.dumps(secret)[1:-1]
+    return {
+        "plain": secret,
+        "JSON": escaped,
+        "JSON in JSON": json.dumps(json.dumps(secret)),
+        "JSON, nothing but escapes": "".join(f"\\u{ord(each):04X}" for each in secret),
+        "JSON of PHP": escaped.replace("/", "\\/"),
+        "JSON of Go": escaped.replace("&", "\\u0026").replace("<", "\\u003c"),
+        "URL": quote(secret, safe=""),
+        "URL in lower case": quote(secret, safe="").lower() if secret.islower() else "",
+        "form": quote_plus(secret),
+        "URL in a URL": quote(quote(secret, safe=""), safe=""),
+        "HTML": html.escape(secret),
+        "HTML by number": "".join(f"&#{ord(each)};" for each in secret),
+        "HTML by hexadecimal number": "".join(f"&#x{ord(each):X};" for each in secret),
+        "JSON in HTML": html.escape(json.dumps(secret)),
+        "Latin-1": octets.decode("latin-1"),
+        "hexadecimal": octets.hex(),
+    }
+
+
+@pytest.mark.parametrize("secret", SECRETS, ids=lambda secret: secret[:12])
+def test_no_spelling_of_a_secret_is_left(secret: str) -> None:
+    for name, spelled in spellings(secret).items():
+        if spelled:
+            shown = Redaction([secret]).apply(f'{{"said": "{spelled}"}} end')
+            assert shown.replace('\\"', "").replace('"', "").replace("&quot;", "") == (
+                "{said: ***} end"
+            ), name
+
+
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+@pytest.mark.parametrize("secret", SECRETS[:3], ids=lambda secret: secret[:12])
+def test_base64_of_a_secret_is_blanked_wherever_it_stands(secret: str, encode: object) -> None:
+    for before in range(4):
+        for after in range(4):
+            whole = b"u" * before + secret.encode() + b"x" * after
+            shown = Redaction([secret]).apply(encode(whole).decode())  # type: ignore[operator]
+            # One character at each end may also hold bits of the neighbours.
+            assert "***" in shown
+            assert len(shown.replace("***", "")) <= 2 * 4 + 4
+
+
+def test_what_is_no_secret_stays_as_it_is() -> None:
+    text = 'a "b" \\u0041 %41 &amp; caf\xe9 \0 100% \\'
+    assert Redaction(["s3cret-value", "", "abc"]).apply(text) == text
+
+
+def test_credentials_of_headers_are_found_without_their_schemes() -> None:
+    basic = base64.b64encode(b"me:pass:word").decode()
+    headers = {
+        "Authorization": f"Basic {basic}",
+        "Cookie": "session=abcdef; theme=x",
+        "X-Api-Key": "key 1",
+        "Private-Token": "glpat",
+        "Ocp-Apim-Subscription-Key": "azure",
+        "X-Plain": "plain",
+        "Idempotency-Key": "job",
+        "X-Fencing-Token": "7",
+    }
+    found = set(credentials_in(headers))
+    assert found == {basic, "me:pass:word", "pass:word", "abcdef", "x", "key 1", "glpat", "azure"}
+
+
+def echoing(before: int, spelled: str) -> object:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return web.Response(text="x" * before + spelled, headers={"X-Echo": spelled})
+
+    return answer
+
+
+@pytest.mark.parametrize("header", ["Authorization", "X-Api-Key", "Private-Token"])
+async def test_a_credential_that_the_job_wrote_itself_is_blanked_too(
+    target: TargetServer, header: str
+) -> None:
+    target.answer = echoing(0, "literal-credential")  # type: ignore[assignment]
+    answer = await get(client(), target.url(), headers={header: "literal-credential"})
+    assert (answer.body, answer.header("X-Echo")) == ("***", "***")
+
+
+@pytest.mark.parametrize("spelling", ["plain", "URL", "JSON, nothing but escapes"])
+@pytest.mark.parametrize("seen", [0, 1, 5, 11, 40])
+async def test_a_secret_that_the_limit_cuts_is_blanked(
+    target: TargetServer, spelling: str, seen: int
+) -> None:
+    secret = "s3cret-va/ue"
+    target.answer = echoing(MAX_KEPT_BYTES - seen, spellings(secret)[spelling])  # type: ignore[assignment]
+    caller = client(secrets={"TOKEN": secret})
+    answer = await get(caller, target.url())
+    assert len(answer.body) <= MAX_KEPT_BYTES
+    assert set(answer.body) <= {"x", "*"}

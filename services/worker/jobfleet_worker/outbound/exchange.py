@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import aiohttp
 from yarl import URL
 
+from jobfleet_contracts.codec import encode
 from jobfleet_contracts.credentials import HIDDEN, is_credential_header
 from jobfleet_worker.outbound.http_call import MAX_KEPT_BYTES, HttpAnswer, HttpCall
 from jobfleet_worker.outbound.redaction import Redaction
@@ -42,7 +43,7 @@ class Exchange:
         body = await _read(response, MAX_KEPT_BYTES + self.redaction.longest)
         text = self.redaction.apply(_decode(body, response.charset))
         # Cut after the redaction: half a credential at the limit would not be recognised.
-        kept = text.encode("utf-8", "replace")[:MAX_KEPT_BYTES].decode("utf-8", "ignore")
+        kept = _cut(text)
         return HttpAnswer(
             status=response.status,
             headers=self._headers(response),
@@ -83,6 +84,21 @@ async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
         if len(kept) > most:
             break
     return bytes(kept[: most + 1])
+
+
+def _cut(text: str) -> str:
+    """Return as much as takes ``MAX_KEPT_BYTES`` in JSON, where a NUL takes six."""
+    most = MAX_KEPT_BYTES + len('""')
+    if len(encode(text)) <= most:
+        return text
+    kept, too_many = 0, MAX_KEPT_BYTES + 1
+    while too_many - kept > 1:
+        middle = (kept + too_many) // 2
+        if len(encode(text[:middle])) <= most:
+            kept = middle
+        else:
+            too_many = middle
+    return text[:kept]
 
 
 def _decode(body: bytes, charset: str | None) -> str:

@@ -23,6 +23,7 @@ from jobfleet_contracts.outcome import (
 )
 from jobfleet_contracts.ports import Clock
 from jobfleet_protocol.trail.transitions import Change
+from jobfleet_worker.run.kept_details import shortened
 from jobfleet_worker.run.retry_policy import retry_delay
 from jobfleet_worker.run.unsent import not_sent, stays_waiting
 
@@ -82,7 +83,7 @@ class OutcomeRecord:
         due_at = self._clock.now() + delay
         seconds = round(delay.total_seconds(), 3)
         return [
-            ends("AttemptFailed", message, data, due_at=due_at),
+            ends("AttemptFailed", message, shortened(data), due_at=due_at),
             Change(
                 status="RetryScheduled",
                 worker_id=head.after.worker_id,

@@ -18,6 +18,7 @@ from jobfleet_contracts.outcome import (
 )
 from jobfleet_contracts.state import State
 from jobfleet_protocol.trail.transitions import Change
+from jobfleet_worker.run.kept_details import shortened
 
 LONGEST_PAUSE = timedelta(minutes=5)
 
@@ -51,7 +52,7 @@ def not_sent(outcome: Outcome, head: Event) -> Change:
         status="Step 1",
         worker_id=head.after.worker_id,
         message=f"not sent: {reason}",
-        data={"step": 1, **data},
+        data={"step": 1, **shortened(data)},
     )
 
 

@@ -10,7 +10,8 @@ from urllib.request import urlopen
 
 import pytest
 
-from jobfleet_cli.local_fleet import _with_own_port
+from jobfleet_cli.local_port import free_port
+from jobfleet_contracts.errors import SettingsError
 from tests.cli.conftest import Cli
 from tests.promtool import check_metrics
 
@@ -28,6 +29,11 @@ def address(cli: Cli, until: Callable[..., None]) -> str:
 def served(cli: Cli) -> dict[str, Any]:
     lines = [json.loads(line) for line in cli.log.splitlines() if "health.served" in line]
     return lines[0] if lines else {}
+
+
+def _ports(cli: Cli) -> set[int]:
+    lines = [json.loads(line) for line in cli.log.splitlines() if "health.served" in line]
+    return {line["port"] for line in lines}
 
 
 def get(address: str) -> bytes:
@@ -59,11 +65,25 @@ def test_a_port_in_use_is_a_wrong_configuration(cli: Cli) -> None:
     assert f"JOBFLEET_METRICS_PORT: 127.0.0.1:{port}" in answer.stderr
 
 
-def test_workers_of_one_machine_have_ports_of_their_own() -> None:
-    ports = [
-        _with_own_port({"JOBFLEET_METRICS_PORT": "9100"}, number)["JOBFLEET_METRICS_PORT"]
-        for number in (1, 2)
-    ]
-    assert ports == ["9100", "9101"]
-    assert _with_own_port({"JOBFLEET_METRICS_PORT": "0"}, 2) == {"JOBFLEET_METRICS_PORT": "0"}
-    assert _with_own_port({}, 2) == {}
+@pytest.mark.parametrize("source", ["environment", ".env"])
+def test_workers_of_up_have_ports_of_their_own_wherever_the_first_is_set(
+    cli: Cli, until: Callable[..., None], source: str
+) -> None:
+    port = _two_free_ports()
+    environment = {"JOBFLEET_METRICS_PORT": str(port)} if source == "environment" else {}
+    if source == ".env":
+        (cli.folder / ".env").write_text(f"JOBFLEET_METRICS_PORT={port}\n")
+    up = cli.start("up", "--workers", "2", "--port", "0", **environment)
+    until(lambda: _ports(cli) == {port, port + 1}, "both workers to serve their ports")
+    up.terminate()
+    assert up.wait(60) == 0
+    assert "child.died" not in cli.log
+
+
+def _two_free_ports() -> int:
+    while True:
+        port = free_port(0)
+        try:
+            return free_port(port + 1) - 1
+        except SettingsError:
+            continue

@@ -43,10 +43,10 @@ class DemoRun:
     async def run(self) -> ExitCode:
         """Run until Ctrl-C, or until all sample jobs have ended where that was asked for."""
         fleet = local_fleet(
+            self._settings,
             workers=self._workers,
             port=self._port,
             environment=_environment(self._folder),
-            drain_seconds=self._settings.drain_seconds,
         )
         StopSignals(request=fleet.request_stop).start()
         code = await run_fleet(fleet, self._port, when_ready=lambda: self._run_jobs(fleet))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
+from jobfleet_backends.settings import Settings
 from jobfleet_cli.child_process import ChildProcess
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.fleet import Fleet
@@ -15,9 +16,13 @@ _METRICS_PORT = "JOBFLEET_METRICS_PORT"
 
 
 def local_fleet(
-    *, workers: int, port: int, environment: Mapping[str, str], drain_seconds: float
+    settings: Settings, *, workers: int, port: int, environment: Mapping[str, str]
 ) -> Fleet:
-    """Return the fleet, not yet started."""
+    """Return the fleet, not yet started.
+
+    Args:
+        environment: what the children see; they read ``.env`` themselves.
+    """
     dashboard = ChildProcess(
         name="dashboard",
         arguments=["dashboard", "--host", HOST, "--port", str(port)],
@@ -27,19 +32,17 @@ def local_fleet(
         ChildProcess(
             name=f"worker-{number}",
             arguments=["worker"],
-            environment=_with_own_port(environment, number),
+            environment={**environment, **_own_port(settings, number)},
         )
         for number in range(1, workers + 1)
     ]
-    return Fleet(children=[dashboard, *crew], drain_seconds=drain_seconds)
+    return Fleet(children=[dashboard, *crew], drain_seconds=settings.drain_seconds)
 
 
-def _with_own_port(environment: Mapping[str, str], number: int) -> Mapping[str, str]:
+def _own_port(settings: Settings, number: int) -> Mapping[str, str]:
     """Each worker of one machine has a metrics port of its own: the one that is set, the next..."""
-    port = environment.get(_METRICS_PORT, "")
-    if not port.isdigit() or int(port) == 0:
-        return environment
-    return {**environment, _METRICS_PORT: str(int(port) + number - 1)}
+    port = settings.metrics_port
+    return {_METRICS_PORT: str(port + number - 1)} if port else {}
 
 
 async def run_fleet(

@@ -12,6 +12,7 @@ import typer
 from jobfleet_cli.exit_code import ExitCode, exit_code_of
 from jobfleet_cli.lazy_group import LazyGroup
 from jobfleet_cli.standard_streams import discard_output, open_standard_streams
+from jobfleet_cli.terminal_text import visible
 from jobfleet_contracts.errors import JobfleetError
 
 _NO_OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EPIPE)
@@ -48,6 +49,7 @@ def jobfleet(
 def main() -> None:
     """Run one command and exit: 0 done, 1 the answer is no, 2 usage, 3 a server is away."""
     open_standard_streams()
+    _refuse_bytes(sys.argv[1:])
     try:
         try:
             typer.main.get_command(app).main(prog_name="jobfleet")
@@ -64,3 +66,17 @@ def main() -> None:
             sys.exit(ExitCode.NO)  # as typer does where it is told: `| head` has seen enough
         print(f"error: the output cannot be written: {error.strerror}", file=sys.stderr)
         sys.exit(ExitCode.USAGE)
+
+
+def _refuse_bytes(arguments: list[str]) -> None:
+    """Options and arguments are text: other bytes would fail somewhere behind the first write."""
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            name, separator, _ = argument.partition("=")
+            named = name if separator and name.startswith("-") else before
+            option = visible(named) if named.startswith("-") else "an argument"
+            shown = visible(argument.encode(errors="surrogateescape").decode(errors="replace"))
+            print(f"error: {option}: {shown} is not UTF-8; give it in UTF-8", file=sys.stderr)
+            sys.exit(ExitCode.USAGE)

@@ -35,8 +35,6 @@ def up(
 
 
 async def _run(settings: Settings, workers: int, port: int) -> ExitCode:
-    fleet = local_fleet(
-        workers=workers, port=port, environment=os.environ, drain_seconds=settings.drain_seconds
-    )
+    fleet = local_fleet(settings, workers=workers, port=port, environment=os.environ)
     StopSignals(request=fleet.request_stop).start()
     return await run_fleet(fleet, port)

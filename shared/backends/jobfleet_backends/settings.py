@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from jobfleet_backends.env_file import ENCODING, read_env_file
 from jobfleet_contracts.credentials import signing_key
 from jobfleet_contracts.errors import SettingsError
 from jobfleet_contracts.message import JobDefaults
@@ -42,6 +42,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
         env_file=ENV_FILE,
+        env_file_encoding=ENCODING,
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
@@ -210,6 +211,7 @@ def load_settings(**flags: Any) -> Settings:
     environment = _environment()
     _refuse_unknown(environment)
     _check_secret_hosts(environment)
+    _refuse_bytes(environment)
     given = {name: value for name, value in flags.items() if value is not None}
     if "lease_renew_seconds" not in given and not environment.get(f"{PREFIX}LEASE_RENEW_SECONDS"):
         given |= _renew_in_thirds(given, environment)
@@ -229,6 +231,14 @@ def variable_of(name: str) -> str:
     return name
 
 
+def variables_of(name: str) -> tuple[str, ...]:
+    """Return every variable that a setting is read from, the first one wins."""
+    alias = Settings.model_fields[name].validation_alias
+    if isinstance(alias, AliasChoices):
+        return tuple(str(choice) for choice in alias.choices)
+    return (variable_of(name),)
+
+
 def _is_web_address(text: str) -> bool:
     try:
         parts = urlsplit(text)
@@ -240,9 +250,10 @@ def _is_web_address(text: str) -> bool:
 
 
 def _environment() -> dict[str, str]:
-    """Return what ``.env`` says, and over it the variables of this process."""
-    stored = {name: value or "" for name, value in dotenv_values(ENV_FILE).items()}
-    return stored | os.environ
+    """Return what ``.env`` says, and over it this process's variables; an empty one hides none."""
+    stored = read_env_file(Path(ENV_FILE))
+    held = {name: value for name, value in os.environ.items() if value or name not in stored}
+    return stored | held
 
 
 def _parts(value: str) -> tuple[str, ...]:
@@ -284,3 +295,19 @@ def _refuse_unknown(environment: Mapping[str, str]) -> None:
     for name in environment:
         if name.startswith(PREFIX) and name not in known and not name.startswith(SECRET_PREFIX):
             raise SettingsError(f"{name}: unknown setting; see `jobfleet config show` for all")
+
+
+def _refuse_bytes(environment: Mapping[str, str]) -> None:
+    ours = {variable for name in Settings.model_fields for variable in variables_of(name)}
+    for name, value in environment.items():
+        if (name in ours or name.startswith(PREFIX)) and not is_utf8(value):
+            raise SettingsError(f"{name}: its value is not UTF-8; give it in UTF-8")
+
+
+def is_utf8(text: str) -> bool:
+    """Return whether the text came from bytes that are UTF-8 (others become lone surrogates)."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,58 @@
+"""Bytes that are not UTF-8 are wrong usage in one line, for every option of every command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+
+import pytest
+import typer
+from typer.core import TyperGroup
+
+from jobfleet_cli.lazy_group import COMMANDS
+from tests.cli.conftest import Cli
+
+BYTES = "caf\udce9"  # how Python holds caf\\xe9 of the command line
+
+
+def _parameters() -> Iterator[tuple[str, ...]]:
+    for name in COMMANDS:
+        command = typer.main.get_command(
+            import_module(f"jobfleet_cli.{name.replace('-', '_')}").app
+        )
+        group = command.commands.items() if isinstance(command, TyperGroup) else [("", command)]
+        for inner, each in group:
+            words = (name, inner) if inner else (name,)
+            yield (*words, BYTES)
+            for parameter in each.params:
+                for option in parameter.opts:
+                    if option.startswith("-"):
+                        yield (*words, option, BYTES)
+                        yield (*words, f"{option}={BYTES}")
+
+
+ALL = list(_parameters())
+
+
+def test_the_options_are_enumerated() -> None:
+    assert ("publish", "--idempotency-key", BYTES) in ALL
+    assert ("jobs", "cancel", "--reason", BYTES) in ALL
+    assert len(ALL) > 100
+
+
+@pytest.mark.parametrize(
+    "words", ALL, ids=[" ".join(words[:-1]) + ascii(words[-1]) for words in ALL]
+)
+def test_bytes_that_are_not_utf8_are_one_line_and_exit_2(cli: Cli, words: tuple[str, ...]) -> None:
+    answer = cli.run(*words)
+    assert answer.returncode == 2
+    assert answer.stdout == ""
+    [line] = answer.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert "is not UTF-8" in line
+    option = words[-2] if words[-1] == BYTES else words[-1].partition("=")[0]
+    assert (option if option.startswith("-") else "an argument") in line
+
+
+def test_a_command_itself_may_not_hold_such_bytes(cli: Cli) -> None:
+    assert cli.run(BYTES).returncode == 2

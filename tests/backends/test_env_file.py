@@ -23,8 +23,6 @@ VALUES = {
     "lock_scope": "fleet",
     "lease_seconds": "30",
     "lease_renew_seconds": "4",
-    "allow_private_targets": "true",
-    "trust_network": "true",
     "callback_base_url": "https://jobs.example.org",
     "rate_limit": "5/second",
     "log_level": "DEBUG",
@@ -47,6 +45,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def _value(name: str) -> str:
     annotation = str(Settings.model_fields[name].annotation)
+    if "bool" in annotation:
+        return "true"
     return VALUES.get(name) or ("7" if "int" in annotation or "float" in annotation else "some")
 
 

@@ -6,11 +6,12 @@ from typing import Any
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.codec import format_time
-from jobfleet_contracts.errors import InvalidRequest
+from jobfleet_contracts.cursor import CursorForm
 from jobfleet_contracts.index import DeadLetter, JobQuery, JobRow
 from jobfleet_contracts.state import DEAD
 
 _MESSAGES, _JOBS = "m", "j"
+_CURSOR = CursorForm(f"({_MESSAGES}|{_JOBS}):(.*)")
 
 
 async def dead_letters(
@@ -22,9 +23,7 @@ async def dead_letters(
         InvalidRequest: the cursor is none of ours.
         BackendUnavailable: the store or the index cannot be read.
     """
-    part, _, inner = (cursor or f"{_MESSAGES}:").partition(":")
-    if part not in {_MESSAGES, _JOBS}:
-        raise InvalidRequest("cursor: not one of this list's", field="cursor")
+    part, inner = (_MESSAGES, "") if cursor is None else _CURSOR.parts(cursor)
     if part == _JOBS:
         return await _dead_jobs(backend, inner or None, limit)
     letters = await backend.dead_letters.letters(cursor=inner or None, limit=limit)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from jobfleet_contracts.errors import InvalidRequest, UnknownJob
+from jobfleet_contracts.cursor import CursorForm
+from jobfleet_contracts.errors import UnknownJob
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import Page
 from jobfleet_contracts.job import JobRequest
@@ -22,6 +23,8 @@ MAX_EVENTS = 1000
 """History rows in one answer."""
 _MAX_PAGES = 20
 """History pages that one request for attempts looks through."""
+_EVENTS_CURSOR = CursorForm("([ab])([0-9]{1,10})")
+_ATTEMPTS_CURSOR = CursorForm(r"([0-9]{1,10})(?:\.([0-9]{1,10}))?")
 _FAILURES = frozenset({Status.ATTEMPT_FAILED, Status.FAILED, Status.TIMED_OUT, Status.TAKEN_OVER})
 _ANSWERS = frozenset({Status.COMPLETED, Status.ATTEMPT_FAILED, Status.FAILED, Status.TIMED_OUT})
 
@@ -134,9 +137,7 @@ class JobReader:
         return None, (attempt.ended(await resolve(event, self._payloads)),)
 
     async def _resume(self, job_id: str, cursor: str | None) -> tuple[int, Attempt | None]:
-        after, _, opened = (cursor or "0").partition(".")
-        if not after.isdecimal() or not (opened or "0").isdecimal():
-            raise InvalidRequest("cursor: not one of this list's", field="cursor")
+        after, opened = ("0", None) if cursor is None else _ATTEMPTS_CURSOR.parts(cursor)
         start = await self._trail.read(job_id, int(opened)) if opened else None
         return int(after), None if start is None else Attempt.started(start)
 
@@ -239,9 +240,7 @@ def _ending(events: Sequence[Event]) -> Event | None:
 def _cursor(cursor: str | None) -> tuple[str, int]:
     if cursor is None:
         return "a", 0
-    direction, digits = cursor[:1], cursor[1:]
-    if direction not in {"a", "b"} or not digits.isdecimal() or len(digits) > 10:  # noqa: PLR2004
-        raise InvalidRequest("cursor: not one of this list's", field="cursor")
+    direction, digits = _EVENTS_CURSOR.parts(cursor)
     return direction, int(digits)
 
 

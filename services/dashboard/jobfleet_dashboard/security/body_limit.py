@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,6 +20,8 @@ _LIMITS = {
     "/api/jobs": MAX_BODY_BYTES,
     "/submit": MAX_BODY_BYTES,
 }
+_DIGITS = 18
+_NUMBER = re.compile("[0-9]+")
 _CALLBACKS = "/api/callbacks/"
 
 
@@ -34,7 +38,7 @@ class BodyLimit:
             return
         limit = limit_of(scope["path"])
         announced = Headers(scope=scope).get("content-length", "0")
-        if announced.isdigit() and int(announced) > limit:
+        if _NUMBER.fullmatch(announced) and int(announced[:_DIGITS]) > limit:
             await problem_response(too_large(limit))(scope, receive, send)
             return
         await self._app(scope, _counted(receive, limit), send)

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from jobfleet_contracts.state import State
-from jobfleet_dashboard.api.jobs import with_cursor
 from jobfleet_dashboard.live.subscription import Batch
 from jobfleet_dashboard.security.access import require
 from jobfleet_dashboard.security.principal import Role
@@ -39,8 +38,7 @@ async def jobs(request: Request) -> Response:
 
 async def _results(request: Request, chosen: JobFilter) -> dict[str, Any]:
     services = services_of(request)
-    asked = services.backend.reader.jobs(chosen.query(services.clock.now()))
-    page = await with_cursor(asked, chosen.cursor or None)
+    page = await services.backend.reader.jobs(chosen.query(services.clock.now()))
     return {
         "filter": chosen,
         "rows": [row_of(row) for row in page.items],

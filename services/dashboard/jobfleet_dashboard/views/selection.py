@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -25,6 +26,7 @@ from jobfleet_dashboard.views.question import ALLOWED, Question, question
 from jobfleet_dashboard.views.site import show, surroundings
 
 _AT_ONCE = 16
+_COUNT = re.compile("[0-9]{1,9}")
 
 router = APIRouter(dependencies=[require(Role.OPERATOR)], include_in_schema=False)
 
@@ -90,7 +92,7 @@ async def _confirmed(services: Services, form: FormData, action: str) -> Sequenc
         return _ids(form)
     query = _narrowed(_filter_of(form), services, action)
     expected = str(form["expected"])
-    if query is None or not expected.isdecimal():
+    if query is None or not _COUNT.fullmatch(expected):
         raise InvalidRequest("expected: must be the count that was shown", field="expected")
     return await Selection(action, query=query, expected=int(expected)).find(
         services.backend.reader

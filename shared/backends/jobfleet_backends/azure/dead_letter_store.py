@@ -10,7 +10,7 @@ from uuid import UUID
 from jobfleet_backends.azure.http.entity_table import REPLACE, EntityTable
 from jobfleet_backends.azure.http.table_reader import Query
 from jobfleet_backends.azure.rows import plain_time
-from jobfleet_contracts.errors import InvalidRequest
+from jobfleet_contracts.cursor import JOB_ID, CursorForm
 from jobfleet_contracts.index import DeadLetter, Page
 from jobfleet_contracts.job import new_id
 from jobfleet_contracts.message import MalformedMessage
@@ -19,6 +19,7 @@ MAX_BODY_UNITS = 32_000
 """UTF-16 units of one string column; 32,768 are allowed."""
 
 _PARTITION = "letters"
+_CURSOR = CursorForm(f"([0-9]{{15}}-{JOB_ID})")
 _MILLISECONDS = 0xFFFF_FFFF_FFFF
 
 
@@ -58,7 +59,7 @@ class AzureDeadLetterStore:
         where, values = "PartitionKey eq @partition", {"partition": _PARTITION}
         if cursor is not None:
             where += " and RowKey gt @cursor"
-            values["cursor"] = _checked(cursor)
+            values["cursor"] = _CURSOR.parts(cursor)[0]
         rows = await self._table.first("letter.list", Query(where, values), limit + 1)
         following = rows[limit - 1]["RowKey"] if len(rows) > limit else None
         return Page([_letter(entity) for entity in rows[:limit]], following)
@@ -75,12 +76,6 @@ class AzureDeadLetterStore:
 def _row_key(letter_id: str) -> str:
     known = UUID(letter_id)
     return f"{_MILLISECONDS - (known.int >> 80):015d}-{known}"
-
-
-def _checked(cursor: str) -> str:
-    if not cursor[:15].isdigit():
-        raise InvalidRequest("cursor: not one that this list gave", field="cursor")
-    return cursor
 
 
 def _letter(entity: Mapping[str, Any]) -> DeadLetter:

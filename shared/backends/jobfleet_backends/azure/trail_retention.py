@@ -12,12 +12,14 @@ from jobfleet_backends.azure.http.table_reader import Query
 from jobfleet_backends.azure.http.table_writer import Operation
 from jobfleet_backends.azure.index.index_rows import SHARDS, indexed_key, shard_of, time_key
 from jobfleet_backends.azure.rows import event_to_entity, plain_time, row_key
-from jobfleet_contracts.errors import InvalidRequest, SequenceTaken
+from jobfleet_contracts.cursor import NUMBER, CursorForm
+from jobfleet_contracts.errors import SequenceTaken
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import IndexedEvent, Page
 from jobfleet_contracts.state import TERMINAL
 
 MAX_ROWS = 100
+_CURSOR = CursorForm(f"({NUMBER})~(t-.*)")
 """Rows of one transaction, by Azure's rule."""
 
 _STATES = " or ".join(f"State eq '{state.value}'" for state in sorted(TERMINAL))
@@ -118,7 +120,5 @@ def _batches(
 def _place(cursor: str | None) -> tuple[int, str]:
     if cursor is None:
         return 0, ""
-    shard, mark, key = cursor.partition("~")
-    if not mark or not shard.isdecimal():
-        raise InvalidRequest("cursor: not one that this list gave", field="cursor")
+    shard, key = _CURSOR.parts(cursor)
     return int(shard), key

@@ -7,12 +7,13 @@ from datetime import datetime
 from jobfleet_backends.sqlite.database import Database
 from jobfleet_backends.sqlite.row_codec import Row
 from jobfleet_contracts.codec import format_time, parse_time
-from jobfleet_contracts.errors import InvalidRequest
+from jobfleet_contracts.cursor import NUMBER, CursorForm
 from jobfleet_contracts.index import DeadLetter, Page
 from jobfleet_contracts.job import new_id
 from jobfleet_contracts.message import MalformedMessage
 
 MAX_BODY_CHARACTERS = 32_000
+_CURSOR = CursorForm(f"({NUMBER})")
 
 _ADD = (
     "INSERT INTO dead_letters (letter_id, received_at, reason, message_id, body) "
@@ -59,9 +60,7 @@ class SqliteDeadLetterStore:
 def _position(cursor: str | None) -> int:
     if cursor is None:
         return 2**62
-    if not cursor.isdigit():
-        raise InvalidRequest("cursor: not one that this list gave", field="cursor")
-    return int(cursor)
+    return int(_CURSOR.parts(cursor)[0])
 
 
 def _letter(row: Row) -> DeadLetter:

@@ -23,7 +23,7 @@ from jobfleet_backends.sqlite.row_codec import (
     row_to_open,
 )
 from jobfleet_contracts.codec import format_optional_time
-from jobfleet_contracts.errors import InvalidRequest
+from jobfleet_contracts.cursor import NUMBER, CursorForm
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import (
     Census,
@@ -49,6 +49,9 @@ _DEAD: Condition = ("state IN ('failed', 'timedOut') AND dismissed = 0", ())
 _SINCE = f"SELECT {EVENT_COLUMNS}, position FROM trail WHERE position > ? ORDER BY position LIMIT ?"
 _NEWEST = f"SELECT {EVENT_COLUMNS}, position FROM trail ORDER BY position DESC LIMIT 1"
 
+
+_LIVE_CURSOR = CursorForm(f"({NUMBER})")
+_OPEN_CURSOR = CursorForm(f"([A-Za-z]*)~([^~]*)~({NUMBER})")
 
 _log = structlog.get_logger()
 
@@ -76,13 +79,12 @@ class SqliteJobIndexReader:
 
     async def since(self, cursor: str | None, limit: int = 500) -> Sequence[TimelineEntry]:
         """Return events after a live cursor, oldest first; the cursor is a trail position."""
-        if cursor is not None and not cursor.isdigit():
-            raise InvalidRequest("cursor: not one that the timeline gave", field="cursor")
+        after = None if cursor is None else int(_LIVE_CURSOR.parts(cursor)[0])
 
         def operation(connection: sqlite3.Connection) -> list[Row]:
-            if cursor is None:
+            if after is None:
                 return connection.execute(_NEWEST).fetchall()
-            return connection.execute(_SINCE, (int(cursor), limit)).fetchall()
+            return connection.execute(_SINCE, (after, limit)).fetchall()
 
         rows = await self._database.read(operation)
         return [TimelineEntry(row_to_event_or_stand_in(row), str(row[-1])) for row in rows]
@@ -269,8 +271,5 @@ def _open_page(
 def _open_place(cursor: str | None) -> tuple[str, str, int]:
     if cursor is None:
         return "", "", 0
-    state, _, rest = cursor.partition("~")
-    job_id, _, incarnation = rest.partition("~")
-    if not incarnation.isdigit():
-        raise InvalidRequest("cursor: not one that this list gave", field="cursor")
+    state, job_id, incarnation = _OPEN_CURSOR.parts(cursor)
     return state, job_id, int(incarnation)

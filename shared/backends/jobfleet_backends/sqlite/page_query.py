@@ -14,9 +14,11 @@ from typing import Any
 
 from jobfleet_backends.sqlite.row_codec import Row
 from jobfleet_contracts.codec import parse_time
-from jobfleet_contracts.errors import InvalidRequest
+from jobfleet_contracts.cursor import NUMBER, TIME, CursorForm
 
 Condition = tuple[str, tuple[Any, ...]]
+
+_CURSOR = CursorForm(f"({TIME})~({NUMBER})")
 
 
 @dataclass(slots=True)
@@ -109,9 +111,7 @@ def cursor_text(place: Row) -> str:
 
 
 def _cursor_place(cursor: str) -> tuple[str, int]:
-    time, mark, position = cursor.partition("~")
-    if not mark or not position.isdigit():
-        raise InvalidRequest("cursor: not one that this list gave", field="cursor")
+    time, position = _CURSOR.parts(cursor)
     return time, int(position)
 
 

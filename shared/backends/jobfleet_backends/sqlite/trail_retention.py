@@ -10,11 +10,13 @@ from jobfleet_backends.sqlite.database import Database
 from jobfleet_backends.sqlite.row_codec import EVENT_COLUMNS, Row, event_to_row, marks
 from jobfleet_backends.sqlite.schema import RETENTION_SWITCH
 from jobfleet_contracts.codec import format_time, parse_time
-from jobfleet_contracts.errors import InvalidRequest, SequenceTaken
+from jobfleet_contracts.cursor import TIME, CursorForm
+from jobfleet_contracts.errors import SequenceTaken
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import IndexedEvent, Page
 from jobfleet_contracts.state import TERMINAL
 
+_CURSOR = CursorForm(f"({TIME})~(.*)")
 _STATES = ", ".join(f"'{state.value}'" for state in sorted(TERMINAL))
 _ENDED = f"""
 SELECT job_id, sequence, updated_at FROM jobs
@@ -71,7 +73,5 @@ def _forget(connection: sqlite3.Connection, tombstone: Row, last: int) -> None:
 def _place(cursor: str | None) -> tuple[str, str]:
     if cursor is None:
         return "", ""
-    time, mark, job_id = cursor.partition("~")
-    if not mark:
-        raise InvalidRequest("cursor: not one that this list gave", field="cursor")
+    time, job_id = _CURSOR.parts(cursor)
     return time, job_id

@@ -72,7 +72,9 @@ def indexed_key(event: IndexedEvent) -> str:
 
 def time_key(moment: datetime) -> str:
     """Return how row keys of the timeline begin at a time; later times come first."""
-    return f"t-{_LAST_MICROSECOND - (moment - _EPOCH) // timedelta(microseconds=1):016d}"
+    microseconds = (moment - _EPOCH) // timedelta(microseconds=1)
+    # Clamped, since a filter may name the year 1: one digit more would sort elsewhere.
+    return f"t-{_LAST_MICROSECOND - min(max(microseconds, 0), _LAST_MICROSECOND):016d}"
 
 
 def key_time(row_key: str) -> datetime:

@@ -22,6 +22,7 @@ from jobfleet_backends.azure.index.live_tail import LiveTail
 from jobfleet_backends.azure.index.lock_queues import LockQueues
 from jobfleet_backends.azure.index.timeline import Span, Timeline, span_of
 from jobfleet_backends.azure.rows import entity_to_event_or_stand_in
+from jobfleet_contracts.cursor import JOB_ID, NUMBER, CursorForm, foreign_cursor
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import (
@@ -42,6 +43,8 @@ from jobfleet_contracts.state import State
 OPEN_ROW_UNREADABLE = "open_row.unreadable"
 _OPEN = "PartitionKey eq @shard and RowKey gt @after and RowKey lt 'o.'"
 
+
+_OPEN_CURSOR = CursorForm(f"({NUMBER})~(o-{JOB_ID}-[0-9]+)")
 
 _log = structlog.get_logger()
 
@@ -160,7 +163,7 @@ def _narrowed(span: Span, query: EventQuery) -> Span:
 def _place(cursor: str | None) -> tuple[int, str]:
     if cursor is None:
         return 0, "o-"
-    shard, _, after = cursor.partition("~")
-    if not (shard.isdecimal() and int(shard) < len(SHARDS) and after.startswith("o-")):
-        raise InvalidRequest("cursor: not one that this list gave", field="cursor")
+    shard, after = _OPEN_CURSOR.parts(cursor)
+    if int(shard) >= len(SHARDS):
+        raise foreign_cursor()
     return int(shard), after

@@ -22,7 +22,7 @@ from jobfleet_backends.azure.index.index_rows import (
 from jobfleet_backends.azure.index.timeline import Span, Timeline, span_of
 from jobfleet_backends.azure.rows import entity_to_event
 from jobfleet_contracts.codec import format_time
-from jobfleet_contracts.errors import InvalidRequest
+from jobfleet_contracts.cursor import JOB_ID, TIME, CursorForm
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import JobQuery, JobRow, Page, id_tail
 from jobfleet_contracts.state import DEAD, TERMINAL, Status
@@ -34,6 +34,7 @@ MAX_ROUNDS = 5
 _ROWS_PER_ROUND = 400
 _LOOKS_AT_ONCE = 16
 _OPEN_CURSOR = "o~"
+_OPEN_FORM = CursorForm(f"{_OPEN_CURSOR}({TIME})~({JOB_ID})")
 
 
 class JobSearch:
@@ -206,7 +207,5 @@ def _open_place(row: JobRow) -> tuple[str, str]:
 
 
 def _open_cursor(cursor: str) -> tuple[str, str]:
-    time, mark, job_id = cursor.removeprefix(_OPEN_CURSOR).partition("~")
-    if not mark:
-        raise InvalidRequest("cursor: not one that this list gave", field="cursor")
+    time, job_id = _OPEN_FORM.parts(cursor)
     return time, job_id

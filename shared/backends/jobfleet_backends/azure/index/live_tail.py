@@ -11,7 +11,7 @@ from uuid import uuid4
 from jobfleet_backends.azure.index.index_rows import time_key
 from jobfleet_backends.azure.index.timeline import Span, Timeline
 from jobfleet_backends.azure.rows import entity_to_event_or_stand_in
-from jobfleet_contracts.errors import InvalidRequest
+from jobfleet_contracts.cursor import NUMBER, CursorForm
 from jobfleet_contracts.event import UNREADABLE, Event
 from jobfleet_contracts.index import TimelineEntry
 from jobfleet_contracts.ports import Clock
@@ -19,6 +19,7 @@ from jobfleet_contracts.ports import Clock
 OVERLAP = timedelta(seconds=60)
 """Copies of events may come late and out of order: each look goes back as far as this."""
 
+_CURSOR = CursorForm(rf"([0-9a-f]{{8}})\.({NUMBER})\.([0-9]{{1,16}})")
 _ROWS_PER_LOOK = 1000
 _KEPT = 5000
 
@@ -108,8 +109,5 @@ class LiveTail:
 
 
 def _parse(cursor: str) -> tuple[str, int, datetime]:
-    tail, _, rest = cursor.partition(".")
-    arrival, _, micros = rest.partition(".")
-    if not (arrival.isdecimal() and micros.isdecimal() and len(micros) <= 16):  # noqa: PLR2004
-        raise InvalidRequest("cursor: not one that the timeline gave", field="cursor")
+    tail, arrival, micros = _CURSOR.parts(cursor)
     return tail, int(arrival), datetime.fromtimestamp(int(micros) / 1_000_000).astimezone()

@@ -12,13 +12,14 @@ from typing import Any
 from jobfleet_backends.azure.http.entity_table import EntityTable
 from jobfleet_backends.azure.http.table_reader import Query, Row
 from jobfleet_backends.azure.index.index_rows import SHARDS, key_time, time_key
-from jobfleet_contracts.errors import InvalidRequest
+from jobfleet_contracts.cursor import JOB_ID, CursorForm
 
 SEARCH_SECONDS = 3.0
 """After it a search for few rows among many says how far back it has looked."""
 
 WINDOWS = (timedelta(hours=1), timedelta(days=1), timedelta(days=30))
 _END = "t."
+_CURSOR = CursorForm(f"(t-[0-9]{{16}}(?:-(?:~|{JOB_ID}-[0-9]{{10}}))?)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +100,7 @@ def span_of(since: datetime | None, until: datetime | None, cursor: str | None) 
     if since is not None:
         before = time_key(since) + "-~"
     if cursor is not None:
-        try:
-            key_time(cursor)
-        except (ValueError, OverflowError):
-            raise InvalidRequest("cursor: not one that this list gave", field="cursor") from None
-        after = max(after, cursor)
+        after = max(after, *_CURSOR.parts(cursor))
     return Span(after, before)
 
 

@@ -8,7 +8,7 @@ In this folder, in two terminals::
 and in a third::
 
     curl -i localhost:8080/reports/2025?copies=2 --json '{"title": "Penguins"}'
-    curl localhost:8080/jobs/<Async-Job-Id>
+    curl 'localhost:8080<Location>'
 """
 
 from __future__ import annotations

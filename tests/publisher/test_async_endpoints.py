@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from fastapi import APIRouter, FastAPI, HTTPException, Request
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 
@@ -19,8 +19,10 @@ from jobfleet_backends.system_clock import SystemClock
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import BackendUnavailable, InvalidRequest
 from jobfleet_publisher import Publisher
+from jobfleet_publisher.async_access import requested_job
 from jobfleet_publisher.async_answers import AsyncAnswers
 from jobfleet_publisher.async_endpoints import AsyncEndpoints
+from jobfleet_publisher.job_details import JobDetails
 from jobfleet_worker.handlers.registry import Handlers
 from jobfleet_worker.options import WorkerOptions
 from jobfleet_worker.worker import Worker
@@ -64,7 +66,7 @@ async def test_a_request_is_answered_with_202_and_where_to_look(endpoints: Async
     answer = await client_of(endpoints).post("/reports", {"title": "a"})
     job_id = answer.headers["async-job-id"]
     assert answer.status == 202
-    assert answer.headers["location"] == f"/jobs/{job_id}"
+    assert answer.headers["location"].startswith(f"/jobs/{job_id}?token=")
     assert answer.headers["retry-after"] == "1"
     assert answer.json["jobId"] == job_id
     assert (answer.json["state"], answer.json["type"]) == ("queued", "report")
@@ -191,6 +193,95 @@ async def test_the_status_route_knows_only_the_jobs_of_its_endpoints(
         assert (answer.status, answer.json["status"]) == (404, 404)
 
 
+async def test_the_status_address_works_with_its_token_only(endpoints: AsyncEndpoints) -> None:
+    endpoints.post("/reports", job_type="report")(_take_anything)
+    client = client_of(endpoints)
+    mine, other = [await client.post("/reports", {"title": "a"}) for _ in range(2)]
+    address, _, token = mine.headers["location"].partition("?token=")
+    foreign = other.headers["location"].partition("?token=")[2]
+    assert len(token) >= 32
+    for wrong in ("", "?token=", f"?token={token[:-1]}", f"?token={foreign}", "?token=%ff"):
+        assert (await client.get(address + wrong)).status == 404
+    found = await client.get(mine.headers["location"])
+    assert (found.status, found.json["jobId"]) == (200, mine.headers["async-job-id"])
+
+
+async def test_a_job_of_the_type_that_was_submitted_elsewhere_is_shown_to_nobody(
+    endpoints: AsyncEndpoints, publisher: Publisher
+) -> None:
+    endpoints.post("/reports", job_type="report")(_take_anything)
+    job = await publisher.submit("report")
+    for query in ("", "?token=", "?token=None"):
+        assert (await client_of(endpoints).get(f"/jobs/{job.job_id}{query}")).status == 404
+
+
+def _user(request: Request) -> str:
+    return request.headers["x-user"]
+
+
+async def _same_user(request: Request, job: JobDetails) -> bool:
+    return job.job_name == request.headers["x-user"]
+
+
+def _user_of_the_job(request: Request, job: Annotated[JobDetails, Depends(requested_job)]) -> None:
+    if job.job_name != request.headers["x-user"]:
+        raise HTTPException(403, "not yours")
+
+
+@pytest.mark.parametrize(
+    ("authorize", "refused"),
+    [(_same_user, 404), (Depends(_user_of_the_job), 403), (lambda _, __: None, 404)],
+)
+async def test_authorize_decides_by_request_and_job_and_needs_no_token(
+    publisher: Publisher, authorize: Any, refused: int
+) -> None:
+    endpoints = AsyncEndpoints(FastAPI(), publisher, authorize=authorize)
+    endpoints.post("/reports", job_type="report", job_name="ada")(_take_anything)
+    client = client_of(endpoints)
+    location = (await client.post("/reports", {"title": "a"})).headers["location"]
+    assert "?" not in location
+    seen = {}
+    for user in ("ada", "eve"):
+        seen[user] = (await client.request("GET", location, headers={"x-user": user})).status
+    opened = 404 if refused == 404 and authorize is not _same_user else 200
+    assert seen == {"ada": opened, "eve": refused}
+    unknown = "/jobs/00000000-0000-7000-8000-000000000000"
+    assert (await client.request("GET", unknown, headers={"x-user": "ada"})).status == 404
+
+
+async def test_a_key_is_its_user_s_own_where_keys_have_a_scope(publisher: Publisher) -> None:
+    endpoints = AsyncEndpoints(FastAPI(), publisher, key_scope=_user)
+    endpoints.post("/reports", job_type="report")(_take_anything)
+    client = client_of(endpoints)
+    made = {}
+    for user in ("ada", "eve", "ada", ""):
+        sent = {"Idempotency-Key": "k", "x-user": user}
+        answer = await client.post("/reports", {"title": "a"}, headers=sent)
+        made.setdefault(user, []).append(answer.headers.get("async-job-id"))
+    assert answer.status == 400
+    assert "caller that is not known" in answer.json["detail"]
+    assert made["ada"][0] == made["ada"][1] != made["eve"][0]
+
+
+async def test_a_repeated_request_is_answered_with_the_stored_job(
+    example_client: AsgiClient,
+) -> None:
+    body = {"title": "Penguins", "pages": 1}
+    key = {"Idempotency-Key": "k"}
+    first = await example_client.post("/reports/2025", body, headers=key)
+
+    async def completed() -> Any:
+        status = await example_client.get(first.headers["location"])
+        return status if status.json["state"] == "completed" else None
+
+    status = await eventually("the report is there", completed)
+    again = await example_client.post("/reports/2025", body, headers=key)
+    assert again.status == 202
+    assert again.json == status.json
+    assert (again.json["attempt"], again.json["result"]["copies"]) == (1, 1)
+    assert again.headers["location"] == first.headers["location"]
+
+
 async def test_answers_can_be_ones_own(publisher: Publisher) -> None:
     answers = AsyncAnswers(
         submitted=lambda job, _: JSONResponse({"ticket": job.job_id}, 202, {"Retry-After": "9"}),
@@ -203,7 +294,7 @@ async def test_answers_can_be_ones_own(publisher: Publisher) -> None:
     endpoints.post("/reports", job_type="report")(_take_anything)
     client = client_of(endpoints)
     answer = await client.post("/reports", {"title": "a"})
-    assert answer.headers["location"] == f"/tickets/{answer.json['ticket']}"
+    assert answer.headers["location"].startswith(f"/tickets/{answer.json['ticket']}?token=")
     assert answer.headers["retry-after"] == "9"
     assert (await client.get(answer.headers["location"])).json == {"now": "queued"}
     assert (await client.get("/tickets/x")).status == 410

@@ -8,14 +8,23 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, params
 from fastapi.routing import APIRoute
 from pydantic.alias_generators import to_camel
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from jobfleet_contracts.errors import BackendError, BodyConflict, InvalidRequest
 from jobfleet_contracts.job import JobRequest
+from jobfleet_publisher.async_access import (
+    TOKEN_FIELD,
+    Authorize,
+    KeyScope,
+    called,
+    idempotency_key,
+    is_token,
+    new_token,
+    token_of,
+)
 from jobfleet_publisher.async_answers import AsyncAnswers
 from jobfleet_publisher.job_details import JobDetails
 from jobfleet_publisher.plain_payload import plain_payload
@@ -25,7 +34,6 @@ from jobfleet_publisher.trace_context import traced
 
 JOB_ID_HEADER = "Async-Job-Id"
 _REQUEST = "jobfleet_request"
-_MAX_KEY = 255
 
 F = TypeVar("F", bound=Callable[..., Any])
 Endpoint = Callable[..., Awaitable[Response]]
@@ -43,7 +51,9 @@ class AsyncEndpoints:
     ``HTTPException`` or returning a response. The job's payload is the validated body, or what
     the function returns::
 
-        endpoints = AsyncEndpoints(app, lambda: app.state.publisher)
+        endpoints = AsyncEndpoints(
+            app, lambda: app.state.publisher, authorize=may_see, key_scope=user_of
+        )
 
         @endpoints.post("/reports/{year}", job_type="report")
         async def order_report(year: int, order: ReportOrder) -> None:
@@ -51,7 +61,8 @@ class AsyncEndpoints:
                 raise HTTPException(422, "that year is not over")
 
     Headers, route and query parameters are in the handler's ``context.request``. An
-    ``Idempotency-Key`` header makes repetitions of a request one job.
+    ``Idempotency-Key`` header makes repetitions of a request one job. Without ``key_scope`` all
+    callers share their keys: one who sends another's key and body gets the other's job.
     """
 
     def __init__(
@@ -59,6 +70,8 @@ class AsyncEndpoints:
         app: FastAPI | APIRouter,
         publisher: Publisher | Callable[[], Publisher],
         *,
+        authorize: Authorize | params.Depends | None = None,
+        key_scope: KeyScope | None = None,
         status_path: str = "/jobs/{job_id}",
         retry_after: int = 1,
         keep_headers: Sequence[str] = (),
@@ -68,6 +81,11 @@ class AsyncEndpoints:
 
         Args:
             publisher: an open one, or a function that returns it once the application runs.
+            authorize: who may see a job: a function of request and job that returns whether, or
+                ``Depends`` of a dependency that raises, which gets the job from
+                ``Depends(requested_job)``. Without it the status route asks for the token that
+                stands in ``Location``.
+            key_scope: returns of a request whose idempotency keys these are, as a user's id.
             status_path: of the status route; it shows jobs of these endpoints only.
             retry_after: seconds that clients are told to wait between two looks.
             keep_headers: headers that carry credentials and are to reach the handler all the
@@ -78,6 +96,8 @@ class AsyncEndpoints:
             raise ValueError(f"status_path {status_path!r} must hold {{job_id}}")
         self._app = app
         self._publisher = publisher
+        self._authorize = authorize
+        self._key_scope = key_scope
         self._retry_after = str(retry_after)
         self._keep_headers = tuple(keep_headers)
         self._answers = answers or AsyncAnswers()
@@ -89,6 +109,10 @@ class AsyncEndpoints:
             methods=["GET"],
             name=self._status_name,
             summary="Status and result of a job",
+            dependencies=[
+                Depends(self._load),
+                *([authorize] if isinstance(authorize, params.Depends) else []),
+            ],
             response_model=None,
             responses={404: {"description": "No such job"}},
         )
@@ -141,15 +165,19 @@ class AsyncEndpoints:
         self, request: Request, fields: dict[str, Any], payload: Any, answers: AsyncAnswers
     ) -> Response:
         """Submit the job of a request that was checked, and answer 202."""
-        context = traced(request_facts(request, keep_headers=self._keep_headers))
+        context = dict(traced(request_facts(request, keep_headers=self._keep_headers)) or {})
+        if self._authorize is None:
+            context[TOKEN_FIELD] = new_token()
         said = fields | {"payload": plain_payload(payload), "context": context}
         job = JobRequest.parse(said)
-        done = await self._open_publisher.submit_request(job, idempotency_key=_key(request, job))
-        response = answers.submitted(
-            JobDetails.submitted(job, done.job_id, done.submitted), request
-        )
-        path = request.app.url_path_for(self._status_name, job_id=done.job_id)
-        response.headers.setdefault("Location", request.scope.get("root_path", "") + path)
+        key = await idempotency_key(request, job.type, self._key_scope)
+        done = await self._open_publisher.submit_request(job, idempotency_key=key)
+        details = JobDetails.submitted(job, done.job_id, done.submitted)
+        if not done.created:
+            details = await self._open_publisher.find(done.job_id) or details
+            job = await self._open_publisher.find_request(done.job_id) or job
+        response = answers.submitted(details, request)
+        response.headers.setdefault("Location", self._location(request, job, done.job_id))
         response.headers.setdefault("Retry-After", self._retry_after)
         response.headers.setdefault(JOB_ID_HEADER, done.job_id)
         return response
@@ -158,15 +186,39 @@ class AsyncEndpoints:
     def _open_publisher(self) -> Publisher:
         return self._publisher if isinstance(self._publisher, Publisher) else self._publisher()
 
-    async def _status(self, job_id: str, request: Request) -> Response:
+    def _location(self, request: Request, job: JobRequest, job_id: str) -> str:
+        path = request.app.url_path_for(self._status_name, job_id=job_id)
+        token = token_of(job.context) if self._authorize is None else None
+        query = f"?token={token}" if token else ""
+        return f"{request.scope.get('root_path', '')}{path}{query}"
+
+    async def _load(self, job_id: str, request: Request) -> None:
+        """Find the job first: a dependency that authorizes looks at it."""
         details = await self._find(job_id)
-        if details is None or details.job_type not in self._types:
+        known = details is not None and details.job_type in self._types
+        request.state.requested_job = details if known else None
+
+    async def _status(self, job_id: str, request: Request) -> Response:
+        details: JobDetails | None = request.state.requested_job
+        if details is None or not await self._may_see(request, details):
             return self._answers.not_found(job_id, request)
         response = self._answers.status(details, request)
         if not details.state.is_terminal:
             response.headers.setdefault("Retry-After", self._retry_after)
         response.headers.setdefault(JOB_ID_HEADER, details.job_id)
         return response
+
+    async def _may_see(self, request: Request, job: JobDetails) -> bool:
+        if isinstance(self._authorize, params.Depends):
+            return True  # it has run before this and did not raise
+        if self._authorize is not None:
+            return bool(await called(self._authorize, request, job))
+        try:
+            stored = await self._open_publisher.find_request(job.job_id)
+        except BackendError as error:
+            raise _refusal(error) from error
+        token = None if stored is None else token_of(stored.context)
+        return is_token(token, request.query_params.get("token", ""))
 
     async def _find(self, job_id: str) -> JobDetails | None:
         try:
@@ -218,7 +270,7 @@ class _Endpoint:
         return endpoint
 
     async def _answer(self, request: Request, values: dict[str, Any]) -> Response:
-        returned = await _called(self._declared, values)
+        returned = await called(self._declared, **values)
         if isinstance(returned, Response):
             return returned
         payload = self._payload(values) if returned is None else returned
@@ -248,25 +300,6 @@ _DESCRIBED: dict[int | str, dict[str, Any]] = {
     },
     503: {"description": "The job could not be written; repeat with the same Idempotency-Key"},
 }
-
-
-async def _called(function: Callable[..., Any], values: dict[str, Any]) -> Any:
-    if inspect.iscoroutinefunction(function):
-        return await function(**values)
-    return await run_in_threadpool(function, **values)
-
-
-def _key(request: Request, job: JobRequest) -> str | None:
-    """Return the request's key, apart from keys of other endpoints."""
-    key = request.headers.get("idempotency-key")
-    if key is None:
-        return None
-    if not (0 < len(key) <= _MAX_KEY and key.isprintable()):
-        raise InvalidRequest(
-            f"Idempotency-Key: must be 1 to {_MAX_KEY} printable characters",
-            field="Idempotency-Key",
-        )
-    return f"{job.type} {request.method} {request.url.path} {key}"
 
 
 def _refusal(error: InvalidRequest | BodyConflict | BackendError) -> HTTPException:

@@ -16,7 +16,7 @@ from jobfleet_contracts.errors import InvalidRequest, JobfleetError, UnknownJob
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.message import JobDefaults
 from jobfleet_contracts.ports import Clock
-from jobfleet_protocol.actions.submission import Submitted, Submitter
+from jobfleet_protocol.actions.submission import Submitted, Submitter, request_of
 from jobfleet_protocol.trail.large_data import resolve
 from jobfleet_publisher.job_details import JobDetails
 from jobfleet_publisher.plain_payload import plain_payload
@@ -181,6 +181,17 @@ class Publisher:
         if event is None:
             return None
         return JobDetails.of(await resolve(event, self._backend.payloads))
+
+    async def find_request(self, job_id: str) -> JobRequest | None:
+        """Return what a job was submitted with; ``None`` if there is no such job.
+
+        Of a removed history it has no payload and no context.
+
+        Raises:
+            BackendUnavailable: the trail does not answer.
+        """
+        event = await self._backend.trail.read(job_id, 1)
+        return None if event is None else request_of(await resolve(event, self._backend.payloads))
 
     async def job(self, job_id: str) -> SubmittedJob:
         """Return a job that was submitted before, by whomever, to wait for it or to cancel it.

@@ -221,7 +221,7 @@ def digest_of(said: Mapping[str, Any]) -> str:
 
 _LOW_UP_TO, _NORMAL_UP_TO = 2, 6
 _NOT_ASKED = frozenset({"jobId", "createdAt", "context"})
-_VOLATILE = frozenset({"headers", "requestId", "traceparent", "tracestate"})
+_VOLATILE = frozenset({"headers", "requestId", "statusToken", "traceparent", "tracestate"})
 
 
 def _check_values(counter: JsonCounter, field: str) -> None:

@@ -74,6 +74,7 @@ class AsgiClient:
         headers: Mapping[str, str] | None,
         query: Mapping[str, Any] | None,
     ) -> dict[str, Any]:
+        path, _, own_query = path.partition("?")
         named = self.headers | dict(headers or {})
         return {
             "type": "http",
@@ -83,7 +84,7 @@ class AsgiClient:
             "scheme": "http",
             "path": path,
             "raw_path": path.encode(),
-            "query_string": urlencode(query or {}).encode(),
+            "query_string": (own_query or urlencode(query or {})).encode(),
             "root_path": "",
             "headers": [(k.lower().encode(), v.encode("latin-1")) for k, v in named.items()],
             "client": ("127.0.0.1", 50000),

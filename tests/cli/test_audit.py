@@ -76,6 +76,60 @@ def test_a_tampered_row_is_exit_1_naming_job_event_and_rule(
     assert f"rule {rule} (" in answer.stdout
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE trail SET message = 'nothing' WHERE job_id = ? AND status = 'Completed'",
+        "UPDATE trail SET duration_ms = 1 WHERE job_id = ? AND status = 'Completed'",
+        "UPDATE trail SET data = '{\"result\":3}' WHERE job_id = ? AND status = 'Completed'",
+    ],
+)
+def test_a_changed_message_duration_or_result_of_an_old_row_is_found(
+    cli: Cli, finished: str, statement: str
+) -> None:
+    _sql(cli, statement, finished)
+    answer = cli.run("audit", "verify", "--json")
+    found = orjson.loads(answer.stdout.splitlines()[0])
+    assert (answer.returncode, found["rule"], found["jobId"]) == (1, 12, finished)
+
+
+def test_heads_kept_elsewhere_show_a_tail_that_is_missing_and_a_job_that_is_gone(
+    cli: Cli, finished: str
+) -> None:
+    [waiting] = cli.publish("--type", "demo.steps")
+    assert cli.run("audit", "heads", "--out", "heads.jsonl").returncode == 0
+    assert cli.run("audit", "verify", "--heads", "heads.jsonl").returncode == 0
+    _sql(cli, "DELETE FROM trail WHERE job_id = ? AND status = 'Completed'", finished)
+    _sql(cli, "DELETE FROM trail WHERE job_id = ?", waiting)
+    assert cli.run("audit", "verify").returncode == 0
+    answer = cli.run("audit", "verify", "--heads", "heads.jsonl", "--json")
+    found = [orjson.loads(line) for line in answer.stdout.splitlines()]
+    rules = {(one["rule"], one["jobId"]) for one in found if one.get("rule") == 12}
+    assert (answer.returncode, rules) == (1, {(12, finished), (12, waiting)})
+    alone = cli.run("audit", "verify", "--job", finished, "--heads", "heads.jsonl", "--json")
+    named = [orjson.loads(line).get("jobId") for line in alone.stdout.splitlines()]
+    assert (alone.returncode, named) == (1, [finished, None])
+
+
+def test_a_file_that_holds_no_heads_is_refused_by_its_line(cli: Cli, finished: str) -> None:
+    (cli.folder / "heads.jsonl").write_text("\n[]\n")
+    answer = cli.run("audit", "verify", "--heads", "heads.jsonl")
+    assert answer.returncode == 2
+    assert "line 2 of heads.jsonl" in answer.stderr
+
+
+def test_large_data_are_checked_with_data_alone(cli: Cli, finished: str) -> None:
+    cli.publish("--type", "demo.steps", "--payload", f'"{"x" * 40_000}"')
+    assert cli.run("audit", "verify", "--data").returncode == 0
+    _sql(cli, "UPDATE payloads SET body = ?", b'{"request":{}}')
+    assert cli.run("audit", "verify").returncode == 0
+    answer = cli.run("audit", "verify", "--data")
+    assert (answer.returncode, answer.stdout.count("rule 12 ")) == (1, 1)
+    _sql(cli, "DELETE FROM payloads")
+    answer = cli.run("audit", "verify", "--data")
+    assert (answer.returncode, answer.stdout.count("is missing")) == (1, 1)
+
+
 def test_a_row_that_cannot_be_read_is_named_shown_and_exported_and_closes_nothing(
     cli: Cli, finished: str
 ) -> None:
@@ -123,6 +177,8 @@ def test_export_writes_each_event_once_in_order(cli: Cli, finished: str) -> None
     assert {event["jobId"] for event in events} == {finished}
     assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
     assert events[0]["data"]["request"]["type"] == "demo.steps"
+    newest = orjson.loads(cli.run("audit", "heads").stdout)
+    assert (newest["sequence"], newest["hash"]) == (len(events), events[-1]["hash"])
 
 
 def test_a_lost_open_row_is_drift_until_the_index_is_rebuilt(cli: Cli, finished: str) -> None:
@@ -139,6 +195,7 @@ def test_a_lost_open_row_is_drift_until_the_index_is_rebuilt(cli: Cli, finished:
 def test_a_removed_history_is_shown_as_such_verified_and_not_brought_back(
     cli: Cli, finished: str
 ) -> None:
+    assert cli.run("audit", "heads", "--out", "heads.jsonl").returncode == 0
     worker = cli.start("worker", JOBFLEET_RETENTION_DAYS="0.00001")
     _until_removed(cli, finished)
     worker.terminate()
@@ -149,6 +206,11 @@ def test_a_removed_history_is_shown_as_such_verified_and_not_brought_back(
     assert "history removed" in refused.stderr + refused.stdout
     verified = cli.run("audit", "verify", "--index")
     assert (verified.returncode, verified.stdout.split(",")[1]) == (0, " 1 events")
+    compared = cli.run("audit", "verify", "--heads", "heads.jsonl")
+    assert (compared.returncode, compared.stdout.strip().rpartition(", ")[2]) == (
+        0,
+        "1 removedHeads",
+    )
 
 
 def _until_removed(cli: Cli, job_id: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import SequenceTaken
+from jobfleet_protocol.audit.chain_check import check_chain
 from tests.conformance.jobs import a_life, after, an_id, queued, started
 
 
@@ -23,6 +24,28 @@ async def test_an_event_comes_back_exactly_as_it_was_written(backend: Backend) -
     for event in life:
         await backend.trail.insert([event])
     assert list(await backend.trail.history(life[0].job_id)) == life
+
+
+_ODD_DATA = {
+    "text": "größe 'x' \t\n — 日本 🐦 \u00e9\u0065\u0301",
+    "numbers": [0.1, 1e300, -0.0, 5e-324, 1e16, 2**53 + 1, 2**63, -(2**63), 1.0, True, None],
+    "deep": {"z": {}, "a": [[], {"": ""}]},
+}
+
+
+async def test_a_stored_history_keeps_its_hash_chain_whatever_it_holds(backend: Backend) -> None:
+    first = queued(lock_key="größe 'x'", job_name='a "name" — ü 🐦', priority=9)
+    second = started(first)
+    odd = {"worker_id": "w1", "message": " \t ü 🐦\n", "data": _ODD_DATA}
+    third = after(second, "Step 1", seconds=1.000001, **odd)
+    last = after(third, "Completed", worker_id="w1", duration_ms=2**40, data={"result": ""})
+    await backend.trail.insert([first])
+    await backend.trail.insert([second, third, last])
+    stored = await backend.trail.history(first.job_id)
+    assert [event.hash for event in stored] == [first.hash, second.hash, third.hash, last.hash]
+    assert list(check_chain(stored)) == []
+    scanned = [history async for history in backend.trail.scan() if history[0] == first]
+    assert [list(check_chain(history)) for history in scanned] == [[]]
 
 
 async def test_times_keep_their_microseconds(backend: Backend) -> None:

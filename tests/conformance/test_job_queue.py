@@ -17,6 +17,7 @@ async def test_a_message_comes_out_as_it_went_in(backend: Backend) -> None:
         defaults=JobDefaults(3, 2.0, 300.0, 1800.0),
         due_at=BEGIN,
         deferrals=4,
+        opening_hash="0f" * 32,
     )
     async with consuming(backend) as consumer:
         await backend.queue.publish(message)

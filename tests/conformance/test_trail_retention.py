@@ -50,7 +50,7 @@ async def test_neither_seal_nor_tombstone_is_counted_as_an_ending(backend: Backe
     await write(backend, *life)
     before = await backend.reader.ended(since=BEGIN - timedelta(days=1), step="hour")
     stone = tombstone(life[-1])
-    await backend.trail.insert([seal_of(stone, last=4)])
+    await backend.trail.insert([seal_of(stone, head=life[-1])])
     await retention_of(backend).forget(stone, last=5)
     await backend.index.flush()
     assert await backend.reader.ended(since=BEGIN - timedelta(days=1), step="hour") == before

@@ -81,12 +81,14 @@ class Bench:
 
     async def message(self, request: JobRequest, **changes: Any) -> JobMessage:
         head = await self.head(request.job_id)
+        opening = await self.real.trail.read(request.job_id, 1)
         known = JobMessage(
             request=request,
             defaults=DEFAULTS,
             sequence=head.sequence,
             published_at=self.clock.now(),
             due_at=head.after.due_at,
+            opening_hash=None if opening is None else opening.hash,
         )
         return replace(known, **changes)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from jobfleet_contracts.event import Event, JobFacts
+from jobfleet_contracts.event import UNREADABLE, Event, JobFacts
 from jobfleet_contracts.job import new_id
 from jobfleet_contracts.lease import job_lock, key_lock
 from jobfleet_contracts.state import State
+from jobfleet_protocol.trail.chain import chained
 from jobfleet_protocol.trail.transitions import Change, draft
 
 SECOND = timedelta(seconds=1)
@@ -21,6 +23,16 @@ _ROW = {
     "writer": "worker_id",
 }
 """Columns of the row itself; the others are the job's state after it."""
+
+
+def rechained(events: Sequence[Event]) -> list[Event]:
+    """Give rows the hashes that they would have if their writer had written them so."""
+    chain: list[Event] = []
+    for event in events:
+        previous = chain[-1] if chain else None
+        readable = event.status != UNREADABLE
+        chain.append(chained(previous, event) if readable else event)
+    return chain
 
 
 class Life:
@@ -113,11 +125,12 @@ class Life:
         )
 
     def tampered(self, at: int, **fields: Any) -> Life:
-        """Change columns of the row with sequence ``at``; ``writer`` is the row's worker."""
+        """Write the row with sequence ``at`` otherwise; ``writer`` is the row's worker."""
         index = next(i for i, event in enumerate(self.events) if event.sequence == at)
         event = self.events[index]
         row = {_ROW[name]: fields.pop(name) for name in _ROW if name in fields}
         self.events[index] = replace(event, after=replace(event.after, **fields), **row)
+        self.events = rechained(self.events)
         return self
 
     def inserted(self, index: int, status: str, **fields: Any) -> Life:
@@ -127,6 +140,7 @@ class Life:
         self.events.insert(index, row)
         for place, event in enumerate(self.events, start=1):
             self.events[place - 1] = replace(event, after=replace(event.after, sequence=place))
+        self.events = rechained(self.events)
         return self.tampered(index + 1, **fields) if fields else self
 
     def without(self, sequence: int) -> Life:

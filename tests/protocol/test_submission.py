@@ -188,7 +188,7 @@ async def test_a_repeated_submit_starts_nothing_where_the_history_is_removed_mea
     head = await bench.end(await bench.claimed(request))
     assert bench.real.retention is not None
     stone = tombstone_of(head, head, digest=request.digest(), message="history removed")
-    seal = seal_of(stone, last=head.sequence)
+    seal = seal_of(stone, head=head)
     await bench.real.trail.insert([seal])
     await bench.messages()
     remove = bench.real.retention.forget

@@ -9,7 +9,7 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.state import State
 from jobfleet_protocol.audit.verification import verify_job
 from jobfleet_protocol.trail.tombstone import is_tombstone, seal_of, tombstone_of
-from tests.protocol.life import Life
+from tests.protocol.life import Life, rechained
 
 
 def removed(life: Life, *, ending: int = -1) -> Event:
@@ -58,10 +58,11 @@ def test_an_event_after_a_tombstone_breaks_rule_4() -> None:
 
 def test_a_seal_stands_behind_the_rows_that_it_removes_or_breaks_a_rule() -> None:
     life = completed()
-    seal = seal_of(removed(life), last=life.head.sequence)
+    seal = seal_of(removed(life), head=life.head)
     assert rules(*life.events, seal) == set()
     assert rules(seal) == {1}
-    late = seal_of(removed(life), last=life.head.sequence + 1)
+    stone = removed(life)
+    late = seal_of(stone, head=replace(life.head, after=replace(life.head.after, sequence=5)))
     assert rules(*life.events, late) == {2}
 
 
@@ -76,7 +77,7 @@ def test_a_seal_stands_behind_the_rows_that_it_removes_or_breaks_a_rule() -> Non
     ],
 )
 def test_a_tombstone_of_another_form_breaks_rule_2(changes: dict[str, Any]) -> None:
-    assert rules(replace(removed(completed()), **changes)) == {2}
+    assert rules(*rechained([replace(removed(completed()), **changes)])) == {2}
 
 
 def test_an_ending_without_the_mark_cannot_stand_alone() -> None:

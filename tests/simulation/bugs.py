@@ -12,17 +12,18 @@ from unittest.mock import patch
 from jobfleet_contracts.errors import BackendError, SequenceTaken, TrustEnded
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import IndexedEvent, OpenRow
-from jobfleet_contracts.job import new_id
+from jobfleet_contracts.job import JobRequest, new_id
 from jobfleet_contracts.lease import Lease
-from jobfleet_contracts.message import JobMessage
+from jobfleet_contracts.message import JobDefaults, JobMessage
 from jobfleet_contracts.outcome import Outcome
 from jobfleet_contracts.ports import PayloadStore
 from jobfleet_contracts.state import TERMINAL, State, Status
+from jobfleet_protocol.actions.submission import Submitter
 from jobfleet_protocol.claiming.claim_obstacles import ClaimObstacles
 from jobfleet_protocol.claiming.claimer import Claimer
 from jobfleet_protocol.claiming.lock_leases import LockLeases
 from jobfleet_protocol.claiming.lock_turns import LockTurns, TurnView
-from jobfleet_protocol.trail import transitions
+from jobfleet_protocol.trail import chain, transitions
 from jobfleet_protocol.trail.held_trail import Decision, HeldTrail
 from jobfleet_protocol.trail.large_data import externalise
 from jobfleet_protocol.trail.tombstone import tombstone_of
@@ -34,6 +35,8 @@ from jobfleet_worker.upkeep.republish_pace import Pace
 from jobfleet_worker.upkeep.rescuer import Rescuer
 from jobfleet_worker.upkeep.retention import Retention
 from tests.simulation.fake_leases import FakeLeaseStore
+from tests.simulation.fake_trail import TrailTable
+from tests.simulation.simulation import Simulation
 
 
 def no_epoch_check() -> AbstractContextManager[Any]:
@@ -81,7 +84,8 @@ def refusal_means_written() -> AbstractContextManager[Any]:
     return patch.object(TrailWriter, "_until_answered", until_answered)
 
 
-def fresh_event_id_at_each_try() -> AbstractContextManager[Any]:
+@contextmanager
+def fresh_event_id_at_each_try() -> Iterator[None]:
     """One's own earlier try is not known again."""
 
     async def until_answered(self: TrailWriter, events: Sequence[Event]) -> Event | None:
@@ -99,7 +103,15 @@ def fresh_event_id_at_each_try() -> AbstractContextManager[Any]:
             self._copy(events)
             return None
 
-    return patch.object(TrailWriter, "_until_answered", until_answered)
+    def columns_but_the_id(event: Event) -> tuple[Any, ...]:
+        return columns(replace(event, event_id=""))
+
+    columns = chain._columns
+    with ExitStack() as stack:
+        # The hash would show it at once; the append rule has to show it by itself.
+        stack.enter_context(patch.object(chain, "_columns", columns_but_the_id))
+        stack.enter_context(patch.object(TrailWriter, "_until_answered", until_answered))
+        yield
 
 
 def open_row_removed_first() -> AbstractContextManager[Any]:
@@ -261,6 +273,72 @@ def removed_right_after_its_seal() -> AbstractContextManager[Any]:
     return patch("jobfleet_worker.upkeep.retention.SEALED_AT_MOST", 0.0)
 
 
+@contextmanager
+def hash_of_a_stale_row() -> Iterator[None]:
+    """A holder that has looked again still chains its event to the row that it knew before."""
+    revalidate, draft_all = HeldTrail._revalidate, HeldTrail._draft
+    known: dict[int, Event] = {}
+
+    async def look_again(self: HeldTrail) -> Event:
+        known[id(self)] = self.head
+        return await revalidate(self)
+
+    def on_the_old_row(self: HeldTrail, changes: Sequence[Change]) -> list[Event]:
+        events = draft_all(self, changes)
+        stale = known.pop(id(self), None)
+        if stale is not None and events:
+            events[0] = chain.chained(stale, events[0])
+        return events
+
+    with ExitStack() as stack:
+        stack.enter_context(patch.object(HeldTrail, "_revalidate", look_again))
+        stack.enter_context(patch.object(HeldTrail, "_draft", on_the_old_row))
+        yield
+
+
+def hash_of_another_event_1() -> AbstractContextManager[Any]:
+    """A repeated submit publishes the hash of the event 1 that it drew, not of the stored one."""
+    publish = Submitter._publish
+
+    async def with_a_hash_of_its_own(
+        self: Submitter, request: JobRequest, defaults: JobDefaults, head: Event
+    ) -> None:
+        await publish(self, request, defaults, chain.chained(None, head))
+
+    return patch.object(Submitter, "_publish", with_a_hash_of_its_own)
+
+
+def old_row_changed(**change: Any) -> Callable[[], AbstractContextManager[Any]]:
+    """Somebody with access to the storage changes an ended job's row."""
+
+    def bug() -> AbstractContextManager[Any]:
+        insert = TrailTable.insert
+
+        def insert_and_forge(self: TrailTable, events: Sequence[Event]) -> None:
+            insert(self, events)
+            rows = self.jobs[events[0].job_id]
+            if events[-1].status == "Completed":
+                rows[events[-1].sequence] = replace(events[-1], **change)
+
+        return patch.object(TrailTable, "insert", insert_and_forge)
+
+    return bug
+
+
+def tail_written_anew() -> AbstractContextManager[Any]:
+    """Somebody writes an ending anew, with hashes that fit: only heads kept elsewhere show it."""
+    heal = Simulation._heal
+
+    def forge_after_the_heads(self: Any) -> None:
+        heal(self)
+        for rows in self.servers.trail.jobs.values():
+            last = max(rows)
+            if rows[last].after.state.is_terminal and last > 1:
+                rows[last] = chain.chained(rows.get(last - 1), replace(rows[last], message="?"))
+
+    return patch.object(Simulation, "_heal", forge_after_the_heads)
+
+
 Bug = Callable[[], AbstractContextManager[Any]]
 
 
@@ -300,6 +378,18 @@ BY_DESIGN = (
     Known("trust checked before the read", trust_checked_before_the_read, 72),
 )
 """The design names seven; the two readings of a refusal count as one there."""
+
+BY_THE_HASHES = (
+    Known("an event chained to a row known before the newest", hash_of_a_stale_row, 0),
+    Known("a message with the hash of another event 1", hash_of_another_event_1, 0),
+    Known("an old row's message changed", old_row_changed(message="?"), 0),
+    Known(
+        "an old row's result changed", old_row_changed(data={"result": {"epoch": 1}, "more": 0}), 0
+    ),
+    Known("an old row's duration changed", old_row_changed(duration_ms=0), 0),
+    Known("a tail written anew with hashes that fit", tail_written_anew, 0),
+)
+"""What the hash chain has to show, and the heads of an earlier time."""
 
 BY_THE_SIMULATION = (
     Known("open row removed though the callback job was not submitted", callback_left_behind, 197),

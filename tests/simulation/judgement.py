@@ -11,6 +11,7 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.lease import FLEET_LOCK, RESCUER_LOCK
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.ending import callback_job_id
+from jobfleet_protocol.audit.heads import Head, HeadsCheck
 from jobfleet_protocol.audit.verification import Verifier
 from tests.simulation.errands import Errand
 from tests.simulation.removal import Removal
@@ -30,11 +31,13 @@ class Judgement:
         errands: list[Errand],
         postings: list[Posting],
         retention_seconds: float | None,
+        heads: list[Head],
     ) -> None:
         self._servers = servers
         self._errands = errands
         self._postings = postings
         self._retention_seconds = retention_seconds
+        self._heads = heads
         self._trails = {
             job_id: servers.trail.complete(job_id) for job_id in sorted(servers.trail.jobs)
         }
@@ -43,6 +46,7 @@ class Judgement:
         """Return everything that is wrong."""
         return [
             *self._rules(),
+            *self._against_heads(),
             *self._unfinished(),
             *self._answers(),
             *self._results(),
@@ -62,6 +66,15 @@ class Judgement:
         for violation in verifier.finish():
             where = f"job {violation.job_id} #{violation.sequence}"
             yield f"rule {violation.rule}: {where}: {violation.message}"
+
+    def _against_heads(self) -> Iterator[str]:
+        """The trail is what it was when the world healed, and more."""
+        check = HeadsCheck(self._heads)
+        for job_id in self._trails:
+            for violation in check.compare(self._servers.trail.history(job_id)):
+                yield f"heads: job {job_id} #{violation.sequence}: {violation.message}"
+        for violation in check.missing():
+            yield f"heads: job {violation.job_id}: {violation.message}"
 
     def _unfinished(self) -> Iterator[str]:
         for job_id, history in self._trails.items():

@@ -8,6 +8,7 @@ from typing import Any
 
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.lease import FLEET_LOCK, job_lock, key_lock
+from jobfleet_protocol.audit.heads import Head
 from jobfleet_protocol.trail.tombstone import is_seal
 from tests.simulation.errands import Errands
 from tests.simulation.fleet import Fleet
@@ -103,6 +104,7 @@ class Simulation:
         self.fleet.ask = self.third_party.ask
         self._talkative = talkative
         self._quiet_since: float | None = None
+        self._heads: list[Head] = []
         self._restless_for: str | None = "the end of the faults"
 
     def run(self) -> Verdict:
@@ -141,6 +143,8 @@ class Simulation:
     def _heal(self) -> None:
         self.journal.note("world", "heals")
         self.weather.calm()
+        trail = self.servers.trail
+        self._heads = [Head.of(trail.history(job_id)) for job_id in sorted(trail.jobs)]
         self._check()
 
     def _check(self) -> None:
@@ -199,6 +203,7 @@ class Simulation:
             errands=self.errands.all,
             postings=self.third_party.postings,
             retention_seconds=self.scenario.retention_seconds,
+            heads=self._heads,
         )
         return [*self.witness.faults, *judgement.faults()]
 

@@ -6,8 +6,9 @@ import warnings
 
 import pytest
 
-from tests.simulation.bugs import BY_DESIGN, BY_THE_SIMULATION, Known
+from tests.simulation.bugs import BY_DESIGN, BY_THE_HASHES, BY_THE_SIMULATION, Known
 from tests.simulation.seeds import IN_EVERY_TEST_RUN, first_failure
+from tests.simulation.simulation import Verdict
 
 
 @pytest.mark.timeout(600)
@@ -22,11 +23,19 @@ def test_a_bug_that_was_real_fails_again(known: Known) -> None:
     _fails(known)
 
 
-def _fails(known: Known) -> None:
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("known", BY_THE_HASHES, ids=lambda known: known.name)
+def test_a_changed_trail_or_a_wrong_chain_fails_by_its_hashes(known: Known) -> None:
+    verdict = _fails(known)
+    assert [fault for fault in verdict.faults if fault.startswith(("rule 12", "heads"))]
+
+
+def _fails(known: Known) -> Verdict:
     """Every change of the code under test shifts the runs: then the seed is looked for anew."""
     with known.bug():
-        if first_failure([known.seed], known.emphasis) is not None:
-            return
+        if (found := first_failure([known.seed], known.emphasis)) is not None:
+            return found
         found = first_failure(range(IN_EVERY_TEST_RUN), known.emphasis)
     assert found is not None, f"no seed below {IN_EVERY_TEST_RUN} shows it"
     warnings.warn(f"{known.name}: now seed {found.seed}; note it in bugs.py", stacklevel=1)
+    return found

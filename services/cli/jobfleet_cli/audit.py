@@ -1,4 +1,4 @@
-"""``jobfleet audit``: verify, export, rebuild."""
+"""``jobfleet audit``: verify, export, heads, rebuild."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 
 from jobfleet_cli.session import in_session
 from jobfleet_cli.trail_export import TrailExport
+from jobfleet_cli.trail_heads import TrailHeads, read_heads
 from jobfleet_cli.trail_rebuild import rebuild_index
 from jobfleet_cli.trail_verification import TrailVerification
 
@@ -28,10 +29,23 @@ def verify(
     index: Annotated[
         bool, typer.Option("--index", help="Drift of the index changes the exit code as well.")
     ] = False,
+    data: Annotated[
+        bool, typer.Option("--data", help="Fetch large data from their blobs and check them too.")
+    ] = False,
+    heads: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Compare with a file that `audit heads` wrote earlier."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line per finding.")] = False,
 ) -> None:
     """Check every rule over the stored trail; exit 0, or 1 naming job, event and rule."""
-    run = TrailVerification(job_id=job, count_drift=index, as_json=as_json)
+    run = TrailVerification(
+        job_id=job,
+        count_drift=index,
+        fetch_data=data,
+        heads=None if heads is None else read_heads(heads),
+        as_json=as_json,
+    )
     raise typer.Exit(in_session(run.run))
 
 
@@ -44,6 +58,16 @@ def export(
 ) -> None:
     """Write the trail as JSON lines, one event each, job by job, oldest event first."""
     raise typer.Exit(in_session(TrailExport(job_id=job, out=out).run))
+
+
+@app.command("heads")
+def write_heads(
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Default: standard output.")
+    ] = None,
+) -> None:
+    """Write each job's newest hash as JSON lines; keep the file where the fleet cannot write."""
+    raise typer.Exit(in_session(TrailHeads(out=out).run))
 
 
 @app.command()

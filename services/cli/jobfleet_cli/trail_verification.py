@@ -9,10 +9,15 @@ from jobfleet_cli.answer import print_json
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.session import Session
 from jobfleet_cli.terminal_text import visible
-from jobfleet_cli.trail_reading import histories, history_of
-from jobfleet_contracts.errors import UnknownJob
+from jobfleet_cli.trail_reading import histories, history_of, known_form
+from jobfleet_contracts.errors import DataMissing, UnknownJob
+from jobfleet_contracts.event import Event
+from jobfleet_protocol.audit.chain_check import violation
+from jobfleet_protocol.audit.heads import Head, HeadsCheck
 from jobfleet_protocol.audit.index_drift import DriftCheck
 from jobfleet_protocol.audit.verification import RULES, Note, Verifier, Violation
+from jobfleet_protocol.trail.large_data import resolve
+from jobfleet_protocol.trail.tombstone import is_tombstone
 
 SETTLED = timedelta(seconds=10)
 """Younger events may still be on their way into the index."""
@@ -21,9 +26,19 @@ SETTLED = timedelta(seconds=10)
 class TrailVerification:
     """One call of ``audit verify``."""
 
-    def __init__(self, *, job_id: str | None, count_drift: bool, as_json: bool) -> None:
-        self._job_id = job_id
+    def __init__(
+        self,
+        *,
+        job_id: str | None,
+        count_drift: bool,
+        fetch_data: bool,
+        heads: Sequence[Head] | None,
+        as_json: bool,
+    ) -> None:
+        self._job_id = None if job_id is None else known_form(job_id)
         self._count_drift = count_drift
+        self._fetch_data = fetch_data
+        self._heads = None if heads is None else HeadsCheck(heads)
         self._as_json = as_json
 
     async def run(self, session: Session) -> ExitCode:
@@ -47,8 +62,12 @@ class TrailVerification:
     async def _read(self, session: Session, verifier: Verifier, drift: DriftCheck) -> None:
         trail = session.backend.trail
         async for history in histories(trail, self._job_id):
-            verifier.add(history)
+            verifier.add(await self._whole(session, verifier, history))
             drift.add(history)
+            if self._heads is not None:
+                verifier.violations.add(self._heads.compare(history))
+        if self._heads is not None:
+            verifier.violations.add(self._heads.missing(only=self._job_id))
         if self._job_id is not None:
             return
         for doubtful in verifier.doubtful():
@@ -56,6 +75,24 @@ class TrailVerification:
                 verifier.add_again(await history_of(trail, doubtful))
             except UnknownJob:
                 continue  # its retention ended meanwhile
+
+    async def _whole(
+        self, session: Session, verifier: Verifier, history: Sequence[Event]
+    ) -> Sequence[Event]:
+        """Return the history with its data, as far as they were asked for and still exist."""
+        if not self._fetch_data:
+            return history
+        whole: list[Event] = []
+        for event in history:
+            try:
+                whole.append(await resolve(event, session.backend.payloads))
+            except DataMissing as error:
+                newest = await session.backend.trail.newest(event.job_id)
+                if newest is not None and is_tombstone(newest):
+                    return []  # the retention removes the job at this moment
+                verifier.violations.add([violation(event, str(error))])
+                whole.append(event)
+        return whole
 
     def _print(self, findings: Sequence[Violation | Note], mark: str) -> None:
         for found in findings:
@@ -69,6 +106,8 @@ class TrailVerification:
             "notes": verifier.notes.total,
             "drift": differences,
         }
+        if self._heads is not None:
+            counts["removedHeads"] = self._heads.removed
         if self._as_json:
             print_json(counts)
         else:

@@ -95,6 +95,10 @@ class Event:
         worker_id: who wrote it; ``None`` for publishers, API and callbacks.
         duration_ms: of what the event ends: an attempt, or the wait before a start.
         data: details by status: request, result, error, progress, who asked.
+        salt: random text that the digests of name, message and data begin with.
+        data_hash, text_hash: digests of the data, and of name and message.
+        hash: of the row and of the row before. ``jobfleet_protocol.trail.chain`` makes the four;
+            copies in an index may lack them, so two events are compared without them.
     """
 
     facts: JobFacts
@@ -106,6 +110,10 @@ class Event:
     worker_id: str | None = None
     duration_ms: int | None = None
     data: dict[str, Any] = field(default_factory=dict)
+    salt: str | None = field(default=None, compare=False)
+    data_hash: str | None = field(default=None, compare=False)
+    text_hash: str | None = field(default=None, compare=False)
+    hash: str | None = field(default=None, compare=False)
 
     @classmethod
     def unreadable(cls, job_id: str, sequence: int, reason: str) -> Event:

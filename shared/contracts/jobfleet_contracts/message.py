@@ -54,6 +54,8 @@ class JobMessage:
         published_at: when it was first published for this sequence; ``None`` likewise.
         due_at: not to be started before; delay queues pass it on until then.
         deferrals: lock conflicts so far; the delay grows with it.
+        opening_hash: hash of event 1, on which a first claim can build without reading it;
+            ``None`` from foreign publishers.
     """
 
     request: JobRequest
@@ -62,6 +64,7 @@ class JobMessage:
     published_at: datetime | None = None
     due_at: datetime | None = None
     deferrals: int = 0
+    opening_hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ HINTS = JobMessage(
     published_at=NOON,
     due_at=NOON,
     deferrals=4,
+    opening_hash="0f" * 32,
 )
 
 
@@ -87,6 +88,7 @@ MALFORMED: dict[str, tuple[bytes, dict[str, Any], str]] = {
     "2 MiB of a field's name": (_json(**{"x" * 2 * 1024 * 1024: 1}), {}, "unknown field: xxx"),
     "bad hint": (_json(), {"headers": {"jobfleet-sequence": "one"}}, "jobfleet-sequence"),
     "bad time": (_json(), {"headers": {"jobfleet-due-at": b"\xff"}}, "jobfleet-due-at"),
+    "bad hash": (_json(), {"headers": {"jobfleet-opening-hash": "0"}}, "jobfleet-opening-hash"),
     "bad defaults": (_json(), {"headers": {"jobfleet-defaults": "[]"}}, "jobfleet-defaults"),
     "year 1": (_json(runAt="0001-01-01T00:00:00+23:59"), {}, ""),
     "unreadable timestamp": (_json(), {"timestamp": 2**63}, "properties cannot be read"),

@@ -17,19 +17,7 @@ from jobfleet_backends.settings import Settings
 from jobfleet_backends.sqlite.backend import open_embedded
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import LeaseConflict, SettingsError
-from jobfleet_contracts.index import JobQuery
-from tests.conformance.jobs import a_life, a_message, an_id, queued, write
-
-TO_VERSION_1 = """
-DROP TRIGGER endings_counted;
-DROP TABLE endings;
-DROP INDEX jobs_dead;
-DROP INDEX open_jobs_queued;
-DROP INDEX open_jobs_by_lock_key;
-CREATE INDEX open_jobs_by_lock_key ON open_jobs (lock_key, opened_at) WHERE lock_key IS NOT NULL;
-ALTER TABLE jobs DROP COLUMN duration_ms;
-PRAGMA user_version=1;
-"""
+from tests.conformance.jobs import a_message, an_id, queued
 
 _WRITER = """
 import asyncio, sys
@@ -108,31 +96,16 @@ async def test_a_file_that_is_no_database_is_refused_by_name(
         await open_embedded(settings)
 
 
-async def test_a_database_of_a_newer_format_is_refused(settings: Settings, path: Path) -> None:
+@pytest.mark.parametrize("version", [1, 99])
+async def test_a_database_of_another_format_is_refused(
+    settings: Settings, path: Path, version: int
+) -> None:
     path.parent.mkdir()
     connection = sqlite3.connect(path)
-    connection.execute("PRAGMA user_version=99")
+    connection.execute(f"PRAGMA user_version={version}")
     connection.close()
-    with pytest.raises(SettingsError, match=r"newer jobfleet \(format 99"):
+    with pytest.raises(SettingsError, match=rf"another release of jobfleet \(format {version}"):
         await open_embedded(settings)
-
-
-async def test_a_database_of_the_first_format_is_brought_up_to_date(
-    settings: Settings, path: Path
-) -> None:
-    opened = await open_embedded(settings)
-    life = a_life()
-    await write(opened, *life, queued())
-    await opened.close()
-    connection = sqlite3.connect(path)
-    connection.executescript(TO_VERSION_1)
-    connection.close()
-    again = await open_embedded(settings)
-    (counted,) = await again.reader.ended(since=life[-1].occurred_at, step="minute")
-    assert (counted.jobs, counted.duration_ms) == (1, 12)
-    rows = (await again.reader.jobs(JobQuery())).items
-    assert {row.duration_ms for row in rows} == {12, None}
-    await again.close()
 
 
 async def test_a_folder_that_cannot_be_made_is_refused_by_name(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ class Retention:
             return
         digest = await self._digest(opening)
         tombstone = tombstone_of(ending, head, digest=digest, message=self._message)
-        seal = seal_of(tombstone, last=head.sequence)
+        seal = seal_of(tombstone, head=head)
         await self._backend.trail.insert([seal])
         self._put_down(found)
 

@@ -14,6 +14,7 @@ from jobfleet_contracts.event import Event, JobFacts, JobState
 from jobfleet_contracts.state import State
 
 _LAST_SEQUENCE = 9_999_999_999
+HASH_COLUMNS = ("Salt", "DataHash", "TextHash", "Hash")
 
 
 def row_key(sequence: int) -> str:
@@ -57,6 +58,10 @@ def event_to_entity(event: Event) -> dict[str, Any]:
         "Takeovers": after.takeovers or None,
         "Dismissed": after.dismissed or None,
         "Data": encode_text(event.data) if event.data else None,
+        "Salt": event.salt,
+        "DataHash": event.data_hash,
+        "TextHash": event.text_hash,
+        "Hash": event.hash,
     }
     entity.update((name, value) for name, value in optional.items() if value is not None)
     return entity
@@ -75,6 +80,10 @@ def entity_to_event(entity: Mapping[str, Any]) -> Event:
         worker_id=entity.get("WorkerId"),
         duration_ms=_plain_int(entity.get("DurationMs")),
         data=_data(data),
+        salt=entity.get("Salt"),
+        data_hash=entity.get("DataHash"),
+        text_hash=entity.get("TextHash"),
+        hash=entity.get("Hash"),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -20,10 +21,12 @@ PUBLISHED_AT = "jobfleet-published-at"
 DUE_AT = "jobfleet-due-at"
 DEFERRALS = "jobfleet-deferrals"
 DEFAULTS = "jobfleet-defaults"
+OPENING_HASH = "jobfleet-opening-hash"
 TRACEPARENT = "traceparent"
 
 MAX_REASON_CHARACTERS = 1_000
 _TRACEPARENT_CHARACTERS = 55
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _BROKERS_OWN = ("x-", "CC", "BCC")
 """Headers with a meaning to the broker; sent again they would change where the message goes."""
 
@@ -36,6 +39,8 @@ def encode_message(message: JobMessage) -> Outgoing:
     for name, moment in ((PUBLISHED_AT, message.published_at), (DUE_AT, message.due_at)):
         if moment is not None:
             headers[name] = format_time(moment)
+    if message.opening_hash is not None:
+        headers[OPENING_HASH] = message.opening_hash
     if message.defaults is not None:
         headers[DEFAULTS] = encode_text(message.defaults.to_json())
     trace = (message.request.context or {}).get(TRACEPARENT)
@@ -93,6 +98,7 @@ def _decode(body: bytes, headers: Mapping[str, Any], message_id: str | None) -> 
         published_at=_moment(headers, PUBLISHED_AT),
         due_at=_moment(headers, DUE_AT),
         deferrals=_count(headers, DEFERRALS) or 0,
+        opening_hash=_hash(headers),
     )
 
 
@@ -109,6 +115,15 @@ def _count(headers: Mapping[str, Any], name: str) -> int | None:
         return None
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise InvalidRequest(f"header {name}: must be a whole number from 0", field=name)
+    return value
+
+
+def _hash(headers: Mapping[str, Any]) -> str | None:
+    value = headers.get(OPENING_HASH)
+    if value is not None and not (isinstance(value, str) and _SHA256.fullmatch(value)):
+        raise InvalidRequest(
+            f"header {OPENING_HASH}: must be 64 hexadecimal digits", field=OPENING_HASH
+        )
     return value
 
 

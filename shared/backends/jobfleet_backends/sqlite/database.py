@@ -14,7 +14,7 @@ from jobfleet_backends.sqlite.connection import BUSY, CORRUPT, connect, error_co
 from jobfleet_backends.sqlite.group_commit import GroupCommit
 from jobfleet_backends.sqlite.mailbox import Mailbox, Operation, T
 from jobfleet_backends.sqlite.read_pool import ReadPool
-from jobfleet_backends.sqlite.schema import FROM_VERSION_1, SCHEMA, VERSION
+from jobfleet_backends.sqlite.schema import SCHEMA, VERSION
 from jobfleet_contracts.codec import format_time, parse_time
 from jobfleet_contracts.errors import SettingsError
 from jobfleet_contracts.ports import Clock
@@ -127,12 +127,12 @@ def _create(connection: sqlite3.Connection, path: Path) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version == VERSION:
         return
-    if version > VERSION:
+    if version != 0:
         raise SettingsError(
-            f"JOBFLEET_DATA_DIR: {path} was written by a newer jobfleet (format {version}, this "
-            f"one knows {VERSION}); update jobfleet or name another folder"
+            f"JOBFLEET_DATA_DIR: {path} was written by another release of jobfleet (format "
+            f"{version}, this one knows {VERSION}); use that release or name another folder"
         )
-    for statement in _statements(SCHEMA if version == 0 else FROM_VERSION_1):
+    for statement in _statements(SCHEMA):
         connection.execute(statement)
     connection.execute(f"PRAGMA user_version={VERSION}")
 

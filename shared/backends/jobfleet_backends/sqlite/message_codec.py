@@ -24,6 +24,7 @@ def encode_message(message: JobMessage) -> tuple[bytes, str]:
         "publishedAt": format_optional_time(message.published_at),
         "dueAt": format_optional_time(message.due_at),
         "deferrals": message.deferrals,
+        "openingHash": message.opening_hash,
     }
     return encode(message.request.to_json()), encode_text(hints)
 
@@ -49,4 +50,5 @@ def _message(said: Any, hints: dict[str, Any]) -> JobMessage:
         published_at=parse_optional_time(hints.get("publishedAt")),
         due_at=parse_optional_time(hints.get("dueAt")),
         deferrals=hints.get("deferrals", 0),
+        opening_hash=hints.get("openingHash"),
     )

@@ -18,7 +18,7 @@ EVENT_COLUMNS = (
     "job_id, sequence, status, state, message, occurred_at, worker_id, attempt, epoch, "
     "duration_ms, data, event_id, claimed_by, lock, lock_turn, due_at, attempts_used, "
     "max_attempts, incarnation, sent, cancel_requested, takeovers, dismissed, "
-    "job_name, job_type, queue, priority, lock_key, created_at"
+    "job_name, job_type, queue, priority, lock_key, created_at, salt, data_hash, text_hash, hash"
 )
 OPEN_COLUMNS = (
     "job_id, incarnation, state, sequence, opened_at, updated_at, lock, due_at, sent, published, "
@@ -64,6 +64,10 @@ def event_to_row(event: Event) -> Row:
         after.takeovers,
         after.dismissed,
         *_facts_to_row(facts),
+        event.salt,
+        event.data_hash,
+        event.text_hash,
+        event.hash,
     )
 
 
@@ -95,6 +99,10 @@ def row_to_event(row: Row) -> Event:
         worker_id=row[6],
         duration_ms=row[9],
         data=_data(row[10]),
+        salt=row[29],
+        data_hash=row[30],
+        text_hash=row[31],
+        hash=row[32],
     )
 
 

@@ -7,8 +7,8 @@ after a reboot they are set anew.
 
 from __future__ import annotations
 
-VERSION = 2
-"""``PRAGMA user_version`` of a file that this code can use; an older one is brought up to it."""
+VERSION = 3
+"""``PRAGMA user_version`` of a file that this code can use."""
 
 RETENTION_SWITCH = "retention"
 """While this name stands in ``meta``, rows of the trail may be deleted (never updated)."""
@@ -39,19 +39,6 @@ WHERE state IN ('failed', 'timedOut') AND dismissed = 0;
 CREATE INDEX open_jobs_queued ON open_jobs (queue, opened_at) WHERE state = 'queued';
 CREATE INDEX open_jobs_by_lock_key ON open_jobs (lock_key, opened_at, state)
 WHERE lock_key IS NOT NULL;
-"""
-
-FROM_VERSION_1 = f"""
-{_ENDINGS}
-INSERT INTO endings SELECT substr(occurred_at, 1, 16), state, count(*), count(duration_ms),
-    coalesce(sum(duration_ms), 0)
-FROM trail WHERE status IN ('Completed', 'Failed', 'Cancelled', 'TimedOut') AND sequence > 1
-GROUP BY 1, 2;
-ALTER TABLE jobs ADD COLUMN duration_ms INTEGER;
-UPDATE jobs SET duration_ms = (SELECT duration_ms FROM trail
-    WHERE trail.job_id = jobs.job_id AND trail.sequence = jobs.sequence);
-DROP INDEX open_jobs_by_lock_key;
-{_LISTS}
 """
 
 _FACTS = """
@@ -91,6 +78,10 @@ CREATE TABLE trail (
     cancel_requested INTEGER NOT NULL,
     takeovers INTEGER NOT NULL,
     dismissed INTEGER NOT NULL,{_FACTS},
+    salt TEXT,
+    data_hash TEXT,
+    text_hash TEXT,
+    hash TEXT,
     UNIQUE (job_id, sequence)
 );
 CREATE INDEX trail_by_time ON trail (occurred_at);

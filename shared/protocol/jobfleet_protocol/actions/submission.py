@@ -108,6 +108,7 @@ async def message_of(
         sequence=head.sequence,
         published_at=now,
         due_at=None if head.after.state is State.WAITING else head.after.due_at,
+        opening_hash=opening.hash,
     )
 
 
@@ -185,11 +186,13 @@ class Submitter:
         return Submitted(request.job_id, head.after.state, created=False)
 
     async def _publish(self, request: JobRequest, defaults: JobDefaults, head: Event) -> None:
+        """Publish event 1 as it stands: a claim builds on its hash without reading it."""
         message = JobMessage(
             request=request,
             defaults=defaults,
             sequence=head.sequence,
             published_at=self._clock.now(),
             due_at=head.after.due_at,
+            opening_hash=head.hash,
         )
         await self._publication.attempt(message, head)

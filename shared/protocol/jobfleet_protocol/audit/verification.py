@@ -1,4 +1,4 @@
-"""The checker behind ``audit verify``: rules 1 to 10 of docs/protocol.md, section 7.
+"""The checker behind ``audit verify``: rules 1 to 10 and 12 of docs/verification.md.
 
 Streaming: one job's history after the other, as ``AuditTrail.scan`` yields them. Rule 11, the
 index, is :mod:`jobfleet_protocol.audit.index_drift`.
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.ports import AuditTrail
+from jobfleet_protocol.audit.chain_check import check_chain
 from jobfleet_protocol.audit.fingerprints import Fingerprints
 from jobfleet_protocol.audit.history_check import HistoryCheck
 from jobfleet_protocol.audit.turn_ledger import TurnLedger
@@ -22,11 +23,11 @@ PAGE = 1000
 
 
 def verify_job(events: Sequence[Event]) -> list[Violation]:
-    """Return what one job's complete history, oldest first, breaks of rules 1 to 8 and 10.
+    """Return what one job's complete history, oldest first, breaks of rules 1 to 8, 10 and 12.
 
     Of rule 9: locks and the order of this job's own turns. An empty history breaks nothing.
     """
-    return HistoryCheck().check(events).violations
+    return [*HistoryCheck().check(events).violations, *check_chain(events)]
 
 
 class Verifier:
@@ -56,6 +57,7 @@ class Verifier:
         self.jobs += 1
         self.events += len(history)
         self.violations.add(check.violations)
+        self.violations.add(check_chain(history))
         self.notes.add(check.notes)
         self._fingerprints.add(history)
         self._turns.add(check.claims)

@@ -20,6 +20,7 @@ RULES: Mapping[int, str] = {
     9: "under one lock turns are unique and rise, and each earlier one is closed",
     10: "a completed job has a Started of the same epoch, or a Waiting",
     11: "the index holds each event once, and an open row for each job that is not terminal",
+    12: "each row's hash follows from the row and from the hash of the row before",
 }
 """Rules of docs/protocol.md, section 7; docs/verification.md says what a breach would mean."""
 
@@ -29,7 +30,7 @@ class Violation:
     """A rule that stored rows break.
 
     Attributes:
-        rule: 1 to 11, see ``RULES``.
+        rule: 1 to 12, see ``RULES``.
         sequence: of the row where it shows; its place in the history where rows are missing.
         event_id: of that row; ``None`` where only its place is known.
     """

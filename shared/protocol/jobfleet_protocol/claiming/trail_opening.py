@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from jobfleet_contracts.backend import Backend
@@ -41,6 +42,7 @@ class TrailOpening:
         return (
             message.sequence == 1
             and message.defaults is not None
+            and message.opening_hash is not None
             and message.published_at is not None
             and now - message.published_at < self._fresh
             and not (due_at is not None and due_at > now)
@@ -53,9 +55,11 @@ class TrailOpening:
             due_at=message.due_at,
             max_attempts=self._limit(message),
         )
-        return draft(
+        event = draft(
             None, JobFacts.of(message.request), change, occurred_at=message.request.created_at
         )
+        # Only the hash of the stored row continues the chain; this draft's own is of no row.
+        return replace(event, hash=message.opening_hash)
 
     def _limit(self, message: JobMessage) -> int:
         defaults = message.defaults or self._defaults

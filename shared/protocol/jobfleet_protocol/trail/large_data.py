@@ -13,6 +13,11 @@ MAX_INLINE_BYTES = 30_000
 """Above this event data go to a blob: a table property holds 32,768 UTF-16 characters."""
 
 
+def is_stored_apart(event: Event) -> bool:
+    """Whether the event holds the name of its data, and not the data."""
+    return event.data.keys() == {"blob", "size"}
+
+
 async def externalise(event: Event, payloads: PayloadStore) -> Event:
     """Return the event with large data replaced by the name under which they are stored.
 
@@ -35,10 +40,9 @@ async def resolve(event: Event, payloads: PayloadStore) -> Event:
         BackendUnavailable: storage does not answer.
         DataMissing: it does, and holds no such data.
     """
-    name = event.data.get("blob")
-    if name is None or event.data.keys() != {"blob", "size"}:
+    if not is_stored_apart(event):
         return event
-    body = await payloads.get(name)
+    body = await payloads.get(event.data["blob"])
     if body is None:
         raise DataMissing(f"data of event {event.sequence} of job {event.job_id} is missing")
     return replace(event, data=decode(body))

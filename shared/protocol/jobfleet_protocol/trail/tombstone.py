@@ -15,6 +15,7 @@ from dataclasses import replace
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import new_id
 from jobfleet_contracts.state import State, Status
+from jobfleet_protocol.trail.chain import chained, linked
 
 MARK = "tombstone"
 _KEYS = frozenset({MARK, "removed", "digest"})
@@ -36,24 +37,28 @@ def tombstone_of(ending: Event, head: Event, *, digest: str | None, message: str
         head: the newest event: ``ending``, or the ``Dismissed`` after it.
         digest: of the request, so that a repeated submit with another body is refused.
     """
-    return replace(
+    row = replace(
         ending,
         after=replace(head.after, sequence=1),
         message=message,
         duration_ms=None,
         data={MARK: True, "removed": head.sequence - 1, "digest": digest},
     )
+    return chained(None, row)
 
 
-def seal_of(tombstone: Event, *, last: int) -> Event:
-    """Return the row that announces the tombstone, to be inserted after event ``last``."""
-    after = replace(tombstone.after, sequence=last + 1)
-    return replace(tombstone, after=after, event_id=new_id())
+def seal_of(tombstone: Event, *, head: Event) -> Event:
+    """Return the row that announces the tombstone, to be inserted after ``head``.
+
+    It carries the hash chain on: whoever knows an earlier hash can check that it follows.
+    """
+    after = replace(tombstone.after, sequence=head.sequence + 1)
+    return linked(head, replace(tombstone, after=after, event_id=new_id()))
 
 
 def tombstone_under(seal: Event) -> Event:
-    """Return the tombstone that a seal announces."""
-    return replace(seal, after=replace(seal.after, sequence=1))
+    """Return the tombstone that a seal announces: the first row of a trail, by its hash too."""
+    return linked(None, replace(seal, after=replace(seal.after, sequence=1)))
 
 
 def is_tombstone(event: Event) -> bool:

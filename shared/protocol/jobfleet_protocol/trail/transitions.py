@@ -16,6 +16,7 @@ from jobfleet_contracts.errors import IllegalTransition
 from jobfleet_contracts.event import MAX_MESSAGE_CHARACTERS, Event, JobFacts, JobState
 from jobfleet_contracts.job import new_id
 from jobfleet_contracts.state import CLAIMABLE, DEAD, State, Status
+from jobfleet_protocol.trail.chain import chained
 
 REDRIVABLE = DEAD | {State.CANCELLED}
 _OPEN = frozenset(State) - {s for s in State if s.is_terminal}
@@ -228,12 +229,13 @@ def _ended(before: JobState, kind: Status) -> dict[str, Any]:
 def draft(
     previous: Event | None, facts: JobFacts, change: Change, *, occurred_at: datetime
 ) -> Event:
-    """Build the event that writes ``change`` after ``previous``, with an id of its own.
+    """Build the event that writes ``change`` after ``previous``, with an id and hashes of its own.
 
     Raises:
         IllegalTransition: the table forbids it.
+        InvalidRequest: the data cannot be written as JSON.
     """
-    return Event(
+    event = Event(
         facts=facts,
         after=follow(previous, change, occurred_at=occurred_at),
         event_id=new_id(),
@@ -244,6 +246,7 @@ def draft(
         duration_ms=change.duration_ms,
         data=change.data,
     )
+    return chained(previous, event)
 
 
 def cut_message(message: str) -> str:

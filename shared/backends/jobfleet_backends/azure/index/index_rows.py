@@ -21,6 +21,7 @@ from typing import Any
 from zlib import crc32
 
 from jobfleet_backends.azure.rows import (
+    HASH_COLUMNS,
     columns_to_facts,
     event_to_entity,
     facts_to_columns,
@@ -87,8 +88,10 @@ def key_time(row_key: str) -> datetime:
 
 
 def event_to_timeline(event: Event) -> dict[str, Any]:
-    """Return the timeline's copy of an event."""
+    """Return the timeline's copy of an event, without salt and hashes."""
     entity = event_to_entity(event)
+    for name in HASH_COLUMNS:
+        entity.pop(name, None)
     entity["PartitionKey"] = shard_of(event.job_id)
     entity["RowKey"] = timeline_key(event)
     entity["JobId"] = event.job_id

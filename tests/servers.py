@@ -86,6 +86,22 @@ def table_prefix() -> str:
     return f"Test{uuid.uuid4().hex[:12]}"
 
 
+@pytest.fixture(params=["embedded", "azure"])
+def backend_environment(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
+    """Variables that name the backend; the azure one runs on real RabbitMQ and Azurite."""
+    if request.param == "embedded":
+        return {"JOBFLEET_BACKEND": "embedded", "JOBFLEET_DATA_DIR": str(tmp_path / "data")}
+    prefix = request.getfixturevalue("table_prefix")
+    return {
+        "JOBFLEET_BACKEND": "azure",
+        "JOBFLEET_RABBITMQ_URL": request.getfixturevalue("rabbitmq").url,
+        "JOBFLEET_STORAGE_CONNECTION_STRING": request.getfixturevalue("azurite").connection_string,
+        "JOBFLEET_NAMESPACE": request.getfixturevalue("namespace"),
+        "JOBFLEET_AUDIT_TABLE": prefix,
+        "JOBFLEET_LOCK_CONTAINER": prefix.lower(),
+    }
+
+
 def _is_first_process(config: pytest.Config) -> bool:
     """False in a pytest-xdist worker, which inherits the first process's environment."""
     return not hasattr(config, "workerinput")

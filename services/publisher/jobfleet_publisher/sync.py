@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import select
+import selectors
+import sys
 import threading
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from weakref import WeakSet
 
 from jobfleet_contracts.errors import JobfleetError
 from jobfleet_contracts.job import JobRequest
@@ -18,13 +24,26 @@ from jobfleet_publisher.publisher import Publisher as AsyncPublisher
 from jobfleet_publisher.submitted_job import SubmittedJob as AsyncSubmittedJob
 
 T = TypeVar("T")
+NOT_STARTED = "the publisher is not started; use it in a with block or start() it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Running:
+    """An open publisher, and the event loop that it belongs to."""
+
+    loop: asyncio.AbstractEventLoop
+    selector: selectors.BaseSelector
+    thread: threading.Thread
+    stack: AsyncExitStack
+    publisher: AsyncPublisher
 
 
 class Publisher:
     """Same as :class:`jobfleet_publisher.Publisher`, blocking; one may serve many threads.
 
     It runs an event loop in a thread of its own between ``start`` and ``stop``, or inside a
-    ``with`` block. A server that forks starts one in each child, not before the fork.
+    ``with`` block. In a forked child, which has no such thread, the next call opens the backend
+    anew; the parent's connections stay the parent's.
     """
 
     def __init__(self, **flags: Any) -> None:
@@ -34,10 +53,10 @@ class Publisher:
             flags: settings that stand above the environment, as ``data_dir="/var/jobs"``.
         """
         self._flags = flags
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-        self._stack = AsyncExitStack()
-        self._publisher: AsyncPublisher | None = None
+        self._guard = threading.Lock()
+        self._started = False
+        self._running: _Running | None = None
+        _publishers.add(self)
 
     @classmethod
     def from_env(cls, **flags: Any) -> Publisher:
@@ -45,36 +64,27 @@ class Publisher:
         return cls(**flags)
 
     def start(self) -> None:
-        """Open the backend.
+        """Open the backend; a publisher that is started already stays as it is. Thread-safe.
 
         Raises:
             SettingsError: a variable is unknown or has a bad value; the message names it.
         """
-        if self._loop is not None:
-            return
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(
-            target=self._loop.run_forever, name="jobfleet-publisher", daemon=True
-        )
-        self._thread.start()
-        try:
-            self._publisher = self._run(self._open())
-        except BaseException:  # Ctrl-C too: the thread would outlive it
-            self.stop()
-            raise
+        with self._guard:
+            if self._running is None:
+                self._running = self._open()
+                self._started = True
 
     def stop(self) -> None:
-        """Close the backend and end the thread; safe to call twice."""
-        loop, thread = self._loop, self._thread
-        if loop is None or thread is None:
+        """Close the backend and end the thread; safe to call twice, and from any thread."""
+        with self._guard:
+            self._started = False  # first: who finds no running one does not open it anew
+            running, self._running = self._running, None
+        if running is None:
             return
         try:
-            self._run(self._stack.aclose())
+            _call(running.loop, running.stack.aclose())
         finally:
-            self._loop = self._thread = self._publisher = None
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join()
-            loop.close()
+            _end(running.loop, running.thread)
 
     def __enter__(self) -> Self:
         self.start()
@@ -90,43 +100,101 @@ class Publisher:
 
     def submit(self, type: str, payload: Any = None, **options: Any) -> SubmittedJob:  # noqa: A002
         """Submit one job; options and errors as in :meth:`jobfleet_publisher.Publisher.submit`."""
-        job = self._run(self._open_publisher.submit(type, payload, **options))
-        return SubmittedJob(self, job)
+        return SubmittedJob(self, self._run(lambda open_: open_.submit(type, payload, **options)))
 
     def submit_many(
         self, requests: Sequence[JobRequest | Mapping[str, Any]], *, by: str | None = None
     ) -> list[SubmittedJob | JobfleetError]:
         """Submit many jobs at once; see :meth:`jobfleet_publisher.Publisher.submit_many`."""
-        answers = self._run(self._open_publisher.submit_many(requests, by=by))
+        answers = self._run(lambda open_: open_.submit_many(requests, by=by))
         return [a if isinstance(a, JobfleetError) else SubmittedJob(self, a) for a in answers]
 
     def find(self, job_id: str) -> JobDetails | None:
         """Return where a job stands, by its id; ``None`` if there is no such job."""
-        return self._run(self._open_publisher.find(job_id))
+        return self._run(lambda open_: open_.find(job_id))
 
     def job(self, job_id: str) -> SubmittedJob:
         """Return a job that was submitted before; see :meth:`jobfleet_publisher.Publisher.job`."""
-        return SubmittedJob(self, self._run(self._open_publisher.job(job_id)))
+        return SubmittedJob(self, self._run(lambda open_: open_.job(job_id)))
 
-    @property
-    def _open_publisher(self) -> AsyncPublisher:
-        if self._publisher is None:
-            raise RuntimeError("the publisher is not started; use it in a with block or start() it")
-        return self._publisher
+    def _run(self, ask: Callable[[AsyncPublisher], Coroutine[Any, Any, T]]) -> T:
+        running = self._running
+        if running is None:
+            if not self._started:
+                raise RuntimeError(NOT_STARTED)
+            self.start()  # this process is a fork
+            return self._run(ask)
+        return _call(running.loop, ask(running.publisher))
 
-    async def _open(self) -> AsyncPublisher:
-        return await self._stack.enter_async_context(AsyncPublisher.from_env(**self._flags))
-
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        if self._loop is None:
-            work.close()
-            raise RuntimeError("the publisher is not started; use it in a with block or start() it")
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+    def _open(self) -> _Running:
+        selector = selectors.DefaultSelector()
+        loop = asyncio.SelectorEventLoop(selector)
+        thread = threading.Thread(target=loop.run_forever, name="jobfleet-publisher", daemon=True)
+        thread.start()
+        stack = AsyncExitStack()
         try:
-            return future.result()
-        except BaseException:  # Ctrl-C too: nobody waits for the answer any more
-            future.cancel()
+            opened = _call(loop, stack.enter_async_context(AsyncPublisher.from_env(**self._flags)))
+        except BaseException:  # Ctrl-C too: the thread would outlive it
+            _end(loop, thread)
             raise
+        return _Running(loop=loop, selector=selector, thread=thread, stack=stack, publisher=opened)
+
+    def _leave_to_parent(self) -> None:
+        """Forget, in a forked child, what belongs to the parent; never close it."""
+        self._guard = threading.Lock()  # a thread that is not here may have held the old one
+        running, self._running = self._running, None
+        if running is not None:
+            _unshare(running.selector)
+            _of_parents.append(running)
+
+
+_publishers: WeakSet[Publisher] = WeakSet()
+_of_parents: list[_Running] = []
+"""Kept for ever: to collect one would close connections that the parent process uses."""
+
+
+def _call(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> T:
+    future = asyncio.run_coroutine_threadsafe(work, loop)
+    try:
+        return future.result()
+    except BaseException:  # Ctrl-C too: nobody waits for the answer any more
+        future.cancel()
+        raise
+
+
+def _end(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
+    _call(loop, _cancel_calls())
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+async def _cancel_calls() -> None:
+    """Cancel what other threads still wait for: on a stopped loop they would wait for ever."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _unshare(selector: selectors.BaseSelector) -> None:
+    """Put an empty epoll in the place of the one that a forked child shares with its parent.
+
+    What the child removes from a shared one at its end, the parent's loop would never hear of.
+    """
+    if sys.platform == "linux" and isinstance(selector, selectors.EpollSelector):
+        fresh = select.epoll()
+        os.dup2(fresh.fileno(), selector.fileno(), inheritable=False)
+        fresh.close()
+
+
+def _after_fork() -> None:
+    for publisher in list(_publishers):
+        publisher._leave_to_parent()
+
+
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class SubmittedJob:
@@ -136,6 +204,7 @@ class SubmittedJob:
         """Made by the publisher."""
         self._publisher = publisher
         self._job = job
+        self._process = os.getpid()
 
     @property
     def job_id(self) -> str:
@@ -154,7 +223,7 @@ class SubmittedJob:
 
     def state(self) -> State:
         """Return where the job stands now."""
-        return self._publisher._run(self._job.state())
+        return self._ask(lambda job: job.state())
 
     def wait(self, timeout: float | None = None) -> JobResult:
         """Block until the job has ended.
@@ -162,11 +231,19 @@ class SubmittedJob:
         Raises:
             TimeoutError: not ended within ``timeout`` seconds; the job goes on.
         """
-        return self._publisher._run(self._job.wait(timeout))
+        return self._ask(lambda job: job.wait(timeout))
 
     def cancel(self, *, by: str | None = None, reason: str = "") -> State:
         """Ask for the job's end; see :meth:`jobfleet_publisher.SubmittedJob.cancel`."""
-        return self._publisher._run(self._job.cancel(by=by, reason=reason))
+        return self._ask(lambda job: job.cancel(by=by, reason=reason))
+
+    def _ask(self, ask: Callable[[AsyncSubmittedJob], Coroutine[Any, Any, T]]) -> T:
+        async def asked(publisher: AsyncPublisher) -> T:
+            if self._process != os.getpid():  # it came from the parent, on the parent's connections
+                return await ask(await publisher.job(self.job_id))
+            return await ask(self._job)
+
+        return self._publisher._run(asked)
 
     def __repr__(self) -> str:
         return f"SubmittedJob({self.job_id!r})"

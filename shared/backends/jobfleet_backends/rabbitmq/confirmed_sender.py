@@ -99,8 +99,7 @@ class ConfirmedSender:
     async def _declare(self, route: Route) -> None:
         permission = "configure, write and read"
         with speaking(self._link.address, f"declare {route}", permission=permission):
-            async with self._link.errand() as channel:
-                await route.declare(channel)
+            await self._link.declare(route)
 
     async def _reason(self, problems: list[str]) -> str:
         if await self._link.is_blocked():

@@ -208,8 +208,8 @@ class RabbitJobConsumer:
     async def _declare_one(self, queue: LaneQueue) -> None:
         permission = "configure, write and read"
         with speaking(self._link.address, "declare its work queues", permission=permission):
-            async with asyncio.timeout(ANSWER_SECONDS), self._link.errand() as channel:
-                await queue.route.declare(channel)
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self._link.declare(queue.route)
 
     async def _declare_events(self) -> None:
         """Let listeners elsewhere bind before anything happens; best effort, as events are."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import aio_pika
 from aio_pika.abc import AbstractChannel
@@ -14,6 +14,7 @@ from yarl import URL
 from jobfleet_backends.rabbitmq.failures import speaking
 from jobfleet_backends.rabbitmq.reachability import Reachability
 from jobfleet_backends.rabbitmq.tolerant_connection import TolerantConnection
+from jobfleet_backends.rabbitmq.topology import DeclareAgain, Route
 from jobfleet_contracts.errors import BackendError, BackendUnavailable
 
 CONNECT_SECONDS = 5.0
@@ -99,6 +100,17 @@ class Link:
         channel = self._idle.pop() if self._idle else await self.channel()
         yield channel
         self._idle.append(channel)
+
+    async def declare(self, route: Route) -> None:
+        """Declare a route and all that it leads to.
+
+        Raises:
+            BackendUnavailable, BackendForbidden: as :meth:`connection`.
+        """
+        while True:
+            async with self.errand() as channel:
+                with suppress(DeclareAgain):
+                    return await route.declare(channel)
 
     async def ready(self) -> None:
         """Wait while an alarm of the broker (memory, disk) stops this connection's publishing.

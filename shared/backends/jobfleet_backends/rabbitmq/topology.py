@@ -6,18 +6,31 @@ later declaration that differs fails.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+import structlog
 from aio_pika import ExchangeType
 from aio_pika.abc import AbstractChannel, AbstractQueue
+from aio_pika.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
 
 LANES = ("high", "normal", "low")
 """In the order in which a worker takes from them."""
 DELAY_SECONDS = (1, 5, 10, 30, 60, 300, 900, 3600)
 DELIVERY_LIMIT = 20
 """Deliveries of one message without an answer; RabbitMQ 4's default, said for 3.x too."""
+
+NO_LIMIT = 2**31 - 1
+"""Deliveries that no message reaches.
+
+RabbitMQ 4 drops a message of a quorum queue at its 21st delivery where the queue states no limit.
+Its own word for none, -1, is refused by RabbitMQ 3; this number is taken by 3.10 and by 4.0.
+"""
+DEAD_QUEUE_IS_OLDER = "rabbitmq.dead_queue_has_no_limit"
+
+_log = structlog.get_logger()
 
 _AT_LEAST_ONCE = {
     "x-queue-type": "quorum",
@@ -26,6 +39,10 @@ _AT_LEAST_ONCE = {
 }
 
 Declare = Callable[[AbstractChannel], Awaitable[None]]
+
+
+class DeclareAgain(Exception):
+    """The broker closed the channel; the same declaration passes on another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +87,7 @@ class Topology:
         self.events = f"{namespace}.events"
         self.control = f"{namespace}.control"
         self._delay = f"{namespace}.delay"
+        self._has_older_dead = False
 
     def lane_queue(self, queue: str, lane: str) -> str:
         """Return the name of one lane's work queue."""
@@ -151,7 +169,32 @@ class Topology:
         await delayed.bind(name, "")
 
     async def _declare_dead(self, channel: AbstractChannel) -> None:
-        await channel.declare_queue(self.dead, durable=True, arguments={"x-queue-type": "quorum"})
+        """Declare the queue of malformed messages; one that states no limit is used as it is.
+
+        Raises:
+            DeclareAgain: it is there without a limit, or is not there any more.
+        """
+        arguments = {"x-queue-type": "quorum", "x-delivery-limit": NO_LIMIT}
+        try:
+            if self._has_older_dead:
+                await channel.declare_queue(self.dead, passive=True)
+            else:
+                await channel.declare_queue(self.dead, durable=True, arguments=arguments)
+        except ChannelPreconditionFailed as refusal:
+            # Deleting it would lose what it is there to keep, so a policy states the limit.
+            self._has_older_dead = True
+            _log.warning(DEAD_QUEUE_IS_OLDER, queue=self.dead, remedy=limit_policy(self.dead))
+            raise DeclareAgain from refusal
+        except ChannelNotFoundEntity as missing:
+            self._has_older_dead = False
+            raise DeclareAgain from missing
+
+
+def limit_policy(queue: str) -> str:
+    """Return the command that keeps RabbitMQ 4 from dropping messages of an older queue."""
+    pattern = re.escape(queue)
+    limit = f'{{"delivery-limit": {NO_LIMIT}}}'
+    return f"rabbitmqctl set_policy {queue} '^{pattern}$' '{limit}' --apply-to queues"
 
 
 async def _declare_quorum(

@@ -174,12 +174,15 @@ class Topology:
         Raises:
             DeclareAgain: it is there without a limit, or is not there any more.
         """
-        arguments = {"x-queue-type": "quorum", "x-delivery-limit": NO_LIMIT}
         try:
             if self._has_older_dead:
                 await channel.declare_queue(self.dead, passive=True)
             else:
-                await channel.declare_queue(self.dead, durable=True, arguments=arguments)
+                await channel.declare_queue(
+                    self.dead,
+                    durable=True,
+                    arguments={"x-queue-type": "quorum", "x-delivery-limit": NO_LIMIT},
+                )
         except ChannelPreconditionFailed as refusal:
             # Deleting it would lose what it is there to keep, so a policy states the limit.
             self._has_older_dead = True

@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi_problem.error import Problem
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Match
 
@@ -143,6 +144,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(JobfleetError, _on_jobfleet_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(ClientDisconnect, _on_disconnect)
     app.add_exception_handler(Exception, _on_unexpected)
 
 
@@ -200,6 +202,11 @@ def _allowed(request: Request) -> list[str]:
     ]
     has_head = "GET" in found and not is_stream(request.url.path)
     return sorted([*found, "HEAD"]) if has_head else found
+
+
+async def _on_disconnect(request: Request, error: Exception) -> Response:  # noqa: ARG001
+    """The client left before its body had come: nobody reads this answer."""
+    return Response(status_code=400)
 
 
 async def _on_unexpected(request: Request, error: Exception) -> Response:

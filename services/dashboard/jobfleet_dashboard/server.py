@@ -13,6 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from jobfleet_contracts.errors import SettingsError
+from jobfleet_dashboard.http_protocol import BoundedHttp
 
 DASHBOARD_LISTENING = "dashboard.listening"
 DASHBOARD_STOPPED = "dashboard.stopped"
@@ -43,6 +44,7 @@ async def serve(
     listener = _listen(host, port)
     config = uvicorn.Config(
         app,
+        http=BoundedHttp,
         log_config=None,
         access_log=False,
         server_header=False,

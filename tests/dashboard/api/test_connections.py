@@ -1,0 +1,148 @@
+"""Connections that a client holds without asking, and requests that can be read in two ways."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from urllib.parse import urlsplit
+
+import pytest
+
+from jobfleet_dashboard import http_protocol
+from tests.conformance.jobs import wait_until
+from tests.dashboard.api.asgi_client import AsgiClient
+from tests.dashboard.api.running import Running, running
+
+HEAD = b"POST /login HTTP/1.1\r\nHost: localhost\r\n"
+GET = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n"
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@pytest.fixture
+async def server(client: AsgiClient) -> AsyncIterator[Running]:
+    """The client's dashboard behind a server."""
+    async with running(client.app) as found:
+        yield found
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time-outs that a test can wait for."""
+    monkeypatch.setattr(http_protocol, "HEADER_SECONDS", 0.3)
+    monkeypatch.setattr(http_protocol, "STALL_SECONDS", 0.3)
+
+
+@asynccontextmanager
+async def connected(server: Running) -> AsyncIterator[Streams]:
+    """A connection that is closed at the end."""
+    address = urlsplit(server.address)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+
+
+async def rest_of(reader: asyncio.StreamReader) -> bytes:
+    """Return all until the server closes the connection; fails if it does not."""
+    async with asyncio.timeout(20):
+        try:
+            return await reader.read()
+        except ConnectionResetError:
+            return b""
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"GET",
+        GET,
+        b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n" + GET,
+        HEAD + b"Content-Length: 100\r\n\r\nkey=",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nkey=",
+    ],
+)
+@pytest.mark.usefixtures("soon")
+async def test_a_request_that_does_not_come_ends_its_connection(
+    server: Running, sent: bytes
+) -> None:
+    async with connected(server) as (reader, writer):
+        writer.write(sent)
+        await rest_of(reader)
+
+
+@pytest.mark.usefixtures("soon")
+async def test_headers_that_come_byte_by_byte_get_no_more_time(server: Running) -> None:
+    async with connected(server) as (reader, writer):
+        answer = asyncio.create_task(rest_of(reader))
+        while not answer.done():
+            writer.write(b"x")
+            await asyncio.wait([answer], timeout=0.05)
+        assert b" 408 " in answer.result() or b" 400 " in answer.result() or not answer.result()
+
+
+@pytest.mark.usefixtures("soon")
+async def test_a_client_that_takes_nothing_of_its_answer_is_dropped(server: Running) -> None:
+    path = "/static/swagger-ui/swagger-ui-bundle.js"
+    async with connected(server) as (reader, writer):
+        reader._transport.pause_reading()  # type: ignore[attr-defined]
+        for _ in range(20):
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+
+        async def dropped() -> bool:
+            try:
+                writer.write(b"\r\n")
+                await asyncio.wait_for(writer.drain(), 1)
+            except (ConnectionError, TimeoutError):
+                pass
+            return writer.transport.is_closing()
+
+        await wait_until("the connection is closed", dropped)
+
+
+async def test_a_body_that_comes_slowly_is_waited_for(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_protocol, "HEADER_SECONDS", 0.3)
+    async with connected(server) as (reader, writer):
+        writer.write(HEAD + b"Connection: close\r\nContent-Length: 10\r\n\r\n")
+        for byte in b"key=abcdef":
+            writer.write(bytes([byte]))
+            await asyncio.sleep(0.05)
+        assert (await rest_of(reader)).startswith(b"HTTP/1.1 401 ")
+
+
+async def test_one_address_cannot_hold_more_than_its_share_of_connections(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_protocol, "MAX_UNFINISHED", 20)
+    async with AsyncExitStack() as stack:
+        held: list[Streams] = []
+        for number in range(60):
+            held.append(await stack.enter_async_context(connected(server)))
+            held[-1][1].write(GET if number % 2 else HEAD + b"Content-Length: 9\r\n\r\n")
+        for reader, _ in held[:40]:
+            await rest_of(reader)
+        assert not any(reader.at_eof() for reader, _ in held[40:])
+        for _, writer in held[41::2]:
+            writer.write(b"Connection: close\r\n\r\n")
+        for reader, _ in held[41::2]:
+            assert (await rest_of(reader)).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("encoding", [b"chunked", b"Chunked", b"identity", b"gzip, chunked"])
+@pytest.mark.parametrize("length", [b"0", b"3", b"5"])
+async def test_a_request_with_both_framings_is_400_and_closes_its_connection(
+    server: Running, encoding: bytes, length: bytes
+) -> None:
+    framing = [b"Content-Length: " + length, b"Transfer-Encoding: " + encoding]
+    for headers in (framing, framing[::-1]):
+        async with connected(server) as (reader, writer):
+            head = HEAD + b"\r\n".join(headers) + b"\r\n\r\n"
+            writer.write(head + b"0\r\n\r\nGET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            answer = await rest_of(reader)
+            assert answer.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 501 "))
+            assert answer.count(b"HTTP/1.1") == 1
+            assert b"connection: close" in answer.lower()

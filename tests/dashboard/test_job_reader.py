@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from jobfleet_contracts.backend import Backend
-from jobfleet_dashboard.job_reader import JobReader
+from jobfleet_protocol.reading.job_reader import JobReader
 from tests.dashboard.api.asgi_client import AsgiClient
 from tests.dashboard.api.life import Life
 from tests.dashboard.api.test_jobs import submit

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
 from typing import Any
 
 from jobfleet_cli.answer import print_json, print_table
 from jobfleet_cli.exit_code import ExitCode
-from jobfleet_cli.job_detail import job_detail
 from jobfleet_cli.session import Session
 from jobfleet_cli.terminal_text import visible
-from jobfleet_cli.trail_reading import history_of
+from jobfleet_cli.trail_reading import history_of, known_form
 from jobfleet_contracts.codec import encode_text
-from jobfleet_contracts.event import UNREADABLE, Event
-from jobfleet_protocol.trail.large_data import resolve
+from jobfleet_contracts.credentials import masked_text
+from jobfleet_contracts.event import Event
+from jobfleet_protocol.reading.job_reader import JobReader
 
 EVENT_COLUMNS = ("time", "event", "attempt", "epoch", "took", "message")
 _SHOWN = (
@@ -33,44 +31,43 @@ _SHOWN = (
 
 
 async def show_job(session: Session, job_id: str, *, as_json: bool) -> ExitCode:
-    """Print one job as the REST API gives it, or as a page to read."""
-    history = await history_of(session.backend.trail, job_id)
-    if any(event.status == UNREADABLE for event in history):
-        return _show_rows(history, as_json=as_json)
-    payloads = session.backend.payloads
-    events = await asyncio.gather(*(resolve(event, payloads) for event in history))
-    detail = job_detail(events)
-    if as_json:
-        print_json(detail)
-    else:
-        _print_page(detail, events)
-    return ExitCode.DONE
+    """Print one job as the REST API gives it, or as a page to read.
 
-
-def _show_rows(history: Sequence[Event], *, as_json: bool) -> ExitCode:
-    """Of a job with a row that cannot be read nothing but its rows can be told."""
+    Exit 1 where a row of its history cannot be read; the row is shown as such.
+    """
+    reader = JobReader(trail=session.backend.trail, payloads=session.backend.payloads)
+    record = await reader.read(known_form(job_id))
     if as_json:
-        print_json({"events": [event.to_json() for event in history]})
+        print_json(record.to_json())
     else:
+        _print_facts(record.to_json())
+        history = record.events
+        if record.older is not None:
+            history = await history_of(session.backend.trail, job_id)
         print_table(EVENT_COLUMNS, [event_cells(event) for event in history])
-    return ExitCode.NO
+        _print_error(record.last_error)
+    readable = all(event.is_readable for event in record.events)
+    return ExitCode.DONE if readable else ExitCode.NO
 
 
-def _print_page(detail: dict[str, Any], events: Sequence[Event]) -> None:
-    print(f"{visible(detail['jobName'])}  {detail['jobId']}")
+def _print_facts(job: dict[str, Any]) -> None:
+    print(f"{visible(job['jobName'])}  {job['jobId']}")
     for name in _SHOWN:
-        if detail[name] is not None:
-            print(f"  {name:<12} {visible(str(detail[name]))}")
-    print(f"  {'attempts':<12} {detail['attempts']} of {detail['maxAttempts']}")
+        if job[name] is not None:
+            print(f"  {name:<12} {visible(str(job[name]))}")
+    print(f"  {'attempts':<12} {job['attempts']} of {job['maxAttempts']}")
     for name in ("payload", "result"):
-        if detail[name] is not None:
-            print(f"  {name:<12} {visible(encode_text(detail[name]))}")
+        if job[name] is not None:
+            print(f"  {name:<12} {visible(encode_text(job[name]))}")
     print()
-    print_table(EVENT_COLUMNS, [event_cells(event) for event in events])
-    if detail["lastError"]:
-        error = detail["lastError"]
-        print(f"\n{visible(error['type'])}: {visible(error['message'], lines=True)}")
-        print(visible(error["traceback"], lines=True).rstrip())
+
+
+def _print_error(error: Any) -> None:
+    if not isinstance(error, dict):
+        return
+    print(f"\n{visible(str(error.get('type')))}: {visible(str(error.get('message')), lines=True)}")
+    if error.get("traceback"):
+        print(visible(str(error["traceback"]), lines=True).rstrip())
 
 
 def event_cells(event: Event) -> tuple[str, ...]:
@@ -81,7 +78,7 @@ def event_cells(event: Event) -> tuple[str, ...]:
         str(event.after.attempt or ""),
         str(event.after.epoch or ""),
         took(event.duration_ms),
-        event.message,
+        masked_text(event.message),
     )
 
 

@@ -8,6 +8,7 @@ from jobfleet_cli.answer import print_json, print_table
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.session import Session
 from jobfleet_contracts.codec import format_optional_time
+from jobfleet_contracts.credentials import masked_text
 from jobfleet_contracts.index import JobQuery, JobRow
 
 COLUMNS = ("job", "state", "type", "name", "queue", "attempt", "updated", "message")
@@ -36,5 +37,5 @@ def _cells(row: JobRow) -> tuple[str, ...]:
         row.facts.queue,
         f"{row.attempt}/{row.max_attempts}",
         f"{row.updated_at.astimezone():%Y-%m-%d %H:%M:%S}",
-        row.message,
+        masked_text(row.message),
     )

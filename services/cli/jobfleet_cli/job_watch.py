@@ -21,6 +21,7 @@ from jobfleet_cli.watch_screen import FleetView, event_line, fleet_screen
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import EventQuery
 from jobfleet_contracts.state import State, Status
+from jobfleet_protocol.reading.readable_trail import ReadableTrail
 
 LOOK_SECONDS = 0.5
 KEPT_EVENTS = 200
@@ -53,7 +54,7 @@ async def watch_fleet(session: Session, *, as_json: bool) -> ExitCode:
 async def _show_fleet(session: Session) -> None:
     console = Console(file=terminal_output())
     before = await session.backend.reader.events(EventQuery(limit=KEPT_EVENTS))
-    recent = deque(before.items, maxlen=KEPT_EVENTS)
+    recent = deque((event.masked() for event in before.items), maxlen=KEPT_EVENTS)
     with Live(console=console, auto_refresh=False, screen=True) as live:
         async for events in _fleet_events(session):
             shown = {event.event_id for event in recent}
@@ -66,7 +67,7 @@ async def _show_fleet(session: Session) -> None:
 async def _look(session: Session, recent: Sequence[Event]) -> FleetView:
     backend = session.backend
     counts, workers = await asyncio.gather(backend.reader.counts(), backend.directory.workers())
-    steps = (event for event in reversed(recent) if event.kind is Status.STEP)
+    steps = (event for event in reversed(recent) if event.is_readable and event.kind is Status.STEP)
     return FleetView(
         now=session.clock.now(),
         counts=counts,
@@ -84,12 +85,12 @@ async def _events_of(session: Session, job_id: str) -> AsyncIterator[Event]:
     events: Sequence[Event] = await history_of(session.backend.trail, job_id)
     while True:
         for event in events:
-            yield event
+            yield event.masked()
             last = event
-        if last.after.state.is_terminal:
+        if last.is_readable and last.after.state.is_terminal:
             return
         await asyncio.sleep(LOOK_SECONDS)
-        events = await session.backend.trail.history(last.job_id, after=last.sequence)
+        events = await ReadableTrail(session.backend.trail).history(job_id, after=last.sequence)
 
 
 async def _fleet_events(session: Session) -> AsyncIterator[Sequence[Event]]:
@@ -99,7 +100,7 @@ async def _fleet_events(session: Session) -> AsyncIterator[Sequence[Event]]:
         entries = await session.backend.reader.since(cursor)
         if entries:
             cursor = entries[-1].cursor
-        yield [entry.event for entry in entries]
+        yield [entry.event.masked() for entry in entries]
         await asyncio.sleep(LOOK_SECONDS)
 
 

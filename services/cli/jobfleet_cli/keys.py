@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from jobfleet_cli.answer import print_json
+from jobfleet_dashboard.security.principal import Role
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -18,14 +18,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-
-
-class Role(StrEnum):
-    """What a key allows; each role includes the one before."""
-
-    VIEWER = "viewer"
-    SUBMITTER = "submitter"
-    OPERATOR = "operator"
 
 
 @app.callback()

@@ -84,7 +84,7 @@ def event_line(event: Event) -> Text:
     """Return one event of one job as a line."""
     line = Text(overflow="ellipsis", no_wrap=True)
     line.append(_clock(event.occurred_at), style="dim")
-    line.append(f"  {event.status:<15}", style=_STATUS_STYLES.get(event.kind, ""))
+    line.append(f"  {event.status:<15}", style=_style(event))
     line.append(f"{took(event.duration_ms):>8}  ", style="dim")
     return line.append(visible(event.message))
 
@@ -150,13 +150,17 @@ def _events(events: Iterable[Event], lines: int, *, wide: bool) -> Table:
 def _cells(event: Event) -> Mapping[str, Text]:
     return {
         "time": Text(_clock(event.occurred_at), style="dim"),
-        "event": Text(event.status, style=_STATUS_STYLES.get(event.kind, "")),
+        "event": Text(event.status, style=_style(event)),
         "job": Text(visible(event.facts.job_name)),
         "id": Text(event.job_id[-8:], style="dim"),
         "try": Text(str(event.after.attempt or "")),
         "took": Text(took(event.duration_ms)),
         "message": Text(visible(event.message), style="dim"),
     }
+
+
+def _style(event: Event) -> str:
+    return _STATUS_STYLES.get(event.kind, "") if event.is_readable else "red"
 
 
 def _clock(moment: datetime) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.codec import format_time
+from jobfleet_contracts.credentials import masked_text
 from jobfleet_contracts.cursor import CursorForm
 from jobfleet_contracts.index import DeadLetter, JobQuery, JobRow
 from jobfleet_contracts.state import DEAD
@@ -48,10 +49,10 @@ def _message(letter: DeadLetter) -> dict[str, Any]:
     return {
         "kind": "message",
         "at": format_time(letter.received_at),
-        "reason": letter.reason,
+        "reason": masked_text(letter.reason),
         "letterId": letter.letter_id,
-        "messageId": letter.message_id,
-        "body": letter.body,
+        "messageId": letter.message_id and masked_text(letter.message_id),
+        "body": masked_text(letter.body),
         "size": letter.size,
         "jobId": None,
         "jobName": None,
@@ -65,7 +66,7 @@ def _job(row: JobRow) -> dict[str, Any]:
     return {
         "kind": "job",
         "at": format_time(row.updated_at),
-        "reason": row.message,
+        "reason": masked_text(row.message),
         "letterId": None,
         "messageId": None,
         "body": None,

@@ -10,7 +10,6 @@ from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.ports import Clock
 from jobfleet_dashboard.census_reader import CensusReader
 from jobfleet_dashboard.ended_reader import EndedReader
-from jobfleet_dashboard.job_reader import JobReader
 from jobfleet_dashboard.live.batch_texts import BatchTexts
 from jobfleet_dashboard.live.hub import LiveHub
 from jobfleet_dashboard.metrics import Metrics
@@ -25,6 +24,7 @@ from jobfleet_protocol.actions.cancellation import Canceller
 from jobfleet_protocol.actions.redrive import Redriver
 from jobfleet_protocol.actions.signing_keys import SigningKeys
 from jobfleet_protocol.actions.submission import Submitter
+from jobfleet_protocol.reading.job_reader import JobReader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

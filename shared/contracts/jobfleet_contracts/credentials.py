@@ -1,6 +1,8 @@
 """Credentials that a submitter wrote into a job: needed to run it, shown to nobody.
 
-Better is ``${secret:NAME}``, which never reaches the job at all.
+One rule for everything that is shown: a value is hidden if its name says that it is a credential,
+or if its text has the form of one. The documented place for a secret is ``${secret:NAME}`` in a
+header: such a reference is shown, and the secret itself never reaches the job.
 """
 
 from __future__ import annotations
@@ -9,35 +11,256 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
+from urllib.parse import unquote
+
+import orjson
 
 HIDDEN = "***"
-SENSITIVE_HEADERS = frozenset(
-    {
-        "api-key",
-        "authorization",
-        "cookie",
-        "proxy-authorization",
-        "set-cookie",
-        "x-api-key",
-        "x-auth-token",
-    }
-)
-"""Lower-case names of headers that carry credentials."""
-_REFERENCE = "${secret:"
-_CREDENTIAL_HEADER = re.compile(
-    r"auth|cookie|credential|hmac|jwt|passw|secret|signature|token|(?<!idempotency-)key"
-)
 MIN_KEY_BYTES = 16
 """Of a secret that signs: shorter ones can be guessed."""
 _ENCODED_KEY = "whsec_"
 
+_LABELS = ("name", "key", "header", "field")
+_VALUES = ("value", "values")
+_SCHEMES = r"basic|bearer|digest|negotiate|token|apikey|sharedaccesssignature|hmac|aws4-hmac-sha256"
 
-def is_credential_header(name: str) -> bool:
-    """Whether the value of a header of this name is taken for a credential."""
-    lower = name.lower()
-    not_secret = lower in ("x-fencing-token", "authority")
-    return not not_secret and _CREDENTIAL_HEADER.search(lower) is not None
+_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_MARKS = (
+    "token",
+    "secret",
+    "key",
+    "password",
+    "passwd",
+    "passphrase",
+    "passcode",
+    "pwd",
+    "jwt",
+    "cookie",
+    "signature",
+    "credential",
+    "authorization",
+    "connectionstring",
+    "csrf",
+    "xsrf",
+    "oidc",
+    "clientcert",
+    "hmac",
+)
+_WORDS = frozenset({"sig", "pass", "pin", "otp", "sas", "sid", "session", "bearer", "dpop"})
+_HARMLESS = re.compile(
+    # Our own field names.
+    "lockkey|idempotencykey|fencingtoken|keyword|"
+    # Keys that find something instead of opening it.
+    "partitionkey|rowkey|sortkey|primarykey|foreignkey|publickey|routingkey|groupkey|cachekey|"
+    "hashkey|rangekey|messagekey|orderkey|businesskey|objectkey|keyname|keytype|keyid|keyspace|"
+    # Counts of a language model's tokens.
+    "(max|min|num|total|input|output|prompt|completion|new|used)tokens|tokencount|tokenlimit|"
+    # Other words.
+    "tokenizer|secretary|secretariat|keyboard|keyframe|keynote|keypoint|keypress|keyphrase|"
+    "monkey|donkey|turkey|hockey|jockey|whiskey"
+)
+_NO_CREDENTIAL = re.compile(r"(error|exception|warning)$")
+_REFERENCE = re.compile(
+    rf"((?:{_SCHEMES})\s+)?(?:\$\{{secret:[A-Za-z0-9_]{{1,100}}\}})+", re.IGNORECASE
+)
+
+_USER_INFO = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*://)([^\s/?#@'\"<>]+)@")
+_PAIR = re.compile(
+    r"(?<![\w%.\[\]-])(-{0,2}[A-Za-z][\w.%\[\]-]*)="
+    r"(\"[^\"]*\"|'[^']*'|[^&;#\s\"'<>]+)"
+)
+_QUOTED_PAIR = re.compile(
+    r"""(\\?["'])([\w .-]{1,100})\1(\s*:\s*)(\\?["'])((?:(?!\4).)*)(\4|$)""", re.DOTALL
+)
+_QUOTED_NAME = re.compile(r"""(\\?["'])([\w .-]{1,100})\1\s*:\s*(?=[\[{0-9])""")
+_LABELLED = re.compile(
+    r"""((?:["'](?:name|key|header|field)["']\s*:|\[)\s*["'])([\w.-]{1,100})"""
+    r"""(["']\s*,\s*(?:["']values?["']\s*:\s*)?["'])((?:[^"'\\]|\\.)*)"""
+)
+_HEADER_LINE = re.compile(r"^([ \t]*[A-Za-z][\w-]*)(:[ \t]*)(\S.*)$", re.MULTILINE)
+_TAG = re.compile(r"<([A-Za-z][\w:.-]*)([^<>]*)>([^<>]+)</")
+_SCHEME = re.compile(
+    r"\b(Bearer|Basic|Digest|Negotiate|SharedAccessSignature)\s+"
+    r"(?=[^\s,;\"'<>]*[0-9=_+/.-])[^\s,;\"'<>]{6,}",
+    re.IGNORECASE,
+)
+_JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]+){1,4}")
+_SIGN = re.compile(r"[=:@<\[]|eyJ|bearer|basic|digest|negotiate|signature", re.IGNORECASE)
+"""Cheap test: a text without any of these holds nothing that would be hidden."""
+
+
+@lru_cache(maxsize=4096)
+def is_secret_name(name: str) -> bool:
+    """Whether a field, header or parameter of this name carries a credential."""
+    words = [word.lower() for word in _PART.findall(name)]
+    plain = "".join(words)
+    if _NO_CREDENTIAL.search(plain):
+        return False
+    rest = _HARMLESS.sub("", plain)
+    return any(mark in rest for mark in _MARKS) or any(map(_is_secret_word, words))
+
+
+def masked(value: Any) -> Any:
+    """Return a JSON value as it may be shown, at any depth; the value itself is left as it is."""
+    match value:
+        case str():
+            return masked_text(value)
+        case Mapping():
+            return _masked_object(value)
+        case list() | tuple():
+            return _masked_list(value)
+        case _:
+            return value
+
+
+def masked_text(text: str) -> str:
+    """Return a text as it may be shown: user info, parameters, headers and tokens are hidden."""
+    if not _SIGN.search(text):
+        return text
+    if text[:1] in ("{", "[") and (inner := _masked_json(text)) is not None:
+        return inner
+    shown = _USER_INFO.sub(rf"\1{HIDDEN}@", _without_open_value(text))
+    shown = _LABELLED.sub(_labelled, shown)
+    shown = _QUOTED_PAIR.sub(_quoted, shown)
+    shown = _HEADER_LINE.sub(_header_line, shown)
+    shown = _PAIR.sub(_pair, shown)
+    shown = _TAG.sub(_tag, shown)
+    return _JWT.sub(HIDDEN, _SCHEME.sub(rf"\1 {HIDDEN}", shown))
+
+
+def holds_credential(text: str) -> bool:
+    """Whether a short text holds a parameter, user info or token that would be hidden."""
+    shown = _PAIR.sub(_pair, _USER_INFO.sub(rf"\1{HIDDEN}@", text))
+    return _JWT.sub(HIDDEN, _SCHEME.sub(rf"\1 {HIDDEN}", shown)) != text
+
+
+def user_info_in(value: Any, path: str) -> str | None:
+    """Return the path of a text that is a URL with user info; ``None`` if there is none.
+
+    A user alone, as in ``ssh://git@host``, is no credential; in a web address it is refused too.
+    """
+    match value:
+        case str():
+            return path if _is_url_with_user_info(value) else None
+        case Mapping():
+            found = (user_info_in(item, f"{path}.{name}") for name, item in value.items())
+        case list() | tuple():
+            found = (user_info_in(item, f"{path}.{place}") for place, item in enumerate(value))
+        case _:
+            return None
+    return next((each for each in found if each is not None), None)
+
+
+def _is_url_with_user_info(text: str) -> bool:
+    found = _USER_INFO.match(text.strip())
+    return found is not None and (":" in found[2] or found[1].lower().startswith("http"))
+
+
+def _is_secret_word(word: str) -> bool:
+    if word in _WORDS:
+        return True
+    author = word.startswith("author") and not word.startswith(("authori", "authorz"))
+    return word.startswith("auth") and not author and word not in ("authority", "authorities")
+
+
+def _masked_object(value: Mapping[str, Any]) -> dict[str, Any]:
+    if any(_is_label(value.get(label)) for label in _LABELS):
+        return {
+            name: _hidden(item) if name.lower() in _VALUES else _shown(name, item)
+            for name, item in value.items()
+        }
+    return {masked_text(str(name)): _shown(str(name), item) for name, item in value.items()}
+
+
+def _shown(name: str, item: Any) -> Any:
+    if name.lower() in _LABELS and _is_label(item):
+        return item
+    return _hidden(item, name) if is_secret_name(name) else masked(item)
+
+
+def _is_label(value: Any) -> bool:
+    return isinstance(value, str) and " " not in value and is_secret_name(value)
+
+
+def _masked_list(value: list[Any] | tuple[Any, ...]) -> list[Any]:
+    match value:
+        case [str() as name, item] if _is_label(name):
+            return [name, _hidden(item)]
+        case _:
+            return [masked(item) for item in value]
+
+
+def _hidden(value: Any, name: str = "") -> Any:
+    """Hide every text and number in a value that its name calls a credential."""
+    match value:
+        case None | bool():
+            return value
+        case str():
+            return value if not value or _REFERENCE.fullmatch(value) else HIDDEN
+        case Mapping():
+            return {masked_text(str(key)): _hidden(item, key) for key, item in value.items()}
+        case list() | tuple():
+            return [_hidden(item) for item in value]
+        case _:
+            # "tokens": 512 counts something.
+            return value if name.lower().endswith("s") else HIDDEN
+
+
+def _masked_json(text: str) -> str | None:
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    shown = masked(value)
+    return text if shown == value else orjson.dumps(shown).decode()
+
+
+def _without_open_value(text: str) -> str:
+    """Cut a text that is no whole JSON behind the name of a secret object, list or number."""
+    for found in _QUOTED_NAME.finditer(text):
+        if is_secret_name(found[2]):
+            return text[: found.end()] + HIDDEN
+    return text
+
+
+def _labelled(found: re.Match[str]) -> str:
+    before, name, between, text = found.groups()
+    if not is_secret_name(name) or _is_kept(text):
+        return found[0]
+    return f"{before}{name}{between}{HIDDEN}"
+
+
+def _is_kept(text: str) -> bool:
+    return text == HIDDEN or _REFERENCE.fullmatch(text) is not None
+
+
+def _quoted(found: re.Match[str]) -> str:
+    mark, name, between, opening, text, end = found.groups()
+    if not is_secret_name(name) or not text or _is_kept(text):
+        return found[0]
+    return f"{mark}{name}{mark}{between}{opening}{HIDDEN}{end}"
+
+
+def _header_line(found: re.Match[str]) -> str:
+    name, between, text = found.groups()
+    if not is_secret_name(name.strip()) or _is_kept(text.strip()):
+        return found[0]
+    return f"{name}{between}{HIDDEN}"
+
+
+def _pair(found: re.Match[str]) -> str:
+    name = unquote(found[1])
+    before = found.string[found.start() - 1 : found.start()]
+    secret = is_secret_name(name) or (name.lower() == "code" and before in ("?", "&"))
+    return f"{found[1]}={HIDDEN}" if secret and not _is_kept(found[2]) else found[0]
+
+
+def _tag(found: re.Match[str]) -> str:
+    name, attributes, text = found.groups()
+    kept = not is_secret_name(name) or _is_kept(text.strip())
+    return found[0] if kept else f"<{name}{attributes}>{HIDDEN}</"
 
 
 def signing_key(secret: str) -> bytes:
@@ -59,25 +282,3 @@ def signing_key(secret: str) -> bytes:
             "as `openssl rand -hex 32` makes them"
         )
     return key
-
-
-def without_credentials(payload: Any) -> Any:
-    """Return a payload as it may be shown: sensitive headers hidden, references left."""
-    if not isinstance(payload, Mapping) or not isinstance(payload.get("headers"), Mapping):
-        return payload
-    headers = {name: _shown(name, value) for name, value in payload["headers"].items()}
-    return {**payload, "headers": headers}
-
-
-def request_without_credentials(data: dict[str, Any]) -> dict[str, Any]:
-    """Return an event's data as they may be shown; only those of event 1 hold a request."""
-    request = data.get("request")
-    if not isinstance(request, Mapping) or "payload" not in request:
-        return data
-    return {**data, "request": {**request, "payload": without_credentials(request["payload"])}}
-
-
-def _shown(name: str, value: Any) -> Any:
-    if str(name).lower() not in SENSITIVE_HEADERS:
-        return value
-    return value if isinstance(value, str) and _REFERENCE in value else HIDDEN

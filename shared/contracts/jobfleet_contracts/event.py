@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from jobfleet_contracts.codec import format_time
-from jobfleet_contracts.credentials import request_without_credentials
+from jobfleet_contracts.credentials import masked, masked_text
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.state import State, Status
 
@@ -120,7 +120,7 @@ class Event:
         """Stand in for a row that a codec cannot read, so that a scan can go on past it.
 
         Its status is none of the protocol's: ``audit verify`` reports it with the reason, and
-        :attr:`kind` raises. Only ``AuditTrail.scan`` and the timeline yield it.
+        :attr:`kind` raises. Only ``AuditTrail.scan``, the timeline and the read side yield it.
         """
         unknown = datetime.fromtimestamp(0, UTC)
         return cls(
@@ -147,8 +147,24 @@ class Event:
         """The status without its step number."""
         return Status.of(self.status)
 
+    @property
+    def is_readable(self) -> bool:
+        """Whether this is an event of the protocol, and no stand-in for a row."""
+        return self.status != UNREADABLE
+
+    def masked(self) -> Event:
+        """Return the event as it may be shown: its message and data without credentials."""
+        return replace(self, message=masked_text(self.message), data=masked(self.data))
+
     def to_json(self) -> dict[str, Any]:
-        """Return the event as the API and the event exchange show it: without credentials."""
+        """Return the event as API, pages, streams and exports show it: without credentials."""
+        return self._json(masked_text(self.message), masked(self.data))
+
+    def to_raw_json(self) -> dict[str, Any]:
+        """Return the event as it is stored, credentials included: for ``audit export --raw``."""
+        return self._json(self.message, self.data)
+
+    def _json(self, message: str, data: dict[str, Any]) -> dict[str, Any]:
         return {
             "jobId": self.facts.job_id,
             "jobName": self.facts.job_name,
@@ -157,11 +173,11 @@ class Event:
             "sequence": self.after.sequence,
             "status": self.status,
             "state": self.after.state.value,
-            "message": self.message,
+            "message": message,
             "timestamp": format_time(self.occurred_at),
             "attempt": self.after.attempt,
             "epoch": self.after.epoch,
             "workerId": self.worker_id,
             "durationMs": self.duration_ms,
-            "data": request_without_credentials(self.data),
+            "data": data,
         }

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
 from jobfleet_contracts.codec import format_optional_time, format_time
+from jobfleet_contracts.credentials import masked_text
 from jobfleet_contracts.event import Event, JobFacts
 from jobfleet_contracts.state import State
 
@@ -82,7 +83,7 @@ class JobRow:
             "maxAttempts": self.max_attempts,
             "epoch": self.epoch,
             "workerId": self.worker_id,
-            "message": self.message,
+            "message": masked_text(self.message),
             "createdAt": format_time(self.facts.created_at),
             "updatedAt": format_time(self.updated_at),
             "dueAt": format_optional_time(self.due_at),

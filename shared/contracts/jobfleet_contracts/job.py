@@ -26,6 +26,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from jobfleet_contracts.codec import encode, format_time, parse_time
+from jobfleet_contracts.credentials import holds_credential, user_info_in
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.json_size import MAX_VALUES, JsonCounter
 
@@ -161,7 +162,7 @@ class JobRequest(BaseModel):
         Raises:
             InvalidRequest: names the first field that does not fit, and why. Texts at any depth
                 hold no control characters but tabs and line breaks; all of them together have
-                no more than 100,000 values and names.
+                no more than 100,000 values and names. No URL holds user info.
         """
         if not isinstance(value, Mapping):
             raise InvalidRequest("the job request must be a JSON object", field="body")
@@ -179,6 +180,7 @@ class JobRequest(BaseModel):
                 counter.feed(check_json(content, field=to_camel(field)))
                 _check_values(counter, to_camel(field))
                 check_characters(content, field=to_camel(field))
+        _check_credentials(request)
         return request
 
     def to_json(self) -> dict[str, Any]:
@@ -276,6 +278,25 @@ def unknown_fields(names: Collection[str]) -> InvalidRequest:
     more = len(names) - len(first)
     listed = ", ".join(first) + (f" and {more:,} more" if more else "")
     return InvalidRequest(f"unknown field: {listed}", field=first[0])
+
+
+def _check_credentials(request: JobRequest) -> None:
+    """Refuse credentials where they have no place: in URLs, and in what every list shows."""
+    for name, field in _WIRE_NAMES:
+        found = user_info_in(getattr(request, name), field)
+        if found is not None:
+            raise InvalidRequest(
+                f"{found}: a URL must not hold a user or password; "
+                "send them in a header, as ${secret:NAME}",
+                field=found,
+            )
+    for field, text in (("jobName", request.job_name), ("lockKey", request.lock_key)):
+        if text and holds_credential(text):
+            raise InvalidRequest(
+                f"{field}: seems to hold a credential, and every list shows this field; "
+                "choose another text",
+                field=field,
+            )
 
 
 def encode_field(value: Any, field: str) -> bytes:

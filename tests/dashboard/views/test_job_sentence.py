@@ -5,15 +5,15 @@ from dataclasses import replace
 import pytest
 
 from jobfleet_contracts.event import Event
-from jobfleet_dashboard.views.job_sentence import Circumstances, job_sentence
-from jobfleet_dashboard.views.job_story import reason_of
-from jobfleet_dashboard.views.words import plain
+from jobfleet_dashboard.views.job_sentence import JobSituation, job_sentence
+from jobfleet_dashboard.views.job_view import reason_of
+from jobfleet_dashboard.views.text_span import plain
 from jobfleet_protocol.trail.transitions import Change
 from tests.dashboard.views.story import WORKER, at, failed, life, retry, started
 
 
 def told(newest: Event, **around: object) -> str:
-    known = Circumstances(now=at(12), since=at(0))
+    known = JobSituation(now=at(12), since=at(0))
     return plain(job_sentence(newest, replace(known, **around)))  # type: ignore[arg-type]
 
 

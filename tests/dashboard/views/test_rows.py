@@ -16,8 +16,8 @@ from jobfleet_dashboard.views.fleet_sentence import fleet_sentence
 from jobfleet_dashboard.views.job_actions import actions_for
 from jobfleet_dashboard.views.job_row import row_of_event
 from jobfleet_dashboard.views.json_text import MAX_CHARACTERS, json_text
+from jobfleet_dashboard.views.text_span import plain
 from jobfleet_dashboard.views.throughput_chart import BASE, Bucket, draw_throughput
-from jobfleet_dashboard.views.words import plain
 from jobfleet_dashboard.views.worker_row import worker_rows
 from jobfleet_protocol.trail.transitions import Change
 from tests.dashboard.views.story import WORKER, at, failed, life, retry, started, step

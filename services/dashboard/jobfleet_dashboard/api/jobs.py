@@ -15,10 +15,10 @@ from jobfleet_dashboard.api.answer import answer
 from jobfleet_dashboard.api.descriptions import JOB, JOBS, described
 from jobfleet_dashboard.api.filters import JobsFilter
 from jobfleet_dashboard.api.request_parts import JobId
-from jobfleet_dashboard.job_record import etag_of
 from jobfleet_dashboard.security.access import require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import Services, services_of
+from jobfleet_protocol.reading.job_record import etag_of
 
 MAX_WAIT_SECONDS = 30
 _LOOK_AGAIN_SECONDS = 2.0
@@ -52,11 +52,11 @@ async def job(
     newest = await services.job_reader.newest(job_id)
     if wait and not newest.after.state.is_terminal:
         newest = await _ended(services, newest, wait)
-    headers = _job_headers(newest, services.clock.now())
+    headers = _job_headers(newest, newest.sequence, services.clock.now())
     if _is_known(headers["ETag"], request.headers.get("if-none-match", "")):
         return Response(status_code=304, headers=headers)
     record = await services.job_reader.read(job_id)
-    headers = _job_headers(record.newest, services.clock.now())
+    headers = _job_headers(record.newest, record.last_sequence, services.clock.now())
     return answer(record.to_json(), headers=headers)
 
 
@@ -89,9 +89,9 @@ def _is_known(etag: str, said: str) -> bool:
     return etag in names or names == ["*"]
 
 
-def _job_headers(newest: Event, now: datetime) -> dict[str, str]:
+def _job_headers(newest: Event, last_sequence: int, now: datetime) -> dict[str, str]:
     headers = {
-        "ETag": etag_of(newest.job_id, newest.sequence),
+        "ETag": etag_of(newest.job_id, last_sequence),
         "Cache-Control": "private, no-cache",
     }
     if not newest.after.state.is_terminal:

@@ -38,11 +38,6 @@ class LiveHub:
         self._stopping = asyncio.Event()
 
     @property
-    def stopping(self) -> asyncio.Event:
-        """Set at shutdown; whoever holds an answer open has to end it."""
-        return self._stopping
-
-    @property
     def cursor(self) -> str:
         """Of the last event handed out: what is read after it is not older than that."""
         return self._cursor

@@ -8,6 +8,7 @@ from jobfleet_contracts.errors import BackendError
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.ports import AuditTrail
 from jobfleet_dashboard.live.hub import LiveHub
+from jobfleet_protocol.reading.readable_trail import ReadableTrail
 
 _PAGE = 500
 _LOOK_AGAIN_SECONDS = 5.0
@@ -21,10 +22,11 @@ async def job_events(
 
     Ends at shutdown and where the listener is too slow; resume with the last sequence seen.
     """
+    readable = ReadableTrail(trail)
     async with live.subscribe(job_id=job_id) as news:
         while not news.ended:
             try:
-                events = await trail.history(job_id, after=after, limit=_PAGE)
+                events = await readable.history(job_id, after=after, limit=_PAGE)
             except BackendError:
                 events = ()
             if events:

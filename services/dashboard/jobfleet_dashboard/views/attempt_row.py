@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.state import Status
 from jobfleet_dashboard.views.durations import seconds_between, spell, spell_ms
+from jobfleet_protocol.reading.attempts import Attempt, attempts_of
 
-_ENDINGS = {
+_ENDINGS: Mapping[Status | None, tuple[str, str]] = {
+    None: ("running", "running"),
     Status.COMPLETED: ("completed", "completed"),
     Status.FAILED: ("failed", "failed"),
     Status.ATTEMPT_FAILED: ("failed", "failed"),
@@ -36,47 +38,46 @@ class AttemptRow:
     epoch: int
     worker_id: str | None
     started_at: datetime
-    ended_at: datetime | None = None
-    duration: str = ""
-    tone: str = "running"
-    ending: str = "running"
-    error: str = ""
-    traceback: str = ""
+    ended_at: datetime | None
+    duration: str
+    tone: str
+    ending: str
+    error: str
+    traceback: str
 
 
 def attempt_rows(events: Sequence[Event]) -> tuple[AttemptRow, ...]:
     """Return the attempts of a history, first one first."""
-    rows: list[AttemptRow] = []
-    for event in events:
-        if event.kind is Status.STARTED:
-            after = event.after
-            rows.append(AttemptRow(after.attempt, after.epoch, after.worker_id, event.occurred_at))
-        elif rows and rows[-1].ended_at is None:
-            rows[-1] = _advance(rows[-1], event)
-    return tuple(rows)
+    return tuple(_row(attempt) for attempt in attempts_of(events))
 
 
-def _advance(row: AttemptRow, event: Event) -> AttemptRow:
-    if event.kind is Status.WAITING:
-        return replace(row, tone="waiting", ending="waiting for a callback")
-    if event.kind not in _ENDINGS:
-        return row
-    tone, ending = _ENDINGS[event.kind]
-    error = event.data.get("error")
-    described = error if isinstance(error, dict) else {}
-    span = seconds_between(row.started_at, event.occurred_at)
-    return replace(
-        row,
-        ended_at=event.occurred_at,
-        duration=spell_ms(event.duration_ms) or spell(span),
+def _row(attempt: Attempt) -> AttemptRow:
+    tone, ending = _ENDINGS[attempt.ending]
+    if attempt.waiting:
+        tone, ending = "waiting", "waiting for a callback"
+    error = attempt.error if isinstance(attempt.error, Mapping) else {}
+    return AttemptRow(
+        attempt=attempt.attempt_number,
+        epoch=attempt.epoch,
+        worker_id=attempt.worker_id,
+        started_at=attempt.started_at,
+        ended_at=attempt.ended_at,
+        duration=_duration(attempt),
         tone=tone,
         ending=ending,
-        error=_one_line(described, event),
-        traceback=str(described.get("traceback") or ""),
+        error=_one_line(error, attempt),
+        traceback=str(error.get("traceback") or ""),
     )
 
 
-def _one_line(error: dict[str, object], event: Event) -> str:
+def _duration(attempt: Attempt) -> str:
+    if attempt.ended_at is None:
+        return ""
+    span = seconds_between(attempt.started_at, attempt.ended_at)
+    return spell_ms(attempt.duration_ms) or spell(span)
+
+
+def _one_line(error: Mapping[str, object], attempt: Attempt) -> str:
     if error:
         return f"{error.get('type', 'Error')}: {error.get('message', '')}"
-    return "" if event.kind is Status.COMPLETED else event.message
+    return "" if attempt.ending is Status.COMPLETED else attempt.message

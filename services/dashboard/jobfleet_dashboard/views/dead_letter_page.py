@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.credentials import masked_text
 from jobfleet_contracts.index import DeadLetter, JobQuery
 from jobfleet_dashboard.views.error_group import ErrorGroup, group_errors
 
@@ -53,6 +54,13 @@ async def read_dead_letters(backend: Backend, *, cursor: str | None = None) -> D
         grouped=len(jobs.items),
         older=jobs.next,
         back_to=jobs.searched_back_to or (jobs.items[-1].updated_at if jobs.items else None),
-        letters=[replace(letter, body=letter.body[:MAX_BODY]) for letter in letters.items],
+        letters=[_shown(letter) for letter in letters.items],
         more_letters=letters.next is not None,
     )
+
+
+def _shown(letter: DeadLetter) -> DeadLetter:
+    """Mask before cutting: half a credential would no longer be known as one."""
+    reason, body = masked_text(letter.reason), masked_text(letter.body)
+    message_id = letter.message_id and masked_text(letter.message_id)
+    return replace(letter, reason=reason, body=body[:MAX_BODY], message_id=message_id)

@@ -13,7 +13,7 @@ from jobfleet_dashboard.services import services_of
 from jobfleet_dashboard.views.dead_letter_page import read_dead_letters
 from jobfleet_dashboard.views.live_stream import shared_stream
 from jobfleet_dashboard.views.pages import go_to
-from jobfleet_dashboard.views.site import show, site_of, surroundings
+from jobfleet_dashboard.views.site import page_context, show, site_of
 
 TEMPLATE = "dead_letters/index.html"
 DEATHS = frozenset({Status.FAILED, Status.TIMED_OUT})
@@ -27,7 +27,7 @@ async def dead_letters(request: Request) -> Response:
     """Show dead jobs by cause, and messages that are no job requests."""
     cursor = request.query_params.get("cursor")
     page = await read_dead_letters(services_of(request).backend, cursor=cursor)
-    told = surroundings(request, "dead", None if cursor else "/stream/dead-letters")
+    told = page_context(request, "dead", None if cursor else "/stream/dead-letters")
     return show(request, TEMPLATE, block="dead", dead=page, **told)
 
 
@@ -52,11 +52,12 @@ async def forget(request: Request, letter_id: str) -> Response:
 
 
 async def _changes(request: Request, batch: Batch | None) -> str:
-    newest = {entry.event.job_id: entry.event for entry in batch or ()}
+    events = (entry.event for entry in batch or ())
+    newest = {event.job_id: event for event in events if event.is_readable}
     left = [job_id for job_id, event in newest.items() if event.kind in GONE]
     died = [job_id for job_id, event in newest.items() if event.kind in DEATHS]
     if not left and not died:
         return ""
     page = await read_dead_letters(services_of(request).backend)
-    told = {"left": left, "died": died, "groups": page.groups, **surroundings(request)}
+    told = {"left": left, "died": died, "groups": page.groups, **page_context(request)}
     return site_of(request).pages.fragment("dead_letters/_live.html", "changes", **told)

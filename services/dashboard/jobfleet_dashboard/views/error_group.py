@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 
+from jobfleet_contracts.credentials import masked_text
 from jobfleet_contracts.index import JobRow
 
 _VARYING = (
@@ -46,7 +47,7 @@ class ErrorGroup:
 def group_errors(rows: Sequence[JobRow]) -> tuple[ErrorGroup, ...]:
     """Return the groups, largest first; dismissed jobs are left out."""
     found: dict[tuple[str, str], list[JobRow]] = {}
-    for row in rows:
+    for row in (replace(row, message=masked_text(row.message)) for row in rows):
         if not row.dismissed:
             found.setdefault((row.facts.job_type, cause_of(row.message)), []).append(row)
     groups = [

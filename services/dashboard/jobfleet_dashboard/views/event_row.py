@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from jobfleet_contracts.event import UNREADABLE, Event
+from jobfleet_contracts.event import Event
 from jobfleet_contracts.state import State, Status
 from jobfleet_dashboard.views.durations import seconds_between, spell, spell_ms
 from jobfleet_dashboard.views.json_text import JsonText, json_text
@@ -61,6 +61,7 @@ class EventRow:
 
 def event_row(event: Event, previous: Event | None = None, *, details: bool = False) -> EventRow:
     """Return the line of one event; ``details`` unfolds its data."""
+    event = event.masked()
     gap = seconds_between(previous.occurred_at, event.occurred_at) if previous else 0.0
     return EventRow(
         event_id=event.event_id,
@@ -69,7 +70,7 @@ def event_row(event: Event, previous: Event | None = None, *, details: bool = Fa
         job_name=event.facts.job_name,
         job_type=event.facts.job_type,
         status=event.status,
-        tone="failed" if event.status == UNREADABLE else _TONES[event.kind],
+        tone=_TONES[event.kind] if event.is_readable else "failed",
         state=event.after.state,
         message=event.message,
         at=event.occurred_at,

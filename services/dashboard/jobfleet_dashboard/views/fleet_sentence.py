@@ -10,7 +10,7 @@ from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.state import State
 from jobfleet_contracts.worker_status import WorkerStatus
 from jobfleet_dashboard.views.durations import seconds_between, spell
-from jobfleet_dashboard.views.words import Sentence, Words
+from jobfleet_dashboard.views.text_span import Sentence, TextSpan
 from jobfleet_dashboard.worker_list import is_alive
 
 _LONG_WAIT_SECONDS = 60.0
@@ -65,12 +65,11 @@ def _load(workers: Sequence[WorkerStatus]) -> tuple[int, int]:
 
 def _nobody_works(open_jobs: int) -> FleetSentence:
     if not open_jobs:
-        return FleetSentence("idle", (Words("No worker is alive, and no job waits for one."),))
+        return FleetSentence("idle", (TextSpan("No worker is alive, and no job waits for one."),))
     text = f"Nobody works: no worker is alive and {_jobs(open_jobs)} not done. Start one with "
     verb = "is" if open_jobs == 1 else "are"
-    return FleetSentence(
-        "bad", (Words(text.replace(" not done", f" {verb} not done")), Words("jobfleet worker."))
-    )
+    remedy = TextSpan("jobfleet worker.")
+    return FleetSentence("bad", (TextSpan(text.replace(" not done", f" {verb} not done")), remedy))
 
 
 def _somebody_waits(row: OpenRow, waited: float, serving: Sequence[WorkerStatus]) -> FleetSentence:
@@ -80,9 +79,9 @@ def _somebody_waits(row: OpenRow, waited: float, serving: Sequence[WorkerStatus]
     return FleetSentence(
         "warning",
         (
-            Words(f"The oldest job queued in {row.facts.queue}, "),
-            Words(row.facts.job_name, href=f"/jobs/{row.facts.job_id}"),
-            Words(f", has waited {spell(waited)}; {why}."),
+            TextSpan(f"The oldest job queued in {row.facts.queue}, "),
+            TextSpan(row.facts.job_name, href=f"/jobs/{row.facts.job_id}"),
+            TextSpan(f", has waited {spell(waited)}; {why}."),
         ),
     )
 
@@ -94,7 +93,7 @@ def _well(alive: int, silent: int, busy: int, slots: int, open_jobs: int) -> Fle
         f"{busy} of {slots} slots busy, {_jobs(open_jobs)} open" if open_jobs else "nothing to do"
     )
     text = f"The fleet is well: {workers} alive{lost}, {work}."
-    return FleetSentence("warning" if silent else "good", (Words(text),))
+    return FleetSentence("warning" if silent else "good", (TextSpan(text),))
 
 
 def _jobs(count: int) -> str:

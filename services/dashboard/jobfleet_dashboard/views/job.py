@@ -10,7 +10,6 @@ from fastapi.responses import Response
 
 from jobfleet_dashboard.api.actions import act
 from jobfleet_dashboard.api.request_parts import read_form
-from jobfleet_dashboard.job_record import JobRecord
 from jobfleet_dashboard.live.subscription import Batch
 from jobfleet_dashboard.problems import unknown_job
 from jobfleet_dashboard.security.access import asker, require
@@ -18,10 +17,11 @@ from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
 from jobfleet_dashboard.views.job_actions import ACTIONS
 from jobfleet_dashboard.views.job_page import job_page
-from jobfleet_dashboard.views.job_story import JobStory, read_story
+from jobfleet_dashboard.views.job_view import JobView, read_job_view
 from jobfleet_dashboard.views.live_stream import live_stream, message, moment_of, partial
 from jobfleet_dashboard.views.pages import go_to
-from jobfleet_dashboard.views.site import show, site_of, surroundings
+from jobfleet_dashboard.views.site import page_context, show, site_of
+from jobfleet_protocol.reading.job_record import JobRecord
 
 TEMPLATE = "job/show.html"
 ALWAYS = ("head", "timeline", "attempts")
@@ -36,10 +36,10 @@ async def job(
 ) -> Response:
     """Show what happened to a job, in order; ``before`` pages back in a long history."""
     job_id = known_id(job_id)
-    page = job_page(await read_story(services_of(request), job_id, before=before))
+    page = job_page(await read_job_view(services_of(request), job_id, before=before))
     live = page.live and before is None
     live_url = f"/stream/jobs/{job_id}?after={page.cursor}" if live else None
-    told: dict[str, Any] = {"job": page, **surroundings(request, "jobs", live_url)}
+    told: dict[str, Any] = {"job": page, **page_context(request, "jobs", live_url)}
     return show(request, TEMPLATE, **told | ({} if page.live else {"live_sign": "ended"}))
 
 
@@ -52,9 +52,9 @@ async def stream(request: Request, job_id: str, after: int = 0) -> Response:
 
     async def update(batch: Batch | None) -> bytes:
         nonlocal seen, over, known
-        story, text = await _news(request, job_id, batch, since=seen, known=known)
-        seen, over = story.newest.sequence, story.newest.after.state.is_terminal
-        known = story.record
+        view, text = await _news(request, job_id, batch, since=seen, known=known)
+        seen, over = view.record.last_sequence, view.newest.after.state.is_terminal
+        known = view.record
         return text
 
     return await live_stream(request, update, job_id=job_id, is_over=lambda: over)
@@ -62,20 +62,20 @@ async def stream(request: Request, job_id: str, after: int = 0) -> Response:
 
 async def _news(
     request: Request, job_id: str, batch: Batch | None, *, since: int, known: JobRecord | None
-) -> tuple[JobStory, bytes]:
+) -> tuple[JobView, bytes]:
     """Return what the page needs after event ``since``; read and rendered once for all viewers."""
     renderings, services = site_of(request).renderings, services_of(request)
     moment = moment_of(batch, services.live)
-    story = await renderings.share(
-        ("job", job_id, moment), lambda: read_story(services, job_id, known=known)
+    view = await renderings.share(
+        ("job", job_id, moment), lambda: read_job_view(services, job_id, known=known)
     )
 
     async def render() -> bytes:
-        return message(_fragments(request, story, since=since), batch)
+        return message(_fragments(request, view, since=since), batch)
 
-    may_operate = str(surroundings(request)["may_operate"])
-    key = ("job", job_id, moment, str(since), str(story.newest.sequence), may_operate)
-    return story, await renderings.share(key, render)
+    may_operate = str(page_context(request)["may_operate"])
+    key = ("job", job_id, moment, str(since), str(view.record.last_sequence), may_operate)
+    return view, await renderings.share(key, render)
 
 
 @router.post("/jobs/{job_id}/{verb}", dependencies=[require(Role.OPERATOR)])
@@ -101,10 +101,10 @@ def known_id(text: str) -> str:
         raise unknown_job(text) from None
 
 
-def _fragments(request: Request, story: JobStory, *, since: int) -> str:
+def _fragments(request: Request, view: JobView, *, since: int) -> str:
     pages = site_of(request).pages
-    told = {"job": job_page(story), **surroundings(request)}
-    new = story.rows_after(since)
+    told = {"job": job_page(view), **page_context(request)}
+    new = view.rows_after(since)
     same_state = all(row.status.startswith("Step ") for row in new)
     names = ALWAYS if same_state and since else ALWAYS + ON_A_NEW_STATE
     html = "".join(partial(name, pages.fragment(TEMPLATE, name, **told)) for name in names)

@@ -8,9 +8,10 @@ from datetime import datetime
 from urllib.parse import urlencode
 from uuid import UUID
 
-from jobfleet_dashboard.job_record import JobRecord
+from jobfleet_contracts.job import JobRequest
 from jobfleet_dashboard.views.short_id import short
 from jobfleet_protocol.actions.ending import CALLBACK_TYPE
+from jobfleet_protocol.reading.job_record import JobRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,8 @@ class Fact:
 
 def job_facts(record: JobRecord) -> tuple[Fact, ...]:
     """Return only what is set."""
-    request, facts, after = record.request, record.newest.facts, record.newest.after
+    request = record.request or JobRequest(type="unknown")
+    facts, after = record.newest.facts, record.newest.after
     limit = f"{request.timeout_seconds:g} s" if request.timeout_seconds else ""
     lock = f"/jobs?{urlencode({'lock': facts.lock_key})}" if facts.lock_key else None
     found = (
@@ -51,8 +53,9 @@ def _relatives(record: JobRecord) -> Iterator[Fact]:
     """A job and the job that delivers its callback lead to each other."""
     if record.callback_job_id is not None:
         yield _job("callback job", record.callback_job_id)
-    payload = record.request.payload
-    if record.request.type == CALLBACK_TYPE and isinstance(payload, dict):
+    request = record.request
+    payload = request and request.payload
+    if request and request.type == CALLBACK_TYPE and isinstance(payload, dict):
         delivered = payload.get("jobId")
         if isinstance(delivered, str) and _is_id(delivered):
             yield _job("delivers result of", delivered)

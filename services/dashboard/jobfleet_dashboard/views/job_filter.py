@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
@@ -85,12 +85,6 @@ class JobFilter:
         *earlier, last = self.back or ("",)
         places = [("cursor", last)] if last else []
         return f"/jobs?{urlencode(self.pairs() + places + [('back', c) for c in earlier])}"
-
-    def toggled(self, state: State) -> str:
-        """Return the address with one state put in or taken out."""
-        kept = tuple(s for s in self.states if s is not state)
-        states = kept if state in self.states else (*self.states, state)
-        return replace(self, states=states, cursor="", back=()).url()
 
     def lets_through(self, row: JobListRow) -> bool:
         """Whether a row that was just seen belongs to the list; times are not looked at."""

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jobfleet_contracts.credentials import without_credentials
 from jobfleet_contracts.event import JobState
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.state import State
-from jobfleet_dashboard.job_record import etag_of
 from jobfleet_dashboard.views.attempt_row import AttemptRow, attempt_rows
 from jobfleet_dashboard.views.event_row import EventRow
 from jobfleet_dashboard.views.job_actions import JobAction, actions_for
 from jobfleet_dashboard.views.job_facts import Fact, job_facts
 from jobfleet_dashboard.views.job_sentence import job_sentence
-from jobfleet_dashboard.views.job_story import JobStory
+from jobfleet_dashboard.views.job_view import JobView
 from jobfleet_dashboard.views.json_text import JsonText, json_text
 from jobfleet_dashboard.views.spans import span_rows
+from jobfleet_dashboard.views.text_span import Sentence, TextSpan
 from jobfleet_dashboard.views.timeline_svg import TimelineDrawing, draw_timeline
-from jobfleet_dashboard.views.words import Sentence
+from jobfleet_protocol.reading.job_record import etag_of
 from jobfleet_protocol.trail.tombstone import is_tombstone
 
 
@@ -60,47 +59,51 @@ class JobPage:
         return etag_of(self.job_id, self.cursor)
 
 
-def job_page(story: JobStory) -> JobPage:
-    """Return the page of the job that the story tells of."""
-    request = story.record.request
-    newest = story.newest
-    around = story.circumstances()
+_UNREADABLE = (TextSpan("the rows of this job cannot be read; see `jobfleet audit verify`"),)
+
+
+def job_page(view: JobView) -> JobPage:
+    """Return the page of this job."""
+    request = view.record.request
+    newest = view.newest
+    around = view.situation()
     return JobPage(
         job_id=newest.job_id,
         name=newest.facts.job_name,
         job_type=newest.facts.job_type,
-        description=request.description,
+        description=request.description if request else "",
         state=newest.after.state,
         after=newest.after,
-        sentence=job_sentence(newest, around),
+        sentence=job_sentence(newest, around) if newest.is_readable else _UNREADABLE,
         step=around.step,
         of=around.of,
-        facts=job_facts(story.record),
-        actions=() if is_tombstone(newest) else actions_for(newest.after),
-        timeline=draw_timeline(span_rows(story.events), now=story.now),
-        attempts=attempt_rows(story.events),
-        events=story.rows_after(story.shown[0].sequence - 1),
-        omitted=story.shown[0].sequence - 1,
-        later=story.shown[-1].sequence < newest.sequence,
-        documents=_documents(request, story),
-        cursor=newest.sequence,
+        facts=job_facts(view.record),
+        actions=() if is_tombstone(newest) or not newest.is_readable else actions_for(newest.after),
+        timeline=draw_timeline(span_rows(view.events) if view.events else (), now=view.now),
+        attempts=attempt_rows(view.events),
+        events=view.rows_after(view.shown[0].sequence - 1),
+        omitted=view.shown[0].sequence - 1,
+        later=view.shown[-1].sequence < view.record.last_sequence,
+        documents=_documents(view),
+        cursor=view.record.last_sequence,
         live=not newest.after.state.is_terminal,
     )
 
 
-def _documents(request: JobRequest, story: JobStory) -> tuple[JsonText, ...]:
-    record = story.record
-    completed = story.newest.after.state is State.COMPLETED
+def _documents(view: JobView) -> tuple[JsonText, ...]:
+    record, request = view.record, view.record.request
+    asked = request or JobRequest(type="unknown")
+    completed = view.newest.after.state is State.COMPLETED
     found = (
         ("Result", record.result, completed and record.result is not None),
         ("Last response", record.last_response, record.last_response is not None),
-        ("Payload", without_credentials(request.payload), True),
+        ("Payload", asked.payload, request is not None),
         (
             "Processing parameters",
-            request.processing_parameters,
-            request.processing_parameters is not None,
+            asked.processing_parameters,
+            asked.processing_parameters is not None,
         ),
         ("Last checkpoint", record.checkpoint, record.checkpoint is not None),
-        ("Context", request.context, bool(request.context)),
+        ("Context", asked.context, bool(asked.context)),
     )
     return tuple(json_text(title, value) for title, value, shown in found if shown)

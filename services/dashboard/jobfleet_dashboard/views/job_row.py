@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from jobfleet_contracts.credentials import masked_text
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import JobRow, OpenRow
 from jobfleet_contracts.state import State
@@ -56,7 +57,7 @@ def row_of(row: JobRow) -> JobListRow:
         attempt=row.attempt,
         max_attempts=row.max_attempts,
         worker_id=row.worker_id if row.state in (State.RUNNING, State.WAITING) else None,
-        message="" if row.state is State.SCHEDULED else row.message,
+        message="" if row.state is State.SCHEDULED else masked_text(row.message),
         updated_at=row.updated_at,
         sequence=row.sequence,
         due_at=row.due_at if row.state in _DUE else None,

@@ -10,12 +10,12 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.state import State
 from jobfleet_dashboard.views.durations import seconds_between, spell
 from jobfleet_dashboard.views.short_id import short
-from jobfleet_dashboard.views.words import Sentence, Words
+from jobfleet_dashboard.views.text_span import Sentence, TextSpan
 from jobfleet_protocol.trail.tombstone import is_tombstone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Circumstances:
+class JobSituation:
     """What the newest event of a job does not tell.
 
     Attributes:
@@ -39,114 +39,114 @@ class Circumstances:
     workers_alive: int | None = None
 
 
-def job_sentence(newest: Event, around: Circumstances) -> Sentence:
+def job_sentence(newest: Event, around: JobSituation) -> Sentence:
     """Return the sentence for the job whose last event is ``newest``."""
     if is_tombstone(newest):
         ended = _TELLERS[newest.after.state](newest, replace(around, reason=""))
-        return (*ended, Words(f"; {newest.message}"))
+        return (*ended, TextSpan(f"; {newest.message}"))
     parts = _TELLERS[newest.after.state](newest, around)
     if newest.after.cancel_requested and not newest.after.state.is_terminal:
-        parts += (Words("; a cancel was requested and is not answered yet"),)
+        parts += (TextSpan("; a cancel was requested and is not answered yet"),)
     if newest.after.dismissed:
-        parts += (Words("; dismissed from the dead letters"),)
+        parts += (TextSpan("; dismissed from the dead letters"),)
     return parts
 
 
-def _since(around: Circumstances) -> Words:
+def _since(around: JobSituation) -> TextSpan:
     text = spell(seconds_between(around.since, around.now))
-    return Words(text, moment=around.since, tick="since")
+    return TextSpan(text, moment=around.since, tick="since")
 
 
-def _ahead(moment: datetime, around: Circumstances) -> Words:
+def _ahead(moment: datetime, around: JobSituation) -> TextSpan:
     if moment <= around.now:
-        return Words("now", moment=moment, tick="in")
-    return Words(f"in {spell(seconds_between(around.now, moment))}", moment=moment, tick="in")
+        return TextSpan("now", moment=moment, tick="in")
+    return TextSpan(f"in {spell(seconds_between(around.now, moment))}", moment=moment, tick="in")
 
 
-def _scheduled(newest: Event, around: Circumstances) -> Sentence:
+def _scheduled(newest: Event, around: JobSituation) -> Sentence:
     due = newest.after.due_at or newest.occurred_at
-    return (Words("scheduled, starts "), _ahead(due, around))
+    return (TextSpan("scheduled, starts "), _ahead(due, around))
 
 
-def _queued(newest: Event, around: Circumstances) -> Sentence:
-    parts: Sentence = (Words(f"queued in {newest.facts.queue} since "), _since(around))
+def _queued(newest: Event, around: JobSituation) -> Sentence:
+    parts: Sentence = (TextSpan(f"queued in {newest.facts.queue} since "), _since(around))
     if around.workers_alive == 0:
-        parts += (Words("; no live worker serves this queue"),)
+        parts += (TextSpan("; no live worker serves this queue"),)
     return parts
 
 
-def _running(newest: Event, around: Circumstances) -> Sentence:
+def _running(newest: Event, around: JobSituation) -> Sentence:
     after = newest.after
     parts: Sentence = (
-        Words("running on worker "),
-        Words(short(after.worker_id), href=f"/workers#w-{after.worker_id}"),
-        Words(" since "),
+        TextSpan("running on worker "),
+        TextSpan(short(after.worker_id), href=f"/workers#w-{after.worker_id}"),
+        TextSpan(" since "),
         _since(around),
     )
     if after.max_attempts > 1 and after.attempt > 1:
-        parts += (Words(f", attempt {after.attempt} of {after.max_attempts}"),)
+        parts += (TextSpan(f", attempt {after.attempt} of {after.max_attempts}"),)
     if around.of:
-        parts += (Words(f", step {around.step} of {around.of}"),)
+        parts += (TextSpan(f", step {around.step} of {around.of}"),)
     if around.lease_seconds_left is not None:
         left = spell(around.lease_seconds_left)
-        parts += (Words(f", lease good for {left} as of its last heartbeat"),)
+        parts += (TextSpan(f", lease good for {left} as of its last heartbeat"),)
     return parts
 
 
-def _deferred(newest: Event, around: Circumstances) -> Sentence:
+def _deferred(newest: Event, around: JobSituation) -> Sentence:
     due = newest.after.due_at or newest.occurred_at
     if around.holder_id is not None and newest.facts.lock_key:
         return (
-            Words("waiting for lock "),
-            Words(newest.facts.lock_key, href="/locks"),
-            Words(", held by job "),
-            Words(around.holder_name, href=f"/jobs/{around.holder_id}"),
-            Words("; next try "),
+            TextSpan("waiting for lock "),
+            TextSpan(newest.facts.lock_key, href="/locks"),
+            TextSpan(", held by job "),
+            TextSpan(around.holder_name, href=f"/jobs/{around.holder_id}"),
+            TextSpan("; next try "),
             _ahead(due, around),
         )
     why = f": {around.reason}" if around.reason else ""
-    return (Words(f"deferred{why}; next try "), _ahead(due, around))
+    return (TextSpan(f"deferred{why}; next try "), _ahead(due, around))
 
 
-def _waiting(newest: Event, around: Circumstances) -> Sentence:
+def _waiting(newest: Event, around: JobSituation) -> Sentence:
     sent = "the request was sent" if newest.after.sent else "the request is not sent yet"
     parts: Sentence = (
-        Words("waiting for a third party's callback since "),
+        TextSpan("waiting for a third party's callback since "),
         _since(around),
-        Words(f"; {sent}"),
+        TextSpan(f"; {sent}"),
     )
     if newest.after.due_at is not None:
-        parts += (Words(", time-out "), _ahead(newest.after.due_at, around))
+        parts += (TextSpan(", time-out "), _ahead(newest.after.due_at, around))
     return parts
 
 
-def _retrying(newest: Event, around: Circumstances) -> Sentence:
+def _retrying(newest: Event, around: JobSituation) -> Sentence:
     after = newest.after
     due = after.due_at or newest.occurred_at
     return (
-        Words(f"retry {after.attempts_used} of {max(1, after.max_attempts - 1)} "),
+        TextSpan(f"retry {after.attempts_used} of {max(1, after.max_attempts - 1)} "),
         _ahead(due, around),
-        Words(f", after: {around.reason}" if around.reason else ""),
+        TextSpan(f", after: {around.reason}" if around.reason else ""),
     )
 
 
-def _ended(verb: str, *, why: bool) -> Callable[[Event, Circumstances], Sentence]:
-    def tell(newest: Event, around: Circumstances) -> Sentence:
+def _ended(verb: str, *, why: bool) -> Callable[[Event, JobSituation], Sentence]:
+    def tell(newest: Event, around: JobSituation) -> Sentence:
         span = spell(seconds_between(around.since, around.now))
         parts: Sentence = (
-            Words(f"{verb} "),
-            Words(f"{span} ago", moment=around.since, tick="ago"),
+            TextSpan(f"{verb} "),
+            TextSpan(f"{span} ago", moment=around.since, tick="ago"),
         )
         if newest.after.attempt > 1:
-            parts += (Words(f", on attempt {newest.after.attempt}"),)
+            parts += (TextSpan(f", on attempt {newest.after.attempt}"),)
         if why and around.reason:
-            parts += (Words(f": {around.reason}"),)
+            parts += (TextSpan(f": {around.reason}"),)
         return parts
 
     return tell
 
 
-_TELLERS: dict[State, Callable[[Event, Circumstances], Sentence]] = {
+_TELLERS: dict[State, Callable[[Event, JobSituation], Sentence]] = {
     State.SCHEDULED: _scheduled,
     State.QUEUED: _queued,
     State.DEFERRED: _deferred,

@@ -16,7 +16,7 @@ from jobfleet_dashboard.views.job_filter import JobFilter, parse_filter
 from jobfleet_dashboard.views.job_row import JobListRow, row_of, row_of_event
 from jobfleet_dashboard.views.known_names import KnownNames
 from jobfleet_dashboard.views.live_stream import shared_stream
-from jobfleet_dashboard.views.site import show, site_of, surroundings
+from jobfleet_dashboard.views.site import page_context, show, site_of
 
 router = APIRouter(dependencies=[require(Role.VIEWER)], include_in_schema=False)
 
@@ -26,7 +26,7 @@ async def jobs(request: Request) -> Response:
     """Show one page of the jobs that the filter lets through."""
     services = services_of(request)
     chosen = parse_filter(request.query_params.multi_items())
-    told = await _results(request, chosen) | surroundings(
+    told = await _results(request, chosen) | page_context(
         request, "jobs", chosen.url("/stream/jobs")
     )
     told["counts"] = (await services.census.read()).counts
@@ -56,7 +56,7 @@ async def stream(request: Request) -> Response:
     async def render(batch: Batch | None) -> str:
         return await _changes(request, chosen, batch)
 
-    may_operate = str(surroundings(request)["may_operate"])
+    may_operate = str(page_context(request)["may_operate"])
     return await shared_stream(request, ("jobs", chosen.url(), may_operate), render)
 
 
@@ -75,7 +75,7 @@ async def _changes(request: Request, chosen: JobFilter, batch: Batch | None) -> 
         "states": list(State),
     }
     return site_of(request).pages.fragment(
-        "jobs/_live.html", "changes", **told, **surroundings(request)
+        "jobs/_live.html", "changes", **told, **page_context(request)
     )
 
 

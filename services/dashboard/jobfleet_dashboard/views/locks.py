@@ -14,7 +14,7 @@ from jobfleet_dashboard.security.access import require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
 from jobfleet_dashboard.views.live_stream import partial, shared_stream
-from jobfleet_dashboard.views.site import show, site_of, surroundings
+from jobfleet_dashboard.views.site import page_context, show, site_of
 
 TEMPLATE = "locks/index.html"
 
@@ -24,7 +24,7 @@ router = APIRouter(dependencies=[require(Role.VIEWER)], include_in_schema=False)
 @router.get("/locks")
 async def locks(request: Request) -> Response:
     """Show the lock keys in use."""
-    told = surroundings(request, "locks", "/stream/locks")
+    told = page_context(request, "locks", "/stream/locks")
     return show(request, TEMPLATE, **await _read(request), **told)
 
 
@@ -39,7 +39,7 @@ async def stream(request: Request) -> Response:
 
 
 async def _render(request: Request) -> str:
-    told = await _read(request) | surroundings(request)
+    told = await _read(request) | page_context(request)
     return partial("locks", site_of(request).pages.fragment(TEMPLATE, "locks", **told))
 
 

@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from jobfleet_dashboard.api.request_parts import read_form
 from jobfleet_dashboard.services import services_of
-from jobfleet_dashboard.views.site import show, surroundings
+from jobfleet_dashboard.views.site import page_context, show
 
 router = APIRouter(include_in_schema=False)
 
@@ -44,7 +44,7 @@ async def logout(request: Request) -> Response:
 
 
 def _form(request: Request, back: str, problem: str | None = None, status: int = 200) -> Response:
-    told = surroundings(request) | {"next": back, "problem": problem}
+    told = page_context(request) | {"next": back, "problem": problem}
     return show(request, "login/index.html", status=status, **told)
 
 

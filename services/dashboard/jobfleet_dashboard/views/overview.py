@@ -13,7 +13,7 @@ from jobfleet_dashboard.services import services_of
 from jobfleet_dashboard.views.event_row import event_row
 from jobfleet_dashboard.views.live_stream import partial, shared_stream
 from jobfleet_dashboard.views.overview_page import FEED_SIZE, read_overview
-from jobfleet_dashboard.views.site import show, site_of, surroundings
+from jobfleet_dashboard.views.site import page_context, show, site_of
 
 TEMPLATE = "overview/index.html"
 INSTRUMENTS = ("fleet", "counts", "throughput", "queues", "alive")
@@ -26,7 +26,7 @@ async def overview(request: Request) -> Response:
     """Show the fleet."""
     page = await read_overview(services_of(request), feed=True)
     return show(
-        request, TEMPLATE, overview=page, **surroundings(request, "overview", "/stream/overview")
+        request, TEMPLATE, overview=page, **page_context(request, "overview", "/stream/overview")
     )
 
 
@@ -43,7 +43,7 @@ async def stream(request: Request) -> Response:
 async def _instruments(request: Request) -> str:
     site = site_of(request)
     page = await read_overview(services_of(request), feed=False)
-    told = {"overview": page, **surroundings(request)}
+    told = {"overview": page, **page_context(request)}
     return "".join(
         partial(name, site.pages.fragment(TEMPLATE, name, **told)) for name in INSTRUMENTS
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -76,8 +75,3 @@ def go_to(request: Request, address: str) -> Response:
     if is_partial(request):
         return Response(status_code=204, headers={"HX-Redirect": address})
     return RedirectResponse(address, status_code=303)
-
-
-def rendered_at(moment: datetime) -> str:
-    """Return the time for an attribute that scripts read."""
-    return format_time(moment)

@@ -13,7 +13,7 @@ from jobfleet_contracts.backend import Probe
 from jobfleet_contracts.errors import BackendError
 from jobfleet_dashboard.services import services_of
 from jobfleet_dashboard.views.pages import html, is_partial
-from jobfleet_dashboard.views.site import site_of, surroundings
+from jobfleet_dashboard.views.site import page_context, site_of
 
 RETRY_SECONDS = 5
 _UNAVAILABLE = 503
@@ -21,7 +21,7 @@ _UNAVAILABLE = 503
 
 async def problem_page(request: Request, problem: Problem) -> Response:
     """Answer with a page, or with a line for the notice where htmx asked."""
-    told = surroundings(request) | {
+    told = page_context(request) | {
         "problem": problem,
         "probes": await _probes(request) if problem.status == _UNAVAILABLE else (),
         "retry_seconds": RETRY_SECONDS,

@@ -23,7 +23,8 @@ from jobfleet_dashboard.services import Services, services_of
 from jobfleet_dashboard.views.job_filter import JobFilter, parse_filter
 from jobfleet_dashboard.views.pages import go_to
 from jobfleet_dashboard.views.question import ALLOWED, Question, question
-from jobfleet_dashboard.views.site import show, surroundings
+from jobfleet_dashboard.views.site import page_context, show
+from jobfleet_protocol.reading.readable_trail import ReadableTrail
 
 _AT_ONCE = 16
 _COUNT = re.compile("[0-9]{1,9}")
@@ -53,7 +54,7 @@ async def _ask_or_act(request: Request, form: FormData, *, address: str, back: s
     services = services_of(request)
     if "expected" not in form:
         asked = await _question(services, form, action, address=address, back=back)
-        told = surroundings(request, "jobs")
+        told = page_context(request, "jobs")
         return show(request, "jobs/question.html", block="question", question=asked, **told)
     ids = await _confirmed(services, form, action)
     done = await _act(services, ids, action, asker(request))
@@ -151,6 +152,7 @@ async def _heads(services: Services, ids: Sequence[str]) -> list[Event]:
 
     async def one(job_id: str) -> Event | None:
         async with limit:
-            return await services.backend.trail.newest(job_id)
+            head = await ReadableTrail(services.backend.trail).newest(job_id)
+            return head if head is not None and head.is_readable else None
 
     return [head for head in await asyncio.gather(*map(one, ids)) if head is not None]

@@ -39,7 +39,7 @@ def site_of(request: Request) -> Site:
     return site
 
 
-def surroundings(request: Request, nav: str = "", live_url: str | None = None) -> dict[str, Any]:
+def page_context(request: Request, nav: str = "", live_url: str | None = None) -> dict[str, Any]:
     """Return what every page is told: who asks, what that role may do, the time."""
     principal = principal_of(request)
     return {

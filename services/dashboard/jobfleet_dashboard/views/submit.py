@@ -17,8 +17,8 @@ from jobfleet_dashboard.services import services_of
 from jobfleet_dashboard.views.job import known_id
 from jobfleet_dashboard.views.known_names import KnownNames
 from jobfleet_dashboard.views.pages import go_to
-from jobfleet_dashboard.views.site import show, surroundings
-from jobfleet_dashboard.views.submit_form import form_fields, request_from, values_of
+from jobfleet_dashboard.views.site import page_context, show
+from jobfleet_dashboard.views.submit_form import FILL, form_fields, request_from, values_of
 
 SAMPLE = {
     "type": "demo.steps",
@@ -38,6 +38,8 @@ async def form(request: Request) -> Response:
         return await _form(request, {"payload": "{}"})
     source = known_id(source)
     record = await services_of(request).job_reader.read(source)
+    if record.request is None:
+        raise InvalidRequest("from: event 1 of this job cannot be read", field="from")
     return await _form(request, values_of(record.request), source=source)
 
 
@@ -86,11 +88,12 @@ async def _form(
         "fields": form_fields(values, known),
         # Sent with the form, so that sending it twice submits one job.
         "job_id": values.get("jobId") or new_id(),
+        "fill": values.get(FILL, ""),
         "source": source,
         "problem": problem,
         "bad_field": (bad or "").split(".")[0],
     }
     return show(
         request, "submit/index.html", block="form", status=status, **told,
-        **surroundings(request, "submit"),
+        **page_context(request, "submit"),
     )  # fmt: skip

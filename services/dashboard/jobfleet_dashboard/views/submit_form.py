@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 
 from jobfleet_contracts.codec import decode
+from jobfleet_contracts.credentials import HIDDEN
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.job import JobRequest
 from jobfleet_dashboard.api.outbound_parts import check_outbound
 from jobfleet_dashboard.views.json_text import json_text
 from jobfleet_dashboard.views.known_names import KnownNames
 
-Kind = Literal["line", "text", "number", "json"]
+FILL = "fill"
+"""Hidden field: where a credential of the job was hidden, as a JSON list of paths."""
 
 
 @dataclass(frozen=True, slots=True)
 class FormField:
-    """One field; ``suggestions`` are offered while typing."""
+    """One field.
+
+    Attributes:
+        suggestions: are offered while typing.
+        hidden: places in it that were left empty because the job holds a credential there.
+    """
 
     name: str
     label: str
@@ -31,6 +38,7 @@ class FormField:
     wide: bool = False
     rows: int = 3
     suggestions: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
 
 
 _FIELDS: tuple[tuple[str, str, str, str], ...] = (
@@ -57,6 +65,7 @@ _ROWS = {"payload": 8, "processingParameters": 4}
 def form_fields(values: Mapping[str, str], known: KnownNames) -> tuple[FormField, ...]:
     """Return the fields with these values in them."""
     suggestions = {"type": known.types, "queue": known.queues}
+    hidden = _paths(values)
     return tuple(
         FormField(
             name=name,
@@ -64,19 +73,26 @@ def form_fields(values: Mapping[str, str], known: KnownNames) -> tuple[FormField
             kind=kind,
             hint=hint,
             value=values.get(name, ""),
-            required=name == "type",
+            required=name == "type" or [name] in hidden,
             wide=name in _WIDE,
             rows=_ROWS.get(name, 3),
             suggestions=suggestions.get(name, ()),
+            hidden=tuple(".".join(path) for path in hidden if path[0] == name),
         )
         for name, label, kind, hint in _FIELDS
     )
 
 
 def values_of(request: JobRequest) -> dict[str, str]:
-    """Return what the form shows to submit a job again with changes."""
-    said = request.to_json()
-    return {name: _shown(said[name], kind) for name, kind in _KINDS.items() if name in said}
+    """Return what the form shows to submit a job again with changes.
+
+    What is hidden in the job is left empty; ``FILL`` names each such place.
+    """
+    paths: list[list[str]] = []
+    said = _emptied(request.to_json(), [], paths)
+    values = {name: _shown(said[name], kind) for name, kind in _KINDS.items() if name in said}
+    known = [path for path in paths if path[0] in _KINDS]
+    return values | ({FILL: orjson.dumps(known).decode()} if known else {})
 
 
 def request_from(values: Mapping[str, str]) -> JobRequest:
@@ -90,9 +106,60 @@ def request_from(values: Mapping[str, str]) -> JobRequest:
         text = values.get(name, "").strip()
         if text:
             body[name] = _read(name, text, kind)
+    _check_filled(body, _paths(values))
     job = JobRequest.parse(body)
     check_outbound(body)
     return job
+
+
+def _emptied(value: Any, path: list[str], paths: list[list[str]]) -> Any:
+    """Return the value with empty texts where something is hidden, and note their paths."""
+    match value:
+        case str() if HIDDEN in value:
+            paths.append(path)
+            return ""
+        case Mapping():
+            return {name: _emptied(item, [*path, name], paths) for name, item in value.items()}
+        case list() | tuple():
+            return [_emptied(item, [*path, str(n)], paths) for n, item in enumerate(value)]
+        case _:
+            return value
+
+
+def _check_filled(body: Mapping[str, Any], paths: list[list[str]]) -> None:
+    """Refuse the form while a place is empty; one that was taken out of its JSON is no place."""
+    for path in paths:
+        name = ".".join(path)
+        value = _at(body, path)
+        if value is None and len(path) > 1:
+            continue
+        if not value or (isinstance(value, str) and HIDDEN in value):
+            raise InvalidRequest(
+                f"{name}: the job that this form is filled from hides a credential here; "
+                "fill it in" + (" or take it out" if len(path) > 1 else ""),
+                field=name,
+            )
+
+
+def _at(value: Any, path: list[str]) -> Any:
+    for name in path:
+        if isinstance(value, Mapping):
+            value = value.get(name)
+        elif isinstance(value, list) and name.isdecimal() and int(name) < len(value):
+            value = value[int(name)]
+        else:
+            return None
+    return value
+
+
+def _paths(values: Mapping[str, str]) -> list[list[str]]:
+    try:
+        paths = orjson.loads(values.get(FILL) or "[]")
+    except orjson.JSONDecodeError:
+        return []
+    if not isinstance(paths, list):
+        return []
+    return [[str(name) for name in path] for path in paths if isinstance(path, list) and path]
 
 
 def _shown(value: Any, kind: str) -> str:

@@ -12,7 +12,7 @@ from jobfleet_dashboard.security.access import require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
 from jobfleet_dashboard.views.live_stream import partial, shared_stream
-from jobfleet_dashboard.views.site import show, site_of, surroundings
+from jobfleet_dashboard.views.site import page_context, show, site_of
 from jobfleet_dashboard.views.worker_row import worker_rows
 
 TEMPLATE = "workers/index.html"
@@ -23,7 +23,7 @@ router = APIRouter(dependencies=[require(Role.VIEWER)], include_in_schema=False)
 @router.get("/workers")
 async def workers(request: Request) -> Response:
     """Show the fleet's processes."""
-    told = surroundings(request, "workers", "/stream/workers")
+    told = page_context(request, "workers", "/stream/workers")
     return show(request, TEMPLATE, workers=await _rows(request), **told)
 
 
@@ -38,7 +38,7 @@ async def stream(request: Request) -> Response:
 
 
 async def _render(request: Request) -> str:
-    told = {"workers": await _rows(request), **surroundings(request)}
+    told = {"workers": await _rows(request), **page_context(request)}
     return partial("workers", site_of(request).pages.fragment(TEMPLATE, "workers", **told))
 
 

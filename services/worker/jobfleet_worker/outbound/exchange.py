@@ -10,7 +10,7 @@ import aiohttp
 from yarl import URL
 
 from jobfleet_contracts.codec import encode
-from jobfleet_contracts.credentials import HIDDEN, is_credential_header
+from jobfleet_contracts.credentials import HIDDEN, is_secret_name
 from jobfleet_worker.outbound.http_call import MAX_KEPT_BYTES, HttpAnswer, HttpCall
 from jobfleet_worker.outbound.redaction import Redaction
 from jobfleet_worker.outbound.refusals import CallFailed
@@ -66,7 +66,7 @@ class Exchange:
         for each, value in short_first:
             name = str(each)  # aiohttp's own kind of string is none that JSON takes as a key
             text = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-            text = HIDDEN if is_credential_header(name) else self.redaction.apply(text)
+            text = HIDDEN if is_secret_name(name) else self.redaction.apply(text)
             if len(text) > left:
                 text = text[:left] + _CUT
             left = max(0, left - len(text) - len(name))

@@ -12,7 +12,7 @@ import html
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from jobfleet_contracts.credentials import HIDDEN, is_credential_header
+from jobfleet_contracts.credentials import HIDDEN, is_secret_name
 
 SHORTEST = 4
 """Shorter values are not looked for: they would blank out ordinary text."""
@@ -67,7 +67,7 @@ class Redaction:
 def credentials_in(headers: Mapping[str, str]) -> Iterator[str]:
     """Return what is secret in the headers of a call, without the names of schemes."""
     for name, value in headers.items():
-        if not is_credential_header(name):
+        if not is_secret_name(name):
             continue
         if name.lower() in _WITH_SCHEME:
             yield from _after_scheme(value)

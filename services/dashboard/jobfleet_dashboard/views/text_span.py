@@ -11,7 +11,7 @@ Tick = Literal["since", "ago", "in"]
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class TextSpan:
     """A piece of a sentence.
 
     Attributes:
@@ -26,9 +26,9 @@ class Words:
     tick: Tick | None = None
 
 
-Sentence = tuple[Words, ...]
+Sentence = tuple[TextSpan, ...]
 
 
-def plain(sentence: Iterable[Words]) -> str:
+def plain(sentence: Iterable[TextSpan]) -> str:
     """Return the sentence as text."""
-    return "".join(words.text for words in sentence)
+    return "".join(span.text for span in sentence)

@@ -1,4 +1,8 @@
-"""Reads one job from its trail, with a number of requests that its length does not raise."""
+"""Reads one job from its trail, with a number of requests that its length does not raise.
+
+What it returns is masked. Rows that cannot be read are stand-ins in the history, and nothing
+else is concluded from them.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +17,10 @@ from jobfleet_contracts.index import Page
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.ports import AuditTrail, PayloadStore
 from jobfleet_contracts.state import Status
-from jobfleet_dashboard.attempts import Attempt, ends_attempt, error_of, response_of
-from jobfleet_dashboard.job_record import JobRecord
 from jobfleet_protocol.actions.submission import request_of
+from jobfleet_protocol.reading.attempts import Attempt, ends_attempt, error_of, response_of
+from jobfleet_protocol.reading.job_record import JobRecord, masked_request
+from jobfleet_protocol.reading.readable_trail import ReadableTrail
 from jobfleet_protocol.trail.large_data import resolve
 from jobfleet_protocol.trail.tombstone import is_tombstone
 
@@ -33,11 +38,11 @@ class JobReader:
     """Questions about one job, answered from the trail alone; strongly consistent."""
 
     def __init__(self, *, trail: AuditTrail, payloads: PayloadStore) -> None:
-        self._trail = trail
+        self._trail = ReadableTrail(trail)
         self._payloads = payloads
 
     async def newest(self, job_id: str) -> Event:
-        """Return the last event: one request for one row.
+        """Return the last event, masked: one request for one row.
 
         Raises:
             UnknownJob: no trail.
@@ -45,7 +50,7 @@ class JobReader:
         event = await self._trail.newest(job_id)
         if event is None:
             raise UnknownJob(f"no job {job_id}")
-        return event
+        return event.masked()
 
     async def read(self, job_id: str, *, known: JobRecord | None = None) -> JobRecord:
         """Return the whole record: at most some twenty requests, 1,000 rows and five values.
@@ -58,16 +63,17 @@ class JobReader:
             BackendUnavailable: the trail or a large value cannot be read.
         """
         head = await self.newest(job_id)
-        if known is not None and (is_tombstone(head) or head.sequence < known.newest.sequence):
+        if known is not None and (is_tombstone(head) or head.sequence < known.last_sequence):
             known = None  # its history was removed
-        events = await self._newest_events(job_id, head, known)
-        oldest, newest = events[0], events[-1]
+        shown = await self._newest_events(job_id, head, known)
+        events = [event for event in shown if event.is_readable]
+        oldest, newest = shown[0], events[-1] if events else shown[-1]
         ended = _ending(events) if newest.after.state.is_terminal else None
         values = _Values(self._payloads)
         return JobRecord(
             newest=newest,
             request=known.request if known else await self._request(oldest, values),
-            events=events,
+            events=shown,
             older=None if oldest.sequence == 1 else f"b{oldest.sequence}",
             started_at=await self._started_at(events),
             completed_at=None if ended is None else ended.occurred_at,
@@ -94,12 +100,12 @@ class JobReader:
         if direction == "b":
             found = await self._trail.history(job_id, before=sequence, limit=limit)
             more = bool(found) and found[0].sequence > 1
-            return Page(found, f"b{found[0].sequence}" if more else None)
+            return Page(_masked(found), f"b{found[0].sequence}" if more else None)
         found = await self._trail.history(job_id, after=sequence, limit=limit)
         if not found:
             await self.newest(job_id)
         more = len(found) == limit
-        return Page(found, f"a{found[-1].sequence}" if more else None)
+        return Page(_masked(found), f"a{found[-1].sequence}" if more else None)
 
     async def attempts(
         self, job_id: str, *, cursor: str | None = None, limit: int = 100
@@ -130,11 +136,13 @@ class JobReader:
         self, attempt: Attempt | None, event: Event
     ) -> tuple[Attempt | None, Sequence[Attempt]]:
         """Return the attempt that is open after the event, and the one that it closed."""
+        if not event.is_readable:
+            return attempt, ()
         if event.kind is Status.STARTED:
             return Attempt.started(event), ()
         if attempt is None or not ends_attempt(event):
             return attempt, ()
-        return None, (attempt.ended(await resolve(event, self._payloads)),)
+        return None, (attempt.ended((await resolve(event, self._payloads)).masked()),)
 
     async def _resume(self, job_id: str, cursor: str | None) -> tuple[int, Attempt | None]:
         after, opened = ("0", None) if cursor is None else _ATTEMPTS_CURSOR.parts(cursor)
@@ -145,19 +153,24 @@ class JobReader:
         self, job_id: str, head: Event, known: JobRecord | None
     ) -> Sequence[Event]:
         if known is not None:
-            seen = known.newest.sequence
+            seen = known.last_sequence
             after = head.sequence - seen
             if after == 0:
                 return known.events
             if after <= MAX_EVENTS:
                 later = await self._trail.history(job_id, after=seen, limit=after)
-                return (*known.events, *later)[-MAX_EVENTS:]
+                return (*known.events, *_masked(later))[-MAX_EVENTS:]
         events = await self._trail.history(job_id, before=head.sequence + 1, limit=MAX_EVENTS)
-        return events or [head]
+        return _masked(events) or [head]
 
-    async def _request(self, oldest: Event, values: _Values) -> JobRequest:
+    async def _request(self, oldest: Event, values: _Values) -> JobRequest | None:
         opening = oldest if oldest.sequence == 1 else await self._opening(oldest.job_id)
-        return request_of(await values.of(opening))
+        if not opening.is_readable:
+            return None
+        try:
+            return masked_request(request_of(await values.of(opening)))
+        except (ValueError, KeyError, TypeError):
+            return None
 
     async def _opening(self, job_id: str) -> Event:
         event = await self._trail.read(job_id, 1)
@@ -166,6 +179,8 @@ class JobReader:
         return event
 
     async def _started_at(self, events: Sequence[Event]) -> datetime | None:
+        if not events:
+            return None
         after = events[-1].after
         if after.attempt == 0 or is_tombstone(events[0]):
             return None
@@ -181,6 +196,8 @@ class JobReader:
         while low < high:
             middle = (low + high) // 2
             event = await self._trail.read(later.job_id, middle)
+            if event is not None and not event.is_readable:
+                return later  # the next best that can be read
             if event is not None and event.after.epoch >= later.after.epoch:
                 high, found = middle, event
             else:
@@ -197,7 +214,7 @@ class _Values:
 
     async def of(self, event: Event) -> Event:
         if event.event_id not in self._known:
-            self._known[event.event_id] = await resolve(event, self._payloads)
+            self._known[event.event_id] = (await resolve(event, self._payloads)).masked()
         return self._known[event.event_id]
 
 
@@ -223,6 +240,8 @@ async def _last(
 
 
 async def _checkpoint(events: Sequence[Event], values: _Values) -> Any:
+    if not events:
+        return None
     incarnation = events[-1].after.incarnation
     for event in reversed(events):
         if event.after.incarnation != incarnation:
@@ -235,6 +254,10 @@ async def _checkpoint(events: Sequence[Event], values: _Values) -> Any:
 def _ending(events: Sequence[Event]) -> Event | None:
     """Return the terminal event, which only a dismissal may follow."""
     return next((event for event in reversed(events) if event.kind is not Status.DISMISSED), None)
+
+
+def _masked(events: Sequence[Event]) -> list[Event]:
+    return [event.masked() for event in events]
 
 
 def _cursor(cursor: str | None) -> tuple[str, int]:

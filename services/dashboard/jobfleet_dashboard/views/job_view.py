@@ -11,18 +11,18 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import JobQuery, JobRow
 from jobfleet_contracts.state import State, Status
 from jobfleet_contracts.worker_status import WorkerStatus
-from jobfleet_dashboard.job_record import JobRecord
 from jobfleet_dashboard.services import Services
 from jobfleet_dashboard.views.event_row import EventRow, history_rows
-from jobfleet_dashboard.views.job_sentence import Circumstances
+from jobfleet_dashboard.views.job_sentence import JobSituation
 from jobfleet_dashboard.worker_list import is_alive
+from jobfleet_protocol.reading.job_record import JobRecord
 
 SHOWN_EVENTS = 250
 """Lines of history on one page; timeline and attempts are drawn from the newest 1,000 events."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobStory:
+class JobView:
     """One job as the trail tells it, and what surrounds it now.
 
     Attributes:
@@ -39,35 +39,35 @@ class JobStory:
 
     @property
     def newest(self) -> Event:
-        """The last event."""
+        """The last event that can be read."""
         return self.record.newest
 
     @property
     def events(self) -> Sequence[Event]:
-        """The newest 1,000, oldest first."""
-        return self.record.events
+        """Those of the newest 1,000 that can be read, oldest first."""
+        return [event for event in self.record.events if event.is_readable]
 
     @property
     def shown(self) -> Sequence[Event]:
         """The events whose lines the page shows."""
-        return self.earlier or self.events[-SHOWN_EVENTS:]
+        return self.earlier or self.record.events[-SHOWN_EVENTS:]
 
     def rows_after(self, sequence: int) -> tuple[EventRow, ...]:
         """Return the lines of the events after a sequence, each with the gap before it."""
-        events = self.earlier or self.events
+        events = self.earlier or self.record.events
         later = [event for event in events if event.sequence > sequence]
         before = events[-len(later) - 1] if len(events) > len(later) else None
         return history_rows(later, before) if later else ()
 
-    def circumstances(self) -> Circumstances:
+    def situation(self) -> JobSituation:
         """Return what the sentence says beyond the newest event."""
         held = self.newest.after.state in (State.RUNNING, State.WAITING)
         step, of = progress_of(self.events) if held else (0, 0)
         newest = self.newest
         holder = self.holder
-        return Circumstances(
+        return JobSituation(
             now=self.now,
-            since=since(self.events),
+            since=since(self.events or [self.newest]),
             step=step,
             of=of,
             lease_seconds_left=self._lease_seconds_left(),
@@ -134,14 +134,14 @@ def _asked_for(cancelled: Event, events: Sequence[Event]) -> Event:
     return cancelled
 
 
-async def read_story(
+async def read_job_view(
     services: Services,
     job_id: str,
     *,
     known: JobRecord | None = None,
     before: int | None = None,
-) -> JobStory:
-    """Return the story of a job.
+) -> JobView:
+    """Return a job and what surrounds it now.
 
     Args:
         known: the record of a while ago, of which only what came after is read.
@@ -153,19 +153,20 @@ async def read_story(
     """
     backend = services.backend
     record = await services.job_reader.read(job_id, known=known)
-    return JobStory(
+    return JobView(
         record=record,
         now=services.clock.now(),
         workers=tuple(await backend.directory.workers()),
         holder=await _holder(backend, record.newest),
-        earlier=await _earlier(backend, job_id, before),
+        earlier=await _earlier(services, job_id, before),
     )
 
 
-async def _earlier(backend: Backend, job_id: str, before: int | None) -> Sequence[Event]:
+async def _earlier(services: Services, job_id: str, before: int | None) -> Sequence[Event]:
     if before is None:
         return ()
-    return await backend.trail.history(job_id, before=before, limit=SHOWN_EVENTS)
+    page = await services.job_reader.events(job_id, cursor=f"b{before}", limit=SHOWN_EVENTS)
+    return page.items
 
 
 async def _holder(backend: Backend, newest: Event) -> JobRow | None:

@@ -1,4 +1,4 @@
-"""One job as its trail tells it."""
+"""One job as its trail tells it and as it may be shown."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from datetime import datetime
 from typing import Any
 
 from jobfleet_contracts.codec import format_optional_time, format_time
-from jobfleet_contracts.credentials import without_credentials
+from jobfleet_contracts.credentials import masked, masked_text
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.state import State
 from jobfleet_protocol.actions.ending import callback_job_id
+
+_TEXTS = ("description", "input_file_path", "callback_url")
+_VALUES = ("payload", "processing_parameters", "context")
 
 
 def etag_of(job_id: str, sequence: int) -> str:
@@ -20,12 +23,25 @@ def etag_of(job_id: str, sequence: int) -> str:
     return f'"{job_id}-{sequence}"'
 
 
+def masked_request(request: JobRequest) -> JobRequest:
+    """Return a request as it may be shown. Lock key and job name hold no credentials: see parse."""
+    given = request.model_fields_set
+    texts = {
+        name: masked_text(value)
+        for name in _TEXTS
+        if name in given and (value := getattr(request, name)) is not None
+    }
+    values = {name: masked(getattr(request, name)) for name in _VALUES if name in given}
+    return request.model_copy(update=texts | values)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRecord:
-    """Everything that the API and the job's page show.
+    """Everything that API, page and command line show; all of it is masked.
 
     Attributes:
-        newest: the last event; its ``after`` is the job's state.
+        newest: the last event that can be read; its ``after`` is the job's state.
+        request: ``None`` where event 1 cannot be read.
         events: the complete history, oldest first; beyond 1,000 the newest 1,000.
         older: cursor of the events before these, ``None`` if they are all there.
         started_at: start of the last attempt of this incarnation.
@@ -37,7 +53,7 @@ class JobRecord:
     """
 
     newest: Event
-    request: JobRequest
+    request: JobRequest | None
     events: Sequence[Event]
     older: str | None = None
     started_at: datetime | None = None
@@ -46,6 +62,11 @@ class JobRecord:
     last_error: Any = None
     last_response: Any = None
     checkpoint: Any = None
+
+    @property
+    def last_sequence(self) -> int:
+        """Sequence of the last event, also where that cannot be read."""
+        return self.events[-1].sequence
 
     @property
     def next_retry_at(self) -> datetime | None:
@@ -57,13 +78,15 @@ class JobRecord:
     def callback_job_id(self) -> str | None:
         """The job that delivers this incarnation's result, once it has ended; ``None``: none."""
         after = self.newest.after
-        if self.request.callback_url is None or not after.state.is_terminal:
+        if self.request is None or self.request.callback_url is None:
+            return None
+        if not after.state.is_terminal:
             return None
         return callback_job_id(self.newest.job_id, after.incarnation)
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of ``GET /api/jobs/{jobId}``."""
-        facts, after = self.newest.facts, self.newest.after
+        facts, after, request = self.newest.facts, self.newest.after, self.request
         return {
             "jobId": facts.job_id,
             "jobName": facts.job_name,
@@ -78,7 +101,7 @@ class JobRecord:
             "epoch": after.epoch,
             "workerId": after.worker_id,
             "createdAt": format_time(facts.created_at),
-            "runAt": format_optional_time(self.request.run_at),
+            "runAt": format_optional_time(None if request is None else request.run_at),
             "startedAt": format_optional_time(self.started_at),
             "completedAt": format_optional_time(self.completed_at),
             "updatedAt": format_time(self.newest.occurred_at),
@@ -87,8 +110,8 @@ class JobRecord:
             "lastError": self.last_error,
             "lastResponse": self.last_response,
             "callbackJobId": self.callback_job_id,
-            "payload": without_credentials(self.request.payload),
-            "context": self.request.context,
+            "payload": request and request.payload,
+            "context": request and request.context,
             "events": [event.to_json() for event in self.events],
             "eventsNext": self.older,
         }

@@ -1,8 +1,8 @@
-"""Folds a job's events into its attempts, for ``/logs``."""
+"""Folds a job's events into its attempts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -31,6 +31,9 @@ class Attempt:
         attempt_number: from 1; a run that was lost or handed back is followed by another with
             the same number and a higher epoch.
         opened: sequence of its ``Started``; ``closed``: of its ending, ``None`` while it runs.
+        waiting: it waits for a third party's callback.
+        ending: the status that ended it, ``None`` while it runs.
+        message: of the ending, for people.
         succeeded: ``None`` while it runs, and where it was handed back or deferred.
         error: ``{"type","message","traceback"}``.
         response: of the HTTP target, for jobs that call one.
@@ -42,6 +45,9 @@ class Attempt:
     started_at: datetime
     opened: int
     closed: int | None = None
+    waiting: bool = False
+    ending: Status | None = None
+    message: str = ""
     ended_at: datetime | None = None
     duration_ms: int | None = None
     succeeded: bool | None = None
@@ -65,6 +71,9 @@ class Attempt:
         return replace(
             self,
             closed=event.sequence,
+            waiting=False,
+            ending=event.kind,
+            message=event.message,
             ended_at=event.occurred_at,
             duration_ms=round(max(span, 0.0)) if event.duration_ms is None else event.duration_ms,
             succeeded=_ENDINGS[event.kind],
@@ -88,9 +97,22 @@ class Attempt:
         }
 
 
+def attempts_of(events: Iterable[Event]) -> list[Attempt]:
+    """Return the attempts of a history, first one first; rows that cannot be read are passed by."""
+    attempts: list[Attempt] = []
+    for event in events:
+        if not event.is_readable:
+            continue
+        if event.kind is Status.STARTED:
+            attempts.append(Attempt.started(event))
+        elif attempts and attempts[-1].closed is None:
+            attempts[-1] = _advance(attempts[-1], event)
+    return attempts
+
+
 def ends_attempt(event: Event) -> bool:
     """Whether an open attempt is closed by this event."""
-    return event.kind in _ENDINGS
+    return event.is_readable and event.kind in _ENDINGS
 
 
 def error_of(event: Event) -> Any:
@@ -107,6 +129,12 @@ def response_of(event: Event) -> Any:
     if response is None and event.kind is Status.COMPLETED and _calls_http(event):
         return event.data.get("result")
     return response
+
+
+def _advance(attempt: Attempt, event: Event) -> Attempt:
+    if ends_attempt(event):
+        return attempt.ended(event)
+    return replace(attempt, waiting=attempt.waiting or event.kind is Status.WAITING)
 
 
 def _calls_http(event: Event) -> bool:

@@ -55,9 +55,15 @@ def export(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Default: standard output.")
     ] = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Include credentials: for backup and moving.")
+    ] = False,
 ) -> None:
-    """Write the trail as JSON lines, one event each, job by job, oldest event first."""
-    raise typer.Exit(in_session(TrailExport(job_id=job, out=out).run))
+    """Write the trail as JSON lines, one event each, job by job, oldest event first.
+
+    What submitters wrote is masked as in the API. With --raw it stands there as it is stored.
+    """
+    raise typer.Exit(in_session(TrailExport(job_id=job, out=out, raw=raw).run))
 
 
 @app.command("heads")

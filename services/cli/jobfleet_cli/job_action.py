@@ -3,77 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
-from enum import StrEnum
 
 from jobfleet_cli.answer import print_json
 from jobfleet_cli.exit_code import ExitCode
-from jobfleet_cli.job_filter import job_query
 from jobfleet_cli.job_selection import JobSelection
 from jobfleet_cli.session import Session, who
 from jobfleet_cli.trail_reading import known_form
 from jobfleet_contracts.errors import ActionRefused, UnknownJob
-from jobfleet_contracts.index import JobQuery
-from jobfleet_contracts.state import DEAD, State
+from jobfleet_contracts.state import State
 from jobfleet_protocol.actions.cancellation import Canceller
 from jobfleet_protocol.actions.redrive import Redriver
-from jobfleet_protocol.trail.transitions import REDRIVABLE
+from jobfleet_protocol.reading.job_actions import JobAction
 
 
-class Action(StrEnum):
-    """What can be done to a job."""
-
-    CANCEL = "cancel"
-    REDRIVE = "redrive"
-    DISMISS = "dismiss"
-
-
-_ALLOWED = {
-    Action.CANCEL: frozenset(state for state in State if not state.is_terminal),
-    Action.REDRIVE: REDRIVABLE,
-    Action.DISMISS: DEAD,
-}
-
-
-def action_query(
-    action: Action,
-    states: Sequence[State] | None,
-    job_type: str | None,
-    queue: str | None,
-    text: str | None,
-    lock_key: str | None,
-    since: str | None,
-    until: str | None,
-) -> JobQuery:
-    """Return the question for the jobs of a filter; without states, for those that allow it.
-
-    To dismiss is asked of jobs that still stand on the dead-letter list.
-
-    Raises:
-        InvalidRequest: names the time that is none.
-    """
-    asked = job_query(
-        states=states,
-        job_type=job_type,
-        queue=queue,
-        text=text,
-        lock_key=lock_key,
-        since=since,
-        until=until,
-        limit=1,
-        cursor=None,
-    )
-    if asked == JobQuery(limit=1):
-        return asked
-    return replace(asked, states=asked.states or _ALLOWED[action], dead=action is Action.DISMISS)
-
-
-class JobAction:
+class ActionRun:
     """One call of an action; each job gets its own answer."""
 
     def __init__(
-        self, *, action: Action, selection: JobSelection, reason: str, as_json: bool
+        self, *, action: JobAction, selection: JobSelection, reason: str, as_json: bool
     ) -> None:
         self._action = action
         self._selection = selection
@@ -94,11 +41,11 @@ class JobAction:
         return code
 
     async def _act(self, session: Session, job_id: str) -> State:
-        if self._action is Action.CANCEL:
+        if self._action is JobAction.CANCEL:
             canceller = Canceller(backend=session.backend, clock=session.clock)
             return await canceller.cancel(job_id, by=who(), reason=self._reason)
         redriver = Redriver(backend=session.backend, clock=session.clock)
-        if self._action is Action.REDRIVE:
+        if self._action is JobAction.REDRIVE:
             return await redriver.redrive(job_id, by=who())
         return await redriver.dismiss(job_id, by=who())
 
@@ -106,7 +53,7 @@ class JobAction:
         if self._as_json:
             print_json({"jobId": job_id, "state": state.value})
             return
-        asked = self._action is Action.CANCEL and not state.is_terminal
+        asked = self._action is JobAction.CANCEL and not state.is_terminal
         print(f"{job_id} {state.value}{', cancel requested' if asked else ''}", flush=True)
 
     def _refused(self, job_id: str, reason: str) -> None:

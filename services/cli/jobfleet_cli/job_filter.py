@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
-from jobfleet_contracts.codec import parse_time
-from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.index import JobQuery
 from jobfleet_contracts.state import State
+from jobfleet_protocol.reading.job_filter import job_query
+from jobfleet_protocol.reading.job_selection import PAGE
 
 
-def job_query(
-    *,
+def query_of(
     states: Sequence[State] | None,
     job_type: str | None,
     queue: str | None,
@@ -20,31 +18,22 @@ def job_query(
     lock_key: str | None,
     since: str | None,
     until: str | None,
-    limit: int,
-    cursor: str | None,
+    *,
+    limit: int = PAGE,
+    cursor: str | None = None,
 ) -> JobQuery:
     """Return the question to the index.
 
     Raises:
-        InvalidRequest: names the time that is none.
+        InvalidRequest: names the option that does not fit.
     """
-    return JobQuery(
-        states=frozenset(states or ()),
-        job_type=job_type,
-        queue=queue,
-        text=text,
-        lock_key=lock_key,
-        since=_moment(since, "since"),
-        until=_moment(until, "until"),
-        limit=limit,
-        cursor=cursor,
-    )
-
-
-def _moment(text: str | None, field: str) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        return parse_time(text)
-    except ValueError as error:
-        raise InvalidRequest(f"--{field}: {error}", field=field) from error
+    fields = {
+        "state": ",".join(states) if states else None,
+        "type": job_type,
+        "queue": queue,
+        "q": text,
+        "lockKey": lock_key,
+        "since": since,
+        "until": until,
+    }
+    return job_query(fields, limit=limit, cursor=cursor, prefix="--")

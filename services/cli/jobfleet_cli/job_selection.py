@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from jobfleet_cli.session import Session
 from jobfleet_contracts.errors import ActionRefused, InvalidRequest
 from jobfleet_contracts.index import JobQuery
+from jobfleet_protocol.reading.job_actions import JobAction, narrowed
+from jobfleet_protocol.reading.job_selection import PAGE, count_of, find_expected, find_jobs
 
-MAX_FOUND = 10_000
-_PAGE = 1000
-_EMPTY = JobQuery(limit=_PAGE)
+_EMPTY = JobQuery(limit=PAGE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,11 +20,11 @@ class JobSelection:
     """Ids or a filter, never both.
 
     Attributes:
-        verb: what will be done to them, for the question.
+        action: what will be done to them.
         expected: how many jobs the filter has to find; ``None``: a person is asked.
     """
 
-    verb: str
+    action: JobAction
     ids: Sequence[str] = ()
     query: JobQuery = _EMPTY
     expected: int | None = None
@@ -35,9 +35,9 @@ class JobSelection:
         Raises:
             InvalidRequest: neither or both are given; all jobs at once are never meant.
         """
-        filtered = replace(self.query, limit=_PAGE) != _EMPTY
+        filtered = self.query != _EMPTY
         if not self.ids and not filtered:
-            raise InvalidRequest(f"give job ids to {self.verb}, or a filter such as --type T")
+            raise InvalidRequest(f"give job ids to {self.action}, or a filter such as --type T")
         if self.ids and filtered:
             raise InvalidRequest("give either job ids or a filter, not both", field="ids")
         if self.ids and self.expected is not None:
@@ -52,33 +52,21 @@ class JobSelection:
         """
         if self.ids:
             return self.ids
-        found = await self._found(session)
-        if len(found) > MAX_FOUND:
-            raise ActionRefused(f"the filter finds over {MAX_FOUND:,} jobs; narrow it")
-        self._agree(len(found))
-        return found
-
-    async def _found(self, session: Session) -> list[str]:
-        found: list[str] = []
-        query: JobQuery | None = replace(self.query, limit=_PAGE)
-        while query is not None and len(found) <= MAX_FOUND:
-            page = await session.backend.reader.jobs(query)
-            found += [row.facts.job_id for row in page.items]
-            query = replace(query, cursor=page.next) if page.next else None
-        return found
-
-    def _agree(self, count: int) -> None:
-        jobs = "1 job" if count == 1 else f"{count:,} jobs"
+        query, reader = narrowed(self.query, self.action), session.backend.reader
         if self.expected is not None:
-            if count != self.expected:
-                raise ActionRefused(f"the filter finds {jobs} now, not {self.expected:,}")
-            return
+            return await find_expected(reader, query, self.expected)
+        found = [row.facts.job_id for row in await find_jobs(reader, query)]
+        self._ask(len(found))
+        return found
+
+    def _ask(self, count: int) -> None:
+        jobs = count_of(count)
         if not count:
-            print(f"no job to {self.verb} matches", file=sys.stderr)
+            print(f"no job to {self.action} matches", file=sys.stderr)
             return
         if not sys.stdin.isatty():
-            remedy = f"say --expected {count} to {self.verb} them"
+            remedy = f"say --expected {count} to {self.action} them"
             raise InvalidRequest(f"the filter finds {jobs}; {remedy}", field="expected")
-        print(f"{self.verb.capitalize()} {jobs}? [y/N] ", end="", file=sys.stderr, flush=True)
+        print(f"{self.action.capitalize()} {jobs}? [y/N] ", end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
             raise ActionRefused("nothing was done")

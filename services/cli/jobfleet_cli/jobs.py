@@ -7,14 +7,15 @@ from typing import Annotated
 
 import typer
 
-from jobfleet_cli.job_action import Action, JobAction, action_query
-from jobfleet_cli.job_filter import job_query
+from jobfleet_cli.job_action import ActionRun
+from jobfleet_cli.job_filter import query_of
 from jobfleet_cli.job_history import show_job
 from jobfleet_cli.job_list import list_jobs
 from jobfleet_cli.job_selection import JobSelection
 from jobfleet_cli.session import in_session
 from jobfleet_contracts.index import JobQuery
 from jobfleet_contracts.state import State
+from jobfleet_protocol.reading.job_actions import JobAction
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -61,17 +62,7 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """Print jobs, last changed first, with their current state."""
-    query = job_query(
-        states=state,
-        job_type=type_,
-        queue=queue,
-        text=q,
-        lock_key=lock_key,
-        since=since,
-        until=until,
-        limit=limit,
-        cursor=cursor,
-    )
+    query = query_of(state, type_, queue, q, lock_key, since, until, limit=limit, cursor=cursor)
     raise typer.Exit(in_session(lambda session: list_jobs(session, query, as_json=as_json)))
 
 
@@ -100,7 +91,7 @@ def watch(
         raise typer.Exit from None
 
 
-def _without_reason(action: Action) -> Callable[..., None]:
+def _without_reason(action: JobAction) -> Callable[..., None]:
     def act(
         ids: Ids = None,
         state: States = None,
@@ -113,7 +104,7 @@ def _without_reason(action: Action) -> Callable[..., None]:
         expected: Expected = None,
         as_json: Json = False,
     ) -> None:
-        query = action_query(action, state, type_, queue, q, lock_key, since, until)
+        query = query_of(state, type_, queue, q, lock_key, since, until)
         _act(action, ids, query, expected, as_json=as_json)
 
     return act
@@ -134,18 +125,18 @@ def cancel(
     as_json: Json = False,
 ) -> None:
     """Ask for the end of jobs; those that nobody runs end at once."""
-    query = action_query(Action.CANCEL, state, type_, queue, q, lock_key, since, until)
-    _act(Action.CANCEL, ids, query, expected, reason, as_json=as_json)
+    query = query_of(state, type_, queue, q, lock_key, since, until)
+    _act(JobAction.CANCEL, ids, query, expected, reason, as_json=as_json)
 
 
 REDRIVE_HELP = "Put ended jobs that did not complete back into the queue, with fresh attempts."
 DISMISS_HELP = "Take failed jobs off the dead-letter list; they stay in the trail."
-app.command(name="redrive", help=REDRIVE_HELP)(_without_reason(Action.REDRIVE))
-app.command(name="dismiss", help=DISMISS_HELP)(_without_reason(Action.DISMISS))
+app.command(name="redrive", help=REDRIVE_HELP)(_without_reason(JobAction.REDRIVE))
+app.command(name="dismiss", help=DISMISS_HELP)(_without_reason(JobAction.DISMISS))
 
 
 def _act(
-    action: Action,
+    action: JobAction,
     ids: Sequence[str] | None,
     query: JobQuery,
     expected: int | None,
@@ -153,7 +144,7 @@ def _act(
     *,
     as_json: bool,
 ) -> None:
-    selection = JobSelection(verb=action.value, ids=ids or (), query=query, expected=expected)
+    selection = JobSelection(action=action, ids=ids or (), query=query, expected=expected)
     selection.check()
-    run = JobAction(action=action, selection=selection, reason=reason, as_json=as_json)
+    run = ActionRun(action=action, selection=selection, reason=reason, as_json=as_json)
     raise typer.Exit(in_session(run.run))

@@ -17,11 +17,12 @@ from jobfleet_protocol.trail.large_data import resolve
 
 
 class TrailExport:
-    """One call of ``audit export``."""
+    """One call of ``audit export``; without ``raw``, credentials are masked."""
 
-    def __init__(self, *, job_id: str | None, out: Path | None) -> None:
+    def __init__(self, *, job_id: str | None, out: Path | None, raw: bool) -> None:
         self._job_id = job_id
         self._out = out
+        self._raw = raw
         self._lost: list[str] = []
 
     async def run(self, session: Session) -> ExitCode:
@@ -42,7 +43,8 @@ class TrailExport:
         async for history in histories(backend.trail, self._job_id):
             for event in history:
                 whole = await self._whole(event, backend.payloads)
-                file.write(encode(whole.to_json() | _hashes(whole)) + b"\n")
+                shown = whole.to_raw_json() if self._raw else whole.to_json()
+                file.write(encode(shown | _hashes(whole)) + b"\n")
 
     async def _whole(self, event: Event, payloads: PayloadStore) -> Event:
         """What cannot be exported must not keep all the rest from it."""

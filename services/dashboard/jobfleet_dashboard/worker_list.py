@@ -43,6 +43,7 @@ def _worker(status: WorkerStatus, now: datetime) -> dict[str, Any]:
         "types": list(status.types),
         "openCircuits": list(status.open_circuits),
         "running": [_running(job) for job in status.running],
+        "unreadable": status.unreadable or None,
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Generic, Literal, TypeVar
 
 from jobfleet_contracts.codec import format_optional_time, format_time
@@ -16,6 +16,8 @@ from jobfleet_contracts.state import State
 T = TypeVar("T")
 
 _ID_TAIL = re.compile(r"[0-9a-f]{8}")
+
+_UNKNOWN = datetime.fromtimestamp(0, UTC)
 
 COUNTED_WAITERS = 1_000
 """Jobs that wait for one lock key are counted up to here."""
@@ -65,6 +67,32 @@ class JobRow:
     due_at: datetime | None = None
     dismissed: bool = False
     duration_ms: int | None = None
+
+    @classmethod
+    def of(cls, event: Event) -> JobRow:
+        """Return the row of a job whose newest event this is."""
+        after = event.after
+        return cls(
+            facts=event.facts,
+            state=after.state,
+            status=event.status,
+            sequence=after.sequence,
+            attempt=after.attempt,
+            max_attempts=after.max_attempts,
+            incarnation=after.incarnation,
+            epoch=after.epoch,
+            worker_id=after.worker_id,
+            message=event.message,
+            updated_at=event.occurred_at,
+            due_at=after.due_at,
+            dismissed=after.dismissed,
+            duration_ms=event.duration_ms,
+        )
+
+    @classmethod
+    def unreadable(cls, job_id: str, reason: str) -> JobRow:
+        """Stand in for a row that cannot be read."""
+        return cls.of(Event.unreadable(job_id, 0, reason))
 
     def to_json(self) -> dict[str, Any]:
         """Return the row as REST API and command line show it."""
@@ -235,6 +263,11 @@ class DeadLetter:
     body: str
     size: int
     message_id: str | None = None
+
+    @classmethod
+    def unreadable(cls, letter_id: str, reason: str) -> DeadLetter:
+        """Stand in for a row that cannot be read."""
+        return cls(letter_id, _UNKNOWN, f"this row cannot be read: {reason}", "", 0)
 
 
 @dataclass(frozen=True, slots=True)

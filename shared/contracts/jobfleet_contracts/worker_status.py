@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+_NEVER = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -11,11 +17,11 @@ class RunningJob:
     """A job in one slot; ``lease_seconds_left`` is as of the heartbeat."""
 
     job_id: str
-    job_name: str
-    job_type: str
-    attempt: int
-    started_at: datetime
-    lease_seconds_left: float
+    job_name: str = ""
+    job_type: str = ""
+    attempt: int = 0
+    started_at: datetime = _NEVER
+    lease_seconds_left: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,17 +32,36 @@ class WorkerStatus:
         worker_id: a fresh UUID per process start, never a host name that comes back.
         open_circuits: targets (host and port) that it leaves alone for now, at most 100.
         draining: the worker takes no new jobs and is about to stop.
+        unreadable: why its row cannot be read; empty for every row that can.
     """
 
     worker_id: str
-    host: str
-    pid: int
-    version: str
-    started_at: datetime
-    heartbeat_at: datetime
-    slots: int
-    queues: tuple[str, ...]
-    types: tuple[str, ...]
+    host: str = ""
+    pid: int = 0
+    version: str = ""
+    started_at: datetime = _NEVER
+    heartbeat_at: datetime = _NEVER
+    slots: int = 0
+    queues: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
     running: tuple[RunningJob, ...] = ()
     draining: bool = False
     open_circuits: tuple[str, ...] = ()
+    unreadable: str = ""
+
+    @classmethod
+    def read(cls, worker_id: str, fields: Mapping[str, Any]) -> WorkerStatus:
+        """Read a stored row, which another version may have written.
+
+        Unknown fields are ignored and missing ones have defaults. A row that cannot be read at
+        all is a stand-in that says so in ``unreadable``.
+        """
+        try:
+            return _ADAPTER.validate_python({**fields, "worker_id": worker_id, "unreadable": ""})
+        except ValidationError as error:
+            problem = error.errors(include_url=False, include_input=False)[0]
+            place = ".".join(map(str, problem["loc"]))
+            return cls(worker_id=worker_id, unreadable=f"{place}: {problem['msg']}")
+
+
+_ADAPTER = TypeAdapter(WorkerStatus)

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from jobfleet_contracts.codec import parse_time
-from jobfleet_contracts.errors import ActionRefused, InvalidRequest
+from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.index import JobQuery
-from jobfleet_contracts.job import check_characters, unknown_fields
+from jobfleet_contracts.job import unknown_fields
 from jobfleet_contracts.ports import JobIndexReader
-from jobfleet_dashboard.api.filters import states
+from jobfleet_protocol.reading.job_actions import JobAction
+from jobfleet_protocol.reading.job_filter import FIELDS, job_query
+from jobfleet_protocol.reading.job_selection import PAGE, find_expected
 
-ACTIONS = ("cancel", "redrive", "dismiss")
 MAX_IDS = 1000
-MAX_FOUND = 10_000
-_PAGE = 1000
 _FIELDS = frozenset({"action", "ids", "filter", "expected"})
-_FILTERS = frozenset({"state", "type", "queue", "q", "lockKey", "since", "until"})
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
     """Ids, or a filter with the number of jobs that its author saw."""
 
-    action: str
+    action: JobAction
     ids: Sequence[str] = ()
     query: JobQuery | None = None
     expected: int = 0
@@ -40,19 +37,19 @@ class Selection:
         if unknown := body.keys() - _FIELDS:
             raise unknown_fields(unknown)
         action = body.get("action")
-        if action not in ACTIONS:
-            raise InvalidRequest(f"action: must be one of {', '.join(ACTIONS)}", field="action")
+        if action not in set(JobAction):
+            raise InvalidRequest(f"action: must be one of {', '.join(JobAction)}", field="action")
         if ("ids" in body) == ("filter" in body):
             raise InvalidRequest("ids: give either ids, or filter and expected", field="ids")
         if "ids" in body:
-            return cls(action, _ids(body["ids"]))
+            return cls(JobAction(action), _ids(body["ids"]))
         expected = body.get("expected")
         if isinstance(expected, bool) or not isinstance(expected, int) or expected < 0:
             raise InvalidRequest(
                 "expected: say how many jobs the filter shows, so that no others are touched",
                 field="expected",
             )
-        return cls(action, query=_query(body["filter"]), expected=expected)
+        return cls(JobAction(action), query=_query(body["filter"]), expected=expected)
 
     async def find(self, reader: JobIndexReader) -> Sequence[str]:
         """Return the ids.
@@ -62,19 +59,7 @@ class Selection:
         """
         if self.query is None:
             return self.ids
-        found: list[str] = []
-        query: JobQuery | None = self.query
-        while query is not None and len(found) <= MAX_FOUND:
-            page = await reader.jobs(query)
-            found += [row.facts.job_id for row in page.items]
-            query = None if page.next is None else replace(query, cursor=page.next)
-        if len(found) > MAX_FOUND:
-            raise ActionRefused(f"the filter finds over {MAX_FOUND:,} jobs; narrow it")
-        if len(found) != self.expected:
-            raise ActionRefused(
-                f"the filter finds {len(found):,} jobs now, not {self.expected:,}; look again"
-            )
-        return found
+        return await find_expected(reader, self.query, self.expected)
 
 
 def _ids(value: Any) -> Sequence[str]:
@@ -90,28 +75,11 @@ def _ids(value: Any) -> Sequence[str]:
 def _query(value: Any) -> JobQuery:
     if not isinstance(value, Mapping) or not value:
         raise InvalidRequest(
-            f"filter: must name at least one of {', '.join(sorted(_FILTERS))}", field="filter"
+            f"filter: must name at least one of {', '.join(FIELDS)}", field="filter"
         )
-    if unknown := value.keys() - _FILTERS:
+    if unknown := value.keys() - set(FIELDS):
         raise unknown_fields({f"filter.{name}" for name in unknown})
     for name, text in value.items():
-        if not isinstance(text, str) or not text.strip():
+        if not isinstance(text, str):
             raise InvalidRequest(f"filter.{name}: must be a text", field=f"filter.{name}")
-        check_characters(text, field=f"filter.{name}")
-    return JobQuery(
-        states=states(value.get("state")),
-        job_type=value.get("type"),
-        queue=value.get("queue"),
-        text=value.get("q"),
-        lock_key=value.get("lockKey"),
-        since=_time(value, "since"),
-        until=_time(value, "until"),
-        limit=_PAGE,
-    )
-
-
-def _time(value: Mapping[str, Any], name: str) -> Any:
-    try:
-        return None if name not in value else parse_time(value[name])
-    except ValueError as error:
-        raise InvalidRequest(f"filter.{name}: {error}", field=f"filter.{name}") from error
+    return job_query(value, limit=PAGE, prefix="filter.")

@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from jobfleet_contracts.errors import ActionRefused, InvalidRequest, JobfleetError
+from jobfleet_contracts.errors import InvalidRequest, JobfleetError
 from jobfleet_contracts.state import State
 from jobfleet_dashboard.api.action_selection import Selection
 from jobfleet_dashboard.api.answer import answer, job_answer
@@ -20,6 +20,7 @@ from jobfleet_dashboard.security.access import asker, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import Services, services_of
 from jobfleet_protocol.actions.cancellation import MAX_REASON
+from jobfleet_protocol.reading.job_actions import JobAction
 
 _AT_ONCE = 16
 _REASON = frozenset({"reason"})
@@ -31,7 +32,7 @@ router = APIRouter(dependencies=[require(Role.OPERATOR)], tags=["actions"])
 async def cancel(request: Request, job_id: JobId) -> Response:
     """Cancel a job: at once where nobody runs it, else its worker is asked to stop."""
     reason = _reason(await json_object(request, known=_REASON))
-    state = await act(services_of(request), "cancel", job_id, asker(request), reason)
+    state = await act(services_of(request), JobAction.CANCEL, job_id, asker(request), reason)
     done = "cancelled" if state is State.CANCELLED else "cancel requested"
     return job_answer(job_id, state.value, done)
 
@@ -40,7 +41,7 @@ async def cancel(request: Request, job_id: JobId) -> Response:
 async def redrive(request: Request, job_id: JobId) -> Response:
     """Put a failed, timed-out or cancelled job back into its queue, as a new incarnation."""
     await json_object(request, known=frozenset())
-    state = await act(services_of(request), "redrive", job_id, asker(request))
+    state = await act(services_of(request), JobAction.REDRIVE, job_id, asker(request))
     return job_answer(job_id, state.value, "redriven")
 
 
@@ -48,7 +49,7 @@ async def redrive(request: Request, job_id: JobId) -> Response:
 async def dismiss(request: Request, job_id: JobId) -> Response:
     """Take a failed or timed-out job off the dead-letter list."""
     await json_object(request, known=frozenset())
-    state = await act(services_of(request), "dismiss", job_id, asker(request))
+    state = await act(services_of(request), JobAction.DISMISS, job_id, asker(request))
     return job_answer(job_id, state.value, "dismissed")
 
 
@@ -68,7 +69,7 @@ async def act_on_many(request: Request) -> Response:
 
 
 async def act(
-    services: Services, action: str, job_id: str, by: str | None, reason: str = ""
+    services: Services, action: JobAction, job_id: str, by: str | None, reason: str = ""
 ) -> State:
     """Do one thing to one job; pages use it too.
 
@@ -77,17 +78,17 @@ async def act(
         ActionRefused: the state does not allow it.
     """
     match action:
-        case "cancel":
+        case JobAction.CANCEL:
             return await services.canceller.cancel(job_id, by=by, reason=reason)
-        case "redrive":
+        case JobAction.REDRIVE:
             return await services.redriver.redrive(job_id, by=by)
-        case "dismiss":
+        case JobAction.DISMISS:
             return await services.redriver.dismiss(job_id, by=by)
-        case _:
-            raise ActionRefused(f"there is no action {action}")
 
 
-async def _try(services: Services, action: str, job_id: str, by: str | None) -> dict[str, Any]:
+async def _try(
+    services: Services, action: JobAction, job_id: str, by: str | None
+) -> dict[str, Any]:
     try:
         known = str(UUID(job_id))
         state = await act(services, action, known, by)

@@ -219,6 +219,7 @@ class WorkerDocument(Document):
     types: list[str]
     open_circuits: list[str]
     running: list[RunningDocument]
+    unreadable: str | None = Field(description="Why its row cannot be read.")
 
 
 class WorkerList(Document):

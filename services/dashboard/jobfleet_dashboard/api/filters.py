@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.alias_generators import to_camel
 
 from jobfleet_contracts.codec import parse_time
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.index import EventQuery, JobQuery
 from jobfleet_contracts.job import ONE_LINE
-from jobfleet_contracts.state import State, Status
+from jobfleet_contracts.state import Status
+from jobfleet_protocol.reading.job_filter import job_query
 
 _EVENTS_ONLY = ("status", "name")
-_JOBS_ONLY = ("state", "queue", "q")
+_JOBS_ONLY = ("state", "queue", "lock_key", "q")
 
 
 def _moment(value: Any) -> Any:
@@ -45,6 +48,7 @@ class JobsFilter(BaseModel):
     name: Word | None = Field(None, description="Events: job name.")
     state: Word | None = Field(None, description="Jobs: one state or several, comma-separated.")
     queue: Word | None = Field(None, description="Jobs.")
+    lock_key: Word | None = Field(None, alias="lockKey", description="Jobs.")
     q: Word | None = Field(
         None, description="Jobs: an id or its last eight characters, or part of name or lock key."
     )
@@ -73,21 +77,24 @@ class JobsFilter(BaseModel):
             InvalidRequest: names a filter of the other view, or an unknown state.
         """
         self._refuse(_EVENTS_ONLY, "events")
-        return JobQuery(
-            states=states(self.state),
-            job_type=self.type,
-            queue=self.queue,
-            text=self.q,
-            since=self.since,
-            until=self.until,
+        asked = job_query(
+            {
+                "state": self.state,
+                "type": self.type,
+                "queue": self.queue,
+                "q": self.q,
+                "lockKey": self.lock_key,
+            },
             limit=self.limit,
             cursor=self.cursor,
         )
+        return replace(asked, since=self.since, until=self.until)
 
     def _refuse(self, names: tuple[str, ...], view: str) -> None:
         for name in names:
             if getattr(self, name) is not None:
-                raise InvalidRequest(f"{name}: only with view={view}", field=name)
+                field = to_camel(name)
+                raise InvalidRequest(f"{field}: only with view={view}", field=field)
 
 
 class PageFilter(BaseModel):
@@ -97,20 +104,6 @@ class PageFilter(BaseModel):
 
     limit: int = Field(100, ge=1, le=1000)
     cursor: str | None = Field(None, max_length=2000, description="`next` of the page before.")
-
-
-def states(text: str | None) -> frozenset[State]:
-    """Return the states of a comma-separated list.
-
-    Raises:
-        InvalidRequest: one of them is none.
-    """
-    names = [] if text is None else [name.strip() for name in text.split(",")]
-    for name in names:
-        if name not in set(State):
-            known = ", ".join(State)
-            raise InvalidRequest(f"state: {name!r} is none of {known}", field="state")
-    return frozenset(State(name) for name in names)
 
 
 def _status(text: str) -> str:

@@ -13,8 +13,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from jobfleet_contracts.job import JobRequest
-from jobfleet_dashboard.api.action_selection import ACTIONS, MAX_IDS
+from jobfleet_dashboard.api.action_selection import MAX_IDS
 from jobfleet_dashboard.api.submission import MAX_BULK
+from jobfleet_protocol.reading.job_actions import JobAction
 
 _ASSETS = "/static/swagger-ui"
 _REF = "#/components/schemas/"
@@ -131,7 +132,7 @@ def _action_requests() -> dict[str, Any]:
     """Each shape has a name of its own, which generated clients need."""
     text = {"type": "string", "minLength": 1}
     names = ("state", "type", "queue", "q", "lockKey", "since", "until")
-    action = {"type": "string", "enum": list(ACTIONS)}
+    action = {"type": "string", "enum": list(JobAction)}
     ids = {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MAX_IDS}
     by_filter = {
         "action": action,

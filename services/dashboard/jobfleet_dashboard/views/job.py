@@ -15,12 +15,12 @@ from jobfleet_dashboard.problems import unknown_job
 from jobfleet_dashboard.security.access import asker, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
-from jobfleet_dashboard.views.job_actions import ACTIONS
 from jobfleet_dashboard.views.job_page import job_page
 from jobfleet_dashboard.views.job_view import JobView, read_job_view
 from jobfleet_dashboard.views.live_stream import live_stream, message, moment_of, partial
 from jobfleet_dashboard.views.pages import go_to
 from jobfleet_dashboard.views.site import page_context, show, site_of
+from jobfleet_protocol.reading.job_actions import JobAction
 from jobfleet_protocol.reading.job_record import JobRecord
 
 TEMPLATE = "job/show.html"
@@ -82,10 +82,10 @@ async def _news(
 async def change(request: Request, job_id: str, verb: str) -> Response:
     """Cancel, redrive or dismiss, then show the job again."""
     job_id = known_id(job_id)
-    if verb not in ACTIONS:
+    if verb not in set(JobAction):
         raise unknown_job(f"{job_id}/{verb}")
     reason = str((await read_form(request)).get("reason", ""))[:500]
-    await act(services_of(request), verb, job_id, asker(request), reason)
+    await act(services_of(request), JobAction(verb), job_id, asker(request), reason)
     return go_to(request, f"/jobs/{job_id}")
 
 

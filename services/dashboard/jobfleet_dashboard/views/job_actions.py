@@ -5,56 +5,48 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jobfleet_contracts.event import JobState
-from jobfleet_contracts.state import DEAD
-from jobfleet_protocol.trail.transitions import REDRIVABLE
+from jobfleet_protocol.reading.job_actions import JobAction, actions_for
 
 
 @dataclass(frozen=True, slots=True)
-class JobAction:
+class Button:
     """A button.
 
     Attributes:
-        verb: ``cancel``, ``redrive`` or ``dismiss``: the last part of its route.
+        action: the last part of its route.
         question: asked before it is done.
         consequence: what then happens, in one sentence.
     """
 
-    verb: str
+    action: JobAction
     label: str
     question: str
     consequence: str
     danger: bool = False
 
 
-CANCEL = JobAction(
-    "cancel",
+CANCEL = Button(
+    JobAction.CANCEL,
     "Cancel",
     "Cancel this job?",
     "A running handler is asked to stop; a job that nobody runs ends at once.",
     danger=True,
 )
-REDRIVE = JobAction(
-    "redrive",
+REDRIVE = Button(
+    JobAction.REDRIVE,
     "Redrive",
     "Run this job again?",
     "It goes back to its queue as a new incarnation, with all attempts anew.",
 )
-DISMISS = JobAction(
-    "dismiss",
+DISMISS = Button(
+    JobAction.DISMISS,
     "Dismiss",
     "Take this job off the dead letters?",
     "It stays failed and its history stays; it can still be redriven later.",
 )
-ACTIONS = {action.verb: action for action in (CANCEL, REDRIVE, DISMISS)}
+BUTTONS = {button.action: button for button in (CANCEL, REDRIVE, DISMISS)}
 
 
-def actions_for(after: JobState) -> tuple[JobAction, ...]:
+def buttons_for(after: JobState) -> tuple[Button, ...]:
     """Return the buttons that the state allows, in the order in which they stand."""
-    if not after.state.is_terminal:
-        return () if after.cancel_requested else (CANCEL,)
-    allowed: tuple[JobAction, ...] = ()
-    if after.state in REDRIVABLE:
-        allowed += (REDRIVE,)
-    if after.state in DEAD and not after.dismissed:
-        allowed += (DISMISS,)
-    return allowed
+    return tuple(BUTTONS[action] for action in actions_for(after))

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 from urllib.parse import urlencode
 
-from jobfleet_contracts.codec import parse_time
+from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.index import JobQuery
 from jobfleet_contracts.state import State
 from jobfleet_dashboard.views.job_row import JobListRow
 from jobfleet_dashboard.views.short_id import short
+from jobfleet_protocol.reading.job_filter import MAX_TEXT, parse_moment, parse_queue, parse_states
 
 PAGE_SIZE = 50
-MAX_TEXT = 200
 WINDOWS: Mapping[str, timedelta] = {
     "15m": timedelta(minutes=15),
     "1h": timedelta(hours=1),
     "24h": timedelta(days=1),
     "7d": timedelta(days=7),
 }
-_QUEUE = re.compile(r"[a-z0-9_-]{1,50}")
+T = TypeVar("T")
 _MAX_BACK = 100
 
 
@@ -102,7 +102,7 @@ class JobFilter:
 
     def query(self, now: datetime, *, limit: int = PAGE_SIZE) -> JobQuery:
         """Return the question to the index."""
-        since = parse_time(self.since) if self.since else None
+        since = parse_moment(self.since, "since") if self.since else None
         if since is None and self.window:
             since = now - WINDOWS[self.window]
         return JobQuery(
@@ -112,7 +112,7 @@ class JobFilter:
             lock_key=self.lock_key or None,
             text=self.text or None,
             since=since,
-            until=parse_time(self.until) if self.until else None,
+            until=parse_moment(self.until, "until") if self.until else None,
             limit=limit,
             cursor=self.cursor or None,
         )
@@ -140,33 +140,30 @@ def parse_filter(pairs: Sequence[tuple[str, str]]) -> JobFilter:
 def _states(values: Sequence[str], problems: list[str]) -> tuple[State, ...]:
     known: list[State] = []
     for value in filter(None, values):
-        try:
-            known.append(State(value))
-        except ValueError:
-            names = ", ".join(state.value for state in State)
-            problems.append(f"state: there is no {value!r}; there are {names}")
+        known += _checked(value, lambda text: parse_states([text]), problems) or ()
     return tuple(dict.fromkeys(known))
 
 
 def _queue(value: str, problems: list[str]) -> str:
-    if value and not _QUEUE.fullmatch(value):
-        problems.append(f"queue: {value!r} cannot be a queue; names hold a-z, 0-9, _ and -")
-        return ""
-    return value
+    return _checked(value, parse_queue, problems) or ""
 
 
 def _window(value: str, problems: list[str]) -> str:
     if value and value not in WINDOWS:
-        problems.append(f"window: {value!r} is not one of {', '.join(WINDOWS)}")
+        problems.append(f"window: {value[:50]!r} is not one of {', '.join(WINDOWS)}")
         return ""
     return value
 
 
 def _time(name: str, value: str, problems: list[str]) -> str:
+    moment = _checked(value, lambda text: parse_moment(text, name), problems)
+    return "" if moment is None else value
+
+
+def _checked(value: str, parse: Callable[[str], T], problems: list[str]) -> T | None:
+    """Return what a field says; ``None`` if it is empty, or wrong, which is noted."""
     try:
-        if value:
-            parse_time(value)
-    except ValueError:
-        problems.append(f"{name}: {value!r} is no time; write 2026-01-31T09:30:00Z")
-        return ""
-    return value
+        return parse(value) if value else None
+    except InvalidRequest as error:
+        problems.append(str(error))
+        return None

@@ -9,7 +9,7 @@ from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.state import State
 from jobfleet_dashboard.views.attempt_row import AttemptRow, attempt_rows
 from jobfleet_dashboard.views.event_row import EventRow
-from jobfleet_dashboard.views.job_actions import JobAction, actions_for
+from jobfleet_dashboard.views.job_actions import Button, buttons_for
 from jobfleet_dashboard.views.job_facts import Fact, job_facts
 from jobfleet_dashboard.views.job_sentence import job_sentence
 from jobfleet_dashboard.views.job_view import JobView
@@ -43,7 +43,7 @@ class JobPage:
     step: int
     of: int
     facts: tuple[Fact, ...]
-    actions: tuple[JobAction, ...]
+    actions: tuple[Button, ...]
     timeline: TimelineDrawing
     attempts: tuple[AttemptRow, ...]
     events: tuple[EventRow, ...]
@@ -78,7 +78,7 @@ def job_page(view: JobView) -> JobPage:
         step=around.step,
         of=around.of,
         facts=job_facts(view.record),
-        actions=() if is_tombstone(newest) or not newest.is_readable else actions_for(newest.after),
+        actions=() if is_tombstone(newest) or not newest.is_readable else buttons_for(newest.after),
         timeline=draw_timeline(span_rows(view.events) if view.events else (), now=view.now),
         attempts=attempt_rows(view.events),
         events=view.rows_after(view.shown[0].sequence - 1),

@@ -70,25 +70,7 @@ def row_of(row: JobRow) -> JobListRow:
 
 def row_of_event(event: Event) -> JobListRow:
     """Return the row of a job whose newest event this is."""
-    after = event.after
-    return row_of(
-        JobRow(
-            facts=event.facts,
-            state=after.state,
-            status=event.status,
-            sequence=event.sequence,
-            attempt=after.attempt,
-            max_attempts=after.max_attempts,
-            incarnation=after.incarnation,
-            epoch=after.epoch,
-            worker_id=after.worker_id,
-            message=event.message,
-            updated_at=event.occurred_at,
-            due_at=after.due_at,
-            dismissed=after.dismissed,
-            duration_ms=event.duration_ms,
-        )
-    )
+    return row_of(JobRow.of(event))
 
 
 def row_of_open(row: OpenRow) -> JobListRow:

@@ -5,14 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jobfleet_contracts.state import DEAD, State
-from jobfleet_protocol.trail.transitions import REDRIVABLE
+from jobfleet_protocol.reading.job_actions import ALLOWED, JobAction
+from jobfleet_protocol.reading.job_selection import count_of
 
-ALLOWED: dict[str, frozenset[State]] = {
-    "cancel": frozenset(state for state in State if not state.is_terminal),
-    "redrive": REDRIVABLE,
-    "dismiss": DEAD,
-}
 _NAMED = 8
 
 
@@ -26,7 +21,7 @@ class Question:
         fields: hidden form fields that bring the selection back.
     """
 
-    action: str
+    action: JobAction
     count: int
     jobs: tuple[str, ...]
     more: int
@@ -45,7 +40,7 @@ class Question:
     @property
     def verb(self) -> str:
         """What the button says, with the count."""
-        return f"{self.action.capitalize()} {_jobs(self.count)}"
+        return f"{self.action.capitalize()} {count_of(self.count)}"
 
     @property
     def text(self) -> str:
@@ -54,17 +49,17 @@ class Question:
         if not self.count:
             return f"Only jobs that are {states} allow this; choose some of them."
         if self.left_out:
-            return f"{_jobs(self.left_out)} of the selection are left out: not {states}."
+            return f"{count_of(self.left_out)} of the selection are left out: not {states}."
         return "This is written to the trail of each job."
 
     @property
     def danger(self) -> bool:
         """Whether work is lost."""
-        return self.action == "cancel"
+        return self.action is JobAction.CANCEL
 
 
 def question(
-    action: str,
+    action: JobAction,
     names: Sequence[str],
     *,
     count: int,
@@ -84,7 +79,3 @@ def question(
         address=address,
         back=back,
     )
-
-
-def _jobs(count: int) -> str:
-    return "1 job" if count == 1 else f"{count:,} jobs"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -14,7 +13,7 @@ from starlette.datastructures import FormData
 from jobfleet_contracts.errors import InvalidRequest, JobfleetError
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import JobQuery
-from jobfleet_dashboard.api.action_selection import MAX_FOUND, MAX_IDS, Selection
+from jobfleet_dashboard.api.action_selection import MAX_IDS
 from jobfleet_dashboard.api.actions import act
 from jobfleet_dashboard.api.request_parts import read_form
 from jobfleet_dashboard.security.access import asker, require
@@ -22,8 +21,10 @@ from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import Services, services_of
 from jobfleet_dashboard.views.job_filter import JobFilter, parse_filter
 from jobfleet_dashboard.views.pages import go_to
-from jobfleet_dashboard.views.question import ALLOWED, Question, question
+from jobfleet_dashboard.views.question import Question, question
 from jobfleet_dashboard.views.site import page_context, show
+from jobfleet_protocol.reading.job_actions import ALLOWED, JobAction, narrowed
+from jobfleet_protocol.reading.job_selection import find_expected, find_jobs
 from jobfleet_protocol.reading.readable_trail import ReadableTrail
 
 _AT_ONCE = 16
@@ -48,9 +49,7 @@ async def dead_letters_actions(request: Request) -> Response:
 
 
 async def _ask_or_act(request: Request, form: FormData, *, address: str, back: str) -> Response:
-    action = str(form.get("action", ""))
-    if action not in ALLOWED:
-        raise InvalidRequest(f"action: there is no {action[:50]!r}", field="action")
+    action = _action_of(form)
     services = services_of(request)
     if "expected" not in form:
         asked = await _question(services, form, action, address=address, back=back)
@@ -63,13 +62,14 @@ async def _ask_or_act(request: Request, form: FormData, *, address: str, back: s
 
 
 async def _question(
-    services: Services, form: FormData, action: str, *, address: str, back: str
+    services: Services, form: FormData, action: JobAction, *, address: str, back: str
 ) -> Question:
     chosen = _filter_of(form)
     filter_fields = [(f"filter.{name}", value) for name, value in chosen.pairs()]
     if form.get("all"):
         query = _narrowed(chosen, services, action)
-        names = await _names(services, query) if query else []
+        found = await find_jobs(services.backend.reader, query)
+        names = [row.facts.job_name for row in found]
         fields = [("all", "1"), *filter_fields]
         return question(
             action, names, count=len(names), left_out=0, fields=fields, address=address, back=back
@@ -87,20 +87,18 @@ async def _question(
     )
 
 
-async def _confirmed(services: Services, form: FormData, action: str) -> Sequence[str]:
+async def _confirmed(services: Services, form: FormData, action: JobAction) -> Sequence[str]:
     """Return the ids; refused where the filter finds others than were asked about."""
     if not form.get("all"):
         return _ids(form)
     query = _narrowed(_filter_of(form), services, action)
     expected = str(form["expected"])
-    if query is None or not _COUNT.fullmatch(expected):
+    if not _COUNT.fullmatch(expected):
         raise InvalidRequest("expected: must be the count that was shown", field="expected")
-    return await Selection(action, query=query, expected=int(expected)).find(
-        services.backend.reader
-    )
+    return await find_expected(services.backend.reader, query, int(expected))
 
 
-async def _act(services: Services, ids: Sequence[str], action: str, by: str | None) -> int:
+async def _act(services: Services, ids: Sequence[str], action: JobAction, by: str | None) -> int:
     limit = asyncio.Semaphore(_AT_ONCE)
 
     async def one(job_id: str) -> bool:
@@ -122,25 +120,19 @@ def _filter_of(form: FormData) -> JobFilter:
     return parse_filter(list(pairs))
 
 
-def _narrowed(chosen: JobFilter, services: Services, action: str) -> JobQuery | None:
+def _narrowed(chosen: JobFilter, services: Services, action: JobAction) -> JobQuery | None:
     """Return the question for those jobs of the filter that allow the action."""
     if chosen.is_empty:
         raise InvalidRequest("filter: choose one first; all jobs at once are never meant")
-    query = chosen.query(services.clock.now(), limit=1000)
-    states = (query.states or ALLOWED[action]) & ALLOWED[action]
-    if not states:
-        return None
-    return replace(query, states=states, dead=query.dead or action == "dismiss", cursor=None)
+    return narrowed(chosen.query(services.clock.now()), action)
 
 
-async def _names(services: Services, query: JobQuery) -> list[str]:
-    names: list[str] = []
-    following: JobQuery | None = query
-    while following is not None and len(names) <= MAX_FOUND:
-        page = await services.backend.reader.jobs(following)
-        names += [row.facts.job_name for row in page.items]
-        following = replace(following, cursor=page.next) if page.next else None
-    return names
+def _action_of(form: FormData) -> JobAction:
+    try:
+        return JobAction(str(form.get("action", "")))
+    except ValueError:
+        known = ", ".join(JobAction)
+        raise InvalidRequest(f"action: must be one of {known}", field="action") from None
 
 
 def _ids(form: FormData) -> list[str]:

@@ -79,14 +79,18 @@ def _row_key(letter_id: str) -> str:
 
 
 def _letter(entity: Mapping[str, Any]) -> DeadLetter:
-    return DeadLetter(
-        letter_id=entity["RowKey"].partition("-")[2],
-        received_at=plain_time(entity["ReceivedAt"]),
-        reason=entity["Reason"],
-        body=entity["Body"],
-        size=entity["Size"],
-        message_id=entity.get("MessageId"),
-    )
+    letter_id = str(entity["RowKey"]).partition("-")[2]
+    try:
+        return DeadLetter(
+            letter_id=letter_id,
+            received_at=plain_time(entity["ReceivedAt"]),
+            reason=str(entity["Reason"]),
+            body=str(entity.get("Body", "")),
+            size=int(entity.get("Size", 0)),
+            message_id=entity.get("MessageId"),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return DeadLetter.unreadable(letter_id, f"{type(error).__name__}: {error}")
 
 
 def _cut(text: str) -> str:

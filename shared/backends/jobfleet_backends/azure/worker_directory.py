@@ -8,10 +8,10 @@ from typing import Any
 
 from jobfleet_backends.azure.http.entity_table import REPLACE, EntityTable
 from jobfleet_backends.azure.http.table_reader import Query
-from jobfleet_backends.azure.rows import plain_time
-from jobfleet_contracts.codec import decode, encode_text, parse_time
+from jobfleet_contracts.codec import decode, encode_text
+from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.ports import Clock
-from jobfleet_contracts.worker_status import RunningJob, WorkerStatus
+from jobfleet_contracts.worker_status import WorkerStatus
 
 SILENT_WORKER_KEPT = timedelta(hours=1)
 _PARTITION = "workers"
@@ -41,9 +41,11 @@ class AzureWorkerDirectory:
         query = Query("PartitionKey eq @partition", {"partition": _PARTITION})
         async for page in self._table.pages("worker.list", query):
             found += [_status(entity) for entity in page]
-        for silent in (status for status in found if status.heartbeat_at < oldest):
-            await self.remove(silent.worker_id)
-        heard = [status for status in found if status.heartbeat_at >= oldest]
+        # Who cannot be read has no heartbeat either: its row stays, and says so.
+        silent = [one for one in found if one.heartbeat_at < oldest and not one.unreadable]
+        for status in silent:
+            await self.remove(status.worker_id)
+        heard = [status for status in found if status not in silent]
         return sorted(heard, key=lambda status: (status.started_at, status.worker_id))
 
 
@@ -67,29 +69,33 @@ def _entity(status: WorkerStatus) -> dict[str, Any]:
     }
 
 
+_COLUMNS = {
+    "Host": "host",
+    "Pid": "pid",
+    "Version": "version",
+    "StartedAt": "started_at",
+    "HeartbeatAt": "heartbeat_at",
+    "Slots": "slots",
+    "Draining": "draining",
+}
+_LISTS = {"Queues": "queues", "Types": "types", "OpenCircuits": "open_circuits"}
+
+
 def _status(entity: Mapping[str, Any]) -> WorkerStatus:
-    return WorkerStatus(
-        worker_id=entity["RowKey"],
-        host=entity["Host"],
-        pid=entity["Pid"],
-        version=entity["Version"],
-        started_at=plain_time(entity["StartedAt"]),
-        heartbeat_at=plain_time(entity["HeartbeatAt"]),
-        slots=entity["Slots"],
-        draining=entity["Draining"],
-        queues=tuple(decode(entity["Queues"])),
-        types=tuple(decode(entity["Types"])),
-        open_circuits=tuple(decode(entity.get("OpenCircuits", "[]"))),
-        running=tuple(_running(job) for job in decode(_joined(entity))),
-    )
+    worker_id = str(entity["RowKey"])
+    fields = {name: entity[column] for column, name in _COLUMNS.items() if column in entity}
+    try:
+        lists = {
+            name: decode(entity[column]) for column, name in _LISTS.items() if column in entity
+        }
+        running = decode(_joined(entity))
+    except (InvalidRequest, TypeError) as error:
+        return WorkerStatus(worker_id=worker_id, unreadable=str(error))
+    return WorkerStatus.read(worker_id, fields | lists | {"running": running})
 
 
 def _joined(entity: Mapping[str, Any]) -> str:
-    pieces = [entity["Running"]]
+    pieces = [str(entity.get("Running", "[]"))]
     while (piece := entity.get(f"Running{len(pieces)}")) is not None:
-        pieces.append(piece)
+        pieces.append(str(piece))
     return "".join(pieces)
-
-
-def _running(job: Mapping[str, Any]) -> RunningJob:
-    return RunningJob(**{**job, "started_at": parse_time(job["started_at"])})

@@ -65,5 +65,8 @@ def _position(cursor: str | None) -> int:
 
 def _letter(row: Row) -> DeadLetter:
     _, letter_id, received_at, reason, message_id, body, size = row
-    text = bytes(body).decode(errors="replace")[:MAX_BODY_CHARACTERS]
-    return DeadLetter(letter_id, parse_time(received_at), reason, text, size, message_id)
+    try:
+        text = bytes(body).decode(errors="replace")[:MAX_BODY_CHARACTERS]
+        return DeadLetter(letter_id, parse_time(received_at), reason, text, size, message_id)
+    except (ValueError, TypeError, AttributeError) as error:
+        return DeadLetter.unreadable(str(letter_id), f"{type(error).__name__}: {error}")

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from jobfleet_backends.sqlite.row_codec import OPEN_COLUMNS, row_to_open
+from jobfleet_backends.sqlite.row_codec import OPEN_COLUMNS, readable_open_rows
 from jobfleet_contracts.codec import format_time
 from jobfleet_contracts.index import Census, EndedCount, OpenRow, TimeStep
 from jobfleet_contracts.state import State
@@ -38,15 +38,15 @@ def count_jobs(connection: sqlite3.Connection) -> Mapping[State, int]:
     rows: list[tuple[str, int]] = connection.execute(
         "SELECT state, jobs FROM state_counts"
     ).fetchall()
-    return {State(state): jobs for state, jobs in rows if jobs}
+    return {State(state): jobs for state, jobs in rows if jobs and state in set(State)}
 
 
 def take_census(connection: sqlite3.Connection) -> Census:
     """Return the counts, and of each queue the job that has been queued longest."""
     longest: dict[str, OpenRow] = {}
     for (queue,) in connection.execute(_QUEUES).fetchall():
-        row = connection.execute(_LONGEST_QUEUED, (queue,)).fetchone()
-        longest[queue] = row_to_open(row)
+        for row in readable_open_rows(connection.execute(_LONGEST_QUEUED, (queue,))):
+            longest[queue] = row
     return Census(count_jobs(connection), longest)
 
 

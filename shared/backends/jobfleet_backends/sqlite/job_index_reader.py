@@ -19,7 +19,7 @@ from jobfleet_backends.sqlite.row_codec import (
     OPEN_COLUMNS,
     Row,
     row_to_event_or_stand_in,
-    row_to_job,
+    row_to_job_or_stand_in,
     row_to_open,
 )
 from jobfleet_contracts.codec import format_optional_time
@@ -102,7 +102,7 @@ class SqliteJobIndexReader:
             window=SEARCHED_JOBS,
         )
         rows, cursor, back_to = await self._database.read(page.run)
-        return Page([row_to_job(row) for row in rows], cursor, back_to)
+        return Page([row_to_job_or_stand_in(row) for row in rows], cursor, back_to)
 
     async def counts(self) -> Mapping[State, int]:
         """Return jobs per state, kept up to date by triggers."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from jobfleet_backends.sqlite.row_codec import OPEN_COLUMNS, row_to_open
+from jobfleet_backends.sqlite.row_codec import OPEN_COLUMNS, readable_open_rows
 from jobfleet_contracts.index import COUNTED_WAITERS, LockUse, OpenRow
 from jobfleet_contracts.state import CLAIMABLE
 
@@ -31,12 +31,12 @@ SELECT name FROM keys WHERE name IS NOT NULL LIMIT ?
 def read_waiters(connection: sqlite3.Connection, lock_key: str, limit: int) -> Sequence[OpenRow]:
     """Return open, claimable jobs that name this lock key, longest waiting first."""
     rows = connection.execute(_WAITERS, (lock_key, limit)).fetchall()
-    return [row_to_open(row) for row in rows]
+    return readable_open_rows(rows)
 
 
 def read_lock_uses(connection: sqlite3.Connection, limit: int, waiters: int) -> Sequence[LockUse]:
     """Return lock keys that open jobs name, held ones first, then in their order."""
-    running = [row_to_open(row) for row in connection.execute(_HOLDERS, (limit,))]
+    running = readable_open_rows(connection.execute(_HOLDERS, (limit,)))
     holders = {str(row.facts.lock_key): row for row in running}
     named = (name for (name,) in connection.execute(_KEYS, (limit,)))
     keys = list(dict.fromkeys([*holders, *named]))[:limit]

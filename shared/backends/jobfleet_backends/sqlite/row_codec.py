@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +15,8 @@ from jobfleet_contracts.index import JobRow, OpenRow
 from jobfleet_contracts.state import State
 
 Row = tuple[Any, ...]
+UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
+"""What reading a row raises that somebody has edited."""
 
 EVENT_COLUMNS = (
     "job_id, sequence, status, state, message, occurred_at, worker_id, attempt, epoch, "
@@ -112,7 +116,7 @@ def row_to_event_or_stand_in(row: Row) -> Event:
         return Event.unreadable(row[0], 0, f"its sequence is {row[1]!r}")
     try:
         return row_to_event(row)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except UNREADABLE as error:
         return Event.unreadable(row[0], row[1], f"{type(error).__name__}: {error}")
 
 
@@ -156,6 +160,15 @@ def row_to_open(row: Row) -> OpenRow:
     )
 
 
+def readable_open_rows(rows: Iterable[Row]) -> list[OpenRow]:
+    """Return those that can be read."""
+    found: list[OpenRow] = []
+    for row in rows:
+        with suppress(*UNREADABLE):
+            found.append(row_to_open(row))
+    return found
+
+
 def event_to_job_row(event: Event) -> Row:
     """Return the values of ``JOB_COLUMNS`` and, last, the text that searches look through."""
     facts, after = event.facts, event.after
@@ -197,6 +210,14 @@ def row_to_job(row: Row) -> JobRow:
         dismissed=bool(row[12]),
         duration_ms=row[19],
     )
+
+
+def row_to_job_or_stand_in(row: Row) -> JobRow:
+    """The index is a copy: a row in it that cannot be read must not hide all others."""
+    try:
+        return row_to_job(row)
+    except UNREADABLE as error:
+        return JobRow.unreadable(str(row[0]), f"{type(error).__name__}: {error}")
 
 
 def _facts_to_row(facts: JobFacts) -> Row:

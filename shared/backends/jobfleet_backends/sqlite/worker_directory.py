@@ -5,13 +5,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 
 import orjson
 
 from jobfleet_backends.sqlite.database import Database
-from jobfleet_contracts.codec import encode_text, format_time, parse_time
-from jobfleet_contracts.worker_status import RunningJob, WorkerStatus
+from jobfleet_contracts.codec import encode_text, format_time
+from jobfleet_contracts.worker_status import WorkerStatus
 
 SILENT_WORKER_KEPT = timedelta(hours=1)
 
@@ -40,34 +39,25 @@ class SqliteWorkerDirectory:
         await self._database.write(lambda connection: connection.execute(statement, (worker_id,)))
 
     async def workers(self) -> Sequence[WorkerStatus]:
-        """Return every worker heard of within the hour, longest running first."""
-        rows: list[tuple[str, str]] = await self._database.read(_rows)
+        """Return every worker heard of within the hour, longest running first; see ``read``."""
+        rows: list[tuple[str, str, str]] = await self._database.read(_rows)
         oldest = format_time(self._database.clock.now() - SILENT_WORKER_KEPT)
-        if any(heartbeat < oldest for heartbeat, _ in rows):
+        if any(heartbeat < oldest for _, heartbeat, _ in rows):
             statement = "DELETE FROM workers WHERE heartbeat_at < ?"
             await self._database.write(lambda connection: connection.execute(statement, (oldest,)))
-        return [_status(text) for heartbeat, text in rows if heartbeat >= oldest]
+        return [_status(key, text) for key, heartbeat, text in rows if heartbeat >= oldest]
 
 
-def _rows(connection: sqlite3.Connection) -> list[tuple[str, str]]:
-    statement = "SELECT heartbeat_at, status FROM workers ORDER BY started_at, worker_id"
+def _rows(connection: sqlite3.Connection) -> list[tuple[str, str, str]]:
+    statement = "SELECT worker_id, heartbeat_at, status FROM workers ORDER BY started_at, worker_id"
     return connection.execute(statement).fetchall()
 
 
-def _status(text: str) -> WorkerStatus:
-    value: dict[str, Any] = orjson.loads(text)
-    return WorkerStatus(
-        **value
-        | {
-            "started_at": parse_time(value["started_at"]),
-            "heartbeat_at": parse_time(value["heartbeat_at"]),
-            "queues": tuple(value["queues"]),
-            "types": tuple(value["types"]),
-            "open_circuits": tuple(value.get("open_circuits", ())),
-            "running": tuple(_running(job) for job in value["running"]),
-        }
-    )
-
-
-def _running(value: dict[str, Any]) -> RunningJob:
-    return RunningJob(**value | {"started_at": parse_time(value["started_at"])})
+def _status(worker_id: str, text: str) -> WorkerStatus:
+    try:
+        fields = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        return WorkerStatus(worker_id=worker_id, unreadable=f"no JSON: {error}")
+    if not isinstance(fields, dict):
+        return WorkerStatus(worker_id=worker_id, unreadable="no JSON object")
+    return WorkerStatus.read(worker_id, fields)

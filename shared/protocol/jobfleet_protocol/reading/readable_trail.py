@@ -70,8 +70,8 @@ class ReadableTrail:
             return list(await self._trail.history(job_id, after=after, before=before, limit=limit))
         except _UNREADABLE:
             middle = (after + before) // 2
-            older = await self._between(job_id, after, middle)
-            return older + await self._between(job_id, middle - 1, before)
+            older = await self._between(job_id, after, middle + 1)
+            return older + await self._between(job_id, middle, before)
 
     async def _last_sequence(self, job_id: str) -> int:
         """Find the end of a history without gaps, in as many looks as its length has bits."""

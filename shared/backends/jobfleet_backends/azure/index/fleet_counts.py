@@ -15,7 +15,7 @@ from jobfleet_backends.azure.index.ended_counter import (
     read_hour,
     read_minutes,
 )
-from jobfleet_backends.azure.index.index_rows import SHARDS, entity_to_open, is_ghost, state_of
+from jobfleet_backends.azure.index.index_rows import SHARDS, is_ghost, readable_open_rows, state_of
 from jobfleet_contracts.index import Census, EndedCount, OpenRow, TimeStep
 from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.state import TERMINAL, State
@@ -43,15 +43,17 @@ class _Tally:
 
     def _add(self, entity: Row) -> None:
         state = state_of(entity)
-        self.counts[state] += 1
-        if state is not State.QUEUED:
+        if state is None:
             return
-        known = self.longest.get(entity["Queue"])
+        self.counts[state] += 1
+        if state is not State.QUEUED or not isinstance(entity.get("OpenedAt"), datetime):
+            return
+        known = self.longest.get(str(entity.get("Queue")))
         if known is None or entity["OpenedAt"] < known["OpenedAt"]:
-            self.longest[entity["Queue"]] = entity
+            self.longest[str(entity.get("Queue"))] = entity
 
     def rows(self) -> dict[str, OpenRow]:
-        return {queue: entity_to_open(entity) for queue, entity in self.longest.items()}
+        return {row.facts.queue: row for row in readable_open_rows(self.longest.values())}
 
 
 class FleetCounts:

@@ -15,7 +15,8 @@ without ``OpenedAt`` is a ghost: a hint that came after the row was removed. It 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zlib import crc32
@@ -36,6 +37,7 @@ from jobfleet_contracts.codec import (
     parse_optional_time,
     parse_time,
 )
+from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import IndexedEvent, JobRow, OpenRow
 from jobfleet_contracts.state import State
@@ -43,6 +45,9 @@ from jobfleet_contracts.state import State
 SHARDS = tuple(f"shard-{number}" for number in range(4))
 MAX_COPIED_CHARACTERS = 4_000
 """Event data beyond it are left out of the timeline's copy; the job's own history has them."""
+
+UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, InvalidRequest)
+"""What reading a row raises that somebody has edited."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MICROSECOND = 9_999_999_999_999_999
@@ -198,30 +203,30 @@ def entity_to_job(entity: Mapping[str, Any]) -> JobRow:
     )
 
 
-def event_to_job(event: Event) -> JobRow:
-    """Return a line of a list from a job's newest event."""
-    after = event.after
-    return JobRow(
-        facts=event.facts,
-        state=after.state,
-        status=event.status,
-        sequence=after.sequence,
-        attempt=after.attempt,
-        max_attempts=after.max_attempts,
-        incarnation=after.incarnation,
-        epoch=after.epoch,
-        worker_id=after.worker_id,
-        message=event.message,
-        updated_at=event.occurred_at,
-        due_at=after.due_at,
-        dismissed=after.dismissed,
-        duration_ms=event.duration_ms,
-    )
+def entity_to_job_or_stand_in(entity: Mapping[str, Any]) -> JobRow:
+    """The index is a copy: a row in it that cannot be read must not hide all others."""
+    try:
+        return entity_to_job(entity)
+    except UNREADABLE as error:
+        return JobRow.unreadable(str(entity.get("JobId", "")), f"{type(error).__name__}: {error}")
 
 
-def state_of(entity: Mapping[str, Any]) -> State:
-    """Return the state alone of an open row."""
-    return State(_newest(entity).get("state", entity["State"]))
+def state_of(entity: Mapping[str, Any]) -> State | None:
+    """Return the state alone of an open row; ``None`` if it cannot be read."""
+    try:
+        return State(_newest(entity).get("state", entity.get("State")))
+    except UNREADABLE:
+        return None
+
+
+def readable_open_rows(entities: Iterable[Mapping[str, Any]]) -> list[OpenRow]:
+    """Return those that can be read; ghosts are left out too."""
+    rows: list[OpenRow] = []
+    for entity in entities:
+        with suppress(*UNREADABLE):
+            if not is_ghost(entity):
+                rows.append(entity_to_open(entity))
+    return rows
 
 
 def _open_facts(row: OpenRow) -> dict[str, Any]:

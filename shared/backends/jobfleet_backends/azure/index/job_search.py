@@ -13,14 +13,14 @@ from jobfleet_backends.azure.http.entity_table import EntityTable
 from jobfleet_backends.azure.http.table_reader import Query
 from jobfleet_backends.azure.index.index_rows import (
     SHARDS,
-    entity_to_job,
-    event_to_job,
+    UNREADABLE,
+    entity_to_job_or_stand_in,
     is_ghost,
     key_time,
     timeline_key,
 )
 from jobfleet_backends.azure.index.timeline import Span, Timeline, span_of
-from jobfleet_backends.azure.rows import entity_to_event
+from jobfleet_backends.azure.rows import entity_to_event_or_stand_in
 from jobfleet_contracts.codec import format_time
 from jobfleet_contracts.cursor import JOB_ID, TIME, CursorForm
 from jobfleet_contracts.event import Event
@@ -65,8 +65,8 @@ class JobSearch:
         return await self._met(query)
 
     async def _one(self, job_id: str, query: JobQuery) -> Page[JobRow]:
-        newest = await self._trail.newest(job_id)
-        rows = [] if newest is None else [event_to_job(newest)]
+        newest = await self._newest(job_id)
+        rows = [] if newest is None else [JobRow.of(newest)]
         return Page([row for row in rows if _fits(row, query, text=None)])
 
     async def _open(self, query: JobQuery) -> Page[JobRow]:
@@ -86,7 +86,7 @@ class JobSearch:
         where = "PartitionKey eq @shard and RowKey ge 'o-' and RowKey lt 'o.'"
         query = Query(where, {"shard": shard})
         entities = await self._table.first("index.jobs", query, MAX_OPEN_ROWS)
-        return [entity_to_job(entity) for entity in entities if not is_ghost(entity)]
+        return [entity_to_job_or_stand_in(entity) for entity in entities if not is_ghost(entity)]
 
     async def _met(self, query: JobQuery) -> Page[JobRow]:
         span = _narrowed(span_of(query.since, query.until, query.cursor), query)
@@ -95,9 +95,9 @@ class JobSearch:
         seen: set[str] = set()
         for _ in range(MAX_ROUNDS):
             stretch = await self._timeline.newest("index.jobs", span, _ROWS_PER_ROUND)
-            events = [entity_to_event(entity) for entity in stretch.entities]
+            events = [entity_to_event_or_stand_in(entity) for entity in stretch.entities]
             for event in await self._current(_firsts(events, seen, query), must_ask, query, rows):
-                rows.append(event_to_job(event))
+                rows.append(JobRow.of(event))
                 if len(rows) > query.limit:
                     return Page(rows[:-1], _cursor(rows[-2], events, span))
             if stretch.end is None:
@@ -115,15 +115,22 @@ class JobSearch:
         current: list[Event] = []
         for start in range(0, len(events), _LOOKS_AT_ONCE):
             part = events[start : start + _LOOKS_AT_ONCE]
-            newest = await asyncio.gather(*(self._trail.newest(event.job_id) for event in part))
+            newest = await asyncio.gather(*(self._newest(event.job_id) for event in part))
             current += [
                 event
                 for event, last in zip(part, newest, strict=True)
-                if last is not None and last.sequence == event.sequence
+                if last is not None and last.sequence in (event.sequence, 0)
             ]
             if len(current) >= wanted:
                 break
         return current[:wanted]
+
+    async def _newest(self, job_id: str) -> Event | None:
+        """Return the newest event; a stand-in of sequence 0 if its row cannot be read."""
+        try:
+            return await self._trail.newest(job_id)
+        except UNREADABLE as error:
+            return Event.unreadable(job_id, 0, f"{type(error).__name__}: {error}")
 
 
 def _firsts(events: Sequence[Event], seen: set[str], query: JobQuery) -> list[Event]:
@@ -132,7 +139,7 @@ def _firsts(events: Sequence[Event], seen: set[str], query: JobQuery) -> list[Ev
     for event in events:
         if event.job_id not in seen:
             seen.add(event.job_id)
-            if _fits(event_to_job(event), query, text=query.text):
+            if _fits(JobRow.of(event), query, text=query.text):
                 found.append(event)
     return found
 

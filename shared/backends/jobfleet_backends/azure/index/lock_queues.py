@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from jobfleet_backends.azure.http.entity_table import EntityTable
 from jobfleet_backends.azure.http.table_reader import Query
-from jobfleet_backends.azure.index.index_rows import SHARDS, entity_to_open, is_ghost
+from jobfleet_backends.azure.index.index_rows import SHARDS, readable_open_rows
 from jobfleet_contracts.index import COUNTED_WAITERS, LockUse, OpenRow
 from jobfleet_contracts.state import CLAIMABLE, State
 
@@ -47,7 +47,7 @@ class LockQueues:
             Query(f"{_OPEN} and {condition}", {"shard": shard, **values}) for shard in SHARDS
         )
         shards = await asyncio.gather(*(self._table.first(operation, q, limit) for q in queries))
-        return [entity_to_open(row) for shard in shards for row in shard if not is_ghost(row)]
+        return readable_open_rows(row for shard in shards for row in shard)
 
 
 def _use(key: str, named: Sequence[OpenRow], waiters: int) -> LockUse:

@@ -95,7 +95,7 @@ async def test_a_filter_acts_only_on_the_expected_number(client: AsgiClient) -> 
         ({"action": "cancel", "filter": {"colour": "a"}, "expected": 1}, "filter.colour"),
         ({"action": "cancel", "filter": {"queue": ""}, "expected": 1}, "filter.queue"),
         ({"action": "cancel", "filter": {"since": "x"}, "expected": 1}, "filter.since"),
-        ({"action": "cancel", "filter": {"state": "odd"}, "expected": 1}, "state"),
+        ({"action": "cancel", "filter": {"state": "odd"}, "expected": 1}, "filter.state"),
         ({"action": "cancel", "ids": [new_id()], "force": True}, "force"),
     ],
 )

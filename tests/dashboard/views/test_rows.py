@@ -13,7 +13,7 @@ from jobfleet_dashboard.views.durations import spell
 from jobfleet_dashboard.views.error_group import cause_of, group_errors
 from jobfleet_dashboard.views.event_row import event_row, history_rows
 from jobfleet_dashboard.views.fleet_sentence import fleet_sentence
-from jobfleet_dashboard.views.job_actions import actions_for
+from jobfleet_dashboard.views.job_actions import buttons_for
 from jobfleet_dashboard.views.job_row import row_of_event
 from jobfleet_dashboard.views.json_text import MAX_CHARACTERS, json_text
 from jobfleet_dashboard.views.text_span import plain
@@ -78,7 +78,7 @@ def test_a_row_of_an_ended_job_tells_how_long_it_took_and_one_that_waits_what_fo
     ],
 )
 def test_only_the_buttons_that_the_state_allows(changes: tuple, verbs: list[str]) -> None:  # type: ignore[type-arg]
-    assert [action.verb for action in actions_for(life(*changes)[-1].after)] == verbs
+    assert [action.action for action in buttons_for(life(*changes)[-1].after)] == verbs
 
 
 def dead(message: str, seconds: float = 0) -> JobRow:

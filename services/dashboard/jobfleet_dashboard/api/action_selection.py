@@ -37,7 +37,7 @@ class Selection:
         if unknown := body.keys() - _FIELDS:
             raise unknown_fields(unknown)
         action = body.get("action")
-        if action not in set(JobAction):
+        if action not in list(JobAction):  # a list, since anything may stand there
             raise InvalidRequest(f"action: must be one of {', '.join(JobAction)}", field="action")
         if ("ids" in body) == ("filter" in body):
             raise InvalidRequest("ids: give either ids, or filter and expected", field="ids")

@@ -122,6 +122,7 @@ WORKERS: Json = {
             "types": ["demo.steps"],
             "openCircuits": [],
             "running": [],
+            "unreadable": None,
         }
     ]
 }

@@ -82,7 +82,7 @@ async def _news(
 async def change(request: Request, job_id: str, verb: str) -> Response:
     """Cancel, redrive or dismiss, then show the job again."""
     job_id = known_id(job_id)
-    if verb not in set(JobAction):
+    if verb not in list(JobAction):
         raise unknown_job(f"{job_id}/{verb}")
     reason = str((await read_form(request)).get("reason", ""))[:500]
     await act(services_of(request), JobAction(verb), job_id, asker(request), reason)

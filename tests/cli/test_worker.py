@@ -5,6 +5,9 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 
+import orjson
+import pytest
+
 from tests.cli.conftest import Cli
 
 SLEEPER = """
@@ -12,10 +15,36 @@ import asyncio
 from jobfleet_worker import handler
 
 @handler("sleep")
-async def sleep(payload: float, context) -> str:
+async def sleep(payload: float) -> str:
     await asyncio.sleep(payload)
     return "slept"
 """
+LOGGING = """
+import logging
+import structlog
+from jobfleet_worker import handler
+
+@handler("log", run_in="process")
+def log(payload: None = None) -> None:
+    structlog.get_logger().info("spoke.structlog", note="heard")
+    logging.getLogger("mine").warning("spoke.logging")
+    structlog.get_logger().debug("too.quiet")
+    logging.getLogger("mine").debug("too.quiet")
+    raise ValueError("no luck")
+"""
+REFUSED = {
+    "leaves": ("import sys\nsys.exit(0)\n", "sys.exit(0)"),
+    "empty": ("x = 1\n", "no handler"),
+    "bare": ("from jobfleet_worker import handler\n@handler\ndef f(p): ...\n", "job type"),
+    "values": (
+        "from jobfleet_worker import handler\n@handler('x')\ndef f(name: str, age: int): ...\n",
+        "def name(payload: Model, context: BlockingJobContext)",
+    ),
+    "options": (
+        "from jobfleet_worker import handler\n@handler('x', timeout=-5)\ndef f(p): ...\n",
+        "timeout is -5",
+    ),
+}
 
 
 def test_a_handler_module_that_does_not_import_is_exit_2_with_its_traceback(cli: Cli) -> None:
@@ -24,6 +53,37 @@ def test_a_handler_module_that_does_not_import_is_exit_2_with_its_traceback(cli:
     assert answer.returncode == 2
     assert 'broken.py", line 1' in answer.stderr
     assert "No module named 'nothing_of_this_name'" in answer.stderr
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_handlers_that_cannot_be_used_stop_the_start_with_one_line(cli: Cli, name: str) -> None:
+    source, cause = REFUSED[name]
+    (cli.folder / f"{name}.py").write_text(source)
+    answer = cli.run("worker", "--handlers", name)
+    assert answer.returncode == 2
+    assert answer.stderr.startswith(f"error: handler module {name!r}")
+    assert cause in answer.stderr
+    assert answer.stderr.count("\n") == 1
+
+
+def test_a_handler_process_logs_as_its_worker_does(cli: Cli, until: Callable[..., None]) -> None:
+    (cli.folder / "mine.py").write_text(LOGGING)
+    settings = {"JOBFLEET_LOG_FORMAT": "json", "JOBFLEET_LOG_FILE": str(cli.folder / "jobs.log")}
+    worker = cli.start("worker", "--handlers", "mine", **settings)
+    [job] = cli.publish("--type", "log", "--max-attempts", "1")
+    until(lambda: "job.ended" in cli.log, "the job to end")
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(30) == 0
+    for text in (cli.log, (cli.folder / "jobs.log").read_text()):
+        lines = {entry["event"]: entry for entry in map(orjson.loads, text.splitlines())}
+        assert "too.quiet" not in lines
+        assert lines["spoke.logging"]["library"] == "mine"
+        assert lines["spoke.structlog"]["note"] == "heard"
+        for event in ("spoke.structlog", "spoke.logging", "attempt.failed"):
+            found = {key: lines[event][key] for key in ("job_id", "type", "attempt")}
+            assert found == {"job_id": job, "type": "log", "attempt": 1}
+        assert lines["attempt.failed"]["error"] == "ValueError: no luck"
+        assert "Traceback (most recent call last)" in lines["attempt.failed"]["exception"]
 
 
 def test_handlers_of_the_folder_run_and_a_signal_lets_them_finish(

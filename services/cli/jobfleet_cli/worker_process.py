@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.metadata import version
 
 from jobfleet_backends.open_backend import open_backend
 from jobfleet_backends.settings import Settings
 from jobfleet_backends.system_clock import SystemClock
 from jobfleet_cli.health import health_served, metrics_of
+from jobfleet_cli.logging import configure_logging
 from jobfleet_cli.stop_signals import StopSignals
 from jobfleet_worker.handlers.registry import Handlers
 from jobfleet_worker.options import WorkerOptions
@@ -52,6 +54,7 @@ def worker_options(settings: Settings) -> WorkerOptions:
         drain_seconds=settings.drain_seconds,
         retention_days=settings.retention_days,
         outbound=outbound_options(settings),
+        set_up_process=partial(configure_logging, settings),
         version=version("jobfleet"),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -21,6 +22,8 @@ class WorkerOptions:
         fleet_scope: one lease for the whole fleet, so exactly one job runs at a time.
         retention_days: how long an ended job's history is kept; ``None``: for ever.
         grace_seconds: how long a handler may take to heed a cancellation before it is cut off.
+        set_up_process: called first in each handler process, to log there as the worker does; it
+            must survive pickling.
     """
 
     defaults: JobDefaults
@@ -36,6 +39,7 @@ class WorkerOptions:
     heartbeat_seconds: float = 5
     retention_days: float | None = None
     outbound: OutboundOptions = field(default_factory=OutboundOptions)
+    set_up_process: Callable[[], None] | None = None
     version: str = ""
     worker_id: str = field(default_factory=new_id)
     host: str = field(default_factory=platform.node)

@@ -46,7 +46,7 @@ class AttemptSpan:
 
 @contextmanager
 def attempt_span(request: JobRequest, started: Event) -> Iterator[AttemptSpan]:
-    """Stand around one attempt; its log lines carry ``job_id``, ``trace_id``, ``request_id``."""
+    """Stand around one attempt: its log lines say job, type, attempt, trace and request."""
     span = _TRACER.start_span(
         f"job {request.type}",
         context=_parent(request),
@@ -59,6 +59,7 @@ def attempt_span(request: JobRequest, started: Event) -> Iterator[AttemptSpan]:
         },
     )
     ids = correlation(request, span.get_span_context())
+    ids |= {"type": request.type, "attempt": started.after.attempt}
     # Never unbound: the task of a delivery has a context of its own, which ends with it.
     structlog.contextvars.bind_contextvars(**ids)
     with trace.use_span(span, end_on_exit=True):
@@ -70,13 +71,15 @@ class Origin:
     """What a handler's own process takes over: the attempt's span and the ids of log lines."""
 
     traceparent: str
-    ids: Mapping[str, str]
+    ids: Mapping[str, str | int]
 
     @classmethod
     def here(cls, request: JobRequest) -> Origin:
         """Take it from the attempt that is current."""
         bound = structlog.contextvars.get_contextvars()
-        return cls(traceparent(request), {k: v for k, v in bound.items() if isinstance(v, str)})
+        return cls(
+            traceparent(request), {k: v for k, v in bound.items() if isinstance(v, str | int)}
+        )
 
     def adopt(self) -> None:
         """Go on from there, for as long as this process lives."""
@@ -84,11 +87,16 @@ class Origin:
         structlog.contextvars.bind_contextvars(**self.ids)
 
 
-def correlation(request: JobRequest, span: SpanContext) -> dict[str, str]:
+def correlation(request: JobRequest, span: SpanContext) -> dict[str, str | int]:
     """Return what each log line of a job carries."""
-    ids = {"job_id": request.job_id, "trace_id": trace.format_trace_id(span.trace_id)}
+    ids: dict[str, str | int] = {
+        "job_id": request.job_id,
+        "trace_id": trace.format_trace_id(span.trace_id),
+    }
     request_id = (request.context or {}).get("requestId")
-    return ids | ({"request_id": request_id} if isinstance(request_id, str) else {})
+    if isinstance(request_id, str):
+        ids["request_id"] = request_id
+    return ids
 
 
 def traceparent(request: JobRequest) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID, uuid5
@@ -16,11 +16,11 @@ class ProgressSink(Protocol):
     """Where progress and checkpoints of an attempt go."""
 
     async def progress(self, step: int, of: int | None, message: str) -> None:
-        """Note a step."""
+        """Note a step; on the worker's loop."""
         ...
 
     async def checkpoint(self, value: Any) -> None:
-        """Keep a value for the next attempt; durable on return."""
+        """Keep a value for the next attempt; durable on return. On the worker's loop."""
         ...
 
 
@@ -125,19 +125,26 @@ class ContextFacts:
 
 
 class JobContext(ContextFacts):
-    """Given to coroutine handlers."""
+    """Given to coroutine handlers; threads of theirs with loops of their own may use it too."""
 
     def __init__(self, *, facts: AttemptFacts, sink: ProgressSink) -> None:
         super().__init__(facts=facts)
         self._sink = sink
+        self._loop = asyncio.get_running_loop()
 
     async def progress(self, step: int, of: int | None = None, message: str = "") -> None:
         """Tell how far the job is. Written at once, then at most once a second."""
-        await self._sink.progress(step, of, message)
+        await self._on_own_loop(self._sink.progress(step, of, message))
 
     async def checkpoint(self, value: Any) -> None:
         """Keep a JSON value that the next attempt finds in ``last_checkpoint``."""
-        await self._sink.checkpoint(value)
+        await self._on_own_loop(self._sink.checkpoint(value))
+
+    async def _on_own_loop(self, call: Coroutine[Any, Any, None]) -> None:
+        if asyncio.get_running_loop() is self._loop:
+            await call
+        else:
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(call, self._loop))
 
 
 class BlockingJobContext(ContextFacts):
@@ -158,8 +165,5 @@ class BlockingJobContext(ContextFacts):
         """Keep a JSON value that the next attempt finds in ``last_checkpoint``."""
         self._call(self._sink.checkpoint, value)
 
-    def _call(self, method: Callable[..., Awaitable[None]], *values: Any) -> None:
-        async def call() -> None:
-            await method(*values)
-
-        asyncio.run_coroutine_threadsafe(call(), self._loop).result()
+    def _call(self, method: Callable[..., Coroutine[Any, Any, None]], *values: Any) -> None:
+        asyncio.run_coroutine_threadsafe(method(*values), self._loop).result()

@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -39,12 +40,18 @@ class ProcessRunner:
     """One child process for one attempt."""
 
     def __init__(
-        self, handler: Handler, payload: Any, facts: AttemptFacts, sink: ProgressSink
+        self,
+        handler: Handler,
+        payload: Any,
+        facts: AttemptFacts,
+        sink: ProgressSink,
+        set_up: Callable[[], None] | None = None,
     ) -> None:
         self._handler = handler
         self._payload = payload
         self._facts = facts
         self._sink = sink
+        self._set_up = set_up
         self._process: BaseProcess | None = None
         self._stopped = False
         self._origin = Origin.here(facts.job)
@@ -94,6 +101,7 @@ class ProcessRunner:
                 self._payload,
                 self._facts,
                 self._origin,
+                self._set_up,
             ),
             daemon=True,
         )
@@ -165,13 +173,21 @@ class _PipeContext(BlockingJobContext):
 
 
 def _child(
-    pipe: Connection, module: str, job_type: str, payload: Any, facts: AttemptFacts, origin: Origin
+    pipe: Connection,
+    module: str,
+    job_type: str,
+    payload: Any,
+    facts: AttemptFacts,
+    origin: Origin,
+    set_up: Callable[[], None] | None,
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the worker's to answer
     _end_with_the_worker()
     origin.adopt()
     context = _PipeContext(facts, pipe)
     try:
+        if set_up is not None:
+            set_up()
         declared = next(each for each in handlers_in(module) if each.job_type == job_type)
     except BaseException as error:  # noqa: BLE001 - a module may do anything when it is imported
         context.end(AttemptFailed(describe_error(error)))

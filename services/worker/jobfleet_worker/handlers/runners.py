@@ -161,14 +161,16 @@ def runner_for(
     facts: AttemptFacts,
     sink: ProgressSink,
     wait: Any = None,
+    set_up_process: Callable[[], None] | None = None,
 ) -> Runner:
     """Return the runner that the handler's declaration asks for.
 
     Args:
         wait: given to a built-in handler that waits for a third party.
+        set_up_process: called first in a process that is made for the handler.
     """
     if handler.run_in == "process":
-        return ProcessRunner(handler, payload, facts, sink)
+        return ProcessRunner(handler, payload, facts, sink, set_up_process)
     if handler.run_in == "loop":
         return LoopRunner(handler, payload, JobContext(facts=facts, sink=sink), wait)
     blocking = BlockingJobContext(facts=facts, sink=sink, loop=asyncio.get_running_loop())

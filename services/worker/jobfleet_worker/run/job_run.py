@@ -12,9 +12,18 @@ import structlog
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import BackendError, DataMissing, Fenced
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.outcome import AttemptFailed, HandedBack, JobError, Lost, Outcome, Waiting
+from jobfleet_contracts.outcome import (
+    AttemptFailed,
+    AttemptTimedOut,
+    Deferred,
+    HandedBack,
+    JobError,
+    Lost,
+    Outcome,
+    Waiting,
+)
 from jobfleet_contracts.ports import Clock
-from jobfleet_contracts.state import State
+from jobfleet_contracts.state import State, Status
 from jobfleet_contracts.worker_status import RunningJob
 from jobfleet_protocol.claiming.claim_result import Claimed
 from jobfleet_protocol.claiming.lock_leases import LockLeases
@@ -31,6 +40,7 @@ from jobfleet_worker.metrics.port import Metrics
 from jobfleet_worker.options import WorkerOptions
 from jobfleet_worker.run.attempt import Attempt, Stop
 from jobfleet_worker.run.follow_up import FollowUp
+from jobfleet_worker.run.handler_pause import LONGEST_PAUSE, deferrals_after
 from jobfleet_worker.run.lease_keeper import LeaseKeeper
 from jobfleet_worker.run.outcome_record import OutcomeRecord
 from jobfleet_worker.run.run_lease import RunLease
@@ -40,6 +50,7 @@ from jobfleet_worker.tracing import attempt_span
 JOB_STARTED = "job.started"
 JOB_ENDED = "job.ended"
 JOB_FENCED = "job.fenced"
+ATTEMPT_FAILED = "attempt.failed"
 ATTEMPT_BROKE = "attempt.broke"
 CHECKPOINT_AWAITED = "checkpoint.awaited"
 LAST_SECONDS = 5
@@ -97,7 +108,7 @@ class JobRun:
         """Run the handler and record its end; returns when the slot is free again."""
         head = self.trail.head
         with attempt_span(self.claimed.request, head) as span:
-            _log.info(JOB_STARTED, type=head.facts.job_type, attempt=head.after.attempt)
+            _log.info(JOB_STARTED)
             if head.duration_ms is not None:
                 self._parts.metrics.attempt_started(head.duration_ms / 1000)
             outcome = await self._run_handler()
@@ -106,6 +117,7 @@ class JobRun:
             # would look like a lost lease.
             self.lease.drop()
             span.end(ended)
+            _log_failure(outcome, ended)
             self._count(ended)
             await self._follow_up(outcome, ended)
             await self._until_handler_ended()
@@ -188,7 +200,24 @@ class JobRun:
         if isinstance(outcome, Waiting) or released:
             self.trail.close()
             return self.trail.head
-        return await self.trail.write(lambda head: self._changes(outcome, head), last=True)
+        deferrals = await self._deferrals_in_a_row(outcome)
+        return await self.trail.write(
+            lambda head: self._changes(outcome, head, deferrals), last=True
+        )
+
+    async def _deferrals_in_a_row(self, outcome: Outcome) -> int:
+        """Return how often the handler deferred the job just before, without a step in between."""
+        head = self.trail.head
+        is_soon = isinstance(outcome, Deferred) and outcome.delay < LONGEST_PAUSE
+        if not is_soon or head.kind is not Status.STARTED:
+            return 0
+        try:
+            page = await self._parts.backend.trail.history(
+                head.job_id, before=head.sequence, limit=1
+            )
+        except BackendError:
+            return 0  # the pause is shorter than it could be, and the ending waits for nothing
+        return deferrals_after(page[0]) if page else 0
 
     def _count(self, ended: Event | None) -> None:
         metrics = self._parts.metrics
@@ -257,7 +286,8 @@ class JobRun:
             limit_seconds=self._limit_seconds,
         )
         wait = self._callback_wait() if handler.waits else None
-        return runner_for(handler, self.claimed.request.payload, facts, progress, wait)
+        set_up = self._parts.options.set_up_process
+        return runner_for(handler, self.claimed.request.payload, facts, progress, wait, set_up)
 
     def _callback_wait(self) -> CallbackWait:
         return CallbackWait(
@@ -298,11 +328,11 @@ class JobRun:
         _log.exception(ATTEMPT_BROKE)
         return AttemptFailed(describe_error(error))
 
-    def _changes(self, outcome: Outcome, head: Event) -> Sequence[Change]:
+    def _changes(self, outcome: Outcome, head: Event, deferrals: int) -> Sequence[Change]:
         record = OutcomeRecord(
             request=self.claimed.request, defaults=self.claimed.defaults, clock=self._parts.clock
         )
-        return record.changes(outcome, head, duration_ms=self._duration_ms)
+        return record.changes(outcome, head, duration_ms=self._duration_ms, deferrals=deferrals)
 
     def _moved(self, newest: Event) -> None:
         """Judge what somebody else has written to the trail."""
@@ -324,3 +354,19 @@ class JobRun:
                 return
             if newest is not None and not self.trail.is_closed:
                 self._moved(newest)
+
+
+def _log_failure(outcome: Outcome, ended: Event | None) -> None:
+    """Log what the handler raised: a warning, the error that ended the job as an error."""
+    is_last = ended is not None and ended.after.state.is_terminal
+    log = _log.error if is_last else _log.warning
+    match outcome:
+        case AttemptFailed(error):
+            # Made where the handler ran: to render the exception here would run the user's code.
+            log(
+                ATTEMPT_FAILED,
+                error=f"{error.type}: {error.message}",
+                exception=error.traceback or None,
+            )
+        case AttemptTimedOut(limit):
+            log(ATTEMPT_FAILED, error=f"over its time limit of {limit:g} s")

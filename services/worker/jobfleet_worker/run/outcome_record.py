@@ -23,6 +23,7 @@ from jobfleet_contracts.outcome import (
 )
 from jobfleet_contracts.ports import Clock
 from jobfleet_protocol.trail.transitions import Change
+from jobfleet_worker.run.handler_pause import deferral_data, handler_pause
 from jobfleet_worker.run.kept_details import shortened
 from jobfleet_worker.run.retry_policy import retry_delay
 from jobfleet_worker.run.unsent import not_sent, stays_waiting
@@ -36,8 +37,14 @@ class OutcomeRecord:
         self._defaults = defaults
         self._clock = clock
 
-    def changes(self, outcome: Outcome, head: Event, *, duration_ms: int) -> Sequence[Change]:
-        """Return the events of an outcome, on top of the newest event; none: nothing to tell."""
+    def changes(
+        self, outcome: Outcome, head: Event, *, duration_ms: int, deferrals: int = 0
+    ) -> Sequence[Change]:
+        """Return the events of an outcome, on top of the newest event; none: nothing to tell.
+
+        Args:
+            deferrals: how often the handler deferred the job just before.
+        """
         ends = _Ending(worker_id=head.after.worker_id, duration_ms=duration_ms)
         match outcome:
             case Completed(result):
@@ -58,7 +65,8 @@ class OutcomeRecord:
                     return self._failed(head, ends, message, data, False, None)
                 return [ends("TimedOut", message, data)]
             case Deferred(delay, reason):
-                return [ends("Deferred", reason, due_at=self._clock.now() + delay)]
+                due_at = self._clock.now() + handler_pause(delay, deferrals)
+                return [ends("Deferred", reason, deferral_data(deferrals), due_at=due_at)]
             case HandedBack(reason, abandoned):
                 message = f"{reason}{_left_behind(abandoned)}"
                 return [ends("Deferred", message, due_at=self._clock.now())]

@@ -77,7 +77,9 @@ class Services:
             ended=ended,
             stats=StatsReader(census=census, ended=ended),
             keys=keys,
-            sessions=Sessions(secret=options.session_secret, keys=keys),
+            sessions=Sessions(
+                secret=options.session_secret, keys=keys, marks=backend.payloads, clock=clock
+            ),
             rate_limit=RateLimit(options.rate_limit),
             queue_limit=QueueLimit(
                 queue=backend.queue, clock=clock, max_ready=options.max_queue_size

@@ -10,7 +10,9 @@ from jobfleet_dashboard.options import DashboardOptions
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches the address."""
-    name = host.strip("[]").lower()
+    name = host.lower()
+    if name.startswith("[") and name.endswith("]"):
+        name = name[1:-1]
     if name == "localhost" or name.endswith(".localhost"):
         return True
     try:

@@ -27,15 +27,29 @@ class RateLimit:
         self._window = SlidingWindowCounterRateLimiter(MemoryStorage())
 
     async def check(self, request: Request) -> None:
-        """Count one request.
+        """Count one submit.
+
+        Raises:
+            Problem: 429 with ``Retry-After`` where the limit is reached.
+        """
+        name = asker(request)
+        if name is None:
+            await self.check_address(request, "submit")
+        else:
+            await self._count(name, "submit", "key")
+
+    async def check_address(self, request: Request, action: str) -> None:
+        """Count one request of an address, apart from its requests of other kinds.
 
         Raises:
             Problem: 429 with ``Retry-After`` where the limit is reached.
         """
         address = request.client.host if request.client else "unknown"
-        who = asker(request) or address
-        if await self._window.hit(self._limit, "submit", who):
+        await self._count(address, action, "address")
+
+    async def _count(self, who: str, action: str, kind: str) -> None:
+        if await self._window.hit(self._limit, action, kind, who):
             return
-        stats = await self._window.get_window_stats(self._limit, "submit", who)
+        stats = await self._window.get_window_stats(self._limit, action, kind, who)
         wait = int(stats.reset_time - time.time()) + 1
         raise too_many(f"{who} is over {self._limit}; try later", "rate-limited", wait)

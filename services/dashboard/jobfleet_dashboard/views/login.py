@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from jobfleet_dashboard.api.request_parts import read_form
+from jobfleet_dashboard.security.sessions import COOKIE
 from jobfleet_dashboard.services import services_of
 from jobfleet_dashboard.views.site import page_context, show
 
@@ -26,9 +27,10 @@ async def login(request: Request) -> Response:
     sent = await read_form(request)
     back = _own_path(str(sent.get("next", "/")))
     services = services_of(request)
-    await services.rate_limit.check(request)
     found = services.keys.find(str(sent.get("key", "")).strip())
     if found is None:
+        # Wrong ones only: one address may be the proxy of everybody who has a right key.
+        await services.rate_limit.check_address(request, "login")
         return _form(request, back, "This key is not known.", status=401)
     answer = RedirectResponse(back, status_code=303)
     services.sessions.open(answer, found, secure=_came_over_https(request))
@@ -37,9 +39,11 @@ async def login(request: Request) -> Response:
 
 @router.post("/logout")
 async def logout(request: Request) -> Response:
-    """End the session."""
+    """End the session: its cookie works nowhere from now on."""
+    sessions = services_of(request).sessions
+    await sessions.end(request.cookies.get(COOKIE, ""))
     answer = RedirectResponse("/login", status_code=303)
-    services_of(request).sessions.close(answer)
+    sessions.take_cookie(answer)
     return answer
 
 

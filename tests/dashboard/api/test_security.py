@@ -139,7 +139,13 @@ STRANGE_HOSTS = [
     *("[localhost]", "[[::1]]", "[::1]]", "[127.0.0.1].evil.example", "[::1]@evil.example"),
     *("localhost.evil.example", "localhost:80@evil.example", "evil.example:80:localhost"),
     *("localhost@evil.example", "evil.example/localhost", "evil.example#.localhost", "localhost "),
-    *("localhost,evil.example", "xlocalhost", "127.0.0.1:99999999", "127.0.0.1:x", "127.0.0.١"),
+    *(
+        "localhost,evil.example",
+        "xlocalhost",
+        "127.0.0.1:99999999",
+        "127.0.0.1:x",
+        "127.0.0.\u0661",
+    ),
     *("2130706433", "0x7f.1", "localhost\t", "[::1%lo]", "evil.example\\.localhost"),
 ]
 

@@ -138,7 +138,7 @@ async def test_a_key_named_like_an_address_has_a_rate_of_its_own(backend: Backen
     assert (await log_in(client, "wrong")).status == 401
 
 
-async def test_what_a_stream_waits_for_is_read_once(backend: Backend) -> None:
+async def test_a_stream_whose_browser_leaves_ends_with_it(backend: Backend) -> None:
     client = replica(backend)
     cookie = await cookie_of(client)
 

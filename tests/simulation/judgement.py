@@ -10,7 +10,7 @@ from jobfleet_contracts.codec import decode
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.lease import FLEET_LOCK, RESCUER_LOCK
 from jobfleet_contracts.state import State, Status
-from jobfleet_protocol.actions.ending import callback_job_id
+from jobfleet_protocol.actions.final_result import callback_job_id
 from jobfleet_protocol.audit.heads import Head, HeadsCheck
 from jobfleet_protocol.audit.verification import Verifier
 from tests.simulation.errands import Errand

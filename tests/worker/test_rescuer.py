@@ -17,7 +17,7 @@ from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import job_lock
 from jobfleet_contracts.state import State
-from jobfleet_protocol.actions.ending import callback_job_id
+from jobfleet_protocol.actions.final_result import callback_job_id
 from jobfleet_protocol.actions.submission import open_row, opening_change
 from jobfleet_protocol.trail.transitions import Change, draft
 from jobfleet_worker.upkeep.rescuer import Rescuer
@@ -219,8 +219,7 @@ async def test_the_row_of_an_earlier_incarnation_goes_and_its_callback_is_not_fo
     await ward.workshop.redriver.redrive(job_id, by=None)
     await ward.sweep()
     callback = (await ward.workshop.history(callback_job_id(job_id, 1)))[0]
-    body = callback.data["request"]["payload"]["body"]
-    assert body["state"] == "failed"
+    assert callback.data["request"]["payload"] == {"jobId": job_id, "incarnation": 1}
     assert {(r.facts.job_id, r.incarnation) for r in await ward.open_rows()} == {
         (job_id, 2),
         (callback.job_id, 1),
@@ -284,7 +283,7 @@ async def _spoil_event_1(ward: Ward, job_id: str) -> None:
     async def read(asked: str, sequence: int) -> Event | None:
         event = await real(asked, sequence)
         if event is not None and asked == job_id:
-            event = replace(event, data={"request": {"type": "x", "fromTheFuture": 1}})
+            event = replace(event, data={"request": {"type": "x", "priority": "high"}})
         return event
 
     ward.workshop.trail.__dict__["read"] = read

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pydantic.alias_generators import to_camel
 
-from jobfleet_contracts.codec import decode, format_time
+from jobfleet_contracts.codec import decode
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.job import JobRequest
 
 STDIN = "-"
-LONGEST_DELAY_SECONDS = 10 * 365 * 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +67,13 @@ def jobs_from_options(options: JobOptions, count: int) -> list[JobRequest]:
             "--idempotency-key names one job; leave it or --count out", field="idempotencyKey"
         )
     said = {to_camel(name): getattr(options, name) for name in _REQUEST_FIELDS}
-    said["runAt"] = _start(options)
+    if options.delay is not None and options.run_at is not None:
+        raise InvalidRequest("give either --delay or --run-at", field="delay")
     said = {name: value for name, value in said.items() if value is not None}
     if options.payload is not None:
         said["payload"] = _payload(options.payload)
-    return [JobRequest.parse(said) for _ in range(count)]
+    delay, now = options.delay or 0, datetime.now(UTC)
+    return [JobRequest.parse(said).starting_in(delay, now=now) for _ in range(count)]
 
 
 def jobs_from_file(name: str, options: JobOptions, count: int = 1) -> list[JobRequest]:
@@ -124,13 +124,3 @@ def _read(name: str, *, option: str) -> bytes:
         raise InvalidRequest(
             f"{option}: {name} cannot be read: {error.strerror}", field=option.removeprefix("--")
         ) from error
-
-
-def _start(options: JobOptions) -> str | None:
-    if options.delay is None:
-        return options.run_at
-    if options.run_at is not None:
-        raise InvalidRequest("give either --delay or --run-at", field="delay")
-    if not math.isfinite(options.delay) or not 0 <= options.delay <= LONGEST_DELAY_SECONDS:
-        raise InvalidRequest("--delay must be seconds from 0 to ten years", field="delay")
-    return format_time(datetime.now(UTC) + timedelta(seconds=options.delay))

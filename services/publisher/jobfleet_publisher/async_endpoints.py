@@ -14,6 +14,7 @@ from pydantic.alias_generators import to_camel
 from starlette.responses import Response
 
 from jobfleet_contracts.errors import BackendError, BodyConflict, InvalidRequest
+from jobfleet_contracts.internal_job import check_type
 from jobfleet_contracts.job import JobRequest
 from jobfleet_publisher.async_access import (
     TOKEN_FIELD,
@@ -142,6 +143,7 @@ class AsyncEndpoints:
         """
         fields = {to_camel(name): value for name, value in options.items()} | {"type": job_type}
         JobRequest.parse(fields)
+        check_type(job_type)
         self._types.add(job_type)
 
         def add(function: F) -> F:

@@ -114,7 +114,9 @@ class Publisher:
             max_attempts: first run included.
             timeout: limit of one attempt; like ``delay`` and ``retry_delay`` in seconds or as a
                 ``timedelta``.
-            idempotency_key: the same key with the same job is the same job, however often.
+            idempotency_key: one for the whole fleet, over all types: begin it with what it is
+                for, as ``invoice/2026-11``. The same key with the same job is the same job,
+                however often and whenever; ``delay`` counts as said, not the time it led to.
             callback_url: receives the final result, signed.
             context: carried to the handler, as headers of the request that made the job.
 
@@ -132,7 +134,7 @@ class Publisher:
             "priority": priority,
             "queue": queue,
             "lockKey": lock_key,
-            "runAt": self._start(run_at, delay),
+            "runAt": run_at,
             "maxAttempts": max_attempts,
             "timeoutSeconds": _seconds(timeout),
             "retryDelaySeconds": _seconds(retry_delay),
@@ -141,6 +143,10 @@ class Publisher:
             "jobId": job_id,
         }
         request = JobRequest.parse({k: v for k, v in said.items() if v is not None})
+        if delay is not None:
+            if run_at is not None:
+                raise InvalidRequest("give either run_at or delay", field="delay")
+            request = request.starting_in(_seconds(delay) or 0, now=self._clock.now())
         return await self.submit_request(request, idempotency_key=idempotency_key)
 
     async def submit_request(
@@ -204,14 +210,6 @@ class Publisher:
         if event is None:
             raise UnknownJob(f"no job {job_id}")
         return self._job(Submitted(job_id, event.after.state, created=False))
-
-    def _start(self, run_at: datetime | None, delay: timedelta | float | None) -> datetime | None:
-        if delay is None:
-            return run_at
-        if run_at is not None:
-            raise InvalidRequest("give either run_at or delay", field="delay")
-        seconds = _seconds(delay)
-        return self._clock.now() + timedelta(seconds=seconds) if seconds else None
 
     def _job(self, answer: Submitted) -> SubmittedJob:
         if self._metrics is not None and answer.created:

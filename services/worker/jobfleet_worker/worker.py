@@ -68,7 +68,7 @@ class Worker:
         self._options = options
         self._clock = clock
         self.outbound = HttpClient(options=options.outbound, clock=clock)
-        self._handlers = handlers.with_built_in(*calling_handlers(self.outbound, clock))
+        self._handlers = handlers.with_built_in(*calling_handlers(self.outbound, clock, backend))
         self._stop = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from heapq import nsmallest
 from typing import Annotated, Any
@@ -21,6 +21,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    PrivateAttr,
     ValidationError,
 )
 from pydantic.alias_generators import to_camel
@@ -35,6 +36,7 @@ MAX_NESTING = 100
 MAX_ATTEMPTS = 100
 MAX_TIMEOUT_SECONDS = 30 * 86_400
 TYPE_PATTERN = re.compile(r"^[A-Za-z0-9_.-]{1,100}$")
+LONGEST_DELAY_SECONDS = 10 * 365 * 86_400
 FIRST_YEAR = 1601
 """Where times of Azure's tables begin; it refuses rows with an earlier one for ever."""
 IDEMPOTENCY_NAMESPACE = UUID("6f9b2c54-8f0e-5d5b-9a63-3c1d0b7e4a11")
@@ -152,6 +154,9 @@ class JobRequest(BaseModel):
     ) = None
     context: dict[str, Any] | None = None
 
+    _delay_seconds: float | None = PrivateAttr(default=None)
+    """What the caller asked for where ``run_at`` was made from it."""
+
     @classmethod
     def parse(cls, value: Any) -> JobRequest:
         """Check what a submitter sent.
@@ -183,6 +188,39 @@ class JobRequest(BaseModel):
         _check_credentials(request)
         return request
 
+    @classmethod
+    def parse_known(cls, value: Mapping[str, Any]) -> tuple[JobRequest, tuple[str, ...]]:
+        """Check a stored request or a message, which a newer version may have written.
+
+        Returns:
+            The request without the fields that this version does not know, and their names. Who
+            would run it must not: what such a field asks for is not known.
+
+        Raises:
+            InvalidRequest: a field that is known does not fit.
+        """
+        unknown = unknown_fields(value)
+        if unknown:
+            value = {name: content for name, content in value.items() if name not in unknown}
+        return cls.parse(value), unknown
+
+    def starting_in(self, seconds: float, *, now: datetime) -> JobRequest:
+        """Return the request with its start so many seconds after ``now``.
+
+        The digest covers the delay and not the time that it led to, so the same call made
+        later asks for the same job.
+
+        Raises:
+            InvalidRequest: the delay is negative, no number, or longer than ten years.
+        """
+        if not 0 <= seconds <= LONGEST_DELAY_SECONDS:  # false for NaN, too
+            raise InvalidRequest("delay: must be seconds from 0 to ten years", field="delay")
+        if seconds == 0:
+            return self
+        request = self.model_copy(update={"run_at": now + timedelta(seconds=seconds)})
+        request._delay_seconds = float(seconds)
+        return request
+
     def to_json(self) -> dict[str, Any]:
         """Return the wire form; unset fields are left out. Its values are shared: do not change."""
         said = {
@@ -201,12 +239,20 @@ class JobRequest(BaseModel):
 
     def digest(self) -> str:
         """Return a hash of what was asked, the same for each repetition of one submit."""
-        return digest_of(self.to_json())
+        asked = self.to_json()
+        if self._delay_seconds is not None:
+            asked |= {"runAt": None, "delaySeconds": self._delay_seconds}
+        return digest_of(asked)
 
 
 _WIRE_NAMES = tuple((name, to_camel(name)) for name in JobRequest.model_fields)
 _KNOWN = frozenset(wire_name for _, wire_name in _WIRE_NAMES)
 _OPTIONAL = _KNOWN - {"type"}
+
+
+def unknown_fields(said: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names in a request's wire form that this version does not know, in order."""
+    return tuple(sorted(str(name) for name in said.keys() - _KNOWN))
 
 
 def digest_of(said: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from jobfleet_contracts.internal_job import is_internal
 from jobfleet_contracts.job import JobRequest
 
 
@@ -56,6 +57,9 @@ class JobMessage:
         deferrals: lock conflicts so far; the delay grows with it.
         opening_hash: hash of event 1, on which a first claim can build without reading it;
             ``None`` from foreign publishers.
+        unknown_fields: what the request holds beside ``request``, from a newer version or by
+            mistake. What the trail says counts then; without a trail it is no job request.
+        body: as it came, where the message may turn out to be no job request.
     """
 
     request: JobRequest
@@ -65,6 +69,18 @@ class JobMessage:
     due_at: datetime | None = None
     deferrals: int = 0
     opening_hash: str | None = None
+    unknown_fields: tuple[str, ...] = ()
+    body: bytes = b""
+
+    @property
+    def needs_trail(self) -> bool:
+        """Whether nothing may start before event 1 was read: the message alone proves nothing."""
+        return self.defaults is None or bool(self.unknown_fields) or is_internal(self.request)
+
+    @property
+    def needs_opening(self) -> bool:
+        """Whether this is no job request where the trail holds no event 1 for it."""
+        return bool(self.unknown_fields) or is_internal(self.request)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ import pytest
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.job import new_id
 from jobfleet_contracts.state import State
-from jobfleet_protocol.actions.ending import callback_job_id
+from jobfleet_protocol.actions.final_result import callback_job_id
+from jobfleet_protocol.actions.signing_keys import SigningKeys, delivery_keys
 from jobfleet_protocol.trail.transitions import Change
 from tests.dashboard.api.asgi_client import Answer, AsgiClient
 from tests.dashboard.api.conftest import client_of
@@ -140,8 +141,43 @@ async def test_a_result_for_another_incarnation_is_refused(
     dashboard: AsgiClient, waiting: str
 ) -> None:
     body = completed(waiting)
-    assert (await send(dashboard, waiting, body, plain(body), incarnation=2)).status == 409
+    second = {"incarnation": 2, "token": SigningKeys([SECRET]).address_token(waiting, 2)}
+    assert (await send(dashboard, waiting, body, plain(body), **second)).status == 409
     assert (await send(dashboard, waiting, body, plain(body), incarnation=1)).status == 200
+
+
+async def test_a_signed_body_cannot_be_sent_again_to_a_later_incarnation(
+    dashboard: AsgiClient, waiting: str, life: Life
+) -> None:
+    """Who has seen one signed result, and its address, knows nothing that ends the next run."""
+    body = completed(waiting)
+    first = {"incarnation": 1, "token": SigningKeys([SECRET]).address_token(waiting, 1)}
+    await life.write(waiting, Change(status="Failed", worker_id=WORKER, message="no luck"))
+    assert (await dashboard.post(f"/api/jobs/{waiting}/redrive")).status == 202
+    await life.start(waiting)
+    await life.write(waiting, Change(status="Waiting", worker_id=WORKER, due_at=_in_an_hour()))
+    replayed: list[dict[str, Any]] = [
+        {"incarnation": 2},
+        {"incarnation": 2, "token": ""},
+        {"incarnation": 2, "token": first["token"]},
+        {"incarnation": "02", "token": first["token"]},
+        {"incarnation": 2, "token": "\u00e9"},
+    ]
+    for query in replayed:
+        assert (await send(dashboard, waiting, body, plain(body), **query)).status == 401
+    assert (await send(dashboard, waiting, body, plain(body), **first)).status == 409
+    other = SigningKeys(["another"]).address_token(waiting, 2)
+    forged = await send(dashboard, waiting, body, plain(body), incarnation=2, token=other)
+    assert forged.status == 401
+    token = SigningKeys([SECRET]).address_token(waiting, 2)
+    taken = await send(dashboard, waiting, body, plain(body), incarnation=2, token=token)
+    assert (taken.status, taken.json["state"]) == (200, "completed")
+
+
+async def test_what_we_sign_cannot_be_sent_back_to_us(dashboard: AsgiClient, waiting: str) -> None:
+    body = completed(waiting)
+    ours = delivery_keys([SECRET]).sign(body, message_id="m", at=datetime.now(UTC))
+    assert (await send(dashboard, waiting, body, ours)).status == 401
 
 
 async def test_a_body_that_names_another_job_is_refused(
@@ -284,4 +320,4 @@ async def test_the_job_that_asked_for_a_callback_gets_its_own(
     await send(dashboard, job_id, body, plain(body))
     delivery = await backend.trail.read(callback_job_id(job_id, 1), 1)
     assert delivery is not None
-    assert delivery.data["request"]["payload"]["body"]["state"] == "completed"
+    assert delivery.data["request"]["payload"] == {"jobId": job_id, "incarnation": 1}

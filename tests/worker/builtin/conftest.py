@@ -33,7 +33,7 @@ class Workshop:
         self.backend = backend
         self._defaults = settings.job_defaults
         self._clock = SystemClock()
-        self._submitter = Submitter(
+        self.submitter = Submitter(
             backend=backend, clock=self._clock, defaults=settings.job_defaults
         )
         self._workers: list[tuple[Worker, asyncio.Task[None]]] = []
@@ -64,7 +64,7 @@ class Workshop:
 
     async def submit(self, job_type: str, payload: Any, **fields: Any) -> str:
         request = JobRequest.parse({"type": job_type, "payload": payload, **fields})
-        return (await self._submitter.submit(request)).job_id
+        return (await self.submitter.submit(request)).job_id
 
     async def until_ended(self, job_id: str) -> Sequence[Event]:
         async def ended() -> bool:

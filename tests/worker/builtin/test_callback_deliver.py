@@ -5,11 +5,19 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
+import structlog
 
+from jobfleet_backends.system_clock import SystemClock
 from jobfleet_contracts.event import Event
+from jobfleet_contracts.internal_job import internal_job_id
+from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.state import State
-from jobfleet_protocol.actions.ending import callback_job_id
-from jobfleet_protocol.actions.signing_keys import SigningKeys
+from jobfleet_protocol.actions.cancellation import Canceller
+from jobfleet_protocol.actions.ending import CALLBACK_CONFLICT
+from jobfleet_protocol.actions.final_result import callback_job_id
+from jobfleet_protocol.actions.redrive import Redriver
+from jobfleet_protocol.actions.signing_keys import SigningKeys, delivery_keys
+from jobfleet_protocol.trail.tombstone import tombstone_of
 from tests.worker.builtin.conftest import SECRET, Workshop
 from tests.worker.outbound.target_server import TargetServer, answering
 
@@ -35,9 +43,10 @@ async def test_the_result_is_posted_with_both_signatures(
         "completed",
         {"steps": 1},
     )
-    keys = SigningKeys([SECRET])
+    keys = delivery_keys([SECRET])
     assert keys.verify(body, headers)
     assert keys.verify(body, {k: v for k, v in headers.items() if k != "X-HMAC-SHA256"})
+    assert not SigningKeys([SECRET]).verify(body, headers), "a third party's key must not fit"
     assert headers["webhook-id"] == history[0].job_id
     assert history[0].data["request"]["payload"]["jobId"] == said["jobId"]
 
@@ -74,3 +83,90 @@ async def test_a_callback_into_the_private_network_is_refused(
     history = await _delivered(workshop, target)
     assert "loopback" in history[-1].message
     assert target.requests == []
+
+
+async def test_of_a_removed_history_the_delivery_fails_saying_so(
+    workshop: Workshop, target: TargetServer
+) -> None:
+    job_id = await workshop.submit("demo.steps", {}, callbackUrl=target.url("/done"))
+    await _remove(workshop, job_id)
+    workshop.start()
+    history = await workshop.until_ended(callback_job_id(job_id, 1))
+    assert history[-1].after.state is State.FAILED
+    assert f"the history of job {job_id} was removed" in history[-1].message
+    assert target.requests == []
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"url": "http://127.0.0.1:1/mine", "jobId": "V", "body": {"status": "completed"}},
+        {"jobId": "V", "incarnation": 1},
+        {"jobId": "V", "incarnation": 2},
+        {"jobId": "V"},
+    ],
+)
+async def test_a_delivery_that_we_did_not_make_signs_nothing(
+    workshop: Workshop, target: TargetServer, payload: dict[str, object]
+) -> None:
+    """Even where one stands in the trail: id, job and incarnation have to belong together."""
+    victim = await workshop.submit("demo.steps", {}, callbackUrl=target.url("/done"))
+    forged = JobRequest(
+        job_id=internal_job_id("forged", victim),
+        type="callback.deliver",
+        payload=payload | {"jobId": victim},
+    )
+    await workshop.submitter.submit_internal(forged, by="test")
+    workshop.start()
+    history = await workshop.until_ended(forged.job_id)
+    assert history[-1].after.state is State.FAILED
+    assert {path for _, path, _, _ in target.requests} <= {"/done"}
+    for _, _, headers, body in target.requests:
+        assert json.loads(body)["jobId"] == victim
+        assert headers["webhook-id"] == callback_job_id(victim, 1)
+
+
+async def test_each_incarnation_delivers_its_own_end(
+    workshop: Workshop, target: TargetServer
+) -> None:
+    """Also after the job has gone on, and after its dead letter was dismissed."""
+    job_id = await workshop.submit("demo.steps", {"bad": 1}, callbackUrl=target.url("/done"))
+    redriver = Redriver(backend=workshop.backend, clock=SystemClock())
+    canceller = Canceller(backend=workshop.backend, clock=SystemClock())
+    await canceller.cancel(job_id, by="ann", reason="first")
+    await redriver.redrive(job_id, by="ann")
+    await canceller.cancel(job_id, by="ann", reason="second")
+    workshop.start()
+    for incarnation in (1, 2):
+        await workshop.until_ended(callback_job_id(job_id, incarnation))
+    told = {json.loads(body)["incarnation"]: json.loads(body) for *_, body in target.requests}
+    assert "first" in told[1]["error"]["message"]
+    assert "second" in told[2]["error"]["message"]
+
+
+async def test_a_taken_id_of_a_callback_is_logged_as_an_error(
+    workshop: Workshop, target: TargetServer
+) -> None:
+    """Nobody can take it through an entrance; who writes into storage can."""
+    job_id = await workshop.submit("demo.steps", {}, callbackUrl=target.url("/done"))
+    taken = JobRequest(job_id=callback_job_id(job_id, 1), type="callback.deliver", payload={})
+    await workshop.submitter.submit_internal(taken, by="test")
+    with structlog.testing.capture_logs() as logs:
+        canceller = Canceller(backend=workshop.backend, clock=SystemClock())
+        await canceller.cancel(job_id, by="ann")
+    assert [
+        (each["log_level"], each["job_id"]) for each in logs if each["event"] == CALLBACK_CONFLICT
+    ] == [("error", job_id)]
+    rows = (await workshop.backend.reader.open_rows()).items
+    assert job_id not in [row.facts.job_id for row in rows]
+
+
+async def _remove(workshop: Workshop, job_id: str) -> None:
+    """As the retention does it, at its end."""
+    canceller = Canceller(backend=workshop.backend, clock=SystemClock())
+    await canceller.cancel(job_id, by="ann")
+    head = await workshop.backend.trail.newest(job_id)
+    assert head is not None
+    stone = tombstone_of(head, head, digest=None, message="history removed")
+    assert workshop.backend.retention is not None
+    await workshop.backend.retention.forget(stone, last=head.sequence)

@@ -23,8 +23,10 @@ async def receive(request: Request, job_id: JobId) -> Response:
     services = services_of(request)
     callbacks = services.callbacks
     callbacks.check_signature(body, request.headers)
+    incarnation = _incarnation(request)
+    callbacks.check_address(job_id, incarnation, request.query_params.get("token"))
     await check_values(body)
-    received = await callbacks.receive(job_id, _incarnation(request), body)
+    received = await callbacks.receive(job_id, incarnation, body)
     if not received.repeated:
         services.metrics.job_ended(received.state)
     return answer({"jobId": received.job_id, "state": received.state.value})

@@ -8,9 +8,9 @@ from datetime import datetime
 from urllib.parse import urlencode
 from uuid import UUID
 
+from jobfleet_contracts.internal_job import CALLBACK_TYPE
 from jobfleet_contracts.job import JobRequest
 from jobfleet_dashboard.views.short_id import short
-from jobfleet_protocol.actions.ending import CALLBACK_TYPE
 from jobfleet_protocol.reading.job_record import JobRecord
 
 

@@ -1,18 +1,25 @@
-"""``callback.deliver``: posts a job's final result to the address that the job named."""
+"""``callback.deliver``: posts a job's final result to the address that the job named.
+
+It signs with the fleet's secret, so address and body come from the trail alone: a payload that
+chose them would have anything signed.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from jobfleet_contracts.codec import encode
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.errors import ActionRefused
+from jobfleet_contracts.internal_job import CALLBACK_TYPE
 from jobfleet_contracts.ports import Clock
-from jobfleet_protocol.actions.ending import CALLBACK_TYPE
-from jobfleet_protocol.actions.signing_keys import SigningKeys
+from jobfleet_protocol.actions.final_result import FinalResult, callback_job_id, final_result_of
+from jobfleet_protocol.actions.signing_keys import delivery_keys
 from jobfleet_worker.builtin.passed_on import passed_on
 from jobfleet_worker.handlers.context import JobContext
+from jobfleet_worker.handlers.verdicts import Fail
 from jobfleet_worker.outbound.http_call import HttpAnswer, HttpCall
 from jobfleet_worker.outbound.http_client import HttpClient
 from jobfleet_worker.outbound.refusals import CallFailed, CallRefused
@@ -23,46 +30,61 @@ _GONE = 410
 
 
 class CallbackDelivery(BaseModel):
-    """Where to post what, for which job; ``body`` is the same at every attempt."""
+    """Whose final result to post."""
 
     model_config = ConfigDict(
         alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True
     )
 
-    url: str = Field(min_length=1, max_length=8_000)
     job_id: str
-    body: JsonValue
+    incarnation: int = Field(ge=1)
 
 
 class CallbackDeliverHandler:
     """Runs ``callback.deliver`` jobs: signed after Standard Webhooks, and by a plain HMAC."""
 
-    def __init__(self, *, client: HttpClient, clock: Clock) -> None:
+    def __init__(self, *, client: HttpClient, clock: Clock, backend: Backend) -> None:
         self._client = client
         self._clock = clock
-        self._keys = SigningKeys(client.options.callback_secrets)
+        self._backend = backend
+        self._keys = delivery_keys(client.options.callback_secrets)
 
     async def run(self, payload: CallbackDelivery, context: JobContext) -> dict[str, Any]:
         """Post the result.
 
         Raises:
+            Fail: there is nothing to deliver, as where the job's history was removed.
             CallFailed: anything but 2xx: the receiver may come to its senses within the day.
             CallRefused: 410, which asks us to stop.
         """
-        body = encode(payload.body)
-        signed = self._keys.sign(body, message_id=context.job.job_id, at=self._clock.now())
+        result = await self._result(payload, context)
+        signed = self._keys.sign(result.body, message_id=context.job.job_id, at=self._clock.now())
         call = HttpCall(
             job_type=CALLBACK_DELIVER,
             method="POST",
-            url=payload.url,
+            url=result.url,
             own_headers=passed_on(context) | signed | {"Content-Type": "application/json"},
-            body=body,
+            body=result.body,
             timeout_seconds=self._client.options.http_timeout_seconds,
         )
         answer = await self._client.call(call)
         if 200 <= answer.status < 300:  # noqa: PLR2004
             return answer.to_json()
         raise _not_taken(answer)
+
+    async def _result(self, payload: CallbackDelivery, context: JobContext) -> FinalResult:
+        job_id, incarnation = payload.job_id, payload.incarnation
+        if context.job.job_id != callback_job_id(job_id, incarnation):
+            raise Fail(f"not the callback job of incarnation {incarnation} of job {job_id}")
+        try:
+            return await final_result_of(
+                job_id,
+                incarnation,
+                trail=self._backend.trail,
+                payloads=self._backend.payloads,
+            )
+        except ActionRefused as refusal:
+            raise Fail(f"nothing to deliver: {refusal}") from refusal
 
 
 def _not_taken(answer: HttpAnswer) -> CallFailed | CallRefused:

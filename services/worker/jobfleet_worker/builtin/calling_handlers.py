@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.ports import Clock
 from jobfleet_worker.builtin.callback_deliver import CALLBACK_DELIVER, CallbackDeliverHandler
 from jobfleet_worker.builtin.external_call import EXTERNAL_CALL, ExternalCallHandler
@@ -12,10 +13,11 @@ from jobfleet_worker.handlers.registry import Handler, undeclared
 from jobfleet_worker.outbound.http_client import HttpClient
 
 
-def calling_handlers(client: HttpClient, clock: Clock) -> Sequence[Handler]:
+def calling_handlers(client: HttpClient, clock: Clock, backend: Backend) -> Sequence[Handler]:
     """Return them, bound to the client."""
+    deliver = CallbackDeliverHandler(client=client, clock=clock, backend=backend)
     return [
         undeclared(HTTP_REQUEST, HttpRequestHandler(client=client).run),
         undeclared(EXTERNAL_CALL, ExternalCallHandler(client=client).run, waits=True),
-        undeclared(CALLBACK_DELIVER, CallbackDeliverHandler(client=client, clock=clock).run),
+        undeclared(CALLBACK_DELIVER, deliver.run),
     ]

@@ -12,6 +12,7 @@ from pydantic.alias_generators import to_camel
 
 from jobfleet_contracts.codec import encode, format_time
 from jobfleet_contracts.outcome import Waiting
+from jobfleet_protocol.actions.signing_keys import SigningKeys
 from jobfleet_worker.builtin.http_request import unexpected
 from jobfleet_worker.builtin.passed_on import passed_on
 from jobfleet_worker.callback_wait import CallbackWait
@@ -48,6 +49,7 @@ class ExternalCallHandler:
 
     def __init__(self, *, client: HttpClient) -> None:
         self._client = client
+        self._keys = SigningKeys(client.options.callback_secrets)
 
     async def run(self, payload: ExternalCall, context: JobContext, wait: CallbackWait) -> Waiting:
         """Enter the wait, send the request, note that it was taken.
@@ -82,8 +84,9 @@ class ExternalCallHandler:
                 "JOBFLEET_CALLBACK_BASE_URL is not set: third parties must be told where to reach "
                 "the dashboard, as https://jobs.example.org"
             )
-        incarnation = context.facts.incarnation
-        return f"{base}/api/callbacks/jobs/{context.job.job_id}?incarnation={incarnation}"
+        job_id, incarnation = context.job.job_id, context.facts.incarnation
+        token = self._keys.address_token(job_id, incarnation)
+        return f"{base}/api/callbacks/jobs/{job_id}?incarnation={incarnation}&token={token}"
 
 
 def _body(

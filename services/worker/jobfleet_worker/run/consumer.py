@@ -9,6 +9,7 @@ from datetime import timedelta
 import structlog
 
 from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.codec import encode
 from jobfleet_contracts.errors import BackendError, DataMissing, LeaseConflict, TrustEnded
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.message import JobMessage, MalformedMessage
@@ -20,6 +21,8 @@ from jobfleet_protocol.claiming.claim_result import (
     Claimed,
     ClaimResult,
     Ended,
+    ForNewer,
+    NoRequest,
     NotDue,
 )
 from jobfleet_protocol.claiming.claimer import Claimer
@@ -217,8 +220,19 @@ class Consumer:
                 await self._backend.index.record([head])
             case Ended(head):
                 await self._ending.conclude(head)
+            case NoRequest(reason):
+                await self._keep_apart(message, reason)
+            case ForNewer(head, fields):
+                await self._deferral.until_newer(message, head, fields)
             case Claimed():
                 raise AssertionError("a claimed job is run")
+
+    async def _keep_apart(self, message: JobMessage, reason: str) -> None:
+        request = message.request
+        _log.warning(MESSAGE_MALFORMED, message_id=request.job_id, reason=reason)
+        body = message.body or encode(request.to_json())
+        letter = MalformedMessage(body, reason, request.job_id)
+        await self._backend.dead_letters.add(letter, self._clock.now())
 
     async def _set_aside(self, delivery: Delivery, message: MalformedMessage) -> None:
         _log.warning(MESSAGE_MALFORMED, message_id=message.message_id, reason=message.reason)

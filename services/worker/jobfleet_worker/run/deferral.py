@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -13,12 +14,15 @@ from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.state import CLAIMABLE, State
 from jobfleet_protocol.actions.publication import LONGEST_DELAY
+from jobfleet_protocol.claiming.claimer import MAX_NAMES
 from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import Change, draft
 from jobfleet_worker.metrics.port import NO_METRICS, Metrics
 
 JOB_DEFERRED = "job.deferred"
+JOB_FOR_NEWER = "job.left_to_newer_worker"
 LONGEST_DEFERRAL = 60.0
+_MOST_DOUBLINGS = 20
 AFTER_ERROR_SECONDS = 60.0
 
 _log = structlog.get_logger()
@@ -52,8 +56,8 @@ class Deferral:
             BackendUnavailable: the delayed copy is not confirmed; keep the delivery.
         """
         if message.request.lock_key is not None and head is not None:
-            head = await self._note(message, head)
-        delay = min(self._first_seconds * 2.0**message.deferrals, LONGEST_DEFERRAL)
+            head = await self._note(head, f"waiting for lock {message.request.lock_key}")
+        delay = self._delay(message)
         _log.info(JOB_DEFERRED, job_id=message.request.job_id, seconds=delay)
         later = replace(
             message,
@@ -78,6 +82,32 @@ class Deferral:
             await self._queue.publish_later(later, max(delay, timedelta(0)))
             self._mark(head)
 
+    async def until_newer(self, message: JobMessage, head: Event, fields: Sequence[str]) -> None:
+        """Put off a job whose stored request has fields that this worker does not know.
+
+        To run it without them could do what nobody asked for. ``Deferred`` says so in the job,
+        once; while another worker runs the job nothing is written. The delay doubles up to a
+        minute.
+
+        Raises:
+            BackendUnavailable: the delayed copy is not confirmed; keep the delivery.
+        """
+        names = ", ".join(fields)[:MAX_NAMES]
+        _log.warning(JOB_FOR_NEWER, job_id=head.job_id, fields=names)
+        told = f"put off for a newer worker: this one does not know the request's {names}"
+        head = await self._note(head, told)
+        delay = self._delay(message)
+        later = replace(
+            message,
+            defaults=None,  # whoever takes it reads event 1
+            deferrals=message.deferrals + 1,
+            sequence=head.sequence,
+            due_at=None,
+        )
+        await self._queue.publish_later(later, timedelta(seconds=delay))
+        self._mark(head)
+        self._metrics.job_deferred()
+
     async def after_error(self, message: JobMessage) -> None:
         """Let a message come again that met an error of our own, here or at another worker.
 
@@ -86,16 +116,19 @@ class Deferral:
         """
         await self._queue.publish_later(message, timedelta(seconds=AFTER_ERROR_SECONDS))
 
+    def _delay(self, message: JobMessage) -> float:
+        # A power without bound overflows after a thousand deferrals, or by a foreign header.
+        doublings = min(message.deferrals, _MOST_DOUBLINGS)
+        return min(self._first_seconds * (1 << doublings), LONGEST_DEFERRAL)
+
     def _mark(self, head: Event) -> None:
         """Without this the rescuer would publish a second message, which never goes away."""
         self._index.published(head.job_id, head.after.incarnation, head.sequence)
 
-    async def _note(self, message: JobMessage, head: Event) -> Event:
+    async def _note(self, head: Event, why: str) -> Event:
         if head.after.state not in CLAIMABLE or head.after.state is State.DEFERRED:
             return head
         now = self._clock.now()
-        change = Change(
-            status="Deferred", due_at=now, message=f"waiting for lock {message.request.lock_key}"
-        )
+        change = Change(status="Deferred", due_at=now, message=why)
         event = draft(head, head.facts, change, occurred_at=now)
         return event if await self._writer.append([event]) is None else head

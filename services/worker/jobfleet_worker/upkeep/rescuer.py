@@ -21,6 +21,7 @@ from jobfleet_contracts.lease import job_lock
 from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.state import State
 from jobfleet_protocol.actions.ending import Ending
+from jobfleet_protocol.actions.final_result import ending_of
 from jobfleet_protocol.actions.publication import LONGEST_DELAY, Publication
 from jobfleet_protocol.actions.submission import message_of
 from jobfleet_protocol.trail.tombstone import is_tombstone
@@ -234,22 +235,12 @@ class Rescuer:
         """
         end = head
         if head.after.incarnation > row.incarnation:
-            found = await self._end_of(row, head)
+            found = await ending_of(row.facts.job_id, row.incarnation, trail=self._backend.trail)
             if found is None:
                 return
             end = found
         self._backend.index.record([end])
         await self._ending.conclude(end)
-
-    async def _end_of(self, row: OpenRow, head: Event) -> Event | None:
-        before = head.sequence + 1
-        while before > 1:
-            page = await self._backend.trail.history(row.facts.job_id, before=before, limit=1000)
-            for event in reversed(page):
-                if event.after.incarnation == row.incarnation and event.after.state.is_terminal:
-                    return event
-            before = page[0].sequence if page else 0
-        return None
 
 
 def _key(row: OpenRow) -> tuple[str, int, int]:

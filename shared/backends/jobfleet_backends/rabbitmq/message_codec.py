@@ -13,6 +13,7 @@ from jobfleet_backends.rabbitmq.outgoing import Outgoing
 from jobfleet_backends.rabbitmq.tolerant_transport import UNREADABLE
 from jobfleet_contracts.codec import decode, encode, encode_text, format_time, parse_time
 from jobfleet_contracts.errors import InvalidRequest
+from jobfleet_contracts.internal_job import is_internal
 from jobfleet_contracts.job import JobRequest, new_id
 from jobfleet_contracts.message import JobDefaults, JobMessage, MalformedMessage
 
@@ -91,8 +92,11 @@ def _decode(body: bytes, headers: Mapping[str, Any], message_id: str | None) -> 
             )
         said["jobId"] = message_id
     _adopt_trace(said, headers)
+    request, unknown = JobRequest.parse_known(said)
     return JobMessage(
-        request=JobRequest.parse(said),
+        request=request,
+        unknown_fields=unknown,
+        body=body if unknown or is_internal(request) else b"",
         defaults=_defaults(headers),
         sequence=_count(headers, SEQUENCE),
         published_at=_moment(headers, PUBLISHED_AT),

@@ -12,6 +12,7 @@ from jobfleet_contracts.codec import (
     parse_optional_time,
 )
 from jobfleet_contracts.errors import InvalidRequest
+from jobfleet_contracts.internal_job import is_internal
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.message import JobDefaults, JobMessage, MalformedMessage
 
@@ -31,20 +32,25 @@ def encode_message(message: JobMessage) -> tuple[bytes, str]:
 
 def decode_message(body: bytes | str, hints: str | None) -> JobMessage | MalformedMessage:
     """Return the message, or the whole body with the reason why it is none."""
+    whole = body.encode() if isinstance(body, str) else body
     try:
-        return _message(decode(body), decode(hints) if hints else {})
+        return _message(whole, decode(hints) if hints else {})
     except (InvalidRequest, ValueError, TypeError, KeyError, AttributeError) as error:
-        whole = body.encode() if isinstance(body, str) else body
         return MalformedMessage(whole, str(error) or type(error).__name__)
 
 
-def _message(said: Any, hints: dict[str, Any]) -> JobMessage:
-    request = JobRequest.parse(said)
+def _message(body: bytes, hints: dict[str, Any]) -> JobMessage:
+    said = decode(body)
+    if not isinstance(said, dict):
+        raise InvalidRequest("the job request must be a JSON object", field="body")
+    request, unknown = JobRequest.parse_known(said)
     if said.get("jobId") is None:
         raise InvalidRequest("jobId: missing; a redelivery would be another job", field="jobId")
     defaults = hints.get("defaults")
     return JobMessage(
         request=request,
+        unknown_fields=unknown,
+        body=body if unknown or is_internal(request) else b"",
         defaults=JobDefaults.from_json(defaults) if defaults else None,
         sequence=hints.get("sequence"),
         published_at=parse_optional_time(hints.get("publishedAt")),

@@ -107,6 +107,23 @@ class Callbacks:
             _log.warning(CALLBACK_REFUSED, reason="bad signature")
             raise BadSignature("the callback carries no valid signature")
 
+    def check_address(self, job_id: str, incarnation: int, token: str | None) -> None:
+        """Check the token that the address of a later incarnation must carry.
+
+        A signed body of the first incarnation would else end the second one, too. The first
+        needs no token: nothing was signed before it.
+
+        Raises:
+            BadSignature: it is missing, or another address's; says nothing of the job.
+        """
+        if token is None and incarnation == 1:
+            return
+        if token is None or not self._keys.is_address(token, job_id, incarnation):
+            _log.warning(CALLBACK_REFUSED, job_id=job_id, reason="bad token in the address")
+            raise BadSignature(
+                "the address is not the callbackUrl of this request: post to it unchanged"
+            )
+
     async def receive(self, job_id: str, incarnation: int, body: bytes) -> Received:
         """Write what a signed callback says.
 

@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable
-from typing import Any
-from uuid import UUID, uuid5
+
+import structlog
 
 from jobfleet_contracts.backend import Backend
-from jobfleet_contracts.codec import format_time
 from jobfleet_contracts.errors import BodyConflict, DataMissing
 from jobfleet_contracts.event import Event
+from jobfleet_contracts.internal_job import CALLBACK_TYPE
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.message import JobDefaults
 from jobfleet_contracts.ports import Clock
-from jobfleet_contracts.state import Status
+from jobfleet_protocol.actions.final_result import callback_job_id
 from jobfleet_protocol.actions.submission import Submitter, request_of
 from jobfleet_protocol.trail.large_data import resolve
 
-CALLBACK_TYPE = "callback.deliver"
 CALLBACK_DEFAULTS = JobDefaults(
     max_attempts=30, retry_delay_seconds=5, retry_max_seconds=7200, timeout_seconds=60
 )
 """Back-off to two hours: thirty attempts span about a day."""
 
+CALLBACK_CONFLICT = "callback.id_taken"
 
-def callback_job_id(job_id: str, incarnation: int) -> str:
-    """Return the id of the job that delivers this incarnation's final result."""
-    return str(uuid5(UUID(job_id), f"callback/{incarnation}"))
+_log = structlog.get_logger()
 
 
 class Ending:
@@ -40,24 +38,19 @@ class Ending:
     async def submit_callback(self, head: Event, request: JobRequest) -> None:
         """Submit the job that delivers the result, if one is asked for; repeatable.
 
+        Another job under the callback's id is logged as an error: nothing will deliver this
+        result. The job's page and ``GET /api/jobs/{jobId}`` show it too.
+
         Raises:
             BackendUnavailable: it could not be written; the rescuer will see to it.
         """
         if request.callback_url is None:
             return
-        if head.kind is Status.DISMISSED:
-            head = await self._backend.trail.read(head.job_id, head.sequence - 1) or head
-        body = _final_result(await resolve(head, self._backend.payloads), request)
-        delivery = JobRequest(
-            job_id=callback_job_id(head.job_id, head.after.incarnation),
-            type=CALLBACK_TYPE,
-            job_name=f"callback of {request.name}"[:200],
-            payload={"url": request.callback_url, "jobId": head.job_id, "body": body},
-            queue=request.queue,
-            created_at=head.occurred_at,
-        )
-        with contextlib.suppress(BodyConflict):  # another body: it was submitted, nevertheless
-            await self._submitter.submit(delivery, by=f"job {head.job_id}")
+        delivery = delivery_of(head, request)
+        try:
+            await self._submitter.submit_internal(delivery, by=f"job {head.job_id}")
+        except BodyConflict as conflict:
+            _log.error(CALLBACK_CONFLICT, job_id=head.job_id, error=str(conflict))
 
     def close(self, head: Event) -> Awaitable[None]:
         """Remove the open row of the incarnation that ``head`` ended."""
@@ -75,16 +68,17 @@ class Ending:
         await self.close(head)
 
 
-def _final_result(head: Event, request: JobRequest) -> dict[str, Any]:
-    completed = head.kind is Status.COMPLETED
-    return {
-        "jobId": head.job_id,
-        "jobName": request.name,
-        "type": request.type,
-        "state": head.after.state.value,
-        "incarnation": head.after.incarnation,
-        "attempt": head.after.attempt,
-        "completedAt": format_time(head.occurred_at),
-        "result": head.data.get("result") if completed else None,
-        "error": None if completed else head.data.get("error", {"message": head.message}),
-    }
+def delivery_of(head: Event, request: JobRequest) -> JobRequest:
+    """Return the job that delivers the result of the incarnation that ``head`` ended.
+
+    It names the incarnation and nothing else: address and body come from the trail.
+    """
+    incarnation = head.after.incarnation
+    return JobRequest(
+        job_id=callback_job_id(head.job_id, incarnation),
+        type=CALLBACK_TYPE,
+        job_name=f"callback of {request.name}"[:200],
+        payload={"jobId": head.job_id, "incarnation": incarnation},
+        queue=request.queue,
+        created_at=head.occurred_at,
+    )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import ActionRefused, UnknownJob
 from jobfleet_contracts.event import Event
@@ -11,7 +9,7 @@ from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.state import DEAD, State
 from jobfleet_protocol.actions.answer_limit import answered
 from jobfleet_protocol.actions.publication import Publication
-from jobfleet_protocol.actions.submission import message_of, open_row
+from jobfleet_protocol.actions.submission import message_of, open_row, reopen_if_slow
 from jobfleet_protocol.trail.tombstone import is_tombstone
 from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import REDRIVABLE, Change, draft
@@ -79,10 +77,11 @@ class Redriver:
             change = Change(
                 status="Redriven", message=f"redriven by {by or 'somebody'}", data={"by": by}
             )
+            since = self._clock.boottime()
             event = draft(head, head.facts, change, occurred_at=self._clock.now())
-            row = open_row(event.facts, event.after, self._clock.now())
-            await self._backend.index.open(replace(row, sequence=head.sequence))
+            await self._backend.index.open(open_row(event.facts, event.after, event.occurred_at))
             if await self._writer.append([event]) is None:
+                await reopen_if_slow(self._backend, self._clock, event, since=since)
                 await self._publish(event)
                 return event.after.state
 

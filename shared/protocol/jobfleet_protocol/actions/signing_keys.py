@@ -1,4 +1,8 @@
-"""Signatures under callbacks, ours and other people's: Standard Webhooks, and a plain HMAC."""
+"""Signatures under callbacks, ours and other people's: Standard Webhooks, and a plain HMAC.
+
+Third parties sign what they send us with the secret itself. What we send is signed with a key
+derived from it, so that nothing that we sign can be sent back to us as somebody's result.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,9 @@ from jobfleet_contracts.credentials import signing_key
 from jobfleet_contracts.errors import SettingsError
 
 PLAIN_HEADER = "X-HMAC-SHA256"
+DELIVERY_LABEL = b"jobfleet delivery v1"
+_ADDRESS_LABEL = b"jobfleet callback address v1"
+_PREFIX = "whsec_"
 
 
 class SigningKeys:
@@ -24,7 +31,7 @@ class SigningKeys:
     """
 
     def __init__(self, secrets: Sequence[str]) -> None:
-        self._keys = [_key(secret, place) for place, secret in enumerate(secrets, start=1)]
+        self._keys = keys_of(secrets)
 
     def __bool__(self) -> bool:
         return bool(self._keys)
@@ -45,6 +52,23 @@ class SigningKeys:
             "webhook-signature": signed,
             PLAIN_HEADER: hmac.digest(key, body, "sha256").hex(),
         }
+
+    def address_token(self, job_id: str, incarnation: int) -> str:
+        """Return what the callback address of one incarnation carries; nobody else can tell it.
+
+        A signed body says nothing of incarnations. Without the token, one that was sent for the
+        first could be sent again to end the second. Without a secret it is empty.
+        """
+        return _token(self._keys[0], job_id, incarnation) if self._keys else ""
+
+    def is_address(self, token: str, job_id: str, incarnation: int) -> bool:
+        """Whether the token is this incarnation's, made with one of the secrets."""
+        claimed = token.encode("utf-8", "surrogateescape")
+        matches = [
+            hmac.compare_digest(_token(key, job_id, incarnation).encode(), claimed)
+            for key in self._keys
+        ]
+        return any(matches)
 
     def verify(self, body: bytes, headers: Mapping[str, str]) -> bool:
         """Whether a body is signed with one of the secrets, in either way.
@@ -69,6 +93,42 @@ class SigningKeys:
 
     def _is_standard(self, body: bytes, told: Mapping[str, str]) -> bool:
         return any(_verified(key, body, told) for key in self._keys)
+
+
+def delivery_keys(secrets: Sequence[str]) -> SigningKeys:
+    """Return the keys that sign final results: one derived from each secret.
+
+    Raises:
+        SettingsError: as :class:`SigningKeys` does.
+    """
+    return SigningKeys([delivery_secret(key) for key in keys_of(secrets)])
+
+
+def delivery_secret(key: bytes) -> str:
+    """Return what a receiver of final results checks signatures with, as ``whsec_…``."""
+    derived = base64.b64encode(derived_key(key, DELIVERY_LABEL)).decode()
+    return f"{_PREFIX}{derived}"
+
+
+def derived_key(key: bytes, label: bytes) -> bytes:
+    """Derive 32 bytes: HKDF (RFC 5869) with SHA-256, no salt, and the label as its info."""
+    extracted = hmac.digest(bytes(32), key, "sha256")
+    return hmac.digest(extracted, label + b"\x01", "sha256")
+
+
+def keys_of(secrets: Sequence[str]) -> list[bytes]:
+    """Return the bytes that each secret stands for.
+
+    Raises:
+        SettingsError: a secret is empty, or no base64 after its prefix; never shows it.
+    """
+    return [_key(secret, place) for place, secret in enumerate(secrets, start=1)]
+
+
+def _token(key: bytes, job_id: str, incarnation: int) -> str:
+    place = f"{job_id}/{incarnation}".encode()
+    mac = hmac.digest(derived_key(key, _ADDRESS_LABEL), place, "sha256")
+    return base64.urlsafe_b64encode(mac[:18]).decode()
 
 
 def _verified(key: bytes, body: bytes, told: Mapping[str, str]) -> bool:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 import structlog
 
 from jobfleet_contracts.backend import Backend
-from jobfleet_contracts.errors import BodyConflict, JobfleetError
+from jobfleet_contracts.errors import BackendError, BodyConflict, InvalidRequest, JobfleetError
 from jobfleet_contracts.event import Event, JobFacts, JobState
 from jobfleet_contracts.index import OpenRow
-from jobfleet_contracts.job import JobRequest, digest_of, job_id_for_key
+from jobfleet_contracts.internal_job import check_type, is_internal_id
+from jobfleet_contracts.job import JobRequest, job_id_for_key, unknown_fields
 from jobfleet_contracts.message import JobDefaults, JobMessage
 from jobfleet_contracts.ports import Clock, PayloadStore
 from jobfleet_contracts.state import State
@@ -21,10 +23,14 @@ from jobfleet_protocol.actions.answer_limit import answered
 from jobfleet_protocol.actions.publication import Publication
 from jobfleet_protocol.trail.large_data import resolve
 from jobfleet_protocol.trail.tombstone import is_tombstone
-from jobfleet_protocol.trail.trail_writer import TrailWriter
+from jobfleet_protocol.trail.trail_writer import TrailWriter, pauses
 from jobfleet_protocol.trail.transitions import Change, draft
 
 JOB_SUBMITTED = "job.submitted"
+ROW_WRITTEN_AGAIN = "open_row.written_again"
+SLOW_OPENING_SECONDS = 600.0
+"""The rescuer removes a row without its event after an hour. Who takes longer than this between
+the two writes the row again, so that no job stands without one."""
 
 _log = structlog.get_logger()
 
@@ -43,8 +49,11 @@ def opening_change(
 ) -> Change:
     """Return event 1 of a request: ``Scheduled`` where its time lies ahead, else ``Queued``."""
     scheduled = request.run_at is not None and request.run_at > now
-    said = request.to_json()
-    data = {"request": said, "defaults": defaults.to_json(), "digest": digest_of(said)}
+    data = {
+        "request": request.to_json(),
+        "defaults": defaults.to_json(),
+        "digest": request.digest(),
+    }
     return Change(
         status="Scheduled" if scheduled else "Queued",
         due_at=request.run_at if scheduled else None,
@@ -67,14 +76,45 @@ def open_row(facts: JobFacts, state: JobState, now: datetime) -> OpenRow:
     )
 
 
+async def reopen_if_slow(backend: Backend, clock: Clock, opening: Event, *, since: float) -> None:
+    """Write the open row again where its event stood only after more than ten minutes.
+
+    The rescuer may have removed the row meanwhile. Nothing may be published or answered before
+    it stands again: the rescuer finds the job by it, and nobody else would.
+
+    Args:
+        opening: the event that opens the incarnation; it stands in the trail.
+        since: boot time in seconds, from before the row was first sent.
+    """
+    if clock.boottime() - since <= SLOW_OPENING_SECONDS:
+        return
+    row = open_row(opening.facts, opening.after, clock.now())
+    for pause in pauses():
+        try:
+            await backend.index.open(replace(row, sequence=opening.sequence))
+        except BackendError as error:
+            _log.debug("open_row.uncertain", job_id=opening.job_id, error=str(error))
+            await asyncio.sleep(pause)
+        else:
+            _log.info(ROW_WRITTEN_AGAIN, job_id=opening.job_id)
+            return
+
+
 def request_of(event: Event) -> JobRequest:
     """Return the request that event 1 stores; resolve large data first.
 
+    Fields of a newer version are left out: look at :func:`unknown_fields_of` before running it.
     Of a removed history only what the job was is left: no payload, no callback.
     """
     if is_tombstone(event):
         return _remains_of(event.facts)
-    return JobRequest.model_validate(event.data["request"])
+    unknown = unknown_fields(said := event.data["request"])
+    return JobRequest.model_validate({name: said[name] for name in said if name not in unknown})
+
+
+def unknown_fields_of(event: Event) -> tuple[str, ...]:
+    """Return the fields of event 1's request that this version does not know."""
+    return () if is_tombstone(event) else unknown_fields(event.data["request"])
 
 
 def _remains_of(facts: JobFacts) -> JobRequest:
@@ -99,12 +139,13 @@ async def message_of(
 ) -> JobMessage:
     """Return the message that tells workers of ``head``, from the job's first event.
 
-    A waiting job's due time is its deadline, which is no reason to keep the message back.
+    A waiting job's due time is its deadline, which is no reason to keep the message back. Of a
+    newer version's request it tells what this one knows, and lets the taker read event 1.
     """
     first = await resolve(opening, payloads)
     return JobMessage(
         request=request_of(first),
-        defaults=defaults_of(first),
+        defaults=None if unknown_fields_of(first) else defaults_of(first),
         sequence=head.sequence,
         published_at=now,
         due_at=None if head.after.state is State.WAITING else head.after.due_at,
@@ -132,17 +173,27 @@ class Submitter:
             by: who asked, for the trail.
 
         Raises:
+            InvalidRequest: type or id is one that only jobfleet itself may use.
             BodyConflict: the job id or key was used before with another body.
             BackendUnavailable: the trail did not answer in 8 s. The job may have been accepted:
                 submit again with the same job id or key.
         """
+        check_type(request.type)
         if idempotency_key is not None:
             request = request.model_copy(update={"job_id": job_id_for_key(idempotency_key)})
-        return await answered(
-            self._submit(request, by),
-            name=f"submit-{request.job_id}",
-            unclear="submit again with the same job id or idempotency key",
+        return await self._answered(
+            self._known(request) if is_internal_id(request.job_id) else self._submit(request, by),
+            request,
         )
+
+    async def submit_internal(self, request: JobRequest, *, by: str) -> Submitted:
+        """Submit a job of jobfleet's own, whose id :func:`internal_job_id` made; repeatable.
+
+        Raises:
+            BodyConflict: another job stands under this id.
+            BackendUnavailable: the trail did not answer in 8 s; submit it again.
+        """
+        return await self._answered(self._submit(request, by), request)
 
     async def submit_many(
         self, requests: Sequence[JobRequest], *, by: str | None = None
@@ -159,8 +210,28 @@ class Submitter:
 
         return await asyncio.gather(*map(one, requests))
 
+    async def _answered(
+        self, work: Coroutine[Any, Any, Submitted], request: JobRequest
+    ) -> Submitted:
+        return await answered(
+            work,
+            name=f"submit-{request.job_id}",
+            unclear="submit again with the same job id or idempotency key",
+        )
+
+    async def _known(self, request: JobRequest) -> Submitted:
+        """Find the job under an internal id; nobody may begin one there."""
+        found = await self._backend.trail.read(request.job_id, 1)
+        if found is None:
+            raise InvalidRequest(
+                "jobId: UUIDs of version 8 are for jobs that jobfleet makes; use version 4 or 7, "
+                "or leave it out",
+                field="jobId",
+            )
+        return await self._same_job(request, found)
+
     async def _submit(self, request: JobRequest, by: str | None) -> Submitted:
-        now = self._clock.now()
+        now, since = self._clock.now(), self._clock.boottime()
         facts = JobFacts.of(request)
         change = opening_change(request, self._defaults, now=now, by=by)
         event = draft(None, facts, change, occurred_at=now)
@@ -168,6 +239,7 @@ class Submitter:
         found = await self._writer.append([event])
         if found is not None:
             return await self._same_job(request, found)
+        await reopen_if_slow(self._backend, self._clock, event, since=since)
         await self._publish(request, self._defaults, event)
         _log.info(JOB_SUBMITTED, job_id=request.job_id, type=request.type, state=event.after.state)
         return Submitted(request.job_id, event.after.state, created=True)
@@ -176,11 +248,12 @@ class Submitter:
         first = await resolve(found, self._backend.payloads)
         digest = first.data.get("digest")
         if digest != request.digest() and not (is_tombstone(first) and digest is None):
-            raise BodyConflict(f"job {request.job_id} was submitted before with another body")
+            raise _conflict(request, first)
         head = await self._backend.trail.newest(request.job_id) or found
         removed = is_tombstone(first) or is_tombstone(head)  # it may have gone in between
         if head.sequence == 1 and not removed:
-            await self._publish(request_of(first), defaults_of(first), found)
+            message = await message_of(found, found, self._backend.payloads, self._clock.now())
+            await self._publication.attempt(message, found)
         elif head.after.state.is_terminal and (removed or request.callback_url is None):
             await self._backend.index.close(request.job_id, 1)
         return Submitted(request.job_id, head.after.state, created=False)
@@ -196,3 +269,14 @@ class Submitter:
             opening_hash=head.hash,
         )
         await self._publication.attempt(message, head)
+
+
+def _conflict(request: JobRequest, first: Event) -> BodyConflict:
+    known = first.facts.job_type
+    if known != request.type:
+        return BodyConflict(
+            f"job {request.job_id} was submitted before with type {known}, now with "
+            f"{request.type}. Ids and idempotency keys are the whole fleet's: begin a key with "
+            "what it is for, as invoice/2026-11"
+        )
+    return BodyConflict(f"job {request.job_id} was submitted before with another body")

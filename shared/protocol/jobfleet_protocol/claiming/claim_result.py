@@ -61,4 +61,19 @@ class Unsent:
     head: Event
 
 
-ClaimResult = Claimed | Ended | NotDue | Busy | Attended
+@dataclass(frozen=True, slots=True)
+class NoRequest:
+    """The message is no job request, and no trail says otherwise: it is to be kept apart."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ForNewer:
+    """The stored request has fields that this worker does not know: leave it to a newer one."""
+
+    head: Event
+    fields: tuple[str, ...]
+
+
+ClaimResult = Claimed | Ended | NotDue | Busy | Attended | NoRequest | ForNewer

@@ -13,15 +13,24 @@ from datetime import timedelta
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import DataMissing, LeaseConflict, TrustEnded
 from jobfleet_contracts.event import Event
+from jobfleet_contracts.internal_job import INTERNAL_TYPES
 from jobfleet_contracts.lease import Lease, job_lock
 from jobfleet_contracts.message import JobDefaults, JobMessage
 from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.state import State
 from jobfleet_protocol.actions.publication import Publication
-from jobfleet_protocol.actions.submission import defaults_of, request_of
+from jobfleet_protocol.actions.submission import defaults_of, request_of, unknown_fields_of
 from jobfleet_protocol.claiming.claim_decision import AttemptLimit, ClaimDecision
 from jobfleet_protocol.claiming.claim_obstacles import ClaimObstacles
-from jobfleet_protocol.claiming.claim_result import Attended, Claimed, ClaimResult, Ended, Unsent
+from jobfleet_protocol.claiming.claim_result import (
+    Attended,
+    Claimed,
+    ClaimResult,
+    Ended,
+    ForNewer,
+    NoRequest,
+    Unsent,
+)
 from jobfleet_protocol.claiming.lock_leases import LockLeases, lock_of
 from jobfleet_protocol.claiming.lock_turns import LockTurns, TurnView
 from jobfleet_protocol.claiming.trail_opening import TrailOpening
@@ -30,6 +39,9 @@ from jobfleet_protocol.trail.large_data import resolve
 from jobfleet_protocol.trail.tombstone import is_tombstone
 from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import draft
+
+MAX_NAMES = 500
+"""Characters of unknown names that a reason repeats."""
 
 FRESH = timedelta(days=1)
 """Up to this age a first message needs no read before the claim."""
@@ -95,8 +107,11 @@ class Claimer:
         Raises:
             BackendUnavailable: try again with the same ``lease_id``.
         """
-        if message.defaults is None:
-            message = await self._as_accepted(message)
+        if message.needs_trail:
+            accepted = await self._as_accepted(message)
+            if not isinstance(accepted, JobMessage):
+                return accepted
+            message = accepted
         if fleet is not None:
             result = await self._under(message, fleet)
         else:
@@ -105,16 +120,37 @@ class Claimer:
             return await self._resend(message, lease_id, result.head)
         return result
 
-    async def _as_accepted(self, message: JobMessage) -> JobMessage:
-        """Of a job that stands in the trail a foreign message says nothing that counts."""
+    async def _as_accepted(self, message: JobMessage) -> JobMessage | ClaimResult:
+        """Use the stored request instead of the message's, if the job already exists.
+
+        Headers authenticate nothing. So a message with an internal type or id starts only what
+        event 1 says, and nothing where there is no event 1.
+        """
         opening = await self._trail.read(message.request.job_id, 1)
-        if opening is None or is_tombstone(opening):
-            return message
+        if opening is None:
+            return NoRequest(_flaw(message)) if message.needs_opening else message
+        if is_tombstone(opening):
+            return Ended(opening, written=False)
         try:
             first = await resolve(opening, self._payloads)
-        except DataMissing:  # this message may be the only copy that is left
-            return message
-        return replace(message, request=request_of(first), defaults=defaults_of(first))
+        except DataMissing as error:
+            if message.needs_opening:
+                return NoRequest(str(error))
+            return message  # it may be the only copy that is left
+        if unknown := unknown_fields_of(first):
+            return await self._for_newer(opening, unknown)
+        return replace(
+            message,
+            request=request_of(first),
+            defaults=defaults_of(first),
+            unknown_fields=(),
+        )
+
+    async def _for_newer(self, opening: Event, unknown: tuple[str, ...]) -> ClaimResult:
+        head = await self._trail.newest(opening.job_id) or opening
+        if head.after.state.is_terminal:
+            return Ended(head, written=False)
+        return ForNewer(head, unknown)
 
     async def _under_its_lock(self, message: JobMessage, lease_id: str) -> ClaimResult | Unsent:
         lock = lock_of(message.request)
@@ -201,3 +237,12 @@ class Claimer:
             head=events[-1], writer=self._writer, trail=self._trail, clock=self._clock
         )
         return Claimed(lease, trail, message.request, message.defaults or self._defaults)
+
+
+def _flaw(message: JobMessage) -> str:
+    """Return why a message without a trail is no job request."""
+    if message.unknown_fields:
+        return f"unknown field: {', '.join(message.unknown_fields)[:MAX_NAMES]}"
+    if message.request.type in INTERNAL_TYPES:
+        return f"type: {message.request.type} jobs are made by jobfleet alone"
+    return "jobId: UUIDs of version 8 are for jobs that jobfleet makes"

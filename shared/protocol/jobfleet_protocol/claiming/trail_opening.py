@@ -9,7 +9,7 @@ from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.event import Event, JobFacts
 from jobfleet_contracts.message import JobDefaults, JobMessage
 from jobfleet_contracts.ports import Clock
-from jobfleet_protocol.actions.submission import open_row, opening_change
+from jobfleet_protocol.actions.submission import open_row, opening_change, reopen_if_slow
 from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import Change, draft
 
@@ -72,5 +72,9 @@ class TrailOpening:
         defaults = message.defaults or self._defaults
         change = opening_change(message.request, defaults, now=now, by="message")
         event = draft(None, facts, change, occurred_at=now)
+        since = self._clock.boottime()
         await self._backend.index.open(open_row(facts, event.after, now))
-        return event if await self._writer.append([event]) is None else None
+        if await self._writer.append([event]) is not None:
+            return None
+        await reopen_if_slow(self._backend, self._clock, event, since=since)
+        return event

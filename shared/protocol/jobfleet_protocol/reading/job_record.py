@@ -12,7 +12,7 @@ from jobfleet_contracts.credentials import masked, masked_text
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.state import State
-from jobfleet_protocol.actions.ending import callback_job_id
+from jobfleet_protocol.actions.final_result import callback_job_id
 
 _TEXTS = ("description", "input_file_path", "callback_url")
 _VALUES = ("payload", "processing_parameters", "context")

@@ -1,0 +1,94 @@
+"""The final result that a callback delivers: read from the trail, never from a request.
+
+A signature under it says "jobfleet ran this job and this came of it". So nothing that a submitter
+chose may be signed but what stands in the trail of a job that ran.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from jobfleet_contracts.codec import encode, format_time
+from jobfleet_contracts.errors import ActionRefused, DataMissing
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.internal_job import internal_job_id
+from jobfleet_contracts.ports import AuditTrail, PayloadStore
+from jobfleet_contracts.state import Status
+from jobfleet_protocol.actions.submission import request_of
+from jobfleet_protocol.trail.large_data import resolve
+from jobfleet_protocol.trail.tombstone import is_tombstone
+
+_PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class FinalResult:
+    """Where to post what; ``body`` is the same at every attempt."""
+
+    url: str
+    body: bytes
+
+
+def callback_job_id(job_id: str, incarnation: int) -> str:
+    """Return the id of the job that delivers this incarnation's final result."""
+    return internal_job_id("callback", job_id, str(incarnation))
+
+
+async def final_result_of(
+    job_id: str, incarnation: int, *, trail: AuditTrail, payloads: PayloadStore
+) -> FinalResult:
+    """Return the address and the body of an incarnation's callback.
+
+    Raises:
+        ActionRefused: there is nothing to deliver: the history was removed, the incarnation has
+            not ended, or the job asked for no callback.
+        BackendUnavailable: the trail does not answer.
+    """
+    opening = await trail.read(job_id, 1)
+    if opening is None:
+        raise ActionRefused(f"no job {job_id}")
+    if is_tombstone(opening):
+        raise ActionRefused(f"the history of job {job_id} was removed, and its result with it")
+    ending = await ending_of(job_id, incarnation, trail=trail)
+    if ending is None:
+        raise ActionRefused(f"incarnation {incarnation} of job {job_id} has no end in its trail")
+    try:
+        request = request_of(await resolve(opening, payloads))
+        said = _said(await resolve(ending, payloads), request.name)
+    except DataMissing as error:
+        raise ActionRefused(f"the result of job {job_id} was removed: {error}") from error
+    if request.callback_url is None:
+        raise ActionRefused(f"job {job_id} asked for no callback")
+    return FinalResult(request.callback_url, encode(said))
+
+
+async def ending_of(job_id: str, incarnation: int, *, trail: AuditTrail) -> Event | None:
+    """Return the event that ended an incarnation, ``None`` if none did, or it was removed."""
+    head = await trail.newest(job_id)
+    before = 1 if head is None else head.sequence + 1
+    while before > 1:
+        page = await trail.history(job_id, before=before, limit=_PAGE)
+        for event in reversed(page):
+            if event.after.incarnation < incarnation:
+                return None
+            same = event.after.incarnation == incarnation and not is_tombstone(event)
+            if same and event.after.state.is_terminal and event.kind is not Status.DISMISSED:
+                return event
+        before = page[0].sequence if page else 1
+    return None
+
+
+def _said(ending: Event, name: str) -> dict[str, Any]:
+    completed = ending.kind is Status.COMPLETED
+    return {
+        "jobId": ending.job_id,
+        "jobName": name,
+        "type": ending.facts.job_type,
+        "state": ending.after.state.value,
+        "incarnation": ending.after.incarnation,
+        "attempt": ending.after.attempt,
+        "completedAt": format_time(ending.occurred_at),
+        "result": ending.data.get("result") if completed else None,
+        "error": None if completed else ending.data.get("error", {"message": ending.message}),
+    }

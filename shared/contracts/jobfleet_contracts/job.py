@@ -199,7 +199,7 @@ class JobRequest(BaseModel):
         Raises:
             InvalidRequest: a field that is known does not fit.
         """
-        unknown = unknown_fields(value)
+        unknown = newer_fields(value)
         if unknown:
             value = {name: content for name, content in value.items() if name not in unknown}
         return cls.parse(value), unknown
@@ -250,7 +250,7 @@ _KNOWN = frozenset(wire_name for _, wire_name in _WIRE_NAMES)
 _OPTIONAL = _KNOWN - {"type"}
 
 
-def unknown_fields(said: Mapping[str, Any]) -> tuple[str, ...]:
+def newer_fields(said: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the names in a request's wire form that this version does not know, in order."""
     return tuple(sorted(str(name) for name in said.keys() - _KNOWN))
 

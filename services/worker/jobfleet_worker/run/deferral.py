@@ -10,11 +10,11 @@ import structlog
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.event import Event
+from jobfleet_contracts.job import unknown_fields
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.state import CLAIMABLE, State
 from jobfleet_protocol.actions.publication import LONGEST_DELAY
-from jobfleet_protocol.claiming.claimer import MAX_NAMES
 from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import Change, draft
 from jobfleet_worker.metrics.port import NO_METRICS, Metrics
@@ -92,9 +92,8 @@ class Deferral:
         Raises:
             BackendUnavailable: the delayed copy is not confirmed; keep the delivery.
         """
-        names = ", ".join(fields)[:MAX_NAMES]
-        _log.warning(JOB_FOR_NEWER, job_id=head.job_id, fields=names)
-        told = f"put off for a newer worker: this one does not know the request's {names}"
+        told = f"put off for a newer worker: {unknown_fields(fields)}"
+        _log.warning(JOB_FOR_NEWER, job_id=head.job_id, reason=told)
         head = await self._note(head, told)
         delay = self._delay(message)
         later = replace(

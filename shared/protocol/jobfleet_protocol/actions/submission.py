@@ -15,7 +15,7 @@ from jobfleet_contracts.errors import BackendError, BodyConflict, InvalidRequest
 from jobfleet_contracts.event import Event, JobFacts, JobState
 from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.internal_job import check_type, is_internal_id
-from jobfleet_contracts.job import JobRequest, job_id_for_key, unknown_fields
+from jobfleet_contracts.job import JobRequest, job_id_for_key, newer_fields
 from jobfleet_contracts.message import JobDefaults, JobMessage
 from jobfleet_contracts.ports import Clock, PayloadStore
 from jobfleet_contracts.state import State
@@ -108,13 +108,13 @@ def request_of(event: Event) -> JobRequest:
     """
     if is_tombstone(event):
         return _remains_of(event.facts)
-    unknown = unknown_fields(said := event.data["request"])
+    unknown = newer_fields(said := event.data["request"])
     return JobRequest.model_validate({name: said[name] for name in said if name not in unknown})
 
 
 def unknown_fields_of(event: Event) -> tuple[str, ...]:
     """Return the fields of event 1's request that this version does not know."""
-    return () if is_tombstone(event) else unknown_fields(event.data["request"])
+    return () if is_tombstone(event) else newer_fields(event.data["request"])
 
 
 def _remains_of(facts: JobFacts) -> JobRequest:

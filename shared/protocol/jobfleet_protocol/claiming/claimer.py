@@ -14,6 +14,7 @@ from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import DataMissing, LeaseConflict, TrustEnded
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.internal_job import INTERNAL_TYPES
+from jobfleet_contracts.job import unknown_fields
 from jobfleet_contracts.lease import Lease, job_lock
 from jobfleet_contracts.message import JobDefaults, JobMessage
 from jobfleet_contracts.ports import Clock
@@ -39,9 +40,6 @@ from jobfleet_protocol.trail.large_data import resolve
 from jobfleet_protocol.trail.tombstone import is_tombstone
 from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import draft
-
-MAX_NAMES = 500
-"""Characters of unknown names that a reason repeats."""
 
 FRESH = timedelta(days=1)
 """Up to this age a first message needs no read before the claim."""
@@ -242,7 +240,7 @@ class Claimer:
 def _flaw(message: JobMessage) -> str:
     """Return why a message without a trail is no job request."""
     if message.unknown_fields:
-        return f"unknown field: {', '.join(message.unknown_fields)[:MAX_NAMES]}"
+        return str(unknown_fields(message.unknown_fields))
     if message.request.type in INTERNAL_TYPES:
         return f"type: {message.request.type} jobs are made by jobfleet alone"
     return "jobId: UUIDs of version 8 are for jobs that jobfleet makes"

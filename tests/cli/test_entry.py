@@ -163,3 +163,21 @@ def test_a_server_that_is_away_is_exit_3_within_ten_seconds_and_named(cli: Cli) 
     assert answer.returncode == 3
     assert "127.0.0.1:1" in answer.stderr
     assert time.monotonic() - started < 10
+
+
+def test_keys_callback_prints_what_receivers_need_and_not_the_secrets(cli: Cli) -> None:
+    secret = "a shared secret of ours"
+    told = cli.run("keys", "callback", JOBFLEET_CALLBACK_SECRETS=f"{secret},another secret here")
+    assert told.returncode == 0
+    first, second = told.stdout.splitlines()
+    assert first.startswith("whsec_")
+    assert first != second
+    assert secret not in told.stdout
+    as_json = cli.run("keys", "callback", "--json", JOBFLEET_CALLBACK_SECRETS=secret)
+    assert orjson.loads(as_json.stdout) == {"keys": [first]}
+
+
+def test_keys_callback_without_a_secret_names_the_setting(cli: Cli) -> None:
+    told = cli.run("keys", "callback")
+    assert (told.returncode, told.stdout) == (2, "")
+    assert "JOBFLEET_CALLBACK_SECRETS" in told.stderr

@@ -108,6 +108,7 @@ def _asked(job: str) -> dict[str, tuple[str, ...]]:
         "doctor": ("doctor",),
         "config show": ("config", "show"),
         "keys new": ("keys", "new", HOSTILE, "viewer"),
+        "keys callback": ("keys", "callback"),
         "mock-third-party": ("mock-third-party", "--port", HOSTILE),
         "dashboard": ("dashboard", "--host", HOSTILE),
         "demo": ("demo", "--jobs", HOSTILE),

@@ -11,6 +11,7 @@ import pytest
 
 from devtools.local_fleet import LocalFleet
 from jobfleet_cli.local_port import free_port
+from jobfleet_protocol.actions.signing_keys import delivery_secret
 from tests.docs.sample_page import SamplePage, run_program
 from tests.docs.sample_servers import SECRET, SampleServers
 
@@ -87,4 +88,4 @@ async def test_each_program_of_the_page_runs(samples: SamplePage, servers: Sampl
     assert set(servers.orders.values()) <= {1}
     if (results := next((m for m in modules if m.__name__ == "results"), None)) is not None:
         headers, body = await asyncio.wait_for(servers.results.get(), 30)
-        assert results.is_genuine(headers, body, SECRET)
+        assert results.is_genuine(headers, body, delivery_secret(SECRET.encode()))

@@ -1,4 +1,4 @@
-"""``jobfleet keys``: keys for the REST API."""
+"""``jobfleet keys``: keys for the REST API, and the one that receivers of results check with."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from typing import Annotated
 
 import typer
 
+from jobfleet_backends.settings import load_settings
 from jobfleet_cli.answer import print_json
+from jobfleet_cli.exit_code import ExitCode
 from jobfleet_dashboard.security.principal import Role
+from jobfleet_protocol.actions.signing_keys import delivery_secret, keys_of
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Make keys for the REST API.",
+    help="Make keys for the REST API; show the key that receivers of results need.",
     rich_markup_mode=None,
     add_completion=False,
 )
@@ -22,7 +25,7 @@ app = typer.Typer(
 
 @app.callback()
 def _group() -> None:
-    """Make keys for the REST API."""
+    """Make keys for the REST API; show the key that receivers of results need."""
 
 
 def _name(value: str) -> str:
@@ -46,3 +49,25 @@ def new(
     print(f"key:   {key}")
     print(f"entry: {entry}")
     typer.echo("Give the key to its owner; add the entry to JOBFLEET_API_KEYS.", err=True)
+
+
+@app.command()
+def callback(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Print what receivers of final results check signatures with, one for each secret.
+
+    It is derived from JOBFLEET_CALLBACK_SECRETS and does not tell them: who has it cannot sign
+    a third party's result. The first one signs.
+    """
+    settings = load_settings()
+    secrets_set = [each.get_secret_value() for each in settings.callback_secrets]
+    if not secrets_set:
+        typer.echo("error: JOBFLEET_CALLBACK_SECRETS is not set: nothing is signed", err=True)
+        raise typer.Exit(ExitCode.USAGE)
+    keys = [delivery_secret(key) for key in keys_of(secrets_set)]
+    if as_json:
+        print_json({"keys": keys})
+        return
+    for key in keys:
+        print(key)

@@ -17,7 +17,7 @@ COMMANDS: Mapping[str, str] = {
     "publish": "Submit jobs; on a terminal without options, one random test job per key.",
     "jobs": "List, show, watch, cancel, redrive and dismiss jobs.",
     "audit": "Verify, export and rebuild from the audit trail.",
-    "keys": "Make keys for the REST API.",
+    "keys": "Make keys for the REST API; show the key that receivers of results need.",
     "mock-third-party": "A third party to try external.call with.",
     "doctor": "What can be reached and what is allowed, with remedies.",
     "config": "Effective settings.",

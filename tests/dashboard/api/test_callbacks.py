@@ -166,7 +166,7 @@ async def test_a_signed_body_cannot_be_sent_again_to_a_later_incarnation(
     for query in replayed:
         assert (await send(dashboard, waiting, body, plain(body), **query)).status == 401
     assert (await send(dashboard, waiting, body, plain(body), **first)).status == 409
-    other = SigningKeys(["another"]).address_token(waiting, 2)
+    other = SigningKeys(["another secret of ours"]).address_token(waiting, 2)
     forged = await send(dashboard, waiting, body, plain(body), incarnation=2, token=other)
     assert forged.status == 401
     token = SigningKeys([SECRET]).address_token(waiting, 2)

@@ -6,6 +6,7 @@ derived from it, so that nothing that we sign can be sent back to us as somebody
 
 from __future__ import annotations
 
+import base64
 import hmac
 from collections.abc import Mapping, Sequence
 from datetime import datetime

@@ -142,6 +142,7 @@ class Claimer:
             request=request_of(first),
             defaults=defaults_of(first),
             unknown_fields=(),
+            opening_hash=opening.hash,  # what the message says of it proves nothing
         )
 
     async def _for_newer(self, opening: Event, unknown: tuple[str, ...]) -> ClaimResult:

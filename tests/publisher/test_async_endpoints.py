@@ -112,20 +112,37 @@ async def test_the_function_may_refuse_before_anything_is_queued(
     assert (await client.post("/reports/2000", {"title": "a"})).status == 202
 
 
+CREDENTIALS = (
+    "Authorization",
+    "Cookie",
+    "X-Functions-Key",
+    "X-Goog-Iap-Jwt-Assertion",
+    "X-Amzn-Oidc-Data",
+    "X-Ms-Client-Principal",
+    "X-Forwarded-Access-Token",
+    "Referer",
+    "X-Of-A-Proxy-That-Nobody-Knows",
+)
+
+
 async def test_headers_and_parameters_reach_the_handler_but_credentials_do_not(
     endpoints: AsyncEndpoints, backend: Backend
 ) -> None:
     @endpoints.route("/reports/{year}", job_type="report", method="PUT")
-    async def order(year: int, body: Order) -> None: ...
+    async def order(year: int, body: Order, copies: int = 1, sig: str = "") -> None: ...
 
-    headers = {"Authorization": "Bearer s3cret", "Cookie": "sid=s3cret", "X-Tenant": "acme"}
+    headers = dict.fromkeys(CREDENTIALS, "s3cret") | {"Accept-Language": "de"}
     headers |= {"traceparent": TRACE, "X-Request-ID": "req-9"}
+    query = {"copies": "2", "access_token": "s3cret", "sig": "s3cret", "undeclared": "s3cret"}
     answer = await client_of(endpoints).request(
-        "PUT", "/reports/2025", body={"title": "a"}, headers=headers, query={"copies": "2"}
+        "PUT", "/reports/2025", body={"title": "a"}, headers=headers, query=query
     )
     request = await request_of(backend, answer)
     context = request["context"]
-    assert context["headers"]["x-tenant"] == "acme"
+    assert context["headers"] == {
+        "accept-language": "de",
+        "content-type": "application/json",
+    }
     assert (context["routeParams"], context["queryParams"]) == ({"year": "2025"}, {"copies": "2"})
     assert (context["traceparent"], context["requestId"]) == (TRACE, "req-9")
     assert "s3cret" not in str(request)
@@ -134,16 +151,20 @@ async def test_headers_and_parameters_reach_the_handler_but_credentials_do_not(
 async def test_credentials_are_kept_where_they_are_asked_for(
     publisher: Publisher, backend: Backend
 ) -> None:
-    endpoints = AsyncEndpoints(FastAPI(), publisher, keep_headers=["Authorization"])
+    endpoints = AsyncEndpoints(
+        FastAPI(), publisher, keep_headers=["Authorization"], keep_query=["tenant"]
+    )
 
     @endpoints.post("/sync", job_type="sync")
     async def sync() -> None: ...
 
     headers = {"Authorization": "Bearer t", "Cookie": "sid=1"}
-    answer = await client_of(endpoints).post("/sync", headers=headers)
-    kept = (await request_of(backend, answer))["context"]["headers"]
-    assert kept["authorization"] == "Bearer t"
-    assert "cookie" not in kept
+    answer = await client_of(endpoints).request(
+        "POST", "/sync", headers=headers, query={"tenant": "acme"}
+    )
+    context = (await request_of(backend, answer))["context"]
+    assert context["headers"].keys() == {"authorization", "content-type"}
+    assert context["queryParams"] == {"tenant": "acme"}
 
 
 async def test_a_route_without_a_body_has_no_payload_or_what_the_function_returns(

@@ -9,10 +9,12 @@ from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, params
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from pydantic.alias_generators import to_camel
 from starlette.responses import Response
 
+from jobfleet_contracts.credentials import is_secret_name
 from jobfleet_contracts.errors import BackendError, BodyConflict, InvalidRequest
 from jobfleet_contracts.internal_job import check_type
 from jobfleet_contracts.job import JobRequest
@@ -76,6 +78,7 @@ class AsyncEndpoints:
         status_path: str = "/jobs/{job_id}",
         retry_after: int = 1,
         keep_headers: Sequence[str] = (),
+        keep_query: Sequence[str] = (),
         answers: AsyncAnswers | None = None,
     ) -> None:
         """Add the status route.
@@ -89,8 +92,10 @@ class AsyncEndpoints:
             key_scope: returns of a request whose idempotency keys these are, as a user's id.
             status_path: of the status route; it shows jobs of these endpoints only.
             retry_after: seconds that clients are told to wait between two looks.
-            keep_headers: headers that carry credentials and are to reach the handler all the
-                same; they then stand in the audit trail.
+            keep_headers: headers that reach the handler beside ``KEPT_HEADERS``; they stand in
+                the audit trail for good.
+            keep_query: query parameters that reach the handler beside those that the route's
+                function declares under a name that no credential has.
             answers: own responses.
         """
         if "{job_id}" not in status_path:
@@ -101,6 +106,7 @@ class AsyncEndpoints:
         self._key_scope = key_scope
         self._retry_after = str(retry_after)
         self._keep_headers = tuple(keep_headers)
+        self._keep_query = frozenset(keep_query)
         self._answers = answers or AsyncAnswers()
         self._types: set[str] = set()
         self._status_name = f"async-job-status-{id(self):x}"
@@ -159,15 +165,30 @@ class AsyncEndpoints:
             added = self._app.routes[-1]
             assert isinstance(added, APIRoute)
             endpoint.body = [field.name for field in added.dependant.body_params]
+            endpoint.query = frozenset(
+                name for name in _query_names(added.dependant) if not is_secret_name(name)
+            )
             return function
 
         return add
 
     async def submit(
-        self, request: Request, fields: dict[str, Any], payload: Any, answers: AsyncAnswers
+        self,
+        request: Request,
+        fields: dict[str, Any],
+        payload: Any,
+        answers: AsyncAnswers,
+        declared: frozenset[str],
     ) -> Response:
-        """Submit the job of a request that was checked, and answer 202."""
-        context = dict(traced(request_facts(request, keep_headers=self._keep_headers)) or {})
+        """Submit the job of a request that was checked, and answer 202.
+
+        Args:
+            declared: query parameters that the route's function takes.
+        """
+        facts = request_facts(
+            request, keep_headers=self._keep_headers, keep_query=self._keep_query | declared
+        )
+        context = dict(traced(facts) or {})
         if self._authorize is None:
             context[TOKEN_FIELD] = new_token()
         said = fields | {"payload": plain_payload(payload), "context": context}
@@ -236,6 +257,7 @@ class _Endpoint:
 
     Attributes:
         body: names of the parameters that FastAPI fills from the body.
+        query: names of query parameters that it takes and that carry no credential.
     """
 
     def __init__(
@@ -246,6 +268,7 @@ class _Endpoint:
         declared: Callable[..., Any],
     ) -> None:
         self.body: list[str] = []
+        self.query: frozenset[str] = frozenset()
         self._endpoints = endpoints
         self._fields = fields
         self._answers = answers
@@ -277,7 +300,9 @@ class _Endpoint:
             return returned
         payload = self._payload(values) if returned is None else returned
         try:
-            return await self._endpoints.submit(request, self._fields, payload, self._answers)
+            return await self._endpoints.submit(
+                request, self._fields, payload, self._answers, self.query
+            )
         except (InvalidRequest, BodyConflict, BackendError) as error:
             raise _refusal(error) from error
 
@@ -290,6 +315,12 @@ class _Endpoint:
                 return values[name]
             case names:
                 return {name: values[name] for name in names}
+
+
+def _query_names(dependant: Dependant) -> list[str]:
+    """Return the query parameters that a function and its dependencies take."""
+    named = [field.alias for field in dependant.query_params]
+    return named + [name for inner in dependant.dependencies for name in _query_names(inner)]
 
 
 _DESCRIBED: dict[int | str, dict[str, Any]] = {

@@ -10,46 +10,39 @@ from starlette.requests import Request
 
 from jobfleet_contracts.job import new_id
 
-CREDENTIALS = frozenset(
-    {
-        "api-key",
-        "authorization",
-        "cookie",
-        "proxy-authorization",
-        "x-amz-security-token",
-        "x-api-key",
-        "x-auth-token",
-        "x-csrf-token",
-        "x-forwarded-client-cert",
-        "x-xsrf-token",
-    }
+KEPT_HEADERS = frozenset(
+    {"accept", "accept-language", "content-language", "content-type", "user-agent"}
 )
-"""Left out unless asked for by name: the job's context stands in the trail for good."""
+"""Headers that reach the handler unasked. An allow list: the trail keeps the context for good, and
+nobody can list all names under which proxies and clients send credentials."""
 
-_CARRIED_APART = frozenset({"traceparent", "tracestate", "x-request-id"})
-_OF_THE_CONNECTION = frozenset(
-    {"connection", "content-length", "expect", "keep-alive", "te", "transfer-encoding", "upgrade"}
-)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
-def request_facts(request: Request, *, keep_headers: Collection[str] = ()) -> dict[str, Any]:
+def request_facts(
+    request: Request,
+    *,
+    keep_headers: Collection[str] = (),
+    keep_query: Collection[str] = (),
+) -> dict[str, Any]:
     """Return method, path, headers, route and query parameters, trace and request id as JSON.
 
     Header names are lower case; what came more than once is a list.
 
     Args:
-        keep_headers: names that are kept although they usually carry credentials.
+        keep_headers: names of headers that are kept beside ``KEPT_HEADERS``.
+        keep_query: names of the query parameters that are kept.
     """
-    left_out = CREDENTIALS - {name.lower() for name in keep_headers}
-    left_out |= _CARRIED_APART | _OF_THE_CONNECTION
+    headers = KEPT_HEADERS | {name.lower() for name in keep_headers}
     given = request.headers.get("x-request-id", "")
     facts: dict[str, Any] = {
         "method": request.method,
         "path": request.url.path,
-        "headers": _joined(pair for pair in request.headers.items() if pair[0] not in left_out),
+        "headers": _joined(pair for pair in request.headers.items() if pair[0] in headers),
         "routeParams": {name: str(value) for name, value in request.path_params.items()},
-        "queryParams": _joined(request.query_params.multi_items()),
+        "queryParams": _joined(
+            pair for pair in request.query_params.multi_items() if pair[0] in keep_query
+        ),
         "requestId": given if _REQUEST_ID.fullmatch(given) else new_id(),
     }
     trace = {k: v for k in ("traceparent", "tracestate") if (v := request.headers.get(k))}

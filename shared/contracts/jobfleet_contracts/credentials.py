@@ -121,7 +121,7 @@ def masked_text(text: str) -> str:
         return text
     if text[:1] in ("{", "[") and (inner := _masked_json(text)) is not None:
         return inner
-    shown = _USER_INFO.sub(rf"\1{HIDDEN}@", _without_open_value(text))
+    shown = _USER_INFO.sub(_user_info, _without_open_value(text))
     shown = _LABELLED.sub(_labelled, shown)
     shown = _QUOTED_PAIR.sub(_quoted, shown)
     shown = _HEADER_LINE.sub(_header_line, shown)
@@ -132,7 +132,7 @@ def masked_text(text: str) -> str:
 
 def holds_credential(text: str) -> bool:
     """Whether a short text holds a parameter, user info or token that would be hidden."""
-    shown = _PAIR.sub(_pair, _USER_INFO.sub(rf"\1{HIDDEN}@", text))
+    shown = _PAIR.sub(_pair, _USER_INFO.sub(_user_info, text))
     return _JWT.sub(HIDDEN, _SCHEME.sub(rf"\1 {HIDDEN}", shown)) != text
 
 
@@ -155,7 +155,16 @@ def user_info_in(value: Any, path: str) -> str | None:
 
 def _is_url_with_user_info(text: str) -> bool:
     found = _USER_INFO.match(text.strip())
-    return found is not None and (":" in found[2] or found[1].lower().startswith("http"))
+    return found is not None and _is_credential_pair(found[1], found[2])
+
+
+def _is_credential_pair(scheme: str, user_info: str) -> bool:
+    return ":" in user_info or scheme.lower().startswith("http")
+
+
+def _user_info(found: re.Match[str]) -> str:
+    scheme, user_info = found.groups()
+    return f"{scheme}{HIDDEN}@" if _is_credential_pair(scheme, user_info) else found[0]
 
 
 def _is_secret_word(word: str) -> bool:

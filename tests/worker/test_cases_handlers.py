@@ -15,7 +15,7 @@ from pydantic import BaseModel, model_serializer, model_validator
 
 from jobfleet_contracts.outcome import AttemptFailed, Deferred
 from jobfleet_contracts.state import State
-from jobfleet_worker import Defer, Fail, Retry, handler
+from jobfleet_worker import BlockingJobContext, Defer, Fail, Retry, handler
 from jobfleet_worker.run.handler_pause import handler_pause
 from jobfleet_worker.testing import run_handler
 from tests.worker import case_handlers as cases
@@ -271,6 +271,21 @@ async def test_payload_result_and_error_of_a_thread_are_handled_in_it() -> None:
     failed = await run_handler(refuse)
     assert failed.error is not None
     assert failed.error.message.startswith("handler-")
+
+
+class Said:
+    """A text of the user's own kind."""
+
+    def __str__(self) -> str:
+        return threading.current_thread().name
+
+
+async def test_texts_of_progress_are_made_where_the_handler_runs() -> None:
+    def work(context: BlockingJobContext) -> None:
+        context.progress(1, message=Said())  # type: ignore[arg-type]
+
+    (step,) = (await run_handler(work)).steps
+    assert step.message.startswith("handler-")
 
 
 class Endless(BaseModel):

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
@@ -90,6 +91,31 @@ async def test_what_a_handler_raises_is_judged_as_in_a_worker(
     assert run.error.type == type(verdict).__name__
     with pytest.raises(AssertionError, match="did not complete"):
         _ = run.result
+
+
+@pytest.mark.parametrize(("attempt", "will_retry"), [(1, True), (2, True), (3, False), (4, False)])
+async def test_after_the_last_attempt_there_is_no_retry(attempt: int, will_retry: bool) -> None:
+    async def fail() -> None:
+        raise Retry("again")
+
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    assert (await run_handler(fail, attempt=attempt)).will_retry is will_retry
+    assert (await run_handler(hang, attempt=attempt, timeout=0.05)).will_retry is will_retry
+    assert (await run_handler(fail, attempt=attempt, max_attempts=9)).will_retry
+    declared = handler("once", max_attempts=attempt)(fail)
+    assert not (await run_handler(declared, attempt=attempt)).will_retry
+
+
+@pytest.mark.parametrize("step", [-1, 2**53, 1.5, "1"])
+async def test_a_step_that_a_worker_refuses_is_refused_in_a_test(step: Any) -> None:
+    def work(context: BlockingJobContext) -> None:
+        context.progress(step)
+
+    run = await run_handler(work)
+    assert run.error is not None
+    assert run.error.type in ("TypeError", "ValueError")
 
 
 async def test_defer_uses_no_attempt() -> None:

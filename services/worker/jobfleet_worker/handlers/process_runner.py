@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import Any, Literal
 
 from jobfleet_contracts.outcome import AttemptFailed, JobError
 from jobfleet_worker.handlers.context import (
@@ -152,21 +152,15 @@ class _PipeContext(BlockingJobContext):
         self._pipe = pipe
         self._one_call = threading.Lock()
 
-    def progress(self, step: int, of: int | None = None, message: str = "") -> None:
-        self._tell("progress", step, of, message)
-
-    def checkpoint(self, value: Any) -> None:
-        self._tell("checkpoint", value)
-
     def end(self, outcome: HandlerOutcome) -> None:
         """Tell how the handler ended; threads that it has left get no answer any more."""
         with self._one_call:
             self._pipe.send(("outcome", outcome))
 
-    def _tell(self, *message: Any) -> None:
+    def _tell(self, kind: Literal["progress", "checkpoint"], *values: Any) -> None:
         # Of two threads that send at once, one would read the other's answer.
         with self._one_call:
-            self._pipe.send(message)
+            self._pipe.send((kind, *values))
             refused = self._pipe.recv()
         if refused is not None:
             raise RefusedInWorker(refused)

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import operator
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
 from jobfleet_contracts.errors import Fenced
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.job import check_json
 from jobfleet_contracts.ports import Clock
 from jobfleet_protocol.trail.held_trail import HeldTrail
 from jobfleet_protocol.trail.transitions import Change
 
 WRITE_SECONDS = 1.0
 STEPS_A_WRITE = 20
-LARGEST_COUNT = 2**53 - 1
-"""The largest whole number that all JSON readers hold exactly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +44,8 @@ class ProgressLog:
         self._checkpoints: set[asyncio.Task[None]] = set()
 
     async def progress(self, step: int, of: int | None, message: str) -> None:
-        """Note a step; the first is written before this returns, later ones within a second.
-
-        Raises:
-            TypeError: ``step`` or ``of`` is no whole number.
-            ValueError: one of them is below 0, or beyond 2^53 - 1.
-        """
-        total = None if of is None else _count("of", of)
-        self._note(_Step(_count("step", step), total, message))
+        """Note a step; the first is written before this returns, later ones within a second."""
+        self._note(_Step(step, of, message))
         if self._flusher is None:
             self._flusher = asyncio.create_task(self._flush_in_time(), name="progress")
             if self._clock.boottime() - self._last_write >= WRITE_SECONDS:
@@ -65,11 +55,7 @@ class ProgressLog:
         """Write a value that the next attempt finds; it stands in the trail on return.
 
         A handler that is cancelled meanwhile interrupts nothing here.
-
-        Raises:
-            InvalidRequest: JSON cannot hold it.
         """
-        check_json(value, field="checkpoint", limit=None)
         task = asyncio.create_task(self._keep(value), name="checkpoint")
         self._checkpoints.add(task)
         task.add_done_callback(self._checkpoints.discard)
@@ -145,10 +131,3 @@ class ProgressLog:
             message=f"{of} {step.message}".strip(),
             data=data,
         )
-
-
-def _count(name: str, said: int) -> int:
-    count = operator.index(said)
-    if not 0 <= count <= LARGEST_COUNT:
-        raise ValueError(f"progress: {name} must be a count from 0 to 2^53 - 1")
-    return count

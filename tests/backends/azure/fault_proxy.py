@@ -17,6 +17,8 @@ class Fault(Enum):
     DROP_REPLY = "applied, then the connection is closed"
     BUSY_REPLY = "applied, then 503 is answered"
     REFUSE = "not applied, 403 is answered"
+    BAD_REQUEST = "not applied, 400 is answered"
+    SERVER_FAULT = "not applied, 500 is answered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +27,18 @@ class Exchange:
 
     method: str
     path: str
+    body: bytes = b""
 
 
 _BUSY = (
     b"HTTP/1.1 503 Busy\r\nx-ms-error-code: ServerBusy\r\nContent-Length: 0\r\n"
     b"Connection: close\r\n\r\n"
 )
-_FORBIDDEN = (
-    b"HTTP/1.1 403 Forbidden\r\nx-ms-error-code: AuthorizationPermissionMismatch\r\n"
-    b"Content-Length: 0\r\nConnection: close\r\n\r\n"
-)
+_NOT_APPLIED = {
+    Fault.REFUSE: b"403 Forbidden\r\nx-ms-error-code: AuthorizationPermissionMismatch",
+    Fault.BAD_REQUEST: b"400 Bad Request\r\nx-ms-error-code: InvalidInput",
+    Fault.SERVER_FAULT: b"500 Server Error\r\nx-ms-error-code: InternalError",
+}
 
 
 class FaultProxy:
@@ -95,11 +99,13 @@ class FaultProxy:
     ) -> bool:
         head, body = await _message(reader)
         method, path, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
-        seen = Exchange(method, path)
+        seen = Exchange(method, path, body)
         self.exchanges.append(seen)
         fault = self.choose(seen)
-        if fault is Fault.REFUSE:
-            writer.write(_FORBIDDEN)
+        if (answer := _NOT_APPLIED.get(fault)) is not None:
+            writer.write(
+                b"HTTP/1.1 " + answer + b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            )
             await writer.drain()
             return False
         server_writer.write(head + body)

@@ -21,7 +21,7 @@ _CREDENTIAL_CODES = frozenset(
 _BUSY = frozenset({408, 429})
 _CONFLICTS = frozenset({409, 412})
 _MISSING = 404
-_SERVER_FAULT = 500
+_SERVER_FAULT, _SERVER_BUSY = 500, 503
 _PASSING_CODES = frozenset({"TableBeingDeleted", "ContainerBeingDeleted"})
 
 
@@ -46,6 +46,13 @@ class StorageRefused(BackendError):
     def is_missing(self) -> bool:
         """Whether what was named is not there."""
         return self.status == _MISSING
+
+
+class StorageFault(BackendUnavailable):
+    """The storage answered with a fault of its own: 5xx, but not that it is busy.
+
+    It may have been done. What the storage cannot digest is answered so too, each time.
+    """
 
 
 def translate(error: BaseException, *, operation: str, address: str, role: str) -> BackendError:
@@ -96,7 +103,9 @@ def _of_answer(error: HttpResponseError, operation: str, address: str, role: str
         return BackendForbidden(
             f"{operation}: not allowed at {address} ({answer}); needs the role {role!r}"
         )
-    if status >= _SERVER_FAULT or status in _BUSY or status < 400 or code in _PASSING_CODES:  # noqa: PLR2004
+    if status >= _SERVER_FAULT and status != _SERVER_BUSY:
+        return StorageFault(f"{operation}: {address} answered {answer}")
+    if status == _SERVER_BUSY or status in _BUSY or status < 400 or code in _PASSING_CODES:  # noqa: PLR2004
         return BackendUnavailable(f"{operation}: {address} answered {answer}")
     return StorageRefused(f"{operation}: {address} refused with {answer}", status=status, code=code)
 

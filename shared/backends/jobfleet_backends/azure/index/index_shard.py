@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
-from jobfleet_backends.azure.http.azure_errors import StorageRefused
 from jobfleet_backends.azure.http.entity_table import MERGE, REPLACE, EntityTable
-from jobfleet_contracts.errors import BackendForbidden, BackendUnavailable
+from jobfleet_backends.azure.index.shard_writer import Change, ShardWriter
 
-INDEX_NOT_WRITTEN = "index.write_failed"
-INDEX_WRITTEN_AGAIN = "index.write_recovered"
-INDEX_ROW_REFUSED = "index.row_refused"
 INDEX_ROWS_DROPPED = "index.rows_dropped"
 
 MAX_ROWS = 100
@@ -27,9 +22,7 @@ MAX_ROWS = 100
 MAX_BYTES = 3_000_000
 """Of one transaction; Azure allows 4 MiB. The library writes a character as up to 12 bytes."""
 
-_OPERATION = "index.write"
 _SAME_CALL, _LONGEST_GAP = 0.0005, 0.02
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0
 
 _log = structlog.get_logger()
 
@@ -76,35 +69,24 @@ class Arrivals:
         self.last = now
 
 
-@dataclass(slots=True)
-class _Change:
-    """What becomes of one row; later wishes for it are put together with this one."""
-
-    ordinal: int
-    entity: dict[str, Any]
-    how: Mapping[str, Any] | None
-    """``MERGE`` or ``REPLACE``; ``None`` removes the row."""
-
-
 class IndexShard:
     """Writes in transactions, in the order of the wishes; a row stands in each but once."""
 
     def __init__(
         self, *, table: EntityTable, partition: str, pace: Pace, arrivals: Arrivals
     ) -> None:
-        self._table = table
+        self._writer = ShardWriter(table=table, partition=partition)
         self._partition = partition
         self._pace = pace
         self._arrivals = arrivals
-        self._waiting: dict[str, _Change] = {}
+        self._waiting: dict[str, Change] = {}
         self._ordinal = 0
         self._stored = 0
         self._watchers: deque[tuple[int, asyncio.Future[None]]] = deque()
-        self._writer: asyncio.Task[None] | None = None
+        self._writing: asyncio.Task[None] | None = None
         self._due = asyncio.Event()
         self._started = 0.0
         self._is_awaited = False
-        self._failing = False
 
     def replace(self, entity: dict[str, Any]) -> None:
         """Insert a row, or put it in the place of what is there."""
@@ -142,9 +124,9 @@ class IndexShard:
         """Give up what is not stored yet."""
         if self._waiting:
             _log.warning(INDEX_ROWS_DROPPED, rows=len(self._waiting), shard=self._partition)
-        if self._writer is not None:
-            self._writer.cancel()
-            await asyncio.gather(self._writer, return_exceptions=True)
+        if self._writing is not None:
+            self._writing.cancel()
+            await asyncio.gather(self._writing, return_exceptions=True)
         for _, future in self._watchers:
             future.cancel()
 
@@ -154,14 +136,14 @@ class IndexShard:
             known.entity, known.how = entity, how
             return
         self._ordinal += 1
-        self._waiting[entity["RowKey"]] = _Change(self._ordinal, entity, how)
+        self._waiting[entity["RowKey"]] = Change(self._ordinal, entity, how)
         loop = asyncio.get_running_loop()
         self._arrivals.note(loop.time())
         if len(self._waiting) >= self._enough:
             self._due.set()
-        if self._writer is None or self._writer.done():
+        if self._writing is None or self._writing.done():
             name = f"index {self._partition}"
-            self._writer = loop.create_task(self._write(), name=name)
+            self._writing = loop.create_task(self._write(), name=name)
 
     async def _write(self) -> None:
         loop = asyncio.get_running_loop()
@@ -175,7 +157,7 @@ class IndexShard:
             self._started = loop.time()
             self._is_awaited = False
             changes = self._take()
-            await self._store(changes)
+            await self._writer.store(changes)
             self._stored = changes[-1].ordinal
             self._tell()
 
@@ -193,8 +175,8 @@ class IndexShard:
         quiet_at = self._arrivals.last + pace.quiet * self._arrivals.gap
         return min(self._started + pace.awaited, quiet_at) - now
 
-    def _take(self) -> list[_Change]:
-        taken: list[_Change] = []
+    def _take(self) -> list[Change]:
+        taken: list[Change] = []
         size = 0
         for row_key in list(self._waiting)[:MAX_ROWS]:
             size += _size(self._waiting[row_key].entity)
@@ -203,69 +185,11 @@ class IndexShard:
             taken.append(self._waiting.pop(row_key))
         return taken
 
-    async def _store(self, changes: Sequence[_Change]) -> None:
-        """Try until it is done: the trail has it already, so nothing waits for this but views."""
-        pause = _FIRST_PAUSE
-        while True:
-            try:
-                await self._send(changes)
-            except (BackendUnavailable, BackendForbidden) as error:
-                self._note(str(error))
-                await asyncio.sleep(pause * random.uniform(0.5, 1))
-                pause = min(pause * 2, _LONGEST_PAUSE)
-            else:
-                self._note(None)
-                return
-
-    async def _send(self, changes: Sequence[_Change]) -> None:
-        if len(changes) == 1:
-            await self._send_one(changes[0])
-            return
-        try:
-            await self._table.transact(_OPERATION, [_operation(change) for change in changes])
-        except StorageRefused:
-            await self._send_apart(changes)
-
-    async def _send_apart(self, changes: Sequence[_Change]) -> None:
-        """A row to remove that is gone refuses the whole transaction, so those go by themselves."""
-        gone = [change for change in changes if change.how is None]
-        kept = [change for change in changes if change.how is not None]
-        for change in gone:
-            await self._send_one(change)
-        if gone and len(kept) > 1:
-            await self._send(kept)
-        else:
-            for change in kept:
-                await self._send_one(change)
-
-    async def _send_one(self, change: _Change) -> None:
-        keys = change.entity["PartitionKey"], change.entity["RowKey"]
-        try:
-            if change.how is None:
-                await self._table.delete(_OPERATION, *keys)
-            else:
-                await self._table.upsert(_OPERATION, change.entity, change.how)
-        except StorageRefused as refusal:
-            _log.error(INDEX_ROW_REFUSED, row=keys[1], error=str(refusal))
-
-    def _note(self, problem: str | None) -> None:
-        if problem is not None and not self._failing:
-            _log.warning(INDEX_NOT_WRITTEN, shard=self._partition, error=problem)
-        elif problem is None and self._failing:
-            _log.info(INDEX_WRITTEN_AGAIN, shard=self._partition)
-        self._failing = problem is not None
-
     def _tell(self) -> None:
         while self._watchers and self._watchers[0][0] <= self._stored:
             _, future = self._watchers.popleft()
             if not future.done():
                 future.set_result(None)
-
-
-def _operation(change: _Change) -> tuple[str, Mapping[str, Any], Mapping[str, Any]]:
-    if change.how is None:
-        return "delete", change.entity, {}
-    return "upsert", change.entity, change.how
 
 
 def _size(entity: Mapping[str, Any]) -> int:

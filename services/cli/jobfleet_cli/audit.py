@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from jobfleet_cli.export_verification import verify_export
 from jobfleet_cli.session import in_session
 from jobfleet_cli.trail_export import TrailExport
 from jobfleet_cli.trail_heads import TrailHeads, read_heads
@@ -36,9 +37,15 @@ def verify(
         Path | None,
         typer.Option(metavar="FILE", help="Compare with a file that `audit heads` wrote earlier."),
     ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Check the linkage of a file that `audit export` wrote."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line per finding.")] = False,
 ) -> None:
     """Check every rule over the stored trail; exit 0, or 1 naming job, event and rule."""
+    if export is not None:
+        raise typer.Exit(verify_export(export, as_json=as_json))
     run = TrailVerification(
         job_id=job,
         count_drift=index,

@@ -13,6 +13,7 @@ from jobfleet_contracts.codec import encode
 from jobfleet_contracts.errors import DataMissing
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.ports import PayloadStore
+from jobfleet_protocol.reading.export_line import export_line
 from jobfleet_protocol.trail.large_data import resolve
 
 
@@ -43,8 +44,7 @@ class TrailExport:
         async for history in histories(backend.trail, self._job_id):
             for event in history:
                 whole = await self._whole(event, backend.payloads)
-                shown = whole.to_raw_json() if self._raw else whole.to_json()
-                file.write(encode(shown | _hashes(whole)) + b"\n")
+                file.write(encode(export_line(whole, raw=self._raw)) + b"\n")
 
     async def _whole(self, event: Event, payloads: PayloadStore) -> Event:
         """What cannot be exported must not keep all the rest from it."""
@@ -53,8 +53,3 @@ class TrailExport:
         except DataMissing as error:
             self._lost.append(str(error))
             return event
-
-
-def _hashes(event: Event) -> dict[str, str | None]:
-    """Return the row's hashes; the salt stays in storage, so that an erased value stays erased."""
-    return {"dataHash": event.data_hash, "textHash": event.text_hash, "hash": event.hash}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from jobfleet_cli.answer import print_json
@@ -50,11 +50,11 @@ class TrailVerification:
         verifier = Verifier()
         drift = DriftCheck(settled_before=session.clock.now() - SETTLED)
         await self._read(session, verifier, drift)
-        self._print(verifier.finish(), "VIOLATION")
-        self._print(verifier.notes.kept, "note")
+        print_findings(verifier.finish(), "VIOLATION", as_json=self._as_json)
+        print_findings(verifier.notes.kept, "note", as_json=self._as_json)
         if self._job_id is None:
             differences = await drift.compare(session.backend.reader, session.backend.trail)
-            self._print(differences, "drift")
+            print_findings(differences, "drift", as_json=self._as_json)
         self._summary(verifier, drift.differences.total)
         bad = verifier.violations.total or (self._count_drift and drift.differences.total)
         return ExitCode.NO if bad else ExitCode.DONE
@@ -94,10 +94,6 @@ class TrailVerification:
                 whole.append(event)
         return whole
 
-    def _print(self, findings: Sequence[Violation | Note], mark: str) -> None:
-        for found in findings:
-            print_json(found.to_json()) if self._as_json else print(_line(found, mark))
-
     def _summary(self, verifier: Verifier, differences: int) -> None:
         counts = {
             "jobs": verifier.jobs,
@@ -112,6 +108,12 @@ class TrailVerification:
             print_json(counts)
         else:
             print(", ".join(f"{count} {name}" for name, count in counts.items()))
+
+
+def print_findings(findings: Iterable[Violation | Note], mark: str, *, as_json: bool) -> None:
+    """Print each finding as one line."""
+    for found in findings:
+        print_json(found.to_json()) if as_json else print(_line(found, mark))
 
 
 def _line(found: Violation | Note, mark: str) -> str:

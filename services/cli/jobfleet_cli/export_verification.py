@@ -1,0 +1,43 @@
+"""``jobfleet audit verify --export``: checks an exported trail without the storage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from jobfleet_cli.exit_code import ExitCode
+from jobfleet_cli.trail_verification import print_findings
+from jobfleet_contracts.codec import decode
+from jobfleet_contracts.errors import InvalidRequest, SettingsError
+from jobfleet_contracts.event import Event
+from jobfleet_protocol.audit.export_check import check_export
+from jobfleet_protocol.reading.export_line import event_of_line
+
+
+def verify_export(file: Path, *, as_json: bool) -> ExitCode:
+    """Print every row that is missing or was changed; exit 1 if there is one.
+
+    Raises:
+        SettingsError: the file cannot be read, or is no export.
+    """
+    found = 0
+    for violation in check_export(_events(file)):
+        print_findings([violation], "VIOLATION", as_json=as_json)
+        found += 1
+    return ExitCode.NO if found else ExitCode.DONE
+
+
+def _events(file: Path) -> Iterator[Event]:
+    try:
+        with file.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                yield _event(line, f"{file}, line {number}")
+    except OSError as error:
+        raise SettingsError(f"--export: {file} cannot be read: {error.strerror}") from error
+
+
+def _event(line: bytes, place: str) -> Event:
+    try:
+        return event_of_line(decode(line))
+    except InvalidRequest as error:
+        raise SettingsError(f"--export: {place}: {error}") from error

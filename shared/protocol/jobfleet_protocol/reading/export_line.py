@@ -1,0 +1,100 @@
+"""One event as a line of ``audit export``: all columns of its row, and its hashes.
+
+A masked line has no salt: nobody can check a guess of what it hides. Its ``hash`` can be computed
+anew from its other columns, so that the linkage of a masked export can be checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jobfleet_contracts.codec import (
+    format_optional_time,
+    format_time,
+    parse_optional_time,
+    parse_time,
+)
+from jobfleet_contracts.errors import InvalidRequest
+from jobfleet_contracts.event import Event, JobFacts, JobState
+from jobfleet_contracts.state import State
+
+
+def export_line(event: Event, *, raw: bool) -> dict[str, Any]:
+    """Return the event as JSON; ``raw`` with credentials and salt, as it is stored."""
+    facts, after = event.facts, event.after
+    shown = event.to_raw_json() | {"salt": event.salt} if raw else event.to_json()
+    return shown | {
+        "queue": facts.queue,
+        "priority": facts.priority,
+        "lockKey": facts.lock_key,
+        "createdAt": format_time(facts.created_at),
+        "attemptsUsed": after.attempts_used,
+        "maxAttempts": after.max_attempts,
+        "incarnation": after.incarnation,
+        "claimedBy": after.worker_id,
+        "lock": after.lock,
+        "lockTurn": after.lock_turn,
+        "dueAt": format_optional_time(after.due_at),
+        "sent": after.sent,
+        "cancelRequested": after.cancel_requested,
+        "takeovers": after.takeovers,
+        "dismissed": after.dismissed,
+        "dataHash": event.data_hash,
+        "textHash": event.text_hash,
+        "hash": event.hash,
+    }
+
+
+def event_of_line(line: Mapping[str, Any]) -> Event:
+    """Read a line of an export.
+
+    Raises:
+        InvalidRequest: it is none.
+    """
+    try:
+        return Event(
+            facts=JobFacts(
+                line["jobId"],
+                line["jobName"],
+                line["type"],
+                line["queue"],
+                line["priority"],
+                line["lockKey"],
+                parse_time(line["createdAt"]),
+            ),
+            after=_state(line),
+            event_id=line["eventId"],
+            status=line["status"],
+            message=line["message"],
+            occurred_at=parse_time(line["timestamp"]),
+            worker_id=line["workerId"],
+            duration_ms=line["durationMs"],
+            data=line["data"],
+            salt=line.get("salt"),
+            data_hash=line["dataHash"],
+            text_hash=line["textHash"],
+            hash=line["hash"],
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        raise InvalidRequest(f"not a line that `jobfleet audit export` wrote: {error}") from error
+
+
+def _state(line: Mapping[str, Any]) -> JobState:
+    return JobState(
+        state=State(line["state"]),
+        sequence=line["sequence"],
+        epoch=line["epoch"],
+        attempt=line["attempt"],
+        attempts_used=line["attemptsUsed"],
+        max_attempts=line["maxAttempts"],
+        incarnation=line["incarnation"],
+        worker_id=line["claimedBy"],
+        lock=line["lock"],
+        lock_turn=line["lockTurn"],
+        due_at=parse_optional_time(line["dueAt"]),
+        sent=line["sent"],
+        cancel_requested=line["cancelRequested"],
+        takeovers=line["takeovers"],
+        dismissed=line["dismissed"],
+    )

@@ -32,8 +32,9 @@ def _run_in_foreground(command: list[str], terminal: int) -> int:
         command[0], command, os.environ, setpgroup=0, setsigdef=[signal.SIGTTOU]
     )
     os.tcsetpgrp(terminal, child)
-    # make passes SIGTERM on to us only.
-    signal.signal(signal.SIGTERM, lambda number, _frame: os.kill(child, number))
+    # make passes SIGTERM on to us only; a closed terminal tells make's own group.
+    for stop in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(stop, lambda number, _frame: os.kill(child, number))
     try:
         _, status = os.waitpid(child, 0)
     finally:

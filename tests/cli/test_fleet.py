@@ -124,3 +124,24 @@ def _is_worker(process: psutil.Process) -> bool:
         return "worker" in process.cmdline()
     except psutil.NoSuchProcess:  # just killed
         return False
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("up", "--workers", "1", "--port", "0"),
+        ("dashboard", "--port", "0"),
+        ("demo", "--port", "0"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_closed_terminal_stops_in_order_however_often_it_says_so(
+    cli: Cli, command: tuple[str, ...]
+) -> None:
+    process = cli.start(*command)
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("Dashboard: http://127.0.0.1:")
+    process.send_signal(signal.SIGHUP)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(60) == 0
+    assert "child.killed" not in cli.log

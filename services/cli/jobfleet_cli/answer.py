@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TextIO
 
 import orjson
 
@@ -24,9 +24,14 @@ STATE_STYLES = {
 
 
 def print_json(value: Any) -> None:
-    """Print a value as one line of JSON; bytes are kept in a pipe, escaped on a terminal."""
+    """Print a value as one line of JSON."""
+    print(json_text(value, sys.stdout), flush=True)
+
+
+def json_text(value: Any, file: TextIO) -> str:
+    """Return JSON for a stream: bytes are kept in a pipe, escaped on a terminal."""
     text = orjson.dumps(value).decode()
-    print(visible_json(text) if sys.stdout.isatty() else text, flush=True)
+    return visible_json(text) if file.isatty() else text
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -43,11 +43,13 @@ class ActionRun:
     async def _act(self, session: Session, job_id: str) -> State:
         if self._action is JobAction.CANCEL:
             canceller = Canceller(backend=session.backend, clock=session.clock)
-            return await canceller.cancel(job_id, by=who(), reason=self._reason)
+            return await session.patience.ask(  # asked for again it counts once
+                lambda: canceller.cancel(job_id, by=who(), reason=self._reason)
+            )
         redriver = Redriver(backend=session.backend, clock=session.clock)
         if self._action is JobAction.REDRIVE:
             return await redriver.redrive(job_id, by=who())
-        return await redriver.dismiss(job_id, by=who())
+        return await session.patience.ask(lambda: redriver.dismiss(job_id, by=who()))
 
     def _done(self, job_id: str, state: State) -> None:
         if self._as_json:

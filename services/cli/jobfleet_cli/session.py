@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+import sys
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -13,6 +15,8 @@ from jobfleet_backends.settings import Settings, load_settings
 from jobfleet_backends.system_clock import SystemClock
 from jobfleet_cli.event_loop import run_async
 from jobfleet_cli.logging import configure_logging
+from jobfleet_cli.patience import OUTAGE_SECONDS, Patience, patient
+from jobfleet_cli.terminal_text import visible
 from jobfleet_contracts.backend import Backend, Probe
 from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.ports import Clock
@@ -20,19 +24,25 @@ from jobfleet_contracts.ports import Clock
 T = TypeVar("T")
 
 OPEN_SECONDS = 8.0
-PATIENCE_SECONDS = 3.0
-"""So long a command may be quiet before the servers are asked; all in all 10 s to exit 3."""
-PROBE_SECONDS = 4.5
+LOOK_SECONDS = 2.5
+"""So long a command may be quiet before the servers are asked."""
+PROBE_SECONDS = 6.0
+"""Longer than the 5 s of a backend's own probe, which names the server and the remedy."""
 CLOSE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a command works with."""
+    """What a command works with; the backend's reads wait through outages.
+
+    Attributes:
+        patience: waits through outages with other calls that may be repeated.
+    """
 
     settings: Settings
     backend: Backend
     clock: Clock
+    patience: Patience
 
 
 def in_session(work: Callable[[Session], Awaitable[T]], **flags: Any) -> T:
@@ -43,7 +53,8 @@ def in_session(work: Callable[[Session], Awaitable[T]], **flags: Any) -> T:
 
     Raises:
         SettingsError: the configuration is wrong.
-        BackendUnavailable: a server is away; names the address, within 10 s.
+        BackendUnavailable: a server is away; names its address and the remedy. That takes 10 s,
+            or 60 s if the servers answered this command before.
     """
     settings = load_settings(**flags)
     configure_logging(settings, one_shot=True)
@@ -59,7 +70,7 @@ def who() -> str:
 
 
 async def ask_probes(backend: Backend) -> Sequence[Probe]:
-    """Ask each server whether it can be used; one that is silent for 4.5 s cannot."""
+    """Ask each server whether it can be used; one that is silent cannot."""
     try:
         async with asyncio.timeout(PROBE_SECONDS):
             return await backend.probe()
@@ -73,16 +84,18 @@ async def _opened(settings: Settings, work: Callable[[Session], Awaitable[T]]) -
             backend = await open_backend(settings)
     except TimeoutError as error:
         raise BackendUnavailable(f"backend {settings.backend} cannot be opened in time") from error
+    patience = Patience()
+    session = Session(settings, patient(backend, patience), SystemClock(), patience)
     try:
-        return await _guarded(backend, work(Session(settings, backend, SystemClock())))
+        return await _guarded(backend, patience, work(session))
     finally:
         await _close(backend)
 
 
-async def _guarded(backend: Backend, work: Awaitable[T]) -> T:
-    """Let ``work`` run for as long as it takes, but only while the servers answer."""
+async def _guarded(backend: Backend, patience: Patience, work: Awaitable[T]) -> T:
+    """Let ``work`` run for as long as it takes, but wait for silent servers only so long."""
     worker = asyncio.ensure_future(work)
-    watch = asyncio.create_task(_first_failure(backend), name="reachability-watch")
+    watch = asyncio.create_task(_lasting_failure(backend, patience), name="reachability-watch")
     try:
         await asyncio.wait({worker, watch}, return_when=asyncio.FIRST_COMPLETED)
         if worker.done():
@@ -96,11 +109,28 @@ async def _guarded(backend: Backend, work: Awaitable[T]) -> T:
         await asyncio.gather(worker, watch, return_exceptions=True)
 
 
-async def _first_failure(backend: Backend) -> Probe:
+async def _lasting_failure(backend: Backend, patience: Patience) -> Probe:
+    """Return what has not answered for as long as a command waits; say once that it waits."""
+    silent_since: float | None = None
     while True:
-        await asyncio.sleep(PATIENCE_SECONDS)
-        if failed := await _failed_probe(backend):
+        await asyncio.sleep(LOOK_SECONDS)
+        asked = time.monotonic()
+        failed = await _failed_probe(backend)
+        if failed is None:
+            patience.answered, silent_since = True, None
+            continue
+        if not patience.answered:
             return failed
+        if silent_since is None:
+            silent_since = asked
+            _say_waiting(failed)
+        if time.monotonic() - silent_since > OUTAGE_SECONDS:
+            return failed
+
+
+def _say_waiting(probe: Probe) -> None:
+    where = visible(f"{probe.part} at {probe.address}")
+    print(f"{where} does not answer; waiting up to {OUTAGE_SECONDS:g} s", file=sys.stderr)
 
 
 async def _failed_probe(backend: Backend) -> Probe | None:

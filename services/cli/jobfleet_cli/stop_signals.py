@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first asks for an orderly stop, the second ends the process at once."""
+"""Ctrl-C, SIGTERM and a closed terminal: the first asks for an orderly stop, the second ends us."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Callable
 from types import FrameType
 
 STDIN = 0
+HANGUP = getattr(signal, "SIGHUP", None)
+"""Sent when the terminal is closed; Windows has none."""
 
 
 class StopSignals:
@@ -18,9 +20,11 @@ class StopSignals:
         self._request = request
 
     def start(self) -> None:
-        """Take both signals over; call it in the main thread."""
+        """Take the signals over; call it in the main thread. ``nohup`` keeps its effect."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._take)
+        if HANGUP is not None and signal.getsignal(HANGUP) is not signal.SIG_IGN:
+            signal.signal(HANGUP, self._take)
 
     def follow_parent(self) -> None:
         """Stop as well when standard input ends: the parent that holds its other end is gone."""
@@ -29,6 +33,8 @@ class StopSignals:
     def _take(self, _number: int, _frame: FrameType | None) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
+        if HANGUP is not None:  # it comes twice: from the terminal and from its shell
+            signal.signal(HANGUP, signal.SIG_IGN)
         self._request()
 
     def _wait_for_parent(self) -> None:

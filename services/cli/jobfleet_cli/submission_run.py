@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TextIO
 
-from jobfleet_cli.answer import print_json
+from jobfleet_cli.answer import json_text
 from jobfleet_cli.exit_code import ExitCode, exit_code_of
 from jobfleet_cli.session import Session, who
 from jobfleet_cli.standard_streams import terminal_output
 from jobfleet_cli.terminal_text import visible
-from jobfleet_contracts.errors import JobfleetError
+from jobfleet_contracts.errors import BackendUnavailable, JobfleetError
+from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.state import State
 from jobfleet_publisher.publisher import Publisher
 from jobfleet_publisher.submitted_job import SubmittedJob
 
-BATCH = 500
-"""So many jobs are submitted before their lines are printed."""
+AT_ONCE = 64
+"""Submits that are under way at once."""
+COUNT_SECONDS = 5.0
+"""Between two lines of progress while several jobs are waited for."""
 
 
 async def run_console(session: Session) -> None:
@@ -53,50 +57,104 @@ class SubmissionRun:
         self._wait = wait
         self._as_json = as_json
         self._code = ExitCode.DONE
+        self._printed: set[str] = set()
 
     async def run(self, session: Session) -> ExitCode:
-        """Submit all, wait for their ends where asked to, and return the exit code."""
-        publisher = publisher_of(session)
-        waits: list[asyncio.Task[None]] = []
-        for start in range(0, len(self._jobs), BATCH):
-            batch = self._jobs[start : start + BATCH]
-            answers = await self._submit(publisher, batch)
-            waits += [task for task in map(self._take, batch, answers) if task is not None]
-        await asyncio.gather(*waits)
+        """Submit all, wait for their ends where asked to, and return the exit code.
+
+        Each accepted job is printed at once. Whatever ends the command, jobs go on that it
+        submitted; the last lines say how to look at them.
+        """
+        submits = self._begin_submits(session)
+        waits: dict[str, asyncio.Task[None]] = {}
+        counting = asyncio.create_task(self._count(waits), name="count-ended")
+        try:
+            for request, submit in zip(self._jobs, submits, strict=True):
+                job = await self._accepted(request, submit)
+                if job is not None and self._wait:
+                    waits[job.job_id] = asyncio.create_task(
+                        self._follow(job), name=f"follow-{job.job_id}"
+                    )
+            await asyncio.gather(*waits.values())
+        except (asyncio.CancelledError, BackendUnavailable):
+            self._say_what_goes_on(submits, waits)
+            raise
+        finally:
+            for task in (counting, *submits, *waits.values()):
+                task.cancel()
         return self._code
 
-    async def _submit(
-        self, publisher: Publisher, batch: Sequence[JobRequest]
-    ) -> Sequence[SubmittedJob | JobfleetError]:
-        if self._idempotency_key is None:
-            return await publisher.submit_many(batch, by=who())
-        key = self._idempotency_key
-        return [await publisher.submit_request(batch[0], idempotency_key=key, by=who())]
+    def _begin_submits(self, session: Session) -> list[asyncio.Task[SubmittedJob]]:
+        publisher, slots = publisher_of(session), asyncio.Semaphore(AT_ONCE)
 
-    def _take(
-        self, request: JobRequest, answer: SubmittedJob | JobfleetError
-    ) -> asyncio.Task[None] | None:
-        if isinstance(answer, JobfleetError):
-            self._refused(request, answer)
+        async def submit(request: JobRequest) -> SubmittedJob:
+            async with slots:  # the job id or key makes a repeated submit the same one
+                return await session.patience.ask(
+                    lambda: publisher.submit_request(
+                        request, idempotency_key=self._idempotency_key, by=who()
+                    )
+                )
+
+        return [asyncio.create_task(submit(job), name=f"submit-{job.job_id}") for job in self._jobs]
+
+    async def _accepted(
+        self, request: JobRequest, submit: asyncio.Task[SubmittedJob]
+    ) -> SubmittedJob | None:
+        try:
+            job = await asyncio.shield(submit)
+        except BackendUnavailable:
+            raise  # it was waited for: the others would be in vain
+        except JobfleetError as error:
+            self._code = max(self._code, exit_code_of(error))
+            print(f"error: {request.job_id}: {error}", file=sys.stderr)
             return None
-        if self._wait:
-            return asyncio.create_task(self._follow(answer), name=f"follow-{answer.job_id}")
-        self._print(answer.job_id, answer.submitted)
-        return None
+        self._print_accepted(job)
+        return job
 
     async def _follow(self, job: SubmittedJob) -> None:
-        result = await job.wait()
-        self._print(job.job_id, result.state)
+        alone = len(self._jobs) == 1 and not self._as_json
+        result = await job.wait(progress=_say_event if alone else None)
+        self._print(job.job_id, result.state, file=sys.stdout)
         if not result.completed:
             self._code = max(self._code, ExitCode.NO)
             print(visible(f"{job.job_id}: {result.reason}"), file=sys.stderr)
 
-    def _refused(self, request: JobRequest, error: JobfleetError) -> None:
-        self._code = max(self._code, exit_code_of(error))
-        print(f"error: {request.job_id}: {error}", file=sys.stderr)
+    async def _count(self, waits: Mapping[str, asyncio.Task[None]]) -> None:
+        while self._wait and len(self._jobs) > 1:
+            await asyncio.sleep(COUNT_SECONDS)
+            ended = sum(task.done() for task in waits.values())
+            print(f"{ended} of {len(self._jobs)} ended", file=sys.stderr)
 
-    def _print(self, job_id: str, state: State) -> None:
+    def _say_what_goes_on(
+        self,
+        submits: Sequence[asyncio.Task[SubmittedJob]],
+        waits: Mapping[str, asyncio.Task[None]],
+    ) -> None:
+        unclear = 0
+        for submit in submits:
+            if not submit.done() or submit.cancelled() or submit.exception() is not None:
+                unclear += 1
+            elif submit.result().job_id not in self._printed:  # accepted behind a slower one
+                self._print_accepted(submit.result())
+        if unclear:
+            told = "without an answer, accepted or not; `jobfleet jobs list` shows which"
+            print(f"{unclear} of {len(self._jobs)} jobs {told}", file=sys.stderr)
+        going = [job_id for job_id, task in waits.items() if not task.done() or task.cancelled()]
+        if going:
+            look = f"show {going[0]}" if len(going) == 1 else "list"
+            print(f"not waited for, but going on; look with: jobfleet jobs {look}", file=sys.stderr)
+
+    def _print_accepted(self, job: SubmittedJob) -> None:
+        self._print(job.job_id, job.submitted, file=sys.stderr if self._wait else sys.stdout)
+
+    def _print(self, job_id: str, state: State, *, file: TextIO) -> None:
+        self._printed.add(job_id)
         if self._as_json:
-            print_json({"jobId": job_id, "state": state.value})
+            print(json_text({"jobId": job_id, "state": state.value}, file), file=file, flush=True)
         else:
-            print(f"{job_id} {state.value}", flush=True)
+            print(f"{job_id} {state.value}", file=file, flush=True)
+
+
+def _say_event(event: Event) -> None:
+    line = f"{event.job_id} {event.status} {event.message}".rstrip()
+    print(visible(line), file=sys.stderr)

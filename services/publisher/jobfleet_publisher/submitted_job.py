@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import BackendUnavailable, UnknownJob
@@ -43,19 +44,25 @@ class SubmittedJob:
         """
         return (await self._newest()).after.state
 
-    async def wait(self, timeout: float | None = None) -> JobResult:
+    async def wait(
+        self,
+        timeout: float | None = None,
+        *,
+        progress: Callable[[Event], object] | None = None,
+    ) -> JobResult:
         """Wait until the job has ended.
 
         Outages are waited through: an unanswered look says nothing of the job.
 
         Args:
             timeout: seconds; ``None`` waits for as long as it takes.
+            progress: is called with the job's newest event whenever a look finds another one.
 
         Raises:
             TimeoutError: not ended in time. The job goes on; wait again or cancel it.
         """
         async with asyncio.timeout(timeout):
-            event = await self._ended()
+            event = await self._ended(progress)
             return JobResult.of(await resolve(event, self._backend.payloads))
 
     async def cancel(self, *, by: str | None = None, reason: str = "") -> State:
@@ -76,14 +83,17 @@ class SubmittedJob:
             raise UnknownJob(f"no job {self.job_id}")
         return event
 
-    async def _ended(self) -> Event:
-        pause = FIRST_LOOK_SECONDS
+    async def _ended(self, progress: Callable[[Event], object] | None) -> Event:
+        pause, seen = FIRST_LOOK_SECONDS, 0
         while True:
             try:
                 event = await self._newest()
             except BackendUnavailable:
                 pause = LONGEST_PAUSE_SECONDS
             else:
+                if progress is not None and event.sequence > seen:
+                    progress(event)
+                    seen = event.sequence
                 if event.after.state.is_terminal:
                     return event
             await asyncio.sleep(pause)

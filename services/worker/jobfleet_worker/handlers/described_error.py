@@ -20,11 +20,18 @@ from jobfleet_worker.handlers.verdicts import Fail, Retry
 
 MAX_TRACEBACK_CHARACTERS = 8_000
 _NAMED_IN_A_GROUP = 5
+_TYPE_CHARACTERS = 200
+_NAMED_CHARACTERS = 500
 
 
 def describe_error(error: BaseException) -> JobError:
     """Return an error as the trail keeps it; long texts are cut, with a mark."""
-    return JobError(type(error).__name__, text_of(error), traceback_of(error))
+    return JobError(type_of(error), text_of(error), traceback_of(error))
+
+
+def type_of(error: BaseException) -> str:
+    """Return the name of its type, cut where a class is named by a program."""
+    return encodable(type(error).__name__)[:_TYPE_CHARACTERS]
 
 
 def text_of(error: BaseException) -> str:
@@ -36,7 +43,10 @@ def text_of(error: BaseException) -> str:
 
 def named(errors: list[BaseException]) -> str:
     """Return types and texts of some errors on one line."""
-    said = [f"{type(each).__name__}: {_own_text(each)}" for each in errors[:_NAMED_IN_A_GROUP]]
+    said = [
+        f"{type_of(each)}: {_own_text(each)[:_NAMED_CHARACTERS]}"
+        for each in errors[:_NAMED_IN_A_GROUP]
+    ]
     rest = len(errors) - len(said)
     return "; ".join(said) + (f"; and {rest} more" if rest else "")
 
@@ -76,9 +86,9 @@ def details_of(error: Fail | Retry) -> dict[str, Any]:
 
 def _own_text(error: BaseException) -> str:
     try:
-        return encodable(str(error)) or type(error).__name__
+        return encodable(str(error)) or type_of(error)
     except Exception as broken:  # noqa: BLE001 - a user's own __str__
-        return f"{type(error).__name__}, whose text raised {type(broken).__name__}"
+        return f"{type_of(error)}, whose text raised {type(broken).__name__}"
 
 
 def _relative(text: str) -> str:

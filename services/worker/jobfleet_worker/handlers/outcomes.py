@@ -18,6 +18,7 @@ from jobfleet_worker.handlers.described_error import (
     leaves_of,
     named,
     text_of,
+    type_of,
 )
 from jobfleet_worker.handlers.registry import Handler
 from jobfleet_worker.handlers.result_json import is_plain, result_json
@@ -60,7 +61,7 @@ def outcome_of_error(error: BaseException, retry_on: RetryOn) -> HandlerOutcome:
         return AttemptFailed(describe_error(problem))
     except BaseException as problem:  # noqa: BLE001 - a user's __str__ may raise anything
         said = f"it cannot be described: {type(problem).__name__} was raised"
-        return AttemptFailed(JobError(type(error).__name__, said))
+        return AttemptFailed(JobError(type_of(error), said))
 
 
 def _judged(error: BaseException, leaves: list[BaseException], retry_on: RetryOn) -> HandlerOutcome:
@@ -112,7 +113,7 @@ def _verdict(verdict: BaseException, error: BaseException, leaves: list[BaseExce
     described = describe_error(error)
     beside = [each for each in leaves if each is not verdict]
     message = text_of(verdict) + (f" (beside it: {named(beside)})" if beside else "")
-    return JobError(type(verdict).__name__, message, described.traceback)
+    return JobError(type_of(verdict), message, described.traceback)
 
 
 def _is_worth_a_retry(error: BaseException, retry_on: RetryOn) -> bool:

@@ -179,9 +179,10 @@ def _child(
     _end_with_the_worker()
     origin.adopt()
     context = _PipeContext(facts, pipe)
-    try:
-        if set_up is not None:
+    if set_up is not None:
+        with contextlib.suppress(Exception):  # a log that cannot be opened fails no job
             set_up()
+    try:
         declared = next(each for each in handlers_in(module) if each.job_type == job_type)
     except BaseException as error:  # noqa: BLE001 - a module may do anything when it is imported
         context.end(AttemptFailed(describe_error(error)))

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, Literal
 
-from jobfleet_contracts.codec import encode
 from jobfleet_contracts.errors import JobfleetError
 from jobfleet_worker.handlers.context import ContextFacts
 from jobfleet_worker.handlers.declaration import (
@@ -60,7 +59,7 @@ class Handler:
         Raises:
             Fail: it does not fit; another attempt would not help.
         """
-        return self.signature.read_payload(encode(payload), payload)
+        return self.signature.read_payload(payload)
 
     def call(self, payload: Any, context: ContextFacts, wait: Any = None) -> Any:
         """Call the function with as much as it takes; a coroutine function's coroutine."""

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from pydantic import TypeAdapter, ValidationError
 
+from jobfleet_contracts.codec import encode
 from jobfleet_worker.handlers.context import BlockingJobContext, ContextFacts, JobContext
 from jobfleet_worker.handlers.verdicts import Fail
 
@@ -42,22 +43,19 @@ class Signature:
     payload_type: TypeAdapter[Any] | None = None
     default: Any = NO_DEFAULT
 
-    def read_payload(self, payload: bytes, value: Any) -> Any:
-        """Return the payload as its annotation wants it.
-
-        Args:
-            payload: the JSON text; strict models read times and ids from text only in JSON mode.
-            value: the same, decoded.
+    def read_payload(self, payload: Any) -> Any:
+        """Return the payload, decoded JSON, as its annotation wants it.
 
         Raises:
             Fail: it does not fit; another attempt would not help.
         """
-        if value is None and self.default is not NO_DEFAULT:
+        if payload is None and self.default is not NO_DEFAULT:
             return self.default
         if self.payload_type is None:
-            return value
+            return payload
         try:
-            return self.payload_type.validate_json(payload)
+            # Strict models read times and ids from text in this mode only.
+            return self.payload_type.validate_json(encode(payload))
         except ValidationError as error:
             problem = error.errors(include_url=False)[0]
             where = ".".join(map(str, ("payload", *problem["loc"])))
@@ -102,7 +100,7 @@ class _Reader:
     def read(self, parameters: list[inspect.Parameter]) -> Signature:
         for each in parameters:
             if each.kind not in _POSITIONAL:
-                raise _Shape(f"parameter {str(each)!r} is {each.kind.description}")
+                raise _Shape(f"parameter {str(each)!r} is {each.kind.description}{_hint(each)}")
         match parameters:
             case []:
                 return Signature(takes=())
@@ -163,6 +161,12 @@ class _Reader:
                 f"resolved: {error}. Define it at the top level of the module, or import it at run "
                 "time, outside of `if TYPE_CHECKING:`"
             ) from error
+
+
+def _hint(parameter: inspect.Parameter) -> str:
+    if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
+        return " (a decorator that uses functools.wraps shows its function's parameters)"
+    return ""
 
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:

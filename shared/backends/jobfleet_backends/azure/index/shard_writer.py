@@ -94,19 +94,29 @@ class ShardWriter:
         return True
 
     async def _give_way(self, change: Change, problem: StorageFault | StorageRefused) -> bool:
-        """Store one row in plain text, else drop it; return False where the storage is away."""
+        """Store one row in plain text, else drop it; return False where the storage is away.
+
+        Only what is refused between two signs of life is the row's own fault: the storage may
+        have come back a moment ago, or have gone.
+        """
         row = change.entity["RowKey"]
-        try:
-            if change.how is not None:
-                plain = change.in_plain_text()
-                await self._table.upsert(_OPERATION, plain.entity, change.how)
-                _log.error(INDEX_ROW_SIMPLIFIED, row=row, error=str(problem))
-                return True
-        except (StorageFault, StorageRefused):
-            pass
+        if not await self._is_alive():
+            return False
+        if await self._takes(change):
+            return True
+        if change.how is not None and await self._takes(change.in_plain_text()):
+            _log.error(INDEX_ROW_SIMPLIFIED, row=row, error=str(problem))
+            return True
         if not await self._is_alive():
             return False
         _log.error(INDEX_ROW_REFUSED, row=row, error=str(problem))
+        return True
+
+    async def _takes(self, change: Change) -> bool:
+        try:
+            await self._put(change)
+        except (BackendUnavailable, BackendForbidden, StorageRefused):
+            return False
         return True
 
     async def _is_alive(self) -> bool:
@@ -142,14 +152,17 @@ class ShardWriter:
 
     async def _send_one(self, change: Change) -> None:
         try:
-            if change.how is None:
-                keys = change.entity["PartitionKey"], change.entity["RowKey"]
-                await self._table.delete(_OPERATION, *keys)
-            else:
-                await self._table.upsert(_OPERATION, change.entity, change.how)
+            await self._put(change)
         except StorageRefused as refusal:
             if not await self._give_way(change, refusal):
                 raise BackendUnavailable(str(refusal)) from refusal
+
+    async def _put(self, change: Change) -> None:
+        if change.how is None:
+            keys = change.entity["PartitionKey"], change.entity["RowKey"]
+            await self._table.delete(_OPERATION, *keys)
+        else:
+            await self._table.upsert(_OPERATION, change.entity, change.how)
 
     def _note(self, problem: str | None) -> None:
         if problem is not None and not self._failing:

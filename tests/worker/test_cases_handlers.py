@@ -153,6 +153,86 @@ async def test_a_large_error_is_cut_with_a_mark(function: Callable[..., Any]) ->
     assert "characters cut]" in run.error.traceback
 
 
+def _of_thread(value: Any) -> Callable[..., Any]:
+    def work() -> Any:
+        if isinstance(value, BaseException):
+            raise value
+        return value
+
+    return work
+
+
+def _of_loop(value: Any) -> Callable[..., Any]:
+    async def work() -> Any:
+        if isinstance(value, BaseException):
+            raise value
+        return value
+
+    return work
+
+
+class Hostile(Exception):
+    def __str__(self) -> str:
+        raise SystemExit(4)
+
+
+class HostileFail(Fail):
+    @property  # type: ignore[override]
+    def details(self) -> Any:
+        raise SystemExit(5)
+
+    @details.setter
+    def details(self, value: Any) -> None: ...
+
+
+class HostileTruth(Exception):
+    def __bool__(self) -> bool:
+        raise KeyError("neither true nor false")
+
+
+def _deep_group() -> BaseException:
+    error: BaseException = Fail("far down")
+    for _ in range(3000):
+        error = BaseExceptionGroup("group", [error])
+    return error
+
+
+HOSTILE: dict[str, Callable[[], BaseException]] = {
+    "text that leaves": Hostile,
+    "details that leave": HostileFail,
+    "truth that raises": HostileTruth,
+    "a deep group": _deep_group,
+    "a wide group": lambda: ExceptionGroup("group", [ValueError("y" * 10**5)] * 1000),
+    "a long name": lambda: type("N" * 10**6, (Exception,), {})("named"),
+    "stop": StopIteration,
+    "async stop": StopAsyncIteration,
+    "generator exit": GeneratorExit,
+    "exit": lambda: SystemExit(3),
+    "interrupt": KeyboardInterrupt,
+    "half a character": lambda: ValueError("half \ud800"),
+    "own notes": lambda: _noted(ValueError("noted"), 5),
+}
+
+
+def _noted(error: Exception, note: Any) -> Exception:
+    error.__notes__ = [note]
+    return error
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+@pytest.mark.parametrize("made", [_of_thread, _of_loop])
+async def test_whatever_a_handler_raises_its_attempt_ends_with_an_error_of_bounded_size(
+    made: Callable[..., Any], kind: str
+) -> None:
+    run = await run_handler(made(HOSTILE[kind]()))
+    assert isinstance(run.outcome, AttemptFailed)
+    assert len(run.outcome.error.type) <= 200
+    assert len(run.outcome.error.message) <= 4_000
+    assert len(run.outcome.error.traceback) < 9_000
+    if kind == "a deep group":
+        assert (run.outcome.error.type, run.outcome.final) == ("Fail", True)
+
+
 async def test_large_details_are_left_out_and_said_so() -> None:
     async def work() -> None:
         raise Fail("no use", details={"log": "x" * 2_000_000})
@@ -299,24 +379,6 @@ class EndlessError(Exception):
     def __str__(self) -> str:
         time.sleep(3)
         return "at last"
-
-
-def _of_thread(value: Any) -> Callable[..., Any]:
-    def work() -> Any:
-        if isinstance(value, Exception):
-            raise value
-        return value
-
-    return work
-
-
-def _of_loop(value: Any) -> Callable[..., Any]:
-    async def work() -> Any:
-        if isinstance(value, Exception):
-            raise value
-        return value
-
-    return work
 
 
 @pytest.mark.parametrize("value", [Endless(), EndlessError()])

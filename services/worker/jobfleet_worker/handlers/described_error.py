@@ -53,11 +53,13 @@ def named(errors: list[BaseException]) -> str:
 
 def leaves_of(error: BaseException) -> Iterator[BaseException]:
     """Yield the errors that are no groups, at any depth."""
-    if isinstance(error, BaseExceptionGroup):
-        for each in error.exceptions:
-            yield from leaves_of(each)
-    else:
-        yield error
+    waiting = [error]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, BaseExceptionGroup):
+            waiting += reversed(each.exceptions)
+        else:
+            yield each
 
 
 def traceback_of(error: BaseException) -> str:

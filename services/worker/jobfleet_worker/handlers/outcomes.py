@@ -24,6 +24,7 @@ from jobfleet_worker.handlers.registry import Handler
 from jobfleet_worker.handlers.result_json import is_plain, result_json
 from jobfleet_worker.handlers.verdicts import Defer, Fail, Retry, delay_of
 
+_OWN = (Retry, Fail, Defer)
 HandlerOutcome = Completed | AttemptFailed | Deferred | Waiting
 
 
@@ -90,8 +91,9 @@ def is_described_at_once(error: BaseException) -> bool:
             return False
         if isinstance(following, AttributeError):  # its traceback looks for names that are alike
             return False
-        details = following.details if isinstance(following, Retry | Fail) else None
-        if not is_plain([*following.args, details]):
+        if isinstance(following, Retry | Fail | Defer) and type(following) not in _OWN:
+            return False
+        if not is_plain([*following.args, vars(following).get("details")]):
             return False
         cause = following.__cause__
         following = following.__context__ if cause is None else cause

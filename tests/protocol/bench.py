@@ -22,8 +22,7 @@ from jobfleet_protocol.actions.cancellation import Canceller
 from jobfleet_protocol.actions.redrive import Redriver
 from jobfleet_protocol.actions.submission import Submitter
 from jobfleet_protocol.audit.verification import Verifier
-from jobfleet_protocol.claiming.claim_result import Claimed, ClaimResult
-from jobfleet_protocol.claiming.claimer import Claimer
+from jobfleet_protocol.claiming.claimer import Claimed, Claimer, ClaimResult
 from jobfleet_protocol.claiming.lock_leases import new_lease_id
 from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import Change

@@ -10,7 +10,8 @@ from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import job_lock, key_lock
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.state import State
-from jobfleet_protocol.claiming.claim_result import Attended, Busy, Claimed, Ended, NotDue
+from jobfleet_protocol.claiming.claimer import Claimed
+from jobfleet_protocol.claiming.decision import Attended, Busy, End, Wait
 from jobfleet_protocol.claiming.lock_leases import new_lease_id
 from tests.protocol.bench import DEFAULTS, LEASE_SECONDS, Bench
 
@@ -30,7 +31,7 @@ async def test_a_first_claim_on_a_wrong_assumption_looks_again(bench: Bench) -> 
     message = await bench.message(request)
     await bench.canceller.cancel(request.job_id, by=None)
     result = await bench.claimer().claim(message, lease_id=new_lease_id())
-    assert isinstance(result, Ended)
+    assert isinstance(result, End)
     assert not result.written
 
 
@@ -45,10 +46,10 @@ async def test_of_ten_workers_with_one_message_each_one_runs_the_job(bench: Benc
 
 async def test_a_claim_that_writes_nothing_leaves_no_lease_behind(bench: Bench) -> None:
     request = await bench.submit(run_at=bench.clock.now() + timedelta(seconds=50))
-    assert isinstance(await bench.claim(request), NotDue)
+    assert isinstance(await bench.claim(request), Wait)
     assert not await bench.real.leases.is_leased(job_lock(request.job_id))
     await bench.canceller.cancel(request.job_id, by=None)
-    assert isinstance(await bench.claim(request), Ended)
+    assert isinstance(await bench.claim(request), End)
     assert await bench.real.locks.leased() == frozenset()
 
 
@@ -75,7 +76,7 @@ async def test_more_than_five_lost_workers_fail_the_job(bench: Bench) -> None:
         await bench.claimed(request, f"w{n}")
         bench.clock.advance(LEASE_SECONDS + 1)
     result = await bench.claim(request, "w7")
-    assert isinstance(result, Ended)
+    assert isinstance(result, End)
     assert result.head.status == "Failed"
     assert result.head.data["error"]["type"] == "WorkerLost"
     assert (await bench.statuses(request.job_id)).count("TakenOver") == 6
@@ -147,7 +148,7 @@ async def test_a_foreign_publishers_job_gets_its_row_and_event_1_first(bench: Be
 async def test_a_foreign_job_with_a_time_is_scheduled(bench: Bench) -> None:
     request = JobRequest(type="x", run_at=bench.clock.now() + timedelta(minutes=1))
     result = await bench.claimer().claim(JobMessage(request=request), lease_id=new_lease_id())
-    assert isinstance(result, NotDue)
+    assert isinstance(result, Wait)
     assert await bench.statuses(request.job_id) == ["Scheduled"]
 
 
@@ -197,7 +198,7 @@ async def test_a_waiting_job_past_its_deadline_ends_timed_out(bench: Bench) -> N
     assert waiting.state is State.RUNNING
     bench.clock.advance(61)
     result = await bench.claim(claimed.request, "w2")
-    assert isinstance(result, Ended)
+    assert isinstance(result, End)
     assert result.head.status == "TimedOut"
 
 

@@ -9,7 +9,7 @@ from jobfleet_contracts.errors import Fenced, LeaseConflict, TrustEnded
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import FLEET_LOCK, Lease, key_lock
 from jobfleet_contracts.state import State
-from jobfleet_protocol.claiming.claim_result import Claimed
+from jobfleet_protocol.claiming.claimer import Claimed
 from jobfleet_protocol.claiming.lock_leases import new_lease_id
 from jobfleet_protocol.trail.transitions import Change
 from tests.protocol.bench import LEASE_SECONDS, Bench

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 from unittest.mock import patch
 
@@ -19,8 +20,9 @@ from jobfleet_contracts.outcome import Outcome
 from jobfleet_contracts.ports import PayloadStore
 from jobfleet_contracts.state import TERMINAL, State, Status
 from jobfleet_protocol.actions.submission import Submitter
-from jobfleet_protocol.claiming.claim_obstacles import ClaimObstacles
+from jobfleet_protocol.claiming import claimer, decision
 from jobfleet_protocol.claiming.claimer import Claimer
+from jobfleet_protocol.claiming.decision import LockView
 from jobfleet_protocol.claiming.lock_leases import LockLeases
 from jobfleet_protocol.claiming.lock_turns import LockTurns, TurnView
 from jobfleet_protocol.trail import chain, transitions
@@ -133,18 +135,16 @@ def terminal_not_absorbing() -> Iterator[None]:
         **transitions._FROM,
         Status.STARTED: transitions._FROM[Status.STARTED] | TERMINAL,
     }
-    judge = ClaimObstacles.under_the_lease
+    judge = decision.decide
 
-    async def claim_all(
-        self: ClaimObstacles, message: JobMessage, head: Event, lease: Lease
-    ) -> Any:
-        if head.after.state is State.COMPLETED:
-            return None
-        return await judge(self, message, head, lease)
+    def claim_all(head: Event, message: JobMessage, lease: LockView, now: datetime) -> Any:
+        if head.after.state is State.COMPLETED and lease.is_held:
+            return decision._claim(head, lease, now)
+        return judge(head, message, lease, now)
 
     with ExitStack() as stack:
         stack.enter_context(patch.object(transitions, "_FROM", may_start))
-        stack.enter_context(patch.object(ClaimObstacles, "under_the_lease", claim_all))
+        stack.enter_context(patch.object(claimer, "decide", claim_all))
         yield
 
 

@@ -15,17 +15,9 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.message import JobMessage, MalformedMessage
 from jobfleet_contracts.ports import Clock, Delivery, JobConsumer
 from jobfleet_protocol.actions.ending import Ending
-from jobfleet_protocol.claiming.claim_result import (
-    Attended,
-    Busy,
-    Claimed,
-    ClaimResult,
-    Ended,
-    ForNewer,
-    NoRequest,
-    NotDue,
-)
-from jobfleet_protocol.claiming.claimer import Claimer
+from jobfleet_protocol.claiming.acceptance import ForNewer, NoRequest
+from jobfleet_protocol.claiming.claimer import Claimed, Claimer, ClaimResult
+from jobfleet_protocol.claiming.decision import Attended, Busy, End, Wait
 from jobfleet_protocol.claiming.lock_leases import new_lease_id
 from jobfleet_protocol.trail.trail_writer import pauses
 from jobfleet_worker.metrics.port import NO_METRICS, Metrics
@@ -177,7 +169,7 @@ class Consumer:
         raise AssertionError("pauses never end")
 
     def _count(self, message: JobMessage, result: ClaimResult) -> None:
-        if isinstance(result, Ended) and result.written:
+        if isinstance(result, End) and result.written:
             self._metrics.job_moved(result.head)
         elif isinstance(result, Claimed) and _was_unknown(message, result):
             self._metrics.job_registered()
@@ -214,11 +206,11 @@ class Consumer:
         match result:
             case Busy(_, head):
                 await self._deferral.until_free(message, head)
-            case NotDue(head, until):
-                await self._deferral.until_due(message, head, until or head.after.due_at)
+            case Wait(head, until):
+                await self._deferral.until_due(message, head, until)
             case Attended(head):
                 await self._backend.index.record([head])
-            case Ended(head):
+            case End(head):
                 await self._ending.conclude(head)
             case NoRequest(reason):
                 await self._keep_apart(message, reason)

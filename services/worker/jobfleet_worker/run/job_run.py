@@ -25,7 +25,7 @@ from jobfleet_contracts.outcome import (
 from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.state import State, Status
 from jobfleet_contracts.worker_status import RunningJob
-from jobfleet_protocol.claiming.claim_result import Claimed
+from jobfleet_protocol.claiming.claimer import Claimed
 from jobfleet_protocol.claiming.lock_leases import LockLeases
 from jobfleet_protocol.trail.trail_writer import pauses
 from jobfleet_protocol.trail.transitions import Change

@@ -1,0 +1,82 @@
+"""Which request a message stands for: its own, or the one that event 1 of its job holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from jobfleet_contracts.errors import DataMissing
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.internal_job import INTERNAL_TYPES
+from jobfleet_contracts.job import unknown_fields
+from jobfleet_contracts.message import JobMessage
+from jobfleet_contracts.ports import AuditTrail, PayloadStore
+from jobfleet_protocol.actions.submission import defaults_of, request_of, unknown_fields_of
+from jobfleet_protocol.claiming.decision import End
+from jobfleet_protocol.trail.large_data import resolve
+from jobfleet_protocol.trail.tombstone import is_tombstone
+
+
+@dataclass(frozen=True, slots=True)
+class NoRequest:
+    """The message is no job request, and no trail says otherwise: it is to be kept apart."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ForNewer:
+    """The stored request has fields that this worker does not know: leave it to a newer one."""
+
+    head: Event
+    fields: tuple[str, ...]
+
+
+class Acceptance:
+    """Reads event 1 of jobs whose messages do not prove what they say."""
+
+    def __init__(self, *, trail: AuditTrail, payloads: PayloadStore) -> None:
+        self._trail = trail
+        self._payloads = payloads
+
+    async def of(self, message: JobMessage) -> JobMessage | End | NoRequest | ForNewer:
+        """Return the message with the stored request, if the job already exists.
+
+        Headers authenticate nothing. So a message with an internal type or id starts only what
+        event 1 says, and nothing where there is no event 1.
+
+        Raises:
+            BackendUnavailable: the trail does not answer.
+        """
+        opening = await self._trail.read(message.request.job_id, 1)
+        if opening is None:
+            return NoRequest(_flaw(message)) if message.needs_opening else message
+        if is_tombstone(opening):
+            return End(opening)
+        try:
+            first = await resolve(opening, self._payloads)
+        except DataMissing as error:
+            if message.needs_opening:
+                return NoRequest(str(error))
+            return message  # it may be the only copy that is left
+        if unknown := unknown_fields_of(first):
+            return await self._for_newer(opening, unknown)
+        return replace(
+            message,
+            request=request_of(first),
+            defaults=defaults_of(first),
+            unknown_fields=(),
+            opening_hash=opening.hash,  # what the message says of it proves nothing
+        )
+
+    async def _for_newer(self, opening: Event, unknown: tuple[str, ...]) -> End | ForNewer:
+        head = await self._trail.newest(opening.job_id) or opening
+        return End(head) if head.after.state.is_terminal else ForNewer(head, unknown)
+
+
+def _flaw(message: JobMessage) -> str:
+    """Return why a message without a trail is no job request."""
+    if message.unknown_fields:
+        return str(unknown_fields(message.unknown_fields))
+    if message.request.type in INTERNAL_TYPES:
+        return f"type: {message.request.type} jobs are made by jobfleet alone"
+    return "jobId: UUIDs of version 8 are for jobs that jobfleet makes"

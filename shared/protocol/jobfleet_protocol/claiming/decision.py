@@ -1,0 +1,194 @@
+"""What a worker does about a message: decided from the newest row alone, without any request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.lease import job_lock
+from jobfleet_contracts.message import JobMessage
+from jobfleet_contracts.state import State
+from jobfleet_protocol.trail.transitions import Change
+
+MAX_TAKEOVERS = 5
+"""A job that lost more running attempts than this in a row fails: it kills its workers."""
+
+
+@dataclass(frozen=True, slots=True)
+class LockView:
+    """What the worker knows about the locks when it decides.
+
+    Attributes:
+        lock: the lock that the claim would rest on.
+        worker_id: of the worker that decides.
+        is_held: this worker holds the lock; otherwise another one does.
+        holder_lives: the lock on which a running job rests is leased by another worker.
+        resend_only: the lock allows to send a waiting job's request again, and no run.
+        max_attempts: how many attempts the job has, by its request, handler and defaults.
+    """
+
+    lock: str
+    worker_id: str
+    is_held: bool
+    holder_lives: bool
+    resend_only: bool
+    max_attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Append ``changes``, the last of which is ``Started``, and run the job."""
+
+    head: Event
+    changes: Sequence[Change]
+
+
+@dataclass(frozen=True, slots=True)
+class Resend:
+    """Take the job's own lock, append ``changes`` and send a waiting job's request again."""
+
+    head: Event
+    changes: Sequence[Change]
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The job has ended, or ends with ``changes``.
+
+    Attributes:
+        written: this claim wrote the ending; callback and open row are still to be seen to.
+    """
+
+    head: Event
+    changes: Sequence[Change] = ()
+    written: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """It is too early: pass the message on until ``until``."""
+
+    head: Event
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """The lock is another job's, or another worker is claiming this job: try later."""
+
+    lock: str
+    head: Event | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attended:
+    """Another worker runs the job, or it waits for its callback: drop the message."""
+
+    head: Event
+
+
+Decision = Start | Resend | End | Wait | Busy | Attended
+
+
+def decide(head: Event, message: JobMessage, lease: LockView, now: datetime) -> Decision:
+    """Return what to do about ``message`` where ``head`` is the job's newest row."""
+    match head.after.state:
+        case State.COMPLETED | State.FAILED | State.CANCELLED | State.TIMED_OUT:
+            return End(head)
+        case State.WAITING:
+            return _about_a_waiting_job(head, message, lease, now)
+        case _ if lease.resend_only:  # the wait is over, and a run needs another lock
+            return Attended(head)
+        case State.RUNNING:
+            if lease.holder_lives:
+                return Attended(head)
+            # Whoever holds the lock of a running job has proved that its holder is gone.
+            return _claim(head, lease, now) if lease.is_held else Busy(lease.lock, head)
+        case State.SCHEDULED | State.QUEUED | State.DEFERRED | State.RETRYING:
+            if is_due_later(head, now):
+                return Wait(head, head.after.due_at)
+            return _claim(head, lease, now) if lease.is_held else Busy(lease.lock, head)
+        case never:
+            assert_never(never)
+
+
+def is_due_later(head: Event, now: datetime) -> bool:
+    """Return whether the job's due time, or its deadline, lies ahead."""
+    return head.after.due_at is not None and head.after.due_at > now
+
+
+def _about_a_waiting_job(
+    head: Event, message: JobMessage, lease: LockView, now: datetime
+) -> Decision:
+    # The deadline comes first: a job that nobody sends any more must end all the same.
+    if head.after.due_at is not None and head.after.due_at <= now:
+        timed_out = Change(status="TimedOut", message="no callback came in time")
+        return End(head, [timed_out])
+    if message.due_at is not None and message.due_at > now:
+        return Wait(head, message.due_at)
+    if head.after.sent:
+        return Attended(head)
+    if lease.lock == job_lock(head.job_id):
+        if not lease.is_held:
+            return Attended(head)  # its sender is at work: it holds this lock while it sends
+        if head.after.cancel_requested:
+            return End(head, [_cancelled(lease)])
+    again = "the request is sent again: it is not known to have arrived"
+    return Resend(head, [Change(status="TakenOver", worker_id=lease.worker_id, message=again)])
+
+
+def _claim(head: Event, lease: LockView, now: datetime) -> Start | End:
+    """Return ``Started``, or what a cancel request or lost workers make of it."""
+    after, running = head.after, head.after.state is State.RUNNING
+    taken = [_taken_over(head, lease)] if running else []
+    if after.cancel_requested:
+        return End(head, [*taken, _cancelled(lease)])
+    lost = after.takeovers + running
+    if lost > MAX_TAKEOVERS:
+        return End(head, [*taken, _crash_loop(lost, lease)])
+    if running:
+        # One transaction with Started: alone it would put the job back into its queue.
+        taken = [_taken_over(head, lease, continues=True)]
+    return Start(head, [*taken, _started(head, lease, now)])
+
+
+def _started(head: Event, lease: LockView, now: datetime) -> Change:
+    return Change(
+        status="Started",
+        worker_id=lease.worker_id,
+        lock=lease.lock,
+        max_attempts=lease.max_attempts,
+        duration_ms=_waited_ms(head, now),
+        message=f"attempt {head.after.attempts_used + 1} of {lease.max_attempts}",
+    )
+
+
+def _waited_ms(head: Event, now: datetime) -> int | None:
+    """Return how long the job was due; ``None`` if its worker was lost: the time is unknown."""
+    if head.after.state is State.RUNNING:
+        return None
+    due = head.after.due_at or head.occurred_at
+    return max(0, round((now - due) / timedelta(milliseconds=1)))
+
+
+def _taken_over(head: Event, lease: LockView, *, continues: bool = False) -> Change:
+    message = f"worker {head.after.worker_id} was lost"
+    return Change(
+        status="TakenOver", worker_id=lease.worker_id, continues=continues, message=message
+    )
+
+
+def _cancelled(lease: LockView) -> Change:
+    message = "cancelled before it ran again"
+    return Change(status="Cancelled", worker_id=lease.worker_id, message=message)
+
+
+def _crash_loop(lost: int, lease: LockView) -> Change:
+    message = f"its worker was lost {lost} times in a row"
+    error = {"type": "WorkerLost", "message": message, "traceback": ""}
+    return Change(
+        status="Failed", worker_id=lease.worker_id, message=message, data={"error": error}
+    )

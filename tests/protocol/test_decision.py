@@ -1,0 +1,150 @@
+"""What a worker does about a message, for each state of the job and each view of the locks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+
+import pytest
+
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.lease import job_lock
+from jobfleet_contracts.message import JobMessage
+from jobfleet_contracts.state import TERMINAL, State
+from jobfleet_protocol.claiming.decision import (
+    MAX_TAKEOVERS,
+    Attended,
+    Busy,
+    Decision,
+    End,
+    LockView,
+    Resend,
+    Start,
+    Wait,
+    decide,
+)
+from jobfleet_protocol.trail.transitions import draft
+from tests.protocol.life import NOON, SECOND, Life, ended
+
+LATER = NOON + 3600 * SECOND
+HEADS = {
+    "queued": Life().queued(),
+    "scheduled": Life().scheduled(7200),
+    "due": Life().scheduled(10),
+    "deferred": Life().queued().deferred(),
+    "running": Life().queued().started(),
+    "cancel requested": Life().queued().started().then("CancelRequested"),
+    "retrying": Life().queued().started().retried(7200),
+    "waiting": Life().queued().started().by_holder("Waiting", due_at=NOON + 7200 * SECOND),
+    "sent": Life().queued().started().by_holder("Waiting", due_at=NOON + 7200 * SECOND).sent(),
+    "overdue": Life().queued().started().waiting(),
+    **{state.value: ended(state) for state in TERMINAL},
+}
+MESSAGE = JobMessage(request=JobRequest(type="x"))
+
+
+def view(head: Event, **changes: object) -> LockView:
+    known = LockView(
+        lock=job_lock(head.job_id),
+        worker_id="w9",
+        is_held=True,
+        holder_lives=False,
+        resend_only=False,
+        max_attempts=3,
+    )
+    return replace(known, **changes)  # type: ignore[arg-type]
+
+
+def decided(name: str, **changes: object) -> Decision:
+    head = HEADS[name].head
+    return decide(head, MESSAGE, view(head, **changes), LATER)
+
+
+@pytest.mark.parametrize(
+    ("name", "held", "taken"),
+    [
+        ("queued", Start, Busy),
+        ("scheduled", Wait, Wait),
+        ("due", Start, Busy),
+        ("deferred", Start, Busy),
+        ("running", Start, Busy),
+        ("cancel requested", End, Busy),
+        ("retrying", Wait, Wait),
+        ("waiting", Resend, Attended),
+        ("sent", Attended, Attended),
+        ("overdue", End, End),
+        *[(state.value, End, End) for state in sorted(TERMINAL)],
+    ],
+)
+def test_what_is_decided_with_the_lock_and_beside_its_holder(
+    name: str, held: type, taken: type
+) -> None:
+    assert isinstance(decided(name), held)
+    assert isinstance(decided(name, is_held=False), taken)
+
+
+@pytest.mark.parametrize(
+    ("name", "flags"),
+    list(product(HEADS, product((True, False), repeat=3))),
+)
+def test_whatever_is_decided_may_be_written_and_a_run_needs_the_lock(
+    name: str, flags: tuple[bool, bool, bool]
+) -> None:
+    is_held, holder_lives, resend_only = flags
+    head = HEADS[name].head
+    decision = decided(name, is_held=is_held, holder_lives=holder_lives, resend_only=resend_only)
+    for change in getattr(decision, "changes", ()):
+        head = draft(head, head.facts, change, occurred_at=LATER)
+    match decision:
+        case Start():
+            assert is_held
+            assert not resend_only
+            assert (head.after.state, head.worker_id) == (State.RUNNING, "w9")
+        case Resend():
+            assert (head.after.state, head.after.worker_id) == (State.WAITING, "w9")
+        case End():
+            assert head.after.state.is_terminal
+        case _:
+            assert head is HEADS[name].head
+
+
+@pytest.mark.parametrize("is_held", [True, False])
+def test_a_running_job_whose_lock_is_leased_elsewhere_is_left_alone(is_held: bool) -> None:
+    decision = decided("running", is_held=is_held, holder_lives=True)
+    assert isinstance(decision, Attended)
+
+
+def test_an_unsent_request_is_sent_under_the_jobs_own_lock_alone() -> None:
+    for is_held in (True, False):
+        assert isinstance(decided("waiting", lock="key/1", is_held=is_held), Resend)
+
+
+def test_a_lock_for_resending_starts_no_run() -> None:
+    for name in ("queued", "due", "deferred", "running"):
+        assert isinstance(decided(name, resend_only=True), Attended)
+    assert isinstance(decided("waiting", resend_only=True), Resend)
+
+
+def test_a_message_that_waits_for_the_deadline_waits_on() -> None:
+    head = HEADS["sent"].head
+    message = replace(MESSAGE, due_at=LATER + SECOND)
+    assert decide(head, message, view(head), LATER) == Wait(head, LATER + SECOND)
+
+
+def test_a_job_that_lost_too_many_workers_in_a_row_fails() -> None:
+    head = HEADS["running"].head
+    for lost in range(MAX_TAKEOVERS + 1):
+        crashed = replace(head, after=replace(head.after, takeovers=lost))
+        expected = Start if lost < MAX_TAKEOVERS else End
+        assert isinstance(decide(crashed, MESSAGE, view(head), LATER), expected)
+    assert decide(crashed, MESSAGE, view(head), LATER).changes[-1].status == "Failed"
+
+
+def test_a_waiting_job_with_an_unanswered_cancel_request_is_cancelled_under_its_own_lock() -> None:
+    life = Life().queued().started().then("CancelRequested")
+    head = life.by_holder("Waiting", due_at=LATER + SECOND).head
+    decision = decide(head, MESSAGE, view(head), LATER)
+    assert isinstance(decision, End)
+    assert [change.status for change in decision.changes] == ["Cancelled"]
+    assert isinstance(decide(head, MESSAGE, view(head, lock="key/1"), LATER), Resend)

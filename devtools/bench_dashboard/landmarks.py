@@ -11,7 +11,7 @@ from jobfleet_contracts.event import Event, JobFacts
 from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import key_lock
-from jobfleet_contracts.state import State
+from jobfleet_contracts.state import State, Status
 from jobfleet_contracts.worker_status import RunningJob, WorkerStatus
 from jobfleet_protocol.trail.transitions import Change, draft
 
@@ -122,7 +122,7 @@ def _long(at: datetime, events: int) -> History:
     for number in range(1, events - len(history) + 1):
         data = {"step": number, "of": events}
         change = Change(
-            status=f"Step {number}", worker_id=WORKER, message=f"{number}/{events}", data=data
+            kind=Status.STEP, step=number, worker_id=WORKER, message=f"{number}/{events}", data=data
         )
         history.append(_next(history[-1], change, seconds=0.3))
     return history
@@ -132,7 +132,9 @@ def _large(at: datetime) -> History:
     text = [f"line {n} of a value that is far too large to read" for n in range(100_000)]
     value = {"lines": text[: LARGE_CHARACTERS // len(text[-1])]}
     first, second = _begun("a very large job", at, lock_key=None, payload=value)
-    done = Change(status="Completed", worker_id=WORKER, duration_ms=1_500, data={"result": value})
+    done = Change(
+        kind=Status.COMPLETED, worker_id=WORKER, duration_ms=1_500, data={"result": value}
+    )
     return [first, second, _next(second, done, seconds=1.5)]
 
 
@@ -140,11 +142,11 @@ def _deferred(number: int, at: datetime) -> History:
     first = _first(f"bill customer {number}", at, lock_key=WAITED_FOR, seconds=number * 0.5)
     due = first.occurred_at + timedelta(minutes=1)
     message = f"lock {WAITED_FOR} is held by another job"
-    return [first, _next(first, Change(status="Deferred", due_at=due, message=message))]
+    return [first, _next(first, Change(kind=Status.DEFERRED, due_at=due, message=message))]
 
 
 def _scheduled(number: int, now: datetime) -> History:
-    change = Change(status="Scheduled", due_at=now + timedelta(hours=number + 1), max_attempts=3)
+    change = Change(kind=Status.SCHEDULED, due_at=now + timedelta(hours=number + 1), max_attempts=3)
     facts = JobFacts.of(JobRequest(type="demo.steps", job_name=f"nightly close {number}"))
     return [draft(None, facts, change, occurred_at=now - timedelta(minutes=30))]
 
@@ -154,7 +156,7 @@ def _retrying(number: int, at: datetime) -> History:
     due = history[-1].occurred_at + timedelta(minutes=5)
     error = {"type": "TimeoutError", "message": f"printer {number} does not answer"}
     failed = Change(
-        status="AttemptFailed",
+        kind=Status.ATTEMPT_FAILED,
         worker_id=WORKER,
         due_at=due,
         message=error["message"],
@@ -162,7 +164,7 @@ def _retrying(number: int, at: datetime) -> History:
         data={"error": error},
     )
     history.append(_next(history[-1], failed))
-    again = Change(status="RetryScheduled", worker_id=WORKER, data={"delaySeconds": 300})
+    again = Change(kind=Status.RETRY_SCHEDULED, worker_id=WORKER, data={"delaySeconds": 300})
     return [*history, _next(history[-1], again)]
 
 
@@ -171,7 +173,7 @@ def _begun(
 ) -> tuple[Event, Event]:
     first = _first(name, at - timedelta(minutes=2), lock_key=lock_key, seconds=seconds, **fields)
     lock = key_lock(lock_key) if lock_key else f"job/{first.job_id}"
-    start = Change(status="Started", worker_id=WORKER, lock=lock, duration_ms=300)
+    start = Change(kind=Status.STARTED, worker_id=WORKER, lock=lock, duration_ms=300)
     return first, _next(first, start)
 
 
@@ -185,7 +187,7 @@ def _first(
     request = JobRequest(type="demo.steps", job_name=name, lock_key=lock_key, **fields)
     data = {"request": request.to_json(), "by": "bench"}
     moment = at + timedelta(seconds=seconds)
-    change = Change(status="Queued", max_attempts=3, data=data)
+    change = Change(kind=Status.QUEUED, max_attempts=3, data=data)
     return draft(None, JobFacts.of(request), change, occurred_at=moment)
 
 

@@ -20,6 +20,7 @@ from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.event import Event, JobFacts
 from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.state import Status
 from jobfleet_protocol.trail.transitions import Change, draft
 
 RATE = 50
@@ -98,12 +99,14 @@ class Writer:
         """Open the jobs and start them."""
         for number in range(jobs):
             request = JobRequest(type="demo.steps", job_name=f"watched {number}")
-            opening = Change(status="Queued", max_attempts=3, data={"request": request.to_json()})
+            opening = Change(
+                kind=Status.QUEUED, max_attempts=3, data={"request": request.to_json()}
+            )
             first = _draft(None, request, opening)
             facts = first.facts
             row = OpenRow(facts, 1, first.after.state, 0, first.occurred_at, first.occurred_at)
             await self._backend.index.open(row)
-            start = Change(status="Started", worker_id="bench", lock=f"job/{facts.job_id}")
+            start = Change(kind=Status.STARTED, worker_id="bench", lock=f"job/{facts.job_id}")
             second = _draft(first, request, start)
             await self._write([first, second])
             self.heads.append(second)
@@ -121,7 +124,7 @@ class Writer:
         head = self.heads[place]
         number = head.sequence - 1
         mark = f"mark-{time.monotonic_ns()}"
-        change = Change(status=f"Step {number}", worker_id="bench", message=mark)
+        change = Change(kind=Status.STEP, step=number, worker_id="bench", message=mark)
         self.heads[place] = draft(head, head.facts, change, occurred_at=datetime.now(UTC))
         await self._write([self.heads[place]])
 

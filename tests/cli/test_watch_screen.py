@@ -12,13 +12,13 @@ from rich.console import Console
 from jobfleet_cli.watch_screen import FleetView, fleet_screen
 from jobfleet_contracts.event import JobFacts
 from jobfleet_contracts.job import JobRequest
-from jobfleet_contracts.state import State
+from jobfleet_contracts.state import State, Status
 from jobfleet_contracts.worker_status import RunningJob, WorkerStatus
 from jobfleet_protocol.trail.transitions import Change, draft
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 JOB = JobRequest(type="import", job_name="a long name " + "x" * 80)
-QUEUED = Change(status="Queued", max_attempts=3, message="told \x1b[31m by a server")
+QUEUED = Change(kind=Status.QUEUED, max_attempts=3, message="told \x1b[31m by a server")
 EVENT = draft(None, JobFacts.of(JOB), QUEUED, occurred_at=NOW)
 RUNNING = RunningJob(
     job_id="j",

@@ -13,7 +13,7 @@ from jobfleet_contracts.event import Event, JobFacts
 from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.job import JobRequest, new_id
 from jobfleet_contracts.message import JobMessage
-from jobfleet_contracts.state import State
+from jobfleet_contracts.state import State, Status, step_of
 from jobfleet_protocol.trail.transitions import Change, draft
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ def queued(*, at: float = 0, begin: datetime = BEGIN, **fields: Any) -> Event:
     return draft(
         None,
         JobFacts.of(a_request(**fields)),
-        Change(status="Queued", max_attempts=3, data={"request": {"type": "demo.steps"}}),
+        Change(kind=Status.QUEUED, max_attempts=3, data={"request": {"type": "demo.steps"}}),
         occurred_at=begin + timedelta(seconds=at),
     )
 
@@ -41,7 +41,12 @@ def queued(*, at: float = 0, begin: datetime = BEGIN, **fields: Any) -> Event:
 def after(event: Event, status: str, *, seconds: float = 1, **change: Any) -> Event:
     """The event that follows, some seconds later."""
     moment = event.occurred_at + timedelta(seconds=seconds)
-    return draft(event, event.facts, Change(status=status, **change), occurred_at=moment)
+    return draft(
+        event,
+        event.facts,
+        Change(kind=Status.of(status), step=step_of(status), **change),
+        occurred_at=moment,
+    )
 
 
 def started(event: Event, *, worker_id: str = "w1") -> Event:

@@ -148,6 +148,18 @@ async def test_a_cursor_that_nobody_gave_is_refused(backend: Backend) -> None:
             await call
 
 
+async def test_a_job_row_tells_the_step_and_of_how_many(backend: Backend) -> None:
+    first = queued()
+    second = started(first)
+    third = after(second, "Step 3", worker_id="w1", message="a third", data={"step": 3, "of": 8})
+    await write(backend, first, second, third)
+    (row,) = (await backend.reader.jobs(JobQuery())).items
+    assert (row.status, row.step, row.steps) == ("Step 3", 3, 8)
+    await write(backend, after(third, "Step 4", worker_id="w1", data={"step": 4, "of": None}))
+    (row,) = (await backend.reader.jobs(JobQuery())).items
+    assert (row.step, row.steps) == (4, None)
+
+
 async def test_jobs_are_listed_last_changed_first_with_their_state(backend: Backend) -> None:
     old, new = a_life(lock_key="k"), [queued(at=50)]
     await write(backend, *new)

@@ -22,6 +22,7 @@ from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.index import JobQuery
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.message import MalformedMessage
+from jobfleet_contracts.state import Status
 from jobfleet_protocol.audit.verification import complete_history
 from jobfleet_protocol.trail.transitions import Change
 from tests.dashboard import planted
@@ -77,7 +78,7 @@ async def job_ids(client: AsgiClient, backend: Backend, life: Life) -> list[str]
         else:
             text = f"Authorization: {planted.planted(f'reason {number}')}"
             data = {"reason": text, "response": response}
-            cancelled = Change(status="Cancelled", worker_id=WORKER, message=text, data=data)
+            cancelled = Change(kind=Status.CANCELLED, worker_id=WORKER, message=text, data=data)
             await life.write(job_id, cancelled)
     for shape, make in planted.SHAPES.items():
         body = {

@@ -16,7 +16,7 @@ from jobfleet_backends.system_clock import SystemClock
 from jobfleet_cli.job_history import show_job
 from jobfleet_cli.trail_export import TrailExport
 from jobfleet_contracts.backend import Backend
-from jobfleet_contracts.state import State
+from jobfleet_contracts.state import State, Status
 from jobfleet_dashboard.services import services_of
 from jobfleet_dashboard.views.job_view import read_job_view
 from jobfleet_protocol.actions.redrive import Redriver
@@ -61,14 +61,14 @@ async def _running(life: Life, job_id: str) -> None:
 async def _deferred(life: Life, job_id: str) -> None:
     await life.start(job_id)
     due = datetime.now(UTC) + timedelta(seconds=60)
-    await life.write(job_id, Change(status="Deferred", worker_id=WORKER, due_at=due))
+    await life.write(job_id, Change(kind=Status.DEFERRED, worker_id=WORKER, due_at=due))
 
 
 async def _waiting(life: Life, job_id: str) -> None:
     await life.start(job_id)
     due = datetime.now(UTC) + timedelta(seconds=60)
     await life.write(
-        job_id, Change(status="Waiting", worker_id=WORKER, due_at=due, lock=f"job/{job_id}")
+        job_id, Change(kind=Status.WAITING, worker_id=WORKER, due_at=due, lock=f"job/{job_id}")
     )
 
 
@@ -89,16 +89,16 @@ async def _failed(life: Life, job_id: str) -> None:
 
 async def _timed_out(life: Life, job_id: str) -> None:
     await life.start(job_id)
-    await life.write(job_id, Change(status="TimedOut", worker_id=WORKER, message="too slow"))
+    await life.write(job_id, Change(kind=Status.TIMED_OUT, worker_id=WORKER, message="too slow"))
 
 
 async def _cancelled(life: Life, job_id: str) -> None:
-    await life.write(job_id, Change(status="Cancelled", message="by somebody"))
+    await life.write(job_id, Change(kind=Status.CANCELLED, message="by somebody"))
 
 
 async def _redriven(life: Life, job_id: str) -> None:
     await _failed(life, job_id)
-    await life.write(job_id, Change(status="Redriven", max_attempts=3))
+    await life.write(job_id, Change(kind=Status.REDRIVEN, max_attempts=3))
 
 
 STATES: dict[str, Callable[[Life, str], Awaitable[None]]] = {

@@ -18,6 +18,7 @@ from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.message import JobDefaults, JobMessage
 from jobfleet_contracts.ports import Delivery
+from jobfleet_contracts.state import Status
 from jobfleet_protocol.actions.cancellation import Canceller
 from jobfleet_protocol.actions.redrive import Redriver
 from jobfleet_protocol.actions.submission import Submitter
@@ -106,7 +107,7 @@ class Bench:
     async def end(self, claimed: Claimed, status: str = "Completed", **change: Any) -> Event:
         """End the attempt and release its lease, as a worker does."""
         worker_id = claimed.trail.head.after.worker_id
-        ending = Change(status=status, worker_id=worker_id, **change)
+        ending = Change(kind=Status.of(status), worker_id=worker_id, **change)
         head = await claimed.trail.write(lambda _: [ending], last=True)
         await self.claimer().leases.give_up(claimed.lease, claimed.request)
         return head

@@ -10,7 +10,7 @@ from typing import Any
 from jobfleet_contracts.event import UNREADABLE, Event, JobFacts
 from jobfleet_contracts.job import new_id
 from jobfleet_contracts.lease import job_lock, key_lock
-from jobfleet_contracts.state import State
+from jobfleet_contracts.state import State, Status, step_of
 from jobfleet_protocol.trail.chain import chained
 from jobfleet_protocol.trail.transitions import Change, draft
 
@@ -64,7 +64,7 @@ class Life:
         return self
 
     def then(self, status: str, **change: Any) -> Life:
-        return self.together(Change(status=status, **change))
+        return self.together(Change(kind=Status.of(status), step=step_of(status), **change))
 
     def queued(self) -> Life:
         return self.then("Queued", max_attempts=self._max_attempts)
@@ -78,7 +78,7 @@ class Life:
         return self.together(self._start(worker_id, turn))
 
     def taken_over_and_started(self, worker_id: str = "w2", *, turn: int | None = None) -> Life:
-        taken = Change(status="TakenOver", worker_id=worker_id, continues=True)
+        taken = Change(kind=Status.TAKEN_OVER, worker_id=worker_id, continues=True)
         return self.together(taken, self._start(worker_id, turn))
 
     def taken_over(self, worker_id: str = "w2") -> Life:
@@ -99,8 +99,8 @@ class Life:
     def retried(self, seconds: float = 10) -> Life:
         due_at = self.now + timedelta(seconds=seconds)
         return self.together(
-            Change(status="AttemptFailed", worker_id=self.holder, due_at=due_at),
-            Change(status="RetryScheduled", worker_id=self.holder),
+            Change(kind=Status.ATTEMPT_FAILED, worker_id=self.holder, due_at=due_at),
+            Change(kind=Status.RETRY_SCHEDULED, worker_id=self.holder),
         )
 
     def deferred(self, worker_id: str = "w1") -> Life:
@@ -118,7 +118,7 @@ class Life:
             self.turn = turn or self.turn + 1
         key = self.facts.lock_key
         return Change(
-            status="Started",
+            kind=Status.STARTED,
             worker_id=worker_id,
             lock=job_lock(self.facts.job_id) if key is None else key_lock(key),
             lock_turn=self.turn if shared else None,

@@ -11,7 +11,7 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import job_lock
 from jobfleet_contracts.message import JobMessage
-from jobfleet_contracts.state import TERMINAL, State
+from jobfleet_contracts.state import TERMINAL, State, Status
 from jobfleet_protocol.claiming.decision import (
     MAX_TAKEOVERS,
     Attended,
@@ -138,7 +138,7 @@ def test_a_job_that_lost_too_many_workers_in_a_row_fails() -> None:
         crashed = replace(head, after=replace(head.after, takeovers=lost))
         expected = Start if lost < MAX_TAKEOVERS else End
         assert isinstance(decide(crashed, MESSAGE, view(head), LATER), expected)
-    assert decide(crashed, MESSAGE, view(head), LATER).changes[-1].status == "Failed"
+    assert decide(crashed, MESSAGE, view(head), LATER).changes[-1].kind is Status.FAILED
 
 
 def test_a_waiting_job_with_an_unanswered_cancel_request_is_cancelled_under_its_own_lock() -> None:
@@ -146,5 +146,5 @@ def test_a_waiting_job_with_an_unanswered_cancel_request_is_cancelled_under_its_
     head = life.by_holder("Waiting", due_at=LATER + SECOND).head
     decision = decide(head, MESSAGE, view(head), LATER)
     assert isinstance(decision, End)
-    assert [change.status for change in decision.changes] == ["Cancelled"]
+    assert [change.kind for change in decision.changes] == [Status.CANCELLED]
     assert isinstance(decide(head, MESSAGE, view(head, lock="key/1"), LATER), Resend)

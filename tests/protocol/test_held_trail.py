@@ -8,19 +8,19 @@ import pytest
 
 from jobfleet_contracts.errors import Fenced
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.state import State
+from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.claiming.claimer import Claimed
 from jobfleet_protocol.trail.transitions import Change
 from tests.protocol.bench import LEASE_SECONDS, Bench
 
 
 def step(number: int = 1) -> Callable[[Event], list[Change]]:
-    return lambda head: [Change(status=f"Step {number}", worker_id=head.after.worker_id)]
+    return lambda head: [Change(kind=Status.STEP, step=number, worker_id=head.after.worker_id)]
 
 
 def ending(head: Event) -> list[Change]:
     status = "Cancelled" if head.after.cancel_requested else "Completed"
-    return [Change(status=status, worker_id=head.after.worker_id)]
+    return [Change(kind=Status.of(status), worker_id=head.after.worker_id)]
 
 
 def cancelling(bench: Bench, claimed: Claimed) -> Callable[[], Awaitable[None]]:

@@ -8,7 +8,7 @@ import pytest
 from jobfleet_contracts.errors import Fenced, LeaseConflict, TrustEnded
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import FLEET_LOCK, Lease, key_lock
-from jobfleet_contracts.state import State
+from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.claiming.claimer import Claimed
 from jobfleet_protocol.claiming.lock_leases import new_lease_id
 from jobfleet_protocol.trail.transitions import Change
@@ -37,7 +37,7 @@ async def test_a_predecessor_that_sleeps_can_write_nothing_and_its_job_is_publis
     bench.clock.advance(LEASE_SECONDS + 1)
     await bench.claimed(second, "w2")
     with pytest.raises(Fenced):
-        await sleeper.trail.write(lambda _: [Change(status="Completed", worker_id="w1")])
+        await sleeper.trail.write(lambda _: [Change(kind=Status.COMPLETED, worker_id="w1")])
     head = await bench.head(first.job_id)
     assert (head.status, head.after.state, head.after.epoch) == ("TakenOver", State.DEFERRED, 2)
     assert [message.request.job_id for message in await bench.messages()] == [first.job_id]

@@ -7,6 +7,7 @@ import pytest
 
 from jobfleet_contracts.errors import SequenceTaken
 from jobfleet_contracts.event import Event
+from jobfleet_contracts.state import Status
 from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import Change, draft
 from tests.protocol.bench import Bench
@@ -15,7 +16,7 @@ from tests.protocol.bench import Bench
 async def next_event(bench: Bench, status: str = "Deferred") -> Event:
     request = await bench.submit()
     head = await bench.head(request.job_id)
-    return draft(head, head.facts, Change(status=status), occurred_at=bench.clock.now())
+    return draft(head, head.facts, Change(kind=Status.of(status)), occurred_at=bench.clock.now())
 
 
 def writing(bench: Bench, event: Event) -> Callable[[], Awaitable[None]]:
@@ -50,7 +51,7 @@ async def test_a_look_that_fails_is_repeated(bench: Bench) -> None:
 async def test_a_foreign_event_in_its_place_is_handed_back(bench: Bench) -> None:
     event = await next_event(bench)
     head = await bench.head(event.job_id)
-    other = draft(head, head.facts, Change(status="Cancelled"), occurred_at=bench.clock.now())
+    other = draft(head, head.facts, Change(kind=Status.CANCELLED), occurred_at=bench.clock.now())
     bench.trail.before("insert", writing(bench, other))
     found = await TrailWriter(backend=bench.backend).append([event])
     assert found is not None
@@ -67,9 +68,9 @@ async def test_a_first_copy_that_lands_late_is_recognised_as_ones_own(bench: Ben
 
 async def test_several_events_stand_all_or_none(bench: Bench) -> None:
     first = await next_event(bench)
-    second = draft(first, first.facts, Change(status="Cancelled"), occurred_at=bench.clock.now())
+    second = draft(first, first.facts, Change(kind=Status.CANCELLED), occurred_at=bench.clock.now())
     head = await bench.head(first.job_id)
-    other = draft(head, head.facts, Change(status="Failed"), occurred_at=bench.clock.now())
+    other = draft(head, head.facts, Change(kind=Status.FAILED), occurred_at=bench.clock.now())
     bench.trail.before("insert", writing(bench, other))
     assert await TrailWriter(backend=bench.backend).append([first, second]) is not None
     assert await bench.statuses(first.job_id) == ["Queued", "Failed"]

@@ -8,7 +8,7 @@ import pytest
 
 from jobfleet_contracts.errors import IllegalTransition
 from jobfleet_contracts.event import Event, JobState
-from jobfleet_contracts.state import State, Status
+from jobfleet_contracts.state import State, Status, step_of
 from jobfleet_protocol.trail.transitions import Change, draft, follow
 from tests.protocol.life import NOON, SECOND, Life, ended
 
@@ -63,7 +63,9 @@ def event_in(state: str) -> Event:
 
 
 def next_state(before: str | None, status: str) -> JobState:
-    change = Change(status=status, worker_id="w1", due_at=NOON + SECOND)
+    change = Change(
+        kind=Status.of(status), step=step_of(status), worker_id="w1", due_at=NOON + SECOND
+    )
     previous = None if before is None else event_in(before)
     return follow(previous, change, occurred_at=NOON)
 
@@ -121,7 +123,7 @@ def test_a_lone_takeover_makes_a_running_job_due_now() -> None:
 @pytest.mark.parametrize("state", ["scheduled", "queued", "deferred", "waiting", "retrying"])
 def test_a_lone_takeover_leaves_state_and_due_time_of_other_jobs(state: str) -> None:
     previous = event_in(state)
-    after = follow(previous, Change(status="TakenOver", worker_id="w9"), occurred_at=NOON)
+    after = follow(previous, Change(kind=Status.TAKEN_OVER, worker_id="w9"), occurred_at=NOON)
     assert (after.state, after.due_at) == (previous.after.state, previous.after.due_at)
     assert (after.worker_id, after.takeovers) == ("w9", 0)
 
@@ -170,7 +172,7 @@ def test_an_ending_answers_the_cancel_request(status: str) -> None:
 
 def test_an_attempt_that_a_retry_promised_is_granted_when_the_limit_sank() -> None:
     life = Life().queued().started().retried()
-    change = Change(status="Started", worker_id="w2", max_attempts=1)
+    change = Change(kind=Status.STARTED, worker_id="w2", max_attempts=1)
     after = follow(life.head, change, occurred_at=life.now)
     assert (after.attempt, after.max_attempts) == (2, 2)
 
@@ -187,7 +189,7 @@ def test_only_a_waiting_job_is_sent_and_it_stays_sent() -> None:
 def test_a_schedule_and_a_wait_name_their_time(status: str) -> None:
     previous = None if status == "Scheduled" else event_in("running")
     with pytest.raises(IllegalTransition):
-        follow(previous, Change(status=status), occurred_at=NOON)
+        follow(previous, Change(kind=Status.of(status), step=step_of(status)), occurred_at=NOON)
 
 
 def test_a_redrive_opens_a_new_incarnation_and_keeps_the_epoch() -> None:
@@ -215,7 +217,7 @@ def test_a_deferral_without_a_time_is_due_now() -> None:
 
 def test_long_messages_are_cut_with_a_mark() -> None:
     facts = Life().facts
-    event = draft(None, facts, Change(status="Queued", message="x" * 9000), occurred_at=NOON)
+    event = draft(None, facts, Change(kind=Status.QUEUED, message="x" * 9000), occurred_at=NOON)
     assert len(event.message) <= 4000
     assert event.message.endswith("5,040 characters cut]")
 

@@ -121,7 +121,11 @@ def open_row_removed_first() -> AbstractContextManager[Any]:
     write = HeldTrail.write
 
     async def hasty(self: HeldTrail, decide: Decision, *, last: bool = False) -> Event:
-        if last and decide(self.head)[-1].status in ("Completed", "Failed", "Cancelled"):
+        if last and decide(self.head)[-1].kind in (
+            Status.COMPLETED,
+            Status.FAILED,
+            Status.CANCELLED,
+        ):
             await self._writer._index.close(self.head.job_id, self.head.after.incarnation)
         return await write(self, decide, last=last)
 
@@ -403,7 +407,7 @@ BY_THE_SIMULATION = (
     Known(
         "the fleet's lease trusted without a look at the clock",
         fleet_trust_by_hearsay,
-        48,
+        101,
         {"fleet_scope": True, "fault_rate": 0.05, "stall_rate": 0.03, "mischief_seconds": 15},
     ),
     Known(

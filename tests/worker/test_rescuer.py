@@ -16,7 +16,7 @@ from jobfleet_contracts.event import Event, JobFacts
 from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import job_lock
-from jobfleet_contracts.state import State
+from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.final_result import callback_job_id
 from jobfleet_protocol.actions.submission import open_row, opening_change
 from jobfleet_protocol.trail.transitions import Change, draft
@@ -66,7 +66,7 @@ class Ward:
     async def running(self, *, leased: bool, **fields: Any) -> str:
         job_id = await self.published(**fields)
         lock = job_lock(job_id)
-        await self.write(job_id, Change(status="Started", worker_id="w1", lock=lock))
+        await self.write(job_id, Change(kind=Status.STARTED, worker_id="w1", lock=lock))
         await self.backend.leases.create(lock)
         if leased:
             await self.backend.leases.acquire(lock, "w1's", 15)
@@ -75,15 +75,15 @@ class Ward:
     async def waiting(self, *, sent: bool, seconds: float) -> str:
         job_id = await self.running(leased=True)
         deadline = self.clock.now() + timedelta(seconds=seconds)
-        await self.write(job_id, Change(status="Waiting", worker_id="w1", due_at=deadline))
+        await self.write(job_id, Change(kind=Status.WAITING, worker_id="w1", due_at=deadline))
         if sent:
-            await self.write(job_id, Change(status="Step 1", worker_id="w1", sent=True))
+            await self.write(job_id, Change(kind=Status.STEP, step=1, worker_id="w1", sent=True))
         await self.backend.leases.delete(job_lock(job_id), "w1's")
         return job_id
 
     async def put_off(self, job_id: str, seconds: float, *, published: bool) -> None:
         due_at = self.clock.now() + timedelta(seconds=seconds)
-        await self.write(job_id, Change(status="Deferred", due_at=due_at), published=published)
+        await self.write(job_id, Change(kind=Status.DEFERRED, due_at=due_at), published=published)
 
     async def open_rows(self) -> list[OpenRow]:
         return list((await self.backend.reader.open_rows()).items)
@@ -193,7 +193,7 @@ async def test_a_waiting_job_whose_request_did_not_leave_is_published_at_once(
 
 async def test_the_row_of_an_ended_job_goes_after_its_callback_is_submitted(ward: Ward) -> None:
     job_id = await ward.running(leased=False, callback_url="https://example.org/done")
-    await ward.write(job_id, Change(status="Completed", worker_id="w1", data={"result": 1}))
+    await ward.write(job_id, Change(kind=Status.COMPLETED, worker_id="w1", data={"result": 1}))
     ward.clock.advance(4)
     await ward.sweep()
     callback = await ward.workshop.history(callback_job_id(job_id, 1))
@@ -203,7 +203,7 @@ async def test_the_row_of_an_ended_job_goes_after_its_callback_is_submitted(ward
 
 async def test_an_end_that_was_just_written_is_left_to_who_wrote_it(ward: Ward) -> None:
     job_id = await ward.running(leased=False)
-    await ward.write(job_id, Change(status="Completed", worker_id="w1"))
+    await ward.write(job_id, Change(kind=Status.COMPLETED, worker_id="w1"))
     await ward.sweep()
     assert [row.facts.job_id for row in await ward.open_rows()] == [job_id]
     ward.clock.advance(4)
@@ -215,7 +215,7 @@ async def test_the_row_of_an_earlier_incarnation_goes_and_its_callback_is_not_fo
     ward: Ward,
 ) -> None:
     job_id = await ward.running(leased=False, callback_url="https://example.org/done")
-    await ward.write(job_id, Change(status="Failed", worker_id="w1", message="no luck"))
+    await ward.write(job_id, Change(kind=Status.FAILED, worker_id="w1", message="no luck"))
     await ward.workshop.redriver.redrive(job_id, by=None)
     await ward.sweep()
     callback = (await ward.workshop.history(callback_job_id(job_id, 1)))[0]
@@ -231,7 +231,7 @@ async def test_a_row_without_its_event_stays_for_a_day(ward: Ward) -> None:
     event = draft(
         None,
         (await ward.workshop.head(await ward.published())).facts,
-        Change(status="Queued"),
+        Change(kind=Status.QUEUED),
         occurred_at=ward.clock.now(),
     )
     row = open_row(event.facts, event.after, ward.clock.now())
@@ -250,7 +250,7 @@ async def test_a_row_that_fell_behind_is_brought_up_to_date(ward: Ward) -> None:
     started = draft(
         head,
         head.facts,
-        Change(status="Started", worker_id="w1", lock=lock),
+        Change(kind=Status.STARTED, worker_id="w1", lock=lock),
         occurred_at=ward.clock.now(),
     )
     await ward.backend.trail.insert([started])  # and the process died before the copy

@@ -12,7 +12,7 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import job_lock
 from jobfleet_contracts.ports import Clock
-from jobfleet_contracts.state import State
+from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.claiming.lock_leases import LockLeases, new_lease_id
 from jobfleet_protocol.trail.held_trail import HeldTrail
 from jobfleet_protocol.trail.transitions import Change
@@ -92,7 +92,8 @@ class CallbackWait:
         def change(head: Event) -> list[Change]:
             return [
                 Change(
-                    status="Step 1",
+                    kind=Status.STEP,
+                    step=1,
                     worker_id=head.after.worker_id,
                     sent=True,
                     message=message,
@@ -106,7 +107,7 @@ class CallbackWait:
         def change(head: Event) -> list[Change]:
             return [
                 Change(
-                    status="Waiting",
+                    kind=Status.WAITING,
                     worker_id=head.after.worker_id,
                     due_at=deadline,
                     lock=lock,

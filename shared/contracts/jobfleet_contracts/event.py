@@ -9,7 +9,7 @@ from typing import Any
 from jobfleet_contracts.codec import format_time
 from jobfleet_contracts.credentials import masked, masked_text
 from jobfleet_contracts.job import JobRequest
-from jobfleet_contracts.state import State, Status
+from jobfleet_contracts.state import State, Status, step_of
 
 MAX_MESSAGE_CHARACTERS = 4_000
 """Longer event messages are cut, with a mark."""
@@ -155,6 +155,17 @@ class Event:
     def masked(self) -> Event:
         """Return the event as it may be shown: its message and data without credentials."""
         return replace(self, message=masked_text(self.message), data=masked(self.data))
+
+    @property
+    def step(self) -> int | None:
+        """Number of the step that a ``Step N`` tells of, ``None`` for other events."""
+        return step_of(self.status)
+
+    @property
+    def steps(self) -> int | None:
+        """How many steps the handler has announced, where it did."""
+        of = self.data.get("of") if self.step is not None else None
+        return of if isinstance(of, int) else None
 
     def to_json(self) -> dict[str, Any]:
         """Return the event as API, pages, streams and exports show it: without credentials."""

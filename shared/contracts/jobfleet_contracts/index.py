@@ -51,6 +51,7 @@ class JobRow:
 
     Attributes:
         duration_ms: of what the newest event ended: an attempt, or the wait before a start.
+        step, steps: number of the newest step, and of how many, where the newest event tells.
     """
 
     facts: JobFacts
@@ -67,6 +68,8 @@ class JobRow:
     due_at: datetime | None = None
     dismissed: bool = False
     duration_ms: int | None = None
+    step: int | None = None
+    steps: int | None = None
 
     @classmethod
     def of(cls, event: Event) -> JobRow:
@@ -87,6 +90,8 @@ class JobRow:
             due_at=after.due_at,
             dismissed=after.dismissed,
             duration_ms=event.duration_ms,
+            step=event.step,
+            steps=event.steps,
         )
 
     @classmethod

@@ -60,4 +60,15 @@ class Status(StrEnum):
         return _KINDS.get(name) or (cls.STEP if name.startswith("Step ") else cls(name))
 
 
+def step_of(name: str) -> int | None:
+    """Return the number in a stored status name ``Step N``; ``None`` for any other name."""
+    number = name.removeprefix("Step ")
+    return int(number) if number != name and number.isdecimal() else None
+
+
+def status_name(kind: Status, step: int | None) -> str:
+    """Return the stored name: ``Started``, or ``Step 3``."""
+    return kind.value if step is None else f"{kind.value} {step}"
+
+
 _KINDS = {status.value: status for status in Status}

@@ -43,7 +43,7 @@ FROM ({_JOBS}), (SELECT value AS step FROM json_each(:steps))
 _INDEX = f"""
 INSERT INTO jobs ({JOB_COLUMNS}, search)
 SELECT job_id, lower(ending), ending, 4, 1, 3, 1, 1, 'w1', 'done', moment, NULL, 0,
-    job_name, 'demo.steps', 'default', 5, NULL, moment, 12, job_name
+    job_name, 'demo.steps', 'default', 5, NULL, moment, 12, NULL, job_name
 FROM ({_JOBS})
 """  # noqa: S608 - constants
 _OPEN = f"INSERT INTO open_jobs ({OPEN_COLUMNS}) VALUES {marks(OPEN_COLUMNS)}"  # noqa: S608

@@ -8,6 +8,7 @@ from typing import Any
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import new_id
+from jobfleet_contracts.state import Status
 from jobfleet_protocol.trail.large_data import externalise
 from jobfleet_protocol.trail.transitions import Change, draft
 
@@ -35,30 +36,32 @@ class Life:
         return head
 
     async def start(self, job_id: str) -> Event:
-        return await self.write(job_id, Change(status="Started", worker_id=WORKER, lock="job/x"))
+        return await self.write(job_id, Change(kind=Status.STARTED, worker_id=WORKER, lock="job/x"))
 
     async def step(self, job_id: str, number: int, **data: Any) -> Event:
-        change = Change(status=f"Step {number}", worker_id=WORKER, data={"step": number, **data})
+        change = Change(
+            kind=Status.STEP, step=number, worker_id=WORKER, data={"step": number, **data}
+        )
         return await self.write(job_id, change)
 
     async def steps(self, job_id: str, count: int) -> Event:
-        changes = [Change(status=f"Step {n}", worker_id=WORKER) for n in range(1, count + 1)]
+        changes = [Change(kind=Status.STEP, step=n, worker_id=WORKER) for n in range(1, count + 1)]
         return await self.write(job_id, *changes)
 
     async def complete(self, job_id: str, result: Any = None) -> Event:
         data = {"result": result}
-        change = Change(status="Completed", worker_id=WORKER, duration_ms=5, data=data)
+        change = Change(kind=Status.COMPLETED, worker_id=WORKER, duration_ms=5, data=data)
         return await self.write(job_id, change)
 
     async def fail(self, job_id: str, message: str = "broken", **data: Any) -> Event:
         error = {"type": "ValueError", "message": message, "traceback": "…"}
         change = Change(
-            status="Failed", worker_id=WORKER, message=message, data={"error": error, **data}
+            kind=Status.FAILED, worker_id=WORKER, message=message, data={"error": error, **data}
         )
         return await self.write(job_id, change)
 
     async def retry(self, job_id: str, message: str = "broken") -> Event:
         error = {"type": "ValueError", "message": message, "traceback": "…"}
-        failed = Change(status="AttemptFailed", worker_id=WORKER, data={"error": error})
-        again = Change(status="RetryScheduled", worker_id=WORKER, data={"delaySeconds": 2})
+        failed = Change(kind=Status.ATTEMPT_FAILED, worker_id=WORKER, data={"error": error})
+        again = Change(kind=Status.RETRY_SCHEDULED, worker_id=WORKER, data={"delaySeconds": 2})
         return await self.write(job_id, failed, again)

@@ -14,7 +14,7 @@ import pytest
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.job import new_id
-from jobfleet_contracts.state import State
+from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.final_result import callback_job_id
 from jobfleet_protocol.actions.signing_keys import SigningKeys, delivery_keys
 from jobfleet_protocol.trail.transitions import Change
@@ -38,7 +38,7 @@ async def waiting(dashboard: AsgiClient, life: Life) -> str:
     answer = await dashboard.post("/api/jobs", {"type": "external.call"})
     job_id: str = answer.json["jobId"]
     await life.start(job_id)
-    await life.write(job_id, Change(status="Waiting", worker_id=WORKER, due_at=_in_an_hour()))
+    await life.write(job_id, Change(kind=Status.WAITING, worker_id=WORKER, due_at=_in_an_hour()))
     return job_id
 
 
@@ -152,10 +152,10 @@ async def test_a_signed_body_cannot_be_sent_again_to_a_later_incarnation(
     """Who has seen one signed result, and its address, knows nothing that ends the next run."""
     body = completed(waiting)
     first = {"incarnation": 1, "token": SigningKeys([SECRET]).address_token(waiting, 1)}
-    await life.write(waiting, Change(status="Failed", worker_id=WORKER, message="no luck"))
+    await life.write(waiting, Change(kind=Status.FAILED, worker_id=WORKER, message="no luck"))
     assert (await dashboard.post(f"/api/jobs/{waiting}/redrive")).status == 202
     await life.start(waiting)
-    await life.write(waiting, Change(status="Waiting", worker_id=WORKER, due_at=_in_an_hour()))
+    await life.write(waiting, Change(kind=Status.WAITING, worker_id=WORKER, due_at=_in_an_hour()))
     replayed: list[dict[str, Any]] = [
         {"incarnation": 2},
         {"incarnation": 2, "token": ""},
@@ -315,7 +315,7 @@ async def test_the_job_that_asked_for_a_callback_gets_its_own(
     asked = {"type": "external.call", "callbackUrl": "https://example.org/done"}
     job_id = (await dashboard.post("/api/jobs", asked)).json["jobId"]
     await life.start(job_id)
-    await life.write(job_id, Change(status="Waiting", worker_id=WORKER, due_at=_in_an_hour()))
+    await life.write(job_id, Change(kind=Status.WAITING, worker_id=WORKER, due_at=_in_an_hour()))
     body = completed(job_id)
     await send(dashboard, job_id, body, plain(body))
     delivery = await backend.trail.read(callback_job_id(job_id, 1), 1)

@@ -16,7 +16,7 @@ from jobfleet_protocol.trail.transitions import Change, draft
 def entry(request: JobRequest | None = None) -> TimelineEntry:
     request = request or JobRequest(type="a")
     facts = JobFacts.of(request)
-    change = Change(status=Status.QUEUED)
+    change = Change(kind=Status.QUEUED)
     return TimelineEntry(draft(None, facts, change, occurred_at=request.created_at), "c-1")
 
 

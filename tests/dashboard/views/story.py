@@ -8,6 +8,7 @@ from typing import Any
 
 from jobfleet_contracts.event import Event, JobFacts
 from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.state import Status
 from jobfleet_protocol.trail.transitions import Change, draft
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -28,7 +29,7 @@ def request(**fields: Any) -> JobRequest:
 def life(*changes: tuple[float, Change], **fields: Any) -> Sequence[Event]:
     """Return the events of a job that was queued at 0 s and changed at these seconds."""
     asked = request(**fields)
-    told = ((0.0, Change(status="Queued", max_attempts=3, data={"request": asked.to_json()})),)
+    told = ((0.0, Change(kind=Status.QUEUED, max_attempts=3, data={"request": asked.to_json()})),)
     events: list[Event] = []
     for seconds, change in told + changes:
         previous = events[-1] if events else None
@@ -38,19 +39,21 @@ def life(*changes: tuple[float, Change], **fields: Any) -> Sequence[Event]:
 
 def started(worker: str = WORKER) -> Change:
     """A claim."""
-    return Change(status="Started", worker_id=worker, lock="job/x")
+    return Change(kind=Status.STARTED, worker_id=worker, lock="job/x")
 
 
 def step(number: int, of: int) -> Change:
     """A progress report."""
     data = {"step": number, "of": of}
-    return Change(status=f"Step {number}", worker_id=WORKER, message=f"{number}/{of}", data=data)
+    return Change(
+        kind=Status.STEP, step=number, worker_id=WORKER, message=f"{number}/{of}", data=data
+    )
 
 
 def failed(message: str = "no disk") -> Change:
     """The end of all attempts."""
     error = {"type": "OSError", "message": message, "traceback": "Traceback …"}
-    return Change(status="Failed", worker_id=WORKER, message=message, data={"error": error})
+    return Change(kind=Status.FAILED, worker_id=WORKER, message=message, data={"error": error})
 
 
 def retry(due: float, message: str = "no disk") -> tuple[Change, Change]:
@@ -58,11 +61,11 @@ def retry(due: float, message: str = "no disk") -> tuple[Change, Change]:
     error = {"type": "OSError", "message": message, "traceback": "Traceback …"}
     return (
         Change(
-            status="AttemptFailed",
+            kind=Status.ATTEMPT_FAILED,
             worker_id=WORKER,
             message=message,
             due_at=at(due),
             data={"error": error},
         ),
-        Change(status="RetryScheduled", worker_id=WORKER, data={"delaySeconds": 2}),
+        Change(kind=Status.RETRY_SCHEDULED, worker_id=WORKER, data={"delaySeconds": 2}),
     )

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from jobfleet_contracts.event import Event
+from jobfleet_contracts.state import Status
 from jobfleet_dashboard.views.job_sentence import JobSituation, job_sentence
 from jobfleet_dashboard.views.job_view import reason_of
 from jobfleet_dashboard.views.text_span import plain
@@ -27,14 +28,14 @@ def test_a_running_job_tells_worker_span_step_and_lease() -> None:
 
 
 def test_a_deferred_job_tells_which_job_holds_its_lock() -> None:
-    deferred = Change(status="Deferred", due_at=at(20), message="lock is held")
+    deferred = Change(kind=Status.DEFERRED, due_at=at(20), message="lock is held")
     newest = life((1, deferred), lockKey="customer-42")[-1]
     said = told(newest, holder_id="x", holder_name="import", reason="lock is held")
     assert said == "waiting for lock customer-42, held by job import; next try in 8 s"
 
 
 def test_a_deferred_job_without_a_known_holder_tells_the_reason() -> None:
-    newest = life((1, Change(status="Deferred", due_at=at(20))))[-1]
+    newest = life((1, Change(kind=Status.DEFERRED, due_at=at(20))))[-1]
     assert told(newest, reason="rate limit") == "deferred: rate limit; next try in 8 s"
 
 
@@ -51,7 +52,7 @@ def test_a_queued_job_says_when_nobody_serves_its_queue() -> None:
 
 
 def test_a_waiting_job_tells_whether_it_was_sent_and_its_time_out() -> None:
-    waits = Change(status="Waiting", worker_id="w", due_at=at(72))
+    waits = Change(kind=Status.WAITING, worker_id="w", due_at=at(72))
     newest = life((0, started()), (1, waits))[-1]
     assert told(newest) == (
         "waiting for a third party's callback since 12 s; the request is not sent yet, "
@@ -65,13 +66,13 @@ def test_a_failed_job_tells_when_and_why() -> None:
 
 
 def test_an_unanswered_cancel_request_is_told() -> None:
-    newest = life((0, started()), (1, Change(status="CancelRequested")))[-1]
+    newest = life((0, started()), (1, Change(kind=Status.CANCEL_REQUESTED)))[-1]
     assert told(newest).endswith("; a cancel was requested and is not answered yet")
 
 
 def test_a_job_that_was_cancelled_while_it_ran_tells_who_asked_and_why() -> None:
-    asked = Change(status="CancelRequested", message="cancel requested by ann: wrong customer")
-    stopped = Change(status="Cancelled", worker_id=WORKER, message="cancelled while it ran")
+    asked = Change(kind=Status.CANCEL_REQUESTED, message="cancel requested by ann: wrong customer")
+    stopped = Change(kind=Status.CANCELLED, worker_id=WORKER, message="cancelled while it ran")
     events = life((0, started()), (1, asked), (2, stopped))
     assert reason_of(events[-1], events) == asked.message
     redriven = (*events, *life((3, started()), (4, stopped))[1:])
@@ -81,5 +82,5 @@ def test_a_job_that_was_cancelled_while_it_ran_tells_who_asked_and_why() -> None
 
 @pytest.mark.parametrize("name", ["<b>", "a & b"])
 def test_names_stay_data_and_are_escaped_by_the_template_alone(name: str) -> None:
-    newest = life((1, Change(status="Deferred", due_at=at(20))), lockKey="k")[-1]
+    newest = life((1, Change(kind=Status.DEFERRED, due_at=at(20))), lockKey="k")[-1]
     assert name in told(newest, holder_id="x", holder_name=name)

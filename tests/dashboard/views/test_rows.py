@@ -6,7 +6,7 @@ import pytest
 
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import JobRow, OpenRow
-from jobfleet_contracts.state import State
+from jobfleet_contracts.state import State, Status
 from jobfleet_contracts.worker_status import WorkerStatus
 from jobfleet_dashboard.views.attempt_row import attempt_rows
 from jobfleet_dashboard.views.durations import spell
@@ -53,15 +53,15 @@ def test_the_first_lines_gap_is_empty_and_later_ones_tell_the_pause() -> None:
     assert rows[2].details is not None
 
 
-def test_progress_of_a_row_is_read_from_step_and_message() -> None:
+def test_progress_of_a_row_is_the_step_of_its_newest_event() -> None:
     row = row_of_event(life((0, started()), (1, step(3, 8)))[-1])
     assert (row.step, row.of) == (3, 8)
 
 
 def test_a_row_of_an_ended_job_tells_how_long_it_took_and_one_that_waits_what_for() -> None:
-    ended = Change(status="Completed", worker_id=WORKER, duration_ms=1500)
+    ended = Change(kind=Status.COMPLETED, worker_id=WORKER, duration_ms=1500)
     assert row_of_event(life((0, started()), (2, ended))[-1]).took == "1.5 s"
-    row = row_of_event(life((1, Change(status="Deferred", due_at=at(9), message="locked")))[-1])
+    row = row_of_event(life((1, Change(kind=Status.DEFERRED, due_at=at(9), message="locked")))[-1])
     assert (row.took, row.due, row.due_at) == ("", "next try", at(9))
 
 
@@ -70,11 +70,11 @@ def test_a_row_of_an_ended_job_tells_how_long_it_took_and_one_that_waits_what_fo
     [
         ((), ["cancel"]),
         (((0, started()),), ["cancel"]),
-        (((0, started()), (1, Change(status="CancelRequested"))), []),
+        (((0, started()), (1, Change(kind=Status.CANCEL_REQUESTED))), []),
         (((0, started()), (1, failed())), ["redrive", "dismiss"]),
-        (((0, started()), (1, failed()), (2, Change(status="Dismissed"))), ["redrive"]),
-        (((0, started()), (1, Change(status="Completed", worker_id=WORKER))), []),
-        (((1, Change(status="Cancelled")),), ["redrive"]),
+        (((0, started()), (1, failed()), (2, Change(kind=Status.DISMISSED))), ["redrive"]),
+        (((0, started()), (1, Change(kind=Status.COMPLETED, worker_id=WORKER))), []),
+        (((1, Change(kind=Status.CANCELLED)),), ["redrive"]),
     ],
 )
 def test_only_the_buttons_that_the_state_allows(changes: tuple, verbs: list[str]) -> None:  # type: ignore[type-arg]

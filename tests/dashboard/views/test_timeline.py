@@ -1,6 +1,6 @@
 """How a life becomes spans and a drawing."""
 
-from jobfleet_contracts.state import State
+from jobfleet_contracts.state import State, Status
 from jobfleet_dashboard.views.spans import span_rows
 from jobfleet_dashboard.views.timeline_svg import MAX_ROWS, WIDTH, draw_timeline
 from jobfleet_protocol.trail.transitions import Change
@@ -24,14 +24,14 @@ def test_progress_lengthens_the_running_span() -> None:
 
 
 def test_a_takeover_begins_a_row_and_is_marked() -> None:
-    lost = Change(status="TakenOver", worker_id=OTHER, continues=True, message="lease gone")
+    lost = Change(kind=Status.TAKEN_OVER, worker_id=OTHER, continues=True, message="lease gone")
     rows = span_rows(life((1, started()), (30, lost), (30, started(OTHER))))
     assert len(rows) == 2
     assert [mark.kind for mark in rows[1].marks] == ["takeover"]
 
 
 def test_a_redrive_begins_a_row() -> None:
-    rows = span_rows(life((1, started()), (2, failed()), (9, Change(status="Redriven"))))
+    rows = span_rows(life((1, started()), (2, failed()), (9, Change(kind=Status.REDRIVEN))))
     assert [mark.kind for mark in rows[-1].marks] == ["redrive"]
 
 
@@ -58,7 +58,7 @@ def test_an_instant_job_still_has_bars_within_the_drawing() -> None:
 def test_more_claims_than_fit_are_cut_and_counted() -> None:
     changes = []
     for number in range(MAX_ROWS + 6):
-        changes += [(number, started()), (number + 0.5, Change(status="Deferred", due_at=at(0)))]
+        changes += [(number, started()), (number + 0.5, Change(kind=Status.DEFERRED, due_at=at(0)))]
     drawing = draw_timeline(span_rows(life(*changes)), now=at(99))
     assert len(drawing.rows) == MAX_ROWS
     assert drawing.omitted == 7

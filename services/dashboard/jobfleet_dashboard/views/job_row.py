@@ -46,7 +46,7 @@ class JobListRow:
 def row_of(row: JobRow) -> JobListRow:
     """Return the row of an index row."""
     running = row.state is State.RUNNING
-    step, of = _progress(row.status, row.message) if running else (0, 0)
+    step, of = (row.step or 0, row.steps or 0) if running else (0, 0)
     return JobListRow(
         job_id=row.facts.job_id,
         name=row.facts.job_name,
@@ -91,13 +91,3 @@ def row_of_open(row: OpenRow) -> JobListRow:
         due_at=row.due_at if row.state in _DUE else None,
         due=_DUE.get(row.state, ""),
     )
-
-
-def _progress(status: str, message: str) -> tuple[int, int]:
-    """Read ``Step 4`` and a message that begins with ``4/10``."""
-    number = status.removeprefix("Step ")
-    if not number.isdigit():
-        return 0, 0
-    _, slash, rest = message.partition(f"{number}/")
-    total = rest.split(maxsplit=1)[0].rstrip(":,.") if slash and rest.split() else ""
-    return (int(number), int(total)) if total.isdigit() else (int(number), 0)

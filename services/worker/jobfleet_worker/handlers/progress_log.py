@@ -11,6 +11,7 @@ from typing import Any
 from jobfleet_contracts.errors import Fenced
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.state import Status
 from jobfleet_protocol.trail.held_trail import HeldTrail
 from jobfleet_protocol.trail.transitions import Change
 
@@ -64,7 +65,8 @@ class ProgressLog:
     async def _keep(self, value: Any) -> None:
         await self.flush()
         change = Change(
-            status=f"Step {self._step}",
+            kind=Status.STEP,
+            step=self._step,
             worker_id=self._trail.head.after.worker_id,
             message="checkpoint",
             data={"checkpoint": value},
@@ -126,7 +128,8 @@ class ProgressLog:
         if step.skipped:
             data["skipped"] = step.skipped
         return Change(
-            status=f"Step {step.step}",
+            kind=Status.STEP,
+            step=step.step,
             worker_id=head.after.worker_id,
             message=f"{of} {step.message}".strip(),
             data=data,

@@ -13,7 +13,7 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import unknown_fields
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.ports import Clock
-from jobfleet_contracts.state import CLAIMABLE, State
+from jobfleet_contracts.state import CLAIMABLE, State, Status
 from jobfleet_protocol.actions.publication import LONGEST_DELAY
 from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import Change, draft
@@ -128,6 +128,6 @@ class Deferral:
         if head.after.state not in CLAIMABLE or head.after.state is State.DEFERRED:
             return head
         now = self._clock.now()
-        change = Change(status="Deferred", due_at=now, message=why)
+        change = Change(kind=Status.DEFERRED, due_at=now, message=why)
         event = draft(head, head.facts, change, occurred_at=now)
         return event if await self._writer.append([event]) is None else head

@@ -22,6 +22,7 @@ from jobfleet_contracts.outcome import (
     Waiting,
 )
 from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.state import Status
 from jobfleet_protocol.trail.transitions import Change
 from jobfleet_worker.run.handler_pause import deferral_data, handler_pause
 from jobfleet_worker.run.kept_details import shortened
@@ -48,11 +49,11 @@ class OutcomeRecord:
         ends = _Ending(worker_id=head.after.worker_id, duration_ms=duration_ms)
         match outcome:
             case Completed(result):
-                return [ends("Completed", "", {"result": result})]
+                return [ends(Status.COMPLETED, "", {"result": result})]
             case CancelledByRequest(abandoned):
-                return [ends("Cancelled", f"cancelled while it ran{_left_behind(abandoned)}")]
+                return [ends(Status.CANCELLED, f"cancelled while it ran{_left_behind(abandoned)}")]
             case _ if head.after.cancel_requested:
-                return [ends("Cancelled", "cancelled instead of another attempt")]
+                return [ends(Status.CANCELLED, "cancelled instead of another attempt")]
             case _ if stays_waiting(outcome, head):
                 return [] if head.after.sent else [not_sent(outcome, head)]
             case AttemptFailed(error, final, retry_after, details):
@@ -63,13 +64,13 @@ class OutcomeRecord:
                 data = {"error": JobError("TimedOut", message).to_json()}
                 if _attempts_left(head):
                     return self._failed(head, ends, message, data, False, None)
-                return [ends("TimedOut", message, data)]
+                return [ends(Status.TIMED_OUT, message, data)]
             case Deferred(delay, reason):
                 due_at = self._clock.now() + handler_pause(delay, deferrals)
-                return [ends("Deferred", reason, deferral_data(deferrals), due_at=due_at)]
+                return [ends(Status.DEFERRED, reason, deferral_data(deferrals), due_at=due_at)]
             case HandedBack(reason, abandoned):
                 message = f"{reason}{_left_behind(abandoned)}"
-                return [ends("Deferred", message, due_at=self._clock.now())]
+                return [ends(Status.DEFERRED, message, due_at=self._clock.now())]
             case Waiting() | Lost():
                 return []
 
@@ -83,7 +84,7 @@ class OutcomeRecord:
         retry_after: timedelta | None,
     ) -> Sequence[Change]:
         if final or not _attempts_left(head):
-            return [ends("Failed", message, data)]
+            return [ends(Status.FAILED, message, data)]
         used = head.after.attempts_used + 1
         delay = retry_after
         if delay is None:
@@ -91,9 +92,9 @@ class OutcomeRecord:
         due_at = self._clock.now() + delay
         seconds = round(delay.total_seconds(), 3)
         return [
-            ends("AttemptFailed", message, shortened(data), due_at=due_at),
+            ends(Status.ATTEMPT_FAILED, message, shortened(data), due_at=due_at),
             Change(
-                status="RetryScheduled",
+                kind=Status.RETRY_SCHEDULED,
                 worker_id=head.after.worker_id,
                 due_at=due_at,
                 message=f"retry {used} of {head.after.max_attempts - 1} in {seconds:g} s",
@@ -111,14 +112,14 @@ class _Ending:
 
     def __call__(
         self,
-        status: str,
+        kind: Status,
         message: str,
         data: dict[str, Any] | None = None,
         *,
         due_at: datetime | None = None,
     ) -> Change:
         return Change(
-            status=status,
+            kind=kind,
             worker_id=self._worker_id,
             message=message,
             duration_ms=self._duration_ms,

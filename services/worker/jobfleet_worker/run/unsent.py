@@ -16,7 +16,7 @@ from jobfleet_contracts.outcome import (
     HandedBack,
     Outcome,
 )
-from jobfleet_contracts.state import State
+from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.trail.transitions import Change
 from jobfleet_worker.run.kept_details import shortened
 
@@ -49,7 +49,8 @@ def not_sent(outcome: Outcome, head: Event) -> Change:
         case _:
             reason = "interrupted"
     return Change(
-        status="Step 1",
+        kind=Status.STEP,
+        step=1,
         worker_id=head.after.worker_id,
         message=f"not sent: {reason}",
         data={"step": 1, **shortened(data)},

@@ -39,7 +39,7 @@ ON CONFLICT (job_id) DO UPDATE SET
     incarnation = excluded.incarnation, epoch = excluded.epoch,
     claimed_by = excluded.claimed_by, message = excluded.message,
     updated_at = excluded.updated_at, due_at = excluded.due_at, dismissed = excluded.dismissed,
-    duration_ms = excluded.duration_ms
+    duration_ms = excluded.duration_ms, steps = excluded.steps
 WHERE excluded.sequence > jobs.sequence
 """
 _PUBLISHED = """

@@ -12,7 +12,7 @@ from orjson import loads
 from jobfleet_contracts.codec import encode_text, format_optional_time, format_time
 from jobfleet_contracts.event import Event, JobFacts, JobState
 from jobfleet_contracts.index import JobRow, OpenRow
-from jobfleet_contracts.state import State
+from jobfleet_contracts.state import State, step_of
 
 Row = tuple[Any, ...]
 UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
@@ -31,7 +31,7 @@ OPEN_COLUMNS = (
 JOB_COLUMNS = (
     "job_id, state, status, sequence, attempt, max_attempts, incarnation, epoch, claimed_by, "
     "message, updated_at, due_at, dismissed, "
-    "job_name, job_type, queue, priority, lock_key, created_at, duration_ms"
+    "job_name, job_type, queue, priority, lock_key, created_at, duration_ms, steps"
 )
 
 
@@ -188,6 +188,7 @@ def event_to_job_row(event: Event) -> Row:
         after.dismissed,
         *_facts_to_row(facts),
         event.duration_ms,
+        event.steps,
         f"{facts.job_name}\n{facts.lock_key or ''}".casefold(),
     )
 
@@ -209,6 +210,8 @@ def row_to_job(row: Row) -> JobRow:
         due_at=_optional_time(row[11]),
         dismissed=bool(row[12]),
         duration_ms=row[19],
+        step=step_of(row[2]),
+        steps=row[20],
     )
 
 

@@ -112,6 +112,7 @@ CREATE TABLE jobs (
     due_at TEXT,
     dismissed INTEGER NOT NULL,{_FACTS},
     duration_ms INTEGER,
+    steps INTEGER,
     search TEXT NOT NULL
 );
 -- Searches run over this index alone, so it holds all that they test.

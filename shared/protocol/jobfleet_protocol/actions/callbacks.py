@@ -34,7 +34,11 @@ from jobfleet_protocol.trail.transitions import Change, draft
 CALLBACK_ACCEPTED = "callback.accepted"
 CALLBACK_REFUSED = "callback.refused"
 
-_STATUS = {"completed": "Completed", "failed": "Failed", "cancelled": "Cancelled"}
+_KINDS = {
+    "completed": Status.COMPLETED,
+    "failed": Status.FAILED,
+    "cancelled": Status.CANCELLED,
+}
 
 _log = structlog.get_logger()
 
@@ -187,7 +191,7 @@ class Callbacks:
 
 def _change(said: CallbackBody, digest: str) -> Change:
     return Change(
-        status=_STATUS[said.status],
+        kind=_KINDS[said.status],
         message=said.message or f"the third party reports: {said.status}",
         data=_data(said) | {"callback": {"digest": digest, "status": said.status}},
     )

@@ -9,7 +9,7 @@ from jobfleet_contracts.errors import ActionRefused, BackendError, InvalidReques
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import check_characters
 from jobfleet_contracts.ports import Clock
-from jobfleet_contracts.state import State
+from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.answer_limit import answered
 from jobfleet_protocol.actions.ending import Ending
 from jobfleet_protocol.trail.trail_writer import TrailWriter
@@ -79,7 +79,7 @@ class Canceller:
     def _event(self, head: Event, by: str | None, reason: str, *, running: bool) -> Event:
         who = by or "somebody"
         change = Change(
-            status="CancelRequested" if running else "Cancelled",
+            kind=Status.CANCEL_REQUESTED if running else Status.CANCELLED,
             message=f"{'cancel requested' if running else 'cancelled'} by {who}"
             + (f": {reason}" if reason else ""),
             data={"by": by, "reason": reason},

@@ -6,7 +6,7 @@ from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import ActionRefused, UnknownJob
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.ports import Clock
-from jobfleet_contracts.state import DEAD, State
+from jobfleet_contracts.state import DEAD, State, Status
 from jobfleet_protocol.actions.answer_limit import answered
 from jobfleet_protocol.actions.publication import Publication
 from jobfleet_protocol.actions.submission import message_of, open_row, reopen_if_slow
@@ -60,7 +60,7 @@ class Redriver:
             if head.after.state not in DEAD or head.after.dismissed:
                 raise ActionRefused(f"job {job_id} is not in the dead-letter list")
             change = Change(
-                status="Dismissed", message=f"dismissed by {by or 'somebody'}", data={"by": by}
+                kind=Status.DISMISSED, message=f"dismissed by {by or 'somebody'}", data={"by": by}
             )
             event = draft(head, head.facts, change, occurred_at=self._clock.now())
             if await self._writer.append([event]) is None:
@@ -75,7 +75,7 @@ class Redriver:
                     "only failed, timed-out and cancelled jobs are redriven"
                 )
             change = Change(
-                status="Redriven", message=f"redriven by {by or 'somebody'}", data={"by": by}
+                kind=Status.REDRIVEN, message=f"redriven by {by or 'somebody'}", data={"by": by}
             )
             since = self._clock.boottime()
             event = draft(head, head.facts, change, occurred_at=self._clock.now())

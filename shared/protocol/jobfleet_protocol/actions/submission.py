@@ -18,7 +18,7 @@ from jobfleet_contracts.internal_job import check_type, is_internal_id
 from jobfleet_contracts.job import JobRequest, job_id_for_key, newer_fields
 from jobfleet_contracts.message import JobDefaults, JobMessage
 from jobfleet_contracts.ports import Clock, PayloadStore
-from jobfleet_contracts.state import State
+from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.answer_limit import answered
 from jobfleet_protocol.actions.publication import Publication
 from jobfleet_protocol.trail.large_data import resolve
@@ -55,7 +55,7 @@ def opening_change(
         "digest": request.digest(),
     }
     return Change(
-        status="Scheduled" if scheduled else "Queued",
+        kind=Status.SCHEDULED if scheduled else Status.QUEUED,
         due_at=request.run_at if scheduled else None,
         max_attempts=request.max_attempts or defaults.max_attempts,
         message=request.description or f"{request.name} submitted",

@@ -10,7 +10,7 @@ from typing import assert_never
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.lease import job_lock
 from jobfleet_contracts.message import JobMessage
-from jobfleet_contracts.state import State
+from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.trail.transitions import Change
 
 MAX_TAKEOVERS = 5
@@ -125,7 +125,7 @@ def _about_a_waiting_job(
 ) -> Decision:
     # The deadline comes first: a job that nobody sends any more must end all the same.
     if head.after.due_at is not None and head.after.due_at <= now:
-        timed_out = Change(status="TimedOut", message="no callback came in time")
+        timed_out = Change(kind=Status.TIMED_OUT, message="no callback came in time")
         return End(head, [timed_out])
     if message.due_at is not None and message.due_at > now:
         return Wait(head, message.due_at)
@@ -137,7 +137,7 @@ def _about_a_waiting_job(
         if head.after.cancel_requested:
             return End(head, [_cancelled(lease)])
     again = "the request is sent again: it is not known to have arrived"
-    return Resend(head, [Change(status="TakenOver", worker_id=lease.worker_id, message=again)])
+    return Resend(head, [Change(kind=Status.TAKEN_OVER, worker_id=lease.worker_id, message=again)])
 
 
 def _claim(head: Event, lease: LockView, now: datetime) -> Start | End:
@@ -157,7 +157,7 @@ def _claim(head: Event, lease: LockView, now: datetime) -> Start | End:
 
 def _started(head: Event, lease: LockView, now: datetime) -> Change:
     return Change(
-        status="Started",
+        kind=Status.STARTED,
         worker_id=lease.worker_id,
         lock=lease.lock,
         max_attempts=lease.max_attempts,
@@ -177,18 +177,18 @@ def _waited_ms(head: Event, now: datetime) -> int | None:
 def _taken_over(head: Event, lease: LockView, *, continues: bool = False) -> Change:
     message = f"worker {head.after.worker_id} was lost"
     return Change(
-        status="TakenOver", worker_id=lease.worker_id, continues=continues, message=message
+        kind=Status.TAKEN_OVER, worker_id=lease.worker_id, continues=continues, message=message
     )
 
 
 def _cancelled(lease: LockView) -> Change:
     message = "cancelled before it ran again"
-    return Change(status="Cancelled", worker_id=lease.worker_id, message=message)
+    return Change(kind=Status.CANCELLED, worker_id=lease.worker_id, message=message)
 
 
 def _crash_loop(lost: int, lease: LockView) -> Change:
     message = f"its worker was lost {lost} times in a row"
     error = {"type": "WorkerLost", "message": message, "traceback": ""}
     return Change(
-        status="Failed", worker_id=lease.worker_id, message=message, data={"error": error}
+        kind=Status.FAILED, worker_id=lease.worker_id, message=message, data={"error": error}
     )

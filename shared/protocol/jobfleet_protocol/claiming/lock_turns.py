@@ -17,7 +17,7 @@ from jobfleet_contracts.errors import TrustEnded
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.lease import Lease
 from jobfleet_contracts.ports import Clock
-from jobfleet_contracts.state import State
+from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.publication import Publication
 from jobfleet_protocol.actions.submission import message_of
 from jobfleet_protocol.trail.trail_writer import TrailWriter
@@ -134,7 +134,7 @@ class LockTurns:
         if after.state.is_terminal or not (in_flight or running):
             return True
         change = Change(
-            status="TakenOver",
+            kind=Status.TAKEN_OVER,
             worker_id=self._worker_id,
             message=f"worker {after.worker_id} lost the lock" if running else "claim was lost",
         )

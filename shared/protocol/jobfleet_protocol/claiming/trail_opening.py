@@ -9,6 +9,7 @@ from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.event import Event, JobFacts
 from jobfleet_contracts.message import JobDefaults, JobMessage
 from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.state import Status
 from jobfleet_protocol.actions.submission import open_row, opening_change, reopen_if_slow
 from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import Change, draft
@@ -51,7 +52,7 @@ class TrailOpening:
     def assumed(self, message: JobMessage) -> Event:
         """Event 1 as the message tells it; a claim on a wrong assumption is refused."""
         change = Change(
-            status="Queued" if message.due_at is None else "Scheduled",
+            kind=Status.QUEUED if message.due_at is None else Status.SCHEDULED,
             due_at=message.due_at,
             max_attempts=self._limit(message),
         )

@@ -15,7 +15,7 @@ from jobfleet_contracts.codec import encodable
 from jobfleet_contracts.errors import IllegalTransition
 from jobfleet_contracts.event import MAX_MESSAGE_CHARACTERS, Event, JobFacts, JobState
 from jobfleet_contracts.job import new_id
-from jobfleet_contracts.state import CLAIMABLE, DEAD, State, Status
+from jobfleet_contracts.state import CLAIMABLE, DEAD, State, Status, status_name
 from jobfleet_protocol.trail.chain import chained
 
 REDRIVABLE = DEAD | {State.CANCELLED}
@@ -45,7 +45,8 @@ class Change:
     """What a writer decides about an event; the rest of the state follows from the table.
 
     Attributes:
-        status: ``Started``, ``Step 3`` …
+        kind: of the event.
+        step: number of a ``STEP``, from 0; ``None`` for every other kind.
         worker_id: of the worker that writes; ``None`` for publishers, API and callbacks.
         due_at: for ``Scheduled``, ``Deferred``, ``AttemptFailed``; the deadline for ``Waiting``.
         max_attempts: for the opening event, and for ``Started`` where the handler decides; an
@@ -56,7 +57,8 @@ class Change:
         continues: for ``TakenOver``: ``Started`` follows in the same transaction.
     """
 
-    status: str
+    kind: Status
+    step: int | None = None
     worker_id: str | None = None
     due_at: datetime | None = None
     max_attempts: int | None = None
@@ -75,13 +77,15 @@ def follow(previous: Event | None, change: Change, *, occurred_at: datetime) -> 
     Raises:
         IllegalTransition: the table forbids it after ``previous``.
     """
-    kind = Status.of(change.status)
+    kind = change.kind
+    if (kind is Status.STEP) != (change.step is not None):
+        raise IllegalTransition("a Step has a number, and nothing else has one")
     if previous is None:
         return _opening(kind, change)
     before = previous.after
     again = before.dismissed and kind is Status.DISMISSED
     if before.state not in _FROM.get(kind, frozenset()) or again:
-        raise IllegalTransition(f"{change.status} may not follow state {before.state}")
+        raise IllegalTransition(f"{kind.value} may not follow state {before.state}")
     _check_pairs(previous, kind)
     _check_promises(before, kind, change)
     return _next(previous, kind, change, occurred_at)
@@ -89,7 +93,7 @@ def follow(previous: Event | None, change: Change, *, occurred_at: datetime) -> 
 
 def _opening(kind: Status, change: Change) -> JobState:
     if kind not in (Status.QUEUED, Status.SCHEDULED):
-        raise IllegalTransition(f"a trail cannot begin with {change.status}")
+        raise IllegalTransition(f"a trail cannot begin with {kind.value}")
     if kind is Status.SCHEDULED and change.due_at is None:
         raise IllegalTransition("Scheduled names its due time")
     state = State.QUEUED if kind is Status.QUEUED else State.SCHEDULED
@@ -239,7 +243,7 @@ def draft(
         facts=facts,
         after=follow(previous, change, occurred_at=occurred_at),
         event_id=new_id(),
-        status=change.status,
+        status=status_name(change.kind, change.step),
         message=cut_message(change.message),
         occurred_at=occurred_at,
         worker_id=change.worker_id,
@@ -262,7 +266,8 @@ def change_of(event: Event) -> Change:
     """Return what the writer of a stored event decided, to fold it again."""
     after = event.after
     return Change(
-        status=event.status,
+        kind=event.kind,
+        step=event.step,
         worker_id=event.worker_id,
         due_at=after.due_at,
         max_attempts=after.max_attempts,

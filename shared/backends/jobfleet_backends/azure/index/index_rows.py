@@ -40,7 +40,7 @@ from jobfleet_contracts.codec import (
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import IndexedEvent, JobRow, OpenRow
-from jobfleet_contracts.state import State
+from jobfleet_contracts.state import State, step_of
 
 SHARDS = tuple(f"shard-{number}" for number in range(4))
 MAX_COPIED_CHARACTERS = 4_000
@@ -152,6 +152,7 @@ def event_hint(event: Event) -> dict[str, Any]:
             "epoch": after.epoch,
             "workerId": after.worker_id,
             "message": event.message[:500],
+            "steps": event.steps,
         },
     )
 
@@ -200,6 +201,8 @@ def entity_to_job(entity: Mapping[str, Any]) -> JobRow:
         message=hint.get("message", ""),
         updated_at=_updated_at(entity, hint),
         due_at=_due_at(entity, hint),
+        step=step_of(hint.get("status", "")),
+        steps=hint.get("steps"),
     )
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import inspect
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any, Protocol
 
 from jobfleet_contracts.outcome import AttemptFailed, JobError
@@ -137,22 +137,18 @@ class ThreadRunner:
 
 
 def in_thread(call: Callable[[], HandlerOutcome], *, name: str) -> asyncio.Future[HandlerOutcome]:
-    """Run a call that raises nothing in a daemon thread: a stuck one must not hold up an exit."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[HandlerOutcome] = loop.create_future()
-
-    def settle(outcome: HandlerOutcome) -> None:
-        if not future.done():
-            future.set_result(outcome)
+    """Run a call in a daemon thread: a stuck one must not hold up an exit."""
+    future: Future[HandlerOutcome] = Future()
 
     def run() -> None:
-        outcome = call()
-        with contextlib.suppress(RuntimeError):  # the loop is closed: the worker has gone
-            loop.call_soon_threadsafe(settle, outcome)
+        try:
+            future.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - unset, the attempt would never end
+            future.set_exception(RuntimeError(f"{type(error).__name__} in {name}: {error}"))
 
     scope = contextvars.copy_context()
     threading.Thread(target=scope.run, args=(run,), name=name, daemon=True).start()
-    return future
+    return asyncio.wrap_future(future)
 
 
 def runner_for(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio import FIRST_COMPLETED
 from enum import Enum
 
 from jobfleet_contracts.outcome import (
@@ -30,11 +31,7 @@ class Stop(Enum):
 
 
 class Attempt:
-    """Runs a handler under a time limit and can be stopped for one of four reasons.
-
-    Attributes:
-        finished: set when the handler has really ended, which an abandoned one may do late.
-    """
+    """Runs a handler under a time limit and can be stopped for one of four reasons."""
 
     def __init__(self, *, limit_seconds: float, grace_seconds: float) -> None:
         self._limit_seconds = limit_seconds
@@ -43,8 +40,8 @@ class Attempt:
         self._stop: Stop | None = None
         self._stop_text = ""
         self._timers: list[asyncio.TimerHandle] = []
-        self._verdict = asyncio.Event()
-        self.finished = asyncio.Event()
+        self._result: asyncio.Future[HandlerOutcome] | None = None
+        self._abandoned: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @property
     def is_stopping(self) -> bool:
@@ -52,9 +49,9 @@ class Attempt:
         return self._stop is not None
 
     @property
-    def has_started(self) -> bool:
-        """Whether the handler was started."""
-        return self._runner is not None
+    def unfinished(self) -> asyncio.Future[HandlerOutcome] | None:
+        """The end of a handler that still runs, as an abandoned one may; ``None``: none runs."""
+        return None if self._result is None or self._result.done() else self._result
 
     async def run(self, runner: Runner) -> Outcome:
         """Run to the end, or to the end of the grace period after a stop.
@@ -63,19 +60,23 @@ class Attempt:
         """
         if self._stop is not None:
             return self._stopped(self._stop, abandoned=False)
-        self._runner = runner
         loop = asyncio.get_running_loop()
+        # The timer comes before the start: a handler that runs always has its limit.
         self._timers.append(loop.call_later(self._limit_seconds, self.stop, Stop.TIME_LIMIT))
-        ending = runner.start()
-        ending.add_done_callback(self._ended)
-        await self._verdict.wait()
-        for timer in self._timers:
-            timer.cancel()
-        return self._judge(ending, runner)
+        try:
+            self._result = runner.start()
+            self._runner = runner
+            # No callbacks of ours between the handler's end and this line: one that failed
+            # would leave the attempt waiting for its time limit.
+            await asyncio.wait({self._result, self._abandoned}, return_when=FIRST_COMPLETED)
+        finally:
+            for timer in self._timers:
+                timer.cancel()
+        return self._judge(self._result, runner)
 
     def stop(self, reason: Stop, text: str = "") -> None:
         """Tell the handler to stop; it is cut off after the grace period."""
-        if self._stop is not None or self._verdict.is_set():
+        if self._stop is not None or (self._result is not None and self._result.done()):
             return
         self._stop, self._stop_text = reason, text
         if self._runner is None:
@@ -84,14 +85,14 @@ class Attempt:
         self._timers.append(loop.call_later(self._grace_seconds, self._cut_off, self._runner))
         self._runner.stop()
 
-    def _ended(self, _: asyncio.Future[HandlerOutcome]) -> None:
-        self.finished.set()
-        self._verdict.set()
-
     def _cut_off(self, runner: Runner) -> None:
-        runner.cut_off()
         loop = asyncio.get_running_loop()
-        self._timers.append(loop.call_later(1.0, self._verdict.set))
+        self._timers.append(loop.call_later(1.0, self._abandon))
+        runner.cut_off()
+
+    def _abandon(self) -> None:
+        if not self._abandoned.done():
+            self._abandoned.set_result(None)
 
     def _judge(self, ending: asyncio.Future[HandlerOutcome], runner: Runner) -> Outcome:
         """Judge a stop by our own reason, never by what the handler raised because of it.

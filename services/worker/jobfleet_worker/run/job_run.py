@@ -239,18 +239,14 @@ class JobRun:
 
     async def _until_handler_ended(self) -> None:
         """Keep the slot taken while a handler that was left behind goes on in it."""
-        finished, no_more_starts = self._attempt.finished, self._parts.no_more_starts
-        if not self._attempt.has_started or finished.is_set() or no_more_starts.is_set():
+        handler_end, no_more_starts = self._attempt.unfinished, self._parts.no_more_starts
+        if handler_end is None or no_more_starts.is_set():
             return
-        waits = [
-            asyncio.create_task(event.wait(), name="abandoned")
-            for event in (finished, no_more_starts)
-        ]
+        draining = asyncio.create_task(no_more_starts.wait(), name="abandoned")
         try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({handler_end, draining}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for wait in waits:
-                wait.cancel()
+            draining.cancel()
 
     @property
     def _duration_ms(self) -> int:

@@ -1,0 +1,120 @@
+"""An error of our own, raised on entry to every function between a claim and its ending."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+import pytest
+
+import jobfleet_worker
+from jobfleet_contracts.state import State
+from jobfleet_worker.handlers.context import BlockingJobContext, JobContext
+from jobfleet_worker.handlers.registry import handler
+from tests.protocol.steered_clock import SteeredClock
+from tests.worker.workshop import LEASE_SECONDS, Workshop, eventually
+
+FIRST = ("run/executor.py", "Executor.run")
+FILES = (
+    *("run/executor.py", "run/job_run.py", "run/run_lease.py", "run/attempt.py"),
+    *("run/outcome_record.py", "run/retry_policy.py", "run/unsent.py", "run/follow_up.py"),
+    *("handlers/runners.py", "handlers/progress_log.py", "handlers/checkpoints.py"),
+    *("handlers/context.py", "handlers/registry.py", "handlers/outcomes.py", "tracing.py"),
+)
+ENDED = (State.COMPLETED, State.FAILED)
+PACKAGE = Path(jobfleet_worker.__file__).parent
+
+Place = tuple[str, str]
+
+
+class InjectedError(Exception):
+    """Raised in our own code on purpose."""
+
+
+@handler("async", max_attempts=3)
+async def coroutine(payload: str, context: JobContext) -> Any:
+    await context.progress(1, 2, "half")
+    await context.checkpoint({"at": 1})
+    if payload == "raises" and context.attempt == 1:
+        raise ValueError("on purpose")
+    return context.last_checkpoint
+
+
+@handler("plain", max_attempts=3)
+def plain(payload: str, context: BlockingJobContext) -> Any:
+    context.checkpoint({"at": 1})
+    if payload == "raises" and context.attempt == 1:
+        raise ValueError("on purpose")
+    return context.last_checkpoint
+
+
+class Places:
+    """The functions that a job's run enters, in order; ``target`` raises on its first entry."""
+
+    def __init__(self, target: Place | None = None) -> None:
+        self.entered: dict[Place, None] = {}
+        self.raised = False
+        self._target = target
+        self._began = False
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        before = sys.gettrace()
+        sys.settrace(self._see)
+        try:
+            yield
+        finally:
+            sys.settrace(before)
+
+    def _see(self, frame: FrameType, event: str, _: Any) -> None:
+        place = _place_of(frame.f_code)
+        if place is None or event != "call":
+            return
+        self._began = self._began or place == FIRST
+        if not self._began:
+            return
+        self.entered[place] = None
+        if place == self._target and not self.raised:
+            self.raised = True
+            raise InjectedError(f"on entry to {place}")
+
+
+def _place_of(code: CodeType) -> Place | None:
+    path = Path(code.co_filename)
+    if not path.is_relative_to(PACKAGE) or code.co_name == "<module>":
+        return None
+    name = str(path.relative_to(PACKAGE))
+    return (name, code.co_qualname) if name in FILES else None
+
+
+@pytest.mark.parametrize("job_type", ["async", "plain"])
+@pytest.mark.parametrize("payload", ["returns", "raises"])
+async def test_an_error_of_our_own_at_any_point_of_a_run_ends_the_attempt(
+    workshop: Workshop, clock: SteeredClock, job_type: str, payload: str
+) -> None:
+    running = workshop.start_worker(coroutine, plain, concurrency=2)
+    seen = Places()
+    with seen.watched():
+        await workshop.run(job_type, payload)
+    assert len(seen.entered) > 30, "the watch sees the functions of a run"
+
+    async def slots_are_free() -> bool:
+        return not running.worker.executor.running and running.worker._consumer._slots.free == 2
+
+    unended = {}
+    for place in seen.entered:
+        broken = Places(place)
+        with broken.watched():
+            job_id = await workshop.submit(job_type, payload)
+            try:
+                with suppress(AssertionError):
+                    await workshop.until_state(job_id, *ENDED, seconds=1.5)
+                clock.advance(2 * LEASE_SECONDS)  # what was not recorded is taken over
+                await workshop.until_state(job_id, *ENDED, seconds=15)
+                await eventually("the slot is free", slots_are_free)
+            except AssertionError:
+                unended[place] = await workshop.statuses(job_id)
+        assert broken.raised, place
+    assert not unended

@@ -114,3 +114,68 @@ def test_bad_options_name_their_variable(cli: Cli) -> None:
     assert answer.returncode == 2
     assert answer.stderr.startswith("error: JOBFLEET_CONCURRENCY: ")
     assert cli.run("worker", "--queues", "No!").returncode == 2
+
+
+EXITS = """
+import asyncio, sys, threading, time
+from jobfleet_worker import handler
+
+async def leave():
+    await asyncio.sleep(0.05)
+    sys.exit(3)
+
+@handler("exit-in-child", max_attempts=1)
+async def exit_in_child() -> None:
+    await asyncio.gather(leave())
+
+@handler("thread-left")
+def thread_left() -> None:
+    threading.Thread(target=time.sleep, args=(120,), name="left-here", daemon=False).start()
+
+@handler("to-thread-left", timeout=1, max_attempts=1)
+async def to_thread_left() -> None:
+    await asyncio.to_thread(time.sleep, 120)
+
+@handler("sleep")
+async def sleep(payload: float) -> str:
+    await asyncio.sleep(payload)
+    return "slept"
+"""
+
+
+def test_an_exit_in_a_child_task_fails_its_job_alone(cli: Cli, until: Callable[..., None]) -> None:
+    (cli.folder / "exits.py").write_text(EXITS)
+    worker = cli.start("worker", "--handlers", "exits")
+    [beside] = cli.publish("--type", "sleep", "--payload", "2")
+    until(lambda: "job.started" in cli.log, "the job to start")
+    [job] = cli.publish("--type", "exit-in-child")
+    until(lambda: "\tFailed\t" in cli.run("jobs", "show", job).stdout, "the failure")
+    assert "SystemExit: 3" in cli.run("jobs", "show", job).stdout
+    assert worker.poll() is None
+    until(lambda: "\tCompleted\t" in cli.run("jobs", "show", beside).stdout, "its neighbour")
+    assert "TakenOver" not in cli.run("jobs", "show", beside).stdout
+
+
+def test_threads_that_handlers_left_are_named_and_do_not_hold_up_the_end(
+    cli: Cli, until: Callable[..., None]
+) -> None:
+    (cli.folder / "exits.py").write_text(EXITS)
+    worker = cli.start("worker", "--handlers", "exits", JOBFLEET_DRAIN_SECONDS="2")
+    [left] = cli.publish("--type", "thread-left")
+    [stuck] = cli.publish("--type", "to-thread-left")
+    until(lambda: "\tCompleted\t" in cli.run("jobs", "show", left).stdout, "the left thread")
+    until(lambda: "\tTimedOut\t" in cli.run("jobs", "show", stuck).stdout, "the time limit")
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(30) == 0
+    assert "worker.threads_left" in cli.log
+    assert "left-here" in cli.log
+
+
+def test_a_closed_terminal_drains_the_worker(cli: Cli, until: Callable[..., None]) -> None:
+    (cli.folder / "mine.py").write_text(SLEEPER)
+    worker = cli.start("worker", "--handlers", "mine")
+    [job] = cli.publish("--type", "sleep", "--payload", "1")
+    until(lambda: "job.started" in cli.log, "the job to start")
+    worker.send_signal(signal.SIGHUP)
+    assert worker.wait(30) == 0
+    assert "\tCompleted\t" in cli.run("jobs", "show", job).stdout

@@ -8,12 +8,14 @@ from typing import Annotated
 import typer
 
 from jobfleet_backends.settings import load_settings
-from jobfleet_cli.event_loop import run_async
+from jobfleet_cli.event_loop import loop_factory
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.logging import configure_logging
+from jobfleet_cli.process_end import THREAD_SECONDS, end_process
 from jobfleet_cli.tracing import export_traces
 from jobfleet_cli.worker_process import run_worker
 from jobfleet_worker.handlers.registry import HandlerImportError, Handlers
+from jobfleet_worker.run.user_code_loop import run_through
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -27,7 +29,7 @@ def worker(
     queues: Annotated[str | None, typer.Option(metavar="A,B", help="Queues to serve.")] = None,
     stop_with_parent: Annotated[bool, typer.Option("--stop-with-parent", hidden=True)] = False,
 ) -> None:
-    """Take jobs and run them until SIGTERM or Ctrl-C, then let them finish or hand them back.
+    """Take jobs and run them until Ctrl-C, SIGTERM or SIGHUP, then let them finish or hand back.
 
     A second Ctrl-C ends the process at once; its jobs are taken over by other workers.
     """
@@ -39,4 +41,8 @@ def worker(
     except HandlerImportError as error:
         print(f"error: {error}", file=sys.stderr)
         raise typer.Exit(ExitCode.USAGE) from None
-    run_async(run_worker(settings, loaded, stop_with_parent=stop_with_parent))
+    run_through(
+        run_worker(settings, loaded, stop_with_parent=stop_with_parent),
+        loop_factory=loop_factory(),
+    )
+    end_process(seconds=min(settings.drain_seconds, THREAD_SECONDS))

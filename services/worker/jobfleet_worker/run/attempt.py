@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from asyncio import FIRST_COMPLETED
 from enum import Enum
+from typing import Any
 
 from jobfleet_contracts.outcome import (
     AttemptFailed,
@@ -68,7 +69,8 @@ class Attempt:
             self._runner = runner
             # No callbacks of ours between the handler's end and this line: one that failed
             # would leave the attempt waiting for its time limit.
-            await asyncio.wait({self._result, self._abandoned}, return_when=FIRST_COMPLETED)
+            ends: list[asyncio.Future[Any]] = [self._result, self._abandoned]
+            await asyncio.wait(ends, return_when=FIRST_COMPLETED)
         finally:
             for timer in self._timers:
                 timer.cancel()

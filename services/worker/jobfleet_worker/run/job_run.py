@@ -244,7 +244,8 @@ class JobRun:
             return
         draining = asyncio.create_task(no_more_starts.wait(), name="abandoned")
         try:
-            await asyncio.wait({handler_end, draining}, return_when=asyncio.FIRST_COMPLETED)
+            ends: list[asyncio.Future[Any]] = [handler_end, draining]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
             draining.cancel()
 

@@ -11,12 +11,15 @@ what was ready stays ready, and nothing else is lost.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import signal
+from collections.abc import Callable, Collection, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import structlog
 
-USER_CODE_TRIED_TO_EXIT = "handler.exit_ignored"
+EXIT_IGNORED = "handler.exit_ignored"
+LAST_SECONDS = 1.0
 
 T = TypeVar("T")
 
@@ -31,34 +34,61 @@ def run_through(
     """Run ``work`` to its own end on a fresh event loop, and return what it returns.
 
     An exit that user code raises on the loop, or a stop of the loop, is logged and ignored. In a
-    task it is also the exception of that task, so whoever awaits the task sees it.
+    task it is also the exception of that task, so whoever awaits the task sees it. Threads that
+    user code has left in the default executor are not waited for.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C, where nobody handles SIGINT, after ``work`` was cancelled.
     """
-    with asyncio.Runner(loop_factory=loop_factory) as runner:
-        loop = runner.get_loop()
-        asyncio.set_event_loop(loop)
+    loop = (loop_factory or asyncio.new_event_loop)()
+    asyncio.set_event_loop(loop)
+    threads = ThreadPoolExecutor()
+    loop.set_default_executor(threads)
+    try:
         task = loop.create_task(work, name="main")
         _drive(loop, task)
-        # Before the runner closes: it cancels what is left, and an exit there would end the
-        # process before its connections are closed.
-        left = asyncio.all_tasks(loop)
-        for each in left:
-            each.cancel()
-        if left:
-            _drive(loop, asyncio.ensure_future(asyncio.wait(left, timeout=1), loop=loop))
+        _end_what_is_left(loop)
         return task.result()
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
+        asyncio.set_event_loop(None)
+        loop.close()
 
 
-def _drive(loop: asyncio.AbstractEventLoop, task: asyncio.Future[Any]) -> None:
+def _drive(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
     """Enter the loop again until the task is done; its own exception is left in it."""
     while not task.done():
         try:
             loop.run_until_complete(task)
-        except (SystemExit, KeyboardInterrupt) as error:
-            if not task.done():
-                _log.warning(USER_CODE_TRIED_TO_EXIT, error=repr(error), exc_info=error)
-        except RuntimeError as error:  # user code has called loop.stop()
-            if not task.done():
-                _log.warning(USER_CODE_TRIED_TO_EXIT, error=str(error))
-        except BaseException:  # noqa: BLE001 - the task's own; the caller gets it from the task
-            if not task.done():
+        except KeyboardInterrupt as error:
+            if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a real Ctrl-C
+                task.cancel()
+                _drive(loop, task)
                 raise
+            _ignore(error)
+        except SystemExit as error:
+            if not task.done():
+                _ignore(error)
+        except Exception as error:  # noqa: BLE001 - RuntimeError where user code has stopped the loop
+            if not task.done():
+                _ignore(error)
+        except asyncio.CancelledError:
+            pass
+
+
+def _ignore(error: BaseException) -> None:
+    _log.warning(EXIT_IGNORED, error=repr(error), exc_info=error)
+
+
+def _end_what_is_left(loop: asyncio.AbstractEventLoop) -> None:
+    """Cancel tasks that handlers left behind; one that does not heed it is left alone."""
+    left = asyncio.all_tasks(loop)
+    for each in left:
+        each.cancel()
+    _drive(loop, loop.create_task(_wait_a_little(left), name="ending"))
+    _drive(loop, loop.create_task(loop.shutdown_asyncgens(), name="ending"))
+
+
+async def _wait_a_little(tasks: Collection[asyncio.Task[Any]]) -> None:
+    if tasks:
+        await asyncio.wait(tasks, timeout=LAST_SECONDS)

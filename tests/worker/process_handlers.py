@@ -1,8 +1,11 @@
 """Handlers that run in processes: importable there by name."""
 
+import multiprocessing
 import os
 import signal
+import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -86,3 +89,53 @@ def stubborn(payload: str, context: BlockingJobContext) -> None:
     context.progress(1, None, "deaf")
     while True:
         time.sleep(0.05)
+
+
+def _square(number: int) -> int:
+    return number * number
+
+
+@handler("process.pool", run_in="process")
+def pool() -> int:
+    with multiprocessing.Pool(2) as workers:
+        return sum(workers.map(_square, range(10)))
+
+
+@handler("process.subprocess", run_in="process")
+def runs_subprocess(payload: str) -> None:
+    child = subprocess.Popen(["sleep", "60"])
+    Path(payload).write_text(f"{child.pid}\n")
+    child.wait()
+
+
+@handler("process.deaf", run_in="process")
+def deaf(payload: str) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # children inherit it
+    child = subprocess.Popen(["sleep", "60"])
+    Path(payload).write_text(f"{child.pid}\n")
+    child.wait()
+
+
+@handler("process.leaves", run_in="process")
+def leaves_children(payload: str) -> str:
+    child = subprocess.Popen(["sleep", "60"])
+    threading.Thread(target=time.sleep, args=(60,)).start()
+    Path(payload).write_text(f"{child.pid}\n")
+    return "returned"
+
+
+@handler("process.forked", run_in="process")
+def forked_then_killed(payload: str) -> None:
+    child = os.fork()
+    if child == 0:
+        time.sleep(60)
+        os._exit(0)
+    Path(payload).write_text(f"{child}\n")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@handler("process.closes", run_in="process")
+def closes_its_files(payload: str) -> None:
+    Path(payload).write_text("0\n")
+    os.closerange(3, 256)
+    time.sleep(60)

@@ -11,8 +11,8 @@ import pytest
 
 import jobfleet_worker
 from jobfleet_contracts.state import State
-from jobfleet_worker.handlers.context import BlockingJobContext, JobContext
 from jobfleet_worker import handler
+from jobfleet_worker.handlers.context import BlockingJobContext, JobContext
 from tests.protocol.steered_clock import SteeredClock
 from tests.worker.workshop import LEASE_SECONDS, Workshop, eventually
 

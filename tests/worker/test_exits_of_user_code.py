@@ -13,8 +13,8 @@ import uvloop
 from jobfleet_backends.settings import Settings
 from jobfleet_backends.sqlite.backend import open_embedded
 from jobfleet_contracts.state import State
-from jobfleet_worker.handlers.context import JobContext
 from jobfleet_worker import handler
+from jobfleet_worker.handlers.context import JobContext
 from jobfleet_worker.run.user_code_loop import run_through
 from tests.protocol.steered_clock import SteeredClock
 from tests.worker.workshop import Workshop

@@ -1,6 +1,7 @@
 """Runs a handler in a process of its own, which cancel and time-out kill.
 
-The child is spawned, never forked: the worker has threads and open connections. Progress and
+The child is spawned, never forked: the worker has threads and open connections. It leads a session
+of its own, and what it started ends with it, before the job's end is written. Progress and
 checkpoints come back over a pipe; a checkpoint waits until the worker has written it.
 """
 
@@ -12,9 +13,11 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any, Literal
 
 from jobfleet_contracts.outcome import AttemptFailed, JobError
@@ -28,6 +31,11 @@ from jobfleet_worker.handlers.described_error import describe_error
 from jobfleet_worker.handlers.outcomes import HandlerOutcome, outcome_of_call
 from jobfleet_worker.handlers.registry import Handler, handlers_in
 from jobfleet_worker.tracing import Origin
+
+LOOK_SECONDS = 0.1
+"""How often to look whether a silent process has ended."""
+EXIT_SECONDS = 2.0
+"""For a process to end by itself after its handler has returned."""
 
 _context = multiprocessing.get_context("spawn")
 
@@ -54,6 +62,8 @@ class ProcessRunner:
         self._set_up = set_up
         self._process: BaseProcess | None = None
         self._stopped = False
+        self._has_ended = False
+        self._guard = threading.Lock()
         self._origin = Origin.here(facts.job)
 
     def start(self) -> asyncio.Future[HandlerOutcome]:
@@ -69,12 +79,10 @@ class ProcessRunner:
 
     def stop(self) -> None:
         self._stopped = True
-        if self._process is not None and self._process.pid is not None:
-            self._process.terminate()
+        self._signal(signal.SIGTERM)
 
     def cut_off(self) -> None:
-        if self._process is not None and self._process.pid is not None:
-            self._process.kill()
+        self._signal(signal.SIGKILL)
 
     @property
     def has_noticed(self) -> bool:
@@ -91,6 +99,9 @@ class ProcessRunner:
             loop.call_soon_threadsafe(_resolve, future, outcome)
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> HandlerOutcome:
+        if _is_without_folder():
+            message = "the worker's working folder was deleted: start the worker in another one"
+            return AttemptFailed(JobError("WorkingFolderDeleted", message))
         ours, theirs = _context.Pipe()
         self._process = _context.Process(
             target=_child,
@@ -103,18 +114,34 @@ class ProcessRunner:
                 self._origin,
                 self._set_up,
             ),
-            daemon=True,
+            daemon=False,  # a daemonic process may have no children
         )
         self._process.start()
         theirs.close()
         if self._stopped:
-            self._process.terminate()
-        outcome = self._listen(loop, ours)
-        self._process.join()
-        return outcome or _died(self._process.exitcode)
+            self._signal(signal.SIGTERM)
+        try:
+            outcome = self._listen(loop, ours, self._process)
+            return outcome or _died(self._process.exitcode)
+        finally:
+            self._end_group(self._process)
+            ours.close()
 
-    def _listen(self, loop: asyncio.AbstractEventLoop, pipe: Connection) -> HandlerOutcome | None:
+    def _listen(
+        self, loop: asyncio.AbstractEventLoop, pipe: Connection, process: BaseProcess
+    ) -> HandlerOutcome | None:
+        """Answer the process until it tells the outcome; ``None``: it ended without one.
+
+        The end of the pipe is no sign of an end: a process that it forked may hold it open, and a
+        handler may close it.
+        """
         while True:
+            # The exit is looked at before the pipe: what it wrote before it ended is still read.
+            has_ended = process.exitcode is not None
+            if not pipe.poll(0 if has_ended else LOOK_SECONDS):
+                if has_ended:
+                    return None
+                continue
             try:
                 kind, *values = pipe.recv()
                 if kind == "outcome":
@@ -122,7 +149,21 @@ class ProcessRunner:
                     return outcome
                 pipe.send(self._report(loop, kind, values))
             except (EOFError, OSError):
+                _wait_for_exit(process)
                 return None
+
+    def _end_group(self, process: BaseProcess) -> None:
+        """End what the process has started; itself too, if its threads keep it alive."""
+        _wait_for_exit(process, EXIT_SECONDS)
+        with self._guard:
+            _signal_group(process, signal.SIGKILL)
+            self._has_ended = True  # from here on its id may be another process's
+        process.join()
+
+    def _signal(self, number: signal.Signals) -> None:
+        with self._guard:
+            if self._process is not None and self._process.pid is not None and not self._has_ended:
+                _signal_group(self._process, number)
 
     def _report(self, loop: asyncio.AbstractEventLoop, kind: str, values: list[Any]) -> str | None:
         """Keep a step or a checkpoint; returns why that could not be done."""
@@ -137,6 +178,31 @@ class ProcessRunner:
 def _resolve(future: asyncio.Future[HandlerOutcome], outcome: HandlerOutcome) -> None:
     if not future.done():
         future.set_result(outcome)
+
+
+def _is_without_folder() -> bool:
+    try:
+        Path.cwd()
+    except OSError:
+        return True
+    return False
+
+
+def _wait_for_exit(process: BaseProcess, seconds: float = float("inf")) -> None:
+    """Wait for the exit itself: ``join`` with a limit waits for a pipe that children inherit."""
+    deadline = time.monotonic() + seconds
+    while process.exitcode is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+
+
+def _signal_group(process: BaseProcess, number: signal.Signals) -> None:
+    assert process.pid is not None
+    try:
+        os.killpg(process.pid, number)
+    except (ProcessLookupError, PermissionError):  # it has not begun its session yet, or has ended
+        if process.exitcode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, number)
 
 
 def _died(exit_code: int | None) -> AttemptFailed:
@@ -175,7 +241,7 @@ def _child(
     origin: Origin,
     set_up: Callable[[], None] | None,
 ) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the worker's to answer
+    os.setsid()  # Ctrl-C is the worker's to answer; and a signal reaches all that it starts
     _end_with_the_worker()
     origin.adopt()
     context = _PipeContext(facts, pipe)
@@ -197,6 +263,6 @@ def _end_with_the_worker() -> None:
 
     def wait() -> None:
         worker.join()
-        os._exit(1)
+        os.killpg(0, signal.SIGKILL)
 
     threading.Thread(target=wait, name="worker-watch", daemon=True).start()

@@ -136,6 +136,10 @@ def handled_interrupts() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, lambda *_: None)
     yield
     signal.signal(signal.SIGINT, before)
+    for task in _kept:  # taken note of, so that asyncio does not report it as forgotten
+        if task.done() and not task.cancelled():
+            task.exception()
+    _kept.clear()
 
 
 def in_a_workshop(folder: Path, loop: str, scenario: Callable[[Workshop], Awaitable[None]]) -> None:

@@ -13,9 +13,13 @@ from tests.worker import process_handlers
 from tests.worker.workshop import Workshop, eventually
 
 
+def text_of(file: Path) -> str:
+    return file.read_text() if file.exists() else ""
+
+
 async def child_of(file: Path) -> int:
     async def written() -> str:
-        return file.read_text() if file.exists() else ""
+        return text_of(file)
 
     return int(await eventually("the handler has started its child", written, seconds=30))
 

@@ -263,6 +263,8 @@ def _end_with_the_worker() -> None:
 
     def wait() -> None:
         worker.join()
+        while os.getppid() == worker.pid:  # the handler has closed the pipe that is waited for
+            time.sleep(1)
         os.killpg(0, signal.SIGKILL)
 
     threading.Thread(target=wait, name="worker-watch", daemon=True).start()

@@ -10,6 +10,7 @@ import pytest
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.job import new_id
+from jobfleet_protocol.reading.job_reader import MAX_PAGE_BYTES
 from jobfleet_protocol.trail.tombstone import tombstone_of
 from tests.dashboard.api.asgi_client import AsgiClient
 from tests.dashboard.api.life import Life
@@ -135,6 +136,23 @@ async def test_logs_are_paged_without_loss(client: AsgiClient, life: Life) -> No
             break
         cursor = {"cursor": answer["next"]}
     assert numbers == [1, 2, 3, 4]
+
+
+async def test_a_page_of_logs_ends_after_a_mebibyte(client: AsgiClient, life: Life) -> None:
+    job_id = await submit(client, maxAttempts=9)
+    for _ in range(5):
+        await life.start(job_id)
+        await life.retry(job_id, "x" * 600_000)
+    sizes: list[int] = []
+    cursor: dict[str, str] = {}
+    while True:
+        answer = await client.get(f"/api/jobs/{job_id}/logs", **cursor)
+        sizes.append(len(answer.json["items"]))
+        assert len(answer.body) < 2 * MAX_PAGE_BYTES
+        if answer.json["next"] is None:
+            break
+        cursor = {"cursor": answer.json["next"]}
+    assert sizes == [2, 2, 1]
 
 
 async def test_a_history_is_paged_in_order(client: AsgiClient, life: Life) -> None:

@@ -195,7 +195,7 @@ JOB = Description(
     problems=("invalid-request", "unknown-job", *_READ),
 )
 LOGS = Description(
-    text="Attempts, first one first.",
+    text="Attempts, first one first; a page ends after 1 MiB.",
     model=documents.AttemptPage,
     example=examples.LOGS,
     problems=("invalid-request", "unknown-job", *_READ),

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
+from jobfleet_contracts.codec import encode
 from jobfleet_contracts.cursor import CursorForm
 from jobfleet_contracts.errors import UnknownJob
 from jobfleet_contracts.event import Event
@@ -26,6 +27,8 @@ from jobfleet_protocol.trail.tombstone import is_tombstone
 
 MAX_EVENTS = 1000
 """History rows in one answer."""
+MAX_PAGE_BYTES = 1024 * 1024
+"""Of attempts in JSON: what targets answered may be large, and there are up to 100 of them."""
 _MAX_PAGES = 20
 """History pages that one request for attempts looks through."""
 _EVENTS_CURSOR = CursorForm("([ab])([0-9]{1,10})")
@@ -110,7 +113,10 @@ class JobReader:
     async def attempts(
         self, job_id: str, *, cursor: str | None = None, limit: int = 100
     ) -> Page[Attempt]:
-        """Return attempts, first one first; a page looks through at most 20,000 events.
+        """Return attempts, first one first.
+
+        A page ends with the attempt that brings it to 1 MiB, and looks through at most 20,000
+        events.
 
         Raises:
             InvalidRequest: the cursor is none of ours.
@@ -118,13 +124,15 @@ class JobReader:
         """
         after, attempt = await self._resume(job_id, cursor)
         attempts: list[Attempt] = []
+        size = 0
         for _ in range(_MAX_PAGES):
             events = await self._trail.history(job_id, after=after, limit=MAX_EVENTS)
             for event in events:
                 after = event.sequence
                 attempt, closed = await self._fold(attempt, event)
                 attempts += closed
-                if len(attempts) == limit:
+                size += sum(len(encode(each.to_json())) for each in closed)
+                if len(attempts) == limit or size >= MAX_PAGE_BYTES:
                     return Page(attempts, _attempts_cursor(after, attempt))
             if len(events) < MAX_EVENTS:
                 if after == 0:

@@ -33,10 +33,12 @@ format: $(VENV)/.development ## puts the code in its form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: $(VENV)/.development ## both locks anew from pyproject.toml
+lock: $(VENV)/.development ## all locks anew from pyproject.toml
 	$(BIN)/uv pip compile $(LOCK_OPTIONS) pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile $(LOCK_OPTIONS) pyproject.toml --group dev --all-extras \
 		-c requirements.lock -o requirements-dev.lock
+	$(BIN)/uv pip compile $(LOCK_OPTIONS) --group pyproject.toml:build \
+		-c requirements-dev.lock -o requirements-build.lock
 
 venv: $(VENV)/.development ## everything for development, in .venv
 

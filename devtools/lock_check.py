@@ -18,9 +18,13 @@ def main() -> int:
     project = tomllib.loads((_ROOT / "pyproject.toml").read_text())
     runtime = project["project"]["dependencies"]
     extras = project["project"]["optional-dependencies"]["otel"]
-    development = [*runtime, *extras, *project["dependency-groups"]["dev"]]
+    groups = project["dependency-groups"]
+    tools = [need for need in groups["dev"] if isinstance(need, str)]
     faults = [*lock_faults("requirements.lock", runtime)]
-    faults += lock_faults("requirements-dev.lock", development)
+    faults += lock_faults("requirements-dev.lock", [*runtime, *extras, *groups["build"], *tools])
+    faults += lock_faults("requirements-build.lock", groups["build"])
+    if groups["build"] != project["build-system"]["requires"]:
+        faults.append("pyproject.toml: group build differs from build-system.requires")
     for fault in faults:
         print(f"{fault}; {_REMEDY}", file=sys.stderr)
     return 1 if faults else 0

@@ -32,11 +32,13 @@ async def health_served(
     if settings.metrics_port is None:
         yield
         return
+    from jobfleet_cli.dropped_lines import DroppedLines
     from jobfleet_worker.metrics.health_server import HealthServer
     from jobfleet_worker.metrics.metrics_page import MetricsPage
     from jobfleet_worker.metrics.prometheus_metrics import PrometheusMetrics
 
     assert isinstance(metrics, PrometheusMetrics)
+    metrics.registry.register(DroppedLines())
     page = MetricsPage(metrics=metrics, backend=backend, circuits=worker.outbound.circuits)
     server = HealthServer(
         host="0.0.0.0" if settings.trust_network else "127.0.0.1",  # noqa: S104 - asked for

@@ -144,6 +144,18 @@ async def test_each_incarnation_delivers_its_own_end(
     assert "second" in told[2]["error"]["message"]
 
 
+async def test_a_third_party_gets_no_traceback(workshop: Workshop, target: TargetServer) -> None:
+    plan = {"steps": 1, "stepSeconds": 0, "failAttempts": 1, "message": "no luck"}
+    url = target.url("/done")
+    job_id = await workshop.submit("demo.steps", plan, callbackUrl=url, maxAttempts=1)
+    workshop.start()
+    ended = (await workshop.until_ended(job_id))[-1]
+    assert "Traceback" in ended.data["error"]["traceback"]
+    await workshop.until_ended(callback_job_id(job_id, 1))
+    ((*_, body),) = target.requests
+    assert set(json.loads(body)["error"]) == {"type", "message"}
+
+
 async def test_a_taken_id_of_a_callback_is_logged_as_an_error(
     workshop: Workshop, target: TargetServer
 ) -> None:

@@ -90,5 +90,11 @@ def _said(ending: Event, name: str) -> dict[str, Any]:
         "attempt": ending.after.attempt,
         "completedAt": format_time(ending.occurred_at),
         "result": ending.data.get("result") if completed else None,
-        "error": None if completed else ending.data.get("error", {"message": ending.message}),
+        "error": None if completed else _error_of(ending),
     }
+
+
+def _error_of(ending: Event) -> dict[str, Any]:
+    """Return type and message: a traceback shows a third party how our side is built."""
+    error = ending.data.get("error", {"message": ending.message})
+    return {name: error[name] for name in ("type", "message") if name in error}

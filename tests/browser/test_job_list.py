@@ -1,5 +1,7 @@
 """Finding jobs, and acting on several."""
 
+import re
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -115,5 +117,33 @@ def test_selected_jobs_are_cancelled_after_a_question_with_their_exact_number(
 
 def test_a_wrong_filter_is_named(page: Page, fleet: LocalFleet) -> None:
     page.goto(f"{fleet.address}/jobs?state=lost&since=yesterday")
-    expect(page.get_by_text("there is no 'lost'")).to_be_visible()
+    expect(page.get_by_text("'lost' is none of")).to_be_visible()
     expect(page.get_by_text("since: 'yesterday' is no time")).to_be_visible()
+
+
+def test_back_leaves_each_filter_once_and_then_the_list(page: Page, fleet: LocalFleet) -> None:
+    fleet.submit(jobName="way back", payload=QUICK)
+    page.goto(f"{fleet.address}/workers")
+    page.goto(f"{fleet.address}/jobs")
+    for state in ("failed", "cancelled"):
+        page.locator(".chip", has_text=state).click()
+        expect(page).to_have_url(re.compile(f"state={state}"))
+    page.go_back()
+    expect(page).to_have_url(f"{fleet.address}/jobs?state=failed")
+    expect(page.get_by_text("No job matches this filter")).to_be_visible()
+    page.go_back()
+    expect(page).to_have_url(f"{fleet.address}/jobs")
+    expect(page.locator("#rows tr", has_text="way back")).to_have_count(1)
+    page.go_back()
+    expect(page).to_have_url(f"{fleet.address}/workers")
+
+
+def test_typing_makes_no_entries_for_back(page: Page, fleet: LocalFleet) -> None:
+    fleet.submit(jobName="typed away", payload=QUICK)
+    page.goto(f"{fleet.address}/workers")
+    page.goto(f"{fleet.address}/jobs")
+    for text in ("typed", "typed away"):
+        page.locator("#q").fill(text)
+        expect(page).to_have_url(f"{fleet.address}/jobs?q={text.replace(' ', '+')}")
+    page.go_back()
+    expect(page).to_have_url(f"{fleet.address}/workers")

@@ -99,7 +99,7 @@
   };
 
   // Live sign.
-  const SIGNS = { live: "live", reconnecting: "reconnecting", paused: "paused", ended: "ended", connecting: "connecting" };
+  const SIGNS = { live: "live", reconnecting: "reconnecting", paused: "paused", ended: "ended", connecting: "connecting", polling: "every 3 s" };
   const sign = (state) => {
     const place = $("#live");
     if (!place || place.dataset.live === state) return;
@@ -115,12 +115,71 @@
     retry = setTimeout(() => $("#stream")?.dispatchEvent(new Event("reconnect")), 2000);
   };
   const onStream = (name, act) => document.addEventListener(name, (event) => { if (isStream(event)) act(event); });
-  onStream("htmx:sse:after:connection", () => sign("live"));
-  onStream("htmx:sse:before:connection", () => { if (!document.hidden) sign($("#live")?.dataset.live === "connecting" ? "connecting" : "reconnecting"); });
+
+  // A browser opens six connections to a host, for all its pages together. Four pages that are
+  // looked at keep one open each; the others ask every three seconds, or nothing would load.
+  const STREAMS = ["stream-1", "stream-2", "stream-3", "stream-4"];
+  let release = null;
+  const claim = async (name) => {
+    await new Promise((decided) => {
+      navigator.locks.request(name, { ifAvailable: true }, (lock) => {
+        if (!lock || release || document.hidden) { decided(); return undefined; }
+        return new Promise((free) => {
+          release = () => { release = null; free(); };
+          decided();
+        });
+      });
+    });
+  };
+  const claimStream = async () => {
+    for (const name of navigator.locks ? STREAMS : []) {
+      if (release || document.hidden) return;
+      await claim(name);
+    }
+  };
+  const connect = async () => {
+    const stream = $("#stream");
+    if (!stream || stream.dataset.connected || ended || document.hidden) return;
+    stream.dataset.connected = "yes";
+    await claimStream();
+    knock(stream);
+  };
+  const knock = (stream) => { // until htmx has processed the element and asks
+    if (!stream.isConnected || stream.dataset.asked) return;
+    stream.dispatchEvent(new Event("connect"));
+    setTimeout(knock, 100, stream);
+  };
+  const polls = (address) => new URL(address, location.href).searchParams.has("once");
+  document.addEventListener("htmx:config:request", (event) => {
+    const { ctx } = event.detail;
+    if (ctx.sourceElement?.id !== "stream") return;
+    ctx.sourceElement.dataset.asked = "yes";
+    if (release) return;
+    const address = new URL(ctx.request.action, location.href);
+    address.searchParams.set("once", "1");
+    ctx.request.action = address.pathname + address.search;
+  });
+  onStream("htmx:sse:before:connection", (event) => {
+    const { connection } = event.detail;
+    if (document.hidden) return;
+    if (connection.attempt > 0 && polls(connection.url) === Boolean(release)) {
+      connection.cancelled = true; // this page may keep a stream now, or may no longer
+      return;
+    }
+    if (polls(connection.url)) claimStream();
+    const before = $("#live")?.dataset.live;
+    if (before !== "connecting" && before !== "polling") sign("reconnecting");
+  });
+  onStream("htmx:sse:after:connection", (event) => sign(polls(event.detail.connection.url) ? "polling" : "live"));
   onStream("htmx:sse:error", () => sign("reconnecting"));
   onStream("htmx:sse:close", (event) => {
+    const stream = event.target;
     ended = event.detail.reason === "message";
     if (ended) sign("ended");
+    if (ended || event.detail.reason === "removed") return;
+    delete stream.dataset.connected;
+    delete stream.dataset.asked;
+    setTimeout(connect, 0);
   });
   onStream("htmx:error", reconnectLater);
   onStream("htmx:response:error", reconnectLater);
@@ -132,8 +191,11 @@
   }
   document.addEventListener("visibilitychange", () => {
     lookForNews();
+    if (document.hidden) release?.();
     if (!$("#stream") || ended) return;
-    if (document.hidden) sign("paused"); else tick();
+    if (document.hidden) { sign("paused"); return; }
+    tick();
+    connect();
   });
 
   // Selection.
@@ -238,7 +300,7 @@
     showSelected(form);
   });
   document.addEventListener("input", (event) => { if (event.target.dataset?.json !== undefined) checkJson(event.target); });
-  document.addEventListener("htmx:after:swap", () => { admit(); tidy(); countArrivals(); clocks(document); tick(); });
+  document.addEventListener("htmx:after:swap", () => { connect(); admit(); tidy(); countArrivals(); clocks(document); tick(); });
   document.addEventListener("htmx:after:settle", (event) => {
     const dialog = $("#question");
     if (event.target === dialog && dialog.childElementCount && !dialog.open) dialog.showModal();
@@ -268,6 +330,7 @@
     clocks(document);
     tick();
     setInterval(tick, 1000);
+    setTimeout(connect, 0); // once htmx knows the page
     setInterval(lookForNews, NEWS_SECONDS * 1000);
     $("#feed")?.addEventListener("pointerleave", () => { admit(); tidy(); });
     $$("textarea[data-json]").forEach(checkJson);

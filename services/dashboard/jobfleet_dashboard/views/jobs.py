@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -32,8 +34,24 @@ async def jobs(request: Request) -> Response:
     told["counts"] = (await services.census.read()).counts
     told["known"] = KnownNames.of(await services.backend.directory.workers())
     answer = show(request, "jobs/index.html", block="results", states=list(State), **told)
-    answer.headers["HX-Push-Url"] = chosen.url()
+    if "HX-History-Restore-Request" not in request.headers:  # it has its entry already
+        answer.headers[_history_header(request, chosen)] = chosen.url()
     return answer
+
+
+def _history_header(request: Request, chosen: JobFilter) -> str:
+    """Return how the browser keeps the address: typing makes no entry of its own for Back."""
+    before = parse_filter(parse_qsl(urlsplit(request.headers.get("HX-Current-URL", "")).query))
+    typed = replace(
+        chosen,
+        text=before.text,
+        job_type=before.job_type,
+        queue=before.queue,
+        lock_key=before.lock_key,
+        since=before.since,
+        until=before.until,
+    )
+    return "HX-Replace-Url" if typed.url() == before.url() else "HX-Push-Url"
 
 
 async def _results(request: Request, chosen: JobFilter) -> dict[str, Any]:

@@ -19,6 +19,8 @@ IDLE_SECONDS = 5.0
 PING_SECONDS = 15
 SEND_TIMEOUT_SECONDS = 10.0
 DONE = b"event: done\r\ndata: \r\n\r\n"
+POLL = b"event: poll\r\nretry: 3000\r\n\r\n"
+"""Ends the answer to ``once``: the browser asks again in three seconds, holding no connection."""
 NOTHING_NEW = b": nothing new\r\n\r\n"
 
 Render = Callable[[Batch | None], Awaitable[str]]
@@ -89,6 +91,9 @@ async def _messages(
             yield await update(batch)
             if is_over():
                 yield DONE
+                return
+            if "once" in request.query_params:
+                yield POLL
                 return
             batch = await subscription.next(IDLE_SECONDS)
             if batch is None:

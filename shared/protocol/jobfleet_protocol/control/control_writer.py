@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import structlog
 
@@ -25,6 +26,7 @@ CONTROL_APPENDED = "control.appended"
 CONTROL_UNCERTAIN = "control.uncertain"
 
 _log = structlog.get_logger()
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +53,22 @@ It is called again where another entry came first, so it must not have effects.
 
 
 class ControlWriter:
-    """Appends by the trail's append rule: after any error, read the row before going on."""
+    """Appends by the trail's append rule: after any error, read the row before going on.
 
-    def __init__(self, *, log: ControlLog, clock: Clock) -> None:
+    Args:
+        settle: completes what the newest entry promised, before another entry hides it.
+    """
+
+    def __init__(
+        self,
+        *,
+        log: ControlLog,
+        clock: Clock,
+        settle: Callable[[ControlEntry | None], Awaitable[None]] | None = None,
+    ) -> None:
         self._control_log = log
         self._clock = clock
+        self._settle = settle or _nothing_to_settle
 
     async def append(
         self, subject: ControlSubject, name: str, decide: Decision
@@ -73,8 +86,10 @@ class ControlWriter:
         entry stands: the same call repeated reads the log again.
         """
         check_control_name(name, what=subject)
-        newest = await self._until_answered(lambda: self._control_log.newest(subject, name))
         while True:
+            newest = await self._until_answered(lambda: self._control_log.newest(subject, name))
+            # Only the newest entry may lack what it promised: complete it before hiding it.
+            await self._until_answered(partial(self._settle, newest))
             draft = decide(newest)
             if draft is None:
                 return None
@@ -86,8 +101,7 @@ class ControlWriter:
                     CONTROL_APPENDED, subject=subject, name=name, kind=entry.kind, by=entry.by
                 )
                 return entry
-            # Another writer's entry took the place, and more may have followed it.
-            newest = await self._until_answered(lambda: self._control_log.newest(subject, name))
+            # Another writer's entry took the place, and more may have followed it: look again.
 
     def _entry(
         self, subject: ControlSubject, name: str, newest: ControlEntry | None, draft: ControlDraft
@@ -123,13 +137,17 @@ class ControlWriter:
             await asyncio.sleep(pause)
         raise AssertionError("pauses never end")
 
-    async def _until_answered(self, read: Callable[[], Any]) -> ControlEntry | None:
+    async def _until_answered(self, ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
         for pause in pauses():
             try:
-                answer: ControlEntry | None = await read()
+                answer = await ask()
             except BackendError as error:
                 _log.debug(CONTROL_UNCERTAIN, error=str(error))
                 await asyncio.sleep(pause)
             else:
                 return answer
         raise AssertionError("pauses never end")
+
+
+async def _nothing_to_settle(newest: ControlEntry | None) -> None:
+    """Entries of this subject promise nothing."""

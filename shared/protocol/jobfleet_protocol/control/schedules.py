@@ -1,0 +1,214 @@
+"""What people and code ask of schedules: declare, change, pause, resume, run, backfill, remove."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import islice, takewhile
+
+import structlog
+
+from jobfleet_contracts.control import ControlEntry, ControlSubject
+from jobfleet_contracts.errors import ActionRefused, BodyConflict, InvalidRequest
+from jobfleet_contracts.ports import AuditTrail, Clock, ControlLog
+from jobfleet_contracts.schedule import Schedule
+from jobfleet_contracts.state import State
+from jobfleet_protocol.actions.submission import Submitted, Submitter
+from jobfleet_protocol.control import schedule_state
+from jobfleet_protocol.control.control_writer import ControlDraft, ControlWriter, Decision
+from jobfleet_protocol.control.schedule_state import ScheduleState, job_of
+
+MOST_BACKFILLED = 1000
+JOB_OF_TICK_DIFFERS = "schedule.job_differs"
+
+_log = structlog.get_logger()
+
+
+class Schedules:
+    """The schedules of the fleet.
+
+    Every append first submits the job of the entry that it follows. So at most the newest entry
+    of a log can lack its job, and a process that dies between an entry and its job loses nothing.
+    """
+
+    def __init__(
+        self, *, log: ControlLog, trail: AuditTrail, submitter: Submitter, clock: Clock
+    ) -> None:
+        self._control_log = log
+        self._trail = trail
+        self._submitter = submitter
+        self._clock = clock
+        self._writer = ControlWriter(log=log, clock=clock, settle=self.settle)
+        self._settled: dict[str, int] = {}
+
+    async def all(self) -> Sequence[ControlEntry]:
+        """Return the newest entry of every schedule that has not been removed, by name."""
+        heads = await self._control_log.heads(ControlSubject.SCHEDULE)
+        return [head for head in heads if not head.state["removed"]]
+
+    async def find(self, name: str) -> ControlEntry | None:
+        """Return the newest entry of one schedule, ``None`` if it is unknown or removed."""
+        head = await self._control_log.newest(ControlSubject.SCHEDULE, name)
+        return None if head is None or head.state["removed"] else head
+
+    async def history(
+        self, name: str, *, before: int | None = None, limit: int = 100
+    ) -> Sequence[ControlEntry]:
+        """Return entries of one schedule, newest first."""
+        return await self._control_log.history(
+            ControlSubject.SCHEDULE, name, before=before, limit=limit
+        )
+
+    async def declare(self, schedule: Schedule, *, by: str, reason: str = "") -> None:
+        """Declare a schedule, or change it; the same declaration again changes nothing."""
+        now = self._clock.now()
+        await self._append(
+            schedule.name,
+            partial(schedule_state.declare, schedule=schedule, by=by, reason=reason, now=now),
+        )
+
+    async def declare_by_code(
+        self, schedule: Schedule, *, live_digests: frozenset[str] = frozenset()
+    ) -> bool:
+        """Declare what a handler module says, unless code said it before; tell whether it did."""
+        entry = await self._append(
+            schedule.name,
+            partial(
+                schedule_state.declare_by_code,
+                schedule=schedule,
+                now=self._clock.now(),
+                live_digests=live_digests,
+            ),
+        )
+        return entry is not None
+
+    async def pause(self, name: str, *, by: str, reason: str = "") -> None:
+        """Stop its ticks. Quiet where they are stopped.
+
+        Raises:
+            ActionRefused: there is no such schedule.
+        """
+        now = self._clock.now()
+        await self._append(name, partial(schedule_state.pause, by=by, reason=reason, now=now))
+
+    async def resume(self, name: str, *, by: str, reason: str = "") -> None:
+        """Let it tick again; what was missed meanwhile follows its ``catch_up``."""
+        await self._append(name, partial(schedule_state.resume, by=by, reason=reason))
+
+    async def remove(self, name: str, *, by: str, reason: str = "") -> None:
+        """End it. Its log stays."""
+        await self._append(name, partial(schedule_state.remove, by=by, reason=reason))
+
+    async def run(self, name: str, *, by: str, reason: str = "") -> Submitted:
+        """Make its job once, now, beside the ticks."""
+        decide = partial(schedule_state.run_now, by=by, reason=reason)
+        entry = await self._append(name, decide)
+        assert entry is not None
+        return await self._submit(entry)
+
+    async def backfill(
+        self, name: str, *, since: datetime, until: datetime, by: str, reason: str = ""
+    ) -> list[Submitted]:
+        """Make the jobs of the ticks from ``since`` up to, not including, ``until``.
+
+        Each tick's job has an id of its own, so a repeated backfill finds the same jobs.
+
+        Raises:
+            InvalidRequest: the range is empty, or holds more than 1,000 ticks.
+            ActionRefused: there is no such schedule.
+        """
+        head = await self._control_log.newest(ControlSubject.SCHEDULE, name)
+        if head is None:
+            raise ActionRefused(f"there is no schedule {name}")
+        ticks = _ticks_between(ScheduleState.of(head), since, until)
+        jobs = []
+        for tick in ticks:
+            decide = partial(schedule_state.backfill, tick=tick, by=by, reason=reason)
+            entry = await self._append(name, decide)
+            assert entry is not None
+            jobs.append(await self._submit(entry))
+        return jobs
+
+    async def settle(self, newest: ControlEntry | None) -> None:
+        """Submit the job of an entry, if it stands for one and lacks it.
+
+        Raises:
+            BackendError: it is not known whether the job stands.
+        """
+        if newest is None or self._settled.get(newest.name) == newest.sequence:
+            return
+        if "jobId" in newest.details:
+            await self._submit(newest)
+
+    async def fire_due(self, head: ControlEntry, now: datetime) -> None:
+        """Fire the ticks of one schedule whose time has come, or log why they are skipped.
+
+        Another process may do the same: what the log says already is not done again.
+
+        Args:
+            head: the schedule's newest entry, as it was read.
+
+        Raises:
+            BackendError: nothing is lost; the next call goes on where this one stopped.
+        """
+        await self.settle(head)
+        state = ScheduleState.of(head)
+        if not state.fires:
+            return
+        missed, ticks = schedule_state.split_due(state, now)
+        if missed.ticks:
+            follow = await self._on_top_of(head, schedule_state.skip_missed(head, missed))
+            if follow is None:
+                return
+            head = follow
+        for tick in ticks:
+            follow = await self._on_top_of(head, await self._draft_of(head, tick))
+            if follow is None:
+                return
+            head = follow
+            await self.settle(head)
+
+    async def _draft_of(self, head: ControlEntry, tick: datetime) -> ControlDraft:
+        state = ScheduleState.of(head)
+        if state.schedule.rule.overlap == "skip" and state.last_job_id is not None:
+            newest = await self._trail.newest(state.last_job_id)
+            if newest is not None and not newest.after.state.is_terminal:
+                return schedule_state.skip_overlap(head, tick, state.last_job_id)
+        return schedule_state.fire(head, tick)
+
+    async def _on_top_of(self, head: ControlEntry, draft: ControlDraft) -> ControlEntry | None:
+        """Append the draft unless another entry has followed ``head`` meanwhile."""
+
+        def decide(newest: ControlEntry | None) -> ControlDraft | None:
+            return draft if newest is not None and newest.sequence == head.sequence else None
+
+        return await self._append(head.name, decide)
+
+    async def _append(self, name: str, decide: Decision) -> ControlEntry | None:
+        return await self._writer.append(ControlSubject.SCHEDULE, name, decide)
+
+    async def _submit(self, entry: ControlEntry) -> Submitted:
+        request = job_of(entry)
+        assert request is not None
+        try:
+            job = await self._submitter.submit_internal(request, by=f"schedule {entry.name}")
+        except BodyConflict as error:
+            # The entry's job stands already, submitted by another release: that is done too.
+            _log.warning(JOB_OF_TICK_DIFFERS, schedule=entry.name, error=str(error))
+            job = Submitted(request.job_id, State.QUEUED, created=False)
+        self._settled[entry.name] = entry.sequence
+        return job
+
+
+def _ticks_between(state: ScheduleState, since: datetime, until: datetime) -> list[datetime]:
+    if since >= until:
+        raise InvalidRequest("until: must lie after since", field="until")
+    following = state.ticks(since - timedelta(microseconds=1))
+    ticks = list(islice(takewhile(lambda tick: tick < until, following), MOST_BACKFILLED + 1))
+    if len(ticks) > MOST_BACKFILLED:
+        raise InvalidRequest(
+            f"until: the range holds more than {MOST_BACKFILLED:,} ticks; take it in parts",
+            field="until",
+        )
+    return ticks

@@ -112,6 +112,11 @@ class Bench:
         await self.claimer().leases.give_up(claimed.lease, claimed.request)
         return head
 
+    async def first(self, job_id: str) -> Event:
+        event = await self.real.trail.read(job_id, 1)
+        assert event is not None
+        return event
+
     async def head(self, job_id: str) -> Event:
         head = await self.real.trail.newest(job_id)
         assert head is not None

@@ -15,7 +15,9 @@ from jobfleet_contracts.errors import BackendError
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.message import JobDefaults
 from jobfleet_contracts.ports import Clock, JobConsumer, LeaseStore
+from jobfleet_protocol.actions.submission import Submitter
 from jobfleet_protocol.claiming.claimer import Claimer
+from jobfleet_protocol.control.schedules import Schedules
 from jobfleet_protocol.trail.trail_writer import TrailWriter, pauses
 from jobfleet_worker.builtin.calling_handlers import calling_handlers
 from jobfleet_worker.handlers.registry import Handlers
@@ -32,10 +34,11 @@ from jobfleet_worker.run.follow_up import FollowUp
 from jobfleet_worker.run.job_run import RunParts
 from jobfleet_worker.run.lease_keeper import LeaseKeeper, OpenLeases
 from jobfleet_worker.run.slots import Slots
+from jobfleet_worker.upkeep.election import Election
 from jobfleet_worker.upkeep.heartbeat import Heartbeat
 from jobfleet_worker.upkeep.rescuer import Rescuer
-from jobfleet_worker.upkeep.rescuer_election import RescuerElection
 from jobfleet_worker.upkeep.retention import Retention
+from jobfleet_worker.upkeep.scheduler import Scheduler
 
 WORKER_STARTED = "worker.started"
 WORKER_DRAINING = "worker.draining"
@@ -129,13 +132,15 @@ class Worker:
             options=options,
             clock=clock,
         )
-        self._rescue = RescuerElection(
-            rescuer=Rescuer(backend=backend, clock=clock),
+        self._rescuer = Rescuer(backend=backend, clock=clock)
+        self._retention = self._open_retention()
+        self._scheduler = Scheduler(schedules=self._schedules(), clock=clock)
+        self._leadership = Election(
+            duties=[self._sweep, self._scheduler.sweep],
             claimer=self._claimer,
             keeper=self._keeper,
             leases=backend.leases,
             pause_seconds=options.rescue_seconds,
-            retention=self._retention(),
         )
 
     def request_stop(self) -> None:
@@ -154,7 +159,7 @@ class Worker:
             work = self._start("work", self._work())
             others = [
                 self._start("heartbeat", self._heartbeat.run()),
-                self._start("rescue", self._rescue.run()),
+                self._start("leadership", self._leadership.run()),
                 self._start("cancel-listener", self._listener().run()),
             ]
             _log.info(WORKER_STARTED, types=self._handlers.types, queues=self._options.queues)
@@ -173,7 +178,20 @@ class Worker:
     def _listener(self) -> CancelListener:
         return CancelListener(control=self._backend.control, executor=self.executor)
 
-    def _retention(self) -> Retention | None:
+    def _schedules(self) -> Schedules:
+        backend, clock = self._backend, self._clock
+        submitter = Submitter(backend=backend, clock=clock, defaults=self._options.defaults)
+        return Schedules(
+            log=backend.control_log, trail=backend.trail, submitter=submitter, clock=clock
+        )
+
+    async def _sweep(self) -> float:
+        await self._rescuer.sweep()
+        if self._retention is not None:
+            await self._retention.sweep()
+        return self._options.rescue_seconds
+
+    def _open_retention(self) -> Retention | None:
         days = self._options.retention_days
         if days is None or self._backend.retention is None:
             return None

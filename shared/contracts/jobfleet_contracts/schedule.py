@@ -79,10 +79,17 @@ class Schedule:
         InvalidRequest: names the field that does not fit, and why.
     """
 
-    __slots__ = ("job", "name", "rule")
+    name: str
+    rule: ScheduleRule
+    job: Mapping[str, Any]
 
     def __init__(
-        self, *, name: str, type: str, every: timedelta | None = None, **fields: Any
+        self,
+        *,
+        name: str,
+        type: str,  # noqa: A002 - named as the field of a job request
+        every: timedelta | None = None,
+        **fields: Any,
     ) -> None:
         if every is not None:
             fields["every_seconds"] = every.total_seconds()
@@ -119,7 +126,8 @@ class Schedule:
 
     def to_json(self) -> dict[str, Any]:
         """Return the wire form, without the name; what was not said is left out."""
-        return self.job | self.rule.model_dump(by_alias=True, exclude_defaults=True, mode="json")
+        rule = self.rule.model_dump(by_alias=True, exclude_defaults=True, mode="json")
+        return {**self.job, **rule}
 
     def digest(self) -> str:
         """Return a hash of the whole declaration."""

@@ -55,7 +55,7 @@ class _Fleet:
 
 
 class Rescuer:
-    """Sweeps the open rows; which worker does it is :class:`RescuerElection`'s business."""
+    """Sweeps the open rows; which worker does it is :class:`Election`'s business."""
 
     def __init__(self, *, backend: Backend, clock: Clock) -> None:
         self._backend = backend

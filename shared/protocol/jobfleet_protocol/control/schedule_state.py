@@ -21,7 +21,7 @@ from jobfleet_contracts.codec import (
 )
 from jobfleet_contracts.control import ControlEntry, ControlKind
 from jobfleet_contracts.errors import ActionRefused
-from jobfleet_contracts.internal_job import internal_job_id
+from jobfleet_contracts.internal_job import internal_job_id, is_internal_id
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.schedule import Schedule
 from jobfleet_protocol.control.control_writer import ControlDraft
@@ -337,7 +337,7 @@ def schedule_of_job(
     if not isinstance(name, str):
         return None
     if not isinstance(tick, str):
-        return (name, None) if job_id[14] == "8" else None
+        return (name, None) if is_internal_id(job_id) else None
     kinds = ("schedule/tick", "schedule/backfill")
     made = {internal_job_id(kind, name, tick) for kind in kinds}
     return (name, tick) if job_id in made else None

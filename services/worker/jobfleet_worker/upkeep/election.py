@@ -1,8 +1,9 @@
-"""Which worker of the fleet sweeps: the one that holds the lease ``fleet/rescuer``."""
+"""Elect the one worker of the fleet that sweeps and fires schedules: the lease's holder."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
@@ -12,38 +13,41 @@ from jobfleet_contracts.ports import LeaseStore
 from jobfleet_protocol.claiming.claimer import Claimer
 from jobfleet_protocol.claiming.lock_leases import new_lease_id
 from jobfleet_worker.run.lease_keeper import KeptLease, LeaseKeeper
-from jobfleet_worker.upkeep.rescuer import Rescuer
-from jobfleet_worker.upkeep.retention import Retention
 
-RESCUER_ELECTED = "rescuer.elected"
-SWEEP_FAILED = "sweep.failed"
+LEADER_ELECTED = "leader.elected"
+DUTY_FAILED = "leader.duty_failed"
+RELEASE_FAILED = "leader.release_failed"
 
 _log = structlog.get_logger()
 
+Duty = Callable[[], Awaitable[float]]
+"""One round of what the leader does; returns the seconds until the next round.
 
-class RescuerElection:
-    """Competes for the lease and sweeps while holding it; gives it up after a failed sweep.
+Being leader only saves work. A duty must be safe beside another leader's, since a lease can be
+lost without its holder knowing.
+"""
 
-    Args:
-        retention: removes old histories after each sweep; ``None``: nothing is ever removed.
+
+class Election:
+    """Competes for the lease ``fleet/rescuer`` and does the duties while holding it.
+
+    A duty that raises gives the lease up, so that another worker tries.
     """
 
     def __init__(
         self,
         *,
-        rescuer: Rescuer,
+        duties: Sequence[Duty],
         claimer: Claimer,
         keeper: LeaseKeeper,
         leases: LeaseStore,
         pause_seconds: float,
-        retention: Retention | None = None,
     ) -> None:
-        self._rescuer = rescuer
+        self._duties = duties
         self._claimer = claimer
         self._keeper = keeper
         self._leases = leases
         self._pause_seconds = pause_seconds
-        self._retention = retention
 
     async def run(self) -> None:
         """Stand for election until cancelled."""
@@ -58,29 +62,39 @@ class RescuerElection:
         except LeaseConflict:
             return
         except BackendError as error:
-            _log.debug(SWEEP_FAILED, error=str(error))
+            _log.debug(DUTY_FAILED, error=str(error))
             return
         kept = self._keeper.keep(lease)
-        _log.info(RESCUER_ELECTED)
+        _log.info(LEADER_ELECTED)
         try:
             await self._serve(kept)
         except BackendError as error:
-            _log.warning(SWEEP_FAILED, error=str(error))
+            _log.warning(DUTY_FAILED, error=str(error))
         except Exception:  # noqa: BLE001 - what the index holds must not end one worker after another
-            _log.exception(SWEEP_FAILED)
+            _log.exception(DUTY_FAILED)
         finally:
             self._keeper.drop(kept)
             await asyncio.shield(self._resign(lease_id))
 
     async def _serve(self, kept: KeptLease) -> None:
-        while kept.lost_reason is None:
-            await self._rescuer.sweep()
-            if self._retention is not None:
-                await self._retention.sweep()
-            await asyncio.sleep(self._pause_seconds)
+        rounds = [asyncio.create_task(_repeat(duty, kept), name="duty") for duty in self._duties]
+        try:
+            done, _ = await asyncio.wait(rounds, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                await task
+        finally:
+            for task in rounds:
+                task.cancel()
+            await asyncio.gather(*rounds, return_exceptions=True)
 
     async def _resign(self, lease_id: str) -> None:
         try:
             await self._leases.release(RESCUER_LOCK, lease_id)
         except BackendError as error:
-            _log.debug("rescuer.release_failed", error=str(error))
+            _log.debug(RELEASE_FAILED, error=str(error))
+
+
+async def _repeat(duty: Duty, kept: KeptLease) -> None:
+    while kept.lost_reason is None:
+        seconds = await duty()
+        await asyncio.sleep(seconds)

@@ -1,0 +1,59 @@
+"""Fire the ticks of all schedules; the leader does it, and another one beside it does no harm."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import structlog
+
+from jobfleet_contracts.control import ControlEntry
+from jobfleet_contracts.errors import BackendError
+from jobfleet_contracts.ports import Clock
+from jobfleet_protocol.control.schedule_state import ScheduleState
+from jobfleet_protocol.control.schedules import Schedules
+
+SCHEDULE_UNREADABLE = "schedule.unreadable"
+LONGEST_LOOK, SHORTEST_LOOK = 2.0, 0.02
+"""Seconds between two looks at the log: a new or changed schedule is seen within the longest."""
+
+_log = structlog.get_logger()
+
+
+class Scheduler:
+    """Looks at every schedule, fires what is due, and says when to look again."""
+
+    def __init__(self, *, schedules: Schedules, clock: Clock) -> None:
+        self._schedules = schedules
+        self._clock = clock
+        self._unreadable: set[str] = set()
+
+    async def sweep(self) -> float:
+        """Fire all due ticks; return the seconds until the next one, 2 at most.
+
+        Raises:
+            BackendError: the log or the trail did not answer. What was not fired stays due.
+        """
+        for head in await self._schedules.all():
+            await self._fire(head)
+        now = self._clock.now()
+        waits = [self._until_due(head, now) for head in await self._schedules.all()]
+        return min(max(SHORTEST_LOOK, min(waits, default=LONGEST_LOOK)), LONGEST_LOOK)
+
+    async def _fire(self, head: ControlEntry) -> None:
+        try:
+            await self._schedules.fire_due(head, self._clock.now())
+        except BackendError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one schedule that cannot be read stops no other
+            if head.entry_id not in self._unreadable:
+                _log.error(SCHEDULE_UNREADABLE, schedule=head.name, error=str(error))
+            self._unreadable.add(head.entry_id)
+
+    def _until_due(self, head: ControlEntry, now: datetime) -> float:
+        if head.entry_id in self._unreadable:
+            return LONGEST_LOOK
+        state = ScheduleState.of(head)
+        following = next(state.ticks(), None) if state.fires else None
+        if following is None:
+            return LONGEST_LOOK
+        return (state.schedule.due_at(following) - now).total_seconds()

@@ -12,6 +12,8 @@ from tests.browser.listed import open_until_listed
 pytestmark = pytest.mark.browser
 QUICK = {"steps": 1, "stepSeconds": 0.05}
 SLOW = {"steps": 100, "stepSeconds": 60}
+MOST_SHIFT = 0.01
+"""Browsers call a layout shift good below 0.1 (web.dev/cls); ten times less stays unseen."""
 SUM_OF_SHIFTS = """
 window.shifted = 0;
 new PerformanceObserver((list) => list.getEntries().forEach((one) => { shifted += one.value; }))
@@ -77,7 +79,7 @@ def test_rows_change_in_place_and_nothing_shifts(page: Page, fleet: LocalFleet) 
     expect(row).to_contain_text("cancelled")
     expect(page.locator("#arrived")).to_have_text("1 new")
     assert row.bounding_box() == place
-    assert page.evaluate("shifted") == 0
+    assert page.evaluate("shifted") < MOST_SHIFT
 
 
 @on_both_backends

@@ -71,7 +71,7 @@ def jobs_from_options(options: JobOptions, count: int) -> list[JobRequest]:
         raise InvalidRequest("give either --delay or --run-at", field="delay")
     said = {name: value for name, value in said.items() if value is not None}
     if options.payload is not None:
-        said["payload"] = _payload(options.payload)
+        said["payload"] = read_payload(options.payload)
     delay, now = options.delay or 0, datetime.now(UTC)
     return [JobRequest.parse(said).starting_in(delay, now=now) for _ in range(count)]
 
@@ -104,7 +104,12 @@ def _checked(number: int, line: bytes) -> JobRequest:
         raise InvalidRequest(f"line {number}: {error}", field=error.field) from error
 
 
-def _payload(text: str) -> Any:
+def read_payload(text: str) -> Any:
+    """Return the value of ``--payload``: JSON, ``@FILE``, or ``-`` for standard input.
+
+    Raises:
+        InvalidRequest: it is no JSON, or the file cannot be read.
+    """
     if text == STDIN:
         body: bytes | str = sys.stdin.buffer.read()
     elif text.startswith("@"):

@@ -16,6 +16,7 @@ COMMANDS: Mapping[str, str] = {
     "dashboard": "Dashboard and REST API.",
     "publish": "Submit jobs; on a terminal without options, one random test job per key.",
     "jobs": "List, show, watch, cancel, redrive and dismiss jobs.",
+    "schedules": "List, declare, pause, resume, run and remove schedules.",
     "audit": "Verify, export and rebuild from the audit trail.",
     "keys": "Make keys for the REST API; show the key that receivers of results need.",
     "mock-third-party": "A third party to try external.call with.",

@@ -129,6 +129,13 @@ class Schedule:
         rule = self.rule.model_dump(by_alias=True, exclude_defaults=True, mode="json")
         return {**self.job, **rule}
 
+    @property
+    def when(self) -> str:
+        """The rule in a few words: ``0 6 * * * Europe/Berlin`` or ``every 30 s``."""
+        if self.rule.cron is None:
+            return f"every {self.rule.every_seconds:g} s"
+        return f"{self.rule.cron} {self.rule.timezone}"
+
     def digest(self) -> str:
         """Return a hash of the whole declaration."""
         return sha256(orjson.dumps(self.to_json(), option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -38,6 +38,14 @@ from jobfleet_worker.upkeep.rescuer import Rescuer
 from jobfleet_worker.upkeep.retention import Retention
 from tests.simulation.fake_leases import FakeLeaseStore
 from tests.simulation.fake_trail import TrailTable
+from tests.simulation.schedule_bugs import (
+    a_deployment_resumes,
+    fired_whatever_stands_meanwhile,
+    operators_do_not_settle,
+    submitted_before_the_entry,
+    ticks_from_the_wall_clock,
+    two_leaders_fire_one_tick,
+)
 from tests.simulation.simulation import Simulation
 
 
@@ -423,3 +431,15 @@ BY_THE_SIMULATION = (
     ),
 )
 """Once they were real: the simulation found them in this code, and must find them again."""
+
+_RECURRING = {"schedules": True, "clock_steps": False, "retention_seconds": None}
+
+OF_SCHEDULES = (
+    Known("a tick's job made before its entry", submitted_before_the_entry, 0, _RECURRING),
+    Known("an operator's entry hides an unfinished tick", operators_do_not_settle, 9, _RECURRING),
+    Known("ticks counted from the wall clock", ticks_from_the_wall_clock, 0, _RECURRING),
+    Known("two leaders fire one tick", two_leaders_fire_one_tick, 0, _RECURRING),
+    Known("a deployment resumes a pause", a_deployment_resumes, 19, _RECURRING),
+    Known("a tick fired on top of a pause", fired_whatever_stands_meanwhile, 2, _RECURRING),
+)
+"""Faults of other schedulers."""

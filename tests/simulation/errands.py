@@ -18,6 +18,7 @@ from jobfleet_contracts.state import State
 from tests.simulation.fleet import Api, Fleet
 from tests.simulation.journal import Journal
 from tests.simulation.scenario import Scenario
+from tests.simulation.schedule_wishes import LAST_VERB, SCHEDULE_VERBS, act_on_schedule
 from tests.simulation.servers import Servers
 from tests.simulation.virtual_time import VirtualTime
 from tests.simulation.workload import Wish
@@ -78,11 +79,18 @@ class Errands:
             if errand.is_done:
                 return
             self._time.after(PATIENCE_SECONDS, ask)
+            if errand.wish.verb == LAST_VERB and self._schedule_is_busy(errand):
+                return
             awake = [api for api in self._fleet.apis.values() if api.process.is_awake]
             if awake:
                 self._ask(errand, self._dice.choice(awake))
 
         return ask
+
+    def _schedule_is_busy(self, last: Errand) -> bool:
+        """Whether a late declaration could still bring back what the last wish removes."""
+        acting = (e for e in self.all if e.wish.verb in SCHEDULE_VERBS and e is not last)
+        return not all(errand.is_done for errand in acting)
 
     def _ask(self, errand: Errand, api: Api) -> None:
         tag = f"{errand.wish.tag}.{len(errand.asked)}"
@@ -103,6 +111,11 @@ class Errands:
         )
 
     async def _do(self, wish: Wish, api: Api, tag: str) -> State:
+        if wish.verb in SCHEDULE_VERBS:
+            return await act_on_schedule(wish, api.schedules, tag)
+        return await self._act_on_job(wish, api, tag)
+
+    async def _act_on_job(self, wish: Wish, api: Api, tag: str) -> State:
         match wish.verb:
             case "submit":
                 assert wish.request is not None

@@ -13,6 +13,7 @@ from jobfleet_protocol.actions.cancellation import Canceller
 from jobfleet_protocol.actions.redrive import Redriver
 from jobfleet_protocol.actions.signing_keys import SigningKeys
 from jobfleet_protocol.actions.submission import Submitter
+from jobfleet_protocol.control.schedules import Schedules
 from jobfleet_worker.options import WorkerOptions
 from jobfleet_worker.worker import Worker
 from tests.simulation.fake_broker import SILENT_SECONDS
@@ -39,6 +40,12 @@ class Api:
         self.submitter = Submitter(backend=backend, clock=clock, defaults=DEFAULTS)
         self.canceller = Canceller(backend=backend, clock=clock)
         self.redriver = Redriver(backend=backend, clock=clock)
+        self.schedules = Schedules(
+            log=backend.control_log,
+            trail=backend.trail,
+            submitter=self.submitter,
+            clock=clock,
+        )
         self.callbacks = Callbacks(backend=backend, clock=clock, keys=SigningKeys(()))
 
 

@@ -15,6 +15,7 @@ from jobfleet_protocol.audit.heads import Head, HeadsCheck
 from jobfleet_protocol.audit.verification import Verifier
 from tests.simulation.errands import Errand
 from tests.simulation.removal import Removal
+from tests.simulation.schedule_judgement import schedule_faults
 from tests.simulation.servers import Servers
 from tests.simulation.third_party import Posting
 
@@ -57,6 +58,7 @@ class Judgement:
             *self._leftovers(),
             *self._timeline(),
             *self._removals(),
+            *schedule_faults(self._servers, self._trails),
         ]
 
     def _rules(self) -> Iterator[str]:

@@ -19,6 +19,7 @@ from jobfleet_protocol.actions import answer_limit
 from jobfleet_worker import worker
 from jobfleet_worker.run import consumer, fleet_turn, lease_keeper
 from jobfleet_worker.run.job_run import ATTEMPT_FAILED
+from jobfleet_worker.upkeep import scheduler
 from tests.simulation.journal import Journal
 
 ERROR = 40
@@ -57,6 +58,7 @@ def repeatable(seed: int, journal: Journal, *, talkative: bool) -> Iterator[list
             patch.object(lease_keeper, "TICK_SECONDS", 1.0),
             patch.object(consumer, "RECEIVE_WAIT", timedelta(seconds=20)),
             patch.object(worker, "calling_handlers", _no_handlers),
+            patch.object(scheduler, "LONGEST_LOOK", 15.0),
             patch.object(fleet_turn, "IDLE_WAIT", timedelta(seconds=5)),
             patch.object(fleet_turn, "STAND_BY_SECONDS", 3.0),
             # Else tasks of vanished processes would keep each run in memory.

@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 RETENTION_SHARE = 1 / 10
+SCHEDULE_SHARE = 1 / 8
 _KINDS_OF_WEATHER = (0.0, 0.01, 0.04, 0.04, 0.1, 0.1, 0.2)
 
 
@@ -23,6 +24,7 @@ class Scenario:
         retention_seconds: histories that ended so long ago are removed; ``None``: never. Longer
             than any sleep, as its days are in life; then the faults last until it has been at work.
         weights: how often each kind of fault comes, among the faults.
+        schedules: a schedule ticks, and operators pause, change and run it.
     """
 
     seed: int
@@ -45,6 +47,7 @@ class Scenario:
     clock_steps: bool
     retention_seconds: float | None
     weights: dict[str, float]
+    schedules: bool = False
 
     @classmethod
     def of(cls, seed: int) -> Scenario:
@@ -73,7 +76,9 @@ class Scenario:
             retention_seconds=None,
             weights=_weights(dice),
         )
-        return scenario._with_retention(Random(f"retention/{seed}"))
+        scenario = scenario._with_retention(Random(f"retention/{seed}"))
+        with_schedule = Random(f"schedules/{seed}").random() < SCHEDULE_SHARE
+        return replace(scenario, schedules=with_schedule and not scenario.clock_steps)
 
     def _with_retention(self, dice: Random) -> Scenario:
         """Let one run in ten remove histories, while faults go on."""

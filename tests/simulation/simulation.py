@@ -19,6 +19,7 @@ from tests.simulation.process import Process
 from tests.simulation.removal import is_removed
 from tests.simulation.repeatable import repeatable
 from tests.simulation.scenario import Scenario
+from tests.simulation.schedule_wishes import schedule_wishes
 from tests.simulation.servers import Servers
 from tests.simulation.third_party import ThirdParty
 from tests.simulation.virtual_time import VirtualTime
@@ -113,7 +114,9 @@ class Simulation:
             try:
                 self.fleet.start()
                 self.mischief.begin()
-                self.errands.begin(Workload(scenario=self.scenario).wishes)
+                self.errands.begin(
+                    Workload(scenario=self.scenario).wishes + schedule_wishes(self.scenario)
+                )
                 self.time.after(self.scenario.fault_seconds, self._heal)
                 rested = self._run_until_quiet()
                 faults = [] if rested else [f"not at rest after {self.time.now:.0f} s"]

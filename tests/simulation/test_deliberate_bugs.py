@@ -6,7 +6,13 @@ import warnings
 
 import pytest
 
-from tests.simulation.bugs import BY_DESIGN, BY_THE_HASHES, BY_THE_SIMULATION, Known
+from tests.simulation.bugs import (
+    BY_DESIGN,
+    BY_THE_HASHES,
+    BY_THE_SIMULATION,
+    OF_SCHEDULES,
+    Known,
+)
 from tests.simulation.seeds import IN_EVERY_TEST_RUN, first_failure
 from tests.simulation.simulation import Verdict
 
@@ -28,6 +34,12 @@ def test_a_bug_that_was_real_fails_again(known: Known) -> None:
 def test_a_changed_trail_or_a_wrong_chain_fails_by_its_hashes(known: Known) -> None:
     verdict = _fails(known)
     assert [fault for fault in verdict.faults if fault.startswith(("rule 12", "heads"))]
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("known", OF_SCHEDULES, ids=lambda known: known.name)
+def test_a_fault_of_other_schedulers_fails(known: Known) -> None:
+    _fails(known)
 
 
 def _fails(known: Known) -> Verdict:

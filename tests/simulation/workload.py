@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from jobfleet_contracts.job import JobRequest, job_id_for_key
+from jobfleet_contracts.schedule import Schedule
 from tests.simulation.process import BEGIN
 from tests.simulation.scenario import Scenario
 from tests.simulation.sim_handlers import JOB_TYPE
@@ -34,7 +35,9 @@ class Wish:
 
     Attributes:
         at: seconds after the beginning.
-        verb: ``submit``, ``foreign``, ``malformed``, ``cancel``, ``redrive`` or ``dismiss``.
+        verb: ``submit``, ``foreign``, ``malformed``, ``cancel``, ``redrive`` or ``dismiss``; of a
+            schedule ``declare``, ``change``, ``deploy``, ``pause``, ``resume``, ``run`` or
+            ``unschedule``.
         key: idempotency key of a submit.
         tag: names the wish in the trail.
     """
@@ -45,6 +48,7 @@ class Wish:
     request: JobRequest | None = None
     job_id: str = ""
     key: str | None = None
+    schedule: Schedule | None = None
 
 
 class Workload:

@@ -33,21 +33,21 @@ class Scheduler:
         Raises:
             BackendError: the log or the trail did not answer. What was not fired stays due.
         """
-        for head in await self._schedules.all():
-            await self._fire(head)
+        heads = [await self._fire(head) for head in await self._schedules.all()]
         now = self._clock.now()
-        waits = [self._until_due(head, now) for head in await self._schedules.all()]
-        return min(max(SHORTEST_LOOK, min(waits, default=LONGEST_LOOK)), LONGEST_LOOK)
+        wait = min((self._until_due(head, now) for head in heads), default=LONGEST_LOOK)
+        return min(max(SHORTEST_LOOK, wait), LONGEST_LOOK)
 
-    async def _fire(self, head: ControlEntry) -> None:
+    async def _fire(self, head: ControlEntry) -> ControlEntry:
         try:
-            await self._schedules.fire_due(head, self._clock.now())
+            return await self._schedules.fire_due(head, self._clock.now())
         except BackendError:
             raise
         except Exception as error:  # noqa: BLE001 - one schedule that cannot be read stops no other
             if head.entry_id not in self._unreadable:
                 _log.error(SCHEDULE_UNREADABLE, schedule=head.name, error=str(error))
             self._unreadable.add(head.entry_id)
+            return head
 
     def _until_due(self, head: ControlEntry, now: datetime) -> float:
         if head.entry_id in self._unreadable:

@@ -266,9 +266,14 @@ def backfill(newest: ControlEntry | None, tick: datetime, *, by: str, reason: st
 def fire(newest: ControlEntry, tick: datetime) -> ControlDraft:
     """Return the entry that a tick has fired; its job is submitted after it stands."""
     state = ScheduleState.of(newest)
-    job_id = internal_job_id("schedule/tick", newest.name, format_time(tick))
+    job_id = tick_job_id(newest.name, format_time(tick))
     after = replace(state, last_tick=tick, last_job_id=job_id)
     return _draft(ControlKind.FIRED, after, by=SCHEDULER, details=_made(job_id, tick=tick))
+
+
+def tick_job_id(name: str, tick: str) -> str:
+    """Return the id of the job that a tick, as text, makes."""
+    return internal_job_id("schedule/tick", name, tick)
 
 
 def split_due(state: ScheduleState, now: datetime) -> tuple[DueTicks, list[datetime]]:
@@ -338,8 +343,7 @@ def schedule_of_job(
         return None
     if not isinstance(tick, str):
         return (name, None) if is_internal_id(job_id) else None
-    kinds = ("schedule/tick", "schedule/backfill")
-    made = {internal_job_id(kind, name, tick) for kind in kinds}
+    made = (tick_job_id(name, tick), internal_job_id("schedule/backfill", name, tick))
     return (name, tick) if job_id in made else None
 
 

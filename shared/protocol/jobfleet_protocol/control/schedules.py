@@ -141,8 +141,10 @@ class Schedules:
         if "jobId" in newest.details:
             await self._submit(newest)
 
-    async def fire_due(self, head: ControlEntry, now: datetime) -> None:
+    async def fire_due(self, head: ControlEntry, now: datetime) -> ControlEntry:
         """Fire the ticks of one schedule whose time has come, or log why they are skipped.
+
+        Returns the newest entry that is known afterwards.
 
         Another process may do the same: what the log says already is not done again.
 
@@ -155,19 +157,20 @@ class Schedules:
         await self.settle(head)
         state = ScheduleState.of(head)
         if not state.fires:
-            return
+            return head
         missed, ticks = schedule_state.split_due(state, now)
         if missed.ticks:
             follow = await self._on_top_of(head, schedule_state.skip_missed(head, missed))
             if follow is None:
-                return
+                return head
             head = follow
         for tick in ticks:
             follow = await self._on_top_of(head, await self._draft_of(head, tick))
             if follow is None:
-                return
+                return head
             head = follow
             await self.settle(head)
+        return head
 
     async def _draft_of(self, head: ControlEntry, tick: datetime) -> ControlDraft:
         state = ScheduleState.of(head)

@@ -1,0 +1,99 @@
+"""Check one log of the control log, and that schedules and their jobs agree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from jobfleet_contracts.codec import format_time
+from jobfleet_contracts.control import ControlEntry, ControlKind, ControlSubject
+from jobfleet_protocol.control import schedule_state
+from jobfleet_protocol.control.schedule_state import ScheduleState
+
+_PAUSING = (ControlKind.PAUSED, ControlKind.RESUMED)
+_FIRING = (ControlKind.FIRED, ControlKind.SKIPPED)
+
+
+@dataclass(frozen=True, slots=True)
+class ControlViolation:
+    """What is wrong with one entry of the control log."""
+
+    subject: ControlSubject
+    name: str
+    sequence: int
+    message: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form that ``audit verify --json`` prints."""
+        return {
+            "subject": self.subject,
+            "name": self.name,
+            "sequence": self.sequence,
+            "message": self.message,
+        }
+
+
+def check_control_log(log: Sequence[ControlEntry]) -> list[ControlViolation]:
+    """Return what one subject's log breaks; the whole log, oldest entry first.
+
+    Sequences have no gap and entry ids are unique. Of a schedule: each tick is fired or skipped
+    once, in order and without a gap; none fires while the schedule is paused or removed; nothing
+    but a pause or a resume changes whether it is paused.
+    """
+    found = [*_dense(log)]
+    if log and log[0].subject is ControlSubject.SCHEDULE:
+        for before, entry in pairwise(log):
+            found += _follows(before, entry)
+    return found
+
+
+def jobs_promised(log: Sequence[ControlEntry]) -> Iterator[tuple[ControlEntry, str]]:
+    """Yield the entries whose jobs must stand in the trail, with the job ids.
+
+    The newest entry's job may still be missing: the next look of the scheduler submits it.
+    """
+    for entry in log[:-1]:
+        if entry.kind in (ControlKind.FIRED, ControlKind.TRIGGERED):
+            yield entry, entry.details["jobId"]
+
+
+def _dense(log: Sequence[ControlEntry]) -> Iterator[ControlViolation]:
+    ids: set[str] = set()
+    for place, entry in enumerate(log, start=1):
+        if entry.sequence != place:
+            yield _violation(entry, f"entry {place} is missing")
+            return
+        if entry.entry_id in ids:
+            yield _violation(entry, "an earlier entry has the same id")
+        ids.add(entry.entry_id)
+
+
+def _follows(before: ControlEntry, entry: ControlEntry) -> Iterator[ControlViolation]:
+    try:
+        state, after = ScheduleState.of(before), ScheduleState.of(entry)
+    except Exception as error:  # noqa: BLE001 - a row that cannot be read is a finding, not an end
+        yield _violation(entry, f"its state, or the one before it, cannot be read: {error}")
+        return
+    if after.paused != state.paused and entry.kind not in _PAUSING:
+        yield _violation(entry, f"{entry.kind} changes whether the schedule is paused")
+    if entry.kind in _FIRING:
+        yield from _ticks(state, entry)
+
+
+def _ticks(state: ScheduleState, entry: ControlEntry) -> Iterator[ControlViolation]:
+    if not state.fires:
+        why = "removed" if state.removed else "paused"
+        yield _violation(entry, f"a tick is {entry.kind} while the schedule is {why}")
+    expected = format_time(next(state.ticks()))
+    first = entry.details.get("first", entry.details["tick"])
+    if first != expected and entry.details.get("complete", True):
+        yield _violation(entry, f"the tick after the last one is {expected}, not {first}")
+    made = schedule_state.tick_job_id(entry.name, entry.details["tick"])
+    if entry.kind is ControlKind.FIRED and entry.details["jobId"] != made:
+        yield _violation(entry, f"the job of this tick is {made}, not {entry.details['jobId']}")
+
+
+def _violation(entry: ControlEntry, message: str) -> ControlViolation:
+    return ControlViolation(entry.subject, entry.name, entry.sequence, message)

@@ -141,7 +141,10 @@ def _ended(found: Landmarks, number: int, now: datetime) -> list[Event]:
 
 async def _store(backend: Backend, history: list[Event], limit: asyncio.Semaphore) -> None:
     async with limit:
-        kept = [await externalise(event, backend.payloads) for event in history]
+        inline = backend.limits.inline_bytes
+        kept = [
+            await externalise(event, backend.payloads, inline_bytes=inline) for event in history
+        ]
         if (row := open_row_of(kept)) is not None:
             await backend.index.open(row)
         for start in range(0, len(kept), _PART):

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 from unittest.mock import patch
 
+from jobfleet_backends.azure.table_limits import LIMITS
 from jobfleet_contracts.errors import BackendError, SequenceTaken, TrustEnded
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import IndexedEvent, OpenRow
@@ -193,7 +194,10 @@ def trust_checked_before_the_read() -> Iterator[None]:
 async def _stored(events: Sequence[Event], payloads: PayloadStore) -> Sequence[Event]:
     for pause in pauses():
         try:
-            return [await externalise(event, payloads) for event in events]
+            return [
+                await externalise(event, payloads, inline_bytes=LIMITS.inline_bytes)
+                for event in events
+            ]
         except BackendError:
             await asyncio.sleep(pause)
     raise AssertionError("pauses never end")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 
+from jobfleet_backends.azure.table_limits import TRANSACTION_ROWS
 from jobfleet_contracts.codec import encode
 from jobfleet_contracts.errors import BackendUnavailable, SequenceTaken
 from jobfleet_contracts.event import Event
@@ -12,9 +13,6 @@ from jobfleet_protocol.trail.tombstone import is_tombstone
 from tests.simulation.journal import Journal
 from tests.simulation.virtual_time import VirtualTime
 from tests.simulation.wire import Wire
-
-MOST_ROWS = 100
-"""Of one entity group transaction."""
 
 LONGEST_PROPERTY = 32_768
 """Characters."""
@@ -91,7 +89,7 @@ def _about(events: Sequence[Event]) -> str:
 
 
 def _check_size(events: Sequence[Event]) -> None:
-    if len(events) > MOST_ROWS or len({event.job_id for event in events}) > 1:
+    if len(events) > TRANSACTION_ROWS or len({event.job_id for event in events}) > 1:
         raise AssertionError("Azure refuses this transaction: too many rows, or several partitions")
     for event in events:
         if len(event.message) > LONGEST_PROPERTY or len(encode(event.data)) > LONGEST_PROPERTY:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from jobfleet_backends.azure.table_limits import LIMITS
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.message import MalformedMessage
 from jobfleet_contracts.worker_status import WorkerStatus
@@ -76,6 +77,7 @@ class Servers:
             "dead_letters": FakeDeadLetterStore(kept=self.dead_letters, wire=wire),
         }
         return Backend(
+            limits=LIMITS,
             name="simulated",
             **cast("Any", parts),
             consumer=lambda: FakeJobConsumer(broker=self.broker, wire=wire),

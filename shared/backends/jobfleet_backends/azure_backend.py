@@ -15,6 +15,7 @@ from jobfleet_backends.azure.index.job_index_reader import AzureJobIndexReader
 from jobfleet_backends.azure.lease_store import AzureLeaseStore
 from jobfleet_backends.azure.payload_store import AzurePayloadStore
 from jobfleet_backends.azure.storage_names import StorageNames
+from jobfleet_backends.azure.table_limits import LIMITS
 from jobfleet_backends.azure.trail_retention import AzureTrailRetention
 from jobfleet_backends.azure.worker_directory import AzureWorkerDirectory
 from jobfleet_backends.rabbitmq.connection import RabbitMQ
@@ -58,6 +59,7 @@ async def open_azure(settings: Settings, *, clock: Clock | None = None) -> Backe
         await asyncio.gather(account.close(), rabbitmq.close())
 
     return Backend(
+        limits=LIMITS,
         name="azure",
         trail=trail,
         leases=leases,

@@ -42,11 +42,25 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a backend's trail takes.
+
+    Attributes:
+        inline_bytes: encoded event data above it lie in the payload store, not in the row.
+        transaction_rows: most events that one insert takes.
+    """
+
+    inline_bytes: int
+    transaction_rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Backend:
     """All ports of one backend, wired by ``jobfleet_backends.open_backend``.
 
     Attributes:
         name: ``embedded`` or ``azure``.
+        limits: what its trail takes.
         consumer: makes the consumer of one worker.
         renewal_leases: makes a lease store for the renewal thread: its own connections, short
             timeouts (1 s connect, 3 s read), no retries. Call it and close it in that thread.
@@ -57,6 +71,7 @@ class Backend:
     """
 
     name: str
+    limits: Limits
     trail: AuditTrail
     leases: LeaseStore
     locks: LockRecords

@@ -26,9 +26,10 @@ class Life:
         head = await self._backend.trail.newest(job_id)
         assert head is not None
         events: list[Event] = []
+        limit = self._backend.limits.inline_bytes
         for change in changes:
             head = draft(head, head.facts, change, occurred_at=datetime.now(UTC))
-            events.append(await externalise(head, self._backend.payloads))
+            events.append(await externalise(head, self._backend.payloads, inline_bytes=limit))
         await self._backend.trail.insert(events)
         await self._backend.index.record(events)
         if head.after.state.is_terminal:

@@ -12,16 +12,14 @@ from jobfleet_backends.azure.http.table_reader import Query
 from jobfleet_backends.azure.http.table_writer import Operation
 from jobfleet_backends.azure.index.index_rows import SHARDS, indexed_key, shard_of, time_key
 from jobfleet_backends.azure.rows import event_to_entity, plain_time, row_key
+from jobfleet_backends.azure.table_limits import TRANSACTION_ROWS
 from jobfleet_contracts.cursor import NUMBER, CursorForm
 from jobfleet_contracts.errors import SequenceTaken
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import IndexedEvent, Page
 from jobfleet_contracts.state import TERMINAL
 
-MAX_ROWS = 100
 _CURSOR = CursorForm(f"({NUMBER})~(t-.*)")
-"""Rows of one transaction, by Azure's rule."""
-
 _STATES = " or ".join(f"State eq '{state.value}'" for state in sorted(TERMINAL))
 _ENDED = f"PartitionKey eq @shard and RowKey gt @after and RowKey lt 't.' and ({_STATES})"
 _COLUMNS = ("PartitionKey", "RowKey", "JobId", "Sequence", "OccurredAt")
@@ -108,10 +106,10 @@ def _batches(
     operations: Sequence[Operation], final: Sequence[Operation] = ()
 ) -> list[list[Operation]]:
     """Cut into transactions; the final operations stay in one, the last."""
-    starts = range(0, len(operations), MAX_ROWS)
-    batches = [list(operations[start : start + MAX_ROWS]) for start in starts]
+    starts = range(0, len(operations), TRANSACTION_ROWS)
+    batches = [list(operations[start : start + TRANSACTION_ROWS]) for start in starts]
     if final:
-        if not batches or len(batches[-1]) + len(final) > MAX_ROWS:
+        if not batches or len(batches[-1]) + len(final) > TRANSACTION_ROWS:
             batches.append([])
         batches[-1] += final
     return batches

@@ -26,7 +26,7 @@ from jobfleet_backends.sqlite.payload_store import SqlitePayloadStore
 from jobfleet_backends.sqlite.trail_retention import SqliteTrailRetention
 from jobfleet_backends.sqlite.worker_directory import SqliteWorkerDirectory
 from jobfleet_backends.system_clock import SystemClock
-from jobfleet_contracts.backend import Backend, Probe
+from jobfleet_contracts.backend import Backend, Limits, Probe
 from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.ports import Clock, LeaseStore
 
@@ -36,6 +36,9 @@ PROBE_SECONDS = 5.0
 RENEWAL_BUSY_SECONDS = 3.0
 
 _log = structlog.get_logger()
+
+LIMITS = Limits(inline_bytes=30_000, transaction_rows=100)
+"""SQLite takes more. Larger rows would slow every list that reads past them."""
 
 
 async def open_embedded(settings: Settings, *, clock: Clock | None = None) -> Backend:
@@ -68,6 +71,7 @@ async def open_embedded(settings: Settings, *, clock: Clock | None = None) -> Ba
         await database.close()
 
     return Backend(
+        limits=LIMITS,
         name="embedded",
         trail=SqliteAuditTrail(database=database),
         leases=leases,

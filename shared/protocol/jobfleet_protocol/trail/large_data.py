@@ -9,24 +9,22 @@ from jobfleet_contracts.errors import DataMissing
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.ports import PayloadStore
 
-MAX_INLINE_BYTES = 30_000
-"""Above this event data go to a blob: a table property holds 32,768 UTF-16 characters."""
-
 
 def is_stored_apart(event: Event) -> bool:
     """Whether the event holds the name of its data, and not the data."""
     return event.data.keys() == {"blob", "size"}
 
 
-async def externalise(event: Event, payloads: PayloadStore) -> Event:
+async def externalise(event: Event, payloads: PayloadStore, *, inline_bytes: int) -> Event:
     """Return the event with large data replaced by the name under which they are stored.
 
-    The name holds job, epoch and event id, so no other attempt can overwrite it.
+    Data of up to ``inline_bytes`` stay in the event. The name holds job,
+    epoch and event id, so no other attempt can overwrite it.
     """
     if not event.data:
         return event
     body = encode(event.data)
-    if len(body) <= MAX_INLINE_BYTES:
+    if len(body) <= inline_bytes:
         return event
     name = f"{event.job_id}/{event.after.epoch}/{event.event_id}"
     await payloads.put(name, body)

@@ -34,6 +34,7 @@ class TrailWriter:
         self._index = backend.index
         self._feed = backend.feed
         self._payloads = backend.payloads
+        self._limits = backend.limits
         self._under_way: set[asyncio.Task[Event | None]] = set()
 
     async def append(self, events: Sequence[Event]) -> Event | None:
@@ -41,6 +42,9 @@ class TrailWriter:
 
         Once sent, an append is repeated until the table answers, also when the caller is
         cancelled: the first copy may still land.
+
+        Args:
+            events: at most ``limits.transaction_rows`` of the backend.
 
         Returns:
             ``None`` if they stand in the trail, else the foreign event that took the place.
@@ -66,7 +70,7 @@ class TrailWriter:
         first = events[0]
         for pause in pauses():
             try:
-                events = [await externalise(event, self._payloads) for event in events]
+                events = [await self._row(event) for event in events]
                 await self._trail.insert(events)
             except BackendError as error:
                 _log.debug(APPEND_UNCERTAIN, job_id=first.job_id, error=str(error))
@@ -82,6 +86,10 @@ class TrailWriter:
             self._copy(events)
             return None
         raise AssertionError("pauses never end")
+
+    async def _row(self, event: Event) -> Event:
+        limit = self._limits.inline_bytes
+        return await externalise(event, self._payloads, inline_bytes=limit)
 
     async def _look(self, event: Event) -> Event | None:
         for pause in pauses():

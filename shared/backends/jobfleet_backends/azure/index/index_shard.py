@@ -13,11 +13,9 @@ import structlog
 
 from jobfleet_backends.azure.http.entity_table import MERGE, REPLACE, EntityTable
 from jobfleet_backends.azure.index.shard_writer import Change, ShardWriter
+from jobfleet_backends.azure.table_limits import TRANSACTION_ROWS
 
 INDEX_ROWS_DROPPED = "index.rows_dropped"
-
-MAX_ROWS = 100
-"""Rows of one transaction, by Azure's rule."""
 
 MAX_BYTES = 3_000_000
 """Of one transaction; Azure allows 4 MiB. The library writes a character as up to 12 bytes."""
@@ -178,7 +176,7 @@ class IndexShard:
     def _take(self) -> list[Change]:
         taken: list[Change] = []
         size = 0
-        for row_key in list(self._waiting)[:MAX_ROWS]:
+        for row_key in list(self._waiting)[:TRANSACTION_ROWS]:
             size += _size(self._waiting[row_key].entity)
             if taken and size > MAX_BYTES:
                 break

@@ -48,10 +48,16 @@ async def open_azure(settings: Settings, *, clock: Clock | None = None) -> Backe
     index = AzureJobIndex(table=index_table)
     letters = RabbitDeadLetterQueue(rabbitmq=rabbitmq)
     feed = RabbitEventFeed(rabbitmq=rabbitmq)
-    storage = StorageProbe(table=index_table, container=account.container(names.locks))
+    storage = StorageProbe(
+        table=index_table,
+        trail=account.table(names.audit),
+        container=account.container(names.locks),
+    )
 
     async def probe() -> Sequence[Probe]:
-        return await asyncio.gather(storage.tables(), storage.blobs(), rabbitmq.probe())
+        return await asyncio.gather(
+            storage.tables(), storage.trail(), storage.blobs(), rabbitmq.probe()
+        )
 
     async def close() -> None:
         await index.stop()

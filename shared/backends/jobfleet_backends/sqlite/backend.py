@@ -33,6 +33,14 @@ from jobfleet_contracts.ports import Clock, LeaseStore
 DATABASE_OPENED = "database.opened"
 FOLDER_OPEN = "data_dir.open_to_others"
 PROBE_SECONDS = 5.0
+_NEEDED = {
+    "trail": "position",
+    "jobs": "job_id",
+    "open_jobs": "job_id",
+    "locks": "lock",
+    "messages": "message",
+    "workers": "worker_id",
+}
 RENEWAL_BUSY_SECONDS = 3.0
 
 _log = structlog.get_logger()
@@ -105,11 +113,24 @@ async def _probe(database: Database) -> Sequence[Probe]:
     try:
         async with asyncio.timeout(PROBE_SECONDS):
             detail = await database.write(_look)
+            await database.read(_read_what_jobs_need)
     except (BackendUnavailable, TimeoutError) as error:
         detail = str(error) or f"no answer within {PROBE_SECONDS:g} s"
         remedy = "see that the disk has room, and that this user may write the file and its folder"
-        return [Probe("database", address, ok=False, detail=detail, remedy=remedy)]
-    return [Probe("database", address, ok=True, detail=detail)]
+    else:
+        if database.damage is None:
+            return [Probe("database", address, ok=True, detail=detail)]
+    if database.damage is not None:
+        detail = database.damage
+        remedy = "stop all processes, restore the file from a backup, then start them again"
+    return [Probe("database", address, ok=False, detail=detail, remedy=remedy)]
+
+
+def _read_what_jobs_need(connection: sqlite3.Connection) -> None:
+    """Read both ends of each table that a submit, a claim or a page reads, where it grows."""
+    for table, key in _NEEDED.items():
+        for order in ("ASC", "DESC"):
+            connection.execute(f"SELECT * FROM {table} ORDER BY {key} {order} LIMIT 1").fetchall()
 
 
 def _look(connection: sqlite3.Connection) -> str:

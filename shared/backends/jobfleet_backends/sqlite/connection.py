@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 from jobfleet_contracts.errors import BackendUnavailable
@@ -21,6 +22,10 @@ _MEANINGS = {
     sqlite3.SQLITE_CORRUPT: "is damaged; stop all processes and restore it from a backup",
     sqlite3.SQLITE_NOTADB: "is damaged; stop all processes and restore it from a backup",
 }
+
+
+Explain = Callable[[BaseException], BaseException]
+"""Returns what a caller is told of an error."""
 
 
 def connect(path: Path, *, busy_seconds: float = 5.0) -> sqlite3.Connection:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from jobfleet_backends.private_files import make_private_file, make_private_folder, tighten
-from jobfleet_backends.sqlite.connection import BUSY, CORRUPT, connect, error_code
+from jobfleet_backends.sqlite.connection import BUSY, CORRUPT, connect, error_code, explain
 from jobfleet_backends.sqlite.group_commit import GroupCommit
 from jobfleet_backends.sqlite.mailbox import Mailbox, Operation, T
 from jobfleet_backends.sqlite.read_pool import ReadPool
@@ -29,6 +29,9 @@ class Database:
 
     Several processes may hold the same file open. ``write`` and ``read`` return futures of the
     calling event loop; ``write`` queues at once, in the order of the calls.
+
+    Attributes:
+        damage: what SQLite said when it met a damaged page, ``None`` as long as it has met none.
     """
 
     def __init__(self, *, path: Path, clock: Clock, busy_seconds: float = 5.0, readers: int = 3):
@@ -39,6 +42,7 @@ class Database:
         self._writes = Mailbox()
         self._reads = Mailbox()
         self._threads: list[GroupCommit | ReadPool] = []
+        self.damage: str | None = None
 
     def open(self) -> None:
         """Create or open the file and start the threads; blocks for some milliseconds.
@@ -61,11 +65,11 @@ class Database:
         self._threads = [
             GroupCommit(
                 connection=writer,
-                path=self.path,
+                explain=self._explain,
                 mailbox=self._writes,
                 busy_seconds=self._busy_seconds,
             ),
-            ReadPool(connections=readers, path=self.path, mailbox=self._reads),
+            ReadPool(connections=readers, explain=self._explain, mailbox=self._reads),
         ]
         for thread in self._threads:
             thread.start()
@@ -84,6 +88,13 @@ class Database:
         self._reads.close()
         for thread in self._threads:
             await asyncio.to_thread(thread.join)
+
+    def _explain(self, error: BaseException) -> BaseException:
+        """Remember damage: another question may meet a sound page and know nothing of it."""
+        told = explain(error, self.path)
+        if isinstance(error, sqlite3.Error) and error_code(error) in CORRUPT:
+            self.damage = str(told)
+        return told
 
     def _prepare(self) -> sqlite3.Connection:
         connection = connect(self.path, busy_seconds=self._busy_seconds)

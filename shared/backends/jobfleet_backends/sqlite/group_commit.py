@@ -7,9 +7,8 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
-from jobfleet_backends.sqlite.connection import BUSY, error_code, explain
+from jobfleet_backends.sqlite.connection import BUSY, Explain, error_code
 from jobfleet_backends.sqlite.mailbox import Answer, Letter, Mailbox, deliver
 from jobfleet_backends.sqlite.trail_insert import TrailInsert, insert_joined
 from jobfleet_contracts.errors import BackendError
@@ -26,10 +25,15 @@ class GroupCommit:
     """
 
     def __init__(
-        self, *, connection: sqlite3.Connection, path: Path, mailbox: Mailbox, busy_seconds: float
+        self,
+        *,
+        connection: sqlite3.Connection,
+        explain: Explain,
+        mailbox: Mailbox,
+        busy_seconds: float,
     ) -> None:
         self._connection = connection
-        self._path = path
+        self._explain = explain
         self._mailbox = mailbox
         self._busy_seconds = busy_seconds
         self._thread = threading.Thread(target=self._run, name="sqlite-writer", daemon=True)
@@ -52,7 +56,7 @@ class GroupCommit:
             return self._transaction(letters)
         except sqlite3.Error as error:
             if len(letters) == 1 or error_code(error) in BUSY:
-                return [(future, None, explain(error, self._path)) for _, future in letters]
+                return [(future, None, self._explain(error)) for _, future in letters]
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the caller's answer
             if len(letters) == 1:
                 return [(letters[0][1], None, error)]
@@ -69,7 +73,7 @@ class GroupCommit:
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._roll_back()
-            return [(future, None, explain(error, self._path)) for _, future in letters]
+            return [(future, None, self._explain(error)) for _, future in letters]
         return answers
 
     def _run_each(self, letters: list[Letter]) -> Iterator[Answer]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 
-from jobfleet_backends.sqlite.connection import explain
+from jobfleet_backends.sqlite.connection import Explain
 from jobfleet_backends.sqlite.mailbox import Answer, Letter, Mailbox, deliver
 
 
@@ -15,9 +14,9 @@ class ReadPool:
     """Reader threads; several, so that a slow search does not hold up a claim's read."""
 
     def __init__(
-        self, *, connections: Sequence[sqlite3.Connection], path: Path, mailbox: Mailbox
+        self, *, connections: Sequence[sqlite3.Connection], explain: Explain, mailbox: Mailbox
     ) -> None:
-        self._path = path
+        self._explain = explain
         self._mailbox = mailbox
         self._threads = [
             threading.Thread(
@@ -47,4 +46,4 @@ class ReadPool:
         try:
             return future, operation(connection), None
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the caller's answer
-            return future, None, explain(error, self._path)
+            return future, None, self._explain(error)

@@ -18,14 +18,21 @@ _NOBODY = "probe"
 class StorageProbe:
     """Deletes something that does not exist: that needs the right to write, and leaves nothing."""
 
-    def __init__(self, *, table: EntityTable, container: BlobContainer) -> None:
+    def __init__(self, *, table: EntityTable, trail: EntityTable, container: BlobContainer) -> None:
         self._table = table
+        self._trail = trail
         self._container = container
 
     async def tables(self) -> Probe:
         """Try the index table."""
         return await _probe(
             "tables", self._table.address, self._table.delete("probe.table", _NOBODY, _NOBODY)
+        )
+
+    async def trail(self) -> Probe:
+        """Read the audit trail, without which no job is accepted and none is run."""
+        return await _probe(
+            "trail", self._trail.address, self._trail.get("probe.trail", _NOBODY, _NOBODY)
         )
 
     async def blobs(self) -> Probe:
@@ -40,7 +47,7 @@ class StorageProbe:
                 raise
 
 
-async def _probe(part: str, address: str, question: Awaitable[None]) -> Probe:
+async def _probe(part: str, address: str, question: Awaitable[object]) -> Probe:
     try:
         async with asyncio.timeout(PROBE_SECONDS):
             await question
@@ -51,4 +58,4 @@ async def _probe(part: str, address: str, question: Awaitable[None]) -> Probe:
         detail = str(error) or f"no answer within {PROBE_SECONDS:g} s"
         remedy = "start the storage, or correct JOBFLEET_STORAGE_CONNECTION_STRING or _ACCOUNT"
         return Probe(part, address, ok=False, detail=detail, remedy=remedy)
-    return Probe(part, address, ok=True, detail="can be reached and written")
+    return Probe(part, address, ok=True, detail="can be reached and used")

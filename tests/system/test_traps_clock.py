@@ -1,4 +1,4 @@
-"""Trap: clocks. Steps of the wall clock change nothing, since nobody waits on it."""
+"""Trap: clocks. Due times follow a corrected clock; leases, waits and order do not depend on it."""
 
 import ast
 import asyncio
@@ -10,14 +10,17 @@ from typing import Any
 import pytest
 
 import jobfleet_backends.system_clock
+from jobfleet_backends.system_clock import SystemClock
+from jobfleet_contracts.job import JobRequest
+from jobfleet_protocol.actions.submission import Submitter
 from jobfleet_worker import JobContext, Retry, handler
-from tests.worker.workshop import LEASE_SECONDS, Workshop
+from tests.worker.workshop import DEFAULTS, LEASE_SECONDS, Workshop
 
 pytest_plugins = ["tests.worker.conftest"]
 
 ROOTS = ("services/worker", "shared/protocol", "shared/backends", "shared/contracts")
 READS_WALL_TIME = {
-    "system_clock.py": "the start of the clock that everybody else uses",
+    "system_clock.py": "the clock that everybody else uses",
     "job.py": "the creation time that a request names by default",
     "retry_after.py": "a date that another server sent",
     "table_writer.py": "the date that signs a request",
@@ -71,10 +74,36 @@ async def test_clock_stepped_while_jobs_run_wait_and_retry(
     assert time.monotonic() - began < LEASE_SECONDS + 5
     assert [end.data["result"] for end in ends] == [2, 2]
     started = (await workshop.history(scheduled))[1]
-    assert timedelta(0) <= started.occurred_at - due_at < timedelta(seconds=2)
+    late = timedelta(seconds=max(step, 0) + 2)
+    assert timedelta(0) <= started.occurred_at - due_at < late
     times = [event.occurred_at for event in await workshop.history(long)]
     assert times == sorted(times)
     assert "TakenOver" not in await workshop.statuses(long)
+
+
+async def test_clock_an_hour_slow_at_the_start_and_corrected_then_delays_nothing(
+    workshop: Workshop, wall_clock: WallClock
+) -> None:
+    @handler("job")
+    async def work(payload: None) -> None: ...
+
+    wall_clock.ahead = -3600.0
+    workshop.clock = slow_at_the_start = SystemClock()
+    workshop.start_worker(work)
+    wall_clock.ahead = 0.0
+    submitter = Submitter(backend=workshop.backend, clock=SystemClock(), defaults=DEFAULTS)
+    began = time.monotonic()
+    due_at = datetime.now(UTC) + timedelta(seconds=3)
+    request = JobRequest(type="job", run_at=due_at)
+    await submitter.submit(request)
+    await workshop.until_ended(request.job_id)
+    assert time.monotonic() - began < 30
+    assert slow_at_the_start.now() - datetime.now(UTC) < timedelta(seconds=5)
+    history = await workshop.history(request.job_id)
+    assert [event.status for event in history] == ["Scheduled", "Started", "Completed"]
+    assert history[1].occurred_at >= due_at
+    times = [event.occurred_at for event in history]
+    assert times == sorted(times)
 
 
 def test_clock_readers_of_wall_time_are_the_known_ones() -> None:

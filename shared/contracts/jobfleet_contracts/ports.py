@@ -39,7 +39,7 @@ class Clock(Protocol):
     """Time, injected so that tests and the simulation own it."""
 
     def now(self) -> datetime:
-        """Return wall time in UTC; steps of the system clock after the start do not show."""
+        """Return wall time in UTC. It follows the system clock and never falls."""
         ...
 
     def boottime(self) -> float:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from enum import IntEnum, StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,3 +136,82 @@ def over_its_limit_in_a_process(payload: str) -> str:
     while time.monotonic() < until:
         time.sleep(0.05)
     return "too late"
+
+
+class Hostile(Exception):
+    def __str__(self) -> str:
+        raise SystemExit(4)
+
+
+class HostileFail(Fail):
+    @property  # type: ignore[override]
+    def details(self) -> Any:
+        raise SystemExit(5)
+
+    @details.setter
+    def details(self, value: Any) -> None: ...
+
+
+class HostileTruth(Exception):
+    def __bool__(self) -> bool:
+        raise KeyError("neither true nor false")
+
+
+def _deep_group() -> BaseException:
+    error: BaseException = Fail("far down")
+    for _ in range(3000):
+        error = BaseExceptionGroup("group", [error])
+    return error
+
+
+HOSTILE: dict[str, Callable[[], BaseException]] = {
+    "text that leaves": Hostile,
+    "details that leave": HostileFail,
+    "truth that raises": HostileTruth,
+    "a deep group": _deep_group,
+    "a wide group": lambda: ExceptionGroup("group", [ValueError("y" * 10**5)] * 1000),
+    "a long name": lambda: type("N" * 10**6, (Exception,), {})("named"),
+    "stop": StopIteration,
+    "async stop": StopAsyncIteration,
+    "generator exit": GeneratorExit,
+    "exit": lambda: SystemExit(3),
+    "interrupt": KeyboardInterrupt,
+    "half a character": lambda: ValueError("half \ud800"),
+    "own notes": lambda: _noted(ValueError("noted"), 5),
+}
+
+
+def _noted(error: Exception, note: Any) -> Exception:
+    error.__notes__ = [note]
+    return error
+
+
+@handler("case.hostile")
+async def hostile_on_loop(payload: str) -> None:
+    error = HOSTILE[payload]()
+    raise error
+
+
+@handler("case.hostile-in-thread")
+def hostile_in_thread(payload: str) -> None:
+    error = HOSTILE[payload]()
+    raise error
+
+
+@handler("case.hostile-in-process", run_in="process")
+def hostile_in_process(payload: str) -> None:
+    error = HOSTILE[payload]()
+    raise error
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+class Size(IntEnum):
+    LARGE = 3
+
+
+@handler("case.enum", run_in="process")
+def enum_in_process(payload: str) -> Any:
+    return {"colour": Colour.RED, "size": Size.LARGE, "both": [Colour.RED, Size.LARGE]}[payload]

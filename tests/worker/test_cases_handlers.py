@@ -171,60 +171,14 @@ def _of_loop(value: Any) -> Callable[..., Any]:
     return work
 
 
-class Hostile(Exception):
-    def __str__(self) -> str:
-        raise SystemExit(4)
-
-
-class HostileFail(Fail):
-    @property  # type: ignore[override]
-    def details(self) -> Any:
-        raise SystemExit(5)
-
-    @details.setter
-    def details(self, value: Any) -> None: ...
-
-
-class HostileTruth(Exception):
-    def __bool__(self) -> bool:
-        raise KeyError("neither true nor false")
-
-
-def _deep_group() -> BaseException:
-    error: BaseException = Fail("far down")
-    for _ in range(3000):
-        error = BaseExceptionGroup("group", [error])
-    return error
-
-
-HOSTILE: dict[str, Callable[[], BaseException]] = {
-    "text that leaves": Hostile,
-    "details that leave": HostileFail,
-    "truth that raises": HostileTruth,
-    "a deep group": _deep_group,
-    "a wide group": lambda: ExceptionGroup("group", [ValueError("y" * 10**5)] * 1000),
-    "a long name": lambda: type("N" * 10**6, (Exception,), {})("named"),
-    "stop": StopIteration,
-    "async stop": StopAsyncIteration,
-    "generator exit": GeneratorExit,
-    "exit": lambda: SystemExit(3),
-    "interrupt": KeyboardInterrupt,
-    "half a character": lambda: ValueError("half \ud800"),
-    "own notes": lambda: _noted(ValueError("noted"), 5),
-}
-
-
-def _noted(error: Exception, note: Any) -> Exception:
-    error.__notes__ = [note]
-    return error
-
-
-@pytest.mark.parametrize("kind", HOSTILE)
-@pytest.mark.parametrize("made", [_of_thread, _of_loop])
+@pytest.mark.parametrize("kind", cases.HOSTILE)
+@pytest.mark.parametrize(
+    "function", [cases.hostile_on_loop, cases.hostile_in_thread, cases.hostile_in_process]
+)
 async def test_whatever_a_handler_raises_its_attempt_ends_with_an_error_of_bounded_size(
-    made: Callable[..., Any], kind: str
+    function: Callable[..., Any], kind: str
 ) -> None:
-    run = await run_handler(made(HOSTILE[kind]()))
+    run = await run_handler(function, kind)
     assert isinstance(run.outcome, AttemptFailed)
     assert len(run.outcome.error.type) <= 200
     assert len(run.outcome.error.message) <= 4_000
@@ -351,6 +305,15 @@ async def test_payload_result_and_error_of_a_thread_are_handled_in_it() -> None:
     failed = await run_handler(refuse)
     assert failed.error is not None
     assert failed.error.message.startswith("handler-")
+
+
+@pytest.mark.parametrize(("what", "result"), [("colour", "red"), ("size", 3), ("both", ["red", 3])])
+async def test_values_of_a_users_own_classes_leave_a_process_as_plain_json(
+    what: str, result: Any
+) -> None:
+    run = await run_handler(cases.enum_in_process, what)
+    assert run.result == result
+    assert type(run.result) is type(result)
 
 
 class Said:

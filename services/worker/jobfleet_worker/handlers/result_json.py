@@ -36,7 +36,7 @@ def to_json(value: Any) -> Any:
     Raises:
         TypeError: it holds something that JSON cannot.
     """
-    if value is None or isinstance(value, str | bool | int):
+    if type(value) in _PLAIN and type(value) is not float:  # whose NaN has no JSON
         return value
     try:
         plain = to_jsonable_python(value, inf_nan_mode="constants")

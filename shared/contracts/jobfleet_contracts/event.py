@@ -150,7 +150,11 @@ class Event:
     @property
     def is_readable(self) -> bool:
         """Whether this is an event of the protocol, and no stand-in for a row."""
-        return self.status != UNREADABLE
+        try:
+            Status.of(self.status)
+        except ValueError:
+            return False
+        return True
 
     def masked(self) -> Event:
         """Return the event as it may be shown: its message and data without credentials."""

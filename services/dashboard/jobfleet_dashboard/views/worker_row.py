@@ -14,7 +14,7 @@ _GONE_AFTER = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class WorkerRow:
-    """What is shown of a worker; ``mood`` is ``alive``, ``draining`` or ``silent``."""
+    """What is shown of a worker; ``mood``: ``alive``, ``draining``, ``silent``, ``unreadable``."""
 
     worker_id: str
     host: str
@@ -34,15 +34,25 @@ class WorkerRow:
 
 def worker_rows(workers: Sequence[WorkerStatus], now: datetime) -> tuple[WorkerRow, ...]:
     """Return the living first; those silent for ten minutes are gone."""
-    rows = [_row(worker, now) for worker in workers if now - worker.heartbeat_at < _GONE_AFTER]
+    rows = [_row(worker, now) for worker in workers if _is_shown(worker, now)]
     return tuple(sorted(rows, key=lambda row: (not row.alive, row.started_at, row.worker_id)))
+
+
+def _is_shown(worker: WorkerStatus, now: datetime) -> bool:
+    return bool(worker.unreadable) or now - worker.heartbeat_at < _GONE_AFTER
+
+
+def _mood(worker: WorkerStatus, *, alive: bool) -> str:
+    if worker.unreadable:
+        return "unreadable"
+    return "silent" if not alive else "draining" if worker.draining else "alive"
 
 
 def _row(worker: WorkerStatus, now: datetime) -> WorkerRow:
     alive = is_alive(worker, now)
     return WorkerRow(
         worker_id=worker.worker_id,
-        host=worker.host,
+        host=f"row cannot be read: {worker.unreadable}" if worker.unreadable else worker.host,
         pid=worker.pid,
         version=worker.version,
         started_at=worker.started_at,
@@ -54,5 +64,5 @@ def _row(worker: WorkerStatus, now: datetime) -> WorkerRow:
         running=worker.running,
         open_circuits=worker.open_circuits,
         alive=alive,
-        mood="silent" if not alive else "draining" if worker.draining else "alive",
+        mood=_mood(worker, alive=alive),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from jobfleet_backends.sqlite.row_codec import OPEN_COLUMNS, readable_open_rows
@@ -56,10 +57,11 @@ def count_ended(
     """Return what ended in each step, oldest first."""
     length = _LENGTHS[step]
     values = {"length": length, "since": format_time(since)[:length]}
-    return [
-        EndedCount(_start(start), State(state), jobs, timed, duration_ms)
-        for start, state, jobs, timed, duration_ms in connection.execute(_ENDED, values)
-    ]
+    found: list[EndedCount] = []
+    for start, state, jobs, timed, duration_ms in connection.execute(_ENDED, values):
+        with suppress(ValueError):  # a row that somebody has edited must not hide all others
+            found.append(EndedCount(_start(start), State(state), jobs, timed, duration_ms))
+    return found
 
 
 def _start(text: str) -> datetime:

@@ -22,7 +22,7 @@ CREATE TABLE endings (
     timed INTEGER NOT NULL,
     duration_ms INTEGER NOT NULL,
     PRIMARY KEY (minute, state)
-) WITHOUT ROWID;
+) STRICT, WITHOUT ROWID;
 -- A tombstone, and the seal before it, stand for an ending that was counted when it happened.
 CREATE TRIGGER endings_counted AFTER INSERT ON trail
 WHEN new.status IN ('Completed', 'Failed', 'Cancelled', 'TimedOut') AND new.sequence > 1
@@ -83,7 +83,7 @@ CREATE TABLE trail (
     text_hash TEXT,
     hash TEXT,
     UNIQUE (job_id, sequence)
-);
+) STRICT;
 CREATE INDEX trail_by_time ON trail (occurred_at);
 CREATE INDEX trail_by_status ON trail (status, occurred_at);
 CREATE INDEX trail_by_name ON trail (job_name, occurred_at);
@@ -114,14 +114,14 @@ CREATE TABLE jobs (
     duration_ms INTEGER,
     steps INTEGER,
     search TEXT NOT NULL
-);
+) STRICT;
 -- Searches run over this index alone, so it holds all that they test.
 CREATE INDEX jobs_by_change ON jobs (updated_at, position, state, job_type, queue, search);
 CREATE INDEX jobs_by_state ON jobs (state, updated_at);
 CREATE INDEX jobs_by_type ON jobs (job_type, state, updated_at);
 CREATE INDEX jobs_by_lock_key ON jobs (lock_key, updated_at) WHERE lock_key IS NOT NULL;
 
-CREATE TABLE state_counts (state TEXT PRIMARY KEY, jobs INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE state_counts (state TEXT PRIMARY KEY, jobs INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TRIGGER jobs_counted_at_insert AFTER INSERT ON jobs BEGIN
     INSERT INTO state_counts VALUES (new.state, 1)
     ON CONFLICT (state) DO UPDATE SET jobs = jobs + 1;
@@ -149,7 +149,7 @@ CREATE TABLE open_jobs (
     sent INTEGER NOT NULL,
     published INTEGER NOT NULL,{_FACTS},
     PRIMARY KEY (job_id, incarnation)
-) WITHOUT ROWID;
+) STRICT, WITHOUT ROWID;
 CREATE INDEX open_jobs_by_state ON open_jobs (state, job_id, incarnation);
 {_LISTS}
 CREATE TABLE locks (
@@ -157,7 +157,7 @@ CREATE TABLE locks (
     lease_id TEXT,
     expires REAL NOT NULL DEFAULT 0,
     note TEXT NOT NULL DEFAULT '{{}}'
-) WITHOUT ROWID;
+) STRICT, WITHOUT ROWID;
 CREATE INDEX locks_leased ON locks (expires) WHERE lease_id IS NOT NULL;
 
 -- body: a job request; hints: what jobfleet knows beside it, NULL from foreign publishers.
@@ -178,7 +178,7 @@ CREATE TABLE cancel_requests (
     request INTEGER PRIMARY KEY AUTOINCREMENT,
     job_id TEXT NOT NULL,
     sent_at TEXT NOT NULL
-);
+) STRICT;
 
 -- What was decided about schedules, queues, types and limits: one log per subject and name.
 CREATE TABLE control_log (
@@ -193,7 +193,7 @@ CREATE TABLE control_log (
     details TEXT NOT NULL,
     state TEXT NOT NULL,
     UNIQUE (subject, name, sequence)
-);
+) STRICT;
 CREATE TRIGGER control_log_is_never_rewritten BEFORE UPDATE ON control_log
 BEGIN SELECT RAISE(ABORT, 'the control log is never rewritten'); END;
 CREATE TRIGGER control_log_is_never_shortened BEFORE DELETE ON control_log
@@ -204,9 +204,9 @@ CREATE TABLE workers (
     started_at TEXT NOT NULL,
     heartbeat_at TEXT NOT NULL,
     status TEXT NOT NULL
-) WITHOUT ROWID;
+) STRICT, WITHOUT ROWID;
 
-CREATE TABLE payloads (name TEXT PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE payloads (name TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT;
 
 CREATE TABLE dead_letters (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -215,5 +215,5 @@ CREATE TABLE dead_letters (
     reason TEXT NOT NULL,
     message_id TEXT,
     body BLOB NOT NULL
-);
+) STRICT;
 """

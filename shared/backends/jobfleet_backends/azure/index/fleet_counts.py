@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -15,7 +16,13 @@ from jobfleet_backends.azure.index.ended_counter import (
     read_hour,
     read_minutes,
 )
-from jobfleet_backends.azure.index.index_rows import SHARDS, is_ghost, readable_open_rows, state_of
+from jobfleet_backends.azure.index.index_rows import (
+    SHARDS,
+    UNREADABLE,
+    is_ghost,
+    readable_open_rows,
+    state_of,
+)
 from jobfleet_contracts.index import Census, EndedCount, OpenRow, TimeStep
 from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.state import TERMINAL, State
@@ -96,7 +103,9 @@ class FleetCounts:
         read = read_minutes if by_minute else read_hour
         found: list[EndedCount] = []
         async for page in self._table.pages("index.ended", query):
-            found += [count for entity in page for count in read(entity)]
+            for entity in page:
+                with suppress(*UNREADABLE):  # of one writer's hour; the others still count
+                    found += read(entity)
         first_minute = since.replace(second=0, microsecond=0)
         return [one for one in found if not by_minute or one.start >= first_minute]
 

@@ -1,0 +1,199 @@
+"""Whatever stored value somebody has edited: each page and route answers, and shows the rest."""
+
+# ruff: noqa: S608 - tables and columns come from the schema
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.codec import format_time
+from jobfleet_contracts.lease import key_lock
+from jobfleet_contracts.message import MalformedMessage
+from jobfleet_contracts.worker_status import RunningJob, WorkerStatus
+from jobfleet_protocol.trail.transitions import Change
+from tests.dashboard.api.all_routes import addressed, all_routes
+from tests.dashboard.api.asgi_client import AsgiClient
+from tests.dashboard.api.life import WORKER, Life
+from tests.dashboard.api.test_jobs import submit
+
+GARBAGE: tuple[Any, ...] = ("garbage", -7, b"\xff\x00")
+NO_DATA = {"/docs", "/openapi.json", "/login", "/livez", "/readyz"}
+NO_ROWS_OF_VIEWS = {"messages", "meta", "cancel_requests", "payloads", "control_log"}
+"""Tables that no page or route reads row by row."""
+
+
+class Database:
+    """The embedded backend's file, edited behind jobfleet's back."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with closing(sqlite3.connect(path)) as database, database:
+            triggers = database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")
+            for (name,) in triggers.fetchall():
+                database.execute(f"DROP TRIGGER {name}")
+
+    def columns(self) -> Iterator[tuple[str, str]]:
+        with closing(sqlite3.connect(self._path)) as database:
+            tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            names = [name for (name,) in tables if not name.startswith("sqlite_")]
+            for table in sorted(set(names) - NO_ROWS_OF_VIEWS):
+                for column in database.execute(f"PRAGMA table_info({table})").fetchall():
+                    yield table, column[1]
+
+    def rows(self, table: str) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(self._path)) as database:
+            return database.execute(f"SELECT * FROM {table}").fetchall()
+
+    def spoil(self, table: str, column: str, value: Any) -> bool:
+        """Return whether the database let it happen; types of columns are strict."""
+        with closing(sqlite3.connect(self._path)) as database, database:
+            try:
+                database.execute(f"UPDATE OR REPLACE {table} SET {column} = ?", (value,))
+            except sqlite3.IntegrityError:
+                return False
+            return True
+
+    def restore(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        with closing(sqlite3.connect(self._path)) as database, database:
+            database.execute(f"DELETE FROM {table}")
+            marks = ", ".join("?" * len(rows[0])) if rows else ""
+            database.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
+
+
+@pytest.fixture
+async def job_id(client: AsgiClient, backend: Backend, life: Life) -> str:
+    """One job of each kind of row that is stored: worker, lock, note, letter, ended, waiting."""
+    held = await submit(client, lockKey="k")
+    await life.start(held)
+    await life.step(held, 1, of=2)
+    ended = await submit(client, lockKey="k")
+    await life.start(ended)
+    await life.fail(ended)
+    cancelled = await submit(client)
+    await life.write(cancelled, Change(status="Cancelled"))
+    await submit(client, lockKey="k")
+    now = datetime.now(UTC)
+    running = RunningJob(job_id=held, started_at=now, lease_seconds_left=9.0)
+    status = WorkerStatus(
+        worker_id=WORKER,
+        host="h",
+        started_at=now - timedelta(minutes=1),
+        heartbeat_at=now,
+        slots=2,
+        queues=("default",),
+        types=("demo.steps",),
+        running=(running,),
+    )
+    await backend.directory.beat(status)
+    await backend.leases.create(key_lock("k"))
+    await backend.leases.acquire(key_lock("k"), "lease", 60)
+    await backend.locks.write_note(key_lock("k"), "lease", {"turn": "1", "job": held})
+    letter = MalformedMessage(body=b"{", reason="no JSON", message_id=None)
+    await backend.dead_letters.add(letter, now)
+    await backend.index.flush()
+    return held
+
+
+def _looks(client: AsgiClient, job_id: str) -> list[tuple[str, dict[str, Any]]]:
+    paths = {
+        addressed(route, job_id)
+        for route in all_routes(client.app)
+        if "GET" in (route.methods or ())
+        and "stream" not in route.path
+        and route.path not in NO_DATA
+    }
+    looks: list[tuple[str, dict[str, Any]]] = [(path, {}) for path in sorted(paths)]
+    looks += [("/api/jobs", {"view": "jobs"}), ("/jobs", {"state": "failed"})]
+    looks += [("/submit", {"from": job_id}), (f"/jobs/{job_id}", {"before": 3})]
+    return [look for look in looks if "{" not in look[0]]
+
+
+async def test_no_edited_column_of_any_table_takes_a_page_or_route_down(
+    client: AsgiClient, job_id: str, backend: Backend, tmp_path: Path
+) -> None:
+    database = Database(tmp_path / "jobfleet.db")
+    looks = _looks(client, job_id)
+    assert len(looks) > 15
+    failures: list[str] = []
+    spoiled = 0
+    for table, column in list(database.columns()):
+        before = database.rows(table)
+        for value in GARBAGE:
+            if not database.spoil(table, column, value):
+                continue
+            spoiled += 1
+            for path, query in looks:
+                answer = await client.get(path, **query)
+                if answer.status >= 500:
+                    failures.append(f"{path} {query}: {table}.{column} = {value!r}")
+            database.restore(table, before)
+    assert spoiled > 50
+    assert not failures, "\n".join([f"{len(failures)} failures", *failures[:30]])
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        ("no JSON", "no JSON"),
+        ("[]", "no JSON object"),
+        ('{"slots": "many"}', "slots: "),
+        ('{"heartbeat_at": "yesterday"}', "heartbeat_at: "),
+    ],
+)
+async def test_a_worker_whose_row_cannot_be_read_is_shown_as_such_beside_the_others(
+    client: AsgiClient, job_id: str, tmp_path: Path, status: str, said: str
+) -> None:
+    now = format_time(datetime.now(UTC))
+    with closing(sqlite3.connect(tmp_path / "jobfleet.db")) as database, database:
+        row = ("other", now, now, status)
+        database.execute("INSERT INTO workers VALUES (?, ?, ?, ?)", row)
+    workers = {one["workerId"]: one for one in (await client.get("/api/workers")).json["items"]}
+    assert workers[WORKER]["unreadable"] is None
+    assert workers["other"]["unreadable"].startswith(said)
+    assert "cannot be read" in (await client.get("/workers")).body.decode()
+
+
+async def test_a_worker_of_a_newer_or_older_version_is_shown_with_what_is_known(
+    client: AsgiClient, backend: Backend, tmp_path: Path
+) -> None:
+    now = format_time(datetime.now(UTC))
+    for worker, fields in (
+        ("newer", {"host": "h", "gpu": 3, "running": [{"job_id": "j", "phase": "late"}]}),
+        ("older", {}),
+    ):
+        with closing(sqlite3.connect(tmp_path / "jobfleet.db")) as database, database:
+            text = orjson.dumps({"heartbeat_at": now} | fields).decode()
+            database.execute("INSERT INTO workers VALUES (?, ?, ?, ?)", (worker, now, now, text))
+    newer, older = (await client.get("/api/workers")).json["items"]
+    assert (newer["host"], newer["running"][0]["jobId"], newer["unreadable"]) == ("h", "j", None)
+    assert (older["host"], older["slots"], older["unreadable"]) == ("", 0, None)
+
+
+@pytest.mark.parametrize("sequence", [1, 2, 3])
+async def test_an_unreadable_row_of_a_trail_stands_in_its_place_and_the_rest_is_told(
+    client: AsgiClient, job_id: str, tmp_path: Path, sequence: int
+) -> None:
+    Database(tmp_path / "jobfleet.db")
+    with closing(sqlite3.connect(tmp_path / "jobfleet.db")) as database, database:
+        statement = "UPDATE trail SET data = '{no' WHERE job_id = ? AND sequence = ?"
+        database.execute(statement, (job_id, sequence))
+    job = (await client.get(f"/api/jobs/{job_id}")).json
+    statuses = [event["status"] for event in job["events"]]
+    expected = ["Queued", "Started", "Step 1"]
+    expected[sequence - 1] = "Unreadable"
+    assert statuses == expected
+    assert job["state"] == "running"
+    assert job["jobId"] == job_id
+    page = (await client.get(f"/jobs/{job_id}")).body.decode()
+    assert "Unreadable" in page
+    logs = (await client.get(f"/api/jobs/{job_id}/logs")).json["items"]
+    assert len(logs) == (0 if sequence == 2 else 1)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,9 +15,18 @@ from azure.data.tables.aio import TableClient
 from jobfleet_backends.azure.rows import row_key
 from jobfleet_backends.settings import Settings
 from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.codec import encode
+from jobfleet_contracts.errors import UnknownJob
 from jobfleet_contracts.event import Event
+from jobfleet_contracts.index import EventQuery, JobQuery
+from jobfleet_contracts.job import new_id
+from jobfleet_contracts.message import MalformedMessage
+from jobfleet_contracts.state import State
+from jobfleet_contracts.worker_status import RunningJob, WorkerStatus
 from jobfleet_protocol.audit.verification import verify_trail
+from jobfleet_protocol.reading.job_reader import JobReader
 from tests.conformance.jobs import a_life, write
+from tests.conformance.spoiled_columns import spoiled_columns
 
 Spoil = Callable[[Event, str, Any], Awaitable[None]]
 UNREADABLE = {"State": "nonsense", "Data": "{not JSON", "OccurredAt": "yesterday"}
@@ -53,3 +64,61 @@ async def test_the_verifier_reports_the_row_and_reads_on_behind_it(
     (told,) = [one for one in found.violations.kept if "cannot be read" in one.message]
     assert (told.rule, told.job_id, told.sequence) == (3, broken[0].job_id, 2)
     assert (found.jobs, found.events) == (2, len(broken) + len(whole))
+
+
+async def _look(backend: Backend, job_id: str) -> None:
+    """Ask everything that pages, routes and commands ask."""
+    reader, trail = backend.reader, backend.trail
+    jobs = JobReader(trail=trail, payloads=backend.payloads)
+    with suppress(UnknownJob):  # its id was edited
+        encode((await jobs.read(job_id)).to_json())
+        await jobs.attempts(job_id)
+    now = datetime.now(UTC)
+    for page in (
+        await reader.events(EventQuery(limit=50)),
+        await reader.jobs(JobQuery(limit=50)),
+        await reader.jobs(JobQuery(limit=50, states=frozenset({State.QUEUED, State.RUNNING}))),
+        await reader.jobs(JobQuery(limit=50, text=job_id)),
+        await reader.open_rows(),
+        await backend.dead_letters.letters(),
+    ):
+        assert isinstance(page.items, list | tuple)
+    await reader.since(None)
+    await reader.census()
+    await reader.ended(since=now - timedelta(hours=1), step="minute")
+    await reader.ended(since=now - timedelta(days=1), step="hour")
+    await reader.lock_uses()
+    await backend.directory.workers()
+
+
+@pytest.fixture
+async def stored(backend: Backend) -> str:
+    """A running job with a lock key, an ended one, a worker and a dead letter."""
+    lives = [a_life(lock_key="k"), a_life()]
+    for life in lives:
+        await write(backend, *life)
+    await backend.index.flush()
+    now = datetime.now(UTC)
+    running = RunningJob(job_id=lives[0][0].job_id, started_at=now, lease_seconds_left=1.0)
+    await backend.directory.beat(
+        WorkerStatus(
+            worker_id=new_id(), host="h", started_at=now, heartbeat_at=now, running=(running,)
+        )
+    )
+    letter = MalformedMessage(body=b"{", reason="no JSON", message_id="m")
+    await backend.dead_letters.add(letter, now)
+    return lives[0][0].job_id
+
+
+@pytest.mark.parametrize("garbage", ["garbage", "{}", -7])
+async def test_no_edited_column_of_any_row_hides_the_others(
+    backend: Backend, settings: Settings, stored: str, garbage: str | int
+) -> None:
+    spoiled = 0
+    async for column in spoiled_columns(settings, garbage):
+        spoiled += 1
+        try:
+            await _look(backend, stored)
+        except Exception as error:  # whatever it is, the column belongs into the message
+            raise AssertionError(f"{column} = {garbage!r}: {error!r}") from error
+    assert spoiled > 10

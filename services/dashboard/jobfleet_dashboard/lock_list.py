@@ -6,13 +6,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from jobfleet_contracts.backend import Backend
-from jobfleet_contracts.codec import format_optional_time, format_time
 from jobfleet_contracts.index import LockUse, OpenRow
 from jobfleet_contracts.lease import key_lock
 from jobfleet_contracts.worker_status import WorkerStatus
+from jobfleet_dashboard.api.documents import LockDocument, LockJobDocument
 
 MAX_LOCKS = 100
 MAX_WAITERS = 10
@@ -38,17 +37,17 @@ class HeldLock:
     waiting: int
     waiters: Sequence[OpenRow]
 
-    def to_json(self) -> dict[str, Any]:
+    def document(self) -> LockDocument:
         """Return one item of ``/api/locks``."""
-        return {
-            "lockKey": self.lock_key,
-            "lock": key_lock(self.lock_key),
-            "leased": self.leased,
-            "holder": None if self.holder is None else _job(self.holder),
-            "heldSince": format_optional_time(self.held_since),
-            "waiting": self.waiting,
-            "waiters": [_job(row) for row in self.waiters],
-        }
+        return LockDocument(
+            lock_key=self.lock_key,
+            lock=key_lock(self.lock_key),
+            leased=self.leased,
+            holder=None if self.holder is None else _job(self.holder),
+            held_since=self.held_since,
+            waiting=self.waiting,
+            waiters=[_job(row) for row in self.waiters],
+        )
 
 
 async def held_locks(backend: Backend) -> Sequence[HeldLock]:
@@ -82,11 +81,11 @@ def _starts(workers: Sequence[WorkerStatus]) -> dict[str, datetime]:
     return {job.job_id: job.started_at for worker in workers for job in worker.running}
 
 
-def _job(row: OpenRow) -> dict[str, Any]:
-    return {
-        "jobId": row.facts.job_id,
-        "jobName": row.facts.job_name,
-        "type": row.facts.job_type,
-        "state": row.state.value,
-        "updatedAt": format_time(row.updated_at),
-    }
+def _job(row: OpenRow) -> LockJobDocument:
+    return LockJobDocument(
+        job_id=row.facts.job_id,
+        job_name=row.facts.job_name,
+        type=row.facts.job_type,
+        state=row.state,
+        updated_at=row.updated_at,
+    )

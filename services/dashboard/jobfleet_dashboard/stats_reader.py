@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from jobfleet_contracts.index import EndedCount
 from jobfleet_contracts.state import TERMINAL, State
+from jobfleet_dashboard.api.documents import StateDocument, StateList
 from jobfleet_dashboard.census_reader import CensusReader
 from jobfleet_dashboard.ended_reader import DAY, HOUR, EndedReader
 
@@ -43,23 +43,23 @@ class Stats:
     hour: Sequence[EndedCount]
     day: Sequence[EndedCount]
 
-    def to_json(self) -> list[dict[str, Any]]:
+    def document(self) -> StateList:
         """Return one item per state."""
-        return [self._item(state) for state in State]
+        return StateList(items=[self._item(state) for state in State])
 
-    def _item(self, state: State) -> dict[str, Any]:
+    def _item(self, state: State) -> StateDocument:
         ended = EndedJobs.of(self.hour, state) if state in TERMINAL else None
         of_day = EndedJobs.of(self.day, state) if state in TERMINAL else None
-        return {
-            "state": state.value,
-            "count": self.counts.get(state, 0),
-            "windowSeconds": None if ended is None else _WINDOW_SECONDS,
-            "endedInWindow": None if ended is None else ended.jobs,
-            "perMinute": None if ended is None else round(ended.jobs / _MINUTES, 3),
-            "meanDurationMs": None if ended is None else ended.mean_duration_ms,
-            "endedInDay": None if of_day is None else of_day.jobs,
-            "meanDurationMsInDay": None if of_day is None else of_day.mean_duration_ms,
-        }
+        return StateDocument(
+            state=state,
+            count=self.counts.get(state, 0),
+            window_seconds=None if ended is None else _WINDOW_SECONDS,
+            ended_in_window=None if ended is None else ended.jobs,
+            per_minute=None if ended is None else round(ended.jobs / _MINUTES, 3),
+            mean_duration_ms=None if ended is None else ended.mean_duration_ms,
+            ended_in_day=None if of_day is None else of_day.jobs,
+            mean_duration_ms_in_day=None if of_day is None else of_day.mean_duration_ms,
+        )
 
 
 class StatsReader:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
 
-from jobfleet_contracts.codec import format_time
 from jobfleet_contracts.ports import WorkerDirectory
 from jobfleet_contracts.worker_status import RunningJob, WorkerStatus
+from jobfleet_dashboard.api.documents import RunningDocument, WorkerDocument, WorkerList
 
 SILENT_AFTER = timedelta(seconds=15)
 """Three heartbeats."""
@@ -18,41 +17,41 @@ def is_alive(status: WorkerStatus, now: datetime) -> bool:
     return now - status.heartbeat_at < SILENT_AFTER
 
 
-async def worker_list(directory: WorkerDirectory, now: datetime) -> list[dict[str, Any]]:
+async def worker_list(directory: WorkerDirectory, now: datetime) -> WorkerList:
     """Return every known worker.
 
     Raises:
         BackendUnavailable: the directory cannot be read.
     """
-    return [_worker(status, now) for status in await directory.workers()]
+    return WorkerList(items=[_worker(status, now) for status in await directory.workers()])
 
 
-def _worker(status: WorkerStatus, now: datetime) -> dict[str, Any]:
-    return {
-        "workerId": status.worker_id,
-        "host": status.host,
-        "pid": status.pid,
-        "version": status.version,
-        "startedAt": format_time(status.started_at),
-        "heartbeatAt": format_time(status.heartbeat_at),
-        "alive": is_alive(status, now),
-        "draining": status.draining,
-        "slots": status.slots,
-        "slotsUsed": len(status.running),
-        "queues": list(status.queues),
-        "types": list(status.types),
-        "openCircuits": list(status.open_circuits),
-        "running": [_running(job) for job in status.running],
-        "unreadable": status.unreadable or None,
-    }
+def _worker(status: WorkerStatus, now: datetime) -> WorkerDocument:
+    return WorkerDocument(
+        worker_id=status.worker_id,
+        host=status.host,
+        pid=status.pid,
+        version=status.version,
+        started_at=status.started_at,
+        heartbeat_at=status.heartbeat_at,
+        alive=is_alive(status, now),
+        draining=status.draining,
+        slots=status.slots,
+        slots_used=len(status.running),
+        queues=list(status.queues),
+        types=list(status.types),
+        open_circuits=list(status.open_circuits),
+        running=[_running(job) for job in status.running],
+        unreadable=status.unreadable or None,
+    )
 
 
-def _running(job: RunningJob) -> dict[str, Any]:
-    return {
-        "jobId": job.job_id,
-        "jobName": job.job_name,
-        "type": job.job_type,
-        "attempt": job.attempt,
-        "startedAt": format_time(job.started_at),
-        "leaseSecondsLeft": round(job.lease_seconds_left, 3),
-    }
+def _running(job: RunningJob) -> RunningDocument:
+    return RunningDocument(
+        job_id=job.job_id,
+        job_name=job.job_name,
+        type=job.job_type,
+        attempt=job.attempt,
+        started_at=job.started_at,
+        lease_seconds_left=round(job.lease_seconds_left, 3),
+    )

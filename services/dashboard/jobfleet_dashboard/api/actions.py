@@ -14,6 +14,7 @@ from jobfleet_contracts.state import State
 from jobfleet_dashboard.api.action_selection import Selection
 from jobfleet_dashboard.api.answer import answer, job_answer
 from jobfleet_dashboard.api.descriptions import ACT, ACT_ON_MANY, CANCEL, described
+from jobfleet_dashboard.api.documents import ActionAnswer, ActionItem, ProblemDocument
 from jobfleet_dashboard.api.request_parts import JobId, json_object
 from jobfleet_dashboard.problems import problem_document, problem_of
 from jobfleet_dashboard.security.access import asker, require
@@ -34,7 +35,7 @@ async def cancel(request: Request, job_id: JobId) -> Response:
     reason = _reason(await json_object(request, known=_REASON))
     state = await act(services_of(request), JobAction.CANCEL, job_id, asker(request), reason)
     done = "cancelled" if state is State.CANCELLED else "cancel requested"
-    return job_answer(job_id, state.value, done)
+    return job_answer(job_id, state, done)
 
 
 @router.post("/api/jobs/{jobId:uuid}/redrive", **described(ACT))
@@ -42,7 +43,7 @@ async def redrive(request: Request, job_id: JobId) -> Response:
     """Put a failed, timed-out or cancelled job back into its queue, as a new incarnation."""
     await json_object(request, known=frozenset())
     state = await act(services_of(request), JobAction.REDRIVE, job_id, asker(request))
-    return job_answer(job_id, state.value, "redriven")
+    return job_answer(job_id, state, "redriven")
 
 
 @router.post("/api/jobs/{jobId:uuid}/dismiss", **described(ACT))
@@ -50,7 +51,7 @@ async def dismiss(request: Request, job_id: JobId) -> Response:
     """Take a failed or timed-out job off the dead-letter list."""
     await json_object(request, known=frozenset())
     state = await act(services_of(request), JobAction.DISMISS, job_id, asker(request))
-    return job_answer(job_id, state.value, "dismissed")
+    return job_answer(job_id, state, "dismissed")
 
 
 @router.post("/api/jobs/actions", **described(ACT_ON_MANY))
@@ -61,11 +62,11 @@ async def act_on_many(request: Request) -> Response:
     job_ids = await selection.find(services.backend.reader)
     limit = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(job_id: str) -> dict[str, Any]:
+    async def one(job_id: str) -> ActionItem:
         async with limit:
             return await _try(services, selection.action, job_id, asker(request))
 
-    return answer({"items": await asyncio.gather(*map(one, job_ids))}, 202)
+    return answer(ActionAnswer(items=await asyncio.gather(*map(one, job_ids))), 202)
 
 
 async def act(
@@ -86,18 +87,20 @@ async def act(
             return await services.redriver.dismiss(job_id, by=by)
 
 
-async def _try(
-    services: Services, action: JobAction, job_id: str, by: str | None
-) -> dict[str, Any]:
+async def _try(services: Services, action: JobAction, job_id: str, by: str | None) -> ActionItem:
     try:
         known = str(UUID(job_id))
         state = await act(services, action, known, by)
     except ValueError:
         error = InvalidRequest(f"ids: {job_id[:100]!r} is no job id", field="ids")
-        return {"jobId": job_id, "error": problem_document(problem_of(error))}
+        return ActionItem(jobId=job_id, error=_problem(error))
     except JobfleetError as error:
-        return {"jobId": job_id, "error": problem_document(problem_of(error))}
-    return {"jobId": known, "state": state.value}
+        return ActionItem(jobId=job_id, error=_problem(error))
+    return ActionItem(jobId=known, state=state)
+
+
+def _problem(error: JobfleetError) -> ProblemDocument:
+    return ProblemDocument(**problem_document(problem_of(error)))
 
 
 def _reason(body: dict[str, Any]) -> str:

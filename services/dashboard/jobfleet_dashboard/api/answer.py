@@ -5,26 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import BaseModel
 from starlette.responses import Response
 
 from jobfleet_contracts.codec import encode
+from jobfleet_contracts.state import State
+from jobfleet_dashboard.api.documents import JobAnswer
 
 
 def answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Return a value as ``application/json``."""
-    return Response(
-        encode(value), status_code=status, headers=headers, media_type="application/json"
-    )
+    """Return a model, or a value encoded by hand, as ``application/json``."""
+    if isinstance(value, BaseModel):
+        body = value.model_dump_json(by_alias=True, exclude_unset=True).encode()
+    else:
+        body = encode(value)
+    return Response(body, status_code=status, headers=headers, media_type="application/json")
 
 
-def job_answer(job_id: str, state: str, message: str) -> Response:
+def job_answer(job_id: str, state: State, message: str) -> Response:
     """Return 202 for a job that was accepted, or on which something was started."""
     address = f"/api/jobs/{job_id}"
-    document = {
-        "jobId": job_id,
-        "state": state,
-        "status": state,
-        "statusUrl": address,
-        "message": message,
-    }
+    document = JobAnswer(
+        job_id=job_id, state=state, status=state, status_url=address, message=message
+    )
     return answer(document, 202, {"Location": address, "Retry-After": "1"})

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_dashboard.api.answer import answer
 from jobfleet_dashboard.api.descriptions import CALLBACK, described
+from jobfleet_dashboard.api.documents import CallbackAnswer
 from jobfleet_dashboard.api.request_parts import JobId, check_values
 from jobfleet_dashboard.services import services_of
 
@@ -29,7 +30,7 @@ async def receive(request: Request, job_id: JobId) -> Response:
     received = await callbacks.receive(job_id, incarnation, body)
     if not received.repeated:
         services.metrics.job_ended(received.state)
-    return answer({"jobId": received.job_id, "state": received.state.value})
+    return answer(CallbackAnswer(job_id=received.job_id, state=received.state))
 
 
 def _incarnation(request: Request) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from dataclasses import asdict
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
@@ -16,6 +17,7 @@ from jobfleet_dashboard.api.descriptions import (
     WORKERS,
     described,
 )
+from jobfleet_dashboard.api.documents import LockList, QueueDocument, QueueList
 from jobfleet_dashboard.api.filters import PageFilter
 from jobfleet_dashboard.dead_letter_list import dead_letters
 from jobfleet_dashboard.lock_list import held_locks
@@ -32,35 +34,32 @@ async def workers(request: Request) -> Response:
     """Workers, longest running first."""
     services = services_of(request)
     found = await worker_list(services.backend.directory, services.clock.now())
-    return answer({"items": found})
+    return answer(found)
 
 
 @router.get("/queues", **described(QUEUES))
 async def queues(request: Request) -> Response:
     """Messages ready in each lane of each queue."""
     depths = await services_of(request).backend.queue.depths()
-    items: list[dict[str, Any]] = [
-        {"queue": depth.queue, "lane": depth.lane, "ready": depth.ready} for depth in depths
-    ]
-    return answer({"items": items})
+    items = [QueueDocument.model_validate(asdict(depth)) for depth in depths]
+    return answer(QueueList(items=items))
 
 
 @router.get("/locks", **described(LOCKS))
 async def locks(request: Request) -> Response:
     """Lock keys that are held or waited for, with the first ten waiters of each."""
     found = await held_locks(services_of(request).backend)
-    return answer({"items": [lock.to_json() for lock in found]})
+    return answer(LockList(items=[lock.document() for lock in found]))
 
 
 @router.get("/dead-letters", **described(DEAD_LETTERS))
 async def dead_letter_page(request: Request, query: Annotated[PageFilter, Query()]) -> Response:
     """Malformed messages, then jobs that failed for good; each newest first."""
     backend = services_of(request).backend
-    items, following = await dead_letters(backend, cursor=query.cursor, limit=query.limit)
-    return answer({"items": items, "next": following})
+    return answer(await dead_letters(backend, cursor=query.cursor, limit=query.limit))
 
 
 @router.get("/stats", **described(STATS))
 async def stats(request: Request) -> Response:
     """Counts per state; rates and durations of the last hour, and ended jobs of the last day."""
-    return answer({"items": (await services_of(request).stats.read()).to_json()})
+    return answer((await services_of(request).stats.read()).document())

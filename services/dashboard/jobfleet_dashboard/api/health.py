@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from fastapi import APIRouter, Request
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -13,6 +12,7 @@ from jobfleet_contracts.backend import Probe
 from jobfleet_contracts.errors import BackendError
 from jobfleet_dashboard.api.answer import answer
 from jobfleet_dashboard.api.descriptions import LIVEZ, METRICS, READYZ, described
+from jobfleet_dashboard.api.documents import Alive, CheckDocument, Readiness
 from jobfleet_dashboard.security.access import principal_of, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
@@ -23,7 +23,7 @@ router = APIRouter(tags=["operations"])
 @router.get("/livez", **described(LIVEZ))
 async def livez() -> Response:
     """The process answers."""
-    return answer({"status": "alive"})
+    return answer(Alive(status="alive"))
 
 
 @router.get("/readyz", **described(READYZ))
@@ -35,10 +35,10 @@ async def readyz(request: Request) -> Response:
         probes = [Probe("backend", "", ok=False, detail=str(error))]
     ready = all(probe.ok for probe in probes)
     named = principal_of(request) is not None
-    document = {
-        "status": "ready" if ready else "not ready",
-        "checks": [_check(probe, named=named) for probe in probes],
-    }
+    document = Readiness(
+        status="ready" if ready else "not ready",
+        checks=[_check(probe, named=named) for probe in probes],
+    )
     return answer(document, 200 if ready else 503)
 
 
@@ -49,12 +49,12 @@ async def metrics(request: Request) -> Response:
     return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
-def _check(probe: Probe, *, named: bool) -> dict[str, Any]:
+def _check(probe: Probe, *, named: bool) -> CheckDocument:
     """Addresses are for those who have a key."""
-    return {
-        "part": probe.part,
-        "ok": probe.ok,
-        "address": probe.address if named else None,
-        "detail": probe.detail if named else None,
-        "remedy": probe.remedy if named else None,
-    }
+    return CheckDocument(
+        part=probe.part,
+        ok=probe.ok,
+        address=probe.address if named else None,
+        detail=probe.detail if named else None,
+        remedy=probe.remedy if named else None,
+    )

@@ -14,6 +14,7 @@ from jobfleet_contracts.job import JobRequest, job_id_for_key
 from jobfleet_contracts.json_size import MAX_VALUES
 from jobfleet_dashboard.api.answer import answer, job_answer
 from jobfleet_dashboard.api.descriptions import BULK, SUBMIT, described
+from jobfleet_dashboard.api.documents import BulkAnswer, BulkItem, ProblemDocument
 from jobfleet_dashboard.api.outbound_parts import check_outbound
 from jobfleet_dashboard.api.request_parts import checked, json_object
 from jobfleet_dashboard.api.short_form import expand
@@ -46,9 +47,9 @@ async def submit(request: Request) -> Response:
     except BodyConflict as error:
         raise body_conflict(str(error), by_key=key is not None) from error
     if not done.created:
-        return job_answer(done.job_id, done.state.value, "submitted before; this is the same job")
+        return job_answer(done.job_id, done.state, "submitted before; this is the same job")
     services.metrics.jobs_registered.inc()
-    return job_answer(done.job_id, done.state.value, "accepted")
+    return job_answer(done.job_id, done.state, "accepted")
 
 
 @router.post("/api/jobs/bulk", **described(BULK))
@@ -69,7 +70,7 @@ async def submit_bulk(request: Request) -> Response:
     services.metrics.jobs_registered.inc(sum(_is_new(one) for one in done))
     answers = iter(done)
     results = [next(answers) if isinstance(one, JobRequest) else one for one in parsed]
-    return answer({"items": [_bulk_answer(result) for result in results]}, 202)
+    return answer(BulkAnswer(items=[_bulk_answer(result) for result in results]), 202)
 
 
 def _parse(body: dict[str, Any], request: Request) -> JobRequest:
@@ -136,7 +137,7 @@ def _is_new(result: Submitted | JobfleetError) -> bool:
     return isinstance(result, Submitted) and result.created
 
 
-def _bulk_answer(result: Submitted | JobfleetError) -> dict[str, Any]:
+def _bulk_answer(result: Submitted | JobfleetError) -> BulkItem:
     if isinstance(result, Submitted):
-        return {"jobId": result.job_id, "state": result.state.value}
-    return {"error": problem_document(problem_of(result))}
+        return BulkItem(jobId=result.job_id, state=result.state)
+    return BulkItem(error=ProblemDocument(**problem_document(problem_of(result))))

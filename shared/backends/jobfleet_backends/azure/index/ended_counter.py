@@ -141,7 +141,7 @@ def _hour_of(entity: Mapping[str, Any]) -> datetime:
 
 
 def _count(start: datetime, state: str, numbers: _Numbers) -> EndedCount:
-    jobs, timed, duration_ms = numbers
+    jobs, timed, duration_ms = map(int, numbers)
     return EndedCount(start, State(state), jobs, timed, duration_ms)
 
 

@@ -11,7 +11,7 @@ from jobfleet_contracts.codec import decode
 from jobfleet_contracts.errors import InvalidRequest, SettingsError
 from jobfleet_contracts.event import Event
 from jobfleet_protocol.audit.export_check import check_export
-from jobfleet_protocol.reading.export_line import event_of_line
+from jobfleet_protocol.reading.export_line import event_of_line, is_control_line
 
 
 def verify_export(file: Path, *, as_json: bool) -> ExitCode:
@@ -31,13 +31,16 @@ def _events(file: Path) -> Iterator[Event]:
     try:
         with file.open("rb") as lines:
             for number, line in enumerate(lines, 1):
-                yield _event(line, f"{file}, line {number}")
+                if (event := _event(line, f"{file}, line {number}")) is not None:
+                    yield event
     except OSError as error:
         raise SettingsError(f"--export: {file} cannot be read: {error.strerror}") from error
 
 
-def _event(line: bytes, place: str) -> Event:
+def _event(line: bytes, place: str) -> Event | None:
+    """Return the event of a line; ``None`` for an entry of the control log, which has no hash."""
     try:
-        return event_of_line(decode(line))
+        value = decode(line)
+        return None if is_control_line(value) else event_of_line(value)
     except InvalidRequest as error:
         raise SettingsError(f"--export: {place}: {error}") from error

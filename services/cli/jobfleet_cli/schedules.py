@@ -98,6 +98,8 @@ def history(
 
     async def work(session: Session) -> int:
         entries = await _schedules(session).history(name, before=before, limit=limit)
+        if not entries and before is None:
+            raise ActionRefused(f"there is no schedule {name}")
         rows = [history_json(entry) for entry in entries]
         if as_json:
             print_json({"items": rows})
@@ -105,7 +107,7 @@ def history(
             columns = ("sequence", "timestamp", "kind", "tick", "jobId", "by", "reason")
             table = [tuple(str(row[c] or "") for c in columns) for row in rows]
             print_table(tuple(column.upper() for column in columns), table)
-        return ExitCode.DONE if rows else ExitCode.NO
+        return ExitCode.DONE
 
     raise typer.Exit(in_session(work))
 

@@ -13,7 +13,7 @@ from jobfleet_contracts.codec import encode
 from jobfleet_contracts.errors import DataMissing
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.ports import PayloadStore
-from jobfleet_protocol.reading.export_line import export_line
+from jobfleet_protocol.reading.export_line import control_line, export_line
 from jobfleet_protocol.trail.large_data import resolve
 
 
@@ -27,8 +27,9 @@ class TrailExport:
         self._lost: list[str] = []
 
     async def run(self, session: Session) -> ExitCode:
-        """Write event by event; the file appears under its name only when all are in it.
+        """Write event by event, then the control log.
 
+        The file appears under its name only when all of it is written.
         Exit 1 where large data of an event are lost; the event then holds the name of the data.
         """
         await write_out(self._out, lambda file: self._write(session, file))
@@ -45,6 +46,10 @@ class TrailExport:
             for event in history:
                 whole = await self._whole(event, backend.payloads)
                 file.write(encode(export_line(whole, raw=self._raw)) + b"\n")
+        if self._job_id is None:
+            async for log in backend.control_log.scan():
+                for entry in log:
+                    file.write(encode(control_line(entry, raw=self._raw)) + b"\n")
 
     async def _whole(self, event: Event, payloads: PayloadStore) -> Event:
         """What cannot be exported must not keep all the rest from it."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from jobfleet_cli.answer import print_json
+from jobfleet_cli.control_verification import ControlVerification
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.session import Session
 from jobfleet_cli.terminal_text import visible
@@ -40,6 +41,7 @@ class TrailVerification:
         self._fetch_data = fetch_data
         self._heads = None if heads is None else HeadsCheck(heads)
         self._as_json = as_json
+        self._control = ControlVerification()
 
     async def run(self, session: Session) -> ExitCode:
         """Print every finding and a summary; exit 1 where a rule is broken.
@@ -49,14 +51,19 @@ class TrailVerification:
         """
         verifier = Verifier()
         drift = DriftCheck(settled_before=session.clock.now() - SETTLED)
+        if self._job_id is None:
+            await self._control.read(session)
         await self._read(session, verifier, drift)
+        await self._control.finish(session)
         print_findings(verifier.finish(), "VIOLATION", as_json=self._as_json)
         print_findings(verifier.notes.kept, "note", as_json=self._as_json)
+        self._control.print(as_json=self._as_json)
         if self._job_id is None:
             differences = await drift.compare(session.backend.reader, session.backend.trail)
             print_findings(differences, "drift", as_json=self._as_json)
         self._summary(verifier, drift.differences.total)
-        bad = verifier.violations.total or (self._count_drift and drift.differences.total)
+        broken = verifier.violations.total + len(self._control.violations)
+        bad = broken or (self._count_drift and drift.differences.total)
         return ExitCode.NO if bad else ExitCode.DONE
 
     async def _read(self, session: Session, verifier: Verifier, drift: DriftCheck) -> None:
@@ -64,6 +71,8 @@ class TrailVerification:
         async for history in histories(trail, self._job_id):
             verifier.add(await self._whole(session, verifier, history))
             drift.add(history)
+            if history:
+                self._control.saw(history[0].job_id)
             if self._heads is not None:
                 verifier.violations.add(self._heads.compare(history))
         if self._heads is not None:
@@ -98,10 +107,12 @@ class TrailVerification:
         counts = {
             "jobs": verifier.jobs,
             "events": verifier.events,
-            "violations": verifier.violations.total,
+            "violations": verifier.violations.total + len(self._control.violations),
             "notes": verifier.notes.total,
             "drift": differences,
         }
+        if self._control.entries:
+            counts["controlEntries"] = self._control.entries
         if self._heads is not None:
             counts["removedHeads"] = self._heads.removed
         if self._as_json:

@@ -15,6 +15,8 @@ from jobfleet_contracts.codec import (
     parse_optional_time,
     parse_time,
 )
+from jobfleet_contracts.control import ControlEntry
+from jobfleet_contracts.credentials import masked
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.event import Event, JobFacts, JobState
 from jobfleet_contracts.state import State
@@ -44,6 +46,28 @@ def export_line(event: Event, *, raw: bool) -> dict[str, Any]:
         "textHash": event.text_hash,
         "hash": event.hash,
     }
+
+
+def control_line(entry: ControlEntry, *, raw: bool) -> dict[str, Any]:
+    """Return an entry of the control log as JSON; its ``subject`` tells it from an event."""
+    show = dict if raw else masked
+    return {
+        "subject": entry.subject,
+        "name": entry.name,
+        "sequence": entry.sequence,
+        "entryId": entry.entry_id,
+        "kind": entry.kind,
+        "by": entry.by,
+        "timestamp": format_time(entry.occurred_at),
+        "reason": entry.reason,
+        "details": show(entry.details),
+        "state": show(entry.state),
+    }
+
+
+def is_control_line(line: Any) -> bool:
+    """Whether a line of an export is an entry of the control log."""
+    return isinstance(line, Mapping) and "subject" in line and "jobId" not in line
 
 
 def event_of_line(line: Mapping[str, Any]) -> Event:

@@ -8,12 +8,12 @@ from datetime import timedelta
 import pytest
 
 from devtools.servers import RabbitMQServer
-from jobfleet_backends.rabbitmq import intake, job_consumer
+from jobfleet_backends.rabbitmq import job_consumer, prefetch_window
 from jobfleet_backends.rabbitmq.connection import RabbitMQ
 from jobfleet_backends.rabbitmq.delivery import RabbitDelivery
-from jobfleet_backends.rabbitmq.intake import Intake
 from jobfleet_backends.rabbitmq.job_consumer import RabbitJobConsumer
 from jobfleet_backends.rabbitmq.job_queue import RabbitJobQueue
+from jobfleet_backends.rabbitmq.prefetch_window import PrefetchWindow
 from jobfleet_backends.rabbitmq.topology import LaneQueue
 from jobfleet_contracts.errors import BackendUnavailable
 from tests.backends.rabbitmq import foreign_client
@@ -45,7 +45,7 @@ async def holds_only(queue: RabbitJobQueue, ready: int) -> None:
 async def test_what_waits_is_taken_high_lane_before_normal_before_low(
     queue: RabbitJobQueue, consumer: RabbitJobConsumer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake, "PATIENCE_SECONDS", 0.3)  # a busy machine answers late
+    monkeypatch.setattr(prefetch_window, "PATIENCE_SECONDS", 0.3)  # a busy machine answers late
     low, normal, high = [await publish(queue, 2, priority=p) for p in (0, 5, 9)]
     came = [job_id(d) for _ in range(6) for d in await take(consumer, limit=1)]
     assert [set(came[:2]), set(came[2:4]), set(came[4:])] == [set(high), set(normal), set(low)]
@@ -168,16 +168,16 @@ async def test_short_jobs_of_a_backlog_need_no_consumer_opened_between_them(
     queue: RabbitJobQueue, consumer: RabbitJobConsumer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = Counter[str]()
-    start = Intake.start
+    start = PrefetchWindow.start
 
-    async def counted(opening: Intake) -> dict[LaneQueue, BackendUnavailable]:
-        opened["intake"] += 1
+    async def counted(opening: PrefetchWindow) -> dict[LaneQueue, BackendUnavailable]:
+        opened["window"] += 1
         return await start(opening)
 
-    monkeypatch.setattr(Intake, "start", counted)
+    monkeypatch.setattr(PrefetchWindow, "start", counted)
     ids = await publish(queue, 400)
     assert await _work(consumer, slots=10, jobs=400) == Counter(ids)
-    assert opened["intake"] <= 3
+    assert opened["window"] <= 3
 
 
 async def test_two_workers_lose_and_double_nothing_whatever_the_lanes_and_durations(

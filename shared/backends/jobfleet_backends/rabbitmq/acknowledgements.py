@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from aio_pika.abc import AbstractIncomingMessage
 
-from jobfleet_backends.rabbitmq.failures import speaking
+from jobfleet_backends.rabbitmq.errors import translate_errors
 from jobfleet_contracts.errors import BackendError
 
 ACK_SECONDS = 5.0
@@ -33,7 +33,7 @@ class Acknowledgements:
         """
         waiting = {delivery.delivery_tag or 0: delivery for delivery in deliveries}
         last_of_run = self._close_gap(waiting)
-        with suppress(BackendError), speaking("", "acknowledge"):
+        with suppress(BackendError), translate_errors("", "acknowledge"):
             async with asyncio.timeout(ACK_SECONDS):
                 if last_of_run is not None:
                     await last_of_run.ack(multiple=True)

@@ -7,7 +7,7 @@ from weakref import WeakValueDictionary
 
 from aio_pika.abc import AbstractChannel, AbstractExchange
 
-from jobfleet_backends.rabbitmq.failures import speaking
+from jobfleet_backends.rabbitmq.errors import translate_errors
 from jobfleet_backends.rabbitmq.link import Link
 from jobfleet_backends.rabbitmq.outgoing import Outgoing
 from jobfleet_backends.rabbitmq.topology import Route
@@ -73,7 +73,7 @@ class ConfirmedSender:
 
     async def _publish(self, message: Outgoing, route: Route, mandatory: bool) -> None:
         exchange = await self._exchange_of(route)
-        with speaking(self._link.address, f"publish to {route}", permission="write"):
+        with translate_errors(self._link.address, f"publish to {route}", permission="write"):
             # Waits here while an alarm blocks the connection, so that nothing piles up in it.
             await self._link.ready()
             try:
@@ -98,7 +98,7 @@ class ConfirmedSender:
 
     async def _declare(self, route: Route) -> None:
         permission = "configure, write and read"
-        with speaking(self._link.address, f"declare {route}", permission=permission):
+        with translate_errors(self._link.address, f"declare {route}", permission=permission):
             await self._link.declare(route)
 
     async def _reason(self, problems: list[str]) -> str:

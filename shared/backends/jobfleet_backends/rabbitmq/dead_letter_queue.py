@@ -15,7 +15,7 @@ _ANY_BYTES = "application/octet-stream"
 
 
 class RabbitDeadLetterQueue:
-    """Puts letters into ``<namespace>.dead``."""
+    """Puts malformed messages into ``<namespace>.dead``."""
 
     def __init__(self, *, rabbitmq: RabbitMQ) -> None:
         self._rabbitmq = rabbitmq

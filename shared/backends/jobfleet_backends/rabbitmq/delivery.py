@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from jobfleet_backends.rabbitmq.intake import Arrival, Intake
 from jobfleet_backends.rabbitmq.message_codec import decode_message
+from jobfleet_backends.rabbitmq.prefetch_window import Delivery, PrefetchWindow
 from jobfleet_contracts.message import JobMessage, MalformedMessage
 
 
 class RabbitDelivery:
     """What came, and the way to take it off the queue."""
 
-    __slots__ = ("_arrival", "_intake", "message")
+    __slots__ = ("_delivery", "_window", "message")
 
-    def __init__(self, *, arrival: Arrival, intake: Intake) -> None:
-        self.message: JobMessage | MalformedMessage = decode_message(arrival.received)
-        self._arrival = arrival
-        self._intake = intake
+    def __init__(self, *, delivery: Delivery, window: PrefetchWindow) -> None:
+        self.message: JobMessage | MalformedMessage = decode_message(delivery.received)
+        self._delivery = delivery
+        self._window = window
 
     async def ack(self) -> None:
         """Take it off the queue, at the broker within a second. Quiet where the channel is gone."""
-        await self._intake.acknowledge(self._arrival)
+        await self._window.acknowledge(self._delivery)

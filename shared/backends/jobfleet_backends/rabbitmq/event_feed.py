@@ -10,7 +10,7 @@ from typing import Any
 from aio_pika.abc import AbstractChannel, AbstractExchange
 
 from jobfleet_backends.rabbitmq.connection import RabbitMQ
-from jobfleet_backends.rabbitmq.failures import speaking
+from jobfleet_backends.rabbitmq.errors import translate_errors
 from jobfleet_backends.rabbitmq.outgoing import Outgoing
 from jobfleet_backends.rabbitmq.subscription import Subscription
 from jobfleet_contracts.codec import decode, encode, format_time
@@ -81,7 +81,7 @@ class RabbitEventFeed:
             persistent=False,
         )
         exchange = await self._ready_exchange()
-        with speaking(link.address, "publish an event", permission="write"):
+        with translate_errors(link.address, "publish an event", permission="write"):
             await link.ready()
             await exchange.publish(message.message(), routing_key(event), mandatory=False)
 
@@ -89,7 +89,9 @@ class RabbitEventFeed:
         if self._exchange is None or self._channel is None or self._channel.is_closed:
             link, topology = self._rabbitmq.publishing, self._rabbitmq.topology
             self._channel, self._exchange = await link.channel(), None
-            with speaking(link.address, "declare the event exchange", permission="configure"):
+            with translate_errors(
+                link.address, "declare the event exchange", permission="configure"
+            ):
                 await topology.declare_events(self._channel)
             self._exchange = await self._channel.get_exchange(topology.events, ensure=False)
         return self._exchange

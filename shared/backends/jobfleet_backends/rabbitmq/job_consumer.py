@@ -13,11 +13,11 @@ from aio_pika.abc import AbstractIncomingMessage
 from jobfleet_backends.rabbitmq.back_off import BackOff
 from jobfleet_backends.rabbitmq.connection import RabbitMQ
 from jobfleet_backends.rabbitmq.delivery import RabbitDelivery
-from jobfleet_backends.rabbitmq.failures import problems_of, speaking
-from jobfleet_backends.rabbitmq.intake import Arrival, Intake
+from jobfleet_backends.rabbitmq.errors import problems_of, translate_errors
 from jobfleet_backends.rabbitmq.lane_channel import ANSWER_SECONDS, LaneChannel
 from jobfleet_backends.rabbitmq.message_codec import again
-from jobfleet_backends.rabbitmq.set_aside import SetAside
+from jobfleet_backends.rabbitmq.prefetch_window import Delivery, PrefetchWindow
+from jobfleet_backends.rabbitmq.suspended_queues import SuspendedQueues
 from jobfleet_backends.rabbitmq.topology import LaneQueue
 from jobfleet_contracts.errors import (
     BackendError,
@@ -49,7 +49,7 @@ log = structlog.get_logger()
 
 
 class RabbitJobConsumer:
-    """Takes from one :class:`Intake` at a time and opens another where that does not suit.
+    """Takes from one :class:`PrefetchWindow` at a time and opens another where that does not suit.
 
     For one worker, on the event loop that made the connection.
     """
@@ -60,8 +60,8 @@ class RabbitJobConsumer:
         self._topology = rabbitmq.topology
         self._queues: tuple[str, ...] = ()
         self._channels: dict[LaneQueue, LaneChannel] = {}
-        self._set_aside = SetAside(attempt=self._attempt, resumed=self._outdate)
-        self._intake: Intake | None = None
+        self._suspended = SuspendedQueues(attempt=self._attempt, resumed=self._outdate)
+        self._window: PrefetchWindow | None = None
         self._is_interrupted = False
         self._back_off = BackOff(first=FIRST_PAUSE_SECONDS, longest=LONGEST_PAUSE_SECONDS)
         self._problem = ""
@@ -109,7 +109,7 @@ class RabbitJobConsumer:
             self._stop_lingering()
             await self._settle()
             await self._drop_channels()
-        await self._set_aside.stop()
+        await self._suspended.stop()
         if self._settling is not None:
             await asyncio.wait([self._settling])
 
@@ -155,25 +155,25 @@ class RabbitJobConsumer:
         """Take what is there, from consumers that suit the number of free slots."""
         if self._is_interrupted:
             await self._drop_channels()  # what came to the one that was cancelled, nobody holds
-        if self._intake is not None and self._intake.silent_seconds > SILENT_SECONDS:
+        if self._window is not None and self._window.silent_seconds > SILENT_SECONDS:
             await self._drop_channels()
-        intake = self._intake
-        if intake is not None and intake.quiet_seconds > QUIET_SECONDS:
-            await self._look_for_dead_consumers(intake)
-        if intake is not None and not intake.suits(limit):
-            kept = await self._end(intake, keep=limit)
+        window = self._window
+        if window is not None and window.quiet_seconds > QUIET_SECONDS:
+            await self._look_for_dead_consumers(window)
+        if window is not None and not window.suits(limit):
+            kept = await self._end(window, keep=limit)
             if kept:
-                return [RabbitDelivery(arrival=arrival, intake=intake) for arrival in kept]
-            intake = None
-        if intake is None:
-            intake = await self._open(limit)
-        await intake.release(limit)
-        return [RabbitDelivery(arrival=a, intake=intake) for a in intake.take(limit)]
+                return [RabbitDelivery(delivery=delivery, window=window) for delivery in kept]
+            window = None
+        if window is None:
+            window = await self._open(limit)
+        await window.release(limit)
+        return [RabbitDelivery(delivery=a, window=window) for a in window.take(limit)]
 
     async def _wait(self, seconds: float) -> None:
-        if self._intake is not None:
-            until_quiet = QUIET_SECONDS - self._intake.quiet_seconds
-            soonest = min(self._intake.due_in, self._intake.patience, until_quiet)
+        if self._window is not None:
+            until_quiet = QUIET_SECONDS - self._window.quiet_seconds
+            soonest = min(self._window.due_in, self._window.patience, until_quiet)
             seconds = max(0.0, min(seconds, soonest))
         await self._arrived_within(seconds)
 
@@ -184,16 +184,16 @@ class RabbitJobConsumer:
         except TimeoutError:
             return
 
-    async def _open(self, limit: int) -> Intake:
+    async def _open(self, limit: int) -> PrefetchWindow:
         await self._link.connection()
         await self._declare()
         lanes = [
-            [self._channel_of(queue) for queue in lane if queue.name not in self._set_aside]
+            [self._channel_of(queue) for queue in lane if queue.name not in self._suspended]
             for lane in zip(*map(self._topology.lanes_of, self._queues), strict=True)
         ]
-        intake = self._intake = Intake(lanes=lanes, prefetch=limit, arrived=self._arrived)
-        self._do_without(await intake.start(), of=sum(map(len, lanes)))
-        return intake
+        window = self._window = PrefetchWindow(lanes=lanes, prefetch=limit, arrived=self._arrived)
+        self._do_without(await window.start(), of=sum(map(len, lanes)))
+        return window
 
     async def _declare(self) -> None:
         if self._is_declared:
@@ -207,22 +207,25 @@ class RabbitJobConsumer:
 
     async def _declare_one(self, queue: LaneQueue) -> None:
         permission = "configure, write and read"
-        with speaking(self._link.address, "declare its work queues", permission=permission):
+        with translate_errors(self._link.address, "declare its work queues", permission=permission):
             async with asyncio.timeout(ANSWER_SECONDS):
                 await self._link.declare(queue.route)
 
     async def _declare_events(self) -> None:
         """Let listeners elsewhere bind before anything happens; best effort, as events are."""
-        with suppress(BackendError), speaking(self._link.address, "declare the event exchange"):
-            async with asyncio.timeout(ANSWER_SECONDS), self._link.errand() as channel:
+        with (
+            suppress(BackendError),
+            translate_errors(self._link.address, "declare the event exchange"),
+        ):
+            async with asyncio.timeout(ANSWER_SECONDS), self._link.borrowed_channel() as channel:
                 await self._topology.declare_events(channel)
 
     def _do_without(self, mute: Mapping[LaneQueue, BackendUnavailable], *, of: int) -> None:
-        """Set queues aside if others answer; raise if none does, or the connection is lost."""
+        """Suspend queues if others answer; raise if none does, or the connection is lost."""
         if mute and (len(mute) == of or not self._link.is_open):
             raise next(iter(mute.values()))
         for queue, problem in mute.items():
-            self._set_aside.add(queue, str(problem))
+            self._suspended.add(queue, str(problem))
 
     async def _attempt(self, queue: LaneQueue) -> None:
         """Consume a queue that was set aside for a moment; what comes goes back to it."""
@@ -241,8 +244,8 @@ class RabbitJobConsumer:
             await channel.close()
 
     def _outdate(self) -> None:
-        if self._intake is not None:
-            self._intake.is_outdated = True
+        if self._window is not None:
+            self._window.is_outdated = True
         self._arrived.set()
 
     def _channel_of(self, queue: LaneQueue) -> LaneChannel:
@@ -253,34 +256,36 @@ class RabbitJobConsumer:
 
     @property
     def _served(self) -> list[str]:
-        """The queues of which not every lane is set aside."""
-        lanes_of, aside = self._topology.lanes_of, self._set_aside
-        return [q for q in self._queues if any(lane.name not in aside for lane in lanes_of(q))]
+        """The queues of which not every lane is suspended."""
+        lanes_of, suspended = self._topology.lanes_of, self._suspended
+        return [q for q in self._queues if any(lane.name not in suspended for lane in lanes_of(q))]
 
-    async def _end(self, intake: Intake, *, keep: int = 0) -> list[Arrival]:
+    async def _end(self, window: PrefetchWindow, *, keep: int = 0) -> list[Delivery]:
         """End a period; return up to ``keep`` of what nobody took, give back the others."""
-        self._intake = None
-        self._is_declared = self._is_declared and not intake.is_broken
-        left = await intake.end()
-        await asyncio.gather(*(self._give_back(intake, arrival) for arrival in left[keep:]))
+        self._window = None
+        self._is_declared = self._is_declared and not window.is_broken
+        left = await window.end()
+        await asyncio.gather(*(self._give_back(window, delivery) for delivery in left[keep:]))
         return left[:keep]
 
-    async def _give_back(self, intake: Intake, arrival: Arrival) -> None:
+    async def _give_back(self, window: PrefetchWindow, delivery: Delivery) -> None:
         # Never a reject: that counts against the delivery limit of a message that nobody tried.
-        await self._rabbitmq.sender.send(again(arrival.received), arrival.channel.queue.route)
-        await intake.acknowledge(arrival)
+        await self._rabbitmq.sender.send(again(delivery.received), delivery.channel.queue.route)
+        await window.acknowledge(delivery)
 
-    async def _look_for_dead_consumers(self, intake: Intake) -> None:
+    async def _look_for_dead_consumers(self, window: PrefetchWindow) -> None:
         ready = 0
-        with speaking(self._link.address, "look at its work queues", permission="configure"):
-            async with self._link.errand() as channel:
+        with translate_errors(
+            self._link.address, "look at its work queues", permission="configure"
+        ):
+            async with self._link.borrowed_channel() as channel:
                 for queue in self._served:
                     counts = await self._topology.declare_and_count(channel, queue)
-                    ready += sum(n for name, n in counts.items() if name not in self._set_aside)
+                    ready += sum(n for name, n in counts.items() if name not in self._suspended)
         if ready:
             log.warning(CONSUMER_FOUND_DEAD, queues=self._queues, ready=ready)
             raise BackendUnavailable("messages are ready, and the consumers bring none")
-        intake.found_in_order()
+        window.found_in_order()
 
     def _start_settling(self) -> None:
         self._settling = asyncio.create_task(self._settle_in_turn(), name="rabbitmq-settle")
@@ -292,8 +297,8 @@ class RabbitJobConsumer:
     async def _settle(self) -> None:
         """Hold nothing: no consumer, no acknowledgement, no message that nobody took."""
         try:
-            if self._intake is not None and not self._is_interrupted:
-                await self._end(self._intake)
+            if self._window is not None and not self._is_interrupted:
+                await self._end(self._window)
         except BackendError:
             self._is_interrupted = True
         if self._is_interrupted:
@@ -305,6 +310,6 @@ class RabbitJobConsumer:
 
     async def _drop_channels(self) -> None:
         """Let the broker take everything back that is not acknowledged."""
-        channels, self._channels, self._intake = self._channels, {}, None
+        channels, self._channels, self._window = self._channels, {}, None
         self._is_declared = self._is_interrupted = False
         await asyncio.gather(*(channel.close() for channel in channels.values()))

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from jobfleet_backends.rabbitmq.back_off import BackOff
 from jobfleet_backends.rabbitmq.connection import RabbitMQ
-from jobfleet_backends.rabbitmq.failures import speaking
+from jobfleet_backends.rabbitmq.errors import translate_errors
 from jobfleet_backends.rabbitmq.message_codec import encode_message
 from jobfleet_backends.rabbitmq.topology import LANES, Route, delay_step, lane_of
 from jobfleet_contracts.errors import Unroutable
@@ -69,8 +69,8 @@ class RabbitJobQueue:
     async def _ready(self, queue: str, lane: str) -> int:
         link = self._rabbitmq.consuming
         name = self._rabbitmq.topology.lane_queue(queue, lane)
-        with speaking(link.address, f"look at {name}", permission="configure"):
-            async with link.errand() as channel:
+        with translate_errors(link.address, f"look at {name}", permission="configure"):
+            async with link.borrowed_channel() as channel:
                 declared = await channel.declare_queue(name, passive=True, timeout=5)
         return declared.declaration_result.message_count or 0
 

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
 from jobfleet_backends.rabbitmq.acknowledgements import Acknowledgements
-from jobfleet_backends.rabbitmq.channel_watch import ChannelWatch
-from jobfleet_backends.rabbitmq.failures import speaking
+from jobfleet_backends.rabbitmq.aio_pika_patches import ChannelWatch
+from jobfleet_backends.rabbitmq.errors import translate_errors
 from jobfleet_backends.rabbitmq.link import Link
 from jobfleet_backends.rabbitmq.topology import LaneQueue
 from jobfleet_contracts.errors import BackendError
@@ -60,7 +60,9 @@ class LaneChannel:
             came(received)
 
         try:
-            with speaking(self._link.address, f"consume {self.queue.name}", permission="read"):
+            with translate_errors(
+                self._link.address, f"consume {self.queue.name}", permission="read"
+            ):
                 async with asyncio.timeout(within):
                     await self._consume(on_message, prefetch, lost)
         except BaseException:  # cancelled too: the library then closes the channel
@@ -77,7 +79,7 @@ class LaneChannel:
             return
         queue, tag = consumer
         try:
-            with speaking(self._link.address, f"cancel the consumer of {self.queue.name}"):
+            with translate_errors(self._link.address, f"cancel the consumer of {self.queue.name}"):
                 async with asyncio.timeout(ANSWER_SECONDS):
                     await self._watch.stop()
                     await queue.cancel(tag)
@@ -94,7 +96,7 @@ class LaneChannel:
         if channel is None or channel.is_closed:
             return
         try:
-            with speaking(self._link.address, "close a channel"):
+            with translate_errors(self._link.address, "close a channel"):
                 async with asyncio.timeout(ANSWER_SECONDS):
                     await channel.close()
         except BackendError:

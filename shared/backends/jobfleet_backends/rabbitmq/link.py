@@ -11,9 +11,9 @@ import aio_pika
 from aio_pika.abc import AbstractChannel
 from yarl import URL
 
-from jobfleet_backends.rabbitmq.failures import speaking
+from jobfleet_backends.rabbitmq.aio_pika_patches import TolerantConnection
+from jobfleet_backends.rabbitmq.errors import translate_errors
 from jobfleet_backends.rabbitmq.reachability import Reachability
-from jobfleet_backends.rabbitmq.tolerant_connection import TolerantConnection
 from jobfleet_backends.rabbitmq.topology import DeclareAgain, Route
 from jobfleet_contracts.errors import BackendError, BackendUnavailable
 
@@ -77,7 +77,7 @@ class Link:
             BackendUnavailable, BackendForbidden: as :meth:`connection`.
         """
         connection = await self.connection()
-        with speaking(self.address, "open a channel"):
+        with translate_errors(self.address, "open a channel"):
             try:
                 async with asyncio.timeout(CONNECT_SECONDS):
                     return await connection.channel(
@@ -88,7 +88,7 @@ class Link:
                 raise
 
     @asynccontextmanager
-    async def errand(self) -> AsyncIterator[AbstractChannel]:
+    async def borrowed_channel(self) -> AsyncIterator[AbstractChannel]:
         """Lend a channel for a few calls; it is kept for the next who asks, unless they failed.
 
         The client library forgets a channel, however it was closed, only with its connection.
@@ -108,7 +108,7 @@ class Link:
             BackendUnavailable, BackendForbidden: as :meth:`connection`.
         """
         while True:
-            async with self.errand() as channel:
+            async with self.borrowed_channel() as channel:
                 with suppress(DeclareAgain):
                     return await route.declare(channel)
 
@@ -167,7 +167,7 @@ class Link:
         return connection
 
     async def _connect(self) -> TolerantConnection:
-        with speaking(self.address, "connect"):
+        with translate_errors(self.address, "connect"):
             async with asyncio.timeout(CONNECT_SECONDS):
                 return await aio_pika.connect(
                     self._url,
@@ -195,7 +195,7 @@ class Link:
         if connection is None or not connection.is_open or await self.is_blocked():
             return
         try:
-            with speaking(self.address, "open a channel"):
+            with translate_errors(self.address, "open a channel"):
                 async with asyncio.timeout(CONNECT_SECONDS):
                     channel = await connection.channel(publisher_confirms=False)
                     await channel.close()
@@ -204,7 +204,7 @@ class Link:
 
 
 async def _close(connection: TolerantConnection) -> None:
-    with speaking("", "close"):
+    with translate_errors("", "close"):
         async with asyncio.timeout(CONNECT_SECONDS):
             await connection.close()
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from aio_pika.abc import AbstractMessage, HeadersType
 
+from jobfleet_backends.rabbitmq.aio_pika_patches import UNREADABLE
 from jobfleet_backends.rabbitmq.outgoing import Outgoing
-from jobfleet_backends.rabbitmq.tolerant_transport import UNREADABLE
 from jobfleet_contracts.codec import decode, encode, encode_text, format_time, parse_time
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.internal_job import is_internal

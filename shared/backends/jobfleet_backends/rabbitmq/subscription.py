@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
-from jobfleet_backends.rabbitmq.channel_watch import ChannelWatch
+from jobfleet_backends.rabbitmq.aio_pika_patches import ChannelWatch
 from jobfleet_backends.rabbitmq.connection import RabbitMQ
-from jobfleet_backends.rabbitmq.failures import speaking
+from jobfleet_backends.rabbitmq.errors import translate_errors
 from jobfleet_backends.rabbitmq.topology import Route
 from jobfleet_contracts.errors import BackendError, BackendUnavailable
 
@@ -72,7 +72,9 @@ class Subscription:
         await ChannelWatch(channel=channel, lost=self._on_broken).start()
         name = f"{self._route.exchange}.{uuid.uuid4()}"
         permission = "configure, write and read"
-        with speaking(self._link.address, f"listen to {self._route}", permission=permission):
+        with translate_errors(
+            self._link.address, f"listen to {self._route}", permission=permission
+        ):
             async with asyncio.timeout(RPC_SECONDS):
                 await self._route.declare(channel)
                 queue = await channel.declare_queue(name, exclusive=True, auto_delete=True)
@@ -92,7 +94,7 @@ class Subscription:
         if channel is None or channel.is_closed:
             return
         try:
-            with speaking(self._link.address, "close a channel"):
+            with translate_errors(self._link.address, "close a channel"):
                 async with asyncio.timeout(RPC_SECONDS):
                     await channel.close()
         except BackendError:

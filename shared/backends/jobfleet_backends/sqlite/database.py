@@ -12,7 +12,7 @@ from pathlib import Path
 from jobfleet_backends.private_files import make_private_file, make_private_folder, tighten
 from jobfleet_backends.sqlite.connection import BUSY, CORRUPT, connect, error_code, explain
 from jobfleet_backends.sqlite.group_commit import GroupCommit
-from jobfleet_backends.sqlite.mailbox import Mailbox, Operation, T
+from jobfleet_backends.sqlite.operation_queue import Operation, OperationQueue, T
 from jobfleet_backends.sqlite.read_pool import ReadPool
 from jobfleet_backends.sqlite.schema import SCHEMA, VERSION
 from jobfleet_contracts.codec import format_time, parse_time
@@ -39,8 +39,8 @@ class Database:
         self.clock = clock
         self._busy_seconds = busy_seconds
         self._readers = readers
-        self._writes = Mailbox()
-        self._reads = Mailbox()
+        self._writes = OperationQueue()
+        self._reads = OperationQueue()
         self._threads: list[GroupCommit | ReadPool] = []
         self.damage: str | None = None
 
@@ -66,10 +66,10 @@ class Database:
             GroupCommit(
                 connection=writer,
                 explain=self._explain,
-                mailbox=self._writes,
+                queue=self._writes,
                 busy_seconds=self._busy_seconds,
             ),
-            ReadPool(connections=readers, explain=self._explain, mailbox=self._reads),
+            ReadPool(connections=readers, explain=self._explain, queue=self._reads),
         ]
         for thread in self._threads:
             thread.start()

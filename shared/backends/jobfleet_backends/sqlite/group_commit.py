@@ -9,7 +9,12 @@ import time
 from collections.abc import Iterator
 
 from jobfleet_backends.sqlite.connection import BUSY, Explain, error_code
-from jobfleet_backends.sqlite.mailbox import Answer, Letter, Mailbox, deliver
+from jobfleet_backends.sqlite.operation_queue import (
+    Answer,
+    OperationQueue,
+    QueuedOperation,
+    deliver,
+)
 from jobfleet_backends.sqlite.trail_insert import TrailInsert, insert_joined
 from jobfleet_contracts.errors import BackendError
 
@@ -29,12 +34,12 @@ class GroupCommit:
         *,
         connection: sqlite3.Connection,
         explain: Explain,
-        mailbox: Mailbox,
+        queue: OperationQueue,
         busy_seconds: float,
     ) -> None:
         self._connection = connection
         self._explain = explain
-        self._mailbox = mailbox
+        self._queue = queue
         self._busy_seconds = busy_seconds
         self._thread = threading.Thread(target=self._run, name="sqlite-writer", daemon=True)
 
@@ -43,29 +48,29 @@ class GroupCommit:
         self._thread.start()
 
     def join(self) -> None:
-        """Wait until the closed mailbox is worked off and the connection is closed."""
+        """Wait until the closed queue is worked off and the connection is closed."""
         self._thread.join()
 
     def _run(self) -> None:
-        while letters := self._mailbox.take(MAX_BATCH):
-            deliver(self._write(letters))
+        while queued := self._queue.take(MAX_BATCH):
+            deliver(self._write(queued))
         self._connection.close()
 
-    def _write(self, letters: list[Letter]) -> list[Answer]:
+    def _write(self, queued: list[QueuedOperation]) -> list[Answer]:
         try:
-            return self._transaction(letters)
+            return self._transaction(queued)
         except sqlite3.Error as error:
-            if len(letters) == 1 or error_code(error) in BUSY:
-                return [(future, None, self._explain(error)) for _, future in letters]
+            if len(queued) == 1 or error_code(error) in BUSY:
+                return [(future, None, self._explain(error)) for _, future in queued]
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the caller's answer
-            if len(letters) == 1:
-                return [(letters[0][1], None, error)]
-        return [answer for letter in letters for answer in self._write([letter])]
+            if len(queued) == 1:
+                return [(queued[0][1], None, error)]
+        return [answer for operation in queued for answer in self._write([operation])]
 
-    def _transaction(self, letters: list[Letter]) -> list[Answer]:
+    def _transaction(self, queued: list[QueuedOperation]) -> list[Answer]:
         self._begin()
         try:
-            answers = list(self._run_each(letters))
+            answers = list(self._run_each(queued))
         except BaseException:  # whatever it is, no transaction may stay open
             self._roll_back()
             raise
@@ -73,14 +78,14 @@ class GroupCommit:
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._roll_back()
-            return [(future, None, self._explain(error)) for _, future in letters]
+            return [(future, None, self._explain(error)) for _, future in queued]
         return answers
 
-    def _run_each(self, letters: list[Letter]) -> Iterator[Answer]:
+    def _run_each(self, queued: list[QueuedOperation]) -> Iterator[Answer]:
         connection = self._connection
-        inserts = [operation for operation, _ in letters if isinstance(operation, TrailInsert)]
+        inserts = [operation for operation, _ in queued if isinstance(operation, TrailInsert)]
         joined = len(inserts) > 1 and insert_joined(connection, inserts)
-        for operation, future in letters:
+        for operation, future in queued:
             if joined and isinstance(operation, TrailInsert):
                 yield future, None, None
                 continue

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from jobfleet_backends.sqlite.database import Database
-from jobfleet_backends.sqlite.mailbox import Operation
+from jobfleet_backends.sqlite.operation_queue import Operation
 from jobfleet_backends.sqlite.row_codec import (
     JOB_COLUMNS,
     OPEN_COLUMNS,

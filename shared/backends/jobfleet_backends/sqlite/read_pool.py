@@ -7,17 +7,22 @@ import threading
 from collections.abc import Sequence
 
 from jobfleet_backends.sqlite.connection import Explain
-from jobfleet_backends.sqlite.mailbox import Answer, Letter, Mailbox, deliver
+from jobfleet_backends.sqlite.operation_queue import (
+    Answer,
+    OperationQueue,
+    QueuedOperation,
+    deliver,
+)
 
 
 class ReadPool:
     """Reader threads; several, so that a slow search does not hold up a claim's read."""
 
     def __init__(
-        self, *, connections: Sequence[sqlite3.Connection], explain: Explain, mailbox: Mailbox
+        self, *, connections: Sequence[sqlite3.Connection], explain: Explain, queue: OperationQueue
     ) -> None:
         self._explain = explain
-        self._mailbox = mailbox
+        self._queue = queue
         self._threads = [
             threading.Thread(
                 target=self._run, args=(connection,), name=f"sqlite-reader-{number}", daemon=True
@@ -31,18 +36,18 @@ class ReadPool:
             thread.start()
 
     def join(self) -> None:
-        """Wait until the closed mailbox is worked off."""
+        """Wait until the closed queue is worked off."""
         for thread in self._threads:
             thread.join()
 
     def _run(self, connection: sqlite3.Connection) -> None:
         # One at a time: what waits behind a slow search goes to another thread.
-        while letters := self._mailbox.take(1):
-            deliver([self._answer(connection, letters[0])])
+        while queued := self._queue.take(1):
+            deliver([self._answer(connection, queued[0])])
         connection.close()
 
-    def _answer(self, connection: sqlite3.Connection, letter: Letter) -> Answer:
-        operation, future = letter
+    def _answer(self, connection: sqlite3.Connection, queued: QueuedOperation) -> Answer:
+        operation, future = queued
         try:
             return future, operation(connection), None
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the caller's answer

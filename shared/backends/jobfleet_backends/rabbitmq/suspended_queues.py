@@ -14,13 +14,13 @@ from jobfleet_contracts.errors import BackendError
 RETRY_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 300.0
 
-QUEUE_SET_ASIDE = "queue.set_aside"
+QUEUE_SUSPENDED = "queue.suspended"
 QUEUE_RESUMED = "queue.resumed"
 
 log = structlog.get_logger()
 
 
-class SetAside:
+class SuspendedQueues:
     """Holds such queues until an attempt succeeds.
 
     Args:
@@ -42,7 +42,7 @@ class SetAside:
         """Do without this queue for now."""
         if queue.name in self:
             return
-        log.warning(QUEUE_SET_ASIDE, queue=queue.name, problem=problem)
+        log.warning(QUEUE_SUSPENDED, queue=queue.name, problem=problem)
         retry = asyncio.create_task(self._retry(queue), name=f"rabbitmq-retry-{queue.name}")
         self._retries[queue.name] = retry
 

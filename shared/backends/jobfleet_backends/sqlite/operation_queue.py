@@ -16,15 +16,15 @@ Operation = Callable[[sqlite3.Connection], T]
 
 A ``BackendError`` means that it has written nothing; anything else undoes the whole batch.
 """
-Letter = tuple[Operation[Any], "asyncio.Future[Any]"]
+QueuedOperation = tuple[Operation[Any], "asyncio.Future[Any]"]
 Answer = tuple["asyncio.Future[Any]", Any, BaseException | None]
 
 
-class Mailbox:
+class OperationQueue:
     """A queue of operations from any number of event loops to any number of threads."""
 
     def __init__(self) -> None:
-        self._letters: SimpleQueue[Letter | None] = SimpleQueue()
+        self._queued: SimpleQueue[QueuedOperation | None] = SimpleQueue()
         self._closed = False
 
     def post(self, operation: Operation[T]) -> asyncio.Future[T]:
@@ -36,28 +36,28 @@ class Mailbox:
         if self._closed:
             future.set_exception(BackendUnavailable("the embedded backend has been closed"))
         else:
-            self._letters.put((operation, future))
+            self._queued.put((operation, future))
         return future
 
-    def take(self, limit: int) -> list[Letter]:
+    def take(self, limit: int) -> list[QueuedOperation]:
         """Wait for an operation, and take what is queued behind it; empty at the end."""
-        letters: list[Letter] = []
-        letter = self._letters.get()
+        queued: list[QueuedOperation] = []
+        operation = self._queued.get()
         try:
-            while letter is not None:
-                letters.append(letter)
-                if len(letters) == limit:
-                    return letters
-                letter = self._letters.get_nowait()
-            self._letters.put(None)
+            while operation is not None:
+                queued.append(operation)
+                if len(queued) == limit:
+                    return queued
+                operation = self._queued.get_nowait()
+            self._queued.put(None)
         except Empty:
             pass
-        return letters
+        return queued
 
     def close(self) -> None:
         """Take no more; threads end once everything queued is answered."""
         self._closed = True
-        self._letters.put(None)
+        self._queued.put(None)
 
 
 def deliver(answers: Iterable[Answer]) -> None:

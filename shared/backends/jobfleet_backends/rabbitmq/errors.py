@@ -34,7 +34,7 @@ _LIBRARY = (
 
 
 @contextmanager
-def speaking(address: str, doing: str, *, permission: str = "") -> Iterator[None]:
+def translate_errors(address: str, doing: str, *, permission: str = "") -> Iterator[None]:
     """Translate errors of one conversation with the broker.
 
     Args:

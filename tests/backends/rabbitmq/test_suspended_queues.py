@@ -7,11 +7,11 @@ import pytest
 import structlog
 
 from devtools.servers import RabbitMQServer
-from jobfleet_backends.rabbitmq import set_aside
+from jobfleet_backends.rabbitmq import suspended_queues
 from jobfleet_backends.rabbitmq.connection import RabbitMQ
 from jobfleet_backends.rabbitmq.job_consumer import RabbitJobConsumer
 from jobfleet_backends.rabbitmq.job_queue import RabbitJobQueue
-from jobfleet_backends.rabbitmq.set_aside import QUEUE_RESUMED, QUEUE_SET_ASIDE
+from jobfleet_backends.rabbitmq.suspended_queues import QUEUE_RESUMED, QUEUE_SUSPENDED
 from jobfleet_contracts.errors import BackendUnavailable
 from tests.backends.rabbitmq import foreign_client
 from tests.backends.rabbitmq.jobs import a_job, job_id, take
@@ -38,7 +38,7 @@ async def test_a_worker_serves_the_queues_that_answer_and_says_which_does_not(
         assert len(await consumer.receive(1, timedelta(seconds=0.2))) == 0
     await consumer.stop()
     assert job_id(delivery) == message.request.job_id
-    said = [entry for entry in logs if entry["event"] == QUEUE_SET_ASIDE]
+    said = [entry for entry in logs if entry["event"] == QUEUE_SUSPENDED]
     assert odd in {entry["queue"] for entry in said}
     assert "other properties; delete it" in said[0]["problem"]
     assert len(said) == 3, "each lane once"
@@ -51,7 +51,7 @@ async def test_a_queue_that_answers_again_is_served_again_without_losing_what_it
     rabbitmq: RabbitMQServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(set_aside, "RETRY_SECONDS", 0.2)
+    monkeypatch.setattr(suspended_queues, "RETRY_SECONDS", 0.2)
     consumer = RabbitJobConsumer(rabbitmq=broker)
     await consumer.start(["mail", "default"])
     waiting = asyncio.create_task(take(consumer, wait=timedelta(seconds=20)))

@@ -1,4 +1,4 @@
-"""One period of consuming with a fixed prefetch, and the acknowledgements held back in it.
+"""A prefetch window: consuming with a fixed prefetch, and the acknowledgements held back in it.
 
 Whatever is unacknowledged counts against the prefetch. So as long as the acknowledgements of jobs
 that fill slots are held back, the broker sends no more than there are free slots, and no consumer
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from aio_pika.abc import AbstractIncomingMessage
 
-from jobfleet_backends.rabbitmq.failures import problems_of
+from jobfleet_backends.rabbitmq.errors import problems_of
 from jobfleet_backends.rabbitmq.lane_channel import LaneChannel
 from jobfleet_backends.rabbitmq.topology import LaneQueue
 from jobfleet_contracts.errors import BackendUnavailable
@@ -31,11 +31,11 @@ class _Lane:
 
     asked_at: float
     unacknowledged: int = 0
-    waiting: deque[Arrival] = field(default_factory=deque)
+    waiting: deque[Delivery] = field(default_factory=deque)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Arrival:
+class Delivery:
     """A message that came, and where from."""
 
     received: AbstractIncomingMessage
@@ -43,7 +43,7 @@ class Arrival:
     lane: _Lane
 
 
-class Intake:
+class PrefetchWindow:
     """Consumers on all lanes, what they brought, and what of it is unacknowledged.
 
     Args:
@@ -65,8 +65,8 @@ class Intake:
         self._arrived = arrived
         self._now = asyncio.get_running_loop().time
         self._lanes = tuple(_Lane(self._now()) for _ in lanes)
-        self._handed: set[Arrival] = set()
-        self._held: deque[tuple[Arrival, float]] = deque()
+        self._handed: set[Delivery] = set()
+        self._held: deque[tuple[Delivery, float]] = deque()
         self._ended = False
         self._quiet_since = self._silent_since = self._now()
 
@@ -117,9 +117,9 @@ class Intake:
         """Begin to count the quiet time anew."""
         self._quiet_since = self._now()
 
-    def take(self, limit: int) -> list[Arrival]:
+    def take(self, limit: int) -> list[Delivery]:
         """Hand out up to ``limit``, high lane first."""
-        taken: list[Arrival] = []
+        taken: list[Delivery] = []
         for lane in self._lanes:
             while lane.waiting and len(taken) < limit:
                 taken.append(lane.waiting.popleft())
@@ -133,25 +133,25 @@ class Intake:
         count = min(free_slots - self._room, len(self._held))
         await self._send_acks([self._held.popleft()[0] for _ in range(count)])
 
-    async def acknowledge(self, arrival: Arrival) -> None:
+    async def acknowledge(self, delivery: Delivery) -> None:
         """Take a delivery off its queue: held back while this period lasts. Quiet if repeated."""
-        if arrival not in self._handed:
+        if delivery not in self._handed:
             return
-        self._handed.discard(arrival)
+        self._handed.discard(delivery)
         if self._ended or self.is_broken:
-            await self._send_acks([arrival])
+            await self._send_acks([delivery])
         else:
-            self._held.append((arrival, self._now()))
+            self._held.append((delivery, self._now()))
 
-    async def end(self) -> list[Arrival]:
+    async def end(self) -> list[Delivery]:
         """Cancel the consumers, send what is held, return what nobody took."""
         await asyncio.gather(*(c.cancel() for channels in self._channels for c in channels))
         self._ended = True
-        held = [arrival for arrival, _ in self._held]
+        held = [delivery for delivery, _ in self._held]
         self._held.clear()
         await self._send_acks(held)
-        waiting = [arrival for lane in self._lanes for arrival in lane.waiting]
-        left = [arrival for arrival in waiting if not arrival.channel.is_closed]
+        waiting = [delivery for lane in self._lanes for delivery in lane.waiting]
+        left = [delivery for delivery in waiting if not delivery.channel.is_closed]
         self._handed.update(left)
         return left
 
@@ -162,7 +162,7 @@ class Intake:
 
     async def _consume(self, channel: LaneChannel, lane: _Lane) -> None:
         def came(received: AbstractIncomingMessage) -> None:
-            lane.waiting.append(Arrival(received, channel, lane))
+            lane.waiting.append(Delivery(received, channel, lane))
             lane.unacknowledged += 1
             self._quiet_since = self._silent_since = self._now()
             self._arrived.set()
@@ -170,13 +170,13 @@ class Intake:
         await channel.consume(came, prefetch=self._prefetch, lost=self._on_broken)
         lane.asked_at = self._now()
 
-    async def _send_acks(self, arrivals: Sequence[Arrival]) -> None:
+    async def _send_acks(self, deliveries: Sequence[Delivery]) -> None:
         by_channel: dict[LaneChannel, list[AbstractIncomingMessage]] = {}
-        for arrival in arrivals:
-            by_channel.setdefault(arrival.channel, []).append(arrival.received)
-            if arrival.lane.unacknowledged >= self._prefetch:
-                arrival.lane.asked_at = self._now()
-            arrival.lane.unacknowledged -= 1
+        for delivery in deliveries:
+            by_channel.setdefault(delivery.channel, []).append(delivery.received)
+            if delivery.lane.unacknowledged >= self._prefetch:
+                delivery.lane.asked_at = self._now()
+            delivery.lane.unacknowledged -= 1
         for channel, received in by_channel.items():
             await channel.acknowledge(received)
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from jobfleet_backends.rabbitmq.connection import RabbitMQ
-from jobfleet_backends.rabbitmq.failures import speaking
+from jobfleet_backends.rabbitmq.errors import translate_errors
 from jobfleet_backends.rabbitmq.job_consumer import RabbitJobConsumer
 from jobfleet_backends.rabbitmq.job_queue import RabbitJobQueue
 from jobfleet_contracts.errors import BackendUnavailable
@@ -16,7 +16,10 @@ from tests.backends.rabbitmq.jobs import a_job
 @pytest.mark.parametrize("error", [StopAsyncIteration(), EOFError(), OSError("x"), Exception()])
 def test_a_lost_connection_is_a_broker_that_is_away(error: Exception) -> None:
     # aiormq raises StopAsyncIteration where a connection ends right before its first frame.
-    with pytest.raises(BackendUnavailable, match="cannot connect"), speaking("host:1", "connect"):
+    with (
+        pytest.raises(BackendUnavailable, match="cannot connect"),
+        translate_errors("host:1", "connect"),
+    ):
         raise error
 
 

@@ -18,6 +18,7 @@ from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.codec import format_time
 from jobfleet_contracts.lease import key_lock
 from jobfleet_contracts.message import MalformedMessage
+from jobfleet_contracts.state import Status
 from jobfleet_contracts.worker_status import RunningJob, WorkerStatus
 from jobfleet_protocol.trail.transitions import Change
 from tests.dashboard.api.all_routes import addressed, all_routes
@@ -79,7 +80,7 @@ async def job_id(client: AsgiClient, backend: Backend, life: Life) -> str:
     await life.start(ended)
     await life.fail(ended)
     cancelled = await submit(client)
-    await life.write(cancelled, Change(status="Cancelled"))
+    await life.write(cancelled, Change(kind=Status.CANCELLED))
     await submit(client, lockKey="k")
     now = datetime.now(UTC)
     running = RunningJob(job_id=held, started_at=now, lease_seconds_left=9.0)

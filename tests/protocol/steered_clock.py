@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from jobfleet_backends.system_clock import SystemClock
 
 
@@ -17,3 +19,6 @@ class SteeredClock(SystemClock):
 
     def boottime(self) -> float:
         return super().boottime() + self._ahead
+
+    def _wall(self) -> datetime:
+        return super()._wall() + timedelta(seconds=self._ahead)

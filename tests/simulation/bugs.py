@@ -384,8 +384,8 @@ _CRASHES = {
 _OLD = {"retention_seconds": 240.0, "fault_seconds": 500.0, "clock_steps": False}
 
 BY_DESIGN = (
-    Known("no epoch check", no_epoch_check, 29),
-    Known('refusal read as "not written"', refusal_means_not_written, 6),
+    Known("no epoch check", no_epoch_check, 24),
+    Known('refusal read as "not written"', refusal_means_not_written, 14),
     Known('refusal read as "written"', refusal_means_written, 0),
     Known("a fresh event id at each try", fresh_event_id_at_each_try, 1213),
     Known("open row removed before the terminal event", open_row_removed_first, 420),
@@ -397,7 +397,7 @@ BY_DESIGN = (
 
 BY_THE_HASHES = (
     Known("an event chained to a row known before the newest", hash_of_a_stale_row, 0),
-    Known("a message with the hash of another event 1", hash_of_another_event_1, 0),
+    Known("a message with the hash of another event 1", hash_of_another_event_1, 3),
     Known("an old row's message changed", old_row_changed(message="?"), 0),
     Known(
         "an old row's result changed", old_row_changed(data={"result": {"epoch": 1}, "more": 0}), 0
@@ -408,8 +408,8 @@ BY_THE_HASHES = (
 """What the hash chain has to show, and the heads of an earlier time."""
 
 BY_THE_SIMULATION = (
-    Known("open row removed though the callback job was not submitted", callback_left_behind, 197),
-    Known("a row believed because its shared lock is leased", busy_lock_believed, 6, _CRASHES),
+    Known("open row removed though the callback job was not submitted", callback_left_behind, 648),
+    Known("a row believed because its shared lock is leased", busy_lock_believed, 79, _CRASHES),
     Known(
         "a late note of a lock covers a newer one",
         late_note_accepted,

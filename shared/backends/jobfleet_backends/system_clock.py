@@ -22,13 +22,13 @@ class SystemClock:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._shown = datetime.now(UTC)
+        self._shown = self._wall()
         self._shown_at = self.boottime()
 
     def now(self) -> datetime:
         """Return wall time in UTC. Safe to call from several threads."""
         with self._lock:
-            wall, boottime = datetime.now(UTC), self.boottime()
+            wall, boottime = self._wall(), self.boottime()
             elapsed = timedelta(seconds=boottime - self._shown_at)
             if wall < self._shown + elapsed:
                 wall = max(wall, self._shown + elapsed / 2)
@@ -38,3 +38,6 @@ class SystemClock:
     def boottime(self) -> float:
         """Return seconds since the machine started, sleep included."""
         return time.clock_gettime(_BOOTTIME)
+
+    def _wall(self) -> datetime:
+        return datetime.now(UTC)

@@ -77,6 +77,11 @@ def open_row(event: Event, **changes: Any) -> OpenRow:
     return replace(row, **changes)
 
 
+def open_job(event: Event, **changes: Any) -> OpenRow:
+    """The open row of a job whose first event is known to stand."""
+    return open_row(event, sequence=1, **changes)
+
+
 async def write(backend: Backend, *events: Event) -> None:
     """Write events to trail and index, as the writers of the protocol do."""
     for event in events:

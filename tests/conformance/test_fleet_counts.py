@@ -16,7 +16,7 @@ from tests.conformance.jobs import (
     a_life,
     after,
     completed,
-    open_row,
+    open_job,
     queued,
     started,
     write,
@@ -96,8 +96,8 @@ async def test_a_census_tells_who_has_been_queued_longest_in_each_queue(backend:
     late, early = queued(at=9), queued(at=1)
     mail = queued(at=5, queue="mail")
     for event in (late, early, mail):
-        await backend.index.open(open_row(event))
-    await backend.index.open(open_row(queued(at=0, queue="mail"), state=State.DEFERRED))
+        await backend.index.open(open_job(event))
+    await backend.index.open(open_job(queued(at=0, queue="mail"), state=State.DEFERRED))
     census = await backend.reader.census()
     longest = {queue: row.facts.job_id for queue, row in census.longest_queued.items()}
     assert longest == {"default": early.job_id, "mail": mail.job_id}
@@ -114,9 +114,9 @@ async def test_a_census_counts_like_the_counts(backend: Backend) -> None:
 async def test_lock_keys_come_with_holder_and_waiters_held_ones_first(backend: Backend) -> None:
     holder, waiter = queued(lock_key="z"), queued(at=1, lock_key="z")
     later, free = queued(at=2, lock_key="z"), queued(lock_key="a")
-    await backend.index.open(open_row(holder, state=State.RUNNING))
+    await backend.index.open(open_job(holder, state=State.RUNNING))
     for event in (later, waiter, free, queued()):
-        await backend.index.open(open_row(event))
+        await backend.index.open(open_job(event))
     held, unheld = await backend.reader.lock_uses()
     assert (held.lock_key, held.waiting) == ("z", 2)
     assert held.holder is not None
@@ -128,7 +128,7 @@ async def test_lock_keys_come_with_holder_and_waiters_held_ones_first(backend: B
 async def test_only_the_first_lock_keys_and_waiters_are_named(backend: Backend) -> None:
     for number in range(3):
         for second in range(3):
-            await backend.index.open(open_row(queued(at=second, lock_key=f"k{number}")))
+            await backend.index.open(open_job(queued(at=second, lock_key=f"k{number}")))
     uses = await backend.reader.lock_uses(limit=2, waiters=1)
     assert [(use.lock_key, use.waiting, len(use.waiters)) for use in uses] == [
         ("k0", 3, 1),

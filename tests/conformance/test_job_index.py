@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
+
+import pytest
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.index import JobQuery
@@ -127,3 +130,57 @@ async def test_recording_again_changes_nothing(backend: Backend) -> None:
         await backend.index.record(life)
     assert len((await backend.reader.jobs(JobQuery())).items) == 1
     assert {s: n for s, n in (await backend.reader.counts()).items() if n} == {State.COMPLETED: 1}
+
+
+async def test_a_row_without_its_event_is_no_job_anywhere(backend: Backend) -> None:
+    """Its submitter may have died between row and event: a list would show a job that is none."""
+    await backend.index.open(open_row(queued(lock_key="a key")))
+    await backend.index.flush()
+    assert (await backend.reader.jobs(JobQuery())).items == []
+    assert (await backend.reader.jobs(JobQuery(states=frozenset({State.QUEUED})))).items == []
+    census = await backend.reader.census()
+    assert (census.counts.get(State.QUEUED, 0), dict(census.longest_queued)) == (0, {})
+    assert not await backend.reader.lock_waiters("a key")
+    assert all(not use.waiters and not use.waiting for use in await backend.reader.lock_uses())
+
+
+@pytest.mark.parametrize("how", ["recorded", "published"])
+async def test_it_is_a_job_once_its_event_is_known_to_stand(backend: Backend, how: str) -> None:
+    event = queued(lock_key="a key")
+    await backend.index.open(open_row(event))
+    if how == "recorded":
+        await backend.index.record([event])
+    else:
+        await backend.index.published(event.job_id, 1, 1)
+    await backend.index.flush()
+    assert [row.facts.job_id for row in await backend.reader.lock_waiters("a key")] == [
+        event.job_id
+    ]
+    assert "default" in (await backend.reader.census()).longest_queued
+
+
+async def test_a_row_without_its_event_is_discarded_as_it_was_read(backend: Backend) -> None:
+    row = open_row(queued())
+    await backend.index.open(row)
+    await backend.index.discard(row)
+    assert await all_open_rows(backend) == []
+    await backend.index.discard(row)
+
+
+async def test_a_row_that_was_opened_again_is_not_discarded_by_who_read_it_before(
+    backend: Backend, other: Backend
+) -> None:
+    row = open_row(queued())
+    again = replace(row, opened_at=row.opened_at + timedelta(hours=1))
+    await backend.index.open(row)
+    await other.index.open(again)
+    await backend.index.discard(row)
+    assert await all_open_rows(backend) == [again]
+
+
+async def test_a_row_whose_event_came_is_not_discarded(backend: Backend) -> None:
+    event = queued()
+    await backend.index.open(open_row(event))
+    await backend.index.record([event])
+    await backend.index.discard(open_row(event))
+    assert len(await all_open_rows(backend)) == 1

@@ -16,6 +16,7 @@ from tests.conformance.jobs import (
     a_life,
     after,
     all_open_rows,
+    open_job,
     open_row,
     queued,
     started,
@@ -265,8 +266,8 @@ async def test_waiters_of_a_lock_key_come_longest_waiting_first(backend: Backend
     late, early = queued(at=9, lock_key="k"), queued(at=1, lock_key="k")
     holder = queued(at=0, lock_key="k")
     for event in (late, early, queued(lock_key="another"), queued()):
-        await backend.index.open(open_row(event))
-    await backend.index.open(open_row(holder, state=State.RUNNING))
+        await backend.index.open(open_job(event))
+    await backend.index.open(open_job(holder, state=State.RUNNING))
     waiters = await backend.reader.lock_waiters("k")
     assert [row.facts.job_id for row in waiters] == [early.job_id, late.job_id]
     assert len(await backend.reader.lock_waiters("k", limit=1)) == 1

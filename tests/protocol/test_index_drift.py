@@ -13,7 +13,7 @@ from jobfleet_contracts.job import new_id
 from jobfleet_contracts.ports import AuditTrail, JobIndexReader
 from jobfleet_contracts.state import State
 from jobfleet_protocol.audit.index_drift import DriftCheck
-from tests.protocol.life import NOON, Life, ended
+from tests.protocol.life import NOON, SECOND, Life, ended
 
 
 class Trail:
@@ -129,11 +129,16 @@ async def test_an_open_row_of_an_older_incarnation_is_named() -> None:
     assert job_id == case.runs.facts.job_id
 
 
-async def test_open_rows_of_incarnations_not_yet_opened_are_no_drift() -> None:
+async def test_open_rows_of_incarnations_not_yet_opened_are_drift_after_a_while() -> None:
     case = Case()
     case.index.open.append(open_row(case.done, 2))
     case.index.open.append(open_row(Life().queued()))
-    assert await case.differences() == []
+    assert await case.differences(begun_before=NOON) == []
+    found = await case.differences(begun_before=NOON + SECOND)
+    assert sorted(message for _, _, message in found) == [
+        "open row of incarnation 1, but the trail has no event",
+        "open row of incarnation 2, but the trail says completed",
+    ]
 
 
 async def test_events_written_since_the_scan_are_no_drift() -> None:

@@ -1,11 +1,14 @@
 """Submitting: one job per id or key, whatever crashes between its three writes."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
 
 from jobfleet_contracts.errors import BackendUnavailable, BodyConflict
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.job import JobRequest, job_id_for_key
 from jobfleet_contracts.state import State
 from jobfleet_protocol.actions.submission import request_of
@@ -197,3 +200,60 @@ async def test_a_repeated_submit_starts_nothing_where_the_history_is_removed_mea
     assert (again.state, again.created) == (State.COMPLETED, False)
     assert is_tombstone(await bench.head(request.job_id))
     assert not await bench.messages()
+
+
+@pytest.mark.parametrize("slept", [590, 610])
+async def test_a_submitter_that_slept_writes_its_row_again_before_it_publishes(
+    bench: Bench, slept: float
+) -> None:
+    """Meanwhile the rescuer may have removed the row; without one nobody would find the job."""
+    insert = bench.real.trail.insert
+    request = JobRequest(type="x")
+
+    async def late(events: Sequence[Event]) -> None:
+        bench.clock.advance(slept)
+        [row] = await bench.open_rows()
+        await bench.real.index.discard(row)
+        await insert(events)
+
+    bench.trail.__dict__["insert"] = late
+    await bench.submitter.submit(request)
+    rows = [(row.facts.job_id, row.sequence) for row in await bench.open_rows()]
+    assert rows == ([] if slept < 600 else [(request.job_id, 1)])
+
+
+async def test_a_redrive_that_slept_writes_its_row_again(bench: Bench) -> None:
+    request = await bench.submit()
+    await bench.canceller.cancel(request.job_id, by=None)
+    insert = bench.real.trail.insert
+
+    async def late(events: Sequence[Event]) -> None:
+        bench.clock.advance(3700)
+        for row in await bench.open_rows():
+            await bench.real.index.discard(row)
+        await insert(events)
+
+    bench.trail.__dict__["insert"] = late
+    await bench.redriver.redrive(request.job_id, by=None)
+    assert [(row.incarnation, row.sequence) for row in await bench.open_rows()] == [(2, 3)]
+
+
+async def test_an_unanswered_second_row_is_written_until_it_stands(bench: Bench) -> None:
+    insert = bench.real.trail.insert
+    opened = bench.real.index.open
+    tries: list[OpenRow] = []
+
+    async def late(events: Sequence[Event]) -> None:
+        bench.clock.advance(700)
+        await insert(events)
+
+    async def open_row(row: OpenRow) -> None:
+        tries.append(row)
+        if len(tries) in (2, 3):
+            raise BackendUnavailable("lost")
+        await opened(row)
+
+    bench.trail.__dict__["insert"] = late
+    bench.index.__dict__["open"] = open_row
+    await bench.submitter.submit(JobRequest(type="x"))
+    assert len(tries) == 4

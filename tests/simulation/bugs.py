@@ -20,8 +20,9 @@ from jobfleet_contracts.message import JobDefaults, JobMessage
 from jobfleet_contracts.outcome import Outcome
 from jobfleet_contracts.ports import PayloadStore
 from jobfleet_contracts.state import TERMINAL, State, Status
+from jobfleet_protocol.actions import redrive, submission
 from jobfleet_protocol.actions.submission import Submitter
-from jobfleet_protocol.claiming import claimer, decision
+from jobfleet_protocol.claiming import claimer, decision, trail_opening
 from jobfleet_protocol.claiming.claimer import Claimer
 from jobfleet_protocol.claiming.decision import LockView
 from jobfleet_protocol.claiming.lock_leases import LockLeases
@@ -355,6 +356,19 @@ def tail_written_anew() -> AbstractContextManager[Any]:
     return patch.object(Simulation, "_heal", forge_after_the_heads)
 
 
+@contextmanager
+def slept_between_row_and_event() -> Iterator[None]:
+    """A submitter publishes and answers as if its open row stood, however long it slept."""
+
+    async def believe(*_: Any, **__: Any) -> None:
+        return
+
+    with ExitStack() as stack:
+        for module in (submission, redrive, trail_opening):
+            stack.enter_context(patch.object(module, "reopen_if_slow", believe))
+        yield
+
+
 Bug = Callable[[], AbstractContextManager[Any]]
 
 
@@ -427,6 +441,19 @@ BY_THE_SIMULATION = (
         claim_after_an_unclear_release,
         1277,
         _LATE | {"fleet_scope": False, "fault_rate": 0.25, "lock_keys": 1, "jobs": 9},
+    ),
+    Known(
+        "a publisher that slept between open row and event 1",
+        slept_between_row_and_event,
+        0,
+        {
+            "lease_seconds": 60,
+            "stall_rate": 0.1,
+            "fault_rate": 0.3,
+            "jobs": 9,
+            "mischief_seconds": 15,
+            "clock_steps": False,
+        },
     ),
     Known("a request denied that was sent", sent_and_denied, 1199),
     Known("a history removed without a seal", removed_without_a_seal, 0, _OLD),

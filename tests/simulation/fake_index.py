@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from jobfleet_contracts.errors import BackendError
@@ -42,9 +42,20 @@ class IndexTable:
         self._rows: dict[Key, _Change] = {}
 
     def open(self, row: OpenRow) -> None:
-        """Insert the row, or make a ghost one; a row that is there stays as it is."""
+        """Insert the row, or make a ghost one; a row whose event stands stays as it is."""
         known = self._rows.setdefault((row.facts.job_id, row.incarnation), _Change())
-        known.opened = known.opened or row
+        if known.opened is None:
+            known.opened = row
+        elif not _read(known, known.opened).is_confirmed:
+            known.opened = replace(known.opened, opened_at=row.opened_at)
+
+    def discard(self, row: OpenRow) -> None:
+        """Remove the row, unless it was opened again or confirmed since it was read."""
+        known = self._rows.get((row.facts.job_id, row.incarnation))
+        if known is None or known.opened is None or known.opened.opened_at != row.opened_at:
+            return
+        if not _read(known, known.opened).is_confirmed:
+            del self._rows[row.facts.job_id, row.incarnation]
 
     def change(self, changes: dict[Key, _Change], timeline: Sequence[Event]) -> None:
         """Carry out one transaction."""
@@ -145,6 +156,12 @@ class FakeJobIndex:
         self._changes[key] = _Change(removed=True)
         return self._soon()
 
+    async def discard(self, row: OpenRow) -> None:
+        """Remove a row whose event never came."""
+        await self._wire.write(
+            "index.discard", lambda: self._table.discard(row), about=row.facts.job_id[-4:]
+        )
+
     async def recount(self, *, before: datetime) -> None:
         """Endings are not counted here."""
 
@@ -225,7 +242,7 @@ class FakeJobIndexReader:
             rows = [
                 row
                 for row in self._table.open_rows()
-                if row.facts.lock_key == lock_key and row.state in CLAIMABLE
+                if row.facts.lock_key == lock_key and row.state in CLAIMABLE and row.is_confirmed
             ]
             return sorted(rows, key=lambda row: row.opened_at)[:limit]
 

@@ -15,11 +15,11 @@ from uuid import UUID
 import structlog
 import uuid_utils
 
-from jobfleet_protocol.actions import answer_limit
+from jobfleet_protocol.actions import answer_limit, submission
 from jobfleet_worker import worker
 from jobfleet_worker.run import consumer, fleet_turn, lease_keeper
 from jobfleet_worker.run.job_run import ATTEMPT_FAILED
-from jobfleet_worker.upkeep import scheduler
+from jobfleet_worker.upkeep import rescuer, scheduler
 from tests.simulation.journal import Journal
 
 ERROR = 40
@@ -33,6 +33,19 @@ class _Ids:
 
     def __call__(self) -> UUID:
         return UUID(int=(0x7 << 76) | (0x2 << 62) | next(self.numbers))
+
+
+@contextmanager
+def short_patience() -> Iterator[None]:
+    """Scale the hour after which a row without its event goes, so that stalls outlast it.
+
+    The proportions stay. Stepped clocks would not: by them a new row can look hours old.
+    """
+    with (
+        patch.object(rescuer, "ORPHANED_ROW_AGE", timedelta(seconds=60)),
+        patch.object(submission, "SLOW_OPENING_SECONDS", 10.0),
+    ):
+        yield
 
 
 @contextmanager

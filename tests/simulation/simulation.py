@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from tests.simulation.judgement import Judgement
 from tests.simulation.mischief import Mischief
 from tests.simulation.process import Process
 from tests.simulation.removal import is_removed
-from tests.simulation.repeatable import repeatable
+from tests.simulation.repeatable import repeatable, short_patience
 from tests.simulation.scenario import Scenario
 from tests.simulation.schedule_wishes import schedule_wishes
 from tests.simulation.servers import Servers
@@ -110,7 +111,11 @@ class Simulation:
 
     def run(self) -> Verdict:
         """Run to the end and judge."""
-        with repeatable(self.scenario.seed, self.journal, talkative=self._talkative) as errors:
+        patience = nullcontext() if self.scenario.clock_steps else short_patience()
+        with (
+            patience,
+            repeatable(self.scenario.seed, self.journal, talkative=self._talkative) as errors,
+        ):
             try:
                 self.fleet.start()
                 self.mischief.begin()

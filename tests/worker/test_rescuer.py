@@ -226,7 +226,7 @@ async def test_the_row_of_an_earlier_incarnation_goes_and_its_callback_is_not_fo
     }
 
 
-async def test_a_row_without_its_event_stays_for_a_day(ward: Ward) -> None:
+async def test_a_row_without_its_event_stays_for_an_hour(ward: Ward) -> None:
     request = JobRequest(type="x")
     event = draft(
         None,
@@ -237,9 +237,9 @@ async def test_a_row_without_its_event_stays_for_a_day(ward: Ward) -> None:
     row = open_row(event.facts, event.after, ward.clock.now())
     orphan = replace(row, facts=replace(row.facts, job_id=request.job_id))
     await ward.backend.index.open(orphan)
-    await paces(ward, [61, 3600, 80_000])
+    await paces(ward, [61, 900, 2_600])
     assert orphan.facts.job_id in {r.facts.job_id for r in await ward.open_rows()}
-    await paces(ward, [8_000])
+    await paces(ward, [1_000])
     assert orphan.facts.job_id not in {r.facts.job_id for r in await ward.open_rows()}
 
 

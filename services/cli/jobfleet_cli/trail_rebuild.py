@@ -12,7 +12,8 @@ from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.session import Session
 from jobfleet_contracts.event import UNREADABLE, Event
 from jobfleet_contracts.index import OpenRow
-from jobfleet_contracts.ports import JobIndex
+from jobfleet_contracts.ports import AuditTrail, JobIndex
+from jobfleet_protocol.actions.submission import ORPHANED_ROW_AGE
 from jobfleet_protocol.trail.tombstone import is_tombstone
 
 AT_ONCE = 2000
@@ -24,6 +25,8 @@ SETTLED_AFTER = timedelta(minutes=10)
 
 async def rebuild_index(session: Session) -> ExitCode:
     """Write timeline and open rows of every job; never removes the open row of a live job.
+
+    Open rows whose event never came are removed after an hour: their submitter may still write it.
 
     A job that moves on meanwhile writes newer rows itself, which older ones never replace.
     """
@@ -39,8 +42,35 @@ async def rebuild_index(session: Session) -> ExitCode:
             queued.clear()
     await asyncio.gather(*queued)
     await session.backend.index.flush()
+    await _discard_rows_without_event(session)
     print(f"{jobs} jobs, {events} events written to the index", file=sys.stderr)
     return ExitCode.DONE
+
+
+async def _discard_rows_without_event(session: Session) -> None:
+    backend, removed, left = session.backend, 0, 0
+    cursor: str | None = None
+    while True:
+        page = await backend.reader.open_rows(cursor=cursor)
+        for row in page.items:
+            if row.is_confirmed or await _has_event(row, backend.trail):
+                continue
+            if session.clock.now() - row.opened_at > ORPHANED_ROW_AGE:
+                await backend.index.discard(row)
+                removed += 1
+            else:
+                left += 1
+        cursor = page.next
+        if cursor is None:
+            break
+    if removed or left:
+        told = f"{removed} removed, {left} younger than an hour left"
+        print(f"open rows without their event: {told}", file=sys.stderr)
+
+
+async def _has_event(row: OpenRow, trail: AuditTrail) -> bool:
+    head = await trail.newest(row.facts.job_id)
+    return head is not None and head.after.incarnation >= row.incarnation
 
 
 async def _rebuild_job(index: JobIndex, history: Sequence[Event]) -> list[Awaitable[None]]:

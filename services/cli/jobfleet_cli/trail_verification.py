@@ -22,6 +22,8 @@ from jobfleet_protocol.trail.tombstone import is_tombstone
 
 SETTLED = timedelta(seconds=10)
 """Younger events may still be on their way into the index."""
+BEGUN = timedelta(minutes=1)
+"""A younger open row may still wait for the event that it announces."""
 
 
 class TrailVerification:
@@ -50,7 +52,8 @@ class TrailVerification:
             UnknownJob: no trail exists for the job that was named.
         """
         verifier = Verifier()
-        drift = DriftCheck(settled_before=session.clock.now() - SETTLED)
+        now = session.clock.now()
+        drift = DriftCheck(settled_before=now - SETTLED, begun_before=now - BEGUN)
         if self._job_id is None:
             await self._control.read(session)
         await self._read(session, verifier, drift)

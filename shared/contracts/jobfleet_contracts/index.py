@@ -44,6 +44,14 @@ class OpenRow:
     sent: bool = False
     published: int = 0
 
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether the event that the row announces is known to stand.
+
+        Until then it is no job: whoever wrote the row may have died before the event.
+        """
+        return self.sequence > 0 or self.published > 0
+
 
 @dataclass(frozen=True, slots=True)
 class JobRow:

@@ -210,7 +210,10 @@ class JobIndex(Protocol):
     """Writer of the copy. Written behind the trail in shared batches; never decides anything."""
 
     async def open(self, row: OpenRow) -> None:
-        """Insert an open row; durable when this returns. Quiet where it is there."""
+        """Insert an open row; durable when this returns. Quiet where it is there.
+
+        A row whose event has not come yet then counts as opened now: see ``discard``.
+        """
         ...
 
     def record(self, events: Sequence[Event]) -> Awaitable[None]:
@@ -227,6 +230,13 @@ class JobIndex(Protocol):
 
     def close(self, job_id: str, incarnation: int) -> Awaitable[None]:
         """Remove the open row of this incarnation, after its terminal event. Quiet if gone."""
+        ...
+
+    async def discard(self, row: OpenRow) -> None:
+        """Remove a row whose event never came, unless somebody has touched it since it was read.
+
+        Quiet if it is gone or was touched.
+        """
         ...
 
     async def recount(self, *, before: datetime) -> None:
@@ -283,7 +293,10 @@ class JobIndexReader(Protocol):
         cursor: str | None = None,
         limit: int = 1000,
     ) -> Page[OpenRow]:
-        """Return open rows in a stable order of their own, for the rescuer and for lists."""
+        """Return all open rows in a stable order of their own, unconfirmed ones too.
+
+        Everything else here leaves those out: a row without its event is no job.
+        """
         ...
 
     async def lock_waiters(self, lock_key: str, limit: int = 10) -> Sequence[OpenRow]:

@@ -23,7 +23,7 @@ from jobfleet_contracts.state import State
 from jobfleet_protocol.actions.ending import Ending
 from jobfleet_protocol.actions.final_result import ending_of
 from jobfleet_protocol.actions.publication import LONGEST_DELAY, Publication
-from jobfleet_protocol.actions.submission import message_of
+from jobfleet_protocol.actions.submission import ORPHANED_ROW_AGE, message_of
 from jobfleet_protocol.trail.tombstone import is_tombstone
 from jobfleet_worker.upkeep.republish_pace import Pace, RepublishPace
 
@@ -33,7 +33,6 @@ PAGE_ROWS = 1000
 QUEUED_PAGES_A_SWEEP = 2
 DEADLINE_AHEAD = timedelta(seconds=8)
 """A waiting job's time-out is published so long before, to arrive at its second."""
-ORPHANED_ROW_AGE = timedelta(days=1)
 ENDING_TIME = timedelta(seconds=3)
 """In which who wrote an end copies it and removes the row, in one transaction of the index. Sooner,
 it would be counted by both."""
@@ -175,7 +174,8 @@ class Rescuer:
             return False
         if head is None or head.after.incarnation < row.incarnation:
             if self._clock.now() - row.opened_at > ORPHANED_ROW_AGE:
-                await self._backend.index.close(row.facts.job_id, row.incarnation)
+                # Only as it was read: a submitter who slept may have written it again by now.
+                await self._backend.index.discard(row)
             return False
         if head.after.incarnation > row.incarnation:
             await self._conclude(row, head)

@@ -25,7 +25,7 @@ SELECT name FROM queues WHERE name IS NOT NULL
 """
 _LONGEST_QUEUED = f"""
 SELECT {OPEN_COLUMNS} FROM open_jobs WHERE state = 'queued' AND queue = ?
-ORDER BY opened_at LIMIT 1
+AND (sequence > 0 OR published > 0) ORDER BY opened_at LIMIT 1
 """
 _ENDED = """
 SELECT substr(minute, 1, :length), state, sum(jobs), sum(timed), sum(duration_ms)

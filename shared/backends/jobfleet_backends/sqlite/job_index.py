@@ -26,7 +26,15 @@ from jobfleet_contracts.index import OpenRow
 
 INDEX_NOT_WRITTEN = "index.write_failed"
 
-_OPEN = f"INSERT OR IGNORE INTO open_jobs ({OPEN_COLUMNS}) VALUES {marks(OPEN_COLUMNS)}"
+_OPEN = f"""
+INSERT INTO open_jobs ({OPEN_COLUMNS}) VALUES {marks(OPEN_COLUMNS)}
+ON CONFLICT (job_id, incarnation) DO UPDATE SET opened_at = excluded.opened_at
+WHERE sequence = 0 AND published = 0
+"""
+_DISCARD = """
+DELETE FROM open_jobs
+WHERE job_id = ? AND incarnation = ? AND opened_at = ? AND sequence = 0 AND published = 0
+"""
 _HINTS = """
 UPDATE open_jobs SET state = ?, sequence = ?, updated_at = ?, lock = ?, due_at = ?, sent = ?
 WHERE job_id = ? AND incarnation = ? AND sequence < ?
@@ -79,6 +87,11 @@ class SqliteJobIndex:
     def close(self, job_id: str, incarnation: int) -> Awaitable[None]:
         """Remove an open row."""
         return self._queue_statement(_CLOSE, (job_id, incarnation))
+
+    async def discard(self, row: OpenRow) -> None:
+        """Remove a row whose event never came, unless it was opened again or confirmed."""
+        values = row.facts.job_id, row.incarnation, format_time(row.opened_at)
+        await self._database.write(lambda connection: connection.execute(_DISCARD, values))
 
     async def recount(self, *, before: datetime) -> None:
         """Nothing to do: endings are counted as they are written to the trail."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -28,9 +28,10 @@ from jobfleet_protocol.trail.transitions import Change, draft
 
 JOB_SUBMITTED = "job.submitted"
 ROW_WRITTEN_AGAIN = "open_row.written_again"
+ORPHANED_ROW_AGE = timedelta(hours=1)
+"""After it a row goes whose event never came: whoever wrote it is dead, or writes it again."""
 SLOW_OPENING_SECONDS = 600.0
-"""The rescuer removes a row without its event after an hour. Who takes longer than this between
-the two writes the row again, so that no job stands without one."""
+"""Who takes longer between row and event writes the row again, for it may have been removed."""
 
 _log = structlog.get_logger()
 

@@ -25,13 +25,19 @@ class DriftCheck:
 
     Args:
         settled_before: later events are not expected in the index yet; ``None``: all are.
+        begun_before: an open row of an earlier time has its event; ``None``: every row has.
     """
 
     def __init__(
-        self, *, settled_before: datetime | None = None, keep: int = KEPT_DIFFERENCES
+        self,
+        *,
+        settled_before: datetime | None = None,
+        begun_before: datetime | None = None,
+        keep: int = KEPT_DIFFERENCES,
     ) -> None:
         self.differences: Findings[Violation] = Findings(keep=keep)
         self._settled_before = settled_before
+        self._begun_before = begun_before
         self._fingerprints = Fingerprints()
         self._open: dict[str, int] = {}
         self._unknown: set[str] = set()
@@ -109,10 +115,12 @@ class DriftCheck:
         if row.facts.job_id in self._unknown:
             return
         newest = await _readable(trail.newest(row.facts.job_id))
+        young = self._begun_before is not None and row.opened_at >= self._begun_before
         if newest is None:
-            legal = row.incarnation == 1
+            legal = row.incarnation == 1 and young
         elif newest.after.state in TERMINAL:
-            legal = row.incarnation == newest.after.incarnation + 1 or self._is_unsettled(newest)
+            next_one = row.incarnation == newest.after.incarnation + 1 and young
+            legal = next_one or self._is_unsettled(newest)
         else:
             legal = row.incarnation == newest.after.incarnation
         if not legal:

@@ -19,6 +19,7 @@ from jobfleet_backends.azure.index.ended_counter import (
 from jobfleet_backends.azure.index.index_rows import (
     SHARDS,
     UNREADABLE,
+    is_confirmed,
     is_ghost,
     readable_open_rows,
     state_of,
@@ -45,7 +46,7 @@ class _Tally:
 
     def add(self, entities: Iterable[Row]) -> None:
         for entity in entities:
-            if not is_ghost(entity):
+            if is_confirmed(entity):
                 self._add(entity)
 
     def _add(self, entity: Row) -> None:

@@ -167,6 +167,12 @@ def is_ghost(entity: Mapping[str, Any]) -> bool:
     return "OpenedAt" not in entity
 
 
+def is_confirmed(entity: Mapping[str, Any]) -> bool:
+    """Whether this is the open row of a job: one whose event is known to stand."""
+    told = (f"{name}{slot}" in entity for name in ("Hint", "Published") for slot in range(_SLOTS))
+    return not is_ghost(entity) and any(told)
+
+
 def entity_to_open(entity: Mapping[str, Any]) -> OpenRow:
     """Read an open row with its newest hint."""
     hint = _newest(entity)
@@ -223,11 +229,11 @@ def state_of(entity: Mapping[str, Any]) -> State | None:
 
 
 def readable_open_rows(entities: Iterable[Mapping[str, Any]]) -> list[OpenRow]:
-    """Return those that can be read; ghosts are left out too."""
+    """Return those that can be read; ghosts and unconfirmed ones are left out too."""
     rows: list[OpenRow] = []
     for entity in entities:
         with suppress(*UNREADABLE):
-            if not is_ghost(entity):
+            if is_confirmed(entity):
                 rows.append(entity_to_open(entity))
     return rows
 

@@ -9,11 +9,13 @@ from typing import Any
 
 from jobfleet_backends.azure.http.azure_errors import StorageRefused
 from jobfleet_backends.azure.http.entity_table import MERGE, EntityTable
+from jobfleet_backends.azure.http.table_reader import Query
 from jobfleet_backends.azure.index.ended_counter import EndedCounter, counters
 from jobfleet_backends.azure.index.index_rows import (
     SHARDS,
     event_hint,
     event_to_timeline,
+    is_confirmed,
     is_ghost,
     open_key,
     open_to_entity,
@@ -22,6 +24,7 @@ from jobfleet_backends.azure.index.index_rows import (
     shard_of,
 )
 from jobfleet_backends.azure.index.index_shard import Arrivals, IndexShard, Pace
+from jobfleet_backends.azure.rows import plain_time
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import OpenRow
 
@@ -55,11 +58,17 @@ class AzureJobIndex:
             await self._revive(entity)
 
     async def _revive(self, entity: dict[str, Any]) -> None:
-        """Where only a late hint stands in the place of the row, make it one."""
+        """Where only a late hint stands in the place of the row, make it one.
+
+        A row without its event counts as opened now: nobody who has read it may discard it.
+        """
         keys = entity["PartitionKey"], entity["RowKey"]
         known = await self._table.get("index.open", *keys)
         if known is None or is_ghost(known):
             await self._table.upsert("index.open", entity, MERGE)
+        elif not is_confirmed(known):
+            opened = {name: entity[name] for name in ("PartitionKey", "RowKey", "OpenedAt")}
+            await self._table.upsert("index.open", opened, MERGE)
 
     def record(self, events: Sequence[Event]) -> Awaitable[None]:
         """Queue copies for the timeline, hints for the open rows, and endings to count."""
@@ -88,6 +97,16 @@ class AzureJobIndex:
         self._remember(row_key, _CLOSED)
         self._shards[partition].remove(row_key)
         return self._stored({partition})
+
+    async def discard(self, row: OpenRow) -> None:
+        """Remove a row whose event never came, under its ETag."""
+        identity = row_identity(row.facts.job_id, row.incarnation)
+        where = Query("PartitionKey eq @PartitionKey and RowKey eq @RowKey", identity)
+        for known in await self._table.first("index.discard", where, 1):
+            if is_ghost(known) or is_confirmed(known):
+                return
+            if plain_time(known["OpenedAt"]) == row.opened_at:
+                await self._table.sweep("index.discard", known)
 
     async def recount(self, *, before: datetime) -> None:
         """Remove all writers' counts of the hours before."""

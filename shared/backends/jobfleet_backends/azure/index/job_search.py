@@ -15,7 +15,7 @@ from jobfleet_backends.azure.index.index_rows import (
     SHARDS,
     UNREADABLE,
     entity_to_job_or_stand_in,
-    is_ghost,
+    is_confirmed,
     key_time,
     timeline_key,
 )
@@ -86,7 +86,7 @@ class JobSearch:
         where = "PartitionKey eq @shard and RowKey ge 'o-' and RowKey lt 'o.'"
         query = Query(where, {"shard": shard})
         entities = await self._table.first("index.jobs", query, MAX_OPEN_ROWS)
-        return [entity_to_job_or_stand_in(entity) for entity in entities if not is_ghost(entity)]
+        return [entity_to_job_or_stand_in(entity) for entity in entities if is_confirmed(entity)]
 
     async def _met(self, query: JobQuery) -> Page[JobRow]:
         span = _narrowed(span_of(query.since, query.until, query.cursor), query)

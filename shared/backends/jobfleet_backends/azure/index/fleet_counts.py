@@ -20,7 +20,6 @@ from jobfleet_backends.azure.index.index_rows import (
     SHARDS,
     UNREADABLE,
     is_confirmed,
-    is_ghost,
     readable_open_rows,
     state_of,
 )

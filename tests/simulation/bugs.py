@@ -442,19 +442,6 @@ BY_THE_SIMULATION = (
         1277,
         _LATE | {"fleet_scope": False, "fault_rate": 0.25, "lock_keys": 1, "jobs": 9},
     ),
-    Known(
-        "a publisher that slept between open row and event 1",
-        slept_between_row_and_event,
-        0,
-        {
-            "lease_seconds": 60,
-            "stall_rate": 0.1,
-            "fault_rate": 0.3,
-            "jobs": 9,
-            "mischief_seconds": 15,
-            "clock_steps": False,
-        },
-    ),
     Known("a request denied that was sent", sent_and_denied, 1199),
     Known("a history removed without a seal", removed_without_a_seal, 0, _OLD),
     Known(

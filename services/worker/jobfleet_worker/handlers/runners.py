@@ -7,10 +7,10 @@ import contextvars
 import inspect
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
 from typing import Any, Protocol
 
-from jobfleet_contracts.outcome import AttemptFailed, JobError
+from jobfleet_contracts.outcome import AttemptFailed, JobError, Waiting
 from jobfleet_worker.handlers.context import (
     AttemptFacts,
     BlockingJobContext,
@@ -94,7 +94,7 @@ class LoopRunner:
             return AttemptFailed(JobError("CancelledError", "the handler cancelled itself"))
         except BaseException as error:  # noqa: BLE001 - SystemExit would end the whole worker
             return await self._of_error(error)
-        if is_plain(result):
+        if isinstance(result, Waiting) or is_plain(result):
             return outcome_of_result(result)
         return await in_thread(lambda: outcome_of_result(result), name=self._thread_name)
 
@@ -137,18 +137,35 @@ class ThreadRunner:
 
 
 def in_thread(call: Callable[[], HandlerOutcome], *, name: str) -> asyncio.Future[HandlerOutcome]:
-    """Run a call in a daemon thread: a stuck one must not hold up an exit."""
-    future: Future[HandlerOutcome] = Future()
+    """Run a call in a thread of its own, with the context variables of here.
 
-    def run() -> None:
-        try:
-            future.set_result(call())
-        except BaseException as error:  # noqa: BLE001 - unset, the attempt would never end
-            future.set_exception(RuntimeError(f"{type(error).__name__} in {name}: {error}"))
-
+    The loop's ``run_in_executor`` takes part, so that a simulated loop has no real threads.
+    """
     scope = contextvars.copy_context()
-    threading.Thread(target=scope.run, args=(run,), name=name, daemon=True).start()
-    return asyncio.wrap_future(future)
+    return asyncio.get_running_loop().run_in_executor(_OneThread(name), scope.run, call)
+
+
+class _OneThread(Executor):
+    """Runs each call in a daemon thread: a stuck one holds up no other and no exit."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def submit(  # type: ignore[override]
+        self, call: Callable[..., HandlerOutcome], /, *args: Any
+    ) -> Future[HandlerOutcome]:
+        future: Future[HandlerOutcome] = Future()
+
+        def run() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                future.set_result(call(*args))
+            except BaseException as error:  # noqa: BLE001 - unset, the attempt would never end
+                future.set_exception(error)
+
+        threading.Thread(target=run, name=self._name, daemon=True).start()
+        return future
 
 
 def runner_for(

@@ -66,9 +66,13 @@ _REFERENCE = re.compile(
     rf"((?:{_SCHEMES})\s+)?(?:\$\{{secret:[A-Za-z0-9_]{{1,100}}\}})+", re.IGNORECASE
 )
 
-_USER_INFO = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*://)([^\s/?#@'\"<>]+)@")
+# Every repetition is bounded or begins at a mark that stands once: a text of a megabyte must not
+# take a time that grows with its square.
+_USER_INFO = re.compile(
+    r"(?<![A-Za-z0-9+.-])([A-Za-z][A-Za-z0-9+.-]{0,30}://)([^\s/?#@'\"<>]{1,1000})@"
+)
 _PAIR = re.compile(
-    r"(?<![\w%.\[\]-])(-{0,2}[A-Za-z][\w.%\[\]-]*)="
+    r"(?<![\w%.\[\]-])(-{0,2}[A-Za-z][\w.%\[\]-]{0,200})="
     r"(\"[^\"]*\"|'[^']*'|[^&;#\s\"'<>]+)"
 )
 _QUOTED_PAIR = re.compile(
@@ -79,21 +83,29 @@ _LABELLED = re.compile(
     r"""((?:["'](?:name|key|header|field)["']\s*:|\[)\s*["'])([\w.-]{1,100})"""
     r"""(["']\s*,\s*(?:["']values?["']\s*:\s*)?["'])((?:[^"'\\]|\\.)*)"""
 )
-_HEADER_LINE = re.compile(r"^([ \t]*[A-Za-z][\w-]*)(:[ \t]*)(\S.*)$", re.MULTILINE)
-_TAG = re.compile(r"<([A-Za-z][\w:.-]*)([^<>]*)>([^<>]+)</")
+_HEADER_LINE = re.compile(r"^([ \t]{0,100}[A-Za-z][\w-]{0,200})(:[ \t]*)(\S.*)$", re.MULTILINE)
+_TAG = re.compile(r"<([A-Za-z][\w:.-]{0,200})([^<>]{0,1000})>([^<>]+)</")
 _SCHEME = re.compile(
     r"\b(Bearer|Basic|Digest|Negotiate|SharedAccessSignature)\s+"
     r"(?=[^\s,;\"'<>]*[0-9=_+/.-])[^\s,;\"'<>]{6,}",
     re.IGNORECASE,
 )
 _JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]+){1,4}")
-_SIGN = re.compile(r"[=:@<\[]|eyJ|bearer|basic|digest|negotiate|signature", re.IGNORECASE)
-"""Cheap test: a text without any of these holds nothing that would be hidden."""
+_NAME_SIGNS = (
+    "token", "secret", "key", "pass", "pwd", "jwt", "cookie", "sig", "cred", "auth", "connection",
+    "csrf", "xsrf", "oidc", "cert", "hmac", "pin", "otp", "sas", "sid", "session", "bearer", "dpop",
+)  # fmt: skip
+"""Cheap test before the patterns: without one of these, nothing is a name of a credential."""
+_TEXT_SIGNS = ("://", "eyj", "bearer", "basic", "digest", "negotiate", "signature")
+"""Likewise of what is hidden in a text by its form. ``code=`` and ``%`` count as names there."""
 
 
 @lru_cache(maxsize=4096)
 def is_secret_name(name: str) -> bool:
     """Whether a field, header or parameter of this name carries a credential."""
+    lower = name.lower()
+    if not any(sign in lower for sign in _NAME_SIGNS):
+        return False
     words = [word.lower() for word in _PART.findall(name)]
     plain = "".join(words)
     if _NO_CREDENTIAL.search(plain):
@@ -117,16 +129,19 @@ def masked(value: Any) -> Any:
 
 def masked_text(text: str) -> str:
     """Return a text as it may be shown: user info, parameters, headers and tokens are hidden."""
-    if not _SIGN.search(text):
+    lower = text.lower()
+    named = "code=" in lower or "%" in lower or any(sign in lower for sign in _NAME_SIGNS)
+    if not named and not any(sign in lower for sign in _TEXT_SIGNS):
         return text
     if text[:1] in ("{", "[") and (inner := _masked_json(text)) is not None:
         return inner
-    shown = _USER_INFO.sub(_user_info, _without_open_value(text))
-    shown = _LABELLED.sub(_labelled, shown)
-    shown = _QUOTED_PAIR.sub(_quoted, shown)
-    shown = _HEADER_LINE.sub(_header_line, shown)
-    shown = _PAIR.sub(_pair, shown)
-    shown = _TAG.sub(_tag, shown)
+    shown = _USER_INFO.sub(_user_info, text)
+    if named:
+        shown = _LABELLED.sub(_labelled, _without_open_value(shown))
+        shown = _QUOTED_PAIR.sub(_quoted, shown)
+        shown = _HEADER_LINE.sub(_header_line, shown)
+        shown = _PAIR.sub(_pair, shown)
+        shown = _TAG.sub(_tag, shown)
     return _JWT.sub(HIDDEN, _SCHEME.sub(rf"\1 {HIDDEN}", shown))
 
 
@@ -175,12 +190,17 @@ def _is_secret_word(word: str) -> bool:
 
 
 def _masked_object(value: Mapping[str, Any]) -> dict[str, Any]:
-    if any(_is_label(value.get(label)) for label in _LABELS):
+    labels = (value.get(label) for label in _LABELS if label in value)
+    if any(_is_label(label) for label in labels):
         return {
             name: _hidden(item) if name.lower() in _VALUES else _shown(name, item)
             for name, item in value.items()
         }
-    return {masked_text(str(name)): _shown(str(name), item) for name, item in value.items()}
+    return {_shown_name(str(name)): _shown(str(name), item) for name, item in value.items()}
+
+
+def _shown_name(name: str) -> str:
+    return name if name.isalnum() else masked_text(name)
 
 
 def _shown(name: str, item: Any) -> Any:

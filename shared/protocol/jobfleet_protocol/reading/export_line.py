@@ -16,7 +16,7 @@ from jobfleet_contracts.codec import (
     parse_time,
 )
 from jobfleet_contracts.control import ControlEntry
-from jobfleet_contracts.credentials import masked
+from jobfleet_contracts.credentials import masked, masked_text
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.event import Event, JobFacts, JobState
 from jobfleet_contracts.state import State
@@ -59,7 +59,7 @@ def control_line(entry: ControlEntry, *, raw: bool) -> dict[str, Any]:
         "kind": entry.kind,
         "by": entry.by,
         "timestamp": format_time(entry.occurred_at),
-        "reason": entry.reason,
+        "reason": entry.reason if raw else masked_text(entry.reason),
         "details": show(entry.details),
         "state": show(entry.state),
     }

@@ -6,6 +6,7 @@ else is concluded from them.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -20,7 +21,7 @@ from jobfleet_contracts.ports import AuditTrail, PayloadStore
 from jobfleet_contracts.state import Status
 from jobfleet_protocol.actions.submission import request_of
 from jobfleet_protocol.reading.attempts import Attempt, ends_attempt, error_of, response_of
-from jobfleet_protocol.reading.job_record import JobRecord, masked_request
+from jobfleet_protocol.reading.job_record import JobRecord
 from jobfleet_protocol.reading.readable_trail import ReadableTrail
 from jobfleet_protocol.trail.large_data import resolve
 from jobfleet_protocol.trail.tombstone import is_tombstone
@@ -176,7 +177,7 @@ class JobReader:
         if not opening.is_readable:
             return None
         try:
-            return masked_request(request_of(await values.of(opening)))
+            return request_of(await values.of(opening))
         except (ValueError, KeyError, TypeError):
             return None
 
@@ -222,7 +223,12 @@ class _Values:
 
     async def of(self, event: Event) -> Event:
         if event.event_id not in self._known:
-            self._known[event.event_id] = (await resolve(event, self._payloads)).masked()
+            whole = await resolve(event, self._payloads)
+            # Masking a megabyte takes a while; in a thread it lets others have their turn.
+            large = whole is not event
+            self._known[event.event_id] = (
+                await asyncio.to_thread(whole.masked) if large else whole.masked()
+            )
         return self._known[event.event_id]
 
 

@@ -8,31 +8,15 @@ from datetime import datetime
 from typing import Any
 
 from jobfleet_contracts.codec import format_optional_time, format_time
-from jobfleet_contracts.credentials import masked, masked_text
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.state import State
 from jobfleet_protocol.actions.final_result import callback_job_id
 
-_TEXTS = ("description", "input_file_path", "callback_url")
-_VALUES = ("payload", "processing_parameters", "context")
-
 
 def etag_of(job_id: str, sequence: int) -> str:
     """Return the tag of a job whose newest event has this sequence."""
     return f'"{job_id}-{sequence}"'
-
-
-def masked_request(request: JobRequest) -> JobRequest:
-    """Return a request as it may be shown. Lock key and job name hold no credentials: see parse."""
-    given = request.model_fields_set
-    texts = {
-        name: masked_text(value)
-        for name in _TEXTS
-        if name in given and (value := getattr(request, name)) is not None
-    }
-    values = {name: masked(getattr(request, name)) for name in _VALUES if name in given}
-    return request.model_copy(update=texts | values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

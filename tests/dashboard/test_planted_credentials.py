@@ -241,8 +241,25 @@ async def test_a_form_from_a_job_is_not_sent_until_what_is_hidden_is_filled_in(
 
 @pytest.mark.parametrize(
     "piece",
-    ["a=1&", "token=1&", '"a":"b",', '"a":\'', "a: b\n", "b", "a://b", "<a", "eyJaaaaaaaa.a"]
-    + ["bearer ", '["token","b"],', "-", "aaaa.%5b", '\\"', " ", "a+", "token"],
+    [
+        "a=1&",
+        "token=1&",
+        '"a":"b",',
+        '"a":\'',
+        "a: b\n",
+        "b",
+        "a://b",
+        "<a",
+        "eyJaaaaaaaa.a",
+        "bearer ",
+        '["token","b"],',
+        "-",
+        "aaaa.%5b",
+        '\\"',
+        " ",
+        "a+",
+        "token",
+    ],
 )
 def test_masking_a_hostile_text_takes_no_time_that_grows_with_its_square(piece: str) -> None:
     text = "token" + piece * (200_000 // len(piece)) + "="

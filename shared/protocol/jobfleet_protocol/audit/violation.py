@@ -22,7 +22,7 @@ RULES: Mapping[int, str] = {
     11: "the index holds each event once, and an open row for each job that is not terminal",
     12: "each row's hash follows from the row and from the hash of the row before",
 }
-"""Rules of docs/protocol.md, section 7; docs/verification.md says what a breach would mean."""
+"""docs/verification.md says what a breach of each rule means."""
 
 
 @dataclass(frozen=True, slots=True)

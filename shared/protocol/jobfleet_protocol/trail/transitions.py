@@ -1,6 +1,6 @@
 """Which event may follow which, and the job's state after it.
 
-The one place that knows the table of docs/protocol.md: writers build events with :func:`draft`,
+The only place that knows the table of docs/states.md. Writers build events with :func:`draft`;
 the checker behind ``audit verify`` folds stored rows with the same :func:`follow`.
 """
 

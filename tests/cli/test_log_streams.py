@@ -261,3 +261,27 @@ def _cpu_seconds(pid: int) -> float:
 
     times = psutil.Process(pid).cpu_times()
     return float(times.user + times.system)
+
+
+LATE = """
+import structlog
+from jobfleet_backends.settings import Settings
+from jobfleet_cli.logging import configure_logging
+
+configure_logging(Settings(_env_file=None))
+
+class Late:
+    def __del__(self):
+        structlog.get_logger().error("collected.late")
+
+kept = Late()
+kept.itself = kept
+"""
+
+
+@pytest.mark.parametrize("before", ["", "structlog.get_logger().error('x.y')\n"])
+def test_what_is_logged_while_the_interpreter_ends_does_not_keep_it(before: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", LATE + before], capture_output=True, timeout=60, check=False
+    )
+    assert ended.returncode == 0

@@ -57,6 +57,9 @@ class LogWriter:
 
         structlog's ``WriteLogger`` writes here as to a file.
         """
+        if _ended.is_set():  # a new thread would never start, and the old one may hold the lock
+            self.dropped += 1
+            return
         with self._changed:
             if len(self._lines) >= self._limit:
                 self.dropped += 1
@@ -118,6 +121,8 @@ class LogWriter:
 
 
 _writers: WeakSet[LogWriter] = WeakSet()
+_ended = threading.Event()
+"""Set at the interpreter's exit. Objects that it collects afterwards may still log."""
 
 
 def dropped_lines() -> int:
@@ -149,12 +154,17 @@ def drain_logs(seconds: float = EXIT_SECONDS) -> None:
         writer.drain(max(end - time.monotonic(), 0.0))
 
 
+def _end() -> None:
+    drain_logs()
+    _ended.set()
+
+
 def _after_fork() -> None:
     """A child has no thread of its parent's, and its copy of the queue belongs to the parent."""
     for writer in list(_writers):
         writer._begin()
 
 
-atexit.register(drain_logs)
+atexit.register(_end)
 with suppress(AttributeError):  # Windows cannot fork
     os.register_at_fork(after_in_child=_after_fork)

@@ -119,7 +119,7 @@ async def _lasting_failure(backend: Backend, patience: Patience) -> Probe:
         if failed is None:
             patience.answered, silent_since = True, None
             continue
-        if not patience.answered:
+        if failed.lasting or not patience.answered:
             return failed
         if silent_since is None:
             silent_since = asked
@@ -129,8 +129,8 @@ async def _lasting_failure(backend: Backend, patience: Patience) -> Probe:
 
 
 def _say_waiting(probe: Probe) -> None:
-    where = visible(f"{probe.part} at {probe.address}")
-    print(f"{where} does not answer; waiting up to {OUTAGE_SECONDS:g} s", file=sys.stderr)
+    where = visible(f"{probe.part} at {probe.address}: {probe.detail}")
+    print(f"{where}; waiting for it up to {OUTAGE_SECONDS:g} s", file=sys.stderr)
 
 
 async def _failed_probe(backend: Backend) -> Probe | None:

@@ -39,6 +39,8 @@ class Probe:
     ok: bool
     detail: str = ""
     remedy: str = ""
+    lasting: bool = False
+    """It will not pass by itself, as a full disk: waiting is in vain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ import structlog
 from jobfleet_backends.private_files import wider_mode
 from jobfleet_backends.settings import Settings
 from jobfleet_backends.sqlite.audit_trail import SqliteAuditTrail
+from jobfleet_backends.sqlite.connection import is_full, no_space
 from jobfleet_backends.sqlite.control_channel import SqliteControlChannel
 from jobfleet_backends.sqlite.control_log import SqliteControlLog
 from jobfleet_backends.sqlite.database import FILE_NAME, Database
@@ -114,6 +115,8 @@ async def _probe(database: Database) -> Sequence[Probe]:
         async with asyncio.timeout(PROBE_SECONDS):
             detail = await database.write(_look)
             await database.read(_read_what_jobs_need)
+        if is_full(database.path):
+            raise no_space(database.path)
     except (BackendUnavailable, TimeoutError) as error:
         detail = str(error) or f"no answer within {PROBE_SECONDS:g} s"
         remedy = "see that the disk has room, and that this user may write the file and its folder"
@@ -123,7 +126,8 @@ async def _probe(database: Database) -> Sequence[Probe]:
     if database.damage is not None:
         detail = database.damage
         remedy = "stop all processes, restore the file from a backup, then start them again"
-    return [Probe("database", address, ok=False, detail=detail, remedy=remedy)]
+    full = is_full(database.path)
+    return [Probe("database", address, ok=False, detail=detail, remedy=remedy, lasting=full)]
 
 
 def _read_what_jobs_need(connection: sqlite3.Connection) -> None:

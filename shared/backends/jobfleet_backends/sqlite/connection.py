@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,6 @@ CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _MEANINGS = {
     sqlite3.SQLITE_BUSY: "is locked by another process; find the one that is stopped or stuck",
     sqlite3.SQLITE_LOCKED: "is locked by another process; find the one that is stopped or stuck",
-    sqlite3.SQLITE_FULL: "cannot grow: the disk is full; free space on it",
     sqlite3.SQLITE_READONLY: "is read-only; allow this user to write the file and its folder",
     sqlite3.SQLITE_IOERR: "cannot be read or written: the disk reports an error",
     sqlite3.SQLITE_CANTOPEN: "cannot be opened; check the folder and its permissions",
@@ -26,6 +26,27 @@ _MEANINGS = {
 
 Explain = Callable[[BaseException], BaseException]
 """Returns what a caller is told of an error."""
+
+_OF_THE_DISK = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
+"""Errors that SQLite also gives if a file of its own cannot be made or grow on a full disk."""
+FULL_BYTES = 2 * 1024 * 1024
+"""A disk with less room cannot take one large job."""
+
+
+def is_full(path: Path) -> bool:
+    """Return whether the disk that holds the file has no room for another job."""
+    try:
+        return shutil.disk_usage(path.parent).free < FULL_BYTES
+    except OSError:
+        return False
+
+
+def no_space(path: Path) -> BackendUnavailable:
+    """Return the error of a full disk."""
+    return BackendUnavailable(
+        f"no space left on the disk of {path.parent}; free some, or name another folder in "
+        "JOBFLEET_DATA_DIR"
+    )
 
 
 def connect(path: Path, *, busy_seconds: float = 5.0) -> sqlite3.Connection:
@@ -58,6 +79,10 @@ def explain(error: BaseException, path: Path) -> BaseException:
     Anything else is a mistake in a statement or a value, which no repetition mends.
     """
     code = error_code(error) if isinstance(error, sqlite3.Error) else 0
+    if code == sqlite3.SQLITE_FULL or (code in _OF_THE_DISK and is_full(path)):
+        full = no_space(path)
+        full.__cause__ = error
+        return full
     if code not in _MEANINGS and not isinstance(error, sqlite3.OperationalError):
         return error
     meaning = _MEANINGS.get(code, f"failed: {error}")

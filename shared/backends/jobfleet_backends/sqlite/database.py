@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import sqlite3
 import subprocess
 import time
@@ -10,16 +11,25 @@ from contextlib import suppress
 from pathlib import Path
 
 from jobfleet_backends.private_files import make_private_file, make_private_folder, tighten
-from jobfleet_backends.sqlite.connection import BUSY, CORRUPT, connect, error_code, explain
+from jobfleet_backends.sqlite.connection import (
+    BUSY,
+    CORRUPT,
+    connect,
+    error_code,
+    explain,
+    is_full,
+    no_space,
+)
 from jobfleet_backends.sqlite.group_commit import GroupCommit
 from jobfleet_backends.sqlite.operation_queue import Operation, OperationQueue, T
 from jobfleet_backends.sqlite.read_pool import ReadPool
 from jobfleet_backends.sqlite.schema import SCHEMA, VERSION
 from jobfleet_contracts.codec import format_time, parse_time
-from jobfleet_contracts.errors import SettingsError
+from jobfleet_contracts.errors import BackendUnavailable, SettingsError
 from jobfleet_contracts.ports import Clock
 
 FILE_NAME = "jobfleet.db"
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _BESIDE = ("-wal", "-shm")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -49,6 +59,7 @@ class Database:
 
         Raises:
             SettingsError: the folder or file cannot be used; names it and the remedy.
+            BackendUnavailable: no space is left on its disk.
         """
         try:
             make_private_folder(self.path.parent)
@@ -56,6 +67,8 @@ class Database:
             writer = self._prepare()
             readers = [connect(self.path) for _ in range(self._readers)]
         except OSError as error:
+            if error.errno in _NO_SPACE:
+                raise no_space(self.path) from error
             raise SettingsError(
                 f"JOBFLEET_DATA_DIR: folder {self.path.parent} cannot be made: {error.strerror}; "
                 "name a folder that this user may write"
@@ -191,7 +204,9 @@ def _boot_id() -> str:
         return ""
 
 
-def _refusal(error: sqlite3.Error, path: Path) -> SettingsError:
+def _refusal(error: sqlite3.Error, path: Path) -> SettingsError | BackendUnavailable:
+    if error_code(error) == sqlite3.SQLITE_FULL or is_full(path):
+        return no_space(path)
     if error_code(error) in CORRUPT:
         return SettingsError(
             f"JOBFLEET_DATA_DIR: {path} is damaged or no database of jobfleet ({error}); move it "

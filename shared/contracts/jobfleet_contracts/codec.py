@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -9,6 +11,9 @@ from typing import Any
 import orjson
 
 from jobfleet_contracts.errors import InvalidRequest
+
+_MANY_DIGITS = re.compile(r"[0-9]{19}")
+_LEAST, _MOST = -(2**63), 2**64 - 1
 
 
 def encode(value: Any) -> bytes:
@@ -38,12 +43,39 @@ def decode(body: bytes | str) -> Any:
     """Return the value of a JSON text.
 
     Raises:
-        InvalidRequest: the text is not JSON or not UTF-8.
+        InvalidRequest: the text is not JSON or not UTF-8, or holds an integer beyond 64 bits;
+            then ``field`` names where.
     """
     try:
-        return orjson.loads(body)
+        value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise InvalidRequest(f"not valid JSON: {error}") from error
+    # The library makes a float of an integer beyond 64 bits, so another number would be stored.
+    if _MANY_DIGITS.search(body if isinstance(body, str) else body.decode()):
+        _refuse_large_integers(_with_exact_integers(body), "")
+    return value
+
+
+def _with_exact_integers(body: bytes | str) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:  # thousands of digits, or of levels
+        raise InvalidRequest(f"not valid JSON: {error}") from error
+
+
+def _refuse_large_integers(value: Any, place: str) -> None:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            _refuse_large_integers(item, f"{place}.{name}" if place else name)
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            _refuse_large_integers(item, f"{place}.{number}" if place else str(number))
+    elif isinstance(value, int) and not _LEAST <= value <= _MOST:
+        raise InvalidRequest(
+            f"{place[:200] or 'body'}: {str(value)[:40]} is an integer beyond 64 bits; "
+            "send it as a string",
+            field=place[:200] or "body",
+        )
 
 
 @lru_cache(maxsize=4096)

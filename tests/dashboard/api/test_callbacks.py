@@ -11,12 +11,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import structlog
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.job import new_id
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.final_result import callback_job_id
 from jobfleet_protocol.actions.signing_keys import SigningKeys, delivery_keys
+from jobfleet_protocol.audit.verification import Verifier
 from jobfleet_protocol.trail.transitions import Change
 from tests.dashboard.api.asgi_client import Answer, AsgiClient
 from tests.dashboard.api.conftest import client_of
@@ -321,3 +323,35 @@ async def test_the_job_that_asked_for_a_callback_gets_its_own(
     delivery = await backend.trail.read(callback_job_id(job_id, 1), 1)
     assert delivery is not None
     assert delivery.data["request"]["payload"] == {"jobId": job_id, "incarnation": 1}
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"\xef\xbb\xbf{}", "not valid JSON"),
+        (b'{"jobId":"x","status":"done"}', "status"),
+        (b'{"payload":18446744073709551616}', "64 bits"),
+        (b"[" * 2000, "not valid JSON"),
+    ],
+)
+async def test_a_signed_answer_that_is_refused_stands_in_the_jobs_trail_once(
+    dashboard: AsgiClient, backend: Backend, waiting: str, body: bytes, reason: str
+) -> None:
+    before = len(await backend.trail.history(waiting))
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(2):
+            assert (await send(dashboard, waiting, body, plain(body))).status == 400
+        assert (await send(dashboard, waiting, body, {})).status == 401
+    told = [each for each in logs if each["event"] == "callback.refused" and "job_id" in each]
+    assert {each["job_id"] for each in told} == {waiting}
+    assert reason in told[0]["reason"]
+    added = (await backend.trail.history(waiting))[before:]
+    assert len(added) == 1
+    assert "an answer came and was refused" in added[0].message
+    assert reason in added[0].message
+    good = completed(waiting)
+    assert (await send(dashboard, waiting, good, plain(good))).status == 200
+    verifier = Verifier()
+    verifier.add(await backend.trail.history(waiting))
+    found = [each for each in verifier.finish() if (each.sequence or 0) > before]
+    assert found == []

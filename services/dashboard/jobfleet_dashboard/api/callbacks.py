@@ -26,8 +26,12 @@ async def receive(request: Request, job_id: JobId) -> Response:
     callbacks.check_signature(body, request.headers)
     incarnation = _incarnation(request)
     callbacks.check_address(job_id, incarnation, request.query_params.get("token"))
-    await check_values(body)
-    received = await callbacks.receive(job_id, incarnation, body)
+    try:
+        await check_values(body)
+        received = await callbacks.receive(job_id, incarnation, body)
+    except InvalidRequest as error:
+        await callbacks.note_refusal(job_id, incarnation, body, str(error))
+        raise
     if not received.repeated:
         services.metrics.job_ended(received.state)
     return answer(CallbackAnswer(job_id=received.job_id, state=received.state))

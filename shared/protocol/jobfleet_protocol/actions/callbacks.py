@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -39,6 +40,9 @@ _KINDS = {
     "failed": Status.FAILED,
     "cancelled": Status.CANCELLED,
 }
+
+_REFUSED_STEP = 2
+"""Step 1 of a waiting job says that the third party has the request."""
 
 _log = structlog.get_logger()
 
@@ -147,6 +151,35 @@ class Callbacks:
             name=f"callback-{job_id}",
             unclear="send the same again",
         )
+
+    async def note_refusal(self, job_id: str, incarnation: int, body: bytes, reason: str) -> None:
+        """Log, and write into a waiting job's trail, that a signed answer came and was refused.
+
+        The same body again adds nothing. Storage in trouble costs the event, not the log line.
+        """
+        _log.warning(CALLBACK_REFUSED, job_id=job_id, reason=reason)
+        with contextlib.suppress(BackendError):
+            await answered(
+                self._note_refusal(job_id, incarnation, sha256(body).hexdigest(), reason),
+                name=f"refusal-{job_id}",
+                unclear="the refusal may be written later",
+            )
+
+    async def _note_refusal(self, job_id: str, incarnation: int, digest: str, reason: str) -> None:
+        head = await self._backend.trail.newest(job_id)
+        if head is None or head.after.state is not State.WAITING:
+            return
+        known = head.data.get("refused", {}).get("digest") == digest
+        if known or head.after.incarnation != incarnation:
+            return
+        change = Change(
+            kind=Status.STEP,
+            step=_REFUSED_STEP,
+            message=f"an answer came and was refused: {reason}",
+            data={"step": _REFUSED_STEP, "refused": {"digest": digest, "reason": reason}},
+        )
+        event = draft(head, head.facts, change, occurred_at=self._clock.now())
+        await self._writer.append([event])
 
     async def _receive(
         self, job_id: str, incarnation: int, said: CallbackBody, digest: str

@@ -6,6 +6,7 @@ import hashlib
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import orjson
 import pytest
@@ -181,3 +182,40 @@ def test_keys_callback_without_a_secret_names_the_setting(cli: Cli) -> None:
     told = cli.run("keys", "callback")
     assert (told.returncode, told.stdout) == (2, "")
     assert "JOBFLEET_CALLBACK_SECRETS" in told.stderr
+
+
+LEAVE_AND_RUN = 'cd "$1" && rmdir "$1" && shift && exec "$@"'
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("publish", "--type", "a"), ("worker",), ("dashboard",), ("up",), ("demo",), ("doctor",)],
+)
+def test_a_working_folder_that_was_deleted_is_one_line(
+    cli: Cli, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    answer = subprocess.run(
+        [
+            "sh",
+            "-c",
+            LEAVE_AND_RUN,
+            "sh",
+            str(folder),
+            sys.executable,
+            "-m",
+            "jobfleet_cli",
+            *words,
+        ],
+        env=cli.environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert answer.returncode == 2, answer.stderr
+    [line] = answer.stderr.splitlines()
+    assert line.startswith("error: JOBFLEET_DATA_DIR: ")
+    assert "was deleted" in line

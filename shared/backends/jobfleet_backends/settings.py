@@ -216,11 +216,25 @@ def load_settings(**flags: Any) -> Settings:
     if "lease_renew_seconds" not in given and not environment.get(f"{PREFIX}LEASE_RENEW_SECONDS"):
         given |= _renew_in_thirds(given, environment)
     try:
-        return Settings(**given)
+        settings = Settings(**given)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         name = variable_of(str(problem["loc"][0])) if problem["loc"] else "settings"
         raise SettingsError(f"{name}: {problem['msg'].removeprefix('Value error, ')}") from None
+    _check_working_folder(settings)
+    return settings
+
+
+def _check_working_folder(settings: Settings) -> None:
+    if settings.backend != "embedded" or settings.data_dir.is_absolute():
+        return
+    try:
+        Path.cwd()
+    except OSError:
+        raise SettingsError(
+            f"JOBFLEET_DATA_DIR: {settings.data_dir} lies in the working folder, which was "
+            "deleted; change into another folder, or name an absolute one"
+        ) from None
 
 
 def variable_of(name: str) -> str:

@@ -34,6 +34,7 @@ from jobfleet_protocol.trail.tombstone import tombstone_of
 from jobfleet_protocol.trail.trail_writer import TrailWriter, pauses
 from jobfleet_protocol.trail.transitions import Change
 from jobfleet_worker.run.follow_up import FollowUp
+from jobfleet_worker.run.missing_handler import MissingHandler
 from jobfleet_worker.run.outcome_record import OutcomeRecord
 from jobfleet_worker.upkeep.republish_pace import Pace
 from jobfleet_worker.upkeep.rescuer import Rescuer
@@ -369,6 +370,20 @@ def slept_between_row_and_event() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def missing_handler_fails_at_once() -> Iterator[None]:
+    """A worker that lacks a job's type asks nobody whether another one has it."""
+
+    async def nobody(self: MissingHandler, job_type: str, queue: str) -> bool:
+        return True
+
+    async def never(self: MissingHandler, message: JobMessage) -> bool:
+        return False
+
+    with patch.multiple(MissingHandler, puts_off=never, is_given_up=nobody):
+        yield
+
+
 Bug = Callable[[], AbstractContextManager[Any]]
 
 
@@ -441,6 +456,12 @@ BY_THE_SIMULATION = (
         claim_after_an_unclear_release,
         1277,
         _LATE | {"fleet_scope": False, "fault_rate": 0.25, "lock_keys": 1, "jobs": 9},
+    ),
+    Known(
+        "a job failed by a worker that lacks its type, beside one that has it",
+        missing_handler_fails_at_once,
+        0,
+        {"lacking": 1},
     ),
     Known("a request denied that was sent", sent_and_denied, 1199),
     Known("a history removed without a seal", removed_without_a_seal, 0, _OLD),

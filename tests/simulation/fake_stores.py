@@ -66,6 +66,10 @@ class FakeWorkerDirectory:
         """Remove the row."""
         await self._wire.write("directory.remove", lambda: self._rows.pop(worker_id, None))
 
+    async def workers(self) -> Sequence[WorkerStatus]:
+        """Return every row."""
+        return await self._wire.read("directory.list", lambda: tuple(self._rows.values()))
+
 
 class FakeEventFeed:
     """Nobody listens."""

@@ -30,6 +30,10 @@ DEFAULTS = JobDefaults(
 )
 
 
+NO_HANDLER_SECONDS = 600.0
+"""Longer than every silence of the worker that has the handler."""
+
+
 class Api:
     """What a process that serves the API holds."""
 
@@ -136,6 +140,7 @@ class Fleet:
                 witness=self._witness,
                 wire=self._servers.wire(process),
                 ask=self.ask,
+                lacks_jobs=int(place[1:]) < scenario.lacking,
             ),
             options=WorkerOptions(
                 defaults=DEFAULTS,
@@ -146,6 +151,7 @@ class Fleet:
                 rescue_seconds=scenario.rescue_seconds,
                 defer_seconds=scenario.defer_seconds,
                 drain_seconds=scenario.drain_seconds,
+                no_handler_seconds=NO_HANDLER_SECONDS,
                 grace_seconds=scenario.grace_seconds,
                 heartbeat_seconds=60,
                 retention_days=_days(scenario.retention_seconds),

@@ -59,7 +59,15 @@ class Judgement:
             *self._timeline(),
             *self._removals(),
             *schedule_faults(self._servers, self._trails),
+            *self._handlers(),
         ]
+
+    def _handlers(self) -> Iterator[str]:
+        """One worker has the type of every job: none fails for want of a handler."""
+        for job_id, history in self._trails.items():
+            for event in history:
+                if event.data.get("error", {}).get("type") == "NoHandler":
+                    yield f"job {job_id} #{event.sequence} failed though a worker has its type"
 
     def _rules(self) -> Iterator[str]:
         verifier = Verifier()

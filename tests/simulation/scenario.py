@@ -8,6 +8,7 @@ from typing import Any
 
 RETENTION_SHARE = 1 / 10
 SCHEDULE_SHARE = 1 / 8
+LACKING_SHARE = 1 / 8
 _KINDS_OF_WEATHER = (0.0, 0.01, 0.04, 0.04, 0.1, 0.1, 0.2)
 
 
@@ -23,6 +24,7 @@ class Scenario:
         clock_steps: wall clocks of machines are set by up to ten minutes.
         retention_seconds: histories that ended so long ago are removed; ``None``: never. Longer
             than any sleep, as its days are in life; then the faults last until it has been at work.
+        lacking: so many workers lack the type of the jobs, as old ones do in a rolling update.
         weights: how often each kind of fault comes, among the faults.
         schedules: a schedule ticks, and operators pause, change and run it.
     """
@@ -48,6 +50,7 @@ class Scenario:
     retention_seconds: float | None
     weights: dict[str, float]
     schedules: bool = False
+    lacking: int = 0
 
     @classmethod
     def of(cls, seed: int) -> Scenario:
@@ -76,6 +79,8 @@ class Scenario:
             retention_seconds=None,
             weights=_weights(dice),
         )
+        lacking = scenario.workers - 1 if Random(f"lacking/{seed}").random() < LACKING_SHARE else 0
+        scenario = replace(scenario, lacking=lacking)
         scenario = scenario._with_retention(Random(f"retention/{seed}"))
         with_schedule = Random(f"schedules/{seed}").random() < SCHEDULE_SHARE
         return replace(scenario, schedules=with_schedule and not scenario.clock_steps)

@@ -26,12 +26,15 @@ class SimulationError(Exception):
 Ask = Callable[[str, int, dict[str, Any]], None]
 
 
-def handlers_for(process: Process, *, witness: Witness, wire: Wire, ask: Ask) -> Handlers:
+def handlers_for(
+    process: Process, *, witness: Witness, wire: Wire, ask: Ask, lacks_jobs: bool = False
+) -> Handlers:
     """Return the handlers of one process.
 
     Args:
         wire: carries requests to the third party.
         ask: what the third party does with one.
+        lacks_jobs: an old worker, which does not know the type of the jobs yet.
     """
 
     async def run(payload: dict[str, Any], context: JobContext, wait: CallbackWait) -> Any:
@@ -45,12 +48,11 @@ def handlers_for(process: Process, *, witness: Witness, wire: Wire, ask: Ask) ->
             await asyncio.sleep(0.1)
         return {"epoch": context.epoch}
 
-    return Handlers(
-        [
-            Handler(job_type=JOB_TYPE, function=run, run_in="loop", waits=True),
-            Handler(job_type=CALLBACK_TYPE, function=deliver, run_in="loop"),
-        ]
-    )
+    callbacks = Handler(job_type=CALLBACK_TYPE, function=deliver, run_in="loop")
+    if lacks_jobs:
+        return Handlers([callbacks])
+    jobs = Handler(job_type=JOB_TYPE, function=run, run_in="loop", waits=True)
+    return Handlers([jobs, callbacks])
 
 
 async def _ask_and_wait(

@@ -278,10 +278,8 @@ async def test_a_handler_that_leaves_as_a_program_does_fails_and_the_worker_live
         assert error_of(head)["type"] == type(way_out).__name__
 
 
-async def test_a_type_without_handler_fails_at_once_and_names_what_there_is(
-    workshop: Workshop,
-) -> None:
-    workshop.start_worker()
+async def test_a_type_without_handler_fails_and_names_what_there_is(workshop: Workshop) -> None:
+    workshop.start_worker(no_handler_seconds=0)
     head = await workshop.run("unheard.of")
     assert head.status == "Failed"
     assert head.message.startswith("no handler for 'unheard.of'")

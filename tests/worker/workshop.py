@@ -79,7 +79,8 @@ class Workshop:
     """One backend, clients of it, and the workers that a test starts.
 
     Attributes:
-        trail, leases, queue, index: the ports, to be spoiled by the test; workers use them.
+        trail, leases, queue, index, directory: the ports, to be spoiled by the test; workers use
+            them.
     """
 
     def __init__(self, backend: Backend, clock: Clock, options: WorkerOptions = OPTIONS) -> None:
@@ -89,6 +90,15 @@ class Workshop:
         self.queue = FaultyPort(backend.queue)
         self.index = FaultyPort(backend.index)
         self.control = FaultyPort(backend.control)
+        self.directory = FaultyPort(backend.directory)
+        self._ports = (
+            self.trail,
+            self.leases,
+            self.queue,
+            self.index,
+            self.control,
+            self.directory,
+        )
         self.backend = replace(
             backend,
             trail=self.trail,
@@ -96,6 +106,7 @@ class Workshop:
             queue=self.queue,
             index=self.index,
             control=self.control,
+            directory=self.directory,
         )
         self.real = backend
         self.clock = clock
@@ -105,7 +116,7 @@ class Workshop:
         self._workers: list[RunningWorker] = []
 
     async def close(self) -> None:
-        for each in (self.trail, self.leases, self.queue, self.index, self.control):
+        for each in self._ports:
             each.heal()
         await asyncio.gather(*(worker.end() for worker in self._workers))
 

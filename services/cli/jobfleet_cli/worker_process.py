@@ -52,6 +52,7 @@ def worker_options(settings: Settings) -> WorkerOptions:
         rescue_seconds=settings.rescue_seconds,
         defer_seconds=settings.defer_seconds,
         drain_seconds=settings.drain_seconds,
+        no_handler_seconds=settings.no_handler_seconds,
         retention_days=settings.retention_days,
         outbound=outbound_options(settings),
         set_up_process=partial(configure_logging, settings),

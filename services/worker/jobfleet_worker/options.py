@@ -21,6 +21,8 @@ class WorkerOptions:
         worker_id: a fresh UUID per process start.
         fleet_scope: one lease for the whole fleet, so exactly one job runs at a time.
         retention_days: how long an ended job's history is kept; ``None``: for ever.
+        no_handler_seconds: how long a job whose type no worker has is put off before it fails;
+            0: a worker that lacks its type fails it at once.
         grace_seconds: how long a handler may take to heed a cancellation before it is cut off.
         set_up_process: called first in each handler process, to log there as the worker does; it
             must survive pickling.
@@ -35,6 +37,7 @@ class WorkerOptions:
     rescue_seconds: float = 5
     defer_seconds: float = 10
     drain_seconds: float = 30
+    no_handler_seconds: float = 60
     grace_seconds: float = 5
     heartbeat_seconds: float = 5
     retention_days: float | None = None

@@ -33,6 +33,7 @@ from jobfleet_worker.run.fleet_turn import FleetTurn
 from jobfleet_worker.run.follow_up import FollowUp
 from jobfleet_worker.run.job_run import RunParts
 from jobfleet_worker.run.lease_keeper import LeaseKeeper, OpenLeases
+from jobfleet_worker.run.missing_handler import MissingHandler
 from jobfleet_worker.run.slots import Slots
 from jobfleet_worker.upkeep.election import Election
 from jobfleet_worker.upkeep.heartbeat import Heartbeat
@@ -95,6 +96,20 @@ class Worker:
             attempt_limit=self._attempt_limit,
             fresh=options.fresh,
         )
+        deferral = Deferral(
+            backend=backend,
+            writer=self._writer,
+            clock=clock,
+            first_seconds=options.defer_seconds,
+            metrics=metrics,
+        )
+        missing_handler = MissingHandler(
+            backend=backend,
+            deferral=deferral,
+            handlers=self._handlers,
+            options=options,
+            clock=clock,
+        )
         parts = RunParts(
             backend=backend,
             clock=clock,
@@ -105,15 +120,9 @@ class Worker:
             leases=self._claimer.leases,
             follow_up=FollowUp(backend=backend, leases=self._claimer.leases, clock=clock),
             no_more_starts=asyncio.Event(),
+            missing_handler=missing_handler,
         )
         self.executor = Executor(parts=parts)
-        deferral = Deferral(
-            backend=backend,
-            writer=self._writer,
-            clock=clock,
-            first_seconds=options.defer_seconds,
-            metrics=metrics,
-        )
         self._consumer = Consumer(
             backend=backend,
             source=self._source,
@@ -121,6 +130,7 @@ class Worker:
             claimer=self._claimer,
             executor=self.executor,
             deferral=deferral,
+            missing_handler=missing_handler,
             slots=Slots(1 if options.fleet_scope else options.concurrency),
             metrics=metrics,
         )

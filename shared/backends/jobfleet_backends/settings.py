@@ -83,6 +83,7 @@ class Settings(BaseSettings):
     retry_max_seconds: Seconds = Field(default=300, gt=0)
     job_timeout_seconds: Seconds = Field(default=1800, gt=0)
     drain_seconds: Seconds = Field(default=30, ge=0)
+    no_handler_seconds: Seconds = Field(default=60, ge=0)
     max_queue_size: int | None = Field(default=None, ge=1)
     http_timeout_seconds: Seconds = Field(default=10, gt=0)
     breaker_failures: int = Field(default=5, ge=1)

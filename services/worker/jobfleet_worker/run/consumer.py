@@ -24,6 +24,7 @@ from jobfleet_worker.metrics.port import NO_METRICS, Metrics
 from jobfleet_worker.run.deferral import Deferral
 from jobfleet_worker.run.executor import Executor
 from jobfleet_worker.run.lease_keeper import KeptLease
+from jobfleet_worker.run.missing_handler import MissingHandler
 from jobfleet_worker.run.slots import Slots
 
 MESSAGE_MALFORMED = "message.malformed"
@@ -49,6 +50,7 @@ class Consumer:
         claimer: Claimer,
         executor: Executor,
         deferral: Deferral,
+        missing_handler: MissingHandler,
         slots: Slots,
         metrics: Metrics = NO_METRICS,
     ) -> None:
@@ -58,6 +60,7 @@ class Consumer:
         self._claimer = claimer
         self._executor = executor
         self._deferral = deferral
+        self._missing_handler = missing_handler
         self._slots = slots
         self._metrics = metrics
         self._ending = Ending(backend=backend, clock=clock)
@@ -136,6 +139,9 @@ class Consumer:
         if isinstance(message, MalformedMessage):
             await self._set_aside(delivery, message)
             return
+        if await self._is_put_off(message):
+            await self._acknowledge(delivery)
+            return
         result = await self._claim(message, fleet)
         self._count(message, result)
         if isinstance(result, Claimed):
@@ -151,6 +157,16 @@ class Consumer:
         self._slots.release()
         if not task.cancelled() and task.exception() is not None:
             _log.error(DELIVERY_FAILED, exc_info=task.exception())
+
+    async def _is_put_off(self, message: JobMessage) -> bool:
+        """Put off a job of a type that this worker lacks, before it is claimed."""
+        for pause in pauses():
+            try:
+                return await self._missing_handler.puts_off(message)
+            except BackendError as error:
+                _log.warning(CLAIM_DELAYED, job_id=message.request.job_id, error=str(error))
+                await asyncio.sleep(pause)
+        raise AssertionError("pauses never end")
 
     async def _claim(self, message: JobMessage, fleet: KeptLease | None) -> ClaimResult:
         """Claim, as often as storage does not answer, always with the same lease id."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 
@@ -22,6 +23,9 @@ from jobfleet_worker.metrics.port import NO_METRICS, Metrics
 JOB_DEFERRED = "job.deferred"
 JOB_FOR_NEWER = "job.left_to_newer_worker"
 LONGEST_DEFERRAL = 60.0
+LONGEST_WITHOUT_HANDLER = 5.0
+NO_HANDLER = "noHandler"
+"""Reason of a deferral: the worker that took the job lacks its type."""
 _MOST_DOUBLINGS = 20
 AFTER_ERROR_SECONDS = 60.0
 
@@ -107,6 +111,32 @@ class Deferral:
         self._mark(head)
         self._metrics.job_deferred()
 
+    async def until_handled(self, message: JobMessage, head: Event | None) -> None:
+        """Put off a job whose type this worker lacks; the delay doubles from 1 s to 5 s.
+
+        The first worker to lack it writes ``Deferred`` with reason ``noHandler``, due at once.
+
+        Raises:
+            BackendUnavailable: the delayed copy is not confirmed; keep the delivery.
+        """
+        job_type = message.request.type
+        if head is not None and head.data.get("reason") != NO_HANDLER:
+            why = f"the worker that took it has no handler for {job_type!r}"
+            head = await self._append(head, why, {"reason": NO_HANDLER})
+        doublings = min(message.deferrals, _MOST_DOUBLINGS)
+        delay = min(1 << doublings, LONGEST_WITHOUT_HANDLER)
+        _log.info(JOB_DEFERRED, job_id=message.request.job_id, seconds=delay, type=job_type)
+        later = replace(
+            message,
+            deferrals=message.deferrals + 1,
+            sequence=head.sequence if head is not None else message.sequence,
+            due_at=None,
+        )
+        await self._queue.publish_later(later, timedelta(seconds=delay))
+        if head is not None:
+            self._mark(head)
+        self._metrics.job_deferred()
+
     async def after_error(self, message: JobMessage) -> None:
         """Let a message come again that met an error of our own, here or at another worker.
 
@@ -125,9 +155,12 @@ class Deferral:
         self._index.published(head.job_id, head.after.incarnation, head.sequence)
 
     async def _note(self, head: Event, why: str) -> Event:
-        if head.after.state not in CLAIMABLE or head.after.state is State.DEFERRED:
+        return head if head.after.state is State.DEFERRED else await self._append(head, why)
+
+    async def _append(self, head: Event, why: str, data: dict[str, Any] | None = None) -> Event:
+        if head.after.state not in CLAIMABLE:
             return head
         now = self._clock.now()
-        change = Change(kind=Status.DEFERRED, due_at=now, message=why)
+        change = Change(kind=Status.DEFERRED, due_at=now, message=why, data=data or {})
         event = draft(head, head.facts, change, occurred_at=now)
         return event if await self._writer.append([event]) is None else head

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -42,6 +43,7 @@ from jobfleet_worker.run.attempt import Attempt, Stop
 from jobfleet_worker.run.follow_up import FollowUp
 from jobfleet_worker.run.handler_pause import LONGEST_PAUSE, deferrals_after
 from jobfleet_worker.run.lease_keeper import LeaseKeeper
+from jobfleet_worker.run.missing_handler import MissingHandler
 from jobfleet_worker.run.outcome_record import OutcomeRecord
 from jobfleet_worker.run.run_lease import RunLease
 from jobfleet_worker.run.unsent import stays_waiting
@@ -52,6 +54,7 @@ JOB_ENDED = "job.ended"
 JOB_FENCED = "job.fenced"
 ATTEMPT_FAILED = "attempt.failed"
 ATTEMPT_BROKE = "attempt.broke"
+NO_HANDLER_DELAY = timedelta(seconds=1)
 CHECKPOINT_AWAITED = "checkpoint.awaited"
 LAST_SECONDS = 5
 """Beyond limit and grace period, for the end of an attempt, before its lease is renewed no more."""
@@ -77,6 +80,7 @@ class RunParts:
     leases: LockLeases
     follow_up: FollowUp
     no_more_starts: asyncio.Event
+    missing_handler: MissingHandler
 
 
 class JobRun:
@@ -153,7 +157,7 @@ class JobRun:
         if self._parts.clock.boottime() >= self.lease.kept.trusted_until:
             return HandedBack("the lease ran out before the handler could start")
         if self._handler is None:
-            return self._no_handler()
+            return await self._no_handler()
         try:
             return await self._attempted()
         except Exception as error:  # noqa: BLE001 - left running, the job would never end
@@ -315,9 +319,11 @@ class JobRun:
             await asyncio.sleep(pause)
         raise AssertionError("pauses never end")
 
-    def _no_handler(self) -> Outcome:
+    async def _no_handler(self) -> Outcome:
         known = ", ".join(self._parts.handlers.types)
-        job_type = self.claimed.request.type
+        job_type, queue = self.claimed.request.type, self.claimed.request.queue
+        if not await self._parts.missing_handler.is_given_up(job_type, queue):
+            return Deferred(NO_HANDLER_DELAY, f"this worker has no handler for {job_type!r}")
         error = JobError("NoHandler", f"no handler for {job_type!r}; this worker has {known}")
         return AttemptFailed(error, final=True)
 

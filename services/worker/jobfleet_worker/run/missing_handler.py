@@ -1,0 +1,120 @@
+"""Puts off jobs whose type this worker lacks, while another worker of the queue may have it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.errors import BackendError
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.message import JobMessage
+from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.state import CLAIMABLE, State
+from jobfleet_worker.handlers.registry import Handlers
+from jobfleet_worker.options import WorkerOptions
+from jobfleet_worker.run.deferral import NO_HANDLER, Deferral
+
+SILENT_BEATS = 3
+"""Heartbeats that a worker may miss and still counts as alive."""
+
+
+class MissingHandler:
+    """Decides before the claim; needs no lease.
+
+    A type that no worker has fails after a grace. It counts from the job's ``Deferred`` with reason
+    ``noHandler``, from the start of this worker, or from when this worker last saw another one that
+    has the type: whichever is the latest. So a worker that restarts loses no jobs of its types.
+    """
+
+    def __init__(
+        self,
+        *,
+        backend: Backend,
+        deferral: Deferral,
+        handlers: Handlers,
+        options: WorkerOptions,
+        clock: Clock,
+    ) -> None:
+        self._trail = backend.trail
+        self._leases = backend.leases
+        self._directory = backend.directory
+        self._deferral = deferral
+        self._handlers = handlers
+        self._grace_seconds = options.no_handler_seconds
+        beats = SILENT_BEATS * options.heartbeat_seconds
+        self._recent = timedelta(seconds=beats + options.drain_seconds)
+        self._clock = clock
+        self._started_at = clock.boottime()
+        self._last_seen: dict[tuple[str, str], float] = {}
+
+    async def puts_off(self, message: JobMessage) -> bool:
+        """Return whether the message was put off. If not, it is to be claimed.
+
+        The claim then fails the job, or does what needs no handler: ended, cancelled, not due.
+
+        Raises:
+            BackendError: the trail cannot be read or written; keep the delivery and try again.
+        """
+        request = message.request
+        if self._grace_seconds <= 0 or self._handlers.get(request.type) is not None:
+            return False
+        head = await self._trail.newest(request.job_id)
+        if head is not None and not await self._wants_a_handler(head):
+            return False
+        somebody = await self._somebody_has(request.type, request.queue)
+        if not somebody and self._is_over(message, head):
+            return False
+        await self._deferral.until_handled(message, head)
+        return True
+
+    async def is_given_up(self, job_type: str, queue: str) -> bool:
+        """Return whether no worker of the queue has had the type for the whole grace.
+
+        For a job that was claimed although this worker lacks its type: between the look and the
+        claim its holder may have vanished, or its time have come.
+        """
+        if self._grace_seconds <= 0:
+            return True
+        return not await self._somebody_has(job_type, queue) and self._is_silent(job_type, queue)
+
+    async def _wants_a_handler(self, head: Event) -> bool:
+        after = head.after
+        if after.cancel_requested:
+            return False
+        is_due = after.due_at is None or after.due_at <= self._clock.now()
+        if after.state in CLAIMABLE:
+            return is_due
+        unsent = after.state is State.WAITING and not after.sent and not is_due
+        if after.state is not State.RUNNING and not unsent:
+            return False
+        # A live holder needs nobody: the claim finds that out, and drops the message.
+        return after.lock is None or not await self._leases.is_leased(after.lock)
+
+    async def _somebody_has(self, job_type: str, queue: str) -> bool:
+        """Ask the directory. One that cannot be read says nothing, so the job is put off."""
+        try:
+            workers = await self._directory.workers()
+        except BackendError:
+            return True
+        oldest = self._clock.now() - self._recent
+        found = any(
+            job_type in worker.types and queue in worker.queues and worker.heartbeat_at >= oldest
+            for worker in workers
+        )
+        if found:
+            self._last_seen[job_type, queue] = self._clock.boottime()
+        return found
+
+    def _is_over(self, message: JobMessage, head: Event | None) -> bool:
+        if not self._is_silent(message.request.type, message.request.queue):
+            return False
+        if head is not None and head.after.state in CLAIMABLE:
+            if head.data.get("reason") != NO_HANDLER:
+                return False  # put off for the first time: its grace begins
+            put_off_for = self._clock.now() - head.occurred_at
+            return put_off_for >= timedelta(seconds=self._grace_seconds)
+        return True
+
+    def _is_silent(self, job_type: str, queue: str) -> bool:
+        seen_at = self._last_seen.get((job_type, queue), self._started_at)
+        return self._clock.boottime() - seen_at >= self._grace_seconds

@@ -64,7 +64,7 @@ class Consumer:
         self._slots = slots
         self._metrics = metrics
         self._ending = Ending(backend=backend, clock=clock)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[bool]] = set()
         self._stopping = False
         self._problem: str | None = None
 
@@ -103,7 +103,7 @@ class Consumer:
         """Take nothing more. A cancellation alone can get lost in a client library."""
         self._stopping = True
 
-    def begin(self, delivery: Delivery, fleet: KeptLease | None = None) -> asyncio.Task[None]:
+    def begin(self, delivery: Delivery, fleet: KeptLease | None = None) -> asyncio.Task[bool]:
         """Take a slot and process one delivery in it."""
         self._slots.take()
         task = asyncio.create_task(self._see_through(delivery, fleet), name="delivery")
@@ -111,37 +111,46 @@ class Consumer:
         task.add_done_callback(self._done)
         return task
 
-    async def run_one(self, delivery: Delivery, fleet: KeptLease) -> None:
-        """Process one delivery under the fleet's lease; it ends also if the caller is cancelled."""
-        await asyncio.shield(self.begin(delivery, fleet))
+    async def run_one(self, delivery: Delivery, fleet: KeptLease) -> bool:
+        """Process one delivery under the fleet's lease; it ends also if the caller is cancelled.
+
+        Returns:
+            Whether the job was left to a worker that has its type.
+        """
+        return await asyncio.shield(self.begin(delivery, fleet))
 
     async def finish(self) -> None:
         """Wait until every delivery taken has been processed."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _see_through(self, delivery: Delivery, fleet: KeptLease | None) -> None:
+    async def _see_through(self, delivery: Delivery, fleet: KeptLease | None) -> bool:
         """Process it; after an error of our own it comes again later and holds no slot till then.
 
         Left alone, it would count against the prefetch until the broker's limit closes the channel.
         """
         try:
-            await self.process(delivery, fleet)
+            return await self.process(delivery, fleet)
         except Exception:  # noqa: BLE001 - whatever it is, the message must not be hoarded
             _log.exception(DELIVERY_FAILED)
             if isinstance(delivery.message, JobMessage):
                 await self._deferral.after_error(delivery.message)
                 await self._acknowledge(delivery)
+            return False
 
-    async def process(self, delivery: Delivery, fleet: KeptLease | None = None) -> None:
-        """See one delivery through to its acknowledgement, and its job to the attempt's end."""
+    async def process(self, delivery: Delivery, fleet: KeptLease | None = None) -> bool:
+        """See one delivery through to its acknowledgement, and its job to the attempt's end.
+
+        Returns:
+            Whether the job was left to a worker that has its type.
+        """
         message = delivery.message
         if isinstance(message, MalformedMessage):
             await self._set_aside(delivery, message)
-            return
+            return False
         if await self._is_put_off(message):
             await self._acknowledge(delivery)
-            return
+            return True
         result = await self._claim(message, fleet)
         self._count(message, result)
         if isinstance(result, Claimed):
@@ -151,8 +160,9 @@ class Consumer:
             await settled
         else:
             await self._without_claim(delivery, message, result)
+        return False
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _done(self, task: asyncio.Task[bool]) -> None:
         self._tasks.discard(task)
         self._slots.release()
         if not task.cancelled() and task.exception() is not None:

@@ -59,18 +59,18 @@ class FleetTurn:
                 await asyncio.sleep(STAND_BY_SECONDS)
                 continue
             kept = self._keeper.keep(lease)
-            ended_in_trouble = False
+            is_others_turn = True
             try:
-                await self._work(kept)
+                is_others_turn = await self._work(kept)
             except (BackendError, TrustEnded) as error:
                 _log.warning("fleet_turn.ended", error=str(error))
-                ended_in_trouble = True
             finally:
                 await asyncio.shield(self._release(kept))
-            if ended_in_trouble:  # another worker may reach what this one cannot
+            if is_others_turn:  # another worker may reach, or run, what this one cannot
                 await asyncio.sleep(2 * STAND_BY_SECONDS)
 
-    async def _work(self, kept: KeptLease) -> None:
+    async def _work(self, kept: KeptLease) -> bool:
+        """Take jobs until there are none; returns whether one is left to another worker."""
         _log.info(FLEET_LEASE_TAKEN)
         await self._claimer.turns.fence_named(
             lock=FLEET_LOCK,
@@ -80,10 +80,13 @@ class FleetTurn:
         while kept.lost_reason is None and not self._consumer.is_stopping:
             deliveries = await self._source.receive(1, IDLE_WAIT)
             if not deliveries:
-                return
+                return False
             for delivery in deliveries:
                 kept.release_from_job()
-                await self._consumer.run_one(delivery, kept)
+                if await self._consumer.run_one(delivery, kept):
+                    # Going on, it would keep the lease from every worker that has the handler.
+                    return True
+        return False
 
     async def _release(self, kept: KeptLease) -> None:
         """Give the lease up, but not before the job that rests on it has ended."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import BackendError
@@ -10,6 +10,7 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.state import CLAIMABLE, State
+from jobfleet_contracts.worker_status import WorkerStatus
 from jobfleet_worker.handlers.registry import Handlers
 from jobfleet_worker.options import WorkerOptions
 from jobfleet_worker.run.deferral import NO_HANDLER, Deferral
@@ -42,7 +43,8 @@ class MissingHandler:
         self._handlers = handlers
         self._grace_seconds = options.no_handler_seconds
         beats = SILENT_BEATS * options.heartbeat_seconds
-        self._recent = timedelta(seconds=beats + options.drain_seconds)
+        self._recent_seconds = beats + options.drain_seconds
+        self._beats: dict[str, tuple[datetime, float]] = {}
         self._clock = clock
         self._started_at = clock.boottime()
         self._last_seen: dict[tuple[str, str], float] = {}
@@ -96,14 +98,23 @@ class MissingHandler:
             workers = await self._directory.workers()
         except BackendError:
             return True
-        oldest = self._clock.now() - self._recent
-        found = any(
-            job_type in worker.types and queue in worker.queues and worker.heartbeat_at >= oldest
-            for worker in workers
-        )
-        if found:
+        able = [each for each in workers if job_type in each.types and queue in each.queues]
+        recent = [each for each in able if self._is_recent(each)]
+        gone = self._beats.keys() - {each.worker_id for each in workers}
+        for worker_id in gone:
+            del self._beats[worker_id]
+        if recent:
             self._last_seen[job_type, queue] = self._clock.boottime()
-        return found
+        return bool(recent)
+
+    def _is_recent(self, worker: WorkerStatus) -> bool:
+        """Return whether the worker beat of late. Its clock may be wrong: so a beat is a change."""
+        now = self._clock.boottime()
+        beat, seen_at = self._beats.get(worker.worker_id, (None, now))
+        if beat != worker.heartbeat_at:
+            seen_at = now
+            self._beats[worker.worker_id] = (worker.heartbeat_at, now)
+        return now - seen_at <= self._recent_seconds
 
     def _is_over(self, message: JobMessage, head: Event | None) -> bool:
         if not self._is_silent(message.request.type, message.request.queue):

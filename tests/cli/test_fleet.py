@@ -14,6 +14,7 @@ import orjson
 import psutil
 import pytest
 
+from jobfleet_cli.dashboard_process import _say
 from tests.cli.conftest import Cli
 
 pytestmark = pytest.mark.system
@@ -145,3 +146,19 @@ def test_a_closed_terminal_stops_in_order_however_often_it_says_so(
     process.send_signal(signal.SIGHUP)
     assert process.wait(60) == 0
     assert "child.killed" not in cli.log
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("0.0.0.0", "http://127.0.0.1:8000"),
+        ("::", "http://[::1]:8000"),
+        ("::1", "http://[::1]:8000"),
+        ("127.0.0.1", "http://127.0.0.1:8000"),
+    ],
+)
+def test_the_dashboard_says_an_address_that_a_browser_can_open(
+    host: str, address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _say(host)(8000)
+    assert capsys.readouterr().out.split()[1] == address

@@ -326,7 +326,7 @@ async def test_one_worker_sweeps_and_another_follows_when_it_stops(workshop: Wor
     def elections(logs: list[Any]) -> Callable[[int], Callable[[], Awaitable[bool]]]:
         def at_least(count: int) -> Callable[[], Awaitable[bool]]:
             async def held() -> bool:
-                return sum(e["event"] == "rescuer.elected" for e in logs) >= count
+                return sum(e["event"] == "leader.elected" for e in logs) >= count
 
             return held
 

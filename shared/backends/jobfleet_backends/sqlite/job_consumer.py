@@ -9,8 +9,13 @@ from datetime import timedelta
 
 import structlog
 
-from jobfleet_backends.sqlite.change_signal import POLL_SECONDS, ChangeSignal
+from jobfleet_backends.sqlite.change_signal import (
+    POLL_BESIDE_DOORBELL_SECONDS,
+    POLL_SECONDS,
+    ChangeSignal,
+)
 from jobfleet_backends.sqlite.database import Database
+from jobfleet_backends.sqlite.doorbell import Doorbell
 from jobfleet_backends.sqlite.job_queue import LANES
 from jobfleet_backends.sqlite.message_codec import decode_message
 from jobfleet_backends.sqlite.row_codec import Row
@@ -61,12 +66,14 @@ class SqliteJobConsumer:
         self._held: set[int] = set()
         self._places: list[tuple[str, int]] = []
         self._signal: ChangeSignal | None = None
+        self._doorbell = Doorbell(database.path.parent)
         self._keeper: asyncio.Task[None] | None = None
 
     async def start(self, queues: Sequence[str]) -> None:
         """Open the queues and keep holding what gets delivered."""
         self._places = [(queue, lane) for lane in range(len(LANES)) for queue in queues]
         self._signal = ChangeSignal(self._database.path)
+        self._doorbell.open()
         names = [(f"queue:{queue}", queue) for queue in queues]
         await self._database.write(
             lambda connection: connection.executemany(
@@ -82,6 +89,7 @@ class SqliteJobConsumer:
         boottime = self._database.clock.boottime
         deadline = boottime() + wait.total_seconds()
         while True:
+            self._doorbell.rung.clear()
             self._signal.changed()
             if deliveries := await self._take(limit):
                 return deliveries
@@ -99,6 +107,8 @@ class SqliteJobConsumer:
         """Take nothing more; what is held shows up for others at once."""
         if self._signal is None or self._keeper is None:
             return
+        self._doorbell.close()
+        self._doorbell.rung.set()
         self._signal.close()
         self._signal = None
         self._keeper.cancel()
@@ -132,12 +142,23 @@ class SqliteJobConsumer:
         while (now := boottime()) < deadline:
             if due <= now:
                 return True
-            await asyncio.sleep(max(min(POLL_SECONDS, deadline - now, due - now), 0))
+            await self._rung_within(min(deadline, due) - now)
+            # Before the look: a ring that comes after it must wake the next wait.
+            self._doorbell.rung.clear()
             if self._signal is None:
                 return False
             if self._signal.changed():
                 due = await self._database.read(self._next_visible)
         return False
+
+    async def _rung_within(self, seconds: float) -> None:
+        """Wait for the doorbell, or until it is time to look without it."""
+        pause = POLL_BESIDE_DOORBELL_SECONDS if self._doorbell.is_open else POLL_SECONDS
+        try:
+            async with asyncio.timeout(max(min(pause, seconds), 0)):
+                await self._doorbell.rung.wait()
+        except TimeoutError:
+            return
 
     def _next_visible(self, connection: sqlite3.Connection) -> float:
         times = (connection.execute(_NEXT, place).fetchone()[0] for place in self._places)

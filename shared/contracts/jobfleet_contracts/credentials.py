@@ -12,6 +12,7 @@ import binascii
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 from urllib.parse import unquote
 
@@ -21,6 +22,10 @@ HIDDEN = "***"
 MIN_KEY_BYTES = 16
 """Of a secret that signs: shorter ones can be guessed."""
 _ENCODED_KEY = "whsec_"
+
+_MAX_TEXT_DEPTH = 40
+"""Levels of the JSON texts within a value, texts within texts counted together. A deeper one is
+hidden whole: taking it apart would use up the stack, and no answer could show the job."""
 
 _LABELS = ("name", "key", "header", "field")
 _VALUES = ("value", "values")
@@ -76,21 +81,23 @@ _PAIR = re.compile(
     r"(\"[^\"]*\"|'[^']*'|[^&;#\s\"'<>]+)"
 )
 _QUOTED_PAIR = re.compile(
-    r"""(\\?["'])([\w .-]{1,100})\1(\s*:\s*)(\\?["'])((?:(?!\4).)*)(\4|$)""", re.DOTALL
+    r"""(\\{0,15}["'])([\w .-]{1,100})\1(\s*:\s*)(\\{0,15}["'])((?:(?!\4).)*)(\4|$)""", re.DOTALL
 )
-_QUOTED_NAME = re.compile(r"""(\\?["'])([\w .-]{1,100})\1\s*:\s*(?=[\[{0-9])""")
+_QUOTED_NAME = re.compile(r"""(\\{0,15}["'])([\w .-]{1,100})\1\s*:\s*(?=[\[{0-9])""")
 _LABELLED = re.compile(
     r"""((?:["'](?:name|key|header|field)["']\s*:|\[)\s*["'])([\w.-]{1,100})"""
     r"""(["']\s*,\s*(?:["']values?["']\s*:\s*)?["'])((?:[^"'\\]|\\.)*)"""
 )
 _HEADER_LINE = re.compile(r"^([ \t]{0,100}[A-Za-z][\w-]{0,200})(:[ \t]*)(\S.*)$", re.MULTILINE)
-_TAG = re.compile(r"<([A-Za-z][\w:.-]{0,200})([^<>]{0,1000})>([^<>]+)</")
+_TAG = re.compile(r"<([A-Za-z][\w:.-]{0,200}+)([^<>]{0,1000}+)>([^<>]+)</")
 _SCHEME = re.compile(
     r"\b(Bearer|Basic|Digest|Negotiate|SharedAccessSignature)\s+"
     r"(?=[^\s,;\"'<>]*[0-9=_+/.-])[^\s,;\"'<>]{6,}",
     re.IGNORECASE,
 )
-_JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]+){1,4}")
+# A run begins where no such character stands before it: "eyJ-eyJ-eyJ" is looked through once.
+_TOKEN_RUN = re.compile(r"(?<![A-Za-z0-9_.-])[A-Za-z0-9_.-]*eyJ[A-Za-z0-9_.-]*")
+_TOKEN_START = re.compile(r"\beyJ[A-Za-z0-9_-]{8}")
 _NAME_SIGNS = (
     "token", "secret", "key", "pass", "pwd", "jwt", "cookie", "sig", "cred", "auth", "connection",
     "csrf", "xsrf", "oidc", "cert", "hmac", "pin", "otp", "sas", "sid", "session", "bearer", "dpop",
@@ -116,24 +123,33 @@ def is_secret_name(name: str) -> bool:
 
 def masked(value: Any) -> Any:
     """Return a JSON value as it may be shown, at any depth; the value itself is left as it is."""
-    match value:
-        case str():
-            return masked_text(value)
-        case Mapping():
-            return _masked_object(value)
-        case list() | tuple():
-            return _masked_list(value)
-        case _:
-            return value
+    return _masked(value, _MAX_TEXT_DEPTH)
 
 
 def masked_text(text: str) -> str:
     """Return a text as it may be shown: user info, parameters, headers and tokens are hidden."""
+    return _masked_text(text, _MAX_TEXT_DEPTH)
+
+
+def _masked(value: Any, levels: int) -> Any:
+    """Mask a value; JSON texts in it may have so many levels."""
+    match value:
+        case str():
+            return _masked_text(value, levels)
+        case Mapping():
+            return _masked_object(value, levels)
+        case list() | tuple():
+            return _masked_list(value, levels)
+        case _:
+            return value
+
+
+def _masked_text(text: str, levels: int) -> str:
     lower = text.lower()
     named = "code=" in lower or "%" in lower or any(sign in lower for sign in _NAME_SIGNS)
     if not named and not any(sign in lower for sign in _TEXT_SIGNS):
         return text
-    if text[:1] in ("{", "[") and (inner := _masked_json(text)) is not None:
+    if text[:1] in ("{", "[") and (inner := _masked_json(text, levels)) is not None:
         return inner
     shown = _USER_INFO.sub(_user_info, text)
     if named:
@@ -142,13 +158,13 @@ def masked_text(text: str) -> str:
         shown = _HEADER_LINE.sub(_header_line, shown)
         shown = _PAIR.sub(_pair, shown)
         shown = _TAG.sub(_tag, shown)
-    return _JWT.sub(HIDDEN, _SCHEME.sub(rf"\1 {HIDDEN}", shown))
+    return _without_tokens(shown)
 
 
 def holds_credential(text: str) -> bool:
     """Whether a short text holds a parameter, user info or token that would be hidden."""
     shown = _PAIR.sub(_pair, _USER_INFO.sub(_user_info, text))
-    return _JWT.sub(HIDDEN, _SCHEME.sub(rf"\1 {HIDDEN}", shown)) != text
+    return _without_tokens(shown) != text
 
 
 def user_info_in(value: Any, path: str) -> str | None:
@@ -189,39 +205,42 @@ def _is_secret_word(word: str) -> bool:
     return word.startswith("auth") and not author and word not in ("authority", "authorities")
 
 
-def _masked_object(value: Mapping[str, Any]) -> dict[str, Any]:
+def _masked_object(value: Mapping[str, Any], levels: int) -> dict[str, Any]:
     labels = (value.get(label) for label in _LABELS if label in value)
     if any(_is_label(label) for label in labels):
         return {
-            name: _hidden(item) if name.lower() in _VALUES else _shown(name, item)
+            name: _hidden(item, levels) if name.lower() in _VALUES else _shown(name, item, levels)
             for name, item in value.items()
         }
-    return {_shown_name(str(name)): _shown(str(name), item) for name, item in value.items()}
+    return {
+        _shown_name(str(name), levels): _shown(str(name), item, levels)
+        for name, item in value.items()
+    }
 
 
-def _shown_name(name: str) -> str:
-    return name if name.isalnum() else masked_text(name)
+def _shown_name(name: str, levels: int) -> str:
+    return name if name.isalnum() else _masked_text(name, levels)
 
 
-def _shown(name: str, item: Any) -> Any:
+def _shown(name: str, item: Any, levels: int) -> Any:
     if name.lower() in _LABELS and _is_label(item):
         return item
-    return _hidden(item, name) if is_secret_name(name) else masked(item)
+    return _hidden(item, levels, name) if is_secret_name(name) else _masked(item, levels)
 
 
 def _is_label(value: Any) -> bool:
     return isinstance(value, str) and " " not in value and is_secret_name(value)
 
 
-def _masked_list(value: list[Any] | tuple[Any, ...]) -> list[Any]:
+def _masked_list(value: list[Any] | tuple[Any, ...], levels: int) -> list[Any]:
     match value:
         case [str() as name, item] if _is_label(name):
-            return [name, _hidden(item)]
+            return [name, _hidden(item, levels)]
         case _:
-            return [masked(item) for item in value]
+            return [_masked(item, levels) for item in value]
 
 
-def _hidden(value: Any, name: str = "") -> Any:
+def _hidden(value: Any, levels: int, name: str = "") -> Any:
     """Hide every text and number in a value that its name calls a credential."""
     match value:
         case None | bool():
@@ -229,21 +248,58 @@ def _hidden(value: Any, name: str = "") -> Any:
         case str():
             return value if not value or _REFERENCE.fullmatch(value) else HIDDEN
         case Mapping():
-            return {masked_text(str(key)): _hidden(item, key) for key, item in value.items()}
+            return {
+                _masked_text(str(key), levels): _hidden(item, levels, key)
+                for key, item in value.items()
+            }
         case list() | tuple():
-            return [_hidden(item) for item in value]
+            return [_hidden(item, levels) for item in value]
         case _:
             # "tokens": 512 counts something.
             return value if name.lower().endswith("s") else HIDDEN
 
 
-def _masked_json(text: str) -> str | None:
+def _masked_json(text: str, levels: int) -> str | None:
+    """Return a text that is JSON as it may be shown; ``None`` if it is none."""
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
         return None
-    shown = masked(value)
+    left = levels - _depth(value, levels)
+    if left < 0:
+        return HIDDEN
+    shown = _masked(value, left)
     return text if shown == value else orjson.dumps(shown).decode()
+
+
+def _depth(value: Any, most: int) -> int:
+    """Return how many levels of objects and lists a value has, at most one more than ``most``."""
+    layer, depth = [value], 0
+    while layer and depth <= most:
+        layer = [
+            item
+            for each in layer
+            for item in (each.values() if isinstance(each, dict) else each)
+            if isinstance(item, dict | list)
+        ]
+        depth += 1
+    return depth
+
+
+def _without_tokens(text: str) -> str:
+    return _TOKEN_RUN.sub(_token_run, _SCHEME.sub(rf"\1 {HIDDEN}", text))
+
+
+def _token_run(found: re.Match[str]) -> str:
+    """Hide a JSON Web Token and what is joined to it by dots."""
+    parts = found[0].split(".")
+    before = ""
+    for part, after in pairwise(parts):
+        start = _TOKEN_START.search(part)
+        if start is not None and after:
+            return f"{before}{part[: start.start()]}{HIDDEN}"
+        before += f"{part}."
+    return found[0]
 
 
 def _without_open_value(text: str) -> str:

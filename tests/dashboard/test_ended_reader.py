@@ -11,7 +11,7 @@ import pytest
 from jobfleet_contracts.index import EndedCount, TimeStep
 from jobfleet_contracts.state import State
 from jobfleet_dashboard.ended_reader import DAY, HOUR, EndedReader
-from jobfleet_dashboard.views.throughput import throughput
+from jobfleet_dashboard.views.overview.throughput import throughput
 
 NOON = datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
 

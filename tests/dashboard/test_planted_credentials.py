@@ -206,7 +206,7 @@ async def test_a_form_from_a_job_is_not_sent_until_what_is_hidden_is_filled_in(
     from urllib.parse import urlencode
 
     from jobfleet_contracts.job import new_id
-    from jobfleet_dashboard.views.submit_form import values_of
+    from jobfleet_dashboard.views.submit.submit_form import values_of
 
     form = {"content-type": "application/x-www-form-urlencoded"}
     job = {

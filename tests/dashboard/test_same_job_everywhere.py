@@ -18,7 +18,7 @@ from jobfleet_cli.trail_export import TrailExport
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.state import State, Status
 from jobfleet_dashboard.services import services_of
-from jobfleet_dashboard.views.job_view import read_job_view
+from jobfleet_dashboard.views.job.job_view import read_job_view
 from jobfleet_protocol.actions.redrive import Redriver
 from jobfleet_protocol.trail.transitions import Change
 from tests.dashboard.api.asgi_client import AsgiClient

@@ -33,21 +33,30 @@ from jobfleet_dashboard.security.plain_forms import PlainForms
 from jobfleet_dashboard.security.request_id import RequestId
 from jobfleet_dashboard.security.response_headers import ResponseHeaders
 from jobfleet_dashboard.services import Services
-from jobfleet_dashboard.views import (
-    dead_letters,
-    job,
-    locks,
-    login,
-    overview,
-    selection,
-    submit,
-    workers,
-)
-from jobfleet_dashboard.views import jobs as job_list
+from jobfleet_dashboard.views.dead_letters.routes import router as dead_letter_pages
+from jobfleet_dashboard.views.job.routes import router as job_pages
+from jobfleet_dashboard.views.jobs.routes import router as jobs_pages
+from jobfleet_dashboard.views.jobs.selection import router as selection_pages
+from jobfleet_dashboard.views.locks.routes import router as lock_pages
+from jobfleet_dashboard.views.login.routes import router as login_pages
+from jobfleet_dashboard.views.overview.routes import router as overview_pages
 from jobfleet_dashboard.views.problem_page import problem_page
 from jobfleet_dashboard.views.site import Site
+from jobfleet_dashboard.views.submit.routes import router as submit_pages
+from jobfleet_dashboard.views.workers.routes import router as worker_pages
 
 STATIC = Path(__file__).parent / "static"
+_PAGES = (
+    overview_pages,
+    jobs_pages,
+    job_pages,
+    selection_pages,
+    worker_pages,
+    lock_pages,
+    dead_letter_pages,
+    submit_pages,
+    login_pages,
+)
 
 
 def create_app(*, backend: Backend, clock: Clock, options: DashboardOptions) -> FastAPI:
@@ -70,8 +79,8 @@ def create_app(*, backend: Backend, clock: Clock, options: DashboardOptions) -> 
     problems.install(app)
     for api in (submission, jobs, history, streams, actions, callbacks, fleet, health):
         app.include_router(api.router)
-    for page in (overview, job_list, job, selection, workers, locks, dead_letters, submit, login):
-        app.include_router(page.router, include_in_schema=False)
+    for pages in _PAGES:
+        app.include_router(pages, include_in_schema=False)
     Site.install(app, services)
     app.state.problem_page = problem_page
     openapi.install(app)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jobfleet_contracts.event import Event
-from jobfleet_dashboard.views.job_facts import Fact, job_facts
+from jobfleet_dashboard.views.job.job_facts import Fact, job_facts
 from jobfleet_protocol.actions.submission import request_of
 from jobfleet_protocol.reading.job_record import JobRecord
 from tests.dashboard.views.story import failed, life, started

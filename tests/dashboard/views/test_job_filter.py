@@ -4,8 +4,8 @@ from dataclasses import replace
 from urllib.parse import parse_qsl, urlsplit
 
 from jobfleet_contracts.state import State
-from jobfleet_dashboard.views.job_filter import JobFilter, parse_filter
-from jobfleet_dashboard.views.job_row import row_of_event
+from jobfleet_dashboard.views.jobs.job_filter import JobFilter, parse_filter
+from jobfleet_dashboard.views.jobs.job_row import row_of_event
 from jobfleet_dashboard.views.short_id import short
 from tests.dashboard.views.story import at, life, started
 

@@ -6,8 +6,8 @@ import pytest
 
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.state import Status
-from jobfleet_dashboard.views.job_sentence import JobSituation, job_sentence
-from jobfleet_dashboard.views.job_view import reason_of
+from jobfleet_dashboard.views.job.job_sentence import JobSituation, job_sentence
+from jobfleet_dashboard.views.job.job_view import reason_of
 from jobfleet_dashboard.views.text_span import plain
 from jobfleet_protocol.trail.transitions import Change
 from tests.dashboard.views.story import WORKER, at, failed, life, retry, started

@@ -8,17 +8,17 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import JobRow, OpenRow
 from jobfleet_contracts.state import State, Status
 from jobfleet_contracts.worker_status import WorkerStatus
-from jobfleet_dashboard.views.attempt_row import attempt_rows
+from jobfleet_dashboard.views.dead_letters.error_group import cause_of, group_errors
 from jobfleet_dashboard.views.durations import spell
-from jobfleet_dashboard.views.error_group import cause_of, group_errors
 from jobfleet_dashboard.views.event_row import event_row, history_rows
-from jobfleet_dashboard.views.fleet_sentence import fleet_sentence
-from jobfleet_dashboard.views.job_actions import buttons_for
-from jobfleet_dashboard.views.job_row import row_of_event
+from jobfleet_dashboard.views.job.attempt_row import attempt_rows
+from jobfleet_dashboard.views.job.job_actions import buttons_for
+from jobfleet_dashboard.views.jobs.job_row import row_of_event
 from jobfleet_dashboard.views.json_text import MAX_CHARACTERS, json_text
+from jobfleet_dashboard.views.overview.fleet_sentence import fleet_sentence
+from jobfleet_dashboard.views.overview.throughput_chart import BASE, Bucket, draw_throughput
 from jobfleet_dashboard.views.text_span import plain
-from jobfleet_dashboard.views.throughput_chart import BASE, Bucket, draw_throughput
-from jobfleet_dashboard.views.worker_row import worker_rows
+from jobfleet_dashboard.views.workers.worker_row import worker_rows
 from jobfleet_protocol.trail.transitions import Change
 from tests.dashboard.views.story import WORKER, at, failed, life, retry, started, step
 

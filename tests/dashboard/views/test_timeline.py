@@ -1,8 +1,8 @@
 """How a life becomes spans and a drawing."""
 
 from jobfleet_contracts.state import State, Status
-from jobfleet_dashboard.views.spans import span_rows
-from jobfleet_dashboard.views.timeline_svg import MAX_ROWS, WIDTH, draw_timeline
+from jobfleet_dashboard.views.job.spans import span_rows
+from jobfleet_dashboard.views.job.timeline_svg import MAX_ROWS, WIDTH, draw_timeline
 from jobfleet_protocol.trail.transitions import Change
 from tests.dashboard.views.story import OTHER, WORKER, at, failed, life, retry, started, step
 

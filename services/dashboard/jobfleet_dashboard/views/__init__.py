@@ -1,1 +1,4 @@
-"""The pages: one file per noun with a ``router``, and the pure models that templates show."""
+"""The pages: a folder per noun, whose ``routes`` has the router; beside them what they share.
+
+The other files of a folder are the pure models that its templates show.
+"""

@@ -13,7 +13,7 @@ from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
 from jobfleet_dashboard.views.live_stream import partial, shared_stream
 from jobfleet_dashboard.views.site import page_context, show, site_of
-from jobfleet_dashboard.views.worker_row import worker_rows
+from jobfleet_dashboard.views.workers.worker_row import worker_rows
 
 TEMPLATE = "workers/index.html"
 

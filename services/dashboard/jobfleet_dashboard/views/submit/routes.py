@@ -14,11 +14,11 @@ from jobfleet_dashboard.api.request_parts import checked, read_form
 from jobfleet_dashboard.security.access import asker, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
-from jobfleet_dashboard.views.job import known_id
+from jobfleet_dashboard.views.job.routes import known_id
 from jobfleet_dashboard.views.known_names import KnownNames
 from jobfleet_dashboard.views.pages import go_to
 from jobfleet_dashboard.views.site import page_context, show
-from jobfleet_dashboard.views.submit_form import FILL, form_fields, request_from, values_of
+from jobfleet_dashboard.views.submit.submit_form import FILL, form_fields, request_from, values_of
 
 SAMPLE = {
     "type": "demo.steps",

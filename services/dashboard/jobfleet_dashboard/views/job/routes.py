@@ -15,8 +15,8 @@ from jobfleet_dashboard.problems import unknown_job
 from jobfleet_dashboard.security.access import asker, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
-from jobfleet_dashboard.views.job_page import job_page
-from jobfleet_dashboard.views.job_view import JobView, read_job_view
+from jobfleet_dashboard.views.job.job_page import job_page
+from jobfleet_dashboard.views.job.job_view import JobView, read_job_view
 from jobfleet_dashboard.views.live_stream import live_stream, message, moment_of, partial
 from jobfleet_dashboard.views.pages import go_to
 from jobfleet_dashboard.views.site import page_context, show, site_of

@@ -12,7 +12,7 @@ from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
 from jobfleet_dashboard.views.event_row import event_row
 from jobfleet_dashboard.views.live_stream import partial, shared_stream
-from jobfleet_dashboard.views.overview_page import FEED_SIZE, read_overview
+from jobfleet_dashboard.views.overview.overview_page import FEED_SIZE, read_overview
 from jobfleet_dashboard.views.site import page_context, show, site_of
 
 TEMPLATE = "overview/index.html"

@@ -10,7 +10,7 @@ from datetime import datetime
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.credentials import masked_text
 from jobfleet_contracts.index import DeadLetter, JobQuery
-from jobfleet_dashboard.views.error_group import ErrorGroup, group_errors
+from jobfleet_dashboard.views.dead_letters.error_group import ErrorGroup, group_errors
 
 MAX_GROUPED = 500
 """Dead jobs of one page; older ones are on the next."""

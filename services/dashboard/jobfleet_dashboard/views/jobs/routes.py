@@ -14,8 +14,8 @@ from jobfleet_dashboard.live.subscription import Batch
 from jobfleet_dashboard.security.access import require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
-from jobfleet_dashboard.views.job_filter import JobFilter, parse_filter
-from jobfleet_dashboard.views.job_row import JobListRow, row_of, row_of_event
+from jobfleet_dashboard.views.jobs.job_filter import JobFilter, parse_filter
+from jobfleet_dashboard.views.jobs.job_row import JobListRow, row_of, row_of_event
 from jobfleet_dashboard.views.known_names import KnownNames
 from jobfleet_dashboard.views.live_stream import shared_stream
 from jobfleet_dashboard.views.site import page_context, show, site_of

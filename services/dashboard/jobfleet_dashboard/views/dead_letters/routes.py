@@ -10,7 +10,7 @@ from jobfleet_dashboard.live.subscription import Batch
 from jobfleet_dashboard.security.access import require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
-from jobfleet_dashboard.views.dead_letter_page import read_dead_letters
+from jobfleet_dashboard.views.dead_letters.dead_letter_page import read_dead_letters
 from jobfleet_dashboard.views.live_stream import shared_stream
 from jobfleet_dashboard.views.pages import go_to
 from jobfleet_dashboard.views.site import page_context, show, site_of

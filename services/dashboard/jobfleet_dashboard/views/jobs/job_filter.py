@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.index import JobQuery
 from jobfleet_contracts.state import State
-from jobfleet_dashboard.views.job_row import JobListRow
+from jobfleet_dashboard.views.jobs.job_row import JobListRow
 from jobfleet_dashboard.views.short_id import short
 from jobfleet_protocol.reading.job_filter import MAX_TEXT, parse_moment, parse_queue, parse_states
 

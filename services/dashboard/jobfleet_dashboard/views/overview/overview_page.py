@@ -10,9 +10,9 @@ from jobfleet_contracts.index import EventQuery, OpenRow, QueueDepth
 from jobfleet_contracts.state import State
 from jobfleet_dashboard.services import Services
 from jobfleet_dashboard.views.event_row import EventRow, event_row
-from jobfleet_dashboard.views.fleet_sentence import FleetSentence, fleet_sentence
-from jobfleet_dashboard.views.throughput import Throughput, read_throughput
-from jobfleet_dashboard.views.worker_row import WorkerRow, worker_rows
+from jobfleet_dashboard.views.overview.fleet_sentence import FleetSentence, fleet_sentence
+from jobfleet_dashboard.views.overview.throughput import Throughput, read_throughput
+from jobfleet_dashboard.views.workers.worker_row import WorkerRow, worker_rows
 
 FEED_SIZE = 200
 _LANES = ("high", "normal", "low")

@@ -13,7 +13,7 @@ from jobfleet_contracts.state import State, Status
 from jobfleet_contracts.worker_status import WorkerStatus
 from jobfleet_dashboard.services import Services
 from jobfleet_dashboard.views.event_row import EventRow, history_rows
-from jobfleet_dashboard.views.job_sentence import JobSituation
+from jobfleet_dashboard.views.job.job_sentence import JobSituation
 from jobfleet_dashboard.worker_list import is_alive
 from jobfleet_protocol.reading.job_record import JobRecord
 

@@ -19,9 +19,9 @@ from jobfleet_dashboard.api.request_parts import read_form
 from jobfleet_dashboard.security.access import asker, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import Services, services_of
-from jobfleet_dashboard.views.job_filter import JobFilter, parse_filter
+from jobfleet_dashboard.views.jobs.job_filter import JobFilter, parse_filter
+from jobfleet_dashboard.views.jobs.question import Question, question
 from jobfleet_dashboard.views.pages import go_to
-from jobfleet_dashboard.views.question import Question, question
 from jobfleet_dashboard.views.site import page_context, show
 from jobfleet_protocol.reading.job_actions import ALLOWED, JobAction, narrowed
 from jobfleet_protocol.reading.job_selection import find_expected, find_jobs

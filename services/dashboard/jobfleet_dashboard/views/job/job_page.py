@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from jobfleet_contracts.event import JobState
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.state import State
-from jobfleet_dashboard.views.attempt_row import AttemptRow, attempt_rows
 from jobfleet_dashboard.views.event_row import EventRow
-from jobfleet_dashboard.views.job_actions import Button, buttons_for
-from jobfleet_dashboard.views.job_facts import Fact, job_facts
-from jobfleet_dashboard.views.job_sentence import job_sentence
-from jobfleet_dashboard.views.job_view import JobView
+from jobfleet_dashboard.views.job.attempt_row import AttemptRow, attempt_rows
+from jobfleet_dashboard.views.job.job_actions import Button, buttons_for
+from jobfleet_dashboard.views.job.job_facts import Fact, job_facts
+from jobfleet_dashboard.views.job.job_sentence import job_sentence
+from jobfleet_dashboard.views.job.job_view import JobView
+from jobfleet_dashboard.views.job.spans import span_rows
+from jobfleet_dashboard.views.job.timeline_svg import TimelineDrawing, draw_timeline
 from jobfleet_dashboard.views.json_text import JsonText, json_text
-from jobfleet_dashboard.views.spans import span_rows
 from jobfleet_dashboard.views.text_span import Sentence, TextSpan
-from jobfleet_dashboard.views.timeline_svg import TimelineDrawing, draw_timeline
 from jobfleet_protocol.reading.job_record import etag_of
 from jobfleet_protocol.trail.tombstone import is_tombstone
 

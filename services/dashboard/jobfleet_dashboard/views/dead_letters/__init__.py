@@ -1,0 +1,1 @@
+"""The page of dead jobs and dead letters, grouped by cause."""

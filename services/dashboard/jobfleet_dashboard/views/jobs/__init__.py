@@ -1,0 +1,1 @@
+"""The list of jobs, its filter, and actions on many jobs at once."""

@@ -1,0 +1,1 @@
+"""The page on which a person logs in with a key."""

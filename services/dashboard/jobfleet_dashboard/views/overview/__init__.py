@@ -1,0 +1,1 @@
+"""The first page: whether the fleet is well, and what happened last."""

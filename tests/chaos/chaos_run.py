@@ -12,10 +12,10 @@ from jobfleet_contracts.job import JobRequest
 from jobfleet_protocol.actions.cancellation import Canceller
 from jobfleet_protocol.actions.redrive import Redriver
 from jobfleet_protocol.actions.submission import Submitter
-from tests.chaos.crew import Crew
 from tests.chaos.dashboard import Dashboard
 from tests.chaos.faults import Faults
 from tests.chaos.judgement import Judgement, judge
+from tests.chaos.processes import Processes
 from tests.chaos.proxied_servers import ProxiedServers
 from tests.chaos.workload import Submit, Workload
 from tests.system.fleet import Fleet, wait_for
@@ -109,8 +109,10 @@ class ChaosRun:
 
     async def run(self, seconds: float) -> ChaosResult:
         """Do harm for so long, then heal, drain and judge."""
-        crew = Crew(fleet=self._fleet, size=WORKERS, random=Random(f"{self._seed} crew"))
-        faults = Faults(crew=crew, servers=self._servers, random=Random(f"{self._seed} faults"))
+        processes = Processes(fleet=self._fleet, size=WORKERS, random=Random(f"{self._seed} crew"))
+        faults = Faults(
+            processes=processes, servers=self._servers, random=Random(f"{self._seed} faults")
+        )
         workload = self._workload()
         await self._until_ready()
         submitting = asyncio.create_task(workload.run(), name="workload")
@@ -120,12 +122,12 @@ class ChaosRun:
             healed_at = time.monotonic()
             async with asyncio.timeout(DRAIN_SECONDS):
                 await workload.finish()
-            hung = await crew.stay()
+            hung = await processes.stay()
             left = await self._drain()
             drained_after = time.monotonic() - healed_at
         finally:
             submitting.cancel()
-            await crew.stop()
+            await processes.stop()
         return ChaosResult(
             backend=self._observer.backend.name,
             seed=self._seed,
@@ -134,12 +136,12 @@ class ChaosRun:
             accepted=workload.accepted,
             redriven=workload.redriven,
             faults=faults.done,
-            fenced=crew.fenced,
+            fenced=processes.fenced,
             left=left,
             problems=workload.problems,
-            crashes=crew.crashes,
+            crashes=processes.crashes,
             hung=hung,
-            judgement=await judge(self._observer.backend, crew.struck),
+            judgement=await judge(self._observer.backend, processes.struck),
         )
 
     def _workload(self) -> Workload:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from random import Random
 
-from tests.chaos.crew import Crew
+from tests.chaos.processes import Processes
 from tests.chaos.proxied_servers import ProxiedServers
 from tests.system.fleet import LEASE_SECONDS
 
@@ -26,8 +26,10 @@ class Faults:
         done: how many of each kind took place.
     """
 
-    def __init__(self, *, crew: Crew, servers: ProxiedServers | None, random: Random) -> None:
-        self._crew = crew
+    def __init__(
+        self, *, processes: Processes, servers: ProxiedServers | None, random: Random
+    ) -> None:
+        self._processes = processes
         self._servers = servers
         self._random = random
         self._restarting = False
@@ -62,22 +64,22 @@ class Faults:
         }
 
     async def _kill(self) -> bool:
-        worker = self._crew.pick()
+        worker = self._processes.pick()
         if worker is not None:
-            self._crew.kill(worker)
+            self._processes.kill(worker)
         return worker is not None
 
     async def _term(self) -> bool:
-        worker = self._crew.pick()
+        worker = self._processes.pick()
         if worker is not None:
-            self._crew.terminate(worker)
+            self._processes.terminate(worker)
         return worker is not None
 
     async def _sleep(self) -> bool:
-        worker = self._crew.pick()
-        if worker is None or self._crew.sleepers >= MOST_ASLEEP:
+        worker = self._processes.pick()
+        if worker is None or self._processes.sleepers >= MOST_ASLEEP:
             return False
-        self._last("sleep", self._crew.sleep(worker, self._random.uniform(*ASLEEP_SECONDS)))
+        self._last("sleep", self._processes.sleep(worker, self._random.uniform(*ASLEEP_SECONDS)))
         return True
 
     async def _restart_broker(self) -> bool:

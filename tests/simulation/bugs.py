@@ -406,7 +406,7 @@ _LATE = {"fault_rate": 0.15, "weights": {**_UNCLEAR, "late": 3, "slow": 1}}
 _CRASHES = {
     "fleet_scope": True,
     "crash_rate": 0.01,
-    "mischief_seconds": 15,
+    "operator_action_seconds": 15,
     "jobs": 9,
     "retention_seconds": None,
 }
@@ -449,7 +449,12 @@ BY_THE_SIMULATION = (
         "the fleet's lease trusted without a look at the clock",
         fleet_trust_by_hearsay,
         101,
-        {"fleet_scope": True, "fault_rate": 0.05, "stall_rate": 0.03, "mischief_seconds": 15},
+        {
+            "fleet_scope": True,
+            "fault_rate": 0.05,
+            "stall_rate": 0.03,
+            "operator_action_seconds": 15,
+        },
     ),
     Known(
         "claimed again under a lease id whose release is unclear",

@@ -13,9 +13,9 @@ from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.index import QueueDepth
 from jobfleet_contracts.job import lane_of
 from jobfleet_contracts.message import JobMessage, MalformedMessage
+from tests.simulation.faults import Faults
 from tests.simulation.process import Process
 from tests.simulation.virtual_time import VirtualTime
-from tests.simulation.weather import Weather
 from tests.simulation.wire import Wire
 
 LANES = ("high", "normal", "low")
@@ -44,21 +44,21 @@ class Broker:
         delayed: parcels in delay queues.
     """
 
-    def __init__(self, *, time: VirtualTime, weather: Weather, seed: int) -> None:
+    def __init__(self, *, time: VirtualTime, faults: Faults, seed: int) -> None:
         self.ever: list[JobMessage] = []
         self.delayed = 0
         self._queues: defaultdict[Place, list[Parcel]] = defaultdict(list)
         self._consumers: list[FakeJobConsumer] = []
         self._number = 0
         self._time = time
-        self._weather = weather
+        self._faults = faults
         self._dice = Random(f"broker/{seed}")
 
     def publish(self, message: Message) -> None:
-        """Take a message; in bad weather it may overtake others, or come twice."""
+        """Take a message; while there are faults it may overtake others, or come twice."""
         if isinstance(message, JobMessage):
             self.ever.append(message)
-        rough = not self._weather.is_calm
+        rough = not self._faults.is_calm
         copies = 2 if rough and self._dice.random() < 0.01 else 1
         for _ in range(copies):
             self._number += 1
@@ -97,7 +97,7 @@ class Broker:
     def drop(self, consumer: FakeJobConsumer) -> None:
         """Close a connection: what it has not acknowledged goes back to its queue."""
         for parcel in consumer.unacknowledged.values():
-            self._put(parcel, shuffle=not self._weather.is_calm)
+            self._put(parcel, shuffle=not self._faults.is_calm)
         consumer.unacknowledged.clear()
         consumer.session += 1
 

@@ -6,8 +6,8 @@ import asyncio
 from collections import deque
 from random import Random
 
+from tests.simulation.faults import Faults
 from tests.simulation.process import Process
-from tests.simulation.weather import Weather
 from tests.simulation.wire import Wire
 
 _LOST = 0.3
@@ -16,8 +16,8 @@ _LOST = 0.3
 class ControlExchange:
     """A fan-out without persistence."""
 
-    def __init__(self, *, weather: Weather, seed: int) -> None:
-        self._weather = weather
+    def __init__(self, *, faults: Faults, seed: int) -> None:
+        self._faults = faults
         self._dice = Random(f"control/{seed}")
         self._listeners: list[tuple[Process, Cancels]] = []
 
@@ -28,10 +28,10 @@ class ControlExchange:
         return cancels
 
     def send(self, job_id: str) -> None:
-        """Tell whoever listens; in bad weather not all of them hear it."""
+        """Tell whoever listens; while there are faults not all of them hear it."""
         self._listeners = [(p, c) for p, c in self._listeners if p.is_alive]
         for _, cancels in self._listeners:
-            if self._weather.is_calm or self._dice.random() > _LOST:
+            if self._faults.is_calm or self._dice.random() > _LOST:
                 cancels.put(job_id)
 
 

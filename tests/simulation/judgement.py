@@ -13,7 +13,7 @@ from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.final_result import callback_job_id
 from jobfleet_protocol.audit.heads import Head, HeadsCheck
 from jobfleet_protocol.audit.verification import Verifier
-from tests.simulation.errands import Errand
+from tests.simulation.client_calls import ClientCall
 from tests.simulation.removal import Removal
 from tests.simulation.schedule_judgement import schedule_faults
 from tests.simulation.servers import Servers
@@ -29,13 +29,13 @@ class Judgement:
         self,
         *,
         servers: Servers,
-        errands: list[Errand],
+        client_calls: list[ClientCall],
         postings: list[Posting],
         retention_seconds: float | None,
         heads: list[Head],
     ) -> None:
         self._servers = servers
-        self._errands = errands
+        self._client_calls = client_calls
         self._postings = postings
         self._retention_seconds = retention_seconds
         self._heads = heads
@@ -90,49 +90,49 @@ class Judgement:
         for job_id, history in self._trails.items():
             if history and not history[-1].after.state.is_terminal:
                 yield f"job {job_id} is {history[-1].after.state} for ever"
-        for errand in self._errands:
-            if not errand.is_done:
-                yield f"{errand.wish.verb} {errand.wish.tag} never got an answer"
+        for call in self._client_calls:
+            if not call.is_done:
+                yield f"{call.wish.verb} {call.wish.tag} never got an answer"
             elif (
-                errand.wish.verb in ("submit", "foreign")
-                and errand.granted
-                and not self._trails.get(errand.wish.job_id)
+                call.wish.verb in ("submit", "foreign")
+                and call.granted
+                and not self._trails.get(call.wish.job_id)
             ):
-                yield f"job {errand.wish.job_id} was accepted and is not in the trail"
+                yield f"job {call.wish.job_id} was accepted and is not in the trail"
 
     def _answers(self) -> Iterator[str]:
-        for errand in self._errands:
-            status = _TAGGED.get(errand.wish.verb)
+        for call in self._client_calls:
+            status = _TAGGED.get(call.wish.verb)
             if status is None:
                 continue
-            history = self._trails.get(errand.wish.job_id, [])
+            history = self._trails.get(call.wish.job_id, [])
             found = Counter(
                 (event.data.get("by"), event.status)
                 for event in history
                 if event.kind is not Status.QUEUED
             )
-            for tag in errand.asked:
-                yield from self._answer(errand, tag, status, found)
+            for tag in call.asked:
+                yield from self._answer(call, tag, status, found)
 
     def _answer(
-        self, errand: Errand, tag: str, status: str, found: Counter[tuple[str | None, str]]
+        self, call: ClientCall, tag: str, status: str, found: Counter[tuple[str | None, str]]
     ) -> Iterator[str]:
         times = found[tag, status]
-        total = times + (found[tag, "CancelRequested"] if errand.wish.verb == "cancel" else 0)
+        total = times + (found[tag, "CancelRequested"] if call.wish.verb == "cancel" else 0)
         if total > 1:
-            yield f"{errand.wish.verb} {tag} stands {total} times in the trail"
-        if tag in errand.refused and total:
-            yield f"{errand.wish.verb} {tag} was refused, and stands in the trail"
-        state = errand.granted.get(tag)
+            yield f"{call.wish.verb} {tag} stands {total} times in the trail"
+        if tag in call.refused and total:
+            yield f"{call.wish.verb} {tag} was refused, and stands in the trail"
+        state = call.granted.get(tag)
         if state is None:
             return
-        if state is State.RUNNING or errand.wish.verb != "cancel":
+        if state is State.RUNNING or call.wish.verb != "cancel":
             asked = any(name == "CancelRequested" for _, name in found)
-            if errand.wish.verb == "cancel":
+            if call.wish.verb == "cancel":
                 if not asked:
                     yield f"cancel {tag} was acknowledged, and no request stands in the trail"
             elif times != 1:
-                yield f"{errand.wish.verb} {tag} was acknowledged and stands {times} times"
+                yield f"{call.wish.verb} {tag} was acknowledged and stands {times} times"
         elif times != 1:
             yield f"cancel {tag} was answered {state} and stands {times} times"
 
@@ -203,9 +203,9 @@ class Judgement:
 
     def _callbacks(self) -> Iterator[str]:
         wanted = {
-            errand.wish.job_id
-            for errand in self._errands
-            if errand.wish.request is not None and errand.wish.request.callback_url
+            call.wish.job_id
+            for call in self._client_calls
+            if call.wish.request is not None and call.wish.request.callback_url
         }
         for job_id in sorted(wanted):
             for event in self._trails.get(job_id, []):
@@ -225,7 +225,7 @@ class Judgement:
         leased = self._servers.locks.leased() - {RESCUER_LOCK, FLEET_LOCK}
         if leased:
             yield f"leases are held for ever: {sorted(leased)}"
-        malformed = sum(errand.wish.verb == "malformed" for errand in self._errands)
+        malformed = sum(call.wish.verb == "malformed" for call in self._client_calls)
         if len({letter.body for letter in self._servers.dead_letters}) != malformed:
             yield f"{len(self._servers.dead_letters)} dead letters of {malformed}"
 

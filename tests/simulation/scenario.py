@@ -14,13 +14,13 @@ _KINDS_OF_WEATHER = (0.0, 0.01, 0.04, 0.04, 0.1, 0.1, 0.2)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """Size of the fleet, its settings, and how rough the weather is.
+    """Size of the fleet, its settings, and how often it meets faults.
 
     Attributes:
         fault_seconds: after so long the world heals, and the run goes on until it is quiet.
         fault_rate: share of port calls that meet a fault.
         crash_rate, stall_rate: share of port calls at which the caller vanishes or stands still.
-        mischief_seconds: mean time between two blows to a whole process or server.
+        operator_action_seconds: mean time between two blows to a whole process or server.
         clock_steps: wall clocks of machines are set by up to ten minutes.
         retention_seconds: histories that ended so long ago are removed; ``None``: never. Longer
             than any sleep, as its days are in life; then the faults last until it has been at work.
@@ -45,7 +45,7 @@ class Scenario:
     fault_rate: float
     crash_rate: float
     stall_rate: float
-    mischief_seconds: float
+    operator_action_seconds: float
     clock_steps: bool
     retention_seconds: float | None
     weights: dict[str, float]
@@ -74,7 +74,7 @@ class Scenario:
             fault_rate=rough,
             crash_rate=rough * dice.choice((0, 0, 0.02, 0.1)),
             stall_rate=dice.choice((0, 0, 0.005, 0.01, 0.03)) if rough else 0,
-            mischief_seconds=dice.choice((15, 30, 60)) if rough else 1e9,
+            operator_action_seconds=dice.choice((15, 30, 60)) if rough else 1e9,
             clock_steps=dice.random() < 0.1,
             retention_seconds=None,
             weights=_weights(dice),

@@ -21,11 +21,11 @@ from tests.simulation.fake_stores import (
     FakeWorkerDirectory,
 )
 from tests.simulation.fake_trail import FakeAuditTrail, TrailTable
+from tests.simulation.faults import Faults
 from tests.simulation.journal import Journal
 from tests.simulation.process import Process
 from tests.simulation.scenario import Scenario
 from tests.simulation.virtual_time import VirtualTime
-from tests.simulation.weather import Weather
 from tests.simulation.wire import Wire
 
 
@@ -33,25 +33,25 @@ class Servers:
     """Storage and broker."""
 
     def __init__(
-        self, *, scenario: Scenario, time: VirtualTime, weather: Weather, journal: Journal
+        self, *, scenario: Scenario, time: VirtualTime, faults: Faults, journal: Journal
     ) -> None:
         self.trail = TrailTable(time=time, journal=journal)
         self.locks = LockContainer(time=time)
-        self.broker = Broker(time=time, weather=weather, seed=scenario.seed)
+        self.broker = Broker(time=time, faults=faults, seed=scenario.seed)
         self.index = IndexTable()
-        self.control = ControlExchange(weather=weather, seed=scenario.seed)
+        self.control = ControlExchange(faults=faults, seed=scenario.seed)
         self.control_log = ControlTable(journal=journal)
         self.dead_letters: list[MalformedMessage] = []
         self.workers: dict[str, WorkerStatus] = {}
         self.blobs: dict[str, bytes] = {}
         self.removed_blobs: dict[str, bytes] = {}
         self._time = time
-        self._weather = weather
+        self._faults = faults
         self._journal = journal
 
     def wire(self, process: Process) -> Wire:
         """Return the way of a process to the servers."""
-        return Wire(process=process, time=self._time, weather=self._weather, journal=self._journal)
+        return Wire(process=process, time=self._time, faults=self._faults, journal=self._journal)
 
     def backend(self, process: Process) -> Backend:
         """Return all ports as one process uses them; what it never asks for is not there."""

@@ -1,4 +1,4 @@
-"""One run: a fleet in bad weather, then calm until all is quiet, then judgement."""
+"""One run: a fleet under faults, then calm until all is quiet, then judgement."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.lease import FLEET_LOCK, job_lock, key_lock
 from jobfleet_protocol.audit.heads import Head
 from jobfleet_protocol.trail.tombstone import is_seal
-from tests.simulation.errands import Errands
+from tests.simulation.client_calls import ClientCalls
+from tests.simulation.faults import LATEST_SECONDS, Faults
 from tests.simulation.fleet import Fleet
 from tests.simulation.journal import Journal
 from tests.simulation.judgement import Judgement
-from tests.simulation.mischief import Mischief
+from tests.simulation.operator_actions import OperatorActions
 from tests.simulation.process import Process
 from tests.simulation.removal import is_removed
 from tests.simulation.repeatable import repeatable, short_patience
@@ -25,7 +26,6 @@ from tests.simulation.schedule_wishes import schedule_wishes
 from tests.simulation.servers import Servers
 from tests.simulation.third_party import ThirdParty
 from tests.simulation.virtual_time import VirtualTime
-from tests.simulation.weather import LATEST_SECONDS, Weather
 from tests.simulation.witness import Witness
 from tests.simulation.workload import WAITING, Workload
 
@@ -71,9 +71,9 @@ class Simulation:
         self.scenario = scenario = replace(Scenario.of(seed), **(emphasis or {}))
         self.time = VirtualTime()
         self.journal = Journal(time=self.time)
-        self.weather = Weather(scenario=scenario, time=self.time)
+        self.faults = Faults(scenario=scenario, time=self.time)
         self.servers = Servers(
-            scenario=scenario, time=self.time, weather=self.weather, journal=self.journal
+            scenario=scenario, time=self.time, faults=self.faults, journal=self.journal
         )
         self.witness = Witness(
             journal=self.journal, lock_of=self._lock_of, process_of=self._process_of
@@ -86,15 +86,15 @@ class Simulation:
             witness=self.witness,
             journal=self.journal,
         )
-        self.mischief = Mischief(
+        self.operator_actions = OperatorActions(
             scenario=scenario,
             time=self.time,
-            weather=self.weather,
+            faults=self.faults,
             servers=self.servers,
             fleet=self.fleet,
             journal=self.journal,
         )
-        self.errands = Errands(
+        self.client_calls = ClientCalls(
             scenario=scenario,
             time=self.time,
             fleet=self.fleet,
@@ -119,8 +119,8 @@ class Simulation:
         ):
             try:
                 self.fleet.start()
-                self.mischief.begin()
-                self.errands.begin(
+                self.operator_actions.begin()
+                self.client_calls.begin(
                     Workload(scenario=self.scenario).wishes + schedule_wishes(self.scenario)
                 )
                 self.time.after(self.scenario.fault_seconds, self._heal)
@@ -151,7 +151,7 @@ class Simulation:
 
     def _heal(self) -> None:
         self.journal.note("world", "heals")
-        self.weather.calm()
+        self.faults.calm()
         trail = self.servers.trail
         self._heads = [Head.of(trail.history(job_id)) for job_id in sorted(trail.jobs)]
         self._check()
@@ -169,9 +169,9 @@ class Simulation:
         for process in self.fleet.processes():
             if not process.is_awake:
                 yield f"process {process.name}"
-        for errand in self.errands.all:
-            if not errand.is_done:
-                yield f"errand {errand.wish.tag}"
+        for call in self.client_calls.all:
+            if not call.is_done:
+                yield f"call {call.wish.tag}"
         for posting in self.third_party.postings:
             if not posting.is_done:
                 yield f"callback of {posting.job_id}"
@@ -218,7 +218,7 @@ class Simulation:
     def _judge(self) -> list[str]:
         judgement = Judgement(
             servers=self.servers,
-            errands=self.errands.all,
+            client_calls=self.client_calls.all,
             postings=self.third_party.postings,
             retention_seconds=self.scenario.retention_seconds,
             heads=self._heads,

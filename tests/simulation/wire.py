@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from jobfleet_contracts.errors import BackendUnavailable
+from tests.simulation.faults import Fate, Faults
 from tests.simulation.journal import Journal
 from tests.simulation.process import Process
 from tests.simulation.virtual_time import VirtualTime
-from tests.simulation.weather import Fate, Weather
 
 T = TypeVar("T")
 
@@ -27,13 +27,13 @@ class Wire:
         *,
         process: Process,
         time: VirtualTime,
-        weather: Weather,
+        faults: Faults,
         journal: Journal,
         hasty: bool = False,
     ) -> None:
         self.process = process
         self._time = time
-        self._weather = weather
+        self._faults = faults
         self._journal = journal
         self._hasty = hasty
 
@@ -42,7 +42,7 @@ class Wire:
         return Wire(
             process=self.process,
             time=self._time,
-            weather=self._weather,
+            faults=self._faults,
             journal=self._journal,
             hasty=True,
         )
@@ -65,7 +65,7 @@ class Wire:
         process = self.process
         loop = process.renewal_loop if self._hasty else process.loop
         future: asyncio.Future[Any] = loop.create_future()
-        fate = self._weather.fate(process, service, writes=writes, hasty=self._hasty)
+        fate = self._faults.fate(process, service, writes=writes, hasty=self._hasty)
         if fate.kind != "ok":
             self._journal.note(process.name, "fault", operation, fate.kind, about)
         if fate.crash:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
+from tests.simulation.faults import Faults
 from tests.simulation.fleet import Fleet
 from tests.simulation.journal import Journal
 from tests.simulation.scenario import Scenario
 from tests.simulation.servers import Servers
 from tests.simulation.virtual_time import VirtualTime
-from tests.simulation.weather import Weather
 
 
-class Mischief:
+class OperatorActions:
     """Draws blows by seed."""
 
     def __init__(
@@ -21,17 +21,18 @@ class Mischief:
         *,
         scenario: Scenario,
         time: VirtualTime,
-        weather: Weather,
+        faults: Faults,
         servers: Servers,
         fleet: Fleet,
         journal: Journal,
     ) -> None:
         self._scenario = scenario
         self._time = time
-        self._weather = weather
+        self._faults = faults
         self._servers = servers
         self._fleet = fleet
         self._journal = journal
+        # This text is part of the seed: with another one every seed in bugs.py finds another run.
         self._dice = Random(f"mischief/{scenario.seed}")
         self._blows: tuple[Callable[[], None], ...] = (
             self._crash,
@@ -51,13 +52,15 @@ class Mischief:
         """Strike from now on."""
         if self._scenario.clock_steps:
             self._set_clocks()
-        self._time.after(self._dice.expovariate(1 / self._scenario.mischief_seconds), self._strike)
+        self._time.after(
+            self._dice.expovariate(1 / self._scenario.operator_action_seconds), self._strike
+        )
 
     def _strike(self) -> None:
-        if self._weather.is_calm:
+        if self._faults.is_calm:
             return
         blow = self._dice.choice(self._blows)
-        self._journal.note("mischief", blow.__name__.lstrip("_"))
+        self._journal.note("operator_actions", blow.__name__.lstrip("_"))
         blow()
         self.begin()
 
@@ -82,7 +85,7 @@ class Mischief:
     def _cut_off(self) -> None:
         place = self._dice.choice(("*", *self._fleet.workers, *self._fleet.apis))
         service = self._dice.choice(("storage", "broker"))
-        self._weather.cut_off(place, service, self._dice.choice((1, 5, 20, 40)))
+        self._faults.cut_off(place, service, self._dice.choice((1, 5, 20, 40)))
 
     def _lose_connection(self) -> None:
         consumers = self._servers.broker.consumers()

@@ -29,7 +29,7 @@ _FINAL = (ActionRefused, UnknownJob, BodyConflict)
 
 
 @dataclass(slots=True, eq=False)
-class Errand:
+class ClientCall:
     """One wish and what came of it.
 
     Attributes:
@@ -57,7 +57,7 @@ class Errand:
         return self.is_done and not any(process.is_alive for process in self.under_way.values())
 
 
-class Errands:
+class ClientCalls:
     """Runs all wishes of a workload."""
 
     def __init__(
@@ -69,58 +69,57 @@ class Errands:
         servers: Servers,
         journal: Journal,
     ) -> None:
-        self.all: list[Errand] = []
+        self.all: list[ClientCall] = []
         self._time = time
         self._fleet = fleet
         self._servers = servers
         self._journal = journal
+        # This text is part of the seed: with another one every seed in bugs.py finds another run.
         self._dice = Random(f"errands/{scenario.seed}")
 
     def begin(self, wishes: list[Wish]) -> None:
         """Plan all of them."""
         for wish in wishes:
-            errand = Errand(wish)
-            self.all.append(errand)
-            self._time.after(wish.at, self._next_try(errand))
+            call = ClientCall(wish)
+            self.all.append(call)
+            self._time.after(wish.at, self._next_try(call))
 
-    def _next_try(self, errand: Errand) -> Callable[[], None]:
+    def _next_try(self, call: ClientCall) -> Callable[[], None]:
         def ask() -> None:
-            if errand.is_done:
+            if call.is_done:
                 return
             self._time.after(PATIENCE_SECONDS, ask)
-            if errand.wish.verb == LAST_VERB and self._schedule_is_busy(errand):
+            if call.wish.verb == LAST_VERB and self._schedule_is_busy(call):
                 return
             awake = [api for api in self._fleet.apis.values() if api.process.is_awake]
             if awake:
-                self._ask(errand, self._dice.choice(awake))
+                self._ask(call, self._dice.choice(awake))
 
         return ask
 
-    def _schedule_is_busy(self, last: Errand) -> bool:
+    def _schedule_is_busy(self, last: ClientCall) -> bool:
         """Whether a late try of a declaration could still bring back what the last wish removes."""
         acting = (e for e in self.all if e.wish.verb in SCHEDULE_VERBS and e is not last)
-        return not all(errand.is_over for errand in acting)
+        return not all(call.is_over for call in acting)
 
-    def _ask(self, errand: Errand, api: Api) -> None:
-        tag = f"{errand.wish.tag}.{len(errand.asked)}"
-        errand.asked.append(tag)
-        errand.under_way[tag] = api.process
-        self._journal.note(api.process.name, f"asked.{errand.wish.verb}", errand.wish.job_id, tag)
-        api.process.loop.create_task(self._have_answered(errand, api, tag), name=tag)
+    def _ask(self, call: ClientCall, api: Api) -> None:
+        tag = f"{call.wish.tag}.{len(call.asked)}"
+        call.asked.append(tag)
+        call.under_way[tag] = api.process
+        self._journal.note(api.process.name, f"asked.{call.wish.verb}", call.wish.job_id, tag)
+        api.process.loop.create_task(self._have_answered(call, api, tag), name=tag)
 
-    async def _have_answered(self, errand: Errand, api: Api, tag: str) -> None:
+    async def _have_answered(self, call: ClientCall, api: Api, tag: str) -> None:
         try:
-            errand.granted[tag] = await self._do(errand.wish, api, tag)
+            call.granted[tag] = await self._do(call.wish, api, tag)
         except _FINAL as refusal:
-            errand.refused[tag] = refusal
+            call.refused[tag] = refusal
         except BackendError as error:
-            self._journal.note(api.process.name, "errand.unclear", tag, error)
+            self._journal.note(api.process.name, "call.unclear", tag, error)
             return
         finally:
-            del errand.under_way[tag]
-        self._journal.note(
-            api.process.name, "errand.answered", tag, errand.refused.get(tag, "granted")
-        )
+            del call.under_way[tag]
+        self._journal.note(api.process.name, "call.answered", tag, call.refused.get(tag, "granted"))
 
     async def _do(self, wish: Wish, api: Api, tag: str) -> State:
         if wish.verb in SCHEDULE_VERBS:

@@ -33,12 +33,13 @@ class Fate:
     stall: float = 0.0
 
 
-class Weather:
+class Faults:
     """Draws fates; faults end when it is told to be calm."""
 
     def __init__(self, *, scenario: Scenario, time: VirtualTime) -> None:
         self._scenario = scenario
         self._time = time
+        # This text is part of the seed: with another one every seed in bugs.py finds another run.
         self._dice = Random(f"weather/{scenario.seed}")
         self._kinds = tuple(scenario.weights)
         self._shares = tuple(scenario.weights.values())

@@ -16,7 +16,7 @@ LONGEST_GOODBYE_SECONDS = 30.0
 """From SIGTERM, or from waking up after it, to the end of a process; it drains for 2 s."""
 
 
-class Crew:
+class Processes:
     """Keeps the posts manned, as a supervisor in production does.
 
     Attributes:
@@ -29,7 +29,7 @@ class Crew:
         self._posts = [fleet.start_worker() for _ in range(size)]
         self._asleep: set[int] = set()
         self._leaving: list[WorkerProcess] = []
-        self._watch = asyncio.create_task(self._keep_manned(), name="crew")
+        self._watch = asyncio.create_task(self._keep_manned(), name="processes")
         self.struck: dict[str, list[float]] = {}
 
     def pick(self) -> WorkerProcess | None:

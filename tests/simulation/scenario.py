@@ -9,7 +9,7 @@ from typing import Any
 RETENTION_SHARE = 1 / 10
 SCHEDULE_SHARE = 1 / 8
 LACKING_SHARE = 1 / 8
-_KINDS_OF_WEATHER = (0.0, 0.01, 0.04, 0.04, 0.1, 0.1, 0.2)
+_FAULT_RATES = (0.0, 0.01, 0.04, 0.04, 0.1, 0.1, 0.2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class Scenario:
     def of(cls, seed: int) -> Scenario:
         """Draw everything from the seed."""
         dice = Random(f"scenario/{seed}")
-        rough = dice.choice(_KINDS_OF_WEATHER)
+        rough = dice.choice(_FAULT_RATES)
         scenario = cls(
             seed=seed,
             workers=dice.choice((2, 2, 3, 3, 4)),

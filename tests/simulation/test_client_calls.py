@@ -16,7 +16,7 @@ _MUCH_SLEEP = {
     "stall_rate": 0.1,
     "fault_rate": 0.3,
     "jobs": 9,
-    "mischief_seconds": 15,
+    "operator_action_seconds": 15,
     "clock_steps": False,
     "lacking": 0,
 }

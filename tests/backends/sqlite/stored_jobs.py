@@ -68,7 +68,7 @@ def store_waiters(path: Path, count: int, *, first: int = 1) -> None:
     for number in range(first, first + count):
         state = State.QUEUED if number % 2 else State.DEFERRED
         event = queued(at=number / 1000, lock_key="k", job_id=stored_job_id(number))
-        rows.append(open_to_row(open_row(event, state=state)))
+        rows.append(open_to_row(open_row(event, state=state, sequence=1)))
     connection = sqlite3.connect(path, timeout=10)
     with connection:
         connection.executemany(_OPEN, rows)

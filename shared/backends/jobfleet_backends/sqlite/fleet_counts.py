@@ -8,24 +8,26 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from jobfleet_backends.sqlite.row_codec import OPEN_COLUMNS, readable_open_rows
+from jobfleet_backends.sqlite.schema import CONFIRMED
 from jobfleet_contracts.codec import format_time
 from jobfleet_contracts.index import Census, EndedCount, OpenRow, TimeStep
 from jobfleet_contracts.state import State
 
 # A jump from queue to queue: each look takes the first row behind the queue before.
-_QUEUES = """
+_QUEUES = f"""
 WITH RECURSIVE queues (name) AS (
-    SELECT min(queue) FROM open_jobs INDEXED BY open_jobs_queued WHERE state = 'queued'
+    SELECT min(queue) FROM open_jobs INDEXED BY open_jobs_queued
+    WHERE state = 'queued' AND {CONFIRMED}
     UNION ALL
     SELECT (SELECT min(queue) FROM open_jobs INDEXED BY open_jobs_queued
-        WHERE state = 'queued' AND queue > name)
+        WHERE state = 'queued' AND queue > name AND {CONFIRMED})
     FROM queues WHERE name IS NOT NULL
 )
 SELECT name FROM queues WHERE name IS NOT NULL
 """
 _LONGEST_QUEUED = f"""
 SELECT {OPEN_COLUMNS} FROM open_jobs WHERE state = 'queued' AND queue = ?
-AND (sequence > 0 OR published > 0) ORDER BY opened_at LIMIT 1
+AND {CONFIRMED} ORDER BY opened_at LIMIT 1
 """
 _ENDED = """
 SELECT substr(minute, 1, :length), state, sum(jobs), sum(timed), sum(duration_ms)

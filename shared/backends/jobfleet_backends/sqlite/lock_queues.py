@@ -6,12 +6,12 @@ import sqlite3
 from collections.abc import Sequence
 
 from jobfleet_backends.sqlite.row_codec import OPEN_COLUMNS, readable_open_rows
+from jobfleet_backends.sqlite.schema import CONFIRMED
 from jobfleet_contracts.index import COUNTED_WAITERS, LockUse, OpenRow
 from jobfleet_contracts.state import CLAIMABLE
 
 _CLAIMABLE = ", ".join(f"'{state}'" for state in sorted(CLAIMABLE))
-_CONFIRMED = "(sequence > 0 OR published > 0)"
-_WAITING = f"FROM open_jobs WHERE lock_key = ? AND state IN ({_CLAIMABLE}) AND {_CONFIRMED}"
+_WAITING = f"FROM open_jobs WHERE lock_key = ? AND state IN ({_CLAIMABLE}) AND {CONFIRMED}"
 _WAITERS = f"SELECT {OPEN_COLUMNS} {_WAITING} ORDER BY opened_at, job_id LIMIT ?"
 _COUNT = f"SELECT count(*) FROM (SELECT 1 {_WAITING} LIMIT {COUNTED_WAITERS})"
 _HOLDERS = f"""
@@ -20,9 +20,9 @@ SELECT {OPEN_COLUMNS} FROM open_jobs WHERE state = 'running' AND lock_key IS NOT
 # A jump from key to key: each look takes the first row behind the key before.
 _KEYS = f"""
 WITH RECURSIVE keys (name) AS (
-    SELECT min(lock_key) FROM open_jobs WHERE lock_key IS NOT NULL AND {_CONFIRMED}
+    SELECT min(lock_key) FROM open_jobs WHERE lock_key IS NOT NULL AND {CONFIRMED}
     UNION ALL
-    SELECT (SELECT min(lock_key) FROM open_jobs WHERE lock_key > name AND {_CONFIRMED})
+    SELECT (SELECT min(lock_key) FROM open_jobs WHERE lock_key > name AND {CONFIRMED})
     FROM keys WHERE name IS NOT NULL
 )
 SELECT name FROM keys WHERE name IS NOT NULL LIMIT ?

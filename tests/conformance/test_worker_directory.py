@@ -32,6 +32,8 @@ def _status(*, minutes: float = 1, silent_minutes: float = 0) -> WorkerStatus:
         queues=("default", "mail"),
         types=("demo.steps",),
         running=(running,),
+        schedules={f"nightly-{number}": f"{number:064}" for number in range(300)},
+        clock_off_seconds=-0.125,
     )
 
 

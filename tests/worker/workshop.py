@@ -123,8 +123,10 @@ class Workshop:
     def start_worker(self, *functions: Callable[..., Any], **options: Any) -> RunningWorker:
         """Start one with the built-in handlers and these; options as in ``WorkerOptions``."""
         handlers = Handlers.of(demo_steps, *functions)
+        offset = options.pop("clock_offset", lambda: 0.0)
         chosen = replace(self._options, **{"worker_id": f"w{len(self._workers) + 1}"} | options)
-        worker = Worker(backend=self.backend, handlers=handlers, options=chosen, clock=self.clock)
+        backend = replace(self.backend, clock_offset=offset)
+        worker = Worker(backend=backend, handlers=handlers, options=chosen, clock=self.clock)
         self._workers.append(RunningWorker(worker))
         return self._workers[-1]
 

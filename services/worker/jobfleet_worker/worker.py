@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.backend import MOST_CLOCK_OFFSET, Backend
 from jobfleet_contracts.errors import BackendError
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.message import JobDefaults
@@ -35,6 +35,7 @@ from jobfleet_worker.run.job_run import RunParts
 from jobfleet_worker.run.lease_keeper import LeaseKeeper, OpenLeases
 from jobfleet_worker.run.missing_handler import MissingHandler
 from jobfleet_worker.run.slots import Slots
+from jobfleet_worker.upkeep.code_schedules import CodeSchedules
 from jobfleet_worker.upkeep.election import Election
 from jobfleet_worker.upkeep.heartbeat import Heartbeat
 from jobfleet_worker.upkeep.rescuer import Rescuer
@@ -141,16 +142,28 @@ class Worker:
             handlers=self._handlers,
             options=options,
             clock=clock,
+            clock_offset=backend.clock_offset,
         )
         self._rescuer = Rescuer(backend=backend, clock=clock)
         self._retention = self._open_retention()
-        self._scheduler = Scheduler(schedules=self._schedules(), clock=clock)
+        schedules = self._schedules()
+        self._scheduler = Scheduler(
+            schedules=schedules, clock=clock, clock_offset=backend.clock_offset
+        )
+        self._code_schedules = CodeSchedules(
+            handlers=self._handlers,
+            schedules=schedules,
+            directory=backend.directory,
+            heartbeat=self._heartbeat,
+            clock=clock,
+        )
         self._leadership = Election(
             duties=[self._sweep, self._scheduler.sweep],
             claimer=self._claimer,
             keeper=self._keeper,
             leases=backend.leases,
             pause_seconds=options.rescue_seconds,
+            is_reluctant=lambda: abs(backend.clock_offset()) > MOST_CLOCK_OFFSET,
         )
 
     def request_stop(self) -> None:
@@ -170,6 +183,7 @@ class Worker:
             others = [
                 self._start("heartbeat", self._heartbeat.run()),
                 self._start("leadership", self._leadership.run()),
+                self._start("code-schedules", self._code_schedules.run()),
                 self._start("cancel-listener", self._listener().run()),
             ]
             _log.info(WORKER_STARTED, types=self._handlers.types, queues=self._options.queues)

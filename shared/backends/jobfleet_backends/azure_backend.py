@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from jobfleet_backends.azure.audit_trail import AzureAuditTrail
 from jobfleet_backends.azure.control_log import AzureControlLog
 from jobfleet_backends.azure.dead_letter_store import AzureDeadLetterStore
+from jobfleet_backends.azure.http.clock_offset import ClockOffset
 from jobfleet_backends.azure.http.storage_account import RENEWAL, Access, StorageAccount
 from jobfleet_backends.azure.http.storage_probe import StorageProbe
 from jobfleet_backends.azure.index.job_index import AzureJobIndex
@@ -40,7 +41,8 @@ async def open_azure(settings: Settings, *, clock: Clock | None = None) -> Backe
     clock = clock or SystemClock()
     names = StorageNames.of(settings)
     access, counter = Access.of(settings), RequestCounter()
-    account = StorageAccount(access=access, counter=counter)
+    offset = ClockOffset(clock=clock)
+    account = StorageAccount(access=access, counter=counter, offset=offset)
     rabbitmq = RabbitMQ(url=settings.rabbitmq_url.get_secret_value(), namespace=settings.namespace)
     trail = AzureAuditTrail(table=account.table(names.audit))
     leases = AzureLeaseStore(container=account.container(names.locks))
@@ -85,6 +87,7 @@ async def open_azure(settings: Settings, *, clock: Clock | None = None) -> Backe
         close=close,
         retention=AzureTrailRetention(trail=account.table(names.audit), index=index_table),
         requests=counter,
+        clock_offset=offset.seconds,
     )
 
 

@@ -56,6 +56,14 @@ class Limits:
     transaction_rows: int
 
 
+MOST_CLOCK_OFFSET = 2.0
+"""Seconds that a process's clock may differ from the storage's. Beyond it, it fires no schedule."""
+
+
+def _no_offset() -> float:
+    return 0.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backend:
     """All ports of one backend, wired by ``jobfleet_backends.open_backend``.
@@ -70,6 +78,8 @@ class Backend:
         close: flushes the index and closes connections; safe to call twice.
         retention: removes histories; ``None`` where nothing can be removed.
         requests: counts what was sent to the storage; ``None`` where that is no server.
+        clock_offset: seconds by which this machine's clock is ahead of the storage's, negative if
+            behind, as its last answers showed; 0 where storage has no clock of its own.
     """
 
     name: str
@@ -92,3 +102,4 @@ class Backend:
     close: Callable[[], Awaitable[None]]
     retention: TrailRetention | None = None
     requests: RequestCounter | None = None
+    clock_offset: Callable[[], float] = _no_offset

@@ -72,15 +72,16 @@ class ControlEntry:
     state: Mapping[str, Any] = field(default_factory=dict)
 
 
-def check_control_name(name: str, *, what: str) -> str:
+def check_control_name(name: Any, *, what: str) -> str:
     """Return the name.
 
     Raises:
         InvalidRequest: the name cannot be part of a key; says what is allowed.
     """
-    if not CONTROL_NAME.fullmatch(name):
+    if not isinstance(name, str) or not CONTROL_NAME.fullmatch(name):
         raise InvalidRequest(
-            f"{what}: {name[:100]!r} is not allowed; use 1 to 100 of A-Z, a-z, 0-9, '_', '.', '-'",
+            f"{what}: {str(name)[:100]!r} is not allowed; "
+            "use 1 to 100 of A-Z, a-z, 0-9, '_', '.', '-'",
             field=what,
         )
     return name

@@ -13,6 +13,7 @@ from cronsim import CronSim, CronSimError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
+from jobfleet_contracts.codec import decode, encode
 from jobfleet_contracts.control import check_control_name
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.job import JobRequest, Time
@@ -22,6 +23,8 @@ CatchUp = Literal["none", "last", "all"]
 
 LONGEST_INTERVAL = 366 * 86_400
 LONGEST_JITTER = 86_400
+MAX_DECLARATION_BYTES = 15_000
+"""Each entry of a schedule's log holds two: what is in force, and what code declared last."""
 _NOT_OF_A_SCHEDULE = ("jobId", "createdAt", "runAt", "idempotencyKey", "delaySeconds")
 _DAY_OF_CHECK = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -89,10 +92,12 @@ class Schedule:
         name: str,
         type: str,  # noqa: A002 - named as the field of a job request
         every: timedelta | None = None,
+        jitter: timedelta | None = None,
         **fields: Any,
     ) -> None:
-        if every is not None:
-            fields["every_seconds"] = every.total_seconds()
+        for field, span in (("every", every), ("jitter", jitter)):
+            if span is not None:
+                fields[f"{field}_seconds"] = _seconds(field, span)
         wire = {to_camel(field): value for field, value in fields.items()}
         parsed = Schedule.parse(name, {"type": type} | wire)
         self.name, self.rule, self.job = parsed.name, parsed.rule, parsed.job
@@ -116,7 +121,15 @@ class Schedule:
         for field in _NOT_OF_A_SCHEDULE:
             job.pop(field, None)
         self = cls.__new__(cls)
-        self.name, self.rule, self.job = name, _parse_rule(rule), job
+        self.name, self.rule, self.job = name, _parse_rule(rule), decode(encode(job))
+        size = len(encode(self.to_json()))
+        if size > MAX_DECLARATION_BYTES:
+            raise InvalidRequest(
+                f"payload: the declaration has {size:,} bytes as JSON, at most "
+                f"{MAX_DECLARATION_BYTES:,} are allowed; store large inputs elsewhere and pass an "
+                "address",
+                field="payload",
+            )
         return self
 
     @classmethod
@@ -176,6 +189,12 @@ class Schedule:
 
 
 _RULE_FIELDS = frozenset(to_camel(name) for name in ScheduleRule.model_fields)
+
+
+def _seconds(field: str, span: Any) -> float:
+    if not isinstance(span, timedelta):
+        raise InvalidRequest(f"{field}: is {span!r}; write timedelta(seconds=30)", field=field)
+    return span.total_seconds()
 
 
 def _multiples(begin: datetime, every: timedelta, after: datetime) -> Iterator[datetime]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,6 +32,9 @@ class WorkerStatus:
         worker_id: a fresh UUID per process start, never a host name that comes back.
         open_circuits: targets (host and port) that it leaves alone for now, at most 100.
         draining: the worker takes no new jobs and is about to stop.
+        schedules: what its code declares, the digest of each by name.
+        clock_off_seconds: how far its clock is ahead of the storage's, negative if behind; 0 where
+            that is not known or makes no difference.
         unreadable: why its row cannot be read; empty for every row that can.
     """
 
@@ -47,6 +50,8 @@ class WorkerStatus:
     running: tuple[RunningJob, ...] = ()
     draining: bool = False
     open_circuits: tuple[str, ...] = ()
+    schedules: Mapping[str, str] = field(default_factory=dict)
+    clock_off_seconds: float = 0.0
     unreadable: str = ""
 
     @classmethod

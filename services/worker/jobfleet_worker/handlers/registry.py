@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, Literal
 
-from jobfleet_contracts.errors import JobfleetError
+from jobfleet_contracts.errors import InvalidRequest, JobfleetError
+from jobfleet_contracts.schedule import Schedule
 from jobfleet_worker.handlers.context import ContextFacts
 from jobfleet_worker.handlers.declaration import (
     Declaration,
@@ -20,6 +21,13 @@ from jobfleet_worker.handlers.declaration import (
     declarations_of,
     declared_in,
     place_of,
+)
+from jobfleet_worker.handlers.schedule_marks import (
+    DeclaredSchedule,
+    as_in_code,
+    marked_in,
+    schedules_in,
+    schedules_of,
 )
 from jobfleet_worker.handlers.signature import Signature, SignatureRefused, read_signature
 
@@ -120,11 +128,25 @@ def handlers_of(*functions: Callable[..., Any]) -> list[Handler]:
     return found
 
 
+def schedules_at(name: str) -> list[DeclaredSchedule]:
+    """Import a module and return the schedules that it declares.
+
+    Raises:
+        HandlerImportError: it cannot be imported, or one of them cannot be used.
+    """
+    module = _import(name)
+    try:
+        return schedules_in(module)
+    except DeclarationError as error:
+        raise HandlerImportError(f"handler module {name!r}: {error}") from error
+
+
 def handlers_in(name: str) -> list[Handler]:
     """Import a module and return the handlers at its top level.
 
     Raises:
-        HandlerImportError: it cannot be imported, has none, or one that cannot be used.
+        HandlerImportError: it cannot be imported, has neither a handler nor a schedule, or one that
+            cannot be used.
     """
     module = _import(name)
     declared = [
@@ -133,7 +155,7 @@ def handlers_in(name: str) -> list[Handler]:
         for declaration in declarations_of(value)
     ]
     _refuse_hidden(name, {declaration for _, declaration in declared})
-    if not declared:
+    if not declared and not schedules_at(name):
         raise HandlerImportError(
             f'handler module {name!r} has no handler. Mark its functions with @handler("some.type")'
         )
@@ -144,12 +166,17 @@ def handlers_in(name: str) -> list[Handler]:
 
 
 class Handlers:
-    """The handlers of one worker."""
+    """The handlers of one worker, and the schedules that their modules declare."""
 
-    def __init__(self, handlers: Sequence[Handler] = ()) -> None:
+    def __init__(
+        self, handlers: Sequence[Handler] = (), schedules: Sequence[DeclaredSchedule] = ()
+    ) -> None:
         self._by_type: dict[str, Handler] = {}
+        self._scheduled: dict[str, DeclaredSchedule] = {}
         for each in handlers:
             self.add(each)
+        for declared in schedules:
+            self._add_schedule(declared)
 
     @classmethod
     def load(cls, modules: Sequence[str]) -> Handlers:
@@ -158,7 +185,9 @@ class Handlers:
         Raises:
             HandlerImportError: a module or one of its handlers cannot be used.
         """
-        return cls([each for name in (*BUILT_IN, *modules) for each in handlers_in(name)])
+        names = (*BUILT_IN, *modules)
+        found = [each for name in names for each in handlers_in(name)]
+        return cls(found, [each for name in names for each in schedules_at(name)])
 
     @classmethod
     def of(cls, *functions: Callable[..., Any]) -> Handlers:
@@ -167,7 +196,8 @@ class Handlers:
         Raises:
             DeclarationError: one cannot be used as it is declared.
         """
-        return cls(handlers_of(*functions))
+        marked = [each for function in functions for each in schedules_of(function)]
+        return cls(handlers_of(*functions), marked)
 
     def add(self, found: Handler) -> None:
         """Register one handler.
@@ -193,12 +223,42 @@ class Handlers:
         Raises:
             HandlerImportError: a type has another handler already.
         """
-        return Handlers([*self._by_type.values(), *declared])
+        return Handlers([*self._by_type.values(), *declared], [*self._scheduled.values()])
 
     @property
     def types(self) -> tuple[str, ...]:
         """Every type that this worker can run."""
         return tuple(sorted(self._by_type))
+
+    @property
+    def schedules(self) -> tuple[Schedule, ...]:
+        """Every schedule that this worker declares, by name."""
+        return tuple(self._scheduled[name].schedule for name in sorted(self._scheduled))
+
+    def _add_schedule(self, declared: DeclaredSchedule) -> None:
+        name = declared.schedule.name
+        known = self._scheduled.get(name)
+        if known is not None and known.schedule.digest() != declared.schedule.digest():
+            raise HandlerImportError(
+                f"schedule {name!r} is declared twice with different contents: in {known.place} "
+                f"and in {declared.place}. Give one of them another name"
+            )
+        self._scheduled[name] = declared
+        self._check_payload(declared)
+
+    def _check_payload(self, declared: DeclaredSchedule) -> None:
+        """Read the payload as the handler will: a tick at night is too late to find it wrong."""
+        job = declared.schedule.job
+        found = self._by_type.get(job["type"])
+        if found is None:
+            return  # another worker may have the handler
+        try:
+            found.read_payload(job.get("payload"))
+        except Exception as error:
+            raise HandlerImportError(
+                f"schedule {declared.schedule.name!r} in {declared.place}: the handler of "
+                f"{found.job_type!r} refuses its payload: {error}"
+            ) from error
 
 
 def _check_kind(function: Callable[..., Any], declaration: Declaration, is_async: bool) -> None:
@@ -240,10 +300,16 @@ def _import(name: str) -> ModuleType:
         sys.path.insert(0, "")
     if name not in sys.modules:
         declared_in.pop(name, None)
+        marked_in.pop(name, None)
     try:
         return importlib.import_module(name)
     except DeclarationError as error:
         raise HandlerImportError(f"handler module {name!r}: {error}") from error
+    except InvalidRequest as error:
+        line = next((f.lineno for f in _frames(error) if f.name == "<module>"), "?")
+        raise HandlerImportError(
+            f"handler module {name!r} (line {line}): {as_in_code(error)}"
+        ) from error
     except SystemExit as left:
         raise HandlerImportError(
             f"handler module {name!r} called sys.exit({left.code!r}) when it was imported. Put "
@@ -260,6 +326,11 @@ def _import(name: str) -> ModuleType:
         raise
     except BaseException as error:  # whatever else the module raises, its worker cannot start
         raise _broken(name) from error
+
+
+def _frames(error: BaseException) -> list[traceback.FrameSummary]:
+    """Return the frames of the user's code, the innermost first."""
+    return traceback.extract_tb(error.__traceback__)[::-1]
 
 
 def _broken(name: str) -> HandlerImportError:

@@ -16,6 +16,7 @@ from jobfleet_worker.run.lease_keeper import KeptLease, LeaseKeeper
 
 LEADER_ELECTED = "leader.elected"
 DUTY_FAILED = "leader.duty_failed"
+RELUCTANT_TERM = 30.0
 RELEASE_FAILED = "leader.release_failed"
 
 _log = structlog.get_logger()
@@ -32,6 +33,11 @@ class Election:
     """Competes for the lease ``fleet/rescuer`` and does the duties while holding it.
 
     A duty that raises gives the lease up, so that another worker tries.
+
+    Args:
+        is_reluctant: whether another worker should rather lead, as where this one's clock is wrong.
+            It then stands after the others, and serves for 30 s at a time: without any other it
+            still does what it can.
     """
 
     def __init__(
@@ -42,17 +48,21 @@ class Election:
         keeper: LeaseKeeper,
         leases: LeaseStore,
         pause_seconds: float,
+        is_reluctant: Callable[[], bool] = lambda: False,
     ) -> None:
         self._duties = duties
         self._claimer = claimer
         self._keeper = keeper
         self._leases = leases
         self._pause_seconds = pause_seconds
+        self._is_reluctant = is_reluctant
 
     async def run(self) -> None:
         """Stand for election until cancelled."""
         while True:
             await self._stand()
+            if self._is_reluctant():
+                await asyncio.sleep(2 * self._pause_seconds)
             await asyncio.sleep(self._pause_seconds)
 
     async def _stand(self) -> None:
@@ -79,7 +89,13 @@ class Election:
     async def _serve(self, kept: KeptLease) -> None:
         rounds = [asyncio.create_task(_repeat(duty, kept), name="duty") for duty in self._duties]
         try:
-            done, _ = await asyncio.wait(rounds, return_when=asyncio.FIRST_COMPLETED)
+            done: set[asyncio.Task[None]] = set()
+            while not done:
+                done, _ = await asyncio.wait(
+                    rounds, timeout=RELUCTANT_TERM, return_when=asyncio.FIRST_COMPLETED
+                )
+                if self._is_reluctant():
+                    break
             for task in done:
                 await task
         finally:

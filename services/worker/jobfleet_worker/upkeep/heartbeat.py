@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime
 
 import structlog
@@ -22,7 +23,11 @@ _log = structlog.get_logger()
 
 
 class Heartbeat:
-    """Replaces this worker's row in the directory."""
+    """Replaces this worker's row in the directory.
+
+    Attributes:
+        announced: set once the row has been written for the first time.
+    """
 
     def __init__(
         self,
@@ -33,6 +38,7 @@ class Heartbeat:
         options: WorkerOptions,
         clock: Clock,
         circuits: CircuitBreaker,
+        clock_offset: Callable[[], float],
     ) -> None:
         self._directory = directory
         self._executor = executor
@@ -41,6 +47,9 @@ class Heartbeat:
         self._circuits = circuits
         self._clock = clock
         self._started_at: datetime = clock.now()
+        self._digests = {each.name: each.digest() for each in handlers.schedules}
+        self._clock_offset = clock_offset
+        self.announced = asyncio.Event()
         self.draining = False
 
     async def run(self) -> None:
@@ -72,8 +81,11 @@ class Heartbeat:
             running=tuple(run.status() for run in self._executor.running.values()),
             draining=self.draining,
             open_circuits=self._circuits.open_targets()[:MAX_CIRCUITS],
+            schedules=self._digests,
+            clock_off_seconds=round(self._clock_offset(), 3),
         )
         await self._directory.beat(status)
+        self.announced.set()
 
     async def stop(self) -> None:
         """Take the row away after a clean stop."""

@@ -50,8 +50,6 @@ class AzureWorkerDirectory:
 
 
 def _entity(status: WorkerStatus) -> dict[str, Any]:
-    running = encode_text(status.running)
-    pieces = [running[start : start + _CHUNK] for start in range(0, len(running), _CHUNK)]
     return {
         "PartitionKey": _PARTITION,
         "RowKey": status.worker_id,
@@ -65,8 +63,15 @@ def _entity(status: WorkerStatus) -> dict[str, Any]:
         "Queues": encode_text(status.queues),
         "Types": encode_text(status.types),
         "OpenCircuits": encode_text(status.open_circuits),
-        **{f"Running{place or ''}": piece for place, piece in enumerate(pieces)},
+        "ClockOffSeconds": status.clock_off_seconds,
+        **_pieces("Running", encode_text(status.running)),
+        **_pieces("Schedules", encode_text(status.schedules)),
     }
+
+
+def _pieces(column: str, text: str) -> dict[str, str]:
+    pieces = [text[start : start + _CHUNK] for start in range(0, len(text), _CHUNK)]
+    return {f"{column}{place or ''}": piece for place, piece in enumerate(pieces)}
 
 
 _COLUMNS = {
@@ -77,6 +82,7 @@ _COLUMNS = {
     "HeartbeatAt": "heartbeat_at",
     "Slots": "slots",
     "Draining": "draining",
+    "ClockOffSeconds": "clock_off_seconds",
 }
 _LISTS = {"Queues": "queues", "Types": "types", "OpenCircuits": "open_circuits"}
 
@@ -88,14 +94,17 @@ def _status(entity: Mapping[str, Any]) -> WorkerStatus:
         lists = {
             name: decode(entity[column]) for column, name in _LISTS.items() if column in entity
         }
-        running = decode(_joined(entity))
+        running = decode(_joined(entity, "Running", "[]"))
+        schedules = decode(_joined(entity, "Schedules", "{}"))
     except (InvalidRequest, TypeError) as error:
         return WorkerStatus(worker_id=worker_id, unreadable=str(error))
-    return WorkerStatus.read(worker_id, fields | lists | {"running": running})
+    return WorkerStatus.read(
+        worker_id, fields | lists | {"running": running, "schedules": schedules}
+    )
 
 
-def _joined(entity: Mapping[str, Any]) -> str:
-    pieces = [str(entity.get("Running", "[]"))]
-    while (piece := entity.get(f"Running{len(pieces)}")) is not None:
+def _joined(entity: Mapping[str, Any], column: str, absent: str) -> str:
+    pieces = [str(entity.get(column, absent))]
+    while (piece := entity.get(f"{column}{len(pieces)}")) is not None:
         pieces.append(str(piece))
     return "".join(pieces)

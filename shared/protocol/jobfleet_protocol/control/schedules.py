@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice, takewhile
@@ -20,6 +20,7 @@ from jobfleet_protocol.control.control_writer import ControlDraft, ControlWriter
 from jobfleet_protocol.control.schedule_state import ScheduleState, job_of
 
 MOST_BACKFILLED = 1000
+DECLARATION_FAILED = "schedule.declaration_failed"
 JOB_OF_TICK_DIFFERS = "schedule.job_differs"
 
 _log = structlog.get_logger()
@@ -82,6 +83,32 @@ class Schedules:
             ),
         )
         return entry is not None
+
+    async def declare_all_by_code(
+        self, declared: Sequence[Schedule], *, live: Mapping[str, frozenset[str]]
+    ) -> None:
+        """Declare what handler modules say and the log lacks; look at all with one question.
+
+        One that cannot be declared is logged, and stops no other.
+
+        Args:
+            live: digests that live workers declare, by name.
+
+        Raises:
+            BackendError: the log did not answer.
+        """
+        found = await self._control_log.heads(ControlSubject.SCHEDULE)
+        heads = {head.name: head for head in found}
+        for schedule in declared:
+            head, digests = heads.get(schedule.name), live.get(schedule.name, frozenset())
+            try:
+                draft = schedule_state.declare_by_code(
+                    head, schedule, now=self._clock.now(), live_digests=digests
+                )
+                if draft is not None:
+                    await self.declare_by_code(schedule, live_digests=digests)
+            except (InvalidRequest, LookupError, TypeError, ValueError) as error:
+                _log.error(DECLARATION_FAILED, schedule=schedule.name, error=str(error))
 
     async def pause(self, name: str, *, by: str, reason: str = "") -> None:
         """Stop its ticks. Quiet where they are stopped.

@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from jobfleet_backends.azure.http.blob_container import BlobContainer
 from jobfleet_backends.azure.http.blob_writer import BlobWriter
+from jobfleet_backends.azure.http.clock_offset import ClockOffset
 from jobfleet_backends.azure.http.connection_string import StorageAddress
 from jobfleet_backends.azure.http.entity_table import EntityTable
 from jobfleet_backends.azure.http.storage_calls import StorageCalls
@@ -107,12 +108,19 @@ class StorageAccount:
     """
 
     def __init__(
-        self, *, access: Access, counter: RequestCounter, patience: Patience = PATIENT
+        self,
+        *,
+        access: Access,
+        counter: RequestCounter,
+        patience: Patience = PATIENT,
+        offset: ClockOffset | None = None,
     ) -> None:
         self._address = access.address
         self._patience = patience
         self._counter = counter
-        self._transport = _Transport(patience, secure=access.address.tables.startswith("https"))
+        self._transport = _Transport(
+            patience, secure=access.address.tables.startswith("https"), offset=offset
+        )
         try:
             self._credential = access.credential()
         except ValueError as error:
@@ -166,7 +174,7 @@ class StorageAccount:
 class _Transport(AioHttpTransport):  # type: ignore[misc]
     """The library's transport on a session of ours: no proxies and netrc looked up per request."""
 
-    def __init__(self, patience: Patience, *, secure: bool) -> None:
+    def __init__(self, patience: Patience, *, secure: bool, offset: ClockOffset | None) -> None:
         super().__init__(
             connection_timeout=patience.connect,
             read_timeout=patience.read,
@@ -175,6 +183,17 @@ class _Transport(AioHttpTransport):  # type: ignore[misc]
         self.session: aiohttp.ClientSession | None = None
         self._idle = patience.idle if secure else patience.idle_plain
         self._is_closed = False
+        self._offset = offset
+
+    @override
+    async def send(self, request: Any, **config: Any) -> Any:
+        """Send it, and note what time the server's answer says it is."""
+        if self._offset is None:
+            return await super().send(request, **config)
+        sent_at = self._offset.now()
+        answer = await super().send(request, **config)
+        self._offset.note(answer.headers.get("Date"), sent_at=sent_at)
+        return answer
 
     @override
     async def open(self) -> None:

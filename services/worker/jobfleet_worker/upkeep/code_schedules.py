@@ -1,0 +1,109 @@
+"""Declare the schedules of this worker's code, and warn where workers declare one differently."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import structlog
+
+from jobfleet_contracts.errors import BackendError
+from jobfleet_contracts.ports import Clock, WorkerDirectory
+from jobfleet_contracts.worker_status import WorkerStatus
+from jobfleet_protocol.control.schedules import Schedules
+from jobfleet_worker.handlers.registry import Handlers
+from jobfleet_worker.upkeep.heartbeat import Heartbeat
+
+DECLARATIONS_AWAITED = "schedules.awaited"
+CONTENTS_DIFFER = "schedule.contents_differ"
+LOOK_SECONDS = 30.0
+LIVE_SECONDS = 60.0
+"""A worker counts so long after its last heartbeat: two contents must not take turns because
+heartbeats of one of them were late."""
+
+_log = structlog.get_logger()
+
+
+class CodeSchedules:
+    """Declares at the start, and looks again while the worker runs.
+
+    It looks again because a newer declaration stands only while a live worker makes it: after a
+    deployment is rolled back, the workers that remain declare theirs.
+    """
+
+    def __init__(
+        self,
+        *,
+        handlers: Handlers,
+        schedules: Schedules,
+        directory: WorkerDirectory,
+        heartbeat: Heartbeat,
+        clock: Clock,
+    ) -> None:
+        self._declared = handlers.schedules
+        self._schedules = schedules
+        self._directory = directory
+        self._heartbeat = heartbeat
+        self._clock = clock
+        self._beats: dict[str, tuple[object, float]] = {}
+        self._warned: dict[str, frozenset[str]] = {}
+
+    async def run(self) -> None:
+        """Declare until cancelled. An outage is waited for; jobs run meanwhile."""
+        # Announced first: else a worker with older code would take the declaration back at once.
+        await self._heartbeat.announced.wait()
+        awaited = False
+        while True:
+            try:
+                await self.look()
+                awaited = False
+            except BackendError as error:
+                if not awaited:
+                    _log.warning(DECLARATIONS_AWAITED, error=str(error))
+                awaited = True
+            await asyncio.sleep(1 if awaited else LOOK_SECONDS)
+
+    async def look(self) -> None:
+        """Declare what the log lacks.
+
+        Raises:
+            BackendError: the log or the directory did not answer.
+        """
+        if not self._declared:
+            return
+        workers = [each for each in await self._directory.workers() if self._is_live(each)]
+        live = contents_by_name(workers)
+        await self._schedules.declare_all_by_code(
+            self._declared, live={name: frozenset(found) for name, found in live.items()}
+        )
+        for name, found in live.items():
+            self._warn(name, found)
+
+    def _is_live(self, worker: WorkerStatus) -> bool:
+        """Return whether the worker beat of late. Its clock may be wrong: so a beat is a change."""
+        now = self._clock.boottime()
+        beat, seen_at = self._beats.get(worker.worker_id, (None, now))
+        if beat != worker.heartbeat_at:
+            seen_at = now
+            self._beats[worker.worker_id] = (worker.heartbeat_at, now)
+        return now - seen_at <= LIVE_SECONDS
+
+    def _warn(self, name: str, contents: Mapping[str, list[str]]) -> None:
+        digests = frozenset(contents)
+        if len(digests) > 1 and self._warned.get(name) != digests:
+            _log.warning(
+                CONTENTS_DIFFER,
+                schedule=name,
+                contents={digest[:12]: workers for digest, workers in contents.items()},
+                remedy="the newest is in force; deploy one content, or use two names",
+            )
+        self._warned[name] = digests
+
+
+def contents_by_name(workers: list[WorkerStatus]) -> dict[str, dict[str, list[str]]]:
+    """Return the digests that workers declare under each name, with the ids of those workers."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for worker in workers:
+        for name, digest in worker.schedules.items():
+            found.setdefault(name, {}).setdefault(digest, []).append(worker.worker_id)
+    return found

@@ -25,6 +25,7 @@ from jobfleet_protocol.actions.submission import Submitter
 from jobfleet_protocol.audit.verification import Verifier
 from jobfleet_protocol.claiming.claimer import Claimed, Claimer, ClaimResult
 from jobfleet_protocol.claiming.lock_leases import new_lease_id
+from jobfleet_protocol.control.pause_state import NO_PAUSES, FleetPauses
 from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import Change
 from tests.protocol.faulty_port import FaultyPort
@@ -61,6 +62,7 @@ class Bench:
         )
         self.submitter = Submitter(backend=self.backend, clock=clock, defaults=DEFAULTS)
         self.canceller = Canceller(backend=self.backend, clock=clock)
+        self.pauses = NO_PAUSES
         self.redriver = Redriver(backend=self.backend, clock=clock)
 
     def claimer(self, worker_id: str = "w1") -> Claimer:
@@ -72,7 +74,11 @@ class Bench:
             lease_seconds=LEASE_SECONDS,
             defaults=DEFAULTS,
             attempt_limit=lambda request, defaults: request.max_attempts or defaults.max_attempts,
+            pauses=self._read_pauses,
         )
+
+    async def _read_pauses(self) -> FleetPauses:
+        return self.pauses
 
     async def submit(self, **fields: Any) -> JobRequest:
         request = JobRequest(**{"type": "x", **fields})

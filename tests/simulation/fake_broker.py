@@ -164,6 +164,7 @@ class FakeJobConsumer:
     """
 
     def __init__(self, *, broker: Broker, wire: Wire) -> None:
+        self.started: tuple[str, ...] = ()
         self.queues: tuple[str, ...] = ()
         self.unacknowledged: dict[int, Parcel] = {}
         self.session = 0
@@ -178,8 +179,13 @@ class FakeJobConsumer:
 
     async def start(self, queues: Sequence[str]) -> None:
         """Open the queues."""
-        self.queues = tuple(queues)
+        self.started = self.queues = tuple(queues)
         self._broker.connect(self)
+
+    def leave_out(self, queues: frozenset[str]) -> None:
+        """Consume the others."""
+        self.queues = tuple(queue for queue in self.started if queue not in queues)
+        self.wake()
 
     async def receive(self, limit: int, wait: timedelta) -> Sequence[FakeDelivery]:
         """Return 1 to ``limit`` deliveries, or none after ``wait``."""
@@ -213,7 +219,7 @@ class FakeJobConsumer:
 
     async def stop(self) -> None:
         """Take nothing more; what is not acknowledged goes back."""
-        self.queues = ()
+        self.started = self.queues = ()
         self._broker.disconnect(self)
         self.wake()
 

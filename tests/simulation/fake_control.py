@@ -1,16 +1,24 @@
-"""Cancel requests on their way to all workers; some are lost."""
+"""Hints on their way to all workers; some are lost."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
 from random import Random
+from typing import Any, Generic, NamedTuple, TypeVar
 
+from jobfleet_contracts.control import ControlSubject
 from tests.simulation.faults import Faults
 from tests.simulation.process import Process
 from tests.simulation.wire import Wire
 
 _LOST = 0.3
+Hint_co = TypeVar("Hint_co", covariant=True)
+
+
+class _Change(NamedTuple):
+    subject: ControlSubject
+    name: str
 
 
 class ControlExchange:
@@ -19,39 +27,42 @@ class ControlExchange:
     def __init__(self, *, faults: Faults, seed: int) -> None:
         self._faults = faults
         self._dice = Random(f"control/{seed}")
-        self._listeners: list[tuple[Process, Cancels]] = []
+        self._listeners: list[tuple[Process, Hints[Any]]] = []
 
-    def listen(self, process: Process) -> Cancels:
-        """Add a listener."""
-        cancels = Cancels()
-        self._listeners.append((process, cancels))
-        return cancels
+    def listen(self, process: Process, kind: type[Hint_co]) -> Hints[Hint_co]:
+        """Add a listener for hints of one kind."""
+        hints = Hints[Hint_co](kind)
+        self._listeners.append((process, hints))
+        return hints
 
-    def send(self, job_id: str) -> None:
+    def send(self, hint: object) -> None:
         """Tell whoever listens; while there are faults not all of them hear it."""
-        self._listeners = [(p, c) for p, c in self._listeners if p.is_alive]
-        for _, cancels in self._listeners:
-            if self._faults.is_calm or self._dice.random() > _LOST:
-                cancels.put(job_id)
+        self._listeners = [(p, hints) for p, hints in self._listeners if p.is_alive]
+        for _, hints in self._listeners:
+            if isinstance(hint, hints.kind) and (
+                self._faults.is_calm or self._dice.random() > _LOST
+            ):
+                hints.put(hint)
 
 
-class Cancels:
-    """An endless iterator of job ids."""
+class Hints(Generic[Hint_co]):
+    """An endless iterator of hints."""
 
-    def __init__(self) -> None:
-        self._come: deque[str] = deque()
+    def __init__(self, kind: type[Hint_co]) -> None:
+        self.kind = kind
+        self._come: deque[Hint_co] = deque()
         self._waiting: asyncio.Future[None] | None = None
 
-    def put(self, job_id: str) -> None:
+    def put(self, hint: Hint_co) -> None:
         """Add one."""
-        self._come.append(job_id)
+        self._come.append(hint)
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
 
-    def __aiter__(self) -> Cancels:
+    def __aiter__(self) -> Hints[Hint_co]:
         return self
 
-    async def __anext__(self) -> str:
+    async def __anext__(self) -> Hint_co:
         while not self._come:
             self._waiting = asyncio.get_running_loop().create_future()
             await self._waiting
@@ -74,6 +85,19 @@ class FakeControlChannel:
             service="broker",
         )
 
-    def cancels(self) -> Cancels:
+    def cancels(self) -> Hints[str]:
         """Listen from now on."""
-        return self._exchange.listen(self._wire.process)
+        return self._exchange.listen(self._wire.process, str)
+
+    async def announce_change(self, subject: ControlSubject, name: str) -> None:
+        """Tell every worker."""
+        await self._wire.write(
+            "control.change",
+            lambda: self._exchange.send(_Change(subject, name)),
+            about=f"{subject} {name}",
+            service="broker",
+        )
+
+    def changes(self) -> Hints[tuple[ControlSubject, str]]:
+        """Listen from now on."""
+        return self._exchange.listen(self._wire.process, _Change)

@@ -16,10 +16,13 @@ from jobfleet_contracts.event import Event, JobFacts
 from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import job_lock
+from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.final_result import callback_job_id
 from jobfleet_protocol.actions.submission import open_row, opening_change
+from jobfleet_protocol.control.pause_state import NO_PAUSES, FleetPauses
 from jobfleet_protocol.trail.transitions import Change, draft
+from jobfleet_worker.upkeep.election import LEADER_ELECTED
 from jobfleet_worker.upkeep.rescuer import Rescuer
 from tests.protocol.steered_clock import SteeredClock
 from tests.worker.workshop import DEFAULTS, Workshop, eventually
@@ -32,7 +35,14 @@ class Ward:
         self.workshop = workshop
         self.clock = clock
         self.backend = workshop.real
-        self.rescuer = Rescuer(backend=workshop.backend, clock=clock)
+        self.pauses = NO_PAUSES
+        self.handed: list[JobMessage] = []
+        self.rescuer = Rescuer(
+            backend=workshop.backend, clock=clock, pauses=self._read_pauses, hand=self.handed.append
+        )
+
+    async def _read_pauses(self) -> FleetPauses:
+        return self.pauses
 
     async def sweep(self) -> int:
         await self.backend.index.flush()
@@ -326,7 +336,7 @@ async def test_one_worker_sweeps_and_another_follows_when_it_stops(workshop: Wor
     def elections(logs: list[Any]) -> Callable[[int], Callable[[], Awaitable[bool]]]:
         def at_least(count: int) -> Callable[[], Awaitable[bool]]:
             async def held() -> bool:
-                return sum(e["event"] == "leader.elected" for e in logs) >= count
+                return sum(e["event"] == LEADER_ELECTED for e in logs) >= count
 
             return held
 

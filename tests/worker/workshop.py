@@ -90,6 +90,7 @@ class Workshop:
         self.queue = FaultyPort(backend.queue)
         self.index = FaultyPort(backend.index)
         self.control = FaultyPort(backend.control)
+        self.control_log = FaultyPort(backend.control_log)
         self.directory = FaultyPort(backend.directory)
         self._ports = (
             self.trail,
@@ -98,6 +99,7 @@ class Workshop:
             self.index,
             self.control,
             self.directory,
+            self.control_log,
         )
         self.backend = replace(
             backend,
@@ -107,6 +109,7 @@ class Workshop:
             index=self.index,
             control=self.control,
             directory=self.directory,
+            control_log=self.control_log,
         )
         self.real = backend
         self.clock = clock

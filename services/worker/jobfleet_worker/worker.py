@@ -14,9 +14,11 @@ from jobfleet_contracts.backend import MOST_CLOCK_OFFSET, Backend
 from jobfleet_contracts.errors import BackendError
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.message import JobDefaults
-from jobfleet_contracts.ports import Clock, JobConsumer, LeaseStore
+from jobfleet_contracts.ports import Clock, LeaseStore
 from jobfleet_protocol.actions.submission import Submitter
 from jobfleet_protocol.claiming.claimer import Claimer
+from jobfleet_protocol.control.pause_state import FleetPauses
+from jobfleet_protocol.control.pauses import Pauses
 from jobfleet_protocol.control.schedules import Schedules
 from jobfleet_protocol.trail.trail_writer import TrailWriter, pauses
 from jobfleet_worker.builtin.calling_handlers import calling_handlers
@@ -29,11 +31,14 @@ from jobfleet_worker.run.consumer import Consumer
 from jobfleet_worker.run.counted_leases import CountedLeases
 from jobfleet_worker.run.deferral import Deferral
 from jobfleet_worker.run.executor import Executor
+from jobfleet_worker.run.exempt_jobs import ExemptJobs
 from jobfleet_worker.run.fleet_turn import FleetTurn
 from jobfleet_worker.run.follow_up import FollowUp
 from jobfleet_worker.run.job_run import RunParts
 from jobfleet_worker.run.lease_keeper import LeaseKeeper, OpenLeases
+from jobfleet_worker.run.message_source import MessageSource
 from jobfleet_worker.run.missing_handler import MissingHandler
+from jobfleet_worker.run.pause_watch import PauseWatch
 from jobfleet_worker.run.slots import Slots
 from jobfleet_worker.upkeep.code_schedules import CodeSchedules
 from jobfleet_worker.upkeep.election import Election
@@ -45,6 +50,8 @@ from jobfleet_worker.upkeep.scheduler import Scheduler
 WORKER_STARTED = "worker.started"
 WORKER_DRAINING = "worker.draining"
 WORKER_STOPPED = "worker.stopped"
+RESUME_LOOK_SECONDS = 1.0
+"""Between two looks of the leader whether the time of a pause has come; each costs nothing."""
 
 _log = structlog.get_logger()
 
@@ -78,7 +85,23 @@ class Worker:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._writer = TrailWriter(backend=backend)
-        self._source: JobConsumer = backend.consumer()
+        self._pauses = Pauses(log=backend.control_log, control=backend.control, clock=clock)
+        self._pause_watch = PauseWatch(
+            pauses=self._pauses,
+            control=backend.control,
+            changed=self._heed,
+            clock=clock,
+            heartbeat_seconds=options.heartbeat_seconds,
+        )
+        self._source = MessageSource(consumer=backend.consumer(), pauses=self._pause_watch)
+        self._exempt_jobs = ExemptJobs(
+            trail=backend.trail,
+            payloads=backend.payloads,
+            clock=clock,
+            queues=options.queues,
+            types=self._handlers.types,
+            hand=self._source.hand,
+        )
         self._keeper = LeaseKeeper(
             open_leases=backend.renewal_leases,
             lease_seconds=options.lease_seconds,
@@ -95,6 +118,7 @@ class Worker:
             lease_seconds=options.lease_seconds,
             defaults=options.defaults,
             attempt_limit=self._attempt_limit,
+            pauses=self._pause_watch.current,
             fresh=options.fresh,
         )
         deferral = Deferral(
@@ -119,7 +143,12 @@ class Worker:
             metrics=metrics,
             keeper=self._keeper,
             leases=self._claimer.leases,
-            follow_up=FollowUp(backend=backend, leases=self._claimer.leases, clock=clock),
+            follow_up=FollowUp(
+                backend=backend,
+                leases=self._claimer.leases,
+                clock=clock,
+                pauses=lambda: self._pause_watch.latest,
+            ),
             no_more_starts=asyncio.Event(),
             missing_handler=missing_handler,
         )
@@ -144,7 +173,12 @@ class Worker:
             clock=clock,
             clock_offset=backend.clock_offset,
         )
-        self._rescuer = Rescuer(backend=backend, clock=clock)
+        self._rescuer = Rescuer(
+            backend=backend,
+            clock=clock,
+            pauses=self._pause_watch.current,
+            hand=self._source.hand,
+        )
         self._retention = self._open_retention()
         schedules = self._schedules()
         self._scheduler = Scheduler(
@@ -158,7 +192,7 @@ class Worker:
             clock=clock,
         )
         self._leadership = Election(
-            duties=[self._sweep, self._scheduler.sweep],
+            duties=[self._sweep, self._scheduler.sweep, self._resume_in_time],
             claimer=self._claimer,
             keeper=self._keeper,
             leases=backend.leases,
@@ -181,6 +215,7 @@ class Worker:
             await self._open_source()
             work = self._start("work", self._work())
             others = [
+                self._start("pause-watch", self._pause_watch.run()),
                 self._start("heartbeat", self._heartbeat.run()),
                 self._start("leadership", self._leadership.run()),
                 self._start("code-schedules", self._code_schedules.run()),
@@ -208,6 +243,15 @@ class Worker:
         return Schedules(
             log=backend.control_log, trail=backend.trail, submitter=submitter, clock=clock
         )
+
+    async def _heed(self, pauses: FleetPauses) -> None:
+        self._source.leave_out(frozenset(pauses.queues))
+        await self._exempt_jobs.start(pauses)
+
+    async def _resume_in_time(self) -> float:
+        if self._pause_watch.latest is not None:
+            await self._pauses.resume_those_over(self._pause_watch.latest)
+        return RESUME_LOOK_SECONDS
 
     async def _sweep(self) -> float:
         await self._rescuer.sweep()

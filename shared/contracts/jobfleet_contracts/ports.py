@@ -194,6 +194,13 @@ class JobConsumer(Protocol):
         """Declare and open the queues; recovers by itself afterwards."""
         ...
 
+    def leave_out(self, queues: frozenset[str]) -> None:
+        """Consume none of these queues until the next call; all others that were started.
+
+        What came from them before may still be received. A receive that waits heeds it too.
+        """
+        ...
+
     async def receive(self, limit: int, wait: timedelta) -> Sequence[Delivery]:
         """Return 1 to ``limit`` deliveries, high lane first, or none after ``wait``.
 
@@ -366,7 +373,7 @@ class ControlLog(Protocol):
 
 
 class ControlChannel(Protocol):
-    """Cancel requests to all workers; may be lost, so renewal and claim look again."""
+    """Hints to all workers; may be lost, so renewal, claim and heartbeat look again."""
 
     async def send_cancel(self, job_id: str) -> None:
         """Tell every worker that a cancel request of this job stands in its trail."""
@@ -374,6 +381,18 @@ class ControlChannel(Protocol):
 
     def cancels(self) -> AsyncIterator[str]:
         """Yield job ids as requests come; ends when the backend is closed."""
+        ...
+
+    async def announce_change(self, subject: ControlSubject, name: str) -> None:
+        """Tell every worker that an entry was appended to this log of the control log.
+
+        Raises:
+            BackendUnavailable: not confirmed; workers see the entry with their next heartbeat.
+        """
+        ...
+
+    def changes(self) -> AsyncIterator[tuple[ControlSubject, str]]:
+        """Yield subject and name as changes are announced; ends when the backend is closed."""
         ...
 
 

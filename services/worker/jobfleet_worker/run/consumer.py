@@ -17,7 +17,7 @@ from jobfleet_contracts.ports import Clock, Delivery, JobConsumer
 from jobfleet_protocol.actions.ending import Ending
 from jobfleet_protocol.claiming.acceptance import ForNewer, NoRequest
 from jobfleet_protocol.claiming.claimer import Claimed, Claimer, ClaimResult
-from jobfleet_protocol.claiming.decision import Attended, Busy, End, Wait
+from jobfleet_protocol.claiming.decision import Attended, Busy, End, Paused, Wait
 from jobfleet_protocol.claiming.lock_leases import new_lease_id
 from jobfleet_protocol.trail.trail_writer import pauses
 from jobfleet_worker.metrics.port import NO_METRICS, Metrics
@@ -234,6 +234,8 @@ class Consumer:
                 await self._deferral.until_free(message, head)
             case Wait(head, until):
                 await self._deferral.until_due(message, head, until)
+            case Paused(head, pause):
+                await self._deferral.while_paused(message, head, pause)
             case Attended(head):
                 await self._backend.index.record([head])
             case End(head):

@@ -10,12 +10,14 @@ from typing import Any
 import structlog
 
 from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.control import ControlSubject
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import unknown_fields
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.state import CLAIMABLE, State, Status
 from jobfleet_protocol.actions.publication import LONGEST_DELAY
+from jobfleet_protocol.control.pause_state import Pause
 from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import Change, draft
 from jobfleet_worker.metrics.port import NO_METRICS, Metrics
@@ -28,6 +30,8 @@ NO_HANDLER = "noHandler"
 """Reason of a deferral: the worker that took the job lacks its type."""
 _MOST_DOUBLINGS = 20
 AFTER_ERROR_SECONDS = 60.0
+PAUSED_SECONDS = 5.0
+"""After it every worker knows of the pause, and the message stays in its queue."""
 
 _log = structlog.get_logger()
 
@@ -60,7 +64,7 @@ class Deferral:
             BackendUnavailable: the delayed copy is not confirmed; keep the delivery.
         """
         if message.request.lock_key is not None and head is not None:
-            head = await self._note(head, f"waiting for lock {message.request.lock_key}")
+            head = await self._note(head, "lock", f"waiting for lock {message.request.lock_key}")
         delay = self._delay(message)
         _log.info(JOB_DEFERRED, job_id=message.request.job_id, seconds=delay)
         # The due time stays: a worker whose clock was fast may have sent this too early, and the
@@ -99,7 +103,7 @@ class Deferral:
         """
         told = f"put off for a newer worker: {unknown_fields(fields)}"
         _log.warning(JOB_FOR_NEWER, job_id=head.job_id, reason=told)
-        head = await self._note(head, told)
+        head = await self._note(head, "handler", told)
         delay = self._delay(message)
         later = replace(
             message,
@@ -138,6 +142,32 @@ class Deferral:
             self._mark(head)
         self._metrics.job_deferred()
 
+    async def while_paused(self, message: JobMessage, head: Event, pause: Pause) -> None:
+        """Put off a job whose queue or type is paused.
+
+        In a paused queue the message waits itself: it comes back to the queue, which nobody
+        consumes. Of a paused type it would come again and again: ``Deferred`` is written, once
+        for each pause, and the rescuer publishes the job after the resume.
+
+        Raises:
+            BackendUnavailable: the delayed copy is not confirmed; keep the delivery.
+        """
+        _log.info(JOB_DEFERRED, job_id=head.job_id, reason=pause.text)
+        if pause.subject is ControlSubject.TYPE and head.after.state in CLAIMABLE:
+            data = {
+                "reason": "paused",
+                "subject": pause.subject,
+                "name": pause.name,
+                "entry": pause.sequence,
+            }
+            if head.kind is not Status.DEFERRED or head.data != data:
+                await self._append(head, pause.text, data)
+        elif head.after.state is not State.RUNNING:  # else its worker is lost: the rescuer's
+            later = replace(message, sequence=head.sequence, due_at=None)
+            await self._queue.publish_later(later, timedelta(seconds=PAUSED_SECONDS))
+            self._mark(head)
+        self._metrics.job_deferred()
+
     async def after_error(self, message: JobMessage) -> None:
         """Let a message come again that met an error of our own, here or at another worker.
 
@@ -155,13 +185,16 @@ class Deferral:
         """Without this the rescuer would publish a second message, which never goes away."""
         self._index.published(head.job_id, head.after.incarnation, head.sequence)
 
-    async def _note(self, head: Event, why: str) -> Event:
-        return head if head.after.state is State.DEFERRED else await self._append(head, why)
+    async def _note(self, head: Event, reason: str, why: str) -> Event:
+        """Append ``Deferred`` unless the job is deferred already, for whatever reason."""
+        if head.after.state is State.DEFERRED:
+            return head
+        return await self._append(head, why, {"reason": reason})
 
-    async def _append(self, head: Event, why: str, data: dict[str, Any] | None = None) -> Event:
+    async def _append(self, head: Event, why: str, data: dict[str, Any]) -> Event:
         if head.after.state not in CLAIMABLE:
             return head
         now = self._clock.now()
-        change = Change(kind=Status.DEFERRED, due_at=now, message=why, data=data or {})
+        change = Change(kind=Status.DEFERRED, due_at=now, message=why, data=data)
         event = draft(head, head.facts, change, occurred_at=now)
         return event if await self._writer.append([event]) is None else head

@@ -21,7 +21,7 @@ from jobfleet_protocol.actions.publication import Publication
 from jobfleet_protocol.claiming.claimer import Claimed
 from jobfleet_protocol.claiming.lock_leases import LockLeases
 from jobfleet_worker.run.unsent import send_again_at, stays_waiting
-from jobfleet_worker.upkeep.lock_successor import LockSuccessor
+from jobfleet_worker.upkeep.lock_successor import KnownPauses, LockSuccessor
 
 FOLLOW_UP_FAILED = "follow_up.failed"
 
@@ -31,12 +31,16 @@ _log = structlog.get_logger()
 class FollowUp:
     """Does what is due once the outcome stands; a failure of it changes no outcome."""
 
-    def __init__(self, *, backend: Backend, leases: LockLeases, clock: Clock) -> None:
+    def __init__(
+        self, *, backend: Backend, leases: LockLeases, clock: Clock, pauses: KnownPauses
+    ) -> None:
         self._clock = clock
         self._leases = leases
         self._ending = Ending(backend=backend, clock=clock)
         self._publication = Publication(backend=backend, clock=clock)
-        self._successor = LockSuccessor(backend=backend, publication=self._publication, clock=clock)
+        self._successor = LockSuccessor(
+            backend=backend, publication=self._publication, clock=clock, pauses=pauses
+        )
 
     async def after(
         self, claimed: Claimed, lease: Lease, outcome: Outcome, head: Event, limit_seconds: float

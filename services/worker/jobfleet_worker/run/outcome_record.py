@@ -70,7 +70,8 @@ class OutcomeRecord:
                 return [ends(Status.DEFERRED, reason, deferral_data(deferrals), due_at=due_at)]
             case HandedBack(reason, abandoned):
                 message = f"{reason}{_left_behind(abandoned)}"
-                return [ends(Status.DEFERRED, message, due_at=self._clock.now())]
+                data = {"reason": "shutdown"}
+                return [ends(Status.DEFERRED, message, data, due_at=self._clock.now())]
             case Waiting() | Lost():
                 return []
 

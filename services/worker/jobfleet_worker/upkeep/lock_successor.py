@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.ports import Clock
 from jobfleet_protocol.actions.publication import Publication
 from jobfleet_protocol.actions.submission import message_of
+from jobfleet_protocol.control.pause_state import NO_PAUSES, FleetPauses
+
+KnownPauses = Callable[[], FleetPauses | None]
 
 FEW, MANY = 5, 1000
 """Open rows of the key to look at; the many only where none of the few can start now."""
@@ -15,10 +20,18 @@ FEW, MANY = 5, 1000
 class LockSuccessor:
     """Publishes the next job of a lock key, so that it starts at once and not at a poll."""
 
-    def __init__(self, *, backend: Backend, publication: Publication, clock: Clock) -> None:
+    def __init__(
+        self, *, backend: Backend, publication: Publication, clock: Clock, pauses: KnownPauses
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            pauses: those in force, ``None`` while they are not known; their jobs are passed over.
+        """
         self._backend = backend
         self._publication = publication
         self._clock = clock
+        self._pauses = pauses
 
     async def publish_next(self, lock_key: str, *, ended: str) -> None:
         """Publish the longest waiting job, as the index knows it; a duplicate is harmless."""
@@ -40,6 +53,8 @@ class LockSuccessor:
         head = await self._backend.trail.newest(row.facts.job_id)
         opening = await self._backend.trail.read(row.facts.job_id, 1)
         if head is None or opening is None or head.after.state.is_terminal:
+            return False
+        if (self._pauses() or NO_PAUSES).holding_job(head) is not None:
             return False
         message = await message_of(opening, head, self._backend.payloads, now)
         await self._publication.attempt(message, head)

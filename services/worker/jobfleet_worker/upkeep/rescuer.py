@@ -6,7 +6,7 @@ candidate. Its cost is bounded: queued rows, which can be many, are read in rota
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -18,12 +18,15 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.job import lane_of
 from jobfleet_contracts.lease import job_lock
+from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.ports import Clock
-from jobfleet_contracts.state import State
+from jobfleet_contracts.state import CLAIMABLE, State
 from jobfleet_protocol.actions.ending import Ending
 from jobfleet_protocol.actions.final_result import ending_of
 from jobfleet_protocol.actions.publication import LONGEST_DELAY, Publication
 from jobfleet_protocol.actions.submission import ORPHANED_ROW_AGE, message_of
+from jobfleet_protocol.claiming.decision import ends_without_a_start
+from jobfleet_protocol.control.pause_state import FleetPauses
 from jobfleet_protocol.trail.tombstone import is_tombstone
 from jobfleet_worker.upkeep.republish_pace import Pace, RepublishPace
 
@@ -51,13 +54,29 @@ class _Fleet:
     leased: frozenset[str]
     busy_lanes: frozenset[tuple[str, str]]
     now: datetime
+    pauses: FleetPauses
 
 
 class Rescuer:
     """Sweeps the open rows; which worker does it is :class:`Election`'s business."""
 
-    def __init__(self, *, backend: Backend, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        backend: Backend,
+        clock: Clock,
+        pauses: Callable[[], Awaitable[FleetPauses]],
+        hand: Callable[[JobMessage], None],
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            pauses: the pauses in force; waits until they are known.
+            hand: gives this worker a message of a paused queue, which nobody consumes.
+        """
         self._backend = backend
+        self._pauses = pauses
+        self._hand = hand
         self._clock = clock
         self._ending = Ending(backend=backend, clock=clock)
         self._publication = Publication(backend=backend, clock=clock)
@@ -78,7 +97,7 @@ class Rescuer:
         async for row in self._rows():
             pace = self._suspicion(row, fleet)
             if pace is not None and self._is_time(row, pace, fleet):
-                published += await self._examine_safely(row, pace)
+                published += await self._examine_safely(row, pace, fleet.pauses)
         self._pace.forget_before(self._clock.boottime())
         return published
 
@@ -89,7 +108,7 @@ class Rescuer:
         except BackendError:
             depths = ()
         busy = frozenset((depth.queue, depth.lane) for depth in depths if depth.ready)
-        return _Fleet(leased, busy, self._clock.now())
+        return _Fleet(leased, busy, self._clock.now(), await self._pauses())
 
     async def _rows(self) -> AsyncIterator[OpenRow]:
         cursor: str | None = None
@@ -116,6 +135,12 @@ class Rescuer:
         """Return how urgently the row is to be looked into, as far as its hints tell."""
         free = row.lock is None or row.lock not in fleet.leased
         past_due = row.due_at is not None and row.due_at <= fleet.now
+        facts = row.facts
+        if fleet.pauses.holding(queue=facts.queue, job_type=facts.job_type) is not None:
+            return self._suspicion_of_paused(row, free=free, past_due=past_due)
+        if facts.queue in fleet.pauses.queues and row.state in CLAIMABLE:
+            # A callback job: its message lies in a queue that nobody consumes.
+            return Pace.AT_ONCE if past_due or row.due_at is None else None
         match row.state:
             case State.RUNNING:
                 if free:
@@ -133,6 +158,12 @@ class Rescuer:
                 return Pace.AT_ONCE if soon else None
             case _:
                 return Pace.OVERDUE if past_due or row.due_at is None else None
+
+    def _suspicion_of_paused(self, row: OpenRow, *, free: bool, past_due: bool) -> Pace:
+        """Only an end may be written; what has ended is to be concluded."""
+        if row.state is State.RUNNING and free:
+            return Pace.AT_ONCE
+        return Pace.AT_ONCE if row.state is State.WAITING and past_due else Pace.PAUSED
 
     def _suspicion_of_waiting(self, row: OpenRow, fleet: _Fleet, *, free: bool) -> Pace | None:
         if row.due_at is not None and row.due_at <= fleet.now + DEADLINE_AHEAD:
@@ -153,10 +184,10 @@ class Rescuer:
             now=self._clock.boottime(),
         )
 
-    async def _examine_safely(self, row: OpenRow, pace: Pace) -> bool:
+    async def _examine_safely(self, row: OpenRow, pace: Pace, pauses: FleetPauses) -> bool:
         """A job that this version cannot read must not keep all others from being rescued."""
         try:
-            return await self._examine(row, pace)
+            return await self._examine(row, pace, pauses)
         except DataMissing as error:
             _log.error(ROW_UNREADABLE, job_id=row.facts.job_id, error=str(error))
             return False
@@ -166,7 +197,7 @@ class Rescuer:
             _log.exception(ROW_UNREADABLE, job_id=row.facts.job_id)
             return False
 
-    async def _examine(self, row: OpenRow, pace: Pace) -> bool:
+    async def _examine(self, row: OpenRow, pace: Pace, pauses: FleetPauses) -> bool:
         """Ask the trail, and publish the job if nobody works on it."""
         head = await self._backend.trail.newest(row.facts.job_id)
         if head is not None and is_tombstone(head):  # whatever incarnation the row stands for
@@ -190,7 +221,12 @@ class Rescuer:
             self._backend.index.record([head])
         if not await self._is_unattended(head):
             return False
-        sent = await self._publish(head, pace)
+        is_held = pauses.holding_job(head) is not None
+        if is_held and not ends_without_a_start(head, self._clock.now()):
+            if pace is not Pace.PAUSED:
+                self._pace.undo(_key(row), pace, now=self._clock.boottime())
+            return False
+        sent = await self._publish(head, pace, to_itself=head.facts.queue in pauses.queues)
         if not sent:
             self._pace.undo(_key(row), pace, now=self._clock.boottime())
         return sent
@@ -210,13 +246,16 @@ class Rescuer:
             case _:
                 return after.due_at is None or after.due_at - now <= LONGEST_DELAY
 
-    async def _publish(self, head: Event, pace: Pace) -> bool:
+    async def _publish(self, head: Event, pace: Pace, *, to_itself: bool) -> bool:
         opening = await self._backend.trail.read(head.job_id, 1)
         if opening is None or is_tombstone(opening):
             return False
         message = await message_of(opening, head, self._backend.payloads, self._clock.now())
         if head.after.state is State.WAITING and self._is_near_its_deadline(head):
             message = replace(message, due_at=head.after.due_at)
+        if to_itself:
+            self._hand(message)
+            return True
         sent = await self._publication.attempt(message, head)
         if sent:
             state = head.after.state.value

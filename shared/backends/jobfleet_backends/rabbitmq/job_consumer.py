@@ -59,6 +59,7 @@ class RabbitJobConsumer:
         self._link = rabbitmq.consuming
         self._topology = rabbitmq.topology
         self._queues: tuple[str, ...] = ()
+        self._left_out: frozenset[str] = frozenset()
         self._channels: dict[LaneQueue, LaneChannel] = {}
         self._suspended = SuspendedQueues(attempt=self._attempt, resumed=self._outdate)
         self._window: PrefetchWindow | None = None
@@ -83,6 +84,15 @@ class RabbitJobConsumer:
                 await self._declare()
             except BackendUnavailable:
                 return
+
+    def leave_out(self, queues: frozenset[str]) -> None:
+        """Consume none of these queues until the next call.
+
+        What came from them goes back to its queue, or is received if slots are free for it.
+        """
+        if queues != self._left_out:
+            self._left_out, self._is_declared = queues, False
+            self._outdate()
 
     async def receive(self, limit: int, wait: timedelta) -> Sequence[RabbitDelivery]:
         """Return 1 to ``limit`` deliveries, high lane first, or none after ``wait``.
@@ -189,7 +199,7 @@ class RabbitJobConsumer:
         await self._declare()
         lanes = [
             [self._channel_of(queue) for queue in lane if queue.name not in self._suspended]
-            for lane in zip(*map(self._topology.lanes_of, self._queues), strict=True)
+            for lane in zip(*map(self._topology.lanes_of, self._wanted), strict=True)
         ]
         window = self._window = PrefetchWindow(lanes=lanes, prefetch=limit, arrived=self._arrived)
         self._do_without(await window.start(), of=sum(map(len, lanes)))
@@ -255,10 +265,14 @@ class RabbitJobConsumer:
         return channel
 
     @property
+    def _wanted(self) -> list[str]:
+        return [queue for queue in self._queues if queue not in self._left_out]
+
+    @property
     def _served(self) -> list[str]:
         """The queues of which not every lane is suspended."""
         lanes_of, suspended = self._topology.lanes_of, self._suspended
-        return [q for q in self._queues if any(lane.name not in suspended for lane in lanes_of(q))]
+        return [q for q in self._wanted if any(lane.name not in suspended for lane in lanes_of(q))]
 
     async def _end(self, window: PrefetchWindow, *, keep: int = 0) -> list[Delivery]:
         """End a period; return up to ``keep`` of what nobody took, give back the others."""

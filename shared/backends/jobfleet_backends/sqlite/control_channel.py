@@ -1,4 +1,4 @@
-"""Cancel requests to all workers: a small table that each of them follows."""
+"""Hints to all workers: a small table that each of them follows."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ from datetime import timedelta
 from jobfleet_backends.sqlite.change_signal import ChangeSignal
 from jobfleet_backends.sqlite.database import Database
 from jobfleet_contracts.codec import format_time
+from jobfleet_contracts.control import ControlSubject
 from jobfleet_contracts.errors import BackendUnavailable
 
 _KEPT = timedelta(hours=1)
 _POLL_SECONDS = 0.1
-_NEWER = "SELECT request, job_id FROM cancel_requests WHERE request > ? ORDER BY request"
+_CANCEL, _CHANGE = "cancel", "change"
+_NEWER = """
+SELECT message, about FROM control_messages WHERE message > ? AND kind = ? ORDER BY message
+"""
 
 
 class SqliteControlChannel:
-    """Each iterator sees the requests that were sent since the backend was opened."""
+    """Each iterator sees what was sent since the backend was opened."""
 
     def __init__(self, *, database: Database) -> None:
         self._database = database
@@ -27,45 +31,63 @@ class SqliteControlChannel:
 
     async def start(self) -> None:
         """Remember where the table stands."""
-        self._opened_at = await self._database.read(_last_request)
+        self._opened_at = await self._database.read(_last_message)
 
     def stop(self) -> None:
         """End all iterators."""
         self._closed = True
 
     async def send_cancel(self, job_id: str) -> None:
-        """Add a request, and forget those of more than an hour ago."""
+        """Tell every worker of a cancel request."""
+        await self._send(_CANCEL, job_id)
+
+    async def cancels(self) -> AsyncIterator[str]:
+        """Yield job ids as requests come; ends when the backend is closed."""
+        async for job_id in self._follow(_CANCEL):
+            yield job_id
+
+    async def announce_change(self, subject: ControlSubject, name: str) -> None:
+        """Tell every worker that the control log has a new entry."""
+        await self._send(_CHANGE, f"{subject.value}/{name}")
+
+    async def changes(self) -> AsyncIterator[tuple[ControlSubject, str]]:
+        """Yield subject and name as changes come; ends when the backend is closed."""
+        async for about in self._follow(_CHANGE):
+            subject, _, name = about.partition("/")
+            yield ControlSubject(subject), name
+
+    async def _send(self, kind: str, about: str) -> None:
+        """Add a message, and forget those of more than an hour ago."""
         now = self._database.clock.now()
 
         def operation(connection: sqlite3.Connection) -> None:
             connection.execute(
-                "INSERT INTO cancel_requests (job_id, sent_at) VALUES (?, ?)",
-                (job_id, format_time(now)),
+                "INSERT INTO control_messages (kind, about, sent_at) VALUES (?, ?, ?)",
+                (kind, about, format_time(now)),
             )
             connection.execute(
-                "DELETE FROM cancel_requests WHERE sent_at < ?", (format_time(now - _KEPT),)
+                "DELETE FROM control_messages WHERE sent_at < ?", (format_time(now - _KEPT),)
             )
 
         await self._database.write(operation)
 
-    async def cancels(self) -> AsyncIterator[str]:
-        """Yield job ids as requests come; ends when the backend is closed."""
+    async def _follow(self, kind: str) -> AsyncIterator[str]:
         signal = ChangeSignal(self._database.path)
         seen = self._opened_at
         try:
             while not self._closed:
                 if signal.changed():
-                    for request, job_id in await self._newer(seen):
-                        seen = request
-                        yield job_id
+                    for message, about in await self._newer(seen, kind):
+                        seen = message
+                        yield about
                 await asyncio.sleep(_POLL_SECONDS)
         finally:
             signal.close()
 
-    async def _newer(self, seen: int) -> list[tuple[int, str]]:
+    async def _newer(self, seen: int, kind: str) -> list[tuple[int, str]]:
         try:
             return await self._database.read(
-                lambda connection: connection.execute(_NEWER, (seen,)).fetchall()
+                lambda connection: connection.execute(_NEWER, (seen, kind)).fetchall()
             )
         except BackendUnavailable:
             if self._closed:
@@ -73,6 +95,6 @@ class SqliteControlChannel:
             raise
 
 
-def _last_request(connection: sqlite3.Connection) -> int:
-    (last,) = connection.execute("SELECT max(request) FROM cancel_requests").fetchone()
+def _last_message(connection: sqlite3.Connection) -> int:
+    (last,) = connection.execute("SELECT max(message) FROM control_messages").fetchone()
     return last or 0

@@ -64,6 +64,7 @@ class SqliteJobConsumer:
         self._database = database
         self._holder = new_id()
         self._held: set[int] = set()
+        self._queues: tuple[str, ...] = ()
         self._places: list[tuple[str, int]] = []
         self._signal: ChangeSignal | None = None
         self._doorbell = Doorbell(database.path.parent)
@@ -71,7 +72,8 @@ class SqliteJobConsumer:
 
     async def start(self, queues: Sequence[str]) -> None:
         """Open the queues and keep holding what gets delivered."""
-        self._places = [(queue, lane) for lane in range(len(LANES)) for queue in queues]
+        self._queues = tuple(queues)
+        self.leave_out(frozenset())
         self._signal = ChangeSignal(self._database.path)
         self._doorbell.open()
         names = [(f"queue:{queue}", queue) for queue in queues]
@@ -81,6 +83,11 @@ class SqliteJobConsumer:
             )
         )
         self._keeper = asyncio.create_task(self._keep(), name="sqlite-delivery-keeper")
+
+    def leave_out(self, queues: frozenset[str]) -> None:
+        """Take nothing from these queues until the next call."""
+        served = [queue for queue in self._queues if queue not in queues]
+        self._places = [(queue, lane) for lane in range(len(LANES)) for queue in served]
 
     async def receive(self, limit: int, wait: timedelta) -> Sequence[SqliteDelivery]:
         """Return 1 to ``limit`` deliveries, or none after ``wait``."""

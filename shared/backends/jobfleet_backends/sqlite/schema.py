@@ -7,7 +7,7 @@ after a reboot they are set anew.
 
 from __future__ import annotations
 
-VERSION = 3
+VERSION = 4
 """``PRAGMA user_version`` of a file that this code can use."""
 
 RETENTION_SWITCH = "retention"
@@ -179,9 +179,11 @@ CREATE TABLE messages (
 );
 CREATE INDEX messages_by_lane ON messages (queue, lane, visible_at, message);
 
-CREATE TABLE cancel_requests (
-    request INTEGER PRIMARY KEY AUTOINCREMENT,
-    job_id TEXT NOT NULL,
+-- Hints to all workers; those of the last hour. A cancel holds a job id, a change subject/name.
+CREATE TABLE control_messages (
+    message INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    about TEXT NOT NULL,
     sent_at TEXT NOT NULL
 ) STRICT;
 

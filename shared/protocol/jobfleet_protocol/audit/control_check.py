@@ -10,6 +10,7 @@ from typing import Any
 from jobfleet_contracts.codec import format_time
 from jobfleet_contracts.control import ControlEntry, ControlKind, ControlSubject
 from jobfleet_protocol.control import schedule_state
+from jobfleet_protocol.control.pause_state import PAUSABLE, RESCUER, Pause
 from jobfleet_protocol.control.schedule_state import ScheduleState
 
 _PAUSING = (ControlKind.PAUSED, ControlKind.RESUMED)
@@ -40,12 +41,16 @@ def check_control_log(log: Sequence[ControlEntry]) -> list[ControlViolation]:
 
     Sequences have no gap and entry ids are unique. Of a schedule: each tick is fired or skipped
     once, in order and without a gap; none fires while the schedule is paused or removed; nothing
-    but a pause or a resume changes whether it is paused.
+    but a pause or a resume changes whether it is paused. Of a queue or type: the same, and the
+    rescuer resumes it at ``until``, never before.
     """
     found = [*_dense(log)]
     if log and log[0].subject is ControlSubject.SCHEDULE:
         for before, entry in pairwise(log):
             found += _follows(before, entry)
+    if log and log[0].subject in PAUSABLE:
+        for place, entry in enumerate(log):
+            found += _pause_follows(log[place - 1] if place else None, entry)
     return found
 
 
@@ -80,6 +85,30 @@ def _follows(before: ControlEntry, entry: ControlEntry) -> Iterator[ControlViola
         yield _violation(entry, f"{entry.kind} changes whether the schedule is paused")
     if entry.kind in _FIRING:
         yield from _ticks(state, entry)
+
+
+def _pause_follows(before: ControlEntry | None, entry: ControlEntry) -> Iterator[ControlViolation]:
+    pause, after = Pause.of(before), Pause.of(entry)
+    if after is not None and after.is_unreadable:
+        yield _violation(entry, "its state cannot be read")
+        return
+    if (after is not None) != (pause is not None) and entry.kind not in _PAUSING:
+        yield _violation(entry, f"{entry.kind} changes whether the {entry.subject} is paused")
+    if (entry.kind is ControlKind.RESUMED) == (after is not None):
+        yield _violation(entry, f"{entry.kind} leaves the {entry.subject} as it was")
+    if (
+        after is not None
+        and pause is not None
+        and (after.sequence, after.since)
+        != (
+            pause.sequence,
+            pause.since,
+        )
+    ):
+        yield _violation(entry, "the pause began another time, though nothing ended it")
+    is_over = pause is not None and pause.is_over(entry.occurred_at)
+    if entry.kind is ControlKind.RESUMED and entry.by == RESCUER and not is_over:
+        yield _violation(entry, "the rescuer ends a pause before its time")
 
 
 def _ticks(state: ScheduleState, entry: ControlEntry) -> Iterator[ControlViolation]:

@@ -6,7 +6,7 @@ The lease says who may try, the trail decides. What is decided stands in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -26,6 +26,7 @@ from jobfleet_protocol.claiming.decision import (
     Decision,
     End,
     LockView,
+    Paused,
     Resend,
     Start,
     Wait,
@@ -34,11 +35,13 @@ from jobfleet_protocol.claiming.decision import (
 from jobfleet_protocol.claiming.lock_leases import LockLeases, lock_of
 from jobfleet_protocol.claiming.lock_turns import LockTurns, TurnView
 from jobfleet_protocol.claiming.trail_opening import TrailOpening
+from jobfleet_protocol.control.pause_state import FleetPauses
 from jobfleet_protocol.trail.held_trail import HeldTrail
 from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import Change, draft
 
 AttemptLimit = Callable[[JobRequest, JobDefaults], int]
+ReadPauses = Callable[[], Awaitable[FleetPauses]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class Claimed:
     defaults: JobDefaults
 
 
-ClaimResult = Claimed | End | Wait | Busy | Attended | NoRequest | ForNewer
+ClaimResult = Claimed | End | Wait | Busy | Attended | Paused | NoRequest | ForNewer
 
 FRESH = timedelta(days=1)
 """Up to this age a first message needs no read before the claim."""
@@ -76,16 +79,19 @@ class Claimer:
         lease_seconds: float,
         defaults: JobDefaults,
         attempt_limit: AttemptLimit,
+        pauses: ReadPauses,
         fresh: timedelta = FRESH,
     ) -> None:
         """Take the parts.
 
         Args:
+            pauses: the pauses in force; waits until they are known.
             attempt_limit: how many attempts a job has, by its request, handler and defaults.
             fresh: age of a message up to which a first claim needs no read.
         """
         self._worker_id = worker_id
         self._attempt_limit = attempt_limit
+        self._pauses = pauses
         self._holders = backend.leases
         self._trail = backend.trail
         self._acceptance = Acceptance(trail=backend.trail, payloads=backend.payloads)
@@ -195,7 +201,7 @@ class Claimer:
                 message, view.own, lease.lock, is_held=True, resend_only=resend_only
             )
             match decision:
-                case Wait() | Busy() | Attended() | End(changes=[]):
+                case Wait() | Busy() | Attended() | Paused() | End(changes=[]):
                     return decision
                 case Resend() if not own:
                     return decision  # another lock is needed, and this one must be given up first
@@ -210,6 +216,10 @@ class Claimer:
                 turn = await self.turns.take(view, lease, message.request.job_id)
                 if turn is None:
                     continue
+                if (await self._pauses()).holding_job(view.own) is not None:
+                    continue  # paused while the note was written
+                if not self.leases.trusts(lease):  # the pauses may have been long unknown
+                    raise TrustEnded(f"lease on {lease.lock} ran out before the claim")
                 changes = [*changes[:-1], replace(changes[-1], lock_turn=turn)]
             newest = await self._append(view.own, changes)
             if newest is not None:
@@ -234,13 +244,16 @@ class Claimer:
         is_held: bool,
         resend_only: bool = False,
     ) -> Decision:
+        holder_lives = await self._holder_lives(head, None if not is_held else lock)
         lease = LockView(
             lock=lock,
             worker_id=self._worker_id,
             is_held=is_held,
-            holder_lives=await self._holder_lives(head, None if not is_held else lock),
+            holder_lives=holder_lives,
             resend_only=resend_only,
             max_attempts=self._attempt_limit(message.request, message.defaults or self._defaults),
+            # Last: from here to the append nothing waits, so no pause can come in between.
+            pause=(await self._pauses()).holding_job(head),
         )
         return decide(head, message, lease, self._clock.now())
 

@@ -11,6 +11,7 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.lease import job_lock
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.state import State, Status
+from jobfleet_protocol.control.pause_state import Pause
 from jobfleet_protocol.trail.transitions import Change
 
 MAX_TAKEOVERS = 5
@@ -28,6 +29,8 @@ class LockView:
         holder_lives: the lock on which a running job rests is leased by another worker.
         resend_only: the lock allows to send a waiting job's request again, and no run.
         max_attempts: how many attempts the job has, by its request, handler and defaults.
+        pause: of the job's queue or type, where nothing may begin; endings are written all the
+            same.
     """
 
     lock: str
@@ -36,6 +39,7 @@ class LockView:
     holder_lives: bool
     resend_only: bool
     max_attempts: int
+    pause: Pause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,15 @@ class Attended:
     head: Event
 
 
-Decision = Start | Resend | End | Wait | Busy | Attended
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """Queue or type is paused: nothing begins before it is resumed."""
+
+    head: Event
+    pause: Pause
+
+
+Decision = Start | Resend | End | Wait | Busy | Attended | Paused
 
 
 def decide(head: Event, message: JobMessage, lease: LockView, now: datetime) -> Decision:
@@ -110,9 +122,22 @@ def decide(head: Event, message: JobMessage, lease: LockView, now: datetime) -> 
         case State.SCHEDULED | State.QUEUED | State.DEFERRED | State.RETRYING:
             if is_due_later(head, now):
                 return Wait(head, head.after.due_at)
-            return _claim(head, lease, now) if lease.is_held else Busy(lease.lock, head)
+            if lease.is_held:
+                return _claim(head, lease, now)
+            if lease.pause is not None and not head.after.cancel_requested:
+                return Paused(head, lease.pause)
+            return Busy(lease.lock, head)
         case never:
             assert_never(never)
+
+
+def ends_without_a_start(head: Event, now: datetime) -> bool:
+    """Whether a claim of this job writes its end: a pause does not keep such a claim back."""
+    after = head.after
+    if after.state is State.WAITING:
+        return after.due_at is not None and after.due_at <= now
+    crashed = after.state is State.RUNNING and after.takeovers + 1 > MAX_TAKEOVERS
+    return after.cancel_requested or crashed
 
 
 def is_due_later(head: Event, now: datetime) -> bool:
@@ -131,6 +156,8 @@ def _about_a_waiting_job(
         return Wait(head, message.due_at)
     if head.after.sent:
         return Attended(head)
+    if lease.pause is not None and not head.after.cancel_requested:
+        return Paused(head, lease.pause)
     if lease.lock == job_lock(head.job_id):
         if not lease.is_held:
             return Attended(head)  # its sender is at work: it holds this lock while it sends
@@ -140,8 +167,8 @@ def _about_a_waiting_job(
     return Resend(head, [Change(kind=Status.TAKEN_OVER, worker_id=lease.worker_id, message=again)])
 
 
-def _claim(head: Event, lease: LockView, now: datetime) -> Start | End:
-    """Return ``Started``, or what a cancel request or lost workers make of it."""
+def _claim(head: Event, lease: LockView, now: datetime) -> Start | End | Paused:
+    """Return ``Started``, or what a cancel request, lost workers or a pause make of it."""
     after, running = head.after, head.after.state is State.RUNNING
     taken = [_taken_over(head, lease)] if running else []
     if after.cancel_requested:
@@ -149,6 +176,9 @@ def _claim(head: Event, lease: LockView, now: datetime) -> Start | End:
     lost = after.takeovers + running
     if lost > MAX_TAKEOVERS:
         return End(head, [*taken, _crash_loop(lost, lease)])
+    # After the endings, which a pause does not keep back.
+    if lease.pause is not None:
+        return Paused(head, lease.pause)
     if running:
         # One transaction with Started: alone it would put the job back into its queue.
         taken = [_taken_over(head, lease, continues=True)]

@@ -1,0 +1,128 @@
+"""Knows which queues and types are paused: reads the control log, again at each announcement."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from jobfleet_contracts.control import ControlSubject
+from jobfleet_contracts.errors import BackendError
+from jobfleet_contracts.ports import Clock, ControlChannel
+from jobfleet_protocol.control.pause_state import PAUSABLE, FleetPauses
+from jobfleet_protocol.control.pauses import Pauses
+from jobfleet_protocol.trail.trail_writer import pauses as back_off
+
+PAUSES_READ = "pauses.read"
+PAUSES_UNKNOWN = "pauses.unknown"
+KNOWN_FOR_HEARTBEATS = 3
+LISTENER_FAILED = "pause_listener.failed"
+
+_log = structlog.get_logger()
+
+
+class PauseWatch:
+    """The pauses in force, as this worker knows them.
+
+    Until the log has been read, and from an announcement until it has been read again, nothing is
+    known and nothing may start. What was read counts for three heartbeats: a worker that stood
+    still, or that cannot read the log, does not go by an old look.
+
+    Args:
+        changed: called with the pauses after each look.
+        heartbeat_seconds: between two looks without an announcement.
+    """
+
+    def __init__(
+        self,
+        *,
+        pauses: Pauses,
+        control: ControlChannel,
+        changed: Callable[[FleetPauses], Awaitable[None]],
+        clock: Clock,
+        heartbeat_seconds: float,
+    ) -> None:
+        self._pauses = pauses
+        self._control = control
+        self._changed = changed
+        self._clock = clock
+        self._heartbeat_seconds = heartbeat_seconds
+        self._current: FleetPauses | None = None
+        self._read_at = 0.0
+        self._heeded: FleetPauses | None = None
+        self._known = asyncio.Event()
+        self._announced = asyncio.Event()
+
+    @property
+    def latest(self) -> FleetPauses | None:
+        """The pauses in force, ``None`` while they are not known."""
+        age = self._clock.boottime() - self._read_at
+        return self._current if age <= KNOWN_FOR_HEARTBEATS * self._heartbeat_seconds else None
+
+    async def current(self) -> FleetPauses:
+        """Return the pauses in force; waits while they are not known."""
+        while (found := self.latest) is None:
+            if self._current is not None:  # read too long ago
+                self._forget()
+            await self._known.wait()
+        return found
+
+    async def run(self) -> None:
+        """Look with each heartbeat and at each announcement, until cancelled."""
+        listening = asyncio.create_task(self._listen(), name="pause-listener")
+        try:
+            while True:
+                await self._look()
+                await self._until_announced()
+        finally:
+            listening.cancel()
+
+    async def _look(self) -> None:
+        for pause in back_off():
+            self._announced.clear()
+            try:
+                if await self._learn():
+                    return
+            except BackendError as error:
+                _log.warning(PAUSES_UNKNOWN, error=str(error))
+                await asyncio.sleep(pause)
+
+    async def _learn(self) -> bool:
+        began = self._clock.boottime()
+        found = await self._pauses.read()
+        if self._announced.is_set():  # this look may be older than the entry
+            return False
+        if found != self._heeded:
+            _log.info(PAUSES_READ, queues=sorted(found.queues), types=sorted(found.types))
+        self._current, self._read_at = found, began
+        self._known.set()
+        await self._changed(found)
+        self._heeded = found
+        return True
+
+    async def _until_announced(self) -> None:
+        try:
+            async with asyncio.timeout(self._heartbeat_seconds):
+                await self._announced.wait()
+        except TimeoutError:
+            return
+
+    async def _listen(self) -> None:
+        for pause in back_off():
+            try:
+                async for subject, _ in self._control.changes():
+                    self._hear(subject)
+                return
+            except BackendError as error:
+                _log.warning(LISTENER_FAILED, error=str(error))
+                await asyncio.sleep(pause)
+
+    def _hear(self, subject: ControlSubject) -> None:
+        if subject in PAUSABLE:
+            self._forget()
+
+    def _forget(self) -> None:
+        self._current = None
+        self._known.clear()
+        self._announced.set()

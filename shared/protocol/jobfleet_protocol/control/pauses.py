@@ -1,0 +1,141 @@
+"""What people ask of queues and types: pause, resume, run one job all the same."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from functools import partial
+
+import structlog
+
+from jobfleet_contracts.control import ControlEntry, ControlSubject, check_control_name
+from jobfleet_contracts.errors import BackendError
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.job import check_characters
+from jobfleet_contracts.ports import Clock, ControlChannel, ControlLog
+from jobfleet_protocol.control import pause_state
+from jobfleet_protocol.control.control_writer import ControlWriter, Decision
+from jobfleet_protocol.control.pause_state import FleetPauses, Pause
+
+ANNOUNCEMENT_LOST = "pause.announcement_lost"
+
+_log = structlog.get_logger()
+
+
+class Pauses:
+    """The pauses of the fleet. Each call that changes one tells all workers; the log decides."""
+
+    def __init__(self, *, log: ControlLog, control: ControlChannel, clock: Clock) -> None:
+        self._control_log = log
+        self._control = control
+        self._clock = clock
+        self._writer = ControlWriter(log=log, clock=clock)
+
+    async def read(self) -> FleetPauses:
+        """Return the pauses in force now.
+
+        Raises:
+            BackendError: the log did not answer.
+        """
+        queues, types = await asyncio.gather(*map(self._control_log.heads, pause_state.PAUSABLE))
+        return FleetPauses(queues=_in_force(queues), types=_in_force(types))
+
+    async def of_job(self, head: Event) -> Pause | None:
+        """Return the pause that keeps this job from starting, by two reads of the log."""
+        newest = self._control_log.newest
+        queue, job_type = await asyncio.gather(
+            newest(ControlSubject.QUEUE, head.facts.queue),
+            newest(ControlSubject.TYPE, head.facts.job_type),
+        )
+        found = FleetPauses(
+            queues=_in_force([queue]),
+            types=_in_force([job_type]),
+        )
+        return found.holding_job(head)
+
+    async def history(
+        self, subject: ControlSubject, name: str, *, before: int | None = None, limit: int = 100
+    ) -> Sequence[ControlEntry]:
+        """Return entries of one queue or type, newest first."""
+        return await self._control_log.history(subject, name, before=before, limit=limit)
+
+    async def pause(
+        self,
+        subject: ControlSubject,
+        name: str,
+        *,
+        by: str,
+        reason: str = "",
+        until: datetime | None = None,
+    ) -> None:
+        """Let no job of the queue or type start; jobs that run go on.
+
+        Pausing what is paused changes ``until`` and the reason.
+
+        Raises:
+            InvalidRequest: the name cannot be a key, or ``until`` has passed.
+        """
+        check_control_name(name, what=subject)
+        check_characters(reason, field="reason")
+        decide = partial(
+            pause_state.pause,
+            subject=subject,
+            name=name,
+            by=by,
+            reason=reason,
+            until=until,
+            now=self._clock.now(),
+        )
+        await self._change(subject, name, decide)
+
+    async def resume(
+        self, subject: ControlSubject, name: str, *, by: str, reason: str = ""
+    ) -> None:
+        """End the pause. Quiet where there is none.
+
+        Nothing else has to be done: workers and rescuer go by the entry.
+        """
+        check_characters(reason, field="reason")
+        await self._change(subject, name, partial(pause_state.resume, by=by, reason=reason))
+
+    async def run_anyway(self, head: Event, *, by: str, reason: str = "") -> None:
+        """Let one job start once though its queue or type is paused. Quiet where neither is.
+
+        Args:
+            head: the job's newest event. The permission ends with its next ``Started``.
+        """
+        check_characters(reason, field="reason")
+        names = {
+            ControlSubject.QUEUE: head.facts.queue,
+            ControlSubject.TYPE: head.facts.job_type,
+        }
+        for subject, name in names.items():
+            decide = partial(pause_state.exempt, head=head, by=by, reason=reason)
+            await self._change(subject, name, decide)
+
+    async def resume_those_over(self, known: FleetPauses) -> None:
+        """Append ``Resumed`` for every pause whose time has come.
+
+        Args:
+            known: pauses as they were read before; the newest entries decide.
+        """
+        now = self._clock.now()
+        for pause in (*known.queues.values(), *known.types.values()):
+            if pause.is_over(now):
+                decide = partial(pause_state.resume_in_time, now=now)
+                await self._change(pause.subject, pause.name, decide)
+
+    async def _change(self, subject: ControlSubject, name: str, decide: Decision) -> None:
+        await self._writer.append(subject, name, decide)
+        # Also where nothing was appended: who repeats a command may do so since its
+        # announcement was lost.
+        try:
+            await self._control.announce_change(subject, name)
+        except BackendError as error:
+            _log.warning(ANNOUNCEMENT_LOST, subject=subject, name=name, error=str(error))
+
+
+def _in_force(heads: Iterable[ControlEntry | None]) -> dict[str, Pause]:
+    pauses = (Pause.of(head) for head in heads)
+    return {pause.name: pause for pause in pauses if pause is not None}

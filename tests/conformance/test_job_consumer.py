@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 from jobfleet_backends.open_backend import open_backend
@@ -15,6 +16,37 @@ from tests.conformance.jobs import a_message, wait_until
 async def test_nothing_comes_from_an_empty_queue(backend: Backend) -> None:
     async with consuming(backend) as consumer:
         assert list(await consumer.receive(5, timedelta(seconds=0.05))) == []
+
+
+async def test_a_queue_that_is_left_out_brings_nothing_until_it_is_no_more_left_out(
+    backend: Backend,
+) -> None:
+    async with consuming(backend, "default", "mail") as consumer:
+        assert list(await consumer.receive(5, AT_ONCE)) == []
+        consumer.leave_out(frozenset({"mail"}))
+        held, free = a_message(queue="mail"), a_message()
+        await backend.queue.publish(held)
+        await backend.queue.publish(free)
+        came = await received(consumer, 1)
+        assert ids(came) == [free.request.job_id]
+        await came[0].ack()
+        assert list(await consumer.receive(5, AT_ONCE)) == []
+        consumer.leave_out(frozenset({"mail", "default"}))
+        assert list(await consumer.receive(5, AT_ONCE)) == []
+        consumer.leave_out(frozenset())
+        came = await received(consumer, 1)
+        assert ids(came) == [held.request.job_id]
+        await came[0].ack()
+
+
+async def test_a_receive_that_waits_heeds_what_is_left_out_meanwhile(backend: Backend) -> None:
+    async with consuming(backend, "default", "mail") as consumer:
+        waiting = asyncio.create_task(consumer.receive(5, timedelta(seconds=2)))
+        await asyncio.sleep(0.3)
+        consumer.leave_out(frozenset({"mail"}))
+        await asyncio.sleep(0.3)
+        await backend.queue.publish(a_message(queue="mail"))
+        assert list(await waiting) == []
 
 
 async def test_never_more_than_the_limit_is_handed_out(backend: Backend) -> None:

@@ -88,7 +88,7 @@ class RabbitJobConsumer:
     def leave_out(self, queues: frozenset[str]) -> None:
         """Consume none of these queues until the next call.
 
-        What came from them goes back to its queue, or is received if slots are free for it.
+        What came from them and was not received goes back to its queue.
         """
         if queues != self._left_out:
             self._left_out, self._is_declared = queues, False
@@ -279,8 +279,11 @@ class RabbitJobConsumer:
         self._window = None
         self._is_declared = self._is_declared and not window.is_broken
         left = await window.end()
-        await asyncio.gather(*(self._give_back(window, delivery) for delivery in left[keep:]))
-        return left[:keep]
+        unwanted = {q.name for name in self._left_out for q in self._topology.lanes_of(name)}
+        kept = [each for each in left if each.channel.queue.name not in unwanted][:keep]
+        given_back = [each for each in left if each not in kept]
+        await asyncio.gather(*(self._give_back(window, delivery) for delivery in given_back))
+        return kept
 
     async def _give_back(self, window: PrefetchWindow, delivery: Delivery) -> None:
         # Never a reject: that counts against the delivery limit of a message that nobody tried.

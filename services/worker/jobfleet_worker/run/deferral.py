@@ -147,22 +147,26 @@ class Deferral:
 
         In a paused queue the message waits itself: it comes back to the queue, which nobody
         consumes. Of a paused type it would come again and again: ``Deferred`` is written, once
-        for each pause, and the rescuer publishes the job after the resume.
+        for each pause, and the rescuer publishes the job after the resume. A message that was
+        published after this ``Deferred`` is passed on: its sender knows of a resume that this
+        worker has not read yet.
 
         Raises:
             BackendUnavailable: the delayed copy is not confirmed; keep the delivery.
         """
         _log.info(JOB_DEFERRED, job_id=head.job_id, reason=pause.text)
-        if pause.subject is ControlSubject.TYPE and head.after.state in CLAIMABLE:
-            data = {
-                "reason": "paused",
-                "subject": pause.subject,
-                "name": pause.name,
-                "entry": pause.sequence,
-            }
-            if head.kind is not Status.DEFERRED or head.data != data:
-                await self._append(head, pause.text, data)
-        elif head.after.state is not State.RUNNING:  # else its worker is lost: the rescuer's
+        data = {
+            "reason": "paused",
+            "subject": pause.subject.value,
+            "name": pause.name,
+            "entry": pause.sequence,
+        }
+        of_type = pause.subject is ControlSubject.TYPE and head.after.state in CLAIMABLE
+        is_newer = message.sequence is not None and message.sequence >= head.sequence
+        is_noted = head.kind is Status.DEFERRED and head.data == data
+        if of_type and not is_noted:
+            await self._append(head, pause.text, data)
+        elif head.after.state is not State.RUNNING and (is_newer or not of_type):
             later = replace(message, sequence=head.sequence, due_at=None)
             await self._queue.publish_later(later, timedelta(seconds=PAUSED_SECONDS))
             self._mark(head)

@@ -5,7 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 PYTEST_ARGS ?= --numprocesses=auto --dist=loadfile --no-loadscope-reorder
-LOCK_OPTIONS := --universal --generate-hashes --no-emit-index-url --no-header --quiet --python-version 3.11
+LOCK_OPTIONS := --universal --generate-hashes --no-emit-index-url --no-header --quiet --python-version 3.11 \
+	--no-emit-package jobfleet-client
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format lock venv services-up services-down \
@@ -33,8 +34,10 @@ format: $(VENV)/.development ## puts the code in its form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: $(VENV)/.development ## all locks anew from pyproject.toml
+lock: $(VENV)/.development ## all locks anew from the two pyproject.toml
 	$(BIN)/uv pip compile $(LOCK_OPTIONS) pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile $(LOCK_OPTIONS) client/pyproject.toml --extra azure --extra rabbitmq \
+		--extra console -c requirements.lock -o requirements-client.lock
 	$(BIN)/uv pip compile $(LOCK_OPTIONS) pyproject.toml --group dev --all-extras \
 		-c requirements.lock -o requirements-dev.lock
 	$(BIN)/uv pip compile $(LOCK_OPTIONS) --group pyproject.toml:build \
@@ -79,7 +82,7 @@ $(BIN)/python:
 	@echo "Making $(VENV)" >&2
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.runtime: requirements.lock pyproject.toml | $(BIN)/python
+$(VENV)/.runtime: requirements.lock pyproject.toml client/pyproject.toml | $(BIN)/python
 	@if [ -e $(VENV)/.development ]; then \
 		$(MAKE) --silent $(VENV)/.development >&2; \
 	else \
@@ -87,6 +90,6 @@ $(VENV)/.runtime: requirements.lock pyproject.toml | $(BIN)/python
 	fi
 	@touch $@
 
-$(VENV)/.development: requirements.lock requirements-dev.lock pyproject.toml | $(BIN)/python
+$(VENV)/.development: requirements.lock requirements-dev.lock pyproject.toml client/pyproject.toml | $(BIN)/python
 	@sh devtools/install.sh $(VENV) requirements-dev.lock
 	@touch $@

@@ -1,6 +1,7 @@
 """`python -m devtools.compose_check`: docker-compose.yml fits the schema and keeps our promises."""
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ _SCHEMA = Path(__file__).parent / "compose_schema" / "compose_spec.json"
 def main() -> int:
     compose = yaml.safe_load((_ROOT / "docker-compose.yml").read_text())
     faults = [*schema_faults(compose), *open_port_faults(compose), *unpinned_faults(compose)]
-    faults += missing_dockerfile_faults(compose)
+    faults += missing_target_faults(compose)
     for fault in faults:
         print(f"docker-compose.yml: {fault}", file=sys.stderr)
     return 1 if faults else 0
@@ -41,10 +42,19 @@ def unpinned_faults(compose: dict[str, Any]) -> list[str]:
     return [f"{image} is not pinned" for image in images if image and not _is_pinned(image)]
 
 
-def missing_dockerfile_faults(compose: dict[str, Any]) -> list[str]:
+def missing_target_faults(compose: dict[str, Any]) -> list[str]:
     builds = [service["build"] for service in compose["services"].values() if "build" in service]
-    files = [build["dockerfile"] for build in builds]
-    return [f"{file} does not exist" for file in files if not (_ROOT / file).exists()]
+    stages = targets((_ROOT / "Dockerfile").read_text())
+    return [
+        f"{build.get('target')} is no target of Dockerfile"
+        for build in builds
+        if build.get("target") not in stages
+    ]
+
+
+def targets(dockerfile: str) -> set[str]:
+    """Return the names of a Dockerfile's stages."""
+    return set(re.findall(r"^FROM \S+ AS (\S+)$", dockerfile, re.MULTILINE))
 
 
 def _is_pinned(image: str) -> bool:

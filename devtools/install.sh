@@ -21,4 +21,4 @@ with_pip() {
 
 echo "Installing the packages of $lock into $venv"
 with_uv || with_pip
-"$venv/bin/python" -m pip install --quiet --no-deps --editable .
+"$venv/bin/python" -m pip install --quiet --no-deps --editable ./client --editable .

@@ -1,33 +1,44 @@
-"""`python -m devtools.lock_check`: the locks fit pyproject.toml. Asks no network."""
+"""`python -m devtools.lock_check`: the locks fit both pyproject.toml. Asks no network."""
 
 import re
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
 _ROOT = Path(__file__).parents[1]
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==([^ ;\\]+)")
-_ASKED_FOR_BY_US = re.compile(r"#\s+(?:via )?jobfleet \(pyproject\.toml")
+_ASKED_FOR_BY_US = re.compile(r"\s+#\s+(?:via )?jobfleet(?:-client$|(?:-client)? \()")
 _REMEDY = "run `make lock`"
 
 
 def main() -> int:
-    project = tomllib.loads((_ROOT / "pyproject.toml").read_text())
-    runtime = project["project"]["dependencies"]
-    extras = project["project"]["optional-dependencies"]["otel"]
+    project, client = _read("pyproject.toml"), _read("client/pyproject.toml")
+    publisher = client["project"]["dependencies"]
+    extras = client["project"]["optional-dependencies"]
+    servers = [*extras["azure"], *extras["rabbitmq"]]
+    # Beside the client, which hatch_build.py adds to this list.
+    services = project["tool"]["hatch"]["metadata"]["hooks"]["custom"]["dependencies"]
+    runtime = [*services, *publisher, *servers]
     groups = project["dependency-groups"]
     tools = [need for need in groups["dev"] if isinstance(need, str)]
+    otel = project["project"]["optional-dependencies"]["otel"]
     faults = [*lock_faults("requirements.lock", runtime)]
-    faults += lock_faults("requirements-dev.lock", [*runtime, *extras, *groups["build"], *tools])
+    faults += lock_faults("requirements-client.lock", [*publisher, *servers, *extras["console"]])
+    faults += lock_faults("requirements-dev.lock", [*runtime, *otel, *groups["build"], *tools])
     faults += lock_faults("requirements-build.lock", groups["build"])
     if groups["build"] != project["build-system"]["requires"]:
         faults.append("pyproject.toml: group build differs from build-system.requires")
     for fault in faults:
         print(f"{fault}; {_REMEDY}", file=sys.stderr)
     return 1 if faults else 0
+
+
+def _read(name: str) -> dict[str, Any]:
+    return tomllib.loads((_ROOT / name).read_text())
 
 
 def lock_faults(name: str, declared: list[str]) -> list[str]:
@@ -60,7 +71,7 @@ def asked_for(text: str) -> set[NormalizedName]:
     for line in text.splitlines():
         pin = _PIN.match(line)
         current = canonicalize_name(pin[1]) if pin else current
-        if _ASKED_FOR_BY_US.search(line):
+        if _ASKED_FOR_BY_US.match(line):
             names.add(current)
     return names
 

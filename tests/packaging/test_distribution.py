@@ -5,12 +5,13 @@ from __future__ import annotations
 import email
 import re
 import subprocess
-import sys
 import tarfile
 from email.message import Message
 from pathlib import Path
 
 import pytest
+
+from tests.packaging.installed import Built
 
 ROOT = Path(__file__).parents[2]
 NOT_DISTRIBUTED = (".ci/", ".gitignore", ".github/")
@@ -18,16 +19,8 @@ NOT_DISTRIBUTED = (".ci/", ".gitignore", ".github/")
 
 
 @pytest.fixture(scope="module")
-def sdist(tmp_path_factory: pytest.TempPathFactory) -> tarfile.TarFile:
-    folder = tmp_path_factory.mktemp("sdist")
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(folder)],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-    )
-    [archive] = folder.iterdir()
-    return tarfile.open(archive)
+def sdist(built: Built) -> tarfile.TarFile:
+    return tarfile.open(built.sdist("jobfleet"))
 
 
 @pytest.fixture
@@ -53,7 +46,7 @@ def _files() -> set[str]:
             ["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True
         )
         return {name for name in listed.stdout.split("\0") if name and (ROOT / name).exists()}
-    folders = ("deploy", "devtools", "docs", "examples", "services", "shared", "tests")
+    folders = ("client", "deploy", "devtools", "docs", "examples", "services", "shared", "tests")
     found = [each for folder in folders for each in (ROOT / folder).rglob("*")]
     found += [each for each in ROOT.iterdir() if each.name in _TOP]
     return {
@@ -65,6 +58,7 @@ def _files() -> set[str]:
 
 _TOP = frozenset(
     {"CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "SECURITY.md"}
+    | {"Dockerfile", "hatch_build.py", "requirements-client.lock"}
     | {".dockerignore", "docker-compose.yml", "package.json", "package-lock.json"}
     | {"pyproject.toml", "requirements.lock", "requirements-dev.lock", "requirements-build.lock"}
 )

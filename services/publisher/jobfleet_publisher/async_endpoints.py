@@ -8,11 +8,17 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, params
-from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute
+from jobfleet_contracts.missing_extra import remedy
+
+try:
+    from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, params
+    from fastapi.dependencies.models import Dependant
+    from fastapi.routing import APIRoute
+    from starlette.responses import Response
+except ModuleNotFoundError as error:
+    raise ImportError(remedy("AsyncEndpoints", "fastapi", error)) from None
+
 from pydantic.alias_generators import to_camel
-from starlette.responses import Response
 
 from jobfleet_contracts.credentials import is_secret_name
 from jobfleet_contracts.errors import BackendError, BodyConflict, InvalidRequest

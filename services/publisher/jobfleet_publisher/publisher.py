@@ -69,7 +69,7 @@ class Publisher:
         from jobfleet_backends.settings import load_settings
         from jobfleet_backends.system_clock import SystemClock
 
-        _keep_quiet()
+        keep_quiet()
         settings = load_settings(**flags)
         backend = await open_backend(settings)
         try:
@@ -223,8 +223,8 @@ class Publisher:
         )
 
 
-def _keep_quiet() -> None:
-    """A library says nothing on its host's standard output, where structlog logs by default."""
+def keep_quiet() -> None:
+    """Send log lines of the library to standard error: the standard output is the program's."""
     if not structlog.is_configured():
         structlog.configure(
             wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),

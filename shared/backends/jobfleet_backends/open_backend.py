@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from jobfleet_backends.settings import Settings
 from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.errors import SettingsError
+from jobfleet_contracts.missing_extra import remedy
 
 
 async def open_backend(settings: Settings) -> Backend:
@@ -13,12 +15,15 @@ async def open_backend(settings: Settings) -> Backend:
 
     Raises:
         SettingsError: the embedded database cannot be created or is corrupt, or an address
-            cannot be parsed; the message names it.
+            cannot be parsed; the message names it. Or the libraries of the servers are not
+            installed; it holds the command.
     """
     if settings.backend == "embedded":
         from jobfleet_backends.sqlite.backend import open_embedded
 
         return await open_embedded(settings)
-    from jobfleet_backends.azure_backend import open_azure
-
+    try:
+        from jobfleet_backends.azure_backend import open_azure
+    except ModuleNotFoundError as error:
+        raise SettingsError(remedy("JOBFLEET_BACKEND=azure", "azure,rabbitmq", error)) from None
     return await open_azure(settings)

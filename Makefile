@@ -9,7 +9,7 @@ LOCK_OPTIONS := --universal --generate-hashes --no-emit-index-url --no-header --
 	--no-emit-package jobfleet-client
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lock venv services-up services-down \
+.PHONY: help demo test check format dist lock venv services-up services-down \
 	bench bench-dashboard simulate chaos screenshots clean
 
 help: ## this list
@@ -33,6 +33,12 @@ check: $(VENV)/.development ## format, lint, types, floors, Compose file, locks;
 format: $(VENV)/.development ## puts the code in its form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+dist: $(VENV)/.development ## wheels and source distributions for an index, in dist
+	rm -rf dist
+	RELEASE_JOBFLEET=1 $(BIN)/python -m hatchling build -d dist
+	cd client && RELEASE_JOBFLEET=1 ../$(BIN)/python -m hatchling build -d ../dist
+	$(BIN)/python -m twine check --strict dist/*
 
 lock: $(VENV)/.development ## all locks anew from the two pyproject.toml
 	$(BIN)/uv pip compile $(LOCK_OPTIONS) pyproject.toml -o requirements.lock

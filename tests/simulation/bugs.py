@@ -14,14 +14,14 @@ from jobfleet_backends.azure.table_limits import LIMITS
 from jobfleet_contracts.errors import BackendError, SequenceTaken, TrustEnded
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import IndexedEvent, OpenRow
-from jobfleet_contracts.job import JobRequest, new_id
+from jobfleet_contracts.job import new_id
 from jobfleet_contracts.lease import Lease
-from jobfleet_contracts.message import JobDefaults, JobMessage
+from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.outcome import Outcome
 from jobfleet_contracts.ports import PayloadStore
 from jobfleet_contracts.state import TERMINAL, State, Status
 from jobfleet_protocol.actions import redrive, submission
-from jobfleet_protocol.actions.submission import Submitter
+from jobfleet_protocol.actions.callbacks import Callbacks
 from jobfleet_protocol.claiming import claimer, decision, trail_opening
 from jobfleet_protocol.claiming.claimer import Claimer
 from jobfleet_protocol.claiming.decision import LockView
@@ -40,7 +40,12 @@ from jobfleet_worker.upkeep.republish_pace import Pace
 from jobfleet_worker.upkeep.rescuer import Rescuer
 from jobfleet_worker.upkeep.retention import Retention
 from tests.simulation.fake_leases import FakeLeaseStore
-from tests.simulation.fake_trail import TrailTable
+from tests.simulation.hash_bugs import (
+    hash_of_a_stale_row,
+    hash_of_another_event_1,
+    old_row_changed,
+    tail_written_anew,
+)
 from tests.simulation.schedule_bugs import (
     a_deployment_resumes,
     fired_whatever_stands_meanwhile,
@@ -49,7 +54,6 @@ from tests.simulation.schedule_bugs import (
     ticks_from_the_wall_clock,
     two_leaders_fire_one_tick,
 )
-from tests.simulation.simulation import Simulation
 
 
 def no_epoch_check() -> AbstractContextManager[Any]:
@@ -292,72 +296,6 @@ def removed_right_after_its_seal() -> AbstractContextManager[Any]:
 
 
 @contextmanager
-def hash_of_a_stale_row() -> Iterator[None]:
-    """A holder that has looked again still chains its event to the row that it knew before."""
-    revalidate, draft_all = HeldTrail._revalidate, HeldTrail._draft
-    known: dict[int, Event] = {}
-
-    async def look_again(self: HeldTrail) -> Event:
-        known[id(self)] = self.head
-        return await revalidate(self)
-
-    def on_the_old_row(self: HeldTrail, changes: Sequence[Change]) -> list[Event]:
-        events = draft_all(self, changes)
-        stale = known.pop(id(self), None)
-        if stale is not None and events:
-            events[0] = chain.chained(stale, events[0])
-        return events
-
-    with ExitStack() as stack:
-        stack.enter_context(patch.object(HeldTrail, "_revalidate", look_again))
-        stack.enter_context(patch.object(HeldTrail, "_draft", on_the_old_row))
-        yield
-
-
-def hash_of_another_event_1() -> AbstractContextManager[Any]:
-    """A repeated submit publishes the hash of the event 1 that it drew, not of the stored one."""
-    publish = Submitter._publish
-
-    async def with_a_hash_of_its_own(
-        self: Submitter, request: JobRequest, defaults: JobDefaults, head: Event
-    ) -> None:
-        await publish(self, request, defaults, chain.chained(None, head))
-
-    return patch.object(Submitter, "_publish", with_a_hash_of_its_own)
-
-
-def old_row_changed(**change: Any) -> Callable[[], AbstractContextManager[Any]]:
-    """Somebody with access to the storage changes an ended job's row."""
-
-    def bug() -> AbstractContextManager[Any]:
-        insert = TrailTable.insert
-
-        def insert_and_forge(self: TrailTable, events: Sequence[Event]) -> None:
-            insert(self, events)
-            rows = self.jobs[events[0].job_id]
-            if events[-1].status == "Completed":
-                rows[events[-1].sequence] = replace(events[-1], **change)
-
-        return patch.object(TrailTable, "insert", insert_and_forge)
-
-    return bug
-
-
-def tail_written_anew() -> AbstractContextManager[Any]:
-    """Somebody writes an ending anew, with hashes that fit: only heads kept elsewhere show it."""
-    heal = Simulation._heal
-
-    def forge_after_the_heads(self: Any) -> None:
-        heal(self)
-        for rows in self.servers.trail.jobs.values():
-            last = max(rows)
-            if rows[last].after.state.is_terminal and last > 1:
-                rows[last] = chain.chained(rows.get(last - 1), replace(rows[last], message="?"))
-
-    return patch.object(Simulation, "_heal", forge_after_the_heads)
-
-
-@contextmanager
 def slept_between_row_and_event() -> Iterator[None]:
     """A submitter publishes and answers as if its open row stood, however long it slept."""
 
@@ -368,6 +306,15 @@ def slept_between_row_and_event() -> Iterator[None]:
         for module in (submission, redrive, trail_opening):
             stack.enter_context(patch.object(module, "reopen_if_slow", believe))
         yield
+
+
+def token_not_checked() -> AbstractContextManager[Any]:
+    """A signed result is taken at whatever address it is posted to."""
+
+    def any_address(self: Callbacks, job_id: str, incarnation: int, token: str | None) -> None:
+        return
+
+    return patch.object(Callbacks, "check_address", any_address)
 
 
 @contextmanager
@@ -408,6 +355,21 @@ _CRASHES = {
     "crash_rate": 0.01,
     "operator_action_seconds": 15,
     "jobs": 9,
+    "retention_seconds": None,
+}
+_SLEEP = {
+    "lease_seconds": 60,
+    "stall_rate": 0.1,
+    "fault_rate": 0.05,
+    "fault_seconds": 400,
+    "operator_action_seconds": 15,
+    "clock_steps": False,
+    "apis": 1,
+    "jobs": 9,
+    "stale_connections": True,
+    "impatient": 1.0,
+    "lacking": 0,
+    "schedules": False,
     "retention_seconds": None,
 }
 _OLD = {"retention_seconds": 240.0, "fault_seconds": 500.0, "clock_steps": False}
@@ -468,6 +430,13 @@ BY_THE_SIMULATION = (
         0,
         {"lacking": 1},
     ),
+    Known(
+        "a submitter that slept between open row and event 1",
+        slept_between_row_and_event,
+        42,
+        _SLEEP,
+    ),
+    Known("a result taken for a later incarnation's", token_not_checked, 57),
     Known("a request denied that was sent", sent_and_denied, 1199),
     Known("a history removed without a seal", removed_without_a_seal, 0, _OLD),
     Known(

@@ -36,6 +36,8 @@ class ClientCall:
         asked: tags of all tries; the trail names them.
         granted: state answered, by the tag of the try.
         refused: definite refusal, by the tag of the try.
+        is_impatient: the caller does not ask again, whatever came of the first try.
+        given_up: the caller has gone without an answer.
         under_way: process of each try that has not ended; a try in a process that sleeps still
             acts when it wakes, though another try had its answer long ago.
     """
@@ -45,15 +47,17 @@ class ClientCall:
     granted: dict[str, State] = field(default_factory=dict)
     refused: dict[str, JobfleetError] = field(default_factory=dict)
     under_way: dict[str, Process] = field(default_factory=dict)
+    is_impatient: bool = False
+    given_up: bool = False
 
     @property
     def is_done(self) -> bool:
-        """Whether there is an answer."""
-        return bool(self.granted or self.refused)
+        """Whether there is an answer, or nobody who waits for one."""
+        return bool(self.granted or self.refused or self.given_up)
 
     @property
     def is_over(self) -> bool:
-        """Whether there is an answer, and no try can act any more."""
+        """Whether it is done, and no try can act any more."""
         return self.is_done and not any(process.is_alive for process in self.under_way.values())
 
 
@@ -70,6 +74,7 @@ class ClientCalls:
         journal: Journal,
     ) -> None:
         self.all: list[ClientCall] = []
+        self._scenario = scenario
         self._time = time
         self._fleet = fleet
         self._servers = servers
@@ -79,14 +84,20 @@ class ClientCalls:
 
     def begin(self, wishes: list[Wish]) -> None:
         """Plan all of them."""
+        dice = Random(f"impatience of callers/{self._scenario.seed}")
         for wish in wishes:
-            call = ClientCall(wish)
+            about_jobs = wish.verb not in SCHEDULE_VERBS
+            impatient = about_jobs and dice.random() < self._scenario.impatient
+            call = ClientCall(wish, is_impatient=impatient)
             self.all.append(call)
             self._time.after(wish.at, self._next_try(call))
 
     def _next_try(self, call: ClientCall) -> Callable[[], None]:
         def ask() -> None:
             if call.is_done:
+                return
+            if call.is_impatient and call.asked:
+                call.given_up = True
                 return
             self._time.after(PATIENCE_SECONDS, ask)
             if call.wish.verb == LAST_VERB and self._schedule_is_busy(call):

@@ -35,10 +35,12 @@ class IndexTable:
 
     Attributes:
         timeline: events by job and sequence, as views would show them.
+        discarded: open rows, by job and incarnation, that went because their event did not come.
     """
 
     def __init__(self) -> None:
         self.timeline: dict[Key, Event] = {}
+        self.discarded: set[Key] = set()
         self._rows: dict[Key, _Change] = {}
 
     def open(self, row: OpenRow) -> None:
@@ -56,6 +58,7 @@ class IndexTable:
             return
         if not _read(known, known.opened).is_confirmed:
             del self._rows[row.facts.job_id, row.incarnation]
+            self.discarded.add((row.facts.job_id, row.incarnation))
 
     def change(self, changes: dict[Key, _Change], timeline: Sequence[Event]) -> None:
         """Carry out one transaction."""

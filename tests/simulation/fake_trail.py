@@ -11,6 +11,7 @@ from jobfleet_contracts.event import Event
 from jobfleet_protocol.audit.verification import verify_job
 from jobfleet_protocol.trail.tombstone import is_tombstone
 from tests.simulation.journal import Journal
+from tests.simulation.process import Process
 from tests.simulation.virtual_time import VirtualTime
 from tests.simulation.wire import Wire
 
@@ -24,6 +25,7 @@ class TrailTable:
     Attributes:
         written: ``(simulated second, event)`` in the order of the inserts, the truth of a run.
         removed: what the retention has taken out, by job and sequence.
+        writers: which process's insert of an event was carried out, and when, by event id.
         torn: what the checker says of histories in the midst of their removal.
         on_insert: told of a job's newest event and of those that are about to follow it.
     """
@@ -32,6 +34,7 @@ class TrailTable:
         self.jobs: dict[str, dict[int, Event]] = {}
         self.written: list[tuple[float, Event]] = []
         self.removed: dict[str, dict[int, Event]] = {}
+        self.writers: dict[str, tuple[Process, float]] = {}
         self.torn: list[str] = []
         self.on_insert: Callable[[Event, Sequence[Event]], None] | None = None
         self._time = time
@@ -49,6 +52,11 @@ class TrailTable:
             rows[event.sequence] = event
             self.written.append((self._time.now, event))
             self._journal.note("trail", event.status, *_told(event))
+
+    def sign(self, events: Sequence[Event], process: Process) -> None:
+        """Remember who has just inserted these."""
+        for event in events:
+            self.writers[event.event_id] = process, self._time.now
 
     def remove(self, job_id: str, sequences: Sequence[int], tombstone: Event | None) -> None:
         """Delete rows that must be there, and put the tombstone in the place of the first."""
@@ -106,7 +114,12 @@ class FakeAuditTrail:
     async def insert(self, events: Sequence[Event]) -> None:
         """Insert consecutive events of one job, all or none."""
         rows = list(events)
-        await self._wire.write("trail.insert", lambda: self._table.insert(rows), about=_about(rows))
+
+        def act() -> None:
+            self._table.insert(rows)
+            self._table.sign(rows, self._wire.process)
+
+        await self._wire.write("trail.insert", act, about=_about(rows))
 
     async def newest(self, job_id: str) -> Event | None:
         """Return the job's last event."""

@@ -12,6 +12,8 @@ from tests.simulation.virtual_time import VirtualTime
 LATEST_SECONDS = 30.0
 """A storage write that timed out may be carried out so much later (Azure's server timeout)."""
 
+RECONNECT_SECONDS = 30.0
+
 
 @dataclass(frozen=True, slots=True)
 class Fate:
@@ -51,6 +53,12 @@ class Faults:
         """No more faults, crashes, stalls or outages from now on."""
         self.is_calm = True
         self._outages.clear()
+
+    def sleeps(self, process: Process, seconds: float) -> None:
+        """Let a process that stands still so long find its connection to the broker closed."""
+        if self._scenario.stale_connections and not self.is_calm:
+            place = process.name.partition(".")[0]
+            self.cut_off(place, "broker", seconds + RECONNECT_SECONDS * self._dice.random())
 
     def cut_off(self, who: str, service: str, seconds: float) -> None:
         """Let nothing of a process, or of all (``*``), reach a service for a while."""

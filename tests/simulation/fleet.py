@@ -29,6 +29,8 @@ DEFAULTS = JobDefaults(
     max_attempts=3, retry_delay_seconds=2, retry_max_seconds=60, timeout_seconds=600
 )
 
+CALLBACK_SECRET = "a secret that the third party shares"
+KEYS = SigningKeys((CALLBACK_SECRET,))
 
 NO_HANDLER_SECONDS = 600.0
 """Longer than every silence of the worker that has the handler."""
@@ -50,7 +52,7 @@ class Api:
             submitter=self.submitter,
             clock=clock,
         )
-        self.callbacks = Callbacks(backend=backend, clock=clock, keys=SigningKeys(()))
+        self.callbacks = Callbacks(backend=backend, clock=clock, keys=KEYS)
 
 
 class Fleet:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 
 from jobfleet_contracts.codec import decode
+from jobfleet_contracts.errors import BadSignature
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.lease import FLEET_LOCK, RESCUER_LOCK
 from jobfleet_contracts.state import State, Status
@@ -14,6 +15,7 @@ from jobfleet_protocol.actions.final_result import callback_job_id
 from jobfleet_protocol.audit.heads import Head, HeadsCheck
 from jobfleet_protocol.audit.verification import Verifier
 from tests.simulation.client_calls import ClientCall
+from tests.simulation.left_alone import is_left_alone
 from tests.simulation.removal import Removal
 from tests.simulation.schedule_judgement import schedule_faults
 from tests.simulation.servers import Servers
@@ -88,7 +90,8 @@ class Judgement:
 
     def _unfinished(self) -> Iterator[str]:
         for job_id, history in self._trails.items():
-            if history and not history[-1].after.state.is_terminal:
+            ended = not history or history[-1].after.state.is_terminal
+            if not ended and not is_left_alone(self._servers, job_id):
                 yield f"job {job_id} is {history[-1].after.state} for ever"
         for call in self._client_calls:
             if not call.is_done:
@@ -146,6 +149,12 @@ class Judgement:
                 for event in self._trails[posting.job_id]
                 if event.kind is not Status.DISMISSED
             )
+            if posting.is_replay:
+                if times:
+                    yield f"job {posting.job_id} ended with the result of an earlier incarnation"
+                continue
+            if isinstance(posting.refusal, BadSignature):
+                yield f"a signed result of job {posting.job_id} was refused as not signed"
             if times > 1 or (posting.granted and times != 1):
                 yield f"a result of job {posting.job_id} was taken and stands {times} times"
 

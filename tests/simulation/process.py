@@ -39,6 +39,7 @@ class Process:
     Attributes:
         on_silence: told when the process crashes or stands still.
         worker: what runs in it, if it is a worker.
+        died_at: when it crashed or ended, in simulated seconds.
     """
 
     def __init__(self, *, name: str, time: VirtualTime, clock: ProcessClock) -> None:
@@ -50,6 +51,7 @@ class Process:
         )
         self.worker: Worker | None = None
         self.on_silence: Callable[[], None] | None = None
+        self.died_at: float | None = None
         self._time = time
 
     @property
@@ -65,6 +67,7 @@ class Process:
     def crash(self) -> None:
         """Vanish; requests on their way may still be carried out."""
         self.loop.dead = self.renewal_loop.dead = True
+        self.died_at = self._time.now
         if self.on_silence is not None:
             self.on_silence()
 

@@ -9,6 +9,8 @@ from typing import Any
 RETENTION_SHARE = 1 / 10
 SCHEDULE_SHARE = 1 / 8
 LACKING_SHARE = 1 / 8
+STALE_SHARE = 1 / 8
+IMPATIENT_SHARE = 1 / 8
 _FAULT_RATES = (0.0, 0.01, 0.04, 0.04, 0.1, 0.1, 0.2)
 
 
@@ -27,6 +29,9 @@ class Scenario:
         lacking: so many workers lack the type of the jobs, as old ones do in a rolling update.
         weights: how often each kind of fault comes, among the faults.
         schedules: a schedule ticks, and operators pause, change and run it.
+        stale_connections: a process that stood still finds its connection to the broker closed, and
+            needs up to half a minute for a new one.
+        impatient: share of the callers who ask once: whatever the answer, they do not ask again.
     """
 
     seed: int
@@ -51,6 +56,8 @@ class Scenario:
     weights: dict[str, float]
     schedules: bool = False
     lacking: int = 0
+    stale_connections: bool = False
+    impatient: float = 0.0
 
     @classmethod
     def of(cls, seed: int) -> Scenario:
@@ -80,7 +87,9 @@ class Scenario:
             weights=_weights(dice),
         )
         lacking = scenario.workers - 1 if Random(f"lacking/{seed}").random() < LACKING_SHARE else 0
-        scenario = replace(scenario, lacking=lacking)
+        stale = Random(f"connections/{seed}").random() < STALE_SHARE
+        impatient = 0.5 if Random(f"impatience/{seed}").random() < IMPATIENT_SHARE else 0.0
+        scenario = replace(scenario, lacking=lacking, stale_connections=stale, impatient=impatient)
         scenario = scenario._with_retention(Random(f"retention/{seed}"))
         with_schedule = Random(f"schedules/{seed}").random() < SCHEDULE_SHARE
         return replace(scenario, schedules=with_schedule and not scenario.clock_steps)

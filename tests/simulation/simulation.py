@@ -17,6 +17,7 @@ from tests.simulation.faults import LATEST_SECONDS, Faults
 from tests.simulation.fleet import Fleet
 from tests.simulation.journal import Journal
 from tests.simulation.judgement import Judgement
+from tests.simulation.left_alone import is_left_alone
 from tests.simulation.operator_actions import OperatorActions
 from tests.simulation.process import Process
 from tests.simulation.removal import is_removed
@@ -177,7 +178,8 @@ class Simulation:
                 yield f"callback of {posting.job_id}"
         yield from self._unrest_of_schedules()
         for job_id, rows in self.servers.trail.jobs.items():
-            if not rows[max(rows)].after.state.is_terminal:
+            ended = rows[max(rows)].after.state.is_terminal
+            if not ended and not is_left_alone(self.servers, job_id):
                 yield f"job {job_id}"
             if self.scenario.retention_seconds is not None and self._will_be_removed(job_id, rows):
                 yield f"history of {job_id}"

@@ -78,6 +78,7 @@ class Wire:
         ]
         if fate.stall:
             process.pause(fate.stall, lag=0.3)
+            self._faults.sleeps(process, fate.stall)
             wakes_after = loop.frozen_until - self._time.now
             self._time.after(wakes_after, lambda: process.is_alive and self._depart(arrivals, fate))
         else:

@@ -433,7 +433,7 @@ BY_THE_SIMULATION = (
     Known(
         "a submitter that slept between open row and event 1",
         slept_between_row_and_event,
-        42,
+        7,
         _SLEEP,
     ),
     Known("a result taken for a later incarnation's", token_not_checked, 57),

@@ -11,14 +11,13 @@ from random import Random
 
 from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.index import QueueDepth
-from jobfleet_contracts.job import lane_of
+from jobfleet_contracts.job import LANES, lane_of
 from jobfleet_contracts.message import JobMessage, MalformedMessage
 from tests.simulation.faults import Faults
 from tests.simulation.process import Process
 from tests.simulation.virtual_time import VirtualTime
 from tests.simulation.wire import Wire
 
-LANES = ("high", "normal", "low")
 DELAY_STEPS = (1, 5, 10, 30, 60, 300, 900, 3600)
 SILENT_SECONDS = 60.0
 """A connection whose process says nothing for so long is closed (AMQP heartbeat)."""

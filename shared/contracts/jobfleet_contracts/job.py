@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from heapq import nsmallest
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 from uuid import UUID, uuid5
 
@@ -267,6 +267,9 @@ def digest_of(said: Mapping[str, Any]) -> str:
     return sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
+Lane = Literal["high", "normal", "low"]
+LANES: tuple[Lane, ...] = get_args(Lane)
+"""The lanes of each queue, the most urgent first."""
 _LOW_UP_TO, _NORMAL_UP_TO = 2, 6
 _NOT_ASKED = frozenset({"jobId", "createdAt", "context"})
 _VOLATILE = frozenset({"headers", "requestId", "statusToken", "traceparent", "tracestate"})
@@ -372,7 +375,7 @@ def _first_problem(error: ValidationError) -> InvalidRequest:
     return InvalidRequest(f"{field}: {problem['msg'].removeprefix('Value error, ')}", field=field)
 
 
-def lane_of(priority: int) -> str:
+def lane_of(priority: int) -> Lane:
     """Return the lane of a priority: 0-2 ``low``, 3-6 ``normal``, 7-9 ``high``."""
     if priority > _NORMAL_UP_TO:
         return "high"

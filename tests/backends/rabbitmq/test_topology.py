@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from jobfleet_backends.rabbitmq.topology import Topology, delay_step, lane_of
+from jobfleet_backends.rabbitmq.topology import Topology, delay_step
+from jobfleet_contracts.job import lane_of
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSche
 from pydantic.alias_generators import to_camel
 
 from jobfleet_contracts.codec import format_time
+from jobfleet_contracts.job import Lane
 from jobfleet_contracts.state import State
 
 Time = Annotated[
@@ -243,7 +244,7 @@ class QueueDocument(Document):
     """Messages ready in one lane."""
 
     queue: str
-    lane: Literal["high", "normal", "low"]
+    lane: Lane
     ready: int
 
 

@@ -16,7 +16,8 @@ from aio_pika import ExchangeType
 from aio_pika.abc import AbstractChannel, AbstractQueue
 from aio_pika.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
 
-LANES = ("high", "normal", "low")
+from jobfleet_contracts.job import LANES
+
 """In the order in which a worker takes from them."""
 DELAY_SECONDS = (1, 5, 10, 30, 60, 300, 900, 3600)
 DELIVERY_LIMIT = 20
@@ -63,13 +64,6 @@ class LaneQueue:
 
     name: str
     route: Route
-
-
-def lane_of(priority: int) -> str:
-    """Return the lane of a job's priority: 0-2 low, 3-6 normal, 7-9 high."""
-    if priority >= 7:  # noqa: PLR2004 - the lanes of the job request
-        return "high"
-    return "normal" if priority >= 3 else "low"  # noqa: PLR2004
 
 
 def delay_step(delay: timedelta) -> int:

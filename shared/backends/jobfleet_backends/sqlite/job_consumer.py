@@ -16,11 +16,10 @@ from jobfleet_backends.sqlite.change_signal import (
 )
 from jobfleet_backends.sqlite.database import Database
 from jobfleet_backends.sqlite.doorbell import Doorbell
-from jobfleet_backends.sqlite.job_queue import LANES
 from jobfleet_backends.sqlite.message_codec import decode_message
 from jobfleet_backends.sqlite.row_codec import Row
 from jobfleet_contracts.errors import BackendUnavailable
-from jobfleet_contracts.job import new_id
+from jobfleet_contracts.job import LANES, new_id
 from jobfleet_contracts.message import JobMessage, MalformedMessage
 
 HOLD_SECONDS = 15.0

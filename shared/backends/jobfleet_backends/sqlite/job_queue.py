@@ -13,9 +13,9 @@ from jobfleet_backends.sqlite.message_codec import encode_message
 from jobfleet_contracts.codec import format_time
 from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.index import QueueDepth
+from jobfleet_contracts.job import LANES, lane_of
 from jobfleet_contracts.message import JobMessage
 
-LANES = ("high", "normal", "low")
 _PUBLISH_LATER_SECONDS = 3.0
 _INSERT = (
     "INSERT INTO messages (queue, lane, visible_at, due_at, body, hints) VALUES (?, ?, ?, ?, ?, ?)"
@@ -23,11 +23,6 @@ _INSERT = (
 _DEPTHS = """
 SELECT queue, lane, sum(visible_at <= ?) FROM messages GROUP BY queue, lane
 """
-
-
-def lane_of(priority: int) -> int:
-    """Return the lane's place in ``LANES``: 7-9 high, 3-6 normal, 0-2 low."""
-    return 0 if priority >= 7 else 1 if priority >= 3 else 2  # noqa: PLR2004
 
 
 class SqliteJobQueue:
@@ -65,7 +60,7 @@ class SqliteJobQueue:
         clock = self._database.clock
         row = (
             message.request.queue,
-            lane_of(message.request.priority),
+            LANES.index(lane_of(message.request.priority)),
             clock.boottime() + delay.total_seconds(),
             format_time(clock.now() + delay),
             *encode_message(message),

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from jobfleet_contracts.internal_job import CALLBACK_TYPE
-from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.job import JobRequest, lane_of
 from jobfleet_dashboard.views.short_id import short
 from jobfleet_protocol.reading.job_record import JobRecord
 
@@ -33,7 +33,7 @@ def job_facts(record: JobRecord) -> tuple[Fact, ...]:
     found = (
         Fact("type", facts.job_type),
         Fact("queue", facts.queue),
-        Fact("priority", f"{facts.priority} ({_lane(facts.priority)})"),
+        Fact("priority", f"{facts.priority} ({lane_of(facts.priority)})"),
         Fact("attempt", f"{after.attempt} of {after.max_attempts}"),
         Fact("created", moment=facts.created_at),
         Fact("run at", moment=request.run_at),
@@ -70,7 +70,3 @@ def _is_id(text: str) -> bool:
         return str(UUID(text)) == text
     except ValueError:
         return False
-
-
-def _lane(priority: int) -> str:
-    return "low" if priority <= 2 else "normal" if priority <= 6 else "high"  # noqa: PLR2004

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from jobfleet_contracts.index import EventQuery, OpenRow, QueueDepth
+from jobfleet_contracts.job import LANES
 from jobfleet_contracts.state import State
 from jobfleet_dashboard.services import Services
 from jobfleet_dashboard.views.event_row import EventRow, event_row
@@ -15,7 +16,6 @@ from jobfleet_dashboard.views.overview.throughput import Throughput, read_throug
 from jobfleet_dashboard.views.workers.worker_row import WorkerRow, worker_rows
 
 FEED_SIZE = 200
-_LANES = ("high", "normal", "low")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,6 @@ def queue_rows(
     ready: Mapping[tuple[str, str], int] = {(d.queue, d.lane): d.ready for d in depths}
     names = sorted({depth.queue for depth in depths} | set(longest))
     return tuple(
-        QueueRow(name, tuple(ready.get((name, lane), 0) for lane in _LANES), longest.get(name))
+        QueueRow(name, tuple(ready.get((name, lane), 0) for lane in LANES), longest.get(name))
         for name in names
     )

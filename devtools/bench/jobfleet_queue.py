@@ -16,7 +16,7 @@ from jobfleet_cli.event_loop import run_async
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.state import State
-from jobfleet_protocol.actions.submission import Submitter
+from jobfleet_protocol.actions.write_side import WriteSide
 
 _PATIENCE_SECONDS = 30.0
 
@@ -34,7 +34,9 @@ def keep_quiet() -> None:
 
 async def submit_all(backend: Backend, settings: Settings, jobs: int) -> None:
     """Submit no-op jobs, 64 at a time."""
-    submitter = Submitter(backend=backend, clock=SystemClock(), defaults=settings.job_defaults)
+    submitter = WriteSide.wire(
+        backend=backend, clock=SystemClock(), defaults=settings.job_defaults
+    ).submitter
     await submitter.submit_many([_request() for _ in range(jobs)])
 
 

@@ -25,7 +25,7 @@ from jobfleet_backends.system_clock import SystemClock
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import RESCUER_LOCK
-from jobfleet_protocol.actions.submission import Submitter
+from jobfleet_protocol.actions.write_side import WriteSide
 from jobfleet_worker.handlers.context import JobContext
 from jobfleet_worker.handlers.declaration import handler
 from jobfleet_worker.handlers.registry import Handlers
@@ -125,7 +125,9 @@ def _paced(account: Account) -> float:
 
 async def _submitted(publisher: Backend, settings: Settings) -> Account:
     before, began = _sent(publisher), time.monotonic()
-    submitter = Submitter(backend=publisher, clock=SystemClock(), defaults=settings.job_defaults)
+    submitter = WriteSide.wire(
+        backend=publisher, clock=SystemClock(), defaults=settings.job_defaults
+    ).submitter
     await submitter.submit_many([JobRequest(type="count.noop") for _ in range(JOBS)])
     await publisher.index.flush()
     return _since(publisher, before, began)

@@ -9,9 +9,7 @@ from random import Random
 
 from jobfleet_backends.system_clock import SystemClock
 from jobfleet_contracts.job import JobRequest
-from jobfleet_protocol.actions.cancellation import Canceller
-from jobfleet_protocol.actions.redrive import Redriver
-from jobfleet_protocol.actions.submission import Submitter
+from jobfleet_protocol.actions.write_side import WriteSide
 from tests.chaos.dashboard import Dashboard
 from tests.chaos.faults import Faults
 from tests.chaos.judgement import Judgement, judge
@@ -146,20 +144,20 @@ class ChaosRun:
 
     def _workload(self) -> Workload:
         backend, clock = self._fleet.backend, SystemClock()
-        submitter = Submitter(
+        writes = WriteSide.wire(
             backend=backend, clock=clock, defaults=self._fleet.settings.job_defaults
         )
 
         async def by_library(request: JobRequest, key: str) -> None:
-            await submitter.submit(request, idempotency_key=key)
+            await writes.submitter.submit(request, idempotency_key=key)
 
         ways: list[Submit] = [by_library]
         if self._dashboard is not None:
             ways.append(self._dashboard.submit)
         return Workload(
             ways=ways,
-            canceller=Canceller(backend=backend, clock=clock),
-            redriver=Redriver(backend=backend, clock=clock),
+            canceller=writes.canceller,
+            redriver=writes.redriver,
             random=Random(f"{self._seed} jobs"),
         )
 

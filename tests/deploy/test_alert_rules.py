@@ -84,7 +84,7 @@ async def _exported(folder: Path) -> dict[str, set[str]]:
     metrics = PrometheusMetrics()
     metrics.registry.register(DroppedLines())
     circuits = CircuitBreaker(failures=1, open_seconds=1, probe_seconds=1, boottime=time.monotonic)
-    MetricsPage(metrics=metrics, backend=backend, circuits=circuits)
+    MetricsPage(metrics=metrics, queue=backend.queue, requests=backend.requests, circuits=circuits)
     await backend.close()
     found: dict[str, set[str]] = {}
     for collector in _collectors(metrics.registry):

@@ -22,8 +22,8 @@ from jobfleet_contracts.internal_job import internal_job_id
 from jobfleet_contracts.job import JobRequest, new_id
 from jobfleet_contracts.message import JobDefaults, JobMessage
 from jobfleet_contracts.state import State
-from jobfleet_protocol.actions.submission import Submitter, opening_change
-from jobfleet_protocol.trail.trail_writer import TrailWriter
+from jobfleet_protocol.actions.submission import opening_change
+from jobfleet_protocol.actions.write_side import WriteSide
 from jobfleet_protocol.trail.transitions import draft
 from jobfleet_worker import handler
 from jobfleet_worker.handlers.registry import Handlers
@@ -56,6 +56,10 @@ async def worker(site: Site) -> AsyncIterator[Worker]:
     yield made
     made.request_stop()
     await running
+
+
+def writes(site: Site) -> WriteSide:
+    return WriteSide.wire(backend=site.backend, clock=SystemClock(), defaults=DEFAULTS)
 
 
 def put(site: Site, said: Mapping[str, Any], hints: Mapping[str, Any] | None = None) -> bytes:
@@ -133,7 +137,7 @@ async def test_of_an_internal_job_that_stands_what_event_1_says_is_run(
         opening_change(stored, DEFAULTS, now=SystemClock().now(), by=None),
         occurred_at=SystemClock().now(),
     )
-    assert await TrailWriter(backend=site.backend).append([event]) is None
+    assert await writes(site).writer.append([event]) is None
     put(site, {"jobId": job_id, "type": "echo"} | added, our_hints() if hinted else None)
     assert (await ended(site, job_id)).data["result"] == "stored"
     assert RAN == ["stored"]
@@ -147,7 +151,7 @@ async def test_a_stored_request_with_an_unknown_field_is_put_off_and_says_so(
     change = opening_change(stored, DEFAULTS, now=SystemClock().now(), by=None)
     change.data["request"]["lockSlots"] = 3
     event = draft(None, JobFacts.of(stored), change, occurred_at=SystemClock().now())
-    assert await TrailWriter(backend=site.backend).append([event]) is None
+    assert await writes(site).writer.append([event]) is None
     put(site, stored.to_json() | {"lockSlots": 3}, our_hints())
 
     async def put_off() -> Event | None:
@@ -179,8 +183,8 @@ async def test_whoever_publishes_a_newer_request_makes_its_taker_read_event_1(si
     change = opening_change(stored, DEFAULTS, now=SystemClock().now(), by=None)
     change.data["request"]["lockSlots"] = 3
     event = draft(None, JobFacts.of(stored), change, occurred_at=SystemClock().now())
-    await TrailWriter(backend=site.backend).append([event])
-    submitter = Submitter(backend=site.backend, clock=SystemClock(), defaults=DEFAULTS)
+    await writes(site).writer.append([event])
+    submitter = writes(site).submitter
     await submitter.submit(stored)
     consumer = site.backend.consumer()
     await consumer.start(["default"])

@@ -9,7 +9,7 @@ import pytest
 from jobfleet_backends.system_clock import SystemClock
 from jobfleet_contracts.internal_job import INTERNAL_TYPES, internal_job_id, is_internal_id
 from jobfleet_contracts.job import JobRequest, new_id
-from jobfleet_protocol.actions.submission import Submitter
+from jobfleet_protocol.actions.write_side import WriteSide
 from tests.entrances.entrances import ACCEPTED, ANSWERING, Site
 
 OWN_ID = {name: send for name, send in ANSWERING.items() if name != "asynchronous endpoint"}
@@ -47,9 +47,9 @@ async def test_an_internal_job_that_exists_is_not_made_again_and_not_replaced(
 ) -> None:
     job_id = internal_job_id("tick", "daily", "2026-11-26T06:00:00Z")
     request = JobRequest.parse({"type": "report.daily", "payload": 1, "jobId": job_id})
-    submitter = Submitter(
+    submitter = WriteSide.wire(
         backend=site.backend, clock=SystemClock(), defaults=site.settings.job_defaults
-    )
+    ).submitter
     await submitter.submit_internal(request, by="schedule daily")
     same = {"type": "report.daily", "payload": 1, "jobId": job_id}
     assert await OWN_ID[entrance](site, same) is ACCEPTED

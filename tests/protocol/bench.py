@@ -19,14 +19,11 @@ from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.message import JobDefaults, JobMessage
 from jobfleet_contracts.ports import Delivery
 from jobfleet_contracts.state import Status
-from jobfleet_protocol.actions.cancellation import Canceller
-from jobfleet_protocol.actions.redrive import Redriver
-from jobfleet_protocol.actions.submission import Submitter
+from jobfleet_protocol.actions.write_side import WriteSide
 from jobfleet_protocol.audit.verification import Verifier
 from jobfleet_protocol.claiming.claimer import Claimed, Claimer, ClaimResult
 from jobfleet_protocol.claiming.lock_leases import new_lease_id
 from jobfleet_protocol.control.pause_state import NO_PAUSES, FleetPauses
-from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import Change
 from tests.protocol.faulty_port import FaultyPort
 from tests.protocol.steered_clock import SteeredClock
@@ -60,15 +57,21 @@ class Bench:
             control=self.control,
             payloads=self.payloads,
         )
-        self.submitter = Submitter(backend=self.backend, clock=clock, defaults=DEFAULTS)
-        self.canceller = Canceller(backend=self.backend, clock=clock)
+        self.writes = WriteSide.wire(backend=self.backend, clock=clock, defaults=DEFAULTS)
+        self.submitter = self.writes.submitter
+        self.canceller = self.writes.canceller
+        self.redriver = self.writes.redriver
         self.pauses = NO_PAUSES
-        self.redriver = Redriver(backend=self.backend, clock=clock)
 
     def claimer(self, worker_id: str = "w1") -> Claimer:
         return Claimer(
-            backend=self.backend,
-            writer=TrailWriter(backend=self.backend),
+            trail=self.backend.trail,
+            leases=self.backend.leases,
+            locks=self.backend.locks,
+            index=self.backend.index,
+            payloads=self.backend.payloads,
+            writer=self.writes.writer,
+            publication=self.writes.publication,
             clock=self.clock,
             worker_id=worker_id,
             lease_seconds=LEASE_SECONDS,

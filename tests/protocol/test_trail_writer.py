@@ -8,7 +8,6 @@ import pytest
 from jobfleet_contracts.errors import SequenceTaken
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.state import Status
-from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import Change, draft
 from tests.protocol.bench import Bench
 
@@ -36,7 +35,7 @@ async def test_whatever_the_error_the_event_stands_once_with_its_first_id(
 ) -> None:
     event = await next_event(bench)
     getattr(bench.trail, lost)("insert", times=3, error=error)
-    assert await TrailWriter(backend=bench.backend).append([event]) is None
+    assert await bench.writes.writer.append([event]) is None
     assert (await bench.head(event.job_id)).event_id == event.event_id
     assert await bench.statuses(event.job_id) == ["Queued", "Deferred"]
 
@@ -45,7 +44,7 @@ async def test_a_look_that_fails_is_repeated(bench: Bench) -> None:
     event = await next_event(bench)
     bench.trail.lose_reply("insert")
     bench.trail.lose_request("read", times=3)
-    assert await TrailWriter(backend=bench.backend).append([event]) is None
+    assert await bench.writes.writer.append([event]) is None
 
 
 async def test_a_foreign_event_in_its_place_is_handed_back(bench: Bench) -> None:
@@ -53,7 +52,7 @@ async def test_a_foreign_event_in_its_place_is_handed_back(bench: Bench) -> None
     head = await bench.head(event.job_id)
     other = draft(head, head.facts, Change(kind=Status.CANCELLED), occurred_at=bench.clock.now())
     bench.trail.before("insert", writing(bench, other))
-    found = await TrailWriter(backend=bench.backend).append([event])
+    found = await bench.writes.writer.append([event])
     assert found is not None
     assert found.event_id == other.event_id
     assert await bench.statuses(event.job_id) == ["Queued", "Cancelled"]
@@ -63,7 +62,7 @@ async def test_a_first_copy_that_lands_late_is_recognised_as_ones_own(bench: Ben
     event = await next_event(bench)
     bench.trail.lose_request("insert")
     bench.trail.before("insert", writing(bench, event))  # the copy that seemed lost
-    assert await TrailWriter(backend=bench.backend).append([event]) is None
+    assert await bench.writes.writer.append([event]) is None
 
 
 async def test_several_events_stand_all_or_none(bench: Bench) -> None:
@@ -72,14 +71,14 @@ async def test_several_events_stand_all_or_none(bench: Bench) -> None:
     head = await bench.head(first.job_id)
     other = draft(head, head.facts, Change(kind=Status.FAILED), occurred_at=bench.clock.now())
     bench.trail.before("insert", writing(bench, other))
-    assert await TrailWriter(backend=bench.backend).append([first, second]) is not None
+    assert await bench.writes.writer.append([first, second]) is not None
     assert await bench.statuses(first.job_id) == ["Queued", "Failed"]
 
 
 async def test_an_append_once_sent_goes_on_when_its_caller_is_cancelled(bench: Bench) -> None:
     event = await next_event(bench)
     bench.trail.lose_request("insert", times=2)
-    writer = TrailWriter(backend=bench.backend)
+    writer = bench.writes.writer
     caller = asyncio.create_task(writer.append([event]))
     await asyncio.sleep(0.02)
     caller.cancel()
@@ -91,6 +90,6 @@ async def test_an_append_once_sent_goes_on_when_its_caller_is_cancelled(bench: B
 async def test_the_copy_in_the_index_follows_also_after_a_lost_reply(bench: Bench) -> None:
     event = await next_event(bench)
     bench.trail.lose_reply("insert")
-    await TrailWriter(backend=bench.backend).append([event])
+    await bench.writes.writer.append([event])
     (row,) = await bench.open_rows()
     assert (row.sequence, row.state) == (2, event.after.state)

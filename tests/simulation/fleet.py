@@ -9,10 +9,8 @@ from random import Random
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.message import JobDefaults
 from jobfleet_protocol.actions.callbacks import Callbacks
-from jobfleet_protocol.actions.cancellation import Canceller
-from jobfleet_protocol.actions.redrive import Redriver
 from jobfleet_protocol.actions.signing_keys import SigningKeys
-from jobfleet_protocol.actions.submission import Submitter
+from jobfleet_protocol.actions.write_side import WriteSide
 from jobfleet_protocol.control.schedules import Schedules
 from jobfleet_worker.options import WorkerOptions
 from jobfleet_worker.worker import Worker
@@ -43,16 +41,24 @@ class Api:
         clock = process.clock
         self.process = process
         self.backend = backend
-        self.submitter = Submitter(backend=backend, clock=clock, defaults=DEFAULTS)
-        self.canceller = Canceller(backend=backend, clock=clock)
-        self.redriver = Redriver(backend=backend, clock=clock)
+        writes = WriteSide.wire(backend=backend, clock=clock, defaults=DEFAULTS)
+        self.submitter = writes.submitter
+        self.canceller = writes.canceller
+        self.redriver = writes.redriver
         self.schedules = Schedules(
             log=backend.control_log,
             trail=backend.trail,
             submitter=self.submitter,
             clock=clock,
         )
-        self.callbacks = Callbacks(backend=backend, clock=clock, keys=KEYS)
+        self.callbacks = Callbacks(
+            trail=backend.trail,
+            payloads=backend.payloads,
+            writer=writes.writer,
+            ending=writes.ending,
+            clock=clock,
+            keys=KEYS,
+        )
 
 
 class Fleet:

@@ -83,7 +83,7 @@ def repeatable(seed: int, journal: Journal, *, talkative: bool) -> Iterator[list
         structlog.configure(**config)
 
 
-def _no_handlers(*_: Any) -> tuple[()]:
+def _no_handlers(*_: Any, **__: Any) -> tuple[()]:
     """The built-in handlers call real servers."""
     return ()
 

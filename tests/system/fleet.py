@@ -21,7 +21,7 @@ from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import JobRequest, new_id
 from jobfleet_contracts.state import State
-from jobfleet_protocol.actions.submission import Submitter
+from jobfleet_protocol.actions.write_side import WriteSide
 
 LEASE_SECONDS = 15
 
@@ -94,9 +94,9 @@ class Fleet:
         fields = Settings.model_fields
         self.settings = load_settings(**{k: v for k, v in names.items() if k in fields})
         self.backend = await open_backend(self.settings)
-        self._submitter = Submitter(
+        self._submitter = WriteSide.wire(
             backend=self.backend, clock=self._clock, defaults=self.settings.job_defaults
-        )
+        ).submitter
 
     async def close(self) -> None:
         for worker in self.workers:

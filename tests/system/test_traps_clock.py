@@ -12,7 +12,7 @@ import pytest
 import jobfleet_backends.system_clock
 from jobfleet_backends.system_clock import SystemClock
 from jobfleet_contracts.job import JobRequest
-from jobfleet_protocol.actions.submission import Submitter
+from jobfleet_protocol.actions.write_side import WriteSide
 from jobfleet_worker import JobContext, Retry, handler
 from tests.worker.workshop import DEFAULTS, LEASE_SECONDS, Workshop
 
@@ -91,7 +91,9 @@ async def test_clock_an_hour_slow_at_the_start_and_corrected_then_delays_nothing
     workshop.clock = slow_at_the_start = SystemClock()
     workshop.start_worker(work)
     wall_clock.ahead = 0.0
-    submitter = Submitter(backend=workshop.backend, clock=SystemClock(), defaults=DEFAULTS)
+    submitter = WriteSide.wire(
+        backend=workshop.backend, clock=SystemClock(), defaults=DEFAULTS
+    ).submitter
     began = time.monotonic()
     due_at = datetime.now(UTC) + timedelta(seconds=3)
     request = JobRequest(type="job", run_at=due_at)

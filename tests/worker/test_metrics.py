@@ -57,7 +57,10 @@ class Observed:
         assert backend.requests is not None
         backend.requests.count("trail.insert", "ok")
         self.page = MetricsPage(
-            metrics=self.metrics, backend=backend, circuits=worker.outbound.circuits
+            metrics=self.metrics,
+            queue=backend.queue,
+            requests=backend.requests,
+            circuits=worker.outbound.circuits,
         )
         self.circuits = worker.outbound.circuits
         self.running = RunningWorker(worker)
@@ -175,9 +178,13 @@ async def test_the_page_is_there_while_the_broker_is_away(observed: Observed) ->
         async def depths(self) -> None:
             raise BackendUnavailable("no broker")
 
-    backend = replace(observed.page._backend, queue=Away())  # type: ignore[arg-type]
     circuits = CircuitBreaker(failures=1, open_seconds=1, probe_seconds=1, boottime=lambda: 0.0)
-    page = MetricsPage(metrics=PrometheusMetrics(), backend=backend, circuits=circuits)
+    page = MetricsPage(
+        metrics=PrometheusMetrics(),
+        queue=Away(),  # type: ignore[arg-type]
+        requests=None,
+        circuits=circuits,
+    )
     text = await page.text()
     assert b"jobfleet_queue_depth{" not in text
     check_metrics(text)

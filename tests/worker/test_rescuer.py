@@ -20,6 +20,7 @@ from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.final_result import callback_job_id
 from jobfleet_protocol.actions.submission import open_row, opening_change
+from jobfleet_protocol.actions.write_side import WriteSide
 from jobfleet_protocol.control.pause_state import NO_PAUSES, FleetPauses
 from jobfleet_protocol.trail.transitions import Change, draft
 from jobfleet_worker.upkeep.election import LEADER_ELECTED
@@ -37,8 +38,21 @@ class Ward:
         self.backend = workshop.real
         self.pauses = NO_PAUSES
         self.handed: list[JobMessage] = []
+        backend = workshop.backend
+        writes = WriteSide.wire(backend=backend, clock=clock, defaults=DEFAULTS)
         self.rescuer = Rescuer(
-            backend=workshop.backend, clock=clock, pauses=self._read_pauses, hand=self.handed.append
+            trail=backend.trail,
+            index=backend.index,
+            reader=backend.reader,
+            leases=backend.leases,
+            locks=backend.locks,
+            queue=backend.queue,
+            payloads=backend.payloads,
+            ending=writes.ending,
+            publication=writes.publication,
+            clock=clock,
+            pauses=self._read_pauses,
+            hand=self.handed.append,
         )
 
     async def _read_pauses(self) -> FleetPauses:

@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import ActionRefused, BodyConflict
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import JobQuery
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.message import JobMessage
+from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.state import State
 from jobfleet_protocol.audit.verification import verify_trail
 from jobfleet_protocol.trail.tombstone import is_seal, is_tombstone
@@ -37,8 +39,19 @@ async def broken(payload: object) -> None:
     raise ValueError("as always")
 
 
+def retention_of(backend: Backend, clock: Clock, *, days: float) -> Retention:
+    assert backend.retention is not None
+    return Retention(
+        trail=backend.trail,
+        payloads=backend.payloads,
+        store=backend.retention,
+        clock=clock,
+        days=days,
+    )
+
+
 def retention(workshop: Workshop) -> Retention:
-    return Retention(backend=workshop.real, clock=workshop.clock, days=DAYS)
+    return retention_of(workshop.real, workshop.clock, days=DAYS)
 
 
 async def removed(workshop: Workshop, clock: SteeredClock) -> int:
@@ -140,7 +153,7 @@ async def test_a_removal_that_was_cut_short_is_finished_by_a_later_sweep(
     blob = (await workshop.head(head.job_id)).data["blob"]
     clock.advance(AT_END)
     torn = replace(workshop.real, payloads=Unwilling())
-    sweeper = Retention(backend=torn, clock=clock, days=DAYS)
+    sweeper = retention_of(torn, clock, days=DAYS)
     await sweeper.sweep()
     clock.advance(SEALED_AT_MOST)
     with pytest.raises(ConnectionError):
@@ -173,7 +186,7 @@ async def test_without_anything_old_it_rests_for_a_minute(
     workshop: Workshop, clock: SteeredClock
 ) -> None:
     head = await ended(workshop)
-    sweeper = Retention(backend=workshop.real, clock=clock, days=20 / DAY)
+    sweeper = retention_of(workshop.real, clock, days=20 / DAY)
     assert await sweeper.sweep() == 0
     clock.advance(30)
     assert await sweeper.sweep() == 0

@@ -15,9 +15,7 @@ from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.message import JobDefaults
 from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.state import State
-from jobfleet_protocol.actions.cancellation import Canceller
-from jobfleet_protocol.actions.redrive import Redriver
-from jobfleet_protocol.actions.submission import Submitter
+from jobfleet_protocol.actions.write_side import WriteSide
 from jobfleet_protocol.audit.verification import Verifier
 from jobfleet_protocol.trail.large_data import resolve
 from jobfleet_worker.builtin.demo_steps import demo_steps
@@ -113,9 +111,12 @@ class Workshop:
         )
         self.real = backend
         self.clock = clock
-        self.submitter = Submitter(backend=backend, clock=clock, defaults=DEFAULTS)
-        self.canceller = Canceller(backend=self.backend, clock=clock)
-        self.redriver = Redriver(backend=backend, clock=clock)
+        self.submitter = WriteSide.wire(backend=backend, clock=clock, defaults=DEFAULTS).submitter
+        # The fleet's own requests meet faults; those of the test do not, but for the cancel.
+        self.canceller = WriteSide.wire(
+            backend=self.backend, clock=clock, defaults=DEFAULTS
+        ).canceller
+        self.redriver = WriteSide.wire(backend=backend, clock=clock, defaults=DEFAULTS).redriver
         self._workers: list[RunningWorker] = []
 
     async def close(self) -> None:

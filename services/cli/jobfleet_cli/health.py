@@ -39,7 +39,12 @@ async def health_served(
 
     assert isinstance(metrics, PrometheusMetrics)
     metrics.registry.register(DroppedLines())
-    page = MetricsPage(metrics=metrics, backend=backend, circuits=worker.outbound.circuits)
+    page = MetricsPage(
+        metrics=metrics,
+        queue=backend.queue,
+        requests=backend.requests,
+        circuits=worker.outbound.circuits,
+    )
     server = HealthServer(
         host="0.0.0.0" if settings.trust_network else "127.0.0.1",  # noqa: S104 - asked for
         port=settings.metrics_port,

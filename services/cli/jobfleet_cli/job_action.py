@@ -11,8 +11,6 @@ from jobfleet_cli.session import Session, who
 from jobfleet_cli.trail_reading import known_form
 from jobfleet_contracts.errors import ActionRefused, UnknownJob
 from jobfleet_contracts.state import State
-from jobfleet_protocol.actions.cancellation import Canceller
-from jobfleet_protocol.actions.redrive import Redriver
 from jobfleet_protocol.reading.job_actions import JobAction
 
 
@@ -42,11 +40,11 @@ class ActionRun:
 
     async def _act(self, session: Session, job_id: str) -> State:
         if self._action is JobAction.CANCEL:
-            canceller = Canceller(backend=session.backend, clock=session.clock)
+            canceller = session.writes.canceller
             return await session.patience.ask(  # asked for again it counts once
                 lambda: canceller.cancel(job_id, by=who(), reason=self._reason)
             )
-        redriver = Redriver(backend=session.backend, clock=session.clock)
+        redriver = session.writes.redriver
         if self._action is JobAction.REDRIVE:
             return await redriver.redrive(job_id, by=who())
         return await session.patience.ask(lambda: redriver.dismiss(job_id, by=who()))

@@ -17,7 +17,6 @@ from jobfleet_cli.third_party import HOST, Behaviour, ThirdParty
 from jobfleet_contracts.errors import JobfleetError, SettingsError
 from jobfleet_contracts.job import JobRequest
 from jobfleet_protocol.actions.signing_keys import SigningKeys
-from jobfleet_protocol.actions.submission import Submitter
 
 LATE_TIMEOUT_SECONDS = 5.0
 
@@ -86,11 +85,8 @@ async def _run(
 
 
 async def _submit(session: Session, count: int, address: str, *, late: bool) -> None:
-    submitter = Submitter(
-        backend=session.backend, clock=session.clock, defaults=session.settings.job_defaults
-    )
     requests = [_request(number, address, late=late) for number in range(1, count + 1)]
-    answers = await submitter.submit_many(requests, by=who())
+    answers = await session.writes.submitter.submit_many(requests, by=who())
     refused = [answer for answer in answers if isinstance(answer, JobfleetError)]
     if refused:
         raise refused[0]

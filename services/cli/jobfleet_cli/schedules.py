@@ -14,7 +14,6 @@ from jobfleet_cli.session import Session, in_session, who
 from jobfleet_contracts.codec import parse_time
 from jobfleet_contracts.errors import ActionRefused, InvalidRequest
 from jobfleet_contracts.schedule import Schedule
-from jobfleet_protocol.actions.submission import Submitter
 from jobfleet_protocol.control.schedules import Schedules
 from jobfleet_protocol.reading.schedule_record import (
     ScheduleReader,
@@ -251,8 +250,12 @@ def _act(action: Callable[[Schedules], Awaitable[None]]) -> None:
 
 def _schedules(session: Session) -> Schedules:
     backend, clock = session.backend, session.clock
-    submitter = Submitter(backend=backend, clock=clock, defaults=session.settings.job_defaults)
-    return Schedules(log=backend.control_log, trail=backend.trail, submitter=submitter, clock=clock)
+    return Schedules(
+        log=backend.control_log,
+        trail=backend.trail,
+        submitter=session.writes.submitter,
+        clock=clock,
+    )
 
 
 def _reader(session: Session) -> ScheduleReader:

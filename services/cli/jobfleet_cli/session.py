@@ -20,6 +20,7 @@ from jobfleet_cli.terminal_text import visible
 from jobfleet_contracts.backend import Backend, Probe
 from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.ports import Clock
+from jobfleet_protocol.actions.write_side import WriteSide
 
 T = TypeVar("T")
 
@@ -29,6 +30,8 @@ LOOK_SECONDS = 2.5
 PROBE_SECONDS = 6.0
 """Longer than the 5 s of a backend's own probe, which names the server and the remedy."""
 CLOSE_SECONDS = 2.0
+SETTLE_SECONDS = 1.0
+"""For changes that a command has begun and no longer waits for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class Session:
     backend: Backend
     clock: Clock
     patience: Patience
+    writes: WriteSide
 
 
 def in_session(work: Callable[[Session], Awaitable[T]], **flags: Any) -> T:
@@ -85,10 +89,13 @@ async def _opened(settings: Settings, work: Callable[[Session], Awaitable[T]]) -
     except TimeoutError as error:
         raise BackendUnavailable(f"backend {settings.backend} cannot be opened in time") from error
     patience = Patience()
-    session = Session(settings, patient(backend, patience), SystemClock(), patience)
+    clock, reading = SystemClock(), patient(backend, patience)
+    writes = WriteSide.wire(backend=reading, clock=clock, defaults=settings.job_defaults)
+    session = Session(settings, reading, clock, patience, writes)
     try:
         return await _guarded(backend, patience, work(session))
     finally:
+        await writes.settle(SETTLE_SECONDS)
         await _close(backend)
 
 

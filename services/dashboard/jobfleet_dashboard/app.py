@@ -92,7 +92,9 @@ def create_app(*, backend: Backend, clock: Clock, options: DashboardOptions) -> 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
-    await app.state.services.live.stop()
+    services: Services = app.state.services
+    await services.live.stop()
+    await services.writes.settle()
 
 
 def _guard(app: FastAPI, services: Services) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.credentials import masked_text
 from jobfleet_contracts.cursor import CursorForm
 from jobfleet_contracts.index import DeadLetter, JobQuery, JobRow
+from jobfleet_contracts.ports import DeadLetterStore, JobIndexReader
 from jobfleet_contracts.state import DEAD
 from jobfleet_dashboard.api.documents import DeadLetterDocument, DeadLetterPage
 
@@ -13,7 +13,9 @@ _MESSAGES, _JOBS = "m", "j"
 _CURSOR = CursorForm(f"({_MESSAGES}|{_JOBS}):(.*)")
 
 
-async def dead_letters(backend: Backend, *, cursor: str | None, limit: int) -> DeadLetterPage:
+async def dead_letters(
+    *, store: DeadLetterStore, reader: JobIndexReader, cursor: str | None, limit: int
+) -> DeadLetterPage:
     """Return a page: first the messages, then the jobs.
 
     Raises:
@@ -22,19 +24,19 @@ async def dead_letters(backend: Backend, *, cursor: str | None, limit: int) -> D
     """
     part, inner = (_MESSAGES, "") if cursor is None else _CURSOR.parts(cursor)
     if part == _JOBS:
-        return await _dead_jobs(backend, inner or None, limit)
-    letters = await backend.dead_letters.letters(cursor=inner or None, limit=limit)
+        return await _dead_jobs(reader, inner or None, limit)
+    letters = await store.letters(cursor=inner or None, limit=limit)
     items = [_message(letter) for letter in letters.items]
     if letters.next is not None:
         return DeadLetterPage(items=items, next=f"{_MESSAGES}:{letters.next}")
     if len(items) >= limit:
         return DeadLetterPage(items=items, next=f"{_JOBS}:")
-    jobs = await _dead_jobs(backend, None, limit - len(items))
+    jobs = await _dead_jobs(reader, None, limit - len(items))
     return DeadLetterPage(items=items + jobs.items, next=jobs.next)
 
 
-async def _dead_jobs(backend: Backend, cursor: str | None, limit: int) -> DeadLetterPage:
-    page = await backend.reader.jobs(JobQuery(states=DEAD, limit=limit, cursor=cursor))
+async def _dead_jobs(reader: JobIndexReader, cursor: str | None, limit: int) -> DeadLetterPage:
+    page = await reader.jobs(JobQuery(states=DEAD, limit=limit, cursor=cursor))
     items = [_job(row) for row in page.items if not row.dismissed]
     return DeadLetterPage(items=items, next=None if page.next is None else f"{_JOBS}:{page.next}")
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.index import LockUse, OpenRow
 from jobfleet_contracts.lease import key_lock
+from jobfleet_contracts.ports import JobIndexReader, LockRecords, WorkerDirectory
 from jobfleet_contracts.worker_status import WorkerStatus
 from jobfleet_dashboard.api.documents import LockDocument, LockJobDocument
 
@@ -50,16 +50,18 @@ class HeldLock:
         )
 
 
-async def held_locks(backend: Backend) -> Sequence[HeldLock]:
+async def held_locks(
+    *, locks: LockRecords, directory: WorkerDirectory, reader: JobIndexReader
+) -> Sequence[HeldLock]:
     """Return up to 100 lock keys, held ones first.
 
     Raises:
         BackendUnavailable: index, locks or worker directory cannot be read.
     """
     leased, workers, uses = await asyncio.gather(
-        backend.locks.leased(),
-        backend.directory.workers(),
-        backend.reader.lock_uses(limit=MAX_LOCKS, waiters=MAX_WAITERS),
+        locks.leased(),
+        directory.workers(),
+        reader.lock_uses(limit=MAX_LOCKS, waiters=MAX_WAITERS),
     )
     starts = _starts(workers)
     return [_held(use, leased, starts) for use in uses]

@@ -19,8 +19,8 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import BackendError
+from jobfleet_contracts.ports import JobIndexReader, JobQueue
 from jobfleet_contracts.request_counter import RequestCounter
 from jobfleet_contracts.state import State
 
@@ -34,13 +34,16 @@ T = TypeVar("T")
 class Metrics:
     """Counters of one dashboard process, in a registry of their own."""
 
-    def __init__(self, *, backend: Backend) -> None:
-        self._backend = backend
+    def __init__(
+        self, *, queue: JobQueue, reader: JobIndexReader, requests: RequestCounter | None
+    ) -> None:
+        self._queue = queue
+        self._reader = reader
         self.registry = registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=registry)
-        if backend.requests is not None:
-            registry.register(_StorageRequests(backend.requests))
+        if requests is not None:
+            registry.register(_StorageRequests(requests))
         self.jobs_registered = Counter(
             "jobfleet_jobs_registered_total", "Jobs accepted here.", registry=registry
         )
@@ -75,7 +78,7 @@ class Metrics:
     async def text(self) -> bytes:
         """Return the exposition format; what cannot be looked up is left out or as it was."""
         depths, counts = await asyncio.gather(
-            _looked_up(self._backend.queue.depths()), _looked_up(self._backend.reader.counts())
+            _looked_up(self._queue.depths()), _looked_up(self._reader.counts())
         )
         self._depth.clear()
         for depth in depths or ():

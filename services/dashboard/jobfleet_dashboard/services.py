@@ -20,10 +20,8 @@ from jobfleet_dashboard.security.rate_limit import RateLimit
 from jobfleet_dashboard.security.sessions import Sessions
 from jobfleet_dashboard.stats_reader import StatsReader
 from jobfleet_protocol.actions.callbacks import Callbacks
-from jobfleet_protocol.actions.cancellation import Canceller
-from jobfleet_protocol.actions.redrive import Redriver
 from jobfleet_protocol.actions.signing_keys import SigningKeys
-from jobfleet_protocol.actions.submission import Submitter
+from jobfleet_protocol.actions.write_side import WriteSide
 from jobfleet_protocol.reading.job_reader import JobReader
 
 
@@ -34,9 +32,7 @@ class Services:
     backend: Backend
     clock: Clock
     options: DashboardOptions
-    submitter: Submitter
-    canceller: Canceller
-    redriver: Redriver
+    writes: WriteSide
     callbacks: Callbacks
     live: LiveHub
     batch_texts: BatchTexts
@@ -57,6 +53,7 @@ class Services:
         Raises:
             SettingsError: a key, a callback secret or the rate limit does not parse.
         """
+        writes = WriteSide.wire(backend=backend, clock=clock, defaults=options.defaults)
         keys = ApiKeys(options.api_keys)
         census = CensusReader(reader=backend.reader, clock=clock)
         ended = EndedReader(reader=backend.reader, clock=clock)
@@ -64,11 +61,14 @@ class Services:
             backend=backend,
             clock=clock,
             options=options,
-            submitter=Submitter(backend=backend, clock=clock, defaults=options.defaults),
-            canceller=Canceller(backend=backend, clock=clock),
-            redriver=Redriver(backend=backend, clock=clock),
+            writes=writes,
             callbacks=Callbacks(
-                backend=backend, clock=clock, keys=SigningKeys(options.callback_secrets)
+                trail=backend.trail,
+                payloads=backend.payloads,
+                writer=writes.writer,
+                ending=writes.ending,
+                clock=clock,
+                keys=SigningKeys(options.callback_secrets),
             ),
             live=LiveHub(reader=backend.reader),
             batch_texts=BatchTexts(),
@@ -84,7 +84,7 @@ class Services:
             queue_limit=QueueLimit(
                 queue=backend.queue, clock=clock, max_ready=options.max_queue_size
             ),
-            metrics=Metrics(backend=backend),
+            metrics=Metrics(queue=backend.queue, reader=backend.reader, requests=backend.requests),
         )
 
 

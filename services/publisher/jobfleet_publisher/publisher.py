@@ -16,7 +16,8 @@ from jobfleet_contracts.errors import InvalidRequest, JobfleetError, UnknownJob
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.message import JobDefaults
 from jobfleet_contracts.ports import Clock
-from jobfleet_protocol.actions.submission import Submitted, Submitter, request_of
+from jobfleet_protocol.actions.submission import Submitted, request_of
+from jobfleet_protocol.actions.write_side import WriteSide
 from jobfleet_protocol.trail.large_data import resolve
 from jobfleet_publisher.job_details import JobDetails
 from jobfleet_publisher.plain_payload import plain_payload
@@ -38,18 +39,19 @@ class Publisher:
         defaults: JobDefaults,
         metrics: PublisherMetrics | None = None,
     ) -> None:
-        """Use an open backend; whoever opened it closes it.
+        """Use an open backend; whoever opened it calls :meth:`settle`, then closes it.
 
         Args:
             defaults: applied where a job does not say.
             metrics: counts for Prometheus; see :mod:`jobfleet_publisher.metrics`.
         """
-        self._backend = backend
+        self._trail = backend.trail
+        self._payloads = backend.payloads
         self._clock = clock
         self._metrics = metrics
         if metrics is not None:
             metrics.watch(backend.requests)
-        self._submitter = Submitter(backend=backend, clock=clock, defaults=defaults)
+        self._writes = WriteSide.wire(backend=backend, clock=clock, defaults=defaults)
 
     @classmethod
     @asynccontextmanager
@@ -72,14 +74,16 @@ class Publisher:
         keep_quiet()
         settings = load_settings(**flags)
         backend = await open_backend(settings)
+        publisher = cls(
+            backend=backend,
+            clock=SystemClock(),
+            defaults=settings.job_defaults,
+            metrics=metrics,
+        )
         try:
-            yield cls(
-                backend=backend,
-                clock=SystemClock(),
-                defaults=settings.job_defaults,
-                metrics=metrics,
-            )
+            yield publisher
         finally:
+            await publisher.settle()
             await backend.close()
 
     async def submit(
@@ -156,7 +160,8 @@ class Publisher:
         if idempotency_key is not None and not idempotency_key.strip():
             told = "the idempotency key is empty; all jobs with it would be one job"
             raise InvalidRequest(told, field="idempotency_key")
-        answer = await self._submitter.submit(request, idempotency_key=idempotency_key, by=by)
+        submitter = self._writes.submitter
+        answer = await submitter.submit(request, idempotency_key=idempotency_key, by=by)
         return self._job(answer)
 
     async def submit_many(
@@ -174,7 +179,7 @@ class Publisher:
             InvalidRequest: one of them does not fit; nothing has been submitted.
         """
         checked = [_checked(index, request) for index, request in enumerate(requests)]
-        answers = await self._submitter.submit_many(checked, by=by)
+        answers = await self._writes.submitter.submit_many(checked, by=by)
         return [a if isinstance(a, JobfleetError) else self._job(a) for a in answers]
 
     async def find(self, job_id: str) -> JobDetails | None:
@@ -183,10 +188,10 @@ class Publisher:
         Raises:
             BackendUnavailable: the trail does not answer.
         """
-        event = await self._backend.trail.newest(job_id)
+        event = await self._trail.newest(job_id)
         if event is None:
             return None
-        return JobDetails.of(await resolve(event, self._backend.payloads))
+        return JobDetails.of(await resolve(event, self._payloads))
 
     async def find_request(self, job_id: str) -> JobRequest | None:
         """Return what a job was submitted with; ``None`` if there is no such job.
@@ -196,8 +201,8 @@ class Publisher:
         Raises:
             BackendUnavailable: the trail does not answer.
         """
-        event = await self._backend.trail.read(job_id, 1)
-        return None if event is None else request_of(await resolve(event, self._backend.payloads))
+        event = await self._trail.read(job_id, 1)
+        return None if event is None else request_of(await resolve(event, self._payloads))
 
     async def job(self, job_id: str) -> SubmittedJob:
         """Return a job that was submitted before, by whomever, to wait for it or to cancel it.
@@ -206,17 +211,25 @@ class Publisher:
             UnknownJob: there is no such job.
             BackendUnavailable: the trail does not answer.
         """
-        event = await self._backend.trail.newest(job_id)
+        event = await self._trail.newest(job_id)
         if event is None:
             raise UnknownJob(f"no job {job_id}")
         return self._job(Submitted(job_id, event.after.state, created=False))
+
+    async def settle(self) -> None:
+        """Wait up to 5 s for submits and cancels whose callers have left; call it before the end.
+
+        :meth:`from_env` does so by itself.
+        """
+        await self._writes.settle()
 
     def _job(self, answer: Submitted) -> SubmittedJob:
         if self._metrics is not None and answer.created:
             self._metrics.jobs_registered(1)
         return SubmittedJob(
-            backend=self._backend,
-            clock=self._clock,
+            trail=self._trail,
+            payloads=self._payloads,
+            canceller=self._writes.canceller,
             job_id=answer.job_id,
             submitted=answer.state,
             created=answer.created,

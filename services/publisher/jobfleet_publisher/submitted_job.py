@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import BackendUnavailable, UnknownJob
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.ports import AuditTrail, PayloadStore
 from jobfleet_contracts.state import State
 from jobfleet_protocol.actions.cancellation import Canceller
 from jobfleet_protocol.trail.large_data import resolve
@@ -22,7 +21,14 @@ class SubmittedJob:
     """Follows one job; any number of them may wait at once."""
 
     def __init__(
-        self, *, backend: Backend, clock: Clock, job_id: str, submitted: State, created: bool
+        self,
+        *,
+        trail: AuditTrail,
+        payloads: PayloadStore,
+        canceller: Canceller,
+        job_id: str,
+        submitted: State,
+        created: bool,
     ) -> None:
         """Made by the publisher.
 
@@ -33,8 +39,9 @@ class SubmittedJob:
         self.job_id = job_id
         self.submitted = submitted
         self.created = created
-        self._backend = backend
-        self._clock = clock
+        self._trail = trail
+        self._payloads = payloads
+        self._canceller = canceller
 
     async def state(self) -> State:
         """Return where the job stands now.
@@ -63,7 +70,7 @@ class SubmittedJob:
         """
         async with asyncio.timeout(timeout):
             event = await self._ended(progress)
-            return JobResult.of(await resolve(event, self._backend.payloads))
+            return JobResult.of(await resolve(event, self._payloads))
 
     async def cancel(self, *, by: str | None = None, reason: str = "") -> State:
         """Ask for the job's end; a job that nobody runs is cancelled at once.
@@ -74,11 +81,10 @@ class SubmittedJob:
         Raises:
             ActionRefused: the job has ended already.
         """
-        canceller = Canceller(backend=self._backend, clock=self._clock)
-        return await canceller.cancel(self.job_id, by=by, reason=reason)
+        return await self._canceller.cancel(self.job_id, by=by, reason=reason)
 
     async def _newest(self) -> Event:
-        event = await self._backend.trail.newest(self.job_id)
+        event = await self._trail.newest(self.job_id)
         if event is None:
             raise UnknownJob(f"no job {self.job_id}")
         return event

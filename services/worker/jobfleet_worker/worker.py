@@ -15,12 +15,12 @@ from jobfleet_contracts.errors import BackendError
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.message import JobDefaults
 from jobfleet_contracts.ports import Clock, LeaseStore
-from jobfleet_protocol.actions.submission import Submitter
+from jobfleet_protocol.actions.write_side import WriteSide
 from jobfleet_protocol.claiming.claimer import Claimer
 from jobfleet_protocol.control.pause_state import FleetPauses
 from jobfleet_protocol.control.pauses import Pauses
 from jobfleet_protocol.control.schedules import Schedules
-from jobfleet_protocol.trail.trail_writer import TrailWriter, pauses
+from jobfleet_protocol.trail.trail_writer import pauses
 from jobfleet_worker.builtin.calling_handlers import calling_handlers
 from jobfleet_worker.handlers.registry import Handlers
 from jobfleet_worker.metrics.port import NO_METRICS, Metrics
@@ -43,6 +43,7 @@ from jobfleet_worker.run.slots import Slots
 from jobfleet_worker.upkeep.code_schedules import CodeSchedules
 from jobfleet_worker.upkeep.election import Election
 from jobfleet_worker.upkeep.heartbeat import Heartbeat
+from jobfleet_worker.upkeep.lock_successor import LockSuccessor
 from jobfleet_worker.upkeep.rescuer import Rescuer
 from jobfleet_worker.upkeep.retention import Retention
 from jobfleet_worker.upkeep.scheduler import Scheduler
@@ -80,11 +81,13 @@ class Worker:
         self._options = options
         self._clock = clock
         self.outbound = HttpClient(options=options.outbound, clock=clock)
-        self._handlers = handlers.with_built_in(*calling_handlers(self.outbound, clock, backend))
+        self._handlers = handlers.with_built_in(
+            *calling_handlers(self.outbound, clock, trail=backend.trail, payloads=backend.payloads)
+        )
         self._stop = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._writer = TrailWriter(backend=backend)
+        self._writes = WriteSide.wire(backend=backend, clock=clock, defaults=options.defaults)
         self._pauses = Pauses(log=backend.control_log, control=backend.control, clock=clock)
         self._pause_watch = PauseWatch(
             pauses=self._pauses,
@@ -111,8 +114,13 @@ class Worker:
             metrics=metrics,
         )
         self._claimer = Claimer(
-            backend=backend,
-            writer=self._writer,
+            trail=backend.trail,
+            leases=backend.leases,
+            locks=backend.locks,
+            index=backend.index,
+            payloads=backend.payloads,
+            writer=self._writes.writer,
+            publication=self._writes.publication,
             clock=clock,
             worker_id=options.worker_id,
             lease_seconds=options.lease_seconds,
@@ -122,21 +130,25 @@ class Worker:
             fresh=options.fresh,
         )
         deferral = Deferral(
-            backend=backend,
-            writer=self._writer,
+            queue=backend.queue,
+            index=backend.index,
+            writer=self._writes.writer,
             clock=clock,
             first_seconds=options.defer_seconds,
             metrics=metrics,
         )
         missing_handler = MissingHandler(
-            backend=backend,
+            trail=backend.trail,
+            leases=backend.leases,
+            directory=backend.directory,
             deferral=deferral,
             handlers=self._handlers,
             options=options,
             clock=clock,
         )
         parts = RunParts(
-            backend=backend,
+            trail=backend.trail,
+            payloads=backend.payloads,
             clock=clock,
             options=options,
             handlers=self._handlers,
@@ -144,17 +156,20 @@ class Worker:
             keeper=self._keeper,
             leases=self._claimer.leases,
             follow_up=FollowUp(
-                backend=backend,
                 leases=self._claimer.leases,
+                ending=self._writes.ending,
+                publication=self._writes.publication,
+                successor=self._lock_successor(),
                 clock=clock,
-                pauses=lambda: self._pause_watch.latest,
             ),
             no_more_starts=asyncio.Event(),
             missing_handler=missing_handler,
         )
         self.executor = Executor(parts=parts)
         self._consumer = Consumer(
-            backend=backend,
+            index=backend.index,
+            dead_letters=backend.dead_letters,
+            ending=self._writes.ending,
             source=self._source,
             clock=clock,
             claimer=self._claimer,
@@ -173,12 +188,7 @@ class Worker:
             clock=clock,
             clock_offset=backend.clock_offset,
         )
-        self._rescuer = Rescuer(
-            backend=backend,
-            clock=clock,
-            pauses=self._pause_watch.current,
-            hand=self._source.hand,
-        )
+        self._rescuer = self._open_rescuer()
         self._retention = self._open_retention()
         schedules = self._schedules()
         self._scheduler = Scheduler(
@@ -238,10 +248,38 @@ class Worker:
         return CancelListener(control=self._backend.control, executor=self.executor)
 
     def _schedules(self) -> Schedules:
-        backend, clock = self._backend, self._clock
-        submitter = Submitter(backend=backend, clock=clock, defaults=self._options.defaults)
         return Schedules(
-            log=backend.control_log, trail=backend.trail, submitter=submitter, clock=clock
+            log=self._backend.control_log,
+            trail=self._backend.trail,
+            submitter=self._writes.submitter,
+            clock=self._clock,
+        )
+
+    def _lock_successor(self) -> LockSuccessor:
+        return LockSuccessor(
+            trail=self._backend.trail,
+            reader=self._backend.reader,
+            payloads=self._backend.payloads,
+            publication=self._writes.publication,
+            clock=self._clock,
+            pauses=lambda: self._pause_watch.latest,
+        )
+
+    def _open_rescuer(self) -> Rescuer:
+        backend = self._backend
+        return Rescuer(
+            trail=backend.trail,
+            index=backend.index,
+            reader=backend.reader,
+            leases=backend.leases,
+            locks=backend.locks,
+            queue=backend.queue,
+            payloads=backend.payloads,
+            ending=self._writes.ending,
+            publication=self._writes.publication,
+            clock=self._clock,
+            pauses=self._pause_watch.current,
+            hand=self._source.hand,
         )
 
     async def _heed(self, pauses: FleetPauses) -> None:
@@ -260,10 +298,16 @@ class Worker:
         return self._options.rescue_seconds
 
     def _open_retention(self) -> Retention | None:
-        days = self._options.retention_days
-        if days is None or self._backend.retention is None:
+        days, store = self._options.retention_days, self._backend.retention
+        if days is None or store is None:
             return None
-        return Retention(backend=self._backend, clock=self._clock, days=days)
+        return Retention(
+            trail=self._backend.trail,
+            payloads=self._backend.payloads,
+            store=store,
+            clock=self._clock,
+            days=days,
+        )
 
     def _work(self) -> Coroutine[Any, Any, None]:
         if not self._options.fleet_scope:
@@ -323,7 +367,7 @@ class Worker:
             await asyncio.wait({finished}, timeout=self._options.grace_seconds + 10)
             finished.cancel()
         await asyncio.wait({work}, timeout=5)
-        await self._writer.settle(5)
+        await self._writes.settle()
 
     async def _close(self) -> None:
         await self._heartbeat.stop()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.request_counter import RequestCounter
 from jobfleet_contracts.state import State
@@ -25,14 +23,14 @@ async def test_jobs_that_wait_for_a_callback_are_shown(backend: Backend) -> None
         async def counts(self) -> dict[State, int]:
             return {State.WAITING: 7}
 
-    metrics = Metrics(backend=replace(backend, reader=Reader()))  # type: ignore[arg-type]
+    metrics = Metrics(queue=backend.queue, reader=Reader(), requests=None)  # type: ignore[arg-type]
     assert b"jobfleet_jobs_concurrent_waiting 7.0" in await metrics.text()
 
 
 async def test_storage_requests_and_jobs_ended_by_callbacks_are_counted(backend: Backend) -> None:
     requests = RequestCounter()
     requests.count("index.query", "unavailable")
-    metrics = Metrics(backend=replace(backend, requests=requests))
+    metrics = Metrics(queue=backend.queue, reader=backend.reader, requests=requests)
     for state in (State.COMPLETED, State.FAILED, State.TIMED_OUT, State.CANCELLED):
         metrics.job_ended(state)
     text = await metrics.text()

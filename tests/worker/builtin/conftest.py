@@ -15,7 +15,7 @@ from jobfleet_backends.system_clock import SystemClock
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import JobRequest
-from jobfleet_protocol.actions.submission import Submitter
+from jobfleet_protocol.actions.write_side import WriteSide
 from jobfleet_worker.handlers.registry import Handlers
 from jobfleet_worker.options import WorkerOptions
 from jobfleet_worker.outbound.options import OutboundOptions
@@ -33,9 +33,10 @@ class Workshop:
         self.backend = backend
         self._defaults = settings.job_defaults
         self._clock = SystemClock()
-        self.submitter = Submitter(
+        self.writes = WriteSide.wire(
             backend=backend, clock=self._clock, defaults=settings.job_defaults
         )
+        self.submitter = self.writes.submitter
         self._workers: list[tuple[Worker, asyncio.Task[None]]] = []
 
     def start(self, **outbound: Any) -> None:

@@ -7,15 +7,12 @@ from datetime import timedelta
 import pytest
 import structlog
 
-from jobfleet_backends.system_clock import SystemClock
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.internal_job import internal_job_id
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.state import State
-from jobfleet_protocol.actions.cancellation import Canceller
 from jobfleet_protocol.actions.ending import CALLBACK_CONFLICT
 from jobfleet_protocol.actions.final_result import callback_job_id
-from jobfleet_protocol.actions.redrive import Redriver
 from jobfleet_protocol.actions.signing_keys import SigningKeys, delivery_keys
 from jobfleet_protocol.trail.tombstone import tombstone_of
 from tests.worker.builtin.conftest import SECRET, Workshop
@@ -131,11 +128,9 @@ async def test_each_incarnation_delivers_its_own_end(
 ) -> None:
     """Also after the job has gone on, and after its dead letter was dismissed."""
     job_id = await workshop.submit("demo.steps", {"bad": 1}, callbackUrl=target.url("/done"))
-    redriver = Redriver(backend=workshop.backend, clock=SystemClock())
-    canceller = Canceller(backend=workshop.backend, clock=SystemClock())
-    await canceller.cancel(job_id, by="ann", reason="first")
-    await redriver.redrive(job_id, by="ann")
-    await canceller.cancel(job_id, by="ann", reason="second")
+    await workshop.writes.canceller.cancel(job_id, by="ann", reason="first")
+    await workshop.writes.redriver.redrive(job_id, by="ann")
+    await workshop.writes.canceller.cancel(job_id, by="ann", reason="second")
     workshop.start()
     for incarnation in (1, 2):
         await workshop.until_ended(callback_job_id(job_id, incarnation))
@@ -164,8 +159,7 @@ async def test_a_taken_id_of_a_callback_is_logged_as_an_error(
     taken = JobRequest(job_id=callback_job_id(job_id, 1), type="callback.deliver", payload={})
     await workshop.submitter.submit_internal(taken, by="test")
     with structlog.testing.capture_logs() as logs:
-        canceller = Canceller(backend=workshop.backend, clock=SystemClock())
-        await canceller.cancel(job_id, by="ann")
+        await workshop.writes.canceller.cancel(job_id, by="ann")
     assert [
         (each["log_level"], each["job_id"]) for each in logs if each["event"] == CALLBACK_CONFLICT
     ] == [("error", job_id)]
@@ -175,8 +169,7 @@ async def test_a_taken_id_of_a_callback_is_logged_as_an_error(
 
 async def _remove(workshop: Workshop, job_id: str) -> None:
     """As the retention does it, at its end."""
-    canceller = Canceller(backend=workshop.backend, clock=SystemClock())
-    await canceller.cancel(job_id, by="ann")
+    await workshop.writes.canceller.cancel(job_id, by="ann")
     head = await workshop.backend.trail.newest(job_id)
     assert head is not None
     stone = tombstone_of(head, head, digest=None, message="history removed")

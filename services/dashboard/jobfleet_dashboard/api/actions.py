@@ -80,11 +80,11 @@ async def act(
     """
     match action:
         case JobAction.CANCEL:
-            return await services.canceller.cancel(job_id, by=by, reason=reason)
+            return await services.writes.canceller.cancel(job_id, by=by, reason=reason)
         case JobAction.REDRIVE:
-            return await services.redriver.redrive(job_id, by=by)
+            return await services.writes.redriver.redrive(job_id, by=by)
         case JobAction.DISMISS:
-            return await services.redriver.dismiss(job_id, by=by)
+            return await services.writes.redriver.dismiss(job_id, by=by)
 
 
 async def _try(services: Services, action: JobAction, job_id: str, by: str | None) -> ActionItem:

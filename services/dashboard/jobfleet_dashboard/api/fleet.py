@@ -48,7 +48,10 @@ async def queues(request: Request) -> Response:
 @router.get("/locks", **described(LOCKS))
 async def locks(request: Request) -> Response:
     """Lock keys that are held or waited for, with the first ten waiters of each."""
-    found = await held_locks(services_of(request).backend)
+    backend = services_of(request).backend
+    found = await held_locks(
+        locks=backend.locks, directory=backend.directory, reader=backend.reader
+    )
     return answer(LockList(items=[lock.document() for lock in found]))
 
 
@@ -56,7 +59,13 @@ async def locks(request: Request) -> Response:
 async def dead_letter_page(request: Request, query: Annotated[PageFilter, Query()]) -> Response:
     """Malformed messages, then jobs that failed for good; each newest first."""
     backend = services_of(request).backend
-    return answer(await dead_letters(backend, cursor=query.cursor, limit=query.limit))
+    page = await dead_letters(
+        store=backend.dead_letters,
+        reader=backend.reader,
+        cursor=query.cursor,
+        limit=query.limit,
+    )
+    return answer(page)
 
 
 @router.get("/stats", **described(STATS))

@@ -43,7 +43,7 @@ async def submit(request: Request) -> Response:
     job = await checked(request, lambda: _parse(body, request))
     await services.queue_limit.check(job.queue)
     try:
-        done = await services.submitter.submit(job, idempotency_key=key, by=asker(request))
+        done = await services.writes.submitter.submit(job, idempotency_key=key, by=asker(request))
     except BodyConflict as error:
         raise body_conflict(str(error), by_key=key is not None) from error
     if not done.created:
@@ -64,7 +64,7 @@ async def submit_bulk(request: Request) -> Response:
     jobs = [job for job in parsed if isinstance(job, JobRequest)]
     for queue, count in Counter(job.queue for job in jobs).items():
         await services.queue_limit.check(queue, count)
-    done = await services.submitter.submit_many(jobs, by=asker(request))
+    done = await services.writes.submitter.submit_many(jobs, by=asker(request))
     if done and all(isinstance(one, BackendError) for one in done):
         raise next(one for one in done if isinstance(one, BackendError))
     services.metrics.jobs_registered.inc(sum(_is_new(one) for one in done))

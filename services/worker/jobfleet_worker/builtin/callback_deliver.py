@@ -11,10 +11,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import ActionRefused
 from jobfleet_contracts.internal_job import CALLBACK_TYPE
-from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.ports import AuditTrail, Clock, PayloadStore
 from jobfleet_protocol.actions.final_result import FinalResult, callback_job_id, final_result_of
 from jobfleet_protocol.actions.signing_keys import delivery_keys
 from jobfleet_worker.builtin.passed_on import passed_on
@@ -43,10 +42,13 @@ class CallbackDelivery(BaseModel):
 class CallbackDeliverHandler:
     """Runs ``callback.deliver`` jobs: signed after Standard Webhooks, and by a plain HMAC."""
 
-    def __init__(self, *, client: HttpClient, clock: Clock, backend: Backend) -> None:
+    def __init__(
+        self, *, client: HttpClient, clock: Clock, trail: AuditTrail, payloads: PayloadStore
+    ) -> None:
         self._client = client
         self._clock = clock
-        self._backend = backend
+        self._trail = trail
+        self._payloads = payloads
         self._keys = delivery_keys(client.options.callback_secrets)
 
     async def run(self, payload: CallbackDelivery, context: JobContext) -> dict[str, Any]:
@@ -80,8 +82,8 @@ class CallbackDeliverHandler:
             return await final_result_of(
                 job_id,
                 incarnation,
-                trail=self._backend.trail,
-                payloads=self._backend.payloads,
+                trail=self._trail,
+                payloads=self._payloads,
             )
         except ActionRefused as refusal:
             raise Fail(f"nothing to deliver: {refusal}") from refusal

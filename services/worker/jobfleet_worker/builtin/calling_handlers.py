@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jobfleet_contracts.backend import Backend
-from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.ports import AuditTrail, Clock, PayloadStore
 from jobfleet_worker.builtin.callback_deliver import CALLBACK_DELIVER, CallbackDeliverHandler
 from jobfleet_worker.builtin.external_call import EXTERNAL_CALL, ExternalCallHandler
 from jobfleet_worker.builtin.http_request import HTTP_REQUEST, HttpRequestHandler
@@ -13,9 +12,11 @@ from jobfleet_worker.handlers.registry import Handler, undeclared
 from jobfleet_worker.outbound.http_client import HttpClient
 
 
-def calling_handlers(client: HttpClient, clock: Clock, backend: Backend) -> Sequence[Handler]:
+def calling_handlers(
+    client: HttpClient, clock: Clock, *, trail: AuditTrail, payloads: PayloadStore
+) -> Sequence[Handler]:
     """Return them, bound to the client."""
-    deliver = CallbackDeliverHandler(client=client, clock=clock, backend=backend)
+    deliver = CallbackDeliverHandler(client=client, clock=clock, trail=trail, payloads=payloads)
     return [
         undeclared(HTTP_REQUEST, HttpRequestHandler(client=client).run),
         undeclared(EXTERNAL_CALL, ExternalCallHandler(client=client).run, waits=True),

@@ -10,9 +10,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import BackendError
 from jobfleet_contracts.index import QueueDepth
+from jobfleet_contracts.ports import JobQueue
+from jobfleet_contracts.request_counter import RequestCounter
 from jobfleet_worker.metrics.prometheus_metrics import PrometheusMetrics
 from jobfleet_worker.outbound.circuit_breaker import CircuitBreaker
 
@@ -24,10 +25,16 @@ class MetricsPage(Collector):
     """Adds circuits, storage requests and queue depths to a worker's own counters."""
 
     def __init__(
-        self, *, metrics: PrometheusMetrics, backend: Backend, circuits: CircuitBreaker
+        self,
+        *,
+        metrics: PrometheusMetrics,
+        queue: JobQueue,
+        requests: RequestCounter | None,
+        circuits: CircuitBreaker,
     ) -> None:
         self._registry = metrics.registry
-        self._backend = backend
+        self._queue = queue
+        self._requests = requests
         self._circuits = circuits
         self._depths: Sequence[QueueDepth] = ()
         self._registry.register(self)
@@ -36,7 +43,7 @@ class MetricsPage(Collector):
         """Return Prometheus text; depths are left out while the broker is away."""
         try:
             async with asyncio.timeout(DEPTH_SECONDS):
-                self._depths = await self._backend.queue.depths()
+                self._depths = await self._queue.depths()
         except (BackendError, TimeoutError):
             self._depths = ()
         return generate_latest(self._registry)
@@ -75,7 +82,7 @@ class MetricsPage(Collector):
             "Requests sent to the storage servers, by operation and result.",
             labels=["operation", "result"],
         )
-        counter = self._backend.requests
+        counter = self._requests
         for (operation, result), count in (counter.counts() if counter else {}).items():
             family.add_metric([operation, result], count)
         return family

@@ -8,12 +8,11 @@ from datetime import timedelta
 
 import structlog
 
-from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.codec import encode
 from jobfleet_contracts.errors import BackendError, DataMissing, LeaseConflict, TrustEnded
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.message import JobMessage, MalformedMessage
-from jobfleet_contracts.ports import Clock, Delivery, JobConsumer
+from jobfleet_contracts.ports import Clock, DeadLetterStore, Delivery, JobConsumer, JobIndex
 from jobfleet_protocol.actions.ending import Ending
 from jobfleet_protocol.claiming.acceptance import ForNewer, NoRequest
 from jobfleet_protocol.claiming.claimer import Claimed, Claimer, ClaimResult
@@ -44,7 +43,9 @@ class Consumer:
     def __init__(
         self,
         *,
-        backend: Backend,
+        index: JobIndex,
+        dead_letters: DeadLetterStore,
+        ending: Ending,
         source: JobConsumer,
         clock: Clock,
         claimer: Claimer,
@@ -54,7 +55,8 @@ class Consumer:
         slots: Slots,
         metrics: Metrics = NO_METRICS,
     ) -> None:
-        self._backend = backend
+        self._index = index
+        self._dead_letters = dead_letters
         self._source = source
         self._clock = clock
         self._claimer = claimer
@@ -63,7 +65,7 @@ class Consumer:
         self._missing_handler = missing_handler
         self._slots = slots
         self._metrics = metrics
-        self._ending = Ending(backend=backend, clock=clock)
+        self._ending = ending
         self._tasks: set[asyncio.Task[bool]] = set()
         self._stopping = False
         self._problem: str | None = None
@@ -202,7 +204,7 @@ class Consumer:
 
     async def _settle(self, delivery: Delivery, claim: Event) -> None:
         """Acknowledge once the claim and the job's open row are written."""
-        copied: Awaitable[None] = self._backend.index.flush()
+        copied: Awaitable[None] = self._index.flush()
         for pause in pauses():
             try:
                 await copied
@@ -210,7 +212,7 @@ class Consumer:
             except BackendError as error:
                 _log.warning(SETTLING_DELAYED, job_id=claim.job_id, error=str(error))
                 await asyncio.sleep(pause)
-                copied = self._backend.index.record([claim])
+                copied = self._index.record([claim])
         await self._acknowledge(delivery)
 
     async def _without_claim(
@@ -237,7 +239,7 @@ class Consumer:
             case Paused(head, pause):
                 await self._deferral.while_paused(message, head, pause)
             case Attended(head):
-                await self._backend.index.record([head])
+                await self._index.record([head])
             case End(head):
                 await self._ending.conclude(head)
             case NoRequest(reason):
@@ -252,13 +254,13 @@ class Consumer:
         _log.warning(MESSAGE_MALFORMED, message_id=request.job_id, reason=reason)
         body = message.body or encode(request.to_json())
         letter = MalformedMessage(body, reason, request.job_id)
-        await self._backend.dead_letters.add(letter, self._clock.now())
+        await self._dead_letters.add(letter, self._clock.now())
 
     async def _set_aside(self, delivery: Delivery, message: MalformedMessage) -> None:
         _log.warning(MESSAGE_MALFORMED, message_id=message.message_id, reason=message.reason)
         for pause in pauses():
             try:
-                await self._backend.dead_letters.add(message, self._clock.now())
+                await self._dead_letters.add(message, self._clock.now())
                 break
             except BackendError as error:
                 _log.warning(CONSUMER_FAILED, error=str(error))

@@ -9,12 +9,11 @@ from typing import Any
 
 import structlog
 
-from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.control import ControlSubject
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import unknown_fields
 from jobfleet_contracts.message import JobMessage
-from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.ports import Clock, JobIndex, JobQueue
 from jobfleet_contracts.state import CLAIMABLE, State, Status
 from jobfleet_protocol.actions.publication import LONGEST_DELAY
 from jobfleet_protocol.control.pause_state import Pause
@@ -42,14 +41,15 @@ class Deferral:
     def __init__(
         self,
         *,
-        backend: Backend,
+        queue: JobQueue,
+        index: JobIndex,
         writer: TrailWriter,
         clock: Clock,
         first_seconds: float,
         metrics: Metrics = NO_METRICS,
     ) -> None:
-        self._queue = backend.queue
-        self._index = backend.index
+        self._queue = queue
+        self._index = index
         self._writer = writer
         self._clock = clock
         self._first_seconds = first_seconds

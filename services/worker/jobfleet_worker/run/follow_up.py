@@ -7,7 +7,6 @@ from datetime import datetime
 
 import structlog
 
-from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import BackendError
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import JobRequest
@@ -21,7 +20,7 @@ from jobfleet_protocol.actions.publication import Publication
 from jobfleet_protocol.claiming.claimer import Claimed
 from jobfleet_protocol.claiming.lock_leases import LockLeases
 from jobfleet_worker.run.unsent import send_again_at, stays_waiting
-from jobfleet_worker.upkeep.lock_successor import KnownPauses, LockSuccessor
+from jobfleet_worker.upkeep.lock_successor import LockSuccessor
 
 FOLLOW_UP_FAILED = "follow_up.failed"
 
@@ -32,15 +31,19 @@ class FollowUp:
     """Does what is due once the outcome stands; a failure of it changes no outcome."""
 
     def __init__(
-        self, *, backend: Backend, leases: LockLeases, clock: Clock, pauses: KnownPauses
+        self,
+        *,
+        leases: LockLeases,
+        ending: Ending,
+        publication: Publication,
+        successor: LockSuccessor,
+        clock: Clock,
     ) -> None:
-        self._clock = clock
         self._leases = leases
-        self._ending = Ending(backend=backend, clock=clock)
-        self._publication = Publication(backend=backend, clock=clock)
-        self._successor = LockSuccessor(
-            backend=backend, publication=self._publication, clock=clock, pauses=pauses
-        )
+        self._ending = ending
+        self._publication = publication
+        self._successor = successor
+        self._clock = clock
 
     async def after(
         self, claimed: Claimed, lease: Lease, outcome: Outcome, head: Event, limit_seconds: float

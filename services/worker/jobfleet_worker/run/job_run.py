@@ -10,7 +10,6 @@ from typing import Any
 
 import structlog
 
-from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import BackendError, DataMissing, Fenced
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.outcome import (
@@ -23,7 +22,7 @@ from jobfleet_contracts.outcome import (
     Outcome,
     Waiting,
 )
-from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.ports import AuditTrail, Clock, PayloadStore
 from jobfleet_contracts.state import State, Status
 from jobfleet_contracts.worker_status import RunningJob
 from jobfleet_protocol.claiming.claimer import Claimed
@@ -71,7 +70,8 @@ class RunParts:
             was left behind.
     """
 
-    backend: Backend
+    trail: AuditTrail
+    payloads: PayloadStore
     clock: Clock
     options: WorkerOptions
     handlers: Handlers
@@ -216,9 +216,7 @@ class JobRun:
         if not is_soon or head.kind is not Status.STARTED:
             return 0
         try:
-            page = await self._parts.backend.trail.history(
-                head.job_id, before=head.sequence, limit=1
-            )
+            page = await self._parts.trail.history(head.job_id, before=head.sequence, limit=1)
         except BackendError:
             return 0  # the pause is shorter than it could be, and the ending waits for nothing
         return deferrals_after(page[0]) if page else 0
@@ -309,7 +307,9 @@ class JobRun:
         """
         for pause in pauses():
             try:
-                return await last_checkpoint(self.trail.head, self._parts.backend)
+                return await last_checkpoint(
+                    self.trail.head, trail=self._parts.trail, payloads=self._parts.payloads
+                )
             except DataMissing:
                 raise
             except BackendError as error:
@@ -352,7 +352,7 @@ class JobRun:
         while self._to_look:
             self._to_look = False
             try:
-                newest = await self._parts.backend.trail.newest(self.trail.head.job_id)
+                newest = await self._parts.trail.newest(self.trail.head.job_id)
             except BackendError:
                 return
             if newest is not None and not self.trail.is_closed:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import BackendError
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.message import JobMessage
-from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.ports import AuditTrail, Clock, LeaseStore, WorkerDirectory
 from jobfleet_contracts.state import CLAIMABLE, State
 from jobfleet_contracts.worker_status import WorkerStatus
 from jobfleet_worker.handlers.registry import Handlers
@@ -30,15 +29,17 @@ class MissingHandler:
     def __init__(
         self,
         *,
-        backend: Backend,
+        trail: AuditTrail,
+        leases: LeaseStore,
+        directory: WorkerDirectory,
         deferral: Deferral,
         handlers: Handlers,
         options: WorkerOptions,
         clock: Clock,
     ) -> None:
-        self._trail = backend.trail
-        self._leases = backend.leases
-        self._directory = backend.directory
+        self._trail = trail
+        self._leases = leases
+        self._directory = directory
         self._deferral = deferral
         self._handlers = handlers
         self._grace_seconds = options.no_handler_seconds

@@ -12,14 +12,22 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import BackendError, DataMissing
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.job import lane_of
 from jobfleet_contracts.lease import job_lock
 from jobfleet_contracts.message import JobMessage
-from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.ports import (
+    AuditTrail,
+    Clock,
+    JobIndex,
+    JobIndexReader,
+    JobQueue,
+    LeaseStore,
+    LockRecords,
+    PayloadStore,
+)
 from jobfleet_contracts.state import CLAIMABLE, State
 from jobfleet_protocol.actions.ending import Ending
 from jobfleet_protocol.actions.final_result import ending_of
@@ -63,7 +71,15 @@ class Rescuer:
     def __init__(
         self,
         *,
-        backend: Backend,
+        trail: AuditTrail,
+        index: JobIndex,
+        reader: JobIndexReader,
+        leases: LeaseStore,
+        locks: LockRecords,
+        queue: JobQueue,
+        payloads: PayloadStore,
+        ending: Ending,
+        publication: Publication,
         clock: Clock,
         pauses: Callable[[], Awaitable[FleetPauses]],
         hand: Callable[[JobMessage], None],
@@ -74,12 +90,18 @@ class Rescuer:
             pauses: the pauses in force; waits until they are known.
             hand: gives this worker a message of a paused queue, which nobody consumes.
         """
-        self._backend = backend
+        self._trail = trail
+        self._index = index
+        self._reader = reader
+        self._leases = leases
+        self._locks = locks
+        self._queue = queue
+        self._payloads = payloads
+        self._ending = ending
+        self._publication = publication
         self._pauses = pauses
         self._hand = hand
         self._clock = clock
-        self._ending = Ending(backend=backend, clock=clock)
-        self._publication = Publication(backend=backend, clock=clock)
         self._pace = RepublishPace()
         self._queued_cursor: str | None = None
 
@@ -102,9 +124,9 @@ class Rescuer:
         return published
 
     async def _look_around(self) -> _Fleet:
-        leased = await self._backend.locks.leased()
+        leased = await self._locks.leased()
         try:
-            depths = await self._backend.queue.depths()
+            depths = await self._queue.depths()
         except BackendError:
             depths = ()
         busy = frozenset((depth.queue, depth.lane) for depth in depths if depth.ready)
@@ -113,16 +135,14 @@ class Rescuer:
     async def _rows(self) -> AsyncIterator[OpenRow]:
         cursor: str | None = None
         while True:
-            page = await self._backend.reader.open_rows(
-                states=_NOT_QUEUED, cursor=cursor, limit=PAGE_ROWS
-            )
+            page = await self._reader.open_rows(states=_NOT_QUEUED, cursor=cursor, limit=PAGE_ROWS)
             for row in page.items:
                 yield row
             cursor = page.next
             if cursor is None:
                 break
         for _ in range(QUEUED_PAGES_A_SWEEP):
-            page = await self._backend.reader.open_rows(
+            page = await self._reader.open_rows(
                 states=_QUEUED, cursor=self._queued_cursor, limit=PAGE_ROWS
             )
             for row in page.items:
@@ -199,14 +219,14 @@ class Rescuer:
 
     async def _examine(self, row: OpenRow, pace: Pace, pauses: FleetPauses) -> bool:
         """Ask the trail, and publish the job if nobody works on it."""
-        head = await self._backend.trail.newest(row.facts.job_id)
+        head = await self._trail.newest(row.facts.job_id)
         if head is not None and is_tombstone(head):  # whatever incarnation the row stands for
-            await self._backend.index.close(row.facts.job_id, row.incarnation)
+            await self._index.close(row.facts.job_id, row.incarnation)
             return False
         if head is None or head.after.incarnation < row.incarnation:
             if self._clock.now() - row.opened_at > ORPHANED_ROW_AGE:
                 # Only as it was read: a submitter who slept may have written it again by now.
-                await self._backend.index.discard(row)
+                await self._index.discard(row)
             return False
         if head.after.incarnation > row.incarnation:
             await self._conclude(row, head)
@@ -218,7 +238,7 @@ class Rescuer:
                 self._pace.undo(_key(row), pace, now=self._clock.boottime())
             return False
         if head.sequence > row.sequence:
-            self._backend.index.record([head])
+            self._index.record([head])
         if not await self._is_unattended(head):
             return False
         is_held = pauses.holding_job(head) is not None
@@ -237,20 +257,20 @@ class Rescuer:
         now = self._clock.now()
         match after.state:
             case State.RUNNING:
-                return after.lock is None or not await self._backend.leases.is_leased(after.lock)
+                return after.lock is None or not await self._leases.is_leased(after.lock)
             case State.WAITING:
                 if self._is_near_its_deadline(head):
                     return True
-                held = after.lock is not None and await self._backend.leases.is_leased(after.lock)
+                held = after.lock is not None and await self._leases.is_leased(after.lock)
                 return not after.sent and not held
             case _:
                 return after.due_at is None or after.due_at - now <= LONGEST_DELAY
 
     async def _publish(self, head: Event, pace: Pace, *, to_itself: bool) -> bool:
-        opening = await self._backend.trail.read(head.job_id, 1)
+        opening = await self._trail.read(head.job_id, 1)
         if opening is None or is_tombstone(opening):
             return False
-        message = await message_of(opening, head, self._backend.payloads, self._clock.now())
+        message = await message_of(opening, head, self._payloads, self._clock.now())
         if head.after.state is State.WAITING and self._is_near_its_deadline(head):
             message = replace(message, due_at=head.after.due_at)
         if to_itself:
@@ -274,11 +294,11 @@ class Rescuer:
         """
         end = head
         if head.after.incarnation > row.incarnation:
-            found = await ending_of(row.facts.job_id, row.incarnation, trail=self._backend.trail)
+            found = await ending_of(row.facts.job_id, row.incarnation, trail=self._trail)
             if found is None:
                 return
             end = found
-        self._backend.index.record([end])
+        self._index.record([end])
         await self._ending.conclude(end)
 
 

@@ -13,11 +13,10 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import SequenceTaken
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import IndexedEvent
-from jobfleet_contracts.ports import Clock, TrailRetention
+from jobfleet_contracts.ports import AuditTrail, Clock, PayloadStore, TrailRetention
 from jobfleet_contracts.state import Status
 from jobfleet_protocol.trail.large_data import resolve
 from jobfleet_protocol.trail.tombstone import (
@@ -56,11 +55,18 @@ class Retention:
         days: how long the history of an ended job is kept, from its last event on.
     """
 
-    def __init__(self, *, backend: Backend, clock: Clock, days: float) -> None:
-        if backend.retention is None:
-            raise ValueError(f"backend {backend.name} removes nothing")
-        self._backend = backend
-        self._store: TrailRetention = backend.retention
+    def __init__(
+        self,
+        *,
+        trail: AuditTrail,
+        payloads: PayloadStore,
+        store: TrailRetention,
+        clock: Clock,
+        days: float,
+    ) -> None:
+        self._trail = trail
+        self._payloads = payloads
+        self._store = store
         self._clock = clock
         self._kept_for = timedelta(days=days)
         seconds = self._kept_for.total_seconds()
@@ -94,7 +100,7 @@ class Retention:
             if self._clock.boottime() < sealed.at + self._sealed_for:
                 break
             del self._sealed[job_id]
-            head = await self._backend.trail.newest(job_id)
+            head = await self._trail.newest(job_id)
             if head is not None and is_seal(head):
                 removed += await self._unless_kept(job_id, self._forget(sealed.found, head))
         return removed
@@ -123,7 +129,7 @@ class Retention:
         return False
 
     async def _see_to(self, found: IndexedEvent, before: datetime) -> None:
-        head = await self._backend.trail.newest(found.job_id)
+        head = await self._trail.newest(found.job_id)
         if head is None:
             return
         if is_seal(head):
@@ -135,13 +141,13 @@ class Retention:
 
     async def _seal(self, found: IndexedEvent, head: Event) -> None:
         ending = await self._ending(head)
-        opening = await self._backend.trail.read(head.job_id, 1)
+        opening = await self._trail.read(head.job_id, 1)
         if ending is None or opening is None:
             return
         digest = await self._digest(opening)
         tombstone = tombstone_of(ending, head, digest=digest, message=self._message)
         seal = seal_of(tombstone, head=head)
-        await self._backend.trail.insert([seal])
+        await self._trail.insert([seal])
         self._put_down(found)
 
     def _put_down(self, found: IndexedEvent) -> None:
@@ -149,7 +155,7 @@ class Retention:
 
     async def _forget(self, found: IndexedEvent, seal: Event) -> None:
         """Remove a sealed history; what is cut short is found again by the same place."""
-        last = await self._backend.trail.read(seal.job_id, seal.sequence - 1)
+        last = await self._trail.read(seal.job_id, seal.sequence - 1)
         await self._unlist_before(seal.job_id, seal.sequence - 1)
         await self._store.forget(tombstone_under(seal), last=seal.sequence)
         await self._finish(seal.job_id, [found] if last is None else [found, _place_of(last)])
@@ -157,28 +163,28 @@ class Retention:
     async def _ending(self, head: Event) -> Event | None:
         if head.kind is not Status.DISMISSED:
             return head
-        return await self._backend.trail.read(head.job_id, head.sequence - 1)
+        return await self._trail.read(head.job_id, head.sequence - 1)
 
     async def _digest(self, opening: Event) -> str | None:
         """Return the request's digest; ``None`` where large data were lost, which stops nothing."""
         name = opening.data.get("blob")
-        if name is not None and await self._backend.payloads.get(name) is None:
+        if name is not None and await self._payloads.get(name) is None:
             return None
-        digest: str | None = (await resolve(opening, self._backend.payloads)).data.get("digest")
+        digest: str | None = (await resolve(opening, self._payloads)).data.get("digest")
         return digest
 
     async def _unlist_before(self, job_id: str, last: int) -> None:
         """Take all events but the last out of the index, which finds the job by that one."""
         after = 0
         while after < last - 1:
-            page = await self._backend.trail.history(
+            page = await self._trail.history(
                 job_id, after=after, before=min(after + PAGE_ROWS + 1, last)
             )
             await self._store.unlist([_place_of(event) for event in page])
             after += PAGE_ROWS
 
     async def _finish(self, job_id: str, left: list[IndexedEvent]) -> None:
-        await self._backend.payloads.delete_job(job_id)
+        await self._payloads.delete_job(job_id)
         await self._store.unlist(left)
 
 

@@ -44,6 +44,14 @@ async def answered(work: Coroutine[Any, Any, T], *, name: str, unclear: str) -> 
     return task.result()
 
 
+async def settle_late_answers(seconds: float) -> None:
+    """Wait for changes on this loop whose callers have left, at most ``seconds``."""
+    loop = asyncio.get_running_loop()
+    late = [task for task in _late if task.get_loop() is loop]
+    if late:
+        await asyncio.wait(late, timeout=seconds)
+
+
 _late: set[asyncio.Task[Any]] = set()
 """The loop itself holds tasks only weakly."""
 

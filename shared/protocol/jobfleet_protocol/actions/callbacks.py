@@ -12,7 +12,6 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from pydantic.alias_generators import to_camel
 
-from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.codec import decode
 from jobfleet_contracts.errors import (
     ActionRefused,
@@ -23,7 +22,7 @@ from jobfleet_contracts.errors import (
 )
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import check_characters, check_json
-from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.ports import AuditTrail, Clock, PayloadStore
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.answer_limit import answered
 from jobfleet_protocol.actions.ending import Ending
@@ -95,12 +94,22 @@ class Received:
 class Callbacks:
     """Takes third parties' results; whoever holds a secret may speak for any waiting job."""
 
-    def __init__(self, *, backend: Backend, clock: Clock, keys: SigningKeys) -> None:
-        self._backend = backend
+    def __init__(
+        self,
+        *,
+        trail: AuditTrail,
+        payloads: PayloadStore,
+        writer: TrailWriter,
+        ending: Ending,
+        clock: Clock,
+        keys: SigningKeys,
+    ) -> None:
+        self._trail = trail
+        self._payloads = payloads
+        self._writer = writer
+        self._ending = ending
         self._clock = clock
         self._keys = keys
-        self._writer = TrailWriter(backend=backend)
-        self._ending = Ending(backend=backend, clock=clock)
 
     def check_signature(self, body: bytes, headers: Mapping[str, str]) -> None:
         """Look at nothing else before this: what is not signed learns nothing.
@@ -166,7 +175,7 @@ class Callbacks:
             )
 
     async def _note_refusal(self, job_id: str, incarnation: int, digest: str, reason: str) -> None:
-        head = await self._backend.trail.newest(job_id)
+        head = await self._trail.newest(job_id)
         if head is None or head.after.state is not State.WAITING:
             return
         known = head.data.get("refused", {}).get("digest") == digest
@@ -185,7 +194,7 @@ class Callbacks:
         self, job_id: str, incarnation: int, said: CallbackBody, digest: str
     ) -> Received:
         while True:
-            head = await self._backend.trail.newest(job_id)
+            head = await self._trail.newest(job_id)
             if head is None:
                 raise UnknownJob(f"no job {job_id}")
             if head.after.incarnation != incarnation:
@@ -208,8 +217,8 @@ class Callbacks:
             raise ActionRefused(f"job {head.job_id} is {state.value}; it waits for no callback")
         ended = head
         if head.kind is Status.DISMISSED:
-            ended = await self._backend.trail.read(head.job_id, head.sequence - 1) or head
-        known = (await resolve(ended, self._backend.payloads)).data.get("callback", {})
+            ended = await self._trail.read(head.job_id, head.sequence - 1) or head
+        known = (await resolve(ended, self._payloads)).data.get("callback", {})
         if known.get("digest") != digest:
             raise ActionRefused(f"job {head.job_id} is {state.value} already")
         return Received(head.job_id, state, repeated=True)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import structlog
 
-from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import ActionRefused, BackendError, InvalidRequest, UnknownJob
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import check_characters
-from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.ports import AuditTrail, Clock, ControlChannel
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.answer_limit import answered
 from jobfleet_protocol.actions.ending import Ending
@@ -32,11 +31,20 @@ def _check(reason: str) -> None:
 class Canceller:
     """Ends jobs on request."""
 
-    def __init__(self, *, backend: Backend, clock: Clock) -> None:
-        self._backend = backend
+    def __init__(
+        self,
+        *,
+        trail: AuditTrail,
+        control: ControlChannel,
+        writer: TrailWriter,
+        ending: Ending,
+        clock: Clock,
+    ) -> None:
+        self._trail = trail
+        self._control = control
+        self._writer = writer
+        self._ending = ending
         self._clock = clock
-        self._writer = TrailWriter(backend=backend)
-        self._ending = Ending(backend=backend, clock=clock)
 
     async def cancel(self, job_id: str, *, by: str | None, reason: str = "") -> State:
         """Cancel a job.
@@ -63,7 +71,7 @@ class Canceller:
 
     async def _cancel(self, job_id: str, by: str | None, reason: str) -> State:
         while True:
-            head = await self._backend.trail.newest(job_id)
+            head = await self._trail.newest(job_id)
             if head is None:
                 raise UnknownJob(f"no job {job_id}")
             if head.after.state.is_terminal:
@@ -104,6 +112,6 @@ class Canceller:
     async def _tell(self, head: Event) -> None:
         """A lost message costs little: the next renewal of the lease looks into the trail."""
         try:
-            await self._backend.control.send_cancel(head.job_id)
+            await self._control.send_cancel(head.job_id)
         except BackendError as error:
             _log.warning("cancel.message_lost", job_id=head.job_id, error=str(error))

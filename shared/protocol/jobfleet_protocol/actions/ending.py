@@ -7,13 +7,12 @@ from collections.abc import Awaitable
 
 import structlog
 
-from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import BodyConflict, DataMissing
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.internal_job import CALLBACK_TYPE
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.message import JobDefaults
-from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.ports import AuditTrail, JobIndex, PayloadStore
 from jobfleet_protocol.actions.final_result import callback_job_id
 from jobfleet_protocol.actions.submission import Submitter, request_of
 from jobfleet_protocol.trail.large_data import resolve
@@ -31,9 +30,23 @@ _log = structlog.get_logger()
 class Ending:
     """Order at the end: terminal event, callback job, (release,) open row last."""
 
-    def __init__(self, *, backend: Backend, clock: Clock) -> None:
-        self._backend = backend
-        self._submitter = Submitter(backend=backend, clock=clock, defaults=CALLBACK_DEFAULTS)
+    def __init__(
+        self,
+        *,
+        trail: AuditTrail,
+        index: JobIndex,
+        payloads: PayloadStore,
+        callback_submitter: Submitter,
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            callback_submitter: submits callback jobs, with :data:`CALLBACK_DEFAULTS`.
+        """
+        self._trail = trail
+        self._index = index
+        self._payloads = payloads
+        self._submitter = callback_submitter
 
     async def submit_callback(self, head: Event, request: JobRequest) -> None:
         """Submit the job that delivers the result, if one is asked for; repeatable.
@@ -54,15 +67,15 @@ class Ending:
 
     def close(self, head: Event) -> Awaitable[None]:
         """Remove the open row of the incarnation that ``head`` ended."""
-        return self._backend.index.close(head.job_id, head.after.incarnation)
+        return self._index.close(head.job_id, head.after.incarnation)
 
     async def conclude(self, head: Event, request: JobRequest | None = None) -> None:
         """Do both; reads the request from the trail where the caller does not have it."""
         if request is None:
-            opening = await self._backend.trail.read(head.job_id, 1)
+            opening = await self._trail.read(head.job_id, 1)
             if opening is not None:
                 with contextlib.suppress(DataMissing):  # with it is lost whom to call back
-                    request = request_of(await resolve(opening, self._backend.payloads))
+                    request = request_of(await resolve(opening, self._payloads))
         if request is not None:
             await self.submit_callback(head, request)
         await self.close(head)

@@ -6,11 +6,10 @@ from datetime import timedelta
 
 import structlog
 
-from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import BackendError
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.message import JobMessage
-from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.ports import Clock, JobIndex, JobQueue
 
 PUBLISH_LEFT_TO_RESCUER = "publish.left_to_rescuer"
 PUBLISH_SECONDS = 3.0
@@ -23,9 +22,9 @@ _log = structlog.get_logger()
 class Publication:
     """Tells workers of a job; what cannot be confirmed is left to the rescuer."""
 
-    def __init__(self, *, backend: Backend, clock: Clock) -> None:
-        self._queue = backend.queue
-        self._index = backend.index
+    def __init__(self, *, queue: JobQueue, index: JobIndex, clock: Clock) -> None:
+        self._queue = queue
+        self._index = index
         self._clock = clock
 
     async def attempt(self, message: JobMessage, head: Event) -> bool:

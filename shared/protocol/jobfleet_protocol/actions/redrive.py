@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import ActionRefused, UnknownJob
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.ports import AuditTrail, Clock, JobIndex, PayloadStore
 from jobfleet_contracts.state import DEAD, State, Status
 from jobfleet_protocol.actions.answer_limit import answered
 from jobfleet_protocol.actions.publication import Publication
@@ -18,11 +17,22 @@ from jobfleet_protocol.trail.transitions import REDRIVABLE, Change, draft
 class Redriver:
     """Acts on jobs that ended badly."""
 
-    def __init__(self, *, backend: Backend, clock: Clock) -> None:
-        self._backend = backend
+    def __init__(
+        self,
+        *,
+        trail: AuditTrail,
+        index: JobIndex,
+        payloads: PayloadStore,
+        writer: TrailWriter,
+        publication: Publication,
+        clock: Clock,
+    ) -> None:
+        self._trail = trail
+        self._index = index
+        self._payloads = payloads
+        self._writer = writer
+        self._publication = publication
         self._clock = clock
-        self._writer = TrailWriter(backend=backend)
-        self._publication = Publication(backend=backend, clock=clock)
 
     async def redrive(self, job_id: str, *, by: str | None) -> State:
         """Put a failed, timed-out or cancelled job back into its queue.
@@ -79,22 +89,22 @@ class Redriver:
             )
             since = self._clock.boottime()
             event = draft(head, head.facts, change, occurred_at=self._clock.now())
-            await self._backend.index.open(open_row(event.facts, event.after, event.occurred_at))
+            await self._index.open(open_row(event.facts, event.after, event.occurred_at))
             if await self._writer.append([event]) is None:
-                await reopen_if_slow(self._backend, self._clock, event, since=since)
+                await reopen_if_slow(self._index, self._clock, event, since=since)
                 await self._publish(event)
                 return event.after.state
 
     async def _publish(self, head: Event) -> None:
-        opening = await self._backend.trail.read(head.job_id, 1)
+        opening = await self._trail.read(head.job_id, 1)
         if opening is None:
             return
         now = self._clock.now()
-        message = await message_of(opening, head, self._backend.payloads, now)
+        message = await message_of(opening, head, self._payloads, now)
         await self._publication.attempt(message, head)
 
     async def _head(self, job_id: str) -> Event:
-        head = await self._backend.trail.newest(job_id)
+        head = await self._trail.newest(job_id)
         if head is None:
             raise UnknownJob(f"no job {job_id}")
         if is_tombstone(head):

@@ -10,14 +10,13 @@ from typing import Any
 
 import structlog
 
-from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import BackendError, BodyConflict, InvalidRequest, JobfleetError
 from jobfleet_contracts.event import Event, JobFacts, JobState
 from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.internal_job import check_type, is_internal_id
 from jobfleet_contracts.job import JobRequest, job_id_for_key, newer_fields
 from jobfleet_contracts.message import JobDefaults, JobMessage
-from jobfleet_contracts.ports import Clock, PayloadStore
+from jobfleet_contracts.ports import AuditTrail, Clock, JobIndex, PayloadStore
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.answer_limit import answered
 from jobfleet_protocol.actions.publication import Publication
@@ -77,7 +76,7 @@ def open_row(facts: JobFacts, state: JobState, now: datetime) -> OpenRow:
     )
 
 
-async def reopen_if_slow(backend: Backend, clock: Clock, opening: Event, *, since: float) -> None:
+async def reopen_if_slow(index: JobIndex, clock: Clock, opening: Event, *, since: float) -> None:
     """Write the open row again where its event stood only after more than ten minutes.
 
     The rescuer may have removed the row meanwhile. Nothing may be published or answered before
@@ -92,7 +91,7 @@ async def reopen_if_slow(backend: Backend, clock: Clock, opening: Event, *, sinc
     row = open_row(opening.facts, opening.after, clock.now())
     for pause in pauses():
         try:
-            await backend.index.open(replace(row, sequence=opening.sequence))
+            await index.open(replace(row, sequence=opening.sequence))
         except BackendError as error:
             _log.debug("open_row.uncertain", job_id=opening.job_id, error=str(error))
             await asyncio.sleep(pause)
@@ -157,12 +156,24 @@ async def message_of(
 class Submitter:
     """Accepts jobs."""
 
-    def __init__(self, *, backend: Backend, clock: Clock, defaults: JobDefaults) -> None:
-        self._backend = backend
+    def __init__(
+        self,
+        *,
+        trail: AuditTrail,
+        index: JobIndex,
+        payloads: PayloadStore,
+        writer: TrailWriter,
+        publication: Publication,
+        clock: Clock,
+        defaults: JobDefaults,
+    ) -> None:
+        self._trail = trail
+        self._index = index
+        self._payloads = payloads
+        self._writer = writer
+        self._publication = publication
         self._clock = clock
         self._defaults = defaults
-        self._writer = TrailWriter(backend=backend)
-        self._publication = Publication(backend=backend, clock=clock)
 
     async def submit(
         self, request: JobRequest, *, idempotency_key: str | None = None, by: str | None = None
@@ -222,7 +233,7 @@ class Submitter:
 
     async def _known(self, request: JobRequest) -> Submitted:
         """Find the job under an internal id; nobody may begin one there."""
-        found = await self._backend.trail.read(request.job_id, 1)
+        found = await self._trail.read(request.job_id, 1)
         if found is None:
             raise InvalidRequest(
                 "jobId: UUIDs of version 8 are for jobs that jobfleet makes; use version 4 or 7, "
@@ -236,27 +247,27 @@ class Submitter:
         facts = JobFacts.of(request)
         change = opening_change(request, self._defaults, now=now, by=by)
         event = draft(None, facts, change, occurred_at=now)
-        await self._backend.index.open(open_row(facts, event.after, now))
+        await self._index.open(open_row(facts, event.after, now))
         found = await self._writer.append([event])
         if found is not None:
             return await self._same_job(request, found)
-        await reopen_if_slow(self._backend, self._clock, event, since=since)
+        await reopen_if_slow(self._index, self._clock, event, since=since)
         await self._publish(request, self._defaults, event)
         _log.info(JOB_SUBMITTED, job_id=request.job_id, type=request.type, state=event.after.state)
         return Submitted(request.job_id, event.after.state, created=True)
 
     async def _same_job(self, request: JobRequest, found: Event) -> Submitted:
-        first = await resolve(found, self._backend.payloads)
+        first = await resolve(found, self._payloads)
         digest = first.data.get("digest")
         if digest != request.digest() and not (is_tombstone(first) and digest is None):
             raise _conflict(request, first)
-        head = await self._backend.trail.newest(request.job_id) or found
+        head = await self._trail.newest(request.job_id) or found
         removed = is_tombstone(first) or is_tombstone(head)  # it may have gone in between
         if head.sequence == 1 and not removed:
-            message = await message_of(found, found, self._backend.payloads, self._clock.now())
+            message = await message_of(found, found, self._payloads, self._clock.now())
             await self._publication.attempt(message, found)
         elif head.after.state.is_terminal and (removed or request.callback_url is None):
-            await self._backend.index.close(request.job_id, 1)
+            await self._index.close(request.job_id, 1)
         return Submitted(request.job_id, head.after.state, created=False)
 
     async def _publish(self, request: JobRequest, defaults: JobDefaults, head: Event) -> None:

@@ -10,13 +10,19 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import LeaseConflict, TrustEnded
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import Lease, job_lock
 from jobfleet_contracts.message import JobDefaults, JobMessage
-from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.ports import (
+    AuditTrail,
+    Clock,
+    JobIndex,
+    LeaseStore,
+    LockRecords,
+    PayloadStore,
+)
 from jobfleet_contracts.state import State
 from jobfleet_protocol.actions.publication import Publication
 from jobfleet_protocol.claiming.acceptance import Acceptance, ForNewer, NoRequest
@@ -72,8 +78,13 @@ class Claimer:
     def __init__(
         self,
         *,
-        backend: Backend,
+        trail: AuditTrail,
+        leases: LeaseStore,
+        locks: LockRecords,
+        index: JobIndex,
+        payloads: PayloadStore,
         writer: TrailWriter,
+        publication: Publication,
         clock: Clock,
         worker_id: str,
         lease_seconds: float,
@@ -92,24 +103,26 @@ class Claimer:
         self._worker_id = worker_id
         self._attempt_limit = attempt_limit
         self._pauses = pauses
-        self._holders = backend.leases
-        self._trail = backend.trail
-        self._acceptance = Acceptance(trail=backend.trail, payloads=backend.payloads)
+        self._holders = leases
+        self._trail = trail
+        self._acceptance = Acceptance(trail=trail, payloads=payloads)
         self._writer = writer
         self._clock = clock
         self._defaults = defaults
         self.leases = LockLeases(
-            leases=backend.leases, clock=clock, worker_id=worker_id, lease_seconds=lease_seconds
+            leases=leases, clock=clock, worker_id=worker_id, lease_seconds=lease_seconds
         )
         self.turns = LockTurns(
-            backend=backend,
+            trail=trail,
+            locks=locks,
+            payloads=payloads,
             writer=writer,
-            publication=Publication(backend=backend, clock=clock),
+            publication=publication,
             clock=clock,
             worker_id=worker_id,
         )
         self._opening = TrailOpening(
-            backend=backend, writer=writer, clock=clock, defaults=defaults, fresh=fresh
+            index=index, writer=writer, clock=clock, defaults=defaults, fresh=fresh
         )
 
     async def claim(

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 
 import structlog
 
-from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import TrustEnded
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.lease import Lease
-from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.ports import AuditTrail, Clock, LockRecords, PayloadStore
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.publication import Publication
 from jobfleet_protocol.actions.submission import message_of
@@ -59,13 +58,17 @@ class LockTurns:
     def __init__(
         self,
         *,
-        backend: Backend,
+        trail: AuditTrail,
+        locks: LockRecords,
+        payloads: PayloadStore,
         writer: TrailWriter,
         publication: Publication,
         clock: Clock,
         worker_id: str,
     ) -> None:
-        self._backend = backend
+        self._trail = trail
+        self._locks = locks
+        self._payloads = payloads
         self._writer = writer
         self._publication = publication
         self._clock = clock
@@ -73,8 +76,8 @@ class LockTurns:
 
     async def look(self, lock: str, job_id: str) -> TurnView:
         """Read the note, then the newest rows of the job that it names and of one's own."""
-        note = _Note.of(await self._backend.locks.read_note(lock))
-        own = await self._backend.trail.newest(job_id)
+        note = _Note.of(await self._locks.read_note(lock))
+        own = await self._trail.newest(job_id)
         return TurnView(note, await self._named(note, job_id), own)
 
     async def take(self, view: TurnView, lease: Lease, job_id: str) -> int | None:
@@ -95,7 +98,7 @@ class LockTurns:
         epoch = 1 if view.own is None else view.own.after.epoch + 1
         note = _Note(turn, job_id, epoch).to_note()
         read = {} if view.note is None else view.note.to_note()
-        await self._backend.locks.write_note(lease.lock, lease.lease_id, note, replacing=read)
+        await self._locks.write_note(lease.lock, lease.lease_id, note, replacing=read)
         return turn
 
     async def fence_named(self, *, lock: str, trusted: Callable[[], bool]) -> None:
@@ -105,7 +108,7 @@ class LockTurns:
             TrustEnded: the lease ran out meanwhile.
         """
         while True:
-            note = _Note.of(await self._backend.locks.read_note(lock))
+            note = _Note.of(await self._locks.read_note(lock))
             view = TurnView(note, await self._named(note, None), None)
             if not trusted():
                 raise TrustEnded(f"lease on {lock} ran out")
@@ -120,7 +123,7 @@ class LockTurns:
     async def _named(self, note: _Note | None, own_id: str | None) -> Event | None:
         if note is None or note.job_id == own_id:
             return None
-        return await self._backend.trail.newest(note.job_id)
+        return await self._trail.newest(note.job_id)
 
     async def _fence(self, note: _Note, named: Event) -> bool:
         """Insert ``TakenOver`` where the named job may still be written by its last holder.
@@ -146,8 +149,8 @@ class LockTurns:
         return True
 
     async def _publish(self, head: Event) -> None:
-        opening = await self._backend.trail.read(head.job_id, 1)
+        opening = await self._trail.read(head.job_id, 1)
         if opening is None:
             return
-        message = await message_of(opening, head, self._backend.payloads, self._clock.now())
+        message = await message_of(opening, head, self._payloads, self._clock.now())
         await self._publication.attempt(message, head)

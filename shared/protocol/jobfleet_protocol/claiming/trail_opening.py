@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.event import Event, JobFacts
 from jobfleet_contracts.message import JobDefaults, JobMessage
-from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.ports import Clock, JobIndex
 from jobfleet_contracts.state import Status
 from jobfleet_protocol.actions.submission import open_row, opening_change, reopen_if_slow
 from jobfleet_protocol.trail.trail_writer import TrailWriter
@@ -25,13 +24,13 @@ class TrailOpening:
     def __init__(
         self,
         *,
-        backend: Backend,
+        index: JobIndex,
         writer: TrailWriter,
         clock: Clock,
         defaults: JobDefaults,
         fresh: timedelta,
     ) -> None:
-        self._backend = backend
+        self._index = index
         self._writer = writer
         self._clock = clock
         self._defaults = defaults
@@ -74,8 +73,8 @@ class TrailOpening:
         change = opening_change(message.request, defaults, now=now, by="message")
         event = draft(None, facts, change, occurred_at=now)
         since = self._clock.boottime()
-        await self._backend.index.open(open_row(facts, event.after, now))
+        await self._index.open(open_row(facts, event.after, now))
         if await self._writer.append([event]) is not None:
             return None
-        await reopen_if_slow(self._backend, self._clock, event, since=since)
+        await reopen_if_slow(self._index, self._clock, event, since=since)
         return event

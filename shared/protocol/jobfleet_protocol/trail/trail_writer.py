@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 
 import structlog
 
-from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.backend import Limits
 from jobfleet_contracts.errors import BackendError
 from jobfleet_contracts.event import Event
+from jobfleet_contracts.ports import AuditTrail, EventFeed, JobIndex, PayloadStore
 from jobfleet_protocol.trail.large_data import externalise
 
 APPEND_UNCERTAIN = "append.uncertain"
@@ -27,14 +28,25 @@ def pauses() -> Iterator[float]:
 
 
 class TrailWriter:
-    """Appends events; whatever happens on the way, it ends up knowing whether they stand."""
+    """Appends events; whatever happens on the way, it ends up knowing whether they stand.
 
-    def __init__(self, *, backend: Backend) -> None:
-        self._trail = backend.trail
-        self._index = backend.index
-        self._feed = backend.feed
-        self._payloads = backend.payloads
-        self._limits = backend.limits
+    A service has one: at its end :meth:`settle` must wait for every append under way.
+    """
+
+    def __init__(
+        self,
+        *,
+        trail: AuditTrail,
+        index: JobIndex,
+        feed: EventFeed,
+        payloads: PayloadStore,
+        limits: Limits,
+    ) -> None:
+        self._trail = trail
+        self._index = index
+        self._feed = feed
+        self._payloads = payloads
+        self._limits = limits
         self._under_way: set[asyncio.Task[Event | None]] = set()
 
     async def append(self, events: Sequence[Event]) -> Event | None:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.credentials import masked_text
 from jobfleet_contracts.index import DeadLetter, JobQuery
+from jobfleet_contracts.ports import DeadLetterStore, JobIndexReader
 from jobfleet_dashboard.views.dead_letters.error_group import ErrorGroup, group_errors
 
 MAX_GROUPED = 500
@@ -38,7 +38,9 @@ class DeadLetterPage:
     more_letters: bool
 
 
-async def read_dead_letters(backend: Backend, *, cursor: str | None = None) -> DeadLetterPage:
+async def read_dead_letters(
+    *, store: DeadLetterStore, reader: JobIndexReader, cursor: str | None = None
+) -> DeadLetterPage:
     """Return the newest dead jobs, or those before a cursor.
 
     Raises:
@@ -46,8 +48,8 @@ async def read_dead_letters(backend: Backend, *, cursor: str | None = None) -> D
         BackendUnavailable: index or store cannot be read.
     """
     jobs, letters = await asyncio.gather(
-        backend.reader.jobs(JobQuery(dead=True, limit=MAX_GROUPED, cursor=cursor)),
-        backend.dead_letters.letters(limit=MAX_LETTERS),
+        reader.jobs(JobQuery(dead=True, limit=MAX_GROUPED, cursor=cursor)),
+        store.letters(limit=MAX_LETTERS),
     )
     return DeadLetterPage(
         groups=group_errors(jobs.items),

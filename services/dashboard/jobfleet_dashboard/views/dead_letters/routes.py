@@ -26,7 +26,8 @@ router = APIRouter(dependencies=[require(Role.VIEWER)], include_in_schema=False)
 async def dead_letters(request: Request) -> Response:
     """Show dead jobs by cause, and messages that are no job requests."""
     cursor = request.query_params.get("cursor")
-    page = await read_dead_letters(services_of(request).backend, cursor=cursor)
+    backend = services_of(request).backend
+    page = await read_dead_letters(store=backend.dead_letters, reader=backend.reader, cursor=cursor)
     told = page_context(request, "dead", None if cursor else "/stream/dead-letters")
     return show(request, TEMPLATE, block="dead", dead=page, **told)
 
@@ -58,6 +59,7 @@ async def _changes(request: Request, batch: Batch | None) -> str:
     died = [job_id for job_id, event in newest.items() if event.kind in DEATHS]
     if not left and not died:
         return ""
-    page = await read_dead_letters(services_of(request).backend)
+    backend = services_of(request).backend
+    page = await read_dead_letters(store=backend.dead_letters, reader=backend.reader)
     told = {"left": left, "died": died, "groups": page.groups, **page_context(request)}
     return site_of(request).pages.fragment("dead_letters/_live.html", "changes", **told)

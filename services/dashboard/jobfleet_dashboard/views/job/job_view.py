@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import JobQuery, JobRow
+from jobfleet_contracts.ports import JobIndexReader
 from jobfleet_contracts.state import State, Status
 from jobfleet_contracts.worker_status import WorkerStatus
 from jobfleet_dashboard.services import Services
@@ -157,7 +157,7 @@ async def read_job_view(
         record=record,
         now=services.clock.now(),
         workers=tuple(await backend.directory.workers()),
-        holder=await _holder(backend, record.newest),
+        holder=await _holder(backend.reader, record.newest),
         earlier=await _earlier(services, job_id, before),
     )
 
@@ -169,10 +169,10 @@ async def _earlier(services: Services, job_id: str, before: int | None) -> Seque
     return page.items
 
 
-async def _holder(backend: Backend, newest: Event) -> JobRow | None:
+async def _holder(reader: JobIndexReader, newest: Event) -> JobRow | None:
     lock_key = newest.facts.lock_key
     if lock_key is None or newest.after.state is not State.DEFERRED:
         return None
     query = JobQuery(states=frozenset({State.RUNNING}), lock_key=lock_key, limit=1)
-    page = await backend.reader.jobs(query)
+    page = await reader.jobs(query)
     return next(iter(page.items), None)

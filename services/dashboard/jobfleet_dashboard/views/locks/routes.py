@@ -44,5 +44,6 @@ async def _render(request: Request) -> str:
 
 
 async def _read(request: Request) -> dict[str, Any]:
-    held = await held_locks(services_of(request).backend)
+    backend = services_of(request).backend
+    held = await held_locks(locks=backend.locks, directory=backend.directory, reader=backend.reader)
     return {"locks": held, "max_locks": MAX_LOCKS, "max_waiting": COUNTED_WAITERS}

@@ -69,7 +69,7 @@ async def _accept(request: Request, job: JobRequest) -> Response:
     services = services_of(request)
     await services.rate_limit.check(request)
     await services.queue_limit.check(job.queue)
-    done = await services.submitter.submit(job, by=asker(request))
+    done = await services.writes.submitter.submit(job, by=asker(request))
     services.metrics.jobs_registered.inc()
     return go_to(request, f"/jobs/{done.job_id}")
 

@@ -1,0 +1,92 @@
+"""What changes jobs, built once per service: one trail writer for all of its actions."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.message import JobDefaults
+from jobfleet_contracts.ports import Clock
+from jobfleet_protocol.actions.answer_limit import settle_late_answers
+from jobfleet_protocol.actions.cancellation import Canceller
+from jobfleet_protocol.actions.ending import CALLBACK_DEFAULTS, Ending
+from jobfleet_protocol.actions.publication import Publication
+from jobfleet_protocol.actions.redrive import Redriver
+from jobfleet_protocol.actions.submission import Submitter
+from jobfleet_protocol.trail.trail_writer import TrailWriter
+
+SETTLE_SECONDS = 5.0
+"""How long a service that stops waits for appends whose callers have left."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteSide:
+    """The actions of one service, over one writer, one publication and one ending.
+
+    Call :meth:`settle` before the backend is closed.
+    """
+
+    writer: TrailWriter
+    publication: Publication
+    ending: Ending
+    submitter: Submitter
+    canceller: Canceller
+    redriver: Redriver
+
+    @classmethod
+    def wire(cls, *, backend: Backend, clock: Clock, defaults: JobDefaults) -> WriteSide:
+        """Build the actions over the ports of a backend.
+
+        Args:
+            defaults: apply where a submitted job names no value of its own.
+        """
+        trail, index, payloads = backend.trail, backend.index, backend.payloads
+        writer = TrailWriter(
+            trail=trail, index=index, feed=backend.feed, payloads=payloads, limits=backend.limits
+        )
+        publication = Publication(queue=backend.queue, index=index, clock=clock)
+
+        def submitter(defaults: JobDefaults) -> Submitter:
+            return Submitter(
+                trail=trail,
+                index=index,
+                payloads=payloads,
+                writer=writer,
+                publication=publication,
+                clock=clock,
+                defaults=defaults,
+            )
+
+        ending = Ending(
+            trail=trail,
+            index=index,
+            payloads=payloads,
+            callback_submitter=submitter(CALLBACK_DEFAULTS),
+        )
+        return cls(
+            writer=writer,
+            publication=publication,
+            ending=ending,
+            submitter=submitter(defaults),
+            canceller=Canceller(
+                trail=trail, control=backend.control, writer=writer, ending=ending, clock=clock
+            ),
+            redriver=Redriver(
+                trail=trail,
+                index=index,
+                payloads=payloads,
+                writer=writer,
+                publication=publication,
+                clock=clock,
+            ),
+        )
+
+    async def settle(self, seconds: float = SETTLE_SECONDS) -> None:
+        """Wait for changes that were begun and whose callers have left, at most ``seconds``.
+
+        What is not written by then is unknown: a row that was sent may still be inserted.
+        """
+        until = time.monotonic() + seconds
+        await settle_late_answers(seconds)
+        await self.writer.settle(max(until - time.monotonic(), 0))

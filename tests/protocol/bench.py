@@ -105,7 +105,7 @@ class Bench:
         self, request: JobRequest, worker_id: str = "w1", **message: Any
     ) -> ClaimResult:
         return await self.claimer(worker_id).claim(
-            await self.message(request, **message), lease_id=new_lease_id()
+            await self.message(request, **message), lease_id=new_lease_id(), is_alone=True
         )
 
     async def claimed(self, request: JobRequest, worker_id: str = "w1") -> Claimed:

@@ -13,7 +13,6 @@ from jobfleet_contracts.lease import job_lock
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.state import TERMINAL, State, Status
 from jobfleet_protocol.claiming.decision import (
-    MAX_TAKEOVERS,
     Attended,
     Busy,
     Decision,
@@ -24,7 +23,7 @@ from jobfleet_protocol.claiming.decision import (
     Wait,
     decide,
 )
-from jobfleet_protocol.trail.transitions import draft
+from jobfleet_protocol.trail.transitions import MAX_TAKEOVERS, draft
 from tests.protocol.life import NOON, SECOND, Life, ended
 
 LATER = NOON + 3600 * SECOND
@@ -52,6 +51,7 @@ def view(head: Event, **changes: object) -> LockView:
         holder_lives=False,
         resend_only=False,
         max_attempts=3,
+        is_alone=True,
     )
     return replace(known, **changes)  # type: ignore[arg-type]
 

@@ -12,6 +12,7 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.state import State
 from jobfleet_protocol.audit.history_check import HistoryCheck
 from jobfleet_protocol.audit.verification import RULES, Verifier, verify_job
+from jobfleet_protocol.trail.transitions import MAX_TAKEOVERS
 from tests.protocol.life import SECOND, Life, ended
 
 
@@ -25,6 +26,24 @@ def running() -> Life:
 
 def waiting() -> Life:
     return running().waiting()
+
+
+def lost(times: int) -> Life:
+    """A job that lost so many workers in a row; the last takeover stands alone."""
+    life = running()
+    for _ in range(times - 1):
+        life = life.taken_over_and_started("w2")
+    return life.taken_over("w2")
+
+
+@pytest.mark.parametrize("times", range(1, MAX_TAKEOVERS + 1))
+def test_a_job_that_fails_for_fewer_than_six_lost_workers_breaks_rule_3(times: int) -> None:
+    life = lost(MAX_TAKEOVERS + 1).then("Failed", worker_id="w2")
+    failed = life.events[-1]
+    fewer = lost(times).events
+    assert {v.rule for v in verify_job(life.events)} == set()
+    blamed = replace(failed, after=replace(failed.after, sequence=len(fewer) + 1))
+    assert 3 in {violation.rule for violation in verify_job([*fewer, blamed])}
 
 
 def outside(life: Life, status: str) -> Life:
@@ -53,8 +72,9 @@ LEGAL: dict[str, Callable[[], Life]] = {
     "lone takeover of a retrying job": lambda: (
         running().retried().taken_over().started("w3").completed()
     ),
-    "crash loop": lambda: (
-        running().taken_over().started().taken_over().then("Failed", worker_id="w2")
+    "crash loop": lambda: lost(6).then("Failed", worker_id="w2"),
+    "suspect before its run": lambda: (
+        lost(3).then("Deferred", worker_id="w2", data={"reason": "alone"}).started().completed()
     ),
     "callback": lambda: outside(waiting().sent(), "Completed"),
     "callback says failed": lambda: outside(waiting().sent(), "Failed"),

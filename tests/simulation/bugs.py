@@ -331,6 +331,18 @@ def missing_handler_fails_at_once() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def suspects_beside_others() -> Iterator[None]:
+    """A job that lost two workers in a row starts beside others, which may be to blame."""
+    claim = Claimer.claim
+
+    async def claim_at_once(self: Claimer, message: JobMessage, **how: Any) -> Any:
+        return await claim(self, message, **how | {"is_alone": True})
+
+    with patch.object(Claimer, "claim", claim_at_once):
+        yield
+
+
 Bug = Callable[[], AbstractContextManager[Any]]
 
 
@@ -372,6 +384,7 @@ _SLEEP = {
     "schedules": False,
     "retention_seconds": None,
 }
+_KILLER = {"killers": 1, "concurrency": 4, "workers": 2, "lacking": 0, "fleet_scope": False}
 _OLD = {"retention_seconds": 240.0, "fault_seconds": 500.0, "clock_steps": False}
 
 BY_DESIGN = (
@@ -437,6 +450,9 @@ BY_THE_SIMULATION = (
         _SLEEP,
     ),
     Known("a result taken for a later incarnation's", token_not_checked, 57),
+    Known(
+        "a job blamed for a neighbour that kills its workers", suspects_beside_others, 0, _KILLER
+    ),
     Known("a request denied that was sent", sent_and_denied, 1199),
     Known("a history removed without a seal", removed_without_a_seal, 0, _OLD),
     Known(

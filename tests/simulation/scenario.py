@@ -11,6 +11,7 @@ SCHEDULE_SHARE = 1 / 8
 LACKING_SHARE = 1 / 8
 STALE_SHARE = 1 / 8
 IMPATIENT_SHARE = 1 / 8
+KILLER_SHARE = 1 / 8
 _FAULT_RATES = (0.0, 0.01, 0.04, 0.04, 0.1, 0.1, 0.2)
 
 
@@ -27,6 +28,7 @@ class Scenario:
         retention_seconds: histories that ended so long ago are removed; ``None``: never. Longer
             than any sleep, as its days are in life; then the faults last until it has been at work.
         lacking: so many workers lack the type of the jobs, as old ones do in a rolling update.
+        killers: so many jobs take their worker with them whenever they run.
         weights: how often each kind of fault comes, among the faults.
         schedules: a schedule ticks, and operators pause, change and run it.
         stale_connections: a process that stood still finds its connection to the broker closed, and
@@ -58,6 +60,7 @@ class Scenario:
     lacking: int = 0
     stale_connections: bool = False
     impatient: float = 0.0
+    killers: int = 0
 
     @classmethod
     def of(cls, seed: int) -> Scenario:
@@ -89,7 +92,9 @@ class Scenario:
         lacking = scenario.workers - 1 if Random(f"lacking/{seed}").random() < LACKING_SHARE else 0
         stale = Random(f"connections/{seed}").random() < STALE_SHARE
         impatient = 0.5 if Random(f"impatience/{seed}").random() < IMPATIENT_SHARE else 0.0
-        scenario = replace(scenario, lacking=lacking, stale_connections=stale, impatient=impatient)
+        killers = int(Random(f"killers/{seed}").random() < KILLER_SHARE)
+        scenario = replace(scenario, lacking=lacking, killers=killers)
+        scenario = replace(scenario, stale_connections=stale, impatient=impatient)
         scenario = scenario._with_retention(Random(f"retention/{seed}"))
         with_schedule = Random(f"schedules/{seed}").random() < SCHEDULE_SHARE
         return replace(scenario, schedules=with_schedule and not scenario.clock_steps)

@@ -41,6 +41,11 @@ def handlers_for(
         with witness.watch(process, context.job.job_id, context.epoch):
             if "answer" in payload:
                 return await _ask_and_wait(payload, context, wait, wire, ask)
+            if "kill" in payload:
+                await asyncio.sleep(payload["seconds"])
+                witness.killed(process, context.job.job_id)
+                process.crash()
+                await asyncio.get_running_loop().create_future()
             return await _follow_plan(payload, context, process)
 
     async def deliver(payload: dict[str, Any], context: JobContext) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.state import State, Status
+from jobfleet_protocol.claiming.decision import SUSPECT_TAKEOVERS
 from tests.simulation.journal import Journal
 from tests.simulation.process import Process
 
@@ -20,6 +21,7 @@ class Run:
     job_id: str
     epoch: int
     lock: str
+    is_suspect: bool
 
     def is_trusted(self) -> bool:
         """Whether its process is awake, runs it under a lease, and trusts that lease."""
@@ -36,6 +38,11 @@ def _trusts(process: Process, job_id: str, epoch: int) -> bool:
     return kept.lost_reason is None and process.clock.boottime() < kept.trusted_until
 
 
+def _is_suspect(process: Process, job_id: str) -> bool:
+    run = process.worker.executor.running.get(job_id) if process.worker is not None else None
+    return run is not None and run.trail.head.after.takeovers >= SUSPECT_TAKEOVERS
+
+
 class Witness:
     """Collects runs, and looks at each takeover as it is written.
 
@@ -43,8 +50,8 @@ class Witness:
         runs: how many there were.
         overlaps: runs beside another one under the same lock, explained by a pause or lost trust.
         takeovers: of running attempts.
-        faults: runs beside another one under the same lock, both trusted; and takeovers from a
-            live worker that trusts its lease.
+        faults: runs beside another one under the same lock, both trusted; a suspect's run beside
+            another one in its worker; and takeovers from a live worker that trusts its lease.
     """
 
     def __init__(
@@ -66,7 +73,7 @@ class Witness:
     @contextmanager
     def watch(self, process: Process, job_id: str, epoch: int) -> Iterator[None]:
         """Watch one run from its begin to its end; a crash ends it too."""
-        run = Run(process, job_id, epoch, self._lock_of(job_id))
+        run = Run(process, job_id, epoch, self._lock_of(job_id), _is_suspect(process, job_id))
         self._journal.note(process.name, "handler.begins", job_id[-4:], f"epoch={epoch}")
         self._compare(run)
         self._live.append(run)
@@ -78,6 +85,13 @@ class Witness:
                 self._journal.note(process.name, "handler.ends", job_id[-4:], f"epoch={epoch}")
             if run in self._live:
                 self._live.remove(run)
+
+    def killed(self, process: Process, killer: str) -> None:
+        """Look who runs beside a job that takes its worker with it: no suspect, or it is blamed."""
+        self._journal.note(process.name, "handler.kills", killer[-4:])
+        for run in self._live:
+            if run.process is process and run.job_id != killer and run.is_suspect:
+                self.faults.append(f"job {run.job_id} is blamed for a worker that {killer} killed")
 
     def see(self, newest: Event, written: Sequence[Event]) -> None:
         """Look at what is written after a job's newest event."""
@@ -94,6 +108,11 @@ class Witness:
     def _compare(self, run: Run) -> None:
         self._live = [other for other in self._live if other.process.is_alive]
         for other in self._live:
+            if other.process is run.process and (other.is_suspect or run.is_suspect):
+                self.faults.append(
+                    f"job {run.job_id} beside job {other.job_id} on {run.process.name}, though one "
+                    "of them is a suspect"
+                )
             if other.lock != run.lock:
                 continue
             if run.is_trusted() and other.is_trusted():

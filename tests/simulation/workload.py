@@ -15,6 +15,7 @@ from tests.simulation.scenario import Scenario
 from tests.simulation.sim_handlers import JOB_TYPE
 
 WAITING = "waiting"
+KILLER = "killer"
 KINDS = (
     "plain",
     "plain",
@@ -67,9 +68,11 @@ class Workload:
         wishes: list[Wish] = []
         for _ in range(scenario.jobs):
             wishes += self._job()
+        for _ in range(scenario.killers):
+            wishes += self._job(KILLER)
         self.wishes = sorted(wishes, key=lambda wish: wish.at)
 
-    def _job(self) -> list[Wish]:
+    def _job(self, kind: str | None = None) -> list[Wish]:
         dice, span = self._dice, self._scenario.fault_seconds
         at = dice.uniform(0, span * 0.6)
         self._number += 1
@@ -77,7 +80,7 @@ class Workload:
         job_id = str(UUID(int=(0x7 << 76) | (0x3 << 62) | self._number))
         if key is not None:
             job_id = job_id_for_key(key)
-        request = self._request(job_id, at)
+        request = self._request(job_id, at, kind)
         verb = "foreign" if key is None and dice.random() < 0.15 else "submit"
         wishes = [self._wish(at, verb, request=request, job_id=job_id, key=key)]
         if verb == "submit" and dice.random() < 0.3:
@@ -112,9 +115,10 @@ class Workload:
         self._number += 1
         return Wish(at=at, verb=verb, tag=f"wish-{self._number}", **fields)
 
-    def _request(self, job_id: str, at: float) -> JobRequest:
+    def _request(self, job_id: str, at: float, kind: str | None) -> JobRequest:
         dice = self._dice
-        kind = "key" if self._only_keys else dice.choice(KINDS)
+        if kind is None:
+            kind = "key" if self._only_keys else dice.choice(KINDS)
         fields: dict[str, Any] = {
             "job_id": job_id,
             "type": JOB_TYPE,
@@ -156,6 +160,8 @@ class Workload:
                 plan["fatal"] = True
             case "deferring":
                 plan |= {"deferUntilEpoch": dice.randint(1, 2), "deferSeconds": 3}
+            case "killer":
+                plan["kill"] = True
             case "waiting":
                 plan["answer"] = dice.choice(("completed", "completed", "failed", "never"))
             case "slow":

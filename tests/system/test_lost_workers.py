@@ -98,6 +98,30 @@ async def test_poison_message_that_kills_its_workers_fails_and_others_go_on(
     await assert_verified(fleet.backend)
 
 
+@pytest.mark.chaos
+async def test_a_neighbour_of_a_job_that_kills_its_workers_completes(fleet: Fleet) -> None:
+    handlers = "tests.system.deadly_handlers"
+    killer = await fleet.submit("poison.later", payload=2)
+    neighbours = [await fleet.submit("neighbour", payload=12) for _ in range(2)]
+    workers = [fleet.start_worker(handlers=handlers)]
+
+    async def ended() -> bool:
+        if workers[-1].has_died:
+            workers.append(fleet.start_worker(handlers=handlers))
+        states = [await fleet.state(job_id) for job_id in (killer, *neighbours)]
+        return all(state is not None and state.is_terminal for state in states)
+
+    await wait_for(ended, "the end of killer and neighbours", seconds=8 * (LEASE_SECONDS + 20))
+    history = await fleet.history(killer)
+    assert history[-1].data["error"]["type"] == "WorkerLost"
+    assert [event.status for event in history].count("Started") == 6
+    for job_id in neighbours:
+        statuses = await fleet.statuses(job_id)
+        assert statuses[-1] == "Completed"
+        assert statuses.count("Started") <= 3
+    await assert_verified(fleet.backend)
+
+
 def _said(worker: WorkerProcess, event: str) -> Callable[[], Awaitable[bool]]:
     async def said() -> bool:
         return event in worker.log

@@ -146,6 +146,7 @@ class Worker:
             options=options,
             clock=clock,
         )
+        slots = Slots(1 if options.fleet_scope else options.concurrency)
         parts = RunParts(
             trail=backend.trail,
             payloads=backend.payloads,
@@ -164,6 +165,7 @@ class Worker:
             ),
             no_more_starts=asyncio.Event(),
             missing_handler=missing_handler,
+            slots=slots,
         )
         self.executor = Executor(parts=parts)
         self._consumer = Consumer(
@@ -176,7 +178,7 @@ class Worker:
             executor=self.executor,
             deferral=deferral,
             missing_handler=missing_handler,
-            slots=Slots(1 if options.fleet_scope else options.concurrency),
+            slots=slots,
             metrics=metrics,
         )
         self._heartbeat = Heartbeat(

@@ -16,7 +16,7 @@ from jobfleet_contracts.ports import Clock, DeadLetterStore, Delivery, JobConsum
 from jobfleet_protocol.actions.ending import Ending
 from jobfleet_protocol.claiming.acceptance import ForNewer, NoRequest
 from jobfleet_protocol.claiming.claimer import Claimed, Claimer, ClaimResult
-from jobfleet_protocol.claiming.decision import Attended, Busy, End, Paused, Wait
+from jobfleet_protocol.claiming.decision import Attended, Busy, End, Paused, Suspect, Wait
 from jobfleet_protocol.claiming.lock_leases import new_lease_id
 from jobfleet_protocol.trail.trail_writer import pauses
 from jobfleet_worker.metrics.port import NO_METRICS, Metrics
@@ -32,6 +32,8 @@ CONSUMER_FAILED = "consumer.failed"
 CONSUMER_RECOVERED = "consumer.recovered"
 DELIVERY_FAILED = "delivery.failed"
 SETTLING_DELAYED = "settling.delayed"
+SUSPECT_WAITS = "suspect.waits"
+SUSPECT_CROWDED = "suspect.crowded"
 RECEIVE_WAIT = timedelta(seconds=1)
 
 _log = structlog.get_logger()
@@ -104,6 +106,7 @@ class Consumer:
     def stop(self) -> None:
         """Take nothing more. A cancellation alone can get lost in a client library."""
         self._stopping = True
+        self._slots.close()
 
     def begin(self, delivery: Delivery, fleet: KeptLease | None = None) -> asyncio.Task[bool]:
         """Take a slot and process one delivery in it."""
@@ -150,10 +153,39 @@ class Consumer:
         if isinstance(message, MalformedMessage):
             await self._set_aside(delivery, message)
             return False
+        if self._slots.is_reserved:  # received just before, it would start beside a suspect
+            await self._put_off_beside_suspect(delivery, message)
+            return False
         if await self._is_put_off(message):
             await self._acknowledge(delivery)
             return True
-        result = await self._claim(message, fleet)
+        result = await self._claim(message, fleet, is_alone=self._slots.total == 1)
+        if not isinstance(result, Suspect) or self._slots.is_reserved:
+            await self._act_on(delivery, message, result, fleet)
+        else:
+            await self._run_alone(delivery, message, result)
+        return False
+
+    async def _run_alone(self, delivery: Delivery, message: JobMessage, suspect: Suspect) -> None:
+        """Let the worker's other jobs end, start none, and run the suspect: a loss is its own."""
+        _log.warning(SUSPECT_WAITS, job_id=suspect.head.job_id, running=len(self._executor.running))
+        async with self._slots.alone() as is_alone:
+            result: ClaimResult = suspect
+            if is_alone:
+                result = await self._claim(message, None, is_alone=True)
+            elif self._stopping:
+                return  # unacknowledged, the message goes to another worker at once
+            else:
+                _log.warning(SUSPECT_CROWDED, job_id=suspect.head.job_id)
+            await self._act_on(delivery, message, result, None)
+
+    async def _act_on(
+        self,
+        delivery: Delivery,
+        message: JobMessage,
+        result: ClaimResult,
+        fleet: KeptLease | None,
+    ) -> None:
         self._count(message, result)
         if isinstance(result, Claimed):
             settle = self._settle(delivery, result.trail.head)
@@ -162,7 +194,6 @@ class Consumer:
             await settled
         else:
             await self._without_claim(delivery, message, result)
-        return False
 
     def _done(self, task: asyncio.Task[bool]) -> None:
         self._tasks.discard(task)
@@ -180,13 +211,17 @@ class Consumer:
                 await asyncio.sleep(pause)
         raise AssertionError("pauses never end")
 
-    async def _claim(self, message: JobMessage, fleet: KeptLease | None) -> ClaimResult:
+    async def _claim(
+        self, message: JobMessage, fleet: KeptLease | None, *, is_alone: bool
+    ) -> ClaimResult:
         """Claim, as often as storage does not answer, always with the same lease id."""
         lease_id = new_lease_id()
         for pause in pauses():
             lease = fleet.current() if fleet is not None else None
             try:
-                return await self._claimer.claim(message, lease_id=lease_id, fleet=lease)
+                return await self._claimer.claim(
+                    message, lease_id=lease_id, fleet=lease, is_alone=is_alone
+                )
             except (TrustEnded, LeaseConflict) as error:
                 if fleet is not None and fleet.lost_reason is not None:
                     return Busy(fleet.lock, None)
@@ -215,6 +250,16 @@ class Consumer:
                 copied = self._index.record([claim])
         await self._acknowledge(delivery)
 
+    async def _put_off_beside_suspect(self, delivery: Delivery, message: JobMessage) -> None:
+        for pause in pauses():
+            try:
+                await self._deferral.until_alone(message, None)
+                break
+            except BackendError as error:
+                _log.warning(CLAIM_DELAYED, job_id=message.request.job_id, error=str(error))
+                await asyncio.sleep(pause)
+        await self._acknowledge(delivery)
+
     async def _without_claim(
         self, delivery: Delivery, message: JobMessage, result: ClaimResult
     ) -> None:
@@ -234,6 +279,8 @@ class Consumer:
         match result:
             case Busy(_, head):
                 await self._deferral.until_free(message, head)
+            case Suspect(head):
+                await self._deferral.until_alone(message, head)
             case Wait(head, until):
                 await self._deferral.until_due(message, head, until)
             case Paused(head, pause):

@@ -16,6 +16,7 @@ from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.ports import Clock, JobIndex, JobQueue
 from jobfleet_contracts.state import CLAIMABLE, State, Status
 from jobfleet_protocol.actions.publication import LONGEST_DELAY
+from jobfleet_protocol.claiming.decision import ALONE
 from jobfleet_protocol.control.pause_state import Pause
 from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import Change, draft
@@ -169,6 +170,24 @@ class Deferral:
         elif head.after.state is not State.RUNNING and (is_newer or not of_type):
             later = replace(message, sequence=head.sequence, due_at=None)
             await self._queue.publish_later(later, timedelta(seconds=PAUSED_SECONDS))
+            self._mark(head)
+        self._metrics.job_deferred()
+
+    async def until_alone(self, message: JobMessage, head: Event | None) -> None:
+        """Put off a message while a job has this worker to itself, or waits for that.
+
+        Nothing is written: the message may be any job's. The delay doubles up to a minute.
+
+        Raises:
+            BackendUnavailable: the delayed copy is not confirmed; keep the delivery.
+        """
+        delay = self._delay(message)
+        _log.info(JOB_DEFERRED, job_id=message.request.job_id, seconds=delay, reason=ALONE)
+        later = replace(message, deferrals=message.deferrals + 1)
+        if head is not None:
+            later = replace(later, sequence=head.sequence)
+        await self._queue.publish_later(later, timedelta(seconds=delay))
+        if head is not None:
             self._mark(head)
         self._metrics.job_deferred()
 

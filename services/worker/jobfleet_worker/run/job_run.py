@@ -45,6 +45,7 @@ from jobfleet_worker.run.lease_keeper import LeaseKeeper
 from jobfleet_worker.run.missing_handler import MissingHandler
 from jobfleet_worker.run.outcome_record import OutcomeRecord
 from jobfleet_worker.run.run_lease import RunLease
+from jobfleet_worker.run.slots import Slots
 from jobfleet_worker.run.unsent import stays_waiting
 from jobfleet_worker.tracing import attempt_span
 
@@ -81,6 +82,7 @@ class RunParts:
     follow_up: FollowUp
     no_more_starts: asyncio.Event
     missing_handler: MissingHandler
+    slots: Slots
 
 
 class JobRun:
@@ -247,7 +249,8 @@ class JobRun:
         draining = asyncio.create_task(no_more_starts.wait(), name="abandoned")
         try:
             ends: list[asyncio.Future[Any]] = [handler_end, draining]
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            with self._parts.slots.left_behind():
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
             draining.cancel()
 

@@ -35,6 +35,7 @@ from jobfleet_protocol.claiming.decision import (
     Paused,
     Resend,
     Start,
+    Suspect,
     Wait,
     decide,
 )
@@ -61,7 +62,7 @@ class Claimed:
     defaults: JobDefaults
 
 
-ClaimResult = Claimed | End | Wait | Busy | Attended | Paused | NoRequest | ForNewer
+ClaimResult = Claimed | End | Wait | Busy | Attended | Paused | Suspect | NoRequest | ForNewer
 
 FRESH = timedelta(days=1)
 """Up to this age a first message needs no read before the claim."""
@@ -126,13 +127,20 @@ class Claimer:
         )
 
     async def claim(
-        self, message: JobMessage, *, lease_id: str, fleet: Lease | None = None
+        self,
+        message: JobMessage,
+        *,
+        lease_id: str,
+        fleet: Lease | None = None,
+        is_alone: bool = False,
     ) -> ClaimResult:
         """Try to make the message's job this worker's own.
 
         Args:
             lease_id: chosen once per claim and kept over its retries.
             fleet: the fleet's lease, held already, in scope ``fleet``.
+            is_alone: this worker runs nothing else, and starts nothing before this claim has
+                ended; otherwise a suspect is left unclaimed.
 
         Raises:
             BackendUnavailable: try again with the same ``lease_id``.
@@ -143,14 +151,16 @@ class Claimer:
                 return accepted
             message = accepted
         if fleet is not None:
-            result = await self._under(message, fleet)
+            result = await self._under(message, fleet, is_alone=is_alone)
         else:
-            result = await self._under_its_lock(message, lease_id)
+            result = await self._under_its_lock(message, lease_id, is_alone=is_alone)
         if isinstance(result, Resend):
             return await self._resend(message, lease_id, result.head)
         return result
 
-    async def _under_its_lock(self, message: JobMessage, lease_id: str) -> ClaimResult | Resend:
+    async def _under_its_lock(
+        self, message: JobMessage, lease_id: str, *, is_alone: bool
+    ) -> ClaimResult | Resend:
         lock = lock_of(message.request)
         try:
             lease = await self.leases.acquire(
@@ -158,7 +168,7 @@ class Claimer:
             )
         except LeaseConflict:
             return await self._beside_a_holder(message, lock)
-        result = await self._under(message, lease)
+        result = await self._under(message, lease, is_alone=is_alone)
         if not isinstance(result, Claimed):
             await self.leases.let_go(lease, message.request)
         return result
@@ -198,7 +208,12 @@ class Claimer:
                     return decision
 
     async def _under(
-        self, message: JobMessage, lease: Lease, *, resend_only: bool = False
+        self,
+        message: JobMessage,
+        lease: Lease,
+        *,
+        resend_only: bool = False,
+        is_alone: bool = False,
     ) -> ClaimResult | Resend:
         """Decide and write under a lease; a write that is refused leads to another look."""
         own = lease.lock == job_lock(message.request.job_id)
@@ -211,10 +226,17 @@ class Claimer:
                     raise LeaseConflict(f"job {message.request.job_id} was begun by somebody else")
                 continue
             decision = await self._decide(
-                message, view.own, lease.lock, is_held=True, resend_only=resend_only
+                message,
+                view.own,
+                lease.lock,
+                is_held=True,
+                resend_only=resend_only,
+                is_alone=is_alone,
             )
             match decision:
-                case Wait() | Busy() | Attended() | Paused() | End(changes=[]):
+                case (
+                    Wait() | Busy() | Attended() | Paused() | End(changes=[]) | Suspect(changes=[])
+                ):
                     return decision
                 case Resend() if not own:
                     return decision  # another lock is needed, and this one must be given up first
@@ -256,6 +278,7 @@ class Claimer:
         *,
         is_held: bool,
         resend_only: bool = False,
+        is_alone: bool = False,
     ) -> Decision:
         holder_lives = await self._holder_lives(head, None if not is_held else lock)
         lease = LockView(
@@ -265,6 +288,7 @@ class Claimer:
             holder_lives=holder_lives,
             resend_only=resend_only,
             max_attempts=self._attempt_limit(message.request, message.defaults or self._defaults),
+            is_alone=is_alone,
             # Last: from here to the append nothing waits, so no pause can come in between.
             pause=(await self._pauses()).holding_job(head),
         )
@@ -285,8 +309,10 @@ class Claimer:
             events.append(draft(previous, head.facts, change, occurred_at=self._clock.now()))
         return None if await self._writer.append(events) is not None else events[-1]
 
-    def _outcome(self, message: JobMessage, lease: Lease, newest: Event) -> Claimed | End:
+    def _outcome(self, message: JobMessage, lease: Lease, newest: Event) -> Claimed | End | Suspect:
         if newest.after.state.is_terminal:
             return End(newest, written=True)
+        if newest.after.state is State.DEFERRED:
+            return Suspect(newest)
         trail = HeldTrail(head=newest, writer=self._writer, trail=self._trail, clock=self._clock)
         return Claimed(lease, trail, message.request, message.defaults or self._defaults)

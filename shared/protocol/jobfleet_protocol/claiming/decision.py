@@ -12,10 +12,12 @@ from jobfleet_contracts.lease import job_lock
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.control.pause_state import Pause
-from jobfleet_protocol.trail.transitions import Change
+from jobfleet_protocol.trail.transitions import MAX_TAKEOVERS, Change
 
-MAX_TAKEOVERS = 5
-"""A job that lost more running attempts than this in a row fails: it kills its workers."""
+SUSPECT_TAKEOVERS = 2
+"""A job that lost so many is a suspect and runs alone, so that each further loss is its own."""
+ALONE = "alone"
+"""Reason of a deferral: a suspect waits until its worker runs nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class LockView:
         max_attempts: how many attempts the job has, by its request, handler and defaults.
         pause: of the job's queue or type, where nothing may begin; endings are written all the
             same.
+        is_alone: this worker runs nothing else, and starts nothing else beside this claim.
     """
 
     lock: str
@@ -39,6 +42,7 @@ class LockView:
     holder_lives: bool
     resend_only: bool
     max_attempts: int
+    is_alone: bool
     pause: Pause | None = None
 
 
@@ -102,7 +106,15 @@ class Paused:
     pause: Pause
 
 
-Decision = Start | Resend | End | Wait | Busy | Attended | Paused
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """Append ``changes``; the job starts once this worker runs nothing else."""
+
+    head: Event
+    changes: Sequence[Change] = ()
+
+
+Decision = Start | Resend | End | Wait | Busy | Attended | Paused | Suspect
 
 
 def decide(head: Event, message: JobMessage, lease: LockView, now: datetime) -> Decision:
@@ -167,7 +179,7 @@ def _about_a_waiting_job(
     return Resend(head, [Change(kind=Status.TAKEN_OVER, worker_id=lease.worker_id, message=again)])
 
 
-def _claim(head: Event, lease: LockView, now: datetime) -> Start | End | Paused:
+def _claim(head: Event, lease: LockView, now: datetime) -> Start | End | Paused | Suspect:
     """Return ``Started``, or what a cancel request, lost workers or a pause make of it."""
     after, running = head.after, head.after.state is State.RUNNING
     taken = [_taken_over(head, lease)] if running else []
@@ -179,6 +191,10 @@ def _claim(head: Event, lease: LockView, now: datetime) -> Start | End | Paused:
     # After the endings, which a pause does not keep back.
     if lease.pause is not None:
         return Paused(head, lease.pause)
+    # Started beside other jobs, a suspect would have them lose their worker again, or be blamed
+    # for one of them.
+    if lost >= SUSPECT_TAKEOVERS and not lease.is_alone:
+        return Suspect(head, [*taken, _waits_alone(lost, lease, now)] if running else [])
     if running:
         # One transaction with Started: alone it would put the job back into its queue.
         taken = [_taken_over(head, lease, continues=True)]
@@ -208,6 +224,16 @@ def _taken_over(head: Event, lease: LockView, *, continues: bool = False) -> Cha
     message = f"worker {head.after.worker_id} was lost"
     return Change(
         kind=Status.TAKEN_OVER, worker_id=lease.worker_id, continues=continues, message=message
+    )
+
+
+def _waits_alone(lost: int, lease: LockView, now: datetime) -> Change:
+    return Change(
+        kind=Status.DEFERRED,
+        worker_id=lease.worker_id,
+        due_at=now,
+        message=f"its worker was lost {lost} times in a row: it waits to run alone in a worker",
+        data={"reason": ALONE},
     )
 
 

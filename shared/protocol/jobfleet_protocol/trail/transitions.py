@@ -18,6 +18,8 @@ from jobfleet_contracts.job import new_id
 from jobfleet_contracts.state import CLAIMABLE, DEAD, State, Status, status_name
 from jobfleet_protocol.trail.chain import chained
 
+MAX_TAKEOVERS = 5
+"""A job that lost more running attempts than this in a row fails: it kills its workers."""
 REDRIVABLE = DEAD | {State.CANCELLED}
 _OPEN = frozenset(State) - {s for s in State if s.is_terminal}
 _HELD = frozenset({State.RUNNING, State.WAITING})
@@ -111,6 +113,10 @@ def _check_pairs(previous: Event, kind: Status) -> None:
         raise IllegalTransition("a takeover that keeps a job running is followed by its Started")
     if kind is Status.STARTED and running and not taken_running:
         raise IllegalTransition("Started follows a running attempt only after TakenOver")
+    lost = previous.after.takeovers
+    is_blamed = before is Status.TAKEN_OVER and kind is Status.FAILED
+    if is_blamed and previous.after.state in CLAIMABLE and lost <= MAX_TAKEOVERS:
+        raise IllegalTransition(f"Failed for lost workers after {lost} losses in a row")
 
 
 def _check_promises(before: JobState, kind: Status, change: Change) -> None:

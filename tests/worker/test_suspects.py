@@ -1,0 +1,162 @@
+"""Jobs that lost two workers in a row run alone, so that no other job is blamed or harmed."""
+
+import asyncio
+import threading
+import time
+from dataclasses import dataclass, replace
+
+import pytest
+
+from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.lease import job_lock
+from jobfleet_contracts.message import JobMessage
+from jobfleet_contracts.state import State, Status
+from jobfleet_protocol.actions.submission import Submitter
+from jobfleet_protocol.claiming.decision import SUSPECT_TAKEOVERS
+from jobfleet_protocol.trail.trail_writer import TrailWriter
+from jobfleet_protocol.trail.transitions import Change, draft
+from jobfleet_worker import handler
+from tests.protocol.faulty_port import FaultyPort
+from tests.worker.workshop import DEFAULTS, Workshop
+
+_runs: list["Run"] = []
+_may_end = threading.Event()
+
+
+@dataclass
+class Run:
+    name: str
+    begun: float
+    ended: float
+
+    def overlaps(self, other: "Run") -> bool:
+        return self.begun < other.ended and other.begun < self.ended
+
+
+@handler("work")
+async def work(payload: str) -> None:
+    begun = time.monotonic()
+    await asyncio.sleep(0.3)
+    _runs.append(Run(payload, begun, time.monotonic()))
+
+
+@handler("stuck", timeout=0.2, max_attempts=1)
+def stuck() -> None:
+    _may_end.wait(30)
+
+
+@pytest.fixture(autouse=True)
+def no_runs() -> None:
+    _runs.clear()
+    _may_end.clear()
+
+
+async def lose_workers(workshop: Workshop, job_id: str, times: int) -> None:
+    """Write the runs of workers that were lost, as they would stand in the trail."""
+    head = await workshop.head(job_id)
+    events = []
+    for number in range(times + 1):
+        lost = {"worker_id": f"lost-{number}"}
+        started = Change(kind=Status.STARTED, lock=job_lock(job_id), **lost)  # type: ignore[arg-type]
+        taken = Change(kind=Status.TAKEN_OVER, continues=True, **lost)  # type: ignore[arg-type]
+        for change in [taken, started] if number else [started]:
+            head = draft(head, head.facts, change, occurred_at=workshop.clock.now())
+            events.append(head)
+    assert await TrailWriter(backend=workshop.real).append(events) is None
+
+
+async def submit_suspect(
+    workshop: Workshop, name: str = "suspect", lost: int = SUSPECT_TAKEOVERS
+) -> str:
+    """Submit a job whose workers were lost, and publish it afterwards."""
+    queue = FaultyPort(workshop.real.queue)
+    queue.lose_request("publish")
+    backend = replace(workshop.real, queue=queue)  # type: ignore[arg-type]
+    submitter = Submitter(backend=backend, clock=workshop.clock, defaults=DEFAULTS)
+    request = JobRequest(type="work", payload=name)
+    job_id = (await submitter.submit(request)).job_id
+    await lose_workers(workshop, job_id, lost)
+    await workshop.real.queue.publish(JobMessage(request=request))
+    return job_id
+
+
+async def test_suspects_run_beside_nothing_while_other_jobs_run_beside_each_other(
+    workshop: Workshop,
+) -> None:
+    jobs = [await submit_suspect(workshop, f"suspect {n}") for n in range(3)]
+    jobs += [await workshop.submit("work", f"plain {n}") for n in range(8)]
+    workshop.start_worker(work, concurrency=4)
+    for job_id in jobs:
+        assert (await workshop.until_ended(job_id, seconds=60)).status == "Completed"
+    suspects = [run for run in _runs if run.name.startswith("suspect")]
+    plain = [run for run in _runs if run.name.startswith("plain")]
+    assert (len(suspects), len(plain)) == (3, 8)
+    for suspect in suspects:
+        assert [run.name for run in _runs if run.overlaps(suspect)] == [suspect.name]
+    assert any(one.overlaps(other) for one in plain for other in plain if one is not other)
+    await workshop.verified()
+
+
+@pytest.mark.parametrize("lost", range(6))
+async def test_the_trail_says_that_a_job_waits_to_run_alone(workshop: Workshop, lost: int) -> None:
+    """``lost`` runs stand in the trail before the last one, which is lost too."""
+    job_id = await submit_suspect(workshop, lost=lost)
+    workshop.start_worker(work)
+    head = await workshop.until_ended(job_id)
+    last = (await workshop.statuses(job_id))[2 + 2 * lost :]
+    if lost + 1 < SUSPECT_TAKEOVERS:
+        assert last == ["TakenOver", "Started", "Completed"]
+    elif lost < 5:
+        assert last == ["TakenOver", "Deferred", "Started", "Completed"]
+        waited = (await workshop.history(job_id))[-3]
+        assert waited.data == {"reason": "alone"}
+        assert waited.message.startswith(f"its worker was lost {lost + 1} times in a row")
+    else:
+        assert last == ["TakenOver", "Failed"]
+        assert head.data["error"]["type"] == "WorkerLost"
+    await workshop.verified()
+
+
+async def test_a_worker_of_one_slot_starts_a_suspect_at_once(workshop: Workshop) -> None:
+    job_id = await submit_suspect(workshop)
+    workshop.start_worker(work, concurrency=1)
+    await workshop.until_ended(job_id)
+    assert (await workshop.statuses(job_id))[-3:] == ["TakenOver", "Started", "Completed"]
+
+
+async def test_a_worker_that_stops_leaves_the_suspect_that_waits_to_another(
+    workshop: Workshop,
+) -> None:
+    await workshop.submit("stuck", timeout_seconds=25)
+    first = workshop.start_worker(stuck, work, drain_seconds=0.5)
+    job_id = await submit_suspect(workshop)
+    await workshop.until_state(job_id, State.DEFERRED)
+    await first.stop()
+    assert not _runs
+    workshop.start_worker(work)
+    assert (await workshop.until_ended(job_id, seconds=30)).worker_id == "w2"
+
+
+async def test_a_handler_that_was_left_behind_keeps_suspects_away_and_no_other_job(
+    workshop: Workshop,
+) -> None:
+    workshop.start_worker(stuck, work)
+    await workshop.until_ended(await workshop.submit("stuck"))
+    suspect = await submit_suspect(workshop)
+    await workshop.until_state(suspect, State.DEFERRED)
+    await workshop.run("work", "plain")
+    assert [run.name for run in _runs] == ["plain"]
+    _may_end.set()
+    assert (await workshop.until_ended(suspect, seconds=30)).status == "Completed"
+    assert (await workshop.statuses(suspect)).count("Deferred") == 1
+    await workshop.verified()
+
+
+async def test_a_suspect_that_waits_can_be_cancelled(workshop: Workshop) -> None:
+    await workshop.submit("stuck", timeout_seconds=25)
+    workshop.start_worker(stuck, work)
+    job_id = await submit_suspect(workshop)
+    await workshop.until_state(job_id, State.DEFERRED)
+    await workshop.canceller.cancel(job_id, by="test")
+    assert (await workshop.until_ended(job_id)).status == "Cancelled"
+    _may_end.set()

@@ -14,7 +14,7 @@ from devtools.local_fleet import LocalFleet
 
 pytestmark = pytest.mark.browser
 AXE = Path(__file__).parents[2] / "node_modules/axe-core/axe.min.js"
-PAGES = ("/", "/jobs", "/workers", "/locks", "/dead-letters", "/login", "/nowhere")
+PAGES = ("/", "/jobs", "/schedules", "/workers", "/locks", "/dead-letters", "/login", "/nowhere")
 RULES = "['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']"
 CONTRAST = "{type: 'rule', values: ['color-contrast']}"
 WIDE: ViewportSize = {"width": 1280, "height": 720}

@@ -42,7 +42,12 @@ def test_the_demo_ends_with_its_count_and_leaves_nothing_running(cli: Cli) -> No
     assert demo.stdout is not None
     assert demo.stdout.read().splitlines()[-1] == "6 completed, 0 failed"
     assert not [child for child in children if child.is_running()]
-    chart = cli.folder / ".jobfleet" / "demo" / "penguins-1.svg"
+    folder = cli.folder / ".jobfleet" / "demo"
+    shown = cli.run(
+        "schedules", "history", "count-penguins", "--json", JOBFLEET_DATA_DIR=str(folder)
+    )
+    assert orjson.loads(shown.stdout)["items"][-1]["kind"] == "Declared"
+    chart = folder / "penguins-1.svg"
     assert chart.read_text().count("<circle") == 342 + 3  # two birds were not measured
 
 

@@ -16,14 +16,23 @@ from jobfleet_contracts.backend import Backend
 from jobfleet_dashboard.app import create_app
 from tests.backends.sqlite.stored_jobs import store_jobs, store_waiters, stored_job_id
 from tests.dashboard.api.asgi_client import AsgiClient
-from tests.dashboard.api.conftest import options_with
+from tests.dashboard.api.conftest import client_of, options_with
 from tests.dashboard.jumping_clock import JumpingClock
 
 FEW, MANY = 5_100, 20_000
 """Every tenth job is dead, and a page groups 500."""
 TIME_STEPS = (60 + 24) * 4
 """Rows of an hour by minutes and a day by hours, of each terminal state."""
-PORTS = ("reader", "trail", "locks", "queue", "directory", "payloads", "dead_letters")
+PORTS = (
+    "reader",
+    "trail",
+    "locks",
+    "queue",
+    "directory",
+    "payloads",
+    "dead_letters",
+    "control_log",
+)
 Cost = tuple[int, int]
 
 PAGES = {
@@ -42,6 +51,8 @@ PAGES = {
     "dead letters": "/dead-letters",
     "locks": "/locks",
     "workers": "/workers",
+    "schedules": "/schedules",
+    "schedule": "/schedules/often",
     "last events": "/api/jobs",
     "stats": "/api/stats",
 }
@@ -78,6 +89,13 @@ async def _costs(backend: Backend) -> Mapping[str, Cost]:
     return costs
 
 
+async def _declare(backend: Backend) -> None:
+    client = client_of(backend)
+    for name in ("often", "other"):
+        body = {"type": "x", "everySeconds": 30}
+        assert (await client.request("PUT", f"/api/schedules/{name}", body=body)).status == 200
+
+
 async def _cost(client: AsgiClient, path: str, ports: Sequence[_Counted]) -> Cost:
     for port in ports:
         port.asked = port.rows = 0
@@ -100,6 +118,7 @@ def costs(
         store_jobs(folder / FILE_NAME, 10, steps="[1,2,3,4]")
         store_jobs(folder / FILE_NAME, FEW - 10, first=11, steps="[4]")
         store_waiters(folder / FILE_NAME, 60)
+        await _declare(backend)
         few = await _costs(backend)
         store_jobs(folder / FILE_NAME, MANY - FEW, first=FEW + 1, steps="[4]")
         store_waiters(folder / FILE_NAME, 1_000, first=61)

@@ -48,6 +48,8 @@ STREAMS = {
     "/stream/workers",
     "/stream/locks",
     "/stream/dead-letters",
+    "/stream/schedules",
+    "/stream/schedules/{name}",
 }
 """Their texts are made by the functions behind the pages and lists; two are read below."""
 
@@ -108,7 +110,7 @@ async def test_no_route_or_page_shows_a_credential(client: AsgiClient, job_ids: 
                 assert answer.status < 500, path
                 assert not _shown(answer.body), f"{path} {query}"
                 looked += 1
-        else:
+        elif "/schedules/{name}" not in path:
             assert path in WITH_PARAMETERS or "{name}" in path or "static" in path, path
     for job_id in job_ids:
         for path in WITH_PARAMETERS:
@@ -120,6 +122,25 @@ async def test_no_route_or_page_shows_a_credential(client: AsgiClient, job_ids: 
         assert answer.status == 200
         assert not _shown(answer.body), job_id
     assert looked > 10
+
+
+async def test_no_schedule_shows_a_credential(client: AsgiClient) -> None:
+    planted.PLANTED.clear()
+    about = [path for path in set(_get_routes(client)) - STREAMS if "/schedules" in path]
+    assert len(about) == 5
+    jobs = planted.jobs()
+    for number, job in enumerate(jobs):
+        text = f"Authorization: {planted.planted(f'reason {number}')}"
+        body = job | {"cron": "0 6 * * *", "reason": text}
+        path = f"/api/schedules/s{number}"
+        answer = await client.request("PUT", path, body=body)
+        assert answer.status == 200, answer.body
+        assert not _shown(answer.body), body
+        assert (await client.post(f"{path}/pause", {"reason": text})).status == 202
+        for shown in about:
+            answer = await client.get(shown.replace("{name}", f"s{number}"))
+            assert answer.status == 200, shown
+            assert not _shown(answer.body), (shown, number)
 
 
 async def test_no_command_shows_a_credential(

@@ -14,10 +14,13 @@ from prometheus_client.registry import Collector
 
 from jobfleet_backends.settings import Settings
 from jobfleet_backends.sqlite.backend import open_embedded
+from jobfleet_backends.system_clock import SystemClock
 from jobfleet_cli.dropped_lines import DroppedLines
+from jobfleet_dashboard.services import Services
 from jobfleet_worker.metrics.metrics_page import MetricsPage
 from jobfleet_worker.metrics.prometheus_metrics import PrometheusMetrics
 from jobfleet_worker.outbound.circuit_breaker import CircuitBreaker
+from tests.dashboard.api.conftest import options_with
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "prometheus"
@@ -79,15 +82,17 @@ def test_the_page_for_operators_names_each_alert() -> None:
 
 
 async def _exported(folder: Path) -> dict[str, set[str]]:
-    """Name of each series of a worker, and the labels that it may have."""
+    """Name of each series of worker and dashboard, and the labels that it may have."""
     backend = await open_embedded(Settings(_env_file=None, data_dir=folder))  # type: ignore[call-arg]
     metrics = PrometheusMetrics()
     metrics.registry.register(DroppedLines())
     circuits = CircuitBreaker(failures=1, open_seconds=1, probe_seconds=1, boottime=time.monotonic)
     MetricsPage(metrics=metrics, queue=backend.queue, requests=backend.requests, circuits=circuits)
+    services = Services.wire(backend=backend, clock=SystemClock(), options=options_with())
     await backend.close()
     found: dict[str, set[str]] = {}
-    for collector in _collectors(metrics.registry):
+    registries = (services.metrics.registry, metrics.registry)
+    for collector in [each for registry in registries for each in _collectors(registry)]:
         for family in collector.collect():
             owner = collector if hasattr(collector, "_labelnames") else family
             for suffix in ("", "_total", "_bucket", "_count", "_sum"):

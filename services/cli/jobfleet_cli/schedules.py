@@ -12,7 +12,7 @@ from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.job_source import read_payload
 from jobfleet_cli.session import Session, in_session, who
 from jobfleet_contracts.codec import parse_time
-from jobfleet_contracts.errors import ActionRefused, InvalidRequest
+from jobfleet_contracts.errors import InvalidRequest, UnknownSchedule
 from jobfleet_contracts.schedule import Schedule
 from jobfleet_protocol.control.schedules import Schedules
 from jobfleet_protocol.reading.schedule_record import (
@@ -98,7 +98,7 @@ def history(
     async def work(session: Session) -> int:
         entries = await _schedules(session).history(name, before=before, limit=limit)
         if not entries and before is None:
-            raise ActionRefused(f"there is no schedule {name}")
+            raise UnknownSchedule(f"there is no schedule {name}")
         rows = [history_json(entry) for entry in entries]
         if as_json:
             print_json({"items": rows})
@@ -260,14 +260,17 @@ def _schedules(session: Session) -> Schedules:
 
 def _reader(session: Session) -> ScheduleReader:
     return ScheduleReader(
-        schedules=_schedules(session), trail=session.backend.trail, clock=session.clock
+        schedules=_schedules(session),
+        trail=session.backend.trail,
+        directory=session.backend.directory,
+        clock=session.clock,
     )
 
 
 async def _found(session: Session, name: str) -> ScheduleRecord:
     record = await _reader(session).find(name)
     if record is None:
-        raise ActionRefused(f"there is no schedule {name}")
+        raise UnknownSchedule(f"there is no schedule {name}")
     return record
 
 
@@ -290,6 +293,8 @@ def _row(record: ScheduleRecord) -> tuple[str, ...]:
 def _condition(shown: dict[str, Any]) -> str:
     if shown["paused"]:
         return f"paused by {shown['pausedBy']}"
+    if not shown["handled"]:
+        return f"no live worker handles {shown['type']}"
     return f"late since {shown['lateSince']}" if shown["late"] else "on time"
 
 

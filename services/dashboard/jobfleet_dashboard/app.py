@@ -20,6 +20,7 @@ from jobfleet_dashboard.api import (
     history,
     jobs,
     openapi,
+    schedules,
     streams,
     submission,
 )
@@ -41,6 +42,7 @@ from jobfleet_dashboard.views.locks.routes import router as lock_pages
 from jobfleet_dashboard.views.login.routes import router as login_pages
 from jobfleet_dashboard.views.overview.routes import router as overview_pages
 from jobfleet_dashboard.views.problem_page import problem_page
+from jobfleet_dashboard.views.schedules.routes import router as schedule_pages
 from jobfleet_dashboard.views.site import Site
 from jobfleet_dashboard.views.submit.routes import router as submit_pages
 from jobfleet_dashboard.views.workers.routes import router as worker_pages
@@ -51,6 +53,7 @@ _PAGES = (
     jobs_pages,
     job_pages,
     selection_pages,
+    schedule_pages,
     worker_pages,
     lock_pages,
     dead_letter_pages,
@@ -77,7 +80,7 @@ def create_app(*, backend: Backend, clock: Clock, options: DashboardOptions) -> 
     )
     app.state.services = services
     problems.install(app)
-    for api in (submission, jobs, history, streams, actions, callbacks, fleet, health):
+    for api in (submission, jobs, history, streams, actions, callbacks, fleet, schedules, health):
         app.include_router(api.router)
     for pages in _PAGES:
         app.include_router(pages, include_in_schema=False)

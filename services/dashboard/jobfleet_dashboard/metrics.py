@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Iterator
+from operator import itemgetter
 from typing import TypeVar
 
 from prometheus_client import (
@@ -23,7 +24,9 @@ from jobfleet_contracts.errors import BackendError
 from jobfleet_contracts.ports import JobIndexReader, JobQueue
 from jobfleet_contracts.request_counter import RequestCounter
 from jobfleet_contracts.state import State
+from jobfleet_protocol.reading.schedule_record import ScheduleReader
 
+MOST_LATE = 20
 LOOK_SECONDS = 2.0
 """A server that answers no sooner costs the page its figures, nothing else."""
 _REASONS = {State.FAILED: "third_party", State.TIMED_OUT: "timed_out"}
@@ -35,10 +38,16 @@ class Metrics:
     """Counters of one dashboard process, in a registry of their own."""
 
     def __init__(
-        self, *, queue: JobQueue, reader: JobIndexReader, requests: RequestCounter | None
+        self,
+        *,
+        queue: JobQueue,
+        reader: JobIndexReader,
+        schedules: ScheduleReader,
+        requests: RequestCounter | None,
     ) -> None:
         self._queue = queue
         self._reader = reader
+        self._schedules = schedules
         self.registry = registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=registry)
@@ -68,6 +77,13 @@ class Metrics:
             registry=registry,
         )
 
+        self._late = Gauge(
+            "jobfleet_schedule_late_seconds",
+            "Seconds since a tick that should have fired, of the 20 schedules that are latest.",
+            ["schedule"],
+            registry=registry,
+        )
+
     def job_ended(self, state: State) -> None:
         """Count a job that this process ended, as a third party's callback does."""
         if state is State.COMPLETED:
@@ -77,9 +93,15 @@ class Metrics:
 
     async def text(self) -> bytes:
         """Return the exposition format; what cannot be looked up is left out or as it was."""
-        depths, counts = await asyncio.gather(
-            _looked_up(self._queue.depths()), _looked_up(self._reader.counts())
+        depths, counts, late = await asyncio.gather(
+            _looked_up(self._queue.depths()),
+            _looked_up(self._reader.counts()),
+            _looked_up(self._schedules.late_seconds()),
         )
+        self._late.clear()
+        latest = sorted((late or {}).items(), key=itemgetter(1), reverse=True)
+        for name, seconds in latest[:MOST_LATE]:
+            self._late.labels(name).set(seconds)
         self._depth.clear()
         for depth in depths or ():
             self._depth.labels(depth.queue, depth.lane).set(depth.ready)

@@ -24,6 +24,7 @@ from jobfleet_contracts.errors import (
     InvalidRequest,
     JobfleetError,
     UnknownJob,
+    UnknownSchedule,
 )
 from jobfleet_dashboard.head_requests import is_stream
 
@@ -102,6 +103,8 @@ def problem_of(error: JobfleetError) -> Problem:
             return invalid(str(error), error.field)
         case UnknownJob():
             return Problem("Unknown job", "unknown-job", str(error), 404)
+        case UnknownSchedule():
+            return Problem("Unknown schedule", "unknown-schedule", str(error), 404)
         case ActionRefused():
             return Problem("Action refused", "action-refused", str(error), 409)
         case BadSignature():

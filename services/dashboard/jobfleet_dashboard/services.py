@@ -22,7 +22,9 @@ from jobfleet_dashboard.stats_reader import StatsReader
 from jobfleet_protocol.actions.callbacks import Callbacks
 from jobfleet_protocol.actions.signing_keys import SigningKeys
 from jobfleet_protocol.actions.write_side import WriteSide
+from jobfleet_protocol.control.schedules import Schedules
 from jobfleet_protocol.reading.job_reader import JobReader
+from jobfleet_protocol.reading.schedule_record import ScheduleReader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,8 @@ class Services:
     live: LiveHub
     batch_texts: BatchTexts
     job_reader: JobReader
+    schedules: Schedules
+    schedule_reader: ScheduleReader
     census: CensusReader
     ended: EndedReader
     stats: StatsReader
@@ -55,6 +59,12 @@ class Services:
         """
         writes = WriteSide.wire(backend=backend, clock=clock, defaults=options.defaults)
         keys = ApiKeys(options.api_keys)
+        schedules = Schedules(
+            log=backend.control_log, trail=backend.trail, submitter=writes.submitter, clock=clock
+        )
+        schedule_reader = ScheduleReader(
+            schedules=schedules, trail=backend.trail, directory=backend.directory, clock=clock
+        )
         census = CensusReader(reader=backend.reader, clock=clock)
         ended = EndedReader(reader=backend.reader, clock=clock)
         return cls(
@@ -73,6 +83,8 @@ class Services:
             live=LiveHub(reader=backend.reader),
             batch_texts=BatchTexts(),
             job_reader=JobReader(trail=backend.trail, payloads=backend.payloads),
+            schedules=schedules,
+            schedule_reader=schedule_reader,
             census=census,
             ended=ended,
             stats=StatsReader(census=census, ended=ended),
@@ -84,7 +96,12 @@ class Services:
             queue_limit=QueueLimit(
                 queue=backend.queue, clock=clock, max_ready=options.max_queue_size
             ),
-            metrics=Metrics(queue=backend.queue, reader=backend.reader, requests=backend.requests),
+            metrics=Metrics(
+                queue=backend.queue,
+                reader=backend.reader,
+                schedules=schedule_reader,
+                requests=backend.requests,
+            ),
         )
 
 

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from jobfleet_contracts.ports import WorkerDirectory
 from jobfleet_contracts.worker_status import RunningJob, WorkerStatus
 from jobfleet_dashboard.api.documents import RunningDocument, WorkerDocument, WorkerList
-
-SILENT_AFTER = timedelta(seconds=15)
-"""Three heartbeats."""
-
-
-def is_alive(status: WorkerStatus, now: datetime) -> bool:
-    """Whether the last heartbeat is less than 15 s old."""
-    return now - status.heartbeat_at < SILENT_AFTER
 
 
 async def worker_list(directory: WorkerDirectory, now: datetime) -> WorkerList:
@@ -34,13 +26,15 @@ def _worker(status: WorkerStatus, now: datetime) -> WorkerDocument:
         version=status.version,
         started_at=status.started_at,
         heartbeat_at=status.heartbeat_at,
-        alive=is_alive(status, now),
+        alive=status.is_alive(now),
         draining=status.draining,
         slots=status.slots,
         slots_used=len(status.running),
         queues=list(status.queues),
         types=list(status.types),
         open_circuits=list(status.open_circuits),
+        schedules=sorted(status.schedules),
+        clock_off_seconds=status.clock_off_seconds,
         running=[_running(job) for job in status.running],
         unreadable=status.unreadable or None,
     )

@@ -27,6 +27,10 @@ class ActionRefused(JobfleetError):
     """The job's state does not allow the action (HTTP 409); the message says why."""
 
 
+class UnknownSchedule(ActionRefused):
+    """No schedule has this name, or it was removed (HTTP 404)."""
+
+
 class BadSignature(JobfleetError):
     """A callback is not signed with one of the secrets (HTTP 401); says nothing of the job."""
 

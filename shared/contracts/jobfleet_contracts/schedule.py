@@ -16,6 +16,7 @@ from pydantic.alias_generators import to_camel
 from jobfleet_contracts.codec import decode, encode
 from jobfleet_contracts.control import check_control_name
 from jobfleet_contracts.errors import InvalidRequest
+from jobfleet_contracts.internal_job import check_type
 from jobfleet_contracts.job import JobRequest, Time
 
 Overlap = Literal["skip", "queue", "allow"]
@@ -25,7 +26,8 @@ LONGEST_INTERVAL = 366 * 86_400
 LONGEST_JITTER = 86_400
 MAX_DECLARATION_BYTES = 15_000
 """Each entry of a schedule's log holds two: what is in force, and what code declared last."""
-_NOT_OF_A_SCHEDULE = ("jobId", "createdAt", "runAt", "idempotencyKey", "delaySeconds")
+NOT_SAID = ("jobId", "createdAt", "runAt", "idempotencyKey", "delaySeconds")
+"""Fields of a job request that a schedule gives its jobs itself."""
 _DAY_OF_CHECK = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -60,7 +62,7 @@ class ScheduleRule(BaseModel):
     start: Time | None = None
     overlap: Overlap = "skip"
     catch_up: CatchUp = "last"
-    jitter_seconds: float = Field(default=0, ge=0, le=LONGEST_JITTER)
+    jitter_seconds: float = Field(default=0.0, ge=0, le=LONGEST_JITTER)
 
     @model_validator(mode="after")
     def _fires(self) -> Self:
@@ -112,13 +114,15 @@ class Schedule:
         check_control_name(name, what="name")
         if not isinstance(value, Mapping):
             raise InvalidRequest("the schedule must be a JSON object", field="body")
-        for field in _NOT_OF_A_SCHEDULE:
+        for field in NOT_SAID:
             if value.get(field) is not None:
                 raise InvalidRequest(f"{field}: a schedule's jobs get theirs from it", field=field)
         given = {field: v for field, v in value.items() if v is not None}
         rule = {field: given.pop(field) for field in _RULE_FIELDS & given.keys()}
-        job = JobRequest.parse(given).to_json()
-        for field in _NOT_OF_A_SCHEDULE:
+        request = JobRequest.parse(given)
+        check_type(request.type)
+        job = request.to_json()
+        for field in NOT_SAID:
             job.pop(field, None)
         self = cls.__new__(cls)
         self.name, self.rule, self.job = name, _parse_rule(rule), decode(encode(job))

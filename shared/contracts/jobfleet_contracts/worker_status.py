@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+SILENT_AFTER = timedelta(seconds=15)
+"""Three heartbeats."""
 _NEVER = datetime.fromtimestamp(0, UTC)
 
 
@@ -54,6 +56,10 @@ class WorkerStatus:
     clock_off_seconds: float = 0.0
     unreadable: str = ""
 
+    def is_alive(self, now: datetime) -> bool:
+        """Return whether its last heartbeat is less than 15 s old."""
+        return now - self.heartbeat_at < SILENT_AFTER
+
     @classmethod
     def read(cls, worker_id: str, fields: Mapping[str, Any]) -> WorkerStatus:
         """Read a stored row, which another version may have written.
@@ -70,3 +76,12 @@ class WorkerStatus:
 
 
 _ADAPTER = TypeAdapter(WorkerStatus)
+
+
+def contents_by_name(workers: Sequence[WorkerStatus]) -> dict[str, dict[str, list[str]]]:
+    """Return the digests declared under each schedule's name, with the ids of their workers."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for worker in workers:
+        for name, digest in worker.schedules.items():
+            found.setdefault(name, {}).setdefault(digest, []).append(worker.worker_id)
+    return found

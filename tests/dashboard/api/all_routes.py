@@ -19,4 +19,5 @@ def all_routes(app: FastAPI) -> Iterator[APIRoute]:
 def addressed(route: APIRoute, job_id: str) -> str:
     """Return an address of the route, with this job wherever one is asked for."""
     path = route.path.replace(":uuid", "").replace("{jobId}", job_id)
+    path = path.replace("{name}", "nightly")
     return path.replace("{job_id}", job_id).replace("{verb}", "cancel")

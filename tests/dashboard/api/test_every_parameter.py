@@ -110,6 +110,9 @@ async def stocked(backend: Backend) -> AsgiClient:
     for number in range(3):
         await client.post("/api/jobs", {"jobId": f"{ID[:-1]}{number}", "type": "x"})
         await backend.dead_letters.add(MalformedMessage(body=b"{", reason="no job"), now)
+    for minute in range(5):
+        daily = {"type": "x", "cron": f"{minute} 3 * * *"}
+        await client.request("PUT", "/api/schedules/nightly", body=daily)
     for number in range(2):
         await client.post(f"/api/jobs/{ID[:-1]}{number}/cancel")
     return client
@@ -147,7 +150,7 @@ async def test_no_query_parameter_of_any_route_is_a_500(stocked: AsgiClient) -> 
 async def test_a_foreign_cursor_is_400_in_every_list(stocked: AsgiClient) -> None:
     lists = [address for address, name in _asked(stocked) if name == "cursor"]
     lists = sorted({one for one in lists if one.startswith("/api/") and "stream" not in one})
-    assert len(lists) == 4
+    assert len(lists) == 5
     lists += ["/api/jobs?view=jobs"]
     for address in lists:
         path, _, view = address.partition("?view=")
@@ -161,7 +164,10 @@ async def test_a_foreign_cursor_is_400_in_every_list(stocked: AsgiClient) -> Non
 
 async def test_the_cursor_of_one_list_never_breaks_another(stocked: AsgiClient) -> None:
     given: set[str] = set()
-    paths = ("/api/jobs", "/api/dead-letters", f"/api/jobs/{ID}/events", f"/api/jobs/{ID}/logs")
+    paths = (
+        *("/api/jobs", "/api/dead-letters", f"/api/jobs/{ID}/events", f"/api/jobs/{ID}/logs"),
+        "/api/schedules/nightly/history",
+    )
     asked = [(path, {}) for path in paths] + [
         ("/api/jobs", {"view": "jobs"}),
         ("/api/jobs", {"view": "jobs", "state": "queued,scheduled"}),

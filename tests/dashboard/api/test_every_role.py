@@ -18,7 +18,14 @@ OPEN = {
     *("/livez", "/readyz", "/login", "/logout"),
     "/api/callbacks/jobs/{jobId:uuid}",  # a signature is the credential
 }
-SUBMITTING = {"/api/jobs", "/api/jobs/bulk", "/submit", "/submit/sample"}
+SUBMITTING = {
+    "/api/jobs",
+    "/api/jobs/bulk",
+    "/submit",
+    "/submit/sample",
+    "/schedules/{name}/run",
+    "/api/schedules/{name}/run",
+}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 

@@ -19,6 +19,7 @@ FIELDS = [
     *("jobId", "jobName", "type", "state", "queue", "priority", "lockKey", "attempt", "attempts"),
     *("maxAttempts", "epoch", "workerId", "createdAt", "runAt", "startedAt", "completedAt"),
     *("updatedAt", "nextRetryAt", "result", "lastError", "lastResponse", "callbackJobId"),
+    *("scheduleName", "scheduledFor"),
     *("payload", "context", "events", "eventsNext"),
 ]
 

@@ -91,7 +91,16 @@ async def test_a_form_that_is_sent_twice_is_one_job(client: AsgiClient) -> None:
 
 
 async def test_no_page_holds_inline_scripts_styles_or_handlers(client: AsgiClient) -> None:
-    for path in ("/", "/jobs", "/workers", "/locks", "/dead-letters", "/submit", "/login"):
+    for path in (
+        "/",
+        "/jobs",
+        "/schedules",
+        "/workers",
+        "/locks",
+        "/dead-letters",
+        "/submit",
+        "/login",
+    ):
         text = await look(client, path)
         for forbidden in ("<style", " style=", " onclick=", "hx-on", "js:", "//cdn", "<script>"):
             assert forbidden not in text, f"{forbidden} in {path}"

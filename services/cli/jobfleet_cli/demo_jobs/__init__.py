@@ -1,11 +1,12 @@
-"""Example handlers to copy: an import with progress and checkpoints, and a report from it.
+"""Example handlers to copy: an import with checkpoints, a report from it, a count that recurs.
 
 Run them with ``JOBFLEET_HANDLERS=jobfleet_cli.demo_jobs``.
 """
 
 from __future__ import annotations
 
+from jobfleet_cli.demo_jobs.penguin_count import count_penguins
 from jobfleet_cli.demo_jobs.penguin_import import import_penguins
 from jobfleet_cli.demo_jobs.penguin_report import draw_report
 
-__all__ = ["draw_report", "import_penguins"]
+__all__ = ["count_penguins", "draw_report", "import_penguins"]

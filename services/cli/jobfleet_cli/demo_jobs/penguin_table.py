@@ -52,3 +52,10 @@ def measured(path: Path) -> list[Penguin]:
             "ORDER BY line"
         )
         return [Penguin(*row) for row in rows]
+
+
+def count(path: Path) -> int:
+    """Return how many birds stand in the table so far."""
+    with _open(path) as database:
+        found: tuple[int] = database.execute("SELECT count(*) FROM penguin").fetchone()
+        return found[0]

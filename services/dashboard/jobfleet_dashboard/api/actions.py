@@ -32,7 +32,7 @@ router = APIRouter(dependencies=[require(Role.OPERATOR)], tags=["actions"])
 @router.post("/api/jobs/{jobId:uuid}/cancel", **described(CANCEL))
 async def cancel(request: Request, job_id: JobId) -> Response:
     """Cancel a job: at once where nobody runs it, else its worker is asked to stop."""
-    reason = _reason(await json_object(request, known=_REASON))
+    reason = reason_of(await json_object(request, known=_REASON))
     state = await act(services_of(request), JobAction.CANCEL, job_id, asker(request), reason)
     done = "cancelled" if state is State.CANCELLED else "cancel requested"
     return job_answer(job_id, state, done)
@@ -103,9 +103,14 @@ def _problem(error: JobfleetError) -> ProblemDocument:
     return ProblemDocument(**problem_document(problem_of(error)))
 
 
-def _reason(body: dict[str, Any]) -> str:
+def reason_of(body: dict[str, Any]) -> str:
+    """Return the reason that a body gives, or nothing.
+
+    Raises:
+        InvalidRequest: it is no text, or longer than 1,000 characters.
+    """
     reason = body.get("reason", "")
-    if not isinstance(reason, str):
+    if not isinstance(reason, str) or len(reason) > MAX_REASON:
         raise InvalidRequest(
             f"reason: must be a text of at most {MAX_REASON:,} characters", field="reason"
         )

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_dashboard import problems
-from jobfleet_dashboard.api import documents, examples
+from jobfleet_dashboard.api import documents, examples, schedule_documents
 from jobfleet_dashboard.problems import problem_document
 
 _PROBLEMS: tuple[Problem, ...] = (
@@ -20,6 +20,7 @@ _PROBLEMS: tuple[Problem, ...] = (
     problems.forbidden("key reports is a viewer; this needs submitter"),
     problems.forbidden("this change was asked for by another web site", "cross-site-request"),
     problems.unknown_job(examples.JOB_ID),
+    Problem("Unknown schedule", "unknown-schedule", "there is no schedule nightly", 404),
     Problem("Action refused", "action-refused", "the job is completed already", 409),
     problems.body_conflict("the job was submitted before with another body", by_key=False),
     problems.too_large(2_097_152),
@@ -257,6 +258,54 @@ CALLBACK = Description(
         _parameter("header", "webhook-timestamp", "Standard Webhooks; seconds since 1970."),
         _parameter("header", "webhook-signature", "Standard Webhooks; `v1,` and base64."),
     ),
+)
+SCHEDULES = Description(
+    text="Schedules, by name.", model=schedule_documents.ScheduleList, example=examples.SCHEDULES
+)
+SCHEDULE = Description(
+    text="The schedule.",
+    model=schedule_documents.ScheduleDocument,
+    example=examples.SCHEDULE,
+    problems=("invalid-request", "unknown-schedule", *_READ),
+)
+SCHEDULE_PUT = Description(
+    text="The schedule as it now is.",
+    model=schedule_documents.ScheduleDocument,
+    example=examples.SCHEDULE,
+    problems=(*_WRITE, "unknown-schedule"),
+    schema={"$ref": f"{_REF}ScheduleRequest"},
+    requests={"cron": examples.SCHEDULE_REQUEST},
+)
+SCHEDULE_ACT = Description(
+    text="Done.",
+    model=schedule_documents.ScheduleAnswer,
+    example=examples.SCHEDULE_DONE,
+    good=(202,),
+    problems=(*_WRITE, "unknown-schedule"),
+    schema=_REASON,
+)
+SCHEDULE_RUN = replace(
+    SUBMIT,
+    text="Accepted: the job stands in the audit trail.",
+    problems=(*_WRITE, "unknown-schedule", "rate-limited", "queue-full"),
+    schema=_REASON,
+    requests=None,
+    key_header=False,
+)
+SCHEDULE_BACKFILL = Description(
+    text="The jobs, oldest tick first.",
+    model=schedule_documents.BackfillAnswer,
+    example=examples.BACKFILL,
+    good=(202,),
+    problems=(*_WRITE, "unknown-schedule"),
+    schema={"$ref": f"{_REF}BackfillRequest"},
+    requests={"week": examples.BACKFILL_REQUEST},
+)
+SCHEDULE_HISTORY = Description(
+    text="Entries, newest first.",
+    model=schedule_documents.ScheduleHistory,
+    example=examples.SCHEDULE_HISTORY,
+    problems=("invalid-request", "unknown-schedule", *_READ),
 )
 WORKERS = Description(
     text="Workers, longest running first.", model=documents.WorkerList, example=examples.WORKERS

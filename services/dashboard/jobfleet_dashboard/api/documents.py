@@ -175,6 +175,8 @@ class JobDocument(Document):
     last_error: ErrorDocument | None
     last_response: Any
     callback_job_id: str | None = Field(description="The job that delivers the result.")
+    schedule_name: str | None = Field(description="The schedule that made it.")
+    scheduled_for: Time | None = Field(description="Its tick; `null` where somebody ran it.")
     payload: Any
     context: dict[str, Any] | None
     events: list[EventDocument]
@@ -230,6 +232,10 @@ class WorkerDocument(Document):
     queues: list[str]
     types: list[str]
     open_circuits: list[str]
+    schedules: list[str] = Field(description="Names of those that its code declares.")
+    clock_off_seconds: float = Field(
+        description="Its clock is ahead of the storage's, negative: behind; 0: not known to be."
+    )
     running: list[RunningDocument]
     unreadable: str | None = Field(description="Why its row cannot be read.")
 

@@ -79,6 +79,8 @@ JOB: Json = {
     "lastError": None,
     "lastResponse": None,
     "callbackJobId": None,
+    "scheduleName": None,
+    "scheduledFor": None,
     "payload": REQUEST["payload"],
     "context": None,
     "events": [EVENT],
@@ -121,6 +123,8 @@ WORKERS: Json = {
             "queues": ["default"],
             "types": ["demo.steps"],
             "openCircuits": [],
+            "schedules": ["daily-report"],
+            "clockOffSeconds": 0.0,
             "running": [],
             "unreadable": None,
         }
@@ -185,3 +189,61 @@ READY: Json = {
     "status": "ready",
     "checks": [{"part": "database", "ok": True, "address": "jobs.db", "detail": "", "remedy": ""}],
 }
+_SCHEDULE: Json = {
+    "name": "daily-report",
+    "type": "report.daily",
+    "cron": "0 6 * * MON-FRI",
+    "everySeconds": None,
+    "timezone": "Europe/Berlin",
+    "start": None,
+    "overlap": "skip",
+    "catchUp": "last",
+    "jitterSeconds": 0.0,
+    "payload": {"kind": "daily"},
+    "queue": "default",
+    "lockKey": None,
+    "job": {"type": "report.daily", "payload": {"kind": "daily"}},
+    "paused": False,
+    "pausedBy": None,
+    "pausedReason": None,
+    "pausedSince": None,
+    "declaredBy": "code",
+    "differsFromCode": False,
+    "inCode": True,
+    "contents": [{"digest": "9f2c", "workerIds": [WORKER_ID]}],
+    "handled": True,
+    "nextRuns": ["2026-11-23T05:00:00.000000Z"],
+    "lastTick": "2026-11-20T05:00:00.000000Z",
+    "lastJobId": JOB_ID,
+    "lastState": "completed",
+    "late": False,
+    "lateSince": None,
+    "error": None,
+}
+SCHEDULE = _SCHEDULE
+SCHEDULES: Json = {"items": [_SCHEDULE]}
+SCHEDULE_REQUEST: Json = {
+    "type": "report.daily",
+    "cron": "0 6 * * MON-FRI",
+    "timezone": "Europe/Berlin",
+    "payload": {"kind": "daily"},
+}
+SCHEDULE_HISTORY: Json = {
+    "items": [
+        {
+            "sequence": 7,
+            "kind": "Fired",
+            "tick": "2026-11-20T05:00:00.000000Z",
+            "jobId": JOB_ID,
+            "by": "scheduler",
+            "reason": "",
+            "count": None,
+            "runningJobId": None,
+            "timestamp": "2026-11-20T05:00:00.012345Z",
+        }
+    ],
+    "next": "7",
+}
+SCHEDULE_DONE: Json = {"name": "daily-report", "message": "paused"}
+BACKFILL_REQUEST: Json = {"since": "2026-11-01T00:00:00Z", "until": "2026-11-08T00:00:00Z"}
+BACKFILL: Json = {"items": [{"jobId": JOB_ID, "state": "queued", "created": True}]}

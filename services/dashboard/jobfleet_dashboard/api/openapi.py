@@ -13,8 +13,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.schedule import NOT_SAID, ScheduleRule
 from jobfleet_dashboard.api.action_selection import MAX_IDS
 from jobfleet_dashboard.api.submission import MAX_BULK
+from jobfleet_protocol.actions.cancellation import MAX_REASON
 from jobfleet_protocol.reading.job_actions import JobAction
 
 _ASSETS = "/static/swagger-ui"
@@ -100,6 +102,21 @@ def _own_schemas() -> dict[str, Any]:
         ),
         **_action_requests(),
         "CallbackRequest": _callback_request(),
+        **_schedule_requests(request),
+    }
+
+
+def _schedule_requests(job: dict[str, Any]) -> dict[str, Any]:
+    """A schedule's request: the rule, and what a job is given but its id and times."""
+    rule = ScheduleRule.model_json_schema(by_alias=True, ref_template=f"{_REF}{{model}}")
+    shared = {name: rule_ for name, rule_ in job["properties"].items() if name not in NOT_SAID}
+    reason = {"reason": {"type": "string", "maxLength": MAX_REASON}}
+    time = {"type": "string", "format": "date-time"}
+    return {
+        "ScheduleRequest": _object(shared | rule["properties"] | reason, required=["type"]),
+        "BackfillRequest": _object(
+            {"since": time, "until": time} | reason, required=["since", "until"]
+        ),
     }
 
 

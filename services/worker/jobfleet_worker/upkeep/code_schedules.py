@@ -9,7 +9,7 @@ import structlog
 
 from jobfleet_contracts.errors import BackendError
 from jobfleet_contracts.ports import Clock, WorkerDirectory
-from jobfleet_contracts.worker_status import WorkerStatus
+from jobfleet_contracts.worker_status import WorkerStatus, contents_by_name
 from jobfleet_protocol.control.schedules import Schedules
 from jobfleet_worker.handlers.registry import Handlers
 from jobfleet_worker.upkeep.heartbeat import Heartbeat
@@ -98,12 +98,3 @@ class CodeSchedules:
                 remedy="the newest is in force; deploy one content, or use two names",
             )
         self._warned[name] = digests
-
-
-def contents_by_name(workers: list[WorkerStatus]) -> dict[str, dict[str, list[str]]]:
-    """Return the digests that workers declare under each name, with the ids of those workers."""
-    found: dict[str, dict[str, list[str]]] = {}
-    for worker in workers:
-        for name, digest in worker.schedules.items():
-            found.setdefault(name, {}).setdefault(digest, []).append(worker.worker_id)
-    return found

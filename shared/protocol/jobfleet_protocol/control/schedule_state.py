@@ -20,7 +20,7 @@ from jobfleet_contracts.codec import (
     parse_time,
 )
 from jobfleet_contracts.control import ControlEntry, ControlKind
-from jobfleet_contracts.errors import ActionRefused
+from jobfleet_contracts.errors import UnknownSchedule
 from jobfleet_contracts.internal_job import internal_job_id, is_internal_id
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.schedule import Schedule
@@ -153,10 +153,15 @@ class ScheduleState:
 
     def late_since(self, now: datetime) -> datetime | None:
         """Return since when a tick is late by a minute or more, ``None`` if none is."""
+        due_at = self.overdue_since(now)
+        return due_at if due_at is not None and now - due_at >= LATE_AFTER else None
+
+    def overdue_since(self, now: datetime) -> datetime | None:
+        """Return when the oldest tick was due that has not fired, ``None`` if none is due."""
         if not self.fires:
             return None
         due_at = next((self.schedule.due_at(tick) for tick in self.ticks()), None)
-        return due_at if due_at is not None and now - due_at >= LATE_AFTER else None
+        return due_at if due_at is not None and due_at <= now else None
 
 
 # What callers ask for. Each takes the newest entry and returns what follows it, or refuses.
@@ -353,10 +358,10 @@ def _made(job_id: str, *, tick: datetime | None) -> dict[str, Any]:
 
 def _known(newest: ControlEntry | None) -> ScheduleState:
     if newest is None:
-        raise ActionRefused("there is no schedule of this name")
+        raise UnknownSchedule("there is no schedule of this name")
     state = ScheduleState.of(newest)
     if state.removed:
-        raise ActionRefused(f"schedule {newest.name} was removed; declare it again first")
+        raise UnknownSchedule(f"schedule {newest.name} was removed; declare it again first")
     return state
 
 

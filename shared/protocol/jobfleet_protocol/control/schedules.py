@@ -10,7 +10,7 @@ from itertools import islice, takewhile
 import structlog
 
 from jobfleet_contracts.control import ControlEntry, ControlSubject
-from jobfleet_contracts.errors import ActionRefused, BodyConflict, InvalidRequest
+from jobfleet_contracts.errors import BodyConflict, InvalidRequest, UnknownSchedule
 from jobfleet_contracts.ports import AuditTrail, Clock, ControlLog
 from jobfleet_contracts.schedule import Schedule
 from jobfleet_contracts.state import State
@@ -114,7 +114,7 @@ class Schedules:
         """Stop its ticks. Quiet where they are stopped.
 
         Raises:
-            ActionRefused: there is no such schedule.
+            UnknownSchedule: there is no such schedule.
         """
         now = self._clock.now()
         await self._append(name, partial(schedule_state.pause, by=by, reason=reason, now=now))
@@ -143,11 +143,11 @@ class Schedules:
 
         Raises:
             InvalidRequest: the range is empty, or holds more than 1,000 ticks.
-            ActionRefused: there is no such schedule.
+            UnknownSchedule: there is no such schedule.
         """
         head = await self._control_log.newest(ControlSubject.SCHEDULE, name)
         if head is None:
-            raise ActionRefused(f"there is no schedule {name}")
+            raise UnknownSchedule(f"there is no schedule {name}")
         ticks = _ticks_between(ScheduleState.of(head), since, until)
         jobs = []
         for tick in ticks:

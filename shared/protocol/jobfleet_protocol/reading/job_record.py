@@ -12,6 +12,7 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.state import State
 from jobfleet_protocol.actions.final_result import callback_job_id
+from jobfleet_protocol.control.schedule_state import schedule_of_job
 
 
 def etag_of(job_id: str, sequence: int) -> str:
@@ -68,9 +69,16 @@ class JobRecord:
             return None
         return callback_job_id(self.newest.job_id, after.incarnation)
 
+    @property
+    def schedule(self) -> tuple[str, str | None] | None:
+        """Name and tick of the schedule that made it; ``None``: somebody submitted it."""
+        context = None if self.request is None else self.request.context
+        return schedule_of_job(self.newest.job_id, context)
+
     def to_json(self) -> dict[str, Any]:
         """Return the document of ``GET /api/jobs/{jobId}``."""
         facts, after, request = self.newest.facts, self.newest.after, self.request
+        schedule_name, scheduled_for = self.schedule or (None, None)
         return {
             "jobId": facts.job_id,
             "jobName": facts.job_name,
@@ -94,6 +102,8 @@ class JobRecord:
             "lastError": self.last_error,
             "lastResponse": self.last_response,
             "callbackJobId": self.callback_job_id,
+            "scheduleName": schedule_name,
+            "scheduledFor": scheduled_for,
             "payload": request and request.payload,
             "context": request and request.context,
             "events": [event.to_json() for event in self.events],

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from typing import Any
 
 from jobfleet_contracts.codec import format_optional_time, format_time
 from jobfleet_contracts.control import ControlEntry
-from jobfleet_contracts.credentials import masked
-from jobfleet_contracts.ports import AuditTrail, Clock
+from jobfleet_contracts.credentials import masked, masked_text
+from jobfleet_contracts.ports import AuditTrail, Clock, WorkerDirectory
 from jobfleet_contracts.state import State
+from jobfleet_contracts.worker_status import WorkerStatus, contents_by_name
 from jobfleet_protocol.control.schedule_state import ScheduleState
 from jobfleet_protocol.control.schedules import Schedules
 
 NEXT_RUNS = 5
+_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,8 @@ class ScheduleRecord:
         next_runs: the next five ticks in UTC; empty where it is paused or never fires again.
         last_state: of the last tick's job, ``None`` where there is none.
         late_since: when the tick that is late by a minute or more was due.
+        handled: whether a live worker handles the type of its jobs.
+        contents: ids of the live workers whose code declares it, by the digest of its content.
         error: why the stored entry cannot be read; then ``state`` is ``None``.
     """
 
@@ -36,14 +40,30 @@ class ScheduleRecord:
     next_runs: Sequence[datetime] = ()
     last_state: State | None = None
     late_since: datetime | None = None
+    handled: bool = False
+    contents: Mapping[str, Sequence[str]] = field(default_factory=dict)
     error: str | None = None
+
+    @property
+    def is_forgotten(self) -> bool:
+        """Whether code declared it once and no live worker's code does; it still fires."""
+        return self.state is not None and self.state.code is not None and not self.contents
+
+    @property
+    def differs_from_code(self) -> bool:
+        """Whether what is in force is not what code declared last."""
+        state = self.state
+        if state is None or state.code is None:
+            return False
+        return state.code.digest() != state.schedule.digest()
 
     def to_json(self) -> dict[str, Any]:
         """Return the shape of ``GET /api/schedules``; what was submitted is masked."""
         state = self.state
         if state is None:
-            return {"name": self.entry.name, "error": self.error}
-        rule, job, paused = state.schedule.rule, state.schedule.job, state.paused
+            return dict.fromkeys(FIELDS) | {"name": self.entry.name, "error": self.error}
+        rule, paused = state.schedule.rule, state.paused
+        job = masked(dict(state.schedule.job))
         return {
             "name": self.entry.name,
             "type": job["type"],
@@ -54,24 +74,38 @@ class ScheduleRecord:
             "overlap": rule.overlap,
             "catchUp": rule.catch_up,
             "jitterSeconds": rule.jitter_seconds,
-            "payload": masked(job.get("payload")),
+            "payload": job.get("payload"),
             "queue": job.get("queue", "default"),
             "lockKey": job.get("lockKey"),
-            "job": masked(dict(job)),
+            "job": job,
             "paused": paused is not None,
             "pausedBy": paused.by if paused else None,
-            "pausedReason": paused.reason if paused else None,
+            "pausedReason": masked_text(paused.reason) if paused else None,
             "pausedSince": format_time(paused.since) if paused else None,
             "declaredBy": state.declared_by,
-            "differsFromCode": state.code is not None
-            and state.code.digest() != state.schedule.digest(),
+            "differsFromCode": self.differs_from_code,
+            "inCode": bool(self.contents),
+            "contents": [
+                {"digest": digest, "workerIds": [*ids]} for digest, ids in self.contents.items()
+            ],
+            "handled": self.handled,
             "nextRuns": [format_time(tick) for tick in self.next_runs],
             "lastTick": format_optional_time(state.last_tick),
             "lastJobId": state.last_job_id,
             "lastState": self.last_state,
             "late": self.late_since is not None,
             "lateSince": format_optional_time(self.late_since),
+            "error": None,
         }
+
+
+FIELDS = (
+    *("name", "type", "cron", "everySeconds", "timezone", "start", "overlap", "catchUp"),
+    *("jitterSeconds", "payload", "queue", "lockKey", "job", "paused", "pausedBy"),
+    *("pausedReason", "pausedSince", "declaredBy", "differsFromCode", "inCode", "contents"),
+    *("handled", "nextRuns", "lastTick", "lastJobId", "lastState", "late", "lateSince", "error"),
+)
+"""All fields of a schedule's JSON; ``null`` but for two where its row cannot be read."""
 
 
 def history_json(entry: ControlEntry) -> dict[str, Any]:
@@ -82,7 +116,7 @@ def history_json(entry: ControlEntry) -> dict[str, Any]:
         "tick": entry.details.get("tick"),
         "jobId": entry.details.get("jobId"),
         "by": entry.by,
-        "reason": entry.reason or entry.details.get("reason", ""),
+        "reason": masked_text(entry.reason) or entry.details.get("reason", ""),
         "count": entry.details.get("count"),
         "runningJobId": entry.details.get("runningJobId"),
         "timestamp": format_time(entry.occurred_at),
@@ -99,22 +133,45 @@ def next_times(record: ScheduleRecord, now: datetime, count: int) -> list[str]:
 class ScheduleReader:
     """Reads schedules and the state of their last jobs."""
 
-    def __init__(self, *, schedules: Schedules, trail: AuditTrail, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        schedules: Schedules,
+        trail: AuditTrail,
+        directory: WorkerDirectory,
+        clock: Clock,
+    ) -> None:
         self._schedules = schedules
+        self._directory = directory
         self._trail = trail
         self._clock = clock
 
     async def all(self) -> Sequence[ScheduleRecord]:
         """Return every schedule that has not been removed, by name."""
-        heads = await self._schedules.all()
-        return await asyncio.gather(*map(self._record, heads))
+        heads, workers = await asyncio.gather(self._schedules.all(), self._live_workers())
+        limit = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(head: ControlEntry) -> ScheduleRecord:
+            async with limit:
+                return await self._record(head, workers)
+
+        return await asyncio.gather(*map(one, heads))
 
     async def find(self, name: str) -> ScheduleRecord | None:
         """Return one schedule, ``None`` if it is unknown or removed."""
         head = await self._schedules.find(name)
-        return None if head is None else await self._record(head)
+        return None if head is None else await self._record(head, await self._live_workers())
 
-    async def _record(self, head: ControlEntry) -> ScheduleRecord:
+    async def late_seconds(self) -> dict[str, float]:
+        """Return how long the oldest tick that has not fired is due, by name; only where one is."""
+        now = self._clock.now()
+        return dict(_overdue(await self._schedules.all(), now))
+
+    async def _live_workers(self) -> Sequence[WorkerStatus]:
+        now = self._clock.now()
+        return [each for each in await self._directory.workers() if each.is_alive(now)]
+
+    async def _record(self, head: ControlEntry, workers: Sequence[WorkerStatus]) -> ScheduleRecord:
         try:
             state = ScheduleState.of(head)
             ticks = list(islice(state.ticks(self._clock.now()), NEXT_RUNS))
@@ -127,4 +184,16 @@ class ScheduleReader:
             next_runs=ticks if state.fires else (),
             last_state=None if newest is None else newest.after.state,
             late_since=state.late_since(self._clock.now()),
+            handled=any(state.schedule.job["type"] in worker.types for worker in workers),
+            contents=contents_by_name(workers).get(head.name, {}),
         )
+
+
+def _overdue(heads: Sequence[ControlEntry], now: datetime) -> Iterator[tuple[str, float]]:
+    for head in heads:
+        try:
+            since = ScheduleState.of(head).overdue_since(now)
+        except Exception:  # noqa: BLE001, S112 - the list of schedules says what cannot be read
+            continue
+        if since is not None:
+            yield head.name, (now - since).total_seconds()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 from uuid import UUID
 
+from jobfleet_contracts.codec import parse_time
 from jobfleet_contracts.internal_job import CALLBACK_TYPE
 from jobfleet_contracts.job import JobRequest, lane_of
 from jobfleet_dashboard.views.short_id import short
@@ -43,10 +44,19 @@ def job_facts(record: JobRecord) -> tuple[Fact, ...]:
         Fact("incarnation", str(after.incarnation) if after.incarnation > 1 else ""),
         Fact("epoch", str(after.epoch)),
         Fact("callback", request.callback_url or ""),
+        *_schedule(record),
         *_relatives(record),
         Fact("input file", request.input_file_path or ""),
     )
     return tuple(fact for fact in found if fact.text or fact.moment)
+
+
+def _schedule(record: JobRecord) -> Iterator[Fact]:
+    if record.schedule is None:
+        return
+    name, tick = record.schedule
+    yield Fact("schedule", name, href=f"/schedules/{quote(name, safe='')}")
+    yield Fact("scheduled for", moment=None if tick is None else parse_time(tick))
 
 
 def _relatives(record: JobRecord) -> Iterator[Fact]:

@@ -14,7 +14,6 @@ from jobfleet_contracts.worker_status import WorkerStatus
 from jobfleet_dashboard.services import Services
 from jobfleet_dashboard.views.event_row import EventRow, history_rows
 from jobfleet_dashboard.views.job.job_sentence import JobSituation
-from jobfleet_dashboard.worker_list import is_alive
 from jobfleet_protocol.reading.job_record import JobRecord
 
 SHOWN_EVENTS = 250
@@ -75,7 +74,7 @@ class JobView:
             holder_name=holder.facts.job_name if holder else "",
             reason=reason_of(newest, self.events),
             workers_alive=sum(
-                newest.facts.queue in worker.queues and is_alive(worker, self.now)
+                newest.facts.queue in worker.queues and worker.is_alive(self.now)
                 for worker in self.workers
             ),
         )

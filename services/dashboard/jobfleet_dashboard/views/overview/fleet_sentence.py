@@ -11,7 +11,6 @@ from jobfleet_contracts.state import State
 from jobfleet_contracts.worker_status import WorkerStatus
 from jobfleet_dashboard.views.durations import seconds_between, spell
 from jobfleet_dashboard.views.text_span import Sentence, TextSpan
-from jobfleet_dashboard.worker_list import is_alive
 
 _LONG_WAIT_SECONDS = 60.0
 
@@ -36,7 +35,7 @@ def fleet_sentence(
     Args:
         longest_queued: of each queue the job that waits longest.
     """
-    alive = [worker for worker in workers if is_alive(worker, now)]
+    alive = [worker for worker in workers if worker.is_alive(now)]
     open_jobs = sum(count for state, count in counts.items() if not state.is_terminal)
     if not alive:
         return _nobody_works(open_jobs)

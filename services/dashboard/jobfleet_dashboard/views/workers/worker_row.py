@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from jobfleet_contracts.backend import MOST_CLOCK_OFFSET
 from jobfleet_contracts.worker_status import RunningJob, WorkerStatus
-from jobfleet_dashboard.worker_list import is_alive
 
 _GONE_AFTER = timedelta(minutes=10)
 
@@ -28,6 +28,7 @@ class WorkerRow:
     types: tuple[str, ...]
     running: tuple[RunningJob, ...]
     open_circuits: tuple[str, ...]
+    clock_off_seconds: float
     alive: bool
     mood: str
 
@@ -48,8 +49,13 @@ def _mood(worker: WorkerStatus, *, alive: bool) -> str:
     return "silent" if not alive else "draining" if worker.draining else "alive"
 
 
+def _wrong(seconds: float) -> float:
+    """Return by how much the clock is wrong, 0 where that stops no schedule."""
+    return seconds if abs(seconds) > MOST_CLOCK_OFFSET else 0.0
+
+
 def _row(worker: WorkerStatus, now: datetime) -> WorkerRow:
-    alive = is_alive(worker, now)
+    alive = worker.is_alive(now)
     return WorkerRow(
         worker_id=worker.worker_id,
         host=f"row cannot be read: {worker.unreadable}" if worker.unreadable else worker.host,
@@ -63,6 +69,7 @@ def _row(worker: WorkerStatus, now: datetime) -> WorkerRow:
         types=worker.types,
         running=worker.running,
         open_circuits=worker.open_circuits,
+        clock_off_seconds=_wrong(worker.clock_off_seconds),
         alive=alive,
         mood=_mood(worker, alive=alive),
     )

@@ -1,0 +1,103 @@
+"""Answers about schedules."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from jobfleet_contracts.control import ControlKind
+from jobfleet_contracts.schedule import CatchUp, Overlap
+from jobfleet_contracts.state import State
+from jobfleet_dashboard.api.documents import Document, Time
+
+
+class ScheduleContent(Document):
+    """What live workers declare in code under this name."""
+
+    digest: str
+    worker_ids: list[str]
+
+
+class ScheduleDocument(Document):
+    """One schedule now; all but ``name`` and ``error`` are ``null`` where it cannot be read."""
+
+    name: str
+    type: str | None
+    cron: str | None
+    every_seconds: float | None
+    timezone: str | None
+    start: Time | None
+    overlap: Overlap | None
+    catch_up: CatchUp | None
+    jitter_seconds: float | None
+    payload: Any
+    queue: str | None
+    lock_key: str | None
+    job: dict[str, Any] | None = Field(description="All that its jobs are given.")
+    paused: bool | None
+    paused_by: str | None
+    paused_reason: str | None
+    paused_since: Time | None
+    declared_by: str | None = Field(description="`code`, or who declared or changed it last.")
+    differs_from_code: bool | None
+    in_code: bool | None = Field(description="Whether a live worker's code declares it.")
+    contents: list[ScheduleContent] | None = Field(
+        description="More than one: workers declare it differently, and the newest is in force."
+    )
+    handled: bool | None = Field(description="Whether a live worker handles its type.")
+    next_runs: list[Time] | None = Field(description="Five times, none while it is paused.")
+    last_tick: Time | None
+    last_job_id: str | None
+    last_state: State | None
+    late: bool | None = Field(description="A tick is late by a minute or more.")
+    late_since: Time | None
+    error: str | None
+
+
+class ScheduleList(Document):
+    """All schedules, by name."""
+
+    items: list[ScheduleDocument]
+
+
+class ScheduleEntry(Document):
+    """One entry of a schedule's log."""
+
+    sequence: int
+    kind: ControlKind
+    tick: Time | None
+    job_id: str | None
+    by: str
+    reason: str
+    count: int | None = Field(description="Ticks that were skipped.")
+    running_job_id: str | None = Field(description="The job because of which a tick was skipped.")
+    timestamp: Time
+
+
+class ScheduleHistory(Document):
+    """Entries, newest first."""
+
+    items: list[ScheduleEntry]
+    next: str | None
+
+
+class ScheduleAnswer(Document):
+    """What was done."""
+
+    name: str
+    message: Literal["paused", "resumed", "removed"]
+
+
+class BackfilledJob(Document):
+    """The job of one tick."""
+
+    job_id: str
+    state: State
+    created: bool = Field(description="False where an earlier backfill made it.")
+
+
+class BackfillAnswer(Document):
+    """One job per tick, oldest tick first."""
+
+    items: list[BackfilledJob]

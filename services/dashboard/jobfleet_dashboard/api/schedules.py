@@ -1,0 +1,184 @@
+"""Schedules: what recurs, who paused it, what became of its ticks."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+from starlette.responses import Response
+
+from jobfleet_contracts.codec import parse_time
+from jobfleet_contracts.control import check_control_name
+from jobfleet_contracts.errors import InvalidRequest, UnknownSchedule
+from jobfleet_contracts.schedule import Schedule
+from jobfleet_dashboard.api.actions import reason_of
+from jobfleet_dashboard.api.answer import answer, job_answer
+from jobfleet_dashboard.api.descriptions import (
+    SCHEDULE,
+    SCHEDULE_ACT,
+    SCHEDULE_BACKFILL,
+    SCHEDULE_HISTORY,
+    SCHEDULE_PUT,
+    SCHEDULE_RUN,
+    SCHEDULES,
+    described,
+)
+from jobfleet_dashboard.api.filters import PageFilter
+from jobfleet_dashboard.api.outbound_parts import check_outbound
+from jobfleet_dashboard.api.request_parts import checked, json_object
+from jobfleet_dashboard.api.schedule_documents import BackfillAnswer, BackfilledJob, ScheduleAnswer
+from jobfleet_dashboard.schedule_actions import ScheduleActions
+from jobfleet_dashboard.security.access import asker, require
+from jobfleet_dashboard.security.principal import Role
+from jobfleet_dashboard.services import services_of
+from jobfleet_protocol.actions.submission import Submitted
+from jobfleet_protocol.reading.schedule_record import ScheduleRecord, history_json
+
+_CURSOR = re.compile(r"[1-9][0-9]{0,11}", re.ASCII)
+_REASON = frozenset({"reason"})
+
+router = APIRouter(prefix="/api/schedules", tags=["schedules"])
+VIEWER, SUBMITTER, OPERATOR = map(require, (Role.VIEWER, Role.SUBMITTER, Role.OPERATOR))
+
+
+def _checked_name(name: Annotated[str, Path(max_length=100)]) -> str:
+    return check_control_name(name, what="name")
+
+
+Name = Annotated[str, Depends(_checked_name)]
+
+
+@router.get("", dependencies=[VIEWER], **described(SCHEDULES))
+async def schedules(request: Request) -> Response:
+    """All schedules, by name."""
+    records = await services_of(request).schedule_reader.all()
+    return answer({"items": [record.to_json() for record in records]})
+
+
+@router.get("/{name}", dependencies=[VIEWER], **described(SCHEDULE))
+async def schedule(request: Request, name: Name) -> Response:
+    """One schedule."""
+    return answer((await found_schedule(request, name)).to_json())
+
+
+@router.put("/{name}", dependencies=[OPERATOR], **described(SCHEDULE_PUT))
+async def put_schedule(request: Request, name: Name) -> Response:
+    """Declare a schedule, or change it; the same again changes nothing."""
+    body = await json_object(request)
+    reason = reason_of(body)
+    body.pop("reason", None)
+    declared = await checked(request, lambda: _parse(name, body))
+    await actions_of(request, reason).declare(declared)
+    return answer((await found_schedule(request, name)).to_json())
+
+
+@router.delete("/{name}", dependencies=[OPERATOR], **described(SCHEDULE_ACT))
+async def remove_schedule(request: Request, name: Name) -> Response:
+    """End a schedule; its history stays."""
+    await actions_of(request, await _reason(request)).remove(name)
+    return answer(ScheduleAnswer(name=name, message="removed"), 202)
+
+
+@router.post("/{name}/pause", dependencies=[OPERATOR], **described(SCHEDULE_ACT))
+async def pause_schedule(request: Request, name: Name) -> Response:
+    """Stop its ticks until it is resumed; a deployment does not resume it."""
+    await actions_of(request, await _reason(request)).pause(name)
+    return answer(ScheduleAnswer(name=name, message="paused"), 202)
+
+
+@router.post("/{name}/resume", dependencies=[OPERATOR], **described(SCHEDULE_ACT))
+async def resume_schedule(request: Request, name: Name) -> Response:
+    """Let it tick again; what it missed follows its catch-up."""
+    await actions_of(request, await _reason(request)).resume(name)
+    return answer(ScheduleAnswer(name=name, message="resumed"), 202)
+
+
+@router.post("/{name}/run", dependencies=[SUBMITTER], **described(SCHEDULE_RUN))
+async def run_schedule(request: Request, name: Name) -> Response:
+    """Make its job once, now, beside the ticks. A submitter may: the job is one like any other."""
+    job = await run_one(request, name, await _reason(request))
+    return job_answer(job.job_id, job.state, "accepted")
+
+
+@router.post("/{name}/backfill", dependencies=[OPERATOR], **described(SCHEDULE_BACKFILL))
+async def backfill_schedule(request: Request, name: Name) -> Response:
+    """Make the jobs of past ticks, up to 1,000; repeated, it finds the same jobs."""
+    body = await json_object(request, known=_REASON | {"since", "until"})
+    since, until = _time(body, "since"), _time(body, "until")
+    jobs = await actions_of(request, reason_of(body)).backfill(name, since, until)
+    services_of(request).metrics.jobs_registered.inc(sum(job.created for job in jobs))
+    items = [BackfilledJob(job_id=job.job_id, state=job.state, created=job.created) for job in jobs]
+    return answer(BackfillAnswer(items=items), 202)
+
+
+@router.get("/{name}/history", dependencies=[VIEWER], **described(SCHEDULE_HISTORY))
+async def schedule_history(
+    request: Request, name: Name, query: Annotated[PageFilter, Query()]
+) -> Response:
+    """What happened to a schedule, newest first; also to one that was removed."""
+    before = _place(query.cursor)
+    found = await services_of(request).schedules.history(name, before=before, limit=query.limit)
+    if not found and before is None:
+        raise UnknownSchedule(f"there is no schedule {name}")
+    following = str(found[-1].sequence) if found and found[-1].sequence > 1 else None
+    return answer({"items": [history_json(entry) for entry in found], "next": following})
+
+
+async def run_one(request: Request, name: str, reason: str) -> Submitted:
+    """Make a schedule's job within the limits of submission; pages use it too."""
+    services = services_of(request)
+    await services.rate_limit.check(request)
+    record = await found_schedule(request, name)
+    if record.state is not None:
+        await services.queue_limit.check(record.state.schedule.job.get("queue", "default"))
+    job = await actions_of(request, reason).run(name)
+    services.metrics.jobs_registered.inc()
+    return job
+
+
+async def found_schedule(request: Request, name: str) -> ScheduleRecord:
+    """Return one schedule; pages use it too.
+
+    Raises:
+        UnknownSchedule: none has this name.
+    """
+    record = await services_of(request).schedule_reader.find(name)
+    if record is None:
+        raise UnknownSchedule(f"there is no schedule {name}")
+    return record
+
+
+def actions_of(request: Request, reason: str) -> ScheduleActions:
+    """Return what the asker may do, after the route has checked the role."""
+    schedules = services_of(request).schedules
+    return ScheduleActions(schedules=schedules, by=asker(request), reason=reason)
+
+
+async def _reason(request: Request) -> str:
+    return reason_of(await json_object(request, known=_REASON))
+
+
+def _parse(name: str, body: dict[str, Any]) -> Schedule:
+    declared = Schedule.parse(name, body)
+    check_outbound(declared.job)
+    return declared
+
+
+def _time(body: dict[str, Any], field: str) -> datetime:
+    value = body.get(field)
+    try:
+        if isinstance(value, str):
+            return parse_time(value)
+    except ValueError as error:
+        raise InvalidRequest(f"{field}: {error}", field=field) from error
+    raise InvalidRequest(f"{field}: must be a time, as 2026-01-31T09:30:00Z", field=field)
+
+
+def _place(cursor: str | None) -> int | None:
+    if cursor is None:
+        return None
+    if not _CURSOR.fullmatch(cursor):
+        raise InvalidRequest("cursor: this list gave no such cursor", field="cursor")
+    return int(cursor)

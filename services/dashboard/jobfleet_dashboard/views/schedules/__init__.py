@@ -1,0 +1,1 @@
+"""Schedules: ``/schedules`` and ``/schedules/{name}``."""

@@ -80,9 +80,17 @@ class LocalFleet:
         """Submit up to 1,000 jobs in one request."""
         self._post("/api/jobs/bulk", {"jobs": list(jobs)})
 
+    def declare(self, name: str, **fields: Any) -> None:
+        """Declare a schedule over HTTP."""
+        self._send("PUT", f"/api/schedules/{name}", {"type": "demo.steps", **fields})
+
     def act(self, action: str, job_id: str) -> None:
         """Cancel, redrive or dismiss a job as another client would."""
         self._post(f"/api/jobs/{job_id}/{action}", {})
+
+    def pause(self, name: str, reason: str) -> None:
+        """Pause a schedule."""
+        self._post(f"/api/schedules/{name}/pause", {"reason": reason})
 
     def job(self, job_id: str) -> dict[str, Any]:
         """Return the job's document."""
@@ -91,8 +99,12 @@ class LocalFleet:
         return document
 
     def _post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        return self._send("POST", path, body)
+
+    def _send(self, method: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         headers = {"content-type": "application/json"}
-        request = Request(f"{self.address}{path}", json.dumps(body).encode(), headers)  # noqa: S310
+        address, text = f"{self.address}{path}", json.dumps(body).encode()
+        request = Request(address, text, headers, method=method)  # noqa: S310
         document: dict[str, Any] = json.load(urlopen(request, timeout=60))  # noqa: S310
         return document
 

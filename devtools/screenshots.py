@@ -54,6 +54,7 @@ def _work(fleet: LocalFleet) -> dict[str, str]:
     fleet.submit("archive.tar", jobName="archive spring orders")
     slow = {"steps": 4, "stepSeconds": 5}
     fleet.submit(jobName="call slow printer", maxAttempts=1, timeoutSeconds=1, payload=slow)
+    _declare(fleet)
     tonight = format_time(datetime.now(UTC) + timedelta(hours=9))
     fleet.submit(jobName="nightly close", runAt=tonight)
     long = {"steps": 120, "stepSeconds": 2}
@@ -63,6 +64,15 @@ def _work(fleet: LocalFleet) -> dict[str, str]:
     flaky = {"steps": 6, "stepSeconds": 0.3, "failAttempts": 2}
     retried = fleet.submit(jobName="render map", retryDelaySeconds=2, payload=flaky)
     return {"running": running, "retried": retried}
+
+
+def _declare(fleet: LocalFleet) -> None:
+    short = {"steps": 2, "stepSeconds": 0.2}
+    fleet.declare("count-stock", jobName="count stock", everySeconds=2, payload=short)
+    fleet.declare("daily-report", cron="0 6 * * MON-FRI", timezone="Europe/Berlin")
+    fleet.declare("send-invoices", type="invoices.send", cron="0 9 1 * *", timezone="UTC")
+    fleet.declare("tidy-up", cron="30 2 * * *", timezone="America/New_York")
+    fleet.pause("tidy-up", "closing the books")
 
 
 def _wait_until_running(fleet: LocalFleet, job_id: str) -> None:
@@ -78,6 +88,8 @@ def _pages(jobs: dict[str, str]) -> Iterator[tuple[str, str]]:
     yield "jobs", "/jobs"
     yield "job-running", f"/jobs/{jobs['running']}"
     yield "job-retried", f"/jobs/{jobs['retried']}"
+    yield "schedules", "/schedules"
+    yield "schedule", "/schedules/count-stock"
     yield "workers", "/workers"
     yield "locks", "/locks"
     yield "dead-letters", "/dead-letters"

@@ -15,6 +15,7 @@ from devtools.local_fleet import LocalFleet
 pytestmark = pytest.mark.browser
 AXE = Path(__file__).parents[2] / "node_modules/axe-core/axe.min.js"
 PAGES = ("/", "/jobs", "/schedules", "/workers", "/locks", "/dead-letters", "/login", "/nowhere")
+SCHEDULES = ("/schedules/often", "/schedules/nightly")
 RULES = "['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']"
 CONTRAST = "{type: 'rule', values: ['color-contrast']}"
 WIDE: ViewportSize = {"width": 1280, "height": 720}
@@ -34,7 +35,8 @@ class Visit:
 @pytest.fixture(scope="module")
 def busy_fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalFleet]:
     """A fleet whose jobs are these tests' own, so that every run sees the same pages."""
-    fleet = LocalFleet(data_dir=tmp_path_factory.mktemp("busy"))
+    folder = tmp_path_factory.mktemp("busy")
+    fleet = LocalFleet(data_dir=folder, changes={"no_handler_seconds": 0.0})
     fleet.start()
     yield fleet
     fleet.stop()
@@ -47,12 +49,21 @@ def visits(browser: Browser, busy_fleet: LocalFleet) -> Mapping[str, Visit]:
     busy_fleet.submit(jobName="waits for it", lockKey="shared", payload=LONG)
     # Two causes with one job each: their groups need names of their own.
     failed = [busy_fleet.submit(name, jobName="dead") for name in ("no.such", "nor.this")]
+    busy_fleet.declare("nightly", cron="0 3 * * *", timezone="Europe/Berlin")
+    busy_fleet.declare("often", everySeconds=1)
+    busy_fleet.pause("nightly", "closing the books")
     context = browser.new_context(bypass_csp=True)
     context.add_init_script(path=AXE)
     page = context.new_page()
     page.goto(f"{busy_fleet.address}/dead-letters")
     expect(page.locator(".dead")).to_have_count(2)
-    paths = (*PAGES, f"/jobs/{running}", f"/jobs/{failed[0]}", f"/submit?from={running}")
+    paths = (
+        *PAGES,
+        *SCHEDULES,
+        f"/jobs/{running}",
+        f"/jobs/{failed[0]}",
+        f"/submit?from={running}",
+    )
     found = {path: visit(page, busy_fleet.address + path) for path in paths}
     context.close()
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 
@@ -30,15 +31,27 @@ Update = Callable[[Batch | None], Awaitable[bytes]]
 
 
 async def shared_stream(
-    request: Request, key: tuple[str, ...], render: Render
+    request: Request, key: tuple[str, ...], render: Render, *, pause_seconds: float = 0
 ) -> EventSourceResponse:
     """Return the stream of a page that looks the same to all who ask with this key.
 
     Whoever comes first renders and encodes a batch; the others are sent the same bytes.
+
+    Args:
+        pause_seconds: batches that come so soon after the last rendering are left out. For pages
+            that show no events: they are rendered anyway when it is silent.
     """
-    renderings, live = site_of(request).renderings, services_of(request).live
+    services = services_of(request)
+    renderings, live = site_of(request).renderings, services.live
+    rendered_at = -math.inf
 
     async def update(batch: Batch | None) -> bytes:
+        nonlocal rendered_at
+        now = services.clock.boottime()
+        if batch is not None and now < rendered_at + pause_seconds:
+            return NOTHING_NEW
+        rendered_at = now
+
         async def once() -> bytes:
             return message(await render(batch), batch)
 

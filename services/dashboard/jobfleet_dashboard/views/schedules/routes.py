@@ -43,11 +43,11 @@ async def schedules(request: Request) -> Response:
 async def stream(request: Request) -> Response:
     """Keep the list up to date."""
 
-    async def render() -> str:
+    async def render(_: Batch | None) -> str:
         told = {"schedules": await _rows(request), **page_context(request)}
         return partial("schedules", site_of(request).pages.fragment(LIST, "schedules", **told))
 
-    return await shared_stream(request, ("schedules",), _paced(request, render))
+    return await shared_stream(request, ("schedules",), render, pause_seconds=LOOK_SECONDS)
 
 
 @router.get("/schedules/{name}")
@@ -67,7 +67,7 @@ async def stream_one(request: Request, name: str) -> Response:
     """Keep the page of a schedule up to date."""
     name = _known_name(name)
 
-    async def render() -> str:
+    async def render(_: Batch | None) -> str:
         record = await found_schedule(request, name)
         page = await schedule_page(services_of(request), record)
         told: dict[str, Any] = {"page": page, **page_context(request)}
@@ -76,7 +76,8 @@ async def stream_one(request: Request, name: str) -> Response:
 
     told = page_context(request)
     roles = f"{told['may_submit']} {told['may_operate']}"
-    return await shared_stream(request, ("schedule", name, roles), _paced(request, render))
+    key = ("schedule", name, roles)
+    return await shared_stream(request, key, render, pause_seconds=LOOK_SECONDS)
 
 
 @router.post("/schedules/{name}/run", dependencies=[SUBMITTER])
@@ -103,22 +104,6 @@ async def change(request: Request, name: str, verb: str) -> Response:
         case _:
             raise UnknownSchedule(f"a schedule cannot be told to {verb[:100]}")
     return go_to(request, f"/schedules/{quote(name, safe='')}")
-
-
-def _paced(request: Request, render: Any) -> Any:
-    """Return a renderer of batches that has nothing to say within 2 s after it said something."""
-    clock = services_of(request).clock
-    said_at: float | None = None
-
-    async def paced(batch: Batch | None) -> str:
-        nonlocal said_at
-        if batch is not None and said_at is not None and clock.boottime() < said_at + LOOK_SECONDS:
-            return ""
-        said_at = clock.boottime()
-        text: str = await render()
-        return text
-
-    return paced
 
 
 def _known_name(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from jobfleet_dashboard.views.short_id import short
 from jobfleet_protocol.control.schedule_state import CODE
@@ -11,34 +12,49 @@ from jobfleet_protocol.reading.schedule_record import ScheduleRecord
 _DIGEST = 12
 
 
-def schedule_notes(record: ScheduleRecord) -> tuple[str, ...]:
-    """Return one sentence each, with the remedy; nothing where all is well."""
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What is unusual: in a few words for the list, and as sentences with the remedy."""
+
+    short: str
+    text: str
+
+
+def schedule_notes(record: ScheduleRecord) -> tuple[Note, ...]:
+    """Return what is unusual about a schedule; nothing where all is well."""
     return tuple(_notes(record))
 
 
-def _notes(record: ScheduleRecord) -> Iterator[str]:
+def _notes(record: ScheduleRecord) -> Iterator[Note]:
     state = record.state
     if state is None:
-        yield f"Its newest entry cannot be read: {record.error}. It fires nothing."
+        text = f"Its newest entry cannot be read: {record.error}. It fires nothing."
+        yield Note("cannot be read", text)
         return
     if not record.handled:
-        yield (
+        yield Note(
+            "no worker for its type",
             f"No live worker handles the type {state.schedule.job['type']}: its jobs would wait. "
-            "Start a worker with that handler."
+            "Start a worker with that handler.",
         )
     if len(record.contents) > 1:
         told = "; ".join(
             f"{digest[:_DIGEST]} by {', '.join(map(short, workers))}"
             for digest, workers in sorted(record.contents.items())
         )
-        yield (
+        yield Note(
+            "declared in two ways",
             f"Live workers declare it differently: {told}. The newest is in force. "
-            "Deploy one content, or use two names."
+            "Deploy one content, or use two names.",
         )
     if record.is_forgotten:
-        yield "The code of no live worker declares it any more. It still runs until it is removed."
+        yield Note(
+            "no longer in code",
+            "The code of no live worker declares it any more. It still runs until it is removed.",
+        )
     if record.differs_from_code and state.declared_by != CODE:
-        yield (
+        yield Note(
+            "differs from the code",
             f"It differs from the code: {state.declared_by} changed it. "
-            "The change stands until the code declares something new."
+            "The change stands until the code declares something new.",
         )

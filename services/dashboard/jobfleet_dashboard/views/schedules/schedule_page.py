@@ -18,7 +18,7 @@ from jobfleet_dashboard.services import Services
 from jobfleet_dashboard.views.durations import spell_ms
 from jobfleet_dashboard.views.job.job_facts import Fact
 from jobfleet_dashboard.views.json_text import JsonText, json_text
-from jobfleet_dashboard.views.schedules.schedule_notes import schedule_notes
+from jobfleet_dashboard.views.schedules.schedule_notes import Note, schedule_notes
 from jobfleet_protocol.control.schedule_state import Pause
 from jobfleet_protocol.reading.schedule_record import ScheduleRecord
 
@@ -47,7 +47,7 @@ class ScheduleRow:
     last_job_id: str | None
     last_state: State | None
     late_since: datetime | None
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
 
     @property
     def href(self) -> str:

@@ -1,4 +1,4 @@
-"""The table of docs/protocol.md, section 1, as data: every status after every state."""
+"""The table of docs/states.md as data: every status after every state."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -27,11 +26,12 @@ from jobfleet_protocol.claiming.claimer import Claimer
 from jobfleet_protocol.claiming.decision import LockView
 from jobfleet_protocol.claiming.lock_leases import LockLeases
 from jobfleet_protocol.claiming.lock_turns import LockTurns, TurnView
+from jobfleet_protocol.retry import retry_forever
 from jobfleet_protocol.trail import chain, transitions
 from jobfleet_protocol.trail.held_trail import Decision, HeldTrail
 from jobfleet_protocol.trail.large_data import externalise
 from jobfleet_protocol.trail.tombstone import tombstone_of
-from jobfleet_protocol.trail.trail_writer import TrailWriter, pauses
+from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import Change
 from jobfleet_worker.run.follow_up import FollowUp
 from jobfleet_worker.run.missing_handler import MissingHandler
@@ -198,15 +198,12 @@ def trust_checked_before_the_read() -> Iterator[None]:
 
 
 async def _stored(events: Sequence[Event], payloads: PayloadStore) -> Sequence[Event]:
-    for pause in pauses():
-        try:
-            return [
-                await externalise(event, payloads, inline_bytes=LIMITS.inline_bytes)
-                for event in events
-            ]
-        except BackendError:
-            await asyncio.sleep(pause)
-    raise AssertionError("pauses never end")
+    async def store() -> Sequence[Event]:
+        return [
+            await externalise(event, payloads, inline_bytes=LIMITS.inline_bytes) for event in events
+        ]
+
+    return await retry_forever(store)
 
 
 @contextmanager

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-import secrets
 from typing import Annotated
 
 import typer
@@ -12,6 +10,7 @@ import typer
 from jobfleet_backends.settings import load_settings
 from jobfleet_cli.answer import print_json
 from jobfleet_cli.exit_code import ExitCode
+from jobfleet_dashboard.security.api_keys import new_key
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_protocol.actions.signing_keys import delivery_secret, keys_of
 
@@ -41,8 +40,7 @@ def new(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print a new key once, and its line for JOBFLEET_API_KEYS; the key itself is kept nowhere."""
-    key = f"jf_{secrets.token_urlsafe(32)}"
-    entry = f"{name}:{role.value}:{hashlib.sha256(key.encode()).hexdigest()}"
+    key, entry = new_key(name, role)
     if as_json:
         print_json({"name": name, "role": role.value, "key": key, "entry": entry})
         return

@@ -14,7 +14,7 @@ from aiohttp import web
 from jobfleet_contracts.codec import decode, encode, parse_time
 from jobfleet_contracts.errors import InvalidRequest, SettingsError
 from jobfleet_protocol.actions.signing_keys import SigningKeys
-from jobfleet_protocol.trail.trail_writer import pauses
+from jobfleet_protocol.retry import back_off
 
 HOST = "127.0.0.1"
 AT_ONCE = 50
@@ -127,7 +127,7 @@ class ThirdParty:
         answer = "not delivered"
         try:
             async with asyncio.timeout(GIVE_UP_SECONDS):
-                for pause in pauses():
+                for pause in back_off():
                     status = await self._try(job_id, url, body)
                     answer = "no answer" if status is None else str(status)
                     if status is not None and status < _SERVER_TROUBLE:

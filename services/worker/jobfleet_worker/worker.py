@@ -20,7 +20,7 @@ from jobfleet_protocol.claiming.claimer import Claimer
 from jobfleet_protocol.control.pause_state import FleetPauses
 from jobfleet_protocol.control.pauses import Pauses
 from jobfleet_protocol.control.schedules import Schedules
-from jobfleet_protocol.trail.trail_writer import pauses
+from jobfleet_protocol.retry import back_off
 from jobfleet_worker.builtin.calling_handlers import calling_handlers
 from jobfleet_worker.handlers.registry import Handlers
 from jobfleet_worker.metrics.port import NO_METRICS, Metrics
@@ -53,6 +53,7 @@ WORKER_DRAINING = "worker.draining"
 WORKER_STOPPED = "worker.stopped"
 RESUME_LOOK_SECONDS = 1.0
 """Between two looks of the leader whether the time of a pause has come; each costs nothing."""
+BROKER_AWAITED = "broker.awaited"
 
 _log = structlog.get_logger()
 
@@ -331,13 +332,13 @@ class Worker:
     async def _open_source(self) -> None:
         """Wait for the broker with back-off; say so once."""
         waiting = False
-        for pause in pauses():
+        for pause in back_off():
             try:
                 await self._source.start(self._options.queues)
                 return
             except BackendError as error:
                 if not waiting:
-                    _log.warning("broker.awaited", error=str(error))
+                    _log.warning(BROKER_AWAITED, error=str(error))
                 waiting = True
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stop.wait(), pause)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import structlog
 
-from jobfleet_contracts.errors import BackendError
 from jobfleet_contracts.ports import ControlChannel
-from jobfleet_protocol.trail.trail_writer import pauses
+from jobfleet_protocol.retry import retry_forever
 from jobfleet_worker.run.executor import Executor
+
+LISTENER_FAILED = "cancel_listener.failed"
 
 _log = structlog.get_logger()
 
@@ -23,11 +22,10 @@ class CancelListener:
 
     async def run(self) -> None:
         """Listen until cancelled, again after each failure."""
-        for pause in pauses():
-            try:
-                async for job_id in self._control.cancels():
-                    self._executor.hear_cancel(job_id)
-                return
-            except BackendError as error:
-                _log.warning("cancel_listener.failed", error=str(error))
-                await asyncio.sleep(pause)
+        await retry_forever(
+            self._listen, lambda error: _log.warning(LISTENER_FAILED, error=str(error))
+        )
+
+    async def _listen(self) -> None:
+        async for job_id in self._control.cancels():
+            self._executor.hear_cancel(job_id)

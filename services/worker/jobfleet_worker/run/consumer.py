@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import structlog
 
 from jobfleet_contracts.codec import encode
-from jobfleet_contracts.errors import BackendError, DataMissing, LeaseConflict, TrustEnded
+from jobfleet_contracts.errors import (
+    BackendError,
+    BackendUnavailable,
+    DataMissing,
+    LeaseConflict,
+    TrustEnded,
+)
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.message import JobMessage, MalformedMessage
 from jobfleet_contracts.ports import Clock, DeadLetterStore, Delivery, JobConsumer, JobIndex
@@ -18,7 +24,7 @@ from jobfleet_protocol.claiming.acceptance import ForNewer, NoRequest
 from jobfleet_protocol.claiming.claimer import Claimed, Claimer, ClaimResult
 from jobfleet_protocol.claiming.decision import Attended, Busy, End, Paused, Suspect, Wait
 from jobfleet_protocol.claiming.lock_leases import new_lease_id
-from jobfleet_protocol.trail.trail_writer import pauses
+from jobfleet_protocol.retry import back_off, retry_forever
 from jobfleet_worker.metrics.port import NO_METRICS, Metrics
 from jobfleet_worker.run.deferral import Deferral
 from jobfleet_worker.run.executor import Executor
@@ -26,6 +32,7 @@ from jobfleet_worker.run.lease_keeper import KeptLease
 from jobfleet_worker.run.missing_handler import MissingHandler
 from jobfleet_worker.run.slots import Slots
 
+ACKNOWLEDGEMENT_LOST = "acknowledgement.lost"
 MESSAGE_MALFORMED = "message.malformed"
 CLAIM_DELAYED = "claim.delayed"
 CONSUMER_FAILED = "consumer.failed"
@@ -74,7 +81,7 @@ class Consumer:
 
     async def run(self) -> None:
         """Receive and process until stopped; a broker in trouble is waited for."""
-        pause = pauses()
+        pause = back_off()
         while not self._stopping:
             await self._slots.until_free()
             try:
@@ -84,7 +91,7 @@ class Consumer:
                 await asyncio.sleep(next(pause))
                 continue
             self._note(None)
-            pause = pauses()
+            pause = back_off()
             for delivery in deliveries:
                 self.begin(delivery)
 
@@ -203,33 +210,32 @@ class Consumer:
 
     async def _is_put_off(self, message: JobMessage) -> bool:
         """Put off a job of a type that this worker lacks, before it is claimed."""
-        for pause in pauses():
-            try:
-                return await self._missing_handler.puts_off(message)
-            except BackendError as error:
-                _log.warning(CLAIM_DELAYED, job_id=message.request.job_id, error=str(error))
-                await asyncio.sleep(pause)
-        raise AssertionError("pauses never end")
+        return await retry_forever(
+            lambda: self._missing_handler.puts_off(message), _delays(CLAIM_DELAYED, message)
+        )
 
     async def _claim(
         self, message: JobMessage, fleet: KeptLease | None, *, is_alone: bool
     ) -> ClaimResult:
         """Claim, as often as storage does not answer, always with the same lease id."""
         lease_id = new_lease_id()
-        for pause in pauses():
-            lease = fleet.current() if fleet is not None else None
-            try:
-                return await self._claimer.claim(
-                    message, lease_id=lease_id, fleet=lease, is_alone=is_alone
-                )
-            except (TrustEnded, LeaseConflict) as error:
-                if fleet is not None and fleet.lost_reason is not None:
-                    return Busy(fleet.lock, None)
-                _log.warning(CLAIM_DELAYED, job_id=message.request.job_id, error=str(error))
-            except BackendError as error:
-                _log.warning(CLAIM_DELAYED, job_id=message.request.job_id, error=str(error))
-            await asyncio.sleep(pause)
-        raise AssertionError("pauses never end")
+        return await retry_forever(
+            lambda: self._try_to_claim(message, lease_id, fleet, is_alone=is_alone),
+            _delays(CLAIM_DELAYED, message),
+        )
+
+    async def _try_to_claim(
+        self, message: JobMessage, lease_id: str, fleet: KeptLease | None, *, is_alone: bool
+    ) -> ClaimResult:
+        lease = fleet.current() if fleet is not None else None
+        try:
+            return await self._claimer.claim(
+                message, lease_id=lease_id, fleet=lease, is_alone=is_alone
+            )
+        except (TrustEnded, LeaseConflict) as error:
+            if fleet is not None and fleet.lost_reason is not None:
+                return Busy(fleet.lock, None)
+            raise BackendUnavailable(str(error)) from error
 
     def _count(self, message: JobMessage, result: ClaimResult) -> None:
         if isinstance(result, End) and result.written:
@@ -240,39 +246,30 @@ class Consumer:
     async def _settle(self, delivery: Delivery, claim: Event) -> None:
         """Acknowledge once the claim and the job's open row are written."""
         copied: Awaitable[None] = self._index.flush()
-        for pause in pauses():
-            try:
-                await copied
-                break
-            except BackendError as error:
-                _log.warning(SETTLING_DELAYED, job_id=claim.job_id, error=str(error))
-                await asyncio.sleep(pause)
-                copied = self._index.record([claim])
+
+        def record_again(error: BackendError) -> None:
+            nonlocal copied
+            _log.warning(SETTLING_DELAYED, job_id=claim.job_id, error=str(error))
+            copied = self._index.record([claim])
+
+        await retry_forever(lambda: copied, record_again)
         await self._acknowledge(delivery)
 
     async def _put_off_beside_suspect(self, delivery: Delivery, message: JobMessage) -> None:
-        for pause in pauses():
-            try:
-                await self._deferral.until_alone(message, None)
-                break
-            except BackendError as error:
-                _log.warning(CLAIM_DELAYED, job_id=message.request.job_id, error=str(error))
-                await asyncio.sleep(pause)
+        await retry_forever(
+            lambda: self._deferral.until_alone(message, None), _delays(CLAIM_DELAYED, message)
+        )
         await self._acknowledge(delivery)
 
     async def _without_claim(
         self, delivery: Delivery, message: JobMessage, result: ClaimResult
     ) -> None:
-        for pause in pauses():
-            try:
-                await self._see_to(message, result)
-                break
-            except DataMissing as error:  # the open row stays, which the rescuer goes by
-                _log.error(DELIVERY_FAILED, job_id=message.request.job_id, error=str(error))
-                break
-            except BackendError as error:
-                _log.warning(CLAIM_DELAYED, job_id=message.request.job_id, error=str(error))
-                await asyncio.sleep(pause)
+        try:
+            await retry_forever(
+                lambda: self._see_to(message, result), _delays(CLAIM_DELAYED, message)
+            )
+        except DataMissing as error:  # the open row stays, which the rescuer goes by
+            _log.error(DELIVERY_FAILED, job_id=message.request.job_id, error=str(error))
         await self._acknowledge(delivery)
 
     async def _see_to(self, message: JobMessage, result: ClaimResult) -> None:
@@ -305,13 +302,10 @@ class Consumer:
 
     async def _set_aside(self, delivery: Delivery, message: MalformedMessage) -> None:
         _log.warning(MESSAGE_MALFORMED, message_id=message.message_id, reason=message.reason)
-        for pause in pauses():
-            try:
-                await self._dead_letters.add(message, self._clock.now())
-                break
-            except BackendError as error:
-                _log.warning(CONSUMER_FAILED, error=str(error))
-                await asyncio.sleep(pause)
+        await retry_forever(
+            lambda: self._dead_letters.add(message, self._clock.now()),
+            lambda error: _log.warning(CONSUMER_FAILED, error=str(error)),
+        )
         await self._acknowledge(delivery)
 
     async def _acknowledge(self, delivery: Delivery) -> None:
@@ -319,7 +313,13 @@ class Consumer:
         try:
             await delivery.ack()
         except BackendError as error:
-            _log.debug("acknowledgement.lost", error=str(error))
+            _log.debug(ACKNOWLEDGEMENT_LOST, error=str(error))
+
+
+def _delays(event: str, message: JobMessage) -> Callable[[BackendError], None]:
+    """Return what logs that a job waits for storage."""
+    job_id = message.request.job_id
+    return lambda error: _log.warning(event, job_id=job_id, error=str(error))
 
 
 def _was_unknown(message: JobMessage, claimed: Claimed) -> bool:

@@ -18,6 +18,9 @@ from jobfleet_worker.run.lease_keeper import KeptLease, LeaseKeeper
 FLEET_LEASE_TAKEN = "fleet_lease.taken"
 STAND_BY_SECONDS = 1.0
 IDLE_WAIT = timedelta(seconds=2)
+FLEET_LEASE_UNAVAILABLE = "fleet_lease.unavailable"
+FLEET_TURN_ENDED = "fleet_turn.ended"
+FLEET_LEASE_RELEASE_FAILED = "fleet_lease.release_failed"
 
 _log = structlog.get_logger()
 
@@ -55,7 +58,7 @@ class FleetTurn:
                 await asyncio.sleep(STAND_BY_SECONDS)
                 continue
             except BackendError as error:
-                _log.warning("fleet_lease.unavailable", error=str(error))
+                _log.warning(FLEET_LEASE_UNAVAILABLE, error=str(error))
                 await asyncio.sleep(STAND_BY_SECONDS)
                 continue
             kept = self._keeper.keep(lease)
@@ -63,7 +66,7 @@ class FleetTurn:
             try:
                 is_others_turn = await self._work(kept)
             except (BackendError, TrustEnded) as error:
-                _log.warning("fleet_turn.ended", error=str(error))
+                _log.warning(FLEET_TURN_ENDED, error=str(error))
             finally:
                 await asyncio.shield(self._release(kept))
             if is_others_turn:  # another worker may reach, or run, what this one cannot
@@ -95,4 +98,4 @@ class FleetTurn:
         try:
             await self._leases.release(FLEET_LOCK, kept.lease.lease_id)
         except BackendError as error:
-            _log.warning("fleet_lease.release_failed", error=str(error))
+            _log.warning(FLEET_LEASE_RELEASE_FAILED, error=str(error))

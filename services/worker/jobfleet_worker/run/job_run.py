@@ -27,7 +27,7 @@ from jobfleet_contracts.state import State, Status
 from jobfleet_contracts.worker_status import RunningJob
 from jobfleet_protocol.claiming.claimer import Claimed
 from jobfleet_protocol.claiming.lock_leases import LockLeases
-from jobfleet_protocol.trail.trail_writer import pauses
+from jobfleet_protocol.retry import retry_forever
 from jobfleet_protocol.trail.transitions import Change
 from jobfleet_worker.callback_wait import CallbackWait
 from jobfleet_worker.handlers.checkpoints import last_checkpoint
@@ -308,19 +308,22 @@ class JobRun:
         Raises:
             DataMissing: a checkpoint is not there any more; the attempt fails.
         """
-        for pause in pauses():
-            try:
-                return await last_checkpoint(
-                    self.trail.head, trail=self._parts.trail, payloads=self._parts.payloads
-                )
-            except DataMissing:
-                raise
-            except BackendError as error:
-                _log.warning(CHECKPOINT_AWAITED, error=str(error))
+        return await retry_forever(
+            self._checkpoint_unless_stopped,
+            lambda error: _log.warning(CHECKPOINT_AWAITED, error=str(error)),
+        )
+
+    async def _checkpoint_unless_stopped(self) -> Any:
+        try:
+            return await last_checkpoint(
+                self.trail.head, trail=self._parts.trail, payloads=self._parts.payloads
+            )
+        except DataMissing:
+            raise
+        except BackendError:
             if self._attempt.is_stopping:
                 return None
-            await asyncio.sleep(pause)
-        raise AssertionError("pauses never end")
+            raise
 
     async def _no_handler(self) -> Outcome:
         known = ", ".join(self._parts.handlers.types)

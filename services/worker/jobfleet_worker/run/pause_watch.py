@@ -12,7 +12,7 @@ from jobfleet_contracts.errors import BackendError
 from jobfleet_contracts.ports import Clock, ControlChannel
 from jobfleet_protocol.control.pause_state import PAUSABLE, FleetPauses
 from jobfleet_protocol.control.pauses import Pauses
-from jobfleet_protocol.trail.trail_writer import pauses as back_off
+from jobfleet_protocol.retry import back_off, retry_forever
 
 PAUSES_READ = "pauses.read"
 PAUSES_UNKNOWN = "pauses.unknown"
@@ -109,14 +109,13 @@ class PauseWatch:
             return
 
     async def _listen(self) -> None:
-        for pause in back_off():
-            try:
-                async for subject, _ in self._control.changes():
-                    self._hear(subject)
-                return
-            except BackendError as error:
-                _log.warning(LISTENER_FAILED, error=str(error))
-                await asyncio.sleep(pause)
+        await retry_forever(
+            self._hear_changes, lambda error: _log.warning(LISTENER_FAILED, error=str(error))
+        )
+
+    async def _hear_changes(self) -> None:
+        async for subject, _ in self._control.changes():
+            self._hear(subject)
 
     def _hear(self, subject: ControlSubject) -> None:
         if subject in PAUSABLE:

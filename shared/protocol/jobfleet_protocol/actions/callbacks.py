@@ -42,6 +42,7 @@ _KINDS = {
 
 _REFUSED_STEP = 2
 """Step 1 of a waiting job says that the third party has the request."""
+CALLBACK_FOLLOW_UP_FAILED = "callback.follow_up_failed"
 
 _log = structlog.get_logger()
 
@@ -228,7 +229,7 @@ class Callbacks:
         try:
             await self._ending.conclude(event)
         except BackendError as error:
-            _log.warning("callback.follow_up_failed", job_id=event.job_id, error=str(error))
+            _log.warning(CALLBACK_FOLLOW_UP_FAILED, job_id=event.job_id, error=str(error))
 
 
 def _change(said: CallbackBody, digest: str) -> Change:

@@ -16,6 +16,8 @@ from jobfleet_protocol.trail.transitions import Change, draft
 
 CANCEL_REQUESTED = "cancel.requested"
 MAX_REASON = 1000
+CANCEL_LEFT_TO_RESCUER = "cancel.left_to_rescuer"
+CANCEL_MESSAGE_LOST = "cancel.message_lost"
 
 _log = structlog.get_logger()
 
@@ -107,11 +109,11 @@ class Canceller:
         try:
             await self._ending.conclude(event)
         except BackendError as error:
-            _log.warning("cancel.left_to_rescuer", job_id=event.job_id, error=str(error))
+            _log.warning(CANCEL_LEFT_TO_RESCUER, job_id=event.job_id, error=str(error))
 
     async def _tell(self, head: Event) -> None:
         """A lost message costs little: the next renewal of the lease looks into the trail."""
         try:
             await self._control.send_cancel(head.job_id)
         except BackendError as error:
-            _log.warning("cancel.message_lost", job_id=head.job_id, error=str(error))
+            _log.warning(CANCEL_MESSAGE_LOST, job_id=head.job_id, error=str(error))

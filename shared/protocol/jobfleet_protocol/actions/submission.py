@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from jobfleet_contracts.errors import BackendError, BodyConflict, InvalidRequest, JobfleetError
+from jobfleet_contracts.errors import BodyConflict, InvalidRequest, JobfleetError
 from jobfleet_contracts.event import Event, JobFacts, JobState
 from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.internal_job import check_type, is_internal_id
@@ -20,12 +20,14 @@ from jobfleet_contracts.ports import AuditTrail, Clock, JobIndex, PayloadStore
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.answer_limit import answered
 from jobfleet_protocol.actions.publication import Publication
+from jobfleet_protocol.retry import retry_forever
 from jobfleet_protocol.trail.large_data import resolve
 from jobfleet_protocol.trail.tombstone import is_tombstone
-from jobfleet_protocol.trail.trail_writer import TrailWriter, pauses
+from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import Change, draft
 
 JOB_SUBMITTED = "job.submitted"
+ROW_UNCERTAIN = "open_row.uncertain"
 ROW_WRITTEN_AGAIN = "open_row.written_again"
 ORPHANED_ROW_AGE = timedelta(hours=1)
 """After it a row goes whose event never came: whoever wrote it is dead, or writes it again."""
@@ -89,15 +91,12 @@ async def reopen_if_slow(index: JobIndex, clock: Clock, opening: Event, *, since
     if clock.boottime() - since <= SLOW_OPENING_SECONDS:
         return
     row = open_row(opening.facts, opening.after, clock.now())
-    for pause in pauses():
-        try:
-            await index.open(replace(row, sequence=opening.sequence))
-        except BackendError as error:
-            _log.debug("open_row.uncertain", job_id=opening.job_id, error=str(error))
-            await asyncio.sleep(pause)
-        else:
-            _log.info(ROW_WRITTEN_AGAIN, job_id=opening.job_id)
-            return
+    row = replace(row, sequence=opening.sequence)
+    await retry_forever(
+        lambda: index.open(row),
+        lambda error: _log.debug(ROW_UNCERTAIN, job_id=opening.job_id, error=str(error)),
+    )
+    _log.info(ROW_WRITTEN_AGAIN, job_id=opening.job_id)
 
 
 def request_of(event: Event) -> JobRequest:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,7 +19,7 @@ from jobfleet_contracts.control import (
 from jobfleet_contracts.errors import BackendError
 from jobfleet_contracts.job import new_id
 from jobfleet_contracts.ports import Clock, ControlLog
-from jobfleet_protocol.trail.trail_writer import pauses
+from jobfleet_protocol.retry import retry_forever
 
 CONTROL_APPENDED = "control.appended"
 CONTROL_UNCERTAIN = "control.uncertain"
@@ -121,32 +120,26 @@ class ControlWriter:
 
     async def _insert(self, entry: ControlEntry) -> ControlEntry:
         """Insert the entry and return what stands in its place: it, or another's."""
-        for pause in pauses():
-            try:
-                await self._control_log.insert(entry)
-            except BackendError as error:
-                _log.debug(CONTROL_UNCERTAIN, name=entry.name, error=str(error))
-            else:
-                return entry
+        return await retry_forever(lambda: self._try_to_insert(entry))
+
+    async def _try_to_insert(self, entry: ControlEntry) -> ControlEntry:
+        try:
+            await self._control_log.insert(entry)
+        except BackendError as error:
+            _log.debug(CONTROL_UNCERTAIN, name=entry.name, error=str(error))
             # A refusal may be about our own row, whose confirmation was lost: read it.
             found = await self._until_answered(
                 lambda: self._control_log.read(entry.subject, entry.name, entry.sequence)
             )
-            if found is not None:
-                return found
-            await asyncio.sleep(pause)
-        raise AssertionError("pauses never end")
+            if found is None:
+                raise
+            return found
+        return entry
 
     async def _until_answered(self, ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
-        for pause in pauses():
-            try:
-                answer = await ask()
-            except BackendError as error:
-                _log.debug(CONTROL_UNCERTAIN, error=str(error))
-                await asyncio.sleep(pause)
-            else:
-                return answer
-        raise AssertionError("pauses never end")
+        return await retry_forever(
+            ask, lambda error: _log.debug(CONTROL_UNCERTAIN, error=str(error))
+        )
 
 
 async def _nothing_to_settle(newest: ControlEntry | None) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from jobfleet_contracts.errors import BackendError, Fenced
+from jobfleet_contracts.errors import BackendUnavailable, Fenced
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.ports import AuditTrail, Clock
 from jobfleet_contracts.state import State
-from jobfleet_protocol.trail.trail_writer import TrailWriter, pauses
+from jobfleet_protocol.retry import retry_forever
+from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import Change, draft
 
 Decision = Callable[[Event], Sequence[Change]]
@@ -104,12 +105,10 @@ class HeldTrail:
 
     async def look(self) -> Event:
         """Return the job's newest event, however long storage takes to answer."""
-        for pause in pauses():
-            try:
-                newest = await self._trail.newest(self.head.job_id)
-            except BackendError:
-                newest = None
-            if newest is not None:
-                return newest
-            await asyncio.sleep(pause)
-        raise AssertionError("pauses never end")
+        return await retry_forever(self._newest)
+
+    async def _newest(self) -> Event:
+        newest = await self._trail.newest(self.head.job_id)
+        if newest is None:
+            raise BackendUnavailable(f"the trail shows nothing of job {self.head.job_id}")
+        return newest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import structlog
 
@@ -11,20 +11,12 @@ from jobfleet_contracts.backend import Limits
 from jobfleet_contracts.errors import BackendError
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.ports import AuditTrail, EventFeed, JobIndex, PayloadStore
+from jobfleet_protocol.retry import retry_forever
 from jobfleet_protocol.trail.large_data import externalise
 
 APPEND_UNCERTAIN = "append.uncertain"
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0
 
 _log = structlog.get_logger()
-
-
-def pauses() -> Iterator[float]:
-    """Yield seconds to wait between tries, doubling from 50 ms to 5 s, without end."""
-    pause = _FIRST_PAUSE
-    while True:
-        yield pause
-        pause = min(pause * 2, _LONGEST_PAUSE)
 
 
 class TrailWriter:
@@ -79,37 +71,39 @@ class TrailWriter:
             await asyncio.wait(self._under_way, timeout=seconds)
 
     async def _until_answered(self, events: Sequence[Event]) -> Event | None:
-        first = events[0]
-        for pause in pauses():
-            try:
-                events = [await self._row(event) for event in events]
-                await self._trail.insert(events)
-            except BackendError as error:
-                _log.debug(APPEND_UNCERTAIN, job_id=first.job_id, error=str(error))
-            else:
-                self._copy(events)
-                return None
+        rows = list(events)
+        stands = await retry_forever(lambda: self._insert(rows))
+        if stands.event_id != rows[0].event_id:
+            return stands
+        self._copy(rows)
+        return None
+
+    async def _insert(self, rows: list[Event]) -> Event:
+        """Try once, and return what stands in the place of the first row: it, or another's.
+
+        Large data are put apart, and the rows in the list replaced.
+
+        Raises:
+            BackendError: nothing stands there yet; insert the identical rows again.
+        """
+        first = rows[0]
+        try:
+            rows[:] = [await self._row(event) for event in rows]
+            await self._trail.insert(rows)
+        except BackendError as error:
+            _log.debug(APPEND_UNCERTAIN, job_id=first.job_id, error=str(error))
             found = await self._look(first)
             if found is None:
-                await asyncio.sleep(pause)
-                continue
-            if found.event_id != first.event_id:
-                return found
-            self._copy(events)
-            return None
-        raise AssertionError("pauses never end")
+                raise
+            return found
+        return first
 
     async def _row(self, event: Event) -> Event:
         limit = self._limits.inline_bytes
         return await externalise(event, self._payloads, inline_bytes=limit)
 
     async def _look(self, event: Event) -> Event | None:
-        for pause in pauses():
-            try:
-                return await self._trail.read(event.job_id, event.sequence)
-            except BackendError:
-                await asyncio.sleep(pause)
-        raise AssertionError("pauses never end")
+        return await retry_forever(lambda: self._trail.read(event.job_id, event.sequence))
 
     def _copy(self, events: Sequence[Event]) -> None:
         """Hand committed events to the index and to live views; neither decides anything."""

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from jobfleet_contracts.credentials import masked_text
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.index import JobRow, OpenRow
+from jobfleet_contracts.index import JobRow
 from jobfleet_contracts.state import State
 from jobfleet_dashboard.views.durations import spell_ms
 
@@ -71,23 +71,3 @@ def row_of(row: JobRow) -> JobListRow:
 def row_of_event(event: Event) -> JobListRow:
     """Return the row of a job whose newest event this is."""
     return row_of(JobRow.of(event))
-
-
-def row_of_open(row: OpenRow) -> JobListRow:
-    """Return the row of an open row, which knows neither attempt nor message."""
-    return JobListRow(
-        job_id=row.facts.job_id,
-        name=row.facts.job_name,
-        job_type=row.facts.job_type,
-        queue=row.facts.queue,
-        lock_key=row.facts.lock_key,
-        state=row.state,
-        attempt=0,
-        max_attempts=0,
-        worker_id=None,
-        message="",
-        updated_at=row.updated_at,
-        sequence=row.sequence,
-        due_at=row.due_at if row.state in _DUE else None,
-        due=_DUE.get(row.state, ""),
-    )

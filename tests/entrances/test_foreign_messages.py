@@ -37,6 +37,7 @@ DEFAULTS = JobDefaults(
     max_attempts=3, retry_delay_seconds=0.02, retry_max_seconds=1, timeout_seconds=30
 )
 RAN: list[Any] = []
+KEY = bytes(32)
 
 
 @handler("echo")
@@ -204,10 +205,11 @@ def test_both_queues_tell_what_needs_the_trail_and_keep_its_body(kind: str) -> N
             defaults=DEFAULTS,
             sequence=1,
             published_at=SystemClock().now(),
-        )
+        ),
+        key=KEY,
     ).headers
     for decoded in (
-        decode_amqp(received(body, headers=dict(headers))),
+        decode_amqp(received(body, headers=dict(headers)), key=KEY),
         decode_row(body, encode_text(our_hints())),
     ):
         assert isinstance(decoded, JobMessage)

@@ -25,6 +25,7 @@ from jobfleet_backends.rabbitmq.dead_letter_queue import RabbitDeadLetterQueue
 from jobfleet_backends.rabbitmq.event_feed import RabbitEventFeed
 from jobfleet_backends.rabbitmq.job_consumer import RabbitJobConsumer
 from jobfleet_backends.rabbitmq.job_queue import RabbitJobQueue
+from jobfleet_backends.rabbitmq.message_key import MessageKey
 from jobfleet_backends.settings import Settings
 from jobfleet_backends.system_clock import SystemClock
 from jobfleet_contracts.backend import Backend, Probe
@@ -43,7 +44,12 @@ async def open_azure(settings: Settings, *, clock: Clock | None = None) -> Backe
     access, counter = Access.of(settings), RequestCounter()
     offset = ClockOffset(clock=clock)
     account = StorageAccount(access=access, counter=counter, offset=offset)
-    rabbitmq = RabbitMQ(url=settings.rabbitmq_url.get_secret_value(), namespace=settings.namespace)
+    payloads = AzurePayloadStore(container=account.container(names.payloads))
+    rabbitmq = RabbitMQ(
+        url=settings.rabbitmq_url.get_secret_value(),
+        namespace=settings.namespace,
+        message_key=MessageKey(store=payloads),
+    )
     trail = AzureAuditTrail(table=account.table(names.audit))
     leases = AzureLeaseStore(container=account.container(names.locks))
     index_table = account.table(names.index)
@@ -79,7 +85,7 @@ async def open_azure(settings: Settings, *, clock: Clock | None = None) -> Backe
         control=RabbitControlChannel(rabbitmq=rabbitmq),
         control_log=AzureControlLog(table=account.table(names.control)),
         feed=feed,
-        payloads=AzurePayloadStore(container=account.container(names.payloads)),
+        payloads=payloads,
         dead_letters=AzureDeadLetterStore(table=account.table(names.letters), queue=letters),
         consumer=lambda: RabbitJobConsumer(rabbitmq=rabbitmq),
         renewal_leases=lambda: _renewal_leases(access, names, counter),

@@ -24,6 +24,7 @@ from tests.backends.rabbitmq.received import received
 
 NOON = datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=UTC)
 JOB = new_id()
+KEY = bytes(range(32))
 HINTS = JobMessage(
     request=a_job(context={"traceparent": "00-" + "a" * 32 + "-" + "b" * 16 + "-01"}).request,
     defaults=JobDefaults(3, 2.5, 300, 1800),
@@ -125,7 +126,7 @@ json_values = st.recursive(
 @settings(max_examples=40, deadline=None)
 @given(body=st.binary(max_size=200), headers=st.dictionaries(st.text(max_size=30), json_values))
 def test_any_bytes_are_decoded_without_an_error(body: bytes, headers: dict[str, Any]) -> None:
-    assert isinstance(decode_message(received(body, headers=headers)), MalformedMessage)
+    assert isinstance(decode_message(received(body, headers=headers), key=KEY), MalformedMessage)
 
 
 fields = st.sampled_from(
@@ -145,13 +146,63 @@ def test_any_json_and_any_hint_are_decoded_without_an_error(
     said: dict[str, Any], headers: dict[str, Any]
 ) -> None:
     body = json.dumps({"jobId": JOB, "type": "t"} | said).encode()
-    decoded = decode_message(received(body, headers=headers))
+    decoded = decode_message(received(body, headers=headers), key=KEY)
     assert isinstance(decoded, JobMessage | MalformedMessage)
 
 
 def test_a_foreign_trace_is_handed_on_to_the_handler() -> None:
     trace = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
-    decoded = decode_message(received(_json(), headers={"traceparent": trace}))
+    decoded = decode_message(received(_json(), headers={"traceparent": trace}), key=KEY)
     assert isinstance(decoded, JobMessage)
     assert decoded.request.context == {"traceparent": trace}
-    assert encode_message(decoded).headers["traceparent"] == trace
+    assert encode_message(decoded, key=KEY).headers["traceparent"] == trace
+
+
+OURS = encode_message(HINTS, key=KEY)
+OTHER = "1" * 64
+DEFAULTS = {"maxAttempts": 9, "retryDelaySeconds": 1, "retryMaxSeconds": 1, "timeoutSeconds": 1}
+
+
+def test_a_message_of_the_fleets_own_keeps_its_hints() -> None:
+    assert _read(OURS.body, OURS.headers).defaults == HINTS.defaults
+
+
+@pytest.mark.parametrize("key", [None, bytes(32)])
+def test_without_the_key_of_the_fleet_a_message_proves_nothing(key: bytes | None) -> None:
+    foreign = encode_message(HINTS, key=key)
+    assert _proves_nothing(_read(foreign.body, foreign.headers))
+    assert _proves_nothing(_read(OURS.body, OURS.headers, key=key))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {name: value}
+        for name in OURS.headers
+        if name.startswith("jobfleet-")
+        for value in (None, 3, OTHER, "2026-01-31T12:00:00Z", json.dumps(DEFAULTS))
+    ],
+    ids=str,
+)
+def test_a_message_whose_hints_somebody_changed_proves_nothing(changed: dict[str, Any]) -> None:
+    headers = {**OURS.headers, **changed}
+    if headers == OURS.headers:
+        return
+    decoded = decode_message(received(OURS.body, headers=headers), key=KEY)
+    assert isinstance(decoded, MalformedMessage) or _proves_nothing(decoded)
+
+
+def test_a_message_whose_body_somebody_changed_proves_nothing() -> None:
+    body = json.dumps(json.loads(OURS.body) | {"payload": "forged"}).encode()
+    assert _proves_nothing(_read(body, OURS.headers))
+
+
+def _read(body: bytes, headers: Any, *, key: bytes | None = KEY) -> JobMessage:
+    decoded = decode_message(received(body, headers=dict(headers)), key=key)
+    assert isinstance(decoded, JobMessage)
+    return decoded
+
+
+def _proves_nothing(message: JobMessage) -> bool:
+    assert (message.defaults, message.opening_hash, message.published_at) == (None, None, None)
+    return message.needs_trail

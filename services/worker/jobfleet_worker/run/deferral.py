@@ -125,7 +125,7 @@ class Deferral:
         Raises:
             BackendUnavailable: the delayed copy is not confirmed; keep the delivery.
         """
-        job_type = message.request.type
+        job_type = message.request.type if head is None else head.facts.job_type
         if head is not None and head.data.get("reason") != NO_HANDLER:
             why = f"the worker that took it has no handler for {job_type!r}"
             head = await self._append(head, why, {"reason": NO_HANDLER})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from jobfleet_contracts.errors import BackendError
-from jobfleet_contracts.event import Event
+from jobfleet_contracts.event import Event, JobFacts
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.ports import AuditTrail, Clock, LeaseStore, WorkerDirectory
 from jobfleet_contracts.state import CLAIMABLE, State
@@ -64,8 +64,12 @@ class MissingHandler:
         head = await self._trail.newest(request.job_id)
         if head is not None and not await self._wants_a_handler(head):
             return False
-        somebody = await self._somebody_has(request.type, request.queue)
-        if not somebody and self._is_over(message, head):
+        # Of a job that exists a message says nothing that counts: a forged type would fail it.
+        facts = JobFacts.of(request) if head is None else head.facts
+        if self._handlers.get(facts.job_type) is not None:
+            return False
+        somebody = await self._somebody_has(facts.job_type, facts.queue)
+        if not somebody and self._is_over(facts, head):
             return False
         await self._deferral.until_handled(message, head)
         return True
@@ -117,8 +121,8 @@ class MissingHandler:
             self._beats[worker.worker_id] = (worker.heartbeat_at, now)
         return now - seen_at <= self._recent_seconds
 
-    def _is_over(self, message: JobMessage, head: Event | None) -> bool:
-        if not self._is_silent(message.request.type, message.request.queue):
+    def _is_over(self, facts: JobFacts, head: Event | None) -> bool:
+        if not self._is_silent(facts.job_type, facts.queue):
             return False
         if head is not None and head.after.state in CLAIMABLE:
             if head.data.get("reason") != NO_HANDLER:

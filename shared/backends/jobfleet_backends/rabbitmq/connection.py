@@ -10,6 +10,7 @@ from yarl import URL
 
 from jobfleet_backends.rabbitmq.confirmed_sender import ConfirmedSender
 from jobfleet_backends.rabbitmq.link import Link
+from jobfleet_backends.rabbitmq.message_key import MessageKey
 from jobfleet_backends.rabbitmq.reachability import Reachability
 from jobfleet_backends.rabbitmq.topology import Topology
 from jobfleet_contracts.backend import Probe
@@ -26,13 +27,14 @@ class RabbitMQ:
     one that publishes, acknowledgements included.
 
     Attributes:
+        message_key: signs the fleet's own messages; without one given, this object's alone.
         closed: set when :meth:`close` begins; ends what waits for messages.
 
     Raises:
         SettingsError: the address cannot be parsed.
     """
 
-    def __init__(self, *, url: str, namespace: str) -> None:
+    def __init__(self, *, url: str, namespace: str, message_key: MessageKey | None = None) -> None:
         parsed = _parse(url)
         reachability = Reachability(address=f"{parsed.host}:{parsed.port}")
         self._home = asyncio.get_running_loop()
@@ -40,6 +42,7 @@ class RabbitMQ:
         self.publishing = Link(url=parsed, purpose="publishing", reachability=reachability)
         self.consuming = Link(url=parsed, purpose="consuming", reachability=reachability)
         self.sender = ConfirmedSender(link=self.publishing)
+        self.message_key = message_key or MessageKey()
         self.closed = asyncio.Event()
 
     @property

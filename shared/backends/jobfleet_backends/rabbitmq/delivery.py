@@ -12,8 +12,8 @@ class RabbitDelivery:
 
     __slots__ = ("_delivery", "_window", "message")
 
-    def __init__(self, *, delivery: Delivery, window: PrefetchWindow) -> None:
-        self.message: JobMessage | MalformedMessage = decode_message(delivery.received)
+    def __init__(self, *, delivery: Delivery, window: PrefetchWindow, key: bytes | None) -> None:
+        self.message: JobMessage | MalformedMessage = decode_message(delivery.received, key=key)
         self._delivery = delivery
         self._window = window
 

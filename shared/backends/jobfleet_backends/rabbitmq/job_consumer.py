@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -60,6 +60,7 @@ class RabbitJobConsumer:
         self._topology = rabbitmq.topology
         self._queues: tuple[str, ...] = ()
         self._left_out: frozenset[str] = frozenset()
+        self._key: bytes | None = None
         self._channels: dict[LaneQueue, LaneChannel] = {}
         self._suspended = SuspendedQueues(attempt=self._attempt, resumed=self._outdate)
         self._window: PrefetchWindow | None = None
@@ -104,6 +105,7 @@ class RabbitJobConsumer:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + wait.total_seconds()
         self._stop_lingering()
+        self._key = await self._rabbitmq.message_key.find()
         async with self._turn:
             try:
                 return await self._receive(limit, deadline)
@@ -173,12 +175,17 @@ class RabbitJobConsumer:
         if window is not None and not window.suits(limit):
             kept = await self._end(window, keep=limit)
             if kept:
-                return [RabbitDelivery(delivery=delivery, window=window) for delivery in kept]
+                return self._deliveries(kept, window)
             window = None
         if window is None:
             window = await self._open(limit)
         await window.release(limit)
-        return [RabbitDelivery(delivery=a, window=window) for a in window.take(limit)]
+        return self._deliveries(window.take(limit), window)
+
+    def _deliveries(
+        self, taken: Iterable[Delivery], window: PrefetchWindow
+    ) -> list[RabbitDelivery]:
+        return [RabbitDelivery(delivery=each, window=window, key=self._key) for each in taken]
 
     async def _wait(self, seconds: float) -> None:
         if self._window is not None:

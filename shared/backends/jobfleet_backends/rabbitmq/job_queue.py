@@ -49,8 +49,11 @@ class RabbitJobQueue:
     async def _send(self, message: JobMessage, route: Route, timeout: float) -> None:
         self._known[message.request.queue] = None
         self._undeclared.pop(message.request.queue, None)
-        sending = self._rabbitmq.sender.send(encode_message(message), route, timeout=timeout)
-        await self._rabbitmq.at_home(sending)
+        await self._rabbitmq.at_home(self._send_signed(message, route, timeout))
+
+    async def _send_signed(self, message: JobMessage, route: Route, timeout: float) -> None:
+        key = await self._rabbitmq.message_key.find()
+        await self._rabbitmq.sender.send(encode_message(message, key=key), route, timeout=timeout)
 
     async def _depths(self) -> list[QueueDepth]:
         # On the consuming connection: an alarm blocks the publishing one.

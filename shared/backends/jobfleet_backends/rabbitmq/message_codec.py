@@ -1,9 +1,15 @@
-"""A job message as AMQP carries it: the request as JSON body, hints in headers."""
+"""A job message as AMQP carries it: the request as JSON body, hints in headers.
+
+Whoever may publish can write any header. So a message of the fleet's own carries a code over body
+and hints (HMAC-SHA256), and one without a right code is read as a foreign publisher's.
+"""
 
 from __future__ import annotations
 
+import hmac
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -23,17 +29,19 @@ DUE_AT = "jobfleet-due-at"
 DEFERRALS = "jobfleet-deferrals"
 DEFAULTS = "jobfleet-defaults"
 OPENING_HASH = "jobfleet-opening-hash"
+CODE = "jobfleet-code"
 TRACEPARENT = "traceparent"
 
 MAX_REASON_CHARACTERS = 1_000
+_HINTS = (SEQUENCE, PUBLISHED_AT, DUE_AT, DEFERRALS, DEFAULTS, OPENING_HASH)
 _TRACEPARENT_CHARACTERS = 55
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _BROKERS_OWN = ("x-", "CC", "BCC")
 """Headers with a meaning to the broker; sent again they would change where the message goes."""
 
 
-def encode_message(message: JobMessage) -> Outgoing:
-    """Return the message as it is published."""
+def encode_message(message: JobMessage, *, key: bytes | None) -> Outgoing:
+    """Return the message as it is published; without a key it will be read as a foreign one."""
     headers: HeadersType = {DEFERRALS: message.deferrals}
     if message.sequence is not None:
         headers[SEQUENCE] = message.sequence
@@ -47,17 +55,29 @@ def encode_message(message: JobMessage) -> Outgoing:
     trace = (message.request.context or {}).get(TRACEPARENT)
     if isinstance(trace, str) and len(trace) == _TRACEPARENT_CHARACTERS:
         headers[TRACEPARENT] = trace
+    body = encode(message.request.to_json())
+    if key is not None:
+        headers[CODE] = _code(key, body, headers)
     return Outgoing(
-        body=encode(message.request.to_json()),
+        body=body,
         headers=headers,
         message_id=message.request.job_id,
     )
 
 
-def decode_message(received: AbstractMessage) -> JobMessage | MalformedMessage:
-    """Return what came; whatever it is, this raises nothing."""
+def decode_message(
+    received: AbstractMessage, *, key: bytes | None
+) -> JobMessage | MalformedMessage:
+    """Return what came; whatever it is, this raises nothing.
+
+    Without a right code it holds no defaults, opening hash or time, whatever its headers say: the
+    worker then reads event 1 and runs that request.
+    """
     try:
-        return _decode(received.body, received.headers, received.message_id)
+        message = _decode(received.body, received.headers, received.message_id)
+        if key is not None and _is_ours(key, received.body, received.headers):
+            return message
+        return replace(message, defaults=None, opening_hash=None, published_at=None)
     except InvalidRequest as error:
         reason = str(error)
     except Exception as error:  # noqa: BLE001 - no foreign message may stop the consumer
@@ -104,6 +124,18 @@ def _decode(body: bytes, headers: Mapping[str, Any], message_id: str | None) -> 
         deferrals=_count(headers, DEFERRALS) or 0,
         opening_hash=_hash(headers),
     )
+
+
+def _is_ours(key: bytes, body: bytes, headers: Mapping[str, Any]) -> bool:
+    said = headers.get(CODE)
+    if not isinstance(said, str) or not _SHA256.fullmatch(said):
+        return False
+    return hmac.compare_digest(said, _code(key, body, headers))
+
+
+def _code(key: bytes, body: bytes, headers: Mapping[str, Any]) -> str:
+    hints = encode([headers.get(name) for name in _HINTS])
+    return hmac.digest(key, len(hints).to_bytes(4) + hints + body, "sha256").hex()
 
 
 def _adopt_trace(said: dict[str, Any], headers: Mapping[str, Any]) -> None:

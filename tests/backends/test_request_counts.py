@@ -114,8 +114,8 @@ async def test_a_run_costs_five_requests_and_submit_and_run_share_a_quarter_for_
 
 _OF_A_JOB = {"lease.create", "lease.acquire", "trail.insert", "lease.delete"}
 _OF_THE_WORKER = {BATCHED, "trail.newest", "worker.beat", "worker.remove"}
-_ONCE = {"payload.get", "payload.put"}
-"""Each process reads the key of the fleet's messages; the first one makes it."""
+_ONCE = {"payload.get", "payload.put", "container.create"}
+"""Each process reads the key of the messages; the first one makes it, and its container."""
 _WHEN_UNSURE = {"trail.read"}
 """The append rule's look, where an answer did not come."""
 

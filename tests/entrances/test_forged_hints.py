@@ -107,7 +107,7 @@ async def _begin(backend: Backend, settings: Settings, stored: JobRequest) -> No
     now = SystemClock().now()
     change = opening_change(stored, settings.job_defaults, now=now, by=None)
     event = draft(None, JobFacts.of(stored), change, occurred_at=now)
-    assert await TrailWriter(backend=backend).append([event]) is None
+    assert await .append([event]) is None
 
 
 async def _declared(backend: Backend) -> None:

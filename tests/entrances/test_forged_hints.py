@@ -107,7 +107,14 @@ async def _begin(backend: Backend, settings: Settings, stored: JobRequest) -> No
     now = SystemClock().now()
     change = opening_change(stored, settings.job_defaults, now=now, by=None)
     event = draft(None, JobFacts.of(stored), change, occurred_at=now)
-    assert await .append([event]) is None
+    writer = TrailWriter(
+        trail=backend.trail,
+        index=backend.index,
+        feed=backend.feed,
+        payloads=backend.payloads,
+        limits=backend.limits,
+    )
+    assert await writer.append([event]) is None
 
 
 async def _declared(backend: Backend) -> None:

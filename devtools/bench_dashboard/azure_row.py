@@ -27,7 +27,7 @@ from jobfleet_cli.dashboard_process import dashboard_options
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import BackendUnavailable, SequenceTaken
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.job import new_id
+from jobfleet_contracts.job_id import new_id
 from jobfleet_dashboard.app import create_app
 from jobfleet_dashboard.server import serve
 from jobfleet_protocol.trail.large_data import externalise

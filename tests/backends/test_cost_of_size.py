@@ -17,7 +17,7 @@ from jobfleet_backends.settings import Settings
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import EventQuery
-from jobfleet_contracts.job import new_id
+from jobfleet_contracts.job_id import new_id
 from jobfleet_dashboard.app import create_app
 from tests.conformance.jobs import a_life
 from tests.dashboard.api.asgi_client import AsgiClient

@@ -10,7 +10,8 @@ from typing import Any
 import aiohttp
 
 from jobfleet_contracts.errors import ActionRefused, BackendError
-from jobfleet_contracts.job import JobRequest, job_id_for_key
+from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.job_id import job_id_for_key
 from jobfleet_contracts.state import State
 from jobfleet_protocol.actions.cancellation import Canceller
 from jobfleet_protocol.actions.redrive import Redriver

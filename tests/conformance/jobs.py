@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.event import Event, JobFacts
 from jobfleet_contracts.index import OpenRow
-from jobfleet_contracts.job import JobRequest, new_id
+from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.state import State, Status, step_of
 from jobfleet_protocol.trail.transitions import Change, draft

@@ -19,7 +19,7 @@ from jobfleet_contracts.codec import encode
 from jobfleet_contracts.errors import UnknownJob
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import EventQuery, JobQuery
-from jobfleet_contracts.job import new_id
+from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.message import MalformedMessage
 from jobfleet_contracts.state import State
 from jobfleet_contracts.worker_status import RunningJob, WorkerStatus

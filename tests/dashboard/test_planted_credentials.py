@@ -226,7 +226,7 @@ async def test_a_form_from_a_job_is_not_sent_until_what_is_hidden_is_filled_in(
 ) -> None:
     from urllib.parse import urlencode
 
-    from jobfleet_contracts.job import new_id
+    from jobfleet_contracts.job_id import new_id
     from jobfleet_dashboard.views.submit.submit_form import values_of
 
     form = {"content-type": "application/x-www-form-urlencoded"}

@@ -18,7 +18,7 @@ from jobfleet_backends.rabbitmq.event_feed import RabbitEventFeed
 from jobfleet_backends.rabbitmq.job_consumer import RabbitJobConsumer
 from jobfleet_backends.rabbitmq.job_queue import RabbitJobQueue
 from jobfleet_contracts.event import Event, JobFacts, JobState
-from jobfleet_contracts.job import new_id
+from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.message import MalformedMessage
 from jobfleet_contracts.state import State
 from tests.backends.rabbitmq import foreign_client

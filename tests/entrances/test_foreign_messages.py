@@ -19,7 +19,8 @@ from jobfleet_contracts.codec import encode_text, format_time
 from jobfleet_contracts.event import Event, JobFacts
 from jobfleet_contracts.index import DeadLetter
 from jobfleet_contracts.internal_job import internal_job_id
-from jobfleet_contracts.job import JobRequest, new_id
+from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.message import JobDefaults, JobMessage
 from jobfleet_contracts.state import State
 from jobfleet_protocol.actions.submission import opening_change

@@ -170,6 +170,7 @@ def test_the_import_loads_nothing_of_servers_web_or_terminal(
     ended = _run(whole, "-c", program, cwd=tmp_path)
     loaded = {name.partition(".")[0] for name in json.loads(ended.stdout)}
     assert loaded & FORBIDDEN - {"rich"} == set()  # structlog imports rich where it is installed
+    assert "pydantic" not in loaded  # more than half of the import's CPU; open_backend loads it
 
 
 def test_the_client_alone_has_nothing_of_servers_web_or_terminal(client: Environment) -> None:

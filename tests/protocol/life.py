@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from jobfleet_contracts.event import UNREADABLE, Event, JobFacts
-from jobfleet_contracts.job import new_id
+from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.lease import job_lock, key_lock
 from jobfleet_contracts.state import State, Status, step_of
 from jobfleet_protocol.trail.chain import chained

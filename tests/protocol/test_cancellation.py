@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from jobfleet_contracts.errors import ActionRefused, BackendUnavailable, InvalidRequest, UnknownJob
-from jobfleet_contracts.job import new_id
+from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.state import State
 from jobfleet_protocol.claiming.decision import End
 from tests.protocol.bench import LEASE_SECONDS, Bench

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import EventQuery, OpenRow, Page
-from jobfleet_contracts.job import new_id
+from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.ports import AuditTrail, JobIndexReader
 from jobfleet_contracts.state import State
 from jobfleet_protocol.audit.index_drift import DriftCheck

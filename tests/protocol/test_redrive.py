@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from jobfleet_contracts.errors import ActionRefused, BackendUnavailable, UnknownJob
-from jobfleet_contracts.job import JobRequest, new_id
+from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.state import State
 from tests.protocol.bench import Bench
 

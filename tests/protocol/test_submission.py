@@ -9,7 +9,8 @@ import pytest
 from jobfleet_contracts.errors import BackendUnavailable, BodyConflict
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import OpenRow
-from jobfleet_contracts.job import JobRequest, job_id_for_key
+from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.job_id import job_id_for_key
 from jobfleet_contracts.state import State
 from jobfleet_protocol.actions.submission import request_of
 from jobfleet_protocol.trail.tombstone import is_tombstone, seal_of, tombstone_of, tombstone_under

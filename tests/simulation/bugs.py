@@ -13,7 +13,7 @@ from jobfleet_backends.azure.table_limits import LIMITS
 from jobfleet_contracts.errors import BackendError, SequenceTaken, TrustEnded
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import IndexedEvent, OpenRow
-from jobfleet_contracts.job import new_id
+from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.lease import Lease
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.outcome import Outcome

@@ -10,7 +10,7 @@ from typing import Any
 from unittest.mock import patch
 
 from jobfleet_contracts.control import ControlEntry, ControlKind
-from jobfleet_contracts.job import new_id
+from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.schedule import Schedule
 from jobfleet_protocol.control import schedule_state
 from jobfleet_protocol.control.control_writer import ControlDraft, ControlWriter

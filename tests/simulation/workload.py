@@ -8,7 +8,8 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from jobfleet_contracts.job import JobRequest, job_id_for_key
+from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.job_id import job_id_for_key
 from jobfleet_contracts.schedule import Schedule
 from tests.simulation.process import BEGIN
 from tests.simulation.scenario import Scenario

@@ -19,7 +19,8 @@ from jobfleet_backends.system_clock import SystemClock
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.job import JobRequest, new_id
+from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.state import State
 from jobfleet_protocol.actions.write_side import WriteSide
 

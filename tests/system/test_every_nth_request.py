@@ -15,7 +15,7 @@ import pytest
 from devtools.servers import RabbitMQServer, StorageServer
 from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.job import new_id
+from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.state import State
 from jobfleet_worker import Defer, JobContext, Retry, handler
 from tests.system.azure_workshop import azure_settings, opened_workshop

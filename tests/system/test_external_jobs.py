@@ -13,7 +13,8 @@ import pytest
 from jobfleet_cli.third_party import Behaviour, ThirdParty
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import JobQuery
-from jobfleet_contracts.job import JobRequest, new_id
+from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.lease import job_lock, key_lock
 from jobfleet_contracts.state import State
 from jobfleet_protocol.actions.signing_keys import SigningKeys

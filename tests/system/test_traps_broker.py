@@ -11,7 +11,8 @@ import pytest
 
 from devtools.servers import RabbitMQServer, StorageServer, choose_own_rabbitmq
 from jobfleet_backends.settings import Settings
-from jobfleet_contracts.job import JobRequest, new_id
+from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.lease import job_lock
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.state import State

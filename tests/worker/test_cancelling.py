@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from jobfleet_contracts.errors import ActionRefused, UnknownJob
-from jobfleet_contracts.job import new_id
+from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.state import State
 from jobfleet_worker import BlockingJobContext, Defer, JobContext, handler
 from tests.worker import process_handlers

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobfleet_contracts.codec import format_time
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.outcome import JobError
 from jobfleet_contracts.state import State
 from jobfleet_publisher.job_result import error_of
+
+if TYPE_CHECKING:
+    from jobfleet_contracts.job import JobRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic_core import to_jsonable_python
-
 from jobfleet_contracts.errors import InvalidRequest
 
 
@@ -17,6 +15,8 @@ def plain_payload(payload: Any, *, field: str = "payload") -> Any:
     Raises:
         InvalidRequest: JSON has no form for it; names the field.
     """
+    from pydantic_core import to_jsonable_python
+
     try:
         return to_jsonable_python(payload, by_alias=True)
     except ValueError as error:  # PydanticSerializationError is one, so is a cycle

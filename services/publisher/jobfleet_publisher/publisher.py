@@ -13,7 +13,6 @@ import structlog
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import InvalidRequest, JobfleetError, UnknownJob
-from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.message import JobDefaults
 from jobfleet_contracts.ports import Clock
 from jobfleet_protocol.actions.submission import Submitted, request_of
@@ -25,6 +24,7 @@ from jobfleet_publisher.submitted_job import SubmittedJob
 from jobfleet_publisher.trace_context import traced
 
 if TYPE_CHECKING:
+    from jobfleet_contracts.job import JobRequest
     from jobfleet_publisher.metrics import PublisherMetrics
 
 
@@ -130,6 +130,8 @@ class Publisher:
             BackendUnavailable: the trail did not answer. The job may have been accepted: repeat
                 with the same job id or idempotency key.
         """
+        from jobfleet_contracts.job import JobRequest
+
         said = {
             "type": type,
             "payload": plain_payload(payload),
@@ -246,6 +248,8 @@ def keep_quiet() -> None:
 
 
 def _checked(index: int, request: JobRequest | Mapping[str, Any]) -> JobRequest:
+    from jobfleet_contracts.job import JobRequest
+
     if isinstance(request, JobRequest):
         return request
     try:

@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from jobfleet_contracts.job import new_id
+from jobfleet_contracts.job_id import new_id
 
 KEPT_HEADERS = frozenset(
     {"accept", "accept-language", "content-language", "content-type", "user-agent"}

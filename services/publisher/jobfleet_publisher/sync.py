@@ -12,16 +12,18 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from weakref import WeakSet
 
 from jobfleet_contracts.errors import JobfleetError
-from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.state import State
 from jobfleet_publisher.job_details import JobDetails
 from jobfleet_publisher.job_result import JobResult
 from jobfleet_publisher.publisher import Publisher as AsyncPublisher
 from jobfleet_publisher.submitted_job import SubmittedJob as AsyncSubmittedJob
+
+if TYPE_CHECKING:
+    from jobfleet_contracts.job import JobRequest
 
 T = TypeVar("T")
 NOT_STARTED = "the publisher is not started; use it in a with block or start() it"

@@ -19,7 +19,8 @@ from pydantic_core import to_jsonable_python
 
 from jobfleet_contracts.codec import decode, encode
 from jobfleet_contracts.errors import InvalidRequest
-from jobfleet_contracts.job import JobRequest, check_json
+from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.json_check import check_json
 from jobfleet_contracts.outcome import (
     AttemptFailed,
     AttemptTimedOut,

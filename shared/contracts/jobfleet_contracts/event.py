@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobfleet_contracts.codec import format_time
 from jobfleet_contracts.credentials import masked, masked_text
-from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.state import State, Status, step_of
+
+if TYPE_CHECKING:
+    from jobfleet_contracts.job import JobRequest
 
 MAX_MESSAGE_CHARACTERS = 4_000
 """Longer event messages are cut, with a mark."""

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import json
 from hashlib import sha256
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from jobfleet_contracts.errors import InvalidRequest
-from jobfleet_contracts.job import JobRequest
+
+if TYPE_CHECKING:
+    from jobfleet_contracts.job import JobRequest
 
 CALLBACK_TYPE = "callback.deliver"
 INTERNAL_TYPES = frozenset({CALLBACK_TYPE})

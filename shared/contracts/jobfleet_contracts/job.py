@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
@@ -10,10 +9,9 @@ from hashlib import sha256
 from heapq import nsmallest
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import orjson
-import uuid_utils
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -26,38 +24,25 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from jobfleet_contracts.codec import encode, format_time, parse_time
+from jobfleet_contracts.codec import format_time, parse_time
 from jobfleet_contracts.credentials import holds_credential, user_info_in
 from jobfleet_contracts.errors import InvalidRequest
+from jobfleet_contracts.job_id import new_id
+from jobfleet_contracts.json_check import check_characters, check_json
 from jobfleet_contracts.json_size import MAX_VALUES, JsonCounter
 
-MAX_PAYLOAD_BYTES = 1024 * 1024
-MAX_NESTING = 100
 MAX_ATTEMPTS = 100
 MAX_TIMEOUT_SECONDS = 30 * 86_400
 TYPE_PATTERN = re.compile(r"^[A-Za-z0-9_.-]{1,100}$")
 LONGEST_DELAY_SECONDS = 10 * 365 * 86_400
 FIRST_YEAR = 1601
 """Where times of Azure's tables begin; it refuses rows with an earlier one for ever."""
-IDEMPOTENCY_NAMESPACE = UUID("6f9b2c54-8f0e-5d5b-9a63-3c1d0b7e4a11")
-"""Namespace of job ids that are made from idempotency keys (UUIDv5)."""
 
 _NAMES_SHOWN, _NAME_SHOWN = 10, 100
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _TEXT_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _CANONICAL_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _LINE_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-
-
-def new_id() -> str:
-    """Return a fresh lower-case UUIDv7; ids made later sort later."""
-    return str(uuid_utils.uuid7())
-
-
-def job_id_for_key(idempotency_key: str) -> str:
-    """Return the job id that an idempotency key stands for."""
-    return str(uuid5(IDEMPOTENCY_NAMESPACE, idempotency_key))
 
 
 def _time(value: Any) -> datetime:
@@ -284,43 +269,6 @@ def _check_values(counter: JsonCounter, field: str) -> None:
         )
 
 
-def check_json(value: Any, *, field: str, limit: int | None = MAX_PAYLOAD_BYTES) -> bytes:
-    """Return a value as JSON that every part can carry, in at most ``limit`` bytes.
-
-    Raises:
-        InvalidRequest: over 1 MiB, nested deeper than 100, NaN or infinite, or no JSON at all.
-    """
-    _walk(value, field, 0)
-    encoded = encode_field(value, field)
-    size = len(encoded)
-    if limit is not None and size > limit:
-        raise InvalidRequest(
-            f"{field} has {size:,} bytes as JSON; at most {limit:,} are allowed. "
-            "Store it elsewhere and pass its address",
-            field=field,
-        )
-    return encoded
-
-
-def check_characters(value: Any, *, field: str) -> None:
-    """Check that texts of a JSON value, at any depth, are text: pages, shells and logs show them.
-
-    Raises:
-        InvalidRequest: a control character other than a tab or a line break.
-    """
-    if isinstance(value, dict):
-        for name, item in value.items():
-            check_characters(name, field=field)
-            check_characters(item, field=field)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            check_characters(item, field=field)
-    elif isinstance(value, str) and _CONTROL.search(value):
-        raise InvalidRequest(
-            f"{field} holds a control character; send binary data as base64", field=field
-        )
-
-
 def unknown_fields(names: Collection[str]) -> InvalidRequest:
     """Return the refusal of fields that do not exist; it names the first ten, each cut short."""
     first = [name[:_NAME_SHOWN] for name in nsmallest(_NAMES_SHOWN, map(str, names))]
@@ -346,27 +294,6 @@ def _check_credentials(request: JobRequest) -> None:
                 "choose another text",
                 field=field,
             )
-
-
-def encode_field(value: Any, field: str) -> bytes:
-    """Encode a field, naming it where JSON cannot hold it."""
-    try:
-        return encode(value)
-    except InvalidRequest as error:
-        raise InvalidRequest(f"{field} is {error}", field=field) from error
-
-
-def _walk(value: Any, field: str, depth: int) -> None:
-    if depth > MAX_NESTING:
-        raise InvalidRequest(f"{field} is nested deeper than {MAX_NESTING} levels", field=field)
-    if isinstance(value, float) and not math.isfinite(value):
-        raise InvalidRequest(f"{field} holds {value}, which JSON cannot", field=field)
-    if isinstance(value, dict):
-        for item in value.values():
-            _walk(item, field, depth + 1)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            _walk(item, field, depth + 1)
 
 
 def _first_problem(error: ValidationError) -> InvalidRequest:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobfleet_contracts.internal_job import is_internal
-from jobfleet_contracts.job import JobRequest
+
+if TYPE_CHECKING:
+    from jobfleet_contracts.job import JobRequest
 
 
 @dataclass(frozen=True, slots=True)

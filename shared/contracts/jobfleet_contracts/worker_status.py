@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter, ValidationError
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 SILENT_AFTER = timedelta(seconds=15)
 """Three heartbeats."""
@@ -67,15 +69,21 @@ class WorkerStatus:
         Unknown fields are ignored and missing ones have defaults. A row that cannot be read at
         all is a stand-in that says so in ``unreadable``.
         """
+        from pydantic import ValidationError
+
         try:
-            return _ADAPTER.validate_python({**fields, "worker_id": worker_id, "unreadable": ""})
+            return _adapter().validate_python({**fields, "worker_id": worker_id, "unreadable": ""})
         except ValidationError as error:
             problem = error.errors(include_url=False, include_input=False)[0]
             place = ".".join(map(str, problem["loc"]))
             return cls(worker_id=worker_id, unreadable=f"{place}: {problem['msg']}")
 
 
-_ADAPTER = TypeAdapter(WorkerStatus)
+@cache
+def _adapter() -> TypeAdapter[WorkerStatus]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(WorkerStatus)
 
 
 def contents_by_name(workers: Sequence[WorkerStatus]) -> dict[str, dict[str, list[str]]]:

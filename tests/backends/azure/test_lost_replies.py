@@ -6,7 +6,7 @@ import pytest
 
 from jobfleet_backends.azure.http.connection_string import StorageAddress
 from jobfleet_contracts.errors import BackendUnavailable, SequenceTaken
-from jobfleet_contracts.job import new_id
+from jobfleet_contracts.job_id import new_id
 from tests.backends.azure.conftest import Fleet
 from tests.backends.azure.fault_proxy import Fault, FaultProxy
 from tests.conformance.jobs import a_life, all_open_rows, an_id, open_row, queued, started

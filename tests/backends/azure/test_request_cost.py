@@ -11,7 +11,7 @@ from jobfleet_backends.azure.http.connection_string import StorageAddress
 from jobfleet_backends.azure.index.index_shard import Pace
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import EventQuery
-from jobfleet_contracts.job import new_id
+from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.lease import job_lock
 from tests.backends.azure.conftest import Fleet, opened_fleet
 from tests.backends.azure.fault_proxy import FaultProxy

@@ -5,7 +5,7 @@ import asyncio
 from devtools.servers import RabbitMQServer
 from jobfleet_backends.rabbitmq.connection import RabbitMQ
 from jobfleet_backends.rabbitmq.control_channel import RabbitControlChannel
-from jobfleet_contracts.job import new_id
+from jobfleet_contracts.job_id import new_id
 from tests.backends.rabbitmq import foreign_client
 from tests.backends.rabbitmq.eventually import eventually
 

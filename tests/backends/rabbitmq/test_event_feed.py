@@ -12,7 +12,7 @@ from devtools.servers import RabbitMQServer
 from jobfleet_backends.rabbitmq.connection import RabbitMQ
 from jobfleet_backends.rabbitmq.event_feed import BUFFERED_EVENTS, RabbitEventFeed, routing_key
 from jobfleet_contracts.event import Event, JobFacts, JobState
-from jobfleet_contracts.job import new_id
+from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.state import State
 from tests.backends.rabbitmq import foreign_client
 from tests.backends.rabbitmq.eventually import eventually

@@ -16,7 +16,7 @@ from jobfleet_backends.rabbitmq.dead_letter_queue import REASON, RabbitDeadLette
 from jobfleet_backends.rabbitmq.job_consumer import RabbitJobConsumer
 from jobfleet_backends.rabbitmq.job_queue import RabbitJobQueue
 from jobfleet_backends.rabbitmq.message_codec import decode_message, encode_message
-from jobfleet_contracts.job import new_id
+from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.message import JobDefaults, JobMessage, MalformedMessage
 from tests.backends.rabbitmq import foreign_client
 from tests.backends.rabbitmq.jobs import SOON, a_job, job_id, take

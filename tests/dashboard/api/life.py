@@ -7,7 +7,7 @@ from typing import Any
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.job import new_id
+from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.state import Status
 from jobfleet_protocol.trail.large_data import externalise
 from jobfleet_protocol.trail.transitions import Change, draft

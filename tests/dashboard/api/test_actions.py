@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from jobfleet_contracts.job import new_id
+from jobfleet_contracts.job_id import new_id
 from tests.dashboard.api.asgi_client import AsgiClient
 from tests.dashboard.api.life import Life
 from tests.dashboard.api.test_jobs import submit

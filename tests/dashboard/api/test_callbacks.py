@@ -14,7 +14,7 @@ import pytest
 import structlog
 
 from jobfleet_contracts.backend import Backend
-from jobfleet_contracts.job import new_id
+from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.final_result import callback_job_id
 from jobfleet_protocol.actions.signing_keys import SigningKeys, delivery_keys

@@ -10,7 +10,7 @@ import pytest
 
 from jobfleet_backends.open_backend import open_backend
 from jobfleet_backends.settings import Settings
-from jobfleet_contracts.job import new_id
+from jobfleet_contracts.job_id import new_id
 from tests.dashboard.api.conftest import client_of
 
 JOBS = 60

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from jobfleet_contracts.backend import Backend
-from jobfleet_contracts.job import new_id
+from jobfleet_contracts.job_id import new_id
 from jobfleet_dashboard.security.api_keys import new_key
 from tests.dashboard.api.all_routes import addressed, all_routes
 from tests.dashboard.api.asgi_client import AsgiClient

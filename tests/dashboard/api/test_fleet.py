@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import BackendUnavailable
-from jobfleet_contracts.job import new_id
+from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.lease import key_lock
 from jobfleet_contracts.message import MalformedMessage
 from jobfleet_contracts.worker_status import WorkerStatus

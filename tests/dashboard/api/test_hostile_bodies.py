@@ -12,7 +12,7 @@ from urllib.parse import quote_plus
 import pytest
 
 from jobfleet_contracts.backend import Backend
-from jobfleet_contracts.job import new_id
+from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.json_size import MAX_VALUES, JsonCounter
 from jobfleet_dashboard.security.body_limit import MAX_BODY_BYTES, MAX_BULK_BYTES, limit_of
 from tests.dashboard.api.all_routes import addressed, all_routes

@@ -9,7 +9,7 @@ import pytest
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import SettingsError
-from jobfleet_contracts.job import new_id
+from jobfleet_contracts.job_id import new_id
 from jobfleet_dashboard.security.api_keys import ApiKeys, new_key
 from jobfleet_dashboard.security.bind import check_bind
 from jobfleet_dashboard.security.sessions import COOKIE

@@ -12,7 +12,7 @@ from aiohttp import ClientSession
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import SettingsError
-from jobfleet_contracts.job import new_id
+from jobfleet_contracts.job_id import new_id
 from jobfleet_dashboard.server import serve
 from tests.conformance.jobs import wait_until
 from tests.dashboard.api.asgi_client import AsgiClient

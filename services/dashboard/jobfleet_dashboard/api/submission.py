@@ -10,7 +10,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from jobfleet_contracts.errors import BackendError, BodyConflict, InvalidRequest, JobfleetError
-from jobfleet_contracts.job import JobRequest, job_id_for_key
+from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.job_id import job_id_for_key
 from jobfleet_contracts.json_size import MAX_VALUES
 from jobfleet_dashboard.api.answer import answer, job_answer
 from jobfleet_dashboard.api.descriptions import BULK, SUBMIT, described

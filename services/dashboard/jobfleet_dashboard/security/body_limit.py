@@ -7,7 +7,7 @@ import re
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from jobfleet_contracts.job import MAX_PAYLOAD_BYTES
+from jobfleet_contracts.json_check import MAX_PAYLOAD_BYTES
 from jobfleet_dashboard.problems import problem_response, too_large
 
 MAX_BODY_BYTES = 2 * MAX_PAYLOAD_BYTES

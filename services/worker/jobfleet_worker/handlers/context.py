@@ -10,7 +10,8 @@ from typing import Any, Literal, Protocol
 from uuid import UUID, uuid5
 
 from jobfleet_contracts.codec import decode, encode
-from jobfleet_contracts.job import JobRequest, check_json
+from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.json_check import check_json
 from jobfleet_worker.tracing import traceparent
 
 LARGEST_COUNT = 2**53 - 1

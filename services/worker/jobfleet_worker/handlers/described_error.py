@@ -12,7 +12,7 @@ from typing import Any
 
 from jobfleet_contracts.codec import encodable
 from jobfleet_contracts.errors import InvalidRequest
-from jobfleet_contracts.job import check_json
+from jobfleet_contracts.json_check import check_json
 from jobfleet_contracts.outcome import JobError
 from jobfleet_protocol.trail.transitions import cut_message
 from jobfleet_worker.handlers.result_json import to_json

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic_core import to_jsonable_python
 
 from jobfleet_contracts.errors import InvalidRequest
-from jobfleet_contracts.job import check_json
+from jobfleet_contracts.json_check import check_json
 
 _PLAIN = frozenset({type(None), bool, int, float, str})
 _ARRAYS = frozenset({"numpy", "pandas", "polars", "torch", "pyarrow"})

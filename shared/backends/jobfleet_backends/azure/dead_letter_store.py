@@ -12,7 +12,7 @@ from jobfleet_backends.azure.http.table_reader import Query
 from jobfleet_backends.azure.rows import plain_time
 from jobfleet_contracts.cursor import JOB_ID, CursorForm
 from jobfleet_contracts.index import DeadLetter, Page
-from jobfleet_contracts.job import new_id
+from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.message import MalformedMessage
 
 MAX_BODY_UNITS = 32_000

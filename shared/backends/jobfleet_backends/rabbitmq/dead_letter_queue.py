@@ -7,7 +7,7 @@ from aio_pika.abc import HeadersType
 from jobfleet_backends.rabbitmq.connection import RabbitMQ
 from jobfleet_backends.rabbitmq.message_codec import MAX_REASON_CHARACTERS
 from jobfleet_backends.rabbitmq.outgoing import Outgoing
-from jobfleet_contracts.job import new_id
+from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.message import MalformedMessage
 
 REASON = "jobfleet-reason"

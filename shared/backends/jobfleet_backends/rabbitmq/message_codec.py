@@ -20,7 +20,8 @@ from jobfleet_backends.rabbitmq.outgoing import Outgoing
 from jobfleet_contracts.codec import decode, encode, encode_text, format_time, parse_time
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.internal_job import is_internal
-from jobfleet_contracts.job import JobRequest, new_id
+from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.message import JobDefaults, JobMessage, MalformedMessage
 
 SEQUENCE = "jobfleet-sequence"

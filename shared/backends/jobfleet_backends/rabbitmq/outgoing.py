@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import HeadersType
 
-from jobfleet_contracts.job import new_id
+from jobfleet_contracts.job_id import new_id
 
 JSON = "application/json"
 

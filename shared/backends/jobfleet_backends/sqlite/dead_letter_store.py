@@ -9,7 +9,7 @@ from jobfleet_backends.sqlite.row_codec import Row
 from jobfleet_contracts.codec import format_time, parse_time
 from jobfleet_contracts.cursor import NUMBER, CursorForm
 from jobfleet_contracts.index import DeadLetter, Page
-from jobfleet_contracts.job import new_id
+from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.message import MalformedMessage
 
 MAX_BODY_CHARACTERS = 32_000

@@ -12,7 +12,7 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
-from jobfleet_contracts.job import new_id
+from jobfleet_contracts.job_id import new_id
 
 FOLDER = "doorbells"
 _LONGEST_ADDRESS = 100

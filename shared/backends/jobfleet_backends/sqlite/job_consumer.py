@@ -19,7 +19,8 @@ from jobfleet_backends.sqlite.doorbell import Doorbell
 from jobfleet_backends.sqlite.message_codec import decode_message
 from jobfleet_backends.sqlite.row_codec import Row
 from jobfleet_contracts.errors import BackendUnavailable
-from jobfleet_contracts.job import LANES, new_id
+from jobfleet_contracts.job import LANES
+from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.message import JobMessage, MalformedMessage
 
 HOLD_SECONDS = 15.0

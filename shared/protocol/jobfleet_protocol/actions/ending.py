@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable
+from typing import TYPE_CHECKING
 
 import structlog
 
 from jobfleet_contracts.errors import BodyConflict, DataMissing
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.internal_job import CALLBACK_TYPE
-from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.message import JobDefaults
 from jobfleet_contracts.ports import AuditTrail, JobIndex, PayloadStore
 from jobfleet_protocol.actions.final_result import callback_job_id
 from jobfleet_protocol.actions.submission import Submitter, request_of
 from jobfleet_protocol.trail.large_data import resolve
+
+if TYPE_CHECKING:
+    from jobfleet_contracts.job import JobRequest
 
 CALLBACK_DEFAULTS = JobDefaults(
     max_attempts=30, retry_delay_seconds=5, retry_max_seconds=7200, timeout_seconds=60
@@ -86,6 +89,8 @@ def delivery_of(head: Event, request: JobRequest) -> JobRequest:
 
     It names the incarnation and nothing else: address and body come from the trail.
     """
+    from jobfleet_contracts.job import JobRequest
+
     incarnation = head.after.incarnation
     return JobRequest(
         job_id=callback_job_id(head.job_id, incarnation),

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -14,7 +14,7 @@ from jobfleet_contracts.errors import BodyConflict, InvalidRequest, JobfleetErro
 from jobfleet_contracts.event import Event, JobFacts, JobState
 from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.internal_job import check_type, is_internal_id
-from jobfleet_contracts.job import JobRequest, job_id_for_key, newer_fields
+from jobfleet_contracts.job_id import job_id_for_key
 from jobfleet_contracts.message import JobDefaults, JobMessage
 from jobfleet_contracts.ports import AuditTrail, Clock, JobIndex, PayloadStore
 from jobfleet_contracts.state import State, Status
@@ -25,6 +25,9 @@ from jobfleet_protocol.trail.large_data import resolve
 from jobfleet_protocol.trail.tombstone import is_tombstone
 from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import Change, draft
+
+if TYPE_CHECKING:
+    from jobfleet_contracts.job import JobRequest
 
 JOB_SUBMITTED = "job.submitted"
 ROW_UNCERTAIN = "open_row.uncertain"
@@ -105,6 +108,8 @@ def request_of(event: Event) -> JobRequest:
     Fields of a newer version are left out: look at :func:`unknown_fields_of` before running it.
     Of a removed history only what the job was is left: no payload, no callback.
     """
+    from jobfleet_contracts.job import JobRequest, newer_fields
+
     if is_tombstone(event):
         return _remains_of(event.facts)
     unknown = newer_fields(said := event.data["request"])
@@ -113,10 +118,14 @@ def request_of(event: Event) -> JobRequest:
 
 def unknown_fields_of(event: Event) -> tuple[str, ...]:
     """Return the fields of event 1's request that this version does not know."""
+    from jobfleet_contracts.job import newer_fields
+
     return () if is_tombstone(event) else newer_fields(event.data["request"])
 
 
 def _remains_of(facts: JobFacts) -> JobRequest:
+    from jobfleet_contracts.job import JobRequest
+
     return JobRequest(
         job_id=facts.job_id,
         type=facts.job_type,

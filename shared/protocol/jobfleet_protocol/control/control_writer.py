@@ -17,7 +17,7 @@ from jobfleet_contracts.control import (
     check_control_size,
 )
 from jobfleet_contracts.errors import BackendError
-from jobfleet_contracts.job import new_id
+from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.ports import Clock, ControlLog
 from jobfleet_protocol.retry import retry_forever
 

@@ -12,7 +12,7 @@ import structlog
 from jobfleet_contracts.control import ControlEntry, ControlSubject, check_control_name
 from jobfleet_contracts.errors import BackendError
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.job import check_characters
+from jobfleet_contracts.json_check import check_characters
 from jobfleet_contracts.ports import Clock, ControlChannel, ControlLog
 from jobfleet_protocol.control import pause_state
 from jobfleet_protocol.control.control_writer import ControlWriter, Decision

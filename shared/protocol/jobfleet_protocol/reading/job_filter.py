@@ -10,7 +10,7 @@ from typing import TypeVar
 from jobfleet_contracts.codec import parse_time
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.index import JobQuery
-from jobfleet_contracts.job import check_characters
+from jobfleet_contracts.json_check import check_characters
 from jobfleet_contracts.state import State
 
 FIELDS = ("state", "type", "queue", "q", "lockKey", "since", "until")

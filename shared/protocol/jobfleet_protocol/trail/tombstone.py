@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.job import new_id
+from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.trail.chain import chained, linked
 

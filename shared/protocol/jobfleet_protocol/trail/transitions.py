@@ -14,7 +14,7 @@ from typing import Any
 from jobfleet_contracts.codec import encodable
 from jobfleet_contracts.errors import IllegalTransition
 from jobfleet_contracts.event import MAX_MESSAGE_CHARACTERS, Event, JobFacts, JobState
-from jobfleet_contracts.job import new_id
+from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.state import CLAIMABLE, DEAD, State, Status, status_name
 from jobfleet_protocol.trail.chain import chained
 

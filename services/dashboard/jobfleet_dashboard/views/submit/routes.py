@@ -9,7 +9,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from jobfleet_contracts.errors import BodyConflict, InvalidRequest
-from jobfleet_contracts.job import JobRequest, new_id
+from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.job_id import new_id
 from jobfleet_dashboard.api.request_parts import checked, read_form
 from jobfleet_dashboard.security.access import asker, require
 from jobfleet_dashboard.security.principal import Role

@@ -107,7 +107,7 @@ def test_children_stop_when_their_parent_is_killed(cli: Cli, until: Callable[...
 def test_up_ends_with_exit_2_when_the_handlers_do_not_import(cli: Cli) -> None:
     up = cli.start("up", "--workers", "1", "--port", "0", JOBFLEET_HANDLERS="no.such.module")
     assert up.wait(30) == 2
-    assert "No module named 'no'" in cli.log
+    assert "handler module 'no.such.module' is not found" in cli.log
 
 
 def test_a_port_in_use_is_named(cli: Cli) -> None:

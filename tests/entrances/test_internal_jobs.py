@@ -8,7 +8,8 @@ import pytest
 
 from jobfleet_backends.system_clock import SystemClock
 from jobfleet_contracts.internal_job import INTERNAL_TYPES, internal_job_id, is_internal_id
-from jobfleet_contracts.job import JobRequest, new_id
+from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.job_id import new_id
 from jobfleet_protocol.actions.write_side import WriteSide
 from tests.entrances.entrances import ACCEPTED, ANSWERING, Site
 

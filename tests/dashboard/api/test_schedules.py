@@ -8,7 +8,7 @@ import pytest
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.control import ControlEntry, ControlKind, ControlSubject
-from jobfleet_contracts.job import new_id
+from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.worker_status import WorkerStatus
 from jobfleet_dashboard.api import schedule_documents
 from jobfleet_dashboard.security.api_keys import new_key

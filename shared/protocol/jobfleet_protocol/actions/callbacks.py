@@ -21,7 +21,7 @@ from jobfleet_contracts.errors import (
     UnknownJob,
 )
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.job import check_characters, check_json
+from jobfleet_contracts.json_check import check_characters, check_json
 from jobfleet_contracts.ports import AuditTrail, Clock, PayloadStore
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.answer_limit import answered

@@ -59,8 +59,14 @@ class ProgressLog:
         """
         task = asyncio.create_task(self._keep(value), name="checkpoint")
         self._checkpoints.add(task)
-        task.add_done_callback(self._checkpoints.discard)
+        task.add_done_callback(self._checkpoint_ended)
         await asyncio.shield(task)
+
+    def _checkpoint_ended(self, task: asyncio.Task[None]) -> None:
+        """A handler that was cancelled asks for no error: unasked for, asyncio would log it."""
+        self._checkpoints.discard(task)
+        if not task.cancelled():
+            task.exception()
 
     async def _keep(self, value: Any) -> None:
         await self.flush()

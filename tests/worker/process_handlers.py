@@ -139,3 +139,8 @@ def closes_its_files(payload: str) -> None:
     Path(payload).write_text("0\n")
     os.closerange(3, 256)
     time.sleep(60)
+
+
+@handler("process.new-name", aliases=["process.old-name"], run_in="process")
+def renamed(payload: int) -> int:
+    return payload + 1

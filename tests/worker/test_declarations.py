@@ -43,6 +43,7 @@ WRONG_OPTIONS: dict[str, list[Any]] = {
     "run_in": ["loop", "threads", "", 1, True],
     "max_attempts": [0, -1, 101, 1000, 2.5, "3", True, float("nan")],
     "timeout": [0, -5, float("nan"), float("inf"), 31 * 86_400, "60", True],
+    "aliases": ["old", 5, None, {"old"}, [5], [""], ["has space"], ["x", "x"], ["some.type"], [[]]],
     "retry_on": [OSError, [OSError], "OSError", (OSError, "x"), (OSError(),), (int,), None, 5],
 }
 
@@ -69,6 +70,20 @@ def test_right_options_are_kept() -> None:
     found = Handlers.of(function).get("a.B-c_9")
     assert found is not None
     assert (found.max_attempts, found.timeout, found.retry_on) == (100, 0.5, ())
+
+
+def test_an_alias_that_another_function_handles_is_refused(load: Load) -> None:
+    source = """
+from jobfleet_worker import handler
+
+@handler("new", aliases=["old"])
+def one(): ...
+
+@handler("old")
+def other(): ...
+"""
+    with pytest.raises(HandlerImportError, match="type 'old' has two handlers"):
+        load(source)
 
 
 def test_handler_without_a_call_is_refused() -> None:

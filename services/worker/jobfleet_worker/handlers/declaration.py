@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -25,6 +25,7 @@ class Declaration:
     """One ``@handler`` on one function.
 
     Attributes:
+        aliases: other types that the function runs too.
         place: the function as people find it: ``imports.import_rows (imports.py:12)``.
     """
 
@@ -34,6 +35,7 @@ class Declaration:
     max_attempts: int | None = None
     timeout: float | None = None
     retry_on: RetryOn = (Exception,)
+    aliases: tuple[str, ...] = ()
 
 
 declared_in: dict[str, list[Declaration]] = {}
@@ -47,6 +49,7 @@ def handler(
     max_attempts: int | None = None,
     timeout: float | None = None,
     retry_on: RetryOn = (Exception,),
+    aliases: Sequence[str] = (),
 ) -> Callable[[F], F]:
     """Mark a function as the handler of a job type; several marks make it the handler of several.
 
@@ -59,6 +62,7 @@ def handler(
         max_attempts: from 1 to 100, for jobs that do not say.
         timeout: seconds of one attempt, for jobs that do not say.
         retry_on: exceptions that are worth another attempt; others end the job at once.
+        aliases: earlier names of the type; their jobs run here too, and keep their type.
 
     Raises:
         DeclarationError: an option is wrong, or no function is decorated.
@@ -70,8 +74,10 @@ def handler(
 
     def mark(function: F) -> F:
         place = place_of(function)
-        declaration = Declaration(job_type, place, run_in, max_attempts, timeout, retry_on)
-        problem = _problem_of(function) or _problem_with(declaration)
+        problem = _problem_of(function) or _problem_with_aliases(job_type, aliases)
+        others = () if problem else tuple(aliases)
+        declaration = Declaration(job_type, place, run_in, max_attempts, timeout, retry_on, others)
+        problem = problem or _problem_with(declaration)
         if problem is not None:
             raise DeclarationError(f"{place}: @handler({job_type!r}): {problem}")
         setattr(function, _MARK, (*declarations_of(function), declaration))
@@ -114,8 +120,7 @@ def _problem_of(function: Any) -> str | None:
 
 def _problem_with(said: Declaration) -> str | None:
     """Return what is wrong with the first wrong option, and the remedy."""
-    job_type: Any = said.job_type
-    if not isinstance(job_type, str) or not TYPE_PATTERN.fullmatch(job_type):
+    if not _is_type(said.job_type):
         return "a type is 1 to 100 letters, digits, '_', '-' and '.'"
     if said.run_in not in (None, "thread", "process"):
         return f"run_in is {said.run_in!r}; it can be 'thread' or 'process'"
@@ -132,12 +137,27 @@ def _problem_with(said: Declaration) -> str | None:
     return _problem_with_retry_on(said.retry_on)
 
 
+def _problem_with_aliases(job_type: Any, aliases: Any) -> str | None:
+    if isinstance(aliases, str) or not isinstance(aliases, list | tuple):
+        return f"aliases is {aliases!r}; it can be a list of types, as ['old.name']"
+    for each in aliases:
+        if not _is_type(each):
+            return f"aliases has {each!r}; a type is 1 to 100 letters, digits, '_', '-' and '.'"
+    if job_type in aliases or len(set(aliases)) < len(aliases):
+        return f"aliases is {aliases!r}; it can name each other type once"
+    return None
+
+
 def _problem_with_retry_on(retry_on: Any) -> str | None:
     if _is_exception(retry_on):
         return f"retry_on is a class. Write a tuple: retry_on=({retry_on.__name__},)"
     if not isinstance(retry_on, tuple) or not all(map(_is_exception, retry_on)):
         return f"retry_on is {retry_on!r}; it can be a tuple of exception classes, as (OSError,)"
     return None
+
+
+def _is_type(value: Any) -> bool:
+    return isinstance(value, str) and TYPE_PATTERN.fullmatch(value) is not None
 
 
 def _is_count(value: Any) -> bool:

@@ -49,6 +49,7 @@ class Handler:
         retry_on: exceptions that are worth another attempt; others end the job.
         module: where a process of its own imports the function from.
         waits: a built-in that waits for a third party; it takes a ``CallbackWait`` last.
+        aliases: other types whose jobs it runs.
     """
 
     job_type: str
@@ -60,6 +61,7 @@ class Handler:
     signature: Signature = field(default_factory=Signature)
     module: str = ""
     waits: bool = False
+    aliases: tuple[str, ...] = ()
 
     def read_payload(self, payload: Any) -> Any:
         """Return the payload as the function's annotation wants it.
@@ -103,6 +105,7 @@ def describe(
         signature=signature,
         module=module,
         waits=waits,
+        aliases=declaration.aliases,
     )
 
 
@@ -200,18 +203,19 @@ class Handlers:
         return cls(handlers_of(*functions), marked)
 
     def add(self, found: Handler) -> None:
-        """Register one handler.
+        """Register one handler, under its type and its aliases.
 
         Raises:
-            HandlerImportError: its type has another handler.
+            HandlerImportError: one of its types has another handler.
         """
-        known = self._by_type.get(found.job_type)
-        if known is not None and known.function is not found.function:
-            raise HandlerImportError(
-                f"type {found.job_type!r} has two handlers: "
-                f"{place_of(known.function)} and {place_of(found.function)}"
-            )
-        self._by_type[found.job_type] = found
+        for job_type in (found.job_type, *found.aliases):
+            known = self._by_type.get(job_type)
+            if known is not None and known.function is not found.function:
+                raise HandlerImportError(
+                    f"type {job_type!r} has two handlers: "
+                    f"{place_of(known.function)} and {place_of(found.function)}"
+                )
+            self._by_type[job_type] = found
 
     def get(self, job_type: str) -> Handler | None:
         """Return the handler of a type, if this worker has one."""

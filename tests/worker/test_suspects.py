@@ -3,21 +3,17 @@
 import asyncio
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 
-from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import job_lock
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.state import State, Status
-from jobfleet_protocol.actions.submission import Submitter
 from jobfleet_protocol.claiming.decision import SUSPECT_TAKEOVERS
-from jobfleet_protocol.trail.trail_writer import TrailWriter
-from jobfleet_protocol.trail.transitions import Change, draft
+from jobfleet_protocol.trail.transitions import Change
 from jobfleet_worker import handler
-from tests.protocol.faulty_port import FaultyPort
-from tests.worker.workshop import DEFAULTS, Workshop
+from tests.worker.workshop import Workshop
 
 _runs: list["Run"] = []
 _may_end = threading.Event()
@@ -51,33 +47,21 @@ def no_runs() -> None:
     _may_end.clear()
 
 
-async def lose_workers(workshop: Workshop, job_id: str, times: int) -> None:
-    """Write the runs of workers that were lost, as they would stand in the trail."""
-    head = await workshop.head(job_id)
-    events = []
-    for number in range(times + 1):
-        lost = {"worker_id": f"lost-{number}"}
-        started = Change(kind=Status.STARTED, lock=job_lock(job_id), **lost)  # type: ignore[arg-type]
-        taken = Change(kind=Status.TAKEN_OVER, continues=True, **lost)  # type: ignore[arg-type]
-        for change in [taken, started] if number else [started]:
-            head = draft(head, head.facts, change, occurred_at=workshop.clock.now())
-            events.append(head)
-    assert await TrailWriter(backend=workshop.real).append(events) is None
-
-
 async def submit_suspect(
     workshop: Workshop, name: str = "suspect", lost: int = SUSPECT_TAKEOVERS
 ) -> str:
-    """Submit a job whose workers were lost, and publish it afterwards."""
-    queue = FaultyPort(workshop.real.queue)
-    queue.lose_request("publish")
-    backend = replace(workshop.real, queue=queue)  # type: ignore[arg-type]
-    submitter = Submitter(backend=backend, clock=workshop.clock, defaults=DEFAULTS)
-    request = JobRequest(type="work", payload=name)
-    job_id = (await submitter.submit(request)).job_id
-    await lose_workers(workshop, job_id, lost)
+    """Submit a job that was lost so often before it was lost again, and publish it afterwards."""
+    request = await workshop.submit_unpublished("work", name)
+    changes = []
+    for number in range(lost + 1):
+        worker_id = f"lost-{number}"
+        if number:
+            changes.append(Change(kind=Status.TAKEN_OVER, continues=True, worker_id=worker_id))
+        lock = job_lock(request.job_id)
+        changes.append(Change(kind=Status.STARTED, lock=lock, worker_id=worker_id))
+    await workshop.append(request.job_id, *changes)
     await workshop.real.queue.publish(JobMessage(request=request))
-    return job_id
+    return request.job_id
 
 
 async def test_suspects_run_beside_nothing_while_other_jobs_run_beside_each_other(

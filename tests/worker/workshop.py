@@ -7,6 +7,7 @@ import io
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from jobfleet_contracts.backend import Backend
@@ -18,6 +19,7 @@ from jobfleet_contracts.state import State
 from jobfleet_protocol.actions.write_side import WriteSide
 from jobfleet_protocol.audit.verification import Verifier
 from jobfleet_protocol.trail.large_data import resolve
+from jobfleet_protocol.trail.transitions import Change, draft
 from jobfleet_worker.builtin.demo_steps import demo_steps
 from jobfleet_worker.handlers.registry import Handlers
 from jobfleet_worker.options import WorkerOptions
@@ -144,6 +146,26 @@ class Workshop:
     async def submit(self, job_type: str, payload: Any = None, **fields: Any) -> str:
         request = JobRequest(type=job_type, payload=payload, **fields)
         return (await self.submitter.submit(request)).job_id
+
+    async def submit_unpublished(self, job_type: str, payload: Any = None) -> JobRequest:
+        """Submit a job whose message was lost, so that no worker knows of it yet."""
+        queue: Any = FaultyPort(self.real.queue)
+        queue.lose_request("publish")
+        request = JobRequest(type=job_type, payload=payload)
+        backend = replace(self.real, queue=queue)
+        side = WriteSide.wire(backend=backend, clock=self.clock, defaults=DEFAULTS)
+        await side.submitter.submit(request)
+        return request
+
+    async def append(self, job_id: str, *changes: Change, at: datetime | None = None) -> Event:
+        """Write events to a job's trail as a worker would; returns the last."""
+        events = [await self.head(job_id)]
+        for change in changes:
+            now = at or self.clock.now()
+            events.append(draft(events[-1], events[0].facts, change, occurred_at=now))
+        side = WriteSide.wire(backend=self.real, clock=self.clock, defaults=DEFAULTS)
+        assert await side.writer.append(events[1:]) is None
+        return events[-1]
 
     async def history(self, job_id: str) -> Sequence[Event]:
         return await self.real.trail.history(job_id, limit=10_000)

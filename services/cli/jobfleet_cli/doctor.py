@@ -16,7 +16,7 @@ from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.logging import configure_logging
 from jobfleet_cli.session import ask_probes
 from jobfleet_cli.terminal_text import visible
-from jobfleet_contracts.backend import Probe
+from jobfleet_contracts.backend import MOST_CLOCK_OFFSET, Backend, Probe
 from jobfleet_contracts.errors import BackendError, SettingsError
 from jobfleet_dashboard.security.api_keys import ApiKeys
 from jobfleet_protocol.actions.signing_keys import SigningKeys
@@ -24,6 +24,7 @@ from jobfleet_worker.handlers.registry import HandlerImportError, Handlers
 
 SETTINGS = "settings"
 HANDLERS = "handlers"
+CLOCK = "clock"
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -53,9 +54,32 @@ async def _servers(settings: Settings) -> Sequence[Probe]:
     except BackendError as error:
         return [Probe(settings.backend, _address(settings), ok=False, detail=str(error))]
     try:
-        return await ask_probes(backend)
+        probes = await ask_probes(backend)
+        return [*probes, *clock_probes(backend)]
     finally:
         await backend.close()
+
+
+def clock_probes(backend: Backend) -> Sequence[Probe]:
+    """Say how wrong this machine's clock is, after the storage has answered.
+
+    Nothing where the storage is no server, and has no clock of its own.
+    """
+    if backend.requests is None:
+        return []
+    offset = backend.clock_offset()
+    if abs(offset) <= MOST_CLOCK_OFFSET:
+        return [Probe(CLOCK, "this machine", ok=True, detail="agrees with the storage's")]
+    side = "ahead of" if offset > 0 else "behind"
+    return [
+        Probe(
+            CLOCK,
+            "this machine",
+            ok=False,
+            detail=f"{abs(offset):.1f} s {side} the storage's; workers here fire no schedule",
+            remedy="synchronise the machine's clock (NTP)",
+        )
+    ]
 
 
 def _keys(settings: Settings) -> Sequence[Probe]:
@@ -94,4 +118,4 @@ def _exit_code(probes: Sequence[Probe]) -> ExitCode:
     failed = {probe.part for probe in probes if not probe.ok}
     if not failed:
         return ExitCode.DONE
-    return ExitCode.USAGE if failed <= {SETTINGS, HANDLERS} else ExitCode.UNREACHABLE
+    return ExitCode.USAGE if failed <= {SETTINGS, HANDLERS, CLOCK} else ExitCode.UNREACHABLE

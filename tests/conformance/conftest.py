@@ -59,6 +59,6 @@ async def _no_task_is_left() -> AsyncIterator[None]:
     """A closed backend leaves no task behind."""
     before = asyncio.all_tasks()
     yield
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while asyncio.all_tasks() - before - {asyncio.current_task()}:  # noqa: ASYNC110
             await asyncio.sleep(0.01)

@@ -116,7 +116,7 @@ async def all_open_rows(backend: Backend, states: frozenset[State] | None = None
 
 
 async def wait_until(
-    description: str, probe: Callable[[], Awaitable[T]], *, seconds: float = 10
+    description: str, probe: Callable[[], Awaitable[T]], *, seconds: float = 60
 ) -> T:
     """Ask until the answer is true; tells at the end what was waited for."""
     try:

@@ -74,7 +74,7 @@ async def test_the_services_user_may_listen_to_cancels_and_events(broker: Rabbit
     cancel = asyncio.ensure_future(anext(aiter(control.cancels())))
     event = asyncio.ensure_future(anext(aiter(feed.subscribe("default.*"))))
     job_id = new_id()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not (cancel.done() and event.done()):  # what comes before they listen is lost
             await control.send_cancel(job_id)
             feed.announce([queued(job_id)])

@@ -183,7 +183,7 @@ async def wait_for(
     condition: Callable[[], Awaitable[Any]],
     description: str,
     *,
-    seconds: float = 30,
+    seconds: float = 60,
     every: float = 0.05,
 ) -> Any:
     """Poll until the condition holds, and return what it returned.

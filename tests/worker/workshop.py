@@ -178,7 +178,7 @@ class Workshop:
         assert head is not None
         return head
 
-    async def until_state(self, job_id: str, *states: State, seconds: float = 15) -> Event:
+    async def until_state(self, job_id: str, *states: State, seconds: float = 60) -> Event:
         """Wait for one of the states; returns the newest event with its data."""
 
         async def reached() -> Event | None:
@@ -189,7 +189,7 @@ class Workshop:
         head: Event = await eventually(f"job {job_id} is {named}", reached, seconds=seconds)
         return await resolve(head, self.real.payloads)
 
-    async def until_ended(self, job_id: str, seconds: float = 15) -> Event:
+    async def until_ended(self, job_id: str, seconds: float = 60) -> Event:
         ended = [state for state in State if state.is_terminal]
         return await self.until_state(job_id, *ended, seconds=seconds)
 
@@ -207,7 +207,7 @@ class Workshop:
 
 
 async def eventually(
-    description: str, condition: Callable[[], Awaitable[Any]], *, seconds: float = 10
+    description: str, condition: Callable[[], Awaitable[Any]], *, seconds: float = 60
 ) -> Any:
     """Poll until the condition holds, and return what it returned."""
     deadline = time.monotonic() + seconds

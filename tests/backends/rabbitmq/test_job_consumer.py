@@ -73,7 +73,7 @@ async def test_a_waiting_worker_gets_a_new_job_at_once(
 ) -> None:
     waiting = asyncio.create_task(consumer.receive(3, timedelta(seconds=20)))
     await publish(queue, 1)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(60):
         assert len(await waiting) == 1
 
 
@@ -135,7 +135,7 @@ async def test_a_stop_ends_a_waiting_receive(consumer: RabbitJobConsumer) -> Non
     waiting = asyncio.create_task(consumer.receive(3, timedelta(seconds=60)))
     await asyncio.sleep(0.1)
     await consumer.stop()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(60):
         assert len(await waiting) == 0
 
 
@@ -230,27 +230,27 @@ async def _work_until(consumer: RabbitJobConsumer, done: Counter[str], jobs: int
 async def test_the_consumer_is_back_after_its_queue_was_deleted(
     queue: RabbitJobQueue, consumer: RabbitJobConsumer, rabbitmq: RabbitMQServer, namespace: str
 ) -> None:
-    waiting = asyncio.create_task(take(consumer, wait=timedelta(seconds=20)))
+    waiting = asyncio.create_task(take(consumer, wait=timedelta(seconds=90)))
     await consuming(consumer)
     for lane in ("high", "normal", "low"):
         name = f"{namespace}.jobs.default.{lane}"
         await asyncio.to_thread(foreign_client.delete_queue, rabbitmq.url, name)
     (published,) = await publish(queue, 1)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert [job_id(delivery) for delivery in await waiting] == [published]
 
 
 async def test_the_consumer_is_back_after_the_broker_closed_its_channel(
     queue: RabbitJobQueue, consumer: RabbitJobConsumer
 ) -> None:
-    waiting = asyncio.create_task(take(consumer, wait=timedelta(seconds=20)))
+    waiting = asyncio.create_task(take(consumer, wait=timedelta(seconds=90)))
     await consuming(consumer)
     channel = next(iter(consumer._channels.values()))._channel
     assert channel is not None
     below = await channel.get_underlay_channel()
     await below.basic_ack(9_999)  # unknown: 406, the broker closes the channel
     (published,) = await publish(queue, 1)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert [job_id(delivery) for delivery in await waiting] == [published]
 
 
@@ -258,14 +258,14 @@ async def test_a_consumer_that_brings_nothing_though_messages_are_ready_is_opene
     queue: RabbitJobQueue, consumer: RabbitJobConsumer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(job_consumer, "QUIET_SECONDS", 0.5)
-    waiting = asyncio.create_task(take(consumer, wait=timedelta(seconds=20)))
+    waiting = asyncio.create_task(take(consumer, wait=timedelta(seconds=90)))
     await consuming(consumer)
     for channel in consumer._channels.values():
         assert channel._consumer is not None
         lane, tag = channel._consumer
         await lane.cancel(tag)  # as if the broker had forgotten it
     (published,) = await publish(queue, 1)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert [job_id(delivery) for delivery in await waiting] == [published]
 
 

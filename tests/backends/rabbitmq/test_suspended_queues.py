@@ -59,7 +59,7 @@ async def test_a_queue_that_answers_again_is_served_again_without_losing_what_it
     message = a_job(queue="mail", priority=9)
     with structlog.testing.capture_logs() as logs:
         await queue.publish(message, timeout=10)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             (delivery,) = await waiting
     await consumer.stop()
     assert job_id(delivery) == message.request.job_id

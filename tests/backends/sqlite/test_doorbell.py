@@ -47,7 +47,7 @@ async def receive_one(backend: Backend, publish: Callable[[], object]) -> None:
     assert not waiting.done()
     assert consumer._doorbell.is_open  # type: ignore[attr-defined]
     await publish()  # type: ignore[misc]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         [delivery] = await waiting
     await delivery.ack()
     await consumer.stop()
@@ -83,7 +83,7 @@ async def test_where_no_socket_can_be_made_the_consumer_looks_by_itself(
     waiting = asyncio.create_task(consumer.receive(1, LONG))
     await asyncio.sleep(0.1)
     await backend.queue.publish(MESSAGE)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         [delivery] = await waiting
     await delivery.ack()
     await consumer.stop()
@@ -97,7 +97,7 @@ async def test_the_socket_of_a_dead_process_is_removed_by_the_next_ring(tmp_path
     alive = Doorbell(tmp_path)
     alive.open()
     DoorbellRinger(tmp_path).ring()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await alive.rung.wait()
     assert not left.exists()
     alive.close()

@@ -58,7 +58,7 @@ async def test_a_message_that_some_other_program_inserts_is_found_without_a_ring
         waiting = asyncio.create_task(consumer.receive(1, timedelta(seconds=30)))
         await asyncio.sleep(0.05)
         _insert(path, f'{{"jobId":"{an_id()}","type":"a"}}')
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             (delivery,) = await waiting
         await delivery.ack()
 

@@ -31,7 +31,7 @@ async def running(app: FastAPI) -> AsyncIterator[Running]:
     stop = asyncio.Event()
     task = asyncio.create_task(serve(app, "127.0.0.1", 0, ready=ready.set_result, stop=stop))
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             port = await ready
         yield Running(f"http://127.0.0.1:{port}", stop, task)
     finally:
@@ -80,7 +80,7 @@ class EventSource:
 async def take(messages: AsyncIterator[Message], count: int) -> list[Message]:
     """Return the next messages; fails after ten seconds."""
     taken: list[Message] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         async for message in messages:
             taken.append(message)
             if len(taken) == count:

@@ -46,7 +46,7 @@ async def connected(server: Running) -> AsyncIterator[Streams]:
 
 async def rest_of(reader: asyncio.StreamReader) -> bytes:
     """Return all until the server closes the connection; fails if it does not."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         try:
             return await reader.read()
         except ConnectionResetError:

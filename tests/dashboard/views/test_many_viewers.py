@@ -51,7 +51,7 @@ async def _watch(stack: AsyncExitStack, url: str) -> list[StreamReader]:
 
 async def _next(reader: StreamReader) -> str:
     """Return the next message."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return (await reader.readuntil(b"\r\n\r\n")).decode()
 
 

@@ -12,7 +12,8 @@ from jobfleet_dashboard.problems import problem_response, too_large
 
 MAX_BODY_BYTES = 2 * MAX_PAYLOAD_BYTES
 """The payload and as much again for escapes and the other fields."""
-MAX_BULK_BYTES = 16 * MAX_PAYLOAD_BYTES
+MAX_BULK_BYTES = 8 * MAX_PAYLOAD_BYTES
+"""A thousand jobs of 8 KiB. Decoding more at once would hold the event loop too long."""
 MAX_SMALL_BYTES = 256 * 1024
 """Everything that carries no payload: 1,000 ids, a reason, a key."""
 _LIMITS = {

@@ -16,7 +16,8 @@ from tests.chaos.judgement import Judgement, judge
 from tests.chaos.processes import Processes
 from tests.chaos.proxied_servers import ProxiedServers
 from tests.chaos.workload import Submit, Workload
-from tests.system.fleet import Fleet, wait_for
+from tests.polling import eventually
+from tests.system.fleet import Fleet
 
 WORKERS = 4
 DECLARED_SECONDS = 5.0
@@ -181,7 +182,7 @@ class ChaosRun:
             return not left
 
         try:
-            await wait_for(nothing_left, "an idle fleet", seconds=DRAIN_SECONDS)
+            await eventually("an idle fleet", nothing_left, seconds=DRAIN_SECONDS)
         except AssertionError:
             return left
         return []

@@ -3,7 +3,8 @@
 import aiohttp
 
 from jobfleet_contracts.job import JobRequest
-from tests.system.fleet import Fleet, wait_for
+from tests.polling import eventually
+from tests.system.fleet import Fleet
 
 
 class Dashboard:
@@ -25,7 +26,7 @@ class Dashboard:
             except aiohttp.ClientError:
                 return False
 
-        await wait_for(answers, "the dashboard", seconds=60)
+        await eventually("the dashboard", answers, seconds=60)
 
     async def submit(self, request: JobRequest, key: str) -> None:
         """Submit one job.

@@ -162,7 +162,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_beyond_the_limit_it_names_address_and_remedy_and_has_printed_what_was_accepted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = Settings(_env_file=None, data_dir=tmp_path)  # type: ignore[call-arg]
+    settings = Settings(_env_file=None, data_dir=tmp_path)
     jobs = [JobRequest.parse({"type": "a"}) for _ in range(5)]
 
     async def cut_off(session: Session) -> ExitCode:
@@ -211,7 +211,7 @@ async def test_a_scan_goes_on_behind_the_last_history_after_an_outage(
     from jobfleet_publisher import Publisher
 
     monkeypatch.setattr(patience_module, "PAUSE_SECONDS", 0.01)
-    settings = Settings(_env_file=None, data_dir=tmp_path)  # type: ignore[call-arg]
+    settings = Settings(_env_file=None, data_dir=tmp_path)
     backend = await open_embedded(settings)
     publisher = Publisher(backend=backend, clock=SystemClock(), defaults=settings.job_defaults)
     jobs = [(await publisher.submit("a")).job_id for _ in range(5)]

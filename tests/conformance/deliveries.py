@@ -9,7 +9,7 @@ from datetime import timedelta
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.ports import Delivery, JobConsumer
-from tests.conformance.jobs import wait_until
+from tests.polling import eventually
 
 SOON = timedelta(seconds=5)
 AT_ONCE = timedelta(seconds=0.3)
@@ -34,7 +34,7 @@ async def received(consumer: JobConsumer, count: int, *, limit: int = 100) -> li
         deliveries.extend(taken)
         return len(deliveries) >= count
 
-    await wait_until(f"{count} deliveries come", enough, seconds=20)
+    await eventually(f"{count} deliveries come", enough, seconds=20)
     return deliveries
 
 

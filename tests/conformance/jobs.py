@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -113,19 +111,6 @@ async def all_open_rows(backend: Backend, states: frozenset[State] | None = None
         cursor = page.next
         if cursor is None:
             return rows
-
-
-async def wait_until(
-    description: str, probe: Callable[[], Awaitable[T]], *, seconds: float = 60
-) -> T:
-    """Ask until the answer is true; tells at the end what was waited for."""
-    try:
-        async with asyncio.timeout(seconds):
-            while not (answer := await probe()):  # noqa: ASYNC110 - it asks a server
-                await asyncio.sleep(0.01)
-            return answer
-    except TimeoutError:
-        raise AssertionError(f"not within {seconds:g} s: {description}") from None
 
 
 def an_id() -> str:

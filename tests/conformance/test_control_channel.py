@@ -8,7 +8,8 @@ from typing import Any
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.control import ControlSubject
-from tests.conformance.jobs import an_id, wait_until
+from tests.conformance.jobs import an_id
+from tests.polling import eventually
 
 
 async def _collect(hints: AsyncIterator[Any], into: list[Any]) -> None:
@@ -29,7 +30,7 @@ async def test_a_cancel_request_reaches_every_process(backend: Backend, other: B
         await backend.control.send_cancel(job_id)
         return job_id in here and job_id in there
 
-    await wait_until("both processes know of the request", both_know)
+    await eventually("both processes know of the request", both_know)
     await other.close()
     await backend.close()
     await asyncio.wait_for(asyncio.gather(*tasks), 5)
@@ -52,7 +53,7 @@ async def test_a_change_of_the_control_log_reaches_every_process_and_is_no_cance
         await backend.control.announce_change(*change)
         return change in here and change in there
 
-    await wait_until("both processes know of the change", both_know)
+    await eventually("both processes know of the change", both_know)
     assert not cancels
     await other.close()
     await backend.close()

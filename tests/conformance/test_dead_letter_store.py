@@ -7,7 +7,8 @@ from datetime import timedelta
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.index import DeadLetter
 from jobfleet_contracts.message import MalformedMessage
-from tests.conformance.jobs import BEGIN, wait_until
+from tests.conformance.jobs import BEGIN
+from tests.polling import eventually
 
 
 async def _add(backend: Backend, number: int) -> None:
@@ -59,7 +60,7 @@ async def test_the_newest_letter_comes_first(backend: Backend) -> None:
         await _add(backend, 2)
         return (await backend.dead_letters.letters()).items[0].letter_id != first.letter_id
 
-    await wait_until("a newer letter stands first", a_newer_one_is_on_top)
+    await eventually("a newer letter stands first", a_newer_one_is_on_top)
 
 
 async def test_a_removed_letter_is_gone_and_removing_is_quiet(backend: Backend) -> None:

@@ -10,7 +10,8 @@ from jobfleet_backends.settings import Settings
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.message import JobMessage
 from tests.conformance.deliveries import AT_ONCE, SOON, consuming, ids, received
-from tests.conformance.jobs import a_message, wait_until
+from tests.conformance.jobs import a_message
+from tests.polling import eventually
 
 
 async def test_nothing_comes_from_an_empty_queue(backend: Backend) -> None:
@@ -79,7 +80,7 @@ async def test_the_high_lane_comes_before_normal_before_low(backend: Backend) ->
     async with consuming(backend) as consumer:
         for message in messages:
             await backend.queue.publish(message)
-        await wait_until("all are ready", lambda: _all_ready(backend, 6))
+        await eventually("all are ready", lambda: _all_ready(backend, 6))
         deliveries = await received(consumer, 6, limit=6)
         high, normal, low = ids(deliveries)[:2], ids(deliveries)[2:4], ids(deliveries)[4:]
         by_lane = [(high, (2, 5)), (normal, (1, 4)), (low, (0, 3))]
@@ -119,7 +120,7 @@ async def test_a_message_goes_to_one_of_two_workers(backend: Backend, other: Bac
                     await delivery.ack()
             return len(taken) >= 10
 
-        await wait_until("all ten are taken", all_taken, seconds=20)
+        await eventually("all ten are taken", all_taken, seconds=20)
         assert sorted(taken) == sorted(message.request.job_id for message in messages)
 
 

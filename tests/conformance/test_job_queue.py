@@ -8,7 +8,8 @@ from datetime import timedelta
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.message import JobDefaults, JobMessage
 from tests.conformance.deliveries import SOON, consuming, ready, received
-from tests.conformance.jobs import BEGIN, a_message, wait_until
+from tests.conformance.jobs import BEGIN, a_message
+from tests.polling import eventually
 
 
 async def test_a_message_comes_out_as_it_went_in(backend: Backend) -> None:
@@ -52,7 +53,7 @@ async def test_a_delayed_message_keeps_its_lane(backend: Backend) -> None:
         async def in_the_high_lane() -> bool:
             return await ready(backend, "default", "high") == 1
 
-        await wait_until("the message is ready in the high lane", in_the_high_lane)
+        await eventually("the message is ready in the high lane", in_the_high_lane)
 
 
 async def test_depths_count_what_is_ready_by_lane(backend: Backend) -> None:
@@ -64,4 +65,4 @@ async def test_depths_count_what_is_ready_by_lane(backend: Backend) -> None:
         lanes = [await ready(backend, "reports", lane) for lane in ("high", "normal", "low")]
         return lanes == [1, 2, 3]
 
-    await wait_until("the depths show 1, 2 and 3", counted)
+    await eventually("the depths show 1, 2 and 3", counted)

@@ -10,7 +10,8 @@ import pytest
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import LeaseConflict, LockMissing
 from jobfleet_contracts.lease import job_lock
-from tests.conformance.jobs import an_id, wait_until
+from tests.conformance.jobs import an_id
+from tests.polling import eventually
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ async def _expired(backend: Backend, lock: str, seconds: float) -> None:
     async def is_free() -> bool:
         return not await backend.leases.is_leased(lock)
 
-    await wait_until(f"the lease on {lock} runs out", is_free, seconds=seconds + 10)
+    await eventually(f"the lease on {lock} runs out", is_free, seconds=seconds + 10)
 
 
 async def test_a_lock_that_was_never_created_is_missing(backend: Backend, mine: str) -> None:
@@ -160,7 +161,7 @@ async def test_renewing_keeps_a_lease_alive(
         assert await backend.leases.is_leased(lock)
         return loop.time() > end
 
-    await wait_until("time passes", renewed_past_the_first_end, seconds=short_lease * 2 + 5)
+    await eventually("time passes", renewed_past_the_first_end, seconds=short_lease * 2 + 5)
 
 
 async def test_the_renewal_threads_store_sees_the_same_leases(

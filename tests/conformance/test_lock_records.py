@@ -9,7 +9,7 @@ import pytest
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import LeaseConflict, LockMissing
 from jobfleet_contracts.lease import key_lock
-from tests.conformance.jobs import wait_until
+from tests.polling import eventually
 
 LOCK = key_lock("a key")
 
@@ -68,7 +68,7 @@ async def test_a_note_is_refused_under_a_lease_that_ran_out(
     async def is_free() -> bool:
         return not await backend.leases.is_leased(LOCK)
 
-    await wait_until("the lease runs out", is_free, seconds=short_lease + 10)
+    await eventually("the lease runs out", is_free, seconds=short_lease + 10)
     with pytest.raises(LeaseConflict):
         await backend.locks.write_note(LOCK, lease_id, {"turn": "1"})
 

@@ -83,7 +83,7 @@ def test_the_page_for_operators_names_each_alert() -> None:
 
 async def _exported(folder: Path) -> dict[str, set[str]]:
     """Name of each series of worker and dashboard, and the labels that it may have."""
-    backend = await open_embedded(Settings(_env_file=None, data_dir=folder))  # type: ignore[call-arg]
+    backend = await open_embedded(Settings(_env_file=None, data_dir=folder))
     metrics = PrometheusMetrics()
     metrics.registry.register(DroppedLines())
     circuits = CircuitBreaker(failures=1, open_seconds=1, probe_seconds=1, boottime=time.monotonic)

@@ -32,7 +32,7 @@ from jobfleet_worker.options import WorkerOptions
 from jobfleet_worker.worker import Worker
 from tests.backends.rabbitmq.received import received
 from tests.entrances.entrances import Site
-from tests.worker.workshop import eventually
+from tests.polling import eventually
 
 DEFAULTS = JobDefaults(
     max_attempts=3, retry_delay_seconds=0.02, retry_max_seconds=1, timeout_seconds=30

@@ -148,7 +148,9 @@ async def test_a_delay_that_is_none_is_refused_by_name(delay: Any, site: Site) -
 async def test_a_key_used_again_with_another_type_is_refused_naming_both(
     by_key: bool, site: Site
 ) -> None:
-    how = {"idempotency_key": KEY} if by_key else {"job_id": JobRequest(type="t").job_id}
+    how: dict[str, Any] = (
+        {"idempotency_key": KEY} if by_key else {"job_id": JobRequest(type="t").job_id}
+    )
     await site.publisher.submit("mail.send", **how)
     with pytest.raises(BodyConflict) as refused:
         await site.publisher.submit("invoice.make", **how)

@@ -205,7 +205,13 @@ def test_a_missing_extra_is_one_line_with_the_command(
 def test_jobfleet_demo_runs_offline_in_an_empty_folder(whole: Environment, tmp_path: Path) -> None:
     (whole.site_packages / "offline_test.py").write_text(OFFLINE)
     (whole.site_packages / "offline_test.pth").write_text("import offline_test\n")
-    demo = [whole.folder / "bin" / "jobfleet", "demo", "--jobs", "4", "--exit-when-done"]
+    demo: list[str | Path] = [
+        whole.folder / "bin" / "jobfleet",
+        "demo",
+        "--jobs",
+        "4",
+        "--exit-when-done",
+    ]
     ended = subprocess.run(
         [*demo, "--port", "0"],
         cwd=tmp_path,

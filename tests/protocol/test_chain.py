@@ -96,7 +96,8 @@ def test_a_row_whose_hash_was_made_anew_betrays_itself_at_the_next_one() -> None
 @pytest.mark.parametrize("name", ["salt", "data_hash", "text_hash", "hash"])
 def test_a_row_without_one_of_its_hashes_is_a_violation(name: str) -> None:
     events = history()
-    events[CHANGED - 1] = replace(events[CHANGED - 1], **{name: None})
+    without: dict[str, Any] = {name: None}
+    events[CHANGED - 1] = replace(events[CHANGED - 1], **without)
     assert CHANGED in {violation.sequence for violation in verify_job(events)}
 
 

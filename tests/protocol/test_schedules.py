@@ -28,7 +28,7 @@ def every(seconds: float = 10, name: str = NAME, **fields: Any) -> Schedule:
 def schedules(bench: Bench, log: Any = None) -> Schedules:
     return Schedules(
         log=log or bench.real.control_log,
-        trail=bench.trail,  # type: ignore[arg-type]
+        trail=bench.trail,
         submitter=bench.submitter,
         clock=bench.clock,
     )

@@ -27,7 +27,8 @@ from jobfleet_worker.handlers.registry import Handlers
 from jobfleet_worker.options import WorkerOptions
 from jobfleet_worker.worker import Worker
 from tests.dashboard.api.asgi_client import Answer, AsgiClient
-from tests.worker.workshop import RunningWorker, eventually
+from tests.polling import eventually
+from tests.worker.workshop import RunningWorker
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "async_endpoints_app.py"
 JSON = {"content-type": "application/json"}
@@ -274,7 +275,7 @@ async def test_a_key_is_its_user_s_own_where_keys_have_a_scope(publisher: Publis
     endpoints = AsyncEndpoints(FastAPI(), publisher, key_scope=_user)
     endpoints.post("/reports", job_type="report")(_take_anything)
     client = client_of(endpoints)
-    made = {}
+    made: dict[str, Any] = {}
     for user in ("ada", "eve", "ada", ""):
         sent = {"Idempotency-Key": "k", "x-user": user}
         answer = await client.post("/reports", {"title": "a"}, headers=sent)

@@ -276,7 +276,7 @@ def removed_without_a_seal() -> AbstractContextManager[Any]:
     """The retention takes a history out while a redrive may still follow it."""
 
     async def remove(self: Retention, found: IndexedEvent, head: Event) -> None:
-        ending, opening = await self._ending(head), await self._backend.trail.read(head.job_id, 1)
+        ending, opening = await self._ending(head), await self._trail.read(head.job_id, 1)
         if ending is None or opening is None:
             return
         stone = tombstone_of(ending, head, digest=await self._digest(opening), message="")

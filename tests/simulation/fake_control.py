@@ -13,7 +13,7 @@ from tests.simulation.process import Process
 from tests.simulation.wire import Wire
 
 _LOST = 0.3
-Hint_co = TypeVar("Hint_co", covariant=True)
+Hint = TypeVar("Hint")
 
 
 class _Change(NamedTuple):
@@ -29,9 +29,9 @@ class ControlExchange:
         self._dice = Random(f"control/{seed}")
         self._listeners: list[tuple[Process, Hints[Any]]] = []
 
-    def listen(self, process: Process, kind: type[Hint_co]) -> Hints[Hint_co]:
+    def listen(self, process: Process, kind: type[Hint]) -> Hints[Hint]:
         """Add a listener for hints of one kind."""
-        hints = Hints[Hint_co](kind)
+        hints = Hints[Hint](kind)
         self._listeners.append((process, hints))
         return hints
 
@@ -45,24 +45,24 @@ class ControlExchange:
                 hints.put(hint)
 
 
-class Hints(Generic[Hint_co]):
+class Hints(Generic[Hint]):
     """An endless iterator of hints."""
 
-    def __init__(self, kind: type[Hint_co]) -> None:
+    def __init__(self, kind: type[Hint]) -> None:
         self.kind = kind
-        self._come: deque[Hint_co] = deque()
+        self._come: deque[Hint] = deque()
         self._waiting: asyncio.Future[None] | None = None
 
-    def put(self, hint: Hint_co) -> None:
+    def put(self, hint: Hint) -> None:
         """Add one."""
         self._come.append(hint)
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
 
-    def __aiter__(self) -> Hints[Hint_co]:
+    def __aiter__(self) -> Hints[Hint]:
         return self
 
-    async def __anext__(self) -> Hint_co:
+    async def __anext__(self) -> Hint:
         while not self._come:
             self._waiting = asyncio.get_running_loop().create_future()
             await self._waiting

@@ -80,13 +80,17 @@ class Wire:
             process.pause(fate.stall, lag=0.3)
             self._faults.sleeps(process, fate.stall)
             wakes_after = loop.frozen_until - self._time.now
-            self._time.after(wakes_after, lambda: process.is_alive and self._depart(arrivals, fate))
+            self._time.after(wakes_after, lambda: self._wake(process, arrivals, fate))
         else:
             self._depart(arrivals, fate)
         if fate.answer < 0:
             error = BackendUnavailable(f"{operation}: {fate.kind}")
             self.reply(loop, future, fate.reply, error=error)
         return future
+
+    def _wake(self, process: Process, arrivals: Sequence[_Arrival], fate: Fate) -> None:
+        if process.is_alive:
+            self._depart(arrivals, fate)
 
     def _depart(self, arrivals: Sequence[_Arrival], fate: Fate) -> None:
         for seconds, arrive in zip(fate.arrivals, arrivals, strict=True):

@@ -46,4 +46,4 @@ async def _die(self: Consumer, *_: Any) -> None:
 if _MOMENT is not None:
     TrailWriter._copy = _copy_or_die  # type: ignore[method-assign]
 if _MOMENT == "open row":
-    Consumer._acknowledge = _die  # type: ignore[method-assign]
+    Consumer._acknowledge = _die  # type: ignore[method-assign, assignment]

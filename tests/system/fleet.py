@@ -8,8 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.state import State
 from jobfleet_protocol.actions.write_side import WriteSide
+from tests.polling import eventually
 
 LEASE_SECONDS = 15
 
@@ -154,7 +154,7 @@ class Fleet:
             at = head.data.get("step", 0) if head is not None else 0
             return head if head is not None and at >= step else None
 
-        return await wait_for(reported, f"step {step} of job {job_id}", seconds=30)
+        return await eventually(f"step {step} of job {job_id}", reported, seconds=30)
 
     async def until_ended(self, *job_ids: str, seconds: float = 60) -> None:
         for job_id in job_ids:
@@ -163,7 +163,7 @@ class Fleet:
                 state = await self.state(job_id)
                 return state is not None and state.is_terminal
 
-            await wait_for(ended, f"the end of job {job_id}", seconds=seconds)
+            await eventually(f"the end of job {job_id}", ended, seconds=seconds)
 
     async def running_intervals(self, job_ids: Sequence[str]) -> list[tuple[float, float]]:
         """Return when each job ran, in epoch seconds of its own events, in order."""
@@ -177,26 +177,6 @@ class Fleet:
                     intervals.append((started, event.occurred_at.timestamp()))
                     started = 0.0
         return sorted(intervals)
-
-
-async def wait_for(
-    condition: Callable[[], Awaitable[Any]],
-    description: str,
-    *,
-    seconds: float = 60,
-    every: float = 0.05,
-) -> Any:
-    """Poll until the condition holds, and return what it returned.
-
-    ``every`` is for conditions that read much: they would take the servers' time from the fleet.
-    """
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = await condition()
-        if found:
-            return found
-        await asyncio.sleep(every)
-    raise AssertionError(f"waited {seconds} s in vain for {description}")
 
 
 def _can_be_written(database: Path) -> bool:

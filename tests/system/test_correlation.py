@@ -12,8 +12,8 @@ import pytest
 from aiohttp import web
 
 from devtools.local_fleet import LocalFleet
+from tests.polling import eventually
 from tests.promtool import check_metrics
-from tests.system.fleet import wait_for
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -64,7 +64,7 @@ async def test_trace_and_request_id_travel_to_the_called_server(
     async def called() -> bool:
         return bool(seen)
 
-    await wait_for(called, "the job's call")
+    await eventually("the job's call", called, seconds=30)
     assert seen[0]["traceparent"] == TRACE
     assert fleet.job(job_id)["context"] == {"requestId": "req-9", "traceparent": TRACE}
 

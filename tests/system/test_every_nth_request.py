@@ -18,9 +18,10 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.state import State
 from jobfleet_worker import Defer, JobContext, Retry, handler
+from tests.polling import eventually
 from tests.system.azure_workshop import azure_settings, opened_workshop
 from tests.system.lossy_proxy import Loss, LossyProxy
-from tests.worker.workshop import Workshop, eventually
+from tests.worker.workshop import Workshop
 
 BEYOND = 3
 """Requests after the last of a life that are tried as well: the rescuer's, the clean-up's."""

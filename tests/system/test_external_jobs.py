@@ -18,7 +18,8 @@ from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.lease import job_lock, key_lock
 from jobfleet_contracts.state import State
 from jobfleet_protocol.actions.signing_keys import SigningKeys
-from tests.system.fleet import LEASE_SECONDS, Fleet, WorkerProcess, wait_for
+from tests.polling import eventually
+from tests.system.fleet import LEASE_SECONDS, Fleet, WorkerProcess
 from tests.system.verified import assert_verified
 
 SECRET = "a secret that is shared"
@@ -85,7 +86,7 @@ class Parties:
             head = await self.fleet.backend.trail.newest(job_id)
             return head if head is not None and head.after.sent else None
 
-        event: Event = await wait_for(sent, f"the request of {job_id} to be taken", seconds=40)
+        event: Event = await eventually(f"the request of {job_id} to be taken", sent, seconds=40)
         return event
 
 
@@ -107,7 +108,7 @@ async def _many_wait_and_complete(parties: Parties, count: int) -> None:
     worker, dashboard = parties.worker(concurrency="2"), parties.dashboard()
     await fleet.submit_all([parties.job() for _ in range(count)])
     rare = count / 500
-    await wait_for(_all_wait(fleet, count), "all to wait at once", seconds=400, every=rare)
+    await eventually("all to wait at once", _all_wait(fleet, count), seconds=400, every=rare)
     assert await fleet.backend.locks.leased() <= {"fleet/rescuer"}
     for process in (worker, dashboard):
         process.signal(signal.SIGKILL)
@@ -118,7 +119,7 @@ async def _many_wait_and_complete(parties: Parties, count: int) -> None:
     async def all_completed() -> bool:
         return (await _counts(fleet))["completed"] == count
 
-    await wait_for(all_completed, "all to complete", seconds=240, every=rare)
+    await eventually("all to complete", all_completed, seconds=240, every=rare)
     await party.stop()
     assert Counter(line.partition(" ")[2] for line in party.told)["200"] <= count
     await assert_verified(fleet.backend)
@@ -154,18 +155,18 @@ async def test_the_mock_can_be_late_wrong_and_double(parties: Parties) -> None:
     parties.worker()
     parties.dashboard()
     twice = parties.third_party("--delay", "0", "--twice", "--fail", "1", "--submit", "1")
-    await wait_for(_said(twice, " 200", 2), "both answers")
+    await eventually("both answers", _said(twice, " 200", 2), seconds=30)
     job_id = (await parties.fleet.backend.reader.jobs(JobQuery())).items[0].facts.job_id
     await parties.fleet.until_ended(job_id)
-    await wait_for(_said(twice, f"{job_id} 200", 2), "both answers")
+    await eventually("both answers", _said(twice, f"{job_id} 200", 2), seconds=30)
     history = await parties.fleet.history(job_id)
     assert [e.status for e in history][-1] == "Failed"
     assert history[-1].data["error"]["type"] == "ThirdPartyRefused"
     twice.end()
     wrong = parties.third_party("--delay", "0", "--bad-signature")
-    await wait_for(_said(wrong, "Third party: "), "the third party to listen", seconds=60)
+    await eventually("the third party to listen", _said(wrong, "Third party: "), seconds=60)
     job_id = await parties.submit(timeout_seconds=3)
-    await wait_for(_said(wrong, f"{job_id} 401"), "the refusal")
+    await eventually("the refusal", _said(wrong, f"{job_id} 401"), seconds=30)
     await parties.fleet.until_ended(job_id)
     assert await parties.fleet.state(job_id) is State.TIMED_OUT
 
@@ -176,7 +177,7 @@ async def test_without_a_callback_the_job_times_out_at_its_second_and_a_late_one
     parties.worker()
     parties.dashboard()
     late = parties.third_party("--late")
-    await wait_for(_said(late, "Third party: "), "the third party to listen", seconds=60)
+    await eventually("the third party to listen", _said(late, "Third party: "), seconds=60)
     job_id = await parties.submit(timeout_seconds=4, max_attempts=5)
     await parties.fleet.until_ended(job_id)
     history = await parties.fleet.history(job_id)
@@ -184,7 +185,7 @@ async def test_without_a_callback_the_job_times_out_at_its_second_and_a_late_one
     assert [e.status for e in history][-2:] == ["Step 1", "TimedOut"]
     assert waiting.after.due_at is not None
     assert timedelta(0) <= history[-1].occurred_at - waiting.after.due_at < timedelta(seconds=2)
-    await wait_for(_said(late, f"{job_id} 409"), "the late callback's answer")
+    await eventually("the late callback's answer", _said(late, f"{job_id} 409"), seconds=30)
     assert len(await parties.fleet.history(job_id)) == len(history)
 
 
@@ -200,7 +201,7 @@ async def test_a_request_whose_sender_died_is_sent_again_with_the_same_key(
     async def waiting() -> bool:
         return await parties.fleet.state(job_id) is State.WAITING
 
-    await wait_for(waiting, "the job to wait")
+    await eventually("the job to wait", waiting, seconds=30)
     first.signal(signal.SIGKILL)
     silent.close()
     parties.dashboard()
@@ -237,7 +238,7 @@ async def test_an_unsent_request_is_repeated_though_its_lock_key_is_busy(
     async def refused_twice() -> bool:
         return (await parties.fleet.statuses(job_id)).count("Step 1") >= 2
 
-    await wait_for(refused_twice, "two tries against nobody")
+    await eventually("two tries against nobody", refused_twice, seconds=30)
     busy = await parties.fleet.submit_steps(steps=300, step_seconds=0.2, lock_key="one")
     await parties.fleet.until_running(busy)
     parties.third_party("--delay", "600")
@@ -258,7 +259,7 @@ async def test_a_worker_that_is_told_to_stop_while_it_sends_leaves_the_job_waiti
     async def waiting() -> bool:
         return await parties.fleet.state(job_id) is State.WAITING
 
-    await wait_for(waiting, "the job to wait")
+    await eventually("the job to wait", waiting, seconds=30)
     first.signal(signal.SIGTERM)
     assert first.wait(20) == 0
     silent.close()

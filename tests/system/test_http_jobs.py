@@ -11,7 +11,8 @@ import pytest
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.state import State, Status
-from tests.system.fleet import Fleet, wait_for
+from tests.polling import eventually
+from tests.system.fleet import Fleet
 from tests.system.unreliable_target import HANGS, UnreliableTarget
 from tests.system.verified import assert_verified
 
@@ -62,7 +63,7 @@ async def test_every_call_that_the_target_saw_stands_in_the_trail_and_no_other(
             retry_max_seconds="2",
         )
     await fleet.submit_all(jobs)
-    await wait_for(_some_calls(target, count // 4), "the first calls", seconds=90)
+    await eventually("the first calls", _some_calls(target, count // 4), seconds=90)
     await target.go_away(away_seconds)
     await fleet.until_ended(*(job.job_id for job in jobs), seconds=240)
     for job in jobs:
@@ -93,7 +94,7 @@ async def _agrees(history: Sequence[Event], job: JobRequest, target: UnreliableT
 
 def _told_in(event: Event) -> int | str:
     """What the trail says of one attempt: a status, or whether the target may have been reached."""
-    response = event.data.get("response") or event.data.get("result")
+    response: Any = event.data.get("response") or event.data.get("result")
     if response["statusCode"] is not None:
         return int(response["statusCode"])
     return REFUSED if "Cannot connect" in response["error"] else UNCLEAR
@@ -111,7 +112,7 @@ async def test_a_job_that_meets_an_open_circuit_is_put_off_without_using_an_atte
     async def put_off() -> bool:
         return "Deferred" in await fleet.statuses(job_id)
 
-    await wait_for(put_off, "the circuit to turn the job away")
+    await eventually("the circuit to turn the job away", put_off, seconds=30)
     await target.start()
     await fleet.until_ended(job_id)
     history = await fleet.history(job_id)

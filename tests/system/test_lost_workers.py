@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from tests.system.fleet import LEASE_SECONDS, Fleet, WorkerProcess, wait_for
+from tests.polling import eventually
+from tests.system.fleet import LEASE_SECONDS, Fleet, WorkerProcess
 from tests.system.verified import assert_verified
 
 
@@ -24,7 +25,7 @@ async def test_a_job_whose_worker_is_killed_starts_again_within_the_lease_and_te
     async def taken_over() -> bool:
         return "TakenOver" in await fleet.statuses(job_id)
 
-    await wait_for(taken_over, "the takeover", seconds=LEASE_SECONDS + 10)
+    await eventually("the takeover", taken_over, seconds=LEASE_SECONDS + 10)
     assert time.monotonic() - killed_at <= LEASE_SECONDS + 10
     await fleet.until_ended(job_id)
     statuses = await fleet.statuses(job_id)
@@ -47,9 +48,9 @@ async def test_lease_taken_for_exactly_once_by_a_worker_that_slept_past_it(
         return newest is not None and newest.after.epoch > head.after.epoch
 
     # The broker may hand the first republished message to the sleeper itself.
-    await wait_for(second_epoch, "the takeover", seconds=LEASE_SECONDS + 30)
+    await eventually("the takeover", second_epoch, seconds=LEASE_SECONDS + 30)
     sleeper.signal(signal.SIGCONT)
-    await wait_for(_said(sleeper, "job.fenced"), "the sleeper to notice", seconds=20)
+    await eventually("the sleeper to notice", _said(sleeper, "job.fenced"), seconds=20)
     await fleet.until_ended(job_id)
     history = await fleet.history(job_id)
     takeover = next(event for event in history if event.status == "TakenOver")
@@ -89,7 +90,7 @@ async def test_poison_message_that_kills_its_workers_fails_and_others_go_on(
         state = await fleet.state(job_id)
         return state is not None and state.is_terminal
 
-    await wait_for(ended, "the poison job to be given up", seconds=8 * (LEASE_SECONDS + 6))
+    await eventually("the poison job to be given up", ended, seconds=8 * (LEASE_SECONDS + 6))
     other = await fleet.submit_steps(steps=1, step_seconds=0)
     await fleet.until_ended(other)
     history = await fleet.history(job_id)

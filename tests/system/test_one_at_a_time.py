@@ -3,7 +3,8 @@
 import itertools
 from collections import Counter
 
-from tests.system.fleet import Fleet, wait_for
+from tests.polling import eventually
+from tests.system.fleet import Fleet
 from tests.system.verified import assert_verified
 
 
@@ -22,7 +23,7 @@ async def test_two_workers_complete_each_of_many_jobs_exactly_once(fleet: Fleet)
     async def queues_are_empty() -> bool:
         return not any(depth.ready for depth in await fleet.backend.queue.depths())
 
-    await wait_for(queues_are_empty, "empty queues")
+    await eventually("empty queues", queues_are_empty, seconds=30)
 
 
 async def test_in_scope_fleet_no_two_jobs_of_three_workers_run_at_the_same_time(

@@ -9,9 +9,10 @@ from devtools.servers import RabbitMQServer, StorageServer
 from jobfleet_contracts.state import State
 from jobfleet_protocol.audit.index_drift import DriftCheck
 from jobfleet_worker import JobContext, Retry, handler
+from tests.polling import eventually
 from tests.system.azure_workshop import azure_settings, opened_workshop
 from tests.system.lossy_proxy import LossyProxy
-from tests.worker.workshop import Workshop, eventually
+from tests.worker.workshop import Workshop
 
 
 @handler("twice")

@@ -19,8 +19,9 @@ from jobfleet_contracts.state import State
 from jobfleet_worker import JobContext, handler
 from jobfleet_worker.upkeep.republish_pace import Pace
 from tests.backends.rabbitmq import foreign_client
+from tests.polling import eventually
 from tests.system.azure_workshop import azure_settings, opened_workshop
-from tests.worker.workshop import DEFAULTS, Workshop, eventually
+from tests.worker.workshop import DEFAULTS, Workshop
 
 
 @handler("work")

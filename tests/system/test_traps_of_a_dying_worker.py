@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.polling import eventually
 from tests.system.deadly_moments import DEADLY_EXIT, MOMENTS
-from tests.system.fleet import LEASE_SECONDS, Fleet, wait_for
+from tests.system.fleet import LEASE_SECONDS, Fleet
 from tests.system.verified import assert_verified
 
 HANDLERS = "tests.system.deadly_moments"
@@ -26,7 +27,7 @@ async def test_claim_known_to_nobody_side_effect_without_a_stable_key_and_index_
     async def all_dead() -> bool:
         return all(worker.has_died for worker in fleet.workers)
 
-    await wait_for(all_dead, "the death of four workers", seconds=60)
+    await eventually("the death of four workers", all_dead, seconds=60)
     for worker in fleet.workers:
         assert worker.wait(1) == DEADLY_EXIT, worker.log
     monkeypatch.delenv("DEADLY_MOMENT")
@@ -44,5 +45,5 @@ async def test_claim_known_to_nobody_side_effect_without_a_stable_key_and_index_
     async def no_row_is_left() -> bool:
         return not (await fleet.backend.reader.open_rows()).items
 
-    await wait_for(no_row_is_left, "the rescuer to remove every open row", seconds=LEASE_SECONDS)
+    await eventually("the rescuer to remove every open row", no_row_is_left, seconds=LEASE_SECONDS)
     await assert_verified(fleet.backend)

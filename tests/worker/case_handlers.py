@@ -144,7 +144,7 @@ class Hostile(Exception):
 
 
 class HostileFail(Fail):
-    @property  # type: ignore[override]
+    @property
     def details(self) -> Any:
         raise SystemExit(5)
 

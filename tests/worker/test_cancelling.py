@@ -13,8 +13,9 @@ from jobfleet_contracts.errors import ActionRefused, UnknownJob
 from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.state import State
 from jobfleet_worker import BlockingJobContext, Defer, JobContext, handler
+from tests.polling import eventually
 from tests.worker import process_handlers
-from tests.worker.workshop import Workshop, eventually
+from tests.worker.workshop import Workshop
 
 
 @handler("async")

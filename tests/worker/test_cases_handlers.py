@@ -18,8 +18,9 @@ from jobfleet_contracts.state import State
 from jobfleet_worker import BlockingJobContext, Defer, Fail, Retry, handler
 from jobfleet_worker.run.handler_pause import handler_pause
 from jobfleet_worker.testing import run_handler
+from tests.polling import eventually
 from tests.worker import case_handlers as cases
-from tests.worker.workshop import Workshop, eventually
+from tests.worker.workshop import Workshop
 
 THREE_RUNNERS = [cases.group_on_loop, cases.group_in_thread, cases.group_in_process]
 
@@ -227,7 +228,7 @@ def _array(module: str) -> Any:
     return type("ndarray", (), {"__module__": module})()
 
 
-UNSTORABLE = {
+UNSTORABLE: dict[str, tuple[Callable[[], Any], str]] = {
     "numpy": (lambda: _array("numpy"), ".tolist()"),
     "pandas": (lambda: {"rows": [_array("pandas.core.frame")]}, ".to_dict()"),
     "object": (object, "pydantic model"),

@@ -13,7 +13,8 @@ from jobfleet_contracts.state import State
 from jobfleet_contracts.worker_status import WorkerStatus
 from jobfleet_worker import handler, schedule
 from jobfleet_worker.upkeep import code_schedules, election, scheduler
-from tests.worker.workshop import RunningWorker, Workshop, eventually
+from tests.polling import eventually
+from tests.worker.workshop import RunningWorker, Workshop
 
 
 def code(*, seconds: int, **options: Any) -> Any:

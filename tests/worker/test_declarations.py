@@ -142,7 +142,7 @@ REFUSED: dict[str, Callable[..., Any]] = {
     "class": lambda: Caller,
     "builtin": lambda: len,
     "number": lambda: 5,
-    "classmethod object": lambda: classmethod(plain),  # type: ignore[arg-type]
+    "classmethod object": lambda: classmethod(plain),
 }
 
 

@@ -9,7 +9,8 @@ from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.message import JobMessage
 from jobfleet_worker import JobContext, handler
 from jobfleet_worker.run.consumer import CONSUMER_FAILED, CONSUMER_RECOVERED
-from tests.worker.workshop import Workshop, eventually
+from tests.polling import eventually
+from tests.worker.workshop import Workshop
 
 
 @handler("job")

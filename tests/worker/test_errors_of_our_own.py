@@ -13,8 +13,9 @@ import jobfleet_worker
 from jobfleet_contracts.state import State
 from jobfleet_worker import handler
 from jobfleet_worker.handlers.context import BlockingJobContext, JobContext
+from tests.polling import eventually
 from tests.protocol.steered_clock import SteeredClock
-from tests.worker.workshop import LEASE_SECONDS, Workshop, eventually
+from tests.worker.workshop import LEASE_SECONDS, Workshop
 
 FIRST = ("run/executor.py", "Executor.run")
 FILES = (

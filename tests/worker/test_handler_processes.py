@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from jobfleet_contracts.state import State
+from tests.polling import eventually
 from tests.worker import process_handlers
-from tests.worker.workshop import Workshop, eventually
+from tests.worker.workshop import Workshop
 
 
 def text_of(file: Path) -> str:

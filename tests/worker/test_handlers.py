@@ -1,6 +1,6 @@
 """What a handler may be, what it is given, and what becomes of what it returns or raises."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -164,7 +164,7 @@ def _deep() -> list[Any]:
     return deep
 
 
-NOT_JSON = {
+NOT_JSON: dict[str, tuple[Callable[[], Any], str]] = {
     "set": (lambda: {1, 2}, "set"),
     "set within": (lambda: {"a": [{1}]}, "set"),
     "bytes": (lambda: b"text", "bytes"),

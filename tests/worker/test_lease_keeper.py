@@ -15,9 +15,10 @@ from jobfleet_contracts.ports import LeaseStore
 from jobfleet_contracts.state import State
 from jobfleet_worker import JobContext, handler
 from jobfleet_worker.run.lease_keeper import KeptLease, LeaseKeeper
+from tests.polling import eventually
 from tests.protocol.faulty_port import FaultyPort
 from tests.worker.test_cancelling import until_running, wait_for_ever
-from tests.worker.workshop import LEASE_SECONDS, Workshop, eventually
+from tests.worker.workshop import LEASE_SECONDS, Workshop
 
 
 class Keeping:

@@ -10,9 +10,10 @@ import pytest
 
 from jobfleet_contracts.state import State
 from jobfleet_worker import BlockingJobContext, JobContext, handler
+from tests.polling import eventually
 from tests.worker import process_handlers
 from tests.worker.test_cancelling import look_now_and_then, until_running, wait_for_ever
-from tests.worker.workshop import OPTIONS, Workshop, eventually
+from tests.worker.workshop import OPTIONS, Workshop
 
 
 async def test_each_attempt_has_the_whole_limit_and_the_last_one_ends_timed_out(

@@ -12,9 +12,10 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.lease import key_lock
 from jobfleet_contracts.state import State
 from jobfleet_worker import JobContext, handler
+from tests.polling import eventually
 from tests.protocol.steered_clock import SteeredClock
 from tests.worker.test_cancelling import until_running, wait_for_ever
-from tests.worker.workshop import LEASE_SECONDS, Workshop, eventually
+from tests.worker.workshop import LEASE_SECONDS, Workshop
 
 
 @handler("short")
@@ -141,7 +142,7 @@ async def test_an_idle_worker_gives_the_fleets_lease_up(workshop: Workshop) -> N
         workshop.start_worker(short, fleet_scope=True)
 
         async def taken_three_times() -> bool:
-            return sum(e["event"] == "fleet_lease.taken" for e in logs) >= 3
+            return [e["event"] for e in logs].count("fleet_lease.taken") >= 3
 
         await eventually("turns without work", taken_three_times, seconds=12)
 

@@ -21,8 +21,9 @@ from jobfleet_worker.metrics.prometheus_metrics import Buckets, PrometheusMetric
 from jobfleet_worker.outbound.circuit_breaker import CircuitBreaker
 from jobfleet_worker.run.attempt import Stop
 from jobfleet_worker.worker import Worker
+from tests.polling import eventually
 from tests.promtool import check_metrics
-from tests.worker.workshop import OPTIONS, RunningWorker, Workshop, eventually
+from tests.worker.workshop import OPTIONS, RunningWorker, Workshop
 
 SECTION_10 = (
     "jobs_registered_total",

@@ -4,7 +4,8 @@ import asyncio
 
 from jobfleet_contracts.state import State
 from jobfleet_worker import handler
-from tests.worker.workshop import Workshop, eventually
+from tests.polling import eventually
+from tests.worker.workshop import Workshop
 
 
 @handler("mail.send")

@@ -22,7 +22,8 @@ from jobfleet_protocol.control.pause_state import RESCUER
 from jobfleet_protocol.control.pauses import Pauses
 from jobfleet_protocol.trail.transitions import Change, draft
 from jobfleet_worker import handler
-from tests.worker.workshop import Workshop, eventually
+from tests.polling import eventually
+from tests.worker.workshop import Workshop
 
 QUEUE, TYPE = ControlSubject.QUEUE, ControlSubject.TYPE
 

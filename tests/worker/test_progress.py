@@ -11,8 +11,9 @@ from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.state import State
 from jobfleet_worker import BlockingJobContext, JobContext, handler
+from tests.polling import eventually
 from tests.protocol.steered_clock import SteeredClock
-from tests.worker.workshop import LEASE_SECONDS, Workshop, eventually
+from tests.worker.workshop import LEASE_SECONDS, Workshop
 
 
 async def steps_of(workshop: Workshop, job_id: str) -> list[Event]:

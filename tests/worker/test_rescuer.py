@@ -25,8 +25,9 @@ from jobfleet_protocol.control.pause_state import NO_PAUSES, FleetPauses
 from jobfleet_protocol.trail.transitions import Change, draft
 from jobfleet_worker.upkeep.election import LEADER_ELECTED
 from jobfleet_worker.upkeep.rescuer import Rescuer
+from tests.polling import eventually
 from tests.protocol.steered_clock import SteeredClock
-from tests.worker.workshop import DEFAULTS, Workshop, eventually
+from tests.worker.workshop import DEFAULTS, Workshop
 
 
 class Ward:
@@ -350,7 +351,7 @@ async def test_one_worker_sweeps_and_another_follows_when_it_stops(workshop: Wor
     def elections(logs: list[Any]) -> Callable[[int], Callable[[], Awaitable[bool]]]:
         def at_least(count: int) -> Callable[[], Awaitable[bool]]:
             async def held() -> bool:
-                return sum(e["event"] == LEADER_ELECTED for e in logs) >= count
+                return [e["event"] for e in logs].count(LEADER_ELECTED) >= count
 
             return held
 

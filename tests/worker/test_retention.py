@@ -21,8 +21,9 @@ from jobfleet_worker.upkeep.retention import (
     SEALED_AT_MOST,
     Retention,
 )
+from tests.polling import eventually
 from tests.protocol.steered_clock import SteeredClock
-from tests.worker.workshop import DEFAULTS, Workshop, eventually
+from tests.worker.workshop import DEFAULTS, Workshop
 
 DAYS = 30.0
 DAY = 86_400.0
@@ -152,7 +153,7 @@ async def test_a_removal_that_was_cut_short_is_finished_by_a_later_sweep(
     head = await ended(workshop)
     blob = (await workshop.head(head.job_id)).data["blob"]
     clock.advance(AT_END)
-    torn = replace(workshop.real, payloads=Unwilling())
+    torn = replace(workshop.real, payloads=Unwilling())  # type: ignore[arg-type]
     sweeper = retention_of(torn, clock, days=DAYS)
     await sweeper.sweep()
     clock.advance(SEALED_AT_MOST)

@@ -9,7 +9,8 @@ from jobfleet_contracts.control import ControlKind, ControlSubject
 from jobfleet_contracts.schedule import Schedule
 from jobfleet_protocol.control.schedules import Schedules
 from jobfleet_worker import handler
-from tests.worker.workshop import Workshop, eventually
+from tests.polling import eventually
+from tests.worker.workshop import Workshop
 
 
 @handler("tick")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -24,6 +24,7 @@ from jobfleet_worker.builtin.demo_steps import demo_steps
 from jobfleet_worker.handlers.registry import Handlers
 from jobfleet_worker.options import WorkerOptions
 from jobfleet_worker.worker import Worker
+from tests.polling import eventually
 from tests.protocol.faulty_port import FaultyPort
 
 LEASE_SECONDS = 4.0
@@ -140,7 +141,7 @@ class Workshop:
         """Put a faulty port before the worker's deliveries."""
         source = FaultyPort(running.worker._source)
         running.worker._source = source  # type: ignore[assignment]
-        running.worker._consumer._source = source  # type: ignore[assignment]
+        running.worker._consumer._source = source
         return source
 
     async def submit(self, job_type: str, payload: Any = None, **fields: Any) -> str:
@@ -204,16 +205,3 @@ class Workshop:
             verifier.add(history)
         found = verifier.finish()
         assert not found, "\n".join(map(str, found))
-
-
-async def eventually(
-    description: str, condition: Callable[[], Awaitable[Any]], *, seconds: float = 60
-) -> Any:
-    """Poll until the condition holds, and return what it returned."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = await condition()
-        if found:
-            return found
-        await asyncio.sleep(0.01)
-    raise AssertionError(f"not within {seconds:g} s: {description}")

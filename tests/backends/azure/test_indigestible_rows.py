@@ -17,7 +17,7 @@ from jobfleet_contracts.index import EventQuery
 from tests.backends.azure.conftest import Fleet
 from tests.backends.azure.fault_proxy import Exchange, Fault, FaultProxy
 from tests.conformance.jobs import queued
-from tests.system.fleet import wait_for
+from tests.polling import eventually
 
 pytestmark = pytest.mark.servers
 
@@ -88,7 +88,7 @@ async def test_nothing_is_given_up_while_the_storage_answers_so_whatever_it_is_a
     async def tried_often() -> bool:
         return len(table_proxy.exchanges) >= 40
 
-    await wait_for(tried_often, "40 requests")
+    await eventually("40 requests", tried_often, seconds=30)
     assert not flushed.done()
     table_proxy.choose = lambda _: Fault.NONE
     await asyncio.wait_for(flushed, SECONDS)

@@ -7,7 +7,7 @@ from jobfleet_backends.rabbitmq.connection import RabbitMQ
 from jobfleet_backends.rabbitmq.control_channel import RabbitControlChannel
 from jobfleet_contracts.job_id import new_id
 from tests.backends.rabbitmq import foreign_client
-from tests.backends.rabbitmq.eventually import eventually
+from tests.polling import eventually
 
 
 class Listener:

@@ -32,6 +32,7 @@ def look(url: str, queue: str) -> bytes | None:
         method, _, body = channel.basic_get(queue)
         if method is not None:
             channel.basic_nack(method.delivery_tag, requeue=True)
+        assert body is None or isinstance(body, bytes)
         return body
 
 

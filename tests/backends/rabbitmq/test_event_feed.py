@@ -15,7 +15,7 @@ from jobfleet_contracts.event import Event, JobFacts, JobState
 from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.state import State
 from tests.backends.rabbitmq import foreign_client
-from tests.backends.rabbitmq.eventually import eventually
+from tests.polling import eventually
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 

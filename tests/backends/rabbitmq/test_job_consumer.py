@@ -17,8 +17,8 @@ from jobfleet_backends.rabbitmq.prefetch_window import PrefetchWindow
 from jobfleet_backends.rabbitmq.topology import LaneQueue
 from jobfleet_contracts.errors import BackendUnavailable
 from tests.backends.rabbitmq import foreign_client
-from tests.backends.rabbitmq.eventually import eventually
 from tests.backends.rabbitmq.jobs import SOON, a_job, job_id, take, total_ready
+from tests.polling import eventually
 
 
 async def publish(queue: RabbitJobQueue, count: int, **fields: object) -> list[str]:

@@ -16,9 +16,9 @@ from jobfleet_backends.rabbitmq.job_consumer import RabbitJobConsumer
 from jobfleet_backends.rabbitmq.job_queue import RabbitJobQueue
 from jobfleet_backends.rabbitmq.reachability import BROKER_LOST, BROKER_REACHED
 from jobfleet_contracts.errors import BackendForbidden, BackendUnavailable
-from tests.backends.rabbitmq.eventually import eventually
 from tests.backends.rabbitmq.jobs import a_job, job_id, take, total_ready
 from tests.backends.rabbitmq.test_control_channel import Listener, is_heard
+from tests.polling import eventually
 
 AWAY = "amqp://guest:secret@127.0.0.1:1/"
 
@@ -64,7 +64,7 @@ async def test_everything_is_back_by_itself_after_a_kill_and_nothing_confirmed_i
         async with asyncio.timeout(30):
             assert [job_id(delivery) for delivery in await waiting] == [kept.request.job_id]
         await queue.publish(a_job())
-        await eventually("it listens again", lambda: is_heard(control, listener), within=30)
+        await eventually("it listens again", lambda: is_heard(control, listener), seconds=30)
     said = [entry["event"] for entry in logs if entry["event"] in (BROKER_LOST, BROKER_REACHED)]
     assert said == [BROKER_LOST, BROKER_REACHED]
     await consumer.stop()

@@ -15,7 +15,8 @@ from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.message import JobMessage, MalformedMessage
 from jobfleet_contracts.ports import JobConsumer
 from tests.conformance.deliveries import consuming, received
-from tests.conformance.jobs import a_message, an_id, wait_until
+from tests.conformance.jobs import a_message, an_id
+from tests.polling import eventually
 
 
 def _insert(path: Path, body: str) -> None:
@@ -110,4 +111,4 @@ async def test_depths_name_a_queue_that_is_served_and_empty(backend: Backend) ->
         }
 
     async with consuming(backend, "reports"):
-        await wait_until("the depths name the queue", lanes)
+        await eventually("the depths name the queue", lanes)

@@ -29,7 +29,7 @@ class LoopSteps:
 def measured_steps(patch: pytest.MonkeyPatch) -> Iterator[LoopSteps]:
     """Measure each callback that the loop of this thread runs, tasks included."""
     steps = LoopSteps()
-    run = asyncio.events.Handle._run  # type: ignore[attr-defined]
+    run = asyncio.events.Handle._run
 
     def measured(handle: Any) -> Any:
         begun = time.thread_time()

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from jobfleet_dashboard import http_protocol
-from tests.conformance.jobs import wait_until
 from tests.dashboard.api.asgi_client import AsgiClient
 from tests.dashboard.api.running import Running, running
+from tests.polling import eventually
 
 HEAD = b"POST /login HTTP/1.1\r\nHost: localhost\r\n"
 GET = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n"
@@ -99,7 +99,7 @@ async def test_a_client_that_takes_nothing_of_its_answer_is_dropped(server: Runn
                 pass
             return writer.transport.is_closing()
 
-        await wait_until("the connection is closed", dropped)
+        await eventually("the connection is closed", dropped)
 
 
 async def test_a_body_that_comes_slowly_is_waited_for(

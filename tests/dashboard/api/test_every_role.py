@@ -38,7 +38,7 @@ def guarded(backend: Backend) -> AsgiClient:
 def _asked(client: AsgiClient) -> Iterator[tuple[str, str, str]]:
     """Yield method, declared path and an address of every route that is not open."""
     for route in all_routes(client.app):
-        for method in sorted(route.methods - {"HEAD"}):
+        for method in sorted((route.methods or set()) - {"HEAD"}):
             if route.path not in OPEN:
                 address = addressed(route, new_id()).replace("{letter_id}", new_id())
                 yield method, route.path, address

@@ -126,7 +126,9 @@ async def test_no_body_holds_the_loop_whatever_the_route(
     name = kind.removeprefix("form of ")
     fill, headers = (JSON_BODIES[name], {}) if name == kind else (FORM_BODIES[name], FORM)
     job_id = new_id()
-    with_body = [route for route in all_routes(signed.app) if route.methods - {"GET", "HEAD"}]
+    with_body = [
+        route for route in all_routes(signed.app) if (route.methods or set()) - {"GET", "HEAD"}
+    ]
     assert len(with_body) > 10
     with measured_steps(monkeypatch) as steps:
         for route in with_body:

@@ -14,10 +14,10 @@ from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_dashboard.security import gate, sessions
 from jobfleet_dashboard.security.api_keys import new_key
-from tests.conformance.jobs import wait_until
 from tests.dashboard.api.asgi_client import Answer, AsgiClient
 from tests.dashboard.api.conftest import client_of
 from tests.dashboard.api.running import running
+from tests.polling import eventually
 
 SECRET, LINE = new_key("ada", "operator")
 SHARED = "a session secret that replicas share"
@@ -146,4 +146,4 @@ async def test_a_stream_whose_browser_leaves_ends_with_it(backend: Backend) -> N
         answer = await client.request("GET", "/api/events/stream", headers=cookie)
         return answer.status == 200
 
-    await wait_until("the stream of a browser that leaves at once ends", ended)
+    await eventually("the stream of a browser that leaves at once ends", ended)

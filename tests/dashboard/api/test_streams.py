@@ -14,11 +14,11 @@ from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import SettingsError
 from jobfleet_contracts.job_id import new_id
 from jobfleet_dashboard.server import serve
-from tests.conformance.jobs import wait_until
 from tests.dashboard.api.asgi_client import AsgiClient
 from tests.dashboard.api.life import Life
 from tests.dashboard.api.running import EventSource, Running, running, take
 from tests.dashboard.api.test_jobs import submit
+from tests.polling import eventually
 
 
 @pytest.fixture
@@ -160,4 +160,4 @@ async def _listening(client: AsgiClient, count: int = 1) -> None:
     async def ready() -> bool:
         return len(hub._listeners) >= count and hub._looked.is_set()
 
-    await wait_until(f"{count} listeners who know where they begin", ready)
+    await eventually(f"{count} listeners who know where they begin", ready)

@@ -29,7 +29,8 @@ def test_an_ended_job_leads_to_the_job_that_delivers_its_callback_and_that_one_b
 
 
 def test_a_payload_that_names_no_job_leads_nowhere() -> None:
-    for payload in (None, [], {"jobId": 7}, {"jobId": "../login"}):
+    payloads: tuple[Any, ...] = (None, [], {"jobId": 7}, {"jobId": "../login"})
+    for payload in payloads:
         facts, _ = facts_of(type="callback.deliver", payload=payload)
         assert "delivers result of" not in facts
 

@@ -20,7 +20,7 @@ from jobfleet_worker.handlers.registry import Handlers
 from jobfleet_worker.options import WorkerOptions
 from jobfleet_worker.outbound.options import OutboundOptions
 from jobfleet_worker.worker import Worker
-from tests.system.fleet import wait_for
+from tests.polling import eventually
 from tests.worker.outbound.target_server import TargetServer
 
 SECRET = "a secret that is shared"
@@ -72,7 +72,7 @@ class Workshop:
             head = await self.backend.trail.newest(job_id)
             return head is not None and head.after.state.is_terminal
 
-        await wait_for(ended, f"the end of job {job_id}")
+        await eventually(f"the end of job {job_id}", ended, seconds=30)
         return await self.backend.trail.history(job_id)
 
     async def run(self, job_type: str, payload: Any, **fields: Any) -> Sequence[Event]:

@@ -31,7 +31,7 @@ def silent_nameserver() -> Iterator[NameResolver]:
 
 
 async def test_a_name_of_this_machine_is_found() -> None:
-    found = await NameResolver().resolve("localhost", 80, socket.AF_UNSPEC)  # type: ignore[arg-type]
+    found = await NameResolver().resolve("localhost", 80, socket.AF_UNSPEC)
     assert "127.0.0.1" in {each["host"] for each in found}
 
 

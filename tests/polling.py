@@ -1,0 +1,36 @@
+"""Waiting for a condition, with a description for the one who reads the failure."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def eventually(
+    description: str,
+    condition: Callable[[], Awaitable[T | None]],
+    *,
+    seconds: float = 60,
+    every: float = 0.01,
+) -> T:
+    """Ask until the answer is true, and return it.
+
+    Args:
+        description: what is waited for; the failure names it.
+        every: seconds between two questions; longer where a question reads much, because it takes
+            the servers' time from the fleet under test.
+
+    Raises:
+        AssertionError: the answer was not true within ``seconds``.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        found = await condition()
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {description}"
+        await asyncio.sleep(every)

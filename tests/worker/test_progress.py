@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.state import State
 from jobfleet_worker import BlockingJobContext, JobContext, handler
@@ -233,7 +232,7 @@ async def test_a_checkpoint_that_took_long_to_read_leaves_the_handler_its_whole_
         await asyncio.sleep(0.7)
         return context.epoch
 
-    async def slow(head: Event, backend: Backend) -> None:
+    async def slow(head: Event, **_: Any) -> None:
         clock.advance(10 * (head.after.epoch - 1))
 
     monkeypatch.setattr("jobfleet_worker.run.job_run.last_checkpoint", slow)

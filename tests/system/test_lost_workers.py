@@ -112,7 +112,7 @@ async def test_a_neighbour_of_a_job_that_kills_its_workers_completes(fleet: Flee
         states = [await fleet.state(job_id) for job_id in (killer, *neighbours)]
         return all(state is not None and state.is_terminal for state in states)
 
-    await wait_for(ended, "the end of killer and neighbours", seconds=8 * (LEASE_SECONDS + 20))
+    await eventually("the end of killer and neighbours", ended, seconds=8 * (LEASE_SECONDS + 20))
     history = await fleet.history(killer)
     assert history[-1].data["error"]["type"] == "WorkerLost"
     assert [event.status for event in history].count("Started") == 6

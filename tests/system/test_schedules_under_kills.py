@@ -20,7 +20,8 @@ from jobfleet_protocol.actions.write_side import WriteSide
 from jobfleet_protocol.audit.control_check import check_control_log
 from jobfleet_protocol.control.schedule_state import tick_job_id
 from jobfleet_protocol.control.schedules import Schedules
-from tests.system.fleet import LEASE_SECONDS, Fleet, WorkerProcess, wait_for
+from tests.polling import eventually
+from tests.system.fleet import LEASE_SECONDS, Fleet, WorkerProcess
 from tests.system.verified import assert_verified
 
 NAME = "often"
@@ -87,7 +88,7 @@ async def _another_tick(fleet: Fleet) -> None:
         head = await fleet.backend.control_log.newest(ControlSubject.SCHEDULE, NAME)
         return head is not None and head.sequence > newest.sequence
 
-    await wait_for(fired, "another tick", seconds=TICKS_AFTER_A_KILL)
+    await eventually("another tick", fired, seconds=TICKS_AFTER_A_KILL)
 
 
 def _leader(fleet: Fleet) -> WorkerProcess:

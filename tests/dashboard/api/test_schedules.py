@@ -208,7 +208,7 @@ async def test_what_live_workers_declare_and_handle_is_shown(
     client: AsgiClient, backend: Backend
 ) -> None:
     await put(client)
-    services = client.app.state.services  # type: ignore[attr-defined]
+    services = client.app.state.services
     now = services.clock.now()
     for worker_id, digest in (("w1", "aa"), ("w2", "bb")):
         status = WorkerStatus(
@@ -227,7 +227,7 @@ async def test_a_row_that_cannot_be_read_says_so_and_hides_no_other(
     client: AsgiClient, backend: Backend
 ) -> None:
     await put(client)
-    services = client.app.state.services  # type: ignore[attr-defined]
+    services = client.app.state.services
     await backend.control_log.insert(
         ControlEntry(
             subject=ControlSubject.SCHEDULE,

@@ -76,7 +76,7 @@ async def test_paused_late_and_strange_schedules_say_so(
         assert "aused by dashboard" in text
         assert "&lt;b&gt;books&lt;/b&gt;" in text
     assert "No live worker handles the type report" in await page(client, "/schedules/daily")
-    now = client.app.state.services.clock.now()  # type: ignore[attr-defined]
+    now = client.app.state.services.clock.now()
     for worker_id, digest in (("w1", "a" * 64), ("w2", "b" * 64)):
         await backend.directory.beat(
             WorkerStatus(
@@ -93,7 +93,7 @@ async def test_paused_late_and_strange_schedules_say_so(
 
 
 async def test_what_differs_from_the_code_is_shown_beside_it(client: AsgiClient) -> None:
-    schedules = client.app.state.services.schedules  # type: ignore[attr-defined]
+    schedules = client.app.state.services.schedules
     await schedules.declare_by_code(Schedule(name="daily", type="report", cron="0 5 * * *"))
     text = await page(client, "/schedules/daily")
     assert "no live worker declares it any more" in text
@@ -127,7 +127,7 @@ async def test_resume_lets_it_tick_and_run_leads_to_the_job(client: AsgiClient) 
 async def test_each_role_sees_the_buttons_that_it_may_press(backend: Backend) -> None:
     keys = {role: new_key(f"{role}-key", role) for role in ("viewer", "submitter", "operator")}
     client = client_of(backend, api_keys=tuple(line for _, line in keys.values()))
-    services = client.app.state.services  # type: ignore[attr-defined]
+    services = client.app.state.services
     await services.schedules.declare(Schedule.parse("daily", DAILY), by="me")
     seen = {}
     for role, (secret, _) in keys.items():

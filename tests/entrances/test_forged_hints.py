@@ -27,7 +27,7 @@ from jobfleet_worker.handlers.registry import Handlers
 from jobfleet_worker.options import WorkerOptions
 from jobfleet_worker.worker import Worker
 from tests.backends.rabbitmq import foreign_client
-from tests.worker.workshop import eventually
+from tests.polling import eventually
 
 pytestmark = pytest.mark.servers
 

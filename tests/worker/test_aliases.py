@@ -4,8 +4,9 @@ import pytest
 
 from jobfleet_contracts.state import State
 from jobfleet_worker import BlockingJobContext, JobContext, handler
+from tests.polling import eventually
 from tests.worker.process_handlers import renamed
-from tests.worker.workshop import Workshop, eventually
+from tests.worker.workshop import Workshop
 
 
 @handler("mail.digest", aliases=["digest", "mail.daily"])

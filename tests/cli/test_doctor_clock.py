@@ -17,7 +17,7 @@ from jobfleet_contracts.request_counter import RequestCounter
 
 @pytest.fixture
 async def backend(tmp_path: Path) -> AsyncIterator[Backend]:
-    opened = await open_backend(Settings(data_dir=tmp_path, _env_file=None))  # type: ignore[call-arg]
+    opened = await open_backend(Settings(data_dir=tmp_path, _env_file=None))
     yield opened
     await opened.close()
 

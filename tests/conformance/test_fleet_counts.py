@@ -119,10 +119,28 @@ async def test_lock_keys_come_with_holder_and_waiters_held_ones_first(backend: B
         await backend.index.open(open_job(event))
     held, unheld = await backend.reader.lock_uses()
     assert (held.lock_key, held.waiting) == ("z", 2)
-    assert held.holder is not None
-    assert held.holder.facts.job_id == holder.job_id
+    assert [row.facts.job_id for row in held.holders] == [holder.job_id]
     assert [row.facts.job_id for row in held.waiters] == [waiter.job_id, later.job_id]
-    assert (unheld.lock_key, unheld.holder, unheld.waiting) == ("a", None, 1)
+    assert (unheld.lock_key, list(unheld.holders), unheld.waiting) == ("a", [], 1)
+
+
+async def test_a_lock_key_is_listed_once_for_each_number_of_slots(backend: Backend) -> None:
+    holders = [queued(at=n, lock_key="k", lock_slots=3) for n in range(2)]
+    for event in holders:
+        await backend.index.open(open_job(event, state=State.RUNNING))
+    waiter, apart = queued(at=5, lock_key="k", lock_slots=3), queued(at=6, lock_key="k")
+    for event in (waiter, apart, queued(lock_key="other", lock_slots=2)):
+        await backend.index.open(open_job(event))
+    three, *others = await backend.reader.lock_uses()
+    assert (three.lock_key, three.slots, three.waiting) == ("k", 3, 1)
+    held = sorted(row.facts.job_id for row in three.holders)
+    assert held == sorted(event.job_id for event in holders)
+    assert [(use.lock_key, use.slots) for use in others] == [("k", 1), ("other", 2)]
+    assert await backend.reader.lock_slots("k") == {1, 3}
+    assert await backend.reader.lock_slots("nobody's") == frozenset()
+    found = await backend.reader.lock_waiters("k", slots=3)
+    assert [row.facts.job_id for row in found] == [waiter.job_id]
+    assert [row.facts for row in found] == [waiter.facts]
 
 
 async def test_only_the_first_lock_keys_and_waiters_are_named(backend: Backend) -> None:

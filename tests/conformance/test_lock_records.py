@@ -91,3 +91,6 @@ async def test_the_list_holds_the_locks_that_are_leased_now(
     await backend.leases.release(names[0], ids[0])
     await backend.leases.delete(names[1], ids[1])
     assert await other.locks.leased() == frozenset(names[2:])
+    assert await other.locks.leased("job/03/") == {names[3]}
+    assert await other.locks.leased("job/0") == frozenset(names[2:])
+    assert await other.locks.leased("key/") == frozenset()

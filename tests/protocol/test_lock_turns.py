@@ -2,14 +2,16 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from jobfleet_contracts.errors import Fenced, LeaseConflict, TrustEnded
-from jobfleet_contracts.job import JobRequest
-from jobfleet_contracts.lease import FLEET_LOCK, Lease, key_lock
+from jobfleet_contracts.job import JobRequest, new_id
+from jobfleet_contracts.lease import FLEET_LOCK, Lease, key_lock, key_locks
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.claiming.claimer import Claimed
+from jobfleet_protocol.claiming.decision import Attended, Busy
 from jobfleet_protocol.claiming.lock_leases import new_lease_id
 from jobfleet_protocol.trail.transitions import Change
 from tests.protocol.bench import LEASE_SECONDS, Bench
@@ -128,3 +130,103 @@ async def test_the_fleets_lease_fences_the_named_job_before_any_message(bench: B
     assert (await bench.head(request.job_id)).status == "TakenOver"
     with pytest.raises(TrustEnded):
         await successor.turns.fence_named(lock=FLEET_LOCK, trusted=lambda: False)
+
+
+def of_slots(slots: int, slot: int) -> dict[str, Any]:
+    """Fields of a job whose first try is this slot, from 1."""
+    job_id = f"01900000-0000-7000-8000-{slot - 1:012x}"
+    return {"lock_key": KEY, "lock_slots": slots, "job_id": job_id}
+
+
+async def test_as_many_jobs_as_slots_run_and_the_next_is_kept_out(bench: Bench) -> None:
+    jobs = [await bench.submit(**of_slots(3, 1 + n) | {"job_id": new_id()}) for n in range(4)]
+    held = [await bench.claimed(job, f"w{n}") for n, job in enumerate(jobs[:3])]
+    locks = {claimed.lease.lock for claimed in held}
+    assert locks == set(key_locks(KEY, 3))
+    assert {claimed.trail.head.after.lock for claimed in held} == locks
+    assert [claimed.trail.head.after.lock_turn for claimed in held] == [1, 1, 1]
+    assert isinstance(await bench.claim(jobs[3], "w4"), Busy)
+    await bench.end(held[1])
+    await bench.real.leases.release(held[1].lease.lock, held[1].lease.lease_id)
+    last = await bench.claimed(jobs[3], "w4")
+    assert (last.lease.lock, last.trail.head.after.lock_turn) == (held[1].lease.lock, 2)
+    await bench.verify()
+
+
+async def test_jobs_of_one_key_with_other_slots_are_limited_apart(bench: Bench) -> None:
+    one, two = await bench.submit(lock_key=KEY), await bench.submit(lock_key=KEY, lock_slots=2)
+    assert (await bench.claimed(one, "w1")).lease.lock == key_lock(KEY)
+    assert (await bench.claimed(two, "w2")).lease.lock in key_locks(KEY, 2)
+
+
+async def test_a_stale_note_of_another_slot_fences_nobody(bench: Bench) -> None:
+    """A claim in slot 1 got as far as its note; the job runs in slot 2 under the same epoch."""
+    first = await bench.submit(**of_slots(2, 1))
+    note = {"turn": "1", "job": first.job_id, "epoch": "1"}
+    lock, lease_id = key_locks(KEY, 2)[0], new_lease_id()
+    await bench.real.leases.create(lock)
+    await bench.real.leases.acquire(lock, lease_id, LEASE_SECONDS)
+    await bench.real.locks.write_note(lock, lease_id, note)
+    running = await bench.claimed(first, "w1")
+    assert running.lease.lock == key_locks(KEY, 2)[1]
+    await bench.real.leases.release(lock, lease_id)
+    second = await bench.submit(**of_slots(2, 1) | {"job_id": new_id()})
+    claimed = await bench.claimed(second, "w2")
+    assert (claimed.lease.lock, claimed.trail.head.after.lock_turn) == (lock, 2)
+    assert await bench.statuses(first.job_id) == ["Queued", "Started"]
+    await bench.end(running)
+
+
+async def test_a_claim_in_flight_is_closed_though_its_job_last_ran_in_a_slot_that_is_leased(
+    bench: Bench,
+) -> None:
+    """Otherwise it could land in the slot that its successor has by then."""
+    first = await bench.submit(**of_slots(2, 1))
+    lost = await bench.claimed(first, "w1")
+    bench.clock.advance(LEASE_SECONDS + 1)
+    note = {"turn": "1", "job": first.job_id, "epoch": "2"}
+    other, lease_id = key_locks(KEY, 2)[1], new_lease_id()
+    await bench.real.leases.create(other)
+    await bench.real.leases.acquire(other, lease_id, LEASE_SECONDS)
+    await bench.real.locks.write_note(other, lease_id, note)
+    await bench.real.leases.release(other, lease_id)
+    await bench.real.leases.acquire(lost.lease.lock, new_lease_id(), LEASE_SECONDS)
+    second = await bench.submit(**of_slots(2, 2) | {"job_id": new_id()})
+    assert (await bench.claimed(second, "w2")).lease.lock == other
+    assert (await bench.head(first.job_id)).after.epoch == 2
+
+
+async def test_a_lost_job_is_taken_over_in_the_slot_in_which_it_ran(bench: Bench) -> None:
+    first = await bench.submit(**of_slots(3, 1))
+    blocked = key_locks(KEY, 3)[0]
+    lease_id = new_lease_id()
+    await bench.real.leases.create(blocked)
+    await bench.real.leases.acquire(blocked, lease_id, LEASE_SECONDS)
+    lost = await bench.claimed(first, "w1")
+    assert lost.lease.lock != blocked
+    bench.clock.advance(LEASE_SECONDS + 1)
+    again = await bench.claimed(first, "w2")
+    assert again.lease.lock == lost.lease.lock
+    assert await bench.real.locks.leased() == {lost.lease.lock}
+    assert await bench.statuses(first.job_id) == ["Queued", "Started", "TakenOver", "Started"]
+
+
+async def test_a_lost_job_whose_slot_another_holds_is_left_to_that_one(bench: Bench) -> None:
+    first = await bench.submit(**of_slots(2, 1))
+    lost = await bench.claimed(first, "w1")
+    bench.clock.advance(LEASE_SECONDS + 1)
+    await bench.real.leases.acquire(lost.lease.lock, new_lease_id(), LEASE_SECONDS)
+    assert isinstance(await bench.claim(first, "w2"), Attended)
+    assert await bench.real.locks.leased() == {lost.lease.lock}
+
+
+async def test_a_slot_with_a_lost_holder_is_free_after_its_lease(bench: Bench) -> None:
+    jobs = [await bench.submit(lock_key=KEY, lock_slots=2) for _ in range(3)]
+    for number, job in enumerate(jobs[:2]):
+        await bench.claimed(job, f"w{number}")
+    assert isinstance(await bench.claim(jobs[2], "w3"), Busy)
+    bench.clock.advance(LEASE_SECONDS + 1)
+    await bench.claimed(jobs[2], "w3")
+    states = [(await bench.head(job.job_id)).after.state for job in jobs]
+    assert states.count(State.RUNNING) == 2
+    await bench.verify()

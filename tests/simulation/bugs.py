@@ -54,6 +54,12 @@ from tests.simulation.schedule_bugs import (
     ticks_from_the_wall_clock,
     two_leaders_fire_one_tick,
 )
+from tests.simulation.slot_bugs import (
+    limit_exceeded_after_a_takeover,
+    slot_leaked_by_a_crash,
+    slot_released_twice,
+    stale_note_of_another_slot,
+)
 
 
 def no_epoch_check() -> AbstractContextManager[Any]:
@@ -469,3 +475,23 @@ OF_SCHEDULES = (
     Known("a tick fired on top of a pause", fired_whatever_stands_meanwhile, 2, _RECURRING),
 )
 """Faults of other schedulers."""
+
+_SLOTS = {"lock_slots": 2, "lock_keys": 1, "jobs": 9, "fleet_scope": False}
+_SLOTS_IN_BAD_WEATHER = _SLOTS | {
+    "fault_rate": 0.1,
+    "stall_rate": 0.01,
+    "operator_action_seconds": 15,
+}
+
+OF_LIMITS = (
+    Known("a stale note of another slot", stale_note_of_another_slot, 4, _SLOTS),
+    Known("a slot leaked by a crash", slot_leaked_by_a_crash, 0, _SLOTS_IN_BAD_WEATHER),
+    Known("a slot released twice", slot_released_twice, 2, _SLOTS_IN_BAD_WEATHER),
+    Known(
+        "a limit exceeded after a takeover",
+        limit_exceeded_after_a_takeover,
+        0,
+        _SLOTS_IN_BAD_WEATHER,
+    ),
+)
+"""Faults of other systems' limits."""

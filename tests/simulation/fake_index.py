@@ -238,14 +238,26 @@ class FakeJobIndexReader:
 
         return await self._wire.read("open.list", ask)
 
-    async def lock_waiters(self, lock_key: str, limit: int = 10) -> Sequence[OpenRow]:
-        """Return open, claimable jobs that name this lock key, longest waiting first."""
+    async def lock_slots(self, lock_key: str) -> frozenset[int]:
+        """Return the numbers of slots that open jobs name with this lock key."""
+        return frozenset(
+            row.facts.lock_slots
+            for row in self._table.open_rows()
+            if row.facts.lock_key == lock_key and row.is_confirmed
+        )
+
+    async def lock_waiters(
+        self, lock_key: str, *, slots: int = 1, limit: int = 10
+    ) -> Sequence[OpenRow]:
+        """Return open, claimable jobs of this lock key and slots, longest waiting first."""
 
         def ask() -> list[OpenRow]:
             rows = [
                 row
                 for row in self._table.open_rows()
-                if row.facts.lock_key == lock_key and row.state in CLAIMABLE and row.is_confirmed
+                if (row.facts.lock_key, row.facts.lock_slots) == (lock_key, slots)
+                and row.state in CLAIMABLE
+                and row.is_confirmed
             ]
             return sorted(rows, key=lambda row: row.opened_at)[:limit]
 

@@ -68,9 +68,13 @@ class LockContainer:
         blob = self._blobs.get(lock)
         return blob is not None and self._is_leased(blob)
 
-    def leased(self) -> frozenset[str]:
+    def leased(self, prefix: str = "") -> frozenset[str]:
         """Return what is leased now."""
-        return frozenset(lock for lock, blob in self._blobs.items() if self._is_leased(blob))
+        return frozenset(
+            lock
+            for lock, blob in self._blobs.items()
+            if lock.startswith(prefix) and self._is_leased(blob)
+        )
 
     def read_note(self, lock: str) -> dict[str, str]:
         """Return the metadata."""
@@ -163,6 +167,6 @@ class FakeLeaseStore:
             about=f"{lock} {note}",
         )
 
-    async def leased(self) -> frozenset[str]:
-        """Return the names of all locks that are leased now."""
-        return await self._wire.read("lock.leased", self._container.leased)
+    async def leased(self, prefix: str = "") -> frozenset[str]:
+        """Return the names of locks that are leased now."""
+        return await self._wire.read("lock.leased", lambda: self._container.leased(prefix))

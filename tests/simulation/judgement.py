@@ -9,7 +9,7 @@ from hashlib import sha256
 from jobfleet_contracts.codec import decode
 from jobfleet_contracts.errors import BadSignature
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.lease import FLEET_LOCK, RESCUER_LOCK
+from jobfleet_contracts.lease import FLEET_LOCK, RESCUER_LOCK, slots_prefix
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.final_result import callback_job_id
 from jobfleet_protocol.audit.heads import Head, HeadsCheck
@@ -191,7 +191,10 @@ class Judgement:
                     yield f"{status} of epoch {epoch} of job {job_id} stands {times} times"
 
     def _overlaps(self) -> Iterator[str]:
-        """No two trails of one lock run at once, in the order in which storage took the rows."""
+        """No two trails of one lock run at once, in the order in which storage took the rows.
+
+        Of a lock key with N slots no more than N run, whatever their locks are.
+        """
         running: defaultdict[str, set[str]] = defaultdict(set)
         locks: dict[str, str] = {}
         for when, event in self._servers.trail.written:
@@ -209,6 +212,16 @@ class Judgement:
                 yield f"at {when:.3f} job {event.job_id} runs {beside}"
             others.add(event.job_id)
             locks[event.job_id] = after.lock
+            yield from self._over_the_limit(event, when, locks)
+
+    def _over_the_limit(self, event: Event, when: float, locks: dict[str, str]) -> Iterator[str]:
+        key, slots = event.facts.lock_key, event.facts.lock_slots
+        if key is None or event.after.lock == FLEET_LOCK:
+            return
+        prefix = slots_prefix(key, slots)
+        under = [job for job, lock in locks.items() if slots > 1 and lock.startswith(prefix)]
+        if len(under) > slots:
+            yield f"at {when:.3f} {sorted(under)} run under {key}, which allows {slots}"
 
     def _callbacks(self) -> Iterator[str]:
         wanted = {

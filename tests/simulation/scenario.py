@@ -12,6 +12,7 @@ LACKING_SHARE = 1 / 8
 STALE_SHARE = 1 / 8
 IMPATIENT_SHARE = 1 / 8
 KILLER_SHARE = 1 / 8
+SLOTS_SHARE = 1 / 6
 _FAULT_RATES = (0.0, 0.01, 0.04, 0.04, 0.1, 0.1, 0.2)
 
 
@@ -34,6 +35,7 @@ class Scenario:
         stale_connections: a process that stood still finds its connection to the broker closed, and
             needs up to half a minute for a new one.
         impatient: share of the callers who ask once: whatever the answer, they do not ask again.
+        lock_slots: so many jobs of a lock key may run at once; a few jobs name another number.
     """
 
     seed: int
@@ -61,6 +63,7 @@ class Scenario:
     stale_connections: bool = False
     impatient: float = 0.0
     killers: int = 0
+    lock_slots: int = 1
 
     @classmethod
     def of(cls, seed: int) -> Scenario:
@@ -97,7 +100,12 @@ class Scenario:
         scenario = replace(scenario, stale_connections=stale, impatient=impatient)
         scenario = scenario._with_retention(Random(f"retention/{seed}"))
         with_schedule = Random(f"schedules/{seed}").random() < SCHEDULE_SHARE
-        return replace(scenario, schedules=with_schedule and not scenario.clock_steps)
+        slots = Random(f"slots/{seed}")
+        return replace(
+            scenario,
+            schedules=with_schedule and not scenario.clock_steps,
+            lock_slots=slots.choice((2, 2, 3)) if slots.random() < SLOTS_SHARE else 1,
+        )
 
     def _with_retention(self, dice: Random) -> Scenario:
         """Let one run in ten remove histories, while faults go on."""

@@ -138,11 +138,14 @@ class Simulation:
 
     def _lock_of(self, job_id: str) -> str:
         """Return what a run of the job rests on; who waits, and only sends, on its own lock."""
-        facts = self.servers.trail.jobs[job_id][1].facts
+        rows = self.servers.trail.jobs[job_id]
+        facts = rows[1].facts
         if facts.job_name == WAITING:
             return job_lock(job_id)
         if self.scenario.fleet_scope:
             return FLEET_LOCK
+        if facts.lock_slots > 1:  # the slot that its claim names
+            return rows[max(rows)].after.lock or job_lock(job_id)
         return job_lock(job_id) if facts.lock_key is None else key_lock(facts.lock_key)
 
     def _process_of(self, worker_id: str | None) -> Process | None:

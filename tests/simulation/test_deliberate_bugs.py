@@ -10,6 +10,7 @@ from tests.simulation.bugs import (
     BY_DESIGN,
     BY_THE_HASHES,
     BY_THE_SIMULATION,
+    OF_LIMITS,
     OF_SCHEDULES,
     Known,
 )
@@ -39,6 +40,12 @@ def test_a_changed_trail_or_a_wrong_chain_fails_by_its_hashes(known: Known) -> N
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("known", OF_SCHEDULES, ids=lambda known: known.name)
 def test_a_fault_of_other_schedulers_fails(known: Known) -> None:
+    _fails(known)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("known", OF_LIMITS, ids=lambda known: known.name)
+def test_a_fault_of_other_limits_fails(known: Known) -> None:
     _fails(known)
 
 

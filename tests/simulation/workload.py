@@ -63,6 +63,7 @@ class Workload:
     def __init__(self, *, scenario: Scenario) -> None:
         self._scenario = scenario
         self._dice = Random(f"workload/{scenario.seed}")
+        self._slots_dice = Random(f"lock slots/{scenario.seed}")
         self._number = 0
         self._keys = [f"key-{n}" for n in range(scenario.lock_keys)]
         self._only_keys = self._dice.random() < 0.3
@@ -132,6 +133,9 @@ class Workload:
         }
         if kind == "key" or dice.random() < 0.1:
             fields["lock_key"] = dice.choice(self._keys)
+            if self._scenario.lock_slots > 1:
+                other = self._slots_dice.random() < 0.1
+                fields["lock_slots"] = self._scenario.lock_slots + other
         if dice.random() < 0.15:
             ahead = dice.choice((1, 5, 20, 90))
             fields["run_at"] = BEGIN + timedelta(seconds=at + ahead)

@@ -21,6 +21,7 @@ _SHOWN = (
     "queue",
     "priority",
     "lockKey",
+    "lockSlots",
     "createdAt",
     "runAt",
     "startedAt",

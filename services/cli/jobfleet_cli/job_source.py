@@ -29,6 +29,7 @@ class JobOptions:
     priority: int | None = None
     queue: str | None = None
     lock_key: str | None = None
+    lock_slots: int | None = None
     delay: float | None = None
     run_at: str | None = None
     max_attempts: int | None = None
@@ -48,6 +49,7 @@ _REQUEST_FIELDS = (
     "priority",
     "queue",
     "lock_key",
+    "lock_slots",
     "run_at",
     "max_attempts",
     "timeout_seconds",

@@ -29,6 +29,9 @@ def publish(  # noqa: PLR0917 - typer calls it by name
     lock_key: Annotated[
         str | None, typer.Option(help="Jobs with the same key never run at the same time.")
     ] = None,
+    lock_slots: Annotated[
+        int | None, typer.Option(help="So many jobs of the key may run at once; default 1.")
+    ] = None,
     delay: Annotated[float | None, typer.Option(metavar="S", help="Start in S seconds.")] = None,
     run_at: Annotated[
         str | None, typer.Option(metavar="T", help="Start at this time: 2026-01-31T09:30:00Z.")
@@ -59,6 +62,7 @@ def publish(  # noqa: PLR0917 - typer calls it by name
         priority=priority,
         queue=queue,
         lock_key=lock_key,
+        lock_slots=lock_slots,
         delay=delay,
         run_at=run_at,
         max_attempts=max_attempts,

@@ -141,6 +141,9 @@ def add(  # noqa: PLR0917 - typer calls it by name
     lock_key: Annotated[
         str | None, typer.Option(help="Jobs with the same key never run at the same time.")
     ] = None,
+    lock_slots: Annotated[
+        int | None, typer.Option(help="So many jobs of the key may run at once; default 1.")
+    ] = None,
     max_attempts: Annotated[int | None, typer.Option(help="First run included.")] = None,
     timeout: Annotated[
         float | None, typer.Option(metavar="S", help="Time limit of one attempt.")
@@ -163,6 +166,7 @@ def add(  # noqa: PLR0917 - typer calls it by name
         "priority": priority,
         "queue": queue,
         "lockKey": lock_key,
+        "lockSlots": lock_slots,
         "maxAttempts": max_attempts,
         "timeoutSeconds": timeout,
     }

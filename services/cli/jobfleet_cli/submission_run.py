@@ -145,6 +145,8 @@ class SubmissionRun:
             print(f"not waited for, but going on; look with: jobfleet jobs {look}", file=sys.stderr)
 
     def _print_accepted(self, job: SubmittedJob) -> None:
+        if job.warning is not None:
+            print(visible(f"warning: {job.job_id}: {job.warning}"), file=sys.stderr)
         self._print(job.job_id, job.submitted, file=sys.stderr if self._wait else sys.stdout)
 
     def _print(self, job_id: str, state: State, *, file: TextIO) -> None:

@@ -1,4 +1,4 @@
-"""Which lock keys are held, by which job, and who waits."""
+"""Which lock keys are held, by which jobs, and who waits."""
 
 from __future__ import annotations
 
@@ -8,13 +8,30 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from jobfleet_contracts.index import LockUse, OpenRow
-from jobfleet_contracts.lease import key_lock
+from jobfleet_contracts.lease import key_locks, slot_of
 from jobfleet_contracts.ports import JobIndexReader, LockRecords, WorkerDirectory
 from jobfleet_contracts.worker_status import WorkerStatus
-from jobfleet_dashboard.api.documents import LockDocument, LockJobDocument
+from jobfleet_dashboard.api.documents import LockDocument, LockHolderDocument, LockJobDocument
 
 MAX_LOCKS = 100
 MAX_WAITERS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A job that holds a slot of a lock key.
+
+    Attributes:
+        slot: number of the slot, from 1.
+        leased: whether the slot is leased now; a holder without it is about to be taken over.
+        since: start of the attempt as its worker's last heartbeat told; ``None`` where no
+            heartbeat has told it yet.
+    """
+
+    row: OpenRow
+    slot: int
+    leased: bool
+    since: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,18 +39,17 @@ class HeldLock:
     """A lock key that somebody holds or waits for.
 
     Attributes:
-        leased: whether its lock is leased now; a holder without it is about to be taken over.
-        holder: the job that runs under it, as the index knows; ``None`` for none.
-        held_since: start of the holder's attempt as its worker's last heartbeat told; ``None``
-            where no heartbeat has told it yet.
+        slots: so many jobs may hold it at once.
+        used: slots that are leased now.
+        holders: the jobs that run under it, as the index knows, in the order of their slots.
         waiting: how many wait, counted up to ``COUNTED_WAITERS``.
         waiters: the first ten, longest waiting first.
     """
 
     lock_key: str
-    leased: bool
-    holder: OpenRow | None
-    held_since: datetime | None
+    slots: int
+    used: int
+    holders: Sequence[Holder]
     waiting: int
     waiters: Sequence[OpenRow]
 
@@ -41,10 +57,9 @@ class HeldLock:
         """Return one item of ``/api/locks``."""
         return LockDocument(
             lock_key=self.lock_key,
-            lock=key_lock(self.lock_key),
-            leased=self.leased,
-            holder=None if self.holder is None else _job(self.holder),
-            held_since=self.held_since,
+            slots=self.slots,
+            used=self.used,
+            holders=[_holder_document(holder) for holder in self.holders],
             waiting=self.waiting,
             waiters=[_job(row) for row in self.waiters],
         )
@@ -68,11 +83,20 @@ async def held_locks(
 
 
 def _held(use: LockUse, leased: frozenset[str], starts: dict[str, datetime]) -> HeldLock:
+    holders = [
+        Holder(
+            row=row,
+            slot=slot_of(row.lock) or 1,
+            leased=row.lock in leased,
+            since=starts.get(row.facts.job_id),
+        )
+        for row in use.holders
+    ]
     return HeldLock(
         lock_key=use.lock_key,
-        leased=key_lock(use.lock_key) in leased,
-        holder=use.holder,
-        held_since=starts.get(use.holder.facts.job_id) if use.holder else None,
+        slots=use.slots,
+        used=len(leased.intersection(key_locks(use.lock_key, use.slots))),
+        holders=sorted(holders, key=lambda holder: holder.slot),
         waiting=use.waiting,
         waiters=use.waiters,
     )
@@ -90,4 +114,14 @@ def _job(row: OpenRow) -> LockJobDocument:
         type=row.facts.job_type,
         state=row.state,
         updated_at=row.updated_at,
+    )
+
+
+def _holder_document(holder: Holder) -> LockHolderDocument:
+    return LockHolderDocument(
+        **_job(holder.row).model_dump(),
+        lock=holder.row.lock,
+        slot=holder.slot,
+        leased=holder.leased,
+        held_since=holder.since,
     )

@@ -96,6 +96,7 @@ class Publisher:
         priority: int | None = None,
         queue: str | None = None,
         lock_key: str | None = None,
+        lock_slots: int | None = None,
         run_at: datetime | None = None,
         delay: timedelta | float | None = None,
         max_attempts: int | None = None,
@@ -114,6 +115,7 @@ class Publisher:
             name: what people read; the type where none is given.
             priority: 0 to 9, higher first, 5 where none is given.
             lock_key: jobs with the same key never run at the same time.
+            lock_slots: so many jobs of the lock key may run at the same time instead of one.
             run_at: aware time before which it does not start; ``delay`` counts from now instead.
             max_attempts: first run included.
             timeout: limit of one attempt; like ``delay`` and ``retry_delay`` in seconds or as a
@@ -140,6 +142,7 @@ class Publisher:
             "priority": priority,
             "queue": queue,
             "lockKey": lock_key,
+            "lockSlots": lock_slots,
             "runAt": run_at,
             "maxAttempts": max_attempts,
             "timeoutSeconds": _seconds(timeout),
@@ -235,6 +238,7 @@ class Publisher:
             job_id=answer.job_id,
             submitted=answer.state,
             created=answer.created,
+            warning=answer.warning,
         )
 
 

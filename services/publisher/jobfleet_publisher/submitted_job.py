@@ -29,16 +29,20 @@ class SubmittedJob:
         job_id: str,
         submitted: State,
         created: bool,
+        warning: str | None = None,
     ) -> None:
         """Made by the publisher.
 
         Args:
             submitted: the state in which the submit found or left the job.
             created: whether this submit made it; false for a repetition.
+            warning: what the submitter should know, ``None`` for nothing: open jobs of the same
+                lock key allow another number at a time.
         """
         self.job_id = job_id
         self.submitted = submitted
         self.created = created
+        self.warning = warning
         self._trail = trail
         self._payloads = payloads
         self._canceller = canceller

@@ -223,6 +223,11 @@ class SubmittedJob:
         """Whether this submit made the job; false for a repetition."""
         return self._job.created
 
+    @property
+    def warning(self) -> str | None:
+        """What the submitter should know; ``None`` for nothing."""
+        return self._job.warning
+
     def state(self) -> State:
         """Return where the job stands now."""
         return self._ask(lambda job: job.state())

@@ -262,6 +262,7 @@ class Worker:
         return LockSuccessor(
             trail=self._backend.trail,
             reader=self._backend.reader,
+            locks=self._backend.locks,
             payloads=self._backend.payloads,
             publication=self._writes.publication,
             clock=self._clock,

@@ -31,6 +31,7 @@ class JobFacts:
     priority: int
     lock_key: str | None
     created_at: datetime
+    lock_slots: int = 1
 
     @classmethod
     def of(cls, request: JobRequest) -> JobFacts:
@@ -43,6 +44,7 @@ class JobFacts:
             request.priority,
             request.lock_key,
             request.created_at,
+            request.lock_slots,
         )
 
 

@@ -118,6 +118,7 @@ class JobRow:
             "queue": self.facts.queue,
             "priority": self.facts.priority,
             "lockKey": self.facts.lock_key,
+            "lockSlots": self.facts.lock_slots,
             "sequence": self.sequence,
             "attempt": self.attempt,
             "attempts": self.attempt,
@@ -229,16 +230,18 @@ class EndedCount:
 
 @dataclass(frozen=True, slots=True)
 class LockUse:
-    """A lock key that open jobs name.
+    """A lock key that open jobs name, and its number of slots.
 
     Attributes:
-        holder: the job that runs under it, ``None`` for none.
+        slots: so many jobs may run under it at once.
+        holders: the jobs that run under it.
         waiting: how many claimable jobs name it, counted up to ``COUNTED_WAITERS``.
         waiters: the first of these, longest waiting first.
     """
 
     lock_key: str
-    holder: OpenRow | None
+    slots: int
+    holders: Sequence[OpenRow]
     waiting: int
     waiters: Sequence[OpenRow]
 

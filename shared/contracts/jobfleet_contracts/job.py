@@ -32,6 +32,7 @@ from jobfleet_contracts.json_check import check_characters, check_json
 from jobfleet_contracts.json_size import MAX_VALUES, JsonCounter
 
 MAX_ATTEMPTS = 100
+MAX_SLOTS = 100
 MAX_TIMEOUT_SECONDS = 30 * 86_400
 TYPE_PATTERN = re.compile(r"^[A-Za-z0-9_.-]{1,100}$")
 LONGEST_DELAY_SECONDS = 10 * 365 * 86_400
@@ -102,6 +103,8 @@ class JobRequest(BaseModel):
         retry_delay_seconds: base of the back-off; unset means the fleet's default.
         timeout_seconds: time limit of one attempt.
         lock_key: jobs with the same key never run at the same time.
+        lock_slots: so many jobs with the same lock key may run at the same time. Jobs of one key
+            with another number are limited apart.
         callback_url: receives the final result, signed.
         context: what came with the HTTP request that made the job; ``traceparent``.
     """
@@ -134,6 +137,7 @@ class JobRequest(BaseModel):
         default=None, gt=0, le=MAX_TIMEOUT_SECONDS, allow_inf_nan=False
     )
     lock_key: Annotated[str, Field(min_length=1, max_length=200), ONE_LINE] | None = None
+    lock_slots: int = Field(default=1, ge=1, le=MAX_SLOTS)
     callback_url: (
         Annotated[str, Field(max_length=2000), ONE_LINE, AfterValidator(_web_address)] | None
     ) = None
@@ -171,6 +175,8 @@ class JobRequest(BaseModel):
                 _check_values(counter, to_camel(field))
                 check_characters(content, field=to_camel(field))
         _check_credentials(request)
+        if request.lock_slots > 1 and request.lock_key is None:
+            raise InvalidRequest("lockSlots: needs a lockKey beside it", field="lockSlots")
         return request
 
     @classmethod

@@ -39,3 +39,25 @@ def job_lock(job_id: str) -> str:
 def key_lock(lock_key: str) -> str:
     """Name of the lock that all jobs with this lock key share; hashed, since keys are free text."""
     return f"key/{sha256(lock_key.encode()).hexdigest()[:40]}"
+
+
+def key_locks(lock_key: str, slots: int) -> tuple[str, ...]:
+    """Names of the locks of which each job with this key and so many slots holds one.
+
+    The number of slots is part of the name. With a shared name, a job that allows one beside it
+    and a job that allows none could both start.
+    """
+    if slots == 1:
+        return (key_lock(lock_key),)
+    return tuple(f"{slots_prefix(lock_key, slots)}{slot}" for slot in range(1, slots + 1))
+
+
+def slots_prefix(lock_key: str, slots: int) -> str:
+    """What the names of a key's slots begin with, where it has several."""
+    return f"{key_lock(lock_key)}/{slots}/"
+
+
+def slot_of(lock: str | None) -> int | None:
+    """Return the number of the slot that a lock stands for, from 1; ``None`` for other locks."""
+    parts = (lock or "").split("/")
+    return int(parts[3]) if parts[0] == "key" and len(parts) == 4 else None  # noqa: PLR2004

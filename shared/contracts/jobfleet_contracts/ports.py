@@ -149,8 +149,12 @@ class LockRecords(Protocol):
         """
         ...
 
-    async def leased(self) -> frozenset[str]:
-        """Return the names of all locks that are leased now (5,000 a request on Azure)."""
+    async def leased(self, prefix: str = "") -> frozenset[str]:
+        """Return the names of locks that are leased now (5,000 a request on Azure).
+
+        Args:
+            prefix: what the names begin with.
+        """
         ...
 
 
@@ -290,7 +294,10 @@ class JobIndexReader(Protocol):
         ...
 
     async def lock_uses(self, *, limit: int = 100, waiters: int = 10) -> Sequence[LockUse]:
-        """Return lock keys that open jobs name, held ones first, each with its first waiters."""
+        """Return lock keys that open jobs name, held ones first, each with its first waiters.
+
+        A key that is named with several numbers of slots comes once for each.
+        """
         ...
 
     async def open_rows(
@@ -306,8 +313,14 @@ class JobIndexReader(Protocol):
         """
         ...
 
-    async def lock_waiters(self, lock_key: str, limit: int = 10) -> Sequence[OpenRow]:
-        """Return open, claimable jobs that name this lock key, longest waiting first."""
+    async def lock_waiters(
+        self, lock_key: str, *, slots: int = 1, limit: int = 10
+    ) -> Sequence[OpenRow]:
+        """Return open, claimable jobs of this lock key and slots, longest waiting first."""
+        ...
+
+    async def lock_slots(self, lock_key: str) -> frozenset[int]:
+        """Return the numbers of slots that open jobs name with this lock key."""
         ...
 
 

@@ -36,14 +36,14 @@ INSERT INTO trail ({EVENT_COLUMNS})
 SELECT job_id, step, {_STATUS}, {_STATE}, 'a message of usual length', moment, 'w1', 1, 1, 12,
     '{{"request":{{"type":"demo.steps","payload":{{"steps":5}}}}}}', job_id || step, 'w1',
     'job/' || job_id, NULL, NULL, 0, 3, 1, 0, 0, 0, 0,
-    job_name, 'demo.steps', 'default', 5, NULL, moment,
+    job_name, 'demo.steps', 'default', 5, NULL, moment, 1,
     hex(zeroblob(16)), hex(zeroblob(32)), hex(zeroblob(32)), hex(zeroblob(32))
 FROM ({_JOBS}), (SELECT value AS step FROM json_each(:steps))
 """  # noqa: S608 - constants
 _INDEX = f"""
 INSERT INTO jobs ({JOB_COLUMNS}, search)
 SELECT job_id, lower(ending), ending, 4, 1, 3, 1, 1, 'w1', 'done', moment, NULL, 0,
-    job_name, 'demo.steps', 'default', 5, NULL, moment, 12, NULL, job_name
+    job_name, 'demo.steps', 'default', 5, NULL, moment, 1, 12, NULL, job_name
 FROM ({_JOBS})
 """  # noqa: S608 - constants
 _OPEN = f"INSERT INTO open_jobs ({OPEN_COLUMNS}) VALUES {marks(OPEN_COLUMNS)}"  # noqa: S608

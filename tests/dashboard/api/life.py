@@ -36,8 +36,8 @@ class Life:
             await self._backend.index.close(job_id, head.after.incarnation)
         return head
 
-    async def start(self, job_id: str) -> Event:
-        return await self.write(job_id, Change(kind=Status.STARTED, worker_id=WORKER, lock="job/x"))
+    async def start(self, job_id: str, *, lock: str = "job/x") -> Event:
+        return await self.write(job_id, Change(kind=Status.STARTED, worker_id=WORKER, lock=lock))
 
     async def step(self, job_id: str, number: int, **data: Any) -> Event:
         change = Change(

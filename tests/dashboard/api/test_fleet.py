@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.job_id import new_id
-from jobfleet_contracts.lease import key_lock
+from jobfleet_contracts.lease import key_lock, key_locks
 from jobfleet_contracts.message import MalformedMessage
 from jobfleet_contracts.worker_status import WorkerStatus
 from tests.dashboard.api.asgi_client import AsgiClient
@@ -59,12 +61,61 @@ async def test_locks_show_the_holder_and_who_waits(
     lock = key_lock("customer-42")
     await backend.leases.create(lock)
     await backend.leases.acquire(lock, new_id(), 60)
-    await life.start(holder)
+    await life.start(holder, lock=lock)
     await backend.index.flush()
     (item,) = (await client.get("/api/locks")).json["items"]
-    assert (item["lockKey"], item["leased"]) == ("customer-42", True)
-    assert item["holder"]["jobId"] == holder
+    assert (item["lockKey"], item["slots"], item["used"]) == ("customer-42", 1, 1)
+    (held,) = item["holders"]
+    assert (held["jobId"], held["slot"], held["leased"]) == (holder, 1, True)
     assert [job["jobId"] for job in item["waiters"]] == [waiter]
+
+
+async def test_locks_show_how_many_slots_are_used_and_by_whom(
+    client: AsgiClient, backend: Backend, life: Life
+) -> None:
+    holders = [await submit(client, lockKey="printer", lockSlots=3) for _ in range(2)]
+    for holder, lock in zip(holders, key_locks("printer", 3)[1:], strict=True):
+        await backend.leases.create(lock)
+        await backend.leases.acquire(lock, new_id(), 60)
+        await life.start(holder, lock=lock)
+    await backend.index.flush()
+    (item,) = (await client.get("/api/locks")).json["items"]
+    assert (item["lockKey"], item["slots"], item["used"]) == ("printer", 3, 2)
+    assert [(held["jobId"], held["slot"]) for held in item["holders"]] == [
+        (holders[0], 2),
+        (holders[1], 3),
+    ]
+    page = (await client.get("/locks")).body.decode()
+    assert "2 of 3" in page
+    assert all(f'href="/jobs/{holder}"' in page for holder in holders)
+
+
+async def test_a_submit_beside_open_jobs_of_other_slots_says_so(client: AsgiClient) -> None:
+    body = {"type": "demo.steps", "lockKey": "printer"}
+    first = (await client.post("/api/jobs", body | {"lockSlots": 3})).json
+    assert first["warning"] is None
+    second = (await client.post("/api/jobs", body | {"lockSlots": 5})).json
+    assert "lockSlots 3, this one 5" in second["warning"]
+    third = (await client.post("/api/jobs/bulk", {"jobs": [body]})).json["items"][0]
+    assert "lockSlots 3, 5, this one 1" in third["warning"]
+    events = (await client.get(f"/api/jobs/{second['jobId']}")).json["events"]
+    assert events[0]["data"]["warning"] == second["warning"]
+
+
+@pytest.mark.parametrize("slots", [0, 101, 1.5, "3"])
+async def test_a_number_of_slots_that_does_not_fit_is_refused(
+    client: AsgiClient, slots: object
+) -> None:
+    body = {"type": "demo.steps", "lockKey": "printer", "lockSlots": slots}
+    answer = await client.post("/api/jobs", body)
+    assert answer.status == 400
+    assert "lockSlots" in answer.json["detail"]
+
+
+async def test_slots_without_a_lock_key_are_refused(client: AsgiClient) -> None:
+    answer = await client.post("/api/jobs", {"type": "demo.steps", "lockSlots": 2})
+    assert answer.status == 400
+    assert answer.json["detail"] == "lockSlots: needs a lockKey beside it"
 
 
 async def test_dead_letters_list_messages_then_jobs_page_by_page(

@@ -16,7 +16,8 @@ from tests.dashboard.api.asgi_client import AsgiClient
 from tests.dashboard.api.life import Life
 
 FIELDS = [
-    *("jobId", "jobName", "type", "state", "queue", "priority", "lockKey", "attempt", "attempts"),
+    *("jobId", "jobName", "type", "state", "queue", "priority", "lockKey", "lockSlots"),
+    *("attempt", "attempts"),
     *("maxAttempts", "epoch", "workerId", "createdAt", "runAt", "startedAt", "completedAt"),
     *("updatedAt", "nextRetryAt", "result", "lastError", "lastResponse", "callbackJobId"),
     *("scheduleName", "scheduledFor"),

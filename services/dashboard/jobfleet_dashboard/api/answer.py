@@ -22,10 +22,15 @@ def answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = No
     return Response(body, status_code=status, headers=headers, media_type="application/json")
 
 
-def job_answer(job_id: str, state: State, message: str) -> Response:
+def job_answer(job_id: str, state: State, message: str, *, warning: str | None = None) -> Response:
     """Return 202 for a job that was accepted, or on which something was started."""
     address = f"/api/jobs/{job_id}"
     document = JobAnswer(
-        job_id=job_id, state=state, status=state, status_url=address, message=message
+        job_id=job_id,
+        state=state,
+        status=state,
+        status_url=address,
+        message=message,
+        warning=warning,
     )
     return answer(document, 202, {"Location": address, "Retry-After": "1"})

@@ -78,6 +78,9 @@ class JobAnswer(Document):
     status: State
     status_url: str
     message: str
+    warning: str | None = Field(
+        description="Open jobs of the same lock key allow another number at a time."
+    )
 
 
 class CallbackAnswer(Document):
@@ -94,6 +97,7 @@ class BulkItem(BaseModel):
 
     jobId: str | None = None  # noqa: N815 - the wire's name
     state: State | None = None
+    warning: str | None = None
     error: ProblemDocument | None = None
 
 
@@ -129,6 +133,7 @@ class JobRowDocument(Document):
     queue: str
     priority: int
     lock_key: str | None
+    lock_slots: int
     sequence: int
     attempt: int
     attempts: int
@@ -160,6 +165,7 @@ class JobDocument(Document):
     queue: str
     priority: int
     lock_key: str | None
+    lock_slots: int
     attempt: int
     attempts: int
     max_attempts: int
@@ -270,14 +276,25 @@ class LockJobDocument(Document):
     updated_at: Time
 
 
+class LockHolderDocument(LockJobDocument):
+    """A job that holds a slot; ``leased`` is false where its worker is lost."""
+
+    lock: str | None
+    slot: int
+    leased: bool
+    held_since: Time | None
+
+
 class LockDocument(Document):
-    """A lock key with its holder and its first ten waiters; ``waiting`` counts up to 1,000."""
+    """A lock key with its holders and its first ten waiters; ``waiting`` counts up to 1,000.
+
+    A key that jobs name with several ``slots`` is listed once for each: they are limited apart.
+    """
 
     lock_key: str
-    lock: str
-    leased: bool
-    holder: LockJobDocument | None
-    held_since: Time | None
+    slots: int
+    used: int = Field(description="Slots that are leased now.")
+    holders: list[LockHolderDocument]
     waiting: int
     waiters: list[LockJobDocument]
 

@@ -16,6 +16,7 @@ REQUEST: Json = {
     "payload": {"steps": 10, "stepSeconds": 0.5},
     "priority": 5,
     "lockKey": "customer-42",
+    "lockSlots": 3,
 }
 SHORT_REQUEST: Json = {
     "targetUrl": "https://example.com/hook",
@@ -30,6 +31,7 @@ ACCEPTED: Json = {
     "status": "queued",
     "statusUrl": f"/api/jobs/{JOB_ID}",
     "message": "accepted",
+    "warning": None,
 }
 CALLBACK: Json = {
     "jobId": JOB_ID,
@@ -64,6 +66,7 @@ JOB: Json = {
     "queue": "default",
     "priority": 5,
     "lockKey": "customer-42",
+    "lockSlots": 3,
     "attempt": 0,
     "attempts": 0,
     "maxAttempts": 3,
@@ -142,10 +145,11 @@ LOCKS: Json = {
     "items": [
         {
             "lockKey": "customer-42",
-            "lock": "key/5f2c",
-            "leased": True,
-            "holder": _LOCK_JOB,
-            "heldSince": AT,
+            "slots": 3,
+            "used": 1,
+            "holders": [
+                _LOCK_JOB | {"lock": "key/5f2c/3/2", "slot": 2, "leased": True, "heldSince": AT}
+            ],
             "waiting": 0,
             "waiters": [],
         }

@@ -50,7 +50,7 @@ async def submit(request: Request) -> Response:
     if not done.created:
         return job_answer(done.job_id, done.state, "submitted before; this is the same job")
     services.metrics.jobs_registered.inc()
-    return job_answer(done.job_id, done.state, "accepted")
+    return job_answer(done.job_id, done.state, "accepted", warning=done.warning)
 
 
 @router.post("/api/jobs/bulk", **described(BULK))
@@ -140,5 +140,8 @@ def _is_new(result: Submitted | JobfleetError) -> bool:
 
 def _bulk_answer(result: Submitted | JobfleetError) -> BulkItem:
     if isinstance(result, Submitted):
-        return BulkItem(jobId=result.job_id, state=result.state)
+        item = BulkItem(jobId=result.job_id, state=result.state)
+        return (
+            item if result.warning is None else item.model_copy(update={"warning": result.warning})
+        )
     return BulkItem(error=ProblemDocument(**problem_document(problem_of(result))))

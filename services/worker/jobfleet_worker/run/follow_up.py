@@ -10,7 +10,7 @@ import structlog
 from jobfleet_contracts.errors import BackendError
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import JobRequest
-from jobfleet_contracts.lease import Lease, key_lock
+from jobfleet_contracts.lease import Lease, key_locks
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.outcome import Outcome
 from jobfleet_contracts.ports import Clock
@@ -84,8 +84,9 @@ class FollowUp:
 
     async def _tell_successor(self, lease: Lease, request: JobRequest) -> None:
         key = request.lock_key
-        if key is not None and lease.lock == key_lock(key):
-            await self._quietly(self._successor.publish_next(key, ended=request.job_id))
+        if key is not None and lease.lock in key_locks(key, request.lock_slots):
+            told = self._successor.publish_next(key, slots=request.lock_slots, ended=request.job_id)
+            await self._quietly(told)
 
     async def _publish_again(self, claimed: Claimed, head: Event, due_at: datetime | None) -> None:
         message = JobMessage(

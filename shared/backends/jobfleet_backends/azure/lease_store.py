@@ -102,10 +102,10 @@ class AzureLeaseStore:
         except StorageRefused as refusal:
             raise _told(refusal, lock) from refusal
 
-    async def leased(self) -> frozenset[str]:
-        """List the container."""
+    async def leased(self, prefix: str = "") -> frozenset[str]:
+        """List the container, or what begins with ``prefix``."""
         names: set[str] = set()
-        async for page in self._container.listing("lease.list"):
+        async for page in self._container.listing("lease.list", prefix=prefix):
             names.update(blob.name for blob in page if _is_leased(blob))
         return frozenset(names)
 

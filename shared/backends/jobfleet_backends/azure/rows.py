@@ -138,6 +138,8 @@ def facts_to_columns(facts: JobFacts) -> dict[str, Any]:
     }
     if facts.lock_key is not None:
         columns["LockKey"] = facts.lock_key
+    if facts.lock_slots > 1:
+        columns["LockSlots"] = facts.lock_slots
     return columns
 
 
@@ -151,6 +153,7 @@ def columns_to_facts(job_id: str, entity: Mapping[str, Any]) -> JobFacts:
         priority=entity["Priority"],
         lock_key=entity.get("LockKey"),
         created_at=plain_time(entity["CreatedAt"]),
+        lock_slots=entity.get("LockSlots", 1),
     )
 
 

@@ -11,7 +11,7 @@ import structlog
 
 from jobfleet_backends.sqlite.database import Database
 from jobfleet_backends.sqlite.fleet_counts import count_ended, count_jobs, take_census
-from jobfleet_backends.sqlite.lock_queues import read_lock_uses, read_waiters
+from jobfleet_backends.sqlite.lock_queues import read_lock_slots, read_lock_uses, read_waiters
 from jobfleet_backends.sqlite.page_query import Condition, PageQuery, between
 from jobfleet_backends.sqlite.row_codec import (
     EVENT_COLUMNS,
@@ -151,11 +151,17 @@ class SqliteJobIndexReader:
                     _log.warning(OPEN_ROW_UNREADABLE, job_id=row[0], error=str(error))
                     self._unreadable.add(row[0])
 
-    async def lock_waiters(self, lock_key: str, limit: int = 10) -> Sequence[OpenRow]:
-        """Return open, claimable jobs that name this lock key, longest waiting first."""
+    async def lock_waiters(
+        self, lock_key: str, *, slots: int = 1, limit: int = 10
+    ) -> Sequence[OpenRow]:
+        """Return open, claimable jobs of this lock key and slots, longest waiting first."""
         return await self._database.read(
-            lambda connection: read_waiters(connection, lock_key, limit)
+            lambda connection: read_waiters(connection, lock_key, slots, limit)
         )
+
+    async def lock_slots(self, lock_key: str) -> frozenset[int]:
+        """Return the numbers of slots that open jobs name with this lock key."""
+        return await self._database.read(lambda connection: read_lock_slots(connection, lock_key))
 
 
 def _event_range(query: EventQuery) -> list[Condition]:

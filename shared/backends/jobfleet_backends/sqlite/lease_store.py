@@ -106,12 +106,14 @@ class SqliteLeaseStore:
 
         await self._database.write(operation)
 
-    async def leased(self) -> frozenset[str]:
-        """Return the names of all locks that are leased now."""
+    async def leased(self, prefix: str = "") -> frozenset[str]:
+        """Return the names of locks that are leased now."""
         statement = "SELECT lock FROM locks WHERE lease_id IS NOT NULL AND expires > ?"
+        statement += " AND lock >= ? AND lock < ? || char(0x10ffff)"
         return await self._database.read(
             lambda connection: frozenset(
-                name for (name,) in connection.execute(statement, (self._boottime(),))
+                name
+                for (name,) in connection.execute(statement, (self._boottime(), prefix, prefix))
             )
         )
 

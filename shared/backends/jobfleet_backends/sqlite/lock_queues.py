@@ -11,7 +11,10 @@ from jobfleet_contracts.index import COUNTED_WAITERS, LockUse, OpenRow
 from jobfleet_contracts.state import CLAIMABLE
 
 _CLAIMABLE = ", ".join(f"'{state}'" for state in sorted(CLAIMABLE))
-_WAITING = f"FROM open_jobs WHERE lock_key = ? AND state IN ({_CLAIMABLE}) AND {CONFIRMED}"
+_WAITING = f"""
+FROM open_jobs
+WHERE lock_key = ? AND lock_slots = ? AND state IN ({_CLAIMABLE}) AND {CONFIRMED}
+"""
 _WAITERS = f"SELECT {OPEN_COLUMNS} {_WAITING} ORDER BY opened_at, job_id LIMIT ?"
 _COUNT = f"SELECT count(*) FROM (SELECT 1 {_WAITING} LIMIT {COUNTED_WAITERS})"
 _HOLDERS = f"""
@@ -28,25 +31,48 @@ WITH RECURSIVE keys (name) AS (
 SELECT name FROM keys WHERE name IS NOT NULL LIMIT ?
 """
 
+_NEXT_SLOTS = f"""
+SELECT min(lock_slots) FROM open_jobs WHERE lock_key = ? AND lock_slots > ? AND {CONFIRMED}
+"""
 
-def read_waiters(connection: sqlite3.Connection, lock_key: str, limit: int) -> Sequence[OpenRow]:
-    """Return open, claimable jobs that name this lock key, longest waiting first."""
-    rows = connection.execute(_WAITERS, (lock_key, limit)).fetchall()
+
+def read_waiters(
+    connection: sqlite3.Connection, lock_key: str, slots: int, limit: int
+) -> Sequence[OpenRow]:
+    """Return open, claimable jobs of this lock key and slots, longest waiting first."""
+    rows = connection.execute(_WAITERS, (lock_key, slots, limit)).fetchall()
     return readable_open_rows(rows)
+
+
+def read_lock_slots(connection: sqlite3.Connection, lock_key: str) -> frozenset[int]:
+    """Return the numbers of slots that open jobs name with this lock key."""
+    found: list[int] = []
+    while True:
+        last = found[-1] if found else 0
+        (slots,) = connection.execute(_NEXT_SLOTS, (lock_key, last)).fetchone()
+        if slots is None:
+            return frozenset(found)
+        found.append(slots)
 
 
 def read_lock_uses(connection: sqlite3.Connection, limit: int, waiters: int) -> Sequence[LockUse]:
     """Return lock keys that open jobs name, held ones first, then in their order."""
     running = readable_open_rows(connection.execute(_HOLDERS, (limit,)))
-    holders = {str(row.facts.lock_key): row for row in running}
-    named = (name for (name,) in connection.execute(_KEYS, (limit,)))
-    keys = list(dict.fromkeys([*holders, *named]))[:limit]
+    holders: dict[tuple[str, int], list[OpenRow]] = {}
+    for row in running:
+        holders.setdefault((str(row.facts.lock_key), row.facts.lock_slots), []).append(row)
+    named = (
+        (key, slots)
+        for (key,) in connection.execute(_KEYS, (limit,)).fetchall()
+        for slots in sorted(read_lock_slots(connection, key))
+    )
     return [
         LockUse(
             lock_key=key,
-            holder=holders.get(key),
-            waiting=connection.execute(_COUNT, (key,)).fetchone()[0],
-            waiters=read_waiters(connection, key, waiters),
+            slots=slots,
+            holders=holders.get((key, slots), ()),
+            waiting=connection.execute(_COUNT, (key, slots)).fetchone()[0],
+            waiters=read_waiters(connection, key, slots, waiters),
         )
-        for key in keys
+        for key, slots in list(dict.fromkeys([*holders, *named]))[:limit]
     ]

@@ -22,16 +22,17 @@ EVENT_COLUMNS = (
     "job_id, sequence, status, state, message, occurred_at, worker_id, attempt, epoch, "
     "duration_ms, data, event_id, claimed_by, lock, lock_turn, due_at, attempts_used, "
     "max_attempts, incarnation, sent, cancel_requested, takeovers, dismissed, "
-    "job_name, job_type, queue, priority, lock_key, created_at, salt, data_hash, text_hash, hash"
+    "job_name, job_type, queue, priority, lock_key, created_at, lock_slots, "
+    "salt, data_hash, text_hash, hash"
 )
 OPEN_COLUMNS = (
     "job_id, incarnation, state, sequence, opened_at, updated_at, lock, due_at, sent, published, "
-    "job_name, job_type, queue, priority, lock_key, created_at"
+    "job_name, job_type, queue, priority, lock_key, created_at, lock_slots"
 )
 JOB_COLUMNS = (
     "job_id, state, status, sequence, attempt, max_attempts, incarnation, epoch, claimed_by, "
     "message, updated_at, due_at, dismissed, "
-    "job_name, job_type, queue, priority, lock_key, created_at, duration_ms, steps"
+    "job_name, job_type, queue, priority, lock_key, created_at, lock_slots, duration_ms, steps"
 )
 
 
@@ -78,7 +79,7 @@ def event_to_row(event: Event) -> Row:
 def row_to_event(row: Row) -> Event:
     """Read the values of ``EVENT_COLUMNS``; further ones are ignored."""
     return Event(
-        facts=_facts(row[0], row[23:29]),
+        facts=_facts(row[0], row[23:30]),
         after=JobState(
             state=State(row[3]),
             sequence=row[1],
@@ -103,10 +104,10 @@ def row_to_event(row: Row) -> Event:
         worker_id=row[6],
         duration_ms=row[9],
         data=_data(row[10]),
-        salt=row[29],
-        data_hash=row[30],
-        text_hash=row[31],
-        hash=row[32],
+        salt=row[30],
+        data_hash=row[31],
+        text_hash=row[32],
+        hash=row[33],
     )
 
 
@@ -147,7 +148,7 @@ def open_to_row(row: OpenRow) -> Row:
 def row_to_open(row: Row) -> OpenRow:
     """Read the values of ``OPEN_COLUMNS``."""
     return OpenRow(
-        facts=_facts(row[0], row[10:16]),
+        facts=_facts(row[0], row[10:17]),
         incarnation=row[1],
         state=State(row[2]),
         sequence=row[3],
@@ -196,7 +197,7 @@ def event_to_job_row(event: Event) -> Row:
 def row_to_job(row: Row) -> JobRow:
     """Read the values of ``JOB_COLUMNS``; further ones are ignored."""
     return JobRow(
-        facts=_facts(row[0], row[13:19]),
+        facts=_facts(row[0], row[13:20]),
         state=State(row[1]),
         status=row[2],
         sequence=row[3],
@@ -209,9 +210,9 @@ def row_to_job(row: Row) -> JobRow:
         updated_at=_time(row[10]),
         due_at=_optional_time(row[11]),
         dismissed=bool(row[12]),
-        duration_ms=row[19],
+        duration_ms=row[20],
         step=step_of(row[2]),
-        steps=row[20],
+        steps=row[21],
     )
 
 
@@ -231,12 +232,13 @@ def _facts_to_row(facts: JobFacts) -> Row:
         facts.priority,
         facts.lock_key,
         format_time(facts.created_at),
+        facts.lock_slots,
     )
 
 
 def _facts(job_id: str, row: Row) -> JobFacts:
-    name, job_type, queue, priority, lock_key, created_at = row
-    return JobFacts(job_id, name, job_type, queue, priority, lock_key, _time(created_at))
+    name, job_type, queue, priority, lock_key, created_at, slots = row
+    return JobFacts(job_id, name, job_type, queue, priority, lock_key, _time(created_at), slots)
 
 
 def _time(text: str) -> datetime:

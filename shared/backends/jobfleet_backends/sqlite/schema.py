@@ -42,7 +42,7 @@ CREATE INDEX jobs_dead ON jobs (updated_at)
 WHERE state IN ('failed', 'timedOut') AND dismissed = 0;
 CREATE INDEX open_jobs_queued ON open_jobs (queue, opened_at)
 WHERE state = 'queued' AND {CONFIRMED};
-CREATE INDEX open_jobs_by_lock_key ON open_jobs (lock_key, opened_at, state)
+CREATE INDEX open_jobs_by_lock_key ON open_jobs (lock_key, lock_slots, opened_at, state)
 WHERE lock_key IS NOT NULL AND {CONFIRMED};
 """
 
@@ -52,7 +52,8 @@ _FACTS = """
     queue TEXT NOT NULL,
     priority INTEGER NOT NULL,
     lock_key TEXT,
-    created_at TEXT NOT NULL"""
+    created_at TEXT NOT NULL,
+    lock_slots INTEGER NOT NULL"""
 
 SCHEMA = f"""
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;

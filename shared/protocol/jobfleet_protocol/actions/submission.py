@@ -16,7 +16,7 @@ from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.internal_job import check_type, is_internal_id
 from jobfleet_contracts.job_id import job_id_for_key
 from jobfleet_contracts.message import JobDefaults, JobMessage
-from jobfleet_contracts.ports import AuditTrail, Clock, JobIndex, PayloadStore
+from jobfleet_contracts.ports import AuditTrail, Clock, JobIndex, JobIndexReader, PayloadStore
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.answer_limit import answered
 from jobfleet_protocol.actions.publication import Publication
@@ -37,16 +37,24 @@ ORPHANED_ROW_AGE = timedelta(hours=1)
 SLOW_OPENING_SECONDS = 600.0
 """Who takes longer between row and event writes the row again, for it may have been removed."""
 
+SLOTS_LOOK_SECONDS = 0.5
+"""How long a submit may wait to learn whether open jobs of its lock key have other slots."""
+
 _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """The job that stands in the trail; ``created`` is false where it stood there before."""
+    """The job that stands in the trail; ``created`` is false where it stood there before.
+
+    Attributes:
+        warning: open jobs of the same lock key allow another number at a time.
+    """
 
     job_id: str
     state: State
     created: bool
+    warning: str | None = None
 
 
 def opening_change(
@@ -133,6 +141,7 @@ def _remains_of(facts: JobFacts) -> JobRequest:
         queue=facts.queue,
         priority=facts.priority,
         lock_key=facts.lock_key,
+        lock_slots=facts.lock_slots,
         created_at=facts.created_at,
     )
 
@@ -169,6 +178,7 @@ class Submitter:
         *,
         trail: AuditTrail,
         index: JobIndex,
+        reader: JobIndexReader,
         payloads: PayloadStore,
         writer: TrailWriter,
         publication: Publication,
@@ -177,6 +187,7 @@ class Submitter:
     ) -> None:
         self._trail = trail
         self._index = index
+        self._reader = reader
         self._payloads = payloads
         self._writer = writer
         self._publication = publication
@@ -254,6 +265,9 @@ class Submitter:
         now, since = self._clock.now(), self._clock.boottime()
         facts = JobFacts.of(request)
         change = opening_change(request, self._defaults, now=now, by=by)
+        warning = await self._other_slots(request)
+        if warning is not None:
+            change = replace(change, data=change.data | {"warning": warning})
         event = draft(None, facts, change, occurred_at=now)
         await self._index.open(open_row(facts, event.after, now))
         found = await self._writer.append([event])
@@ -262,7 +276,28 @@ class Submitter:
         await reopen_if_slow(self._index, self._clock, event, since=since)
         await self._publish(request, self._defaults, event)
         _log.info(JOB_SUBMITTED, job_id=request.job_id, type=request.type, state=event.after.state)
-        return Submitted(request.job_id, event.after.state, created=True)
+        return Submitted(request.job_id, event.after.state, created=True, warning=warning)
+
+    async def _other_slots(self, request: JobRequest) -> str | None:
+        """Return what is to be said where open jobs of the lock key have other slots.
+
+        The index lags and may not answer in time: then nothing is said.
+        """
+        if request.lock_key is None:
+            return None
+        try:
+            async with asyncio.timeout(SLOTS_LOOK_SECONDS):
+                found = await self._reader.lock_slots(request.lock_key)
+        except (BackendError, TimeoutError):
+            return None
+        others = sorted(found - {request.lock_slots})
+        if not others:
+            return None
+        listed = ", ".join(map(str, others))
+        return (
+            f"open jobs of lock key {request.lock_key} have lockSlots {listed}, this one "
+            f"{request.lock_slots}: they are limited apart. Use one number for a key"
+        )
 
     async def _same_job(self, request: JobRequest, found: Event) -> Submitted:
         first = await resolve(found, self._payloads)

@@ -51,6 +51,7 @@ class WriteSide:
             return Submitter(
                 trail=trail,
                 index=index,
+                reader=backend.reader,
                 payloads=payloads,
                 writer=writer,
                 publication=publication,

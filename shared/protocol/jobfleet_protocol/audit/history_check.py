@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from jobfleet_contracts.errors import IllegalTransition
 from jobfleet_contracts.event import UNREADABLE, Event, JobFacts, JobState
-from jobfleet_contracts.lease import FLEET_LOCK, job_lock, key_lock
+from jobfleet_contracts.lease import FLEET_LOCK, job_lock, key_locks
 from jobfleet_contracts.state import TERMINAL, State, Status
 from jobfleet_protocol.audit.turn_ledger import Claim
 from jobfleet_protocol.audit.violation import Note, Violation
@@ -182,9 +182,13 @@ class HistoryCheck:
         after, facts = event.after, event.facts
         if after.attempt > after.max_attempts:
             self._report(8, event, f"attempt {after.attempt} of at most {after.max_attempts}")
-        own = job_lock(facts.job_id) if facts.lock_key is None else key_lock(facts.lock_key)
-        if after.lock not in (own, FLEET_LOCK):
-            self._report(9, event, f"claimed under lock {after.lock}, not {own}")
+        own: tuple[str, ...] = (job_lock(facts.job_id),)
+        if facts.lock_key is not None:
+            # Each of the N slots has turns of its own, so no more than N jobs run at once.
+            own = key_locks(facts.lock_key, facts.lock_slots)
+        if after.lock not in (*own, FLEET_LOCK):
+            due = own[0] if len(own) == 1 else f"one of the {len(own)} slots of its key"
+            self._report(9, event, f"claimed under lock {after.lock}, not {due}")
         shared = facts.lock_key is not None or after.lock == FLEET_LOCK
         if shared != (after.lock_turn is not None):
             self._report(9, event, f"turn {after.lock_turn} under lock {after.lock}")

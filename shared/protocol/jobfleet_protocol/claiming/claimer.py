@@ -32,6 +32,7 @@ from jobfleet_protocol.claiming.decision import (
     Decision,
     End,
     LockView,
+    OtherSlot,
     Paused,
     Resend,
     Start,
@@ -39,7 +40,7 @@ from jobfleet_protocol.claiming.decision import (
     Wait,
     decide,
 )
-from jobfleet_protocol.claiming.lock_leases import LockLeases, lock_of
+from jobfleet_protocol.claiming.lock_leases import LockLeases, locks_of
 from jobfleet_protocol.claiming.lock_turns import LockTurns, TurnView
 from jobfleet_protocol.claiming.trail_opening import TrailOpening
 from jobfleet_protocol.control.pause_state import FleetPauses
@@ -111,7 +112,11 @@ class Claimer:
         self._clock = clock
         self._defaults = defaults
         self.leases = LockLeases(
-            leases=leases, clock=clock, worker_id=worker_id, lease_seconds=lease_seconds
+            leases=leases,
+            locks=locks,
+            clock=clock,
+            worker_id=worker_id,
+            lease_seconds=lease_seconds,
         )
         self.turns = LockTurns(
             trail=trail,
@@ -154,20 +159,41 @@ class Claimer:
             result = await self._under(message, fleet, is_alone=is_alone)
         else:
             result = await self._under_its_lock(message, lease_id, is_alone=is_alone)
-        if isinstance(result, Resend):
-            return await self._resend(message, lease_id, result.head)
-        return result
+        match result:
+            case Resend(head):
+                return await self._resend(message, lease_id, head)
+            case OtherSlot(head):
+                return Attended(head)
+            case _:
+                return result
 
     async def _under_its_lock(
         self, message: JobMessage, lease_id: str, *, is_alone: bool
-    ) -> ClaimResult | Resend:
-        lock = lock_of(message.request)
+    ) -> ClaimResult | Resend | OtherSlot:
         try:
-            lease = await self.leases.acquire(
-                lock, lease_id, is_new=message.request.lock_key is None
-            )
+            lease = await self.leases.acquire_for(message.request, lease_id)
         except LeaseConflict:
-            return await self._beside_a_holder(message, lock)
+            return await self._beside_a_holder(message, locks_of(message.request)[0])
+        result = await self._under(message, lease, is_alone=is_alone)
+        if isinstance(result, OtherSlot):
+            result = await self._in_other_slot(message, lease_id, result, is_alone=is_alone)
+            await self.leases.let_go(lease, message.request)
+        elif not isinstance(result, Claimed):
+            await self.leases.let_go(lease, message.request)
+        return result
+
+    async def _in_other_slot(
+        self, message: JobMessage, lease_id: str, other: OtherSlot, *, is_alone: bool
+    ) -> ClaimResult | Resend | OtherSlot:
+        """Take a lost job over in the slot in which it ran.
+
+        The slot at hand is given up afterwards. Given up before, its release could come late and
+        free it under a later try of this claim, which uses the same lease id.
+        """
+        try:
+            lease = await self.leases.acquire(other.lock, lease_id)
+        except LeaseConflict:
+            return Attended(other.head)  # whoever holds it runs the job, or fences it
         result = await self._under(message, lease, is_alone=is_alone)
         if not isinstance(result, Claimed):
             await self.leases.let_go(lease, message.request)
@@ -186,9 +212,11 @@ class Claimer:
         if isinstance(result, Claimed):
             return result
         await self.leases.let_go(lease, message.request)
-        return Attended(result.head) if isinstance(result, Resend) else result
+        return Attended(result.head) if isinstance(result, Resend | OtherSlot) else result
 
-    async def _beside_a_holder(self, message: JobMessage, lock: str) -> ClaimResult | Resend:
+    async def _beside_a_holder(
+        self, message: JobMessage, lock: str
+    ) -> ClaimResult | Resend | OtherSlot:
         """Decide about a message whose lock another worker holds. Nothing is claimed."""
         while True:
             head = await self._trail.newest(message.request.job_id)
@@ -214,7 +242,7 @@ class Claimer:
         *,
         resend_only: bool = False,
         is_alone: bool = False,
-    ) -> ClaimResult | Resend:
+    ) -> ClaimResult | Resend | OtherSlot:
         """Decide and write under a lease; a write that is refused leads to another look."""
         own = lease.lock == job_lock(message.request.job_id)
         must_read = resend_only or not own or not self._opening.is_certain(message)
@@ -235,7 +263,13 @@ class Claimer:
             )
             match decision:
                 case (
-                    Wait() | Busy() | Attended() | Paused() | End(changes=[]) | Suspect(changes=[])
+                    Wait()
+                    | Busy()
+                    | Attended()
+                    | Paused()
+                    | OtherSlot()
+                    | End(changes=[])
+                    | Suspect(changes=[])
                 ):
                     return decision
                 case Resend() if not own:
@@ -266,9 +300,11 @@ class Claimer:
         if not own:
             return await self.turns.look(lease.lock, message.request.job_id)
         if must_read:
-            return TurnView(None, None, await self._trail.newest(message.request.job_id))
+            return TurnView(
+                lease.lock, None, None, await self._trail.newest(message.request.job_id)
+            )
         # If the guess is wrong, sequence 2 is taken and the append refused: then it is read.
-        return TurnView(None, None, self._opening.assumed(message))
+        return TurnView(lease.lock, None, None, self._opening.assumed(message))
 
     async def _decide(
         self,
@@ -283,6 +319,7 @@ class Claimer:
         holder_lives = await self._holder_lives(head, None if not is_held else lock)
         lease = LockView(
             lock=lock,
+            slots=locks_of(message.request),
             worker_id=self._worker_id,
             is_held=is_held,
             holder_lives=holder_lives,

@@ -26,6 +26,7 @@ class LockView:
 
     Attributes:
         lock: the lock that the claim would rest on.
+        slots: all locks of which the job needs one, ``lock`` among them where it is a slot.
         worker_id: of the worker that decides.
         is_held: this worker holds the lock; otherwise another one does.
         holder_lives: the lock on which a running job rests is leased by another worker.
@@ -37,6 +38,7 @@ class LockView:
     """
 
     lock: str
+    slots: Sequence[str]
     worker_id: str
     is_held: bool
     holder_lives: bool
@@ -60,6 +62,14 @@ class Resend:
 
     head: Event
     changes: Sequence[Change]
+
+
+@dataclass(frozen=True, slots=True)
+class OtherSlot:
+    """The job's lost holder ran it in another slot, ``lock``: take it over in that one."""
+
+    head: Event
+    lock: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +124,7 @@ class Suspect:
     changes: Sequence[Change] = ()
 
 
-Decision = Start | Resend | End | Wait | Busy | Attended | Paused | Suspect
+Decision = Start | Resend | OtherSlot | End | Wait | Busy | Attended | Paused | Suspect
 
 
 def decide(head: Event, message: JobMessage, lease: LockView, now: datetime) -> Decision:
@@ -129,8 +139,14 @@ def decide(head: Event, message: JobMessage, lease: LockView, now: datetime) -> 
         case State.RUNNING:
             if lease.holder_lives:
                 return Attended(head)
-            # Whoever holds the lock of a running job has proved that its holder is gone.
-            return _claim(head, lease, now) if lease.is_held else Busy(lease.lock, head)
+            if not lease.is_held:
+                return Busy(lease.lock, head)
+            # Whoever holds the lock of a running job has proved that its holder is gone. Another
+            # slot proves nothing: a renewal under way can still revive the holder's lease.
+            held = head.after.lock
+            if held is not None and held != lease.lock and held in lease.slots:
+                return OtherSlot(head, held)
+            return _claim(head, lease, now)
         case State.SCHEDULED | State.QUEUED | State.DEFERRED | State.RETRYING:
             if is_due_later(head, now):
                 return Wait(head, head.after.due_at)

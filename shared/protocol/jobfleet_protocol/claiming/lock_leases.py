@@ -5,10 +5,17 @@ from __future__ import annotations
 import structlog
 import uuid_utils
 
-from jobfleet_contracts.errors import BackendError, LockMissing
+from jobfleet_contracts.errors import BackendError, LeaseConflict, LockMissing
 from jobfleet_contracts.job import JobRequest
-from jobfleet_contracts.lease import FLEET_LOCK, Lease, job_lock, key_lock, safety_margin
-from jobfleet_contracts.ports import Clock, LeaseStore
+from jobfleet_contracts.lease import (
+    FLEET_LOCK,
+    Lease,
+    job_lock,
+    key_locks,
+    safety_margin,
+    slots_prefix,
+)
+from jobfleet_contracts.ports import Clock, LeaseStore, LockRecords
 
 LOCK_ACQUIRED = "lock.acquired"
 LOCK_RELEASE_UNCLEAR = "lock.release_unclear"
@@ -20,9 +27,16 @@ class LockLeases:
     """Takes and gives up leases; trust is counted from before the request was sent."""
 
     def __init__(
-        self, *, leases: LeaseStore, clock: Clock, worker_id: str, lease_seconds: float
+        self,
+        *,
+        leases: LeaseStore,
+        locks: LockRecords,
+        clock: Clock,
+        worker_id: str,
+        lease_seconds: float,
     ) -> None:
         self._leases = leases
+        self._locks = locks
         self._clock = clock
         self._worker_id = worker_id
         self._lease_seconds = lease_seconds
@@ -49,6 +63,30 @@ class LockLeases:
             trusted_until = sent_at + self._lease_seconds - safety_margin(self._lease_seconds)
             return Lease(lock, self._worker_id, lease_id, trusted_until)
 
+    async def acquire_for(self, request: JobRequest, lease_id: str) -> Lease:
+        """Lease the lock on which the job rests, or one of its slots.
+
+        The first try is the slot that the job id points to. Only where that is taken, the slots
+        are listed, once, and those that are free are tried.
+
+        Raises:
+            LeaseConflict: all of them are held.
+        """
+        first, *others = locks_of(request)
+        try:
+            return await self.acquire(first, lease_id, is_new=request.lock_key is None)
+        except LeaseConflict:
+            if request.lock_key is None or not others:
+                raise
+        taken = await self._locks.leased(slots_prefix(request.lock_key, request.lock_slots))
+        for lock in others:
+            if lock not in taken:
+                try:
+                    return await self.acquire(lock, lease_id)
+                except LeaseConflict:
+                    continue
+        raise LeaseConflict(f"all {request.lock_slots} slots of {request.lock_key} are held")
+
     def trusts(self, lease: Lease) -> bool:
         """Whether the lease may be relied on now, by this worker's own clock."""
         return self._clock.boottime() < lease.trusted_until
@@ -74,9 +112,13 @@ class LockLeases:
             _log.warning(LOCK_RELEASE_UNCLEAR, lock=lease.lock, error=str(error))
 
 
-def lock_of(request: JobRequest) -> str:
-    """Return the lock on which a job rests in scope ``job``."""
-    return job_lock(request.job_id) if request.lock_key is None else key_lock(request.lock_key)
+def locks_of(request: JobRequest) -> tuple[str, ...]:
+    """Return the locks of which a job needs one in scope ``job``, in the order to try them."""
+    if request.lock_key is None:
+        return (job_lock(request.job_id),)
+    locks = key_locks(request.lock_key, request.lock_slots)
+    first = int(request.job_id[-8:], 16) % len(locks)
+    return locks[first:] + locks[:first]
 
 
 def new_lease_id() -> str:

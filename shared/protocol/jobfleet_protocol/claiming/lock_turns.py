@@ -47,6 +47,7 @@ class _Note:
 class TurnView:
     """What one look at a lock showed: its note, the job named there, and one's own."""
 
+    lock: str
     note: _Note | None
     named: Event | None
     own: Event | None
@@ -78,7 +79,7 @@ class LockTurns:
         """Read the note, then the newest rows of the job that it names and of one's own."""
         note = _Note.of(await self._locks.read_note(lock))
         own = await self._trail.newest(job_id)
-        return TurnView(note, await self._named(note, job_id), own)
+        return TurnView(lock, note, await self._named(note, job_id), own)
 
     async def take(self, view: TurnView, lease: Lease, job_id: str) -> int | None:
         """Fence whoever had the turn before, then write the next one under the lease.
@@ -109,7 +110,7 @@ class LockTurns:
         """
         while True:
             note = _Note.of(await self._locks.read_note(lock))
-            view = TurnView(note, await self._named(note, None), None)
+            view = TurnView(lock, note, await self._named(note, None), None)
             if not trusted():
                 raise TrustEnded(f"lease on {lock} ran out")
             if await self._closed(view):
@@ -118,23 +119,30 @@ class LockTurns:
     async def _closed(self, view: TurnView) -> bool:
         if view.note is None or view.named is None:
             return True
-        return await self._fence(view.note, view.named)
+        return await self._fence(view.lock, view.note, view.named)
 
     async def _named(self, note: _Note | None, own_id: str | None) -> Event | None:
         if note is None or note.job_id == own_id:
             return None
         return await self._trail.newest(note.job_id)
 
-    async def _fence(self, note: _Note, named: Event) -> bool:
+    async def _fence(self, lock: str, note: _Note, named: Event) -> bool:
         """Insert ``TakenOver`` where the named job may still be written by its last holder.
+
+        A note speaks of its own lock only: the job that it names may run in another slot of its
+        key by now, under the same epoch.
 
         Returns:
             Whether the named job is closed now; ``False``: it has moved, look again.
         """
         after = named.after
+        if after.state.is_terminal or after.state is State.WAITING:
+            return True  # no claim can follow; a waiting job rests on its own lock
+        # Whoever wrote the note had seen that nobody runs the job in the epoch before. That claim
+        # may still be on its way, so it must be refused, whatever the job last rested on.
         in_flight = after.epoch < note.epoch
-        running = after.epoch == note.epoch and after.state is State.RUNNING
-        if after.state.is_terminal or not (in_flight or running):
+        running = after.state is State.RUNNING and after.epoch == note.epoch and after.lock == lock
+        if not (in_flight or running):
             return True
         change = Change(
             kind=Status.TAKEN_OVER,

@@ -87,6 +87,7 @@ class JobRecord:
             "queue": facts.queue,
             "priority": facts.priority,
             "lockKey": facts.lock_key,
+            "lockSlots": facts.lock_slots,
             "attempt": after.attempt,
             "attempts": after.attempt,
             "maxAttempts": after.max_attempts,

@@ -77,6 +77,7 @@ class ScheduleRecord:
             "payload": job.get("payload"),
             "queue": job.get("queue", "default"),
             "lockKey": job.get("lockKey"),
+            "lockSlots": job.get("lockSlots", 1),
             "job": job,
             "paused": paused is not None,
             "pausedBy": paused.by if paused else None,

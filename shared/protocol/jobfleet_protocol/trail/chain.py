@@ -95,5 +95,6 @@ def _columns(event: Event) -> tuple[Any, ...]:
         facts.queue,
         facts.priority,
         facts.lock_key,
+        facts.lock_slots,
         format_time(facts.created_at),
     )

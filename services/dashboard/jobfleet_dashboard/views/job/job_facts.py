@@ -9,8 +9,11 @@ from urllib.parse import quote, urlencode
 from uuid import UUID
 
 from jobfleet_contracts.codec import parse_time
+from jobfleet_contracts.event import Event
 from jobfleet_contracts.internal_job import CALLBACK_TYPE
 from jobfleet_contracts.job import JobRequest, lane_of
+from jobfleet_contracts.lease import slot_of
+from jobfleet_contracts.state import State
 from jobfleet_dashboard.views.short_id import short
 from jobfleet_protocol.reading.job_record import JobRecord
 
@@ -40,6 +43,7 @@ def job_facts(record: JobRecord) -> tuple[Fact, ...]:
         Fact("run at", moment=request.run_at),
         Fact("due", moment=after.due_at),
         Fact("lock key", facts.lock_key or "", href=lock),
+        Fact("lock slot", _slot(record.newest)),
         Fact("time limit", limit),
         Fact("incarnation", str(after.incarnation) if after.incarnation > 1 else ""),
         Fact("epoch", str(after.epoch)),
@@ -57,6 +61,15 @@ def _schedule(record: JobRecord) -> Iterator[Fact]:
     name, tick = record.schedule
     yield Fact("schedule", name, href=f"/schedules/{quote(name, safe='')}")
     yield Fact("scheduled for", moment=None if tick is None else parse_time(tick))
+
+
+def _slot(newest: Event) -> str:
+    """Return which of a key's slots the job holds, or how many the key has."""
+    slots = newest.facts.lock_slots
+    if slots == 1:
+        return ""
+    slot = slot_of(newest.after.lock) if newest.after.state is State.RUNNING else None
+    return f"{slots} at a time" if slot is None else f"{slot} of {slots}"
 
 
 def _relatives(record: JobRecord) -> Iterator[Fact]:

@@ -17,6 +17,8 @@ from jobfleet_dashboard.views.live_stream import partial, shared_stream
 from jobfleet_dashboard.views.site import page_context, show, site_of
 
 TEMPLATE = "locks/index.html"
+MAX_HOLDERS = 10
+"""Holders of one key that the page names."""
 
 router = APIRouter(dependencies=[require(Role.VIEWER)], include_in_schema=False)
 
@@ -46,4 +48,9 @@ async def _render(request: Request) -> str:
 async def _read(request: Request) -> dict[str, Any]:
     backend = services_of(request).backend
     held = await held_locks(locks=backend.locks, directory=backend.directory, reader=backend.reader)
-    return {"locks": held, "max_locks": MAX_LOCKS, "max_waiting": COUNTED_WAITERS}
+    return {
+        "locks": held,
+        "max_locks": MAX_LOCKS,
+        "max_waiting": COUNTED_WAITERS,
+        "max_holders": MAX_HOLDERS,
+    }

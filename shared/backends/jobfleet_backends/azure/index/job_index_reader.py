@@ -121,9 +121,15 @@ class AzureJobIndexReader:
             shard, after = shard + 1, "o-"
         return Page(rows)
 
-    async def lock_waiters(self, lock_key: str, limit: int = 10) -> Sequence[OpenRow]:
-        """Return open, claimable jobs that name this lock key, longest waiting first."""
-        return await self._locks.waiters(lock_key, limit)
+    async def lock_waiters(
+        self, lock_key: str, *, slots: int = 1, limit: int = 10
+    ) -> Sequence[OpenRow]:
+        """Return open, claimable jobs of this lock key and slots, longest waiting first."""
+        return await self._locks.waiters(lock_key, slots, limit)
+
+    async def lock_slots(self, lock_key: str) -> frozenset[int]:
+        """Return the numbers of slots that open jobs name with this lock key."""
+        return await self._locks.slots(lock_key)
 
     async def _without_ghosts(self, entities: Sequence[Row]) -> list[OpenRow]:
         """Sweep out on the way what late hints left behind; nothing depends on it."""

@@ -24,20 +24,27 @@ class LockQueues:
     def __init__(self, *, table: EntityTable) -> None:
         self._table = table
 
-    async def waiters(self, lock_key: str, limit: int) -> Sequence[OpenRow]:
-        """Return open, claimable jobs that name this lock key, longest waiting first."""
+    async def waiters(self, lock_key: str, slots: int, limit: int) -> Sequence[OpenRow]:
+        """Return open, claimable jobs of this lock key and slots, longest waiting first."""
         values = {"key": lock_key}
         rows = await self._rows("index.lock_waiters", "LockKey eq @key", values, _WAITING_ROWS)
-        return _in_line(rows)[:limit]
+        return _in_line([row for row in rows if row.facts.lock_slots == slots])[:limit]
+
+    async def slots(self, lock_key: str) -> frozenset[int]:
+        """Return the numbers of slots that open jobs name with this lock key."""
+        values = {"key": lock_key}
+        rows = await self._rows("index.lock_slots", "LockKey eq @key", values, _WAITING_ROWS)
+        return frozenset(row.facts.lock_slots for row in rows if row.is_confirmed)
 
     async def uses(self, limit: int, waiters: int) -> Sequence[LockUse]:
         """Return lock keys, held ones first, then in their order."""
         rows = await self._rows("index.lock_uses", "LockKey gt @key", {"key": ""}, MAX_ROWS)
-        by_key: dict[str, list[OpenRow]] = {}
+        by_key: dict[tuple[str, int], list[OpenRow]] = {}
         for row in rows:
-            by_key.setdefault(str(row.facts.lock_key), []).append(row)
-        found = [_use(key, named, waiters) for key, named in by_key.items()]
-        found.sort(key=lambda use: (use.holder is None, use.lock_key))
+            key = str(row.facts.lock_key), row.facts.lock_slots
+            by_key.setdefault(key, []).append(row)
+        found = [_use(key, slots, named, waiters) for (key, slots), named in by_key.items()]
+        found.sort(key=lambda use: (not use.holders, use.lock_key, use.slots))
         return found[:limit]
 
     async def _rows(
@@ -50,10 +57,10 @@ class LockQueues:
         return readable_open_rows(row for shard in shards for row in shard)
 
 
-def _use(key: str, named: Sequence[OpenRow], waiters: int) -> LockUse:
-    holder = next((row for row in named if row.state is State.RUNNING), None)
+def _use(key: str, slots: int, named: Sequence[OpenRow], waiters: int) -> LockUse:
+    holders = [row for row in named if row.state is State.RUNNING]
     line = _in_line(named)
-    return LockUse(key, holder, min(len(line), COUNTED_WAITERS), line[:waiters])
+    return LockUse(key, slots, holders, min(len(line), COUNTED_WAITERS), line[:waiters])
 
 
 def _in_line(rows: Sequence[OpenRow]) -> list[OpenRow]:

@@ -1,0 +1,68 @@
+"""Deliberate bugs in limits, modelled on faults of other job systems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from unittest.mock import patch
+
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.message import JobMessage
+from jobfleet_contracts.state import State
+from jobfleet_protocol.claiming import claimer, decision
+from jobfleet_protocol.claiming.claimer import Claimer
+from jobfleet_protocol.claiming.decision import Decision, LockView
+from jobfleet_protocol.claiming.lock_turns import LockTurns
+from tests.simulation.fake_leases import LockContainer
+
+
+def stale_note_of_another_slot() -> AbstractContextManager[Any]:
+    """A note is believed by its epoch alone: the job that it names may run in another slot."""
+    fence = LockTurns._fence
+
+    async def by_the_epoch(self: LockTurns, lock: str, note: Any, named: Event) -> bool:
+        return await fence(self, named.after.lock or lock, note, named)
+
+    return patch.object(LockTurns, "_fence", by_the_epoch)
+
+
+def slot_leaked_by_a_crash() -> AbstractContextManager[Any]:
+    """A slot is given back by its holder alone, and stays taken where that has crashed."""
+
+    def is_leased(self: LockContainer, blob: Any) -> bool:
+        return blob.lease_id is not None
+
+    return patch.object(LockContainer, "_is_leased", is_leased)
+
+
+def slot_released_twice() -> AbstractContextManager[Any]:
+    """A release frees the slot, whoever holds it by now."""
+
+    def release(self: LockContainer, lock: str, lease_id: str) -> None:
+        blob = self._blobs.get(lock)
+        if blob is not None:
+            blob.lease_id = None
+
+    return patch.object(LockContainer, "release", release)
+
+
+@contextmanager
+def limit_exceeded_after_a_takeover() -> Iterator[None]:
+    """A lost job starts in any free slot, beside the one that its holder may still use."""
+    judge = decision.decide
+
+    def anywhere(head: Event, message: JobMessage, lease: LockView, now: datetime) -> Decision:
+        return judge(head, message, replace(lease, slots=()), now)
+
+    async def nobody_lives(self: Claimer, head: Event, held: str | None) -> bool:
+        slots = head.facts.lock_slots > 1 and head.after.state is State.RUNNING
+        return False if slots and held is not None else await holder_lives(self, head, held)
+
+    holder_lives = Claimer._holder_lives
+    with ExitStack() as stack:
+        stack.enter_context(patch.object(claimer, "decide", anywhere))
+        stack.enter_context(patch.object(Claimer, "_holder_lives", nobody_lives))
+        yield

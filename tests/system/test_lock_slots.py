@@ -1,0 +1,100 @@
+"""Jobs of one lock key with three slots: three at a time, whatever happens to the workers."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+
+import pytest
+
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.state import CLAIMABLE, State
+from tests.system.fleet import LEASE_SECONDS, Fleet, WorkerProcess, wait_for
+from tests.system.verified import assert_verified
+
+SLOTS = 3
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("jobs", [60, pytest.param(200, marks=pytest.mark.chaos)])
+async def test_three_at_a_time_run_though_workers_are_killed_and_sleep_past_their_leases(
+    fleet: Fleet, jobs: int
+) -> None:
+    for _ in range(3):
+        fleet.start_worker(concurrency="4", defer_seconds="1")
+    first = await fleet.submit_steps(steps=1, step_seconds=0.1)
+    await fleet.until_ended(first)
+    (begin,) = await fleet.backend.reader.since(None)
+    job_ids = [
+        await fleet.submit_steps(steps=2, step_seconds=0.2, lock_key="press", lock_slots=SLOTS)
+        for _ in range(jobs)
+    ]
+    killed = await _holder(fleet, job_ids)
+    killed.signal(signal.SIGKILL)
+    fleet.start_worker(concurrency="4", defer_seconds="1")
+    await _until_ended(fleet, job_ids, jobs // 2)
+    sleeper = await _holder(fleet, job_ids)
+    await sleeper.put_to_sleep()
+    await fleet.until_ended(*job_ids, seconds=200)
+    sleeper.signal(signal.SIGCONT)
+
+    events = await _in_log_order(fleet, begin.cursor)
+    running, longest_lull = _at_once(events, set(job_ids))
+    assert running == SLOTS
+    assert longest_lull <= LEASE_SECONDS
+    await assert_verified(fleet.backend)
+
+
+async def _holder(fleet: Fleet, job_ids: Sequence[str]) -> WorkerProcess:
+    """Return a worker that runs one of the jobs now."""
+
+    async def found() -> WorkerProcess | None:
+        for job_id in job_ids:
+            head = await fleet.backend.trail.newest(job_id)
+            if head is not None and head.after.state is State.RUNNING:
+                for worker in fleet.workers:
+                    if not worker.has_died and str(head.after.worker_id) in worker.log:
+                        return worker
+        return None
+
+    holder: WorkerProcess = await wait_for(found, "a job that runs")
+    return holder
+
+
+async def _until_ended(fleet: Fleet, job_ids: Sequence[str], count: int) -> None:
+    async def enough() -> bool:
+        ended = 0
+        for job_id in job_ids:
+            state = await fleet.state(job_id)
+            ended += state is not None and state.is_terminal
+        return ended >= count
+
+    await wait_for(enough, f"{count} ended jobs", seconds=90, every=0.2)
+
+
+async def _in_log_order(fleet: Fleet, cursor: str) -> list[Event]:
+    events: list[Event] = []
+    while entries := await fleet.backend.reader.since(cursor):
+        events += [entry.event for entry in entries]
+        cursor = entries[-1].cursor
+    return events
+
+
+def _at_once(events: Sequence[Event], job_ids: set[str]) -> tuple[int, float]:
+    """Return how many ran at once at most, and the longest time with fewer though jobs waited."""
+    running: set[str] = set()
+    waiting: set[str] = set()
+    most, longest, since = 0, 0.0, None
+    for event in events:
+        if event.job_id not in job_ids:
+            continue
+        moment = event.occurred_at.timestamp()
+        if since is not None:
+            longest = max(longest, moment - since)
+        state = event.after.state
+        (running.add if state is State.RUNNING else running.discard)(event.job_id)
+        (waiting.add if state in CLAIMABLE else waiting.discard)(event.job_id)
+        most = max(most, len(running))
+        lull = len(running) < SLOTS and bool(waiting)
+        since = (moment if since is None else since) if lull else None
+    return most, longest

@@ -94,7 +94,8 @@ async def test_the_successor_fences_a_holder_that_sleeps(
     first = await workshop.submit("async", lock_key="k")
     await until_running(workshop, first)
     execution = sleeper.worker.executor.running[first]
-    workshop.start_worker(wait_for_ever, short)
+    # A sweep before the second submit would publish the first job, which would take the lock again.
+    workshop.start_worker(wait_for_ever, short, rescue_seconds=60)
     clock.advance(LEASE_SECONDS * 2)
     second = await workshop.submit("short", lock_key="k")
     await workshop.until_ended(second)

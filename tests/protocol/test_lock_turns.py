@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from jobfleet_contracts.errors import Fenced, LeaseConflict, TrustEnded
-from jobfleet_contracts.job import JobRequest, new_id
+from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.lease import FLEET_LOCK, Lease, key_lock, key_locks
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.claiming.claimer import Claimed

@@ -9,7 +9,8 @@ import pytest
 
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.state import CLAIMABLE, State
-from tests.system.fleet import LEASE_SECONDS, Fleet, WorkerProcess, wait_for
+from tests.polling import eventually
+from tests.system.fleet import LEASE_SECONDS, Fleet, WorkerProcess
 from tests.system.verified import assert_verified
 
 SLOTS = 3
@@ -57,8 +58,7 @@ async def _holder(fleet: Fleet, job_ids: Sequence[str]) -> WorkerProcess:
                         return worker
         return None
 
-    holder: WorkerProcess = await wait_for(found, "a job that runs")
-    return holder
+    return await eventually("a job that runs", found)
 
 
 async def _until_ended(fleet: Fleet, job_ids: Sequence[str], count: int) -> None:
@@ -69,7 +69,7 @@ async def _until_ended(fleet: Fleet, job_ids: Sequence[str], count: int) -> None
             ended += state is not None and state.is_terminal
         return ended >= count
 
-    await wait_for(enough, f"{count} ended jobs", seconds=90, every=0.2)
+    await eventually(f"{count} ended jobs", enough, seconds=90, every=0.2)
 
 
 async def _in_log_order(fleet: Fleet, cursor: str) -> list[Event]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from jobfleet_contracts.errors import BodyConflict, InvalidRequest, JobfleetError
+from jobfleet_contracts.errors import BackendError, BodyConflict, InvalidRequest, JobfleetError
 from jobfleet_contracts.event import Event, JobFacts, JobState
 from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.internal_job import check_type, is_internal_id

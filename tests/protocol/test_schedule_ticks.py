@@ -128,6 +128,7 @@ def test_jitter_is_always_the_same_and_differs_by_name() -> None:
         ({"type": "x", "everySeconds": 5, "catchUp": "some"}, "catchUp", "none"),
         ({"type": "x", "everySeconds": 5, "jitterSeconds": -1}, "jitterSeconds", "0"),
         ({"type": "x", "everySeconds": 5, "start": "tomorrow"}, "start", "time"),
+        ({"type": "x", "everySeconds": 5, "start": "9999-12-31T00:00:00Z"}, "start", "year 9000"),
         (["x"], "body", "object"),
     ],
 )

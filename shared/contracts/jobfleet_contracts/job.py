@@ -38,6 +38,8 @@ TYPE_PATTERN = re.compile(r"^[A-Za-z0-9_.-]{1,100}$")
 LONGEST_DELAY_SECONDS = 10 * 365 * 86_400
 FIRST_YEAR = 1601
 """Where times of Azure's tables begin; it refuses rows with an earlier one for ever."""
+LAST_YEAR = 9000
+"""What is computed from a time, as the next runs of a schedule, must not pass the year 9999."""
 
 _NAMES_SHOWN, _NAME_SHOWN = 10, 100
 
@@ -55,6 +57,8 @@ def _time(value: Any) -> datetime:
         raise ValueError("must be a time with zone, as 2026-01-31T09:30:00Z")
     if moment.year < FIRST_YEAR:
         raise ValueError(f"must not lie before the year {FIRST_YEAR}")
+    if moment.year > LAST_YEAR:
+        raise ValueError(f"must not lie after the year {LAST_YEAR}")
     return moment
 
 

@@ -58,6 +58,7 @@ async def test_a_job_that_holds_it(client: AsgiClient, body: bytes, field: str) 
         ({"jobId": "a"}, "jobId: must be a UUID; leave it out to have one made"),
         ({"runAt": "soon"}, "runAt: 'soon' is no time; write it as 2026-01-31T09:30:00Z"),
         ({"createdAt": "1600-12-31T23:59:59Z"}, "createdAt: must not lie before the year 1601"),
+        ({"createdAt": "9001-01-01T00:00:00Z"}, "createdAt: must not lie after the year 9000"),
         ({"callbackUrl": "a"}, "callbackUrl: must be an http or https address"),
     ],
 )

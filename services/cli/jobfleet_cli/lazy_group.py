@@ -17,6 +17,8 @@ COMMANDS: Mapping[str, str] = {
     "publish": "Submit jobs; on a terminal without options, one random test job per key.",
     "jobs": "List, show, watch, cancel, redrive and dismiss jobs.",
     "schedules": "List, declare, pause, resume, run and remove schedules.",
+    "queues": "List, pause and resume queues.",
+    "types": "List, pause and resume job types.",
     "audit": "Verify, export and rebuild from the audit trail.",
     "keys": "Make keys for the REST API; show the key that receivers of results need.",
     "mock-third-party": "A third party to try external.call with.",

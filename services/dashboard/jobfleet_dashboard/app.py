@@ -20,6 +20,7 @@ from jobfleet_dashboard.api import (
     history,
     jobs,
     openapi,
+    pauses,
     schedules,
     streams,
     submission,
@@ -42,6 +43,7 @@ from jobfleet_dashboard.views.locks.routes import router as lock_pages
 from jobfleet_dashboard.views.login.routes import router as login_pages
 from jobfleet_dashboard.views.overview.routes import router as overview_pages
 from jobfleet_dashboard.views.problem_page import problem_page
+from jobfleet_dashboard.views.queues.routes import router as queue_pages
 from jobfleet_dashboard.views.schedules.routes import router as schedule_pages
 from jobfleet_dashboard.views.site import Site
 from jobfleet_dashboard.views.submit.routes import router as submit_pages
@@ -56,6 +58,7 @@ _PAGES = (
     schedule_pages,
     worker_pages,
     lock_pages,
+    queue_pages,
     dead_letter_pages,
     submit_pages,
     login_pages,
@@ -80,7 +83,18 @@ def create_app(*, backend: Backend, clock: Clock, options: DashboardOptions) -> 
     )
     app.state.services = services
     problems.install(app)
-    for api in (submission, jobs, history, streams, actions, callbacks, fleet, schedules, health):
+    for api in (
+        submission,
+        jobs,
+        history,
+        streams,
+        actions,
+        callbacks,
+        fleet,
+        schedules,
+        pauses,
+        health,
+    ):
         app.include_router(api.router)
     for pages in _PAGES:
         app.include_router(pages, include_in_schema=False)

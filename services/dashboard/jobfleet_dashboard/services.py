@@ -22,6 +22,7 @@ from jobfleet_dashboard.stats_reader import StatsReader
 from jobfleet_protocol.actions.callbacks import Callbacks
 from jobfleet_protocol.actions.signing_keys import SigningKeys
 from jobfleet_protocol.actions.write_side import WriteSide
+from jobfleet_protocol.control.pauses import Pauses
 from jobfleet_protocol.control.schedules import Schedules
 from jobfleet_protocol.reading.job_reader import JobReader
 from jobfleet_protocol.reading.schedule_record import ScheduleReader
@@ -38,6 +39,7 @@ class Services:
     callbacks: Callbacks
     live: LiveHub
     batch_texts: BatchTexts
+    pauses: Pauses
     job_reader: JobReader
     schedules: Schedules
     schedule_reader: ScheduleReader
@@ -82,6 +84,7 @@ class Services:
             ),
             live=LiveHub(reader=backend.reader),
             batch_texts=BatchTexts(),
+            pauses=Pauses(log=backend.control_log, control=backend.control, clock=clock),
             job_reader=JobReader(trail=backend.trail, payloads=backend.payloads),
             schedules=schedules,
             schedule_reader=schedule_reader,

@@ -156,6 +156,14 @@ _REASON = {
     "properties": {"reason": {"type": "string", "maxLength": 1000}},
     "additionalProperties": False,
 }
+_PAUSE = {
+    "type": "object",
+    "properties": {
+        "reason": {"type": "string", "maxLength": 1000},
+        "until": {"type": ["string", "null"], "format": "date-time"},
+    },
+    "additionalProperties": False,
+}
 _NOTHING = {"type": "object", "additionalProperties": False}
 _POLL = ("ETag", "Retry-After", "Cache-Control")
 
@@ -310,7 +318,24 @@ SCHEDULE_HISTORY = Description(
 WORKERS = Description(
     text="Workers, longest running first.", model=documents.WorkerList, example=examples.WORKERS
 )
-QUEUES = Description(text="Depths.", model=documents.QueueList, example=examples.QUEUES)
+QUEUES = Description(text="Lanes, and queues.", model=documents.QueueList, example=examples.QUEUES)
+TYPES = Description(text="Job types.", model=documents.TypeList, example=examples.TYPES)
+PAUSE = Description(
+    text="Paused; the pause stands in the control log.",
+    model=documents.PauseAnswer,
+    example=examples.PAUSED,
+    good=(202,),
+    problems=_WRITE,
+    schema=_PAUSE,
+    requests={"until": examples.PAUSE_REQUEST},
+)
+RESUME = replace(PAUSE, text="Open.", example=examples.RESUMED, schema=_REASON, requests=None)
+RUN_ANYWAY = replace(
+    RESUME,
+    text="The job may start once.",
+    example=examples.RUN_ANYWAY,
+    problems=(*_WRITE, "unknown-job", "action-refused"),
+)
 LOCKS = Description(text="Lock keys.", model=documents.LockList, example=examples.LOCKS)
 DEAD_LETTERS = Description(
     text="Messages first, then jobs.",

@@ -252,18 +252,65 @@ class WorkerList(Document):
     items: list[WorkerDocument]
 
 
-class QueueDocument(Document):
-    """Messages ready in one lane."""
+class PauseDocument(Document):
+    """Whether a queue or type is paused."""
+
+    paused: bool
+    paused_by: str | None
+    paused_at: Time | None
+    paused_until: Time | None
+    pause_reason: str
+
+
+class LaneDocument(Document):
+    """Messages ready in one lane, and the pause of its queue."""
 
     queue: str
     lane: Lane
     ready: int
+    paused: bool
+    paused_by: str | None
+    paused_until: Time | None
+
+
+class QueueDocument(PauseDocument):
+    """One queue; ``oldest…`` and ``waitingSeconds`` speak of the job queued longest."""
+
+    queue: str
+    depth: int
+    lanes: dict[str, int]
+    oldest_job_id: str | None
+    oldest_since: Time | None
+    waiting_seconds: float | None
+    in_per_minute: float
+    out_per_minute: float
+    workers: list[str]
 
 
 class QueueList(Document):
-    """All lanes."""
+    """All lanes, and all queues."""
 
-    items: list[QueueDocument]
+    items: list[LaneDocument]
+    queues: list[QueueDocument]
+
+
+class TypeDocument(PauseDocument):
+    """One job type, and the live workers that handle it."""
+
+    type: str
+    workers: list[str]
+
+
+class TypeList(Document):
+    """All types."""
+
+    items: list[TypeDocument]
+
+
+class PauseAnswer(Document):
+    """What was done; it stands in the control log."""
+
+    message: str
 
 
 class LockJobDocument(Document):

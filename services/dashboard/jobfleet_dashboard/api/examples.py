@@ -133,7 +133,44 @@ WORKERS: Json = {
         }
     ]
 }
-QUEUES: Json = {"items": [{"queue": "default", "lane": "normal", "ready": 12}]}
+_PAUSE: Json = {
+    "paused": True,
+    "pausedBy": "nightops",
+    "pausedAt": AT,
+    "pausedUntil": AT,
+    "pauseReason": "third party down",
+}
+QUEUES: Json = {
+    "items": [
+        {
+            "queue": "default",
+            "lane": "normal",
+            "ready": 12,
+            "paused": True,
+            "pausedBy": "nightops",
+            "pausedUntil": AT,
+        }
+    ],
+    "queues": [
+        {
+            "queue": "default",
+            "depth": 12,
+            "lanes": {"high": 0, "normal": 12, "low": 0},
+            **_PAUSE,
+            "oldestJobId": JOB_ID,
+            "oldestSince": AT,
+            "waitingSeconds": 31.5,
+            "inPerMinute": 40.0,
+            "outPerMinute": 12.0,
+            "workers": [WORKER_ID],
+        }
+    ],
+}
+TYPES: Json = {"items": [{"type": "demo.steps", **_PAUSE, "workers": [WORKER_ID]}]}
+PAUSE_REQUEST: Json = {"reason": "third party down", "until": AT}
+PAUSED: Json = {"message": "queue default is paused"}
+RESUMED: Json = {"message": "queue default is open"}
+RUN_ANYWAY: Json = {"message": f"job {JOB_ID} may start once during the pause"}
 _LOCK_JOB: Json = {
     "jobId": JOB_ID,
     "jobName": "Nightly import",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -12,12 +11,11 @@ from jobfleet_dashboard.api.answer import answer
 from jobfleet_dashboard.api.descriptions import (
     DEAD_LETTERS,
     LOCKS,
-    QUEUES,
     STATS,
     WORKERS,
     described,
 )
-from jobfleet_dashboard.api.documents import LockList, QueueDocument, QueueList
+from jobfleet_dashboard.api.documents import LockList
 from jobfleet_dashboard.api.filters import PageFilter
 from jobfleet_dashboard.dead_letter_list import dead_letters
 from jobfleet_dashboard.lock_list import held_locks
@@ -35,14 +33,6 @@ async def workers(request: Request) -> Response:
     services = services_of(request)
     found = await worker_list(services.backend.directory, services.clock.now())
     return answer(found)
-
-
-@router.get("/queues", **described(QUEUES))
-async def queues(request: Request) -> Response:
-    """Messages ready in each lane of each queue."""
-    depths = await services_of(request).backend.queue.depths()
-    items = [QueueDocument.model_validate(asdict(depth)) for depth in depths]
-    return answer(QueueList(items=items))
 
 
 @router.get("/locks", **described(LOCKS))

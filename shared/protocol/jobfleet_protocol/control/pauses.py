@@ -10,10 +10,11 @@ from functools import partial
 import structlog
 
 from jobfleet_contracts.control import ControlEntry, ControlSubject, check_control_name
-from jobfleet_contracts.errors import BackendError
+from jobfleet_contracts.errors import ActionRefused, BackendError, UnknownJob
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.json_check import check_characters
-from jobfleet_contracts.ports import Clock, ControlChannel, ControlLog
+from jobfleet_contracts.ports import AuditTrail, Clock, ControlChannel, ControlLog
+from jobfleet_contracts.state import CLAIMABLE
 from jobfleet_protocol.control import pause_state
 from jobfleet_protocol.control.control_writer import ControlWriter, Decision
 from jobfleet_protocol.control.pause_state import FleetPauses, Pause
@@ -113,6 +114,24 @@ class Pauses:
         for subject, name in names.items():
             decide = partial(pause_state.exempt, head=head, by=by, reason=reason)
             await self._change(subject, name, decide)
+
+    async def run_job_anyway(
+        self, job_id: str, *, trail: AuditTrail, by: str, reason: str = ""
+    ) -> None:
+        """Like :meth:`run_anyway`, of the job with this id.
+
+        Raises:
+            UnknownJob: no trail.
+            ActionRefused: no pause keeps the job from starting.
+        """
+        head = await trail.newest(job_id)
+        if head is None:
+            raise UnknownJob(f"no job {job_id}")
+        if head.after.state not in CLAIMABLE:
+            raise ActionRefused(f"job {job_id} is {head.after.state.value}: no pause holds it")
+        if await self.of_job(head) is None:
+            raise ActionRefused(f"neither queue nor type of job {job_id} is paused")
+        await self.run_anyway(head, by=by, reason=reason)
 
     async def resume_those_over(self, known: FleetPauses) -> None:
         """Append ``Resumed`` for every pause whose time has come.

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from jobfleet_contracts.control import ControlSubject
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.state import State
+from jobfleet_contracts.state import CLAIMABLE, State
 from jobfleet_dashboard.views.durations import seconds_between, spell
 from jobfleet_dashboard.views.short_id import short
 from jobfleet_dashboard.views.text_span import Sentence, TextSpan
+from jobfleet_protocol.control.pause_state import Pause
 from jobfleet_protocol.trail.tombstone import is_tombstone
 
 
@@ -25,6 +27,7 @@ class JobSituation:
         lease_seconds_left: as of the worker's last heartbeat, ``None`` if no heartbeat shows it.
         holder_id, holder_name: the job that holds the lock key now.
         reason: the newest event's message where it tells why (a deferral, an error).
+        pause: what keeps the job from starting, if queue or type is paused.
         workers_alive: how many workers serve this job's queue; ``None`` where nobody asked.
     """
 
@@ -37,6 +40,7 @@ class JobSituation:
     holder_name: str = ""
     reason: str = ""
     workers_alive: int | None = None
+    pause: Pause | None = None
 
 
 def job_sentence(newest: Event, around: JobSituation) -> Sentence:
@@ -44,7 +48,11 @@ def job_sentence(newest: Event, around: JobSituation) -> Sentence:
     if is_tombstone(newest):
         ended = _TELLERS[newest.after.state](newest, replace(around, reason=""))
         return (*ended, TextSpan(f"; {newest.message}"))
-    parts = _TELLERS[newest.after.state](newest, around)
+    pause = around.pause
+    if pause is not None and newest.after.state in CLAIMABLE:
+        parts = _paused(pause, newest, around)
+    else:
+        parts = _TELLERS[newest.after.state](newest, around)
     if newest.after.cancel_requested and not newest.after.state.is_terminal:
         parts += (TextSpan("; a cancel was requested and is not answered yet"),)
     if newest.after.dismissed:
@@ -73,6 +81,20 @@ def _queued(newest: Event, around: JobSituation) -> Sentence:
     if around.workers_alive == 0:
         parts += (TextSpan("; no live worker serves this queue"),)
     return parts
+
+
+def _paused(pause: Pause, newest: Event, around: JobSituation) -> Sentence:
+    until = ""
+    if pause.until is not None:
+        form = "%H:%M" if pause.until.date() == around.now.date() else "%Y-%m-%d %H:%M"
+        until = f" until {pause.until:{form}} UTC"
+    why = f" ({pause.reason})" if pause.reason else ""
+    name = "" if pause.subject is ControlSubject.QUEUE else f" {pause.name}"
+    return (
+        TextSpan(f"{newest.after.state.value}, "),
+        TextSpan(f"{pause.subject}{name} paused", href="/queues"),
+        TextSpan(f" by {pause.by}{until}{why}"),
+    )
 
 
 def _running(newest: Event, around: JobSituation) -> Sentence:

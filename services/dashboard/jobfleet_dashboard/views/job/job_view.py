@@ -9,11 +9,12 @@ from datetime import datetime
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import JobQuery, JobRow
 from jobfleet_contracts.ports import JobIndexReader
-from jobfleet_contracts.state import State, Status
+from jobfleet_contracts.state import CLAIMABLE, State, Status
 from jobfleet_contracts.worker_status import WorkerStatus
 from jobfleet_dashboard.services import Services
 from jobfleet_dashboard.views.event_row import EventRow, history_rows
 from jobfleet_dashboard.views.job.job_sentence import JobSituation
+from jobfleet_protocol.control.pause_state import Pause
 from jobfleet_protocol.reading.job_record import JobRecord
 
 SHOWN_EVENTS = 250
@@ -27,6 +28,7 @@ class JobView:
     Attributes:
         holder: the job that runs under the same lock key while this one waits for it.
         workers: the worker directory.
+        pause: what keeps the job from starting, if queue or type is paused.
         earlier: a page of the history that was asked for, oldest first; empty for the newest.
     """
 
@@ -35,6 +37,7 @@ class JobView:
     holder: JobRow | None = None
     workers: tuple[WorkerStatus, ...] = ()
     earlier: Sequence[Event] = ()
+    pause: Pause | None = None
 
     @property
     def newest(self) -> Event:
@@ -73,6 +76,7 @@ class JobView:
             holder_id=holder.facts.job_id if holder else None,
             holder_name=holder.facts.job_name if holder else "",
             reason=reason_of(newest, self.events),
+            pause=self.pause,
             workers_alive=sum(
                 newest.facts.queue in worker.queues and worker.is_alive(self.now)
                 for worker in self.workers
@@ -157,6 +161,7 @@ async def read_job_view(
         now=services.clock.now(),
         workers=tuple(await backend.directory.workers()),
         holder=await _holder(backend.reader, record.newest),
+        pause=await _pause(services, record.newest),
         earlier=await _earlier(services, job_id, before),
     )
 
@@ -166,6 +171,12 @@ async def _earlier(services: Services, job_id: str, before: int | None) -> Seque
         return ()
     page = await services.job_reader.events(job_id, cursor=f"b{before}", limit=SHOWN_EVENTS)
     return page.items
+
+
+async def _pause(services: Services, newest: Event) -> Pause | None:
+    if newest.after.state not in CLAIMABLE:
+        return None
+    return await services.pauses.of_job(newest)
 
 
 async def _holder(reader: JobIndexReader, newest: Event) -> JobRow | None:

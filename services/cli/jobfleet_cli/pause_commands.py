@@ -1,0 +1,62 @@
+"""What ``jobfleet queues`` and ``jobfleet types`` share: pause and resume."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from jobfleet_cli.exit_code import ExitCode
+from jobfleet_cli.session import Session, in_session, who
+from jobfleet_contracts.codec import parse_time
+from jobfleet_contracts.control import ControlSubject
+from jobfleet_contracts.errors import InvalidRequest
+from jobfleet_protocol.control.pauses import Pauses
+from jobfleet_protocol.reading.queue_record import QueueReader
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Reason = Annotated[str, typer.Option(help="Stands in the control log and with each job.")]
+Until = Annotated[
+    str | None, typer.Option(metavar="T", help="Resume by itself then: 2026-11-27T06:00:00Z.")
+]
+
+
+def pause(subject: ControlSubject, name: str, until: str | None, reason: str) -> None:
+    """Let nothing of a queue or type start."""
+    end = None if until is None else _time(until)
+
+    async def work(session: Session) -> int:
+        await pauses_of(session).pause(subject, name, by=who(), reason=reason, until=end)
+        return ExitCode.DONE
+
+    raise typer.Exit(in_session(work))
+
+
+def resume(subject: ControlSubject, name: str, reason: str) -> None:
+    """End the pause."""
+
+    async def work(session: Session) -> int:
+        await pauses_of(session).resume(subject, name, by=who(), reason=reason)
+        return ExitCode.DONE
+
+    raise typer.Exit(in_session(work))
+
+
+def pauses_of(session: Session) -> Pauses:
+    """Return the pauses of the configured backend."""
+    backend = session.backend
+    return Pauses(log=backend.control_log, control=backend.control, clock=session.clock)
+
+
+def reader_of(session: Session) -> QueueReader:
+    """Return the reader of queues and types."""
+    pauses = pauses_of(session)
+    return QueueReader(backend=session.backend, pauses=pauses, clock=session.clock)
+
+
+def _time(text: str) -> datetime:
+    try:
+        return parse_time(text).astimezone(UTC)
+    except ValueError as error:
+        raise InvalidRequest(f"--until: {error}", field="until") from error

@@ -1,0 +1,67 @@
+"""``jobfleet queues``: depth, waiting time and pauses of queues."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from jobfleet_cli import pause_commands
+from jobfleet_cli.answer import print_json, print_table
+from jobfleet_cli.exit_code import ExitCode
+from jobfleet_cli.pause_commands import Json, Reason, Until, reader_of
+from jobfleet_cli.session import Session, in_session
+from jobfleet_contracts.control import ControlSubject
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+    help="List, pause and resume queues.",
+)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The queue's name.")]
+
+
+@app.command(name="list")
+def list_(as_json: Json = False) -> None:
+    """Print all queues, by name."""
+
+    async def work(session: Session) -> int:
+        rows = [record.to_json() for record in await reader_of(session).queues()]
+        if as_json:
+            print_json({"items": rows})
+        else:
+            columns = ("QUEUE", "READY", "WAITING", "IN/MIN", "OUT/MIN", "WORKERS", "STATE")
+            print_table(columns, [_row(row) for row in rows])
+        return ExitCode.DONE
+
+    raise typer.Exit(in_session(work))
+
+
+@app.command()
+def pause(name: Name, until: Until = None, reason: Reason = "") -> None:
+    """Let no job of it start; jobs that run go on, and jobs are still accepted."""
+    pause_commands.pause(ControlSubject.QUEUE, name, until, reason)
+
+
+@app.command()
+def resume(name: Name, reason: Reason = "") -> None:
+    """Let its jobs start again."""
+    pause_commands.resume(ControlSubject.QUEUE, name, reason)
+
+
+def _row(row: dict[str, Any]) -> tuple[str, ...]:
+    waiting = "-" if row["waitingSeconds"] is None else f"{row['waitingSeconds']:g} s"
+    rates = (f"{row['inPerMinute']:g}", f"{row['outPerMinute']:g}")
+    workers = str(len(row["workers"]))
+    return (row["queue"], str(row["depth"]), waiting, *rates, workers, condition(row))
+
+
+def condition(row: dict[str, Any]) -> str:
+    """Say whether it is paused, by whom, until when and why."""
+    if not row["paused"]:
+        return "open"
+    until = f" until {row['pausedUntil']}" if row["pausedUntil"] else ""
+    reason = f": {row['pauseReason']}" if row["pauseReason"] else ""
+    return f"paused by {row['pausedBy']}{until}{reason}"

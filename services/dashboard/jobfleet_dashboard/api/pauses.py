@@ -1,0 +1,152 @@
+"""Queues and types: what waits in them, and their pauses."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request
+from starlette.responses import Response
+
+from jobfleet_contracts.codec import parse_time
+from jobfleet_contracts.control import ControlSubject
+from jobfleet_contracts.errors import InvalidRequest
+from jobfleet_dashboard.api.answer import answer
+from jobfleet_dashboard.api.descriptions import PAUSE, QUEUES, RESUME, RUN_ANYWAY, TYPES, described
+from jobfleet_dashboard.api.documents import (
+    LaneDocument,
+    PauseAnswer,
+    QueueDocument,
+    QueueList,
+    TypeDocument,
+    TypeList,
+)
+from jobfleet_dashboard.api.request_parts import JobId, json_object
+from jobfleet_dashboard.security.access import asker, require
+from jobfleet_dashboard.security.principal import Role
+from jobfleet_dashboard.services import Services, services_of
+from jobfleet_protocol.actions.cancellation import MAX_REASON
+from jobfleet_protocol.reading.queue_record import QueueReader
+
+router = APIRouter(prefix="/api", tags=["fleet"])
+_VIEWER, _OPERATOR = [require(Role.VIEWER)], [require(Role.OPERATOR)]
+_REASON = frozenset({"reason"})
+
+Queue = Annotated[str, Path(alias="queue")]
+Type = Annotated[str, Path(alias="type")]
+
+
+@router.get("/queues", dependencies=_VIEWER, **described(QUEUES))
+async def queues(request: Request) -> Response:
+    """Messages ready in each lane, and each queue with its pause, oldest job and workers."""
+    rows = [record.to_json() for record in await reader_of(services_of(request)).queues()]
+    lanes = [
+        LaneDocument(
+            queue=row["queue"],
+            lane=lane,
+            ready=ready,
+            paused=row["paused"],
+            paused_by=row["pausedBy"],
+            paused_until=row["pausedUntil"],
+        )
+        for row in rows
+        for lane, ready in row["lanes"].items()
+    ]
+    return answer(QueueList(items=lanes, queues=[QueueDocument(**row) for row in rows]))
+
+
+@router.get("/types", dependencies=_VIEWER, **described(TYPES))
+async def types(request: Request) -> Response:
+    """Job types that live workers handle, or that are paused."""
+    records = await reader_of(services_of(request)).types()
+    return answer(TypeList(items=[TypeDocument(**record.to_json()) for record in records]))
+
+
+@router.post("/queues/{queue}/pause", dependencies=_OPERATOR, **described(PAUSE))
+async def pause_queue(request: Request, queue: Queue) -> Response:
+    """Let no job of a queue start; jobs that run go on, and jobs are still accepted."""
+    return await _pause(request, ControlSubject.QUEUE, queue)
+
+
+@router.post("/queues/{queue}/resume", dependencies=_OPERATOR, **described(RESUME))
+async def resume_queue(request: Request, queue: Queue) -> Response:
+    """Let the jobs of a queue start again."""
+    return await _resume(request, ControlSubject.QUEUE, queue)
+
+
+@router.post("/types/{type}/pause", dependencies=_OPERATOR, **described(PAUSE))
+async def pause_type(request: Request, type_: Type) -> Response:
+    """Let no job of a type start; jobs that run go on, and jobs are still accepted."""
+    return await _pause(request, ControlSubject.TYPE, type_)
+
+
+@router.post("/types/{type}/resume", dependencies=_OPERATOR, **described(RESUME))
+async def resume_type(request: Request, type_: Type) -> Response:
+    """Let the jobs of a type start again."""
+    return await _resume(request, ControlSubject.TYPE, type_)
+
+
+@router.post("/jobs/{jobId:uuid}/run-anyway", dependencies=_OPERATOR, **described(RUN_ANYWAY))
+async def run_anyway(request: Request, job_id: JobId) -> Response:
+    """Let one job start once though its queue or type is paused."""
+    services = services_of(request)
+    reason = reason_of(await json_object(request, known=_REASON))
+    await services.pauses.run_job_anyway(
+        job_id, trail=services.backend.trail, by=by_of(request), reason=reason
+    )
+    return answer(PauseAnswer(message=f"job {job_id} may start once during the pause"), 202)
+
+
+def reader_of(services: Services) -> QueueReader:
+    """Return the reader of queues and types; the page uses it too."""
+    return QueueReader(backend=services.backend, pauses=services.pauses, clock=services.clock)
+
+
+def reason_of(body: dict[str, Any]) -> str:
+    """Return the reason of a body, empty where it gives none.
+
+    Raises:
+        InvalidRequest: it is no text, or too long.
+    """
+    reason = body.get("reason") or ""
+    if not isinstance(reason, str) or len(reason) > MAX_REASON:
+        raise InvalidRequest(
+            f"reason: must be a text of at most {MAX_REASON:,} characters", field="reason"
+        )
+    return reason
+
+
+def until_of(body: dict[str, Any]) -> datetime | None:
+    """Return the end of the pause, ``None`` where the body gives none.
+
+    Raises:
+        InvalidRequest: it is no time with a zone.
+    """
+    until = body.get("until") or None
+    if until is None:
+        return None
+    try:
+        return parse_time(until)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InvalidRequest(
+            "until: must be a time as 2026-11-27T06:00:00Z", field="until"
+        ) from error
+
+
+def by_of(request: Request) -> str:
+    """Return who acts, for the control log."""
+    return asker(request) or "somebody"
+
+
+async def _pause(request: Request, subject: ControlSubject, name: str) -> Response:
+    body = await json_object(request, known=frozenset({"reason", "until"}))
+    await services_of(request).pauses.pause(
+        subject, name, by=by_of(request), reason=reason_of(body), until=until_of(body)
+    )
+    return answer(PauseAnswer(message=f"{subject} {name} is paused"), 202)
+
+
+async def _resume(request: Request, subject: ControlSubject, name: str) -> Response:
+    reason = reason_of(await json_object(request, known=_REASON))
+    await services_of(request).pauses.resume(subject, name, by=by_of(request), reason=reason)
+    return answer(PauseAnswer(message=f"{subject} {name} is open"), 202)

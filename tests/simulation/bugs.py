@@ -46,6 +46,12 @@ from tests.simulation.hash_bugs import (
     old_row_changed,
     tail_written_anew,
 )
+from tests.simulation.pause_bugs import (
+    a_claim_heeds_no_pause,
+    a_restart_resumes,
+    an_old_look_counts_for_ever,
+    the_resume_publishes,
+)
 from tests.simulation.schedule_bugs import (
     a_deployment_resumes,
     fired_whatever_stands_meanwhile,
@@ -495,3 +501,12 @@ OF_LIMITS = (
     ),
 )
 """Faults of other systems' limits."""
+
+_PAUSING = {"pauses": True, "clock_steps": False, "retention_seconds": None}
+OF_PAUSES = (
+    Known("a resume lost with its command", the_resume_publishes, 3, _PAUSING),
+    Known("a restart resumes a pause", a_restart_resumes, 23, _PAUSING),
+    Known("a claim heeds no pause", a_claim_heeds_no_pause, 2, _PAUSING),
+    Known("an old look at the pauses counts for ever", an_old_look_counts_for_ever, 23, _PAUSING),
+)
+"""Faults of pauses elsewhere."""

@@ -17,6 +17,7 @@ from jobfleet_contracts.message import JobMessage, MalformedMessage
 from jobfleet_contracts.state import State
 from tests.simulation.fleet import Api, Fleet
 from tests.simulation.journal import Journal
+from tests.simulation.pause_wishes import LAST_PAUSE_VERB, PAUSE_VERBS, act_on_pauses
 from tests.simulation.process import Process
 from tests.simulation.scenario import Scenario
 from tests.simulation.schedule_wishes import LAST_VERB, SCHEDULE_VERBS, act_on_schedule
@@ -86,7 +87,7 @@ class ClientCalls:
         """Plan all of them."""
         dice = Random(f"impatience of callers/{self._scenario.seed}")
         for wish in wishes:
-            about_jobs = wish.verb not in SCHEDULE_VERBS
+            about_jobs = wish.verb not in SCHEDULE_VERBS | PAUSE_VERBS
             impatient = about_jobs and dice.random() < self._scenario.impatient
             call = ClientCall(wish, is_impatient=impatient)
             self.all.append(call)
@@ -100,7 +101,9 @@ class ClientCalls:
                 call.given_up = True
                 return
             self._time.after(PATIENCE_SECONDS, ask)
-            if call.wish.verb == LAST_VERB and self._schedule_is_busy(call):
+            if call.wish.verb == LAST_VERB and self._is_busy(SCHEDULE_VERBS, call):
+                return
+            if call.wish.verb == LAST_PAUSE_VERB and self._is_busy(PAUSE_VERBS, call):
                 return
             awake = [api for api in self._fleet.apis.values() if api.process.is_awake]
             if awake:
@@ -108,9 +111,9 @@ class ClientCalls:
 
         return ask
 
-    def _schedule_is_busy(self, last: ClientCall) -> bool:
-        """Whether a late try of a declaration could still bring back what the last wish removes."""
-        acting = (e for e in self.all if e.wish.verb in SCHEDULE_VERBS and e is not last)
+    def _is_busy(self, verbs: frozenset[str], last: ClientCall) -> bool:
+        """Whether a late try of another call could still undo what the last wish does."""
+        acting = (e for e in self.all if e.wish.verb in verbs and e is not last)
         return not all(call.is_over for call in acting)
 
     def _ask(self, call: ClientCall, api: Api) -> None:
@@ -135,6 +138,8 @@ class ClientCalls:
     async def _do(self, wish: Wish, api: Api, tag: str) -> State:
         if wish.verb in SCHEDULE_VERBS:
             return await act_on_schedule(wish, api.schedules, tag)
+        if wish.verb in PAUSE_VERBS:
+            return await act_on_pauses(wish, api.pauses, api.process.clock, tag)
         return await self._act_on_job(wish, api, tag)
 
     async def _act_on_job(self, wish: Wish, api: Api, tag: str) -> State:

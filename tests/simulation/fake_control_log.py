@@ -7,15 +7,22 @@ from collections.abc import AsyncIterator, Sequence
 from jobfleet_contracts.control import ControlEntry, ControlSubject
 from jobfleet_contracts.errors import SequenceTaken
 from tests.simulation.journal import Journal
+from tests.simulation.virtual_time import VirtualTime
 from tests.simulation.wire import Wire
 
 
 class ControlTable:
-    """All entries, by subject and name, then by sequence."""
+    """All entries, by subject and name, then by sequence.
 
-    def __init__(self, *, journal: Journal) -> None:
+    Attributes:
+        landed: each entry with the second in which it was inserted.
+    """
+
+    def __init__(self, *, journal: Journal, time: VirtualTime) -> None:
         self.logs: dict[tuple[ControlSubject, str], dict[int, ControlEntry]] = {}
+        self.landed: list[tuple[float, ControlEntry]] = []
         self._journal = journal
+        self._time = time
 
     def insert(self, entry: ControlEntry) -> None:
         """Insert one entry."""
@@ -23,6 +30,7 @@ class ControlTable:
         if entry.sequence in log:
             raise SequenceTaken(f"{entry.subject} {entry.name} has entry {entry.sequence}")
         log[entry.sequence] = entry
+        self.landed.append((self._time.now, entry))
         self._journal.note("control", entry.kind, entry.subject, entry.name, entry.sequence)
 
     def newest_first(self, subject: ControlSubject, name: str) -> list[ControlEntry]:

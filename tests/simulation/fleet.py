@@ -11,6 +11,7 @@ from jobfleet_contracts.message import JobDefaults
 from jobfleet_protocol.actions.callbacks import Callbacks
 from jobfleet_protocol.actions.signing_keys import SigningKeys
 from jobfleet_protocol.actions.write_side import WriteSide
+from jobfleet_protocol.control.pauses import Pauses
 from jobfleet_protocol.control.schedules import Schedules
 from jobfleet_worker.options import WorkerOptions
 from jobfleet_worker.worker import Worker
@@ -51,6 +52,7 @@ class Api:
             submitter=self.submitter,
             clock=clock,
         )
+        self.pauses = Pauses(log=backend.control_log, control=backend.control, clock=clock)
         self.callbacks = Callbacks(
             trail=backend.trail,
             payloads=backend.payloads,
@@ -161,7 +163,7 @@ class Fleet:
                 drain_seconds=scenario.drain_seconds,
                 no_handler_seconds=NO_HANDLER_SECONDS,
                 grace_seconds=scenario.grace_seconds,
-                heartbeat_seconds=60,
+                heartbeat_seconds=5 if self._scenario.pauses else 60,
                 retention_days=_days(scenario.retention_seconds),
                 worker_id=process.name,
                 host=place,

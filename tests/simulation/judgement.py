@@ -16,6 +16,7 @@ from jobfleet_protocol.audit.heads import Head, HeadsCheck
 from jobfleet_protocol.audit.verification import Verifier
 from tests.simulation.client_calls import ClientCall
 from tests.simulation.left_alone import is_left_alone
+from tests.simulation.pause_judgement import pause_faults
 from tests.simulation.removal import Removal
 from tests.simulation.schedule_judgement import schedule_faults
 from tests.simulation.servers import Servers
@@ -61,6 +62,7 @@ class Judgement:
             *self._timeline(),
             *self._removals(),
             *schedule_faults(self._servers, self._trails),
+            *pause_faults(self._servers.control_log.landed, self._trails),
             *self._handlers(),
         ]
 

@@ -8,6 +8,7 @@ from typing import Any
 
 RETENTION_SHARE = 1 / 10
 SCHEDULE_SHARE = 1 / 8
+PAUSE_SHARE = 1 / 8
 LACKING_SHARE = 1 / 8
 STALE_SHARE = 1 / 8
 IMPATIENT_SHARE = 1 / 8
@@ -32,6 +33,7 @@ class Scenario:
         killers: so many jobs take their worker with them whenever they run.
         weights: how often each kind of fault comes, among the faults.
         schedules: a schedule ticks, and operators pause, change and run it.
+        pauses: operators pause and resume queue and type of the jobs.
         stale_connections: a process that stood still finds its connection to the broker closed, and
             needs up to half a minute for a new one.
         impatient: share of the callers who ask once: whatever the answer, they do not ask again.
@@ -59,6 +61,7 @@ class Scenario:
     retention_seconds: float | None
     weights: dict[str, float]
     schedules: bool = False
+    pauses: bool = False
     lacking: int = 0
     stale_connections: bool = False
     impatient: float = 0.0
@@ -101,10 +104,12 @@ class Scenario:
         scenario = scenario._with_retention(Random(f"retention/{seed}"))
         with_schedule = Random(f"schedules/{seed}").random() < SCHEDULE_SHARE
         slots = Random(f"slots/{seed}")
+        with_pauses = Random(f"with pauses/{seed}").random() < PAUSE_SHARE
         return replace(
             scenario,
             schedules=with_schedule and not scenario.clock_steps,
             lock_slots=slots.choice((2, 2, 3)) if slots.random() < SLOTS_SHARE else 1,
+            pauses=with_pauses and not scenario.clock_steps,
         )
 
     def _with_retention(self, dice: Random) -> Scenario:

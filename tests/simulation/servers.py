@@ -40,7 +40,7 @@ class Servers:
         self.broker = Broker(time=time, faults=faults, seed=scenario.seed)
         self.index = IndexTable()
         self.control = ControlExchange(faults=faults, seed=scenario.seed)
-        self.control_log = ControlTable(journal=journal)
+        self.control_log = ControlTable(journal=journal, time=time)
         self.dead_letters: list[MalformedMessage] = []
         self.workers: dict[str, WorkerStatus] = {}
         self.blobs: dict[str, bytes] = {}

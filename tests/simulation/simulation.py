@@ -19,6 +19,7 @@ from tests.simulation.journal import Journal
 from tests.simulation.judgement import Judgement
 from tests.simulation.left_alone import is_left_alone
 from tests.simulation.operator_actions import OperatorActions
+from tests.simulation.pause_wishes import pause_wishes
 from tests.simulation.process import Process
 from tests.simulation.removal import is_removed
 from tests.simulation.repeatable import repeatable, short_patience
@@ -122,7 +123,11 @@ class Simulation:
                 self.fleet.start()
                 self.operator_actions.begin()
                 self.client_calls.begin(
-                    Workload(scenario=self.scenario).wishes + schedule_wishes(self.scenario)
+                    [
+                        *Workload(scenario=self.scenario).wishes,
+                        *schedule_wishes(self.scenario),
+                        *pause_wishes(self.scenario),
+                    ]
                 )
                 self.time.after(self.scenario.fault_seconds, self._heal)
                 rested = self._run_until_quiet()

@@ -11,6 +11,7 @@ from tests.simulation.bugs import (
     BY_THE_HASHES,
     BY_THE_SIMULATION,
     OF_LIMITS,
+    OF_PAUSES,
     OF_SCHEDULES,
     Known,
 )
@@ -46,6 +47,12 @@ def test_a_fault_of_other_schedulers_fails(known: Known) -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("known", OF_LIMITS, ids=lambda known: known.name)
 def test_a_fault_of_other_limits_fails(known: Known) -> None:
+    _fails(known)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("known", OF_PAUSES, ids=lambda known: known.name)
+def test_a_fault_of_pauses_fails(known: Known) -> None:
     _fails(known)
 
 

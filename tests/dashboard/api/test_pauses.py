@@ -10,7 +10,7 @@ import pytest
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.control import ControlKind, ControlSubject
-from jobfleet_contracts.job import new_id
+from jobfleet_contracts.job_id import new_id
 from tests.dashboard.api.asgi_client import Answer, AsgiClient
 from tests.dashboard.api.test_fleet import a_worker
 from tests.dashboard.api.test_jobs import submit

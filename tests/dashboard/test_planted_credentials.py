@@ -263,6 +263,7 @@ async def test_a_form_from_a_job_is_not_sent_until_what_is_hidden_is_filled_in(
 _ATOMS = (
     "eyJ", "aaaaaaaaa", "a", "-", ".", "=", '"', "'", ":", "<", ">", "[", "{", ",", "token", "key",
     "name", "1", " ", "\n", "://", "@", "/", "&", "%5b", "\\", "bearer ", "</",
+    "-----BEGIN PRIVATE KEY-----", "token=Bearer ",
 )  # fmt: skip
 """What the patterns of the rule are made of; a text of two of them meets each repetition."""
 
@@ -306,3 +307,22 @@ def test_a_token_is_hidden_whatever_stands_before_it(before: str) -> None:
     shown = masked(f"they sent {before}{token} twice")
     assert "c2lnbmVk" not in shown
     assert shown.startswith(f"they sent {before}{HIDDEN}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "authorization=Bearer planted9",
+        "Authorization=basic planted9&a=1",
+        "x-api-key=planted9 rest",
+        "-----BEGIN PRIVATE KEY-----\nplanted9\n-----END PRIVATE KEY-----",
+        "x -----BEGIN RSA PRIVATE KEY-----\nplanted9",
+    ],
+)
+def test_a_form_of_a_credential_is_hidden_in_a_text(text: str) -> None:
+    assert "planted9" not in str(masked({"note": text}))
+
+
+@pytest.mark.parametrize("name", ["creds", "totp", "oauth", "JSESSIONID", "SAMLResponse", "saml"])
+def test_a_name_of_a_credential_hides_its_value(name: str) -> None:
+    assert masked({name: "planted9"}) == {name: HIDDEN}

@@ -53,7 +53,26 @@ _MARKS = (
     "clientcert",
     "hmac",
 )
-_WORDS = frozenset({"sig", "pass", "pin", "otp", "sas", "sid", "session", "bearer", "dpop"})
+_WORDS = frozenset(
+    {
+        "cred",
+        "creds",
+        "totp",
+        "oauth",
+        "saml",
+        "jsessionid",
+        "phpsessid",
+        "sig",
+        "pass",
+        "pin",
+        "otp",
+        "sas",
+        "sid",
+        "session",
+        "bearer",
+        "dpop",
+    }
+)
 _HARMLESS = re.compile(
     # Our own field names.
     "lockkey|idempotencykey|fencingtoken|keyword|"
@@ -78,7 +97,7 @@ _USER_INFO = re.compile(
 )
 _PAIR = re.compile(
     r"(?<![\w%.\[\]-])(-{0,2}[A-Za-z][\w.%\[\]-]{0,200})="
-    r"(\"[^\"]*\"|'[^']*'|[^&;#\s\"'<>]+)"
+    rf"(\"[^\"]*\"|'[^']*'|(?:(?i:{_SCHEMES})[ ])?[^&;#\s\"'<>]+)"
 )
 _QUOTED_PAIR = re.compile(
     r"""(\\{0,15}["'])([\w .-]{1,100})\1(\s*:\s*)(\\{0,15}["'])((?:(?!\4).)*)(\4|$)""", re.DOTALL
@@ -97,13 +116,15 @@ _SCHEME = re.compile(
 )
 # A run begins where no such character stands before it: "eyJ-eyJ-eyJ" is looked through once.
 _TOKEN_RUN = re.compile(r"(?<![A-Za-z0-9_.-])[A-Za-z0-9_.-]*eyJ[A-Za-z0-9_.-]*")
+_PRIVATE_KEY = re.compile(r"(-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----)(?:(?!-----END).)*", re.DOTALL)
 _TOKEN_START = re.compile(r"\beyJ[A-Za-z0-9_-]{8}")
 _NAME_SIGNS = (
     "token", "secret", "key", "pass", "pwd", "jwt", "cookie", "sig", "cred", "auth", "connection",
     "csrf", "xsrf", "oidc", "cert", "hmac", "pin", "otp", "sas", "sid", "session", "bearer", "dpop",
+    "saml",
 )  # fmt: skip
 """Cheap test before the patterns: without one of these, nothing is a name of a credential."""
-_TEXT_SIGNS = ("://", "eyj", "bearer", "basic", "digest", "negotiate", "signature")
+_TEXT_SIGNS = ("://", "eyj", "bearer", "basic", "digest", "negotiate", "signature", "private key")
 """Likewise of what is hidden in a text by its form. ``code=`` and ``%`` count as names there."""
 
 
@@ -287,7 +308,8 @@ def _depth(value: Any, most: int) -> int:
 
 
 def _without_tokens(text: str) -> str:
-    return _TOKEN_RUN.sub(_token_run, _SCHEME.sub(rf"\1 {HIDDEN}", text))
+    shown = _PRIVATE_KEY.sub(rf"\1{HIDDEN}", text)
+    return _TOKEN_RUN.sub(_token_run, _SCHEME.sub(rf"\1 {HIDDEN}", shown))
 
 
 def _token_run(found: re.Match[str]) -> str:

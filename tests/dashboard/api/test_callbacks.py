@@ -14,12 +14,16 @@ import pytest
 import structlog
 
 from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.event import Event, JobFacts
+from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.job_id import new_id
+from jobfleet_contracts.message import JobDefaults
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.final_result import callback_job_id
 from jobfleet_protocol.actions.signing_keys import SigningKeys, delivery_keys
+from jobfleet_protocol.actions.submission import opening_change
 from jobfleet_protocol.audit.verification import Verifier
-from jobfleet_protocol.trail.transitions import Change
+from jobfleet_protocol.trail.transitions import Change, draft
 from tests.dashboard.api.asgi_client import Answer, AsgiClient
 from tests.dashboard.api.conftest import client_of
 from tests.dashboard.api.life import WORKER, Life
@@ -323,6 +327,36 @@ async def test_the_job_that_asked_for_a_callback_gets_its_own(
     delivery = await backend.trail.read(callback_job_id(job_id, 1), 1)
     assert delivery is not None
     assert delivery.data["request"]["payload"] == {"jobId": job_id, "incarnation": 1}
+
+
+async def test_a_job_whose_callback_jobs_id_is_taken_says_that_nobody_delivers_its_result(
+    dashboard: AsgiClient, backend: Backend
+) -> None:
+    asked = {"type": "demo.steps", "callbackUrl": "https://example.org/done"}
+    told = {}
+    for taken_by in ("another job", "nobody"):
+        job_id = (await dashboard.post("/api/jobs", asked)).json["jobId"]
+        taken = JobRequest(job_id=callback_job_id(job_id, 1), type="demo.steps")
+        if taken_by == "another job":
+            await backend.trail.insert([_opening(taken)])
+        assert (await dashboard.post(f"/api/jobs/{job_id}/cancel")).status == 202
+        job = (await dashboard.get(f"/api/jobs/{job_id}")).json
+        page = (await dashboard.get(f"/jobs/{job_id}")).body.decode()
+        assert job["callbackJobId"] == taken.job_id
+        told[taken_by] = job["callbackConflict"]
+        assert ("nobody delivers the result" in page) is (taken_by == "another job")
+    assert told["nobody"] is None
+    assert told["another job"].startswith("nobody delivers the result: another job has the id ")
+
+
+def _opening(request: JobRequest) -> Event:
+    """Event 1 as somebody writes it straight into storage: no entrance takes such an id."""
+    now = datetime.now(UTC)
+    defaults = JobDefaults(
+        max_attempts=1, retry_delay_seconds=1, retry_max_seconds=1, timeout_seconds=1
+    )
+    change = opening_change(request, defaults, now=now, by="somebody")
+    return draft(None, JobFacts.of(request), change, occurred_at=now)
 
 
 @pytest.mark.parametrize(

@@ -181,6 +181,9 @@ class JobDocument(Document):
     last_error: ErrorDocument | None
     last_response: Any
     callback_job_id: str | None = Field(description="The job that delivers the result.")
+    callback_conflict: str | None = Field(
+        description="Why nobody delivers the result; `null` unless its job's id was taken."
+    )
     schedule_name: str | None = Field(description="The schedule that made it.")
     scheduled_for: Time | None = Field(description="Its tick; `null` where somebody ran it.")
     payload: Any

@@ -82,6 +82,7 @@ JOB: Json = {
     "lastError": None,
     "lastResponse": None,
     "callbackJobId": None,
+    "callbackConflict": None,
     "scheduleName": None,
     "scheduledFor": None,
     "payload": REQUEST["payload"],

@@ -13,7 +13,7 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.internal_job import CALLBACK_TYPE
 from jobfleet_contracts.message import JobDefaults
 from jobfleet_contracts.ports import AuditTrail, JobIndex, PayloadStore
-from jobfleet_protocol.actions.final_result import callback_job_id
+from jobfleet_protocol.actions.final_result import callback_job_id, delivery_payload
 from jobfleet_protocol.actions.submission import Submitter, request_of
 from jobfleet_protocol.trail.large_data import resolve
 
@@ -96,7 +96,7 @@ def delivery_of(head: Event, request: JobRequest) -> JobRequest:
         job_id=callback_job_id(head.job_id, incarnation),
         type=CALLBACK_TYPE,
         job_name=f"callback of {request.name}"[:200],
-        payload={"jobId": head.job_id, "incarnation": incarnation},
+        payload=delivery_payload(head.job_id, incarnation),
         queue=request.queue,
         created_at=head.occurred_at,
     )

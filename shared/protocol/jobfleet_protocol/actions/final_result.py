@@ -35,6 +35,11 @@ def callback_job_id(job_id: str, incarnation: int) -> str:
     return internal_job_id("callback", job_id, str(incarnation))
 
 
+def delivery_payload(job_id: str, incarnation: int) -> dict[str, Any]:
+    """Return the payload of the job that delivers this incarnation's final result."""
+    return {"jobId": job_id, "incarnation": incarnation}
+
+
 async def final_result_of(
     job_id: str, incarnation: int, *, trail: AuditTrail, payloads: PayloadStore
 ) -> FinalResult:

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from jobfleet_contracts.codec import encode
 from jobfleet_contracts.cursor import CursorForm
-from jobfleet_contracts.errors import UnknownJob
+from jobfleet_contracts.errors import DataMissing, UnknownJob
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import Page
+from jobfleet_contracts.internal_job import CALLBACK_TYPE
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.ports import AuditTrail, PayloadStore
 from jobfleet_contracts.state import Status
+from jobfleet_protocol.actions.final_result import delivery_payload
 from jobfleet_protocol.actions.submission import request_of
 from jobfleet_protocol.reading.attempts import Attempt, ends_attempt, error_of, response_of
 from jobfleet_protocol.reading.job_record import JobRecord
@@ -74,7 +77,7 @@ class JobReader:
         oldest, newest = shown[0], events[-1] if events else shown[-1]
         ended = _ending(events) if newest.after.state.is_terminal else None
         values = _Values(self._payloads)
-        return JobRecord(
+        record = JobRecord(
             newest=newest,
             request=known.request if known else await self._request(oldest, values),
             events=shown,
@@ -86,6 +89,7 @@ class JobReader:
             last_response=await _last(events, _ANSWERS, response_of, values),
             checkpoint=await _checkpoint(events, values),
         )
+        return replace(record, callback_conflict=await self._callback_conflict(record, values))
 
     async def events(
         self, job_id: str, *, cursor: str | None = None, limit: int = MAX_EVENTS
@@ -180,6 +184,24 @@ class JobReader:
             return request_of(await values.of(opening))
         except (ValueError, KeyError, TypeError):
             return None
+
+    async def _callback_conflict(self, record: JobRecord, values: _Values) -> str | None:
+        """Say so if another job has the id of the one that should deliver the result."""
+        callback_id, newest = record.callback_job_id, record.newest
+        if callback_id is None:
+            return None
+        opening = await self._trail.read(callback_id, 1)
+        if opening is None or not opening.is_readable:
+            return None
+        wanted = delivery_payload(newest.job_id, newest.after.incarnation)
+        try:
+            found = request_of(await values.of(opening))
+        except (DataMissing, ValueError, KeyError, TypeError):
+            return None
+        removed = is_tombstone(opening)
+        if found.type == CALLBACK_TYPE and (removed or found.payload == wanted):
+            return None
+        return f"nobody delivers the result: another job has the id {callback_id} of its delivery"
 
     async def _opening(self, job_id: str) -> Event:
         event = await self._trail.read(job_id, 1)

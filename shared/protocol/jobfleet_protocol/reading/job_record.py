@@ -35,6 +35,8 @@ class JobRecord:
         last_error: ``{"type","message","traceback"}`` of the last failure that ``events`` show.
         last_response: of an HTTP target, after failures too.
         checkpoint: the last one of this incarnation.
+        callback_conflict: why nobody delivers the result, where another job has the id of the job
+            that should.
     """
 
     newest: Event
@@ -47,6 +49,7 @@ class JobRecord:
     last_error: Any = None
     last_response: Any = None
     checkpoint: Any = None
+    callback_conflict: str | None = None
 
     @property
     def last_sequence(self) -> int:
@@ -103,6 +106,7 @@ class JobRecord:
             "lastError": self.last_error,
             "lastResponse": self.last_response,
             "callbackJobId": self.callback_job_id,
+            "callbackConflict": self.callback_conflict,
             "scheduleName": schedule_name,
             "scheduledFor": scheduled_for,
             "payload": request and request.payload,

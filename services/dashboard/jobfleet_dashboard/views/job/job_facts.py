@@ -76,6 +76,8 @@ def _relatives(record: JobRecord) -> Iterator[Fact]:
     """A job and the job that delivers its callback lead to each other."""
     if record.callback_job_id is not None:
         yield _job("callback job", record.callback_job_id)
+    if record.callback_conflict is not None:
+        yield Fact("callback conflict", record.callback_conflict)
     request = record.request
     payload = request and request.payload
     if request and request.type == CALLBACK_TYPE and isinstance(payload, dict):

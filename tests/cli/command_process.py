@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import pty
+import select
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from multiprocessing import get_context
 from pathlib import Path
@@ -43,6 +46,45 @@ def run_command(
             raise subprocess.TimeoutExpired(list(arguments), seconds)
         out, err = (Path(name).read_text(encoding="utf-8") for name in names[1:])
         return subprocess.CompletedProcess(list(arguments), process.exitcode, out, err)
+
+
+class ForkedTerminal:
+    """One command with a terminal of its own, which is read to its end."""
+
+    def __init__(
+        self, arguments: Sequence[str], *, folder: Path, environment: Mapping[str, str]
+    ) -> None:
+        self._screen, self._other = pty.openpty()
+        self.process = _FORKS.Process(
+            target=_become_on_terminal,
+            args=(list(arguments), str(folder), dict(environment), os.ttyname(self._other)),
+        )
+        self.process.start()
+
+    def read(self, seconds: float = 60) -> str:
+        """Return all that the command shows until it ends."""
+        shown, end = b"", time.monotonic() + seconds
+        while time.monotonic() < end:
+            ended = self.process.exitcode is not None
+            if select.select([self._screen], [], [], 0.05)[0]:
+                shown += os.read(self._screen, 65536)
+            elif ended:
+                return shown.decode()
+        raise TimeoutError(f"not ended: {shown.decode()!r}")
+
+    def close(self) -> None:
+        """End the command and its terminal."""
+        self.process.kill()
+        self.process.join()
+        os.close(self._screen)
+        os.close(self._other)
+
+
+def _become_on_terminal(
+    arguments: list[str], folder: str, environment: dict[str, str], terminal: str
+) -> None:
+    os.setsid()  # the terminal that is opened next is then this process's own
+    _become(arguments, folder, environment, [terminal] * 3)
 
 
 def _become(

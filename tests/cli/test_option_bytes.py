@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from importlib import import_module
 
@@ -10,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from jobfleet_cli.lazy_group import COMMANDS
+from jobfleet_cli.main import main
 from tests.cli.conftest import Cli
 
 BYTES = "caf\udce9"  # how Python holds caf\\xe9 of the command line
@@ -43,11 +45,34 @@ def test_the_options_are_enumerated() -> None:
 @pytest.mark.parametrize(
     "words", ALL, ids=[" ".join(words[:-1]) + ascii(words[-1]) for words in ALL]
 )
-def test_bytes_that_are_not_utf8_are_one_line_and_exit_2(cli: Cli, words: tuple[str, ...]) -> None:
+def test_bytes_that_are_not_utf8_are_one_line_and_exit_2(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("stdout", "stderr"):  # main replaces them
+        monkeypatch.setattr(sys, name, getattr(sys, name))
+    monkeypatch.setattr(sys, "argv", ["jobfleet", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    written = capfd.readouterr()
+    assert ended.value.code == 2
+    assert written.out == ""
+    _check_line(words, written.err)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("publish", BYTES), ("publish", "--name", BYTES), ("jobs", "list", f"--type={BYTES}")],
+    ids=["argument", "option", "option="],
+)
+def test_a_process_ends_so_too(cli: Cli, words: tuple[str, ...]) -> None:
     answer = cli.run(*words)
     assert answer.returncode == 2
     assert answer.stdout == ""
-    [line] = answer.stderr.splitlines()
+    _check_line(words, answer.stderr)
+
+
+def _check_line(words: tuple[str, ...], written: str) -> None:
+    [line] = written.splitlines()
     assert line.startswith("error: ")
     assert "is not UTF-8" in line
     option = words[-2] if words[-1] == BYTES else words[-1].partition("=")[0]

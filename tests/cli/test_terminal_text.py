@@ -14,8 +14,9 @@ from typer.core import TyperGroup
 
 from jobfleet_cli.lazy_group import COMMANDS
 from jobfleet_cli.terminal_text import visible, visible_json
+from tests.cli.command_process import ForkedTerminal
 from tests.cli.conftest import Cli
-from tests.cli.test_terminal import ESCAPES, Terminal
+from tests.cli.test_terminal import ESCAPES
 
 UNSAFE = [
     chr(number)
@@ -61,28 +62,11 @@ def test_c1_controls_are_refused_at_the_edge(option: str, number: int) -> None:
 
 
 @pytest.fixture
-def terminals(cli: Cli) -> Iterator[list[Terminal]]:
-    opened: list[Terminal] = []
+def terminals(cli: Cli) -> Iterator[list[ForkedTerminal]]:
+    opened: list[ForkedTerminal] = []
     yield opened
     for terminal in opened:
         terminal.close()
-
-
-def _read(terminal: Terminal, seconds: float = 60) -> str:
-    import os
-    import select
-    import time
-
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if select.select([terminal._screen], [], [], 0.1)[0]:
-            try:
-                terminal.shown += os.read(terminal._screen, 65536).decode()
-            except OSError:
-                break
-        elif terminal.process.poll() is not None:
-            break
-    return terminal.shown
 
 
 def _asked(job: str) -> dict[str, tuple[str, ...]]:
@@ -102,6 +86,17 @@ def _asked(job: str) -> dict[str, tuple[str, ...]]:
         "audit verify --json": ("audit", "verify", "--json"),
         "audit export": ("audit", "export"),
         "audit rebuild": ("audit", "rebuild"),
+        "audit heads": ("audit", "heads"),
+        "schedules add": ("schedules", "add", HOSTILE, "--type", "a", "--every", "60"),
+        "schedules list": ("schedules", "list"),
+        "schedules show": ("schedules", "show", "hourly"),
+        "schedules next": ("schedules", "next", "hourly"),
+        "schedules history": ("schedules", "history", "hourly"),
+        "schedules run": ("schedules", "run", "hourly"),
+        "schedules pause": ("schedules", "pause", "hourly", "--reason", f"r{HELD}"),
+        "schedules resume": ("schedules", "resume", "hourly"),
+        "schedules backfill": ("schedules", "backfill", "hourly", "--since", HOSTILE),
+        "schedules remove": ("schedules", "remove", HOSTILE),
         "publish": ("publish", "--type", "a", "--name", HELD),
         "publish wrong": ("publish", "--type", HOSTILE),
         "worker": ("worker", "--handlers", HOSTILE),
@@ -137,15 +132,22 @@ def test_every_command_is_tried_on_a_terminal() -> None:
 
 @pytest.mark.parametrize("command", _asked("x"))
 def test_no_command_lets_a_terminal_obey_what_a_user_wrote(
-    cli: Cli, terminals: list[Terminal], command: str
+    cli: Cli, terminals: list[ForkedTerminal], command: str
 ) -> None:
     payload = json.dumps(HELD + "\x9b31m", ensure_ascii=False)
     [job] = cli.publish("--type", "a", "--name", f"n{HELD}", "--payload", payload)
     cli.run("jobs", "cancel", job, "--reason", f"r{HELD}")
-    terminals.append(Terminal(cli, *_asked(job)[command]))
-    shown = ESCAPES.sub("", _read(terminals[0]))
+    if command.startswith("schedules"):
+        words = ("schedules", "add", "hourly", "--type", "a", "--every", "3600")
+        answer = cli.run(*words, "--name", f"n{HELD}", "--payload", payload)
+        assert answer.returncode == 0, answer.stderr
+    environment = cli.environment | {"TERM": "xterm", "COLUMNS": "200", "LINES": "40"}
+    words = _asked(job)[command]
+    terminal = ForkedTerminal(words, folder=cli.folder, environment=environment)
+    terminals.append(terminal)
+    shown = ESCAPES.sub("", terminal.read())
     shown = re.sub(r"[\r\n\t]", "", shown)
-    assert shown or terminals[0].process.returncode == 0
+    assert shown or terminal.process.exitcode == 0
     assert not set(shown) & set(UNSAFE), ascii(shown)
 
 

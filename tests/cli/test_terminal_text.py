@@ -138,8 +138,8 @@ def test_no_command_lets_a_terminal_obey_what_a_user_wrote(
     [job] = cli.publish("--type", "a", "--name", f"n{HELD}", "--payload", payload)
     cli.run("jobs", "cancel", job, "--reason", f"r{HELD}")
     if command.startswith("schedules"):
-        words = ("schedules", "add", "hourly", "--type", "a", "--every", "3600")
-        answer = cli.run(*words, "--name", f"n{HELD}", "--payload", payload)
+        declare = ("schedules", "add", "hourly", "--type", "a", "--every", "3600")
+        answer = cli.run(*declare, "--name", f"n{HELD}", "--payload", payload)
         assert answer.returncode == 0, answer.stderr
     environment = cli.environment | {"TERM": "xterm", "COLUMNS": "200", "LINES": "40"}
     words = _asked(job)[command]

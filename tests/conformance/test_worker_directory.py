@@ -59,12 +59,14 @@ async def test_the_longest_running_worker_comes_first(backend: Backend) -> None:
     assert list(found) == [statuses[1], statuses[2], statuses[0]]
 
 
-async def test_removing_a_worker_is_quiet_when_repeated(backend: Backend) -> None:
-    status = _status()
+async def test_a_worker_that_stopped_is_listed_on_request_only(backend: Backend) -> None:
+    status, other = _status(minutes=2), _status(minutes=1)
     await backend.directory.beat(status)
-    for _ in range(2):
-        await backend.directory.remove(status.worker_id)
-    assert list(await backend.directory.workers()) == []
+    await backend.directory.beat(other)
+    stopped = replace(status, running=(), stopped_at=datetime.now(UTC))
+    await backend.directory.beat(stopped)
+    assert list(await backend.directory.workers()) == [other]
+    assert list(await backend.directory.workers(with_stopped=True)) == [stopped, other]
 
 
 async def test_a_worker_silent_for_more_than_an_hour_is_forgotten(backend: Backend) -> None:

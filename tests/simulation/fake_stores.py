@@ -62,13 +62,14 @@ class FakeWorkerDirectory:
             "directory.beat", lambda: self._rows.__setitem__(status.worker_id, status)
         )
 
-    async def remove(self, worker_id: str) -> None:
-        """Remove the row."""
-        await self._wire.write("directory.remove", lambda: self._rows.pop(worker_id, None))
-
-    async def workers(self) -> Sequence[WorkerStatus]:
+    async def workers(self, *, with_stopped: bool = False) -> Sequence[WorkerStatus]:
         """Return every row."""
-        return await self._wire.read("directory.list", lambda: tuple(self._rows.values()))
+        return await self._wire.read(
+            "directory.list",
+            lambda: tuple(
+                each for each in self._rows.values() if with_stopped or each.stopped_at is None
+            ),
+        )
 
 
 class FakeEventFeed:

@@ -1,8 +1,15 @@
 """Rolling updates: a worker that lacks a type leaves its jobs to one that has it."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
-from jobfleet_contracts.state import State
+import pytest
+
+from jobfleet_contracts.message import JobMessage
+from jobfleet_contracts.state import State, Status
+from jobfleet_contracts.worker_status import WorkerStatus
+from jobfleet_protocol.trail.transitions import Change
 from jobfleet_worker import handler
 from tests.polling import eventually
 from tests.worker.workshop import Workshop
@@ -90,3 +97,83 @@ async def test_in_scope_fleet_a_worker_gives_the_lease_up_for_what_it_lacks(
     await workshop.until_state(job_id, State.DEFERRED)
     workshop.start_worker(digest, fleet_scope=True)
     assert (await workshop.until_ended(job_id, seconds=60)).status == "Completed"
+
+
+async def put_off_long_ago(workshop: Workshop) -> JobMessage:
+    """Store a job that was put off an hour ago because the worker that took it lacks its type."""
+    request = await workshop.submit_unpublished("mail.digest")
+    at = workshop.clock.now() - timedelta(hours=1)
+    change = Change(kind=Status.DEFERRED, due_at=at, data={"reason": "noHandler"})
+    event = await workshop.append(request.job_id, change, at=at)
+    return JobMessage(request=request, sequence=event.sequence)
+
+
+async def stopped_just_now(workshop: Workshop) -> None:
+    workshop.start_worker(send, no_handler_seconds=1)
+    await asyncio.sleep(1.5)  # its own start is no reason to wait
+    await workshop.start_worker(digest).stop()
+
+
+async def killed_just_now(workshop: Workshop) -> None:
+    workshop.start_worker(send, no_handler_seconds=1)
+    await asyncio.sleep(1.5)
+    now = workshop.clock.now()
+    await workshop.real.directory.beat(
+        WorkerStatus(
+            worker_id="killed",
+            started_at=now,
+            heartbeat_at=now,
+            queues=("default",),
+            types=("mail.digest",),
+        )
+    )
+
+
+async def stopped_before_the_lacking_one_started(workshop: Workshop) -> None:
+    await workshop.start_worker(digest).stop()
+    workshop.start_worker(send, no_handler_seconds=1)
+    await asyncio.sleep(1.5)
+
+
+async def hidden_by_storage(workshop: Workshop) -> None:
+    workshop.directory.lose_request("workers", times=5)
+    workshop.start_worker(send, no_handler_seconds=1)
+    await asyncio.sleep(1.5)
+
+
+@pytest.mark.parametrize(
+    "able",
+    [
+        stopped_just_now,
+        killed_just_now,
+        stopped_before_the_lacking_one_started,
+        hidden_by_storage,
+    ],
+)
+async def test_a_worker_that_never_looked_fails_no_job_whose_worker_may_come_back(
+    workshop: Workshop, able: Callable[[Workshop], Awaitable[None]]
+) -> None:
+    """The job was put off long ago, and the able worker is gone when this one looks first."""
+    await able(workshop)
+    message = await put_off_long_ago(workshop)
+    job_id = message.request.job_id
+    before = workshop.directory.calls["workers"]
+    await workshop.real.queue.publish(message)
+
+    async def looked_twice() -> bool:
+        return workshop.directory.calls["workers"] >= before + 2
+
+    await eventually("the lacking worker looks twice", looked_twice, seconds=30)
+    assert (await workshop.head(job_id)).after.state is State.DEFERRED
+    workshop.start_worker(digest)
+    assert (await workshop.until_ended(job_id, seconds=60)).status == "Completed"
+
+
+async def test_a_type_whose_only_worker_stopped_for_good_fails_in_the_end(
+    workshop: Workshop,
+) -> None:
+    await stopped_just_now(workshop)
+    message = await put_off_long_ago(workshop)
+    await workshop.real.queue.publish(message)
+    head = await workshop.until_ended(message.request.job_id, seconds=60)
+    assert head.data["error"]["type"] == "NoHandler"

@@ -331,12 +331,12 @@ class WorkerDirectory(Protocol):
         """Replace this worker's row."""
         ...
 
-    async def remove(self, worker_id: str) -> None:
-        """Remove the row at a clean stop. Quiet if gone."""
-        ...
+    async def workers(self, *, with_stopped: bool = False) -> Sequence[WorkerStatus]:
+        """Return every worker heard of within the hour, longest running first.
 
-    async def workers(self) -> Sequence[WorkerStatus]:
-        """Return every known worker, longest running first."""
+        Args:
+            with_stopped: also those that have stopped in good order within the hour.
+        """
         ...
 
 

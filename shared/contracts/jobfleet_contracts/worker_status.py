@@ -35,6 +35,7 @@ class WorkerStatus:
     Attributes:
         worker_id: a fresh UUID per process start, never a host name that comes back.
         open_circuits: targets (host and port) that it leaves alone for now, at most 100.
+        stopped_at: when it stopped in good order; ``None`` while it works, or if it was lost.
         draining: the worker takes no new jobs and is about to stop.
         schedules: what its code declares, the digest of each by name.
         clock_off_seconds: how far its clock is ahead of the storage's, negative if behind; 0 where
@@ -53,6 +54,7 @@ class WorkerStatus:
     types: tuple[str, ...] = ()
     running: tuple[RunningJob, ...] = ()
     draining: bool = False
+    stopped_at: datetime | None = None
     open_circuits: tuple[str, ...] = ()
     schedules: Mapping[str, str] = field(default_factory=dict)
     clock_off_seconds: float = 0.0

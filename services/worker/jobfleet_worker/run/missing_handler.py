@@ -23,7 +23,8 @@ class MissingHandler:
 
     A type that no worker has fails after a grace. It counts from the job's ``Deferred`` with reason
     ``noHandler``, from the start of this worker, or from when this worker last saw another one that
-    has the type: whichever is the latest. So a worker that restarts loses no jobs of its types.
+    has the type, or the row of one that stopped or fell silent: whichever is the latest. So a
+    worker that restarts loses no jobs of its types.
     """
 
     def __init__(
@@ -100,7 +101,8 @@ class MissingHandler:
     async def _somebody_has(self, job_type: str, queue: str) -> bool:
         """Ask the directory. One that cannot be read says nothing, so the job is put off."""
         try:
-            workers = await self._directory.workers()
+            # A worker that has just stopped is about to come back: an update restarts it.
+            workers = await self._directory.workers(with_stopped=True)
         except BackendError:
             return True
         able = [each for each in workers if job_type in each.types and queue in each.queues]

@@ -65,8 +65,8 @@ class Heartbeat:
                 failing = True
             await asyncio.sleep(self._options.heartbeat_seconds)
 
-    async def beat(self) -> None:
-        """Write one heartbeat."""
+    async def beat(self, stopped_at: datetime | None = None) -> None:
+        """Write one heartbeat, the last one with the time of the stop."""
         options = self._options
         status = WorkerStatus(
             worker_id=options.worker_id,
@@ -80,6 +80,7 @@ class Heartbeat:
             types=self._handlers.types,
             running=tuple(run.status() for run in self._executor.running.values()),
             draining=self.draining,
+            stopped_at=stopped_at,
             open_circuits=self._circuits.open_targets()[:MAX_CIRCUITS],
             schedules=self._digests,
             clock_off_seconds=round(self._clock_offset(), 3),
@@ -88,8 +89,8 @@ class Heartbeat:
         self.announced.set()
 
     async def stop(self) -> None:
-        """Take the row away after a clean stop."""
+        """Say that the worker has stopped: for an hour, others still see which types it had."""
         try:
-            await self._directory.remove(self._options.worker_id)
+            await self.beat(stopped_at=self._clock.now())
         except BackendError as error:
             _log.warning(HEARTBEAT_FAILED, error=str(error))

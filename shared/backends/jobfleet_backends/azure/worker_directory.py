@@ -30,11 +30,7 @@ class AzureWorkerDirectory:
         """Replace the row."""
         await self._table.upsert("worker.beat", _entity(status), REPLACE)
 
-    async def remove(self, worker_id: str) -> None:
-        """Remove the row."""
-        await self._table.delete("worker.remove", _PARTITION, worker_id)
-
-    async def workers(self) -> Sequence[WorkerStatus]:
+    async def workers(self, *, with_stopped: bool = False) -> Sequence[WorkerStatus]:
         """Return every worker heard of within the hour, longest running first."""
         oldest = self._clock.now() - SILENT_WORKER_KEPT
         found: list[WorkerStatus] = []
@@ -44,8 +40,12 @@ class AzureWorkerDirectory:
         # Who cannot be read has no heartbeat either: its row stays, and says so.
         silent = [one for one in found if one.heartbeat_at < oldest and not one.unreadable]
         for status in silent:
-            await self.remove(status.worker_id)
-        heard = [status for status in found if status not in silent]
+            await self._table.delete("worker.remove", _PARTITION, status.worker_id)
+        heard = [
+            status
+            for status in found
+            if status not in silent and (with_stopped or status.stopped_at is None)
+        ]
         return sorted(heard, key=lambda status: (status.started_at, status.worker_id))
 
 
@@ -60,6 +60,7 @@ def _entity(status: WorkerStatus) -> dict[str, Any]:
         "HeartbeatAt": status.heartbeat_at,
         "Slots": status.slots,
         "Draining": status.draining,
+        "StoppedAt": status.stopped_at,
         "Queues": encode_text(status.queues),
         "Types": encode_text(status.types),
         "OpenCircuits": encode_text(status.open_circuits),
@@ -82,6 +83,7 @@ _COLUMNS = {
     "HeartbeatAt": "heartbeat_at",
     "Slots": "slots",
     "Draining": "draining",
+    "StoppedAt": "stopped_at",
     "ClockOffSeconds": "clock_off_seconds",
 }
 _LISTS = {"Queues": "queues", "Types": "types", "OpenCircuits": "open_circuits"}

@@ -33,19 +33,15 @@ class SqliteWorkerDirectory:
         )
         await self._database.write(lambda connection: connection.execute(_BEAT, row))
 
-    async def remove(self, worker_id: str) -> None:
-        """Remove the row."""
-        statement = "DELETE FROM workers WHERE worker_id = ?"
-        await self._database.write(lambda connection: connection.execute(statement, (worker_id,)))
-
-    async def workers(self) -> Sequence[WorkerStatus]:
+    async def workers(self, *, with_stopped: bool = False) -> Sequence[WorkerStatus]:
         """Return every worker heard of within the hour, longest running first; see ``read``."""
         rows: list[tuple[str, str, str]] = await self._database.read(_rows)
         oldest = format_time(self._database.clock.now() - SILENT_WORKER_KEPT)
         if any(heartbeat < oldest for _, heartbeat, _ in rows):
             statement = "DELETE FROM workers WHERE heartbeat_at < ?"
             await self._database.write(lambda connection: connection.execute(statement, (oldest,)))
-        return [_status(key, text) for key, heartbeat, text in rows if heartbeat >= oldest]
+        found = [_status(key, text) for key, heartbeat, text in rows if heartbeat >= oldest]
+        return [status for status in found if with_stopped or status.stopped_at is None]
 
 
 def _rows(connection: sqlite3.Connection) -> list[tuple[str, str, str]]:

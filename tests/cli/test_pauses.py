@@ -50,6 +50,24 @@ def test_a_pause_outlives_restarts_and_its_resume_lets_all_jobs_run(cli: Cli, un
     assert orjson.loads(verified.stdout)["controlEntries"] == 2
 
 
+def test_one_job_runs_anyway_and_the_others_wait(cli: Cli, until: Until) -> None:
+    assert cli.run("types", "pause", "demo.steps").returncode == 0
+    job = ("publish", "--type", "demo.steps", "--payload", '{"steps": 1, "stepSeconds": 0}')
+    chosen, left = (orjson.loads(cli.run(*job, "--json").stdout)["jobId"] for _ in range(2))
+    worker = cli.start("worker")
+
+    def state(job_id: str) -> str:
+        return str(orjson.loads(cli.run("jobs", "show", job_id, "--json").stdout)["state"])
+
+    until(lambda: state(chosen) == state(left) == "deferred", "both jobs are deferred")
+    assert cli.run("jobs", "run-anyway", chosen, "--reason", "urgent").returncode == 0
+    until(lambda: state(chosen) == "completed", "the job completes during the pause")
+    assert state(left) == "deferred"
+    assert cli.run("jobs", "run-anyway", chosen).returncode == 1
+    worker.terminate()
+    assert worker.wait() == 0
+
+
 def test_a_type_is_listed_while_it_is_paused(cli: Cli) -> None:
     later = "2999-01-01T06:00:00Z"
     assert cli.run("types", "pause", "mail.send", "--until", later).returncode == 0

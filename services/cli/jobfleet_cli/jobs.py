@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
+from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.job_action import ActionRun
 from jobfleet_cli.job_filter import query_of
 from jobfleet_cli.job_history import show_job
 from jobfleet_cli.job_list import list_jobs
 from jobfleet_cli.job_selection import JobSelection
-from jobfleet_cli.session import in_session
+from jobfleet_cli.pause_commands import pauses_of
+from jobfleet_cli.session import Session, in_session, who
 from jobfleet_contracts.index import JobQuery
 from jobfleet_contracts.state import State
 from jobfleet_protocol.reading.job_actions import JobAction
@@ -127,6 +129,19 @@ def cancel(
     """Ask for the end of jobs; those that nobody runs end at once."""
     query = query_of(state, type_, queue, q, lock_key, since, until)
     _act(JobAction.CANCEL, ids, query, expected, reason, as_json=as_json)
+
+
+@app.command(name="run-anyway")
+def run_anyway(job_id: JobId, reason: Reason = "") -> None:
+    """Let one job start once though its queue or type is paused."""
+
+    async def work(session: Session) -> int:
+        pauses = pauses_of(session)
+        trail = session.backend.trail
+        await pauses.run_job_anyway(job_id, trail=trail, by=who(), reason=reason)
+        return ExitCode.DONE
+
+    raise typer.Exit(in_session(work))
 
 
 REDRIVE_HELP = "Put ended jobs that did not complete back into the queue, with fresh attempts."

@@ -105,6 +105,19 @@ async def test_a_job_may_run_anyway_only_while_a_pause_holds_it(client: AsgiClie
     assert (await client.post(f"/api/jobs/{new_id()}/run-anyway")).status == 404
 
 
+async def test_the_page_of_a_paused_job_has_a_button_that_lets_it_run(
+    client: AsgiClient, backend: Backend
+) -> None:
+    job_id = await submit(client)
+    assert "Run anyway" not in (await client.get(f"/jobs/{job_id}")).body.decode()
+    await client.post("/api/queues/default/pause")
+    assert "Run anyway" in (await client.get(f"/jobs/{job_id}")).body.decode()
+    assert (await send_form(client, f"/jobs/{job_id}/run-anyway", {})).status == 303
+    [entry, _] = await backend.control_log.history(ControlSubject.QUEUE, "default")
+    assert entry.details["jobId"] == job_id
+    assert "Run anyway" not in (await client.get(f"/jobs/{job_id}")).body.decode()
+
+
 async def test_the_page_of_a_queued_job_says_who_paused_its_queue_until_when(
     client: AsgiClient,
 ) -> None:

@@ -31,6 +31,7 @@ class JobPage:
         later: whether newer events than the shown ones stand in the trail.
         documents: payload, result, checkpoint, context, error … as JSON.
         live: whether anything more can be expected.
+        paused: whether a pause of its queue or type keeps it from starting.
     """
 
     job_id: str
@@ -52,6 +53,7 @@ class JobPage:
     documents: tuple[JsonText, ...]
     cursor: int
     live: bool
+    paused: bool = False
 
     @property
     def etag(self) -> str:
@@ -79,6 +81,7 @@ def job_page(view: JobView) -> JobPage:
         of=around.of,
         facts=job_facts(view.record),
         actions=() if is_tombstone(newest) or not newest.is_readable else buttons_for(newest.after),
+        paused=view.pause is not None,
         timeline=draw_timeline(span_rows(view.events) if view.events else (), now=view.now),
         attempts=attempt_rows(view.events),
         events=view.rows_after(view.shown[0].sequence - 1),

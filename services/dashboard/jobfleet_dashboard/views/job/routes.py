@@ -78,6 +78,16 @@ async def _news(
     return view, await renderings.share(key, render)
 
 
+@router.post("/jobs/{job_id}/run-anyway", dependencies=[require(Role.OPERATOR)])
+async def run_anyway(request: Request, job_id: str) -> Response:
+    """Let the job start once though its queue or type is paused, then show it again."""
+    job_id = known_id(job_id)
+    services = services_of(request)
+    by = asker(request) or "somebody"
+    await services.pauses.run_job_anyway(job_id, trail=services.backend.trail, by=by)
+    return go_to(request, f"/jobs/{job_id}")
+
+
 @router.post("/jobs/{job_id}/{verb}", dependencies=[require(Role.OPERATOR)])
 async def change(request: Request, job_id: str, verb: str) -> Response:
     """Cancel, redrive or dismiss, then show the job again."""

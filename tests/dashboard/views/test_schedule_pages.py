@@ -160,3 +160,18 @@ async def test_the_streams_bring_the_pages_up_to_date(client: AsgiClient) -> Non
         answer = await client.request("GET", path, query={"once": "1"})
         assert answer.status == 200
         assert b"Europe/Berlin" in answer.body
+
+
+async def test_a_worker_whose_clock_is_wrong_is_marked(
+    client: AsgiClient, backend: Backend
+) -> None:
+    now = client.app.state.services.clock.now()  # type: ignore[attr-defined]
+    for worker_id, seconds in (("w1", 5.04), ("w2", -1.5), ("w3", -61.0)):
+        status = WorkerStatus(worker_id=worker_id, heartbeat_at=now, clock_off_seconds=seconds)
+        await backend.directory.beat(status)
+    text = await page(client, "/workers")
+    assert text.count("fires no schedule") == 2
+    assert "5.0 s ahead: fires no schedule" in text
+    assert "61.0 s behind: fires no schedule" in text
+    items = (await client.get("/api/workers")).json["items"]
+    assert sorted(item["clockOffSeconds"] for item in items) == [-61.0, -1.5, 5.04]

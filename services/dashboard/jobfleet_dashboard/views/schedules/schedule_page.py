@@ -57,7 +57,10 @@ class ScheduleRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A job that the schedule made; ``state`` is ``None`` where its history is gone."""
+    """A job that the schedule made; ``state`` is ``None`` where it has no history.
+
+    Of the newest entry the job may not stand yet; of others the history was removed.
+    """
 
     job_id: str
     kind: str
@@ -65,6 +68,7 @@ class Run:
     at: datetime
     state: State | None
     duration: str
+    is_newest: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,10 +183,12 @@ def _documents(record: ScheduleRecord) -> Iterator[JsonText]:
 async def _runs(trail: AuditTrail, entries: Sequence[ControlEntry]) -> Sequence[Run]:
     made = (ControlKind.FIRED, ControlKind.TRIGGERED)
     newest = [entry for entry in entries if entry.kind in made and "jobId" in entry.details]
-    return await asyncio.gather(*(_run(trail, entry) for entry in newest[:MAX_RUNS]))
+    return await asyncio.gather(
+        *(_run(trail, entry, is_newest=entry is entries[0]) for entry in newest[:MAX_RUNS])
+    )
 
 
-async def _run(trail: AuditTrail, entry: ControlEntry) -> Run:
+async def _run(trail: AuditTrail, entry: ControlEntry, *, is_newest: bool) -> Run:
     job_id = entry.details["jobId"]
     newest = await trail.newest(job_id)
     ended = newest is not None and newest.after.state.is_terminal
@@ -192,6 +198,7 @@ async def _run(trail: AuditTrail, entry: ControlEntry) -> Run:
         tick=parse_optional_time(entry.details.get("tick")),
         at=entry.occurred_at,
         state=None if newest is None else newest.after.state,
+        is_newest=is_newest,
         duration=spell_ms(newest.duration_ms) if newest is not None and ended else "",
     )
 

@@ -165,7 +165,7 @@ async def test_the_streams_bring_the_pages_up_to_date(client: AsgiClient) -> Non
 async def test_a_worker_whose_clock_is_wrong_is_marked(
     client: AsgiClient, backend: Backend
 ) -> None:
-    now = client.app.state.services.clock.now()  # type: ignore[attr-defined]
+    now = client.app.state.services.clock.now()
     for worker_id, seconds in (("w1", 5.04), ("w2", -1.5), ("w3", -61.0)):
         status = WorkerStatus(worker_id=worker_id, heartbeat_at=now, clock_off_seconds=seconds)
         await backend.directory.beat(status)

@@ -244,6 +244,7 @@ _SCHEDULE: Json = {
     "payload": {"kind": "daily"},
     "queue": "default",
     "lockKey": None,
+    "lockSlots": 1,
     "job": {"type": "report.daily", "payload": {"kind": "daily"}},
     "paused": False,
     "pausedBy": None,

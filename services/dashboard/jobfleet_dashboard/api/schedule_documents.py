@@ -34,6 +34,7 @@ class ScheduleDocument(Document):
     payload: Any
     queue: str | None
     lock_key: str | None
+    lock_slots: int | None
     job: dict[str, Any] | None = Field(description="All that its jobs are given.")
     paused: bool | None
     paused_by: str | None

@@ -102,7 +102,7 @@ class ScheduleRecord:
 
 FIELDS = (
     *("name", "type", "cron", "everySeconds", "timezone", "start", "overlap", "catchUp"),
-    *("jitterSeconds", "payload", "queue", "lockKey", "job", "paused", "pausedBy"),
+    *("jitterSeconds", "payload", "queue", "lockKey", "lockSlots", "job", "paused", "pausedBy"),
     *("pausedReason", "pausedSince", "declaredBy", "differsFromCode", "inCode", "contents"),
     *("handled", "nextRuns", "lastTick", "lastJobId", "lastState", "late", "lateSince", "error"),
 )

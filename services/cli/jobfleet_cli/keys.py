@@ -11,7 +11,6 @@ from jobfleet_backends.settings import load_settings
 from jobfleet_cli.answer import print_json
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_dashboard.security.api_keys import new_key
-from jobfleet_dashboard.security.api_keys import KEY_NAME, new_key
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_protocol.actions.signing_keys import delivery_secret, keys_of
 
@@ -29,8 +28,8 @@ def _group() -> None:
 
 
 def _name(value: str) -> str:
-    if not KEY_NAME.fullmatch(value):
-        raise typer.BadParameter("1 to 100 of letters, digits, _ . @ and -")
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,50}", value):
+        raise typer.BadParameter("1 to 50 of letters, digits, _ . and -")
     return value
 
 

@@ -12,7 +12,7 @@ from hmac import compare_digest
 from jobfleet_contracts.errors import SettingsError
 from jobfleet_dashboard.security.principal import Principal, Role
 
-KEY_NAME = re.compile(r"[A-Za-z0-9_.@-]{1,100}")
+_NAME = re.compile(r"[A-Za-z0-9_.@-]{1,100}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _PREFIX = "jf_"
 
@@ -34,7 +34,7 @@ class ApiKey:
         """
         name, _, rest = line.partition(":")
         role, _, digest = rest.partition(":")
-        if not KEY_NAME.fullmatch(name):
+        if not _NAME.fullmatch(name):
             raise SettingsError(
                 "JOBFLEET_API_KEYS: each key is name:role:sha256hex; make one with "
                 "`jobfleet keys new NAME ROLE`"

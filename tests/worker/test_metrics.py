@@ -50,7 +50,7 @@ class Observed:
         worker = Worker(
             backend=workshop.backend,
             handlers=Handlers.of(*functions),
-            options=replace(OPTIONS, worker_id="observed"),
+            options=replace(OPTIONS, worker_id="observed", no_handler_seconds=0),
             clock=workshop.clock,
             metrics=self.metrics,
         )

@@ -366,3 +366,21 @@ async def test_one_worker_sweeps_and_another_follows_when_it_stops(workshop: Wor
         assert not await so_far(2)()
         await first.stop()
         await eventually("another election", so_far(2))
+
+
+@pytest.mark.parametrize("reason", ["noHandler", "alone", "other", None])
+async def test_a_message_that_workers_pass_on_is_hardly_ever_copied(
+    ward: Ward, clock: SteeredClock, reason: str | None
+) -> None:
+    job_id = await ward.published()
+    data = {} if reason is None else {"reason": reason}
+    change = Change(kind=Status.DEFERRED, due_at=clock.now(), data=data)
+    await ward.write(job_id, change, published=True)
+    copies = 0
+    for _ in range(5 * 60):
+        clock.advance(60)
+        copies += await ward.sweep()
+    if reason in ("noHandler", "alone"):
+        assert 1 <= copies <= 3
+    else:
+        assert copies > 10

@@ -33,9 +33,10 @@ from jobfleet_protocol.actions.ending import Ending
 from jobfleet_protocol.actions.final_result import ending_of
 from jobfleet_protocol.actions.publication import LONGEST_DELAY, Publication
 from jobfleet_protocol.actions.submission import ORPHANED_ROW_AGE, message_of
-from jobfleet_protocol.claiming.decision import ends_without_a_start
+from jobfleet_protocol.claiming.decision import ALONE, ends_without_a_start
 from jobfleet_protocol.control.pause_state import FleetPauses
 from jobfleet_protocol.trail.tombstone import is_tombstone
+from jobfleet_worker.run.deferral import NO_HANDLER
 from jobfleet_worker.upkeep.republish_pace import Pace, RepublishPace
 
 JOB_REPUBLISHED = "job.republished"
@@ -239,7 +240,7 @@ class Rescuer:
             return False
         if head.sequence > row.sequence:
             self._index.record([head])
-        if not await self._is_unattended(head):
+        if not await self._is_unattended(head) or self._is_passed_on(row, head, pace):
             return False
         is_held = pauses.holding_job(head) is not None
         if is_held and not ends_without_a_start(head, self._clock.now()):
@@ -250,6 +251,17 @@ class Rescuer:
         if not sent:
             self._pace.undo(_key(row), pace, now=self._clock.boottime())
         return sent
+
+    def _is_passed_on(self, row: OpenRow, head: Event, pace: Pace) -> bool:
+        """Whether the job's message goes from delay to delay: each copy would do so beside it.
+
+        So a copy is sent at the pace of quiet rows, in case the broker has lost the message.
+        """
+        if pace is not Pace.OVERDUE or head.data.get("reason") not in (ALONE, NO_HANDLER):
+            return False
+        unchanged = (self._clock.now() - head.occurred_at).total_seconds()
+        now = self._clock.boottime()
+        return not self._pace.allows(_key(row), Pace.QUIET, unchanged_for=unchanged, now=now)
 
     async def _is_unattended(self, head: Event) -> bool:
         """Judge by the trail, and ask for the lease anew: the listing may be older than both."""

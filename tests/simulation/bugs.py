@@ -397,13 +397,13 @@ _KILLER = {"killers": 1, "concurrency": 4, "workers": 2, "lacking": 0, "fleet_sc
 _OLD = {"retention_seconds": 240.0, "fault_seconds": 500.0, "clock_steps": False}
 
 BY_DESIGN = (
-    Known("no epoch check", no_epoch_check, 24),
-    Known('refusal read as "not written"', refusal_means_not_written, 14),
+    Known("no epoch check", no_epoch_check, 10),
+    Known('refusal read as "not written"', refusal_means_not_written, 0),
     Known('refusal read as "written"', refusal_means_written, 0),
-    Known("a fresh event id at each try", fresh_event_id_at_each_try, 1213),
-    Known("open row removed before the terminal event", open_row_removed_first, 420),
-    Known("terminal state not absorbing", terminal_not_absorbing, 2),
-    Known("predecessor under a lock key not fenced", predecessor_not_fenced, 24),
+    Known("a fresh event id at each try", fresh_event_id_at_each_try, 525),
+    Known("open row removed before the terminal event", open_row_removed_first, 8),
+    Known("terminal state not absorbing", terminal_not_absorbing, 42),
+    Known("predecessor under a lock key not fenced", predecessor_not_fenced, 34),
     Known("trust checked before the read", trust_checked_before_the_read, 72),
 )
 """The design names seven; the two readings of a refusal count as one there."""

@@ -19,6 +19,7 @@ from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.message import JobDefaults
 from jobfleet_contracts.state import State, Status
+from jobfleet_protocol.actions.callbacks import CALLBACK_REFUSED
 from jobfleet_protocol.actions.final_result import callback_job_id
 from jobfleet_protocol.actions.signing_keys import SigningKeys, delivery_keys
 from jobfleet_protocol.actions.submission import opening_change
@@ -313,6 +314,50 @@ async def test_an_incarnation_that_is_no_number_is_400(
 async def test_a_body_over_a_mebibyte_is_413(dashboard: AsgiClient, waiting: str) -> None:
     body = completed(waiting, payload="x" * 1024 * 1024)
     assert (await send(dashboard, waiting, body, plain(body))).status == 413
+
+
+@pytest.mark.parametrize("sign", [plain, standard])
+async def test_a_signed_body_over_the_limit_leaves_a_log_line_and_one_event(
+    dashboard: AsgiClient, backend: Backend, waiting: str, sign: Any
+) -> None:
+    body = completed(waiting, payload="x" * 1_500_000)
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(2):
+            assert (await send(dashboard, waiting, body, sign(body))).status == 413
+    refused = [each for each in logs if each["event"] == CALLBACK_REFUSED]
+    assert {each["job_id"] for each in refused} == {waiting}
+    events = await backend.trail.history(waiting)
+    told = [event.message for event in events if "refused" in event.data]
+    assert len(told) == 1
+    assert f"{len(body):,} bytes" in told[0]
+    small = completed(waiting)
+    assert (await send(dashboard, waiting, small, sign(small))).status == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        plain(b"another body"),
+        standard(b"another body"),
+        {"X-HMAC-SHA256": "é" * 64},
+        {"webhook-id": "a", "webhook-timestamp": "x", "webhook-signature": "v1,é v1,====, ,"},
+    ],
+    ids=["none", "plain", "standard", "garbage", "standard garbage"],
+)
+async def test_an_unsigned_body_over_the_limit_is_401_and_leaves_no_event(
+    dashboard: AsgiClient, backend: Backend, waiting: str, headers: dict[str, str]
+) -> None:
+    body = completed(waiting, payload="x" * 1_500_000)
+    assert (await send(dashboard, waiting, body, headers)).status == 401
+    assert len(await backend.trail.history(waiting)) == 3
+
+
+async def test_a_stale_signature_of_a_body_over_the_limit_is_401(
+    dashboard: AsgiClient, waiting: str
+) -> None:
+    body = completed(waiting, payload="x" * 1_500_000)
+    assert (await send(dashboard, waiting, body, standard(body, at=-600))).status == 401
 
 
 async def test_the_job_that_asked_for_a_callback_gets_its_own(

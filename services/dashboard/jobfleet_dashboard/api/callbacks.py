@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from hashlib import sha256
+
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from jobfleet_contracts.errors import InvalidRequest
+from jobfleet_contracts.json_check import MAX_PAYLOAD_BYTES
 from jobfleet_dashboard.api.answer import answer
 from jobfleet_dashboard.api.descriptions import CALLBACK, described
 from jobfleet_dashboard.api.documents import CallbackAnswer
 from jobfleet_dashboard.api.request_parts import JobId, check_values
+from jobfleet_dashboard.problems import too_large
 from jobfleet_dashboard.services import services_of
+from jobfleet_protocol.actions.callbacks import Callbacks
 
 _MAX_DIGITS = 9
 
@@ -20,21 +26,58 @@ router = APIRouter(tags=["callbacks"])
 @router.post("/api/callbacks/jobs/{jobId:uuid}", **described(CALLBACK))
 async def receive(request: Request, job_id: JobId) -> Response:
     """End a job that waits for a third party's result; the same body again changes nothing."""
-    body = await request.body()
     services = services_of(request)
     callbacks = services.callbacks
-    callbacks.check_signature(body, request.headers)
+    signed = await _signed_body(request, callbacks)
     incarnation = _incarnation(request)
     callbacks.check_address(job_id, incarnation, request.query_params.get("token"))
+    body = signed.body
+    if body is None:
+        reason = f"its body has {signed.size:,} bytes, at most {MAX_PAYLOAD_BYTES:,} are taken"
+        await callbacks.note_refusal(job_id, incarnation, signed.digest, reason)
+        raise too_large(MAX_PAYLOAD_BYTES)
     try:
         await check_values(body)
         received = await callbacks.receive(job_id, incarnation, body)
     except InvalidRequest as error:
-        await callbacks.note_refusal(job_id, incarnation, body, str(error))
+        await callbacks.note_refusal(job_id, incarnation, signed.digest, str(error))
         raise
     if not received.repeated:
         services.metrics.job_ended(received.state)
     return answer(CallbackAnswer(job_id=received.job_id, state=received.state))
+
+
+@dataclass(frozen=True, slots=True)
+class _Signed:
+    """A body whose signature is right; ``body`` is ``None`` where it is too large to be taken."""
+
+    body: bytes | None
+    size: int
+    digest: str
+
+
+async def _signed_body(request: Request, callbacks: Callbacks) -> _Signed:
+    """Read the body, keep at most 1 MiB of it, and check its signature before anything else.
+
+    Raises:
+        BadSignature: whatever else is wrong, its size included.
+    """
+    streamed = callbacks.streamed_signature(request.headers)
+    digest, kept, size = sha256(), bytearray(), 0
+    async for piece in request.stream():
+        size += len(piece)
+        digest.update(piece)
+        streamed.update(piece)
+        if size <= MAX_PAYLOAD_BYTES:
+            kept += piece
+        else:
+            kept.clear()
+    if size <= MAX_PAYLOAD_BYTES:
+        callbacks.check_signature(bytes(kept), request.headers)
+        return _Signed(bytes(kept), size, digest.hexdigest())
+    if not streamed.is_valid():
+        callbacks.refuse_unsigned()
+    return _Signed(None, size, digest.hexdigest())
 
 
 def _incarnation(request: Request) -> int:

@@ -16,6 +16,8 @@ MAX_BULK_BYTES = 8 * MAX_PAYLOAD_BYTES
 """A thousand jobs of 8 KiB. Decoding more at once would hold the event loop too long."""
 MAX_SMALL_BYTES = 256 * 1024
 """Everything that carries no payload: 1,000 ids, a reason, a key."""
+MAX_STREAMED_BYTES = 16 * MAX_PAYLOAD_BYTES
+"""Of a callback: past 1 MiB its signature is still checked, and nothing of it is kept."""
 _LIMITS = {
     "/api/jobs/bulk": MAX_BULK_BYTES,
     "/api/jobs": MAX_BODY_BYTES,
@@ -37,7 +39,8 @@ class BodyLimit:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
             await self._app(scope, receive, send)
             return
-        limit = limit_of(scope["path"])
+        path = scope["path"]
+        limit = MAX_STREAMED_BYTES if path.startswith(_CALLBACKS) else limit_of(path)
         announced = Headers(scope=scope).get("content-length", "0")
         if _NUMBER.fullmatch(announced) and int(announced[:_DIGITS]) > limit:
             await problem_response(too_large(limit))(scope, receive, send)

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
@@ -26,7 +26,7 @@ from jobfleet_contracts.ports import AuditTrail, Clock, PayloadStore
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.answer_limit import answered
 from jobfleet_protocol.actions.ending import Ending
-from jobfleet_protocol.actions.signing_keys import SigningKeys
+from jobfleet_protocol.actions.signing_keys import SigningKeys, StreamedSignature
 from jobfleet_protocol.trail.large_data import resolve
 from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import Change, draft
@@ -122,8 +122,20 @@ class Callbacks:
             BadSignature: whatever the job, and whatever is wrong.
         """
         if not self._keys.verify(body, headers):
-            _log.warning(CALLBACK_REFUSED, reason="bad signature")
-            raise BadSignature("the callback carries no valid signature")
+            self.refuse_unsigned()
+
+    def streamed_signature(self, headers: Mapping[str, str]) -> StreamedSignature:
+        """Return the check of a body that is too large to keep."""
+        return self._keys.streamed(headers, at=self._clock.now())
+
+    def refuse_unsigned(self) -> NoReturn:
+        """Refuse a callback whose signature is wrong or missing.
+
+        Raises:
+            BadSignature: always.
+        """
+        _log.warning(CALLBACK_REFUSED, reason="bad signature")
+        raise BadSignature("the callback carries no valid signature")
 
     def check_address(self, job_id: str, incarnation: int, token: str | None) -> None:
         """Check the token that the address of a later incarnation must carry.
@@ -162,15 +174,16 @@ class Callbacks:
             unclear="send the same again",
         )
 
-    async def note_refusal(self, job_id: str, incarnation: int, body: bytes, reason: str) -> None:
+    async def note_refusal(self, job_id: str, incarnation: int, digest: str, reason: str) -> None:
         """Log, and write into a waiting job's trail, that a signed answer came and was refused.
 
-        The same body again adds nothing. Storage in trouble costs the event, not the log line.
+        The same body again, told by its SHA-256 in hex, adds nothing. Storage in trouble costs the
+        event, not the log line.
         """
         _log.warning(CALLBACK_REFUSED, job_id=job_id, reason=reason)
         with contextlib.suppress(BackendError):
             await answered(
-                self._note_refusal(job_id, incarnation, sha256(body).hexdigest(), reason),
+                self._note_refusal(job_id, incarnation, digest, reason),
                 name=f"refusal-{job_id}",
                 unclear="the refusal may be written later",
             )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -20,6 +21,10 @@ PLAIN_HEADER = "X-HMAC-SHA256"
 DELIVERY_LABEL = b"jobfleet delivery v1"
 _ADDRESS_LABEL = b"jobfleet callback address v1"
 _PREFIX = "whsec_"
+_STAMP = re.compile("[0-9]{1,12}")
+_DIGEST = re.compile("[0-9a-fA-F]{64}")
+_TOLERANCE_SECONDS = 300
+_MOST_CLAIMS = 20
 
 
 class SigningKeys:
@@ -84,6 +89,24 @@ class SigningKeys:
             return self._is_plain(body, told[PLAIN_HEADER.lower()])
         return self._is_standard(body, told)
 
+    def streamed(self, headers: Mapping[str, str], *, at: datetime) -> StreamedSignature:
+        """Return a check that is fed a body piece by piece, for one too large to keep.
+
+        Args:
+            headers: names in any case.
+            at: now; a Standard Webhooks signature older than five minutes counts as none.
+        """
+        told = {name.lower(): value for name, value in headers.items()}
+        plain = told.get(PLAIN_HEADER.lower())
+        if plain is not None:
+            macs = [hmac.new(key, digestmod="sha256") for key in self._keys]
+            return StreamedSignature(macs, [bytes.fromhex(plain)] if _is_hex(plain) else [])
+        stamp = told.get("webhook-timestamp", "")
+        start = f"{told.get('webhook-id', '')}.{stamp}.".encode("utf-8", "surrogateescape")
+        macs = [hmac.new(key, start, digestmod="sha256") for key in self._keys]
+        fresh = _STAMP.fullmatch(stamp) and abs(at.timestamp() - int(stamp)) <= _TOLERANCE_SECONDS
+        return StreamedSignature(macs, _claims(told) if fresh else [])
+
     def _is_plain(self, body: bytes, said: str) -> bool:
         claimed = said.strip().lower().encode("utf-8", "surrogateescape")
         matches = [
@@ -94,6 +117,48 @@ class SigningKeys:
 
     def _is_standard(self, body: bytes, told: Mapping[str, str]) -> bool:
         return any(_verified(key, body, told) for key in self._keys)
+
+
+class StreamedSignature:
+    """Checks the signature of a body that nobody keeps.
+
+    Args:
+        macs: one of each secret, with what precedes the body.
+        claimed: what the sender says that one of them comes to.
+    """
+
+    def __init__(self, macs: Sequence[hmac.HMAC], claimed: Sequence[bytes]) -> None:
+        self._macs = macs
+        self._claimed = claimed
+
+    def update(self, piece: bytes) -> None:
+        """Take the next piece of the body."""
+        for mac in self._macs:
+            mac.update(piece)
+
+    def is_valid(self) -> bool:
+        """Whether the pieces so far, together, are signed with one of the secrets."""
+        found = [mac.digest() for mac in self._macs]
+        matches = [hmac.compare_digest(one, said) for one in found for said in self._claimed]
+        return any(matches)
+
+
+def _is_hex(text: str) -> bool:
+    return _DIGEST.fullmatch(text.strip()) is not None
+
+
+def _claims(told: Mapping[str, str]) -> list[bytes]:
+    """Return the signatures of version 1 of a Standard Webhooks header that are base64."""
+    found = []
+    for said in told.get("webhook-signature", "").split(" ")[:_MOST_CLAIMS]:
+        version, _, encoded = said.partition(",")
+        try:
+            claim = base64.b64decode(encoded.encode("ascii"), validate=True)
+        except ValueError:
+            continue
+        if version == "v1":
+            found.append(claim)
+    return found
 
 
 def delivery_keys(secrets: Sequence[str]) -> SigningKeys:

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from datetime import timedelta
 from itertools import pairwise
 
+import pytest
 import structlog
 
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.lease import key_lock
+from jobfleet_contracts.lease import key_lock, key_locks
 from jobfleet_contracts.state import State
+from jobfleet_protocol.claiming.lock_leases import new_lease_id
 from jobfleet_worker import JobContext, handler
 from tests.polling import eventually
 from tests.protocol.steered_clock import SteeredClock
@@ -85,6 +87,44 @@ async def test_a_job_that_waits_for_a_lock_says_so_once_and_costs_one_message(
     assert row.published == row.sequence == 2
     await workshop.canceller.cancel(first, by=None)
     assert (await workshop.until_ended(second)).status == "Completed"
+
+
+@pytest.mark.parametrize("slots", [1, 3])
+async def test_a_job_starts_with_the_next_sweep_where_the_last_holder_died_before_it_told(
+    workshop: Workshop, slots: int
+) -> None:
+    leases, lease_id = workshop.real.leases, new_lease_id()
+    for lock in key_locks("k", slots):
+        await leases.create(lock)
+        await leases.acquire(lock, lease_id, 60)
+    workshop.start_worker(short, defer_seconds=40, rescue_seconds=0.2)
+    job_ids = [await workshop.submit("short", lock_key="k", lock_slots=slots) for _ in range(2)]
+    for job_id in job_ids:
+        await workshop.until_state(job_id, State.DEFERRED)
+    await leases.release(key_locks("k", slots)[-1], lease_id)
+    for job_id in job_ids:
+        await workshop.until_ended(job_id, seconds=20)
+
+
+async def test_three_at_a_time_run_and_each_release_starts_the_next(workshop: Workshop) -> None:
+    running: set[str] = set()
+    most: list[int] = []
+
+    @handler("counted")
+    async def counted(payload: None, context: JobContext) -> None:
+        running.add(context.job.job_id)
+        most.append(len(running))
+        await asyncio.sleep(0.1)
+        running.discard(context.job.job_id)
+
+    for _ in range(2):
+        workshop.start_worker(counted, defer_seconds=40)
+    job_ids = [await workshop.submit("counted", lock_key="k", lock_slots=3) for _ in range(12)]
+    for job_id in job_ids:
+        await workshop.until_ended(job_id, seconds=30)
+    assert max(most) == 3
+    found = await runs(workshop, job_ids)
+    assert {started.after.lock for started, _ in found} == set(key_locks("k", 3))
 
 
 async def test_the_successor_fences_a_holder_that_sleeps(

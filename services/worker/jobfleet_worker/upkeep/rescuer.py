@@ -6,8 +6,9 @@ candidate. Its cost is bounded: queued rows, which can be many, are read in rota
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -16,7 +17,7 @@ from jobfleet_contracts.errors import BackendError, DataMissing
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.job import lane_of
-from jobfleet_contracts.lease import job_lock
+from jobfleet_contracts.lease import job_lock, key_locks
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.ports import (
     AuditTrail,
@@ -64,6 +65,19 @@ class _Fleet:
     busy_lanes: frozenset[tuple[str, str]]
     now: datetime
     pauses: FleetPauses
+    granted: Counter[tuple[str, int]] = field(default_factory=Counter)
+
+    def grants_slot(self, row: OpenRow) -> bool:
+        """Whether a slot of the row's lock key is free; each one is granted once a sweep."""
+        facts = row.facts
+        if facts.lock_key is None or (facts.queue, lane_of(facts.priority)) in self.busy_lanes:
+            return False
+        key = facts.lock_key, facts.lock_slots
+        held = self.leased.intersection(key_locks(*key))
+        if len(held) + self.granted[key] >= facts.lock_slots:
+            return False
+        self.granted[key] += 1
+        return True
 
 
 class Rescuer:
@@ -177,6 +191,9 @@ class Rescuer:
             case _ if row.published < max(row.sequence, 1):
                 soon = row.due_at is None or row.due_at - fleet.now <= LONGEST_DELAY
                 return Pace.AT_ONCE if soon else None
+            case State.DEFERRED if past_due and fleet.grants_slot(row):
+                # Who held the slot may have died before it told the next job.
+                return Pace.AT_ONCE
             case _:
                 return Pace.OVERDUE if past_due or row.due_at is None else None
 

@@ -35,6 +35,7 @@ def test_a_whole_job_request_fits() -> None:
         "retryDelaySeconds": 0,
         "timeoutSeconds": 0.5,
         "lockKey": "customer-42",
+        "lockSlots": 3,
         "callbackUrl": "https://example.org/done",
         "context": {"traceparent": "00-0-0-01"},
     }

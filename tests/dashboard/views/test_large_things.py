@@ -106,7 +106,7 @@ async def test_dead_jobs_beyond_a_page_are_on_the_next(
     await life.fail(job_id, "refused by host 7")
     columns = (
         "job_id, state, status, sequence, attempt, max_attempts, incarnation, epoch, message, "
-        "updated_at, dismissed, job_name, job_type, queue, priority, created_at, search"
+        "updated_at, dismissed, job_name, job_type, queue, priority, created_at, lock_slots, search"
     )
     _copies(tmp_path, "jobs", columns, {"job_id": "job_id || n"}, 601)
     page = (await client.request("GET", "/dead-letters", headers=HTML)).body.decode()

@@ -460,7 +460,7 @@ BY_THE_SIMULATION = (
     ),
     Known("a result taken for a later incarnation's", token_not_checked, 57),
     Known(
-        "a job blamed for a neighbour that kills its workers", suspects_beside_others, 0, _KILLER
+        "a job blamed for a neighbour that kills its workers", suspects_beside_others, 1, _KILLER
     ),
     Known("a request denied that was sent", sent_and_denied, 1199),
     Known("a history removed without a seal", removed_without_a_seal, 0, _OLD),

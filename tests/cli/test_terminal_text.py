@@ -82,6 +82,7 @@ def _asked(job: str) -> dict[str, tuple[str, ...]]:
         "jobs cancel --json": ("jobs", "cancel", job, "--json"),
         "jobs redrive": ("jobs", "redrive", job),
         "jobs dismiss": ("jobs", "dismiss", job),
+        "jobs run-anyway": ("jobs", "run-anyway", job, "--reason", f"r{HELD}"),
         "audit verify": ("audit", "verify"),
         "audit verify --json": ("audit", "verify", "--json"),
         "audit export": ("audit", "export"),

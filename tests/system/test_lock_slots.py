@@ -14,6 +14,8 @@ from tests.system.fleet import LEASE_SECONDS, Fleet, WorkerProcess
 from tests.system.verified import assert_verified
 
 SLOTS = 3
+SWEEPS_SECONDS = 10
+"""A slot of a worker that died between its lease and its claim is found free by a sweep."""
 
 
 @pytest.mark.timeout(300)
@@ -42,7 +44,7 @@ async def test_three_at_a_time_run_though_workers_are_killed_and_sleep_past_thei
     events = await _in_log_order(fleet, begin.cursor)
     running, longest_lull = _at_once(events, set(job_ids))
     assert running == SLOTS
-    assert longest_lull <= LEASE_SECONDS
+    assert longest_lull <= LEASE_SECONDS + SWEEPS_SECONDS
     await assert_verified(fleet.backend)
 
 

@@ -109,13 +109,16 @@ async def test_a_run_costs_five_requests_and_submit_and_run_share_a_quarter_for_
         assert ran.is_worth(operation, JOBS + again), (operation, ran)
     assert ran.is_worth("trail.insert", 2 * JOBS), ran
     assert set(ran.answered) <= _OF_A_JOB | _OF_THE_WORKER | _ONCE | _WHEN_UNSURE
+    beats = 1 + ran.seconds / WorkerOptions(defaults=settings.job_defaults).heartbeat_seconds
+    assert ran.answered["control.heads"] <= 4 * (1 + beats)
     assert submitted.batches + ran.batches <= max(JOBS / 4, _paced(submitted) + _paced(ran))
 
 
 _OF_A_JOB = {"lease.create", "lease.acquire", "trail.insert", "lease.delete"}
-_OF_THE_WORKER = {BATCHED, "trail.newest", "worker.beat", "worker.remove"}
-_ONCE = {"payload.get", "payload.put", "container.create"}
-"""Each process reads the key of the messages; the first one makes it, and its container."""
+_OF_THE_WORKER = {BATCHED, "trail.newest", "worker.beat", "worker.remove", "control.heads"}
+"""Pauses and limits are read with each heartbeat, however many jobs run."""
+_ONCE = {"payload.get", "payload.put", "container.create", "table.create"}
+"""Each process reads the key of the messages; the first one makes it, and what is missing."""
 _WHEN_UNSURE = {"trail.read"}
 """The append rule's look, where an answer did not come."""
 

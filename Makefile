@@ -10,7 +10,7 @@ LOCK_OPTIONS := --universal --generate-hashes --no-emit-index-url --no-header --
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format dist lock venv services-up services-down \
-	bench bench-dashboard simulate chaos screenshots clean
+	bench bench-dashboard coverage simulate chaos screenshots clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,13 @@ bench: $(VENV)/.development ## throughput and latency, against other job queues
 
 bench-dashboard: $(VENV)/.development ## how fast the pages and the API answer
 	$(BIN)/python -m devtools.bench_dashboard $(ARGS)
+
+coverage: $(VENV)/.development ## branch coverage of protocol and worker by their own tests, least covered first
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest tests/protocol tests/worker \
+		-m "not servers and not chaos" --quiet $(PYTEST_ARGS)
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report --sort=cover --include="shared/protocol/*,services/worker/*"
 
 simulate: $(VENV)/.development ## 100,000 simulated runs of the protocol; docs/simulation.md
 	$(BIN)/python -m pytest tests/simulation -m "simulation_long or not simulation_long" --timeout=0 \

@@ -11,7 +11,7 @@ from jobfleet_contracts.credentials import masked, masked_text
 from jobfleet_contracts.state import State, Status, step_of
 
 if TYPE_CHECKING:
-    from jobfleet_contracts.job import JobRequest
+    from jobfleet_contracts.job import MAX_SLOTS, JobRequest
 
 MAX_MESSAGE_CHARACTERS = 4_000
 """Longer event messages are cut, with a mark."""
@@ -32,6 +32,15 @@ class JobFacts:
     lock_key: str | None
     created_at: datetime
     lock_slots: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse what an edited row may hold: names of so many slots would fill the memory.
+
+        Raises:
+            ValueError: the number of slots is none that a request can have.
+        """
+        if not 1 <= self.lock_slots <= MAX_SLOTS:
+            raise ValueError(f"lock slots are {self.lock_slots!r}")
 
     @classmethod
     def of(cls, request: JobRequest) -> JobFacts:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from jobfleet_contracts.codec import format_time
 from jobfleet_contracts.credentials import masked, masked_text
+from jobfleet_contracts.lease import MAX_SLOTS
 from jobfleet_contracts.state import State, Status, step_of
 
 if TYPE_CHECKING:
-    from jobfleet_contracts.job import MAX_SLOTS, JobRequest
+    from jobfleet_contracts.job import JobRequest
 
 MAX_MESSAGE_CHARACTERS = 4_000
 """Longer event messages are cut, with a mark."""

@@ -30,9 +30,9 @@ from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.json_check import check_characters, check_json
 from jobfleet_contracts.json_size import MAX_VALUES, JsonCounter
+from jobfleet_contracts.lease import MAX_SLOTS
 
 MAX_ATTEMPTS = 100
-MAX_SLOTS = 100
 MAX_TIMEOUT_SECONDS = 30 * 86_400
 TYPE_PATTERN = re.compile(r"^[A-Za-z0-9_.-]{1,100}$")
 LONGEST_DELAY_SECONDS = 10 * 365 * 86_400

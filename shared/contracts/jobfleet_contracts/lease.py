@@ -7,6 +7,8 @@ from hashlib import sha256
 
 FLEET_LOCK = "fleet/all"
 RESCUER_LOCK = "fleet/rescuer"
+MAX_SLOTS = 100
+"""Of one lock key."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,7 @@ def test_an_action_on_nothing_or_on_ids_and_a_filter_is_wrong_usage(cli: Cli) ->
 
 
 def test_a_cancelled_job_is_redriven_and_a_failed_one_dismissed(cli: Cli) -> None:
-    worker = cli.start("worker")
+    worker = cli.start("worker", JOBFLEET_NO_HANDLER_SECONDS="0")
     [job] = cli.publish("--type", "nobody.knows", "--max-attempts", "1")
     assert cli.run("jobs", "watch", job).returncode == 1
     worker.terminate()
@@ -101,7 +101,7 @@ def test_a_cancelled_job_is_redriven_and_a_failed_one_dismissed(cli: Cli) -> Non
 
 def test_a_filter_dismisses_what_is_not_dismissed_yet(cli: Cli) -> None:
     ids = cli.publish("--type", "nobody.knows", "--max-attempts", "1", "--count", "2")
-    cli.start("worker")
+    cli.start("worker", JOBFLEET_NO_HANDLER_SECONDS="0")
     for job in ids:
         assert cli.run("jobs", "watch", job).returncode == 1
     cli.run("jobs", "dismiss", ids[0])
@@ -111,7 +111,7 @@ def test_a_filter_dismisses_what_is_not_dismissed_yet(cli: Cli) -> None:
 
 def test_watch_prints_each_event_until_the_end(cli: Cli) -> None:
     [job] = cli.publish("--type", "demo.steps", "--payload", '{"steps": 2, "stepSeconds": 0.1}')
-    cli.start("worker")
+    cli.start("worker", JOBFLEET_NO_HANDLER_SECONDS="0")
     answer = cli.run("jobs", "watch", job, "--json")
     assert answer.returncode == 0
     statuses = [orjson.loads(line)["status"] for line in answer.stdout.splitlines()]

@@ -107,7 +107,7 @@ def test_the_same_key_is_the_same_job_and_with_another_body_a_refusal(cli: Cli) 
 
 
 def test_wait_says_how_each_job_ended_and_exits_1_if_one_failed(cli: Cli) -> None:
-    cli.start("worker")
+    cli.start("worker", JOBFLEET_NO_HANDLER_SECONDS="0")
     good = cli.run("publish", *STEPS, "--count", "3", "--wait", "--json")
     assert good.returncode == 0
     assert [orjson.loads(x)["state"] for x in good.stdout.splitlines()] == ["completed"] * 3

@@ -14,7 +14,7 @@ from jobfleet_cli.redaction import (
     redacted_settings,
 )
 
-SECRET = "S3cr3t"
+SECRET = "hunter2-hunter2-hunter2"
 ODD = [
     "",
     "/",

@@ -151,10 +151,10 @@ async def test_a_stored_request_with_an_unknown_field_is_put_off_and_says_so(
     """A newer publisher and an older worker: never run without what the field asks for."""
     stored = JobRequest(type="echo", payload="stored")
     change = opening_change(stored, DEFAULTS, now=SystemClock().now(), by=None)
-    change.data["request"]["lockSlots"] = 3
+    change.data["request"]["colour"] = "red"
     event = draft(None, JobFacts.of(stored), change, occurred_at=SystemClock().now())
     assert await writes(site).writer.append([event]) is None
-    put(site, stored.to_json() | {"lockSlots": 3}, our_hints())
+    put(site, stored.to_json() | {"colour": "red"}, our_hints())
 
     async def put_off() -> Event | None:
         head = await site.backend.trail.newest(stored.job_id)
@@ -162,7 +162,7 @@ async def test_a_stored_request_with_an_unknown_field_is_put_off_and_says_so(
 
     head: Event = await eventually("the job is put off", put_off)
     assert "newer worker" in head.message
-    assert "lockSlots" in head.message
+    assert "colour" in head.message
 
     async def came_again() -> bool:
         with sqlite3.connect(site.folder / "jobfleet.db") as database:
@@ -183,7 +183,7 @@ async def test_whoever_publishes_a_newer_request_makes_its_taker_read_event_1(si
     """The rescuer, a redrive and a repeated submit tell only what they know of it."""
     stored = JobRequest(type="echo")
     change = opening_change(stored, DEFAULTS, now=SystemClock().now(), by=None)
-    change.data["request"]["lockSlots"] = 3
+    change.data["request"]["colour"] = "red"
     event = draft(None, JobFacts.of(stored), change, occurred_at=SystemClock().now())
     await writes(site).writer.append([event])
     submitter = writes(site).submitter

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from devtools.local_fleet import LocalFleet
 
@@ -33,3 +33,15 @@ def test_eight_pages_of_one_browser_are_all_brought_up_to_date(
 
     assert any(one_of_them_is_live() for _ in range(200))
     context.close()
+
+
+def test_a_page_whose_scripts_come_late_is_live_all_the_same(page: Page, fleet: LocalFleet) -> None:
+    """On a busy machine htmx began before its extension had come, and asked for nothing."""
+
+    def late(route: Route) -> None:
+        page.wait_for_timeout(700)
+        route.continue_()
+
+    page.route("**/*hx-sse*", late)
+    page.goto(f"{fleet.address}/locks")
+    expect(page.locator("#live")).to_have_text("live")

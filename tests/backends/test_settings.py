@@ -76,6 +76,19 @@ def test_hosts_of_a_secret_that_make_no_sense_are_refused(
         load_settings()
 
 
+@pytest.mark.parametrize("name", ["ALLOWED_HOSTS", "SECRET_A_HOSTS"])
+@pytest.mark.parametrize(
+    "host", ["https://me:hunter22@a.example", "me:hunter22@a", "a/?sig=hunter22"]
+)
+def test_a_host_that_is_none_is_refused_without_the_credential_in_it(
+    folder: Path, name: str, host: str
+) -> None:
+    (folder / ".env").write_text(f"JOBFLEET_SECRET_A=value\nJOBFLEET_{name}={host}\n")
+    with pytest.raises(SettingsError, match=rf"JOBFLEET_{name}: .*is no host") as caught:
+        load_settings()
+    assert "hunter22" not in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["SESSION_SECRET", "CALLBACK_SECRETS"])
 @pytest.mark.parametrize("secret", ["x", "fifteen bytes..", "whsec_c2hvcnQ="])
 def test_a_secret_that_could_be_guessed_is_refused(

@@ -13,7 +13,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from jobfleet_backends.env_file import ENCODING, read_env_file
-from jobfleet_contracts.credentials import signing_key
+from jobfleet_contracts.credentials import HIDDEN, masked_text, signing_key
 from jobfleet_contracts.errors import SettingsError
 from jobfleet_contracts.message import JobDefaults
 
@@ -277,7 +277,9 @@ def _parts(value: str) -> tuple[str, ...]:
 
 def _check_host(name: str) -> None:
     if not _HOST.fullmatch(name):
-        raise ValueError(f"{name!r} is no host; leave scheme, port and path out")
+        # A web address may hold a password, and this text stands in logs.
+        shown = f"{HIDDEN} (with user info)" if "@" in name else repr(masked_text(name))
+        raise ValueError(f"{shown} is no host; leave scheme, user info, port and path out")
 
 
 def _check_secret_hosts(environment: Mapping[str, str]) -> None:

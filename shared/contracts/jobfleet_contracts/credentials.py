@@ -100,7 +100,25 @@ _PAIR = re.compile(
     rf"(\"[^\"]*\"|'[^']*'|(?:(?i:{_SCHEMES})[ ])?[^&;#\s\"'<>]+)"
 )
 _QUOTED_PAIR = re.compile(
-    r"""(\\{0,15}["'])([\w .-]{1,100})\1(\s*:\s*)(\\{0,15}["'])((?:(?!\4).)*)(\4|$)""", re.DOTALL
+    r"""(\\{0,15}["'])([\w .-]{1,100})\1(\s*:\s*(?:[bBrRuU]{1,2}(?=["']))?)(\\{0,15}["'])"""
+    r"""((?:(?!\4).)*)(\4|$)""",
+    re.DOTALL,
+)
+_ATTRIBUTES = re.compile(
+    r"""(\b(?:name|key)=["'])([\w.:-]{1,100})(["'][^<>]{0,100}?\bvalue=["'])([^"'<>]*)""",
+    re.IGNORECASE,
+)
+_BARE_PAIR = re.compile(
+    r"""((?<=[{,])\s{0,20})([\w-]{1,100})(:\s{0,20})"""
+    r"""("[^"]*"|'[^']*'|(?![\s"'{\[])(?:\$\{secret:\w{1,100}\}|[^,}\n])+)"""
+)
+_USER_OPTION = re.compile(
+    r"""((?<!\S)(?:-[uU]|--user|--proxy-user)[ =]?)"""
+    r"""("[^":]{1,200}:[^"]*"|'[^':]{1,200}:[^']*'|[^\s:"']{1,200}:[^\s"']+)"""
+)
+_ENCODED_LINE = re.compile(
+    r"""(?:(?<![\w%-])|(?<=%0[AaDd]))([A-Za-z][\w-]{0,100})(%3[Aa])"""
+    r"""((?:(?!%0[AaDd])[^\s&;#"'<>])+)"""
 )
 _QUOTED_NAME = re.compile(r"""(\\{0,15}["'])([\w .-]{1,100})\1\s*:\s*(?=[\[{0-9])""")
 _LABELLED = re.compile(
@@ -124,7 +142,17 @@ _NAME_SIGNS = (
     "saml",
 )  # fmt: skip
 """Cheap test before the patterns: without one of these, nothing is a name of a credential."""
-_TEXT_SIGNS = ("://", "eyj", "bearer", "basic", "digest", "negotiate", "signature", "private key")
+_TEXT_SIGNS = (
+    "://",
+    "eyj",
+    "bearer",
+    "basic",
+    "digest",
+    "negotiate",
+    "signature",
+    "private key",
+    "-u",
+)
 """Likewise of what is hidden in a text by its form. ``code=`` and ``%`` count as names there."""
 
 
@@ -175,10 +203,15 @@ def _masked_text(text: str, levels: int) -> str:
     shown = _USER_INFO.sub(_user_info, text)
     if named:
         shown = _LABELLED.sub(_labelled, _without_open_value(shown))
+        shown = _ATTRIBUTES.sub(_labelled, shown)
         shown = _QUOTED_PAIR.sub(_quoted, shown)
         shown = _HEADER_LINE.sub(_header_line, shown)
+        shown = _ENCODED_LINE.sub(_header_line, shown)
+        shown = _BARE_PAIR.sub(_bare_pair, shown)
         shown = _PAIR.sub(_pair, shown)
         shown = _TAG.sub(_tag, shown)
+    if "-u" in lower:
+        shown = _USER_OPTION.sub(rf"\1{HIDDEN}", shown)
     return _without_tokens(shown)
 
 
@@ -355,6 +388,13 @@ def _header_line(found: re.Match[str]) -> str:
     if not is_secret_name(name.strip()) or _is_kept(text.strip()):
         return found[0]
     return f"{name}{between}{HIDDEN}"
+
+
+def _bare_pair(found: re.Match[str]) -> str:
+    before, name, between, text = found.groups()
+    if not is_secret_name(name) or _is_kept(text.strip()):
+        return found[0]
+    return f"{before}{name}{between}{HIDDEN}"
 
 
 def _pair(found: re.Match[str]) -> str:

@@ -3,6 +3,8 @@
 import base64
 import html
 import json
+import threading
+import tracemalloc
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -10,6 +12,7 @@ from aiohttp import web
 
 from jobfleet_worker.outbound.http_call import MAX_KEPT_BYTES
 from jobfleet_worker.outbound.redaction import Redaction, credentials_in
+from jobfleet_worker.outbound.refusals import TargetForbidden
 from tests.worker.outbound.target_server import TargetServer, client, get
 
 SECRETS = [
@@ -117,3 +120,48 @@ async def test_a_secret_that_the_limit_cuts_is_blanked(
     answer = await get(caller, target.url())
     assert len(answer.body) <= MAX_KEPT_BYTES
     assert set(answer.body) <= {"x", "*"}
+
+
+def test_many_credentials_and_a_long_echo_take_little_memory() -> None:
+    redaction = Redaction(["a" * length for length in range(4, 100)])
+    text = "a" * 100_000
+    tracemalloc.start()
+    try:
+        assert redaction.apply(text) == "***"
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+
+
+async def test_the_loop_goes_on_while_a_large_answer_is_looked_through(
+    target: TargetServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+    apply = Redaction.apply
+
+    def noted(self: Redaction, text: str) -> str:
+        if len(text) > 50_000:
+            threads.append(threading.get_ident())
+        return apply(self, text)
+
+    monkeypatch.setattr(Redaction, "apply", noted)
+    target.answer = echoing(100_000, "literal-credential")  # type: ignore[assignment]
+    answer = await get(client(), target.url(), headers={"X-Api-Key": "literal-credential"})
+    assert answer.body.endswith("x***")
+    assert threads
+    assert threading.get_ident() not in threads
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {f"X-Token-{number}": "credential" for number in range(33)},
+        {"Cookie": "; ".join(f"c{number}=credential" for number in range(33))},
+    ],
+    ids=["headers", "cookies"],
+)
+async def test_more_credentials_than_one_call_needs_are_refused(
+    target: TargetServer, headers: dict[str, str]
+) -> None:
+    with pytest.raises(TargetForbidden, match="more than 32 credentials"):
+        await get(client(), target.url(), headers=headers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import codecs
 import time
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from jobfleet_worker.outbound.refusals import CallFailed
 MAX_HEADER_CHARACTERS = 16_000
 """Of the answer's headers that are kept; with more, long ones are cut."""
 _LONG = 1_000
+_LARGE = 8_000
+"""Bytes from which on a thread makes the text: a job's headers could hold up the loop for a second,
+and with it the renewal of every lease."""
 _SLOW_CODECS = frozenset({"idna", "punycode"})
 """No character sets, but Python would decode with them: a minute for what is kept of an answer."""
 _CUT = "…"
@@ -41,16 +45,25 @@ class Exchange:
     async def answer(self, response: aiohttp.ClientResponse) -> HttpAnswer:
         """Read what is kept of an answer; the connection is closed on the rest."""
         body = await _read(response, MAX_KEPT_BYTES + self.redaction.longest)
-        text = self.redaction.apply(_decode(body, response.charset))
-        # Cut after the redaction: half a credential at the limit would not be recognised.
-        kept = _cut(text)
+        is_large = len(body) > _LARGE
+        arguments = (body, response.charset)
+        kept, is_cut = (
+            await asyncio.to_thread(self._kept, *arguments) if is_large else self._kept(*arguments)
+        )
         return HttpAnswer(
             status=response.status,
             headers=self._headers(response),
             body=kept,
             duration_ms=self._milliseconds(),
-            truncated=len(body) > MAX_KEPT_BYTES or kept != text,
+            truncated=len(body) > MAX_KEPT_BYTES or is_cut,
         )
+
+    def _kept(self, body: bytes, charset: str | None) -> tuple[str, bool]:
+        """Return the text that is kept, and whether it is only a part."""
+        text = self.redaction.apply(_decode(body, charset))
+        # Cut after the redaction: half a credential at the limit would not be recognised.
+        kept = _cut(text)
+        return kept, kept != text
 
     def failure(self, message: str) -> CallFailed:
         """Return how the attempt ends when there was no whole answer."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from jobfleet_contracts.header_text import MAX_HEADERS, is_header_name, value_problem
+from jobfleet_worker.outbound.redaction import credentials_in
 from jobfleet_worker.outbound.refusals import TargetForbidden
 
+MAX_CREDENTIALS = 32
+"""In the headers of a call, each cookie counted: every one is looked for in all of the answer."""
 SMUGGLING = frozenset(
     {
         "connection",
@@ -47,6 +50,11 @@ class HeaderRules:
             self._check_name(name, seen)
             if (problem := value_problem(value)) is not None:
                 raise TargetForbidden(f"header {name}: {problem}")
+        if sum(1 for _ in credentials_in(headers)) > MAX_CREDENTIALS:
+            raise TargetForbidden(
+                f"headers: more than {MAX_CREDENTIALS} credentials, each cookie counted; leave out "
+                "what the target does not need"
+            )
 
     def _check_name(self, name: str, seen: set[str]) -> None:
         lower = name.lower()

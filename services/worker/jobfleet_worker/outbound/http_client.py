@@ -83,6 +83,7 @@ class HttpClient:
             CircuitOpen, LookupsBusy: nothing was sent.
         """
         began = time.monotonic()
+        self._rules.check(call.headers)  # before the redaction: it has work with each credential
         redaction = self._redaction(call)
         url = self._guard.read(call.url)
         for hop in range(MAX_REDIRECTS + 1):

@@ -10,6 +10,7 @@ import base64
 import binascii
 import html
 import re
+from array import array
 from collections.abc import Iterable, Iterator, Mapping
 
 from jobfleet_contracts.credentials import HIDDEN, is_secret_name
@@ -25,6 +26,7 @@ _ESCAPE = re.compile(
     r"""\\u[0-9A-Fa-f]{4}|\\["\\/bfnrt]|%[0-9A-Fa-f]{2}"""
     r"""|&(?:amp|lt|gt|quot|apos|#[0-9]{1,3}|#[xX][0-9A-Fa-f]{1,2});"""
 )
+_HIDDEN_PLACE = re.compile(rb"\x01+")
 _CONTROLS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -43,18 +45,24 @@ class Redaction:
         self.longest = LONGEST_SPELLING * max(map(len, self._needles), default=0)
 
     def apply(self, text: str) -> str:
-        """Return the text without the values."""
+        """Return the text without the values.
+
+        Takes time for each value and each character: large texts are no work for an event loop.
+        """
         if not self._needles:
             return text
-        found: list[tuple[int, int]] = []
-        plain, starts = text, list(range(len(text) + 1))
+        # One octet and one number for each character: lists of places would take hundreds of bytes.
+        hidden = bytearray(len(text))
+        plain, starts = text, array("L", range(len(text) + 1))
         for _ in range(1 + _ESCAPING):
-            found += [(starts[a], starts[b]) for a, b in self._find(plain)]
+            for first, end in self._find(plain):
+                length = starts[end] - starts[first]
+                hidden[starts[first] : starts[end]] = b"\x01" * length
             unescaped, offsets = _unescape(plain)
             if unescaped == plain:
                 break
-            plain, starts = unescaped, [starts[each] for each in offsets]
-        return _blank(text, found)
+            plain, starts = unescaped, array("L", (starts[each] for each in offsets))
+        return _blank(text, hidden)
 
     def _find(self, text: str) -> Iterator[tuple[int, int]]:
         for needle in self._needles:
@@ -117,20 +125,20 @@ def _base64_forms(octets: bytes) -> Iterator[str]:
             yield core.translate(str.maketrans("+/", "-_"))
 
 
-def _unescape(text: str) -> tuple[str, list[int]]:
+def _unescape(text: str) -> tuple[str, array[int]]:
     """Return the text without its escapes, and where each character of it began.
 
     The last offset is the end of the text.
     """
     pieces: list[str] = []
-    offsets: list[int] = []
+    offsets = array("L")
     at = 0
     for escape in _ESCAPE.finditer(text):
         pieces += (text[at : escape.start()], _meant(escape[0]))
-        offsets += range(at, escape.start() + 1)
+        offsets.extend(range(at, escape.start() + 1))
         at = escape.end()
     pieces.append(text[at:])
-    offsets += range(at, len(text) + 1)
+    offsets.extend(range(at, len(text) + 1))
     return "".join(pieces), offsets
 
 
@@ -144,14 +152,11 @@ def _meant(escape: str) -> str:
     return chr(int(escape[-4:], 16)) if letter == "u" else _CONTROLS.get(letter, letter)
 
 
-def _blank(text: str, found: list[tuple[int, int]]) -> str:
-    """Replace the places; those that touch or overlap become one."""
+def _blank(text: str, hidden: bytearray) -> str:
+    """Replace the hidden places; those that touch or overlap are one."""
     pieces: list[str] = []
     at = 0
-    for start, end in sorted(found):
-        if end <= at:
-            continue
-        if start > at or not pieces:
-            pieces += (text[at:start], HIDDEN)
-        at = end
+    for place in _HIDDEN_PLACE.finditer(hidden):
+        pieces += (text[at : place.start()], HIDDEN)
+        at = place.end()
     return "".join([*pieces, text[at:]])

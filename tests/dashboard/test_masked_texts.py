@@ -1,0 +1,45 @@
+"""Credentials in texts of other programs are hidden, in a time that grows with the text only."""
+
+import pytest
+
+from jobfleet_contracts.credentials import masked_text
+
+VALUE = "hunter22"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<add key="password" value="hunter22"/>',
+        "<add name='db-password' type=\"x\" value='hunter22'/>",
+        "{'token': b'hunter22', 'size': 1}",
+        "{token: hunter22}",
+        '{size: 1, password: "hunter22"}',
+        "curl -u me:hunter22 https://a.example",
+        'curl --user "me:hunter22 hunter22" https://a.example',
+        "curl --proxy-user=me:hunter22 https://a.example",
+        "Authorization%3A%20Bearer%20hunter22",
+        "a%3Ab%0D%0AX-Api-Key%3Ahunter22%0D%0AAccept%3Ax",
+    ],
+)
+def test_a_credential_is_hidden_in_the_notation_of_other_programs(text: str) -> None:
+    assert VALUE not in masked_text(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{token: ${secret:A}}",
+        "{token: ${secret:A}, size: 1}",
+        "{name: token, size: 1}",
+        "docker run -u root token",
+        "{'tokenizer': b'fast'}",
+    ],
+)
+def test_what_is_no_credential_stays(text: str) -> None:
+    assert masked_text(text) == text
+
+
+def test_a_hidden_text_is_hidden_only_once() -> None:
+    shown = masked_text("curl -u me:hunter22 -H 'X-Token: a' {token: b}")
+    assert masked_text(shown) == shown

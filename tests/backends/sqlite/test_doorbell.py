@@ -104,6 +104,20 @@ async def test_the_socket_of_a_dead_process_is_removed_by_the_next_ring(tmp_path
     assert list((tmp_path / FOLDER).iterdir()) == []
 
 
+async def test_a_ring_removes_no_file_that_is_not_a_socket(tmp_path: Path) -> None:
+    (tmp_path / FOLDER).mkdir()
+    kept = tmp_path / FOLDER / "kept"
+    kept.write_text("of somebody else")
+    (tmp_path / FOLDER / "link").symlink_to(kept)
+    alive = Doorbell(tmp_path)
+    alive.open()
+    DoorbellRinger(tmp_path).ring()
+    async with asyncio.timeout(60):
+        await alive.rung.wait()
+    alive.close()
+    assert kept.read_text() == "of somebody else"
+
+
 async def test_an_idle_consumer_sleeps(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     """A ring without a message must not leave it awake for good."""
     consumer = backend.consumer()

@@ -99,8 +99,9 @@ def _ring_one(sender: socket.socket, path: Path) -> None:
         with _Address(path) as address:
             sender.sendto(b"!", address)
     except ConnectionRefusedError:
-        # Its process has died without removing it.
-        path.unlink(missing_ok=True)
+        # Its process has died without removing it. A file that is no socket says the same.
+        if path.is_socket():
+            path.unlink(missing_ok=True)
     except OSError:
         return  # a full socket is rung already; whatever else it is, the consumer looks by itself
 

@@ -17,6 +17,7 @@ VALUE = "hunter22"
         '{size: 1, password: "hunter22"}',
         "curl -u me:hunter22 https://a.example",
         'curl --user "me:hunter22 hunter22" https://a.example',
+        "curl -H 'X-Api-Key: hunter22' https://a.example",
         "curl --proxy-user=me:hunter22 https://a.example",
         "Authorization%3A%20Bearer%20hunter22",
         "a%3Ab%0D%0AX-Api-Key%3Ahunter22%0D%0AAccept%3Ax",

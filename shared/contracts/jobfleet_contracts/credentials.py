@@ -126,6 +126,7 @@ _LABELLED = re.compile(
     r"""(["']\s*,\s*(?:["']values?["']\s*:\s*)?["'])((?:[^"'\\]|\\.)*)"""
 )
 _HEADER_LINE = re.compile(r"^([ \t]{0,100}[A-Za-z][\w-]{0,200})(:[ \t]*)(\S.*)$", re.MULTILINE)
+_QUOTED_LINE = re.compile(r"""(?<=["'])([A-Za-z][\w-]{0,100})(:[ \t]{0,20})([^"'\n]+)""")
 _TAG = re.compile(r"<([A-Za-z][\w:.-]{0,200}+)([^<>]{0,1000}+)>([^<>]+)</")
 _SCHEME = re.compile(
     r"\b(Bearer|Basic|Digest|Negotiate|SharedAccessSignature)\s+"
@@ -206,6 +207,7 @@ def _masked_text(text: str, levels: int) -> str:
         shown = _ATTRIBUTES.sub(_labelled, shown)
         shown = _QUOTED_PAIR.sub(_quoted, shown)
         shown = _HEADER_LINE.sub(_header_line, shown)
+        shown = _QUOTED_LINE.sub(_header_line, shown)
         shown = _ENCODED_LINE.sub(_header_line, shown)
         shown = _BARE_PAIR.sub(_bare_pair, shown)
         shown = _PAIR.sub(_pair, shown)

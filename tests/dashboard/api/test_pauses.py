@@ -50,6 +50,19 @@ async def test_a_paused_queue_is_shown_with_who_until_when_and_why(
     assert not (await queue_of(client))["paused"]
 
 
+@pytest.mark.parametrize("path", ["/api/queues", "/api/types", "/queues", "/jobs/{job_id}"])
+async def test_no_credential_in_the_reason_of_a_pause_is_shown(
+    client: AsgiClient, path: str
+) -> None:
+    job_id = await submit(client)
+    reason = {"reason": "until curl -H 'X-Api-Key: hunter22' -u me:hunter22 works"}
+    for subject in ("queues/default", "types/demo.steps"):
+        assert (await client.post(f"/api/{subject}/pause", reason)).status == 202
+    shown = (await client.get(path.format(job_id=job_id))).body.decode()
+    assert "until curl" in shown
+    assert "hunter22" not in shown
+
+
 @pytest.mark.parametrize(("path", "subject"), SUBJECTS)
 async def test_each_action_is_an_entry_of_the_control_log(
     client: AsgiClient, backend: Backend, path: str, subject: ControlSubject

@@ -18,6 +18,7 @@ from jobfleet_contracts.codec import (
     parse_time,
 )
 from jobfleet_contracts.control import ControlEntry, ControlKind, ControlSubject
+from jobfleet_contracts.credentials import masked_text
 from jobfleet_contracts.errors import ActionRefused, InvalidRequest
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.internal_job import INTERNAL_TYPES
@@ -89,8 +90,13 @@ class Pause:
     def text(self) -> str:
         """Say it in a line: ``queue mail paused by nightops until …: reason``."""
         until = f" until {format_time(self.until)}" if self.until is not None else ""
-        why = f": {self.reason}" if self.reason else ""
+        why = f": {self.shown_reason}" if self.reason else ""
         return f"{self.subject} {self.name} paused by {self.by}{until}{why}"
+
+    @property
+    def shown_reason(self) -> str:
+        """The reason as it may be shown: an operator may have pasted a command line into it."""
+        return masked_text(self.reason)
 
     def is_over(self, now: datetime) -> bool:
         """Whether its time has come. It stays in force until ``Resumed`` stands in the log."""
@@ -110,7 +116,7 @@ class Pause:
             "pausedBy": self.by,
             "pausedAt": format_time(self.since),
             "pausedUntil": format_optional_time(self.until),
-            "pauseReason": self.reason,
+            "pauseReason": self.shown_reason,
         }
 
     def _draft(self, kind: ControlKind, *, by: str, reason: str, **details: Any) -> ControlDraft:

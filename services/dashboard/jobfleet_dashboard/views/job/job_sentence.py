@@ -88,7 +88,7 @@ def _paused(pause: Pause, newest: Event, around: JobSituation) -> Sentence:
     if pause.until is not None:
         form = "%H:%M" if pause.until.date() == around.now.date() else "%Y-%m-%d %H:%M"
         until = f" until {pause.until:{form}} UTC"
-    why = f" ({pause.reason})" if pause.reason else ""
+    why = f" ({pause.shown_reason})" if pause.reason else ""
     name = "" if pause.subject is ControlSubject.QUEUE else f" {pause.name}"
     return (
         TextSpan(f"{newest.after.state.value}, "),

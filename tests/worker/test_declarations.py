@@ -200,6 +200,14 @@ def test_a_signature_that_no_job_can_be_called_with_is_refused(
     assert "def name(payload: Model, context: " in said
 
 
+def test_a_default_that_nobody_would_read_is_refused(load: Load) -> None:
+    with pytest.raises(HandlerImportError, match="the default of parameter 'payload' is a Field"):
+        load(
+            "from pydantic import Field\nfrom jobfleet_worker import handler\n"
+            "@handler('job')\ndef f(payload: int = Field(5, le=10)): ...\n"
+        )
+
+
 TAKEN = {
     "nothing": ("async def f(): return 7", 7),
     "plain payload": ("async def f(payload): return payload", 7),

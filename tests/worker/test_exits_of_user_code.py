@@ -93,6 +93,37 @@ async def by_an_exception_of_its_own() -> None:
     raise OwnExit("mine")
 
 
+class Nameless(type):
+    """A metaclass that leaves when somebody asks for the name of its classes."""
+
+    @property
+    def __name__(cls) -> str:  # type: ignore[override]
+        sys.exit(3)
+
+
+class NamelessError(Exception, metaclass=Nameless):
+    pass
+
+
+class Untouchable:
+    def __getattribute__(self, name: str) -> Any:
+        sys.exit(3)
+
+
+async def by_an_error_without_a_name() -> None:
+    raise NamelessError("mine")
+
+
+async def by_a_result_that_cannot_be_read() -> Any:
+    return Untouchable()
+
+
+async def by_cancelling_all_tasks() -> None:
+    for task in asyncio.all_tasks():
+        task.cancel()
+    await asyncio.sleep(0)
+
+
 async def by_stopping_the_loop() -> None:
     asyncio.get_running_loop().stop()
 
@@ -103,6 +134,12 @@ FAILING = {
     interrupted_in_a_child: ("KeyboardInterrupt", "KeyboardInterrupt"),
     in_the_handler: ("SystemExit", "3"),
     by_an_exception_of_its_own: ("OwnExit", "mine"),
+    by_an_error_without_a_name: ("NamelessError", "mine"),
+    by_a_result_that_cannot_be_read: (
+        "TypeError",
+        "the handler's result cannot be JSON: SystemExit was raised when it was read",
+    ),
+    by_cancelling_all_tasks: ("CancelledError", "the handler cancelled itself"),
 }
 COMPLETING = [
     in_a_late_task,
@@ -118,8 +155,8 @@ _plans = {plan.__name__: plan for plan in (*FAILING, *COMPLETING)}
 
 
 @handler("leaves", max_attempts=1)
-async def leaves(payload: str) -> None:
-    await _plans[payload]()
+async def leaves(payload: str) -> Any:
+    return await _plans[payload]()
 
 
 @handler("neighbour")

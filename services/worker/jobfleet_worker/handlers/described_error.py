@@ -22,6 +22,8 @@ MAX_TRACEBACK_CHARACTERS = 8_000
 _NAMED_IN_A_GROUP = 5
 _TYPE_CHARACTERS = 200
 _NAMED_CHARACTERS = 500
+_name_of = type.__dict__["__name__"].__get__
+"""Reads a class's name past its metaclass, whose own ``__name__`` would run users' code."""
 
 
 def describe_error(error: BaseException) -> JobError:
@@ -31,7 +33,7 @@ def describe_error(error: BaseException) -> JobError:
 
 def type_of(error: BaseException) -> str:
     """Return the name of its type, cut where a class is named by a program."""
-    return encodable(type(error).__name__)[:_TYPE_CHARACTERS]
+    return encodable(_name_of(type(error)))[:_TYPE_CHARACTERS]
 
 
 def text_of(error: BaseException) -> str:

@@ -41,12 +41,15 @@ def outcome_of_result(result: Any) -> HandlerOutcome:
 
     A result that cannot be stored fails the job at once: another attempt would return the same.
     """
-    if isinstance(result, Waiting):
+    if type(result) is Waiting:  # isinstance would ask the object, and run code of the user's
         return result
     try:
         return Completed(result_json(result))
     except TypeError as error:
         return AttemptFailed(JobError("TypeError", str(error)), final=True)
+    except BaseException as error:  # noqa: BLE001 - a user's class may raise anything when it is read
+        said = f"the handler's result cannot be JSON: {type_of(error)} was raised when it was read"
+        return AttemptFailed(JobError("TypeError", said), final=True)
 
 
 def outcome_of_error(error: BaseException, retry_on: RetryOn) -> HandlerOutcome:

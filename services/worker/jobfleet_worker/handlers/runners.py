@@ -17,6 +17,7 @@ from jobfleet_worker.handlers.context import (
     JobContext,
     ProgressSink,
 )
+from jobfleet_worker.handlers.described_error import type_of
 from jobfleet_worker.handlers.outcomes import (
     HandlerOutcome,
     is_described_at_once,
@@ -27,6 +28,11 @@ from jobfleet_worker.handlers.outcomes import (
 from jobfleet_worker.handlers.process_runner import ProcessRunner
 from jobfleet_worker.handlers.registry import Handler
 from jobfleet_worker.handlers.result_json import is_plain
+
+run_by: contextvars.ContextVar[asyncio.Task[Any] | None] = contextvars.ContextVar(
+    "run_by", default=None
+)
+"""The task of the coroutine handler whose code runs; ``None`` in the worker's own code."""
 
 
 class Runner(Protocol):
@@ -85,6 +91,7 @@ class LoopRunner:
         return self._context.has_noticed
 
     async def _run(self) -> HandlerOutcome:
+        run_by.set(asyncio.current_task())
         try:
             payload = self._handler.read_payload(self._payload)
             result = self._handler.call(payload, self._context, self._wait)
@@ -94,13 +101,13 @@ class LoopRunner:
             return AttemptFailed(JobError("CancelledError", "the handler cancelled itself"))
         except BaseException as error:  # noqa: BLE001 - SystemExit would end the whole worker
             return await self._of_error(error)
-        if isinstance(result, Waiting) or is_plain(result):
+        if type(result) is Waiting or is_plain(result):
             return outcome_of_result(result)
         return await in_thread(lambda: outcome_of_result(result), name=self._thread_name)
 
     async def _of_error(self, error: BaseException) -> HandlerOutcome:
         if self._is_stopped:  # the reason of the stop is the outcome: nobody reads the error
-            return AttemptFailed(JobError(type(error).__name__, "raised when it was stopped"))
+            return AttemptFailed(JobError(type_of(error), "raised when it was stopped"))
         retry_on = self._handler.retry_on
         if is_described_at_once(error):
             return outcome_of_error(error, retry_on)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
 from jobfleet_contracts.codec import encode
 from jobfleet_worker.handlers.context import BlockingJobContext, ContextFacts, JobContext
@@ -134,6 +135,11 @@ class _Reader:
     def _signature(
         self, parameter: inspect.Parameter, annotation: Any, takes: tuple[Takes, ...]
     ) -> Signature:
+        if isinstance(parameter.default, FieldInfo):
+            raise SignatureRefused(
+                f"the default of parameter {parameter.name!r} is a Field, which nobody reads here. "
+                "Write `Annotated[type, Field(…)] = default`"
+            )
         return Signature(
             takes=takes,
             payload_type=_adapter(parameter, annotation),

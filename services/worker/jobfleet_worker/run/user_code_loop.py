@@ -5,25 +5,55 @@ asyncio lets ``SystemExit`` and ``KeyboardInterrupt`` of a task or a callback ou
 ``sys.exit`` in a child task would end every neighbour. Handlers on a thread with a loop of their
 own would cost two thread switches for each await of a context, and every object that a handler
 shares with its start-up code would belong to another loop. So the loop is entered again instead:
-what was ready stays ready, and nothing else is lost.
+what was ready stays ready, and nothing else is lost. For the same reason the worker's tasks refuse
+to be cancelled by a handler.
 """
 
 from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import structlog
 
+from jobfleet_worker.handlers.runners import run_by
+
 EXIT_IGNORED = "handler.exit_ignored"
+CANCEL_IGNORED = "handler.cancel_ignored"
 LAST_SECONDS = 1.0
 
 T = TypeVar("T")
 
 _log = structlog.get_logger()
+
+
+class WorkersTask(asyncio.Task[T]):
+    """A task of the worker's own, which only the worker or the handler in it can cancel.
+
+    A handler that cancels ``asyncio.all_tasks()`` would otherwise end its worker and every job that
+    runs beside it.
+    """
+
+    def cancel(self, msg: Any = None) -> bool:
+        caller = run_by.get()
+        if caller is None or caller is self:
+            return super().cancel(msg)
+        _log.warning(CANCEL_IGNORED, task=self.get_name())
+        return False
+
+
+def _new_task(
+    loop: asyncio.AbstractEventLoop,
+    work: Coroutine[Any, Any, Any] | Generator[Any, None, Any],
+    /,
+    **options: Any,
+) -> asyncio.Task[Any]:
+    kind: Any = asyncio.Task if run_by.get() is not None else WorkersTask
+    task: asyncio.Task[Any] = kind(work, loop=loop, **options)
+    return task
 
 
 def run_through(
@@ -33,15 +63,17 @@ def run_through(
 ) -> T:
     """Run ``work`` to its own end on a fresh event loop, and return what it returns.
 
-    An exit that user code raises on the loop, or a stop of the loop, is logged and ignored. In a
-    task it is also the exception of that task, so whoever awaits the task sees it. Threads that
-    user code has left in the default executor are not waited for.
+    An exit that user code raises on the loop, a stop of the loop, and a handler's cancellation of
+    a task of the worker's are logged and ignored. An exit in a task is also the exception of that
+    task, so whoever awaits the task sees it. Threads that user code has left in the default executor
+    are not waited for.
 
     Raises:
         KeyboardInterrupt: Ctrl-C, where nobody handles SIGINT, after ``work`` was cancelled.
     """
     loop = (loop_factory or asyncio.new_event_loop)()
     asyncio.set_event_loop(loop)
+    loop.set_task_factory(_new_task)
     threads = ThreadPoolExecutor()
     loop.set_default_executor(threads)
     try:

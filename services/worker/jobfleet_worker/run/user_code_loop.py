@@ -65,8 +65,8 @@ def run_through(
 
     An exit that user code raises on the loop, a stop of the loop, and a handler's cancellation of
     a task of the worker's are logged and ignored. An exit in a task is also the exception of that
-    task, so whoever awaits the task sees it. Threads that user code has left in the default executor
-    are not waited for.
+    task, so whoever awaits the task sees it. Threads that user code has left in the default
+    executor are not waited for.
 
     Raises:
         KeyboardInterrupt: Ctrl-C, where nobody handles SIGINT, after ``work`` was cancelled.

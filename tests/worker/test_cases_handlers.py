@@ -356,6 +356,47 @@ async def test_making_a_result_or_an_error_text_counts_into_the_time_limit(
     assert head.after.state is State.TIMED_OUT
 
 
+class SlowToRead(BaseModel):
+    number: int
+
+    @model_validator(mode="after")
+    def _check(self) -> SlowToRead:
+        time.sleep(3)
+        return self
+
+
+class RefusesWithItsOwnError(BaseModel):
+    number: int
+
+    @model_validator(mode="after")
+    def _check(self) -> RefusesWithItsOwnError:
+        raise SystemExit(3)
+
+
+async def _takes_slow(payload: SlowToRead) -> None:
+    """Never begins."""
+
+
+async def _takes_refused(payload: RefusesWithItsOwnError) -> None:
+    """Never begins."""
+
+
+async def test_a_slow_validator_of_a_payload_counts_into_the_time_limit(
+    workshop: Workshop,
+) -> None:
+    function = handler("slow", timeout=0.2, max_attempts=1)(_takes_slow)
+    workshop.start_worker(function, grace_seconds=0.1)
+    head = await workshop.run("slow", {"number": 1})
+    assert head.after.state is State.TIMED_OUT
+
+
+async def test_a_validator_that_exits_fails_the_attempt(workshop: Workshop) -> None:
+    workshop.start_worker(handler("exits", max_attempts=1)(_takes_refused))
+    head = await workshop.run("exits", {"number": 1})
+    assert head.after.state is State.FAILED
+    assert head.data["error"]["type"] == "SystemExit"
+
+
 @pytest.mark.parametrize(
     "function",
     [cases.over_its_limit, cases.over_its_limit_on_the_loop, cases.over_its_limit_in_a_process],

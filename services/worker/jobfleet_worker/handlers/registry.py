@@ -63,6 +63,11 @@ class Handler:
     waits: bool = False
     aliases: tuple[str, ...] = ()
 
+    @property
+    def reads_with_code(self) -> bool:
+        """Whether reading a payload may run code of the user's."""
+        return self.signature.runs_code
+
     def read_payload(self, payload: Any) -> Any:
         """Return the payload as the function's annotation wants it.
 

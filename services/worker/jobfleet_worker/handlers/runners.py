@@ -8,7 +8,8 @@ import inspect
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 from jobfleet_contracts.outcome import AttemptFailed, JobError, Waiting
 from jobfleet_worker.handlers.context import (
@@ -28,6 +29,8 @@ from jobfleet_worker.handlers.outcomes import (
 from jobfleet_worker.handlers.process_runner import ProcessRunner
 from jobfleet_worker.handlers.registry import Handler
 from jobfleet_worker.handlers.result_json import is_plain
+
+T = TypeVar("T")
 
 run_by: contextvars.ContextVar[asyncio.Task[Any] | None] = contextvars.ContextVar(
     "run_by", default=None
@@ -93,7 +96,7 @@ class LoopRunner:
     async def _run(self) -> HandlerOutcome:
         run_by.set(asyncio.current_task())
         try:
-            payload = self._handler.read_payload(self._payload)
+            payload = await self._read_payload()
             result = self._handler.call(payload, self._context, self._wait)
             if inspect.isawaitable(result):
                 result = await result
@@ -104,6 +107,20 @@ class LoopRunner:
         if type(result) is Waiting or is_plain(result):
             return outcome_of_result(result)
         return await in_thread(lambda: outcome_of_result(result), name=self._thread_name)
+
+    async def _read_payload(self) -> Any:
+        """Read the payload; in a thread where that runs validators of the user's.
+
+        A slow validator would hold up every other job of this loop, and its own time limit.
+        """
+        handler = self._handler
+        if not handler.reads_with_code:
+            return handler.read_payload(self._payload)
+        read = partial(_tried, handler.read_payload, self._payload)
+        payload, error = await in_thread(read, name=f"payload-{self._context.job.job_id}")
+        if error is not None:
+            raise error
+        return payload
 
     async def _of_error(self, error: BaseException) -> HandlerOutcome:
         if self._is_stopped:  # the reason of the stop is the outcome: nobody reads the error
@@ -143,7 +160,15 @@ class ThreadRunner:
         return self._context.has_noticed
 
 
-def in_thread(call: Callable[[], HandlerOutcome], *, name: str) -> asyncio.Future[HandlerOutcome]:
+def _tried(read: Callable[[Any], Any], payload: Any) -> tuple[Any, BaseException | None]:
+    """Return the payload as read, or the error; whatever it is, it belongs to the attempt."""
+    try:
+        return read(payload), None
+    except BaseException as error:  # noqa: BLE001 - raised again where the attempt is
+        return None, error
+
+
+def in_thread(call: Callable[[], T], *, name: str) -> asyncio.Future[T]:
     """Run a call in a thread of its own, with the context variables of here.
 
     The loop's ``run_in_executor`` takes part, so that a simulated loop has no real threads.
@@ -159,9 +184,9 @@ class _OneThread(Executor):
         self._name = name
 
     def submit(  # type: ignore[override]
-        self, call: Callable[..., HandlerOutcome], /, *args: Any
-    ) -> Future[HandlerOutcome]:
-        future: Future[HandlerOutcome] = Future()
+        self, call: Callable[..., T], /, *args: Any
+    ) -> Future[T]:
+        future: Future[T] = Future()
 
         def run() -> None:
             if not future.set_running_or_notify_cancel():

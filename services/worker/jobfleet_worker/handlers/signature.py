@@ -7,6 +7,7 @@ import sys
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
@@ -30,6 +31,10 @@ class SignatureRefused(Exception):
     """A handler cannot be called, or its payload not be checked, as its signature says."""
 
 
+_CODE_IN_SCHEMA = ("'function-", "'post_init': True", "'post_init': '", "'custom_init': True")
+"""Marks in pydantic's core schema of what calls Python code."""
+
+
 @dataclass(frozen=True, slots=True)
 class Signature:
     """What a function is called with.
@@ -43,6 +48,11 @@ class Signature:
     takes: tuple[Takes, ...] = ("payload", "context")
     payload_type: TypeAdapter[Any] | None = None
     default: Any = NO_DEFAULT
+
+    @property
+    def runs_code(self) -> bool:
+        """Whether reading a payload may run code of the user's: validators, own constructors."""
+        return self.payload_type is not None and _runs_code(self.payload_type)
 
     def read_payload(self, payload: Any) -> Any:
         """Return the payload, decoded JSON, as its annotation wants it.
@@ -61,6 +71,12 @@ class Signature:
             problem = error.errors(include_url=False)[0]
             where = ".".join(map(str, ("payload", *problem["loc"])))
             raise Fail(f"{where}: {problem['msg'].removeprefix('Value error, ')}") from None
+
+
+@cache
+def _runs_code(payload_type: TypeAdapter[Any]) -> bool:
+    schema = str(payload_type.core_schema)
+    return any(mark in schema for mark in _CODE_IN_SCHEMA)
 
 
 def read_signature(

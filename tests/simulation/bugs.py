@@ -12,7 +12,7 @@ from unittest.mock import patch
 from jobfleet_backends.azure.table_limits import LIMITS
 from jobfleet_contracts.errors import BackendError, SequenceTaken, TrustEnded
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.index import IndexedEvent, OpenRow
+from jobfleet_contracts.index import IndexedEvent
 from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.lease import Lease
 from jobfleet_contracts.message import JobMessage
@@ -36,8 +36,6 @@ from jobfleet_protocol.trail.transitions import Change
 from jobfleet_worker.run.follow_up import FollowUp
 from jobfleet_worker.run.missing_handler import MissingHandler
 from jobfleet_worker.run.outcome_record import OutcomeRecord
-from jobfleet_worker.upkeep.republish_pace import Pace
-from jobfleet_worker.upkeep.rescuer import Rescuer
 from jobfleet_worker.upkeep.retention import Retention
 from tests.simulation.fake_leases import FakeLeaseStore
 from tests.simulation.hash_bugs import (
@@ -232,20 +230,6 @@ def callback_left_behind() -> Iterator[None]:
 
 
 @contextmanager
-def busy_lock_believed() -> Iterator[None]:
-    """A row that says "running" is believed while its lock is leased, for whatever job."""
-    suspicion = Rescuer._suspicion
-
-    def believe(self: Rescuer, row: OpenRow, fleet: Any) -> Pace | None:
-        if row.state is State.RUNNING and row.lock in fleet.leased:
-            return None
-        return suspicion(self, row, fleet)
-
-    with patch.object(Rescuer, "_suspicion", believe):
-        yield
-
-
-@contextmanager
 def late_note_accepted() -> Iterator[None]:
     """The note of a lock is written whatever note stands there by now."""
     write_note = FakeLeaseStore.write_note
@@ -382,13 +366,6 @@ _PLAIN = {
     "retention_seconds": None,
 }
 _MANY_LATE = _LATE | _PLAIN | {"jobs": 12, "fault_rate": 0.3}
-_CRASHES = {
-    "fleet_scope": True,
-    "crash_rate": 0.01,
-    "operator_action_seconds": 15,
-    "jobs": 9,
-    "retention_seconds": None,
-}
 _SLEEP = {
     "lease_seconds": 60,
     "stall_rate": 0.1,
@@ -433,7 +410,6 @@ BY_THE_HASHES = (
 
 BY_THE_SIMULATION = (
     Known("open row removed though the callback job was not submitted", callback_left_behind, 774),
-    Known("a row believed because its shared lock is leased", busy_lock_believed, 79, _CRASHES),
     Known(
         "a late note of a lock covers a newer one",
         late_note_accepted,

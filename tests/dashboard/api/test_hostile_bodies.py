@@ -187,7 +187,6 @@ def test_values_are_counted_outside_of_texts_wherever_the_pieces_end(piece: int)
         ("/login", 256 * 1024),
         ("/api/jobs/actions", 256 * 1024),
         (f"/api/jobs/{UNKNOWN}/cancel", 256 * 1024),
-        (f"/api/callbacks/jobs/{UNKNOWN}", 1024 * 1024),
     ],
 )
 async def test_a_route_takes_no_more_bytes_than_it_needs(

@@ -115,8 +115,9 @@ class QueueReader:
         for depth in depths:
             lanes.setdefault(depth.queue, {})[depth.lane] = depth.ready
         served = {queue for worker in workers for queue in worker.queues}
-        span = _span(events.items, now)
-        came, gone = _counted(events.items)
+        readable = [event for event in events.items if event.is_readable]
+        span = _span(readable, now)
+        came, gone = _counted(readable)
         return [
             QueueRecord(
                 name=name,

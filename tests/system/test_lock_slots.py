@@ -27,7 +27,6 @@ async def test_three_at_a_time_run_though_workers_are_killed_and_sleep_past_thei
         fleet.start_worker(concurrency="4", defer_seconds="1")
     first = await fleet.submit_steps(steps=1, step_seconds=0.1)
     await fleet.until_ended(first)
-    (begin,) = await fleet.backend.reader.since(None)
     job_ids = [
         await fleet.submit_steps(steps=2, step_seconds=0.2, lock_key="press", lock_slots=SLOTS)
         for _ in range(jobs)
@@ -41,8 +40,7 @@ async def test_three_at_a_time_run_though_workers_are_killed_and_sleep_past_thei
     await fleet.until_ended(*job_ids, seconds=200)
     sleeper.signal(signal.SIGCONT)
 
-    events = await _in_log_order(fleet, begin.cursor)
-    running, longest_lull = _at_once(events, set(job_ids))
+    running, longest_lull = _at_once(await _in_time_order(fleet, job_ids))
     assert running == SLOTS
     assert longest_lull <= LEASE_SECONDS + SWEEPS_SECONDS
     await assert_verified(fleet.backend)
@@ -74,25 +72,21 @@ async def _until_ended(fleet: Fleet, job_ids: Sequence[str], count: int) -> None
     await eventually(f"{count} ended jobs", enough, seconds=90, every=0.2)
 
 
-async def _in_log_order(fleet: Fleet, cursor: str) -> list[Event]:
-    events: list[Event] = []
-    while entries := await fleet.backend.reader.since(cursor):
-        events += [entry.event for entry in entries]
-        cursor = entries[-1].cursor
-    return events
+async def _in_time_order(fleet: Fleet, job_ids: Sequence[str]) -> list[Event]:
+    """Return all events from the trail: the timeline is a copy, and a killed worker's lacks some.
+
+    All processes of this test share one clock. What ends a run comes before what it lets start.
+    """
+    events = [e for job_id in job_ids for e in await fleet.backend.trail.history(job_id)]
+    return sorted(events, key=lambda e: (e.occurred_at, e.after.state is State.RUNNING))
 
 
-def _at_once(events: Sequence[Event], job_ids: set[str]) -> tuple[int, float]:
+def _at_once(events: Sequence[Event]) -> tuple[int, float]:
     """Return how many ran at once at most, and the longest time with fewer though jobs waited."""
     running: set[str] = set()
     waiting: set[str] = set()
     most, longest, since = 0, 0.0, None
-    # The timeline is a copy that writers fill in batches: its order is not the order of the events.
-    # All processes of this test share one clock; what ends a run comes before what it lets start.
-    ordered = sorted(events, key=lambda e: (e.occurred_at, e.after.state is State.RUNNING))
-    for event in ordered:
-        if event.job_id not in job_ids:
-            continue
+    for event in events:
         moment = event.occurred_at.timestamp()
         if since is not None:
             longest = max(longest, moment - since)

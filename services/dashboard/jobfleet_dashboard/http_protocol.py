@@ -144,8 +144,8 @@ class _StrictConnection(h11.Connection):
         """Return the next event.
 
         Raises:
-            RemoteProtocolError: a request with both framings; it is answered 400 and the
-                connection closed, since nobody knows where the next request begins.
+            RemoteProtocolError: the request has both framings. The server answers 400 and closes
+                the connection, because the start of the next request is then unknown.
         """
         event = super().next_event()
         if isinstance(event, h11.Request):

@@ -17,7 +17,7 @@ def principal_of(request: Request) -> Principal | None:
 
 
 def asker(request: Request) -> str | None:
-    """Return the name that stands in the trail as ``by``."""
+    """Return the caller's name, which events store as ``by``. ``None`` without keys."""
     principal = principal_of(request)
     return None if principal is None else principal.name
 

@@ -45,7 +45,7 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """The job that stands in the trail; ``created`` is false where it stood there before.
+    """The stored job; ``created`` is false if the job existed before this submit.
 
     Attributes:
         warning: open jobs of the same lock key allow another number at a time.

@@ -75,7 +75,7 @@ class ControlWriter:
         """Append what ``decide`` says follows the newest entry, and return that entry.
 
         Returns:
-            The entry that stands in the log, or ``None`` if ``decide`` wanted none.
+            The stored entry, or ``None`` if ``decide`` returned none.
 
         Raises:
             InvalidRequest: the name cannot be a key, or the entry is too large.

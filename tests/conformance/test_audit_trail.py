@@ -8,6 +8,7 @@ import pytest
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import SequenceTaken
+from jobfleet_contracts.event import Event
 from jobfleet_protocol.audit.chain_check import check_chain
 from tests.conformance.jobs import a_life, after, an_id, queued, started
 
@@ -144,6 +145,41 @@ async def test_history_before_a_sequence_gives_the_newest_of_the_range(backend: 
     job_id = life[0].job_id  # type: ignore[attr-defined]
     assert list(await backend.trail.history(job_id, before=4, limit=2)) == life[1:3]
     assert list(await backend.trail.history(job_id, after=2, before=4)) == life[2:3]
+
+
+def _long_life(*, attempts: int, steps: int) -> list[Event]:
+    """One incarnation after another, each with so many steps between its lifecycle events."""
+    events = [queued()]
+    for _ in range(attempts):
+        events.append(started(events[-1]))
+        for number in range(1, steps + 1):
+            events.append(after(events[-1], f"Step {number}", worker_id="w1"))
+        events.append(after(events[-1], "Failed", worker_id="w1"))
+        events.append(after(events[-1], "Redriven"))
+    return events
+
+
+@pytest.mark.parametrize(("attempts", "steps"), [(30, 0), (9, 1), (5, 40)])
+async def test_lifecycle_events_are_read_apart_from_steps_and_page_by_page(
+    backend: Backend, attempts: int, steps: int
+) -> None:
+    life = _long_life(attempts=attempts, steps=steps)
+    for start in range(0, len(life), 100):
+        await backend.trail.insert(life[start : start + 100])
+    wanted = [event for event in life if not event.is_step]
+    job_id, last = life[0].job_id, wanted[-1].sequence
+    assert list(await backend.trail.lifecycle(job_id, last=last)) == wanted
+    found: list[Event] = []
+    while last:
+        page = await backend.trail.lifecycle(job_id, last=last, limit=4)
+        assert 1 <= len(page) <= 4
+        found[:0] = page
+        last = page[0].after.lifecycle_before
+    assert found == wanted
+
+
+async def test_an_unknown_job_has_no_lifecycle_events(backend: Backend) -> None:
+    assert list(await backend.trail.lifecycle(an_id(), last=1)) == []
 
 
 async def test_a_scan_gives_each_job_whole_and_in_order(backend: Backend) -> None:

@@ -195,7 +195,14 @@ def test_a_schedule_and_a_wait_name_their_time(status: str) -> None:
 def test_a_redrive_opens_a_new_incarnation_and_keeps_the_epoch() -> None:
     life = Life().queued().started().taken_over_and_started().by_holder("Failed")
     after = life.then("Redriven").head.after
-    assert after == JobState(state=State.QUEUED, sequence=6, epoch=2, max_attempts=3, incarnation=2)
+    assert after == JobState(
+        state=State.QUEUED,
+        sequence=6,
+        epoch=2,
+        max_attempts=3,
+        incarnation=2,
+        lifecycle_before=5,
+    )
 
 
 def test_a_dismissed_job_is_dismissed_once_and_may_be_redriven() -> None:

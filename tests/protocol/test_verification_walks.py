@@ -88,6 +88,7 @@ OTHER: dict[str, Callable[[Event], Any]] = {
     "cancel_requested": lambda event: not event.after.cancel_requested,
     "takeovers": lambda event: event.after.takeovers + 1,
     "dismissed": lambda event: not event.after.dismissed,
+    "lifecycle_before": lambda event: event.after.lifecycle_before + 1,
 }
 DECIDED = {
     "due_at": {Status.SCHEDULED, Status.DEFERRED, Status.ATTEMPT_FAILED, Status.WAITING},

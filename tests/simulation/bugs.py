@@ -44,6 +44,7 @@ from tests.simulation.hash_bugs import (
     old_row_changed,
     tail_written_anew,
 )
+from tests.simulation.lifecycle_bugs import a_step_named_as_lifecycle_event
 from tests.simulation.pause_bugs import (
     a_claim_heeds_no_pause,
     a_restart_resumes,
@@ -497,3 +498,8 @@ OF_PAUSES = (
     Known("an old look at the pauses counts for ever", an_old_look_counts_for_ever, 10, _PAUSING),
 )
 """Faults of pauses elsewhere."""
+
+OF_READING = (
+    Known("a step named as the lifecycle event before", a_step_named_as_lifecycle_event, 0),
+)
+"""Rows that would lead readers astray."""

@@ -146,6 +146,15 @@ class FakeAuditTrail:
 
         return await self._wire.read("trail.history", ask)
 
+    async def lifecycle(self, job_id: str, *, last: int, limit: int = 1000) -> Sequence[Event]:
+        """Return events that are no steps, oldest first."""
+
+        def ask() -> list[Event]:
+            rows = [event for event in self._table.history(job_id) if event.sequence <= last]
+            return [event for event in rows if not event.is_step][-limit:]
+
+        return await self._wire.read("trail.lifecycle", ask)
+
     async def scan(self) -> AsyncIterator[Sequence[Event]]:
         """Yield each job's history."""
         for job_id in sorted(self._table.jobs):

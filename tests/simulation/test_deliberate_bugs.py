@@ -12,6 +12,7 @@ from tests.simulation.bugs import (
     BY_THE_SIMULATION,
     OF_LIMITS,
     OF_PAUSES,
+    OF_READING,
     OF_SCHEDULES,
     Known,
 )
@@ -54,6 +55,13 @@ def test_a_fault_of_other_limits_fails(known: Known) -> None:
 @pytest.mark.parametrize("known", OF_PAUSES, ids=lambda known: known.name)
 def test_a_fault_of_pauses_fails(known: Known) -> None:
     _fails(known)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("known", OF_READING, ids=lambda known: known.name)
+def test_a_row_that_leads_readers_astray_fails(known: Known) -> None:
+    verdict = _fails(known)
+    assert any("lifecycle_before" in fault for fault in verdict.faults)
 
 
 def _fails(known: Known) -> Verdict:

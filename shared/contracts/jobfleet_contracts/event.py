@@ -76,6 +76,8 @@ class JobState:
         cancel_requested: a cancel request of this incarnation is unanswered.
         takeovers: running attempts lost since one was ended by its own worker.
         dismissed: somebody took the dead job off the dead-letter list.
+        lifecycle_before: sequence of the newest event before this one that is no step; 0 for the
+            first event. Readers follow it from one lifecycle event to the next, past all steps.
     """
 
     state: State
@@ -93,6 +95,7 @@ class JobState:
     cancel_requested: bool = False
     takeovers: int = 0
     dismissed: bool = False
+    lifecycle_before: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +176,16 @@ class Event:
     def masked(self) -> Event:
         """Return the event as it may be shown: its message and data without credentials."""
         return replace(self, message=masked_text(self.message), data=masked(self.data))
+
+    @property
+    def is_step(self) -> bool:
+        """Whether this tells of progress within an attempt; every other event is a lifecycle event."""
+        return self.step is not None
+
+    @property
+    def newest_lifecycle(self) -> int:
+        """Sequence of this event; of a step, that of the lifecycle event before it."""
+        return self.after.lifecycle_before if self.is_step else self.sequence
 
     @property
     def step(self) -> int | None:

@@ -75,6 +75,18 @@ class AuditTrail(Protocol):
         """
         ...
 
+    async def lifecycle(self, job_id: str, *, last: int, limit: int = 1000) -> Sequence[Event]:
+        """Return up to ``limit`` events that are no steps, the newest ones, oldest first.
+
+        Cost depends on how many are returned, not on the steps between them. A backend may return
+        fewer than ``limit``: ask again with ``lifecycle_before`` of the first one, which is 0 if
+        no older one exists. Empty for an unknown job.
+
+        Args:
+            last: sequence of the lifecycle event that comes last.
+        """
+        ...
+
     def scan(self) -> AsyncIterator[Sequence[Event]]:
         """Yield each job's complete history, oldest first; memory holds one job at a time."""
         ...

@@ -18,6 +18,10 @@ from jobfleet_contracts.event import Event
 
 MAX_EVENTS = 100
 """Rows of one transaction, by Azure's rule."""
+MAX_LOOKS = 64
+"""Requests for one page of lifecycle events."""
+_FEW_ROWS = 16
+"""What is read at a place where steps may lie between lifecycle events."""
 
 
 class AzureAuditTrail:
@@ -72,6 +76,27 @@ class AzureAuditTrail:
         )
         rows = await self._table.first("trail.history", query, limit)
         return [entity_to_event(entity) for entity in reversed(rows)]
+
+    async def lifecycle(self, job_id: str, *, last: int, limit: int = 1000) -> Sequence[Event]:
+        """Return lifecycle events, oldest first, in at most ``MAX_LOOKS`` requests.
+
+        Each request reads some neighbouring rows; the oldest of them names the place of the next.
+        """
+        newest_first: list[Event] = []
+        rows = _FEW_ROWS
+        for _ in range(MAX_LOOKS):
+            events = await self.history(
+                job_id, before=last + 1, limit=min(rows, limit - len(newest_first))
+            )
+            found = [event for event in reversed(events) if not event.is_step]
+            newest_first += found
+            if not events or len(newest_first) >= limit:
+                break
+            last = events[0].after.lifecycle_before
+            if not 0 < last < events[0].sequence:
+                break  # the first event; or an edited row, which must not lead in circles
+            rows = limit if len(found) == len(events) else _FEW_ROWS
+        return newest_first[::-1]
 
     async def scan(self) -> AsyncIterator[Sequence[Event]]:
         """Yield each job's history; partitions come whole, one after the other."""

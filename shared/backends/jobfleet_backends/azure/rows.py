@@ -57,6 +57,7 @@ def event_to_entity(event: Event) -> dict[str, Any]:
         "CancelRequested": after.cancel_requested or None,
         "Takeovers": after.takeovers or None,
         "Dismissed": after.dismissed or None,
+        "LifecycleBefore": after.lifecycle_before or None,
         "Data": encode_text(event.data) if event.data else None,
         "Salt": event.salt,
         "DataHash": event.data_hash,
@@ -124,6 +125,7 @@ def _state(entity: Mapping[str, Any]) -> JobState:
         cancel_requested=entity.get("CancelRequested", False),
         takeovers=entity.get("Takeovers", 0),
         dismissed=entity.get("Dismissed", False),
+        lifecycle_before=entity.get("LifecycleBefore", 0),
     )
 
 

@@ -11,6 +11,7 @@ from jobfleet_backends.sqlite.row_codec import (
     EVENT_COLUMNS,
     Row,
     event_to_row,
+    qualified,
     row_to_event,
     row_to_event_or_stand_in,
 )
@@ -18,6 +19,17 @@ from jobfleet_backends.sqlite.trail_insert import TrailInsert
 from jobfleet_contracts.event import Event
 
 _SELECT = f"SELECT {EVENT_COLUMNS} FROM trail "
+_LIFECYCLE = f"""
+WITH RECURSIVE lifecycle AS (
+    SELECT {EVENT_COLUMNS} FROM trail WHERE job_id = ? AND sequence = ?
+    UNION ALL
+    SELECT {qualified("trail", EVENT_COLUMNS)} FROM lifecycle JOIN trail
+    ON trail.job_id = lifecycle.job_id AND trail.sequence = lifecycle.lifecycle_before
+    -- An edited row that names itself or a later one must not lead round in circles.
+    AND trail.sequence < lifecycle.sequence
+    LIMIT ?
+) SELECT {EVENT_COLUMNS} FROM lifecycle ORDER BY sequence
+"""
 _SCAN_ROWS = 2000
 
 
@@ -53,6 +65,13 @@ class SqliteAuditTrail:
                 "WHERE job_id = ? AND sequence > ? AND sequence < ? ORDER BY sequence DESC LIMIT ?"
             )
             rows = (await self._rows(where, job_id, after, before, limit))[::-1]
+        return [row_to_event(row) for row in rows]
+
+    async def lifecycle(self, job_id: str, *, last: int, limit: int = 1000) -> Sequence[Event]:
+        """Return lifecycle events, oldest first; each row is found by its primary key."""
+        rows = await self._database.read(
+            lambda connection: connection.execute(_LIFECYCLE, (job_id, last, limit)).fetchall()
+        )
         return [row_to_event(row) for row in rows]
 
     async def scan(self) -> AsyncIterator[Sequence[Event]]:

@@ -22,7 +22,7 @@ EVENT_COLUMNS = (
     "job_id, sequence, status, state, message, occurred_at, worker_id, attempt, epoch, "
     "duration_ms, data, event_id, claimed_by, lock, lock_turn, due_at, attempts_used, "
     "max_attempts, incarnation, sent, cancel_requested, takeovers, dismissed, "
-    "job_name, job_type, queue, priority, lock_key, created_at, lock_slots, "
+    "lifecycle_before, job_name, job_type, queue, priority, lock_key, created_at, lock_slots, "
     "salt, data_hash, text_hash, hash"
 )
 OPEN_COLUMNS = (
@@ -39,6 +39,11 @@ JOB_COLUMNS = (
 def marks(columns: str) -> str:
     """Return as many parameter marks as there are columns, in parentheses."""
     return f"({', '.join('?' * (columns.count(',') + 1))})"
+
+
+def qualified(table: str, columns: str) -> str:
+    """Return the columns with the table's name before each."""
+    return ", ".join(f"{table}.{name}" for name in columns.split(", "))
 
 
 def event_to_row(event: Event) -> Row:
@@ -68,6 +73,7 @@ def event_to_row(event: Event) -> Row:
         after.cancel_requested,
         after.takeovers,
         after.dismissed,
+        after.lifecycle_before,
         *_facts_to_row(facts),
         event.salt,
         event.data_hash,
@@ -79,7 +85,7 @@ def event_to_row(event: Event) -> Row:
 def row_to_event(row: Row) -> Event:
     """Read the values of ``EVENT_COLUMNS``; further ones are ignored."""
     return Event(
-        facts=_facts(row[0], row[23:30]),
+        facts=_facts(row[0], row[24:31]),
         after=JobState(
             state=State(row[3]),
             sequence=row[1],
@@ -96,6 +102,7 @@ def row_to_event(row: Row) -> Event:
             cancel_requested=bool(row[20]),
             takeovers=row[21],
             dismissed=bool(row[22]),
+            lifecycle_before=row[23],
         ),
         event_id=row[11],
         status=row[2],
@@ -104,10 +111,10 @@ def row_to_event(row: Row) -> Event:
         worker_id=row[6],
         duration_ms=row[9],
         data=_data(row[10]),
-        salt=row[30],
-        data_hash=row[31],
-        text_hash=row[32],
-        hash=row[33],
+        salt=row[31],
+        data_hash=row[32],
+        text_hash=row[33],
+        hash=row[34],
     )
 
 

@@ -7,7 +7,7 @@ after a reboot they are set anew.
 
 from __future__ import annotations
 
-VERSION = 4
+VERSION = 5
 """``PRAGMA user_version`` of a file that this code can use."""
 
 RETENTION_SWITCH = "retention"
@@ -83,7 +83,8 @@ CREATE TABLE trail (
     sent INTEGER NOT NULL,
     cancel_requested INTEGER NOT NULL,
     takeovers INTEGER NOT NULL,
-    dismissed INTEGER NOT NULL,{_FACTS},
+    dismissed INTEGER NOT NULL,
+    lifecycle_before INTEGER NOT NULL,{_FACTS},
     salt TEXT,
     data_hash TEXT,
     text_hash TEXT,

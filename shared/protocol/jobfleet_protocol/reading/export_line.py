@@ -43,6 +43,7 @@ def export_line(event: Event, *, raw: bool) -> dict[str, Any]:
         "cancelRequested": after.cancel_requested,
         "takeovers": after.takeovers,
         "dismissed": after.dismissed,
+        "lifecycleBefore": after.lifecycle_before,
         "dataHash": event.data_hash,
         "textHash": event.text_hash,
         "hash": event.hash,
@@ -123,4 +124,5 @@ def _state(line: Mapping[str, Any]) -> JobState:
         cancel_requested=line["cancelRequested"],
         takeovers=line["takeovers"],
         dismissed=line["dismissed"],
+        lifecycle_before=line["lifecycleBefore"],
     )

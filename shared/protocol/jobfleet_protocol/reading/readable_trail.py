@@ -48,6 +48,19 @@ class ReadableTrail:
                 return await self._between(job_id, after, after + limit + 1)
             return await self._between(job_id, max(after, before - limit - 1), before)
 
+    async def lifecycle(self, job_id: str, *, last: int, limit: int = PAGE) -> Sequence[Event]:
+        """Return up to ``limit`` events that are no steps, the newest ones, oldest first.
+
+        It may be fewer than ``limit``: ``lifecycle_before`` of the first one names the next older.
+
+        Args:
+            last: sequence of the lifecycle event that comes last.
+        """
+        try:
+            return await self._trail.lifecycle(job_id, last=last, limit=limit)
+        except _UNREADABLE:
+            return await self._one_by_one(job_id, last, limit)
+
     async def complete(self, job_id: str) -> list[Event]:
         """Return all events of a job, oldest first; empty if there is no such job."""
         events: list[Event] = []
@@ -72,6 +85,18 @@ class ReadableTrail:
             middle = (after + before) // 2
             older = await self._between(job_id, after, middle + 1)
             return older + await self._between(job_id, middle, before)
+
+    async def _one_by_one(self, job_id: str, last: int, limit: int) -> list[Event]:
+        """Follow the rows; behind one that cannot be read, the row before it shows the way."""
+        newest_first: list[Event] = []
+        while last > 0 and len(newest_first) < limit:
+            event = await self.read(job_id, last)
+            if event is None:
+                break
+            if not event.is_step:
+                newest_first.append(event)
+            last = event.after.lifecycle_before if event.is_readable else last - 1
+        return newest_first[::-1]
 
     async def _last_sequence(self, job_id: str) -> int:
         """Find the end of a history without gaps, in as many looks as its length has bits."""

@@ -91,6 +91,7 @@ def _columns(event: Event) -> tuple[Any, ...]:
         after.cancel_requested,
         after.takeovers,
         after.dismissed,
+        after.lifecycle_before,
         facts.job_type,
         facts.queue,
         facts.priority,

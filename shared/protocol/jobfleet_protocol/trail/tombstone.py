@@ -39,7 +39,7 @@ def tombstone_of(ending: Event, head: Event, *, digest: str | None, message: str
     """
     row = replace(
         ending,
-        after=replace(head.after, sequence=1),
+        after=replace(head.after, sequence=1, lifecycle_before=0),
         message=message,
         duration_ms=None,
         data={MARK: True, "removed": head.sequence - 1, "digest": digest},
@@ -52,13 +52,15 @@ def seal_of(tombstone: Event, *, head: Event) -> Event:
 
     It carries the hash chain on: whoever knows an earlier hash can check that it follows.
     """
-    after = replace(tombstone.after, sequence=head.sequence + 1)
+    after = replace(
+        tombstone.after, sequence=head.sequence + 1, lifecycle_before=head.newest_lifecycle
+    )
     return linked(head, replace(tombstone, after=after, event_id=new_id()))
 
 
 def tombstone_under(seal: Event) -> Event:
     """Return the tombstone that a seal announces: the first row of a trail, by its hash too."""
-    return linked(None, replace(seal, after=replace(seal.after, sequence=1)))
+    return linked(None, replace(seal, after=replace(seal.after, sequence=1, lifecycle_before=0)))
 
 
 def is_tombstone(event: Event) -> bool:
@@ -80,6 +82,10 @@ def flaw_of(tombstone: Event) -> str | None:
         return f"a tombstone stands for at least one removed row, not {removed}"
     if is_seal(tombstone) and removed != tombstone.sequence - 2:
         return f"a seal at {tombstone.sequence} removes {tombstone.sequence - 2} further rows"
+    if after.lifecycle_before not in range(tombstone.sequence) or (
+        is_seal(tombstone) and after.lifecycle_before == 0
+    ):
+        return f"no lifecycle event is at {after.lifecycle_before} before a row at {after.sequence}"
     if _ENDS.get(tombstone.kind) is not after.state:
         return f"a tombstone is an ending, not {tombstone.status} with state {after.state}"
     if after.due_at is not None or after.cancel_requested:

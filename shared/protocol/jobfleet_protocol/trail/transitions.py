@@ -138,8 +138,12 @@ def _next(previous: Event, kind: Status, change: Change, occurred_at: datetime) 
             epoch=before.epoch,
             max_attempts=before.max_attempts,
             incarnation=before.incarnation + 1,
+            lifecycle_before=previous.newest_lifecycle,
         )
-    return replace(before, sequence=sequence, **_changes(previous, kind, change, occurred_at))
+    changes = _changes(previous, kind, change, occurred_at)
+    return replace(
+        before, sequence=sequence, lifecycle_before=previous.newest_lifecycle, **changes
+    )
 
 
 def _changes(

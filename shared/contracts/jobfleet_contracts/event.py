@@ -179,7 +179,7 @@ class Event:
 
     @property
     def is_step(self) -> bool:
-        """Whether this tells of progress within an attempt; every other event is a lifecycle event."""
+        """Whether this tells of progress; every other event is a lifecycle event."""
         return self.step is not None
 
     @property

@@ -141,9 +141,7 @@ def _next(previous: Event, kind: Status, change: Change, occurred_at: datetime) 
             lifecycle_before=previous.newest_lifecycle,
         )
     changes = _changes(previous, kind, change, occurred_at)
-    return replace(
-        before, sequence=sequence, lifecycle_before=previous.newest_lifecycle, **changes
-    )
+    return replace(before, sequence=sequence, lifecycle_before=previous.newest_lifecycle, **changes)
 
 
 def _changes(

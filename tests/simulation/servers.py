@@ -13,6 +13,7 @@ from tests.simulation.fake_control import ControlExchange, FakeControlChannel
 from tests.simulation.fake_control_log import ControlTable, FakeControlLog
 from tests.simulation.fake_index import FakeJobIndex, FakeJobIndexReader, IndexTable
 from tests.simulation.fake_leases import FakeLeaseStore, LockContainer
+from tests.simulation.fake_rates import FakeRateStore, RateTable
 from tests.simulation.fake_retention import FakeTrailRetention
 from tests.simulation.fake_stores import (
     FakeDeadLetterStore,
@@ -41,6 +42,7 @@ class Servers:
         self.index = IndexTable()
         self.control = ControlExchange(faults=faults, seed=scenario.seed)
         self.control_log = ControlTable(journal=journal, time=time)
+        self.rates = RateTable()
         self.dead_letters: list[MalformedMessage] = []
         self.workers: dict[str, WorkerStatus] = {}
         self.blobs: dict[str, bytes] = {}
@@ -71,6 +73,7 @@ class Servers:
             "directory": FakeWorkerDirectory(rows=self.workers, wire=wire),
             "control": FakeControlChannel(exchange=self.control, wire=wire),
             "control_log": FakeControlLog(table=self.control_log, wire=wire),
+            "rates": FakeRateStore(table=self.rates, wire=wire),
             "feed": FakeEventFeed(),
             "payloads": FakePayloadStore(blobs=self.blobs, removed=self.removed_blobs, wire=wire),
             "retention": FakeTrailRetention(trail=self.trail, index=self.index, wire=wire),

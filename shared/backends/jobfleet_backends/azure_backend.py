@@ -15,6 +15,7 @@ from jobfleet_backends.azure.index.job_index import AzureJobIndex
 from jobfleet_backends.azure.index.job_index_reader import AzureJobIndexReader
 from jobfleet_backends.azure.lease_store import AzureLeaseStore
 from jobfleet_backends.azure.payload_store import AzurePayloadStore
+from jobfleet_backends.azure.rate_store import AzureRateStore
 from jobfleet_backends.azure.storage_names import StorageNames
 from jobfleet_backends.azure.table_limits import LIMITS
 from jobfleet_backends.azure.trail_retention import AzureTrailRetention
@@ -84,6 +85,7 @@ async def open_azure(settings: Settings, *, clock: Clock | None = None) -> Backe
         directory=AzureWorkerDirectory(table=account.table(names.workers), clock=clock),
         control=RabbitControlChannel(rabbitmq=rabbitmq),
         control_log=AzureControlLog(table=account.table(names.control)),
+        rates=AzureRateStore(table=account.table(names.rates)),
         feed=feed,
         payloads=payloads,
         dead_letters=AzureDeadLetterStore(table=account.table(names.letters), queue=letters),

@@ -18,6 +18,7 @@ from jobfleet_contracts.ports import (
     LeaseStore,
     LockRecords,
     PayloadStore,
+    RateStore,
     TrailRetention,
     WorkerDirectory,
 )
@@ -93,6 +94,7 @@ class Backend:
     directory: WorkerDirectory
     control: ControlChannel
     control_log: ControlLog
+    rates: RateStore
     feed: EventFeed
     payloads: PayloadStore
     dead_letters: DeadLetterStore

@@ -31,6 +31,7 @@ from jobfleet_contracts.index import (
     TimeStep,
 )
 from jobfleet_contracts.message import JobMessage, MalformedMessage
+from jobfleet_contracts.rate import RateRow
 from jobfleet_contracts.state import State
 from jobfleet_contracts.worker_status import WorkerStatus
 
@@ -394,6 +395,37 @@ class ControlLog(Protocol):
 
     def scan(self) -> AsyncIterator[Sequence[ControlEntry]]:
         """Yield each log whole, oldest entry first; memory holds one log at a time."""
+        ...
+
+
+class RateStore(Protocol):
+    """One row per key that counts starts; replacing what was read is the compare-and-swap.
+
+    A write whose answer was lost may stand: the slots that it took are wasted, never taken twice.
+    Keys are ASCII of up to 200 characters: letters, digits, ``_``, ``.``, ``-``, ``/``.
+    """
+
+    async def read(self, key: str) -> RateRow | None:
+        """Return the row, ``None`` if there is none; strongly consistent."""
+        ...
+
+    async def replace(self, key: str, moment: datetime, *, read: RateRow | None) -> bool:
+        """Put ``moment`` in the place of the row that was read; durable when this returns.
+
+        Args:
+            read: the row as :meth:`read` returned it. ``None``: insert where there is no row.
+
+        Returns:
+            Whether it was written; ``False``: another row stands there by now. It may be one's own
+            from an earlier try, and a late copy of a write is refused likewise.
+        """
+        ...
+
+    async def forget(self, before: datetime) -> None:
+        """Remove rows whose moment lies before ``before``, unless somebody replaces one meanwhile.
+
+        A moment that has passed allows the same as no row.
+        """
         ...
 
 

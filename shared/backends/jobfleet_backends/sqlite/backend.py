@@ -24,6 +24,7 @@ from jobfleet_backends.sqlite.job_index_reader import SqliteJobIndexReader
 from jobfleet_backends.sqlite.job_queue import SqliteJobQueue
 from jobfleet_backends.sqlite.lease_store import SqliteLeaseStore
 from jobfleet_backends.sqlite.payload_store import SqlitePayloadStore
+from jobfleet_backends.sqlite.rate_store import SqliteRateStore
 from jobfleet_backends.sqlite.trail_retention import SqliteTrailRetention
 from jobfleet_backends.sqlite.worker_directory import SqliteWorkerDirectory
 from jobfleet_backends.system_clock import SystemClock
@@ -91,6 +92,7 @@ async def open_embedded(settings: Settings, *, clock: Clock | None = None) -> Ba
         directory=SqliteWorkerDirectory(database=database),
         control=control,
         control_log=SqliteControlLog(database=database),
+        rates=SqliteRateStore(database=database),
         feed=SqliteEventFeed(),
         payloads=SqlitePayloadStore(database=database),
         dead_letters=SqliteDeadLetterStore(database=database),

@@ -208,6 +208,14 @@ BEGIN SELECT RAISE(ABORT, 'the control log is never rewritten'); END;
 CREATE TRIGGER control_log_is_never_shortened BEFORE DELETE ON control_log
 BEGIN SELECT RAISE(ABORT, 'the control log is never shortened'); END;
 
+-- When the next job of each rate may start; a copy is replaced only by who read its version.
+CREATE TABLE rates (
+    key TEXT PRIMARY KEY,
+    moment TEXT NOT NULL,
+    version TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX rates_by_moment ON rates (moment);
+
 CREATE TABLE workers (
     worker_id TEXT PRIMARY KEY,
     started_at TEXT NOT NULL,

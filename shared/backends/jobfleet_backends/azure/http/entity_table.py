@@ -49,6 +49,16 @@ class EntityTable:
         client = self._client
         await self._write(operation, lambda: client.upsert_entity(entity, **how))
 
+    async def replace(self, operation: str, entity: Entity, *, etag: str) -> None:
+        """Replace one row as it was read; refused with 412 where somebody has changed it since."""
+        client = self._client
+        how: dict[str, Any] = {
+            "etag": etag,
+            "match_condition": MatchConditions.IfNotModified,
+            **REPLACE,
+        }
+        await self._write(operation, lambda: client.update_entity(entity, **how))
+
     async def transact(self, operation: str, operations: Sequence[Operation]) -> None:
         """Write up to 100 rows of one partition, all or none."""
         writer = self._writer

@@ -1,7 +1,7 @@
 """How many jobs may start in a span of time, and the row that counts them.
 
 The count is a GCRA (generic cell rate algorithm, ITU-T I.371): one moment per key, the theoretical
-arrival time. A start takes the earliest slot that this moment allows, and moves the moment on by one
+arrival time. A start takes the earliest slot that the moment allows, and moves the moment on by an
 interval.
 """
 

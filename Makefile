@@ -43,7 +43,7 @@ dist: $(VENV)/.development ## wheels and source distributions for an index, in d
 lock: $(VENV)/.development ## all locks anew from the two pyproject.toml
 	$(BIN)/uv pip compile $(LOCK_OPTIONS) pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile $(LOCK_OPTIONS) client/pyproject.toml --extra azure --extra rabbitmq \
-		--extra console -c requirements.lock -o requirements-client.lock
+		--extra postgres --extra console -c requirements.lock -o requirements-client.lock
 	$(BIN)/uv pip compile $(LOCK_OPTIONS) pyproject.toml --group dev --all-extras \
 		-c requirements.lock -o requirements-dev.lock
 	$(BIN)/uv pip compile $(LOCK_OPTIONS) --group pyproject.toml:build \

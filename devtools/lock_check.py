@@ -25,10 +25,13 @@ def main() -> int:
     runtime = [*services, *publisher, *servers]
     groups = project["dependency-groups"]
     tools = [need for need in groups["dev"] if isinstance(need, str)]
-    otel = project["project"]["optional-dependencies"]["otel"]
+    optional = project["project"]["optional-dependencies"]
+    optional = [need for needs in optional.values() for need in needs]
     faults = [*lock_faults("requirements.lock", runtime)]
-    faults += lock_faults("requirements-client.lock", [*publisher, *servers, *extras["console"]])
-    faults += lock_faults("requirements-dev.lock", [*runtime, *otel, *groups["build"], *tools])
+    faults += lock_faults(
+        "requirements-client.lock", [*publisher, *servers, *extras["postgres"], *extras["console"]]
+    )
+    faults += lock_faults("requirements-dev.lock", [*runtime, *optional, *groups["build"], *tools])
     faults += lock_faults("requirements-build.lock", groups["build"])
     if groups["build"] != project["build-system"]["requires"]:
         faults.append("pyproject.toml: group build differs from build-system.requires")

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from devtools.servers.azurite_server import AzuriteServer
 from devtools.servers.composed_server import compose_command
-from devtools.servers.named_server import named_rabbitmq
+from devtools.servers.kinds import DevelopmentServer
+from devtools.servers.named_server import named_postgres, named_rabbitmq
+from devtools.servers.postgres_cluster import PostgresCluster
 from devtools.servers.rabbitmq_node import RabbitMQNode
 
 _ROOT = Path(__file__).parents[1]
@@ -44,8 +46,10 @@ def debian_commands() -> list[list[str]]:
 
 def missing_debian_packages() -> list[str]:
     packages = []
-    if not RabbitMQNode.is_installed() and not _served_elsewhere():
+    if not RabbitMQNode.is_installed() and not _is_served(named_rabbitmq()):
         packages.append("rabbitmq-server")
+    if not PostgresCluster.is_installed() and not _is_served(named_postgres()):
+        packages.append("postgresql")
     if not any(map(shutil.which, _BROWSERS)):
         packages.append("chromium")
     if shutil.which("promtool") is None:
@@ -62,8 +66,8 @@ def npm_commands() -> list[list[str]]:
     return [["npm", "ci", "--no-audit", "--no-fund"]]
 
 
-def _served_elsewhere() -> bool:
-    return named_rabbitmq() is not None or compose_command() is not None
+def _is_served(named: DevelopmentServer | None) -> bool:
+    return named is not None or compose_command() is not None
 
 
 def _may_install() -> bool:

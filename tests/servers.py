@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 
 from devtools.servers import (
+    PostgresServer,
     RabbitMQServer,
     StorageServer,
+    choose_own_postgres,
     choose_own_rabbitmq,
     choose_own_storage,
+    choose_postgres,
     choose_rabbitmq,
     choose_storage,
 )
@@ -25,7 +28,9 @@ _FOLDER_VARIABLE = "PYTEST_SERVERS_FOLDER"
 
 def pytest_configure(config: pytest.Config) -> None:
     if _is_first_process(config):
-        os.environ[_FOLDER_VARIABLE] = tempfile.mkdtemp(prefix="jobfleet-servers-")
+        folder = tempfile.mkdtemp(prefix="jobfleet-servers-")
+        Path(folder).chmod(0o711)  # PostgreSQL runs as another user where the tests run as root
+        os.environ[_FOLDER_VARIABLE] = folder
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -56,6 +61,16 @@ def azurite() -> StorageServer:
     return server
 
 
+@pytest.fixture(scope="session")
+def postgres() -> PostgresServer:
+    """One PostgreSQL for all tests and all pytest-xdist workers; use a schema of your own."""
+    folder = _servers_folder()
+    with file_lock(folder / "postgres.lock"):
+        server = choose_postgres(folder, durable=False)
+        server.start()
+    return server
+
+
 @pytest.fixture
 def own_rabbitmq(tmp_path: Path) -> Iterator[RabbitMQServer]:
     """A RabbitMQ of this test's own, to kill, restart and throttle; takes some six seconds."""
@@ -72,6 +87,18 @@ def own_azurite(tmp_path: Path) -> Iterator[StorageServer]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[PostgresServer]:
+    """A durable PostgreSQL of this test's own, to kill and restart; takes some two seconds."""
+    folder = Path(tempfile.mkdtemp(prefix="jobfleet-postgres-"))
+    folder.chmod(0o711)  # the server runs as another user where the tests run as root
+    server = choose_own_postgres(folder)
+    server.start()
+    yield server
+    server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

@@ -6,7 +6,12 @@ import shlex
 import sys
 from pathlib import Path
 
-from devtools.servers.choice import choose_rabbitmq, choose_storage, servers_of
+from devtools.servers.choice import (
+    choose_postgres,
+    choose_rabbitmq,
+    choose_storage,
+    servers_of,
+)
 from devtools.servers.errors import ServerError, ServerMissingError
 from devtools.servers.kinds import DevelopmentServer
 
@@ -30,8 +35,8 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m devtools.servers",
-        description="RabbitMQ and Azurite for development: from the environment, else Docker "
-        "Compose, else binaries on this machine, on private ports in a private folder.",
+        description="RabbitMQ, Azurite and PostgreSQL for development: from the environment, "
+        "else Docker Compose, else binaries on this machine, on private ports in a private folder.",
     )
     parser.add_argument("command", choices=_COMMANDS)
     parser.add_argument("--folder", type=Path, default=Path(".servers"), help="ports, data, logs")
@@ -59,7 +64,7 @@ def _env(folder: Path) -> None:
 
 
 def _chosen(folder: Path) -> tuple[DevelopmentServer, ...]:
-    return choose_rabbitmq(folder), choose_storage(folder)
+    return choose_rabbitmq(folder), choose_storage(folder), choose_postgres(folder)
 
 
 _COMMANDS = {"up": _up, "down": _down, "env": _env}

@@ -8,9 +8,14 @@ from pathlib import Path
 
 from devtools.servers.emulator_account import connection_string
 from devtools.servers.errors import ServerError
-from devtools.servers.kinds import DevelopmentServer, RabbitMQServer, StorageServer
+from devtools.servers.kinds import (
+    DevelopmentServer,
+    PostgresServer,
+    RabbitMQServer,
+    StorageServer,
+)
 from devtools.servers.polling import wait_until
-from devtools.servers.probes import rabbitmq_accepts_login, storage_answers
+from devtools.servers.probes import postgres_answers, rabbitmq_accepts_login, storage_answers
 
 _FILE = Path(__file__).parents[2] / "docker-compose.yml"
 _ENGINE_SECONDS = 5
@@ -75,6 +80,17 @@ class ComposedAzurite(ComposedServer, StorageServer):
 
     def _serves(self) -> bool:
         return storage_answers(self.address)
+
+
+class ComposedPostgres(ComposedServer, PostgresServer):
+    service = "postgres"
+
+    @property
+    def address(self) -> str:
+        return "postgresql://jobfleet:jobfleet@127.0.0.1:5432/jobfleet"
+
+    def _serves(self) -> bool:
+        return postgres_answers(self.address)
 
 
 def compose_command(*, run: Callable[[list[str]], bool] | None = None) -> list[str] | None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -45,11 +46,13 @@ class DetachedProcess:
     def is_running(self) -> bool:
         return self._process() is not None
 
-    def stop(self, *, timeout_seconds: float = 20) -> None:
-        """SIGTERM; what is left of the session after the time-out gets SIGKILL."""
+    def stop(
+        self, *, timeout_seconds: float = 20, with_signal: signal.Signals = signal.SIGTERM
+    ) -> None:
+        """What is left of the session after the time-out gets SIGKILL."""
         process = self._process()
         if process is not None:
-            process.terminate()
+            process.send_signal(with_signal)
             with suppress(psutil.TimeoutExpired):
                 process.wait(timeout_seconds)
         self.kill()
@@ -73,7 +76,10 @@ class DetachedProcess:
         note = self._read_note()
         if note is None or note.pid_is_reused():
             return []
-        return [process for process in psutil.process_iter() if note.is_of(process)]
+        found = [process for process in psutil.process_iter() if note.is_of(process)]
+        with suppress(psutil.NoSuchProcess):  # PostgreSQL's children lead sessions of their own
+            found += psutil.Process(note.pid).children(recursive=True)
+        return list(dict.fromkeys(found))
 
     def last_output(self) -> str:
         return self.log.read_text(errors="replace")[-2_000:] if self.log.exists() else ""

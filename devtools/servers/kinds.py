@@ -1,4 +1,4 @@
-"""The two kinds of server, wherever they come from."""
+"""The kinds of server, wherever they come from."""
 
 from abc import ABC, abstractmethod
 
@@ -63,4 +63,12 @@ class StorageServer(DevelopmentServer):
 
     @property
     def connection_string(self) -> str:
+        return self.address
+
+
+class PostgresServer(DevelopmentServer):
+    variable = "JOBFLEET_POSTGRES_URL"
+
+    @property
+    def url(self) -> str:
         return self.address

@@ -5,8 +5,13 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from devtools.servers.errors import ServerError, ServerNotOursError
-from devtools.servers.kinds import DevelopmentServer, RabbitMQServer, StorageServer
-from devtools.servers.probes import rabbitmq_accepts_login, storage_answers
+from devtools.servers.kinds import (
+    DevelopmentServer,
+    PostgresServer,
+    RabbitMQServer,
+    StorageServer,
+)
+from devtools.servers.probes import postgres_answers, rabbitmq_accepts_login, storage_answers
 
 _RABBITMQ_VARIABLES = ("JOBFLEET_RABBITMQ_URL", "RABBITMQ_URL", "AMQP_URL")
 _STORAGE_VARIABLES = ("JOBFLEET_STORAGE_CONNECTION_STRING", "AZURE_STORAGE_CONNECTION_STRING")
@@ -54,6 +59,10 @@ class NamedStorage(NamedServer, StorageServer):
     """A storage account, or an emulator that someone else started."""
 
 
+class NamedPostgres(NamedServer, PostgresServer):
+    """A server that someone else started; tests use schemas of their own in its database."""
+
+
 def named_rabbitmq() -> NamedRabbitMQ | None:
     named_by = _first_set(_RABBITMQ_VARIABLES)
     if named_by is None:
@@ -68,6 +77,14 @@ def named_storage() -> NamedStorage | None:
         return None
     address = os.environ[named_by]
     return NamedStorage(named_by=named_by, address=address, serves=storage_answers)
+
+
+def named_postgres() -> NamedPostgres | None:
+    named_by = _first_set((PostgresServer.variable,))
+    if named_by is None:
+        return None
+    address = os.environ[named_by]
+    return NamedPostgres(named_by=named_by, address=address, serves=postgres_answers)
 
 
 def _first_set(names: tuple[str, ...]) -> str | None:

@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 import pika
+import psycopg
 from azure.core.exceptions import AzureError
 from azure.data.tables import TableServiceClient
 from azure.storage.blob import BlobServiceClient
@@ -33,5 +34,14 @@ def storage_answers(connection_string: str) -> bool:
         with TableServiceClient.from_connection_string(connection_string, **once) as tables:
             next(iter(tables.list_tables(results_per_page=1)), None)
     except AzureError:
+        return False
+    return True
+
+
+def postgres_answers(url: str) -> bool:
+    """True when a session can be opened, which needs the right password and database too."""
+    try:
+        psycopg.connect(url, connect_timeout=2).close()
+    except psycopg.Error:
         return False
     return True

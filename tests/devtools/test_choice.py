@@ -4,12 +4,14 @@ import pytest
 
 from devtools.servers import (
     AzuriteServer,
+    PostgresCluster,
     RabbitMQNode,
     ServerError,
     ServerMissingError,
     ServerNotOursError,
     choice,
     choose_own_rabbitmq,
+    choose_postgres,
     choose_rabbitmq,
     choose_storage,
 )
@@ -21,6 +23,7 @@ _NAMES = (
     "AMQP_URL",
     "JOBFLEET_STORAGE_CONNECTION_STRING",
     "AZURE_STORAGE_CONNECTION_STRING",
+    "JOBFLEET_POSTGRES_URL",
 )
 _NOBODY = "amqp://guest:hidden@127.0.0.1:1/"
 
@@ -31,6 +34,7 @@ def bare_machine(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(choice, "compose_command", lambda: None)
     monkeypatch.setattr(RabbitMQNode, "is_installed", staticmethod(lambda: False))
+    monkeypatch.setattr(PostgresCluster, "is_installed", staticmethod(lambda: False))
     monkeypatch.setattr(AzuriteServer, "is_installed", staticmethod(lambda: False))
 
 
@@ -49,6 +53,18 @@ def test_a_named_server_that_does_not_answer_is_an_error_without_its_password(
     monkeypatch.setenv("AMQP_URL", _NOBODY)
     with pytest.raises(ServerError, match="AMQP_URL does not answer") as refused:
         choose_rabbitmq(tmp_path).start()
+    assert "hidden" not in str(refused.value)
+
+
+def test_a_named_postgres_is_used_and_its_password_not_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    url = "postgresql://a:hidden@127.0.0.1:1/b"
+    monkeypatch.setenv("JOBFLEET_POSTGRES_URL", url)
+    server = choose_postgres(tmp_path)
+    assert server.url == url
+    with pytest.raises(ServerError, match="JOBFLEET_POSTGRES_URL does not answer") as refused:
+        server.start()
     assert "hidden" not in str(refused.value)
 
 
@@ -75,6 +91,8 @@ def test_a_machine_with_nothing_tells_the_exact_commands(tmp_path: Path) -> None
         choose_rabbitmq(tmp_path)
     with pytest.raises(ServerMissingError, match="npm ci"):
         choose_storage(tmp_path)
+    with pytest.raises(ServerMissingError, match="apt-get install postgresql"):
+        choose_postgres(tmp_path)
 
 
 @pytest.mark.parametrize(

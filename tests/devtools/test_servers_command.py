@@ -1,6 +1,8 @@
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,25 +21,38 @@ def servers(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
     )
 
 
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that the user of PostgreSQL may enter, unlike those of pytest."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder)
+
+
 @pytest.mark.servers
-def test_up_prints_what_a_shell_evaluates_and_down_ends_it(tmp_path: Path) -> None:
+def test_up_prints_what_a_shell_evaluates_and_down_ends_it(open_folder: Path) -> None:
     path = os.environ["PATH"]
-    up = servers("--folder", str(tmp_path), "up", PATH=path)
-    again = servers("--folder", str(tmp_path), "env", PATH=path)
-    down = servers("--folder", str(tmp_path), "down", PATH=path)
+    up = servers("--folder", str(open_folder), "up", PATH=path)
+    again = servers("--folder", str(open_folder), "env", PATH=path)
+    down = servers("--folder", str(open_folder), "down", PATH=path)
 
     lines = [line.partition("=")[0] for line in up.stdout.splitlines()]
     assert lines == [
         "export JOBFLEET_RABBITMQ_URL",
         "export JOBFLEET_STORAGE_CONNECTION_STRING",
+        "export JOBFLEET_POSTGRES_URL",
     ], up.stderr
     assert again.stdout == up.stdout
     assert down.returncode == 0
-    assert list(tmp_path.glob("*/*.pid")) == []
+    assert list(open_folder.glob("*/*.pid")) == []
 
 
 def test_addresses_that_the_shell_has_are_not_printed(tmp_path: Path) -> None:
-    named = {"AMQP_URL": "amqp://a:secret@host/", "AZURE_STORAGE_CONNECTION_STRING": "secret"}
+    named = {
+        "AMQP_URL": "amqp://a:secret@host/",
+        "AZURE_STORAGE_CONNECTION_STRING": "secret",
+        "JOBFLEET_POSTGRES_URL": "postgresql://a:secret@host/b",
+    }
     told = servers("--folder", str(tmp_path), "env", PATH="/nowhere", **named)
     assert told.returncode == 0
     assert told.stdout == told.stderr == ""

@@ -10,7 +10,7 @@ LOCK_OPTIONS := --universal --generate-hashes --no-emit-index-url --no-header --
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format dist lock venv services-up services-down \
-	bench bench-dashboard coverage simulate chaos screenshots clean
+	bench bench-dashboard coverage simulate chaos screenshots docs clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ chaos: $(VENV)/.development ## faults against real servers and processes
 screenshots: $(VENV)/.development ## pictures of every page
 	$(BIN)/python -m devtools.prerequisites
 	$(BIN)/python -m devtools.screenshots $(ARGS)
+
+docs: $(VENV)/.development ## the documentation as a site, in build/docs; a broken link fails
+	$(BIN)/python -m devtools.docs_site
 
 clean: ## everything that was built; stops the servers first
 	@if [ -x $(BIN)/python ] && [ -d .servers ]; then $(BIN)/python -m devtools.servers down; fi

@@ -1,0 +1,1 @@
+"""The documentation as a site: ``python -m devtools.docs_site`` writes it to ``build/docs``."""

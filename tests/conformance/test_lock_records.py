@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -94,3 +95,35 @@ async def test_the_list_holds_the_locks_that_are_leased_now(
     assert await other.locks.leased("job/03/") == {names[3]}
     assert await other.locks.leased("job/0") == frozenset(names[2:])
     assert await other.locks.leased("key/") == frozenset()
+
+
+async def test_idle_locks_are_removed_and_leased_ones_stay(
+    backend: Backend, other: Backend
+) -> None:
+    held, idle, elsewhere = "worker/a-1", "worker/b-1", "key/c"
+    now = datetime.now(UTC)
+    for lock in (held, idle, elsewhere):
+        await backend.leases.create(lock)
+    lease_id = str(uuid4())
+    await backend.leases.acquire(held, lease_id, 30)
+    assert await other.locks.remove_idle("worker/", before=now + timedelta(days=1)) == 1
+    await backend.leases.renew(held, lease_id, 30)
+    assert await backend.locks.read_note(elsewhere) == {}
+    with pytest.raises(LockMissing):
+        await backend.leases.acquire(idle, str(uuid4()), 30)
+
+
+async def test_a_lock_whose_lease_has_just_ended_is_not_idle_for_a_day(
+    backend: Backend, short_lease: float
+) -> None:
+    lock = "worker/a-1"
+    await backend.leases.create(lock)
+    await backend.leases.acquire(lock, str(uuid4()), short_lease)
+
+    async def is_free() -> bool:
+        return not await backend.leases.is_leased(lock)
+
+    await eventually("the lease runs out", is_free, seconds=short_lease + 10)
+    day_ago = datetime.now(UTC) - timedelta(days=1)
+    assert await backend.locks.remove_idle("worker/", before=day_ago) == 0
+    assert await backend.locks.read_note(lock) == {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from jobfleet_contracts.errors import LeaseConflict, LockMissing
 from tests.simulation.virtual_time import VirtualTime
@@ -21,6 +22,7 @@ class _Blob:
     seconds: float = 0.0
     expires: float = 0.0
     note: dict[str, str] = field(default_factory=dict)
+    changed: float = 0.0
 
 
 class LockContainer:
@@ -32,7 +34,7 @@ class LockContainer:
 
     def create(self, lock: str) -> None:
         """Create with ``If-None-Match: *``."""
-        self._blobs.setdefault(lock, _Blob())
+        self._blobs.setdefault(lock, _Blob(changed=self._time.now))
 
     def acquire(self, lock: str, lease_id: str, seconds: float) -> None:
         """Lease, or lease again under the same id."""
@@ -76,6 +78,19 @@ class LockContainer:
             if lock.startswith(prefix) and self._is_leased(blob)
         )
 
+    def remove_idle(self, prefix: str, seconds: float) -> int:
+        """Delete without a lease id; 412 where the blob is leased."""
+        idle = [
+            lock
+            for lock, blob in self._blobs.items()
+            if lock.startswith(prefix)
+            and not self._is_leased(blob)
+            and blob.changed < self._time.now - seconds
+        ]
+        for lock in idle:
+            del self._blobs[lock]
+        return len(idle)
+
     def read_note(self, lock: str) -> dict[str, str]:
         """Return the metadata."""
         return dict(self._blob(lock).note)
@@ -93,7 +108,7 @@ class LockContainer:
             raise LeaseConflict(f"{lock}: LeaseNotPresentWithBlobOperation")
         if replacing is not None and blob.note != replacing:
             raise LeaseConflict(f"{lock}: ConditionNotMet")
-        blob.note = dict(note)
+        blob.note, blob.changed = dict(note), self._time.now
 
     def _blob(self, lock: str) -> _Blob:
         blob = self._blobs.get(lock)
@@ -165,6 +180,13 @@ class FakeLeaseStore:
             "lock.write_note",
             lambda: self._container.write_note(lock, lease_id, note, replacing),
             about=f"{lock} {note}",
+        )
+
+    async def remove_idle(self, prefix: str, *, before: datetime) -> int:
+        """Remove locks that nobody holds and that were last changed before then."""
+        idle_for = (self._wire.process.clock.now() - before).total_seconds()
+        return await self._wire.write(
+            "lock.remove_idle", lambda: self._container.remove_idle(prefix, idle_for)
         )
 
     async def leased(self, prefix: str = "") -> frozenset[str]:

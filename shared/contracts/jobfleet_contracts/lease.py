@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Literal
 
 FLEET_LOCK = "fleet/all"
 RESCUER_LOCK = "fleet/rescuer"
+WORKER_LOCKS = "worker/"
+"""What the names of workers' own locks begin with."""
+LockScope = Literal["job", "worker", "fleet"]
+"""On whose lock a job without a lock key rests: its own, its worker's, or the fleet's."""
 MAX_SLOTS = 100
 """Of one lock key."""
 
@@ -36,6 +41,35 @@ def safety_margin(lease_seconds: float) -> float:
 def job_lock(job_id: str) -> str:
     """Name of the lock that only this job uses; the prefix spreads names over partitions."""
     return f"job/{job_id[-2:]}/{job_id}"
+
+
+def worker_lock(worker_id: str, generation: int) -> str:
+    """Name of the lock on which all jobs of a worker rest in scope ``worker``.
+
+    A worker that loses its lock goes on under the next generation, a new name: leased again under
+    the old one, the jobs that it gave up would look attended for ever.
+    """
+    return f"{WORKER_LOCKS}{worker_id}-{generation}"
+
+
+def is_worker_lock(lock: str | None) -> bool:
+    """Whether this is a worker's own lock, on which many jobs rest."""
+    return lock is not None and lock.startswith(WORKER_LOCKS)
+
+
+def generation_of(lock: str | None, worker_id: str | None) -> int | None:
+    """Return the generation of a lock of this worker, from 1; ``None`` if it is none of its own."""
+    own = f"{WORKER_LOCKS}{worker_id}-"
+    if worker_id is None or lock is None or not lock.startswith(own):
+        return None
+    number = lock[len(own) :]
+    known = number.isdecimal() and number.isascii() and number[0] != "0"
+    return int(number) if known else None
+
+
+def outlives_jobs(lock: str) -> bool:
+    """Whether the lock stays leased when a job that rests on it ends."""
+    return lock == FLEET_LOCK or is_worker_lock(lock)
 
 
 def key_lock(lock_key: str) -> str:

@@ -170,6 +170,20 @@ class LockRecords(Protocol):
         """
         ...
 
+    async def remove_idle(self, prefix: str, *, before: datetime) -> int:
+        """Remove locks that nobody holds and that were last leased or changed before ``before``.
+
+        A lock that is leased stays, however old it is: also one that is leased in this moment.
+        A backend that does not store the end of a lease goes by the last change of the lock.
+
+        Args:
+            prefix: what the names begin with.
+
+        Returns:
+            How many were removed.
+        """
+        ...
+
 
 class JobQueue(Protocol):
     """The way into the work queues."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from datetime import datetime
 from urllib.parse import quote, unquote
 
 from azure.storage.blob import BlobProperties
@@ -108,6 +109,27 @@ class AzureLeaseStore:
         async for page in self._container.listing("lease.list", prefix=prefix):
             names.update(blob.name for blob in page if _is_leased(blob))
         return frozenset(names)
+
+    async def remove_idle(self, prefix: str, *, before: datetime) -> int:
+        """Delete blobs that are not leased and were last written before then.
+
+        Operations on a lease change no ``Last-Modified``. The delete names no lease, so Azure
+        refuses it (412) if somebody has leased the blob since the listing.
+        """
+        removed = 0
+        async for page in self._container.listing("lease.list", prefix=prefix):
+            for blob in page:
+                if not _is_leased(blob) and blob.last_modified < before:
+                    removed += await self._remove_unleased(blob.name)
+        return removed
+
+    async def _remove_unleased(self, lock: str) -> bool:
+        try:
+            await self._container.delete("lease.remove", lock)
+        except StorageRefused as refusal:
+            _forgive(refusal)
+            return False
+        return True
 
 
 def _note(blob: BlobProperties) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
+from datetime import datetime
 
 import orjson
 
@@ -116,6 +117,19 @@ class SqliteLeaseStore:
                 for (name,) in connection.execute(statement, (self._boottime(), prefix, prefix))
             )
         )
+
+    async def remove_idle(self, prefix: str, *, before: datetime) -> int:
+        """Remove locks whose last lease ended before then; a release counts as an end long ago."""
+        statement = "DELETE FROM locks WHERE (lease_id IS NULL OR expires <= ?) AND expires <= ?"
+        statement += " AND lock >= ? AND lock < ? || char(0x10ffff)"
+
+        def operation(connection: sqlite3.Connection) -> int:
+            now = self._boottime()
+            idle_since = now - (self._database.clock.now() - before).total_seconds()
+            values = (now, idle_since, prefix, prefix)
+            return connection.execute(statement, values).rowcount
+
+        return await self._database.write(operation)
 
 
 def _note(connection: sqlite3.Connection, lock: str) -> dict[str, str]:

@@ -65,6 +65,12 @@ from tests.simulation.slot_bugs import (
     slot_released_twice,
     stale_note_of_another_slot,
 )
+from tests.simulation.suspect_bugs import (
+    never_waits_longer,
+    suspects_beside_others,
+    waits_again_at_once,
+    waits_without_a_bound,
+)
 
 
 def no_epoch_check() -> AbstractContextManager[Any]:
@@ -325,18 +331,6 @@ def missing_handler_fails_at_once() -> Iterator[None]:
         yield
 
 
-@contextmanager
-def suspects_beside_others() -> Iterator[None]:
-    """A job that lost two workers in a row starts beside others, which may be to blame."""
-    claim = Claimer.claim
-
-    async def claim_at_once(self: Claimer, message: JobMessage, **how: Any) -> Any:
-        return await claim(self, message, **how | {"is_alone": True})
-
-    with patch.object(Claimer, "claim", claim_at_once):
-        yield
-
-
 Bug = Callable[[], AbstractContextManager[Any]]
 
 
@@ -490,6 +484,12 @@ OF_LIMITS = (
 )
 """Faults of other systems' limits."""
 
+_CROWDED = _KILLER | {"crowded": True, "workers": 1}
+OF_SUSPECTS = (
+    Known("a suspect waits without a bound", waits_without_a_bound, 0, _CROWDED),
+    Known("a suspect waits again at once", waits_again_at_once, 0, _CROWDED),
+    Known("a suspect never waits longer than at first", never_waits_longer, 1, _CROWDED),
+)
 _PAUSING = {"pauses": True, "clock_steps": False, "retention_seconds": None}
 OF_PAUSES = (
     Known("a resume lost with its command", the_resume_publishes, 3, _PAUSING),

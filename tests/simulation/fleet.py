@@ -31,6 +31,9 @@ DEFAULTS = JobDefaults(
 CALLBACK_SECRET = "a secret that the third party shares"
 KEYS = SigningKeys((CALLBACK_SECRET,))
 
+ALONE_SECONDS = 10.0
+"""Less than the jobs of a crowd take: the first wait of a suspect is too short for them."""
+
 NO_HANDLER_SECONDS = 600.0
 """Longer than every silence of the worker that has the handler."""
 
@@ -163,6 +166,7 @@ class Fleet:
                 drain_seconds=scenario.drain_seconds,
                 no_handler_seconds=NO_HANDLER_SECONDS,
                 grace_seconds=scenario.grace_seconds,
+                alone_seconds=ALONE_SECONDS,
                 heartbeat_seconds=5 if self._scenario.pauses else 60,
                 retention_days=_days(scenario.retention_seconds),
                 worker_id=process.name,

@@ -13,6 +13,8 @@ LACKING_SHARE = 1 / 8
 STALE_SHARE = 1 / 8
 IMPATIENT_SHARE = 1 / 8
 KILLER_SHARE = 1 / 8
+CROWD_SHARE = 1 / 8
+"""Of the runs with a killer."""
 SLOTS_SHARE = 1 / 6
 _FAULT_RATES = (0.0, 0.01, 0.04, 0.04, 0.1, 0.1, 0.2)
 
@@ -31,6 +33,7 @@ class Scenario:
             than any sleep, as its days are in life; then the faults last until it has been at work.
         lacking: so many workers lack the type of the jobs, as old ones do in a rolling update.
         killers: so many jobs take their worker with them whenever they run.
+        crowded: the queue is never empty while jobs of other kinds are open.
         weights: how often each kind of fault comes, among the faults.
         schedules: a schedule ticks, and operators pause, change and run it.
         pauses: operators pause and resume queue and type of the jobs.
@@ -66,6 +69,7 @@ class Scenario:
     stale_connections: bool = False
     impatient: float = 0.0
     killers: int = 0
+    crowded: bool = False
     lock_slots: int = 1
 
     @classmethod
@@ -110,6 +114,7 @@ class Scenario:
             schedules=with_schedule and not scenario.clock_steps,
             lock_slots=slots.choice((2, 2, 3)) if slots.random() < SLOTS_SHARE else 1,
             pauses=with_pauses and not scenario.clock_steps,
+            crowded=bool(killers) and Random(f"crowd/{seed}").random() < CROWD_SHARE,
         )
 
     def _with_retention(self, dice: Random) -> Scenario:

@@ -13,6 +13,7 @@ from jobfleet_contracts.lease import FLEET_LOCK, job_lock, key_lock
 from jobfleet_protocol.audit.heads import Head
 from jobfleet_protocol.trail.tombstone import is_seal
 from tests.simulation.client_calls import ClientCalls
+from tests.simulation.crowd import Crowd
 from tests.simulation.faults import LATEST_SECONDS, Faults
 from tests.simulation.fleet import Fleet
 from tests.simulation.journal import Journal
@@ -107,6 +108,13 @@ class Simulation:
             scenario=scenario, time=self.time, fleet=self.fleet, journal=self.journal
         )
         self.fleet.ask = self.third_party.ask
+        self.crowd = Crowd(
+            scenario=scenario,
+            time=self.time,
+            fleet=self.fleet,
+            client_calls=self.client_calls,
+            open_jobs=self._open_jobs,
+        )
         self._talkative = talkative
         self._quiet_since: float | None = None
         self._heads: list[Head] = []
@@ -129,6 +137,7 @@ class Simulation:
                         *pause_wishes(self.scenario),
                     ]
                 )
+                self.crowd.begin()
                 self.time.after(self.scenario.fault_seconds, self._heal)
                 rested = self._run_until_quiet()
                 faults = [] if rested else [self._restlessness()]
@@ -152,6 +161,14 @@ class Simulation:
         if facts.lock_slots > 1:  # the slot that its claim names
             return rows[max(rows)].after.lock or job_lock(job_id)
         return job_lock(job_id) if facts.lock_key is None else key_lock(facts.lock_key)
+
+    def _open_jobs(self) -> list[str]:
+        """Return the names of the jobs that have not ended, or are still to be submitted."""
+        trails = self.servers.trail.jobs.values()
+        heads = [rows[max(rows)] for rows in trails]
+        begun = [h.facts.job_name for h in heads if not h.after.state.is_terminal]
+        calls = [call.wish.request for call in self.client_calls.all if not call.is_done]
+        return begun + [request.job_name for request in calls if request is not None]
 
     def _process_of(self, worker_id: str | None) -> Process | None:
         place = (worker_id or "").partition(".")[0]
@@ -233,7 +250,7 @@ class Simulation:
             retention_seconds=self.scenario.retention_seconds,
             heads=self._heads,
         )
-        return [*self.witness.faults, *judgement.faults()]
+        return [*self.witness.faults, *self.crowd.faults, *judgement.faults()]
 
     def _drain(self) -> list[str]:
         """Workers that are told to stop do so, and write nothing more."""

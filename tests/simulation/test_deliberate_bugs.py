@@ -14,6 +14,7 @@ from tests.simulation.bugs import (
     OF_PAUSES,
     OF_READING,
     OF_SCHEDULES,
+    OF_SUSPECTS,
     Known,
 )
 from tests.simulation.seeds import IN_EVERY_TEST_RUN, first_failure
@@ -62,6 +63,12 @@ def test_a_fault_of_pauses_fails(known: Known) -> None:
 def test_a_row_that_leads_readers_astray_fails(known: Known) -> None:
     verdict = _fails(known)
     assert any("lifecycle_before" in fault for fault in verdict.faults)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("known", OF_SUSPECTS, ids=lambda known: known.name)
+def test_a_suspect_that_keeps_slots_empty_or_starves_fails(known: Known) -> None:
+    _fails(known)
 
 
 def _fails(known: Known) -> Verdict:

@@ -136,6 +136,39 @@ async def test_a_handler_that_was_left_behind_keeps_suspects_away_and_no_other_j
     await workshop.verified()
 
 
+async def test_a_suspect_that_waits_too_long_leaves_the_free_slots_to_other_jobs(
+    workshop: Workshop,
+) -> None:
+    await workshop.submit("stuck", timeout_seconds=25)
+    workshop.start_worker(stuck, work, alone_seconds=0.2)
+    suspect = await submit_suspect(workshop)
+    await workshop.until_state(suspect, State.DEFERRED)
+    await workshop.run("work", "plain")
+    assert [run.name for run in _runs] == ["plain"]  # and the handler beside it still runs
+    _may_end.set()
+    assert (await workshop.until_ended(suspect, seconds=30)).status == "Completed"
+    assert (await workshop.statuses(suspect)).count("Deferred") == 1
+    await workshop.verified()
+
+
+async def test_a_suspect_gets_its_turn_though_the_queue_is_never_empty(workshop: Workshop) -> None:
+    """Each of the jobs beside it takes three times as long as the first wait may."""
+    first = [await workshop.submit("work", f"plain {n}") for n in range(6)]
+    workshop.start_worker(work, concurrency=3, alone_seconds=0.1)
+    suspects = [await submit_suspect(workshop, f"suspect {n}") for n in range(2)]
+    plain = {asyncio.create_task(workshop.until_ended(job_id)) for job_id in first}
+    ended = asyncio.gather(*(workshop.until_ended(job_id) for job_id in suspects))
+    while not ended.done():
+        done, plain = await asyncio.wait(plain, return_when=asyncio.FIRST_COMPLETED)
+        plain |= {asyncio.create_task(workshop.run("work", "plain")) for _ in done}
+    assert [head.status for head in await ended] == ["Completed", "Completed"]
+    await asyncio.gather(*plain)
+    for run in _runs:
+        if run.name.startswith("suspect"):
+            assert [other.name for other in _runs if other.overlaps(run)] == [run.name]
+    await workshop.verified()
+
+
 async def test_a_suspect_that_waits_can_be_cancelled(workshop: Workshop) -> None:
     await workshop.submit("stuck", timeout_seconds=25)
     workshop.start_worker(stuck, work)

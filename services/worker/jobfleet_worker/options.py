@@ -23,6 +23,7 @@ class WorkerOptions:
         retention_days: how long an ended job's history is kept; ``None``: for ever.
         no_handler_seconds: how long a job whose type no worker has is put off before it fails;
             0: a worker that lacks its type fails it at once.
+        alone_seconds: how long a suspect at first keeps all slots while it waits to run alone.
         grace_seconds: how long a handler may take to heed a cancellation before it is cut off.
         set_up_process: called first in each handler process, to log there as the worker does; it
             must survive pickling.
@@ -38,6 +39,7 @@ class WorkerOptions:
     defer_seconds: float = 10
     drain_seconds: float = 30
     no_handler_seconds: float = 60
+    alone_seconds: float = 30
     grace_seconds: float = 5
     heartbeat_seconds: float = 5
     retention_days: float | None = None

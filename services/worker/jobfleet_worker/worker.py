@@ -147,7 +147,11 @@ class Worker:
             options=options,
             clock=clock,
         )
-        slots = Slots(1 if options.fleet_scope else options.concurrency)
+        slots = Slots(
+            1 if options.fleet_scope else options.concurrency,
+            clock=clock,
+            alone_seconds=options.alone_seconds,
+        )
         parts = RunParts(
             trail=backend.trail,
             payloads=backend.payloads,

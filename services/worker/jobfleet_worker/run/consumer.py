@@ -167,24 +167,27 @@ class Consumer:
             await self._acknowledge(delivery)
             return True
         result = await self._claim(message, fleet, is_alone=self._slots.total == 1)
-        if not isinstance(result, Suspect) or self._slots.is_reserved:
-            await self._act_on(delivery, message, result, fleet)
-        else:
+        if isinstance(result, Suspect) and self._slots.can_be_reserved:
             await self._run_alone(delivery, message, result)
+        else:
+            await self._act_on(delivery, message, result, fleet)
         return False
 
     async def _run_alone(self, delivery: Delivery, message: JobMessage, suspect: Suspect) -> None:
-        """Let the worker's other jobs end, start none, and run the suspect: a loss is its own."""
+        """Let the worker's other jobs end, start none, and run the suspect: a loss is its own.
+
+        If the others take too long, the suspect is put off and the free slots are used again.
+        """
         _log.warning(SUSPECT_WAITS, job_id=suspect.head.job_id, running=len(self._executor.running))
         async with self._slots.alone() as is_alone:
-            result: ClaimResult = suspect
             if is_alone:
                 result = await self._claim(message, None, is_alone=True)
-            elif self._stopping:
-                return  # unacknowledged, the message goes to another worker at once
-            else:
-                _log.warning(SUSPECT_CROWDED, job_id=suspect.head.job_id)
-            await self._act_on(delivery, message, result, None)
+                await self._act_on(delivery, message, result, None)
+                return
+        if self._stopping:
+            return  # unacknowledged, the message goes to another worker at once
+        _log.warning(SUSPECT_CROWDED, job_id=suspect.head.job_id)
+        await self._act_on(delivery, message, suspect, None)
 
     async def _act_on(
         self,

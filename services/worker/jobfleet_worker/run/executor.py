@@ -11,6 +11,7 @@ from jobfleet_worker.run.attempt import Stop
 from jobfleet_worker.run.job_run import JobRun, RunParts
 from jobfleet_worker.run.lease_keeper import KeptLease
 from jobfleet_worker.run.run_lease import RunLease
+from jobfleet_worker.run.slots import Slots
 
 HEARD_CANCELS = 1000
 """Cancel messages remembered for jobs whose claim is just being written."""
@@ -28,6 +29,11 @@ class Executor:
         self._parts = parts
         self._is_stopping = False
         self._heard_cancels: deque[str] = deque(maxlen=HEARD_CANCELS)
+
+    @property
+    def slots(self) -> Slots:
+        """The worker's slots."""
+        return self._parts.slots
 
     def hear_cancel(self, job_id: str) -> None:
         """Look into the trail of this job, now or as soon as its claim is known here."""

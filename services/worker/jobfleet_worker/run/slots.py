@@ -4,20 +4,40 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
+
+from jobfleet_contracts.ports import Clock
+
+REST = 3
+"""After a reservation of s seconds, other jobs have all slots for at least 3 s seconds."""
 
 
 class Slots:
     """Counts slots; a slot stays taken until its handler has really ended.
 
+    A job that must run alone reserves all slots. It waits for the jobs beside it, and no longer
+    than a bound: otherwise a few jobs that kill their workers would keep all slots empty. The
+    bound doubles with each wait that was too short. So it exceeds the longest time limit of the
+    other jobs in the end, and the job runs even if the queue is never empty.
+
     Attributes:
+        taken: slots in which a job runs, or a delivery is looked at.
         is_reserved: one delivery waits to run alone, or runs so: nothing else may start.
     """
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, *, clock: Clock, alone_seconds: float) -> None:
+        """Take the number of slots.
+
+        Args:
+            alone_seconds: the shortest bound of a wait to run alone.
+        """
         self.total = total
         self.is_reserved = False
-        self._taken = 0
+        self._clock = clock
+        self._shortest_wait = alone_seconds
+        self._longest_wait = alone_seconds
+        self._rests_until = clock.boottime()
+        self.taken = 0
         self._left_behind = 0
         self._is_closed = False
         self._changed = asyncio.Event()
@@ -25,15 +45,15 @@ class Slots:
     @property
     def free(self) -> int:
         """Slots in which a job can start now."""
-        return 0 if self.is_reserved else self.total - self._taken
+        return 0 if self.is_reserved else self.total - self.taken
 
     def take(self) -> None:
         """Occupy one."""
-        self._taken += 1
+        self.taken += 1
 
     def release(self) -> None:
         """Free one."""
-        self._taken -= 1
+        self.taken -= 1
         self._changed.set()
 
     def close(self) -> None:
@@ -57,19 +77,35 @@ class Slots:
             self._changed.clear()
             await self._changed.wait()
 
+    @property
+    def can_be_reserved(self) -> bool:
+        """Whether a job may reserve all slots now; always if nothing runs beside it."""
+        is_rest_over = self._clock.boottime() >= self._rests_until
+        return not self.is_reserved and (self.taken == 1 or is_rest_over)
+
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[bool]:
         """Reserve all slots, and wait until the caller's own is the only one taken.
 
-        Each job beside it ends within its time limit. It yields ``False``, without a further wait,
-        if the worker stops or a handler that was left behind still runs: that one may never end.
+        It yields ``False`` if the jobs beside it do not end within the bound. It yields so without
+        a further wait if the worker stops, or if a handler that was left behind still runs: that
+        one may never end.
         """
         self.is_reserved = True
+        began = self._clock.boottime()
         try:
-            while self._taken > 1 and not self._left_behind and not self._is_closed:
-                self._changed.clear()
-                await self._changed.wait()
-            yield self._taken == 1 and not self._is_closed
+            await self._until_others_ended()
+            self._longest_wait = max(self._shortest_wait, 2 * (self._clock.boottime() - began))
+            yield self.taken == 1 and not self._is_closed
         finally:
             self.is_reserved = False
+            now = self._clock.boottime()
+            self._rests_until = now + REST * (now - began)
             self._changed.set()
+
+    async def _until_others_ended(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._longest_wait):
+                while self.taken > 1 and not self._left_behind and not self._is_closed:
+                    self._changed.clear()
+                    await self._changed.wait()

@@ -1,0 +1,52 @@
+"""Deliberate bugs around suspects: jobs that lost two workers in a row."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, asynccontextmanager
+from typing import Any
+from unittest.mock import patch
+
+from jobfleet_contracts.message import JobMessage
+from jobfleet_protocol.claiming.claimer import Claimer
+from jobfleet_worker.run import slots
+from jobfleet_worker.run.slots import Slots
+
+
+def suspects_beside_others() -> AbstractContextManager[Any]:
+    """A suspect starts beside other jobs, which may be to blame."""
+    claim = Claimer.claim
+
+    async def claim_at_once(self: Claimer, message: JobMessage, **how: Any) -> Any:
+        return await claim(self, message, **how | {"is_alone": True})
+
+    return patch.object(Claimer, "claim", claim_at_once)
+
+
+def waits_without_a_bound() -> AbstractContextManager[Any]:
+    """A suspect keeps all slots for as long as a job beside it runs."""
+
+    async def without_a_bound(self: Slots) -> None:
+        while self.taken > 1 and not self._left_behind and not self._is_closed:
+            self._changed.clear()
+            await self._changed.wait()
+
+    return patch.object(Slots, "_until_others_ended", without_a_bound)
+
+
+def waits_again_at_once() -> AbstractContextManager[Any]:
+    """A wait that was too short is begun again before other jobs have had the slots."""
+    return patch.object(slots, "REST", 0)
+
+
+def never_waits_longer() -> AbstractContextManager[Any]:
+    """Each wait is as short as the first one: jobs that take longer starve the suspect."""
+    alone = Slots.alone
+
+    @asynccontextmanager
+    async def as_the_first(self: Slots) -> AsyncIterator[bool]:
+        self._longest_wait = self._shortest_wait
+        async with alone(self) as is_alone:
+            yield is_alone
+
+    return patch.object(Slots, "alone", as_the_first)

@@ -12,8 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from devtools.bench_dashboard.landmarks import History, Landmarks, open_row_of
-from jobfleet_backends.sqlite.connection import connect
-from jobfleet_backends.sqlite.row_codec import (
+from jobfleet_backends.sql.row_codec import (
     EVENT_COLUMNS,
     JOB_COLUMNS,
     OPEN_COLUMNS,
@@ -22,6 +21,7 @@ from jobfleet_backends.sqlite.row_codec import (
     marks,
     open_to_row,
 )
+from jobfleet_backends.sqlite.connection import connect
 from jobfleet_contracts.codec import encode, format_time
 from jobfleet_contracts.event import Event
 

@@ -13,7 +13,7 @@ import pytest
 
 from jobfleet_backends.rabbitmq.message_codec import decode_message as decode_amqp
 from jobfleet_backends.rabbitmq.message_codec import encode_message
-from jobfleet_backends.sqlite.message_codec import decode_message as decode_row
+from jobfleet_backends.sql.message_codec import decode_message as decode_row
 from jobfleet_backends.system_clock import SystemClock
 from jobfleet_contracts.codec import encode_text, format_time
 from jobfleet_contracts.event import Event, JobFacts

@@ -6,7 +6,7 @@ import sqlite3
 from datetime import timedelta
 from pathlib import Path
 
-from jobfleet_backends.sqlite.row_codec import (
+from jobfleet_backends.sql.row_codec import (
     EVENT_COLUMNS,
     JOB_COLUMNS,
     OPEN_COLUMNS,

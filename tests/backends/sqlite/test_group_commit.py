@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from jobfleet_backends.sql.operation_queue import Operation
 from jobfleet_backends.sqlite.database import Database
-from jobfleet_backends.sqlite.operation_queue import Operation
 from jobfleet_contracts.errors import BackendUnavailable, SequenceTaken
 
 

@@ -6,9 +6,9 @@ import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 
+from jobfleet_backends.sql.row_codec import EVENT_COLUMNS, OPEN_COLUMNS
 from jobfleet_backends.sqlite.connection import connect
 from jobfleet_backends.sqlite.database import FILE_NAME
-from jobfleet_backends.sqlite.row_codec import EVENT_COLUMNS, OPEN_COLUMNS
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.message import MalformedMessage
 from tests.dashboard.api.asgi_client import AsgiClient

@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from itertools import groupby
 from operator import itemgetter
 
-from jobfleet_backends.sqlite.database import Database
-from jobfleet_backends.sqlite.row_codec import (
+from jobfleet_backends.sql.row_codec import (
     EVENT_COLUMNS,
     Row,
     event_to_row,
@@ -15,6 +14,7 @@ from jobfleet_backends.sqlite.row_codec import (
     row_to_event,
     row_to_event_or_stand_in,
 )
+from jobfleet_backends.sqlite.database import Database
 from jobfleet_backends.sqlite.trail_insert import TrailInsert
 from jobfleet_contracts.event import Event
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 
+from jobfleet_backends.sql.row_codec import Row, marks
 from jobfleet_backends.sqlite.database import Database
-from jobfleet_backends.sqlite.row_codec import Row, marks
 from jobfleet_contracts.codec import decode, encode_text, format_time, parse_time
 from jobfleet_contracts.control import ControlEntry, ControlKind, ControlSubject
 from jobfleet_contracts.errors import SequenceTaken

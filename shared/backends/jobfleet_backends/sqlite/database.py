@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from jobfleet_backends.private_files import make_private_file, make_private_folder, tighten
+from jobfleet_backends.sql.operation_queue import Operation, OperationQueue, T
 from jobfleet_backends.sqlite.connection import (
     BUSY,
     CORRUPT,
@@ -21,7 +22,6 @@ from jobfleet_backends.sqlite.connection import (
     no_space,
 )
 from jobfleet_backends.sqlite.group_commit import GroupCommit
-from jobfleet_backends.sqlite.operation_queue import Operation, OperationQueue, T
 from jobfleet_backends.sqlite.read_pool import ReadPool
 from jobfleet_backends.sqlite.schema import SCHEMA, VERSION
 from jobfleet_contracts.codec import format_time, parse_time
@@ -49,8 +49,8 @@ class Database:
         self.clock = clock
         self._busy_seconds = busy_seconds
         self._readers = readers
-        self._writes = OperationQueue()
-        self._reads = OperationQueue()
+        self._writes = OperationQueue(backend="embedded")
+        self._reads = OperationQueue(backend="embedded")
         self._threads: list[GroupCommit | ReadPool] = []
         self.damage: str | None = None
 

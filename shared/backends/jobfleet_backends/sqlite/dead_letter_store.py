@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from jobfleet_backends.sql.row_codec import Row
 from jobfleet_backends.sqlite.database import Database
-from jobfleet_backends.sqlite.row_codec import Row
 from jobfleet_contracts.codec import format_time, parse_time
 from jobfleet_contracts.cursor import NUMBER, CursorForm
 from jobfleet_contracts.index import DeadLetter, Page

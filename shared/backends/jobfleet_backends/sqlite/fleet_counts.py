@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from jobfleet_backends.sqlite.row_codec import OPEN_COLUMNS, readable_open_rows
+from jobfleet_backends.sql.row_codec import OPEN_COLUMNS, readable_open_rows
 from jobfleet_backends.sqlite.schema import CONFIRMED
 from jobfleet_contracts.codec import format_time
 from jobfleet_contracts.index import Census, EndedCount, OpenRow, TimeStep

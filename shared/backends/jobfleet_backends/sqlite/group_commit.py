@@ -8,13 +8,13 @@ import threading
 import time
 from collections.abc import Iterator
 
-from jobfleet_backends.sqlite.connection import BUSY, Explain, error_code
-from jobfleet_backends.sqlite.operation_queue import (
+from jobfleet_backends.sql.operation_queue import (
     Answer,
     OperationQueue,
     QueuedOperation,
     deliver,
 )
+from jobfleet_backends.sqlite.connection import BUSY, Explain, error_code
 from jobfleet_backends.sqlite.trail_insert import TrailInsert, insert_joined
 from jobfleet_contracts.errors import BackendError
 

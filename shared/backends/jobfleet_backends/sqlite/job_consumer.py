@@ -9,6 +9,8 @@ from datetime import timedelta
 
 import structlog
 
+from jobfleet_backends.sql.message_codec import decode_message
+from jobfleet_backends.sql.row_codec import Row
 from jobfleet_backends.sqlite.change_signal import (
     POLL_BESIDE_DOORBELL_SECONDS,
     POLL_SECONDS,
@@ -16,8 +18,6 @@ from jobfleet_backends.sqlite.change_signal import (
 )
 from jobfleet_backends.sqlite.database import Database
 from jobfleet_backends.sqlite.doorbell import Doorbell
-from jobfleet_backends.sqlite.message_codec import decode_message
-from jobfleet_backends.sqlite.row_codec import Row
 from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.job import LANES
 from jobfleet_contracts.job_id import new_id

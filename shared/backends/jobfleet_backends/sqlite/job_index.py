@@ -10,9 +10,8 @@ from typing import Any
 
 import structlog
 
-from jobfleet_backends.sqlite.database import Database
-from jobfleet_backends.sqlite.operation_queue import Operation
-from jobfleet_backends.sqlite.row_codec import (
+from jobfleet_backends.sql.operation_queue import Operation
+from jobfleet_backends.sql.row_codec import (
     JOB_COLUMNS,
     OPEN_COLUMNS,
     Row,
@@ -20,6 +19,7 @@ from jobfleet_backends.sqlite.row_codec import (
     marks,
     open_to_row,
 )
+from jobfleet_backends.sqlite.database import Database
 from jobfleet_contracts.codec import format_optional_time, format_time
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import OpenRow

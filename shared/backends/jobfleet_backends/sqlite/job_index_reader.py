@@ -9,11 +9,7 @@ from uuid import UUID
 
 import structlog
 
-from jobfleet_backends.sqlite.database import Database
-from jobfleet_backends.sqlite.fleet_counts import count_ended, count_jobs, take_census
-from jobfleet_backends.sqlite.lock_queues import read_lock_slots, read_lock_uses, read_waiters
-from jobfleet_backends.sqlite.page_query import Condition, PageQuery, between
-from jobfleet_backends.sqlite.row_codec import (
+from jobfleet_backends.sql.row_codec import (
     EVENT_COLUMNS,
     JOB_COLUMNS,
     OPEN_COLUMNS,
@@ -22,6 +18,10 @@ from jobfleet_backends.sqlite.row_codec import (
     row_to_job_or_stand_in,
     row_to_open,
 )
+from jobfleet_backends.sqlite.database import Database
+from jobfleet_backends.sqlite.fleet_counts import count_ended, count_jobs, take_census
+from jobfleet_backends.sqlite.lock_queues import read_lock_slots, read_lock_uses, read_waiters
+from jobfleet_backends.sqlite.page_query import Condition, PageQuery, between
 from jobfleet_contracts.codec import format_optional_time
 from jobfleet_contracts.cursor import NUMBER, CursorForm
 from jobfleet_contracts.event import Event

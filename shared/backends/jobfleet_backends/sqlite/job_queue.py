@@ -7,9 +7,9 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import timedelta
 
+from jobfleet_backends.sql.message_codec import encode_message
 from jobfleet_backends.sqlite.database import Database
 from jobfleet_backends.sqlite.doorbell import DoorbellRinger
-from jobfleet_backends.sqlite.message_codec import encode_message
 from jobfleet_contracts.codec import format_time
 from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.index import QueueDepth

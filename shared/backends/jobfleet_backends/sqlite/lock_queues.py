@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from jobfleet_backends.sqlite.row_codec import OPEN_COLUMNS, readable_open_rows
+from jobfleet_backends.sql.row_codec import OPEN_COLUMNS, readable_open_rows
 from jobfleet_backends.sqlite.schema import CONFIRMED
 from jobfleet_contracts.index import COUNTED_WAITERS, LockUse, OpenRow
 from jobfleet_contracts.state import CLAIMABLE

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from jobfleet_backends.sqlite.row_codec import Row
+from jobfleet_backends.sql.row_codec import Row
 from jobfleet_contracts.codec import parse_time
 from jobfleet_contracts.cursor import NUMBER, TIME, CursorForm
 

@@ -6,13 +6,13 @@ import sqlite3
 import threading
 from collections.abc import Sequence
 
-from jobfleet_backends.sqlite.connection import Explain
-from jobfleet_backends.sqlite.operation_queue import (
+from jobfleet_backends.sql.operation_queue import (
     Answer,
     OperationQueue,
     QueuedOperation,
     deliver,
 )
+from jobfleet_backends.sqlite.connection import Explain
 
 
 class ReadPool:

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from functools import cache
 
-from jobfleet_backends.sqlite.row_codec import EVENT_COLUMNS, Row, marks
+from jobfleet_backends.sql.row_codec import EVENT_COLUMNS, Row, marks
 from jobfleet_contracts.errors import SequenceTaken
 
 _LARGEST = 64

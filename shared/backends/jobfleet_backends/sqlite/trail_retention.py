@@ -6,8 +6,8 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 
+from jobfleet_backends.sql.row_codec import EVENT_COLUMNS, Row, event_to_row, marks
 from jobfleet_backends.sqlite.database import Database
-from jobfleet_backends.sqlite.row_codec import EVENT_COLUMNS, Row, event_to_row, marks
 from jobfleet_backends.sqlite.schema import RETENTION_SWITCH
 from jobfleet_contracts.codec import format_time, parse_time
 from jobfleet_contracts.cursor import TIME, CursorForm

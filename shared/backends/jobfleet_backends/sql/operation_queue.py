@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Callable, Iterable
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
@@ -11,8 +10,8 @@ from typing import Any, TypeVar
 from jobfleet_contracts.errors import BackendUnavailable
 
 T = TypeVar("T")
-Operation = Callable[[sqlite3.Connection], T]
-"""Runs on a connection's thread and may run twice: what it raises is its caller's answer.
+Operation = Callable[[Any], T]
+"""Takes its thread's connection and may run twice: what it raises is its caller's answer.
 
 A ``BackendError`` means that it has written nothing; anything else undoes the whole batch.
 """
@@ -23,7 +22,9 @@ Answer = tuple["asyncio.Future[Any]", Any, BaseException | None]
 class OperationQueue:
     """A queue of operations from any number of event loops to any number of threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, backend: str) -> None:
+        """Make an empty queue of the backend that refusals name."""
+        self._backend = backend
         self._queued: SimpleQueue[QueuedOperation | None] = SimpleQueue()
         self._closed = False
 
@@ -34,7 +35,7 @@ class OperationQueue:
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         if self._closed:
-            future.set_exception(BackendUnavailable("the embedded backend has been closed"))
+            future.set_exception(BackendUnavailable(f"the {self._backend} backend has been closed"))
         else:
             self._queued.put((operation, future))
         return future

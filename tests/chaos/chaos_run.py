@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from random import Random
 
+from devtools.evidence import figures
 from jobfleet_backends.system_clock import SystemClock
 from jobfleet_contracts.job import JobRequest
 from jobfleet_protocol.actions.write_side import WriteSide
@@ -67,6 +68,15 @@ class ChaosResult:
     def assert_flawless(self) -> None:
         """Fail with everything that should not be."""
         found = self.judgement
+        figures.count(
+            jobs=len(self.accepted),
+            events=found.events,
+            takeovers=found.takeovers,
+            fenced_workers=self.fenced,
+            violations=len(found.violations),
+            overlaps=len(found.overlaps),
+            **{f"faults_{kind.replace(' ', '_')}": number for kind, number in self.faults.items()},
+        )
         lost = sorted(set(self.accepted) - found.known)
         wrong = [
             *(f"violation: {each}" for each in found.violations),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from devtools.evidence import figures
 from tests.simulation.simulation import Simulation, Verdict
 
 IN_EVERY_TEST_RUN = 2_000
@@ -19,7 +20,7 @@ def failures(seeds: Sequence[int]) -> list[str]:
     return [
         f"seed {verdict.seed}: {verdict.faults[0]}\n"
         f"    python -m tests.simulation.replay {verdict.seed}"
-        for verdict in verdicts(seeds)
+        for verdict in map(_counted, verdicts(seeds))
         if verdict.faults
     ]
 
@@ -38,6 +39,18 @@ def verdicts(seeds: Sequence[int], emphasis: Mapping[str, Any] | None = None) ->
             if number % _RUNS_A_COLLECTION == 0:
                 collect()
             yield Simulation(seed=seed, emphasis=emphasis).run()
+
+
+def _counted(verdict: Verdict) -> Verdict:
+    figures.count(
+        seeds=1,
+        failed_seeds=bool(verdict.faults),
+        simulated_hours=verdict.seconds / 3600,
+        jobs=verdict.jobs,
+        events=verdict.events,
+        takeovers=verdict.takeovers,
+    )
+    return verdict
 
 
 @contextmanager

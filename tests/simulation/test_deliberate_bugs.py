@@ -6,6 +6,7 @@ import warnings
 
 import pytest
 
+from devtools.evidence import figures
 from tests.simulation.bugs import (
     BY_DESIGN,
     BY_THE_HASHES,
@@ -75,8 +76,10 @@ def _fails(known: Known) -> Verdict:
     """Every change of the code under test shifts the runs: then the seed is looked for anew."""
     with known.bug():
         if (found := first_failure([known.seed], known.emphasis)) is not None:
+            figures.count(bugs_found=1)
             return found
         found = first_failure(range(IN_EVERY_TEST_RUN), known.emphasis)
     assert found is not None, f"no seed below {IN_EVERY_TEST_RUN} shows it"
+    figures.count(bugs_found=1)
     warnings.warn(f"{known.name}: now seed {found.seed}; note it in bugs.py", stacklevel=1)
     return found

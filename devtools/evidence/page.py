@@ -1,0 +1,67 @@
+"""The page ``docs/evidence.md``, from claims and results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from devtools.evidence.claims import CLAIMS, COMMANDS, Claim
+from devtools.evidence.result import Result
+
+Load = Callable[[str], Result | None]
+
+_INTRODUCTION = """# Evidence
+
+Each promise, what would show it wrong, and the runs that tried. `make evidence` writes this page
+from the result files in `evidence/`. A run without a file says "not run". Two runs that name the
+same product code ran on the same content of `services/` and `shared/`; `make evidence` lists the
+runs on older code. To repeat a run and record it:
+
+```sh
+python -m devtools.evidence record simulation
+```
+"""
+
+
+def page(load: Load) -> str:
+    """Return the page."""
+    return "\n".join([_INTRODUCTION, *_claims(), *_runs(load)])
+
+
+def _claims() -> Iterator[str]:
+    for claim in CLAIMS:
+        yield from _claim(claim)
+
+
+def _claim(claim: Claim) -> Iterator[str]:
+    yield f"## {claim.promise}\n"
+    yield f"- **Would be falsified by**: {claim.falsified_by}"
+    yield f"- **Runs**: {', '.join(f'[{run}](#{run})' for run in claim.runs)}"
+    yield f"- **Not covered**: {claim.not_covered}\n"
+
+
+def _runs(load: Load) -> Iterator[str]:
+    yield "## Runs\n"
+    for run, command in COMMANDS.items():
+        yield f"### {run}\n"
+        result = load(run)
+        yield from _not_run(command) if result is None else _result(result)
+
+
+def _not_run(command: str) -> Iterator[str]:
+    yield f"**Not run.** Command: `{command}`\n"
+
+
+def _result(result: Result) -> Iterator[str]:
+    yield f"**{'Passed' if result.passed else 'FAILED'}** on {result.date}.\n"
+    yield "| | |\n|---|---|"
+    yield f"| commit | `{result.commit}`, product code `{result.tree}` |"
+    yield f"| command | `{result.command}` |"
+    yield f"| machine | {result.machine} |"
+    yield f"| duration | {result.seconds / 60:,.1f} minutes |"
+    for name, number in result.figures.items():
+        yield f"| {name.replace('_', ' ')} | {_number(number)} |"
+    yield ""
+
+
+def _number(number: float) -> str:
+    return f"{number:,.0f}" if number == int(number) else f"{number:,.1f}"

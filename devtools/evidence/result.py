@@ -1,0 +1,77 @@
+"""The result of one run, as a file below ``evidence/``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "evidence"
+_PRODUCT = ("services", "shared")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What a run came to.
+
+    Attributes:
+        tree: names the product code that ran: a digest of the trees of services and shared.
+        seconds: of wall clock.
+        passed: whether the command ended with 0.
+        figures: what the run counted.
+    """
+
+    run: str
+    command: str
+    commit: str
+    tree: str
+    date: str
+    machine: str
+    seconds: float
+    passed: bool
+    figures: Mapping[str, float]
+
+    def save(self) -> None:
+        """Write the result in the place of the run's earlier one."""
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / f"{self.run}.json").write_text(json.dumps(asdict(self), indent=2) + "\n")
+
+
+def load(run: str) -> Result | None:
+    """Return the last result of a run, or ``None`` if it has none."""
+    path = RESULTS / f"{run}.json"
+    return Result(**json.loads(path.read_text())) if path.exists() else None
+
+
+def commit_of_today() -> str:
+    """Return the short name of the commit that is checked out.
+
+    Raises:
+        RuntimeError: product code or tests differ from it; nobody could repeat such a run.
+    """
+    if _git("status", "--porcelain", "--untracked-files=no", "--", *_PRODUCT, "tests"):
+        raise RuntimeError("services, shared or tests have changes that are not committed")
+    return _git("rev-parse", "--short=10", "HEAD")
+
+
+def tree_of_today() -> str:
+    """Return the name of the product code that is checked out."""
+    trees = "".join(_git("rev-parse", f"HEAD:{folder}") for folder in _PRODUCT)
+    return hashlib.sha256(trees.encode()).hexdigest()[:10]
+
+
+def this_machine() -> str:
+    """Return what a reader needs to judge the figures."""
+    return f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()}"
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(
+        ["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.strip()

@@ -1,0 +1,78 @@
+"""The evidence page says what ran, on which code, and openly what did not."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from devtools.evidence import __main__ as command
+from devtools.evidence import figures
+from devtools.evidence.claims import CLAIMS, COMMANDS
+from devtools.evidence.page import page
+from devtools.evidence.result import Result, load
+
+ROOT = Path(__file__).parents[2]
+
+
+def result(**changes: object) -> Result:
+    fields: dict[str, object] = {
+        "run": "simulation",
+        "command": "make simulate",
+        "commit": "abc",
+        "tree": "today",
+        "date": "2026-01-02",
+        "machine": "2 cores",
+        "seconds": 120.0,
+        "passed": True,
+        "figures": {"seeds": 100_000, "simulated_hours": 1.25},
+    }
+    return Result(**(fields | changes))  # type: ignore[arg-type]
+
+
+def test_a_run_without_a_result_is_shown_as_not_run() -> None:
+    text = page(lambda _: None)
+    assert text.count("**Not run.**") == len(COMMANDS)
+
+
+def test_a_result_is_shown_with_its_figures() -> None:
+    text = page(lambda run: result() if run == "simulation" else None)
+    assert "**Passed** on 2026-01-02." in text
+    assert "| commit | `abc`, product code `today` |" in text
+    assert "| seeds | 100,000 |" in text
+    assert "| simulated hours | 1.2 |" in text
+
+
+def test_a_run_that_failed_says_so() -> None:
+    assert "**FAILED**" in page(lambda _: result(passed=False))
+
+
+def test_every_run_belongs_to_a_claim_and_every_claim_has_runs() -> None:
+    assert {run for claim in CLAIMS for run in claim.runs} == set(COMMANDS)
+    for command_line in COMMANDS.values():
+        for path in re.findall(r"tests/\S+", command_line):
+            assert (ROOT / path).exists(), command_line
+
+
+def test_the_page_is_that_of_the_stored_results() -> None:
+    assert (ROOT / "docs" / "evidence.md").read_text() == page(load)
+
+
+def test_a_recorded_run_keeps_what_its_command_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counting = "from devtools.evidence.figures import count; count(seeds=2); count(seeds=3)"
+    failing = f"{counting}; raise SystemExit(3)"
+    monkeypatch.setitem(COMMANDS, "simulation", f'{sys.executable} -c "{failing}"')
+    monkeypatch.setattr("devtools.evidence.result.RESULTS", tmp_path)
+    monkeypatch.setattr(command, "commit_of_today", lambda: "abc")
+    recorded = command.record("simulation")
+    assert (recorded.passed, recorded.figures) == (False, {"seeds": 5})
+    assert load("simulation") == recorded
+
+
+def test_nothing_is_counted_where_no_run_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EVIDENCE_FIGURES", raising=False)
+    figures.count(seeds=1)

@@ -13,6 +13,7 @@ from types import ModuleType
 
 ROOT = Path(__file__).parents[2]
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_MARK = re.compile(r"^@(handler\(|on_startup|on_error|around_attempt|provide)", re.MULTILINE)
 _NAME = re.compile(r"# (\w+)\.py\n")
 
 
@@ -36,8 +37,8 @@ class SamplePage:
 
     @property
     def handler_modules(self) -> tuple[str, ...]:
-        """Modules with handlers, for a worker."""
-        return tuple(name for name, text in self.programs.items() if "\n@handler(" in text)
+        """Modules with handlers or hooks, for a worker."""
+        return tuple(name for name, text in self.programs.items() if _MARK.search(text))
 
     def write(self, folder: Path, *, replacing: dict[str, str]) -> None:
         """Write all programs; ``replacing`` puts servers of the test for those of the text."""

@@ -18,6 +18,7 @@ from tests.docs.sample_servers import SECRET, SampleServers
 PAGES = (
     "README.md",
     "docs/handlers.md",
+    "docs/hooks.md",
     "docs/changing-handlers.md",
     "docs/coming-from-celery.md",
     "docs/coming-from-other-job-apis.md",

@@ -3,6 +3,14 @@
 from jobfleet_contracts.schedule import Schedule
 from jobfleet_worker.handlers.context import BlockingJobContext, JobContext
 from jobfleet_worker.handlers.declaration import handler
+from jobfleet_worker.handlers.hook_marks import (
+    around_attempt,
+    on_error,
+    on_shutdown,
+    on_startup,
+    provide,
+)
+from jobfleet_worker.handlers.hooks import Run
 from jobfleet_worker.handlers.schedule_marks import schedule
 from jobfleet_worker.handlers.verdicts import Defer, Fail, Retry
 
@@ -12,7 +20,13 @@ __all__ = [
     "Fail",
     "JobContext",
     "Retry",
+    "Run",
     "Schedule",
+    "around_attempt",
     "handler",
+    "on_error",
+    "on_shutdown",
+    "on_startup",
+    "provide",
     "schedule",
 ]

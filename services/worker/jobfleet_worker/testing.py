@@ -11,7 +11,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +31,11 @@ from jobfleet_contracts.outcome import (
     Outcome,
 )
 from jobfleet_worker.handlers.context import AttemptFacts
+from jobfleet_worker.handlers.described_error import error_of
+from jobfleet_worker.handlers.hook_marks import hook_mark_of, provide, provided_type
+from jobfleet_worker.handlers.hooks import Hooks
+from jobfleet_worker.handlers.open_hooks import OpenHooks, started
+from jobfleet_worker.handlers.outcomes import run_of
 from jobfleet_worker.handlers.registry import Handler, handlers_of, undeclared
 from jobfleet_worker.handlers.runners import runner_for
 from jobfleet_worker.run.attempt import Attempt, Stop
@@ -119,6 +125,8 @@ async def run_handler(
     request: Mapping[str, Any] | None = None,
     cancel_at_step: int | None = None,
     timeout: float = 30,
+    provided: Mapping[Any, Any] | None = None,
+    hooks: Sequence[Callable[..., Any]] = (),
     **fields: Any,
 ) -> HandlerRun:
     """Run one attempt of a handler: a coroutine function, a plain one, or one in a process.
@@ -132,16 +140,23 @@ async def run_handler(
         request: ``context.request``: headers, route and query parameters.
         cancel_at_step: cancel the job once the handler has reported this step.
         timeout: seconds; the attempt's time limit.
+        provided: values in the place of those that ``@provide`` makes, by type.
+        hooks: marked functions that run as in a worker, beside those of the handler's module.
         fields: other fields of the job, as ``lock_key="customer-7"``; ``max_attempts``, the
             handler's or 3 where neither says, decides whether ``will_retry`` can be true.
 
     Raises:
         InvalidRequest: a field of the job, or the payload, cannot be submitted so.
     """
-    declared = next(iter(handlers_of(function)), None) or undeclared(TEST_TYPE, function)
+    chosen = _hooks_for(function, provided or {}, hooks)
+    known = next(iter(handlers_of(function, hooks=chosen)), None)
+    declared = known or undeclared(TEST_TYPE, function, hooks=chosen)
     facts = _facts(declared, payload, attempt, epoch, last_checkpoint, request, fields, timeout)
-    run = _Run(declared, facts, timeout, cancel_at_step)
-    return await run.to_the_end()
+    opened = await started(OpenHooks(chosen, declared.plan.arguments.values()))
+    try:
+        return await _Run(declared, facts, timeout, cancel_at_step, opened).to_the_end()
+    finally:
+        await opened.stop()
 
 
 def run_handler_sync(
@@ -155,8 +170,14 @@ class _Run:
     """One attempt whose progress goes into lists."""
 
     def __init__(
-        self, handler: Handler, facts: AttemptFacts, timeout: float, cancel_at_step: int | None
+        self,
+        handler: Handler,
+        facts: AttemptFacts,
+        timeout: float,
+        cancel_at_step: int | None,
+        hooks: OpenHooks,
     ) -> None:
+        self._hooks = hooks
         self._handler = handler
         self._facts = facts
         self._timeout = timeout
@@ -167,10 +188,9 @@ class _Run:
 
     async def to_the_end(self) -> HandlerRun:
         outcome = await self._outcome()
-        declared = self._facts.job.max_attempts or self._handler.max_attempts
         return HandlerRun(
             outcome=outcome,
-            attempts_left=self._facts.attempt < (declared or DEFAULT_ATTEMPTS),
+            attempts_left=not self._facts.is_last,
             steps=self._steps,
             checkpoints=self._checkpoints,
         )
@@ -185,8 +205,14 @@ class _Run:
 
     async def _outcome(self) -> Outcome:
         self._attempt = Attempt(limit_seconds=self._timeout, grace_seconds=GRACE_SECONDS)
-        runner = runner_for(self._handler, self._facts.job.payload, self._facts, self)
-        return await self._attempt.run(runner)
+        runner = runner_for(self._handler, self._facts.job.payload, self._facts, self, self._hooks)
+        outcome = await self._attempt.run(runner)
+        if (error := error_of(outcome)) is not None:
+            run = run_of(self._facts)
+            run.outcome = "failed"
+            run.final = run.is_last or (isinstance(outcome, AttemptFailed) and outcome.final)
+            await self._hooks.report(error, run)
+        return outcome
 
 
 def _facts(
@@ -204,6 +230,7 @@ def _facts(
         type=handler.job_type, payload=_as_json(payload, "payload"), context=context, **fields
     )
     job = JobRequest.parse(made.to_json())
+    most = job.max_attempts or handler.max_attempts or DEFAULT_ATTEMPTS
     return AttemptFacts(
         job=job,
         attempt=attempt,
@@ -211,7 +238,31 @@ def _facts(
         incarnation=1,
         last_checkpoint=_as_json(last_checkpoint, "last_checkpoint"),
         limit_seconds=timeout,
+        is_last=attempt >= most,
     )
+
+
+def _hooks_for(
+    function: Callable[..., Any], provided: Mapping[Any, Any], hooks: Sequence[Callable[..., Any]]
+) -> Hooks:
+    """Return the hooks of the handler's module and the test's, with the test's values."""
+    module = sys.modules.get(function.__module__)
+    own = [] if module is None else list(vars(module).values())
+    kept = [
+        each
+        for each in (*own, *hooks)
+        if (mark := hook_mark_of(each)) is not None
+        and not (mark.kind == "provide" and provided_type(each) in provided)
+    ]
+    return Hooks([*kept, *(_provider_of(made, value) for made, value in provided.items())])
+
+
+def _provider_of(made: Any, value: Any) -> Callable[[], Any]:
+    def given() -> Any:
+        return value
+
+    given.__annotations__["return"] = made
+    return provide(given)
 
 
 def _as_json(value: Any, field: str) -> Any:

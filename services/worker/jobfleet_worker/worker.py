@@ -22,6 +22,7 @@ from jobfleet_protocol.control.pauses import Pauses
 from jobfleet_protocol.control.schedules import Schedules
 from jobfleet_protocol.retry import back_off
 from jobfleet_worker.builtin.calling_handlers import calling_handlers
+from jobfleet_worker.handlers.open_hooks import OpenHooks, started
 from jobfleet_worker.handlers.registry import Handlers
 from jobfleet_worker.metrics.port import NO_METRICS, Metrics
 from jobfleet_worker.options import WorkerOptions
@@ -85,6 +86,8 @@ class Worker:
         self._handlers = handlers.with_built_in(
             *calling_handlers(self.outbound, clock, trail=backend.trail, payloads=backend.payloads)
         )
+        wanted = self._handlers.wanted(in_process=False)
+        self._hooks = OpenHooks(self._handlers.hooks, wanted)
         self._stop = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -171,6 +174,7 @@ class Worker:
             no_more_starts=asyncio.Event(),
             missing_handler=missing_handler,
             slots=slots,
+            hooks=self._hooks,
         )
         self.executor = Executor(parts=parts)
         self._consumer = Consumer(
@@ -225,9 +229,14 @@ class Worker:
             self._stop.set()
 
     async def run(self) -> None:
-        """Work until :meth:`request_stop`, then finish or hand back what runs."""
+        """Work until :meth:`request_stop`, then finish or hand back what runs.
+
+        Raises:
+            HookFailed: an ``on_startup`` or a provider of the worker's raised.
+        """
         self._loop = asyncio.get_running_loop()
         with structlog.contextvars.bound_contextvars(worker_id=self._options.worker_id):
+            await started(self._hooks)
             self._keeper.start()
             await self._open_source()
             work = self._start("work", self._work())
@@ -380,6 +389,7 @@ class Worker:
     async def _close(self) -> None:
         await self._heartbeat.stop()
         await asyncio.to_thread(self._keeper.stop)
+        await self._hooks.stop()
         _log.info(WORKER_STOPPED)
 
 

@@ -29,12 +29,16 @@ class Completed:
 
 @dataclass(frozen=True, slots=True)
 class AttemptFailed:
-    """The handler raised; ``retry_after`` overrides the policy, ``final`` bars more attempts."""
+    """The handler raised; ``retry_after`` overrides the policy, ``final`` bars more attempts.
+
+    ``cause`` is what it raised, if it ran in this process. Nothing stores it.
+    """
 
     error: JobError
     final: bool = False
     retry_after: timedelta | None = None
     details: dict[str, Any] = field(default_factory=dict)
+    cause: BaseException | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ class AttemptFacts:
         incarnation: 1, and one more with each redrive.
         last_checkpoint: what an earlier attempt kept last, ``None`` if nothing.
         limit_seconds: time limit of this attempt; of a third-party job, of its wait.
+        is_last: whether the job has no attempt after this one.
         resuming: a waiting job whose request did not verifiably reach the third party.
     """
 
@@ -51,6 +52,7 @@ class AttemptFacts:
     last_checkpoint: Any = None
     resuming: bool = False
     limit_seconds: float = 1800
+    is_last: bool = False
 
     @property
     def idempotency_key(self) -> str:
@@ -118,6 +120,11 @@ class ContextFacts:
         A handler that has seen this returns or raises as it likes; what it returns is no result.
         """
         self._has_noticed = self._has_noticed or self._cancelled
+        return self._cancelled
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the attempt is to stop, asked by the worker's own code."""
         return self._cancelled
 
     @property

@@ -13,7 +13,7 @@ from typing import Any
 from jobfleet_contracts.codec import encodable
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.json_check import check_json
-from jobfleet_contracts.outcome import JobError
+from jobfleet_contracts.outcome import AttemptFailed, AttemptTimedOut, JobError, Outcome
 from jobfleet_protocol.trail.transitions import cut_message
 from jobfleet_worker.handlers.result_json import to_json
 from jobfleet_worker.handlers.verdicts import Fail, Retry
@@ -24,6 +24,25 @@ _TYPE_CHARACTERS = 200
 _NAMED_CHARACTERS = 500
 _name_of = type.__dict__["__name__"].__get__
 """Reads a class's name past its metaclass, whose own ``__name__`` would run users' code."""
+
+
+class AttemptError(Exception):
+    """Stands for an error that was raised in another process, or for a process that died."""
+
+
+def error_of(outcome: Outcome) -> BaseException | None:
+    """Return what ended a failed attempt as an exception; ``None`` for any other outcome."""
+    match outcome:
+        case AttemptFailed(error, cause=None):
+            stands_for = AttemptError(f"{error.type}: {error.message}")
+            if error.traceback:
+                stands_for.add_note(error.traceback)
+            return stands_for
+        case AttemptFailed(cause=cause):
+            return cause
+        case AttemptTimedOut(limit):
+            return TimeoutError(f"over its time limit of {limit:g} s")
+    return None
 
 
 def describe_error(error: BaseException) -> JobError:

@@ -6,11 +6,14 @@ functions where its handler ran, within the time limit: never on the worker's lo
 
 from __future__ import annotations
 
+from asyncio import AbstractEventLoop, CancelledError
+from collections.abc import Callable
+from dataclasses import replace
 from types import WrapperDescriptorType
 from typing import Any
 
 from jobfleet_contracts.outcome import AttemptFailed, Completed, Deferred, JobError, Waiting
-from jobfleet_worker.handlers.context import ContextFacts
+from jobfleet_worker.handlers.context import AttemptFacts, ContextFacts
 from jobfleet_worker.handlers.declaration import RetryOn
 from jobfleet_worker.handlers.described_error import (
     describe_error,
@@ -20,6 +23,8 @@ from jobfleet_worker.handlers.described_error import (
     text_of,
     type_of,
 )
+from jobfleet_worker.handlers.hooks import Run
+from jobfleet_worker.handlers.open_hooks import Judge, OpenHooks
 from jobfleet_worker.handlers.registry import Handler
 from jobfleet_worker.handlers.result_json import is_plain, result_json
 from jobfleet_worker.handlers.verdicts import Defer, Fail, Retry, delay_of
@@ -28,12 +33,70 @@ _OWN = (Retry, Fail, Defer)
 HandlerOutcome = Completed | AttemptFailed | Deferred | Waiting
 
 
-def outcome_of_call(handler: Handler, payload: Any, context: ContextFacts) -> HandlerOutcome:
-    """Call a plain function and return how its attempt ends; raises nothing."""
+class ResultRefused(Exception):
+    """What the handler returned cannot be stored: hooks see a failure, and undo their work."""
+
+    def __init__(self, outcome: AttemptFailed) -> None:
+        super().__init__(outcome.error.message)
+        self.outcome = outcome
+
+
+def outcome_of_call(
+    handler: Handler,
+    payload: Any,
+    context: ContextFacts,
+    hooks: OpenHooks,
+    loop: AbstractEventLoop,
+) -> HandlerOutcome:
+    """Call a plain function between its hooks; return how its attempt ends, and raise nothing."""
+    run, judge = run_of(context.facts), judge_of(handler, lambda: context.is_stopped)
     try:
-        return outcome_of_result(handler.call(handler.read_payload(payload), context))
+        with hooks.around_blocking(handler.plan, run, judge, loop):
+            read = handler.read_payload(payload)
+            with hooks.values_blocking(handler.plan, run, loop) as values:
+                return noted(outcome_of_result(handler.call(read, context, values)), run)
     except BaseException as error:  # noqa: BLE001 - whatever the user's code raises is the outcome
         return outcome_of_error(error, handler.retry_on)
+
+
+def run_of(facts: AttemptFacts) -> Run:
+    """Return an attempt as hooks see it, before its handler runs."""
+    return Run(
+        job=facts.job,
+        attempt=facts.attempt,
+        epoch=facts.epoch,
+        incarnation=facts.incarnation,
+        is_last=facts.is_last,
+    )
+
+
+def judge_of(handler: Handler, is_stopped: Callable[[], bool]) -> Judge:
+    """Return what notes in a run how an error ends its attempt."""
+
+    def judge(run: Run, error: BaseException) -> None:
+        leaves = list(leaves_of(error))
+        if is_stopped() or isinstance(error, CancelledError):
+            run.outcome = "stopped"
+        elif all(isinstance(each, Defer) for each in leaves):
+            run.outcome = "deferred"
+        else:
+            run.outcome = "failed"
+            run.final = run.is_last or _ends_the_job(error, leaves, handler.retry_on)
+
+    return judge
+
+
+def noted(outcome: HandlerOutcome, run: Run) -> HandlerOutcome:
+    """Note in the run that its handler has returned.
+
+    Raises:
+        ResultRefused: the result cannot be stored.
+    """
+    if isinstance(outcome, AttemptFailed):
+        raise ResultRefused(outcome)
+    if isinstance(outcome, Completed):
+        run.outcome, run.result = "completed", outcome.result
+    return outcome
 
 
 def outcome_of_result(result: Any) -> HandlerOutcome:
@@ -59,8 +122,11 @@ def outcome_of_error(error: BaseException, retry_on: RetryOn) -> HandlerOutcome:
     ``Retry``, the longest delay of several; another error, which is worth another attempt if
     ``retry_on`` names one of them; ``Defer``, the longest of several.
     """
+    if isinstance(error, ResultRefused):
+        return error.outcome
     try:
-        return _judged(error, list(leaves_of(error)), retry_on)
+        outcome = _judged(error, list(leaves_of(error)), retry_on)
+        return replace(outcome, cause=error) if isinstance(outcome, AttemptFailed) else outcome
     except (TypeError, ValueError) as problem:  # a subclass that sets a delay of its own
         return AttemptFailed(describe_error(problem))
     except BaseException as problem:  # noqa: BLE001 - a user's __str__ may raise anything
@@ -68,7 +134,17 @@ def outcome_of_error(error: BaseException, retry_on: RetryOn) -> HandlerOutcome:
         return AttemptFailed(JobError(type_of(error), said))
 
 
-def _judged(error: BaseException, leaves: list[BaseException], retry_on: RetryOn) -> HandlerOutcome:
+def _ends_the_job(error: BaseException, leaves: list[BaseException], retry_on: RetryOn) -> bool:
+    if isinstance(error, ResultRefused) or any(isinstance(each, Fail) for each in leaves):
+        return True
+    if any(isinstance(each, Retry) for each in leaves):
+        return False
+    return not any(_is_worth_a_retry(each, retry_on) for each in (error, *leaves))
+
+
+def _judged(
+    error: BaseException, leaves: list[BaseException], retry_on: RetryOn
+) -> AttemptFailed | Deferred:
     fails = [each for each in leaves if isinstance(each, Fail)]
     retries = [each for each in leaves if isinstance(each, Retry)]
     defers = [each for each in leaves if isinstance(each, Defer)]
@@ -78,8 +154,8 @@ def _judged(error: BaseException, leaves: list[BaseException], retry_on: RetryOn
     if retries:
         return _retried(retries, error, leaves)
     if len(defers) < len(leaves):
-        worth_it = any(_is_worth_a_retry(each, retry_on) for each in (error, *leaves))
-        return AttemptFailed(describe_error(error), final=not worth_it)
+        final = _ends_the_job(error, leaves, retry_on)
+        return AttemptFailed(describe_error(error), final=final)
     longest = max(defers, key=lambda each: delay_of(each.delay))
     return Deferred(delay_of(longest.delay), text_of(longest))
 
@@ -105,7 +181,7 @@ def is_described_at_once(error: BaseException) -> bool:
 
 def _retried(
     retries: list[Retry], error: BaseException, leaves: list[BaseException]
-) -> HandlerOutcome:
+) -> AttemptFailed:
     asked = [each for each in retries if each.after is not None]
     chosen = max(asked, key=lambda each: delay_of(each.after)) if asked else retries[0]
     after = None if chosen.after is None else delay_of(chosen.after)

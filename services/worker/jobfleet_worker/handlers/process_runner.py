@@ -15,6 +15,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -28,8 +29,10 @@ from jobfleet_worker.handlers.context import (
     ProgressSink,
 )
 from jobfleet_worker.handlers.described_error import describe_error
+from jobfleet_worker.handlers.loop_thread import LoopThread
+from jobfleet_worker.handlers.open_hooks import OpenHooks, started
 from jobfleet_worker.handlers.outcomes import HandlerOutcome, outcome_of_call
-from jobfleet_worker.handlers.registry import Handler, handlers_in
+from jobfleet_worker.handlers.registry import Handler, Handlers
 from jobfleet_worker.tracing import Origin
 
 LOOK_SECONDS = 0.1
@@ -53,9 +56,11 @@ class ProcessRunner:
         payload: Any,
         facts: AttemptFacts,
         sink: ProgressSink,
+        hook_modules: tuple[str, ...] = (),
         set_up: Callable[[], None] | None = None,
     ) -> None:
         self._handler = handler
+        self._hook_modules = hook_modules
         self._payload = payload
         self._facts = facts
         self._sink = sink
@@ -107,7 +112,7 @@ class ProcessRunner:
             target=_child,
             args=(
                 theirs,
-                self._handler.module,
+                (*self._hook_modules, self._handler.module),
                 self._handler.job_type,
                 self._payload,
                 self._facts,
@@ -220,6 +225,8 @@ class _PipeContext(BlockingJobContext):
 
     def end(self, outcome: HandlerOutcome) -> None:
         """Tell how the handler ended; threads that it has left get no answer any more."""
+        if isinstance(outcome, AttemptFailed):
+            outcome = replace(outcome, cause=None)  # a user's error may not survive pickling
         with self._one_call:
             self._pipe.send(("outcome", outcome))
 
@@ -234,7 +241,7 @@ class _PipeContext(BlockingJobContext):
 
 def _child(
     pipe: Connection,
-    module: str,
+    modules: tuple[str, ...],
     job_type: str,
     payload: Any,
     facts: AttemptFacts,
@@ -249,11 +256,17 @@ def _child(
         with contextlib.suppress(Exception):  # a log that cannot be opened fails no job
             set_up()
     try:
-        declared = next(each for each in handlers_in(module) if each.job_type == job_type)
+        handlers = Handlers.load(modules)
+        declared = handlers.get(job_type)
+        assert declared is not None
+        loop = LoopThread()
+        hooks = loop.call(started(OpenHooks(handlers.hooks, handlers.wanted(in_process=True))))
     except BaseException as error:  # noqa: BLE001 - a module may do anything when it is imported
         context.end(AttemptFailed(describe_error(error)))
     else:
-        context.end(outcome_of_call(declared, payload, context))
+        outcome = outcome_of_call(declared, payload, context, hooks, loop.loop)
+        loop.call(hooks.stop())
+        context.end(outcome)
 
 
 def _end_with_the_worker() -> None:

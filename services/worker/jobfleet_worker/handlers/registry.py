@@ -6,7 +6,7 @@ import importlib
 import inspect
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, Literal
@@ -22,6 +22,8 @@ from jobfleet_worker.handlers.declaration import (
     declared_in,
     place_of,
 )
+from jobfleet_worker.handlers.hook_marks import hook_mark_of
+from jobfleet_worker.handlers.hooks import NO_HOOKS, NO_PLAN, CallPlan, Hooks
 from jobfleet_worker.handlers.schedule_marks import (
     DeclaredSchedule,
     as_in_code,
@@ -29,7 +31,7 @@ from jobfleet_worker.handlers.schedule_marks import (
     schedules_in,
     schedules_of,
 )
-from jobfleet_worker.handlers.signature import Signature, SignatureRefused, read_signature
+from jobfleet_worker.handlers.signature import Signature, SignatureRefused, Takes, read_signature
 
 RunIn = Literal["loop", "thread", "process"]
 BUILT_IN = ("jobfleet_worker.builtin.demo_steps",)
@@ -50,6 +52,7 @@ class Handler:
         module: where a process of its own imports the function from.
         waits: a built-in that waits for a third party; it takes a ``CallbackWait`` last.
         aliases: other types whose jobs it runs.
+        plan: the hooks around its calls.
     """
 
     job_type: str
@@ -62,6 +65,7 @@ class Handler:
     module: str = ""
     waits: bool = False
     aliases: tuple[str, ...] = ()
+    plan: CallPlan = NO_PLAN
 
     @property
     def reads_with_code(self) -> bool:
@@ -76,17 +80,33 @@ class Handler:
         """
         return self.signature.read_payload(payload)
 
-    def call(self, payload: Any, context: ContextFacts, wait: Any = None) -> Any:
-        """Call the function with as much as it takes; a coroutine function's coroutine."""
-        given = {"payload": payload, "context": context}
+    def call(
+        self, payload: Any, context: ContextFacts, provided: Mapping[str, Any], wait: Any = None
+    ) -> Any:
+        """Call the function with as much as it takes; a coroutine function's coroutine.
+
+        Args:
+            provided: values that it asks for by the annotations of its parameters, by name.
+        """
+        given: dict[Takes, Any] = {"payload": payload, "context": context}
+        if provided:
+            return self.function(**self.signature.named(given), **provided)
         values = [given[name] for name in self.signature.takes]
         return self.function(*values, wait) if self.waits else self.function(*values)
 
 
 def describe(
-    function: Callable[..., Any], declaration: Declaration, module: str, *, waits: bool = False
+    function: Callable[..., Any],
+    declaration: Declaration,
+    module: str,
+    *,
+    waits: bool = False,
+    hooks: Hooks = NO_HOOKS,
 ) -> Handler:
     """Return the handler that a function is by its declaration and its signature.
+
+    Args:
+        hooks: stand around its calls, and provide values for its parameters.
 
     Raises:
         DeclarationError: it cannot be called so, or its payload not be checked.
@@ -96,7 +116,9 @@ def describe(
     is_async = any(map(inspect.iscoroutinefunction, (function, inspect.unwrap(function))))
     try:
         _check_kind(function, declaration, is_async)
-        signature = read_signature(function, is_async=is_async, waits=waits)
+        signature = read_signature(
+            function, is_async=is_async, waits=waits, provided=hooks.provided_types
+        )
     except SignatureRefused as refused:
         said = f"@handler({declaration.job_type!r})"
         raise DeclarationError(f"{declaration.place}: {said}: {refused}") from refused.__cause__
@@ -111,23 +133,26 @@ def describe(
         module=module,
         waits=waits,
         aliases=declaration.aliases,
+        plan=hooks.plan(function, (declaration.job_type, *declaration.aliases), signature.provided),
     )
 
 
-def undeclared(job_type: str, function: Callable[..., Any], *, waits: bool = False) -> Handler:
+def undeclared(
+    job_type: str, function: Callable[..., Any], *, waits: bool = False, hooks: Hooks = NO_HOOKS
+) -> Handler:
     """Return the handler that a function without ``@handler`` is."""
     declaration = Declaration(job_type, place_of(function))
-    return describe(function, declaration, function.__module__, waits=waits)
+    return describe(function, declaration, function.__module__, waits=waits, hooks=hooks)
 
 
-def handlers_of(*functions: Callable[..., Any]) -> list[Handler]:
+def handlers_of(*functions: Callable[..., Any], hooks: Hooks = NO_HOOKS) -> list[Handler]:
     """Return the handlers that functions are declared as.
 
     Raises:
         DeclarationError: one cannot be used so, or a process could not import it.
     """
     found = [
-        describe(function, declaration, function.__module__)
+        describe(function, declaration, function.__module__, hooks=hooks)
         for function in functions
         for declaration in declarations_of(function)
     ]
@@ -149,11 +174,29 @@ def schedules_at(name: str) -> list[DeclaredSchedule]:
         raise HandlerImportError(f"handler module {name!r}: {error}") from error
 
 
-def handlers_in(name: str) -> list[Handler]:
+def hooks_at(names: Sequence[str]) -> Hooks:
+    """Import modules and return the hooks at their top level.
+
+    Raises:
+        HandlerImportError: one cannot be imported, or a hook cannot be used.
+    """
+    functions = [
+        value
+        for name in names
+        for value in list(vars(_import(name)).values())
+        if hook_mark_of(value) is not None
+    ]
+    try:
+        return Hooks(functions)
+    except DeclarationError as error:
+        raise HandlerImportError(str(error)) from error
+
+
+def handlers_in(name: str, hooks: Hooks) -> list[Handler]:
     """Import a module and return the handlers at its top level.
 
     Raises:
-        HandlerImportError: it cannot be imported, has neither a handler nor a schedule, or one that
+        HandlerImportError: it cannot be imported, has no handler, schedule or hook, or one that
             cannot be used.
     """
     module = _import(name)
@@ -163,22 +206,27 @@ def handlers_in(name: str) -> list[Handler]:
         for declaration in declarations_of(value)
     ]
     _refuse_hidden(name, {declaration for _, declaration in declared})
-    if not declared and not schedules_at(name):
+    has_hooks = any(hook_mark_of(each) is not None for each in list(vars(module).values()))
+    if not declared and not has_hooks and not schedules_at(name):
         raise HandlerImportError(
             f'handler module {name!r} has no handler. Mark its functions with @handler("some.type")'
         )
     try:
-        return [describe(value, declaration, name) for value, declaration in declared]
+        return [describe(value, declared_as, name, hooks=hooks) for value, declared_as in declared]
     except DeclarationError as error:
         raise HandlerImportError(f"handler module {name!r}: {error}") from error
 
 
 class Handlers:
-    """The handlers of one worker, and the schedules that their modules declare."""
+    """The handlers of one worker, and the schedules and hooks that their modules declare."""
 
     def __init__(
-        self, handlers: Sequence[Handler] = (), schedules: Sequence[DeclaredSchedule] = ()
+        self,
+        handlers: Sequence[Handler] = (),
+        schedules: Sequence[DeclaredSchedule] = (),
+        hooks: Hooks = NO_HOOKS,
     ) -> None:
+        self.hooks = hooks
         self._by_type: dict[str, Handler] = {}
         self._scheduled: dict[str, DeclaredSchedule] = {}
         for each in handlers:
@@ -194,18 +242,20 @@ class Handlers:
             HandlerImportError: a module or one of its handlers cannot be used.
         """
         names = (*BUILT_IN, *modules)
-        found = [each for name in names for each in handlers_in(name)]
-        return cls(found, [each for name in names for each in schedules_at(name)])
+        hooks = hooks_at(names)
+        found = [each for name in names for each in handlers_in(name, hooks)]
+        return cls(found, [each for name in names for each in schedules_at(name)], hooks)
 
     @classmethod
     def of(cls, *functions: Callable[..., Any]) -> Handlers:
-        """Collect marked functions directly.
+        """Collect marked functions directly: handlers and hooks.
 
         Raises:
             DeclarationError: one cannot be used as it is declared.
         """
         marked = [each for function in functions for each in schedules_of(function)]
-        return cls(handlers_of(*functions), marked)
+        hooks = Hooks(functions)
+        return cls(handlers_of(*functions, hooks=hooks), marked, hooks)
 
     def add(self, found: Handler) -> None:
         """Register one handler, under its type and its aliases.
@@ -232,7 +282,17 @@ class Handlers:
         Raises:
             HandlerImportError: a type has another handler already.
         """
-        return Handlers([*self._by_type.values(), *declared], [*self._scheduled.values()])
+        known = [*self._by_type.values(), *declared]
+        return Handlers(known, [*self._scheduled.values()], self.hooks)
+
+    def wanted(self, *, in_process: bool) -> list[Any]:
+        """Return the types that handlers ask for, in processes of their own or in the worker's."""
+        return [
+            made
+            for each in self._by_type.values()
+            if (each.run_in == "process") is in_process
+            for made in each.plan.arguments.values()
+        ]
 
     @property
     def types(self) -> tuple[str, ...]:

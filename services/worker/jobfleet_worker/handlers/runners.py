@@ -19,12 +19,17 @@ from jobfleet_worker.handlers.context import (
     ProgressSink,
 )
 from jobfleet_worker.handlers.described_error import type_of
+from jobfleet_worker.handlers.hooks import Run
+from jobfleet_worker.handlers.open_hooks import OpenHooks
 from jobfleet_worker.handlers.outcomes import (
     HandlerOutcome,
     is_described_at_once,
+    judge_of,
+    noted,
     outcome_of_call,
     outcome_of_error,
     outcome_of_result,
+    run_of,
 )
 from jobfleet_worker.handlers.process_runner import ProcessRunner
 from jobfleet_worker.handlers.registry import Handler
@@ -67,11 +72,17 @@ class LoopRunner:
     """
 
     def __init__(
-        self, handler: Handler, payload: Any, context: JobContext, wait: Any = None
+        self,
+        handler: Handler,
+        payload: Any,
+        context: JobContext,
+        hooks: OpenHooks,
+        wait: Any = None,
     ) -> None:
         self._handler = handler
         self._payload = payload
         self._context = context
+        self._hooks = hooks
         self._wait = wait
         self._task: asyncio.Task[HandlerOutcome] | None = None
         self._is_stopped = False
@@ -95,18 +106,28 @@ class LoopRunner:
 
     async def _run(self) -> HandlerOutcome:
         run_by.set(asyncio.current_task())
+        plan, run = self._handler.plan, run_of(self._context.facts)
         try:
-            payload = await self._read_payload()
-            result = self._handler.call(payload, self._context, self._wait)
-            if inspect.isawaitable(result):
-                result = await result
+            async with self._hooks.around(plan, run, judge_of(self._handler, self._has_stopped)):
+                payload = await self._read_payload()
+                async with self._hooks.values(plan, run) as values:
+                    return await self._call(payload, values, run)
         except asyncio.CancelledError:
             return AttemptFailed(JobError("CancelledError", "the handler cancelled itself"))
         except BaseException as error:  # noqa: BLE001 - SystemExit would end the whole worker
             return await self._of_error(error)
+
+    async def _call(self, payload: Any, values: dict[str, Any], run: Run) -> HandlerOutcome:
+        result = self._handler.call(payload, self._context, values, self._wait)
+        if inspect.isawaitable(result):
+            result = await result
         if type(result) is Waiting or is_plain(result):
-            return outcome_of_result(result)
-        return await in_thread(lambda: outcome_of_result(result), name=self._thread_name)
+            return noted(outcome_of_result(result), run)
+        outcome = await in_thread(lambda: outcome_of_result(result), name=self._thread_name)
+        return noted(outcome, run)
+
+    def _has_stopped(self) -> bool:
+        return self._is_stopped
 
     async def _read_payload(self) -> Any:
         """Read the payload; in a thread where that runs validators of the user's.
@@ -138,14 +159,18 @@ class LoopRunner:
 class ThreadRunner:
     """Runs a plain function in a thread of its own, so that a stuck one holds up no other."""
 
-    def __init__(self, handler: Handler, payload: Any, context: BlockingJobContext) -> None:
+    def __init__(
+        self, handler: Handler, payload: Any, context: BlockingJobContext, hooks: OpenHooks
+    ) -> None:
         self._handler = handler
         self._payload = payload
         self._context = context
+        self._hooks = hooks
 
     def start(self) -> asyncio.Future[HandlerOutcome]:
+        loop = asyncio.get_running_loop()
         return in_thread(
-            lambda: outcome_of_call(self._handler, self._payload, self._context),
+            lambda: outcome_of_call(self._handler, self._payload, self._context, self._hooks, loop),
             name=f"handler-{self._context.job.job_id}",
         )
 
@@ -205,18 +230,20 @@ def runner_for(
     payload: Any,
     facts: AttemptFacts,
     sink: ProgressSink,
+    hooks: OpenHooks,
     wait: Any = None,
     set_up_process: Callable[[], None] | None = None,
 ) -> Runner:
     """Return the runner that the handler's declaration asks for.
 
     Args:
+        hooks: those of this process; a process of the handler's own opens its own.
         wait: given to a built-in handler that waits for a third party.
         set_up_process: called first in a process that is made for the handler.
     """
     if handler.run_in == "process":
-        return ProcessRunner(handler, payload, facts, sink, set_up_process)
+        return ProcessRunner(handler, payload, facts, sink, hooks.modules, set_up_process)
     if handler.run_in == "loop":
-        return LoopRunner(handler, payload, JobContext(facts=facts, sink=sink), wait)
+        return LoopRunner(handler, payload, JobContext(facts=facts, sink=sink), hooks, wait)
     blocking = BlockingJobContext(facts=facts, sink=sink, loop=asyncio.get_running_loop())
-    return ThreadRunner(handler, payload, blocking)
+    return ThreadRunner(handler, payload, blocking, hooks)

@@ -6,7 +6,7 @@ import inspect
 import sys
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -27,6 +27,9 @@ _CONTEXTS: Mapping[str, Any] = {
 }
 
 
+NOTHING_PROVIDED: Mapping[Any, Any] = types.MappingProxyType({})
+
+
 class SignatureRefused(Exception):
     """A handler cannot be called, or its payload not be checked, as its signature says."""
 
@@ -43,11 +46,19 @@ class Signature:
         takes: ``payload`` and ``context``, in the order of the parameters.
         payload_type: checks the payload; ``None`` takes plain JSON as it is.
         default: what stands for a payload of ``null``; ``NO_DEFAULT`` if there is none.
+        names: the parameters of ``takes``.
+        provided: the type of each parameter that a ``@provide`` fills, by name.
     """
 
     takes: tuple[Takes, ...] = ("payload", "context")
     payload_type: TypeAdapter[Any] | None = None
     default: Any = NO_DEFAULT
+    names: tuple[str, ...] = ()
+    provided: Mapping[str, Any] = field(default_factory=dict)
+
+    def named(self, given: Mapping[Takes, Any]) -> dict[str, Any]:
+        """Return payload and context by the names of their parameters."""
+        return {name: given[what] for name, what in zip(self.names, self.takes, strict=True)}
 
     @property
     def runs_code(self) -> bool:
@@ -80,7 +91,11 @@ def _runs_code(payload_type: TypeAdapter[Any]) -> bool:
 
 
 def read_signature(
-    function: Callable[..., Any], *, is_async: bool, waits: bool = False
+    function: Callable[..., Any],
+    *,
+    is_async: bool,
+    waits: bool = False,
+    provided: Mapping[Any, Any] = NOTHING_PROVIDED,
 ) -> Signature:
     """Return what a function is called with.
 
@@ -89,6 +104,7 @@ def read_signature(
 
     Args:
         waits: a built-in, whose last parameter is its ``CallbackWait``.
+        provided: types that its parameters may ask for.
 
     Raises:
         SignatureRefused: with the reason and the remedy.
@@ -98,7 +114,7 @@ def read_signature(
         wanted = "def name(payload: Model, context: BlockingJobContext)"
     try:
         parameters = _parameters(function)
-        return _Reader(function, is_async).read(parameters[:-1] if waits else parameters)
+        return _Reader(function, is_async, provided).read(parameters[:-1] if waits else parameters)
     except _Shape as shape:
         raise SignatureRefused(
             f"{shape}. Declare it as `{wanted}`; either parameter may be left out"
@@ -110,11 +126,30 @@ class _Shape(Exception):
 
 
 class _Reader:
-    def __init__(self, function: Callable[..., Any], is_async: bool) -> None:
+    def __init__(
+        self, function: Callable[..., Any], is_async: bool, provided: Mapping[Any, Any]
+    ) -> None:
         self._function = function
         self._is_async = is_async
+        self._provided = provided
 
     def read(self, parameters: list[inspect.Parameter]) -> Signature:
+        asked = {each.name: made for each in parameters if (made := self._asked(each)) is not None}
+        others = [each for each in parameters if each.name not in asked]
+        signature = self._read(others)
+        return replace(signature, names=tuple(each.name for each in others), provided=asked)
+
+    def _asked(self, parameter: inspect.Parameter) -> Any:
+        """Return the provided type that a parameter asks for; ``None``: it is no such one."""
+        if not self._provided or parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
+            return None
+        annotation = self._annotation(parameter)
+        try:
+            return annotation if annotation in self._provided else None
+        except TypeError:  # an annotation that has no hash
+            return None
+
+    def _read(self, parameters: list[inspect.Parameter]) -> Signature:
         for each in parameters:
             if each.kind not in _POSITIONAL:
                 raise _Shape(f"parameter {str(each)!r} is {each.kind.description}{_hint(each)}")
@@ -140,7 +175,10 @@ class _Reader:
         if _is_context(payload):
             raise _Shape("the payload comes first, then the context")
         if not _is_context(context):
-            raise _Shape(f"parameter {second.name!r} is not annotated as a context")
+            raise _Shape(
+                f"parameter {second.name!r} is not annotated as a context, and no @provide of the "
+                f"worker's modules makes {_written(context)}"
+            )
         self._check_context(context)
         return self._signature(first, payload, ("payload", "context"))
 

@@ -32,7 +32,9 @@ from jobfleet_protocol.trail.transitions import Change
 from jobfleet_worker.callback_wait import CallbackWait
 from jobfleet_worker.handlers.checkpoints import last_checkpoint
 from jobfleet_worker.handlers.context import AttemptFacts
-from jobfleet_worker.handlers.described_error import describe_error
+from jobfleet_worker.handlers.described_error import describe_error, error_of
+from jobfleet_worker.handlers.open_hooks import OpenHooks
+from jobfleet_worker.handlers.outcomes import run_of
 from jobfleet_worker.handlers.progress_log import ProgressLog
 from jobfleet_worker.handlers.registry import Handler, Handlers
 from jobfleet_worker.handlers.runners import Runner, runner_for
@@ -43,7 +45,7 @@ from jobfleet_worker.run.follow_up import FollowUp
 from jobfleet_worker.run.handler_pause import LONGEST_PAUSE, deferrals_after
 from jobfleet_worker.run.lease_keeper import LeaseKeeper
 from jobfleet_worker.run.missing_handler import MissingHandler
-from jobfleet_worker.run.outcome_record import OutcomeRecord
+from jobfleet_worker.run.outcome_record import OutcomeRecord, attempts_left
 from jobfleet_worker.run.run_lease import RunLease
 from jobfleet_worker.run.slots import Slots
 from jobfleet_worker.run.unsent import stays_waiting
@@ -81,6 +83,7 @@ class RunParts:
     leases: LockLeases
     follow_up: FollowUp
     no_more_starts: asyncio.Event
+    hooks: OpenHooks
     missing_handler: MissingHandler
     slots: Slots
 
@@ -126,6 +129,7 @@ class JobRun:
             _log_failure(outcome, ended)
             self._count(ended)
             await self._follow_up(outcome, ended)
+            await self._tell_hooks(outcome, ended)
             await self._until_handler_ended()
 
     def stop(self, reason: Stop, text: str = "") -> None:
@@ -241,6 +245,17 @@ class JobRun:
             # releasing it could free the lock beneath that holder.
             await self._parts.follow_up.leave(lease, claimed.request)
 
+    async def _tell_hooks(self, outcome: Outcome, ended: Event | None) -> None:
+        """Call ``on_error`` for a failure that stands in the trail."""
+        hooks = self._parts.hooks
+        error = error_of(outcome)
+        if error is None or ended is None or not hooks.reports:
+            return
+        run = run_of(self._facts(ended))
+        run.outcome = "failed"
+        run.final = ended.after.state in (State.FAILED, State.TIMED_OUT)
+        await hooks.report(error, run)
+
     async def _until_handler_ended(self) -> None:
         """Keep the slot taken while a handler that was left behind goes on in it."""
         handler_end, no_more_starts = self._attempt.unfinished, self._parts.no_more_starts
@@ -277,8 +292,14 @@ class JobRun:
             self.stop(Stop.LEASE_LOST, lost)
 
     def _runner(self, handler: Handler, checkpoint: Any, progress: ProgressLog) -> Runner:
-        head = self.trail.head
-        facts = AttemptFacts(
+        facts = self._facts(self.trail.head, checkpoint)
+        wait = self._callback_wait() if handler.waits else None
+        set_up = self._parts.options.set_up_process
+        hooks, payload = self._parts.hooks, self.claimed.request.payload
+        return runner_for(handler, payload, facts, progress, hooks, wait, set_up)
+
+    def _facts(self, head: Event, checkpoint: Any = None) -> AttemptFacts:
+        return AttemptFacts(
             job=self.claimed.request,
             attempt=head.after.attempt,
             epoch=head.after.epoch,
@@ -286,10 +307,8 @@ class JobRun:
             last_checkpoint=checkpoint,
             resuming=head.after.state is State.WAITING,
             limit_seconds=self._limit_seconds,
+            is_last=not attempts_left(head),
         )
-        wait = self._callback_wait() if handler.waits else None
-        set_up = self._parts.options.set_up_process
-        return runner_for(handler, self.claimed.request.payload, facts, progress, wait, set_up)
 
     def _callback_wait(self) -> CallbackWait:
         return CallbackWait(

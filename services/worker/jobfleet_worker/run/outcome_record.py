@@ -62,7 +62,7 @@ class OutcomeRecord:
             case AttemptTimedOut(limit, abandoned):
                 message = f"over its time limit of {limit:g} s{_left_behind(abandoned)}"
                 data = {"error": JobError("TimedOut", message).to_json()}
-                if _attempts_left(head):
+                if attempts_left(head):
                     return self._failed(head, ends, message, data, False, None)
                 return [ends(Status.TIMED_OUT, message, data)]
             case Deferred(delay, reason):
@@ -84,7 +84,7 @@ class OutcomeRecord:
         final: bool,
         retry_after: timedelta | None,
     ) -> Sequence[Change]:
-        if final or not _attempts_left(head):
+        if final or not attempts_left(head):
             return [ends(Status.FAILED, message, data)]
         used = head.after.attempts_used + 1
         delay = retry_after
@@ -129,7 +129,8 @@ class _Ending:
         )
 
 
-def _attempts_left(head: Event) -> bool:
+def attempts_left(head: Event) -> bool:
+    """Return whether another attempt may follow the one that runs."""
     return head.after.attempts_used + 1 < head.after.max_attempts
 
 

@@ -14,7 +14,17 @@ from devtools.local_fleet import LocalFleet
 
 pytestmark = pytest.mark.browser
 AXE = Path(__file__).parents[2] / "node_modules/axe-core/axe.min.js"
-PAGES = ("/", "/jobs", "/schedules", "/workers", "/locks", "/dead-letters", "/login", "/nowhere")
+PAGES = (
+    "/",
+    "/jobs",
+    "/schedules",
+    "/workers",
+    "/locks",
+    "/errors",
+    "/dead-letters",
+    "/login",
+    "/nowhere",
+)
 SCHEDULES = ("/schedules/often", "/schedules/nightly")
 RULES = "['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']"
 CONTRAST = "{type: 'rule', values: ['color-contrast']}"
@@ -47,7 +57,6 @@ def visits(browser: Browser, busy_fleet: LocalFleet) -> Mapping[str, Visit]:
     """Every page, loaded once and judged in both themes and on a phone."""
     running = busy_fleet.submit(jobName="for everyone", lockKey="shared", payload=LONG)
     busy_fleet.submit(jobName="waits for it", lockKey="shared", payload=LONG)
-    # Two causes with one job each: their groups need names of their own.
     failed = [busy_fleet.submit(name, jobName="dead") for name in ("no.such", "nor.this")]
     busy_fleet.declare("nightly", cron="0 3 * * *", timezone="Europe/Berlin")
     busy_fleet.declare("often", everySeconds=1)
@@ -56,12 +65,15 @@ def visits(browser: Browser, busy_fleet: LocalFleet) -> Mapping[str, Visit]:
     context.add_init_script(path=AXE)
     page = context.new_page()
     page.goto(f"{busy_fleet.address}/dead-letters")
-    expect(page.locator(".dead")).to_have_count(2)
+    expect(page.locator(".dead tbody tr")).to_have_count(2)
+    page.goto(f"{busy_fleet.address}/errors")
+    group = page.locator(".groups a").first.get_attribute("href")
     paths = (
         *PAGES,
         *SCHEDULES,
         f"/jobs/{running}",
         f"/jobs/{failed[0]}",
+        str(group),
         f"/submit?from={running}",
     )
     found = {path: visit(page, busy_fleet.address + path) for path in paths}

@@ -41,7 +41,9 @@ def test_two_browsers_see_each_others_action(page: Page, fleet: LocalFleet) -> N
 
 
 @on_both_backends
-def test_a_dead_letter_is_redriven_from_its_group(page: Page, fleet: LocalFleet) -> None:
+def test_a_dead_letter_is_redriven_from_the_list_of_dead_jobs(
+    page: Page, fleet: LocalFleet
+) -> None:
     job_id = fleet.submit(
         jobName="dies first",
         maxAttempts=1,
@@ -49,10 +51,10 @@ def test_a_dead_letter_is_redriven_from_its_group(page: Page, fleet: LocalFleet)
     )
     page.goto(f"{fleet.address}/jobs/{job_id}")
     expect(page.locator("#head")).to_contain_text("failed")
-    group_of_it = ".dead:has-text('dies first')"
-    open_until_listed(page, f"{fleet.address}/dead-letters", group_of_it)
-    group = page.locator(group_of_it)
-    group.get_by_role("button", name="Redrive…").click()
+    row = f"#dead-{job_id}"
+    open_until_listed(page, f"{fleet.address}/dead-letters", row)
+    page.locator(row).get_by_role("checkbox").check()
+    page.locator(".dead").get_by_role("button", name="Redrive…").click()
     page.get_by_role("button", name="Redrive 1 job").click()
     expect(page.locator("#notice")).to_have_text("Redriven 1 job.")
     assert "Redriven" in [event["status"] for event in fleet.job(job_id)["events"]]

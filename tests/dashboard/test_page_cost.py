@@ -14,13 +14,18 @@ from jobfleet_backends.settings import Settings
 from jobfleet_backends.sqlite.database import FILE_NAME
 from jobfleet_contracts.backend import Backend
 from jobfleet_dashboard.app import create_app
-from tests.backends.sqlite.stored_jobs import store_jobs, store_waiters, stored_job_id
+from tests.backends.sqlite.stored_jobs import (
+    STORED_GROUP,
+    store_jobs,
+    store_waiters,
+    stored_job_id,
+)
 from tests.dashboard.api.asgi_client import AsgiClient
 from tests.dashboard.api.conftest import client_of, options_with
 from tests.dashboard.jumping_clock import JumpingClock
 
 FEW, MANY = 5_100, 20_000
-"""Every tenth job is dead, and a page groups 500."""
+"""Every tenth job is dead."""
 TIME_STEPS = (60 + 24) * 4
 """Rows of an hour by minutes and a day by hours, of each terminal state."""
 PORTS = (
@@ -49,6 +54,9 @@ PAGES = {
     "one job by its id": f"/jobs?q={stored_job_id(7)}",
     "job": f"/jobs/{stored_job_id(7)}",
     "dead letters": "/dead-letters",
+    "errors of a week": "/errors?range=7d",
+    "errors of an hour": "/errors",
+    "jobs of an error": f"/errors/{STORED_GROUP}",
     "locks": "/locks",
     "workers": "/workers",
     "schedules": "/schedules",

@@ -168,6 +168,9 @@ class FakeJobIndex:
     async def recount(self, *, before: datetime) -> None:
         """Endings are not counted here."""
 
+    async def trim(self, *, before: datetime) -> None:
+        """Nor are errors."""
+
     async def flush(self) -> None:
         """Wait until everything queued is stored."""
         await self._soon()

@@ -15,6 +15,7 @@ from jobfleet_dashboard import problems
 from jobfleet_dashboard.api import (
     actions,
     callbacks,
+    errors,
     fleet,
     health,
     history,
@@ -36,6 +37,7 @@ from jobfleet_dashboard.security.request_id import RequestId
 from jobfleet_dashboard.security.response_headers import ResponseHeaders
 from jobfleet_dashboard.services import Services
 from jobfleet_dashboard.views.dead_letters.routes import router as dead_letter_pages
+from jobfleet_dashboard.views.error_groups.routes import router as error_pages
 from jobfleet_dashboard.views.job.routes import router as job_pages
 from jobfleet_dashboard.views.jobs.routes import router as jobs_pages
 from jobfleet_dashboard.views.jobs.selection import router as selection_pages
@@ -60,6 +62,7 @@ _PAGES = (
     lock_pages,
     queue_pages,
     dead_letter_pages,
+    error_pages,
     submit_pages,
     login_pages,
 )
@@ -91,6 +94,7 @@ def create_app(*, backend: Backend, clock: Clock, options: DashboardOptions) -> 
         actions,
         callbacks,
         fleet,
+        errors,
         schedules,
         pauses,
         health,

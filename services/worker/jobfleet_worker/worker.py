@@ -20,6 +20,7 @@ from jobfleet_protocol.claiming.claimer import Claimer
 from jobfleet_protocol.control.pause_state import FleetPauses
 from jobfleet_protocol.control.pauses import Pauses
 from jobfleet_protocol.control.schedules import Schedules
+from jobfleet_protocol.reading.error_report import KEPT
 from jobfleet_protocol.retry import back_off
 from jobfleet_worker.builtin.calling_handlers import calling_handlers
 from jobfleet_worker.handlers.open_hooks import OpenHooks, started
@@ -54,6 +55,8 @@ WORKER_DRAINING = "worker.draining"
 WORKER_STOPPED = "worker.stopped"
 RESUME_LOOK_SECONDS = 1.0
 """Between two looks of the leader whether the time of a pause has come; each costs nothing."""
+TRIM_PAUSE_SECONDS = 60.0
+"""Between two calls of the leader that remove counts nobody asks for any more."""
 BROKER_AWAITED = "broker.awaited"
 
 _log = structlog.get_logger()
@@ -213,7 +216,7 @@ class Worker:
             clock=clock,
         )
         self._leadership = Election(
-            duties=[self._sweep, self._scheduler.sweep, self._resume_in_time],
+            duties=[self._sweep, self._scheduler.sweep, self._resume_in_time, self._trim],
             claimer=self._claimer,
             keeper=self._keeper,
             leases=backend.leases,
@@ -307,6 +310,10 @@ class Worker:
         if self._pause_watch.latest is not None:
             await self._pauses.resume_those_over(self._pause_watch.latest)
         return RESUME_LOOK_SECONDS
+
+    async def _trim(self) -> float:
+        await self._backend.index.trim(before=self._clock.now() - KEPT)
+        return TRIM_PAUSE_SECONDS
 
     async def _sweep(self) -> float:
         await self._rescuer.sweep()

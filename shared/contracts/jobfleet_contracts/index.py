@@ -157,6 +157,7 @@ class JobQuery:
 
     Attributes:
         dead: only those on the dead-letter list: failed or timed out, and not dismissed.
+        error_group: id of an error group; only dead jobs whose last failure belongs to it.
     """
 
     states: frozenset[State] = frozenset()
@@ -167,6 +168,7 @@ class JobQuery:
     since: datetime | None = None
     until: datetime | None = None
     dead: bool = False
+    error_group: str | None = None
     limit: int = 50
     cursor: str | None = None
 
@@ -248,11 +250,16 @@ class LockUse:
 
 @dataclass(frozen=True, slots=True)
 class IndexedEvent:
-    """Place of one event in the index; enough to find its copy there."""
+    """Place of one event in the index; enough to find its copies there.
+
+    Attributes:
+        error_group: in which it stands, where it is a failure that ended its job.
+    """
 
     job_id: str
     sequence: int
     occurred_at: datetime
+    error_group: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,15 +9,21 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class JobError:
-    """An error as trail and API show it: ``{"type", "message", "traceback"}``."""
+    """An error as trail and API show it: ``{"type", "message", "traceback"}``.
+
+    Attributes:
+        place: module and function of the innermost frame of the user's code; empty for none.
+    """
 
     type: str
     message: str
     traceback: str = ""
+    place: str = ""
 
     def to_json(self) -> dict[str, str]:
-        """Return the wire form."""
-        return {"type": self.type, "message": self.message, "traceback": self.traceback}
+        """Return the wire form; ``place`` is left out where there is none."""
+        error = {"type": self.type, "message": self.message, "traceback": self.traceback}
+        return error | {"place": self.place} if self.place else error
 
 
 @dataclass(frozen=True, slots=True)

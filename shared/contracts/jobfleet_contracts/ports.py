@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from jobfleet_contracts.control import ControlEntry, ControlSubject
+from jobfleet_contracts.error_group import ErrorSummary
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import (
     Census,
@@ -284,6 +285,13 @@ class JobIndex(Protocol):
         """
         ...
 
+    async def trim(self, *, before: datetime) -> None:
+        """Forget error groups counted before ``before``; a bounded part of them a call.
+
+        ``JobIndexReader.errors`` is asked for seven days at most, so older counts serve nobody.
+        """
+        ...
+
     async def flush(self) -> None:
         """Wait until everything queued is stored."""
         ...
@@ -317,6 +325,14 @@ class JobIndexReader(Protocol):
 
         Exact but for what the index lacks. Cost depends on the number of steps; on Azure also on
         the number of processes that wrote endings in them.
+        """
+        ...
+
+    async def errors(self, *, since: datetime, step: TimeStep) -> ErrorSummary:
+        """Return the failures since ``since`` by their groups, counted in steps of time.
+
+        Exact but for what the index lacks, and for groups beyond 200 of one writer and hour, which
+        count as ``OTHER``. Cost depends on groups, hours and processes, never on the failures.
         """
         ...
 

@@ -14,9 +14,12 @@ from jobfleet_backends.sql.row_codec import (
     open_to_row,
 )
 from jobfleet_contracts.codec import format_time
+from jobfleet_contracts.error_group import ErrorKey
 from jobfleet_contracts.state import State
 from tests.conformance.jobs import BEGIN, open_row, queued
 
+STORED_GROUP = ErrorKey("demo.steps", "", "").group_id
+"""Of every tenth job, which failed."""
 NEWEST = BEGIN.replace(minute=10, second=0) - timedelta(hours=2)
 """When the newest job ended: in every hour of the day as many of them are of the hour begun."""
 _STATUS = (
@@ -43,7 +46,8 @@ FROM ({_JOBS}), (SELECT value AS step FROM json_each(:steps))
 _INDEX = f"""
 INSERT INTO jobs ({JOB_COLUMNS}, search)
 SELECT job_id, lower(ending), ending, 4, 1, 3, 1, 1, 'w1', 'done', moment, NULL, 0,
-    job_name, 'demo.steps', 'default', 5, NULL, moment, 1, 12, NULL, job_name
+    job_name, 'demo.steps', 'default', 5, NULL, moment, 1, 12, NULL,
+    CASE WHEN n % 10 = 0 THEN '{STORED_GROUP}' END, job_name
 FROM ({_JOBS})
 """  # noqa: S608 - constants
 _OPEN = f"INSERT INTO open_jobs ({OPEN_COLUMNS}) VALUES {marks(OPEN_COLUMNS)}"  # noqa: S608

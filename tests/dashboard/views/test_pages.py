@@ -98,6 +98,7 @@ async def test_no_page_holds_inline_scripts_styles_or_handlers(client: AsgiClien
         "/workers",
         "/locks",
         "/dead-letters",
+        "/errors",
         "/submit",
         "/login",
     ):

@@ -5,10 +5,9 @@ from datetime import timedelta
 import pytest
 
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.index import JobRow, OpenRow
+from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.state import State, Status
 from jobfleet_contracts.worker_status import WorkerStatus
-from jobfleet_dashboard.views.dead_letters.error_group import cause_of, group_errors
 from jobfleet_dashboard.views.durations import spell
 from jobfleet_dashboard.views.event_row import event_row, history_rows
 from jobfleet_dashboard.views.job.attempt_row import attempt_rows
@@ -79,23 +78,6 @@ def test_a_row_of_an_ended_job_tells_how_long_it_took_and_one_that_waits_what_fo
 )
 def test_only_the_buttons_that_the_state_allows(changes: tuple, verbs: list[str]) -> None:  # type: ignore[type-arg]
     assert [action.action for action in buttons_for(life(*changes)[-1].after)] == verbs
-
-
-def dead(message: str, seconds: float = 0) -> JobRow:
-    event = life((0, started()), (seconds, failed(message)))[-1]
-    return JobRow(
-        event.facts, State.FAILED, "Failed", 3, 1, 3, 1, 1, WORKER, message, event.occurred_at
-    )
-
-
-def test_errors_that_differ_in_numbers_and_ids_only_are_one_group() -> None:
-    groups = group_errors([dead("disk 17 is full", 1), dead("disk 18 is full", 5), dead("other")])
-    assert [(group.cause, len(group.jobs)) for group in groups] == [
-        ("disk <n> is full", 2),
-        ("other", 1),
-    ]
-    assert (groups[0].first_at, groups[0].last_at) == (at(1), at(5))
-    assert cause_of("") == "no message"
 
 
 def worker(**changes: object) -> WorkerStatus:

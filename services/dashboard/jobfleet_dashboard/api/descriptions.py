@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_dashboard import problems
-from jobfleet_dashboard.api import documents, examples, schedule_documents
+from jobfleet_dashboard.api import documents, error_documents, examples, schedule_documents
 from jobfleet_dashboard.problems import problem_document
 
 _PROBLEMS: tuple[Problem, ...] = (
@@ -344,6 +344,12 @@ DEAD_LETTERS = Description(
     problems=("invalid-request", *_READ),
 )
 STATS = Description(text="By state.", model=documents.StateList, example=examples.STATS)
+ERRORS = Description(
+    text="Groups, most failed jobs first.",
+    model=error_documents.ErrorReportDocument,
+    example=examples.ERRORS,
+    problems=("invalid-request", *_READ),
+)
 LIVEZ = Description(
     text="Alive.", model=documents.Alive, example=examples.ALIVE, problems=("cross-site-request",)
 )

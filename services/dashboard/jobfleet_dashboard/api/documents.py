@@ -47,6 +47,9 @@ class ErrorDocument(Document):
     type: str
     message: str
     traceback: str | None = None
+    place: str | None = Field(
+        None, description="Module and function of the innermost frame of the user's code."
+    )
 
 
 class EventDocument(Document):

@@ -290,3 +290,23 @@ SCHEDULE_HISTORY: Json = {
 SCHEDULE_DONE: Json = {"name": "daily-report", "message": "paused"}
 BACKFILL_REQUEST: Json = {"since": "2026-11-01T00:00:00Z", "until": "2026-11-08T00:00:00Z"}
 BACKFILL: Json = {"items": [{"jobId": JOB_ID, "state": "queued", "created": True}]}
+ERRORS: Json = {
+    "range": "1h",
+    "since": AT,
+    "countedBackTo": None,
+    "items": [
+        {
+            "groupId": "5f1d0c9be8a47312",
+            "type": "crm.sync",
+            "error": "TimeoutError",
+            "place": "crm.client.fetch",
+            "message": "the CRM did not answer",
+            "lastJobId": JOB_ID,
+            "firstAt": AT,
+            "lastAt": AT,
+            "jobs": 1200,
+            "retried": 2400,
+            "steps": [{"start": AT, "jobs": 1200, "retried": 2400}],
+        }
+    ],
+}

@@ -17,7 +17,7 @@ from jobfleet_contracts.state import Status
 from jobfleet_protocol.reading.job_filter import job_query
 
 _EVENTS_ONLY = ("status", "name")
-_JOBS_ONLY = ("state", "queue", "lock_key", "q")
+_JOBS_ONLY = ("state", "queue", "lock_key", "error_group", "q")
 
 
 def _moment(value: Any) -> Any:
@@ -49,6 +49,9 @@ class JobsFilter(BaseModel):
     state: Word | None = Field(None, description="Jobs: one state or several, comma-separated.")
     queue: Word | None = Field(None, description="Jobs.")
     lock_key: Word | None = Field(None, alias="lockKey", description="Jobs.")
+    error_group: Word | None = Field(
+        None, alias="errorGroup", description="Jobs: dead ones of a group of `/api/errors`."
+    )
     q: Word | None = Field(
         None, description="Jobs: an id or its last eight characters, or part of name or lock key."
     )
@@ -84,6 +87,7 @@ class JobsFilter(BaseModel):
                 "queue": self.queue,
                 "q": self.q,
                 "lockKey": self.lock_key,
+                "errorGroup": self.error_group,
             },
             limit=self.limit,
             cursor=self.cursor,
@@ -95,6 +99,15 @@ class JobsFilter(BaseModel):
             if getattr(self, name) is not None:
                 field = to_camel(name)
                 raise InvalidRequest(f"{field}: only with view={view}", field=field)
+
+
+class ErrorsFilter(BaseModel):
+    """Query of ``GET /api/errors``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    range: Literal["15m", "1h", "24h", "7d"] = Field("1h", description="The span; it ends now.")
+    type: Word | None = Field(None, description="Only failures of this job type.")
 
 
 class PageFilter(BaseModel):

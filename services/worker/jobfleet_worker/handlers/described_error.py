@@ -6,8 +6,11 @@ Texts of errors run users' code: call these functions where the handler ran, wit
 from __future__ import annotations
 
 import sys
+import sysconfig
 import traceback
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from jobfleet_contracts.codec import encodable
@@ -22,6 +25,11 @@ MAX_TRACEBACK_CHARACTERS = 8_000
 _NAMED_IN_A_GROUP = 5
 _TYPE_CHARACTERS = 200
 _NAMED_CHARACTERS = 500
+_PLACE_CHARACTERS = 200
+_STANDARD_LIBRARY = sysconfig.get_path("stdlib")
+_OUR_PACKAGES = frozenset(
+    {"jobfleet_worker", "jobfleet_protocol", "jobfleet_contracts", "jobfleet_backends"}
+)
 _name_of = type.__dict__["__name__"].__get__
 """Reads a class's name past its metaclass, whose own ``__name__`` would run users' code."""
 
@@ -47,7 +55,39 @@ def error_of(outcome: Outcome) -> BaseException | None:
 
 def describe_error(error: BaseException) -> JobError:
     """Return an error as the trail keeps it; long texts are cut, with a mark."""
-    return JobError(type_of(error), text_of(error), traceback_of(error))
+    return JobError(type_of(error), text_of(error), traceback_of(error), place_of(error))
+
+
+def place_of(error: BaseException) -> str:
+    """Return module and function of the innermost frame of the user's code.
+
+    Frames of jobfleet, of the standard library and of installed packages count only where there
+    are no others: the same fault of a library is then told apart by who called it.
+    """
+    found = ""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        name = f"{frame.f_globals.get('__name__', '?')}.{frame.f_code.co_qualname}"
+        if not _is_foreign(frame.f_code.co_filename):
+            found = name
+    return encodable(found or _innermost(error))[:_PLACE_CHARACTERS]
+
+
+def _innermost(error: BaseException) -> str:
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    if not frames:
+        return ""
+    return f"{frames[-1].f_globals.get('__name__', '?')}.{frames[-1].f_code.co_qualname}"
+
+
+@cache
+def _is_foreign(file: str) -> bool:
+    parts = Path(file).parts
+    installed = "site-packages" in parts or "dist-packages" in parts
+    return installed or file.startswith((_STANDARD_LIBRARY, "<")) or _is_ours(parts)
+
+
+def _is_ours(parts: tuple[str, ...]) -> bool:
+    return any(part in _OUR_PACKAGES for part in parts)
 
 
 def type_of(error: BaseException) -> str:

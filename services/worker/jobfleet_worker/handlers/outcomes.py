@@ -194,7 +194,7 @@ def _verdict(verdict: BaseException, error: BaseException, leaves: list[BaseExce
     described = describe_error(error)
     beside = [each for each in leaves if each is not verdict]
     message = text_of(verdict) + (f" (beside it: {named(beside)})" if beside else "")
-    return JobError(type_of(verdict), message, described.traceback)
+    return JobError(type_of(verdict), message, described.traceback, described.place)
 
 
 def _is_worth_a_retry(error: BaseException, retry_on: RetryOn) -> bool:

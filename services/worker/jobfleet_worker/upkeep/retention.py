@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from jobfleet_contracts.error_group import dead_group_of
 from jobfleet_contracts.errors import SequenceTaken
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import IndexedEvent
@@ -189,4 +190,4 @@ class Retention:
 
 
 def _place_of(event: Event) -> IndexedEvent:
-    return IndexedEvent(event.job_id, event.sequence, event.occurred_at)
+    return IndexedEvent(event.job_id, event.sequence, event.occurred_at, dead_group_of(event))

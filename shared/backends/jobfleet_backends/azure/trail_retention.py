@@ -10,6 +10,7 @@ from jobfleet_backends.azure.http.azure_errors import StorageRefused
 from jobfleet_backends.azure.http.entity_table import REPLACE, EntityTable
 from jobfleet_backends.azure.http.table_reader import Query
 from jobfleet_backends.azure.http.table_writer import Operation
+from jobfleet_backends.azure.index.error_counter import dead_key
 from jobfleet_backends.azure.index.index_rows import SHARDS, indexed_key, shard_of, time_key
 from jobfleet_backends.azure.rows import event_to_entity, plain_time, row_key
 from jobfleet_backends.azure.table_limits import TRANSACTION_ROWS
@@ -79,6 +80,8 @@ class AzureTrailRetention:
         keys: dict[str, set[str]] = defaultdict(set)
         for event in events:
             keys[shard_of(event.job_id)].add(indexed_key(event))
+            if event.error_group is not None:
+                keys[shard_of(event.job_id)].add(dead_key(event, event.error_group))
         for shard, of_shard in keys.items():
             removals = [_removal(shard, key) for key in sorted(of_shard)]
             for batch in _batches(removals):

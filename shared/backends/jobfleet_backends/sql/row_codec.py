@@ -10,6 +10,7 @@ from typing import Any
 from orjson import loads
 
 from jobfleet_contracts.codec import encode_text, format_optional_time, format_time
+from jobfleet_contracts.error_group import dead_group_of
 from jobfleet_contracts.event import Event, JobFacts, JobState
 from jobfleet_contracts.index import JobRow, OpenRow
 from jobfleet_contracts.state import State, step_of
@@ -32,7 +33,8 @@ OPEN_COLUMNS = (
 JOB_COLUMNS = (
     "job_id, state, status, sequence, attempt, max_attempts, incarnation, epoch, claimed_by, "
     "message, updated_at, due_at, dismissed, "
-    "job_name, job_type, queue, priority, lock_key, created_at, lock_slots, duration_ms, steps"
+    "job_name, job_type, queue, priority, lock_key, created_at, lock_slots, duration_ms, steps, "
+    "error_group"
 )
 
 
@@ -197,6 +199,7 @@ def event_to_job_row(event: Event) -> Row:
         *_facts_to_row(facts),
         event.duration_ms,
         event.steps,
+        dead_group_of(event),
         f"{facts.job_name}\n{facts.lock_key or ''}".casefold(),
     )
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 
 from jobfleet_backends.sql.row_codec import OPEN_COLUMNS, readable_open_rows
+from jobfleet_backends.sqlite.error_counts import start_of
 from jobfleet_backends.sqlite.schema import CONFIRMED
 from jobfleet_contracts.codec import format_time
 from jobfleet_contracts.index import Census, EndedCount, OpenRow, TimeStep
@@ -62,9 +63,5 @@ def count_ended(
     found: list[EndedCount] = []
     for start, state, jobs, timed, duration_ms in connection.execute(_ENDED, values):
         with suppress(ValueError):  # a row that somebody has edited must not hide all others
-            found.append(EndedCount(_start(start), State(state), jobs, timed, duration_ms))
+            found.append(EndedCount(start_of(start), State(state), jobs, timed, duration_ms))
     return found
-
-
-def _start(text: str) -> datetime:
-    return datetime.fromisoformat(text if ":" in text else f"{text}:00").replace(tzinfo=UTC)

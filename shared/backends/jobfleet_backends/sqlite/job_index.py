@@ -47,11 +47,16 @@ ON CONFLICT (job_id) DO UPDATE SET
     incarnation = excluded.incarnation, epoch = excluded.epoch,
     claimed_by = excluded.claimed_by, message = excluded.message,
     updated_at = excluded.updated_at, due_at = excluded.due_at, dismissed = excluded.dismissed,
-    duration_ms = excluded.duration_ms, steps = excluded.steps
+    duration_ms = excluded.duration_ms, steps = excluded.steps,
+    error_group = iif(excluded.dismissed, jobs.error_group, excluded.error_group)
 WHERE excluded.sequence > jobs.sequence
 """
 _PUBLISHED = """
 UPDATE open_jobs SET published = ? WHERE job_id = ? AND incarnation = ? AND published < ?
+"""
+_TRIM = """
+DELETE FROM errors WHERE (step, start, job_type, error, place) IN
+    (SELECT step, start, job_type, error, place FROM errors WHERE step = ? AND start < ? LIMIT 1000)
 """
 _CLOSE = "DELETE FROM open_jobs WHERE job_id = ? AND incarnation = ?"
 
@@ -95,6 +100,16 @@ class SqliteJobIndex:
 
     async def recount(self, *, before: datetime) -> None:
         """Nothing to do: endings are counted as they are written to the trail."""
+
+    async def trim(self, *, before: datetime) -> None:
+        """Remove error groups of minutes and hours before; 1,000 rows of each a call."""
+        moment = format_time(before)
+
+        def operation(connection: sqlite3.Connection) -> None:
+            connection.execute(_TRIM, ("minute", moment[:16]))
+            connection.execute(_TRIM, ("hour", moment[:13]))
+
+        await self._database.write(operation)
 
     async def flush(self) -> None:
         """Wait until everything queued so far is stored: the writer keeps the order."""

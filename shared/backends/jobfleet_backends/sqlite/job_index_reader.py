@@ -19,11 +19,13 @@ from jobfleet_backends.sql.row_codec import (
     row_to_open,
 )
 from jobfleet_backends.sqlite.database import Database
+from jobfleet_backends.sqlite.error_counts import read_errors
 from jobfleet_backends.sqlite.fleet_counts import count_ended, count_jobs, take_census
 from jobfleet_backends.sqlite.lock_queues import read_lock_slots, read_lock_uses, read_waiters
 from jobfleet_backends.sqlite.page_query import Condition, PageQuery, between
 from jobfleet_contracts.codec import format_optional_time
 from jobfleet_contracts.cursor import NUMBER, CursorForm
+from jobfleet_contracts.error_group import ErrorSummary
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import (
     Census,
@@ -116,6 +118,10 @@ class SqliteJobIndexReader:
         """Return what ended in each step, counted by a trigger as it was written."""
         return await self._database.read(lambda connection: count_ended(connection, since, step))
 
+    async def errors(self, *, since: datetime, step: TimeStep) -> ErrorSummary:
+        """Return failures by their groups, counted by a trigger as they were written."""
+        return await self._database.read(lambda connection: read_errors(connection, since, step))
+
     async def lock_uses(self, *, limit: int = 100, waiters: int = 10) -> Sequence[LockUse]:
         """Return lock keys that open jobs name, held ones first."""
         return await self._database.read(
@@ -199,6 +205,8 @@ def _job_ranges(query: JobQuery) -> list[list[Condition]]:
         query.cursor,
     )
     states = sorted(state.value for state in query.states or frozenset(State))
+    if query.error_group is not None:
+        return [[("error_group = ?", (query.error_group,)), *times]]
     if query.dead:
         return [[_DEAD, *times]]
     if _is_job_id(query.text):
@@ -219,12 +227,14 @@ def _job_tests(query: JobQuery) -> list[Condition]:
     tests: list[Condition] = []
     by_id = _is_job_id(query.text)
     searched = query.text is not None or query.queue is not None or query.lock_key is not None
-    searched = searched or query.dead
-    if query.dead and by_id:
+    searched = searched or query.dead or query.error_group is not None
+    if query.error_group is not None:
+        tests.append(_DEAD)
+    if (query.dead or query.error_group is not None) and by_id:
         tests.append(("job_id = ?", (str(query.text).lower(),)))
     if query.text is not None and not by_id:
         tests.append(_mentions(query.text.casefold(), query.id_tail))
-    if query.lock_key is not None and (by_id or query.dead):
+    if query.lock_key is not None and (by_id or query.dead or query.error_group):
         tests.append(("lock_key = ?", (query.lock_key,)))
     if query.queue is not None:
         tests.append(("queue = ?", (query.queue,)))
@@ -244,8 +254,9 @@ def _mentions(text: str, id_tail: str | None) -> Condition:
 
 def _tested(query: JobQuery) -> str:
     """Columns beyond the first four are not in the index: they are named only where needed."""
-    by_id = query.dead or query.id_tail is not None
+    by_id = query.dead or query.error_group or query.id_tail is not None
     more = (", lock_key" if query.lock_key else "") + (", job_id" if by_id else "")
+    more += ", dismissed" if query.error_group else ""
     return f"state, job_type, queue, search{more}"
 
 

@@ -7,7 +7,9 @@ after a reboot they are set anew.
 
 from __future__ import annotations
 
-VERSION = 5
+from jobfleet_contracts.error_group import MAX_SAMPLE_CHARACTERS, MOST_GROUPS
+
+VERSION = 6
 """``PRAGMA user_version`` of a file that this code can use."""
 
 RETENTION_SWITCH = "retention"
@@ -33,6 +35,55 @@ WHEN new.status IN ('Completed', 'Failed', 'Cancelled', 'TimedOut') AND new.sequ
         duration_ms = duration_ms + excluded.duration_ms;
 END;
 """
+_FAILURE = """
+    (SELECT new.job_type AS job_type, coalesce(json_extract(new.data, '$.error.type'), '') AS error,
+        coalesce(json_extract(new.data, '$.error.place'), '') AS place,
+        substr(new.occurred_at, 1, 13) AS hour)
+    AS failure"""
+
+_ERRORS = f"""
+-- Failures by what failed where, in each minute and in each hour; the message is of the last one.
+CREATE TABLE errors (
+    step TEXT NOT NULL,
+    start TEXT NOT NULL,
+    job_type TEXT NOT NULL,
+    error TEXT NOT NULL,
+    place TEXT NOT NULL,
+    jobs INTEGER NOT NULL,
+    retried INTEGER NOT NULL,
+    first_at TEXT NOT NULL,
+    last_at TEXT NOT NULL,
+    message TEXT NOT NULL,
+    job_id TEXT NOT NULL,
+    PRIMARY KEY (step, start, job_type, error, place)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER errors_counted AFTER INSERT ON trail
+WHEN new.status IN ('Failed', 'TimedOut', 'AttemptFailed')
+    AND new.data NOT LIKE '{{"tombstone":true,%' BEGIN
+    -- A group counts apart while its hour has room for it. Others count as the one without names.
+    INSERT INTO errors SELECT 'hour', hour, job_type, error, place, 0, 0, new.occurred_at,
+        new.occurred_at, '', new.job_id
+    FROM {_FAILURE} WHERE {MOST_GROUPS} >
+        (SELECT count(*) FROM errors AS known WHERE step = 'hour' AND start = hour)
+    ON CONFLICT DO NOTHING;
+    INSERT INTO errors SELECT step, start, iif(apart, job_type, ''), iif(apart, error, ''),
+        iif(apart, place, ''), new.status <> 'AttemptFailed', new.status = 'AttemptFailed',
+        new.occurred_at, new.occurred_at, substr(new.message, 1, {MAX_SAMPLE_CHARACTERS}),
+        new.job_id
+    FROM (SELECT *, EXISTS (SELECT 1 FROM errors AS known WHERE known.step = 'hour'
+            AND known.start = hour AND known.job_type = failure.job_type
+            AND known.error = failure.error AND known.place = failure.place) AS apart
+        FROM {_FAILURE})
+    CROSS JOIN (SELECT 'hour' AS step, substr(new.occurred_at, 1, 13) AS start
+        UNION ALL SELECT 'minute', substr(new.occurred_at, 1, 16)) WHERE true
+    ON CONFLICT (step, start, job_type, error, place) DO UPDATE SET
+        jobs = jobs + excluded.jobs, retried = retried + excluded.retried,
+        message = iif(excluded.last_at >= last_at, excluded.message, message),
+        job_id = iif(excluded.last_at >= last_at, excluded.job_id, job_id),
+        first_at = min(first_at, excluded.first_at), last_at = max(last_at, excluded.last_at);
+END;
+"""
+
 CONFIRMED = "(sequence > 0 OR published > 0)"
 """Of open rows: event 1 is known to stand. The others are in no list; questions name this filter
 word for word, or SQLite cannot use the indexes below."""
@@ -40,6 +91,7 @@ word for word, or SQLite cannot use the indexes below."""
 _LISTS = f"""
 CREATE INDEX jobs_dead ON jobs (updated_at)
 WHERE state IN ('failed', 'timedOut') AND dismissed = 0;
+CREATE INDEX jobs_by_error ON jobs (error_group, updated_at) WHERE error_group IS NOT NULL;
 CREATE INDEX open_jobs_queued ON open_jobs (queue, opened_at)
 WHERE state = 'queued' AND {CONFIRMED};
 CREATE INDEX open_jobs_by_lock_key ON open_jobs (lock_key, lock_slots, opened_at, state)
@@ -102,6 +154,7 @@ WHEN NOT EXISTS (SELECT 1 FROM meta WHERE name = '{RETENTION_SWITCH}')
 BEGIN SELECT RAISE(ABORT, 'the audit trail is never shortened'); END;
 
 {_ENDINGS}
+{_ERRORS}
 -- The current state of each job, for lists; a copy of the trail.
 CREATE TABLE jobs (
     position INTEGER PRIMARY KEY,
@@ -120,6 +173,7 @@ CREATE TABLE jobs (
     dismissed INTEGER NOT NULL,{_FACTS},
     duration_ms INTEGER,
     steps INTEGER,
+    error_group TEXT,
     search TEXT NOT NULL
 ) STRICT;
 -- Searches run over this index alone, so it holds all that they test.

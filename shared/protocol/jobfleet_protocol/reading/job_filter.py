@@ -13,13 +13,14 @@ from jobfleet_contracts.index import JobQuery
 from jobfleet_contracts.json_check import check_characters
 from jobfleet_contracts.state import State
 
-FIELDS = ("state", "type", "queue", "q", "lockKey", "since", "until")
+FIELDS = ("state", "type", "queue", "q", "lockKey", "errorGroup", "since", "until")
 """Names of a filter's fields; all values are texts."""
 MAX_TEXT = 200
 T = TypeVar("T")
 
 _ANY: frozenset[State] = frozenset()
 _QUEUE = re.compile(r"[a-z0-9_-]{1,50}")
+_GROUP = re.compile(r"[0-9a-f]{16}")
 
 
 def job_query(
@@ -46,6 +47,7 @@ def job_query(
         queue=parsed("queue", parse_queue),
         text=given.get("q"),
         lock_key=given.get("lockKey"),
+        error_group=parsed("errorGroup", parse_group),
         since=parsed("since", parse_moment),
         until=parsed("until", parse_moment),
         limit=limit,
@@ -71,6 +73,19 @@ def parse_queue(text: str, field: str = "queue") -> str:
     if not _QUEUE.fullmatch(text):
         raise InvalidRequest(
             f"{field}: {text[:50]!r} cannot be a queue; names hold a-z, 0-9, _ and -", field=field
+        )
+    return text
+
+
+def parse_group(text: str, field: str = "errorGroup") -> str:
+    """Return the id of an error group.
+
+    Raises:
+        InvalidRequest: it is none.
+    """
+    if not _GROUP.fullmatch(text):
+        raise InvalidRequest(
+            f"{field}: {text[:50]!r} is no error group; take a groupId of /api/errors", field=field
         )
     return text
 

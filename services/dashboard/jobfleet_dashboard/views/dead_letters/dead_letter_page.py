@@ -1,4 +1,4 @@
-"""What the page of dead letters shows: dead jobs by cause, and messages that are no requests."""
+"""What the page of dead letters shows: causes, dead jobs, and messages that are no requests."""
 
 from __future__ import annotations
 
@@ -9,29 +9,34 @@ from datetime import datetime
 
 from jobfleet_contracts.credentials import masked_text
 from jobfleet_contracts.index import DeadLetter, JobQuery
-from jobfleet_contracts.ports import DeadLetterStore, JobIndexReader
-from jobfleet_dashboard.views.dead_letters.error_group import ErrorGroup, group_errors
+from jobfleet_contracts.ports import Clock, DeadLetterStore, JobIndexReader
+from jobfleet_dashboard.views.error_groups.group_row import GroupRow, rows_of
+from jobfleet_dashboard.views.jobs.job_row import JobListRow, row_of
+from jobfleet_protocol.reading.error_report import RANGES, read_errors
 
-MAX_GROUPED = 500
+PAGE_SIZE = 50
 """Dead jobs of one page; older ones are on the next."""
 MAX_LETTERS = 20
 MAX_BODY = 2_000
 """Characters of a message's body that the page shows; the API has 32,000."""
+RANGE = RANGES["7d"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetterPage:
-    """One page of dead jobs, grouped.
+    """One page of dead jobs, with the groups in which jobs failed within seven days.
 
     Attributes:
-        grouped: how many jobs the groups hold.
-        older: cursor of the dead jobs that are not grouped here, ``None`` if all are.
-        back_to: when the oldest of the grouped ones died.
+        groups: counted over all failures, whatever the page shows; most failed jobs first.
+        counted_back_to: where a bounded count has stopped, ``None`` if it saw all seven days.
+        jobs: dead now, newest first; ``older`` is the cursor of those before.
+        back_to: where a bounded search has stopped.
         letters: the newest messages; ``more_letters`` tells whether there are others.
     """
 
-    groups: Sequence[ErrorGroup]
-    grouped: int
+    groups: Sequence[GroupRow]
+    counted_back_to: datetime | None
+    jobs: Sequence[JobListRow]
     older: str | None
     back_to: datetime | None
     letters: Sequence[DeadLetter]
@@ -39,7 +44,7 @@ class DeadLetterPage:
 
 
 async def read_dead_letters(
-    *, store: DeadLetterStore, reader: JobIndexReader, cursor: str | None = None
+    *, store: DeadLetterStore, reader: JobIndexReader, clock: Clock, cursor: str | None = None
 ) -> DeadLetterPage:
     """Return the newest dead jobs, or those before a cursor.
 
@@ -47,15 +52,17 @@ async def read_dead_letters(
         InvalidRequest: the cursor is none of this list's.
         BackendUnavailable: index or store cannot be read.
     """
-    jobs, letters = await asyncio.gather(
-        reader.jobs(JobQuery(dead=True, limit=MAX_GROUPED, cursor=cursor)),
+    report, jobs, letters = await asyncio.gather(
+        read_errors(reader, clock, RANGE),
+        reader.jobs(JobQuery(dead=True, limit=PAGE_SIZE, cursor=cursor)),
         store.letters(limit=MAX_LETTERS),
     )
     return DeadLetterPage(
-        groups=group_errors(jobs.items),
-        grouped=len(jobs.items),
+        groups=[row for row in rows_of(report) if row.jobs],
+        counted_back_to=report.counted_back_to,
+        jobs=[row_of(row) for row in jobs.items],
         older=jobs.next,
-        back_to=jobs.searched_back_to or (jobs.items[-1].updated_at if jobs.items else None),
+        back_to=jobs.searched_back_to,
         letters=[_shown(letter) for letter in letters.items],
         more_letters=letters.next is not None,
     )

@@ -1,4 +1,4 @@
-"""What was given up, grouped by cause: ``/dead-letters``."""
+"""What was given up, and by which causes: ``/dead-letters``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from jobfleet_dashboard.live.subscription import Batch
 from jobfleet_dashboard.security.access import require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
-from jobfleet_dashboard.views.dead_letters.dead_letter_page import read_dead_letters
+from jobfleet_dashboard.views.dead_letters.dead_letter_page import (
+    DeadLetterPage,
+    read_dead_letters,
+)
+from jobfleet_dashboard.views.error_groups.group_row import SPARK_HEIGHT
 from jobfleet_dashboard.views.live_stream import shared_stream
 from jobfleet_dashboard.views.pages import go_to
 from jobfleet_dashboard.views.site import page_context, show, site_of
@@ -26,15 +30,14 @@ router = APIRouter(dependencies=[require(Role.VIEWER)], include_in_schema=False)
 async def dead_letters(request: Request) -> Response:
     """Show dead jobs by cause, and messages that are no job requests."""
     cursor = request.query_params.get("cursor")
-    backend = services_of(request).backend
-    page = await read_dead_letters(store=backend.dead_letters, reader=backend.reader, cursor=cursor)
+    page = await _read(request, cursor)
     told = page_context(request, "dead", None if cursor else "/stream/dead-letters")
-    return show(request, TEMPLATE, block="dead", dead=page, **told)
+    return show(request, TEMPLATE, block="dead", dead=page, spark_height=SPARK_HEIGHT, **told)
 
 
 @router.get("/stream/dead-letters")
 async def stream(request: Request) -> Response:
-    """Count who died, take out who left, and keep the groups' counts true.
+    """Count who died, take out who left, and keep the causes' counts true.
 
     What is new is shown when the reader asks for it: nothing moves under the pointer.
     """
@@ -52,6 +55,16 @@ async def forget(request: Request, letter_id: str) -> Response:
     return go_to(request, "/dead-letters")
 
 
+async def _read(request: Request, cursor: str | None) -> DeadLetterPage:
+    services = services_of(request)
+    return await read_dead_letters(
+        store=services.backend.dead_letters,
+        reader=services.backend.reader,
+        clock=services.clock,
+        cursor=cursor,
+    )
+
+
 async def _changes(request: Request, batch: Batch | None) -> str:
     events = (entry.event for entry in batch or ())
     newest = {event.job_id: event for event in events if event.is_readable}
@@ -59,7 +72,6 @@ async def _changes(request: Request, batch: Batch | None) -> str:
     died = [job_id for job_id, event in newest.items() if event.kind in DEATHS]
     if not left and not died:
         return ""
-    backend = services_of(request).backend
-    page = await read_dead_letters(store=backend.dead_letters, reader=backend.reader)
-    told = {"left": left, "died": died, "groups": page.groups, **page_context(request)}
+    told = {"left": left, "died": died, "dead": await _read(request, None)}
+    told |= {"spark_height": SPARK_HEIGHT, **page_context(request)}
     return site_of(request).pages.fragment("dead_letters/_live.html", "changes", **told)

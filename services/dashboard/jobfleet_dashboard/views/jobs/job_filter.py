@@ -13,7 +13,13 @@ from jobfleet_contracts.index import JobQuery
 from jobfleet_contracts.state import State
 from jobfleet_dashboard.views.jobs.job_row import JobListRow
 from jobfleet_dashboard.views.short_id import short
-from jobfleet_protocol.reading.job_filter import MAX_TEXT, parse_moment, parse_queue, parse_states
+from jobfleet_protocol.reading.job_filter import (
+    MAX_TEXT,
+    parse_group,
+    parse_moment,
+    parse_queue,
+    parse_states,
+)
 
 PAGE_SIZE = 50
 WINDOWS: Mapping[str, timedelta] = {
@@ -41,6 +47,7 @@ class JobFilter:
     job_type: str = ""
     queue: str = ""
     lock_key: str = ""
+    error_group: str = ""
     text: str = ""
     window: str = ""
     since: str = ""
@@ -60,6 +67,7 @@ class JobFilter:
             ("type", self.job_type),
             ("queue", self.queue),
             ("lock", self.lock_key),
+            ("error_group", self.error_group),
             ("q", self.text),
             ("window", self.window),
             ("since", self.since),
@@ -90,7 +98,8 @@ class JobFilter:
         """Whether a row that was just seen belongs to the list; times are not looked at."""
         text = self.text.casefold()
         return (
-            (not self.states or row.state in self.states)
+            not self.error_group  # a row does not tell its group
+            and (not self.states or row.state in self.states)
             and self.job_type in ("", row.job_type)
             and self.queue in ("", row.queue)
             and self.lock_key in ("", row.lock_key)
@@ -110,6 +119,7 @@ class JobFilter:
             job_type=self.job_type or None,
             queue=self.queue or None,
             lock_key=self.lock_key or None,
+            error_group=self.error_group or None,
             text=self.text or None,
             since=since,
             until=parse_moment(self.until, "until") if self.until else None,
@@ -127,6 +137,7 @@ def parse_filter(pairs: Sequence[tuple[str, str]]) -> JobFilter:
         job_type=given.get("type", "")[:100],
         queue=_queue(given.get("queue", ""), problems),
         lock_key=given.get("lock", "")[:MAX_TEXT],
+        error_group=_checked(given.get("error_group", ""), parse_group, problems) or "",
         text=given.get("q", "")[:MAX_TEXT],
         window=_window(given.get("window", ""), problems),
         since=_time("since", given.get("since", ""), problems),

@@ -48,6 +48,7 @@ def _history_header(request: Request, chosen: JobFilter) -> str:
         job_type=before.job_type,
         queue=before.queue,
         lock_key=before.lock_key,
+        error_group=before.error_group,
         since=before.since,
         until=before.until,
     )

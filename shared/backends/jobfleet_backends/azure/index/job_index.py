@@ -11,6 +11,7 @@ from jobfleet_backends.azure.http.azure_errors import StorageRefused
 from jobfleet_backends.azure.http.entity_table import MERGE, EntityTable
 from jobfleet_backends.azure.http.table_reader import Query
 from jobfleet_backends.azure.index.ended_counter import EndedCounter, counters
+from jobfleet_backends.azure.index.error_counter import ErrorCounter, error_counters
 from jobfleet_backends.azure.index.index_rows import (
     SHARDS,
     event_hint,
@@ -31,6 +32,7 @@ from jobfleet_contracts.index import OpenRow
 STOP_SECONDS = 5.0
 _REMEMBERED_ROWS = 20_000
 _CLOSED = 1 << 62
+_TRIMMED_ROWS = 1000
 
 
 class AzureJobIndex:
@@ -45,6 +47,7 @@ class AzureJobIndex:
         }
         self._newest: dict[str, int] = {}
         self._ended = EndedCounter()
+        self._errors = ErrorCounter()
 
     async def open(self, row: OpenRow) -> None:
         """Insert the row by itself: it must stand before the event that it announces."""
@@ -71,7 +74,8 @@ class AzureJobIndex:
             await self._table.upsert("index.open", opened, MERGE)
 
     def record(self, events: Sequence[Event]) -> Awaitable[None]:
-        """Queue copies for the timeline, hints for the open rows, and endings to count."""
+        """Queue copies for the timeline, hints for the open rows, endings and errors to count."""
+        partitions = {shard_of(event.job_id) for event in events}
         for event in events:
             shard = self._shards[shard_of(event.job_id)]
             shard.replace(event_to_timeline(event))
@@ -80,7 +84,10 @@ class AzureJobIndex:
             else:
                 for counted in self._ended.count(event):
                     shard.replace(counted)
-        return self._stored({shard_of(event.job_id) for event in events})
+            for row in self._errors.count(event):
+                self._shards[row["PartitionKey"]].replace(row)
+                partitions.add(row["PartitionKey"])
+        return self._stored(partitions)
 
     def published(self, job_id: str, incarnation: int, sequence: int) -> Awaitable[None]:
         """Queue the mark, unless the row was closed here."""
@@ -110,11 +117,20 @@ class AzureJobIndex:
 
     async def recount(self, *, before: datetime) -> None:
         """Remove all writers' counts of the hours before."""
-        self._ended = EndedCounter(before=before)
+        self._ended, self._errors = EndedCounter(before=before), ErrorCounter(before=before)
         for name, shard in self._shards.items():
-            async for page in self._table.pages("index.recount", counters(name, end=before)):
-                for entity in page:
-                    shard.remove(entity["RowKey"])
+            for query in (counters(name, end=before), error_counters(name, before=before)):
+                async for page in self._table.pages("index.recount", query):
+                    for entity in page:
+                        shard.remove(entity["RowKey"])
+        await self.flush()
+
+    async def trim(self, *, before: datetime) -> None:
+        """Remove error groups of the hours before; 1,000 rows of each shard a call."""
+        for name, shard in self._shards.items():
+            query = error_counters(name, before=before)
+            for entity in await self._table.first("index.trim", query, _TRIMMED_ROWS):
+                shard.remove(entity["RowKey"])
         await self.flush()
 
     async def flush(self) -> None:

@@ -10,6 +10,7 @@ import structlog
 from jobfleet_backends.azure.audit_trail import AzureAuditTrail
 from jobfleet_backends.azure.http.entity_table import EntityTable
 from jobfleet_backends.azure.http.table_reader import Query, Row, changed_at
+from jobfleet_backends.azure.index.error_groups import ErrorGroups
 from jobfleet_backends.azure.index.fleet_counts import FleetCounts
 from jobfleet_backends.azure.index.index_rows import (
     SHARDS,
@@ -23,6 +24,7 @@ from jobfleet_backends.azure.index.lock_queues import LockQueues
 from jobfleet_backends.azure.index.timeline import Span, Timeline, span_of
 from jobfleet_backends.azure.rows import entity_to_event_or_stand_in
 from jobfleet_contracts.cursor import JOB_ID, NUMBER, CursorForm, foreign_cursor
+from jobfleet_contracts.error_group import ErrorSummary
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import (
@@ -59,6 +61,7 @@ class AzureJobIndexReader:
         self._tail = LiveTail(timeline=self._timeline, clock=clock)
         self._search = JobSearch(table=table, timeline=self._timeline, trail=trail)
         self._counts = FleetCounts(table=table, clock=clock)
+        self._errors = ErrorGroups(table=table)
         self._locks = LockQueues(table=table)
         self._unreadable: set[str] = set()
 
@@ -90,6 +93,10 @@ class AzureJobIndexReader:
     async def ended(self, *, since: datetime, step: TimeStep) -> Sequence[EndedCount]:
         """Return what ended in each step, from the writers' counters."""
         return await self._counts.ended(since, step)
+
+    async def errors(self, *, since: datetime, step: TimeStep) -> ErrorSummary:
+        """Return failures by their groups, from the writers' rows; see ``ErrorGroups``."""
+        return await self._errors.read(since, step)
 
     async def lock_uses(self, *, limit: int = 100, waiters: int = 10) -> Sequence[LockUse]:
         """Return lock keys that open jobs name; from up to 5,000 open rows of each shard."""

@@ -19,10 +19,12 @@ from jobfleet_backends.azure.index.index_rows import (
     key_time,
     timeline_key,
 )
+from jobfleet_backends.azure.index.job_lookup import JobLookup, Property
 from jobfleet_backends.azure.index.timeline import Span, Timeline, span_of
 from jobfleet_backends.azure.rows import entity_to_event_or_stand_in
 from jobfleet_contracts.codec import format_time
 from jobfleet_contracts.cursor import JOB_ID, TIME, CursorForm
+from jobfleet_contracts.error_group import dead_group_of
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import JobQuery, JobRow, Page, id_tail
 from jobfleet_contracts.state import DEAD, TERMINAL, Status
@@ -52,13 +54,18 @@ class JobSearch:
         self._table = table
         self._timeline = timeline
         self._trail = trail
+        self._lookup = JobLookup(table=table, trail=trail)
 
     async def page(self, query: JobQuery) -> Page[JobRow]:
         """Return the page."""
-        if query.dead:
-            query = replace(query, states=(query.states or DEAD) & DEAD)
+        if query.dead or query.error_group is not None:
+            query = replace(query, dead=True, states=(query.states or DEAD) & DEAD)
+            if not query.states:
+                return Page([])
         if (job_id := _job_id(query.text)) is not None:
             return await self._one(job_id, query)
+        if query.error_group is not None:
+            return await self._looked_up(Property(f"f-{query.error_group}-", True), query)
         by_open_rows = bool(query.states) and not (query.states & TERMINAL)
         if by_open_rows or (query.cursor or "").startswith(_OPEN_CURSOR):
             return await self._open(query)
@@ -66,8 +73,18 @@ class JobSearch:
 
     async def _one(self, job_id: str, query: JobQuery) -> Page[JobRow]:
         newest = await self._newest(job_id)
-        rows = [] if newest is None else [JobRow.of(newest)]
-        return Page([row for row in rows if _fits(row, query, text=None)])
+        if newest is None or query.error_group not in (None, dead_group_of(newest)):
+            return Page([])
+        return Page([row for row in (JobRow.of(newest),) if _fits(row, query, text=None)])
+
+    async def _looked_up(self, wanted: Property, query: JobQuery) -> Page[JobRow]:
+        return await self._lookup.page(
+            wanted,
+            limit=query.limit,
+            cursor=query.cursor,
+            since=query.since if wanted.newest_only else None,
+            fits=lambda row: _fits(row, query, text=query.text),
+        )
 
     async def _open(self, query: JobQuery) -> Page[JobRow]:
         shards = await asyncio.gather(*(self._open_of(shard) for shard in SHARDS))

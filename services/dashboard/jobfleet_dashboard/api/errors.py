@@ -1,0 +1,28 @@
+"""What failed, and how often."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from jobfleet_dashboard.api.answer import answer
+from jobfleet_dashboard.api.descriptions import ERRORS, described
+from jobfleet_dashboard.api.filters import ErrorsFilter
+from jobfleet_dashboard.security.access import require
+from jobfleet_dashboard.security.principal import Role
+from jobfleet_dashboard.services import services_of
+from jobfleet_protocol.reading.error_report import error_range, read_errors
+
+router = APIRouter(prefix="/api", dependencies=[require(Role.VIEWER)], tags=["fleet"])
+
+
+@router.get("/errors", **described(ERRORS))
+async def errors(request: Request, query: Annotated[ErrorsFilter, Query()]) -> Response:
+    """Failures by type, exception class and place; the jobs: `/api/jobs` with `errorGroup`."""
+    services = services_of(request)
+    report = await read_errors(
+        services.backend.reader, services.clock, error_range(query.range), job_type=query.type
+    )
+    return answer(report.to_json())

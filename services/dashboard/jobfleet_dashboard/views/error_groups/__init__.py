@@ -1,0 +1,1 @@
+"""The pages of failures: the groups, and one group with its jobs."""

@@ -1,0 +1,135 @@
+"""What failed, and how often: ``/errors``, and the jobs of one group: ``/errors/{group}``."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from jobfleet_contracts.errors import InvalidRequest
+from jobfleet_contracts.state import Status
+from jobfleet_dashboard.live.subscription import Batch
+from jobfleet_dashboard.security.access import require
+from jobfleet_dashboard.security.principal import Role
+from jobfleet_dashboard.services import services_of
+from jobfleet_dashboard.views.error_groups.group_row import SPARK_HEIGHT, rows_of
+from jobfleet_dashboard.views.jobs.job_filter import JobFilter
+from jobfleet_dashboard.views.jobs.job_row import row_of
+from jobfleet_dashboard.views.live_stream import partial, shared_stream
+from jobfleet_dashboard.views.site import page_context, show, site_of
+from jobfleet_protocol.reading.error_report import (
+    RANGES,
+    ErrorRange,
+    ErrorReport,
+    error_range,
+    read_errors,
+)
+from jobfleet_protocol.reading.job_filter import parse_group
+
+LIST = "error_groups/index.html"
+GROUP = "error_groups/show.html"
+PAGE_SIZE = 50
+_FAILURES = frozenset({Status.FAILED, Status.TIMED_OUT, Status.ATTEMPT_FAILED})
+
+router = APIRouter(dependencies=[require(Role.VIEWER)], include_in_schema=False)
+
+
+@router.get("/errors")
+async def errors(request: Request) -> Response:
+    """Show the groups of a range."""
+    chosen, job_type = _chosen(request)
+    told = await _list(request, chosen, job_type) | page_context(
+        request, "errors", f"/stream/errors?{_query(chosen, job_type)}"
+    )
+    return show(request, LIST, block="groups", **told)
+
+
+@router.get("/stream/errors")
+async def stream(request: Request) -> Response:
+    """Count failures as they come."""
+    chosen, job_type = _chosen(request)
+
+    async def render(batch: Batch | None) -> str:
+        if batch is not None and not _tells_of_failures(batch):
+            return ""
+        told = await _list(request, chosen, job_type) | page_context(request)
+        return partial("groups", site_of(request).pages.fragment(LIST, "groups", **told))
+
+    key = ("errors", chosen.name, job_type)
+    return await shared_stream(request, key, render, pause_seconds=1)
+
+
+@router.get("/errors/{group_id}")
+async def group(request: Request, group_id: str) -> Response:
+    """Show one group: how often, where, and the jobs that stand dead in it."""
+    chosen, _ = _chosen(request)
+    services = services_of(request)
+    asked = JobFilter(
+        error_group=parse_group(group_id), cursor=request.query_params.get("cursor", "")
+    )
+    report, page = await asyncio.gather(
+        read_errors(services.backend.reader, services.clock, chosen),
+        services.backend.reader.jobs(asked.query(services.clock.now(), limit=PAGE_SIZE)),
+    )
+    found = report.find(group_id)
+    rows = [] if found is None else rows_of(_alone(report, group_id))
+    told = {
+        **_shared(chosen),
+        "group_id": group_id,
+        "group": rows[0] if rows else None,
+        "report": report,
+        "jobs": [row_of(row) for row in page.items],
+        "filter": asked,
+        "older": page.next,
+        "searched_back_to": page.searched_back_to,
+        "fields": asked.pairs(),
+    }
+    return show(request, GROUP, block="group", **told, **page_context(request, "errors"))
+
+
+async def _list(request: Request, chosen: ErrorRange, job_type: str) -> dict[str, Any]:
+    services = services_of(request)
+    report = await read_errors(
+        services.backend.reader, services.clock, chosen, job_type=job_type or None
+    )
+    return {
+        **_shared(chosen),
+        "report": report,
+        "groups": rows_of(report),
+        "job_type": job_type,
+    }
+
+
+def _shared(chosen: ErrorRange) -> dict[str, Any]:
+    return {"chosen": chosen, "ranges": list(RANGES.values()), "spark_height": SPARK_HEIGHT}
+
+
+def _alone(report: ErrorReport, group_id: str) -> ErrorReport:
+    groups = [one for one in report.groups if one.key.group_id == group_id]
+    return ErrorReport(
+        range=report.range,
+        since=report.since,
+        groups=groups,
+        counted_back_to=report.counted_back_to,
+    )
+
+
+def _chosen(request: Request) -> tuple[ErrorRange, str]:
+    """Return range and type; a range that nobody knows shows the usual one."""
+    asked = request.query_params
+    try:
+        chosen = error_range(asked.get("range"))
+    except InvalidRequest:
+        chosen = error_range(None)
+    return chosen, asked.get("type", "")[:100]
+
+
+def _query(chosen: ErrorRange, job_type: str) -> str:
+    return urlencode({"range": chosen.name} | ({"type": job_type} if job_type else {}))
+
+
+def _tells_of_failures(batch: Batch) -> bool:
+    return any(entry.event.is_readable and entry.event.kind in _FAILURES for entry in batch)

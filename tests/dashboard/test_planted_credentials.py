@@ -19,6 +19,7 @@ from jobfleet_cli.job_watch import watch_job
 from jobfleet_cli.trail_export import TrailExport
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.credentials import HIDDEN, masked
+from jobfleet_contracts.error_group import ErrorKey
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.index import JobQuery
 from jobfleet_contracts.job import JobRequest
@@ -38,7 +39,9 @@ WITH_PARAMETERS = {
     "/api/jobs/{jobId:uuid}/logs",
     "/api/jobs/{jobId:uuid}/events",
     "/jobs/{job_id}",
+    "/errors/{group_id}",
 }
+GROUP = ErrorKey("demo.planted", "ValueError", "").group_id
 STREAMS = {
     "/api/events/stream",
     "/api/jobs/{jobId:uuid}/events/stream",
@@ -48,6 +51,7 @@ STREAMS = {
     "/stream/workers",
     "/stream/locks",
     "/stream/dead-letters",
+    "/stream/errors",
     "/stream/schedules",
     "/stream/schedules/{name}",
 }
@@ -115,6 +119,7 @@ async def test_no_route_or_page_shows_a_credential(client: AsgiClient, job_ids: 
     for job_id in job_ids:
         for path in WITH_PARAMETERS:
             address = path.replace("{jobId:uuid}", job_id).replace("{job_id}", job_id)
+            address = address.replace("{group_id}", GROUP)
             answer = await client.get(address)
             assert answer.status == 200, address
             assert not _shown(answer.body), address

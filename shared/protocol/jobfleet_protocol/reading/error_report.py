@@ -64,10 +64,6 @@ class ErrorReport:
     groups: Sequence[ErrorGroup]
     counted_back_to: datetime | None
 
-    def find(self, group_id: str) -> ErrorGroup | None:
-        """Return a group, ``None`` if nothing of it failed within the range."""
-        return next((each for each in self.groups if each.key.group_id == group_id), None)
-
     def to_json(self) -> dict[str, Any]:
         """Return the shape of ``GET /api/errors``."""
         return {

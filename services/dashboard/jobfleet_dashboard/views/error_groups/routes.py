@@ -23,7 +23,6 @@ from jobfleet_dashboard.views.site import page_context, show, site_of
 from jobfleet_protocol.reading.error_report import (
     RANGES,
     ErrorRange,
-    ErrorReport,
     error_range,
     read_errors,
 )
@@ -74,12 +73,10 @@ async def group(request: Request, group_id: str) -> Response:
         read_errors(services.backend.reader, services.clock, chosen),
         services.backend.reader.jobs(asked.query(services.clock.now(), limit=PAGE_SIZE)),
     )
-    found = report.find(group_id)
-    rows = [] if found is None else rows_of(_alone(report, group_id))
     told = {
         **_shared(chosen),
         "group_id": group_id,
-        "group": rows[0] if rows else None,
+        "group": next((row for row in rows_of(report) if row.group_id == group_id), None),
         "report": report,
         "jobs": [row_of(row) for row in page.items],
         "filter": asked,
@@ -105,16 +102,6 @@ async def _list(request: Request, chosen: ErrorRange, job_type: str) -> dict[str
 
 def _shared(chosen: ErrorRange) -> dict[str, Any]:
     return {"chosen": chosen, "ranges": list(RANGES.values()), "spark_height": SPARK_HEIGHT}
-
-
-def _alone(report: ErrorReport, group_id: str) -> ErrorReport:
-    groups = [one for one in report.groups if one.key.group_id == group_id]
-    return ErrorReport(
-        range=report.range,
-        since=report.since,
-        groups=groups,
-        counted_back_to=report.counted_back_to,
-    )
 
 
 def _chosen(request: Request) -> tuple[ErrorRange, str]:

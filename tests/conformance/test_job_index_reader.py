@@ -62,6 +62,17 @@ async def test_the_timeline_shows_the_newest_events_first(backend: Backend) -> N
     assert await _events(backend, limit=3) == newest_first
 
 
+async def test_large_data_are_left_out_of_the_timeline(backend: Backend) -> None:
+    first = queued()
+    small = after(started(first), "Step 1", worker_id="w1", data={"step": 1})
+    large = after(small, "Completed", worker_id="w1", data={"result": "x" * 20_000})
+    await write(backend, first, started(first), small, large)
+    newest, before, *_ = await _events(backend)
+    assert newest.data.keys() == {"omittedCharacters"}
+    assert (newest.event_id, before.data) == (large.event_id, {"step": 1})
+    assert (await backend.trail.newest(first.job_id)) == large
+
+
 async def test_pages_hold_their_place_while_events_are_added(backend: Backend) -> None:
     old = [queued(at=n) for n in range(6)]
     await write(backend, *old)

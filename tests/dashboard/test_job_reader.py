@@ -8,6 +8,7 @@ import pytest
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_protocol.reading.job_reader import JobReader
+from jobfleet_protocol.reading.page_bytes import MAX_PAGE_BYTES
 from tests.dashboard.api.asgi_client import AsgiClient
 from tests.dashboard.api.life import Life
 from tests.dashboard.api.test_jobs import submit
@@ -46,6 +47,35 @@ async def test_only_what_came_after_a_known_record_is_read(
     whole = await reader.read(job_id)
     assert list(current.events) == list(whole.events)
     assert (current.request, current.older) == (whole.request, whole.older)
+
+
+async def test_pages_of_events_end_by_their_size_and_leave_none_out(
+    backend: Backend, client: AsgiClient, life: Life
+) -> None:
+    """120 steps of about 25,000 bytes each: 3 MB."""
+    job_id = await submit(client)
+    await life.start(job_id)
+    for number in range(1, 121):
+        await life.step(job_id, number, text="x" * 25_000)
+    for beginning, order in (("", 1), ("b10000", -1)):
+        seen: list[int] = []
+        cursor = beginning
+        while True:
+            query = f"?cursor={cursor}" if cursor else ""
+            answer = await client.get(f"/api/jobs/{job_id}/events{query}")
+            assert len(answer.body) < MAX_PAGE_BYTES + 40_000
+            page = answer.json
+            seen += [event["sequence"] for event in page["items"]][::order]
+            cursor = page["next"]
+            if cursor is None:
+                break
+        assert seen == list(range(1, 123))[::order]
+    answer = await client.get(f"/api/jobs/{job_id}")
+    assert len(answer.body) < MAX_PAGE_BYTES + 40_000
+    shown = answer.json
+    assert shown["events"][-1]["sequence"] == 122
+    older = await client.get(f"/api/jobs/{job_id}/events?cursor={shown['eventsNext']}")
+    assert older.json["items"][-1]["sequence"] == shown["events"][0]["sequence"] - 1
 
 
 async def test_a_history_that_was_removed_meanwhile_is_read_anew(

@@ -34,9 +34,15 @@ from jobfleet_protocol.trail.tombstone import tombstone_of
 from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import Change
 from jobfleet_worker.run.follow_up import FollowUp
-from jobfleet_worker.run.missing_handler import MissingHandler
 from jobfleet_worker.run.outcome_record import OutcomeRecord
 from jobfleet_worker.upkeep.retention import Retention
+from tests.simulation.claim_bugs import (
+    missing_handler_fails_at_once,
+    never_waits_longer,
+    suspects_beside_others,
+    waits_again_at_once,
+    waits_without_a_bound,
+)
 from tests.simulation.fake_leases import FakeLeaseStore
 from tests.simulation.hash_bugs import (
     hash_of_a_stale_row,
@@ -64,12 +70,6 @@ from tests.simulation.slot_bugs import (
     slot_leaked_by_a_crash,
     slot_released_twice,
     stale_note_of_another_slot,
-)
-from tests.simulation.suspect_bugs import (
-    never_waits_longer,
-    suspects_beside_others,
-    waits_again_at_once,
-    waits_without_a_bound,
 )
 
 
@@ -315,20 +315,6 @@ def token_not_checked() -> AbstractContextManager[Any]:
         return
 
     return patch.object(Callbacks, "check_address", any_address)
-
-
-@contextmanager
-def missing_handler_fails_at_once() -> Iterator[None]:
-    """A worker that lacks a job's type asks nobody whether another one has it."""
-
-    async def nobody(self: MissingHandler, job_type: str, queue: str) -> bool:
-        return True
-
-    async def never(self: MissingHandler, message: JobMessage) -> bool:
-        return False
-
-    with patch.multiple(MissingHandler, puts_off=never, is_given_up=nobody):
-        yield
 
 
 Bug = Callable[[], AbstractContextManager[Any]]

@@ -7,7 +7,13 @@ from aiohttp import web
 
 from jobfleet_contracts.codec import encode
 from jobfleet_worker.outbound.http_call import MAX_KEPT_BYTES
-from jobfleet_worker.run.kept_details import MAX_REPEATED_BYTES, SHORTENED, shortened
+from jobfleet_worker.run.kept_details import (
+    MAX_REPEATED_BYTES,
+    MIN_REPEATED_BYTES,
+    SHORTENED,
+    kept_bytes,
+    shortened,
+)
 from tests.worker.builtin.conftest import Workshop, target, workshop
 from tests.worker.outbound.target_server import TargetServer
 
@@ -28,17 +34,28 @@ HUGE: dict[str, Any] = {
 }
 
 
+@pytest.mark.parametrize("sequence", [1, 3, 100, 10**6])
 @pytest.mark.parametrize("name", HUGE)
-def test_data_of_any_shape_fit_after_they_were_shortened(name: str) -> None:
-    cut = shortened(HUGE[name])
-    assert len(encode(cut)) <= MAX_REPEATED_BYTES
+def test_data_of_any_shape_fit_after_they_were_shortened(name: str, sequence: int) -> None:
+    cut = shortened(HUGE[name], sequence=sequence)
+    assert len(encode(cut)) <= kept_bytes(sequence) <= MAX_REPEATED_BYTES
     assert cut[SHORTENED] is True
 
 
+def test_what_attempts_keep_in_total_grows_hardly_with_their_number() -> None:
+    assert kept_bytes(3) == MAX_REPEATED_BYTES
+    assert kept_bytes(10**6) == MIN_REPEATED_BYTES
+    of_a_hundred_attempts = sum(kept_bytes(sequence) for sequence in range(2, 302, 3))
+    assert of_a_hundred_attempts < 650 * 1024
+    ten_times_as_many = sum(kept_bytes(sequence) for sequence in range(2, 3002, 3))
+    assert ten_times_as_many < 2 * 1024 * 1024
+
+
 def test_what_is_small_stays_as_it_is_and_what_is_short_is_kept_of_what_is_large() -> None:
-    assert shortened({"a": 1}) == {"a": 1}
+    assert shortened({"a": 1}, sequence=1) == {"a": 1}
     text = "begin " + "x" * 10**5 + " end"
-    cut = shortened({"error": {"type": "E", "traceback": text}, "response": {"statusCode": 429}})
+    data = {"error": {"type": "E", "traceback": text}, "response": {"statusCode": 429}}
+    cut = shortened(data, sequence=1)
     assert cut["response"] == {"statusCode": 429}
     assert cut["error"]["traceback"].startswith("begin ")
     assert cut["error"]["traceback"].endswith(" end")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, Literal, TypeVar
 
-from jobfleet_contracts.codec import format_optional_time, format_time
+from jobfleet_contracts.codec import encode_text, format_optional_time, format_time
 from jobfleet_contracts.credentials import masked_text
 from jobfleet_contracts.event import Event, JobFacts
 from jobfleet_contracts.state import State
@@ -21,6 +21,19 @@ _UNKNOWN = datetime.fromtimestamp(0, UTC)
 
 COUNTED_WAITERS = 1_000
 """Jobs that wait for one lock key are counted up to here."""
+
+MAX_COPIED_CHARACTERS = 4_000
+
+
+def copied_data(data: str) -> str:
+    """Return an event's encoded data as the timeline holds them.
+
+    Data of more than 4,000 characters are left out: the job's own history has them, and a page of
+    1,000 events stays small.
+    """
+    if len(data) <= MAX_COPIED_CHARACTERS:
+        return data
+    return encode_text({"omittedCharacters": len(data)})
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import pytest
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.job_id import new_id
-from jobfleet_protocol.reading.job_reader import MAX_PAGE_BYTES
+from jobfleet_protocol.reading.page_bytes import MAX_PAGE_BYTES
 from jobfleet_protocol.trail.tombstone import tombstone_of
 from tests.dashboard.api.asgi_client import AsgiClient
 from tests.dashboard.api.life import Life

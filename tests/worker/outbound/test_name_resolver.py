@@ -10,6 +10,7 @@ import pytest
 
 from jobfleet_worker.outbound import name_lookups
 from jobfleet_worker.outbound.circuit_breaker import CircuitState
+from jobfleet_worker.outbound.name_lookups import NameLookups, NameNotFound
 from jobfleet_worker.outbound.name_resolver import NameResolver
 from jobfleet_worker.outbound.refusals import CallFailed, CircuitOpen, LookupsBusy
 from tests.worker.outbound.target_server import (
@@ -61,18 +62,48 @@ async def test_a_hundred_silent_names_take_one_thread_and_others_go_on(
     await silent_nameserver.close()
 
 
-async def test_a_type_whose_look_ups_are_all_taken_waits_and_other_types_do_not(
+async def test_silent_names_that_take_up_the_whole_share_hold_up_no_other_host(
     target: TargetServer, monkeypatch: pytest.MonkeyPatch, silent_nameserver: NameResolver
 ) -> None:
-    monkeypatch.setattr(name_lookups, "LOOKUPS_PER_TYPE", 2)
+    monkeypatch.setattr(name_lookups, "LOOKUPS_PER_TYPE", 3)
     caller = client(silent_nameserver)
-    for number in range(2):
+    for number in range(7):
         with pytest.raises(CallFailed):
-            await get(caller, f"http://n{number}.example/", timeout_seconds=0.05)
-    with pytest.raises(LookupsBusy):
-        await get(caller, f"http://localhost:{target.port}/")
-    answer = await get(caller, f"http://localhost:{target.port}/", job_type="callback.deliver")
+            await get(caller, f"http://n{number}.example/", timeout_seconds=0.02)
+    answer = await get(caller, f"http://localhost:{target.port}/")
     assert answer.status == 200
+    await silent_nameserver.close()
+
+
+async def test_the_domain_with_the_most_look_ups_makes_room(
+    monkeypatch: pytest.MonkeyPatch, silent_nameserver: NameResolver
+) -> None:
+    monkeypatch.setattr(name_lookups, "LOOKUPS_PER_TYPE", 4)
+    lookups = NameLookups(source=silent_nameserver)
+    hosts = ["slow.shop.example", *(f"n{number}.evil.test" for number in range(5))]
+    calls = []
+    for host in hosts:
+        find = lookups.find("http.request", host, 80, socket.AF_INET)
+        calls.append(asyncio.create_task(find, name=host))
+        await asyncio.sleep(0)  # it is under way
+    ended = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(each) for each in ended] == [
+        NameNotFound,
+        *[LookupsBusy] * 2,
+        *[NameNotFound] * 3,
+    ]
+    await silent_nameserver.close()
+
+
+async def test_a_call_that_is_cancelled_while_its_name_is_looked_up_ends(
+    silent_nameserver: NameResolver,
+) -> None:
+    caller = client(silent_nameserver)
+    call = asyncio.create_task(get(caller, "http://n.example/"))
+    await asyncio.sleep(0.01)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
     await silent_nameserver.close()
 
 

@@ -210,7 +210,7 @@ LOGS = Description(
     problems=("invalid-request", "unknown-job", *_READ),
 )
 EVENTS = Description(
-    text="Events, oldest first.",
+    text="Events, oldest first; a page ends after 1 MiB.",
     model=documents.HistoryPage,
     example=examples.HISTORY,
     problems=("invalid-request", "unknown-job", *_READ),

@@ -159,7 +159,7 @@ class JobPage(Document):
 
 
 class JobDocument(Document):
-    """One job; ``events`` is its complete history, beyond 1,000 the newest 1,000."""
+    """One job; ``events`` is its complete history, beyond 1,000 or 1 MiB the newest ones."""
 
     job_id: str
     job_name: str

@@ -1,6 +1,7 @@
 """How much an attempt that is repeated may leave in the trail.
 
-A job has up to 100 attempts, and the trail keeps each of them for good.
+A job has up to 100 attempts, each redrive gives it as many again, and a request that was not sent
+is repeated for days. The trail keeps each of them for good.
 """
 
 from __future__ import annotations
@@ -11,31 +12,43 @@ from jobfleet_contracts.codec import encode
 
 MAX_REPEATED_BYTES = 16 * 1024
 """Of JSON, for each attempt that another one follows; the last one keeps its details whole."""
+MIN_REPEATED_BYTES = 1024
+_SHARED_BYTES = 512 * 1024
 SHORTENED = "shortened"
 _SHORTEST_STRING = 64
 _ELLIPSIS = "…"
 
 
-def shortened(data: dict[str, Any]) -> dict[str, Any]:
+def kept_bytes(sequence: int) -> int:
+    """Return how much the data of a repeated attempt's event may take, in JSON.
+
+    16 KiB for the first events of a job, then less with each event, and 1 KiB at least: 1,000
+    events keep 2 MB in total, and not 16.
+    """
+    return max(MIN_REPEATED_BYTES, min(MAX_REPEATED_BYTES, _SHARED_BYTES // max(sequence, 1)))
+
+
+def shortened(data: dict[str, Any], *, sequence: int) -> dict[str, Any]:
     """Return the data of an event with long strings cut in the middle, so that they fit.
 
     Data that are too large by their number of values keep their error only. What was cut says
     so: ``"shortened": true``.
     """
-    if _fits(data):
+    most = kept_bytes(sequence)
+    if _fits(data, most):
         return data
     for kept in ({**data}, {"error": data.get("error")}):
-        longest = MAX_REPEATED_BYTES
+        longest = most
         while longest >= _SHORTEST_STRING:
             cut = {**_cut(kept, longest), SHORTENED: True}
-            if _fits(cut):
+            if _fits(cut, most):
                 return cut
             longest //= 2
     return {SHORTENED: True}
 
 
-def _fits(data: dict[str, Any]) -> bool:
-    return len(encode(data)) <= MAX_REPEATED_BYTES
+def _fits(data: dict[str, Any], most: int) -> bool:
+    return len(encode(data)) <= most
 
 
 def _cut(value: Any, longest: int) -> Any:

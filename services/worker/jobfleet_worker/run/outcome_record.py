@@ -92,8 +92,9 @@ class OutcomeRecord:
             delay = retry_delay(self._request, self._defaults, used)
         due_at = self._clock.now() + delay
         seconds = round(delay.total_seconds(), 3)
+        kept = shortened(data, sequence=head.sequence)
         return [
-            ends(Status.ATTEMPT_FAILED, message, shortened(data), due_at=due_at),
+            ends(Status.ATTEMPT_FAILED, message, kept, due_at=due_at),
             Change(
                 kind=Status.RETRY_SCHEDULED,
                 worker_id=head.after.worker_id,

@@ -53,7 +53,7 @@ def not_sent(outcome: Outcome, head: Event) -> Change:
         step=1,
         worker_id=head.after.worker_id,
         message=f"not sent: {reason}",
-        data={"step": 1, **shortened(data)},
+        data={"step": 1, **shortened(data, sequence=head.sequence)},
     )
 
 

@@ -38,6 +38,7 @@ from jobfleet_contracts.index import (
     Page,
     TimelineEntry,
     TimeStep,
+    copied_data,
 )
 from jobfleet_contracts.state import State
 
@@ -54,6 +55,8 @@ _NEWEST = f"SELECT {EVENT_COLUMNS}, position FROM trail ORDER BY position DESC L
 
 _LIVE_CURSOR = CursorForm(f"({NUMBER})")
 _OPEN_CURSOR = CursorForm(f"([A-Za-z]*)~([^~]*)~({NUMBER})")
+
+_DATA = EVENT_COLUMNS.split(", ").index("data")
 
 _log = structlog.get_logger()
 
@@ -77,7 +80,7 @@ class SqliteJobIndexReader:
             tested="status, job_type",
         )
         rows, cursor, back_to = await self._database.read(page.run)
-        return Page([row_to_event_or_stand_in(row) for row in rows], cursor, back_to)
+        return Page([_event(row) for row in rows], cursor, back_to)
 
     async def since(self, cursor: str | None, limit: int = 500) -> Sequence[TimelineEntry]:
         """Return events after a live cursor, oldest first; the cursor is a trail position."""
@@ -89,7 +92,7 @@ class SqliteJobIndexReader:
             return connection.execute(_SINCE, (after, limit)).fetchall()
 
         rows = await self._database.read(operation)
-        return [TimelineEntry(row_to_event_or_stand_in(row), str(row[-1])) for row in rows]
+        return [TimelineEntry(_event(row), str(row[-1])) for row in rows]
 
     async def jobs(self, query: JobQuery) -> Page[JobRow]:
         """Return a page of jobs, last changed first."""
@@ -168,6 +171,14 @@ class SqliteJobIndexReader:
     async def lock_slots(self, lock_key: str) -> frozenset[int]:
         """Return the numbers of slots that open jobs name with this lock key."""
         return await self._database.read(lambda connection: read_lock_slots(connection, lock_key))
+
+
+def _event(row: Row) -> Event:
+    """Return the timeline's copy of an event."""
+    data = row[_DATA]
+    if isinstance(data, str):
+        row = (*row[:_DATA], copied_data(data), *row[_DATA + 1 :])
+    return row_to_event_or_stand_in(row)
 
 
 def _event_range(query: EventQuery) -> list[Condition]:

@@ -25,14 +25,13 @@ from jobfleet_protocol.actions.final_result import delivery_payload
 from jobfleet_protocol.actions.submission import request_of
 from jobfleet_protocol.reading.attempts import Attempt, ends_attempt, error_of, response_of
 from jobfleet_protocol.reading.job_record import JobRecord
+from jobfleet_protocol.reading.page_bytes import MAX_PAGE_BYTES, first_of_page, last_of_page
 from jobfleet_protocol.reading.readable_trail import ReadableTrail
 from jobfleet_protocol.trail.large_data import resolve
 from jobfleet_protocol.trail.tombstone import is_tombstone
 
 MAX_EVENTS = 1000
 """History rows in one answer."""
-MAX_PAGE_BYTES = 1024 * 1024
-"""Of attempts in JSON: what targets answered may be large, and there are up to 100 of them."""
 _MAX_PAGES = 20
 """History pages that one request for attempts looks through."""
 _EVENTS_CURSOR = CursorForm("([ab])([0-9]{1,10})")
@@ -96,6 +95,8 @@ class JobReader:
     ) -> Page[Event]:
         """Return a page of the history, oldest first within the page.
 
+        A page ends with the event that brings it to 1 MiB.
+
         Args:
             cursor: ``a12``: those after sequence 12 (``None``: from the first), going on to newer
                 ones; ``b12``: those right before 12, going on to older ones.
@@ -106,14 +107,15 @@ class JobReader:
         """
         direction, sequence = _cursor(cursor)
         if direction == "b":
-            found = await self._trail.history(job_id, before=sequence, limit=limit)
+            found = last_of_page(await self._trail.history(job_id, before=sequence, limit=limit))
             more = bool(found) and found[0].sequence > 1
             return Page(_masked(found), f"b{found[0].sequence}" if more else None)
         found = await self._trail.history(job_id, after=sequence, limit=limit)
         if not found:
             await self.newest(job_id)
-        more = len(found) == limit
-        return Page(_masked(found), f"a{found[-1].sequence}" if more else None)
+        shown = first_of_page(found)
+        more = len(found) == limit or len(shown) < len(found)
+        return Page(_masked(shown), f"a{shown[-1].sequence}" if more else None)
 
     async def attempts(
         self, job_id: str, *, cursor: str | None = None, limit: int = 100

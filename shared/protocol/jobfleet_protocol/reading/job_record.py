@@ -13,6 +13,7 @@ from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.state import State
 from jobfleet_protocol.actions.final_result import callback_job_id
 from jobfleet_protocol.control.schedule_state import schedule_of_job
+from jobfleet_protocol.reading.page_bytes import last_of_page
 
 
 def etag_of(job_id: str, sequence: int) -> str:
@@ -79,8 +80,10 @@ class JobRecord:
         return schedule_of_job(self.newest.job_id, context)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the document of ``GET /api/jobs/{jobId}``."""
+        """Return the document of ``GET /api/jobs/{jobId}``: of its events the newest 1 MiB."""
         facts, after, request = self.newest.facts, self.newest.after, self.request
+        shown = last_of_page(self.events)
+        older = self.older if len(shown) == len(self.events) else f"b{shown[0].sequence}"
         schedule_name, scheduled_for = self.schedule or (None, None)
         return {
             "jobId": facts.job_id,
@@ -111,6 +114,6 @@ class JobRecord:
             "scheduledFor": scheduled_for,
             "payload": request and request.payload,
             "context": request and request.context,
-            "events": [event.to_json() for event in self.events],
-            "eventsNext": self.older,
+            "events": [event.to_json() for event in shown],
+            "eventsNext": older,
         }

@@ -39,13 +39,10 @@ from jobfleet_contracts.codec import (
 )
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.index import IndexedEvent, JobRow, OpenRow
+from jobfleet_contracts.index import IndexedEvent, JobRow, OpenRow, copied_data
 from jobfleet_contracts.state import State, step_of
 
 SHARDS = tuple(f"shard-{number}" for number in range(4))
-MAX_COPIED_CHARACTERS = 4_000
-"""Event data beyond it are left out of the timeline's copy; the job's own history has them."""
-
 UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, InvalidRequest)
 """What reading a row raises that somebody has edited."""
 
@@ -100,8 +97,8 @@ def event_to_timeline(event: Event) -> dict[str, Any]:
     entity["PartitionKey"] = shard_of(event.job_id)
     entity["RowKey"] = timeline_key(event)
     entity["JobId"] = event.job_id
-    if len(entity.get("Data", "")) > MAX_COPIED_CHARACTERS:
-        entity["Data"] = encode_text({"omittedCharacters": len(entity["Data"])})
+    if "Data" in entity:
+        entity["Data"] = copied_data(entity["Data"])
     return entity
 
 

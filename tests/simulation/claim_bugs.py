@@ -1,16 +1,31 @@
-"""Deliberate bugs around suspects: jobs that lost two workers in a row."""
+"""Deliberate bugs in claims: by a worker that lacks the type, and of suspects."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AbstractContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from typing import Any
 from unittest.mock import patch
 
 from jobfleet_contracts.message import JobMessage
 from jobfleet_protocol.claiming.claimer import Claimer
 from jobfleet_worker.run import slots
+from jobfleet_worker.run.missing_handler import MissingHandler
 from jobfleet_worker.run.slots import Slots
+
+
+@contextmanager
+def missing_handler_fails_at_once() -> Iterator[None]:
+    """A worker that lacks a job's type asks nobody whether another one has it."""
+
+    async def nobody(self: MissingHandler, job_type: str, queue: str) -> bool:
+        return True
+
+    async def never(self: MissingHandler, message: JobMessage) -> bool:
+        return False
+
+    with patch.multiple(MissingHandler, puts_off=never, is_given_up=nobody):
+        yield
 
 
 def suspects_beside_others() -> AbstractContextManager[Any]:

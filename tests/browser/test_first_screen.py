@@ -20,7 +20,8 @@ def test_a_sample_job_is_submitted_from_the_empty_screen_and_watched_to_its_end(
     expect(page.locator("#head")).to_contain_text("running on worker")
     expect(page.locator("#live")).to_have_text("live")
     expect(page.locator("#head")).to_contain_text("completed")
-    expect(page.locator("#history > li")).to_have_count(13)
+    expect(page.locator("#history > li")).to_have_count(4)
+    expect(page.locator("#history .steps li")).to_have_count(10)
     expect(page.locator("#live")).to_have_text("ended")
 
 

@@ -119,6 +119,16 @@ class PageFilter(BaseModel):
     cursor: str | None = Field(None, max_length=2000, description="`next` of the page before.")
 
 
+class HistoryFilter(PageFilter):
+    """Query of ``GET /api/jobs/{jobId}/events``."""
+
+    steps: bool = Field(
+        True,
+        description="`false`: only events that are no `Step N`; the first page holds the newest "
+        "ones, and `next` leads to older ones.",
+    )
+
+
 def _status(text: str) -> str:
     try:
         Status.of(text)

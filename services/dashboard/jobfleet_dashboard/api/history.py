@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from jobfleet_dashboard.api.answer import answer
 from jobfleet_dashboard.api.descriptions import EVENTS, LOGS, described
-from jobfleet_dashboard.api.filters import PageFilter
+from jobfleet_dashboard.api.filters import HistoryFilter, PageFilter
 from jobfleet_dashboard.api.request_parts import JobId
 from jobfleet_dashboard.security.access import require
 from jobfleet_dashboard.security.principal import Role
@@ -29,9 +29,10 @@ async def logs(request: Request, job_id: JobId, query: Annotated[PageFilter, Que
 
 @router.get("/api/jobs/{jobId:uuid}/events", **described(EVENTS))
 async def events(
-    request: Request, job_id: JobId, query: Annotated[PageFilter, Query()]
+    request: Request, job_id: JobId, query: Annotated[HistoryFilter, Query()]
 ) -> Response:
-    """The history of a job, oldest first."""
+    """The history of a job, oldest first; with or without its steps."""
     reader = services_of(request).job_reader
-    found = await reader.events(job_id, cursor=query.cursor, limit=query.limit)
+    read = reader.events if query.steps else reader.lifecycle
+    found = await read(job_id, cursor=query.cursor, limit=query.limit)
     return answer({"items": [event.to_json() for event in found.items], "next": found.next})

@@ -80,10 +80,7 @@
       for (const item of [...list.children]) {
         if (seen.has(item.id)) item.remove(); else seen.add(item.id);
       }
-      const fromTop = list.tagName === "TBODY";
-      while (list.childElementCount > Number(list.dataset.keep)) {
-        (fromTop ? list.lastElementChild : list.firstElementChild).remove();
-      }
+      while (list.childElementCount > Number(list.dataset.keep)) list.lastElementChild.remove();
     }
   };
   const countArrivals = () => {
@@ -332,7 +329,9 @@
     setInterval(tick, 1000);
     setTimeout(connect, 0); // once htmx knows the page
     setInterval(lookForNews, NEWS_SECONDS * 1000);
-    $("#feed")?.addEventListener("pointerleave", () => { admit(); tidy(); });
+    for (const arriving of $$("[data-arriving]")) {
+      document.getElementById(arriving.dataset.arriving).addEventListener("pointerleave", () => { admit(); tidy(); });
+    }
     $$("textarea[data-json]").forEach(checkJson);
     $$("form[data-selection]").forEach(showSelected);
     forgetDone();

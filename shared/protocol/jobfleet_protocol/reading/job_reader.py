@@ -35,6 +35,7 @@ MAX_EVENTS = 1000
 _MAX_PAGES = 20
 """History pages that one request for attempts looks through."""
 _EVENTS_CURSOR = CursorForm("([ab])([0-9]{1,10})")
+_LIFECYCLE_CURSOR = CursorForm("l([0-9]{1,10})")
 _ATTEMPTS_CURSOR = CursorForm(r"([0-9]{1,10})(?:\.([0-9]{1,10}))?")
 _FAILURES = frozenset({Status.ATTEMPT_FAILED, Status.FAILED, Status.TIMED_OUT, Status.TAKEN_OVER})
 _ANSWERS = frozenset({Status.COMPLETED, Status.ATTEMPT_FAILED, Status.FAILED, Status.TIMED_OUT})
@@ -59,7 +60,10 @@ class JobReader:
         return event.masked()
 
     async def read(self, job_id: str, *, known: JobRecord | None = None) -> JobRecord:
-        """Return the whole record: at most some twenty requests, 1,000 rows and five values.
+        """Return the whole record, in a number of requests that no history exceeds.
+
+        Some twenty requests, 1,000 rows and five values; of a job with more than 1,000 events also
+        1,000 lifecycle events, in at most 64 requests.
 
         Args:
             known: this job's record of a while ago; only rows after it are read then.
@@ -72,20 +76,24 @@ class JobReader:
         if known is not None and (is_tombstone(head) or head.sequence < known.last_sequence):
             known = None  # its history was removed
         shown = await self._newest_events(job_id, head, known)
+        lifecycle = await self._lifecycle(shown, known)
         events = [event for event in shown if event.is_readable]
+        milestones = [event for event in lifecycle if event.is_readable]
         oldest, newest = shown[0], events[-1] if events else shown[-1]
-        ended = _ending(events) if newest.after.state.is_terminal else None
+        ended = _ending(milestones) if newest.after.state.is_terminal else None
         values = _Values(self._payloads)
         record = JobRecord(
             newest=newest,
             request=known.request if known else await self._request(oldest, values),
             events=shown,
             older=None if oldest.sequence == 1 else f"b{oldest.sequence}",
-            started_at=await self._started_at(events),
+            lifecycle=lifecycle,
+            lifecycle_older=_lifecycle_cursor(lifecycle),
+            started_at=await self._started_at(milestones),
             completed_at=None if ended is None else ended.occurred_at,
             result=await _result(ended, values),
-            last_error=await _last(events, _FAILURES, error_of, values),
-            last_response=await _last(events, _ANSWERS, response_of, values),
+            last_error=await _last(milestones, _FAILURES, error_of, values),
+            last_response=await _last(milestones, _ANSWERS, response_of, values),
             checkpoint=await _checkpoint(events, values),
         )
         return replace(record, callback_conflict=await self._callback_conflict(record, values))
@@ -116,6 +124,27 @@ class JobReader:
         shown = first_of_page(found)
         more = len(found) == limit or len(shown) < len(found)
         return Page(_masked(shown), f"a{shown[-1].sequence}" if more else None)
+
+    async def lifecycle(
+        self, job_id: str, *, cursor: str | None = None, limit: int = MAX_EVENTS
+    ) -> Page[Event]:
+        """Return a page of the events that are no steps, oldest first within the page.
+
+        The first page holds the newest ones, its ``next`` leads to older ones. A page may be
+        shorter than ``limit``.
+
+        Raises:
+            InvalidRequest: the cursor is none of ours.
+            UnknownJob: no trail.
+        """
+        if cursor is None:
+            last = (await self.newest(job_id)).newest_lifecycle
+        else:
+            last = int(_LIFECYCLE_CURSOR.parts(cursor)[0])
+        found = _masked(await self._trail.lifecycle(job_id, last=last, limit=limit))
+        if not found:
+            await self.newest(job_id)
+        return Page(found, _lifecycle_cursor(found))
 
     async def attempts(
         self, job_id: str, *, cursor: str | None = None, limit: int = 100
@@ -177,6 +206,21 @@ class JobReader:
                 return (*known.events, *_masked(later))[-MAX_EVENTS:]
         events = await self._trail.history(job_id, before=head.sequence + 1, limit=MAX_EVENTS)
         return _masked(events) or [head]
+
+    async def _lifecycle(self, shown: Sequence[Event], known: JobRecord | None) -> Sequence[Event]:
+        """Return the lifecycle events; only those before ``shown`` cost requests."""
+        oldest = shown[0].sequence
+        found = tuple(event for event in shown if not event.is_step)
+        if known is not None and known.last_sequence >= oldest:
+            earlier = [event for event in known.lifecycle if event.sequence < oldest]
+            return (*earlier, *found)[-MAX_EVENTS:]
+        names_it = next((event for event in shown if event.is_readable), None)
+        last = 0 if names_it is None else min(names_it.after.lifecycle_before, oldest - 1)
+        room = MAX_EVENTS - len(found)
+        if last == 0 or room == 0:
+            return found
+        before = await self._trail.lifecycle(shown[0].job_id, last=last, limit=room)
+        return (*_masked(before), *found)
 
     async def _request(self, oldest: Event, values: _Values) -> JobRequest | None:
         opening = oldest if oldest.sequence == 1 else await self._opening(oldest.job_id)
@@ -296,6 +340,11 @@ def _ending(events: Sequence[Event]) -> Event | None:
 
 def _masked(events: Sequence[Event]) -> list[Event]:
     return [event.masked() for event in events]
+
+
+def _lifecycle_cursor(found: Sequence[Event]) -> str | None:
+    older = found[0].after.lifecycle_before if found else 0
+    return f"l{older}" if older else None
 
 
 def _cursor(cursor: str | None) -> tuple[str, int]:

@@ -30,12 +30,15 @@ class JobRecord:
         request: ``None`` where event 1 cannot be read.
         events: the complete history, oldest first; beyond 1,000 the newest 1,000.
         older: cursor of the events before these, ``None`` if they are all there.
+        lifecycle: all events that are no steps, oldest first; beyond 1,000 the newest 1,000. Rows
+            that cannot be read are among them.
+        lifecycle_older: cursor of the lifecycle events before these, ``None`` for none.
         started_at: start of the last attempt of this incarnation.
         completed_at: when this incarnation ended.
         result: of the handler, where it completed.
-        last_error: ``{"type","message","traceback"}`` of the last failure that ``events`` show.
+        last_error: ``{"type","message","traceback"}`` of the last failure that ``lifecycle`` shows.
         last_response: of an HTTP target, after failures too.
-        checkpoint: the last one of this incarnation.
+        checkpoint: the last one of this incarnation that ``events`` show.
         callback_conflict: why nobody delivers the result, where another job has the id of the job
             that should.
     """
@@ -44,6 +47,8 @@ class JobRecord:
     request: JobRequest | None
     events: Sequence[Event]
     older: str | None = None
+    lifecycle: Sequence[Event] = ()
+    lifecycle_older: str | None = None
     started_at: datetime | None = None
     completed_at: datetime | None = None
     result: Any = None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobfleet_contracts.event import JobState
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.state import State
-from jobfleet_dashboard.views.event_row import EventRow
+from jobfleet_dashboard.views.event_row import EventRow, history_rows
 from jobfleet_dashboard.views.job.attempt_row import AttemptRow, attempt_rows
+from jobfleet_dashboard.views.job.history import HistoryItem, history_items
 from jobfleet_dashboard.views.job.job_actions import Button, buttons_for
 from jobfleet_dashboard.views.job.job_facts import Fact, job_facts
 from jobfleet_dashboard.views.job.job_sentence import job_sentence
@@ -20,6 +22,8 @@ from jobfleet_dashboard.views.text_span import Sentence, TextSpan
 from jobfleet_protocol.reading.job_record import etag_of
 from jobfleet_protocol.trail.tombstone import is_tombstone
 
+SHOWN_ATTEMPTS = 100
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobPage:
@@ -27,9 +31,12 @@ class JobPage:
 
     Attributes:
         facts: what was asked for and what belongs to it; only what is set.
-        events: lines of the history, at most 250; ``omitted`` earlier ones are not shown.
-        later: whether newer events than the shown ones stand in the trail.
+        attempts: the newest 100; ``attempts_omitted`` of those at hand are not shown.
+        history: lines of the history, oldest first; empty on a page of the earlier history.
+        earlier: such a page: 250 single events, oldest first.
+        omitted: how many earlier events are not shown.
         documents: payload, result, checkpoint, context, error … as JSON.
+        is_whole: whether all lifecycle events are at hand; else the oldest attempts are not told.
         live: whether anything more can be expected.
         paused: whether a pause of its queue or type keeps it from starting.
     """
@@ -47,9 +54,11 @@ class JobPage:
     actions: tuple[Button, ...]
     timeline: TimelineDrawing
     attempts: tuple[AttemptRow, ...]
-    events: tuple[EventRow, ...]
+    attempts_omitted: int
+    history: tuple[HistoryItem, ...]
+    earlier: tuple[EventRow, ...]
     omitted: int
-    later: bool
+    is_whole: bool
     documents: tuple[JsonText, ...]
     cursor: int
     live: bool
@@ -69,6 +78,9 @@ def job_page(view: JobView) -> JobPage:
     request = view.record.request
     newest = view.newest
     around = view.situation()
+    attempts = attempt_rows(view.lifecycle)
+    earlier = history_rows(view.earlier) if view.earlier else ()
+    history = () if earlier else history_items(view.record)
     return JobPage(
         job_id=newest.job_id,
         name=newest.facts.job_name,
@@ -82,15 +94,23 @@ def job_page(view: JobView) -> JobPage:
         facts=job_facts(view.record),
         actions=() if is_tombstone(newest) or not newest.is_readable else buttons_for(newest.after),
         paused=view.pause is not None,
-        timeline=draw_timeline(span_rows(view.events) if view.events else (), now=view.now),
-        attempts=attempt_rows(view.events),
-        events=view.rows_after(view.shown[0].sequence - 1),
-        omitted=view.shown[0].sequence - 1,
-        later=view.shown[-1].sequence < view.record.last_sequence,
+        timeline=draw_timeline(span_rows(view.lifecycle) if view.lifecycle else (), now=view.now),
+        attempts=attempts[-SHOWN_ATTEMPTS:],
+        attempts_omitted=max(0, len(attempts) - SHOWN_ATTEMPTS),
+        history=history,
+        earlier=earlier,
+        omitted=_oldest_of(earlier or history) - 1,
+        is_whole=view.record.lifecycle_older is None,
         documents=_documents(view),
         cursor=view.record.last_sequence,
         live=not newest.after.state.is_terminal,
     )
+
+
+def _oldest_of(items: Sequence[HistoryItem]) -> int:
+    """Return the sequence of the first line, which is never a fold."""
+    first = next(iter(items), None)
+    return first.sequence if isinstance(first, EventRow) else 1
 
 
 def _documents(view: JobView) -> tuple[JsonText, ...]:

@@ -12,13 +12,12 @@ from jobfleet_contracts.ports import JobIndexReader
 from jobfleet_contracts.state import CLAIMABLE, State, Status
 from jobfleet_contracts.worker_status import WorkerStatus
 from jobfleet_dashboard.services import Services
-from jobfleet_dashboard.views.event_row import EventRow, history_rows
 from jobfleet_dashboard.views.job.job_sentence import JobSituation
 from jobfleet_protocol.control.pause_state import Pause
 from jobfleet_protocol.reading.job_record import JobRecord
 
 SHOWN_EVENTS = 250
-"""Lines of history on one page; timeline and attempts are drawn from the newest 1,000 events."""
+"""Events on one page of the earlier history."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,16 +49,9 @@ class JobView:
         return [event for event in self.record.events if event.is_readable]
 
     @property
-    def shown(self) -> Sequence[Event]:
-        """The events whose lines the page shows."""
-        return self.earlier or self.record.events[-SHOWN_EVENTS:]
-
-    def rows_after(self, sequence: int) -> tuple[EventRow, ...]:
-        """Return the lines of the events after a sequence, each with the gap before it."""
-        events = self.earlier or self.record.events
-        later = [event for event in events if event.sequence > sequence]
-        before = events[-len(later) - 1] if len(events) > len(later) else None
-        return history_rows(later, before) if later else ()
+    def lifecycle(self) -> Sequence[Event]:
+        """The lifecycle events that can be read, oldest first: they tell the job's whole life."""
+        return [event for event in self.record.lifecycle if event.is_readable]
 
     def situation(self) -> JobSituation:
         """Return what the sentence says beyond the newest event."""
@@ -69,13 +61,13 @@ class JobView:
         holder = self.holder
         return JobSituation(
             now=self.now,
-            since=since(self.events or [self.newest]),
+            since=since(self.lifecycle or [self.newest]),
             step=step,
             of=of,
             lease_seconds_left=self._lease_seconds_left(),
             holder_id=holder.facts.job_id if holder else None,
             holder_name=holder.facts.job_name if holder else "",
-            reason=reason_of(newest, self.events),
+            reason=reason_of(newest, self.lifecycle),
             pause=self.pause,
             workers_alive=sum(
                 newest.facts.queue in worker.queues and worker.is_alive(self.now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -15,16 +16,18 @@ from jobfleet_dashboard.problems import unknown_job
 from jobfleet_dashboard.security.access import asker, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
+from jobfleet_dashboard.views.job.history import HistoryItem, StepsRow, is_known, items_after
 from jobfleet_dashboard.views.job.job_page import job_page
 from jobfleet_dashboard.views.job.job_view import JobView, read_job_view
 from jobfleet_dashboard.views.live_stream import live_stream, message, moment_of, partial
-from jobfleet_dashboard.views.pages import go_to
+from jobfleet_dashboard.views.pages import Pages, go_to
 from jobfleet_dashboard.views.site import page_context, show, site_of
 from jobfleet_protocol.reading.job_actions import JobAction
 from jobfleet_protocol.reading.job_record import JobRecord
 
 TEMPLATE = "job/show.html"
-ALWAYS = ("head", "timeline", "attempts")
+ALWAYS = ("head",)
+AS_TIME_GOES_ON = ("timeline", "attempts")
 ON_A_NEW_STATE = ("actions", "facts", "documents")
 
 router = APIRouter(dependencies=[require(Role.VIEWER)], include_in_schema=False)
@@ -71,7 +74,8 @@ async def _news(
     )
 
     async def render() -> bytes:
-        return message(_fragments(request, view, since=since), batch)
+        opens = batch is None
+        return message(_fragments(request, view, since=since, opens=opens), batch)
 
     may_operate = str(page_context(request)["may_operate"])
     key = ("job", job_id, moment, str(since), str(view.record.last_sequence), may_operate)
@@ -111,14 +115,31 @@ def known_id(text: str) -> str:
         raise unknown_job(text) from None
 
 
-def _fragments(request: Request, view: JobView, *, since: int) -> str:
+def _fragments(request: Request, view: JobView, *, since: int, opens: bool) -> str:
+    """Return what a page needs that knows all events up to ``since``."""
     pages = site_of(request).pages
-    told = {"job": job_page(view), **page_context(request)}
-    new = view.rows_after(since)
-    same_state = all(row.status.startswith("Step ") for row in new)
-    names = ALWAYS if same_state and since else ALWAYS + ON_A_NEW_STATE
+    page = job_page(view)
+    told = {"job": page, **page_context(request)}
+    new = items_after(page.history, since)
+    same_state = all(isinstance(item, StepsRow) for item in new)
+    names: tuple[str, ...] = ALWAYS
+    if new or not opens:
+        names += AS_TIME_GOES_ON
+    if not same_state or not since:
+        names += ON_A_NEW_STATE
     html = "".join(partial(name, pages.fragment(TEMPLATE, name, **told)) for name in names)
-    if new:
-        lines = pages.fragment("job/_history.html", "arrivals", arrivals=new)
-        html += partial("history", lines, "beforeend")
+    return html + _history(pages, page.job_id, new, since)
+
+
+def _history(pages: Pages, job_id: str, new: Sequence[HistoryItem], since: int) -> str:
+    """Put new lines before the others, newest first; a fold that has grown stays where it is."""
+    html, template = "", "job/_history.html"
+    for item in new:
+        if isinstance(item, StepsRow) and is_known(item, since):
+            inner = pages.fragment(template, "steps", steps=item, job_id=job_id)
+            html += partial(f"steps-{item.after}", inner)
+    arrivals = [item for item in reversed(new) if not is_known(item, since)]
+    if arrivals:
+        lines = pages.fragment(template, "arrivals", arrivals=arrivals, job_id=job_id)
+        html += partial("arriving", lines, "afterbegin")
     return html

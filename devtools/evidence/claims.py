@@ -67,7 +67,7 @@ CLAIMS = (
     ),
     Claim(
         promise="The embedded backend keeps what it confirmed when the power goes.",
-        falsified_by="A confirmed event that is missing once all that was not synced is taken back.",
+        falsified_by="A confirmed event that is missing once all unsynced writes are taken back.",
         runs=("power-loss",),
         not_covered="Disks that report a sync before it is done: the run shows what they cost.",
     ),

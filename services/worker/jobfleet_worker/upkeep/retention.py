@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from jobfleet_contracts.error_group import dead_group_of
-from jobfleet_contracts.errors import SequenceTaken
+from jobfleet_contracts.errors import DataMissing, SequenceTaken
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import IndexedEvent
 from jobfleet_contracts.ports import AuditTrail, Clock, PayloadStore, TrailRetention
@@ -168,10 +168,10 @@ class Retention:
 
     async def _digest(self, opening: Event) -> str | None:
         """Return the request's digest; ``None`` where large data were lost, which stops nothing."""
-        name = opening.data.get("blob")
-        if name is not None and await self._payloads.get(name) is None:
+        try:
+            digest: str | None = (await resolve(opening, self._payloads)).data.get("digest")
+        except DataMissing:
             return None
-        digest: str | None = (await resolve(opening, self._payloads)).data.get("digest")
         return digest
 
     async def _unlist_before(self, job_id: str, last: int) -> None:

@@ -19,6 +19,7 @@ MESSAGE_KEY_UNKNOWN = "message_key.unknown"
 _KEY_BYTES = 32
 _SECONDS = 2.0
 _AGAIN_SECONDS = 5.0
+_FRESH_SECONDS = 600.0
 
 _log = structlog.get_logger()
 
@@ -33,33 +34,44 @@ class MessageKey:
     def __init__(self, *, store: PayloadStore | None = None) -> None:
         self._store = store
         self._key = None if store is not None else secrets.token_bytes(_KEY_BYTES)
-        self._again_at = 0.0
+        self._look_at = 0.0
         self._turn = asyncio.Lock()
 
     async def find(self) -> bytes | None:
         """Return the key, ``None`` while the storage does not answer: all are foreign then.
 
-        Asks at most every five seconds, for two at most, until it has found it.
+        Asks for two seconds at most: every five seconds until it has found the key, then every ten
+        minutes. So a fleet whose key was lost or replaced has one key again after that time.
         """
-        if self._key is None and self._store is not None:
+        if self._store is not None and self._is_look_due:
             async with self._turn:
-                await self._look(self._store)
+                if self._is_look_due:
+                    await self._look(self._store)
         return self._key
 
+    @property
+    def _is_look_due(self) -> bool:
+        return asyncio.get_running_loop().time() >= self._look_at
+
     async def _look(self, store: PayloadStore) -> None:
-        now = asyncio.get_running_loop().time
-        if self._key is not None or now() < self._again_at:
-            return
+        now = asyncio.get_running_loop().time()
+        self._look_at = now + _AGAIN_SECONDS
         try:
             async with asyncio.timeout(_SECONDS):
-                self._key = await self._read(store)
+                found = await self._read(store)
         except (BackendError, TimeoutError) as error:
-            self._again_at = now() + _AGAIN_SECONDS
             _log.warning(MESSAGE_KEY_UNKNOWN, error=str(error) or "no answer in time")
+            return
+        if found is None or len(found) != _KEY_BYTES:
+            # Anybody could sign with an empty key.
+            self._key = None
+            _log.warning(MESSAGE_KEY_UNKNOWN, error=f"{KEY_NAME} is no key; remove this value")
+            return
+        self._key, self._look_at = found, now + _FRESH_SECONDS
 
     async def _read(self, store: PayloadStore) -> bytes | None:
         found = await store.get(KEY_NAME)
         if found is None:
-            await store.put(KEY_NAME, secrets.token_bytes(_KEY_BYTES))
+            await store.put(KEY_NAME, self._key or secrets.token_bytes(_KEY_BYTES))
             found = await store.get(KEY_NAME)  # another process may have been first
         return found

@@ -40,7 +40,10 @@ async def resolve(event: Event, payloads: PayloadStore) -> Event:
     """
     if not is_stored_apart(event):
         return event
-    body = await payloads.get(event.data["blob"])
+    name = event.data["blob"]
+    # Another job's value, or the fleet's key, must not be read by a row that somebody made up.
+    is_own = isinstance(name, str) and name.startswith(f"{event.job_id}/")
+    body = await payloads.get(name) if is_own else None
     if body is None:
         raise DataMissing(f"data of event {event.sequence} of job {event.job_id} is missing")
     return replace(event, data=decode(body))

@@ -34,6 +34,7 @@ from jobfleet_protocol.claiming.decision import (
     LockView,
     OtherSlot,
     Paused,
+    RateFull,
     Resend,
     Start,
     Suspect,
@@ -42,6 +43,9 @@ from jobfleet_protocol.claiming.decision import (
 )
 from jobfleet_protocol.claiming.lock_leases import LockLeases, locks_of
 from jobfleet_protocol.claiming.lock_turns import LockTurns, TurnView
+from jobfleet_protocol.claiming.rate_deferral import delayed_by_rate, held_slots
+from jobfleet_protocol.claiming.rate_slots import AT_HAND, Admission, RateSlots
+from jobfleet_protocol.claiming.start_terms import StartTerms, TermsOf
 from jobfleet_protocol.claiming.trail_opening import TrailOpening
 from jobfleet_protocol.control.pause_state import FleetPauses
 from jobfleet_protocol.trail.held_trail import HeldTrail
@@ -55,15 +59,24 @@ ReadPauses = Callable[[], Awaitable[FleetPauses]]
 @dataclass(frozen=True, slots=True)
 class Claimed:
     """The job is this worker's to run; ``trail.head`` is its ``Started``, or the ``TakenOver``
-    of a waiting job whose request is to be sent again."""
+    of a waiting job whose request is to be sent again.
+
+    Attributes:
+        terms: what the start needed beside the lock.
+        admission: the slots of the start, where it counts against a rate.
+    """
 
     lease: Lease
     trail: HeldTrail
     request: JobRequest
     defaults: JobDefaults
+    terms: StartTerms
+    admission: Admission | None = None
 
 
-ClaimResult = Claimed | End | Wait | Busy | Attended | Paused | Suspect | NoRequest | ForNewer
+ClaimResult = (
+    Claimed | End | Wait | Busy | Attended | Paused | RateFull | Suspect | NoRequest | ForNewer
+)
 
 FRESH = timedelta(days=1)
 """Up to this age a first message needs no read before the claim."""
@@ -93,18 +106,24 @@ class Claimer:
         defaults: JobDefaults,
         attempt_limit: AttemptLimit,
         pauses: ReadPauses,
+        rates: RateSlots,
+        terms: TermsOf,
         fresh: timedelta = FRESH,
     ) -> None:
         """Take the parts.
 
         Args:
             pauses: the pauses in force; waits until they are known.
+            rates: reserves slots for starts under a rate.
+            terms: what the start of a job needs beside its lock.
             attempt_limit: how many attempts a job has, by its request, handler and defaults.
             fresh: age of a message up to which a first claim needs no read.
         """
         self._worker_id = worker_id
         self._attempt_limit = attempt_limit
         self._pauses = pauses
+        self._rates = rates
+        self._terms = terms
         self._holders = leases
         self._trail = trail
         self._acceptance = Acceptance(trail=trail, payloads=payloads)
@@ -246,6 +265,8 @@ class Claimer:
         """Decide and write under a lease; a write that is refused leads to another look."""
         own = lease.lock == job_lock(message.request.job_id)
         must_read = resend_only or not own or not self._opening.is_certain(message)
+        terms = await self._terms(message.request)
+        admission: Admission | None = None
         while True:
             view = await self._look(message, lease, own=own, must_read=must_read)
             must_read = True
@@ -261,6 +282,8 @@ class Claimer:
                 resend_only=resend_only,
                 is_alone=is_alone,
             )
+            if isinstance(decision, Start) and terms.rates:
+                decision, admission = await self._in_its_slot(decision, terms, admission)
             match decision:
                 case (
                     Wait()
@@ -269,6 +292,7 @@ class Claimer:
                     | Paused()
                     | OtherSlot()
                     | End(changes=[])
+                    | RateFull(changes=())
                     | Suspect(changes=[])
                 ):
                     return decision
@@ -285,14 +309,32 @@ class Claimer:
                 turn = await self.turns.take(view, lease, message.request.job_id)
                 if turn is None:
                     continue
-                if (await self._pauses()).holding_job(view.own) is not None:
-                    continue  # paused while the note was written
-                if not self.leases.trusts(lease):  # the pauses may have been long unknown
-                    raise TrustEnded(f"lease on {lease.lock} ran out before the claim")
                 changes = [*changes[:-1], replace(changes[-1], lock_turn=turn)]
+            if isinstance(decision, Start) and (not own or terms.rates):
+                # While the note was written or a slot reserved, time has passed.
+                if (await self._pauses()).holding_job(view.own) is not None:
+                    continue
+                if not self.leases.trusts(lease):
+                    raise TrustEnded(f"lease on {lease.lock} ran out before the claim")
             newest = await self._append(view.own, changes)
             if newest is not None:
-                return self._outcome(message, lease, newest)
+                return self._outcome(message, lease, decision, newest, terms, admission)
+
+    async def _in_its_slot(
+        self, start: Start, terms: StartTerms, admission: Admission | None
+    ) -> tuple[Start | RateFull, Admission | None]:
+        """Reserve the start's slots, and wait for them if they are near.
+
+        Args:
+            admission: of an earlier round, in which the job had moved.
+        """
+        held = held_slots(start.head) if admission is None else admission.slots
+        found = await self._rates.admit(terms.rates, held)
+        if not isinstance(found, Admission) or found.at - self._rates.now() > AT_HAND:
+            now = self._clock.now()
+            return delayed_by_rate(start, self._worker_id, found, now), None
+        await self._rates.until(found.at)
+        return start, found
 
     async def _look(
         self, message: JobMessage, lease: Lease, *, own: bool, must_read: bool
@@ -346,10 +388,21 @@ class Claimer:
             events.append(draft(previous, head.facts, change, occurred_at=self._clock.now()))
         return None if await self._writer.append(events) is not None else events[-1]
 
-    def _outcome(self, message: JobMessage, lease: Lease, newest: Event) -> Claimed | End | Suspect:
+    def _outcome(
+        self,
+        message: JobMessage,
+        lease: Lease,
+        decision: Decision,
+        newest: Event,
+        terms: StartTerms,
+        admission: Admission | None,
+    ) -> Claimed | End | Suspect | RateFull:
         if newest.after.state.is_terminal:
             return End(newest, written=True)
+        if isinstance(decision, RateFull):
+            return RateFull(newest, decision.crowded)
         if newest.after.state is State.DEFERRED:
             return Suspect(newest)
         trail = HeldTrail(head=newest, writer=self._writer, trail=self._trail, clock=self._clock)
-        return Claimed(lease, trail, message.request, message.defaults or self._defaults)
+        defaults = message.defaults or self._defaults
+        return Claimed(lease, trail, message.request, defaults, terms, admission)

@@ -11,6 +11,7 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.lease import job_lock
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.state import State, Status
+from jobfleet_protocol.claiming.rate_slots import Crowded
 from jobfleet_protocol.control.pause_state import Pause
 from jobfleet_protocol.trail.transitions import MAX_TAKEOVERS, Change
 
@@ -121,6 +122,22 @@ class Suspect:
     """Append ``changes``; the job starts once this worker runs nothing else."""
 
     head: Event
+    changes: Sequence[Change] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RateFull:
+    """A rate lets the job start later only.
+
+    Attributes:
+        head: the job's newest event, with what ``changes`` wrote.
+        changes: to be appended first; none where the job says so already.
+        crowded: the rate without a slot within reach; ``None``: slots are reserved, and
+            ``head`` names them.
+    """
+
+    head: Event
+    crowded: Crowded | None
     changes: Sequence[Change] = ()
 
 

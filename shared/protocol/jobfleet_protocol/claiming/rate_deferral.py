@@ -1,0 +1,65 @@
+"""The event of a job that a rate lets start later, and the slots that it holds; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from jobfleet_contracts.codec import format_time, parse_time
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.state import State, Status
+from jobfleet_protocol.claiming.decision import RateFull, Start
+from jobfleet_protocol.claiming.rate_slots import Admission, Crowded
+from jobfleet_protocol.trail.transitions import Change
+
+RATE = "rate"
+"""Reason of a deferral: a rate lets the job start later."""
+
+
+def held_slots(head: Event) -> Mapping[str, datetime]:
+    """Return the slots that a deferral has reserved for the job's next start, by key."""
+    if head.kind is not Status.DEFERRED or head.data.get("reason") != RATE:
+        return {}
+    return {key: parse_time(slot) for key, slot in head.data.get("slots", {}).items()}
+
+
+def delayed_by_rate(
+    start: Start, worker_id: str, found: Admission | Crowded, now: datetime
+) -> RateFull:
+    """Return what becomes of a start whose slot lies ahead, or that found none.
+
+    The job says once that it waits for a rate, and again with each slot that is reserved for it.
+    """
+    head = start.head
+    crowded = found if isinstance(found, Crowded) else None
+    waits = head.kind is Status.DEFERRED and head.data.get("reason") == RATE
+    if waits and held_slots(head) == (found.slots if isinstance(found, Admission) else {}):
+        return RateFull(head, crowded)
+    running = head.after.state is State.RUNNING
+    taken = Change(
+        kind=Status.TAKEN_OVER,
+        worker_id=worker_id,
+        message=f"worker {head.after.worker_id} was lost",
+    )
+    deferred = Change(
+        kind=Status.DEFERRED,
+        worker_id=worker_id,
+        due_at=now if isinstance(found, Crowded) else found.at,
+        message=_rate_text(found),
+        data=_rate_data(found),
+    )
+    return RateFull(head, crowded, [taken, deferred] if running else [deferred])
+
+
+def _rate_text(found: Admission | Crowded) -> str:
+    if isinstance(found, Crowded):
+        return f"waits for rate {found.demand.name} ({found.demand.rate})"
+    return f"waits for rate {found.name}, slot {found.at:%H:%M:%S}"
+
+
+def _rate_data(found: Admission | Crowded) -> dict[str, Any]:
+    if isinstance(found, Crowded):
+        return {"reason": RATE, "rate": found.demand.name, "slot": None, "slots": {}}
+    slots = {key: format_time(slot) for key, slot in found.slots.items()}
+    return {"reason": RATE, "rate": found.name, "slot": format_time(found.at), "slots": slots}

@@ -1,0 +1,261 @@
+"""Slots in time for starts under a rate: reserved before a start, each used once.
+
+One row per key holds the theoretical arrival time of a GCRA. A reservation takes the earliest slot
+that this time allows, and moves it on by one interval, in one replacement of the row that was read.
+A crash, or an answer that was lost, wastes slots; no slot is taken twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from jobfleet_contracts.ports import Clock, RateStore
+from jobfleet_contracts.rate import MOST_AHEAD, Rate
+
+AT_HAND = timedelta(seconds=1)
+"""A slot so near is waited for with the job in hand; a delay queue would be too coarse."""
+LONGEST_PUT_OFF_SECONDS = 60.0
+MOST_KEYS = 10_000
+"""Of which this process remembers something; more of them are a matter of keys that are quiet."""
+
+
+@dataclass(frozen=True, slots=True)
+class RateDemand:
+    """One rate that a start counts against.
+
+    Attributes:
+        key: of the row that counts.
+        name: what people read: a job type, or ``limit api-stripe``.
+    """
+
+    key: str
+    name: str
+    rate: Rate
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Slots for one start, by key; the start must come at :attr:`at` or within each grace after.
+
+    Attributes:
+        name: of the rate whose slot comes last.
+    """
+
+    demands: tuple[RateDemand, ...]
+    slots: Mapping[str, datetime]
+
+    @property
+    def at(self) -> datetime:
+        """When the job may start, by the storage's clock."""
+        return max(self.slots.values())
+
+    @property
+    def name(self) -> str:
+        """The rate whose slot comes last."""
+        return max(self.demands, key=lambda demand: self.slots[demand.key]).name
+
+    def is_over(self, now: datetime) -> bool:
+        """Whether one of the slots is past its grace, so that it must be reserved anew."""
+        return any(self.slots[each.key] + each.rate.grace < now for each in self.demands)
+
+
+@dataclass(frozen=True, slots=True)
+class Crowded:
+    """No slot within reach: the next one that this rate allows lies further ahead."""
+
+    demand: RateDemand
+
+
+@dataclass(slots=True, eq=False)
+class _Asked:
+    demand: RateDemand
+    earliest: datetime
+    slot: datetime | None = None
+    is_answered: bool = False
+
+
+@dataclass(slots=True)
+class _Key:
+    """What this process knows of one key.
+
+    Attributes:
+        next_slot: a slot before it cannot be had any more; it only moves forward.
+        asked: reservations that wait for the write under way, to share the next one.
+        put_off: boot-time seconds at which jobs that were put off come back; a heap.
+    """
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    next_slot: datetime | None = None
+    asked: list[_Asked] = field(default_factory=list)
+    put_off: list[float] = field(default_factory=list)
+
+
+class RateSlots:
+    """Reserves slots for the starts of one worker; starts that ask together share one write.
+
+    Args:
+        clock_offset: seconds by which this machine's clock is ahead of the storage's.
+    """
+
+    def __init__(
+        self, *, store: RateStore, clock: Clock, clock_offset: Callable[[], float]
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._clock_offset = clock_offset
+        self._keys: dict[str, _Key] = {}
+
+    def now(self) -> datetime:
+        """Return the time by the storage's clock."""
+        return self._clock.now() - timedelta(seconds=self._clock_offset())
+
+    async def admit(
+        self, demands: Sequence[RateDemand], held: Mapping[str, datetime]
+    ) -> Admission | Crowded:
+        """Return slots for one start; those that are held already are used while they last.
+
+        Args:
+            held: slots that were reserved for this start earlier, by key.
+
+        Raises:
+            BackendUnavailable: a reservation may have been made; it is wasted then.
+        """
+        # The slowest first: the others then follow its slot, and waste fewer of their own.
+        wanted = sorted(demands, key=lambda demand: demand.rate.interval, reverse=True)
+        slots = {d.key: held[d.key] for d in wanted if d.key in held}
+        lead = timedelta(0)
+        while True:
+            start = max([self.now(), *slots.values()])
+            missing = _first_missing(wanted, slots, start)
+            if missing is None:
+                return Admission(tuple(wanted), slots)
+            began = self._clock.boottime()
+            slot = await self._reserve(missing, max(start, self.now() + lead))
+            if slot is None:
+                return Crowded(missing)
+            slots[missing.key] = slot
+            # Storage that answers late would have each slot over before it is known.
+            lead = min(timedelta(seconds=self._clock.boottime() - began), 0.8 * MOST_AHEAD)
+
+    async def keep(self, admission: Admission) -> bool:
+        """Wait for the start, or for a later one where a slot has passed meanwhile.
+
+        Call it last: what stands between it and the start is not in the rate's bound.
+
+        Returns:
+            Whether the job may start now; ``False``: no slot is within reach any more.
+        """
+        await self.until(admission.at)
+        while admission.is_over(self.now()):
+            again = await self.admit(admission.demands, {})
+            if isinstance(again, Crowded):
+                return False
+            admission = again
+            await self.until(admission.at)
+        return True
+
+    async def until(self, moment: datetime) -> None:
+        """Wait until the storage's clock shows this moment."""
+        while True:
+            ahead = moment - self.now()
+            if ahead <= timedelta(0):
+                return
+            await asyncio.sleep(ahead.total_seconds())
+
+    def crowded(self, demands: Sequence[RateDemand]) -> Crowded | None:
+        """Return a rate that is known to have no slot within reach, without asking the storage."""
+        horizon = self.now() + MOST_AHEAD
+        for each in demands:
+            known = self._keys.get(each.key)
+            if known is not None and known.next_slot is not None and known.next_slot > horizon:
+                return Crowded(each)
+        return None
+
+    def put_off_seconds(self, crowded: Crowded) -> float:
+        """Return after how long a job that found no slot shall try again.
+
+        As many jobs of this worker come back as the rate lets start, and a few more, however many
+        wait: each comes back after a random part of the time that those before it take.
+        """
+        rate, now = crowded.demand.rate, self._clock.boottime()
+        known = self._known(crowded.demand.key)
+        while known.put_off and known.put_off[0] <= now:
+            heapq.heappop(known.put_off)
+        within_reach = timedelta(0)
+        if known.next_slot is not None:
+            within_reach = max(known.next_slot - MOST_AHEAD - self.now(), timedelta(0))
+        queue = max(len(known.put_off) * rate.interval.total_seconds(), 1.0)
+        seconds = within_reach.total_seconds() + queue * random.uniform(0.25, 1)
+        seconds = min(seconds, LONGEST_PUT_OFF_SECONDS)
+        heapq.heappush(known.put_off, now + seconds)
+        return seconds
+
+    async def _reserve(self, demand: RateDemand, earliest: datetime) -> datetime | None:
+        """Return the slot, ``None`` where it would lie too far ahead."""
+        known, mine = self._known(demand.key), _Asked(demand, earliest)
+        known.asked.append(mine)
+        try:
+            async with known.lock:
+                if not mine.is_answered:
+                    await self._answer(demand.key, known)
+        finally:
+            if mine in known.asked:
+                known.asked.remove(mine)
+        return mine.slot
+
+    async def _answer(self, key: str, known: _Key) -> None:
+        """Take slots for all that ask now, in one replacement of the row."""
+        while True:
+            row = await self._store.read(key)
+            asked, moment = list(known.asked), None if row is None else row.moment
+            slots: list[datetime | None] = []
+            for each in asked:
+                slot, after = _next_slot(moment, each, self.now())
+                slots.append(slot)
+                moment = moment if slot is None else after
+            if moment is None or not any(slots):
+                break
+            if await self._store.replace(key, moment, read=row):
+                break
+        known.next_slot = None if moment is None else moment - _tolerance(asked[0].demand.rate)
+        for each, slot in zip(asked, slots, strict=True):
+            each.slot, each.is_answered = slot, True
+
+    def _known(self, key: str) -> _Key:
+        if key not in self._keys and len(self._keys) >= MOST_KEYS:
+            now = self.now()
+            for name, known in list(self._keys.items()):
+                if not known.asked and (known.next_slot is None or known.next_slot < now):
+                    del self._keys[name]
+        return self._keys.setdefault(key, _Key())
+
+
+def _next_slot(
+    moment: datetime | None, asked: _Asked, now: datetime
+) -> tuple[datetime | None, datetime]:
+    """Return the slot, if it is near enough, and the theoretical arrival time after it."""
+    rate = asked.demand.rate
+    slot = max(now, asked.earliest)
+    if moment is not None:
+        slot = max(slot, moment - _tolerance(rate))
+    after = max(slot, moment or slot) + rate.interval
+    return (slot if slot - now <= MOST_AHEAD else None), after
+
+
+def _tolerance(rate: Rate) -> timedelta:
+    return (rate.burst - 1) * rate.interval
+
+
+def _first_missing(
+    demands: Sequence[RateDemand], slots: Mapping[str, datetime], start: datetime
+) -> RateDemand | None:
+    for each in demands:
+        slot = slots.get(each.key)
+        if slot is None or slot + each.rate.grace < start:
+            return each
+    return None

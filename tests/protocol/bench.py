@@ -23,6 +23,8 @@ from jobfleet_protocol.actions.write_side import WriteSide
 from jobfleet_protocol.audit.verification import Verifier
 from jobfleet_protocol.claiming.claimer import Claimed, Claimer, ClaimResult
 from jobfleet_protocol.claiming.lock_leases import new_lease_id
+from jobfleet_protocol.claiming.rate_slots import RateSlots
+from jobfleet_protocol.claiming.start_terms import NO_TERMS, StartTerms
 from jobfleet_protocol.control.pause_state import NO_PAUSES, FleetPauses
 from jobfleet_protocol.trail.transitions import Change
 from tests.protocol.faulty_port import FaultyPort
@@ -62,6 +64,7 @@ class Bench:
         self.canceller = self.writes.canceller
         self.redriver = self.writes.redriver
         self.pauses = NO_PAUSES
+        self.terms = NO_TERMS
 
     def claimer(self, worker_id: str = "w1") -> Claimer:
         return Claimer(
@@ -78,7 +81,14 @@ class Bench:
             defaults=DEFAULTS,
             attempt_limit=lambda request, defaults: request.max_attempts or defaults.max_attempts,
             pauses=self._read_pauses,
+            rates=RateSlots(
+                store=self.backend.rates, clock=self.clock, clock_offset=self.backend.clock_offset
+            ),
+            terms=self._terms,
         )
+
+    async def _terms(self, request: JobRequest) -> StartTerms:
+        return self.terms
 
     async def _read_pauses(self) -> FleetPauses:
         return self.pauses

@@ -57,6 +57,7 @@ from tests.simulation.pause_bugs import (
     an_old_look_counts_for_ever,
     the_resume_publishes,
 )
+from tests.simulation.rate_bugs import a_row_written_without_a_look, rate_counted_at_admission
 from tests.simulation.schedule_bugs import (
     a_deployment_resumes,
     fired_whatever_stands_meanwhile,
@@ -342,6 +343,7 @@ _PLAIN = {
     "pauses": False,
     "schedules": False,
     "lock_slots": 1,
+    "rate": None,
     "impatient": 0.0,
     "stale_connections": False,
     "retention_seconds": None,
@@ -457,8 +459,20 @@ _SLOTS_IN_BAD_WEATHER = _SLOTS | {
     "operator_action_seconds": 15,
 }
 
+_RATED = {
+    "rate": "6/minute",
+    "jobs": 9,
+    "fleet_scope": False,
+    "clock_steps": False,
+    "fault_rate": 0.1,
+    "stall_rate": 0.01,
+    "operator_action_seconds": 15,
+}
+
 OF_LIMITS = (
     Known("a stale note of another slot", stale_note_of_another_slot, 4, _SLOTS),
+    Known("a rate counted at admission", rate_counted_at_admission, 0, _RATED),
+    Known("a rate's row written without a look", a_row_written_without_a_look, 2, _RATED),
     Known("a slot leaked by a crash", slot_leaked_by_a_crash, 0, _SLOTS_IN_BAD_WEATHER),
     Known("a slot released twice", slot_released_twice, 105, _SLOTS_IN_BAD_WEATHER),
     Known(

@@ -8,6 +8,7 @@ from random import Random
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.message import JobDefaults
+from jobfleet_contracts.rate import Rate
 from jobfleet_protocol.actions.callbacks import Callbacks
 from jobfleet_protocol.actions.signing_keys import SigningKeys
 from jobfleet_protocol.actions.write_side import WriteSide
@@ -154,6 +155,7 @@ class Fleet:
                 wire=self._servers.wire(process),
                 ask=self.ask,
                 lacks_jobs=int(place[1:]) < scenario.lacking,
+                rate=None if scenario.rate is None else Rate(scenario.rate),
             ),
             options=WorkerOptions(
                 defaults=DEFAULTS,

@@ -52,7 +52,7 @@ class Process:
         self.worker: Worker | None = None
         self.on_silence: Callable[[], None] | None = None
         self.died_at: float | None = None
-        self._time = time
+        self.time = time
 
     @property
     def is_alive(self) -> bool:
@@ -62,12 +62,12 @@ class Process:
     @property
     def is_awake(self) -> bool:
         """Whether its handlers make progress now."""
-        return self.is_alive and self.loop.frozen_until <= self._time.now
+        return self.is_alive and self.loop.frozen_until <= self.time.now
 
     def crash(self) -> None:
         """Vanish; requests on their way may still be carried out."""
         self.loop.dead = self.renewal_loop.dead = True
-        self.died_at = self._time.now
+        self.died_at = self.time.now
         if self.on_silence is not None:
             self.on_silence()
 
@@ -77,7 +77,7 @@ class Process:
         Args:
             lag: seconds by which the renewal thread comes back later than the handlers.
         """
-        until = self._time.now + seconds
+        until = self.time.now + seconds
         self.loop.frozen_until = max(self.loop.frozen_until, until)
         self.renewal_loop.frozen_until = max(self.renewal_loop.frozen_until, until + lag)
         if self.on_silence is not None:
@@ -85,4 +85,4 @@ class Process:
 
     def block(self, seconds: float) -> None:
         """Block the handlers' loop; renewals go on."""
-        self.loop.frozen_until = max(self.loop.frozen_until, self._time.now + seconds)
+        self.loop.frozen_until = max(self.loop.frozen_until, self.time.now + seconds)

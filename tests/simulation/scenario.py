@@ -16,6 +16,7 @@ KILLER_SHARE = 1 / 8
 CROWD_SHARE = 1 / 8
 """Of the runs with a killer."""
 SLOTS_SHARE = 1 / 6
+RATE_SHARE = 1 / 8
 _FAULT_RATES = (0.0, 0.01, 0.04, 0.04, 0.1, 0.1, 0.2)
 
 
@@ -41,6 +42,7 @@ class Scenario:
             needs up to half a minute for a new one.
         impatient: share of the callers who ask once: whatever the answer, they do not ask again.
         lock_slots: so many jobs of a lock key may run at once; a few jobs name another number.
+        rate: of the jobs' type.
     """
 
     seed: int
@@ -71,6 +73,7 @@ class Scenario:
     killers: int = 0
     crowded: bool = False
     lock_slots: int = 1
+    rate: str | None = None
 
     @classmethod
     def of(cls, seed: int) -> Scenario:
@@ -108,6 +111,9 @@ class Scenario:
         scenario = scenario._with_retention(Random(f"retention/{seed}"))
         with_schedule = Random(f"schedules/{seed}").random() < SCHEDULE_SHARE
         slots = Random(f"slots/{seed}")
+        rates = Random(f"rates/{seed}")
+        rate = rates.choice(("6/minute", "20/minute", "1/second"))
+        with_rate = rates.random() < RATE_SHARE and not scenario.clock_steps
         with_pauses = Random(f"with pauses/{seed}").random() < PAUSE_SHARE
         return replace(
             scenario,
@@ -115,6 +121,7 @@ class Scenario:
             lock_slots=slots.choice((2, 2, 3)) if slots.random() < SLOTS_SHARE else 1,
             pauses=with_pauses and not scenario.clock_steps,
             crowded=bool(killers) and Random(f"crowd/{seed}").random() < CROWD_SHARE,
+            rate=rate if with_rate else None,
         )
 
     def _with_retention(self, dice: Random) -> Scenario:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jobfleet_contracts.outcome import Waiting
+from jobfleet_contracts.rate import Rate
 from jobfleet_worker.callback_wait import CallbackWait
 from jobfleet_worker.handlers.context import JobContext
 from jobfleet_worker.handlers.registry import Handler, Handlers
@@ -27,7 +28,13 @@ Ask = Callable[[str, int, dict[str, Any]], None]
 
 
 def handlers_for(
-    process: Process, *, witness: Witness, wire: Wire, ask: Ask, lacks_jobs: bool = False
+    process: Process,
+    *,
+    witness: Witness,
+    wire: Wire,
+    ask: Ask,
+    lacks_jobs: bool = False,
+    rate: Rate | None = None,
 ) -> Handlers:
     """Return the handlers of one process.
 
@@ -35,10 +42,13 @@ def handlers_for(
         wire: carries requests to the third party.
         ask: what the third party does with one.
         lacks_jobs: an old worker, which does not know the type of the jobs yet.
+        rate: of the type of the jobs.
     """
 
     async def run(payload: dict[str, Any], context: JobContext, wait: CallbackWait) -> Any:
         with witness.watch(process, context.job.job_id, context.epoch):
+            if not context.facts.resuming:
+                witness.started(process, context.job.job_id)
             if "answer" in payload:
                 return await _ask_and_wait(payload, context, wait, wire, ask)
             if "kill" in payload:
@@ -56,7 +66,7 @@ def handlers_for(
     callbacks = Handler(job_type=CALLBACK_TYPE, function=deliver, run_in="loop")
     if lacks_jobs:
         return Handlers([callbacks])
-    jobs = Handler(job_type=JOB_TYPE, function=run, run_in="loop", waits=True)
+    jobs = Handler(job_type=JOB_TYPE, function=run, run_in="loop", waits=True, rate=rate)
     return Handlers([jobs, callbacks])
 
 

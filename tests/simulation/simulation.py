@@ -10,6 +10,7 @@ from typing import Any
 from jobfleet_contracts.control import ControlSubject
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.lease import FLEET_LOCK, job_lock, key_lock
+from jobfleet_contracts.rate import Rate
 from jobfleet_protocol.audit.heads import Head
 from jobfleet_protocol.trail.tombstone import is_seal
 from tests.simulation.client_calls import ClientCalls
@@ -22,6 +23,7 @@ from tests.simulation.left_alone import is_left_alone
 from tests.simulation.operator_actions import OperatorActions
 from tests.simulation.pause_wishes import pause_wishes
 from tests.simulation.process import Process
+from tests.simulation.rate_judgement import rate_faults
 from tests.simulation.removal import is_removed
 from tests.simulation.repeatable import repeatable, short_patience
 from tests.simulation.scenario import Scenario
@@ -250,7 +252,13 @@ class Simulation:
             retention_seconds=self.scenario.retention_seconds,
             heads=self._heads,
         )
-        return [*self.witness.faults, *self.crowd.faults, *judgement.faults()]
+        rate = None if self.scenario.rate is None else Rate(self.scenario.rate)
+        return [
+            *self.witness.faults,
+            *self.crowd.faults,
+            *rate_faults(rate, self.witness.starts),
+            *judgement.faults(),
+        ]
 
     def _drain(self) -> list[str]:
         """Workers that are told to stop do so, and write nothing more."""

@@ -12,6 +12,8 @@ from jobfleet_protocol.claiming.decision import SUSPECT_TAKEOVERS
 from tests.simulation.journal import Journal
 from tests.simulation.process import Process
 
+JUST_AWAKE_SECONDS = 0.5
+
 
 @dataclass(slots=True, eq=False)
 class Run:
@@ -50,6 +52,8 @@ class Witness:
         runs: how many there were.
         overlaps: runs beside another one under the same lock, explained by a pause or lost trust.
         takeovers: of running attempts.
+        starts: when handlers of jobs began, with their jobs; without those whose process stood
+            still in that moment, between its last look at the clock and the first line.
         faults: runs beside another one under the same lock, both trusted; a suspect's run beside
             another one in its worker; and takeovers from a live worker that trusts its lease.
     """
@@ -64,6 +68,7 @@ class Witness:
         self.runs = 0
         self.overlaps = 0
         self.takeovers = 0
+        self.starts: list[tuple[float, str]] = []
         self.faults: list[str] = []
         self._journal = journal
         self._lock_of = lock_of
@@ -85,6 +90,11 @@ class Witness:
                 self._journal.note(process.name, "handler.ends", job_id[-4:], f"epoch={epoch}")
             if run in self._live:
                 self._live.remove(run)
+
+    def started(self, process: Process, job_id: str) -> None:
+        """Note when a handler began, which a rate counts."""
+        if process.time.now - process.loop.frozen_until > JUST_AWAKE_SECONDS:
+            self.starts.append((process.time.now, job_id))
 
     def killed(self, process: Process, killer: str) -> None:
         """Look who runs beside a job that takes its worker with it: no suspect, or it is blamed."""

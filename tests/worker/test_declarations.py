@@ -44,6 +44,8 @@ WRONG_OPTIONS: dict[str, list[Any]] = {
     "max_attempts": [0, -1, 101, 1000, 2.5, "3", True, float("nan")],
     "timeout": [0, -5, float("nan"), float("inf"), 31 * 86_400, "60", True],
     "aliases": ["old", 5, None, {"old"}, [5], [""], ["has space"], ["x", "x"], ["some.type"], [[]]],
+    "rate": ["", "10", "0/second", "10/week", "fast", 10, 10.0, True, b"10/second", ["10/second"]],
+    "rate_key": [str],
     "retry_on": [OSError, [OSError], "OSError", (OSError, "x"), (OSError(),), (int,), None, 5],
 }
 
@@ -63,6 +65,12 @@ def test_a_wrong_option_is_refused_where_it_is_declared(option: str, value: Any)
 
 def test_every_option_of_a_declaration_has_wrong_values_here() -> None:
     assert set(inspect.signature(handler).parameters) == set(WRONG_OPTIONS)
+
+
+@pytest.mark.parametrize("key_of", ["customer", 5, lambda: "x", divmod])
+def test_a_rate_key_must_take_the_payload(key_of: Any) -> None:
+    with pytest.raises(DeclarationError, match=r"rate_key is .* function of the payload"):
+        handler("some.type", rate="10/second", rate_key=key_of)(plain)
 
 
 def test_right_options_are_kept() -> None:

@@ -1,5 +1,6 @@
 """The worker: takes jobs, runs their handlers, writes what happened."""
 
+from jobfleet_contracts.rate import Rate
 from jobfleet_contracts.schedule import Schedule
 from jobfleet_worker.handlers.context import BlockingJobContext, JobContext
 from jobfleet_worker.handlers.declaration import handler
@@ -19,6 +20,7 @@ __all__ = [
     "Defer",
     "Fail",
     "JobContext",
+    "Rate",
     "Retry",
     "Run",
     "Schedule",

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -17,6 +18,7 @@ from jobfleet_contracts.message import JobDefaults
 from jobfleet_contracts.ports import Clock, LeaseStore
 from jobfleet_protocol.actions.write_side import WriteSide
 from jobfleet_protocol.claiming.claimer import Claimer
+from jobfleet_protocol.claiming.rate_slots import RateSlots
 from jobfleet_protocol.control.pause_state import FleetPauses
 from jobfleet_protocol.control.pauses import Pauses
 from jobfleet_protocol.control.schedules import Schedules
@@ -41,7 +43,9 @@ from jobfleet_worker.run.lease_keeper import LeaseKeeper, OpenLeases
 from jobfleet_worker.run.message_source import MessageSource
 from jobfleet_worker.run.missing_handler import MissingHandler
 from jobfleet_worker.run.pause_watch import PauseWatch
+from jobfleet_worker.run.rate_gate import RateGate
 from jobfleet_worker.run.slots import Slots
+from jobfleet_worker.run.start_terms import HandlerTerms
 from jobfleet_worker.upkeep.code_schedules import CodeSchedules
 from jobfleet_worker.upkeep.election import Election
 from jobfleet_worker.upkeep.heartbeat import Heartbeat
@@ -57,6 +61,8 @@ RESUME_LOOK_SECONDS = 1.0
 """Between two looks of the leader whether the time of a pause has come; each costs nothing."""
 TRIM_PAUSE_SECONDS = 60.0
 """Between two calls of the leader that remove counts nobody asks for any more."""
+RATES_KEPT = timedelta(hours=1)
+"""Far longer than clocks may differ: a count that has passed allows the same as none."""
 BROKER_AWAITED = "broker.awaited"
 
 _log = structlog.get_logger()
@@ -120,6 +126,8 @@ class Worker:
             loop=renewal_loop,
             metrics=metrics,
         )
+        rates = RateSlots(store=backend.rates, clock=clock, clock_offset=backend.clock_offset)
+        terms = HandlerTerms(handlers=self._handlers)
         self._claimer = Claimer(
             trail=backend.trail,
             leases=backend.leases,
@@ -134,6 +142,8 @@ class Worker:
             defaults=options.defaults,
             attempt_limit=self._attempt_limit,
             pauses=self._pause_watch.current,
+            rates=rates,
+            terms=terms.of,
             fresh=options.fresh,
         )
         deferral = Deferral(
@@ -176,6 +186,7 @@ class Worker:
             ),
             no_more_starts=asyncio.Event(),
             missing_handler=missing_handler,
+            rates=rates,
             slots=slots,
             hooks=self._hooks,
         )
@@ -190,6 +201,7 @@ class Worker:
             executor=self.executor,
             deferral=deferral,
             missing_handler=missing_handler,
+            rate_gate=RateGate(rates=rates, terms=terms.of, deferral=deferral, clock=clock),
             slots=slots,
             metrics=metrics,
         )
@@ -216,7 +228,13 @@ class Worker:
             clock=clock,
         )
         self._leadership = Election(
-            duties=[self._sweep, self._scheduler.sweep, self._resume_in_time, self._trim],
+            duties=[
+                self._sweep,
+                self._scheduler.sweep,
+                self._resume_in_time,
+                self._trim,
+                self._forget_rates,
+            ],
             claimer=self._claimer,
             keeper=self._keeper,
             leases=backend.leases,
@@ -314,6 +332,11 @@ class Worker:
     async def _trim(self) -> float:
         await self._backend.index.trim(before=self._clock.now() - KEPT)
         return TRIM_PAUSE_SECONDS
+
+    async def _forget_rates(self) -> float:
+        """Remove the counts of rate keys that were quiet for an hour."""
+        await self._backend.rates.forget(self._clock.now() - RATES_KEPT)
+        return RATES_KEPT.total_seconds()
 
     async def _sweep(self) -> float:
         await self._rescuer.sweep()

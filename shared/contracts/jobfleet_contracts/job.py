@@ -33,6 +33,7 @@ from jobfleet_contracts.json_size import MAX_VALUES, JsonCounter
 from jobfleet_contracts.lease import MAX_SLOTS
 
 MAX_ATTEMPTS = 100
+MAX_LOCK_KEY = 200
 MAX_TIMEOUT_SECONDS = 30 * 86_400
 TYPE_PATTERN = re.compile(r"^[A-Za-z0-9_.-]{1,100}$")
 LONGEST_DELAY_SECONDS = 10 * 365 * 86_400
@@ -140,7 +141,7 @@ class JobRequest(BaseModel):
     timeout_seconds: float | None = Field(
         default=None, gt=0, le=MAX_TIMEOUT_SECONDS, allow_inf_nan=False
     )
-    lock_key: Annotated[str, Field(min_length=1, max_length=200), ONE_LINE] | None = None
+    lock_key: Annotated[str, Field(min_length=1, max_length=MAX_LOCK_KEY), ONE_LINE] | None = None
     lock_slots: int = Field(default=1, ge=1, le=MAX_SLOTS)
     callback_url: (
         Annotated[str, Field(max_length=2000), ONE_LINE, AfterValidator(_web_address)] | None

@@ -72,6 +72,14 @@ class HandedBack:
 
 
 @dataclass(frozen=True, slots=True)
+class NotStarted:
+    """The handler did not start, and the job is to try again at once; ``data`` say why."""
+
+    reason: str
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class CancelledByRequest:
     """The job ended because somebody asked for it."""
 
@@ -98,6 +106,7 @@ Outcome = (
     | AttemptTimedOut
     | Deferred
     | HandedBack
+    | NotStarted
     | CancelledByRequest
     | Waiting
     | Lost

@@ -16,7 +16,7 @@ from typing import Any
 PERIODS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 MOST_STARTS = 10_000
 """In one period, and at most so many as a burst."""
-SHORTEST_GRACE_SECONDS, LONGEST_GRACE_SECONDS = 0.1, 60.0
+SHORTEST_GRACE_SECONDS, LONGEST_GRACE_SECONDS = 1.0, 60.0
 MOST_AHEAD = timedelta(seconds=5)
 """No slot further ahead is reserved, so that later work of higher priority finds room."""
 

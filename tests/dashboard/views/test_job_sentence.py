@@ -39,6 +39,16 @@ def test_a_deferred_job_without_a_known_holder_tells_the_reason() -> None:
     assert told(newest, reason="rate limit") == "deferred: rate limit; next try in 8 s"
 
 
+def test_a_job_under_a_rate_tells_its_slot() -> None:
+    data: dict[str, object] = {"reason": "rate", "rate": "call-api", "slot": "…", "slots": {}}
+    newest = life((1, Change(kind=Status.DEFERRED, due_at=at(17), data=data)), lockKey="k")[-1]
+    slot = f"{at(17):%H:%M:%S}"
+    assert told(newest, holder_id="x") == f"waits for rate call-api, slot {slot} UTC, in 5 s"
+    data["slot"] = None
+    newest = life((1, Change(kind=Status.DEFERRED, due_at=at(1), data=data)))[-1]
+    assert told(newest) == "waits for rate call-api, whose next seconds are taken"
+
+
 def test_a_retrying_job_tells_which_retry_when_and_why() -> None:
     broken, again = retry(20)
     newest = life((0, started()), (1, broken), (1, again))[-1]

@@ -10,9 +10,12 @@ from typing import Any, Literal, TypeVar
 
 from jobfleet_contracts.errors import JobfleetError
 from jobfleet_contracts.job import MAX_ATTEMPTS, MAX_TIMEOUT_SECONDS, TYPE_PATTERN
+from jobfleet_contracts.rate import Rate
 
 F = TypeVar("F", bound=Callable[..., Any])
 RetryOn = tuple[type[BaseException], ...]
+KeyOf = Callable[[Any], str]
+"""Makes a key of a payload, as the handler gets it."""
 _MARK = "__jobfleet_handlers__"
 
 
@@ -36,6 +39,8 @@ class Declaration:
     timeout: float | None = None
     retry_on: RetryOn = (Exception,)
     aliases: tuple[str, ...] = ()
+    rate: Rate | None = None
+    rate_key: KeyOf | None = None
 
 
 declared_in: dict[str, list[Declaration]] = {}
@@ -50,6 +55,8 @@ def handler(
     timeout: float | None = None,
     retry_on: RetryOn = (Exception,),
     aliases: Sequence[str] = (),
+    rate: str | Rate | None = None,
+    rate_key: KeyOf | None = None,
 ) -> Callable[[F], F]:
     """Mark a function as the handler of a job type; several marks make it the handler of several.
 
@@ -63,6 +70,9 @@ def handler(
         timeout: seconds of one attempt, for jobs that do not say.
         retry_on: exceptions that are worth another attempt; others end the job at once.
         aliases: earlier names of the type; their jobs run here too, and keep their type.
+        rate: so many starts in a period, over the whole fleet: ``"10/second"``, or a ``Rate`` with
+            a burst or a longer grace. All types of the handler count together.
+        rate_key: makes a text of the payload; jobs count by it apart. It must be quick.
 
     Raises:
         DeclarationError: an option is wrong, or no function is decorated.
@@ -74,9 +84,22 @@ def handler(
 
     def mark(function: F) -> F:
         place = place_of(function)
-        problem = _problem_of(function) or _problem_with_aliases(job_type, aliases)
-        others = () if problem else tuple(aliases)
-        declaration = Declaration(job_type, place, run_in, max_attempts, timeout, retry_on, others)
+        problem = (
+            _problem_of(function)
+            or _problem_with_aliases(job_type, aliases)
+            or _problem_with_rate(rate, rate_key)
+        )
+        declaration = Declaration(
+            job_type,
+            place,
+            run_in,
+            max_attempts,
+            timeout,
+            retry_on,
+            () if problem else tuple(aliases),
+            None if problem or rate is None else as_rate(rate),
+            rate_key,
+        )
         problem = problem or _problem_with(declaration)
         if problem is not None:
             raise DeclarationError(f"{place}: @handler({job_type!r}): {problem}")
@@ -145,6 +168,41 @@ def _problem_with_aliases(job_type: Any, aliases: Any) -> str | None:
             return f"aliases has {each!r}; a type is 1 to 100 letters, digits, '_', '-' and '.'"
     if job_type in aliases or len(set(aliases)) < len(aliases):
         return f"aliases is {aliases!r}; it can name each other type once"
+    return None
+
+
+def as_rate(said: str | Rate) -> Rate:
+    """Return what a declaration says as a rate.
+
+    Raises:
+        ValueError: it is none; says what is allowed.
+    """
+    return said if isinstance(said, Rate) else Rate(said)
+
+
+def _problem_with_rate(rate: Any, rate_key: Any) -> str | None:
+    if rate is None:
+        return None if rate_key is None else "rate_key needs a rate beside it, as rate='10/second'"
+    try:
+        as_rate(rate)
+    except ValueError as error:
+        return str(error)
+    return _problem_with_key("rate_key", rate_key)
+
+
+def _problem_with_key(name: str, key_of: Any) -> str | None:
+    """Return why this cannot make a key of a payload."""
+    if key_of is None:
+        return None
+    wanted = f"{name} is {key_of!r}; it can be a function of the payload that returns a text"
+    if not callable(key_of) or inspect.iscoroutinefunction(key_of):
+        return wanted
+    try:
+        inspect.signature(key_of).bind(None)
+    except TypeError:
+        return f"{wanted}. This one cannot be called with one value"
+    except ValueError:  # some built-in functions tell nothing of themselves
+        return None
     return None
 
 

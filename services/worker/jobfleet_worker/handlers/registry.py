@@ -12,11 +12,13 @@ from types import ModuleType
 from typing import Any, Literal
 
 from jobfleet_contracts.errors import InvalidRequest, JobfleetError
+from jobfleet_contracts.rate import Rate
 from jobfleet_contracts.schedule import Schedule
 from jobfleet_worker.handlers.context import ContextFacts
 from jobfleet_worker.handlers.declaration import (
     Declaration,
     DeclarationError,
+    KeyOf,
     RetryOn,
     declarations_of,
     declared_in,
@@ -53,6 +55,7 @@ class Handler:
         waits: a built-in that waits for a third party; it takes a ``CallbackWait`` last.
         aliases: other types whose jobs it runs.
         plan: the hooks around its calls.
+        rate, rate_key: how often it may start in the whole fleet, and what counts apart.
     """
 
     job_type: str
@@ -66,6 +69,8 @@ class Handler:
     waits: bool = False
     aliases: tuple[str, ...] = ()
     plan: CallPlan = NO_PLAN
+    rate: Rate | None = None
+    rate_key: KeyOf | None = None
 
     @property
     def reads_with_code(self) -> bool:
@@ -134,6 +139,8 @@ def describe(
         waits=waits,
         aliases=declaration.aliases,
         plan=hooks.plan(function, (declaration.job_type, *declaration.aliases), signature.provided),
+        rate=declaration.rate,
+        rate_key=declaration.rate_key,
     )
 
 

@@ -22,7 +22,15 @@ from jobfleet_contracts.ports import Clock, DeadLetterStore, Delivery, JobConsum
 from jobfleet_protocol.actions.ending import Ending
 from jobfleet_protocol.claiming.acceptance import ForNewer, NoRequest
 from jobfleet_protocol.claiming.claimer import Claimed, Claimer, ClaimResult
-from jobfleet_protocol.claiming.decision import Attended, Busy, End, Paused, Suspect, Wait
+from jobfleet_protocol.claiming.decision import (
+    Attended,
+    Busy,
+    End,
+    Paused,
+    RateFull,
+    Suspect,
+    Wait,
+)
 from jobfleet_protocol.claiming.lock_leases import new_lease_id
 from jobfleet_protocol.retry import back_off, retry_forever
 from jobfleet_worker.metrics.port import NO_METRICS, Metrics
@@ -30,6 +38,7 @@ from jobfleet_worker.run.deferral import Deferral
 from jobfleet_worker.run.executor import Executor
 from jobfleet_worker.run.lease_keeper import KeptLease
 from jobfleet_worker.run.missing_handler import MissingHandler
+from jobfleet_worker.run.rate_gate import RateGate
 from jobfleet_worker.run.slots import Slots
 
 ACKNOWLEDGEMENT_LOST = "acknowledgement.lost"
@@ -61,6 +70,7 @@ class Consumer:
         executor: Executor,
         deferral: Deferral,
         missing_handler: MissingHandler,
+        rate_gate: RateGate,
         slots: Slots,
         metrics: Metrics = NO_METRICS,
     ) -> None:
@@ -72,6 +82,7 @@ class Consumer:
         self._executor = executor
         self._deferral = deferral
         self._missing_handler = missing_handler
+        self._rate_gate = rate_gate
         self._slots = slots
         self._metrics = metrics
         self._ending = ending
@@ -166,7 +177,12 @@ class Consumer:
         if await self._is_put_off(message):
             await self._acknowledge(delivery)
             return True
+        if await self._is_too_early(message):
+            await self._acknowledge(delivery)
+            return False
         result = await self._claim(message, fleet, is_alone=self._slots.total == 1)
+        while await self._rate_gate.keeps_in_hand(result):
+            result = await self._claim(message, fleet, is_alone=self._slots.total == 1)
         if isinstance(result, Suspect) and self._slots.can_be_reserved:
             await self._run_alone(delivery, message, result)
         else:
@@ -215,6 +231,12 @@ class Consumer:
         """Put off a job of a type that this worker lacks, before it is claimed."""
         return await retry_forever(
             lambda: self._missing_handler.puts_off(message), _delays(CLAIM_DELAYED, message)
+        )
+
+    async def _is_too_early(self, message: JobMessage) -> bool:
+        """Put off a job that is known to find no room under its rate, before it is claimed."""
+        return await retry_forever(
+            lambda: self._rate_gate.puts_off(message), _delays(CLAIM_DELAYED, message)
         )
 
     async def _claim(
@@ -283,6 +305,8 @@ class Consumer:
                 await self._deferral.until_alone(message, head)
             case Wait(head, until):
                 await self._deferral.until_due(message, head, until)
+            case RateFull():
+                await self._rate_gate.see_to(message, result)
             case Paused(head, pause):
                 await self._deferral.while_paused(message, head, pause)
             case Attended(head):

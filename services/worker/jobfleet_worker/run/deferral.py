@@ -92,6 +92,38 @@ class Deferral:
             await self._queue.publish_later(later, max(delay, timedelta(0)))
             self._mark(head)
 
+    async def until_slot(self, message: JobMessage, head: Event | None, slot: datetime) -> None:
+        """Pass a message on until the slot that a rate gave its job.
+
+        Raises:
+            BackendUnavailable: the delayed copy is not confirmed; keep the delivery.
+        """
+        delay = max(slot - self._clock.now(), timedelta(0))
+        await self._put_off(message, head, delay, due_at=slot)
+
+    async def for_seconds(self, message: JobMessage, head: Event | None, seconds: float) -> None:
+        """Put a message off; what keeps its job from starting stands in the job's newest event.
+
+        Raises:
+            BackendUnavailable: the delayed copy is not confirmed; keep the delivery.
+        """
+        await self._put_off(message, head, timedelta(seconds=seconds), due_at=None)
+
+    async def _put_off(
+        self, message: JobMessage, head: Event | None, delay: timedelta, *, due_at: datetime | None
+    ) -> None:
+        later = replace(
+            message,
+            deferrals=message.deferrals + 1,
+            sequence=head.sequence if head is not None else message.sequence,
+            due_at=due_at,
+        )
+        _log.debug(JOB_DEFERRED, job_id=message.request.job_id, seconds=delay.total_seconds())
+        await self._queue.publish_later(later, delay)
+        if head is not None:
+            self._mark(head)
+            self._metrics.job_deferred()
+
     async def until_newer(self, message: JobMessage, head: Event, fields: Sequence[str]) -> None:
         """Put off a job whose stored request has fields that this worker does not know.
 

@@ -19,6 +19,7 @@ from jobfleet_contracts.outcome import (
     HandedBack,
     JobError,
     Lost,
+    NotStarted,
     Outcome,
     Waiting,
 )
@@ -27,6 +28,8 @@ from jobfleet_contracts.state import State, Status
 from jobfleet_contracts.worker_status import RunningJob
 from jobfleet_protocol.claiming.claimer import Claimed
 from jobfleet_protocol.claiming.lock_leases import LockLeases
+from jobfleet_protocol.claiming.rate_deferral import RATE
+from jobfleet_protocol.claiming.rate_slots import RateSlots
 from jobfleet_protocol.retry import retry_forever
 from jobfleet_protocol.trail.transitions import Change
 from jobfleet_worker.callback_wait import CallbackWait
@@ -58,6 +61,7 @@ ATTEMPT_FAILED = "attempt.failed"
 ATTEMPT_BROKE = "attempt.broke"
 NO_HANDLER_DELAY = timedelta(seconds=1)
 CHECKPOINT_AWAITED = "checkpoint.awaited"
+SLOT_MISSED = "rate_slot.missed"
 LAST_SECONDS = 5
 """Beyond limit and grace period, for the end of an attempt, before its lease is renewed no more."""
 
@@ -85,6 +89,7 @@ class RunParts:
     no_more_starts: asyncio.Event
     hooks: OpenHooks
     missing_handler: MissingHandler
+    rates: RateSlots
     slots: Slots
 
 
@@ -164,6 +169,8 @@ class JobRun:
             return HandedBack("the lease ran out before the handler could start")
         if self._handler is None:
             return await self._no_handler()
+        if self.claimed.terms.problem is not None:
+            return AttemptFailed(self.claimed.terms.problem, final=True)
         try:
             return await self._attempted()
         except Exception as error:  # noqa: BLE001 - left running, the job would never end
@@ -176,11 +183,30 @@ class JobRun:
         self.trail.on_moved = self._moved
         checkpoint = await self._last_checkpoint()
         runner = self._runner(self._handler, checkpoint, progress)
+        if not await self._is_in_its_slot():
+            return self._too_late()
         self._watch()  # anew: the limit counts from here, reading the checkpoint took its time
         outcome = await self._attempt.run(runner)
         # Before the ending is written: it closes the trail, and steps noted until now belong to it.
         await self._close(progress)
         return outcome
+
+    async def _is_in_its_slot(self) -> bool:
+        """Wait for the slot of the start; storage in trouble counts as none within reach."""
+        admission = self.claimed.admission
+        if admission is None or self._attempt.is_stopping:
+            return True
+        try:
+            return await self._parts.rates.keep(admission)
+        except BackendError as error:
+            _log.warning(SLOT_MISSED, error=str(error))
+            return False
+
+    def _too_late(self) -> Outcome:
+        admission = self.claimed.admission
+        name = admission.name if admission is not None else ""
+        data: dict[str, Any] = {"reason": RATE, "rate": name, "slot": None, "slots": {}}
+        return NotStarted(f"its slot of rate {name} passed before its handler could start", data)
 
     async def _close(self, progress: ProgressLog) -> None:
         try:

@@ -18,6 +18,7 @@ from jobfleet_contracts.outcome import (
     HandedBack,
     JobError,
     Lost,
+    NotStarted,
     Outcome,
     Waiting,
 )
@@ -72,6 +73,8 @@ class OutcomeRecord:
                 message = f"{reason}{_left_behind(abandoned)}"
                 data = {"reason": "shutdown"}
                 return [ends(Status.DEFERRED, message, data, due_at=self._clock.now())]
+            case NotStarted(reason, data):
+                return [ends(Status.DEFERRED, reason, data, due_at=self._clock.now())]
             case Waiting() | Lost():
                 return []
 

@@ -35,6 +35,7 @@ from jobfleet_protocol.actions.final_result import ending_of
 from jobfleet_protocol.actions.publication import LONGEST_DELAY, Publication
 from jobfleet_protocol.actions.submission import ORPHANED_ROW_AGE, message_of
 from jobfleet_protocol.claiming.decision import ALONE, ends_without_a_start
+from jobfleet_protocol.claiming.rate_deferral import RATE
 from jobfleet_protocol.control.pause_state import FleetPauses
 from jobfleet_protocol.trail.tombstone import is_tombstone
 from jobfleet_worker.run.deferral import NO_HANDLER
@@ -53,6 +54,8 @@ _NOT_QUEUED = frozenset(
     {State.RUNNING, State.WAITING, State.DEFERRED, State.RETRYING, State.SCHEDULED}
 )
 _QUEUED = frozenset({State.QUEUED})
+_PASSED_ON = frozenset({ALONE, NO_HANDLER, RATE})
+"""Reasons of deferrals after which a job's message goes from delay to delay."""
 
 _log = structlog.get_logger()
 
@@ -274,7 +277,7 @@ class Rescuer:
 
         So a copy is sent at the pace of quiet rows, in case the broker has lost the message.
         """
-        if pace is not Pace.OVERDUE or head.data.get("reason") not in (ALONE, NO_HANDLER):
+        if pace is not Pace.OVERDUE or head.data.get("reason") not in _PASSED_ON:
             return False
         unchanged = (self._clock.now() - head.occurred_at).total_seconds()
         now = self._clock.boottime()

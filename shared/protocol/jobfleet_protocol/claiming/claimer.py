@@ -43,7 +43,7 @@ from jobfleet_protocol.claiming.decision import (
 )
 from jobfleet_protocol.claiming.lock_leases import LockLeases, locks_of
 from jobfleet_protocol.claiming.lock_turns import LockTurns, TurnView
-from jobfleet_protocol.claiming.rate_deferral import delayed_by_rate, held_slots
+from jobfleet_protocol.claiming.rate_deferral import delayed_by_rate, held_slots, started_data
 from jobfleet_protocol.claiming.rate_slots import AT_HAND, Admission, RateSlots
 from jobfleet_protocol.claiming.start_terms import StartTerms, TermsOf
 from jobfleet_protocol.claiming.trail_opening import TrailOpening
@@ -274,7 +274,7 @@ class Claimer:
                 if await self._opening.write(message) is None:
                     raise LeaseConflict(f"job {message.request.job_id} was begun by somebody else")
                 continue
-            decision = await self._decide(
+            decision: Decision | RateFull = await self._decide(
                 message,
                 view.own,
                 lease.lock,
@@ -302,23 +302,34 @@ class Claimer:
             # take a job over from the live holder that got the lease meanwhile.
             if not self.leases.trusts(lease):
                 raise TrustEnded(f"lease on {lease.lock} ran out before the claim")
-            changes = decision.changes
-            if isinstance(decision, Start) and not own:
-                # The predecessor's trail is fenced and the note written before Started: a crash
-                # in between leaves a note that names a claim which was never made, no more.
-                turn = await self.turns.take(view, lease, message.request.job_id)
-                if turn is None:
-                    continue
-                changes = [*changes[:-1], replace(changes[-1], lock_turn=turn)]
-            if isinstance(decision, Start) and (not own or terms.rates):
-                # While the note was written or a slot reserved, time has passed.
-                if (await self._pauses()).holding_job(view.own) is not None:
-                    continue
-                if not self.leases.trusts(lease):
-                    raise TrustEnded(f"lease on {lease.lock} ran out before the claim")
-            newest = await self._append(view.own, changes)
+            changes: Sequence[Change] | None = decision.changes
+            if isinstance(decision, Start):
+                changes = await self._started(decision, view, lease, admission)
+            newest = None if changes is None else await self._append(view.own, changes)
             if newest is not None:
                 return self._outcome(message, lease, decision, newest, terms, admission)
+
+    async def _started(
+        self, start: Start, view: TurnView, lease: Lease, admission: Admission | None
+    ) -> Sequence[Change] | None:
+        """Return what starts the job, with its turn and its slot; ``None``: look again."""
+        started, own = start.changes[-1], lease.lock == job_lock(start.head.job_id)
+        if not own:
+            # The predecessor's trail is fenced and the note written before Started: a crash
+            # in between leaves a note that names a claim which was never made, no more.
+            turn = await self.turns.take(view, lease, start.head.job_id)
+            if turn is None:
+                return None
+            started = replace(started, lock_turn=turn)
+        if admission is not None:
+            started = replace(started, data=started_data(admission))
+        if not own or admission is not None:
+            # While the note was written, or a slot was reserved, time has passed.
+            if (await self._pauses()).holding_job(start.head) is not None:
+                return None
+            if not self.leases.trusts(lease):
+                raise TrustEnded(f"lease on {lease.lock} ran out before the claim")
+        return [*start.changes[:-1], started]
 
     async def _in_its_slot(
         self, start: Start, terms: StartTerms, admission: Admission | None
@@ -392,7 +403,7 @@ class Claimer:
         self,
         message: JobMessage,
         lease: Lease,
-        decision: Decision,
+        decision: Decision | RateFull,
         newest: Event,
         terms: StartTerms,
         admission: Admission | None,

@@ -63,3 +63,8 @@ def _rate_data(found: Admission | Crowded) -> dict[str, Any]:
         return {"reason": RATE, "rate": found.demand.name, "slot": None, "slots": {}}
     slots = {key: format_time(slot) for key, slot in found.slots.items()}
     return {"reason": RATE, "rate": found.name, "slot": format_time(found.at), "slots": slots}
+
+
+def started_data(admission: Admission) -> dict[str, Any]:
+    """Return what ``Started`` says of the slot that the job starts in."""
+    return {"rate": admission.name, "slot": format_time(admission.at)}

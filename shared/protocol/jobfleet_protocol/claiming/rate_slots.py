@@ -17,8 +17,12 @@ from datetime import datetime, timedelta
 from jobfleet_contracts.ports import Clock, RateStore
 from jobfleet_contracts.rate import MOST_AHEAD, Rate
 
-AT_HAND = timedelta(seconds=1)
-"""A slot so near is waited for with the job in hand; a delay queue would be too coarse."""
+AT_HAND = timedelta(seconds=0.4)
+"""A slot so near is waited for with the job in hand.
+
+A delay queue may take a second at least. A job that is further from its slot than this comes back
+in the first 0.6 s after it, and so within the grace.
+"""
 LONGEST_PUT_OFF_SECONDS = 60.0
 MOST_KEYS = 10_000
 """Of which this process remembers something; more of them are a matter of keys that are quiet."""

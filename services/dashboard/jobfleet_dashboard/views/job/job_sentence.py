@@ -12,6 +12,7 @@ from jobfleet_contracts.state import CLAIMABLE, State
 from jobfleet_dashboard.views.durations import seconds_between, spell
 from jobfleet_dashboard.views.short_id import short
 from jobfleet_dashboard.views.text_span import Sentence, TextSpan
+from jobfleet_protocol.claiming.rate_deferral import RATE
 from jobfleet_protocol.control.pause_state import Pause
 from jobfleet_protocol.trail.tombstone import is_tombstone
 
@@ -117,6 +118,8 @@ def _running(newest: Event, around: JobSituation) -> Sentence:
 
 def _deferred(newest: Event, around: JobSituation) -> Sentence:
     due = newest.after.due_at or newest.occurred_at
+    if newest.data.get("reason") == RATE:
+        return _waits_for_rate(newest, due, around)
     if around.holder_id is not None and newest.facts.lock_key:
         return (
             TextSpan("waiting for lock "),
@@ -128,6 +131,13 @@ def _deferred(newest: Event, around: JobSituation) -> Sentence:
         )
     why = f": {around.reason}" if around.reason else ""
     return (TextSpan(f"deferred{why}; next try "), _ahead(due, around))
+
+
+def _waits_for_rate(newest: Event, due: datetime, around: JobSituation) -> Sentence:
+    name = TextSpan(f"waits for rate {newest.data.get('rate')}")
+    if newest.data.get("slot") is None:
+        return (name, TextSpan(", whose next seconds are taken"))
+    return (name, TextSpan(f", slot {due:%H:%M:%S} UTC, "), _ahead(due, around))
 
 
 def _waiting(newest: Event, around: JobSituation) -> Sentence:

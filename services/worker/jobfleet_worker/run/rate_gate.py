@@ -1,0 +1,75 @@
+"""Jobs under a rate, before their start: put off, passed on until their slot, or kept in hand."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from jobfleet_contracts.message import JobMessage
+from jobfleet_contracts.ports import Clock
+from jobfleet_protocol.claiming.claimer import ClaimResult
+from jobfleet_protocol.claiming.decision import RateFull, Wait
+from jobfleet_protocol.claiming.rate_deferral import held_slots
+from jobfleet_protocol.claiming.rate_slots import AT_HAND, RateSlots
+from jobfleet_protocol.claiming.start_terms import TermsOf
+from jobfleet_worker.run.deferral import Deferral
+
+
+class RateGate:
+    """What a worker does about messages of jobs that a rate lets start later."""
+
+    def __init__(
+        self, *, rates: RateSlots, terms: TermsOf, deferral: Deferral, clock: Clock
+    ) -> None:
+        self._rates = rates
+        self._terms = terms
+        self._deferral = deferral
+        self._clock = clock
+
+    async def puts_off(self, message: JobMessage) -> bool:
+        """Put a message off without a claim, where it has been put off before and finds no slot.
+
+        So a long queue behind a rate costs the storage nothing.
+
+        Raises:
+            BackendUnavailable: the delayed copy is not confirmed; keep the delivery.
+        """
+        if not message.deferrals or message.needs_trail:
+            return False
+        if message.due_at is not None:  # a slot is reserved, or somebody set its time
+            if message.due_at - self._clock.now() <= AT_HAND:
+                return False
+            await self._deferral.until_slot(message, None, message.due_at)
+            return True
+        crowded = self._rates.crowded((await self._terms(message.request)).rates)
+        if crowded is None:
+            return False
+        seconds = self._rates.put_off_seconds(crowded)
+        await self._deferral.for_seconds(message, None, seconds)
+        return True
+
+    async def see_to(self, message: JobMessage, result: RateFull) -> None:
+        """Put off a job whose slot lies ahead, or that found none.
+
+        Raises:
+            BackendUnavailable: the delayed copy is not confirmed; keep the delivery.
+        """
+        head = result.head
+        if result.crowded is None and head.after.due_at is not None:
+            await self._deferral.until_slot(message, head, head.after.due_at)
+        elif result.crowded is not None:
+            seconds = self._rates.put_off_seconds(result.crowded)
+            await self._deferral.for_seconds(message, head, seconds)
+
+    async def keeps_in_hand(self, result: ClaimResult) -> bool:
+        """Wait for the slot of a job, if it is near; then its message is to be claimed again.
+
+        A delay queue is too coarse for the last second: the job would miss its slot.
+        """
+        if not isinstance(result, Wait) or result.until is None or not held_slots(result.head):
+            return False
+        ahead = result.until - self._clock.now()
+        if ahead > AT_HAND:
+            return False
+        await asyncio.sleep(max(ahead, timedelta(0)).total_seconds())
+        return True

@@ -46,6 +46,7 @@ WRONG_OPTIONS: dict[str, list[Any]] = {
     "aliases": ["old", 5, None, {"old"}, [5], [""], ["has space"], ["x", "x"], ["some.type"], [[]]],
     "rate": ["", "10", "0/second", "10/week", "fast", 10, 10.0, True, b"10/second", ["10/second"]],
     "rate_key": [str],
+    "queue": ["", "Has-Capitals", "x" * 51, "a.b", "line\n", 5, True, ["a"]],
     "retry_on": [OSError, [OSError], "OSError", (OSError, "x"), (OSError(),), (int,), None, 5],
 }
 

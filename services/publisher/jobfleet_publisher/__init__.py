@@ -2,9 +2,35 @@
 
 from __future__ import annotations
 
+from jobfleet_contracts.errors import (
+    ActionRefused,
+    BackendError,
+    BackendForbidden,
+    BackendUnavailable,
+    BodyConflict,
+    InvalidRequest,
+    JobfleetError,
+    SettingsError,
+    UnknownJob,
+)
 from jobfleet_publisher.job_details import JobDetails
 from jobfleet_publisher.job_result import JobFailed, JobResult
 from jobfleet_publisher.publisher import Publisher
 from jobfleet_publisher.submitted_job import SubmittedJob
 
-__all__ = ["JobDetails", "JobFailed", "JobResult", "Publisher", "SubmittedJob"]
+__all__ = [
+    "ActionRefused",
+    "BackendError",
+    "BackendForbidden",
+    "BackendUnavailable",
+    "BodyConflict",
+    "InvalidRequest",
+    "JobDetails",
+    "JobFailed",
+    "JobResult",
+    "JobfleetError",
+    "Publisher",
+    "SettingsError",
+    "SubmittedJob",
+    "UnknownJob",
+]

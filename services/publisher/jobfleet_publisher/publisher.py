@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import os
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import structlog
 
@@ -18,8 +20,10 @@ from jobfleet_contracts.ports import Clock
 from jobfleet_protocol.actions.submission import Submitted, request_of
 from jobfleet_protocol.actions.write_side import WriteSide
 from jobfleet_protocol.trail.large_data import resolve
+from jobfleet_publisher import current
 from jobfleet_publisher.job_details import JobDetails
 from jobfleet_publisher.plain_payload import plain_payload
+from jobfleet_publisher.submit_options import JobOptions
 from jobfleet_publisher.submitted_job import SubmittedJob
 from jobfleet_publisher.trace_context import traced
 
@@ -28,8 +32,34 @@ if TYPE_CHECKING:
     from jobfleet_publisher.metrics import PublisherMetrics
 
 
+NOT_STARTED = (
+    "the publisher is not started; use it in `async with Publisher.from_env() as publisher:`, or "
+    "call `await publisher.start()` first"
+)
+OTHER_LOOP = (
+    "the publisher was started on another event loop. Start one on this loop, or use "
+    "jobfleet_publisher.sync.Publisher, which serves all threads"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """An open backend, and the process and loop that its connections belong to."""
+
+    backend: Backend
+    clock: Clock
+    writes: WriteSide
+    loop: asyncio.AbstractEventLoop | None = None
+    process: int = field(default_factory=os.getpid)
+
+
 class Publisher:
-    """Submits jobs to a fleet. Safe to share between tasks of one event loop."""
+    """Submits jobs to a fleet. Safe to share between tasks of one event loop.
+
+    ``async with Publisher.from_env() as publisher`` opens and closes it; a web application calls
+    ``start`` and ``stop`` instead. In a forked child the next call opens the backend anew; the
+    parent's connections stay the parent's.
+    """
 
     def __init__(
         self,
@@ -45,46 +75,94 @@ class Publisher:
             defaults: applied where a job does not say.
             metrics: counts for Prometheus; see :mod:`jobfleet_publisher.metrics`.
         """
-        self._trail = backend.trail
-        self._payloads = backend.payloads
-        self._clock = clock
+        self._prepare(metrics)
+        self._take(backend, clock, defaults)
+
+    def _prepare(
+        self, metrics: PublisherMetrics | None, flags: Mapping[str, Any] | None = None
+    ) -> None:
         self._metrics = metrics
-        if metrics is not None:
-            metrics.watch(backend.requests)
-        self._writes = WriteSide.wire(backend=backend, clock=clock, defaults=defaults)
+        self._flags = flags
+        self._opened: _Open | None = None
+        self._one_start = asyncio.Lock()
 
     @classmethod
-    @asynccontextmanager
-    async def from_env(
-        cls, *, metrics: PublisherMetrics | None = None, **flags: Any
-    ) -> AsyncIterator[Publisher]:
-        """Open the backend that the environment names, close it at the end of the block.
+    def from_env(cls, *, metrics: PublisherMetrics | None = None, **flags: Any) -> Publisher:
+        """Return a publisher on the backend that the environment names; ``async with`` opens it.
 
         Args:
             metrics: counts for Prometheus; see :mod:`jobfleet_publisher.metrics`.
             flags: settings that stand above the environment, as ``data_dir="/var/jobs"``.
+        """
+        publisher = cls.__new__(cls)
+        publisher._prepare(metrics, flags)
+        return publisher
+
+    async def start(self) -> None:
+        """Open the backend; a publisher that is started already stays as it is.
+
+        The publisher started last on an event loop is the one that handlers' own ``submit`` uses.
 
         Raises:
             SettingsError: a variable is unknown or has a bad value; the message names it.
         """
+        async with self._one_start:
+            if self._opened is None:
+                await self._open()
+            current.began(self)
+
+    async def stop(self) -> None:
+        """Wait for submits in progress, then close the backend; safe to call twice."""
+        current.ended(self)
+        opened = self._opened
+        if self._flags is None or opened is None:
+            await self.settle()  # whoever has opened the backend closes it
+            return
+        self._opened = None
+        if opened.process == os.getpid():
+            await opened.writes.settle()
+            await opened.backend.close()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_raised: object) -> None:
+        await self.stop()
+
+    def _take(self, backend: Backend, clock: Clock, defaults: JobDefaults) -> _Open:
+        if self._metrics is not None:
+            self._metrics.watch(backend.requests)
+        writes = WriteSide.wire(backend=backend, clock=clock, defaults=defaults)
+        loop = None if self._flags is None else asyncio.get_running_loop()
+        self._opened = _Open(backend, clock, writes, loop)
+        return self._opened
+
+    async def _open(self) -> _Open:
         from jobfleet_backends.open_backend import open_backend
         from jobfleet_backends.settings import load_settings
         from jobfleet_backends.system_clock import SystemClock
 
         keep_quiet()
-        settings = load_settings(**flags)
+        settings = load_settings(**self._flags or {})
         backend = await open_backend(settings)
-        publisher = cls(
-            backend=backend,
-            clock=SystemClock(),
-            defaults=settings.job_defaults,
-            metrics=metrics,
-        )
-        try:
-            yield publisher
-        finally:
-            await publisher.settle()
-            await backend.close()
+        return self._take(backend, SystemClock(), settings.job_defaults)
+
+    async def _use(self) -> _Open:
+        """Return the open backend; in a forked child, open one of its own first."""
+        opened = self._opened
+        if opened is None:
+            raise RuntimeError(NOT_STARTED)
+        if opened.loop is None:
+            return opened
+        if opened.process == os.getpid():
+            if opened.loop is not asyncio.get_running_loop():
+                raise RuntimeError(OTHER_LOOP)
+            return opened
+        _of_parents.append(opened)
+        self._opened, self._one_start = None, asyncio.Lock()
+        await self.start()
+        return await self._use()
 
     async def submit(
         self,
@@ -132,31 +210,55 @@ class Publisher:
             BackendUnavailable: the trail did not answer. The job may have been accepted: repeat
                 with the same job id or idempotency key.
         """
+        request = await self.request(
+            type,
+            payload,
+            name=name,
+            description=description,
+            priority=priority,
+            queue=queue,
+            lock_key=lock_key,
+            lock_slots=lock_slots,
+            run_at=run_at,
+            delay=delay,
+            max_attempts=max_attempts,
+            timeout=timeout,
+            retry_delay=retry_delay,
+            callback_url=callback_url,
+            context=context,
+            job_id=job_id,
+        )
+        return await self.submit_request(request, idempotency_key=idempotency_key)
+
+    async def request(
+        self,
+        type: str,  # noqa: A002 - the field's published name
+        payload: Any = None,
+        *,
+        job_id: str | None = None,
+        **options: Unpack[JobOptions],
+    ) -> JobRequest:
+        """Return a checked request for :meth:`submit_many`; options as in :meth:`submit`.
+
+        Raises:
+            InvalidRequest: a value does not fit; ``field`` names it.
+        """
         from jobfleet_contracts.job import JobRequest
 
-        said = {
+        opened = await self._use()
+        said = _fields(options) | {
             "type": type,
             "payload": plain_payload(payload),
-            "jobName": name,
-            "description": description,
-            "priority": priority,
-            "queue": queue,
-            "lockKey": lock_key,
-            "lockSlots": lock_slots,
-            "runAt": run_at,
-            "maxAttempts": max_attempts,
-            "timeoutSeconds": _seconds(timeout),
-            "retryDelaySeconds": _seconds(retry_delay),
-            "callbackUrl": callback_url,
-            "context": plain_payload(traced(context), field="context"),
+            "context": plain_payload(traced(options.get("context")), field="context"),
             "jobId": job_id,
         }
         request = JobRequest.parse({k: v for k, v in said.items() if v is not None})
-        if delay is not None:
-            if run_at is not None:
-                raise InvalidRequest("give either run_at or delay", field="delay")
-            request = request.starting_in(_seconds(delay) or 0, now=self._clock.now())
-        return await self.submit_request(request, idempotency_key=idempotency_key)
+        delay = options.get("delay")
+        if delay is None:
+            return request
+        if options.get("run_at") is not None:
+            raise InvalidRequest("give either run_at or delay", field="delay")
+        return request.starting_in(_seconds(delay) or 0, now=opened.clock.now())
 
     async def submit_request(
         self, request: JobRequest, *, idempotency_key: str | None = None, by: str | None = None
@@ -165,9 +267,10 @@ class Publisher:
         if idempotency_key is not None and not idempotency_key.strip():
             told = "the idempotency key is empty; all jobs with it would be one job"
             raise InvalidRequest(told, field="idempotency_key")
-        submitter = self._writes.submitter
+        opened = await self._use()
+        submitter = opened.writes.submitter
         answer = await submitter.submit(request, idempotency_key=idempotency_key, by=by)
-        return self._job(answer)
+        return self._job(answer, opened)
 
     async def submit_many(
         self, requests: Sequence[JobRequest | Mapping[str, Any]], *, by: str | None = None
@@ -184,8 +287,9 @@ class Publisher:
             InvalidRequest: one of them does not fit; nothing has been submitted.
         """
         checked = [_checked(index, request) for index, request in enumerate(requests)]
-        answers = await self._writes.submitter.submit_many(checked, by=by)
-        return [a if isinstance(a, JobfleetError) else self._job(a) for a in answers]
+        opened = await self._use()
+        answers = await opened.writes.submitter.submit_many(checked, by=by)
+        return [a if isinstance(a, JobfleetError) else self._job(a, opened) for a in answers]
 
     async def find(self, job_id: str) -> JobDetails | None:
         """Return where a job stands, by its id; ``None`` if there is no such job.
@@ -193,10 +297,11 @@ class Publisher:
         Raises:
             BackendUnavailable: the trail does not answer.
         """
-        event = await self._trail.newest(job_id)
+        backend = (await self._use()).backend
+        event = await backend.trail.newest(job_id)
         if event is None:
             return None
-        return JobDetails.of(await resolve(event, self._payloads))
+        return JobDetails.of(await resolve(event, backend.payloads))
 
     async def find_request(self, job_id: str) -> JobRequest | None:
         """Return what a job was submitted with; ``None`` if there is no such job.
@@ -206,8 +311,9 @@ class Publisher:
         Raises:
             BackendUnavailable: the trail does not answer.
         """
-        event = await self._trail.read(job_id, 1)
-        return None if event is None else request_of(await resolve(event, self._payloads))
+        backend = (await self._use()).backend
+        event = await backend.trail.read(job_id, 1)
+        return None if event is None else request_of(await resolve(event, backend.payloads))
 
     async def job(self, job_id: str) -> SubmittedJob:
         """Return a job that was submitted before, by whomever, to wait for it or to cancel it.
@@ -216,30 +322,36 @@ class Publisher:
             UnknownJob: there is no such job.
             BackendUnavailable: the trail does not answer.
         """
-        event = await self._trail.newest(job_id)
+        opened = await self._use()
+        event = await opened.backend.trail.newest(job_id)
         if event is None:
             raise UnknownJob(f"no job {job_id}")
-        return self._job(Submitted(job_id, event.after.state, created=False))
+        return self._job(Submitted(job_id, event.after.state, created=False), opened)
 
     async def settle(self) -> None:
         """Wait up to 5 s for submits and cancels whose callers have left; call it before the end.
 
-        :meth:`from_env` does so by itself.
+        :meth:`stop` does so by itself.
         """
-        await self._writes.settle()
+        if self._opened is not None:
+            await self._opened.writes.settle()
 
-    def _job(self, answer: Submitted) -> SubmittedJob:
+    def _job(self, answer: Submitted, opened: _Open) -> SubmittedJob:
         if self._metrics is not None and answer.created:
             self._metrics.jobs_registered(1)
         return SubmittedJob(
-            trail=self._trail,
-            payloads=self._payloads,
-            canceller=self._writes.canceller,
+            trail=opened.backend.trail,
+            payloads=opened.backend.payloads,
+            canceller=opened.writes.canceller,
             job_id=answer.job_id,
             submitted=answer.state,
             created=answer.created,
             warning=answer.warning,
         )
+
+
+_of_parents: list[_Open] = []
+"""Kept for ever: to collect one would close connections that the parent process uses."""
 
 
 def keep_quiet() -> None:
@@ -260,6 +372,22 @@ def _checked(index: int, request: JobRequest | Mapping[str, Any]) -> JobRequest:
         return JobRequest.parse(request)
     except InvalidRequest as error:
         raise InvalidRequest(f"job {index}: {error}", field=error.field) from error
+
+
+def _fields(options: JobOptions) -> dict[str, Any]:
+    return {
+        "jobName": options.get("name"),
+        "description": options.get("description"),
+        "priority": options.get("priority"),
+        "queue": options.get("queue"),
+        "lockKey": options.get("lock_key"),
+        "lockSlots": options.get("lock_slots"),
+        "runAt": options.get("run_at"),
+        "maxAttempts": options.get("max_attempts"),
+        "timeoutSeconds": _seconds(options.get("timeout")),
+        "retryDelaySeconds": _seconds(options.get("retry_delay")),
+        "callbackUrl": options.get("callback_url"),
+    }
 
 
 def _seconds(value: timedelta | float | None) -> float | None:

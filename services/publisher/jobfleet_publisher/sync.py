@@ -12,14 +12,16 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from weakref import WeakSet
 
 from jobfleet_contracts.errors import JobfleetError
 from jobfleet_contracts.state import State
+from jobfleet_publisher import current
 from jobfleet_publisher.job_details import JobDetails
 from jobfleet_publisher.job_result import JobResult
 from jobfleet_publisher.publisher import Publisher as AsyncPublisher
+from jobfleet_publisher.submit_options import JobOptions, SubmitOptions
 from jobfleet_publisher.submitted_job import SubmittedJob as AsyncSubmittedJob
 
 if TYPE_CHECKING:
@@ -75,9 +77,11 @@ class Publisher:
             if self._running is None:
                 self._running = self._open()
                 self._started = True
+        current.began_sync(self)
 
     def stop(self) -> None:
         """Close the backend and end the thread; safe to call twice, and from any thread."""
+        current.ended_sync(self)
         with self._guard:
             self._started = False  # first: who finds no running one does not open it anew
             running, self._running = self._running, None
@@ -100,7 +104,12 @@ class Publisher:
     ) -> None:
         self.stop()
 
-    def submit(self, type: str, payload: Any = None, **options: Any) -> SubmittedJob:  # noqa: A002
+    def submit(
+        self,
+        type: str,  # noqa: A002 - the field's published name
+        payload: Any = None,
+        **options: Unpack[SubmitOptions],
+    ) -> SubmittedJob:
         """Submit one job; options and errors as in :meth:`jobfleet_publisher.Publisher.submit`."""
         return SubmittedJob(self, self._run(lambda open_: open_.submit(type, payload, **options)))
 
@@ -110,6 +119,17 @@ class Publisher:
         """Submit many jobs at once; see :meth:`jobfleet_publisher.Publisher.submit_many`."""
         answers = self._run(lambda open_: open_.submit_many(requests, by=by))
         return [a if isinstance(a, JobfleetError) else SubmittedJob(self, a) for a in answers]
+
+    def request(
+        self,
+        type: str,  # noqa: A002 - the field's published name
+        payload: Any = None,
+        *,
+        job_id: str | None = None,
+        **options: Unpack[JobOptions],
+    ) -> JobRequest:
+        """Return a checked request; see :meth:`jobfleet_publisher.Publisher.request`."""
+        return self._run(lambda open_: open_.request(type, payload, job_id=job_id, **options))
 
     def find(self, job_id: str) -> JobDetails | None:
         """Return where a job stands, by its id; ``None`` if there is no such job."""
@@ -148,6 +168,42 @@ class Publisher:
         if running is not None:
             _unshare(running.selector)
             _of_parents.append(running)
+
+
+class LoopPublisher(Publisher):
+    """A blocking view of a publisher that an event loop of this process runs already.
+
+    A worker's handlers in threads submit through it.
+    """
+
+    def __init__(self, publisher: AsyncPublisher, loop: asyncio.AbstractEventLoop) -> None:
+        """Use a started publisher, whose owner stops it."""
+        super().__init__()
+        self._publisher = publisher
+        self._loop = loop
+
+    def start(self) -> None:
+        """Make it the one that handlers' ``submit_sync`` uses."""
+        current.began_sync(self)
+
+    def stop(self) -> None:
+        """Let it be used no more."""
+        current.ended_sync(self)
+
+    def _run(self, ask: Callable[[AsyncPublisher], Coroutine[Any, Any, T]]) -> T:
+        if _runs_here(self._loop):
+            raise RuntimeError(
+                "a blocking submit on the worker's event loop would wait for itself. In a "
+                "coroutine function write `await handler.submit(…)`"
+            )
+        return _call(self._loop, ask(self._publisher))
+
+
+def _runs_here(loop: asyncio.AbstractEventLoop) -> bool:
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False
 
 
 _publishers: WeakSet[Publisher] = WeakSet()

@@ -24,6 +24,8 @@ from jobfleet_protocol.control.pauses import Pauses
 from jobfleet_protocol.control.schedules import Schedules
 from jobfleet_protocol.reading.error_report import KEPT
 from jobfleet_protocol.retry import back_off
+from jobfleet_publisher.publisher import Publisher
+from jobfleet_publisher.sync import LoopPublisher
 from jobfleet_worker.builtin.calling_handlers import calling_handlers
 from jobfleet_worker.handlers.open_hooks import OpenHooks, started
 from jobfleet_worker.handlers.registry import Handlers
@@ -94,6 +96,9 @@ class Worker:
         self.outbound = HttpClient(options=options.outbound, clock=clock)
         self._handlers = handlers.with_built_in(
             *calling_handlers(self.outbound, clock, trail=backend.trail, payloads=backend.payloads)
+        )
+        self._handlers_publisher = Publisher(
+            backend=backend, clock=clock, defaults=options.defaults
         )
         wanted = self._handlers.wanted(in_process=False)
         self._hooks = OpenHooks(self._handlers.hooks, wanted)
@@ -258,6 +263,9 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         with structlog.contextvars.bound_contextvars(worker_id=self._options.worker_id):
             await started(self._hooks)
+            await self._handlers_publisher.start()
+            blocking = LoopPublisher(self._handlers_publisher, self._loop)
+            blocking.start()
             self._keeper.start()
             await self._open_source()
             work = self._start("work", self._work())
@@ -274,6 +282,8 @@ class Worker:
             finally:
                 await self._drain(work)
                 await _end(others)
+                blocking.stop()
+                await self._handlers_publisher.stop()
                 await self._close()
 
     def _attempt_limit(self, request: JobRequest, defaults: JobDefaults) -> int:

@@ -36,6 +36,7 @@ MAX_ATTEMPTS = 100
 MAX_LOCK_KEY = 200
 MAX_TIMEOUT_SECONDS = 30 * 86_400
 TYPE_PATTERN = re.compile(r"^[A-Za-z0-9_.-]{1,100}$")
+QUEUE_PATTERN = re.compile(r"^[a-z0-9_-]{1,50}$")
 LONGEST_DELAY_SECONDS = 10 * 365 * 86_400
 FIRST_YEAR = 1601
 """Where times of Azure's tables begin; it refuses rows with an earlier one for ever."""
@@ -133,7 +134,7 @@ class JobRequest(BaseModel):
     input_file_path: Annotated[str, Field(max_length=2000), ONE_LINE] | None = None
     processing_parameters: dict[str, Any] | None = None
     priority: int = Field(default=5, ge=0, le=9)
-    queue: str = Field(default="default", pattern=r"^[a-z0-9_-]{1,50}$")
+    queue: str = Field(default="default", pattern=QUEUE_PATTERN.pattern)
     created_at: Time = Field(default_factory=lambda: datetime.now(UTC))
     run_at: Time | None = None
     max_attempts: int | None = Field(default=None, ge=1, le=MAX_ATTEMPTS)

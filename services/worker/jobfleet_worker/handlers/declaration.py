@@ -6,13 +6,13 @@ import inspect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from jobfleet_contracts.errors import JobfleetError
-from jobfleet_contracts.job import MAX_ATTEMPTS, MAX_TIMEOUT_SECONDS, TYPE_PATTERN
+from jobfleet_contracts.job import MAX_ATTEMPTS, MAX_TIMEOUT_SECONDS, QUEUE_PATTERN, TYPE_PATTERN
 from jobfleet_contracts.rate import Rate
+from jobfleet_worker.handlers.typed_submit import HandlerMark, add_submits
 
-F = TypeVar("F", bound=Callable[..., Any])
 RetryOn = tuple[type[BaseException], ...]
 KeyOf = Callable[[Any], str]
 """Makes a key of a payload, as the handler gets it."""
@@ -41,6 +41,16 @@ class Declaration:
     aliases: tuple[str, ...] = ()
     rate: Rate | None = None
     rate_key: KeyOf | None = None
+    queue: str | None = None
+
+    def job_options(self, _payload: Any) -> dict[str, Any]:
+        """Return what the decorator says of jobs of this payload, as options of a submit."""
+        said = {
+            "max_attempts": self.max_attempts,
+            "timeout": self.timeout,
+            "queue": self.queue,
+        }
+        return {name: value for name, value in said.items() if value is not None}
 
 
 declared_in: dict[str, list[Declaration]] = {}
@@ -57,7 +67,8 @@ def handler(
     aliases: Sequence[str] = (),
     rate: str | Rate | None = None,
     rate_key: KeyOf | None = None,
-) -> Callable[[F], F]:
+    queue: str | None = None,
+) -> HandlerMark:
     """Mark a function as the handler of a job type; several marks make it the handler of several.
 
     The function takes the payload and, if it likes, the context; or only a parameter annotated as a
@@ -73,6 +84,10 @@ def handler(
         rate: so many starts in a period, over the whole fleet: ``"10/second"``, or a ``Rate`` with
             a burst or a longer grace. All types of the handler count together.
         rate_key: makes a text of the payload; jobs count by it apart. It must be quick.
+        queue: where the function's own ``submit`` puts its jobs.
+
+    The decorated function has ``submit``, ``submit_sync``, ``submit_many`` and
+    ``submit_many_sync``; see :class:`jobfleet_worker.handlers.typed_submit.Submits`.
 
     Raises:
         DeclarationError: an option is wrong, or no function is decorated.
@@ -82,7 +97,7 @@ def handler(
             f'{place_of(job_type)}: @handler needs the job type. Write @handler("some.type")'
         )
 
-    def mark(function: F) -> F:
+    def mark(function: Any) -> Any:
         place = place_of(function)
         problem = (
             _problem_of(function)
@@ -99,15 +114,18 @@ def handler(
             () if problem else tuple(aliases),
             None if problem or rate is None else as_rate(rate),
             rate_key,
+            queue,
         )
         problem = problem or _problem_with(declaration)
         if problem is not None:
             raise DeclarationError(f"{place}: @handler({job_type!r}): {problem}")
         setattr(function, _MARK, (*declarations_of(function), declaration))
+        add_submits(function, declaration)
         declared_in.setdefault(function.__module__, []).append(declaration)
         return function
 
-    return mark
+    marked: HandlerMark = mark
+    return marked
 
 
 def declarations_of(value: Any) -> tuple[Declaration, ...]:
@@ -157,6 +175,8 @@ def _problem_with(said: Declaration) -> str | None:
             f"timeout is {said.timeout!r}; it can be a number of seconds above 0, "
             f"at most {MAX_TIMEOUT_SECONDS:,}"
         )
+    if said.queue is not None and not _is_queue(said.queue):
+        return f"queue is {said.queue!r}; it can be 1 to 50 small letters, digits, '-' and '_'"
     return _problem_with_retry_on(said.retry_on)
 
 
@@ -216,6 +236,10 @@ def _problem_with_retry_on(retry_on: Any) -> str | None:
 
 def _is_type(value: Any) -> bool:
     return isinstance(value, str) and TYPE_PATTERN.fullmatch(value) is not None
+
+
+def _is_queue(value: Any) -> bool:
+    return isinstance(value, str) and QUEUE_PATTERN.fullmatch(value) is not None
 
 
 def _is_count(value: Any) -> bool:

@@ -121,6 +121,23 @@ def read_signature(
         ) from None
 
 
+def first_parameter_signature(function: Callable[..., Any]) -> Signature:
+    """Return how a function's payload is read, without knowing what its worker provides.
+
+    The payload is the first parameter that can be given by position, unless that is a context. One
+    that cannot be checked here is checked by the worker.
+    """
+    is_async = inspect.iscoroutinefunction(inspect.unwrap(function))
+    reader = _Reader(function, is_async, NOTHING_PROVIDED)
+    try:
+        first = next(iter(_parameters(function)), None)
+        if first is None or first.kind not in _POSITIONAL:
+            return Signature(takes=())
+        return reader.read([first])
+    except (SignatureRefused, _Shape):
+        return Signature(takes=())
+
+
 class _Shape(Exception):
     """The parameters are not those that a handler is called with."""
 

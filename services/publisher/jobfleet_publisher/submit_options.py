@@ -1,0 +1,52 @@
+"""What a submit may say of a job beside its type and payload; one definition for all submits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, TypedDict
+
+
+class JobOptions(TypedDict, total=False):
+    """Options that may hold for several jobs at once.
+
+    Attributes:
+        name: what people read; the type where none is given.
+        priority: 0 to 9, higher first, 5 where none is given.
+        lock_key: jobs with the same key never run at the same time.
+        lock_slots: so many jobs of the lock key may run at the same time instead of one.
+        run_at: aware time before which it does not start; ``delay`` counts from now instead.
+        max_attempts: first run included.
+        timeout: limit of one attempt; like ``delay`` and ``retry_delay`` in seconds or as a
+            ``timedelta``.
+        callback_url: receives the final result, signed.
+        context: carried to the handler, as headers of the request that made the job.
+    """
+
+    name: str | None
+    description: str | None
+    priority: int | None
+    queue: str | None
+    lock_key: str | None
+    lock_slots: int | None
+    run_at: datetime | None
+    delay: timedelta | float | None
+    max_attempts: int | None
+    timeout: timedelta | float | None
+    retry_delay: timedelta | float | None
+    callback_url: str | None
+    context: Mapping[str, Any] | None
+
+
+class SubmitOptions(JobOptions, total=False):
+    """Options of one job.
+
+    Attributes:
+        idempotency_key: one for the whole fleet, over all types: begin it with what it is for, as
+            ``invoice/2026-11``. The same key with the same job is the same job, however often and
+            whenever; ``delay`` counts as said, not the time it led to.
+        job_id: a UUID of your own instead of one made at submit.
+    """
+
+    idempotency_key: str | None
+    job_id: str | None

@@ -88,6 +88,9 @@ def _asked(job: str) -> dict[str, tuple[str, ...]]:
         "audit export": ("audit", "export"),
         "audit rebuild": ("audit", "rebuild"),
         "audit heads": ("audit", "heads"),
+        "audit verify --heads": ("audit", "verify", "--heads", HOSTILE),
+        "audit verify --export": ("audit", "verify", "--export", HOSTILE),
+        "audit export --out": ("audit", "export", "--out", f"{HOSTILE}/x"),
         "schedules add": ("schedules", "add", HOSTILE, "--type", "a", "--every", "60"),
         "schedules list": ("schedules", "list"),
         "schedules show": ("schedules", "show", "hourly"),
@@ -148,6 +151,10 @@ def test_no_command_lets_a_terminal_obey_what_a_user_wrote(
         declare = ("schedules", "add", "hourly", "--type", "a", "--every", "3600")
         answer = cli.run(*declare, "--name", f"n{HELD}", "--payload", payload)
         assert answer.returncode == 0, answer.stderr
+    if command in ("queues list", "types list"):
+        for subject, name in (("queues", "default"), ("types", "a")):
+            answer = cli.run(subject, "pause", name, "--reason", f"r{HELD}")
+            assert answer.returncode == 0, answer.stderr
     environment = cli.environment | {"TERM": "xterm", "COLUMNS": "200", "LINES": "40"}
     words = _asked(job)[command]
     terminal = ForkedTerminal(words, folder=cli.folder, environment=environment)

@@ -79,6 +79,7 @@ def event_of_line(line: Mapping[str, Any]) -> Event:
         InvalidRequest: it is none.
     """
     try:
+        _check_kinds(line)
         return Event(
             facts=JobFacts(
                 line["jobId"],
@@ -105,6 +106,13 @@ def event_of_line(line: Mapping[str, Any]) -> Event:
         )
     except (KeyError, ValueError, TypeError) as error:
         raise InvalidRequest(f"not a line that `jobfleet audit export` wrote: {error}") from error
+
+
+def _check_kinds(line: Mapping[str, Any]) -> None:
+    """A wrong value in any other column is found by the hash; these steer the check itself."""
+    for name, kind in (("jobId", str), ("status", str), ("sequence", int)):
+        if not isinstance(line[name], kind):
+            raise TypeError(f"{name} is {line[name]!r}")
 
 
 def _state(line: Mapping[str, Any]) -> JobState:

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from devtools.servers import (
@@ -22,6 +23,7 @@ from devtools.servers import (
 )
 from devtools.servers.choice import servers_of
 from devtools.servers.file_lock import file_lock
+from jobfleet_backends.postgres.migrations import migrate
 
 _FOLDER_VARIABLE = "PYTEST_SERVERS_FOLDER"
 
@@ -111,6 +113,28 @@ def namespace() -> str:
 def table_prefix() -> str:
     """A value for JOBFLEET_AUDIT_TABLE that no other test has."""
     return f"Test{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture(scope="session")
+def _schema_of_this_process(postgres: PostgresServer) -> str:
+    """Making a schema takes as long as ten tests of a port: the tests of a process share one."""
+    schema = f"test_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(postgres.url, autocommit=True) as session:
+        migrate(session, schema)
+    return schema
+
+
+@pytest.fixture
+def postgres_schema(postgres: PostgresServer, _schema_of_this_process: str) -> str:
+    """An empty schema that no other test uses meanwhile."""
+    schema = _schema_of_this_process
+    with psycopg.connect(postgres.url, autocommit=True) as session:
+        session.execute("SET session_replication_role = replica")  # no trigger runs
+        tables = session.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", (schema,))
+        for (table,) in tables.fetchall():
+            if table != "meta":
+                session.execute(f'DELETE FROM "{schema}"."{table}"'.encode())  # noqa: S608
+    return schema
 
 
 @pytest.fixture(params=["embedded", "azure"])

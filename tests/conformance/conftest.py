@@ -1,4 +1,4 @@
-"""Every port's suite runs over each backend: ids ``embedded`` and ``azure``."""
+"""Every port's suite runs over each backend: ``embedded``, ``azure`` and ``postgres``."""
 
 from __future__ import annotations
 
@@ -14,13 +14,25 @@ from jobfleet_backends.open_backend import open_backend
 from jobfleet_backends.settings import Settings
 from jobfleet_contracts.backend import Backend
 
+BACKENDS = [
+    "embedded",
+    pytest.param("azure", marks=pytest.mark.servers),
+    pytest.param("postgres", marks=pytest.mark.servers),
+]
 
-@pytest.fixture(params=["embedded", pytest.param("azure", marks=pytest.mark.servers)])
+
+@pytest.fixture(params=BACKENDS)
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     """Settings of a backend that no other test shares."""
     if request.param == "embedded":
         return Settings(backend="embedded", data_dir=tmp_path)
     own = uuid.uuid4().hex[:12]
+    if request.param == "postgres":
+        return Settings(
+            backend="postgres",
+            postgres_url=SecretStr(request.getfixturevalue("postgres").url),
+            postgres_schema=request.getfixturevalue("postgres_schema"),
+        )
     storage = request.getfixturevalue("azurite").connection_string
     return Settings(
         backend="azure",
@@ -51,7 +63,7 @@ async def other(settings: Settings, backend: Backend) -> AsyncIterator[Backend]:
 @pytest.fixture
 def short_lease(settings: Settings) -> float:
     """Seconds of the shortest lease that the backend grants."""
-    return 0.2 if settings.backend == "embedded" else 15.0
+    return 15.0 if settings.backend == "azure" else 0.2
 
 
 @pytest.fixture(autouse=True)

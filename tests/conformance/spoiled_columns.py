@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableServiceClient
 
@@ -21,10 +22,14 @@ _KEYS = {"PartitionKey", "RowKey"}
 async def spoiled_columns(settings: Settings, garbage: str | int) -> AsyncIterator[str]:
     """Yield the name of each column while it holds ``garbage``; then it is mended.
 
-    The embedded database refuses values of another type: such a column is passed by.
+    The SQL databases refuse values of another type: such a column is passed by.
     """
     if settings.backend == "embedded":
         for name in _in_sqlite(settings.data_dir / "jobfleet.db", garbage):
+            yield name
+        return
+    if settings.backend == "postgres":
+        for name in _in_postgres(settings, garbage):
             yield name
         return
     secret = settings.storage_connection_string.get_secret_value()
@@ -46,6 +51,26 @@ async def spoiled_columns(settings: Settings, garbage: str | int) -> AsyncIterat
 def _one_of_each_kind(entities: list[dict[str, Any]]) -> list[dict[str, Any]]:
     kinds = {str(entity["RowKey"])[:2]: entity for entity in entities}
     return list(kinds.values())
+
+
+def _in_postgres(settings: Settings, garbage: str | int) -> Iterator[str]:
+    with psycopg.connect(settings.postgres_url.get_secret_value(), autocommit=True) as session:
+        session.execute(f"SET search_path = {settings.postgres_schema}".encode())
+        session.execute("SET session_replication_role = replica")  # no trigger runs
+        for table in _TABLES:
+            session.execute(f"CREATE TEMPORARY TABLE kept AS SELECT * FROM {table}".encode())
+            columns = [
+                each.name for each in session.execute("SELECT * FROM kept").description or ()
+            ]
+            for column in columns:
+                try:
+                    session.execute(f"UPDATE {table} SET {column} = '{garbage}'".encode())
+                except psycopg.Error:
+                    continue
+                yield f"{table}.{column}"
+                session.execute(f"DELETE FROM {table}".encode())
+                session.execute(f"INSERT INTO {table} SELECT * FROM kept".encode())
+            session.execute("DROP TABLE kept")
 
 
 def _in_sqlite(path: Path, garbage: str | int) -> Iterator[str]:

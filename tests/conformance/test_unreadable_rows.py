@@ -8,6 +8,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
@@ -42,6 +43,17 @@ def spoil(settings: Settings) -> Spoil:
             keys = {"PartitionKey": event.job_id, "RowKey": row_key(event.sequence)}
             await table.update_entity(keys | {column: value}, mode=UpdateMode.MERGE)
 
+    async def in_postgres(event: Event, column: str, value: Any) -> None:
+        name = {"OccurredAt": "occurred_at"}.get(column, column.lower())
+        url, schema = settings.postgres_url.get_secret_value(), settings.postgres_schema
+        with psycopg.connect(url, autocommit=True) as session:
+            session.execute("SET session_replication_role = replica")  # no trigger runs
+            table = f"{schema}.trail"
+            statement = f"UPDATE {table} SET {name} = %s WHERE job_id = %s AND sequence = %s"  # noqa: S608
+            # A time that is none is refused; the furthest one is none that Python can read.
+            stored = "infinity" if value == "yesterday" else value
+            session.execute(statement.encode(), (stored, event.job_id, event.sequence))
+
     async def in_sqlite(event: Event, column: str, value: Any) -> None:
         name = {"OccurredAt": "occurred_at"}.get(column, column.lower())
         with sqlite3.connect(settings.data_dir / "jobfleet.db") as database:
@@ -49,7 +61,7 @@ def spoil(settings: Settings) -> Spoil:
             statement = f"UPDATE trail SET {name} = ? WHERE job_id = ? AND sequence = ?"  # noqa: S608
             database.execute(statement, (value, event.job_id, event.sequence))
 
-    return in_sqlite if settings.backend == "embedded" else in_azure
+    return {"embedded": in_sqlite, "azure": in_azure, "postgres": in_postgres}[settings.backend]
 
 
 @pytest.mark.parametrize(("column", "value"), [*UNREADABLE.items(), ("Data", '["a", "list"]')])

@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, str] = {
     "audit": "Verify, export and rebuild from the audit trail.",
     "keys": "Make keys for the REST API; show the key that receivers of results need.",
     "mock-third-party": "A third party to try external.call with.",
+    "migrate": "Make the tables of the PostgreSQL backend, or raise them to this release.",
     "doctor": "What can be reached and what is allowed, with remedies.",
     "config": "Effective settings.",
 }

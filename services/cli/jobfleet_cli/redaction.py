@@ -14,7 +14,7 @@ from jobfleet_backends.settings import SECRET_PREFIX, Settings, variable_of
 
 HIDDEN = "***"
 _ADDRESS = re.compile(
-    r"(?P<scheme>(?:amqps?|https?)://)"
+    r"(?P<scheme>(?:amqps?|https?|postgres(?:ql)?)://)"
     r"(?:(?P<user>[\w.%~+-]*)(?P<password>:.*)?@)?"  # up to the last @: passwords may hold one
     r"(?P<place>(?:[\w.-]+|\[[0-9a-f:.]+\])(?::\d+)?(?:/[\w.%~/-]*)?)"
     r"(?P<query>\?\S*)?",
@@ -63,6 +63,7 @@ def redacted_settings(settings: Settings) -> dict[str, Any]:
 
 _REDACTIONS = {
     "rabbitmq_url": redacted_address,
+    "postgres_url": redacted_address,
     "storage_connection_string": redacted_connection_string,
 }
 """Secret settings of which a part is shown."""

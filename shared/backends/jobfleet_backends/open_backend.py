@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 from jobfleet_backends.settings import Settings
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import SettingsError
@@ -22,8 +24,32 @@ async def open_backend(settings: Settings) -> Backend:
         from jobfleet_backends.sqlite.backend import open_embedded
 
         return await open_embedded(settings)
+    if settings.backend == "postgres":
+        opened: Backend = await _postgres().open_postgres(settings)
+        return opened
     try:
         from jobfleet_backends.azure_backend import open_azure
     except ModuleNotFoundError as error:
         raise SettingsError(remedy("JOBFLEET_BACKEND=azure", "azure,rabbitmq", error)) from None
     return await open_azure(settings)
+
+
+def migrate_backend(settings: Settings) -> list[int]:
+    """Raise the tables of the configured backend to this release; return the versions passed.
+
+    Raises:
+        SettingsError: see :func:`open_backend`.
+        BackendError: the server is away, or the role may not make tables.
+    """
+    if settings.backend != "postgres":
+        return []
+    passed: list[int] = _postgres().migrate_schema(settings)
+    return passed
+
+
+def _postgres() -> ModuleType:
+    try:
+        from jobfleet_backends.postgres import backend
+    except ModuleNotFoundError as error:
+        raise SettingsError(remedy("JOBFLEET_BACKEND=postgres", "postgres", error)) from None
+    return backend

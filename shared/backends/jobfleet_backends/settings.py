@@ -50,8 +50,10 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    backend: Literal["embedded", "azure"] = "embedded"
+    backend: Literal["embedded", "azure", "postgres"] = "embedded"
     data_dir: Path = Path(".jobfleet")
+    postgres_url: SecretStr = SecretStr("postgresql://localhost:5432/jobfleet")
+    postgres_schema: str = Field(default="jobfleet", pattern=r"^[a-z_][a-z0-9_]{0,49}$")
     rabbitmq_url: SecretStr = Field(
         default=SecretStr("amqp://guest:guest@localhost:5672/"),
         validation_alias=AliasChoices("JOBFLEET_RABBITMQ_URL", "RABBITMQ_URL", "AMQP_URL"),

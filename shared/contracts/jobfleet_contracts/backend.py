@@ -70,7 +70,7 @@ class Backend:
     """All ports of one backend, wired by ``jobfleet_backends.open_backend``.
 
     Attributes:
-        name: ``embedded`` or ``azure``.
+        name: ``embedded``, ``azure`` or ``postgres``.
         limits: what its trail takes.
         consumer: makes the consumer of one worker.
         renewal_leases: makes a lease store for the renewal thread: its own connections, short

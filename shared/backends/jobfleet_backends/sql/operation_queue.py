@@ -15,7 +15,8 @@ Operation = Callable[[Any], T]
 
 A ``BackendError`` means that it has written nothing; anything else undoes the whole batch.
 """
-QueuedOperation = tuple[Operation[Any], "asyncio.Future[Any]"]
+QueuedOperation = tuple[Any, "asyncio.Future[Any]"]
+"""An operation, or whatever else the queue's threads know how to run, and its answer."""
 Answer = tuple["asyncio.Future[Any]", Any, BaseException | None]
 
 

@@ -1,0 +1,126 @@
+"""How a session with the server is opened, and what its errors mean."""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import suppress
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from jobfleet_contracts.errors import BackendError, BackendForbidden, BackendUnavailable
+
+Session = psycopg.Connection[tuple[Any, ...]]
+
+URL = "JOBFLEET_POSTGRES_URL"
+CONNECT_SECONDS = 5
+_DEFAULTS = {
+    "application_name": "jobfleet",
+    # With several hosts: the one that takes writes. With one: a standby is refused by name.
+    "target_session_attrs": "read-write",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "15000",
+}
+_REFUSALS = {
+    "28": f"refused the sign-in; check user and password in {URL}",
+    "3D000": f"has no such database; create it, or name another one in {URL}",
+    "42501": "refused a statement: this role lacks a permission; see the grants in the docs page "
+    "on PostgreSQL, or run `jobfleet migrate` as the owner",
+}
+"""What no repetition mends, by SQLSTATE or its first two characters."""
+_FAULTS = {
+    "53100": "has a full disk; free some space",
+    "53300": "takes no more connections; raise max_connections, or run fewer processes",
+    "55P03": "did not give a lock in time: another transaction holds this row; find it in "
+    "pg_stat_activity",
+    "57014": "cancelled the statement; check its statement_timeout",
+    "25P03": "ended an idle transaction; check idle_in_transaction_session_timeout",
+    "25006": f"is read-only, as a standby is; name the primary in {URL}",
+    "42P01": "lacks a table of this release; run `jobfleet migrate`, and undo changes by hand",
+    "42703": "lacks a column of this release; run `jobfleet migrate`, and undo changes by hand",
+    "3F000": "lacks the schema; run `jobfleet migrate`",
+}
+_PASSING = frozenset({"08", "40", "53", "55", "57", "58", "XX", "25", "42", "3F"})
+"""Classes of errors that say nothing of the statement's values."""
+_NO_SIGN_IN = (
+    "password authentication failed",
+    "no password supplied",
+    "no pg_hba.conf entry",
+    "authentication failed",
+)
+
+
+class Address:
+    """Where the database is: how to connect, and how to name it without its password."""
+
+    def __init__(self, url: str) -> None:
+        """Read a URL or a list of ``name=value``.
+
+        Raises:
+            ValueError: it is neither; the text does not repeat it.
+        """
+        try:
+            given = {name: value for name, value in conninfo_to_dict(url).items() if value}
+        except psycopg.Error:
+            raise ValueError(
+                "is no address of PostgreSQL; write it as postgresql://USER:PASSWORD@HOST/DATABASE"
+            ) from None
+        self._conninfo = make_conninfo("", **{**_DEFAULTS, **given})
+        host, port = given.get("host", "localhost"), given.get("port", "5432")
+        self.shown = f"{host}:{port}/{given.get('dbname') or given.get('user') or ''}"
+
+    def connect(self, *, seconds: float = CONNECT_SECONDS) -> Session:
+        """Open a session in autocommit mode whose times come as text.
+
+        Raises:
+            psycopg.Error: it cannot be opened; see :meth:`explain`.
+        """
+        session = psycopg.connect(
+            self._conninfo, autocommit=True, connect_timeout=max(int(seconds), 1)
+        )
+        for name in ("timestamptz", "json", "jsonb"):
+            session.adapters.register_loader(name, psycopg.types.string.TextLoader)
+        return session
+
+    def explain(self, error: BaseException) -> BaseException:
+        """Return what a caller is told; an error about values is returned as it is.
+
+        ``BackendUnavailable`` says nothing of whether a statement took effect: the session may
+        have been lost while it was committed.
+        """
+        if isinstance(error, BackendError) or not isinstance(error, psycopg.Error):
+            return error
+        told = self._meaning(error)
+        if told is not None:
+            told.__cause__ = error
+            return told
+        return error
+
+    def _meaning(self, error: psycopg.Error) -> BackendError | None:
+        state = error.sqlstate or ""
+        said = " ".join(str(error).split())
+        refusal = _REFUSALS.get(state) or _REFUSALS.get(state[:2])
+        if refusal is None and not state and any(text in said for text in _NO_SIGN_IN):
+            refusal = _REFUSALS["28"]
+        if refusal is None and not state and 'database "' in said and "does not exist" in said:
+            refusal = _REFUSALS["3D000"]
+        if refusal is not None:
+            return BackendForbidden(f"PostgreSQL {self.shown} {refusal} ({said})")
+        if state in _FAULTS:
+            return BackendUnavailable(f"PostgreSQL {self.shown} {_FAULTS[state]} ({said})")
+        if not state or state[:2] in _PASSING:
+            return BackendUnavailable(f"PostgreSQL {self.shown} does not answer well: {said}")
+        return None
+
+
+def cut(session: Session) -> None:
+    """End the session's socket from another thread: whoever waits for its answer gets an error."""
+    with (
+        suppress(OSError, psycopg.Error),
+        socket.socket(fileno=os.dup(session.fileno())) as end,
+    ):
+        end.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,128 @@
+"""Hints to all workers: a small table that each of them follows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from jobfleet_backends.postgres.database import Database
+from jobfleet_backends.postgres.listener import Listener
+from jobfleet_backends.postgres.ringer import Ringer
+from jobfleet_contracts.control import ControlSubject
+from jobfleet_contracts.errors import BackendUnavailable
+
+POLL_SECONDS = 1.0
+_RING = "control"
+_CANCEL, _CHANGE = "cancel", "change"
+_LAST = "SELECT coalesce(max(message), 0) FROM jobfleet.control_messages"
+_SEND = """
+WITH old AS (
+    DELETE FROM jobfleet.control_messages WHERE message IN (
+        SELECT message FROM jobfleet.control_messages
+        WHERE sent_at < clock_timestamp() - interval '1 hour' LIMIT 1000 FOR UPDATE SKIP LOCKED
+    )
+)
+INSERT INTO jobfleet.control_messages (kind, about) VALUES (%s, %s)
+"""
+# A smaller number may be committed after a greater one: recent ones are read again, and those that
+# were seen are left out.
+_NEWER = """
+SELECT message, about FROM jobfleet.control_messages
+WHERE kind = %s AND message > %s AND message <> ALL(%s)
+AND (message > %s OR sent_at > clock_timestamp() - interval '30 seconds') ORDER BY message
+"""
+_MOST_SEEN = 1000
+
+
+class PostgresControlChannel:
+    """Each iterator sees what was sent since the backend was opened."""
+
+    def __init__(self, *, database: Database, listener: Listener, ringer: Ringer) -> None:
+        self._database = database
+        self._listener = listener
+        self._ringer = ringer
+        self._opened_at: int | None = None
+        self._closed = False
+        self._wakers: set[asyncio.Event] = set()
+
+    async def start(self) -> None:
+        """Remember where the table stands; where the server is away, an iterator does it."""
+        try:
+            await self._find_end()
+        except BackendUnavailable:
+            return
+
+    def stop(self) -> None:
+        """End all iterators."""
+        self._closed = True
+        for waker in self._wakers:
+            waker.set()
+
+    async def send_cancel(self, job_id: str) -> None:
+        """Tell every worker of a cancel request."""
+        await self._send(_CANCEL, job_id)
+
+    async def cancels(self) -> AsyncIterator[str]:
+        """Yield job ids as requests come; ends when the backend is closed."""
+        async for job_id in self._follow(_CANCEL):
+            yield job_id
+
+    async def announce_change(self, subject: ControlSubject, name: str) -> None:
+        """Tell every worker that the control log has a new entry."""
+        await self._send(_CHANGE, f"{subject.value}/{name}")
+
+    async def changes(self) -> AsyncIterator[tuple[ControlSubject, str]]:
+        """Yield subject and name as changes come; ends when the backend is closed."""
+        async for about in self._follow(_CHANGE):
+            subject, _, name = about.partition("/")
+            yield ControlSubject(subject), name
+
+    async def _send(self, kind: str, about: str) -> None:
+        """Add a message, and forget those of more than an hour ago."""
+        await self._database.execute(_SEND, kind, about)
+        self._ringer.ring(_RING)
+
+    async def _find_end(self) -> int:
+        if self._opened_at is None:
+            ((end,),) = await self._database.fetch(_LAST)
+            self._opened_at = int(end)
+        return self._opened_at
+
+    async def _follow(self, kind: str) -> AsyncIterator[str]:
+        waker = asyncio.Event()
+
+        def hear(payload: str) -> None:
+            if payload in {_RING, ""}:
+                waker.set()
+
+        self._listener.add(hear)
+        self._wakers.add(waker)
+        seen: list[int] = []
+        try:
+            while not self._closed:
+                waker.clear()
+                for message, about in await self._newer(kind, seen):
+                    seen = [*seen, message][-_MOST_SEEN:]
+                    yield about
+                await _wait(waker)
+        finally:
+            self._listener.remove(hear)
+            self._wakers.discard(waker)
+
+    async def _newer(self, kind: str, seen: list[int]) -> list[tuple[int, str]]:
+        try:
+            begin = await self._find_end()
+            rows = await self._database.fetch(_NEWER, kind, begin, seen, max(seen, default=begin))
+        except BackendUnavailable:
+            if self._closed:
+                return []
+            raise
+        return [(message, about) for message, about in rows]
+
+
+async def _wait(waker: asyncio.Event) -> None:
+    try:
+        async with asyncio.timeout(POLL_SECONDS):
+            await waker.wait()
+    except TimeoutError:
+        return

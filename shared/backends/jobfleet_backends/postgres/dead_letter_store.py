@@ -1,0 +1,70 @@
+"""Malformed messages, whole, with the reason."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from jobfleet_backends.postgres.batch import Row
+from jobfleet_backends.postgres.database import Database
+from jobfleet_contracts.codec import encodable, format_time, parse_time
+from jobfleet_contracts.cursor import NUMBER, CursorForm
+from jobfleet_contracts.index import DeadLetter, Page
+from jobfleet_contracts.job_id import new_id
+from jobfleet_contracts.message import MalformedMessage
+
+MAX_BODY_CHARACTERS = 32_000
+_MOST_BYTES = 4 * MAX_BODY_CHARACTERS
+_CURSOR = CursorForm(f"({NUMBER})")
+_ADD = """
+INSERT INTO jobfleet.dead_letters (letter_id, received_at, reason, message_id, body)
+VALUES (%s, %s, %s, %s, %s)
+"""
+_PAGE = f"""
+SELECT position, letter_id, received_at, reason, message_id, substr(body, 1, {_MOST_BYTES}),
+    length(body)
+FROM jobfleet.dead_letters WHERE position < %s ORDER BY position DESC LIMIT %s
+"""
+
+
+class PostgresDeadLetterStore:
+    """Rows of the table ``dead_letters``, which stands for the broker's dead queue too."""
+
+    def __init__(self, *, database: Database) -> None:
+        self._database = database
+
+    async def add(self, letter: MalformedMessage, received_at: datetime) -> None:
+        """Keep it, with its whole body."""
+        await self._database.execute(
+            _ADD,
+            new_id(),
+            format_time(received_at),
+            _storable(letter.reason),
+            None if letter.message_id is None else _storable(letter.message_id),
+            letter.body,
+        )
+
+    async def letters(self, *, cursor: str | None = None, limit: int = 100) -> Page[DeadLetter]:
+        """Return malformed messages, newest first."""
+        before = 2**62 if cursor is None else int(_CURSOR.parts(cursor)[0])
+        rows = await self._database.fetch(_PAGE, before, limit + 1)
+        more = str(rows[limit - 1][0]) if len(rows) > limit else None
+        return Page([_letter(row) for row in rows[:limit]], more)
+
+    async def remove(self, letter_id: str) -> None:
+        """Forget one."""
+        statement = "DELETE FROM jobfleet.dead_letters WHERE letter_id = %s"
+        await self._database.execute(statement, letter_id)
+
+
+def _storable(text: str) -> str:
+    """Reasons quote what came: PostgreSQL's text holds neither NUL nor lone surrogates."""
+    return encodable(text).replace("\0", "\ufffd")
+
+
+def _letter(row: Row) -> DeadLetter:
+    _, letter_id, received_at, reason, message_id, body, size = row
+    try:
+        text = bytes(body).decode(errors="replace")[:MAX_BODY_CHARACTERS]
+        return DeadLetter(letter_id, parse_time(received_at), reason, text, size, message_id)
+    except (ValueError, TypeError, AttributeError) as error:
+        return DeadLetter.unreadable(str(letter_id), f"{type(error).__name__}: {error}")

@@ -1,0 +1,65 @@
+"""Counts of jobs: those there are, and those that ended in a minute or an hour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from jobfleet_backends.postgres.database import Database
+from jobfleet_backends.postgres.schema import CONFIRMED
+from jobfleet_backends.sql.row_codec import OPEN_COLUMNS, readable_open_rows
+from jobfleet_contracts.codec import format_time, parse_time
+from jobfleet_contracts.index import Census, EndedCount, OpenRow, TimeStep
+from jobfleet_contracts.state import State
+
+# A jump from queue to queue: each look takes the first row behind the queue before.
+_LONGEST_QUEUED = f"""
+WITH RECURSIVE queues (name) AS (
+    SELECT min(queue) FROM jobfleet.open_jobs WHERE state = 'queued' AND {CONFIRMED}
+    UNION ALL
+    SELECT (SELECT min(queue) FROM jobfleet.open_jobs
+        WHERE state = 'queued' AND queue > name AND {CONFIRMED})
+    FROM queues WHERE name IS NOT NULL
+)
+SELECT longest.* FROM queues CROSS JOIN LATERAL (
+    SELECT {OPEN_COLUMNS} FROM jobfleet.open_jobs
+    WHERE state = 'queued' AND queue = name AND {CONFIRMED} ORDER BY opened_at LIMIT 1
+) AS longest
+"""
+_COUNTS = "SELECT state, sum(jobs)::bigint FROM jobfleet.state_counts GROUP BY state"
+# The step is found in UTC, whatever time zone the session has.
+_ENDED = """
+SELECT date_trunc(%s, minute AT TIME ZONE 'UTC')::text, state, sum(jobs)::bigint,
+    sum(timed)::bigint, sum(duration_ms)::bigint
+FROM jobfleet.endings WHERE minute >= %s GROUP BY 1, 2 ORDER BY 1, 2
+"""
+
+
+async def count_jobs(database: Database) -> Mapping[State, int]:
+    """Return jobs per state: what all statements changed, added up."""
+    rows = await database.fetch(_COUNTS)
+    return {State(state): jobs for state, jobs in rows if jobs and state in set(State)}
+
+
+async def take_census(database: Database) -> Census:
+    """Return the counts, and of each queue the job that has been queued longest."""
+    longest: dict[str, OpenRow] = {}
+    for row in readable_open_rows(await database.fetch(_LONGEST_QUEUED)):
+        longest[row.facts.queue] = row
+    return Census(await count_jobs(database), longest)
+
+
+async def count_ended(
+    database: Database, *, since: datetime, step: TimeStep
+) -> Sequence[EndedCount]:
+    """Return what ended in each step, oldest first."""
+    begin = since.astimezone(UTC).replace(second=0, microsecond=0)
+    begin = begin.replace(minute=0) if step == "hour" else begin
+    found: list[EndedCount] = []
+    rows = await database.fetch(_ENDED, step, format_time(begin))
+    for start, state, jobs, timed, duration_ms in rows:
+        with suppress(ValueError):  # a row that somebody has edited must not hide all others
+            moment = parse_time(f"{start}+00")
+            found.append(EndedCount(moment, State(state), jobs, timed, duration_ms))
+    return found

@@ -1,0 +1,174 @@
+"""Deliveries for one worker: rows that it holds for as long as it lives."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+
+import structlog
+
+from jobfleet_backends.postgres.database import Database
+from jobfleet_backends.postgres.listener import Listener
+from jobfleet_backends.postgres.message_rows import ACKNOWLEDGE, HOLD_SECONDS, TAKE, Held, Taking
+from jobfleet_backends.sql.message_codec import decode_message
+from jobfleet_contracts.codec import encode_text
+from jobfleet_contracts.errors import BackendUnavailable
+from jobfleet_contracts.job import LANES
+from jobfleet_contracts.job_id import new_id
+from jobfleet_contracts.message import JobMessage, MalformedMessage
+
+HOLD_RENEW_SECONDS = 5.0
+POLL_SECONDS = 1.0
+"""Longest pause between two looks for messages: a ring may have been lost."""
+POLL_UNHEARD_SECONDS = 0.2
+"""The same where no ring has ever been heard, as behind a pooler in transaction mode."""
+_SHORTEST_SECONDS = 0.02
+"""Of a pause: a message that is due may be locked by somebody for long."""
+HOLD_NOT_RENEWED = "deliveries.hold_not_renewed"
+
+# Of each place the first row alone is read.
+_NEXT = """
+SELECT extract(epoch FROM min(due) - clock_timestamp())::float8
+FROM json_to_recordset(%s::json) AS places (queue text, lane smallint) CROSS JOIN LATERAL (
+    SELECT visible_at AS due FROM jobfleet.messages
+    WHERE messages.queue = places.queue AND messages.lane = places.lane
+    ORDER BY visible_at LIMIT 1
+) AS first
+"""
+_HOLD = """
+UPDATE jobfleet.messages SET visible_at = clock_timestamp() + make_interval(secs => %s)
+WHERE message = ANY(%s) AND holder = %s
+"""
+_NAME_QUEUES = """
+INSERT INTO jobfleet.queues SELECT unnest(%s::text[]) ON CONFLICT (queue) DO NOTHING
+"""
+
+_log = structlog.get_logger()
+
+
+class PostgresDelivery:
+    """A message in this consumer's hands."""
+
+    __slots__ = ("_consumer", "message", "number")
+
+    def __init__(
+        self, *, consumer: PostgresJobConsumer, number: int, message: JobMessage | MalformedMessage
+    ) -> None:
+        self._consumer = consumer
+        self.number = number
+        self.message = message
+
+    async def ack(self) -> None:
+        """Take it off the queue; quiet where it has gone back."""
+        await self._consumer.acknowledge(self.number)
+
+
+class PostgresJobConsumer:
+    """Takes messages, high lane first, and holds them until they are acknowledged."""
+
+    def __init__(self, *, database: Database, listener: Listener) -> None:
+        self._database = database
+        self._listener = listener
+        self._holder = new_id()
+        self._held: set[int] = set()
+        self._queues: tuple[str, ...] = ()
+        self._places: list[tuple[str, int]] = []
+        self._rung = asyncio.Event()
+        self._poll_seconds = POLL_UNHEARD_SECONDS
+        self._keeper: asyncio.Task[None] | None = None
+
+    async def start(self, queues: Sequence[str]) -> None:
+        """Open the queues and keep holding what gets delivered."""
+        self._queues = tuple(queues)
+        self.leave_out(frozenset())
+        await self._database.execute(_NAME_QUEUES, sorted(queues))
+        self._listener.add(self._hear)
+        self._keeper = asyncio.create_task(self._keep(), name="postgres-delivery-keeper")
+
+    def leave_out(self, queues: frozenset[str]) -> None:
+        """Take nothing from these queues until the next call."""
+        served = [queue for queue in self._queues if queue not in queues]
+        self._places = [(queue, lane) for lane in range(len(LANES)) for queue in served]
+
+    async def receive(self, limit: int, wait: timedelta) -> Sequence[PostgresDelivery]:
+        """Return 1 to ``limit`` deliveries, or none after ``wait``."""
+        boottime = self._database.clock.boottime
+        deadline = boottime() + wait.total_seconds()
+        while limit > 0 and self._keeper is not None:
+            # Before the look: a ring that comes after it must end the wait.
+            self._rung.clear()
+            if deliveries := await self._take(limit):
+                return deliveries
+            left = deadline - boottime()
+            if left <= 0 or self._keeper is None:
+                break
+            await self._wait(left)
+        return []
+
+    async def acknowledge(self, number: int) -> None:
+        """Remove a message that this consumer holds."""
+        await self._database.write(ACKNOWLEDGE, Held(number, self._holder))
+        self._held.discard(number)
+
+    async def stop(self) -> None:
+        """Take nothing more; what is held shows up for others at once."""
+        if self._keeper is None:
+            return
+        keeper, self._keeper = self._keeper, None
+        self._listener.remove(self._hear)
+        self._rung.set()
+        keeper.cancel()
+        await asyncio.gather(keeper, return_exceptions=True)
+        await self._hold_for(0)
+        self._held.clear()
+
+    async def _take(self, limit: int) -> list[PostgresDelivery]:
+        if not self._places:
+            return []
+        taking = Taking(tuple(self._places), limit, self._holder)
+        rows = await self._database.write(TAKE, taking)
+        self._held.update(row[0] for row in rows)
+        return [
+            PostgresDelivery(consumer=self, number=number, message=decode_message(body, hints))
+            for number, body, hints in rows
+        ]
+
+    async def _wait(self, seconds: float) -> None:
+        """Wait for a ring, for the next message that is due, or until it is time to look."""
+        pause = min(seconds, self._poll_seconds)
+        if self._places:
+            due = await self._next_due()
+            pause = pause if due is None else min(pause, due)
+        try:
+            async with asyncio.timeout(max(pause, _SHORTEST_SECONDS)):
+                await self._rung.wait()
+        except TimeoutError:
+            return
+
+    async def _next_due(self) -> float | None:
+        """Return seconds until the next message shows up, negative if it has; ``None``: none."""
+        places = [{"queue": queue, "lane": lane} for queue, lane in self._places]
+        ((seconds,),) = await self._database.fetch(_NEXT, encode_text(places))
+        return None if seconds is None else float(seconds)
+
+    def _hear(self, payload: str) -> None:
+        """Take a ring; an empty one comes when the session that listens was opened."""
+        if payload in self._queues:
+            self._poll_seconds = POLL_SECONDS
+            self._rung.set()
+        elif not payload:
+            self._poll_seconds = POLL_UNHEARD_SECONDS
+            self._rung.set()
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(HOLD_RENEW_SECONDS)
+            try:
+                await self._hold_for(HOLD_SECONDS)
+            except BackendUnavailable as error:
+                _log.warning(HOLD_NOT_RENEWED, error=str(error))
+
+    async def _hold_for(self, seconds: float) -> None:
+        if self._held:
+            await self._database.execute(_HOLD, seconds, list(self._held), self._holder)

@@ -1,0 +1,265 @@
+"""Questions to timeline, jobs and open rows; each costs about as much as its page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+
+from jobfleet_backends.postgres.batch import Row
+from jobfleet_backends.postgres.database import Database
+from jobfleet_backends.postgres.fleet_counts import count_ended, count_jobs, take_census
+from jobfleet_backends.postgres.lock_queues import LockQueues
+from jobfleet_backends.postgres.page_query import Condition, PageQuery, between
+from jobfleet_backends.sql.row_codec import (
+    EVENT_COLUMNS,
+    JOB_COLUMNS,
+    OPEN_COLUMNS,
+    row_to_event_or_stand_in,
+    row_to_job_or_stand_in,
+    row_to_open,
+)
+from jobfleet_contracts.codec import format_optional_time
+from jobfleet_contracts.cursor import NUMBER, CursorForm
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.index import (
+    Census,
+    EndedCount,
+    EventQuery,
+    JobQuery,
+    JobRow,
+    LockUse,
+    OpenRow,
+    Page,
+    TimelineEntry,
+    TimeStep,
+)
+from jobfleet_contracts.state import State
+
+OPEN_ROW_UNREADABLE = "open_row.unreadable"
+SEARCHED_JOBS = 100_000
+"""Jobs that one page of a search looks through at most."""
+
+_DEAD: Condition = ("state IN ('failed', 'timedOut') AND NOT dismissed", ())
+"""Word for word what the index ``jobs_dead`` is about, so that it is used."""
+
+# Rows of transactions that may still commit are left out, and all behind them: so no row ever
+# appears before a place that somebody has read. They come when the oldest of them has ended.
+_SETTLED = "xid < pg_snapshot_xmin(pg_current_snapshot())"
+_LIVE = f"SELECT {EVENT_COLUMNS}, xid::text, position FROM jobfleet.trail WHERE {_SETTLED}"
+_SINCE = f"""
+{_LIVE} AND (xid, position) > (%s::text::xid8, %s::bigint) ORDER BY xid, position LIMIT %s
+"""
+_NEWEST = f"{_LIVE} ORDER BY xid DESC, position DESC LIMIT 1"
+_OPEN_PAGE = f"""
+SELECT {OPEN_COLUMNS} FROM jobfleet.open_jobs WHERE state = %s
+AND (job_id, incarnation) > (%s, %s) ORDER BY job_id, incarnation LIMIT %s
+"""
+
+_LIVE_CURSOR = CursorForm(f"({NUMBER})~({NUMBER})")
+_OPEN_CURSOR = CursorForm(f"([A-Za-z]*)~([^~]*)~({NUMBER})")
+
+_log = structlog.get_logger()
+
+
+class PostgresJobIndexReader:
+    """Reads the trail as the timeline, and the tables ``jobs`` and ``open_jobs``."""
+
+    def __init__(self, *, database: Database) -> None:
+        self._database = database
+        self._locks = LockQueues(database=database)
+        self._unreadable: set[str] = set()
+
+    async def events(self, query: EventQuery) -> Page[Event]:
+        """Return a page of the timeline, newest first."""
+        page = PageQuery(
+            schema=self._database.schema,
+            table="trail",
+            columns=EVENT_COLUMNS,
+            time="occurred_at",
+            limit=query.limit,
+            ranges=[_event_range(query)],
+            tests=_event_tests(query),
+        )
+        rows, cursor, back_to = await self._database.read(page.run)
+        return Page([row_to_event_or_stand_in(row) for row in rows], cursor, back_to)
+
+    async def since(self, cursor: str | None, limit: int = 500) -> Sequence[TimelineEntry]:
+        """Return events after a live cursor, oldest first; it names transaction and position."""
+        if cursor is None:
+            rows = await self._database.fetch(_NEWEST)
+        else:
+            xid, position = _LIVE_CURSOR.parts(cursor)
+            rows = await self._database.fetch(_SINCE, xid, int(position), limit)
+        return [
+            TimelineEntry(row_to_event_or_stand_in(row), f"{row[-2]}~{row[-1]}") for row in rows
+        ]
+
+    async def jobs(self, query: JobQuery) -> Page[JobRow]:
+        """Return a page of jobs, last changed first."""
+        page = PageQuery(
+            schema=self._database.schema,
+            table="jobs",
+            columns=JOB_COLUMNS,
+            time="updated_at",
+            limit=query.limit,
+            ranges=_job_ranges(query),
+            tests=_job_tests(query),
+            window=SEARCHED_JOBS,
+        )
+        rows, cursor, back_to = await self._database.read(page.run)
+        return Page([row_to_job_or_stand_in(row) for row in rows], cursor, back_to)
+
+    async def counts(self) -> Mapping[State, int]:
+        """Return jobs per state, added up from what each statement changed."""
+        return await count_jobs(self._database)
+
+    async def census(self) -> Census:
+        """Return the counts, and who has been queued longest."""
+        return await take_census(self._database)
+
+    async def ended(self, *, since: datetime, step: TimeStep) -> Sequence[EndedCount]:
+        """Return what ended in each step, counted as it was written."""
+        return await count_ended(self._database, since=since, step=step)
+
+    async def lock_uses(self, *, limit: int = 100, waiters: int = 10) -> Sequence[LockUse]:
+        """Return lock keys that open jobs name, held ones first."""
+        return await self._locks.uses(limit, waiters)
+
+    async def open_rows(
+        self,
+        *,
+        states: frozenset[State] | None = None,
+        cursor: str | None = None,
+        limit: int = 1000,
+    ) -> Page[OpenRow]:
+        """Return open rows in the order of state and job."""
+        wanted = sorted(state.value for state in (frozenset(State) if states is None else states))
+
+        place = _open_place(cursor)
+        rows: list[Row] = []
+        for state in wanted:
+            after = place[1:] if state == place[0] else ("", 0)
+            left = limit + 1 - len(rows)
+            if state >= place[0] and left > 0:
+                rows += await self._database.fetch(_OPEN_PAGE, state, *after, left)
+        more = len(rows) > limit
+        rows = rows[:limit]
+        last = f"{rows[-1][2]}~{rows[-1][0]}~{rows[-1][1]}" if more else None
+        return Page(list(self._readable(rows)), last)
+
+    def _readable(self, rows: Sequence[Row]) -> Iterator[OpenRow]:
+        """The index is a copy: a row in it that cannot be read must not hide all others."""
+        for row in rows:
+            try:
+                yield row_to_open(row)
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                if row[0] not in self._unreadable:
+                    _log.warning(OPEN_ROW_UNREADABLE, job_id=row[0], error=str(error))
+                    self._unreadable.add(row[0])
+
+    async def lock_waiters(
+        self, lock_key: str, *, slots: int = 1, limit: int = 10
+    ) -> Sequence[OpenRow]:
+        """Return open, claimable jobs of this lock key and slots, longest waiting first."""
+        return await self._locks.waiters(lock_key, slots, limit)
+
+    async def lock_slots(self, lock_key: str) -> frozenset[int]:
+        """Return the numbers of slots that open jobs name with this lock key."""
+        return await self._locks.slots(lock_key)
+
+
+def _event_range(query: EventQuery) -> list[Condition]:
+    conditions = between(
+        "occurred_at",
+        format_optional_time(query.since),
+        format_optional_time(query.until),
+        query.cursor,
+    )
+    if query.job_name is not None:
+        return [("job_name = %s", (query.job_name,)), *conditions]
+    if query.job_type is not None:
+        return [("job_type = %s", (query.job_type,)), *conditions]
+    if query.status is not None and query.status != "Step":
+        return [("status = %s", (query.status,)), *conditions]
+    return conditions
+
+
+def _event_tests(query: EventQuery) -> list[Condition]:
+    tests: list[Condition] = []
+    if query.status == "Step":
+        tests.append(("status >= 'Step ' AND status < 'Step!'", ()))
+    elif query.status is not None and (query.job_type or query.job_name) is not None:
+        tests.append(("status = %s", (query.status,)))
+    if query.job_type is not None and query.job_name is not None:
+        tests.append(("job_type = %s", (query.job_type,)))
+    return tests
+
+
+def _job_ranges(query: JobQuery) -> list[list[Condition]]:
+    times = between(
+        "updated_at",
+        format_optional_time(query.since),
+        format_optional_time(query.until),
+        query.cursor,
+    )
+    states = sorted(state.value for state in query.states or frozenset(State))
+    if query.dead:
+        return [[_DEAD, *times]]
+    if _is_job_id(query.text):
+        return [[("job_id = %s", (str(query.text).lower(),)), *times]]
+    if query.lock_key is not None:
+        return [[("lock_key = %s", (query.lock_key,)), *times]]
+    if query.text is not None or query.queue is not None:
+        return [times]
+    if query.job_type is not None:
+        of_type: Condition = ("job_type = %s", (query.job_type,))
+        return [[of_type, ("state = %s", (state,)), *times] for state in states]
+    if query.states:
+        return [[("state = %s", (state,)), *times] for state in states]
+    return [times]
+
+
+def _job_tests(query: JobQuery) -> list[Condition]:
+    tests: list[Condition] = []
+    by_id = _is_job_id(query.text)
+    searched = query.text is not None or query.queue is not None or query.lock_key is not None
+    searched = searched or query.dead
+    if query.dead and by_id:
+        tests.append(("job_id = %s", (str(query.text).lower(),)))
+    if query.text is not None and not by_id:
+        tests.append(_mentions(query.text.casefold(), query.id_tail))
+    if query.lock_key is not None and (by_id or query.dead):
+        tests.append(("lock_key = %s", (query.lock_key,)))
+    if query.queue is not None:
+        tests.append(("queue = %s", (query.queue,)))
+    if query.job_type is not None and searched:
+        tests.append(("job_type = %s", (query.job_type,)))
+    if query.states and searched:
+        states = sorted(state.value for state in query.states)
+        tests.append(("state = ANY(%s)", (states,)))
+    return tests
+
+
+def _mentions(text: str, id_tail: str | None) -> Condition:
+    if id_tail is None:
+        return "strpos(search, %s) > 0", (text,)
+    return "(strpos(search, %s) > 0 OR right(job_id, 8) = %s)", (text, id_tail)
+
+
+def _is_job_id(text: str | None) -> bool:
+    if text is None:
+        return False
+    try:
+        return str(UUID(text)) == text.lower()
+    except ValueError:
+        return False
+
+
+def _open_place(cursor: str | None) -> tuple[str, str, int]:
+    if cursor is None:
+        return "", "", 0
+    state, job_id, incarnation = _OPEN_CURSOR.parts(cursor)
+    return state, job_id, int(incarnation)

@@ -1,0 +1,62 @@
+"""The way into the work queues: rows that become visible when they are due."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+
+from jobfleet_backends.postgres.database import Database
+from jobfleet_backends.postgres.message_rows import PUBLISH, Outgoing
+from jobfleet_backends.postgres.ringer import Ringer
+from jobfleet_contracts.errors import BackendUnavailable
+from jobfleet_contracts.index import QueueDepth
+from jobfleet_contracts.job import LANES
+from jobfleet_contracts.message import JobMessage
+
+_PUBLISH_LATER_SECONDS = 3.0
+_DEPTHS = """
+SELECT queue, lane, count(*) FILTER (WHERE visible_at <= clock_timestamp())
+FROM jobfleet.messages GROUP BY queue, lane
+"""
+_QUEUES = "SELECT queue FROM jobfleet.queues"
+
+
+class PostgresJobQueue:
+    """Puts messages into their lanes; a delay only sets when a message becomes visible."""
+
+    def __init__(self, *, database: Database, ringer: Ringer) -> None:
+        self._database = database
+        self._ringer = ringer
+
+    async def publish(self, message: JobMessage, *, timeout: float = 3.0) -> None:
+        """Put a message into its lane; it is committed when this returns."""
+        await self._publish(message, timedelta(0), timeout)
+
+    async def publish_later(self, message: JobMessage, delay: timedelta) -> None:
+        """Like ``publish``; the message shows up after the delay."""
+        await self._publish(message, max(delay, timedelta(0)), _PUBLISH_LATER_SECONDS)
+
+    async def depths(self) -> Sequence[QueueDepth]:
+        """Return the ready messages of each lane of each queue that was ever used."""
+        counted, named = await asyncio.gather(
+            self._database.fetch(_DEPTHS), self._database.fetch(_QUEUES)
+        )
+        ready = {(queue, lane): count for queue, lane, count in counted}
+        queues = sorted({queue for queue, _ in ready} | {name for (name,) in named})
+        return [
+            QueueDepth(queue, name, ready.get((queue, lane), 0))
+            for queue in queues
+            for lane, name in enumerate(LANES)
+        ]
+
+    async def _publish(self, message: JobMessage, delay: timedelta, timeout: float) -> None:
+        try:
+            async with asyncio.timeout(timeout):
+                await self._database.write(PUBLISH, Outgoing(message, delay.total_seconds()))
+        except TimeoutError:
+            raise BackendUnavailable(
+                f"PostgreSQL {self._database.address.shown} did not confirm the message within "
+                f"{timeout:g} s"
+            ) from None
+        self._ringer.ring(message.request.queue)

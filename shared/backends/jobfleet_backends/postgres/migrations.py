@@ -1,0 +1,128 @@
+"""The schema's version: making it, raising it, and who may work on it.
+
+The schema holds its version and the oldest code that may work on it. A migration expands first: it
+adds tables and columns that the code before does not know. A later one, a release after, takes
+away what nobody reads any more, and raises the oldest code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jobfleet_backends.postgres.connection import Session
+from jobfleet_backends.postgres.schema import OLDEST_CODE, SCHEMA, SETTLED, VERSION, in_schema
+from jobfleet_contracts.errors import BackendForbidden
+
+_EXISTS = "SELECT to_regclass(%s) IS NOT NULL"
+_READ = "SELECT name, value FROM jobfleet.meta WHERE name IN ('version', 'oldest_code')"
+_WRITE = """
+INSERT INTO jobfleet.meta VALUES ('version', %s), ('oldest_code', %s)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value
+"""
+_INVALID = """
+SELECT indexrelid::regclass::text FROM pg_index JOIN pg_class ON pg_class.oid = indrelid
+WHERE NOT indisvalid AND relnamespace = %s::regnamespace
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step.
+
+    Attributes:
+        version: of the schema after it.
+        statements: run in one transaction with all other steps.
+        oldest_code: the oldest version of the code that may work on the schema afterwards.
+        indexes: ``CREATE INDEX CONCURRENTLY IF NOT EXISTS``, run apart and repeatable.
+    """
+
+    version: int
+    statements: str
+    oldest_code: int = 1
+    indexes: tuple[str, ...] = ()
+
+
+MIGRATIONS = (Migration(VERSION, SCHEMA + SETTLED, OLDEST_CODE),)
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaVersion:
+    """What a schema says of itself."""
+
+    version: int
+    oldest_code: int
+
+
+def read_version(session: Session, schema: str) -> SchemaVersion | None:
+    """Return what the schema says, ``None`` if it has no tables of jobfleet."""
+    row = session.execute(_EXISTS, (f'"{schema}".meta',)).fetchone()
+    if row is None or not row[0]:
+        return None
+    found: dict[str, str] = dict(session.execute(in_schema(_READ, schema)).fetchall())
+    return SchemaVersion(int(found.get("version", 0)), int(found.get("oldest_code", 0)))
+
+
+def check_version(found: SchemaVersion | None, schema: str, *, code: int = VERSION) -> None:
+    """Refuse a schema that this code cannot work on.
+
+    Raises:
+        BackendForbidden: it is missing, older than this code needs, or no longer made for it.
+    """
+    if found is None:
+        raise BackendForbidden(f"schema {schema} holds no tables; run `jobfleet migrate`")
+    if found.version < code:
+        raise BackendForbidden(
+            f"schema {schema} has version {found.version}, and this release needs {code}; "
+            "run `jobfleet migrate`"
+        )
+    if found.oldest_code > code:
+        raise BackendForbidden(
+            f"schema {schema} was migrated to version {found.version}, which needs a release with "
+            f"version {found.oldest_code} at least; this one has {code}: upgrade it"
+        )
+
+
+def migrate(
+    session: Session, schema: str, *, migrations: Sequence[Migration] = MIGRATIONS
+) -> list[int]:
+    """Raise the schema to the newest version; return the versions that were passed on the way.
+
+    Several processes may call it at once, and again after any failure: the lock ends with the
+    transaction, and an interrupted step leaves nothing.
+
+    Args:
+        session: in autocommit mode.
+    """
+    passed: list[int] = []
+    with session.transaction():
+        session.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (schema,))
+        found = read_version(session, schema)
+        if found is None:
+            _make_schema(session, schema)
+        for step in migrations:
+            if found is not None and step.version <= found.version:
+                continue
+            session.execute(in_schema(step.statements, schema).encode())
+            session.execute(in_schema(_WRITE, schema), (str(step.version), str(step.oldest_code)))
+            passed.append(step.version)
+    _make_indexes(session, schema, migrations)
+    return passed
+
+
+def _make_schema(session: Session, schema: str) -> None:
+    """Only where it is missing: a role that may not create schemas can use one made for it."""
+    row = session.execute("SELECT to_regnamespace(%s) IS NULL", (f'"{schema}"',)).fetchone()
+    if row is not None and row[0]:
+        session.execute(f'CREATE SCHEMA "{schema}"'.encode())
+
+
+def _make_indexes(session: Session, schema: str, migrations: Sequence[Migration]) -> None:
+    """Outside of a transaction, so that writers go on. What was left half made is made again."""
+    wanted = [index for step in migrations for index in step.indexes]
+    if not wanted:
+        return
+    for (name,) in session.execute(_INVALID, (f'"{schema}"',)).fetchall():
+        session.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}".encode())
+    for index in wanted:
+        session.execute(in_schema(index, schema).encode())

@@ -1,0 +1,196 @@
+"""Threads that own a session each, and open it again when it is lost."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import psycopg
+
+from jobfleet_backends.postgres.batch import Group, PartlyWritten, Request, grouped, locks_of
+from jobfleet_backends.postgres.connection import Address, Session, cut
+from jobfleet_backends.postgres.schema import in_schema
+from jobfleet_backends.sql.operation_queue import Answer, OperationQueue, QueuedOperation, deliver
+
+MAX_BATCH = 512
+_PAUSE_SECONDS = 1.0
+"""After a session could not be opened, callers get its error for so long without another try."""
+_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+# Whoever waits for another transaction's row gives up before the server looks for deadlocks, which
+# takes a second: so a user's transaction is never the one that it ends.
+_SET = """
+SELECT set_config('lock_timeout', '500ms', true), set_config('synchronous_commit',
+    replace(current_setting('synchronous_commit'), 'off', 'on'), true)
+"""
+_LOCK = "SELECT 1 FROM jobfleet.locks WHERE lock = ANY(%s) ORDER BY lock FOR UPDATE"
+
+
+class SessionThread:
+    """One thread with one session; takes operations from a queue until it is closed.
+
+    Args:
+        prepare: looks at each new session; what it raises is the callers' answer.
+        seconds: an answer that takes longer ends the session: its callers get
+            ``BackendUnavailable``, which never means "not done".
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        address: Address,
+        schema: str,
+        queue: OperationQueue,
+        prepare: Callable[[Session], None],
+        seconds: float,
+        connect_seconds: float,
+        batch: int,
+    ) -> None:
+        self._address = address
+        self._schema = schema
+        self._queue = queue
+        self._prepare = prepare
+        self._seconds = seconds
+        self._connect_seconds = connect_seconds
+        self._batch = batch
+        self._session: Session | None = None
+        self._refused: tuple[float, BaseException] | None = None
+        self._busy_since: float | None = None
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Start the thread; it is a daemon, so that an unclosed backend ends with its process."""
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait until the closed queue is worked off and the session is closed."""
+        self._thread.join()
+
+    def watch(self) -> None:
+        """End the session if its server has not answered for too long; called now and then."""
+        since, session = self._busy_since, self._session
+        if since is not None and session is not None and time.monotonic() - since > self._seconds:
+            cut(session)
+
+    def _run(self) -> None:
+        while queued := self._queue.take(self._batch):
+            self._busy_since = time.monotonic()
+            answers = self._answer(queued)
+            self._busy_since = None
+            deliver(answers)
+        if self._session is not None:
+            self._session.close()
+
+    def _answer(self, queued: list[QueuedOperation]) -> list[Answer]:
+        try:
+            session = self._open()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is the callers' answer
+            return [(future, None, error) for _, future in queued]
+        requests = [each for each in queued if isinstance(each[0], Request)]
+        answers = self._write(session, requests) if requests else []
+        for operation, future in queued:
+            if not isinstance(operation, Request):
+                answers.append(self._call(session, operation, future))
+        return answers
+
+    def _open(self) -> Session:
+        if self._session is not None and not self._session.closed:
+            return self._session
+        if self._refused is not None and time.monotonic() < self._refused[0]:
+            raise self._refused[1]
+        try:
+            self._session = self._address.connect(seconds=self._connect_seconds)
+            self._prepare(self._session)
+        except BaseException as error:
+            told = self._address.explain(error)
+            self._refused = (time.monotonic() + _PAUSE_SECONDS, told)
+            if self._session is not None:
+                self._session.close()
+            raise told from error
+        self._refused = None
+        return self._session
+
+    def _call(self, session: Session, operation: Any, future: Any) -> Answer:
+        try:
+            return future, operation(session), None
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the caller's answer
+            self._roll_back(session)
+            return future, None, self._address.explain(error)
+
+    def _write(self, session: Session, queued: Sequence[QueuedOperation]) -> list[Answer]:
+        """Write all in one transaction; where one of them spoils it, each in its own."""
+        requests = [operation for operation, _ in queued if isinstance(operation, Request)]
+        groups, waiting = grouped(requests)
+        later = [queued[place] for place in waiting]
+        try:
+            answers = self._transaction(session, groups, queued)
+        except PartlyWritten:
+            self._roll_back(session)
+            answers = self._one_by_one(session, queued, set(waiting))
+        except psycopg.Error as error:
+            self._roll_back(session)
+            now = [each for place, each in enumerate(queued) if place not in set(waiting)]
+            if session.closed or len(now) == 1:
+                # The session may have been lost in the commit: nobody may send this again here.
+                told = self._address.explain(error)
+                answers = [(future, None, told) for _, future in now]
+            else:
+                answers = self._one_by_one(session, queued, set(waiting))
+        if later and session.closed:
+            lost = self._address.explain(psycopg.OperationalError("the session was lost"))
+            return [*answers, *((future, None, lost) for _, future in later)]
+        return [*answers, *(self._write(session, later) if later else [])]
+
+    def _one_by_one(
+        self, session: Session, queued: Sequence[QueuedOperation], waiting: set[int]
+    ) -> list[Answer]:
+        answers: list[Answer] = []
+        for place, (operation, future) in enumerate(queued):
+            if place in waiting or not isinstance(operation, Request):
+                continue
+            try:
+                groups, _ = grouped([operation])
+                answers += self._transaction(session, groups, [(operation, future)])
+            except PartlyWritten as partly:
+                self._roll_back(session)
+                answers.append((future, None, partly.__cause__))
+            except psycopg.Error as error:
+                self._roll_back(session)
+                answers.append((future, None, self._address.explain(error)))
+        return answers
+
+    def _transaction(
+        self, session: Session, groups: list[Group], queued: Sequence[QueuedOperation]
+    ) -> list[Answer]:
+        """Send all statements at once, look at what they say, then commit."""
+        with session.pipeline():
+            session.execute(_BEGIN)
+            session.execute(_SET)
+            if locks := locks_of(groups):
+                session.execute(in_schema(_LOCK, self._schema), (locks,), prepare=True)
+            cursors = [
+                session.execute(
+                    in_schema(group.statement.sql, self._schema),
+                    (group.parameter(),),
+                    prepare=True,
+                )
+                for group in groups
+            ]
+            found = [cursor.fetchall() for cursor in cursors]
+        answers: list[Answer] = [
+            (queued[place][1], value, refusal)
+            for group, rows in zip(groups, found, strict=True)
+            for place, value, refusal in group.outcomes(rows)
+        ]
+        session.execute("COMMIT")
+        return answers
+
+    def _roll_back(self, session: Session) -> None:
+        """No transaction may stay open; a session that cannot even do that is ended."""
+        try:
+            if not session.closed:
+                session.rollback()
+        except psycopg.Error:
+            session.close()

@@ -24,7 +24,7 @@ def main() -> int:
     services = project["tool"]["hatch"]["metadata"]["hooks"]["custom"]["dependencies"]
     runtime = [*services, *publisher, *servers]
     groups = project["dependency-groups"]
-    tools = [need for need in groups["dev"] if isinstance(need, str)]
+    tools = [need for need in groups["dev"] if isinstance(need, str)] + groups["docs"]
     optional = project["project"]["optional-dependencies"]
     optional = [need for needs in optional.values() for need in needs]
     faults = [*lock_faults("requirements.lock", runtime)]

@@ -26,6 +26,7 @@ FORBIDDEN = frozenset(
 )
 EXTRAS = {
     "JOBFLEET_BACKEND=azure": "azure,rabbitmq",
+    "JOBFLEET_BACKEND=postgres": "postgres",
     "AsyncEndpoints": "fastapi",
     "the console": "console",
 }
@@ -188,6 +189,7 @@ def test_the_import_costs_little_cpu(client: Environment, tmp_path: Path) -> Non
     ("arguments", "variables", "part"),
     [
         (["-m", "jobfleet_publisher", "--check"], {"JOBFLEET_BACKEND": "azure"}, "azure"),
+        (["-m", "jobfleet_publisher", "--check"], {"JOBFLEET_BACKEND": "postgres"}, "postgres"),
         (["-c", "import jobfleet_publisher.async_endpoints"], {}, "AsyncEndpoints"),
     ],
 )

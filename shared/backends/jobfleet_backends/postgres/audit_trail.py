@@ -9,6 +9,7 @@ from typing import Any
 
 from jobfleet_backends.postgres.batch import BatchStatement, Fields, PartlyWritten, Row
 from jobfleet_backends.postgres.database import Database
+from jobfleet_backends.postgres.error_groups import ErrorGroups
 from jobfleet_backends.postgres.ranks import Rank
 from jobfleet_backends.postgres.schema import record
 from jobfleet_backends.sql.row_codec import (
@@ -18,6 +19,7 @@ from jobfleet_backends.sql.row_codec import (
     row_to_event,
     row_to_event_or_stand_in,
 )
+from jobfleet_contracts.error_group import MAX_SAMPLE_CHARACTERS
 from jobfleet_contracts.errors import SequenceTaken
 from jobfleet_contracts.event import Event
 
@@ -37,7 +39,10 @@ WITH RECURSIVE lifecycle AS (
 """
 # A tombstone, and the seal before it, stand for an ending that was counted when it happened.
 INSERT_EVENTS = f"""
-WITH rows AS (SELECT * FROM json_to_recordset(%s::json) AS rows (n int, {record(EVENT_COLUMNS)})),
+WITH rows AS (
+    SELECT * FROM json_to_recordset(%s::json)
+    AS rows (n int, failed_type text, failed_error text, failed_place text, {record(EVENT_COLUMNS)})
+),
 written AS (
     INSERT INTO jobfleet.trail ({EVENT_COLUMNS})
     SELECT {EVENT_COLUMNS} FROM rows ORDER BY job_id, sequence
@@ -51,6 +56,16 @@ written AS (
     WHERE status IN ('Completed', 'Failed', 'Cancelled', 'TimedOut') AND sequence > 1
         AND NOT starts_with(data, '{{"tombstone":true,')
     GROUP BY 1, 2
+), failed AS (
+    INSERT INTO jobfleet.errors
+    SELECT date_trunc('minute', rows.occurred_at), failed_type, failed_error, failed_place,
+        count(*) FILTER (WHERE rows.state IN ('failed', 'timedOut')),
+        count(*) FILTER (WHERE rows.state NOT IN ('failed', 'timedOut')),
+        min(rows.occurred_at), max(rows.occurred_at),
+        (array_agg(left(message, {MAX_SAMPLE_CHARACTERS}) ORDER BY rows.occurred_at DESC))[1],
+        (array_agg(job_id ORDER BY rows.occurred_at DESC))[1]
+    FROM rows JOIN written USING (job_id, sequence)
+    WHERE failed_error IS NOT NULL GROUP BY 1, 2, 3, 4
 )
 SELECT rows.n FROM rows JOIN written USING (job_id, sequence)
 """
@@ -61,23 +76,23 @@ def event_fields(event: Event) -> Fields:
     return dict(zip(EVENT_NAMES, event_to_row(event), strict=True))
 
 
-def _outcome(events: Sequence[Event], written: list[Row]) -> None:
-    if len(written) == len(events):
+def _outcome(rows: Sequence[Fields], written: list[Row]) -> None:
+    if len(written) == len(rows):
         return
-    first = events[0]
-    taken = SequenceTaken(f"job {first.job_id} has event {first.sequence} or a later one")
+    job_id, sequence = rows[0]["job_id"], rows[0]["sequence"]
+    taken = SequenceTaken(f"job {job_id} has event {sequence} or a later one")
     if written:
         raise PartlyWritten from taken
     raise taken
 
 
-INSERT: BatchStatement[Sequence[Event], None] = BatchStatement(
+INSERT: BatchStatement[Sequence[Fields], None] = BatchStatement(
     rank=Rank.TRAIL,
     sql=INSERT_EVENTS,
-    rows=lambda events: [event_fields(event) for event in events],
+    rows=lambda rows: rows,
     outcome=_outcome,
     # Rows are told apart by job and sequence: two requests of one job never share a transaction.
-    key=lambda events: events[0].job_id,
+    key=lambda rows: rows[0]["job_id"],
 )
 
 
@@ -86,10 +101,12 @@ class PostgresAuditTrail:
 
     def __init__(self, *, database: Database) -> None:
         self._database = database
+        self._groups = ErrorGroups()
 
     async def insert(self, events: Sequence[Event]) -> None:
         """Insert consecutive events of one job, all or none."""
-        await self._database.write(INSERT, events)
+        rows = [event_fields(event) | self._groups.fields(event) for event in events]
+        await self._database.write(INSERT, rows)
 
     async def newest(self, job_id: str) -> Event | None:
         """Return the job's last event."""

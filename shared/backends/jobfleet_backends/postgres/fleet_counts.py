@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 
 from jobfleet_backends.postgres.database import Database
+from jobfleet_backends.postgres.error_groups import begin_of
 from jobfleet_backends.postgres.schema import CONFIRMED
 from jobfleet_backends.sql.row_codec import OPEN_COLUMNS, readable_open_rows
 from jobfleet_contracts.codec import format_time, parse_time
@@ -54,8 +55,7 @@ async def count_ended(
     database: Database, *, since: datetime, step: TimeStep
 ) -> Sequence[EndedCount]:
     """Return what ended in each step, oldest first."""
-    begin = since.astimezone(UTC).replace(second=0, microsecond=0)
-    begin = begin.replace(minute=0) if step == "hour" else begin
+    begin = begin_of(since, step)
     found: list[EndedCount] = []
     rows = await database.fetch(_ENDED, step, format_time(begin))
     for start, state, jobs, timed, duration_ms in rows:

@@ -31,7 +31,8 @@ TIDY_SECONDS = 60.0
 _OPEN_NAMES = tuple(OPEN_COLUMNS.split(", "))
 _JOB_NAMES = (*JOB_COLUMNS.split(", "), "search")
 _FACTS = ("job_name", "job_type", "queue", "priority", "lock_key", "created_at", "lock_slots")
-_CHANGING = [name for name in JOB_COLUMNS.split(", ") if name not in ("job_id", *_FACTS)]
+_FIXED = ("job_id", *_FACTS, "error_group")
+_CHANGING = [name for name in JOB_COLUMNS.split(", ") if name not in _FIXED]
 
 OPEN_SQL = f"""
 INSERT INTO jobfleet.open_jobs AS it ({OPEN_COLUMNS})
@@ -52,7 +53,8 @@ WITH rows AS (
     INSERT INTO jobfleet.jobs AS it ({JOB_COLUMNS}, search)
     SELECT DISTINCT ON (job_id) {JOB_COLUMNS}, search FROM rows ORDER BY job_id, sequence DESC
     ON CONFLICT (job_id) DO UPDATE
-    SET {", ".join(f"{name} = excluded.{name}" for name in _CHANGING)}
+    SET {", ".join(f"{name} = excluded.{name}" for name in _CHANGING)},
+        error_group = CASE WHEN excluded.dismissed THEN it.error_group ELSE excluded.error_group END
     WHERE excluded.sequence > it.sequence
 )
 UPDATE jobfleet.open_jobs AS it
@@ -81,6 +83,10 @@ _CLOSE = f"""
 DELETE FROM jobfleet.open_jobs AS it USING json_to_recordset(%s::json) AS rows ({_PLACE})
 WHERE it.job_id = rows.job_id AND it.incarnation = rows.incarnation RETURNING rows.n
 """
+_TRIM = """
+DELETE FROM jobfleet.errors
+WHERE ctid = ANY(ARRAY(SELECT ctid FROM jobfleet.errors WHERE minute < %s LIMIT 1000))
+"""
 # Writers add rows to these tables and never change one. Two processes that put the rows together
 # at once do no harm: the second finds those gone that the first has taken.
 _TIDY = (
@@ -97,6 +103,20 @@ WITH taken AS (
 )
 INSERT INTO jobfleet.endings SELECT minute, state, sum(jobs), sum(timed), sum(duration_ms)
 FROM taken GROUP BY minute, state
+""",
+    """
+WITH taken AS (
+    DELETE FROM jobfleet.errors WHERE minute IN (
+        SELECT minute FROM jobfleet.errors WHERE minute > clock_timestamp() - interval '1 hour'
+        GROUP BY minute HAVING count(*) > 200
+    ) OR minute < clock_timestamp() - interval '1 day' AND minute > date_trunc('hour', minute)
+    RETURNING *, CASE WHEN minute < clock_timestamp() - interval '1 day'
+        THEN date_trunc('hour', minute) ELSE minute END AS start
+)
+INSERT INTO jobfleet.errors
+SELECT start, job_type, error, place, sum(jobs), sum(retried), min(first_at), max(last_at),
+    (array_agg(message ORDER BY last_at DESC))[1], (array_agg(job_id ORDER BY last_at DESC))[1]
+FROM taken GROUP BY start, job_type, error, place
 """,
 )
 
@@ -183,6 +203,10 @@ class PostgresJobIndex:
 
     async def recount(self, *, before: datetime) -> None:
         """Nothing to do: endings are counted as they are written to the trail."""
+
+    async def trim(self, *, before: datetime) -> None:
+        """Remove error groups of minutes before; 1,000 rows a call."""
+        await self._database.execute(_TRIM, format_time(before))
 
     async def flush(self) -> None:
         """Wait until everything queued so far is stored: the writer keeps the order."""

@@ -10,6 +10,7 @@ import structlog
 
 from jobfleet_backends.postgres.batch import Row
 from jobfleet_backends.postgres.database import Database
+from jobfleet_backends.postgres.error_groups import read_errors
 from jobfleet_backends.postgres.fleet_counts import count_ended, count_jobs, take_census
 from jobfleet_backends.postgres.lock_queues import LockQueues
 from jobfleet_backends.postgres.page_query import Condition, PageQuery, between
@@ -23,6 +24,7 @@ from jobfleet_backends.sql.row_codec import (
 )
 from jobfleet_contracts.codec import format_optional_time
 from jobfleet_contracts.cursor import NUMBER, CursorForm
+from jobfleet_contracts.error_group import ErrorSummary
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import (
     Census,
@@ -35,6 +37,7 @@ from jobfleet_contracts.index import (
     Page,
     TimelineEntry,
     TimeStep,
+    copied_data,
 )
 from jobfleet_contracts.state import State
 
@@ -60,6 +63,7 @@ AND (job_id, incarnation) > (%s, %s) ORDER BY job_id, incarnation LIMIT %s
 
 _LIVE_CURSOR = CursorForm(f"({NUMBER})~({NUMBER})")
 _OPEN_CURSOR = CursorForm(f"([A-Za-z]*)~([^~]*)~({NUMBER})")
+_DATA = EVENT_COLUMNS.split(", ").index("data")
 
 _log = structlog.get_logger()
 
@@ -84,7 +88,7 @@ class PostgresJobIndexReader:
             tests=_event_tests(query),
         )
         rows, cursor, back_to = await self._database.read(page.run)
-        return Page([row_to_event_or_stand_in(row) for row in rows], cursor, back_to)
+        return Page([_event(row) for row in rows], cursor, back_to)
 
     async def since(self, cursor: str | None, limit: int = 500) -> Sequence[TimelineEntry]:
         """Return events after a live cursor, oldest first; it names transaction and position."""
@@ -93,9 +97,7 @@ class PostgresJobIndexReader:
         else:
             xid, position = _LIVE_CURSOR.parts(cursor)
             rows = await self._database.fetch(_SINCE, xid, int(position), limit)
-        return [
-            TimelineEntry(row_to_event_or_stand_in(row), f"{row[-2]}~{row[-1]}") for row in rows
-        ]
+        return [TimelineEntry(_event(row), f"{row[-2]}~{row[-1]}") for row in rows]
 
     async def jobs(self, query: JobQuery) -> Page[JobRow]:
         """Return a page of jobs, last changed first."""
@@ -123,6 +125,10 @@ class PostgresJobIndexReader:
     async def ended(self, *, since: datetime, step: TimeStep) -> Sequence[EndedCount]:
         """Return what ended in each step, counted as it was written."""
         return await count_ended(self._database, since=since, step=step)
+
+    async def errors(self, *, since: datetime, step: TimeStep) -> ErrorSummary:
+        """Return failures by their groups, counted as they were written."""
+        return await read_errors(self._database, since=since, step=step)
 
     async def lock_uses(self, *, limit: int = 100, waiters: int = 10) -> Sequence[LockUse]:
         """Return lock keys that open jobs name, held ones first."""
@@ -171,6 +177,12 @@ class PostgresJobIndexReader:
         return await self._locks.slots(lock_key)
 
 
+def _event(row: Row) -> Event:
+    """Return the timeline's copy of an event."""
+    copy = copied_data(row[_DATA])
+    return row_to_event_or_stand_in((*row[:_DATA], copy, *row[_DATA + 1 :]))
+
+
 def _event_range(query: EventQuery) -> list[Condition]:
     conditions = between(
         "occurred_at",
@@ -206,6 +218,8 @@ def _job_ranges(query: JobQuery) -> list[list[Condition]]:
         query.cursor,
     )
     states = sorted(state.value for state in query.states or frozenset(State))
+    if query.error_group is not None:
+        return [[("error_group = %s", (query.error_group,)), *times]]
     if query.dead:
         return [[_DEAD, *times]]
     if _is_job_id(query.text):
@@ -226,12 +240,14 @@ def _job_tests(query: JobQuery) -> list[Condition]:
     tests: list[Condition] = []
     by_id = _is_job_id(query.text)
     searched = query.text is not None or query.queue is not None or query.lock_key is not None
-    searched = searched or query.dead
-    if query.dead and by_id:
+    searched = searched or query.dead or query.error_group is not None
+    if query.error_group is not None:
+        tests.append(_DEAD)
+    if (query.dead or query.error_group is not None) and by_id:
         tests.append(("job_id = %s", (str(query.text).lower(),)))
     if query.text is not None and not by_id:
         tests.append(_mentions(query.text.casefold(), query.id_tail))
-    if query.lock_key is not None and (by_id or query.dead):
+    if query.lock_key is not None and (by_id or query.dead or query.error_group):
         tests.append(("lock_key = %s", (query.lock_key,)))
     if query.queue is not None:
         tests.append(("queue = %s", (query.queue,)))

@@ -10,11 +10,11 @@ import pytest
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.state import Status
-from jobfleet_dashboard.views.durations import spell
 from jobfleet_dashboard.views.job.history import StepsRow
 from jobfleet_dashboard.views.job.job_page import JobPage, job_page
 from jobfleet_dashboard.views.job.job_view import JobView
 from jobfleet_dashboard.views.text_span import plain
+from jobfleet_protocol.reading.durations import spell
 from jobfleet_protocol.reading.job_reader import JobReader
 from jobfleet_protocol.trail.transitions import Change
 from tests.dashboard.api.asgi_client import AsgiClient

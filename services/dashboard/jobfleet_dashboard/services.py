@@ -26,6 +26,7 @@ from jobfleet_protocol.control.pauses import Pauses
 from jobfleet_protocol.control.schedules import Schedules
 from jobfleet_protocol.reading.job_reader import JobReader
 from jobfleet_protocol.reading.schedule_record import ScheduleReader
+from jobfleet_protocol.reading.verdict_reader import VerdictReader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,7 @@ class Services:
     census: CensusReader
     ended: EndedReader
     stats: StatsReader
+    verdict: VerdictReader
     keys: ApiKeys
     sessions: Sessions
     rate_limit: RateLimit
@@ -67,6 +69,7 @@ class Services:
         schedule_reader = ScheduleReader(
             schedules=schedules, trail=backend.trail, directory=backend.directory, clock=clock
         )
+        pauses = Pauses(log=backend.control_log, control=backend.control, clock=clock)
         census = CensusReader(reader=backend.reader, clock=clock)
         ended = EndedReader(reader=backend.reader, clock=clock)
         return cls(
@@ -84,13 +87,20 @@ class Services:
             ),
             live=LiveHub(reader=backend.reader),
             batch_texts=BatchTexts(),
-            pauses=Pauses(log=backend.control_log, control=backend.control, clock=clock),
+            pauses=pauses,
             job_reader=JobReader(trail=backend.trail, payloads=backend.payloads),
             schedules=schedules,
             schedule_reader=schedule_reader,
             census=census,
             ended=ended,
             stats=StatsReader(census=census, ended=ended),
+            verdict=VerdictReader(
+                backend=backend,
+                pauses=pauses,
+                schedules=schedules,
+                clock=clock,
+                census=census.read,
+            ),
             keys=keys,
             sessions=Sessions(
                 secret=options.session_secret, keys=keys, marks=backend.payloads, clock=clock

@@ -5,19 +5,16 @@ from datetime import timedelta
 import pytest
 
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.index import OpenRow
-from jobfleet_contracts.state import State, Status
+from jobfleet_contracts.state import Status
 from jobfleet_contracts.worker_status import WorkerStatus
-from jobfleet_dashboard.views.durations import spell
 from jobfleet_dashboard.views.event_row import event_row, history_rows
 from jobfleet_dashboard.views.job.attempt_row import attempt_rows
 from jobfleet_dashboard.views.job.job_actions import buttons_for
 from jobfleet_dashboard.views.jobs.job_row import row_of_event
 from jobfleet_dashboard.views.json_text import MAX_CHARACTERS, json_text
-from jobfleet_dashboard.views.overview.fleet_sentence import fleet_sentence
 from jobfleet_dashboard.views.overview.throughput_chart import BASE, Bucket, draw_throughput
-from jobfleet_dashboard.views.text_span import plain
 from jobfleet_dashboard.views.workers.worker_row import worker_rows
+from jobfleet_protocol.reading.durations import spell
 from jobfleet_protocol.trail.transitions import Change
 from tests.dashboard.views.story import WORKER, at, failed, life, retry, started, step
 
@@ -95,54 +92,12 @@ def worker(**changes: object) -> WorkerStatus:
     return WorkerStatus(**(known | changes))  # type: ignore[arg-type]
 
 
-def test_silent_workers_fade_and_then_go() -> None:
-    silent, gone = worker(worker_id="s"), worker(worker_id="g", heartbeat_at=at(100 - 700))
-    rows = worker_rows([silent, gone, worker(heartbeat_at=at(139))], at(140))
-    assert [(row.worker_id, row.mood) for row in rows] == [(WORKER, "alive"), ("s", "silent")]
-
-
-def test_a_fleet_without_workers_is_bad_news_only_where_jobs_wait() -> None:
-    idle = fleet_sentence(counts={}, workers=[], longest_queued={}, now=at(0))
-    bad = fleet_sentence(counts={State.QUEUED: 5}, workers=[], longest_queued={}, now=at(0))
-    assert (idle.tone, bad.tone) == ("idle", "bad")
-    assert plain(bad.words) == (
-        "Nobody works: no worker is alive and 5 jobs are not done. Start one with jobfleet worker."
-    )
-
-
-def test_a_living_fleet_is_well() -> None:
-    said = fleet_sentence(
-        counts={State.RUNNING: 1}, workers=[worker()], longest_queued={}, now=at(101)
-    )
-    assert said.tone == "good"
-    assert plain(said.words).startswith("The fleet is well: 1 worker is alive")
-
-
-def waiting_in(queue: str, since: int) -> OpenRow:
-    facts = life((0, started()), queue=queue)[-1].facts
-    return OpenRow(facts, 1, State.QUEUED, 1, opened_at=at(since), updated_at=at(since))
-
-
-def test_a_queue_without_workers_is_named_before_one_whose_workers_are_busy() -> None:
-    said = fleet_sentence(
-        counts={State.QUEUED: 2},
-        workers=[worker(slots=0)],
-        longest_queued={"default": waiting_in("default", 0), "mail": waiting_in("mail", 30)},
-        now=at(101),
-    )
-    assert said.tone == "warning"
-    assert plain(said.words).startswith("The oldest job queued in mail, ")
-    assert plain(said.words).endswith(" has waited 1 min 11 s; no live worker serves its queue.")
-
-
-def test_slots_of_other_queues_do_not_count_as_free() -> None:
-    said = fleet_sentence(
-        counts={State.QUEUED: 1},
-        workers=[worker(slots=0), worker(worker_id="other", queues=("mail",))],
-        longest_queued={"default": waiting_in("default", 0)},
-        now=at(101),
-    )
-    assert plain(said.words).endswith("; all slots are busy (0 of 0).")
+def test_silent_workers_are_listed_as_long_as_the_directory_knows_them() -> None:
+    silent, long_ago = worker(worker_id="s"), worker(worker_id="g", heartbeat_at=at(100 - 3_000))
+    rows = worker_rows([silent, long_ago, worker(heartbeat_at=at(139))], at(140))
+    moods = {row.worker_id: row.mood for row in rows}
+    assert rows[0].worker_id == WORKER
+    assert moods == {WORKER: "alive", "s": "silent", "g": "silent"}
 
 
 def test_long_values_are_cut_and_the_cut_is_named() -> None:

@@ -344,6 +344,12 @@ DEAD_LETTERS = Description(
     problems=("invalid-request", *_READ),
 )
 STATS = Description(text="By state.", model=documents.StateList, example=examples.STATS)
+VERDICT = Description(
+    text="Problems, worst first; none in a fleet that is well.",
+    model=documents.VerdictDocument,
+    example=examples.VERDICT,
+    problems=_READ,
+)
 ERRORS = Description(
     text="Groups, most failed jobs first.",
     model=error_documents.ErrorReportDocument,

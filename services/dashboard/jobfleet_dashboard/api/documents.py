@@ -382,6 +382,34 @@ class DeadLetterPage(Document):
     next: str | None
 
 
+class ProblemOfFleet(Document):
+    """One thing that is wrong with the fleet."""
+
+    kind: Literal[
+        "broker",
+        "nobody",
+        "failing",
+        "unserved",
+        "noHandler",
+        "waiting",
+        "circuit",
+        "late",
+        "silent",
+        "paused",
+    ]
+    severity: Literal["bad", "warning"]
+    text: str
+    link: str = Field(description="Page of the dashboard that shows it.")
+
+
+class VerdictDocument(Document):
+    """Whether the fleet is well."""
+
+    tone: Literal["bad", "warning", "good", "idle"]
+    summary: str
+    problems: list[ProblemOfFleet]
+
+
 class StateDocument(Document):
     """Jobs of one state; rates and durations of ended ones within the window."""
 

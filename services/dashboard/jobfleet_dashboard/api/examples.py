@@ -290,6 +290,18 @@ SCHEDULE_HISTORY: Json = {
 SCHEDULE_DONE: Json = {"name": "daily-report", "message": "paused"}
 BACKFILL_REQUEST: Json = {"since": "2026-11-01T00:00:00Z", "until": "2026-11-08T00:00:00Z"}
 BACKFILL: Json = {"items": [{"jobId": JOB_ID, "state": "queued", "created": True}]}
+VERDICT: Json = {
+    "tone": "bad",
+    "summary": "2 workers are alive, 20 of 20 slots busy, 205 jobs open.",
+    "problems": [
+        {
+            "kind": "failing",
+            "severity": "bad",
+            "text": "crm.sync: 1,200 of 1,203 failed in 2 min: the CRM did not answer",
+            "link": "/errors?range=15m&type=crm.sync",
+        }
+    ],
+}
 ERRORS: Json = {
     "range": "1h",
     "since": AT,

@@ -1,4 +1,4 @@
-"""The fleet: workers, queues, locks, dead letters, statistics."""
+"""The fleet: verdict, workers, locks, dead letters, statistics."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from jobfleet_dashboard.api.descriptions import (
     DEAD_LETTERS,
     LOCKS,
     STATS,
+    VERDICT,
     WORKERS,
     described,
 )
@@ -56,6 +57,12 @@ async def dead_letter_page(request: Request, query: Annotated[PageFilter, Query(
         limit=query.limit,
     )
     return answer(page)
+
+
+@router.get("/verdict", **described(VERDICT))
+async def verdict(request: Request) -> Response:
+    """Whether the fleet is well: what is wrong, worst first."""
+    return answer((await services_of(request).verdict.read()).to_json())
 
 
 @router.get("/stats", **described(STATS))

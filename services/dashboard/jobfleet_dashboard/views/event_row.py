@@ -8,8 +8,8 @@ from datetime import datetime
 
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.state import State, Status
-from jobfleet_dashboard.views.durations import seconds_between, spell, spell_ms
 from jobfleet_dashboard.views.json_text import JsonText, json_text
+from jobfleet_protocol.reading.durations import seconds_between, spell, spell_ms
 
 _TONES = {
     Status.QUEUED: "queued",

@@ -12,8 +12,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2_fragments import render_block
 
 from jobfleet_contracts.codec import format_time
-from jobfleet_dashboard.views.durations import seconds_between, spell
 from jobfleet_dashboard.views.short_id import short
+from jobfleet_protocol.reading.durations import seconds_between, spell
 
 HERE = Path(__file__).parent.parent
 STATIC = HERE / "static"

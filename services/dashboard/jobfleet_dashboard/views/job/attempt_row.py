@@ -8,8 +8,8 @@ from datetime import datetime
 
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.state import Status
-from jobfleet_dashboard.views.durations import seconds_between, spell, spell_ms
 from jobfleet_protocol.reading.attempts import Attempt, attempts_of
+from jobfleet_protocol.reading.durations import seconds_between, spell, spell_ms
 
 _ENDINGS: Mapping[Status | None, tuple[str, str]] = {
     None: ("running", "running"),

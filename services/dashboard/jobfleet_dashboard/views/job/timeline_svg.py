@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from jobfleet_contracts.state import State
-from jobfleet_dashboard.views.durations import seconds_between, spell
 from jobfleet_dashboard.views.job.spans import Mark, Span, SpanRow
+from jobfleet_protocol.reading.durations import seconds_between, spell
 
 MAX_ROWS = 24
 """More claims than this are cut; the newest ones are drawn."""

@@ -9,7 +9,7 @@ from jobfleet_contracts.credentials import masked_text
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import JobRow
 from jobfleet_contracts.state import State
-from jobfleet_dashboard.views.durations import spell_ms
+from jobfleet_protocol.reading.durations import spell_ms
 
 _DUE = {State.SCHEDULED: "starts", State.DEFERRED: "next try", State.RETRYING: "next try"}
 

@@ -11,9 +11,9 @@ from jobfleet_contracts.job import LANES
 from jobfleet_contracts.state import State
 from jobfleet_dashboard.services import Services
 from jobfleet_dashboard.views.event_row import EventRow, event_row
-from jobfleet_dashboard.views.overview.fleet_sentence import FleetSentence, fleet_sentence
 from jobfleet_dashboard.views.overview.throughput import Throughput, read_throughput
 from jobfleet_dashboard.views.workers.worker_row import WorkerRow, worker_rows
+from jobfleet_protocol.reading.fleet_verdict import FleetVerdict
 
 FEED_SIZE = 200
 
@@ -45,14 +45,16 @@ class OverviewPage:
 
     Attributes:
         periods: the last hour and the last day.
+        broker_answers: whether the lanes of ``queues`` are known.
         oldest: the job that has been queued longest, of all queues.
         events: the newest 200, newest first; empty where only the instruments are wanted.
     """
 
-    verdict: FleetSentence
+    verdict: FleetVerdict
     tiles: tuple[Tile, ...]
     periods: tuple[Throughput, ...]
     queues: tuple[QueueRow, ...]
+    broker_answers: bool
     oldest: OpenRow | None
     workers: tuple[WorkerRow, ...]
     events: tuple[EventRow, ...]
@@ -66,25 +68,23 @@ async def read_overview(services: Services, *, feed: bool) -> OverviewPage:
     Raises:
         BackendUnavailable: something cannot be read.
     """
-    backend, now = services.backend, services.clock.now()
     limit = FEED_SIZE if feed else 1
-    census, workers, depths, periods, newest = await asyncio.gather(
-        services.census.read(),
-        backend.directory.workers(),
-        backend.queue.depths(),
-        read_throughput(services.ended, now),
-        backend.reader.events(EventQuery(limit=limit)),
+    verdict, periods, newest = await asyncio.gather(
+        services.verdict.read(),
+        read_throughput(services.ended, services.clock.now()),
+        services.backend.reader.events(EventQuery(limit=limit)),
     )
-    counts, events = census.counts, newest.items
-    waiting = census.longest_queued
+    facts, events = verdict.facts, newest.items
+    waiting = facts.longest_queued
     oldest = min(waiting.values(), key=lambda row: row.opened_at, default=None)
     return OverviewPage(
-        verdict=fleet_sentence(counts=counts, workers=workers, longest_queued=waiting, now=now),
-        tiles=tuple(Tile(state, counts.get(state, 0)) for state in State),
+        verdict=verdict,
+        tiles=tuple(Tile(state, facts.counts.get(state, 0)) for state in State),
         periods=periods,
-        queues=queue_rows(depths, waiting),
+        queues=queue_rows(facts.depths, waiting),
+        broker_answers=not facts.broker,
         oldest=oldest,
-        workers=worker_rows(workers, now),
+        workers=worker_rows(facts.workers, services.clock.now()),
         events=tuple(event_row(event) for event in events) if feed else (),
         is_empty=not events,
     )

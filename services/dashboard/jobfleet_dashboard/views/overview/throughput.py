@@ -9,12 +9,12 @@ from datetime import datetime
 from jobfleet_contracts.index import EndedCount
 from jobfleet_contracts.state import State
 from jobfleet_dashboard.ended_reader import DAY, HOUR, EndedReader, Period
-from jobfleet_dashboard.views.durations import spell
 from jobfleet_dashboard.views.overview.throughput_chart import (
     Bucket,
     ThroughputChart,
     draw_throughput,
 )
+from jobfleet_protocol.reading.durations import spell
 
 Figure = tuple[str, str]
 _UNITS: Mapping[str, str] = {"minute": "min", "hour": "h"}

@@ -15,11 +15,11 @@ from jobfleet_contracts.credentials import masked, masked_text
 from jobfleet_contracts.ports import AuditTrail
 from jobfleet_contracts.state import State
 from jobfleet_dashboard.services import Services
-from jobfleet_dashboard.views.durations import spell_ms
 from jobfleet_dashboard.views.job.job_facts import Fact
 from jobfleet_dashboard.views.json_text import JsonText, json_text
 from jobfleet_dashboard.views.schedules.schedule_notes import Note, schedule_notes
 from jobfleet_protocol.control.schedule_state import Pause
+from jobfleet_protocol.reading.durations import spell_ms
 from jobfleet_protocol.reading.schedule_record import ScheduleRecord
 
 MAX_RUNS = 10

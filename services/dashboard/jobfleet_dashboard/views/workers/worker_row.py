@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from jobfleet_contracts.backend import MOST_CLOCK_OFFSET
 from jobfleet_contracts.worker_status import RunningJob, WorkerStatus
-
-_GONE_AFTER = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +32,9 @@ class WorkerRow:
 
 
 def worker_rows(workers: Sequence[WorkerStatus], now: datetime) -> tuple[WorkerRow, ...]:
-    """Return the living first; those silent for ten minutes are gone."""
-    rows = [_row(worker, now) for worker in workers if _is_shown(worker, now)]
+    """Return all that the directory knows, the living first: a lost one is listed for an hour."""
+    rows = [_row(worker, now) for worker in workers]
     return tuple(sorted(rows, key=lambda row: (not row.alive, row.started_at, row.worker_id)))
-
-
-def _is_shown(worker: WorkerStatus, now: datetime) -> bool:
-    return bool(worker.unreadable) or now - worker.heartbeat_at < _GONE_AFTER
 
 
 def _mood(worker: WorkerStatus, *, alive: bool) -> str:

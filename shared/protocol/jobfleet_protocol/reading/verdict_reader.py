@@ -1,0 +1,164 @@
+"""Reads what the verdict on the fleet rests on; cost does not depend on what is stored."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.control import ControlEntry
+from jobfleet_contracts.credentials import masked_text
+from jobfleet_contracts.error_group import ErrorGroup
+from jobfleet_contracts.errors import BackendError
+from jobfleet_contracts.index import Census, EventQuery, JobQuery, QueueDepth
+from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.state import DEAD, State, Status
+from jobfleet_protocol.control.pauses import Pauses
+from jobfleet_protocol.control.schedule_state import ScheduleState
+from jobfleet_protocol.control.schedules import Schedules
+from jobfleet_protocol.reading.fleet_verdict import (
+    FleetFacts,
+    FleetVerdict,
+    TypeEndings,
+    fleet_verdict,
+)
+
+MINUTES = 5
+"""So many minutes of endings count, the present one included."""
+_TYPES = 5
+_MOST_EVENTS = 1000
+_DEFERRED = JobQuery(states=frozenset({State.DEFERRED}), limit=100)
+_REST = 9
+"""A verdict is kept this many times as long as it took: at most a tenth of the time."""
+
+
+class VerdictReader:
+    """Judges the fleet, once for all who ask at about the same time."""
+
+    def __init__(
+        self,
+        *,
+        backend: Backend,
+        pauses: Pauses,
+        schedules: Schedules,
+        clock: Clock,
+        census: Callable[[], Awaitable[Census]],
+    ) -> None:
+        self._backend = backend
+        self._pauses = pauses
+        self._schedules = schedules
+        self._clock = clock
+        self._census = census
+        self._lock = asyncio.Lock()
+        self._verdict: FleetVerdict | None = None
+        self._fresh_until = float("-inf")
+
+    async def read(self) -> FleetVerdict:
+        """Return the verdict.
+
+        A broker that is away is one of its problems.
+
+        Raises:
+            BackendUnavailable: the storage cannot be read.
+        """
+        async with self._lock:
+            began = self._clock.boottime()
+            if self._verdict is None or began >= self._fresh_until:
+                self._verdict = fleet_verdict(await self._facts())
+                ended = self._clock.boottime()
+                self._fresh_until = ended + (ended - began) * _REST
+            return self._verdict
+
+    async def _facts(self) -> FleetFacts:
+        backend, now = self._backend, self._clock.now()
+        since = now.replace(second=0, microsecond=0) - timedelta(minutes=MINUTES - 1)
+        (
+            (census, workers, depths, pauses),
+            (ended, errors, deferred, schedules),
+        ) = await asyncio.gather(
+            asyncio.gather(
+                self._census(),
+                backend.directory.workers(),
+                self._depths(),
+                self._pauses.read(),
+            ),
+            asyncio.gather(
+                backend.reader.ended(since=since, step="minute"),
+                backend.reader.errors(since=since, step="minute"),
+                backend.reader.jobs(_DEFERRED),
+                self._schedules.all(),
+            ),
+        )
+        broker = depths if isinstance(depths, str) else ""
+        waiting = census.longest_queued.values()
+        return FleetFacts(
+            now=now,
+            counts=census.counts,
+            workers=workers,
+            longest_queued=census.longest_queued,
+            depths=() if isinstance(depths, str) else depths,
+            pauses=pauses,
+            ended=sum(one.jobs for one in ended),
+            ended_badly=sum(one.jobs for one in ended if one.state in DEAD),
+            failing=await self._failing(errors.groups, since),
+            deferred_types=Counter(
+                row.facts.job_type for row in (*deferred.items, *waiting) if row.facts.job_type
+            ),
+            late=_late(schedules, now),
+            broker=broker,
+        )
+
+    async def _depths(self) -> Sequence[QueueDepth] | str:
+        """Return the depths, or why the broker did not give them."""
+        try:
+            return await self._backend.queue.depths()
+        except BackendError as error:
+            return str(error)
+
+    async def _failing(
+        self, groups: Sequence[ErrorGroup], since: datetime
+    ) -> Sequence[TypeEndings]:
+        by_type: dict[str, list[ErrorGroup]] = {}
+        for group in groups:
+            if group.total.jobs:
+                by_type.setdefault(group.key.job_type, []).append(group)
+        worst = sorted(by_type.values(), key=_dead_jobs, reverse=True)[:_TYPES]
+        return await asyncio.gather(*(self._endings(of_type, since) for of_type in worst))
+
+    async def _endings(self, groups: Sequence[ErrorGroup], since: datetime) -> TypeEndings:
+        bad, job_type = _dead_jobs(groups), groups[0].key.job_type
+        good = await self._good(job_type, since) if job_type else None
+        commonest = max(groups, key=lambda group: group.total.jobs)
+        return TypeEndings(
+            job_type=job_type or "other types",
+            bad=bad,
+            ended=None if good is None else bad + good,
+            since=max(since, min(group.first_at for group in groups)),
+            message=masked_text(commonest.message).split("\n", 1)[0][:300],
+        )
+
+    async def _good(self, job_type: str, since: datetime) -> int | None:
+        """Return how many jobs of the type completed, ``None`` where they are too many to count."""
+        query = EventQuery(
+            status=Status.COMPLETED.value, job_type=job_type, since=since, limit=_MOST_EVENTS
+        )
+        page = await self._backend.reader.events(query)
+        return None if page.next is not None else len(page.items)
+
+
+def _dead_jobs(groups: Sequence[ErrorGroup]) -> int:
+    return sum(group.total.jobs for group in groups)
+
+
+def _late(heads: Sequence[ControlEntry], now: datetime) -> dict[str, datetime]:
+    late: dict[str, datetime] = {}
+    for head in heads:
+        try:
+            since = ScheduleState.of(head).late_since(now)
+        except Exception:  # noqa: BLE001, S112 - the list of schedules says what cannot be read
+            continue
+        if since is not None:
+            late[head.name] = since
+    return late

@@ -1,0 +1,66 @@
+"""The verdict on the fleet, read from a backend."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.errors import BackendUnavailable
+from tests.dashboard.api.asgi_client import AsgiClient
+from tests.dashboard.api.conftest import client_of
+from tests.dashboard.api.life import Life
+from tests.dashboard.api.test_jobs import submit
+
+HTML = {"Accept": "text/html"}
+
+
+class _Away:
+    """A broker that does not answer."""
+
+    def __init__(self, queue: Any) -> None:
+        self._queue = queue
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._queue, name)
+
+    async def depths(self) -> Any:
+        raise BackendUnavailable("nobody listens at port 5672")
+
+
+async def page(client: AsgiClient, path: str = "/") -> str:
+    return (await client.request("GET", path, headers=HTML)).body.decode()
+
+
+async def test_failing_jobs_of_one_type_make_the_fleet_unwell_on_page_and_api(
+    client: AsgiClient, life: Life
+) -> None:
+    for number in range(13):
+        job_id = await submit(client, type="crm.sync")
+        await life.start(job_id)
+        await (life.fail(job_id, "the CRM did not answer") if number else life.complete(job_id))
+    verdict = (await client.get("/api/verdict")).json
+    assert verdict["tone"] == "bad"
+    (problem,) = [one for one in verdict["problems"] if one["kind"] == "failing"]
+    assert problem["text"].startswith("crm.sync: 12 of 13 failed in ")
+    assert problem["text"].endswith(": the CRM did not answer")
+    shown = await page(client)
+    assert problem["text"] in shown
+    assert "The fleet is well" not in shown
+    assert f"<title>({len(verdict['problems'])}) Overview" in shown
+    assert "crm.sync" in await page(client, problem["link"])
+
+
+async def test_cancelled_jobs_are_no_bad_news(client: AsgiClient) -> None:
+    for _ in range(12):
+        job_id = await submit(client, runAt="2126-01-01T00:00:00Z")
+        await client.post(f"/api/jobs/{job_id}/cancel", {})
+    verdict = (await client.get("/api/verdict")).json
+    assert (verdict["tone"], verdict["problems"]) == ("idle", [])
+
+
+async def test_the_first_screen_is_shown_while_the_broker_is_away(backend: Backend) -> None:
+    away: Any = _Away(backend.queue)
+    shown = await page(client_of(replace(backend, queue=away)))
+    assert "The broker does not answer: nobody listens at port 5672" in shown
+    assert "how many messages wait is not known" in shown

@@ -63,6 +63,7 @@ PAGES = {
     "schedule": "/schedules/often",
     "last events": "/api/jobs",
     "stats": "/api/stats",
+    "verdict": "/api/verdict",
 }
 
 

@@ -39,7 +39,7 @@ def worker(**changes: Any) -> WorkerStatus:
 
 
 def waiting(queue: str = "default", seconds: float = 5, job_type: str = "demo.steps") -> OpenRow:
-    facts = JobFacts.of(JobRequest(type=job_type, jobName="import", queue=queue))
+    facts = JobFacts.of(JobRequest(type=job_type, job_name="import", queue=queue))
     since = NOW - seconds * SECOND
     return OpenRow(facts, 1, State.QUEUED, 1, opened_at=since, updated_at=since)
 

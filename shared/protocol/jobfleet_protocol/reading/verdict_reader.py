@@ -92,7 +92,8 @@ class VerdictReader:
             ),
         )
         broker = depths if isinstance(depths, str) else ""
-        waiting = census.longest_queued.values()
+        waiting = [row.facts for row in deferred.items]
+        waiting += [row.facts for row in census.longest_queued.values()]
         return FleetFacts(
             now=now,
             counts=census.counts,
@@ -103,9 +104,7 @@ class VerdictReader:
             ended=sum(one.jobs for one in ended),
             ended_badly=sum(one.jobs for one in ended if one.state in DEAD),
             failing=await self._failing(errors.groups, since),
-            deferred_types=Counter(
-                row.facts.job_type for row in (*deferred.items, *waiting) if row.facts.job_type
-            ),
+            deferred_types=Counter(facts.job_type for facts in waiting if facts.job_type),
             late=_late(schedules, now),
             broker=broker,
         )

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from jobfleet_contracts.backend import Backend
-from jobfleet_contracts.event import Event, JobFacts
+from jobfleet_contracts.event import Event, HeldLock, JobFacts
 from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.job_id import new_id
@@ -48,8 +48,8 @@ def after(event: Event, status: str, *, seconds: float = 1, **change: Any) -> Ev
     )
 
 
-def started(event: Event, *, worker_id: str = "w1") -> Event:
-    return after(event, "Started", worker_id=worker_id, lock="job/aa/x")
+def started(event: Event, *, worker_id: str = "w1", locks: tuple[HeldLock, ...] = ()) -> Event:
+    return after(event, "Started", worker_id=worker_id, lock="job/aa/x", locks=locks)
 
 
 def completed(event: Event) -> Event:

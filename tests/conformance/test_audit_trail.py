@@ -8,7 +8,7 @@ import pytest
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import SequenceTaken
-from jobfleet_contracts.event import Event
+from jobfleet_contracts.event import Event, HeldLock
 from jobfleet_protocol.audit.chain_check import check_chain
 from tests.conformance.jobs import a_life, after, an_id, queued, started
 
@@ -25,6 +25,17 @@ async def test_an_event_comes_back_exactly_as_it_was_written(backend: Backend) -
     for event in life:
         await backend.trail.insert([event])
     assert list(await backend.trail.history(life[0].job_id)) == life
+
+
+async def test_slots_held_beside_the_lock_come_back_with_their_turns(backend: Backend) -> None:
+    first = queued()
+    held = (HeldLock("limit/api-stripe/2", 17), HeldLock("limit/disk/1", 2**40))
+    second = started(first, locks=held)
+    await backend.trail.insert([first, second, step := after(second, "Step 1", worker_id="w1")])
+    newest = await backend.trail.newest(first.job_id)
+    assert newest == step
+    assert newest.after.locks == held
+    assert list(check_chain(await backend.trail.history(first.job_id))) == []
 
 
 _ODD_DATA = {

@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from jobfleet_contracts.errors import IllegalTransition
-from jobfleet_contracts.event import Event
+from jobfleet_contracts.event import Event, HeldLock
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.audit.history_check import HistoryCheck
 from jobfleet_protocol.audit.verification import Verifier, verify_job
@@ -82,6 +82,7 @@ OTHER: dict[str, Callable[[Event], Any]] = {
     "worker_id": lambda _: "somebody",
     "lock": lambda _: "job/00/another",
     "lock_turn": lambda event: (event.after.lock_turn or 0) + 1,
+    "locks": lambda event: (*event.after.locks, HeldLock("limit/other/1", 1)),
     "due_at": lambda event: (event.after.due_at or event.occurred_at) + SECOND,
     "max_attempts": lambda event: event.after.max_attempts + 1,
     "sent": lambda event: not event.after.sent,
@@ -94,6 +95,7 @@ DECIDED = {
     "due_at": {Status.SCHEDULED, Status.DEFERRED, Status.ATTEMPT_FAILED, Status.WAITING},
     "max_attempts": {Status.QUEUED, Status.SCHEDULED, Status.STARTED},
     "lock_turn": {Status.STARTED},
+    "locks": {Status.STARTED},
     "sent": {Status.STEP},
 }
 """Where the writer decides a column freely, so that one row alone cannot show a change."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jobfleet_contracts.codec import format_time
+from jobfleet_contracts.codec import decode, encode_text, format_time
 from jobfleet_contracts.credentials import masked, masked_text
+from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.lease import MAX_SLOTS
 from jobfleet_contracts.state import State, Status, step_of
 
@@ -58,6 +59,33 @@ class JobFacts:
         )
 
 
+class HeldLock(NamedTuple):
+    """A slot of a limit that a claim holds beside its lock, and the turn under it."""
+
+    lock: str
+    turn: int
+
+
+def held_locks_to_text(locks: tuple[HeldLock, ...]) -> str | None:
+    """Return the form that a row holds, ``None`` for no locks."""
+    return encode_text([list(each) for each in locks]) if locks else None
+
+
+def held_locks_of_text(text: str | None) -> tuple[HeldLock, ...]:
+    """Read that form.
+
+    Raises:
+        ValueError: it is another one.
+    """
+    try:
+        found = [HeldLock(str(lock), turn) for lock, turn in decode(text)] if text else []
+    except (InvalidRequest, TypeError, ValueError) as error:
+        raise ValueError(f"locks are no list of lock and turn: {error}") from error
+    if not all(isinstance(each.turn, int) for each in found):
+        raise ValueError("locks hold a turn that is no number")
+    return tuple(found)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobState:
     """Fold of a job's events up to one sequence; stored in that event's row.
@@ -71,6 +99,7 @@ class JobState:
         worker_id: who last claimed the job.
         lock: the lock on which the last claim rests.
         lock_turn: turn under a lock key or the fleet's lock; ``None`` under the job's own.
+        locks: slots of limits that the last claim holds beside ``lock``, each with its turn.
         due_at: when to start it, or the deadline of a waiting job.
         sent: a waiting job's request has reached the third party.
         cancel_requested: a cancel request of this incarnation is unanswered.
@@ -90,6 +119,7 @@ class JobState:
     worker_id: str | None = None
     lock: str | None = None
     lock_turn: int | None = None
+    locks: tuple[HeldLock, ...] = ()
     due_at: datetime | None = None
     sent: bool = False
     cancel_requested: bool = False

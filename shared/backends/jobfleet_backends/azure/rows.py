@@ -10,7 +10,13 @@ from azure.data.tables import EdmType, EntityProperty
 
 from jobfleet_contracts.codec import decode, encode_text
 from jobfleet_contracts.errors import InvalidRequest
-from jobfleet_contracts.event import Event, JobFacts, JobState
+from jobfleet_contracts.event import (
+    Event,
+    JobFacts,
+    JobState,
+    held_locks_of_text,
+    held_locks_to_text,
+)
 from jobfleet_contracts.state import State
 
 _LAST_SEQUENCE = 9_999_999_999
@@ -51,6 +57,7 @@ def event_to_entity(event: Event) -> dict[str, Any]:
         "Holder": after.worker_id,
         "Lock": after.lock,
         "LockTurn": after.lock_turn,
+        "Locks": held_locks_to_text(after.locks),
         "DueAt": after.due_at,
         "DurationMs": _int64(event.duration_ms),
         "Sent": after.sent or None,
@@ -120,6 +127,7 @@ def _state(entity: Mapping[str, Any]) -> JobState:
         worker_id=entity.get("Holder"),
         lock=entity.get("Lock"),
         lock_turn=entity.get("LockTurn"),
+        locks=held_locks_of_text(entity.get("Locks")),
         due_at=plain_optional_time(entity.get("DueAt")),
         sent=entity.get("Sent", False),
         cancel_requested=entity.get("CancelRequested", False),

@@ -11,7 +11,13 @@ from orjson import loads
 
 from jobfleet_contracts.codec import encode_text, format_optional_time, format_time
 from jobfleet_contracts.error_group import dead_group_of
-from jobfleet_contracts.event import Event, JobFacts, JobState
+from jobfleet_contracts.event import (
+    Event,
+    JobFacts,
+    JobState,
+    held_locks_of_text,
+    held_locks_to_text,
+)
 from jobfleet_contracts.index import JobRow, OpenRow
 from jobfleet_contracts.state import State, step_of
 
@@ -23,7 +29,8 @@ EVENT_COLUMNS = (
     "job_id, sequence, status, state, message, occurred_at, worker_id, attempt, epoch, "
     "duration_ms, data, event_id, claimed_by, lock, lock_turn, due_at, attempts_used, "
     "max_attempts, incarnation, sent, cancel_requested, takeovers, dismissed, "
-    "lifecycle_before, job_name, job_type, queue, priority, lock_key, created_at, lock_slots, "
+    "lifecycle_before, locks, "
+    "job_name, job_type, queue, priority, lock_key, created_at, lock_slots, "
     "salt, data_hash, text_hash, hash"
 )
 OPEN_COLUMNS = (
@@ -76,6 +83,7 @@ def event_to_row(event: Event) -> Row:
         after.takeovers,
         after.dismissed,
         after.lifecycle_before,
+        held_locks_to_text(after.locks),
         *_facts_to_row(facts),
         event.salt,
         event.data_hash,
@@ -87,7 +95,7 @@ def event_to_row(event: Event) -> Row:
 def row_to_event(row: Row) -> Event:
     """Read the values of ``EVENT_COLUMNS``; further ones are ignored."""
     return Event(
-        facts=_facts(row[0], row[24:31]),
+        facts=_facts(row[0], row[25:32]),
         after=JobState(
             state=State(row[3]),
             sequence=row[1],
@@ -105,6 +113,7 @@ def row_to_event(row: Row) -> Event:
             takeovers=row[21],
             dismissed=bool(row[22]),
             lifecycle_before=row[23],
+            locks=held_locks_of_text(row[24]),
         ),
         event_id=row[11],
         status=row[2],
@@ -113,10 +122,10 @@ def row_to_event(row: Row) -> Event:
         worker_id=row[6],
         duration_ms=row[9],
         data=_data(row[10]),
-        salt=row[31],
-        data_hash=row[32],
-        text_hash=row[33],
-        hash=row[34],
+        salt=row[32],
+        data_hash=row[33],
+        text_hash=row[34],
+        hash=row[35],
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from jobfleet_contracts.error_group import MAX_SAMPLE_CHARACTERS, MOST_GROUPS
 
-VERSION = 6
+VERSION = 7
 """``PRAGMA user_version`` of a file that this code can use."""
 
 RETENTION_SWITCH = "retention"
@@ -136,7 +136,8 @@ CREATE TABLE trail (
     cancel_requested INTEGER NOT NULL,
     takeovers INTEGER NOT NULL,
     dismissed INTEGER NOT NULL,
-    lifecycle_before INTEGER NOT NULL,{_FACTS},
+    lifecycle_before INTEGER NOT NULL,
+    locks TEXT,{_FACTS},
     salt TEXT,
     data_hash TEXT,
     text_hash TEXT,

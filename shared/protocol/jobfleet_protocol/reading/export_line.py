@@ -18,7 +18,7 @@ from jobfleet_contracts.codec import (
 from jobfleet_contracts.control import ControlEntry
 from jobfleet_contracts.credentials import masked, masked_text
 from jobfleet_contracts.errors import InvalidRequest
-from jobfleet_contracts.event import Event, JobFacts, JobState
+from jobfleet_contracts.event import Event, HeldLock, JobFacts, JobState
 from jobfleet_contracts.state import State
 
 
@@ -38,6 +38,7 @@ def export_line(event: Event, *, raw: bool) -> dict[str, Any]:
         "claimedBy": after.worker_id,
         "lock": after.lock,
         "lockTurn": after.lock_turn,
+        "locks": [{"lock": each.lock, "turn": each.turn} for each in after.locks],
         "dueAt": format_optional_time(after.due_at),
         "sent": after.sent,
         "cancelRequested": after.cancel_requested,
@@ -127,6 +128,7 @@ def _state(line: Mapping[str, Any]) -> JobState:
         worker_id=line["claimedBy"],
         lock=line["lock"],
         lock_turn=line["lockTurn"],
+        locks=tuple(HeldLock(each["lock"], each["turn"]) for each in line["locks"]),
         due_at=parse_optional_time(line["dueAt"]),
         sent=line["sent"],
         cancel_requested=line["cancelRequested"],

@@ -20,7 +20,7 @@ from typing import Any
 import uuid_utils
 
 from jobfleet_contracts.codec import encode, format_optional_time, format_time
-from jobfleet_contracts.event import Event
+from jobfleet_contracts.event import Event, held_locks_to_text
 
 BEGINNING = ""
 """What stands for the hash of the row before the first one."""
@@ -86,6 +86,7 @@ def _columns(event: Event) -> tuple[Any, ...]:
         after.worker_id,
         after.lock,
         after.lock_turn,
+        held_locks_to_text(after.locks),
         format_optional_time(after.due_at),
         after.sent,
         after.cancel_requested,

@@ -13,7 +13,7 @@ from typing import Any
 
 from jobfleet_contracts.codec import encodable
 from jobfleet_contracts.errors import IllegalTransition
-from jobfleet_contracts.event import MAX_MESSAGE_CHARACTERS, Event, JobFacts, JobState
+from jobfleet_contracts.event import MAX_MESSAGE_CHARACTERS, Event, HeldLock, JobFacts, JobState
 from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.state import CLAIMABLE, DEAD, State, Status, status_name
 from jobfleet_protocol.trail.chain import chained
@@ -55,6 +55,7 @@ class Change:
             attempt that a retry promised is granted, even if the handler's limit sank since.
         lock, lock_turn: for ``Started``: where the claim rests; ``lock`` for ``Waiting`` too: a
             waiting job rests on its own lock, so that it keeps no other job from a shared one.
+        locks: for ``Started``: the slots of limits that it holds beside ``lock``.
         sent: for a ``Step`` of a waiting job: the request has reached the third party.
         continues: for ``TakenOver``: ``Started`` follows in the same transaction.
     """
@@ -66,6 +67,7 @@ class Change:
     max_attempts: int | None = None
     lock: str | None = None
     lock_turn: int | None = None
+    locks: tuple[HeldLock, ...] = ()
     sent: bool | None = None
     continues: bool = False
     message: str = ""
@@ -199,6 +201,7 @@ def _started(previous: Event, change: Change) -> dict[str, Any]:
         "worker_id": change.worker_id,
         "lock": change.lock,
         "lock_turn": change.lock_turn,
+        "locks": change.locks,
         "due_at": None,
         "sent": False,
     }
@@ -213,6 +216,7 @@ def _waiting(before: JobState, change: Change) -> dict[str, Any]:
         "takeovers": 0,
         "lock": lock,
         "lock_turn": before.lock_turn if lock == before.lock else None,
+        "locks": (),
     }
 
 
@@ -281,6 +285,7 @@ def change_of(event: Event) -> Change:
         max_attempts=after.max_attempts,
         lock=after.lock,
         lock_turn=after.lock_turn,
+        locks=after.locks,
         sent=after.sent,
         continues=after.state is State.RUNNING,
     )

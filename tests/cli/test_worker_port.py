@@ -50,7 +50,7 @@ def test_a_worker_is_alive_ready_and_measured(
     payload = '{"steps": 2, "stepSeconds": 0}'
     answer = cli.run("publish", "--type", "demo.steps", "--payload", payload, "--wait")
     assert answer.returncode == 0
-    counted = b"jobfleet_jobs_completed_total 1.0"
+    counted = b'jobfleet_jobs_completed_total{type="demo.steps"} 1.0'
     until(lambda: counted in get(f"{address}/metrics"), "the job is counted")
     check_metrics(get(f"{address}/metrics"))
 

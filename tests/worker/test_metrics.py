@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY, Counter
 
 from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.job import JobRequest
@@ -17,7 +18,7 @@ from jobfleet_contracts.state import State
 from jobfleet_worker import Defer, Fail, JobContext, Retry, handler
 from jobfleet_worker.handlers.registry import Handlers
 from jobfleet_worker.metrics.metrics_page import MetricsPage
-from jobfleet_worker.metrics.prometheus_metrics import Buckets, PrometheusMetrics
+from jobfleet_worker.metrics.prometheus_metrics import MOST_TYPES, OTHER, Buckets, PrometheusMetrics
 from jobfleet_worker.outbound.circuit_breaker import CircuitBreaker
 from jobfleet_worker.run.attempt import Stop
 from jobfleet_worker.worker import Worker
@@ -67,7 +68,13 @@ class Observed:
         self.running = RunningWorker(worker)
 
     def value(self, name: str, **labels: str) -> float:
-        return self.metrics.registry.get_sample_value(f"jobfleet_{name}", labels) or 0.0
+        """Return a count, of all series that have these labels."""
+        return sum(
+            sample.value
+            for metric in self.metrics.registry.collect()
+            for sample in metric.samples
+            if sample.name == f"jobfleet_{name}" and labels.items() <= sample.labels.items()
+        )
 
     async def until(self, wanted: float, name: str, **labels: str) -> None:
         """Wait for a count: it follows the event that the trail shows."""
@@ -113,6 +120,45 @@ async def test_failures_are_counted_by_reason(workshop: Workshop, observed: Obse
     await workshop.run("moody", "hang", timeout_seconds=0.05, max_attempts=1)
     for reason in ("error", "no_handler", "timed_out"):
         await observed.until(1, "jobs_failed_total", reason=reason)
+
+
+async def test_jobs_are_counted_by_type_and_those_without_a_handler_together(
+    workshop: Workshop, observed: Observed
+) -> None:
+    await workshop.run("moody", "well")
+    await workshop.run("of.a.stranger")
+    await observed.until(1, "jobs_completed_total", type="moody")
+    await observed.until(1, "jobs_failed_total", type=OTHER, reason="no_handler")
+    for name in ("job_processing_duration_seconds_count", "job_queue_delay_seconds_count"):
+        await observed.until(1, name, type="moody")
+    text = await observed.page.text()
+    assert b"of.a.stranger" not in text
+
+
+def test_more_types_than_a_server_should_keep_share_a_label() -> None:
+    metrics = PrometheusMetrics()
+    metrics.types_known([f"type{number:03}" for number in range(MOST_TYPES + 9)])
+    for number in range(MOST_TYPES + 9):
+        metrics.attempt_ended(f"type{number:03}", 1)
+    counts = [
+        sample.value
+        for metric in metrics.registry.collect()
+        for sample in metric.samples
+        if sample.name == "jobfleet_job_processing_duration_seconds_count"
+    ]
+    assert sorted(counts) == [1] * MOST_TYPES + [9]
+
+
+async def test_what_handlers_count_themselves_is_on_the_page(observed: Observed) -> None:
+    counted = Counter("shop_orders", "Orders of the shop.")
+    try:
+        counted.inc(3)
+        text = await observed.page.text()
+        assert b"\nshop_orders_total 3.0" in text
+        assert text.count(b"# TYPE process_cpu_seconds_total ") == 1
+        check_metrics(text)
+    finally:
+        REGISTRY.unregister(counted)
 
 
 async def test_retries_and_deferrals_are_counted_apart(
@@ -193,8 +239,8 @@ async def test_the_page_is_there_while_the_broker_is_away(observed: Observed) ->
 
 async def test_buckets_are_the_users_choice() -> None:
     metrics = PrometheusMetrics(buckets=Buckets(duration=(0.5, 2)))
-    metrics.attempt_ended(1)
+    metrics.attempt_ended("any", 1)
     found = metrics.registry.get_sample_value(
-        "jobfleet_job_processing_duration_seconds_bucket", {"le": "2.0"}
+        "jobfleet_job_processing_duration_seconds_bucket", {"le": "2.0", "type": OTHER}
     )
     assert found == 1

@@ -29,6 +29,8 @@ from jobfleet_protocol.reading.schedule_record import ScheduleReader
 MOST_LATE = 20
 LOOK_SECONDS = 2.0
 """A server that answers no sooner costs the page its figures, nothing else."""
+_WAITING_TYPE = "external.call"
+"""The one type that waits for a callback, by which the dashboard ends its jobs."""
 _REASONS = {State.FAILED: "third_party", State.TIMED_OUT: "timed_out"}
 
 T = TypeVar("T")
@@ -57,12 +59,15 @@ class Metrics:
             "jobfleet_jobs_registered_total", "Jobs accepted here.", registry=registry
         )
         self._completed = Counter(
-            "jobfleet_jobs_completed_total", "Jobs whose end was written here.", registry=registry
+            "jobfleet_jobs_completed_total",
+            "Jobs whose end was written here, by type.",
+            ["type"],
+            registry=registry,
         )
         self._failed = Counter(
             "jobfleet_jobs_failed_total",
-            "Jobs that ended failed or timedOut here, by reason.",
-            ["reason"],
+            "Jobs that ended failed or timedOut here, by reason and type.",
+            ["reason", "type"],
             registry=registry,
         )
         self._waiting = Gauge(
@@ -87,9 +92,9 @@ class Metrics:
     def job_ended(self, state: State) -> None:
         """Count a job that this process ended, as a third party's callback does."""
         if state is State.COMPLETED:
-            self._completed.inc()
+            self._completed.labels(_WAITING_TYPE).inc()
         elif state in _REASONS:
-            self._failed.labels(_REASONS[state]).inc()
+            self._failed.labels(_REASONS[state], _WAITING_TYPE).inc()
 
     async def text(self) -> bytes:
         """Return the exposition format; what cannot be looked up is left out or as it was."""

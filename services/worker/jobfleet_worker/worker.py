@@ -100,6 +100,7 @@ class Worker:
         self._handlers_publisher = Publisher(
             backend=backend, clock=clock, defaults=options.defaults
         )
+        metrics.types_known(self._handlers.types)
         wanted = self._handlers.wanted(in_process=False)
         self._hooks = OpenHooks(self._handlers.hooks, wanted)
         self._stop = asyncio.Event()

@@ -56,8 +56,8 @@ async def test_storage_requests_and_jobs_ended_by_callbacks_are_counted(backend:
         metrics.job_ended(state)
     text = await metrics.text()
     assert b'{operation="index.query",result="unavailable"} 1.0' in text
-    assert b"jobfleet_jobs_completed_total 1.0" in text
-    assert b'jobfleet_jobs_failed_total{reason="third_party"} 1.0' in text
+    assert b'jobfleet_jobs_completed_total{type="external.call"} 1.0' in text
+    assert b'jobfleet_jobs_failed_total{reason="third_party",type="external.call"} 1.0' in text
     check_metrics(text)
 
 

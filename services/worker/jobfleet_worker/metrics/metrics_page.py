@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 
-from prometheus_client import generate_latest
+from prometheus_client import REGISTRY, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -19,6 +19,22 @@ from jobfleet_worker.outbound.circuit_breaker import CircuitBreaker
 
 DEPTH_SECONDS = 2.0
 """A broker that answers no sooner costs the page its queue depths, nothing else."""
+
+
+_SHOWN_ALREADY = ("jobfleet_", "process_", "python_")
+
+
+class _OwnMetrics(Collector):
+    """What handlers and hooks count in Prometheus' usual registry."""
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in REGISTRY.collect():
+            if not metric.name.startswith(_SHOWN_ALREADY):
+                yield metric
+
+    def describe(self) -> Iterator[Metric]:
+        """Name nothing ahead: metrics may be made at any time."""
+        return iter(())
 
 
 class MetricsPage(Collector):
@@ -38,6 +54,8 @@ class MetricsPage(Collector):
         self._circuits = circuits
         self._depths: Sequence[QueueDepth] = ()
         self._registry.register(self)
+        if self._registry is not REGISTRY:
+            self._registry.register(_OwnMetrics())
 
     async def text(self) -> bytes:
         """Return Prometheus text; depths are left out while the broker is away."""

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from jobfleet_contracts.event import Event
 
 
 class Metrics:
     """One method per fact; the parts of a worker call them and know nothing of Prometheus."""
 
+    def types_known(self, types: Collection[str]) -> None:
+        """Name the types that this worker runs; others are counted together."""
+
     def job_registered(self) -> None:
         """This worker began the trail of a job that a foreign publisher put on the queue."""
 
-    def attempt_started(self, queue_delay_seconds: float) -> None:
+    def attempt_started(self, job_type: str, queue_delay_seconds: float) -> None:
         """A claim was written, so long after the job was ready to run."""
 
-    def attempt_ended(self, seconds: float) -> None:
+    def attempt_ended(self, job_type: str, seconds: float) -> None:
         """An attempt's ending was written, so long after it began."""
 
     def job_moved(self, event: Event) -> None:

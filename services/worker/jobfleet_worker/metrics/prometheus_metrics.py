@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from prometheus_client import (
@@ -22,6 +23,9 @@ _REASONS = {
     "TimedOut": "timed_out",
     "WorkerLost": "worker_lost",
 }
+MOST_TYPES = 50
+"""Types with a label of their own: each is forty series, and a server keeps all of them."""
+OTHER = "other"
 _LEASE_OPERATIONS = ("create", "acquire", "renew", "release", "delete")
 
 
@@ -49,6 +53,7 @@ class PrometheusMetrics(Metrics):
 
     def __init__(self, *, buckets: Buckets | None = None) -> None:
         buckets = buckets or Buckets()
+        self._types: frozenset[str] = frozenset()
         self.registry = registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=registry)
@@ -56,23 +61,28 @@ class PrometheusMetrics(Metrics):
             "jobfleet_jobs_registered_total", "Jobs accepted here.", registry=registry
         )
         self._completed = Counter(
-            "jobfleet_jobs_completed_total", "Jobs whose end was written here.", registry=registry
+            "jobfleet_jobs_completed_total",
+            "Jobs whose end was written here, by type.",
+            ["type"],
+            registry=registry,
         )
         self._failed = Counter(
             "jobfleet_jobs_failed_total",
-            "Jobs that ended failed or timedOut here, by reason.",
-            ["reason"],
+            "Jobs that ended failed or timedOut here, by reason and type.",
+            ["reason", "type"],
             registry=registry,
         )
         self._duration = Histogram(
             "jobfleet_job_processing_duration_seconds",
-            "From the claim to the end of an attempt.",
+            "From the claim to the end of an attempt, by type.",
+            ["type"],
             buckets=buckets.duration,
             registry=registry,
         )
         self._delay = Histogram(
             "jobfleet_job_queue_delay_seconds",
-            "From the time a job was due to the start of its attempt.",
+            "From the time a job was due to the start of its attempt, by type.",
+            ["type"],
             buckets=buckets.delay,
             registry=registry,
         )
@@ -97,27 +107,39 @@ class PrometheusMetrics(Metrics):
             "jobfleet_deferrals_total", "Jobs put off without using an attempt.", registry=registry
         )
         self._retries = Counter(
-            "jobfleet_retries_total", "Failed attempts with another to come.", registry=registry
+            "jobfleet_retries_total",
+            "Failed attempts with another to come, by type.",
+            ["type"],
+            registry=registry,
         )
         self._show_zeros()
+
+    def types_known(self, types: Collection[str]) -> None:
+        self._types = frozenset(sorted(types)[:MOST_TYPES])
+        for each in self._types:
+            self._completed.labels(each)
+            self._failed.labels("error", each)
+            self._duration.labels(each)
+            self._delay.labels(each)
 
     def job_registered(self) -> None:
         self._registered.inc()
 
-    def attempt_started(self, queue_delay_seconds: float) -> None:
-        self._delay.observe(queue_delay_seconds)
+    def attempt_started(self, job_type: str, queue_delay_seconds: float) -> None:
+        self._delay.labels(self._label(job_type)).observe(queue_delay_seconds)
 
-    def attempt_ended(self, seconds: float) -> None:
-        self._duration.observe(seconds)
+    def attempt_ended(self, job_type: str, seconds: float) -> None:
+        self._duration.labels(self._label(job_type)).observe(seconds)
 
     def job_moved(self, event: Event) -> None:
+        label = self._label(event.facts.job_type)
         match event.kind:
             case Status.COMPLETED:
-                self._completed.inc()
+                self._completed.labels(label).inc()
             case Status.FAILED | Status.TIMED_OUT:
-                self._failed.labels(failure_reason(event)).inc()
+                self._failed.labels(failure_reason(event), label).inc()
             case Status.RETRY_SCHEDULED:
-                self._retries.inc()
+                self._retries.labels(label).inc()
             case Status.DEFERRED:
                 self._deferrals.inc()
 
@@ -133,10 +155,13 @@ class PrometheusMetrics(Metrics):
     def lease_renewed(self, margin_seconds: float) -> None:
         self._margin.observe(margin_seconds)
 
+    def _label(self, job_type: str) -> str:
+        return job_type if job_type in self._types else OTHER
+
     def _show_zeros(self) -> None:
         """A rate needs a first sample: label values that are known are there from the start."""
         for reason in ("error", *_REASONS.values()):
-            self._failed.labels(reason)
+            self._failed.labels(reason, OTHER)
         for operation in _LEASE_OPERATIONS:
             self._leases.labels(operation, "ok")
 

@@ -123,8 +123,9 @@ class JobRun:
         head = self.trail.head
         with attempt_span(self.claimed.request, head) as span:
             _log.info(JOB_STARTED)
+            job_type = head.facts.job_type
             if head.duration_ms is not None:
-                self._parts.metrics.attempt_started(head.duration_ms / 1000)
+                self._parts.metrics.attempt_started(job_type, head.duration_ms / 1000)
             outcome = await self._run_handler()
             ended = await self._record(outcome)
             # Before the lease is given up: a renewal that comes after the release is refused, and
@@ -258,7 +259,7 @@ class JobRun:
         if ended is None:
             metrics.attempt_fenced()
             return
-        metrics.attempt_ended(self._duration_ms / 1000)
+        metrics.attempt_ended(ended.facts.job_type, self._duration_ms / 1000)
         metrics.job_moved(ended)
         _log.info(JOB_ENDED, state=ended.after.state.value, duration_ms=self._duration_ms)
 

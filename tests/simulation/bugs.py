@@ -471,8 +471,8 @@ _RATED = {
 
 OF_LIMITS = (
     Known("a stale note of another slot", stale_note_of_another_slot, 4, _SLOTS),
-    Known("a rate counted at admission", rate_counted_at_admission, 0, _RATED),
-    Known("a rate's row written without a look", a_row_written_without_a_look, 2, _RATED),
+    Known("a rate counted at admission", rate_counted_at_admission, 3, _RATED),
+    Known("a rate's row written without a look", a_row_written_without_a_look, 0, _RATED),
     Known("a slot leaked by a crash", slot_leaked_by_a_crash, 0, _SLOTS_IN_BAD_WEATHER),
     Known("a slot released twice", slot_released_twice, 105, _SLOTS_IN_BAD_WEATHER),
     Known(

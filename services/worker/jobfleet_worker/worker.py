@@ -207,7 +207,13 @@ class Worker:
             executor=self.executor,
             deferral=deferral,
             missing_handler=missing_handler,
-            rate_gate=RateGate(rates=rates, terms=terms.of, deferral=deferral, clock=clock),
+            rate_gate=RateGate(
+                trail=backend.trail,
+                rates=rates,
+                terms=terms.of,
+                deferral=deferral,
+                clock=clock,
+            ),
             slots=slots,
             metrics=metrics,
         )

@@ -240,6 +240,12 @@ class Deferral:
         """Without this the rescuer would publish a second message, which never goes away."""
         self._index.published(head.job_id, head.after.incarnation, head.sequence)
 
+    async def note(self, head: Event, why: str, data: dict[str, Any]) -> Event:
+        """Append ``Deferred``, due at once, unless the job says the same already."""
+        if head.kind is Status.DEFERRED and head.data == data:
+            return head
+        return await self._append(head, why, data)
+
     async def _note(self, head: Event, reason: str, why: str) -> Event:
         """Append ``Deferred`` unless the job is deferred already, for whatever reason."""
         if head.after.state is State.DEFERRED:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from jobfleet_contracts.event import Event
 from jobfleet_contracts.message import JobMessage
-from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.ports import AuditTrail, Clock
+from jobfleet_contracts.state import CLAIMABLE
 from jobfleet_protocol.claiming.claimer import ClaimResult
-from jobfleet_protocol.claiming.decision import RateFull, Wait
-from jobfleet_protocol.claiming.rate_deferral import held_slots
+from jobfleet_protocol.claiming.decision import RateFull, Wait, is_due_later
+from jobfleet_protocol.claiming.rate_deferral import crowded_data, crowded_text, held_slots
 from jobfleet_protocol.claiming.rate_slots import AT_HAND, RateSlots
 from jobfleet_protocol.claiming.start_terms import TermsOf
 from jobfleet_worker.run.deferral import Deferral
@@ -19,33 +21,46 @@ class RateGate:
     """What a worker does about messages of jobs that a rate lets start later."""
 
     def __init__(
-        self, *, rates: RateSlots, terms: TermsOf, deferral: Deferral, clock: Clock
+        self,
+        *,
+        trail: AuditTrail,
+        rates: RateSlots,
+        terms: TermsOf,
+        deferral: Deferral,
+        clock: Clock,
     ) -> None:
+        self._trail = trail
         self._rates = rates
         self._terms = terms
         self._deferral = deferral
         self._clock = clock
 
     async def puts_off(self, message: JobMessage) -> bool:
-        """Put a message off without a claim, where it has been put off before and finds no slot.
+        """Put a message off without a claim, where its job is known to find no slot.
 
-        So a long queue behind a rate costs the storage nothing.
+        So a long queue behind a rate costs the storage an event for each job, and then nothing.
 
         Raises:
             BackendUnavailable: the delayed copy is not confirmed; keep the delivery.
         """
-        if not message.deferrals or message.needs_trail:
+        if message.needs_trail:
             return False
         if message.due_at is not None:  # a slot is reserved, or somebody set its time
-            if message.due_at - self._clock.now() <= AT_HAND:
+            if not message.deferrals or message.due_at - self._clock.now() <= AT_HAND:
                 return False
             await self._deferral.until_slot(message, None, message.due_at)
             return True
         crowded = self._rates.crowded((await self._terms(message.request)).rates)
         if crowded is None:
             return False
+        head = None
+        if not message.deferrals:
+            head = await self._trail.newest(message.request.job_id)
+            if head is None or not _only_waits_for_its_start(head, self._clock.now()):
+                return False
+            head = await self._deferral.note(head, crowded_text(crowded), crowded_data(crowded))
         seconds = self._rates.put_off_seconds(crowded)
-        await self._deferral.for_seconds(message, None, seconds)
+        await self._deferral.for_seconds(message, head, seconds)
         return True
 
     async def see_to(self, message: JobMessage, result: RateFull) -> None:
@@ -73,3 +88,10 @@ class RateGate:
             return False
         await asyncio.sleep(max(ahead, timedelta(0)).total_seconds())
         return True
+
+
+def _only_waits_for_its_start(head: Event, now: datetime) -> bool:
+    """Whether nothing is to be done about the job but to start it."""
+    after = head.after
+    waits = after.state in CLAIMABLE and not is_due_later(head, now)
+    return waits and not after.cancel_requested and not held_slots(head)

@@ -52,15 +52,25 @@ def delayed_by_rate(
     return RateFull(head, crowded, [taken, deferred] if running else [deferred])
 
 
+def crowded_text(found: Crowded) -> str:
+    """Return what the event of a job says that found no slot."""
+    return f"waits for rate {found.demand.name} ({found.demand.rate})"
+
+
+def crowded_data(found: Crowded) -> dict[str, Any]:
+    """Return the data of that event."""
+    return {"reason": RATE, "rate": found.demand.name, "slot": None, "slots": {}}
+
+
 def _rate_text(found: Admission | Crowded) -> str:
     if isinstance(found, Crowded):
-        return f"waits for rate {found.demand.name} ({found.demand.rate})"
+        return crowded_text(found)
     return f"waits for rate {found.name}, slot {found.at:%H:%M:%S}"
 
 
 def _rate_data(found: Admission | Crowded) -> dict[str, Any]:
     if isinstance(found, Crowded):
-        return {"reason": RATE, "rate": found.demand.name, "slot": None, "slots": {}}
+        return crowded_data(found)
     slots = {key: format_time(slot) for key, slot in found.slots.items()}
     return {"reason": RATE, "rate": found.name, "slot": format_time(found.at), "slots": slots}
 

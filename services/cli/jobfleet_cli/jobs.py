@@ -35,7 +35,9 @@ Type = Annotated[str | None, typer.Option("--type", help="Only this type.")]
 Queue = Annotated[str | None, typer.Option("--queue", help="Only this queue.")]
 Text = Annotated[
     str | None,
-    typer.Option("--q", "-q", help="Job id or its last 8 characters, or part of name or lock key."),
+    typer.Option(
+        "--q", "-q", help="A search, as 'type:crm.* -state:completed error:quota any text'."
+    ),
 ]
 LockKey = Annotated[str | None, typer.Option("--lock-key", help="Only this lock key.")]
 Since = Annotated[str | None, typer.Option(metavar="T", help="Changed at or after this time.")]

@@ -11,6 +11,7 @@ from typing import Any, Generic, Literal, TypeVar
 from jobfleet_contracts.codec import encode_text, format_optional_time, format_time
 from jobfleet_contracts.credentials import masked_text
 from jobfleet_contracts.event import Event, JobFacts
+from jobfleet_contracts.row_test import RowTest
 from jobfleet_contracts.state import State
 
 T = TypeVar("T")
@@ -171,6 +172,9 @@ class JobQuery:
     Attributes:
         dead: only those on the dead-letter list: failed or timed out, and not dismissed.
         error_group: id of an error group; only dead jobs whose last failure belongs to it.
+        job_type: in any case.
+        tests: further conditions, tested row by row.
+        nothing: conditions exclude each other; no job fits.
     """
 
     states: frozenset[State] = frozenset()
@@ -182,8 +186,30 @@ class JobQuery:
     until: datetime | None = None
     dead: bool = False
     error_group: str | None = None
+    tests: tuple[RowTest, ...] = ()
+    nothing: bool = False
     limit: int = 50
     cursor: str | None = None
+
+    def fits(self, row: JobRow, *, text: str | None) -> bool:
+        """Whether a row has all that a row can show; of ``error_group`` it shows nothing.
+
+        Args:
+            text: the text to look for, ``None`` where it was an id that is known to fit.
+        """
+        facts, job_type = row.facts, self.job_type
+        return (
+            not self.nothing
+            and (not self.states or row.state in self.states)
+            and not (self.dead and row.dismissed)
+            and (job_type is None or job_type.casefold() == facts.job_type.casefold())
+            and self.queue in (None, facts.queue)
+            and self.lock_key in (None, facts.lock_key)
+            and (self.since is None or row.updated_at >= self.since)
+            and (self.until is None or row.updated_at < self.until)
+            and (text is None or RowTest("text", text.casefold()).lets_through(row))
+            and all(test.lets_through(row) for test in self.tests)
+        )
 
     @property
     def id_tail(self) -> str | None:

@@ -5,9 +5,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from jobfleet_contracts.state import State
 from jobfleet_dashboard.views.jobs.job_filter import JobFilter, parse_filter
-from jobfleet_dashboard.views.jobs.job_row import row_of_event
-from jobfleet_dashboard.views.short_id import short
-from tests.dashboard.views.story import at, life, started
+from tests.dashboard.views.story import at
 
 
 def parsed(url: str) -> JobFilter:
@@ -52,19 +50,15 @@ def test_a_window_becomes_a_time() -> None:
     assert JobFilter(window="1h").query(at(3600)).since == at(0)
 
 
-def test_rows_are_let_through_as_the_index_would() -> None:
-    row = row_of_event(life((0, started()), lockKey="Customer-42")[-1])
-    for chosen in (
-        JobFilter(),
-        JobFilter(text="COUNT"),
-        JobFilter(text="customer"),
-        JobFilter(text=short(row.job_id).upper()),
-    ):
-        assert chosen.lets_through(row)
-    for chosen in (
-        JobFilter(text="other"),
-        JobFilter(text="none"),
-        JobFilter(states=(State.FAILED,)),
-        JobFilter(queue="q"),
-    ):
-        assert not chosen.lets_through(row)
+def test_a_misspelt_search_finds_nothing_and_says_which_word() -> None:
+    chosen = parsed("/jobs?q=type:a+stat:failed")
+    assert chosen.misspelt is not None
+    assert chosen.text[chosen.misspelt.start : chosen.misspelt.end] == "stat:failed"
+    assert chosen.query(at(0)).nothing
+
+
+def test_only_a_whole_id_and_nothing_else_opens_a_job() -> None:
+    job_id = "0197f0c2-6d5e-7c3a-9f58-2b1d3e4f5a6b"
+    assert parsed(f"/jobs?q={job_id.upper()}").job_id == job_id
+    for other in (f"/jobs?q={job_id}&state=failed", f"/jobs?q={job_id}x", "/jobs?q=x", "/jobs"):
+        assert parsed(other).job_id is None

@@ -115,12 +115,12 @@ async def test_dead_jobs_beyond_a_page_are_on_the_next(
         "job_id, state, status, sequence, attempt, max_attempts, incarnation, epoch, message, "
         "updated_at, dismissed, job_name, job_type, queue, priority, created_at, lock_slots, search"
     )
-    _copies(tmp_path, "jobs", columns, {"job_id": "job_id || n"}, 601)
+    _copies(tmp_path, "jobs", columns, {"job_id": "job_id || n"}, 101)
     page = (await client.request("GET", "/dead-letters", headers=HTML)).body.decode()
-    assert "500 dead jobs are grouped here, back to" in page
+    assert page.count('id="dead-0') == 50
     cursor = page.partition("/dead-letters?cursor=")[2].partition('"')[0].replace("%7E", "~")
     older = await _look(client, "/dead-letters", cursor=cursor.replace("%3A", ":"))
-    assert older.count('id="dead-') == 100
+    assert older.count('id="dead-0') == 50
 
 
 async def test_long_unreadable_messages_are_cut(client: AsgiClient, backend: Backend) -> None:

@@ -5,12 +5,13 @@ from datetime import timedelta
 import pytest
 
 from jobfleet_contracts.event import Event
+from jobfleet_contracts.index import JobRow
 from jobfleet_contracts.state import Status
 from jobfleet_contracts.worker_status import WorkerStatus
 from jobfleet_dashboard.views.event_row import event_row, history_rows
 from jobfleet_dashboard.views.job.attempt_row import attempt_rows
 from jobfleet_dashboard.views.job.job_actions import buttons_for
-from jobfleet_dashboard.views.jobs.job_row import row_of_event
+from jobfleet_dashboard.views.jobs.job_row import row_of
 from jobfleet_dashboard.views.json_text import MAX_CHARACTERS, json_text
 from jobfleet_dashboard.views.overview.throughput_chart import BASE, Bucket, draw_throughput
 from jobfleet_dashboard.views.workers.worker_row import worker_rows
@@ -50,14 +51,16 @@ def test_the_first_lines_gap_is_empty_and_later_ones_tell_the_pause() -> None:
 
 
 def test_progress_of_a_row_is_the_step_of_its_newest_event() -> None:
-    row = row_of_event(life((0, started()), (1, step(3, 8)))[-1])
+    row = row_of(JobRow.of(life((0, started()), (1, step(3, 8)))[-1]))
     assert (row.step, row.of) == (3, 8)
 
 
 def test_a_row_of_an_ended_job_tells_how_long_it_took_and_one_that_waits_what_for() -> None:
     ended = Change(kind=Status.COMPLETED, worker_id=WORKER, duration_ms=1500)
-    assert row_of_event(life((0, started()), (2, ended))[-1]).took == "1.5 s"
-    row = row_of_event(life((1, Change(kind=Status.DEFERRED, due_at=at(9), message="locked")))[-1])
+    assert row_of(JobRow.of(life((0, started()), (2, ended))[-1])).took == "1.5 s"
+    row = row_of(
+        JobRow.of(life((1, Change(kind=Status.DEFERRED, due_at=at(9), message="locked")))[-1])
+    )
     assert (row.took, row.due, row.due_at) == ("", "next try", at(9))
 
 

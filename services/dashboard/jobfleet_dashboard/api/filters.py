@@ -52,8 +52,12 @@ class JobsFilter(BaseModel):
     error_group: Word | None = Field(
         None, alias="errorGroup", description="Jobs: dead ones of a group of `/api/errors`."
     )
-    q: Word | None = Field(
-        None, description="Jobs: an id or its last eight characters, or part of name or lock key."
+    q: Annotated[str, Field(min_length=1, max_length=500), ONE_LINE] | None = Field(
+        None,
+        description=(
+            "Jobs: a search, as `type:crm.* -state:completed error:quota`. Free text is an id, its "
+            "last eight characters, or part of name or lock key, in any case."
+        ),
     )
 
     def event_query(self) -> EventQuery:

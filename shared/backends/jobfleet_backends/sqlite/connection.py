@@ -65,7 +65,13 @@ def connect(path: Path, *, busy_seconds: float = 5.0) -> sqlite3.Connection:
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA cache_size=-16000")
     connection.execute("PRAGMA temp_store=MEMORY")
+    connection.create_function("casefold", 1, _casefold, deterministic=True)
     return connection
+
+
+def _casefold(value: object) -> str | None:
+    """SQLite's own ``lower`` knows ASCII only."""
+    return value.casefold() if isinstance(value, str) else None
 
 
 def error_code(error: sqlite3.Error) -> int:

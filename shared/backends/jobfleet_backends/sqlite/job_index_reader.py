@@ -39,8 +39,10 @@ from jobfleet_contracts.index import (
     TimelineEntry,
     TimeStep,
     copied_data,
+    id_tail,
 )
-from jobfleet_contracts.state import State
+from jobfleet_contracts.row_test import RowTest, TestedField
+from jobfleet_contracts.state import DEAD, State
 
 OPEN_ROW_UNREADABLE = "open_row.unreadable"
 SEARCHED_JOBS = 100_000
@@ -53,6 +55,13 @@ _SINCE = f"SELECT {EVENT_COLUMNS}, position FROM trail WHERE position > ? ORDER 
 _NEWEST = f"SELECT {EVENT_COLUMNS}, position FROM trail ORDER BY position DESC LIMIT 1"
 
 
+_COLUMNS: Mapping[TestedField, tuple[str, ...]] = {
+    "text": ("job_id",),
+    "error": ("message",),
+    "worker": ("claimed_by",),
+    "lock": ("lock_key",),
+}
+"""What a test looks at beside the columns of the index ``jobs_by_change``."""
 _LIVE_CURSOR = CursorForm(f"({NUMBER})")
 _OPEN_CURSOR = CursorForm(f"([A-Za-z]*)~([^~]*)~({NUMBER})")
 
@@ -96,6 +105,8 @@ class SqliteJobIndexReader:
 
     async def jobs(self, query: JobQuery) -> Page[JobRow]:
         """Return a page of jobs, last changed first."""
+        if query.nothing:
+            return Page([])
         page = PageQuery(
             table="jobs",
             columns=JOB_COLUMNS,
@@ -227,7 +238,7 @@ def _job_ranges(query: JobQuery) -> list[list[Condition]]:
     if query.text is not None or query.queue is not None:
         return [times]
     if query.job_type is not None:
-        of_type: Condition = ("job_type = ?", (query.job_type,))
+        of_type: Condition = ("job_type = ? COLLATE NOCASE", (query.job_type,))
         return [[of_type, ("state = ?", (state,)), *times] for state in states]
     if query.states:
         return [[("state = ?", (state,)), *times] for state in states]
@@ -250,11 +261,35 @@ def _job_tests(query: JobQuery) -> list[Condition]:
     if query.queue is not None:
         tests.append(("queue = ?", (query.queue,)))
     if query.job_type is not None and searched:
-        tests.append(("job_type = ?", (query.job_type,)))
+        tests.append(("job_type = ? COLLATE NOCASE", (query.job_type,)))
+    tests += [_condition(test) for test in query.tests]
     if query.states and searched:
         states = tuple(sorted(state.value for state in query.states))
         tests.append((f"state IN ({', '.join('?' * len(states))})", states))
     return tests
+
+
+def _condition(test: RowTest) -> Condition:
+    """Return the test in SQL; ``casefold`` is a function of our connections."""
+    value, states = test.value, ", ".join(f"'{state}'" for state in sorted(DEAD))
+    match test.field:
+        case "text":
+            text, values = _mentions(value, id_tail(value))
+        case "type":
+            text, values = "casefold(job_type) GLOB ?", (_only_stars(value),)
+        case "error":
+            text, values = f"(state IN ({states}) AND instr(casefold(message), ?) > 0)", (value,)
+        case "worker":
+            text, values = "instr(casefold(claimed_by), ?) > 0", (value,)
+        case "queue":
+            text, values = "queue = ?", (value,)
+        case "lock":
+            text, values = "casefold(coalesce(lock_key, '')) = ?", (value,)
+    return (f"NOT coalesce({text}, 0)" if test.negated else text), values
+
+
+def _only_stars(pattern: str) -> str:
+    return pattern.replace("[", "[[]").replace("?", "[?]")
 
 
 def _mentions(text: str, id_tail: str | None) -> Condition:
@@ -268,6 +303,8 @@ def _tested(query: JobQuery) -> str:
     by_id = query.dead or query.error_group or query.id_tail is not None
     more = (", lock_key" if query.lock_key else "") + (", job_id" if by_id else "")
     more += ", dismissed" if query.error_group else ""
+    named = {column for test in query.tests for column in _COLUMNS.get(test.field, ())}
+    more += "".join(f", {column}" for column in sorted(named) if f", {column}" not in more)
     return f"state, job_type, queue, search{more}"
 
 

@@ -180,7 +180,7 @@ CREATE TABLE jobs (
 -- Searches run over this index alone, so it holds all that they test.
 CREATE INDEX jobs_by_change ON jobs (updated_at, position, state, job_type, queue, search);
 CREATE INDEX jobs_by_state ON jobs (state, updated_at);
-CREATE INDEX jobs_by_type ON jobs (job_type, state, updated_at);
+CREATE INDEX jobs_by_type ON jobs (job_type COLLATE NOCASE, state, updated_at);
 CREATE INDEX jobs_by_lock_key ON jobs (lock_key, updated_at) WHERE lock_key IS NOT NULL;
 
 CREATE TABLE state_counts (state TEXT PRIMARY KEY, jobs INTEGER NOT NULL) STRICT, WITHOUT ROWID;

@@ -12,10 +12,13 @@ from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.index import JobQuery
 from jobfleet_contracts.json_check import check_characters
 from jobfleet_contracts.state import State
+from jobfleet_protocol.reading.search import narrow
 
 FIELDS = ("state", "type", "queue", "q", "lockKey", "errorGroup", "since", "until")
 """Names of a filter's fields; all values are texts."""
 MAX_TEXT = 200
+MAX_SEARCH = 500
+"""Characters of ``q``, which is a search in the grammar of :mod:`~.search`."""
 T = TypeVar("T")
 
 _ANY: frozenset[State] = frozenset()
@@ -32,20 +35,19 @@ def job_query(
         prefix: stands before the names in errors, as ``filter.`` or ``--``.
 
     Raises:
-        InvalidRequest: names the first field that does not fit.
+        InvalidRequest: names the first field that does not fit, and of a search the word.
     """
     given = {name: value for name, value in fields.items() if value is not None}
     for name, value in given.items():
-        check_text(value, prefix + name)
+        check_text(value, prefix + name, MAX_SEARCH if name == "q" else MAX_TEXT)
 
     def parsed(name: str, parse: Callable[[str, str], T]) -> T | None:
         return parse(given[name], prefix + name) if name in given else None
 
-    return JobQuery(
+    query = JobQuery(
         states=parsed("state", lambda text, name: parse_states(text.split(","), name)) or _ANY,
         job_type=given.get("type"),
         queue=parsed("queue", parse_queue),
-        text=given.get("q"),
         lock_key=given.get("lockKey"),
         error_group=parsed("errorGroup", parse_group),
         since=parsed("since", parse_moment),
@@ -53,6 +55,7 @@ def job_query(
         limit=limit,
         cursor=cursor,
     )
+    return narrow(query, given["q"], field=f"{prefix}q") if "q" in given else query
 
 
 def parse_states(names: Iterable[str], field: str = "state") -> frozenset[State]:
@@ -102,14 +105,14 @@ def parse_moment(text: str, field: str) -> datetime:
         raise InvalidRequest(f"{field}: {error}", field=field) from error
 
 
-def check_text(text: str, field: str) -> None:
+def check_text(text: str, field: str, most: int = MAX_TEXT) -> None:
     """Refuse what no field of a job can hold.
 
     Raises:
         InvalidRequest: it is empty, too long, or holds control characters.
     """
-    if not text.strip() or len(text) > MAX_TEXT:
-        raise InvalidRequest(f"{field}: must be a text of 1 to {MAX_TEXT} characters", field=field)
+    if not text.strip() or len(text) > most:
+        raise InvalidRequest(f"{field}: must be a text of 1 to {most} characters", field=field)
     check_characters(text, field=field)
 
 

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 from urllib.parse import urlencode
+from uuid import UUID
 
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.index import JobQuery
 from jobfleet_contracts.state import State
-from jobfleet_dashboard.views.jobs.job_row import JobListRow
-from jobfleet_dashboard.views.short_id import short
 from jobfleet_protocol.reading.job_filter import (
+    MAX_SEARCH,
     MAX_TEXT,
     parse_group,
     parse_moment,
     parse_queue,
     parse_states,
 )
+from jobfleet_protocol.reading.search import SearchError, narrow
 
 PAGE_SIZE = 50
 WINDOWS: Mapping[str, timedelta] = {
@@ -30,6 +31,7 @@ WINDOWS: Mapping[str, timedelta] = {
 }
 T = TypeVar("T")
 _MAX_BACK = 100
+_ID_CHARACTERS = 36
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +42,9 @@ class JobFilter:
         window: a name out of ``WINDOWS``, or empty for any time.
         since, until: exact times, as people paste them into the URL.
         cursor: where this page begins; ``back`` holds the cursors of the pages before it.
+        text: a search in the grammar of ``reading/search``.
         problems: what in the URL was wrong and is ignored, for people.
+        misspelt: which word of the search does not fit; then no job is found.
     """
 
     states: tuple[State, ...] = ()
@@ -55,11 +59,21 @@ class JobFilter:
     cursor: str = ""
     back: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    misspelt: SearchError | None = None
 
     @property
     def is_empty(self) -> bool:
         """Whether it lets every job through."""
         return not self.pairs()
+
+    @property
+    def job_id(self) -> str | None:
+        """The id that was searched for, where that is all there is and no list is browsed."""
+        try:
+            job_id = str(UUID(self.text)) if len(self.text) == _ID_CHARACTERS else None
+        except ValueError:
+            return None
+        return job_id if self.pairs() == [("q", self.text)] and not self.cursor else None
 
     def pairs(self) -> list[tuple[str, str]]:
         """Return the query parameters of the filter alone, without a place in the list."""
@@ -94,38 +108,25 @@ class JobFilter:
         places = [("cursor", last)] if last else []
         return f"/jobs?{urlencode(self.pairs() + places + [('back', c) for c in earlier])}"
 
-    def lets_through(self, row: JobListRow) -> bool:
-        """Whether a row that was just seen belongs to the list; times are not looked at."""
-        text = self.text.casefold()
-        return (
-            not self.error_group  # a row does not tell its group
-            and (not self.states or row.state in self.states)
-            and self.job_type in ("", row.job_type)
-            and self.queue in ("", row.queue)
-            and self.lock_key in ("", row.lock_key)
-            and (
-                text in f"{row.name}\n{row.lock_key or ''}".casefold()
-                or text in (row.job_id, short(row.job_id))
-            )
-        )
-
     def query(self, now: datetime, *, limit: int = PAGE_SIZE) -> JobQuery:
         """Return the question to the index."""
         since = parse_moment(self.since, "since") if self.since else None
         if since is None and self.window:
             since = now - WINDOWS[self.window]
-        return JobQuery(
+        query = JobQuery(
             states=frozenset(self.states),
             job_type=self.job_type or None,
             queue=self.queue or None,
             lock_key=self.lock_key or None,
             error_group=self.error_group or None,
-            text=self.text or None,
             since=since,
             until=parse_moment(self.until, "until") if self.until else None,
             limit=limit,
             cursor=self.cursor or None,
         )
+        if self.misspelt is not None:
+            return replace(query, nothing=True)
+        return narrow(query, self.text)
 
 
 def parse_filter(pairs: Sequence[tuple[str, str]]) -> JobFilter:
@@ -138,14 +139,23 @@ def parse_filter(pairs: Sequence[tuple[str, str]]) -> JobFilter:
         queue=_queue(given.get("queue", ""), problems),
         lock_key=given.get("lock", "")[:MAX_TEXT],
         error_group=_checked(given.get("error_group", ""), parse_group, problems) or "",
-        text=given.get("q", "")[:MAX_TEXT],
+        text=given.get("q", "")[:MAX_SEARCH],
         window=_window(given.get("window", ""), problems),
         since=_time("since", given.get("since", ""), problems),
         until=_time("until", given.get("until", ""), problems),
         cursor=given.get("cursor", ""),
         back=tuple(value for name, value in pairs if name == "back")[-_MAX_BACK:],
         problems=tuple(problems),
+        misspelt=_misspelt(given.get("q", "")[:MAX_SEARCH]),
     )
+
+
+def _misspelt(search: str) -> SearchError | None:
+    try:
+        narrow(JobQuery(), search)
+    except SearchError as error:
+        return error
+    return None
 
 
 def _states(values: Sequence[str], problems: list[str]) -> tuple[State, ...]:

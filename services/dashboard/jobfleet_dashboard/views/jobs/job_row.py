@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from jobfleet_contracts.credentials import masked_text
-from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import JobRow
 from jobfleet_contracts.state import State
 from jobfleet_protocol.reading.durations import spell_ms
@@ -66,8 +65,3 @@ def row_of(row: JobRow) -> JobListRow:
         step=step,
         of=of,
     )
-
-
-def row_of_event(event: Event) -> JobListRow:
-    """Return the row of a job whose newest event this is."""
-    return row_of(JobRow.of(event))

@@ -9,16 +9,21 @@ from urllib.parse import parse_qsl, urlsplit
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from jobfleet_contracts.index import JobQuery, JobRow
 from jobfleet_contracts.state import State
 from jobfleet_dashboard.live.subscription import Batch
 from jobfleet_dashboard.security.access import require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
 from jobfleet_dashboard.views.jobs.job_filter import JobFilter, parse_filter
-from jobfleet_dashboard.views.jobs.job_row import JobListRow, row_of, row_of_event
+from jobfleet_dashboard.views.jobs.job_row import row_of
+from jobfleet_dashboard.views.jobs.search_words import completions
 from jobfleet_dashboard.views.known_names import KnownNames
 from jobfleet_dashboard.views.live_stream import shared_stream
+from jobfleet_dashboard.views.pages import go_to, html
 from jobfleet_dashboard.views.site import page_context, show, site_of
+from jobfleet_protocol.reading.job_filter import MAX_SEARCH
+from jobfleet_protocol.reading.search import FIELD_NAMES
 
 router = APIRouter(dependencies=[require(Role.VIEWER)], include_in_schema=False)
 
@@ -28,15 +33,26 @@ async def jobs(request: Request) -> Response:
     """Show one page of the jobs that the filter lets through."""
     services = services_of(request)
     chosen = parse_filter(request.query_params.multi_items())
+    if (job_id := chosen.job_id) is not None and await services.backend.trail.newest(job_id):
+        return go_to(request, f"/jobs/{job_id}")
     told = await _results(request, chosen) | page_context(
         request, "jobs", chosen.url("/stream/jobs")
     )
     told["counts"] = (await services.census.read()).counts
+    told["search_fields"] = FIELD_NAMES
     told["known"] = KnownNames.of(await services.backend.directory.workers())
     answer = show(request, "jobs/index.html", block="results", states=list(State), **told)
     if "HX-History-Restore-Request" not in request.headers:  # it has its entry already
         answer.headers[_history_header(request, chosen)] = chosen.url()
     return answer
+
+
+@router.get("/jobs/words")
+async def words(request: Request) -> Response:
+    """Offer the search completed by each word that could follow."""
+    workers = await services_of(request).backend.directory.workers()
+    told = {"words": completions(request.query_params.get("q", "")[:MAX_SEARCH], workers)}
+    return html(site_of(request).pages.fragment("jobs/_words.html", "words", **told))
 
 
 def _history_header(request: Request, chosen: JobFilter) -> str:
@@ -82,14 +98,16 @@ async def stream(request: Request) -> Response:
 async def _changes(request: Request, chosen: JobFilter, batch: Batch | None) -> str:
     services = services_of(request)
     now = services.clock.now()
+    query = chosen.query(now)
     if batch is None:
-        page = await services.backend.reader.jobs(chosen.query(now))
-        rows = [row_of(row) for row in page.items]
+        found = list((await services.backend.reader.jobs(query)).items)
+        fresh = {row.facts.job_id for row in found}
     else:
-        rows = _newest_rows(batch)
+        found = _newest_rows(batch)
+        fresh = {row.facts.job_id for row in found if _is_wanted(row, query)}
     told: dict[str, Any] = {
-        "rows": rows,
-        "fresh": {row.job_id for row in rows if chosen.lets_through(row)},
+        "rows": [row_of(row) for row in found],
+        "fresh": fresh,
         "counts": (await services.census.read()).counts,
         "states": list(State),
     }
@@ -98,6 +116,11 @@ async def _changes(request: Request, chosen: JobFilter, batch: Batch | None) -> 
     )
 
 
-def _newest_rows(batch: Batch) -> list[JobListRow]:
+def _is_wanted(row: JobRow, query: JobQuery) -> bool:
+    """Whether a row that was just seen belongs to the list; of its error group it tells nothing."""
+    return query.error_group is None and query.fits(row, text=query.text)
+
+
+def _newest_rows(batch: Batch) -> list[JobRow]:
     newest = {entry.event.job_id: entry.event for entry in batch}
-    return [row_of_event(event) for event in newest.values()]
+    return [JobRow.of(event) for event in newest.values()]

@@ -97,6 +97,7 @@ def event_to_timeline(event: Event) -> dict[str, Any]:
     entity["PartitionKey"] = shard_of(event.job_id)
     entity["RowKey"] = timeline_key(event)
     entity["JobId"] = event.job_id
+    entity["TypeKey"] = event.facts.job_type.casefold()  # tables compare exactly
     if "Data" in entity:
         entity["Data"] = copied_data(entity["Data"])
     return entity

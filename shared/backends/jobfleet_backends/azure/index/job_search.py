@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 from uuid import UUID
 
 from jobfleet_backends.azure.audit_trail import AzureAuditTrail
@@ -26,13 +25,15 @@ from jobfleet_contracts.codec import format_time
 from jobfleet_contracts.cursor import JOB_ID, TIME, CursorForm
 from jobfleet_contracts.error_group import dead_group_of
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.index import JobQuery, JobRow, Page, id_tail
+from jobfleet_contracts.index import JobQuery, JobRow, Page
 from jobfleet_contracts.state import DEAD, TERMINAL, Status
 
 MAX_OPEN_ROWS = 5_000
 """Of each shard, looked at for one page of jobs that have not ended."""
 
 MAX_ROUNDS = 5
+_LAST = "~"
+"""Comes behind every character that a type can hold."""
 _ROWS_PER_ROUND = 400
 _LOOKS_AT_ONCE = 16
 _OPEN_CURSOR = "o~"
@@ -58,6 +59,8 @@ class JobSearch:
 
     async def page(self, query: JobQuery) -> Page[JobRow]:
         """Return the page."""
+        if query.nothing:
+            return Page([])
         if query.dead or query.error_group is not None:
             query = replace(query, dead=True, states=(query.states or DEAD) & DEAD)
             if not query.states:
@@ -75,7 +78,7 @@ class JobSearch:
         newest = await self._newest(job_id)
         if newest is None or query.error_group not in (None, dead_group_of(newest)):
             return Page([])
-        return Page([row for row in (JobRow.of(newest),) if _fits(row, query, text=None)])
+        return Page([row for row in (JobRow.of(newest),) if query.fits(row, text=None)])
 
     async def _looked_up(self, wanted: Property, query: JobQuery) -> Page[JobRow]:
         return await self._lookup.page(
@@ -83,12 +86,12 @@ class JobSearch:
             limit=query.limit,
             cursor=query.cursor,
             since=query.since if wanted.newest_only else None,
-            fits=lambda row: _fits(row, query, text=query.text),
+            fits=lambda row: query.fits(row, text=query.text),
         )
 
     async def _open(self, query: JobQuery) -> Page[JobRow]:
         shards = await asyncio.gather(*(self._open_of(shard) for shard in SHARDS))
-        rows = [row for part in shards for row in part if _fits(row, query, text=query.text)]
+        rows = [row for part in shards for row in part if query.fits(row, text=query.text)]
         rows.sort(key=_open_place, reverse=True)
         if query.cursor is not None:
             place = _open_cursor(query.cursor)
@@ -156,7 +159,7 @@ def _firsts(events: Sequence[Event], seen: set[str], query: JobQuery) -> list[Ev
     for event in events:
         if event.job_id not in seen:
             seen.add(event.job_id)
-            if _fits(JobRow.of(event), query, text=query.text):
+            if query.fits(JobRow.of(event), text=query.text):
                 found.append(event)
     return found
 
@@ -179,7 +182,14 @@ def _only_endings(query: JobQuery) -> bool:
 
 def _narrowed(span: Span, query: JobQuery) -> Span:
     if query.job_type is not None:
-        span = span.that("JobType eq @type", type=query.job_type)
+        span = span.that("TypeKey eq @type", type=query.job_type.casefold())
+    for test in query.tests:
+        if test.field == "type" and not test.negated and test.value.find("*") > 0:
+            begin = test.value.partition("*")[0]
+            span = span.that(
+                "TypeKey ge @begin and TypeKey lt @end", begin=begin, end=f"{begin}{_LAST}"
+            )
+            break
     if query.queue is not None:
         span = span.that("Queue eq @queue", queue=query.queue)
     if query.lock_key is not None:
@@ -189,34 +199,6 @@ def _narrowed(span: Span, query: JobQuery) -> Span:
         names = " or ".join(f"State eq '{state}'" for state in states)
         span = span.that(f"({names} or Status eq '{Status.REDRIVEN}')")
     return span
-
-
-def _fits(row: JobRow, query: JobQuery, *, text: str | None) -> bool:
-    facts = row.facts
-    return (
-        (not query.states or row.state in query.states)
-        and not (query.dead and row.dismissed)
-        and query.job_type in (None, facts.job_type)
-        and query.queue in (None, facts.queue)
-        and query.lock_key in (None, facts.lock_key)
-        and _within(row.updated_at, query)
-        and (text is None or _mentions(row, text.casefold()))
-    )
-
-
-def _within(moment: datetime, query: JobQuery) -> bool:
-    return (query.since is None or moment >= query.since) and (
-        query.until is None or moment < query.until
-    )
-
-
-def _mentions(row: JobRow, text: str) -> bool:
-    facts = row.facts
-    return (
-        text in facts.job_name.casefold()
-        or text in (facts.lock_key or "").casefold()
-        or id_tail(text) == facts.job_id[-8:]
-    )
 
 
 def _job_id(text: str | None) -> str | None:

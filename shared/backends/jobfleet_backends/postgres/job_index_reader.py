@@ -38,13 +38,17 @@ from jobfleet_contracts.index import (
     TimelineEntry,
     TimeStep,
     copied_data,
+    id_tail,
 )
-from jobfleet_contracts.state import State
+from jobfleet_contracts.row_test import RowTest
+from jobfleet_contracts.state import DEAD, State
 
 OPEN_ROW_UNREADABLE = "open_row.unreadable"
 SEARCHED_JOBS = 100_000
 """Jobs that one page of a search looks through at most."""
 
+_ANY_CASE = 'COLLATE "default"'
+"""Columns compare by bytes; the database knows letters beyond ASCII by its own collation."""
 _DEAD: Condition = ("state IN ('failed', 'timedOut') AND NOT dismissed", ())
 """Word for word what the index ``jobs_dead`` is about, so that it is used."""
 
@@ -101,6 +105,8 @@ class PostgresJobIndexReader:
 
     async def jobs(self, query: JobQuery) -> Page[JobRow]:
         """Return a page of jobs, last changed first."""
+        if query.nothing:
+            return Page([])
         page = PageQuery(
             schema=self._database.schema,
             table="jobs",
@@ -229,7 +235,7 @@ def _job_ranges(query: JobQuery) -> list[list[Condition]]:
     if query.text is not None or query.queue is not None:
         return [times]
     if query.job_type is not None:
-        of_type: Condition = ("job_type = %s", (query.job_type,))
+        of_type: Condition = ("lower(job_type) = %s", (query.job_type.lower(),))
         return [[of_type, ("state = %s", (state,)), *times] for state in states]
     if query.states:
         return [[("state = %s", (state,)), *times] for state in states]
@@ -252,11 +258,37 @@ def _job_tests(query: JobQuery) -> list[Condition]:
     if query.queue is not None:
         tests.append(("queue = %s", (query.queue,)))
     if query.job_type is not None and searched:
-        tests.append(("job_type = %s", (query.job_type,)))
+        tests.append(("lower(job_type) = %s", (query.job_type.lower(),)))
+    tests += [_condition(test) for test in query.tests]
     if query.states and searched:
         states = sorted(state.value for state in query.states)
         tests.append(("state = ANY(%s)", (states,)))
     return tests
+
+
+def _condition(test: RowTest) -> Condition:
+    value = test.value
+    match test.field:
+        case "text":
+            text, values = _mentions(value, id_tail(value))
+        case "type":
+            text, values = "lower(job_type) LIKE %s", (_like(value),)
+        case "error":
+            text = f"(state = ANY(%s) AND strpos(lower(message {_ANY_CASE}), %s) > 0)"
+            values = (sorted(DEAD), value)
+        case "worker":
+            text, values = "strpos(lower(claimed_by), %s) > 0", (value,)
+        case "queue":
+            text, values = "queue = %s", (value,)
+        case "lock":
+            text, values = f"lower(coalesce(lock_key, '') {_ANY_CASE}) = %s", (value,)
+    return (f"NOT coalesce({text}, false)" if test.negated else text), values
+
+
+def _like(pattern: str) -> str:
+    """Only ``*`` stands for anything; LIKE's own signs stand for themselves."""
+    escaped = pattern.replace("\\", "\\\\").replace("_", "\\_").replace("%", "\\%")
+    return escaped.replace("*", "%")
 
 
 def _mentions(text: str, id_tail: str | None) -> Condition:

@@ -121,7 +121,7 @@ CREATE TABLE jobfleet.jobs (
 ) WITH (fillfactor = 80);
 CREATE INDEX jobs_by_change ON jobfleet.jobs (updated_at, position);
 CREATE INDEX jobs_by_state ON jobfleet.jobs (state, updated_at, position);
-CREATE INDEX jobs_by_type ON jobfleet.jobs (job_type, state, updated_at, position);
+CREATE INDEX jobs_by_type ON jobfleet.jobs (lower(job_type), state, updated_at, position);
 CREATE INDEX jobs_by_lock_key ON jobfleet.jobs (lock_key, updated_at, position)
 WHERE lock_key IS NOT NULL;
 CREATE INDEX jobs_dead ON jobfleet.jobs (updated_at, position)

@@ -18,14 +18,18 @@ _NAME = re.compile(r"# (\w+)\.py\n")
 
 
 class SamplePage:
-    """Writes the programs of one page into a folder and imports them from there.
+    """Writes the programs of pages that belong together into a folder, and imports them from there.
 
     Attributes:
-        programs: texts by module name, in the order of the page.
+        programs: texts by module name, in the order of the pages.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, *names: str) -> None:
         self.programs: dict[str, str] = {}
+        for name in names:
+            self._read(name)
+
+    def _read(self, name: str) -> None:
         for block in _BLOCK.findall((ROOT / name).read_text(encoding="utf-8")):
             named = _NAME.match(block)
             assert named is not None, f"{name}: a block without its file's name:\n{block}"

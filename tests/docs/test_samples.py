@@ -17,7 +17,7 @@ from tests.docs.sample_servers import SECRET, SampleServers
 
 PAGES = (
     "README.md",
-    "docs/handlers.md",
+    ("docs/handlers.md docs/handler-examples.md docs/testing-handlers.md docs/async-endpoints.md"),
     "docs/hooks.md",
     "docs/changing-handlers.md",
     "docs/coming-from-celery.md",
@@ -49,7 +49,7 @@ def samples(
     monkeypatch: pytest.MonkeyPatch,
 ) -> SamplePage:
     """A page's programs in an empty folder, which is the current one and on the path."""
-    found = SamplePage(request.param)
+    found = SamplePage(*request.param.split())
     local = f"http://127.0.0.1:{servers.port}"
     hosts = ("https://api.example.org", "https://partner.example.org")
     dashboard = {"http://localhost:8000": f"http://127.0.0.1:{port}"}

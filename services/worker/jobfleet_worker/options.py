@@ -25,6 +25,10 @@ class WorkerOptions:
             0: a worker that lacks its type fails it at once.
         alone_seconds: how long a suspect at first keeps all slots while it waits to run alone.
         grace_seconds: how long a handler may take to heed a cancellation before it is cut off.
+        processes: how many jobs run at once in processes.
+        max_jobs_per_process: after so many jobs a process is replaced.
+        max_mib_per_process: once it holds more memory after a job, it is replaced; ``None``: no
+            limit.
         set_up_process: called first in each handler process, to log there as the worker does; it
             must survive pickling.
     """
@@ -44,6 +48,9 @@ class WorkerOptions:
     heartbeat_seconds: float = 5
     retention_days: float | None = None
     outbound: OutboundOptions = field(default_factory=OutboundOptions)
+    processes: int = field(default_factory=lambda: os.cpu_count() or 1)
+    max_jobs_per_process: int = 100
+    max_mib_per_process: int | None = None
     set_up_process: Callable[[], None] | None = None
     version: str = ""
     worker_id: str = field(default_factory=new_id)

@@ -38,6 +38,7 @@ from jobfleet_worker.handlers.open_hooks import OpenHooks, started
 from jobfleet_worker.handlers.outcomes import run_of
 from jobfleet_worker.handlers.registry import Handler, handlers_of, undeclared
 from jobfleet_worker.handlers.runners import runner_for
+from jobfleet_worker.processes.pool import process_pool
 from jobfleet_worker.run.attempt import Attempt, Stop
 
 TEST_TYPE = "test"
@@ -205,8 +206,16 @@ class _Run:
 
     async def _outcome(self) -> Outcome:
         self._attempt = Attempt(limit_seconds=self._timeout, grace_seconds=GRACE_SECONDS)
-        runner = runner_for(self._handler, self._facts.job.payload, self._facts, self, self._hooks)
-        outcome = await self._attempt.run(runner)
+        needs_process = self._handler.run_in == "process"
+        modules = [self._handler.module] if needs_process else []
+        pool = process_pool(modules, hook_modules=self._hooks.modules, size=1)
+        payload = self._facts.job.payload
+        runner = runner_for(self._handler, payload, self._facts, self, self._hooks, processes=pool)
+        try:
+            outcome = await self._attempt.run(runner)
+        finally:
+            if needs_process:
+                await asyncio.to_thread(pool.close)
         if (error := error_of(outcome)) is not None:
             run = run_of(self._facts)
             run.outcome = "failed"

@@ -32,6 +32,7 @@ from jobfleet_worker.handlers.registry import Handlers
 from jobfleet_worker.metrics.port import NO_METRICS, Metrics
 from jobfleet_worker.options import WorkerOptions
 from jobfleet_worker.outbound.http_client import HttpClient
+from jobfleet_worker.processes.pool import process_pool
 from jobfleet_worker.run.cancel_listener import CancelListener
 from jobfleet_worker.run.consumer import Consumer
 from jobfleet_worker.run.counted_leases import CountedLeases
@@ -45,6 +46,7 @@ from jobfleet_worker.run.lease_keeper import LeaseKeeper, OpenLeases
 from jobfleet_worker.run.message_source import MessageSource
 from jobfleet_worker.run.missing_handler import MissingHandler
 from jobfleet_worker.run.pause_watch import PauseWatch
+from jobfleet_worker.run.process_turns import ProcessTurns
 from jobfleet_worker.run.rate_gate import RateGate
 from jobfleet_worker.run.slots import Slots
 from jobfleet_worker.run.start_terms import HandlerTerms
@@ -174,6 +176,14 @@ class Worker:
             clock=clock,
             alone_seconds=options.alone_seconds,
         )
+        self._processes = process_pool(
+            self._handlers.process_modules,
+            hook_modules=self._hooks.modules,
+            size=min(options.processes, slots.total),
+            max_jobs=options.max_jobs_per_process,
+            max_mib=options.max_mib_per_process,
+            set_up=options.set_up_process,
+        )
         parts = RunParts(
             trail=backend.trail,
             payloads=backend.payloads,
@@ -195,6 +205,7 @@ class Worker:
             rates=rates,
             slots=slots,
             hooks=self._hooks,
+            processes=self._processes,
         )
         self.executor = Executor(parts=parts)
         self._consumer = Consumer(
@@ -212,6 +223,15 @@ class Worker:
                 rates=rates,
                 terms=terms.of,
                 deferral=deferral,
+                clock=clock,
+            ),
+            process_turns=ProcessTurns(
+                trail=backend.trail,
+                leases=backend.leases,
+                deferral=deferral,
+                handlers=self._handlers,
+                pool=self._processes,
+                slots=slots,
                 clock=clock,
             ),
             slots=slots,
@@ -274,6 +294,7 @@ class Worker:
             blocking = LoopPublisher(self._handlers_publisher, self._loop)
             blocking.start()
             self._keeper.start()
+            self._processes.start()
             await self._open_source()
             work = self._start("work", self._work())
             others = [
@@ -435,6 +456,8 @@ class Worker:
 
     async def _close(self) -> None:
         await self._heartbeat.stop()
+        if self._handlers.process_modules:
+            await asyncio.to_thread(self._processes.close)
         await asyncio.to_thread(self._keeper.stop)
         await self._hooks.stop()
         _log.info(WORKER_STOPPED)

@@ -307,6 +307,12 @@ class Handlers:
         return tuple(sorted(self._by_type))
 
     @property
+    def process_modules(self) -> tuple[str, ...]:
+        """The modules whose handlers run in processes."""
+        found = {each.module for each in self._by_type.values() if each.run_in == "process"}
+        return tuple(sorted(found))
+
+    @property
     def schedules(self) -> tuple[Schedule, ...]:
         """Every schedule that this worker declares, by name."""
         return tuple(self._scheduled[name].schedule for name in sorted(self._scheduled))

@@ -1,4 +1,4 @@
-"""The three ways to run a handler: on the loop, in a thread, in a process of its own."""
+"""The three ways to run a handler: on the loop, in a thread, in a process of the pool."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ from jobfleet_worker.handlers.outcomes import (
 from jobfleet_worker.handlers.process_runner import ProcessRunner
 from jobfleet_worker.handlers.registry import Handler
 from jobfleet_worker.handlers.result_json import is_plain
+from jobfleet_worker.processes.pool import ProcessPool
 
 T = TypeVar("T")
 
@@ -231,18 +232,19 @@ def runner_for(
     facts: AttemptFacts,
     sink: ProgressSink,
     hooks: OpenHooks,
+    *,
+    processes: ProcessPool,
     wait: Any = None,
-    set_up_process: Callable[[], None] | None = None,
 ) -> Runner:
     """Return the runner that the handler's declaration asks for.
 
     Args:
         hooks: those of this process; a process of the handler's own opens its own.
+        processes: for a handler that runs in one.
         wait: given to a built-in handler that waits for a third party.
-        set_up_process: called first in a process that is made for the handler.
     """
     if handler.run_in == "process":
-        return ProcessRunner(handler, payload, facts, sink, hooks.modules, set_up_process)
+        return ProcessRunner(handler, payload, facts, sink, processes)
     if handler.run_in == "loop":
         return LoopRunner(handler, payload, JobContext(facts=facts, sink=sink), hooks, wait)
     blocking = BlockingJobContext(facts=facts, sink=sink, loop=asyncio.get_running_loop())

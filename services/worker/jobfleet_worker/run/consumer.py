@@ -38,6 +38,7 @@ from jobfleet_worker.run.deferral import Deferral
 from jobfleet_worker.run.executor import Executor
 from jobfleet_worker.run.lease_keeper import KeptLease
 from jobfleet_worker.run.missing_handler import MissingHandler
+from jobfleet_worker.run.process_turns import ProcessTurns
 from jobfleet_worker.run.rate_gate import RateGate
 from jobfleet_worker.run.slots import Slots
 
@@ -71,6 +72,7 @@ class Consumer:
         deferral: Deferral,
         missing_handler: MissingHandler,
         rate_gate: RateGate,
+        process_turns: ProcessTurns,
         slots: Slots,
         metrics: Metrics = NO_METRICS,
     ) -> None:
@@ -83,6 +85,7 @@ class Consumer:
         self._deferral = deferral
         self._missing_handler = missing_handler
         self._rate_gate = rate_gate
+        self._process_turns = process_turns
         self._slots = slots
         self._metrics = metrics
         self._ending = ending
@@ -180,6 +183,24 @@ class Consumer:
         if await self._is_too_early(message):
             await self._acknowledge(delivery)
             return False
+        async with self._process_turns.turn(message) as has_turn:
+            if has_turn or not await self._is_put_off_without_process(delivery, message):
+                await self._claim_and_run(delivery, message, fleet)
+        return False
+
+    async def _is_put_off_without_process(self, delivery: Delivery, message: JobMessage) -> bool:
+        if self._stopping:
+            return True  # unacknowledged, the message goes to another worker at once
+        is_put_off = await retry_forever(
+            lambda: self._process_turns.put_off(message), _delays(CLAIM_DELAYED, message)
+        )
+        if is_put_off:
+            await self._acknowledge(delivery)
+        return is_put_off
+
+    async def _claim_and_run(
+        self, delivery: Delivery, message: JobMessage, fleet: KeptLease | None
+    ) -> None:
         result = await self._claim(message, fleet, is_alone=self._slots.total == 1)
         while await self._rate_gate.keeps_in_hand(result):
             result = await self._claim(message, fleet, is_alone=self._slots.total == 1)
@@ -187,7 +208,6 @@ class Consumer:
             await self._run_alone(delivery, message, result)
         else:
             await self._act_on(delivery, message, result, fleet)
-        return False
 
     async def _run_alone(self, delivery: Delivery, message: JobMessage, suspect: Suspect) -> None:
         """Let the worker's other jobs end, start none, and run the suspect: a loss is its own.

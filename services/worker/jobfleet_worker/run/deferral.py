@@ -28,6 +28,8 @@ LONGEST_DEFERRAL = 60.0
 LONGEST_WITHOUT_HANDLER = 5.0
 NO_HANDLER = "noHandler"
 """Reason of a deferral: the worker that took the job lacks its type."""
+NO_PROCESS = "noProcess"
+"""Reason of a deferral: all processes of the worker that took the job were busy."""
 _MOST_DOUBLINGS = 20
 AFTER_ERROR_SECONDS = 60.0
 PAUSED_SECONDS = 5.0
@@ -171,6 +173,32 @@ class Deferral:
             due_at=None,
         )
         await self._queue.publish_later(later, timedelta(seconds=delay))
+        if head is not None:
+            self._mark(head)
+        self._metrics.job_deferred()
+
+    async def until_process_free(
+        self, message: JobMessage, head: Event | None, seconds: float
+    ) -> None:
+        """Put off a job that needs a process while all of this worker's are busy.
+
+        ``Deferred`` with reason ``noProcess``, due at once, is written the first time only, when
+        ``head`` is given.
+
+        Raises:
+            BackendUnavailable: the delayed copy is not confirmed; keep the delivery.
+        """
+        if head is not None and head.data.get("reason") != NO_PROCESS:
+            why = "all processes of the worker that took it were busy"
+            head = await self._append(head, why, {"reason": NO_PROCESS})
+        _log.debug(JOB_DEFERRED, job_id=message.request.job_id, seconds=seconds, reason=NO_PROCESS)
+        later = replace(
+            message,
+            deferrals=message.deferrals + 1,
+            sequence=head.sequence if head is not None else message.sequence,
+            due_at=None,
+        )
+        await self._queue.publish_later(later, timedelta(seconds=seconds))
         if head is not None:
             self._mark(head)
         self._metrics.job_deferred()

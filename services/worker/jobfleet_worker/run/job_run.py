@@ -43,6 +43,7 @@ from jobfleet_worker.handlers.registry import Handler, Handlers
 from jobfleet_worker.handlers.runners import Runner, runner_for
 from jobfleet_worker.metrics.port import Metrics
 from jobfleet_worker.options import WorkerOptions
+from jobfleet_worker.processes.pool import ProcessPool
 from jobfleet_worker.run.attempt import Attempt, Stop
 from jobfleet_worker.run.follow_up import FollowUp
 from jobfleet_worker.run.handler_pause import LONGEST_PAUSE, deferrals_after
@@ -91,6 +92,7 @@ class RunParts:
     missing_handler: MissingHandler
     rates: RateSlots
     slots: Slots
+    processes: ProcessPool
 
 
 class JobRun:
@@ -321,9 +323,15 @@ class JobRun:
     def _runner(self, handler: Handler, checkpoint: Any, progress: ProgressLog) -> Runner:
         facts = self._facts(self.trail.head, checkpoint)
         wait = self._callback_wait() if handler.waits else None
-        set_up = self._parts.options.set_up_process
-        hooks, payload = self._parts.hooks, self.claimed.request.payload
-        return runner_for(handler, payload, facts, progress, hooks, wait, set_up)
+        return runner_for(
+            handler,
+            self.claimed.request.payload,
+            facts,
+            progress,
+            self._parts.hooks,
+            processes=self._parts.processes,
+            wait=wait,
+        )
 
     def _facts(self, head: Event, checkpoint: Any = None) -> AttemptFacts:
         return AttemptFacts(

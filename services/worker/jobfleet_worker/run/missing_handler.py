@@ -18,6 +18,27 @@ SILENT_BEATS = 3
 """Heartbeats that a worker may miss and still counts as alive."""
 
 
+async def needs_handler(head: Event, leases: LeaseStore, clock: Clock) -> bool:
+    """Return whether a claim of the job would start its handler.
+
+    If not, it does what needs none: ended, cancelled, not due, running elsewhere.
+
+    Raises:
+        BackendError: the lease cannot be asked for.
+    """
+    after = head.after
+    if after.cancel_requested:
+        return False
+    is_due = after.due_at is None or after.due_at <= clock.now()
+    if after.state in CLAIMABLE:
+        return is_due
+    unsent = after.state is State.WAITING and not after.sent and not is_due
+    if after.state is not State.RUNNING and not unsent:
+        return False
+    # A live holder needs nobody: the claim finds that out, and drops the message.
+    return after.lock is None or not await leases.is_leased(after.lock)
+
+
 class MissingHandler:
     """Decides before the claim; needs no lease.
 
@@ -63,7 +84,7 @@ class MissingHandler:
         if self._grace_seconds <= 0 or self._handlers.get(request.type) is not None:
             return False
         head = await self._trail.newest(request.job_id)
-        if head is not None and not await self._wants_a_handler(head):
+        if head is not None and not await needs_handler(head, self._leases, self._clock):
             return False
         # Of a job that exists a message says nothing that counts: a forged type would fail it.
         facts = JobFacts.of(request) if head is None else head.facts
@@ -84,19 +105,6 @@ class MissingHandler:
         if self._grace_seconds <= 0:
             return True
         return not await self._somebody_has(job_type, queue) and self._is_silent(job_type, queue)
-
-    async def _wants_a_handler(self, head: Event) -> bool:
-        after = head.after
-        if after.cancel_requested:
-            return False
-        is_due = after.due_at is None or after.due_at <= self._clock.now()
-        if after.state in CLAIMABLE:
-            return is_due
-        unsent = after.state is State.WAITING and not after.sent and not is_due
-        if after.state is not State.RUNNING and not unsent:
-            return False
-        # A live holder needs nobody: the claim finds that out, and drops the message.
-        return after.lock is None or not await self._leases.is_leased(after.lock)
 
     async def _somebody_has(self, job_type: str, queue: str) -> bool:
         """Ask the directory. One that cannot be read says nothing, so the job is put off."""

@@ -38,7 +38,7 @@ from jobfleet_protocol.claiming.decision import ALONE, ends_without_a_start
 from jobfleet_protocol.claiming.rate_deferral import RATE
 from jobfleet_protocol.control.pause_state import FleetPauses
 from jobfleet_protocol.trail.tombstone import is_tombstone
-from jobfleet_worker.run.deferral import NO_HANDLER
+from jobfleet_worker.run.deferral import NO_HANDLER, NO_PROCESS
 from jobfleet_worker.upkeep.republish_pace import Pace, RepublishPace
 
 JOB_REPUBLISHED = "job.republished"
@@ -54,7 +54,7 @@ _NOT_QUEUED = frozenset(
     {State.RUNNING, State.WAITING, State.DEFERRED, State.RETRYING, State.SCHEDULED}
 )
 _QUEUED = frozenset({State.QUEUED})
-_PASSED_ON = frozenset({ALONE, NO_HANDLER, RATE})
+_PASSED_ON = frozenset({ALONE, NO_HANDLER, NO_PROCESS, RATE})
 """Reasons of deferrals after which a job's message goes from delay to delay."""
 
 _log = structlog.get_logger()
@@ -277,7 +277,10 @@ class Rescuer:
 
         So a copy is sent at the pace of quiet rows, in case the broker has lost the message.
         """
-        if pace is not Pace.OVERDUE or head.data.get("reason") not in _PASSED_ON:
+        if head.data.get("reason") not in _PASSED_ON:
+            return False
+        is_lost = head.after.state is not State.DEFERRED or row.published < row.sequence
+        if pace is not Pace.OVERDUE and (pace is not Pace.AT_ONCE or is_lost):
             return False
         unchanged = (self._clock.now() - head.occurred_at).total_seconds()
         now = self._clock.boottime()

@@ -1,6 +1,5 @@
 """The life of handler processes, and of what they start."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,30 +7,9 @@ from typing import Any
 import pytest
 
 from jobfleet_contracts.state import State
-from tests.polling import eventually
 from tests.worker import process_handlers
+from tests.worker.processes import is_alive, pid_in
 from tests.worker.workshop import Workshop
-
-
-def text_of(file: Path) -> str:
-    return file.read_text() if file.exists() else ""
-
-
-async def child_of(file: Path) -> int:
-    async def written() -> str:
-        return text_of(file)
-
-    return int(await eventually("the handler has started its child", written, seconds=30))
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process runs; one that has ended and waits to be reaped does not."""
-    try:
-        os.kill(pid, 0)
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (ProcessLookupError, FileNotFoundError):
-        return False
-    return state != "Z"
 
 
 async def test_a_handler_process_may_have_children(workshop: Workshop) -> None:
@@ -47,12 +25,13 @@ async def test_a_handler_process_may_have_children(workshop: Workshop) -> None:
 async def test_what_a_process_has_started_ends_before_the_jobs_end_is_written(
     workshop: Workshop, tmp_path: Path, function: Callable[..., Any], how: str
 ) -> None:
-    running = workshop.start_worker(function, drain_seconds=0.1)
+    running = workshop.start_worker(function, process_handlers.echo, processes=1, drain_seconds=0.1)
+    await workshop.run("process.echo")  # what follows is to run in a process that is warm
     job_type = "process.deaf" if function is process_handlers.deaf else "process.subprocess"
     file = tmp_path / "child"
     limit = 3.0 if how == "time limit" else None
     job_id = await workshop.submit(job_type, str(file), max_attempts=1, timeout_seconds=limit)
-    child = await child_of(file)
+    child = await pid_in(file)
     if how == "cancel":
         await workshop.canceller.cancel(job_id, by="test")
     elif how == "drain":
@@ -68,7 +47,7 @@ async def test_what_a_process_leaves_behind_ends_with_it(
     file = tmp_path / "child"
     head = await workshop.run("process.leaves", str(file))
     assert head.data["result"] == "returned"
-    assert not is_alive(await child_of(file))
+    assert not is_alive(await pid_in(file))
 
 
 async def test_the_end_of_a_process_is_its_exit_not_the_end_of_its_pipe(
@@ -77,7 +56,7 @@ async def test_the_end_of_a_process_is_its_exit_not_the_end_of_its_pipe(
     workshop.start_worker(process_handlers.forked_then_killed)
     file = tmp_path / "child"
     job_id = await workshop.submit("process.forked", str(file), max_attempts=1)
-    child = await child_of(file)
+    child = await pid_in(file)
     head = await workshop.until_ended(job_id, seconds=30)  # the forked process sleeps for longer
     assert head.data["error"]["message"] == "the handler's process ended with exit code -9"
     assert not is_alive(child)
@@ -86,7 +65,8 @@ async def test_the_end_of_a_process_is_its_exit_not_the_end_of_its_pipe(
 async def test_a_process_that_closed_its_pipe_runs_on_to_its_time_limit(
     workshop: Workshop, tmp_path: Path
 ) -> None:
-    workshop.start_worker(process_handlers.closes_its_files)
+    workshop.start_worker(process_handlers.closes_its_files, process_handlers.echo, processes=1)
+    await workshop.run("process.echo")
     file = tmp_path / "child"
     job_id = await workshop.submit("process.closes", str(file), max_attempts=1, timeout_seconds=4)
     assert (await workshop.until_ended(job_id)).status == "TimedOut"
@@ -95,10 +75,11 @@ async def test_a_process_that_closed_its_pipe_runs_on_to_its_time_limit(
 async def test_a_deleted_working_folder_is_named(
     workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workshop.start_worker(process_handlers.pool)
     folder = tmp_path / "gone"
     folder.mkdir()
     monkeypatch.chdir(folder)
+    workshop.start_worker(process_handlers.pool)
+    assert (await workshop.run("process.pool")).after.state is State.COMPLETED
     folder.rmdir()
     head = await workshop.run("process.pool", max_attempts=1)
     assert "working folder was deleted" in head.data["error"]["message"]

@@ -6,7 +6,8 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self, Unpack
@@ -129,6 +130,12 @@ class Publisher:
 
     async def __aexit__(self, *_raised: object) -> None:
         await self.stop()
+
+    @asynccontextmanager
+    async def lifespan(self, _app: object) -> AsyncIterator[None]:
+        """Be the lifespan of an ASGI application: ``FastAPI(lifespan=publisher.lifespan)``."""
+        async with self:
+            yield
 
     def _take(self, backend: Backend, clock: Clock, defaults: JobDefaults) -> _Open:
         if self._metrics is not None:

@@ -92,6 +92,11 @@ class Publisher:
         finally:
             _end(running.loop, running.thread)
 
+    def init_app(self, app: Any) -> None:
+        """Start with the first request of a Flask application, once in each process."""
+        app.extensions["jobfleet"] = self
+        app.before_request(self.start)
+
     def __enter__(self) -> Self:
         self.start()
         return self
@@ -134,6 +139,10 @@ class Publisher:
     def find(self, job_id: str) -> JobDetails | None:
         """Return where a job stands, by its id; ``None`` if there is no such job."""
         return self._run(lambda open_: open_.find(job_id))
+
+    def find_request(self, job_id: str) -> JobRequest | None:
+        """Return what a job was submitted with; ``None`` if there is no such job."""
+        return self._run(lambda open_: open_.find_request(job_id))
 
     def job(self, job_id: str) -> SubmittedJob:
         """Return a job that was submitted before; see :meth:`jobfleet_publisher.Publisher.job`."""

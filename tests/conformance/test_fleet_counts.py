@@ -101,6 +101,7 @@ async def test_a_census_tells_who_has_been_queued_longest_in_each_queue(backend:
     census = await backend.reader.census()
     longest = {queue: row.facts.job_id for queue, row in census.longest_queued.items()}
     assert longest == {"default": early.job_id, "mail": mail.job_id}
+    assert dict(census.queued) == {"default": 2, "mail": 1}
 
 
 async def test_a_census_counts_like_the_counts(backend: Backend) -> None:

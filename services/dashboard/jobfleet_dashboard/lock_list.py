@@ -103,8 +103,9 @@ def _held(use: LockUse, leased: frozenset[str], starts: dict[str, datetime]) -> 
 
 
 def _starts(workers: Sequence[WorkerStatus]) -> dict[str, datetime]:
-    """Return when each running job's attempt started."""
-    return {job.job_id: job.started_at for worker in workers for job in worker.running}
+    """Return when each running job's attempt started; a lost worker's word counts least."""
+    by_word = sorted(workers, key=lambda worker: worker.heartbeat_at)
+    return {job.job_id: job.started_at for worker in by_word for job in worker.running}
 
 
 def _job(row: OpenRow) -> LockJobDocument:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from jobfleet_contracts.ports import WorkerDirectory
+from jobfleet_contracts.ports import AuditTrail, WorkerDirectory
 from jobfleet_contracts.worker_status import RunningJob, WorkerStatus
 from jobfleet_dashboard.api.documents import RunningDocument, WorkerDocument, WorkerList
+from jobfleet_protocol.reading.worker_jobs import read_workers
 
 
-async def worker_list(directory: WorkerDirectory, now: datetime) -> WorkerList:
+async def worker_list(directory: WorkerDirectory, trail: AuditTrail, now: datetime) -> WorkerList:
     """Return every known worker.
 
     Raises:
         BackendUnavailable: the directory cannot be read.
     """
-    return WorkerList(items=[_worker(status, now) for status in await directory.workers()])
+    workers = await read_workers(directory, trail, now)
+    return WorkerList(items=[_worker(status, now) for status in workers])
 
 
 def _worker(status: WorkerStatus, now: datetime) -> WorkerDocument:

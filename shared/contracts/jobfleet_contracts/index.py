@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Generic, Literal, TypeVar
 
@@ -243,10 +243,12 @@ class Census:
     Attributes:
         counts: jobs per state: open ones exactly, ended ones of the last day at least.
         longest_queued: of each queue the queued job that was opened first.
+        queued: how many jobs are queued in each queue that has one.
     """
 
     counts: Mapping[State, int]
     longest_queued: Mapping[str, OpenRow]
+    queued: Mapping[str, int] = field(default_factory=dict)
 
 
 TimeStep = Literal["minute", "hour"]

@@ -55,6 +55,20 @@ def test_a_retrying_job_tells_which_retry_when_and_why() -> None:
     assert told(newest, reason="no disk") == "retry 1 of 2 in 8 s, after: no disk"
 
 
+def test_what_is_overdue_says_since_when_and_never_now() -> None:
+    deferred = life((1, Change(kind=Status.DEFERRED, due_at=at(20))))[-1]
+    waits = Change(kind=Status.WAITING, worker_id="w", due_at=at(20))
+    waiting = life((0, started()), (1, waits))[-1]
+    broken, again = retry(20)
+    retrying = life((0, started()), (1, broken), (1, again))[-1]
+    for newest in (deferred, waiting, retrying):
+        assert "in 8 s" in told(newest)
+        assert "now" in told(newest, now=at(21))
+        late = told(newest, now=at(20 + 900))
+        assert "due 15 min ago" in late
+        assert "now" not in late
+
+
 def test_a_queued_job_says_when_nobody_serves_its_queue() -> None:
     newest = life()[-1]
     assert told(newest, workers_alive=0).endswith("; no live worker serves this queue")

@@ -32,7 +32,8 @@ router = APIRouter(prefix="/api", dependencies=[require(Role.VIEWER)], tags=["fl
 async def workers(request: Request) -> Response:
     """Workers, longest running first."""
     services = services_of(request)
-    found = await worker_list(services.backend.directory, services.clock.now())
+    backend = services.backend
+    found = await worker_list(backend.directory, backend.trail, services.clock.now())
     return answer(found)
 
 

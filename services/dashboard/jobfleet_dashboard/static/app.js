@@ -42,19 +42,35 @@
     }
     return `${whole} s`;
   };
+  const OVERDUE_SECONDS = 10;
   const WORDS = {
     ago: (seconds) => (seconds < 1 ? "just now" : `${spell(seconds)} ago`),
     since: spell,
-    in: (seconds) => (seconds >= 0 ? "now" : `in ${spell(Math.ceil(-seconds))}`),
+    in: (seconds) => {
+      if (seconds < 0) return `in ${spell(Math.ceil(-seconds))}`;
+      return seconds < OVERDUE_SECONDS ? "now" : `due ${spell(seconds)} ago`;
+    },
   };
+  // Without news a timer would go on as if nothing had happened meanwhile: it stands still instead.
+  let asOf = new Date();
+  const heard = () => { asOf = new Date(now()); };
+  const stale = () => ["reconnecting", "paused"].includes($("#live")?.dataset.live);
+  const seconds = (moment) => `${pad(moment.getHours())}:${pad(moment.getMinutes())}:${pad(moment.getSeconds())}`;
   const put = (place, text) => { if (place.textContent !== text) place.textContent = text; };
   const tick = () => {
-    if (document.hidden) return;
+    if (document.hidden || stale()) return;
     for (const place of $$("time[data-tick]")) {
       put(place, WORDS[place.dataset.tick]((now() - Date.parse(place.dateTime)) / 1000));
     }
   };
+  const localTitles = (from) => {
+    for (const bar of $$("g[data-at] > title", from)) {
+      const at = bar.parentNode.dataset.at;
+      put(bar, bar.textContent.replace(/^[0-9:]+ UTC/, local(new Date(Date.parse(at)), true)));
+    }
+  };
   const clocks = (from) => {
+    localTitles(from);
     for (const place of $$("time[data-clock]", from)) {
       put(place, local(new Date(Date.parse(place.dateTime)), place.dataset.clock === "short"));
       place.title = `${place.dateTime.slice(0, 23).replace("T", " ")} UTC`;
@@ -101,7 +117,7 @@
     const place = $("#live");
     if (!place || place.dataset.live === state) return;
     place.dataset.live = state;
-    place.textContent = SIGNS[state];
+    place.textContent = stale() ? `${SIGNS[state]}, as of ${seconds(asOf)}` : SIGNS[state];
   };
   let ended = false;
   let retry = 0;
@@ -167,7 +183,8 @@
     const before = $("#live")?.dataset.live;
     if (before !== "connecting" && before !== "polling") sign("reconnecting");
   });
-  onStream("htmx:sse:after:connection", (event) => sign(polls(event.detail.connection.url) ? "polling" : "live"));
+  onStream("htmx:sse:after:message", heard);
+  onStream("htmx:sse:after:connection", (event) => heard() ?? sign(polls(event.detail.connection.url) ? "polling" : "live"));
   onStream("htmx:sse:error", () => sign("reconnecting"));
   onStream("htmx:sse:close", (event) => {
     const stream = event.target;
@@ -324,6 +341,7 @@
   document.addEventListener("DOMContentLoaded", () => {
     useTheme(theme());
     skew = Date.parse($("main").dataset.now) - Date.now();
+    heard();
     clocks(document);
     tick();
     setInterval(tick, 1000);

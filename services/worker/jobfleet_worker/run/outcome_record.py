@@ -102,10 +102,15 @@ class OutcomeRecord:
                 kind=Status.RETRY_SCHEDULED,
                 worker_id=head.after.worker_id,
                 due_at=due_at,
-                message=f"retry {used} of {head.after.max_attempts - 1} in {seconds:g} s",
+                message=f"retry {used} of {head.after.max_attempts - 1}, {_after(message)}",
                 data={"delaySeconds": seconds},
             ),
         ]
+
+
+def _after(message: str) -> str:
+    """Return the error as lists of jobs show it: their newest event is the retry."""
+    return f"after: {message.split(chr(10), 1)[0][:300]}"
 
 
 class _Ending:

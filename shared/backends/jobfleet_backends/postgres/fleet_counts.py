@@ -28,6 +28,10 @@ SELECT longest.* FROM queues CROSS JOIN LATERAL (
     WHERE state = 'queued' AND queue = name AND {CONFIRMED} ORDER BY opened_at LIMIT 1
 ) AS longest
 """
+_QUEUED = f"""
+SELECT queue, count(*) FROM jobfleet.open_jobs
+WHERE state = 'queued' AND {CONFIRMED} GROUP BY queue
+"""
 _COUNTS = "SELECT state, sum(jobs)::bigint FROM jobfleet.state_counts GROUP BY state"
 # The step is found in UTC, whatever time zone the session has.
 _ENDED = """
@@ -44,11 +48,12 @@ async def count_jobs(database: Database) -> Mapping[State, int]:
 
 
 async def take_census(database: Database) -> Census:
-    """Return the counts, and of each queue the job that has been queued longest."""
+    """Return the counts, and of each queue how many jobs are queued and which one longest."""
     longest: dict[str, OpenRow] = {}
     for row in readable_open_rows(await database.fetch(_LONGEST_QUEUED)):
         longest[row.facts.queue] = row
-    return Census(await count_jobs(database), longest)
+    queued = {str(queue): int(jobs) for queue, jobs in await database.fetch(_QUEUED)}
+    return Census(await count_jobs(database), longest, queued)
 
 
 async def count_ended(

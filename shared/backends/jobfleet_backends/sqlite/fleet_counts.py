@@ -30,6 +30,10 @@ _LONGEST_QUEUED = f"""
 SELECT {OPEN_COLUMNS} FROM open_jobs WHERE state = 'queued' AND queue = ?
 AND {CONFIRMED} ORDER BY opened_at LIMIT 1
 """
+_QUEUED = f"""
+SELECT queue, count(*) FROM open_jobs INDEXED BY open_jobs_queued
+WHERE state = 'queued' AND {CONFIRMED} GROUP BY queue
+"""
 _ENDED = """
 SELECT substr(minute, 1, :length), state, sum(jobs), sum(timed), sum(duration_ms)
 FROM endings WHERE minute >= :since GROUP BY 1, 2 ORDER BY 1, 2
@@ -46,12 +50,12 @@ def count_jobs(connection: sqlite3.Connection) -> Mapping[State, int]:
 
 
 def take_census(connection: sqlite3.Connection) -> Census:
-    """Return the counts, and of each queue the job that has been queued longest."""
+    """Return the counts, and of each queue how many jobs are queued and which one longest."""
     longest: dict[str, OpenRow] = {}
     for (queue,) in connection.execute(_QUEUES).fetchall():
         for row in readable_open_rows(connection.execute(_LONGEST_QUEUED, (queue,))):
             longest[queue] = row
-    return Census(count_jobs(connection), longest)
+    return Census(count_jobs(connection), longest, dict(connection.execute(_QUEUED).fetchall()))
 
 
 def count_ended(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 _MINUTE = 60
 _HOUR = 60 * _MINUTE
@@ -29,6 +29,17 @@ def spell(seconds: float) -> str:
             rest = whole % size // smaller
             return f"{whole // size} {unit}" + (f" {rest} {small_unit}" if rest else "")
     return f"{whole} s"
+
+
+OVERDUE = timedelta(seconds=10)
+"""What is late by less than this happens now."""
+
+
+def spell_due(moment: datetime, now: datetime) -> str:
+    """Return ``in 8 s``, ``now``, or ``due 15 min ago`` of what should have happened."""
+    if moment > now:
+        return f"in {spell(seconds_between(now, moment))}"
+    return "now" if now - moment < OVERDUE else f"due {spell(seconds_between(moment, now))} ago"
 
 
 def spell_ms(milliseconds: int | None) -> str:

@@ -80,7 +80,7 @@ class FleetFacts:
     Attributes:
         ended, ended_badly: of the last five minutes; cancelled jobs are in the first only.
         failing: the types with bad endings in that time, most first.
-        longest_queued: of each queue the job that waits longest.
+        longest_queued: of each queue the job that waits longest; ``queued``: how many do.
         deferred_types: how many of some deferred and queued jobs have which type.
         late: since when the oldest tick of a schedule is due, by name; only late ones.
         broker: why the queues could not be read; empty where they were.
@@ -90,6 +90,7 @@ class FleetFacts:
     counts: Mapping[State, int] = field(default_factory=dict)
     workers: Sequence[WorkerStatus] = ()
     longest_queued: Mapping[str, OpenRow] = field(default_factory=dict)
+    queued: Mapping[str, int] = field(default_factory=dict)
     depths: Sequence[QueueDepth] = ()
     pauses: FleetPauses = NO_PAUSES
     ended: int = 0
@@ -196,7 +197,7 @@ def _unserved(facts: FleetFacts) -> Iterator[Problem]:
     if not facts.alive:
         return
     served = {queue for worker in facts.alive for queue in worker.queues}
-    waiting = {depth.queue for depth in facts.depths if depth.ready} | set(facts.longest_queued)
+    waiting = set(facts.queued) | set(facts.longest_queued)
     for queue in sorted(waiting - served):
         oldest = facts.longest_queued.get(queue)
         waited = "" if oldest is None else f", the oldest for {_waited(oldest, facts.now)}"

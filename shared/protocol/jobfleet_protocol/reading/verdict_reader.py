@@ -24,6 +24,7 @@ from jobfleet_protocol.reading.fleet_verdict import (
     TypeEndings,
     fleet_verdict,
 )
+from jobfleet_protocol.reading.worker_jobs import read_workers
 
 MINUTES = 5
 """So many minutes of endings count, the present one included."""
@@ -80,7 +81,7 @@ class VerdictReader:
         ) = await asyncio.gather(
             asyncio.gather(
                 self._census(),
-                backend.directory.workers(),
+                read_workers(backend.directory, backend.trail, now),
                 self._depths(),
                 self._pauses.read(),
             ),
@@ -99,6 +100,7 @@ class VerdictReader:
             counts=census.counts,
             workers=workers,
             longest_queued=census.longest_queued,
+            queued=census.queued,
             depths=() if isinstance(depths, str) else depths,
             pauses=pauses,
             ended=sum(one.jobs for one in ended),

@@ -13,7 +13,7 @@ from jobfleet_dashboard.views.short_id import short
 from jobfleet_dashboard.views.text_span import Sentence, TextSpan
 from jobfleet_protocol.claiming.rate_deferral import RATE
 from jobfleet_protocol.control.pause_state import Pause
-from jobfleet_protocol.reading.durations import seconds_between, spell
+from jobfleet_protocol.reading.durations import seconds_between, spell, spell_due
 from jobfleet_protocol.trail.tombstone import is_tombstone
 
 
@@ -67,14 +67,14 @@ def _since(around: JobSituation) -> TextSpan:
 
 
 def _ahead(moment: datetime, around: JobSituation) -> TextSpan:
-    if moment <= around.now:
-        return TextSpan("now", moment=moment, tick="in")
-    return TextSpan(f"in {spell(seconds_between(around.now, moment))}", moment=moment, tick="in")
+    return TextSpan(spell_due(moment, around.now), moment=moment, tick="in")
 
 
 def _scheduled(newest: Event, around: JobSituation) -> Sentence:
     due = newest.after.due_at or newest.occurred_at
-    return (TextSpan("scheduled, starts "), _ahead(due, around))
+    ahead = _ahead(due, around)
+    verb = "" if ahead.text.startswith("due") else "starts "
+    return (TextSpan(f"scheduled, {verb}"), ahead)
 
 
 def _queued(newest: Event, around: JobSituation) -> Sentence:

@@ -78,8 +78,9 @@ class JobView:
     def _lease_seconds_left(self) -> float | None:
         if self.newest.after.state is not State.RUNNING:
             return None
-        running = (job for worker in self.workers for job in worker.running)
-        job_id = self.newest.job_id
+        after, job_id = self.newest.after, self.newest.job_id
+        holder = (worker for worker in self.workers if worker.worker_id == after.worker_id)
+        running = (job for worker in holder for job in worker.running)
         return next((job.lease_seconds_left for job in running if job.job_id == job_id), None)
 
 

@@ -28,13 +28,16 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class QueueRow:
-    """Messages ready in the lanes high, normal and low.
+    """Jobs queued, and messages ready in the lanes high, normal and low.
+
+    Messages of jobs that have been cancelled stay until a worker takes them.
 
     Attributes:
         longest: the job that has been queued here longest, ``None`` for none.
     """
 
     name: str
+    queued: int
     lanes: tuple[int, ...]
     longest: OpenRow | None = None
 
@@ -81,7 +84,7 @@ async def read_overview(services: Services, *, feed: bool) -> OverviewPage:
         verdict=verdict,
         tiles=tuple(Tile(state, facts.counts.get(state, 0)) for state in State),
         periods=periods,
-        queues=queue_rows(facts.depths, waiting),
+        queues=queue_rows(facts.depths, facts.queued, waiting),
         broker_answers=not facts.broker,
         oldest=oldest,
         workers=worker_rows(facts.workers, services.clock.now()),
@@ -91,12 +94,17 @@ async def read_overview(services: Services, *, feed: bool) -> OverviewPage:
 
 
 def queue_rows(
-    depths: Sequence[QueueDepth], longest: Mapping[str, OpenRow]
+    depths: Sequence[QueueDepth], queued: Mapping[str, int], longest: Mapping[str, OpenRow]
 ) -> tuple[QueueRow, ...]:
     """Return one row per queue, by name, each with the job that has been queued there longest."""
     ready: Mapping[tuple[str, str], int] = {(d.queue, d.lane): d.ready for d in depths}
-    names = sorted({depth.queue for depth in depths} | set(longest))
+    names = sorted({depth.queue for depth in depths} | set(queued))
     return tuple(
-        QueueRow(name, tuple(ready.get((name, lane), 0) for lane in LANES), longest.get(name))
+        QueueRow(
+            name,
+            queued.get(name, 0),
+            tuple(ready.get((name, lane), 0) for lane in LANES),
+            longest.get(name),
+        )
         for name in names
     )

@@ -38,6 +38,7 @@ class Bucket:
 class ChartBar:
     """One bucket: completed from the base up, what went wrong stacked on it."""
 
+    start: datetime
     x: float
     width: float
     good_y: float
@@ -79,14 +80,21 @@ def _bar(bucket: Bucket, x: float, width: float, top: int) -> ChartBar:
     good_height = round((bucket.total - bad) / top * BASE, 1)
     bad_height = round(bad / top * BASE, 1)
     return ChartBar(
+        start=bucket.start,
         x=round(x + _GAP / 2, 2),
         width=round(width - _GAP, 2),
         good_y=round(BASE - good_height, 1),
         good_height=good_height,
         bad_y=round(BASE - good_height - bad_height, 1),
         bad_height=bad_height,
-        title=f"{bucket.start:%H:%M} UTC: {bucket.total - bad} ended well, {bad} failed",
+        title=_told(bucket),
     )
+
+
+def _told(bucket: Bucket) -> str:
+    bad = bucket.failed + bucket.timed_out
+    cancelled = f", {bucket.cancelled:,} cancelled" if bucket.cancelled else ""
+    return f"{bucket.completed:,} completed, {bad:,} failed{cancelled}"
 
 
 def _round_up(count: int) -> int:

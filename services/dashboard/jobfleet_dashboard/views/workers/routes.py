@@ -14,6 +14,7 @@ from jobfleet_dashboard.services import services_of
 from jobfleet_dashboard.views.live_stream import partial, shared_stream
 from jobfleet_dashboard.views.site import page_context, show, site_of
 from jobfleet_dashboard.views.workers.worker_row import worker_rows
+from jobfleet_protocol.reading.worker_jobs import read_workers
 
 TEMPLATE = "workers/index.html"
 
@@ -44,4 +45,5 @@ async def _render(request: Request) -> str:
 
 async def _rows(request: Request) -> Any:
     services = services_of(request)
-    return worker_rows(await services.backend.directory.workers(), services.clock.now())
+    backend, now = services.backend, services.clock.now()
+    return worker_rows(await read_workers(backend.directory, backend.trail, now), now)

@@ -42,6 +42,7 @@ _Key = tuple[datetime, State]
 class _Tally:
     counts: Counter[State] = field(default_factory=Counter)
     longest: dict[str, Row] = field(default_factory=dict)
+    queued: Counter[str] = field(default_factory=Counter)
 
     def add(self, entities: Iterable[Row]) -> None:
         for entity in entities:
@@ -53,7 +54,10 @@ class _Tally:
         if state is None:
             return
         self.counts[state] += 1
-        if state is not State.QUEUED or not isinstance(entity.get("OpenedAt"), datetime):
+        if state is not State.QUEUED:
+            return
+        self.queued[str(entity.get("Queue"))] += 1
+        if not isinstance(entity.get("OpenedAt"), datetime):
             return
         known = self.longest.get(str(entity.get("Queue")))
         if known is None or entity["OpenedAt"] < known["OpenedAt"]:
@@ -71,7 +75,7 @@ class FleetCounts:
         self._clock = clock
 
     async def census(self) -> Census:
-        """Return jobs per state, and of each queue the job that has been queued longest.
+        """Return jobs per state, and of each queue how many are queued and which one longest.
 
         Open jobs are counted row by row. Endings are those of the last 24 hours and of the hour in
         which they begin. A job that ended more than once, by a redrive, counts as often.
@@ -81,7 +85,7 @@ class FleetCounts:
         for counted in await self.ended(self._clock.now() - COUNTED, "hour"):
             tally.counts[counted.state] += counted.jobs
         counts = {state: jobs for state, jobs in tally.counts.items() if jobs}
-        return Census(counts, tally.rows())
+        return Census(counts, tally.rows(), tally.queued)
 
     async def ended(self, since: datetime, step: TimeStep) -> Sequence[EndedCount]:
         """Return what ended in each step, over all writers, oldest first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -128,3 +129,20 @@ def test_a_file_that_cannot_be_read_is_one_line_with_file_line_and_remedy(
 def test_marks_exports_quotes_and_line_ends_of_windows_are_read(folder: Path, body: bytes) -> None:
     (folder / ".env").write_bytes(body)
     assert load_settings().concurrency == 2
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "dangling link", "link to a folder"])
+def test_what_is_no_file_is_named_instead_of_left_out(folder: Path, kind: str) -> None:
+    """Docker makes a folder of a missing file that is mounted."""
+    path = folder / ".env"
+    match kind:
+        case "folder":
+            path.mkdir()
+        case "pipe":
+            os.mkfifo(path)
+        case "dangling link":
+            path.symlink_to(folder / "missing")
+        case "link to a folder":
+            path.symlink_to(folder)
+    with pytest.raises(SettingsError, match=r"^\.env is (a|neither).*; make it a file"):
+        load_settings()

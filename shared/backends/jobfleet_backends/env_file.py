@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 from pathlib import Path
 
@@ -25,8 +26,10 @@ def read_env_file(path: Path) -> dict[str, str]:
         SettingsError: one line that names the file, the line and the remedy.
     """
     try:
-        if not path.is_file():
+        if not os.path.lexists(path):
             return {}
+        if not path.is_file():
+            raise SettingsError(f"{path} {_kind(path)}; make it a file, or remove it")
         text = _decoded(path, path.read_bytes())
     except OSError as error:
         raise SettingsError(
@@ -35,6 +38,12 @@ def read_env_file(path: Path) -> dict[str, str]:
     for binding in parse_stream(io.StringIO(text)):
         _check(path, binding)
     return {name: value or "" for name, value in dotenv_values(stream=io.StringIO(text)).items()}
+
+
+def _kind(path: Path) -> str:
+    if path.is_dir():
+        return "is a folder"
+    return "is neither file nor folder" if path.exists() else "is a link to a file that is missing"
 
 
 def _decoded(path: Path, body: bytes) -> str:

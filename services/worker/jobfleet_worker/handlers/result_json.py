@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import is_dataclass
+from decimal import Decimal
+from math import isfinite
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from jobfleet_contracts.errors import InvalidRequest
@@ -68,16 +74,41 @@ def is_plain(value: Any, *, items: int = 1000) -> bool:
     return True
 
 
-def _refuse_guesses(value: Any) -> None:
-    """Sets have no order and bytes no encoding; a model that declares them says what it means."""
-    if isinstance(value, set | frozenset | bytes | bytearray):
+def _refuse_guesses(value: Any, *, is_declared: bool = False) -> None:
+    """Refuse what JSON could hold only by a guess, at any depth.
+
+    Sets have no order and bytes no encoding; a model or dataclass that declares them says what it
+    means. Two keys that are one in JSON lose a value, a decimal NaN would become a text, and a
+    model's NaN ``null``.
+    """
+    if isinstance(value, set | frozenset | bytes | bytearray) and not is_declared:
         raise TypeError(f"it holds a {type(value).__name__}")
+    if isinstance(value, float) and not isfinite(value):
+        raise TypeError(f"it holds {value}, which JSON cannot")
+    if isinstance(value, Decimal) and not value.is_finite():
+        raise TypeError(f"it holds the decimal {value}, which JSON cannot")
     if isinstance(value, dict):
-        value = value.values()
-    elif not isinstance(value, list | tuple):
+        _refuse_equal_keys(value)
+        parts: Iterable[Any] = value.values()
+    elif isinstance(value, list | tuple):
+        parts = value
+    elif isinstance(value, BaseModel) or is_dataclass(value):
+        parts, is_declared = getattr(value, "__dict__", {}).values(), True
+    else:
         return
-    for item in value:
-        _refuse_guesses(item)
+    for item in parts:
+        _refuse_guesses(item, is_declared=is_declared)
+
+
+def _refuse_equal_keys(value: dict[Any, Any]) -> None:
+    if all(type(key) is str for key in value):
+        return
+    names = Counter(
+        name for key in value for name in to_jsonable_python({key: None}, inf_nan_mode="constants")
+    )
+    ((name, times),) = names.most_common(1)
+    if times > 1:
+        raise TypeError(f"{times} of its keys are {name!r} in JSON, and one value would be lost")
 
 
 def _advice(result: Any) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Awaitable, Callable
 
 from jobfleet_cli.answer import print_json
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.job_selection import JobSelection
 from jobfleet_cli.session import Session, who
 from jobfleet_cli.trail_reading import known_form
-from jobfleet_contracts.errors import ActionRefused, UnknownJob
+from jobfleet_contracts.errors import ActionRefused, BackendUnavailable, UnknownJob
+from jobfleet_contracts.event import JobState
 from jobfleet_contracts.state import State
 from jobfleet_protocol.reading.job_actions import JobAction
 
@@ -26,28 +28,72 @@ class ActionRun:
         self._as_json = as_json
 
     async def run(self, session: Session) -> ExitCode:
-        """Act on each job in turn; exit 1 if one was refused or is unknown."""
+        """Act on each job in turn; exit 1 if one was refused or is unknown.
+
+        Raises:
+            BackendUnavailable: a job's answer is unclear; names it, and how many were not tried.
+        """
         code = ExitCode.DONE
-        for job_id in await self._selection.find(session):
+        job_ids = await self._selection.find(session)
+        for number, job_id in enumerate(job_ids, 1):
             try:
                 state = await self._act(session, known_form(job_id))
             except (ActionRefused, UnknownJob) as error:
                 self._refused(job_id, str(error))
                 code = ExitCode.NO
+            except BackendUnavailable as error:
+                rest = len(job_ids) - number
+                untried = f"; {rest} more were not tried" if rest else ""
+                raise BackendUnavailable(f"job {job_id}: {error}{untried}") from error
             else:
                 self._done(job_id, state)
         return code
 
     async def _act(self, session: Session, job_id: str) -> State:
-        if self._action is JobAction.CANCEL:
-            canceller = session.writes.canceller
-            return await session.patience.ask(  # asked for again it counts once
-                lambda: canceller.cancel(job_id, by=who(), reason=self._reason)
-            )
-        redriver = session.writes.redriver
-        if self._action is JobAction.REDRIVE:
-            return await redriver.redrive(job_id, by=who())
-        return await session.patience.ask(lambda: redriver.dismiss(job_id, by=who()))
+        canceller, redriver = session.writes.canceller, session.writes.redriver
+        match self._action:
+            case JobAction.REDRIVE:  # never repeated: the job may have run and failed meanwhile
+                return await redriver.redrive(job_id, by=who())
+            case JobAction.CANCEL:
+                return await self._repeatedly(
+                    session,
+                    job_id,
+                    lambda: canceller.cancel(job_id, by=who(), reason=self._reason),
+                    is_done=lambda after: after.state is State.CANCELLED,
+                )
+            case JobAction.DISMISS:
+                return await self._repeatedly(
+                    session,
+                    job_id,
+                    lambda: redriver.dismiss(job_id, by=who()),
+                    is_done=lambda after: after.dismissed,
+                )
+
+    async def _repeatedly(
+        self,
+        session: Session,
+        job_id: str,
+        call: Callable[[], Awaitable[State]],
+        *,
+        is_done: Callable[[JobState], bool],
+    ) -> State:
+        """Ask until there is an answer; a refusal may come from this command's own earlier try."""
+        is_unclear = False
+
+        async def ask() -> State:
+            nonlocal is_unclear
+            try:
+                return await call()
+            except BackendUnavailable:
+                is_unclear = True
+                raise
+            except ActionRefused:
+                head = await session.backend.trail.newest(job_id) if is_unclear else None
+                if head is None or not is_done(head.after):
+                    raise
+                return head.after.state
+
+        return await session.patience.ask(ask)
 
     def _done(self, job_id: str, state: State) -> None:
         if self._as_json:

@@ -19,9 +19,16 @@ class ChildProcess:
     """
 
     def __init__(
-        self, *, name: str, arguments: Sequence[str], environment: Mapping[str, str]
+        self,
+        *,
+        name: str,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        reloads: bool = False,
     ) -> None:
+        """Take the command; ``reloads`` if a change of its code stops it, to be started again."""
         self.name = name
+        self.reloads = reloads
         self._command = [sys.executable, "-m", "jobfleet_cli", *arguments, "--stop-with-parent"]
         self._environment = dict(environment)
         self._process: Process | None = None

@@ -11,6 +11,9 @@ from jobfleet_cli.child_process import ChildProcess
 from jobfleet_cli.exit_code import ExitCode
 
 CHILD_DIED = "child.died"
+CHILD_REPLACED = "child.replaced"
+CODE_CHANGED = "code.changed"
+MOST_FILES = 10
 CHILD_KILLED = "child.killed"
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
@@ -29,12 +32,26 @@ class Fleet:
         self._children = children
         self._stop_seconds = drain_seconds + STOP_MARGIN_SECONDS
         self._stopping = asyncio.Event()
+        self._changed = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._code = ExitCode.DONE
 
     def request_stop(self) -> None:
         """Ask for an orderly stop; thread-safe."""
         self._loop.call_soon_threadsafe(self._stopping.set)
+
+    def reload(self, changed: Sequence[str]) -> None:
+        """Stop the children that run changed code; each starts again as soon as it has ended.
+
+        Args:
+            changed: names of files, for the log.
+        """
+        _log.info(CODE_CHANGED, files=changed[:MOST_FILES])
+        self._changed.set()
+        self._changed = asyncio.Event()
+        for child in self._children:
+            if child.reloads:
+                child.ask_to_stop()
 
     async def run(self) -> ExitCode:
         """Run until asked to stop, or until a child says that the configuration is wrong.
@@ -57,10 +74,16 @@ class Fleet:
     async def _keep(self, child: ChildProcess) -> None:
         pause = FIRST_PAUSE_SECONDS
         while not self._stopping.is_set():
-            started = self._loop.time()
+            started, changed = self._loop.time(), self._changed
             code = await child.run()
             if self._stopping.is_set():
                 return
+            if code == ExitCode.DONE:  # a worker that is replaced, or one with changed code
+                _log.info(CHILD_REPLACED, child=child.name)
+                continue
+            if code == ExitCode.USAGE and child.reloads:
+                await self._until(changed)
+                continue
             if code == ExitCode.USAGE:
                 self._code = ExitCode.USAGE
                 self._stopping.set()
@@ -70,6 +93,16 @@ class Fleet:
             _log.warning(CHILD_DIED, child=child.name, exit_code=code, restart_in_seconds=pause)
             await self._pause(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+    async def _until(self, changed: asyncio.Event) -> None:
+        """Wait for a change of the code since a child's start: as it was, it cannot run."""
+        waits = [changed.wait(), self._stopping.wait()]
+        tasks = [asyncio.create_task(each, name="reload") for each in waits]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
 
     async def _pause(self, seconds: float) -> None:
         try:

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from jobfleet_backends.settings import load_settings
-from jobfleet_cli.event_loop import loop_factory
+from jobfleet_cli.event_loop import loop_factory, run_async
 from jobfleet_cli.exit_code import ExitCode
+from jobfleet_cli.local_fleet import run_reloading
 from jobfleet_cli.logging import configure_logging
 from jobfleet_cli.process_end import THREAD_SECONDS, end_process
 from jobfleet_cli.tracing import export_traces
@@ -27,14 +28,32 @@ def worker(
     ] = None,
     concurrency: Annotated[int | None, typer.Option(help="Jobs at once; default 10.")] = None,
     queues: Annotated[str | None, typer.Option(metavar="A,B", help="Queues to serve.")] = None,
+    max_jobs: Annotated[
+        int | None, typer.Option(metavar="N", help="Drain and exit 0 after so many jobs.")
+    ] = None,
+    max_memory: Annotated[
+        int | None, typer.Option(metavar="MIB", help="Drain and exit 0 above so much memory.")
+    ] = None,
+    reload: Annotated[
+        bool, typer.Option("--reload", help="Start anew whenever a Python file changes.")
+    ] = False,
     stop_with_parent: Annotated[bool, typer.Option("--stop-with-parent", hidden=True)] = False,
 ) -> None:
     """Take jobs and run them until Ctrl-C, SIGTERM or SIGHUP, then let them finish or hand back.
 
     A second Ctrl-C ends the process at once; its jobs are taken over by other workers.
     """
-    settings = load_settings(handlers=handlers, concurrency=concurrency, queues=queues)
+    flags = {
+        "handlers": handlers,
+        "concurrency": concurrency,
+        "queues": queues,
+        "max_jobs": max_jobs,
+        "max_memory": max_memory,
+    }
+    settings = load_settings(**flags)
     configure_logging(settings)
+    if reload:
+        raise typer.Exit(run_async(run_reloading(settings, flags)))
     export_traces("jobfleet-worker")
     try:
         loaded = Handlers.load(settings.handlers)

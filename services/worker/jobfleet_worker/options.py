@@ -24,6 +24,8 @@ class WorkerOptions:
         no_handler_seconds: how long a job whose type no worker has is put off before it fails;
             0: a worker that lacks its type fails it at once.
         alone_seconds: how long a suspect at first keeps all slots while it waits to run alone.
+        max_jobs, max_memory_mb: the worker drains and stops after so many jobs, or above so much
+            memory in MiB; ``None``: never.
         grace_seconds: how long a handler may take to heed a cancellation before it is cut off.
         processes: how many jobs run at once in processes.
         max_jobs_per_process: after so many jobs a process is replaced.
@@ -47,6 +49,8 @@ class WorkerOptions:
     grace_seconds: float = 5
     heartbeat_seconds: float = 5
     retention_days: float | None = None
+    max_jobs: int | None = None
+    max_memory_mb: int | None = None
     outbound: OutboundOptions = field(default_factory=OutboundOptions)
     processes: int = field(default_factory=lambda: os.cpu_count() or 1)
     max_jobs_per_process: int = 100

@@ -48,6 +48,7 @@ from jobfleet_worker.run.missing_handler import MissingHandler
 from jobfleet_worker.run.pause_watch import PauseWatch
 from jobfleet_worker.run.process_turns import ProcessTurns
 from jobfleet_worker.run.rate_gate import RateGate
+from jobfleet_worker.run.recycling import Recycling
 from jobfleet_worker.run.slots import Slots
 from jobfleet_worker.run.start_terms import HandlerTerms
 from jobfleet_worker.upkeep.code_schedules import CodeSchedules
@@ -207,7 +208,12 @@ class Worker:
             hooks=self._hooks,
             processes=self._processes,
         )
-        self.executor = Executor(parts=parts)
+        recycling = Recycling(
+            max_jobs=options.max_jobs,
+            max_memory_mb=options.max_memory_mb,
+            stop=self._stop.set,
+        )
+        self.executor = Executor(parts=parts, ended=recycling.job_ended)
         self._consumer = Consumer(
             index=backend.index,
             dead_letters=backend.dead_letters,

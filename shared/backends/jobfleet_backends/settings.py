@@ -86,6 +86,8 @@ class Settings(BaseSettings):
     job_timeout_seconds: Seconds = Field(default=1800, gt=0)
     drain_seconds: Seconds = Field(default=30, ge=0)
     no_handler_seconds: Seconds = Field(default=60, ge=0)
+    max_jobs: int | None = Field(default=None, ge=1)
+    max_memory: int | None = Field(default=None, ge=1)
     max_queue_size: int | None = Field(default=None, ge=1)
     http_timeout_seconds: Seconds = Field(default=10, gt=0)
     breaker_failures: int = Field(default=5, ge=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from jobfleet_protocol.claiming.claimer import Claimed
@@ -24,7 +24,9 @@ class Executor:
         running: by job id.
     """
 
-    def __init__(self, *, parts: RunParts) -> None:
+    def __init__(self, *, parts: RunParts, ended: Callable[[], None] = lambda: None) -> None:
+        """Take what all runs share; ``ended`` is called whenever one has left its slot."""
+        self._ended = ended
         self.running: dict[str, JobRun] = {}
         self._parts = parts
         self._is_stopping = False
@@ -81,3 +83,4 @@ class Executor:
         finally:
             if self.running.get(job_id) is run:  # an abandoned one may end after its successor
                 del self.running[job_id]
+            self._ended()

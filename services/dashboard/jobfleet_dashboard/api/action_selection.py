@@ -41,6 +41,8 @@ class Selection:
             raise InvalidRequest(f"action: must be one of {', '.join(JobAction)}", field="action")
         if ("ids" in body) == ("filter" in body):
             raise InvalidRequest("ids: give either ids, or filter and expected", field="ids")
+        if "ids" in body and "expected" in body:
+            raise InvalidRequest("expected: goes with a filter, not with ids", field="expected")
         if "ids" in body:
             return cls(JobAction(action), _ids(body["ids"]))
         expected = body.get("expected")

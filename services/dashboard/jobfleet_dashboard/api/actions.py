@@ -109,7 +109,9 @@ def reason_of(body: dict[str, Any]) -> str:
     Raises:
         InvalidRequest: it is no text, or longer than 1,000 characters.
     """
-    reason = body.get("reason", "")
+    reason = body.get("reason")
+    if reason is None:
+        return ""
     if not isinstance(reason, str) or len(reason) > MAX_REASON:
         raise InvalidRequest(
             f"reason: must be a text of at most {MAX_REASON:,} characters", field="reason"

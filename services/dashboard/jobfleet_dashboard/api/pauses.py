@@ -11,6 +11,7 @@ from starlette.responses import Response
 from jobfleet_contracts.codec import parse_time
 from jobfleet_contracts.control import ControlSubject
 from jobfleet_contracts.errors import InvalidRequest
+from jobfleet_dashboard.api.actions import reason_of
 from jobfleet_dashboard.api.answer import answer
 from jobfleet_dashboard.api.descriptions import PAUSE, QUEUES, RESUME, RUN_ANYWAY, TYPES, described
 from jobfleet_dashboard.api.documents import (
@@ -25,7 +26,6 @@ from jobfleet_dashboard.api.request_parts import JobId, json_object
 from jobfleet_dashboard.security.access import asker, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import Services, services_of
-from jobfleet_protocol.actions.cancellation import MAX_REASON
 from jobfleet_protocol.reading.queue_record import QueueReader
 
 router = APIRouter(prefix="/api", tags=["fleet"])
@@ -102,27 +102,13 @@ def reader_of(services: Services) -> QueueReader:
     return QueueReader(backend=services.backend, pauses=services.pauses, clock=services.clock)
 
 
-def reason_of(body: dict[str, Any]) -> str:
-    """Return the reason of a body, empty where it gives none.
-
-    Raises:
-        InvalidRequest: it is no text, or too long.
-    """
-    reason = body.get("reason") or ""
-    if not isinstance(reason, str) or len(reason) > MAX_REASON:
-        raise InvalidRequest(
-            f"reason: must be a text of at most {MAX_REASON:,} characters", field="reason"
-        )
-    return reason
-
-
 def until_of(body: dict[str, Any]) -> datetime | None:
     """Return the end of the pause, ``None`` where the body gives none.
 
     Raises:
         InvalidRequest: it is no time with a zone.
     """
-    until = body.get("until") or None
+    until = body.get("until")
     if until is None:
         return None
     try:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.dashboard.api.asgi_client import AsgiClient
 from tests.dashboard.api.test_jobs import submit
 
-EMPTY = ([], {}, 0, False)
+EMPTY: tuple[Any, ...] = ([], {}, 0, False)
 ACTIONS = {
     "/api/queues/default/pause": ("reason", "until"),
     "/api/queues/default/resume": ("reason",),

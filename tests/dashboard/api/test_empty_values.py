@@ -1,4 +1,4 @@
-"""An empty value of the wrong kind is refused in every action's body: it never means "not given"."""
+"""An empty value of the wrong kind in an action's body is refused; it never means "not given"."""
 
 from __future__ import annotations
 

@@ -137,11 +137,21 @@ def postgres_schema(postgres: PostgresServer, _schema_of_this_process: str) -> s
     return schema
 
 
-@pytest.fixture(params=["embedded", "azure"])
+@pytest.fixture(params=["embedded", "azure", pytest.param("postgres", marks=[pytest.mark.chaos])])
 def backend_environment(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
-    """Variables that name the backend; the azure one runs on real RabbitMQ and Azurite."""
+    """Variables that name the backend, on real servers.
+
+    What is tested on whole processes of three backends would take too long for ``make test``: of
+    PostgreSQL it runs ``tests/system/test_postgres_fleet.py``, and ``make chaos`` runs the rest.
+    """
     if request.param == "embedded":
         return {"JOBFLEET_BACKEND": "embedded", "JOBFLEET_DATA_DIR": str(tmp_path / "data")}
+    if request.param == "postgres":
+        return {
+            "JOBFLEET_BACKEND": "postgres",
+            "JOBFLEET_POSTGRES_URL": request.getfixturevalue("postgres").url,
+            "JOBFLEET_POSTGRES_SCHEMA": request.getfixturevalue("postgres_schema"),
+        }
     prefix = request.getfixturevalue("table_prefix")
     return {
         "JOBFLEET_BACKEND": "azure",

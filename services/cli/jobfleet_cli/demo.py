@@ -1,4 +1,4 @@
-"""``jobfleet demo``: the embedded fleet with sample jobs."""
+"""``jobfleet demo``: a whole fleet with sample jobs."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ def demo(
     ] = False,
 ) -> None:
     """Run the whole fleet here, on files of its own: no server or account is needed.
+
+    With JOBFLEET_BACKEND=postgres it runs in a schema of its own instead, which ends in _demo.
 
     Prints the dashboard's address. With --exit-when-done the last line is
     `20 completed, 0 failed`; exit 0 if none failed.

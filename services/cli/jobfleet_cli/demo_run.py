@@ -6,7 +6,6 @@ import asyncio
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from jobfleet_backends.open_backend import open_backend
 from jobfleet_backends.settings import Settings
@@ -25,14 +24,22 @@ HANDLERS = "jobfleet_cli.demo_jobs"
 
 
 class DemoRun:
-    """Always on the embedded backend, in a folder of its own under the data folder."""
+    """On the embedded backend in a folder of its own, or on PostgreSQL where that is configured.
+
+    RabbitMQ and Azure Storage may be what a fleet works on: the demo leaves them alone.
+    """
 
     def __init__(
         self, *, settings: Settings, jobs: int, workers: int, port: int, exit_when_done: bool
     ) -> None:
         self._folder = (settings.data_dir / FOLDER).resolve()
+        backend = "postgres" if settings.backend == "postgres" else "embedded"
         self._settings = settings.model_copy(
-            update={"backend": "embedded", "data_dir": self._folder}
+            update={
+                "backend": backend,
+                "data_dir": self._folder,
+                "postgres_schema": f"{settings.postgres_schema}_demo",
+            }
         )
         self._jobs = jobs
         self._workers = workers
@@ -46,7 +53,7 @@ class DemoRun:
             self._settings,
             workers=self._workers,
             port=self._port,
-            environment=_environment(self._folder),
+            environment=_environment(self._settings),
         )
         StopSignals(request=fleet.request_stop).start()
         code = await run_fleet(fleet, self._port, when_ready=lambda: self._run_jobs(fleet))
@@ -78,11 +85,12 @@ class DemoRun:
             self._code = ExitCode.NO
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def _environment(settings: Settings) -> dict[str, str]:
     """What the children see: this process's environment, but always the demo's own backend."""
     return dict(os.environ) | {
-        "JOBFLEET_BACKEND": "embedded",
-        "JOBFLEET_DATA_DIR": str(folder),
+        "JOBFLEET_BACKEND": settings.backend,
+        "JOBFLEET_DATA_DIR": str(settings.data_dir),
+        "JOBFLEET_POSTGRES_SCHEMA": settings.postgres_schema,
         "JOBFLEET_HANDLERS": HANDLERS,
         "JOBFLEET_QUEUES": "default",
     }

@@ -18,6 +18,7 @@ from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import InvalidRequest, JobfleetError, UnknownJob
 from jobfleet_contracts.message import JobDefaults
 from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.transaction import Opened, Opening, UserTransactions
 from jobfleet_protocol.actions.submission import Submitted, request_of
 from jobfleet_protocol.actions.write_side import WriteSide
 from jobfleet_protocol.trail.large_data import resolve
@@ -41,6 +42,22 @@ OTHER_LOOP = (
     "the publisher was started on another event loop. Start one on this loop, or use "
     "jobfleet_publisher.sync.Publisher, which serves all threads"
 )
+
+
+BLOCKING_CONNECTION = (
+    "connection: it would block this event loop; give an asynchronous one, or use "
+    "jobfleet_publisher.sync.Publisher"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionPart:
+    """One job's part of a transaction of the submitter's."""
+
+    request: JobRequest
+    opening: Opening
+    fleet: str
+    transactions: UserTransactions
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +208,8 @@ class Publisher:
         callback_url: str | None = None,
         context: Mapping[str, Any] | None = None,
         job_id: str | None = None,
+        connection: Any = None,
+        ring: bool = False,
     ) -> SubmittedJob:
         """Submit one job; returns when its first event stands in the trail.
 
@@ -210,10 +229,15 @@ class Publisher:
                 however often and whenever; ``delay`` counts as said, not the time it led to.
             callback_url: receives the final result, signed.
             context: carried to the handler, as headers of the request that made the job.
+            connection: with an open transaction of your own on the fleet's PostgreSQL database,
+                from psycopg or SQLAlchemy: the job exists if, and only if, you commit it. What
+                the connection raises is raised here; nothing is repeated.
+            ring: tell waiting workers of that commit. Else they find the job within a second.
 
         Raises:
             InvalidRequest: a value does not fit; ``field`` names it.
-            BodyConflict: the job id or idempotency key was used before with another body.
+            BodyConflict: the job id or idempotency key was used before with another body. It
+                leaves a transaction of your own as it is.
             BackendUnavailable: the trail did not answer. The job may have been accepted: repeat
                 with the same job id or idempotency key.
         """
@@ -235,7 +259,55 @@ class Publisher:
             context=context,
             job_id=job_id,
         )
-        return await self.submit_request(request, idempotency_key=idempotency_key)
+        if connection is None:
+            return await self.submit_request(request, idempotency_key=idempotency_key)
+        return await self._submit_in(connection, request, idempotency_key, ring=ring)
+
+    async def _submit_in(
+        self, connection: Any, request: JobRequest, idempotency_key: str | None, *, ring: bool
+    ) -> SubmittedJob:
+        part = await self.transaction_part(request, idempotency_key=idempotency_key, ring=ring)
+        if not part.transactions.is_async(connection):
+            raise InvalidRequest(BLOCKING_CONNECTION, field="connection")
+        written = await part.transactions.write_async(connection, part.opening, part.fleet)
+        return await self.submitted_in(part, written)
+
+    async def transaction_part(
+        self, request: JobRequest, *, idempotency_key: str | None = None, ring: bool = False
+    ) -> TransactionPart:
+        """Return what a transaction of the caller's has to write for a job.
+
+        Raises:
+            InvalidRequest: the fleet's backend has no transactions, or a value does not fit.
+            BackendUnavailable: the database does not answer.
+        """
+        _check_key(idempotency_key)
+        opened = await self._use()
+        transactions = opened.backend.transactions
+        if transactions is None:
+            raise InvalidRequest(
+                "connection: the fleet's backend is "
+                f"{opened.backend.name}; only postgres has transactions to submit in",
+                field="connection",
+            )
+        submission = opened.writes.transactional
+        request = submission.identified(request, idempotency_key)
+        return TransactionPart(
+            request=request,
+            opening=submission.opening(request, by=None, ring=ring),
+            fleet=await transactions.fleet(),
+            transactions=transactions,
+        )
+
+    async def submitted_in(self, part: TransactionPart, written: Opened) -> SubmittedJob:
+        """Return the job of a part that was written.
+
+        Raises:
+            BodyConflict: the job id or idempotency key was used before with another body.
+        """
+        opened = await self._use()
+        answer = opened.writes.transactional.answer(part.request, part.opening, written)
+        return self._job(answer, opened)
 
     async def request(
         self,
@@ -271,9 +343,7 @@ class Publisher:
         self, request: JobRequest, *, idempotency_key: str | None = None, by: str | None = None
     ) -> SubmittedJob:
         """Submit a request that was checked before; raises like :meth:`submit`."""
-        if idempotency_key is not None and not idempotency_key.strip():
-            told = "the idempotency key is empty; all jobs with it would be one job"
-            raise InvalidRequest(told, field="idempotency_key")
+        _check_key(idempotency_key)
         opened = await self._use()
         submitter = opened.writes.submitter
         answer = await submitter.submit(request, idempotency_key=idempotency_key, by=by)
@@ -354,6 +424,8 @@ class Publisher:
             submitted=answer.state,
             created=answer.created,
             warning=answer.warning,
+            transaction=answer.transaction,
+            transactions=opened.backend.transactions,
         )
 
 
@@ -368,6 +440,12 @@ def keep_quiet() -> None:
             wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
             logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         )
+
+
+def _check_key(key: str | None) -> None:
+    if key is not None and not key.strip():
+        told = "the idempotency key is empty; all jobs with it would be one job"
+        raise InvalidRequest(told, field="idempotency_key")
 
 
 def _checked(index: int, request: JobRequest | Mapping[str, Any]) -> JobRequest:

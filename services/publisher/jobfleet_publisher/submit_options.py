@@ -46,7 +46,12 @@ class SubmitOptions(JobOptions, total=False):
             ``invoice/2026-11``. The same key with the same job is the same job, however often and
             whenever; ``delay`` counts as said, not the time it led to.
         job_id: a UUID of your own instead of one made at submit.
+        connection: with an open transaction of your own on the fleet's PostgreSQL database, from
+            psycopg, SQLAlchemy or Django: the job exists if, and only if, you commit it.
+        ring: tell waiting workers of that commit. Else they find the job within a second.
     """
 
     idempotency_key: str | None
     job_id: str | None
+    connection: Any
+    ring: bool

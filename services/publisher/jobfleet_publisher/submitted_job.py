@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from jobfleet_contracts.errors import BackendUnavailable, UnknownJob
+from jobfleet_contracts.errors import ActionRefused, BackendUnavailable, UnknownJob
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.ports import AuditTrail, PayloadStore
 from jobfleet_contracts.state import State
+from jobfleet_contracts.transaction import UserTransactions
 from jobfleet_protocol.actions.cancellation import Canceller
 from jobfleet_protocol.trail.large_data import resolve
 from jobfleet_publisher.job_result import JobResult
 
 FIRST_LOOK_SECONDS = 0.02
 LONGEST_PAUSE_SECONDS = 1.0
+NOT_COMMITTED = "the transaction in which it was submitted is open; commit it first"
 
 
 class SubmittedJob:
@@ -30,6 +32,8 @@ class SubmittedJob:
         submitted: State,
         created: bool,
         warning: str | None = None,
+        transaction: str | None = None,
+        transactions: UserTransactions | None = None,
     ) -> None:
         """Made by the publisher.
 
@@ -38,6 +42,8 @@ class SubmittedJob:
             created: whether this submit made it; false for a repetition.
             warning: what the submitter should know, ``None`` for nothing: open jobs of the same
                 lock key allow another number at a time.
+            transaction: of the submitter's own, on which it depends whether the job exists.
+            transactions: tells what became of it.
         """
         self.job_id = job_id
         self.submitted = submitted
@@ -46,11 +52,15 @@ class SubmittedJob:
         self._trail = trail
         self._payloads = payloads
         self._canceller = canceller
+        self._transaction = transaction
+        self._transactions = transactions
 
     async def state(self) -> State:
         """Return where the job stands now.
 
         Raises:
+            UnknownJob: the transaction in which it was submitted was rolled back.
+            ActionRefused: that transaction is open; commit it first.
             BackendUnavailable: the trail does not answer.
         """
         return (await self._newest()).after.state
@@ -71,6 +81,8 @@ class SubmittedJob:
 
         Raises:
             TimeoutError: not ended in time. The job goes on; wait again or cancel it.
+            UnknownJob: the transaction in which it was submitted was rolled back.
+            ActionRefused: that transaction is open; commit it first.
         """
         async with asyncio.timeout(timeout):
             event = await self._ended(progress)
@@ -85,10 +97,17 @@ class SubmittedJob:
         Raises:
             ActionRefused: the job has ended already.
         """
+        if self._transaction is not None:
+            await self._newest()
         return await self._canceller.cancel(self.job_id, by=by, reason=reason)
 
     async def _newest(self) -> Event:
         event = await self._trail.newest(self.job_id)
+        if event is None and self._transaction is not None and self._transactions is not None:
+            state = await self._transactions.state(self._transaction)
+            if state == "open":
+                raise ActionRefused(f"job {self.job_id}: {NOT_COMMITTED}")
+            event = await self._trail.newest(self.job_id)
         if event is None:
             raise UnknownJob(f"no job {self.job_id}")
         return event

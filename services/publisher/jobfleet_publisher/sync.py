@@ -12,15 +12,16 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, cast
 from weakref import WeakSet
 
-from jobfleet_contracts.errors import JobfleetError
+from jobfleet_contracts.errors import InvalidRequest, JobfleetError
 from jobfleet_contracts.state import State
 from jobfleet_publisher import current
 from jobfleet_publisher.job_details import JobDetails
 from jobfleet_publisher.job_result import JobResult
 from jobfleet_publisher.publisher import Publisher as AsyncPublisher
+from jobfleet_publisher.publisher import TransactionPart
 from jobfleet_publisher.submit_options import JobOptions, SubmitOptions
 from jobfleet_publisher.submitted_job import SubmittedJob as AsyncSubmittedJob
 
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from jobfleet_contracts.job import JobRequest
 
 T = TypeVar("T")
+ASYNC_CONNECTION = (
+    "connection: it must be awaited, which this publisher cannot; give a blocking one, or use "
+    "jobfleet_publisher.Publisher"
+)
 NOT_STARTED = "the publisher is not started; use it in a with block or start() it"
 
 
@@ -115,8 +120,30 @@ class Publisher:
         payload: Any = None,
         **options: Unpack[SubmitOptions],
     ) -> SubmittedJob:
-        """Submit one job; options and errors as in :meth:`jobfleet_publisher.Publisher.submit`."""
+        """Submit one job; options and errors as in :meth:`jobfleet_publisher.Publisher.submit`.
+
+        A ``connection`` is one that blocks: of psycopg, SQLAlchemy or Django. It is used in the
+        calling thread only.
+        """
+        connection = options.pop("connection", None)
+        if connection is not None:
+            return self._submit_in(connection, type, payload, options)
         return SubmittedJob(self, self._run(lambda open_: open_.submit(type, payload, **options)))
+
+    def _submit_in(
+        self, connection: Any, type_: str, payload: Any, options: SubmitOptions
+    ) -> SubmittedJob:
+        key, ring = options.pop("idempotency_key", None), options.pop("ring", False)
+
+        async def prepared(open_: AsyncPublisher) -> TransactionPart:
+            request = await open_.request(type_, payload, **cast("JobOptions", options))
+            return await open_.transaction_part(request, idempotency_key=key, ring=ring)
+
+        part = self._run(prepared)
+        if part.transactions.is_async(connection):
+            raise InvalidRequest(ASYNC_CONNECTION, field="connection")
+        written = part.transactions.write(connection, part.opening, part.fleet)
+        return SubmittedJob(self, self._run(lambda open_: open_.submitted_in(part, written)))
 
     def submit_many(
         self, requests: Sequence[JobRequest | Mapping[str, Any]], *, by: str | None = None

@@ -23,6 +23,7 @@ from jobfleet_contracts.ports import (
     WorkerDirectory,
 )
 from jobfleet_contracts.request_counter import RequestCounter
+from jobfleet_contracts.transaction import UserTransactions
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ class Backend:
         requests: counts what was sent to the storage; ``None`` where that is no server.
         clock_offset: seconds by which this machine's clock is ahead of the storage's, negative if
             behind, as its last answers showed; 0 where storage has no clock of its own.
+        transactions: submits inside a user's own transaction; ``None`` where storage has none.
     """
 
     name: str
@@ -105,3 +107,4 @@ class Backend:
     retention: TrailRetention | None = None
     requests: RequestCounter | None = None
     clock_offset: Callable[[], float] = _no_offset
+    transactions: UserTransactions | None = None

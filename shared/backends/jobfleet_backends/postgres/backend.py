@@ -25,6 +25,7 @@ from jobfleet_backends.postgres.rate_store import PostgresRateStore
 from jobfleet_backends.postgres.ringer import Ringer
 from jobfleet_backends.postgres.server_clock import ServerClock
 from jobfleet_backends.postgres.trail_retention import PostgresTrailRetention
+from jobfleet_backends.postgres.user_transactions import PostgresUserTransactions
 from jobfleet_backends.postgres.worker_directory import PostgresWorkerDirectory
 from jobfleet_backends.settings import Settings
 from jobfleet_backends.system_clock import SystemClock
@@ -100,6 +101,7 @@ async def open_postgres(settings: Settings, *, clock: Clock | None = None) -> Ba
         close=close,
         retention=PostgresTrailRetention(database=database),
         clock_offset=server_clock.seconds,
+        transactions=PostgresUserTransactions(database=database),
     )
 
 

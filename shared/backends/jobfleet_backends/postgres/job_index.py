@@ -29,7 +29,8 @@ INDEX_NOT_WRITTEN = "index.write_failed"
 TIDY_SECONDS = 60.0
 
 _OPEN_NAMES = tuple(OPEN_COLUMNS.split(", "))
-_JOB_NAMES = (*JOB_COLUMNS.split(", "), "search")
+LISTED_COLUMNS = f"{JOB_COLUMNS}, search"
+_JOB_NAMES = tuple(LISTED_COLUMNS.split(", "))
 _FACTS = ("job_name", "job_type", "queue", "priority", "lock_key", "created_at", "lock_slots")
 _FIXED = ("job_id", *_FACTS, "error_group")
 _CHANGING = [name for name in JOB_COLUMNS.split(", ") if name not in _FIXED]
@@ -50,8 +51,8 @@ WITH rows AS (
     SELECT * FROM json_to_recordset(%s::json)
     AS rows (n int, ended boolean, lock text, sent boolean, {record(JOB_COLUMNS)}, search text)
 ), listed AS (
-    INSERT INTO jobfleet.jobs AS it ({JOB_COLUMNS}, search)
-    SELECT DISTINCT ON (job_id) {JOB_COLUMNS}, search FROM rows ORDER BY job_id, sequence DESC
+    INSERT INTO jobfleet.jobs AS it ({LISTED_COLUMNS})
+    SELECT DISTINCT ON (job_id) {LISTED_COLUMNS} FROM rows ORDER BY job_id, sequence DESC
     ON CONFLICT (job_id) DO UPDATE
     SET {", ".join(f"{name} = excluded.{name}" for name in _CHANGING)},
         error_group = CASE WHEN excluded.dismissed THEN it.error_group ELSE excluded.error_group END

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from jobfleet_backends.postgres.connection import Session
 from jobfleet_backends.postgres.schema import OLDEST_CODE, SCHEMA, SETTLED, VERSION, in_schema
 from jobfleet_contracts.errors import BackendForbidden
+from jobfleet_contracts.job_id import new_id
 
 _EXISTS = "SELECT to_regclass(%s) IS NOT NULL"
 _READ = "SELECT name, value FROM jobfleet.meta WHERE name IN ('version', 'oldest_code')"
@@ -20,6 +21,8 @@ _WRITE = """
 INSERT INTO jobfleet.meta VALUES ('version', %s), ('oldest_code', %s)
 ON CONFLICT (name) DO UPDATE SET value = excluded.value
 """
+# Tells these tables from those of any other database.
+_MARK = "INSERT INTO jobfleet.meta VALUES ('fleet', %s)"
 _INVALID = """
 SELECT indexrelid::regclass::text FROM pg_index JOIN pg_class ON pg_class.oid = indrelid
 WHERE NOT indisvalid AND relnamespace = %s::regnamespace
@@ -106,6 +109,8 @@ def migrate(
             session.execute(in_schema(step.statements, schema).encode())
             session.execute(in_schema(_WRITE, schema), (str(step.version), str(step.oldest_code)))
             passed.append(step.version)
+        if found is None:
+            session.execute(in_schema(_MARK, schema), (new_id(),))
     _make_indexes(session, schema, migrations)
     return passed
 

@@ -49,12 +49,14 @@ class Submitted:
 
     Attributes:
         warning: open jobs of the same lock key allow another number at a time.
+        transaction: of the submitter's own, on which it depends whether the job exists.
     """
 
     job_id: str
     state: State
     created: bool
     warning: str | None = None
+    transaction: str | None = None
 
 
 def opening_change(
@@ -301,9 +303,7 @@ class Submitter:
 
     async def _same_job(self, request: JobRequest, found: Event) -> Submitted:
         first = await resolve(found, self._payloads)
-        digest = first.data.get("digest")
-        if digest != request.digest() and not (is_tombstone(first) and digest is None):
-            raise _conflict(request, first)
+        check_same_body(request, first)
         head = await self._trail.newest(request.job_id) or found
         removed = is_tombstone(first) or is_tombstone(head)  # it may have gone in between
         if head.sequence == 1 and not removed:
@@ -324,6 +324,20 @@ class Submitter:
             opening_hash=head.hash,
         )
         await self._publication.attempt(message, head)
+
+
+def check_same_body(request: JobRequest, first: Event) -> None:
+    """Refuse a request that is not the one which made the job.
+
+    Args:
+        first: event 1 of the job, with its data.
+
+    Raises:
+        BodyConflict: they differ.
+    """
+    digest = first.data.get("digest")
+    if digest != request.digest() and not (is_tombstone(first) and digest is None):
+        raise _conflict(request, first)
 
 
 def _conflict(request: JobRequest, first: Event) -> BodyConflict:

@@ -14,6 +14,7 @@ from jobfleet_protocol.actions.ending import CALLBACK_DEFAULTS, Ending
 from jobfleet_protocol.actions.publication import Publication
 from jobfleet_protocol.actions.redrive import Redriver
 from jobfleet_protocol.actions.submission import Submitter
+from jobfleet_protocol.actions.transactional_submission import TransactionalSubmission
 from jobfleet_protocol.trail.trail_writer import TrailWriter
 
 SETTLE_SECONDS = 5.0
@@ -31,6 +32,7 @@ class WriteSide:
     publication: Publication
     ending: Ending
     submitter: Submitter
+    transactional: TransactionalSubmission
     canceller: Canceller
     redriver: Redriver
 
@@ -70,6 +72,9 @@ class WriteSide:
             publication=publication,
             ending=ending,
             submitter=submitter(defaults),
+            transactional=TransactionalSubmission(
+                clock=clock, defaults=defaults, limits=backend.limits
+            ),
             canceller=Canceller(
                 trail=trail, control=backend.control, writer=writer, ending=ending, clock=clock
             ),

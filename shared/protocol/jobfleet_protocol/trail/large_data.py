@@ -21,14 +21,19 @@ async def externalise(event: Event, payloads: PayloadStore, *, inline_bytes: int
     Data of up to ``inline_bytes`` stay in the event. The name holds job,
     epoch and event id, so no other attempt can overwrite it.
     """
-    if not event.data:
-        return event
-    body = encode(event.data)
+    stored, data = split(event, inline_bytes=inline_bytes)
+    if data is not None:
+        await payloads.put(*data)
+    return stored
+
+
+def split(event: Event, *, inline_bytes: int) -> tuple[Event, tuple[str, bytes] | None]:
+    """Return the event as its row holds it, and name and body of data that lie apart."""
+    body = encode(event.data) if event.data else b""
     if len(body) <= inline_bytes:
-        return event
+        return event, None
     name = f"{event.job_id}/{event.after.epoch}/{event.event_id}"
-    await payloads.put(name, body)
-    return replace(event, data={"blob": name, "size": len(body)})
+    return replace(event, data={"blob": name, "size": len(body)}), (name, body)
 
 
 async def resolve(event: Event, payloads: PayloadStore) -> Event:

@@ -1,0 +1,195 @@
+"""Submits inside a user's own transaction: event 1, rows and message, or none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from weakref import WeakSet
+
+import orjson
+
+from jobfleet_backends.postgres.audit_trail import EVENT_NAMES, event_fields
+from jobfleet_backends.postgres.batch import Fields
+from jobfleet_backends.postgres.database import Database
+from jobfleet_backends.postgres.job_index import LISTED_COLUMNS, job_fields, open_fields
+from jobfleet_backends.postgres.listener import channel_of
+from jobfleet_backends.postgres.message_rows import MESSAGE_RECORD, Outgoing, message_fields
+from jobfleet_backends.postgres.schema import record
+from jobfleet_backends.postgres.user_connection import Row, is_async, kind_of, run, run_async
+from jobfleet_backends.sql.row_codec import (
+    EVENT_COLUMNS,
+    JOB_COLUMNS,
+    OPEN_COLUMNS,
+    row_to_event,
+)
+from jobfleet_contracts.codec import encode_text
+from jobfleet_contracts.errors import InvalidRequest
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.transaction import Opened, Opening, TransactionState
+
+_HAS_TABLES = "SELECT to_regclass(%s::text) IS NOT NULL"
+_FLEET = "SELECT value FROM jobfleet.meta WHERE name = 'fleet'"
+_STATE = "SELECT pg_xact_status(%s::text::xid8)"
+_STATES: dict[str, TransactionState] = {
+    "in progress": "open",
+    "aborted": "rolled back",
+    "committed": "committed",
+}
+
+
+def _rows(columns: str) -> str:
+    return f"json_to_recordset(%s::text::json) AS rows ({columns}), written"
+
+
+# Each part inserts only if event 1 was inserted, which is the check that the job is new. No error
+# is raised where it is not: an error would end the user's transaction.
+_WRITE = f"""
+WITH written AS (
+    INSERT INTO jobfleet.trail ({EVENT_COLUMNS})
+    SELECT {EVENT_COLUMNS} FROM json_to_recordset(%s::text::json) AS rows ({record(EVENT_COLUMNS)})
+    ON CONFLICT (job_id, sequence) DO NOTHING RETURNING 1
+), opened AS (
+    INSERT INTO jobfleet.open_jobs ({OPEN_COLUMNS})
+    SELECT {OPEN_COLUMNS} FROM {_rows(record(OPEN_COLUMNS))}
+    ON CONFLICT (job_id, incarnation) DO NOTHING
+), listed AS (
+    INSERT INTO jobfleet.jobs ({LISTED_COLUMNS})
+    SELECT {LISTED_COLUMNS} FROM {_rows(f"{record(JOB_COLUMNS)}, search text")}
+    ON CONFLICT (job_id) DO NOTHING
+), sent AS (
+    INSERT INTO jobfleet.messages (queue, lane, visible_at, body, hints)
+    SELECT queue, lane, clock_timestamp() + make_interval(secs => seconds), body, hints
+    FROM {_rows(MESSAGE_RECORD)}
+), stored AS (
+    INSERT INTO jobfleet.payloads SELECT name, convert_to(body, 'UTF8')
+    FROM {_rows("name text, body text")} ON CONFLICT (name) DO NOTHING
+)
+SELECT pg_current_xact_id()::text, (SELECT count(*) FROM written)
+"""
+_FOUND = f"""
+SELECT row_to_json(first)::text, row_to_json(head)::text, convert_from(body, 'UTF8')
+FROM (SELECT {EVENT_COLUMNS} FROM jobfleet.trail WHERE job_id = %s AND sequence = 1) AS first
+CROSS JOIN LATERAL (
+    SELECT {EVENT_COLUMNS} FROM jobfleet.trail AS it WHERE it.job_id = first.job_id
+    ORDER BY it.sequence DESC LIMIT 1
+) AS head
+LEFT JOIN jobfleet.payloads ON name = first.job_id || '/' || first.epoch || '/' || first.event_id
+"""
+_RING = "SELECT pg_notify(%s::text, %s::text) IS NULL"
+
+
+class PostgresUserTransactions:
+    """One statement for a submit; a second one reads the job that exists already."""
+
+    def __init__(self, *, database: Database) -> None:
+        self._database = database
+        self._known: WeakSet[Any] = WeakSet()
+        self._fleet: str | None = None
+
+    def is_async(self, connection: Any) -> bool:
+        """Return whether the connection is to be used with ``await``."""
+        return is_async(connection)
+
+    def write(self, connection: Any, opening: Opening, fleet: str) -> Opened:
+        """Write all of it, or nothing if the job exists."""
+        if self._is_new(connection):
+            self._check_tables(run(connection, _HAS_TABLES, [self._meta]))
+            self._check_fleet(run(connection, self._sql(_FLEET), []), fleet)
+            self._remember(connection)
+        ((transaction, written),) = run(connection, self._sql(_WRITE), _values(opening))
+        if written:
+            if opening.ring:
+                run(connection, _RING, self._ring(opening))
+            return Opened(transaction)
+        return _found(transaction, run(connection, self._sql(_FOUND), [opening.event.job_id]))
+
+    async def write_async(self, connection: Any, opening: Opening, fleet: str) -> Opened:
+        """Like ``write``, on a connection that is used with ``await``."""
+        if self._is_new(connection):
+            self._check_tables(await run_async(connection, _HAS_TABLES, [self._meta]))
+            self._check_fleet(await run_async(connection, self._sql(_FLEET), []), fleet)
+            self._remember(connection)
+        rows = await run_async(connection, self._sql(_WRITE), _values(opening))
+        ((transaction, written),) = rows
+        if written:
+            if opening.ring:
+                await run_async(connection, _RING, self._ring(opening))
+            return Opened(transaction)
+        found = await run_async(connection, self._sql(_FOUND), [opening.event.job_id])
+        return _found(transaction, found)
+
+    async def fleet(self) -> str:
+        """Return the mark that the schema was given when it was made."""
+        if self._fleet is None:
+            ((self._fleet,),) = await self._database.fetch(_FLEET)
+        return str(self._fleet)
+
+    async def state(self, transaction: str) -> TransactionState:
+        """Ask the server what became of a transaction."""
+        ((state,),) = await self._database.fetch(_STATE, transaction)
+        return _STATES.get(state, "rolled back")
+
+    @property
+    def _meta(self) -> str:
+        return f'"{self._database.schema}".meta'
+
+    def _sql(self, statement: str) -> str:
+        return self._database.sql(statement)
+
+    def _ring(self, opening: Opening) -> list[str]:
+        return [channel_of(self._database.schema), opening.event.facts.queue]
+
+    def _is_new(self, connection: Any) -> bool:
+        """A session of another library may lead elsewhere with each transaction."""
+        return kind_of(connection) != "psycopg" or connection not in self._known
+
+    def _remember(self, connection: Any) -> None:
+        if kind_of(connection) == "psycopg":
+            self._known.add(connection)
+
+    def _check_tables(self, rows: list[Row]) -> None:
+        if not rows[0][0]:
+            raise self._elsewhere()
+
+    def _check_fleet(self, rows: list[Row], fleet: str) -> None:
+        if [tuple(row) for row in rows] != [(fleet,)]:
+            raise self._elsewhere()
+
+    def _elsewhere(self) -> InvalidRequest:
+        return InvalidRequest(
+            "connection: it leads to another database than the fleet's, "
+            f"{self._database.address.shown}: a transaction cannot span both",
+            field="connection",
+        )
+
+
+def _values(opening: Opening) -> list[str]:
+    messages: list[Fields] = []
+    if opening.message is not None:
+        messages.append(message_fields(Outgoing(opening.message, opening.delay_seconds)))
+    stored: list[Fields] = []
+    if opening.data is not None:
+        stored.append({"name": opening.data[0], "body": opening.data[1].decode()})
+    parts: Sequence[Sequence[Fields]] = (
+        [event_fields(opening.stored)],
+        [open_fields(opening.row)],
+        [job_fields(opening.event)],
+        messages,
+        stored,
+    )
+    return [encode_text(part) for part in parts]
+
+
+def _found(transaction: str, rows: list[Row]) -> Opened:
+    first, head, body = rows[0]
+    event = _event(first)
+    if body is not None:
+        event = _event(first, data=body)
+    return Opened(transaction, event, _event(head))
+
+
+def _event(text: str, *, data: str | None = None) -> Event:
+    fields = orjson.loads(text)
+    if data is not None:
+        fields["data"] = data
+    return row_to_event(tuple(fields[name] for name in EVENT_NAMES))

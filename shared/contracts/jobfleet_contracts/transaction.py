@@ -1,0 +1,88 @@
+"""A submit as part of a transaction that the submitter himself has begun."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.index import OpenRow
+from jobfleet_contracts.message import JobMessage
+
+TransactionState = Literal["open", "committed", "rolled back"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """All that makes a job exist.
+
+    Attributes:
+        event: event 1, with its data, however large.
+        stored: event 1 as its row holds it, and under which name large data are to be stored.
+        message: ``None`` where the job is due so late that the rescuer publishes it.
+        delay_seconds: until the message shows up.
+        ring: whether waiting workers are told at the commit. The server makes each commit that
+            tells somebody wait for all others that do; else workers find the job within a second.
+    """
+
+    event: Event
+    stored: Event
+    data: tuple[str, bytes] | None
+    row: OpenRow
+    message: JobMessage | None
+    delay_seconds: float
+    ring: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What stands in the transaction now.
+
+    Attributes:
+        transaction: its number, to ask whether it was committed.
+        first, head: the job's first and newest event where it existed before; ``None`` if it was
+            made. Large data of ``first`` are resolved.
+    """
+
+    transaction: str
+    first: Event | None = None
+    head: Event | None = None
+
+
+class UserTransactions(Protocol):
+    """Submits inside transactions of the submitter's own.
+
+    What a connection's library or the server raises goes to the caller as it is: he alone knows
+    whether his transaction can go on.
+    """
+
+    def is_async(self, connection: Any) -> bool:
+        """Return whether the connection is to be used with ``await``.
+
+        Raises:
+            InvalidRequest: it is none that is known; names those that are.
+        """
+        ...
+
+    def write(self, connection: Any, opening: Opening, fleet: str) -> Opened:
+        """Write all of it, or nothing if the job exists; nothing is committed.
+
+        Args:
+            fleet: as :meth:`fleet` returned it.
+
+        Raises:
+            InvalidRequest: the connection leads to another database, or commits by itself.
+        """
+        ...
+
+    async def write_async(self, connection: Any, opening: Opening, fleet: str) -> Opened:
+        """Like ``write``, on a connection that is used with ``await``."""
+        ...
+
+    async def fleet(self) -> str:
+        """Return the mark of this fleet's tables, which no other database has."""
+        ...
+
+    async def state(self, transaction: str) -> TransactionState:
+        """Return what became of a transaction."""
+        ...

@@ -1,0 +1,108 @@
+"""Submit inside a transaction of the submitter's: the job exists if, and only if, it commits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from jobfleet_contracts.backend import Limits
+from jobfleet_contracts.errors import InvalidRequest
+from jobfleet_contracts.event import Event, JobFacts
+from jobfleet_contracts.internal_job import check_type, is_internal_id
+from jobfleet_contracts.job_id import job_id_for_key
+from jobfleet_contracts.message import JobDefaults, JobMessage
+from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.transaction import Opened, Opening
+from jobfleet_protocol.actions.publication import LONGEST_DELAY
+from jobfleet_protocol.actions.submission import (
+    Submitted,
+    check_same_body,
+    open_row,
+    opening_change,
+)
+from jobfleet_protocol.trail.large_data import split
+from jobfleet_protocol.trail.transitions import draft
+
+if TYPE_CHECKING:
+    from jobfleet_contracts.job import JobRequest
+
+
+class TransactionalSubmission:
+    """Prepares what a transaction writes, and reads what it found.
+
+    Nothing here is repeated or goes on in the background: the transaction's owner decides.
+    """
+
+    def __init__(self, *, clock: Clock, defaults: JobDefaults, limits: Limits) -> None:
+        self._clock = clock
+        self._defaults = defaults
+        self._limits = limits
+
+    def identified(self, request: JobRequest, idempotency_key: str | None) -> JobRequest:
+        """Return the request with the id that its key makes.
+
+        Raises:
+            InvalidRequest: type or id is one that only jobfleet itself may use.
+        """
+        check_type(request.type)
+        if is_internal_id(request.job_id):
+            raise InvalidRequest(
+                "jobId: UUIDs of version 8 are for jobs that jobfleet makes", field="jobId"
+            )
+        if idempotency_key is None:
+            return request
+        return request.model_copy(update={"job_id": job_id_for_key(idempotency_key)})
+
+    def opening(self, request: JobRequest, *, by: str | None, ring: bool) -> Opening:
+        """Return all that makes the job exist."""
+        now = self._clock.now()
+        facts = JobFacts.of(request)
+        change = opening_change(request, self._defaults, now=now, by=by)
+        event = draft(None, facts, change, occurred_at=now)
+        stored, data = split(event, inline_bytes=self._limits.inline_bytes)
+        due_at = event.after.due_at
+        delay = timedelta(0) if due_at is None else max(due_at - now, timedelta(0))
+        message = self._message(request, event) if delay <= LONGEST_DELAY else None
+        sequence = event.sequence
+        return Opening(
+            event=event,
+            stored=stored,
+            data=data,
+            row=replace(
+                open_row(facts, event.after, now),
+                sequence=sequence,
+                published=0 if message is None else sequence,
+            ),
+            message=message,
+            delay_seconds=delay.total_seconds(),
+            ring=ring,
+        )
+
+    def answer(self, request: JobRequest, opening: Opening, opened: Opened) -> Submitted:
+        """Return what the submitter is told.
+
+        Raises:
+            BodyConflict: the job id or key was used before with another body. The transaction
+                goes on: no statement has failed.
+        """
+        if opened.first is None or opened.head is None:
+            state = opening.event.after.state
+            return Submitted(request.job_id, state, created=True, transaction=opened.transaction)
+        check_same_body(request, opened.first)
+        return Submitted(
+            request.job_id,
+            opened.head.after.state,
+            created=False,
+            transaction=opened.transaction,
+        )
+
+    def _message(self, request: JobRequest, event: Event) -> JobMessage:
+        return JobMessage(
+            request=request,
+            defaults=self._defaults,
+            sequence=event.sequence,
+            published_at=self._clock.now(),
+            due_at=event.after.due_at,
+            opening_hash=event.hash,
+        )

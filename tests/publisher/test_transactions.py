@@ -1,0 +1,302 @@
+"""Submit in a transaction of one's own: the job exists if, and only if, it commits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import django.conf
+import psycopg
+import pytest
+import sqlalchemy
+from django.db.backends.postgresql.base import DatabaseWrapper
+from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
+
+from devtools.servers import PostgresServer
+from jobfleet_contracts.errors import (
+    ActionRefused,
+    BackendUnavailable,
+    BodyConflict,
+    InvalidRequest,
+    UnknownJob,
+)
+from jobfleet_contracts.state import State
+from jobfleet_publisher import Publisher
+from jobfleet_publisher.sync import Publisher as BlockingPublisher
+
+pytestmark = pytest.mark.servers
+
+_TABLES = ("trail", "open_jobs", "jobs", "messages", "payloads")
+
+
+@pytest.fixture
+def flags(postgres: PostgresServer, postgres_schema: str) -> dict[str, Any]:
+    return {
+        "backend": "postgres",
+        "postgres_url": postgres.url,
+        "postgres_schema": postgres_schema,
+    }
+
+
+@pytest.fixture
+async def publisher(flags: dict[str, Any]) -> AsyncIterator[Publisher]:
+    async with Publisher.from_env(**flags) as publisher:
+        yield publisher
+
+
+@pytest.fixture
+def blocking(flags: dict[str, Any]) -> Iterator[BlockingPublisher]:
+    with BlockingPublisher.from_env(**flags) as publisher:
+        yield publisher
+
+
+@pytest.fixture
+async def connection(postgres: PostgresServer) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+    async with await psycopg.AsyncConnection.connect(postgres.url) as connection:
+        yield connection
+
+
+def _stored(flags: dict[str, Any]) -> dict[str, int]:
+    schema = flags["postgres_schema"]
+    with psycopg.connect(flags["postgres_url"]) as session:
+        return {
+            table: session.execute(f"SELECT count(*) FROM {schema}.{table}".encode()).fetchone()[0]  # type: ignore[index]  # noqa: S608
+            for table in _TABLES
+        }
+
+
+_NOTHING = dict.fromkeys(_TABLES, 0)
+_ONE_JOB = {"trail": 1, "open_jobs": 1, "jobs": 1, "messages": 1, "payloads": 0}
+
+
+class _RolledBack(Exception):
+    """Ends a test's transaction."""
+
+
+@contextmanager
+def _psycopg(url: str) -> Iterator[Any]:
+    with psycopg.connect(url) as connection:
+        yield connection
+
+
+@contextmanager
+def _psycopg_block(url: str) -> Iterator[Any]:
+    with psycopg.connect(url, autocommit=True) as connection, connection.transaction():
+        yield connection
+
+
+@contextmanager
+def _sqlalchemy(url: str) -> Iterator[Any]:
+    engine = sqlalchemy.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    try:
+        with engine.begin() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _sqlalchemy_session(url: str) -> Iterator[Any]:
+    engine = sqlalchemy.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    try:
+        with Session(engine) as session, session.begin():
+            yield session
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _django(url: str) -> Iterator[Any]:
+    from django.db.transaction import Atomic
+
+    connection = _django_connection(url)
+    with suppress(RuntimeError):  # configured by another test
+        django.conf.settings.configure(USE_TZ=True)
+    from django.db import connections
+
+    connections["jobs"] = connection
+    try:
+        with Atomic("jobs", savepoint=True, durable=False):
+            yield connection
+    finally:
+        connection.close()
+        del connections["jobs"]
+
+
+def _django_connection(url: str) -> DatabaseWrapper:
+    with suppress(RuntimeError):
+        django.conf.settings.configure(USE_TZ=True)
+    parts = conninfo_to_dict(url)
+    return DatabaseWrapper(
+        {
+            "NAME": parts["dbname"],
+            "USER": parts["user"],
+            "PASSWORD": "",
+            "HOST": parts["host"],
+            "PORT": parts["port"],
+            "OPTIONS": {},
+            "TIME_ZONE": None,
+            "CONN_MAX_AGE": 0,
+            "CONN_HEALTH_CHECKS": False,
+            "AUTOCOMMIT": True,
+            "ATOMIC_REQUESTS": False,
+            "TEST": {},
+        },
+        alias="jobs",
+    )
+
+
+KINDS = [_psycopg, _psycopg_block, _sqlalchemy, _sqlalchemy_session, _django]
+
+
+@pytest.mark.parametrize("begin", KINDS)
+def test_a_job_exists_if_and_only_if_its_transaction_commits(
+    blocking: BlockingPublisher, flags: dict[str, Any], begin: Callable[[str], Any]
+) -> None:
+    with suppress(_RolledBack), begin(flags["postgres_url"]) as connection:
+        lost = blocking.submit("demo.steps", {"steps": 1}, connection=connection)
+        raise _RolledBack
+    assert _stored(flags) == _NOTHING
+    with begin(flags["postgres_url"]) as connection:
+        job = blocking.submit("demo.steps", {"steps": 1}, connection=connection)
+        assert (job.created, job.submitted) == (True, State.QUEUED)
+        assert _stored(flags) == _NOTHING
+    assert _stored(flags) == _ONE_JOB
+    assert job.state() is State.QUEUED
+    with pytest.raises(UnknownJob):
+        lost.wait(timeout=5)
+
+
+async def test_an_asynchronous_connection_is_used_in_the_same_way(
+    publisher: Publisher, connection: psycopg.AsyncConnection[Any], flags: dict[str, Any]
+) -> None:
+    await publisher.submit("demo.steps", connection=connection)
+    await connection.rollback()
+    assert _stored(flags) == _NOTHING
+    engine = create_async_engine(
+        flags["postgres_url"].replace("postgresql:", "postgresql+psycopg:")
+    )
+    async with engine.begin() as one, AsyncSession(engine) as two, two.begin():
+        await publisher.submit("demo.steps", connection=one)
+        await publisher.submit("demo.steps", connection=two)
+    await engine.dispose()
+    await publisher.submit("demo.steps", connection=connection)
+    await connection.commit()
+    assert _stored(flags) == {table: count * 3 for table, count in _ONE_JOB.items()}
+
+
+async def test_the_same_key_in_a_transaction_is_the_same_job(
+    publisher: Publisher, connection: psycopg.AsyncConnection[Any], flags: dict[str, Any]
+) -> None:
+    large = {"text": "ä" * 50_000}
+    first = await publisher.submit("demo.steps", large, idempotency_key="k", connection=connection)
+    again = await publisher.submit("demo.steps", large, idempotency_key="k", connection=connection)
+    assert (first.created, again.created) == (True, False)
+    assert first.job_id == again.job_id
+    await connection.commit()
+    assert _stored(flags)["payloads"] == 1
+    outside = await publisher.submit("demo.steps", large, idempotency_key="k")
+    assert (outside.created, outside.job_id) == (False, first.job_id)
+    found = await publisher.find_request(first.job_id)
+    assert found is not None
+    assert found.payload == large
+
+
+async def test_another_body_is_refused_and_the_transaction_goes_on(
+    publisher: Publisher, connection: psycopg.AsyncConnection[Any], flags: dict[str, Any]
+) -> None:
+    await publisher.submit("demo.steps", {"a": 1}, idempotency_key="k")
+    with pytest.raises(BodyConflict):
+        await publisher.submit("demo.steps", {"a": 2}, idempotency_key="k", connection=connection)
+    await publisher.submit("demo.steps", {"a": 3}, connection=connection)
+    await connection.commit()
+    assert _stored(flags)["trail"] == 2
+
+
+async def test_a_wait_before_the_commit_is_refused_by_name(
+    publisher: Publisher, connection: psycopg.AsyncConnection[Any]
+) -> None:
+    job = await publisher.submit("demo.steps", connection=connection)
+    for ask in (job.wait, job.state, job.cancel):
+        with pytest.raises(ActionRefused, match="commit it first"):
+            await ask()
+    await connection.commit()
+    assert await job.cancel() is State.CANCELLED
+
+
+async def test_waiting_for_the_same_key_ends_with_the_users_own_lock_timeout(
+    publisher: Publisher, connection: psycopg.AsyncConnection[Any], postgres: PostgresServer
+) -> None:
+    await publisher.submit("demo.steps", idempotency_key="k", connection=connection)
+    async with await psycopg.AsyncConnection.connect(postgres.url) as other:
+        await other.execute("SET lock_timeout = '50ms'")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            await publisher.submit("demo.steps", idempotency_key="k", connection=other)
+        await other.rollback()
+    await connection.rollback()
+
+
+async def test_a_serialization_failure_is_the_callers(
+    publisher: Publisher, connection: psycopg.AsyncConnection[Any]
+) -> None:
+    await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
+    await connection.execute("SELECT 1")
+    await publisher.submit("demo.steps", idempotency_key="k")
+    with pytest.raises(psycopg.errors.SerializationFailure):
+        await publisher.submit("demo.steps", idempotency_key="k", connection=connection)
+
+
+async def test_others_go_on_while_a_transaction_holds_a_key(
+    publisher: Publisher, connection: psycopg.AsyncConnection[Any]
+) -> None:
+    await publisher.submit("demo.steps", idempotency_key="held", connection=connection)
+    held = asyncio.create_task(publisher.submit("demo.steps", idempotency_key="held"))
+    others = [publisher.submit("demo.steps") for _ in range(5)]
+    async with asyncio.timeout(20):
+        assert all(job.created for job in await asyncio.gather(*others))
+        with pytest.raises(BackendUnavailable, match="another transaction holds this row"):
+            await held
+        await connection.commit()
+        assert not (await publisher.submit("demo.steps", idempotency_key="held")).created
+
+
+async def test_what_cannot_be_a_part_of_a_transaction_is_refused_by_name(
+    publisher: Publisher,
+    blocking: BlockingPublisher,
+    flags: dict[str, Any],
+    tmp_path: Any,
+) -> None:
+    url = flags["postgres_url"]
+    with psycopg.connect(url, autocommit=True) as session:
+        session.execute("DROP DATABASE IF EXISTS elsewhere")
+        session.execute("CREATE DATABASE elsewhere")
+    with psycopg.connect(url.replace("/postgres", "/elsewhere")) as elsewhere:
+        with pytest.raises(InvalidRequest, match="another database"):
+            blocking.submit("demo.steps", connection=elsewhere)
+    with psycopg.connect(url, autocommit=True) as session:
+        with pytest.raises(InvalidRequest, match="commits each statement by itself"):
+            blocking.submit("demo.steps", connection=session)
+    with pytest.raises(InvalidRequest, match="commits each statement by itself"):
+        await asyncio.to_thread(
+            lambda: blocking.submit("demo.steps", connection=_django_connection(url))
+        )
+    with sqlalchemy.create_engine("sqlite://").begin() as other:
+        with pytest.raises(InvalidRequest, match="leads to sqlite"):
+            blocking.submit("demo.steps", connection=other)
+    with pytest.raises(InvalidRequest, match="none that a job can be submitted through"):
+        blocking.submit("demo.steps", connection=object())
+    with psycopg.connect(url) as session:
+        with pytest.raises(InvalidRequest, match="block this event loop"):
+            await publisher.submit("demo.steps", connection=session)
+    async with await psycopg.AsyncConnection.connect(url) as awaited:
+        with pytest.raises(InvalidRequest, match="must be awaited"):
+            await asyncio.to_thread(blocking.submit, "demo.steps", connection=awaited)
+    embedded = Publisher.from_env(backend="embedded", data_dir=tmp_path)
+    async with embedded:
+        with pytest.raises(InvalidRequest, match="only postgres has transactions"):
+            await embedded.submit("demo.steps", connection=object())
+    assert _stored(flags) == _NOTHING

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 from jobfleet_contracts.backend import Backend
-from jobfleet_contracts.index import JobQuery
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.index import IndexedEvent, JobQuery
 from jobfleet_protocol.reading.search import narrow
-from tests.conformance.jobs import after, completed, queued, started, write
+from tests.conformance.jobs import BEGIN, after, completed, queued, started, write
 
 
 async def _found(backend: Backend, search: str, *, limit: int = 2) -> set[str]:
@@ -57,3 +61,38 @@ async def test_searches_find_what_they_say_whatever_the_case(backend: Backend) -
     }
     for search, names in expected.items():
         assert await _found(backend, search) == names, search
+
+
+def _keyed(number: int, **keys: str) -> Event:
+    """Event 1 of a job with these lookup keys, made some seconds after the beginning."""
+    first = queued(job_name=f"job {number}", created_at=BEGIN + timedelta(seconds=number))
+    indexed = {f"payload.{name}": value for name, value in keys.items()}
+    return replace(first, data=first.data | {"indexed": indexed})
+
+
+async def test_jobs_are_found_by_their_keys_newest_made_first(backend: Backend) -> None:
+    for number in range(5):
+        await write(backend, _keyed(number, customer="c-7", order=str(number % 2)))
+    await write(backend, _keyed(9, customer="c-8"), queued(job_name="without"))
+    assert await _found(backend, "payload.customer:C-7") == {f"job {n}" for n in range(5)}
+    assert await _found(backend, "payload.customer:c-7 payload.order:1") == {"job 1", "job 3"}
+    assert await _found(backend, 'payload.customer:c-7 "job 2"') == {"job 2"}
+    assert await _found(backend, "payload.customer:c-7 state:completed") == set()
+    assert await _found(backend, "payload.customer:c-9") == set()
+    assert await _found(backend, "payload.customer:c-7 payload.customer:c-8") == set()
+    page = await backend.reader.jobs(narrow(JobQuery(limit=3), "payload.customer:c-7"))
+    assert [row.facts.job_name for row in page.items] == ["job 4", "job 3", "job 2"]
+
+
+async def test_a_key_row_that_is_written_again_stands_once_and_goes_with_its_job(
+    backend: Backend,
+) -> None:
+    first = _keyed(1, customer="c-7")
+    again = replace(started(first), data={"indexed": {"payload.customer": "c-7"}})
+    await write(backend, first, again)
+    await backend.index.record([first])
+    assert await _found(backend, "payload.customer:c-7") == {"job 1"}
+    assert backend.retention is not None
+    await backend.retention.unlist([IndexedEvent.of(event) for event in (first, again)])
+    page = await backend.reader.jobs(narrow(JobQuery(), "payload.customer:c-7"))
+    assert list(page.items) == []

@@ -46,7 +46,9 @@ class Api:
         clock = process.clock
         self.process = process
         self.backend = backend
-        writes = WriteSide.wire(backend=backend, clock=clock, defaults=DEFAULTS)
+        writes = WriteSide.wire(
+            backend=backend, clock=clock, defaults=DEFAULTS, looks_for_keys=False
+        )
         self.submitter = writes.submitter
         self.canceller = writes.canceller
         self.redriver = writes.redriver

@@ -22,6 +22,7 @@ from jobfleet_protocol.claiming.rate_slots import RateSlots
 from jobfleet_protocol.control.pause_state import FleetPauses
 from jobfleet_protocol.control.pauses import Pauses
 from jobfleet_protocol.control.schedules import Schedules
+from jobfleet_protocol.control.type_keys import TypeKeys
 from jobfleet_protocol.reading.error_report import KEPT
 from jobfleet_protocol.retry import back_off
 from jobfleet_publisher.publisher import Publisher
@@ -51,6 +52,7 @@ from jobfleet_worker.run.rate_gate import RateGate
 from jobfleet_worker.run.recycling import Recycling
 from jobfleet_worker.run.slots import Slots
 from jobfleet_worker.run.start_terms import HandlerTerms
+from jobfleet_worker.upkeep.announced_keys import AnnouncedKeys
 from jobfleet_worker.upkeep.code_schedules import CodeSchedules
 from jobfleet_worker.upkeep.election import Election
 from jobfleet_worker.upkeep.heartbeat import Heartbeat
@@ -137,6 +139,11 @@ class Worker:
         )
         rates = RateSlots(store=backend.rates, clock=clock, clock_offset=backend.clock_offset)
         terms = HandlerTerms(handlers=self._handlers)
+        self._announced_keys = AnnouncedKeys(
+            handlers=self._handlers,
+            keys=TypeKeys(log=backend.control_log, clock=clock),
+            clock=clock,
+        )
         self._claimer = Claimer(
             trail=backend.trail,
             leases=backend.leases,
@@ -153,6 +160,7 @@ class Worker:
             pauses=self._pause_watch.current,
             rates=rates,
             terms=terms.of,
+            keys=self._announced_keys.missing,
             fresh=options.fresh,
         )
         deferral = Deferral(
@@ -308,6 +316,7 @@ class Worker:
                 self._start("heartbeat", self._heartbeat.run()),
                 self._start("leadership", self._leadership.run()),
                 self._start("code-schedules", self._code_schedules.run()),
+                self._start("announced-keys", self._announced_keys.run()),
                 self._start("cancel-listener", self._listener().run()),
             ]
             _log.info(WORKER_STARTED, types=self._handlers.types, queues=self._options.queues)

@@ -10,7 +10,9 @@ from typing import Any, Generic, Literal, TypeVar
 
 from jobfleet_contracts.codec import encode_text, format_optional_time, format_time
 from jobfleet_contracts.credentials import masked_text
+from jobfleet_contracts.error_group import dead_group_of
 from jobfleet_contracts.event import Event, JobFacts
+from jobfleet_contracts.lookup_keys import keys_in
 from jobfleet_contracts.row_test import RowTest
 from jobfleet_contracts.state import State
 
@@ -174,6 +176,8 @@ class JobQuery:
         error_group: id of an error group; only dead jobs whose last failure belongs to it.
         job_type: in any case.
         tests: further conditions, tested row by row.
+        keys: normalised values by the names of lookup keys, as ``payload.customer`` or
+            ``schedule``. With them jobs come in the order in which they were made, newest first.
         nothing: conditions exclude each other; no job fits.
     """
 
@@ -187,6 +191,7 @@ class JobQuery:
     dead: bool = False
     error_group: str | None = None
     tests: tuple[RowTest, ...] = ()
+    keys: Mapping[str, str] = field(default_factory=dict)
     nothing: bool = False
     limit: int = 50
     cursor: str | None = None
@@ -295,12 +300,27 @@ class IndexedEvent:
 
     Attributes:
         error_group: in which it stands, where it is a failure that ended its job.
+        keys: by which the job is looked up, and when the job was made.
     """
 
     job_id: str
     sequence: int
     occurred_at: datetime
     error_group: str | None = None
+    keys: Mapping[str, str] = field(default_factory=dict)
+    created_at: datetime | None = None
+
+    @classmethod
+    def of(cls, event: Event) -> IndexedEvent:
+        """Return the place of an event with all that the index made of it."""
+        return cls(
+            event.job_id,
+            event.sequence,
+            event.occurred_at,
+            dead_group_of(event),
+            keys_in(event),
+            event.facts.created_at,
+        )
 
 
 @dataclass(frozen=True, slots=True)

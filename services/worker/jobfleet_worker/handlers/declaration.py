@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from jobfleet_contracts.errors import JobfleetError
 from jobfleet_contracts.job import MAX_ATTEMPTS, MAX_TIMEOUT_SECONDS, QUEUE_PATTERN, TYPE_PATTERN
+from jobfleet_contracts.lookup_keys import MOST_KEYS, PAYLOAD_KEY
 from jobfleet_contracts.rate import Rate
 from jobfleet_worker.handlers.typed_submit import HandlerMark, add_submits
 
@@ -42,6 +43,7 @@ class Declaration:
     rate: Rate | None = None
     rate_key: KeyOf | None = None
     queue: str | None = None
+    index: tuple[str, ...] = ()
 
     def job_options(self, _payload: Any) -> dict[str, Any]:
         """Return what the decorator says of jobs of this payload, as options of a submit."""
@@ -68,6 +70,7 @@ def handler(
     rate: str | Rate | None = None,
     rate_key: KeyOf | None = None,
     queue: str | None = None,
+    index: Sequence[str] = (),
 ) -> HandlerMark:
     """Mark a function as the handler of a job type; several marks make it the handler of several.
 
@@ -85,6 +88,8 @@ def handler(
             a burst or a longer grace. All types of the handler count together.
         rate_key: makes a text of the payload; jobs count by it apart. It must be quick.
         queue: where the function's own ``submit`` puts its jobs.
+        index: up to eight keys of the payload by whose values jobs are found, as in a search for
+            ``payload.customer:42``. Values are texts, numbers or truth values.
 
     The decorated function has ``submit``, ``submit_sync``, ``submit_many`` and
     ``submit_many_sync``; see :class:`jobfleet_worker.handlers.typed_submit.Submits`.
@@ -103,6 +108,7 @@ def handler(
             _problem_of(function)
             or _problem_with_aliases(job_type, aliases)
             or _problem_with_rate(rate, rate_key)
+            or _problem_with_index(index)
         )
         declaration = Declaration(
             job_type,
@@ -115,6 +121,7 @@ def handler(
             None if problem or rate is None else as_rate(rate),
             rate_key,
             queue,
+            () if problem else tuple(index),
         )
         problem = problem or _problem_with(declaration)
         if problem is not None:
@@ -223,6 +230,17 @@ def _problem_with_key(name: str, key_of: Any) -> str | None:
         return f"{wanted}. This one cannot be called with one value"
     except ValueError:  # some built-in functions tell nothing of themselves
         return None
+    return None
+
+
+def _problem_with_index(index: Any) -> str | None:
+    if isinstance(index, str) or not isinstance(index, list | tuple):
+        return f"index is {index!r}; it can be a list of payload keys, as ['customer']"
+    for name in index:
+        if not isinstance(name, str) or not PAYLOAD_KEY.fullmatch(name):
+            return f"index has {name!r}; a key is 1 to 50 letters, digits, '_' and '-'"
+    if len(index) > MOST_KEYS or len(set(index)) < len(index):
+        return f"index has {len(index)} keys; it can name up to {MOST_KEYS} different ones"
     return None
 
 

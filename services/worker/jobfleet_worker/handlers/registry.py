@@ -54,6 +54,7 @@ class Handler:
         module: where a process of its own imports the function from.
         waits: a built-in that waits for a third party; it takes a ``CallbackWait`` last.
         aliases: other types whose jobs it runs.
+        index: keys of the payload by whose values jobs are found.
         plan: the hooks around its calls.
         rate, rate_key: how often it may start in the whole fleet, and what counts apart.
     """
@@ -68,6 +69,7 @@ class Handler:
     module: str = ""
     waits: bool = False
     aliases: tuple[str, ...] = ()
+    index: tuple[str, ...] = ()
     plan: CallPlan = NO_PLAN
     rate: Rate | None = None
     rate_key: KeyOf | None = None
@@ -141,6 +143,7 @@ def describe(
         plan=hooks.plan(function, (declaration.job_type, *declaration.aliases), signature.provided),
         rate=declaration.rate,
         rate_key=declaration.rate_key,
+        index=declaration.index,
     )
 
 
@@ -282,6 +285,11 @@ class Handlers:
     def get(self, job_type: str) -> Handler | None:
         """Return the handler of a type, if this worker has one."""
         return self._by_type.get(job_type)
+
+    @property
+    def indexed_keys(self) -> dict[str, tuple[str, ...]]:
+        """The payload keys by which jobs are found, by type; only types that declare some."""
+        return {name: each.index for name, each in self._by_type.items() if each.index}
 
     def with_built_in(self, *declared: Handler) -> Handlers:
         """Return these handlers and some that the worker itself provides.

@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from jobfleet_contracts.error_group import dead_group_of
 from jobfleet_contracts.errors import DataMissing, SequenceTaken
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import IndexedEvent
@@ -159,7 +158,7 @@ class Retention:
         last = await self._trail.read(seal.job_id, seal.sequence - 1)
         await self._unlist_before(seal.job_id, seal.sequence - 1)
         await self._store.forget(tombstone_under(seal), last=seal.sequence)
-        await self._finish(seal.job_id, [found] if last is None else [found, _place_of(last)])
+        await self._finish(seal.job_id, [found] if last is None else [found, IndexedEvent.of(last)])
 
     async def _ending(self, head: Event) -> Event | None:
         if head.kind is not Status.DISMISSED:
@@ -181,13 +180,9 @@ class Retention:
             page = await self._trail.history(
                 job_id, after=after, before=min(after + PAGE_ROWS + 1, last)
             )
-            await self._store.unlist([_place_of(event) for event in page])
+            await self._store.unlist([IndexedEvent.of(event) for event in page])
             after += PAGE_ROWS
 
     async def _finish(self, job_id: str, left: list[IndexedEvent]) -> None:
         await self._payloads.delete_job(job_id)
         await self._store.unlist(left)
-
-
-def _place_of(event: Event) -> IndexedEvent:
-    return IndexedEvent(event.job_id, event.sequence, event.occurred_at, dead_group_of(event))

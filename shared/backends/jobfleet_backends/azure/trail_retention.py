@@ -12,6 +12,7 @@ from jobfleet_backends.azure.http.table_reader import Query
 from jobfleet_backends.azure.http.table_writer import Operation
 from jobfleet_backends.azure.index.error_counter import dead_key
 from jobfleet_backends.azure.index.index_rows import SHARDS, indexed_key, shard_of, time_key
+from jobfleet_backends.azure.index.job_lookup import lookup_key
 from jobfleet_backends.azure.rows import event_to_entity, plain_time, row_key
 from jobfleet_backends.azure.table_limits import TRANSACTION_ROWS
 from jobfleet_contracts.cursor import NUMBER, CursorForm
@@ -82,6 +83,11 @@ class AzureTrailRetention:
             keys[shard_of(event.job_id)].add(indexed_key(event))
             if event.error_group is not None:
                 keys[shard_of(event.job_id)].add(dead_key(event, event.error_group))
+            if event.created_at is not None:
+                keys[shard_of(event.job_id)] |= {
+                    lookup_key(event.job_id, event.created_at, key, value)
+                    for key, value in event.keys.items()
+                }
         for shard, of_shard in keys.items():
             removals = [_removal(shard, key) for key in sorted(of_shard)]
             for batch in _batches(removals):

@@ -24,6 +24,7 @@ from jobfleet_backends.sql.row_codec import (
 from jobfleet_contracts.codec import format_time
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import OpenRow
+from jobfleet_contracts.lookup_keys import keys_in
 
 INDEX_NOT_WRITTEN = "index.write_failed"
 TIDY_SECONDS = 60.0
@@ -68,6 +69,12 @@ FROM (
 WHERE it.job_id = newest.job_id AND it.incarnation = newest.incarnation
     AND it.sequence < newest.sequence
 RETURNING newest.n
+"""
+_KEYS_SQL = """
+INSERT INTO jobfleet.job_keys
+SELECT DISTINCT key, value, created_at, job_id FROM json_to_recordset(%s::json)
+AS rows (n int, key text, value text, created_at timestamptz, job_id text)
+ORDER BY key, value, created_at, job_id ON CONFLICT DO NOTHING RETURNING 0
 """
 _PLACE = "n int, job_id text, incarnation bigint, published bigint"
 _PUBLISHED = f"""
@@ -148,6 +155,19 @@ def _place_fields(place: _Place) -> Sequence[Fields]:
     return [{**named, "published": place.published}]
 
 
+def _key_fields(events: Sequence[Event]) -> Sequence[Fields]:
+    return [
+        {
+            "key": key,
+            "value": value,
+            "created_at": format_time(event.facts.created_at),
+            "job_id": event.job_id,
+        }
+        for event in events
+        for key, value in keys_in(event).items()
+    ]
+
+
 def _nothing(_item: object, _rows: object) -> None:
     return None
 
@@ -164,6 +184,9 @@ _RECORD: BatchStatement[Sequence[Event], None] = BatchStatement(
     sql=RECORD_SQL,
     rows=lambda events: [job_fields(event) for event in events],
     outcome=_nothing,
+)
+_KEYS: BatchStatement[Sequence[Event], None] = BatchStatement(
+    rank=Rank.KEYS, sql=_KEYS_SQL, rows=_key_fields, outcome=_nothing
 )
 _MARK: BatchStatement[_Place, None] = BatchStatement(
     rank=Rank.PUBLISHED, sql=_PUBLISHED, rows=_place_fields, outcome=_nothing
@@ -187,6 +210,8 @@ class PostgresJobIndex:
     def record(self, events: Sequence[Event]) -> Awaitable[None]:
         """Queue the current state of the events' jobs and the hints of their open rows."""
         self._tidy_now_and_then()
+        if any(keys_in(event) for event in events):
+            self._queue(_KEYS, events)
         return self._queue(_RECORD, events)
 
     def published(self, job_id: str, incarnation: int, sequence: int) -> Awaitable[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from jobfleet_backends.postgres.batch import Row
 from jobfleet_backends.postgres.database import Database
 from jobfleet_backends.postgres.error_groups import read_errors
 from jobfleet_backends.postgres.fleet_counts import count_ended, count_jobs, take_census
+from jobfleet_backends.postgres.job_lookup import look_up
 from jobfleet_backends.postgres.lock_queues import LockQueues
 from jobfleet_backends.postgres.page_query import Condition, PageQuery, between
 from jobfleet_backends.sql.row_codec import (
@@ -107,6 +109,12 @@ class PostgresJobIndexReader:
         """Return a page of jobs, last changed first."""
         if query.nothing:
             return Page([])
+        if query.keys:
+            tests, schema = _keyed_tests(query), self._database.schema
+            found = await self._database.read(
+                lambda session: look_up(session, schema, query, tests)
+            )
+            return Page([row_to_job_or_stand_in(row) for row in found[0]], *found[1:])
         page = PageQuery(
             schema=self._database.schema,
             table="jobs",
@@ -263,6 +271,31 @@ def _job_tests(query: JobQuery) -> list[Condition]:
     if query.states and searched:
         states = sorted(state.value for state in query.states)
         tests.append(("state = ANY(%s)", (states,)))
+    return tests
+
+
+def _keyed_tests(query: JobQuery) -> list[Condition]:
+    """Return all conditions but the keys: none of them narrows a range here."""
+    times = between(
+        "updated_at",
+        format_optional_time(query.since),
+        format_optional_time(query.until),
+        None,
+    )
+    searched = replace(query, dead=query.dead or query.error_group is not None)
+    tests = [*times, *_job_tests(replace(searched, error_group=None))]
+    if query.error_group is not None:
+        tests.append(("error_group = %s", (query.error_group,)))
+    if searched.dead:
+        tests.append(_DEAD)
+    if _is_job_id(query.text):
+        tests.append(("job_id = %s", (str(query.text).lower(),)))
+    if query.lock_key is not None:
+        tests.append(("lock_key = %s", (query.lock_key,)))
+    if query.job_type is not None:
+        tests.append(("lower(job_type) = %s", (query.job_type.lower(),)))
+    if query.states:
+        tests.append(("state = ANY(%s)", (sorted(state.value for state in query.states),)))
     return tests
 
 

@@ -17,6 +17,7 @@ class Rank(IntEnum):
     MESSAGE = auto()
     ACKNOWLEDGE = auto()
     RECORD = auto()
+    KEYS = auto()
     HINT = auto()
     PUBLISHED = auto()
     CLOSE = auto()

@@ -31,7 +31,16 @@ _TYPES = {
     **dict.fromkeys(("occurred_at", "due_at", "created_at", "opened_at"), "timestamptz"),
     "updated_at": "timestamptz",
 }
-_OPTIONAL = {"worker_id", "duration_ms", "claimed_by", "lock", "lock_turn", "due_at", "lock_key"}
+_OPTIONAL = {
+    "worker_id",
+    "duration_ms",
+    "claimed_by",
+    "lock",
+    "lock_turn",
+    "due_at",
+    "lock_key",
+    "locks",
+}
 _OPTIONAL |= {"salt", "data_hash", "text_hash", "hash", "steps", "error_group"}
 # Text is compared by its bytes: names sort alike on every server, and LIKE needs no other index.
 _TEXT = 'text COLLATE "C"'
@@ -128,6 +137,16 @@ CREATE INDEX jobs_dead ON jobfleet.jobs (updated_at, position)
 WHERE state IN ('failed', 'timedOut') AND NOT dismissed;
 CREATE INDEX jobs_by_error ON jobfleet.jobs (error_group, updated_at, position)
 WHERE error_group IS NOT NULL;
+
+-- Values by which jobs are looked up: declared keys of their payload, and their schedule.
+CREATE TABLE jobfleet.job_keys (
+    key {_TEXT} NOT NULL,
+    value {_TEXT} NOT NULL,
+    created_at timestamptz NOT NULL,
+    job_id {_TEXT} NOT NULL,
+    PRIMARY KEY (key, value, created_at, job_id)
+);
+CREATE INDEX job_keys_by_job ON jobfleet.job_keys (job_id);
 
 -- Jobs per state, as sums of what each statement changed.
 CREATE TABLE jobfleet.state_counts (state {_TEXT} NOT NULL, jobs bigint NOT NULL);

@@ -36,8 +36,11 @@ INSERT INTO jobfleet.trail (position, xid, {EVENT_COLUMNS})
 VALUES (%s, %s::text::xid8, {", ".join(["%s"] * len(EVENT_NAMES))})
 """
 _UNLIST = """
-DELETE FROM jobfleet.jobs USING unnest(%s::text[], %s::bigint[]) AS gone (job_id, sequence)
-WHERE jobs.job_id = gone.job_id AND jobs.sequence = gone.sequence
+WITH unlisted AS (
+    DELETE FROM jobfleet.jobs USING unnest(%s::text[], %s::bigint[]) AS gone (job_id, sequence)
+    WHERE jobs.job_id = gone.job_id AND jobs.sequence = gone.sequence RETURNING jobs.job_id
+)
+DELETE FROM jobfleet.job_keys WHERE job_id IN (SELECT job_id FROM unlisted)
 """
 
 

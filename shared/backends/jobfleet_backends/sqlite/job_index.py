@@ -23,6 +23,7 @@ from jobfleet_backends.sqlite.database import Database
 from jobfleet_contracts.codec import format_optional_time, format_time
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import OpenRow
+from jobfleet_contracts.lookup_keys import keys_in
 
 INDEX_NOT_WRITTEN = "index.write_failed"
 
@@ -54,6 +55,7 @@ WHERE excluded.sequence > jobs.sequence
 _PUBLISHED = """
 UPDATE open_jobs SET published = ? WHERE job_id = ? AND incarnation = ? AND published < ?
 """
+_KEY = "INSERT INTO job_keys VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
 _TRIM = """
 DELETE FROM errors WHERE (step, start, job_type, error, place) IN
     (SELECT step, start, job_type, error, place FROM errors WHERE step = ? AND start < ? LIMIT 1000)
@@ -78,9 +80,15 @@ class SqliteJobIndex:
         """Queue the current state of the events' jobs and the hints of their open rows."""
         jobs = [event_to_job_row(event) for event in _last_of_each_job(events)]
         hints = [_hint(event) for event in events if not event.after.state.is_terminal]
+        keys = [
+            (key, value, format_time(event.facts.created_at), event.job_id)
+            for event in events
+            for key, value in keys_in(event).items()
+        ]
 
         def operation(connection: sqlite3.Connection) -> None:
             connection.executemany(_JOB, jobs)
+            connection.executemany(_KEY, keys)
             connection.executemany(_HINTS, hints)
 
         return self._queue(operation)

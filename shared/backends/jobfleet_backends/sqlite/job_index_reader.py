@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -21,6 +22,7 @@ from jobfleet_backends.sql.row_codec import (
 from jobfleet_backends.sqlite.database import Database
 from jobfleet_backends.sqlite.error_counts import read_errors
 from jobfleet_backends.sqlite.fleet_counts import count_ended, count_jobs, take_census
+from jobfleet_backends.sqlite.job_lookup import look_up
 from jobfleet_backends.sqlite.lock_queues import read_lock_slots, read_lock_uses, read_waiters
 from jobfleet_backends.sqlite.page_query import Condition, PageQuery, between
 from jobfleet_contracts.codec import format_optional_time
@@ -107,6 +109,10 @@ class SqliteJobIndexReader:
         """Return a page of jobs, last changed first."""
         if query.nothing:
             return Page([])
+        if query.keys:
+            tests = _keyed_tests(query)
+            found = await self._database.read(lambda connection: look_up(connection, query, tests))
+            return Page([row_to_job_or_stand_in(row) for row in found[0]], *found[1:])
         page = PageQuery(
             table="jobs",
             columns=JOB_COLUMNS,
@@ -264,6 +270,32 @@ def _job_tests(query: JobQuery) -> list[Condition]:
         tests.append(("job_type = ? COLLATE NOCASE", (query.job_type,)))
     tests += [_condition(test) for test in query.tests]
     if query.states and searched:
+        states = tuple(sorted(state.value for state in query.states))
+        tests.append((f"state IN ({', '.join('?' * len(states))})", states))
+    return tests
+
+
+def _keyed_tests(query: JobQuery) -> list[Condition]:
+    """Return all conditions but the keys: none of them narrows a range here."""
+    times = between(
+        "updated_at",
+        format_optional_time(query.since),
+        format_optional_time(query.until),
+        None,
+    )
+    searched = replace(query, dead=query.dead or query.error_group is not None)
+    tests = [*times, *_job_tests(replace(searched, error_group=None))]
+    if query.error_group is not None:
+        tests.append(("error_group = ?", (query.error_group,)))
+    if searched.dead:
+        tests.append(_DEAD)
+    if _is_job_id(query.text):
+        tests.append(("job_id = ?", (str(query.text).lower(),)))
+    if query.lock_key is not None:
+        tests.append(("lock_key = ?", (query.lock_key,)))
+    if query.job_type is not None:
+        tests.append(("job_type = ? COLLATE NOCASE", (query.job_type,)))
+    if query.states:
         states = tuple(sorted(state.value for state in query.states))
         tests.append((f"state IN ({', '.join('?' * len(states))})", states))
     return tests

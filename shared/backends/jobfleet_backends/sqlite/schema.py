@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from jobfleet_contracts.error_group import MAX_SAMPLE_CHARACTERS, MOST_GROUPS
 
-VERSION = 7
+VERSION = 8
 """``PRAGMA user_version`` of a file that this code can use."""
 
 RETENTION_SWITCH = "retention"
@@ -182,6 +182,19 @@ CREATE INDEX jobs_by_change ON jobs (updated_at, position, state, job_type, queu
 CREATE INDEX jobs_by_state ON jobs (state, updated_at);
 CREATE INDEX jobs_by_type ON jobs (job_type COLLATE NOCASE, state, updated_at);
 CREATE INDEX jobs_by_lock_key ON jobs (lock_key, updated_at) WHERE lock_key IS NOT NULL;
+
+-- Values by which jobs are looked up: declared keys of their payload, and their schedule.
+CREATE TABLE job_keys (
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    job_id TEXT NOT NULL,
+    PRIMARY KEY (key, value, created_at, job_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX job_keys_by_job ON job_keys (job_id);
+CREATE TRIGGER job_keys_removed AFTER DELETE ON jobs BEGIN
+    DELETE FROM job_keys WHERE job_id = old.job_id;
+END;
 
 CREATE TABLE state_counts (state TEXT PRIMARY KEY, jobs INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TRIGGER jobs_counted_at_insert AFTER INSERT ON jobs BEGIN

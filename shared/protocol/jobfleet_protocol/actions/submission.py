@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -15,11 +15,13 @@ from jobfleet_contracts.event import Event, JobFacts, JobState
 from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.internal_job import check_type, is_internal_id
 from jobfleet_contracts.job_id import job_id_for_key
+from jobfleet_contracts.lookup_keys import INDEXED, keys_of
 from jobfleet_contracts.message import JobDefaults, JobMessage
 from jobfleet_contracts.ports import AuditTrail, Clock, JobIndex, JobIndexReader, PayloadStore
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.answer_limit import answered
 from jobfleet_protocol.actions.publication import Publication
+from jobfleet_protocol.control.type_keys import TypeKeys
 from jobfleet_protocol.retry import retry_forever
 from jobfleet_protocol.trail.large_data import resolve
 from jobfleet_protocol.trail.tombstone import is_tombstone
@@ -60,9 +62,18 @@ class Submitted:
 
 
 def opening_change(
-    request: JobRequest, defaults: JobDefaults, *, now: datetime, by: str | None
+    request: JobRequest,
+    defaults: JobDefaults,
+    *,
+    now: datetime,
+    by: str | None,
+    keys: Mapping[str, str] | None = None,
 ) -> Change:
-    """Return event 1 of a request: ``Scheduled`` where its time lies ahead, else ``Queued``."""
+    """Return event 1 of a request: ``Scheduled`` where its time lies ahead, else ``Queued``.
+
+    Args:
+        keys: by which the job will be looked up.
+    """
     scheduled = request.run_at is not None and request.run_at > now
     data = {
         "request": request.to_json(),
@@ -74,7 +85,7 @@ def opening_change(
         due_at=request.run_at if scheduled else None,
         max_attempts=request.max_attempts or defaults.max_attempts,
         message=request.description or f"{request.name} submitted",
-        data=data | ({"by": by} if by else {}),
+        data=data | ({"by": by} if by else {}) | ({INDEXED: dict(keys)} if keys else {}),
     )
 
 
@@ -186,7 +197,14 @@ class Submitter:
         publication: Publication,
         clock: Clock,
         defaults: JobDefaults,
+        keys: TypeKeys | None = None,
     ) -> None:
+        """Take the parts.
+
+        Args:
+            keys: tells which payload keys are indexed; ``None``: the claims add them.
+        """
+        self._keys = keys
         self._trail = trail
         self._index = index
         self._reader = reader
@@ -266,7 +284,9 @@ class Submitter:
     async def _submit(self, request: JobRequest, by: str | None) -> Submitted:
         now, since = self._clock.now(), self._clock.boottime()
         facts = JobFacts.of(request)
-        change = opening_change(request, self._defaults, now=now, by=by)
+        declared = await self._declared_keys(request)
+        keys = keys_of(request, declared)
+        change = opening_change(request, self._defaults, now=now, by=by, keys=keys)
         warning = await self._other_slots(request)
         if warning is not None:
             change = replace(change, data=change.data | {"warning": warning})
@@ -279,6 +299,11 @@ class Submitter:
         await self._publish(request, self._defaults, event)
         _log.info(JOB_SUBMITTED, job_id=request.job_id, type=request.type, state=event.after.state)
         return Submitted(request.job_id, event.after.state, created=True, warning=warning)
+
+    async def _declared_keys(self, request: JobRequest) -> Sequence[str]:
+        if self._keys is None or not isinstance(request.payload, dict):
+            return ()
+        return () if is_internal_id(request.job_id) else await self._keys.of(request.type)
 
     async def _other_slots(self, request: JobRequest) -> str | None:
         """Return what is to be said where open jobs of the lock key have other slots.

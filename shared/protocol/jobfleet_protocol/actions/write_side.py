@@ -15,6 +15,7 @@ from jobfleet_protocol.actions.publication import Publication
 from jobfleet_protocol.actions.redrive import Redriver
 from jobfleet_protocol.actions.submission import Submitter
 from jobfleet_protocol.actions.transactional_submission import TransactionalSubmission
+from jobfleet_protocol.control.type_keys import TypeKeys
 from jobfleet_protocol.trail.trail_writer import TrailWriter
 
 SETTLE_SECONDS = 5.0
@@ -37,12 +38,17 @@ class WriteSide:
     redriver: Redriver
 
     @classmethod
-    def wire(cls, *, backend: Backend, clock: Clock, defaults: JobDefaults) -> WriteSide:
+    def wire(
+        cls, *, backend: Backend, clock: Clock, defaults: JobDefaults, looks_for_keys: bool = True
+    ) -> WriteSide:
         """Build the actions over the ports of a backend.
 
         Args:
             defaults: apply where a submitted job names no value of its own.
+            looks_for_keys: whether a submit asks which payload keys are indexed; else the claim
+                adds them.
         """
+        keys = TypeKeys(log=backend.control_log, clock=clock) if looks_for_keys else None
         trail, index, payloads = backend.trail, backend.index, backend.payloads
         writer = TrailWriter(
             trail=trail, index=index, feed=backend.feed, payloads=payloads, limits=backend.limits
@@ -59,6 +65,7 @@ class WriteSide:
                 publication=publication,
                 clock=clock,
                 defaults=defaults,
+                keys=keys,
             )
 
         ending = Ending(

@@ -94,7 +94,8 @@ def _pause_follows(before: ControlEntry | None, entry: ControlEntry) -> Iterator
         return
     if (after is not None) != (pause is not None) and entry.kind not in _PAUSING:
         yield _violation(entry, f"{entry.kind} changes whether the {entry.subject} is paused")
-    if (entry.kind is ControlKind.RESUMED) == (after is not None):
+    announces = entry.kind is ControlKind.DECLARED
+    if not announces and (entry.kind is ControlKind.RESUMED) == (after is not None):
         yield _violation(entry, f"{entry.kind} leaves the {entry.subject} as it was")
     if (
         after is not None

@@ -14,6 +14,7 @@ from jobfleet_contracts.errors import LeaseConflict, TrustEnded
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import Lease, job_lock
+from jobfleet_contracts.lookup_keys import INDEXED
 from jobfleet_contracts.message import JobDefaults, JobMessage
 from jobfleet_contracts.ports import (
     AuditTrail,
@@ -46,7 +47,7 @@ from jobfleet_protocol.claiming.lock_turns import LockTurns, TurnView
 from jobfleet_protocol.claiming.rate_deferral import delayed_by_rate, held_slots, started_data
 from jobfleet_protocol.claiming.rate_slots import AT_HAND, Admission, RateSlots
 from jobfleet_protocol.claiming.start_terms import StartTerms, TermsOf
-from jobfleet_protocol.claiming.trail_opening import TrailOpening
+from jobfleet_protocol.claiming.trail_opening import KeysOf, TrailOpening
 from jobfleet_protocol.control.pause_state import FleetPauses
 from jobfleet_protocol.trail.held_trail import HeldTrail
 from jobfleet_protocol.trail.trail_writer import TrailWriter
@@ -108,6 +109,7 @@ class Claimer:
         pauses: ReadPauses,
         rates: RateSlots,
         terms: TermsOf,
+        keys: KeysOf = lambda _: {},
         fresh: timedelta = FRESH,
     ) -> None:
         """Take the parts.
@@ -116,6 +118,7 @@ class Claimer:
             pauses: the pauses in force; waits until they are known.
             rates: reserves slots for starts under a rate.
             terms: what the start of a job needs beside its lock.
+            keys: by which a job will be looked up, where its first event may lack them.
             attempt_limit: how many attempts a job has, by its request, handler and defaults.
             fresh: age of a message up to which a first claim needs no read.
         """
@@ -124,6 +127,7 @@ class Claimer:
         self._pauses = pauses
         self._rates = rates
         self._terms = terms
+        self._keys = keys
         self._holders = leases
         self._trail = trail
         self._acceptance = Acceptance(trail=trail, payloads=payloads)
@@ -147,7 +151,7 @@ class Claimer:
             worker_id=worker_id,
         )
         self._opening = TrailOpening(
-            index=index, writer=writer, clock=clock, defaults=defaults, fresh=fresh
+            index=index, writer=writer, clock=clock, defaults=defaults, fresh=fresh, keys=keys
         )
 
     async def claim(
@@ -305,6 +309,7 @@ class Claimer:
             changes: Sequence[Change] | None = decision.changes
             if isinstance(decision, Start):
                 changes = await self._started(decision, view, lease, admission)
+                changes = self._with_keys(changes, message, decision.head)
             newest = None if changes is None else await self._append(view.own, changes)
             if newest is not None:
                 return self._outcome(message, lease, decision, newest, terms, admission)
@@ -330,6 +335,15 @@ class Claimer:
             if not self.leases.trusts(lease):
                 raise TrustEnded(f"lease on {lease.lock} ran out before the claim")
         return [*start.changes[:-1], started]
+
+    def _with_keys(
+        self, changes: Sequence[Change] | None, message: JobMessage, head: Event
+    ) -> Sequence[Change] | None:
+        """Add the keys that the job's first event may lack, at its first start."""
+        if changes is None or head.after.epoch > 0 or not (keys := self._keys(message)):
+            return changes
+        data = changes[-1].data | {INDEXED: dict(keys)}
+        return [*changes[:-1], replace(changes[-1], data=data)]
 
     async def _in_its_slot(
         self, start: Start, terms: StartTerms, admission: Admission | None

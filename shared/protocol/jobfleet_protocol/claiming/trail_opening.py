@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
@@ -13,12 +14,16 @@ from jobfleet_protocol.actions.submission import open_row, opening_change, reope
 from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import Change, draft
 
+KeysOf = Callable[[JobMessage], Mapping[str, str]]
+"""Returns the keys that event 1 of a message's job may lack."""
+
 
 class TrailOpening:
     """Knows how a trail begins whose first message has come.
 
     Args:
         fresh: age of a message up to which a first claim needs no read.
+        keys: of a message whose submitter has announced none.
     """
 
     def __init__(
@@ -29,7 +34,9 @@ class TrailOpening:
         clock: Clock,
         defaults: JobDefaults,
         fresh: timedelta,
+        keys: KeysOf,
     ) -> None:
+        self._keys = keys
         self._index = index
         self._writer = writer
         self._clock = clock
@@ -70,7 +77,9 @@ class TrailOpening:
         now = self._clock.now()
         facts = JobFacts.of(message.request)
         defaults = message.defaults or self._defaults
-        change = opening_change(message.request, defaults, now=now, by="message")
+        change = opening_change(
+            message.request, defaults, now=now, by="message", keys=self._keys(message)
+        )
         event = draft(None, facts, change, occurred_at=now)
         since = self._clock.boottime()
         await self._index.open(open_row(facts, event.after, now))

@@ -23,6 +23,7 @@ from jobfleet_contracts.errors import ActionRefused, InvalidRequest
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.internal_job import INTERNAL_TYPES
 from jobfleet_protocol.control.control_writer import ControlDraft
+from jobfleet_protocol.control.type_keys import keeping_keys
 
 PAUSABLE = (ControlSubject.QUEUE, ControlSubject.TYPE)
 RESCUER = "rescuer"
@@ -205,14 +206,17 @@ def pause(
         reason=reason,
         exempt=standing.exempt if standing is not None else {},
     )
-    return begun._draft(ControlKind.PAUSED, by=by, reason=reason)
+    return _keeping(newest, begun._draft(ControlKind.PAUSED, by=by, reason=reason))
 
 
 def resume(newest: ControlEntry | None, *, by: str, reason: str = "") -> ControlDraft | None:
     """Return the entry that ends the pause; ``None`` where there is none."""
     if Pause.of(newest) is None:
         return None
-    return ControlDraft(kind=ControlKind.RESUMED, by=by, reason=reason, state={"paused": False})
+    state = {"paused": False}
+    return _keeping(
+        newest, ControlDraft(kind=ControlKind.RESUMED, by=by, reason=reason, state=state)
+    )
 
 
 def resume_in_time(newest: ControlEntry | None, *, now: datetime) -> ControlDraft | None:
@@ -237,6 +241,12 @@ def exempt(
     if len(standing.exempt) >= MOST_EXEMPT:
         raise ActionRefused(f"{standing.text}; {MOST_EXEMPT} jobs run all the same: resume it")
     after = replace(standing, exempt={**standing.exempt, head.job_id: head.after.epoch})
-    return after._draft(
+    draft = after._draft(
         ControlKind.CHANGED, by=by, reason=reason, jobId=head.job_id, epoch=head.after.epoch
     )
+    return _keeping(newest, draft)
+
+
+def _keeping(newest: ControlEntry | None, draft: ControlDraft) -> ControlDraft:
+    """Keep the payload keys of a type, which stand in the same state."""
+    return replace(draft, state=keeping_keys(newest, draft.state))

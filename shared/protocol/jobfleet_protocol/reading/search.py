@@ -1,7 +1,8 @@
 """The grammar of searches, the same on pages, in the API and on the command line.
 
 A search is a list of words, and every word narrows it: ``type:crm.* -state:completed error:quota
-worker:e0de queue:mail lock:customer-7 "any text"``. A minus excludes. Quotes keep blanks together.
+worker:e0de queue:mail lock:customer-7 schedule:daily payload.customer:42 "any text"``. A minus
+excludes. Quotes keep blanks together.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.index import JobQuery
 from jobfleet_contracts.job import TYPE_PATTERN
 from jobfleet_contracts.json_check import check_characters
+from jobfleet_contracts.lookup_keys import PAYLOAD, PAYLOAD_KEY, SCHEDULE, normalised
 from jobfleet_contracts.row_test import RowTest, TestedField
 from jobfleet_contracts.state import DEAD, State
 
@@ -107,6 +109,8 @@ def _narrowed(query: JobQuery, word: Word, field: str) -> JobQuery:
         raise refuse(f"at most {MAX_VALUE} characters are searched for")
     try:
         check_characters(word.value, field=field)
+        if word.name.lower().startswith(PAYLOAD):
+            return _payload(query, word)
         return _FIELDS[word.name.lower()](query, word)
     except KeyError:
         known = ", ".join(f"{name}:" for name in FIELD_NAMES)
@@ -156,6 +160,28 @@ def _worker(query: JobQuery, word: Word) -> JobQuery:
     return _tested(query, "worker", word)
 
 
+def _schedule(query: JobQuery, word: Word) -> JobQuery:
+    return _keyed(query, word, SCHEDULE)
+
+
+def _payload(query: JobQuery, word: Word) -> JobQuery:
+    """Names of payload keys keep their case, as JSON does."""
+    name = word.name[len(PAYLOAD) :]
+    if not PAYLOAD_KEY.fullmatch(name):
+        raise InvalidRequest(f"name a payload key after {PAYLOAD}, as {PAYLOAD}customer:42")
+    return _keyed(query, word, f"{PAYLOAD}{name}")
+
+
+def _keyed(query: JobQuery, word: Word, key: str) -> JobQuery:
+    if word.negated:
+        raise InvalidRequest("jobs are found by it, and cannot be excluded by it")
+    value = normalised(word.value)
+    if value is None:
+        raise InvalidRequest(f"at most {MAX_VALUE} characters are indexed")
+    other = query.keys.get(key, value) != value
+    return replace(query, keys={**query.keys, key: value}, nothing=query.nothing or other)
+
+
 def _text(query: JobQuery, word: Word) -> JobQuery:
     if word.negated or query.text is not None:
         return _tested(query, "text", word)
@@ -170,8 +196,9 @@ _FIELDS: Mapping[str, Callable[[JobQuery, Word], JobQuery]] = {
     "worker": _worker,
     "queue": _queue,
     "lock": _lock,
+    "schedule": _schedule,
 }
-FIELD_NAMES = tuple(name for name in _FIELDS if name)
+FIELD_NAMES = (*(name for name in _FIELDS if name), f"{PAYLOAD}KEY")
 
 
 def _tested(query: JobQuery, name: TestedField, word: Word) -> JobQuery:

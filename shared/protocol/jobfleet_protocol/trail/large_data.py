@@ -7,19 +7,20 @@ from dataclasses import replace
 from jobfleet_contracts.codec import decode, encode
 from jobfleet_contracts.errors import DataMissing
 from jobfleet_contracts.event import Event
+from jobfleet_contracts.lookup_keys import INDEXED
 from jobfleet_contracts.ports import PayloadStore
 
 
 def is_stored_apart(event: Event) -> bool:
     """Whether the event holds the name of its data, and not the data."""
-    return event.data.keys() == {"blob", "size"}
+    return event.data.keys() - {INDEXED} == {"blob", "size"}
 
 
 async def externalise(event: Event, payloads: PayloadStore, *, inline_bytes: int) -> Event:
     """Return the event with large data replaced by the name under which they are stored.
 
-    Data of up to ``inline_bytes`` stay in the event. The name holds job,
-    epoch and event id, so no other attempt can overwrite it.
+    Data of up to ``inline_bytes`` stay in the event, and so do the keys that the index writes.
+    The name holds job, epoch and event id, so no other attempt can overwrite it.
     """
     stored, data = split(event, inline_bytes=inline_bytes)
     if data is not None:
@@ -33,7 +34,8 @@ def split(event: Event, *, inline_bytes: int) -> tuple[Event, tuple[str, bytes] 
     if len(body) <= inline_bytes:
         return event, None
     name = f"{event.job_id}/{event.after.epoch}/{event.event_id}"
-    return replace(event, data={"blob": name, "size": len(body)}), (name, body)
+    kept = {INDEXED: event.data[INDEXED]} if INDEXED in event.data else {}
+    return replace(event, data={"blob": name, "size": len(body), **kept}), (name, body)
 
 
 async def resolve(event: Event, payloads: PayloadStore) -> Event:

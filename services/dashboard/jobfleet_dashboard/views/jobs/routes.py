@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -9,6 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from jobfleet_contracts.control import ControlSubject
 from jobfleet_contracts.index import JobQuery, JobRow
 from jobfleet_contracts.state import State
 from jobfleet_dashboard.live.subscription import Batch
@@ -17,7 +19,7 @@ from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
 from jobfleet_dashboard.views.jobs.job_filter import JobFilter, parse_filter
 from jobfleet_dashboard.views.jobs.job_row import row_of
-from jobfleet_dashboard.views.jobs.search_words import completions
+from jobfleet_dashboard.views.jobs.search_words import SearchedNames, completions
 from jobfleet_dashboard.views.known_names import KnownNames
 from jobfleet_dashboard.views.live_stream import shared_stream
 from jobfleet_dashboard.views.pages import go_to, html
@@ -50,8 +52,14 @@ async def jobs(request: Request) -> Response:
 @router.get("/jobs/words")
 async def words(request: Request) -> Response:
     """Offer the search completed by each word that could follow."""
-    workers = await services_of(request).backend.directory.workers()
-    told = {"words": completions(request.query_params.get("q", "")[:MAX_SEARCH], workers)}
+    backend = services_of(request).backend
+    workers, types, schedules = await asyncio.gather(
+        backend.directory.workers(),
+        backend.control_log.heads(ControlSubject.TYPE),
+        backend.control_log.heads(ControlSubject.SCHEDULE),
+    )
+    search = request.query_params.get("q", "")[:MAX_SEARCH]
+    told = {"words": completions(search, SearchedNames.of(workers, types, schedules))}
     return html(site_of(request).pages.fragment("jobs/_words.html", "words", **told))
 
 
@@ -117,8 +125,8 @@ async def _changes(request: Request, chosen: JobFilter, batch: Batch | None) -> 
 
 
 def _is_wanted(row: JobRow, query: JobQuery) -> bool:
-    """Whether a row that was just seen belongs to the list; of its error group it tells nothing."""
-    return query.error_group is None and query.fits(row, text=query.text)
+    """Whether a row that was just seen belongs to the list; of group and keys it tells nothing."""
+    return query.error_group is None and not query.keys and query.fits(row, text=query.text)
 
 
 def _newest_rows(batch: Batch) -> list[JobRow]:

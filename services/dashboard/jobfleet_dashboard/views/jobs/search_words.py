@@ -2,41 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+from jobfleet_contracts.control import ControlEntry
+from jobfleet_contracts.lookup_keys import PAYLOAD
 from jobfleet_contracts.state import State
 from jobfleet_contracts.worker_status import WorkerStatus
 from jobfleet_dashboard.views.known_names import KnownNames
 from jobfleet_dashboard.views.short_id import short
+from jobfleet_protocol.control.type_keys import declared_keys
 from jobfleet_protocol.reading.search import FIELD_NAMES
 
 MOST_WORDS = 12
 
 
-def completions(search: str, workers: Sequence[WorkerStatus]) -> list[str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchedNames:
+    """What fields can name: of workers, of schedules, and declared keys of payloads."""
+
+    known: KnownNames
+    workers: Sequence[str]
+    schedules: Sequence[str]
+    payload_keys: Sequence[str]
+
+    @classmethod
+    def of(
+        cls,
+        workers: Sequence[WorkerStatus],
+        types: Sequence[ControlEntry],
+        schedules: Sequence[ControlEntry],
+    ) -> SearchedNames:
+        """Collect them; ``types`` and ``schedules`` are the newest entries of their logs."""
+        return cls(
+            known=KnownNames.of(workers),
+            workers=[short(worker.worker_id) for worker in workers],
+            schedules=[entry.name for entry in schedules],
+            payload_keys=sorted({key for entry in types for key in declared_keys(entry)}),
+        )
+
+    def fields(self) -> list[str]:
+        """Return the names of all fields, each with its colon."""
+        names = [name for name in FIELD_NAMES if not name.startswith(PAYLOAD)]
+        return [f"{name}:" for name in (*names, *(PAYLOAD + key for key in self.payload_keys))]
+
+    def values(self, field: str) -> Sequence[str]:
+        """Return known values of a field, none where they are not known."""
+        match field:
+            case "state":
+                return [state.value for state in State]
+            case "type":
+                return self.known.types
+            case "queue":
+                return self.known.queues
+            case "worker":
+                return self.workers
+            case "schedule":
+                return self.schedules
+            case _:
+                return ()
+
+
+def completions(search: str, names: SearchedNames) -> list[str]:
     """Return up to 12 searches that begin with this one; none where its last word is free text."""
-    begun = search.rpartition(" ")[2] if search and not search[-1].isspace() else ""
+    begun = search.rpartition(" ")[2]
     before = search[: len(search) - len(begun)]
     minus = "-" if begun.startswith("-") else ""
-    name, colon, value = begun.removeprefix("-").partition(":")
-    if not colon:
-        words: Iterable[str] = (f"{field}:" for field in FIELD_NAMES if field.startswith(name))
+    field, colon, value = begun.removeprefix("-").partition(":")
+    if colon:
+        found = [f"{field}:{each}" for each in names.values(field) if value.lower() in each.lower()]
     else:
-        known = _values(name.lower(), workers)
-        words = (f"{name}:{each}" for each in known if value.lower() in each.lower())
-    return [f"{before}{minus}{word}" for word in words][:MOST_WORDS]
-
-
-def _values(name: str, workers: Sequence[WorkerStatus]) -> Sequence[str]:
-    known = KnownNames.of(workers)
-    match name:
-        case "state":
-            return [state.value for state in State]
-        case "type":
-            return known.types
-        case "queue":
-            return known.queues
-        case "worker":
-            return [short(worker.worker_id) for worker in workers]
-        case _:
-            return ()
+        found = [each for each in names.fields() if each.startswith(field)]
+    return [f"{before}{minus}{word}" for word in found][:MOST_WORDS]

@@ -25,6 +25,7 @@ from jobfleet_backends.azure.index.index_rows import (
     shard_of,
 )
 from jobfleet_backends.azure.index.index_shard import Arrivals, IndexShard, Pace
+from jobfleet_backends.azure.index.job_lookup import key_rows
 from jobfleet_backends.azure.rows import plain_time
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import OpenRow
@@ -84,7 +85,7 @@ class AzureJobIndex:
             else:
                 for counted in self._ended.count(event):
                     shard.replace(counted)
-            for row in self._errors.count(event):
+            for row in (*self._errors.count(event), *key_rows(event)):
                 self._shards[row["PartitionKey"]].replace(row)
                 partitions.add(row["PartitionKey"])
         return self._stored(partitions)

@@ -18,7 +18,7 @@ from jobfleet_backends.azure.index.index_rows import (
     key_time,
     timeline_key,
 )
-from jobfleet_backends.azure.index.job_lookup import JobLookup, Property
+from jobfleet_backends.azure.index.job_lookup import JobLookup, Property, key_prefix
 from jobfleet_backends.azure.index.timeline import Span, Timeline, span_of
 from jobfleet_backends.azure.rows import entity_to_event_or_stand_in
 from jobfleet_contracts.codec import format_time
@@ -69,6 +69,9 @@ class JobSearch:
             return await self._one(job_id, query)
         if query.error_group is not None:
             return await self._looked_up(Property(f"f-{query.error_group}-", True), query)
+        if query.keys:
+            first = next(iter(query.keys.items()))
+            return await self._looked_up(Property(key_prefix(*first), False), query)
         by_open_rows = bool(query.states) and not (query.states & TERMINAL)
         if by_open_rows or (query.cursor or "").startswith(_OPEN_CURSOR):
             return await self._open(query)
@@ -78,7 +81,9 @@ class JobSearch:
         newest = await self._newest(job_id)
         if newest is None or query.error_group not in (None, dead_group_of(newest)):
             return Page([])
-        return Page([row for row in (JobRow.of(newest),) if query.fits(row, text=None)])
+        row = JobRow.of(newest)
+        fits = query.fits(row, text=None) and await self._lookup.has_keys(row, query.keys)
+        return Page([row] if fits else [])
 
     async def _looked_up(self, wanted: Property, query: JobQuery) -> Page[JobRow]:
         return await self._lookup.page(
@@ -86,6 +91,7 @@ class JobSearch:
             limit=query.limit,
             cursor=query.cursor,
             since=query.since if wanted.newest_only else None,
+            keys=query.keys,
             fits=lambda row: query.fits(row, text=query.text),
         )
 

@@ -24,4 +24,4 @@ def test_the_last_word_is_completed_and_the_others_stay() -> None:
 
 def test_nothing_is_offered_for_free_text_and_every_field_for_none() -> None:
     assert completions("invoice", NAMES) == []
-    assert "payload.customer:" in completions("crm ", NAMES)
+    assert "crm payload.customer:" in completions("crm ", NAMES)

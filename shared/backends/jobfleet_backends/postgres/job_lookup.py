@@ -10,7 +10,7 @@ from jobfleet_backends.postgres.connection import Session
 from jobfleet_backends.postgres.page_query import Condition
 from jobfleet_backends.postgres.schema import in_schema
 from jobfleet_backends.sql.row_codec import JOB_COLUMNS
-from jobfleet_contracts.codec import format_time
+from jobfleet_contracts.codec import format_time, parse_time
 from jobfleet_contracts.cursor import JOB_ID, TIME, CursorForm
 from jobfleet_contracts.index import JobQuery
 
@@ -51,10 +51,11 @@ def look_up(
     rows = session.execute(in_schema(statement, schema), (*values, query.limit + 1)).fetchall()
     if len(rows) > query.limit:
         last = rows[query.limit - 1]
-        return rows[: query.limit], f"{format_time(last[-1])}~{last[0]}", None
+        return rows[: query.limit], f"{format_time(parse_time(last[-1]))}~{last[0]}", None
     ends = session.execute(
         in_schema(f"{_CANDIDATES} OFFSET %s", schema), (key, value, *place, 1, LOOKED_AT - 1)
     ).fetchall()
     if not ends:
         return rows, None, None
-    return rows, f"{format_time(ends[0][1])}~{ends[0][0]}", ends[0][1]
+    stop = parse_time(ends[0][1])
+    return rows, f"{format_time(stop)}~{ends[0][0]}", stop

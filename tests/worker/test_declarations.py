@@ -47,6 +47,17 @@ WRONG_OPTIONS: dict[str, list[Any]] = {
     "rate": ["", "10", "0/second", "10/week", "fast", 10, 10.0, True, b"10/second", ["10/second"]],
     "rate_key": [str],
     "queue": ["", "Has-Capitals", "x" * 51, "a.b", "line\n", 5, True, ["a"]],
+    "index": [
+        "customer",
+        7,
+        None,
+        [""],
+        ["a b"],
+        ["a.b"],
+        [5],
+        ["x", "x"],
+        [f"k{n}" for n in range(9)],
+    ],
     "retry_on": [OSError, [OSError], "OSError", (OSError, "x"), (OSError(),), (int,), None, 5],
 }
 

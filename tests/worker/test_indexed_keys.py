@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from jobfleet_contracts.control import ControlKind, ControlSubject
 from jobfleet_contracts.index import JobQuery
 from jobfleet_contracts.job import JobRequest
@@ -12,7 +10,6 @@ from jobfleet_protocol.control.pauses import Pauses
 from jobfleet_protocol.control.type_keys import TypeKeys, declared_keys
 from jobfleet_protocol.reading.search import narrow
 from jobfleet_worker import handler
-from jobfleet_worker.handlers.declaration import DeclarationError
 from tests.polling import eventually
 from tests.worker.workshop import Workshop
 
@@ -96,7 +93,11 @@ async def test_keys_of_two_releases_and_a_pause_stand_beside_each_other(workshop
     assert await TypeKeys(log=log, clock=clock).of("crm.sync") == ("order", "customer")
 
 
-@pytest.mark.parametrize("index", ["customer", ["a b"], ["x"] * 2, [f"k{n}" for n in range(9)], 7])
-def test_an_index_that_cannot_be_is_refused(index: object) -> None:
-    with pytest.raises(DeclarationError, match="index"):
-        handler("a", index=index)(lambda: None)  # type: ignore[arg-type]
+async def test_a_payload_that_lies_apart_is_found_by_its_keys_too(workshop: Workshop) -> None:
+    await TypeKeys(log=workshop.real.control_log, clock=workshop.clock).announce(
+        "crm.sync", ["customer"]
+    )
+    job_id = await workshop.submit("crm.sync", {"customer": "large", "text": "x" * 100_000})
+    (first,) = await workshop.history(job_id)
+    assert first.data.keys() == {"blob", "size", "indexed"}
+    assert await _found(workshop, "payload.customer:large") == [job_id]

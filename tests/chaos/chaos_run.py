@@ -15,7 +15,7 @@ from tests.chaos.dashboard import Dashboard
 from tests.chaos.faults import Faults
 from tests.chaos.judgement import Judgement, judge
 from tests.chaos.processes import Processes
-from tests.chaos.proxied_servers import ProxiedServers
+from tests.chaos.proxied_servers import Proxied, ProxiedServers
 from tests.chaos.workload import Submit, Workload
 from tests.polling import eventually
 from tests.system.fleet import Fleet
@@ -106,7 +106,7 @@ class ChaosRun:
         *,
         fleet: Fleet,
         observer: Fleet,
-        servers: ProxiedServers | None,
+        servers: Proxied | None,
         dashboard: Dashboard | None,
         seed: int,
     ) -> None:
@@ -203,7 +203,7 @@ class ChaosRun:
 
     async def _messages(self) -> list[str]:
         """Messages in any queue, delayed ones and malformed ones among them."""
-        if self._servers is None:
+        if not isinstance(self._servers, ProxiedServers):
             depths = await self._observer.backend.queue.depths()
             return [f"{each.ready} in {each.queue}.{each.lane}" for each in depths if each.ready]
         listing = await asyncio.to_thread(

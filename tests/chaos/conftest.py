@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from devtools.servers import RabbitMQServer, StorageServer
+from devtools.servers import PostgresServer, RabbitMQServer, StorageServer
 from devtools.servers.ports import reserved_ports
 from tests.chaos.chaos_run import ChaosRun
 from tests.chaos.dashboard import Dashboard
-from tests.chaos.proxied_servers import ProxiedServers
+from tests.chaos.proxied_servers import ProxiedPostgres, ProxiedServers
 from tests.system.fleet import LEASE_SECONDS, Fleet
 
 SETTINGS = {
@@ -55,6 +55,25 @@ async def azure_run(
     await fleet.close()
     await observer.close()
     await servers.stop()
+
+
+@pytest.fixture
+async def postgres_run(
+    own_postgres: PostgresServer, tmp_path: Path, seed: int
+) -> AsyncIterator[ChaosRun]:
+    server = ProxiedPostgres(postgres=own_postgres)
+    await server.broker.start()
+    fleet = Fleet(server.proxied() | SETTINGS, tmp_path)
+    observer = Fleet(server.direct() | SETTINGS, tmp_path)
+    await fleet.open()
+    await observer.open()
+    port = reserved_ports(tmp_path / "dashboard.json", ("http",))["http"]
+    dashboard = Dashboard(fleet=fleet, port=port)
+    yield ChaosRun(fleet=fleet, observer=observer, servers=server, dashboard=dashboard, seed=seed)
+    await dashboard.close()
+    await fleet.close()
+    await observer.close()
+    await server.broker.stop()
 
 
 @pytest.fixture

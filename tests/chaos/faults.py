@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from random import Random
 
 from tests.chaos.processes import Processes
-from tests.chaos.proxied_servers import ProxiedServers
+from tests.chaos.proxied_servers import Proxied
 from tests.system.fleet import LEASE_SECONDS
 
 PAUSE_SECONDS = (2.0, 5.0)
@@ -26,9 +26,7 @@ class Faults:
         done: how many of each kind took place.
     """
 
-    def __init__(
-        self, *, processes: Processes, servers: ProxiedServers | None, random: Random
-    ) -> None:
+    def __init__(self, *, processes: Processes, servers: Proxied | None, random: Random) -> None:
         self._processes = processes
         self._servers = servers
         self._random = random
@@ -56,11 +54,12 @@ class Faults:
         processes = {"kill": self._kill, "sleep": self._sleep, "term": self._term}
         if self._servers is None:
             return processes
+        broker, storage = self._servers.names
         return processes | {
-            "broker restart": self._restart_broker,
-            "broker cut": self._cut_broker,
-            "storage cut": self._cut_storage,
-            "storage stall": self._stall_storage,
+            f"{broker} restart": self._restart_broker,
+            f"{broker} cut": self._cut_broker,
+            f"{storage} cut": self._cut_storage,
+            f"{storage} stall": self._stall_storage,
         }
 
     async def _kill(self) -> bool:
@@ -89,7 +88,7 @@ class Faults:
         return True
 
     async def _restart(self, *, killed: bool) -> None:
-        server = self._behind.rabbitmq
+        server = self._behind.crashing
         self._restarting = True
         await asyncio.to_thread(server.kill if killed else server.stop)
         await asyncio.to_thread(server.start)
@@ -116,7 +115,7 @@ class Faults:
             proxy.resume()
 
     @property
-    def _behind(self) -> ProxiedServers:
+    def _behind(self) -> Proxied:
         assert self._servers is not None, "this fleet has no servers"
         return self._servers
 

@@ -18,6 +18,14 @@ async def test_ten_minutes_of_faults_on_real_servers_lose_nothing_and_repeat_not
     check(await azure_run.run(seconds_from("CHAOS_SECONDS", 600)), capsys)
 
 
+@pytest.mark.chaos
+@pytest.mark.servers
+async def test_ten_minutes_of_faults_on_postgres_lose_nothing_and_repeat_nothing(
+    postgres_run: ChaosRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check(await postgres_run.run(seconds_from("CHAOS_SECONDS", 600)), capsys)
+
+
 @pytest.mark.servers
 @pytest.mark.timeout(600)
 async def test_a_minute_of_faults_on_real_servers_loses_nothing_and_repeats_nothing(

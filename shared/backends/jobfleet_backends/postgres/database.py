@@ -64,6 +64,7 @@ class Database:
                 seconds=seconds,
                 connect_seconds=connect_seconds,
                 batch=batch,
+                repeats=queue is self._index and with_index,
             )
 
         # One operation at a time: what waits behind a slow search goes to another thread.

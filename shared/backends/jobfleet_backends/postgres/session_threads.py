@@ -13,6 +13,7 @@ from jobfleet_backends.postgres.batch import Group, PartlyWritten, Request, grou
 from jobfleet_backends.postgres.connection import Address, Session, cut
 from jobfleet_backends.postgres.schema import in_schema
 from jobfleet_backends.sql.operation_queue import Answer, OperationQueue, QueuedOperation, deliver
+from jobfleet_contracts.errors import BackendForbidden, BackendUnavailable
 
 MAX_BATCH = 512
 _PAUSE_SECONDS = 1.0
@@ -34,6 +35,8 @@ class SessionThread:
         prepare: looks at each new session; what it raises is the callers' answer.
         seconds: an answer that takes longer ends the session: its callers get
             ``BackendUnavailable``, which never means "not done".
+        repeats: whether what was not answered is sent again until it is, or the queue is closed.
+            Only for statements that may be repeated after anything.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class SessionThread:
         seconds: float,
         connect_seconds: float,
         batch: int,
+        repeats: bool,
     ) -> None:
         self._address = address
         self._schema = schema
@@ -55,6 +59,7 @@ class SessionThread:
         self._seconds = seconds
         self._connect_seconds = connect_seconds
         self._batch = batch
+        self._repeats = repeats
         self._session: Session | None = None
         self._refused: tuple[float, BaseException] | None = None
         self._busy_since: float | None = None
@@ -76,12 +81,22 @@ class SessionThread:
 
     def _run(self) -> None:
         while queued := self._queue.take(self._batch):
-            self._busy_since = time.monotonic()
-            answers = self._answer(queued)
-            self._busy_since = None
+            answers = self._timed(queued)
+            while self._repeats and (lost := _unanswered(queued, answers)):
+                deliver(answer for answer in answers if not _is_lost(answer))
+                if self._queue.is_closed:
+                    break
+                time.sleep(_PAUSE_SECONDS)
+                queued, answers = lost, self._timed(lost)
             deliver(answers)
         if self._session is not None:
             self._session.close()
+
+    def _timed(self, queued: list[QueuedOperation]) -> list[Answer]:
+        self._busy_since = time.monotonic()
+        answers = self._answer(queued)
+        self._busy_since = None
+        return answers
 
     def _answer(self, queued: list[QueuedOperation]) -> list[Answer]:
         try:
@@ -117,49 +132,32 @@ class SessionThread:
             return future, operation(session), None
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the caller's answer
             self._roll_back(session)
-            return future, None, self._address.explain(error)
+            return future, None, self._explain(error)
 
     def _write(self, session: Session, queued: Sequence[QueuedOperation]) -> list[Answer]:
         """Write all in one transaction; where one of them spoils it, each in its own."""
-        requests = [operation for operation, _ in queued if isinstance(operation, Request)]
-        groups, waiting = grouped(requests)
-        later = [queued[place] for place in waiting]
-        try:
-            answers = self._transaction(session, groups, queued)
-        except PartlyWritten:
-            self._roll_back(session)
-            answers = self._one_by_one(session, queued, set(waiting))
-        except psycopg.Error as error:
-            self._roll_back(session)
-            now = [each for place, each in enumerate(queued) if place not in set(waiting)]
-            if session.closed or len(now) == 1:
-                # The session may have been lost in the commit: nobody may send this again here.
-                told = self._address.explain(error)
-                answers = [(future, None, told) for _, future in now]
-            else:
-                answers = self._one_by_one(session, queued, set(waiting))
-        if later and session.closed:
-            lost = self._address.explain(psycopg.OperationalError("the session was lost"))
-            return [*answers, *((future, None, lost) for _, future in later)]
-        return [*answers, *(self._write(session, later) if later else [])]
-
-    def _one_by_one(
-        self, session: Session, queued: Sequence[QueuedOperation], waiting: set[int]
-    ) -> list[Answer]:
         answers: list[Answer] = []
-        for place, (operation, future) in enumerate(queued):
-            if place in waiting or not isinstance(operation, Request):
-                continue
+        while queued:
+            groups, waiting = grouped([operation for operation, _ in queued])
+            held = set(waiting)
+            now = [each for place, each in enumerate(queued) if place not in held]
             try:
-                groups, _ = grouped([operation])
-                answers += self._transaction(session, groups, [(operation, future)])
-            except PartlyWritten as partly:
+                answers += self._transaction(session, groups, queued)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is the callers' answer
                 self._roll_back(session)
-                answers.append((future, None, partly.__cause__))
-            except psycopg.Error as error:
-                self._roll_back(session)
-                answers.append((future, None, self._address.explain(error)))
+                if session.closed or len(now) == 1:
+                    # The session may have been lost in the commit: nobody may send it again here.
+                    told = self._explain(error)
+                    answers += [(future, None, told) for _, future in now]
+                else:
+                    answers += [answer for each in now for answer in self._write(session, [each])]
+            queued = [queued[place] for place in waiting]
         return answers
+
+    def _explain(self, error: BaseException) -> BaseException:
+        if isinstance(error, PartlyWritten) and error.__cause__ is not None:
+            return error.__cause__
+        return self._address.explain(error)
 
     def _transaction(
         self, session: Session, groups: list[Group], queued: Sequence[QueuedOperation]
@@ -194,3 +192,12 @@ class SessionThread:
                 session.rollback()
         except psycopg.Error:
             session.close()
+
+
+def _is_lost(answer: Answer) -> bool:
+    return isinstance(answer[2], BackendUnavailable | BackendForbidden)
+
+
+def _unanswered(queued: list[QueuedOperation], answers: list[Answer]) -> list[QueuedOperation]:
+    lost = {id(answer[0]) for answer in answers if _is_lost(answer)}
+    return [each for each in queued if id(each[1]) in lost]

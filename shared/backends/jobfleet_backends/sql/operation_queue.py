@@ -29,6 +29,11 @@ class OperationQueue:
         self._queued: SimpleQueue[QueuedOperation | None] = SimpleQueue()
         self._closed = False
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether no more operations are taken."""
+        return self._closed
+
     def post(self, operation: Operation[T]) -> asyncio.Future[T]:
         """Queue an operation; the future belongs to the running loop.
 

@@ -155,7 +155,8 @@ def _place_fields(place: _Place) -> Sequence[Fields]:
     return [{**named, "published": place.published}]
 
 
-def _key_fields(events: Sequence[Event]) -> Sequence[Fields]:
+def key_fields(events: Sequence[Event]) -> Sequence[Fields]:
+    """Return the columns of the events' lookup keys."""
     return [
         {
             "key": key,
@@ -186,7 +187,7 @@ _RECORD: BatchStatement[Sequence[Event], None] = BatchStatement(
     outcome=_nothing,
 )
 _KEYS: BatchStatement[Sequence[Event], None] = BatchStatement(
-    rank=Rank.KEYS, sql=_KEYS_SQL, rows=_key_fields, outcome=_nothing
+    rank=Rank.KEYS, sql=_KEYS_SQL, rows=key_fields, outcome=_nothing
 )
 _MARK: BatchStatement[_Place, None] = BatchStatement(
     rank=Rank.PUBLISHED, sql=_PUBLISHED, rows=_place_fields, outcome=_nothing

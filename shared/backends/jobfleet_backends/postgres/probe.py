@@ -23,10 +23,12 @@ _WRITE = """
 INSERT INTO jobfleet.meta VALUES ('probe', clock_timestamp())
 ON CONFLICT (name) DO UPDATE SET value = excluded.value RETURNING clock_timestamp()
 """
-_NEEDED = {
+NEEDED = {
     "meta": "SELECT, INSERT, UPDATE",
     "trail": "SELECT, INSERT",
     "endings": "SELECT, INSERT, DELETE",
+    "errors": "SELECT, INSERT, DELETE",
+    "job_keys": "SELECT, INSERT",
     "jobs": "SELECT, INSERT, UPDATE",
     "open_jobs": "SELECT, INSERT, UPDATE, DELETE",
     "state_counts": "SELECT, INSERT, DELETE",
@@ -68,7 +70,7 @@ async def probe_database(database: Database, server_clock: ServerClock) -> Seque
 
 def _look(session: Session, schema: str) -> str:
     check_version(read_version(session, schema), schema)
-    wanted = encode_text(_NEEDED)
+    wanted = encode_text(NEEDED)
     missing = session.execute(in_schema(_MISSING, schema), (wanted, schema)).fetchall()
     if missing:
         lacking = ", ".join(f"{privilege} on {schema}.{name}" for name, privilege in missing)

@@ -11,7 +11,12 @@ import orjson
 from jobfleet_backends.postgres.audit_trail import EVENT_NAMES, event_fields
 from jobfleet_backends.postgres.batch import Fields
 from jobfleet_backends.postgres.database import Database
-from jobfleet_backends.postgres.job_index import LISTED_COLUMNS, job_fields, open_fields
+from jobfleet_backends.postgres.job_index import (
+    LISTED_COLUMNS,
+    job_fields,
+    key_fields,
+    open_fields,
+)
 from jobfleet_backends.postgres.listener import channel_of
 from jobfleet_backends.postgres.message_rows import MESSAGE_RECORD, Outgoing, message_fields
 from jobfleet_backends.postgres.schema import record
@@ -56,6 +61,9 @@ WITH written AS (
     INSERT INTO jobfleet.jobs ({LISTED_COLUMNS})
     SELECT {LISTED_COLUMNS} FROM {_rows(f"{record(JOB_COLUMNS)}, search text")}
     ON CONFLICT (job_id) DO NOTHING
+), keyed AS (
+    INSERT INTO jobfleet.job_keys SELECT key, value, created_at, job_id
+    FROM {_rows("key text, value text, created_at timestamptz, job_id text")} ON CONFLICT DO NOTHING
 ), sent AS (
     INSERT INTO jobfleet.messages (queue, lane, visible_at, body, hints)
     SELECT queue, lane, clock_timestamp() + make_interval(secs => seconds), body, hints
@@ -174,6 +182,7 @@ def _values(opening: Opening) -> list[str]:
         [event_fields(opening.stored)],
         [open_fields(opening.row)],
         [job_fields(opening.event)],
+        key_fields([opening.event]),
         messages,
         stored,
     )

@@ -1,0 +1,147 @@
+"""Wrong addresses, missing rights, a schema changed by hand: each is named with its remedy."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+import pytest
+from pydantic import SecretStr
+
+from devtools.servers import PostgresServer
+from jobfleet_backends.open_backend import migrate_backend, open_backend
+from jobfleet_backends.postgres.probe import NEEDED
+from jobfleet_backends.settings import Settings
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.errors import BackendError, BackendUnavailable, SettingsError
+from tests.conformance.jobs import a_life, queued
+
+pytestmark = pytest.mark.servers
+
+
+@pytest.fixture
+def session(postgres: PostgresServer) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(postgres.url, autocommit=True) as session:
+        yield session
+
+
+@pytest.fixture
+def guarded(session: psycopg.Connection[Any], postgres: PostgresServer) -> Iterator[str]:
+    """URL of a role that needs its password, ``right``, and may do nothing yet."""
+    role = f"guarded_{uuid.uuid4().hex[:8]}"
+    if not session.execute("SELECT 1 FROM pg_roles WHERE rolname = 'guarded'").fetchone():
+        session.execute("CREATE ROLE guarded")
+    session.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'right' IN ROLE guarded".encode())
+    yield postgres.url.replace("jobfleet@", f"{role}:right@")
+    session.execute(f"DROP OWNED BY {role}".encode())
+    session.execute(f"DROP ROLE {role}".encode())
+
+
+async def _told(settings: Settings) -> str:
+    with pytest.raises(SettingsError) as refused:
+        await open_backend(settings)
+    return str(refused.value)
+
+
+async def test_an_address_that_is_none_is_refused_without_repeating_it(settings: Settings) -> None:
+    for url in ("postgresql://user:pa ss@[::1/x", "nonsense", "http://u:secret@h/"):
+        told = await _told(settings.model_copy(update={"postgres_url": SecretStr(url)}))
+        assert told.startswith("JOBFLEET_POSTGRES_URL: is no address of PostgreSQL")
+        assert "secret" not in told
+        assert "pa ss" not in told
+
+
+async def test_a_wrong_password_and_a_missing_database_are_named(
+    settings: Settings, guarded: str
+) -> None:
+    wrong = settings.model_copy(update={"postgres_url": SecretStr(guarded.replace("right", "no"))})
+    assert "check user and password in JOBFLEET_POSTGRES_URL" in await _told(wrong)
+    url = settings.postgres_url.get_secret_value().replace("/postgres", "/nowhere")
+    missing = settings.model_copy(update={"postgres_url": SecretStr(url)})
+    assert "has no such database; create it, or name another one" in await _told(missing)
+
+
+async def test_a_role_that_may_not_make_the_schema_is_told_to_migrate(
+    settings: Settings, guarded: str
+) -> None:
+    update = {"postgres_url": SecretStr(guarded), "postgres_schema": "not_there"}
+    assert "run `jobfleet migrate` as the owner" in await _told(settings.model_copy(update=update))
+
+
+async def test_the_probe_names_each_missing_permission(
+    settings: Settings, guarded: str, session: psycopg.Connection[Any]
+) -> None:
+    role = re.findall("guarded_[0-9a-f]+", guarded)[0]
+    schema = settings.postgres_schema
+    session.execute(f"GRANT USAGE ON SCHEMA {schema} TO {role}".encode())
+    session.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}".encode())
+    opened = settings.model_copy(update={"postgres_url": SecretStr(guarded)})
+    backend = await open_backend(opened)
+    try:
+        (probe,) = await backend.probe()
+        assert not probe.ok
+        assert f"INSERT on {schema}.trail" in probe.detail
+        for table, rights in NEEDED.items():
+            session.execute(f"GRANT {rights} ON {schema}.{table} TO {role}".encode())
+        (probe,) = await backend.probe()
+        assert probe.ok, probe
+        await backend.trail.insert(a_life())
+    finally:
+        await backend.close()
+
+
+async def test_the_probe_knows_every_table(
+    settings: Settings, session: psycopg.Connection[Any]
+) -> None:
+    rows = session.execute(
+        "SELECT tablename FROM pg_tables WHERE schemaname = %s", (settings.postgres_schema,)
+    ).fetchall()
+    assert {name for (name,) in rows} == NEEDED.keys()
+
+
+async def test_a_role_that_may_only_insert_and_read_the_trail_cannot_change_it(
+    backend: Backend, settings: Settings, session: psycopg.Connection[Any], guarded: str
+) -> None:
+    await backend.trail.insert(a_life())
+    role, schema = re.findall("guarded_[0-9a-f]+", guarded)[0], settings.postgres_schema
+    session.execute(f"GRANT USAGE ON SCHEMA {schema} TO {role}".encode())
+    session.execute(f"GRANT SELECT, INSERT ON {schema}.trail TO {role}".encode())
+    with psycopg.connect(guarded, autocommit=True) as their:
+        for change in ("UPDATE {0} SET message = ''", "DELETE FROM {0}", "TRUNCATE {0}"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                their.execute(change.format(f"{schema}.trail").encode())
+    for change in ("UPDATE {0} SET message = ''", "DELETE FROM {0}", "TRUNCATE {0}"):
+        with pytest.raises(psycopg.errors.RaiseException, match="never changed or removed"):
+            session.execute(change.format(f"{schema}.trail").encode())
+
+
+async def test_a_schema_changed_by_hand_is_named_and_heals(
+    backend: Backend, settings: Settings, session: psycopg.Connection[Any]
+) -> None:
+    schema = settings.postgres_schema
+    session.execute(f"ALTER TABLE {schema}.trail RENAME COLUMN message TO moved".encode())
+    try:
+        with pytest.raises(BackendUnavailable, match="lacks a column of this release"):
+            await backend.trail.insert([queued()])
+    finally:
+        session.execute(f"ALTER TABLE {schema}.trail RENAME COLUMN moved TO message".encode())
+    await backend.trail.insert([queued()])
+
+
+async def test_migrating_again_does_nothing(settings: Settings) -> None:
+    assert migrate_backend(settings) == []
+
+
+async def test_a_value_that_no_row_can_hold_spoils_no_other(backend: Backend) -> None:
+    bad = replace(queued(), message="a\0b")
+    results = await asyncio.gather(
+        *(backend.trail.insert([event]) for event in (queued(), bad, queued())),
+        return_exceptions=True,
+    )
+    assert [result is None for result in results] == [True, False, True]
+    assert not isinstance(results[1], BackendError)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
 from jobfleet_contracts.backend import Backend
@@ -122,6 +123,7 @@ def _guard(app: FastAPI, services: Services) -> None:
     """The last one added is the first that a request meets."""
     options = services.options
     unprotected = not options.api_keys and not options.trust_network
+    app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=5)
     app.add_middleware(HeadRequests)
     app.add_middleware(Gate, keys=services.keys, sessions=services.sessions)
     app.add_middleware(BodyLimit)

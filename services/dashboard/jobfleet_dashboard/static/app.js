@@ -167,6 +167,8 @@
     const { ctx } = event.detail;
     if (ctx.sourceElement?.id !== "stream") return;
     ctx.sourceElement.dataset.asked = "yes";
+    const { last } = ctx.sourceElement.dataset;
+    if (last) ctx.request.headers["Last-Event-ID"] = last;
     if (release) return;
     const address = new URL(ctx.request.action, location.href);
     address.searchParams.set("once", "1");
@@ -183,7 +185,10 @@
     const before = $("#live")?.dataset.live;
     if (before !== "connecting" && before !== "polling") sign("reconnecting");
   });
-  onStream("htmx:sse:after:message", heard);
+  onStream("htmx:sse:after:message", (event) => {
+    heard();
+    if (event.detail.message.id) event.target.dataset.last = event.detail.message.id;
+  });
   onStream("htmx:sse:after:connection", (event) => heard() ?? sign(polls(event.detail.connection.url) ? "polling" : "live"));
   onStream("htmx:sse:error", () => sign("reconnecting"));
   onStream("htmx:sse:close", (event) => {

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 
 from fastapi import Request
 from sse_starlette import EventSourceResponse
 
-from jobfleet_contracts.errors import BackendError
+from jobfleet_contracts.errors import BackendError, InvalidRequest
+from jobfleet_contracts.ports import JobIndexReader
 from jobfleet_dashboard.live.hub import LiveHub
 from jobfleet_dashboard.live.subscription import Batch
 from jobfleet_dashboard.services import services_of
+from jobfleet_dashboard.views.page_state import PageState, digest_of
 from jobfleet_dashboard.views.site import site_of
 
 IDLE_SECONDS = 5.0
@@ -23,9 +26,26 @@ DONE = b"event: done\r\ndata: \r\n\r\n"
 POLL = b"event: poll\r\nretry: 3000\r\n\r\n"
 """Ends the answer to ``once``: the browser asks again in three seconds, holding no connection."""
 NOTHING_NEW = b": nothing new\r\n\r\n"
+MOST_MISSED = 500
+"""Who missed more events than this is sent the whole page."""
 
-Render = Callable[[Batch | None], Awaitable[str]]
-"""Returns HTML for a batch; ``None`` asks for all that brings an older page up to date."""
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """A piece of a page.
+
+    Attributes:
+        target: id of the element that it goes to; empty where ``html`` names its targets itself.
+        is_part: whether it is all that its element shows, so that an equal one need not be sent.
+    """
+
+    target: str
+    html: str
+    is_part: bool = False
+
+
+Render = Callable[[Batch | None], Awaitable[Sequence[Fragment]]]
+"""Returns fragments for a batch; ``None`` asks for all that brings an older page up to date."""
 Update = Callable[[Batch | None], Awaitable[bytes]]
 """Returns the message for a batch."""
 
@@ -35,13 +55,14 @@ async def shared_stream(
 ) -> EventSourceResponse:
     """Return the stream of a page that looks the same to all who ask with this key.
 
-    Whoever comes first renders and encodes a batch; the others are sent the same bytes.
+    Whoever comes first renders and encodes a batch; the others are sent the same bytes. Parts that
+    the page shows already are left out.
 
     Args:
         pause_seconds: batches that come so soon after the last rendering are left out. For pages
             that show no events: they are rendered anyway when it is silent.
     """
-    services = services_of(request)
+    services, state = services_of(request), PageState.of(request)
     renderings, live = site_of(request).renderings, services.live
     rendered_at = -math.inf
 
@@ -51,13 +72,47 @@ async def shared_stream(
         if batch is not None and now < rendered_at + pause_seconds:
             return NOTHING_NEW
         rendered_at = now
+        opening = ""
+        if batch is None:
+            # Read for this browser alone: what another was sent just before may lack an event.
+            opening = f"opening {state} "
+            batch = await _missed(services.backend.reader, state)
+        moment = (*key, opening + moment_of(batch, live))
+        fragments = await renderings.share(moment, lambda: render(batch))
+        news = [one for one in fragments if not _is_shown(one, state)]
+        state.parts |= {one.target: digest_of(one.html) for one in news if one.is_part}
+        if batch:
+            state.cursor = batch[-1].cursor
 
         async def once() -> bytes:
-            return message(await render(batch), batch)
+            return message("".join(_wrapped(one) for one in news), str(state))
 
-        return await renderings.share((*key, moment_of(batch, live)), once)
+        chosen = ",".join(one.target for one in news)
+        return await renderings.share((*moment, chosen, str(state)), once)
 
     return await live_stream(request, update)
+
+
+async def _missed(reader: JobIndexReader, state: PageState) -> Batch | None:
+    """Return the events since the page was rendered, ``None`` where they are not known."""
+    if not state.cursor:
+        return None
+    try:
+        events = await reader.since(state.cursor, limit=MOST_MISSED)
+    except (InvalidRequest, ValueError):
+        return None
+    return events if len(events) < MOST_MISSED else None
+
+
+def _is_shown(fragment: Fragment, state: PageState) -> bool:
+    known = state.parts.get(fragment.target)
+    return fragment.is_part and known is not None and known == digest_of(fragment.html)
+
+
+def _wrapped(fragment: Fragment) -> str:
+    if not fragment.is_part:
+        return fragment.html
+    return partial(fragment.target, fragment.html)
 
 
 async def live_stream(
@@ -123,14 +178,14 @@ def moment_of(batch: Batch | None, live: LiveHub) -> str:
     return batch[-1].cursor if batch else "idle"
 
 
-def message(html: str, batch: Batch | None) -> bytes:
-    """Return one server-sent event, whose id is the batch's cursor; a comment without HTML."""
+def message(html: str, event_id: str = "") -> bytes:
+    """Return one server-sent event; a comment where there is no HTML."""
     if not html:
         return NOTHING_NEW
     # A carriage return would end the line too, and user text may hold one.
     text = html.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\r\ndata: ")
-    cursor = f"id: {batch[-1].cursor}\r\n" if batch else ""
-    return f"{cursor}data: {text}\r\n\r\n".encode()
+    head = f"id: {event_id}\r\n" if event_id else ""
+    return f"{head}data: {text}\r\n\r\n".encode()
 
 
 def partial(target: str, html: str, swap: str = "innerMorph") -> str:

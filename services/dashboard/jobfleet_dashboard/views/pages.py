@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,19 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2.runtime import Context
 from jinja2_fragments import render_block
 
 from jobfleet_contracts.codec import format_time
+from jobfleet_dashboard.views.page_state import digest_of, stream_address
 from jobfleet_dashboard.views.short_id import short
 from jobfleet_protocol.reading.durations import seconds_between, spell
 
 HERE = Path(__file__).parent.parent
 STATIC = HERE / "static"
 VARY = "HX-Request-Type, Cookie"
+_NO_PARTS = frozenset({"title", "main", "stream"})
+_Block = Callable[[Context], Iterator[str]]
 
 
 class Pages:
@@ -35,16 +40,33 @@ class Pages:
         self._environment.globals |= {
             "version": version,
             "asset": _Assets(),
+            "stream_address": stream_address,
             "ago": lambda moment, now: spell(seconds_between(moment, now)),
         }
 
     def fragment(self, template: str, block: str, **context: Any) -> str:
         """Return one block of a template."""
-        return render_block(self._environment, template, block, **context)
+        return render_block(self._environment, template, block, **{"shown": {}, **context})
 
     def page(self, template: str, **context: Any) -> str:
-        """Return a whole page."""
-        return self._environment.get_template(template).render(**context)
+        """Return a whole page; ``shown`` in it are the digests of the parts rendered so far."""
+        found, shown = self._environment.get_template(template), dict[str, str]()
+        told = found.new_context({"shown": shown, **context})
+        for name, (block, *others) in told.blocks.items():
+            if name not in _NO_PARTS:
+                told.blocks[name] = [_noted(name, block, shown), *others]
+        return "".join(found.root_render_func(told))
+
+
+def _noted(name: str, block: _Block, shown: dict[str, str]) -> _Block:
+    """Return the block, which notes the digest of what it renders."""
+
+    def run(context: Context) -> Iterator[str]:
+        text = "".join(block(context))
+        shown[name] = digest_of(text)
+        yield text
+
+    return run
 
 
 class _Assets:

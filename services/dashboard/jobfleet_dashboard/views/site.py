@@ -39,12 +39,26 @@ def site_of(request: Request) -> Site:
     return site
 
 
-def page_context(request: Request, nav: str = "", live_url: str | None = None) -> dict[str, Any]:
-    """Return what every page is told: who asks, what that role may do, the time."""
+async def live_cursor(request: Request) -> str:
+    """Return the timeline's end: read it before the events that a page shows."""
+    newest = await services_of(request).backend.reader.since(None)
+    return newest[-1].cursor if newest else ""
+
+
+def page_context(
+    request: Request, nav: str = "", live_url: str | None = None, *, cursor: str = ""
+) -> dict[str, Any]:
+    """Return what every page is told: who asks, what that role may do, the time.
+
+    Args:
+        live_url: of its stream; ``None`` where the page does not change.
+        cursor: of the timeline; the page shows all events up to it.
+    """
     principal = principal_of(request)
     return {
         "nav": nav,
         "live_url": live_url,
+        "live_cursor": cursor,
         "live_sign": "connecting" if live_url else "off",
         "now": services_of(request).clock.now(),
         "user": principal.name if principal else None,

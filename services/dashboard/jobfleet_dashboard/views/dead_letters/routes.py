@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
@@ -15,7 +17,7 @@ from jobfleet_dashboard.views.dead_letters.dead_letter_page import (
     read_dead_letters,
 )
 from jobfleet_dashboard.views.error_groups.group_row import SPARK_HEIGHT
-from jobfleet_dashboard.views.live_stream import shared_stream
+from jobfleet_dashboard.views.live_stream import Fragment, shared_stream
 from jobfleet_dashboard.views.pages import go_to
 from jobfleet_dashboard.views.site import page_context, show, site_of
 
@@ -42,8 +44,8 @@ async def stream(request: Request) -> Response:
     What is new is shown when the reader asks for it: nothing moves under the pointer.
     """
 
-    async def render(batch: Batch | None) -> str:
-        return await _changes(request, batch)
+    async def render(batch: Batch | None) -> Sequence[Fragment]:
+        return [Fragment("", await _changes(request, batch))]
 
     return await shared_stream(request, ("dead",), render)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -18,7 +19,7 @@ from jobfleet_dashboard.services import services_of
 from jobfleet_dashboard.views.error_groups.group_row import SPARK_HEIGHT, rows_of
 from jobfleet_dashboard.views.jobs.job_filter import JobFilter
 from jobfleet_dashboard.views.jobs.job_row import row_of
-from jobfleet_dashboard.views.live_stream import partial, shared_stream
+from jobfleet_dashboard.views.live_stream import Fragment, shared_stream
 from jobfleet_dashboard.views.site import page_context, show, site_of
 from jobfleet_protocol.reading.error_report import (
     RANGES,
@@ -51,11 +52,15 @@ async def stream(request: Request) -> Response:
     """Count failures as they come."""
     chosen, job_type = _chosen(request)
 
-    async def render(batch: Batch | None) -> str:
+    async def render(batch: Batch | None) -> Sequence[Fragment]:
         if batch is not None and not _tells_of_failures(batch):
-            return ""
+            return []
         told = await _list(request, chosen, job_type) | page_context(request)
-        return partial("groups", site_of(request).pages.fragment(LIST, "groups", **told))
+        return [
+            Fragment(
+                "groups", site_of(request).pages.fragment(LIST, "groups", **told), is_part=True
+            )
+        ]
 
     key = ("errors", chosen.name, job_type)
     return await shared_stream(request, key, render, pause_seconds=1)

@@ -50,7 +50,7 @@ async def job(
 async def stream(request: Request, job_id: str, after: int = 0) -> Response:
     """Keep the page of a job up to date until the job ends."""
     job_id = known_id(job_id)
-    seen, over = after, False
+    seen, over = seen_of(request, after), False
     known: JobRecord | None = None
 
     async def update(batch: Batch | None) -> bytes:
@@ -75,7 +75,8 @@ async def _news(
 
     async def render() -> bytes:
         opens = batch is None
-        return message(_fragments(request, view, since=since, opens=opens), batch)
+        html = _fragments(request, view, since=since, opens=opens)
+        return message(html, str(view.record.last_sequence))
 
     may_operate = str(page_context(request)["may_operate"])
     key = ("job", job_id, moment, str(since), str(view.record.last_sequence), may_operate)
@@ -101,6 +102,12 @@ async def change(request: Request, job_id: str, verb: str) -> Response:
     reason = str((await read_form(request)).get("reason", ""))[:500]
     await act(services_of(request), JobAction(verb), job_id, asker(request), reason)
     return go_to(request, f"/jobs/{job_id}")
+
+
+def seen_of(request: Request, after: int) -> int:
+    """Return the last event that the page shows: a browser that comes again has seen more."""
+    last = request.headers.get("last-event-id", "")[:10]
+    return max(after, int(last)) if last.isdecimal() else after
 
 
 def known_id(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -21,9 +22,9 @@ from jobfleet_dashboard.views.jobs.job_filter import JobFilter, parse_filter
 from jobfleet_dashboard.views.jobs.job_row import row_of
 from jobfleet_dashboard.views.jobs.search_words import SearchedNames, completions
 from jobfleet_dashboard.views.known_names import KnownNames
-from jobfleet_dashboard.views.live_stream import shared_stream
+from jobfleet_dashboard.views.live_stream import Fragment, shared_stream
 from jobfleet_dashboard.views.pages import go_to, html
-from jobfleet_dashboard.views.site import page_context, show, site_of
+from jobfleet_dashboard.views.site import live_cursor, page_context, show, site_of
 from jobfleet_protocol.reading.job_filter import MAX_SEARCH
 from jobfleet_protocol.reading.search import FIELD_NAMES
 
@@ -37,9 +38,9 @@ async def jobs(request: Request) -> Response:
     chosen = parse_filter(request.query_params.multi_items())
     if (job_id := chosen.job_id) is not None and await services.backend.trail.newest(job_id):
         return go_to(request, f"/jobs/{job_id}")
-    told = await _results(request, chosen) | page_context(
-        request, "jobs", chosen.url("/stream/jobs")
-    )
+    cursor = await live_cursor(request)
+    told = await _results(request, chosen)
+    told |= page_context(request, "jobs", chosen.url("/stream/jobs"), cursor=cursor)
     told["counts"] = (await services.census.read()).counts
     told["search_fields"] = FIELD_NAMES
     told["known"] = KnownNames.of(await services.backend.directory.workers())
@@ -96,8 +97,8 @@ async def stream(request: Request) -> Response:
     """Keep the rows of a list up to date, and count those that arrived."""
     chosen = parse_filter(request.query_params.multi_items())
 
-    async def render(batch: Batch | None) -> str:
-        return await _changes(request, chosen, batch)
+    async def render(batch: Batch | None) -> Sequence[Fragment]:
+        return [Fragment("", await _changes(request, chosen, batch))]
 
     may_operate = str(page_context(request)["may_operate"])
     return await shared_stream(request, ("jobs", chosen.url(), may_operate), render)

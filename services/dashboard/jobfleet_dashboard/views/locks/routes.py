@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -13,7 +14,7 @@ from jobfleet_dashboard.lock_list import MAX_LOCKS, held_locks
 from jobfleet_dashboard.security.access import require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
-from jobfleet_dashboard.views.live_stream import partial, shared_stream
+from jobfleet_dashboard.views.live_stream import Fragment, shared_stream
 from jobfleet_dashboard.views.site import page_context, show, site_of
 
 TEMPLATE = "locks/index.html"
@@ -34,15 +35,17 @@ async def locks(request: Request) -> Response:
 async def stream(request: Request) -> Response:
     """Keep holders and waiters up to date."""
 
-    async def render(_: Batch | None) -> str:
+    async def render(_: Batch | None) -> Sequence[Fragment]:
         return await _render(request)
 
     return await shared_stream(request, ("locks",), render)
 
 
-async def _render(request: Request) -> str:
+async def _render(request: Request) -> Sequence[Fragment]:
     told = await _read(request) | page_context(request)
-    return partial("locks", site_of(request).pages.fragment(TEMPLATE, "locks", **told))
+    return [
+        Fragment("locks", site_of(request).pages.fragment(TEMPLATE, "locks", **told), is_part=True)
+    ]
 
 
 async def _read(request: Request) -> dict[str, Any]:

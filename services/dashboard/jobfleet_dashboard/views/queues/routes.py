@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,7 +19,7 @@ from jobfleet_dashboard.live.subscription import Batch
 from jobfleet_dashboard.security.access import require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
-from jobfleet_dashboard.views.live_stream import partial, shared_stream
+from jobfleet_dashboard.views.live_stream import Fragment, shared_stream
 from jobfleet_dashboard.views.pages import go_to
 from jobfleet_dashboard.views.site import page_context, show, site_of
 
@@ -41,9 +41,13 @@ async def queues(request: Request) -> Response:
 async def stream(request: Request) -> Response:
     """Keep depths, rates and pauses up to date."""
 
-    async def render(_: Batch | None) -> str:
+    async def render(_: Batch | None) -> Sequence[Fragment]:
         told = await _read(request) | page_context(request)
-        return partial("queues", site_of(request).pages.fragment(TEMPLATE, "queues", **told))
+        return [
+            Fragment(
+                "queues", site_of(request).pages.fragment(TEMPLATE, "queues", **told), is_part=True
+            )
+        ]
 
     may_operate = str(page_context(request)["may_operate"])
     return await shared_stream(request, ("queues", may_operate), render)

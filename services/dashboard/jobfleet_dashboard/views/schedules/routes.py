@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -16,7 +17,7 @@ from jobfleet_dashboard.live.subscription import Batch
 from jobfleet_dashboard.security.access import require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
-from jobfleet_dashboard.views.live_stream import partial, shared_stream
+from jobfleet_dashboard.views.live_stream import Fragment, shared_stream
 from jobfleet_dashboard.views.pages import go_to
 from jobfleet_dashboard.views.schedules.schedule_page import schedule_page, schedule_row
 from jobfleet_dashboard.views.site import page_context, show, site_of
@@ -43,9 +44,15 @@ async def schedules(request: Request) -> Response:
 async def stream(request: Request) -> Response:
     """Keep the list up to date."""
 
-    async def render(_: Batch | None) -> str:
+    async def render(_: Batch | None) -> Sequence[Fragment]:
         told = {"schedules": await _rows(request), **page_context(request)}
-        return partial("schedules", site_of(request).pages.fragment(LIST, "schedules", **told))
+        return [
+            Fragment(
+                "schedules",
+                site_of(request).pages.fragment(LIST, "schedules", **told),
+                is_part=True,
+            )
+        ]
 
     return await shared_stream(request, ("schedules",), render, pause_seconds=LOOK_SECONDS)
 
@@ -67,12 +74,12 @@ async def stream_one(request: Request, name: str) -> Response:
     """Keep the page of a schedule up to date."""
     name = _known_name(name)
 
-    async def render(_: Batch | None) -> str:
+    async def render(_: Batch | None) -> Sequence[Fragment]:
         record = await found_schedule(request, name)
         page = await schedule_page(services_of(request), record)
         told: dict[str, Any] = {"page": page, **page_context(request)}
         pages = site_of(request).pages
-        return "".join(partial(part, pages.fragment(PAGE, part, **told)) for part in PARTS)
+        return [Fragment(part, pages.fragment(PAGE, part, **told), is_part=True) for part in PARTS]
 
     told = page_context(request)
     roles = f"{told['may_submit']} {told['may_operate']}"

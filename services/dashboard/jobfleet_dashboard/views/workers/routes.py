@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -11,7 +12,7 @@ from jobfleet_dashboard.live.subscription import Batch
 from jobfleet_dashboard.security.access import require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
-from jobfleet_dashboard.views.live_stream import partial, shared_stream
+from jobfleet_dashboard.views.live_stream import Fragment, shared_stream
 from jobfleet_dashboard.views.site import page_context, show, site_of
 from jobfleet_dashboard.views.workers.worker_row import worker_rows
 from jobfleet_protocol.reading.worker_jobs import read_workers
@@ -32,15 +33,19 @@ async def workers(request: Request) -> Response:
 async def stream(request: Request) -> Response:
     """Keep heartbeats and slots up to date."""
 
-    async def render(_: Batch | None) -> str:
+    async def render(_: Batch | None) -> Sequence[Fragment]:
         return await _render(request)
 
     return await shared_stream(request, ("workers",), render)
 
 
-async def _render(request: Request) -> str:
+async def _render(request: Request) -> Sequence[Fragment]:
     told = {"workers": await _rows(request), **page_context(request)}
-    return partial("workers", site_of(request).pages.fragment(TEMPLATE, "workers", **told))
+    return [
+        Fragment(
+            "workers", site_of(request).pages.fragment(TEMPLATE, "workers", **told), is_part=True
+        )
+    ]
 
 
 async def _rows(request: Request) -> Any:

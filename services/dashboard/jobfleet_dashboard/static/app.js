@@ -237,6 +237,22 @@
     } catch { /* the dashboard is away: what has ended stays as it is */ }
   };
 
+  // The title of every page says how many problems the fleet has.
+  const VERDICT_SECONDS = 30;
+  const showTrouble = (count) => {
+    const title = document.title.replace(/^\([0-9]+\) /, "");
+    document.title = count ? `(${count}) ${title}` : title;
+  };
+  const lookForTrouble = async () => {
+    const place = $("[data-problems]");
+    if (place) { showTrouble(Number(place.dataset.problems)); return; }
+    if (document.hidden || $("main").dataset.watched === undefined) return;
+    try {
+      const answer = await fetch("/api/verdict", { headers: { Accept: "application/json" } });
+      if (answer.ok) showTrouble((await answer.json()).problems.length);
+    } catch { /* the live sign tells that the dashboard is away */ }
+  };
+
   // JSON while typing.
   const checkJson = (area) => {
     const place = document.getElementById(`${area.id}-json`);
@@ -319,7 +335,7 @@
     showSelected(form);
   });
   document.addEventListener("input", (event) => { if (event.target.dataset?.json !== undefined) checkJson(event.target); });
-  document.addEventListener("htmx:after:swap", () => { connect(); admit(); tidy(); countArrivals(); clocks(document); tick(); });
+  document.addEventListener("htmx:after:swap", () => { connect(); if ($("[data-problems]")) lookForTrouble(); admit(); tidy(); countArrivals(); clocks(document); tick(); });
   document.addEventListener("htmx:after:settle", (event) => {
     const dialog = $("#question");
     if (event.target === dialog && dialog.childElementCount && !dialog.open) dialog.showModal();
@@ -352,6 +368,8 @@
     setInterval(tick, 1000);
     setTimeout(connect, 0); // once htmx knows the page
     setInterval(lookForNews, NEWS_SECONDS * 1000);
+    setInterval(lookForTrouble, VERDICT_SECONDS * 1000);
+    setTimeout(lookForTrouble, 1000);
     for (const arriving of $$("[data-arriving]")) {
       document.getElementById(arriving.dataset.arriving).addEventListener("pointerleave", () => { admit(); tidy(); });
     }

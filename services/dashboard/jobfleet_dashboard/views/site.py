@@ -61,6 +61,7 @@ def page_context(
         "live_cursor": cursor,
         "live_sign": "connecting" if live_url else "off",
         "now": services_of(request).clock.now(),
+        "watched": principal is not None,
         "user": principal.name if principal else None,
         "may_submit": principal is not None and principal.may(Role.SUBMITTER),
         "may_operate": principal is not None and principal.may(Role.OPERATOR),

@@ -41,7 +41,7 @@ dist: $(VENV)/.development ## wheels and source distributions for an index, in d
 	$(BIN)/python -m twine check --strict dist/*
 
 lock: $(VENV)/.development ## all locks anew from the two pyproject.toml
-	$(BIN)/uv pip compile $(LOCK_OPTIONS) pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile $(LOCK_OPTIONS) pyproject.toml --extra postgres -o requirements.lock
 	$(BIN)/uv pip compile $(LOCK_OPTIONS) client/pyproject.toml --extra azure --extra rabbitmq \
 		--extra postgres --extra console -c requirements.lock -o requirements-client.lock
 	$(BIN)/uv pip compile $(LOCK_OPTIONS) pyproject.toml --group dev --all-extras \
@@ -51,7 +51,7 @@ lock: $(VENV)/.development ## all locks anew from the two pyproject.toml
 
 venv: $(VENV)/.development ## everything for development, in .venv
 
-services-up: $(VENV)/.development ## RabbitMQ and Azurite; prints what to export
+services-up: $(VENV)/.development ## RabbitMQ, Azurite and PostgreSQL; prints what to export
 	@$(BIN)/python -m devtools.servers up
 
 services-down: $(VENV)/.development ## stops what services-up started

@@ -26,8 +26,8 @@ def main() -> int:
     groups = project["dependency-groups"]
     tools = [need for need in groups["dev"] if isinstance(need, str)] + groups["docs"]
     optional = project["project"]["optional-dependencies"]
+    faults = [*lock_faults("requirements.lock", [*runtime, *optional["postgres"]])]
     optional = [need for needs in optional.values() for need in needs]
-    faults = [*lock_faults("requirements.lock", runtime)]
     faults += lock_faults(
         "requirements-client.lock", [*publisher, *servers, *extras["postgres"], *extras["console"]]
     )

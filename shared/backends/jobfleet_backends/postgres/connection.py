@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import selectors
 import socket
 from contextlib import suppress
 from typing import Any
@@ -115,6 +116,21 @@ class Address:
         if not state or state[:2] in _PASSING:
             return BackendUnavailable(f"PostgreSQL {self.shown} does not answer well: {said}")
         return None
+
+
+def is_alive(session: Session) -> bool:
+    """Return whether an idle session can be used; asks the server nothing.
+
+    A server says something to an idle session when it ends it. What else it may say is rare: the
+    session is closed then, and another one opened.
+    """
+    if session.closed:
+        return False
+    with selectors.DefaultSelector() as selector:
+        selector.register(session.fileno(), selectors.EVENT_READ)
+        if selector.select(0):
+            session.close()
+    return not session.closed
 
 
 def cut(session: Session) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 
 from jobfleet_backends.postgres.batch import Group, PartlyWritten, Request, grouped, locks_of
-from jobfleet_backends.postgres.connection import Address, Session, cut
+from jobfleet_backends.postgres.connection import Address, Session, cut, is_alive
 from jobfleet_backends.postgres.schema import in_schema
 from jobfleet_backends.sql.operation_queue import Answer, OperationQueue, QueuedOperation, deliver
 from jobfleet_contracts.errors import BackendForbidden, BackendUnavailable
@@ -111,7 +111,7 @@ class SessionThread:
         return answers
 
     def _open(self) -> Session:
-        if self._session is not None and not self._session.closed:
+        if self._session is not None and is_alive(self._session):
             return self._session
         if self._refused is not None and time.monotonic() < self._refused[0]:
             raise self._refused[1]

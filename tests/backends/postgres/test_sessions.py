@@ -1,0 +1,142 @@
+"""Sessions of a process: opened again after the server was restarted, ended where it is silent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import psycopg
+import pytest
+from pydantic import SecretStr
+
+from devtools.servers import PostgresServer
+from jobfleet_backends.open_backend import open_backend
+from jobfleet_backends.settings import Settings
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.errors import BackendUnavailable
+from tests.chaos.tcp_proxy import TcpProxy
+from tests.conformance.jobs import a_life, a_message, queued
+from tests.polling import eventually
+
+pytestmark = pytest.mark.servers
+
+
+@pytest.fixture
+async def proxy(postgres: PostgresServer) -> AsyncIterator[TcpProxy]:
+    proxy = TcpProxy(target_port=int(postgres.url.rpartition(":")[2].partition("/")[0]))
+    await proxy.start()
+    yield proxy
+    await proxy.stop()
+
+
+@pytest.fixture
+def proxied(settings: Settings, postgres: PostgresServer, proxy: TcpProxy) -> Settings:
+    host, _, rest = postgres.url.rpartition(":")
+    url = f"{host}:{proxy.port}/{rest.partition('/')[2]}"
+    return settings.model_copy(update={"postgres_url": SecretStr(url)})
+
+
+async def test_sessions_that_the_server_ended_while_they_were_idle_cost_no_answer(
+    backend: Backend, settings: Settings
+) -> None:
+    life = a_life()
+    await backend.trail.insert(life)
+    for _ in range(6):
+        await backend.trail.newest(life[0].job_id)
+    url = settings.postgres_url.get_secret_value()
+    with psycopg.connect(url, autocommit=True) as session:
+        session.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE application_name = 'jobfleet'"
+        )
+        ended = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'jobfleet'"
+
+        async def all_ended() -> bool:
+            return session.execute(ended).fetchone() == (0,)
+
+        await eventually("the sessions have ended", all_ended)
+    await backend.trail.insert([queued()])
+    found = [await backend.trail.newest(life[0].job_id) for _ in range(6)]
+    assert found == [life[-1]] * 6
+
+
+async def test_a_server_that_is_away_is_no_error_of_the_start(
+    proxied: Settings, proxy: TcpProxy
+) -> None:
+    await proxy.stop()
+    backend = await open_backend(proxied)
+    try:
+        with pytest.raises(BackendUnavailable, match="Connection refused"):
+            await backend.trail.newest("x")
+        recorded = backend.index.record(a_life())
+    finally:
+        await backend.close()  # it waits for nobody
+    with pytest.raises(BackendUnavailable):
+        await recorded
+
+
+async def test_a_silent_server_is_not_waited_for(proxied: Settings, proxy: TcpProxy) -> None:
+    backend = await open_backend(proxied)
+    leases, close = backend.renewal_leases()
+    try:
+        await leases.create("job/aa/x")
+        proxy.stall()
+        with pytest.raises(BackendUnavailable):
+            await asyncio.wait_for(leases.renew("job/aa/x", "mine", 30), 8)
+        with pytest.raises(BackendUnavailable):
+            await asyncio.wait_for(backend.queue.publish(a_message(), timeout=0.5), 5)
+    finally:
+        proxy.resume()
+        proxy.cut()
+        await close()
+        await backend.close()
+
+
+async def test_what_the_index_could_not_write_stands_when_the_server_is_back(
+    proxied: Settings, proxy: TcpProxy, backend: Backend
+) -> None:
+    through = await open_backend(proxied)
+    try:
+        await through.index.record([queued()])
+        proxy.stall()
+        recorded = [through.index.record(a_life()) for _ in range(3)]
+        await asyncio.sleep(0.1)
+        proxy.cut()
+        proxy.resume()
+        async with asyncio.timeout(30):
+            await asyncio.gather(*recorded)
+        assert sum((await backend.reader.counts()).values()) == 4
+    finally:
+        await through.close()
+
+
+async def test_live_cursors_follow_transactions_that_commit_late(
+    backend: Backend, settings: Settings
+) -> None:
+    await backend.trail.insert([queued()])
+    (newest,) = await backend.reader.since(None)
+    url, schema = settings.postgres_url.get_secret_value(), settings.postgres_schema
+    late = queued()
+    with psycopg.connect(url) as session:
+        # An open transaction that has written; what it writes at last was begun before the others.
+        session.execute("SELECT pg_current_xact_id()")
+        early = [queued() for _ in range(3)]
+        for event in early:
+            await backend.trail.insert([event])
+        assert await backend.reader.since(newest.cursor) == []
+        changes = "'job_id', %s::text, 'event_id', %s::text, 'xid', pg_current_xact_id()"
+        changed = f"(jsonb_populate_record(it, jsonb_build_object({changes}))).*"
+        copy = f"INSERT INTO {schema}.trail SELECT {changed} FROM {schema}.trail AS it"  # noqa: S608
+        values = late.job_id, late.event_id, early[0].job_id
+        session.execute(f"{copy} WHERE job_id = %s".encode(), values)
+        session.commit()
+    entries = await backend.reader.since(newest.cursor)
+    assert [entry.event.event_id for entry in entries] == [
+        late.event_id,
+        *(event.event_id for event in early),
+    ]
+    cursor, seen = newest.cursor, []
+    while found := await backend.reader.since(cursor, limit=1):
+        seen += [entry.event.event_id for entry in found]
+        cursor = found[-1].cursor
+    assert seen == [entry.event.event_id for entry in entries]

@@ -17,6 +17,7 @@ from jobfleet_protocol.claiming.lock_leases import LockLeases, new_lease_id
 from jobfleet_protocol.trail.held_trail import HeldTrail
 from jobfleet_protocol.trail.transitions import Change
 from jobfleet_worker.run.follow_up import FollowUp
+from jobfleet_worker.run.held_slots import HeldSlots
 from jobfleet_worker.run.lease_keeper import LeaseKeeper
 from jobfleet_worker.run.run_lease import RunLease
 
@@ -30,6 +31,7 @@ class CallbackWait:
         request: JobRequest,
         trail: HeldTrail,
         lease: RunLease,
+        held: HeldSlots,
         leases: LockLeases,
         keeper: LeaseKeeper,
         follow_up: FollowUp,
@@ -38,6 +40,7 @@ class CallbackWait:
         self._request = request
         self._trail = trail
         self._lease = lease
+        self._held = held
         self._leases = leases
         self._keeper = keeper
         self._follow_up = follow_up
@@ -66,6 +69,7 @@ class CallbackWait:
         lock = job_lock(self._request.job_id)
         if self._lease.lease.lock == lock:
             await self._write(deadline, lock)
+            await self._follow_up.release(self._held.leave(), self._request)
             return deadline
         lease = await self._leases.acquire(lock, new_lease_id(), is_new=True)
         kept = self._keeper.keep(lease)
@@ -79,6 +83,7 @@ class CallbackWait:
         # The shared lock goes only after Waiting stands. Given up sooner, its next holder could
         # start while this job still counts as running under it.
         left = self._lease.exchange(lease, kept)
+        await self._follow_up.release(self._held.leave(), self._request)
         await self._follow_up.leave(left, self._request)
         return deadline
 

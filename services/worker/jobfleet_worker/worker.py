@@ -19,6 +19,7 @@ from jobfleet_contracts.ports import Clock, LeaseStore
 from jobfleet_protocol.actions.write_side import WriteSide
 from jobfleet_protocol.claiming.claimer import Claimer
 from jobfleet_protocol.claiming.rate_slots import RateSlots
+from jobfleet_protocol.control.limits import Limits
 from jobfleet_protocol.control.pause_state import FleetPauses
 from jobfleet_protocol.control.pauses import Pauses
 from jobfleet_protocol.control.schedules import Schedules
@@ -115,6 +116,7 @@ class Worker:
         self._pauses = Pauses(log=backend.control_log, control=backend.control, clock=clock)
         self._pause_watch = PauseWatch(
             pauses=self._pauses,
+            limits=Limits(log=backend.control_log, control=backend.control, clock=clock),
             control=backend.control,
             changed=self._heed,
             clock=clock,
@@ -138,12 +140,12 @@ class Worker:
             metrics=metrics,
         )
         rates = RateSlots(store=backend.rates, clock=clock, clock_offset=backend.clock_offset)
-        terms = HandlerTerms(handlers=self._handlers)
         self._announced_keys = AnnouncedKeys(
             handlers=self._handlers,
             keys=TypeKeys(log=backend.control_log, clock=clock),
             clock=clock,
         )
+        terms = HandlerTerms(handlers=self._handlers, limits=self._pause_watch.limits)
         self._claimer = Claimer(
             trail=backend.trail,
             leases=backend.leases,

@@ -31,6 +31,10 @@ class UnknownSchedule(ActionRefused):
     """No schedule has this name, or it was removed (HTTP 404)."""
 
 
+class UnknownLimit(ActionRefused):
+    """No limit has this name, or it was removed (HTTP 404)."""
+
+
 class BadSignature(JobfleetError):
     """A callback is not signed with one of the secrets (HTTP 401); says nothing of the job."""
 

@@ -34,6 +34,8 @@ from jobfleet_contracts.lease import MAX_SLOTS
 
 MAX_ATTEMPTS = 100
 MAX_LOCK_KEY = 200
+MAX_LIMITS = 3
+"""Named limits of one job, beside its lock key."""
 MAX_TIMEOUT_SECONDS = 30 * 86_400
 TYPE_PATTERN = re.compile(r"^[A-Za-z0-9_.-]{1,100}$")
 QUEUE_PATTERN = re.compile(r"^[a-z0-9_-]{1,50}$")
@@ -90,6 +92,13 @@ def _web_address(value: str) -> str:
     return value
 
 
+def _each_once(names: list[str]) -> list[str]:
+    if len(set(names)) < len(names):
+        raise ValueError("must name each limit once")
+    return names
+
+
+LimitName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
 Time = Annotated[datetime, BeforeValidator(_time), PlainSerializer(format_time)]
 ONE_LINE = AfterValidator(_one_line)
 """Stands behind a ``Field`` with lengths, which then counts characters and says so."""
@@ -111,6 +120,7 @@ class JobRequest(BaseModel):
         lock_key: jobs with the same key never run at the same time.
         lock_slots: so many jobs with the same lock key may run at the same time. Jobs of one key
             with another number are limited apart.
+        limits: named limits, which operators set; the job starts when each has a slot for it.
         callback_url: receives the final result, signed.
         context: what came with the HTTP request that made the job; ``traceparent``.
     """
@@ -144,6 +154,9 @@ class JobRequest(BaseModel):
     )
     lock_key: Annotated[str, Field(min_length=1, max_length=MAX_LOCK_KEY), ONE_LINE] | None = None
     lock_slots: int = Field(default=1, ge=1, le=MAX_SLOTS)
+    limits: Annotated[list[LimitName], Field(max_length=MAX_LIMITS), AfterValidator(_each_once)] = (
+        Field(default=[])
+    )
     callback_url: (
         Annotated[str, Field(max_length=2000), ONE_LINE, AfterValidator(_web_address)] | None
     ) = None

@@ -14,6 +14,10 @@ LockScope = Literal["job", "worker", "fleet"]
 """On whose lock a job without a lock key rests: its own, its worker's, or the fleet's."""
 MAX_SLOTS = 100
 """Of one lock key."""
+LIMIT_LOCKS = "limit/"
+"""What the names of the slots of named limits begin with."""
+MAX_LIMIT_SLOTS = 1000
+"""Of one named limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,29 @@ def slots_prefix(lock_key: str, slots: int) -> str:
     return f"{key_lock(lock_key)}/{slots}/"
 
 
+def limit_lock(limit: str, slot: int) -> str:
+    """Name of the lock of one slot of a named limit, from 1.
+
+    The number of slots is not part of it: it stands in the control log, and may change while
+    jobs run.
+    """
+    return f"{limit_prefix(limit)}{slot}"
+
+
+def limit_prefix(limit: str) -> str:
+    """What the names of a named limit's slots begin with."""
+    return f"{LIMIT_LOCKS}{limit}/"
+
+
 def slot_of(lock: str | None) -> int | None:
     """Return the number of the slot that a lock stands for, from 1; ``None`` for other locks."""
     parts = (lock or "").split("/")
-    return int(parts[3]) if parts[0] == "key" and len(parts) == 4 else None  # noqa: PLR2004
+    if (parts[0], len(parts)) in (("key", 4), ("limit", 3)) and parts[-1].isdecimal():
+        return int(parts[-1])
+    return None
+
+
+def limit_of(lock: str) -> str | None:
+    """Return the name of the limit that a lock is a slot of, ``None`` for other locks."""
+    parts = lock.split("/")
+    return parts[1] if parts[0] == "limit" and len(parts) == 3 else None  # noqa: PLR2004

@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from jobfleet_contracts.errors import JobfleetError
-from jobfleet_contracts.job import MAX_ATTEMPTS, MAX_TIMEOUT_SECONDS, QUEUE_PATTERN, TYPE_PATTERN
+from jobfleet_contracts.control import CONTROL_NAME
+from jobfleet_contracts.errors import InvalidRequest, JobfleetError
+from jobfleet_contracts.job import (
+    MAX_ATTEMPTS,
+    MAX_LIMITS,
+    MAX_TIMEOUT_SECONDS,
+    QUEUE_PATTERN,
+    TYPE_PATTERN,
+)
+from jobfleet_contracts.lease import MAX_SLOTS
 from jobfleet_contracts.lookup_keys import MOST_KEYS, PAYLOAD_KEY
 from jobfleet_contracts.rate import Rate
+from jobfleet_worker.handlers.declared_keys import (
+    KeyOf,
+    KeyRefused,
+    problem_with_key,
+    problem_with_text,
+    read_key,
+)
 from jobfleet_worker.handlers.typed_submit import HandlerMark, add_submits
 
 RetryOn = tuple[type[BaseException], ...]
-KeyOf = Callable[[Any], str]
-"""Makes a key of a payload, as the handler gets it."""
 _MARK = "__jobfleet_handlers__"
 
 
@@ -44,10 +57,30 @@ class Declaration:
     rate_key: KeyOf | None = None
     queue: str | None = None
     index: tuple[str, ...] = ()
+    lock_key: KeyOf | str | None = None
+    lock_slots: int = 1
+    limits: tuple[str, ...] = ()
 
-    def job_options(self, _payload: Any) -> dict[str, Any]:
-        """Return what the decorator says of jobs of this payload, as options of a submit."""
+    def job_options(self, payload: Any) -> dict[str, Any]:
+        """Return what the decorator says of jobs of this payload, as options of a submit.
+
+        Limits are left out: workers add them to every job of the type.
+
+        Args:
+            payload: as the handler gets it.
+
+        Raises:
+            InvalidRequest: ``lock_key`` returned no key.
+            Exception: whatever ``lock_key`` raises.
+        """
+        try:
+            lock_key = read_key("lock_key", self.lock_key, payload)
+        except KeyRefused as refused:
+            message = f"lockKey: lock_key of @handler({self.job_type!r}) {refused}"
+            raise InvalidRequest(message, field="lockKey") from refused
         said = {
+            "lock_key": lock_key,
+            "lock_slots": None if lock_key is None else self.lock_slots,
             "max_attempts": self.max_attempts,
             "timeout": self.timeout,
             "queue": self.queue,
@@ -71,6 +104,9 @@ def handler(
     rate_key: KeyOf | None = None,
     queue: str | None = None,
     index: Sequence[str] = (),
+    lock_key: KeyOf | str | None = None,
+    lock_slots: int = 1,
+    limits: Sequence[str] = (),
 ) -> HandlerMark:
     """Mark a function as the handler of a job type; several marks make it the handler of several.
 
@@ -87,6 +123,10 @@ def handler(
         rate: so many starts in a period, over the whole fleet: ``"10/second"``, or a ``Rate`` with
             a burst or a longer grace. All types of the handler count together.
         rate_key: makes a text of the payload; jobs count by it apart. It must be quick.
+        lock_key: makes a text of the payload, or is one: jobs with the same text never run at the
+            same time, unless a job names a lock key itself. It must be quick.
+        lock_slots: so many jobs of one lock key may run at the same time instead of one.
+        limits: named limits, which operators set; every job of the type needs a slot of each.
         queue: where the function's own ``submit`` puts its jobs.
         index: up to eight keys of the payload by whose values jobs are found, as in a search for
             ``payload.customer:42``. Values are texts, numbers or truth values.
@@ -109,6 +149,8 @@ def handler(
             or _problem_with_aliases(job_type, aliases)
             or _problem_with_rate(rate, rate_key)
             or _problem_with_index(index)
+            or _problem_with_lock(lock_key, lock_slots)
+            or _problem_with_limits(limits)
         )
         declaration = Declaration(
             job_type,
@@ -122,6 +164,9 @@ def handler(
             rate_key,
             queue,
             () if problem else tuple(index),
+            lock_key,
+            lock_slots,
+            () if problem else tuple(limits),
         )
         problem = problem or _problem_with(declaration)
         if problem is not None:
@@ -214,22 +259,28 @@ def _problem_with_rate(rate: Any, rate_key: Any) -> str | None:
         as_rate(rate)
     except ValueError as error:
         return str(error)
-    return _problem_with_key("rate_key", rate_key)
+    return problem_with_key("rate_key", rate_key)
 
 
-def _problem_with_key(name: str, key_of: Any) -> str | None:
-    """Return why this cannot make a key of a payload."""
-    if key_of is None:
-        return None
-    wanted = f"{name} is {key_of!r}; it can be a function of the payload that returns a text"
-    if not callable(key_of) or inspect.iscoroutinefunction(key_of):
-        return wanted
-    try:
-        inspect.signature(key_of).bind(None)
-    except TypeError:
-        return f"{wanted}. This one cannot be called with one value"
-    except ValueError:  # some built-in functions tell nothing of themselves
-        return None
+def _problem_with_lock(lock_key: Any, lock_slots: Any) -> str | None:
+    if type(lock_slots) is not int or not 1 <= lock_slots <= MAX_SLOTS:
+        return f"lock_slots is {lock_slots!r}; it can be a whole number from 1 to {MAX_SLOTS}"
+    if lock_key is None:
+        return None if lock_slots == 1 else "lock_slots needs a lock_key beside it"
+    if isinstance(lock_key, str):
+        problem = problem_with_text(lock_key)
+        return None if problem is None else f"lock_key is {problem}"
+    return problem_with_key("lock_key", lock_key)
+
+
+def _problem_with_limits(limits: Any) -> str | None:
+    wanted = f"it can be a list of up to {MAX_LIMITS} names, as ['api-stripe']"
+    if isinstance(limits, str) or not isinstance(limits, list | tuple):
+        return f"limits is {limits!r}; {wanted}"
+    if not all(isinstance(name, str) and CONTROL_NAME.fullmatch(name) for name in limits):
+        return f"limits is {limits!r}; {wanted}, each of letters, digits, '_', '-' and '.'"
+    if len(limits) > MAX_LIMITS or len(set(limits)) < len(limits):
+        return f"limits is {limits!r}; {wanted}, each once"
     return None
 
 

@@ -18,12 +18,12 @@ from jobfleet_worker.handlers.context import ContextFacts
 from jobfleet_worker.handlers.declaration import (
     Declaration,
     DeclarationError,
-    KeyOf,
     RetryOn,
     declarations_of,
     declared_in,
     place_of,
 )
+from jobfleet_worker.handlers.declared_keys import KeyOf
 from jobfleet_worker.handlers.hook_marks import hook_mark_of
 from jobfleet_worker.handlers.hooks import NO_HOOKS, NO_PLAN, CallPlan, Hooks
 from jobfleet_worker.handlers.schedule_marks import (
@@ -57,6 +57,8 @@ class Handler:
         index: keys of the payload by whose values jobs are found.
         plan: the hooks around its calls.
         rate, rate_key: how often it may start in the whole fleet, and what counts apart.
+        lock_key, lock_slots: the lock of jobs that name none.
+        limits: named limits of all its jobs.
     """
 
     job_type: str
@@ -73,6 +75,9 @@ class Handler:
     plan: CallPlan = NO_PLAN
     rate: Rate | None = None
     rate_key: KeyOf | None = None
+    lock_key: KeyOf | str | None = None
+    lock_slots: int = 1
+    limits: tuple[str, ...] = ()
 
     @property
     def reads_with_code(self) -> bool:
@@ -144,6 +149,9 @@ def describe(
         rate=declaration.rate,
         rate_key=declaration.rate_key,
         index=declaration.index,
+        lock_key=declaration.lock_key,
+        lock_slots=declaration.lock_slots,
+        limits=declaration.limits,
     )
 
 

@@ -174,8 +174,11 @@ class Submits:
 
     def _completed(self, options: Any, payload: Any) -> dict[str, Any]:
         """Return the options of a call, and what the decorator says where the call does not."""
+        from jobfleet_publisher.plain_payload import plain_payload
+
         said = {name: value for name, value in options.items() if value is not None}
-        return self._declaration.job_options(payload) | said
+        read = self._signature.read_payload(plain_payload(payload))
+        return self._declaration.job_options(read) | said
 
     @cached_property
     def _signature(self) -> Signature:

@@ -26,6 +26,7 @@ from jobfleet_protocol.claiming.decision import (
     Attended,
     Busy,
     End,
+    LimitFull,
     Paused,
     RateFull,
     Suspect,
@@ -325,6 +326,8 @@ class Consumer:
                 await self._deferral.until_alone(message, head)
             case Wait(head, until):
                 await self._deferral.until_due(message, head, until)
+            case LimitFull(head, demand):
+                await self._deferral.until_slot_is_free(message, head, demand)
             case RateFull():
                 await self._rate_gate.see_to(message, result)
             case Paused(head, pause):

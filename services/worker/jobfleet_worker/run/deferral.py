@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+import random
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -17,6 +19,8 @@ from jobfleet_contracts.ports import Clock, JobIndex, JobQueue
 from jobfleet_contracts.state import CLAIMABLE, State, Status
 from jobfleet_protocol.actions.publication import LONGEST_DELAY
 from jobfleet_protocol.claiming.decision import ALONE
+from jobfleet_protocol.claiming.limit_slots import LIMIT, LOCK, SlotDemand
+from jobfleet_protocol.claiming.rate_deferral import RATE
 from jobfleet_protocol.control.pause_state import Pause
 from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import Change, draft
@@ -26,6 +30,8 @@ JOB_DEFERRED = "job.deferred"
 JOB_FOR_NEWER = "job.left_to_newer_worker"
 LONGEST_DEFERRAL = 60.0
 LONGEST_WITHOUT_HANDLER = 5.0
+SHORTEST_WITHOUT_SLOT, LONGEST_WITHOUT_SLOT = 1.0, 5.0
+MOST_ASKS_A_SECOND = 50
 NO_HANDLER = "noHandler"
 """Reason of a deferral: the worker that took the job lacks its type."""
 NO_PROCESS = "noProcess"
@@ -57,6 +63,8 @@ class Deferral:
         self._clock = clock
         self._first_seconds = first_seconds
         self._metrics = metrics
+        self._without_slot: list[float] = []
+        """Boot-time seconds at which jobs come back that found no slot; a heap."""
 
     async def until_free(self, message: JobMessage, head: Event | None) -> None:
         """Put off a job whose lock is taken; the delay doubles up to a minute.
@@ -268,6 +276,29 @@ class Deferral:
         """Without this the rescuer would publish a second message, which never goes away."""
         self._index.published(head.job_id, head.after.incarnation, head.sequence)
 
+    async def until_slot_is_free(
+        self, message: JobMessage, head: Event | None, demand: SlotDemand
+    ) -> None:
+        """Put off a job that finds no slot of a limit, for 1 to 5 s.
+
+        ``Deferred`` names the limit, unless the job waits for a limit or a rate already. Of many
+        jobs that this worker has put off so each waits longer: they ask no more often than 50
+        times a second.
+
+        Raises:
+            BackendUnavailable: the delayed copy is not confirmed; keep the delivery.
+        """
+        if head is not None and not _waits_for_a_limit(head):
+            data = {"reason": demand.reason, demand.reason: demand.name}
+            head = await self._append(head, demand.text, data)
+        now = self._clock.boottime()
+        while self._without_slot and self._without_slot[0] <= now:
+            heapq.heappop(self._without_slot)
+        longest = max(LONGEST_WITHOUT_SLOT, len(self._without_slot) / MOST_ASKS_A_SECOND)
+        seconds = random.uniform(SHORTEST_WITHOUT_SLOT, min(longest, LONGEST_DEFERRAL))
+        heapq.heappush(self._without_slot, now + seconds)
+        await self._put_off(message, head, timedelta(seconds=seconds), due_at=None)
+
     async def note(self, head: Event, why: str, data: dict[str, Any]) -> Event:
         """Append ``Deferred``, due at once, unless the job says the same already."""
         if head.kind is Status.DEFERRED and head.data == data:
@@ -287,3 +318,8 @@ class Deferral:
         change = Change(kind=Status.DEFERRED, due_at=now, message=why, data=data)
         event = draft(head, head.facts, change, occurred_at=now)
         return event if await self._writer.append([event]) is None else head
+
+
+def _waits_for_a_limit(head: Event) -> bool:
+    """Whether the job says so already. What it waits for may change with each try."""
+    return head.kind is Status.DEFERRED and head.data.get("reason") in (LIMIT, LOCK, RATE)

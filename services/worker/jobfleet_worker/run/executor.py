@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from jobfleet_protocol.claiming.claimer import Claimed
 from jobfleet_worker.run.attempt import Stop
+from jobfleet_worker.run.held_slots import HeldSlots
 from jobfleet_worker.run.job_run import JobRun, RunParts
 from jobfleet_worker.run.lease_keeper import KeptLease
 from jobfleet_worker.run.run_lease import RunLease
@@ -63,13 +64,15 @@ class Executor:
             fleet: the fleet's lease, on which the claim rests in scope ``fleet``.
         """
         lease = RunLease(claimed.lease, keeper=self._parts.keeper, fleet=fleet)
+        held = HeldSlots(claimed.slots, keeper=self._parts.keeper)
         try:
-            run = JobRun(claimed=claimed, lease=lease, parts=self._parts)
+            run = JobRun(claimed=claimed, lease=lease, held=held, parts=self._parts)
             with self._registered(claimed.trail.head.job_id, run):
                 await run.run()
         finally:
             # Whatever failed: a lease that is renewed on would keep the job from being rescued.
             lease.drop()
+            held.drop()
 
     @contextmanager
     def _registered(self, job_id: str, run: JobRun) -> Iterator[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from datetime import datetime
 
 import structlog
@@ -76,6 +76,11 @@ class FollowUp:
         elif not ended and head.after.state is not State.WAITING:
             await self._quietly(self._publish_again(claimed, head, head.after.due_at))
         await self._tell_successor(lease, claimed.request)
+
+    async def release(self, slots: Sequence[Lease], request: JobRequest) -> None:
+        """Give slots of limits up, before anything that lets the job start again."""
+        for lease in slots:
+            await self._quietly(self._leases.give_up(lease, request))
 
     async def leave(self, lease: Lease, request: JobRequest) -> None:
         """Give a lease up, and let the next job of its lock key start."""

@@ -47,6 +47,7 @@ from jobfleet_worker.processes.pool import ProcessPool
 from jobfleet_worker.run.attempt import Attempt, Stop
 from jobfleet_worker.run.follow_up import FollowUp
 from jobfleet_worker.run.handler_pause import LONGEST_PAUSE, deferrals_after
+from jobfleet_worker.run.held_slots import HeldSlots
 from jobfleet_worker.run.lease_keeper import LeaseKeeper
 from jobfleet_worker.run.missing_handler import MissingHandler
 from jobfleet_worker.run.outcome_record import OutcomeRecord, attempts_left
@@ -101,12 +102,16 @@ class JobRun:
     Attributes:
         trail: the job's trail under this claim.
         lease: what the claim rests on.
+        held: slots of limits beside it.
     """
 
-    def __init__(self, *, claimed: Claimed, lease: RunLease, parts: RunParts) -> None:
+    def __init__(
+        self, *, claimed: Claimed, lease: RunLease, held: HeldSlots, parts: RunParts
+    ) -> None:
         self.claimed = claimed
         self.trail = claimed.trail
         self.lease = lease
+        self.held = held
         self._parts = parts
         self._handler = parts.handlers.get(claimed.request.type)
         self._limit_seconds = self._find_limit()
@@ -133,6 +138,7 @@ class JobRun:
             # Before the lease is given up: a renewal that comes after the release is refused, and
             # would look like a lost lease.
             self.lease.drop()
+            self.held.drop()
             span.end(ended)
             _log_failure(outcome, ended)
             self._count(ended)
@@ -155,7 +161,7 @@ class JobRun:
 
     def status(self) -> RunningJob:
         """Return what the heartbeat says of this job."""
-        left = self.lease.kept.trusted_until - self._parts.clock.boottime()
+        left = self._trusted_until() - self._parts.clock.boottime()
         facts = self.trail.head.facts
         return RunningJob(
             job_id=facts.job_id,
@@ -168,7 +174,7 @@ class JobRun:
 
     async def _run_handler(self) -> Outcome:
         """Return how the attempt ended; an error of our own ends it like one of the handler's."""
-        if self._parts.clock.boottime() >= self.lease.kept.trusted_until:
+        if self._parts.clock.boottime() >= self._trusted_until():
             return HandedBack("the lease ran out before the handler could start")
         if self._handler is None:
             return await self._no_handler()
@@ -267,6 +273,8 @@ class JobRun:
 
     async def _follow_up(self, outcome: Outcome, ended: Event | None) -> None:
         claimed, lease = self.claimed, self.lease.lease
+        if ended is not None or self._ended_outside:
+            await self._parts.follow_up.release(self.held.leave(), claimed.request)
         if ended is not None:
             await self._parts.follow_up.after(claimed, lease, outcome, ended, self._limit_seconds)
         elif self._ended_outside:
@@ -308,6 +316,9 @@ class JobRun:
         declared = self._handler.timeout if self._handler is not None else None
         return said or declared or self.claimed.defaults.timeout_seconds
 
+    def _trusted_until(self) -> float:
+        return min(self.lease.kept.trusted_until, self.held.trusted_until())
+
     def _watch(self) -> None:
         last = self._limit_seconds + self._parts.options.grace_seconds + LAST_SECONDS
         self.lease.watch(
@@ -315,8 +326,12 @@ class JobRun:
             on_lost=lambda reason: self.stop(Stop.LEASE_LOST, reason),
             on_renewed=self.look_for_cancel,
         )
+        self.held.watch(
+            give_up_at=self._parts.clock.boottime() + last,
+            on_lost=lambda reason: self.stop(Stop.LEASE_LOST, reason),
+        )
         # After watch(): a loss that came before it was told to nobody.
-        lost = self.lease.kept.lost_reason
+        lost = self.lease.kept.lost_reason or self.held.lost_reason()
         if lost is not None:
             self.stop(Stop.LEASE_LOST, lost)
 
@@ -350,6 +365,7 @@ class JobRun:
             request=self.claimed.request,
             trail=self.trail,
             lease=self.lease,
+            held=self.held,
             leases=self._parts.leases,
             keeper=self._parts.keeper,
             follow_up=self._parts.follow_up,

@@ -1,15 +1,17 @@
-"""Knows which queues and types are paused: reads the control log, again at each announcement."""
+"""Knows pauses and limits: reads the control log, again at each announcement."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
 from jobfleet_contracts.control import ControlSubject
 from jobfleet_contracts.errors import BackendError
 from jobfleet_contracts.ports import Clock, ControlChannel
+from jobfleet_protocol.control.limit_state import Limit
+from jobfleet_protocol.control.limits import Limits
 from jobfleet_protocol.control.pause_state import PAUSABLE, FleetPauses
 from jobfleet_protocol.control.pauses import Pauses
 from jobfleet_protocol.retry import back_off, retry_forever
@@ -23,7 +25,7 @@ _log = structlog.get_logger()
 
 
 class PauseWatch:
-    """The pauses in force, as this worker knows them.
+    """The pauses in force and the named limits, as this worker knows them.
 
     Until the log has been read, and from an announcement until it has been read again, nothing is
     known and nothing may start. What was read counts for three heartbeats: a worker that stood
@@ -38,17 +40,20 @@ class PauseWatch:
         self,
         *,
         pauses: Pauses,
+        limits: Limits,
         control: ControlChannel,
         changed: Callable[[FleetPauses], Awaitable[None]],
         clock: Clock,
         heartbeat_seconds: float,
     ) -> None:
         self._pauses = pauses
+        self._limits = limits
         self._control = control
         self._changed = changed
         self._clock = clock
         self._heartbeat_seconds = heartbeat_seconds
         self._current: FleetPauses | None = None
+        self._limits_read: Mapping[str, Limit] = {}
         self._read_at = 0.0
         self._heeded: FleetPauses | None = None
         self._known = asyncio.Event()
@@ -67,6 +72,11 @@ class PauseWatch:
                 self._forget()
             await self._known.wait()
         return found
+
+    async def limits(self) -> Mapping[str, Limit]:
+        """Return the named limits, by name; waits while they are not known."""
+        await self.current()
+        return self._limits_read
 
     async def run(self) -> None:
         """Look with each heartbeat and at each announcement, until cancelled."""
@@ -90,12 +100,12 @@ class PauseWatch:
 
     async def _learn(self) -> bool:
         began = self._clock.boottime()
-        found = await self._pauses.read()
+        found, limits = await asyncio.gather(self._pauses.read(), self._limits.read())
         if self._announced.is_set():  # this look may be older than the entry
             return False
         if found != self._heeded:
             _log.info(PAUSES_READ, queues=sorted(found.queues), types=sorted(found.types))
-        self._current, self._read_at = found, began
+        self._current, self._limits_read, self._read_at = found, limits, began
         self._known.set()
         await self._changed(found)
         self._heeded = found
@@ -118,7 +128,7 @@ class PauseWatch:
             self._hear(subject)
 
     def _hear(self, subject: ControlSubject) -> None:
-        if subject in PAUSABLE:
+        if subject in PAUSABLE or subject is ControlSubject.LIMIT:
             self._forget()
 
     def _forget(self) -> None:

@@ -1,55 +1,122 @@
-"""What the start of a job needs beside its lock, by what its handler declares."""
+"""What the start of a job needs beside its lock: by its handler, its request, the limits set."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from hashlib import sha256
 from typing import Any
 
-from jobfleet_contracts.job import MAX_LOCK_KEY, JobRequest
+from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.lease import key_lock, key_locks, limit_lock, limit_prefix, slots_prefix
 from jobfleet_contracts.outcome import JobError
+from jobfleet_protocol.claiming.limit_slots import LIMIT, LOCK, SlotDemand
 from jobfleet_protocol.claiming.rate_slots import RateDemand
 from jobfleet_protocol.claiming.start_terms import NO_TERMS, StartTerms
+from jobfleet_protocol.control.limit_state import Limit
+from jobfleet_worker.handlers.declared_keys import KeyRefused, read_key
 from jobfleet_worker.handlers.described_error import describe_error
 from jobfleet_worker.handlers.registry import Handler, Handlers
 from jobfleet_worker.handlers.verdicts import Fail
 
 
 class HandlerTerms:
-    """Says the terms of jobs whose handlers a worker has."""
+    """Says the terms of jobs whose handlers a worker has.
 
-    def __init__(self, *, handlers: Handlers) -> None:
+    Args:
+        limits: the named limits; waits while they are not known.
+    """
+
+    def __init__(
+        self, *, handlers: Handlers, limits: Callable[[], Awaitable[Mapping[str, Limit]]]
+    ) -> None:
         self._handlers = handlers
+        self._limits = limits
 
     async def of(self, request: JobRequest) -> StartTerms:
-        """Return the terms of a job."""
+        """Return the terms of a job.
+
+        What its handler declares holds for every job of the type, whoever submitted it.
+        """
         handler = self._handlers.get(request.type)
-        if handler is None or handler.rate is None:
+        if handler is None and not request.limits:
             return NO_TERMS
-        if handler.rate_key is None:
-            return StartTerms(rates=(_demand(handler, None),))
-        if handler.reads_with_code:  # a slow validator must not hold the loop
-            return await asyncio.to_thread(_keyed, handler, request)
-        return _keyed(handler, request)
+        declared = NO_TERMS if handler is None else await _declared(handler, request)
+        names = sorted({*request.limits, *(handler.limits if handler is not None else ())})
+        if not names or declared.problem is not None:
+            return declared
+        limits = await self._limits()
+        slots = [each for name in names if (each := _slots(name, limits)) is not None]
+        rates = [demand for name in names if (demand := _rate(name, limits)) is not None]
+        return StartTerms(slots=(*slots, *declared.slots), rates=(*rates, *declared.rates))
 
 
-def _keyed(handler: Handler, request: JobRequest) -> StartTerms:
-    assert handler.rate_key is not None
+def _slots(name: str, limits: Mapping[str, Limit]) -> SlotDemand | None:
+    """Return the demand for a slot; under a limit that nobody has set, nothing may start."""
+    limit = limits.get(name)
+    if limit is not None and (limit.removed or (limit.slots is None and not limit.is_unreadable)):
+        return None
+    closed = ""
+    if limit is None:
+        closed = f"nobody has set limit {name}: jobfleet limits set {name} --slots N"
+    elif limit.slots is None:
+        closed = f"limit {name}: {limit.text}"
+    locks = () if limit is None or limit.slots is None else range(1, limit.slots + 1)
+    return SlotDemand(
+        reason=LIMIT,
+        name=name,
+        locks=tuple(limit_lock(name, slot) for slot in locks),
+        prefix=limit_prefix(name),
+        closed=closed,
+    )
+
+
+def _rate(name: str, limits: Mapping[str, Limit]) -> RateDemand | None:
+    limit = limits.get(name)
+    if limit is None or limit.removed or limit.rate is None:
+        return None
+    return RateDemand(f"limit/{name}", f"limit {name}", limit.rate)
+
+
+async def _declared(handler: Handler, request: JobRequest) -> StartTerms:
+    """Return the terms that the handler declares: its rate, and its lock key."""
+    wants_lock = handler.lock_key is not None and request.lock_key is None
+    if handler.rate_key is None and not wants_lock:
+        return NO_TERMS if handler.rate is None else StartTerms(rates=(_demand(handler, None),))
+    if handler.reads_with_code:  # a slow validator must not hold the loop
+        return await asyncio.to_thread(_keyed, handler, request, wants_lock)
+    return _keyed(handler, request, wants_lock)
+
+
+def _keyed(handler: Handler, request: JobRequest, wants_lock: bool) -> StartTerms:
+    said = f"of @handler({handler.job_type!r})"
     try:
-        key: Any = handler.rate_key(handler.read_payload(request.payload))
-    except Fail:  # the payload does not fit: the attempt fails before the handler is called
+        payload: Any = handler.read_payload(request.payload)
+    except Fail:  # it does not fit: the attempt fails before the handler is called
         return NO_TERMS
+    try:
+        rate_key = read_key("rate_key", handler.rate_key, payload)
+        lock_key = read_key("lock_key", handler.lock_key, payload) if wants_lock else None
+    except KeyRefused as refused:
+        return StartTerms(problem=JobError("KeyRefused", f"{refused.name} {said} {refused}"))
     except Exception as error:  # noqa: BLE001 - whatever code of the user's raises
         told = describe_error(error)
-        message = f"rate_key of @handler({handler.job_type!r}) raised {told.type}: {told.message}"
+        message = f"a key {said} could not be made: {told.type}: {told.message}"
         return StartTerms(problem=JobError(told.type, message, told.traceback))
-    if not isinstance(key, str) or not 1 <= len(key) <= MAX_LOCK_KEY:
-        message = (
-            f"rate_key of @handler({handler.job_type!r}) returned a {type(key).__name__}; "
-            f"it must return text of 1 to {MAX_LOCK_KEY} characters"
-        )
-        return StartTerms(problem=JobError("RateKeyRefused", message))
-    return StartTerms(rates=(_demand(handler, key),))
+    return StartTerms(
+        slots=() if lock_key is None else (_lock_demand(lock_key, handler.lock_slots),),
+        rates=() if handler.rate is None else (_demand(handler, rate_key),),
+    )
+
+
+def _lock_demand(lock_key: str, slots: int) -> SlotDemand:
+    """Return the demand for the locks that a job with this lock key rests on."""
+    return SlotDemand(
+        reason=LOCK,
+        name=lock_key,
+        locks=key_locks(lock_key, slots),
+        prefix=key_lock(lock_key) if slots == 1 else slots_prefix(lock_key, slots),
+    )
 
 
 def _demand(handler: Handler, key: str | None) -> RateDemand:

@@ -35,6 +35,7 @@ from jobfleet_protocol.actions.final_result import ending_of
 from jobfleet_protocol.actions.publication import LONGEST_DELAY, Publication
 from jobfleet_protocol.actions.submission import ORPHANED_ROW_AGE, message_of
 from jobfleet_protocol.claiming.decision import ALONE, ends_without_a_start
+from jobfleet_protocol.claiming.limit_slots import LIMIT
 from jobfleet_protocol.claiming.rate_deferral import RATE
 from jobfleet_protocol.control.pause_state import FleetPauses
 from jobfleet_protocol.trail.tombstone import is_tombstone
@@ -54,7 +55,7 @@ _NOT_QUEUED = frozenset(
     {State.RUNNING, State.WAITING, State.DEFERRED, State.RETRYING, State.SCHEDULED}
 )
 _QUEUED = frozenset({State.QUEUED})
-_PASSED_ON = frozenset({ALONE, NO_HANDLER, NO_PROCESS, RATE})
+_PASSED_ON = frozenset({ALONE, LIMIT, NO_HANDLER, NO_PROCESS, RATE})
 """Reasons of deferrals after which a job's message goes from delay to delay."""
 
 _log = structlog.get_logger()

@@ -32,6 +32,7 @@ from jobfleet_protocol.claiming.decision import (
     Busy,
     Decision,
     End,
+    LimitFull,
     LockView,
     OtherSlot,
     Paused,
@@ -42,11 +43,12 @@ from jobfleet_protocol.claiming.decision import (
     Wait,
     decide,
 )
+from jobfleet_protocol.claiming.limit_slots import NO_SLOTS, LimitSlots, SlotDemand, TakenSlots
 from jobfleet_protocol.claiming.lock_leases import LockLeases, locks_of
 from jobfleet_protocol.claiming.lock_turns import LockTurns, TurnView
 from jobfleet_protocol.claiming.rate_deferral import delayed_by_rate, held_slots, started_data
 from jobfleet_protocol.claiming.rate_slots import AT_HAND, Admission, RateSlots
-from jobfleet_protocol.claiming.start_terms import StartTerms, TermsOf
+from jobfleet_protocol.claiming.start_terms import NO_TERMS, StartTerms, TermsOf
 from jobfleet_protocol.claiming.trail_opening import KeysOf, TrailOpening
 from jobfleet_protocol.control.pause_state import FleetPauses
 from jobfleet_protocol.trail.held_trail import HeldTrail
@@ -65,18 +67,30 @@ class Claimed:
     Attributes:
         terms: what the start needed beside the lock.
         admission: the slots of the start, where it counts against a rate.
+        slots: leases of the limits' slots that the claim holds beside its lock.
     """
 
     lease: Lease
     trail: HeldTrail
     request: JobRequest
     defaults: JobDefaults
-    terms: StartTerms
+    terms: StartTerms = NO_TERMS
     admission: Admission | None = None
+    slots: tuple[Lease, ...] = ()
 
 
 ClaimResult = (
-    Claimed | End | Wait | Busy | Attended | Paused | RateFull | Suspect | NoRequest | ForNewer
+    Claimed
+    | End
+    | Wait
+    | Busy
+    | Attended
+    | Paused
+    | LimitFull
+    | RateFull
+    | Suspect
+    | NoRequest
+    | ForNewer
 )
 
 FRESH = timedelta(days=1)
@@ -150,6 +164,7 @@ class Claimer:
             clock=clock,
             worker_id=worker_id,
         )
+        self._limits = LimitSlots(leases=self.leases, turns=self.turns)
         self._opening = TrailOpening(
             index=index, writer=writer, clock=clock, defaults=defaults, fresh=fresh, keys=keys
         )
@@ -178,10 +193,26 @@ class Claimer:
             if not isinstance(accepted, JobMessage):
                 return accepted
             message = accepted
+        terms = await self._terms(message.request)
         if fleet is not None:
-            result = await self._under(message, fleet, is_alone=is_alone)
+            result = await self._under(message, fleet, terms, NO_SLOTS, is_alone=is_alone)
+            return await self._resent(message, lease_id, result)
+        taken = await self._limits.take(terms.slots, message.request, lease_id)
+        if taken.full is None:
+            result = await self._under_its_lock(message, lease_id, terms, taken, is_alone=is_alone)
         else:
-            result = await self._under_its_lock(message, lease_id, is_alone=is_alone)
+            result = await self._beside_full(message, taken.full)
+        claimed = await self._resent(message, lease_id, result)
+        if not (isinstance(claimed, Claimed) and claimed.slots):
+            # Last: released before, a slot could be freed late, under a later try of this claim,
+            # which uses the same lease ids.
+            for lease in taken.leases:
+                await self.leases.let_go(lease, message.request)
+        return claimed
+
+    async def _resent(
+        self, message: JobMessage, lease_id: str, result: ClaimResult | Resend | OtherSlot
+    ) -> ClaimResult:
         match result:
             case Resend(head):
                 return await self._resend(message, lease_id, head)
@@ -190,23 +221,45 @@ class Claimer:
             case _:
                 return result
 
+    async def _beside_full(
+        self, message: JobMessage, full: SlotDemand
+    ) -> ClaimResult | Resend | OtherSlot:
+        """Decide about a job that finds no slot of a limit; an end is written all the same."""
+        result = await self._beside_a_holder(message, locks_of(message.request)[0], must_open=True)
+        return LimitFull(result.head, full) if isinstance(result, Busy) else result
+
     async def _under_its_lock(
-        self, message: JobMessage, lease_id: str, *, is_alone: bool
+        self,
+        message: JobMessage,
+        lease_id: str,
+        terms: StartTerms,
+        taken: TakenSlots,
+        *,
+        is_alone: bool,
     ) -> ClaimResult | Resend | OtherSlot:
         try:
             lease = await self.leases.acquire_for(message.request, lease_id)
         except LeaseConflict:
             return await self._beside_a_holder(message, locks_of(message.request)[0])
-        result = await self._under(message, lease, is_alone=is_alone)
+        result = await self._under(message, lease, terms, taken, is_alone=is_alone)
         if isinstance(result, OtherSlot):
-            result = await self._in_other_slot(message, lease_id, result, is_alone=is_alone)
+            result = await self._in_other_slot(
+                message, lease_id, result, terms, taken, is_alone=is_alone
+            )
             await self.leases.let_go(lease, message.request)
         elif not isinstance(result, Claimed):
             await self.leases.let_go(lease, message.request)
         return result
 
     async def _in_other_slot(
-        self, message: JobMessage, lease_id: str, other: OtherSlot, *, is_alone: bool
+        self,
+        message: JobMessage,
+        lease_id: str,
+        other: OtherSlot,
+        terms: StartTerms,
+        taken: TakenSlots,
+        *,
+        is_alone: bool,
     ) -> ClaimResult | Resend | OtherSlot:
         """Take a lost job over in the slot in which it ran.
 
@@ -217,7 +270,7 @@ class Claimer:
             lease = await self.leases.acquire(other.lock, lease_id)
         except LeaseConflict:
             return Attended(other.head)  # whoever holds it runs the job, or fences it
-        result = await self._under(message, lease, is_alone=is_alone)
+        result = await self._under(message, lease, terms, taken, is_alone=is_alone)
         if not isinstance(result, Claimed):
             await self.leases.let_go(lease, message.request)
         return result
@@ -231,19 +284,23 @@ class Claimer:
             lease = await self.leases.acquire(job_lock(head.job_id), lease_id, is_new=True)
         except LeaseConflict:
             return Attended(head)
-        result = await self._under(message, lease, resend_only=True)
+        result = await self._under(message, lease, NO_TERMS, NO_SLOTS, resend_only=True)
         if isinstance(result, Claimed):
             return result
         await self.leases.let_go(lease, message.request)
         return Attended(result.head) if isinstance(result, Resend | OtherSlot) else result
 
     async def _beside_a_holder(
-        self, message: JobMessage, lock: str
+        self, message: JobMessage, lock: str, *, must_open: bool = False
     ) -> ClaimResult | Resend | OtherSlot:
-        """Decide about a message whose lock another worker holds. Nothing is claimed."""
+        """Decide about a message whose lock another worker holds. Nothing is claimed.
+
+        Args:
+            must_open: begin the trail of a job that has none, so that it can say what it waits for.
+        """
         while True:
             head = await self._trail.newest(message.request.job_id)
-            if head is None and message.request.lock_key is not None:
+            if head is None and (must_open or message.request.lock_key is not None):
                 head = await self._opening.write(message)
             if head is None:
                 return Busy(lock, None)
@@ -262,6 +319,8 @@ class Claimer:
         self,
         message: JobMessage,
         lease: Lease,
+        terms: StartTerms,
+        taken: TakenSlots,
         *,
         resend_only: bool = False,
         is_alone: bool = False,
@@ -269,7 +328,6 @@ class Claimer:
         """Decide and write under a lease; a write that is refused leads to another look."""
         own = lease.lock == job_lock(message.request.job_id)
         must_read = resend_only or not own or not self._opening.is_certain(message)
-        terms = await self._terms(message.request)
         admission: Admission | None = None
         while True:
             view = await self._look(message, lease, own=own, must_read=must_read)
@@ -304,21 +362,35 @@ class Claimer:
                     return decision  # another lock is needed, and this one must be given up first
             # After the read and never before: a worker that slept in its read would otherwise
             # take a job over from the live holder that got the lease meanwhile.
-            if not self.leases.trusts(lease):
-                raise TrustEnded(f"lease on {lease.lock} ran out before the claim")
+            self._check_trust(lease)
             changes: Sequence[Change] | None = decision.changes
             if isinstance(decision, Start):
-                changes = await self._started(decision, view, lease, admission)
+                changes = await self._started(decision, view, lease, taken, admission)
                 changes = self._with_keys(changes, message, decision.head)
             newest = None if changes is None else await self._append(view.own, changes)
             if newest is not None:
-                return self._outcome(message, lease, decision, newest, terms, admission)
+                outcome = self._outcome(message, lease, decision, newest)
+                if isinstance(outcome, Claimed) and isinstance(decision, Start):
+                    return replace(outcome, terms=terms, admission=admission, slots=taken.leases)
+                return outcome
 
     async def _started(
-        self, start: Start, view: TurnView, lease: Lease, admission: Admission | None
+        self,
+        start: Start,
+        view: TurnView,
+        lease: Lease,
+        taken: TakenSlots,
+        admission: Admission | None,
     ) -> Sequence[Change] | None:
         """Return what starts the job, with its turn and its slot; ``None``: look again."""
         started, own = start.changes[-1], lease.lock == job_lock(start.head.job_id)
+        if taken.leases:
+            beside = await self._limits.look(taken.leases, start.head)
+            self._check_trust(lease, *taken.leases)
+            held = await self._limits.turns(taken.leases, beside, start.head.job_id)
+            if held is None:
+                return None
+            started = replace(started, locks=held)
         if not own:
             # The predecessor's trail is fenced and the note written before Started: a crash
             # in between leaves a note that names a claim which was never made, no more.
@@ -328,13 +400,17 @@ class Claimer:
             started = replace(started, lock_turn=turn)
         if admission is not None:
             started = replace(started, data=started_data(admission))
-        if not own or admission is not None:
+        if not own or taken.leases or admission is not None:
             # While the note was written, or a slot was reserved, time has passed.
             if (await self._pauses()).holding_job(start.head) is not None:
                 return None
+            self._check_trust(lease, *taken.leases)
+        return [*start.changes[:-1], started]
+
+    def _check_trust(self, *leases: Lease) -> None:
+        for lease in leases:
             if not self.leases.trusts(lease):
                 raise TrustEnded(f"lease on {lease.lock} ran out before the claim")
-        return [*start.changes[:-1], started]
 
     def _with_keys(
         self, changes: Sequence[Change] | None, message: JobMessage, head: Event
@@ -419,8 +495,6 @@ class Claimer:
         lease: Lease,
         decision: Decision | RateFull,
         newest: Event,
-        terms: StartTerms,
-        admission: Admission | None,
     ) -> Claimed | End | Suspect | RateFull:
         if newest.after.state.is_terminal:
             return End(newest, written=True)
@@ -430,4 +504,4 @@ class Claimer:
             return Suspect(newest)
         trail = HeldTrail(head=newest, writer=self._writer, trail=self._trail, clock=self._clock)
         defaults = message.defaults or self._defaults
-        return Claimed(lease, trail, message.request, defaults, terms, admission)
+        return Claimed(lease, trail, message.request, defaults)

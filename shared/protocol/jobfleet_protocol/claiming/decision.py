@@ -11,6 +11,7 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.lease import job_lock
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.state import State, Status
+from jobfleet_protocol.claiming.limit_slots import SlotDemand
 from jobfleet_protocol.claiming.rate_slots import Crowded
 from jobfleet_protocol.control.pause_state import Pause
 from jobfleet_protocol.trail.transitions import MAX_TAKEOVERS, Change
@@ -139,6 +140,18 @@ class RateFull:
     head: Event
     crowded: Crowded | None
     changes: Sequence[Change] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LimitFull:
+    """A limit has no slot for the job: try later.
+
+    Attributes:
+        head: the job's newest event; ``None``: the job has none yet.
+    """
+
+    head: Event | None
+    demand: SlotDemand
 
 
 Decision = Start | Resend | OtherSlot | End | Wait | Busy | Attended | Paused | Suspect

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import structlog
 import uuid_utils
 
@@ -72,20 +74,35 @@ class LockLeases:
         Raises:
             LeaseConflict: all of them are held.
         """
-        first, *others = locks_of(request)
+        locks = locks_of(request)
+        if request.lock_key is None:
+            return await self.acquire(locks[0], lease_id, is_new=True)
+        prefix = slots_prefix(request.lock_key, request.lock_slots)
+        return await self.acquire_one(locks, prefix, lease_id)
+
+    async def acquire_one(self, locks: Sequence[str], prefix: str, lease_id: str) -> Lease:
+        """Lease the first of these locks, or one of the others.
+
+        Args:
+            prefix: what the names of the others begin with.
+
+        Raises:
+            LeaseConflict: all of them are held.
+        """
+        first, *others = locks
         try:
-            return await self.acquire(first, lease_id, is_new=request.lock_key is None)
+            return await self.acquire(first, lease_id)
         except LeaseConflict:
-            if request.lock_key is None or not others:
+            if not others:
                 raise
-        taken = await self._locks.leased(slots_prefix(request.lock_key, request.lock_slots))
+        taken = await self._locks.leased(prefix)
         for lock in others:
             if lock not in taken:
                 try:
                     return await self.acquire(lock, lease_id)
                 except LeaseConflict:
                     continue
-        raise LeaseConflict(f"all {request.lock_slots} slots of {request.lock_key} are held")
+        raise LeaseConflict(f"all {len(locks)} slots of {prefix} are held")
 
     def trusts(self, lease: Lease) -> bool:
         """Whether the lease may be relied on now, by this worker's own clock."""

@@ -81,6 +81,11 @@ class LockTurns:
         own = await self._trail.newest(job_id)
         return TurnView(lock, note, await self._named(note, job_id), own)
 
+    async def look_beside(self, lock: str, job_id: str) -> TurnView:
+        """Like :meth:`look`, of a lock that a claim takes beside another: its own row is known."""
+        note = _Note.of(await self._locks.read_note(lock))
+        return TurnView(lock, note, await self._named(note, job_id), None)
+
     async def take(self, view: TurnView, lease: Lease, job_id: str) -> int | None:
         """Fence whoever had the turn before, then write the next one under the lease.
 
@@ -130,7 +135,7 @@ class LockTurns:
         """Insert ``TakenOver`` where the named job may still be written by its last holder.
 
         A note speaks of its own lock only: the job that it names may run in another slot of its
-        key by now, under the same epoch.
+        key or limit by now, under the same epoch.
 
         Returns:
             Whether the named job is closed now; ``False``: it has moved, look again.
@@ -141,7 +146,8 @@ class LockTurns:
         # Whoever wrote the note had seen that nobody runs the job in the epoch before. That claim
         # may still be on its way, so it must be refused, whatever the job last rested on.
         in_flight = after.epoch < note.epoch
-        running = after.state is State.RUNNING and after.epoch == note.epoch and after.lock == lock
+        rests_here = after.lock == lock or any(held.lock == lock for held in after.locks)
+        running = after.state is State.RUNNING and after.epoch == note.epoch and rests_here
         if not (in_flight or running):
             return True
         change = Change(

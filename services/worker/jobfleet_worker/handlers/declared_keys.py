@@ -1,0 +1,66 @@
+"""Keys that a handler's decorator makes of a payload: ``lock_key`` and ``rate_key``."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from jobfleet_contracts.job import MAX_LOCK_KEY
+
+KeyOf = Callable[[Any], str]
+"""Makes a key of a payload, as the handler gets it."""
+
+
+class KeyRefused(ValueError):
+    """What a function of the user's returned is no key.
+
+    Attributes:
+        name: of the option.
+    """
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
+def read_key(name: str, key_of: KeyOf | str | None, payload: Any) -> str | None:
+    """Return the key of a payload, ``None`` where none is declared.
+
+    Raises:
+        KeyRefused: it is no text of 1 to 200 characters on one line.
+        Exception: whatever the function raises.
+    """
+    if key_of is None or isinstance(key_of, str):
+        return key_of
+    key: Any = key_of(payload)
+    problem = problem_with_text(key)
+    if problem is not None:
+        raise KeyRefused(name, f"returned {problem}")
+    return str(key)
+
+
+def problem_with_text(key: Any) -> str | None:
+    """Return what a value is that cannot be a key, and what is wanted."""
+    wanted = f"a key is text of 1 to {MAX_LOCK_KEY} characters on one line"
+    if not isinstance(key, str):
+        return f"a {type(key).__name__}; {wanted}"
+    if not 1 <= len(key) <= MAX_LOCK_KEY or not key.isprintable():
+        return f"{key[:50]!r}; {wanted}"
+    return None
+
+
+def problem_with_key(name: str, key_of: Any) -> str | None:
+    """Return why this cannot make a key of a payload."""
+    if key_of is None:
+        return None
+    wanted = f"{name} is {key_of!r}; it can be a function of the payload that returns a text"
+    if not callable(key_of) or inspect.iscoroutinefunction(key_of):
+        return wanted
+    try:
+        inspect.signature(key_of).bind(None)
+    except TypeError:
+        return f"{wanted}. This one cannot be called with one value"
+    except ValueError:  # some built-in functions tell nothing of themselves
+        return None
+    return None

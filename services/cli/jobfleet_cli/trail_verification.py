@@ -58,6 +58,7 @@ class TrailVerification:
             await self._control.read(session)
         await self._read(session, verifier, drift)
         await self._control.finish(session)
+        verifier.violations.add(self._control.broken)
         print_findings(verifier.finish(), "VIOLATION", as_json=self._as_json)
         print_findings(verifier.notes.kept, "note", as_json=self._as_json)
         self._control.print(as_json=self._as_json)
@@ -74,8 +75,8 @@ class TrailVerification:
         async for history in histories(trail, self._job_id):
             verifier.add(await self._whole(session, verifier, history))
             drift.add(history)
-            if history:
-                self._control.saw(history[0].job_id)
+            if history and self._job_id is None:
+                self._control.saw(history)
             if self._heads is not None:
                 verifier.violations.add(self._heads.compare(history))
         if self._heads is not None:

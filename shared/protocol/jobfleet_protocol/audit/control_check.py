@@ -10,6 +10,7 @@ from typing import Any
 from jobfleet_contracts.codec import format_time
 from jobfleet_contracts.control import ControlEntry, ControlKind, ControlSubject
 from jobfleet_protocol.control import schedule_state
+from jobfleet_protocol.control.limit_state import Limit
 from jobfleet_protocol.control.pause_state import PAUSABLE, RESCUER, Pause
 from jobfleet_protocol.control.schedule_state import ScheduleState
 
@@ -42,12 +43,16 @@ def check_control_log(log: Sequence[ControlEntry]) -> list[ControlViolation]:
     Sequences have no gap and entry ids are unique. Of a schedule: each tick is fired or skipped
     once, in order and without a gap; none fires while the schedule is paused or removed; nothing
     but a pause or a resume changes whether it is paused. Of a queue or type: the same, and the
-    rescuer resumes it at ``until``, never before.
+    rescuer resumes it at ``until``, never before. Of a limit: it is set or removed, and each entry
+    says what it limits.
     """
     found = [*_dense(log)]
     if log and log[0].subject is ControlSubject.SCHEDULE:
         for before, entry in pairwise(log):
             found += _follows(before, entry)
+    if log and log[0].subject is ControlSubject.LIMIT:
+        for entry in log:
+            found += _limit_entry(entry)
     if log and log[0].subject in PAUSABLE:
         for place, entry in enumerate(log):
             found += _pause_follows(log[place - 1] if place else None, entry)
@@ -110,6 +115,18 @@ def _pause_follows(before: ControlEntry | None, entry: ControlEntry) -> Iterator
     is_over = pause is not None and pause.is_over(entry.occurred_at)
     if entry.kind is ControlKind.RESUMED and entry.by == RESCUER and not is_over:
         yield _violation(entry, "the rescuer ends a pause before its time")
+
+
+def _limit_entry(entry: ControlEntry) -> Iterator[ControlViolation]:
+    limit = Limit.of(entry)
+    if limit.is_unreadable:
+        yield _violation(entry, "its state cannot be read")
+    elif entry.kind not in (ControlKind.SET, ControlKind.REMOVED):
+        yield _violation(entry, f"{entry.kind} is nothing that happens to a limit")
+    elif limit.removed != (entry.kind is ControlKind.REMOVED):
+        yield _violation(entry, f"{entry.kind} leaves the limit {limit.text}")
+    elif not limit.removed and limit.slots is None and limit.rate is None:
+        yield _violation(entry, "it limits nothing")
 
 
 def _ticks(state: ScheduleState, entry: ControlEntry) -> Iterator[ControlViolation]:

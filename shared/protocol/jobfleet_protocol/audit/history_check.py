@@ -7,8 +7,8 @@ from dataclasses import fields, replace
 from datetime import timedelta
 
 from jobfleet_contracts.errors import IllegalTransition
-from jobfleet_contracts.event import UNREADABLE, Event, JobFacts, JobState
-from jobfleet_contracts.lease import FLEET_LOCK, job_lock, key_locks
+from jobfleet_contracts.event import UNREADABLE, Event, HeldLock, JobFacts, JobState
+from jobfleet_contracts.lease import FLEET_LOCK, LIMIT_LOCKS, job_lock, key_locks
 from jobfleet_contracts.state import TERMINAL, State, Status
 from jobfleet_protocol.audit.turn_ledger import Claim
 from jobfleet_protocol.audit.violation import Note, Violation
@@ -46,7 +46,7 @@ class HistoryCheck:
         self._holes = False
         self._strayed = False
         self._ids: dict[str, int] = {}
-        self._open: Claim | None = None
+        self._open: list[Claim] = []
         self._claimed: set[int] = set()
         self._waited = False
         self._due_by: str | None = None
@@ -190,6 +190,12 @@ class HistoryCheck:
             due = own[0] if len(own) == 1 else f"one of the {len(own)} slots of its key"
             self._report(9, event, f"claimed under lock {after.lock}, not {due}")
         shared = facts.lock_key is not None or after.lock == FLEET_LOCK
+        places = [after.lock, *(held.lock for held in after.locks)]
+        if len(set(places)) < len(places):
+            self._report(9, event, f"claimed under one lock twice: {', '.join(map(str, places))}")
+        for held in after.locks:
+            if not held.lock.startswith(("key/", LIMIT_LOCKS)) or held.turn < 1:
+                self._report(9, event, f"turn {held.turn} of {held.lock}, which is no limit's slot")
         if shared != (after.lock_turn is not None):
             self._report(9, event, f"turn {after.lock_turn} under lock {after.lock}")
 
@@ -214,29 +220,32 @@ class HistoryCheck:
             self._fall = max(self._fall, before.occurred_at - event.occurred_at)
         if before is None or before.after.due_at != after.due_at:
             self._due_by, self._fall = event.worker_id, timedelta()
-        if self._open is not None and (
-            kind is Status.TAKEN_OVER or after.state is not State.RUNNING
-        ):
-            self._open.closed_at = event.occurred_at
-            self._open = None
+        if kind is Status.TAKEN_OVER or after.state is not State.RUNNING:
+            for claim in self._open:
+                claim.closed_at = event.occurred_at
+            self._open = []
         if kind is Status.STARTED:
             self._claimed.add(after.epoch)
-            self._take_turn(event)
+            self._take_turns(event)
         elif kind is Status.WAITING:
             self._waited = True
         elif kind is Status.REDRIVEN:
             self._claimed, self._waited = set(), False
 
-    def _take_turn(self, event: Event) -> None:
+    def _take_turns(self, event: Event) -> None:
+        """Note the turn under each shared lock that the claim holds."""
         lock, turn = event.after.lock, event.after.lock_turn
-        if lock is None or turn is None:
-            return
-        earlier = next((one.turn for one in reversed(self.claims) if one.lock == lock), 0)
-        if turn <= earlier:
-            self._report(9, event, f"turn {turn} of {lock} after turn {earlier}")
-            return
-        self._open = Claim(lock, turn, event.job_id, event.sequence, event.occurred_at)
-        self.claims.append(self._open)
+        held = list(event.after.locks)
+        if lock is not None and turn is not None:
+            held.insert(0, HeldLock(lock, turn))
+        for place, number in held:
+            earlier = next((one.turn for one in reversed(self.claims) if one.lock == place), 0)
+            if number <= earlier:
+                self._report(9, event, f"turn {number} of {place} after turn {earlier}")
+                continue
+            claim = Claim(place, number, event.job_id, event.sequence, event.occurred_at)
+            self._open.append(claim)
+            self.claims.append(claim)
 
     def _check_last(self) -> None:
         """Events that come in one transaction with the next cannot be the last."""

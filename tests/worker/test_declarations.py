@@ -46,6 +46,9 @@ WRONG_OPTIONS: dict[str, list[Any]] = {
     "aliases": ["old", 5, None, {"old"}, [5], [""], ["has space"], ["x", "x"], ["some.type"], [[]]],
     "rate": ["", "10", "0/second", "10/week", "fast", 10, 10.0, True, b"10/second", ["10/second"]],
     "rate_key": [str],
+    "lock_key": ["", "x" * 201, "two\nlines", 5, lambda: "x", divmod, True],
+    "lock_slots": [0, -1, 101, 2.0, "3", True, None, 2],
+    "limits": ["api", 5, None, {"api"}, ["has space"], [""], ["a", "a"], list("abcd"), [5]],
     "queue": ["", "Has-Capitals", "x" * 51, "a.b", "line\n", 5, True, ["a"]],
     "index": [
         "customer",

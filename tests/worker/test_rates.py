@@ -116,7 +116,7 @@ async def test_a_rate_key_that_fails_ends_its_job_with_the_reason_and_no_other(
     assert ended.status == "Failed"
     assert "rate_key of @handler('wrong') raised KeyError" in ended.data["error"]["message"]
     ended = await workshop.run("number")
-    assert "must return text" in ended.data["error"]["message"]
+    assert "a key is text of 1 to 200 characters" in ended.data["error"]["message"]
     assert not starts["wrong"]
     assert not starts["number"]
     assert (await workshop.run("free")).status == "Completed"

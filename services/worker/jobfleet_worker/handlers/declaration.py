@@ -70,8 +70,7 @@ class Declaration:
             payload: as the handler gets it.
 
         Raises:
-            InvalidRequest: ``lock_key`` returned no key.
-            Exception: whatever ``lock_key`` raises.
+            InvalidRequest: ``lock_key`` returned no key, or raised.
         """
         try:
             lock_key = read_key("lock_key", self.lock_key, payload)

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 from jobfleet_contracts.job import MAX_LOCK_KEY
+from jobfleet_worker.handlers.described_error import text_of, type_of
 
 KeyOf = Callable[[Any], str]
 """Makes a key of a payload, as the handler gets it."""
 
 
 class KeyRefused(ValueError):
-    """What a function of the user's returned is no key.
+    """A function of the user's returned no key, or raised.
 
     Attributes:
         name: of the option.
@@ -28,12 +29,14 @@ def read_key(name: str, key_of: KeyOf | str | None, payload: Any) -> str | None:
     """Return the key of a payload, ``None`` where none is declared.
 
     Raises:
-        KeyRefused: it is no text of 1 to 200 characters on one line.
-        Exception: whatever the function raises.
+        KeyRefused: it is no text of 1 to 200 characters on one line, or the function raised.
     """
     if key_of is None or isinstance(key_of, str):
         return key_of
-    key: Any = key_of(payload)
+    try:
+        key: Any = key_of(payload)
+    except Exception as error:
+        raise KeyRefused(name, f"raised {type_of(error)}: {text_of(error)}") from error
     problem = problem_with_text(key)
     if problem is not None:
         raise KeyRefused(name, f"returned {problem}")

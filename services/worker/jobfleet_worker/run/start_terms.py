@@ -98,10 +98,8 @@ def _keyed(handler: Handler, request: JobRequest, wants_lock: bool) -> StartTerm
         rate_key = read_key("rate_key", handler.rate_key, payload)
         lock_key = read_key("lock_key", handler.lock_key, payload) if wants_lock else None
     except KeyRefused as refused:
-        return StartTerms(problem=JobError("KeyRefused", f"{refused.name} {said} {refused}"))
-    except Exception as error:  # noqa: BLE001 - whatever code of the user's raises
-        told = describe_error(error)
-        message = f"a key {said} could not be made: {told.type}: {told.message}"
+        told = describe_error(refused.__cause__ or refused)
+        message = f"{refused.name} {said} {refused}"
         return StartTerms(problem=JobError(told.type, message, told.traceback))
     return StartTerms(
         slots=() if lock_key is None else (_lock_demand(lock_key, handler.lock_slots),),

@@ -36,6 +36,7 @@ def test_a_whole_job_request_fits() -> None:
         "timeoutSeconds": 0.5,
         "lockKey": "customer-42",
         "lockSlots": 3,
+        "limits": ["api-stripe", "disk"],
         "callbackUrl": "https://example.org/done",
         "context": {"traceparent": "00-0-0-01"},
     }

@@ -30,6 +30,7 @@ class JobOptions:
     queue: str | None = None
     lock_key: str | None = None
     lock_slots: int | None = None
+    limits: list[str] | None = None
     delay: float | None = None
     run_at: str | None = None
     max_attempts: int | None = None
@@ -50,6 +51,7 @@ _REQUEST_FIELDS = (
     "queue",
     "lock_key",
     "lock_slots",
+    "limits",
     "run_at",
     "max_attempts",
     "timeout_seconds",

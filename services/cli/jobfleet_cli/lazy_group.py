@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, str] = {
     "schedules": "List, declare, pause, resume, run and remove schedules.",
     "queues": "List, pause and resume queues.",
     "types": "List, pause and resume job types.",
+    "limits": "List, set and remove named limits.",
     "audit": "Verify, export and rebuild from the audit trail.",
     "keys": "Make keys for the REST API; show the key that receivers of results need.",
     "mock-third-party": "A third party to try external.call with.",

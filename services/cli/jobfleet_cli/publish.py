@@ -32,6 +32,10 @@ def publish(  # noqa: PLR0917 - typer calls it by name
     lock_slots: Annotated[
         int | None, typer.Option(help="So many jobs of the key may run at once; default 1.")
     ] = None,
+    limits: Annotated[
+        list[str] | None,
+        typer.Option("--limit", help="A named limit that must have a slot; up to three."),
+    ] = None,
     delay: Annotated[float | None, typer.Option(metavar="S", help="Start in S seconds.")] = None,
     run_at: Annotated[
         str | None, typer.Option(metavar="T", help="Start at this time: 2026-01-31T09:30:00Z.")
@@ -63,6 +67,7 @@ def publish(  # noqa: PLR0917 - typer calls it by name
         queue=queue,
         lock_key=lock_key,
         lock_slots=lock_slots,
+        limits=limits or None,
         delay=delay,
         run_at=run_at,
         max_attempts=max_attempts,

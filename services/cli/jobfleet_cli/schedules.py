@@ -144,6 +144,10 @@ def add(  # noqa: PLR0917 - typer calls it by name
     lock_slots: Annotated[
         int | None, typer.Option(help="So many jobs of the key may run at once; default 1.")
     ] = None,
+    limits: Annotated[
+        list[str] | None,
+        typer.Option("--limit", help="A named limit that must have a slot; up to three."),
+    ] = None,
     max_attempts: Annotated[int | None, typer.Option(help="First run included.")] = None,
     timeout: Annotated[
         float | None, typer.Option(metavar="S", help="Time limit of one attempt.")
@@ -167,6 +171,7 @@ def add(  # noqa: PLR0917 - typer calls it by name
         "queue": queue,
         "lockKey": lock_key,
         "lockSlots": lock_slots,
+        "limits": limits or None,
         "maxAttempts": max_attempts,
         "timeoutSeconds": timeout,
     }

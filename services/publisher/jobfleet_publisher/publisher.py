@@ -199,6 +199,7 @@ class Publisher:
         queue: str | None = None,
         lock_key: str | None = None,
         lock_slots: int | None = None,
+        limits: Sequence[str] | None = None,
         run_at: datetime | None = None,
         delay: timedelta | float | None = None,
         max_attempts: int | None = None,
@@ -220,6 +221,7 @@ class Publisher:
             priority: 0 to 9, higher first, 5 where none is given.
             lock_key: jobs with the same key never run at the same time.
             lock_slots: so many jobs of the lock key may run at the same time instead of one.
+            limits: up to three named limits, which operators set.
             run_at: aware time before which it does not start; ``delay`` counts from now instead.
             max_attempts: first run included.
             timeout: limit of one attempt; like ``delay`` and ``retry_delay`` in seconds or as a
@@ -250,6 +252,7 @@ class Publisher:
             queue=queue,
             lock_key=lock_key,
             lock_slots=lock_slots,
+            limits=limits,
             run_at=run_at,
             delay=delay,
             max_attempts=max_attempts,
@@ -467,6 +470,7 @@ def _fields(options: JobOptions) -> dict[str, Any]:
         "queue": options.get("queue"),
         "lockKey": options.get("lock_key"),
         "lockSlots": options.get("lock_slots"),
+        "limits": None if (limits := options.get("limits")) is None else list(limits),
         "runAt": options.get("run_at"),
         "maxAttempts": options.get("max_attempts"),
         "timeoutSeconds": _seconds(options.get("timeout")),

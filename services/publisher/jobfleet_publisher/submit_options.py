@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypedDict
 
@@ -15,6 +15,7 @@ class JobOptions(TypedDict, total=False):
         priority: 0 to 9, higher first, 5 where none is given.
         lock_key: jobs with the same key never run at the same time.
         lock_slots: so many jobs of the lock key may run at the same time instead of one.
+        limits: up to three named limits, which operators set.
         run_at: aware time before which it does not start; ``delay`` counts from now instead.
         max_attempts: first run included.
         timeout: limit of one attempt; like ``delay`` and ``retry_delay`` in seconds or as a
@@ -29,6 +30,7 @@ class JobOptions(TypedDict, total=False):
     queue: str | None
     lock_key: str | None
     lock_slots: int | None
+    limits: Sequence[str] | None
     run_at: datetime | None
     delay: timedelta | float | None
     max_attempts: int | None

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from hashlib import sha256
 from typing import Any
 
+from jobfleet_contracts.internal_job import is_internal_id
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import key_lock, key_locks, limit_lock, limit_prefix, slots_prefix
 from jobfleet_contracts.outcome import JobError
@@ -80,7 +81,9 @@ def _rate(name: str, limits: Mapping[str, Limit]) -> RateDemand | None:
 
 async def _declared(handler: Handler, request: JobRequest) -> StartTerms:
     """Return the terms that the handler declares: its rate, and its lock key."""
-    wants_lock = handler.lock_key is not None and request.lock_key is None
+    # A tick may have a lock key that its schedule made, which says nothing of the handler's.
+    named = request.lock_key is not None and not is_internal_id(request.job_id)
+    wants_lock = handler.lock_key is not None and not named
     if handler.rate_key is None and not wants_lock:
         return NO_TERMS if handler.rate is None else StartTerms(rates=(_demand(handler, None),))
     if handler.reads_with_code:  # a slow validator must not hold the loop
@@ -101,8 +104,9 @@ def _keyed(handler: Handler, request: JobRequest, wants_lock: bool) -> StartTerm
         told = describe_error(refused.__cause__ or refused)
         message = f"{refused.name} {said} {refused}"
         return StartTerms(problem=JobError(told.type, message, told.traceback))
+    lock = None if lock_key is None or lock_key == request.lock_key else lock_key
     return StartTerms(
-        slots=() if lock_key is None else (_lock_demand(lock_key, handler.lock_slots),),
+        slots=() if lock is None else (_lock_demand(lock, handler.lock_slots),),
         rates=() if handler.rate is None else (_demand(handler, rate_key),),
     )
 

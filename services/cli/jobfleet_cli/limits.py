@@ -1,0 +1,127 @@
+"""``jobfleet limits``: named limits of slots and rates."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from jobfleet_cli.answer import print_json, print_table
+from jobfleet_cli.exit_code import ExitCode
+from jobfleet_cli.pause_commands import Json, Reason
+from jobfleet_cli.session import Session, in_session, who
+from jobfleet_protocol.control.limits import Limits
+from jobfleet_protocol.reading.limit_record import LimitReader
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+    help="List, set and remove named limits.",
+)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The limit's name.")]
+
+
+@app.command(name="list")
+def list_(as_json: Json = False) -> None:
+    """Print all limits, by name."""
+
+    async def work(session: Session) -> int:
+        rows = [record.to_json() for record in await _reader(session).all()]
+        if as_json:
+            print_json({"items": rows})
+        else:
+            columns = ("LIMIT", "SLOTS", "USED", "RATE", "BURST", "SET BY", "REASON")
+            print_table(columns, [_row(row) for row in rows])
+        return ExitCode.DONE
+
+    raise typer.Exit(in_session(work))
+
+
+@app.command()
+def show(name: Name, as_json: Json = False) -> None:
+    """Print one limit, the jobs that hold its slots, and what was decided about it."""
+
+    async def work(session: Session) -> int:
+        await _print(session, name, as_json=as_json)
+        return ExitCode.DONE
+
+    raise typer.Exit(in_session(work))
+
+
+@app.command(name="set")
+def set_(
+    name: Name,
+    slots: Annotated[
+        int | None, typer.Option(help="So many jobs that name it may run at once.")
+    ] = None,
+    rate: Annotated[
+        str | None, typer.Option(metavar="N/PERIOD", help="So many may start: 10/second.")
+    ] = None,
+    burst: Annotated[int, typer.Option(help="So many may start at once after a quiet time.")] = 1,
+    reason: Reason = "",
+    as_json: Json = False,
+) -> None:
+    """Set the whole limit; what is left out is not limited."""
+
+    async def work(session: Session) -> int:
+        await _limits(session).set(
+            name, slots=slots, rate=rate, burst=burst, by=who(), reason=reason
+        )
+        await _print(session, name, as_json=as_json)
+        return ExitCode.DONE
+
+    raise typer.Exit(in_session(work))
+
+
+@app.command()
+def remove(name: Name, reason: Reason = "") -> None:
+    """End the limit: jobs that name it start as if they did not."""
+
+    async def work(session: Session) -> int:
+        await _limits(session).remove(name, by=who(), reason=reason)
+        return ExitCode.DONE
+
+    raise typer.Exit(in_session(work))
+
+
+async def _print(session: Session, name: str, *, as_json: bool) -> None:
+    record = await _reader(session).one(name)
+    row = record.to_json()
+    if as_json:
+        print_json(row)
+        return
+    print_table(("FIELD", "VALUE"), [(field, _text(value)) for field, value in _facts(row)])
+    if record.holders:
+        print()
+        holders = [(str(each.slot), each.job_id, each.job_name) for each in record.holders]
+        print_table(("SLOT", "JOB", "NAME"), holders)
+    entries = await _limits(session).history(name)
+    print()
+    rows = [(str(e.sequence), e.kind, e.by, e.reason) for e in entries]
+    print_table(("ENTRY", "WHAT", "BY", "REASON"), rows)
+
+
+def _facts(row: dict[str, Any]) -> list[tuple[str, Any]]:
+    return [(field, value) for field, value in row.items() if field != "holders"]
+
+
+def _row(row: dict[str, Any]) -> tuple[str, ...]:
+    fields = ("name", "slots", "used", "rate", "burst", "setBy", "reason")
+    return tuple(_text(row[field]) for field in fields)
+
+
+def _text(value: Any) -> str:
+    return "-" if value is None else str(value)
+
+
+def _limits(session: Session) -> Limits:
+    backend = session.backend
+    return Limits(log=backend.control_log, control=backend.control, clock=session.clock)
+
+
+def _reader(session: Session) -> LimitReader:
+    return LimitReader(
+        limits=_limits(session), locks=session.backend.locks, trail=session.backend.trail
+    )

@@ -60,8 +60,8 @@ async def test_a_running_job_tells_its_start_its_attempts_and_its_takeover(
     assert f"since {spell(1_400)}" in said
     assert f"step {STEPS} of 9999" in said
     assert [row.ending for row in page.attempts] == ["lost, taken over", "running"]
-    assert "takeover" in page.timeline.kinds
-    assert page.timeline.rows[0].ran == spell(598)
+    assert "takeover" in page.timelines[-1].kinds
+    assert page.timelines[-1].rows[0].ran == spell(598)
 
 
 async def test_an_ended_job_tells_how_long_it_ran_and_what_failed_before(backend: Backend) -> None:
@@ -71,7 +71,7 @@ async def test_an_ended_job_tells_how_long_it_ran_and_what_failed_before(backend
     events = life((1, started()), (2, broken), (2, again), (5, started()), *steps, last)
     page = await page_of(backend, list(events), now=200)
     assert [row.error for row in page.attempts] == ["OSError: no disk", "OSError: disk full"]
-    assert page.timeline.rows[-1].ran == spell(95)
+    assert page.timelines[-1].rows[-1].ran == spell(95)
     folds = [item for item in page.history if isinstance(item, StepsRow)]
     assert [(fold.count, len(fold.rows)) for fold in folds] == [(STEPS, 20)]
 

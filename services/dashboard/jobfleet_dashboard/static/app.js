@@ -336,7 +336,14 @@
   });
   document.addEventListener("input", (event) => { if (event.target.dataset?.json !== undefined) checkJson(event.target); });
   document.addEventListener("htmx:after:swap", () => { connect(); if ($("[data-problems]")) lookForTrouble(); admit(); tidy(); countArrivals(); clocks(document); tick(); });
+  const showProblem = () => {
+    const problem = $("[data-problem]");
+    if (!problem) return;
+    ($("[aria-invalid=true]", problem.closest("form")) ?? problem).focus({ preventScroll: true });
+    problem.scrollIntoView({ block: "center" });
+  };
   document.addEventListener("htmx:after:settle", (event) => {
+    if (event.target.id === "submit" || event.target.querySelector?.("[data-problem]")) showProblem();
     const dialog = $("#question");
     if (event.target === dialog && dialog.childElementCount && !dialog.open) dialog.showModal();
   });

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from jobfleet_protocol.reading.durations import seconds_between, spell
 HERE = Path(__file__).parent.parent
 STATIC = HERE / "static"
 VARY = "HX-Request-Type, Cookie"
-_NO_PARTS = frozenset({"title", "main", "stream"})
+_NO_PARTS = frozenset({"title", "description", "main", "stream"})
 _Block = Callable[[Context], Iterator[str]]
 
 
@@ -36,7 +37,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.filters |= {"short": short, "utc": format_time, "spell": spell}
+        self._environment.filters |= {"short": short, "utc": html_time, "spell": spell}
         self._environment.globals |= {
             "version": version,
             "asset": _Assets(),
@@ -80,6 +81,11 @@ class _Assets:
             digest = sha256((STATIC / name).read_bytes()).hexdigest()[:12]
             self._known[name] = f"/static/{name}?v={digest}"
         return self._known[name]
+
+
+def html_time(moment: datetime) -> str:
+    """Return a time as ``datetime`` attributes hold it: with three fraction digits, not six."""
+    return f"{format_time(moment)[:-4]}Z"
 
 
 def is_partial(request: Request) -> bool:

@@ -16,7 +16,7 @@ from jobfleet_dashboard.views.job.job_facts import Fact, job_facts
 from jobfleet_dashboard.views.job.job_sentence import job_sentence
 from jobfleet_dashboard.views.job.job_view import JobView
 from jobfleet_dashboard.views.job.spans import span_rows
-from jobfleet_dashboard.views.job.timeline_svg import TimelineDrawing, draw_timeline
+from jobfleet_dashboard.views.job.timeline_svg import TimelineDrawing, draw_timelines
 from jobfleet_dashboard.views.json_text import JsonText, json_text
 from jobfleet_dashboard.views.text_span import Sentence, TextSpan
 from jobfleet_protocol.reading.job_record import etag_of
@@ -52,7 +52,7 @@ class JobPage:
     of: int
     facts: tuple[Fact, ...]
     actions: tuple[Button, ...]
-    timeline: TimelineDrawing
+    timelines: tuple[TimelineDrawing, ...]
     attempts: tuple[AttemptRow, ...]
     attempts_omitted: int
     history: tuple[HistoryItem, ...]
@@ -94,7 +94,7 @@ def job_page(view: JobView) -> JobPage:
         facts=job_facts(view.record),
         actions=() if is_tombstone(newest) or not newest.is_readable else buttons_for(newest.after),
         paused=view.pause is not None,
-        timeline=draw_timeline(span_rows(view.lifecycle) if view.lifecycle else (), now=view.now),
+        timelines=draw_timelines(span_rows(view.lifecycle) if view.lifecycle else (), now=view.now),
         attempts=attempts[-SHOWN_ATTEMPTS:],
         attempts_omitted=max(0, len(attempts) - SHOWN_ATTEMPTS),
         history=history,

@@ -14,6 +14,8 @@ MAX_ROWS = 24
 """More claims than this are cut; the newest ones are drawn."""
 WIDTH = 100.0
 """Places and widths are percent of the drawing, so that it fits any screen undistorted."""
+MAX_LIVES = 5
+"""Incarnations that are drawn; the newest ones."""
 _MIN_BAR = 0.4
 _MAX_TICKS = 6
 
@@ -105,6 +107,19 @@ def draw_timeline(rows: Sequence[SpanRow], *, now: datetime) -> TimelineDrawing:
     drawn = tuple(_row(row, scale, now) for row in shown)
     summary = "; ".join(_told(row) for row in drawn)
     return TimelineDrawing(drawn, _ticks(scale), summary, len(with_spans) - len(shown))
+
+
+def draw_timelines(rows: Sequence[SpanRow], *, now: datetime) -> tuple[TimelineDrawing, ...]:
+    """Return a drawing for each incarnation, newest last, each in a scale of its own.
+
+    The time between an end and a redrive is idle: in one scale it would squeeze all else.
+    """
+    lives: list[list[SpanRow]] = [[]]
+    for row in rows:
+        if lives[-1] and any(mark.kind == "redrive" for mark in row.marks):
+            lives.append([])
+        lives[-1].append(row)
+    return tuple(draw_timeline(life, now=now) for life in lives[-MAX_LIVES:])
 
 
 def _row(row: SpanRow, scale: _Scale, now: datetime) -> DrawnRow:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -19,7 +20,13 @@ from jobfleet_dashboard.views.job.routes import known_id
 from jobfleet_dashboard.views.known_names import KnownNames
 from jobfleet_dashboard.views.pages import go_to
 from jobfleet_dashboard.views.site import page_context, show
-from jobfleet_dashboard.views.submit.submit_form import FILL, form_fields, request_from, values_of
+from jobfleet_dashboard.views.submit.submit_form import (
+    CONFIRMED,
+    FILL,
+    form_fields,
+    request_from,
+    values_of,
+)
 
 SAMPLE = {
     "type": "demo.steps",
@@ -52,6 +59,10 @@ async def submit(request: Request) -> Response:
         job = await checked(request, lambda: request_from(values))
     except InvalidRequest as error:
         return await _form(request, values, problem=str(error), bad=error.field, status=422)
+    known = await _known_names(request)
+    if known.types and job.type not in known.types and values.get(CONFIRMED) != job.type:
+        doubt = _doubt(job.type, known)
+        return await _form(request, values, problem=doubt, bad="type", confirm=job.type)
     try:
         return await _accept(request, job)
     except BodyConflict:
@@ -75,6 +86,24 @@ async def _accept(request: Request, job: JobRequest) -> Response:
     return go_to(request, f"/jobs/{done.job_id}")
 
 
+async def _known_names(request: Request) -> KnownNames:
+    """Return what live workers handle and serve."""
+    services = services_of(request)
+    now = services.clock.now()
+    workers = await services.backend.directory.workers()
+    return KnownNames.of([worker for worker in workers if worker.is_alive(now)])
+
+
+def _doubt(job_type: str, known: KnownNames) -> str:
+    """Say that nobody could run the job, and what the type may have been meant to be."""
+    close = get_close_matches(job_type, known.types, n=1)
+    meant = f" Did you mean {close[0]}?" if close else ""
+    return (
+        f"No live worker handles the type {job_type!r}.{meant} A job of it waits until one does, "
+        "and then fails. Submit it again to submit it all the same."
+    )
+
+
 async def _form(
     request: Request,
     values: Mapping[str, str],
@@ -82,11 +111,13 @@ async def _form(
     source: str | None = None,
     problem: str | None = None,
     bad: str | None = None,
+    confirm: str = "",
     status: int = 200,
 ) -> Response:
-    known = KnownNames.of(await services_of(request).backend.directory.workers())
     told: dict[str, Any] = {
-        "fields": form_fields(values, known),
+        "fields": form_fields(values, await _known_names(request)),
+        "confirmed": CONFIRMED,
+        "confirmed_type": confirm,
         # Sent with the form, so that sending it twice submits one job.
         "job_id": values.get("jobId") or new_id(),
         "fill": values.get(FILL, ""),

@@ -20,6 +20,10 @@ FILL = "fill"
 """Hidden field: where a credential of the job was hidden, as a JSON list of paths."""
 
 
+CONFIRMED = "confirmedType"
+"""Hidden field: a type that no live worker handles, and that is submitted all the same."""
+
+
 @dataclass(frozen=True, slots=True)
 class FormField:
     """One field.

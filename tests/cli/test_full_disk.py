@@ -20,7 +20,7 @@ cd "$1"
 dd if=/dev/zero of=fill bs=1k count=$3 2>/dev/null || true
 set +e
 shift 3
-timeout 60 "$@"
+timeout 200 "$@"
 """
 
 
@@ -41,7 +41,7 @@ def _on_small_disk(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
 

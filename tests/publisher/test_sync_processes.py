@@ -114,7 +114,8 @@ def _run(program: str, environment: dict[str, str], folder: Path) -> None:
         timeout=SECONDS,
         check=False,
     )
-    assert (answer.returncode, answer.stdout, answer.stderr) == (0, "done\n", "")
+    assert (answer.returncode, answer.stdout) == (0, "done\n"), answer.stderr
+    assert "Traceback" not in answer.stderr
 
 
 @pytest.mark.servers

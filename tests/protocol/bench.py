@@ -13,7 +13,7 @@ from typing import Any
 from jobfleet_backends.settings import Settings
 from jobfleet_backends.sqlite.backend import open_embedded
 from jobfleet_contracts.backend import Backend
-from jobfleet_contracts.event import Event
+from jobfleet_contracts.event import MAX_TAKEOVERS, Event
 from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.message import JobDefaults, JobMessage
@@ -79,6 +79,7 @@ class Bench:
             worker_id=worker_id,
             lease_seconds=LEASE_SECONDS,
             defaults=DEFAULTS,
+            takeover_limit=lambda request: 0 if request.on_lost == "fail" else MAX_TAKEOVERS,
             attempt_limit=lambda request, defaults: request.max_attempts or defaults.max_attempts,
             pauses=self._read_pauses,
             rates=RateSlots(

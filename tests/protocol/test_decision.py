@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 
-from jobfleet_contracts.event import Event
+from jobfleet_contracts.event import MAX_TAKEOVERS, Event
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import job_lock
 from jobfleet_contracts.message import JobMessage
@@ -23,7 +23,7 @@ from jobfleet_protocol.claiming.decision import (
     Wait,
     decide,
 )
-from jobfleet_protocol.trail.transitions import MAX_TAKEOVERS, draft
+from jobfleet_protocol.trail.transitions import draft
 from tests.protocol.life import NOON, SECOND, Life, ended
 
 LATER = NOON + 3600 * SECOND
@@ -52,6 +52,7 @@ def view(head: Event, **changes: object) -> LockView:
         holder_lives=False,
         resend_only=False,
         max_attempts=3,
+        max_takeovers=MAX_TAKEOVERS,
         is_alone=True,
     )
     return replace(known, **changes)  # type: ignore[arg-type]

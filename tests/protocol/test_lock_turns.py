@@ -46,6 +46,34 @@ async def test_a_predecessor_that_sleeps_can_write_nothing_and_its_job_is_publis
     assert [message.request.job_id for message in await bench.messages()] == [first.job_id]
 
 
+@pytest.mark.parametrize("scope", ["key", "fleet"])
+async def test_a_predecessor_that_must_not_run_twice_ends_in_the_fencing_transaction(
+    bench: Bench, scope: str
+) -> None:
+    lock_key = "k" if scope == "key" else None
+    first = await bench.submit(on_lost="fail", lock_key=lock_key)
+    if scope == "key":
+        sleeper = await bench.claimed(first, "w1")
+        second = await bench.submit(lock_key="k")
+        bench.clock.advance(LEASE_SECONDS + 1)
+        await bench.claimed(second, "w2")
+    else:
+        claimer = bench.claimer("w1")
+        fleet = await claimer.leases.acquire(FLEET_LOCK, new_lease_id())
+        message = await bench.message(first)
+        result = await claimer.claim(message, lease_id=new_lease_id(), fleet=fleet)
+        assert isinstance(result, Claimed)
+        sleeper = result
+        bench.clock.advance(LEASE_SECONDS + 1)
+        successor = bench.claimer("w2")
+        await successor.leases.acquire(FLEET_LOCK, new_lease_id())
+        await successor.turns.fence_named(lock=FLEET_LOCK, trusted=lambda: True)
+    assert (await bench.statuses(first.job_id))[-2:] == ["TakenOver", "Failed"]
+    assert (await bench.head(first.job_id)).data["error"]["type"] == "WorkerLost"
+    with pytest.raises(Fenced):
+        await sleeper.trail.write(lambda _: [Change(kind=Status.COMPLETED, worker_id="w1")])
+
+
 async def test_a_claim_in_flight_is_closed_before_it_lands(bench: Bench) -> None:
     """The first worker wrote its note and slept before its ``Started``."""
     first, second = await two_jobs(bench)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -234,3 +235,15 @@ def test_what_a_retry_waits_for_stays_through_its_pair() -> None:
     failed, scheduled = life.events[-2:]
     assert failed.after.due_at == scheduled.after.due_at
     assert scheduled.after.due_at == failed.occurred_at + timedelta(seconds=29)
+
+
+def test_a_job_that_must_not_run_twice_never_starts_after_a_lost_worker() -> None:
+    life = Life().queued()
+    life.together(replace(life._start("w1", None), max_takeovers=0))
+    with pytest.raises(IllegalTransition, match="Started after 1 lost workers"):
+        life.taken_over_and_started("w2")
+    life.taken_over("w2")
+    with pytest.raises(IllegalTransition, match="Started after 1 lost workers"):
+        life.started("w2")
+    life.then("Failed", worker_id="w2")
+    assert life.then("Redriven").started("w3").head.after.state is State.RUNNING

@@ -8,11 +8,10 @@ from datetime import timedelta
 
 import pytest
 
-from jobfleet_contracts.event import Event
+from jobfleet_contracts.event import MAX_TAKEOVERS, Event
 from jobfleet_contracts.state import State
 from jobfleet_protocol.audit.history_check import HistoryCheck
 from jobfleet_protocol.audit.verification import RULES, Verifier, verify_job
-from jobfleet_protocol.trail.transitions import MAX_TAKEOVERS
 from tests.protocol.life import SECOND, Life, ended
 
 

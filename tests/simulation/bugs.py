@@ -51,6 +51,7 @@ from tests.simulation.hash_bugs import (
     tail_written_anew,
 )
 from tests.simulation.lifecycle_bugs import a_step_named_as_lifecycle_event
+from tests.simulation.loss_bugs import a_claim_without_the_limit, a_lone_takeover
 from tests.simulation.pause_bugs import (
     a_claim_heeds_no_pause,
     a_restart_resumes,
@@ -490,6 +491,18 @@ OF_SUSPECTS = (
     Known("a suspect waits again at once", waits_again_at_once, 0, _CROWDED),
     Known("a suspect never waits longer than at first", never_waits_longer, 1, _CROWDED),
 )
+_ONCE = {
+    "once": 1.0,
+    "fault_rate": 0.1,
+    "stall_rate": 0.02,
+    "operator_action_seconds": 15,
+    "lock_keys": 1,
+}
+OF_LOSSES = (
+    Known("a lone takeover", a_lone_takeover, 12, _ONCE),
+    Known("a claim without the job's limit of lost workers", a_claim_without_the_limit, 3, _ONCE),
+)
+"""Jobs that run twice though they must not."""
 _PAUSING = {"pauses": True, "clock_steps": False, "retention_seconds": None}
 OF_PAUSES = (
     Known("a resume lost with its command", the_resume_publishes, 3, _PAUSING),

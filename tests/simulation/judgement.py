@@ -16,6 +16,7 @@ from jobfleet_protocol.audit.heads import Head, HeadsCheck
 from jobfleet_protocol.audit.verification import Verifier
 from tests.simulation.client_calls import ClientCall
 from tests.simulation.left_alone import is_left_alone
+from tests.simulation.loss_judgement import loss_faults
 from tests.simulation.pause_judgement import pause_faults
 from tests.simulation.removal import Removal
 from tests.simulation.schedule_judgement import schedule_faults
@@ -56,6 +57,7 @@ class Judgement:
             *self._results(),
             *self._effects(),
             *self._steps(),
+            *loss_faults(self._trails),
             *self._overlaps(),
             *self._callbacks(),
             *self._leftovers(),

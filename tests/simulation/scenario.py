@@ -17,6 +17,7 @@ CROWD_SHARE = 1 / 8
 """Of the runs with a killer."""
 SLOTS_SHARE = 1 / 6
 RATE_SHARE = 1 / 8
+ONCE_SHARE = 1 / 6
 _FAULT_RATES = (0.0, 0.01, 0.04, 0.04, 0.1, 0.1, 0.2)
 
 
@@ -43,6 +44,7 @@ class Scenario:
         impatient: share of the callers who ask once: whatever the answer, they do not ask again.
         lock_slots: so many jobs of a lock key may run at once; a few jobs name another number.
         rate: of the jobs' type.
+        once: share of the jobs that must not start again after their worker was lost.
     """
 
     seed: int
@@ -74,6 +76,7 @@ class Scenario:
     crowded: bool = False
     lock_slots: int = 1
     rate: str | None = None
+    once: float = 0.0
 
     @classmethod
     def of(cls, seed: int) -> Scenario:
@@ -122,6 +125,7 @@ class Scenario:
             pauses=with_pauses and not scenario.clock_steps,
             crowded=bool(killers) and Random(f"crowd/{seed}").random() < CROWD_SHARE,
             rate=rate if with_rate else None,
+            once=0.5 if Random(f"once/{seed}").random() < ONCE_SHARE else 0.0,
         )
 
     def _with_retention(self, dice: Random) -> Scenario:

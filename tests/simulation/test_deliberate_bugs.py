@@ -12,6 +12,7 @@ from tests.simulation.bugs import (
     BY_THE_HASHES,
     BY_THE_SIMULATION,
     OF_LIMITS,
+    OF_LOSSES,
     OF_PAUSES,
     OF_READING,
     OF_SCHEDULES,
@@ -51,6 +52,13 @@ def test_a_fault_of_other_schedulers_fails(known: Known) -> None:
 @pytest.mark.parametrize("known", OF_LIMITS, ids=lambda known: known.name)
 def test_a_fault_of_other_limits_fails(known: Known) -> None:
     _fails(known)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("known", OF_LOSSES, ids=lambda known: known.name)
+def test_a_job_that_runs_twice_though_it_must_not_fails(known: Known) -> None:
+    verdict = _fails(known)
+    assert any("may not start again" in fault for fault in verdict.faults)
 
 
 @pytest.mark.timeout(600)

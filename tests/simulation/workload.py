@@ -63,6 +63,7 @@ class Workload:
     def __init__(self, *, scenario: Scenario) -> None:
         self._scenario = scenario
         self._dice = Random(f"workload/{scenario.seed}")
+        self._once_dice = Random(f"once jobs/{scenario.seed}")
         self._slots_dice = Random(f"lock slots/{scenario.seed}")
         self._number = 0
         self._keys = [f"key-{n}" for n in range(scenario.lock_keys)]
@@ -141,6 +142,8 @@ class Workload:
             fields["run_at"] = BEGIN + timedelta(seconds=at + ahead)
         if dice.random() < 0.1:
             fields["timeout_seconds"] = dice.choice((0.5, 3, 20))
+        if self._once_dice.random() < self._scenario.once:
+            fields["on_lost"] = "fail"
         if kind == WAITING:
             fields["timeout_seconds"] = dice.choice((5, 30, 90))
         if dice.random() < 0.1:

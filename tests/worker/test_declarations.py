@@ -49,6 +49,8 @@ WRONG_OPTIONS: dict[str, list[Any]] = {
     "lock_key": ["", "x" * 201, "two\nlines", 5, lambda: "x", divmod, True],
     "lock_slots": [0, -1, 101, 2.0, "3", True, None, 2],
     "limits": ["api", 5, None, {"api"}, ["has space"], [""], ["a", "a"], list("abcd"), [5]],
+    "on_lost": ["", "redo", 0, True, ["fail"]],
+    "max_takeovers": [-1, 101, 2.5, "3", True],
     "queue": ["", "Has-Capitals", "x" * 51, "a.b", "line\n", 5, True, ["a"]],
     "index": [
         "customer",

@@ -34,6 +34,8 @@ class JobOptions:
     delay: float | None = None
     run_at: str | None = None
     max_attempts: int | None = None
+    on_lost: str | None = None
+    max_takeovers: int | None = None
     timeout_seconds: float | None = None
     idempotency_key: str | None = None
 
@@ -54,6 +56,8 @@ _REQUEST_FIELDS = (
     "limits",
     "run_at",
     "max_attempts",
+    "on_lost",
+    "max_takeovers",
     "timeout_seconds",
 )
 

@@ -41,6 +41,12 @@ def publish(  # noqa: PLR0917 - typer calls it by name
         str | None, typer.Option(metavar="T", help="Start at this time: 2026-01-31T09:30:00Z.")
     ] = None,
     max_attempts: Annotated[int | None, typer.Option(help="First run included.")] = None,
+    on_lost: Annotated[
+        str | None, typer.Option(help="If its worker is lost: retry (default) or fail.")
+    ] = None,
+    max_takeovers: Annotated[
+        int | None, typer.Option(help="Lost workers in a row that it survives; default 5.")
+    ] = None,
     timeout: Annotated[
         float | None, typer.Option(metavar="S", help="Time limit of one attempt.")
     ] = None,
@@ -71,6 +77,8 @@ def publish(  # noqa: PLR0917 - typer calls it by name
         delay=delay,
         run_at=run_at,
         max_attempts=max_attempts,
+        on_lost=on_lost,
+        max_takeovers=max_takeovers,
         timeout_seconds=timeout,
         idempotency_key=idempotency_key,
     )

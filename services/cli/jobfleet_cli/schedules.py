@@ -149,6 +149,12 @@ def add(  # noqa: PLR0917 - typer calls it by name
         typer.Option("--limit", help="A named limit that must have a slot; up to three."),
     ] = None,
     max_attempts: Annotated[int | None, typer.Option(help="First run included.")] = None,
+    on_lost: Annotated[
+        str | None, typer.Option(help="If its worker is lost: retry (default) or fail.")
+    ] = None,
+    max_takeovers: Annotated[
+        int | None, typer.Option(help="Lost workers in a row that it survives; default 5.")
+    ] = None,
     timeout: Annotated[
         float | None, typer.Option(metavar="S", help="Time limit of one attempt.")
     ] = None,
@@ -173,6 +179,8 @@ def add(  # noqa: PLR0917 - typer calls it by name
         "lockSlots": lock_slots,
         "limits": limits or None,
         "maxAttempts": max_attempts,
+        "onLost": on_lost,
+        "maxTakeovers": max_takeovers,
         "timeoutSeconds": timeout,
     }
     if payload is not None:

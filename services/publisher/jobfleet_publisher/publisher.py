@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 import structlog
 
@@ -203,6 +203,8 @@ class Publisher:
         run_at: datetime | None = None,
         delay: timedelta | float | None = None,
         max_attempts: int | None = None,
+        on_lost: Literal["retry", "fail"] | None = None,
+        max_takeovers: int | None = None,
         timeout: timedelta | float | None = None,
         retry_delay: timedelta | float | None = None,
         idempotency_key: str | None = None,
@@ -224,6 +226,8 @@ class Publisher:
             limits: up to three named limits, which operators set.
             run_at: aware time before which it does not start; ``delay`` counts from now instead.
             max_attempts: first run included.
+            on_lost: ``fail`` ends a job whose worker was lost, instead of starting it again.
+            max_takeovers: how many lost workers in a row it survives, 5 where none is given.
             timeout: limit of one attempt; like ``delay`` and ``retry_delay`` in seconds or as a
                 ``timedelta``.
             idempotency_key: one for the whole fleet, over all types: begin it with what it is
@@ -256,6 +260,8 @@ class Publisher:
             run_at=run_at,
             delay=delay,
             max_attempts=max_attempts,
+            on_lost=on_lost,
+            max_takeovers=max_takeovers,
             timeout=timeout,
             retry_delay=retry_delay,
             callback_url=callback_url,
@@ -473,6 +479,8 @@ def _fields(options: JobOptions) -> dict[str, Any]:
         "limits": None if (limits := options.get("limits")) is None else list(limits),
         "runAt": options.get("run_at"),
         "maxAttempts": options.get("max_attempts"),
+        "onLost": options.get("on_lost"),
+        "maxTakeovers": options.get("max_takeovers"),
         "timeoutSeconds": _seconds(options.get("timeout")),
         "retryDelaySeconds": _seconds(options.get("retry_delay")),
         "callbackUrl": options.get("callback_url"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 
 class JobOptions(TypedDict, total=False):
@@ -18,6 +18,8 @@ class JobOptions(TypedDict, total=False):
         limits: up to three named limits, which operators set.
         run_at: aware time before which it does not start; ``delay`` counts from now instead.
         max_attempts: first run included.
+        on_lost: ``fail`` ends a job whose worker was lost, instead of starting it again.
+        max_takeovers: how many lost workers in a row it survives, 5 where none is given.
         timeout: limit of one attempt; like ``delay`` and ``retry_delay`` in seconds or as a
             ``timedelta``.
         callback_url: receives the final result, signed.
@@ -34,6 +36,8 @@ class JobOptions(TypedDict, total=False):
     run_at: datetime | None
     delay: timedelta | float | None
     max_attempts: int | None
+    on_lost: Literal["retry", "fail"] | None
+    max_takeovers: int | None
     timeout: timedelta | float | None
     retry_delay: timedelta | float | None
     callback_url: str | None

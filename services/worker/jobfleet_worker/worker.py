@@ -13,6 +13,7 @@ import structlog
 
 from jobfleet_contracts.backend import MOST_CLOCK_OFFSET, Backend
 from jobfleet_contracts.errors import BackendError
+from jobfleet_contracts.event import MAX_TAKEOVERS
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.message import JobDefaults
 from jobfleet_contracts.ports import Clock, LeaseStore
@@ -159,6 +160,7 @@ class Worker:
             lease_seconds=options.lease_seconds,
             defaults=options.defaults,
             attempt_limit=self._attempt_limit,
+            takeover_limit=self._takeover_limit,
             pauses=self._pause_watch.current,
             rates=rates,
             terms=terms.of,
@@ -335,6 +337,16 @@ class Worker:
         found = self._handlers.get(request.type)
         declared = found.max_attempts if found is not None else None
         return request.max_attempts or declared or defaults.max_attempts
+
+    def _takeover_limit(self, request: JobRequest) -> int:
+        """Return how many lost workers in a row a job survives, by its request or its handler."""
+        found = self._handlers.get(request.type)
+        said = request.on_lost or (found.on_lost if found is not None else None)
+        if said == "fail":
+            return 0
+        declared = found.max_takeovers if found is not None else None
+        limits = (request.max_takeovers, declared, MAX_TAKEOVERS)
+        return next(each for each in limits if each is not None)
 
     def _listener(self) -> CancelListener:
         return CancelListener(control=self._backend.control, executor=self.executor)

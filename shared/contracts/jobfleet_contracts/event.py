@@ -59,6 +59,10 @@ class JobFacts:
         )
 
 
+MAX_TAKEOVERS = 5
+"""A job that loses more running attempts than this in a row fails, unless it says otherwise."""
+
+
 class HeldLock(NamedTuple):
     """A slot of a limit that a claim holds beside its lock, and the turn under it."""
 
@@ -104,6 +108,7 @@ class JobState:
         sent: a waiting job's request has reached the third party.
         cancel_requested: a cancel request of this incarnation is unanswered.
         takeovers: running attempts lost since one was ended by its own worker.
+        max_takeovers: how many of them the last claim allows; one more, and the job fails.
         dismissed: somebody took the dead job off the dead-letter list.
         lifecycle_before: sequence of the newest event before this one that is no step; 0 for the
             first event. Readers follow it from one lifecycle event to the next, past all steps.
@@ -124,6 +129,7 @@ class JobState:
     sent: bool = False
     cancel_requested: bool = False
     takeovers: int = 0
+    max_takeovers: int = MAX_TAKEOVERS
     dismissed: bool = False
     lifecycle_before: int = 0
 

@@ -38,6 +38,7 @@ MAX_LIMITS = 3
 """Named limits of one job, beside its lock key."""
 MAX_TIMEOUT_SECONDS = 30 * 86_400
 TYPE_PATTERN = re.compile(r"^[A-Za-z0-9_.-]{1,100}$")
+MAX_TAKEOVER_LIMIT = 100
 QUEUE_PATTERN = re.compile(r"^[a-z0-9_-]{1,50}$")
 LONGEST_DELAY_SECONDS = 10 * 365 * 86_400
 FIRST_YEAR = 1601
@@ -117,6 +118,9 @@ class JobRequest(BaseModel):
         max_attempts: first run included; unset means the handler's or the fleet's default.
         retry_delay_seconds: base of the back-off; unset means the fleet's default.
         timeout_seconds: time limit of one attempt.
+        on_lost: ``retry`` starts a job whose worker was lost again; ``fail`` ends it, for a job
+            that must not run twice. Unset means as the handler says, else ``retry``.
+        max_takeovers: how many lost workers in a row a job survives; with ``fail`` none.
         lock_key: jobs with the same key never run at the same time.
         lock_slots: so many jobs with the same lock key may run at the same time. Jobs of one key
             with another number are limited apart.
@@ -152,6 +156,8 @@ class JobRequest(BaseModel):
     timeout_seconds: float | None = Field(
         default=None, gt=0, le=MAX_TIMEOUT_SECONDS, allow_inf_nan=False
     )
+    on_lost: Literal["retry", "fail"] | None = None
+    max_takeovers: int | None = Field(default=None, ge=0, le=MAX_TAKEOVER_LIMIT)
     lock_key: Annotated[str, Field(min_length=1, max_length=MAX_LOCK_KEY), ONE_LINE] | None = None
     lock_slots: int = Field(default=1, ge=1, le=MAX_SLOTS)
     limits: Annotated[list[LimitName], Field(max_length=MAX_LIMITS), AfterValidator(_each_once)] = (
@@ -196,6 +202,9 @@ class JobRequest(BaseModel):
         _check_credentials(request)
         if request.lock_slots > 1 and request.lock_key is None:
             raise InvalidRequest("lockSlots: needs a lockKey beside it", field="lockSlots")
+        if request.on_lost == "fail" and request.max_takeovers:
+            told = "maxTakeovers: a job with onLost 'fail' survives no lost worker; leave it out"
+            raise InvalidRequest(told, field="maxTakeovers")
         return request
 
     @classmethod

@@ -65,10 +65,14 @@ class Deferred:
 
 @dataclass(frozen=True, slots=True)
 class HandedBack:
-    """The worker shuts down; the job goes back to the queue at once, no attempt used."""
+    """The worker shuts down; the job goes back to the queue at once, no attempt used.
+
+    ``began`` if the handler had begun: a job that must not run twice then fails instead.
+    """
 
     reason: str = "worker is shutting down"
     abandoned: bool = False
+    began: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ _TRAIL = f"""
 INSERT INTO trail ({EVENT_COLUMNS})
 SELECT job_id, step, {_STATUS}, {_STATE}, 'a message of usual length', moment, 'w1', 1, 1, 12,
     '{{"request":{{"type":"demo.steps","payload":{{"steps":5}}}}}}', job_id || step, 'w1',
-    'job/' || job_id, NULL, NULL, 0, 3, 1, 0, 0, 0, 0, min(step - 1, 2),
+    'job/' || job_id, NULL, NULL, 0, 3, 1, 0, 0, 0, 0, min(step - 1, 2), NULL, 5,
     job_name, 'demo.steps', 'default', 5, NULL, moment, 1,
     hex(zeroblob(16)), hex(zeroblob(32)), hex(zeroblob(32)), hex(zeroblob(32))
 FROM ({_JOBS}), (SELECT value AS step FROM json_each(:steps))

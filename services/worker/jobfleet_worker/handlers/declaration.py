@@ -13,6 +13,7 @@ from jobfleet_contracts.errors import InvalidRequest, JobfleetError
 from jobfleet_contracts.job import (
     MAX_ATTEMPTS,
     MAX_LIMITS,
+    MAX_TAKEOVER_LIMIT,
     MAX_TIMEOUT_SECONDS,
     QUEUE_PATTERN,
     TYPE_PATTERN,
@@ -60,6 +61,8 @@ class Declaration:
     lock_key: KeyOf | str | None = None
     lock_slots: int = 1
     limits: tuple[str, ...] = ()
+    on_lost: Literal["retry", "fail"] | None = None
+    max_takeovers: int | None = None
 
     def job_options(self, payload: Any) -> dict[str, Any]:
         """Return what the decorator says of jobs of this payload, as options of a submit.
@@ -83,6 +86,8 @@ class Declaration:
             "max_attempts": self.max_attempts,
             "timeout": self.timeout,
             "queue": self.queue,
+            "on_lost": self.on_lost,
+            "max_takeovers": self.max_takeovers,
         }
         return {name: value for name, value in said.items() if value is not None}
 
@@ -106,6 +111,8 @@ def handler(
     lock_key: KeyOf | str | None = None,
     lock_slots: int = 1,
     limits: Sequence[str] = (),
+    on_lost: Literal["retry", "fail"] | None = None,
+    max_takeovers: int | None = None,
 ) -> HandlerMark:
     """Mark a function as the handler of a job type; several marks make it the handler of several.
 
@@ -126,6 +133,9 @@ def handler(
             same time, unless a job names a lock key itself. It must be quick.
         lock_slots: so many jobs of one lock key may run at the same time instead of one.
         limits: named limits, which operators set; every job of the type needs a slot of each.
+        on_lost: ``retry`` starts a job again whose worker was lost, ``fail`` ends it: for a job
+            that must not run twice. For jobs that do not say.
+        max_takeovers: how many lost workers in a row a job survives, from 0 to 100; 5 unless said.
         queue: where the function's own ``submit`` puts its jobs.
         index: up to eight keys of the payload by whose values jobs are found, as in a search for
             ``payload.customer:42``. Values are texts, numbers or truth values.
@@ -166,6 +176,8 @@ def handler(
             lock_key,
             lock_slots,
             () if problem else tuple(limits),
+            on_lost,
+            max_takeovers,
         )
         problem = problem or _problem_with(declaration)
         if problem is not None:
@@ -225,6 +237,13 @@ def _problem_with(said: Declaration) -> str | None:
         return (
             f"timeout is {said.timeout!r}; it can be a number of seconds above 0, "
             f"at most {MAX_TIMEOUT_SECONDS:,}"
+        )
+    if said.on_lost not in (None, "retry", "fail"):
+        return f"on_lost is {said.on_lost!r}; it can be 'retry' or 'fail'"
+    if said.max_takeovers is not None and not _is_takeovers(said):
+        return (
+            f"max_takeovers is {said.max_takeovers!r}; it can be a whole number from 0 to "
+            f"{MAX_TAKEOVER_LIMIT}, and only 0 beside on_lost='fail'"
         )
     if said.queue is not None and not _is_queue(said.queue):
         return f"queue is {said.queue!r}; it can be 1 to 50 small letters, digits, '-' and '_'"
@@ -304,6 +323,11 @@ def _problem_with_retry_on(retry_on: Any) -> str | None:
 
 def _is_type(value: Any) -> bool:
     return isinstance(value, str) and TYPE_PATTERN.fullmatch(value) is not None
+
+
+def _is_takeovers(said: Declaration) -> bool:
+    most = 0 if said.on_lost == "fail" else MAX_TAKEOVER_LIMIT
+    return type(said.max_takeovers) is int and 0 <= said.max_takeovers <= most
 
 
 def _is_queue(value: Any) -> bool:

@@ -56,6 +56,7 @@ class Handler:
         aliases: other types whose jobs it runs.
         index: keys of the payload by whose values jobs are found.
         plan: the hooks around its calls.
+        on_lost, max_takeovers: what becomes of a job whose worker was lost, if it does not say.
         rate, rate_key: how often it may start in the whole fleet, and what counts apart.
         lock_key, lock_slots: the lock of jobs that name none.
         limits: named limits of all its jobs.
@@ -78,6 +79,8 @@ class Handler:
     lock_key: KeyOf | str | None = None
     lock_slots: int = 1
     limits: tuple[str, ...] = ()
+    on_lost: Literal["retry", "fail"] | None = None
+    max_takeovers: int | None = None
 
     @property
     def reads_with_code(self) -> bool:
@@ -145,6 +148,8 @@ def describe(
         module=module,
         waits=waits,
         aliases=declaration.aliases,
+        on_lost=declaration.on_lost,
+        max_takeovers=declaration.max_takeovers,
         plan=hooks.plan(function, (declaration.job_type, *declaration.aliases), signature.provided),
         rate=declaration.rate,
         rate_key=declaration.rate_key,

@@ -60,7 +60,7 @@ class Attempt:
         A handler that was told to stop before it started is not started.
         """
         if self._stop is not None:
-            return self._stopped(self._stop, abandoned=False)
+            return self._stopped(self._stop, abandoned=False, began=False)
         loop = asyncio.get_running_loop()
         # The timer comes before the start: a handler that runs always has its limit.
         self._timers.append(loop.call_later(self._limit_seconds, self.stop, Stop.TIME_LIMIT))
@@ -110,9 +110,9 @@ class Attempt:
         can_count = self._stop in (Stop.CANCEL, Stop.SHUTDOWN) and not runner.has_noticed
         if isinstance(ended, Completed) and can_count:
             return ended
-        return self._stopped(self._stop, abandoned=not ending.done())
+        return self._stopped(self._stop, abandoned=not ending.done(), began=True)
 
-    def _stopped(self, reason: Stop, *, abandoned: bool) -> Outcome:
+    def _stopped(self, reason: Stop, *, abandoned: bool, began: bool) -> Outcome:
         match reason:
             case Stop.LEASE_LOST:
                 return Lost(self._stop_text)
@@ -121,4 +121,4 @@ class Attempt:
             case Stop.TIME_LIMIT:
                 return AttemptTimedOut(self._limit_seconds, abandoned)
             case Stop.SHUTDOWN:
-                return HandedBack(abandoned=abandoned)
+                return HandedBack(abandoned=abandoned, began=began)

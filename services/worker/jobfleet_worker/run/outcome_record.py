@@ -69,14 +69,21 @@ class OutcomeRecord:
             case Deferred(delay, reason):
                 due_at = self._clock.now() + handler_pause(delay, deferrals)
                 return [ends(Status.DEFERRED, reason, deferral_data(deferrals), due_at=due_at)]
-            case HandedBack(reason, abandoned):
-                message = f"{reason}{_left_behind(abandoned)}"
-                data = {"reason": "shutdown"}
-                return [ends(Status.DEFERRED, message, data, due_at=self._clock.now())]
+            case HandedBack():
+                return [self._handed_back(outcome, head, ends)]
             case NotStarted(reason, data):
                 return [ends(Status.DEFERRED, reason, data, due_at=self._clock.now())]
             case Waiting() | Lost():
                 return []
+
+    def _handed_back(self, outcome: HandedBack, head: Event, ends: _Ending) -> Change:
+        message = f"{outcome.reason}{_left_behind(outcome.abandoned)}"
+        if outcome.began and head.after.max_takeovers == 0:
+            message = f"{message}; it may not start again: what it did is not known"
+            return ends(
+                Status.FAILED, message, {"error": JobError("WorkerStopped", message).to_json()}
+            )
+        return ends(Status.DEFERRED, message, {"reason": "shutdown"}, due_at=self._clock.now())
 
     def _failed(
         self,

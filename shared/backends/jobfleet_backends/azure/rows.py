@@ -11,6 +11,7 @@ from azure.data.tables import EdmType, EntityProperty
 from jobfleet_contracts.codec import decode, encode_text
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.event import (
+    MAX_TAKEOVERS,
     Event,
     JobFacts,
     JobState,
@@ -63,6 +64,7 @@ def event_to_entity(event: Event) -> dict[str, Any]:
         "Sent": after.sent or None,
         "CancelRequested": after.cancel_requested or None,
         "Takeovers": after.takeovers or None,
+        "MaxTakeovers": None if after.max_takeovers == MAX_TAKEOVERS else after.max_takeovers,
         "Dismissed": after.dismissed or None,
         "LifecycleBefore": after.lifecycle_before or None,
         "Data": encode_text(event.data) if event.data else None,
@@ -132,6 +134,7 @@ def _state(entity: Mapping[str, Any]) -> JobState:
         sent=entity.get("Sent", False),
         cancel_requested=entity.get("CancelRequested", False),
         takeovers=entity.get("Takeovers", 0),
+        max_takeovers=entity.get("MaxTakeovers", MAX_TAKEOVERS),
         dismissed=entity.get("Dismissed", False),
         lifecycle_before=entity.get("LifecycleBefore", 0),
     )

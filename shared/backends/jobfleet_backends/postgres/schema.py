@@ -25,6 +25,7 @@ RETENTION = "jobfleet_retention.open"
 _TYPES = {
     **dict.fromkeys(("sequence", "epoch", "attempt", "duration_ms", "lock_turn"), "bigint"),
     **dict.fromkeys(("attempts_used", "max_attempts", "incarnation", "takeovers"), "bigint"),
+    "max_takeovers": "bigint",
     **dict.fromkeys(("lifecycle_before", "priority", "lock_slots", "published"), "bigint"),
     "steps": "bigint",
     **dict.fromkeys(("sent", "cancel_requested", "dismissed"), "boolean"),

@@ -29,7 +29,7 @@ EVENT_COLUMNS = (
     "job_id, sequence, status, state, message, occurred_at, worker_id, attempt, epoch, "
     "duration_ms, data, event_id, claimed_by, lock, lock_turn, due_at, attempts_used, "
     "max_attempts, incarnation, sent, cancel_requested, takeovers, dismissed, "
-    "lifecycle_before, locks, "
+    "lifecycle_before, locks, max_takeovers, "
     "job_name, job_type, queue, priority, lock_key, created_at, lock_slots, "
     "salt, data_hash, text_hash, hash"
 )
@@ -84,6 +84,7 @@ def event_to_row(event: Event) -> Row:
         after.dismissed,
         after.lifecycle_before,
         held_locks_to_text(after.locks),
+        after.max_takeovers,
         *_facts_to_row(facts),
         event.salt,
         event.data_hash,
@@ -95,7 +96,7 @@ def event_to_row(event: Event) -> Row:
 def row_to_event(row: Row) -> Event:
     """Read the values of ``EVENT_COLUMNS``; further ones are ignored."""
     return Event(
-        facts=_facts(row[0], row[25:32]),
+        facts=_facts(row[0], row[26:33]),
         after=JobState(
             state=State(row[3]),
             sequence=row[1],
@@ -114,6 +115,7 @@ def row_to_event(row: Row) -> Event:
             dismissed=bool(row[22]),
             lifecycle_before=row[23],
             locks=held_locks_of_text(row[24]),
+            max_takeovers=row[25],
         ),
         event_id=row[11],
         status=row[2],
@@ -122,10 +124,10 @@ def row_to_event(row: Row) -> Event:
         worker_id=row[6],
         duration_ms=row[9],
         data=_data(row[10]),
-        salt=row[32],
-        data_hash=row[33],
-        text_hash=row[34],
-        hash=row[35],
+        salt=row[33],
+        data_hash=row[34],
+        text_hash=row[35],
+        hash=row[36],
     )
 
 

@@ -56,6 +56,7 @@ from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import Change, draft
 
 AttemptLimit = Callable[[JobRequest, JobDefaults], int]
+TakeoverLimit = Callable[[JobRequest], int]
 ReadPauses = Callable[[], Awaitable[FleetPauses]]
 
 
@@ -120,6 +121,7 @@ class Claimer:
         lease_seconds: float,
         defaults: JobDefaults,
         attempt_limit: AttemptLimit,
+        takeover_limit: TakeoverLimit,
         pauses: ReadPauses,
         rates: RateSlots,
         terms: TermsOf,
@@ -134,10 +136,12 @@ class Claimer:
             terms: what the start of a job needs beside its lock.
             keys: by which a job will be looked up, where its first event may lack them.
             attempt_limit: how many attempts a job has, by its request, handler and defaults.
+            takeover_limit: how many lost workers in a row a job survives.
             fresh: age of a message up to which a first claim needs no read.
         """
         self._worker_id = worker_id
         self._attempt_limit = attempt_limit
+        self._takeover_limit = takeover_limit
         self._pauses = pauses
         self._rates = rates
         self._terms = terms
@@ -468,6 +472,7 @@ class Claimer:
             holder_lives=holder_lives,
             resend_only=resend_only,
             max_attempts=self._attempt_limit(message.request, message.defaults or self._defaults),
+            max_takeovers=self._takeover_limit(message.request),
             is_alone=is_alone,
             # Last: from here to the append nothing waits, so no pause can come in between.
             pause=(await self._pauses()).holding_job(head),

@@ -14,7 +14,7 @@ from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.claiming.limit_slots import SlotDemand
 from jobfleet_protocol.claiming.rate_slots import Crowded
 from jobfleet_protocol.control.pause_state import Pause
-from jobfleet_protocol.trail.transitions import MAX_TAKEOVERS, Change
+from jobfleet_protocol.trail.transitions import Change
 
 SUSPECT_TAKEOVERS = 2
 """A job that lost so many is a suspect and runs alone, so that each further loss is its own."""
@@ -34,6 +34,7 @@ class LockView:
         holder_lives: the lock on which a running job rests is leased by another worker.
         resend_only: the lock allows to send a waiting job's request again, and no run.
         max_attempts: how many attempts the job has, by its request, handler and defaults.
+        max_takeovers: how many lost workers in a row it survives, by its request and handler.
         pause: of the job's queue or type, where nothing may begin; endings are written all the
             same.
         is_alone: this worker runs nothing else, and starts nothing else beside this claim.
@@ -46,6 +47,7 @@ class LockView:
     holder_lives: bool
     resend_only: bool
     max_attempts: int
+    max_takeovers: int
     is_alone: bool
     pause: Pause | None = None
 
@@ -194,7 +196,7 @@ def ends_without_a_start(head: Event, now: datetime) -> bool:
     after = head.after
     if after.state is State.WAITING:
         return after.due_at is not None and after.due_at <= now
-    crashed = after.state is State.RUNNING and after.takeovers + 1 > MAX_TAKEOVERS
+    crashed = after.state is State.RUNNING and after.takeovers + 1 > after.max_takeovers
     return after.cancel_requested or crashed
 
 
@@ -232,8 +234,9 @@ def _claim(head: Event, lease: LockView, now: datetime) -> Start | End | Paused 
     if after.cancel_requested:
         return End(head, [*taken, _cancelled(lease)])
     lost = after.takeovers + running
-    if lost > MAX_TAKEOVERS:
-        return End(head, [*taken, _crash_loop(lost, lease)])
+    # By the row and not by this worker's handler: it may be another release by now.
+    if lost > after.max_takeovers:
+        return End(head, [*taken, lost_for_good(lost, lease.worker_id)])
     # After the endings, which a pause does not keep back.
     if lease.pause is not None:
         return Paused(head, lease.pause)
@@ -253,6 +256,7 @@ def _started(head: Event, lease: LockView, now: datetime) -> Change:
         worker_id=lease.worker_id,
         lock=lease.lock,
         max_attempts=lease.max_attempts,
+        max_takeovers=lease.max_takeovers,
         duration_ms=_waited_ms(head, now),
         message=f"attempt {head.after.attempts_used + 1} of {lease.max_attempts}",
     )
@@ -288,9 +292,10 @@ def _cancelled(lease: LockView) -> Change:
     return Change(kind=Status.CANCELLED, worker_id=lease.worker_id, message=message)
 
 
-def _crash_loop(lost: int, lease: LockView) -> Change:
+def lost_for_good(lost: int, worker_id: str) -> Change:
+    """Return the end of a job that survives no further loss of its worker."""
     message = f"its worker was lost {lost} times in a row"
+    if lost == 1:
+        message = "its worker was lost, and it may not start again: what it did is not known"
     error = {"type": "WorkerLost", "message": message, "traceback": ""}
-    return Change(
-        kind=Status.FAILED, worker_id=lease.worker_id, message=message, data={"error": error}
-    )
+    return Change(kind=Status.FAILED, worker_id=worker_id, message=message, data={"error": error})

@@ -19,6 +19,7 @@ from jobfleet_contracts.ports import AuditTrail, Clock, LockRecords, PayloadStor
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.publication import Publication
 from jobfleet_protocol.actions.submission import message_of
+from jobfleet_protocol.claiming.decision import lost_for_good
 from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import Change, draft
 
@@ -155,11 +156,17 @@ class LockTurns:
             worker_id=self._worker_id,
             message=f"worker {after.worker_id} lost the lock" if running else "claim was lost",
         )
-        event = draft(named, named.facts, change, occurred_at=self._clock.now())
-        if await self._writer.append([event]) is not None:
+        now = self._clock.now()
+        events = [draft(named, named.facts, change, occurred_at=now)]
+        lost = events[0].after.takeovers
+        if running and lost > after.max_takeovers:
+            # In the same transaction: alone, TakenOver would put the job back into its queue.
+            ended = lost_for_good(lost, self._worker_id)
+            events.append(draft(events[0], named.facts, ended, occurred_at=now))
+        if await self._writer.append(events) is not None:
             return False
-        _log.warning(PREDECESSOR_FENCED, job_id=named.job_id, epoch=event.after.epoch)
-        await self._publish(event)
+        _log.warning(PREDECESSOR_FENCED, job_id=named.job_id, epoch=events[-1].after.epoch)
+        await self._publish(events[-1])
         return True
 
     async def _publish(self, head: Event) -> None:

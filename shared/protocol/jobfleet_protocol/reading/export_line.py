@@ -43,6 +43,7 @@ def export_line(event: Event, *, raw: bool) -> dict[str, Any]:
         "sent": after.sent,
         "cancelRequested": after.cancel_requested,
         "takeovers": after.takeovers,
+        "maxTakeovers": after.max_takeovers,
         "dismissed": after.dismissed,
         "lifecycleBefore": after.lifecycle_before,
         "dataHash": event.data_hash,
@@ -133,6 +134,7 @@ def _state(line: Mapping[str, Any]) -> JobState:
         sent=line["sent"],
         cancel_requested=line["cancelRequested"],
         takeovers=line["takeovers"],
+        max_takeovers=line["maxTakeovers"],
         dismissed=line["dismissed"],
         lifecycle_before=line["lifecycleBefore"],
     )

@@ -91,6 +91,7 @@ def _columns(event: Event) -> tuple[Any, ...]:
         after.sent,
         after.cancel_requested,
         after.takeovers,
+        after.max_takeovers,
         after.dismissed,
         after.lifecycle_before,
         facts.job_type,

@@ -18,8 +18,6 @@ from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.state import CLAIMABLE, DEAD, State, Status, status_name
 from jobfleet_protocol.trail.chain import chained
 
-MAX_TAKEOVERS = 5
-"""A job that lost more running attempts than this in a row fails: it kills its workers."""
 REDRIVABLE = DEAD | {State.CANCELLED}
 _OPEN = frozenset(State) - {s for s in State if s.is_terminal}
 _HELD = frozenset({State.RUNNING, State.WAITING})
@@ -53,6 +51,7 @@ class Change:
         due_at: for ``Scheduled``, ``Deferred``, ``AttemptFailed``; the deadline for ``Waiting``.
         max_attempts: for the opening event, and for ``Started`` where the handler decides; an
             attempt that a retry promised is granted, even if the handler's limit sank since.
+        max_takeovers: for ``Started``: how many lost workers in a row the job survives.
         lock, lock_turn: for ``Started``: where the claim rests; ``lock`` for ``Waiting`` too: a
             waiting job rests on its own lock, so that it keeps no other job from a shared one.
         locks: for ``Started``: the slots of limits that it holds beside ``lock``.
@@ -65,6 +64,7 @@ class Change:
     worker_id: str | None = None
     due_at: datetime | None = None
     max_attempts: int | None = None
+    max_takeovers: int | None = None
     lock: str | None = None
     lock_turn: int | None = None
     locks: tuple[HeldLock, ...] = ()
@@ -117,7 +117,10 @@ def _check_pairs(previous: Event, kind: Status) -> None:
         raise IllegalTransition("Started follows a running attempt only after TakenOver")
     lost = previous.after.takeovers
     is_blamed = before is Status.TAKEN_OVER and kind is Status.FAILED
-    if is_blamed and previous.after.state in CLAIMABLE and lost <= MAX_TAKEOVERS:
+    survives = lost <= previous.after.max_takeovers
+    if kind is Status.STARTED and not survives:
+        raise IllegalTransition(f"Started after {lost} lost workers in a row, which end the job")
+    if is_blamed and previous.after.state in CLAIMABLE and survives:
         raise IllegalTransition(f"Failed for lost workers after {lost} losses in a row")
 
 
@@ -198,6 +201,9 @@ def _started(previous: Event, change: Change) -> dict[str, Any]:
         "epoch": before.epoch if same_transaction else before.epoch + 1,
         "attempt": attempt,
         "max_attempts": max(change.max_attempts or before.max_attempts, attempt),
+        "max_takeovers": before.max_takeovers
+        if change.max_takeovers is None
+        else change.max_takeovers,
         "worker_id": change.worker_id,
         "lock": change.lock,
         "lock_turn": change.lock_turn,
@@ -283,6 +289,7 @@ def change_of(event: Event) -> Change:
         worker_id=event.worker_id,
         due_at=after.due_at,
         max_attempts=after.max_attempts,
+        max_takeovers=after.max_takeovers,
         lock=after.lock,
         lock_turn=after.lock_turn,
         locks=after.locks,

@@ -57,6 +57,8 @@ _FIELDS: tuple[tuple[str, str, str, str], ...] = (
     ("lockSlots", "Lock slots", "number", "So many jobs of the key at once, 1 to 100; 1 if empty."),
     ("limits", "Limits", "json", 'Named limits as JSON, up to three: ["api-stripe"].'),
     ("maxAttempts", "Attempts at most", "number", "The first run included, 1 to 100."),
+    ("onLost", "If its worker is lost", "line", "retry or fail; as the handler says if empty."),
+    ("maxTakeovers", "Lost workers at most", "number", "That it survives in a row; 5 if empty."),
     ("retryDelaySeconds", "Retry delay, s", "number", "Base of the back-off."),
     ("timeoutSeconds", "Time limit, s", "number", "Of one attempt."),
     ("callbackUrl", "Callback address", "line", "Receives the result, signed."),

@@ -1,0 +1,38 @@
+"""Deliberate bugs in what becomes of a job whose worker was lost."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Any
+from unittest.mock import patch
+
+from jobfleet_contracts.event import MAX_TAKEOVERS, Event, JobFacts, JobState
+from jobfleet_contracts.job import JobRequest
+from jobfleet_protocol.claiming import lock_turns
+from jobfleet_protocol.trail import transitions
+from jobfleet_protocol.trail.transitions import Change
+from jobfleet_worker.worker import Worker
+
+
+def a_lone_takeover() -> AbstractContextManager[Any]:
+    """Who fences a lost job puts it back into its queue, and the loss is forgotten."""
+    taken_over, drafted = transitions._taken_over, transitions.draft
+
+    def forgotten(before: JobState, change: Change, occurred_at: datetime) -> dict[str, Any]:
+        return taken_over(before, change, occurred_at) | {"takeovers": before.takeovers}
+
+    def draft(previous: Event, facts: JobFacts, change: Change, *, occurred_at: datetime) -> Event:
+        with patch.object(transitions, "_taken_over", forgotten):
+            return drafted(previous, facts, change, occurred_at=occurred_at)
+
+    return patch.object(lock_turns, "draft", draft)
+
+
+def a_claim_without_the_limit() -> AbstractContextManager[Any]:
+    """The claiming worker does not write into Started that the job must not run twice."""
+
+    def always(_self: Worker, _request: JobRequest) -> int:
+        return MAX_TAKEOVERS
+
+    return patch.object(Worker, "_takeover_limit", always)

@@ -79,11 +79,10 @@ class Submits:
         from jobfleet_publisher.typed_job import TypedJob
 
         chosen = publisher or current_publisher()
-        key = options.pop("idempotency_key", None)
-        request = await chosen.request(
+        job = await chosen.submit(
             self._declaration.job_type, self._checked(payload), **self._completed(options, payload)
         )
-        return TypedJob(await chosen.submit_request(request, idempotency_key=key), self._read)
+        return TypedJob(job, self._read)
 
     def submit_sync(
         self,

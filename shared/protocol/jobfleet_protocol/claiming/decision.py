@@ -12,6 +12,7 @@ from jobfleet_contracts.lease import job_lock
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.claiming.limit_slots import SlotDemand
+from jobfleet_protocol.claiming.lost_for_good import lost_for_good
 from jobfleet_protocol.claiming.rate_slots import Crowded
 from jobfleet_protocol.control.pause_state import Pause
 from jobfleet_protocol.trail.transitions import Change
@@ -290,12 +291,3 @@ def _waits_alone(lost: int, lease: LockView, now: datetime) -> Change:
 def _cancelled(lease: LockView) -> Change:
     message = "cancelled before it ran again"
     return Change(kind=Status.CANCELLED, worker_id=lease.worker_id, message=message)
-
-
-def lost_for_good(lost: int, worker_id: str) -> Change:
-    """Return the end of a job that survives no further loss of its worker."""
-    message = f"its worker was lost {lost} times in a row"
-    if lost == 1:
-        message = "its worker was lost, and it may not start again: what it did is not known"
-    error = {"type": "WorkerLost", "message": message, "traceback": ""}
-    return Change(kind=Status.FAILED, worker_id=worker_id, message=message, data={"error": error})

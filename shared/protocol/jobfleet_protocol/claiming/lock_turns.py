@@ -19,7 +19,7 @@ from jobfleet_contracts.ports import AuditTrail, Clock, LockRecords, PayloadStor
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.publication import Publication
 from jobfleet_protocol.actions.submission import message_of
-from jobfleet_protocol.claiming.decision import lost_for_good
+from jobfleet_protocol.claiming.lost_for_good import lost_for_good
 from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import Change, draft
 

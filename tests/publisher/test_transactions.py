@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
+from random import Random
 from typing import Any
 
 import django.conf
@@ -17,6 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
 from devtools.servers import PostgresServer
+from devtools.servers.polling import wait_until
+from jobfleet_backends.postgres.connection import cut
 from jobfleet_contracts.errors import (
     ActionRefused,
     BackendUnavailable,
@@ -300,3 +304,51 @@ async def test_what_cannot_be_a_part_of_a_transaction_is_refused_by_name(
         with pytest.raises(InvalidRequest, match="only postgres has transactions"):
             await embedded.submit("demo.steps", connection=object())
     assert _stored(flags) == _NOTHING
+
+
+@pytest.mark.chaos
+def test_a_thousand_transactions_that_commit_roll_back_or_die_agree_with_their_jobs(
+    blocking: BlockingPublisher, flags: dict[str, Any]
+) -> None:
+    random = Random(1)
+    schema, url = flags["postgres_schema"], flags["postgres_url"]
+    with psycopg.connect(url, autocommit=True) as session:
+        session.execute(f"CREATE TABLE IF NOT EXISTS {schema}_orders (job_id text)".encode())
+    for _ in range(1000):
+        end = random.choice(["commit", "commit", "roll back", "die", "die in the commit"])
+        connection = psycopg.connect(url)
+        job = blocking.submit("demo.steps", connection=connection, ring=random.random() < 0.5)
+        connection.execute(f"INSERT INTO {schema}_orders VALUES (%s)".encode(), [job.job_id])  # noqa: S608
+        if end == "roll back":
+            connection.rollback()
+        if end == "die":
+            cut(connection)
+        if end == "die in the commit":
+            killer = threading.Timer(random.uniform(0, 0.002), cut, [connection])
+            killer.start()
+            with suppress(psycopg.Error):
+                connection.commit()
+            killer.join()
+        if end == "commit":
+            connection.commit()
+        connection.close()
+    with psycopg.connect(url, autocommit=True) as session:
+        wait_until(
+            "no transaction is open",
+            lambda: (
+                session.execute(
+                    "SELECT count(*) FROM pg_stat_activity WHERE backend_xid IS NOT NULL"
+                ).fetchone()
+                == (0,)
+            ),
+            timeout_seconds=20,
+        )
+        orders = set(session.execute(f"SELECT job_id FROM {schema}_orders".encode()).fetchall())  # noqa: S608
+        for table in ("trail", "open_jobs", "jobs", "messages"):
+            column = "job_id" if table != "messages" else "body::json->>'jobId'"
+            found = set(
+                session.execute(f"SELECT {column} FROM {schema}.{table}".encode()).fetchall()  # noqa: S608
+            )
+            assert found == orders, table
+        assert 400 < len(orders) < 900
+        session.execute(f"DROP TABLE {schema}_orders".encode())

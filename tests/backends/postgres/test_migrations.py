@@ -1,0 +1,114 @@
+"""Migrations: expand first, refuse only those that cannot work on the schema, repeatable."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from devtools.servers import PostgresServer
+from jobfleet_backends.postgres.migrations import (
+    MIGRATIONS,
+    Migration,
+    check_version,
+    migrate,
+    read_version,
+)
+from jobfleet_contracts.errors import BackendForbidden
+
+pytestmark = pytest.mark.servers
+
+EXPANDED = Migration(
+    2,
+    "ALTER TABLE jobfleet.workers ADD COLUMN note text;",
+    indexes=("CREATE INDEX CONCURRENTLY IF NOT EXISTS by_note ON jobfleet.workers (note)",),
+)
+CONTRACTED = Migration(3, "ALTER TABLE jobfleet.workers DROP COLUMN started_at;", oldest_code=2)
+
+
+@pytest.fixture
+def session(postgres: PostgresServer) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(postgres.url, autocommit=True) as session:
+        yield session
+
+
+@pytest.fixture
+def schema(session: psycopg.Connection[Any]) -> Iterator[str]:
+    schema = f"migrated_{uuid.uuid4().hex[:8]}"
+    yield schema
+    session.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE".encode())
+
+
+def _works(session: psycopg.Connection[Any], schema: str, *, code: int) -> bool:
+    try:
+        check_version(read_version(session, schema), schema, code=code)
+    except BackendForbidden:
+        return False
+    return True
+
+
+def test_old_and_new_code_work_beside_each_other_until_a_migration_takes_something_away(
+    session: psycopg.Connection[Any], schema: str
+) -> None:
+    assert not _works(session, schema, code=1)
+    assert migrate(session, schema) == [1]
+    assert [_works(session, schema, code=code) for code in (1, 2, 3)] == [True, False, False]
+    assert migrate(session, schema, migrations=(*MIGRATIONS, EXPANDED)) == [2]
+    assert [_works(session, schema, code=code) for code in (1, 2, 3)] == [True, True, False]
+    assert migrate(session, schema, migrations=(*MIGRATIONS, EXPANDED, CONTRACTED)) == [3]
+    assert [_works(session, schema, code=code) for code in (1, 2, 3)] == [False, True, True]
+    assert migrate(session, schema) == []  # an older release's command lowers nothing
+
+
+def test_each_refusal_names_the_remedy(session: psycopg.Connection[Any], schema: str) -> None:
+    with pytest.raises(BackendForbidden, match="holds no tables; run `jobfleet migrate`"):
+        check_version(read_version(session, schema), schema)
+    migrate(session, schema, migrations=(*MIGRATIONS, EXPANDED, CONTRACTED))
+    with pytest.raises(BackendForbidden, match="upgrade it"):
+        check_version(read_version(session, schema), schema, code=1)
+    with pytest.raises(BackendForbidden, match="this release needs 4; run `jobfleet migrate`"):
+        check_version(read_version(session, schema), schema, code=4)
+
+
+def test_a_step_that_fails_leaves_nothing_and_can_be_repeated(
+    session: psycopg.Connection[Any], schema: str
+) -> None:
+    broken = Migration(2, "CREATE TABLE jobfleet.half (x int); SELECT 1 / 0;")
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        migrate(session, schema, migrations=(*MIGRATIONS, broken))
+    assert read_version(session, schema) is None
+    assert migrate(session, schema, migrations=(*MIGRATIONS, EXPANDED)) == [1, 2]
+
+
+def test_an_index_that_was_left_half_made_is_made_again(
+    session: psycopg.Connection[Any], schema: str
+) -> None:
+    migrate(session, schema, migrations=(*MIGRATIONS, EXPANDED))
+    session.execute(
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = %s::regclass",
+        (f"{schema}.by_note",),
+    )
+    migrate(session, schema, migrations=(*MIGRATIONS, EXPANDED))
+    valid = session.execute(
+        "SELECT indisvalid FROM pg_index WHERE indexrelid = %s::regclass", (f"{schema}.by_note",)
+    )
+    assert valid.fetchone() == (True,)
+
+
+def test_many_processes_may_migrate_at_once(postgres: PostgresServer, schema: str) -> None:
+    passed: list[list[int]] = []
+
+    def one() -> None:
+        with psycopg.connect(postgres.url, autocommit=True) as session:
+            passed.append(migrate(session, schema))
+
+    threads = [threading.Thread(target=one) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(passed) == [[], [], [], [1]]

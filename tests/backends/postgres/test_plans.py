@@ -1,0 +1,157 @@
+"""Questions to many stored rows: each is answered by an index, and the hot tables stay small."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from jobfleet_backends.postgres.audit_trail import EVENT_NAMES
+from jobfleet_backends.postgres.job_index_reader import _event_range, _job_ranges
+from jobfleet_backends.postgres.page_query import PageQuery
+from jobfleet_backends.settings import Settings
+from jobfleet_backends.sql.row_codec import EVENT_COLUMNS, JOB_COLUMNS
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.error_group import ErrorKey
+from jobfleet_contracts.index import EventQuery, JobQuery
+from jobfleet_contracts.state import State
+from tests.conformance.deliveries import consuming
+from tests.conformance.jobs import a_message, queued, write
+
+pytestmark = pytest.mark.servers
+
+JOBS = 5_000
+NOW = datetime.now(UTC)
+EVENT_QUERIES = {
+    "last events": EventQuery(limit=50),
+    "of a status": EventQuery(limit=50, status="Failed"),
+    "of a type": EventQuery(limit=50, job_type="rare"),
+    "of a name": EventQuery(limit=50, job_name="job 77"),
+    "of a time": EventQuery(limit=50, since=NOW - timedelta(hours=1), until=NOW),
+}
+JOB_QUERIES = {
+    "last changed": JobQuery(limit=50),
+    "of a state": JobQuery(limit=50, states=frozenset({State.FAILED})),
+    "of a type": JobQuery(limit=50, job_type="rare"),
+    "of a lock key": JobQuery(limit=50, lock_key="key 7"),
+    "dead": JobQuery(limit=50, dead=True),
+    "of an error group": JobQuery(limit=50, error_group=ErrorKey("t", "e", "p").group_id),
+    "by id": JobQuery(limit=50, text="00000000-0000-7000-8000-000000000077"),
+}
+
+
+@pytest.fixture
+def session(settings: Settings) -> Iterator[psycopg.Connection[Any]]:
+    url = settings.postgres_url.get_secret_value()
+    with psycopg.connect(url, autocommit=True) as session:
+        session.execute(f"SET search_path = {settings.postgres_schema}".encode())
+        yield session
+
+
+@pytest.fixture
+async def many(backend: Backend, session: psycopg.Connection[Any]) -> None:
+    """Some thousand jobs of different kinds, copied from one."""
+    first = queued(begin=NOW - timedelta(days=2))
+    await write(backend, first)
+    number = "lpad(n::text, 12, '0')"
+    changes = {
+        "job_id": f"'00000000-0000-7000-8000-' || {number}",
+        "job_name": "'job ' || n",
+        "job_type": "CASE WHEN n %% 500 = 0 THEN 'rare' ELSE 'demo.steps' END",
+        "lock_key": "CASE WHEN n %% 10 = 0 THEN 'key ' || n / 10 END",
+    }
+    trail = changes | {
+        "status": "CASE WHEN n %% 100 = 0 THEN 'Failed' ELSE 'Queued' END",
+        "occurred_at": "occurred_at + n * interval '1 second'",
+    }
+    jobs = changes | {
+        "state": "CASE WHEN n %% 100 = 0 THEN 'failed' ELSE 'completed' END",
+        "updated_at": "updated_at + n * interval '1 second'",
+        "error_group": f"CASE WHEN n %% 1000 = 0 THEN '{ErrorKey('t', 'e', 'p').group_id}' END",
+    }
+    for table, columns, changed in (
+        ("trail", EVENT_COLUMNS, trail),
+        ("jobs", f"{JOB_COLUMNS}, search", jobs),
+    ):
+        values = ", ".join(changed.get(name, name) for name in columns.split(", "))
+        session.execute(
+            f"INSERT INTO {table} ({columns}) SELECT {values} "  # noqa: S608
+            f"FROM {table}, generate_series(1, %s) AS n WHERE job_id = %s".encode(),
+            (JOBS, first.job_id),
+        )
+        session.execute(f"ANALYZE {table}".encode())
+
+
+def _plan(session: psycopg.Connection[Any], statement: str, values: tuple[Any, ...]) -> str:
+    rows = session.execute(f"EXPLAIN {statement}".encode(), values).fetchall()
+    return "\n".join(line for (line,) in rows)
+
+
+@pytest.mark.usefixtures("many")
+async def test_each_page_is_a_range_of_an_index(
+    backend: Backend, settings: Settings, session: psycopg.Connection[Any]
+) -> None:
+    pages = {
+        **{
+            f"events {name}": ("trail", EVENT_COLUMNS, "occurred_at", [_event_range(query)])
+            for name, query in EVENT_QUERIES.items()
+        },
+        **{
+            f"jobs {name}": ("jobs", JOB_COLUMNS, "updated_at", _job_ranges(query))
+            for name, query in JOB_QUERIES.items()
+        },
+    }
+    for name, (table, columns, time, ranges) in pages.items():
+        page = PageQuery(
+            schema=settings.postgres_schema,
+            table=table,
+            columns=columns,
+            time=time,
+            limit=50,
+            ranges=ranges,
+        )
+        for conditions in ranges:
+            plan = _plan(session, *page.statement(conditions))
+            assert "Index Scan" in plan, f"{name}:\n{plan}"
+            assert "Seq Scan" not in plan, f"{name}:\n{plan}"
+    assert len((await backend.reader.jobs(JobQuery(limit=50))).items) == 50
+    rare = await backend.reader.jobs(JobQuery(limit=50, job_type="rare"))
+    assert len(rare.items) == JOBS // 500
+    assert len(EVENT_NAMES) == len(EVENT_COLUMNS.split(", "))
+
+
+async def test_the_tables_of_messages_and_counts_keep_their_size(
+    backend: Backend, settings: Settings, session: psycopg.Connection[Any]
+) -> None:
+    """Space of rows that are gone is used again: the server cleans up as soon as it is asked."""
+
+    async def thousand() -> None:
+        async with consuming(backend) as consumer:
+            await asyncio.gather(*(backend.queue.publish(a_message()) for _ in range(1000)))
+            taken = 0
+            while taken < 1000:
+                deliveries = await consumer.receive(200, timedelta(seconds=1))
+                taken += len(deliveries)
+                await asyncio.gather(*(delivery.ack() for delivery in deliveries))
+
+    def size() -> int:
+        session.execute("VACUUM messages")
+        row = session.execute("SELECT pg_total_relation_size('messages')").fetchone()
+        assert row is not None
+        return int(row[0])
+
+    sizes = []
+    for _ in range(6):
+        await thousand()
+        sizes.append(size())
+    # Pages of an index are used again after the next clean-up but one.
+    assert max(sizes[3:]) <= max(sizes[:3]) * 1.2, sizes
+    options = session.execute(
+        "SELECT reloptions FROM pg_class WHERE oid = 'messages'::regclass"
+    ).fetchone()
+    assert options is not None
+    assert "autovacuum_vacuum_threshold=1000" in options[0]

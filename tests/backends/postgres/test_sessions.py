@@ -69,6 +69,7 @@ async def test_a_server_that_is_away_is_no_error_of_the_start(
         with pytest.raises(BackendUnavailable, match="Connection refused"):
             await backend.trail.newest("x")
         recorded = backend.index.record(a_life())
+        await backend.consumer().start(["default"])
     finally:
         await backend.close()  # it waits for nobody
     with pytest.raises(BackendUnavailable):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 
 import structlog
@@ -76,13 +77,14 @@ class PostgresJobConsumer:
         self._places: list[tuple[str, int]] = []
         self._rung = asyncio.Event()
         self._poll_seconds = POLL_UNHEARD_SECONDS
+        self._named = False
         self._keeper: asyncio.Task[None] | None = None
 
     async def start(self, queues: Sequence[str]) -> None:
-        """Open the queues and keep holding what gets delivered."""
+        """Open the queues and keep holding what gets delivered; the server may be away."""
         self._queues = tuple(queues)
         self.leave_out(frozenset())
-        await self._database.execute(_NAME_QUEUES, sorted(queues))
+        await self._name_queues()
         self._listener.add(self._hear)
         self._keeper = asyncio.create_task(self._keep(), name="postgres-delivery-keeper")
 
@@ -164,10 +166,18 @@ class PostgresJobConsumer:
     async def _keep(self) -> None:
         while True:
             await asyncio.sleep(HOLD_RENEW_SECONDS)
+            if not self._named:
+                await self._name_queues()
             try:
                 await self._hold_for(HOLD_SECONDS)
             except BackendUnavailable as error:
                 _log.warning(HOLD_NOT_RENEWED, error=str(error))
+
+    async def _name_queues(self) -> None:
+        """Let depths list the queues though nothing was ever published to them."""
+        with suppress(BackendUnavailable):
+            await self._database.execute(_NAME_QUEUES, sorted(self._queues))
+            self._named = True
 
     async def _hold_for(self, seconds: float) -> None:
         if self._held:

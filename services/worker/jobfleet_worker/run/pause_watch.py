@@ -19,6 +19,8 @@ from jobfleet_protocol.retry import back_off, retry_forever
 PAUSES_READ = "pauses.read"
 PAUSES_UNKNOWN = "pauses.unknown"
 KNOWN_FOR_HEARTBEATS = 3
+QUIET_SECONDS = 0.5
+"""Between two announcements that are heeded; twice as long as a look takes, if that is longer."""
 LISTENER_FAILED = "pause_listener.failed"
 
 _log = structlog.get_logger()
@@ -58,6 +60,9 @@ class PauseWatch:
         self._heeded: FleetPauses | None = None
         self._known = asyncio.Event()
         self._announced = asyncio.Event()
+        self._look_seconds = 0.0
+        self._quiet_until = 0.0
+        self._heeding: asyncio.TimerHandle | None = None
 
     @property
     def latest(self) -> FleetPauses | None:
@@ -87,6 +92,8 @@ class PauseWatch:
                 await self._until_announced()
         finally:
             listening.cancel()
+            if self._heeding is not None:
+                self._heeding.cancel()
 
     async def _look(self) -> None:
         for pause in back_off():
@@ -101,6 +108,7 @@ class PauseWatch:
     async def _learn(self) -> bool:
         began = self._clock.boottime()
         found, limits = await asyncio.gather(self._pauses.read(), self._limits.read())
+        self._look_seconds = self._clock.boottime() - began
         if self._announced.is_set():  # this look may be older than the entry
             return False
         if found != self._heeded:
@@ -128,8 +136,25 @@ class PauseWatch:
             self._hear(subject)
 
     def _hear(self, subject: ControlSubject) -> None:
-        if subject in PAUSABLE or subject is ControlSubject.LIMIT:
-            self._forget()
+        """Heed an announcement at once, and those right after it together, half a second later.
+
+        Anybody who may write to the broker can announce. Heeded one by one, announcements that
+        come faster than a look takes would keep this worker from ever knowing the pauses.
+        """
+        is_heeded = subject in PAUSABLE or subject is ControlSubject.LIMIT
+        if not is_heeded or self._heeding is not None:
+            return
+        wait = self._quiet_until - self._clock.boottime()
+        if wait <= 0:
+            self._heed()
+        else:
+            self._heeding = asyncio.get_running_loop().call_later(wait, self._heed)
+
+    def _heed(self) -> None:
+        self._heeding = None
+        quiet = max(QUIET_SECONDS, 2 * self._look_seconds)
+        self._quiet_until = self._clock.boottime() + quiet
+        self._forget()
 
     def _forget(self) -> None:
         self._current = None

@@ -42,6 +42,13 @@ class Log:
         return found
 
 
+class NoLimits:
+    """A fleet without named limits."""
+
+    async def read(self) -> dict[str, Any]:
+        return {}
+
+
 @pytest.mark.parametrize("look_seconds", [0.001, 0.02, 1.0])
 def test_a_worker_knows_the_pauses_under_a_flood_of_announcements(look_seconds: float) -> None:
     time = VirtualTime()
@@ -49,6 +56,7 @@ def test_a_worker_knows_the_pauses_under_a_flood_of_announcements(look_seconds: 
     process = Process(name="worker", time=time, clock=clock)
     log: Any = Log(look_seconds)
     flood: Any = Flood()
+    limits: Any = NoLimits()
     heeded: list[FleetPauses] = []
 
     async def changed(pauses: FleetPauses) -> None:
@@ -56,6 +64,7 @@ def test_a_worker_knows_the_pauses_under_a_flood_of_announcements(look_seconds: 
 
     watch = PauseWatch(
         pauses=log,
+        limits=limits,
         control=flood,
         changed=changed,
         clock=clock,

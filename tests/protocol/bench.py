@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,13 @@ from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.event import MAX_TAKEOVERS, Event
 from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.lease import Lease, worker_lock
 from jobfleet_contracts.message import JobDefaults, JobMessage
 from jobfleet_contracts.ports import Delivery
 from jobfleet_contracts.state import Status
 from jobfleet_protocol.actions.write_side import WriteSide
 from jobfleet_protocol.audit.verification import Verifier
-from jobfleet_protocol.claiming.claimer import Claimed, Claimer, ClaimResult
+from jobfleet_protocol.claiming.claimer import Claimed, Claimer, ClaimResult, Unclear
 from jobfleet_protocol.claiming.lock_leases import new_lease_id
 from jobfleet_protocol.claiming.rate_slots import RateSlots
 from jobfleet_protocol.claiming.start_terms import NO_TERMS, StartTerms
@@ -34,6 +35,25 @@ LEASE_SECONDS = 15.0
 DEFAULTS = JobDefaults(
     max_attempts=3, retry_delay_seconds=1, retry_max_seconds=10, timeout_seconds=60
 )
+
+
+@dataclass
+class HeldLock:
+    """A lease that a worker keeps under renewal; a test ends it."""
+
+    lease: Lease
+    clock: SteeredClock
+    is_lost: bool = False
+
+    @property
+    def lock(self) -> str:
+        return self.lease.lock
+
+    def current(self) -> Lease:
+        return self.lease
+
+    def is_trusted(self) -> bool:
+        return not self.is_lost and self.clock.boottime() < self.lease.trusted_until
 
 
 class Bench:
@@ -65,6 +85,7 @@ class Bench:
         self.redriver = self.writes.redriver
         self.pauses = NO_PAUSES
         self.terms = NO_TERMS
+        self.given_up: list[Unclear] = []
 
     def claimer(self, worker_id: str = "w1") -> Claimer:
         return Claimer(
@@ -86,10 +107,17 @@ class Bench:
                 store=self.backend.rates, clock=self.clock, clock_offset=self.backend.clock_offset
             ),
             terms=self._terms,
+            give_back=self.given_up.append,
         )
 
     async def _terms(self, request: JobRequest) -> StartTerms:
         return self.terms
+
+    async def worker_lock(self, worker_id: str = "w1", generation: int = 1) -> HeldLock:
+        """Lease a worker's own lock."""
+        leases = self.claimer(worker_id).leases
+        lock = worker_lock(worker_id, generation)
+        return HeldLock(await leases.acquire(lock, new_lease_id(), is_new=True), self.clock)
 
     async def _read_pauses(self) -> FleetPauses:
         return self.pauses

@@ -15,7 +15,7 @@ from jobfleet_protocol.claiming.claimer import Claimed
 from jobfleet_protocol.claiming.decision import Attended, Busy
 from jobfleet_protocol.claiming.lock_leases import new_lease_id
 from jobfleet_protocol.trail.transitions import Change
-from tests.protocol.bench import LEASE_SECONDS, Bench
+from tests.protocol.bench import LEASE_SECONDS, Bench, HeldLock
 
 KEY = "customer 42"
 
@@ -61,7 +61,9 @@ async def test_a_predecessor_that_must_not_run_twice_ends_in_the_fencing_transac
         claimer = bench.claimer("w1")
         fleet = await claimer.leases.acquire(FLEET_LOCK, new_lease_id())
         message = await bench.message(first)
-        result = await claimer.claim(message, lease_id=new_lease_id(), fleet=fleet)
+        result = await claimer.claim(
+            message, lease_id=new_lease_id(), held=HeldLock(fleet, bench.clock)
+        )
         assert isinstance(result, Claimed)
         sleeper = result
         bench.clock.advance(LEASE_SECONDS + 1)
@@ -150,7 +152,9 @@ async def test_the_fleets_lease_fences_the_named_job_before_any_message(bench: B
     request = await bench.submit()
     claimer = bench.claimer("w1")
     fleet: Lease = await claimer.leases.acquire(FLEET_LOCK, new_lease_id())
-    result = await claimer.claim(await bench.message(request), lease_id=new_lease_id(), fleet=fleet)
+    result = await claimer.claim(
+        await bench.message(request), lease_id=new_lease_id(), held=HeldLock(fleet, bench.clock)
+    )
     assert isinstance(result, Claimed)
     bench.clock.advance(LEASE_SECONDS + 1)
     successor = bench.claimer("w2")

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from jobfleet_contracts.event import MAX_TAKEOVERS, Event
+from jobfleet_contracts.lease import worker_lock
 from jobfleet_contracts.state import State
 from jobfleet_protocol.audit.history_check import HistoryCheck
 from jobfleet_protocol.audit.verification import RULES, Verifier, verify_job
@@ -186,6 +187,34 @@ BROKEN: dict[str, tuple[int, Callable[[], Life]]] = {
     "attempt over the maximum": (8, over_the_maximum),
     "start before due": (8, early_start),
     "claimed under a strange lock": (9, lambda: running().tampered(2, lock="job/zz/other")),
+    "claimed under another worker's lock": (
+        9,
+        lambda: running().tampered(2, lock="worker/somebody else-1"),
+    ),
+    "claimed under a worker's lock without a generation": (
+        9,
+        lambda: running().tampered(2, lock="worker/w1-"),
+    ),
+    "a worker's lock claimed again after it was left": (
+        9,
+        lambda: (
+            running()
+            .retried()
+            .started()
+            .tampered(2, lock=worker_lock("w1", 2))
+            .tampered(3, lock=worker_lock("w1", 2))
+            .tampered(4, lock=worker_lock("w1", 2))
+            .tampered(5, lock=worker_lock("w1", 1))
+        ),
+    ),
+    "a job with a lock key on its worker's lock": (
+        9,
+        lambda: Life(lock_key="k").queued().started().tampered(2, lock=worker_lock("w1", 1)),
+    ),
+    "a turn under a worker's lock": (
+        9,
+        lambda: running().tampered(2, lock=worker_lock("w1", 1), lock_turn=1),
+    ),
     "no turn under a lock key": (
         9,
         lambda: Life(lock_key="k").queued().started().tampered(2, lock_turn=None),

@@ -67,6 +67,12 @@ from tests.simulation.schedule_bugs import (
     ticks_from_the_wall_clock,
     two_leaders_fire_one_tick,
 )
+from tests.simulation.scope_bugs import (
+    given_up_in_silence,
+    lost_lease_taken_again,
+    running_on_the_own_lock_means_lost,
+    trust_not_checked_before_the_insert,
+)
 from tests.simulation.slot_bugs import (
     limit_exceeded_after_a_takeover,
     slot_leaked_by_a_crash,
@@ -517,3 +523,29 @@ OF_READING = (
     Known("a step named as the lifecycle event before", a_step_named_as_lifecycle_event, 0),
 )
 """Rows that would lead readers astray."""
+
+_WORKER_SCOPE = {"worker_scope": 1.0, "fleet_scope": False, "lacking": 0, "rate": None}
+_LOSSES = _WORKER_SCOPE | {"fault_rate": 0.1, "stall_rate": 0.03, "operator_action_seconds": 15}
+
+OF_SCOPE_WORKER = (
+    Known("a lost lease taken again under its old name", lost_lease_taken_again, 14, _LOSSES),
+    Known(
+        "a job given up under a live worker's lock",
+        given_up_in_silence,
+        5,
+        _WORKER_SCOPE | {"own_errors": 0.2},
+    ),
+    Known(
+        "a worker's trust not checked between read and insert",
+        trust_not_checked_before_the_insert,
+        17,
+        _LOSSES,
+    ),
+    Known(
+        "a job that runs on the worker's own lock taken for lost",
+        running_on_the_own_lock_means_lost,
+        3,
+        _WORKER_SCOPE,
+    ),
+)
+"""Faults of one lock for many jobs."""

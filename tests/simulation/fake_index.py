@@ -10,12 +10,14 @@ from datetime import datetime
 from jobfleet_contracts.errors import BackendError
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import OpenRow, Page
-from jobfleet_contracts.state import CLAIMABLE, State
+from jobfleet_contracts.state import CLAIMABLE, State, Status
+from tests.simulation.faults import OwnError
 from tests.simulation.wire import Wire
 
 SLOTS = 4
 LINGER_SECONDS = 0.05
 _CLOSED = 1 << 62
+_WHILE_IT_RUNS = (Status.STEP, Status.WAITING)
 
 Key = tuple[str, int]
 
@@ -135,7 +137,11 @@ class FakeJobIndex:
         )
 
     def record(self, events: Sequence[Event]) -> Awaitable[None]:
-        """Queue timeline rows and hints."""
+        """Queue timeline rows and hints, or fail as no adapter should."""
+        last = events[-1]
+        by_claim = last.worker_id == self._wire.process.name
+        if by_claim and last.kind not in _WHILE_IT_RUNS and self._wire.meets_own_error():
+            raise OwnError("on purpose")
         self._timeline += events
         for event in events:
             key = event.job_id, event.after.incarnation

@@ -27,6 +27,7 @@ class TrailTable:
         removed: what the retention has taken out, by job and sequence.
         writers: which process's insert of an event was carried out, and when, by event id.
         torn: what the checker says of histories in the midst of their removal.
+        on_send: told of events that a process is about to send for the first time.
         on_insert: told of a job's newest event and of those that are about to follow it.
     """
 
@@ -37,6 +38,8 @@ class TrailTable:
         self.writers: dict[str, tuple[Process, float]] = {}
         self.torn: list[str] = []
         self.on_insert: Callable[[Event, Sequence[Event]], None] | None = None
+        self.on_send: Callable[[Sequence[Event]], None] | None = None
+        self._known: set[str] = set()
         self._time = time
         self._journal = journal
 
@@ -52,6 +55,13 @@ class TrailTable:
             rows[event.sequence] = event
             self.written.append((self._time.now, event))
             self._journal.note("trail", event.status, *_told(event))
+
+    def sent(self, events: Sequence[Event]) -> None:
+        """Look at what a process is about to send; it may have sent the same before."""
+        new = [event for event in events if event.event_id not in self._known]
+        self._known.update(event.event_id for event in new)
+        if new and self.on_send is not None:
+            self.on_send(new)
 
     def sign(self, events: Sequence[Event], process: Process) -> None:
         """Remember who has just inserted these."""
@@ -114,6 +124,7 @@ class FakeAuditTrail:
     async def insert(self, events: Sequence[Event]) -> None:
         """Insert consecutive events of one job, all or none."""
         rows = list(events)
+        self._table.sent(rows)
 
         def act() -> None:
             self._table.insert(rows)

@@ -15,6 +15,10 @@ LATEST_SECONDS = 30.0
 RECONNECT_SECONDS = 30.0
 
 
+class OwnError(Exception):
+    """Stands for a mistake in the code of the worker."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fate:
     """What becomes of one request.
@@ -43,6 +47,7 @@ class Faults:
         self._time = time
         # This text is part of the seed: with another one every seed in bugs.py finds another run.
         self._dice = Random(f"weather/{scenario.seed}")
+        self._own_errors = Random(f"own errors at work/{scenario.seed}")
         self._kinds = tuple(scenario.weights)
         self._shares = tuple(scenario.weights.values())
         self._blow = scenario.fault_rate + scenario.crash_rate + scenario.stall_rate
@@ -53,6 +58,12 @@ class Faults:
         """No more faults, crashes, stalls or outages from now on."""
         self.is_calm = True
         self._outages.clear()
+
+    def own_error(self, process: Process) -> bool:
+        """Draw whether a worker meets an error of its own now."""
+        if self.is_calm or process.worker is None or not self._scenario.own_errors:
+            return False
+        return self._own_errors.random() < self._scenario.own_errors
 
     def sleeps(self, process: Process, seconds: float) -> None:
         """Let a process that stands still so long find its connection to the broker closed."""

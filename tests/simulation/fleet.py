@@ -7,6 +7,7 @@ from datetime import timedelta
 from random import Random
 
 from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.lease import LockScope
 from jobfleet_contracts.message import JobDefaults
 from jobfleet_contracts.rate import Rate
 from jobfleet_protocol.actions.callbacks import Callbacks
@@ -100,6 +101,7 @@ class Fleet:
         self._witness = witness
         self._journal = journal
         self._dice = Random(f"fleet/{scenario.seed}")
+        self._scopes = Random(f"scopes/{scenario.seed}")
         self._generation = 0
 
     def start(self) -> None:
@@ -119,6 +121,11 @@ class Fleet:
     def processes(self) -> list[Process]:
         """Return all that live or stand still."""
         return [*self.workers.values(), *(api.process for api in self.apis.values())]
+
+    def worker_locks(self) -> frozenset[str]:
+        """Return the locks on which live workers of scope ``worker`` let new claims rest."""
+        locks = {process.own_lock for process in self.workers.values() if process.is_alive}
+        return frozenset(lock for lock in locks if lock is not None)
 
     def problems(self) -> list[str]:
         """Return what nobody caught, in any loop of any process."""
@@ -162,7 +169,7 @@ class Fleet:
             options=WorkerOptions(
                 defaults=DEFAULTS,
                 concurrency=scenario.concurrency,
-                fleet_scope=scenario.fleet_scope,
+                lock_scope=self._scope(),
                 lease_seconds=scenario.lease_seconds,
                 renew_seconds=scenario.lease_seconds / 3,
                 rescue_seconds=scenario.rescue_seconds,
@@ -184,6 +191,11 @@ class Fleet:
         process.on_silence = lambda: self._fell_silent(place, process, self._start_worker)
         run = process.loop.create_task(process.worker.run(), name="worker")
         run.add_done_callback(lambda task: self._ended(place, process, task.exception()))
+
+    def _scope(self) -> LockScope:
+        if self._scenario.fleet_scope:
+            return "fleet"
+        return "worker" if self._scopes.random() < self._scenario.worker_scope else "job"
 
     def _start_api(self, place: str) -> None:
         process = self._process(place)

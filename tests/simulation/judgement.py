@@ -9,7 +9,7 @@ from hashlib import sha256
 from jobfleet_contracts.codec import decode
 from jobfleet_contracts.errors import BadSignature
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.lease import FLEET_LOCK, RESCUER_LOCK, slots_prefix
+from jobfleet_contracts.lease import FLEET_LOCK, RESCUER_LOCK, is_worker_lock, slots_prefix
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.final_result import callback_job_id
 from jobfleet_protocol.audit.heads import Head, HeadsCheck
@@ -37,12 +37,19 @@ class Judgement:
         postings: list[Posting],
         retention_seconds: float | None,
         heads: list[Head],
+        worker_locks: frozenset[str],
     ) -> None:
+        """Take what is left after a run.
+
+        Args:
+            worker_locks: those that live workers lease now.
+        """
         self._servers = servers
         self._client_calls = client_calls
         self._postings = postings
         self._retention_seconds = retention_seconds
         self._heads = heads
+        self._worker_locks = worker_locks
         self._trails = {
             job_id: servers.trail.complete(job_id) for job_id in sorted(servers.trail.jobs)
         }
@@ -208,7 +215,7 @@ class Judgement:
             after = event.after
             if after.state is not State.RUNNING or after.lock is None:
                 continue
-            if event.kind is Status.TAKEN_OVER:
+            if event.kind is Status.TAKEN_OVER or is_worker_lock(after.lock):
                 continue
             others = running[after.lock]
             if others:
@@ -248,7 +255,7 @@ class Judgement:
             history = self._trails.get(row.facts.job_id)
             if history and history[-1].after.incarnation >= row.incarnation:
                 yield f"open row {row.facts.job_id}/{row.incarnation} says {row.state} for ever"
-        leased = self._servers.locks.leased() - {RESCUER_LOCK, FLEET_LOCK}
+        leased = self._servers.locks.leased() - {RESCUER_LOCK, FLEET_LOCK} - self._worker_locks
         if leased:
             yield f"leases are held for ever: {sorted(leased)}"
         malformed = sum(call.wish.verb == "malformed" for call in self._client_calls)

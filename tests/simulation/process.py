@@ -64,8 +64,16 @@ class Process:
         """Whether its handlers make progress now."""
         return self.is_alive and self.loop.frozen_until <= self.time.now
 
+    @property
+    def own_lock(self) -> str | None:
+        """The lock on which its new claims rest, if it runs a worker of scope ``worker``."""
+        kept = self.worker._worker_lock._kept if self.worker is not None else None
+        return kept.lock if kept is not None else None
+
     def crash(self) -> None:
         """Vanish; requests on their way may still be carried out."""
+        if not self.is_alive:  # else its place would be taken twice
+            return
         self.loop.dead = self.renewal_loop.dead = True
         self.died_at = self.time.now
         if self.on_silence is not None:
@@ -77,6 +85,8 @@ class Process:
         Args:
             lag: seconds by which the renewal thread comes back later than the handlers.
         """
+        if not self.is_alive:
+            return
         until = self.time.now + seconds
         self.loop.frozen_until = max(self.loop.frozen_until, until)
         self.renewal_loop.frozen_until = max(self.renewal_loop.frozen_until, until + lag)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from jobfleet_worker import worker
 from jobfleet_worker.run import consumer, fleet_turn, lease_keeper
 from jobfleet_worker.run.job_run import ATTEMPT_FAILED
 from jobfleet_worker.upkeep import rescuer, scheduler
+from tests.simulation.faults import OwnError
 from tests.simulation.journal import Journal
 
 ERROR = 40
@@ -88,6 +90,11 @@ def _no_handlers(*_: Any, **__: Any) -> tuple[()]:
     return ()
 
 
+def _is_own_error(logged: object) -> bool:
+    error = sys.exc_info()[1] if logged is True else logged
+    return isinstance(error, OwnError)
+
+
 def _configure_log(journal: Journal, errors: list[str], *, talkative: bool) -> None:
     def keep(_: Any, level: str, event: MutableMapping[str, Any]) -> Any:
         name = event.pop("event")
@@ -95,7 +102,8 @@ def _configure_log(journal: Journal, errors: list[str], *, talkative: bool) -> N
         who = str(event.pop("worker_id", "log"))
         text = " ".join(f"{key}={value}" for key, value in sorted(event.items()))
         journal.note(who, name, text, repr(error) if error else "")
-        if level == "error" and name != ATTEMPT_FAILED:  # handlers fail on purpose here
+        by_purpose = name == ATTEMPT_FAILED or _is_own_error(error)
+        if level == "error" and not by_purpose:
             errors.append(f"{who} {name} {text} {error!r}")
         raise structlog.DropEvent
 

@@ -18,6 +18,9 @@ CROWD_SHARE = 1 / 8
 SLOTS_SHARE = 1 / 6
 RATE_SHARE = 1 / 8
 ONCE_SHARE = 1 / 6
+WORKER_SCOPE_SHARE = 1 / 2
+MIXED_SHARE = 1 / 3
+OWN_ERRORS_SHARE = 1 / 8
 _FAULT_RATES = (0.0, 0.01, 0.04, 0.04, 0.1, 0.1, 0.2)
 
 
@@ -42,6 +45,9 @@ class Scenario:
         stale_connections: a process that stood still finds its connection to the broker closed, and
             needs up to half a minute for a new one.
         impatient: share of the callers who ask once: whatever the answer, they do not ask again.
+        worker_scope: share of the worker processes that lease one lock for all their jobs; drawn at
+            each start, as in a rolling update. In the others each job has a lock of its own.
+        own_errors: share of the claims and endings after which a worker meets an error of its own.
         lock_slots: so many jobs of a lock key may run at once; a few jobs name another number.
         rate: of the jobs' type.
         once: share of the jobs that must not start again after their worker was lost.
@@ -77,6 +83,8 @@ class Scenario:
     lock_slots: int = 1
     rate: str | None = None
     once: float = 0.0
+    worker_scope: float = 0.0
+    own_errors: float = 0.0
 
     @classmethod
     def of(cls, seed: int) -> Scenario:
@@ -126,6 +134,8 @@ class Scenario:
             crowded=bool(killers) and Random(f"crowd/{seed}").random() < CROWD_SHARE,
             rate=rate if with_rate else None,
             once=0.5 if Random(f"once/{seed}").random() < ONCE_SHARE else 0.0,
+            worker_scope=_worker_scope(Random(f"scope/{seed}")),
+            own_errors=0.1 if Random(f"own errors/{seed}").random() < OWN_ERRORS_SHARE else 0.0,
         )
 
     def _with_retention(self, dice: Random) -> Scenario:
@@ -142,6 +152,12 @@ class Scenario:
     def describe(self) -> dict[str, Any]:
         """Return the fields, for a replay's first line."""
         return {name: getattr(self, name) for name in self.__slots__}
+
+
+def _worker_scope(dice: Random) -> float:
+    if dice.random() >= WORKER_SCOPE_SHARE:
+        return 0.0
+    return 0.5 if dice.random() < MIXED_SHARE else 1.0
 
 
 def _weights(dice: Random) -> dict[str, float]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from jobfleet_contracts.control import ControlSubject
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.lease import FLEET_LOCK, job_lock, key_lock
+from jobfleet_contracts.lease import FLEET_LOCK, is_worker_lock, job_lock, key_lock
 from jobfleet_contracts.rate import Rate
 from jobfleet_protocol.audit.heads import Head
 from jobfleet_protocol.trail.tombstone import is_seal
@@ -81,9 +81,13 @@ class Simulation:
             scenario=scenario, time=self.time, faults=self.faults, journal=self.journal
         )
         self.witness = Witness(
-            journal=self.journal, lock_of=self._lock_of, process_of=self._process_of
+            journal=self.journal,
+            lock_of=self._lock_of,
+            process_of=self._process_of,
+            is_leased=self.servers.locks.is_leased,
         )
         self.servers.trail.on_insert = self.witness.see
+        self.servers.trail.on_send = self.witness.see_claim
         self.fleet = Fleet(
             scenario=scenario,
             time=self.time,
@@ -251,6 +255,7 @@ class Simulation:
             postings=self.third_party.postings,
             retention_seconds=self.scenario.retention_seconds,
             heads=self._heads,
+            worker_locks=self.fleet.worker_locks(),
         )
         rate = None if self.scenario.rate is None else Rate(self.scenario.rate)
         return [
@@ -269,6 +274,8 @@ class Simulation:
         while any(process.is_alive for process in workers) and self.time.now < limit:
             self.time.step()
         faults = [f"{p.name} did not stop" for p in workers if p.is_alive]
+        if left := [lock for lock in self.servers.locks.leased() if is_worker_lock(lock)]:
+            faults.append(f"workers that stopped left their locks leased: {left}")
         if len(self.servers.trail.written) != before:
             faults.append("a worker wrote an event after all had ended")
         return faults

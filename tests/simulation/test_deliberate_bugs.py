@@ -16,6 +16,7 @@ from tests.simulation.bugs import (
     OF_PAUSES,
     OF_READING,
     OF_SCHEDULES,
+    OF_SCOPE_WORKER,
     OF_SUSPECTS,
     Known,
 )
@@ -77,6 +78,12 @@ def test_a_row_that_leads_readers_astray_fails(known: Known) -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("known", OF_SUSPECTS, ids=lambda known: known.name)
 def test_a_suspect_that_keeps_slots_empty_or_starves_fails(known: Known) -> None:
+    _fails(known)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("known", OF_SCOPE_WORKER, ids=lambda known: known.name)
+def test_a_fault_of_one_lock_for_many_jobs_fails(known: Known) -> None:
     _fails(known)
 
 

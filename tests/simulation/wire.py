@@ -59,6 +59,13 @@ class Wire:
         """Have a server do something; it may be done, not be done, or be done twice."""
         return self._send(operation, act, about, service, writes=True)
 
+    def meets_own_error(self) -> bool:
+        """Whether the process meets an error of its own code now."""
+        met = self._faults.own_error(self.process)
+        if met:
+            self._journal.note(self.process.name, "fault", "own error")
+        return met
+
     def _send(
         self, operation: str, act: Callable[[], Any], about: str, service: str, *, writes: bool
     ) -> asyncio.Future[Any]:

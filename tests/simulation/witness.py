@@ -55,7 +55,8 @@ class Witness:
         starts: when handlers of jobs began, with their jobs; without those whose process stood
             still in that moment, between its last look at the clock and the first line.
         faults: runs beside another one under the same lock, both trusted; a suspect's run beside
-            another one in its worker; and takeovers from a live worker that trusts its lease.
+            another one in its worker; takeovers from a live worker that trusts its lease; claims
+            under a lock that is not leased.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Witness:
         journal: Journal,
         lock_of: Callable[[str], str],
         process_of: Callable[[str | None], Process | None],
+        is_leased: Callable[[str], bool],
     ) -> None:
         self.runs = 0
         self.overlaps = 0
@@ -73,6 +75,7 @@ class Witness:
         self._journal = journal
         self._lock_of = lock_of
         self._process_of = process_of
+        self._is_leased = is_leased
         self._live: list[Run] = []
 
     @contextmanager
@@ -102,6 +105,16 @@ class Witness:
         for run in self._live:
             if run.process is process and run.job_id != killer and run.is_suspect:
                 self.faults.append(f"job {run.job_id} is blamed for a worker that {killer} killed")
+
+    def see_claim(self, sent: Sequence[Event]) -> None:
+        """Look at a claim as it is sent for the first time: its lock must be leased just then."""
+        for event in sent:
+            lock = event.after.lock
+            if event.kind is Status.STARTED and lock and not self._is_leased(lock):
+                self.faults.append(
+                    f"job {event.job_id} is claimed by {event.worker_id} under lock {lock}, which "
+                    "is not leased"
+                )
 
     def see(self, newest: Event, written: Sequence[Event]) -> None:
         """Look at what is written after a job's newest event."""

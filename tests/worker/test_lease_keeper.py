@@ -4,19 +4,22 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
 import structlog
 
 from jobfleet_contracts.errors import BackendUnavailable, LeaseConflict
-from jobfleet_contracts.lease import Lease, safety_margin
+from jobfleet_contracts.lease import Lease, safety_margin, worker_lock
 from jobfleet_contracts.ports import LeaseStore
 from jobfleet_contracts.state import State
 from jobfleet_worker import JobContext, handler
-from jobfleet_worker.run.lease_keeper import KeptLease, LeaseKeeper
+from jobfleet_worker.run import lease_keeper
+from jobfleet_worker.run.lease_keeper import KeptLease, LeaseKeeper, Watch
 from tests.polling import eventually
 from tests.protocol.faulty_port import FaultyPort
+from tests.protocol.steered_clock import SteeredClock
 from tests.worker.test_cancelling import until_running, wait_for_ever
 from tests.worker.workshop import LEASE_SECONDS, Workshop
 
@@ -141,7 +144,7 @@ async def test_a_lease_that_another_holds_is_given_up_at_once(keeping: Keeping) 
     keeping.renewals.lose_request("renew", error=refused)
     kept = await keeping.lease()
     told: list[str] = []
-    kept.watch(give_up_at=float("inf"), on_lost=told.append, on_renewed=lambda: None)
+    kept.watch("a job", Watch(float("inf"), told.append, lambda: None, lambda: None))
     assert "refused" in await lost(kept)
     await asyncio.sleep(0)
     renewals = keeping.renewals.calls["renew"]
@@ -154,7 +157,8 @@ async def test_no_lease_is_renewed_after_its_attempt_should_have_ended(
     workshop: Workshop, keeping: Keeping
 ) -> None:
     kept = await keeping.lease()
-    kept.give_up_at = workshop.clock.boottime() + 0.5
+    until = workshop.clock.boottime() + 0.5
+    kept.watch("a job", Watch(until, lambda _: None, lambda: None, lambda: None))
     assert "time limit" in await lost(kept)
 
 
@@ -243,3 +247,70 @@ async def test_a_lease_is_released_before_its_renewals_can_be_refused(
         await asyncio.sleep(1.2)
         stay.set()
     assert "lease.lost" not in [entry["event"] for entry in logs]
+
+
+async def test_a_renewal_that_is_answered_after_trust_ended_revives_nothing(
+    workshop: Workshop, keeping: Keeping, clock: SteeredClock
+) -> None:
+    """Others may have seen the lock free, and taken its jobs over under other locks."""
+    kept = await keeping.lease()
+
+    async def sleep() -> None:
+        clock.advance(LEASE_SECONDS)
+
+    keeping.renewals.before("renew", sleep)
+    assert "late" in await lost(kept) or kept.lost_reason == "it could not be renewed in time"
+    await asyncio.sleep(1)
+    assert not kept.is_trusted()
+
+
+async def test_the_jobs_of_a_workers_lock_hear_of_its_loss_and_of_renewals(
+    keeping: Keeping,
+) -> None:
+    kept = await keeping.lease(worker_lock("w1", 1))
+    told: list[str] = []
+
+    def note(job: int, what: str, *_: str) -> None:
+        told.append(f"{job} {what}")
+
+    for job in range(3):
+        watch = Watch(
+            float("inf"),
+            on_lost=partial(note, job, "lost"),
+            on_renewed=partial(note, job, "renewed"),
+            on_overdue=lambda: None,
+        )
+        kept.watch(job, watch)
+
+    async def all_renewed() -> bool:
+        return {f"{job} renewed" for job in range(3)} <= set(told)
+
+    await eventually("every job hears of a renewal", all_renewed)
+    kept.leave(0)
+    told.clear()
+    keeping.keeper.give_up(kept, "for a test")
+    await asyncio.sleep(0)
+    assert [each for each in told if each.endswith("lost")] == ["1 lost", "2 lost"]
+
+
+async def test_a_job_past_its_limit_does_not_cost_a_workers_lock_while_the_loop_answers(
+    workshop: Workshop, keeping: Keeping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease_keeper, "ANSWER_SECONDS", 1.0)
+    kept = await keeping.lease(worker_lock("w1", 1))
+    asked: list[float] = []
+
+    def overdue() -> None:
+        asked.append(workshop.clock.boottime())
+        kept.leave("a job")
+
+    until = workshop.clock.boottime() + 0.2
+    kept.watch("a job", Watch(until, lambda _: None, lambda: None, overdue))
+
+    async def is_asked() -> bool:
+        return bool(asked)
+
+    await eventually("the loop is asked", is_asked)
+    kept.watch("another", Watch(0.0, lambda _: None, lambda: None, lambda: None))
+    time.sleep(2)  # noqa: ASYNC251 - the loop does not answer
+    assert "does not answer" in await lost(kept)

@@ -135,7 +135,14 @@ async def test_the_successor_fences_a_holder_that_sleeps(
     await until_running(workshop, first)
     execution = sleeper.worker.executor.running[first]
     # A sweep before the second submit would publish the first job, which would take the lock again.
+    # So the second worker stands for election while the first one's lease is good: in vain.
+    elections = workshop.leases.calls["acquire"]
     workshop.start_worker(wait_for_ever, short, rescue_seconds=60)
+
+    async def has_stood() -> bool:
+        return workshop.leases.calls["acquire"] > elections
+
+    await eventually("the second worker stands for election", has_stood)
     clock.advance(LEASE_SECONDS * 2)
     second = await workshop.submit("short", lock_key="k")
     await workshop.until_ended(second)
@@ -168,7 +175,7 @@ async def test_a_fleet_of_three_runs_one_job_at_a_time_without_deferrals(
     workshop: Workshop,
 ) -> None:
     for _ in range(3):
-        workshop.start_worker(short, fleet_scope=True)
+        workshop.start_worker(short, lock_scope="fleet")
     job_ids = [await workshop.submit("short", 0.05) for _ in range(8)]
     for job_id in job_ids:
         await workshop.until_ended(job_id)
@@ -179,8 +186,8 @@ async def test_a_fleet_of_three_runs_one_job_at_a_time_without_deferrals(
 
 async def test_an_idle_worker_gives_the_fleets_lease_up(workshop: Workshop) -> None:
     with structlog.testing.capture_logs() as logs:
-        workshop.start_worker(short, fleet_scope=True)
-        workshop.start_worker(short, fleet_scope=True)
+        workshop.start_worker(short, lock_scope="fleet")
+        workshop.start_worker(short, lock_scope="fleet")
 
         async def taken_three_times() -> bool:
             return [e["event"] for e in logs].count("fleet_lease.taken") >= 3
@@ -191,7 +198,7 @@ async def test_an_idle_worker_gives_the_fleets_lease_up(workshop: Workshop) -> N
 async def test_a_fleet_worker_that_drains_keeps_the_lease_until_its_job_has_ended(
     workshop: Workshop,
 ) -> None:
-    first = workshop.start_worker(short, fleet_scope=True)
+    first = workshop.start_worker(short, lock_scope="fleet")
     job_ids = [await workshop.submit("short", 1.0) for _ in range(2)]
 
     async def one_runs() -> str | None:
@@ -201,7 +208,7 @@ async def test_a_fleet_worker_that_drains_keeps_the_lease_until_its_job_has_ende
         return None
 
     await eventually("a job runs", one_runs)
-    workshop.start_worker(short, fleet_scope=True)
+    workshop.start_worker(short, lock_scope="fleet")
     await first.stop()
     for job_id in job_ids:
         await workshop.until_ended(job_id)
@@ -213,14 +220,14 @@ async def test_a_fleet_worker_that_drains_keeps_the_lease_until_its_job_has_ende
 async def test_a_fleet_worker_without_a_broker_leaves_the_lease_to_others(
     workshop: Workshop,
 ) -> None:
-    running = workshop.start_worker(short, fleet_scope=True)
+    running = workshop.start_worker(short, lock_scope="fleet")
     source = workshop.spoil_source(running)
     source.lose_request("receive", times=1000)
     await asyncio.sleep(0.5)
     before = source.calls["receive"]
     await asyncio.sleep(1)
     assert source.calls["receive"] - before <= 1
-    workshop.start_worker(short, fleet_scope=True)
+    workshop.start_worker(short, lock_scope="fleet")
     began = time.monotonic()
     job_id = await workshop.submit("short")
     await workshop.until_ended(job_id)

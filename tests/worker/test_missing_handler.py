@@ -92,10 +92,10 @@ async def test_a_job_of_a_missing_type_can_be_cancelled(workshop: Workshop) -> N
 async def test_in_scope_fleet_a_worker_gives_the_lease_up_for_what_it_lacks(
     workshop: Workshop,
 ) -> None:
-    workshop.start_worker(send, fleet_scope=True)
+    workshop.start_worker(send, lock_scope="fleet")
     job_id = await workshop.submit("mail.digest")
     await workshop.until_state(job_id, State.DEFERRED)
-    workshop.start_worker(digest, fleet_scope=True)
+    workshop.start_worker(digest, lock_scope="fleet")
     assert (await workshop.until_ended(job_id, seconds=60)).status == "Completed"
 
 

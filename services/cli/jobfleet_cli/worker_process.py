@@ -46,7 +46,7 @@ def worker_options(settings: Settings) -> WorkerOptions:
         defaults=settings.job_defaults,
         concurrency=settings.concurrency,
         queues=settings.queues,
-        fleet_scope=settings.lock_scope == "fleet",
+        lock_scope=settings.lock_scope,
         lease_seconds=settings.lease_seconds,
         renew_seconds=settings.lease_renew_seconds,
         rescue_seconds=settings.rescue_seconds,

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from jobfleet_contracts.errors import BackendError
+from jobfleet_contracts.errors import BackendError, LeaseConflict
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import JobRequest
-from jobfleet_contracts.lease import job_lock
+from jobfleet_contracts.lease import Lease, job_lock
 from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.claiming.lock_leases import LockLeases, new_lease_id
+from jobfleet_protocol.retry import back_off
 from jobfleet_protocol.trail.held_trail import HeldTrail
 from jobfleet_protocol.trail.transitions import Change
 from jobfleet_worker.run.follow_up import FollowUp
@@ -71,7 +73,7 @@ class CallbackWait:
             await self._write(deadline, lock)
             await self._follow_up.release(self._held.leave(), self._request)
             return deadline
-        lease = await self._leases.acquire(lock, new_lease_id(), is_new=True)
+        lease = await self._acquire(lock)
         kept = self._keeper.keep(lease)
         try:
             await self._write(deadline, lock)
@@ -86,6 +88,16 @@ class CallbackWait:
         await self._follow_up.release(self._held.leave(), self._request)
         await self._follow_up.leave(left, self._request)
         return deadline
+
+    async def _acquire(self, lock: str) -> Lease:
+        """Lease the own lock. A worker of scope ``job`` may hold it while it looks at a message."""
+        lease_id = new_lease_id()
+        pauses = back_off()
+        while True:
+            try:
+                return await self._leases.acquire(lock, lease_id, is_new=True)
+            except LeaseConflict:  # until then, or until the attempt's time limit
+                await asyncio.sleep(next(pauses))
 
     async def sent(self, message: str, data: Mapping[str, Any]) -> None:
         """Note that the third party has taken the request: it is not sent again.

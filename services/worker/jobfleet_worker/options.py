@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from jobfleet_contracts.job_id import new_id
+from jobfleet_contracts.lease import LockScope
 from jobfleet_contracts.message import JobDefaults
 from jobfleet_worker.outbound.options import OutboundOptions
 
@@ -19,7 +20,8 @@ class WorkerOptions:
 
     Attributes:
         worker_id: a fresh UUID per process start.
-        fleet_scope: one lease for the whole fleet, so exactly one job runs at a time.
+        lock_scope: on whose lock a job without a lock key rests. ``fleet``: one lease for the whole
+            fleet, so exactly one job runs at a time.
         retention_days: how long an ended job's history is kept; ``None``: for ever.
         no_handler_seconds: how long a job whose type no worker has is put off before it fails;
             0: a worker that lacks its type fails it at once.
@@ -38,7 +40,7 @@ class WorkerOptions:
     defaults: JobDefaults
     concurrency: int = 10
     queues: tuple[str, ...] = ("default",)
-    fleet_scope: bool = False
+    lock_scope: LockScope = "job"
     lease_seconds: float = 60
     renew_seconds: float = 20
     rescue_seconds: float = 5
@@ -60,6 +62,11 @@ class WorkerOptions:
     worker_id: str = field(default_factory=new_id)
     host: str = field(default_factory=platform.node)
     pid: int = field(default_factory=os.getpid)
+
+    @property
+    def slots(self) -> int:
+        """How many jobs may run at once in this worker."""
+        return 1 if self.lock_scope == "fleet" else self.concurrency
 
     @property
     def fresh(self) -> timedelta:

@@ -18,7 +18,7 @@ from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.message import JobDefaults
 from jobfleet_contracts.ports import Clock, LeaseStore
 from jobfleet_protocol.actions.write_side import WriteSide
-from jobfleet_protocol.claiming.claimer import Claimer
+from jobfleet_protocol.claiming.claimer import Claimer, Unclear
 from jobfleet_protocol.claiming.rate_slots import RateSlots
 from jobfleet_protocol.control.limits import Limits
 from jobfleet_protocol.control.pause_state import FleetPauses
@@ -44,6 +44,7 @@ from jobfleet_worker.run.executor import Executor
 from jobfleet_worker.run.exempt_jobs import ExemptJobs
 from jobfleet_worker.run.fleet_turn import FleetTurn
 from jobfleet_worker.run.follow_up import FollowUp
+from jobfleet_worker.run.give_back import GiveBack
 from jobfleet_worker.run.job_run import RunParts
 from jobfleet_worker.run.lease_keeper import LeaseKeeper, OpenLeases
 from jobfleet_worker.run.message_source import MessageSource
@@ -54,6 +55,7 @@ from jobfleet_worker.run.rate_gate import RateGate
 from jobfleet_worker.run.recycling import Recycling
 from jobfleet_worker.run.slots import Slots
 from jobfleet_worker.run.start_terms import HandlerTerms
+from jobfleet_worker.run.worker_lock import WorkerLock
 from jobfleet_worker.upkeep.announced_keys import AnnouncedKeys
 from jobfleet_worker.upkeep.code_schedules import CodeSchedules
 from jobfleet_worker.upkeep.election import Election
@@ -66,6 +68,7 @@ from jobfleet_worker.upkeep.scheduler import Scheduler
 WORKER_STARTED = "worker.started"
 WORKER_DRAINING = "worker.draining"
 WORKER_STOPPED = "worker.stopped"
+LAST_WRITES_SECONDS = 5.0
 RESUME_LOOK_SECONDS = 1.0
 """Between two looks of the leader whether the time of a pause has come; each costs nothing."""
 TRIM_PAUSE_SECONDS = 60.0
@@ -165,8 +168,10 @@ class Worker:
             rates=rates,
             terms=terms.of,
             keys=self._announced_keys.missing,
+            give_back=self._give_back_unclear,
             fresh=options.fresh,
         )
+        self._worker_lock, self._give_back = self._open_worker_lock()
         deferral = Deferral(
             queue=backend.queue,
             index=backend.index,
@@ -184,11 +189,7 @@ class Worker:
             options=options,
             clock=clock,
         )
-        slots = Slots(
-            1 if options.fleet_scope else options.concurrency,
-            clock=clock,
-            alone_seconds=options.alone_seconds,
-        )
+        slots = Slots(options.slots, clock=clock, alone_seconds=options.alone_seconds)
         self._processes = process_pool(
             self._handlers.process_modules,
             hook_modules=self._hooks.modules,
@@ -219,6 +220,8 @@ class Worker:
             slots=slots,
             hooks=self._hooks,
             processes=self._processes,
+            give_back=self._give_back,
+            retire_lock=self._worker_lock.retire,
         )
         recycling = Recycling(
             max_jobs=options.max_jobs,
@@ -253,6 +256,7 @@ class Worker:
                 clock=clock,
             ),
             slots=slots,
+            worker_lock=self._worker_lock if options.lock_scope == "worker" else None,
             metrics=metrics,
         )
         self._heartbeat = Heartbeat(
@@ -314,6 +318,8 @@ class Worker:
             self._keeper.start()
             self._processes.start()
             await self._open_source()
+            if self._options.lock_scope == "worker":
+                await self._worker_lock.open()
             work = self._start("work", self._work())
             others = [
                 self._start("pause-watch", self._pause_watch.run()),
@@ -347,6 +353,28 @@ class Worker:
         declared = found.max_takeovers if found is not None else None
         limits = (request.max_takeovers, declared, MAX_TAKEOVERS)
         return next(each for each in limits if each is not None)
+
+    def _open_worker_lock(self) -> tuple[WorkerLock, GiveBack]:
+        options, backend = self._options, self._backend
+        worker_lock = WorkerLock(
+            locks=self._claimer.leases,
+            leases=backend.leases,
+            keeper=self._keeper,
+            worker_id=options.worker_id,
+            lease_seconds=options.lease_seconds,
+        )
+        give_back = GiveBack(
+            trail=backend.trail,
+            writer=self._writes.writer,
+            clock=self._clock,
+            worker_id=options.worker_id,
+            lease_seconds=options.lease_seconds,
+            retire=worker_lock.retire,
+        )
+        return worker_lock, give_back
+
+    def _give_back_unclear(self, claim: Unclear) -> None:
+        self._give_back.unclear(claim)
 
     def _listener(self) -> CancelListener:
         return CancelListener(control=self._backend.control, executor=self.executor)
@@ -424,7 +452,7 @@ class Worker:
         )
 
     def _work(self) -> Coroutine[Any, Any, None]:
-        if not self._options.fleet_scope:
+        if self._options.lock_scope != "fleet":
             return self._consumer.run()
         return FleetTurn(
             claimer=self._claimer,
@@ -481,7 +509,10 @@ class Worker:
             await asyncio.wait({finished}, timeout=self._options.grace_seconds + 10)
             finished.cancel()
         await asyncio.wait({work}, timeout=5)
+        await self._give_back.settle(LAST_WRITES_SECONDS)
         await self._writes.settle()
+        # Last: what was not handed back is free for the other workers from here on.
+        await self._worker_lock.close()
 
     async def _close(self) -> None:
         await self._heartbeat.stop()

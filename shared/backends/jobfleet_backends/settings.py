@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from jobfleet_backends.env_file import ENCODING, read_env_file
 from jobfleet_contracts.credentials import HIDDEN, masked_text, signing_key
 from jobfleet_contracts.errors import SettingsError
+from jobfleet_contracts.lease import LockScope
 from jobfleet_contracts.message import JobDefaults
 
 PREFIX = "JOBFLEET_"
@@ -72,7 +73,7 @@ class Settings(BaseSettings):
     namespace: str = Field(default="jobfleet", pattern=r"^[A-Za-z0-9_.-]{1,60}$")
     lock_container: str = Field(default="job-locks", pattern=r"^[a-z0-9](-?[a-z0-9]){2,62}$")
     audit_table: str = Field(default="JobAuditTrail", pattern=r"^[A-Za-z][A-Za-z0-9]{2,48}$")
-    lock_scope: Literal["job", "fleet"] = "job"
+    lock_scope: LockScope = "job"
     lease_seconds: int = Field(default=60, ge=15, le=60)
     lease_renew_seconds: float = Field(default=20, gt=0)
     rescue_seconds: Seconds = Field(default=5, gt=0)

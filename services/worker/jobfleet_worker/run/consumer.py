@@ -42,6 +42,7 @@ from jobfleet_worker.run.missing_handler import MissingHandler
 from jobfleet_worker.run.process_turns import ProcessTurns
 from jobfleet_worker.run.rate_gate import RateGate
 from jobfleet_worker.run.slots import Slots
+from jobfleet_worker.run.worker_lock import WorkerLock
 
 ACKNOWLEDGEMENT_LOST = "acknowledgement.lost"
 MESSAGE_MALFORMED = "message.malformed"
@@ -75,8 +76,14 @@ class Consumer:
         rate_gate: RateGate,
         process_turns: ProcessTurns,
         slots: Slots,
+        worker_lock: WorkerLock | None = None,
         metrics: Metrics = NO_METRICS,
     ) -> None:
+        """Take the parts.
+
+        Args:
+            worker_lock: on which claims rest in scope ``worker``.
+        """
         self._index = index
         self._dead_letters = dead_letters
         self._source = source
@@ -88,6 +95,7 @@ class Consumer:
         self._rate_gate = rate_gate
         self._process_turns = process_turns
         self._slots = slots
+        self._worker_lock = worker_lock
         self._metrics = metrics
         self._ending = ending
         self._tasks: set[asyncio.Task[bool]] = set()
@@ -160,8 +168,10 @@ class Consumer:
             return await self.process(delivery, fleet)
         except Exception:  # noqa: BLE001 - whatever it is, the message must not be hoarded
             _log.exception(DELIVERY_FAILED)
-            if isinstance(delivery.message, JobMessage):
-                await self._deferral.after_error(delivery.message)
+            if isinstance(message := delivery.message, JobMessage):
+                await retry_forever(
+                    lambda: self._deferral.after_error(message), _delays(CLAIM_DELAYED, message)
+                )
                 await self._acknowledge(delivery)
             return False
 
@@ -202,13 +212,13 @@ class Consumer:
     async def _claim_and_run(
         self, delivery: Delivery, message: JobMessage, fleet: KeptLease | None
     ) -> None:
-        result = await self._claim(message, fleet, is_alone=self._slots.total == 1)
+        result, held = await self._claim(message, fleet, is_alone=self._slots.total == 1)
         while await self._rate_gate.keeps_in_hand(result):
-            result = await self._claim(message, fleet, is_alone=self._slots.total == 1)
+            result, held = await self._claim(message, fleet, is_alone=self._slots.total == 1)
         if isinstance(result, Suspect) and self._slots.can_be_reserved:
             await self._run_alone(delivery, message, result)
         else:
-            await self._act_on(delivery, message, result, fleet)
+            await self._act_on(delivery, message, result, held)
 
     async def _run_alone(self, delivery: Delivery, message: JobMessage, suspect: Suspect) -> None:
         """Let the worker's other jobs end, start none, and run the suspect: a loss is its own.
@@ -218,8 +228,8 @@ class Consumer:
         _log.warning(SUSPECT_WAITS, job_id=suspect.head.job_id, running=len(self._executor.running))
         async with self._slots.alone() as is_alone:
             if is_alone:
-                result = await self._claim(message, None, is_alone=True)
-                await self._act_on(delivery, message, result, None)
+                result, held = await self._claim(message, None, is_alone=True)
+                await self._act_on(delivery, message, result, held)
                 return
         if self._stopping:
             return  # unacknowledged, the message goes to another worker at once
@@ -231,13 +241,13 @@ class Consumer:
         delivery: Delivery,
         message: JobMessage,
         result: ClaimResult,
-        fleet: KeptLease | None,
+        held: KeptLease | None,
     ) -> None:
         self._count(message, result)
         if isinstance(result, Claimed):
             settle = self._settle(delivery, result.trail.head)
             settled = asyncio.create_task(settle, name="settle")
-            await self._executor.run(result, fleet)
+            await self._executor.run(result, held)
             await settled
         else:
             await self._without_claim(delivery, message, result)
@@ -262,8 +272,12 @@ class Consumer:
 
     async def _claim(
         self, message: JobMessage, fleet: KeptLease | None, *, is_alone: bool
-    ) -> ClaimResult:
-        """Claim, as often as storage does not answer, always with the same lease id."""
+    ) -> tuple[ClaimResult, KeptLease | None]:
+        """Claim, as often as storage does not answer, always with the same lease id.
+
+        Returns:
+            The result, and the lease that this worker held already, on which a claim may rest.
+        """
         lease_id = new_lease_id()
         return await retry_forever(
             lambda: self._try_to_claim(message, lease_id, fleet, is_alone=is_alone),
@@ -272,16 +286,19 @@ class Consumer:
 
     async def _try_to_claim(
         self, message: JobMessage, lease_id: str, fleet: KeptLease | None, *, is_alone: bool
-    ) -> ClaimResult:
-        lease = fleet.current() if fleet is not None else None
+    ) -> tuple[ClaimResult, KeptLease | None]:
+        held = fleet
+        if fleet is None and self._worker_lock is not None:
+            held = await self._worker_lock.current()
         try:
-            return await self._claimer.claim(
-                message, lease_id=lease_id, fleet=lease, is_alone=is_alone
+            result = await self._claimer.claim(
+                message, lease_id=lease_id, held=held, is_alone=is_alone
             )
         except (TrustEnded, LeaseConflict) as error:
             if fleet is not None and fleet.lost_reason is not None:
-                return Busy(fleet.lock, None)
+                return Busy(fleet.lock, None), held
             raise BackendUnavailable(str(error)) from error
+        return result, held
 
     def _count(self, message: JobMessage, result: ClaimResult) -> None:
         if isinstance(result, End) and result.written:

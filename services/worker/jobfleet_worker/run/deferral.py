@@ -259,6 +259,14 @@ class Deferral:
             self._mark(head)
         self._metrics.job_deferred()
 
+    async def drop(self, head: Event) -> None:
+        """Leave a job to the worker that runs it: its open row says so, and the message goes.
+
+        Raises:
+            BackendUnavailable: the row is not written; keep the delivery.
+        """
+        await self._index.record([head])
+
     async def after_error(self, message: JobMessage) -> None:
         """Let a message come again that met an error of our own, here or at another worker.
 

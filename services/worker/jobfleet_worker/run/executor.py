@@ -57,22 +57,27 @@ class Executor:
         for run in list(self.running.values()):
             run.stop(Stop.SHUTDOWN)
 
-    async def run(self, claimed: Claimed, fleet: KeptLease | None = None) -> None:
+    async def run(self, claimed: Claimed, held: KeptLease | None = None) -> None:
         """Run a claimed job to the end of its attempt; returns when its slot is free again.
 
         Args:
-            fleet: the fleet's lease, on which the claim rests in scope ``fleet``.
+            held: a lease that the worker keeps beyond the run, on which the claim may rest: the
+                fleet's, or the worker's own.
         """
-        lease = RunLease(claimed.lease, keeper=self._parts.keeper, fleet=fleet)
-        held = HeldSlots(claimed.slots, keeper=self._parts.keeper)
+        lease = RunLease(claimed.lease, keeper=self._parts.keeper, held=held)
+        slots = HeldSlots(claimed.slots, keeper=self._parts.keeper)
         try:
-            run = JobRun(claimed=claimed, lease=lease, held=held, parts=self._parts)
+            run = JobRun(claimed=claimed, lease=lease, held=slots, parts=self._parts)
             with self._registered(claimed.trail.head.job_id, run):
                 await run.run()
+        except Exception:
+            if lease.is_left_to_worker:
+                self._parts.give_back.job(claimed.trail.head, lease.kept.lock)
+            raise
         finally:
             # Whatever failed: a lease that is renewed on would keep the job from being rescued.
             lease.drop()
-            held.drop()
+            slots.drop()
 
     @contextmanager
     def _registered(self, job_id: str, run: JobRun) -> Iterator[None]:

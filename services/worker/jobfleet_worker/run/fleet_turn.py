@@ -67,6 +67,8 @@ class FleetTurn:
                 is_others_turn = await self._work(kept)
             except (BackendError, TrustEnded) as error:
                 _log.warning(FLEET_TURN_ENDED, error=str(error))
+            except Exception:  # noqa: BLE001 - what one job's trail holds must not end the worker
+                _log.exception(FLEET_TURN_ENDED)
             finally:
                 await asyncio.shield(self._release(kept))
             if is_others_turn:  # another worker may reach, or run, what this one cannot
@@ -77,15 +79,13 @@ class FleetTurn:
         _log.info(FLEET_LEASE_TAKEN)
         await self._claimer.turns.fence_named(
             lock=FLEET_LOCK,
-            # By the clock: after a pause the handlers' loop may run before the keeper's thread.
-            trusted=lambda: self._clock.boottime() < kept.trusted_until,
+            trusted=kept.is_trusted,
         )
         while kept.lost_reason is None and not self._consumer.is_stopping:
             deliveries = await self._source.receive(1, IDLE_WAIT)
             if not deliveries:
                 return False
             for delivery in deliveries:
-                kept.release_from_job()
                 if await self._consumer.run_one(delivery, kept):
                     # Going on, it would keep the lease from every worker that has the handler.
                     return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from jobfleet_contracts.lease import Lease
-from jobfleet_worker.run.lease_keeper import KeptLease, LeaseKeeper
+from jobfleet_worker.run.lease_keeper import KeptLease, LeaseKeeper, Watch
 
 
 class HeldSlots:
@@ -32,7 +32,7 @@ class HeldSlots:
     def watch(self, *, give_up_at: float, on_lost: Callable[[str], None]) -> None:
         """Have the owner's loop told of a loss; renew none beyond ``give_up_at``."""
         for kept in self._kept:
-            kept.watch(give_up_at=give_up_at, on_lost=on_lost, on_renewed=_nothing)
+            kept.watch(self, Watch(give_up_at, on_lost, on_renewed=_nothing, on_overdue=_nothing))
 
     def drop(self) -> None:
         """Renew them no more."""
@@ -47,4 +47,4 @@ class HeldSlots:
 
 
 def _nothing() -> None:
-    """The lock's own renewals already look for a cancel request."""
+    """The lock's own renewals look for a cancel request already; a slot serves one job alone."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -46,6 +46,7 @@ from jobfleet_worker.options import WorkerOptions
 from jobfleet_worker.processes.pool import ProcessPool
 from jobfleet_worker.run.attempt import Attempt, Stop
 from jobfleet_worker.run.follow_up import FollowUp
+from jobfleet_worker.run.give_back import GiveBack
 from jobfleet_worker.run.handler_pause import LONGEST_PAUSE, deferrals_after
 from jobfleet_worker.run.held_slots import HeldSlots
 from jobfleet_worker.run.lease_keeper import LeaseKeeper
@@ -77,6 +78,8 @@ class RunParts:
     Attributes:
         no_more_starts: set once no job starts any more, so that no slot waits for a handler that
             was left behind.
+        give_back: sees to a claim that ended without an ending in the trail.
+        retire_lock: releases a worker's own lock on which a job rests that cannot be ended.
     """
 
     trail: AuditTrail
@@ -94,6 +97,8 @@ class RunParts:
     rates: RateSlots
     slots: Slots
     processes: ProcessPool
+    give_back: GiveBack
+    retire_lock: Callable[[str, str], None]
 
 
 class JobRun:
@@ -124,6 +129,7 @@ class JobRun:
         self._ended_outside = False
         self._looking: asyncio.Task[None] | None = None
         self._to_look = False
+        self._is_overdue = False
 
     async def run(self) -> None:
         """Run the handler and record its end; returns when the slot is free again."""
@@ -139,6 +145,8 @@ class JobRun:
             # would look like a lost lease.
             self.lease.drop()
             self.held.drop()
+            if ended is None and self.lease.is_left_to_worker:
+                self._parts.give_back.job(self.trail.head, self.lease.kept.lock)
             span.end(ended)
             _log_failure(outcome, ended)
             self._count(ended)
@@ -320,20 +328,35 @@ class JobRun:
         return min(self.lease.kept.trusted_until, self.held.trusted_until())
 
     def _watch(self) -> None:
-        last = self._limit_seconds + self._parts.options.grace_seconds + LAST_SECONDS
-        self.lease.watch(
-            give_up_at=self._parts.clock.boottime() + last,
-            on_lost=lambda reason: self.stop(Stop.LEASE_LOST, reason),
-            on_renewed=self.look_for_cancel,
-        )
-        self.held.watch(
-            give_up_at=self._parts.clock.boottime() + last,
-            on_lost=lambda reason: self.stop(Stop.LEASE_LOST, reason),
-        )
+        self._watch_for(self._limit_seconds + self._parts.options.grace_seconds + LAST_SECONDS)
         # After watch(): a loss that came before it was told to nobody.
         lost = self.lease.kept.lost_reason or self.held.lost_reason()
         if lost is not None:
             self.stop(Stop.LEASE_LOST, lost)
+
+    def _watch_for(self, seconds: float) -> None:
+        self.lease.watch(
+            give_up_at=self._parts.clock.boottime() + seconds,
+            on_lost=lambda reason: self.stop(Stop.LEASE_LOST, reason),
+            on_renewed=self.look_for_cancel,
+            on_overdue=self._overdue,
+        )
+        self.held.watch(
+            give_up_at=self._parts.clock.boottime() + seconds,
+            on_lost=lambda reason: self.stop(Stop.LEASE_LOST, reason),
+        )
+
+    def _overdue(self) -> None:
+        """Its time is over, and its end does not stand in the trail: storage has not answered.
+
+        After one more lease the worker's own lock goes: another worker may reach the trail.
+        """
+        if not self._is_overdue:
+            self._is_overdue = True
+            self._watch_for(self._parts.options.lease_seconds)
+            return
+        reason = f"the end of job {self.trail.head.job_id} cannot be written"
+        self._parts.retire_lock(self.lease.kept.lock, reason)
 
     def _runner(self, handler: Handler, checkpoint: Any, progress: ProgressLog) -> Runner:
         facts = self._facts(self.trail.head, checkpoint)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 import structlog
 
 from jobfleet_contracts.errors import BackendError, LeaseConflict, LockMissing
-from jobfleet_contracts.lease import Lease, safety_margin
+from jobfleet_contracts.lease import Lease, is_worker_lock, safety_margin
 from jobfleet_contracts.ports import Clock, LeaseStore
 from jobfleet_worker.metrics.port import NO_METRICS, Metrics
 
@@ -23,73 +24,113 @@ RENEWAL_FAILED = "renewal.failed"
 KEEPER_FAILED = "lease_keeper.failed"
 TICK_SECONDS = 0.2
 RETRY_SECONDS = 1.0
+ANSWER_SECONDS = 10.0
+"""In which the worker's loop must answer, once a job is past its time limit and grace period."""
+
+OVERDUE = "the attempt did not end within its time limit"
+LOOP_SILENT = "the worker's loop does not answer, and a job is past its time limit"
 
 OpenLeases = Callable[[], tuple[LeaseStore, Callable[[], Awaitable[None]]]]
 
 _log = structlog.get_logger()
 
 
+@dataclass(slots=True)
+class Watch:
+    """What one job that rests on a lease is told.
+
+    Attributes:
+        give_up_at: boot-time seconds after which the job no longer keeps the lease, whatever its
+            handler does.
+        on_overdue: its time is over, and the loop still answers; called for a worker's own lock.
+    """
+
+    give_up_at: float
+    on_lost: Callable[[str], None]
+    on_renewed: Callable[[], None]
+    on_overdue: Callable[[], None]
+
+
 class KeptLease:
-    """A lease under renewal.
+    """A lease under renewal, and the jobs that rest on it: of a worker's own lock there are many.
 
     Attributes:
         trusted_until: boot-time seconds; moves on with each renewal.
-        give_up_at: boot-time seconds after which it is renewed no more, whatever the handler does.
+        lost_reason: why it is relied on no more; once set, nothing makes it trusted again.
+        asked_at: boot-time seconds at which the owner's loop was asked whether it still answers.
     """
 
-    def __init__(self, lease: Lease, loop: asyncio.AbstractEventLoop, next_renewal: float) -> None:
+    def __init__(
+        self, lease: Lease, loop: asyncio.AbstractEventLoop, next_renewal: float, clock: Clock
+    ) -> None:
         self.lease = lease
         self.trusted_until = lease.trusted_until
         self.next_renewal = next_renewal
-        self.give_up_at = float("inf")
         self.renewing = False
         self.lost_reason: str | None = None
-        self._on_lost: Callable[[str], None] | None = None
-        self._on_renewed: Callable[[], None] | None = None
+        self.asked_at: float | None = None
+        self._watches: dict[object, Watch] = {}
         self._loop = loop
+        self._clock = clock
 
     @property
     def lock(self) -> str:
         """The lock's name."""
         return self.lease.lock
 
-    def watch(
-        self, *, give_up_at: float, on_lost: Callable[[str], None], on_renewed: Callable[[], None]
-    ) -> None:
-        """Renew it until ``give_up_at`` at most; call the listeners on the owner's event loop."""
-        self.give_up_at = give_up_at
-        self._on_lost, self._on_renewed = on_lost, on_renewed
+    @property
+    def jobs(self) -> int:
+        """How many jobs rest on it."""
+        return len(self._watches)
 
-    def take_over_from(self, other: KeptLease) -> None:
-        """Watch for the job that rested on another lease until now."""
-        self.give_up_at = other.give_up_at
-        self._on_lost, self._on_renewed = other._on_lost, other._on_renewed
+    def is_trusted(self) -> bool:
+        """Whether it may be relied on now.
 
-    def release_from_job(self) -> None:
-        """Forget the limits and listeners of a job that rested on this lease."""
-        self.give_up_at = float("inf")
-        self._on_lost = self._on_renewed = None
-
-    def tell_lost(self, reason: str) -> None:
-        """Note the loss, and tell the job that rests on this lease."""
-        self.lost_reason = reason
-        on_lost = self._on_lost
-        if on_lost is not None:
-            self._tell(lambda: on_lost(reason))
-
-    def tell_renewed(self) -> None:
-        """Tell the job that rests on this lease."""
-        if self._on_renewed is not None:
-            self._tell(self._on_renewed)
+        By the clock too: after a pause the handlers' loop may run before the keeper's thread.
+        """
+        return self.lost_reason is None and self._clock.boottime() < self.trusted_until
 
     def current(self) -> Lease:
         """Return the lease with the trust that renewals have earned."""
         return Lease(self.lease.lock, self.lease.owner, self.lease.lease_id, self.trusted_until)
 
-    def _tell(self, callback: Callable[[], None]) -> None:
+    def watch(self, job: object, watch: Watch) -> None:
+        """Tell a job of the loss and of renewals, on the owner's event loop, until it leaves."""
+        self._watches[job] = watch
+
+    def leave(self, job: object) -> Watch | None:
+        """Tell a job nothing more; returns what it was told."""
+        return self._watches.pop(job, None)
+
+    def overdue(self, now: float) -> list[Watch]:
+        """Return what is told to the jobs whose time is over. Call it from any thread."""
+        return [watch for watch in list(self._watches.values()) if now >= watch.give_up_at]
+
+    def ask(self, now: float) -> None:
+        """Ask the owner's loop to answer; it then tells the jobs that their time is over."""
+        self.asked_at = now
+        self._tell(self._answer)
+
+    def tell_lost(self, reason: str) -> None:
+        """Note the loss, and tell the jobs that rest on this lease."""
+        self.lost_reason = reason
+        for watch in list(self._watches.values()):
+            self._tell(watch.on_lost, reason)
+
+    def tell_renewed(self) -> None:
+        """Tell the jobs that rest on this lease."""
+        for watch in list(self._watches.values()):
+            self._tell(watch.on_renewed)
+
+    def _answer(self) -> None:
+        self.asked_at = None
+        for watch in self.overdue(self._clock.boottime()):
+            watch.on_overdue()
+
+    def _tell(self, callback: Callable[..., None], *arguments: object) -> None:
         """Run ``callback`` on the owner's loop; quiet where that is closed."""
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(callback)
+            self._loop.call_soon_threadsafe(callback, *arguments)
 
 
 class LeaseKeeper:
@@ -139,7 +180,8 @@ class LeaseKeeper:
         """Renew a lease from now on; call from the loop that is to be told of a loss."""
         margin = safety_margin(self._lease_seconds)
         acquired_at = lease.trusted_until - self._lease_seconds + margin
-        kept = KeptLease(lease, asyncio.get_running_loop(), acquired_at + self._renew_seconds)
+        next_renewal = acquired_at + self._renew_seconds
+        kept = KeptLease(lease, asyncio.get_running_loop(), next_renewal, self._clock)
         with self._guard:
             self._kept[lease.lease_id] = kept
         return kept
@@ -148,6 +190,13 @@ class LeaseKeeper:
         """Renew it no more."""
         with self._guard:
             self._kept.pop(kept.lease.lease_id, None)
+
+    def give_up(self, kept: KeptLease, reason: str) -> None:
+        """End trust in a lease that could be kept, and renew it no more; call it from any thread.
+
+        The lease itself runs out: a handler that has yet to stop may still use it.
+        """
+        self._lose(kept, reason)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -176,13 +225,26 @@ class LeaseKeeper:
         now = self._clock.boottime()
         if now >= kept.trusted_until:
             self._lose(kept, "it could not be renewed in time")
-        elif now >= kept.give_up_at:
-            self._lose(kept, "the attempt did not end within its time limit")
+        elif kept.overdue(now) and not self._outlives_overdue(kept, now):
+            self._lose(kept, OVERDUE if kept.asked_at is None else LOOP_SILENT)
         elif now >= kept.next_renewal and not kept.renewing:
             kept.renewing = True
             task = asyncio.create_task(self._renew(kept, leases), name=f"renew-{kept.lock}")
             self._renewals.add(task)
             task.add_done_callback(self._renewals.discard)
+
+    def _outlives_overdue(self, kept: KeptLease, now: float) -> bool:
+        """Whether the lease is renewed beyond the time limit of a job that rests on it.
+
+        Many jobs rest on a worker's own lock. One of them is ended by the worker's loop; only a
+        loop that does not answer costs all of them their lease.
+        """
+        if not is_worker_lock(kept.lock):
+            return False
+        if kept.asked_at is None:
+            kept.ask(now)
+            return True
+        return now - kept.asked_at < ANSWER_SECONDS
 
     async def _renew(self, kept: KeptLease, leases: LeaseStore) -> None:
         sent_at = self._clock.boottime()
@@ -200,6 +262,11 @@ class LeaseKeeper:
 
     def _renewed(self, kept: KeptLease, sent_at: float) -> None:
         if kept.lost_reason is not None:
+            return
+        if self._clock.boottime() >= kept.trusted_until:
+            # Others may have seen the lock free meanwhile, and taken jobs over under other locks.
+            # This renewal revived the lease; trust in it must not come back.
+            self._lose(kept, "the renewal was answered too late")
             return
         self._metrics.lease_renewed(max(kept.trusted_until - self._clock.boottime(), 0.0))
         kept.trusted_until = sent_at + self._lease_seconds - safety_margin(self._lease_seconds)

@@ -39,6 +39,20 @@ async def needs_handler(head: Event, leases: LeaseStore, clock: Clock) -> bool:
     return after.lock is None or not await leases.is_leased(after.lock)
 
 
+async def is_run(head: Event, leases: LeaseStore, clock: Clock) -> bool:
+    """Return whether a live worker runs the job, or sends its request.
+
+    Raises:
+        BackendError: the lease cannot be asked for.
+    """
+    after = head.after
+    unsent = after.state is State.WAITING and not after.sent
+    is_due = after.due_at is None or after.due_at <= clock.now()
+    if after.cancel_requested or not (after.state is State.RUNNING or (unsent and not is_due)):
+        return False
+    return after.lock is not None and await leases.is_leased(after.lock)
+
+
 class MissingHandler:
     """Decides before the claim; needs no lease.
 
@@ -73,7 +87,7 @@ class MissingHandler:
         self._last_seen: dict[tuple[str, str], float] = {}
 
     async def puts_off(self, message: JobMessage) -> bool:
-        """Return whether the message was put off. If not, it is to be claimed.
+        """Return whether the message was put off or dropped. If not, it is to be claimed.
 
         The claim then fails the job, or does what needs no handler: ended, cancelled, not due.
 
@@ -84,11 +98,16 @@ class MissingHandler:
         if self._grace_seconds <= 0 or self._handlers.get(request.type) is not None:
             return False
         head = await self._trail.newest(request.job_id)
-        if head is not None and not await needs_handler(head, self._leases, self._clock):
-            return False
         # Of a job that exists a message says nothing that counts: a forged type would fail it.
         facts = JobFacts.of(request) if head is None else head.facts
         if self._handlers.get(facts.job_type) is not None:
+            return False
+        if head is not None and await is_run(head, self._leases, self._clock):
+            # Not left to the claim: until then the job may have been put off, and this worker
+            # would start what it cannot run, again and again while copies of the message go round.
+            await self._deferral.drop(head)
+            return True
+        if head is not None and not await needs_handler(head, self._leases, self._clock):
             return False
         somebody = await self._somebody_has(facts.job_type, facts.queue)
         if not somebody and self._is_over(facts, head):

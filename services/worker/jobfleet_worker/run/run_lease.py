@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from jobfleet_contracts.lease import FLEET_LOCK, Lease
-from jobfleet_worker.run.lease_keeper import KeptLease, LeaseKeeper
+from jobfleet_contracts.lease import Lease, is_worker_lock, outlives_jobs
+from jobfleet_worker.run.lease_keeper import KeptLease, LeaseKeeper, Watch
 
 
 class RunLease:
@@ -13,34 +13,50 @@ class RunLease:
 
     Attributes:
         lease: what the claim rests on now.
-        kept: the same under renewal; in scope ``fleet`` the fleet's, which outlives the run.
+        kept: the same under renewal; the fleet's or the worker's own outlives the run.
     """
 
-    def __init__(self, lease: Lease, *, keeper: LeaseKeeper, fleet: KeptLease | None) -> None:
-        on_fleet = fleet is not None and lease.lock == FLEET_LOCK
+    def __init__(self, lease: Lease, *, keeper: LeaseKeeper, held: KeptLease | None) -> None:
+        """Rest on ``held`` if that is the claim's lock; otherwise renew the lease from now on."""
+        on_held = held is not None and lease.lock == held.lock
         self.lease = lease
-        self.kept = fleet if on_fleet and fleet else keeper.keep(lease)
+        self.kept = held if on_held and held else keeper.keep(lease)
         self._keeper = keeper
 
+    @property
+    def is_left_to_worker(self) -> bool:
+        """Whether it is the worker's own, and still relied on: ending it is no way to end a job."""
+        return is_worker_lock(self.kept.lock) and self.kept.lost_reason is None
+
     def watch(
-        self, *, give_up_at: float, on_lost: Callable[[str], None], on_renewed: Callable[[], None]
+        self,
+        *,
+        give_up_at: float,
+        on_lost: Callable[[str], None],
+        on_renewed: Callable[[], None],
+        on_overdue: Callable[[], None],
     ) -> None:
-        """Have the owner's loop told of a loss and of renewals; renew no more at ``give_up_at``."""
-        self.kept.watch(give_up_at=give_up_at, on_lost=on_lost, on_renewed=on_renewed)
+        """Have the owner's loop told of a loss and of renewals, and of ``give_up_at``.
+
+        From then on a lease that serves this job alone is renewed no more.
+        """
+        self.kept.watch(self, Watch(give_up_at, on_lost, on_renewed, on_overdue))
 
     def exchange(self, lease: Lease, kept: KeptLease) -> Lease:
         """Rest on another lease from now on; returns the one left, still to be given up."""
         left, left_kept = self.lease, self.kept
-        # The listeners move before the old lease is dropped. In the other order a loss between
-        # the two would be told to nobody.
-        kept.take_over_from(left_kept)
+        # The job is told of the new lease before the old one is dropped. In the other order a loss
+        # between the two would be told to nobody.
+        watch = left_kept.leave(self)
+        if watch is not None:
+            kept.watch(self, watch)
         self.lease, self.kept = lease, kept
-        left_kept.release_from_job()
-        if left_kept.lock != FLEET_LOCK:
+        if not outlives_jobs(left_kept.lock):
             self._keeper.drop(left_kept)
         return left
 
     def drop(self) -> None:
-        """Renew it no more; the fleet's lease goes on."""
-        if self.kept.lock != FLEET_LOCK:
+        """Leave it; a lease that serves this job alone is renewed no more."""
+        self.kept.leave(self)
+        if not outlives_jobs(self.kept.lock):
             self._keeper.drop(self.kept)

@@ -75,7 +75,7 @@ class Heartbeat:
             version=options.version,
             started_at=self._started_at,
             heartbeat_at=self._clock.now(),
-            slots=1 if options.fleet_scope else options.concurrency,
+            slots=options.slots,
             queues=options.queues,
             types=self._handlers.types,
             running=tuple(run.status() for run in self._executor.running.values()),

@@ -6,6 +6,7 @@ candidate. Its cost is bounded: queued rows, which can be many, are read in rota
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,7 @@ from jobfleet_contracts.errors import BackendError, DataMissing
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.job import lane_of
-from jobfleet_contracts.lease import job_lock, key_locks
+from jobfleet_contracts.lease import WORKER_LOCKS, is_worker_lock, job_lock, key_locks
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.ports import (
     AuditTrail,
@@ -44,8 +45,14 @@ from jobfleet_worker.upkeep.republish_pace import Pace, RepublishPace
 
 JOB_REPUBLISHED = "job.republished"
 ROW_UNREADABLE = "row.unreadable"
+LOCKS_REMOVED = "worker_locks.removed"
 PAGE_ROWS = 1000
 QUEUED_PAGES_A_SWEEP = 2
+PUBLISHED_A_SECOND = 100
+"""Jobs of lost workers: one dead worker can free a thousand at once."""
+LOCK_REMOVAL_SECONDS = 3600.0
+OLD_LOCK_AGE = timedelta(days=1)
+"""Worker's locks that nobody holds; a missing lock counts as free, so their age is no promise."""
 DEADLINE_AHEAD = timedelta(seconds=8)
 """A waiting job's time-out is published so long before, to arrive at its second."""
 ENDING_TIME = timedelta(seconds=3)
@@ -63,13 +70,18 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class _Fleet:
-    """What one sweep knows of the fleet at its beginning."""
+    """What one sweep knows of the fleet at its beginning.
+
+    Attributes:
+        free: locks of dead workers, as the sweep finds them.
+    """
 
     leased: frozenset[str]
     busy_lanes: frozenset[tuple[str, str]]
     now: datetime
     pauses: FleetPauses
     granted: Counter[tuple[str, int]] = field(default_factory=Counter)
+    free: set[str] = field(default_factory=set)
 
     def grants_slot(self, row: OpenRow) -> bool:
         """Whether a slot of the row's lock key is free; each one is granted once a sweep."""
@@ -123,6 +135,7 @@ class Rescuer:
         self._clock = clock
         self._pace = RepublishPace()
         self._queued_cursor: str | None = None
+        self._next_removal = 0.0
 
     async def sweep(self) -> int:
         """Look at every open row that is not queued, and at the next pages of those that are.
@@ -138,9 +151,30 @@ class Rescuer:
         async for row in self._rows():
             pace = self._suspicion(row, fleet)
             if pace is not None and self._is_time(row, pace, fleet):
-                published += await self._examine_safely(row, pace, fleet.pauses)
+                published += await self._examine_at_a_pace(row, pace, fleet, published)
         self._pace.forget_before(self._clock.boottime())
+        await self._remove_old_locks()
         return published
+
+    async def _examine_at_a_pace(
+        self, row: OpenRow, pace: Pace, fleet: _Fleet, published: int
+    ) -> bool:
+        """One dead worker can free a thousand jobs: let broker and storage breathe in between."""
+        is_published = await self._examine_safely(row, pace, fleet)
+        if is_published and (published + 1) % PUBLISHED_A_SECOND == 0:
+            await asyncio.sleep(1)
+        return is_published
+
+    async def _remove_old_locks(self) -> None:
+        """Remove the locks of workers that died. A clean stop deletes its own."""
+        if self._clock.boottime() < self._next_removal:
+            return
+        removed = await self._locks.remove_idle(
+            WORKER_LOCKS, before=self._clock.now() - OLD_LOCK_AGE
+        )
+        self._next_removal = self._clock.boottime() + LOCK_REMOVAL_SECONDS
+        if removed:
+            _log.info(LOCKS_REMOVED, locks=removed)
 
     async def _look_around(self) -> _Fleet:
         leased = await self._locks.leased()
@@ -184,7 +218,7 @@ class Rescuer:
             case State.RUNNING:
                 if free:
                     return Pace.AT_ONCE
-                # A shared lock is leased for other jobs too, and says little of this one.
+                # A lock of many jobs is leased for the others too, and says little of this one.
                 return None if row.lock == job_lock(row.facts.job_id) else Pace.OVERDUE
             case State.WAITING:
                 return self._suspicion_of_waiting(row, fleet, free=free)
@@ -226,10 +260,10 @@ class Rescuer:
             now=self._clock.boottime(),
         )
 
-    async def _examine_safely(self, row: OpenRow, pace: Pace, pauses: FleetPauses) -> bool:
+    async def _examine_safely(self, row: OpenRow, pace: Pace, fleet: _Fleet) -> bool:
         """A job that this version cannot read must not keep all others from being rescued."""
         try:
-            return await self._examine(row, pace, pauses)
+            return await self._examine(row, pace, fleet)
         except DataMissing as error:
             _log.error(ROW_UNREADABLE, job_id=row.facts.job_id, error=str(error))
             return False
@@ -239,7 +273,7 @@ class Rescuer:
             _log.exception(ROW_UNREADABLE, job_id=row.facts.job_id)
             return False
 
-    async def _examine(self, row: OpenRow, pace: Pace, pauses: FleetPauses) -> bool:
+    async def _examine(self, row: OpenRow, pace: Pace, fleet: _Fleet) -> bool:
         """Ask the trail, and publish the job if nobody works on it."""
         head = await self._trail.newest(row.facts.job_id)
         if head is not None and is_tombstone(head):  # whatever incarnation the row stands for
@@ -261,8 +295,9 @@ class Rescuer:
             return False
         if head.sequence > row.sequence:
             self._index.record([head])
-        if not await self._is_unattended(head) or self._is_passed_on(row, head, pace):
+        if not await self._is_unattended(head, fleet) or self._is_passed_on(row, head, pace):
             return False
+        pauses = fleet.pauses
         is_held = pauses.holding_job(head) is not None
         if is_held and not ends_without_a_start(head, self._clock.now()):
             if pace is not Pace.PAUSED:
@@ -287,13 +322,13 @@ class Rescuer:
         now = self._clock.boottime()
         return not self._pace.allows(_key(row), Pace.QUIET, unchanged_for=unchanged, now=now)
 
-    async def _is_unattended(self, head: Event) -> bool:
+    async def _is_unattended(self, head: Event, fleet: _Fleet) -> bool:
         """Judge by the trail, and ask for the lease anew: the listing may be older than both."""
         after = head.after
         now = self._clock.now()
         match after.state:
             case State.RUNNING:
-                return after.lock is None or not await self._leases.is_leased(after.lock)
+                return after.lock is None or await self._is_free(after.lock, fleet)
             case State.WAITING:
                 if self._is_near_its_deadline(head):
                     return True
@@ -301,6 +336,18 @@ class Rescuer:
                 return not after.sent and not held
             case _:
                 return after.due_at is None or after.due_at - now <= LONGEST_DELAY
+
+    async def _is_free(self, lock: str, fleet: _Fleet) -> bool:
+        """Ask for the lease; of a dead worker's own lock once for all its jobs.
+
+        Such a lock is never leased again once its lease has ended.
+        """
+        if lock in fleet.free:
+            return True
+        is_free = not await self._leases.is_leased(lock)
+        if is_free and is_worker_lock(lock):
+            fleet.free.add(lock)
+        return is_free
 
     async def _publish(self, head: Event, pace: Pace, *, to_itself: bool) -> bool:
         opening = await self._trail.read(head.job_id, 1)

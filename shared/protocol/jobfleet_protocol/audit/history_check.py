@@ -8,7 +8,14 @@ from datetime import timedelta
 
 from jobfleet_contracts.errors import IllegalTransition
 from jobfleet_contracts.event import UNREADABLE, Event, HeldLock, JobFacts, JobState
-from jobfleet_contracts.lease import FLEET_LOCK, LIMIT_LOCKS, job_lock, key_locks
+from jobfleet_contracts.lease import (
+    FLEET_LOCK,
+    LIMIT_LOCKS,
+    generation_of,
+    is_worker_lock,
+    job_lock,
+    key_locks,
+)
 from jobfleet_contracts.state import TERMINAL, State, Status
 from jobfleet_protocol.audit.turn_ledger import Claim
 from jobfleet_protocol.audit.violation import Note, Violation
@@ -48,6 +55,7 @@ class HistoryCheck:
         self._ids: dict[str, int] = {}
         self._open: list[Claim] = []
         self._claimed: set[int] = set()
+        self._generations: dict[str | None, int] = {}
         self._waited = False
         self._due_by: str | None = None
         self._fall = timedelta()
@@ -186,7 +194,9 @@ class HistoryCheck:
         if facts.lock_key is not None:
             # Each of the N slots has turns of its own, so no more than N jobs run at once.
             own = key_locks(facts.lock_key, facts.lock_slots)
-        if after.lock not in (*own, FLEET_LOCK):
+        if is_worker_lock(after.lock) and facts.lock_key is None:
+            self._check_generation(event)
+        elif after.lock not in (*own, FLEET_LOCK):
             due = own[0] if len(own) == 1 else f"one of the {len(own)} slots of its key"
             self._report(9, event, f"claimed under lock {after.lock}, not {due}")
         shared = facts.lock_key is not None or after.lock == FLEET_LOCK
@@ -198,6 +208,18 @@ class HistoryCheck:
                 self._report(9, event, f"turn {held.turn} of {held.lock}, which is no limit's slot")
         if shared != (after.lock_turn is not None):
             self._report(9, event, f"turn {after.lock_turn} under lock {after.lock}")
+
+    def _check_generation(self, event: Event) -> None:
+        """A worker's own lock names its worker; one that was left is never leased again."""
+        lock, worker = event.after.lock, event.after.worker_id
+        generation = generation_of(lock, worker)
+        if generation is None:
+            self._report(9, event, f"worker {worker} claimed under lock {lock}, not one of its own")
+            return
+        last = self._generations.get(worker, 0)
+        if generation < last:
+            self._report(9, event, f"claimed under lock {lock} after generation {last}")
+        self._generations[worker] = max(last, generation)
 
     def _check_due(self, event: Event, kind: Status, base: Event) -> None:
         due_at = base.after.due_at

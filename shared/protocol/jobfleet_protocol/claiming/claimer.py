@@ -13,7 +13,7 @@ from datetime import timedelta
 from jobfleet_contracts.errors import LeaseConflict, TrustEnded
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import JobRequest
-from jobfleet_contracts.lease import Lease, job_lock
+from jobfleet_contracts.lease import FLEET_LOCK, Lease, is_worker_lock, job_lock
 from jobfleet_contracts.lookup_keys import INDEXED
 from jobfleet_contracts.message import JobDefaults, JobMessage
 from jobfleet_contracts.ports import (
@@ -44,7 +44,7 @@ from jobfleet_protocol.claiming.decision import (
     decide,
 )
 from jobfleet_protocol.claiming.limit_slots import NO_SLOTS, LimitSlots, SlotDemand, TakenSlots
-from jobfleet_protocol.claiming.lock_leases import LockLeases, locks_of
+from jobfleet_protocol.claiming.lock_leases import HeldLease, LockLeases, locks_of
 from jobfleet_protocol.claiming.lock_turns import LockTurns, TurnView
 from jobfleet_protocol.claiming.rate_deferral import delayed_by_rate, held_slots, started_data
 from jobfleet_protocol.claiming.rate_slots import AT_HAND, Admission, RateSlots
@@ -78,6 +78,14 @@ class Claimed:
     terms: StartTerms = NO_TERMS
     admission: Admission | None = None
     slots: tuple[Lease, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unclear:
+    """A claim on top of ``head`` that may stand in the trail, or may still come to stand there."""
+
+    head: Event
+    lock: str
 
 
 ClaimResult = (
@@ -125,6 +133,7 @@ class Claimer:
         pauses: ReadPauses,
         rates: RateSlots,
         terms: TermsOf,
+        give_back: Callable[[Unclear], object],
         keys: KeysOf = lambda _: {},
         fresh: timedelta = FRESH,
     ) -> None:
@@ -137,11 +146,13 @@ class Claimer:
             keys: by which a job will be looked up, where its first event may lack them.
             attempt_limit: how many attempts a job has, by its request, handler and defaults.
             takeover_limit: how many lost workers in a row a job survives.
+            give_back: sees to a claim that was given up after it was sent.
             fresh: age of a message up to which a first claim needs no read.
         """
         self._worker_id = worker_id
         self._attempt_limit = attempt_limit
         self._takeover_limit = takeover_limit
+        self._give_back = give_back
         self._pauses = pauses
         self._rates = rates
         self._terms = terms
@@ -178,14 +189,14 @@ class Claimer:
         message: JobMessage,
         *,
         lease_id: str,
-        fleet: Lease | None = None,
+        held: HeldLease | None = None,
         is_alone: bool = False,
     ) -> ClaimResult:
         """Try to make the message's job this worker's own.
 
         Args:
             lease_id: chosen once per claim and kept over its retries.
-            fleet: the fleet's lease, held already, in scope ``fleet``.
+            held: the fleet's lease in scope ``fleet``, the worker's own in scope ``worker``.
             is_alone: this worker runs nothing else, and starts nothing before this claim has
                 ended; otherwise a suspect is left unclaimed.
 
@@ -198,11 +209,13 @@ class Claimer:
                 return accepted
             message = accepted
         terms = await self._terms(message.request)
-        if fleet is not None:
-            result = await self._under(message, fleet, terms, NO_SLOTS, is_alone=is_alone)
+        if held is not None and held.lock == FLEET_LOCK:
+            result = await self._on(held, message, terms, NO_SLOTS, is_alone=is_alone)
             return await self._resent(message, lease_id, result)
         taken = await self._limits.take(terms.slots, message.request, lease_id)
-        if taken.full is None:
+        if taken.full is None and held is not None and message.request.lock_key is None:
+            result = await self._on(held, message, terms, taken, is_alone=is_alone)
+        elif taken.full is None:
             result = await self._under_its_lock(message, lease_id, terms, taken, is_alone=is_alone)
         else:
             result = await self._beside_full(message, taken.full)
@@ -213,6 +226,19 @@ class Claimer:
             for lease in taken.leases:
                 await self.leases.let_go(lease, message.request)
         return claimed
+
+    async def _on(
+        self,
+        held: HeldLease,
+        message: JobMessage,
+        terms: StartTerms,
+        taken: TakenSlots,
+        *,
+        is_alone: bool,
+    ) -> ClaimResult | Resend | OtherSlot:
+        """Claim on a lease that the worker holds already: no request to a lock is needed."""
+        lease = held.current()
+        return await self._under(message, lease, terms, taken, held=held, is_alone=is_alone)
 
     async def _resent(
         self, message: JobMessage, lease_id: str, result: ClaimResult | Resend | OtherSlot
@@ -326,15 +352,17 @@ class Claimer:
         terms: StartTerms,
         taken: TakenSlots,
         *,
+        held: HeldLease | None = None,
         resend_only: bool = False,
         is_alone: bool = False,
     ) -> ClaimResult | Resend | OtherSlot:
         """Decide and write under a lease; a write that is refused leads to another look."""
         own = lease.lock == job_lock(message.request.job_id)
-        must_read = resend_only or not own or not self._opening.is_certain(message)
+        shared = not own and not is_worker_lock(lease.lock)
+        must_read = resend_only or shared or not self._opening.is_certain(message)
         admission: Admission | None = None
         while True:
-            view = await self._look(message, lease, own=own, must_read=must_read)
+            view = await self._look(message, lease, shared=shared, must_read=must_read)
             must_read = True
             if view.own is None:
                 if await self._opening.write(message) is None:
@@ -366,12 +394,12 @@ class Claimer:
                     return decision  # another lock is needed, and this one must be given up first
             # After the read and never before: a worker that slept in its read would otherwise
             # take a job over from the live holder that got the lease meanwhile.
-            self._check_trust(lease)
+            self._require_trust(lease, held)
             changes: Sequence[Change] | None = decision.changes
             if isinstance(decision, Start):
-                changes = await self._started(decision, view, lease, taken, admission)
+                changes = await self._started(decision, view, lease, held, taken, admission)
                 changes = self._with_keys(changes, message, decision.head)
-            newest = None if changes is None else await self._append(view.own, changes)
+            newest = None if changes is None else await self._claimed_by(view.own, changes, lease)
             if newest is not None:
                 outcome = self._outcome(message, lease, decision, newest)
                 if isinstance(outcome, Claimed) and isinstance(decision, Start):
@@ -383,18 +411,20 @@ class Claimer:
         start: Start,
         view: TurnView,
         lease: Lease,
+        held: HeldLease | None,
         taken: TakenSlots,
         admission: Admission | None,
     ) -> Sequence[Change] | None:
         """Return what starts the job, with its turn and its slot; ``None``: look again."""
-        started, own = start.changes[-1], lease.lock == job_lock(start.head.job_id)
+        started = start.changes[-1]
+        own = lease.lock == job_lock(start.head.job_id) or is_worker_lock(lease.lock)
         if taken.leases:
             beside = await self._limits.look(taken.leases, start.head)
-            self._check_trust(lease, *taken.leases)
-            held = await self._limits.turns(taken.leases, beside, start.head.job_id)
-            if held is None:
+            self._require_trust(lease, held, *taken.leases)
+            turns = await self._limits.turns(taken.leases, beside, start.head.job_id)
+            if turns is None:
                 return None
-            started = replace(started, locks=held)
+            started = replace(started, locks=turns)
         if not own:
             # The predecessor's trail is fenced and the note written before Started: a crash
             # in between leaves a note that names a claim which was never made, no more.
@@ -408,13 +438,8 @@ class Claimer:
             # While the note was written, or a slot was reserved, time has passed.
             if (await self._pauses()).holding_job(start.head) is not None:
                 return None
-            self._check_trust(lease, *taken.leases)
+            self._require_trust(lease, held, *taken.leases)
         return [*start.changes[:-1], started]
-
-    def _check_trust(self, *leases: Lease) -> None:
-        for lease in leases:
-            if not self.leases.trusts(lease):
-                raise TrustEnded(f"lease on {lease.lock} ran out before the claim")
 
     def _with_keys(
         self, changes: Sequence[Change] | None, message: JobMessage, head: Event
@@ -441,10 +466,17 @@ class Claimer:
         await self._rates.until(found.at)
         return start, found
 
+    def _require_trust(self, lease: Lease, held: HeldLease | None, *slots: Lease) -> None:
+        if held is not None and not held.is_trusted():
+            raise TrustEnded(f"lease on {held.lock} was lost before the claim")
+        for each in slots if held is not None else (lease, *slots):
+            if not self.leases.trusts(each):
+                raise TrustEnded(f"lease on {each.lock} ran out before the claim")
+
     async def _look(
-        self, message: JobMessage, lease: Lease, *, own: bool, must_read: bool
+        self, message: JobMessage, lease: Lease, *, shared: bool, must_read: bool
     ) -> TurnView:
-        if not own:
+        if shared:
             return await self.turns.look(lease.lock, message.request.job_id)
         if must_read:
             return TurnView(
@@ -466,7 +498,7 @@ class Claimer:
         holder_lives = await self._holder_lives(head, None if not is_held else lock)
         lease = LockView(
             lock=lock,
-            slots=locks_of(message.request),
+            slots=() if is_worker_lock(lock) else locks_of(message.request),
             worker_id=self._worker_id,
             is_held=is_held,
             holder_lives=holder_lives,
@@ -480,11 +512,29 @@ class Claimer:
         return decide(head, message, lease, self._clock.now())
 
     async def _holder_lives(self, head: Event, held: str | None) -> bool:
-        """Ask whether the lock of a running job is leased; the one that we hold is ours."""
+        """Ask whether the lock of a running job is leased.
+
+        The one that we hold is ours: its earlier holder is gone. On this worker's own lock the
+        job runs here.
+        """
         lock = head.after.lock
-        if head.after.state is not State.RUNNING or lock is None or lock == held:
+        if head.after.state is not State.RUNNING or lock is None:
             return False
+        if lock == held:
+            return is_worker_lock(lock)
         return await self._holders.is_leased(lock)
+
+    async def _claimed_by(
+        self, head: Event, changes: Sequence[Change], lease: Lease
+    ) -> Event | None:
+        """Append what claims the job. After an error of our own nobody knows whether it stands."""
+        try:
+            return await self._append(head, changes)
+        except Exception:
+            if is_worker_lock(lease.lock):
+                # The lock lives on. Left alone, a Started under it would look attended for ever.
+                self._give_back(Unclear(head, lease.lock))
+            raise
 
     async def _append(self, head: Event, changes: Sequence[Change]) -> Event | None:
         """Append the changes in one transaction; ``None``: the job has moved, look again."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import structlog
 import uuid_utils
@@ -10,10 +11,10 @@ import uuid_utils
 from jobfleet_contracts.errors import BackendError, LeaseConflict, LockMissing
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import (
-    FLEET_LOCK,
     Lease,
     job_lock,
     key_locks,
+    outlives_jobs,
     safety_margin,
     slots_prefix,
 )
@@ -23,6 +24,23 @@ LOCK_ACQUIRED = "lock.acquired"
 LOCK_RELEASE_UNCLEAR = "lock.release_unclear"
 
 _log = structlog.get_logger()
+
+
+class HeldLease(Protocol):
+    """A lease that the worker holds already, and on which claims may rest: it is under renewal."""
+
+    @property
+    def lock(self) -> str:
+        """The lock's name."""
+        ...
+
+    def current(self) -> Lease:
+        """Return the lease with the trust that renewals have earned."""
+        ...
+
+    def is_trusted(self) -> bool:
+        """Whether it may be relied on now. Once it may not, it never may again."""
+        ...
 
 
 class LockLeases:
@@ -109,8 +127,8 @@ class LockLeases:
         return self._clock.boottime() < lease.trusted_until
 
     async def give_up(self, lease: Lease, request: JobRequest) -> None:
-        """Release a lease; a job's own lock goes with it."""
-        if lease.lock == FLEET_LOCK:
+        """Release a lease; a job's own lock goes with it. The fleet's and a worker's own stay."""
+        if outlives_jobs(lease.lock):
             return
         if lease.lock == job_lock(request.job_id):
             await self._leases.delete(lease.lock, lease.lease_id)
@@ -130,7 +148,10 @@ class LockLeases:
 
 
 def locks_of(request: JobRequest) -> tuple[str, ...]:
-    """Return the locks of which a job needs one in scope ``job``, in the order to try them."""
+    """Return the locks of which a job needs one, in the order to try them.
+
+    In scope ``worker`` a job without a lock key rests on its worker's lock instead.
+    """
     if request.lock_key is None:
         return (job_lock(request.job_id),)
     locks = key_locks(request.lock_key, request.lock_slots)

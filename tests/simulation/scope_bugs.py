@@ -1,0 +1,62 @@
+"""Deliberate bugs in scope ``worker``, where many jobs rest on one lock that its worker keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.lease import Lease, is_worker_lock
+from jobfleet_contracts.state import State
+from jobfleet_protocol.claiming.claimer import Claimer
+from jobfleet_protocol.claiming.lock_leases import HeldLease, new_lease_id
+from jobfleet_worker.run.give_back import GiveBack
+from jobfleet_worker.run.worker_lock import WorkerLock
+
+
+def lost_lease_taken_again() -> AbstractContextManager[Any]:
+    """A worker that lost its lock leases it again under the old name."""
+
+    def advance(self: WorkerLock) -> None:
+        self._lease_id = new_lease_id()
+
+    return patch.object(WorkerLock, "_advance", advance)
+
+
+def given_up_in_silence() -> AbstractContextManager[Any]:
+    """A job that was claimed and given up is left running, under a lock that lives on."""
+
+    def begin(self: GiveBack, job_id: str, lock: str, epoch: int, **_: Any) -> None:
+        return
+
+    return patch.object(GiveBack, "_begin", begin)
+
+
+@contextmanager
+def trust_not_checked_before_the_insert() -> Iterator[None]:
+    """A claimer that slept in its read writes the claim, though its worker's lock is lost."""
+    require_trust = Claimer._require_trust
+
+    def believe(self: Claimer, lease: Lease, held: HeldLease | None) -> None:
+        if held is None:
+            require_trust(self, lease, held)
+
+    with patch.object(Claimer, "_require_trust", believe):
+        yield
+
+
+@contextmanager
+def running_on_the_own_lock_means_lost() -> Iterator[None]:
+    """The holder of a lock takes every job over that runs on it: on a worker's, its own too."""
+    holder_lives = Claimer._holder_lives
+
+    async def lives(self: Claimer, head: Event, held: str | None) -> bool:
+        after = head.after
+        if after.state is State.RUNNING and is_worker_lock(held) and after.lock == held:
+            return False
+        return await holder_lives(self, head, held)
+
+    with patch.object(Claimer, "_holder_lives", lives):
+        yield

@@ -51,5 +51,5 @@ def visit(payload: Visit, context: BlockingJobContext) -> str:
 
 @handler("primes.count", run_in="process")
 def count_primes(payload: int) -> int:
-    """Compute in a process of its own, which a cancellation or the time limit kills."""
+    """Compute in a process of the worker's, which a cancellation or the time limit kills."""
     return sum(all(n % d for d in range(2, int(n**0.5) + 1)) for n in range(2, payload))

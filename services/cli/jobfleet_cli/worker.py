@@ -27,6 +27,9 @@ def worker(
         str | None, typer.Option(metavar="PKG.MOD,...", help="Modules with handlers.")
     ] = None,
     concurrency: Annotated[int | None, typer.Option(help="Jobs at once; default 10.")] = None,
+    processes: Annotated[
+        int | None, typer.Option(help='Handlers with run_in="process" at once; default: cores.')
+    ] = None,
     queues: Annotated[str | None, typer.Option(metavar="A,B", help="Queues to serve.")] = None,
     max_jobs: Annotated[
         int | None, typer.Option(metavar="N", help="Drain and exit 0 after so many jobs.")
@@ -46,6 +49,7 @@ def worker(
     flags = {
         "handlers": handlers,
         "concurrency": concurrency,
+        "processes": processes,
         "queues": queues,
         "max_jobs": max_jobs,
         "max_memory": max_memory,

@@ -12,7 +12,7 @@ from jobfleet_cli.health import health_served, metrics_of
 from jobfleet_cli.logging import configure_logging
 from jobfleet_cli.stop_signals import StopSignals
 from jobfleet_worker.handlers.registry import Handlers
-from jobfleet_worker.options import WorkerOptions
+from jobfleet_worker.options import WorkerOptions, available_cores
 from jobfleet_worker.outbound.options import OutboundOptions
 from jobfleet_worker.worker import Worker
 
@@ -45,6 +45,9 @@ def worker_options(settings: Settings) -> WorkerOptions:
     return WorkerOptions(
         defaults=settings.job_defaults,
         concurrency=settings.concurrency,
+        processes=settings.processes or available_cores(),
+        max_jobs_per_process=settings.max_jobs_per_process,
+        max_mib_per_process=settings.max_mib_per_process,
         queues=settings.queues,
         lock_scope=settings.lock_scope,
         lease_seconds=settings.lease_seconds,

@@ -14,6 +14,13 @@ from jobfleet_contracts.message import JobDefaults
 from jobfleet_worker.outbound.options import OutboundOptions
 
 
+def available_cores() -> int:
+    """Return how many cores this process may use; a container's share of time is not seen."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerOptions:
     """Settings of a worker; seconds on a monotonic clock.
@@ -54,7 +61,7 @@ class WorkerOptions:
     max_jobs: int | None = None
     max_memory_mb: int | None = None
     outbound: OutboundOptions = field(default_factory=OutboundOptions)
-    processes: int = field(default_factory=lambda: os.cpu_count() or 1)
+    processes: int = field(default_factory=available_cores)
     max_jobs_per_process: int = 100
     max_mib_per_process: int | None = None
     set_up_process: Callable[[], None] | None = None

@@ -68,7 +68,7 @@ def attempt_span(request: JobRequest, started: Event) -> Iterator[AttemptSpan]:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a handler's own process takes over: the attempt's span and the ids of log lines."""
+    """What a job in another process takes over: the attempt's span and the ids of log lines."""
 
     traceparent: str
     ids: Mapping[str, str | int]
@@ -82,7 +82,7 @@ class Origin:
         )
 
     def adopt(self) -> None:
-        """Go on from there, for as long as this process lives."""
+        """Go on from there, in this context."""
         attach(_W3C.extract({"traceparent": self.traceparent}, Context()))
         structlog.contextvars.bind_contextvars(**self.ids)
 

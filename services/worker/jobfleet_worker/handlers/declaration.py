@@ -119,7 +119,7 @@ def handler(
     The function takes the payload and, if it likes, the context; or only a parameter annotated as a
     context; or nothing.
     A coroutine function runs on the worker's event loop, a plain function in a thread, with
-    ``run_in="process"`` in a process of its own, which cancel and time-out kill.
+    ``run_in="process"`` in a process of the worker's pool, which cancel and time-out kill.
 
     Args:
         max_attempts: from 1 to 100, for jobs that do not say.

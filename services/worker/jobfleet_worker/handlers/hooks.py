@@ -106,7 +106,7 @@ class Hooks:
 
     @property
     def modules(self) -> tuple[str, ...]:
-        """Where a process of its own imports the hooks from."""
+        """Where a process for handlers imports the hooks from."""
         return tuple(dict.fromkeys(each.function.__module__ for each in self._hooks))
 
     @property

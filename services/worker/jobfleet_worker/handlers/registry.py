@@ -48,10 +48,10 @@ class Handler:
     """One function and how it is to be run.
 
     Attributes:
-        run_in: ``loop`` for coroutine functions, else a thread or a process of its own.
+        run_in: ``loop`` for coroutine functions, else a thread or a process of the pool.
         max_attempts, timeout: defaults for jobs that do not say; seconds.
         retry_on: exceptions that are worth another attempt; others end the job.
-        module: where a process of its own imports the function from.
+        module: where a process imports the function from.
         waits: a built-in that waits for a third party; it takes a ``CallbackWait`` last.
         aliases: other types whose jobs it runs.
         index: keys of the payload by whose values jobs are found.

@@ -239,7 +239,7 @@ def runner_for(
     """Return the runner that the handler's declaration asks for.
 
     Args:
-        hooks: those of this process; a process of the handler's own opens its own.
+        hooks: those of this process; a process of the pool opens its own.
         processes: for a handler that runs in one.
         wait: given to a built-in handler that waits for a third party.
     """

@@ -12,6 +12,7 @@ ROW = re.compile(r"^\| `([A-Z][A-Z_]+)`(?: ●)? \| ([^|]*) \|", re.MULTILINE)
 OTHERS = {"OTEL_EXPORTER_OTLP_ENDPOINT"}
 """Read by a library, not by the settings."""
 IN_WORDS = {
+    "JOBFLEET_PROCESSES",
     "JOBFLEET_LEASE_RENEW_SECONDS",
     "JOBFLEET_LOG_FORMAT",
     "JOBFLEET_LOG_LEVEL",

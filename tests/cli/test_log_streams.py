@@ -21,6 +21,7 @@ from jobfleet_cli.console_line import ConsoleLine
 from jobfleet_cli.log_json import json_line
 from jobfleet_cli.log_writer import LINES_DROPPED, LogWriter
 from tests.cli.conftest import Cli
+from tests.cli.warm_commands import STREAMS, WarmCommands
 
 QUICK = {"JOBFLEET_LOG_LEVEL": "debug", "JOBFLEET_METRICS_PORT": "0"}
 
@@ -90,135 +91,95 @@ def test_a_stream_that_was_closed_drops_lines() -> None:
     assert writer.dropped == 1
 
 
+@pytest.fixture(scope="module")
+def warm() -> Iterator[WarmCommands]:
+    made = WarmCommands()
+    yield made
+    made.close()
+
+
 class Unread:
-    """Starts ``jobfleet`` with a standard error that somebody spoils."""
+    """Starts ``jobfleet`` with a standard error that somebody has spoiled."""
 
-    def __init__(self, cli: Cli) -> None:
+    def __init__(self, cli: Cli, warm: WarmCommands) -> None:
         self._cli = cli
-        self._started: list[subprocess.Popen[str]] = []
+        self._warm = warm
 
-    def start(self, *arguments: str, stderr: int | None, **environment: str) -> Any:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "jobfleet_cli", *arguments],
-            cwd=self._cli.folder,
-            env=self._cli.environment | QUICK | environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=stderr,
-            text=True,
-            start_new_session=True,
-            preexec_fn=None if stderr is not None else _close_stderr,  # noqa: PLW1509
+    def start(self, *arguments: str, stderr: str | None = None, **environment: str) -> int:
+        chosen = self._cli.environment | QUICK | environment
+        return self._warm.start(
+            *arguments, folder=self._cli.folder, environment=chosen, stderr=stderr
         )
-        self._started.append(process)
-        return process
 
-    def stop(self) -> None:
-        for process in self._started:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+    def run(self, *arguments: str, stderr: str | None = None, **environment: str) -> int:
+        return self._warm.wait(self.start(*arguments, stderr=stderr, **environment))
 
+    def runs_jobs(self, *queues: str) -> None:
+        payload = '{"steps": 2, "stepSeconds": 0}'
+        job = ("publish", "--type", "demo.steps", "--payload", payload, "--wait", "--queue")
+        started = {queue: self.start(*job, queue) for queue in queues}
+        for queue, pid in started.items():
+            assert self._warm.wait(pid) == 0, queue
 
-def _close_stderr() -> None:
-    os.close(2)
+    def end(self, pid: int) -> int:
+        os.kill(pid, signal.SIGTERM)
+        return self._warm.wait(pid)
 
 
 @pytest.fixture
-def unread(cli: Cli) -> Iterator[Unread]:
-    made = Unread(cli)
-    yield made
-    made.stop()
+def unread(cli: Cli, warm: WarmCommands) -> Iterator[Unread]:
+    yield Unread(cli, warm)
+    warm.stop()
 
 
-def _reader_gone() -> int:
-    reading, writing = os.pipe()
-    os.close(reading)
-    return writing
-
-
-def _reader_asleep(kept: list[int]) -> int:
-    reading, writing = os.pipe()
-    kept.append(reading)
-    os.set_blocking(writing, False)
-    with suppress(BlockingIOError):
-        while os.write(writing, b"x" * 65536):
-            pass
-    os.set_blocking(writing, True)
-    return writing
-
-
-STREAMS = ("closed", "reader gone", "reader asleep", "full disk")
-
-
-@pytest.fixture(params=STREAMS)
-def stderr(request: pytest.FixtureRequest) -> Iterator[int | None]:
-    kept: list[int] = []
-    makers: dict[str, Callable[[], int | None]] = {
-        "closed": lambda: None,
-        "reader gone": _reader_gone,
-        "reader asleep": lambda: _reader_asleep(kept),
-        "full disk": lambda: os.open("/dev/full", os.O_WRONLY),
+def test_workers_whose_log_nobody_takes_run_jobs_and_obey_sigterm(unread: Unread) -> None:
+    queues = {stream: stream.replace(" ", "-") for stream in STREAMS}
+    workers = {
+        stream: unread.start("worker", "--queues", queue, stderr=stream, JOBFLEET_DRAIN_SECONDS="5")
+        for stream, queue in queues.items()
     }
-    number = makers[request.param]()
-    yield number
-    for each in (*kept, *([number] if number is not None else [])):
-        os.close(each)
-
-
-def test_a_worker_whose_log_nobody_takes_runs_jobs_and_obeys_sigterm(
-    cli: Cli, unread: Unread, stderr: int | None, until: Callable[..., None]
-) -> None:
-    worker = unread.start("worker", stderr=stderr, JOBFLEET_DRAIN_SECONDS="5")
-    payload = '{"steps": 2, "stepSeconds": 0}'
-    answer = cli.run("publish", "--type", "demo.steps", "--payload", payload, "--wait")
-    assert answer.returncode == 0, answer.stderr
-    before = _cpu_seconds(worker.pid)
+    unread.runs_jobs(*queues.values())
+    before = {stream: _cpu_seconds(pid) for stream, pid in workers.items()}
     began = time.monotonic()
     time.sleep(1)
-    used = (_cpu_seconds(worker.pid) - before) / (time.monotonic() - began)
-    assert used < 0.8, "the worker spins"
-    worker.terminate()
-    assert worker.wait(30) == 0
+    for stream, pid in workers.items():
+        used = (_cpu_seconds(pid) - before[stream]) / (time.monotonic() - began)
+        assert used < 0.8, f"the worker spins whose log is: {stream}"
+    for stream, pid in workers.items():
+        assert unread.end(pid) == 0, stream
 
 
-def test_a_worker_with_a_full_log_file_runs_jobs_and_obeys_sigterm(
-    cli: Cli, unread: Unread
-) -> None:
-    errors = os.open(os.devnull, os.O_WRONLY)
-    worker = unread.start("worker", stderr=errors, JOBFLEET_LOG_FILE="/dev/full")
-    os.close(errors)
-    payload = '{"steps": 2, "stepSeconds": 0}'
-    answer = cli.run("publish", "--type", "demo.steps", "--payload", payload, "--wait")
-    assert answer.returncode == 0, answer.stderr
-    worker.terminate()
-    assert worker.wait(30) == 0
+def test_a_worker_with_a_full_log_file_runs_jobs_and_obeys_sigterm(unread: Unread) -> None:
+    worker = unread.start("worker", JOBFLEET_LOG_FILE="/dev/full")
+    unread.runs_jobs("default")
+    assert unread.end(worker) == 0
 
 
-def test_a_dashboard_whose_log_nobody_takes_accepts_jobs_and_obeys_sigterm(
-    cli: Cli, unread: Unread, stderr: int | None, until: Callable[..., None]
+def test_dashboards_whose_log_nobody_takes_accept_jobs_and_obey_sigterm(
+    unread: Unread, until: Callable[..., None]
 ) -> None:
     from jobfleet_cli.local_port import free_port
 
-    port = free_port(0)
-    dashboard = unread.start("dashboard", "--port", str(port), stderr=stderr)
-
-    def accepted() -> bool:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-        try:
-            headers = {"Content-Type": "application/json"}
-            connection.request("POST", "/api/jobs", b'{"type": "demo.steps"}', headers)
-            return connection.getresponse().status == 202
-        except OSError:
-            return False
-        finally:
-            connection.close()
-
-    until(accepted, "a job to be accepted")
-    dashboard.terminate()
-    assert dashboard.wait(30) == 0
+    for stream in STREAMS:
+        port = free_port(0)
+        dashboard = unread.start("dashboard", "--port", str(port), stderr=stream)
+        until(lambda port=port: _accepts_a_job(port), f"a job to be accepted: {stream}")
+        assert unread.end(dashboard) == 0, stream
 
 
-def test_head_of_a_workers_log_ends_nothing(cli: Cli, until: Callable[..., None]) -> None:
+def _accepts_a_job(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        headers = {"Content-Type": "application/json"}
+        connection.request("POST", "/api/jobs", b'{"type": "demo.steps"}', headers)
+        return connection.getresponse().status == 202
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def test_head_of_a_workers_log_ends_nothing(cli: Cli, unread: Unread) -> None:
     worker = subprocess.Popen(
         ["sh", "-c", f"exec {sys.executable} -m jobfleet_cli worker 2>&1 | head -1"],
         cwd=cli.folder,
@@ -231,9 +192,7 @@ def test_head_of_a_workers_log_ends_nothing(cli: Cli, until: Callable[..., None]
     try:
         assert worker.stdout is not None
         assert worker.stdout.readline().startswith("{")
-        payload = '{"steps": 2, "stepSeconds": 0}'
-        answer = cli.run("publish", "--type", "demo.steps", "--payload", payload, "--wait")
-        assert answer.returncode == 0, answer.stderr
+        unread.runs_jobs("default")
         os.killpg(worker.pid, signal.SIGTERM)
         assert worker.wait(30) is not None
     finally:
@@ -243,17 +202,22 @@ def test_head_of_a_workers_log_ends_nothing(cli: Cli, until: Callable[..., None]
         worker.stdout.close()  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("stream", STREAMS)
 @pytest.mark.parametrize("command", [("config", "show"), ("publish", "--type", "a"), ("doctor",)])
 def test_a_command_whose_standard_error_nobody_takes_still_answers(
-    unread: Unread, stderr: int | None, command: tuple[str, ...]
+    unread: Unread, stream: str, command: tuple[str, ...]
 ) -> None:
-    assert unread.start(*command, stderr=stderr).wait(60) == 0
+    assert unread.run(*command, stderr=stream) == 0
+
+
+def test_an_interpreter_that_starts_without_a_standard_error_still_answers(cli: Cli) -> None:
+    line = f"exec {sys.executable} -m jobfleet_cli config show >/dev/null 2>&-"
+    ended = subprocess.run(["sh", "-c", line], cwd=cli.folder, env=cli.environment, check=False)
+    assert ended.returncode == 0
 
 
 def test_wrong_usage_is_exit_2_also_where_nobody_reads_the_reason(unread: Unread) -> None:
-    number = _reader_gone()
-    assert unread.start("worker", "--queues", "No!", stderr=number).wait(60) == 2
-    os.close(number)
+    assert unread.run("worker", "--queues", "No!", stderr="reader gone") == 2
 
 
 def _cpu_seconds(pid: int) -> float:

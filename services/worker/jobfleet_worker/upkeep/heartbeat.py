@@ -63,6 +63,10 @@ class Heartbeat:
                 if not failing:
                     _log.warning(HEARTBEAT_FAILED, error=str(error))
                 failing = True
+            except Exception:  # noqa: BLE001 - an error of our own about one job must not end all
+                if not failing:
+                    _log.exception(HEARTBEAT_FAILED)
+                failing = True
             await asyncio.sleep(self._options.heartbeat_seconds)
 
     async def beat(self, stopped_at: datetime | None = None) -> None:
@@ -94,3 +98,5 @@ class Heartbeat:
             await self.beat(stopped_at=self._clock.now())
         except BackendError as error:
             _log.warning(HEARTBEAT_FAILED, error=str(error))
+        except Exception:  # noqa: BLE001 - the stop goes on
+            _log.exception(HEARTBEAT_FAILED)

@@ -11,14 +11,15 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from devtools.bench import azure_row, embedded_row, machine
+from devtools.bench import azure_row, embedded_row, machine, thumbnail_row
 from devtools.bench.contestant import Entry
 from devtools.bench.jobfleet_queue import keep_quiet
 from devtools.bench.report import as_json, table
 from devtools.bench.row import Result, measure, measure_idle
 from devtools.servers import RabbitMQServer, choose_rabbitmq
+from jobfleet_worker.options import available_cores
 
-ROWS = ("embedded", "azure")
+ROWS = ("embedded", "azure", "thumbnails")
 EMBEDDED: tuple[Entry, ...] = (
     partial(embedded_row.jobfleet, processes=1, concurrency=10),
     partial(embedded_row.jobfleet, processes=1, concurrency=100),
@@ -30,6 +31,7 @@ EMBEDDED: tuple[Entry, ...] = (
 TITLES = {
     "embedded": "No-op jobs on SQLite; jobfleet with lease and audit trail, Huey with neither",
     "azure": "No-op jobs on RabbitMQ and Azurite; six storage requests a job by hand in Celery",
+    "thumbnails": "Thumbnails in processes; Celery on RabbitMQ has neither lease nor trail",
 }
 
 
@@ -43,6 +45,16 @@ def azure(rabbitmq: RabbitMQServer) -> tuple[Entry, ...]:
     )
 
 
+def thumbnails(rabbitmq: RabbitMQServer) -> tuple[Entry, ...]:
+    """Return the contestants that compute, with as many processes as cores."""
+    pool = available_cores()
+    return (
+        partial(thumbnail_row.embedded, pool=pool),
+        partial(thumbnail_row.azure, rabbitmq=rabbitmq, pool=pool),
+        partial(thumbnail_row.celery, rabbitmq=rabbitmq, pool=pool),
+    )
+
+
 def main(said: Sequence[str] | None = None) -> None:
     """Run the rows that the command line names."""
     arguments = _arguments(said)
@@ -51,12 +63,12 @@ def main(said: Sequence[str] | None = None) -> None:
     rows: dict[str, list[Result]] = {}
     if "embedded" in arguments.rows:
         rows["embedded"] = _row(EMBEDDED, arguments, jobs=arguments.jobs or 4000)
-    if "azure" in arguments.rows:
+    if {"azure", "thumbnails"} & set(arguments.rows):
         with tempfile.TemporaryDirectory(prefix="jobfleet-bench-") as folder:
             rabbitmq = choose_rabbitmq(Path(folder))
             rabbitmq.start()
             try:
-                rows["azure"] = _row(azure(rabbitmq), arguments, jobs=arguments.jobs or 600)
+                rows |= _rows_with_broker(rabbitmq, arguments)
             finally:
                 rabbitmq.stop()
     if arguments.json is not None:
@@ -65,6 +77,17 @@ def main(said: Sequence[str] | None = None) -> None:
         arguments.json.write_text(text + "\n")
     for name, results in rows.items():
         print(table(TITLES[name], results))
+
+
+def _rows_with_broker(
+    rabbitmq: RabbitMQServer, arguments: argparse.Namespace
+) -> dict[str, list[Result]]:
+    rows: dict[str, list[Result]] = {}
+    if "azure" in arguments.rows:
+        rows["azure"] = _row(azure(rabbitmq), arguments, jobs=arguments.jobs or 600)
+    if "thumbnails" in arguments.rows:
+        rows["thumbnails"] = _row(thumbnails(rabbitmq), arguments, jobs=arguments.jobs or 400)
+    return rows
 
 
 def _row(entries: tuple[Entry, ...], arguments: argparse.Namespace, *, jobs: int) -> list[Result]:
@@ -76,7 +99,7 @@ def _row(entries: tuple[Entry, ...], arguments: argparse.Namespace, *, jobs: int
 
 def _arguments(said: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m devtools.bench", description=__doc__)
-    parser.add_argument("rows", nargs="*", help="embedded, azure; both if none is named")
+    parser.add_argument("rows", nargs="*", help="embedded, azure, thumbnails; all if none is named")
     parser.add_argument("--jobs", type=int, help="jobs of one measurement")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--idle", type=int, default=40, help="jobs sent to idle workers; 0: none")

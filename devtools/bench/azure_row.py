@@ -54,24 +54,11 @@ def celery(folder: Path, *, rabbitmq: RabbitMQServer, pool: int) -> Contestant:
     storage = choose_own_storage(folder)
     storage.start()
     by_hand.create_storage(storage.connection_string)
-    options = ["--pool", "prefork", "--concurrency", str(pool), "--loglevel", "warning"]
-    quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     return Contestant(
         name=f"Celery by hand, prefork {pool}",
         folder=folder,
         submit=partial(by_hand.submit, broker=rabbitmq.url, queue=folder.name),
-        commands=[
-            [
-                sys.executable,
-                "-m",
-                "celery",
-                "-A",
-                "devtools.bench.by_hand",
-                "worker",
-                *options,
-                *quiet,
-            ]
-        ],
+        commands=[celery_command("devtools.bench.by_hand", pool)],
         environment={
             by_hand.BROKER: rabbitmq.url,
             by_hand.QUEUE: folder.name,
@@ -79,3 +66,10 @@ def celery(folder: Path, *, rabbitmq: RabbitMQServer, pool: int) -> Contestant:
         },
         close=storage.stop,
     )
+
+
+def celery_command(app: str, pool: int) -> list[str]:
+    """Return the command of a Celery worker with a prefork pool."""
+    options = ["--pool", "prefork", "--concurrency", str(pool), "--loglevel", "warning"]
+    quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+    return [sys.executable, "-m", "celery", "-A", app, "worker", *options, *quiet]

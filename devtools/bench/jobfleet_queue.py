@@ -18,6 +18,7 @@ from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.state import State
 from jobfleet_protocol.actions.write_side import WriteSide
 
+NOOP = "bench.noop"
 _PATIENCE_SECONDS = 30.0
 
 WORKER = (sys.executable, "-m", "jobfleet_cli", "worker", "--handlers", "devtools.bench.handlers")
@@ -32,21 +33,21 @@ def keep_quiet() -> None:
     )
 
 
-async def submit_all(backend: Backend, settings: Settings, jobs: int) -> None:
-    """Submit no-op jobs, 64 at a time."""
+async def submit_all(backend: Backend, settings: Settings, jobs: int, job_type: str = NOOP) -> None:
+    """Submit jobs, 64 at a time."""
     submitter = WriteSide.wire(
         backend=backend, clock=SystemClock(), defaults=settings.job_defaults
     ).submitter
-    await submitter.submit_many([_request() for _ in range(jobs)])
+    await submitter.submit_many([_request(job_type) for _ in range(jobs)])
 
 
-def submit(settings: Settings, jobs: int) -> None:
+def submit(settings: Settings, jobs: int, job_type: str = NOOP) -> None:
     """Open the backend, submit, close it."""
 
     async def work() -> None:
         backend = await open_backend(settings)
         try:
-            await submit_all(backend, settings, jobs)
+            await submit_all(backend, settings, jobs, job_type)
         finally:
             await backend.close()
 
@@ -74,5 +75,5 @@ def check(settings: Settings, jobs: int) -> None:
     run_async(work())
 
 
-def _request() -> JobRequest:
-    return JobRequest(type="bench.noop", payload=time.time())
+def _request(job_type: str) -> JobRequest:
+    return JobRequest(type=job_type, payload=time.time())

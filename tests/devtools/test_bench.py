@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from devtools.bench import __main__ as command
-from devtools.bench import embedded_row
+from devtools.bench import embedded_row, thumbnail_row
 from devtools.bench.contestant import Contestant
 from devtools.bench.drain import Drain, drain
 from devtools.bench.latency import idle_starts
@@ -113,6 +113,11 @@ def test_jobfleet_and_huey_work_off_what_the_bench_submits(tmp_path: Path) -> No
 
 
 @pytest.mark.system
+def test_thumbnails_are_made_in_processes(tmp_path: Path) -> None:
+    assert drain(thumbnail_row.embedded(tmp_path, pool=2), 30).jobs == 30
+
+
+@pytest.mark.system
 def test_an_idle_worker_is_sent_one_job_at_a_time(tmp_path: Path) -> None:
     waits = idle_starts(embedded_row.huey(tmp_path, workers=1, kind="thread"), 5)
     assert len(waits) == 5
@@ -122,7 +127,9 @@ def test_an_idle_worker_is_sent_one_job_at_a_time(tmp_path: Path) -> None:
 def test_an_unknown_row_is_refused_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         command.main(["embeded"])
-    assert "there is no row embeded; rows are embedded, azure" in capsys.readouterr().err
+    assert (
+        "there is no row embeded; rows are embedded, azure, thumbnails" in capsys.readouterr().err
+    )
 
 
 @pytest.mark.system

@@ -13,7 +13,12 @@ from jobfleet_contracts.state import State
 from jobfleet_worker.handlers.registry import Handlers
 from jobfleet_worker.processes.pool import process_pool
 from jobfleet_worker.run.deferral import Deferral
-from jobfleet_worker.run.process_turns import APART_SECONDS, LONGEST_DELAY, ProcessTurns
+from jobfleet_worker.run.process_turns import (
+    APART_SECONDS,
+    LONGEST_DELAY,
+    WAIT_SECONDS,
+    ProcessTurns,
+)
 from jobfleet_worker.run.slots import Slots
 from tests.protocol.steered_clock import SteeredClock
 from tests.worker import pool_handlers
@@ -99,7 +104,19 @@ async def test_a_long_queue_of_process_jobs_does_not_pass_through_at_full_speed(
     turns._slots.take()  # the last free slot, in which nobody waits for a process
     assert [turns._patience() for _ in range(3)] == [0.0, APART_SECONDS, 2 * APART_SECONDS]
     turns._slots.release()
-    assert turns._patience() >= 0.5
+    assert turns._patience() >= WAIT_SECONDS
+
+
+async def test_short_jobs_are_waited_for_in_the_last_free_slot_too() -> None:
+    clock = StoppedClock()
+    turns = turns_with(Postponed(), clock, slots=1)
+    turns._slots.take()
+    assert await turns._pool.place("job", 1)
+    assert turns._patience() < WAIT_SECONDS
+    turns._pool.free_place("job")
+    assert turns._patience() >= WAIT_SECONDS
+    clock.advance(WAIT_SECONDS)
+    assert turns._patience() < WAIT_SECONDS
 
 
 async def test_a_job_that_ends_hands_its_place_to_the_next() -> None:

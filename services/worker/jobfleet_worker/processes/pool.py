@@ -192,6 +192,9 @@ class ProcessPool:
     Args:
         size: how many jobs run at once in processes.
         set_up: what each process begins with; without modules nothing is ever started.
+
+    Attributes:
+        freed: how many places were given back so far.
     """
 
     def __init__(self, *, size: int, set_up: PoolSetUp) -> None:
@@ -204,6 +207,7 @@ class ProcessPool:
         self._is_closed = False
         self._free_places = asyncio.Semaphore(size)
         self._placed: set[str] = set()
+        self.freed = 0
 
     def has_place(self, job_id: str) -> bool:
         """Return whether a process is kept for the job, or runs it."""
@@ -229,6 +233,7 @@ class ProcessPool:
         """Give a job's place to the next; quiet if it has none."""
         if job_id in self._placed:
             self._placed.discard(job_id)
+            self.freed += 1
             self._free_places.release()
 
     def start(self) -> None:

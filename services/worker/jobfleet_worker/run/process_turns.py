@@ -18,7 +18,7 @@ WAIT_SECONDS = 0.5
 """For a process to become free: short jobs follow each other without a delay queue."""
 APART_SECONDS = 0.05
 """Between two jobs that are put off: a long queue of them must not become a storm."""
-BACK_PER_SECOND = 10
+BACK_PER_SECOND = 20
 """How many messages that were put off may come back."""
 LONGEST_DELAY = 30.0
 
@@ -45,6 +45,8 @@ class ProcessTurns:
         self._slots = slots
         self._clock = clock
         self._next_at = 0.0
+        self._freed = 0
+        self._freed_at = float("-inf")
         self._back_at: list[float] = []
 
     @asynccontextmanager
@@ -87,14 +89,20 @@ class ProcessTurns:
     def _patience(self) -> float:
         """Return how long the message may wait in its slot.
 
-        The last free slot is not waited in, but for the little that keeps a long queue of such jobs
-        from passing through at full speed: jobs of other types come through it.
+        While jobs are long, nobody waits in the last free slot, but for the little that keeps a
+        queue of such jobs from passing through at full speed: other types come through that slot.
         """
         now = self._clock.boottime()
         turn_at = max(self._next_at, now)
         self._next_at = turn_at + APART_SECONDS
-        wait = WAIT_SECONDS if self._slots.free > 0 else 0.0
-        return max(wait, turn_at - now)
+        may_wait = self._slots.free > 0 or self._are_short(now)
+        return max(WAIT_SECONDS if may_wait else 0.0, turn_at - now)
+
+    def _are_short(self, now: float) -> bool:
+        """Return whether a job has freed its process of late, so that the next will do so soon."""
+        if self._pool.freed != self._freed:
+            self._freed, self._freed_at = self._pool.freed, now
+        return now - self._freed_at < WAIT_SECONDS
 
     def _delay(self) -> float:
         """Return seconds that grow with the messages that are away, so that they do not flood."""

@@ -47,7 +47,7 @@ def worker_options(settings: Settings) -> WorkerOptions:
         concurrency=settings.concurrency,
         processes=settings.processes or available_cores(),
         max_jobs_per_process=settings.max_jobs_per_process,
-        max_mib_per_process=settings.max_mib_per_process,
+        max_mib_per_process=settings.max_memory_per_process,
         queues=settings.queues,
         lock_scope=settings.lock_scope,
         lease_seconds=settings.lease_seconds,

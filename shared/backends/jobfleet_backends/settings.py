@@ -81,7 +81,7 @@ class Settings(BaseSettings):
     concurrency: int = Field(default=10, ge=1, le=1000)
     processes: int | None = Field(default=None, ge=1, le=1000)
     max_jobs_per_process: int = Field(default=100, ge=1)
-    max_mib_per_process: int | None = Field(default=None, ge=1)
+    max_memory_per_process: int | None = Field(default=None, ge=1)
     queues: Names = ("default",)
     handlers: Names = ()
     max_attempts: int = Field(default=3, ge=1, le=100)

@@ -19,6 +19,7 @@ PAGES = (
     "README.md",
     ("docs/handlers.md docs/handler-examples.md docs/testing-handlers.md docs/async-endpoints.md"),
     "docs/hooks.md",
+    "docs/idempotency.md",
     "docs/changing-handlers.md",
     "docs/coming-from-celery.md",
     "docs/coming-from-other-job-apis.md",

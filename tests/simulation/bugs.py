@@ -505,8 +505,8 @@ _ONCE = {
     "lock_keys": 1,
 }
 OF_LOSSES = (
-    Known("a lone takeover", a_lone_takeover, 12, _ONCE),
-    Known("a claim without the job's limit of lost workers", a_claim_without_the_limit, 3, _ONCE),
+    Known("a lone takeover", a_lone_takeover, 4, _ONCE),
+    Known("a claim without the job's limit of lost workers", a_claim_without_the_limit, 4, _ONCE),
 )
 """Jobs that run twice though they must not."""
 _PAUSING = {"pauses": True, "clock_steps": False, "retention_seconds": None}

@@ -13,6 +13,7 @@ from jobfleet_contracts.errors import (
     SettingsError,
     UnknownJob,
 )
+from jobfleet_publisher.current import current_publisher
 from jobfleet_publisher.job_details import JobDetails
 from jobfleet_publisher.job_result import JobFailed, JobResult
 from jobfleet_publisher.publisher import Publisher
@@ -33,4 +34,5 @@ __all__ = [
     "SettingsError",
     "SubmittedJob",
     "UnknownJob",
+    "current_publisher",
 ]

@@ -206,6 +206,17 @@ class Publisher:
             _of_parents.append(running)
 
 
+def current_publisher() -> Publisher:
+    """Return the blocking publisher that was started last; in a handler that of its worker.
+
+    Without a started one it opens one that the process shares until its end.
+
+    Raises:
+        SettingsError: none is started, and the environment has a bad value.
+    """
+    return current.current_sync_publisher()
+
+
 class LoopPublisher(Publisher):
     """A blocking view of a publisher that an event loop of this process runs already.
 

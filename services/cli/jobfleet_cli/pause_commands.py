@@ -12,6 +12,7 @@ from jobfleet_cli.session import Session, in_session, who
 from jobfleet_contracts.codec import parse_time
 from jobfleet_contracts.control import ControlSubject
 from jobfleet_contracts.errors import InvalidRequest
+from jobfleet_protocol.actions.action_journal import ActionJournal
 from jobfleet_protocol.control.pauses import Pauses
 from jobfleet_protocol.reading.queue_record import QueueReader
 
@@ -46,7 +47,13 @@ def resume(subject: ControlSubject, name: str, reason: str) -> None:
 def pauses_of(session: Session) -> Pauses:
     """Return the pauses of the configured backend."""
     backend = session.backend
-    return Pauses(log=backend.control_log, control=backend.control, clock=session.clock)
+    journal = ActionJournal(log=backend.control_log, clock=session.clock)
+    return Pauses(
+        log=backend.control_log,
+        control=backend.control,
+        clock=session.clock,
+        told=journal.hear,
+    )
 
 
 def reader_of(session: Session) -> QueueReader:

@@ -14,6 +14,7 @@ from jobfleet_cli.session import Session, in_session, who
 from jobfleet_contracts.codec import parse_time
 from jobfleet_contracts.errors import InvalidRequest, UnknownSchedule
 from jobfleet_contracts.schedule import Schedule
+from jobfleet_protocol.actions.action_journal import ActionJournal
 from jobfleet_protocol.control.schedules import Schedules
 from jobfleet_protocol.reading.schedule_record import (
     ScheduleReader,
@@ -272,6 +273,7 @@ def _schedules(session: Session) -> Schedules:
         trail=backend.trail,
         submitter=session.writes.submitter,
         clock=clock,
+        told=ActionJournal(log=backend.control_log, clock=clock).hear,
     )
 
 

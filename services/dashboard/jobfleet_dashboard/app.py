@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from jobfleet_contracts.ports import Clock
 from jobfleet_dashboard import problems
 from jobfleet_dashboard.api import (
     actions,
+    bulk,
     callbacks,
     errors,
     fleet,
@@ -37,6 +39,7 @@ from jobfleet_dashboard.security.plain_forms import PlainForms
 from jobfleet_dashboard.security.request_id import RequestId
 from jobfleet_dashboard.security.response_headers import ResponseHeaders
 from jobfleet_dashboard.services import Services
+from jobfleet_dashboard.views.actions.routes import router as action_pages
 from jobfleet_dashboard.views.dead_letters.routes import router as dead_letter_pages
 from jobfleet_dashboard.views.error_groups.routes import router as error_pages
 from jobfleet_dashboard.views.job.routes import router as job_pages
@@ -64,6 +67,7 @@ _PAGES = (
     queue_pages,
     dead_letter_pages,
     error_pages,
+    action_pages,
     submit_pages,
     login_pages,
 )
@@ -93,6 +97,7 @@ def create_app(*, backend: Backend, clock: Clock, options: DashboardOptions) -> 
         history,
         streams,
         actions,
+        bulk,
         callbacks,
         fleet,
         errors,
@@ -113,8 +118,11 @@ def create_app(*, backend: Backend, clock: Clock, options: DashboardOptions) -> 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    yield
     services: Services = app.state.services
+    runner = asyncio.create_task(services.bulk_runner.run(), name="actions-on-many")
+    yield
+    runner.cancel()
+    await asyncio.gather(runner, return_exceptions=True)
     await services.live.stop()
     await services.writes.settle()
 

@@ -23,6 +23,7 @@ from jobfleet_contracts.errors import (
     BodyConflict,
     InvalidRequest,
     JobfleetError,
+    NotFound,
     UnknownJob,
     UnknownSchedule,
 )
@@ -103,6 +104,8 @@ def problem_of(error: JobfleetError) -> Problem:
             return invalid(str(error), error.field)
         case UnknownJob():
             return Problem("Unknown job", "unknown-job", str(error), 404)
+        case NotFound():
+            return Problem("Not found", "not-found", str(error), 404)
         case UnknownSchedule():
             return Problem("Unknown schedule", "unknown-schedule", str(error), 404)
         case ActionRefused():

@@ -19,6 +19,9 @@ from jobfleet_dashboard.security.api_keys import ApiKeys
 from jobfleet_dashboard.security.rate_limit import RateLimit
 from jobfleet_dashboard.security.sessions import Sessions
 from jobfleet_dashboard.stats_reader import StatsReader
+from jobfleet_protocol.actions.action_journal import ActionJournal
+from jobfleet_protocol.actions.bulk_action import BulkActions
+from jobfleet_protocol.actions.bulk_runner import BulkRunner
 from jobfleet_protocol.actions.callbacks import Callbacks
 from jobfleet_protocol.actions.signing_keys import SigningKeys
 from jobfleet_protocol.actions.write_side import WriteSide
@@ -53,6 +56,9 @@ class Services:
     rate_limit: RateLimit
     queue_limit: QueueLimit
     metrics: Metrics
+    journal: ActionJournal
+    bulk: BulkActions
+    bulk_runner: BulkRunner
 
     @classmethod
     def wire(cls, *, backend: Backend, clock: Clock, options: DashboardOptions) -> Services:
@@ -63,16 +69,36 @@ class Services:
         """
         writes = WriteSide.wire(backend=backend, clock=clock, defaults=options.defaults)
         keys = ApiKeys(options.api_keys)
+        journal = ActionJournal(log=backend.control_log, clock=clock)
         schedules = Schedules(
-            log=backend.control_log, trail=backend.trail, submitter=writes.submitter, clock=clock
+            log=backend.control_log,
+            trail=backend.trail,
+            submitter=writes.submitter,
+            clock=clock,
+            told=journal.hear,
         )
         schedule_reader = ScheduleReader(
             schedules=schedules, trail=backend.trail, directory=backend.directory, clock=clock
         )
-        pauses = Pauses(log=backend.control_log, control=backend.control, clock=clock)
+        pauses = Pauses(
+            log=backend.control_log, control=backend.control, clock=clock, told=journal.hear
+        )
         census = CensusReader(reader=backend.reader, clock=clock)
         ended = EndedReader(reader=backend.reader, clock=clock)
+        bulk = BulkActions(
+            log=backend.control_log, payloads=backend.payloads, journal=journal, clock=clock
+        )
         return cls(
+            journal=journal,
+            bulk=bulk,
+            bulk_runner=BulkRunner(
+                actions=bulk,
+                journal=journal,
+                trail=backend.trail,
+                leases=backend.leases,
+                writes=writes,
+                clock=clock,
+            ),
             backend=backend,
             clock=clock,
             options=options,

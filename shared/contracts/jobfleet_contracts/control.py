@@ -1,8 +1,9 @@
 """Entries of the control log: what operators and schedules decided about the fleet.
 
-Each subject (a schedule, a queue, a type, a limit) has an append-only log of its own. An entry
-carries what happened, who did it, when and why, and the whole state after it. The newest entry
-is the subject's current state.
+Each subject (a schedule, a queue, a type, a limit, an action on many jobs) has an append-only log
+of its own; ``action`` has a journal of what people did beside them. An entry carries what happened,
+who did it, when and why, and the whole state after it. The newest entry is the subject's current
+state.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class ControlSubject(StrEnum):
     QUEUE = "queue"
     TYPE = "type"
     LIMIT = "limit"
+    ACTION = "action"
 
 
 class ControlKind(StrEnum):
@@ -45,6 +47,8 @@ class ControlKind(StrEnum):
     TRIGGERED = "Triggered"
     REMOVED = "Removed"
     SET = "Set"
+    ASKED = "Asked"
+    ENDED = "Ended"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,10 @@ class ActionRefused(JobfleetError):
     """The job's state does not allow the action (HTTP 409); the message says why."""
 
 
+class NotFound(JobfleetError):
+    """Nothing has this name or id (HTTP 404); the message says what was looked for."""
+
+
 class UnknownSchedule(ActionRefused):
     """No schedule has this name, or it was removed (HTTP 404)."""
 

@@ -8,6 +8,8 @@ from typing import Literal
 
 FLEET_LOCK = "fleet/all"
 RESCUER_LOCK = "fleet/rescuer"
+ACTION_LOCKS = "action/"
+"""Locks of actions on many jobs: whoever holds one runs the action."""
 WORKER_LOCKS = "worker/"
 """What the names of workers' own locks begin with."""
 LockScope = Literal["job", "worker", "fleet"]

@@ -20,4 +20,6 @@ def addressed(route: APIRoute, job_id: str) -> str:
     """Return an address of the route, with this job wherever one is asked for."""
     path = route.path.replace(":uuid", "").replace("{jobId}", job_id)
     path = path.replace("{name}", "nightly")
+    path = path.replace("{actionId}", job_id).replace("{action_id}", job_id)
+    path = path.replace("{group_id}", "0" * 16)
     return path.replace("{job_id}", job_id).replace("{verb}", "cancel")

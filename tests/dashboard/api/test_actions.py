@@ -77,8 +77,52 @@ async def test_a_filter_acts_only_on_the_expected_number(client: AsgiClient) -> 
     refused = await client.post("/api/jobs/actions", body)
     assert refused.status == 409
     assert "finds 3 jobs now, not 2" in refused.json["detail"]
-    done = await client.post("/api/jobs/actions", body | {"expected": 3})
-    assert [item["state"] for item in done.json["items"]] == ["cancelled"] * 3
+    accepted = await client.post("/api/jobs/actions", body | {"expected": 3, "reason": "storm"})
+    assert (accepted.status, accepted.json["items"]) == (202, [])
+    action = await ended_action(client, accepted.json["statusUrl"])
+    assert (action["status"], action["done"], action["refused"]) == ("ended", 3, 0)
+    assert (action["scope"], action["reason"]) == ("queue bulk", "storm")
+    left = (await client.get("/api/jobs", view="jobs", state="queued")).json["items"]
+    assert len(left) == 1
+
+
+async def test_ids_are_acted_on_by_themselves_where_the_caller_prefers_that(
+    client: AsgiClient,
+) -> None:
+    job_id, unknown = await submit(client), new_id()
+    body = {"action": "cancel", "ids": [job_id, unknown]}
+    headers = {"prefer": "return=minimal, respond-async;wait=1"}
+    accepted = await client.post("/api/jobs/actions", body, headers)
+    action = await ended_action(client, accepted.headers["location"])
+    assert (action["done"], action["refused"]) == (1, 1)
+    results = (await client.get(f"{accepted.json['statusUrl']}/results")).json["items"]
+    assert results == [
+        {"jobId": unknown, "state": None, "error": f"no job {unknown}"},
+        {"jobId": job_id, "state": "cancelled", "error": None},
+    ]
+    assert (await client.get(f"/api/actions/{new_id()}")).status == 404
+
+
+async def test_the_journal_tells_who_did_what(client: AsgiClient) -> None:
+    await client.post("/api/queues/mail/pause", {"reason": "token=hunter2hunter2"})
+    await submit(client, queue="bulk")
+    body = {"action": "cancel", "filter": {"queue": "bulk"}, "expected": 1}
+    accepted = await client.post("/api/jobs/actions", body)
+    await ended_action(client, accepted.json["statusUrl"])
+    bulk, paused = (await client.get("/api/actions")).json["items"]
+    assert (bulk["kind"], bulk["action"]["done"]) == ("Asked", 1)
+    assert (paused["kind"], paused["subject"], paused["name"]) == ("Paused", "queue", "mail")
+    assert "hunter2" not in paused["reason"]
+    page = (await client.get("/actions")).body.decode()
+    assert "hunter2" not in page
+    assert bulk["action"]["actionId"] in page
+
+
+async def ended_action(client: AsgiClient, address: str) -> dict[str, Any]:
+    """Run what was accepted, as a dashboard's runner does, and return the action."""
+    await client.app.state.services.bulk_runner.run_due()
+    action: dict[str, Any] = (await client.get(address)).json
+    return action
 
 
 @pytest.mark.parametrize(

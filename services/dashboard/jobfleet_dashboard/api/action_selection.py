@@ -10,12 +10,13 @@ from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.index import JobQuery
 from jobfleet_contracts.job import unknown_fields
 from jobfleet_contracts.ports import JobIndexReader
+from jobfleet_protocol.actions.cancellation import MAX_REASON
 from jobfleet_protocol.reading.job_actions import JobAction
 from jobfleet_protocol.reading.job_filter import FIELDS, job_query
 from jobfleet_protocol.reading.job_selection import PAGE, find_expected
 
 MAX_IDS = 1000
-_FIELDS = frozenset({"action", "ids", "filter", "expected"})
+_FIELDS = frozenset({"action", "ids", "filter", "expected", "reason"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +27,12 @@ class Selection:
     ids: Sequence[str] = ()
     query: JobQuery | None = None
     expected: int = 0
+    reason: str = ""
+    scope: str = "chosen jobs"
 
     @classmethod
     def parse(cls, body: Mapping[str, Any]) -> Selection:
-        """Read ``{"action","ids"}`` or ``{"action","filter","expected"}``.
+        """Read ``{"action","ids"}`` or ``{"action","filter","expected"}``, each with a reason.
 
         Raises:
             InvalidRequest: names the field; an empty filter would mean every job there is.
@@ -43,15 +46,22 @@ class Selection:
             raise InvalidRequest("ids: give either ids, or filter and expected", field="ids")
         if "ids" in body and "expected" in body:
             raise InvalidRequest("expected: goes with a filter, not with ids", field="expected")
+        reason = reason_of(body)
         if "ids" in body:
-            return cls(JobAction(action), _ids(body["ids"]))
+            return cls(JobAction(action), _ids(body["ids"]), reason=reason)
         expected = body.get("expected")
         if isinstance(expected, bool) or not isinstance(expected, int) or expected < 0:
             raise InvalidRequest(
                 "expected: say how many jobs the filter shows, so that no others are touched",
                 field="expected",
             )
-        return cls(JobAction(action), query=_query(body["filter"]), expected=expected)
+        return cls(
+            JobAction(action),
+            query=_query(body["filter"]),
+            expected=expected,
+            reason=reason,
+            scope=", ".join(f"{name} {text}" for name, text in body["filter"].items()),
+        )
 
     async def find(self, reader: JobIndexReader) -> Sequence[str]:
         """Return the ids.
@@ -62,6 +72,22 @@ class Selection:
         if self.query is None:
             return self.ids
         return await find_expected(reader, self.query, self.expected)
+
+
+def reason_of(body: Mapping[str, Any]) -> str:
+    """Return the reason that a body gives, or nothing.
+
+    Raises:
+        InvalidRequest: it is no text, or longer than 1,000 characters.
+    """
+    reason = body.get("reason")
+    if reason is None:
+        return ""
+    if not isinstance(reason, str) or len(reason) > MAX_REASON:
+        raise InvalidRequest(
+            f"reason: must be a text of at most {MAX_REASON:,} characters", field="reason"
+        )
+    return reason
 
 
 def _ids(value: Any) -> Sequence[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Request
@@ -11,7 +10,7 @@ from starlette.responses import Response
 
 from jobfleet_contracts.errors import InvalidRequest, JobfleetError
 from jobfleet_contracts.state import State
-from jobfleet_dashboard.api.action_selection import Selection
+from jobfleet_dashboard.api.action_selection import Selection, reason_of
 from jobfleet_dashboard.api.answer import answer, job_answer
 from jobfleet_dashboard.api.descriptions import ACT, ACT_ON_MANY, CANCEL, described
 from jobfleet_dashboard.api.documents import ActionAnswer, ActionItem, ProblemDocument
@@ -20,7 +19,6 @@ from jobfleet_dashboard.problems import problem_document, problem_of
 from jobfleet_dashboard.security.access import asker, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import Services, services_of
-from jobfleet_protocol.actions.cancellation import MAX_REASON
 from jobfleet_protocol.reading.job_actions import JobAction
 
 _AT_ONCE = 16
@@ -60,11 +58,24 @@ async def act_on_many(request: Request) -> Response:
     services = services_of(request)
     selection = Selection.parse(await json_object(request))
     job_ids = await selection.find(services.backend.reader)
+    by = asker(request)
+    if selection.query is not None or _asks_to_respond_async(request):
+        accepted = await services.bulk.accept(
+            selection.action,
+            job_ids,
+            by=by or "somebody",
+            reason=selection.reason,
+            scope=selection.scope,
+        )
+        services.bulk_runner.accepted.set()
+        address = f"/api/actions/{accepted.action_id}"
+        told = ActionAnswer(items=[], action_id=accepted.action_id, status_url=address)
+        return answer(told, 202, {"Location": address, "Retry-After": "1"})
     limit = asyncio.Semaphore(_AT_ONCE)
 
     async def one(job_id: str) -> ActionItem:
         async with limit:
-            return await _try(services, selection.action, job_id, asker(request))
+            return await _try(services, selection.action, job_id, by, selection.reason)
 
     return answer(ActionAnswer(items=await asyncio.gather(*map(one, job_ids))), 202)
 
@@ -82,15 +93,23 @@ async def act(
         case JobAction.CANCEL:
             return await services.writes.canceller.cancel(job_id, by=by, reason=reason)
         case JobAction.REDRIVE:
-            return await services.writes.redriver.redrive(job_id, by=by)
+            return await services.writes.redriver.redrive(job_id, by=by, reason=reason)
         case JobAction.DISMISS:
-            return await services.writes.redriver.dismiss(job_id, by=by)
+            return await services.writes.redriver.dismiss(job_id, by=by, reason=reason)
 
 
-async def _try(services: Services, action: JobAction, job_id: str, by: str | None) -> ActionItem:
+def _asks_to_respond_async(request: Request) -> bool:
+    """Whether ``Prefer: respond-async`` (RFC 7240) is among the preferences."""
+    wishes = ",".join(request.headers.getlist("prefer")).split(",")
+    return any(wish.partition(";")[0].strip().lower() == "respond-async" for wish in wishes)
+
+
+async def _try(
+    services: Services, action: JobAction, job_id: str, by: str | None, reason: str
+) -> ActionItem:
     try:
         known = str(UUID(job_id))
-        state = await act(services, action, known, by)
+        state = await act(services, action, known, by, reason)
     except ValueError:
         error = InvalidRequest(f"ids: {job_id[:100]!r} is no job id", field="ids")
         return ActionItem(jobId=job_id, error=_problem(error))
@@ -101,19 +120,3 @@ async def _try(services: Services, action: JobAction, job_id: str, by: str | Non
 
 def _problem(error: JobfleetError) -> ProblemDocument:
     return ProblemDocument(**problem_document(problem_of(error)))
-
-
-def reason_of(body: dict[str, Any]) -> str:
-    """Return the reason that a body gives, or nothing.
-
-    Raises:
-        InvalidRequest: it is no text, or longer than 1,000 characters.
-    """
-    reason = body.get("reason")
-    if reason is None:
-        return ""
-    if not isinstance(reason, str) or len(reason) > MAX_REASON:
-        raise InvalidRequest(
-            f"reason: must be a text of at most {MAX_REASON:,} characters", field="reason"
-        )
-    return reason

@@ -10,7 +10,13 @@ from starlette.responses import JSONResponse, Response
 
 from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_dashboard import problems
-from jobfleet_dashboard.api import documents, error_documents, examples, schedule_documents
+from jobfleet_dashboard.api import (
+    bulk_documents,
+    documents,
+    error_documents,
+    examples,
+    schedule_documents,
+)
 from jobfleet_dashboard.problems import problem_document
 
 _PROBLEMS: tuple[Problem, ...] = (
@@ -21,6 +27,7 @@ _PROBLEMS: tuple[Problem, ...] = (
     problems.forbidden("this change was asked for by another web site", "cross-site-request"),
     problems.unknown_job(examples.JOB_ID),
     Problem("Unknown schedule", "unknown-schedule", "there is no schedule nightly", 404),
+    Problem("Not found", "not-found", "there is no action with this id", 404),
     Problem("Action refused", "action-refused", "the job is completed already", 409),
     problems.body_conflict("the job was submitted before with another body", by_key=False),
     problems.too_large(2_097_152),
@@ -236,7 +243,7 @@ CANCEL = Description(
 )
 ACT = replace(CANCEL, text="Done.", schema=_NOTHING)
 ACT_ON_MANY = Description(
-    text="One item per job.",
+    text="One item per job; of a filter, or with `Prefer: respond-async`, the action's id.",
     model=documents.ActionAnswer,
     example=examples.ACTIONS,
     good=(202,),
@@ -355,6 +362,31 @@ ERRORS = Description(
     model=error_documents.ErrorReportDocument,
     example=examples.ERRORS,
     problems=("invalid-request", *_READ),
+)
+JOURNAL = Description(
+    text="Newest first.",
+    model=bulk_documents.JournalPage,
+    example=examples.JOURNAL,
+    problems=("invalid-request", *_READ),
+)
+BULK_ACTION = Description(
+    text="The action.",
+    model=bulk_documents.BulkActionDocument,
+    example=examples.BULK_ACTION,
+    problems=("not-found", *_READ),
+)
+RESULTS = Description(
+    text="The last ones first.",
+    model=bulk_documents.JobResultPage,
+    example=examples.RESULTS,
+    problems=("invalid-request", "not-found", *_READ),
+)
+STOP_ACTION = Description(
+    text="It stops after the batch under way.",
+    model=bulk_documents.BulkActionDocument,
+    example=examples.BULK_ACTION,
+    good=(202,),
+    problems=("action-refused", "not-found", *_WRITE),
 )
 LIVEZ = Description(
     text="Alive.", model=documents.Alive, example=examples.ALIVE, problems=("cross-site-request",)

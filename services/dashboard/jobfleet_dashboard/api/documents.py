@@ -440,9 +440,13 @@ class ActionItem(BaseModel):
 
 
 class ActionAnswer(Document):
-    """One item per job."""
+    """One item per job, or the action that goes on by itself."""
 
     items: list[ActionItem]
+    action_id: str | None = Field(
+        None, description="Of an action that is run by itself: see `/api/actions/{actionId}`."
+    )
+    status_url: str | None = None
 
 
 class Alive(Document):

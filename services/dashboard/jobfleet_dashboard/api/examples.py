@@ -322,3 +322,33 @@ ERRORS: Json = {
         }
     ],
 }
+BULK_ACTION: Json = {
+    "actionId": "0197f0c2-7777-7abc-8def-123456789abc",
+    "action": "redrive",
+    "status": "running",
+    "by": "nightops",
+    "reason": "the CRM is back",
+    "scope": "error:quota",
+    "count": 1200,
+    "handled": 450,
+    "done": 448,
+    "refused": 2,
+    "askedAt": AT,
+    "endedAt": None,
+}
+JOURNAL: Json = {
+    "items": [
+        {
+            "sequence": 17,
+            "at": AT,
+            "kind": "Asked",
+            "by": "nightops",
+            "reason": "the CRM is back",
+            "subject": None,
+            "name": None,
+            "action": BULK_ACTION,
+        }
+    ],
+    "next": None,
+}
+RESULTS: Json = {"items": [{"jobId": JOB_ID, "state": "queued", "error": None}], "next": None}

@@ -114,6 +114,14 @@ class ErrorsFilter(BaseModel):
     type: Word | None = Field(None, description="Only failures of this job type.")
 
 
+class CursorFilter(BaseModel):
+    """Query of lists whose pages have one length."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cursor: str | None = Field(None, max_length=2000, description="`next` of the page before.")
+
+
 class PageFilter(BaseModel):
     """Query of lists that only have pages."""
 

@@ -18,6 +18,7 @@ from jobfleet_dashboard.api.action_selection import MAX_IDS
 from jobfleet_dashboard.api.submission import MAX_BULK
 from jobfleet_protocol.actions.cancellation import MAX_REASON
 from jobfleet_protocol.reading.job_actions import JobAction
+from jobfleet_protocol.reading.job_filter import FIELDS
 
 _ASSETS = "/static/swagger-ui"
 _REF = "#/components/schemas/"
@@ -148,7 +149,7 @@ def _http_job(request: dict[str, Any]) -> dict[str, Any]:
 def _action_requests() -> dict[str, Any]:
     """Each shape has a name of its own, which generated clients need."""
     text = {"type": "string", "minLength": 1}
-    names = ("state", "type", "queue", "q", "lockKey", "since", "until")
+    reason = {"type": "string", "maxLength": MAX_REASON}
     action = {"type": "string", "enum": list(JobAction)}
     ids = {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MAX_IDS}
     by_filter = {
@@ -156,13 +157,16 @@ def _action_requests() -> dict[str, Any]:
         "filter": {"$ref": f"{_REF}ActionFilter"},
         "expected": {"type": "integer", "minimum": 0},
     }
+    needed = list(by_filter)
     return {
         "ActionRequest": {
             "oneOf": [{"$ref": f"{_REF}ActionByIds"}, {"$ref": f"{_REF}ActionByFilter"}]
         },
-        "ActionByIds": _object({"action": action, "ids": ids}, required=["action", "ids"]),
-        "ActionByFilter": _object(by_filter, required=list(by_filter)),
-        "ActionFilter": _object(dict.fromkeys(names, text), required=[]) | {"minProperties": 1},
+        "ActionByIds": _object(
+            {"action": action, "ids": ids, "reason": reason}, required=["action", "ids"]
+        ),
+        "ActionByFilter": _object(by_filter | {"reason": reason}, required=needed),
+        "ActionFilter": _object(dict.fromkeys(FIELDS, text), required=[]) | {"minProperties": 1},
     }
 
 

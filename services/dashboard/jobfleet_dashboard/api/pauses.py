@@ -11,7 +11,7 @@ from starlette.responses import Response
 from jobfleet_contracts.codec import parse_time
 from jobfleet_contracts.control import ControlSubject
 from jobfleet_contracts.errors import InvalidRequest
-from jobfleet_dashboard.api.actions import reason_of
+from jobfleet_dashboard.api.action_selection import reason_of
 from jobfleet_dashboard.api.answer import answer
 from jobfleet_dashboard.api.descriptions import PAUSE, QUEUES, RESUME, RUN_ANYWAY, TYPES, described
 from jobfleet_dashboard.api.documents import (

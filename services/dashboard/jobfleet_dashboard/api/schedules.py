@@ -13,7 +13,7 @@ from jobfleet_contracts.codec import parse_time
 from jobfleet_contracts.control import check_control_name
 from jobfleet_contracts.errors import InvalidRequest, UnknownSchedule
 from jobfleet_contracts.schedule import Schedule
-from jobfleet_dashboard.api.actions import reason_of
+from jobfleet_dashboard.api.action_selection import reason_of
 from jobfleet_dashboard.api.answer import answer, job_answer
 from jobfleet_dashboard.api.descriptions import (
     SCHEDULE,

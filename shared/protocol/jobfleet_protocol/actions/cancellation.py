@@ -9,6 +9,7 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.json_check import check_characters
 from jobfleet_contracts.ports import AuditTrail, Clock, ControlChannel
 from jobfleet_contracts.state import State, Status
+from jobfleet_protocol.actions.action_mark import ActionMark, data_of
 from jobfleet_protocol.actions.answer_limit import answered
 from jobfleet_protocol.actions.ending import Ending
 from jobfleet_protocol.trail.trail_writer import TrailWriter
@@ -48,11 +49,14 @@ class Canceller:
         self._ending = ending
         self._clock = clock
 
-    async def cancel(self, job_id: str, *, by: str | None, reason: str = "") -> State:
+    async def cancel(
+        self, job_id: str, *, by: str | None, reason: str = "", mark: ActionMark | None = None
+    ) -> State:
         """Cancel a job.
 
         Args:
             reason: stands in the trail; up to 1,000 characters.
+            mark: of an action on many jobs; with it the job is cancelled once.
 
         Returns:
             ``cancelled``, or ``running`` where its worker has been asked to stop.
@@ -66,33 +70,39 @@ class Canceller:
         """
         _check(reason)
         return await answered(
-            self._cancel(job_id, by, reason),
+            self._cancel(job_id, by, reason, mark),
             name=f"cancel-{job_id}",
             unclear="the cancel may be written, now or later: ask again, it counts once",
         )
 
-    async def _cancel(self, job_id: str, by: str | None, reason: str) -> State:
+    async def _cancel(
+        self, job_id: str, by: str | None, reason: str, mark: ActionMark | None
+    ) -> State:
         while True:
             head = await self._trail.newest(job_id)
             if head is None:
                 raise UnknownJob(f"no job {job_id}")
+            if mark is not None and await mark.find(self._trail, head) is not None:
+                return head.after.state
             if head.after.state.is_terminal:
                 raise ActionRefused(f"job {job_id} is {head.after.state.value} already")
             running = head.after.state is State.RUNNING
             if running and head.after.cancel_requested:
                 await self._tell(head)
                 return head.after.state
-            event = self._event(head, by, reason, running=running)
+            event = self._event(head, by, reason, mark, running=running)
             if await self._writer.append([event]) is None:
                 return await self._follow_up(event)
 
-    def _event(self, head: Event, by: str | None, reason: str, *, running: bool) -> Event:
+    def _event(
+        self, head: Event, by: str | None, reason: str, mark: ActionMark | None, *, running: bool
+    ) -> Event:
         who = by or "somebody"
         change = Change(
             kind=Status.CANCEL_REQUESTED if running else Status.CANCELLED,
             message=f"{'cancel requested' if running else 'cancelled'} by {who}"
             + (f": {reason}" if reason else ""),
-            data={"by": by, "reason": reason},
+            data={"reason": reason} | data_of(by, reason, mark),
         )
         return draft(head, head.facts, change, occurred_at=self._clock.now())
 

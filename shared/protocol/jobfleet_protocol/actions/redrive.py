@@ -6,6 +6,7 @@ from jobfleet_contracts.errors import ActionRefused, UnknownJob
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.ports import AuditTrail, Clock, JobIndex, PayloadStore
 from jobfleet_contracts.state import DEAD, State, Status
+from jobfleet_protocol.actions.action_mark import ActionMark, data_of
 from jobfleet_protocol.actions.answer_limit import answered
 from jobfleet_protocol.actions.publication import Publication
 from jobfleet_protocol.actions.submission import message_of, open_row, reopen_if_slow
@@ -34,8 +35,13 @@ class Redriver:
         self._publication = publication
         self._clock = clock
 
-    async def redrive(self, job_id: str, *, by: str | None) -> State:
+    async def redrive(
+        self, job_id: str, *, by: str | None, reason: str = "", mark: ActionMark | None = None
+    ) -> State:
         """Put a failed, timed-out or cancelled job back into its queue.
+
+        Args:
+            mark: of an action on many jobs; with it the job is redriven once, however often asked.
 
         Raises:
             UnknownJob: no trail.
@@ -45,12 +51,14 @@ class Redriver:
                 a second redrive runs it once more.
         """
         return await answered(
-            self._redrive(job_id, by),
+            self._redrive(job_id, by, reason, mark),
             name=f"redrive-{job_id}",
             unclear="the job may be redriven, now or later: look at its state before asking again",
         )
 
-    async def dismiss(self, job_id: str, *, by: str | None) -> State:
+    async def dismiss(
+        self, job_id: str, *, by: str | None, reason: str = "", mark: ActionMark | None = None
+    ) -> State:
         """Take a failed or timed-out job off the dead-letter list; its trail stays.
 
         Raises:
@@ -59,33 +67,46 @@ class Redriver:
             BackendUnavailable: the trail did not answer in 8 s; ask again, it counts once.
         """
         return await answered(
-            self._dismiss(job_id, by),
+            self._dismiss(job_id, by, reason, mark),
             name=f"dismiss-{job_id}",
             unclear="the job may be dismissed, now or later: ask again, it counts once",
         )
 
-    async def _dismiss(self, job_id: str, by: str | None) -> State:
+    async def _dismiss(
+        self, job_id: str, by: str | None, reason: str, mark: ActionMark | None
+    ) -> State:
         while True:
             head = await self._head(job_id)
+            if mark is not None and (done := await mark.find(self._trail, head)) is not None:
+                return done.after.state
             if head.after.state not in DEAD or head.after.dismissed:
                 raise ActionRefused(f"job {job_id} is not in the dead-letter list")
             change = Change(
-                kind=Status.DISMISSED, message=f"dismissed by {by or 'somebody'}", data={"by": by}
+                kind=Status.DISMISSED,
+                message=f"dismissed by {by or 'somebody'}{_because(reason)}",
+                data=data_of(by, reason, mark),
             )
             event = draft(head, head.facts, change, occurred_at=self._clock.now())
             if await self._writer.append([event]) is None:
                 return event.after.state
 
-    async def _redrive(self, job_id: str, by: str | None) -> State:
+    async def _redrive(
+        self, job_id: str, by: str | None, reason: str, mark: ActionMark | None
+    ) -> State:
         while True:
             head = await self._head(job_id)
+            # After each refused append too: the event in the way may be this action's own.
+            if mark is not None and (done := await mark.find(self._trail, head)) is not None:
+                return done.after.state
             if head.after.state not in REDRIVABLE:
                 raise ActionRefused(
                     f"job {job_id} is {head.after.state.value}; "
                     "only failed, timed-out and cancelled jobs are redriven"
                 )
             change = Change(
-                kind=Status.REDRIVEN, message=f"redriven by {by or 'somebody'}", data={"by": by}
+                kind=Status.REDRIVEN,
+                message=f"redriven by {by or 'somebody'}{_because(reason)}",
+                data=data_of(by, reason, mark),
             )
             since = self._clock.boottime()
             event = draft(head, head.facts, change, occurred_at=self._clock.now())
@@ -112,3 +133,7 @@ class Redriver:
                 f"job {job_id}: {head.message}, and with it what to run; submit a new job"
             )
         return head
+
+
+def _because(reason: str) -> str:
+    return f": {reason}" if reason else ""

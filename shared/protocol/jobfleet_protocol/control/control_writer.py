@@ -51,11 +51,16 @@ It is called again where another entry came first, so it must not have effects.
 """
 
 
+Told = Callable[[ControlEntry], Awaitable[None]]
+
+
 class ControlWriter:
     """Appends by the trail's append rule: after any error, read the row before going on.
 
     Args:
         settle: completes what the newest entry promised, before another entry hides it.
+        told: hears of each entry that was appended here. It is no part of the append: an entry
+            stands whether it is heard or not.
     """
 
     def __init__(
@@ -64,7 +69,9 @@ class ControlWriter:
         log: ControlLog,
         clock: Clock,
         settle: Callable[[ControlEntry | None], Awaitable[None]] | None = None,
+        told: Told | None = None,
     ) -> None:
+        self._told = told
         self._control_log = log
         self._clock = clock
         self._settle = settle or _nothing_to_settle
@@ -99,6 +106,8 @@ class ControlWriter:
                 _log.info(
                     CONTROL_APPENDED, subject=subject, name=name, kind=entry.kind, by=entry.by
                 )
+                if self._told is not None:
+                    await self._told(entry)
                 return entry
             # Another writer's entry took the place, and more may have followed it: look again.
 

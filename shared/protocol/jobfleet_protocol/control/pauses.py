@@ -16,7 +16,7 @@ from jobfleet_contracts.json_check import check_characters
 from jobfleet_contracts.ports import AuditTrail, Clock, ControlChannel, ControlLog
 from jobfleet_contracts.state import CLAIMABLE
 from jobfleet_protocol.control import pause_state
-from jobfleet_protocol.control.control_writer import ControlWriter, Decision
+from jobfleet_protocol.control.control_writer import ControlWriter, Decision, Told
 from jobfleet_protocol.control.pause_state import FleetPauses, Pause
 
 ANNOUNCEMENT_LOST = "pause.announcement_lost"
@@ -27,11 +27,18 @@ _log = structlog.get_logger()
 class Pauses:
     """The pauses of the fleet. Each call that changes one tells all workers; the log decides."""
 
-    def __init__(self, *, log: ControlLog, control: ControlChannel, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        log: ControlLog,
+        control: ControlChannel,
+        clock: Clock,
+        told: Told | None = None,
+    ) -> None:
         self._control_log = log
         self._control = control
         self._clock = clock
-        self._writer = ControlWriter(log=log, clock=clock)
+        self._writer = ControlWriter(log=log, clock=clock, told=told)
 
     async def read(self) -> FleetPauses:
         """Return the pauses in force now.

@@ -90,6 +90,10 @@ class JobFilter:
         states = [("state", state.value) for state in self.states]
         return states + [(name, value) for name, value in single if value]
 
+    def words(self) -> str:
+        """Return the filter in words, as dialogs and the list of actions restate it."""
+        return ", ".join(f"{name} {value}" for name, value in self.pairs())
+
     def url(self, path: str = "/jobs") -> str:
         """Return the address of the first page of this filter."""
         pairs = self.pairs()

@@ -18,6 +18,7 @@ class Question:
     Attributes:
         count: how many jobs will be changed; sent back, so that no others are.
         jobs: names of the first ones; ``more`` tells how many are not named.
+        scope: the filter whose jobs are meant, empty for chosen jobs.
         fields: hidden form fields that bring the selection back.
     """
 
@@ -29,6 +30,7 @@ class Question:
     fields: tuple[tuple[str, str], ...]
     address: str
     back: str
+    scope: str = ""
 
     @property
     def title(self) -> str:
@@ -67,6 +69,7 @@ def question(
     fields: Sequence[tuple[str, str]],
     address: str,
     back: str,
+    scope: str = "",
 ) -> Question:
     """Return the question about ``count`` jobs of which the first have these names."""
     return Question(
@@ -78,4 +81,5 @@ def question(
         fields=(("action", action), *fields),
         address=address,
         back=back,
+        scope=scope,
     )

@@ -13,7 +13,7 @@ from starlette.datastructures import FormData
 from jobfleet_contracts.errors import InvalidRequest, JobfleetError
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import JobQuery
-from jobfleet_dashboard.api.action_selection import MAX_IDS
+from jobfleet_dashboard.api.action_selection import MAX_IDS, reason_of
 from jobfleet_dashboard.api.actions import act
 from jobfleet_dashboard.api.request_parts import read_form
 from jobfleet_dashboard.security.access import asker, require
@@ -56,7 +56,18 @@ async def _ask_or_act(request: Request, form: FormData, *, address: str, back: s
         told = page_context(request, "jobs")
         return show(request, "jobs/question.html", block="question", question=asked, **told)
     ids = await _confirmed(services, form, action)
-    done = await _act(services, ids, action, asker(request))
+    reason = reason_of({"reason": form.get("reason") or ""})
+    if form.get("all"):
+        accepted = await services.bulk.accept(
+            action,
+            ids,
+            by=asker(request) or "somebody",
+            reason=reason,
+            scope=_filter_of(form).words(),
+        )
+        services.bulk_runner.accepted.set()
+        return go_to(request, f"/actions/{accepted.action_id}")
+    done = await _act(services, ids, action, asker(request), reason)
     count = f"{done}.{len(ids) - done}" if done < len(ids) else f"{done}"
     return go_to(request, f"{back}{'&' if '?' in back else '?'}done={action}.{count}")
 
@@ -72,7 +83,14 @@ async def _question(
         names = [row.facts.job_name for row in found]
         fields = [("all", "1"), *filter_fields]
         return question(
-            action, names, count=len(names), left_out=0, fields=fields, address=address, back=back
+            action,
+            names,
+            count=len(names),
+            left_out=0,
+            fields=fields,
+            address=address,
+            back=back,
+            scope=chosen.words(),
         )
     heads = await _heads(services, _ids(form))
     fit = [head for head in heads if head.after.state in ALLOWED[action]]
@@ -98,13 +116,15 @@ async def _confirmed(services: Services, form: FormData, action: JobAction) -> S
     return await find_expected(services.backend.reader, query, int(expected))
 
 
-async def _act(services: Services, ids: Sequence[str], action: JobAction, by: str | None) -> int:
+async def _act(
+    services: Services, ids: Sequence[str], action: JobAction, by: str | None, reason: str
+) -> int:
     limit = asyncio.Semaphore(_AT_ONCE)
 
     async def one(job_id: str) -> bool:
         async with limit:
             try:
-                await act(services, action, job_id, by)
+                await act(services, action, job_id, by, reason)
             except JobfleetError:
                 return False
             return True

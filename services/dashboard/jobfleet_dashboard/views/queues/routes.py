@@ -12,7 +12,7 @@ from fastapi.responses import Response
 
 from jobfleet_contracts.control import ControlSubject
 from jobfleet_contracts.errors import InvalidRequest
-from jobfleet_dashboard.api.actions import reason_of
+from jobfleet_dashboard.api.action_selection import reason_of
 from jobfleet_dashboard.api.pauses import by_of, reader_of
 from jobfleet_dashboard.api.request_parts import read_form
 from jobfleet_dashboard.live.subscription import Batch

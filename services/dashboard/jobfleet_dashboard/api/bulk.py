@@ -1,0 +1,74 @@
+"""What people did to the fleet, and the actions on many jobs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Query, Request
+from starlette.responses import Response
+
+from jobfleet_contracts.errors import InvalidRequest
+from jobfleet_dashboard.api.answer import answer
+from jobfleet_dashboard.api.descriptions import (
+    BULK_ACTION,
+    JOURNAL,
+    RESULTS,
+    STOP_ACTION,
+    described,
+)
+from jobfleet_dashboard.api.filters import CursorFilter
+from jobfleet_dashboard.security.access import asker, require
+from jobfleet_dashboard.security.principal import Role
+from jobfleet_dashboard.services import services_of
+from jobfleet_protocol.reading.journal import read_journal
+
+router = APIRouter(prefix="/api/actions", tags=["actions"])
+_VIEWER, _OPERATOR = [require(Role.VIEWER)], [require(Role.OPERATOR)]
+ActionId = Annotated[UUID, Path(alias="actionId", description="The action's id.")]
+
+
+@router.get("", dependencies=_VIEWER, **described(JOURNAL))
+async def journal(request: Request, query: Annotated[CursorFilter, Query()]) -> Response:
+    """Actions on many jobs, pauses and changes of schedules, newest first."""
+    services = services_of(request)
+    found, following = await read_journal(services.journal, services.bulk, cursor=query.cursor)
+    return answer({"items": [entry.to_json() for entry in found], "next": following})
+
+
+@router.get("/{actionId:uuid}", dependencies=_VIEWER, **described(BULK_ACTION))
+async def bulk_action(request: Request, action_id: ActionId) -> Response:
+    """One action on many jobs, as far as it has come."""
+    return answer((await services_of(request).bulk.find(str(action_id))).to_json())
+
+
+@router.get("/{actionId:uuid}/results", dependencies=_VIEWER, **described(RESULTS))
+async def results(
+    request: Request, action_id: ActionId, query: Annotated[CursorFilter, Query()]
+) -> Response:
+    """What became of its jobs, the last ones first."""
+    found, following = await services_of(request).bulk.results(
+        str(action_id), before=before_of(query.cursor)
+    )
+    items = [result.to_json() for result in found]
+    return answer({"items": items, "next": None if following is None else str(following)})
+
+
+@router.post("/{actionId:uuid}/stop", dependencies=_OPERATOR, **described(STOP_ACTION))
+async def stop_action(request: Request, action_id: ActionId) -> Response:
+    """Stop it after the batch under way; jobs that it has changed stay so."""
+    stopped = await services_of(request).bulk.stop(str(action_id), by=asker(request) or "somebody")
+    return answer(stopped.to_json(), 202)
+
+
+def before_of(cursor: str | None) -> int | None:
+    """Return the place that a cursor names.
+
+    Raises:
+        InvalidRequest: it is none of these lists'.
+    """
+    if cursor is None:
+        return None
+    if not cursor.isdecimal() or len(cursor) > len("9999999999"):
+        raise InvalidRequest("cursor: is none of this list's", field="cursor")
+    return int(cursor)

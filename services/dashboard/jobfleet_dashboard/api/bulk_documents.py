@@ -1,0 +1,63 @@
+"""Answers about what people did to the fleet, and about actions on many jobs."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from jobfleet_contracts.control import ControlKind
+from jobfleet_dashboard.api.documents import Document, Time
+from jobfleet_protocol.reading.job_actions import JobAction
+
+
+class BulkActionDocument(Document):
+    """An action on many jobs: accepted once, each of its jobs is acted on once."""
+
+    action_id: str
+    action: JobAction
+    status: Literal["running", "stopping", "stopped", "ended"]
+    by: str
+    reason: str
+    scope: str = Field(description="The filter, or how the jobs were chosen.")
+    count: int
+    handled: int
+    done: int
+    refused: int
+    asked_at: Time
+    ended_at: Time | None
+
+
+class JournalEntryDocument(Document):
+    """What somebody did; fields that do not belong to it are `null`."""
+
+    sequence: int
+    at: Time
+    kind: ControlKind
+    by: str
+    reason: str
+    subject: str | None = Field(description="Queue, type or schedule …")
+    name: str | None
+    action: BulkActionDocument | None = Field(description="An action on many jobs, as it stands.")
+
+
+class JournalPage(Document):
+    """Newest first."""
+
+    items: list[JournalEntryDocument]
+    next: str | None
+
+
+class JobResultDocument(Document):
+    """What became of one job of an action."""
+
+    job_id: str
+    state: str | None
+    error: str | None
+
+
+class JobResultPage(Document):
+    """The last ones first."""
+
+    items: list[JobResultDocument]
+    next: str | None

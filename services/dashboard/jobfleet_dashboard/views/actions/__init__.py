@@ -1,0 +1,1 @@
+"""The pages of what people did: the journal, and one action on many jobs."""

@@ -1,0 +1,117 @@
+"""Who did what: ``/actions``, and one action on many jobs with its progress: ``/actions/{id}``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from jobfleet_contracts.errors import NotFound
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.index import EventQuery
+from jobfleet_contracts.state import Status
+from jobfleet_dashboard.api.bulk import before_of
+from jobfleet_dashboard.live.subscription import Batch
+from jobfleet_dashboard.security.access import asker, require
+from jobfleet_dashboard.security.principal import Role
+from jobfleet_dashboard.services import services_of
+from jobfleet_dashboard.views.live_stream import partial, shared_stream
+from jobfleet_dashboard.views.pages import go_to
+from jobfleet_dashboard.views.site import page_context, show, site_of
+from jobfleet_protocol.reading.journal import read_journal
+
+LIST, ONE, JOBS = "actions/index.html", "actions/show.html", "actions/jobs.html"
+ON_JOBS = (Status.CANCEL_REQUESTED, Status.CANCELLED, Status.REDRIVEN, Status.DISMISSED)
+PAGE_SIZE = 50
+
+router = APIRouter(dependencies=[require(Role.VIEWER)], include_in_schema=False)
+
+
+@router.get("/actions")
+async def actions(request: Request) -> Response:
+    """Show what people did to the fleet, newest first."""
+    services = services_of(request)
+    cursor = request.query_params.get("cursor") or None
+    found, following = await read_journal(services.journal, services.bulk, cursor=cursor)
+    told: dict[str, Any] = {
+        "entries": [entry.to_json() | {"moment": entry.entry.occurred_at} for entry in found]
+    }
+    return show(request, LIST, **told, older=following, **page_context(request, "actions"))
+
+
+@router.get("/actions/jobs")
+async def on_jobs(request: Request) -> Response:
+    """Show what people did to single jobs, as the jobs' trails tell it."""
+    reader = services_of(request).backend.reader
+    pages = await asyncio.gather(
+        *(reader.events(EventQuery(status=status, limit=PAGE_SIZE)) for status in ON_JOBS)
+    )
+    backs = [page.searched_back_to for page in pages if page.searched_back_to]
+    told: dict[str, Any] = {
+        "events": _newest([event for page in pages for event in page.items]),
+        "back_to": max(backs, default=None),
+    }
+    return show(request, JOBS, **told, **page_context(request, "actions"))
+
+
+@router.get("/actions/{action_id}")
+async def action(request: Request, action_id: str) -> Response:
+    """Show how far an action on many jobs has come, and what became of its jobs."""
+    found = await _one(request, _known(action_id))
+    live = None if found["cursor"] else f"/stream/actions/{action_id}"
+    context = page_context(request, "actions", live if not found["action"]["endedAt"] else None)
+    return show(request, ONE, block="action", **found, **context)
+
+
+@router.get("/stream/actions/{action_id}")
+async def stream(request: Request, action_id: str) -> Response:
+    """Keep its progress up to date."""
+    known = _known(action_id)
+
+    async def render(_: Batch | None) -> str:
+        told = await _one(request, known) | page_context(request)
+        return partial("action", site_of(request).pages.fragment(ONE, "action", **told))
+
+    may_operate = str(page_context(request)["may_operate"])
+    return await shared_stream(request, ("action", known, may_operate), render, pause_seconds=1)
+
+
+@router.post("/actions/{action_id}/stop", dependencies=[require(Role.OPERATOR)])
+async def stop(request: Request, action_id: str) -> Response:
+    """Stop it after the batch under way, then show it again."""
+    known = _known(action_id)
+    await services_of(request).bulk.stop(known, by=asker(request) or "somebody")
+    return go_to(request, f"/actions/{known}")
+
+
+async def _one(request: Request, action_id: str) -> dict[str, Any]:
+    bulk, cursor = services_of(request).bulk, request.query_params.get("cursor")
+    before = before_of(cursor) if cursor else None
+    found, (results, following) = await asyncio.gather(
+        bulk.find(action_id), bulk.results(action_id, before=before)
+    )
+    return {
+        "action": found.to_json(),
+        "asked_at": found.asked_at,
+        "ended_at": found.ended_at,
+        "results": [result.to_json() for result in results],
+        "older": following,
+        "cursor": cursor,
+    }
+
+
+def _newest(events: Sequence[Event]) -> list[Event]:
+    """Return the newest events of people; a handler that was cancelled is nobody's action."""
+    asked = [event.masked() for event in events if event.is_readable and event.data.get("by")]
+    return sorted(asked, key=lambda event: event.occurred_at, reverse=True)[:PAGE_SIZE]
+
+
+def _known(action_id: str) -> str:
+    try:
+        return str(UUID(action_id))
+    except ValueError:
+        raise NotFound(f"there is no action {action_id[:50]!r}") from None

@@ -21,6 +21,8 @@ PAGES = (
     "/workers",
     "/locks",
     "/errors",
+    "/actions",
+    "/actions/jobs",
     "/dead-letters",
     "/login",
     "/nowhere",

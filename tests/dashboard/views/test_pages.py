@@ -99,6 +99,8 @@ async def test_no_page_holds_inline_scripts_styles_or_handlers(client: AsgiClien
         "/locks",
         "/dead-letters",
         "/errors",
+        "/actions",
+        "/actions/jobs",
         "/submit",
         "/login",
     ):

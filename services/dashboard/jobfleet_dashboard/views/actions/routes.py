@@ -19,7 +19,7 @@ from jobfleet_dashboard.live.subscription import Batch
 from jobfleet_dashboard.security.access import asker, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
-from jobfleet_dashboard.views.live_stream import partial, shared_stream
+from jobfleet_dashboard.views.live_stream import Fragment, shared_stream
 from jobfleet_dashboard.views.pages import go_to
 from jobfleet_dashboard.views.site import page_context, show, site_of
 from jobfleet_protocol.reading.journal import read_journal
@@ -72,9 +72,10 @@ async def stream(request: Request, action_id: str) -> Response:
     """Keep its progress up to date."""
     known = _known(action_id)
 
-    async def render(_: Batch | None) -> str:
+    async def render(_: Batch | None) -> Sequence[Fragment]:
         told = await _one(request, known) | page_context(request)
-        return partial("action", site_of(request).pages.fragment(ONE, "action", **told))
+        html = site_of(request).pages.fragment(ONE, "action", **told)
+        return [Fragment("action", html, is_part=True)]
 
     may_operate = str(page_context(request)["may_operate"])
     return await shared_stream(request, ("action", known, may_operate), render, pause_seconds=1)

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import time
+from itertools import cycle
 from random import Random
 
 from tests.system.fleet import Fleet, WorkerProcess
@@ -26,7 +27,8 @@ class Processes:
     def __init__(self, *, fleet: Fleet, size: int, random: Random) -> None:
         self._fleet = fleet
         self._random = random
-        self._posts = [fleet.start_worker() for _ in range(size)]
+        self._scopes = cycle(("worker", "job"))
+        self._posts = [self._start() for _ in range(size)]
         self._asleep: set[int] = set()
         self._leaving: list[WorkerProcess] = []
         self._watch = asyncio.create_task(self._keep_manned(), name="processes")
@@ -97,8 +99,12 @@ class Processes:
             for post, worker in enumerate(self._posts):
                 if worker.has_died:
                     await asyncio.sleep(self._random.uniform(*RESTART_SECONDS))
-                    self._posts[post] = self._fleet.start_worker()
+                    self._posts[post] = self._start()
             await asyncio.sleep(0.1)
+
+    def _start(self) -> WorkerProcess:
+        """Start a worker: half of them share one lock among their jobs, as in a rolling update."""
+        return self._fleet.start_worker(lock_scope=next(self._scopes))
 
     def _note(self, worker: WorkerProcess) -> None:
         self.struck.setdefault(_id_of(worker), []).append(time.time())

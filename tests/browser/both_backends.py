@@ -1,10 +1,18 @@
-"""Marks journeys that are made on the embedded backend and on RabbitMQ with Azure Storage."""
+"""Marks journeys that are made on several backends.
+
+``make test`` makes them on the embedded one and on RabbitMQ with Azure Storage. They are made on
+PostgreSQL where ``chaos`` is asked for: the conformance suites ask it all that a page asks.
+"""
 
 from __future__ import annotations
 
 import pytest
 
-_BACKENDS = ("embedded", pytest.param("azure", marks=pytest.mark.servers))
+_BACKENDS = (
+    "embedded",
+    pytest.param("azure", marks=pytest.mark.servers),
+    pytest.param("postgres", marks=[pytest.mark.servers, pytest.mark.chaos]),
+)
 
 on_both_backends = pytest.mark.parametrize("fleet", _BACKENDS, indirect=True)
 on_own_of_both_backends = pytest.mark.parametrize("own_settings", _BACKENDS, indirect=True)

@@ -22,7 +22,7 @@ from pydantic import SecretStr
 
 from devtools.chromium import FLAGS, find_chromium
 from devtools.local_fleet import LocalFleet
-from devtools.servers import RabbitMQServer, StorageServer
+from devtools.servers import PostgresServer, RabbitMQServer, StorageServer
 
 expect.set_options(timeout=20_000)  # a crowded machine stalls for seconds
 
@@ -95,6 +95,15 @@ def azure_fleet(
     yield from _running(LocalFleet(data_dir=tmp_path_factory.mktemp("fleet"), changes=changes))
 
 
+@pytest.fixture(scope="session")
+def postgres_fleet(
+    postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LocalFleet]:
+    """Likewise on PostgreSQL."""
+    changes = postgres_settings(postgres)
+    yield from _running(LocalFleet(data_dir=tmp_path_factory.mktemp("fleet"), changes=changes))
+
+
 @pytest.fixture
 def fleet(request: pytest.FixtureRequest) -> LocalFleet:
     """The shared fleet on the backend that the test names, the embedded one by default."""
@@ -106,8 +115,11 @@ def fleet(request: pytest.FixtureRequest) -> LocalFleet:
 @pytest.fixture
 def own_settings(request: pytest.FixtureRequest) -> dict[str, Any]:
     """Settings for a fleet of the test's own, on the backend that the test names."""
-    if getattr(request, "param", "embedded") == "embedded":
+    backend = getattr(request, "param", "embedded")
+    if backend == "embedded":
         return {}
+    if backend == "postgres":
+        return postgres_settings(request.getfixturevalue("postgres"))
     return azure_settings(*map(request.getfixturevalue, ("rabbitmq", "azurite")))
 
 
@@ -115,6 +127,15 @@ def own_settings(request: pytest.FixtureRequest) -> dict[str, Any]:
 def empty_fleet(own_settings: dict[str, Any], tmp_path: Path) -> Iterator[LocalFleet]:
     """A fleet that has never seen a job."""
     yield from _running(LocalFleet(data_dir=tmp_path, changes=own_settings))
+
+
+def postgres_settings(postgres: PostgresServer) -> dict[str, Any]:
+    """Settings of a schema that nobody else uses."""
+    return {
+        "backend": "postgres",
+        "postgres_url": SecretStr(postgres.url),
+        "postgres_schema": f"test_{uuid.uuid4().hex[:12]}",
+    }
 
 
 def azure_settings(rabbitmq: RabbitMQServer, azurite: StorageServer) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from devtools.servers import PostgresServer
 from jobfleet_backends.open_backend import open_backend
+from jobfleet_backends.postgres import session_threads
 from jobfleet_backends.settings import Settings
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import BackendUnavailable
@@ -37,8 +38,9 @@ def proxied(settings: Settings, postgres: PostgresServer, proxy: TcpProxy) -> Se
 
 
 async def test_sessions_that_the_server_ended_while_they_were_idle_cost_no_answer(
-    backend: Backend, settings: Settings
+    backend: Backend, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(session_threads, "_IDLE_SECONDS", 0)
     life = a_life()
     await backend.trail.insert(life)
     for _ in range(6):

@@ -65,6 +65,7 @@ class Database:
                 connect_seconds=connect_seconds,
                 batch=batch,
                 repeats=queue is self._index and with_index,
+                reads=queue is self._reads,
             )
 
         # One operation at a time: what waits behind a slow search goes to another thread.

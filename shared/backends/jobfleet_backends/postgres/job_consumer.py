@@ -10,7 +10,7 @@ from datetime import timedelta
 import structlog
 
 from jobfleet_backends.postgres.database import Database
-from jobfleet_backends.postgres.listener import Listener
+from jobfleet_backends.postgres.listener import LISTENING, Listener
 from jobfleet_backends.postgres.message_rows import ACKNOWLEDGE, HOLD_SECONDS, TAKE, Held, Taking
 from jobfleet_backends.sql.message_codec import decode_message
 from jobfleet_contracts.codec import encode_text
@@ -156,8 +156,9 @@ class PostgresJobConsumer:
 
     def _hear(self, payload: str) -> None:
         """Take a ring; an empty one comes when the session that listens was opened."""
-        if payload in self._queues:
+        if payload == LISTENING:
             self._poll_seconds = POLL_SECONDS
+        elif payload in self._queues:
             self._rung.set()
         elif not payload:
             self._poll_seconds = POLL_UNHEARD_SECONDS

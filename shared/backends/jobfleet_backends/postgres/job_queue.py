@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -15,6 +16,7 @@ from jobfleet_contracts.job import LANES
 from jobfleet_contracts.message import JobMessage
 
 _PUBLISH_LATER_SECONDS = 3.0
+_AGAIN_SECONDS = 0.25
 _DEPTHS = """
 SELECT queue, lane, count(*) FILTER (WHERE visible_at <= clock_timestamp())
 FROM jobfleet.messages GROUP BY queue, lane
@@ -51,12 +53,21 @@ class PostgresJobQueue:
         ]
 
     async def _publish(self, message: JobMessage, delay: timedelta, timeout: float) -> None:
-        try:
-            async with asyncio.timeout(timeout):
-                await self._database.write(PUBLISH, Outgoing(message, delay.total_seconds()))
-        except TimeoutError:
-            raise BackendUnavailable(
-                f"PostgreSQL {self._database.address.shown} did not confirm the message within "
-                f"{timeout:g} s"
-            ) from None
+        deadline = time.monotonic() + timeout
+        outgoing = Outgoing(message, delay.total_seconds())
+        while True:
+            try:
+                async with asyncio.timeout(max(deadline - time.monotonic(), 0)):
+                    await self._database.write(PUBLISH, outgoing)
+                break
+            except TimeoutError:
+                raise BackendUnavailable(
+                    f"PostgreSQL {self._database.address.shown} did not confirm the message within "
+                    f"{timeout:g} s"
+                ) from None
+            except BackendUnavailable:
+                # A message that comes twice costs a look at the trail; one that is lost, a minute.
+                if time.monotonic() + _AGAIN_SECONDS > deadline:
+                    raise
+                await asyncio.sleep(_AGAIN_SECONDS)
         self._ringer.ring(message.request.queue)

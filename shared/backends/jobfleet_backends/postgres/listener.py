@@ -14,6 +14,7 @@ import psycopg
 import structlog
 
 from jobfleet_backends.postgres.connection import Address, Session, cut
+from jobfleet_contracts.job_id import new_id
 
 LISTENING_LOST = "postgres.listening_lost"
 _LOOK_SECONDS = 15.0
@@ -21,6 +22,8 @@ _AGAIN_SECONDS = 1.0
 
 _log = structlog.get_logger()
 
+LISTENING = "listening"
+"""Said once a ring of one's own has come: rings do arrive on this session."""
 Hear = Callable[[str], None]
 """Takes a ring's payload, in the event loop that asked; empty: something may have been missed."""
 
@@ -40,6 +43,7 @@ class Listener:
         self._turn = threading.Lock()
         self._closed = threading.Event()
         self._session: Session | None = None
+        self._lost = False
         self._thread: threading.Thread | None = None
 
     def add(self, hear: Hear) -> None:
@@ -73,17 +77,21 @@ class Listener:
                 with self._session as session:
                     self._listen(session)
             except psycopg.Error as error:
-                if not self._closed.is_set():
+                if not self._lost and not self._closed.is_set():
                     told = self._address.explain(error)
                     _log.warning(LISTENING_LOST, error=str(told))
+                self._lost = True
                 self._closed.wait(_AGAIN_SECONDS)
 
     def _listen(self, session: Session) -> None:
         session.execute(f'LISTEN "{self._channel}"'.encode())
+        self._lost = False
         self._tell("")
+        own = f"{LISTENING} {new_id()}"
+        session.execute("SELECT pg_notify(%s, %s)", (self._channel, own))
         while not self._closed.is_set():
             for ring in session.notifies(timeout=_LOOK_SECONDS):
-                self._tell(ring.payload)
+                self._tell(LISTENING if ring.payload == own else ring.payload)
             # A session whose server is gone says nothing by itself.
             session.execute("SELECT 1")
 

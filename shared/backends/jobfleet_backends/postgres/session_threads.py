@@ -18,6 +18,8 @@ from jobfleet_contracts.errors import BackendForbidden, BackendUnavailable
 MAX_BATCH = 512
 _PAUSE_SECONDS = 1.0
 """After a session could not be opened, callers get its error for so long without another try."""
+_IDLE_SECONDS = 0.5
+"""A session that was idle for longer may have been ended by its server."""
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 # Whoever waits for another transaction's row gives up before the server looks for deadlocks, which
 # takes a second: so a user's transaction is never the one that it ends.
@@ -37,6 +39,7 @@ class SessionThread:
             ``BackendUnavailable``, which never means "not done".
         repeats: whether what was not answered is sent again until it is, or the queue is closed.
             Only for statements that may be repeated after anything.
+        reads: whether all operations only read: each is repeated once if its session was lost.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class SessionThread:
         connect_seconds: float,
         batch: int,
         repeats: bool,
+        reads: bool,
     ) -> None:
         self._address = address
         self._schema = schema
@@ -60,9 +64,11 @@ class SessionThread:
         self._connect_seconds = connect_seconds
         self._batch = batch
         self._repeats = repeats
+        self._reads = reads
         self._session: Session | None = None
         self._refused: tuple[float, BaseException] | None = None
         self._busy_since: float | None = None
+        self._answered_at = 0.0
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -75,8 +81,8 @@ class SessionThread:
 
     def watch(self) -> None:
         """End the session if its server has not answered for too long; called now and then."""
-        since, session = self._busy_since, self._session
-        if since is not None and session is not None and time.monotonic() - since > self._seconds:
+        session = self._session
+        if session is not None and self._is_late():
             cut(session)
 
     def _run(self) -> None:
@@ -96,6 +102,7 @@ class SessionThread:
         self._busy_since = time.monotonic()
         answers = self._answer(queued)
         self._busy_since = None
+        self._answered_at = time.monotonic()
         return answers
 
     def _answer(self, queued: list[QueuedOperation]) -> list[Answer]:
@@ -111,8 +118,10 @@ class SessionThread:
         return answers
 
     def _open(self) -> Session:
-        if self._session is not None and is_alive(self._session):
-            return self._session
+        session = self._session
+        was_idle = time.monotonic() - self._answered_at > _IDLE_SECONDS
+        if session is not None and (is_alive(session) if was_idle else not session.closed):
+            return session
         if self._refused is not None and time.monotonic() < self._refused[0]:
             raise self._refused[1]
         try:
@@ -132,7 +141,17 @@ class SessionThread:
             return future, operation(session), None
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the caller's answer
             self._roll_back(session)
+            if not (self._reads and session.closed) or self._is_late():
+                return future, None, self._explain(error)
+        try:  # a question changes nothing: it is put once more, on another session
+            return future, operation(self._open()), None
+        except Exception as error:  # noqa: BLE001 - likewise
             return future, None, self._explain(error)
+
+    def _is_late(self) -> bool:
+        """Whether the session was ended because its server was silent for too long."""
+        since = self._busy_since
+        return since is not None and time.monotonic() - since > self._seconds
 
     def _write(self, session: Session, queued: Sequence[QueuedOperation]) -> list[Answer]:
         """Write all in one transaction; where one of them spoils it, each in its own."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -26,6 +26,7 @@ from jobfleet_protocol.claiming.claimer import Claimed, Claimer, ClaimResult, Un
 from jobfleet_protocol.claiming.lock_leases import new_lease_id
 from jobfleet_protocol.claiming.rate_slots import RateSlots
 from jobfleet_protocol.claiming.start_terms import NO_TERMS, StartTerms
+from jobfleet_protocol.control.limit_state import Limit
 from jobfleet_protocol.control.pause_state import NO_PAUSES, FleetPauses
 from jobfleet_protocol.trail.transitions import Change
 from tests.protocol.faulty_port import FaultyPort
@@ -108,6 +109,7 @@ class Bench:
             ),
             terms=self._terms,
             give_back=self.given_up.append,
+            limits=self._read_limits,
         )
 
     async def _terms(self, request: JobRequest) -> StartTerms:
@@ -118,6 +120,9 @@ class Bench:
         leases = self.claimer(worker_id).leases
         lock = worker_lock(worker_id, generation)
         return HeldLock(await leases.acquire(lock, new_lease_id(), is_new=True), self.clock)
+
+    async def _read_limits(self) -> Mapping[str, Limit]:
+        return {limit.name: limit for limit in self.terms.limits}
 
     async def _read_pauses(self) -> FleetPauses:
         return self.pauses

@@ -51,6 +51,12 @@ from tests.simulation.hash_bugs import (
     tail_written_anew,
 )
 from tests.simulation.lifecycle_bugs import a_step_named_as_lifecycle_event
+from tests.simulation.limit_bugs import (
+    limits_read_once,
+    number_is_part_of_the_slot,
+    slot_kept_after_a_takeover,
+    slots_given_back_too_early,
+)
 from tests.simulation.loss_bugs import a_claim_without_the_limit, a_lone_takeover
 from tests.simulation.pause_bugs import (
     a_claim_heeds_no_pause,
@@ -351,6 +357,7 @@ _PLAIN = {
     "schedules": False,
     "lock_slots": 1,
     "rate": None,
+    "limits": False,
     "impatient": 0.0,
     "stale_connections": False,
     "retention_seconds": None,
@@ -466,6 +473,16 @@ _SLOTS_IN_BAD_WEATHER = _SLOTS | {
     "operator_action_seconds": 15,
 }
 
+_LIMITED = {
+    "limits": True,
+    "jobs": 9,
+    "fleet_scope": False,
+    "clock_steps": False,
+    "retention_seconds": None,
+    "fault_rate": 0.1,
+    "stall_rate": 0.01,
+    "operator_action_seconds": 15,
+}
 _RATED = {
     "rate": "6/minute",
     "jobs": 9,
@@ -478,6 +495,21 @@ _RATED = {
 
 OF_LIMITS = (
     Known("a stale note of another slot", stale_note_of_another_slot, 4, _SLOTS),
+    Known(
+        "the number of slots is part of a named limit's slot",
+        number_is_part_of_the_slot,
+        0,
+        _LIMITED,
+    ),
+    Known("one of two slots kept after a takeover", slot_kept_after_a_takeover, 7, _LIMITED),
+    Known("limits read once", limits_read_once, 0, _LIMITED),
+    Known("slots of a limit given back too early", slots_given_back_too_early, 0, _LIMITED),
+    Known(
+        "a slot of a limit leaked by a crash",
+        slot_leaked_by_a_crash,
+        0,
+        _LIMITED | {"lock_keys": 1, "lock_slots": 1},
+    ),
     Known("a rate counted at admission", rate_counted_at_admission, 3, _RATED),
     Known("a rate's row written without a look", a_row_written_without_a_look, 0, _RATED),
     Known("a slot leaked by a crash", slot_leaked_by_a_crash, 0, _SLOTS_IN_BAD_WEATHER),

@@ -17,6 +17,7 @@ from jobfleet_contracts.message import JobMessage, MalformedMessage
 from jobfleet_contracts.state import State
 from tests.simulation.fleet import Api, Fleet
 from tests.simulation.journal import Journal
+from tests.simulation.limit_wishes import LIMIT_VERBS, act_on_limits
 from tests.simulation.pause_wishes import LAST_PAUSE_VERB, PAUSE_VERBS, act_on_pauses
 from tests.simulation.process import Process
 from tests.simulation.scenario import Scenario
@@ -87,7 +88,7 @@ class ClientCalls:
         """Plan all of them."""
         dice = Random(f"impatience of callers/{self._scenario.seed}")
         for wish in wishes:
-            about_jobs = wish.verb not in SCHEDULE_VERBS | PAUSE_VERBS
+            about_jobs = wish.verb not in SCHEDULE_VERBS | PAUSE_VERBS | LIMIT_VERBS
             impatient = about_jobs and dice.random() < self._scenario.impatient
             call = ClientCall(wish, is_impatient=impatient)
             self.all.append(call)
@@ -140,6 +141,8 @@ class ClientCalls:
             return await act_on_schedule(wish, api.schedules, tag)
         if wish.verb in PAUSE_VERBS:
             return await act_on_pauses(wish, api.pauses, api.process.clock, tag)
+        if wish.verb in LIMIT_VERBS:
+            return await act_on_limits(wish, api.limits, tag)
         return await self._act_on_job(wish, api, tag)
 
     async def _act_on_job(self, wish: Wish, api: Api, tag: str) -> State:

@@ -13,6 +13,7 @@ from jobfleet_contracts.rate import Rate
 from jobfleet_protocol.actions.callbacks import Callbacks
 from jobfleet_protocol.actions.signing_keys import SigningKeys
 from jobfleet_protocol.actions.write_side import WriteSide
+from jobfleet_protocol.control.limits import Limits
 from jobfleet_protocol.control.pauses import Pauses
 from jobfleet_protocol.control.schedules import Schedules
 from jobfleet_worker.options import WorkerOptions
@@ -60,6 +61,7 @@ class Api:
             clock=clock,
         )
         self.pauses = Pauses(log=backend.control_log, control=backend.control, clock=clock)
+        self.limits = Limits(log=backend.control_log, control=backend.control, clock=clock)
         self.callbacks = Callbacks(
             trail=backend.trail,
             payloads=backend.payloads,
@@ -178,7 +180,7 @@ class Fleet:
                 no_handler_seconds=NO_HANDLER_SECONDS,
                 grace_seconds=scenario.grace_seconds,
                 alone_seconds=ALONE_SECONDS,
-                heartbeat_seconds=5 if self._scenario.pauses else 60,
+                heartbeat_seconds=5 if scenario.pauses or scenario.limits else 60,
                 retention_days=_days(scenario.retention_seconds),
                 worker_id=process.name,
                 host=place,

@@ -21,6 +21,7 @@ ONCE_SHARE = 1 / 6
 WORKER_SCOPE_SHARE = 1 / 2
 MIXED_SHARE = 1 / 3
 OWN_ERRORS_SHARE = 1 / 8
+LIMITS_SHARE = 1 / 8
 _FAULT_RATES = (0.0, 0.01, 0.04, 0.04, 0.1, 0.1, 0.2)
 
 
@@ -51,6 +52,7 @@ class Scenario:
         lock_slots: so many jobs of a lock key may run at once; a few jobs name another number.
         rate: of the jobs' type.
         once: share of the jobs that must not start again after their worker was lost.
+        limits: jobs name one or two limits, whose slots operators change.
     """
 
     seed: int
@@ -85,6 +87,7 @@ class Scenario:
     once: float = 0.0
     worker_scope: float = 0.0
     own_errors: float = 0.0
+    limits: bool = False
 
     @classmethod
     def of(cls, seed: int) -> Scenario:
@@ -136,6 +139,7 @@ class Scenario:
             once=0.5 if Random(f"once/{seed}").random() < ONCE_SHARE else 0.0,
             worker_scope=_worker_scope(Random(f"scope/{seed}")),
             own_errors=0.1 if Random(f"own errors/{seed}").random() < OWN_ERRORS_SHARE else 0.0,
+            limits=not scenario.clock_steps and Random(f"limits/{seed}").random() < LIMITS_SHARE,
         )
 
     def _with_retention(self, dice: Random) -> Scenario:

@@ -20,6 +20,8 @@ from tests.simulation.fleet import Fleet
 from tests.simulation.journal import Journal
 from tests.simulation.judgement import Judgement
 from tests.simulation.left_alone import is_left_alone
+from tests.simulation.limit_judgement import limit_faults, slot_faults
+from tests.simulation.limit_wishes import limit_wishes
 from tests.simulation.operator_actions import OperatorActions
 from tests.simulation.pause_wishes import pause_wishes
 from tests.simulation.process import Process
@@ -141,6 +143,7 @@ class Simulation:
                         *Workload(scenario=self.scenario).wishes,
                         *schedule_wishes(self.scenario),
                         *pause_wishes(self.scenario),
+                        *limit_wishes(self.scenario),
                     ]
                 )
                 self.crowd.begin()
@@ -262,6 +265,12 @@ class Simulation:
             *self.witness.faults,
             *self.crowd.faults,
             *rate_faults(rate, self.witness.starts),
+            *slot_faults(self.servers.trail.written),
+            *limit_faults(
+                self.servers.control_log.landed,
+                self.witness.crowds,
+                {job_id: self.servers.trail.complete(job_id) for job_id in self.servers.trail.jobs},
+            ),
             *judgement.faults(),
         ]
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from jobfleet_contracts.event import Event
+from jobfleet_contracts.lease import limit_of
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.claiming.decision import SUSPECT_TAKEOVERS
 from tests.simulation.journal import Journal
@@ -23,6 +24,8 @@ class Run:
     job_id: str
     epoch: int
     lock: str
+    slots: frozenset[str]
+    began: float
     is_suspect: bool
 
     def is_trusted(self) -> bool:
@@ -36,8 +39,16 @@ def _trusts(process: Process, job_id: str, epoch: int) -> bool:
     run = process.worker.executor.running.get(job_id)
     if run is None or run.trail.epoch != epoch:
         return False
-    kept = run.lease.kept
-    return kept.lost_reason is None and process.clock.boottime() < kept.trusted_until
+    kept, held = run.lease.kept, run.held
+    if kept.lost_reason is not None or held.lost_reason() is not None:
+        return False
+    return process.clock.boottime() < min(kept.trusted_until, held.trusted_until())
+
+
+def _slots(process: Process, job_id: str) -> frozenset[str]:
+    """Return the slots of limits that a run holds beside its lock."""
+    run = process.worker.executor.running.get(job_id) if process.worker is not None else None
+    return frozenset(each.lock for each in run.trail.head.after.locks) if run else frozenset()
 
 
 def _is_suspect(process: Process, job_id: str) -> bool:
@@ -54,6 +65,7 @@ class Witness:
         takeovers: of running attempts.
         starts: when handlers of jobs began, with their jobs; without those whose process stood
             still in that moment, between its last look at the clock and the first line.
+        crowds: how many trusted runs a limit had when one began; see ``limit_judgement``.
         faults: runs beside another one under the same lock, both trusted; a suspect's run beside
             another one in its worker; takeovers from a live worker that trusts its lease; claims
             under a lock that is not leased.
@@ -71,6 +83,7 @@ class Witness:
         self.overlaps = 0
         self.takeovers = 0
         self.starts: list[tuple[float, str]] = []
+        self.crowds: list[tuple[float, float, str, int]] = []
         self.faults: list[str] = []
         self._journal = journal
         self._lock_of = lock_of
@@ -81,10 +94,19 @@ class Witness:
     @contextmanager
     def watch(self, process: Process, job_id: str, epoch: int) -> Iterator[None]:
         """Watch one run from its begin to its end; a crash ends it too."""
-        run = Run(process, job_id, epoch, self._lock_of(job_id), _is_suspect(process, job_id))
+        run = Run(
+            process,
+            job_id,
+            epoch,
+            self._lock_of(job_id),
+            _slots(process, job_id),
+            process.time.now,
+            _is_suspect(process, job_id),
+        )
         self._journal.note(process.name, "handler.begins", job_id[-4:], f"epoch={epoch}")
         self._compare(run)
         self._live.append(run)
+        self._count(run)
         self.runs += 1
         try:
             yield
@@ -93,6 +115,18 @@ class Witness:
                 self._journal.note(process.name, "handler.ends", job_id[-4:], f"epoch={epoch}")
             if run in self._live:
                 self._live.remove(run)
+
+    def _count(self, run: Run) -> None:
+        """Note how many trusted runs hold a slot of each limit of this run."""
+        for name in {limit_of(lock) for lock in run.slots}:
+            beside = [
+                other
+                for other in self._live
+                if other.is_trusted() and any(limit_of(lock) == name for lock in other.slots)
+            ]
+            if name is not None and beside:
+                since = min(other.began for other in beside)
+                self.crowds.append((run.process.time.now, since, name, len(beside)))
 
     def started(self, process: Process, job_id: str) -> None:
         """Note when a handler began, which a rate counts."""
@@ -136,7 +170,7 @@ class Witness:
                     f"job {run.job_id} beside job {other.job_id} on {run.process.name}, though one "
                     "of them is a suspect"
                 )
-            if other.lock != run.lock:
+            if other.lock != run.lock and not other.slots & run.slots:
                 continue
             if run.is_trusted() and other.is_trusted():
                 self.faults.append(

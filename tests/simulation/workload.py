@@ -11,6 +11,7 @@ from uuid import UUID
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.job_id import job_id_for_key
 from jobfleet_contracts.schedule import Schedule
+from tests.simulation.limit_names import limits_of_job
 from tests.simulation.process import BEGIN
 from tests.simulation.scenario import Scenario
 from tests.simulation.sim_handlers import JOB_TYPE
@@ -137,6 +138,8 @@ class Workload:
             if self._scenario.lock_slots > 1:
                 other = self._slots_dice.random() < 0.1
                 fields["lock_slots"] = self._scenario.lock_slots + other
+        if limits := limits_of_job(self._scenario, self._number):
+            fields["limits"] = limits
         if dice.random() < 0.15:
             ahead = dice.choice((1, 5, 20, 90))
             fields["run_at"] = BEGIN + timedelta(seconds=at + ahead)

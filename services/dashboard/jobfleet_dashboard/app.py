@@ -23,6 +23,7 @@ from jobfleet_dashboard.api import (
     health,
     history,
     jobs,
+    limits,
     openapi,
     pauses,
     schedules,
@@ -102,6 +103,7 @@ def create_app(*, backend: Backend, clock: Clock, options: DashboardOptions) -> 
         fleet,
         errors,
         schedules,
+        limits,
         pauses,
         health,
     ):

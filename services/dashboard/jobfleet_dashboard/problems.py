@@ -25,6 +25,7 @@ from jobfleet_contracts.errors import (
     JobfleetError,
     NotFound,
     UnknownJob,
+    UnknownLimit,
     UnknownSchedule,
 )
 from jobfleet_dashboard.head_requests import is_stream
@@ -108,6 +109,8 @@ def problem_of(error: JobfleetError) -> Problem:
             return Problem("Not found", "not-found", str(error), 404)
         case UnknownSchedule():
             return Problem("Unknown schedule", "unknown-schedule", str(error), 404)
+        case UnknownLimit():
+            return Problem("Unknown limit", "unknown-limit", str(error), 404)
         case ActionRefused():
             return Problem("Action refused", "action-refused", str(error), 409)
         case BadSignature():

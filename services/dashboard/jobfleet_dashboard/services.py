@@ -25,9 +25,11 @@ from jobfleet_protocol.actions.bulk_runner import BulkRunner
 from jobfleet_protocol.actions.callbacks import Callbacks
 from jobfleet_protocol.actions.signing_keys import SigningKeys
 from jobfleet_protocol.actions.write_side import WriteSide
+from jobfleet_protocol.control.limits import Limits
 from jobfleet_protocol.control.pauses import Pauses
 from jobfleet_protocol.control.schedules import Schedules
 from jobfleet_protocol.reading.job_reader import JobReader
+from jobfleet_protocol.reading.limit_record import LimitReader
 from jobfleet_protocol.reading.schedule_record import ScheduleReader
 from jobfleet_protocol.reading.verdict_reader import VerdictReader
 
@@ -44,6 +46,8 @@ class Services:
     live: LiveHub
     batch_texts: BatchTexts
     pauses: Pauses
+    limits: Limits
+    limit_reader: LimitReader
     job_reader: JobReader
     schedules: Schedules
     schedule_reader: ScheduleReader
@@ -83,6 +87,7 @@ class Services:
         pauses = Pauses(
             log=backend.control_log, control=backend.control, clock=clock, told=journal.hear
         )
+        limits = Limits(log=backend.control_log, control=backend.control, clock=clock)
         census = CensusReader(reader=backend.reader, clock=clock)
         ended = EndedReader(reader=backend.reader, clock=clock)
         bulk = BulkActions(
@@ -114,6 +119,8 @@ class Services:
             live=LiveHub(reader=backend.reader),
             batch_texts=BatchTexts(),
             pauses=pauses,
+            limits=limits,
+            limit_reader=LimitReader(limits=limits, locks=backend.locks, trail=backend.trail),
             job_reader=JobReader(trail=backend.trail, payloads=backend.payloads),
             schedules=schedules,
             schedule_reader=schedule_reader,

@@ -167,6 +167,7 @@ class Worker:
             pauses=self._pause_watch.current,
             rates=rates,
             terms=terms.of,
+            limits=self._pause_watch.limits,
             keys=self._announced_keys.missing,
             give_back=self._give_back_unclear,
             fresh=options.fresh,

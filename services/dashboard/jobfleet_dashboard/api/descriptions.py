@@ -9,12 +9,15 @@ from fastapi_problem.error import Problem
 from starlette.responses import JSONResponse, Response
 
 from jobfleet_contracts.errors import BackendUnavailable
+from jobfleet_contracts.lease import MAX_LIMIT_SLOTS
+from jobfleet_contracts.rate import MOST_STARTS
 from jobfleet_dashboard import problems
 from jobfleet_dashboard.api import (
     bulk_documents,
     documents,
     error_documents,
     examples,
+    limit_documents,
     schedule_documents,
 )
 from jobfleet_dashboard.problems import problem_document
@@ -161,6 +164,16 @@ _REF = "#/components/schemas/"
 _REASON = {
     "type": "object",
     "properties": {"reason": {"type": "string", "maxLength": 1000}},
+    "additionalProperties": False,
+}
+_LIMIT = {
+    "type": "object",
+    "properties": {
+        "slots": {"type": ["integer", "null"], "minimum": 1, "maximum": MAX_LIMIT_SLOTS},
+        "rate": {"type": ["string", "null"], "examples": ["10/second"]},
+        "burst": {"type": ["integer", "null"], "minimum": 1, "maximum": MOST_STARTS},
+        "reason": {"type": "string", "maxLength": 1000},
+    },
     "additionalProperties": False,
 }
 _PAUSE = {
@@ -344,6 +357,37 @@ RUN_ANYWAY = replace(
     problems=(*_WRITE, "unknown-job", "action-refused"),
 )
 LOCKS = Description(text="Lock keys.", model=documents.LockList, example=examples.LOCKS)
+LIMITS = Description(
+    text="Limits, by name.", model=limit_documents.LimitList, example=examples.LIMITS
+)
+LIMIT = Description(
+    text="The limit.",
+    model=limit_documents.LimitDocument,
+    example=examples.LIMIT,
+    problems=("invalid-request", "unknown-limit", *_READ),
+)
+LIMIT_PUT = Description(
+    text="The limit as it now is.",
+    model=limit_documents.LimitDocument,
+    example=examples.LIMIT,
+    problems=(*_WRITE, "unknown-limit"),
+    schema=_LIMIT,
+    requests={"both": examples.LIMIT_REQUEST},
+)
+LIMIT_REMOVE = Description(
+    text="Removed.",
+    model=limit_documents.LimitAnswer,
+    example=examples.LIMIT_REMOVED,
+    good=(202,),
+    problems=(*_WRITE, "unknown-limit"),
+    schema=_REASON,
+)
+LIMIT_HISTORY = Description(
+    text="Entries, newest first.",
+    model=limit_documents.LimitHistory,
+    example=examples.LIMIT_HISTORY,
+    problems=("invalid-request", "unknown-limit", *_READ),
+)
 DEAD_LETTERS = Description(
     text="Messages first, then jobs.",
     model=documents.DeadLetterPage,

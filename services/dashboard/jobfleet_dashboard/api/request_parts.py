@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qsl
@@ -18,6 +19,7 @@ from jobfleet_contracts.json_size import MAX_VALUES, JsonCounter
 
 MAX_FORM_FIELDS = 2000
 _PIECE_BYTES = 64 * 1024
+_SEQUENCE = re.compile(r"[1-9][0-9]{0,11}", re.ASCII)
 
 T = TypeVar("T")
 
@@ -53,6 +55,19 @@ async def json_object(
     if known is not None and (unknown := value.keys() - known):
         raise unknown_fields(unknown)
     return dict(value)
+
+
+def sequence_cursor(cursor: str | None) -> int | None:
+    """Return the place in a log from which a page goes on, ``None`` for the first page.
+
+    Raises:
+        InvalidRequest: no list gave this cursor.
+    """
+    if cursor is None:
+        return None
+    if not _SEQUENCE.fullmatch(cursor):
+        raise InvalidRequest("cursor: this list gave no such cursor", field="cursor")
+    return int(cursor)
 
 
 async def check_values(body: bytes, most: int = MAX_VALUES) -> None:

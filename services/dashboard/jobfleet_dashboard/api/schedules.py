@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -27,7 +26,7 @@ from jobfleet_dashboard.api.descriptions import (
 )
 from jobfleet_dashboard.api.filters import PageFilter
 from jobfleet_dashboard.api.outbound_parts import check_outbound
-from jobfleet_dashboard.api.request_parts import checked, json_object
+from jobfleet_dashboard.api.request_parts import checked, json_object, sequence_cursor
 from jobfleet_dashboard.api.schedule_documents import BackfillAnswer, BackfilledJob, ScheduleAnswer
 from jobfleet_dashboard.schedule_actions import ScheduleActions
 from jobfleet_dashboard.security.access import asker, require
@@ -36,7 +35,6 @@ from jobfleet_dashboard.services import services_of
 from jobfleet_protocol.actions.submission import Submitted
 from jobfleet_protocol.reading.schedule_record import ScheduleRecord, history_json
 
-_CURSOR = re.compile(r"[1-9][0-9]{0,11}", re.ASCII)
 _REASON = frozenset({"reason"})
 
 router = APIRouter(prefix="/api/schedules", tags=["schedules"])
@@ -118,7 +116,7 @@ async def schedule_history(
     request: Request, name: Name, query: Annotated[PageFilter, Query()]
 ) -> Response:
     """What happened to a schedule, newest first; also to one that was removed."""
-    before = _place(query.cursor)
+    before = sequence_cursor(query.cursor)
     found = await services_of(request).schedules.history(name, before=before, limit=query.limit)
     if not found and before is None:
         raise UnknownSchedule(f"there is no schedule {name}")
@@ -174,11 +172,3 @@ def _time(body: dict[str, Any], field: str) -> datetime:
     except ValueError as error:
         raise InvalidRequest(f"{field}: {error}", field=field) from error
     raise InvalidRequest(f"{field}: must be a time, as 2026-01-31T09:30:00Z", field=field)
-
-
-def _place(cursor: str | None) -> int | None:
-    if cursor is None:
-        return None
-    if not _CURSOR.fullmatch(cursor):
-        raise InvalidRequest("cursor: this list gave no such cursor", field="cursor")
-    return int(cursor)

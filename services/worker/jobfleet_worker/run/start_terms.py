@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -13,7 +13,7 @@ from jobfleet_contracts.lease import key_lock, key_locks, limit_lock, limit_pref
 from jobfleet_contracts.outcome import JobError
 from jobfleet_protocol.claiming.limit_slots import LIMIT, LOCK, SlotDemand
 from jobfleet_protocol.claiming.rate_slots import RateDemand
-from jobfleet_protocol.claiming.start_terms import NO_TERMS, StartTerms
+from jobfleet_protocol.claiming.start_terms import NO_TERMS, ReadLimits, StartTerms
 from jobfleet_protocol.control.limit_state import Limit
 from jobfleet_worker.handlers.declared_keys import KeyRefused, read_key
 from jobfleet_worker.handlers.described_error import describe_error
@@ -28,9 +28,7 @@ class HandlerTerms:
         limits: the named limits; waits while they are not known.
     """
 
-    def __init__(
-        self, *, handlers: Handlers, limits: Callable[[], Awaitable[Mapping[str, Limit]]]
-    ) -> None:
+    def __init__(self, *, handlers: Handlers, limits: ReadLimits) -> None:
         self._handlers = handlers
         self._limits = limits
 
@@ -49,7 +47,11 @@ class HandlerTerms:
         limits = await self._limits()
         slots = [each for name in names if (each := _slots(name, limits)) is not None]
         rates = [demand for name in names if (demand := _rate(name, limits)) is not None]
-        return StartTerms(slots=(*slots, *declared.slots), rates=(*rates, *declared.rates))
+        return StartTerms(
+            slots=(*slots, *declared.slots),
+            limits=tuple(limits[name] for name in names if name in limits),
+            rates=(*rates, *declared.rates),
+        )
 
 
 def _slots(name: str, limits: Mapping[str, Limit]) -> SlotDemand | None:

@@ -48,7 +48,7 @@ from jobfleet_protocol.claiming.lock_leases import HeldLease, LockLeases, locks_
 from jobfleet_protocol.claiming.lock_turns import LockTurns, TurnView
 from jobfleet_protocol.claiming.rate_deferral import delayed_by_rate, held_slots, started_data
 from jobfleet_protocol.claiming.rate_slots import AT_HAND, Admission, RateSlots
-from jobfleet_protocol.claiming.start_terms import NO_TERMS, StartTerms, TermsOf
+from jobfleet_protocol.claiming.start_terms import NO_TERMS, ReadLimits, StartTerms, TermsOf
 from jobfleet_protocol.claiming.trail_opening import KeysOf, TrailOpening
 from jobfleet_protocol.control.pause_state import FleetPauses
 from jobfleet_protocol.trail.held_trail import HeldTrail
@@ -134,6 +134,7 @@ class Claimer:
         rates: RateSlots,
         terms: TermsOf,
         give_back: Callable[[Unclear], object],
+        limits: ReadLimits,
         keys: KeysOf = lambda _: {},
         fresh: timedelta = FRESH,
     ) -> None:
@@ -143,6 +144,7 @@ class Claimer:
             pauses: the pauses in force; waits until they are known.
             rates: reserves slots for starts under a rate.
             terms: what the start of a job needs beside its lock.
+            limits: the named limits as they stand; waits until they are known.
             keys: by which a job will be looked up, where its first event may lack them.
             attempt_limit: how many attempts a job has, by its request, handler and defaults.
             takeover_limit: how many lost workers in a row a job survives.
@@ -156,6 +158,7 @@ class Claimer:
         self._pauses = pauses
         self._rates = rates
         self._terms = terms
+        self._named_limits = limits
         self._keys = keys
         self._holders = leases
         self._trail = trail
@@ -397,7 +400,7 @@ class Claimer:
             self._require_trust(lease, held)
             changes: Sequence[Change] | None = decision.changes
             if isinstance(decision, Start):
-                changes = await self._started(decision, view, lease, held, taken, admission)
+                changes = await self._started(decision, view, lease, held, terms, taken, admission)
                 changes = self._with_keys(changes, message, decision.head)
             newest = None if changes is None else await self._claimed_by(view.own, changes, lease)
             if newest is not None:
@@ -412,6 +415,7 @@ class Claimer:
         view: TurnView,
         lease: Lease,
         held: HeldLease | None,
+        terms: StartTerms,
         taken: TakenSlots,
         admission: Admission | None,
     ) -> Sequence[Change] | None:
@@ -438,6 +442,8 @@ class Claimer:
             # While the note was written, or a slot was reserved, time has passed.
             if (await self._pauses()).holding_job(start.head) is not None:
                 return None
+            if terms.limits and not terms.hold_under(await self._named_limits()):
+                raise TrustEnded("a limit was changed before the claim")
             self._require_trust(lease, held, *taken.leases)
         return [*start.changes[:-1], started]
 

@@ -72,6 +72,11 @@ class Limit:
             said.append(f"{self.rate}{burst}")
         return ", ".join(said)
 
+    @property
+    def shown_reason(self) -> str:
+        """The reason as it may be shown: an operator may have pasted a command line into it."""
+        return masked_text(self.reason)
+
     def to_json(self) -> dict[str, Any]:
         """Return what lists of limits show."""
         return {
@@ -81,7 +86,7 @@ class Limit:
             "burst": None if self.rate is None else self.rate.burst,
             "setBy": self.by,
             "setAt": format_time(self.since),
-            "reason": masked_text(self.reason),
+            "reason": self.shown_reason,
         }
 
 

@@ -1,7 +1,8 @@
-"""Which lock keys are held, by whom, and who waits: ``/locks``."""
+"""Lock keys and named limits: who holds them, and who waits: ``/locks``."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,7 +27,7 @@ router = APIRouter(dependencies=[require(Role.VIEWER)], include_in_schema=False)
 
 @router.get("/locks")
 async def locks(request: Request) -> Response:
-    """Show the lock keys in use."""
+    """Show the lock keys in use, and the named limits."""
     told = page_context(request, "locks", "/stream/locks")
     return show(request, TEMPLATE, **await _read(request), **told)
 
@@ -49,10 +50,15 @@ async def _render(request: Request) -> Sequence[Fragment]:
 
 
 async def _read(request: Request) -> dict[str, Any]:
-    backend = services_of(request).backend
-    held = await held_locks(locks=backend.locks, directory=backend.directory, reader=backend.reader)
+    services = services_of(request)
+    backend = services.backend
+    held, limits = await asyncio.gather(
+        held_locks(locks=backend.locks, directory=backend.directory, reader=backend.reader),
+        services.limit_reader.all(),
+    )
     return {
         "locks": held,
+        "limits": limits,
         "max_locks": MAX_LOCKS,
         "max_waiting": COUNTED_WAITERS,
         "max_holders": MAX_HOLDERS,

@@ -1,0 +1,113 @@
+"""Named limits: slots and rates that operators set, and jobs name."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+from starlette.responses import Response
+
+from jobfleet_contracts.codec import format_time
+from jobfleet_contracts.control import ControlEntry, check_control_name
+from jobfleet_contracts.credentials import masked_text
+from jobfleet_contracts.errors import UnknownLimit
+from jobfleet_dashboard.api.action_selection import reason_of
+from jobfleet_dashboard.api.answer import answer
+from jobfleet_dashboard.api.descriptions import (
+    LIMIT,
+    LIMIT_HISTORY,
+    LIMIT_PUT,
+    LIMIT_REMOVE,
+    LIMITS,
+    described,
+)
+from jobfleet_dashboard.api.filters import PageFilter
+from jobfleet_dashboard.api.limit_documents import LimitAnswer
+from jobfleet_dashboard.api.pauses import by_of
+from jobfleet_dashboard.api.request_parts import json_object, sequence_cursor
+from jobfleet_dashboard.security.access import require
+from jobfleet_dashboard.security.principal import Role
+from jobfleet_dashboard.services import services_of
+
+router = APIRouter(prefix="/api/limits", tags=["limits"])
+VIEWER, OPERATOR = map(require, (Role.VIEWER, Role.OPERATOR))
+_FIELDS = frozenset({"slots", "rate", "burst", "reason"})
+
+
+def _checked_name(name: Annotated[str, Path(max_length=100)]) -> str:
+    return check_control_name(name, what="name")
+
+
+Name = Annotated[str, Depends(_checked_name)]
+
+
+@router.get("", dependencies=[VIEWER], **described(LIMITS))
+async def limits(request: Request) -> Response:
+    """All limits, by name, with the jobs that hold their slots."""
+    records = await services_of(request).limit_reader.all()
+    return answer({"items": [record.to_json() for record in records]})
+
+
+@router.get("/{name}", dependencies=[VIEWER], **described(LIMIT))
+async def limit(request: Request, name: Name) -> Response:
+    """One limit."""
+    return answer((await services_of(request).limit_reader.one(name)).to_json())
+
+
+@router.put("/{name}", dependencies=[OPERATOR], **described(LIMIT_PUT))
+async def put_limit(request: Request, name: Name) -> Response:
+    """Set the whole limit; what is left out is not limited. Jobs that run go on."""
+    body = await json_object(request, known=_FIELDS)
+    services = services_of(request)
+    burst = body.get("burst")
+    await services.limits.set(
+        name,
+        slots=body.get("slots"),
+        rate=body.get("rate"),
+        burst=1 if burst is None else burst,
+        by=by_of(request),
+        reason=reason_of(body),
+    )
+    return answer((await services.limit_reader.one(name)).to_json())
+
+
+@router.delete("/{name}", dependencies=[OPERATOR], **described(LIMIT_REMOVE))
+async def remove_limit(request: Request, name: Name) -> Response:
+    """End the limit: jobs that name it start as if they did not. Its history stays."""
+    reason = reason_of(await json_object(request, known=frozenset({"reason"})))
+    await services_of(request).limits.remove(name, by=by_of(request), reason=reason)
+    return answer(LimitAnswer(name=name, message="removed"), 202)
+
+
+@router.get("/{name}/history", dependencies=[VIEWER], **described(LIMIT_HISTORY))
+async def limit_history(
+    request: Request, name: Name, query: Annotated[PageFilter, Query()]
+) -> Response:
+    """Entries of its log, newest first, also of a limit that was removed."""
+    entries = await services_of(request).limits.history(
+        name, before=sequence_cursor(query.cursor), limit=query.limit + 1
+    )
+    if not entries and query.cursor is None:
+        raise UnknownLimit(f"no limit {name}")
+    page = entries[: query.limit]
+    more = len(entries) > query.limit
+    return answer(
+        {
+            "items": [_entry(entry) for entry in page],
+            "next": str(page[-1].sequence) if more else None,
+        }
+    )
+
+
+def _entry(entry: ControlEntry) -> dict[str, Any]:
+    state = entry.state
+    return {
+        "sequence": entry.sequence,
+        "kind": entry.kind,
+        "by": entry.by,
+        "reason": masked_text(entry.reason),
+        "timestamp": format_time(entry.occurred_at),
+        "slots": state.get("slots"),
+        "rate": state.get("rate"),
+        "burst": state.get("burst"),
+    }

@@ -1,0 +1,70 @@
+"""Deliberate bugs in named limits, modelled on faults of other job systems."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
+
+from jobfleet_contracts.event import HeldLock
+from jobfleet_contracts.lease import Lease
+from jobfleet_protocol.claiming.claimer import Claimer
+from jobfleet_protocol.claiming.limit_slots import LimitSlots, SlotDemand
+from jobfleet_protocol.claiming.lock_turns import TurnView
+from jobfleet_protocol.control.limit_state import Limit
+from jobfleet_worker.run import start_terms
+from jobfleet_worker.run.pause_watch import PauseWatch
+
+
+def number_is_part_of_the_slot() -> AbstractContextManager[Any]:
+    """A changed number of slots makes other locks: old and new holders do not see each other."""
+    slots_of = start_terms._slots
+
+    def of_their_number(name: str, limits: Mapping[str, Limit]) -> SlotDemand | None:
+        demand = slots_of(name, limits)
+        if demand is None:
+            return None
+        count = len(demand.locks)
+        locks = tuple(f"limit/{name}/{1000 * count + n}" for n in range(1, count + 1))
+        return replace(demand, locks=locks)
+
+    return patch.object(start_terms, "_slots", of_their_number)
+
+
+def slot_kept_after_a_takeover() -> AbstractContextManager[Any]:
+    """A claim fences by the note of its lock alone: by the trail a lost slot is still held."""
+    turns = LimitSlots.turns
+
+    async def without_fencing(
+        self: LimitSlots, leases: Sequence[Lease], views: Sequence[TurnView], job_id: str
+    ) -> tuple[HeldLock, ...] | None:
+        return await turns(self, leases, [replace(view, named=None) for view in views], job_id)
+
+    return patch.object(LimitSlots, "turns", without_fencing)
+
+
+def limits_read_once() -> AbstractContextManager[Any]:
+    """A worker goes by the limits that it read at its start."""
+    read = PauseWatch.limits
+    first: dict[int, Mapping[str, Limit]] = {}
+
+    async def of_the_start(self: PauseWatch) -> Mapping[str, Limit]:
+        found = await read(self)
+        return first.setdefault(id(self), found) if found else found
+
+    return patch.object(PauseWatch, "limits", of_the_start)
+
+
+def slots_given_back_too_early() -> AbstractContextManager[Any]:
+    """A claim gives a limit's slots back as soon as it stands, and the handler runs without."""
+    claim = Claimer.claim
+
+    async def and_release(self: Claimer, message: Any, **how: Any) -> Any:
+        result = await claim(self, message, **how)
+        for lease in getattr(result, "slots", ()):
+            await self.leases.let_go(lease, message.request)
+        return result
+
+    return patch.object(Claimer, "claim", and_release)

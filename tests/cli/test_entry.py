@@ -75,7 +75,7 @@ def test_an_unknown_setting_stops_with_one_line(cli: Cli) -> None:
 
 def test_shell_completion_knows_the_commands(cli: Cli) -> None:
     answer = cli.run(_JOBFLEET_COMPLETE="complete_bash", COMP_WORDS="jobfleet wo", COMP_CWORD="1")
-    assert answer.stdout.split() == ["worker"]
+    assert answer.stdout.split() == ["worker", "workers"]
 
 
 def test_config_show_hides_every_secret(cli: Cli) -> None:

@@ -27,12 +27,12 @@ def _heed_ctrl_c() -> None:
 class Terminal:
     """One command with a terminal of its own."""
 
-    def __init__(self, cli: Cli, *arguments: str) -> None:
+    def __init__(self, cli: Cli, *arguments: str, columns: int = 200) -> None:
         self._screen, other = pty.openpty()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "jobfleet_cli", *arguments],
             cwd=cli.folder,
-            env=cli.environment | {"TERM": "xterm", "COLUMNS": "200", "LINES": "40"},
+            env=cli.environment | {"TERM": "xterm", "COLUMNS": str(columns), "LINES": "40"},
             stdin=other,
             stdout=other,
             stderr=other,
@@ -95,3 +95,17 @@ def test_a_list_has_a_heading_and_whole_ids(cli: Cli, terminals: list[Terminal])
     [job] = cli.publish("--type", "a", "--name", "[b]bold[/b]")
     terminals.append(terminal := Terminal(cli, "jobs", "list"))
     terminal.expect(rf"job +state +type.*{job} +queued +a +\[b\]bold")
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_each_row_of_a_list_stays_on_a_line_with_its_message_and_one_zone_is_named(
+    cli: Cli, terminals: list[Terminal], columns: int
+) -> None:
+    [job] = cli.publish("--type", "crm.sync", "--name", "import of a customer " * 6)
+    terminals.append(terminal := Terminal(cli, "jobs", "list", columns=columns))
+    terminal.expect(rf"{job[-8:]} +queued .*import of a.*…[^\n]*\n")
+    rows = ESCAPES.sub("", terminal.shown).splitlines()
+    assert all(len(row) <= columns for row in rows)
+    assert sum("queued" in row for row in rows) == 1
+    terminals.append(shown := Terminal(cli, "jobs", "show", job, columns=columns))
+    shown.expect(r"createdAt +[0-9-]{10} [0-9:]{8} (\S+).*time \(\1\).*[0-9:]{8}\.[0-9]{3} +Queued")

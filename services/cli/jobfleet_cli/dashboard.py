@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from jobfleet_backends.settings import load_settings
 from jobfleet_cli.dashboard_process import dashboard_options, run_dashboard
 from jobfleet_cli.event_loop import run_async
 from jobfleet_cli.logging import configure_logging
+from jobfleet_cli.session import storage_settings
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -21,7 +21,7 @@ def dashboard(
     stop_with_parent: Annotated[bool, typer.Option("--stop-with-parent", hidden=True)] = False,
 ) -> None:
     """Serve the dashboard and the REST API until SIGTERM or Ctrl-C."""
-    settings = load_settings()
+    settings = storage_settings()
     configure_logging(settings)
     options = dashboard_options(settings, host=host, port=port)
     run_async(run_dashboard(settings, options, child=stop_with_parent))

@@ -9,12 +9,12 @@ from typing import Annotated
 import typer
 
 from jobfleet_backends.open_backend import open_backend
-from jobfleet_backends.settings import Settings, load_settings
+from jobfleet_backends.settings import Settings
 from jobfleet_cli.answer import print_json
 from jobfleet_cli.event_loop import run_async
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.logging import configure_logging
-from jobfleet_cli.session import ask_probes
+from jobfleet_cli.session import ask_probes, storage_settings
 from jobfleet_cli.terminal_text import visible
 from jobfleet_contracts.backend import MOST_CLOCK_OFFSET, Backend, Probe
 from jobfleet_contracts.errors import BackendError, SettingsError
@@ -37,7 +37,7 @@ def doctor(
 
     Exit 0 if all is well, 2 if the configuration is wrong, 3 if a server cannot be used.
     """
-    settings = load_settings()
+    settings = storage_settings()
     configure_logging(settings, one_shot=True)
     servers = run_async(_servers(settings))
     probes = [*_keys(settings), *servers, *map(_module, settings.handlers)]

@@ -27,7 +27,21 @@ def query_of(
     Raises:
         InvalidRequest: names the option that does not fit.
     """
-    fields = {
+    fields = fields_of(states, job_type, queue, text, lock_key, since, until)
+    return job_query(fields, limit=limit, cursor=cursor, prefix="--")
+
+
+def fields_of(
+    states: Sequence[State] | None,
+    job_type: str | None,
+    queue: str | None,
+    text: str | None,
+    lock_key: str | None,
+    since: str | None,
+    until: str | None,
+) -> dict[str, str | None]:
+    """Return the filter as the API takes it."""
+    return {
         "state": ",".join(states) if states else None,
         "type": job_type,
         "queue": queue,
@@ -36,4 +50,3 @@ def query_of(
         "since": since,
         "until": until,
     }
-    return job_query(fields, limit=limit, cursor=cursor, prefix="--")

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jobfleet_cli.answer import print_json, print_table
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.session import Session
+from jobfleet_cli.table import Column
 from jobfleet_cli.terminal_text import visible
 from jobfleet_cli.trail_reading import history_of, known_form
+from jobfleet_cli.zone import local_time, zone_name
 from jobfleet_contracts.codec import encode_text
 from jobfleet_contracts.credentials import masked_text
 from jobfleet_contracts.event import Event
 from jobfleet_protocol.reading.job_reader import JobReader
 
-EVENT_COLUMNS = ("time", "event", "attempt", "epoch", "took", "message")
 _SHOWN = (
     "type",
     "state",
@@ -30,6 +32,8 @@ _SHOWN = (
     "workerId",
 )
 
+_TIMES = frozenset({"createdAt", "runAt", "startedAt", "completedAt", "nextRetryAt"})
+
 
 async def show_job(session: Session, job_id: str, *, as_json: bool) -> ExitCode:
     """Print one job as the REST API gives it, or as a page to read.
@@ -41,21 +45,47 @@ async def show_job(session: Session, job_id: str, *, as_json: bool) -> ExitCode:
     if as_json:
         print_json(record.to_json())
     else:
-        _print_facts(record.to_json())
         history = record.events
         if record.older is not None:
             history = await history_of(session.backend.trail, job_id)
-        print_table(EVENT_COLUMNS, [event_cells(event) for event in history])
-        _print_error(record.last_error)
+        print_job(record.to_json(), [event.to_json() for event in history])
     readable = all(event.is_readable for event in record.events)
     return ExitCode.DONE if readable else ExitCode.NO
 
 
-def _print_facts(job: dict[str, Any]) -> None:
+def print_job(job: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> None:
+    """Print a job of ``GET /api/jobs/{jobId}`` and its history; all times in one zone."""
+    _print_facts(job)
+    columns = (
+        Column(f"time ({zone_name()})"),
+        Column("event"),
+        Column("attempt", rank=2),
+        Column("epoch", rank=3),
+        Column("took", rank=1),
+        Column("message", cut=True),
+    )
+    print_table(columns, [_cells(event) for event in events])
+    _print_error(job["lastError"])
+
+
+def _cells(event: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        local_time(event["timestamp"], milliseconds=True),
+        event["status"],
+        str(event["attempt"] or ""),
+        str(event["epoch"] or ""),
+        took(event["durationMs"]),
+        event["message"],
+    )
+
+
+def _print_facts(job: Mapping[str, Any]) -> None:
+    zone = f" {zone_name()}"
     print(f"{visible(job['jobName'])}  {job['jobId']}")
     for name in _SHOWN:
         if job[name] is not None:
-            print(f"  {name:<12} {visible(str(job[name]))}")
+            told = local_time(job[name]) if name in _TIMES else str(job[name])
+            print(f"  {name:<12} {visible(told)}{zone if name in _TIMES else ''}")
     print(f"  {'attempts':<12} {job['attempts']} of {job['maxAttempts']}")
     for name in ("payload", "result"):
         if job[name] is not None:

@@ -3,39 +3,55 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 from jobfleet_cli.answer import print_json, print_table
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.session import Session
+from jobfleet_cli.table import Column
+from jobfleet_cli.zone import local_time, zone_name
 from jobfleet_contracts.codec import format_optional_time
-from jobfleet_contracts.credentials import masked_text
-from jobfleet_contracts.index import JobQuery, JobRow
-
-COLUMNS = ("job", "state", "type", "name", "queue", "attempt", "updated", "message")
+from jobfleet_contracts.index import JobQuery
 
 
 async def list_jobs(session: Session, query: JobQuery, *, as_json: bool) -> ExitCode:
     """Print one page; the next page's cursor stands in the JSON, or on standard error."""
     page = await session.backend.reader.jobs(query)
-    if as_json:
-        back_to = format_optional_time(page.searched_back_to)
-        items = [row.to_json() for row in page.items]
-        print_json({"items": items, "next": page.next, "searchedBackTo": back_to})
-        return ExitCode.DONE
-    print_table(COLUMNS, [_cells(row) for row in page.items])
-    if page.next:
-        print(f"more: --cursor {page.next}", file=sys.stderr)
+    back_to = format_optional_time(page.searched_back_to)
+    items = [row.to_json() for row in page.items]
+    print_jobs({"items": items, "next": page.next, "searchedBackTo": back_to}, as_json=as_json)
     return ExitCode.DONE
 
 
-def _cells(row: JobRow) -> tuple[str, ...]:
+def print_jobs(page: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print a page of ``GET /api/jobs?view=jobs``."""
+    if as_json:
+        print_json(page)
+        return
+    columns = (
+        Column("job", is_id=True),
+        Column("state"),
+        Column("type", rank=2, cut=True),
+        Column("name", cut=True),
+        Column("queue", rank=4, cut=True),
+        Column("attempt", rank=5),
+        Column(f"updated ({zone_name()})", rank=3),
+        Column("message", cut=True),
+    )
+    print_table(columns, [_cells(row) for row in page["items"]])
+    if page["next"]:
+        print(f"more: --cursor {page['next']}", file=sys.stderr)
+
+
+def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     return (
-        row.facts.job_id,
-        row.state.value,
-        row.facts.job_type,
-        row.facts.job_name,
-        row.facts.queue,
-        f"{row.attempt}/{row.max_attempts}",
-        f"{row.updated_at.astimezone():%Y-%m-%d %H:%M:%S}",
-        masked_text(row.message),
+        row["jobId"],
+        row["state"],
+        row["type"],
+        row["jobName"],
+        row["queue"],
+        f"{row['attempt']}/{row['maxAttempts']}",
+        local_time(row["updatedAt"]),
+        row["message"],
     )

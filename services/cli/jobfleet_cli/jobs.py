@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated
 
 import typer
 
+from jobfleet_cli import remote_jobs
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.job_action import ActionRun
-from jobfleet_cli.job_filter import query_of
+from jobfleet_cli.job_filter import fields_of, query_of
 from jobfleet_cli.job_history import show_job
 from jobfleet_cli.job_list import list_jobs
 from jobfleet_cli.job_selection import JobSelection
 from jobfleet_cli.pause_commands import pauses_of
+from jobfleet_cli.remote_dashboard import RemoteDashboard
 from jobfleet_cli.session import Session, in_session, who
+from jobfleet_cli.trail_reading import known_form
 from jobfleet_contracts.index import JobQuery
 from jobfleet_contracts.state import State
 from jobfleet_protocol.reading.job_actions import JobAction
@@ -67,13 +70,29 @@ def list_(
 ) -> None:
     """Print jobs, last changed first, with their current state."""
     query = query_of(state, type_, queue, q, lock_key, since, until, limit=limit, cursor=cursor)
-    raise typer.Exit(in_session(lambda session: list_jobs(session, query, as_json=as_json)))
+    fields = fields_of(state, type_, queue, q, lock_key, since, until)
+
+    async def ask(dashboard: RemoteDashboard) -> int:
+        page = {"limit": limit, "cursor": cursor}
+        return await remote_jobs.list_jobs(dashboard, fields, as_json=as_json, **page)
+
+    def work(session: Session) -> Awaitable[int]:
+        return list_jobs(session, query, as_json=as_json)
+
+    raise typer.Exit(in_session(work, remote=ask))
 
 
 @app.command()
 def show(job_id: JobId, as_json: Json = False) -> None:
     """Print a job with its complete history."""
-    raise typer.Exit(in_session(lambda session: show_job(session, job_id, as_json=as_json)))
+
+    def work(session: Session) -> Awaitable[int]:
+        return show_job(session, job_id, as_json=as_json)
+
+    async def ask(dashboard: RemoteDashboard) -> int:
+        return await remote_jobs.show_job(dashboard, known_form(job_id), as_json=as_json)
+
+    raise typer.Exit(in_session(work, remote=ask))
 
 
 @app.command()
@@ -109,7 +128,8 @@ def _without_reason(action: JobAction) -> Callable[..., None]:
         as_json: Json = False,
     ) -> None:
         query = query_of(state, type_, queue, q, lock_key, since, until)
-        _act(action, ids, query, expected, as_json=as_json)
+        fields = fields_of(state, type_, queue, q, lock_key, since, until)
+        _act(action, ids, query, fields, expected, as_json=as_json)
 
     return act
 
@@ -130,7 +150,8 @@ def cancel(
 ) -> None:
     """Ask for the end of jobs; those that nobody runs end at once."""
     query = query_of(state, type_, queue, q, lock_key, since, until)
-    _act(JobAction.CANCEL, ids, query, expected, reason, as_json=as_json)
+    fields = fields_of(state, type_, queue, q, lock_key, since, until)
+    _act(JobAction.CANCEL, ids, query, fields, expected, reason, as_json=as_json)
 
 
 @app.command(name="run-anyway")
@@ -156,6 +177,7 @@ def _act(
     action: JobAction,
     ids: Sequence[str] | None,
     query: JobQuery,
+    fields: Mapping[str, str | None],
     expected: int | None,
     reason: str = "",
     *,
@@ -164,4 +186,16 @@ def _act(
     selection = JobSelection(action=action, ids=ids or (), query=query, expected=expected)
     selection.check()
     run = ActionRun(action=action, selection=selection, reason=reason, as_json=as_json)
-    raise typer.Exit(in_session(run.run))
+
+    async def ask(dashboard: RemoteDashboard) -> int:
+        return await remote_jobs.act_on_jobs(
+            dashboard,
+            action,
+            ids=[known_form(job_id) for job_id in ids or ()],
+            fields=fields,
+            expected=expected,
+            reason=reason,
+            as_json=as_json,
+        )
+
+    raise typer.Exit(in_session(run.run, remote=ask))

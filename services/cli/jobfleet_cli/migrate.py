@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from jobfleet_backends.open_backend import migrate_backend
-from jobfleet_backends.settings import load_settings
+from jobfleet_cli.session import storage_settings
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -17,7 +17,7 @@ def migrate() -> None:
     Run it again after any failure, and before the first process of a new release. Processes of the
     release before go on meanwhile. The other backends make what they need by themselves.
     """
-    passed = migrate_backend(load_settings())
+    passed = migrate_backend(storage_settings())
     for version in passed:
         print(f"raised to version {version}")
     if not passed:

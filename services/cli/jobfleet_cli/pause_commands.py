@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Annotated
+from urllib.parse import quote
 
 import typer
 
 from jobfleet_cli.exit_code import ExitCode
+from jobfleet_cli.remote_dashboard import RemoteDashboard
 from jobfleet_cli.session import Session, in_session, who
-from jobfleet_contracts.codec import parse_time
+from jobfleet_contracts.codec import format_time, parse_time
 from jobfleet_contracts.control import ControlSubject
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_protocol.actions.action_journal import ActionJournal
@@ -31,7 +33,12 @@ def pause(subject: ControlSubject, name: str, until: str | None, reason: str) ->
         await pauses_of(session).pause(subject, name, by=who(), reason=reason, until=end)
         return ExitCode.DONE
 
-    raise typer.Exit(in_session(work))
+    async def ask(dashboard: RemoteDashboard) -> int:
+        body = {"reason": reason} | ({} if end is None else {"until": format_time(end)})
+        await dashboard.post(_path(subject, name, "pause"), body)
+        return ExitCode.DONE
+
+    raise typer.Exit(in_session(work, remote=ask))
 
 
 def resume(subject: ControlSubject, name: str, reason: str) -> None:
@@ -41,7 +48,15 @@ def resume(subject: ControlSubject, name: str, reason: str) -> None:
         await pauses_of(session).resume(subject, name, by=who(), reason=reason)
         return ExitCode.DONE
 
-    raise typer.Exit(in_session(work))
+    async def ask(dashboard: RemoteDashboard) -> int:
+        await dashboard.post(_path(subject, name, "resume"), {"reason": reason})
+        return ExitCode.DONE
+
+    raise typer.Exit(in_session(work, remote=ask))
+
+
+def _path(subject: ControlSubject, name: str, verb: str) -> str:
+    return f"/api/{subject}s/{quote(name, safe='')}/{verb}"
 
 
 def pauses_of(session: Session) -> Pauses:

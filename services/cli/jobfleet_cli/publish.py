@@ -9,6 +9,7 @@ import typer
 
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.job_source import JobOptions, jobs_from_file, jobs_from_options
+from jobfleet_cli.remote_dashboard import RemoteDashboard
 from jobfleet_cli.session import in_session
 from jobfleet_cli.submission_run import SubmissionRun, run_console
 
@@ -91,7 +92,19 @@ def publish(  # noqa: PLR0917 - typer calls it by name
     run = SubmissionRun(
         jobs=jobs, idempotency_key=options.idempotency_key, wait=wait, as_json=as_json
     )
-    raise typer.Exit(in_session(run.run))
+
+    async def ask(dashboard: RemoteDashboard) -> int:
+        from jobfleet_cli import remote_jobs
+
+        return await remote_jobs.publish(
+            dashboard,
+            jobs,
+            idempotency_key=options.idempotency_key,
+            wait=wait,
+            as_json=as_json,
+        )
+
+    raise typer.Exit(in_session(run.run, remote=ask))
 
 
 def _without_options(ctx: typer.Context, *, bare: bool) -> None:

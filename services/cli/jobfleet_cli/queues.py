@@ -10,7 +10,9 @@ from jobfleet_cli import pause_commands
 from jobfleet_cli.answer import print_json, print_table
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.pause_commands import Json, Reason, Until, reader_of
+from jobfleet_cli.remote_dashboard import RemoteDashboard
 from jobfleet_cli.session import Session, in_session
+from jobfleet_cli.table import Column
 from jobfleet_contracts.control import ControlSubject
 
 app = typer.Typer(
@@ -29,14 +31,30 @@ def list_(as_json: Json = False) -> None:
 
     async def work(session: Session) -> int:
         rows = [record.to_json() for record in await reader_of(session).queues()]
-        if as_json:
-            print_json({"items": rows})
-        else:
-            columns = ("QUEUE", "READY", "WAITING", "IN/MIN", "OUT/MIN", "WORKERS", "STATE")
-            print_table(columns, [_row(row) for row in rows])
-        return ExitCode.DONE
+        return _print({"items": rows}, as_json=as_json)
 
-    raise typer.Exit(in_session(work))
+    async def ask(dashboard: RemoteDashboard) -> int:
+        found = await dashboard.get("/api/queues")
+        return _print({"items": found["queues"]}, as_json=as_json)
+
+    raise typer.Exit(in_session(work, remote=ask))
+
+
+def _print(found: dict[str, Any], *, as_json: bool) -> int:
+    if as_json:
+        print_json(found)
+        return ExitCode.DONE
+    columns = (
+        Column("QUEUE", cut=True),
+        Column("READY"),
+        Column("WAITING", rank=1),
+        Column("IN/MIN", rank=3),
+        Column("OUT/MIN", rank=3),
+        Column("WORKERS", rank=2),
+        Column("STATE", cut=True),
+    )
+    print_table(columns, [_row(row) for row in found["items"]])
+    return ExitCode.DONE
 
 
 @app.command()

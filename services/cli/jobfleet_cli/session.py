@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice, takewhile
 from typing import Any, TypeVar
 
 from jobfleet_backends.open_backend import open_backend
@@ -16,9 +17,10 @@ from jobfleet_backends.system_clock import SystemClock
 from jobfleet_cli.event_loop import run_async
 from jobfleet_cli.logging import configure_logging
 from jobfleet_cli.patience import OUTAGE_SECONDS, Patience, patient
+from jobfleet_cli.remote_dashboard import RemoteDashboard
 from jobfleet_cli.terminal_text import visible
 from jobfleet_contracts.backend import Backend, Probe
-from jobfleet_contracts.errors import BackendUnavailable
+from jobfleet_contracts.errors import BackendUnavailable, SettingsError
 from jobfleet_contracts.ports import Clock
 from jobfleet_protocol.actions.write_side import WriteSide
 
@@ -49,10 +51,37 @@ class Session:
     writes: WriteSide
 
 
-def in_session(work: Callable[[Session], Awaitable[T]], **flags: Any) -> T:
-    """Open the configured backend, do ``work``, close.
+def storage_settings(**flags: Any) -> Settings:
+    """Load the settings of a command that opens the storage itself.
+
+    Raises:
+        SettingsError: the configuration is wrong, or names a dashboard elsewhere.
+    """
+    settings = load_settings(**flags)
+    if settings.url is not None:
+        raise SettingsError(
+            f"`{command_name()}` needs the storage, and JOBFLEET_URL names a dashboard, "
+            f"{settings.url}: unset it where the storage is configured"
+        )
+    return settings
+
+
+def command_name() -> str:
+    """Return the command that runs, as ``jobfleet jobs watch``."""
+    words = takewhile(lambda word: not word.startswith("-"), sys.argv[1:])
+    return " ".join(["jobfleet", *islice(words, 2)])
+
+
+def in_session(
+    work: Callable[[Session], Awaitable[T]],
+    *,
+    remote: Callable[[RemoteDashboard], Awaitable[T]] | None = None,
+    **flags: Any,
+) -> T:
+    """Open the configured backend, do ``work``, close; or ask the dashboard of ``JOBFLEET_URL``.
 
     Args:
+        remote: what the command does over the API; ``None`` where it needs the storage.
         flags: settings given as flags; ``None`` does not count.
 
     Raises:
@@ -61,8 +90,17 @@ def in_session(work: Callable[[Session], Awaitable[T]], **flags: Any) -> T:
             or 60 s if the servers answered this command before.
     """
     settings = load_settings(**flags)
+    if settings.url is not None and remote is not None:
+        configure_logging(settings, one_shot=True)
+        return run_async(_asked(settings, remote))
     configure_logging(settings, one_shot=True)
-    return run_async(_opened(settings, work))
+    return run_async(_opened(storage_settings(**flags), work))
+
+
+async def _asked(settings: Settings, remote: Callable[[RemoteDashboard], Awaitable[T]]) -> T:
+    key = None if settings.api_key is None else settings.api_key.get_secret_value()
+    async with RemoteDashboard(url=str(settings.url), key=key) as dashboard:
+        return await remote(dashboard)
 
 
 def who() -> str:

@@ -7,11 +7,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TextIO
 
-from jobfleet_cli.answer import json_text
+from jobfleet_cli.answer import json_text, print_json
 from jobfleet_cli.exit_code import ExitCode, exit_code_of
 from jobfleet_cli.session import Session, who
 from jobfleet_cli.standard_streams import terminal_output
 from jobfleet_cli.terminal_text import visible
+from jobfleet_contracts.credentials import masked
 from jobfleet_contracts.errors import BackendUnavailable, JobfleetError
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import JobRequest
@@ -114,7 +115,12 @@ class SubmissionRun:
     async def _follow(self, job: SubmittedJob) -> None:
         alone = len(self._jobs) == 1 and not self._as_json
         result = await job.wait(progress=_say_event if alone else None)
-        self._print(job.job_id, result.state, file=sys.stdout)
+        if self._as_json:
+            ended = {"jobId": job.job_id, "state": result.state.value}
+            error = result.error and {"type": result.error.type, "message": result.error.message}
+            print_json(masked(ended | {"result": result.result, "error": error}))
+        else:
+            self._print(job.job_id, result.state, file=sys.stdout)
         if not result.completed:
             self._code = max(self._code, ExitCode.NO)
             print(visible(f"{job.job_id}: {result.reason}"), file=sys.stderr)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,7 +11,9 @@ from jobfleet_cli.answer import print_json, print_table
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.pause_commands import Json, Reason, Until, reader_of
 from jobfleet_cli.queues import condition
+from jobfleet_cli.remote_dashboard import RemoteDashboard
 from jobfleet_cli.session import Session, in_session
+from jobfleet_cli.table import Column
 from jobfleet_contracts.control import ControlSubject
 
 app = typer.Typer(
@@ -30,14 +32,22 @@ def list_(as_json: Json = False) -> None:
 
     async def work(session: Session) -> int:
         rows = [record.to_json() for record in await reader_of(session).types()]
-        if as_json:
-            print_json({"items": rows})
-        else:
-            table = [(row["type"], str(len(row["workers"])), condition(row)) for row in rows]
-            print_table(("TYPE", "WORKERS", "STATE"), table)
-        return ExitCode.DONE
+        return _print({"items": rows}, as_json=as_json)
 
-    raise typer.Exit(in_session(work))
+    async def ask(dashboard: RemoteDashboard) -> int:
+        return _print(await dashboard.get("/api/types"), as_json=as_json)
+
+    raise typer.Exit(in_session(work, remote=ask))
+
+
+def _print(found: dict[str, Any], *, as_json: bool) -> int:
+    if as_json:
+        print_json(found)
+        return ExitCode.DONE
+    columns = (Column("TYPE", cut=True), Column("WORKERS"), Column("STATE", cut=True))
+    table = [(row["type"], str(len(row["workers"])), condition(row)) for row in found["items"]]
+    print_table(columns, table)
+    return ExitCode.DONE
 
 
 @app.command()

@@ -8,12 +8,13 @@ from typing import Annotated
 
 import typer
 
-from jobfleet_backends.settings import Settings, load_settings
+from jobfleet_backends.settings import Settings
 from jobfleet_cli.event_loop import run_async
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.local_fleet import local_fleet, reloaded, run_fleet
 from jobfleet_cli.local_port import free_port
 from jobfleet_cli.logging import configure_logging
+from jobfleet_cli.session import storage_settings
 from jobfleet_cli.stop_signals import StopSignals
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -53,7 +54,7 @@ def up(
         "max_jobs": max_jobs,
         "max_memory": max_memory,
     }
-    settings = load_settings(**flags)
+    settings = storage_settings(**flags)
     configure_logging(settings)
     raise typer.Exit(run_async(_run(settings, flags, workers, free_port(port), reload)))
 

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from jobfleet_backends.settings import load_settings
 from jobfleet_cli.event_loop import loop_factory, run_async
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.local_fleet import run_reloading
 from jobfleet_cli.logging import configure_logging
 from jobfleet_cli.process_end import THREAD_SECONDS, end_process
+from jobfleet_cli.session import storage_settings
 from jobfleet_cli.tracing import export_traces
 from jobfleet_cli.worker_process import run_worker
 from jobfleet_worker.handlers.registry import HandlerImportError, Handlers
@@ -54,7 +54,7 @@ def worker(
         "max_jobs": max_jobs,
         "max_memory": max_memory,
     }
-    settings = load_settings(**flags)
+    settings = storage_settings(**flags)
     configure_logging(settings)
     if reload:
         raise typer.Exit(run_async(run_reloading(settings, flags)))

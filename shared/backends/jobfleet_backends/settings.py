@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -32,6 +33,14 @@ Seconds = Annotated[float, Field(le=LONGEST_SECONDS)]
 _HOST = re.compile(r"(\*\.)?[^\s/:@*]+|[0-9A-Fa-f:.]+")
 
 
+def is_loopback_host(host: str) -> bool:
+    """Whether a host of an address is this machine."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 class Settings(BaseSettings):
     """Effective settings; order: flag, environment, ``.env``, default.
 
@@ -51,6 +60,8 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
+    url: str | None = None
+    api_key: SecretStr | None = None
     backend: Literal["embedded", "azure", "postgres"] = "embedded"
     data_dir: Path = Path(".jobfleet")
     postgres_url: SecretStr = SecretStr("postgresql://localhost:5432/jobfleet")
@@ -149,6 +160,19 @@ class Settings(BaseSettings):
         for name in value:
             _check_host(name)
         return value
+
+    @field_validator("url")
+    @classmethod
+    def _dashboard_address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        host = parts.hostname or ""
+        if parts.username or parts.query or parts.fragment or not host:
+            raise ValueError("must be an address like https://jobs.example.org")
+        if parts.scheme == "https" or (parts.scheme == "http" and is_loopback_host(host)):
+            return value.rstrip("/")
+        raise ValueError("must begin with https://: the key would be readable on the way")
 
     @field_validator("session_secret")
     @classmethod

@@ -1,0 +1,111 @@
+"""A dashboard elsewhere, whose REST API commands drive instead of a storage of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+import orjson
+
+from jobfleet_contracts.errors import (
+    ActionRefused,
+    BackendUnavailable,
+    BodyConflict,
+    InvalidRequest,
+    JobfleetError,
+    SettingsError,
+    UnknownJob,
+)
+
+ANSWER_SECONDS = 60.0
+_KINDS: Mapping[int, type[JobfleetError]] = {
+    400: InvalidRequest,
+    401: SettingsError,
+    403: ActionRefused,
+    404: UnknownJob,
+    409: ActionRefused,
+    413: InvalidRequest,
+    422: BodyConflict,
+    429: ActionRefused,
+}
+_FIRST_ERROR = 400
+
+
+class RemoteDashboard:
+    """One command's conversation with the API; the key's role decides what is allowed."""
+
+    def __init__(self, *, url: str, key: str | None) -> None:
+        self._url = url.rstrip("/")
+        self._headers = {"Accept": "application/json"} | ({"X-API-Key": key} if key else {})
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
+        self._session = aiohttp.ClientSession(headers=self._headers, timeout=timeout)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def get(self, path: str, **query: Any) -> Any:
+        """Return the JSON of a page.
+
+        Raises:
+            JobfleetError: as the dashboard refused it; ``BackendUnavailable`` if it is away.
+        """
+        told = {name: str(value) for name, value in query.items() if value is not None}
+        return await self._ask("GET", path, params=told)
+
+    async def post(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> Any:
+        """Send JSON, and return that of the answer; errors as with :meth:`get`.
+
+        A time-out says nothing of whether it was done.
+        """
+        return await self._ask("POST", path, json=body, headers=headers)
+
+    async def _ask(self, method: str, path: str, **how: Any) -> Any:
+        assert self._session is not None, "used outside of `async with`"
+        address = f"{self._url}{path}"
+        try:
+            # A key is never sent on to where an answer leads.
+            async with self._session.request(
+                method, address, allow_redirects=False, **how
+            ) as answer:
+                body = await answer.read()
+                status = answer.status
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            told = str(error) or type(error).__name__
+            away = f"the dashboard at {self._url} does not answer: {told}"
+            raise BackendUnavailable(away) from error
+        if 300 <= status < _FIRST_ERROR:  # noqa: PLR2004
+            raise SettingsError(f"JOBFLEET_URL: {self._url} leads elsewhere; give its real address")
+        document = _document(body)
+        if status >= _FIRST_ERROR:
+            raise _refusal(status, document, self._url)
+        return document
+
+
+def _document(body: bytes) -> Any:
+    try:
+        return orjson.loads(body) if body else None
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _refusal(status: int, document: Any, url: str) -> JobfleetError:
+    problem = document if isinstance(document, Mapping) else {}
+    detail = str(problem.get("detail") or problem.get("title") or f"answer {status}")
+    if status == 401:  # noqa: PLR2004
+        return SettingsError(f"JOBFLEET_API_KEY: not accepted at {url}: {detail}")
+    kind = _KINDS.get(status)
+    if kind is None:
+        return BackendUnavailable(f"the dashboard at {url}: {detail}")
+    return kind(detail)

@@ -1,0 +1,141 @@
+"""Commands that drive a dashboard elsewhere, with the rights of a key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import orjson
+import pytest
+
+from devtools.local_fleet import LocalFleet
+from jobfleet_cli.lazy_group import COMMANDS
+from jobfleet_dashboard.security.api_keys import new_key
+from tests.cli.conftest import Cli
+
+VIEWER, VIEWER_LINE = new_key("eve", "viewer")
+SUBMITTER, SUBMITTER_LINE = new_key("sam", "submitter")
+OPERATOR, OPERATOR_LINE = new_key("ada", "operator")
+_NO_STORAGE = {"config", "keys", "mock-third-party", "demo"}
+
+
+@pytest.fixture(scope="module")
+def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A dashboard with a key of each role; its storage is in another folder than the commands."""
+    keys = (VIEWER_LINE, SUBMITTER_LINE, OPERATOR_LINE)
+    fleet = LocalFleet(data_dir=tmp_path_factory.mktemp("server"), changes={"api_keys": keys})
+    fleet.start()
+    yield fleet.address
+    fleet.stop()
+
+
+@pytest.fixture
+def far(cli: Cli, dashboard: str) -> Cli:
+    """Commands that know the dashboard's address and no storage."""
+    cli.environment |= {"JOBFLEET_URL": dashboard, "JOBFLEET_API_KEY": OPERATOR}
+    return cli
+
+
+def submitted(cli: Cli, **environment: str) -> str:
+    later = ("--run-at", "2126-01-01T00:00:00Z")
+    asked = ("publish", "--type", "crm.sync", "--name", "far away", "--json", *later)
+    done = cli.run(*asked, **environment)
+    assert done.returncode == 0, done.stderr
+    return str(orjson.loads(done.stdout)["jobId"])
+
+
+def test_jobs_are_submitted_listed_shown_and_cancelled_over_the_api(far: Cli) -> None:
+    job_id = submitted(far)
+    listed = orjson.loads(far.run("jobs", "list", "--type", "crm.sync", "--json").stdout)
+    assert job_id in [item["jobId"] for item in listed["items"]]
+    shown = far.run("jobs", "show", job_id)
+    assert (shown.returncode, "far away" in shown.stdout) == (0, True)
+    cancelled = far.run("jobs", "cancel", job_id, "--reason", "wrong customer")
+    assert cancelled.stdout.strip() == f"{job_id} cancelled"
+    again = far.run("jobs", "cancel", job_id)
+    assert (again.returncode, again.stdout) == (1, "")
+    assert not (far.folder / ".jobfleet").exists()
+
+
+def test_an_action_on_a_filter_says_how_many_jobs_it_means(far: Cli) -> None:
+    submitted(far)
+    refused = far.run("jobs", "cancel", "--type", "crm.sync", "--state", "scheduled")
+    assert (refused.returncode, "--expected" in refused.stderr) == (2, True)
+    found = orjson.loads(far.run("jobs", "list", "--state", "scheduled", "--json").stdout)["items"]
+    count = str(len(found))
+    done = far.run("jobs", "cancel", "--state", "scheduled", "--expected", count, "--json")
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == len(found)
+
+
+@pytest.mark.parametrize("command", ["workers", "queues list", "types list", "locks", "errors"])
+def test_lists_are_read_over_the_api(far: Cli, command: str) -> None:
+    done = far.run(*command.split(), "--json")
+    assert done.returncode == 0, done.stderr
+    assert "items" in orjson.loads(done.stdout)
+
+
+def test_a_queue_is_paused_and_resumed_over_the_api(far: Cli) -> None:
+    assert far.run("queues", "pause", "mail", "--reason", "closing").returncode == 0
+    (row,) = [r for r in _queues(far) if r["queue"] == "mail"]
+    assert (row["paused"], row["pauseReason"]) == (True, "closing")
+    assert far.run("queues", "resume", "mail").returncode == 0
+
+
+def _queues(cli: Cli) -> list[dict[str, object]]:
+    items: list[dict[str, object]] = orjson.loads(cli.run("queues", "list", "--json").stdout)[
+        "items"
+    ]
+    return items
+
+
+def test_the_role_of_the_key_decides(far: Cli) -> None:
+    job_id = submitted(far, JOBFLEET_API_KEY=SUBMITTER)
+    assert far.run("jobs", "show", job_id, JOBFLEET_API_KEY=VIEWER).returncode == 0
+    for key, command in (
+        (VIEWER, ("publish", "--type", "x")),
+        (SUBMITTER, ("jobs", "cancel", job_id)),
+        (SUBMITTER, ("queues", "pause", "default")),
+    ):
+        refused = far.run(*command, JOBFLEET_API_KEY=key)
+        assert refused.returncode == 1, (command, refused.stdout)
+        assert "this needs" in refused.stderr
+
+
+@pytest.mark.parametrize("key", ["", "wrong-key-that-nobody-made"])
+def test_a_key_that_is_missing_or_wrong_is_named(far: Cli, key: str) -> None:
+    refused = far.run("jobs", "list", JOBFLEET_API_KEY=key)
+    assert refused.returncode == 2
+    assert "JOBFLEET_API_KEY" in refused.stderr
+    assert key == "" or key not in refused.stderr
+
+
+def test_an_unknown_job_is_a_no_and_a_dashboard_that_is_away_is_unreachable(far: Cli) -> None:
+    unknown = far.run("jobs", "show", "01a00000-0000-7000-8000-000000000000")
+    assert unknown.returncode == 1
+    away = far.run("jobs", "list", JOBFLEET_URL="http://127.0.0.1:9")
+    assert (away.returncode, "does not answer" in away.stderr) == (3, True)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://jobs.example.org", "ftp://jobs", "jobs", "https://ann:secret@jobs", "https://"]
+)
+def test_a_key_is_sent_over_https_alone_but_for_this_machine(cli: Cli, url: str) -> None:
+    refused = cli.run("jobs", "list", JOBFLEET_URL=url)
+    assert (refused.returncode, "JOBFLEET_URL" in refused.stderr) == (2, True)
+    assert "secret" not in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "command", ["worker", "dashboard", "migrate", "audit verify", "jobs watch", "schedules list"]
+)
+def test_a_command_that_needs_the_storage_refuses_by_its_name(far: Cli, command: str) -> None:
+    refused = far.run(*command.split())
+    assert refused.returncode == 2, refused.stdout
+    assert f"jobfleet {command}` needs the storage" in refused.stderr
+    assert not (far.folder / ".jobfleet").exists()
+
+
+def test_every_command_is_either_remote_or_refuses() -> None:
+    remote = {"jobs", "publish", "workers", "queues", "locks", "errors", "types"}
+    refuses = {"worker", "up", "dashboard", "doctor", "migrate", "audit", "schedules", "limits"}
+    assert set(COMMANDS) == remote | refuses | _NO_STORAGE

@@ -6,13 +6,16 @@ start of the interpreter is not what a test is about.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import gc
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +97,7 @@ def _serve(requests: socket.socket) -> None:
     from jobfleet_cli.dashboard_process import run_dashboard  # noqa: F401
 
     lines = requests.makefile("rw")
+    gc.freeze()
     while line := lines.readline():
         kind, *values = json.loads(line)
         if kind == "wait":
@@ -126,8 +130,15 @@ def _be_command(
     else:
         os.dup2(nowhere if stderr is None else spoiled(stderr), 2)
     sys.argv = ["jobfleet", *arguments]
-    main()
-    sys.exit()
+    code: Any = 0
+    try:
+        main()
+    except SystemExit as ended:
+        code = ended.code or 0
+    # As at the end of an interpreter, but that it frees no module: that would copy all of them.
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ import pytest
 
 from jobfleet_contracts.state import State
 from jobfleet_worker import handler
-from jobfleet_worker.run.recycling import Recycling, used_memory_mb
+from jobfleet_worker.run.recycling import Recycling
+from jobfleet_worker.used_memory import used_memory_mb
 from tests.worker.workshop import Workshop
 
 

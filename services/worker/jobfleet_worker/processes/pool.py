@@ -17,6 +17,8 @@ from collections.abc import Callable, Collection
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+import structlog
+
 from jobfleet_worker.handlers.open_hooks import SHUTDOWN_SECONDS
 from jobfleet_worker.processes.fork_server import END, EXIT, REQUEST, SIGNAL, START
 from jobfleet_worker.processes.pool_process import After, PoolSetUp
@@ -26,10 +28,12 @@ EXIT_SECONDS = SHUTDOWN_SECONDS + 2.0
 """For a process to end by itself, with its shutdown hooks, before it is killed."""
 HASTY_EXIT_SECONDS = 2.0
 """The same while the end of a job waits for it."""
+FORK_SERVER_LOST = "fork_server.lost"
 SERVER_EXIT_SECONDS = 10.0
 """For the fork server to kill what is left."""
 
 
+_log = structlog.get_logger()
 _PROGRAM = (
     "import json, sys; sys.path[:] = json.loads(sys.stdin.buffer.readline()); "
     "from jobfleet_worker.processes.fork_server import main; main()"
@@ -300,6 +304,7 @@ class ProcessPool:
     def _new_process(self) -> WarmProcess:
         if self._server is None or not self._server.is_alive:
             if self._server is not None:
+                _log.warning(FORK_SERVER_LOST)
                 self._server.close()
             self._server = _Server(self._set_up)
         return self._server.start()

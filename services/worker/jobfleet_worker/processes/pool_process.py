@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import sys
 import threading
 from collections.abc import Callable
@@ -12,7 +11,6 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from multiprocessing import spawn
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any, Literal
 
 from jobfleet_contracts.outcome import AttemptFailed, JobError
@@ -24,8 +22,7 @@ from jobfleet_worker.handlers.outcomes import HandlerOutcome, outcome_of_call
 from jobfleet_worker.handlers.registry import Handler, Handlers, handlers_in, hooks_at
 from jobfleet_worker.processes.job_bounds import JobBounds
 from jobfleet_worker.tracing import Origin
-
-_MIB = 1 << 20
+from jobfleet_worker.used_memory import used_memory_mb
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +175,7 @@ class PoolProcess:
         if self._jobs_left <= 0:
             return After.REPLACE
         limit = self._set_up.max_mib
-        return After.REUSE if limit is None or _memory_mib() <= limit else After.REPLACE
+        return After.REUSE if limit is None or used_memory_mb() <= limit else After.REPLACE
 
 
 class _PipeContext(BlockingJobContext):
@@ -213,13 +210,3 @@ class _PipeContext(BlockingJobContext):
             refused = self._pipe.recv()
         if refused is not None:
             raise RefusedInWorker(refused)
-
-
-def _memory_mib() -> float:
-    """Return the memory that the process holds; where that is unknown, the most it ever held."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except OSError:
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return most / _MIB if sys.platform == "darwin" else most / 1024
-    return pages * os.sysconf("SC_PAGE_SIZE") / _MIB

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import structlog
 
+from jobfleet_worker.used_memory import used_memory_mb
+
 WORKER_RECYCLED = "worker.recycled"
-_STATM = Path("/proc/self/statm")
 
 _log = structlog.get_logger()
 
@@ -49,14 +48,3 @@ class Recycling:
             _log.info(WORKER_RECYCLED, memory_mb=round(used), most=self._max_memory_mb)
             self._max_memory_mb = None  # said once
             self._stop()
-
-
-def used_memory_mb() -> float:
-    """Return the memory that this process holds, in MiB: now on Linux, elsewhere its highest."""
-    import resource
-
-    if _STATM.exists():
-        pages = int(_STATM.read_text(encoding="ascii").split()[1])
-        return pages * resource.getpagesize() / 2**20
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

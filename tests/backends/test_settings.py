@@ -146,3 +146,38 @@ def test_hosts_are_names_wildcards_and_addresses(monkeypatch: pytest.MonkeyPatch
 def test_a_log_level_may_be_written_in_capitals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOBFLEET_LOG_LEVEL", "DEBUG")
     assert load_settings().log_level == "debug"
+
+
+def test_a_third_party_may_have_callback_secrets_of_its_own(folder: Path) -> None:
+    (folder / ".env").write_text(
+        "JOBFLEET_CALLBACK_SECRET_BANK=0123456789abcdef,fedcba9876543210\n"
+        "JOBFLEET_CALLBACK_SECRET_BANK_HOSTS=bank.example, *.bank.example\n"
+        "JOBFLEET_CALLBACK_SECRET_SHOP=aaaaaaaaaaaaaaaaaaaa\n"
+    )
+    targets = load_settings().callback_targets
+    assert set(targets) == {"BANK", "SHOP"}
+    assert targets["BANK"].secrets == ("0123456789abcdef", "fedcba9876543210")
+    assert targets["BANK"].hosts == ("bank.example", "*.bank.example")
+    assert targets["SHOP"].hosts == ()
+    assert "0123456789abcdef" not in repr(targets)
+
+
+@pytest.mark.parametrize(
+    ("lines", "name", "reason"),
+    [
+        ("CALLBACK_SECRET_A=short", "CALLBACK_SECRET_A", "secret 1"),
+        ("CALLBACK_SECRET_A=,", "CALLBACK_SECRET_A", "names no secret"),
+        ("CALLBACK_SECRET_A_HOSTS=a.example", "CALLBACK_SECRET_A_HOSTS", "is not set"),
+        (
+            "CALLBACK_SECRET_A=0123456789abcdef\nJOBFLEET_CALLBACK_SECRET_A_HOSTS=https://a/",
+            "CALLBACK_SECRET_A_HOSTS",
+            "is no host",
+        ),
+    ],
+)
+def test_a_third_partys_secrets_that_make_no_sense_are_refused(
+    folder: Path, lines: str, name: str, reason: str
+) -> None:
+    (folder / ".env").write_text(f"JOBFLEET_{lines}\n")
+    with pytest.raises(SettingsError, match=f"^JOBFLEET_{name}: .*{reason}"):
+        load_settings()

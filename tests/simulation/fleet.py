@@ -12,6 +12,7 @@ from jobfleet_contracts.message import JobDefaults
 from jobfleet_contracts.rate import Rate
 from jobfleet_protocol.actions.callbacks import Callbacks
 from jobfleet_protocol.actions.signing_keys import SigningKeys
+from jobfleet_protocol.actions.target_keys import TargetKeys
 from jobfleet_protocol.actions.write_side import WriteSide
 from jobfleet_protocol.control.limits import Limits
 from jobfleet_protocol.control.pauses import Pauses
@@ -68,7 +69,7 @@ class Api:
             writer=writes.writer,
             ending=writes.ending,
             clock=clock,
-            keys=KEYS,
+            keys=TargetKeys((CALLBACK_SECRET,), {}),
         )
 
 

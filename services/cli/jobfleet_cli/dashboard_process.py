@@ -69,5 +69,6 @@ def dashboard_options(settings: Settings, *, host: str, port: int) -> DashboardO
         rate_limit=settings.rate_limit,
         max_queue_size=settings.max_queue_size,
         callback_secrets=tuple(s.get_secret_value() for s in settings.callback_secrets),
+        callback_targets=settings.callback_targets,
         callback_base_url=settings.callback_base_url,
     )

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from jobfleet_backends.settings import load_settings
+from jobfleet_backends.settings import TARGET_PREFIX, load_settings
 from jobfleet_cli.answer import print_json
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_dashboard.security.api_keys import new_key
@@ -51,6 +51,10 @@ def new(
 
 @app.command()
 def callback(
+    target: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The key of JOBFLEET_CALLBACK_SECRET_<NAME>."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print what receivers of final results check signatures with, one for each secret.
@@ -60,8 +64,13 @@ def callback(
     """
     settings = load_settings()
     secrets_set = [each.get_secret_value() for each in settings.callback_secrets]
+    variable = "JOBFLEET_CALLBACK_SECRETS"
+    if target is not None:
+        variable = f"{TARGET_PREFIX}{target}"
+        found = settings.callback_targets.get(target)
+        secrets_set = [] if found is None else list(found.secrets)
     if not secrets_set:
-        typer.echo("error: JOBFLEET_CALLBACK_SECRETS is not set: nothing is signed", err=True)
+        typer.echo(f"error: {variable} is not set: nothing is signed", err=True)
         raise typer.Exit(ExitCode.USAGE)
     keys = [delivery_secret(key) for key in keys_of(secrets_set)]
     if as_json:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from jobfleet_backends.settings import SECRET_PREFIX, Settings, variable_of
+from jobfleet_backends.settings import SECRET_PREFIX, TARGET_PREFIX, Settings, variable_of
 
 HIDDEN = "***"
 _ADDRESS = re.compile(
@@ -58,6 +58,10 @@ def redacted_settings(settings: Settings) -> dict[str, Any]:
         shown[SECRET_PREFIX + name] = HIDDEN
     for name, hosts in sorted(settings.secret_hosts.items()):
         shown[f"{SECRET_PREFIX}{name}_HOSTS"] = ",".join(hosts)
+    for name, target in sorted(settings.callback_targets.items()):
+        shown[TARGET_PREFIX + name] = HIDDEN
+        if target.hosts:
+            shown[f"{TARGET_PREFIX}{name}_HOSTS"] = ",".join(target.hosts)
     return shown
 
 

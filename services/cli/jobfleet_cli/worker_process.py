@@ -77,6 +77,7 @@ def outbound_options(settings: Settings) -> OutboundOptions:
         breaker_open_seconds=settings.breaker_open_seconds,
         callback_base_url=settings.callback_base_url,
         callback_secrets=tuple(each.get_secret_value() for each in settings.callback_secrets),
+        callback_targets=settings.callback_targets,
         secrets=settings.secrets,
         secret_hosts=settings.secret_hosts,
         allow_secrets_over_http=settings.allow_secrets_over_http,

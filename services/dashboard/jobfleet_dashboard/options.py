@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from jobfleet_contracts.callback_target import CallbackTarget
 from jobfleet_contracts.message import JobDefaults
 
 
@@ -21,6 +23,7 @@ class DashboardOptions:
         rate_limit: submits per key, or per address without keys, as ``1000/minute``.
         max_queue_size: above this many ready messages in a queue a submit to it is refused.
         callback_secrets: verify third parties' callbacks; the first one also signs.
+        callback_targets: third parties with secrets of their own, by name.
         callback_base_url: where third parties reach this dashboard.
     """
 
@@ -34,4 +37,5 @@ class DashboardOptions:
     rate_limit: str = "1000/minute"
     max_queue_size: int | None = None
     callback_secrets: tuple[str, ...] = field(default=(), repr=False)
+    callback_targets: Mapping[str, CallbackTarget] = field(default_factory=dict)
     callback_base_url: str | None = None

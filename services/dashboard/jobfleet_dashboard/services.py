@@ -23,7 +23,7 @@ from jobfleet_protocol.actions.action_journal import ActionJournal
 from jobfleet_protocol.actions.bulk_action import BulkActions
 from jobfleet_protocol.actions.bulk_runner import BulkRunner
 from jobfleet_protocol.actions.callbacks import Callbacks
-from jobfleet_protocol.actions.signing_keys import SigningKeys
+from jobfleet_protocol.actions.target_keys import TargetKeys
 from jobfleet_protocol.actions.write_side import WriteSide
 from jobfleet_protocol.control.limits import Limits
 from jobfleet_protocol.control.pauses import Pauses
@@ -114,7 +114,7 @@ class Services:
                 writer=writes.writer,
                 ending=writes.ending,
                 clock=clock,
-                keys=SigningKeys(options.callback_secrets),
+                keys=TargetKeys(options.callback_secrets, options.callback_targets),
             ),
             live=LiveHub(reader=backend.reader),
             batch_texts=BatchTexts(),

@@ -14,6 +14,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from jobfleet_backends.env_file import ENCODING, read_env_file
+from jobfleet_contracts.callback_target import CallbackTarget
 from jobfleet_contracts.credentials import HIDDEN, masked_text, signing_key
 from jobfleet_contracts.errors import SettingsError
 from jobfleet_contracts.lease import LockScope
@@ -22,7 +23,9 @@ from jobfleet_contracts.message import JobDefaults
 PREFIX = "JOBFLEET_"
 ENV_FILE = ".env"
 SECRET_PREFIX = "JOBFLEET_SECRET_"  # noqa: S105 - a name, not a secret
+TARGET_PREFIX = "JOBFLEET_CALLBACK_SECRET_"
 _HOSTS_SUFFIX = "_HOSTS"
+_PREFIXES = (SECRET_PREFIX, TARGET_PREFIX)
 
 LONGEST_SECONDS = 30 * 86_400
 """As of a job request's ``timeoutSeconds``: what is endless cannot be stored or waited for."""
@@ -234,6 +237,18 @@ class Settings(BaseSettings):
             if name.startswith(SECRET_PREFIX) and name.endswith(_HOSTS_SUFFIX)
         }
 
+    @property
+    def callback_targets(self) -> Mapping[str, CallbackTarget]:
+        """Third parties with secrets of their own, from ``JOBFLEET_CALLBACK_SECRET_<NAME>``."""
+        environment = _environment()
+        return {
+            name.removeprefix(TARGET_PREFIX): CallbackTarget(
+                _parts(value), _parts(environment.get(name + _HOSTS_SUFFIX, ""))
+            )
+            for name, value in environment.items()
+            if name.startswith(TARGET_PREFIX) and not name.endswith(_HOSTS_SUFFIX)
+        }
+
 
 def load_settings(**flags: Any) -> Settings:
     """Read flags, environment and ``.env``; flags that are ``None`` do not count.
@@ -316,7 +331,9 @@ def _check_host(name: str) -> None:
 
 def _check_secret_hosts(environment: Mapping[str, str]) -> None:
     for name, value in environment.items():
-        if not (name.startswith(SECRET_PREFIX) and name.endswith(_HOSTS_SUFFIX)):
+        if name.startswith(TARGET_PREFIX) and not name.endswith(_HOSTS_SUFFIX):
+            _check_target(name, value)
+        if not (name.startswith(_PREFIXES) and name.endswith(_HOSTS_SUFFIX)):
             continue
         secret = name.removesuffix(_HOSTS_SUFFIX)
         if secret not in environment:
@@ -328,6 +345,16 @@ def _check_secret_hosts(environment: Mapping[str, str]) -> None:
                 _check_host(host)
         except ValueError as error:
             raise SettingsError(f"{name}: {error}") from None
+
+
+def _check_target(name: str, value: str) -> None:
+    for place, secret in enumerate(_parts(value), start=1):
+        try:
+            signing_key(secret)
+        except ValueError as error:
+            raise SettingsError(f"{name}: secret {place} {error}") from None
+    if not _parts(value):
+        raise SettingsError(f"{name}: names no secret; set one, or remove it")
 
 
 def _renew_in_thirds(given: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, float]:
@@ -342,7 +369,7 @@ def _renew_in_thirds(given: Mapping[str, Any], environment: Mapping[str, str]) -
 def _refuse_unknown(environment: Mapping[str, str]) -> None:
     known = {variable_of(name) for name in Settings.model_fields}
     for name in environment:
-        if name.startswith(PREFIX) and name not in known and not name.startswith(SECRET_PREFIX):
+        if name.startswith(PREFIX) and name not in known and not name.startswith(_PREFIXES):
             raise SettingsError(f"{name}: unknown setting; see `jobfleet config show` for all")
 
 

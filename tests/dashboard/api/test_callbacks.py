@@ -14,6 +14,7 @@ import pytest
 import structlog
 
 from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.callback_target import CallbackTarget
 from jobfleet_contracts.event import Event, JobFacts
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.job_id import new_id
@@ -434,3 +435,46 @@ async def test_a_signed_answer_that_is_refused_stands_in_the_jobs_trail_once(
     verifier.add(await backend.trail.history(waiting))
     found = [each for each in verifier.finish() if (each.sequence or 0) > before]
     assert found == []
+
+
+BANK = "a secret of the bank"
+OTHER = "a secret of another"
+PARTIES = {
+    "BANK": CallbackTarget((BANK,), ("bank.example", "*.bank.example")),
+    "OTHER": CallbackTarget((OTHER,)),
+}
+
+
+@pytest.mark.parametrize(
+    ("payload", "good"),
+    [
+        ({"targetUrl": "https://bank.example/score"}, BANK),
+        ({"targetUrl": "https://api.bank.example:8443/score"}, BANK),
+        ({"targetUrl": "https://elsewhere.example/", "callbackSecret": "BANK"}, BANK),
+        ({"targetUrl": "https://bank.example/", "callbackSecret": "OTHER"}, OTHER),
+        ({"targetUrl": "https://elsewhere.example/"}, SECRET),
+        ({"targetUrl": "https://bank.example.evil.example/"}, SECRET),
+        ({"targetUrl": "https://elsewhere.example/", "callbackSecret": "NOBODY"}, None),
+        (None, SECRET),
+    ],
+)
+async def test_only_the_secret_of_a_jobs_own_third_party_ends_it(
+    backend: Backend, life: Life, payload: Any, good: str | None
+) -> None:
+    dashboard = client_of(backend, callback_secrets=(SECRET,), callback_targets=PARTIES)
+    answer = await dashboard.post("/api/jobs", {"type": "external.call", "payload": payload})
+    job_id = answer.json["jobId"]
+    await life.start(job_id)
+    await life.write(job_id, Change(kind=Status.WAITING, worker_id=WORKER, due_at=_in_an_hour()))
+    body = completed(job_id)
+    for secret in (SECRET, BANK, OTHER):
+        if secret != good:
+            refused = await send(dashboard, job_id, body, plain(body, secret))
+            assert refused.status == 401, secret
+    garbage = json.dumps({"jobId": job_id, "status": "nonsense"}).encode()
+    for secret in {SECRET, BANK, OTHER} - {good}:
+        assert (await send(dashboard, job_id, garbage, plain(garbage, secret))).status == 401
+    if good is not None:
+        assert (await send(dashboard, job_id, body, plain(body, good))).status == 200
+    job = (await dashboard.get(f"/api/jobs/{job_id}")).json
+    assert "refused" not in json.dumps(job["events"])

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 import structlog
 
+from jobfleet_contracts.callback_target import CallbackTarget
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.internal_job import internal_job_id
 from jobfleet_contracts.job import JobRequest
@@ -175,3 +176,14 @@ async def _remove(workshop: Workshop, job_id: str) -> None:
     stone = tombstone_of(head, head, digest=None, message="history removed")
     assert workshop.backend.retention is not None
     await workshop.backend.retention.forget(stone, last=head.sequence)
+
+
+async def test_what_goes_to_a_third_party_with_a_secret_of_its_own_is_signed_with_that(
+    workshop: Workshop, target: TargetServer
+) -> None:
+    own = CallbackTarget(("a secret of the target",), ("127.0.0.1",))
+    workshop.start(callback_targets={"TARGET": own})
+    await _delivered(workshop, target)
+    _, _, headers, body = target.requests[0]
+    assert delivery_keys(own.secrets).verify(body, headers)
+    assert not delivery_keys([SECRET]).verify(body, headers)

@@ -34,8 +34,10 @@ async def receive(request: Request, job_id: JobId) -> Response:
     body = signed.body
     if body is None:
         reason = f"its body has {signed.size:,} bytes, at most {MAX_PAYLOAD_BYTES:,} are taken"
-        await callbacks.note_refusal(job_id, incarnation, signed.digest, reason)
+        if not callbacks.has_targets:  # nobody has looked whose secret it is
+            await callbacks.note_refusal(job_id, incarnation, signed.digest, reason)
         raise too_large(MAX_PAYLOAD_BYTES)
+    await callbacks.check_sender(job_id, body, request.headers)
     try:
         await check_values(body)
         received = await callbacks.receive(job_id, incarnation, body)

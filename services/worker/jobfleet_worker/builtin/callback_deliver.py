@@ -16,6 +16,7 @@ from jobfleet_contracts.internal_job import CALLBACK_TYPE
 from jobfleet_contracts.ports import AuditTrail, Clock, PayloadStore
 from jobfleet_protocol.actions.final_result import FinalResult, callback_job_id, final_result_of
 from jobfleet_protocol.actions.signing_keys import delivery_keys
+from jobfleet_protocol.actions.target_keys import TargetKeys
 from jobfleet_worker.builtin.passed_on import passed_on
 from jobfleet_worker.handlers.context import JobContext
 from jobfleet_worker.handlers.verdicts import Fail
@@ -49,7 +50,10 @@ class CallbackDeliverHandler:
         self._clock = clock
         self._trail = trail
         self._payloads = payloads
-        self._keys = delivery_keys(client.options.callback_secrets)
+        options = client.options
+        self._keys = TargetKeys(
+            options.callback_secrets, options.callback_targets, make=delivery_keys
+        )
 
     async def run(self, payload: CallbackDelivery, context: JobContext) -> dict[str, Any]:
         """Post the result.
@@ -60,7 +64,8 @@ class CallbackDeliverHandler:
             CallRefused: 410, which asks us to stop.
         """
         result = await self._result(payload, context)
-        signed = self._keys.sign(result.body, message_id=context.job.job_id, at=self._clock.now())
+        keys = self._keys.of_url(result.url)
+        signed = keys.sign(result.body, message_id=context.job.job_id, at=self._clock.now())
         call = HttpCall(
             job_type=CALLBACK_DELIVER,
             method="POST",

@@ -12,7 +12,7 @@ from pydantic.alias_generators import to_camel
 
 from jobfleet_contracts.codec import encode, format_time
 from jobfleet_contracts.outcome import Waiting
-from jobfleet_protocol.actions.signing_keys import SigningKeys
+from jobfleet_protocol.actions.target_keys import TargetKeys
 from jobfleet_worker.builtin.http_request import unexpected
 from jobfleet_worker.builtin.passed_on import passed_on
 from jobfleet_worker.callback_wait import CallbackWait
@@ -30,6 +30,8 @@ class ExternalCall(BaseModel):
     Attributes:
         payload: the third party finds it in the body under this name, beside ``jobId``,
             ``callbackUrl`` and ``deadline``.
+        callback_secret: name of the target whose secret signs the answer; by the URL's host where
+            none is given.
         timeout_seconds: of the request; the job's own ``timeoutSeconds`` is how long it waits.
     """
 
@@ -41,6 +43,7 @@ class ExternalCall(BaseModel):
     method: Literal["POST", "PUT", "PATCH"] = "POST"
     headers: dict[str, str] = Field(default_factory=dict)
     payload: JsonValue = None
+    callback_secret: str | None = Field(default=None, pattern="^[A-Za-z0-9_]{1,100}$")
     timeout_seconds: float | None = Field(default=None, gt=0, le=3600, allow_inf_nan=False)
 
 
@@ -49,7 +52,8 @@ class ExternalCallHandler:
 
     def __init__(self, *, client: HttpClient) -> None:
         self._client = client
-        self._keys = SigningKeys(client.options.callback_secrets)
+        options = client.options
+        self._keys = TargetKeys(options.callback_secrets, options.callback_targets)
 
     async def run(self, payload: ExternalCall, context: JobContext, wait: CallbackWait) -> Waiting:
         """Enter the wait, send the request, note that it was taken.
@@ -67,7 +71,7 @@ class ExternalCallHandler:
             own_headers=passed_on(context),
             timeout_seconds=payload.timeout_seconds or self._client.options.http_timeout_seconds,
         ).with_default_headers(Content_Type="application/json")
-        callback_url = self._callback_url(context)
+        callback_url = self._callback_url(payload, context)
         self._client.check(call)
         deadline = wait.deadline or await wait.enter(context.limit_seconds)
         body = encode(_body(payload, context, callback_url, deadline))
@@ -77,7 +81,7 @@ class ExternalCallHandler:
         await wait.sent(f"the third party answered {answer.status}", {"response": answer.to_json()})
         return Waiting(deadline)
 
-    def _callback_url(self, context: JobContext) -> str:
+    def _callback_url(self, payload: ExternalCall, context: JobContext) -> str:
         base = (self._client.options.callback_base_url or "").rstrip("/")
         if urlsplit(base).scheme not in ("http", "https"):
             raise Fail(
@@ -85,7 +89,13 @@ class ExternalCallHandler:
                 "the dashboard, as https://jobs.example.org"
             )
         job_id, incarnation = context.job.job_id, context.facts.incarnation
-        token = self._keys.address_token(job_id, incarnation)
+        keys = self._keys.of_request(context.job)
+        if not keys and payload.callback_secret is not None:
+            raise Fail(
+                f"callbackSecret: this worker has no secret {payload.callback_secret!r}; set "
+                f"JOBFLEET_CALLBACK_SECRET_{payload.callback_secret}, for the dashboards too"
+            )
+        token = keys.address_token(job_id, incarnation)
         return f"{base}/api/callbacks/jobs/{job_id}?incarnation={incarnation}&token={token}"
 
 

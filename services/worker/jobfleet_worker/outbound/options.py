@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from jobfleet_contracts.callback_target import CallbackTarget
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboundOptions:
@@ -21,6 +23,7 @@ class OutboundOptions:
         breaker_open_seconds: how long it stays open before one call may probe.
         callback_base_url: where third parties reach the dashboard.
         callback_secrets: the first one signs what we send to callback addresses.
+        callback_targets: third parties with secrets of their own, by name.
         secrets: values of ``${secret:NAME}``.
         secret_hosts: the only hosts that a secret is sent to; one without an entry goes to hosts
             of ``allowed_hosts`` only.
@@ -36,6 +39,7 @@ class OutboundOptions:
     breaker_open_seconds: float = 30
     callback_base_url: str | None = None
     callback_secrets: tuple[str, ...] = field(default=(), repr=False)
+    callback_targets: Mapping[str, CallbackTarget] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     secret_hosts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     allow_secrets_over_http: bool = False

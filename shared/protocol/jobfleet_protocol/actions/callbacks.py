@@ -26,8 +26,11 @@ from jobfleet_contracts.ports import AuditTrail, Clock, PayloadStore
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.answer_limit import answered
 from jobfleet_protocol.actions.ending import Ending
-from jobfleet_protocol.actions.signing_keys import SigningKeys, StreamedSignature
+from jobfleet_protocol.actions.signing_keys import StreamedSignature
+from jobfleet_protocol.actions.submission import request_of
+from jobfleet_protocol.actions.target_keys import TargetKeys
 from jobfleet_protocol.trail.large_data import resolve
+from jobfleet_protocol.trail.tombstone import is_tombstone
 from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import Change, draft
 
@@ -93,7 +96,11 @@ class Received:
 
 
 class Callbacks:
-    """Takes third parties' results; whoever holds a secret may speak for any waiting job."""
+    """Takes third parties' results.
+
+    Whoever holds one of the fleet's secrets may speak for any waiting job but those of targets
+    with secrets of their own; who holds a target's, for the jobs of that target only.
+    """
 
     def __init__(
         self,
@@ -103,7 +110,7 @@ class Callbacks:
         writer: TrailWriter,
         ending: Ending,
         clock: Clock,
-        keys: SigningKeys,
+        keys: TargetKeys,
     ) -> None:
         self._trail = trail
         self._payloads = payloads
@@ -111,6 +118,11 @@ class Callbacks:
         self._ending = ending
         self._clock = clock
         self._keys = keys
+
+    @property
+    def has_targets(self) -> bool:
+        """Whether any target has a secret of its own."""
+        return self._keys.has_targets
 
     def check_signature(self, body: bytes, headers: Mapping[str, str]) -> None:
         """Look at nothing else before this: what is not signed learns nothing.
@@ -121,12 +133,12 @@ class Callbacks:
         Raises:
             BadSignature: whatever the job, and whatever is wrong.
         """
-        if not self._keys.verify(body, headers):
+        if not self._keys.all.verify(body, headers):
             self.refuse_unsigned()
 
     def streamed_signature(self, headers: Mapping[str, str]) -> StreamedSignature:
         """Return the check of a body that is too large to keep."""
-        return self._keys.streamed(headers, at=self._clock.now())
+        return self._keys.all.streamed(headers, at=self._clock.now())
 
     def refuse_unsigned(self) -> NoReturn:
         """Refuse a callback whose signature is wrong or missing.
@@ -148,11 +160,27 @@ class Callbacks:
         """
         if token is None and incarnation == 1:
             return
-        if token is None or not self._keys.is_address(token, job_id, incarnation):
+        if token is None or not self._keys.all.is_address(token, job_id, incarnation):
             _log.warning(CALLBACK_REFUSED, job_id=job_id, reason="bad token in the address")
             raise BadSignature(
                 "the address is not the callbackUrl of this request: post to it unchanged"
             )
+
+    async def check_sender(self, job_id: str, body: bytes, headers: Mapping[str, str]) -> None:
+        """Check that a signed callback comes from the target of the job that it names.
+
+        Raises:
+            BadSignature: it is signed with another target's secret.
+            BackendUnavailable: the trail does not answer.
+        """
+        if not self._keys.has_targets:
+            return
+        opening = await self._trail.read(job_id, 1)
+        if opening is None or is_tombstone(opening):
+            return
+        request = request_of(await resolve(opening, self._payloads))
+        if not self._keys.of_request(request).verify(body, headers):
+            self.refuse_unsigned()
 
     async def receive(self, job_id: str, incarnation: int, body: bytes) -> Received:
         """Write what a signed callback says.

@@ -10,6 +10,7 @@ COMMANDS = {
     "chaos-azure": ".venv/bin/pytest -q tests/chaos -m chaos -k ten_minutes --timeout=0",
     "conformance": ".venv/bin/pytest -q tests/conformance",
     "every-nth-request": ".venv/bin/pytest -q tests/system/test_every_nth_request.py --timeout=0",
+    "second-checker": ".venv/bin/pytest -q tests/protocol/test_second_checker.py",
     "power-loss": ".venv/bin/pytest -q tests/system/test_power_loss.py -m chaos --timeout=0",
 }
 """How each run is made again."""
@@ -50,7 +51,7 @@ CLAIMS = (
         promise="A job's trail is complete, and no worker that lost its claim writes it.",
         falsified_by="A gap, an event in a claim that is not the writer's, or a hash that does "
         "not follow from its row.",
-        runs=("simulation", "deliberate-bugs", "chaos-azure"),
+        runs=("simulation", "deliberate-bugs", "chaos-azure", "second-checker"),
         not_covered="Whoever may write to the storage directly: see tamper evidence.",
     ),
     Claim(

@@ -5,11 +5,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from devtools import second_checker
 from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.codec import encode
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.state import Status
 from jobfleet_protocol.audit.index_drift import DriftCheck
 from jobfleet_protocol.audit.verification import Verifier
+from jobfleet_protocol.reading.export_line import export_line
 
 
 @dataclass(slots=True)
@@ -42,11 +45,16 @@ async def judge(backend: Backend, struck: Mapping[str, Sequence[float]]) -> Judg
         struck: when each worker id was killed or put to sleep, in epoch seconds.
     """
     found, verifier, drift = Judgement(), Verifier(), DriftCheck()
+    exported: list[str] = []
     async for history in backend.trail.scan():
+        exported += [encode(export_line(event, raw=False)).decode() for event in history]
         verifier.add(history)
         drift.add(history)
         _take(found, history, struck)
     found.violations = [str(each) for each in verifier.finish()]
+    found.violations += [
+        f"second checker: {each}" for each in second_checker.check(exported, raw=False)
+    ]
     found.overlaps = [str(note) for note in verifier.notes.kept if note.rule == 9]
     found.events = verifier.events
     await drift.compare(backend.reader, backend.trail)

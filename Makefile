@@ -9,7 +9,7 @@ LOCK_OPTIONS := --universal --generate-hashes --no-emit-index-url --no-header --
 	--no-emit-package jobfleet-client
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format dist lock venv services-up services-down \
+.PHONY: help demo test test-full check format dist lock venv services-up services-down \
 	bench bench-dashboard coverage simulate chaos screenshots docs evidence clean
 
 help: ## this list
@@ -19,6 +19,10 @@ demo: $(VENV)/.runtime ## the whole fleet on this machine, no server needed; ARG
 	@exec $(BIN)/python devtools/foreground.py $(BIN)/jobfleet demo $(ARGS)
 
 test: $(VENV)/.development ## every test but the long chaos and simulation runs
+	$(BIN)/python -m devtools.prerequisites
+	$(BIN)/python -m pytest -m "not chaos and not simulation_long and not full" $(PYTEST_ARGS) $(ARGS)
+
+test-full: $(VENV)/.development ## also every page at further widths of the screen
 	$(BIN)/python -m devtools.prerequisites
 	$(BIN)/python -m pytest -m "not chaos and not simulation_long" $(PYTEST_ARGS) $(ARGS)
 

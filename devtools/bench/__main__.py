@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from devtools.bench import azure_row, embedded_row, machine, thumbnail_row
+from devtools.bench import azure_row, embedded_row, machine, postgres_row, thumbnail_row
 from devtools.bench.contestant import Entry
 from devtools.bench.jobfleet_queue import keep_quiet
 from devtools.bench.report import as_json, table
@@ -19,7 +19,7 @@ from devtools.bench.row import Result, measure, measure_idle
 from devtools.servers import RabbitMQServer, choose_rabbitmq
 from jobfleet_worker.options import available_cores
 
-ROWS = ("embedded", "azure", "thumbnails")
+ROWS = ("embedded", "postgres", "azure", "thumbnails")
 EMBEDDED: tuple[Entry, ...] = (
     partial(embedded_row.jobfleet, processes=1, concurrency=10),
     partial(embedded_row.jobfleet, processes=1, concurrency=100),
@@ -27,9 +27,16 @@ EMBEDDED: tuple[Entry, ...] = (
     partial(embedded_row.huey, workers=2, kind="process"),
     partial(embedded_row.huey, workers=1, kind="thread"),
 )
+POSTGRES: tuple[Entry, ...] = (
+    partial(postgres_row.jobfleet, processes=1, concurrency=100),
+    partial(postgres_row.jobfleet, processes=2, concurrency=100),
+    partial(postgres_row.procrastinate, processes=1, concurrency=100),
+    partial(postgres_row.procrastinate, processes=2, concurrency=100),
+)
 
 TITLES = {
     "embedded": "No-op jobs on SQLite; jobfleet with lease and audit trail, Huey with neither",
+    "postgres": "No-op jobs on PostgreSQL; Procrastinate has neither lease nor trail",
     "azure": "No-op jobs on RabbitMQ and Azurite; six storage requests a job by hand in Celery",
     "thumbnails": "Thumbnails in processes; Celery on RabbitMQ has neither lease nor trail",
 }
@@ -63,6 +70,8 @@ def main(said: Sequence[str] | None = None) -> None:
     rows: dict[str, list[Result]] = {}
     if "embedded" in arguments.rows:
         rows["embedded"] = _row(EMBEDDED, arguments, jobs=arguments.jobs or 4000)
+    if "postgres" in arguments.rows:
+        rows["postgres"] = _row(POSTGRES, arguments, jobs=arguments.jobs or 2000)
     if {"azure", "thumbnails"} & set(arguments.rows):
         with tempfile.TemporaryDirectory(prefix="jobfleet-bench-") as folder:
             rabbitmq = choose_rabbitmq(Path(folder))
@@ -99,7 +108,9 @@ def _row(entries: tuple[Entry, ...], arguments: argparse.Namespace, *, jobs: int
 
 def _arguments(said: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m devtools.bench", description=__doc__)
-    parser.add_argument("rows", nargs="*", help="embedded, azure, thumbnails; all if none is named")
+    parser.add_argument(
+        "rows", nargs="*", help="embedded, postgres, azure, thumbnails; all if none is named"
+    )
     parser.add_argument("--jobs", type=int, help="jobs of one measurement")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--idle", type=int, default=40, help="jobs sent to idle workers; 0: none")

@@ -104,6 +104,7 @@ def _statement(rank: Rank, sql: str, *, answers: bool) -> BatchStatement[_Lease,
         outcome=_leased if answers else lambda _lease, _rows: None,
         key=lambda it: it.lock,
         lock=lambda it: it.lock,
+        may_lag=not answers,  # a lease that is taken must not be taken back
     )
 
 

@@ -108,10 +108,12 @@ TAKE: BatchStatement[Taking, list[Row]] = BatchStatement(
     sql=_TAKE,
     rows=_taking_rows,
     outcome=lambda _taking, rows: [row[2:] for row in sorted(rows, key=lambda row: row[:3])],
+    may_lag=True,
 )
 ACKNOWLEDGE: BatchStatement[Held, None] = BatchStatement(
     rank=Rank.ACKNOWLEDGE,
     sql=_ACKNOWLEDGE,
     rows=lambda held: [{"message": held.message, "holder": held.holder}],
     outcome=lambda _held, _rows: None,
+    may_lag=True,
 )

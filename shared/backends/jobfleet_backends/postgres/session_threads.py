@@ -27,6 +27,9 @@ _SET = """
 SELECT set_config('lock_timeout', '500ms', true), set_config('synchronous_commit',
     replace(current_setting('synchronous_commit'), 'off', 'on'), true)
 """
+_SET_LAGGING = """
+SELECT set_config('lock_timeout', '500ms', true), set_config('synchronous_commit', 'off', true)
+"""
 _LOCK = "SELECT 1 FROM jobfleet.locks WHERE lock = ANY(%s) ORDER BY lock FOR UPDATE"
 
 
@@ -184,7 +187,8 @@ class SessionThread:
         """Send all statements at once, look at what they say, then commit."""
         with session.pipeline():
             session.execute(_BEGIN)
-            session.execute(_SET)
+            may_lag = all(group.statement.may_lag for group in groups)
+            session.execute(_SET_LAGGING if may_lag else _SET)
             if locks := locks_of(groups):
                 session.execute(in_schema(_LOCK, self._schema), (locks,), prepare=True)
             cursors = [

@@ -1,0 +1,47 @@
+"""The no-op job in Procrastinate."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from procrastinate import App, PsycopgConnector
+
+from devtools.bench.ticks import tick
+
+URL = "BENCH_PROCRASTINATE_URL"
+_AT_ONCE = 64
+
+
+def app_on(url: str) -> App:
+    """Return the app with its one task."""
+    app = App(connector=PsycopgConnector(conninfo=url))
+
+    @app.task(name="noop")
+    async def noop(sent: float) -> None:
+        tick(sent)
+
+    return app
+
+
+def create_tables(url: str) -> None:
+    """Make an empty queue."""
+    app = app_on(url)
+    with app.open():
+        app.schema_manager.apply_schema()
+
+
+def submit(url: str, jobs: int) -> None:
+    """Defer jobs, as many at once as the other contestant does."""
+
+    async def work() -> None:
+        app, limit = app_on(url), asyncio.Semaphore(_AT_ONCE)
+
+        async def one() -> None:
+            async with limit:
+                await app.configure_task("noop").defer_async(sent=time.time())
+
+        async with app.open_async():
+            await asyncio.gather(*(one() for _ in range(jobs)))
+
+    asyncio.run(work())

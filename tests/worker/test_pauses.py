@@ -47,6 +47,11 @@ async def log_of(workshop: Workshop, subject: ControlSubject, name: str) -> Sequ
     return log[::-1]
 
 
+@handler("new.name", aliases=["old.name"])
+async def renamed(payload: Any) -> None:
+    """Run at once."""
+
+
 async def until_known(workshop: Workshop, *, paused: bool) -> None:
     """Wait until each worker knows of the pause, or of the resume."""
 
@@ -302,3 +307,33 @@ async def write(workshop: Workshop, head: Event, change: Change) -> None:
     event = draft(head, head.facts, change, occurred_at=workshop.clock.now())
     await workshop.real.trail.insert([event])
     await workshop.real.index.record([event])
+
+
+async def test_a_pause_of_a_type_holds_jobs_of_its_earlier_names_too(workshop: Workshop) -> None:
+    workshop.start_worker(renamed, other)
+    pauses = pauses_of(workshop)
+    await pauses.pause(TYPE, "new.name", by="nightops", reason="bad release")
+    await until_known(workshop, paused=True)
+    job_ids = [await workshop.submit(name) for name in ("new.name", "old.name", "old.name")]
+    for job_id in job_ids:
+        head = await workshop.until_state(job_id, State.DEFERRED)
+        assert head.data["name"] == "new.name"
+    assert (await workshop.run("other")).after.state is State.COMPLETED
+    found = await pauses.of_job(await workshop.head(job_ids[1]))
+    assert found is not None
+    assert found.name == "new.name"
+    await pauses.run_job_anyway(job_ids[1], trail=workshop.real.trail, by="nightops")
+    await workshop.until_state(job_ids[1], State.COMPLETED, seconds=30)
+    assert await starts(workshop, [job_ids[0], job_ids[2]]) == 0
+    await pauses.resume(TYPE, "new.name", by="nightops")
+    for job_id in job_ids:
+        await workshop.until_state(job_id, State.COMPLETED, seconds=30)
+
+
+async def test_a_pause_of_an_earlier_name_holds_no_jobs_of_the_new_one(workshop: Workshop) -> None:
+    workshop.start_worker(renamed)
+    await pauses_of(workshop).pause(TYPE, "old.name", by="nightops")
+    await until_known(workshop, paused=True)
+    held = await workshop.submit("old.name")
+    assert (await workshop.run("new.name")).after.state is State.COMPLETED
+    await workshop.until_state(held, State.DEFERRED)

@@ -123,6 +123,7 @@ class Worker:
             limits=Limits(log=backend.control_log, control=backend.control, clock=clock),
             control=backend.control,
             changed=self._heed,
+            aliases=self._handlers.aliases,
             clock=clock,
             heartbeat_seconds=options.heartbeat_seconds,
         )

@@ -328,6 +328,12 @@ class Handlers:
         return tuple(sorted(self._by_type))
 
     @property
+    def aliases(self) -> dict[str, str]:
+        """Earlier names of types to the names that they have now."""
+        found = self._by_type.items()
+        return {name: each.job_type for name, each in found if name != each.job_type}
+
+    @property
     def process_modules(self) -> tuple[str, ...]:
         """The modules whose handlers run in processes."""
         found = {each.module for each in self._by_type.values() if each.run_in == "process"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 
 import structlog
 
@@ -35,6 +36,7 @@ class PauseWatch:
 
     Args:
         changed: called with the pauses after each look.
+        aliases: earlier names of this worker's types to the names that they have now.
         heartbeat_seconds: between two looks without an announcement.
     """
 
@@ -47,9 +49,11 @@ class PauseWatch:
         changed: Callable[[FleetPauses], Awaitable[None]],
         clock: Clock,
         heartbeat_seconds: float,
+        aliases: Mapping[str, str] | None = None,
     ) -> None:
         self._pauses = pauses
         self._limits = limits
+        self._aliases = aliases or {}
         self._control = control
         self._changed = changed
         self._clock = clock
@@ -108,6 +112,8 @@ class PauseWatch:
     async def _learn(self) -> bool:
         began = self._clock.boottime()
         found, limits = await asyncio.gather(self._pauses.read(), self._limits.read())
+        if self._aliases:
+            found = replace(found, aliases=self._aliases)
         self._look_seconds = self._clock.boottime() - began
         if self._announced.is_set():  # this look may be older than the entry
             return False

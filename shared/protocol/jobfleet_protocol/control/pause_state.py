@@ -145,10 +145,16 @@ NOT_PAUSED = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetPauses:
-    """All pauses in force, as one look at the control log found them."""
+    """All pauses in force, as one look at the control log found them.
+
+    Attributes:
+        aliases: earlier names of types to the names that they have now. A pause of a type holds
+            jobs of its earlier names too; only workers that have its handler know them.
+    """
 
     queues: Mapping[str, Pause] = field(default_factory=dict)
     types: Mapping[str, Pause] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
     def holding(self, *, queue: str, job_type: str) -> Pause | None:
         """Return the pause that keeps such jobs from starting.
@@ -157,17 +163,20 @@ class FleetPauses:
         """
         if job_type in INTERNAL_TYPES:
             return None
-        return self.queues.get(queue) or self.types.get(job_type)
+        return next(iter(self._pauses_of(queue, job_type)), None)
 
     def holding_job(self, head: Event) -> Pause | None:
         """Return the pause that keeps this job from starting, ``None`` where an operator let it."""
         facts = head.facts
         if facts.job_type in INTERNAL_TYPES:
             return None
-        for pause in (self.queues.get(facts.queue), self.types.get(facts.job_type)):
-            if pause is not None and not pause.spares(head):
-                return pause
-        return None
+        held = self._pauses_of(facts.queue, facts.job_type)
+        return next((pause for pause in held if not pause.spares(head)), None)
+
+    def _pauses_of(self, queue: str, job_type: str) -> list[Pause]:
+        now = self.aliases.get(job_type, job_type)
+        found = (self.queues.get(queue), self.types.get(job_type), self.types.get(now))
+        return [pause for pause in found if pause is not None]
 
 
 NO_PAUSES = FleetPauses()

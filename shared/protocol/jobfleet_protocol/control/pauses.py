@@ -50,15 +50,16 @@ class Pauses:
         return FleetPauses(queues=_in_force(queues), types=_in_force(types))
 
     async def of_job(self, head: Event) -> Pause | None:
-        """Return the pause that keeps this job from starting, by two reads of the log."""
-        newest = self._control_log.newest
-        queue, job_type = await asyncio.gather(
+        """Return the pause that keeps this job from starting, by two or three reads of the log."""
+        newest, names = self._control_log.newest, _types_of(head)
+        queue, *types = await asyncio.gather(
             newest(ControlSubject.QUEUE, head.facts.queue),
-            newest(ControlSubject.TYPE, head.facts.job_type),
+            *(newest(ControlSubject.TYPE, name) for name in names),
         )
         found = FleetPauses(
             queues=_in_force([queue]),
-            types=_in_force([job_type]),
+            types=_in_force(types),
+            aliases={head.facts.job_type: names[-1]},
         )
         return found.holding_job(head)
 
@@ -114,11 +115,8 @@ class Pauses:
             head: the job's newest event. The permission ends with its next ``Started``.
         """
         check_characters(reason, field="reason")
-        names = {
-            ControlSubject.QUEUE: head.facts.queue,
-            ControlSubject.TYPE: head.facts.job_type,
-        }
-        for subject, name in names.items():
+        types = [(ControlSubject.TYPE, name) for name in _types_of(head)]
+        for subject, name in ((ControlSubject.QUEUE, head.facts.queue), *types):
             decide = partial(pause_state.exempt, head=head, by=by, reason=reason)
             await self._change(subject, name, decide)
 
@@ -160,6 +158,16 @@ class Pauses:
             await self._control.announce_change(subject, name)
         except BackendError as error:
             _log.warning(ANNOUNCEMENT_LOST, subject=subject, name=name, error=str(error))
+
+
+def _types_of(head: Event) -> list[str]:
+    """Return the job's type, and the name that it has now where its ``Deferred`` tells that.
+
+    Who pauses a type need not know its earlier names; the worker that put the job off does.
+    """
+    told = head.data if head.data.get("subject") == ControlSubject.TYPE else {}
+    name = str(told.get("name", head.facts.job_type))
+    return [head.facts.job_type] if name == head.facts.job_type else [head.facts.job_type, name]
 
 
 def _in_force(heads: Iterable[ControlEntry | None]) -> dict[str, Pause]:

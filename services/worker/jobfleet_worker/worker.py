@@ -83,6 +83,9 @@ _log = structlog.get_logger()
 class Worker:
     """One worker process on one event loop.
 
+    Attributes:
+        has_started: set once it takes jobs.
+
     Args:
         renewal_loop: renews leases instead of a thread of its own; see :class:`LeaseKeeper`.
         metrics: told what happens; see :class:`jobfleet_worker.metrics.prometheus_metrics`.
@@ -113,7 +116,7 @@ class Worker:
         metrics.types_known(self._handlers.types)
         wanted = self._handlers.wanted(in_process=False)
         self._hooks = OpenHooks(self._handlers.hooks, wanted)
-        self._stop = asyncio.Event()
+        self._stop, self.has_started = asyncio.Event(), asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._writes = WriteSide.wire(backend=backend, clock=clock, defaults=options.defaults)
@@ -332,6 +335,7 @@ class Worker:
                 self._start("cancel-listener", self._listener().run()),
             ]
             _log.info(WORKER_STARTED, types=self._handlers.types, queues=self._options.queues)
+            self.has_started.set()
             try:
                 await self._until_stopped()
             finally:

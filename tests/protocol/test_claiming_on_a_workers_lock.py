@@ -6,7 +6,7 @@ import pytest
 
 from jobfleet_contracts.errors import TrustEnded
 from jobfleet_contracts.job import JobRequest
-from jobfleet_contracts.lease import job_lock, key_lock, worker_lock
+from jobfleet_contracts.lease import SUSPECT_NOTE, job_lock, key_lock, worker_lock
 from jobfleet_contracts.state import State
 from jobfleet_protocol.claiming.claimer import Claimed, ClaimResult
 from jobfleet_protocol.claiming.decision import Attended
@@ -117,3 +117,21 @@ async def test_a_claim_that_met_an_error_of_our_own_is_reported(bench: Bench) ->
     assert (unclear.lock, unclear.head.job_id) == (held.lock, request.job_id)
     head = await bench.head(request.job_id)
     assert head.after.state is State.RUNNING
+
+
+async def test_the_loss_of_a_neighbour_that_blocked_the_loop_is_not_counted(bench: Bench) -> None:
+    held = await bench.worker_lock("w1")
+    culprit, neighbour = await bench.submit(), await bench.submit()
+    for job in (culprit, neighbour):
+        assert isinstance(await claim_on(bench, held, job), Claimed)
+    note = {SUSPECT_NOTE: culprit.job_id}
+    await bench.real.locks.write_note(held.lock, held.lease.lease_id, note)
+    bench.clock.advance(LEASE_SECONDS + 1)
+    taker = await bench.worker_lock("w2")
+    takeovers = {}
+    for job in (culprit, neighbour):
+        claimed = await claim_on(bench, taker, job)
+        assert isinstance(claimed, Claimed)
+        takeovers[job.job_id] = claimed.trail.head.after.takeovers
+    assert takeovers == {culprit.job_id: 1, neighbour.job_id: 0}
+    await bench.verify()

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from unittest.mock import patch
 
-from jobfleet_contracts.event import MAX_TAKEOVERS, Event, JobFacts, JobState
+from jobfleet_contracts.event import MAX_TAKEOVERS, Event, JobFacts
 from jobfleet_contracts.job import JobRequest
 from jobfleet_protocol.claiming import lock_turns
 from jobfleet_protocol.trail import transitions
@@ -19,8 +19,9 @@ def a_lone_takeover() -> AbstractContextManager[Any]:
     """Who fences a lost job puts it back into its queue, and the loss is forgotten."""
     taken_over, drafted = transitions._taken_over, transitions.draft
 
-    def forgotten(before: JobState, change: Change, occurred_at: datetime) -> dict[str, Any]:
-        return taken_over(before, change, occurred_at) | {"takeovers": before.takeovers}
+    def forgotten(previous: Event, change: Change, occurred_at: datetime) -> dict[str, Any]:
+        kept = {"takeovers": previous.after.takeovers}
+        return taken_over(previous, change, occurred_at) | kept
 
     def draft(previous: Event, facts: JobFacts, change: Change, *, occurred_at: datetime) -> Event:
         with patch.object(transitions, "_taken_over", forgotten):

@@ -16,7 +16,7 @@ from jobfleet_contracts.errors import BackendError
 from jobfleet_contracts.event import MAX_TAKEOVERS
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.message import JobDefaults
-from jobfleet_contracts.ports import Clock, LeaseStore
+from jobfleet_contracts.ports import Clock
 from jobfleet_protocol.actions.write_side import WriteSide
 from jobfleet_protocol.claiming.claimer import Claimer, Unclear
 from jobfleet_protocol.claiming.rate_slots import RateSlots
@@ -38,7 +38,7 @@ from jobfleet_worker.outbound.http_client import HttpClient
 from jobfleet_worker.processes.pool import process_pool
 from jobfleet_worker.run.cancel_listener import CancelListener
 from jobfleet_worker.run.consumer import Consumer
-from jobfleet_worker.run.counted_leases import CountedLeases
+from jobfleet_worker.run.counted_leases import CountedLeases, CountedRenewals
 from jobfleet_worker.run.deferral import Deferral
 from jobfleet_worker.run.executor import Executor
 from jobfleet_worker.run.exempt_jobs import ExemptJobs
@@ -46,7 +46,7 @@ from jobfleet_worker.run.fleet_turn import FleetTurn
 from jobfleet_worker.run.follow_up import FollowUp
 from jobfleet_worker.run.give_back import GiveBack
 from jobfleet_worker.run.job_run import RunParts
-from jobfleet_worker.run.lease_keeper import LeaseKeeper, OpenLeases
+from jobfleet_worker.run.lease_keeper import LeaseKeeper, OpenLeases, Renewals
 from jobfleet_worker.run.message_source import MessageSource
 from jobfleet_worker.run.missing_handler import MissingHandler
 from jobfleet_worker.run.pause_watch import PauseWatch
@@ -140,7 +140,7 @@ class Worker:
             hand=self._source.hand,
         )
         self._keeper = LeaseKeeper(
-            open_leases=backend.renewal_leases,
+            open_leases=_renewals(backend, metrics),
             lease_seconds=options.lease_seconds,
             renew_seconds=options.renew_seconds,
             clock=clock,
@@ -533,16 +533,15 @@ def _counted(backend: Backend, metrics: Metrics) -> Backend:
     return replace(
         backend,
         leases=CountedLeases(leases=backend.leases, metrics=metrics),
-        renewal_leases=_counted_renewals(backend.renewal_leases, metrics),
     )
 
 
-def _counted_renewals(open_leases: OpenLeases, metrics: Metrics) -> OpenLeases:
-    def opened() -> tuple[LeaseStore, Callable[[], Awaitable[None]]]:
-        leases, close = open_leases()
-        return CountedLeases(leases=leases, metrics=metrics), close
+def _renewals(backend: Backend, metrics: Metrics) -> OpenLeases:
+    def opened() -> tuple[Renewals, Callable[[], Awaitable[None]]]:
+        leases, close = backend.renewal_leases()
+        return CountedRenewals(leases=leases, metrics=metrics), close
 
-    return opened
+    return backend.renewal_leases if metrics is NO_METRICS else opened
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:

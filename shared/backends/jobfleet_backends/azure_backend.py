@@ -30,7 +30,7 @@ from jobfleet_backends.rabbitmq.message_key import MessageKey
 from jobfleet_backends.settings import Settings
 from jobfleet_backends.system_clock import SystemClock
 from jobfleet_contracts.backend import Backend, Probe
-from jobfleet_contracts.ports import Clock, LeaseStore
+from jobfleet_contracts.ports import Clock, RenewalLeases
 from jobfleet_contracts.request_counter import RequestCounter
 
 
@@ -101,7 +101,7 @@ async def open_azure(settings: Settings, *, clock: Clock | None = None) -> Backe
 
 def _renewal_leases(
     access: Access, names: StorageNames, counter: RequestCounter
-) -> tuple[LeaseStore, Callable[[], Awaitable[None]]]:
+) -> tuple[RenewalLeases, Callable[[], Awaitable[None]]]:
     """Connections of the calling loop, so that no other traffic delays a renewal."""
     account = StorageAccount(access=access, counter=counter, patience=RENEWAL)
     return AzureLeaseStore(container=account.container(names.locks)), account.close

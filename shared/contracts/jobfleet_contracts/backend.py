@@ -19,6 +19,7 @@ from jobfleet_contracts.ports import (
     LockRecords,
     PayloadStore,
     RateStore,
+    RenewalLeases,
     TrailRetention,
     WorkerDirectory,
 )
@@ -101,7 +102,7 @@ class Backend:
     payloads: PayloadStore
     dead_letters: DeadLetterStore
     consumer: Callable[[], JobConsumer]
-    renewal_leases: Callable[[], tuple[LeaseStore, Callable[[], Awaitable[None]]]]
+    renewal_leases: Callable[[], tuple[RenewalLeases, Callable[[], Awaitable[None]]]]
     probe: Callable[[], Awaitable[Sequence[Probe]]]
     close: Callable[[], Awaitable[None]]
     retention: TrailRetention | None = None

@@ -12,6 +12,8 @@ ACTION_LOCKS = "action/"
 """Locks of actions on many jobs: whoever holds one runs the action."""
 WORKER_LOCKS = "worker/"
 """What the names of workers' own locks begin with."""
+SUSPECT_NOTE = "suspect"
+"""In the note of a worker's lock: the job that blocked its loop until the lock was lost."""
 LockScope = Literal["job", "worker", "fleet"]
 """On whose lock a job without a lock key rests: its own, its worker's, or the fleet's."""
 MAX_SLOTS = 100

@@ -186,6 +186,10 @@ class LockRecords(Protocol):
         ...
 
 
+class RenewalLeases(LeaseStore, LockRecords, Protocol):
+    """Leases and notes as the renewal thread uses them, on connections of its own."""
+
+
 class JobQueue(Protocol):
     """The way into the work queues."""
 

@@ -44,6 +44,16 @@ run_by: contextvars.ContextVar[asyncio.Task[Any] | None] = contextvars.ContextVa
 """The task of the coroutine handler whose code runs; ``None`` in the worker's own code."""
 
 
+HANDLER_TASK = "handler-"
+"""What the names of coroutine handlers' tasks begin with; the job's id follows."""
+
+
+def job_of_handler(task: asyncio.Task[Any] | None) -> str | None:
+    """Return the job whose coroutine handler a task runs; ``None`` of every other task."""
+    name = "" if task is None else task.get_name()
+    return name.removeprefix(HANDLER_TASK) if name.startswith(HANDLER_TASK) else None
+
+
 class Runner(Protocol):
     """One run of one handler."""
 
@@ -89,7 +99,9 @@ class LoopRunner:
         self._is_stopped = False
 
     def start(self) -> asyncio.Future[HandlerOutcome]:
-        self._task = asyncio.create_task(self._run(), name=f"handler-{self._context.job.job_id}")
+        self._task = asyncio.create_task(
+            self._run(), name=f"{HANDLER_TASK}{self._context.job.job_id}"
+        )
         return self._task
 
     def stop(self) -> None:

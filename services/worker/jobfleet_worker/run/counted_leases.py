@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 
 from jobfleet_contracts.errors import BackendError, LeaseConflict, LockMissing
-from jobfleet_contracts.ports import LeaseStore
+from jobfleet_contracts.ports import LeaseStore, RenewalLeases
 from jobfleet_worker.metrics.port import Metrics
 
 
@@ -42,6 +42,14 @@ class CountedLeases:
             self._metrics.lease_asked(operation, _result_of(error))
             raise
         self._metrics.lease_asked(operation, "ok")
+
+
+class CountedRenewals(CountedLeases):
+    """The same before the leases of the renewal thread, which writes a note when it must."""
+
+    def __init__(self, *, leases: RenewalLeases, metrics: Metrics) -> None:
+        super().__init__(leases=leases, metrics=metrics)
+        self.write_note = leases.write_note
 
 
 def _result_of(error: BackendError) -> str:

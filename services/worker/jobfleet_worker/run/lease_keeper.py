@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import structlog
 
 from jobfleet_contracts.errors import BackendError, LeaseConflict, LockMissing
-from jobfleet_contracts.lease import Lease, is_worker_lock, safety_margin
-from jobfleet_contracts.ports import Clock, LeaseStore
+from jobfleet_contracts.lease import SUSPECT_NOTE, Lease, is_worker_lock, safety_margin
+from jobfleet_contracts.ports import Clock
+from jobfleet_worker.handlers.runners import job_of_handler
 from jobfleet_worker.metrics.port import NO_METRICS, Metrics
 
 LEASE_RENEWED = "lease.renewed"
 LEASE_LOST = "lease.lost"
 RENEWAL_FAILED = "renewal.failed"
+LOOP_BLOCKED = "loop.blocked"
+NOTE_FAILED = "lock_note.failed"
 KEEPER_FAILED = "lease_keeper.failed"
 TICK_SECONDS = 0.2
 RETRY_SECONDS = 1.0
@@ -30,7 +34,20 @@ ANSWER_SECONDS = 10.0
 OVERDUE = "the attempt did not end within its time limit"
 LOOP_SILENT = "the worker's loop does not answer, and a job is past its time limit"
 
-OpenLeases = Callable[[], tuple[LeaseStore, Callable[[], Awaitable[None]]]]
+
+class Renewals(Protocol):
+    """What the keeper asks of the leases."""
+
+    async def renew(self, lock: str, lease_id: str, seconds: float) -> None:
+        """As :meth:`LeaseStore.renew`."""
+        ...
+
+    async def write_note(self, lock: str, lease_id: str, note: Mapping[str, str]) -> None:
+        """As :meth:`LockRecords.write_note`."""
+        ...
+
+
+OpenLeases = Callable[[], tuple[Renewals, Callable[[], Awaitable[None]]]]
 
 _log = structlog.get_logger()
 
@@ -110,6 +127,10 @@ class KeptLease:
         """Ask the owner's loop to answer; it then tells the jobs that their time is over."""
         self.asked_at = now
         self._tell(self._answer)
+
+    def running_task(self) -> asyncio.Task[object] | None:
+        """Return the task that runs on the owner's loop now. Call it from any thread."""
+        return asyncio.current_task(self._loop)
 
     def tell_lost(self, reason: str) -> None:
         """Note the loss, and tell the jobs that rest on this lease."""
@@ -221,17 +242,23 @@ class LeaseKeeper:
             await asyncio.gather(*self._renewals, return_exceptions=True)
             await close()
 
-    def _look_after(self, kept: KeptLease, leases: LeaseStore) -> None:
+    def _look_after(self, kept: KeptLease, leases: Renewals) -> None:
         now = self._clock.boottime()
         if now >= kept.trusted_until:
             self._lose(kept, "it could not be renewed in time")
         elif kept.overdue(now) and not self._outlives_overdue(kept, now):
-            self._lose(kept, OVERDUE if kept.asked_at is None else LOOP_SILENT)
+            if kept.asked_at is None:
+                self._lose(kept, OVERDUE)
+            else:
+                self._start(self._lose_with_suspect(kept, leases), f"suspect-{kept.lock}")
         elif now >= kept.next_renewal and not kept.renewing:
             kept.renewing = True
-            task = asyncio.create_task(self._renew(kept, leases), name=f"renew-{kept.lock}")
-            self._renewals.add(task)
-            task.add_done_callback(self._renewals.discard)
+            self._start(self._renew(kept, leases), f"renew-{kept.lock}")
+
+    def _start(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._renewals.add(task)
+        task.add_done_callback(self._renewals.discard)
 
     def _outlives_overdue(self, kept: KeptLease, now: float) -> bool:
         """Whether the lease is renewed beyond the time limit of a job that rests on it.
@@ -246,7 +273,22 @@ class LeaseKeeper:
             return True
         return now - kept.asked_at < ANSWER_SECONDS
 
-    async def _renew(self, kept: KeptLease, leases: LeaseStore) -> None:
+    async def _lose_with_suspect(self, kept: KeptLease, leases: Renewals) -> None:
+        """Name the job that blocks the loop in the lock's note, and end the lease.
+
+        Whoever takes a job of this lock over reads the note: the others are not to blame.
+        """
+        suspect = job_of_handler(kept.running_task())
+        self._lose(kept, LOOP_SILENT)
+        if suspect is None:
+            return
+        _log.warning(LOOP_BLOCKED, lock=kept.lock, job_id=suspect)
+        try:
+            await leases.write_note(kept.lock, kept.lease.lease_id, {SUSPECT_NOTE: suspect})
+        except BackendError as error:
+            _log.warning(NOTE_FAILED, lock=kept.lock, error=str(error))
+
+    async def _renew(self, kept: KeptLease, leases: Renewals) -> None:
         sent_at = self._clock.boottime()
         try:
             await leases.renew(kept.lock, kept.lease.lease_id, self._lease_seconds)

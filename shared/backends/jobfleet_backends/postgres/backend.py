@@ -31,7 +31,7 @@ from jobfleet_backends.settings import Settings
 from jobfleet_backends.system_clock import SystemClock
 from jobfleet_contracts.backend import Backend, Limits
 from jobfleet_contracts.errors import BackendForbidden, BackendUnavailable, SettingsError
-from jobfleet_contracts.ports import Clock, LeaseStore
+from jobfleet_contracts.ports import Clock, RenewalLeases
 
 RENEWAL_SECONDS = 3.0
 RENEWAL_CONNECT_SECONDS = 1.0
@@ -142,7 +142,7 @@ def _make_schema(address: Address, schema: str) -> None:
 
 def _renewal_leases(
     address: Address, schema: str, clock: Clock
-) -> tuple[LeaseStore, Callable[[], Awaitable[None]]]:
+) -> tuple[RenewalLeases, Callable[[], Awaitable[None]]]:
     """Sessions of their own with short time limits, so that no other traffic delays a renewal."""
     database = Database(
         address=address,

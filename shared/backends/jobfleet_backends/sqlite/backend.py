@@ -30,7 +30,7 @@ from jobfleet_backends.sqlite.worker_directory import SqliteWorkerDirectory
 from jobfleet_backends.system_clock import SystemClock
 from jobfleet_contracts.backend import Backend, Limits, Probe
 from jobfleet_contracts.errors import BackendUnavailable
-from jobfleet_contracts.ports import Clock, LeaseStore
+from jobfleet_contracts.ports import Clock, RenewalLeases
 
 DATABASE_OPENED = "database.opened"
 FOLDER_OPEN = "data_dir.open_to_others"
@@ -104,7 +104,9 @@ async def open_embedded(settings: Settings, *, clock: Clock | None = None) -> Ba
     )
 
 
-def _renewal_leases(path: Path, clock: Clock) -> tuple[LeaseStore, Callable[[], Awaitable[None]]]:
+def _renewal_leases(
+    path: Path, clock: Clock
+) -> tuple[RenewalLeases, Callable[[], Awaitable[None]]]:
     """Connections of their own, so that no queue of other writes delays a renewal."""
     database = Database(path=path, clock=clock, busy_seconds=RENEWAL_BUSY_SECONDS, readers=1)
     database.open()

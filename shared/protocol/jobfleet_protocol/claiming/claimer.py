@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from jobfleet_contracts.errors import LeaseConflict, TrustEnded
+from jobfleet_contracts.errors import LeaseConflict, LockMissing, TrustEnded
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import JobRequest
-from jobfleet_contracts.lease import FLEET_LOCK, Lease, is_worker_lock, job_lock
+from jobfleet_contracts.lease import FLEET_LOCK, SUSPECT_NOTE, Lease, is_worker_lock, job_lock
 from jobfleet_contracts.lookup_keys import INDEXED
 from jobfleet_contracts.message import JobDefaults, JobMessage
 from jobfleet_contracts.ports import (
@@ -161,6 +161,7 @@ class Claimer:
         self._named_limits = limits
         self._keys = keys
         self._holders = leases
+        self._locks = locks
         self._trail = trail
         self._acceptance = Acceptance(trail=trail, payloads=payloads)
         self._writer = writer
@@ -512,10 +513,21 @@ class Claimer:
             max_attempts=self._attempt_limit(message.request, message.defaults or self._defaults),
             max_takeovers=self._takeover_limit(message.request),
             is_alone=is_alone,
+            suspect=None if holder_lives else await self._suspect(head),
             # Last: from here to the append nothing waits, so no pause can come in between.
             pause=(await self._pauses()).holding_job(head),
         )
         return decide(head, message, lease, self._clock.now())
+
+    async def _suspect(self, head: Event) -> str | None:
+        """Return which job blocked the loop of a lost worker, as the note of its lock says."""
+        lock = head.after.lock
+        if head.after.state is not State.RUNNING or lock is None or not is_worker_lock(lock):
+            return None
+        try:
+            return (await self._locks.read_note(lock)).get(SUSPECT_NOTE)
+        except LockMissing:
+            return None
 
     async def _holder_lives(self, head: Event, held: str | None) -> bool:
         """Ask whether the lock of a running job is leased.

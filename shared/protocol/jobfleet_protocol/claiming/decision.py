@@ -8,14 +8,14 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.lease import job_lock
+from jobfleet_contracts.lease import SUSPECT_NOTE, job_lock
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.claiming.limit_slots import SlotDemand
 from jobfleet_protocol.claiming.lost_for_good import lost_for_good
 from jobfleet_protocol.claiming.rate_slots import Crowded
 from jobfleet_protocol.control.pause_state import Pause
-from jobfleet_protocol.trail.transitions import Change
+from jobfleet_protocol.trail.transitions import Change, counts_as_loss
 
 SUSPECT_TAKEOVERS = 2
 """A job that lost so many is a suspect and runs alone, so that each further loss is its own."""
@@ -36,6 +36,7 @@ class LockView:
         resend_only: the lock allows to send a waiting job's request again, and no run.
         max_attempts: how many attempts the job has, by its request, handler and defaults.
         max_takeovers: how many lost workers in a row it survives, by its request and handler.
+        suspect: of a running job whose worker is lost: the job that blocked that worker's loop.
         pause: of the job's queue or type, where nothing may begin; endings are written all the
             same.
         is_alone: this worker runs nothing else, and starts nothing else beside this claim.
@@ -51,6 +52,7 @@ class LockView:
     max_takeovers: int
     is_alone: bool
     pause: Pause | None = None
+    suspect: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +236,7 @@ def _claim(head: Event, lease: LockView, now: datetime) -> Start | End | Paused 
     taken = [_taken_over(head, lease)] if running else []
     if after.cancel_requested:
         return End(head, [*taken, _cancelled(lease)])
-    lost = after.takeovers + running
+    lost = after.takeovers + counts_as_loss(after, head.job_id, _suspect_data(lease))
     # By the row and not by this worker's handler: it may be another release by now.
     if lost > after.max_takeovers:
         return End(head, [*taken, lost_for_good(lost, lease.worker_id)])
@@ -273,9 +275,19 @@ def _waited_ms(head: Event, now: datetime) -> int | None:
 
 def _taken_over(head: Event, lease: LockView, *, continues: bool = False) -> Change:
     message = f"worker {head.after.worker_id} was lost"
+    if lease.suspect not in (None, head.job_id):
+        message = f"{message}: job {lease.suspect} blocked it"
     return Change(
-        kind=Status.TAKEN_OVER, worker_id=lease.worker_id, continues=continues, message=message
+        kind=Status.TAKEN_OVER,
+        worker_id=lease.worker_id,
+        continues=continues,
+        message=message,
+        data=_suspect_data(lease),
     )
+
+
+def _suspect_data(lease: LockView) -> dict[str, str]:
+    return {} if lease.suspect is None else {SUSPECT_NOTE: lease.suspect}
 
 
 def _waits_alone(lost: int, lease: LockView, now: datetime) -> Change:

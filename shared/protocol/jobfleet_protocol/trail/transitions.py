@@ -15,6 +15,7 @@ from jobfleet_contracts.codec import encodable
 from jobfleet_contracts.errors import IllegalTransition
 from jobfleet_contracts.event import MAX_MESSAGE_CHARACTERS, Event, HeldLock, JobFacts, JobState
 from jobfleet_contracts.job_id import new_id
+from jobfleet_contracts.lease import SUSPECT_NOTE
 from jobfleet_contracts.state import CLAIMABLE, DEAD, State, Status, status_name
 from jobfleet_protocol.trail.chain import chained
 
@@ -173,7 +174,7 @@ def _changes(
                 "takeovers": 0,
             }
         case Status.TAKEN_OVER:
-            return _taken_over(before, change, occurred_at)
+            return _taken_over(previous, change, occurred_at)
         case Status.CANCEL_REQUESTED:
             return {"cancel_requested": True}
         case Status.COMPLETED | Status.FAILED | Status.CANCELLED | Status.TIMED_OUT:
@@ -226,12 +227,24 @@ def _waiting(before: JobState, change: Change) -> dict[str, Any]:
     }
 
 
-def _taken_over(before: JobState, change: Change, occurred_at: datetime) -> dict[str, Any]:
+def counts_as_loss(before: JobState, job_id: str, data: Mapping[str, Any]) -> bool:
+    """Whether a takeover counts among the lost workers of a job.
+
+    Data of the takeover may name another job that blocked the worker's loop. A job that may not
+    start again counts the loss all the same: what it did is not known.
+    """
+    if before.state is not State.RUNNING:
+        return False
+    return data.get(SUSPECT_NOTE) in (None, job_id) or before.max_takeovers == 0
+
+
+def _taken_over(previous: Event, change: Change, occurred_at: datetime) -> dict[str, Any]:
+    before, job_id = previous.after, previous.job_id
     running = before.state is State.RUNNING
     claimed = {
         "epoch": before.epoch + 1,
         "worker_id": change.worker_id,
-        "takeovers": before.takeovers + running,
+        "takeovers": before.takeovers + counts_as_loss(before, job_id, change.data),
     }
     if running and not change.continues:
         return claimed | {"state": State.DEFERRED, "due_at": occurred_at}
@@ -295,4 +308,5 @@ def change_of(event: Event) -> Change:
         locks=after.locks,
         sent=after.sent,
         continues=after.state is State.RUNNING,
+        data={SUSPECT_NOTE: event.data[SUSPECT_NOTE]} if SUSPECT_NOTE in event.data else {},
     )

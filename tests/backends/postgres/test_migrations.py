@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from devtools.servers import PostgresServer
+from jobfleet_backends.postgres.audit_trail import EVENT_NAMES
 from jobfleet_backends.postgres.migrations import (
     MIGRATIONS,
     Migration,
@@ -18,7 +19,9 @@ from jobfleet_backends.postgres.migrations import (
     migrate,
     read_version,
 )
+from jobfleet_backends.sql.row_codec import event_to_row
 from jobfleet_contracts.errors import BackendForbidden
+from tests.conformance.jobs import queued
 
 pytestmark = pytest.mark.servers
 
@@ -97,6 +100,34 @@ def test_an_index_that_was_left_half_made_is_made_again(
         "SELECT indisvalid FROM pg_index WHERE indexrelid = %s::regclass", (f"{schema}.by_note",)
     )
     assert valid.fetchone() == (True,)
+
+
+def test_rows_restored_from_another_servers_dump_do_not_hide_new_events(
+    session: psycopg.Connection[Any], schema: str
+) -> None:
+    migrate(session, schema)
+    columns = [
+        name
+        for (name,) in session.execute(
+            "SELECT column_name FROM information_schema.columns WHERE table_schema = %s "
+            "AND table_name = 'trail' AND is_nullable = 'NO' "
+            "AND column_name NOT IN ('position', 'xid')",
+            (schema,),
+        ).fetchall()
+    ]
+    event = dict(zip(EVENT_NAMES, event_to_row(queued()), strict=True))
+    values = [event[name] for name in columns]
+    session.execute(
+        f"INSERT INTO {schema}.trail (xid, {', '.join(columns)}) "  # noqa: S608
+        f"VALUES ('999999999999', {', '.join(['%s'] * len(columns))})".encode(),
+        values,
+    )
+    ahead = f"SELECT count(*) FROM {schema}.trail WHERE xid > '1000000000'".encode()  # noqa: S608
+    assert session.execute(ahead).fetchone() == (1,)
+    assert migrate(session, schema) == []
+    assert session.execute(ahead).fetchone() == (0,)
+    with pytest.raises(psycopg.errors.RaiseException):
+        session.execute(f"UPDATE {schema}.trail SET message = ''".encode())  # noqa: S608
 
 
 def test_many_processes_may_migrate_at_once(postgres: PostgresServer, schema: str) -> None:

@@ -11,8 +11,9 @@ import psycopg
 import pytest
 
 from jobfleet_backends.postgres.audit_trail import EVENT_NAMES
-from jobfleet_backends.postgres.job_index_reader import _event_range, _job_ranges
+from jobfleet_backends.postgres.job_index_reader import _SINCE, _event_range, _job_ranges
 from jobfleet_backends.postgres.page_query import PageQuery
+from jobfleet_backends.postgres.schema import in_schema
 from jobfleet_backends.settings import Settings
 from jobfleet_backends.sql.row_codec import EVENT_COLUMNS, JOB_COLUMNS
 from jobfleet_contracts.backend import Backend
@@ -118,6 +119,8 @@ async def test_each_page_is_a_range_of_an_index(
             plan = _plan(session, *page.statement(conditions))
             assert "Index Scan" in plan, f"{name}:\n{plan}"
             assert "Seq Scan" not in plan, f"{name}:\n{plan}"
+    followed = _plan(session, in_schema(_SINCE, settings.postgres_schema), ("3", 0, 500))
+    assert "Index Scan using trail_live" in followed, followed
     assert len((await backend.reader.jobs(JobQuery(limit=50))).items) == 50
     rare = await backend.reader.jobs(JobQuery(limit=50, job_type="rare"))
     assert len(rare.items) == JOBS // 500

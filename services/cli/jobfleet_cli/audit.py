@@ -13,6 +13,9 @@ from jobfleet_cli.trail_export import TrailExport
 from jobfleet_cli.trail_heads import TrailHeads, read_heads
 from jobfleet_cli.trail_rebuild import rebuild_index
 from jobfleet_cli.trail_verification import TrailVerification
+from jobfleet_contracts.errors import InvalidRequest
+from jobfleet_protocol.reading.job_export import PAGE
+from jobfleet_protocol.reading.job_filter import job_query
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -65,12 +68,19 @@ def export(
     raw: Annotated[
         bool, typer.Option("--raw", help="Include credentials: for backup and moving.")
     ] = False,
+    q: Annotated[
+        str | None,
+        typer.Option("--q", "-q", help="Only jobs of a search, as 'type:crm.* error:quota'."),
+    ] = None,
 ) -> None:
     """Write the trail as JSON lines, one event each, job by job, oldest event first.
 
     What submitters wrote is masked as in the API. With --raw it stands there as it is stored.
     """
-    raise typer.Exit(in_session(TrailExport(job_id=job, out=out, raw=raw).run))
+    if job is not None and q is not None:
+        raise InvalidRequest("--q: give either a job or a search", field="q")
+    search = None if q is None else job_query({"q": q}, limit=PAGE, prefix="--")
+    raise typer.Exit(in_session(TrailExport(job_id=job, search=search, out=out, raw=raw).run))
 
 
 @app.command("heads")

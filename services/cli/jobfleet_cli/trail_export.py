@@ -12,16 +12,21 @@ from jobfleet_cli.trail_reading import histories
 from jobfleet_contracts.codec import encode
 from jobfleet_contracts.errors import DataMissing
 from jobfleet_contracts.event import Event
+from jobfleet_contracts.index import JobQuery
 from jobfleet_contracts.ports import PayloadStore
 from jobfleet_protocol.reading.export_line import control_line, export_line
+from jobfleet_protocol.reading.job_export import job_rows
 from jobfleet_protocol.trail.large_data import resolve
 
 
 class TrailExport:
     """One call of ``audit export``; without ``raw``, credentials are masked."""
 
-    def __init__(self, *, job_id: str | None, out: Path | None, raw: bool) -> None:
+    def __init__(
+        self, *, job_id: str | None, out: Path | None, raw: bool, search: JobQuery | None = None
+    ) -> None:
         self._job_id = job_id
+        self._search = search
         self._out = out
         self._raw = raw
         self._lost: list[str] = []
@@ -42,14 +47,22 @@ class TrailExport:
 
     async def _write(self, session: Session, file: Output) -> None:
         backend = session.backend
-        async for history in histories(backend.trail, self._job_id):
-            for event in history:
-                whole = await self._whole(event, backend.payloads)
-                file.write(encode(export_line(whole, raw=self._raw)) + b"\n")
+        if self._search is not None:
+            async for row in job_rows(backend.reader, self._search):
+                await self._write_job(session, file, row.facts.job_id)
+            return
+        await self._write_job(session, file, self._job_id)
         if self._job_id is None:
             async for log in backend.control_log.scan():
                 for entry in log:
                     file.write(encode(control_line(entry, raw=self._raw)) + b"\n")
+
+    async def _write_job(self, session: Session, file: Output, job_id: str | None) -> None:
+        """Write one job, or all of them for ``None``."""
+        async for history in histories(session.backend.trail, job_id):
+            for event in history:
+                whole = await self._whole(event, session.backend.payloads)
+                file.write(encode(export_line(whole, raw=self._raw)) + b"\n")
 
     async def _whole(self, event: Event, payloads: PayloadStore) -> Event:
         """What cannot be exported must not keep all the rest from it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -54,11 +55,19 @@ class AsgiClient:
         sent = [{"type": "http.request", "body": raw, "more_body": False}]
         received: list[dict[str, Any]] = []
 
+        answered = asyncio.Event()
+
         async def receive() -> dict[str, Any]:
-            return sent.pop() if sent else {"type": "http.disconnect"}
+            if sent:
+                return sent.pop()
+            if "export" in path:  # a download ends by itself; streams end when the client leaves
+                await answered.wait()
+            return {"type": "http.disconnect"}
 
         async def send(message: Any) -> None:
             received.append(message)
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                answered.set()
 
         try:
             await self.app(self._scope(method, path, headers, query), receive, send)

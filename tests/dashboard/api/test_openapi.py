@@ -54,6 +54,8 @@ def _check_answer(answer: dict[str, Any], where: str) -> None:
             "application/problem+json",
             "text/event-stream",
             "text/plain",
+            "text/csv",
+            "application/x-ndjson",
         }, where
         if "json" in media_type:
             assert content.get("example") or content.get("examples"), where

@@ -432,6 +432,18 @@ STOP_ACTION = Description(
     good=(202,),
     problems=("action-refused", "not-found", *_WRITE),
 )
+EXPORT_CSV = Description(
+    text="A line of names, then a line for each job.",
+    media_type="text/csv",
+    example="jobId,jobName,type,state\r\n",
+    problems=("invalid-request", *_READ),
+)
+EXPORT_JSON = Description(
+    text="A line of JSON for each job.",
+    media_type="application/x-ndjson",
+    example=f'{{"jobId":"{examples.JOB_ID}","type":"crm.sync","state":"failed"}}\n',
+    problems=("invalid-request", *_READ),
+)
 LIVEZ = Description(
     text="Alive.", model=documents.Alive, example=examples.ALIVE, problems=("cross-site-request",)
 )

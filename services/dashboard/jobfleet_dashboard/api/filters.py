@@ -14,6 +14,7 @@ from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.index import EventQuery, JobQuery
 from jobfleet_contracts.job import ONE_LINE
 from jobfleet_contracts.state import Status
+from jobfleet_protocol.reading.job_export import PAGE as EXPORTED_PAGE
 from jobfleet_protocol.reading.job_filter import job_query
 
 _EVENTS_ONLY = ("status", "name")
@@ -103,6 +104,31 @@ class JobsFilter(BaseModel):
             if getattr(self, name) is not None:
                 field = to_camel(name)
                 raise InvalidRequest(f"{field}: only with view={view}", field=field)
+
+
+class ExportFilter(BaseModel):
+    """Query of the exports."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    state: Word | None = Field(None, description="One state or several, comma-separated.")
+    type: Word | None = None
+    queue: Word | None = None
+    lock_key: Word | None = Field(None, alias="lockKey")
+    error_group: Word | None = Field(None, alias="errorGroup", description="As of `/api/errors`.")
+    q: Annotated[str, Field(min_length=1, max_length=500), ONE_LINE] | None = Field(
+        None, description="A search, as `type:crm.* error:quota`."
+    )
+    since: Word | None = Field(None, description="Changed at or after this time.")
+    until: Word | None = Field(None, description="Changed before this time.")
+
+    def job_query(self) -> JobQuery:
+        """Return the question for jobs.
+
+        Raises:
+            InvalidRequest: names the field that does not fit.
+        """
+        return job_query(self.model_dump(by_alias=True), limit=EXPORTED_PAGE)
 
 
 class ErrorsFilter(BaseModel):

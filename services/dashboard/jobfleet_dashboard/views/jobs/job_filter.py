@@ -9,6 +9,7 @@ from typing import TypeVar
 from urllib.parse import urlencode
 from uuid import UUID
 
+from jobfleet_contracts.codec import format_time
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.index import JobQuery
 from jobfleet_contracts.state import State
@@ -98,6 +99,18 @@ class JobFilter:
         """Return the address of the first page of this filter."""
         pairs = self.pairs()
         return f"{path}?{urlencode(pairs)}" if pairs else path
+
+    def exports(self, now: datetime) -> list[tuple[str, str]]:
+        """Return the names and addresses of the same list as files."""
+        names = {"lock": "lockKey", "error_group": "errorGroup"}
+        pairs = [(names.get(n, n), v) for n, v in self.pairs() if n not in ("state", "window")]
+        if self.states:
+            pairs.append(("state", ",".join(state.value for state in self.states)))
+        if self.window and not self.since:
+            pairs.append(("since", format_time(now - WINDOWS[self.window])))
+        query = f"?{urlencode(pairs)}" if pairs else ""
+        forms = (("CSV", "csv"), ("JSON Lines", "jsonl"))
+        return [(name, f"/api/jobs/export.{end}{query}") for name, end in forms]
 
     def older(self, cursor: str) -> str:
         """Return the address of the page after this one."""

@@ -1,0 +1,49 @@
+"""A filtered list of jobs as CSV and as JSON Lines."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+from jobfleet_contracts.backend import Backend
+from jobfleet_protocol.reading.job_export import COLUMNS, PAGE
+from tests.dashboard.api.asgi_client import AsgiClient
+from tests.dashboard.api.life import Life
+from tests.dashboard.api.test_jobs import submit
+
+
+async def test_all_jobs_of_a_filter_are_exported_and_no_others(
+    client: AsgiClient, backend: Backend
+) -> None:
+    jobs = [{"type": "crm.sync", "jobName": f"sync {n}"} for n in range(PAGE + 5)]
+    await client.post("/api/jobs/bulk", {"jobs": jobs})
+    await submit(client, type="mail.send")
+    await backend.index.flush()
+    lines = (await client.get("/api/jobs/export.jsonl", q="type:CRM.*")).body.splitlines()
+    assert {json.loads(line)["jobName"] for line in lines} == {job["jobName"] for job in jobs}
+    answer = await client.get("/api/jobs/export.csv", q="type:crm.*", state="queued,running")
+    assert answer.headers["content-disposition"] == 'attachment; filename="jobs.csv"'
+    names, *rows = csv.reader(io.StringIO(answer.body.decode()))
+    assert (tuple(names), len(rows)) == (COLUMNS, PAGE + 5)
+    page = (await client.get("/jobs", q="type:crm.*", state="queued")).body.decode()
+    assert 'href="/api/jobs/export.csv?q=type%3Acrm.%2A&amp;state=queued"' in page
+
+
+async def test_a_spreadsheet_takes_no_cell_for_a_formula_and_sees_no_credential(
+    client: AsgiClient, life: Life
+) -> None:
+    job_id = await submit(client, jobName='=HYPERLINK("http://evil.example")')
+    await life.start(job_id)
+    await life.fail(job_id, '@SUM(1), "quoted"\nAuthorization: Bearer hunter2hunter2')
+    [_, row] = csv.reader(io.StringIO((await client.get("/api/jobs/export.csv")).body.decode()))
+    assert row[1].startswith("'=HYPERLINK")
+    assert row[COLUMNS.index("message")].startswith('\'@SUM(1), "quoted"\n')
+    assert "hunter2" not in "".join(row)
+
+
+async def test_a_filter_that_does_not_fit_is_named(client: AsgiClient) -> None:
+    for name, value in {"q": "stat:x", "state": "lost", "since": "monday", "q ": "x"}.items():
+        answer = await client.get("/api/jobs/export.csv", **{name: value})
+        assert answer.status == 400
+        assert answer.json["field"] == name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 import sys
 import time
@@ -125,6 +126,24 @@ def test_an_output_that_takes_nothing_is_said_in_one_line(
         check=False,
     )
     assert (answer.returncode, answer.stderr) == (code, told)
+
+
+def test_doctor_loads_handlers_beside_the_modules_that_provide_their_values(cli: Cli) -> None:
+    (cli.folder / "provider.py").write_text(
+        "from jobfleet_worker import provide\n"
+        "class Session: ...\n"
+        "@provide\n"
+        "def session() -> Session: return Session()\n"
+    )
+    (cli.folder / "asking.py").write_text(
+        "import provider\n"
+        "from jobfleet_worker import handler\n"
+        "@handler('ask')\n"
+        "def ask(payload: int, session: provider.Session) -> None: ...\n"
+    )
+    answer = cli.run("doctor", JOBFLEET_HANDLERS="asking,provider")
+    assert answer.returncode == 0, answer.stdout
+    assert re.search(r"ok +handlers +asking +ask", answer.stdout)
 
 
 def test_doctor_says_what_works_and_what_to_do(cli: Cli) -> None:

@@ -20,7 +20,14 @@ from jobfleet_contracts.backend import MOST_CLOCK_OFFSET, Backend, Probe
 from jobfleet_contracts.errors import BackendError, SettingsError
 from jobfleet_dashboard.security.api_keys import ApiKeys
 from jobfleet_protocol.actions.signing_keys import SigningKeys
-from jobfleet_worker.handlers.registry import HandlerImportError, Handlers
+from jobfleet_worker.handlers.hooks import NO_HOOKS, Hooks
+from jobfleet_worker.handlers.registry import (
+    HandlerImportError,
+    Handlers,
+    handlers_in,
+    hooks_at,
+    schedules_at,
+)
 
 SETTINGS = "settings"
 HANDLERS = "handlers"
@@ -40,7 +47,7 @@ def doctor(
     settings = storage_settings()
     configure_logging(settings, one_shot=True)
     servers = run_async(_servers(settings))
-    probes = [*_keys(settings), *servers, *map(_module, settings.handlers)]
+    probes = [*_keys(settings), *servers, *_modules(settings.handlers)]
     for probe in probes:
         print_json(asdict(probe)) if as_json else print(_line(probe))
     raise typer.Exit(_exit_code(probes))
@@ -97,9 +104,18 @@ def _address(settings: Settings) -> str:
     return str(settings.data_dir) if settings.backend == "embedded" else "servers"
 
 
-def _module(name: str) -> Probe:
+def _modules(names: Sequence[str]) -> list[Probe]:
+    """Load them as a worker does: a handler may ask for what another module provides."""
     try:
-        types = Handlers.load([name]).types
+        hooks = hooks_at(names)
+    except HandlerImportError:  # shown beside its module, as far as it is that module's own
+        hooks = NO_HOOKS
+    return [_module(name, hooks) for name in names]
+
+
+def _module(name: str, hooks: Hooks) -> Probe:
+    try:
+        types = Handlers(handlers_in(name, hooks), schedules_at(name), hooks).types
     except HandlerImportError as error:
         last = str(error).strip().splitlines()[-1]
         remedy = "JOBFLEET_HANDLERS: name modules that `python -c 'import NAME'` can import"

@@ -20,9 +20,8 @@ from jobfleet_publisher.django import get_publisher
 from jobfleet_publisher.job_details import JobDetails
 
 try:
-    from django.tasks import TaskResult, TaskResultStatus
     from django.tasks.backends.base import BaseTaskBackend
-    from django.tasks.base import Task, TaskError
+    from django.tasks.base import Task, TaskError, TaskResult, TaskResultStatus
     from django.tasks.exceptions import TaskResultDoesNotExist
 except ImportError:
     from django_tasks.backends.base import BaseTaskBackend

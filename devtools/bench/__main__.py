@@ -24,6 +24,7 @@ EMBEDDED: tuple[Entry, ...] = (
     partial(embedded_row.jobfleet, processes=1, concurrency=10),
     partial(embedded_row.jobfleet, processes=1, concurrency=100),
     partial(embedded_row.jobfleet, processes=2, concurrency=100),
+    partial(embedded_row.jobfleet, processes=2, concurrency=100, scope="worker"),
     partial(embedded_row.huey, workers=2, kind="process"),
     partial(embedded_row.huey, workers=1, kind="thread"),
 )
@@ -47,6 +48,7 @@ def azure(rabbitmq: RabbitMQServer) -> tuple[Entry, ...]:
     return (
         partial(azure_row.jobfleet, rabbitmq=rabbitmq, processes=1, concurrency=32),
         partial(azure_row.jobfleet, rabbitmq=rabbitmq, processes=2, concurrency=16),
+        partial(azure_row.jobfleet, rabbitmq=rabbitmq, processes=1, concurrency=32, scope="worker"),
         partial(azure_row.celery, rabbitmq=rabbitmq, pool=8),
         partial(azure_row.celery, rabbitmq=rabbitmq, pool=2),
     )

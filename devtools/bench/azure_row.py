@@ -15,10 +15,16 @@ from devtools.bench import by_hand, jobfleet_queue
 from devtools.bench.contestant import Contestant
 from devtools.servers import RabbitMQServer, choose_own_storage
 from jobfleet_backends.settings import Settings
+from jobfleet_contracts.lease import LockScope
 
 
 def jobfleet(
-    folder: Path, *, rabbitmq: RabbitMQServer, processes: int, concurrency: int
+    folder: Path,
+    *,
+    rabbitmq: RabbitMQServer,
+    processes: int,
+    concurrency: int,
+    scope: LockScope = "job",
 ) -> Contestant:
     """Worker processes as `jobfleet worker` starts them."""
     storage = choose_own_storage(folder)
@@ -32,7 +38,7 @@ def jobfleet(
         storage_connection_string=SecretStr(storage.connection_string),
     )
     return Contestant(
-        name=f"jobfleet, {processes} x {concurrency}",
+        name=f"jobfleet, {processes} x {concurrency}, scope {scope}",
         folder=folder,
         submit=partial(jobfleet_queue.submit, settings),
         commands=[jobfleet_queue.WORKER] * processes,
@@ -42,6 +48,7 @@ def jobfleet(
             "JOBFLEET_RABBITMQ_URL": rabbitmq.url,
             "JOBFLEET_STORAGE_CONNECTION_STRING": storage.connection_string,
             "JOBFLEET_CONCURRENCY": str(concurrency),
+            "JOBFLEET_LOCK_SCOPE": scope,
             "JOBFLEET_LOG_LEVEL": "warning",
         },
         check=partial(jobfleet_queue.check, settings),

@@ -10,13 +10,16 @@ from devtools.bench import jobfleet_queue
 from devtools.bench.contestant import Contestant
 from devtools.bench.huey_queue import HueyQueue
 from jobfleet_backends.settings import Settings
+from jobfleet_contracts.lease import LockScope
 
 
-def jobfleet(folder: Path, *, processes: int, concurrency: int) -> Contestant:
+def jobfleet(
+    folder: Path, *, processes: int, concurrency: int, scope: LockScope = "job"
+) -> Contestant:
     """Worker processes as `jobfleet worker` starts them."""
     settings = Settings(_env_file=None, backend="embedded", data_dir=folder / "data")
     return Contestant(
-        name=f"jobfleet, {processes} x {concurrency}",
+        name=f"jobfleet, {processes} x {concurrency}, scope {scope}",
         folder=folder,
         submit=partial(jobfleet_queue.submit, settings),
         commands=[jobfleet_queue.WORKER] * processes,
@@ -24,6 +27,7 @@ def jobfleet(folder: Path, *, processes: int, concurrency: int) -> Contestant:
             "JOBFLEET_BACKEND": "embedded",
             "JOBFLEET_DATA_DIR": str(settings.data_dir),
             "JOBFLEET_CONCURRENCY": str(concurrency),
+            "JOBFLEET_LOCK_SCOPE": scope,
             "JOBFLEET_LOG_LEVEL": "warning",
         },
         check=partial(jobfleet_queue.check, settings),

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import get_args
 
 from devtools.bench.handlers import noop
 from devtools.bench.jobfleet_queue import keep_quiet, submit_all
@@ -24,6 +25,7 @@ from jobfleet_backends.system_clock import SystemClock
 from jobfleet_cli.event_loop import run_async
 from jobfleet_cli.worker_process import worker_options
 from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.lease import LockScope
 from jobfleet_worker.handlers.registry import Handlers
 from jobfleet_worker.worker import Worker
 
@@ -33,6 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m devtools.bench.profile", description=__doc__)
     parser.add_argument("--jobs", type=int, default=3000)
     parser.add_argument("--concurrency", type=int, default=100)
+    parser.add_argument("--scope", default="job", choices=get_args(LockScope))
     parser.add_argument("--functions", type=int, default=0, help="how many functions to list")
     arguments = parser.parse_args()
     keep_quiet()
@@ -44,6 +47,7 @@ def main() -> None:
             backend="embedded",
             data_dir=Path(folder),
             concurrency=arguments.concurrency,
+            lock_scope=arguments.scope,
         )
         run_async(measure(settings, ticks, arguments.jobs, arguments.functions))
 

@@ -11,12 +11,16 @@ import psycopg
 import pytest
 
 from jobfleet_backends.postgres.audit_trail import EVENT_NAMES
+from jobfleet_backends.postgres.job_index import MARK, REMOVE
 from jobfleet_backends.postgres.job_index_reader import _SINCE, _event_range, _job_ranges
+from jobfleet_backends.postgres.lease_store import ACQUIRE, RELEASE_LOCK
+from jobfleet_backends.postgres.message_rows import ACKNOWLEDGE, TAKE
 from jobfleet_backends.postgres.page_query import PageQuery
 from jobfleet_backends.postgres.schema import in_schema
 from jobfleet_backends.settings import Settings
 from jobfleet_backends.sql.row_codec import EVENT_COLUMNS, JOB_COLUMNS
 from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.codec import encode_text
 from jobfleet_contracts.error_group import ErrorKey
 from jobfleet_contracts.index import EventQuery, JobQuery
 from jobfleet_contracts.state import State
@@ -158,3 +162,27 @@ async def test_the_tables_of_messages_and_counts_keep_their_size(
     ).fetchone()
     assert options is not None
     assert "autovacuum_vacuum_threshold=1000" in options[0]
+
+
+async def test_what_workers_do_all_the_time_goes_by_indexes_from_the_first_row_on(
+    backend: Backend, settings: Settings, session: psycopg.Connection[Any]
+) -> None:
+    """Nobody has counted the rows of a fresh schema: what is planned then is used for a while."""
+    await backend.queue.publish(a_message())
+    lock = [{"n": 0, "lock": "x", "lease_id": "y", "seconds": 1}]
+    place = [{"n": 0, "place": 0, "queue": "default", "lane": 1, "most": 9, "holder": "h"}]
+    message = [{"n": 0, "message": 1, "holder": "h"}]
+    row = [{"n": 0, "job_id": "x", "incarnation": 1, "published": 1}]
+    statements = {
+        "take": (TAKE.sql, place, "messages"),
+        "acknowledge": (ACKNOWLEDGE.sql, message, "messages"),
+        "acquire": (ACQUIRE.sql, lock, "locks"),
+        "release": (RELEASE_LOCK.sql, lock, "locks"),
+        "published": (MARK.sql, row, "open_jobs"),
+        "close": (REMOVE.sql, row, "open_jobs"),
+    }
+    session.execute("SET enable_seqscan = off")
+    for name, (statement, values, table) in statements.items():
+        text = in_schema(statement, settings.postgres_schema)
+        plan = _plan(session, text, (encode_text(values),))
+        assert f"Seq Scan on {table}" not in plan, f"{name}:\n{plan}"

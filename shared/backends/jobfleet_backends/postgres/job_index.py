@@ -189,10 +189,10 @@ _RECORD: BatchStatement[Sequence[Event], None] = BatchStatement(
 _KEYS: BatchStatement[Sequence[Event], None] = BatchStatement(
     rank=Rank.KEYS, sql=_KEYS_SQL, rows=key_fields, outcome=_nothing
 )
-_MARK: BatchStatement[_Place, None] = BatchStatement(
+MARK: BatchStatement[_Place, None] = BatchStatement(
     rank=Rank.PUBLISHED, sql=_PUBLISHED, rows=_place_fields, outcome=_nothing
 )
-_REMOVE: BatchStatement[_Place, None] = BatchStatement(
+REMOVE: BatchStatement[_Place, None] = BatchStatement(
     rank=Rank.CLOSE, sql=_CLOSE, rows=_place_fields, outcome=_nothing
 )
 
@@ -217,11 +217,11 @@ class PostgresJobIndex:
 
     def published(self, job_id: str, incarnation: int, sequence: int) -> Awaitable[None]:
         """Mark that a message for ``sequence`` was confirmed."""
-        return self._queue(_MARK, _Place(job_id, incarnation, sequence))
+        return self._queue(MARK, _Place(job_id, incarnation, sequence))
 
     def close(self, job_id: str, incarnation: int) -> Awaitable[None]:
         """Remove an open row."""
-        return self._queue(_REMOVE, _Place(job_id, incarnation))
+        return self._queue(REMOVE, _Place(job_id, incarnation))
 
     async def discard(self, row: OpenRow) -> None:
         """Remove a row whose event never came, unless it was opened again or confirmed."""

@@ -108,10 +108,10 @@ def _statement(rank: Rank, sql: str, *, answers: bool) -> BatchStatement[_Lease,
     )
 
 
-_ACQUIRE = _statement(Rank.LEASE, _lease_sql(_OR_FREE), answers=True)
+ACQUIRE = _statement(Rank.LEASE, _lease_sql(_OR_FREE), answers=True)
 _RENEW = _statement(Rank.LEASE, _lease_sql(""), answers=True)
 _CREATE_LOCK = _statement(Rank.LEASE, _CREATE, answers=False)
-_RELEASE_LOCK = _statement(Rank.RELEASE, _RELEASE, answers=False)
+RELEASE_LOCK = _statement(Rank.RELEASE, _RELEASE, answers=False)
 _DELETE_LOCK = _statement(Rank.RELEASE, _DELETE, answers=False)
 _WRITE: BatchStatement[_Note, None] = BatchStatement(
     rank=Rank.NOTE,
@@ -142,7 +142,7 @@ class PostgresLeaseStore:
 
     async def acquire(self, lock: str, lease_id: str, seconds: float) -> None:
         """Lease the lock, or start the time of one's own lease anew."""
-        await self._database.write(_ACQUIRE, _Lease(lock, lease_id, seconds))
+        await self._database.write(ACQUIRE, _Lease(lock, lease_id, seconds))
 
     async def renew(self, lock: str, lease_id: str, seconds: float) -> None:
         """Start the lease's time anew, even after it ran out if nobody leased since."""
@@ -150,7 +150,7 @@ class PostgresLeaseStore:
 
     async def release(self, lock: str, lease_id: str) -> None:
         """Give the lease up; quiet where it is not held."""
-        await self._database.write(_RELEASE_LOCK, _Lease(lock, lease_id))
+        await self._database.write(RELEASE_LOCK, _Lease(lock, lease_id))
 
     async def delete(self, lock: str, lease_id: str) -> None:
         """Remove the lock under its live lease; quiet where it is gone or not held."""

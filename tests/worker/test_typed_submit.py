@@ -10,6 +10,7 @@ from typing import Any, get_type_hints
 
 import pytest
 
+from jobfleet_cli.embedded import EmbeddedWorker
 from jobfleet_publisher import BodyConflict, InvalidRequest, JobFailed, JobfleetError, Publisher
 from jobfleet_publisher.submit_options import JobOptions, SubmitOptions
 from jobfleet_publisher.sync import Publisher as SyncPublisher
@@ -19,6 +20,7 @@ from tests.worker.typed_handlers import (
     ImportResult,
     add,
     anything,
+    fourfold,
     import_rows,
     nothing,
     thrice,
@@ -107,6 +109,17 @@ async def test_handlers_submit_through_their_worker(workshop: Workshop) -> None:
     workshop.start_worker(twice, thrice, add, nothing, anything)
     assert (await workshop.run("typed.twice", 4)).data["result"] == 8
     assert (await workshop.run("typed.thrice", 4)).data["result"] == 12
+
+
+async def test_a_handler_in_a_process_submits_to_its_workers_fleet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOBFLEET_DATA_DIR", str(tmp_path))
+    async with (
+        EmbeddedWorker(handlers=["tests.worker.typed_handlers"]),
+        Publisher.from_env(),
+    ):
+        assert await (await fourfold.submit(3)).wait(timeout=60) == 12
 
 
 async def test_without_a_publisher_a_submit_says_what_to_do() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from jobfleet_worker import BlockingJobContext, JobContext, handler
+from jobfleet_worker import BlockingJobContext, JobContext, handler, provide
 
 
 class ImportPayload(BaseModel):
@@ -47,6 +47,12 @@ def thrice(payload: int, context: BlockingJobContext) -> int:
     return add.submit_sync([payload, payload, payload]).wait(timeout=30)
 
 
+@handler("typed.fourfold", run_in="process")
+def fourfold(payload: int) -> int:
+    """Submit another job from a process of its own and wait for it."""
+    return add.submit_sync([payload] * 4).wait(timeout=30)
+
+
 @handler("typed.nothing")
 async def nothing(context: JobContext) -> str:
     return context.job.type
@@ -55,6 +61,12 @@ async def nothing(context: JobContext) -> str:
 @handler("typed.anything")
 async def anything(payload: Any, context: JobContext) -> Any:
     return payload
+
+
+@provide
+def session() -> Session:
+    """Make one for each attempt."""
+    return Session()
 
 
 @handler("typed.session")

@@ -55,14 +55,14 @@ class Life:
         return await self.write(job_id, change)
 
     async def fail(self, job_id: str, message: str = "broken", **data: Any) -> Event:
-        error = {"type": "ValueError", "message": message, "traceback": "…"}
+        error = {"type": "ValueError", "message": message, "traceback": "…", "place": "shop.sync"}
         change = Change(
             kind=Status.FAILED, worker_id=WORKER, message=message, data={"error": error, **data}
         )
         return await self.write(job_id, change)
 
     async def retry(self, job_id: str, message: str = "broken") -> Event:
-        error = {"type": "ValueError", "message": message, "traceback": "…"}
+        error = {"type": "ValueError", "message": message, "traceback": "…", "place": "shop.sync"}
         failed = Change(kind=Status.ATTEMPT_FAILED, worker_id=WORKER, data={"error": error})
         again = Change(kind=Status.RETRY_SCHEDULED, worker_id=WORKER, data={"delaySeconds": 2})
         return await self.write(job_id, failed, again)

@@ -119,7 +119,7 @@ async def test_logs_list_each_attempt_with_its_error(client: AsgiClient, life: L
     await life.start(job_id)
     items = (await client.get(f"/api/jobs/{job_id}/logs")).json["items"]
     assert [(one["attemptNumber"], one["succeeded"]) for one in items] == [(1, False), (2, None)]
-    assert items[0]["error"] == {"type": "ValueError", "message": "first", "traceback": "…"}
+    assert items[0]["error"]["message"] == "first"
     assert items[0]["durationMs"] >= 0
     assert items[1]["endedAt"] is None
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+from jobfleet_backends.postgres.batch import Row
 from jobfleet_backends.postgres.connection import Session
 from jobfleet_backends.postgres.database import Database
 from jobfleet_backends.postgres.schema import CONFIRMED, in_schema
@@ -67,24 +69,30 @@ class LockQueues:
 
 
 def _uses(session: Session, schema: str, limit: int, waiters: int) -> Sequence[LockUse]:
-    def rows(statement: str, *values: str | int) -> list[tuple[object, ...]]:
-        return session.execute(in_schema(statement, schema), values).fetchall()
+    def rows(statement: str, values: Sequence[tuple[Any, ...]]) -> list[list[Row]]:
+        """Ask once for each tuple of values, all on one way to the server and back."""
+        text = in_schema(statement, schema)
+        with session.pipeline():
+            cursors = [session.execute(text, each) for each in values]
+            return [cursor.fetchall() for cursor in cursors]
 
+    (running,), (named,) = rows(_HOLDERS, [(limit,)]), rows(_KEYS, [(limit,)])
     holders: dict[tuple[str, int], list[OpenRow]] = {}
-    for row in readable_open_rows(rows(_HOLDERS, limit)):
+    for row in readable_open_rows(running):
         holders.setdefault((str(row.facts.lock_key), row.facts.lock_slots), []).append(row)
-    named = (
-        (str(key), int(str(slots)))
-        for (key,) in rows(_KEYS, limit)
-        for (slots,) in rows(_SLOTS, str(key), str(key))
-    )
+    keys = [key for (key,) in named]
+    slots = rows(_SLOTS, [(key, key) for key in keys])
+    places = [(key, number) for key, found in zip(keys, slots, strict=True) for (number,) in found]
+    places = list(dict.fromkeys([*holders, *places]))[:limit]
+    waiting = rows(_COUNT, places)
+    first = rows(_WAITERS, [(*place, waiters) for place in places])
     return [
         LockUse(
             lock_key=key,
-            slots=slots,
-            holders=holders.get((key, slots), ()),
-            waiting=int(str(rows(_COUNT, key, slots)[0][0])),
-            waiters=readable_open_rows(rows(_WAITERS, key, slots, waiters)),
+            slots=number,
+            holders=holders.get((key, number), ()),
+            waiting=count,
+            waiters=readable_open_rows(found),
         )
-        for key, slots in list(dict.fromkeys([*holders, *named]))[:limit]
+        for (key, number), ((count,),), found in zip(places, waiting, first, strict=True)
     ]

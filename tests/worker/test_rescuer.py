@@ -384,3 +384,21 @@ async def test_a_message_that_workers_pass_on_is_hardly_ever_copied(
         assert 1 <= copies <= 3
     else:
         assert copies > 10
+
+
+async def test_a_message_that_workers_pass_on_is_not_copied_because_its_lock_key_is_free(
+    ward: Ward, clock: SteeredClock
+) -> None:
+    job_id = await ward.published(lock_key="k")
+    change = Change(kind=Status.DEFERRED, due_at=clock.now(), data={"reason": "noProcess"})
+    await ward.write(job_id, change, published=True)
+    source = ward.backend.consumer()
+    await source.start(["default"])
+    copies = 0
+    for _ in range(20):
+        for delivery in await source.receive(10, timedelta(0)):  # it waits in a delay queue
+            await delivery.ack()
+        clock.advance(30)
+        copies += await ward.sweep()
+    await source.stop()
+    assert copies == 0

@@ -38,3 +38,10 @@ def test_a_payload_that_names_no_job_leads_nowhere() -> None:
 def test_a_lock_key_leads_to_the_jobs_that_name_it() -> None:
     facts, _ = facts_of(lockKey="a&b=c")
     assert facts["lock key"].href == "/jobs?lock=a%26b%3Dc"
+
+
+def test_a_job_that_may_not_start_again_says_so() -> None:
+    plain, _ = facts_of()
+    asked, _ = facts_of(onLost="fail")
+    assert "if its worker is lost" not in plain
+    assert asked["if its worker is lost"].text == "the job fails"

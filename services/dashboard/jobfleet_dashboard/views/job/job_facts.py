@@ -34,6 +34,7 @@ def job_facts(record: JobRecord) -> tuple[Fact, ...]:
     facts, after = record.newest.facts, record.newest.after
     limit = f"{request.timeout_seconds:g} s" if request.timeout_seconds else ""
     lock = f"/jobs?{urlencode({'lock': facts.lock_key})}" if facts.lock_key else None
+    fails = after.max_takeovers == 0 or request.on_lost == "fail"
     found = (
         Fact("type", facts.job_type),
         Fact("queue", facts.queue),
@@ -45,6 +46,7 @@ def job_facts(record: JobRecord) -> tuple[Fact, ...]:
         Fact("lock key", facts.lock_key or "", href=lock),
         Fact("lock slot", _slot(record.newest)),
         Fact("time limit", limit),
+        Fact("if its worker is lost", "the job fails" if fails else ""),
         Fact("incarnation", str(after.incarnation) if after.incarnation > 1 else ""),
         Fact("epoch", str(after.epoch)),
         Fact("callback", request.callback_url or ""),

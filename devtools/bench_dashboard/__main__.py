@@ -14,16 +14,17 @@ from pathlib import Path
 
 from devtools.bench import machine
 from devtools.bench.jobfleet_queue import keep_quiet
-from devtools.bench_dashboard import azure_row, embedded_row
+from devtools.bench_dashboard import azure_row, embedded_row, postgres_row
 from devtools.bench_dashboard.azure_row import Asked
 from devtools.bench_dashboard.report import around, asked_table, timed_table, viewers_table
 from devtools.bench_dashboard.timing import Timed
 from devtools.bench_dashboard.viewers import Behind
 
-ROWS = ("embedded", "viewers", "azure")
+ROWS = ("embedded", "viewers", "postgres", "azure")
 TITLES = {
     "embedded": "Pages and lists, embedded",
     "viewers": "Viewers of one page at 50 events/s, embedded, one dashboard process",
+    "postgres": "Pages and lists, PostgreSQL",
     "azure": "Pages and lists, RabbitMQ and Azurite",
 }
 
@@ -57,6 +58,9 @@ def _measure(
         )
         behind = asyncio.run(watching)
         return viewers_table(behind), behind
+    if row == "postgres":
+        timed = asyncio.run(postgres_row.measure(folder, events=said.events, repeats=said.repeats))
+        return timed_table(timed), timed
     asked = asyncio.run(azure_row.measure(folder, jobs=said.jobs))
     return asked_table(asked), asked
 
@@ -64,8 +68,10 @@ def _measure(
 def _arguments(said: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m devtools.bench_dashboard", description=__doc__)
     parser.add_argument("rows", nargs="*", help=f"{', '.join(ROWS)}; all if none is named")
-    parser.add_argument("--events", type=int, default=1_000_000, help="stored, embedded")
-    parser.add_argument("--repeats", type=int, default=20, help="requests a page, embedded")
+    parser.add_argument(
+        "--events", type=int, default=1_000_000, help="stored, embedded and postgres"
+    )
+    parser.add_argument("--repeats", type=int, default=20, help="requests a page, likewise")
     parser.add_argument("--viewers", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=20, help="of watching, each page")
     parser.add_argument("--jobs", type=int, default=20_000, help="ended ones, azure")

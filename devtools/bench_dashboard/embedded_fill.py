@@ -61,7 +61,8 @@ SELECT job_id, step,
     {_MOMENT.format("age + 2 * (5 - step)")}, 'w1', step > 1, step > 1,
     CASE WHEN step IN (2, 5) THEN 100 + n % 900 END, {_DATA}, job_id || '-' || step,
     CASE WHEN step > 1 THEN 'w1' END, CASE WHEN step > 1 THEN 'job/' || job_id END,
-    NULL, NULL, step > 1, 3, 1, 0, 0, 0, 0, job_name, job_type, queue, 5, lock_key, moment, 1,
+    NULL, NULL, step > 1, 3, 1, 0, 0, 0, 0, min(step - 1, 2), NULL, 5,
+    job_name, job_type, queue, 5, lock_key, moment, 1,
     hex(zeroblob(16)), hex(zeroblob(32)), hex(zeroblob(32)), hex(zeroblob(32))
 FROM (SELECT *, {_MOMENT.format("age + 8")} AS moment FROM ({_ENDED})),
     (SELECT value AS step FROM json_each('[1,2,3,4,5]'))
@@ -69,8 +70,8 @@ FROM (SELECT *, {_MOMENT.format("age + 8")} AS moment FROM ({_ENDED})),
 _JOBS = f"""
 INSERT INTO jobs ({JOB_COLUMNS}, search)
 SELECT job_id, {_STATE}, ending, 5, 1, 3, 1, 1, 'w1', ended_as, {_MOMENT.format("age")}, NULL, 0,
-    job_name, job_type, queue, 5, lock_key, {_MOMENT.format("age + 8")}, 1, 100 + n % 900, NULL,
-    lower(job_name || char(10) || coalesce(lock_key, ''))
+    job_name, job_type, queue, 5, lock_key, {_MOMENT.format("age + 8")}, 1, 100 + n % 900,
+    NULL, NULL, lower(job_name || char(10) || coalesce(lock_key, ''))
 FROM ({_ENDED})
 """
 _EVENT = f"INSERT INTO trail ({EVENT_COLUMNS}) VALUES {marks(EVENT_COLUMNS)}"

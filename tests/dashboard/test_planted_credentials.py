@@ -40,6 +40,8 @@ WITH_PARAMETERS = {
     "/api/jobs/{jobId:uuid}/events",
     "/jobs/{job_id}",
     "/errors/{group_id}",
+    "/api/jobs/{jobId:uuid}/waiting",
+    "/jobs/{job_id}/waiting",
 }
 GROUP = ErrorKey("demo.planted", "ValueError", "").group_id
 STREAMS = {

@@ -55,6 +55,7 @@ from jobfleet_dashboard.views.queues.routes import router as queue_pages
 from jobfleet_dashboard.views.schedules.routes import router as schedule_pages
 from jobfleet_dashboard.views.site import Site
 from jobfleet_dashboard.views.submit.routes import router as submit_pages
+from jobfleet_dashboard.views.waiting.routes import router as waiting_pages
 from jobfleet_dashboard.views.workers.routes import router as worker_pages
 
 STATIC = Path(__file__).parent / "static"
@@ -70,6 +71,7 @@ _PAGES = (
     dead_letter_pages,
     error_pages,
     action_pages,
+    waiting_pages,
     submit_pages,
     login_pages,
 )

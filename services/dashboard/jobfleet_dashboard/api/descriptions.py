@@ -19,6 +19,7 @@ from jobfleet_dashboard.api import (
     examples,
     limit_documents,
     schedule_documents,
+    waiting_documents,
 )
 from jobfleet_dashboard.problems import problem_document
 
@@ -431,6 +432,12 @@ STOP_ACTION = Description(
     example=examples.BULK_ACTION,
     good=(202,),
     problems=("action-refused", "not-found", *_WRITE),
+)
+WAITING = Description(
+    text="The strongest reason first.",
+    model=waiting_documents.WaitingList,
+    example=examples.WAITING,
+    problems=("unknown-job", *_READ),
 )
 EXPORT_CSV = Description(
     text="A line of names, then a line for each job.",

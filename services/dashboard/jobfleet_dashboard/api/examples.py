@@ -381,3 +381,12 @@ JOURNAL: Json = {
     "next": None,
 }
 RESULTS: Json = {"items": [{"jobId": JOB_ID, "state": "queued", "error": None}], "next": None}
+WAITING: Json = {
+    "items": [
+        {"kind": "slots", "text": "All 20 slots of the workers that could run it are busy."},
+        {
+            "kind": "ahead",
+            "text": "Up to 205 jobs are ahead of it in queue default; the oldest waits 4 min.",
+        },
+    ]
+}

@@ -7,13 +7,15 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from jobfleet_contracts.event import Event
 from jobfleet_dashboard.api.answer import answer
-from jobfleet_dashboard.api.descriptions import EVENTS, LOGS, described
+from jobfleet_dashboard.api.descriptions import EVENTS, LOGS, WAITING, described
 from jobfleet_dashboard.api.filters import HistoryFilter, PageFilter
 from jobfleet_dashboard.api.request_parts import JobId
 from jobfleet_dashboard.security.access import require
 from jobfleet_dashboard.security.principal import Role
-from jobfleet_dashboard.services import services_of
+from jobfleet_dashboard.services import Services, services_of
+from jobfleet_protocol.reading.waiting_reason import WaitingReason, waiting_reasons
 
 router = APIRouter(dependencies=[require(Role.VIEWER)], tags=["jobs"])
 
@@ -25,6 +27,32 @@ async def logs(request: Request, job_id: JobId, query: Annotated[PageFilter, Que
     found = await reader.attempts(job_id, cursor=query.cursor, limit=query.limit)
     items = [attempt.to_json() for attempt in found.items]
     return answer({"items": items, "next": found.next})
+
+
+@router.get("/api/jobs/{jobId:uuid}/waiting", **described(WAITING))
+async def waiting(request: Request, job_id: JobId) -> Response:
+    """Why a job that could start has not started; nothing of jobs that run or have ended."""
+    services = services_of(request)
+    newest = await services.job_reader.newest(job_id)
+    reasons = await waiting_of(services, newest)
+    return answer({"items": [reason.to_json() for reason in reasons]})
+
+
+async def waiting_of(services: Services, newest: Event) -> list[WaitingReason]:
+    """Return why the job with this newest event has not started; pages use it too.
+
+    Raises:
+        BackendUnavailable: broker or storage did not answer.
+    """
+    backend = services.backend
+    return await waiting_reasons(
+        newest,
+        pauses=services.pauses,
+        queue=backend.queue,
+        census=services.census.read,
+        directory=backend.directory,
+        clock=services.clock,
+    )
 
 
 @router.get("/api/jobs/{jobId:uuid}/events", **described(EVENTS))

@@ -1,0 +1,1 @@
+"""Why a job has not started: a part of its page, and a page without scripts."""

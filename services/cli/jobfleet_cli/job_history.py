@@ -104,7 +104,7 @@ def _print_error(error: Any) -> None:
 def event_cells(event: Event) -> tuple[str, ...]:
     """Return one event as cells of a table."""
     return (
-        f"{event.occurred_at.astimezone():%Y-%m-%d %H:%M:%S.%f}"[:-3],
+        f"{local_time(event.occurred_at, milliseconds=True)} {zone_name()}",
         event.status,
         str(event.after.attempt or ""),
         str(event.after.epoch or ""),

@@ -10,6 +10,7 @@ from jobfleet_cli.answer import print_json, print_table
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.pause_commands import Json, Reason
 from jobfleet_cli.session import Session, in_session, who
+from jobfleet_cli.table import Column
 from jobfleet_protocol.control.limits import Limits
 from jobfleet_protocol.reading.limit_record import LimitReader
 
@@ -32,7 +33,15 @@ def list_(as_json: Json = False) -> None:
         if as_json:
             print_json({"items": rows})
         else:
-            columns = ("LIMIT", "SLOTS", "USED", "RATE", "BURST", "SET BY", "REASON")
+            columns = (
+                Column("LIMIT", cut=True),
+                Column("SLOTS"),
+                Column("USED"),
+                Column("RATE", rank=1),
+                Column("BURST", rank=3),
+                Column("SET BY", rank=2, cut=True),
+                Column("REASON", cut=True),
+            )
             print_table(columns, [_row(row) for row in rows])
         return ExitCode.DONE
 

@@ -11,6 +11,7 @@ from jobfleet_cli.answer import print_json, print_table
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.job_source import read_payload
 from jobfleet_cli.session import Session, in_session, who
+from jobfleet_cli.table import Column
 from jobfleet_contracts.codec import parse_time
 from jobfleet_contracts.errors import InvalidRequest, UnknownSchedule
 from jobfleet_contracts.schedule import Schedule
@@ -44,9 +45,15 @@ def list_(as_json: Json = False) -> None:
         if as_json:
             print_json({"items": [record.to_json() for record in records]})
         else:
-            print_table(
-                ("NAME", "TYPE", "WHEN", "NEXT (UTC)", "LAST", "STATE"), [*map(_row, records)]
+            columns = (
+                Column("NAME", cut=True),
+                Column("TYPE", rank=2, cut=True),
+                Column("WHEN", cut=True),
+                Column("NEXT (UTC)"),
+                Column("LAST", rank=1, cut=True),
+                Column("STATE", cut=True),
             )
+            print_table(columns, [*map(_row, records)])
         return ExitCode.DONE
 
     raise typer.Exit(in_session(work))
@@ -104,9 +111,17 @@ def history(
         if as_json:
             print_json({"items": rows})
         else:
-            columns = ("sequence", "timestamp", "kind", "tick", "jobId", "by", "reason")
-            table = [tuple(str(row[c] or "") for c in columns) for row in rows]
-            print_table(tuple(column.upper() for column in columns), table)
+            names = ("sequence", "timestamp", "kind", "tick", "jobId", "by", "reason")
+            columns = (
+                Column("SEQUENCE", rank=4),
+                Column("TIMESTAMP"),
+                Column("KIND"),
+                Column("TICK", rank=2),
+                Column("JOBID", rank=3, is_id=True),
+                Column("BY", rank=1, cut=True),
+                Column("REASON", cut=True),
+            )
+            print_table(columns, [tuple(str(row[c] or "") for c in names) for row in rows])
         return ExitCode.DONE
 
     raise typer.Exit(in_session(work))

@@ -65,7 +65,8 @@ def jobs_promised(log: Sequence[ControlEntry]) -> Iterator[tuple[ControlEntry, s
     The newest entry's job may still be missing: the next look of the scheduler submits it.
     """
     for entry in log[:-1]:
-        if entry.kind in (ControlKind.FIRED, ControlKind.TRIGGERED):
+        makes_jobs = entry.kind in (ControlKind.FIRED, ControlKind.TRIGGERED)
+        if makes_jobs and entry.subject is ControlSubject.SCHEDULE:
             yield entry, entry.details["jobId"]
 
 

@@ -29,7 +29,6 @@ def pages(found: Landmarks, ended_job: str) -> Mapping[str, str]:
         "jobs, of a type that nothing has": "/jobs?type=nowhere",
         "jobs, of a lock key": f"/jobs?lock={quote(WAITED_FOR)}",
         "jobs, last 15 minutes": "/jobs?window=15m",
-        "jobs, by id": f"/jobs?q={ended_job}",
         **SEARCHES,
     }
     one = {

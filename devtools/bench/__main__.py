@@ -49,6 +49,8 @@ def azure(rabbitmq: RabbitMQServer) -> tuple[Entry, ...]:
         partial(azure_row.jobfleet, rabbitmq=rabbitmq, processes=1, concurrency=32),
         partial(azure_row.jobfleet, rabbitmq=rabbitmq, processes=2, concurrency=16),
         partial(azure_row.jobfleet, rabbitmq=rabbitmq, processes=1, concurrency=32, scope="worker"),
+        partial(azure_row.bare, scope="job"),
+        partial(azure_row.bare, scope="worker"),
         partial(azure_row.celery, rabbitmq=rabbitmq, pool=8),
         partial(azure_row.celery, rabbitmq=rabbitmq, pool=2),
     )

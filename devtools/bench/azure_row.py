@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from devtools.bench import by_hand, jobfleet_queue
+from devtools.bench import bare_requests, by_hand, jobfleet_queue
 from devtools.bench.contestant import Contestant
 from devtools.servers import RabbitMQServer, choose_own_storage
 from jobfleet_backends.settings import Settings
@@ -53,7 +53,35 @@ def jobfleet(
         },
         check=partial(jobfleet_queue.check, settings),
         close=storage.stop,
+        limit=_limit_of(scope),
     )
+
+
+def bare(folder: Path, *, scope: LockScope) -> Contestant:
+    """The requests of the jobs' runs alone, sent by a lean client: the limit of that scope."""
+    storage = choose_own_storage(folder)
+    storage.start()
+    environment = {
+        bare_requests.STORAGE: storage.connection_string,
+        bare_requests.SCOPE: scope,
+    }
+
+    def submit(jobs: int) -> None:
+        environment[bare_requests.JOBS] = str(jobs)
+
+    return Contestant(
+        name=_limit_of(scope),
+        folder=folder,
+        submit=submit,
+        commands=[[sys.executable, "-m", "devtools.bench.bare_requests"]],
+        environment=environment,
+        close=storage.stop,
+        takes_jobs=False,
+    )
+
+
+def _limit_of(scope: LockScope) -> str:
+    return f"bare requests, scope {scope}"
 
 
 def celery(folder: Path, *, rabbitmq: RabbitMQServer, pool: int) -> Contestant:

@@ -30,6 +30,8 @@ class Contestant:
         environment: of the workers.
         check: raises where not all of that many jobs were done as promised.
         close: ends what was started for it.
+        limit: name of the contestant that sends the same requests and does nothing else.
+        takes_jobs: whether jobs can be sent to its idle workers.
     """
 
     name: str
@@ -39,6 +41,8 @@ class Contestant:
     environment: Mapping[str, str] = field(default_factory=dict)
     check: Check = _no_check
     close: Callable[[], None] = _nothing
+    limit: str | None = None
+    takes_jobs: bool = True
 
 
 Entry = Callable[[Path], Contestant]

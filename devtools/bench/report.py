@@ -10,7 +10,7 @@ from typing import Any
 from devtools.bench.row import Result
 
 _HEADER = (
-    f"{'':34}{'jobs/s':>8}{'(min-max)':>15}{'x peer':>8}{'us CPU/job':>12}"
+    f"{'':34}{'jobs/s':>8}{'(min-max)':>15}{'x peer':>8}{'of limit':>10}{'us CPU/job':>12}"
     f"{'submit/s':>10}{'us CPU':>8}{'ready s':>9}{'idle ms':>9}{'p95':>7}"
 )
 
@@ -18,7 +18,8 @@ _HEADER = (
 def table(title: str, results: Sequence[Result]) -> str:
     """Return lines of medians; the last contestant is the peer of the others."""
     peer = _median(results[-1], "run_per_second")
-    lines = [_line(result, peer) for result in results]
+    rates = {result.name: _median(result, "run_per_second") for result in results}
+    lines = [_line(result, peer, rates.get(result.limit or "")) for result in results]
     loads = [load for result in results for load in result.loads]
     paces = [pace for result in results for pace in result.paces_ms]
     around = f"load {min(loads)} to {max(loads)}, pace {min(paces)} to {max(paces)} ms"
@@ -30,7 +31,7 @@ def as_json(results: Sequence[Result]) -> list[dict[str, Any]]:
     return [asdict(result) for result in results]
 
 
-def _line(result: Result, peer: float) -> str:
+def _line(result: Result, peer: float, limit: float | None) -> str:
     rates = [found.run_per_second for found in result.drains]
     spread = f"({min(rates):,.0f}-{max(rates):,.0f})"
     idle = sorted(result.idle_ms)
@@ -39,6 +40,7 @@ def _line(result: Result, peer: float) -> str:
     )
     return (
         f"{result.name:34}{median(rates):>8,.0f}{spread:>15}{median(rates) / peer:>8.2f}"
+        f"{'-' if limit is None else f'{median(rates) / limit:.0%}':>10}"
         f"{_median(result, 'run_cpu_us'):>12,.0f}{_median(result, 'submit_per_second'):>10,.0f}"
         f"{_median(result, 'submit_cpu_us'):>8,.0f}{_median(result, 'start_seconds'):>9.2f}{waits}"
     )

@@ -24,9 +24,11 @@ class Result:
         loads: load average of the minute before each measurement's end.
         paces_ms: CPU milliseconds of a fixed piece of Python right after it.
         idle_ms: from submit to start of single jobs.
+        limit: name of the result that shows what the storage takes at most.
     """
 
     name: str
+    limit: str | None = None
     drains: list[Drain] = field(default_factory=list)
     loads: list[float] = field(default_factory=list)
     paces_ms: list[float] = field(default_factory=list)
@@ -40,7 +42,7 @@ def measure(entries: Sequence[Entry], *, jobs: int, repeats: int, say: Say) -> l
         for place, entry in enumerate(entries):
             with _entered(entry) as contestant:
                 found = drain(contestant, jobs)
-            result = results.setdefault(place, Result(contestant.name))
+            result = results.setdefault(place, Result(contestant.name, contestant.limit))
             result.drains.append(found)
             result.loads.append(load())
             result.paces_ms.append(pace_ms())
@@ -56,7 +58,8 @@ def measure_idle(entries: Sequence[Entry], results: list[Result], *, jobs: int) 
     """Add how soon an idle worker of each contestant starts a job."""
     for entry, result in zip(entries, results, strict=True):
         with _entered(entry) as contestant:
-            result.idle_ms = idle_starts(contestant, jobs)
+            if contestant.takes_jobs:
+                result.idle_ms = idle_starts(contestant, jobs)
 
 
 @contextmanager

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from devtools.bench import __main__ as command
-from devtools.bench import embedded_row, thumbnail_row
+from devtools.bench import azure_row, embedded_row, thumbnail_row
 from devtools.bench.contestant import Contestant
 from devtools.bench.drain import Drain, drain
 from devtools.bench.latency import idle_starts
 from devtools.bench.report import as_json, table
 from devtools.bench.row import Result, measure
 from devtools.bench.ticks import VARIABLE, Tick, TickFile, tick
+from jobfleet_contracts.lease import LockScope
 
 STEADY = """
 import sys, time
@@ -94,12 +95,12 @@ def test_a_row_lets_contestants_take_turns_and_closes_each() -> None:
 
 
 def test_a_report_sets_each_contestant_beside_the_last() -> None:
-    fast, slow = Result("fast"), Result("slow")
+    fast, slow = Result("fast", limit="slow"), Result("slow")
     for result, rate in ((fast, 3000.0), (slow, 1500.0)):
         result.drains = [Drain(100, 50, 10, rate * share, 200, 1) for share in (0.9, 1, 1.5)]
         result.loads, result.paces_ms = [0.5], [20.0]
     line = next(line for line in table("row", [fast, slow]).splitlines() if "fast" in line)
-    assert line.split()[1:4] == ["3,000", "(2,700-4,500)", "2.00"]
+    assert line.split()[1:5] == ["3,000", "(2,700-4,500)", "2.00", "200%"]
     assert as_json([fast])[0]["drains"][0]["run_cpu_us"] == 200
 
 
@@ -110,6 +111,16 @@ def test_jobfleet_and_huey_work_off_what_the_bench_submits(tmp_path: Path) -> No
     jobfleet = embedded_row.jobfleet(tmp_path / "jobfleet", processes=2, concurrency=10)
     huey = embedded_row.huey(tmp_path / "huey", workers=1, kind="thread")
     assert drain(jobfleet, 40).jobs == drain(huey, 40).jobs == 40
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("scope", ["job", "worker"])
+def test_the_bare_requests_of_each_scope_are_sent(tmp_path: Path, scope: LockScope) -> None:
+    bare = azure_row.bare(tmp_path, scope=scope)
+    try:
+        assert drain(bare, 40).jobs == 40
+    finally:
+        bare.close()
 
 
 @pytest.mark.system

@@ -29,5 +29,8 @@ def schedule_faults(servers: Servers, trails: Mapping[str, Sequence[Event]]) -> 
 
 
 def _names_a_schedule(history: Sequence[Event]) -> bool:
-    context = None if is_tombstone(history[0]) else request_of(history[0]).context
+    first = history[0]
+    if first.sequence != 1 or is_tombstone(first):  # a gap breaks rule 1
+        return False
+    context = request_of(first).context
     return context is not None and "scheduleName" in context

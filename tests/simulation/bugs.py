@@ -513,11 +513,11 @@ OF_LIMITS = (
     Known("a rate counted at admission", rate_counted_at_admission, 7, _RATED),
     Known("a rate's row written without a look", a_row_written_without_a_look, 2, _RATED),
     Known("a slot leaked by a crash", slot_leaked_by_a_crash, 0, _SLOTS_IN_BAD_WEATHER),
-    Known("a slot released twice", slot_released_twice, 105, _SLOTS_IN_BAD_WEATHER),
+    Known("a slot released twice", slot_released_twice, 149, _SLOTS_IN_BAD_WEATHER),
     Known(
         "a limit exceeded after a takeover",
         limit_exceeded_after_a_takeover,
-        0,
+        1,
         _SLOTS_IN_BAD_WEATHER,
     ),
 )

@@ -31,6 +31,7 @@ _PROBLEMS: tuple[Problem, ...] = (
     problems.forbidden("this change was asked for by another web site", "cross-site-request"),
     problems.unknown_job(examples.JOB_ID),
     Problem("Unknown schedule", "unknown-schedule", "there is no schedule nightly", 404),
+    Problem("Unknown limit", "unknown-limit", "no limit api-stripe", 404),
     Problem("Not found", "not-found", "there is no action with this id", 404),
     Problem("Action refused", "action-refused", "the job is completed already", 409),
     problems.body_conflict("the job was submitted before with another body", by_key=False),

@@ -51,7 +51,6 @@ PAGES = {
     "jobs of a text": "/jobs?q=number",
     "jobs of a text that nothing has": "/jobs?q=nowhere",
     "jobs of a lock key": "/jobs?lock=k",
-    "one job by its id": f"/jobs?q={stored_job_id(7)}",
     "job": f"/jobs/{stored_job_id(7)}",
     "dead letters": "/dead-letters",
     "errors of a week": "/errors?range=7d",

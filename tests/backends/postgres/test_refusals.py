@@ -15,8 +15,11 @@ from pydantic import SecretStr
 
 from devtools.servers import PostgresServer
 from jobfleet_backends.open_backend import migrate_backend, open_backend
+from jobfleet_backends.postgres.connection import Address
+from jobfleet_backends.postgres.database import Database
 from jobfleet_backends.postgres.probe import NEEDED
 from jobfleet_backends.settings import Settings
+from jobfleet_backends.system_clock import SystemClock
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import BackendError, BackendUnavailable, SettingsError
 from tests.conformance.jobs import a_life, queued
@@ -118,6 +121,21 @@ async def test_a_role_that_may_only_insert_and_read_the_trail_cannot_change_it(
     for change in ("UPDATE {0} SET message = ''", "DELETE FROM {0}", "TRUNCATE {0}"):
         with pytest.raises(psycopg.errors.RaiseException, match="never changed or removed"):
             session.execute(change.format(f"{schema}.trail").encode())
+
+
+async def test_a_role_that_does_not_wait_for_the_disk_waits_for_it_here(
+    settings: Settings, guarded: str, session: psycopg.Connection[Any]
+) -> None:
+    role, schema = re.findall("guarded_[0-9a-f]+", guarded)[0], settings.postgres_schema
+    session.execute(f"GRANT USAGE ON SCHEMA {schema} TO {role}".encode())
+    session.execute(f"GRANT SELECT ON {schema}.meta TO {role}".encode())
+    session.execute(f"ALTER ROLE {role} SET synchronous_commit = off".encode())
+    database = Database(address=Address(guarded), schema=schema, clock=SystemClock())
+    database.open()
+    try:
+        assert await database.change("SHOW synchronous_commit") == [("on",)]
+    finally:
+        await database.close()
 
 
 async def test_a_schema_changed_by_hand_is_named_and_heals(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import psycopg
 import pytest
@@ -12,11 +13,13 @@ from pydantic import SecretStr
 from devtools.servers import PostgresServer
 from jobfleet_backends.open_backend import open_backend
 from jobfleet_backends.postgres import session_threads
+from jobfleet_backends.postgres.ringer import Ringer
 from jobfleet_backends.settings import Settings
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import BackendUnavailable
 from tests.chaos.tcp_proxy import TcpProxy
-from tests.conformance.jobs import a_life, a_message, queued
+from tests.conformance.deliveries import consuming
+from tests.conformance.jobs import a_life, a_message, an_id, queued
 from tests.polling import eventually
 
 pytestmark = pytest.mark.servers
@@ -143,3 +146,26 @@ async def test_live_cursors_follow_transactions_that_commit_late(
         seen += [entry.event.event_id for entry in found]
         cursor = found[-1].cursor
     assert seen == [entry.event.event_id for entry in entries]
+
+
+async def test_where_no_ring_comes_messages_and_cancels_are_found_by_looking(
+    backend: Backend, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As behind a pooler in transaction mode."""
+    monkeypatch.setattr(Ringer, "ring", lambda _self, _payload: None)
+    other = await open_backend(settings)
+    cancels = aiter(other.control.cancels())
+    heard = asyncio.ensure_future(anext(cancels))
+    try:
+        async with consuming(other) as consumer:
+            assert list(await consumer.receive(1, timedelta(seconds=0.1))) == []
+            waiting = asyncio.create_task(consumer.receive(1, timedelta(seconds=10)))
+            await asyncio.sleep(0.3)
+            await backend.queue.publish(a_message())
+            (delivery,) = await waiting
+            await delivery.ack()
+        job_id = an_id()
+        await backend.control.send_cancel(job_id)
+        assert await asyncio.wait_for(heard, 10) == job_id
+    finally:
+        await other.close()

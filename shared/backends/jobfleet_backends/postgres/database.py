@@ -21,6 +21,11 @@ Row = tuple[Any, ...]
 WRITE_SECONDS = 10.0
 READ_SECONDS = 60.0
 _WATCH_SECONDS = 0.5
+# What is answered must stand after a crash, whatever a role or database has as its default.
+_DURABLE = """
+SELECT set_config('synchronous_commit',
+    replace(current_setting('synchronous_commit'), 'off', 'on'), false)
+"""
 
 
 class Database:
@@ -132,6 +137,7 @@ class Database:
 
     def _prepare(self, session: Session) -> None:
         """Another release may have migrated the schema while the session was away."""
+        session.execute(_DURABLE)
         check_version(read_version(session, self.schema), self.schema)
 
     def _look_after(self) -> None:

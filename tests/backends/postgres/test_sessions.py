@@ -81,6 +81,19 @@ async def test_a_server_that_is_away_is_no_error_of_the_start(
         await recorded
 
 
+async def test_a_worker_stops_in_good_order_while_the_server_is_away(
+    proxied: Settings, proxy: TcpProxy
+) -> None:
+    backend = await open_backend(proxied)
+    try:
+        async with consuming(backend) as consumer:
+            await backend.queue.publish(a_message())
+            assert await consumer.receive(1, timedelta(seconds=5))
+            await proxy.stop()
+    finally:
+        await backend.close()
+
+
 async def test_a_silent_server_is_not_waited_for(proxied: Settings, proxy: TcpProxy) -> None:
     backend = await open_backend(proxied)
     leases, close = backend.renewal_leases()

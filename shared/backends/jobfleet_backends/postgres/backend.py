@@ -148,6 +148,7 @@ def _renewal_leases(
         address=address,
         schema=schema,
         clock=clock,
+        writers=1,
         readers=1,
         with_index=False,
         seconds=RENEWAL_SECONDS,

@@ -35,6 +35,8 @@ class Database:
     at once. What the index writes has a session of its own: it never delays a claim.
 
     Args:
+        writers: sessions for writing: one transaction is put together while the other is committed.
+            Whoever needs an order waits for the first answer before the second request.
         readers: sessions for reading.
         with_index: whether to hold a session for the index.
         seconds: longest wait for an answer to a write.
@@ -46,6 +48,7 @@ class Database:
         address: Address,
         schema: str,
         clock: Clock,
+        writers: int = 2,
         readers: int = 3,
         with_index: bool = True,
         seconds: float = WRITE_SECONDS,
@@ -76,7 +79,7 @@ class Database:
         # One operation at a time: what waits behind a slow search goes to another thread.
         most = min(seconds, READ_SECONDS) if seconds < WRITE_SECONDS else READ_SECONDS
         self._threads = [
-            thread("writer", self._writes, MAX_BATCH, seconds),
+            *(thread(f"writer-{n}", self._writes, MAX_BATCH, seconds) for n in range(writers)),
             *([thread("index", self._index, MAX_BATCH, seconds)] if with_index else []),
             *(thread(f"reader-{n}", self._reads, 1, most) for n in range(readers)),
         ]

@@ -122,7 +122,8 @@ class PostgresJobConsumer:
         self._rung.set()
         keeper.cancel()
         await asyncio.gather(keeper, return_exceptions=True)
-        await self._hold_for(0)
+        with suppress(BackendUnavailable):  # then they show up when their time is over
+            await self._hold_for(0)
         self._held.clear()
 
     async def _take(self, limit: int) -> list[PostgresDelivery]:

@@ -213,8 +213,6 @@ class Consumer:
         self, delivery: Delivery, message: JobMessage, fleet: KeptLease | None
     ) -> None:
         result, held = await self._claim(message, fleet, is_alone=self._slots.total == 1)
-        while await self._rate_gate.keeps_in_hand(result):
-            result, held = await self._claim(message, fleet, is_alone=self._slots.total == 1)
         if isinstance(result, Suspect) and self._slots.can_be_reserved:
             await self._run_alone(delivery, message, result)
         else:

@@ -20,7 +20,7 @@ from jobfleet_contracts.state import CLAIMABLE, State, Status
 from jobfleet_protocol.actions.publication import LONGEST_DELAY
 from jobfleet_protocol.claiming.decision import ALONE
 from jobfleet_protocol.claiming.limit_slots import LIMIT, LOCK, SlotDemand
-from jobfleet_protocol.claiming.rate_deferral import RATE
+from jobfleet_protocol.claiming.rate_slots import RATE
 from jobfleet_protocol.control.pause_state import Pause
 from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import Change, draft

@@ -28,8 +28,7 @@ from jobfleet_contracts.state import State, Status
 from jobfleet_contracts.worker_status import RunningJob
 from jobfleet_protocol.claiming.claimer import Claimed
 from jobfleet_protocol.claiming.lock_leases import LockLeases
-from jobfleet_protocol.claiming.rate_deferral import RATE
-from jobfleet_protocol.claiming.rate_slots import RateSlots
+from jobfleet_protocol.claiming.rate_slots import RATE, RateSlots
 from jobfleet_protocol.retry import retry_forever
 from jobfleet_protocol.trail.transitions import Change
 from jobfleet_worker.callback_wait import CallbackWait

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.ports import AuditTrail, Clock
 from jobfleet_contracts.state import CLAIMABLE
-from jobfleet_protocol.claiming.claimer import ClaimResult
-from jobfleet_protocol.claiming.decision import RateFull, Wait, is_due_later
+from jobfleet_protocol.claiming.decision import RateFull, is_due_later
 from jobfleet_protocol.claiming.rate_deferral import crowded_data, crowded_text, held_slots
 from jobfleet_protocol.claiming.rate_slots import AT_HAND, RateSlots
 from jobfleet_protocol.claiming.start_terms import TermsOf
@@ -75,19 +73,6 @@ class RateGate:
         elif result.crowded is not None:
             seconds = self._rates.put_off_seconds(result.crowded)
             await self._deferral.for_seconds(message, head, seconds)
-
-    async def keeps_in_hand(self, result: ClaimResult) -> bool:
-        """Wait for the slot of a job, if it is near; then its message is to be claimed again.
-
-        A delay queue is too coarse for the last second: the job would miss its slot.
-        """
-        if not isinstance(result, Wait) or result.until is None or not held_slots(result.head):
-            return False
-        ahead = result.until - self._clock.now()
-        if ahead > AT_HAND:
-            return False
-        await asyncio.sleep(max(ahead, timedelta(0)).total_seconds())
-        return True
 
 
 def _only_waits_for_its_start(head: Event, now: datetime) -> bool:

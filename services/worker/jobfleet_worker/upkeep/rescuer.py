@@ -37,7 +37,7 @@ from jobfleet_protocol.actions.publication import LONGEST_DELAY, Publication
 from jobfleet_protocol.actions.submission import ORPHANED_ROW_AGE, message_of
 from jobfleet_protocol.claiming.decision import ALONE, ends_without_a_start
 from jobfleet_protocol.claiming.limit_slots import LIMIT
-from jobfleet_protocol.claiming.rate_deferral import RATE
+from jobfleet_protocol.claiming.rate_slots import RATE
 from jobfleet_protocol.control.pause_state import FleetPauses
 from jobfleet_protocol.trail.tombstone import is_tombstone
 from jobfleet_worker.run.deferral import NO_HANDLER, NO_PROCESS

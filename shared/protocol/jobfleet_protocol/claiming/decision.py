@@ -13,7 +13,7 @@ from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.claiming.limit_slots import SlotDemand
 from jobfleet_protocol.claiming.lost_for_good import lost_for_good
-from jobfleet_protocol.claiming.rate_slots import Crowded
+from jobfleet_protocol.claiming.rate_slots import AT_HAND, RATE, Crowded
 from jobfleet_protocol.control.pause_state import Pause
 from jobfleet_protocol.trail.transitions import Change, counts_as_loss
 
@@ -183,7 +183,9 @@ def decide(head: Event, message: JobMessage, lease: LockView, now: datetime) -> 
                 return OtherSlot(head, held)
             return _claim(head, lease, now)
         case State.SCHEDULED | State.QUEUED | State.DEFERRED | State.RETRYING:
-            if is_due_later(head, now):
+            # Under the lock already when its slot comes, a job needs one more write to start in it.
+            at_hand = AT_HAND if head.data.get("reason") == RATE else timedelta(0)
+            if is_due_later(head, now + at_hand):
                 return Wait(head, head.after.due_at)
             if lease.is_held:
                 return _claim(head, lease, now)

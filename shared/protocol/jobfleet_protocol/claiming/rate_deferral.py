@@ -10,11 +10,8 @@ from jobfleet_contracts.codec import format_time, parse_time
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.claiming.decision import RateFull, Start
-from jobfleet_protocol.claiming.rate_slots import Admission, Crowded
+from jobfleet_protocol.claiming.rate_slots import RATE, Admission, Crowded
 from jobfleet_protocol.trail.transitions import Change
-
-RATE = "rate"
-"""Reason of a deferral: a rate lets the job start later."""
 
 
 def held_slots(head: Event) -> Mapping[str, datetime]:

@@ -17,6 +17,8 @@ from datetime import datetime, timedelta
 from jobfleet_contracts.ports import Clock, RateStore
 from jobfleet_contracts.rate import MOST_AHEAD, Rate
 
+RATE = "rate"
+"""Reason of a deferral: a rate lets the job start later."""
 AT_HAND = timedelta(seconds=0.4)
 """A slot so near is waited for with the job in hand.
 
@@ -164,9 +166,12 @@ class RateSlots:
         return True
 
     async def until(self, moment: datetime) -> None:
-        """Wait until the storage's clock shows this moment."""
+        """Wait until the storage's clock and this machine's show this moment.
+
+        A slot is a due time too, and by its own clock no worker starts a job before that.
+        """
         while True:
-            ahead = moment - self.now()
+            ahead = moment - min(self.now(), self._clock.now())
             if ahead <= timedelta(0):
                 return
             await asyncio.sleep(ahead.total_seconds())

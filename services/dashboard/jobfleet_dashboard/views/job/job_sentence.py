@@ -11,7 +11,7 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.state import CLAIMABLE, State
 from jobfleet_dashboard.views.short_id import short
 from jobfleet_dashboard.views.text_span import Sentence, TextSpan
-from jobfleet_protocol.claiming.rate_deferral import RATE
+from jobfleet_protocol.claiming.rate_slots import RATE
 from jobfleet_protocol.control.pause_state import Pause
 from jobfleet_protocol.reading.durations import seconds_between, spell, spell_due
 from jobfleet_protocol.trail.tombstone import is_tombstone

@@ -47,6 +47,13 @@ PAGES = (
     "/workers",
     "/locks",
     "/dead-letters",
+    "/errors",
+    "/errors?range=7d",
+    "/errors/0123456789abcdef",
+    "/jobs?q=payload.customer:nobody",
+    "/jobs?q=type:nowhere.*",
+    "/actions",
+    "/jobs/{job}/waiting",
     "/api/stats",
 )
 MOST_REQUESTS, MOST_ROWS = 30, 8_500

@@ -1,0 +1,48 @@
+"""An operator's questions, answered by the pages alone."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from devtools.local_fleet import LocalFleet
+from tests.browser.both_backends import on_both_backends
+from tests.browser.listed import open_until_listed
+
+pytestmark = pytest.mark.browser
+
+
+@on_both_backends
+def test_what_failed_is_found_and_all_of_it_is_redriven(page: Page, fleet: LocalFleet) -> None:
+    fails = {"steps": 2, "failAttempts": 1, "stepSeconds": 0}
+    jobs = [fleet.submit(jobName=f"burst {n}", maxAttempts=1, payload=fails) for n in range(3)]
+    group = ".groups a:has-text('DemoFailure')"
+    open_until_listed(page, f"{fleet.address}/errors", group)
+    page.locator(group).first.click()
+    for job_id in jobs:
+        open_until_listed(page, page.url, f"a[href='/jobs/{job_id}']")
+    page.get_by_role("button", name="Redrive…").click()
+    page.get_by_label("Reason, for the trail").fill("the cause is mended")
+    page.locator("#question button[name=expected]").click()
+    expect(page.locator("#action dd").first).to_have_text("ended")
+    expect(page.locator("#action")).to_contain_text("the cause is mended")
+    for job_id in jobs:
+        statuses = [event["status"] for event in fleet.job(job_id)["events"]]
+        assert statuses.count("Redriven") == 1
+    page.goto(f"{fleet.address}/actions")
+    expect(page.locator("main")).to_contain_text("the cause is mended")
+
+
+def test_a_search_is_completed_while_it_is_typed_and_its_wrong_word_is_marked(
+    page: Page, fleet: LocalFleet
+) -> None:
+    job_id = fleet.submit(jobName="found by its words", runAt="2126-01-01T00:00:00Z")
+    page.goto(f"{fleet.address}/jobs")
+    page.locator("#q").press_sequentially("state:sch", delay=20)
+    expect(page.locator("#words option[value='state:scheduled']")).to_have_count(1)
+    page.locator("#q").fill('state:scheduled "found by"')
+    expect(page.locator(f"#job-{job_id}")).to_be_visible()
+    page.locator("#q").fill("stat:scheduled")
+    expect(page.locator("mark")).to_have_text("stat:scheduled")
+    page.locator("#q").fill(job_id)
+    page.wait_for_url(f"**/jobs/{job_id}")

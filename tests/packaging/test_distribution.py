@@ -14,7 +14,7 @@ import pytest
 from tests.packaging.installed import Built
 
 ROOT = Path(__file__).parents[2]
-NOT_DISTRIBUTED = (".ci/", ".gitignore", ".github/")
+NOT_DISTRIBUTED = (".ci/", ".gitignore")
 """Of the repository's files: what only its hosting uses."""
 
 
@@ -46,7 +46,8 @@ def _files() -> set[str]:
             ["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True
         )
         return {name for name in listed.stdout.split("\0") if name and (ROOT / name).exists()}
-    folders = ("client", "deploy", "devtools", "docs", "examples", "services", "shared", "tests")
+    folders = [".github", "client", "deploy", "devtools", "docs", "evidence", "examples"]
+    folders += ["services", "shared", "tests"]
     found = [each for folder in folders for each in (ROOT / folder).rglob("*")]
     found += [each for each in ROOT.iterdir() if each.name in _TOP]
     return {
@@ -59,7 +60,7 @@ def _files() -> set[str]:
 _TOP = frozenset(
     {"CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "SECURITY.md"}
     | {"Dockerfile", "hatch_build.py", "requirements-client.lock"}
-    | {".dockerignore", "docker-compose.yml", "package.json", "package-lock.json"}
+    | {"CITATION.cff", ".dockerignore", "docker-compose.yml", "package.json", "package-lock.json"}
     | {"pyproject.toml", "requirements.lock", "requirements-dev.lock", "requirements-build.lock"}
 )
 

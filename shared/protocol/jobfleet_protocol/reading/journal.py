@@ -10,11 +10,13 @@ from typing import Any
 from jobfleet_contracts.codec import format_time
 from jobfleet_contracts.control import ControlEntry, ControlKind
 from jobfleet_contracts.credentials import masked_text
-from jobfleet_contracts.errors import InvalidRequest, NotFound
+from jobfleet_contracts.cursor import CursorForm
+from jobfleet_contracts.errors import NotFound
 from jobfleet_protocol.actions.action_journal import ActionJournal
 from jobfleet_protocol.actions.bulk_action import BulkAction, BulkActions
 
 PAGE_SIZE = 50
+_CURSOR = CursorForm("([0-9]{1,10})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +53,7 @@ async def read_journal(
     Raises:
         InvalidRequest: the cursor is none of this list's.
     """
-    if cursor is not None and not cursor.isdecimal():
-        raise InvalidRequest("cursor: is none of this list's", field="cursor")
-    before = None if cursor is None else int(cursor)
+    before = None if cursor is None else int(_CURSOR.parts(cursor)[0])
     entries = await journal.entries(before=before, limit=PAGE_SIZE)
     shown = [entry for entry in entries if entry.kind is not ControlKind.ENDED]
 

@@ -15,7 +15,7 @@ _LONGEST_FIRST = ("tests/chaos/", "tests/system/", "tests/simulation/", "tests/b
 
 def pytest_xdist_auto_num_workers() -> int:
     """Tests wait more than they compute."""
-    return (os.cpu_count() or 1) * 3 // 2
+    return (os.cpu_count() or 1) * 2
 
 
 @pytest.hookimpl(trylast=True)

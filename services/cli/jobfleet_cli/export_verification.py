@@ -15,15 +15,26 @@ from jobfleet_protocol.reading.export_line import event_of_line, is_control_line
 
 
 def verify_export(file: Path, *, as_json: bool) -> ExitCode:
-    """Print every row that is missing or was changed; exit 1 if there is one.
+    """Print every row that is missing or was changed, then how many events were read.
+
+    Exit 1 if one is missing or was changed.
 
     Raises:
         SettingsError: the file cannot be read, or is no export.
     """
-    found = 0
-    for violation in check_export(_events(file)):
+    found = read = 0
+
+    def counted() -> Iterator[Event]:
+        nonlocal read
+        for event in _events(file):
+            read += 1
+            yield event
+
+    for violation in check_export(counted()):
         print_findings([violation], "VIOLATION", as_json=as_json)
         found += 1
+    if not as_json:
+        print(f"{read} events, {found} violations")
     return ExitCode.NO if found else ExitCode.DONE
 
 

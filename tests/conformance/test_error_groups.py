@@ -7,7 +7,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from jobfleet_contracts.backend import Backend
-from jobfleet_contracts.error_group import MOST_GROUPS, OTHER, ErrorGroup, ErrorKey, dead_group_of
+from jobfleet_contracts.error_group import (
+    MOST_GROUPS,
+    NO_HANDLER,
+    OTHER,
+    ErrorGroup,
+    ErrorKey,
+    dead_group_of,
+)
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import IndexedEvent, JobQuery
 from tests.conformance.jobs import BEGIN, after, completed, queued, started, write
@@ -24,6 +31,12 @@ def _failed(
     data = {"error": {"type": error, "message": message, "traceback": "…", "place": place}}
     second = started(first)
     return [first, second, after(second, "Failed", worker_id="w1", message=message, data=data)]
+
+
+def _without_handler(job_type: str) -> Event:
+    """The last event of a job whose type no worker has."""
+    last = _failed(NOON, error=NO_HANDLER, place="", message=f"no handler for {job_type!r}")[2]
+    return replace(last, facts=replace(last.facts, job_type=job_type))
 
 
 async def _groups(backend: Backend, since: datetime = NOON) -> Sequence[ErrorGroup]:
@@ -112,6 +125,22 @@ async def test_groups_too_many_for_an_hour_count_as_other(backend: Backend) -> N
     assert sum(group.total.jobs for group in groups) == MOST_GROUPS + 3
     assert len(groups) <= MOST_GROUPS + 1
     assert (groups[-1].key, groups[-1].total.jobs > 1) == (OTHER, True)
+
+
+async def test_jobs_of_invented_types_take_one_group_and_hide_no_later_failure(
+    backend: Backend,
+) -> None:
+    invented = [_without_handler(f"invented.{number}") for number in range(MOST_GROUPS + 60)]
+    late = _failed(NOON)[2]
+    for event in (*invented, late):
+        await backend.trail.insert([replace(event, after=replace(event.after, sequence=3))])
+    await backend.index.record([*invented, late])
+    groups = await _groups(backend)
+    assert [(group.key, group.total.jobs) for group in groups] == [
+        (ErrorKey("", NO_HANDLER, ""), MOST_GROUPS + 60),
+        (ErrorKey("demo.steps", "OSError", "crm.sync"), 1),
+    ]
+    assert {dead_group_of(event) for event in invented} == {groups[0].key.group_id}
 
 
 async def test_trimming_forgets_old_counts_only(backend: Backend) -> None:

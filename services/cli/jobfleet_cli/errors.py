@@ -58,7 +58,7 @@ def _row(item: dict[str, Any]) -> tuple[str, ...]:
     return (
         str(item["jobs"]),
         str(item["retried"]),
-        item["type"],
+        item["type"] or "several types",
         item["error"],
         item["place"] or "",
         item["message"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -15,6 +15,8 @@ from jobfleet_contracts.state import State, Status
 
 MOST_GROUPS = 200
 """Groups that one writer counts apart in one hour; what comes beyond counts as ``OTHER``."""
+NO_HANDLER = "NoHandler"
+"""Error class of a job whose type no worker has: whoever submits jobs can invent types."""
 MAX_SAMPLE_CHARACTERS = 500
 """Of the message that stands for a group."""
 
@@ -26,6 +28,7 @@ class ErrorKey:
     """What the failures of a group have in common.
 
     Attributes:
+        job_type: empty where the group holds jobs of any type.
         error: name of the exception's class; empty where the event does not tell it.
         place: module and function of the innermost frame of the user's code; empty for failures
             without a traceback.
@@ -118,7 +121,11 @@ def error_key_of(event: Event) -> ErrorKey | None:
         return None
     error = event.data.get("error")
     known = error if isinstance(error, Mapping) else {}
-    return ErrorKey(event.facts.job_type, _text(known.get("type")), _text(known.get("place")))
+    name, place = _text(known.get("type")), _text(known.get("place"))
+    # One group whatever the type. Otherwise jobs of invented types would fill the hour's groups,
+    # and hide the failures of real ones.
+    job_type = "" if name == NO_HANDLER and not place else event.facts.job_type
+    return ErrorKey(job_type, name, place)
 
 
 def dead_group_of(event: Event) -> str | None:
@@ -140,6 +147,13 @@ def merged(groups: Sequence[ErrorGroup]) -> list[ErrorGroup]:
         known = found.get(group.key)
         found[group.key] = group if known is None else _sum(known, group)
     return sorted(found.values(), key=_rank)
+
+
+def shortened(groups: Sequence[ErrorGroup], most: int) -> list[ErrorGroup]:
+    """Return the first groups as they are; what is beyond counts as ``OTHER``, which comes last."""
+    apart = [group for group in groups if group.key != OTHER]
+    rest = [group for group in groups if group.key == OTHER] + apart[most:]
+    return apart[:most] + merged([replace(group, key=OTHER) for group in rest])
 
 
 def _rank(group: ErrorGroup) -> tuple[bool, int, int, ErrorKey]:

@@ -90,3 +90,16 @@ async def test_messages_of_groups_show_no_credentials_and_no_markup(
         body = (await client.get(path)).body.decode()
         assert "hunter2hunter2" not in body
         assert path.startswith("/api") or "<script>alert" not in body
+
+
+async def test_a_group_of_several_types_says_so_on_every_page(
+    client: AsgiClient, life: Life
+) -> None:
+    no_handler = ErrorKey("invented", "NoHandler", "")
+    await _die(client, life, no_handler, "no handler for 'invented'")
+    (group,) = (await client.get("/api/errors", type="crm.sync")).json["items"]
+    assert (group["type"], group["error"]) == ("", "NoHandler")
+    for path in ("/errors", "/dead-letters", f"/errors/{group['groupId']}"):
+        text = (await client.get(path)).body.decode()
+        assert "everal types" in text
+        assert "Other groups" not in text

@@ -22,11 +22,12 @@ class ErrorStepDocument(Document):
 class ErrorGroupDocument(Document):
     """Failures of one type, exception class and place in the code.
 
-    The group without a type holds what is beyond 200 groups of one writer and hour.
+    The group without type, error and place holds what is beyond 200 groups: of the answer, or of
+    one writer and hour.
     """
 
     group_id: str
-    type: str
+    type: str = Field(description="Empty: jobs of several types, as of `NoHandler`.")
     error: str
     place: str = Field(description="Module and function of the innermost frame of user's code.")
     message: str = Field(description="Of the last failure.")
@@ -39,7 +40,7 @@ class ErrorGroupDocument(Document):
 
 
 class ErrorReportDocument(Document):
-    """The groups of a range, most failed jobs first; at most 200."""
+    """The groups of a range, most failed jobs first; at most 200 and one for the rest."""
 
     range: _RANGE
     since: Time

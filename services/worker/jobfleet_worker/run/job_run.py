@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from jobfleet_contracts.error_group import NO_HANDLER
 from jobfleet_contracts.errors import BackendError, DataMissing, Fenced
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.outcome import (
@@ -422,7 +423,7 @@ class JobRun:
         job_type, queue = self.claimed.request.type, self.claimed.request.queue
         if not await self._parts.missing_handler.is_given_up(job_type, queue):
             return Deferred(NO_HANDLER_DELAY, f"this worker has no handler for {job_type!r}")
-        error = JobError("NoHandler", f"no handler for {job_type!r}; this worker has {known}")
+        error = JobError(NO_HANDLER, f"no handler for {job_type!r}; this worker has {known}")
         return AttemptFailed(error, final=True)
 
     def _broken(self, error: Exception) -> Outcome:

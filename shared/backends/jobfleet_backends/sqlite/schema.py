@@ -7,7 +7,7 @@ after a reboot they are set anew.
 
 from __future__ import annotations
 
-from jobfleet_contracts.error_group import MAX_SAMPLE_CHARACTERS, MOST_GROUPS
+from jobfleet_contracts.error_group import MAX_SAMPLE_CHARACTERS, MOST_GROUPS, NO_HANDLER
 
 VERSION = 8
 """``PRAGMA user_version`` of a file that this code can use."""
@@ -35,10 +35,11 @@ WHEN new.status IN ('Completed', 'Failed', 'Cancelled', 'TimedOut') AND new.sequ
         duration_ms = duration_ms + excluded.duration_ms;
 END;
 """
-_FAILURE = """
-    (SELECT new.job_type AS job_type, coalesce(json_extract(new.data, '$.error.type'), '') AS error,
-        coalesce(json_extract(new.data, '$.error.place'), '') AS place,
-        substr(new.occurred_at, 1, 13) AS hour)
+_FAILURE = f"""
+    (SELECT iif(error = '{NO_HANDLER}' AND place = '', '', new.job_type) AS job_type, error, place,
+        substr(new.occurred_at, 1, 13) AS hour
+    FROM (SELECT coalesce(json_extract(new.data, '$.error.type'), '') AS error,
+        coalesce(json_extract(new.data, '$.error.place'), '') AS place))
     AS failure"""
 
 _ERRORS = f"""

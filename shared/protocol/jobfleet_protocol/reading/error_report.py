@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from jobfleet_contracts.codec import format_optional_time, format_time
-from jobfleet_contracts.error_group import MOST_GROUPS, ErrorGroup
+from jobfleet_contracts.error_group import MOST_GROUPS, ErrorGroup, shortened
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.index import TimeStep
 from jobfleet_contracts.ports import Clock, JobIndexReader
@@ -90,18 +90,21 @@ def error_range(name: str | None) -> ErrorRange:
 async def read_errors(
     reader: JobIndexReader, clock: Clock, chosen: ErrorRange, *, job_type: str | None = None
 ) -> ErrorReport:
-    """Return the groups of a range, at most 200 of them; of one type where it is given.
+    """Return the groups of a range; beyond the 200 largest, the last one counts all others.
+
+    Args:
+        job_type: only groups of this type, and those of several types: these may hold some.
 
     Raises:
         BackendUnavailable: the index cannot be read.
     """
     since = chosen.begin(clock.now())
     summary = await reader.errors(since=since, step=chosen.step)
-    groups = [one for one in summary.groups if job_type in (None, one.key.job_type)]
+    groups = [one for one in summary.groups if job_type is None or one.key.job_type in ("", job_type)]
     return ErrorReport(
         range=chosen,
         since=since,
-        groups=groups[:MOST_GROUPS],
+        groups=shortened(groups, MOST_GROUPS),
         counted_back_to=summary.counted_back_to,
     )
 

@@ -61,6 +61,7 @@ class TypeEndings:
     """How the jobs of one type ended in the last minutes.
 
     Attributes:
+        job_type: empty: jobs of several types.
         ended: all of them; ``None`` where they are too many to count.
         since: of the first bad one.
         message: of the commonest failure.
@@ -185,8 +186,10 @@ def _failing(facts: FleetFacts) -> Iterator[Problem]:
         if many or all_of_it:
             of = "" if one.ended is None else f" of {one.ended:,}"
             span = spell(seconds_between(one.since, facts.now))
-            text = f"{one.job_type}: {one.bad:,}{of} failed in {span}: {one.message}"
-            link = f"/errors?range=15m&type={quote(one.job_type, safe='')}"
+            named = one.job_type or "Several types"
+            text = f"{named}: {one.bad:,}{of} failed in {span}: {one.message}"
+            chosen = f"&type={quote(one.job_type, safe='')}" if one.job_type else ""
+            link = f"/errors?range=15m{chosen}"
             yield Problem(kind="failing", severity=Severity.BAD, text=text, link=link)
     if many and not facts.failing:
         text = f"{facts.ended_badly:,} of {facts.ended:,} jobs failed in the last 5 min."

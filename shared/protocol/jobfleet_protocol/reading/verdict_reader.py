@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.control import ControlEntry
 from jobfleet_contracts.credentials import masked_text
-from jobfleet_contracts.error_group import ErrorGroup
+from jobfleet_contracts.error_group import NO_HANDLER, ErrorGroup
 from jobfleet_contracts.errors import BackendError
 from jobfleet_contracts.index import Census, EventQuery, JobQuery, QueueDepth
 from jobfleet_contracts.ports import Clock
@@ -124,16 +124,18 @@ class VerdictReader:
         by_type: dict[str, list[ErrorGroup]] = {}
         for group in groups:
             if group.total.jobs:
-                by_type.setdefault(group.key.job_type, []).append(group)
+                by_type.setdefault(group.key.job_type or group.key.error, []).append(group)
         worst = sorted(by_type.values(), key=_dead_jobs, reverse=True)[:_TYPES]
         return await asyncio.gather(*(self._endings(of_type, since) for of_type in worst))
 
     async def _endings(self, groups: Sequence[ErrorGroup], since: datetime) -> TypeEndings:
         bad, job_type = _dead_jobs(groups), groups[0].key.job_type
-        good = await self._good(job_type, since) if job_type else None
+        good: int | None = 0 if groups[0].key.error == NO_HANDLER else None
+        if job_type:
+            good = await self._good(job_type, since)
         commonest = max(groups, key=lambda group: group.total.jobs)
         return TypeEndings(
-            job_type=job_type or "other types",
+            job_type=job_type,
             bad=bad,
             ended=None if good is None else bad + good,
             since=max(since, min(group.first_at for group in groups)),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from jobfleet_contracts.credentials import masked_text
-from jobfleet_contracts.error_group import ErrorGroup
+from jobfleet_contracts.error_group import OTHER, ErrorGroup
 from jobfleet_protocol.reading.error_report import ErrorReport, bars_of
 
 SPARK_HEIGHT = 20
@@ -27,6 +27,7 @@ class GroupRow:
     """What a line shows.
 
     Attributes:
+        job_type: empty where the group holds jobs of any type.
         is_other: it stands for the groups that are not counted apart, and has no page.
         share: of all failed jobs of the range, in percent.
     """
@@ -66,7 +67,7 @@ def _row(group: ErrorGroup, report: ErrorReport, everything: int) -> GroupRow:
         retried=total.retried,
         first_at=group.first_at,
         last_at=group.last_at,
-        is_other=not group.key.job_type,
+        is_other=group.key == OTHER,
         share=round(100 * total.jobs / everything) if everything else 0,
         bars=_bars(bars_of(group, report)),
         spark_width=report.range.bars * _BAR,

@@ -32,6 +32,15 @@ def log(payload: None = None) -> None:
     logging.getLogger("mine").debug("too.quiet")
     raise ValueError("no luck")
 """
+DEAF = """
+import signal
+from jobfleet_worker import handler
+
+@handler("deafen")
+async def deafen(payload: None) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+"""
 REFUSED = {
     "leaves": ("import sys\nsys.exit(0)\n", "sys.exit(0)"),
     "empty": ("x = 1\n", "no handler"),
@@ -169,6 +178,15 @@ def test_threads_that_handlers_left_are_named_and_do_not_hold_up_the_end(
     assert worker.wait(30) == 0
     assert "worker.threads_left" in cli.log
     assert "left-here" in cli.log
+
+
+def test_a_handler_cannot_make_its_worker_deaf(cli: Cli, until: Callable[..., None]) -> None:
+    (cli.folder / "deaf.py").write_text(DEAF)
+    worker = cli.start("worker", "--handlers", "deaf")
+    cli.publish("--type", "deafen")
+    until(lambda: cli.log.count("signal.restored") == 3, "the signals to be taken back")
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(30) == 0
 
 
 def test_a_closed_terminal_drains_the_worker(cli: Cli, until: Callable[..., None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from importlib.metadata import version
 
@@ -34,8 +35,10 @@ async def run_worker(settings: Settings, handlers: Handlers, *, stop_with_parent
         signals.start()
         if stop_with_parent:
             signals.follow_parent()
+        keeping = asyncio.create_task(signals.keep(), name="stop-signals")
         async with health_served(settings, backend=backend, worker=worker, metrics=metrics):
             await worker.run()
+        keeping.cancel()
     finally:
         await backend.close()
 

@@ -100,7 +100,9 @@ async def read_errors(
     """
     since = chosen.begin(clock.now())
     summary = await reader.errors(since=since, step=chosen.step)
-    groups = [one for one in summary.groups if job_type is None or one.key.job_type in ("", job_type)]
+    groups = [
+        one for one in summary.groups if job_type is None or one.key.job_type in ("", job_type)
+    ]
     return ErrorReport(
         range=chosen,
         since=since,

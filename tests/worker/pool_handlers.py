@@ -1,11 +1,19 @@
 """Handlers that show what a process of the pool keeps from one job to the next."""
 
 import contextvars
+import gc
+import io
+import locale
+import logging
 import os
+import resource
 import signal
+import socket
 import subprocess
+import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +43,93 @@ def spoil(payload: str) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
     signal.setitimer(signal.ITIMER_REAL, 3600)
     return os.getpid()
+
+
+def _set_zone() -> None:
+    os.environ["TZ"] = "Pacific/Apia"
+    time.tzset()
+
+
+def _limit(kind: int, value: int) -> None:
+    resource.setrlimit(kind, (value, resource.getrlimit(kind)[1]))
+
+
+def _replace_stdout() -> None:
+    sys.stdout = io.StringIO()
+
+
+def _replace_stderr() -> None:
+    sys.stderr = io.StringIO()
+
+
+def _close_stdout() -> None:
+    sys.stdout.close()
+
+
+CHANGES: dict[str, Callable[[], object]] = {
+    "time zone": _set_zone,
+    "most files": lambda: _limit(resource.RLIMIT_NOFILE, 64),
+    "core dumps": lambda: _limit(resource.RLIMIT_CORE, 0),
+    "cores": lambda: os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]),
+    "standard output": _replace_stdout,
+    "standard error": _replace_stderr,
+    "exception hook": lambda: setattr(sys, "excepthook", print),
+    "thread exception hook": lambda: setattr(threading, "excepthook", print),
+    "tracer of threads": lambda: threading.settrace(lambda *_: None),
+    "socket time-out": lambda: socket.setdefaulttimeout(0.001),
+    "recursion limit": lambda: sys.setrecursionlimit(250),
+    "switch interval": lambda: sys.setswitchinterval(1),
+    "digits": lambda: sys.set_int_max_str_digits(640),
+    "log level": lambda: logging.getLogger().setLevel(1),
+    "log handlers": lambda: logging.getLogger().addHandler(logging.NullHandler()),
+    "disabled log": lambda: logging.disable(logging.CRITICAL),
+    "garbage collection": gc.disable,
+    "garbage threshold": lambda: gc.set_threshold(1),
+    "search path": lambda: sys.path.insert(0, "/nowhere"),
+    "locale": lambda: locale.setlocale(locale.LC_ALL, "C"),
+}
+"""Undone between two jobs."""
+LASTING: dict[str, Callable[[], object]] = {
+    "lowered limit": lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)),
+    "priority": lambda: os.nice(3),
+    "group": lambda: os.setgid(65534) if os.getuid() == 0 else None,
+    "user": lambda: os.setuid(65534) if os.getuid() == 0 else None,
+    "closed output": _close_stdout,
+    "descriptor of the output": lambda: os.dup2(os.open(os.devnull, os.O_WRONLY), 1),
+    "daemon": lambda: threading.Thread(
+        target=time.sleep, args=(60,), name="left behind", daemon=True
+    ).start(),
+}
+"""May cost the process: to undo some takes rights, others cannot be undone."""
+
+
+@handler("pool.change", run_in="process")
+def change(payload: list[str]) -> int:
+    for name in payload:
+        (CHANGES | LASTING)[name]()
+    return os.getpid()
+
+
+@handler("pool.settings", run_in="process")
+def settings(payload: None = None) -> list[Any]:
+    """Tell what a job finds of the settings of its process, by the names of the changes."""
+    root = logging.getLogger()
+    output = os.fstat(1)
+    limits = [getattr(resource, each) for each in dir(resource) if each.startswith("RLIMIT_")]
+    return [
+        [time.tzname, time.timezone],
+        [resource.getrlimit(each) for each in limits],
+        sorted(os.sched_getaffinity(0)),
+        [type(sys.stdout).__name__, type(sys.stderr).__name__, sys.stdout.closed],
+        [output.st_dev, output.st_ino],
+        [sys.excepthook is print, threading.excepthook is print, threading.gettrace() is None],
+        [socket.getdefaulttimeout(), sys.getrecursionlimit(), sys.getswitchinterval()],
+        [sys.get_int_max_str_digits(), sys.path[0], locale.setlocale(locale.LC_ALL)],
+        [root.level, len(root.handlers), root.manager.disable],
+        [gc.isenabled(), gc.get_threshold()],
+        [os.getpriority(os.PRIO_PROCESS, 0), os.getresuid(), os.getresgid()],
+        sorted(each.name for each in threading.enumerate()),
+    ]
 
 
 @handler("pool.look", run_in="process")

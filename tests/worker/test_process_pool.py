@@ -127,6 +127,18 @@ async def test_a_job_finds_nothing_of_the_one_before_but_module_state(
     assert after == before
 
 
+async def test_a_job_finds_no_setting_that_the_one_before_has_changed(pool: ProcessPool) -> None:
+    """What can be put back costs no process; what cannot be may cost it."""
+    before = await result(pool, pool_handlers.settings)
+    pid = await result(pool, pool_handlers.change, list(pool_handlers.CHANGES))
+    assert await result(pool, pool_handlers.settings) == before
+    assert await result(pool, pool_handlers.pid) == pid
+    for name in pool_handlers.LASTING:
+        pid = await result(pool, pool_handlers.change, [name])
+        assert await result(pool, pool_handlers.settings) == before, name
+    assert await result(pool, pool_handlers.pid) != pid, "the daemon runs on beside other jobs"
+
+
 @pytest.mark.parametrize("code", [0, 3])
 async def test_a_process_that_exits_fails_its_job_and_is_replaced(
     pool: ProcessPool, code: int
@@ -210,21 +222,19 @@ async def test_a_child_that_ends_with_its_job_costs_nothing(
     assert await result(pool, function) == await result(pool, pool_handlers.pid)
 
 
-async def test_a_thread_that_a_job_leaves_costs_the_process_unless_it_is_a_daemon(
-    pool: ProcessPool,
-) -> None:
+async def test_a_thread_that_a_job_leaves_costs_the_process(pool: ProcessPool) -> None:
     pid = await result(pool, pool_handlers.start_thread, {"daemon": True})
-    assert await result(pool, pool_handlers.pid) == pid
-    assert await result(pool, pool_handlers.start_thread, {"daemon": False}) == pid
-    assert not is_alive(pid)
-    assert await result(pool, pool_handlers.pid) != pid
+    other = await result(pool, pool_handlers.start_thread, {"daemon": False})
+    assert not is_alive(other)
+    assert len({pid, other, await result(pool, pool_handlers.pid)}) == 3
+    await until_gone(pid)
 
 
 async def test_a_thread_of_an_earlier_job_cannot_report_into_the_next(pool: ProcessPool) -> None:
-    pid = await result(pool, pool_handlers.report_late)
+    await result(pool, pool_handlers.report_late)
     sink = Progress()
     found = await runner(pool, pool_handlers.slow, 0.5, sink).start()
-    assert found == Completed(pid)
+    assert isinstance(found, Completed)
     assert sink.steps == [1]
 
 

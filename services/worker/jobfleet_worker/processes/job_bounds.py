@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from jobfleet_worker.processes import descendants
+from jobfleet_worker.processes.process_state import ProcessState
 
 LEFT_SECONDS = 0.1
 """For a thread or child that is about to end when its handler returns."""
@@ -27,6 +28,7 @@ class JobBounds:
     Attributes:
         folder: the working folder; ``None``: it had been deleted.
         actions: what each signal does; a signal that Python has not set is left alone.
+        state: settings of the process.
         threads, children: those of the modules, which all jobs share.
     """
 
@@ -36,6 +38,7 @@ class JobBounds:
     actions: dict[int, Any]
     blocked: set[int]
     variables: contextvars.Context
+    state: ProcessState
     threads: frozenset[threading.Thread]
     children: frozenset[int]
 
@@ -54,6 +57,7 @@ class JobBounds:
             actions={number: signal.getsignal(number) for number in catchable},
             blocked=signal.pthread_sigmask(signal.SIG_BLOCK, ()),
             variables=contextvars.copy_context(),
+            state=ProcessState(),
             threads=frozenset(threading.enumerate()),
             children=frozenset(descendants.children() or ()),
         )
@@ -63,8 +67,8 @@ class JobBounds:
         """Whether the working folder is still there."""
         return self.folder is not None and self.folder.is_dir()
 
-    def restore(self) -> None:
-        """Undo what a job did to environment, folder, file mask, timers and signals.
+    def restore(self) -> bool:
+        """Undo what a job did to its process; returns whether all of that could be undone.
 
         A folder that is gone is left to the next job, which refuses to start without it.
         """
@@ -78,22 +82,31 @@ class JobBounds:
         if os.environ != self.environment:
             os.environ.clear()
             os.environ.update(self.environment)
+        time.tzset()  # after the environment: the zone is read from it
         if self.folder is not None:
             with contextlib.suppress(OSError):
                 os.chdir(self.folder)
+        return self.state.restore()
 
     def is_left_alone(self) -> bool:
-        """Return whether the job has left neither a child nor a thread that is no daemon."""
+        """Return whether the job has left neither a child nor a thread that is no daemon.
+
+        Daemons have the same short time to end: see :meth:`has_daemons`.
+        """
         deadline = time.monotonic() + LEFT_SECONDS
-        while self._has_threads() or self._has_children():
+        while self._started_threads() or self._has_children():
             if time.monotonic() > deadline:
-                return False
+                has_others = any(not each.daemon for each in self._started_threads())
+                return not has_others and not self._has_children()
             time.sleep(LEFT_SECONDS / 20)
         return True
 
-    def _has_threads(self) -> bool:
-        started = (each for each in threading.enumerate() if each not in self.threads)
-        return any(not each.daemon for each in started)
+    def has_daemons(self) -> bool:
+        """Return whether a thread of the job goes on, which would run beside the next job."""
+        return bool(self._started_threads())
+
+    def _started_threads(self) -> list[threading.Thread]:
+        return [each for each in threading.enumerate() if each not in self.threads]
 
     def _has_children(self) -> bool:
         if not descendants.has_children():

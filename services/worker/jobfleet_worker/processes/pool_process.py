@@ -167,12 +167,12 @@ class PoolProcess:
         self._jobs_left -= 1
         is_left_alone = bounds.is_left_alone()
         try:
-            bounds.restore()
+            is_restored = bounds.restore()
         except Exception:  # noqa: BLE001 - what cannot be undone must not meet another job
             return After.END_FIRST
         if not is_left_alone:
             return After.END_FIRST
-        if self._jobs_left <= 0:
+        if not is_restored or bounds.has_daemons() or self._jobs_left <= 0:
             return After.REPLACE
         limit = self._set_up.max_mib
         return After.REUSE if limit is None or used_memory_mb() <= limit else After.REPLACE

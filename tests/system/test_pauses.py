@@ -37,8 +37,8 @@ class Mute:
     ("subject", "name", "announced"),
     [
         (ControlSubject.QUEUE, "default", True),
-        (ControlSubject.TYPE, "demo.steps", True),
-        (ControlSubject.QUEUE, "default", False),
+        pytest.param(ControlSubject.TYPE, "demo.steps", True, marks=pytest.mark.full),
+        pytest.param(ControlSubject.QUEUE, "default", False, marks=pytest.mark.full),
     ],
     ids=["queue", "type", "queue, announcement lost"],
 )

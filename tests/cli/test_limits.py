@@ -6,14 +6,19 @@ import orjson
 
 from tests.cli.conftest import Cli
 
+REASON = "sla, see https://ops:hunter2@wiki.example"
+
 
 def test_a_limit_is_set_listed_shown_and_removed(cli: Cli) -> None:
-    done = cli.run("limits", "set", "api", "--slots", "5", "--rate", "10/second", "--reason", "sla")
+    done = cli.run(
+        "limits", "set", "api", "--slots", "5", "--rate", "10/second", "--reason", REASON
+    )
     assert done.returncode == 0, done.stderr
     (row,) = orjson.loads(cli.run("limits", "list", "--json").stdout)["items"]
     assert (row["name"], row["slots"], row["rate"], row["used"]) == ("api", 5, "10/second", 0)
     shown = cli.run("limits", "show", "api").stdout
     assert "sla" in shown
+    assert "hunter2" not in shown
     assert "10/second" in shown
     assert cli.run("limits", "remove", "api").returncode == 0
     assert orjson.loads(cli.run("limits", "list", "--json").stdout)["items"] == []

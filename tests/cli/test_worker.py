@@ -64,6 +64,13 @@ def test_a_handler_module_that_does_not_import_is_exit_2_with_its_traceback(cli:
     assert "No module named 'nothing_of_this_name'" in answer.stderr
 
 
+def test_an_interrupted_import_names_its_module(cli: Cli) -> None:
+    (cli.folder / "interrupts.py").write_text("raise KeyboardInterrupt\n")
+    answer = cli.run("worker", "--handlers", "interrupts")
+    assert answer.returncode == 130
+    assert "module=interrupts" in answer.stderr
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_handlers_that_cannot_be_used_stop_the_start_with_one_line(cli: Cli, name: str) -> None:
     source, cause = REFUSED[name]

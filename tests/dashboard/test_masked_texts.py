@@ -30,6 +30,7 @@ def test_a_credential_is_hidden_in_the_notation_of_other_programs(text: str) -> 
 @pytest.mark.parametrize(
     "text",
     [
+        "send it in a header, as ${secret:NAME}",
         "{token: ${secret:A}}",
         "{token: ${secret:A}, size: 1}",
         "{name: token, size: 1}",

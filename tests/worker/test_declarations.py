@@ -384,6 +384,15 @@ def test_values_of_a_module_that_answer_to_any_name_are_no_handlers(load: Load) 
     assert "job" in found.types
 
 
+def test_a_module_that_answers_to_no_other_name_is_used_as_it_is(load: Load) -> None:
+    found = load(
+        "from jobfleet_worker import handler\n"
+        "def __getattr__(name): raise RuntimeError(name)\n"
+        "@handler('job')\ndef f(): ...\n"
+    )
+    assert "job" in found.types
+
+
 async def test_two_marks_make_one_function_the_handler_of_two_types(load: Load) -> None:
     found = load(
         "from jobfleet_worker import handler\n"

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from jobfleet_contracts.state import State
 from jobfleet_worker import (
@@ -279,6 +281,57 @@ async def test_a_hook_that_fails_after_success_counts_only_if_it_is_transactiona
         assert failed.error.message == "the commit failed"
         assert failed.will_retry
     assert (await run_handler(asks, hooks=[closes])).will_retry
+
+
+async def test_a_hook_that_exits_after_success_changes_no_outcome() -> None:
+    @around_attempt
+    async def leaves(run: Run) -> AsyncIterator[None]:
+        yield
+        sys.exit(3)
+
+    @around_attempt
+    def interrupts(run: Run) -> Iterator[None]:
+        yield
+        raise KeyboardInterrupt
+
+    @handler("job")
+    async def work() -> int:
+        return 1
+
+    @handler("job")
+    def plain() -> int:
+        return 1
+
+    for each in (work, plain):
+        with capture_logs() as log:
+            assert (await run_handler(each, hooks=[leaves, interrupts])).result == 1
+        assert [line["event"] for line in log] == ["hook.failed", "hook.failed"]
+
+
+async def test_a_hook_that_exits_after_a_failure_is_logged_and_the_others_are_called() -> None:
+    heard: list[str] = []
+
+    @on_error
+    async def leaves(error: BaseException, run: Run) -> None:
+        sys.exit(3)
+
+    @on_error
+    def leaves_too(error: BaseException, run: Run) -> None:
+        raise KeyboardInterrupt
+
+    @on_error
+    def hears(error: BaseException, run: Run) -> None:
+        heard.append(str(error))
+
+    @handler("job")
+    async def work() -> None:
+        raise ValueError("always")
+
+    with capture_logs() as log:
+        run = await run_handler(work, hooks=[leaves, leaves_too, hears])
+    assert run.error is not None
+    assert heard == ["always"]
+    assert [line["event"] for line in log] == ["hook.failed", "hook.failed"]
 
 
 async def test_a_hook_may_raise_another_error_and_may_refuse_the_attempt() -> None:

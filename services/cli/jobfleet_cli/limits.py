@@ -11,6 +11,7 @@ from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.pause_commands import Json, Reason
 from jobfleet_cli.session import Session, in_session, who
 from jobfleet_cli.table import Column
+from jobfleet_contracts.credentials import masked_text
 from jobfleet_protocol.control.limits import Limits
 from jobfleet_protocol.reading.limit_record import LimitReader
 
@@ -108,7 +109,7 @@ async def _print(session: Session, name: str, *, as_json: bool) -> None:
         print_table(("SLOT", "JOB", "NAME"), holders)
     entries = await _limits(session).history(name)
     print()
-    rows = [(str(e.sequence), e.kind, e.by, e.reason) for e in entries]
+    rows = [(str(e.sequence), e.kind, e.by, masked_text(e.reason)) for e in entries]
     print_table(("ENTRY", "WHAT", "BY", "REASON"), rows)
 
 

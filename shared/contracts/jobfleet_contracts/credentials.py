@@ -109,6 +109,7 @@ _ATTRIBUTES = re.compile(
     re.IGNORECASE,
 )
 _BARE_PAIR = re.compile(
+    r"""(?<!\$\{(?=secret:[A-Za-z0-9_]{1,100}\}))"""  # a reference
     r"""((?<=[{,])\s{0,20})([\w-]{1,100})(:\s{0,20})"""
     r"""("[^"]*"|'[^']*'|(?![\s"'{\[])(?:\$\{secret:\w{1,100}\}|[^,}\n])+)"""
 )

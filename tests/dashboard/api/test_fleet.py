@@ -102,6 +102,23 @@ async def test_a_submit_beside_open_jobs_of_other_slots_says_so(client: AsgiClie
     assert events[0]["data"]["warning"] == second["warning"]
 
 
+async def test_a_submit_that_names_a_limit_which_nobody_has_set_says_so(
+    client: AsgiClient,
+) -> None:
+    await client.request("PUT", "/api/limits/known", body={"slots": 2})
+    body = {"type": "demo.steps", "limits": ["known", "knwon"]}
+    unset = (await client.post("/api/jobs", body)).json
+    assert unset["warning"].startswith("nobody has set limit knwon, so the job waits")
+    both = body | {"lockKey": "press"}
+    await client.post("/api/jobs", {"type": "demo.steps", "lockKey": "press", "lockSlots": 3})
+    warning = (await client.post("/api/jobs", both)).json["warning"]
+    assert "lockSlots 3" in warning
+    assert "knwon" in warning
+    await client.request("DELETE", "/api/limits/known")
+    known = body | {"limits": ["known"]}
+    assert (await client.post("/api/jobs", known)).json["warning"] is None, "it limits nothing"
+
+
 @pytest.mark.parametrize("slots", [0, 101, 1.5, "3"])
 async def test_a_number_of_slots_that_does_not_fit_is_refused(
     client: AsgiClient, slots: object

@@ -82,7 +82,8 @@ class JobAnswer(Document):
     status_url: str
     message: str
     warning: str | None = Field(
-        description="Open jobs of the same lock key allow another number at a time."
+        description="Open jobs of the same lock key allow another number at a time, or nobody has "
+        "set a limit that the job names."
     )
 
 

@@ -119,7 +119,9 @@ class OpenHooks:
             try:
                 async with asyncio.timeout(ERROR_SECONDS):
                     await _called(hook.function, error, run)
-            except Exception:  # noqa: BLE001 - a hook of the user's changes no outcome
+            except asyncio.CancelledError:
+                raise
+            except BaseException:  # noqa: BLE001 - a hook of the user's changes no outcome
                 _log.exception(HOOK_FAILED, hook=hook.mark.place)
 
     @property
@@ -182,7 +184,9 @@ class _Guarded:
         self._note(error)
         try:
             self._manager.__exit__(kind, error, trace)
-        except Exception as own:
+        except asyncio.CancelledError:
+            raise
+        except BaseException as own:
             if error is not None or self._counts:
                 raise
             _log.error(HOOK_FAILED, hook=self._mark.place, exc_info=own)
@@ -204,7 +208,9 @@ class _Guarded:
                 await self._manager.__aexit__(kind, error, trace)
             else:
                 self._manager.__exit__(kind, error, trace)
-        except Exception as own:
+        except asyncio.CancelledError:
+            raise
+        except BaseException as own:
             if error is not None or self._counts:
                 raise
             _log.error(HOOK_FAILED, hook=self._mark.place, exc_info=own)
@@ -227,10 +233,26 @@ class _OnLoop:
         self._loop = loop
 
     def __enter__(self) -> Any:
-        return asyncio.run_coroutine_threadsafe(self._manager.__aenter__(), self._loop).result()
+        return self._call(self._manager.__aenter__())
 
     def __exit__(self, *raised: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._manager.__aexit__(*raised), self._loop).result()
+        self._call(self._manager.__aexit__(*raised))
+
+    def _call(self, work: Coroutine[Any, Any, Any]) -> Any:
+        made, error = asyncio.run_coroutine_threadsafe(_tried(work), self._loop).result()
+        if error is not None:
+            raise error
+        return made
+
+
+async def _tried(work: Coroutine[Any, Any, T]) -> tuple[T | None, BaseException | None]:
+    """Return a result or an error: ``SystemExit`` of a task would end the loop that runs it."""
+    try:
+        return await work, None
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:  # noqa: BLE001 - raised in the thread that waits for it
+        return None, error
 
 
 class _InThread:

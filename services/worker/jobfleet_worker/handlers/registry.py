@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, Literal
 
+import structlog
+
 from jobfleet_contracts.errors import InvalidRequest, JobfleetError
 from jobfleet_contracts.rate import Rate
 from jobfleet_contracts.schedule import Schedule
@@ -36,7 +38,10 @@ from jobfleet_worker.handlers.schedule_marks import (
 from jobfleet_worker.handlers.signature import Signature, SignatureRefused, Takes, read_signature
 
 RunIn = Literal["loop", "thread", "process"]
+IMPORT_INTERRUPTED = "import.interrupted"
 BUILT_IN = ("jobfleet_worker.builtin.demo_steps",)
+
+_log = structlog.get_logger()
 
 
 class HandlerImportError(JobfleetError):
@@ -431,7 +436,8 @@ def _import(name: str) -> ModuleType:
             f"handler module {name!r} is not found in the current folder or where Python looks for "
             "modules. Name it as `import` would, without .py"
         ) from error
-    except KeyboardInterrupt:  # somebody at the terminal
+    except KeyboardInterrupt:  # somebody at the terminal, or the module itself
+        _log.warning(IMPORT_INTERRUPTED, module=name)
         raise
     except BaseException as error:  # whatever else the module raises, its worker cannot start
         raise _broken(name) from error

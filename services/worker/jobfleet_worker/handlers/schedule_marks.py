@@ -147,7 +147,7 @@ def schedules_in(module: ModuleType) -> list[DeclaredSchedule]:
 
 
 def _listed(module: ModuleType) -> Iterator[DeclaredSchedule]:
-    listed = getattr(module, _LIST, ())
+    listed = vars(module).get(_LIST, ())  # getattr would call a __getattr__ of the module's
     if isinstance(listed, ModuleType) or inspect.isroutine(listed) or inspect.isclass(listed):
         return  # of that name by chance
     if not isinstance(listed, list | tuple):

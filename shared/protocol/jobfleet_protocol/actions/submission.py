@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from jobfleet_contracts.control import ControlSubject
 from jobfleet_contracts.errors import BackendError, BodyConflict, InvalidRequest, JobfleetError
 from jobfleet_contracts.event import Event, JobFacts, JobState
 from jobfleet_contracts.index import OpenRow
@@ -17,7 +18,14 @@ from jobfleet_contracts.internal_job import check_type, is_internal_id
 from jobfleet_contracts.job_id import job_id_for_key
 from jobfleet_contracts.lookup_keys import INDEXED, keys_of
 from jobfleet_contracts.message import JobDefaults, JobMessage
-from jobfleet_contracts.ports import AuditTrail, Clock, JobIndex, JobIndexReader, PayloadStore
+from jobfleet_contracts.ports import (
+    AuditTrail,
+    Clock,
+    ControlLog,
+    JobIndex,
+    JobIndexReader,
+    PayloadStore,
+)
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.answer_limit import answered
 from jobfleet_protocol.actions.publication import Publication
@@ -39,8 +47,8 @@ ORPHANED_ROW_AGE = timedelta(hours=1)
 SLOW_OPENING_SECONDS = 600.0
 """Who takes longer between row and event writes the row again, for it may have been removed."""
 
-SLOTS_LOOK_SECONDS = 0.5
-"""How long a submit may wait to learn whether open jobs of its lock key have other slots."""
+WARNING_SECONDS = 0.5
+"""How long a submit may wait to learn what it is to warn of."""
 
 _log = structlog.get_logger()
 
@@ -50,7 +58,8 @@ class Submitted:
     """The stored job; ``created`` is false if the job existed before this submit.
 
     Attributes:
-        warning: open jobs of the same lock key allow another number at a time.
+        warning: open jobs of the same lock key allow another number at a time, or nobody has set
+            a limit that the job names.
         transaction: of the submitter's own, on which it depends whether the job exists.
     """
 
@@ -192,6 +201,7 @@ class Submitter:
         trail: AuditTrail,
         index: JobIndex,
         reader: JobIndexReader,
+        log: ControlLog,
         payloads: PayloadStore,
         writer: TrailWriter,
         publication: Publication,
@@ -208,6 +218,7 @@ class Submitter:
         self._trail = trail
         self._index = index
         self._reader = reader
+        self._log = log
         self._payloads = payloads
         self._writer = writer
         self._publication = publication
@@ -287,7 +298,8 @@ class Submitter:
         declared = await self._declared_keys(request)
         keys = keys_of(request, declared)
         change = opening_change(request, self._defaults, now=now, by=by, keys=keys)
-        warning = await self._other_slots(request)
+        warnings = [await self._other_slots(request), await self._unset_limits(request)]
+        warning = "; ".join(each for each in warnings if each is not None) or None
         if warning is not None:
             change = replace(change, data=change.data | {"warning": warning})
         event = draft(None, facts, change, occurred_at=now)
@@ -313,7 +325,7 @@ class Submitter:
         if request.lock_key is None:
             return None
         try:
-            async with asyncio.timeout(SLOTS_LOOK_SECONDS):
+            async with asyncio.timeout(WARNING_SECONDS):
                 found = await self._reader.lock_slots(request.lock_key)
         except (BackendError, TimeoutError):
             return None
@@ -324,6 +336,28 @@ class Submitter:
         return (
             f"open jobs of lock key {request.lock_key} have lockSlots {listed}, this one "
             f"{request.lock_slots}: they are limited apart. Use one number for a key"
+        )
+
+    async def _unset_limits(self, request: JobRequest) -> str | None:
+        """Return what is to be said where nobody has ever set a limit that the job names.
+
+        The log may not answer in time: then nothing is said.
+        """
+        if not request.limits:
+            return None
+        try:
+            async with asyncio.timeout(WARNING_SECONDS):
+                found = [
+                    await self._log.newest(ControlSubject.LIMIT, name) for name in request.limits
+                ]
+        except (BackendError, TimeoutError):
+            return None
+        unset = [n for n, newest in zip(request.limits, found, strict=True) if newest is None]
+        if not unset:
+            return None
+        return (
+            f"nobody has set limit {', '.join(unset)}, so the job waits: "
+            f"jobfleet limits set {unset[0]} --slots N, or correct the job"
         )
 
     async def _same_job(self, request: JobRequest, found: Event) -> Submitted:

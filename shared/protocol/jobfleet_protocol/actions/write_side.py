@@ -60,6 +60,7 @@ class WriteSide:
                 trail=trail,
                 index=index,
                 reader=backend.reader,
+                log=backend.control_log,
                 payloads=payloads,
                 writer=writer,
                 publication=publication,

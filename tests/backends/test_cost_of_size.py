@@ -5,8 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from pydantic import SecretStr
@@ -15,49 +14,40 @@ from devtools.servers import RabbitMQServer, StorageServer
 from jobfleet_backends.azure_backend import open_azure
 from jobfleet_backends.settings import Settings
 from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.error_group import dead_group_of
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import EventQuery
 from jobfleet_contracts.job_id import new_id
-from jobfleet_dashboard.app import create_app
-from tests.conformance.jobs import a_life
-from tests.dashboard.api.asgi_client import AsgiClient
-from tests.dashboard.api.conftest import options_with
-from tests.dashboard.jumping_clock import JumpingClock
+from tests.conformance.jobs import a_life, after
+from tests.dashboard.costed_pages import (
+    FOUND,
+    GROUP,
+    KEY,
+    VERDICT,
+    Cost,
+    costs_of_pages,
+    declare,
+)
 
 pytestmark = pytest.mark.servers
-FEW, MANY = 4_000, 20_000
-"""With fewer the longest search comes to the end of the timeline."""
+FEW, MANY = 5_000, 20_000
+"""With fewer a shard holds less than the longest search and a look at the last minute read."""
 LAST = 200
 ROWS = 100
 """Of one transaction."""
-PAGES = (
-    "/",
-    "/jobs",
-    "/jobs?state=completed",
-    "/jobs?state=failed&state=timedOut",
-    "/jobs?state=queued",
-    "/jobs?type=demo.steps",
-    "/jobs?type=nowhere",
-    "/jobs?queue=default",
-    "/jobs?q=demo",
-    "/jobs?q=nowhere",
-    "/jobs?lock=nobody",
-    "/jobs?window=24h",
-    "/jobs/{job}",
-    "/workers",
-    "/locks",
-    "/dead-letters",
-    "/errors",
-    "/errors?range=7d",
-    "/errors/0123456789abcdef",
-    "/jobs?q=payload.customer:nobody",
-    "/jobs?q=type:nowhere.*",
-    "/actions",
-    "/jobs/{job}/waiting",
-    "/api/stats",
-)
-MOST_REQUESTS, MOST_ROWS = 30, 8_500
+FAILING = ("demo.steps", "crm.sync", "mail.send", "pdf.make", "report.run", "sms.send")
+"""Types of which jobs fail now: the verdict asks for the endings of five."""
+FAILED = 60
+"""Jobs of each: more than a page shows."""
+MOST_REQUESTS = 30
+MOST_ROWS = 8_500
 """Of one page; the most is a text that nothing has, looked for in the last 2,000 events."""
+MORE_REQUESTS = {
+    VERDICT: 24 + 5 * 4,
+    FOUND: 4 + 4 + 9 + 64,
+    GROUP: 4 + 4 + 9 + 64,
+}
+"""Of the verdict, with five types that fail, and of pages that ask the trail for each job shown."""
 
 
 @pytest.fixture
@@ -77,35 +67,39 @@ async def backend(rabbitmq: RabbitMQServer, azurite: StorageServer) -> AsyncIter
 
 
 @pytest.mark.timeout(300)
-async def test_pages_last_events_and_a_history_cost_the_same_with_4000_and_with_20000_jobs(
+async def test_pages_last_events_and_a_history_cost_the_same_with_5000_and_with_20000_jobs(
     backend: Backend,
 ) -> None:
-    life = a_life()
+    # All of it is of one minute, soon: no window of the last minutes leaves it while this runs.
+    minute = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(minutes=4)
+    life = a_life(begin=minute)
     for event in life:
         await backend.trail.insert([event])
-    await _page_costs(backend, life[0].job_id)  # makes the tables that are not there yet
-    await _fill(backend, FEW)
-    with_few, pages = await _cost(backend, life), await _page_costs(backend, life[0].job_id)
-    await _fill(backend, MANY - FEW)
+    group_id = await _fail(backend, life)
+    action_id = await declare(backend, life[0].job_id)
+
+    requests = backend.requests
+    assert requests is not None
+
+    async def pages() -> dict[str, Cost]:
+        return await costs_of_pages(
+            backend,
+            lambda: (requests.total(), requests.rows()),
+            job_id=life[0].job_id,
+            group_id=group_id,
+            action_id=action_id,
+        )
+
+    await pages()  # makes the tables that are not there yet
+    await _fill(backend, life[-1], FEW)
+    with_few, few = await _cost(backend, life), await pages()
+    await _fill(backend, life[-1], MANY - FEW)
     assert await _cost(backend, life) == with_few
-    assert await _page_costs(backend, life[0].job_id) == pages
-    assert max(requests for requests, _ in pages.values()) <= MOST_REQUESTS
-    assert max(rows for _, rows in pages.values()) <= MOST_ROWS
-
-
-async def _page_costs(backend: Backend, job_id: str) -> dict[str, tuple[int, int]]:
-    """Requests and rows of each page."""
-    assert backend.requests is not None
-    clock, costs = JumpingClock(), {}
-    client = AsgiClient(create_app(backend=backend, clock=clock, options=options_with()))
-    for page in PAGES:
-        clock.jump()
-        sent, read = backend.requests.total(), backend.requests.rows()
-        address, _, query = page.replace("{job}", job_id).partition("?")
-        pairs: Any = [pair.partition("=")[::2] for pair in query.split("&") if pair]
-        assert (await client.request("GET", address, query=pairs)).status == 200
-        costs[page] = backend.requests.total() - sent, backend.requests.rows() - read
-    return costs
+    many = await pages()
+    assert {page: cost for page, cost in many.items() if cost != few[page]} == {}
+    dear = {page: n for page, (n, _) in many.items() if n > MORE_REQUESTS.get(page, MOST_REQUESTS)}
+    assert dear == {}
+    assert {page: rows for page, (_, rows) in many.items() if rows > MOST_ROWS} == {}
 
 
 async def _cost(backend: Backend, life: Sequence[Event]) -> tuple[int, int, int, int]:
@@ -120,18 +114,32 @@ async def _cost(backend: Backend, life: Sequence[Event]) -> tuple[int, int, int,
     return of_page - begun, len(page.items), of_history - of_page, len(history)
 
 
-async def _fill(backend: Backend, jobs: int) -> None:
+async def _fail(backend: Backend, life: Sequence[Event]) -> str:
+    """Store failed jobs that a key finds; return the group of those of the first type."""
+    failed = []
+    for job_type in FAILING:
+        end = after(life[2], "Failed", worker_id="w1", data={"indexed": {KEY: "acme"}})
+        facts = replace(end.facts, job_type=job_type)
+        failed += [_moved(replace(end, facts=facts), new_id(), 4, 0) for _ in range(FAILED)]
+    for event in failed:
+        await backend.trail.insert([event])
+    backend.index.record(failed)
+    await backend.index.flush()
+    group_id = dead_group_of(failed[0])
+    assert group_id is not None
+    return group_id
+
+
+async def _fill(backend: Backend, template: Event, jobs: int) -> None:
     """Store the ends of that many jobs, and as many rows of trails as their neighbours have."""
-    template = a_life()[-1]
     for _ in range(jobs // ROWS):
-        ends = [_moved(template, new_id(), 4, second) for second in range(ROWS)]
-        backend.index.record(ends)
+        backend.index.record([_moved(template, new_id(), 4, second / 2) for second in range(ROWS)])
         job_id = new_id()
         await backend.trail.insert([_moved(template, job_id, n, n) for n in range(1, ROWS + 1)])
     await backend.index.flush()
 
 
-def _moved(event: Event, job_id: str, sequence: int, seconds: int) -> Event:
+def _moved(event: Event, job_id: str, sequence: int, seconds: float) -> Event:
     return replace(
         event,
         facts=replace(event.facts, job_id=job_id),

@@ -401,7 +401,7 @@ VERDICT = Description(
     text="Problems, worst first; none in a fleet that is well.",
     model=documents.VerdictDocument,
     example=examples.VERDICT,
-    problems=_READ,
+    problems=("invalid-request", *_READ),
 )
 ERRORS = Description(
     text="Groups, most failed jobs first.",

@@ -174,3 +174,20 @@ def _status(text: str) -> str:
         known = ", ".join(Status)
         raise InvalidRequest(f"status: {text!r} is none of {known}", field="status") from None
     return text
+
+
+class VerdictFilter(BaseModel):
+    """Query of ``GET /api/verdict``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_age_seconds: int = Field(
+        0,
+        ge=0,
+        le=3600,
+        alias="maxAgeSeconds",
+        description=(
+            "A verdict that others were given up to so long ago will do. Without it the verdict is "
+            "at most nine times as old as reading it took."
+        ),
+    )

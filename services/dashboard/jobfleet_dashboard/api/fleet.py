@@ -17,7 +17,7 @@ from jobfleet_dashboard.api.descriptions import (
     described,
 )
 from jobfleet_dashboard.api.documents import LockList
-from jobfleet_dashboard.api.filters import PageFilter
+from jobfleet_dashboard.api.filters import PageFilter, VerdictFilter
 from jobfleet_dashboard.dead_letter_list import dead_letters
 from jobfleet_dashboard.lock_list import held_locks
 from jobfleet_dashboard.security.access import require
@@ -61,9 +61,10 @@ async def dead_letter_page(request: Request, query: Annotated[PageFilter, Query(
 
 
 @router.get("/verdict", **described(VERDICT))
-async def verdict(request: Request) -> Response:
+async def verdict(request: Request, query: Annotated[VerdictFilter, Query()]) -> Response:
     """Whether the fleet is well: what is wrong, worst first."""
-    return answer((await services_of(request).verdict.read()).to_json())
+    reader = services_of(request).verdict
+    return answer((await reader.read(max_age_seconds=query.max_age_seconds)).to_json())
 
 
 @router.get("/stats", **described(STATS))

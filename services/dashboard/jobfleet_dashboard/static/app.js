@@ -237,7 +237,7 @@
     } catch { /* the dashboard is away: what has ended stays as it is */ }
   };
 
-  // The title of every page says how many problems the fleet has.
+  // The title of every page says how many problems the fleet has: one reading serves all pages.
   const VERDICT_SECONDS = 30;
   const showTrouble = (count) => {
     const title = document.title.replace(/^\([0-9]+\) /, "");
@@ -248,7 +248,8 @@
     if (place) { showTrouble(Number(place.dataset.problems)); return; }
     if (document.hidden || $("main").dataset.watched === undefined) return;
     try {
-      const answer = await fetch("/api/verdict", { headers: { Accept: "application/json" } });
+      const answer = await fetch(`/api/verdict?maxAgeSeconds=${VERDICT_SECONDS}`,
+        { headers: { Accept: "application/json" } });
       if (answer.ok) showTrouble((await answer.json()).problems.length);
     } catch { /* the live sign tells that the dashboard is away */ }
   };

@@ -15,7 +15,7 @@ from jobfleet_protocol.control.limit_state import Limit
 from jobfleet_protocol.control.limits import Limits
 
 MAX_HOLDERS = 100
-"""Slots of one limit whose jobs are looked up."""
+"""Slots whose jobs one answer looks up, over all limits: each costs two requests on Azure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class LimitRecord:
 
     Attributes:
         used: slots that are leased now; more than it has for a while after it was lowered.
-        holders: jobs that hold them, by slot; a claim that is being made is none yet.
+        holders: the first jobs that hold them, by slot; a claim that is being made is none yet.
     """
 
     limit: Limit
@@ -58,18 +58,25 @@ class LimitReader:
         self._locks = locks
         self._trail = trail
 
-    async def all(self) -> Sequence[LimitRecord]:
+    async def all(self, *, holders: int = MAX_HOLDERS) -> Sequence[LimitRecord]:
         """Return all limits that are set, by name, with their holders.
+
+        Args:
+            holders: of one limit, at most; of all limits together they are 100 at most.
 
         Raises:
             BackendError: log, locks or trail cannot be read.
         """
         limits, leased = await asyncio.gather(self._limits.read(), self._locks.leased(LIMIT_LOCKS))
-        return [
-            await self._record(limit, [lock for lock in leased if limit_of(lock) == name])
-            for name, limit in sorted(limits.items())
-            if not limit.removed
-        ]
+        records: list[LimitRecord] = []
+        left = MAX_HOLDERS
+        for name, limit in sorted(limits.items()):
+            if not limit.removed:
+                slots = [lock for lock in leased if limit_of(lock) == name]
+                most = min(left, holders)
+                records.append(await self._record(limit, slots, most))
+                left -= min(most, len(slots))
+        return records
 
     async def one(self, name: str) -> LimitRecord:
         """Return one limit.
@@ -78,11 +85,12 @@ class LimitReader:
             UnknownLimit: nobody has set it, or it was removed.
         """
         limit = await self._limits.get(name)
-        return await self._record(limit, list(await self._locks.leased(limit_prefix(name))))
+        leased = await self._locks.leased(limit_prefix(name))
+        return await self._record(limit, list(leased), MAX_HOLDERS)
 
-    async def _record(self, limit: Limit, leased: Sequence[str]) -> LimitRecord:
+    async def _record(self, limit: Limit, leased: Sequence[str], most: int) -> LimitRecord:
         ordered = sorted(leased, key=lambda lock: slot_of(lock) or 0)
-        found = await asyncio.gather(*(self._holder(lock) for lock in ordered[:MAX_HOLDERS]))
+        found = await asyncio.gather(*(self._holder(lock) for lock in ordered[:most]))
         return LimitRecord(limit, len(leased), [each for each in found if each is not None])
 
     async def _holder(self, lock: str) -> SlotHolder | None:

@@ -23,7 +23,7 @@ from jobfleet_protocol.control.pauses import Pauses
 ALIVE = timedelta(seconds=15)
 """A worker is alive for three heartbeats after its last one."""
 RATE_SPAN = timedelta(minutes=1)
-MOST_EVENTS = 1000
+MOST_EVENTS = 999
 """Newest events that rates are counted from; with more in the minute, over their shorter span."""
 _IN = frozenset({Status.QUEUED, Status.SCHEDULED, Status.REDRIVEN})
 

@@ -29,7 +29,8 @@ from jobfleet_protocol.reading.worker_jobs import read_workers
 MINUTES = 5
 """So many minutes of endings count, the present one included."""
 _TYPES = 5
-_MOST_EVENTS = 1000
+_MOST_EVENTS = 999
+"""With the one that tells whether there are more: a request's worth of rows on Azure."""
 _DEFERRED = JobQuery(states=frozenset({State.DEFERRED}), limit=100)
 _REST = 9
 """A verdict is kept this many times as long as it took: at most a tenth of the time."""
@@ -54,23 +55,31 @@ class VerdictReader:
         self._census = census
         self._lock = asyncio.Lock()
         self._verdict: FleetVerdict | None = None
-        self._fresh_until = float("-inf")
+        self._read_at = self._fresh_until = float("-inf")
 
-    async def read(self) -> FleetVerdict:
-        """Return the verdict.
+    async def read(self, *, max_age_seconds: float = 0) -> FleetVerdict:
+        """Return the verdict; a broker that is away is one of its problems.
 
-        A broker that is away is one of its problems.
+        Args:
+            max_age_seconds: a kept verdict that is younger will do, whatever it cost to read.
 
         Raises:
             BackendUnavailable: the storage cannot be read.
         """
+        if (kept := self._kept(max_age_seconds)) is not None:
+            return kept
         async with self._lock:
+            if (kept := self._kept(max_age_seconds)) is not None:  # another has just read it
+                return kept
             began = self._clock.boottime()
-            if self._verdict is None or began >= self._fresh_until:
-                self._verdict = fleet_verdict(await self._facts())
-                ended = self._clock.boottime()
-                self._fresh_until = ended + (ended - began) * _REST
+            self._verdict = fleet_verdict(await self._facts())
+            self._read_at = ended = self._clock.boottime()
+            self._fresh_until = ended + (ended - began) * _REST
             return self._verdict
+
+    def _kept(self, max_age_seconds: float) -> FleetVerdict | None:
+        until = max(self._fresh_until, self._read_at + max_age_seconds)
+        return self._verdict if self._clock.boottime() < until else None
 
     async def _facts(self) -> FleetFacts:
         backend, now = self._backend, self._clock.now()

@@ -20,7 +20,7 @@ from jobfleet_dashboard.views.site import page_context, show, site_of
 
 TEMPLATE = "locks/index.html"
 MAX_HOLDERS = 10
-"""Holders of one key that the page names."""
+"""Holders of one key or limit that the page names."""
 
 router = APIRouter(dependencies=[require(Role.VIEWER)], include_in_schema=False)
 
@@ -54,7 +54,7 @@ async def _read(request: Request) -> dict[str, Any]:
     backend = services.backend
     held, limits = await asyncio.gather(
         held_locks(locks=backend.locks, directory=backend.directory, reader=backend.reader),
-        services.limit_reader.all(),
+        services.limit_reader.all(holders=MAX_HOLDERS),
     )
     return {
         "locks": held,

@@ -70,8 +70,9 @@ class JobSearch:
         if query.error_group is not None:
             return await self._looked_up(Property(f"f-{query.error_group}-", True), query)
         if query.keys:
-            first = next(iter(query.keys.items()))
-            return await self._looked_up(Property(key_prefix(*first), False), query)
+            first, *others = query.keys.items()
+            wanted = Property(key_prefix(*first), False)
+            return await self._looked_up(wanted, replace(query, keys=dict(others)))
         by_open_rows = bool(query.states) and not (query.states & TERMINAL)
         if by_open_rows or (query.cursor or "").startswith(_OPEN_CURSOR):
             return await self._open(query)

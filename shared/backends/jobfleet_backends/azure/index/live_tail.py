@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import uuid4
 
+from jobfleet_backends.azure.http.entity_table import PAGE_ROWS
 from jobfleet_backends.azure.index.index_rows import time_key
 from jobfleet_backends.azure.index.timeline import Span, Timeline
 from jobfleet_backends.azure.rows import entity_to_event_or_stand_in
@@ -20,7 +21,8 @@ OVERLAP = timedelta(seconds=60)
 """Copies of events may come late and out of order: each look goes back as far as this."""
 
 _CURSOR = CursorForm(rf"([0-9a-f]{{8}})\.({NUMBER})\.([0-9]{{1,16}})")
-_ROWS_PER_LOOK = 1000
+_ROWS_PER_LOOK = PAGE_ROWS - 1
+"""Of each shard: with the one that tells whether there are more, one request's worth."""
 _KEPT = 5000
 
 

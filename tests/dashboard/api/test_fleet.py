@@ -206,3 +206,15 @@ async def test_an_unready_backend_is_503_with_each_check(backend: Backend) -> No
     client = client_of(replace(backend, probe=refuse))  # type: ignore[arg-type]
     answer = await client.get("/readyz")
     assert (answer.status, answer.json["status"]) == (503, "not ready")
+
+
+@pytest.mark.parametrize("path", ["/api/jobs", "/api/jobs/bulk"])
+async def test_a_name_that_stands_twice_in_a_body_is_refused_by_its_name(
+    client: AsgiClient, path: str
+) -> None:
+    job = b'{"type": "demo.steps", "payload": {"a": 1, "b": [{"size": 1, "size": 2}]}}'
+    body = job if path == "/api/jobs" else b'{"jobs": [' + job + b"]}"
+    answer = await client.request("POST", path, body=body)
+    assert answer.status == 400
+    assert answer.json["detail"] == "size: stands twice in one object; send it once"
+    assert (await client.get("/api/jobs")).json["items"] == []

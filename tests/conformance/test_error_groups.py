@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.error_group import (
+    MAX_SAMPLE_CHARACTERS,
     MOST_GROUPS,
     NO_HANDLER,
     OTHER,
@@ -184,3 +185,15 @@ async def test_a_job_taken_out_of_the_index_stands_in_no_group(backend: Backend)
     ]
     await backend.retention.unlist(places)
     assert await _jobs_of(backend, life[-1]) == []
+
+
+async def test_the_message_of_a_group_is_not_cut_within_a_credential(backend: Backend) -> None:
+    secret = "zebra" * 10
+    for shift in range(0, 60, 5):
+        text = f"{'.' * (MAX_SAMPLE_CHARACTERS - 60 + shift)} pg://u:{secret}@host refused"
+        await write(backend, *_failed(NOON, place=f"at {shift}", message=text))
+    groups = await _groups(backend)
+    assert len(groups) == 12
+    for group in groups:
+        assert len(group.message) <= MAX_SAMPLE_CHARACTERS
+        assert "zebra" not in group.to_json()["message"]

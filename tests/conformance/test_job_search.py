@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
 from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import IndexedEvent, JobQuery
-from jobfleet_protocol.reading.search import narrow
+from jobfleet_protocol.reading.search import FIELD_NAMES, narrow
 from tests.conformance.jobs import BEGIN, after, completed, queued, started, write
 
 
@@ -61,6 +63,26 @@ async def test_searches_find_what_they_say_whatever_the_case(backend: Backend) -
     }
     for search, names in expected.items():
         assert await _found(backend, search) == names, search
+
+
+SECRET = "zebra-9"
+
+
+async def test_no_search_tells_a_credential_that_is_not_shown(backend: Backend) -> None:
+    text = f"GET https://a.example/?password={SECRET} was refused, by u:x"
+    first = queued(job_name="planted")
+    begun = started(first)
+    data = {"error": {"type": "E", "message": text}}
+    failed = after(begun, "Failed", worker_id="w", message=text, data=data)
+    await write(backend, first, begun, failed)
+    for word in (f"password={SECRET[0]}", f"PASSWORD={SECRET}", SECRET):
+        for field in ("", *FIELD_NAMES):
+            search = f'{field.replace("KEY", "customer")}{field and ":"}"{word}"'
+            with suppress(InvalidRequest):
+                assert await _found(backend, search) == set(), search
+        assert await _found(backend, f'-error:"{word}" -type:"{word}"') == {"planted"}
+    for shown in ("refused", "password=***"):
+        assert await _found(backend, f'error:"{shown}"') == {"planted"}
 
 
 def _keyed(number: int, **keys: str) -> Event:

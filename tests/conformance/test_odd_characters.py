@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import unicodedata
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 
 from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.codec import encodable
+from jobfleet_contracts.errors import IllegalTransition
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import EventQuery
-from tests.conformance.jobs import after, all_open_rows, completed, open_row, queued, started
+from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.lookup_keys import keys_of
+from jobfleet_contracts.state import Status
+from jobfleet_protocol.trail.transitions import Change, draft
+from tests.conformance.jobs import after, all_open_rows, open_row, queued, started
 
 ODD = {
+    "NUL": "\0",
     "controls that are not refused": "\t",
     "C1 controls": "".join(map(chr, range(0x80, 0xA0))),
     "next line": "\x85",
@@ -40,14 +48,29 @@ STORED_SECONDS = 20
 
 
 def a_life_of(text: str) -> list[Event]:
-    """A short history with the text in each field that holds text of somebody."""
-    first = queued()
-    facts = replace(first.facts, job_name=f"a{text}b", lock_key=f"key{text}")
-    data = {f"name{text}": [text, {"x": text}]}
-    first = replace(first, facts=facts, message=f"m{text}", data=data)
+    """A short history with the text in each field that holds text of somebody.
+
+    In data it is as somebody wrote it, elsewhere as events are drafted.
+    """
+    first, kept = queued(), encodable(text)
+    facts = replace(first.facts, job_name=f"a{kept}b", lock_key=f"key{kept}")
+    keys = keys_of(JobRequest(type="a", payload={"customer": f"c{text}"}), ["customer"])
+    data = {f"name{text}": [text, {"x": text}], "indexed": keys}
+    first = replace(first, facts=facts, message=f"m{kept}", data=data)
     second = started(first)
-    third = after(second, "Step 1", worker_id="w1", message=text, data={"said": text})
-    return [first, second, third, completed(third)]
+    third = after(second, "Step 1", worker_id="w1", message=kept, data={"said": text})
+    error = {"type": f"E{text}", "message": text, "place": f"p{text}"}
+    fourth = after(third, "AttemptFailed", worker_id="w1", message=kept, data={"error": error})
+    return [first, second, third, fourth]
+
+
+def test_a_draft_holds_no_character_that_a_backend_refuses() -> None:
+    first = queued()
+    for status in Status:
+        change = Change(kind=status, step=1, worker_id="w", message="a\0b\ud800")
+        with suppress(IllegalTransition):
+            event = draft(first, first.facts, change, occurred_at=first.occurred_at)
+            assert event.message == "a\ufffdb?"
 
 
 @pytest.mark.parametrize("kind", ODD)

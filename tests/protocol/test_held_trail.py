@@ -87,6 +87,26 @@ async def test_after_an_ending_nothing_of_the_epoch_can_be_written(bench: Bench)
     assert (await bench.statuses(claimed.request.job_id))[-1] == "Completed"
 
 
+async def test_after_a_refused_ending_another_one_can_be_written(bench: Bench) -> None:
+    claimed = await bench.claimed(await bench.submit())
+    bench.trail.lose_request("insert", error=ValueError("this row cannot be stored"))
+    with pytest.raises(ValueError, match="cannot be stored"):
+        await claimed.trail.write(ending, last=True)
+    assert not claimed.trail.is_closed
+    assert (await claimed.trail.write(ending, last=True)).status == "Completed"
+    assert claimed.trail.is_closed
+
+
+async def test_a_refusal_after_the_ending_stands_writes_no_second_one(bench: Bench) -> None:
+    claimed = await bench.claimed(await bench.submit())
+    bench.trail.lose_reply("insert", error=ValueError("refused, says a server that is wrong"))
+    with pytest.raises(ValueError, match="wrong"):
+        await claimed.trail.write(ending, last=True)
+    with pytest.raises(Fenced):
+        await claimed.trail.write(ending, last=True)
+    assert (await bench.statuses(claimed.request.job_id))[2:] == ["Completed"]
+
+
 async def test_parallel_writes_stand_in_the_order_in_which_they_came(bench: Bench) -> None:
     claimed = await bench.claimed(await bench.submit())
     bench.trail.lose_reply("insert", times=2)

@@ -16,6 +16,7 @@ from opentelemetry.context import Context, attach
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, StatusCode, TraceFlags
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from jobfleet_contracts.credentials import masked_text
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.state import Status
@@ -41,7 +42,7 @@ class AttemptSpan:
         self._span.set_attribute("jobfleet.outcome", outcome)
         if event is None or event.kind in _FAILURES:
             said = outcome if event is None else event.message
-            self._span.set_status(StatusCode.ERROR, said[:200])
+            self._span.set_status(StatusCode.ERROR, masked_text(said)[:200])
 
 
 @contextmanager

@@ -30,8 +30,12 @@ def encode(value: Any) -> bytes:
 
 
 def encodable(text: str) -> str:
-    """Return the text with each lone surrogate, which no encoding can hold, replaced by ``?``."""
-    return text.encode(errors="replace").decode()
+    """Return the text as every backend can store it.
+
+    A lone surrogate, which no encoding can hold, becomes ``?``. A NUL, which PostgreSQL refuses,
+    becomes U+FFFD.
+    """
+    return text.encode(errors="replace").decode().replace("\0", "\ufffd")
 
 
 def encode_text(value: Any) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from jobfleet_contracts.codec import format_time
+from jobfleet_contracts.codec import encodable, format_time
 from jobfleet_contracts.credentials import masked_text
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.state import State, Status
@@ -177,4 +177,4 @@ def _sum(one: ErrorGroup, other: ErrorGroup) -> ErrorGroup:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
+    return encodable(value) if isinstance(value, str) else ""

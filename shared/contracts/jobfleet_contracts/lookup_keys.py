@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from jobfleet_contracts.codec import encodable
 from jobfleet_contracts.credentials import masked
 from jobfleet_contracts.internal_job import is_internal_id
 
@@ -35,7 +36,7 @@ def normalised(value: Any) -> str | None:
         case bool():
             text = "true" if value else "false"
         case str():
-            text = unicodedata.normalize("NFC", value.strip()).casefold()
+            text = unicodedata.normalize("NFC", encodable(value.strip())).casefold()
         case int():
             text = str(value)
         case float() if math.isfinite(value):

@@ -9,6 +9,7 @@ from fnmatch import translate
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
+from jobfleet_contracts.credentials import masked_text
 from jobfleet_contracts.state import DEAD
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ class RowTest:
 
     Attributes:
         field: ``text`` is job name, lock key or the last eight characters of the id; ``error`` the
-            last message of a job that failed or timed out; ``worker`` who claimed it last.
+            last message, as it is shown, of a job that failed or timed out; ``worker`` who claimed
+            it last.
         value: casefolded. Of ``type`` a pattern in which ``*`` stands for anything; of ``queue``
             and ``lock`` the whole name; of the others a part of it.
     """
@@ -51,7 +53,8 @@ def _is_type(row: JobRow, value: str) -> bool:
 
 
 def _in_error(row: JobRow, value: str) -> bool:
-    return row.state in DEAD and value in row.message.casefold()
+    # As it is shown: a search of the raw text would tell a credential letter by letter.
+    return row.state in DEAD and value in masked_text(row.message).casefold()
 
 
 def _in_worker(row: JobRow, value: str) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from jobfleet_contracts.codec import encodable
+from jobfleet_contracts.cut_text import cut_text, ends_of
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.json_check import check_json
 from jobfleet_contracts.outcome import AttemptFailed, AttemptTimedOut, JobError, Outcome
@@ -105,7 +106,7 @@ def text_of(error: BaseException) -> str:
 def named(errors: list[BaseException]) -> str:
     """Return types and texts of some errors on one line."""
     said = [
-        f"{type_of(each)}: {_own_text(each)[:_NAMED_CHARACTERS]}"
+        f"{type_of(each)}: {cut_text(_own_text(each), _NAMED_CHARACTERS)}"
         for each in errors[:_NAMED_IN_A_GROUP]
     ]
     rest = len(errors) - len(said)
@@ -132,9 +133,9 @@ def traceback_of(error: BaseException) -> str:
     text = _relative(encodable(text))
     if len(text) <= MAX_TRACEBACK_CHARACTERS:
         return text
-    half = MAX_TRACEBACK_CHARACTERS // 2
-    left_out = len(text) - 2 * half
-    return f"{text[:half]}\n… [{left_out:,} characters cut] …\n{text[-half:]}"
+    begin, end = ends_of(text, MAX_TRACEBACK_CHARACTERS // 2)
+    left_out = len(text) - len(begin) - len(end)
+    return f"{begin}\n… [{left_out:,} characters cut] …\n{end}"
 
 
 def details_of(error: Fail | Retry) -> dict[str, Any]:

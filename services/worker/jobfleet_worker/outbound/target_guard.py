@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from yarl import URL
 
+from jobfleet_contracts.cut_text import cut_text
 from jobfleet_worker.outbound.refusals import TargetForbidden
 
 Address = IPv4Address | IPv6Address
@@ -96,7 +97,7 @@ class TargetGuard:
         try:
             url = URL(target)
         except ValueError as error:
-            raise TargetForbidden(f"{target[:200]!r} is no web address: {error}") from None
+            raise TargetForbidden(f"{cut_text(target, 200)!r} is no web address: {error}") from None
         self.check(url)
         given = URL(target, encoded=True)
         return URL.build(

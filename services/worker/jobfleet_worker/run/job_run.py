@@ -35,7 +35,7 @@ from jobfleet_protocol.trail.transitions import Change
 from jobfleet_worker.callback_wait import CallbackWait
 from jobfleet_worker.handlers.checkpoints import last_checkpoint
 from jobfleet_worker.handlers.context import AttemptFacts
-from jobfleet_worker.handlers.described_error import describe_error, error_of
+from jobfleet_worker.handlers.described_error import describe_error, error_of, type_of
 from jobfleet_worker.handlers.open_hooks import OpenHooks
 from jobfleet_worker.handlers.outcomes import run_of
 from jobfleet_worker.handlers.progress_log import ProgressLog
@@ -239,7 +239,7 @@ class JobRun:
             except Fenced:
                 raise
             except Exception as error:  # noqa: BLE001 - an outcome that cannot be written is a failure
-                return await self._write(self._broken(error))
+                return await self._write(_refused(error))
         except Fenced as fenced:
             _log.warning(JOB_FENCED, reason=str(fenced))
             return None
@@ -456,6 +456,13 @@ class JobRun:
                 return
             if newest is not None and not self.trail.is_closed:
                 self._moved(newest)
+
+
+def _refused(error: Exception) -> Outcome:
+    """Return the failure that is recorded instead; a quote of the error could be refused again."""
+    _log.exception(ATTEMPT_BROKE)
+    message = "the outcome of the attempt cannot be written; the log of the worker says why"
+    return AttemptFailed(JobError(type_of(error), message))
 
 
 def _log_failure(outcome: Outcome, ended: Event | None) -> None:

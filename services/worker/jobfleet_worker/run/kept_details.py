@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from jobfleet_contracts.codec import encode
+from jobfleet_contracts.credentials import masked
 
 MAX_REPEATED_BYTES = 16 * 1024
 """Of JSON, for each attempt that another one follows; the last one keeps its details whole."""
@@ -31,12 +32,13 @@ def kept_bytes(sequence: int) -> int:
 def shortened(data: dict[str, Any], *, sequence: int) -> dict[str, Any]:
     """Return the data of an event with long strings cut in the middle, so that they fit.
 
-    Data that are too large by their number of values keep their error only. What was cut says
-    so: ``"shortened": true``.
+    Data that are cut are masked first. Data that are too large by their number of values keep
+    their error only. What was cut says so: ``"shortened": true``.
     """
     most = kept_bytes(sequence)
     if _fits(data, most):
         return data
+    data = masked(data)  # before the cut: half a credential would be known as none
     for kept in ({**data}, {"error": data.get("error")}):
         longest = most
         while longest >= _SHORTEST_STRING:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from jobfleet_contracts.cut_text import cut_text
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.message import JobDefaults
@@ -117,7 +118,7 @@ class OutcomeRecord:
 
 def _after(message: str) -> str:
     """Return the error as lists of jobs show it: their newest event is the retry."""
-    return f"after: {message.split(chr(10), 1)[0][:300]}"
+    return f"after: {cut_text(message.split(chr(10), 1)[0], 300)}"
 
 
 class _Ending:

@@ -10,7 +10,9 @@ from uuid import UUID
 from jobfleet_backends.azure.http.entity_table import REPLACE, EntityTable
 from jobfleet_backends.azure.http.table_reader import Query
 from jobfleet_backends.azure.rows import plain_time
+from jobfleet_contracts.codec import encodable
 from jobfleet_contracts.cursor import JOB_ID, CursorForm
+from jobfleet_contracts.cut_text import beginning_of
 from jobfleet_contracts.index import DeadLetter, Page
 from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.message import MalformedMessage
@@ -45,12 +47,12 @@ class AzureDeadLetterStore:
             "PartitionKey": _PARTITION,
             "RowKey": _row_key(letter_id),
             "ReceivedAt": received_at,
-            "Reason": _cut(letter.reason),
+            "Reason": _cut(encodable(letter.reason)),
             "Body": _cut(letter.body.decode(errors="replace")),
             "Size": len(letter.body),
         }
         if letter.message_id is not None:
-            entity["MessageId"] = _cut(letter.message_id)
+            entity["MessageId"] = _cut(encodable(letter.message_id))
         await self._table.upsert("letter.add", entity, REPLACE)
         await self._queue.add(letter)
 
@@ -95,5 +97,7 @@ def _letter(entity: Mapping[str, Any]) -> DeadLetter:
 
 def _cut(text: str) -> str:
     """Return what fits into a column; half of a pair of surrogates at its end is dropped."""
-    units = text.encode("utf-16-le", errors="replace")[: MAX_BODY_UNITS * 2]
-    return units.decode("utf-16-le", errors="ignore")
+    units = text.encode("utf-16-le")
+    if len(units) > MAX_BODY_UNITS * 2:
+        units = beginning_of(text, MAX_BODY_UNITS).encode("utf-16-le")
+    return units[: MAX_BODY_UNITS * 2].decode("utf-16-le", errors="ignore")

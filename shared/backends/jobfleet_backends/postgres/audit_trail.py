@@ -19,7 +19,6 @@ from jobfleet_backends.sql.row_codec import (
     row_to_event,
     row_to_event_or_stand_in,
 )
-from jobfleet_contracts.error_group import MAX_SAMPLE_CHARACTERS
 from jobfleet_contracts.errors import SequenceTaken
 from jobfleet_contracts.event import Event
 
@@ -41,7 +40,8 @@ WITH RECURSIVE lifecycle AS (
 INSERT_EVENTS = f"""
 WITH rows AS (
     SELECT * FROM json_to_recordset(%s::json)
-    AS rows (n int, failed_type text, failed_error text, failed_place text, {record(EVENT_COLUMNS)})
+    AS rows (n int, failed_type text, failed_error text, failed_place text,
+        failed_message text, {record(EVENT_COLUMNS)})
 ),
 written AS (
     INSERT INTO jobfleet.trail ({EVENT_COLUMNS})
@@ -62,7 +62,7 @@ written AS (
         count(*) FILTER (WHERE rows.state IN ('failed', 'timedOut')),
         count(*) FILTER (WHERE rows.state NOT IN ('failed', 'timedOut')),
         min(rows.occurred_at), max(rows.occurred_at),
-        (array_agg(left(message, {MAX_SAMPLE_CHARACTERS}) ORDER BY rows.occurred_at DESC))[1],
+        (array_agg(failed_message ORDER BY rows.occurred_at DESC))[1],
         (array_agg(job_id ORDER BY rows.occurred_at DESC))[1]
     FROM rows JOIN written USING (job_id, sequence)
     WHERE failed_error IS NOT NULL GROUP BY 1, 2, 3, 4

@@ -8,12 +8,13 @@ from jobfleet_backends.postgres.batch import Row
 from jobfleet_backends.postgres.database import Database
 from jobfleet_contracts.codec import encodable, format_time, parse_time
 from jobfleet_contracts.cursor import NUMBER, CursorForm
+from jobfleet_contracts.cut_text import BESIDE, cut_text
 from jobfleet_contracts.index import DeadLetter, Page
 from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.message import MalformedMessage
 
 MAX_BODY_CHARACTERS = 32_000
-_MOST_BYTES = 4 * MAX_BODY_CHARACTERS
+_MOST_BYTES = 4 * (MAX_BODY_CHARACTERS + BESIDE)
 _CURSOR = CursorForm(f"({NUMBER})")
 _ADD = """
 INSERT INTO jobfleet.dead_letters (letter_id, received_at, reason, message_id, body)
@@ -38,8 +39,8 @@ class PostgresDeadLetterStore:
             _ADD,
             new_id(),
             format_time(received_at),
-            _storable(letter.reason),
-            None if letter.message_id is None else _storable(letter.message_id),
+            encodable(letter.reason),
+            None if letter.message_id is None else encodable(letter.message_id),
             letter.body,
         )
 
@@ -56,15 +57,10 @@ class PostgresDeadLetterStore:
         await self._database.execute(statement, letter_id)
 
 
-def _storable(text: str) -> str:
-    """Reasons quote what came: PostgreSQL's text holds neither NUL nor lone surrogates."""
-    return encodable(text).replace("\0", "\ufffd")
-
-
 def _letter(row: Row) -> DeadLetter:
     _, letter_id, received_at, reason, message_id, body, size = row
     try:
-        text = bytes(body).decode(errors="replace")[:MAX_BODY_CHARACTERS]
+        text = cut_text(bytes(body).decode(errors="replace"), MAX_BODY_CHARACTERS)
         return DeadLetter(letter_id, parse_time(received_at), reason, text, size, message_id)
     except (ValueError, TypeError, AttributeError) as error:
         return DeadLetter.unreadable(str(letter_id), f"{type(error).__name__}: {error}")

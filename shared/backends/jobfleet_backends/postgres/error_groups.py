@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from jobfleet_backends.postgres.batch import Fields
 from jobfleet_backends.postgres.database import Database
 from jobfleet_contracts.codec import format_time, parse_time
+from jobfleet_contracts.cut_text import cut_text
 from jobfleet_contracts.error_group import (
+    MAX_SAMPLE_CHARACTERS,
     MOST_GROUPS,
     OTHER,
     ErrorGroup,
@@ -55,6 +57,7 @@ class ErrorGroups:
             "failed_type": told.job_type,
             "failed_error": told.error,
             "failed_place": told.place,
+            "failed_message": cut_text(event.message, MAX_SAMPLE_CHARACTERS),
         }
 
 

@@ -7,6 +7,7 @@ from aio_pika.abc import HeadersType
 from jobfleet_backends.rabbitmq.connection import RabbitMQ
 from jobfleet_backends.rabbitmq.message_codec import MAX_REASON_CHARACTERS
 from jobfleet_backends.rabbitmq.outgoing import Outgoing
+from jobfleet_contracts.cut_text import cut_text
 from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.message import MalformedMessage
 
@@ -26,7 +27,7 @@ class RabbitDeadLetterQueue:
         Raises:
             BackendUnavailable: not confirmed within 3 s; it may be there.
         """
-        headers: HeadersType = {REASON: letter.reason[:MAX_REASON_CHARACTERS]}
+        headers: HeadersType = {REASON: cut_text(letter.reason, MAX_REASON_CHARACTERS)}
         message = Outgoing(
             body=letter.body,
             headers=headers,

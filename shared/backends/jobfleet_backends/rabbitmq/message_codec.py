@@ -17,7 +17,8 @@ from aio_pika.abc import AbstractMessage, HeadersType
 
 from jobfleet_backends.rabbitmq.aio_pika_patches import UNREADABLE
 from jobfleet_backends.rabbitmq.outgoing import Outgoing
-from jobfleet_contracts.codec import decode, encode, encode_text, format_time, parse_time
+from jobfleet_contracts.codec import decode, encodable, encode, encode_text, format_time, parse_time
+from jobfleet_contracts.cut_text import cut_text
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.internal_job import is_internal
 from jobfleet_contracts.job import JobRequest
@@ -83,7 +84,7 @@ def decode_message(
         reason = str(error)
     except Exception as error:  # noqa: BLE001 - no foreign message may stop the consumer
         reason = f"cannot be read: {type(error).__name__}: {error}"
-    reason = reason.encode(errors="replace").decode()[:MAX_REASON_CHARACTERS]
+    reason = cut_text(encodable(reason), MAX_REASON_CHARACTERS)
     return MalformedMessage(received.body, reason, received.message_id)
 
 

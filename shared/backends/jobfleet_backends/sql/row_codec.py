@@ -10,6 +10,7 @@ from typing import Any
 from orjson import loads
 
 from jobfleet_contracts.codec import encode_text, format_optional_time, format_time
+from jobfleet_contracts.credentials import masked_text
 from jobfleet_contracts.error_group import dead_group_of
 from jobfleet_contracts.event import (
     Event,
@@ -203,7 +204,7 @@ def event_to_job_row(event: Event) -> Row:
         after.incarnation,
         after.epoch,
         after.worker_id,
-        event.message,
+        masked_text(event.message),  # the server searches it, and would find what is hidden
         format_time(event.occurred_at),
         format_optional_time(after.due_at),
         after.dismissed,

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+from jobfleet_contracts.cut_text import cut_text
 from jobfleet_contracts.errors import BackendUnavailable
 
 BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
@@ -66,6 +67,7 @@ def connect(path: Path, *, busy_seconds: float = 5.0) -> sqlite3.Connection:
     connection.execute("PRAGMA cache_size=-16000")
     connection.execute("PRAGMA temp_store=MEMORY")
     connection.create_function("casefold", 1, _casefold, deterministic=True)
+    connection.create_function("cut_text", 2, cut_text, deterministic=True)
     return connection
 
 

@@ -6,8 +6,9 @@ from datetime import datetime
 
 from jobfleet_backends.sql.row_codec import Row
 from jobfleet_backends.sqlite.database import Database
-from jobfleet_contracts.codec import format_time, parse_time
+from jobfleet_contracts.codec import encodable, format_time, parse_time
 from jobfleet_contracts.cursor import NUMBER, CursorForm
+from jobfleet_contracts.cut_text import cut_text
 from jobfleet_contracts.index import DeadLetter, Page
 from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.message import MalformedMessage
@@ -36,8 +37,8 @@ class SqliteDeadLetterStore:
         row = (
             new_id(),
             format_time(received_at),
-            letter.reason,
-            letter.message_id,
+            encodable(letter.reason),
+            letter.message_id and encodable(letter.message_id),
             letter.body,
         )
         await self._database.write(lambda connection: connection.execute(_ADD, row))
@@ -66,7 +67,7 @@ def _position(cursor: str | None) -> int:
 def _letter(row: Row) -> DeadLetter:
     _, letter_id, received_at, reason, message_id, body, size = row
     try:
-        text = bytes(body).decode(errors="replace")[:MAX_BODY_CHARACTERS]
+        text = cut_text(bytes(body).decode(errors="replace"), MAX_BODY_CHARACTERS)
         return DeadLetter(letter_id, parse_time(received_at), reason, text, size, message_id)
     except (ValueError, TypeError, AttributeError) as error:
         return DeadLetter.unreadable(str(letter_id), f"{type(error).__name__}: {error}")

@@ -1,5 +1,7 @@
 """Tables of the embedded database, readable with any SQL tool.
 
+``cut_text`` in a trigger is a function of our connections: other programs insert no events.
+
 Times are RFC 3339 text in UTC with six decimals, so that they sort. ``visible_at`` and ``expires``
 are seconds of the machine's boot clock, which no step of the wall clock moves; at the first open
 after a reboot they are set anew.
@@ -69,7 +71,7 @@ WHEN new.status IN ('Failed', 'TimedOut', 'AttemptFailed')
     ON CONFLICT DO NOTHING;
     INSERT INTO errors SELECT step, start, iif(apart, job_type, ''), iif(apart, error, ''),
         iif(apart, place, ''), new.status <> 'AttemptFailed', new.status = 'AttemptFailed',
-        new.occurred_at, new.occurred_at, substr(new.message, 1, {MAX_SAMPLE_CHARACTERS}),
+        new.occurred_at, new.occurred_at, cut_text(new.message, {MAX_SAMPLE_CHARACTERS}),
         new.job_id
     FROM (SELECT *, EXISTS (SELECT 1 FROM errors AS known WHERE known.step = 'hour'
             AND known.start = hour AND known.job_type = failure.job_type

@@ -59,19 +59,32 @@ class HeldTrail:
 
         Raises:
             Fenced: the claim is over; the handler must stop and nothing more may be written.
+            Exception: the backend refused a row for good, and none of them stands. The epoch is
+                open as before: write something that the backend can hold.
         """
         async with self._turn:
             if self._closed:
                 raise Fenced("the epoch is closed")
             self._closed = last
-            while True:
-                events = self._draft(decide(self.head))
-                if not events:
-                    return self.head
-                if await self._writer.append(events) is None:
-                    self.head = events[-1]
-                    return self.head
-                self.head = await self._revalidate()
+            try:
+                return await self._append(decide)
+            except Fenced:
+                raise
+            except Exception:
+                # Left closed, the attempt could not even be recorded as failed. A caller that is
+                # cancelled leaves it closed: its rows may still land.
+                self._closed = False
+                raise
+
+    async def _append(self, decide: Decision) -> Event:
+        while True:
+            events = self._draft(decide(self.head))
+            if not events:
+                return self.head
+            if await self._writer.append(events) is None:
+                self.head = events[-1]
+                return self.head
+            self.head = await self._revalidate()
 
     def close(self) -> None:
         """Write nothing more from here on."""

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from jobfleet_contracts.codec import encodable
+from jobfleet_contracts.cut_text import cut_text
 from jobfleet_contracts.errors import IllegalTransition
 from jobfleet_contracts.event import MAX_MESSAGE_CHARACTERS, Event, HeldLock, JobFacts, JobState
 from jobfleet_contracts.job_id import new_id
@@ -289,7 +290,7 @@ def cut_message(message: str) -> str:
     message = encodable(message)
     if len(message) <= MAX_MESSAGE_CHARACTERS:
         return message
-    kept = message[: MAX_MESSAGE_CHARACTERS - 40]
+    kept = cut_text(message, MAX_MESSAGE_CHARACTERS - 40)
     return f"{kept} … [{len(message) - len(kept):,} characters cut]"
 
 

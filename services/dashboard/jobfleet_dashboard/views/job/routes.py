@@ -9,6 +9,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
+from jobfleet_contracts.cut_text import cut_text
 from jobfleet_dashboard.api.actions import act
 from jobfleet_dashboard.api.request_parts import read_form
 from jobfleet_dashboard.live.subscription import Batch
@@ -99,7 +100,7 @@ async def change(request: Request, job_id: str, verb: str) -> Response:
     job_id = known_id(job_id)
     if verb not in list(JobAction):
         raise unknown_job(f"{job_id}/{verb}")
-    reason = str((await read_form(request)).get("reason", ""))[:500]
+    reason = cut_text(str((await read_form(request)).get("reason", "")), 500)
     await act(services_of(request), JobAction(verb), job_id, asker(request), reason)
     return go_to(request, f"/jobs/{job_id}")
 

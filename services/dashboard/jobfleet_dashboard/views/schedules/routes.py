@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from jobfleet_contracts.control import CONTROL_NAME
+from jobfleet_contracts.cut_text import cut_text
 from jobfleet_contracts.errors import UnknownSchedule
 from jobfleet_dashboard.api.request_parts import read_form
 from jobfleet_dashboard.api.schedules import actions_of, found_schedule, run_one
@@ -120,7 +121,7 @@ def _known_name(name: str) -> str:
 
 
 async def _reason(request: Request) -> str:
-    return str((await read_form(request)).get("reason", ""))[:MAX_REASON]
+    return cut_text(str((await read_form(request)).get("reason", "")), MAX_REASON)
 
 
 async def _rows(request: Request) -> Any:

@@ -22,6 +22,7 @@ from jobfleet_backends.azure.http.table_reader import Query
 from jobfleet_backends.azure.index.index_rows import SHARDS, indexed_key, shard_of
 from jobfleet_backends.azure.rows import plain_time
 from jobfleet_contracts.codec import decode, encode_text
+from jobfleet_contracts.cut_text import cut_text
 from jobfleet_contracts.error_group import (
     MAX_SAMPLE_CHARACTERS,
     MOST_GROUPS,
@@ -65,7 +66,7 @@ class _Group:
         self.first_at = min(self.first_at, moment)
         if moment >= self.last_at:
             self.last_at, self.job_id = moment, event.job_id
-            self.message = event.message[:MAX_SAMPLE_CHARACTERS]
+            self.message = cut_text(event.message, MAX_SAMPLE_CHARACTERS)
 
     def columns(self) -> dict[str, Any]:
         minutes = {name: [one.jobs, one.retried] for name, one in self.minutes.items()}

@@ -37,6 +37,7 @@ from jobfleet_contracts.codec import (
     parse_optional_time,
     parse_time,
 )
+from jobfleet_contracts.cut_text import cut_text
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import IndexedEvent, JobRow, OpenRow, copied_data
@@ -149,7 +150,7 @@ def event_hint(event: Event) -> dict[str, Any]:
             "maxAttempts": after.max_attempts,
             "epoch": after.epoch,
             "workerId": after.worker_id,
-            "message": event.message[:500],
+            "message": cut_text(event.message, 500),
             "steps": event.steps,
         },
     )

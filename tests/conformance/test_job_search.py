@@ -80,7 +80,7 @@ async def test_no_search_tells_a_credential_that_is_not_shown(backend: Backend) 
             search = f'{field.replace("KEY", "customer")}{field and ":"}"{word}"'
             with suppress(InvalidRequest):
                 assert await _found(backend, search) == set(), search
-        assert await _found(backend, f'-error:"{word}" -type:"{word}"') == {"planted"}
+        assert await _found(backend, f'-error:"{word}" -worker:"{word}"') == {"planted"}
     for shown in ("refused", "password=***"):
         assert await _found(backend, f'error:"{shown}"') == {"planted"}
 

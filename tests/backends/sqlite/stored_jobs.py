@@ -14,6 +14,7 @@ from jobfleet_backends.sql.row_codec import (
     open_to_row,
 )
 from jobfleet_contracts.codec import format_time
+from jobfleet_contracts.cut_text import cut_text
 from jobfleet_contracts.error_group import ErrorKey
 from jobfleet_contracts.state import State
 from tests.conformance.jobs import BEGIN, open_row, queued
@@ -56,6 +57,7 @@ _OPEN = f"INSERT INTO open_jobs ({OPEN_COLUMNS}) VALUES {marks(OPEN_COLUMNS)}"  
 def store_jobs(path: Path, count: int, *, first: int = 1, steps: str = "[1,2,3,4]") -> None:
     """Store jobs numbered from ``first``, each a second younger than the one before."""
     connection = sqlite3.connect(path, timeout=10)
+    connection.create_function("cut_text", 2, cut_text)  # a trigger of the schema calls it
     connection.execute("PRAGMA synchronous=OFF")
     connection.execute("PRAGMA cache_size=-400000")
     begin = format_time(NEWEST)[:19]

@@ -46,8 +46,11 @@ MORE_REQUESTS = {
     VERDICT: 24 + 5 * 4,
     FOUND: 4 + 4 + 9 + 64,
     GROUP: 4 + 4 + 9 + 64,
+    "/jobs?q=number": 33,
+    "/jobs?q=nowhere": 33,
+    "/actions/jobs": 4 * 4 * 4,
 }
-"""Of the verdict, with five types that fail, and of pages that ask the trail for each job shown."""
+"""Of the verdict with five failing types, of pages that ask the trail for each job, of searches."""
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from tests.dashboard.costed_pages import (
     declare,
 )
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.full]
 FEW, MANY = 5_000, 20_000
 """With fewer a shard holds less than the longest search and a look at the last minute read."""
 LAST = 200

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
 
+from jobfleet_contracts.delay_steps import delay_step
 from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.index import QueueDepth
 from jobfleet_contracts.job import LANES, lane_of
@@ -18,7 +19,6 @@ from tests.simulation.process import Process
 from tests.simulation.virtual_time import VirtualTime
 from tests.simulation.wire import Wire
 
-DELAY_STEPS = (1, 5, 10, 30, 60, 300, 900, 3600)
 SILENT_SECONDS = 60.0
 """A connection whose process says nothing for so long is closed (AMQP heartbeat)."""
 
@@ -40,12 +40,12 @@ class Broker:
 
     Attributes:
         ever: every message that was published, for duplicates that come late.
-        delayed: parcels in delay queues.
+        delayed: messages in delay queues, by job id.
     """
 
     def __init__(self, *, time: VirtualTime, faults: Faults, seed: int) -> None:
         self.ever: list[JobMessage] = []
-        self.delayed = 0
+        self.delayed: Counter[str] = Counter()
         self._queues: defaultdict[Place, list[Parcel]] = defaultdict(list)
         self._consumers: list[FakeJobConsumer] = []
         self._number = 0
@@ -65,12 +65,12 @@ class Broker:
 
     def publish_later(self, message: JobMessage, delay: timedelta) -> None:
         """Take a message into the largest delay that fits."""
-        seconds = delay.total_seconds()
-        step = max((step for step in DELAY_STEPS if step <= seconds), default=DELAY_STEPS[0])
-        self.delayed += 1
+        step = delay_step(delay)
+        job_id = message.request.job_id
+        self.delayed[job_id] += 1
 
         def expire() -> None:
-            self.delayed -= 1
+            self.delayed[job_id] -= 1
             self.publish(message)
 
         self._time.after(step, expire)
@@ -117,7 +117,15 @@ class Broker:
     def left(self) -> int:
         """Return how many messages there are anywhere."""
         ready = sum(map(len, self._queues.values()))
-        return ready + self.delayed + sum(len(c.unacknowledged) for c in self._consumers)
+        return ready + self.delayed.total() + sum(len(c.unacknowledged) for c in self._consumers)
+
+    def copies(self) -> Counter[str]:
+        """Return how many messages of each job there are anywhere."""
+        ready = [parcel for queue in self._queues.values() for parcel in queue]
+        taken = [parcel for c in self._consumers for parcel in c.unacknowledged.values()]
+        messages = [parcel.message for parcel in (*ready, *taken)]
+        known = [m.request.job_id for m in messages if isinstance(m, JobMessage)]
+        return self.delayed + Counter(known)
 
     def has_ready(self, queues: Sequence[str]) -> bool:
         """Whether there is something for these queues."""

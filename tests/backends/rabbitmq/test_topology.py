@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from jobfleet_backends.rabbitmq.topology import Topology, delay_step
+from jobfleet_backends.rabbitmq.topology import Topology
+from jobfleet_contracts.delay_steps import delay_step
 from jobfleet_contracts.job import lane_of
 
 

@@ -1,4 +1,7 @@
-"""Not now: the message goes through a delay queue, and is acknowledged once that is confirmed."""
+"""Not now: the message goes through a delay queue, and is acknowledged once that is confirmed.
+
+It is dropped where another message of its job is in a delay queue already.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +28,10 @@ from jobfleet_protocol.control.pause_state import Pause
 from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import Change, draft
 from jobfleet_worker.metrics.port import NO_METRICS, Metrics
+from jobfleet_worker.run.under_way import UnderWay
 
 JOB_DEFERRED = "job.deferred"
+COPY_DROPPED = "message.copy_dropped"
 JOB_FOR_NEWER = "job.left_to_newer_worker"
 LONGEST_DEFERRAL = 60.0
 LONGEST_WITHOUT_HANDLER = 5.0
@@ -63,6 +68,7 @@ class Deferral:
         self._clock = clock
         self._first_seconds = first_seconds
         self._metrics = metrics
+        self._under_way = UnderWay()
         self._without_slot: list[float] = []
         """Boot-time seconds at which jobs come back that found no slot; a heap."""
 
@@ -85,7 +91,7 @@ class Deferral:
             deferrals=message.deferrals + 1,
             sequence=head.sequence if head is not None else message.sequence,
         )
-        await self._queue.publish_later(later, timedelta(seconds=delay))
+        await self._send(later, timedelta(seconds=delay))
         if head is not None:
             self._mark(head)
         self._metrics.job_deferred()
@@ -99,7 +105,7 @@ class Deferral:
         delay = timedelta(0) if due_at is None else due_at - self._clock.now()
         if delay <= LONGEST_DELAY:
             later = replace(message, due_at=due_at, sequence=head.sequence)
-            await self._queue.publish_later(later, max(delay, timedelta(0)))
+            await self._send(later, max(delay, timedelta(0)))
             self._mark(head)
 
     async def until_slot(self, message: JobMessage, head: Event | None, slot: datetime) -> None:
@@ -129,7 +135,7 @@ class Deferral:
             due_at=due_at,
         )
         _log.debug(JOB_DEFERRED, job_id=message.request.job_id, seconds=delay.total_seconds())
-        await self._queue.publish_later(later, delay)
+        await self._send(later, delay)
         if head is not None:
             self._mark(head)
             self._metrics.job_deferred()
@@ -155,7 +161,7 @@ class Deferral:
             sequence=head.sequence,
             due_at=None,
         )
-        await self._queue.publish_later(later, timedelta(seconds=delay))
+        await self._send(later, timedelta(seconds=delay))
         self._mark(head)
         self._metrics.job_deferred()
 
@@ -180,7 +186,7 @@ class Deferral:
             sequence=head.sequence if head is not None else message.sequence,
             due_at=None,
         )
-        await self._queue.publish_later(later, timedelta(seconds=delay))
+        await self._send(later, timedelta(seconds=delay))
         if head is not None:
             self._mark(head)
         self._metrics.job_deferred()
@@ -206,7 +212,7 @@ class Deferral:
             sequence=head.sequence if head is not None else message.sequence,
             due_at=None,
         )
-        await self._queue.publish_later(later, timedelta(seconds=seconds))
+        await self._send(later, timedelta(seconds=seconds))
         if head is not None:
             self._mark(head)
         self._metrics.job_deferred()
@@ -237,7 +243,7 @@ class Deferral:
             await self._append(head, pause.text, data)
         elif head.after.state is not State.RUNNING and (is_newer or not of_type):
             later = replace(message, sequence=head.sequence, due_at=None)
-            await self._queue.publish_later(later, timedelta(seconds=PAUSED_SECONDS))
+            await self._send(later, timedelta(seconds=PAUSED_SECONDS))
             self._mark(head)
         self._metrics.job_deferred()
 
@@ -254,7 +260,7 @@ class Deferral:
         later = replace(message, deferrals=message.deferrals + 1)
         if head is not None:
             later = replace(later, sequence=head.sequence)
-        await self._queue.publish_later(later, timedelta(seconds=delay))
+        await self._send(later, timedelta(seconds=delay))
         if head is not None:
             self._mark(head)
         self._metrics.job_deferred()
@@ -273,7 +279,16 @@ class Deferral:
         Raises:
             BackendUnavailable: the delayed copy is not confirmed; keep the delivery.
         """
-        await self._queue.publish_later(message, timedelta(seconds=AFTER_ERROR_SECONDS))
+        await self._send(message, timedelta(seconds=AFTER_ERROR_SECONDS))
+
+    async def _send(self, message: JobMessage, delay: timedelta) -> None:
+        """Let the message come again after the delay, or drop it for one that comes no later."""
+        now = self._clock.boottime()
+        if self._under_way.covers(message, delay, now=now):
+            _log.debug(COPY_DROPPED, job_id=message.request.job_id)
+            return
+        await self._queue.publish_later(message, delay)
+        self._under_way.add(message, delay, since=now)
 
     def _delay(self, message: JobMessage) -> float:
         # A power without bound overflows after a thousand deferrals, or by a foreign header.

@@ -9,7 +9,8 @@ from jobfleet_backends.rabbitmq.back_off import BackOff
 from jobfleet_backends.rabbitmq.connection import RabbitMQ
 from jobfleet_backends.rabbitmq.errors import translate_errors
 from jobfleet_backends.rabbitmq.message_codec import encode_message
-from jobfleet_backends.rabbitmq.topology import Route, delay_step
+from jobfleet_backends.rabbitmq.topology import Route
+from jobfleet_contracts.delay_steps import delay_step
 from jobfleet_contracts.errors import Unroutable
 from jobfleet_contracts.index import QueueDepth
 from jobfleet_contracts.job import LANES, lane_of

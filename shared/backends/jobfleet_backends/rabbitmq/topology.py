@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 import structlog
 from aio_pika import ExchangeType
@@ -18,8 +17,6 @@ from aio_pika.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
 
 from jobfleet_contracts.job import LANES
 
-"""In the order in which a worker takes from them."""
-DELAY_SECONDS = (1, 5, 10, 30, 60, 300, 900, 3600)
 DELIVERY_LIMIT = 20
 """Deliveries of one message without an answer; RabbitMQ 4's default, said for 3.x too."""
 
@@ -64,12 +61,6 @@ class LaneQueue:
 
     name: str
     route: Route
-
-
-def delay_step(delay: timedelta) -> int:
-    """Return the largest step in seconds that fits into the delay, at least the shortest."""
-    fitting = [step for step in DELAY_SECONDS if step <= delay.total_seconds()]
-    return fitting[-1] if fitting else DELAY_SECONDS[0]
 
 
 class Topology:

@@ -37,6 +37,7 @@ from jobfleet_worker.run.follow_up import FollowUp
 from jobfleet_worker.run.outcome_record import OutcomeRecord
 from jobfleet_worker.upkeep.retention import Retention
 from tests.simulation.claim_bugs import (
+    copies_live_on,
     missing_handler_fails_at_once,
     never_waits_longer,
     suspects_beside_others,
@@ -405,7 +406,21 @@ BY_THE_HASHES = (
 )
 """What the hash chain has to show, and the heads of an earlier time."""
 
+_PUT_OFF = {
+    "rate": "6/minute",
+    "workers": 4,
+    "lacking": 3,
+    "jobs": 9,
+    "fleet_scope": False,
+    "stale_connections": True,
+    "fault_rate": 0.1,
+    "retention_seconds": None,
+    "crowded": False,
+    "killers": 0,
+}
+
 BY_THE_SIMULATION = (
+    Known("copies of a message live beside each other", copies_live_on, 2, _PUT_OFF),
     Known("open row removed though the callback job was not submitted", callback_left_behind, 151),
     Known(
         "a late note of a lock covers a newer one",

@@ -12,6 +12,7 @@ from jobfleet_protocol.claiming.claimer import Claimer
 from jobfleet_worker.run import slots
 from jobfleet_worker.run.missing_handler import MissingHandler
 from jobfleet_worker.run.slots import Slots
+from jobfleet_worker.run.under_way import UnderWay
 
 
 @contextmanager
@@ -65,3 +66,8 @@ def never_waits_longer() -> AbstractContextManager[Any]:
             yield is_alone
 
     return patch.object(Slots, "alone", as_the_first)
+
+
+def copies_live_on() -> AbstractContextManager[Any]:
+    """A message is put off again though another one of its job is in a delay queue."""
+    return patch.object(UnderWay, "covers", return_value=False)

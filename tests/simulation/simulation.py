@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from jobfleet_contracts.rate import Rate
 from jobfleet_protocol.audit.heads import Head
 from jobfleet_protocol.trail.tombstone import is_seal
 from tests.simulation.client_calls import ClientCalls
+from tests.simulation.copy_judgement import SETTLED_SECONDS, copy_faults
 from tests.simulation.crowd import Crowd
 from tests.simulation.faults import LATEST_SECONDS, Faults
 from tests.simulation.fleet import Fleet
@@ -126,6 +128,7 @@ class Simulation:
         self._talkative = talkative
         self._quiet_since: float | None = None
         self._heads: list[Head] = []
+        self._copies: Counter[str] = Counter()
         self._restless_for: str | None = "the end of the faults"
 
     def run(self) -> Verdict:
@@ -192,6 +195,8 @@ class Simulation:
         self._check()
 
     def _check(self) -> None:
+        if self.time.now >= self.scenario.fault_seconds + SETTLED_SECONDS:
+            self._copies |= self.servers.broker.copies()
         unrest = next(self._unrest(), None)
         if unrest != self._restless_for:
             self._restless_for = unrest
@@ -265,6 +270,7 @@ class Simulation:
             *self.witness.faults,
             *self.crowd.faults,
             *rate_faults(rate, self.witness.starts),
+            *copy_faults(self._copies, self.scenario.workers),
             *slot_faults(self.servers.trail.written),
             *limit_faults(
                 self.servers.control_log.landed,

@@ -12,7 +12,7 @@ from jobfleet_contracts.job import JobRequest
 from jobfleet_protocol.claiming import lock_turns
 from jobfleet_protocol.trail import transitions
 from jobfleet_protocol.trail.transitions import Change
-from jobfleet_worker.worker import Worker
+from jobfleet_worker.run.attempt_limits import AttemptLimits
 
 
 def a_lone_takeover() -> AbstractContextManager[Any]:
@@ -33,7 +33,7 @@ def a_lone_takeover() -> AbstractContextManager[Any]:
 def a_claim_without_the_limit() -> AbstractContextManager[Any]:
     """The claiming worker does not write into Started that the job must not run twice."""
 
-    def always(_self: Worker, _request: JobRequest) -> int:
+    def always(_self: AttemptLimits, _request: JobRequest) -> int:
         return MAX_TAKEOVERS
 
-    return patch.object(Worker, "_takeover_limit", always)
+    return patch.object(AttemptLimits, "takeovers", always)

@@ -44,7 +44,7 @@ async def until_declared(workshop: Workshop, *seconds: float) -> None:
 
 
 async def looked(running: RunningWorker) -> None:
-    await running.worker._code_schedules.look()
+    await running.worker._upkeep.code_schedules.look()
 
 
 async def test_workers_that_start_together_declare_once(workshop: Workshop) -> None:
@@ -84,7 +84,7 @@ async def test_an_older_content_comes_back_only_when_nobody_declares_the_newer(
 async def test_a_deployment_does_not_resume_and_a_removal_stands(workshop: Workshop) -> None:
     first = workshop.start_worker(code(seconds=3600))
     await until_declared(workshop, 3600)
-    schedules = first.worker._code_schedules._schedules
+    schedules = first.worker._upkeep.code_schedules._schedules
     await schedules.pause("often", by="me")
     await looked(workshop.start_worker(code(seconds=3600)))
     head = (await log_of(workshop))[-1]

@@ -126,7 +126,9 @@ async def test_an_error_of_our_own_at_any_point_of_a_run_ends_the_attempt(
     assert len(seen.entered) > 30, "the watch sees the functions of a run"
 
     async def slots_are_free() -> bool:
-        return not running.worker.executor.running and running.worker._consumer._slots.free == 2
+        return (
+            not running.worker.executor.running and running.worker._work.consumer._slots.free == 2
+        )
 
     async def is_met(broken: Places, *, is_held: bool) -> bool:
         gate.is_open = (lambda: broken.raised) if is_held else lambda: True

@@ -139,9 +139,9 @@ class Workshop:
 
     def spoil_source(self, running: RunningWorker) -> FaultyPort:
         """Put a faulty port before the worker's deliveries."""
-        source = FaultyPort(running.worker._source)
-        running.worker._source = source  # type: ignore[assignment]
-        running.worker._consumer._source = source
+        source = FaultyPort(running.worker._intake.source)
+        running.worker._intake.source = source  # type: ignore[assignment]
+        running.worker._work.consumer._source = source
         return source
 
     async def submit(self, job_type: str, payload: Any = None, **fields: Any) -> str:

@@ -1,0 +1,83 @@
+"""What the leader does for the whole fleet; each duty returns its pause in seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+
+from jobfleet_contracts.ports import Clock, JobIndex, RateStore
+from jobfleet_protocol.control.pauses import Pauses
+from jobfleet_protocol.reading.error_report import KEPT
+from jobfleet_worker.run.pause_watch import PauseWatch
+from jobfleet_worker.upkeep.rescuer import Rescuer
+from jobfleet_worker.upkeep.retention import Retention
+from jobfleet_worker.upkeep.scheduler import Scheduler
+
+RESUME_LOOK_SECONDS = 1.0
+"""Between two looks of the leader whether the time of a pause has come; each costs nothing."""
+TRIM_PAUSE_SECONDS = 60.0
+"""Between two calls of the leader that remove counts nobody asks for any more."""
+RATES_KEPT = timedelta(hours=1)
+"""Far longer than clocks may differ: a count that has passed allows the same as none."""
+
+
+class Duties:
+    """The duties of one worker while it leads.
+
+    Args:
+        retention: ``None``: ended jobs are kept for good.
+        rescue_seconds: between two sweeps for jobs that nobody works on.
+    """
+
+    def __init__(
+        self,
+        *,
+        rescuer: Rescuer,
+        retention: Retention | None,
+        scheduler: Scheduler,
+        pauses: Pauses,
+        pause_watch: PauseWatch,
+        index: JobIndex,
+        rates: RateStore,
+        clock: Clock,
+        rescue_seconds: float,
+    ) -> None:
+        self._rescuer = rescuer
+        self._retention = retention
+        self._scheduler = scheduler
+        self._pauses = pauses
+        self._pause_watch = pause_watch
+        self._index = index
+        self._rates = rates
+        self._clock = clock
+        self._rescue_seconds = rescue_seconds
+
+    def each(self) -> Sequence[Callable[[], Awaitable[float]]]:
+        """Return the duties, in the order in which a new leader begins them."""
+        return [
+            self._sweep,
+            self._scheduler.sweep,
+            self._resume_in_time,
+            self._trim,
+            self._forget_rates,
+        ]
+
+    async def _sweep(self) -> float:
+        await self._rescuer.sweep()
+        if self._retention is not None:
+            await self._retention.sweep()
+        return self._rescue_seconds
+
+    async def _resume_in_time(self) -> float:
+        if self._pause_watch.latest is not None:
+            await self._pauses.resume_those_over(self._pause_watch.latest)
+        return RESUME_LOOK_SECONDS
+
+    async def _trim(self) -> float:
+        await self._index.trim(before=self._clock.now() - KEPT)
+        return TRIM_PAUSE_SECONDS
+
+    async def _forget_rates(self) -> float:
+        """Remove the counts of rate keys that were quiet for an hour."""
+        await self._rates.forget(self._clock.now() - RATES_KEPT)
+        return RATES_KEPT.total_seconds()

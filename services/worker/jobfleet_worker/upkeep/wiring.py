@@ -1,0 +1,106 @@
+"""Wires what a worker does beside its jobs, each part over the ports it needs; starts nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jobfleet_contracts.backend import MOST_CLOCK_OFFSET
+from jobfleet_protocol.control.schedules import Schedules
+from jobfleet_worker.run.executor import Executor
+from jobfleet_worker.upkeep.code_schedules import CodeSchedules
+from jobfleet_worker.upkeep.duties import Duties
+from jobfleet_worker.upkeep.election import Election
+from jobfleet_worker.upkeep.heartbeat import Heartbeat
+from jobfleet_worker.upkeep.rescuer import Rescuer
+from jobfleet_worker.upkeep.retention import Retention
+from jobfleet_worker.upkeep.scheduler import Scheduler
+from jobfleet_worker.wiring import Claims, Ground, Intake
+
+
+@dataclass(slots=True, kw_only=True)
+class Upkeep:
+    """What a worker does beside its jobs: for itself, and for the fleet while it leads."""
+
+    heartbeat: Heartbeat
+    code_schedules: CodeSchedules
+    leadership: Election
+
+
+def upkeep_on(ground: Ground, intake: Intake, claims: Claims, executor: Executor) -> Upkeep:
+    """Wire what goes on beside the jobs."""
+    backend, options, clock = ground.backend, ground.options, ground.clock
+    schedules = Schedules(
+        log=backend.control_log,
+        trail=backend.trail,
+        submitter=ground.writes.submitter,
+        clock=clock,
+    )
+    heartbeat = Heartbeat(
+        directory=backend.directory,
+        circuits=ground.outbound.circuits,
+        executor=executor,
+        handlers=ground.handlers,
+        options=options,
+        clock=clock,
+        clock_offset=backend.clock_offset,
+    )
+    duties = Duties(
+        rescuer=_rescuer(ground, intake),
+        retention=_retention(ground),
+        scheduler=Scheduler(schedules=schedules, clock=clock, clock_offset=backend.clock_offset),
+        pauses=intake.pauses,
+        pause_watch=intake.pause_watch,
+        index=backend.index,
+        rates=backend.rates,
+        clock=clock,
+        rescue_seconds=options.rescue_seconds,
+    )
+    return Upkeep(
+        heartbeat=heartbeat,
+        code_schedules=CodeSchedules(
+            handlers=ground.handlers,
+            schedules=schedules,
+            directory=backend.directory,
+            heartbeat=heartbeat,
+            clock=clock,
+        ),
+        leadership=Election(
+            duties=duties.each(),
+            claimer=claims.claimer,
+            keeper=claims.keeper,
+            leases=backend.leases,
+            pause_seconds=options.rescue_seconds,
+            is_reluctant=lambda: abs(backend.clock_offset()) > MOST_CLOCK_OFFSET,
+        ),
+    )
+
+
+def _rescuer(ground: Ground, intake: Intake) -> Rescuer:
+    backend = ground.backend
+    return Rescuer(
+        trail=backend.trail,
+        index=backend.index,
+        reader=backend.reader,
+        leases=backend.leases,
+        locks=backend.locks,
+        queue=backend.queue,
+        payloads=backend.payloads,
+        ending=ground.writes.ending,
+        publication=ground.writes.publication,
+        clock=ground.clock,
+        pauses=intake.pause_watch.current,
+        hand=intake.source.hand,
+    )
+
+
+def _retention(ground: Ground) -> Retention | None:
+    days, store = ground.options.retention_days, ground.backend.retention
+    if days is None or store is None:
+        return None
+    return Retention(
+        trail=ground.backend.trail,
+        payloads=ground.backend.payloads,
+        store=store,
+        clock=ground.clock,
+        days=days,
+    )

@@ -1,0 +1,408 @@
+"""Wires what takes, claims and runs jobs, each part over the ports it needs; starts nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.ports import Clock, RenewalLeases
+from jobfleet_protocol.actions.write_side import WriteSide
+from jobfleet_protocol.claiming.claimer import Claimer, Unclear
+from jobfleet_protocol.claiming.rate_slots import RateSlots
+from jobfleet_protocol.control.limits import Limits
+from jobfleet_protocol.control.pause_state import FleetPauses
+from jobfleet_protocol.control.pauses import Pauses
+from jobfleet_protocol.control.type_keys import TypeKeys
+from jobfleet_publisher.publisher import Publisher
+from jobfleet_worker.builtin.calling_handlers import calling_handlers
+from jobfleet_worker.handlers.open_hooks import OpenHooks
+from jobfleet_worker.handlers.registry import Handlers
+from jobfleet_worker.metrics.port import NO_METRICS, Metrics
+from jobfleet_worker.options import WorkerOptions
+from jobfleet_worker.outbound.http_client import HttpClient
+from jobfleet_worker.processes.pool import ProcessPool, process_pool
+from jobfleet_worker.run.attempt_limits import AttemptLimits
+from jobfleet_worker.run.cancel_listener import CancelListener
+from jobfleet_worker.run.consumer import Consumer
+from jobfleet_worker.run.counted_leases import CountedLeases, CountedRenewals
+from jobfleet_worker.run.deferral import Deferral
+from jobfleet_worker.run.executor import Executor
+from jobfleet_worker.run.exempt_jobs import ExemptJobs
+from jobfleet_worker.run.fleet_turn import FleetTurn
+from jobfleet_worker.run.follow_up import FollowUp
+from jobfleet_worker.run.give_back import GiveBack
+from jobfleet_worker.run.job_run import RunParts
+from jobfleet_worker.run.lease_keeper import LeaseKeeper, OpenLeases, Renewals
+from jobfleet_worker.run.message_source import MessageSource
+from jobfleet_worker.run.missing_handler import MissingHandler
+from jobfleet_worker.run.pause_watch import PauseWatch
+from jobfleet_worker.run.process_turns import ProcessTurns
+from jobfleet_worker.run.rate_gate import RateGate
+from jobfleet_worker.run.recycling import Recycling
+from jobfleet_worker.run.slots import Slots
+from jobfleet_worker.run.start_terms import HandlerTerms
+from jobfleet_worker.run.worker_lock import WorkerLock
+from jobfleet_worker.upkeep.announced_keys import AnnouncedKeys
+from jobfleet_worker.upkeep.lock_successor import LockSuccessor
+
+OpenRenewals = Callable[[], tuple[RenewalLeases, Callable[[], Awaitable[None]]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What the parts of a worker are built on.
+
+    Attributes:
+        handlers: the user's and the built-in ones.
+        outbound: calls other people's servers for the built-in ones.
+        writes: what changes jobs.
+    """
+
+    backend: Backend
+    handlers: Handlers
+    options: WorkerOptions
+    clock: Clock
+    metrics: Metrics
+    outbound: HttpClient
+    hooks: OpenHooks
+    writes: WriteSide
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        backend: Backend,
+        handlers: Handlers,
+        options: WorkerOptions,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> Ground:
+        """Lay the ground for one worker."""
+        if metrics is not NO_METRICS:
+            counted = CountedLeases(leases=backend.leases, metrics=metrics)
+            backend = replace(backend, leases=counted)
+        outbound = HttpClient(options=options.outbound, clock=clock)
+        handlers = handlers.with_built_in(
+            *calling_handlers(outbound, clock, trail=backend.trail, payloads=backend.payloads)
+        )
+        metrics.types_known(handlers.types)
+        return cls(
+            backend=backend,
+            handlers=handlers,
+            options=options,
+            clock=clock,
+            metrics=metrics,
+            outbound=outbound,
+            hooks=OpenHooks(handlers.hooks, handlers.wanted(in_process=False)),
+            writes=WriteSide.wire(backend=backend, clock=clock, defaults=options.defaults),
+        )
+
+    def publisher(self) -> Publisher:
+        """Return what handlers submit jobs with."""
+        return Publisher(backend=self.backend, clock=self.clock, defaults=self.options.defaults)
+
+
+@dataclass(slots=True, kw_only=True)
+class Intake:
+    """How messages come, and what holds them back."""
+
+    pauses: Pauses
+    pause_watch: PauseWatch
+    source: MessageSource
+
+
+@dataclass(slots=True, kw_only=True)
+class Claims:
+    """How a message's job becomes this worker's own, and what it is held with."""
+
+    rates: RateSlots
+    terms: HandlerTerms
+    announced_keys: AnnouncedKeys
+    claimer: Claimer
+    keeper: LeaseKeeper
+    worker_lock: WorkerLock
+    give_back: GiveBack
+
+
+@dataclass(slots=True, kw_only=True)
+class Work:
+    """How claimed jobs run."""
+
+    processes: ProcessPool
+    executor: Executor
+    consumer: Consumer
+    cancel_listener: CancelListener
+    fleet_turn: FleetTurn
+
+
+def intake_on(ground: Ground) -> Intake:
+    """Wire what receives messages."""
+    backend, options, clock = ground.backend, ground.options, ground.clock
+    pauses = Pauses(log=backend.control_log, control=backend.control, clock=clock)
+
+    async def heed(found: FleetPauses) -> None:
+        source.leave_out(frozenset(found.queues))
+        await exempt_jobs.start(found)
+
+    pause_watch = PauseWatch(
+        pauses=pauses,
+        limits=Limits(log=backend.control_log, control=backend.control, clock=clock),
+        control=backend.control,
+        changed=heed,
+        aliases=ground.handlers.aliases,
+        clock=clock,
+        heartbeat_seconds=options.heartbeat_seconds,
+    )
+    source = MessageSource(consumer=backend.consumer(), pauses=pause_watch)
+    exempt_jobs = ExemptJobs(
+        trail=backend.trail,
+        payloads=backend.payloads,
+        clock=clock,
+        queues=options.queues,
+        types=ground.handlers.types,
+        hand=source.hand,
+    )
+    return Intake(pauses=pauses, pause_watch=pause_watch, source=source)
+
+
+def claims_on(
+    ground: Ground, intake: Intake, *, renewal_loop: asyncio.AbstractEventLoop | None
+) -> Claims:
+    """Wire what claims jobs.
+
+    Args:
+        renewal_loop: renews leases instead of a thread of its own.
+    """
+    backend, options, clock = ground.backend, ground.options, ground.clock
+    keeper = LeaseKeeper(
+        open_leases=_renewals(backend.renewal_leases, ground.metrics),
+        lease_seconds=options.lease_seconds,
+        renew_seconds=options.renew_seconds,
+        clock=clock,
+        loop=renewal_loop,
+        metrics=ground.metrics,
+    )
+    rates = RateSlots(store=backend.rates, clock=clock, clock_offset=backend.clock_offset)
+    terms = HandlerTerms(handlers=ground.handlers, limits=intake.pause_watch.limits)
+    type_keys = TypeKeys(log=backend.control_log, clock=clock)
+    announced_keys = AnnouncedKeys(handlers=ground.handlers, keys=type_keys, clock=clock)
+
+    def see_to(claim: Unclear) -> None:
+        give_back.unclear(claim)
+
+    claimer = _claimer(
+        ground,
+        intake.pause_watch,
+        rates=rates,
+        terms=terms,
+        announced_keys=announced_keys,
+        give_back=see_to,
+    )
+    worker_lock = WorkerLock(
+        locks=claimer.leases,
+        leases=backend.leases,
+        keeper=keeper,
+        worker_id=options.worker_id,
+        lease_seconds=options.lease_seconds,
+    )
+    give_back = GiveBack(
+        trail=backend.trail,
+        writer=ground.writes.writer,
+        clock=clock,
+        worker_id=options.worker_id,
+        lease_seconds=options.lease_seconds,
+        retire=worker_lock.retire,
+    )
+    return Claims(
+        rates=rates,
+        terms=terms,
+        announced_keys=announced_keys,
+        claimer=claimer,
+        keeper=keeper,
+        worker_lock=worker_lock,
+        give_back=give_back,
+    )
+
+
+def _claimer(
+    ground: Ground,
+    pause_watch: PauseWatch,
+    *,
+    rates: RateSlots,
+    terms: HandlerTerms,
+    announced_keys: AnnouncedKeys,
+    give_back: Callable[[Unclear], None],
+) -> Claimer:
+    backend, options = ground.backend, ground.options
+    attempt_limits = AttemptLimits(handlers=ground.handlers)
+    return Claimer(
+        trail=backend.trail,
+        leases=backend.leases,
+        locks=backend.locks,
+        index=backend.index,
+        payloads=backend.payloads,
+        writer=ground.writes.writer,
+        publication=ground.writes.publication,
+        clock=ground.clock,
+        worker_id=options.worker_id,
+        lease_seconds=options.lease_seconds,
+        defaults=options.defaults,
+        attempt_limit=attempt_limits.attempts,
+        takeover_limit=attempt_limits.takeovers,
+        pauses=pause_watch.current,
+        rates=rates,
+        terms=terms.of,
+        limits=pause_watch.limits,
+        keys=announced_keys.missing,
+        give_back=give_back,
+        fresh=options.fresh,
+    )
+
+
+def work_on(ground: Ground, intake: Intake, claims: Claims, *, stop: Callable[[], None]) -> Work:
+    """Wire what runs jobs.
+
+    Args:
+        stop: asks the worker to stop, once it has run enough jobs or uses too much memory.
+    """
+    backend, options = ground.backend, ground.options
+    deferral = Deferral(
+        queue=backend.queue,
+        index=backend.index,
+        writer=ground.writes.writer,
+        clock=ground.clock,
+        first_seconds=options.defer_seconds,
+        metrics=ground.metrics,
+    )
+    missing_handler = MissingHandler(
+        trail=backend.trail,
+        leases=backend.leases,
+        directory=backend.directory,
+        deferral=deferral,
+        handlers=ground.handlers,
+        options=options,
+        clock=ground.clock,
+    )
+    slots = Slots(options.slots, clock=ground.clock, alone_seconds=options.alone_seconds)
+    processes = process_pool(
+        ground.handlers.process_modules,
+        hook_modules=ground.hooks.modules,
+        size=min(options.processes, slots.total),
+        max_jobs=options.max_jobs_per_process,
+        max_mib=options.max_mib_per_process,
+        set_up=options.set_up_process,
+    )
+    recycling = Recycling(max_jobs=options.max_jobs, max_memory_mb=options.max_memory_mb, stop=stop)
+    parts = _run_parts(ground, intake, claims, missing_handler, slots, processes)
+    executor = Executor(parts=parts, ended=recycling.job_ended)
+    consumer = _consumer(ground, intake, claims, parts, executor, deferral)
+    return Work(
+        processes=processes,
+        executor=executor,
+        consumer=consumer,
+        cancel_listener=CancelListener(control=backend.control, executor=executor),
+        fleet_turn=FleetTurn(
+            claimer=claims.claimer,
+            consumer=consumer,
+            source=intake.source,
+            leases=backend.leases,
+            keeper=claims.keeper,
+            clock=ground.clock,
+        ),
+    )
+
+
+def _run_parts(
+    ground: Ground,
+    intake: Intake,
+    claims: Claims,
+    missing_handler: MissingHandler,
+    slots: Slots,
+    processes: ProcessPool,
+) -> RunParts:
+    backend, leases = ground.backend, claims.claimer.leases
+    successor = LockSuccessor(
+        trail=backend.trail,
+        reader=backend.reader,
+        locks=backend.locks,
+        payloads=backend.payloads,
+        publication=ground.writes.publication,
+        clock=ground.clock,
+        pauses=lambda: intake.pause_watch.latest,
+    )
+    return RunParts(
+        trail=backend.trail,
+        payloads=backend.payloads,
+        clock=ground.clock,
+        options=ground.options,
+        handlers=ground.handlers,
+        metrics=ground.metrics,
+        keeper=claims.keeper,
+        leases=leases,
+        follow_up=FollowUp(
+            leases=leases,
+            ending=ground.writes.ending,
+            publication=ground.writes.publication,
+            successor=successor,
+            clock=ground.clock,
+        ),
+        no_more_starts=asyncio.Event(),
+        missing_handler=missing_handler,
+        rates=claims.rates,
+        slots=slots,
+        hooks=ground.hooks,
+        processes=processes,
+        give_back=claims.give_back,
+        retire_lock=claims.worker_lock.retire,
+    )
+
+
+def _consumer(
+    ground: Ground,
+    intake: Intake,
+    claims: Claims,
+    parts: RunParts,
+    executor: Executor,
+    deferral: Deferral,
+) -> Consumer:
+    backend, clock = ground.backend, ground.clock
+    return Consumer(
+        index=backend.index,
+        dead_letters=backend.dead_letters,
+        ending=ground.writes.ending,
+        source=intake.source,
+        clock=clock,
+        claimer=claims.claimer,
+        executor=executor,
+        deferral=deferral,
+        missing_handler=parts.missing_handler,
+        rate_gate=RateGate(
+            trail=backend.trail,
+            rates=claims.rates,
+            terms=claims.terms.of,
+            deferral=deferral,
+            clock=clock,
+        ),
+        process_turns=ProcessTurns(
+            trail=backend.trail,
+            leases=backend.leases,
+            deferral=deferral,
+            handlers=ground.handlers,
+            pool=parts.processes,
+            slots=parts.slots,
+            clock=clock,
+        ),
+        slots=parts.slots,
+        worker_lock=claims.worker_lock if ground.options.lock_scope == "worker" else None,
+        metrics=ground.metrics,
+    )
+
+
+def _renewals(open_leases: OpenRenewals, metrics: Metrics) -> OpenLeases:
+    def opened() -> tuple[Renewals, Callable[[], Awaitable[None]]]:
+        leases, close = open_leases()
+        return CountedRenewals(leases=leases, metrics=metrics), close
+
+    return open_leases if metrics is NO_METRICS else opened

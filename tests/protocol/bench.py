@@ -22,7 +22,9 @@ from jobfleet_contracts.ports import Delivery
 from jobfleet_contracts.state import Status
 from jobfleet_protocol.actions.write_side import WriteSide
 from jobfleet_protocol.audit.verification import Verifier
-from jobfleet_protocol.claiming.claimer import Claimed, Claimer, ClaimResult, Unclear
+from jobfleet_protocol.claiming.claim_parts import ClaimParts
+from jobfleet_protocol.claiming.claim_result import Claimed, ClaimResult, Unclear
+from jobfleet_protocol.claiming.claimer import Claimer
 from jobfleet_protocol.claiming.lock_leases import new_lease_id
 from jobfleet_protocol.claiming.rate_slots import RateSlots
 from jobfleet_protocol.claiming.start_terms import NO_TERMS, StartTerms
@@ -89,7 +91,7 @@ class Bench:
         self.given_up: list[Unclear] = []
 
     def claimer(self, worker_id: str = "w1") -> Claimer:
-        return Claimer(
+        parts = ClaimParts(
             trail=self.backend.trail,
             leases=self.backend.leases,
             locks=self.backend.locks,
@@ -111,6 +113,7 @@ class Bench:
             give_back=self.given_up.append,
             limits=self._read_limits,
         )
+        return Claimer(parts)
 
     async def _terms(self, request: JobRequest) -> StartTerms:
         return self.terms

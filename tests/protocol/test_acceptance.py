@@ -10,7 +10,7 @@ from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import job_lock
 from jobfleet_contracts.message import JobMessage
 from jobfleet_protocol.claiming.acceptance import ForNewer, NoRequest
-from jobfleet_protocol.claiming.claimer import Claimed
+from jobfleet_protocol.claiming.claim_result import Claimed
 from jobfleet_protocol.claiming.decision import Attended, Busy, End, Wait
 from jobfleet_protocol.claiming.lock_leases import new_lease_id
 from jobfleet_protocol.trail.chain import chained

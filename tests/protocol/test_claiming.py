@@ -10,7 +10,7 @@ from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import job_lock, key_lock
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.state import State
-from jobfleet_protocol.claiming.claimer import Claimed
+from jobfleet_protocol.claiming.claim_result import Claimed
 from jobfleet_protocol.claiming.decision import Attended, Busy, End, Wait
 from jobfleet_protocol.claiming.lock_leases import new_lease_id
 from tests.protocol.bench import DEFAULTS, LEASE_SECONDS, Bench

@@ -8,7 +8,7 @@ from jobfleet_contracts.errors import TrustEnded
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import SUSPECT_NOTE, job_lock, key_lock, worker_lock
 from jobfleet_contracts.state import State
-from jobfleet_protocol.claiming.claimer import Claimed, ClaimResult
+from jobfleet_protocol.claiming.claim_result import Claimed, ClaimResult
 from jobfleet_protocol.claiming.decision import Attended
 from jobfleet_protocol.claiming.lock_leases import new_lease_id
 from tests.protocol.bench import LEASE_SECONDS, Bench, HeldLock

@@ -9,7 +9,7 @@ import pytest
 from jobfleet_contracts.errors import Fenced
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.state import State, Status
-from jobfleet_protocol.claiming.claimer import Claimed
+from jobfleet_protocol.claiming.claim_result import Claimed
 from jobfleet_protocol.trail.transitions import Change
 from tests.protocol.bench import LEASE_SECONDS, Bench
 

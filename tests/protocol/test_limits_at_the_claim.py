@@ -10,7 +10,7 @@ from jobfleet_contracts.event import HeldLock
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import key_lock, limit_lock, limit_prefix
 from jobfleet_contracts.state import State
-from jobfleet_protocol.claiming.claimer import Claimed
+from jobfleet_protocol.claiming.claim_result import Claimed
 from jobfleet_protocol.claiming.decision import Attended, Busy, End, LimitFull
 from jobfleet_protocol.claiming.limit_slots import LIMIT, SlotDemand
 from jobfleet_protocol.claiming.start_terms import StartTerms

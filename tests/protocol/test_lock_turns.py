@@ -11,7 +11,7 @@ from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.lease import FLEET_LOCK, Lease, key_lock, key_locks
 from jobfleet_contracts.state import State, Status
-from jobfleet_protocol.claiming.claimer import Claimed
+from jobfleet_protocol.claiming.claim_result import Claimed
 from jobfleet_protocol.claiming.decision import Attended, Busy
 from jobfleet_protocol.claiming.lock_leases import new_lease_id
 from jobfleet_protocol.trail.transitions import Change

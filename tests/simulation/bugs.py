@@ -21,11 +21,11 @@ from jobfleet_contracts.ports import PayloadStore
 from jobfleet_contracts.state import TERMINAL, State, Status
 from jobfleet_protocol.actions import redrive, submission
 from jobfleet_protocol.actions.callbacks import Callbacks
-from jobfleet_protocol.claiming import claimer, decision, trail_opening
-from jobfleet_protocol.claiming.claimer import Claimer
+from jobfleet_protocol.claiming import decision, trail_claim, trail_opening
 from jobfleet_protocol.claiming.decision import LockView
 from jobfleet_protocol.claiming.lock_leases import LockLeases
 from jobfleet_protocol.claiming.lock_turns import LockTurns, TurnView
+from jobfleet_protocol.claiming.trail_claim import TrailClaim
 from jobfleet_protocol.retry import retry_forever
 from jobfleet_protocol.trail import chain, transitions
 from jobfleet_protocol.trail.held_trail import Decision, HeldTrail
@@ -195,7 +195,7 @@ def terminal_not_absorbing() -> Iterator[None]:
 
     with ExitStack() as stack:
         stack.enter_context(patch.object(transitions, "_FROM", may_start))
-        stack.enter_context(patch.object(claimer, "decide", claim_all))
+        stack.enter_context(patch.object(trail_claim, "decide", claim_all))
         yield
 
 
@@ -211,12 +211,12 @@ def predecessor_not_fenced() -> AbstractContextManager[Any]:
 @contextmanager
 def trust_checked_before_the_read() -> Iterator[None]:
     """A claimer that sleeps in its read goes on as if it held the lease."""
-    look, trusts = Claimer._look, LockLeases.trusts
+    look, trusts = TrailClaim._look, LockLeases.trusts
 
     async def look_in_trust(
-        self: Claimer, message: JobMessage, lease: Lease, **how: bool
+        self: TrailClaim, message: JobMessage, lease: Lease, **how: bool
     ) -> TurnView:
-        if not trusts(self.leases, lease):
+        if not trusts(self._leases, lease):
             raise TrustEnded("the lease ran out")
         return await look(self, message, lease, **how)
 
@@ -224,7 +224,7 @@ def trust_checked_before_the_read() -> Iterator[None]:
         return True
 
     with ExitStack() as stack:
-        stack.enter_context(patch.object(Claimer, "_look", look_in_trust))
+        stack.enter_context(patch.object(TrailClaim, "_look", look_in_trust))
         stack.enter_context(patch.object(LockLeases, "trusts", always))
         yield
 

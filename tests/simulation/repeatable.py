@@ -17,7 +17,7 @@ import structlog
 import uuid_utils
 
 from jobfleet_protocol.actions import answer_limit, submission
-from jobfleet_worker import worker
+from jobfleet_worker import wiring
 from jobfleet_worker.run import consumer, fleet_turn, lease_keeper
 from jobfleet_worker.run.job_run import ATTEMPT_FAILED
 from jobfleet_worker.upkeep import rescuer, scheduler
@@ -72,7 +72,7 @@ def repeatable(seed: int, journal: Journal, *, talkative: bool) -> Iterator[list
             patch.object(uuid_utils, "uuid4", ids),
             patch.object(lease_keeper, "TICK_SECONDS", 1.0),
             patch.object(consumer, "RECEIVE_WAIT", timedelta(seconds=20)),
-            patch.object(worker, "calling_handlers", _no_handlers),
+            patch.object(wiring, "calling_handlers", _no_handlers),
             patch.object(scheduler, "LONGEST_LOOK", 15.0),
             patch.object(fleet_turn, "IDLE_WAIT", timedelta(seconds=5)),
             patch.object(fleet_turn, "STAND_BY_SECONDS", 3.0),

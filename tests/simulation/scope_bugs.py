@@ -10,8 +10,9 @@ from unittest.mock import patch
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.lease import Lease, is_worker_lock
 from jobfleet_contracts.state import State
-from jobfleet_protocol.claiming.claimer import Claimer
 from jobfleet_protocol.claiming.lock_leases import HeldLease, new_lease_id
+from jobfleet_protocol.claiming.lock_views import LockViews
+from jobfleet_protocol.claiming.trail_claim import TrailClaim
 from jobfleet_worker.run.give_back import GiveBack
 from jobfleet_worker.run.worker_lock import WorkerLock
 
@@ -37,26 +38,26 @@ def given_up_in_silence() -> AbstractContextManager[Any]:
 @contextmanager
 def trust_not_checked_before_the_insert() -> Iterator[None]:
     """A claimer that slept in its read writes the claim, though its worker's lock is lost."""
-    require_trust = Claimer._require_trust
+    require_trust = TrailClaim._require_trust
 
-    def believe(self: Claimer, lease: Lease, held: HeldLease | None) -> None:
+    def believe(self: TrailClaim, lease: Lease, held: HeldLease | None, *slots: Lease) -> None:
         if held is None:
-            require_trust(self, lease, held)
+            require_trust(self, lease, held, *slots)
 
-    with patch.object(Claimer, "_require_trust", believe):
+    with patch.object(TrailClaim, "_require_trust", believe):
         yield
 
 
 @contextmanager
 def running_on_the_own_lock_means_lost() -> Iterator[None]:
     """The holder of a lock takes every job over that runs on it: on a worker's, its own too."""
-    holder_lives = Claimer._holder_lives
+    holder_lives = LockViews._holder_lives
 
-    async def lives(self: Claimer, head: Event, held: str | None) -> bool:
+    async def lives(self: LockViews, head: Event, held: str | None) -> bool:
         after = head.after
         if after.state is State.RUNNING and is_worker_lock(held) and after.lock == held:
             return False
         return await holder_lives(self, head, held)
 
-    with patch.object(Claimer, "_holder_lives", lives):
+    with patch.object(LockViews, "_holder_lives", lives):
         yield

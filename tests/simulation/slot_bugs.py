@@ -12,10 +12,10 @@ from unittest.mock import patch
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.state import State
-from jobfleet_protocol.claiming import claimer, decision
-from jobfleet_protocol.claiming.claimer import Claimer
+from jobfleet_protocol.claiming import decision, trail_claim
 from jobfleet_protocol.claiming.decision import Decision, LockView
 from jobfleet_protocol.claiming.lock_turns import LockTurns
+from jobfleet_protocol.claiming.lock_views import LockViews
 from tests.simulation.fake_leases import LockContainer
 
 
@@ -57,12 +57,12 @@ def limit_exceeded_after_a_takeover() -> Iterator[None]:
     def anywhere(head: Event, message: JobMessage, lease: LockView, now: datetime) -> Decision:
         return judge(head, message, replace(lease, slots=()), now)
 
-    async def nobody_lives(self: Claimer, head: Event, held: str | None) -> bool:
+    async def nobody_lives(self: LockViews, head: Event, held: str | None) -> bool:
         slots = head.facts.lock_slots > 1 and head.after.state is State.RUNNING
         return False if slots and held is not None else await holder_lives(self, head, held)
 
-    holder_lives = Claimer._holder_lives
+    holder_lives = LockViews._holder_lives
     with ExitStack() as stack:
-        stack.enter_context(patch.object(claimer, "decide", anywhere))
-        stack.enter_context(patch.object(Claimer, "_holder_lives", nobody_lives))
+        stack.enter_context(patch.object(trail_claim, "decide", anywhere))
+        stack.enter_context(patch.object(LockViews, "_holder_lives", nobody_lives))
         yield

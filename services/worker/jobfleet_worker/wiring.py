@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.ports import Clock, RenewalLeases
 from jobfleet_protocol.actions.write_side import WriteSide
-from jobfleet_protocol.claiming.claimer import Claimer, Unclear
+from jobfleet_protocol.claiming.claim_parts import ClaimParts
+from jobfleet_protocol.claiming.claim_result import Unclear
+from jobfleet_protocol.claiming.claimer import Claimer
 from jobfleet_protocol.claiming.rate_slots import RateSlots
 from jobfleet_protocol.control.limits import Limits
 from jobfleet_protocol.control.pause_state import FleetPauses
@@ -237,7 +239,7 @@ def _claimer(
 ) -> Claimer:
     backend, options = ground.backend, ground.options
     attempt_limits = AttemptLimits(handlers=ground.handlers)
-    return Claimer(
+    parts = ClaimParts(
         trail=backend.trail,
         leases=backend.leases,
         locks=backend.locks,
@@ -259,6 +261,7 @@ def _claimer(
         give_back=give_back,
         fresh=options.fresh,
     )
+    return Claimer(parts)
 
 
 def work_on(ground: Ground, intake: Intake, claims: Claims, *, stop: Callable[[], None]) -> Work:

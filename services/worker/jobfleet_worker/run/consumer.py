@@ -21,7 +21,8 @@ from jobfleet_contracts.message import JobMessage, MalformedMessage
 from jobfleet_contracts.ports import Clock, DeadLetterStore, Delivery, JobConsumer, JobIndex
 from jobfleet_protocol.actions.ending import Ending
 from jobfleet_protocol.claiming.acceptance import ForNewer, NoRequest
-from jobfleet_protocol.claiming.claimer import Claimed, Claimer, ClaimResult
+from jobfleet_protocol.claiming.claim_result import Claimed, ClaimResult
+from jobfleet_protocol.claiming.claimer import Claimer
 from jobfleet_protocol.claiming.decision import (
     Attended,
     Busy,

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from jobfleet_protocol.claiming.claimer import Claimed
+from jobfleet_protocol.claiming.claim_result import Claimed
 from jobfleet_worker.run.attempt import Stop
 from jobfleet_worker.run.held_slots import HeldSlots
 from jobfleet_worker.run.job_run import JobRun, RunParts

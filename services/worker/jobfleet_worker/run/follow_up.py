@@ -17,7 +17,7 @@ from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.state import State
 from jobfleet_protocol.actions.ending import Ending
 from jobfleet_protocol.actions.publication import Publication
-from jobfleet_protocol.claiming.claimer import Claimed
+from jobfleet_protocol.claiming.claim_result import Claimed
 from jobfleet_protocol.claiming.lock_leases import LockLeases
 from jobfleet_worker.run.unsent import send_again_at, stays_waiting
 from jobfleet_worker.upkeep.lock_successor import LockSuccessor

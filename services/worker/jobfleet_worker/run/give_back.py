@@ -15,7 +15,7 @@ import structlog
 from jobfleet_contracts.event import Event, JobState
 from jobfleet_contracts.ports import AuditTrail, Clock
 from jobfleet_contracts.state import CLAIMABLE, State, Status
-from jobfleet_protocol.claiming.claimer import Unclear
+from jobfleet_protocol.claiming.claim_result import Unclear
 from jobfleet_protocol.claiming.lost_for_good import lost_for_good
 from jobfleet_protocol.retry import retry_forever
 from jobfleet_protocol.trail.trail_writer import TrailWriter

@@ -27,7 +27,7 @@ from jobfleet_contracts.outcome import (
 from jobfleet_contracts.ports import AuditTrail, Clock, PayloadStore
 from jobfleet_contracts.state import State, Status
 from jobfleet_contracts.worker_status import RunningJob
-from jobfleet_protocol.claiming.claimer import Claimed
+from jobfleet_protocol.claiming.claim_result import Claimed
 from jobfleet_protocol.claiming.lock_leases import LockLeases
 from jobfleet_protocol.claiming.rate_slots import RATE, RateSlots
 from jobfleet_protocol.retry import retry_forever

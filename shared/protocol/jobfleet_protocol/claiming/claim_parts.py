@@ -1,0 +1,94 @@
+"""What the parts of a claim share: the worker's ports, and what it says about its jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.message import JobDefaults, JobMessage
+from jobfleet_contracts.ports import (
+    AuditTrail,
+    Clock,
+    JobIndex,
+    LeaseStore,
+    LockRecords,
+    PayloadStore,
+)
+from jobfleet_protocol.actions.publication import Publication
+from jobfleet_protocol.claiming.claim_result import Unclear
+from jobfleet_protocol.claiming.limit_slots import NO_SLOTS, TakenSlots
+from jobfleet_protocol.claiming.lock_leases import HeldLease
+from jobfleet_protocol.claiming.rate_slots import RateSlots
+from jobfleet_protocol.claiming.start_terms import NO_TERMS, ReadLimits, StartTerms, TermsOf
+from jobfleet_protocol.claiming.trail_opening import KeysOf
+from jobfleet_protocol.control.pause_state import FleetPauses
+from jobfleet_protocol.trail.trail_writer import TrailWriter
+
+AttemptLimit = Callable[[JobRequest, JobDefaults], int]
+TakeoverLimit = Callable[[JobRequest], int]
+ReadPauses = Callable[[], Awaitable[FleetPauses]]
+
+FRESH = timedelta(days=1)
+"""Up to this age a first message needs no read before the claim."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimParts:
+    """What one worker claims with.
+
+    Attributes:
+        attempt_limit: how many attempts a job has, by its request, handler and defaults.
+        takeover_limit: how many lost workers in a row a job survives.
+        pauses: the pauses in force; waits until they are known.
+        rates: reserves slots for starts under a rate.
+        terms: what the start of a job needs beside its lock.
+        limits: the named limits as they stand; waits until they are known.
+        give_back: sees to a claim that was given up after it was sent.
+        keys: by which a job will be looked up, where its first event may lack them.
+        fresh: age of a message up to which a first claim needs no read.
+    """
+
+    trail: AuditTrail
+    leases: LeaseStore
+    locks: LockRecords
+    index: JobIndex
+    payloads: PayloadStore
+    writer: TrailWriter
+    publication: Publication
+    clock: Clock
+    worker_id: str
+    lease_seconds: float
+    defaults: JobDefaults
+    attempt_limit: AttemptLimit
+    takeover_limit: TakeoverLimit
+    pauses: ReadPauses
+    rates: RateSlots
+    terms: TermsOf
+    limits: ReadLimits
+    give_back: Callable[[Unclear], object]
+    keys: KeysOf = lambda _: {}
+    fresh: timedelta = FRESH
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimTry:
+    """One try to make a message's job this worker's own.
+
+    Attributes:
+        lease_id: chosen once per claim and kept over its retries.
+        held: the lease that the claim rests on, where the worker holds it already.
+        terms: what the start needs beside the lock.
+        taken: slots of limits that were taken for it.
+        is_alone: this worker runs nothing else, and starts nothing before the claim has ended.
+        resend_only: a waiting job's request may be sent again, and nothing may run.
+    """
+
+    message: JobMessage
+    lease_id: str
+    held: HeldLease | None = None
+    terms: StartTerms = NO_TERMS
+    taken: TakenSlots = NO_SLOTS
+    is_alone: bool = False
+    resend_only: bool = False

@@ -1,0 +1,65 @@
+"""What a worker knows about the locks of a job when it decides: the reads before a decision."""
+
+from __future__ import annotations
+
+from jobfleet_contracts.errors import LockMissing
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.lease import SUSPECT_NOTE, is_worker_lock
+from jobfleet_contracts.state import State
+from jobfleet_protocol.claiming.claim_parts import ClaimParts, ClaimTry
+from jobfleet_protocol.claiming.decision import LockView
+from jobfleet_protocol.claiming.lock_leases import locks_of
+
+
+class LockViews:
+    """Reads who holds what, for the decisions of one worker."""
+
+    def __init__(self, parts: ClaimParts) -> None:
+        self._parts = parts
+
+    async def view(self, attempt: ClaimTry, head: Event, lock: str, *, is_held: bool) -> LockView:
+        """Return what is known about the locks of the job whose newest row is ``head``.
+
+        Args:
+            lock: that the claim would rest on.
+            is_held: this worker holds it; otherwise another one does.
+        """
+        parts, message = self._parts, attempt.message
+        holder_lives = await self._holder_lives(head, lock if is_held else None)
+        return LockView(
+            lock=lock,
+            slots=() if is_worker_lock(lock) else locks_of(message.request),
+            worker_id=parts.worker_id,
+            is_held=is_held,
+            holder_lives=holder_lives,
+            resend_only=attempt.resend_only,
+            max_attempts=parts.attempt_limit(message.request, message.defaults or parts.defaults),
+            max_takeovers=parts.takeover_limit(message.request),
+            is_alone=attempt.is_alone,
+            suspect=None if holder_lives else await self._suspect(head),
+            # Last: from here to the append nothing waits, so no pause can come in between.
+            pause=(await parts.pauses()).holding_job(head),
+        )
+
+    async def _suspect(self, head: Event) -> str | None:
+        """Return which job blocked the loop of a lost worker, as the note of its lock says."""
+        lock = head.after.lock
+        if head.after.state is not State.RUNNING or lock is None or not is_worker_lock(lock):
+            return None
+        try:
+            return (await self._parts.locks.read_note(lock)).get(SUSPECT_NOTE)
+        except LockMissing:
+            return None
+
+    async def _holder_lives(self, head: Event, held: str | None) -> bool:
+        """Ask whether the lock of a running job is leased.
+
+        The one that we hold is ours: its earlier holder is gone. On this worker's own lock the
+        job runs here.
+        """
+        lock = head.after.lock
+        if head.after.state is not State.RUNNING or lock is None:
+            return False
+        if lock == held:
+            return is_worker_lock(lock)
+        return await self._parts.leases.is_leased(lock)

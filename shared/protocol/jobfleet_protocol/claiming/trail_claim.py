@@ -1,0 +1,265 @@
+"""The claim in the trail: look, decide, and append ``Started``; who inserts it first runs the job.
+
+What is decided stands in :mod:`jobfleet_protocol.claiming.decision`; here are the reads before it
+and the writes after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from jobfleet_contracts.errors import LeaseConflict, TrustEnded
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.lease import Lease, is_worker_lock, job_lock
+from jobfleet_contracts.lookup_keys import INDEXED
+from jobfleet_contracts.message import JobMessage
+from jobfleet_contracts.state import State
+from jobfleet_protocol.claiming.claim_parts import ClaimParts, ClaimTry
+from jobfleet_protocol.claiming.claim_result import Claimed, ClaimResult, Unclear
+from jobfleet_protocol.claiming.decision import (
+    Attended,
+    Busy,
+    Decision,
+    End,
+    OtherSlot,
+    Paused,
+    RateFull,
+    Resend,
+    Start,
+    Suspect,
+    Wait,
+    decide,
+)
+from jobfleet_protocol.claiming.limit_slots import LimitSlots
+from jobfleet_protocol.claiming.lock_leases import HeldLease, LockLeases
+from jobfleet_protocol.claiming.lock_turns import LockTurns, TurnView
+from jobfleet_protocol.claiming.lock_views import LockViews
+from jobfleet_protocol.claiming.rate_deferral import delayed_by_rate, held_slots, started_data
+from jobfleet_protocol.claiming.rate_slots import AT_HAND, Admission
+from jobfleet_protocol.claiming.start_terms import StartTerms
+from jobfleet_protocol.claiming.trail_opening import TrailOpening
+from jobfleet_protocol.trail.held_trail import HeldTrail
+from jobfleet_protocol.trail.transitions import Change, draft
+
+
+class TrailClaim:
+    """Writes the claims of one worker, under whatever lock they rest on."""
+
+    def __init__(
+        self, parts: ClaimParts, *, leases: LockLeases, turns: LockTurns, slots: LimitSlots
+    ) -> None:
+        self._parts = parts
+        self._leases = leases
+        self._turns = turns
+        self._limits = slots
+        self._views = LockViews(parts)
+        self._opening = TrailOpening(
+            index=parts.index,
+            writer=parts.writer,
+            clock=parts.clock,
+            defaults=parts.defaults,
+            fresh=parts.fresh,
+            keys=parts.keys,
+        )
+
+    async def under(self, lease: Lease, attempt: ClaimTry) -> ClaimResult | Resend | OtherSlot:
+        """Decide and write under a lease; a write that is refused leads to another look."""
+        message, terms, held = attempt.message, attempt.terms, attempt.held
+        own = lease.lock == job_lock(message.request.job_id)
+        shared = not own and not is_worker_lock(lease.lock)
+        must_read = attempt.resend_only or shared or not self._opening.is_certain(message)
+        admission: Admission | None = None
+        while True:
+            view = await self._look(message, lease, shared=shared, must_read=must_read)
+            must_read = True
+            if view.own is None:
+                if await self._opening.write(message) is None:
+                    raise LeaseConflict(f"job {message.request.job_id} was begun by somebody else")
+                continue
+            decision: Decision | RateFull = await self._decide(
+                attempt, view.own, lease.lock, is_held=True
+            )
+            if isinstance(decision, Start) and terms.rates:
+                decision, admission = await self._in_its_slot(decision, terms, admission)
+            match decision:
+                case (
+                    Wait()
+                    | Busy()
+                    | Attended()
+                    | Paused()
+                    | OtherSlot()
+                    | End(changes=[])
+                    | RateFull(changes=())
+                    | Suspect(changes=[])
+                ):
+                    return decision
+                case Resend() if not own:
+                    return decision  # another lock is needed, and this one must be given up first
+            # After the read and never before: a worker that slept in its read would otherwise
+            # take a job over from the live holder that got the lease meanwhile.
+            self._require_trust(lease, held)
+            changes: Sequence[Change] | None = decision.changes
+            if isinstance(decision, Start):
+                changes = await self._started(decision, view, lease, attempt, admission)
+                changes = self._with_keys(changes, message, decision.head)
+            newest = None if changes is None else await self._claimed_by(view.own, changes, lease)
+            if newest is not None:
+                outcome = self._outcome(message, lease, decision, newest)
+                if isinstance(outcome, Claimed) and isinstance(decision, Start):
+                    return replace(
+                        outcome, terms=terms, admission=admission, slots=attempt.taken.leases
+                    )
+                return outcome
+
+    async def _started(
+        self,
+        start: Start,
+        view: TurnView,
+        lease: Lease,
+        attempt: ClaimTry,
+        admission: Admission | None,
+    ) -> Sequence[Change] | None:
+        """Return what starts the job, with its turn and its slot; ``None``: look again."""
+        held, terms, taken = attempt.held, attempt.terms, attempt.taken
+        started = start.changes[-1]
+        own = lease.lock == job_lock(start.head.job_id) or is_worker_lock(lease.lock)
+        if taken.leases:
+            beside = await self._limits.look(taken.leases, start.head)
+            self._require_trust(lease, held, *taken.leases)
+            turns = await self._limits.turns(taken.leases, beside, start.head.job_id)
+            if turns is None:
+                return None
+            started = replace(started, locks=turns)
+        if not own:
+            # The predecessor's trail is fenced and the note written before Started: a crash
+            # in between leaves a note that names a claim which was never made, no more.
+            turn = await self._turns.take(view, lease, start.head.job_id)
+            if turn is None:
+                return None
+            started = replace(started, lock_turn=turn)
+        if admission is not None:
+            started = replace(started, data=started_data(admission))
+        if not own or taken.leases or admission is not None:
+            # While the note was written, or a slot was reserved, time has passed.
+            if (await self._parts.pauses()).holding_job(start.head) is not None:
+                return None
+            if terms.limits and not terms.hold_under(await self._parts.limits()):
+                raise TrustEnded("a limit was changed before the claim")
+            self._require_trust(lease, held, *taken.leases)
+        return [*start.changes[:-1], started]
+
+    def _with_keys(
+        self, changes: Sequence[Change] | None, message: JobMessage, head: Event
+    ) -> Sequence[Change] | None:
+        """Add the keys that the job's first event may lack, at its first start."""
+        if changes is None or head.after.epoch > 0 or not (keys := self._parts.keys(message)):
+            return changes
+        data = changes[-1].data | {INDEXED: dict(keys)}
+        return [*changes[:-1], replace(changes[-1], data=data)]
+
+    async def _in_its_slot(
+        self, start: Start, terms: StartTerms, admission: Admission | None
+    ) -> tuple[Start | RateFull, Admission | None]:
+        """Reserve the start's slots, and wait for them if they are near.
+
+        Args:
+            admission: of an earlier round, in which the job had moved.
+        """
+        held = held_slots(start.head) if admission is None else admission.slots
+        found = await self._parts.rates.admit(terms.rates, held)
+        if not isinstance(found, Admission) or found.at - self._parts.rates.now() > AT_HAND:
+            now = self._parts.clock.now()
+            return delayed_by_rate(start, self._parts.worker_id, found, now), None
+        await self._parts.rates.until(found.at)
+        return start, found
+
+    def _require_trust(self, lease: Lease, held: HeldLease | None, *slots: Lease) -> None:
+        if held is not None and not held.is_trusted():
+            raise TrustEnded(f"lease on {held.lock} was lost before the claim")
+        for each in slots if held is not None else (lease, *slots):
+            if not self._leases.trusts(each):
+                raise TrustEnded(f"lease on {each.lock} ran out before the claim")
+
+    async def _look(
+        self, message: JobMessage, lease: Lease, *, shared: bool, must_read: bool
+    ) -> TurnView:
+        if shared:
+            return await self._turns.look(lease.lock, message.request.job_id)
+        if must_read:
+            return TurnView(
+                lease.lock, None, None, await self._parts.trail.newest(message.request.job_id)
+            )
+        # If the guess is wrong, sequence 2 is taken and the append refused: then it is read.
+        return TurnView(lease.lock, None, None, self._opening.assumed(message))
+
+    async def _decide(
+        self, attempt: ClaimTry, head: Event, lock: str, *, is_held: bool
+    ) -> Decision:
+        view = await self._views.view(attempt, head, lock, is_held=is_held)
+        return decide(head, attempt.message, view, self._parts.clock.now())
+
+    async def _claimed_by(
+        self, head: Event, changes: Sequence[Change], lease: Lease
+    ) -> Event | None:
+        """Append what claims the job. After an error of our own nobody knows whether it stands."""
+        try:
+            return await self._append(head, changes)
+        except Exception:
+            if is_worker_lock(lease.lock):
+                # The lock lives on. Left alone, a Started under it would look attended for ever.
+                self._parts.give_back(Unclear(head, lease.lock))
+            raise
+
+    async def _append(self, head: Event, changes: Sequence[Change]) -> Event | None:
+        """Append the changes in one transaction; ``None``: the job has moved, look again."""
+        events: list[Event] = []
+        for change in changes:
+            previous = events[-1] if events else head
+            events.append(draft(previous, head.facts, change, occurred_at=self._parts.clock.now()))
+        return None if await self._parts.writer.append(events) is not None else events[-1]
+
+    def _outcome(
+        self,
+        message: JobMessage,
+        lease: Lease,
+        decision: Decision | RateFull,
+        newest: Event,
+    ) -> Claimed | End | Suspect | RateFull:
+        if newest.after.state.is_terminal:
+            return End(newest, written=True)
+        if isinstance(decision, RateFull):
+            return RateFull(newest, decision.crowded)
+        if newest.after.state is State.DEFERRED:
+            return Suspect(newest)
+        trail = HeldTrail(
+            head=newest, writer=self._parts.writer, trail=self._parts.trail, clock=self._parts.clock
+        )
+        defaults = message.defaults or self._parts.defaults
+        return Claimed(lease, trail, message.request, defaults)
+
+    async def beside_a_holder(
+        self, attempt: ClaimTry, lock: str, *, must_open: bool = False
+    ) -> ClaimResult | Resend | OtherSlot:
+        """Decide about a message whose lock another worker holds. Nothing is claimed.
+
+        Args:
+            must_open: begin the trail of a job that has none, so that it can say what it waits for.
+        """
+        message = attempt.message
+        while True:
+            head = await self._parts.trail.newest(message.request.job_id)
+            if head is None and (must_open or message.request.lock_key is not None):
+                head = await self._opening.write(message)
+            if head is None:
+                return Busy(lock, None)
+            decision = await self._decide(attempt, head, lock, is_held=False)
+            match decision:
+                case End(changes=[_, *_]):
+                    ended = await self._append(head, decision.changes)
+                    if ended is not None:
+                        return End(ended, written=True)
+                case Start():
+                    raise AssertionError("a job is started only under its lock")
+                case _:
+                    return decision

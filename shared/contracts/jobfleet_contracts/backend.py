@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from jobfleet_contracts.control_ports import ControlChannel, ControlLog
 from jobfleet_contracts.ports import (
     AuditTrail,
-    ControlChannel,
-    ControlLog,
     DeadLetterStore,
     EventFeed,
     JobConsumer,

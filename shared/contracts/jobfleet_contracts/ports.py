@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from jobfleet_contracts.control import ControlEntry, ControlSubject
 from jobfleet_contracts.error_group import ErrorSummary
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import (
@@ -387,51 +386,6 @@ class WorkerDirectory(Protocol):
         ...
 
 
-class ControlLog(Protocol):
-    """Append-only logs of what was decided about schedules, queues, types and limits.
-
-    As in the trail, inserting the entry with the next sequence is the compare-and-swap.
-    """
-
-    async def insert(self, entry: ControlEntry) -> None:
-        """Insert one entry, durable when this returns.
-
-        Raises:
-            SequenceTaken: an entry with this sequence stands. It may be one's own.
-        """
-        ...
-
-    async def read(self, subject: ControlSubject, name: str, sequence: int) -> ControlEntry | None:
-        """Return one entry, ``None`` if it has not been written; strongly consistent."""
-        ...
-
-    async def newest(self, subject: ControlSubject, name: str) -> ControlEntry | None:
-        """Return the last entry, which holds the current state; strongly consistent."""
-        ...
-
-    async def heads(self, subject: ControlSubject) -> Sequence[ControlEntry]:
-        """Return the last entry of every name, in the order of the names.
-
-        Cost: a request or two a name, however many entries each has.
-        """
-        ...
-
-    async def history(
-        self,
-        subject: ControlSubject,
-        name: str,
-        *,
-        before: int | None = None,
-        limit: int = 100,
-    ) -> Sequence[ControlEntry]:
-        """Return up to ``limit`` entries with ``sequence < before``, newest first."""
-        ...
-
-    def scan(self) -> AsyncIterator[Sequence[ControlEntry]]:
-        """Yield each log whole, oldest entry first; memory holds one log at a time."""
-        ...
-
-
 class RateStore(Protocol):
     """One row per key that counts starts; replacing what was read is the compare-and-swap.
 
@@ -460,30 +414,6 @@ class RateStore(Protocol):
 
         A moment that has passed allows the same as no row.
         """
-        ...
-
-
-class ControlChannel(Protocol):
-    """Hints to all workers; may be lost, so renewal, claim and heartbeat look again."""
-
-    async def send_cancel(self, job_id: str) -> None:
-        """Tell every worker that a cancel request of this job stands in its trail."""
-        ...
-
-    def cancels(self) -> AsyncIterator[str]:
-        """Yield job ids as requests come; ends when the backend is closed."""
-        ...
-
-    async def announce_change(self, subject: ControlSubject, name: str) -> None:
-        """Tell every worker that an entry was appended to this log of the control log.
-
-        Raises:
-            BackendUnavailable: not confirmed; workers see the entry with their next heartbeat.
-        """
-        ...
-
-    def changes(self) -> AsyncIterator[tuple[ControlSubject, str]]:
-        """Yield subject and name as changes are announced; ends when the backend is closed."""
         ...
 
 

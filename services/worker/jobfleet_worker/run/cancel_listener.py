@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from jobfleet_contracts.ports import ControlChannel
+from jobfleet_contracts.control_ports import ControlChannel
 from jobfleet_protocol.retry import retry_forever
 from jobfleet_worker.run.executor import Executor
 

@@ -9,8 +9,9 @@ from dataclasses import replace
 import structlog
 
 from jobfleet_contracts.control import ControlSubject
+from jobfleet_contracts.control_ports import ControlChannel
 from jobfleet_contracts.errors import BackendError
-from jobfleet_contracts.ports import Clock, ControlChannel
+from jobfleet_contracts.ports import Clock
 from jobfleet_protocol.control.limit_state import Limit
 from jobfleet_protocol.control.limits import Limits
 from jobfleet_protocol.control.pause_state import PAUSABLE, FleetPauses

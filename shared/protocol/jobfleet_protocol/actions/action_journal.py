@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jobfleet_contracts.control import ControlEntry, ControlKind, ControlSubject
+from jobfleet_contracts.control_ports import ControlLog
 from jobfleet_contracts.errors import ActionRefused
-from jobfleet_contracts.ports import Clock, ControlLog
+from jobfleet_contracts.ports import Clock
 from jobfleet_protocol.control.control_writer import ControlDraft, ControlWriter
 
 JOURNAL = "journal"

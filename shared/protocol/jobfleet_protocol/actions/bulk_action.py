@@ -14,11 +14,12 @@ from typing import Any
 
 from jobfleet_contracts.codec import decode, encode, format_optional_time, format_time
 from jobfleet_contracts.control import ControlEntry, ControlKind, ControlSubject
+from jobfleet_contracts.control_ports import ControlLog
 from jobfleet_contracts.credentials import masked_text
 from jobfleet_contracts.errors import ActionRefused, BackendUnavailable, NotFound
 from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.json_check import check_characters
-from jobfleet_contracts.ports import Clock, ControlLog, PayloadStore
+from jobfleet_contracts.ports import Clock, PayloadStore
 from jobfleet_protocol.actions.action_journal import ActionJournal
 from jobfleet_protocol.control.control_writer import ControlDraft, ControlWriter
 from jobfleet_protocol.reading.job_actions import JobAction

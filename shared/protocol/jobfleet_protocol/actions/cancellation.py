@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import structlog
 
+from jobfleet_contracts.control_ports import ControlChannel
 from jobfleet_contracts.errors import ActionRefused, BackendError, InvalidRequest, UnknownJob
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.json_check import check_characters
-from jobfleet_contracts.ports import AuditTrail, Clock, ControlChannel
+from jobfleet_contracts.ports import AuditTrail, Clock
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.action_mark import ActionMark, data_of
 from jobfleet_protocol.actions.answer_limit import answered

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from jobfleet_contracts.control import ControlSubject
+from jobfleet_contracts.control_ports import ControlLog
 from jobfleet_contracts.errors import BackendError, BodyConflict, InvalidRequest, JobfleetError
 from jobfleet_contracts.event import Event, JobFacts, JobState
 from jobfleet_contracts.index import OpenRow
@@ -18,14 +19,7 @@ from jobfleet_contracts.internal_job import check_type, is_internal_id
 from jobfleet_contracts.job_id import job_id_for_key
 from jobfleet_contracts.lookup_keys import INDEXED, keys_of
 from jobfleet_contracts.message import JobDefaults, JobMessage
-from jobfleet_contracts.ports import (
-    AuditTrail,
-    Clock,
-    ControlLog,
-    JobIndex,
-    JobIndexReader,
-    PayloadStore,
-)
+from jobfleet_contracts.ports import AuditTrail, Clock, JobIndex, JobIndexReader, PayloadStore
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.answer_limit import answered
 from jobfleet_protocol.actions.publication import Publication

@@ -16,9 +16,10 @@ from jobfleet_contracts.control import (
     check_control_name,
     check_control_size,
 )
+from jobfleet_contracts.control_ports import ControlLog
 from jobfleet_contracts.errors import BackendError
 from jobfleet_contracts.job_id import new_id
-from jobfleet_contracts.ports import Clock, ControlLog
+from jobfleet_contracts.ports import Clock
 from jobfleet_protocol.retry import retry_forever
 
 CONTROL_APPENDED = "control.appended"

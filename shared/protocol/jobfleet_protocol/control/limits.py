@@ -8,9 +8,10 @@ from functools import partial
 import structlog
 
 from jobfleet_contracts.control import ControlEntry, ControlSubject, check_control_name
+from jobfleet_contracts.control_ports import ControlChannel, ControlLog
 from jobfleet_contracts.errors import BackendError, UnknownLimit
 from jobfleet_contracts.json_check import check_characters
-from jobfleet_contracts.ports import Clock, ControlChannel, ControlLog
+from jobfleet_contracts.ports import Clock
 from jobfleet_protocol.control import limit_state
 from jobfleet_protocol.control.control_writer import ControlWriter, Decision
 from jobfleet_protocol.control.limit_state import Limit

@@ -10,10 +10,11 @@ from functools import partial
 import structlog
 
 from jobfleet_contracts.control import ControlEntry, ControlSubject, check_control_name
+from jobfleet_contracts.control_ports import ControlChannel, ControlLog
 from jobfleet_contracts.errors import ActionRefused, BackendError, UnknownJob
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.json_check import check_characters
-from jobfleet_contracts.ports import AuditTrail, Clock, ControlChannel, ControlLog
+from jobfleet_contracts.ports import AuditTrail, Clock
 from jobfleet_contracts.state import CLAIMABLE
 from jobfleet_protocol.control import pause_state
 from jobfleet_protocol.control.control_writer import ControlWriter, Decision, Told

@@ -10,8 +10,9 @@ from itertools import islice, takewhile
 import structlog
 
 from jobfleet_contracts.control import ControlEntry, ControlSubject
+from jobfleet_contracts.control_ports import ControlLog
 from jobfleet_contracts.errors import BodyConflict, InvalidRequest, UnknownSchedule
-from jobfleet_contracts.ports import AuditTrail, Clock, ControlLog
+from jobfleet_contracts.ports import AuditTrail, Clock
 from jobfleet_contracts.schedule import Schedule
 from jobfleet_contracts.state import State
 from jobfleet_protocol.actions.submission import Submitted, Submitter

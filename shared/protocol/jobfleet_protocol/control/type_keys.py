@@ -14,10 +14,11 @@ from typing import Any
 import structlog
 
 from jobfleet_contracts.control import ControlEntry, ControlKind, ControlSubject
+from jobfleet_contracts.control_ports import ControlLog
 from jobfleet_contracts.errors import BackendError
 from jobfleet_contracts.internal_job import INTERNAL_TYPES
 from jobfleet_contracts.lookup_keys import MOST_KEYS, PAYLOAD_KEY
-from jobfleet_contracts.ports import Clock, ControlLog
+from jobfleet_contracts.ports import Clock
 from jobfleet_protocol.control.control_writer import ControlDraft, ControlWriter
 
 KEYS_UNKNOWN = "type_keys.unknown"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,14 +25,7 @@ def failures(seeds: Sequence[int]) -> list[str]:
     ]
 
 
-def first_failure(
-    seeds: Sequence[int], emphasis: Mapping[str, Any] | None = None
-) -> Verdict | None:
-    """Return the first run in which something went wrong."""
-    return next((verdict for verdict in verdicts(seeds, emphasis) if verdict.faults), None)
-
-
-def verdicts(seeds: Sequence[int], emphasis: Mapping[str, Any] | None = None) -> Iterator[Verdict]:
+def verdicts(seeds: Iterable[int], emphasis: Mapping[str, Any] | None = None) -> Iterator[Verdict]:
     """Run one seed after the other."""
     with _rare_collections() as collect:
         for number, seed in enumerate(seeds):

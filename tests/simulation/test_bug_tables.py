@@ -1,0 +1,27 @@
+"""docs/simulation.md names each deliberate bug, and the seed at which it is seen."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.simulation import bugs
+from tests.simulation.known import Known
+
+_DOCUMENT = Path(__file__).parents[2] / "docs" / "simulation.md"
+_ROW = re.compile(
+    r"^\| (?P<name>[^|]+) \| (?P<seed>\d+)(?P<emphasis>, emphasis)? \| .+ \|$", re.MULTILINE
+)
+
+
+def test_the_document_names_each_deliberate_bug_with_its_seed() -> None:
+    rows = {
+        (row["name"], int(row["seed"]), row["emphasis"] is not None)
+        for row in _ROW.finditer(_DOCUMENT.read_text(encoding="utf-8"))
+    }
+    assert rows == {(known.name, known.seed, bool(known.emphasis)) for known in _all_known()}
+
+
+def _all_known() -> list[Known]:
+    tables = [value for value in vars(bugs).values() if isinstance(value, tuple)]
+    return [known for table in tables for known in table]

@@ -17,6 +17,17 @@ from tests.simulation.claim_bugs import (
     waits_again_at_once,
     waits_without_a_bound,
 )
+from tests.simulation.emphases import (
+    BAD_WEATHER,
+    CRASHES,
+    KILLER,
+    LATE,
+    MANY_LATE,
+    OLD,
+    ONE_LOCK,
+    PUT_OFF,
+    SLEEP,
+)
 from tests.simulation.ending_bugs import (
     callback_left_behind,
     open_row_removed_first,
@@ -75,54 +86,6 @@ from tests.simulation.slot_bugs import (
 )
 from tests.simulation.submission_bugs import slept_between_row_and_event
 
-_BAD_WEATHER = {"fault_rate": 0.1, "stall_rate": 0.03, "operator_action_seconds": 15}
-_UNCLEAR = dict.fromkeys(("lost before", "lost after", "twice", "twice late", "slow"), 0.1)
-_LATE = {"fault_rate": 0.15, "weights": {**_UNCLEAR, "late": 3, "slow": 1}}
-_PLAIN = {
-    "lacking": 0,
-    "killers": 0,
-    "pauses": False,
-    "schedules": False,
-    "lock_slots": 1,
-    "rate": None,
-    "limits": False,
-    "impatient": 0.0,
-    "stale_connections": False,
-    "retention_seconds": None,
-    "clock_steps": False,
-}
-_MANY_LATE = _LATE | _PLAIN | {"jobs": 12, "fault_rate": 0.3}
-_CRASHES = _PLAIN | {"fault_rate": 0.1, "crash_rate": 0.02, "jobs": 9, "worker_scope": 0.0}
-_ONE_LOCK = {"fleet_scope": False, "lock_keys": 1, "jobs": 9}
-_SLEEP = {
-    "lease_seconds": 60,
-    "stall_rate": 0.1,
-    "fault_rate": 0.05,
-    "fault_seconds": 400,
-    "operator_action_seconds": 15,
-    "clock_steps": False,
-    "apis": 1,
-    "jobs": 9,
-    "stale_connections": True,
-    "impatient": 1.0,
-    "lacking": 0,
-    "schedules": False,
-    "retention_seconds": None,
-}
-_KILLER = {"killers": 1, "concurrency": 4, "workers": 2, "lacking": 0, "fleet_scope": False}
-_PUT_OFF = {
-    "rate": "6/minute",
-    "workers": 4,
-    "lacking": 3,
-    "jobs": 9,
-    "fleet_scope": False,
-    "stale_connections": True,
-    "fault_rate": 0.1,
-    "retention_seconds": None,
-    "crowded": False,
-    "killers": 0,
-}
-_OLD = {"retention_seconds": 240.0, "fault_seconds": 500.0, "clock_steps": False}
 _TWICE = r"stands \d+ times"
 _ROBBED = "which lives and trusts its lease"
 _NOT_LEASED = "is claimed by .* which is not leased"
@@ -130,19 +93,19 @@ _FOR_EVER = "for ever"
 
 BY_DESIGN = (
     Known("no epoch check", no_epoch_check, 10, shows="the result of epoch"),
-    Known('refusal read as "not written"', refusal_means_not_written, 5, _MANY_LATE, shows=_TWICE),
+    Known('refusal read as "not written"', refusal_means_not_written, 5, MANY_LATE, shows=_TWICE),
     Known(
         'refusal read as "written"',
         refusal_means_written,
         0,
         shows="the timeline shows an event that job",
     ),
-    Known("a fresh event id at each try", fresh_event_id_at_each_try, 9, _MANY_LATE, shows=_TWICE),
+    Known("a fresh event id at each try", fresh_event_id_at_each_try, 9, MANY_LATE, shows=_TWICE),
     Known(
         "open row removed before the terminal event",
         open_row_removed_first,
         6,
-        _CRASHES,
+        CRASHES,
         shows=_FOR_EVER,
     ),
     Known("terminal state not absorbing", terminal_not_absorbing, 4, shows="Started after"),
@@ -150,14 +113,14 @@ BY_DESIGN = (
         "predecessor under a lock key not fenced",
         predecessor_not_fenced,
         11,
-        _BAD_WEATHER | _ONE_LOCK,
+        BAD_WEATHER | ONE_LOCK,
         shows="runs beside",
     ),
     Known(
         "trust checked before the read",
         trust_checked_before_the_read,
         26,
-        _BAD_WEATHER | _ONE_LOCK,
+        BAD_WEATHER | ONE_LOCK,
         shows=_ROBBED,
     ),
 )
@@ -186,28 +149,28 @@ BY_THE_SIMULATION = (
         "open row removed though the callback job was not submitted",
         callback_left_behind,
         17,
-        _CRASHES | {"fault_rate": 0.3, "clock_steps": True},
+        CRASHES | {"fault_rate": 0.3, "clock_steps": True},
         shows="has no callback job",
     ),
     Known(
         "a late note of a lock covers a newer one",
         late_note_accepted,
         3,
-        _MANY_LATE | {"fleet_scope": True},
+        MANY_LATE | {"fleet_scope": True},
         shows="^rule 9",
     ),
     Known(
         "the fleet's lease trusted without a look at the clock",
         fleet_trust_by_hearsay,
         16,
-        _BAD_WEATHER | {"fleet_scope": True, "fault_rate": 0.05},
+        BAD_WEATHER | {"fleet_scope": True, "fault_rate": 0.05},
         shows=_ROBBED,
     ),
     Known(
         "claimed again under a lease id whose release is unclear",
         claim_after_an_unclear_release,
         543,
-        _LATE | _ONE_LOCK | {"fault_rate": 0.25},
+        LATE | ONE_LOCK | {"fault_rate": 0.25},
         shows=f"{_ROBBED}|{_NOT_LEASED}",
     ),
     Known(
@@ -221,7 +184,7 @@ BY_THE_SIMULATION = (
         "a submitter that slept between open row and event 1",
         slept_between_row_and_event,
         19,
-        _SLEEP,
+        SLEEP,
         shows=_FOR_EVER,
     ),
     Known(
@@ -234,42 +197,42 @@ BY_THE_SIMULATION = (
         "a job blamed for a neighbour that kills its workers",
         suspects_beside_others,
         0,
-        _KILLER,
+        KILLER,
         shows="though one |is blamed for",
     ),
     Known(
         "a request denied that was sent",
         sent_and_denied,
         77,
-        _MANY_LATE | {"clock_steps": True},
+        MANY_LATE | {"clock_steps": True},
         shows="denies that",
     ),
     Known(
         "copies of a message live beside each other",
         copies_live_on,
         2,
-        _PUT_OFF,
+        PUT_OFF,
         shows="were under way at once",
     ),
     Known(
         "a history removed without a seal",
         removed_without_a_seal,
         0,
-        _OLD,
+        OLD,
         shows="is missing; event",
     ),
     Known(
         "a history removed right after its seal",
         removed_right_after_its_seal,
         16,
-        _OLD | _LATE,
+        OLD | LATE,
         shows="was written after its removal|no lone tombstone",
     ),
 )
 """Once they were real: the simulation found them in this code, and must find them again."""
 
 _RECURRING = {"schedules": True, "clock_steps": False, "retention_seconds": None}
-_RECURRING_AND_STALLED = _RECURRING | _BAD_WEATHER
+_RECURRING_AND_STALLED = _RECURRING | BAD_WEATHER
 _NO_RESUME = "(?i)pause"
 
 OF_SCHEDULES = (
@@ -312,10 +275,10 @@ OF_SCHEDULES = (
 )
 """Faults of other schedulers."""
 
-_SLOTS = _ONE_LOCK | {"lock_slots": 2}
-_SLOTS_IN_BAD_WEATHER = _SLOTS | _BAD_WEATHER | {"stall_rate": 0.01}
+_SLOTS = ONE_LOCK | {"lock_slots": 2}
+_SLOTS_IN_BAD_WEATHER = _SLOTS | BAD_WEATHER | {"stall_rate": 0.01}
 
-_LIMITED = _BAD_WEATHER | {
+_LIMITED = BAD_WEATHER | {
     "limits": True,
     "jobs": 9,
     "fleet_scope": False,
@@ -323,7 +286,7 @@ _LIMITED = _BAD_WEATHER | {
     "retention_seconds": None,
     "stall_rate": 0.01,
 }
-_RATED = _BAD_WEATHER | {
+_RATED = BAD_WEATHER | {
     "rate": "6/minute",
     "jobs": 9,
     "fleet_scope": False,
@@ -400,7 +363,7 @@ OF_LIMITS = (
 )
 """Faults of other systems' limits."""
 
-_CROWDED = _KILLER | {"crowded": True, "workers": 1}
+_CROWDED = KILLER | {"crowded": True, "workers": 1}
 OF_SUSPECTS = (
     Known(
         "a suspect waits without a bound",
@@ -426,7 +389,7 @@ OF_SUSPECTS = (
 )
 """Ways to keep slots empty, or a suspect from its turn."""
 
-_ONCE = _BAD_WEATHER | {"once": 1.0, "stall_rate": 0.02, "lock_keys": 1}
+_ONCE = BAD_WEATHER | {"once": 1.0, "stall_rate": 0.02, "lock_keys": 1}
 OF_LOSSES = (
     Known("a lone takeover", a_lone_takeover, 4, _ONCE, shows="may not start again"),
     Known(
@@ -440,7 +403,7 @@ OF_LOSSES = (
 """Jobs that run twice though they must not."""
 
 _PAUSING = {"pauses": True, "clock_steps": False, "retention_seconds": None}
-_STALLED = _PAUSING | _BAD_WEATHER
+_STALLED = _PAUSING | BAD_WEATHER
 _STARTED = "started at .* was paused"
 OF_PAUSES = (
     Known(
@@ -481,7 +444,7 @@ OF_READING = (
 """Rows that would lead readers astray."""
 
 _WORKER_SCOPE = {"worker_scope": 1.0, "fleet_scope": False, "lacking": 0, "rate": None}
-_LOSSES = _WORKER_SCOPE | _BAD_WEATHER
+_LOSSES = _WORKER_SCOPE | BAD_WEATHER
 
 OF_SCOPE_WORKER = (
     Known(

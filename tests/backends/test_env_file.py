@@ -25,6 +25,7 @@ VALUES = {
     "lease_seconds": "30",
     "lease_renew_seconds": "4",
     "callback_base_url": "https://jobs.example.org",
+    "url": "https://jobs.example.org",
     "rate_limit": "5/second",
     "log_level": "DEBUG",
     "log_format": "console",

@@ -138,7 +138,12 @@ def test_wait_with_json_keeps_one_line_for_each_job_on_standard_output(cli: Cli)
     )
     [line] = map(orjson.loads, answer.stdout.splitlines())
     told = orjson.loads(answer.stderr.splitlines()[0])
-    assert line == {"jobId": told["jobId"], "state": "completed"}
+    assert line == {
+        "jobId": told["jobId"],
+        "state": "completed",
+        "result": {"steps": 2},
+        "error": None,
+    }
     assert told["state"] == "queued"
 
 

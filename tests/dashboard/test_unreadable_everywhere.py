@@ -66,7 +66,9 @@ class Database:
     def restore(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
         with closing(sqlite3.connect(self._path)) as database, database:
             database.execute(f"DELETE FROM {table}")
-            marks = ", ".join("?" * len(rows[0])) if rows else ""
+            if not rows:
+                return
+            marks = ", ".join("?" * len(rows[0]))
             database.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
 
 

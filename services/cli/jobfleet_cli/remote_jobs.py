@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,6 +19,7 @@ from jobfleet_protocol.reading.job_actions import JobAction
 
 IDS_AT_ONCE = 1000
 WAIT_SECONDS = 30
+ASK_SECONDS = 0.5
 
 
 async def list_jobs(
@@ -66,8 +68,26 @@ async def act_on_jobs(
     else:
         chosen = {name: value for name, value in fields.items() if value is not None}
         filtered = {"action": action, "filter": chosen, "expected": expected}
-        items = (await dashboard.post("/api/jobs/actions", filtered))["items"]
+        accepted = await dashboard.post("/api/jobs/actions", filtered)
+        items = await _results(dashboard, accepted["statusUrl"])
     return max([_print_item(item, as_json=as_json) for item in items], default=ExitCode.DONE)
+
+
+async def _results(dashboard: RemoteDashboard, address: str) -> list[Mapping[str, Any]]:
+    """Wait until an action on many jobs has ended, and return what became of each of its jobs.
+
+    The action goes on at the dashboard if this command is interrupted: ``/actions`` shows it.
+    """
+    while (await dashboard.get(address))["endedAt"] is None:  # noqa: ASYNC110 - it is elsewhere
+        await asyncio.sleep(ASK_SECONDS)
+    found: list[Mapping[str, Any]] = []
+    cursor: str | None = None
+    while True:
+        page = await dashboard.get(f"{address}/results", cursor=cursor)
+        found += page["items"]
+        cursor = page["next"]
+        if cursor is None:
+            return found[::-1]
 
 
 def _print_item(item: Mapping[str, Any], *, as_json: bool) -> ExitCode:
@@ -76,10 +96,11 @@ def _print_item(item: Mapping[str, Any], *, as_json: bool) -> ExitCode:
         told = {"jobId": item["jobId"], "state": item["state"]}
         print_json(told) if as_json else print(f"{told['jobId']} {told['state']}", flush=True)
         return ExitCode.DONE
+    detail = error if isinstance(error, str) else error["detail"]
     if as_json:
-        print_json({"jobId": item["jobId"], "error": error["detail"]})
+        print_json({"jobId": item["jobId"], "error": detail})
     else:
-        print(visible(f"error: {error['detail']}"), file=sys.stderr)
+        print(visible(f"error: {detail}"), file=sys.stderr)
     return ExitCode.NO
 
 

@@ -1,7 +1,8 @@
 """Marks journeys that are made on several backends.
 
-``make test`` makes them on the embedded one and on RabbitMQ with Azure Storage. They are made on
-PostgreSQL where ``chaos`` is asked for: the conformance suites ask it all that a page asks.
+``make test`` makes them on the embedded one, ``make test-full`` on RabbitMQ with Azure Storage
+too. They are made on PostgreSQL where ``chaos`` is asked for. The conformance suites, which run in
+``make test``, ask each backend all that a page asks.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import pytest
 
 _BACKENDS = (
     "embedded",
-    pytest.param("azure", marks=pytest.mark.servers),
+    pytest.param("azure", marks=[pytest.mark.servers, pytest.mark.full]),
     pytest.param("postgres", marks=[pytest.mark.servers, pytest.mark.chaos]),
 )
 

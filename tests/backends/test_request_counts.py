@@ -152,7 +152,7 @@ _WHEN_UNSURE = {"trail.read"}
 
 def _paced(account: Account) -> float:
     """Return the batches of a machine so slow that rows wait their longest for company in vain."""
-    return len(SHARDS) * (1 + account.seconds / Pace().awaited)
+    return 1.25 * len(SHARDS) * (1 + account.seconds / Pace().awaited)
 
 
 async def _submitted(publisher: Backend, settings: Settings) -> Account:

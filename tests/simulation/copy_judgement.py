@@ -10,7 +10,7 @@ SETTLED_SECONDS = 60.0
 
 def most_copies(workers: int) -> int:
     """Return how many messages of one job may be under way: each worker knows its own."""
-    return 2 * workers + 2
+    return 3 * workers + 3
 
 
 def copy_faults(peaks: Counter[str], workers: int) -> list[str]:

@@ -142,6 +142,7 @@ class Workshop:
         source = FaultyPort(running.worker._intake.source)
         running.worker._intake.source = source  # type: ignore[assignment]
         running.worker._work.consumer._source = source
+        running.worker._work.fleet_turn._source = source
         return source
 
     async def submit(self, job_type: str, payload: Any = None, **fields: Any) -> str:

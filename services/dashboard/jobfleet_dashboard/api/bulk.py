@@ -69,6 +69,6 @@ def before_of(cursor: str | None) -> int | None:
     """
     if cursor is None:
         return None
-    if not cursor.isdecimal() or len(cursor) > len("9999999999"):
+    if not (cursor.isascii() and cursor.isdecimal()) or len(cursor) > len("9999999999"):
         raise InvalidRequest("cursor: is none of this list's", field="cursor")
     return int(cursor)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from jobfleet_contracts.json_check import check_characters
 from jobfleet_contracts.state import Status
 from jobfleet_dashboard.live.subscription import Batch
 from jobfleet_dashboard.security.access import require
@@ -53,6 +54,7 @@ async def stream(request: Request) -> Response:
 @router.post("/dead-letters/{letter_id}/forget", dependencies=[require(Role.OPERATOR)])
 async def forget(request: Request, letter_id: str) -> Response:
     """Remove one unreadable message."""
+    check_characters(letter_id, field="letterId")
     await services_of(request).backend.dead_letters.remove(letter_id)
     return go_to(request, "/dead-letters")
 

@@ -187,12 +187,10 @@ class ChaosRun:
 
         async def nothing_left() -> bool:
             left[:] = [*await self._open_rows(), *await self._messages()]
-            if left:
-                await asyncio.sleep(2)
             return not left
 
         try:
-            await eventually("an idle fleet", nothing_left, seconds=DRAIN_SECONDS)
+            await eventually("an idle fleet", nothing_left, seconds=DRAIN_SECONDS, every=2)
         except AssertionError:
             return left
         return []

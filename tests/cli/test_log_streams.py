@@ -141,7 +141,7 @@ def test_workers_whose_log_nobody_takes_run_jobs_and_obey_sigterm(unread: Unread
     unread.runs_jobs(*queues.values())
     before = {stream: _cpu_seconds(pid) for stream, pid in workers.items()}
     began = time.monotonic()
-    time.sleep(1)
+    time.sleep(1)  # the span over which CPU time is measured
     for stream, pid in workers.items():
         used = (_cpu_seconds(pid) - before[stream]) / (time.monotonic() - began)
         assert used < 0.8, f"the worker spins whose log is: {stream}"

@@ -27,7 +27,7 @@ async def confirm(order: Order, context: JobContext, store: Store) -> Confirmati
 
 @handler("order.pay", on_lost="fail", max_attempts=1, timeout=30)
 def pay(payment: Payment, store: Store, context: BlockingJobContext) -> bool:
-    """Take the money. If nobody knows whether it was taken, somebody looks and decides."""
+    """Take the money. After a lost worker the job fails, and a person checks with the bank."""
     if not store.has_order(payment.order):
         raise Defer(1, "the order is not committed yet")
     time.sleep(0.05)  # here the bank would be asked, with context.idempotency_key

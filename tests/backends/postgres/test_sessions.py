@@ -173,7 +173,7 @@ async def test_where_no_ring_comes_messages_and_cancels_are_found_by_looking(
         async with consuming(other) as consumer:
             assert list(await consumer.receive(1, timedelta(seconds=0.1))) == []
             waiting = asyncio.create_task(consumer.receive(1, timedelta(seconds=10)))
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.3)  # sent earlier, the message would be found by the first look
             await backend.queue.publish(a_message())
             (delivery,) = await waiting
             await delivery.ack()

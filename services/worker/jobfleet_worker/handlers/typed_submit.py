@@ -13,7 +13,6 @@ from typing import (
     TYPE_CHECKING,
     Any,
     Concatenate,
-    Generic,
     ParamSpec,
     Protocol,
     TypeVar,
@@ -38,9 +37,9 @@ if TYPE_CHECKING:
     from jobfleet_worker.handlers.declaration import Declaration
 
 Params = ParamSpec("Params")
-Payload = TypeVar("Payload")
+Payload_contra = TypeVar("Payload_contra", contravariant=True)
 Result = TypeVar("Result")
-Returned = TypeVar("Returned")
+Returned_co = TypeVar("Returned_co", covariant=True)
 Context = TypeVar("Context", bound=ContextFacts)
 
 
@@ -200,63 +199,57 @@ def add_submits(function: Callable[..., Any], declaration: Declaration) -> None:
         setattr(function, name, getattr(submits, name))
 
 
-class TypedHandler(Generic[Params, Returned, Payload, Result]):
+class TypedHandler(Protocol[Params, Returned_co, Payload_contra, Result]):
     """A decorated function that takes a payload, as type checkers see it."""
 
-    def __call__(self, *values: Params.args, **named: Params.kwargs) -> Returned:
+    def __call__(self, *values: Params.args, **named: Params.kwargs) -> Returned_co:
         """Call the function itself, as without the decorator."""
-        raise NotImplementedError
 
     async def submit(
         self,
-        payload: Payload,
+        payload: Payload_contra,
         *,
         publisher: Publisher | None = None,
         **options: Unpack[SubmitOptions],
     ) -> TypedJob[Result]:
         """See :meth:`Submits.submit`."""
-        raise NotImplementedError
 
     def submit_sync(
         self,
-        payload: Payload,
+        payload: Payload_contra,
         *,
         publisher: SyncPublisher | None = None,
         **options: Unpack[SubmitOptions],
     ) -> SyncTypedJob[Result]:
         """See :meth:`Submits.submit_sync`."""
-        raise NotImplementedError
 
     async def submit_many(
         self,
-        payloads: Iterable[Payload],
+        payloads: Iterable[Payload_contra],
         *,
         publisher: Publisher | None = None,
         **options: Unpack[JobOptions],
     ) -> list[TypedJob[Result] | JobfleetError]:
         """See :meth:`Submits.submit_many`."""
-        raise NotImplementedError
 
     def submit_many_sync(
         self,
-        payloads: Iterable[Payload],
+        payloads: Iterable[Payload_contra],
         *,
         publisher: SyncPublisher | None = None,
         **options: Unpack[JobOptions],
     ) -> list[SyncTypedJob[Result] | JobfleetError]:
         """See :meth:`Submits.submit_many_sync`."""
-        raise NotImplementedError
 
 
-class TypedHandlerWithoutPayload(Generic[Params, Returned, Result]):
+class TypedHandlerWithoutPayload(Protocol[Params, Returned_co, Result]):
     """A decorated function that takes no payload or any, as type checkers see it.
 
     They cannot tell `payload: Any` from a context, so a payload may be given.
     """
 
-    def __call__(self, *values: Params.args, **named: Params.kwargs) -> Returned:
+    def __call__(self, *values: Params.args, **named: Params.kwargs) -> Returned_co:
         """Call the function itself, as without the decorator."""
-        raise NotImplementedError
 
     async def submit(
         self,
@@ -266,7 +259,6 @@ class TypedHandlerWithoutPayload(Generic[Params, Returned, Result]):
         **options: Unpack[SubmitOptions],
     ) -> TypedJob[Result]:
         """See :meth:`Submits.submit`."""
-        raise NotImplementedError
 
     def submit_sync(
         self,
@@ -276,7 +268,6 @@ class TypedHandlerWithoutPayload(Generic[Params, Returned, Result]):
         **options: Unpack[SubmitOptions],
     ) -> SyncTypedJob[Result]:
         """See :meth:`Submits.submit_sync`."""
-        raise NotImplementedError
 
     async def submit_many(
         self,
@@ -286,7 +277,6 @@ class TypedHandlerWithoutPayload(Generic[Params, Returned, Result]):
         **options: Unpack[JobOptions],
     ) -> list[TypedJob[Result] | JobfleetError]:
         """See :meth:`Submits.submit_many`."""
-        raise NotImplementedError
 
     def submit_many_sync(
         self,
@@ -296,14 +286,13 @@ class TypedHandlerWithoutPayload(Generic[Params, Returned, Result]):
         **options: Unpack[JobOptions],
     ) -> list[SyncTypedJob[Result] | JobfleetError]:
         """See :meth:`Submits.submit_many_sync`."""
-        raise NotImplementedError
 
 
 class HandlerMark(Protocol):
     """What ``@handler(…)`` does to each kind of function, for type checkers."""
 
     @overload
-    def __call__(  # type: ignore[overload-overlap]
+    def __call__(
         self, function: Callable[Concatenate[Context, Params], Coroutine[Any, Any, Result]]
     ) -> TypedHandlerWithoutPayload[
         Concatenate[Context, Params], Coroutine[Any, Any, Result], Result
@@ -316,15 +305,15 @@ class HandlerMark(Protocol):
 
     @overload
     def __call__(  # type: ignore[overload-overlap]
-        self, function: Callable[Concatenate[Payload, Params], Coroutine[Any, Any, Result]]
+        self, function: Callable[Concatenate[Payload_contra, Params], Coroutine[Any, Any, Result]]
     ) -> TypedHandler[
-        Concatenate[Payload, Params], Coroutine[Any, Any, Result], Payload, Result
+        Concatenate[Payload_contra, Params], Coroutine[Any, Any, Result], Payload_contra, Result
     ]: ...
 
     @overload
     def __call__(
-        self, function: Callable[Concatenate[Payload, Params], Result]
-    ) -> TypedHandler[Concatenate[Payload, Params], Result, Payload, Result]: ...
+        self, function: Callable[Concatenate[Payload_contra, Params], Result]
+    ) -> TypedHandler[Concatenate[Payload_contra, Params], Result, Payload_contra, Result]: ...
 
     @overload
     def __call__(

@@ -71,6 +71,8 @@ class Executor:
             with self._registered(claimed.trail.head.job_id, run):
                 await run.run()
         except Exception:
+            # Any error of our own; it goes on to the caller. The worker's lease lives on, and a job
+            # left running under it would look attended for ever.
             if lease.is_left_to_worker:
                 self._parts.give_back.job(claimed.trail.head, lease.kept.lock)
             raise

@@ -291,7 +291,7 @@ class JobRun:
             await self._parts.follow_up.leave(lease, claimed.request)
 
     async def _tell_hooks(self, outcome: Outcome, ended: Event | None) -> None:
-        """Call ``on_error`` for a failure that stands in the trail."""
+        """Call the ``on_error`` hooks, if the trail records a failure."""
         hooks = self._parts.hooks
         error = error_of(outcome)
         if error is None or ended is None or not hooks.reports:

@@ -202,7 +202,10 @@ class TrailClaim:
     async def _claimed_by(
         self, head: Event, changes: Sequence[Change], lease: Lease
     ) -> Event | None:
-        """Append what claims the job. After an error of our own nobody knows whether it stands."""
+        """Append the events that claim the job.
+
+        An error may come before or after the insert, so it does not tell whether the claim stands.
+        """
         try:
             return await self._append(head, changes)
         except Exception:

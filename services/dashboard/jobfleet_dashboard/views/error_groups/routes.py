@@ -110,7 +110,7 @@ def _shared(chosen: ErrorRange) -> dict[str, Any]:
 
 
 def _chosen(request: Request) -> tuple[ErrorRange, str]:
-    """Return range and type; a range that nobody knows shows the usual one."""
+    """Return the range and the job type that are asked for; an unknown range counts as none."""
     asked = request.query_params
     try:
         chosen = error_range(asked.get("range"))

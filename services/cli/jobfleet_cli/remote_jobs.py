@@ -54,7 +54,8 @@ async def act_on_jobs(
     """Act on some jobs, or on as many as a filter must find; exit 1 if one was refused."""
     if not ids and expected is None:
         raise InvalidRequest(
-            "--expected N: say how many jobs the filter must find; the dashboard asks nobody",
+            "--expected N: say how many jobs the filter must find; over JOBFLEET_URL there is "
+            "no question to confirm",
             field="expected",
         )
     if reason and len(ids) == 1:

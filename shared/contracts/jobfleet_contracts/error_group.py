@@ -16,7 +16,7 @@ from jobfleet_contracts.state import State, Status
 MOST_GROUPS = 200
 """Groups that one writer counts apart in one hour; what comes beyond counts as ``OTHER``."""
 NO_HANDLER = "NoHandler"
-"""Error class of a job whose type no worker has: whoever submits jobs can invent types."""
+"""Error class of a job whose type no worker has. A submitter can invent types."""
 MAX_SAMPLE_CHARACTERS = 500
 """Of the message that stands for a group."""
 

@@ -9,7 +9,7 @@ from typing import Literal
 FLEET_LOCK = "fleet/all"
 RESCUER_LOCK = "fleet/rescuer"
 ACTION_LOCKS = "action/"
-"""Locks of actions on many jobs: whoever holds one runs the action."""
+"""Locks of actions on many jobs: the dashboard that holds one runs the action."""
 WORKER_LOCKS = "worker/"
 """What the names of workers' own locks begin with."""
 SUSPECT_NOTE = "suspect"

@@ -55,8 +55,8 @@ async def shared_stream(
 ) -> EventSourceResponse:
     """Return the stream of a page that looks the same to all who ask with this key.
 
-    Whoever comes first renders and encodes a batch; the others are sent the same bytes. Parts that
-    the page shows already are left out.
+    The first viewer of a batch renders and encodes it; the others are sent the same bytes.
+    Parts that the page shows already are left out.
 
     Args:
         pause_seconds: batches that come so soon after the last rendering are left out. For pages

@@ -35,7 +35,7 @@ async def needs_handler(head: Event, leases: LeaseStore, clock: Clock) -> bool:
     unsent = after.state is State.WAITING and not after.sent and not is_due
     if after.state is not State.RUNNING and not unsent:
         return False
-    # A live holder needs nobody: the claim finds that out, and drops the message.
+    # If the holder is alive, the claim finds that out and drops the message.
     return after.lock is None or not await leases.is_leased(after.lock)
 
 

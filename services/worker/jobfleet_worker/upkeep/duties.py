@@ -16,7 +16,7 @@ from jobfleet_worker.upkeep.scheduler import Scheduler
 RESUME_LOOK_SECONDS = 1.0
 """Between two looks of the leader whether the time of a pause has come; each costs nothing."""
 TRIM_PAUSE_SECONDS = 60.0
-"""Between two calls of the leader that remove counts nobody asks for any more."""
+"""Between two calls of the leader that remove counts older than any question."""
 RATES_KEPT = timedelta(hours=1)
 """Far longer than clocks may differ: a count that has passed allows the same as none."""
 

@@ -2,7 +2,7 @@
 
 The schema holds its version and the oldest code that may work on it. A migration expands first: it
 adds tables and columns that the code before does not know. A later one, a release after, takes
-away what nobody reads any more, and raises the oldest code.
+away what no release reads any more, and raises the oldest code.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ T = TypeVar("T")
 
 
 class BulkRunner:
-    """Looks every five seconds for actions under way that nobody runs, and runs them in turn.
+    """Looks every five seconds for actions that no dashboard runs, and runs them in turn.
 
     Attributes:
         accepted: set it when an action was accepted here, so that it begins at once.
@@ -80,7 +80,7 @@ class BulkRunner:
             self.accepted.clear()
 
     async def run_due(self) -> None:
-        """Run each action under way that nobody runs.
+        """Run each action under way that no dashboard runs.
 
         Raises:
             BackendError: storage did not answer; the rest is left to the next look.
@@ -105,7 +105,7 @@ class BulkRunner:
         except LeaseConflict as error:
             _log.warning(ACTION_HELD_UP, action=action_id, error=str(error))
         finally:
-            # Whoever is cancelled gives it up too, so that another dashboard goes on at once.
+            # A cancelled runner gives it up too, so that another dashboard goes on at once.
             give_up = self._leases.delete if ended else self._leases.release
             with suppress(BackendError):
                 await asyncio.shield(give_up(lock, lease_id))
@@ -164,7 +164,7 @@ class BulkRunner:
             state = await self._until_clear(action, job_id, mark)
         except JobfleetError as error:
             return JobResult(job_id, None, str(error)[:MOST_CHARACTERS])
-        except (ValueError, KeyError, TypeError) as error:  # a trail that nobody can read
+        except (ValueError, KeyError, TypeError) as error:  # the trail cannot be read
             told = f"its trail cannot be read: {error}"
             return JobResult(job_id, None, told[:MOST_CHARACTERS])
         return JobResult(job_id, state.value, None)

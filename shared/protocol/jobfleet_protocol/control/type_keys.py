@@ -1,4 +1,4 @@
-"""Which keys of a type's payload are indexed: announced by workers, read by whoever submits.
+"""Which keys of a type's payload are indexed: announced by workers, read by submitters.
 
 They stand in the type's log, in the state that also tells of its pause, under ``index``.
 """

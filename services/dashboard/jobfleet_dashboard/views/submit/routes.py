@@ -95,7 +95,7 @@ async def _known_names(request: Request) -> KnownNames:
 
 
 def _doubt(job_type: str, known: KnownNames) -> str:
-    """Say that nobody could run the job, and what the type may have been meant to be."""
+    """Return the error of a type that no worker has; it names similar types."""
     close = get_close_matches(job_type, known.types, n=1)
     meant = f" Did you mean {close[0]}?" if close else ""
     return (

@@ -20,9 +20,11 @@ def kept() -> Iterator[list[Any]]:
     def keep(event: Any, _hint: Any) -> None:
         events.append(event)
 
-    sentry_sdk.init("http://key@127.0.0.1:9/1", before_send=keep, default_integrations=False)
+    # With its integrations it would patch other libraries, for all tests of this process.
+    plain: Any = {"default_integrations": False, "auto_enabling_integrations": False}
+    sentry_sdk.init("http://key@127.0.0.1:9/1", before_send=keep, **plain)
     yield events
-    sentry_sdk.init()
+    sentry_sdk.init(**plain)
 
 
 @handler("charge", max_attempts=2)

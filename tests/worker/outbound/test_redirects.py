@@ -1,7 +1,9 @@
 """What goes on to another place when a target redirects."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
+import aiohttp
 import pytest
 
 from jobfleet_worker.outbound.redirects import TOLD_TO_OTHERS
@@ -63,6 +65,27 @@ async def test_another_origin_is_told_four_headers_and_no_other(
     assert ("content-type" in told) == (status in (307, 308))
     assert other.requests[0][2]["User-Agent"] == "mine"
     assert target.requests[0][2]["X-Secret"] == "s3cret-value"
+
+
+async def test_no_library_in_the_worker_adds_a_header_to_a_job_s_call(
+    target: TargetServer, other: TargetServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Sentry and OpenTelemetry do it: each session of the process gets their trace config."""
+    usual = aiohttp.ClientSession.__init__
+
+    async def add(_session: object, _context: object, request: Any) -> None:
+        request.headers["baggage"] = "sentry-public_key=1,sentry-environment=production"
+
+    def traced(self: aiohttp.ClientSession, **options: Any) -> None:
+        config = aiohttp.TraceConfig()
+        config.on_request_start.append(add)
+        usual(self, **options | {"trace_configs": [config]})
+
+    monkeypatch.setattr(aiohttp.ClientSession, "__init__", traced)
+    target.answer = answering(307, Location=other.url("/next"))
+    await follow(target)
+    assert "baggage" not in {name.lower() for name in target.requests[0][2]}
+    assert "baggage" not in {name.lower() for name in other.requests[0][2]}
 
 
 async def test_the_way_back_does_not_bring_the_credentials_back(

@@ -132,28 +132,29 @@ class HttpClient:
     async def _send(
         self, exchange: Exchange, headers: Mapping[str, str], resolver: GuardedResolver
     ) -> tuple[HttpAnswer, str | None]:
-        async with (
-            aiohttp.ClientSession(
-                connector=GuardedConnector(guard=self._guard, resolver=resolver),
-                timeout=aiohttp.ClientTimeout(total=exchange.seconds),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-                trust_env=False,
-                skip_auto_headers=("User-Agent", "Content-Type", "Accept-Encoding"),
-                max_line_size=MAX_HEADER_BYTES,
-                max_field_size=MAX_HEADER_BYTES,
-            ) as session,
-            session.request(
+        async with aiohttp.ClientSession(
+            connector=GuardedConnector(guard=self._guard, resolver=resolver),
+            timeout=aiohttp.ClientTimeout(total=exchange.seconds),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+            skip_auto_headers=("User-Agent", "Content-Type", "Accept-Encoding"),
+            max_line_size=MAX_HEADER_BYTES,
+            max_field_size=MAX_HEADER_BYTES,
+        ) as session:
+            # Sentry and OpenTelemetry give every session of the process a trace config, which adds
+            # headers about this fleet. A job's target must not get them.
+            session.trace_configs.clear()
+            async with session.request(
                 exchange.call.method,
                 exchange.url,
                 headers=headers,
                 data=exchange.call.body,
                 allow_redirects=False,
-            ) as response,
-        ):
-            answer = await exchange.answer(response)
-            is_redirect = response.status in REDIRECTS
-            return answer, response.headers.get("Location") if is_redirect else None
+            ) as response:
+                answer = await exchange.answer(response)
+                is_redirect = response.status in REDIRECTS
+                return answer, response.headers.get("Location") if is_redirect else None
 
     def _redaction(self, call: HttpCall) -> Redaction:
         """Know all secrets of this worker, and the credentials that the job wrote itself."""

@@ -19,7 +19,6 @@ from jobfleet_worker.handlers.context import (
     ProgressSink,
 )
 from jobfleet_worker.handlers.described_error import type_of
-from jobfleet_worker.handlers.hooks import Run
 from jobfleet_worker.handlers.open_hooks import OpenHooks
 from jobfleet_worker.handlers.outcomes import (
     HandlerOutcome,
@@ -124,20 +123,19 @@ class LoopRunner:
             async with self._hooks.around(plan, run, judge_of(self._handler, self._has_stopped)):
                 payload = await self._read_payload()
                 async with self._hooks.values(plan, run) as values:
-                    return await self._call(payload, values, run)
+                    result = self._handler.call(payload, self._context, values, self._wait)
+                    if inspect.isawaitable(result):
+                        result = await result
+                    return noted(await self._outcome_of(result), run)
         except asyncio.CancelledError:
             return AttemptFailed(JobError("CancelledError", "the handler cancelled itself"))
         except BaseException as error:  # noqa: BLE001 - SystemExit would end the whole worker
             return await self._of_error(error)
 
-    async def _call(self, payload: Any, values: dict[str, Any], run: Run) -> HandlerOutcome:
-        result = self._handler.call(payload, self._context, values, self._wait)
-        if inspect.isawaitable(result):
-            result = await result
+    async def _outcome_of(self, result: Any) -> HandlerOutcome:
         if type(result) is Waiting or is_plain(result):
-            return noted(outcome_of_result(result), run)
-        outcome = await in_thread(lambda: outcome_of_result(result), name=self._thread_name)
-        return noted(outcome, run)
+            return outcome_of_result(result)
+        return await in_thread(lambda: outcome_of_result(result), name=self._thread_name)
 
     def _has_stopped(self) -> bool:
         return self._is_stopped

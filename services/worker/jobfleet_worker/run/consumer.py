@@ -196,8 +196,13 @@ class Consumer:
             await self._acknowledge(delivery)
             return False
         async with self._process_turns.turn(message) as has_turn:
-            if has_turn or not await self._is_put_off_without_process(delivery, message):
-                await self._claim_and_run(delivery, message, fleet)
+            if not has_turn and await self._is_put_off_without_process(delivery, message):
+                return False
+            result, held = await self._claim(message, fleet, is_alone=self._slots.total == 1)
+            if isinstance(result, Suspect) and self._slots.can_be_reserved:
+                await self._run_alone(delivery, message, result)
+            else:
+                await self._act_on(delivery, message, result, held)
         return False
 
     async def _is_put_off_without_process(self, delivery: Delivery, message: JobMessage) -> bool:
@@ -209,15 +214,6 @@ class Consumer:
         if is_put_off:
             await self._acknowledge(delivery)
         return is_put_off
-
-    async def _claim_and_run(
-        self, delivery: Delivery, message: JobMessage, fleet: KeptLease | None
-    ) -> None:
-        result, held = await self._claim(message, fleet, is_alone=self._slots.total == 1)
-        if isinstance(result, Suspect) and self._slots.can_be_reserved:
-            await self._run_alone(delivery, message, result)
-        else:
-            await self._act_on(delivery, message, result, held)
 
     async def _run_alone(self, delivery: Delivery, message: JobMessage, suspect: Suspect) -> None:
         """Let the worker's other jobs end, start none, and run the suspect: a loss is its own.
@@ -242,6 +238,7 @@ class Consumer:
         result: ClaimResult,
         held: KeptLease | None,
     ) -> None:
+        """Run the job if it is claimed; else do what the claim found to be done."""
         self._count(message, result)
         if isinstance(result, Claimed):
             settle = self._settle(delivery, result.trail.head)

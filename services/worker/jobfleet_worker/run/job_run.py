@@ -182,30 +182,27 @@ class JobRun:
 
     async def _run_handler(self) -> Outcome:
         """Return how the attempt ended; an error of our own ends it like one of the handler's."""
+        handler, problem = self._handler, self.claimed.terms.problem
         if self._parts.clock.boottime() >= self._trusted_until():
             return HandedBack("the lease ran out before the handler could start")
-        if self._handler is None:
+        if handler is None:
             return await self._no_handler()
-        if self.claimed.terms.problem is not None:
-            return AttemptFailed(self.claimed.terms.problem, final=True)
+        if problem is not None:
+            return AttemptFailed(problem, final=True)
         try:
-            return await self._attempted()
+            progress = ProgressLog(trail=self.trail, clock=self._parts.clock)
+            self._watch()
+            self.trail.on_moved = self._moved
+            runner = self._runner(handler, await self._last_checkpoint(), progress)
+            if not await self._is_in_its_slot():
+                return self._too_late()
+            self._watch()  # anew: the limit counts from here, reading the checkpoint took its time
+            outcome = await self._attempt.run(runner)
+            # Before the ending is written: it closes the trail, and steps noted until now belong
+            # to it.
+            await self._close(progress)
         except Exception as error:  # noqa: BLE001 - left running, the job would never end
             return self._broken(error)
-
-    async def _attempted(self) -> Outcome:
-        assert self._handler is not None
-        progress = ProgressLog(trail=self.trail, clock=self._parts.clock)
-        self._watch()
-        self.trail.on_moved = self._moved
-        checkpoint = await self._last_checkpoint()
-        runner = self._runner(self._handler, checkpoint, progress)
-        if not await self._is_in_its_slot():
-            return self._too_late()
-        self._watch()  # anew: the limit counts from here, reading the checkpoint took its time
-        outcome = await self._attempt.run(runner)
-        # Before the ending is written: it closes the trail, and steps noted until now belong to it.
-        await self._close(progress)
         return outcome
 
     async def _is_in_its_slot(self) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from jobfleet_contracts.event import Event
+from jobfleet_contracts.job_logs import LogSize
 from jobfleet_contracts.message import MalformedMessage
 from jobfleet_contracts.worker_status import WorkerStatus
 from tests.simulation.wire import Wire
@@ -35,6 +36,47 @@ class FakePayloadStore:
                 self._removed[name] = self._blobs.pop(name)
 
         await self._wire.write("payload.delete", act, about=job_id[-4:])
+
+
+class FakeJobLogs:
+    """Logs by job and epoch; a refused append changes nothing."""
+
+    def __init__(self, *, logs: dict[str, dict[int, bytes]], wire: Wire) -> None:
+        self._logs = logs
+        self._wire = wire
+
+    async def append(self, job_id: str, epoch: int, position: int, body: bytes) -> bool:
+        """Append under the position."""
+
+        def act() -> bool:
+            log = self._logs.get(job_id, {}).get(epoch, b"")
+            if len(log) == position:
+                self._logs.setdefault(job_id, {})[epoch] = log + body
+                return True
+            return len(log) == position + len(body)
+
+        return await self._wire.write("log.append", act, about=job_id[-4:])
+
+    async def sizes(self, job_id: str) -> Sequence[LogSize]:
+        """Return the epochs with their bytes."""
+        return await self._wire.read(
+            "log.sizes",
+            lambda: [
+                LogSize(epoch, len(log))
+                for epoch, log in sorted(self._logs.get(job_id, {}).items())
+            ],
+        )
+
+    async def read(self, job_id: str, epoch: int, *, start: int = 0, limit: int) -> bytes:
+        """Return a range."""
+        return await self._wire.read(
+            "log.read",
+            lambda: self._logs.get(job_id, {}).get(epoch, b"")[start : start + limit],
+        )
+
+    async def remove(self, job_id: str) -> None:
+        """Remove the logs of a job."""
+        await self._wire.write("log.remove", lambda: self._logs.pop(job_id, None))
 
 
 class FakeDeadLetterStore:

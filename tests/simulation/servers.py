@@ -18,6 +18,7 @@ from tests.simulation.fake_retention import FakeTrailRetention
 from tests.simulation.fake_stores import (
     FakeDeadLetterStore,
     FakeEventFeed,
+    FakeJobLogs,
     FakePayloadStore,
     FakeWorkerDirectory,
 )
@@ -46,6 +47,7 @@ class Servers:
         self.dead_letters: list[MalformedMessage] = []
         self.workers: dict[str, WorkerStatus] = {}
         self.blobs: dict[str, bytes] = {}
+        self.logs: dict[str, dict[int, bytes]] = {}
         self.removed_blobs: dict[str, bytes] = {}
         self._time = time
         self._faults = faults
@@ -76,6 +78,7 @@ class Servers:
             "rates": FakeRateStore(table=self.rates, wire=wire),
             "feed": FakeEventFeed(),
             "payloads": FakePayloadStore(blobs=self.blobs, removed=self.removed_blobs, wire=wire),
+            "logs": FakeJobLogs(logs=self.logs, wire=wire),
             "retention": FakeTrailRetention(trail=self.trail, index=self.index, wire=wire),
             "dead_letters": FakeDeadLetterStore(kept=self.dead_letters, wire=wire),
         }

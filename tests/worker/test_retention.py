@@ -45,6 +45,7 @@ def retention_of(backend: Backend, clock: Clock, *, days: float) -> Retention:
     return Retention(
         trail=backend.trail,
         payloads=backend.payloads,
+        logs=backend.logs,
         store=backend.retention,
         clock=clock,
         days=days,
@@ -152,6 +153,7 @@ async def test_a_removal_that_was_cut_short_is_finished_by_a_later_sweep(
 ) -> None:
     head = await ended(workshop)
     blob = (await workshop.head(head.job_id)).data["blob"]
+    await workshop.real.logs.append(head.job_id, 1, 0, b"a line\n")
     clock.advance(AT_END)
     torn = replace(workshop.real, payloads=Unwilling())  # type: ignore[arg-type]
     sweeper = retention_of(torn, clock, days=DAYS)
@@ -162,6 +164,7 @@ async def test_a_removal_that_was_cut_short_is_finished_by_a_later_sweep(
     assert is_tombstone(await workshop.head(head.job_id))
     await retention(workshop).sweep()
     assert await workshop.real.payloads.get(blob) is None
+    assert await workshop.real.logs.sizes(head.job_id) == []
     assert (await workshop.real.reader.jobs(JobQuery())).items == []
 
 

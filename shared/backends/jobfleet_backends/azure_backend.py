@@ -13,6 +13,7 @@ from jobfleet_backends.azure.http.storage_account import RENEWAL, Access, Storag
 from jobfleet_backends.azure.http.storage_probe import StorageProbe
 from jobfleet_backends.azure.index.job_index import AzureJobIndex
 from jobfleet_backends.azure.index.job_index_reader import AzureJobIndexReader
+from jobfleet_backends.azure.job_logs import AzureJobLogs
 from jobfleet_backends.azure.lease_store import AzureLeaseStore
 from jobfleet_backends.azure.payload_store import AzurePayloadStore
 from jobfleet_backends.azure.rate_store import AzureRateStore
@@ -88,6 +89,7 @@ async def open_azure(settings: Settings, *, clock: Clock | None = None) -> Backe
         rates=AzureRateStore(table=account.table(names.rates)),
         feed=feed,
         payloads=payloads,
+        logs=AzureJobLogs(container=account.container(names.payloads)),
         dead_letters=AzureDeadLetterStore(table=account.table(names.letters), queue=letters),
         consumer=lambda: RabbitJobConsumer(rabbitmq=rabbitmq),
         renewal_leases=lambda: _renewal_leases(access, names, counter),

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from jobfleet_contracts.control_ports import ControlChannel, ControlLog
+from jobfleet_contracts.job_logs import JobLogs
 from jobfleet_contracts.ports import (
     AuditTrail,
     DeadLetterStore,
@@ -99,6 +100,7 @@ class Backend:
     rates: RateStore
     feed: EventFeed
     payloads: PayloadStore
+    logs: JobLogs
     dead_letters: DeadLetterStore
     consumer: Callable[[], JobConsumer]
     renewal_leases: Callable[[], tuple[RenewalLeases, Callable[[], Awaitable[None]]]]

@@ -16,6 +16,7 @@ import structlog
 from jobfleet_contracts.errors import DataMissing, SequenceTaken
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import IndexedEvent
+from jobfleet_contracts.job_logs import JobLogs
 from jobfleet_contracts.ports import AuditTrail, Clock, PayloadStore, TrailRetention
 from jobfleet_contracts.state import Status
 from jobfleet_protocol.trail.large_data import resolve
@@ -60,12 +61,14 @@ class Retention:
         *,
         trail: AuditTrail,
         payloads: PayloadStore,
+        logs: JobLogs,
         store: TrailRetention,
         clock: Clock,
         days: float,
     ) -> None:
         self._trail = trail
         self._payloads = payloads
+        self._logs = logs
         self._store = store
         self._clock = clock
         self._kept_for = timedelta(days=days)
@@ -185,4 +188,5 @@ class Retention:
 
     async def _finish(self, job_id: str, left: list[IndexedEvent]) -> None:
         await self._payloads.delete_job(job_id)
+        await self._logs.remove(job_id)
         await self._store.unlist(left)

@@ -100,6 +100,7 @@ def _retention(ground: Ground) -> Retention | None:
     return Retention(
         trail=ground.backend.trail,
         payloads=ground.backend.payloads,
+        logs=ground.backend.logs,
         store=store,
         clock=ground.clock,
         days=days,

@@ -15,6 +15,7 @@ from jobfleet_backends.postgres.event_feed import PostgresEventFeed
 from jobfleet_backends.postgres.job_consumer import PostgresJobConsumer
 from jobfleet_backends.postgres.job_index import PostgresJobIndex
 from jobfleet_backends.postgres.job_index_reader import PostgresJobIndexReader
+from jobfleet_backends.postgres.job_logs import PostgresJobLogs
 from jobfleet_backends.postgres.job_queue import PostgresJobQueue
 from jobfleet_backends.postgres.lease_store import PostgresLeaseStore
 from jobfleet_backends.postgres.listener import Listener
@@ -94,6 +95,7 @@ async def open_postgres(settings: Settings, *, clock: Clock | None = None) -> Ba
         rates=PostgresRateStore(database=database),
         feed=PostgresEventFeed(),
         payloads=PostgresPayloadStore(database=database),
+        logs=PostgresJobLogs(database=database),
         dead_letters=PostgresDeadLetterStore(database=database),
         consumer=consumer,
         renewal_leases=lambda: _renewal_leases(address, schema, clock),

@@ -21,6 +21,7 @@ from jobfleet_backends.sqlite.event_feed import SqliteEventFeed
 from jobfleet_backends.sqlite.job_consumer import SqliteJobConsumer
 from jobfleet_backends.sqlite.job_index import SqliteJobIndex
 from jobfleet_backends.sqlite.job_index_reader import SqliteJobIndexReader
+from jobfleet_backends.sqlite.job_logs import SqliteJobLogs
 from jobfleet_backends.sqlite.job_queue import SqliteJobQueue
 from jobfleet_backends.sqlite.lease_store import SqliteLeaseStore
 from jobfleet_backends.sqlite.payload_store import SqlitePayloadStore
@@ -95,6 +96,7 @@ async def open_embedded(settings: Settings, *, clock: Clock | None = None) -> Ba
         rates=SqliteRateStore(database=database),
         feed=SqliteEventFeed(),
         payloads=SqlitePayloadStore(database=database),
+        logs=SqliteJobLogs(database=database),
         dead_letters=SqliteDeadLetterStore(database=database),
         consumer=consumer,
         renewal_leases=lambda: _renewal_leases(database.path, clock),

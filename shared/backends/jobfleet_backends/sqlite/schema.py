@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from jobfleet_contracts.error_group import MAX_SAMPLE_CHARACTERS, MOST_GROUPS, NO_HANDLER
 
-VERSION = 8
+VERSION = 9
 """``PRAGMA user_version`` of a file that this code can use."""
 
 RETENTION_SWITCH = "retention"
@@ -296,6 +296,15 @@ CREATE TABLE workers (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE payloads (name TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT;
+
+-- What handlers logged: one log per job and epoch, in parts; position counts its bytes.
+CREATE TABLE job_logs (
+    job_id TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    UNIQUE (job_id, epoch, position)
+) STRICT;
 
 CREATE TABLE dead_letters (
     position INTEGER PRIMARY KEY AUTOINCREMENT,

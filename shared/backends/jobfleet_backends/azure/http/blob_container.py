@@ -39,6 +39,14 @@ class BlobContainer:
         """Create a blob with ``If-None-Match: *``, so that one that is there stays as it is."""
         await self._send(operation, lambda: self._writer.create(name, body))
 
+    async def create_log(self, operation: str, name: str) -> None:
+        """Create an empty append blob with ``If-None-Match: *``."""
+        await self._send(operation, lambda: self._writer.create_log(name))
+
+    async def append(self, operation: str, name: str, position: int, body: bytes) -> None:
+        """Append to an append blob that ends at this position, else it is refused with 412."""
+        await self._send(operation, lambda: self._writer.append(name, position, body))
+
     async def acquire(self, operation: str, name: str, lease_id: str, seconds: int) -> None:
         """Lease a blob under an id of one's own."""
         await self._send(operation, lambda: self._writer.acquire(name, lease_id, seconds))
@@ -78,12 +86,17 @@ class BlobContainer:
             lambda: blob.set_blob_metadata(dict(metadata), lease=lease_id, **unchanged),
         )
 
-    async def download(self, operation: str, name: str) -> bytes:
-        """Return a blob's body."""
+    async def download(
+        self, operation: str, name: str, *, start: int | None = None, limit: int | None = None
+    ) -> bytes:
+        """Return a blob's body, or ``limit`` bytes of it from ``start`` on.
+
+        A start behind the end is refused with 416.
+        """
         blob = self._blob(name)
 
         async def request() -> bytes:
-            return await (await blob.download_blob()).readall()
+            return await (await blob.download_blob(offset=start, length=limit)).readall()
 
         return await self._read(operation, request)
 

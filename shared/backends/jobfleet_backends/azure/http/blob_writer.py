@@ -1,11 +1,11 @@
-"""The requests of a lock's life, written by hand on azure-core: create, lease, delete.
+"""The requests of a lock's and a log's life, by hand on azure-core: create, lease, append, delete.
 
 The blob client spends two thirds of a request's CPU time on policies and models that these need
 not. As in ``table_writer`` only public parts of azure-core are used, and everything else about
 blobs is left to the client.
 
-Formats: Azure's REST reference, "Put Blob", "Lease Blob", "Delete Blob", "Authorize with Shared
-Key".
+Formats: Azure's REST reference, "Put Blob", "Append Block", "Lease Blob", "Delete Blob",
+"Authorize with Shared Key".
 """
 
 from __future__ import annotations
@@ -73,6 +73,16 @@ class BlobWriter:
         """Create a blob; refused with 409 where one stands."""
         headers = {"x-ms-blob-type": "BlockBlob", "If-None-Match": "*"}
         await self._send("PUT", self._url(name), headers, body)
+
+    async def create_log(self, name: str) -> None:
+        """Create an empty append blob; refused with 409 where one stands."""
+        headers = {"x-ms-blob-type": "AppendBlob", "If-None-Match": "*"}
+        await self._send("PUT", self._url(name), headers)
+
+    async def append(self, name: str, position: int, body: bytes) -> None:
+        """Append to an append blob; refused with 412 where it does not end at the position."""
+        headers = {"x-ms-blob-condition-appendpos": str(position)}
+        await self._send("PUT", f"{self._url(name)}?comp=appendblock", headers, body)
 
     async def acquire(self, name: str, lease_id: str, seconds: int) -> None:
         """Lease a blob under an id of one's own."""

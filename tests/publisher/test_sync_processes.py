@@ -78,6 +78,56 @@ assert os.waitstatus_to_exitcode(os.wait()[1]) == 7
 print("done")
 """
 
+FORKS_UNDER_LOAD = """
+import os, sys, threading
+from jobfleet_publisher.sync import Publisher
+
+publisher, over = Publisher(), threading.Event()
+publisher.start()
+
+def load():
+    while not over.is_set():
+        publisher.submit("echo")
+
+threads = [threading.Thread(target=load, daemon=True) for n in range(3)]
+for thread in threads: thread.start()
+for number in range(6):
+    child = os.fork()
+    if child == 0:
+        publisher.submit("echo", idempotency_key=f"child/{number}")
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+over.set()
+for thread in threads: thread.join()
+assert not any(publisher.submit("echo", idempotency_key=f"child/{n}").created for n in range(6))
+publisher.stop()
+print("done")
+"""
+
+PARENT_STOPS_FIRST = """
+import os
+from jobfleet_publisher.sync import Publisher
+
+publisher = Publisher()
+publisher.start()
+opened, stopped = os.pipe(), os.pipe()
+child = os.fork()
+if child == 0:
+    publisher.submit("echo")
+    os.write(opened[1], b"1")
+    os.read(stopped[0], 1)
+    publisher.submit("echo", idempotency_key="after the parent")
+    os._exit(0)
+os.read(opened[0], 1)
+publisher.stop()
+os.write(stopped[1], b"1")
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+publisher.start()
+assert not publisher.submit("echo", idempotency_key="after the parent").created
+publisher.stop()
+print("done")
+"""
+
 STOPPED_BENEATH = """
 import threading, time
 from concurrent.futures import CancelledError
@@ -130,6 +180,20 @@ def test_a_forked_child_opens_anew_and_the_parent_goes_on(
     backend_environment: dict[str, str], tmp_path: Path
 ) -> None:
     _run(FORK, backend_environment, tmp_path)
+
+
+@pytest.mark.servers
+def test_jobs_of_a_forked_child_stay_when_the_parent_stops_first(
+    backend_environment: dict[str, str], tmp_path: Path
+) -> None:
+    _run(PARENT_STOPS_FIRST, backend_environment, tmp_path)
+
+
+@pytest.mark.servers
+def test_children_forked_under_load_submit_at_once(
+    backend_environment: dict[str, str], tmp_path: Path
+) -> None:
+    _run(FORKS_UNDER_LOAD, backend_environment, tmp_path)
 
 
 @pytest.mark.servers

@@ -6,6 +6,7 @@ import sqlite3
 from pathlib import Path
 
 from jobfleet_backends.sqlite.connection import connect
+from jobfleet_backends.sqlite.forks import ForkSafeConnection, no_fork
 from jobfleet_contracts.errors import BackendUnavailable
 
 POLL_SECONDS = 0.025
@@ -19,13 +20,15 @@ class ChangeSignal:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._connection = connect(path, busy_seconds=0)
+        with no_fork:
+            self._held = ForkSafeConnection(connect(path, busy_seconds=0))
         self._seen = -1
 
     def changed(self) -> bool:
         """Whether anybody committed since the last call; ``True`` at the first."""
         try:
-            (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+            with self._held as connection:
+                (version,) = connection.execute("PRAGMA data_version").fetchone()
         except sqlite3.OperationalError:
             return True
         except sqlite3.ProgrammingError as error:
@@ -36,4 +39,4 @@ class ChangeSignal:
 
     def close(self) -> None:
         """Close the connection; safe to call twice."""
-        self._connection.close()
+        self._held.close()

@@ -21,6 +21,7 @@ from jobfleet_backends.sqlite.connection import (
     is_full,
     no_space,
 )
+from jobfleet_backends.sqlite.forks import no_fork
 from jobfleet_backends.sqlite.group_commit import GroupCommit
 from jobfleet_backends.sqlite.read_pool import ReadPool
 from jobfleet_backends.sqlite.schema import SCHEMA, VERSION
@@ -64,8 +65,10 @@ class Database:
         try:
             make_private_folder(self.path.parent)
             _make_private(self.path)
-            writer = self._prepare()
-            readers = [connect(self.path) for _ in range(self._readers)]
+            with no_fork:
+                writer = self._prepare()
+                readers = [connect(self.path) for _ in range(self._readers)]
+                self._threads = [self._writer_of(writer), self._readers_of(readers)]
         except OSError as error:
             if error.errno in _NO_SPACE:
                 raise no_space(self.path) from error
@@ -75,15 +78,6 @@ class Database:
             ) from error
         except sqlite3.Error as error:
             raise _refusal(error, self.path) from error
-        self._threads = [
-            GroupCommit(
-                connection=writer,
-                explain=self._explain,
-                queue=self._writes,
-                busy_seconds=self._busy_seconds,
-            ),
-            ReadPool(connections=readers, explain=self._explain, queue=self._reads),
-        ]
         for thread in self._threads:
             thread.start()
 
@@ -108,6 +102,17 @@ class Database:
         if isinstance(error, sqlite3.Error) and error_code(error) in CORRUPT:
             self.damage = str(told)
         return told
+
+    def _writer_of(self, connection: sqlite3.Connection) -> GroupCommit:
+        return GroupCommit(
+            connection=connection,
+            explain=self._explain,
+            queue=self._writes,
+            busy_seconds=self._busy_seconds,
+        )
+
+    def _readers_of(self, connections: list[sqlite3.Connection]) -> ReadPool:
+        return ReadPool(connections=connections, explain=self._explain, queue=self._reads)
 
     def _prepare(self) -> sqlite3.Connection:
         connection = connect(self.path, busy_seconds=self._busy_seconds)

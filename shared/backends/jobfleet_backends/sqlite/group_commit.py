@@ -15,6 +15,7 @@ from jobfleet_backends.sql.operation_queue import (
     deliver,
 )
 from jobfleet_backends.sqlite.connection import BUSY, Explain, error_code
+from jobfleet_backends.sqlite.forks import ForkSafeConnection
 from jobfleet_backends.sqlite.trail_insert import TrailInsert, insert_joined
 from jobfleet_contracts.errors import BackendError
 
@@ -38,6 +39,7 @@ class GroupCommit:
         busy_seconds: float,
     ) -> None:
         self._connection = connection
+        self._held = ForkSafeConnection(connection)
         self._explain = explain
         self._queue = queue
         self._busy_seconds = busy_seconds
@@ -53,8 +55,10 @@ class GroupCommit:
 
     def _run(self) -> None:
         while queued := self._queue.take(MAX_BATCH):
-            deliver(self._write(queued))
-        self._connection.close()
+            with self._held:
+                answers = self._write(queued)
+            deliver(answers)
+        self._held.close()
 
     def _write(self, queued: list[QueuedOperation]) -> list[Answer]:
         try:

@@ -13,6 +13,7 @@ from jobfleet_backends.sql.operation_queue import (
     deliver,
 )
 from jobfleet_backends.sqlite.connection import Explain
+from jobfleet_backends.sqlite.forks import ForkSafeConnection
 
 
 class ReadPool:
@@ -25,7 +26,10 @@ class ReadPool:
         self._queue = queue
         self._threads = [
             threading.Thread(
-                target=self._run, args=(connection,), name=f"sqlite-reader-{number}", daemon=True
+                target=self._run,
+                args=(ForkSafeConnection(connection),),
+                name=f"sqlite-reader-{number}",
+                daemon=True,
             )
             for number, connection in enumerate(connections)
         ]
@@ -40,11 +44,13 @@ class ReadPool:
         for thread in self._threads:
             thread.join()
 
-    def _run(self, connection: sqlite3.Connection) -> None:
+    def _run(self, held: ForkSafeConnection) -> None:
         # One at a time: what waits behind a slow search goes to another thread.
         while queued := self._queue.take(1):
-            deliver([self._answer(connection, queued[0])])
-        connection.close()
+            with held as connection:
+                answer = self._answer(connection, queued[0])
+            deliver([answer])
+        held.close()
 
     def _answer(self, connection: sqlite3.Connection, queued: QueuedOperation) -> Answer:
         operation, future = queued

@@ -30,6 +30,20 @@ def test_pages_of_a_list_lead_to_each_job_once(cli: Cli) -> None:
     assert sorted(seen) == sorted(ids)
 
 
+def test_events_are_tabs_in_a_pipe_and_found_by_search_and_time(cli: Cli) -> None:
+    [job] = cli.publish("--type", "a", "--name", "blue train")
+    cli.publish("--type", "b", "--delay", "100")
+    [line] = cli.run("events", "-q", "status:queued blue").stdout.splitlines()
+    time, *rest = line.split("\t")
+    assert (len(time), rest[:3]) == (len("2026-01-31 02:00:00.000"), ["Queued", job, "blue train"])
+    ages_ago = cli.run("events", "--until", "2020-01-01T00:00:00Z", "--json")
+    assert orjson.loads(ages_ago.stdout) == {"items": [], "next": None, "searchedBackTo": None}
+    first = cli.run("events", "--limit", "1")
+    assert "more: --cursor " in first.stderr
+    wrong = cli.run("events", "-q", "status:gone")
+    assert (wrong.returncode, "--q: at character 1, 'status:gone'" in wrong.stderr) == (2, True)
+
+
 def test_show_has_the_history_and_shows_markup_instead_of_obeying(cli: Cli) -> None:
     [job] = cli.publish("--type", "a", "--name", "[red]x[/red]")
     page = cli.run("jobs", "show", job.upper())

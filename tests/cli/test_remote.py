@@ -67,7 +67,9 @@ def test_an_action_on_a_filter_says_how_many_jobs_it_means(far: Cli) -> None:
     assert len(done.stdout.splitlines()) == len(found)
 
 
-@pytest.mark.parametrize("command", ["workers", "queues list", "types list", "locks", "errors"])
+@pytest.mark.parametrize(
+    "command", ["workers", "queues list", "types list", "locks", "errors", "events"]
+)
 def test_lists_are_read_over_the_api(far: Cli, command: str) -> None:
     done = far.run(*command.split(), "--json")
     assert done.returncode == 0, done.stderr
@@ -136,6 +138,6 @@ def test_a_command_that_needs_the_storage_refuses_by_its_name(far: Cli, command:
 
 
 def test_every_command_is_either_remote_or_refuses() -> None:
-    remote = {"jobs", "publish", "workers", "queues", "locks", "errors", "types"}
+    remote = {"jobs", "publish", "workers", "queues", "locks", "errors", "types", "events"}
     refuses = {"worker", "up", "dashboard", "doctor", "migrate", "audit", "schedules", "limits"}
     assert set(COMMANDS) == remote | refuses | _NO_STORAGE

@@ -103,10 +103,11 @@ async def test_a_name_is_found_whatever_it_is_made_of(backend: Backend, name: st
 async def test_events_are_found_by_status_type_name_and_time(backend: Backend) -> None:
     one, two = a_life(type="a.b", job_name="first job"), a_life(at=100, job_name="second job")
     await write(backend, *one, *two)
-    assert await _events(backend, status="Started") == [two[1], one[1]]
-    assert await _events(backend, status="Step 1") == [two[2], one[2]]
+    assert await _events(backend, statuses=frozenset({"Started"})) == [two[1], one[1]]
+    assert await _events(backend, statuses=frozenset({"Step 1"})) == [two[2], one[2]]
     assert await _events(backend, job_type="a.b") == one[::-1]
-    assert await _events(backend, job_type="a.b", status="Completed") == [one[3]]
+    completed = frozenset({"Completed"})
+    assert await _events(backend, job_type="A.b", statuses=completed) == [one[3]]
     assert await _events(backend, job_name="second job") == two[::-1]
     since, until = two[0].occurred_at, two[2].occurred_at
     assert await _events(backend, since=since) == two[::-1]

@@ -32,7 +32,9 @@ class _Index:
         self.asked: list[tuple[TimeStep, datetime]] = []
         self.counts: list[EndedCount] = []
 
-    async def ended(self, *, since: datetime, step: TimeStep) -> Sequence[EndedCount]:
+    async def ended(
+        self, *, since: datetime, step: TimeStep, until: datetime | None = None
+    ) -> Sequence[EndedCount]:
         self.asked.append((step, since))
         return [one for one in self.counts if one.start >= since and step == "minute"]
 

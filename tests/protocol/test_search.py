@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from jobfleet_contracts.index import JobQuery
+from jobfleet_contracts.index import EventQuery, JobQuery
 from jobfleet_contracts.row_test import RowTest
-from jobfleet_contracts.state import DEAD, State
-from jobfleet_protocol.reading.search import SearchError, narrow, words
+from jobfleet_contracts.state import DEAD, FAILURES, State
+from jobfleet_protocol.reading.search import SearchError, narrow, narrow_events, words
 
 
 def _narrowed(search: str) -> JobQuery:
@@ -66,3 +68,46 @@ def test_an_error_points_at_the_word(search: str, word: str, remedy: str) -> Non
 def test_words_are_cut_where_blanks_stand_outside_of_quotes() -> None:
     found = [(word.name, word.value) for word in words('a:"b c" d-e  "f:g" "open end')]
     assert found == [("a", "b c"), ("", "d-e"), ("", "f:g"), ("", "open"), ("", "end")]
+
+
+def _of_events(search: str) -> EventQuery:
+    return narrow_events(EventQuery(), search)
+
+
+def test_events_are_searched_in_the_same_grammar() -> None:
+    query = _of_events("type:crm.sync queue:Mail lock:K worker:E0DE status:started -state:failed x")
+    assert query.job_type == "crm.sync"
+    assert query.statuses == {"Started"}
+    assert query.states == frozenset(State) - {State.FAILED}
+    assert query.tests == (
+        RowTest("queue", "mail"),
+        RowTest("lock", "k"),
+        RowTest("worker", "e0de"),
+        RowTest("text", "x"),
+    )
+    assert _of_events("error:quota").statuses == FAILURES
+    assert _of_events('status:step status:"Step 7"').statuses == {"Step 7"}
+    assert _of_events("error:quota status:started").nothing
+    assert "Step" not in _of_events("-status:step").statuses
+
+
+@pytest.mark.parametrize(
+    ("search", "word", "remedy"),
+    [
+        ("a schedule:daily", "schedule:daily", "search jobs for it"),
+        ("payload.customer:7", "payload.customer:7", "search jobs for it"),
+        ("status:gone", "status:gone", "a status is one of Queued"),
+        ('-status:"Step 3"', '-status:"Step 3"', "exclude all steps"),
+        (
+            "stat:failed",
+            "stat:failed",
+            "Use type:, status:, state:, error:, worker:, queue:, lock:",
+        ),
+    ],
+)
+def test_an_error_in_a_search_of_events_points_at_the_word(
+    search: str, word: str, remedy: str
+) -> None:
+    with pytest.raises(SearchError, match=re.escape(remedy)) as caught:
+        _of_events(search)
+    assert search[caught.value.start : caught.value.end] == word

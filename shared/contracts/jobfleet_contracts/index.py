@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Generic, Literal, TypeVar
 
@@ -14,7 +14,7 @@ from jobfleet_contracts.error_group import dead_group_of
 from jobfleet_contracts.event import Event, JobFacts
 from jobfleet_contracts.lookup_keys import keys_in
 from jobfleet_contracts.row_test import RowTest
-from jobfleet_contracts.state import State
+from jobfleet_contracts.state import STEP, State
 
 T = TypeVar("T")
 
@@ -154,17 +154,42 @@ class EventQuery:
     """Filter over the timeline, newest first.
 
     Attributes:
-        text: matches job id (exactly), or part of job name or lock key, any case.
+        statuses: of one of them; ``Step`` stands for every step.
+        job_type: in any case.
         since: inclusive; ``until`` exclusive.
+        states: the job's state after the event.
+        tests: further conditions, tested row by row. ``worker`` is who wrote the event. Readers
+            know no ``error``: ``find_events`` of the protocol tests it on what is shown.
+        nothing: conditions exclude each other; no event fits.
     """
 
-    status: str | None = None
+    statuses: frozenset[str] = frozenset()
     job_type: str | None = None
     job_name: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    states: frozenset[State] = frozenset()
+    tests: tuple[RowTest, ...] = ()
+    nothing: bool = False
     limit: int = 200
     cursor: str | None = None
+
+    def fits(self, event: Event) -> bool:
+        """Whether an event has all that is asked for, but for the range of time."""
+        row = replace(JobRow.of(event), worker_id=event.worker_id)
+        job_type, status = self.job_type, event.status
+        return (
+            not self.nothing
+            and (not self.statuses or status in self.statuses or _step_of(status) in self.statuses)
+            and (job_type is None or job_type.casefold() == event.facts.job_type.casefold())
+            and self.job_name in (None, event.facts.job_name)
+            and (not self.states or event.after.state in self.states)
+            and all(test.lets_through(row) for test in self.tests)
+        )
+
+
+def _step_of(status: str) -> str:
+    return STEP if status.startswith("Step ") else status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -304,7 +304,11 @@ class JobIndexReader(Protocol):
     """Questions to the copy; cost depends on the page, not on what is stored."""
 
     async def events(self, query: EventQuery) -> Page[Event]:
-        """Return a page of the timeline, newest first."""
+        """Return a page of the timeline, newest first.
+
+        Conditions that no index answers are tested over a bounded number of events; the page then
+        says how far back it has looked.
+        """
         ...
 
     async def since(self, cursor: str | None, limit: int = 500) -> Sequence[TimelineEntry]:
@@ -323,8 +327,12 @@ class JobIndexReader(Protocol):
         """Return the same counts, and who has been queued longest."""
         ...
 
-    async def ended(self, *, since: datetime, step: TimeStep) -> Sequence[EndedCount]:
+    async def ended(
+        self, *, since: datetime, step: TimeStep, until: datetime | None = None
+    ) -> Sequence[EndedCount]:
         """Return what ended in each step of time, from the one in which ``since`` lies.
+
+        The last one is that before ``until``, or the newest.
 
         Exact but for what the index lacks. Cost depends on the number of steps; on Azure also on
         the number of processes that wrote endings in them.

@@ -23,7 +23,7 @@ class RowTest:
     """One condition.
 
     Attributes:
-        field: ``text`` is job name, lock key or the last eight characters of the id; ``error`` the
+        field: ``text`` is job name, lock key, the id or its last eight characters; ``error`` the
             last message, as it is shown, of a job that failed or timed out; ``worker`` who claimed
             it last.
         value: casefolded. Of ``type`` a pattern in which ``*`` stands for anything; of ``queue``
@@ -44,7 +44,7 @@ def _in_text(row: JobRow, value: str) -> bool:
     return (
         value in facts.job_name.casefold()
         or value in (facts.lock_key or "").casefold()
-        or value == facts.job_id[-8:]
+        or value in (facts.job_id, facts.job_id[-8:])
     )
 
 

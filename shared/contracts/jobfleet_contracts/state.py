@@ -71,4 +71,9 @@ def status_name(kind: Status, step: int | None) -> str:
     return kind.value if step is None else f"{kind.value} {step}"
 
 
+STEP = Status.STEP.value
+"""In a filter it stands for every ``Step N``."""
+FAILURES = frozenset({Status.ATTEMPT_FAILED, Status.FAILED, Status.TIMED_OUT})
+"""Events whose message says what went wrong."""
+
 _KINDS = {status.value: status for status in Status}

@@ -13,6 +13,8 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import EventQuery
 from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.lease import job_lock
+from jobfleet_protocol.reading.event_search import find_events
+from jobfleet_protocol.reading.search import narrow_events
 from tests.backends.azure.conftest import Fleet, opened_fleet
 from tests.backends.azure.fault_proxy import FaultProxy
 from tests.conformance.jobs import a_life, completed, open_row, queued, started
@@ -87,6 +89,21 @@ async def test_a_page_costs_the_same_however_much_is_stored(fleet: Fleet) -> Non
         assert len(page.items) == 20
         costs.append(fleet.counter.total() - before)
     assert costs == [4, 4]
+
+
+async def test_a_search_of_events_costs_no_more_however_much_is_stored(fleet: Fleet) -> None:
+    costs = []
+    for jobs in (700, 700):
+        for _ in range(jobs):
+            fleet.index.record(a_life())
+        await fleet.index.flush()
+        before = fleet.counter.total(), fleet.counter.rows()
+        query = narrow_events(EventQuery(limit=20), "text nowhere")
+        page = await find_events(fleet.reader, query)
+        assert (list(page.items), page.searched_back_to is None) == ([], False)
+        costs.append(fleet.counter.total() - before[0])
+        assert fleet.counter.rows() - before[1] <= 5 * 4 * 401  # of each round and shard
+    assert costs == [5 * 4, 5 * 4]
 
 
 async def test_an_address_with_credentials_is_never_shown(address: StorageAddress) -> None:

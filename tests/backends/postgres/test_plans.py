@@ -12,7 +12,7 @@ import pytest
 
 from jobfleet_backends.postgres.audit_trail import EVENT_NAMES
 from jobfleet_backends.postgres.job_index import MARK, REMOVE
-from jobfleet_backends.postgres.job_index_reader import _SINCE, _event_range, _job_ranges
+from jobfleet_backends.postgres.job_index_reader import _SINCE, _event_ranges, _job_ranges
 from jobfleet_backends.postgres.lease_store import ACQUIRE, RELEASE_LOCK
 from jobfleet_backends.postgres.message_rows import ACKNOWLEDGE, TAKE
 from jobfleet_backends.postgres.page_query import PageQuery
@@ -24,6 +24,7 @@ from jobfleet_contracts.codec import encode_text
 from jobfleet_contracts.error_group import ErrorKey
 from jobfleet_contracts.index import EventQuery, JobQuery
 from jobfleet_contracts.state import State
+from jobfleet_protocol.reading.search import narrow_events
 from tests.conformance.deliveries import consuming
 from tests.conformance.jobs import a_message, queued, write
 
@@ -33,8 +34,12 @@ JOBS = 5_000
 NOW = datetime.now(UTC)
 EVENT_QUERIES = {
     "last events": EventQuery(limit=50),
-    "of a status": EventQuery(limit=50, status="Failed"),
-    "of a type": EventQuery(limit=50, job_type="rare"),
+    "of a status": EventQuery(limit=50, statuses=frozenset({"Failed"})),
+    "of failures": narrow_events(EventQuery(limit=50), "error:quota"),
+    "of a type": narrow_events(EventQuery(limit=50), "type:RARE"),
+    "of a worker, in a time": narrow_events(
+        EventQuery(limit=50, since=NOW - timedelta(hours=1), until=NOW), "worker:e0de"
+    ),
     "of a name": EventQuery(limit=50, job_name="job 77"),
     "of a time": EventQuery(limit=50, since=NOW - timedelta(hours=1), until=NOW),
 }
@@ -102,7 +107,7 @@ async def test_each_page_is_a_range_of_an_index(
 ) -> None:
     pages = {
         **{
-            f"events {name}": ("trail", EVENT_COLUMNS, "occurred_at", [_event_range(query)])
+            f"events {name}": ("trail", EVENT_COLUMNS, "occurred_at", _event_ranges(query))
             for name, query in EVENT_QUERIES.items()
         },
         **{

@@ -18,7 +18,11 @@ from jobfleet_backends.sqlite.database import Database
 from jobfleet_backends.sqlite.job_index_reader import SqliteJobIndexReader
 from jobfleet_backends.system_clock import SystemClock
 from jobfleet_contracts.index import EventQuery, JobQuery
+from jobfleet_contracts.row_test import RowTest, TestedField
 from jobfleet_contracts.state import State
+from jobfleet_protocol.reading import event_search
+from jobfleet_protocol.reading.event_search import find_events
+from jobfleet_protocol.reading.search import narrow_events
 from tests.backends.sqlite.stored_jobs import (
     NEWEST,
     store_jobs,
@@ -30,7 +34,7 @@ FEW, MANY = 1_000, 100_000
 FEW_OPEN, MANY_OPEN = 1_500, 10_000
 """More wait for one lock key than are counted."""
 SEARCHED = 500
-"""Jobs that a search looks through here; the real bound is as large as what is stored."""
+"""Jobs or events that a search looks through here; the real bounds are about what is stored."""
 MOMENT = NEWEST - timedelta(minutes=10)
 
 
@@ -58,9 +62,27 @@ class CountedDatabase:
         self._steps += 1
 
 
+def _tested(field: TestedField) -> EventQuery:
+    return EventQuery(tests=(RowTest(field, "nowhere"),))
+
+
 QUESTIONS: dict[str, Callable[[SqliteJobIndexReader, SqliteAuditTrail], Awaitable[Any]]] = {
     "last 200 events": lambda reader, _: reader.events(EventQuery(limit=200)),
-    "events of a status": lambda reader, _: reader.events(EventQuery(status="Completed")),
+    "events of a status": lambda reader, _: reader.events(
+        EventQuery(statuses=frozenset({"Completed"}))
+    ),
+    "events of a range": lambda reader, _: reader.events(
+        EventQuery(since=MOMENT - timedelta(minutes=10), until=MOMENT)
+    ),
+    "events of two statuses": lambda reader, _: reader.events(
+        EventQuery(statuses=frozenset({"Completed", "Failed"}), limit=20)
+    ),
+    "events of a type": lambda reader, _: reader.events(EventQuery(job_type="DEMO.steps")),
+    "events of a text that nothing has": lambda reader, _: reader.events(_tested("text")),
+    "events of a worker that nobody is": lambda reader, _: reader.events(_tested("worker")),
+    "failures that nobody had": lambda reader, _: find_events(
+        reader, narrow_events(EventQuery(limit=100), "error:nowhere")
+    ),
     "events of a name": lambda reader, _: reader.events(EventQuery(job_name="none has it")),
     "one job's history": lambda _, trail: trail.history(stored_job_id(7)),
     "one job's newest event": lambda _, trail: trail.newest(stored_job_id(7)),
@@ -79,6 +101,9 @@ QUESTIONS: dict[str, Callable[[SqliteJobIndexReader, SqliteAuditTrail], Awaitabl
     "counts": lambda reader, _: reader.counts(),
     "a census": lambda reader, _: reader.census(),
     "what ended, by minute": lambda reader, _: reader.ended(since=MOMENT, step="minute"),
+    "what ended up to a time": lambda reader, _: reader.ended(
+        since=MOMENT, until=MOMENT + timedelta(minutes=5), step="minute"
+    ),
     "what ended, by hour": lambda reader, _: reader.ended(since=MOMENT, step="hour"),
     "lock keys": lambda reader, _: reader.lock_uses(),
     "waiters of a lock key": lambda reader, _: reader.lock_waiters("k"),
@@ -103,6 +128,8 @@ def costs(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, int], dic
 
     patch = pytest.MonkeyPatch()
     patch.setattr(job_index_reader, "SEARCHED_JOBS", SEARCHED)
+    patch.setattr(job_index_reader, "SEARCHED_EVENTS", SEARCHED)
+    patch.setattr(event_search, "LOOKED_AT", 10)
 
     async def measure() -> tuple[dict[str, int], dict[str, int]]:
         database = Database(path=path, clock=SystemClock())

@@ -217,6 +217,13 @@ JOBS = Description(
     example=examples.EVENTS,
     problems=("invalid-request", *_READ),
 )
+FLEET_EVENTS = Description(
+    text="Events of all jobs, newest first. A search that stops before the end says in "
+    "`searchedBackTo` how far back it has looked; `next` goes on from there.",
+    model=documents.EventPage,
+    example=examples.EVENTS,
+    problems=("invalid-request", *_READ),
+)
 JOB = Description(
     text="The job.",
     model=documents.JobDocument,

@@ -14,6 +14,7 @@ from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.index import EventQuery, JobQuery
 from jobfleet_contracts.job import ONE_LINE
 from jobfleet_contracts.state import Status
+from jobfleet_protocol.reading.event_search import event_query
 from jobfleet_protocol.reading.job_export import PAGE as EXPORTED_PAGE
 from jobfleet_protocol.reading.job_filter import job_query
 
@@ -69,7 +70,7 @@ class JobsFilter(BaseModel):
         """
         self._refuse(_JOBS_ONLY, "jobs")
         return EventQuery(
-            status=None if self.status is None else _status(self.status),
+            statuses=frozenset(() if self.status is None else {_status(self.status)}),
             job_type=self.type,
             job_name=self.name,
             since=self.since,
@@ -129,6 +130,33 @@ class ExportFilter(BaseModel):
             InvalidRequest: names the field that does not fit.
         """
         return job_query(self.model_dump(by_alias=True), limit=EXPORTED_PAGE)
+
+
+class EventsFilter(BaseModel):
+    """Query of ``GET /api/events``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    limit: int = Field(200, ge=1, le=1000)
+    cursor: str | None = Field(None, max_length=2000, description="`next` of the page before.")
+    since: Word | None = Field(None, description="Inclusive.", examples=["2026-01-31T02:00:00Z"])
+    until: Word | None = Field(None, description="Exclusive.", examples=["2026-01-31T02:10:00Z"])
+    q: Annotated[str, Field(min_length=1, max_length=500), ONE_LINE] | None = Field(
+        None,
+        description=(
+            "A search, as `type:crm.* -status:step worker:e0de error:quota`. Free text is an id, "
+            "its last eight characters, or part of name or lock key, in any case."
+        ),
+    )
+
+    def event_query(self) -> EventQuery:
+        """Return the question to the timeline.
+
+        Raises:
+            InvalidRequest: names the field that does not fit.
+        """
+        fields = {"since": self.since, "until": self.until, "q": self.q}
+        return event_query(fields, limit=self.limit, cursor=self.cursor)
 
 
 class ErrorsFilter(BaseModel):

@@ -12,12 +12,13 @@ from starlette.responses import Response
 from jobfleet_contracts.codec import format_optional_time
 from jobfleet_contracts.event import Event
 from jobfleet_dashboard.api.answer import answer
-from jobfleet_dashboard.api.descriptions import JOB, JOBS, described
-from jobfleet_dashboard.api.filters import JobsFilter
+from jobfleet_dashboard.api.descriptions import FLEET_EVENTS, JOB, JOBS, described
+from jobfleet_dashboard.api.filters import EventsFilter, JobsFilter
 from jobfleet_dashboard.api.request_parts import JobId
 from jobfleet_dashboard.security.access import require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import Services, services_of
+from jobfleet_protocol.reading.event_search import find_events
 from jobfleet_protocol.reading.job_record import etag_of
 
 MAX_WAIT_SECONDS = 30
@@ -37,6 +38,14 @@ async def jobs(request: Request, query: Annotated[JobsFilter, Query()]) -> Respo
         items = [row.to_json() for row in rows.items]
         return answer(page(items, rows.next, rows.searched_back_to))
     found = await reader.events(query.event_query())
+    items = [event.to_json() for event in found.items]
+    return answer(page(items, found.next, found.searched_back_to))
+
+
+@router.get("/api/events", **described(FLEET_EVENTS))
+async def fleet_events(request: Request, query: Annotated[EventsFilter, Query()]) -> Response:
+    """What happened in the fleet in a range of time, newest first."""
+    found = await find_events(services_of(request).backend.reader, query.event_query())
     items = [event.to_json() for event in found.items]
     return answer(page(items, found.next, found.searched_back_to))
 

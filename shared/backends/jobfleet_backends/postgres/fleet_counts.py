@@ -37,7 +37,7 @@ _COUNTS = "SELECT state, sum(jobs)::bigint FROM jobfleet.state_counts GROUP BY s
 _ENDED = """
 SELECT date_trunc(%s, minute AT TIME ZONE 'UTC')::text, state, sum(jobs)::bigint,
     sum(timed)::bigint, sum(duration_ms)::bigint
-FROM jobfleet.endings WHERE minute >= %s GROUP BY 1, 2 ORDER BY 1, 2
+FROM jobfleet.endings WHERE minute >= %s AND minute < %s GROUP BY 1, 2 ORDER BY 1, 2
 """
 
 
@@ -57,12 +57,13 @@ async def take_census(database: Database) -> Census:
 
 
 async def count_ended(
-    database: Database, *, since: datetime, step: TimeStep
+    database: Database, *, since: datetime, step: TimeStep, until: datetime | None
 ) -> Sequence[EndedCount]:
     """Return what ended in each step, oldest first."""
-    begin = begin_of(since, step)
+    begin = format_time(begin_of(since, step))
+    end = "infinity" if until is None else format_time(begin_of(until, "minute"))
     found: list[EndedCount] = []
-    rows = await database.fetch(_ENDED, step, format_time(begin))
+    rows = await database.fetch(_ENDED, step, begin, end)
     for start, state, jobs, timed, duration_ms in rows:
         with suppress(ValueError):  # a row that somebody has edited must not hide all others
             moment = parse_time(f"{start}+00")

@@ -43,11 +43,13 @@ from jobfleet_contracts.index import (
     id_tail,
 )
 from jobfleet_contracts.row_test import RowTest
-from jobfleet_contracts.state import DEAD, State
+from jobfleet_contracts.state import DEAD, STEP, State
 
 OPEN_ROW_UNREADABLE = "open_row.unreadable"
 SEARCHED_JOBS = 100_000
 """Jobs that one page of a search looks through at most."""
+SEARCHED_EVENTS = 50_000
+"""Likewise of events; their rows are wide."""
 
 _ANY_CASE = 'COLLATE "default"'
 """Columns compare by bytes; the database knows letters beyond ASCII by its own collation."""
@@ -87,14 +89,17 @@ class PostgresJobIndexReader:
 
     async def events(self, query: EventQuery) -> Page[Event]:
         """Return a page of the timeline, newest first."""
+        if query.nothing:
+            return Page([])
         page = PageQuery(
             schema=self._database.schema,
             table="trail",
             columns=EVENT_COLUMNS,
             time="occurred_at",
             limit=query.limit,
-            ranges=[_event_range(query)],
+            ranges=_event_ranges(query),
             tests=_event_tests(query),
+            window=SEARCHED_EVENTS,
         )
         rows, cursor, back_to = await self._database.read(page.run)
         return Page([_event(row) for row in rows], cursor, back_to)
@@ -139,9 +144,11 @@ class PostgresJobIndexReader:
         """Return the counts, and who has been queued longest."""
         return await take_census(self._database)
 
-    async def ended(self, *, since: datetime, step: TimeStep) -> Sequence[EndedCount]:
+    async def ended(
+        self, *, since: datetime, step: TimeStep, until: datetime | None = None
+    ) -> Sequence[EndedCount]:
         """Return what ended in each step, counted as it was written."""
-        return await count_ended(self._database, since=since, step=step)
+        return await count_ended(self._database, since=since, step=step, until=until)
 
     async def errors(self, *, since: datetime, step: TimeStep) -> ErrorSummary:
         """Return failures by their groups, counted as they were written."""
@@ -200,31 +207,52 @@ def _event(row: Row) -> Event:
     return row_to_event_or_stand_in((*row[:_DATA], copy, *row[_DATA + 1 :]))
 
 
-def _event_range(query: EventQuery) -> list[Condition]:
-    conditions = between(
+def _event_ranges(query: EventQuery) -> list[list[Condition]]:
+    """Return the ranges; each status has one of its own, since only so an index answers it."""
+    times = between(
         "occurred_at",
         format_optional_time(query.since),
         format_optional_time(query.until),
         query.cursor,
     )
     if query.job_name is not None:
-        return [("job_name = %s", (query.job_name,)), *conditions]
+        return [[("job_name = %s", (query.job_name,)), *times]]
     if query.job_type is not None:
-        return [("job_type = %s", (query.job_type,)), *conditions]
-    if query.status is not None and query.status != "Step":
-        return [("status = %s", (query.status,)), *conditions]
-    return conditions
+        return [[("lower(job_type) = %s", (query.job_type.lower(),)), *times]]
+    if query.statuses and STEP not in query.statuses:
+        return [[("status = %s", (status,)), *times] for status in sorted(query.statuses)]
+    return [times]
 
 
 def _event_tests(query: EventQuery) -> list[Condition]:
-    tests: list[Condition] = []
-    if query.status == "Step":
-        tests.append(("status >= 'Step ' AND status < 'Step!'", ()))
-    elif query.status is not None and (query.job_type or query.job_name) is not None:
-        tests.append(("status = %s", (query.status,)))
-    if query.job_type is not None and query.job_name is not None:
-        tests.append(("job_type = %s", (query.job_type,)))
+    tests = [_event_condition(test) for test in query.tests]
+    named = query.job_name is not None
+    if query.statuses and (named or query.job_type is not None or STEP in query.statuses):
+        tests.append(_has_status(query.statuses))
+    if query.job_type is not None and named:
+        tests.append(("lower(job_type) = %s", (query.job_type.lower(),)))
+    if query.states:
+        tests.append(("state = ANY(%s)", (sorted(state.value for state in query.states),)))
     return tests
+
+
+def _has_status(statuses: frozenset[str]) -> Condition:
+    steps = " OR (status >= 'Step ' AND status < 'Step!')" if STEP in statuses else ""
+    return f"(status = ANY(%s){steps})", (sorted(statuses - {STEP}),)
+
+
+def _event_condition(test: RowTest) -> Condition:
+    match test.field:
+        case "text":
+            name = f"strpos(lower(job_name {_ANY_CASE}), %s) > 0"
+            key = f"strpos(lower(lock_key {_ANY_CASE}), %s) > 0"
+            text = f"({name} OR {key} OR job_id = %s OR right(job_id, 8) = %s)"
+            values: tuple[str, ...] = (test.value,) * 4
+        case "worker":
+            text, values = "strpos(lower(worker_id), %s) > 0", (test.value,)
+        case _:
+            return _condition(test)
+    return (f"NOT coalesce({text}, false)" if test.negated else text), values
 
 
 def _job_ranges(query: JobQuery) -> list[list[Condition]]:

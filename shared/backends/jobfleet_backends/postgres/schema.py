@@ -81,7 +81,7 @@ CREATE INDEX trail_live ON jobfleet.trail (xid, position);
 CREATE INDEX trail_by_time ON jobfleet.trail (occurred_at, position);
 CREATE INDEX trail_by_status ON jobfleet.trail (status, occurred_at, position);
 CREATE INDEX trail_by_name ON jobfleet.trail (job_name, occurred_at, position);
-CREATE INDEX trail_by_type ON jobfleet.trail (job_type, occurred_at, position);
+CREATE INDEX trail_by_type ON jobfleet.trail (lower(job_type), occurred_at, position);
 CREATE FUNCTION jobfleet.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'DELETE' AND TG_TABLE_NAME = 'trail'

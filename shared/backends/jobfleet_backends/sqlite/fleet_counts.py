@@ -36,8 +36,10 @@ WHERE state = 'queued' AND {CONFIRMED} GROUP BY queue
 """
 _ENDED = """
 SELECT substr(minute, 1, :length), state, sum(jobs), sum(timed), sum(duration_ms)
-FROM endings WHERE minute >= :since GROUP BY 1, 2 ORDER BY 1, 2
+FROM endings WHERE minute >= :since AND minute < :until GROUP BY 1, 2 ORDER BY 1, 2
 """
+_NEVER = ":"
+"""Comes behind every year."""
 _LENGTHS: Mapping[TimeStep, int] = {"minute": 16, "hour": 13}
 
 
@@ -59,11 +61,12 @@ def take_census(connection: sqlite3.Connection) -> Census:
 
 
 def count_ended(
-    connection: sqlite3.Connection, since: datetime, step: TimeStep
+    connection: sqlite3.Connection, since: datetime, step: TimeStep, until: datetime | None
 ) -> Sequence[EndedCount]:
     """Return what ended in each step, oldest first."""
     length = _LENGTHS[step]
-    values = {"length": length, "since": format_time(since)[:length]}
+    end = _NEVER if until is None else format_time(until)[:16]
+    values = {"length": length, "since": format_time(since)[:length], "until": end}
     found: list[EndedCount] = []
     for start, state, jobs, timed, duration_ms in connection.execute(_ENDED, values):
         with suppress(ValueError):  # a row that somebody has edited must not hide all others

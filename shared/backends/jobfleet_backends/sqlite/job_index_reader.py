@@ -44,11 +44,13 @@ from jobfleet_contracts.index import (
     id_tail,
 )
 from jobfleet_contracts.row_test import RowTest, TestedField
-from jobfleet_contracts.state import DEAD, State
+from jobfleet_contracts.state import DEAD, STEP, State
 
 OPEN_ROW_UNREADABLE = "open_row.unreadable"
 SEARCHED_JOBS = 100_000
 """Jobs that one page of a search looks through at most."""
+SEARCHED_EVENTS = 50_000
+"""Likewise of events; their rows are wide."""
 
 _DEAD: Condition = ("state IN ('failed', 'timedOut') AND dismissed = 0", ())
 """Word for word what the index ``jobs_dead`` is about, so that it is used."""
@@ -64,6 +66,14 @@ _COLUMNS: Mapping[TestedField, tuple[str, ...]] = {
     "lock": ("lock_key",),
 }
 """What a test looks at beside the columns of the index ``jobs_by_change``."""
+_EVENT_COLUMNS: Mapping[TestedField, tuple[str, ...]] = {
+    "text": ("job_name", "lock_key", "job_id"),
+    "type": (),
+    "error": (),
+    "worker": ("worker_id",),
+    "queue": ("queue",),
+    "lock": ("lock_key",),
+}
 _LIVE_CURSOR = CursorForm(f"({NUMBER})")
 _OPEN_CURSOR = CursorForm(f"([A-Za-z]*)~([^~]*)~({NUMBER})")
 
@@ -81,14 +91,17 @@ class SqliteJobIndexReader:
 
     async def events(self, query: EventQuery) -> Page[Event]:
         """Return a page of the timeline, newest first."""
+        if query.nothing:
+            return Page([])
         page = PageQuery(
             table="trail",
             columns=EVENT_COLUMNS,
             time="occurred_at",
             limit=query.limit,
-            ranges=[_event_range(query)],
+            ranges=_event_ranges(query),
             tests=_event_tests(query),
-            tested="status, job_type",
+            tested=", ".join(sorted(_tested_of_events(query))),
+            window=SEARCHED_EVENTS,
         )
         rows, cursor, back_to = await self._database.read(page.run)
         return Page([_event(row) for row in rows], cursor, back_to)
@@ -134,9 +147,13 @@ class SqliteJobIndexReader:
         """Return the counts, and who has been queued longest."""
         return await self._database.read(take_census)
 
-    async def ended(self, *, since: datetime, step: TimeStep) -> Sequence[EndedCount]:
+    async def ended(
+        self, *, since: datetime, step: TimeStep, until: datetime | None = None
+    ) -> Sequence[EndedCount]:
         """Return what ended in each step, counted by a trigger as it was written."""
-        return await self._database.read(lambda connection: count_ended(connection, since, step))
+        return await self._database.read(
+            lambda connection: count_ended(connection, since, step, until)
+        )
 
     async def errors(self, *, since: datetime, step: TimeStep) -> ErrorSummary:
         """Return failures by their groups, counted by a trigger as they were written."""
@@ -198,31 +215,60 @@ def _event(row: Row) -> Event:
     return row_to_event_or_stand_in(row)
 
 
-def _event_range(query: EventQuery) -> list[Condition]:
-    conditions = between(
+def _event_ranges(query: EventQuery) -> list[list[Condition]]:
+    """Return the ranges; each status has one of its own, since only so an index answers it."""
+    times = between(
         "occurred_at",
         format_optional_time(query.since),
         format_optional_time(query.until),
         query.cursor,
     )
     if query.job_name is not None:
-        return [("job_name = ?", (query.job_name,)), *conditions]
+        return [[("job_name = ?", (query.job_name,)), *times]]
     if query.job_type is not None:
-        return [("job_type = ?", (query.job_type,)), *conditions]
-    if query.status is not None and query.status != "Step":
-        return [("status = ?", (query.status,)), *conditions]
-    return conditions
+        return [[("job_type = ? COLLATE NOCASE", (query.job_type,)), *times]]
+    if query.statuses and STEP not in query.statuses:
+        return [[("status = ?", (status,)), *times] for status in sorted(query.statuses)]
+    return [times]
 
 
 def _event_tests(query: EventQuery) -> list[Condition]:
-    tests: list[Condition] = []
-    if query.status == "Step":
-        tests.append(("status >= 'Step ' AND status < 'Step!'", ()))
-    elif query.status is not None and (query.job_type or query.job_name) is not None:
-        tests.append(("status = ?", (query.status,)))
-    if query.job_type is not None and query.job_name is not None:
-        tests.append(("job_type = ?", (query.job_type,)))
+    tests = [_event_condition(test) for test in query.tests]
+    named = query.job_name is not None
+    if query.statuses and (named or query.job_type is not None or STEP in query.statuses):
+        tests.append(_has_status(query.statuses))
+    if query.job_type is not None and named:
+        tests.append(("job_type = ? COLLATE NOCASE", (query.job_type,)))
+    if query.states:
+        states = tuple(sorted(state.value for state in query.states))
+        tests.append((f"state IN ({', '.join('?' * len(states))})", states))
     return tests
+
+
+def _has_status(statuses: frozenset[str]) -> Condition:
+    values = tuple(sorted(statuses - {STEP}))
+    one_of = f"status IN ({', '.join('?' * len(values))})"
+    steps = " OR (status >= 'Step ' AND status < 'Step!')" if STEP in statuses else ""
+    return f"({one_of}{steps})", values
+
+
+def _event_condition(test: RowTest) -> Condition:
+    match test.field:
+        case "text":
+            mentions = "instr(casefold(job_name), ?) > 0 OR instr(casefold(lock_key), ?) > 0"
+            text = f"({mentions} OR job_id = ? OR substr(job_id, -8) = ?)"
+            values: tuple[str, ...] = (test.value,) * 4
+        case "worker":
+            text, values = "instr(casefold(worker_id), ?) > 0", (test.value,)
+        case _:
+            return _condition(test)
+    return (f"NOT coalesce({text}, 0)" if test.negated else text), values
+
+
+def _tested_of_events(query: EventQuery) -> set[str]:
+    """Return the columns of the trail that are tested."""
+    tested = {column for test in query.tests for column in _EVENT_COLUMNS[test.field]}
+    return tested | {"status", "job_type", *(["state"] if query.states else [])}
 
 
 def _job_ranges(query: JobQuery) -> list[list[Condition]]:

@@ -151,7 +151,7 @@ CREATE TABLE trail (
 CREATE INDEX trail_by_time ON trail (occurred_at);
 CREATE INDEX trail_by_status ON trail (status, occurred_at);
 CREATE INDEX trail_by_name ON trail (job_name, occurred_at);
-CREATE INDEX trail_by_type ON trail (job_type, occurred_at);
+CREATE INDEX trail_by_type ON trail (job_type COLLATE NOCASE, occurred_at);
 CREATE TRIGGER trail_is_never_rewritten BEFORE UPDATE ON trail
 BEGIN SELECT RAISE(ABORT, 'the audit trail is never rewritten'); END;
 CREATE TRIGGER trail_is_never_shortened BEFORE DELETE ON trail

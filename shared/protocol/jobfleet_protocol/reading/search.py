@@ -3,6 +3,9 @@
 A search is a list of words, and every word narrows it: ``type:crm.* -state:completed error:quota
 worker:e0de queue:mail lock:customer-7 schedule:daily payload.customer:42 "any text"``. A minus
 excludes. Quotes keep blanks together.
+
+Events are searched in the same grammar. ``status:`` is theirs alone, ``error:`` is the message of
+any failure, and ``worker:`` who wrote the event; lookup keys find jobs only.
 """
 
 from __future__ import annotations
@@ -10,14 +13,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from jobfleet_contracts.errors import InvalidRequest
-from jobfleet_contracts.index import JobQuery
+from jobfleet_contracts.index import EventQuery, JobQuery
 from jobfleet_contracts.job import TYPE_PATTERN
 from jobfleet_contracts.json_check import check_characters
 from jobfleet_contracts.lookup_keys import PAYLOAD, PAYLOAD_KEY, SCHEDULE, normalised
 from jobfleet_contracts.row_test import RowTest, TestedField
-from jobfleet_contracts.state import DEAD, State
+from jobfleet_contracts.state import DEAD, FAILURES, State, Status
 
 MAX_WORDS = 20
 MAX_VALUE = 200
@@ -27,6 +31,8 @@ _WORD = re.compile(
 )
 _QUEUE = re.compile(r"[a-z0-9_-]{1,50}")
 _ALL = frozenset(State)
+_STATUSES = {status.value.lower(): status.value for status in Status}
+Q = TypeVar("Q", JobQuery, EventQuery)
 
 
 class SearchError(InvalidRequest):
@@ -63,12 +69,27 @@ def narrow(query: JobQuery, search: str, *, field: str = "q") -> JobQuery:
     Raises:
         SearchError: names the first word that does not fit, and the remedy.
     """
+    for word in _few_words(search, field):
+        query = _narrowed(query, word, _FIELDS, field)
+    return query
+
+
+def narrow_events(query: EventQuery, search: str, *, field: str = "q") -> EventQuery:
+    """Return the question to the timeline narrowed by a search.
+
+    Raises:
+        SearchError: names the first word that does not fit, and the remedy.
+    """
+    for word in _few_words(search, field):
+        query = _narrowed(query, word, _EVENT_FIELDS, field)
+    return query
+
+
+def _few_words(search: str, field: str) -> list[Word]:
     found = list(words(search))
     if len(found) > MAX_WORDS:
         raise SearchError(found[MAX_WORDS], f"at most {MAX_WORDS} words are searched", field=field)
-    for word in found:
-        query = _narrowed(query, word, field)
-    return query
+    return found
 
 
 def words(search: str) -> Iterator[Word]:
@@ -99,7 +120,7 @@ def _word(match: re.Match[str]) -> Word:
     )
 
 
-def _narrowed(query: JobQuery, word: Word, field: str) -> JobQuery:
+def _narrowed(query: Q, word: Word, fields: Mapping[str, Callable[[Q, Word], Q]], field: str) -> Q:
     def refuse(problem: str) -> SearchError:
         return SearchError(word, problem, field=field)
 
@@ -109,17 +130,16 @@ def _narrowed(query: JobQuery, word: Word, field: str) -> JobQuery:
         raise refuse(f"at most {MAX_VALUE} characters are searched for")
     try:
         check_characters(word.value, field=field)
-        if word.name.lower().startswith(PAYLOAD):
-            return _payload(query, word)
-        return _FIELDS[word.name.lower()](query, word)
+        name = word.name.lower()
+        return fields[PAYLOAD if name.startswith(PAYLOAD) else name](query, word)
     except KeyError:
-        known = ", ".join(f"{name}:" for name in FIELD_NAMES)
+        known = ", ".join(f"{name}:" for name in _names(fields))
         raise refuse(f"there is no field {word.name}:. Use {known} or quote the text") from None
     except InvalidRequest as error:
         raise refuse(str(error)) from None
 
 
-def _state(query: JobQuery, word: Word) -> JobQuery:
+def _state(query: Q, word: Word) -> Q:
     states = {state.value.lower(): state for state in State}
     named: set[State] = set()
     for name in word.value.split(","):
@@ -129,7 +149,7 @@ def _state(query: JobQuery, word: Word) -> JobQuery:
     return _only(query, _ALL - named if word.negated else frozenset(named))
 
 
-def _type(query: JobQuery, word: Word) -> JobQuery:
+def _type(query: Q, word: Word) -> Q:
     if not TYPE_PATTERN.fullmatch(word.value.replace("*", "x")):
         raise InvalidRequest("a type holds letters, digits, '_', '-' and '.'; * stands for any")
     if "*" in word.value or word.negated or query.job_type is not None:
@@ -138,11 +158,16 @@ def _type(query: JobQuery, word: Word) -> JobQuery:
 
 
 def _queue(query: JobQuery, word: Word) -> JobQuery:
+    tested = _tested_queue(query, word)
+    if word.negated or query.queue is not None:
+        return tested
+    return replace(query, queue=word.value.lower())
+
+
+def _tested_queue(query: Q, word: Word) -> Q:
     if not _QUEUE.fullmatch(word.value.lower()):
         raise InvalidRequest("names of queues hold a-z, 0-9, _ and -")
-    if word.negated or query.queue is not None:
-        return _tested(query, "queue", word)
-    return replace(query, queue=word.value.lower())
+    return _tested(query, "queue", word)
 
 
 def _lock(query: JobQuery, word: Word) -> JobQuery:
@@ -156,7 +181,37 @@ def _error(query: JobQuery, word: Word) -> JobQuery:
     return query if word.negated else _only(query, DEAD)
 
 
-def _worker(query: JobQuery, word: Word) -> JobQuery:
+def _failure(query: EventQuery, word: Word) -> EventQuery:
+    query = _tested(query, "error", word)
+    return query if word.negated else _only_statuses(query, frozenset(FAILURES))
+
+
+def _status(query: EventQuery, word: Word) -> EventQuery:
+    named = frozenset(_status_of(name) for name in word.value.split(","))
+    if not word.negated:
+        return _only_statuses(query, named)
+    if any(status not in _STATUSES.values() for status in named):
+        raise InvalidRequest(f"exclude all steps, with -status:{Status.STEP}, or none")
+    return _only_statuses(query, frozenset(_STATUSES.values()) - named)
+
+
+def _status_of(name: str) -> str:
+    try:
+        return _STATUSES.get(name.lower()) or str(Status.of(name) and name)
+    except ValueError:
+        raise InvalidRequest(f"a status is one of {', '.join(Status)}") from None
+
+
+def _only_statuses(query: EventQuery, statuses: frozenset[str]) -> EventQuery:
+    known = query.statuses or statuses
+    both = known & statuses
+    for one, other in ((known, statuses), (statuses, known)):
+        if Status.STEP in one:
+            both |= {status for status in other if status.startswith("Step ")}
+    return replace(query, statuses=both or known, nothing=query.nothing or not both)
+
+
+def _worker(query: Q, word: Word) -> Q:
     return _tested(query, "worker", word)
 
 
@@ -188,6 +243,19 @@ def _text(query: JobQuery, word: Word) -> JobQuery:
     return replace(query, text=word.value)
 
 
+def _tested_text(query: EventQuery, word: Word) -> EventQuery:
+    return _tested(query, "text", word)
+
+
+def _tested_lock(query: EventQuery, word: Word) -> EventQuery:
+    return _tested(query, "lock", word)
+
+
+def _of_jobs(_query: EventQuery, _word: Word) -> EventQuery:
+    """Lookup keys lead to jobs, not to events."""
+    raise InvalidRequest("events are not found by it; search jobs for it, and open one")
+
+
 _FIELDS: Mapping[str, Callable[[JobQuery, Word], JobQuery]] = {
     "": _text,
     "type": _type,
@@ -197,15 +265,37 @@ _FIELDS: Mapping[str, Callable[[JobQuery, Word], JobQuery]] = {
     "queue": _queue,
     "lock": _lock,
     "schedule": _schedule,
+    PAYLOAD: _payload,
 }
-FIELD_NAMES = (*(name for name in _FIELDS if name), f"{PAYLOAD}KEY")
+_EVENT_FIELDS: Mapping[str, Callable[[EventQuery, Word], EventQuery]] = {
+    "": _tested_text,
+    "type": _type,
+    "status": _status,
+    "state": _state,
+    "error": _failure,
+    "worker": _worker,
+    "queue": _tested_queue,
+    "lock": _tested_lock,
+    "schedule": _of_jobs,
+    PAYLOAD: _of_jobs,
+}
 
 
-def _tested(query: JobQuery, name: TestedField, word: Word) -> JobQuery:
+def _names(fields: Mapping[str, Callable[[Q, Word], Q]]) -> tuple[str, ...]:
+    """Return the names of fields as people read them."""
+    shown = (name for name, narrows in fields.items() if name and narrows is not _of_jobs)
+    return tuple(f"{PAYLOAD}KEY" if name == PAYLOAD else name for name in shown)
+
+
+FIELD_NAMES = _names(_FIELDS)
+EVENT_FIELD_NAMES = _names(_EVENT_FIELDS)
+
+
+def _tested(query: Q, name: TestedField, word: Word) -> Q:
     test = RowTest(name, word.value.casefold(), word.negated)
     return replace(query, tests=(*query.tests, test))
 
 
-def _only(query: JobQuery, states: frozenset[State]) -> JobQuery:
+def _only(query: Q, states: frozenset[State]) -> Q:
     left = (query.states or _ALL) & states
     return replace(query, states=left or query.states, nothing=query.nothing or not left)

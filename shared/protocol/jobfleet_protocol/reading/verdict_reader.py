@@ -154,7 +154,10 @@ class VerdictReader:
     async def _good(self, job_type: str, since: datetime) -> int | None:
         """Return how many jobs of the type completed, ``None`` where they are too many to count."""
         query = EventQuery(
-            status=Status.COMPLETED.value, job_type=job_type, since=since, limit=_MOST_EVENTS
+            statuses=frozenset({Status.COMPLETED.value}),
+            job_type=job_type,
+            since=since,
+            limit=_MOST_EVENTS,
         )
         page = await self._backend.reader.events(query)
         return None if page.next is not None else len(page.items)

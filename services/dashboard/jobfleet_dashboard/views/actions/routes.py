@@ -22,10 +22,11 @@ from jobfleet_dashboard.services import services_of
 from jobfleet_dashboard.views.live_stream import Fragment, shared_stream
 from jobfleet_dashboard.views.pages import go_to
 from jobfleet_dashboard.views.site import page_context, show, site_of
+from jobfleet_protocol.reading.event_search import find_events
 from jobfleet_protocol.reading.journal import read_journal
 
 LIST, ONE, JOBS = "actions/index.html", "actions/show.html", "actions/jobs.html"
-ON_JOBS = (Status.CANCEL_REQUESTED, Status.CANCELLED, Status.REDRIVEN, Status.DISMISSED)
+ON_JOBS = frozenset({Status.CANCEL_REQUESTED, Status.CANCELLED, Status.REDRIVEN, Status.DISMISSED})
 PAGE_SIZE = 50
 
 router = APIRouter(dependencies=[require(Role.VIEWER)], include_in_schema=False)
@@ -47,13 +48,11 @@ async def actions(request: Request) -> Response:
 async def on_jobs(request: Request) -> Response:
     """Show what people did to single jobs, as the jobs' trails tell it."""
     reader = services_of(request).backend.reader
-    pages = await asyncio.gather(
-        *(reader.events(EventQuery(status=status, limit=PAGE_SIZE)) for status in ON_JOBS)
-    )
-    backs = [page.searched_back_to for page in pages if page.searched_back_to]
+    query = EventQuery(statuses=ON_JOBS, limit=PAGE_SIZE)
+    page = await find_events(reader, query, fits=_is_asked)
     told: dict[str, Any] = {
-        "events": _newest([event for page in pages for event in page.items]),
-        "back_to": max(backs, default=None),
+        "events": [event.masked() for event in page.items],
+        "back_to": page.searched_back_to,
     }
     return show(request, JOBS, **told, **page_context(request, "actions"))
 
@@ -105,10 +104,9 @@ async def _one(request: Request, action_id: str) -> dict[str, Any]:
     }
 
 
-def _newest(events: Sequence[Event]) -> list[Event]:
-    """Return the newest events of people; a handler that was cancelled is nobody's action."""
-    asked = [event.masked() for event in events if event.is_readable and event.data.get("by")]
-    return sorted(asked, key=lambda event: event.occurred_at, reverse=True)[:PAGE_SIZE]
+def _is_asked(event: Event) -> bool:
+    """Whether somebody did it; a handler that was cancelled is nobody's action."""
+    return event.is_readable and bool(event.data.get("by"))
 
 
 def _known(action_id: str) -> str:

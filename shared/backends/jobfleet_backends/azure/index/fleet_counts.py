@@ -87,10 +87,13 @@ class FleetCounts:
         counts = {state: jobs for state, jobs in tally.counts.items() if jobs}
         return Census(counts, tally.rows(), tally.queued)
 
-    async def ended(self, since: datetime, step: TimeStep) -> Sequence[EndedCount]:
+    async def ended(
+        self, since: datetime, step: TimeStep, until: datetime | None = None
+    ) -> Sequence[EndedCount]:
         """Return what ended in each step, over all writers, oldest first."""
         total: dict[_Key, EndedCount] = {}
-        for found in await asyncio.gather(*(self._counted(s, since, step) for s in SHARDS)):
+        counted = (self._counted(shard, since, step, until) for shard in SHARDS)
+        for found in await asyncio.gather(*counted):
             for one in found:
                 key = one.start, one.state
                 total[key] = _sum(total[key], one) if key in total else one
@@ -100,10 +103,13 @@ class FleetCounts:
         async for page in self._table.pages("index.counts", Query(_OPEN, {"shard": shard})):
             tally.add(page)
 
-    async def _counted(self, shard: str, since: datetime, step: TimeStep) -> list[EndedCount]:
+    async def _counted(
+        self, shard: str, since: datetime, step: TimeStep, until: datetime | None
+    ) -> list[EndedCount]:
         by_minute = step == "minute"
         columns = ("RowKey", "Minutes") if by_minute else _HOUR_COLUMNS
-        query = counters(shard, since=since, columns=columns)
+        end = None if until is None else until + timedelta(hours=1)
+        query = counters(shard, since=since, end=end, columns=columns)
         read = read_minutes if by_minute else read_hour
         found: list[EndedCount] = []
         async for page in self._table.pages("index.ended", query):
@@ -111,7 +117,11 @@ class FleetCounts:
                 with suppress(*UNREADABLE):  # of one writer's hour; the others still count
                     found += read(entity)
         first_minute = since.replace(second=0, microsecond=0)
-        return [one for one in found if not by_minute or one.start >= first_minute]
+        return [
+            one
+            for one in found
+            if (not by_minute or one.start >= first_minute) and (until is None or one.start < until)
+        ]
 
 
 def _sum(one: EndedCount, other: EndedCount) -> EndedCount:

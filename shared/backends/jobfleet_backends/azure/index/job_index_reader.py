@@ -11,18 +11,17 @@ from jobfleet_backends.azure.audit_trail import AzureAuditTrail
 from jobfleet_backends.azure.http.entity_table import EntityTable
 from jobfleet_backends.azure.http.table_reader import Query, Row, changed_at
 from jobfleet_backends.azure.index.error_groups import ErrorGroups
+from jobfleet_backends.azure.index.event_search import EventSearch
 from jobfleet_backends.azure.index.fleet_counts import FleetCounts
 from jobfleet_backends.azure.index.index_rows import (
     SHARDS,
     entity_to_open,
     is_ghost,
-    key_time,
 )
 from jobfleet_backends.azure.index.job_search import JobSearch
 from jobfleet_backends.azure.index.live_tail import LiveTail
 from jobfleet_backends.azure.index.lock_queues import LockQueues
-from jobfleet_backends.azure.index.timeline import Span, Timeline, span_of
-from jobfleet_backends.azure.rows import entity_to_event_or_stand_in
+from jobfleet_backends.azure.index.timeline import Timeline
 from jobfleet_contracts.cursor import JOB_ID, NUMBER, CursorForm, foreign_cursor
 from jobfleet_contracts.error_group import ErrorSummary
 from jobfleet_contracts.errors import InvalidRequest
@@ -57,22 +56,18 @@ class AzureJobIndexReader:
     def __init__(self, *, table: EntityTable, trail: AzureAuditTrail, clock: Clock) -> None:
         self._table = table
         self._clock = clock
-        self._timeline = Timeline(table=table)
-        self._tail = LiveTail(timeline=self._timeline, clock=clock)
-        self._search = JobSearch(table=table, timeline=self._timeline, trail=trail)
+        timeline = Timeline(table=table)
+        self._events = EventSearch(timeline=timeline)
+        self._tail = LiveTail(timeline=timeline, clock=clock)
+        self._search = JobSearch(table=table, timeline=timeline, trail=trail)
         self._counts = FleetCounts(table=table, clock=clock)
         self._errors = ErrorGroups(table=table)
         self._locks = LockQueues(table=table)
         self._unreadable: set[str] = set()
 
     async def events(self, query: EventQuery) -> Page[Event]:
-        """Return a page of the timeline; the cursor is a row key."""
-        span = _narrowed(span_of(query.since, query.until, query.cursor), query)
-        stretch = await self._timeline.newest("index.events", span, query.limit)
-        events = [entity_to_event_or_stand_in(entity) for entity in stretch.entities]
-        cut_short = stretch.end is not None and len(events) < query.limit
-        back_to = key_time(stretch.end) if stretch.end is not None and cut_short else None
-        return Page(events, stretch.end, back_to)
+        """Return a page of the timeline; how they are found is described at ``EventSearch``."""
+        return await self._events.page(query)
 
     async def since(self, cursor: str | None, limit: int = 500) -> Sequence[TimelineEntry]:
         """Return events after a live cursor; its form is described at ``LiveTail``."""
@@ -90,9 +85,11 @@ class AzureJobIndexReader:
         """Return the counts and who has been queued longest; see ``FleetCounts``."""
         return await self._counts.census()
 
-    async def ended(self, *, since: datetime, step: TimeStep) -> Sequence[EndedCount]:
+    async def ended(
+        self, *, since: datetime, step: TimeStep, until: datetime | None = None
+    ) -> Sequence[EndedCount]:
         """Return what ended in each step, from the writers' counters."""
-        return await self._counts.ended(since, step)
+        return await self._counts.ended(since, step, until)
 
     async def errors(self, *, since: datetime, step: TimeStep) -> ErrorSummary:
         """Return failures by their groups, from the writers' rows; see ``ErrorGroups``."""
@@ -159,18 +156,6 @@ class AzureJobIndexReader:
     def _is_old(self, entity: Row) -> bool:
         stamp = changed_at(entity)
         return stamp is not None and self._clock.now() - stamp > timedelta(minutes=1)
-
-
-def _narrowed(span: Span, query: EventQuery) -> Span:
-    if query.status == "Step":
-        span = span.that("Status ge 'Step ' and Status lt 'Step!'")
-    elif query.status is not None:
-        span = span.that("Status eq @status", status=query.status)
-    if query.job_type is not None:
-        span = span.that("JobType eq @type", type=query.job_type)
-    if query.job_name is not None:
-        span = span.that("JobName eq @name", name=query.job_name)
-    return span
 
 
 def _place(cursor: str | None) -> tuple[int, str]:

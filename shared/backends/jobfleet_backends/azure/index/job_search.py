@@ -10,6 +10,7 @@ from uuid import UUID
 from jobfleet_backends.azure.audit_trail import AzureAuditTrail
 from jobfleet_backends.azure.http.entity_table import EntityTable
 from jobfleet_backends.azure.http.table_reader import Query
+from jobfleet_backends.azure.index.event_search import of_type_pattern
 from jobfleet_backends.azure.index.index_rows import (
     SHARDS,
     UNREADABLE,
@@ -32,8 +33,6 @@ MAX_OPEN_ROWS = 5_000
 """Of each shard, looked at for one page of jobs that have not ended."""
 
 MAX_ROUNDS = 5
-_LAST = "~"
-"""Comes behind every character that a type can hold."""
 _ROWS_PER_ROUND = 400
 _LOOKS_AT_ONCE = 16
 _OPEN_CURSOR = "o~"
@@ -190,13 +189,7 @@ def _only_endings(query: JobQuery) -> bool:
 def _narrowed(span: Span, query: JobQuery) -> Span:
     if query.job_type is not None:
         span = span.that("TypeKey eq @type", type=query.job_type.casefold())
-    for test in query.tests:
-        if test.field == "type" and not test.negated and test.value.find("*") > 0:
-            begin = test.value.partition("*")[0]
-            span = span.that(
-                "TypeKey ge @begin and TypeKey lt @end", begin=begin, end=f"{begin}{_LAST}"
-            )
-            break
+    span = of_type_pattern(span, query.tests)
     if query.queue is not None:
         span = span.that("Queue eq @queue", queue=query.queue)
     if query.lock_key is not None:

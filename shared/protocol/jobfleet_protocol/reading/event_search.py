@@ -1,0 +1,97 @@
+"""Finds events of the whole fleet: a page of the timeline, and how far back was looked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from jobfleet_contracts.credentials import masked_text
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.index import EventQuery, Page
+from jobfleet_contracts.ports import JobIndexReader
+from jobfleet_contracts.row_test import RowTest
+from jobfleet_protocol.reading.job_filter import MAX_SEARCH, MAX_TEXT, check_text, parse_moment
+from jobfleet_protocol.reading.search import narrow_events
+
+LOOKED_AT = 500
+"""Events of one look."""
+MAX_LOOKS = 4
+
+EventTest = Callable[[Event], bool]
+
+
+def event_query(
+    fields: Mapping[str, str | None], *, limit: int, cursor: str | None = None, prefix: str = ""
+) -> EventQuery:
+    """Return the question that a filter asks; an absent or ``None`` field lets every event through.
+
+    Args:
+        fields: ``q``, ``since`` and ``until``.
+        prefix: stands before the names in errors, as ``--``.
+
+    Raises:
+        InvalidRequest: names the first field that does not fit, and of a search the word.
+    """
+    given = {name: value for name, value in fields.items() if value is not None}
+    for name, value in given.items():
+        check_text(value, prefix + name, MAX_SEARCH if name == "q" else MAX_TEXT)
+    query = EventQuery(
+        since=parse_moment(given["since"], f"{prefix}since") if "since" in given else None,
+        until=parse_moment(given["until"], f"{prefix}until") if "until" in given else None,
+        limit=limit,
+        cursor=cursor,
+    )
+    return narrow_events(query, given["q"], field=f"{prefix}q") if "q" in given else query
+
+
+async def find_events(
+    reader: JobIndexReader, query: EventQuery, *, fits: EventTest | None = None
+) -> Page[Event]:
+    """Return a page of the events that fit, newest first.
+
+    Messages are compared as they are shown, masked: a search of the stored text would tell a
+    credential letter by letter. So they, and what ``fits`` asks, are tested here, over 2,000 events
+    at most; the page then says how far back it has looked.
+
+    Args:
+        fits: a further condition, on what an event shows.
+
+    Raises:
+        InvalidRequest: the cursor is none of the timeline's.
+        BackendUnavailable: the index cannot be read.
+    """
+    messages = [test for test in query.tests if test.field == "error"]
+    if not messages and fits is None:
+        return await reader.events(query)
+    others = tuple(test for test in query.tests if test.field != "error")
+
+    def is_wanted(event: Event) -> bool:
+        return all(_says(event, test) for test in messages) and (fits is None or fits(event))
+
+    return await _look(reader, replace(query, tests=others), is_wanted)
+
+
+async def _look(reader: JobIndexReader, query: EventQuery, is_wanted: EventTest) -> Page[Event]:
+    found: list[Event] = []
+    place, back_to = query.cursor, None
+    for _ in range(MAX_LOOKS):
+        if len(found) == query.limit:
+            return Page(found, place)
+        page = await reader.events(replace(query, cursor=place, limit=LOOKED_AT))
+        wanted = [n for n, event in enumerate(page.items) if is_wanted(event)]
+        left = query.limit - len(found)
+        if len(wanted) > left:  # the same look once more, up to the last event that is shown
+            upto = wanted[left - 1] + 1
+            page = await reader.events(replace(query, cursor=place, limit=upto))
+            return Page([*found, *filter(is_wanted, page.items)], page.next)
+        found += [page.items[n] for n in wanted]
+        if page.next is None:
+            return Page(found)
+        if page.items:
+            back_to = page.items[-1].occurred_at
+        place, back_to = page.next, page.searched_back_to or back_to
+    return Page(found, place, back_to)
+
+
+def _says(event: Event, test: RowTest) -> bool:
+    return (test.value in masked_text(event.message).casefold()) != test.negated

@@ -17,7 +17,6 @@ import pytest
 from pydantic import SecretStr
 
 from devtools.servers import RabbitMQServer, StorageServer
-from jobfleet_backends.azure.index.index_rows import SHARDS
 from jobfleet_backends.azure.index.index_shard import Pace
 from jobfleet_backends.azure_backend import open_azure
 from jobfleet_backends.settings import Settings
@@ -36,6 +35,7 @@ pytestmark = pytest.mark.servers
 
 JOBS = 192
 SLOTS = 96
+SHARDS = Settings(_env_file=None).index_shards
 BATCHED = "index.write"
 
 
@@ -144,7 +144,7 @@ async def test_in_scope_worker_a_run_costs_two_inserts_and_no_request_to_a_lock(
 _OF_A_JOB = {"lease.create", "lease.acquire", "trail.insert", "lease.delete"}
 _OF_THE_WORKER = {BATCHED, "trail.newest", "worker.beat", "worker.remove", "control.heads"}
 """Pauses and limits are read with each heartbeat, however many jobs run."""
-_ONCE = {"payload.get", "payload.put", "container.create", "table.create"}
+_ONCE = {"payload.get", "payload.put", "container.create", "table.create", "index.shards"}
 """Each process reads the key of the messages; the first one makes it, and what is missing."""
 _WHEN_UNSURE = {"trail.read"}
 """The append rule's look, where an answer did not come."""
@@ -152,7 +152,7 @@ _WHEN_UNSURE = {"trail.read"}
 
 def _paced(account: Account) -> float:
     """Return the batches of a machine so slow that rows wait their longest for company in vain."""
-    return 1.25 * len(SHARDS) * (1 + account.seconds / Pace().awaited)
+    return 1.25 * SHARDS * (1 + account.seconds / Pace().awaited)
 
 
 async def _submitted(publisher: Backend, settings: Settings) -> Account:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 
 from jobfleet_backends.azure.audit_trail import AzureAuditTrail
 from jobfleet_backends.azure.control_log import AzureControlLog
@@ -11,6 +12,7 @@ from jobfleet_backends.azure.dead_letter_store import AzureDeadLetterStore
 from jobfleet_backends.azure.http.clock_offset import ClockOffset
 from jobfleet_backends.azure.http.storage_account import RENEWAL, Access, StorageAccount
 from jobfleet_backends.azure.http.storage_probe import StorageProbe
+from jobfleet_backends.azure.index.index_table import IndexTable, OtherShards, Shards
 from jobfleet_backends.azure.index.job_index import AzureJobIndex
 from jobfleet_backends.azure.index.job_index_reader import AzureJobIndexReader
 from jobfleet_backends.azure.job_logs import AzureJobLogs
@@ -31,15 +33,22 @@ from jobfleet_backends.rabbitmq.message_key import MessageKey
 from jobfleet_backends.settings import Settings
 from jobfleet_backends.system_clock import SystemClock
 from jobfleet_contracts.backend import Backend, Probe
+from jobfleet_contracts.errors import BackendError, SettingsError
 from jobfleet_contracts.ports import Clock, RenewalLeases
 from jobfleet_contracts.request_counter import RequestCounter
 
+AGREEMENT_SECONDS = 3.0
+
 
 async def open_azure(settings: Settings, *, clock: Clock | None = None) -> Backend:
-    """Open storage and broker on the running event loop; nothing is sent before it is needed.
+    """Open storage and broker on the running event loop.
+
+    Only the number of index shards is compared at once, if the storage answers; else before the
+    first request to the index.
 
     Raises:
-        SettingsError: an address cannot be parsed; names the variable.
+        SettingsError: an address cannot be parsed, or another number of shards is stored; names
+            the variable.
     """
     clock = clock or SystemClock()
     names = StorageNames.of(settings)
@@ -54,7 +63,9 @@ async def open_azure(settings: Settings, *, clock: Clock | None = None) -> Backe
     )
     trail = AzureAuditTrail(table=account.table(names.audit))
     leases = AzureLeaseStore(container=account.container(names.locks))
-    index_table = account.table(names.index)
+    index_table = IndexTable(
+        shards=Shards(settings.index_shards), **account.table_parts(names.index)
+    )
     index = AzureJobIndex(table=index_table)
     letters = RabbitDeadLetterQueue(rabbitmq=rabbitmq)
     feed = RabbitEventFeed(rabbitmq=rabbitmq)
@@ -63,6 +74,14 @@ async def open_azure(settings: Settings, *, clock: Clock | None = None) -> Backe
         trail=account.table(names.audit),
         container=account.container(names.locks),
     )
+
+    try:
+        with suppress(BackendError, TimeoutError):
+            async with asyncio.timeout(AGREEMENT_SECONDS):
+                await _agreed(index_table)
+    except SettingsError:
+        await asyncio.gather(account.close(), rabbitmq.close())
+        raise
 
     async def probe() -> Sequence[Probe]:
         return await asyncio.gather(
@@ -99,6 +118,13 @@ async def open_azure(settings: Settings, *, clock: Clock | None = None) -> Backe
         requests=counter,
         clock_offset=offset.seconds,
     )
+
+
+async def _agreed(index: IndexTable) -> None:
+    try:
+        await index.agree()
+    except OtherShards as error:
+        raise SettingsError(str(error)) from None
 
 
 def _renewal_leases(

@@ -87,6 +87,7 @@ class Settings(BaseSettings):
     namespace: str = Field(default="jobfleet", pattern=r"^[A-Za-z0-9_.-]{1,60}$")
     lock_container: str = Field(default="job-locks", pattern=r"^[a-z0-9](-?[a-z0-9]){2,62}$")
     audit_table: str = Field(default="JobAuditTrail", pattern=r"^[A-Za-z][A-Za-z0-9]{2,48}$")
+    index_shards: int = Field(default=4, ge=1, le=64)
     lock_scope: LockScope = "job"
     lease_seconds: int = Field(default=60, ge=15, le=60)
     lease_renew_seconds: float = Field(default=20, gt=0)

@@ -13,12 +13,16 @@ from jobfleet_backends.azure.audit_trail import AzureAuditTrail
 from jobfleet_backends.azure.http.connection_string import StorageAddress
 from jobfleet_backends.azure.http.storage_account import Access, StorageAccount
 from jobfleet_backends.azure.index.index_shard import AT_ONCE, Pace
+from jobfleet_backends.azure.index.index_table import IndexTable, Shards
 from jobfleet_backends.azure.index.job_index import AzureJobIndex
 from jobfleet_backends.azure.index.job_index_reader import AzureJobIndexReader
 from jobfleet_backends.azure.lease_store import AzureLeaseStore
 from jobfleet_backends.system_clock import SystemClock
 from jobfleet_contracts.request_counter import RequestCounter
 from tests.backends.azure.fault_proxy import FaultProxy
+
+SHARDS = 4
+"""Few, as the emulator is slow; how it is with more is tested where it matters."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +40,13 @@ class Fleet:
 
 @asynccontextmanager
 async def opened_fleet(
-    address: StorageAddress, prefix: str, *, pace: Pace = AT_ONCE
+    address: StorageAddress, prefix: str, *, pace: Pace = AT_ONCE, shards: int = SHARDS
 ) -> AsyncIterator[Fleet]:
     counter = RequestCounter()
     account = StorageAccount(access=Access(address), counter=counter)
-    trail, table = AzureAuditTrail(table=account.table(prefix)), account.table(f"{prefix}JobIndex")
+    trail = AzureAuditTrail(table=account.table(prefix))
+    parts = account.table_parts(f"{prefix}JobIndex")
+    table = IndexTable(shards=Shards(shards), **parts)
     fleet = Fleet(
         account=account,
         counter=counter,

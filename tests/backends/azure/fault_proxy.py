@@ -29,6 +29,13 @@ class Exchange:
     path: str
     body: bytes = b""
 
+    @property
+    def rows(self) -> int:
+        """How many rows of a table the request writes; a transaction writes several."""
+        if self.path.partition("?")[0].endswith("$batch"):
+            return self.body.count(b" HTTP/1.1\r\n")
+        return int(self.method != "GET")
+
 
 _BUSY = (
     b"HTTP/1.1 503 Busy\r\nx-ms-error-code: ServerBusy\r\nContent-Length: 0\r\n"

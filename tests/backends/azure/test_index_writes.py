@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from jobfleet_backends.azure.index.index_rows import is_ghost, open_key, shard_of
+from jobfleet_backends.azure.index.index_rows import is_ghost, open_key
+from jobfleet_backends.azure.index.index_table import Shards
 from jobfleet_contracts.index import EventQuery
 from jobfleet_contracts.state import State
-from tests.backends.azure.conftest import Fleet
+from tests.backends.azure.conftest import SHARDS, Fleet
 from tests.conformance.jobs import a_life, after, completed, open_row, queued, started
 
 pytestmark = pytest.mark.servers
@@ -66,7 +67,7 @@ async def test_a_row_may_be_opened_where_a_late_hint_stands(fleet: Fleet, faulty
     first = queued()
     await faulty.index.published(first.job_id, 1, 1)
     table = fleet.account.table(f"{fleet.prefix}JobIndex")
-    hint = await table.get("test", shard_of(first.job_id), open_key(first.job_id, 1))
+    hint = await table.get("test", Shards(SHARDS).of(first.job_id), open_key(first.job_id, 1))
     assert hint is not None
     assert is_ghost(hint)
     await fleet.index.open(open_row(first))

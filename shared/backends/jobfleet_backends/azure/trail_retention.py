@@ -11,7 +11,8 @@ from jobfleet_backends.azure.http.entity_table import REPLACE, EntityTable
 from jobfleet_backends.azure.http.table_reader import Query
 from jobfleet_backends.azure.http.table_writer import Operation
 from jobfleet_backends.azure.index.error_counter import dead_key
-from jobfleet_backends.azure.index.index_rows import SHARDS, indexed_key, shard_of, time_key
+from jobfleet_backends.azure.index.index_rows import indexed_key, time_key
+from jobfleet_backends.azure.index.index_table import IndexTable
 from jobfleet_backends.azure.index.job_lookup import lookup_key
 from jobfleet_backends.azure.rows import event_to_entity, plain_time, row_key
 from jobfleet_backends.azure.table_limits import TRANSACTION_ROWS
@@ -34,7 +35,7 @@ class AzureTrailRetention:
     newest event, so that at no time an older one of its events is the newest.
     """
 
-    def __init__(self, *, trail: EntityTable, index: EntityTable) -> None:
+    def __init__(self, *, trail: EntityTable, index: IndexTable) -> None:
         self._trail = trail
         self._index = index
 
@@ -44,9 +45,10 @@ class AzureTrailRetention:
         """Return copies of events, shard by shard, newest first; cursor: ``<shard>~<row key>``."""
         shard, after = _place(cursor)
         found: list[IndexedEvent] = []
-        while shard < len(SHARDS):
+        shards = self._index.shards.names
+        while shard < len(shards):
             begin = max(after, f"{time_key(moment)}-~")
-            query = Query(_ENDED, {"shard": SHARDS[shard], "after": begin}, _COLUMNS)
+            query = Query(_ENDED, {"shard": shards[shard], "after": begin}, _COLUMNS)
             left = limit - len(found)
             rows = await self._index.first("retention.search", query, left)
             found += [
@@ -80,11 +82,12 @@ class AzureTrailRetention:
         """Remove copies of events from the timeline."""
         keys: dict[str, set[str]] = defaultdict(set)
         for event in events:
-            keys[shard_of(event.job_id)].add(indexed_key(event))
+            of_job = keys[self._index.shards.of(event.job_id)]
+            of_job.add(indexed_key(event))
             if event.error_group is not None:
-                keys[shard_of(event.job_id)].add(dead_key(event, event.error_group))
+                of_job.add(dead_key(event, event.error_group))
             if event.created_at is not None:
-                keys[shard_of(event.job_id)] |= {
+                of_job |= {
                     lookup_key(event.job_id, event.created_at, key, value)
                     for key, value in event.keys.items()
                 }

@@ -129,6 +129,10 @@ class StorageAccount:
 
     def table(self, name: str) -> EntityTable:
         """Return a table, created at its first use."""
+        return EntityTable(**self.table_parts(name))
+
+    def table_parts(self, name: str) -> dict[str, Any]:
+        """Return what an ``EntityTable``, or a subclass, is made of."""
         client = TableClient(
             self._address.tables, name, credential=self._credential, **self._options
         )
@@ -138,12 +142,12 @@ class StorageAccount:
             "credential": self._credential,
             "transport": self._transport,
         }
-        return EntityTable(
-            client=client,
-            reader=TableReader(**where),
-            writer=TableWriter(**where),
-            calls=self._calls(self._address.tables, TABLE_ROLE),
-        )
+        return {
+            "client": client,
+            "reader": TableReader(**where),
+            "writer": TableWriter(**where),
+            "calls": self._calls(self._address.tables, TABLE_ROLE),
+        }
 
     def container(self, name: str) -> BlobContainer:
         """Return a container, created at its first use."""

@@ -17,7 +17,7 @@ from uuid import uuid4
 from azure.data.tables import EdmType, EntityProperty
 
 from jobfleet_backends.azure.http.table_reader import Query
-from jobfleet_backends.azure.index.index_rows import SHARDS, shard_of
+from jobfleet_backends.azure.index.index_table import Shards
 from jobfleet_contracts.codec import decode, encode_text
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import EndedCount
@@ -28,7 +28,7 @@ _FORM = f"{_FIRST}%Y%m%d%H"
 _COUNTERS = "PartitionKey eq @shard and RowKey ge @first and RowKey lt @end"
 _ENDINGS = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED, Status.TIMED_OUT})
 _REMEMBERED_EVENTS = 20_000
-_REMEMBERED_HOURS = 48 * len(SHARDS)
+_REMEMBERED_HOURS = 48
 
 _Numbers = list[int]
 """Jobs, those of them that ended an attempt, and the milliseconds of these attempts."""
@@ -62,7 +62,8 @@ class EndedCounter:
         before: later endings are none of this counter's business.
     """
 
-    def __init__(self, *, before: datetime | None = None) -> None:
+    def __init__(self, *, shards: Shards, before: datetime | None = None) -> None:
+        self._shards = shards
         self._before = before
         self._writer_id = uuid4().hex[:12]
         self._known: dict[str, None] = {}
@@ -76,9 +77,9 @@ class EndedCounter:
             return
         _make_room(self._known, _REMEMBERED_EVENTS)
         self._known[event.event_id] = None
-        place = shard_of(event.job_id), _first_counter(event.occurred_at)
+        place = self._shards.of(event.job_id), _first_counter(event.occurred_at)
         if place not in self._hours:
-            _make_room(self._hours, _REMEMBERED_HOURS)
+            _make_room(self._hours, _REMEMBERED_HOURS * self._shards.count)
             self._hours[place] = _Hour()
         self._hours[place].add(event)
         yield {

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
-from zlib import crc32
 
 from jobfleet_backends.azure.http.table_reader import Query
-from jobfleet_backends.azure.index.index_rows import SHARDS, indexed_key, shard_of
+from jobfleet_backends.azure.index.index_rows import indexed_key
+from jobfleet_backends.azure.index.index_table import Shards
 from jobfleet_backends.azure.rows import plain_time
 from jobfleet_contracts.codec import decode, encode_text
 from jobfleet_contracts.cut_text import cut_text
@@ -91,7 +91,8 @@ class ErrorCounter:
         before: later failures are none of this counter's business.
     """
 
-    def __init__(self, *, before: datetime | None = None) -> None:
+    def __init__(self, *, shards: Shards, before: datetime | None = None) -> None:
+        self._shards = shards
         self._before = before
         self._writer_id = uuid4().hex[:12]
         self._known: dict[str, None] = {}
@@ -103,7 +104,7 @@ class ErrorCounter:
         if key is None:
             return
         if (group := dead_group_of(event)) is not None:
-            yield _dead_row(event, group)
+            yield _dead_row(event, group, self._shards.of(event.job_id))
         if event.event_id in self._known:
             return
         if self._before is not None and event.occurred_at >= self._before:
@@ -113,7 +114,7 @@ class ErrorCounter:
         counted, hour = self._group(key, event)
         counted.add(event)
         yield {
-            "PartitionKey": group_shard(counted.key.group_id),
+            "PartitionKey": self._shards.of(counted.key.group_id),
             "RowKey": f"{hour}-{self._writer_id}-{counted.key.group_id}",
             **counted.columns(),
         }
@@ -132,11 +133,6 @@ class ErrorCounter:
         if key not in groups:
             groups[key] = _Group(key, event.occurred_at, event.occurred_at)
         return groups[key], hour
-
-
-def group_shard(group: str) -> str:
-    """Return the partition in which a group is counted."""
-    return SHARDS[crc32(group.encode()) % len(SHARDS)]
 
 
 def error_counters(
@@ -192,10 +188,10 @@ def dead_key(event: IndexedEvent, group: str) -> str:
     return f"f-{group}-{indexed_key(event)}"
 
 
-def _dead_row(event: Event, group: str) -> dict[str, Any]:
+def _dead_row(event: Event, group: str, shard: str) -> dict[str, Any]:
     place = IndexedEvent(event.job_id, event.sequence, event.occurred_at)
     return {
-        "PartitionKey": shard_of(event.job_id),
+        "PartitionKey": shard,
         "RowKey": dead_key(place, group),
         "JobId": event.job_id,
         "Sequence": event.sequence,

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 
-from jobfleet_backends.azure.http.entity_table import EntityTable
 from jobfleet_backends.azure.http.table_reader import Row
 from jobfleet_backends.azure.index.error_counter import (
     ERROR_COLUMNS,
@@ -15,23 +14,26 @@ from jobfleet_backends.azure.index.error_counter import (
     hour_of,
     read_group,
 )
-from jobfleet_backends.azure.index.index_rows import SHARDS, UNREADABLE
+from jobfleet_backends.azure.index.index_rows import UNREADABLE
+from jobfleet_backends.azure.index.index_table import IndexTable
 from jobfleet_contracts.error_group import ErrorGroup, ErrorSummary, merged
 from jobfleet_contracts.index import TimeStep
 
-MOST_ROWS = 5_000
-"""Of each shard, for one answer; the newest hours come first."""
+MOST_ROWS = 20_000
+"""Of all shards, for one answer; the newest hours come first."""
 
 
 class ErrorGroups:
     """What an answer costs: a request per 1,000 rows; a row per hour, writer and group."""
 
-    def __init__(self, *, table: EntityTable) -> None:
+    def __init__(self, *, table: IndexTable) -> None:
         self._table = table
+        self._most_rows = MOST_ROWS // table.shards.count
 
     async def read(self, since: datetime, step: TimeStep) -> ErrorSummary:
         """Return the groups since the step in which a moment lies."""
-        shards = await asyncio.gather(*(self._rows(shard, since, step) for shard in SHARDS))
+        names = self._table.shards.names
+        shards = await asyncio.gather(*(self._rows(name, since, step) for name in names))
         begin = since.replace(second=0, microsecond=0)
         if step == "hour":
             begin = begin.replace(minute=0)
@@ -40,15 +42,15 @@ class ErrorGroups:
             with suppress(*UNREADABLE):  # of one writer's hour; the others still count
                 if (group := read_group(entity, step, begin)) is not None:
                     found.append(group)
-        return ErrorSummary(merged(found), _counted_back_to(shards))
+        return ErrorSummary(merged(found), _counted_back_to(shards, self._most_rows))
 
     async def _rows(self, shard: str, since: datetime, step: TimeStep) -> Sequence[Row]:
         columns = (*ERROR_COLUMNS, "Minutes") if step == "minute" else ERROR_COLUMNS
         query = error_counters(shard, since=since, columns=columns)
-        return await self._table.first("index.errors", query, MOST_ROWS)
+        return await self._table.first("index.errors", query, self._most_rows)
 
 
-def _counted_back_to(shards: Sequence[Sequence[Row]]) -> datetime | None:
+def _counted_back_to(shards: Sequence[Sequence[Row]], most: int) -> datetime | None:
     """Return the latest of the hours at which a shard had too many rows."""
-    ends = [hour_of(rows[-1]) for rows in shards if len(rows) >= MOST_ROWS]
+    ends = [hour_of(rows[-1]) for rows in shards if len(rows) >= most]
     return max(ends, default=None)

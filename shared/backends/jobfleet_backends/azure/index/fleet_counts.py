@@ -9,7 +9,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from jobfleet_backends.azure.http.entity_table import EntityTable
 from jobfleet_backends.azure.http.table_reader import Query, Row
 from jobfleet_backends.azure.index.ended_counter import (
     counters,
@@ -17,12 +16,12 @@ from jobfleet_backends.azure.index.ended_counter import (
     read_minutes,
 )
 from jobfleet_backends.azure.index.index_rows import (
-    SHARDS,
     UNREADABLE,
     is_confirmed,
     readable_open_rows,
     state_of,
 )
+from jobfleet_backends.azure.index.index_table import IndexTable
 from jobfleet_contracts.index import Census, EndedCount, OpenRow, TimeStep
 from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.state import TERMINAL, State
@@ -70,7 +69,7 @@ class _Tally:
 class FleetCounts:
     """What a count costs: a request per 1,000 open rows of a shard, and one for its counters."""
 
-    def __init__(self, *, table: EntityTable, clock: Clock) -> None:
+    def __init__(self, *, table: IndexTable, clock: Clock) -> None:
         self._table = table
         self._clock = clock
 
@@ -81,7 +80,7 @@ class FleetCounts:
         which they begin. A job that ended more than once, by a redrive, counts as often.
         """
         tally = _Tally()
-        await asyncio.gather(*(self._tally(shard, tally) for shard in SHARDS))
+        await asyncio.gather(*(self._tally(shard, tally) for shard in self._table.shards.names))
         for counted in await self.ended(self._clock.now() - COUNTED, "hour"):
             tally.counts[counted.state] += counted.jobs
         counts = {state: jobs for state, jobs in tally.counts.items() if jobs}
@@ -92,7 +91,8 @@ class FleetCounts:
     ) -> Sequence[EndedCount]:
         """Return what ended in each step, over all writers, oldest first."""
         total: dict[_Key, EndedCount] = {}
-        counted = (self._counted(shard, since, step, until) for shard in SHARDS)
+        names = self._table.shards.names
+        counted = (self._counted(shard, since, step, until) for shard in names)
         for found in await asyncio.gather(*counted):
             for one in found:
                 key = one.start, one.state

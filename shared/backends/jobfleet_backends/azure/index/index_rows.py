@@ -1,6 +1,6 @@
 """Rows of the index: keys, open rows with their hints, the timeline's copies, counters.
 
-A job's rows share one of four partitions, so that one transaction writes whatever is due. Within
+A job's rows share one partition, so that one transaction writes whatever is due. Within
 a partition the first letter of the row key tells the kind:
 
 * ``c-<hour>-<writer>``: how many jobs one writer saw ending in an hour, see ``EndedCounter``.
@@ -19,7 +19,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from zlib import crc32
 
 from jobfleet_backends.azure.rows import (
     HASH_COLUMNS,
@@ -43,7 +42,6 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import IndexedEvent, JobRow, OpenRow, copied_data
 from jobfleet_contracts.state import State, step_of
 
-SHARDS = tuple(f"shard-{number}" for number in range(4))
 UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, InvalidRequest)
 """What reading a row raises that somebody has edited."""
 
@@ -51,11 +49,6 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MICROSECOND = 9_999_999_999_999_999
 _LAST_SEQUENCE = 9_999_999_999
 _SLOTS = 4
-
-
-def shard_of(job_id: str) -> str:
-    """Return the partition of a job."""
-    return SHARDS[crc32(job_id.encode()) % len(SHARDS)]
 
 
 def open_key(job_id: str, incarnation: int) -> str:
@@ -90,12 +83,12 @@ def key_time(row_key: str) -> datetime:
     return _EPOCH + timedelta(microseconds=_LAST_MICROSECOND - int(row_key[2:18]))
 
 
-def event_to_timeline(event: Event) -> dict[str, Any]:
+def event_to_timeline(event: Event, shard: str) -> dict[str, Any]:
     """Return the timeline's copy of an event, without salt and hashes."""
     entity = event_to_entity(event)
     for name in HASH_COLUMNS:
         entity.pop(name, None)
-    entity["PartitionKey"] = shard_of(event.job_id)
+    entity["PartitionKey"] = shard
     entity["RowKey"] = timeline_key(event)
     entity["JobId"] = event.job_id
     entity["TypeKey"] = event.facts.job_type.casefold()  # tables compare exactly
@@ -104,10 +97,10 @@ def event_to_timeline(event: Event) -> dict[str, Any]:
     return entity
 
 
-def open_to_entity(row: OpenRow) -> dict[str, Any]:
+def open_to_entity(row: OpenRow, shard: str) -> dict[str, Any]:
     """Return the columns of a new open row; merging them into a ghost keeps its hints."""
     entity: dict[str, Any] = {
-        **row_identity(row.facts.job_id, row.incarnation),
+        **row_identity(shard, row.facts.job_id, row.incarnation),
         "JobId": row.facts.job_id,
         "Incarnation": row.incarnation,
         "OpenedAt": row.opened_at,
@@ -128,9 +121,9 @@ def open_to_entity(row: OpenRow) -> dict[str, Any]:
     return entity
 
 
-def row_identity(job_id: str, incarnation: int) -> dict[str, str]:
+def row_identity(shard: str, job_id: str, incarnation: int) -> dict[str, str]:
     """Return the keys of an open row."""
-    return {"PartitionKey": shard_of(job_id), "RowKey": open_key(job_id, incarnation)}
+    return {"PartitionKey": shard, "RowKey": open_key(job_id, incarnation)}
 
 
 def event_hint(event: Event) -> dict[str, Any]:

@@ -20,6 +20,9 @@ INDEX_ROWS_DROPPED = "index.rows_dropped"
 MAX_BYTES = 3_000_000
 """Of one transaction; Azure allows 4 MiB. The library writes a character as up to 12 bytes."""
 
+_ROWS_OF_A_START, _MOST_STARTS = 2, 4
+"""A start is a row of the timeline and a hint; at most a quarter of a batch is starts."""
+
 _SAME_CALL, _LONGEST_GAP = 0.0005, 0.02
 
 _log = structlog.get_logger()
@@ -78,6 +81,7 @@ class IndexShard:
         self._pace = pace
         self._arrivals = arrivals
         self._waiting: dict[str, Change] = {}
+        self._hints = 0
         self._ordinal = 0
         self._stored = 0
         self._watchers: deque[tuple[int, asyncio.Future[None]]] = deque()
@@ -131,13 +135,17 @@ class IndexShard:
     def _put(self, entity: dict[str, Any], how: Mapping[str, Any] | None) -> None:
         known = self._waiting.get(entity["RowKey"])
         if known is not None:
+            self._hints -= known.how is MERGE
             known.entity, known.how = entity, how
+            if self._is_enough:
+                self._due.set()
             return
+        self._hints += how is MERGE
         self._ordinal += 1
         self._waiting[entity["RowKey"]] = Change(self._ordinal, entity, how)
         loop = asyncio.get_running_loop()
         self._arrivals.note(loop.time())
-        if len(self._waiting) >= self._enough:
+        if self._is_enough:
             self._due.set()
         if self._writing is None or self._writing.done():
             name = f"index {self._partition}"
@@ -160,13 +168,20 @@ class IndexShard:
             self._tell()
 
     @property
-    def _enough(self) -> int:
-        return self._pace.awaited_rows if self._is_awaited else self._pace.lonely_rows
+    def _is_enough(self) -> bool:
+        """Whether there are enough rows; the start of a short job waits for its end.
+
+        With the end comes the removal of the open row, in the place of its hint.
+        """
+        if not self._is_awaited:
+            return len(self._waiting) >= self._pace.lonely_rows
+        is_met = len(self._waiting) >= _ROWS_OF_A_START * _MOST_STARTS * self._hints
+        return is_met and len(self._waiting) >= self._pace.awaited_rows
 
     def _pause(self, now: float) -> float:
         """Return how long the rows may still wait for company."""
         pace = self._pace
-        if len(self._waiting) >= self._enough:
+        if self._is_enough:
             return 0
         if not self._is_awaited:
             return self._started + pace.lonely - now
@@ -180,7 +195,9 @@ class IndexShard:
             size += _size(self._waiting[row_key].entity)
             if taken and size > MAX_BYTES:
                 break
-            taken.append(self._waiting.pop(row_key))
+            change = self._waiting.pop(row_key)
+            self._hints -= change.how is MERGE
+            taken.append(change)
         return taken
 
     def _tell(self) -> None:

@@ -8,12 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from jobfleet_backends.azure.http.azure_errors import StorageRefused
-from jobfleet_backends.azure.http.entity_table import MERGE, EntityTable
+from jobfleet_backends.azure.http.entity_table import MERGE
 from jobfleet_backends.azure.http.table_reader import Query
 from jobfleet_backends.azure.index.ended_counter import EndedCounter, counters
 from jobfleet_backends.azure.index.error_counter import ErrorCounter, error_counters
 from jobfleet_backends.azure.index.index_rows import (
-    SHARDS,
     event_hint,
     event_to_timeline,
     is_confirmed,
@@ -22,9 +21,9 @@ from jobfleet_backends.azure.index.index_rows import (
     open_to_entity,
     published_hint,
     row_identity,
-    shard_of,
 )
 from jobfleet_backends.azure.index.index_shard import Arrivals, IndexShard, Pace
+from jobfleet_backends.azure.index.index_table import IndexTable
 from jobfleet_backends.azure.index.job_lookup import key_rows
 from jobfleet_backends.azure.rows import plain_time
 from jobfleet_contracts.event import Event
@@ -37,22 +36,22 @@ _TRIMMED_ROWS = 1000
 
 
 class AzureJobIndex:
-    """Four shards, each with one transaction on its way; belongs to one event loop."""
+    """Shards, each with one transaction on its way; belongs to one event loop."""
 
-    def __init__(self, *, table: EntityTable, pace: Pace | None = None) -> None:
-        self._table = table
+    def __init__(self, *, table: IndexTable, pace: Pace | None = None) -> None:
+        self._table, self._places = table, table.shards
         pace, arrivals = pace or Pace(), Arrivals()
         self._shards = {
             name: IndexShard(table=table, partition=name, pace=pace, arrivals=arrivals)
-            for name in SHARDS
+            for name in table.shards.names
         }
         self._newest: dict[str, int] = {}
-        self._ended = EndedCounter()
-        self._errors = ErrorCounter()
+        self._ended = EndedCounter(shards=table.shards)
+        self._errors = ErrorCounter(shards=table.shards)
 
     async def open(self, row: OpenRow) -> None:
         """Insert the row by itself: it must stand before the event that it announces."""
-        entity = open_to_entity(row)
+        entity = open_to_entity(row, self._places.of(row.facts.job_id))
         self._newest.pop(entity["RowKey"], None)
         try:
             await self._table.insert("index.open", entity)
@@ -76,39 +75,42 @@ class AzureJobIndex:
 
     def record(self, events: Sequence[Event]) -> Awaitable[None]:
         """Queue copies for the timeline, hints for the open rows, endings and errors to count."""
-        partitions = {shard_of(event.job_id) for event in events}
+        partitions: set[str] = set()
         for event in events:
-            shard = self._shards[shard_of(event.job_id)]
-            shard.replace(event_to_timeline(event))
+            name = self._places.of(event.job_id)
+            partitions.add(name)
+            shard = self._shards[name]
+            shard.replace(event_to_timeline(event, name))
             if not event.after.state.is_terminal:
-                self._hint(shard, event)
+                self._hint(shard, name, event)
             else:
                 for counted in self._ended.count(event):
                     shard.replace(counted)
-            for row in (*self._errors.count(event), *key_rows(event)):
+            for row in (*self._errors.count(event), *key_rows(event, name)):
                 self._shards[row["PartitionKey"]].replace(row)
                 partitions.add(row["PartitionKey"])
         return self._stored(partitions)
 
     def published(self, job_id: str, incarnation: int, sequence: int) -> Awaitable[None]:
         """Queue the mark, unless the row was closed here."""
-        row_key, partition = open_key(job_id, incarnation), shard_of(job_id)
+        row_key, partition = open_key(job_id, incarnation), self._places.of(job_id)
         if self._newest.get(row_key, 0) < _CLOSED:
             self._shards[partition].merge(
-                {**row_identity(job_id, incarnation), **published_hint(sequence)}
+                {**row_identity(partition, job_id, incarnation), **published_hint(sequence)}
             )
         return self._stored({partition})
 
     def close(self, job_id: str, incarnation: int) -> Awaitable[None]:
         """Queue the removal; later hints of this process are dropped."""
-        row_key, partition = open_key(job_id, incarnation), shard_of(job_id)
+        row_key, partition = open_key(job_id, incarnation), self._places.of(job_id)
         self._remember(row_key, _CLOSED)
         self._shards[partition].remove(row_key)
         return self._stored({partition})
 
     async def discard(self, row: OpenRow) -> None:
         """Remove a row whose event never came, under its ETag."""
-        identity = row_identity(row.facts.job_id, row.incarnation)
+        shard = self._places.of(row.facts.job_id)
+        identity = row_identity(shard, row.facts.job_id, row.incarnation)
         where = Query("PartitionKey eq @PartitionKey and RowKey eq @RowKey", identity)
         for known in await self._table.first("index.discard", where, 1):
             if is_ghost(known) or is_confirmed(known):
@@ -118,7 +120,8 @@ class AzureJobIndex:
 
     async def recount(self, *, before: datetime) -> None:
         """Remove all writers' counts of the hours before."""
-        self._ended, self._errors = EndedCounter(before=before), ErrorCounter(before=before)
+        self._ended = EndedCounter(shards=self._places, before=before)
+        self._errors = ErrorCounter(shards=self._places, before=before)
         for name, shard in self._shards.items():
             for query in (counters(name, end=before), error_counters(name, before=before)):
                 async for page in self._table.pages("index.recount", query):
@@ -136,7 +139,7 @@ class AzureJobIndex:
 
     async def flush(self) -> None:
         """Wait until everything queued is stored."""
-        await self._stored(set(SHARDS))
+        await self._stored(set(self._places.names))
 
     async def stop(self) -> None:
         """Store what is queued, as far as that is possible in a few seconds."""
@@ -151,12 +154,13 @@ class AzureJobIndex:
     def _stored(self, partitions: set[str]) -> Awaitable[None]:
         return _Storing([self._shards[name] for name in sorted(partitions)])
 
-    def _hint(self, shard: IndexShard, event: Event) -> None:
+    def _hint(self, shard: IndexShard, name: str, event: Event) -> None:
         row_key = open_key(event.job_id, event.after.incarnation)
         if event.sequence <= self._newest.get(row_key, 0):
             return
         self._remember(row_key, event.sequence)
-        shard.merge({**row_identity(event.job_id, event.after.incarnation), **event_hint(event)})
+        identity = row_identity(name, event.job_id, event.after.incarnation)
+        shard.merge({**identity, **event_hint(event)})
 
     def _remember(self, row_key: str, sequence: int) -> None:
         while len(self._newest) >= _REMEMBERED_ROWS:

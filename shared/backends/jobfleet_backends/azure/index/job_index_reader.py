@@ -8,16 +8,15 @@ from datetime import datetime, timedelta
 import structlog
 
 from jobfleet_backends.azure.audit_trail import AzureAuditTrail
-from jobfleet_backends.azure.http.entity_table import EntityTable
 from jobfleet_backends.azure.http.table_reader import Query, Row, changed_at
 from jobfleet_backends.azure.index.error_groups import ErrorGroups
 from jobfleet_backends.azure.index.event_search import EventSearch
 from jobfleet_backends.azure.index.fleet_counts import FleetCounts
 from jobfleet_backends.azure.index.index_rows import (
-    SHARDS,
     entity_to_open,
     is_ghost,
 )
+from jobfleet_backends.azure.index.index_table import IndexTable
 from jobfleet_backends.azure.index.job_search import JobSearch
 from jobfleet_backends.azure.index.live_tail import LiveTail
 from jobfleet_backends.azure.index.lock_queues import LockQueues
@@ -53,7 +52,7 @@ _log = structlog.get_logger()
 class AzureJobIndexReader:
     """Reads open rows, timeline and counters; asks the trail where the index cannot know."""
 
-    def __init__(self, *, table: EntityTable, trail: AzureAuditTrail, clock: Clock) -> None:
+    def __init__(self, *, table: IndexTable, trail: AzureAuditTrail, clock: Clock) -> None:
         self._table = table
         self._clock = clock
         timeline = Timeline(table=table)
@@ -96,7 +95,7 @@ class AzureJobIndexReader:
         return await self._errors.read(since, step)
 
     async def lock_uses(self, *, limit: int = 100, waiters: int = 10) -> Sequence[LockUse]:
-        """Return lock keys that open jobs name; from up to 5,000 open rows of each shard."""
+        """Return lock keys that open jobs name; from up to 20,000 open rows."""
         return await self._locks.uses(limit, waiters)
 
     async def open_rows(
@@ -111,11 +110,12 @@ class AzureJobIndexReader:
         The cursor is ``<number of the shard>~<row key>``. Of a page that leaves rows out because
         of their state it goes on behind the last row looked at.
         """
-        shard, after = _place(cursor)
+        shards = self._table.shards.names
+        shard, after = _place(cursor, len(shards))
         rows: list[OpenRow] = []
         left = limit
-        while shard < len(SHARDS):
-            query = Query(_OPEN, {"shard": SHARDS[shard], "after": after})
+        while shard < len(shards):
+            query = Query(_OPEN, {"shard": shards[shard], "after": after})
             entities = await self._table.first("index.open_rows", query, left)
             found = await self._without_ghosts(entities)
             rows += [row for row in found if states is None or row.state in states]
@@ -158,10 +158,10 @@ class AzureJobIndexReader:
         return stamp is not None and self._clock.now() - stamp > timedelta(minutes=1)
 
 
-def _place(cursor: str | None) -> tuple[int, str]:
+def _place(cursor: str | None, shards: int) -> tuple[int, str]:
     if cursor is None:
         return 0, "o-"
     shard, after = _OPEN_CURSOR.parts(cursor)
-    if int(shard) >= len(SHARDS):
+    if int(shard) >= shards:
         raise foreign_cursor()
     return int(shard), after

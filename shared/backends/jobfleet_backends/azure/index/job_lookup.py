@@ -15,15 +15,14 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from jobfleet_backends.azure.http.entity_table import EntityTable
 from jobfleet_backends.azure.http.table_reader import Query, Row
 from jobfleet_backends.azure.index.index_rows import (
-    SHARDS,
     indexed_key,
     key_time,
-    shard_of,
     time_key,
 )
+from jobfleet_backends.azure.index.index_table import IndexTable
+from jobfleet_backends.azure.index.shard_merge import newest_of_all
 from jobfleet_contracts.cursor import JOB_ID, CursorForm
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import IndexedEvent, JobRow, Page
@@ -56,7 +55,7 @@ class Property:
 class JobLookup:
     """Reads one small range of each shard and merges them by time."""
 
-    def __init__(self, *, table: EntityTable, trail: AuditTrail) -> None:
+    def __init__(self, *, table: IndexTable, trail: AuditTrail) -> None:
         self._table = table
         self._trail = trail
 
@@ -98,23 +97,15 @@ class JobLookup:
         """Whether a row of each of these keys stands for the job; a request a key."""
         for key, value in keys.items():
             row_key = lookup_key(job.facts.job_id, job.facts.created_at, key, value)
-            shard = shard_of(job.facts.job_id)
+            shard = self._table.shards.of(job.facts.job_id)
             if await self._table.get("index.lookup", shard, row_key) is None:
                 return False
         return True
 
     async def _rows(self, prefix: str, after: str, end: str, size: int) -> list[Row]:
         values = {"after": prefix + after, "end": prefix + end}
-        shards = await asyncio.gather(
-            *(
-                self._table.first(
-                    "index.lookup", Query(_ROWS, {"shard": shard, **values}, _COLUMNS), size
-                )
-                for shard in SHARDS
-            )
-        )
-        rows = sorted((row for part in shards for row in part), key=lambda row: str(row["RowKey"]))
-        return rows[:size]
+        query = Query(_ROWS, values, _COLUMNS)
+        return await newest_of_all(self._table, "index.lookup", query, size)
 
     async def _jobs(self, rows: Sequence[Row], wanted: Property) -> list[JobRow | None]:
         return list(await asyncio.gather(*(self._job(row, wanted) for row in rows)))
@@ -142,12 +133,12 @@ def key_prefix(key: str, value: str) -> str:
     return f"p-{key}-{value_hash(value)}-"
 
 
-def key_rows(event: Event) -> list[dict[str, Any]]:
+def key_rows(event: Event, shard: str) -> list[dict[str, Any]]:
     """Return the rows by which the job of an event is looked up; most events make none."""
     facts = event.facts
     return [
         {
-            "PartitionKey": shard_of(facts.job_id),
+            "PartitionKey": shard,
             "RowKey": lookup_key(facts.job_id, facts.created_at, key, value),
             "JobId": facts.job_id,
         }

@@ -8,17 +8,16 @@ from dataclasses import replace
 from uuid import UUID
 
 from jobfleet_backends.azure.audit_trail import AzureAuditTrail
-from jobfleet_backends.azure.http.entity_table import EntityTable
 from jobfleet_backends.azure.http.table_reader import Query
 from jobfleet_backends.azure.index.event_search import of_type_pattern
 from jobfleet_backends.azure.index.index_rows import (
-    SHARDS,
     UNREADABLE,
     entity_to_job_or_stand_in,
     is_confirmed,
     key_time,
     timeline_key,
 )
+from jobfleet_backends.azure.index.index_table import IndexTable
 from jobfleet_backends.azure.index.job_lookup import JobLookup, Property, key_prefix
 from jobfleet_backends.azure.index.timeline import Span, Timeline, span_of
 from jobfleet_backends.azure.rows import entity_to_event_or_stand_in
@@ -29,8 +28,8 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import JobQuery, JobRow, Page
 from jobfleet_contracts.state import DEAD, TERMINAL, Status
 
-MAX_OPEN_ROWS = 5_000
-"""Of each shard, looked at for one page of jobs that have not ended."""
+MAX_OPEN_ROWS = 20_000
+"""Of all shards, looked at for one page of jobs that have not ended."""
 
 MAX_ROUNDS = 5
 _ROWS_PER_ROUND = 400
@@ -50,7 +49,7 @@ class JobSearch:
     have moved up.
     """
 
-    def __init__(self, *, table: EntityTable, timeline: Timeline, trail: AzureAuditTrail) -> None:
+    def __init__(self, *, table: IndexTable, timeline: Timeline, trail: AzureAuditTrail) -> None:
         self._table = table
         self._timeline = timeline
         self._trail = trail
@@ -96,7 +95,7 @@ class JobSearch:
         )
 
     async def _open(self, query: JobQuery) -> Page[JobRow]:
-        shards = await asyncio.gather(*(self._open_of(shard) for shard in SHARDS))
+        shards = await asyncio.gather(*(self._open_of(shard) for shard in self._table.shards.names))
         rows = [row for part in shards for row in part if query.fits(row, text=query.text)]
         rows.sort(key=_open_place, reverse=True)
         if query.cursor is not None:
@@ -111,7 +110,8 @@ class JobSearch:
     async def _open_of(self, shard: str) -> list[JobRow]:
         where = "PartitionKey eq @shard and RowKey ge 'o-' and RowKey lt 'o.'"
         query = Query(where, {"shard": shard})
-        entities = await self._table.first("index.jobs", query, MAX_OPEN_ROWS)
+        most = MAX_OPEN_ROWS // self._table.shards.count
+        entities = await self._table.first("index.jobs", query, most)
         return [entity_to_job_or_stand_in(entity) for entity in entities if is_confirmed(entity)]
 
     async def _met(self, query: JobQuery) -> Page[JobRow]:

@@ -5,23 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from jobfleet_backends.azure.http.entity_table import EntityTable
 from jobfleet_backends.azure.http.table_reader import Query
-from jobfleet_backends.azure.index.index_rows import SHARDS, readable_open_rows
+from jobfleet_backends.azure.index.index_rows import readable_open_rows
+from jobfleet_backends.azure.index.index_table import IndexTable
 from jobfleet_contracts.index import COUNTED_WAITERS, LockUse, OpenRow
 from jobfleet_contracts.state import CLAIMABLE, State
 
-MAX_ROWS = 5_000
-"""Open rows with a lock key that are looked at, of each shard."""
+MAX_ROWS = 20_000
+"""Open rows with a lock key that are looked at, of all shards."""
 
-_WAITING_ROWS = 1_000
+_WAITING_ROWS = 4_000
 _OPEN = "PartitionKey eq @shard and RowKey gt 'o-' and RowKey lt 'o.'"
 
 
 class LockQueues:
     """Reads open rows by their lock keys."""
 
-    def __init__(self, *, table: EntityTable) -> None:
+    def __init__(self, *, table: IndexTable) -> None:
         self._table = table
 
     async def waiters(self, lock_key: str, slots: int, limit: int) -> Sequence[OpenRow]:
@@ -50,10 +50,12 @@ class LockQueues:
     async def _rows(
         self, operation: str, condition: str, values: dict[str, str], limit: int
     ) -> list[OpenRow]:
+        places = self._table.shards
         queries = (
-            Query(f"{_OPEN} and {condition}", {"shard": shard, **values}) for shard in SHARDS
+            Query(f"{_OPEN} and {condition}", {"shard": shard, **values}) for shard in places.names
         )
-        shards = await asyncio.gather(*(self._table.first(operation, q, limit) for q in queries))
+        most = limit // places.count
+        shards = await asyncio.gather(*(self._table.first(operation, q, most) for q in queries))
         return readable_open_rows(row for shard in shards for row in shard)
 
 

@@ -9,15 +9,18 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-from jobfleet_backends.azure.http.entity_table import EntityTable
 from jobfleet_backends.azure.http.table_reader import Query, Row
-from jobfleet_backends.azure.index.index_rows import SHARDS, key_time, time_key
+from jobfleet_backends.azure.index.index_rows import key_time, time_key
+from jobfleet_backends.azure.index.index_table import IndexTable
+from jobfleet_backends.azure.index.shard_merge import newest_of_all
 from jobfleet_contracts.cursor import JOB_ID, CursorForm
 
 SEARCH_SECONDS = 3.0
 """After it a search for few rows among many says how far back it has looked."""
 
-WINDOWS = (timedelta(hours=1), timedelta(days=1), timedelta(days=30))
+WINDOWS = (timedelta(days=1), timedelta(days=30))
+"""How far back a search looks at once: each look costs a request to each shard."""
+
 _END = "t."
 _CURSOR = CursorForm(f"(t-[0-9]{{16}}(?:-(?:~|{JOB_ID}-[0-9]{{10}}))?)")
 
@@ -50,9 +53,9 @@ class Stretch:
 
 
 class Timeline:
-    """Reads one small query per shard and merges them by row key."""
+    """Reads a small range of each shard and merges them by row key."""
 
-    def __init__(self, *, table: EntityTable) -> None:
+    def __init__(self, *, table: IndexTable) -> None:
         self._table = table
 
     async def newest(self, operation: str, span: Span, limit: int) -> Stretch:
@@ -79,10 +82,7 @@ class Timeline:
 
     async def _merged(self, operation: str, span: Span, limit: int) -> Stretch:
         """One row more than wanted tells whether there are more."""
-        shards = await asyncio.gather(
-            *(self._table.first(operation, _query(shard, span), limit + 1) for shard in SHARDS)
-        )
-        rows = sorted((row for rows in shards for row in rows), key=_row_key)
+        rows = await newest_of_all(self._table, operation, _query(span), limit + 1)
         if len(rows) <= limit:
             return Stretch(rows, None)
         return Stretch(rows[:limit], _row_key(rows[limit - 1]) if limit else span.after)
@@ -116,9 +116,9 @@ def _pieces(span: Span) -> list[Span]:
     return [replace(span, after=after, before=before) for after, before in pairwise(bounds)]
 
 
-def _query(shard: str, span: Span) -> Query:
+def _query(span: Span) -> Query:
     conditions = ["PartitionKey eq @shard", "RowKey gt @after", "RowKey lt @before", *span.where]
-    values = {"shard": shard, "after": span.after, "before": span.before, **span.values}
+    values = {"after": span.after, "before": span.before, **span.values}
     return Query(" and ".join(conditions), values)
 
 

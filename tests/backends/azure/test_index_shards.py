@@ -32,7 +32,7 @@ async def test_lists_are_the_same_with_16_shards_and_read_little_more_than_they_
     address: StorageAddress, table_prefix: str
 ) -> None:
     histories = _histories()
-    pages = {}
+    pages: dict[int, tuple[list[str], list[tuple[str, int]]]] = {}
     for shards in (1, MANY):
         async with opened_fleet(address, f"{table_prefix}S{shards}", shards=shards) as fleet:
             for history in histories:
@@ -45,10 +45,10 @@ async def test_lists_are_the_same_with_16_shards_and_read_little_more_than_they_
             assert fleet.counter.total() - requests <= shards + 4
             assert fleet.counter.rows() - rows <= 2.5 * LIMIT + 8 * shards
             jobs = await fleet.reader.jobs(JobQuery(limit=LIMIT))
-            pages[shards] = [
+            pages[shards] = (
                 [event.event_id for event in (*events.items, *following.items)],
                 [(row.facts.job_id, row.sequence) for row in jobs.items],
-            ]
+            )
     assert pages[1] == pages[MANY]
     everything = sorted(
         (event for history in histories for event in history),

@@ -11,9 +11,10 @@ from fastapi.routing import APIRoute
 from starlette.datastructures import QueryParams
 
 from jobfleet_backends.open_backend import open_backend
+from jobfleet_backends.settings import Settings
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.message import MalformedMessage
-from tests.conformance.conftest import settings  # noqa: F401 - the fixture over both backends
+from tests.conformance.conftest import settings  # noqa: F401 - the fixture over all backends
 from tests.dashboard.api.all_routes import addressed, all_routes
 from tests.dashboard.api.asgi_client import AsgiClient
 from tests.dashboard.api.conftest import client_of
@@ -89,6 +90,16 @@ PAGE_PARAMETERS = (
     *("back", "before", "cursor", "done", "from", "limit", "lock", "name", "next", "q"),
     *("queue", "since", "state", "status", "type", "until", "wait", "window"),
 )
+ONE_BACKEND = pytest.mark.parametrize(
+    "settings",
+    [
+        "embedded",
+        pytest.param("azure", marks=[pytest.mark.servers, pytest.mark.full]),
+        pytest.param("postgres", marks=[pytest.mark.servers, pytest.mark.full]),
+    ],
+    indirect=True,
+)
+"""For what is checked before a backend is asked, and for pages, which read as the API does."""
 HEADERS = (
     *("accept", "authorization", "content-length", "content-type", "cookie", "host"),
     *("idempotency-key", "if-none-match", "last-event-id", "origin", "prefer"),
@@ -97,8 +108,8 @@ HEADERS = (
 
 
 @pytest.fixture
-async def backend(settings: Any) -> AsyncIterator[Backend]:  # noqa: F811
-    """The embedded backend, or Azure's with RabbitMQ."""
+async def backend(settings: Settings) -> AsyncIterator[Backend]:  # noqa: F811
+    """Each backend."""
     opened = await open_backend(settings)
     yield opened
     await opened.close()
@@ -162,24 +173,39 @@ def _declared(route: APIRoute) -> Sequence[str]:
     return sorted(names)
 
 
-async def _asked(client: AsgiClient, read: ReadNames) -> set[tuple[str, str]]:
-    return {
-        (addressed(route, ID), name)
-        for route in all_routes(client.app)
-        if "GET" in (route.methods or ())
-        for name in await _queries(client, route, read)
-    }
+async def _asked(
+    client: AsgiClient, monkeypatch: pytest.MonkeyPatch, *, of_the_api: bool
+) -> set[tuple[str, str]]:
+    with monkeypatch.context() as patched:
+        read = ReadNames(patched)
+        return {
+            (addressed(route, ID), name)
+            for route in all_routes(client.app)
+            if "GET" in (route.methods or ()) and route.include_in_schema is of_the_api
+            for name in await _queries(client, route, read)
+        }
 
 
-async def test_no_query_parameter_of_any_route_is_a_500(
+async def test_no_query_parameter_of_any_route_of_the_api_is_a_500(
     stocked: AsgiClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as patched:
-        asked = sorted(await _asked(stocked, ReadNames(patched)))
+    asked = await _asked(stocked, monkeypatch, of_the_api=True)
     assert ("/api/dead-letters", "cursor") in asked
+    await _none_is_a_500(stocked, asked)
+
+
+@ONE_BACKEND
+async def test_no_query_parameter_of_any_page_is_a_500(
+    stocked: AsgiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = await _asked(stocked, monkeypatch, of_the_api=False)
     assert ("/dead-letters", "cursor") in asked
-    assert {("/jobs", name) for name in PAGE_PARAMETERS} <= set(asked)
-    for address, name in asked:
+    assert {("/jobs", name) for name in PAGE_PARAMETERS} <= asked
+    await _none_is_a_500(stocked, asked)
+
+
+async def _none_is_a_500(stocked: AsgiClient, asked: set[tuple[str, str]]) -> None:
+    for address, name in sorted(asked):
         values = FOREIGN_CURSORS + OTHERS if name in ("cursor", "q", "before") else OTHERS
         for value in values:
             answer = await stocked.request("GET", address, query={name: value})
@@ -229,13 +255,17 @@ async def test_the_cursor_of_one_list_never_breaks_another(stocked: AsgiClient) 
                 assert answer.status in (200, 400), (path, query, foreign, answer.body[:300])
 
 
-async def test_no_path_and_no_header_of_any_route_is_a_500(stocked: AsgiClient) -> None:
+async def test_no_path_of_any_route_is_a_500(stocked: AsgiClient) -> None:
     for route in all_routes(stocked.app):
         for value in ("²", HUGE, "\x00", "%00", "..", "💣", "x" * 3000, ID.upper(), "{" + ID + "}"):
             address = addressed(route, value).replace("{letter_id}", value)
             for method in sorted((route.methods or set()) - {"HEAD"}):
                 answer = await stocked.request(method, address)
                 assert answer.status < 500, (method, address, answer.body[:300])
+
+
+@ONE_BACKEND
+async def test_no_header_of_any_route_is_a_500(stocked: AsgiClient) -> None:
     for name in HEADERS:
         for value in ("", "²", "\xff\x00", HUGE, "9" * 5000, "x" * 3000, "a=b; c", 'W/"', ",,"):
             for method, address in (

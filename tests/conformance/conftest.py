@@ -1,10 +1,14 @@
-"""Every port's suite runs over each backend: ``embedded``, ``azure`` and ``postgres``."""
+"""Every port's suite runs over each backend: ``embedded``, ``azure`` and ``postgres``.
+
+Where the simulation has a fake of the port, the suite also runs over that: ``WITH_FAKES``.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,18 +17,23 @@ from pydantic import SecretStr
 from jobfleet_backends.open_backend import open_backend
 from jobfleet_backends.settings import Settings
 from jobfleet_contracts.backend import Backend
+from tests.conformance.simulated import Simulated
+from tests.simulation import fake_leases
 
 BACKENDS = [
     "embedded",
     pytest.param("azure", marks=pytest.mark.servers),
     pytest.param("postgres", marks=pytest.mark.servers),
 ]
+SIMULATED = "simulated"
+WITH_FAKES = pytest.mark.parametrize("settings", [*BACKENDS, SIMULATED], indirect=True)
+Open = Callable[[], Awaitable[Backend]]
 
 
 @pytest.fixture(params=BACKENDS)
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    """Settings of a backend that no other test shares."""
-    if request.param == "embedded":
+    """Settings of a backend that no other test shares; the simulated one has none."""
+    if request.param in ("embedded", SIMULATED):
         return Settings(backend="embedded", data_dir=tmp_path)
     own = uuid.uuid4().hex[:12]
     if request.param == "postgres":
@@ -44,25 +53,41 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     )
 
 
+def is_simulated(request: pytest.FixtureRequest) -> bool:
+    """Whether the test runs over the fakes of the simulation."""
+    return bool(request.node.callspec.params.get("settings") == SIMULATED)
+
+
 @pytest.fixture
-async def backend(settings: Settings) -> AsyncIterator[Backend]:
+def open_anew(request: pytest.FixtureRequest, settings: Settings) -> Open:
+    """Opens the backend under test, as each process does."""
+    return Simulated().open if is_simulated(request) else partial(open_backend, settings)
+
+
+@pytest.fixture
+async def backend(open_anew: Open) -> AsyncIterator[Backend]:
     """The backend under test."""
-    backend = await open_backend(settings)
+    backend = await open_anew()
     yield backend
     await backend.close()
 
 
 @pytest.fixture
-async def other(settings: Settings, backend: Backend) -> AsyncIterator[Backend]:
+async def other(open_anew: Open, backend: Backend) -> AsyncIterator[Backend]:
     """The same data opened once more, as another process does."""
-    other = await open_backend(settings)
+    other = await open_anew()
     yield other
     await other.close()
 
 
 @pytest.fixture
-def short_lease(settings: Settings) -> float:
+def short_lease(
+    request: pytest.FixtureRequest, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> float:
     """Seconds of the shortest lease that the backend grants."""
+    if is_simulated(request):  # it is as strict as Azure; 15 s of each lease would show no more
+        monkeypatch.setattr(fake_leases, "SHORTEST", 1.0)
+        return 1.0
     return 15.0 if settings.backend == "azure" else 0.2
 
 

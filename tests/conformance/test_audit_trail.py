@@ -10,7 +10,10 @@ from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import SequenceTaken
 from jobfleet_contracts.event import Event, HeldLock
 from jobfleet_protocol.audit.chain_check import check_chain
+from tests.conformance.conftest import WITH_FAKES
 from tests.conformance.jobs import a_life, after, an_id, queued, started
+
+pytestmark = WITH_FAKES
 
 
 async def _insert_life(backend: Backend, **fields: object) -> list[object]:

@@ -8,8 +8,11 @@ from typing import Any
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.control import ControlSubject
+from tests.conformance.conftest import WITH_FAKES
 from tests.conformance.jobs import an_id
 from tests.polling import eventually
+
+pytestmark = WITH_FAKES
 
 
 async def _collect(hints: AsyncIterator[Any], into: list[Any]) -> None:

@@ -13,6 +13,9 @@ from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.control import MAX_ENTRY_BYTES, ControlEntry, ControlKind, ControlSubject
 from jobfleet_contracts.errors import SequenceTaken
 from jobfleet_contracts.job_id import new_id
+from tests.conformance.conftest import WITH_FAKES
+
+pytestmark = WITH_FAKES
 
 SCHEDULE, QUEUE = ControlSubject.SCHEDULE, ControlSubject.QUEUE
 START = datetime(2026, 3, 1, 6, 0, 0, 1, tzinfo=UTC)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from jobfleet_backends.open_backend import open_backend
-from jobfleet_backends.settings import Settings
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.message import JobMessage
+from tests.conformance.conftest import WITH_FAKES
 from tests.conformance.deliveries import AT_ONCE, SOON, consuming, ids, received
 from tests.conformance.jobs import a_message
 from tests.polling import eventually
+
+pytestmark = WITH_FAKES
 
 
 async def test_nothing_comes_from_an_empty_queue(backend: Backend) -> None:
@@ -174,15 +175,14 @@ async def test_a_consumer_takes_from_its_own_queues_only(backend: Backend) -> No
 
 
 async def test_what_a_closed_backend_held_comes_to_another(
-    settings: Settings, backend: Backend
+    backend: Backend, other: Backend
 ) -> None:
     message = a_message()
-    leaving = await open_backend(settings)
-    consumer = leaving.consumer()
+    consumer = other.consumer()
     await consumer.start(["default"])
     await backend.queue.publish(message)
     await received(consumer, 1)
-    await leaving.close()
+    await other.close()
     async with consuming(backend) as heir:
         (again,) = await received(heir, 1)
         assert again.message == message

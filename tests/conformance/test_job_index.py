@@ -10,6 +10,7 @@ import pytest
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.index import JobQuery
 from jobfleet_contracts.state import State
+from tests.conformance.conftest import WITH_FAKES
 from tests.conformance.jobs import (
     a_life,
     after,
@@ -21,6 +22,7 @@ from tests.conformance.jobs import (
 )
 
 
+@WITH_FAKES
 async def test_an_open_row_comes_back_as_it_was_written(backend: Backend, other: Backend) -> None:
     event = queued(lock_key="a key", priority=8)
     row = open_row(event, due_at=event.occurred_at, lock="job/aa/x", sent=True, published=3)
@@ -28,6 +30,7 @@ async def test_an_open_row_comes_back_as_it_was_written(backend: Backend, other:
     assert await all_open_rows(other) == [row]
 
 
+@WITH_FAKES
 async def test_opening_twice_changes_nothing(backend: Backend) -> None:
     row = open_row(queued())
     await backend.index.open(row)
@@ -35,6 +38,7 @@ async def test_opening_twice_changes_nothing(backend: Backend) -> None:
     assert await all_open_rows(backend) == [row]
 
 
+@WITH_FAKES
 async def test_a_recorded_event_updates_the_hints_of_its_open_row(backend: Backend) -> None:
     first = queued()
     second = started(first)
@@ -60,6 +64,7 @@ async def test_an_older_event_does_not_replace_a_newer_one(backend: Backend) -> 
     assert (job.state, job.sequence) == (State.DEFERRED, 3)
 
 
+@WITH_FAKES
 async def test_hints_of_one_process_do_not_undo_those_of_another(
     backend: Backend, other: Backend
 ) -> None:
@@ -71,6 +76,7 @@ async def test_hints_of_one_process_do_not_undo_those_of_another(
     assert row.state is State.RUNNING
 
 
+@WITH_FAKES
 async def test_published_is_merged_alone(backend: Backend) -> None:
     first = queued()
     await backend.index.open(open_row(first))
@@ -83,6 +89,7 @@ async def test_published_is_merged_alone(backend: Backend) -> None:
     assert (row.published, row.sequence, row.state) == (2, 2, State.RUNNING)
 
 
+@WITH_FAKES
 async def test_closing_removes_the_row_of_that_incarnation_alone(backend: Backend) -> None:
     first = queued()
     await backend.index.open(open_row(first))
@@ -92,6 +99,7 @@ async def test_closing_removes_the_row_of_that_incarnation_alone(backend: Backen
     assert [row.incarnation for row in await all_open_rows(backend)] == [2]
 
 
+@WITH_FAKES
 async def test_a_terminal_event_updates_no_open_row(backend: Backend) -> None:
     first = queued()
     second = started(first)
@@ -103,6 +111,7 @@ async def test_a_terminal_event_updates_no_open_row(backend: Backend) -> None:
     assert row.state is State.RUNNING
 
 
+@WITH_FAKES
 async def test_a_late_record_does_not_bring_a_closed_row_back(backend: Backend) -> None:
     life = a_life()
     await backend.index.open(open_row(life[0]))
@@ -114,6 +123,7 @@ async def test_a_late_record_does_not_bring_a_closed_row_back(backend: Backend) 
     assert await all_open_rows(backend) == []
 
 
+@WITH_FAKES
 async def test_flush_waits_for_everything_that_was_queued(backend: Backend, other: Backend) -> None:
     rows = [open_row(queued()) for _ in range(30)]
     for row in rows:
@@ -159,6 +169,7 @@ async def test_it_is_a_job_once_its_event_is_known_to_stand(backend: Backend, ho
     assert "default" in (await backend.reader.census()).longest_queued
 
 
+@WITH_FAKES
 async def test_a_row_without_its_event_is_discarded_as_it_was_read(backend: Backend) -> None:
     row = open_row(queued())
     await backend.index.open(row)
@@ -167,6 +178,7 @@ async def test_a_row_without_its_event_is_discarded_as_it_was_read(backend: Back
     await backend.index.discard(row)
 
 
+@WITH_FAKES
 async def test_a_row_that_was_opened_again_is_not_discarded_by_who_read_it_before(
     backend: Backend, other: Backend
 ) -> None:
@@ -178,6 +190,7 @@ async def test_a_row_that_was_opened_again_is_not_discarded_by_who_read_it_befor
     assert await all_open_rows(backend) == [again]
 
 
+@WITH_FAKES
 async def test_a_row_whose_event_came_is_not_discarded(backend: Backend) -> None:
     event = queued()
     await backend.index.open(open_row(event))

@@ -7,9 +7,12 @@ from datetime import timedelta
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.message import JobDefaults, JobMessage
+from tests.conformance.conftest import WITH_FAKES
 from tests.conformance.deliveries import SOON, consuming, ready, received
 from tests.conformance.jobs import BEGIN, a_message
 from tests.polling import eventually
+
+pytestmark = WITH_FAKES
 
 
 async def test_a_message_comes_out_as_it_went_in(backend: Backend) -> None:

@@ -10,8 +10,11 @@ import pytest
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import LeaseConflict, LockMissing
 from jobfleet_contracts.lease import job_lock
+from tests.conformance.conftest import WITH_FAKES
 from tests.conformance.jobs import an_id
 from tests.polling import eventually
+
+pytestmark = WITH_FAKES
 
 
 @pytest.fixture

@@ -10,7 +10,10 @@ import pytest
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import LeaseConflict, LockMissing
 from jobfleet_contracts.lease import key_lock
+from tests.conformance.conftest import WITH_FAKES
 from tests.polling import eventually
+
+pytestmark = WITH_FAKES
 
 LOCK = key_lock("a key")
 

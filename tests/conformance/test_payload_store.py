@@ -11,7 +11,10 @@ from jobfleet_backends.rabbitmq.message_key import KEY_NAME, MessageKey
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import DataMissing
 from jobfleet_protocol.trail.large_data import resolve
+from tests.conformance.conftest import WITH_FAKES
 from tests.conformance.jobs import an_id, queued
+
+pytestmark = WITH_FAKES
 
 
 async def test_a_value_comes_back_whole(backend: Backend, other: Backend) -> None:

@@ -7,6 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.rate import RateRow
+from tests.conformance.conftest import WITH_FAKES
+
+pytestmark = WITH_FAKES
 
 KEY = "type/report.daily/0f3a-x_y"
 MOMENT = datetime(2026, 3, 1, 6, 0, 0, 123456, tzinfo=UTC)

@@ -12,6 +12,7 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import EventQuery, IndexedEvent, JobQuery
 from jobfleet_contracts.ports import TrailRetention
 from jobfleet_protocol.trail.tombstone import seal_of, tombstone_of
+from tests.conformance.conftest import WITH_FAKES
 from tests.conformance.jobs import BEGIN, a_life, after, completed, queued, started, write
 
 LATER = BEGIN + timedelta(days=1)
@@ -30,6 +31,7 @@ def place(event: Event) -> IndexedEvent:
     return IndexedEvent(event.job_id, event.sequence, event.occurred_at)
 
 
+@WITH_FAKES
 async def test_one_row_stays_of_a_history_and_a_second_event_1_is_refused(
     backend: Backend,
 ) -> None:
@@ -57,6 +59,7 @@ async def test_neither_seal_nor_tombstone_is_counted_as_an_ending(backend: Backe
     assert [one.jobs for one in before] == [1]
 
 
+@WITH_FAKES
 async def test_a_job_that_has_gone_on_is_kept_whole(backend: Backend) -> None:
     life = a_life()
     await write(backend, *life)
@@ -66,6 +69,7 @@ async def test_a_job_that_has_gone_on_is_kept_whole(backend: Backend) -> None:
     assert await backend.trail.history(stone.job_id) == life
 
 
+@WITH_FAKES
 async def test_a_history_of_hundreds_of_events_goes_whole(backend: Backend) -> None:
     life = [queued()]
     life.append(started(life[0]))
@@ -79,6 +83,7 @@ async def test_a_history_of_hundreds_of_events_goes_whole(backend: Backend) -> N
     assert await backend.trail.history(stone.job_id) == [stone]
 
 
+@WITH_FAKES
 async def test_jobs_that_ended_before_a_moment_are_found_page_by_page(backend: Backend) -> None:
     ended = [a_life() for _ in range(5)]
     for life in [*ended, [queued()], a_life(begin=LATER)]:

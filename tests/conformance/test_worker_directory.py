@@ -7,7 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.worker_status import RunningJob, WorkerStatus
+from tests.conformance.conftest import WITH_FAKES
 from tests.conformance.jobs import an_id
+
+pytestmark = WITH_FAKES
 
 
 def _status(*, minutes: float = 1, silent_minutes: float = 0) -> WorkerStatus:

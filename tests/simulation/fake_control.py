@@ -35,6 +35,12 @@ class ControlExchange:
         self._listeners.append((process, hints))
         return hints
 
+    def leave(self, process: Process) -> None:
+        """End what a process listens to."""
+        for listener, hints in self._listeners:
+            if listener is process:
+                hints.end()
+
     def send(self, hint: object) -> None:
         """Tell whoever listens; while there are faults not all of them hear it."""
         self._listeners = [(p, hints) for p, hints in self._listeners if p.is_alive]
@@ -46,16 +52,25 @@ class ControlExchange:
 
 
 class Hints(Generic[Hint]):
-    """An endless iterator of hints."""
+    """The hints that come until it is ended."""
 
     def __init__(self, kind: type[Hint]) -> None:
         self.kind = kind
         self._come: deque[Hint] = deque()
         self._waiting: asyncio.Future[None] | None = None
+        self._is_ended = False
 
     def put(self, hint: Hint) -> None:
         """Add one."""
         self._come.append(hint)
+        self._wake()
+
+    def end(self) -> None:
+        """Take no more."""
+        self._is_ended = True
+        self._wake()
+
+    def _wake(self) -> None:
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
 
@@ -64,6 +79,8 @@ class Hints(Generic[Hint]):
 
     async def __anext__(self) -> Hint:
         while not self._come:
+            if self._is_ended:
+                raise StopAsyncIteration
             self._waiting = asyncio.get_running_loop().create_future()
             await self._waiting
         return self._come.popleft()

@@ -91,16 +91,7 @@ class IndexTable:
 def _read(row: _Change, opened: OpenRow) -> OpenRow:
     published = max(row.published.values(), default=opened.published)
     if not row.hints:
-        return OpenRow(
-            opened.facts,
-            opened.incarnation,
-            opened.state,
-            opened.sequence,
-            opened.opened_at,
-            opened.updated_at,
-            due_at=opened.due_at,
-            published=published,
-        )
+        return replace(opened, published=published)
     newest = max(row.hints.values(), key=lambda event: event.sequence)
     after = newest.after
     return OpenRow(

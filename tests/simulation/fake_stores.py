@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job_logs import LogSize
 from jobfleet_contracts.message import MalformedMessage
 from jobfleet_contracts.worker_status import WorkerStatus
 from tests.simulation.wire import Wire
+
+FORGOTTEN_AFTER = timedelta(hours=1)
 
 
 class FakePayloadStore:
@@ -21,8 +23,8 @@ class FakePayloadStore:
         self._wire = wire
 
     async def put(self, name: str, body: bytes) -> None:
-        """Store it."""
-        await self._wire.write("payload.put", lambda: self._blobs.__setitem__(name, body))
+        """Store it; what is there already stays."""
+        await self._wire.write("payload.put", lambda: self._blobs.setdefault(name, body))
 
     async def get(self, name: str) -> bytes | None:
         """Return it."""
@@ -105,13 +107,15 @@ class FakeWorkerDirectory:
         )
 
     async def workers(self, *, with_stopped: bool = False) -> Sequence[WorkerStatus]:
-        """Return every row."""
-        return await self._wire.read(
-            "directory.list",
-            lambda: tuple(
-                each for each in self._rows.values() if with_stopped or each.stopped_at is None
-            ),
-        )
+        """Return whom something was heard of lately, the longest running first."""
+        heard_since = self._wire.process.clock.now() - FORGOTTEN_AFTER
+
+        def ask() -> Sequence[WorkerStatus]:
+            rows = [row for row in self._rows.values() if row.heartbeat_at > heard_since]
+            rows = [row for row in rows if with_stopped or row.stopped_at is None]
+            return sorted(rows, key=lambda row: row.started_at)
+
+        return await self._wire.read("directory.list", ask)
 
 
 class FakeEventFeed:

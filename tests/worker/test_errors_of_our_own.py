@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -88,8 +89,7 @@ class Places:
             sys.settrace(before)
 
     def _see(self, frame: FrameType, event: str, _: Any) -> None:
-        place = _place_of(frame.f_code)
-        if place is None or event != "call":
+        if event != "call" or (place := _place_of(frame.f_code)) is None:
             return
         self._began = self._began or place == FIRST
         if not self._began:
@@ -101,11 +101,16 @@ class Places:
 
 
 def _place_of(code: CodeType) -> Place | None:
-    path = Path(code.co_filename)
-    if not path.is_relative_to(PACKAGE) or code.co_name == "<module>":
+    name = _file_of(code.co_filename)  # asked at each call of any function
+    return None if name is None or code.co_name == "<module>" else (name, code.co_qualname)
+
+
+@cache
+def _file_of(path: str) -> str | None:
+    if not Path(path).is_relative_to(PACKAGE):
         return None
-    name = str(path.relative_to(PACKAGE))
-    return (name, code.co_qualname) if name in FILES else None
+    name = str(Path(path).relative_to(PACKAGE))
+    return name if name in FILES else None
 
 
 @pytest.fixture(autouse=True)

@@ -74,7 +74,7 @@ async def test_a_stored_request_of_a_newer_version_is_left_to_newer_workers(benc
     await bench.real.trail.insert([first])
     result = await claim(bench, JobMessage(request=newer))
     assert isinstance(result, ForNewer)
-    assert result.fields == ("colour",)
+    assert "colour" in result.reason
     await bench.canceller.cancel(newer.job_id, by=None)
     assert isinstance(await claim(bench, JobMessage(request=newer)), End)
 

@@ -78,6 +78,7 @@ from tests.simulation.scope_bugs import (
     running_on_the_own_lock_means_lost,
     trust_not_checked_before_the_insert,
 )
+from tests.simulation.skew_bugs import OF_TWO_RELEASES
 from tests.simulation.slot_bugs import (
     limit_exceeded_after_a_takeover,
     slot_leaked_by_a_crash,
@@ -477,3 +478,5 @@ OF_SCOPE_WORKER = (
     ),
 )
 """Faults of one lock for many jobs."""
+
+__all__ = ["OF_TWO_RELEASES"]

@@ -15,6 +15,7 @@ from jobfleet_contracts.index import QueueDepth
 from jobfleet_contracts.job import LANES, lane_of
 from jobfleet_contracts.message import JobMessage, MalformedMessage
 from tests.simulation.faults import Faults
+from tests.simulation.invented_release import as_received_by, encoded
 from tests.simulation.process import Process
 from tests.simulation.virtual_time import VirtualTime
 from tests.simulation.wire import Wire
@@ -155,8 +156,8 @@ class FakeDelivery:
 
     @property
     def message(self) -> Message:
-        """What came."""
-        return self._parcel.message
+        """What came, as the release of the process decodes it."""
+        return as_received_by(self._consumer.process, self._parcel.message)
 
     async def ack(self) -> None:
         """Take it off the queue; quiet where the connection is gone."""
@@ -253,6 +254,7 @@ class FakeJobQueue:
 
     async def publish(self, message: JobMessage, *, timeout: float = 3.0) -> None:
         """Put a message into its lane."""
+        message = encoded(message)
         await self._confirmed(
             self._wire.write(
                 "queue.publish",
@@ -265,6 +267,7 @@ class FakeJobQueue:
 
     async def publish_later(self, message: JobMessage, delay: timedelta) -> None:
         """Put a message into a delay queue."""
+        message = encoded(message)
         await self._confirmed(
             self._wire.write(
                 "queue.publish_later",

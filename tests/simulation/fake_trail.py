@@ -10,6 +10,7 @@ from jobfleet_contracts.errors import BackendUnavailable, SequenceTaken
 from jobfleet_contracts.event import Event
 from jobfleet_protocol.audit.verification import verify_job
 from jobfleet_protocol.trail.tombstone import is_tombstone
+from tests.simulation.invented_release import as_read_by
 from tests.simulation.journal import Journal
 from tests.simulation.process import Process
 from tests.simulation.virtual_time import VirtualTime
@@ -134,13 +135,18 @@ class FakeAuditTrail:
 
     async def newest(self, job_id: str) -> Event | None:
         """Return the job's last event."""
-        return await self._wire.read("trail.newest", lambda: self._table.newest(job_id))
+        found = await self._wire.read("trail.newest", lambda: self._table.newest(job_id))
+        return self._read(found)
 
     async def read(self, job_id: str, sequence: int) -> Event | None:
         """Return one event."""
-        return await self._wire.read(
+        found = await self._wire.read(
             "trail.read", lambda: self._table.jobs.get(job_id, {}).get(sequence)
         )
+        return self._read(found)
+
+    def _read(self, found: Event | None) -> Event | None:
+        return None if found is None else as_read_by(self._wire.process, found)
 
     async def history(
         self, job_id: str, *, after: int = 0, before: int | None = None, limit: int = 1000
@@ -155,7 +161,8 @@ class FakeAuditTrail:
             ]
             return rows[:limit] if before is None else rows[-limit:]
 
-        return await self._wire.read("trail.history", ask)
+        rows = await self._wire.read("trail.history", ask)
+        return [as_read_by(self._wire.process, event) for event in rows]
 
     async def lifecycle(self, job_id: str, *, last: int, limit: int = 1000) -> Sequence[Event]:
         """Return events that are no steps, oldest first."""
@@ -164,7 +171,8 @@ class FakeAuditTrail:
             rows = [event for event in self._table.history(job_id) if event.sequence <= last]
             return [event for event in rows if not event.is_step][-limit:]
 
-        return await self._wire.read("trail.lifecycle", ask)
+        rows = await self._wire.read("trail.lifecycle", ask)
+        return [as_read_by(self._wire.process, event) for event in rows]
 
     async def scan(self) -> AsyncIterator[Sequence[Event]]:
         """Yield each job's history."""

@@ -7,8 +7,10 @@ from datetime import timedelta
 from random import Random
 
 from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.errors import ReleaseTooOld
 from jobfleet_contracts.lease import LockScope
 from jobfleet_contracts.message import JobDefaults
+from jobfleet_contracts.protocol_level import PROTOCOL_LEVEL
 from jobfleet_contracts.rate import Rate
 from jobfleet_protocol.actions.callbacks import Callbacks
 from jobfleet_protocol.actions.signing_keys import SigningKeys
@@ -20,6 +22,7 @@ from jobfleet_protocol.control.schedules import Schedules
 from jobfleet_worker.options import WorkerOptions
 from jobfleet_worker.worker import Worker
 from tests.simulation.fake_broker import SILENT_SECONDS
+from tests.simulation.invented_release import LEVELS, NEXT_LEVEL
 from tests.simulation.journal import Journal
 from tests.simulation.process import Process, ProcessClock
 from tests.simulation.scenario import Scenario
@@ -50,7 +53,7 @@ class Api:
         self.process = process
         self.backend = backend
         writes = WriteSide.wire(
-            backend=backend, clock=clock, defaults=DEFAULTS, looks_for_keys=False
+            backend=backend, clock=clock, defaults=DEFAULTS, looks_for_keys=False, levels=LEVELS
         )
         self.submitter = writes.submitter
         self.canceller = writes.canceller
@@ -106,6 +109,7 @@ class Fleet:
         self._dice = Random(f"fleet/{scenario.seed}")
         self._scopes = Random(f"scopes/{scenario.seed}")
         self._generation = 0
+        self._updated: set[str] = set()
 
     def start(self) -> None:
         """Start every place."""
@@ -113,6 +117,9 @@ class Fleet:
             self._start_worker(f"w{number}")
         for number in range(self._scenario.apis):
             self._start_api(f"api{number}")
+        if self._scenario.old_workers:
+            dice = Random(f"update/{self._scenario.seed}")
+            self._time.after(dice.uniform(0.2, 1.2) * self._scenario.fault_seconds, self.update)
 
     def stop_workers(self) -> None:
         """Ask all workers to drain and end, and start none again."""
@@ -159,6 +166,7 @@ class Fleet:
     def _start_worker(self, place: str) -> None:
         process = self._process(place)
         scenario = self._scenario
+        process.is_old = self._is_old(place)
         process.worker = Worker(
             backend=self._servers.backend(process),
             handlers=handlers_for(
@@ -181,7 +189,11 @@ class Fleet:
                 no_handler_seconds=NO_HANDLER_SECONDS,
                 grace_seconds=scenario.grace_seconds,
                 alone_seconds=ALONE_SECONDS,
-                heartbeat_seconds=5 if scenario.pauses or scenario.limits else 60,
+                heartbeat_seconds=5
+                if scenario.pauses or scenario.limits or scenario.old_workers
+                else 60,
+                version="this" if process.is_old else "next",
+                level=PROTOCOL_LEVEL if process.is_old else NEXT_LEVEL,
                 retention_days=_days(scenario.retention_seconds),
                 worker_id=process.name,
                 host=place,
@@ -194,6 +206,16 @@ class Fleet:
         process.on_silence = lambda: self._fell_silent(place, process, self._start_worker)
         run = process.loop.create_task(process.worker.run(), name="worker")
         run.add_done_callback(lambda task: self._ended(place, process, task.exception()))
+
+    def _is_old(self, place: str) -> bool:
+        return place not in self._updated and int(place[1:]) < self._scenario.old_workers
+
+    def update(self) -> None:
+        """Update every worker to the next release: each drains and starts again."""
+        for place, process in self.workers.items():
+            self._updated.add(place)
+            if process.is_old and process.worker is not None and process.is_alive:
+                process.worker.request_stop()
 
     def _scope(self) -> LockScope:
         if self._scenario.fleet_scope:
@@ -208,7 +230,9 @@ class Fleet:
     def _ended(self, place: str, process: Process, error: BaseException | None) -> None:
         """A worker's ``run`` has returned: the process ends."""
         self._journal.note(process.name, "process.ended", error or "")
-        if error is not None:
+        if isinstance(error, ReleaseTooOld) and process.is_old:
+            self._updated.add(place)  # the error says what to do
+        elif error is not None:
             self.deaths.append(f"{process.name} died of {error!r}")
         process.crash()
 

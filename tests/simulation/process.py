@@ -40,6 +40,8 @@ class Process:
         on_silence: told when the process crashes or stands still.
         worker: what runs in it, if it is a worker.
         died_at: when it crashed or ended, in simulated seconds.
+        born_at: when it was started, likewise.
+        is_old: it runs this release beside an invented next one.
     """
 
     def __init__(self, *, name: str, time: VirtualTime, clock: ProcessClock) -> None:
@@ -52,6 +54,8 @@ class Process:
         self.worker: Worker | None = None
         self.on_silence: Callable[[], None] | None = None
         self.died_at: float | None = None
+        self.born_at = time.now
+        self.is_old = False
         self.time = time
 
     @property

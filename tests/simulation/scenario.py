@@ -22,6 +22,7 @@ WORKER_SCOPE_SHARE = 1 / 2
 MIXED_SHARE = 1 / 3
 OWN_ERRORS_SHARE = 1 / 8
 LIMITS_SHARE = 1 / 8
+SKEW_SHARE = 1 / 8
 _FAULT_RATES = (0.0, 0.01, 0.04, 0.04, 0.1, 0.1, 0.2)
 
 
@@ -53,6 +54,8 @@ class Scenario:
         rate: of the jobs' type.
         once: share of the jobs that must not start again after their worker was lost.
         limits: jobs name one or two limits, whose slots operators change.
+        old_workers: so many workers run this release, and the others an invented next one, until an
+            update in the midst of the faults.
     """
 
     seed: int
@@ -88,6 +91,7 @@ class Scenario:
     worker_scope: float = 0.0
     own_errors: float = 0.0
     limits: bool = False
+    old_workers: int = 0
 
     @classmethod
     def of(cls, seed: int) -> Scenario:
@@ -140,6 +144,7 @@ class Scenario:
             worker_scope=_worker_scope(Random(f"scope/{seed}")),
             own_errors=0.1 if Random(f"own errors/{seed}").random() < OWN_ERRORS_SHARE else 0.0,
             limits=not scenario.clock_steps and Random(f"limits/{seed}").random() < LIMITS_SHARE,
+            old_workers=_old_workers(Random(f"skew/{seed}"), scenario.workers),
         )
 
     def _with_retention(self, dice: Random) -> Scenario:
@@ -162,6 +167,10 @@ def _worker_scope(dice: Random) -> float:
     if dice.random() >= WORKER_SCOPE_SHARE:
         return 0.0
     return 0.5 if dice.random() < MIXED_SHARE else 1.0
+
+
+def _old_workers(dice: Random, workers: int) -> int:
+    return dice.randint(1, workers) if dice.random() < SKEW_SHARE else 0
 
 
 def _weights(dice: Random) -> dict[str, float]:

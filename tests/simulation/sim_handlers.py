@@ -49,6 +49,7 @@ def handlers_for(
         with witness.watch(process, context.job.job_id, context.epoch):
             if not context.facts.resuming:
                 witness.started(process, context.job.job_id)
+            witness.fields_seen.append((context.job.job_id, context.job.input_file_path))
             if "answer" in payload:
                 return await _ask_and_wait(payload, context, wait, wire, ask)
             if "kill" in payload:

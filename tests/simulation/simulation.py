@@ -19,6 +19,7 @@ from tests.simulation.copy_judgement import SETTLED_SECONDS, copy_faults
 from tests.simulation.crowd import Crowd
 from tests.simulation.faults import LATEST_SECONDS, Faults
 from tests.simulation.fleet import Fleet
+from tests.simulation.invented_release import skew_faults
 from tests.simulation.journal import Journal
 from tests.simulation.judgement import Judgement
 from tests.simulation.left_alone import is_left_alone
@@ -270,6 +271,7 @@ class Simulation:
             *self.witness.faults,
             *self.crowd.faults,
             *rate_faults(rate, self.witness.starts),
+            *self._skew_faults(),
             *copy_faults(self._copies, self.scenario.workers),
             *slot_faults(self.servers.trail.written),
             *limit_faults(
@@ -279,6 +281,13 @@ class Simulation:
             ),
             *judgement.faults(),
         ]
+
+    def _skew_faults(self) -> Iterator[str]:
+        if not self.scenario.old_workers:
+            return iter(())
+        trail = self.servers.trail
+        trails = {job_id: trail.complete(job_id) for job_id in trail.jobs}
+        return skew_faults(trails, trail.writers, self.witness.fields_seen)
 
     def _drain(self) -> list[str]:
         """Workers that are told to stop do so, and write nothing more."""

@@ -18,6 +18,7 @@ from tests.simulation.bugs import (
     OF_SCHEDULES,
     OF_SCOPE_WORKER,
     OF_SUSPECTS,
+    OF_TWO_RELEASES,
 )
 from tests.simulation.known import Known
 from tests.simulation.seeds import IN_EVERY_TEST_RUN
@@ -80,6 +81,12 @@ def test_a_suspect_that_keeps_slots_empty_or_starves_fails(known: Known) -> None
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("known", OF_SCOPE_WORKER, ids=lambda known: known.name)
 def test_a_fault_of_one_lock_for_many_jobs_fails(known: Known) -> None:
+    _fails(known)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("known", OF_TWO_RELEASES, ids=lambda known: known.name)
+def test_a_fault_of_an_old_release_beside_a_newer_one_fails(known: Known) -> None:
     _fails(known)
 
 

@@ -65,6 +65,7 @@ class Witness:
         takeovers: of running attempts.
         starts: when handlers of jobs began, with their jobs; without those whose process stood
             still in that moment, between its last look at the clock and the first line.
+        fields_seen: job id and new field of each run, in a fleet of two releases.
         crowds: how many trusted runs a limit had when one began; see ``limit_judgement``.
         faults: runs beside another one under the same lock, both trusted; a suspect's run beside
             another one in its worker; takeovers from a live worker that trusts its lease; claims
@@ -83,6 +84,7 @@ class Witness:
         self.overlaps = 0
         self.takeovers = 0
         self.starts: list[tuple[float, str]] = []
+        self.fields_seen: list[tuple[str, str | None]] = []
         self.crowds: list[tuple[float, float, str, int]] = []
         self.faults: list[str] = []
         self._journal = journal

@@ -66,6 +66,7 @@ class Workload:
         self._dice = Random(f"workload/{scenario.seed}")
         self._once_dice = Random(f"once jobs/{scenario.seed}")
         self._slots_dice = Random(f"lock slots/{scenario.seed}")
+        self._skew_dice = Random(f"new field/{scenario.seed}")
         self._number = 0
         self._keys = [f"key-{n}" for n in range(scenario.lock_keys)]
         self._only_keys = self._dice.random() < 0.3
@@ -86,6 +87,9 @@ class Workload:
             job_id = job_id_for_key(key)
         request = self._request(job_id, at, kind)
         verb = "foreign" if key is None and dice.random() < 0.15 else "submit"
+        if self._scenario.old_workers and verb == "submit" and self._skew_dice.random() < 0.5:
+            fields = request.model_dump(exclude_unset=True)
+            request = JobRequest(**fields, input_file_path=f"{job_id}.csv")
         wishes = [self._wish(at, verb, request=request, job_id=job_id, key=key)]
         if verb == "submit" and dice.random() < 0.3:
             again = at + dice.choice((0, 0.01, 1, 20))

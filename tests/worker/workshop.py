@@ -65,6 +65,10 @@ class RunningWorker:
         await asyncio.wait_for(asyncio.shield(self._task), seconds)
         return time.monotonic() - began
 
+    async def ended(self, seconds: float = 30) -> None:
+        """Wait until it has ended by itself, and raise what it raised."""
+        await asyncio.wait_for(asyncio.shield(self._task), seconds)
+
     async def end(self) -> None:
         """Leave nothing behind, whatever the test did to it."""
         self.worker.executor.stop_all()

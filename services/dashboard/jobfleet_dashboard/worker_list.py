@@ -26,6 +26,7 @@ def _worker(status: WorkerStatus, now: datetime) -> WorkerDocument:
         host=status.host,
         pid=status.pid,
         version=status.version,
+        level=status.level,
         started_at=status.started_at,
         heartbeat_at=status.heartbeat_at,
         alive=status.is_alive(now),

@@ -288,6 +288,7 @@ class Publisher:
 
         Raises:
             InvalidRequest: the fleet's backend has no transactions, or a value does not fit.
+            FleetTooOld: a live worker's release cannot act on a field of the request.
             BackendUnavailable: the database does not answer.
         """
         _check_key(idempotency_key)
@@ -301,6 +302,7 @@ class Publisher:
             )
         submission = opened.writes.transactional
         request = submission.identified(request, idempotency_key)
+        await opened.writes.gate.admit(request, by=None)
         return TransactionPart(
             request=request,
             opening=submission.opening(request, by=None, ring=ring),

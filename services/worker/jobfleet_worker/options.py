@@ -11,6 +11,7 @@ from datetime import timedelta
 from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.lease import LockScope
 from jobfleet_contracts.message import JobDefaults
+from jobfleet_contracts.protocol_level import PROTOCOL_LEVEL
 from jobfleet_worker.outbound.options import OutboundOptions
 
 
@@ -40,6 +41,7 @@ class WorkerOptions:
         max_jobs_per_process: after so many jobs a process is replaced.
         max_mib_per_process: once it holds more memory after a job, it is replaced; ``None``: no
             limit.
+        version, level: of this release, and of the protocol that it has.
         set_up_process: called first in each handler process, to log there as the worker does; it
             must survive pickling.
     """
@@ -66,6 +68,7 @@ class WorkerOptions:
     max_mib_per_process: int | None = None
     set_up_process: Callable[[], None] | None = None
     version: str = ""
+    level: int = PROTOCOL_LEVEL
     worker_id: str = field(default_factory=new_id)
     host: str = field(default_factory=platform.node)
     pid: int = field(default_factory=os.getpid)

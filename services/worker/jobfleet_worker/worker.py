@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import structlog
@@ -77,11 +77,14 @@ class Worker:
         """Work until :meth:`request_stop`, then finish or hand back what runs.
 
         Raises:
+            ReleaseTooOld: the fleet has used a protocol level above this release's.
             HookFailed: an ``on_startup`` or a provider of the worker's raised.
         """
         self._loop = asyncio.get_running_loop()
         with structlog.contextvars.bound_contextvars(worker_id=self._options.worker_id):
-            await started(self._ground.hooks)
+            if not await self._level_fits():
+                return
+            await self._start_hooks()
             await self._handlers_publisher.start()
             blocking = LoopPublisher(self._handlers_publisher, self._loop)
             blocking.start()
@@ -110,6 +113,28 @@ class Worker:
                 blocking.stop()
                 await self._handlers_publisher.stop()
                 await self._close()
+
+    async def _level_fits(self) -> bool:
+        """Wait for the level check; ``False``: the worker was asked to stop meanwhile.
+
+        Raises:
+            ReleaseTooOld: the check has refused this release.
+        """
+        check = asyncio.create_task(self._upkeep.level_check.pass_or_refuse(), name="level-check")
+        stop = asyncio.create_task(self._stop.wait(), name="stop")
+        await asyncio.wait({check, stop}, return_when=asyncio.FIRST_COMPLETED)
+        fits = check.done()
+        await _end([stop] if fits else [stop, check])
+        if fits:
+            await check
+        return fits
+
+    async def _start_hooks(self) -> None:
+        try:
+            await started(self._ground.hooks)
+        except BaseException:
+            await self._upkeep.heartbeat.stop()
+            raise
 
     def _jobs(self) -> Coroutine[Any, Any, None]:
         turns = self._options.lock_scope == "fleet"
@@ -175,7 +200,7 @@ class Worker:
         _log.info(WORKER_STOPPED)
 
 
-async def _end(tasks: list[asyncio.Task[None]]) -> None:
+async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,9 +1,9 @@
 """Entries of the control log: what operators and schedules decided about the fleet.
 
 Each subject (a schedule, a queue, a type, a limit, an action on many jobs) has an append-only log
-of its own; ``action`` has a journal of what people did beside them. An entry carries what happened,
-who did it, when and why, and the whole state after it. The newest entry is the subject's current
-state.
+of its own. ``action`` has a journal of what people did beside them, and ``fleet`` the protocol
+level that was used. An entry carries what happened, who did it, when and why, and the whole state
+after it. The newest entry is the subject's current state.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ class ControlSubject(StrEnum):
     TYPE = "type"
     LIMIT = "limit"
     ACTION = "action"
+    FLEET = "fleet"
 
 
 class ControlKind(StrEnum):
@@ -49,6 +50,13 @@ class ControlKind(StrEnum):
     SET = "Set"
     ASKED = "Asked"
     ENDED = "Ended"
+    NEWER = "Newer"
+    """Stands for each kind that this release does not know; no writer uses it."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> ControlKind:  # noqa: ARG003 - the enum calls it
+        # Raised as an error, one newer entry would hide all logs of its subject.
+        return cls.NEWER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

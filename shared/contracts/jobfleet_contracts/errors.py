@@ -19,12 +19,24 @@ class SettingsError(JobfleetError):
     """An environment variable or flag is unknown or has a bad value. Raised at start only."""
 
 
+class ReleaseTooOld(SettingsError):
+    """The fleet has used a protocol level above this release's: the worker must not start."""
+
+
 class UnknownJob(JobfleetError):
     """No trail exists for this job id."""
 
 
 class ActionRefused(JobfleetError):
     """The job's state does not allow the action (HTTP 409); the message says why."""
+
+
+class FleetTooOld(ActionRefused):
+    """A live worker cannot act on the request (HTTP 409); the message names it and its release."""
+
+
+class WrittenByNewer(ActionRefused, ValueError):
+    """A newer release wrote the job's newest event (HTTP 409): leave the job to that release."""
 
 
 class NotFound(JobfleetError):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jobfleet_contracts.codec import decode, encode_text, format_time
 from jobfleet_contracts.credentials import masked, masked_text
-from jobfleet_contracts.errors import InvalidRequest
+from jobfleet_contracts.errors import InvalidRequest, WrittenByNewer
 from jobfleet_contracts.lease import MAX_SLOTS
 from jobfleet_contracts.state import State, Status, step_of
 
@@ -197,8 +197,23 @@ class Event:
 
     @property
     def kind(self) -> Status:
-        """The status without its step number."""
-        return Status.of(self.status)
+        """The status without its step number.
+
+        Raises:
+            WrittenByNewer: the status is none that this release knows.
+        """
+        try:
+            return Status.of(self.status)
+        except ValueError:
+            raise WrittenByNewer(self.strangeness) from None
+
+    @property
+    def strangeness(self) -> str:
+        """Why this release must leave the job to a newer one, as a sentence."""
+        return (
+            f"job {self.job_id}: its event {self.sequence} is {self.status[:50]!r}, "
+            "which this release does not know; use the release that wrote it"
+        )
 
     @property
     def is_readable(self) -> bool:

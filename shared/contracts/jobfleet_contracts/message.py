@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,11 @@ class JobDefaults:
             "timeoutSeconds": self.timeout_seconds,
         }
 
+    @staticmethod
+    def newer_fields(said: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the names in that form that this version does not know, in order."""
+        return tuple(sorted(f"defaults.{name}" for name in said.keys() - _DEFAULTS))
+
     @classmethod
     def from_json(cls, said: Mapping[str, Any]) -> JobDefaults:
         """Read that form.
@@ -44,6 +49,9 @@ class JobDefaults:
             retry_max_seconds=float(said["retryMaxSeconds"]),
             timeout_seconds=float(said["timeoutSeconds"]),
         )
+
+
+_DEFAULTS = JobDefaults(0, 0, 0, 0).to_json().keys()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +81,13 @@ class JobMessage:
     opening_hash: str | None = None
     unknown_fields: tuple[str, ...] = ()
     body: bytes = b""
+
+    def without_proof(self) -> JobMessage:
+        """Return the message as one that starts nothing before event 1 was read.
+
+        Call it for a message with unknown fields: passed on, it lacks them, and would look whole.
+        """
+        return replace(self, defaults=None, opening_hash=None, published_at=None)
 
     @property
     def needs_trail(self) -> bool:

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from jobfleet_contracts.protocol_level import FIRST_LEVEL
+
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
@@ -34,6 +36,9 @@ class WorkerStatus:
 
     Attributes:
         worker_id: a fresh UUID per process start, never a host name that comes back.
+        version: of its release.
+        level: of the protocol that its release has.
+        leads: it holds the rescuer's lease.
         open_circuits: targets (host and port) that it leaves alone for now, at most 100.
         stopped_at: when it stopped in good order; ``None`` while it works, or if it was lost.
         draining: the worker takes no new jobs and is about to stop.
@@ -47,6 +52,8 @@ class WorkerStatus:
     host: str = ""
     pid: int = 0
     version: str = ""
+    level: int = FIRST_LEVEL
+    leads: bool = False
     started_at: datetime = _NEVER
     heartbeat_at: datetime = _NEVER
     slots: int = 0

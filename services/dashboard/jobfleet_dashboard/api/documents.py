@@ -236,6 +236,7 @@ class WorkerDocument(Document):
     host: str
     pid: int
     version: str
+    level: int = Field(description="Of the protocol that its release has.")
     started_at: Time
     heartbeat_at: Time
     alive: bool

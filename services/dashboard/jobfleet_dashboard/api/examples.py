@@ -118,6 +118,7 @@ WORKERS: Json = {
             "host": "node-1",
             "pid": 4711,
             "version": "1.0.0",
+            "level": 1,
             "startedAt": AT,
             "heartbeatAt": AT,
             "alive": True,

@@ -6,7 +6,6 @@ from typing import Any
 
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.ports import AuditTrail, PayloadStore
-from jobfleet_contracts.state import Status
 from jobfleet_protocol.trail.large_data import resolve
 
 
@@ -21,9 +20,9 @@ async def last_checkpoint(head: Event, *, trail: AuditTrail, payloads: PayloadSt
     while before > 1:
         page = await trail.history(head.job_id, before=before, limit=1000)
         for event in reversed(page):
-            if event.kind is Status.REDRIVEN:
+            if event.after.incarnation < head.after.incarnation:
                 return None
-            if event.kind is Status.STEP:
+            if event.is_step:
                 data = (await resolve(event, payloads)).data
                 if "checkpoint" in data:
                     return data["checkpoint"]

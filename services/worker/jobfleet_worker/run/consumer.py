@@ -15,6 +15,7 @@ from jobfleet_contracts.errors import (
     DataMissing,
     LeaseConflict,
     TrustEnded,
+    WrittenByNewer,
 )
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.message import JobMessage, MalformedMessage
@@ -167,6 +168,10 @@ class Consumer:
         """
         try:
             return await self.process(delivery, fleet)
+        except WrittenByNewer as error:
+            if isinstance(message := delivery.message, JobMessage):
+                await self._without_claim(delivery, message, ForNewer(None, str(error)))
+            return False
         except Exception:  # noqa: BLE001 - whatever it is, the message must not be hoarded
             _log.exception(DELIVERY_FAILED)
             if isinstance(message := delivery.message, JobMessage):
@@ -351,8 +356,8 @@ class Consumer:
                 await self._ending.conclude(head)
             case NoRequest(reason):
                 await self._keep_apart(message, reason)
-            case ForNewer(head, fields):
-                await self._deferral.until_newer(message, head, fields)
+            case ForNewer(head, reason):
+                await self._deferral.until_newer(message, head, reason)
             case Claimed():
                 raise AssertionError("a claimed job is run")
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +15,6 @@ import structlog
 
 from jobfleet_contracts.control import ControlSubject
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.job import unknown_fields
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.ports import Clock, JobIndex, JobQueue
 from jobfleet_contracts.state import CLAIMABLE, State, Status
@@ -140,29 +138,30 @@ class Deferral:
             self._mark(head)
             self._metrics.job_deferred()
 
-    async def until_newer(self, message: JobMessage, head: Event, fields: Sequence[str]) -> None:
-        """Put off a job whose stored request has fields that this worker does not know.
+    async def until_newer(self, message: JobMessage, head: Event | None, reason: str) -> None:
+        """Put off a job that holds what this worker does not know.
 
-        To run it without them could do what nobody asked for. ``Deferred`` says so in the job,
-        once; while another worker runs the job nothing is written. The delay doubles up to a
-        minute.
+        To run it all the same could do what nobody asked for. ``Deferred`` says so in the job,
+        once; nothing is written while another worker runs the job, or after an event of an unknown
+        kind. The delay doubles up to a minute.
 
         Raises:
             BackendUnavailable: the delayed copy is not confirmed; keep the delivery.
         """
-        told = f"put off for a newer worker: {unknown_fields(fields)}"
-        _log.warning(JOB_FOR_NEWER, job_id=head.job_id, reason=told)
-        head = await self._note(head, "handler", told)
+        told = f"put off for a newer worker: {reason}"
+        _log.warning(JOB_FOR_NEWER, job_id=message.request.job_id, reason=told)
+        if head is not None:
+            head = await self._note(head, "handler", told)
         delay = self._delay(message)
         later = replace(
-            message,
-            defaults=None,  # whoever takes it reads event 1
+            message.without_proof(),  # whoever takes it reads event 1
             deferrals=message.deferrals + 1,
-            sequence=head.sequence,
+            sequence=message.sequence if head is None else head.sequence,
             due_at=None,
         )
         await self._send(later, timedelta(seconds=delay))
-        self._mark(head)
+        if head is not None:
+            self._mark(head)
         self._metrics.job_deferred()
 
     async def until_handled(self, message: JobMessage, head: Event | None) -> None:
@@ -238,7 +237,7 @@ class Deferral:
         }
         of_type = pause.subject is ControlSubject.TYPE and head.after.state in CLAIMABLE
         is_newer = message.sequence is not None and message.sequence >= head.sequence
-        is_noted = head.kind is Status.DEFERRED and head.data == data
+        is_noted = head.status == Status.DEFERRED and head.data == data
         if of_type and not is_noted:
             await self._append(head, pause.text, data)
         elif head.after.state is not State.RUNNING and (is_newer or not of_type):
@@ -324,7 +323,7 @@ class Deferral:
 
     async def note(self, head: Event, why: str, data: dict[str, Any]) -> Event:
         """Append ``Deferred``, due at once, unless the job says the same already."""
-        if head.kind is Status.DEFERRED and head.data == data:
+        if head.status == Status.DEFERRED and head.data == data:
             return head
         return await self._append(head, why, data)
 
@@ -335,7 +334,7 @@ class Deferral:
         return await self._append(head, why, {"reason": reason})
 
     async def _append(self, head: Event, why: str, data: dict[str, Any]) -> Event:
-        if head.after.state not in CLAIMABLE:
+        if head.after.state not in CLAIMABLE or not head.is_readable:
             return head
         now = self._clock.now()
         change = Change(kind=Status.DEFERRED, due_at=now, message=why, data=data)
@@ -345,4 +344,4 @@ class Deferral:
 
 def _waits_for_a_limit(head: Event) -> bool:
     """Whether the job says so already. What it waits for may change with each try."""
-    return head.kind is Status.DEFERRED and head.data.get("reason") in (LIMIT, LOCK, RATE)
+    return head.status == Status.DEFERRED and head.data.get("reason") in (LIMIT, LOCK, RATE)

@@ -34,6 +34,9 @@ class Election:
 
     A duty that raises gives the lease up, so that another worker tries.
 
+    Attributes:
+        leads: whether this worker holds the lease, as far as it knows.
+
     Args:
         is_reluctant: whether another worker should rather lead, as where this one's clock is wrong.
             It then stands after the others, and serves for 30 s at a time: without any other it
@@ -56,6 +59,7 @@ class Election:
         self._leases = leases
         self._pause_seconds = pause_seconds
         self._is_reluctant = is_reluctant
+        self.leads = False
 
     async def run(self) -> None:
         """Stand for election until cancelled."""
@@ -75,6 +79,7 @@ class Election:
             _log.debug(DUTY_FAILED, error=str(error))
             return
         kept = self._keeper.keep(lease)
+        self.leads = True
         _log.info(LEADER_ELECTED)
         try:
             await self._serve(kept)
@@ -83,6 +88,7 @@ class Election:
         except Exception:  # noqa: BLE001 - what the index holds must not end one worker after another
             _log.exception(DUTY_FAILED)
         finally:
+            self.leads = False
             self._keeper.drop(kept)
             await asyncio.shield(self._resign(lease_id))
 

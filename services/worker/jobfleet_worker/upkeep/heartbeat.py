@@ -39,6 +39,7 @@ class Heartbeat:
         clock: Clock,
         circuits: CircuitBreaker,
         clock_offset: Callable[[], float],
+        leads: Callable[[], bool],
     ) -> None:
         self._directory = directory
         self._executor = executor
@@ -49,6 +50,7 @@ class Heartbeat:
         self._started_at: datetime = clock.now()
         self._digests = {each.name: each.digest() for each in handlers.schedules}
         self._clock_offset = clock_offset
+        self._leads = leads
         self.announced = asyncio.Event()
         self.draining = False
 
@@ -77,6 +79,8 @@ class Heartbeat:
             host=options.host,
             pid=options.pid,
             version=options.version,
+            level=options.level,
+            leads=self._leads(),
             started_at=self._started_at,
             heartbeat_at=self._clock.now(),
             slots=options.slots,

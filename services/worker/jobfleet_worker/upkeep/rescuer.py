@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from jobfleet_contracts.errors import BackendError, DataMissing
+from jobfleet_contracts.errors import BackendError, DataMissing, WrittenByNewer
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.job import lane_of
@@ -264,7 +264,7 @@ class Rescuer:
         """A job that this version cannot read must not keep all others from being rescued."""
         try:
             return await self._examine(row, pace, fleet)
-        except DataMissing as error:
+        except (DataMissing, WrittenByNewer) as error:
             _log.error(ROW_UNREADABLE, job_id=row.facts.job_id, error=str(error))
             return False
         except BackendError:

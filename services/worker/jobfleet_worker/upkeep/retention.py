@@ -139,7 +139,7 @@ class Retention:
             self._put_down(found)
         elif is_tombstone(head):
             await self._finish(found.job_id, [found])
-        elif head.after.state.is_terminal and head.occurred_at < before:
+        elif head.after.state.is_terminal and head.occurred_at < before and head.is_readable:
             await self._seal(found, head)
 
     async def _seal(self, found: IndexedEvent, head: Event) -> None:

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 from jobfleet_contracts.backend import MOST_CLOCK_OFFSET
 from jobfleet_protocol.control.schedules import Schedules
+from jobfleet_protocol.control.used_level import UsedLevels
 from jobfleet_worker.run.executor import Executor
 from jobfleet_worker.upkeep.code_schedules import CodeSchedules
 from jobfleet_worker.upkeep.duties import Duties
 from jobfleet_worker.upkeep.election import Election
 from jobfleet_worker.upkeep.heartbeat import Heartbeat
+from jobfleet_worker.upkeep.level_check import LevelCheck
 from jobfleet_worker.upkeep.rescuer import Rescuer
 from jobfleet_worker.upkeep.retention import Retention
 from jobfleet_worker.upkeep.scheduler import Scheduler
@@ -22,6 +24,7 @@ class Upkeep:
     """What a worker does beside its jobs: for itself, and for the fleet while it leads."""
 
     heartbeat: Heartbeat
+    level_check: LevelCheck
     code_schedules: CodeSchedules
     leadership: Election
 
@@ -43,6 +46,7 @@ def upkeep_on(ground: Ground, intake: Intake, claims: Claims, executor: Executor
         options=options,
         clock=clock,
         clock_offset=backend.clock_offset,
+        leads=lambda: leadership.leads,
     )
     duties = Duties(
         rescuer=_rescuer(ground, intake),
@@ -55,8 +59,21 @@ def upkeep_on(ground: Ground, intake: Intake, claims: Claims, executor: Executor
         clock=clock,
         rescue_seconds=options.rescue_seconds,
     )
+    leadership = Election(
+        duties=duties.each(),
+        claimer=claims.claimer,
+        keeper=claims.keeper,
+        leases=backend.leases,
+        pause_seconds=options.rescue_seconds,
+        is_reluctant=lambda: abs(backend.clock_offset()) > MOST_CLOCK_OFFSET,
+    )
     return Upkeep(
         heartbeat=heartbeat,
+        level_check=LevelCheck(
+            used=UsedLevels(log=backend.control_log, clock=clock),
+            heartbeat=heartbeat,
+            options=options,
+        ),
         code_schedules=CodeSchedules(
             handlers=ground.handlers,
             schedules=schedules,
@@ -64,14 +81,7 @@ def upkeep_on(ground: Ground, intake: Intake, claims: Claims, executor: Executor
             heartbeat=heartbeat,
             clock=clock,
         ),
-        leadership=Election(
-            duties=duties.each(),
-            claimer=claims.claimer,
-            keeper=claims.keeper,
-            leases=backend.leases,
-            pause_seconds=options.rescue_seconds,
-            is_reluctant=lambda: abs(backend.clock_offset()) > MOST_CLOCK_OFFSET,
-        ),
+        leadership=leadership,
     )
 
 

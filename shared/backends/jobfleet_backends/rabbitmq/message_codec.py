@@ -9,7 +9,6 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -79,7 +78,7 @@ def decode_message(
         message = _decode(received.body, received.headers, received.message_id)
         if key is not None and _is_ours(key, received.body, received.headers):
             return message
-        return replace(message, defaults=None, opening_hash=None, published_at=None)
+        return message.without_proof()
     except InvalidRequest as error:
         reason = str(error)
     except Exception as error:  # noqa: BLE001 - no foreign message may stop the consumer
@@ -115,7 +114,7 @@ def _decode(body: bytes, headers: Mapping[str, Any], message_id: str | None) -> 
         said["jobId"] = message_id
     _adopt_trace(said, headers)
     request, unknown = JobRequest.parse_known(said)
-    return JobMessage(
+    message = JobMessage(
         request=request,
         unknown_fields=unknown,
         body=body if unknown or is_internal(request) else b"",
@@ -126,6 +125,7 @@ def _decode(body: bytes, headers: Mapping[str, Any], message_id: str | None) -> 
         deferrals=_count(headers, DEFERRALS) or 0,
         opening_hash=_hash(headers),
     )
+    return message.without_proof() if unknown else message
 
 
 def _is_ours(key: bytes, body: bytes, headers: Mapping[str, Any]) -> bool:

@@ -47,7 +47,7 @@ def _message(body: bytes, hints: dict[str, Any]) -> JobMessage:
     if said.get("jobId") is None:
         raise InvalidRequest("jobId: missing; a redelivery would be another job", field="jobId")
     defaults = hints.get("defaults")
-    return JobMessage(
+    message = JobMessage(
         request=request,
         unknown_fields=unknown,
         body=body if unknown or is_internal(request) else b"",
@@ -58,3 +58,4 @@ def _message(body: bytes, hints: dict[str, Any]) -> JobMessage:
         deferrals=hints.get("deferrals", 0),
         opening_hash=hints.get("openingHash"),
     )
+    return message.without_proof() if unknown else message

@@ -12,7 +12,13 @@ import structlog
 
 from jobfleet_contracts.control import ControlSubject
 from jobfleet_contracts.control_ports import ControlLog
-from jobfleet_contracts.errors import BackendError, BodyConflict, InvalidRequest, JobfleetError
+from jobfleet_contracts.errors import (
+    BackendError,
+    BodyConflict,
+    FleetTooOld,
+    InvalidRequest,
+    JobfleetError,
+)
 from jobfleet_contracts.event import Event, JobFacts, JobState
 from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.internal_job import check_type, is_internal_id
@@ -22,6 +28,7 @@ from jobfleet_contracts.message import JobDefaults, JobMessage
 from jobfleet_contracts.ports import AuditTrail, Clock, JobIndex, JobIndexReader, PayloadStore
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.answer_limit import answered
+from jobfleet_protocol.actions.level_gate import LevelGate
 from jobfleet_protocol.actions.publication import Publication
 from jobfleet_protocol.control.type_keys import TypeKeys
 from jobfleet_protocol.retry import retry_forever
@@ -141,10 +148,13 @@ def request_of(event: Event) -> JobRequest:
 
 
 def unknown_fields_of(event: Event) -> tuple[str, ...]:
-    """Return the fields of event 1's request that this version does not know."""
+    """Return the fields of event 1 that this version does not know, and must not run without."""
     from jobfleet_contracts.job import newer_fields
 
-    return () if is_tombstone(event) else newer_fields(event.data["request"])
+    if is_tombstone(event):
+        return ()
+    data = event.data
+    return newer_fields(data["request"]) + JobDefaults.newer_fields(data["defaults"])
 
 
 def _remains_of(facts: JobFacts) -> JobRequest:
@@ -201,14 +211,17 @@ class Submitter:
         publication: Publication,
         clock: Clock,
         defaults: JobDefaults,
+        gate: LevelGate,
         keys: TypeKeys | None = None,
     ) -> None:
         """Take the parts.
 
         Args:
+            gate: refuses requests that live workers cannot act on.
             keys: tells which payload keys are indexed; ``None``: the claims add them.
         """
         self._keys = keys
+        self._gate = gate
         self._trail = trail
         self._index = index
         self._reader = reader
@@ -231,6 +244,7 @@ class Submitter:
         Raises:
             InvalidRequest: type or id is one that only jobfleet itself may use.
             BodyConflict: the job id or key was used before with another body.
+            FleetTooOld: a live worker's release cannot act on a field of the request.
             BackendUnavailable: the trail did not answer in 8 s. The job may have been accepted:
                 submit again with the same job id or key.
         """
@@ -238,7 +252,9 @@ class Submitter:
         if idempotency_key is not None:
             request = request.model_copy(update={"job_id": job_id_for_key(idempotency_key)})
         return await self._answered(
-            self._known(request) if is_internal_id(request.job_id) else self._submit(request, by),
+            self._known(request)
+            if is_internal_id(request.job_id)
+            else self._submit_admitted(request, by),
             request,
         )
 
@@ -285,6 +301,16 @@ class Submitter:
                 field="jobId",
             )
         return await self._same_job(request, found)
+
+    async def _submit_admitted(self, request: JobRequest, by: str | None) -> Submitted:
+        try:
+            await self._gate.admit(request, by=by)
+        except FleetTooOld:
+            found = await self._trail.read(request.job_id, 1)
+            if found is None:
+                raise
+            return await self._same_job(request, found)  # accepted before, whoever runs now
+        return await self._submit(request, by)
 
     async def _submit(self, request: JobRequest, by: str | None) -> Submitted:
         now, since = self._clock.now(), self._clock.boottime()

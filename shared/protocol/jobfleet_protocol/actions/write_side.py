@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.message import JobDefaults
 from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.protocol_level import FIELD_LEVELS
 from jobfleet_protocol.actions.answer_limit import settle_late_answers
 from jobfleet_protocol.actions.cancellation import Canceller
 from jobfleet_protocol.actions.ending import CALLBACK_DEFAULTS, Ending
+from jobfleet_protocol.actions.level_gate import LevelGate
 from jobfleet_protocol.actions.publication import Publication
 from jobfleet_protocol.actions.redrive import Redriver
 from jobfleet_protocol.actions.submission import Submitter
@@ -36,10 +39,17 @@ class WriteSide:
     transactional: TransactionalSubmission
     canceller: Canceller
     redriver: Redriver
+    gate: LevelGate
 
     @classmethod
     def wire(
-        cls, *, backend: Backend, clock: Clock, defaults: JobDefaults, looks_for_keys: bool = True
+        cls,
+        *,
+        backend: Backend,
+        clock: Clock,
+        defaults: JobDefaults,
+        looks_for_keys: bool = True,
+        levels: Mapping[str, int] = FIELD_LEVELS,
     ) -> WriteSide:
         """Build the actions over the ports of a backend.
 
@@ -47,11 +57,15 @@ class WriteSide:
             defaults: apply where a submitted job names no value of its own.
             looks_for_keys: whether a submit asks which payload keys are indexed; else the claim
                 adds them.
+            levels: of the request's fields that not every protocol level knows.
         """
         keys = TypeKeys(log=backend.control_log, clock=clock) if looks_for_keys else None
         trail, index, payloads = backend.trail, backend.index, backend.payloads
         writer = TrailWriter(
             trail=trail, index=index, feed=backend.feed, payloads=payloads, limits=backend.limits
+        )
+        gate = LevelGate(
+            directory=backend.directory, log=backend.control_log, clock=clock, levels=levels
         )
         publication = Publication(queue=backend.queue, index=index, clock=clock)
 
@@ -66,6 +80,7 @@ class WriteSide:
                 publication=publication,
                 clock=clock,
                 defaults=defaults,
+                gate=gate,
                 keys=keys,
             )
 
@@ -77,6 +92,7 @@ class WriteSide:
         )
         return cls(
             writer=writer,
+            gate=gate,
             publication=publication,
             ending=ending,
             submitter=submitter(defaults),

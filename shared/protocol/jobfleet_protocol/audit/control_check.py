@@ -76,6 +76,8 @@ def _dense(log: Sequence[ControlEntry]) -> Iterator[ControlViolation]:
         if entry.sequence != place:
             yield _violation(entry, f"entry {place} is missing")
             return
+        if entry.kind is ControlKind.NEWER:
+            yield _violation(entry, "its kind is none that this release knows")
         if entry.entry_id in ids:
             yield _violation(entry, "an earlier entry has the same id")
         ids.add(entry.entry_id)

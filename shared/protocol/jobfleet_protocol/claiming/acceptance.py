@@ -25,10 +25,15 @@ class NoRequest:
 
 @dataclass(frozen=True, slots=True)
 class ForNewer:
-    """The stored request has fields that this worker does not know: leave it to a newer one."""
+    """The job holds what this worker does not know: leave it to a newer one.
 
-    head: Event
-    fields: tuple[str, ...]
+    Attributes:
+        head: its newest event, where that is known.
+        reason: a field of the stored request, or the kind of the newest event.
+    """
+
+    head: Event | None
+    reason: str
 
 
 class Acceptance:
@@ -70,7 +75,8 @@ class Acceptance:
 
     async def _for_newer(self, opening: Event, unknown: tuple[str, ...]) -> End | ForNewer:
         head = await self._trail.newest(opening.job_id) or opening
-        return End(head) if head.after.state.is_terminal else ForNewer(head, unknown)
+        is_over = head.after.state.is_terminal and head.is_readable
+        return End(head) if is_over else ForNewer(head, str(unknown_fields(unknown)))
 
 
 def _flaw(message: JobMessage) -> str:

@@ -15,6 +15,7 @@ from jobfleet_contracts.lease import Lease, is_worker_lock, job_lock
 from jobfleet_contracts.lookup_keys import INDEXED
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.state import State
+from jobfleet_protocol.claiming.acceptance import ForNewer
 from jobfleet_protocol.claiming.claim_parts import ClaimParts, ClaimTry
 from jobfleet_protocol.claiming.claim_result import Claimed, ClaimResult, Unclear
 from jobfleet_protocol.claiming.decision import (
@@ -77,6 +78,9 @@ class TrailClaim:
                 if await self._opening.write(message) is None:
                     raise LeaseConflict(f"job {message.request.job_id} was begun by somebody else")
                 continue
+            for known in (view.own, view.named):
+                if known is not None and not known.is_readable:
+                    return ForNewer(view.own, known.strangeness)
             decision: Decision | RateFull = await self._decide(
                 attempt, view.own, lease.lock, is_held=True
             )
@@ -256,6 +260,8 @@ class TrailClaim:
                 head = await self._opening.write(message)
             if head is None:
                 return Busy(lock, None)
+            if not head.is_readable:
+                return ForNewer(head, head.strangeness)
             decision = await self._decide(attempt, head, lock, is_held=False)
             match decision:
                 case End(changes=[_, *_]):

@@ -9,9 +9,14 @@ from itertools import islice, takewhile
 
 import structlog
 
-from jobfleet_contracts.control import ControlEntry, ControlSubject
+from jobfleet_contracts.control import ControlEntry, ControlKind, ControlSubject
 from jobfleet_contracts.control_ports import ControlLog
-from jobfleet_contracts.errors import BodyConflict, InvalidRequest, UnknownSchedule
+from jobfleet_contracts.errors import (
+    BodyConflict,
+    InvalidRequest,
+    UnknownSchedule,
+    WrittenByNewer,
+)
 from jobfleet_contracts.ports import AuditTrail, Clock
 from jobfleet_contracts.schedule import Schedule
 from jobfleet_contracts.state import State
@@ -187,7 +192,10 @@ class Schedules:
 
         Raises:
             BackendError: nothing is lost; the next call goes on where this one stopped.
+            WrittenByNewer: the schedule is left to a newer release.
         """
+        if head.kind is ControlKind.NEWER:
+            raise WrittenByNewer(f"schedule {head.name}: a newer release wrote its newest entry")
         await self.settle(head)
         state = ScheduleState.of(head)
         if not state.fires:

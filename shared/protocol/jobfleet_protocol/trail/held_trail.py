@@ -111,10 +111,10 @@ class HeldTrail:
         return newest
 
     def holds(self, newest: Event) -> bool:
-        """Whether ``newest`` still shows this claim."""
+        """Whether ``newest`` still shows this claim. After what is not known nothing may follow."""
         after = newest.after
         mine = after.epoch == self._epoch and after.worker_id == self._worker_id
-        return mine and after.state in (State.RUNNING, State.WAITING)
+        return mine and newest.is_readable and after.state in (State.RUNNING, State.WAITING)
 
     async def look(self) -> Event:
         """Return the job's newest event, however long storage takes to answer."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from jobfleet_contracts.codec import encodable
 from jobfleet_contracts.cut_text import cut_text
-from jobfleet_contracts.errors import IllegalTransition
+from jobfleet_contracts.errors import IllegalTransition, WrittenByNewer
 from jobfleet_contracts.event import MAX_MESSAGE_CHARACTERS, Event, HeldLock, JobFacts, JobState
 from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.lease import SUSPECT_NOTE
@@ -82,12 +82,15 @@ def follow(previous: Event | None, change: Change, *, occurred_at: datetime) -> 
 
     Raises:
         IllegalTransition: the table forbids it after ``previous``.
+        WrittenByNewer: ``previous`` is of a kind that this release does not know.
     """
     kind = change.kind
     if (kind is Status.STEP) != (change.step is not None):
         raise IllegalTransition("a Step has a number, and nothing else has one")
     if previous is None:
         return _opening(kind, change)
+    if not previous.is_readable:  # what it means for the state is not known
+        raise WrittenByNewer(previous.strangeness)
     before = previous.after
     again = before.dismissed and kind is Status.DISMISSED
     if before.state not in _FROM.get(kind, frozenset()) or again:

@@ -41,6 +41,7 @@ def test_a_whole_job_request_fits() -> None:
         "limits": ["api-stripe", "disk"],
         "callbackUrl": "https://example.org/done",
         "context": {"traceparent": "00-0-0-01"},
+        "then": [{"type": "mail", "results": {"rows": "previous"}, "then": [{"type": "note"}]}],
     }
     assert set(request) == set(SCHEMA["properties"])
     assert VALIDATOR.is_valid(request)

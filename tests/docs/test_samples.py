@@ -20,6 +20,7 @@ PAGES = (
     ("docs/handlers.md docs/handler-examples.md docs/testing-handlers.md docs/async-endpoints.md"),
     "docs/hooks.md",
     "docs/idempotency.md",
+    "docs/flows.md",
     "docs/changing-handlers.md",
     "docs/coming-from-celery.md",
     "docs/coming-from-other-job-apis.md",

@@ -9,6 +9,7 @@ from tests.simulation.append_bugs import (
     refusal_means_written,
     terminal_not_absorbing,
 )
+from tests.simulation.chain_bugs import a_repeated_submit_ends_the_open_row
 from tests.simulation.claim_bugs import (
     copies_live_on,
     missing_handler_fails_at_once,
@@ -211,7 +212,7 @@ BY_THE_SIMULATION = (
     Known(
         "copies of a message live beside each other",
         copies_live_on,
-        2,
+        1,
         PUT_OFF,
         shows="were under way at once",
     ),
@@ -247,7 +248,7 @@ OF_SCHEDULES = (
     Known(
         "an operator's entry hides an unfinished tick",
         operators_do_not_settle,
-        5,
+        22,
         _RECURRING_AND_STALLED | {"crash_rate": 0.02},
         shows="was never made",
     ),
@@ -269,7 +270,7 @@ OF_SCHEDULES = (
     Known(
         "a tick fired on top of a pause",
         fired_whatever_stands_meanwhile,
-        7,
+        40,
         _RECURRING_AND_STALLED,
         shows=_NO_RESUME,
     ),
@@ -320,7 +321,7 @@ OF_LIMITS = (
     Known(
         "a worker goes by the limits of its start",
         limits_read_once,
-        0,
+        2,
         _LIMITED,
         shows="jobs run under limit|^job .* #",
     ),
@@ -342,7 +343,7 @@ OF_LIMITS = (
     Known(
         "a rate's row written without a look",
         a_row_written_without_a_look,
-        2,
+        5,
         _RATED,
         shows=": rate ",
     ),
@@ -353,7 +354,7 @@ OF_LIMITS = (
         _SLOTS_IN_BAD_WEATHER,
         shows=_FOR_EVER,
     ),
-    Known("a slot released twice", slot_released_twice, 149, _SLOTS_IN_BAD_WEATHER, shows=_ROBBED),
+    Known("a slot released twice", slot_released_twice, 8, _SLOTS_IN_BAD_WEATHER, shows=_ROBBED),
     Known(
         "a limit exceeded after a takeover",
         limit_exceeded_after_a_takeover,
@@ -415,7 +416,7 @@ OF_PAUSES = (
         shows=_FOR_EVER,
     ),
     Known(
-        "a restart or a deployment resumes a pause", a_restart_resumes, 23, _STALLED, shows=_STARTED
+        "a restart or a deployment resumes a pause", a_restart_resumes, 5, _STALLED, shows=_STARTED
     ),
     Known(
         "a claim heeds no pause, only consuming does",
@@ -478,5 +479,24 @@ OF_SCOPE_WORKER = (
     ),
 )
 """Faults of one lock for many jobs."""
+
+_CHAINED = CRASHES | {"chains": 0.7, "fault_rate": 0.3}
+OF_FLOWS = (
+    Known(
+        "open row removed though a successor was not submitted",
+        callback_left_behind,
+        14,
+        _CHAINED,
+        shows="^successor",
+    ),
+    Known(
+        "a repeated submit ends the open row before its successors",
+        a_repeated_submit_ends_the_open_row,
+        23,
+        _CHAINED,
+        shows="^successor",
+    ),
+)
+"""Faults of chains and groups."""
 
 __all__ = ["OF_TWO_RELEASES"]

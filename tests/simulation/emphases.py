@@ -13,6 +13,7 @@ PLAIN = {
     "lock_slots": 1,
     "rate": None,
     "limits": False,
+    "chains": 0.0,
     "impatient": 0.0,
     "stale_connections": False,
     "retention_seconds": None,

@@ -14,6 +14,7 @@ from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.final_result import callback_job_id
 from jobfleet_protocol.audit.heads import Head, HeadsCheck
 from jobfleet_protocol.audit.verification import Verifier
+from tests.simulation.chain_judgement import chain_faults
 from tests.simulation.client_calls import ClientCall
 from tests.simulation.left_alone import is_left_alone
 from tests.simulation.loss_judgement import loss_faults
@@ -67,6 +68,7 @@ class Judgement:
             *loss_faults(self._trails),
             *self._overlaps(),
             *self._callbacks(),
+            *chain_faults(self._trails),
             *self._leftovers(),
             *self._timeline(),
             *self._removals(),

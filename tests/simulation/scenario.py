@@ -23,6 +23,7 @@ MIXED_SHARE = 1 / 3
 OWN_ERRORS_SHARE = 1 / 8
 LIMITS_SHARE = 1 / 8
 SKEW_SHARE = 1 / 8
+CHAINS_SHARE = 1 / 8
 _FAULT_RATES = (0.0, 0.01, 0.04, 0.04, 0.1, 0.1, 0.2)
 
 
@@ -56,6 +57,7 @@ class Scenario:
         limits: jobs name one or two limits, whose slots operators change.
         old_workers: so many workers run this release, and the others an invented next one, until an
             update in the midst of the faults.
+        chains: share of the jobs that others follow.
     """
 
     seed: int
@@ -92,6 +94,7 @@ class Scenario:
     own_errors: float = 0.0
     limits: bool = False
     old_workers: int = 0
+    chains: float = 0.0
 
     @classmethod
     def of(cls, seed: int) -> Scenario:
@@ -145,6 +148,7 @@ class Scenario:
             own_errors=0.1 if Random(f"own errors/{seed}").random() < OWN_ERRORS_SHARE else 0.0,
             limits=not scenario.clock_steps and Random(f"limits/{seed}").random() < LIMITS_SHARE,
             old_workers=_old_workers(Random(f"skew/{seed}"), scenario.workers),
+            chains=0.5 if Random(f"chains/{seed}").random() < CHAINS_SHARE else 0.0,
         )
 
     def _with_retention(self, dice: Random) -> Scenario:

@@ -101,7 +101,8 @@ async def _follow_plan(
         if plan.get("checkpoint") == step:
             await context.checkpoint({"step": step, "epoch": context.epoch})
     _end_badly(plan, context)
-    return {"epoch": context.epoch, "text": "x" * plan.get("large", 0)}
+    handed = {"handed": plan["handed"]} if "handed" in plan else {}
+    return {"epoch": context.epoch, "text": "x" * plan.get("large", 0)} | handed
 
 
 def _end_badly(plan: dict[str, Any], context: JobContext) -> None:

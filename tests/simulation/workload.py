@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.job import JobRequest, Then
 from jobfleet_contracts.job_id import job_id_for_key
 from jobfleet_contracts.schedule import Schedule
 from tests.simulation.limit_names import limits_of_job
@@ -67,6 +67,7 @@ class Workload:
         self._once_dice = Random(f"once jobs/{scenario.seed}")
         self._slots_dice = Random(f"lock slots/{scenario.seed}")
         self._skew_dice = Random(f"new field/{scenario.seed}")
+        self._chains_dice = Random(f"chained jobs/{scenario.seed}")
         self._number = 0
         self._keys = [f"key-{n}" for n in range(scenario.lock_keys)]
         self._only_keys = self._dice.random() < 0.3
@@ -155,7 +156,25 @@ class Workload:
             fields["timeout_seconds"] = dice.choice((5, 30, 90))
         if dice.random() < 0.1:
             fields["callback_url"] = "https://example.org/result"
+        if self._chains_dice.random() < self._scenario.chains:
+            fields["then"] = self._steps(self._chains_dice.randint(1, 2))
         return JobRequest(**fields)
+
+    def _steps(self, number: int, depth: int = 2) -> list[Then]:
+        dice = self._chains_dice
+        steps: list[Then] = []
+        for _ in range(number):
+            when = dice.choice(("success", "success", "failure", "always"))
+            plan = {"steps": 1, "seconds": dice.choice((0, 2))}
+            fields: dict[str, Any] = {"payload": plan, "when": when, "max_attempts": 2}
+            if dice.random() < 0.2:
+                plan["fatal"] = True
+            if when != "failure":
+                fields["results"] = {"handed": "previous"}
+            if depth > 1 and dice.random() < 0.5:
+                fields["then"] = self._steps(1, depth - 1)
+            steps.append(Then(type=JOB_TYPE, **fields))
+        return steps
 
     def _plan(self, kind: str) -> dict[str, Any]:
         dice, lease = self._dice, self._scenario.lease_seconds

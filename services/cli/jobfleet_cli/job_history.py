@@ -90,6 +90,11 @@ def _print_facts(job: Mapping[str, Any]) -> None:
     for name in ("payload", "result"):
         if job[name] is not None:
             print(f"  {name:<12} {visible(encode_text(job[name]))}")
+    if job["followsJobId"] is not None:
+        print(f"  {'follows':<12} {job['followsJobId']}")
+    for step in job["successors"]:
+        told = f"{step['type']} on {step['when']} {step['jobId'] or ''}".rstrip()
+        print(f"  {'then':<12} {visible(told)}")
     print()
 
 

@@ -38,6 +38,7 @@ class JobOptions:
     max_takeovers: int | None = None
     timeout_seconds: float | None = None
     idempotency_key: str | None = None
+    then: str | None = None
 
     @property
     def empty(self) -> bool:
@@ -80,6 +81,8 @@ def jobs_from_options(options: JobOptions, count: int) -> list[JobRequest]:
     said = {name: value for name, value in said.items() if value is not None}
     if options.payload is not None:
         said["payload"] = read_payload(options.payload)
+    if options.then is not None:
+        said["then"] = read_payload(options.then, option="--then")
     delay, now = options.delay or 0, datetime.now(UTC)
     return [JobRequest.parse(said).starting_in(delay, now=now) for _ in range(count)]
 
@@ -112,8 +115,8 @@ def _checked(number: int, line: bytes) -> JobRequest:
         raise InvalidRequest(f"line {number}: {error}", field=error.field) from error
 
 
-def read_payload(text: str) -> Any:
-    """Return the value of ``--payload``: JSON, ``@FILE``, or ``-`` for standard input.
+def read_payload(text: str, *, option: str = "--payload") -> Any:
+    """Return the value of an option: JSON, ``@FILE``, or ``-`` for standard input.
 
     Raises:
         InvalidRequest: it is no JSON, or the file cannot be read.
@@ -121,13 +124,13 @@ def read_payload(text: str) -> Any:
     if text == STDIN:
         body: bytes | str = sys.stdin.buffer.read()
     elif text.startswith("@"):
-        body = _read(text[1:], option="--payload")
+        body = _read(text[1:], option=option)
     else:
         body = text
     try:
         return decode(body)
     except InvalidRequest as error:
-        raise InvalidRequest(f"--payload is {error}", field="payload") from error
+        raise InvalidRequest(f"{option} is {error}", field=option.removeprefix("--")) from error
 
 
 def _read(name: str, *, option: str) -> bytes:

@@ -54,6 +54,10 @@ def publish(  # noqa: PLR0917 - typer calls it by name
     idempotency_key: Annotated[
         str | None, typer.Option(metavar="K", help="The same key is the same job.")
     ] = None,
+    then: Annotated[
+        str | None,
+        typer.Option(metavar="JSON|@FILE", help='Jobs that follow it: [{"type": "report"}].'),
+    ] = None,
     count: Annotated[int, typer.Option(min=1, help="So many jobs of this kind.")] = 1,
     file: Annotated[
         str | None, typer.Option(metavar="JSONL|-", help="One job request per line.")
@@ -82,6 +86,7 @@ def publish(  # noqa: PLR0917 - typer calls it by name
         max_takeovers=max_takeovers,
         timeout_seconds=timeout,
         idempotency_key=idempotency_key,
+        then=then,
     )
     if file is None and options.empty:
         _without_options(ctx, bare=count == 1 and not wait and not as_json)

@@ -1,4 +1,4 @@
-"""Writes the index anew from the trail."""
+"""Writes the index anew from the trail, and the jobs that an ending owes where they are missing."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from datetime import timedelta
 
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.session import Session
+from jobfleet_contracts.errors import DataMissing
 from jobfleet_contracts.event import UNREADABLE, Event
 from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.ports import AuditTrail, JobIndex
-from jobfleet_protocol.actions.submission import ORPHANED_ROW_AGE
+from jobfleet_contracts.state import Status
+from jobfleet_protocol.actions.submission import ORPHANED_ROW_AGE, request_of
+from jobfleet_protocol.trail.large_data import resolve
 from jobfleet_protocol.trail.tombstone import is_tombstone
 
 AT_ONCE = 2000
@@ -26,6 +29,8 @@ SETTLED_AFTER = timedelta(minutes=10)
 async def rebuild_index(session: Session) -> ExitCode:
     """Write timeline and open rows of every job; never removes the open row of a live job.
 
+    Callback jobs and successors of ended jobs are submitted where they are missing.
+
     Open rows whose event never came are removed after an hour: their submitter may still write it.
 
     A job that moves on meanwhile writes newer rows itself, which older ones never replace.
@@ -36,6 +41,7 @@ async def rebuild_index(session: Session) -> ExitCode:
     queued: list[Awaitable[None]] = []
     async for history in session.backend.trail.scan():
         queued += await _rebuild_job(session.backend.index, history)
+        await _submit_followers(session, history)
         jobs, events = jobs + 1, events + len(history)
         if len(queued) >= AT_ONCE:
             await asyncio.gather(*queued)
@@ -86,6 +92,26 @@ async def _rebuild_job(index: JobIndex, history: Sequence[Event]) -> list[Awaita
         ended -= 1
     writes = [index.record(history)]
     return writes + [index.close(last.job_id, number + 1) for number in range(ended)]
+
+
+async def _submit_followers(session: Session, history: Sequence[Event]) -> None:
+    """Submit again what follows each ending; what stands already is the same job."""
+    if history[0].status == UNREADABLE or any(map(is_tombstone, history)):
+        return
+    endings = [event for event in history if event.is_readable and _is_ending(event)]
+    if not endings:
+        return
+    try:
+        request = request_of(await resolve(history[0], session.backend.payloads))
+    except DataMissing:
+        return  # with it is lost what follows
+    if request.has_followers:
+        for ending in endings:
+            await session.writes.ending.submit_followers(ending, request)
+
+
+def _is_ending(event: Event) -> bool:
+    return event.after.state.is_terminal and event.kind is not Status.DISMISSED
 
 
 def _open_row(history: Sequence[Event]) -> OpenRow:

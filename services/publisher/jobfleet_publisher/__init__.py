@@ -18,6 +18,7 @@ from jobfleet_publisher.job_details import JobDetails
 from jobfleet_publisher.job_result import JobFailed, JobResult
 from jobfleet_publisher.publisher import Publisher
 from jobfleet_publisher.submitted_job import SubmittedJob
+from jobfleet_publisher.then import Then
 
 __all__ = [
     "ActionRefused",
@@ -33,6 +34,7 @@ __all__ = [
     "Publisher",
     "SettingsError",
     "SubmittedJob",
+    "Then",
     "UnknownJob",
     "current_publisher",
 ]

@@ -32,6 +32,7 @@ from jobfleet_publisher.trace_context import traced
 if TYPE_CHECKING:
     from jobfleet_contracts.job import JobRequest
     from jobfleet_publisher.metrics import PublisherMetrics
+    from jobfleet_publisher.then import Then
 
 
 NOT_STARTED = (
@@ -210,6 +211,7 @@ class Publisher:
         idempotency_key: str | None = None,
         callback_url: str | None = None,
         context: Mapping[str, Any] | None = None,
+        then: Sequence[Then] | None = None,
         job_id: str | None = None,
         connection: Any = None,
         ring: bool = False,
@@ -235,6 +237,7 @@ class Publisher:
                 however often and whenever; ``delay`` counts as said, not the time it led to.
             callback_url: receives the final result, signed.
             context: carried to the handler, as headers of the request that made the job.
+            then: jobs that jobfleet submits when this one has ended.
             connection: with an open transaction of your own on the fleet's PostgreSQL database,
                 from psycopg or SQLAlchemy: the job exists if, and only if, you commit it. What
                 the connection raises is raised here; nothing is repeated.
@@ -266,6 +269,7 @@ class Publisher:
             retry_delay=retry_delay,
             callback_url=callback_url,
             context=context,
+            then=then,
             job_id=job_id,
         )
         if connection is None:
@@ -486,6 +490,7 @@ def _fields(options: JobOptions) -> dict[str, Any]:
         "timeoutSeconds": _seconds(options.get("timeout")),
         "retryDelaySeconds": _seconds(options.get("retry_delay")),
         "callbackUrl": options.get("callback_url"),
+        "then": [step.to_json() for step in options.get("then") or ()] or None,
     }
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypedDict
 
+from jobfleet_publisher.then import Then
+
 
 class JobOptions(TypedDict, total=False):
     """Options that may hold for several jobs at once.
@@ -24,6 +26,7 @@ class JobOptions(TypedDict, total=False):
             ``timedelta``.
         callback_url: receives the final result, signed.
         context: carried to the handler, as headers of the request that made the job.
+        then: jobs that jobfleet submits when this one has ended.
     """
 
     name: str | None
@@ -42,6 +45,7 @@ class JobOptions(TypedDict, total=False):
     retry_delay: timedelta | float | None
     callback_url: str | None
     context: Mapping[str, Any] | None
+    then: Sequence[Then] | None
 
 
 class SubmitOptions(JobOptions, total=False):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.ports import Clock, RenewalLeases
+from jobfleet_protocol.actions.successors import with_results
 from jobfleet_protocol.actions.write_side import WriteSide
 from jobfleet_protocol.claiming.claim_parts import ClaimParts
 from jobfleet_protocol.claiming.claim_result import Unclear
@@ -187,7 +189,11 @@ def claims_on(
         metrics=ground.metrics,
     )
     rates = RateSlots(store=backend.rates, clock=clock, clock_offset=backend.clock_offset)
-    terms = HandlerTerms(handlers=ground.handlers, limits=intake.pause_watch.limits)
+    terms = HandlerTerms(
+        handlers=ground.handlers,
+        limits=intake.pause_watch.limits,
+        fill=partial(with_results, trail=backend.trail, payloads=backend.payloads),
+    )
     type_keys = TypeKeys(log=backend.control_log, clock=clock)
     announced_keys = AnnouncedKeys(handlers=ground.handlers, keys=type_keys, clock=clock)
 

@@ -54,6 +54,23 @@ def check_type(job_type: str) -> None:
         raise InvalidRequest(f"type: {job_type} jobs are made by jobfleet alone", field="type")
 
 
+def check_submitted(request: JobRequest) -> None:
+    """Check that a submitter may use the type and the fields of a request.
+
+    Raises:
+        InvalidRequest: only jobfleet itself may.
+    """
+    check_type(request.type)
+    for field in ("follows", "results"):
+        if getattr(request, field):
+            raise InvalidRequest(f"{field}: only jobfleet itself sets this field", field=field)
+
+
 def is_internal(request: JobRequest) -> bool:
-    """Whether the type or the id of a request is one that only jobfleet may use."""
-    return request.type in INTERNAL_TYPES or is_internal_id(request.job_id)
+    """Whether a request's type, id or origin is one that only jobfleet may use."""
+    return (
+        request.type in INTERNAL_TYPES
+        or is_internal_id(request.job_id)
+        or request.follows is not None
+        or bool(request.results)
+    )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from heapq import nsmallest
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -21,12 +21,15 @@ from pydantic import (
     PlainSerializer,
     PrivateAttr,
     ValidationError,
+    model_validator,
 )
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import SkipJsonSchema
 
 from jobfleet_contracts.codec import format_time, parse_time
 from jobfleet_contracts.credentials import holds_credential, user_info_in
 from jobfleet_contracts.errors import InvalidRequest
+from jobfleet_contracts.internal_job import INTERNAL_TYPES
 from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.json_check import check_characters, check_json
 from jobfleet_contracts.json_size import MAX_VALUES, JsonCounter
@@ -93,6 +96,12 @@ def _web_address(value: str) -> str:
     return value
 
 
+def _users_type(name: str) -> str:
+    if name in INTERNAL_TYPES:
+        raise ValueError(f"{name} jobs are made by jobfleet alone")
+    return name
+
+
 def _each_once(names: list[str]) -> list[str]:
     if len(set(names)) < len(names):
         raise ValueError("must name each limit once")
@@ -103,6 +112,84 @@ LimitName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
 Time = Annotated[datetime, BeforeValidator(_time), PlainSerializer(format_time)]
 ONE_LINE = AfterValidator(_one_line)
 """Stands behind a ``Field`` with lengths, which then counts characters and says so."""
+
+JobName = Annotated[str, Field(max_length=200), ONE_LINE]
+Priority = Annotated[int, Field(ge=0, le=9)]
+QueueName = Annotated[str, Field(pattern=QUEUE_PATTERN.pattern)]
+AttemptLimit = Annotated[int, Field(ge=1, le=MAX_ATTEMPTS)] | None
+TimeLimit = Annotated[float, Field(gt=0, le=MAX_TIMEOUT_SECONDS, allow_inf_nan=False)] | None
+OnLost = Literal["retry", "fail"] | None
+LockKey = Annotated[str, Field(min_length=1, max_length=MAX_LOCK_KEY), ONE_LINE] | None
+CallbackUrl = Annotated[str, Field(max_length=2000), ONE_LINE, AfterValidator(_web_address)] | None
+
+_WIRE = ConfigDict(
+    frozen=True, extra="forbid", strict=True, alias_generator=to_camel, populate_by_name=True
+)
+
+
+MAX_SUCCESSORS = 100
+"""Of one request, those of its successors included."""
+
+
+class Follows(BaseModel):
+    """The incarnation of a job after whose end jobfleet made this job. Only jobfleet sets it."""
+
+    model_config = _WIRE
+
+    job_id: str
+    incarnation: int = Field(ge=1)
+
+
+class Then(BaseModel):
+    """A job that jobfleet submits when the job before it has ended.
+
+    Attributes:
+        when: ``success`` after a job that completed, ``failure`` after one that failed, timed out
+            or was cancelled, ``always`` after either.
+        results: payload keys of this job, each with what the worker puts there at the start:
+            ``previous``, the result of the job before; null where it did not complete.
+    """
+
+    model_config = _WIRE
+
+    type: Annotated[str, Field(pattern=TYPE_PATTERN.pattern), AfterValidator(_users_type)]
+    when: Literal["success", "failure", "always"] = "success"
+    job_name: JobName = ""
+    payload: Any = None
+    results: dict[str, Literal["previous"]] = Field(default={})
+    priority: Priority = 5
+    queue: QueueName = "default"
+    max_attempts: AttemptLimit = None
+    timeout_seconds: TimeLimit = None
+    on_lost: OnLost = None
+    lock_key: LockKey = None
+    callback_url: CallbackUrl = None
+    then: list[Then] = Field(default=[])
+
+    @model_validator(mode="after")
+    def _has_place_for_results(self) -> Self:
+        if self.results and not isinstance(self.payload, dict | None):
+            raise ValueError("results need a payload that is an object, or none")
+        if taken := self.results.keys() & (self.payload or {}).keys():
+            raise ValueError(f"results: {min(taken)} stands in the payload already")
+        if self.results and self.when == "failure":
+            raise ValueError("results: a job that did not complete has none; use when 'always'")
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the wire form; unset fields are left out. Its values are shared: do not change."""
+        said = {
+            wire_name: getattr(self, name)
+            for name, wire_name in _STEP_NAMES
+            if name in self.model_fields_set
+        }
+        if self.then:
+            said["then"] = [each.to_json() for each in self.then]
+        return said
+
+
+_STEP_NAMES = tuple((name, to_camel(name)) for name in Then.model_fields)
+_STEP_KNOWN = frozenset(wire_name for _, wire_name in _STEP_NAMES)
 
 
 class JobRequest(BaseModel):
@@ -127,46 +214,41 @@ class JobRequest(BaseModel):
         limits: named limits, which operators set; the job starts when each has a slot for it.
         callback_url: receives the final result, signed.
         context: what came with the HTTP request that made the job; ``traceparent``.
+        then: jobs to submit when this one has ended.
+        follows: the job after whose end jobfleet made this one; nobody else may set it.
+        results: payload keys that a worker fills from ``follows``, as :class:`Then` says.
     """
 
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        strict=True,
-        alias_generator=to_camel,
-        populate_by_name=True,
-        title="Job request, version 1",
-    )
+    model_config = _WIRE | ConfigDict(title="Job request, version 1")
 
     job_id: Annotated[str, AfterValidator(_uuid), Field(json_schema_extra={"format": "uuid"})] = (
         Field(default_factory=new_id)
     )
     type: str = Field(pattern=TYPE_PATTERN.pattern)
-    job_name: Annotated[str, Field(max_length=200), ONE_LINE] = ""
+    job_name: JobName = ""
     description: Annotated[str, Field(max_length=2000), AfterValidator(_text)] = ""
     payload: Any = None
     input_file_path: Annotated[str, Field(max_length=2000), ONE_LINE] | None = None
     processing_parameters: dict[str, Any] | None = None
-    priority: int = Field(default=5, ge=0, le=9)
-    queue: str = Field(default="default", pattern=QUEUE_PATTERN.pattern)
+    priority: Priority = 5
+    queue: QueueName = "default"
     created_at: Time = Field(default_factory=lambda: datetime.now(UTC))
     run_at: Time | None = None
-    max_attempts: int | None = Field(default=None, ge=1, le=MAX_ATTEMPTS)
+    max_attempts: AttemptLimit = None
     retry_delay_seconds: float | None = Field(default=None, ge=0, le=86_400, allow_inf_nan=False)
-    timeout_seconds: float | None = Field(
-        default=None, gt=0, le=MAX_TIMEOUT_SECONDS, allow_inf_nan=False
-    )
-    on_lost: Literal["retry", "fail"] | None = None
+    timeout_seconds: TimeLimit = None
+    on_lost: OnLost = None
     max_takeovers: int | None = Field(default=None, ge=0, le=MAX_TAKEOVER_LIMIT)
-    lock_key: Annotated[str, Field(min_length=1, max_length=MAX_LOCK_KEY), ONE_LINE] | None = None
+    lock_key: LockKey = None
     lock_slots: int = Field(default=1, ge=1, le=MAX_SLOTS)
     limits: Annotated[list[LimitName], Field(max_length=MAX_LIMITS), AfterValidator(_each_once)] = (
         Field(default=[])
     )
-    callback_url: (
-        Annotated[str, Field(max_length=2000), ONE_LINE, AfterValidator(_web_address)] | None
-    ) = None
+    callback_url: CallbackUrl = None
     context: dict[str, Any] | None = None
+    then: list[Then] = Field(default=[])
+    follows: SkipJsonSchema[Follows | None] = None
+    results: SkipJsonSchema[dict[str, str]] = Field(default={})
 
     _delay_seconds: float | None = PrivateAttr(default=None)
     """What the caller asked for where ``run_at`` was made from it."""
@@ -188,6 +270,7 @@ class JobRequest(BaseModel):
         # Before the model looks: it makes an error of each unknown field, seconds for a megabyte.
         if unknown := value.keys() - _KNOWN:
             raise unknown_fields(unknown)
+        _check_successors(value.get("then"))
         try:
             said = {name: v for name, v in value.items() if v is not None or name not in _OPTIONAL}
             request = cls.model_validate(said, by_alias=True, by_name=False)
@@ -195,11 +278,11 @@ class JobRequest(BaseModel):
             raise _first_problem(error) from error
         counter = JsonCounter()
         for field in ("payload", "processing_parameters", "context"):
-            if (content := getattr(request, field)) is not None:
-                counter.feed(check_json(content, field=to_camel(field)))
-                _check_values(counter, to_camel(field))
-                check_characters(content, field=to_camel(field))
-        _check_credentials(request)
+            _check_content(getattr(request, field), to_camel(field), counter)
+        _check_credentials(request, _WIRE_NAMES)
+        for path, step in steps_of(request.then):
+            _check_content(step.payload, f"{path}.payload", counter)
+            _check_credentials(step, _STEP_NAMES, f"{path}.")
         if request.lock_slots > 1 and request.lock_key is None:
             raise InvalidRequest("lockSlots: needs a lockKey beside it", field="lockSlots")
         if request.on_lost == "fail" and request.max_takeovers:
@@ -249,7 +332,16 @@ class JobRequest(BaseModel):
         }
         if self.run_at is not None:
             said["runAt"] = format_time(self.run_at)
+        if self.then:
+            said["then"] = [each.to_json() for each in self.then]
+        if self.follows is not None:
+            said["follows"] = self.follows.model_dump(by_alias=True)
         return said | {"jobId": self.job_id, "createdAt": format_time(self.created_at)}
+
+    @property
+    def has_followers(self) -> bool:
+        """Whether the job's end asks for other jobs."""
+        return self.callback_url is not None or bool(self.then)
 
     @property
     def name(self) -> str:
@@ -270,8 +362,14 @@ _OPTIONAL = _KNOWN - {"type"}
 
 
 def newer_fields(said: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names in a request's wire form that this version does not know, in order."""
-    return tuple(sorted(str(name) for name in said.keys() - _KNOWN))
+    """Return the names in a request's wire form that this version does not know, in order.
+
+    ``then`` is one of them where a successor has a field that this version does not know.
+    """
+    unknown = {str(name) for name in said.keys() - _KNOWN}
+    if any(step.keys() - _STEP_KNOWN for _, step in _said_steps(said.get("then"))):
+        unknown.add("then")
+    return tuple(sorted(unknown))
 
 
 def digest_of(said: Mapping[str, Any]) -> str:
@@ -311,10 +409,49 @@ def unknown_fields(names: Collection[str]) -> InvalidRequest:
     return InvalidRequest(f"unknown field: {listed}", field=first[0])
 
 
-def _check_credentials(request: JobRequest) -> None:
+def _check_content(content: Any, field: str, counter: JsonCounter) -> None:
+    if content is not None:
+        counter.feed(check_json(content, field=field))
+        _check_values(counter, field)
+        check_characters(content, field=field)
+
+
+def steps_of(then: Sequence[Then], path: str = "then") -> Iterator[tuple[str, Then]]:
+    """Yield all successors with their places, as ``then.0.then.1``; each before its own."""
+    for number, step in enumerate(then):
+        yield f"{path}.{number}", step
+        yield from steps_of(step.then, f"{path}.{number}.then")
+
+
+def _said_steps(then: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield all successors in the wire form, with their places; what is none is passed over."""
+    left = [("then", then)]
+    while left:
+        path, steps = left.pop()
+        for number, step in enumerate(steps if isinstance(steps, list) else ()):
+            if isinstance(step, Mapping):
+                yield f"{path}.{number}", step
+                left.append((f"{path}.{number}.then", step.get("then")))
+
+
+def _check_successors(then: Any) -> None:
+    """Refuse too many successors and unknown fields, before the model makes an error of each."""
+    for count, (path, step) in enumerate(_said_steps(then), start=1):
+        if count > MAX_SUCCESSORS:
+            told = f"then: at most {MAX_SUCCESSORS} successors, those of successors included"
+            raise InvalidRequest(told, field="then")
+        if unknown := step.keys() - _STEP_KNOWN:
+            raise unknown_fields([f"{path}.{name}" for name in nsmallest(_NAMES_SHOWN, unknown)])
+
+
+def _check_credentials(
+    request: JobRequest | Then, names: Sequence[tuple[str, str]], path: str = ""
+) -> None:
     """Refuse credentials where they have no place: in URLs, and in what every list shows."""
-    for name, field in _WIRE_NAMES:
-        found = user_info_in(getattr(request, name), field)
+    for name, field in names:
+        if name == "then":
+            continue  # each of them is checked for itself
+        found = user_info_in(getattr(request, name), f"{path}{field}")
         if found is not None:
             raise InvalidRequest(
                 f"{found}: a URL must not hold a user or password; "
@@ -324,9 +461,9 @@ def _check_credentials(request: JobRequest) -> None:
     for field, text in (("jobName", request.job_name), ("lockKey", request.lock_key)):
         if text and holds_credential(text):
             raise InvalidRequest(
-                f"{field}: seems to hold a credential, and every list shows this field; "
+                f"{path}{field}: seems to hold a credential, and every list shows this field; "
                 "choose another text",
-                field=field,
+                field=f"{path}{field}",
             )
 
 

@@ -16,7 +16,7 @@ from pydantic.alias_generators import to_camel
 from jobfleet_contracts.codec import decode, encode
 from jobfleet_contracts.control import check_control_name
 from jobfleet_contracts.errors import InvalidRequest
-from jobfleet_contracts.internal_job import check_type
+from jobfleet_contracts.internal_job import check_submitted
 from jobfleet_contracts.job import JobRequest, Time
 
 Overlap = Literal["skip", "queue", "allow"]
@@ -120,7 +120,7 @@ class Schedule:
         given = {field: v for field, v in value.items() if v is not None}
         rule = {field: given.pop(field) for field in _RULE_FIELDS & given.keys()}
         request = JobRequest.parse(given)
-        check_type(request.type)
+        check_submitted(request)
         job = request.to_json()
         for field in NOT_SAID:
             job.pop(field, None)

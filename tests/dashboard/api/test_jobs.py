@@ -20,7 +20,7 @@ FIELDS = [
     *("attempt", "attempts"),
     *("maxAttempts", "epoch", "workerId", "createdAt", "runAt", "startedAt", "completedAt"),
     *("updatedAt", "nextRetryAt", "result", "lastError", "lastResponse", "callbackJobId"),
-    *("callbackConflict", "scheduleName", "scheduledFor"),
+    *("callbackConflict", "followsJobId", "successors", "scheduleName", "scheduledFor"),
     *("payload", "context", "events", "eventsNext"),
 ]
 

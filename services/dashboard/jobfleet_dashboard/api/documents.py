@@ -159,6 +159,14 @@ class JobPage(Document):
     searched_back_to: Time | None
 
 
+class SuccessorDocument(Document):
+    """A job that follows another one."""
+
+    type: str
+    when: Literal["success", "failure", "always"]
+    job_id: str | None = Field(description="`null` unless the job has ended so.")
+
+
 class JobDocument(Document):
     """One job; ``events`` is its complete history, beyond 1,000 or 1 MiB the newest ones."""
 
@@ -188,6 +196,8 @@ class JobDocument(Document):
     callback_conflict: str | None = Field(
         description="Why nobody delivers the result; `null` unless its job's id was taken."
     )
+    follows_job_id: str | None = Field(description="The job after whose end it was made.")
+    successors: list[SuccessorDocument] = Field(description="The jobs that follow it.")
     schedule_name: str | None = Field(description="The schedule that made it.")
     scheduled_for: Time | None = Field(description="Its tick; `null` where somebody ran it.")
     payload: Any

@@ -83,6 +83,8 @@ JOB: Json = {
     "lastResponse": None,
     "callbackJobId": None,
     "callbackConflict": None,
+    "followsJobId": None,
+    "successors": [],
     "scheduleName": None,
     "scheduledFor": None,
     "payload": REQUEST["payload"],

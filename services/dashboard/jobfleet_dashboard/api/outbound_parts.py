@@ -15,16 +15,22 @@ OUTBOUND = frozenset({HTTP_JOB, "external.call"})
 _WEB_ADDRESS = re.compile(r"https?://[^/\x00-\x20\x7f][^\x00-\x20\x7f]*", re.IGNORECASE)
 
 
-def check_outbound(job: Mapping[str, Any]) -> None:
-    """Check the payload of a job that calls a server; other jobs pass.
+def check_outbound(job: Mapping[str, Any], *, place: str = "") -> None:
+    """Check the payloads of a job and of its successors that call a server; other jobs pass.
+
+    Args:
+        job: the wire form of a request that was checked before.
+        place: of a successor in its request.
 
     Raises:
         InvalidRequest: names ``payload.targetUrl``, ``payload.headers`` or one of them.
     """
     payload = job.get("payload")
     if job.get("type") in OUTBOUND and isinstance(payload, Mapping):
-        check_target(payload.get("targetUrl"), "payload.targetUrl")
-        check_headers(payload.get("headers", {}), "payload.headers")
+        check_target(payload.get("targetUrl"), f"{place}payload.targetUrl")
+        check_headers(payload.get("headers", {}), f"{place}payload.headers")
+    for number, step in enumerate(job.get("then") or ()):
+        check_outbound(step, place=f"{place}then.{number}.")
 
 
 def check_target(url: Any, field: str) -> None:

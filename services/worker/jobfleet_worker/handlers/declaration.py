@@ -83,11 +83,17 @@ class Declaration:
         said = {
             "lock_key": lock_key,
             "lock_slots": None if lock_key is None else self.lock_slots,
+            "max_takeovers": self.max_takeovers,
+        }
+        return self.step_options() | {n: value for n, value in said.items() if value is not None}
+
+    def step_options(self) -> dict[str, Any]:
+        """Return what the decorator says of jobs of any payload, as options of a ``Then``."""
+        said = {
             "max_attempts": self.max_attempts,
             "timeout": self.timeout,
             "queue": self.queue,
             "on_lost": self.on_lost,
-            "max_takeovers": self.max_takeovers,
         }
         return {name: value for name, value in said.items() if value is not None}
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from jobfleet_publisher.publisher import Publisher
     from jobfleet_publisher.submit_options import JobOptions, SubmitOptions
     from jobfleet_publisher.sync import Publisher as SyncPublisher
+    from jobfleet_publisher.then import Then, ThenOptions
     from jobfleet_publisher.typed_job import SyncTypedJob, TypedJob
     from jobfleet_worker.handlers.declaration import Declaration
 
@@ -148,6 +149,24 @@ class Submits:
         answers = chosen.submit_many(requests)
         return [a if isinstance(a, JobfleetError) else SyncTypedJob(a, self._read) for a in answers]
 
+    def then(self, payload: Any = None, **options: Unpack[ThenOptions]) -> Then:
+        """Return a job of this handler for the ``then`` of another one.
+
+        Args:
+            payload: what the handler's annotation says; it is checked here, unless ``results``
+                fill a part of it.
+            options: as in :class:`jobfleet_publisher.Then`.
+
+        Raises:
+            InvalidRequest: the payload does not fit.
+        """
+        from jobfleet_publisher.plain_payload import plain_payload
+        from jobfleet_publisher.then import Then
+
+        plain = plain_payload(payload) if options.get("results") else self._checked(payload)
+        said: dict[str, Any] = self._declaration.step_options() | options
+        return Then(type=self._declaration.job_type, payload=plain, **said)
+
     def _all_checked(
         self, payloads: Iterable[Any], options: JobOptions
     ) -> list[tuple[Any, dict[str, Any]]]:
@@ -195,7 +214,7 @@ class Submits:
 def add_submits(function: Callable[..., Any], declaration: Declaration) -> None:
     """Give a function the submits of its declaration; of several, the topmost counts."""
     submits = Submits(declaration, function)
-    for name in ("submit", "submit_sync", "submit_many", "submit_many_sync"):
+    for name in ("submit", "submit_sync", "submit_many", "submit_many_sync", "then"):
         setattr(function, name, getattr(submits, name))
 
 
@@ -240,6 +259,9 @@ class TypedHandler(Protocol[Params, Returned_co, Payload_contra, Result]):
         **options: Unpack[JobOptions],
     ) -> list[SyncTypedJob[Result] | JobfleetError]:
         """See :meth:`Submits.submit_many_sync`."""
+
+    def then(self, payload: Any = None, **options: Unpack[ThenOptions]) -> Then:
+        """See :meth:`Submits.then`."""
 
 
 class TypedHandlerWithoutPayload(Protocol[Params, Returned_co, Result]):
@@ -286,6 +308,9 @@ class TypedHandlerWithoutPayload(Protocol[Params, Returned_co, Result]):
         **options: Unpack[JobOptions],
     ) -> list[SyncTypedJob[Result] | JobfleetError]:
         """See :meth:`Submits.submit_many_sync`."""
+
+    def then(self, payload: Any = None, **options: Unpack[ThenOptions]) -> Then:
+        """See :meth:`Submits.then`."""
 
 
 class HandlerMark(Protocol):

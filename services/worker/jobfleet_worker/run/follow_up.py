@@ -48,7 +48,7 @@ class FollowUp:
     async def after(
         self, claimed: Claimed, lease: Lease, outcome: Outcome, head: Event, limit_seconds: float
     ) -> None:
-        """Submit the callback job, give up the lease, publish what is due again, close the row.
+        """Submit the jobs that follow, give up the lease, publish what is due again, close the row.
 
         Args:
             lease: what the claim rests on now; a job that waits has exchanged it.
@@ -56,8 +56,10 @@ class FollowUp:
             limit_seconds: time limit of the attempt.
         """
         ended = head.after.state.is_terminal
-        # Without its callback job the open row stays: it is what the rescuer goes by.
-        settled = ended and await self._quietly(self._ending.submit_callback(head, claimed.request))
+        # Without the jobs that follow the open row stays: it is what the rescuer goes by.
+        settled = ended and await self._quietly(
+            self._ending.submit_followers(head, claimed.request)
+        )
         # The message comes after the release: published sooner, it would find the lock taken and
         # be deferred.
         await self._quietly(self._leases.give_up(lease, claimed.request))

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from jobfleet_contracts.error_group import NO_HANDLER
-from jobfleet_contracts.errors import BackendError, DataMissing, Fenced
+from jobfleet_contracts.errors import BackendError, Fenced
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.outcome import (
     AttemptFailed,
@@ -27,13 +27,12 @@ from jobfleet_contracts.outcome import (
 from jobfleet_contracts.ports import AuditTrail, Clock, PayloadStore
 from jobfleet_contracts.state import State, Status
 from jobfleet_contracts.worker_status import RunningJob
+from jobfleet_protocol.actions.successors import ResultMissing
 from jobfleet_protocol.claiming.claim_result import Claimed
 from jobfleet_protocol.claiming.lock_leases import LockLeases
 from jobfleet_protocol.claiming.rate_slots import RATE, RateSlots
-from jobfleet_protocol.retry import retry_forever
 from jobfleet_protocol.trail.transitions import Change
 from jobfleet_worker.callback_wait import CallbackWait
-from jobfleet_worker.handlers.checkpoints import last_checkpoint
 from jobfleet_worker.handlers.context import AttemptFacts
 from jobfleet_worker.handlers.described_error import describe_error, error_of, type_of
 from jobfleet_worker.handlers.open_hooks import OpenHooks
@@ -45,6 +44,7 @@ from jobfleet_worker.metrics.port import Metrics
 from jobfleet_worker.options import WorkerOptions
 from jobfleet_worker.processes.pool import ProcessPool
 from jobfleet_worker.run.attempt import Attempt, Stop
+from jobfleet_worker.run.attempt_inputs import AttemptInputs
 from jobfleet_worker.run.follow_up import FollowUp
 from jobfleet_worker.run.give_back import GiveBack
 from jobfleet_worker.run.handler_pause import LONGEST_PAUSE, deferrals_after
@@ -63,7 +63,6 @@ JOB_FENCED = "job.fenced"
 ATTEMPT_FAILED = "attempt.failed"
 ATTEMPT_BROKE = "attempt.broke"
 NO_HANDLER_DELAY = timedelta(seconds=1)
-CHECKPOINT_AWAITED = "checkpoint.awaited"
 SLOT_MISSED = "rate_slot.missed"
 LAST_SECONDS = 5
 """Beyond limit and grace period, for the end of an attempt, before its lease is renewed no more."""
@@ -118,6 +117,7 @@ class JobRun:
         self.lease = lease
         self.held = held
         self._parts = parts
+        self._request = claimed.request
         self._handler = parts.handlers.get(claimed.request.type)
         self._limit_seconds = self._find_limit()
         self._attempt = Attempt(
@@ -193,7 +193,7 @@ class JobRun:
             progress = ProgressLog(trail=self.trail, clock=self._parts.clock)
             self._watch()
             self.trail.on_moved = self._moved
-            runner = self._runner(handler, await self._last_checkpoint(), progress)
+            runner = await self._prepared(handler, progress)
             if not await self._is_in_its_slot():
                 return self._too_late()
             self._watch()  # anew: the limit counts from here, reading the checkpoint took its time
@@ -355,12 +355,27 @@ class JobRun:
         reason = f"the end of job {self.trail.head.job_id} cannot be written"
         self._parts.retire_lock(self.lease.kept.lock, reason)
 
+    async def _prepared(self, handler: Handler, progress: ProgressLog) -> Runner:
+        """Read what the handler needs from storage.
+
+        Raises:
+            ResultMissing: a result that the payload is to hold is gone.
+        """
+        inputs = AttemptInputs(
+            trail=self._parts.trail,
+            payloads=self._parts.payloads,
+            is_stopping=lambda: self._attempt.is_stopping,
+        )
+        checkpoint = await inputs.last_checkpoint(self.trail.head)
+        self._request = await inputs.filled(self.claimed.request)
+        return self._runner(handler, checkpoint, progress)
+
     def _runner(self, handler: Handler, checkpoint: Any, progress: ProgressLog) -> Runner:
         facts = self._facts(self.trail.head, checkpoint)
         wait = self._callback_wait() if handler.waits else None
         return runner_for(
             handler,
-            self.claimed.request.payload,
+            self._request.payload,
             facts,
             progress,
             self._parts.hooks,
@@ -370,7 +385,7 @@ class JobRun:
 
     def _facts(self, head: Event, checkpoint: Any = None) -> AttemptFacts:
         return AttemptFacts(
-            job=self.claimed.request,
+            job=self._request,
             attempt=head.after.attempt,
             epoch=head.after.epoch,
             incarnation=head.after.incarnation,
@@ -392,29 +407,6 @@ class JobRun:
             clock=self._parts.clock,
         )
 
-    async def _last_checkpoint(self) -> Any:
-        """Storage in trouble costs no attempt: it is asked again until the attempt is stopped.
-
-        Raises:
-            DataMissing: a checkpoint is not there any more; the attempt fails.
-        """
-        return await retry_forever(
-            self._checkpoint_unless_stopped,
-            lambda error: _log.warning(CHECKPOINT_AWAITED, error=str(error)),
-        )
-
-    async def _checkpoint_unless_stopped(self) -> Any:
-        try:
-            return await last_checkpoint(
-                self.trail.head, trail=self._parts.trail, payloads=self._parts.payloads
-            )
-        except DataMissing:
-            raise
-        except BackendError:
-            if self._attempt.is_stopping:
-                return None
-            raise
-
     async def _no_handler(self) -> Outcome:
         known = ", ".join(self._parts.handlers.types)
         job_type, queue = self.claimed.request.type, self.claimed.request.queue
@@ -424,6 +416,8 @@ class JobRun:
         return AttemptFailed(error, final=True)
 
     def _broken(self, error: Exception) -> Outcome:
+        if isinstance(error, ResultMissing):
+            return AttemptFailed(JobError(type(error).__name__, str(error)), final=True)
         _log.exception(ATTEMPT_BROKE)
         return AttemptFailed(describe_error(error))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -11,6 +11,7 @@ from jobfleet_contracts.internal_job import is_internal_id
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import key_lock, key_locks, limit_lock, limit_prefix, slots_prefix
 from jobfleet_contracts.outcome import JobError
+from jobfleet_protocol.actions.successors import ResultMissing
 from jobfleet_protocol.claiming.limit_slots import LIMIT, LOCK, SlotDemand
 from jobfleet_protocol.claiming.rate_slots import RateDemand
 from jobfleet_protocol.claiming.start_terms import NO_TERMS, ReadLimits, StartTerms
@@ -20,17 +21,21 @@ from jobfleet_worker.handlers.described_error import describe_error
 from jobfleet_worker.handlers.registry import Handler, Handlers
 from jobfleet_worker.handlers.verdicts import Fail
 
+FillResults = Callable[[JobRequest], Awaitable[JobRequest]]
+
 
 class HandlerTerms:
     """Says the terms of jobs whose handlers a worker has.
 
     Args:
         limits: the named limits; waits while they are not known.
+        fill: returns a request with the results of the job before it in its payload.
     """
 
-    def __init__(self, *, handlers: Handlers, limits: ReadLimits) -> None:
+    def __init__(self, *, handlers: Handlers, limits: ReadLimits, fill: FillResults) -> None:
         self._handlers = handlers
         self._limits = limits
+        self._fill = fill
 
     async def of(self, request: JobRequest) -> StartTerms:
         """Return the terms of a job.
@@ -40,7 +45,7 @@ class HandlerTerms:
         handler = self._handlers.get(request.type)
         if handler is None and not request.limits:
             return NO_TERMS
-        declared = NO_TERMS if handler is None else await _declared(handler, request)
+        declared = NO_TERMS if handler is None else await self._declared(handler, request)
         names = sorted({*request.limits, *(handler.limits if handler is not None else ())})
         if not names or declared.problem is not None:
             return declared
@@ -52,6 +57,15 @@ class HandlerTerms:
             limits=tuple(limits[name] for name in names if name in limits),
             rates=(*rates, *declared.rates),
         )
+
+    async def _declared(self, handler: Handler, request: JobRequest) -> StartTerms:
+        """Return the handler's own terms; its keys may depend on what the job before hands on."""
+        if request.results and (handler.lock_key or handler.rate_key):
+            try:
+                request = await self._fill(request)
+            except ResultMissing as missing:
+                return StartTerms(problem=JobError(type(missing).__name__, str(missing)))
+        return await _declared(handler, request)
 
 
 def _slots(name: str, limits: Mapping[str, Limit]) -> SlotDemand | None:
@@ -84,7 +98,8 @@ def _rate(name: str, limits: Mapping[str, Limit]) -> RateDemand | None:
 async def _declared(handler: Handler, request: JobRequest) -> StartTerms:
     """Return the terms that the handler declares: its rate, and its lock key."""
     # A tick may have a lock key that its schedule made, which says nothing of the handler's.
-    named = request.lock_key is not None and not is_internal_id(request.job_id)
+    of_schedule = is_internal_id(request.job_id) and request.follows is None
+    named = request.lock_key is not None and not of_schedule
     wants_lock = handler.lock_key is not None and not named
     if handler.rate_key is None and not wants_lock:
         return NO_TERMS if handler.rate is None else StartTerms(rates=(_demand(handler, None),))

@@ -1,4 +1,4 @@
-"""What follows a terminal event: the callback job, then the end of the open row."""
+"""What follows a terminal event: callback job and successors, then the end of the open row."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from jobfleet_contracts.message import JobDefaults
 from jobfleet_contracts.ports import AuditTrail, JobIndex, PayloadStore
 from jobfleet_protocol.actions.final_result import callback_job_id, delivery_payload
 from jobfleet_protocol.actions.submission import Submitter, request_of
+from jobfleet_protocol.actions.successors import successors_of
 from jobfleet_protocol.trail.large_data import resolve
 
 if TYPE_CHECKING:
@@ -26,12 +27,13 @@ CALLBACK_DEFAULTS = JobDefaults(
 """Back-off to two hours: thirty attempts span about a day."""
 
 CALLBACK_CONFLICT = "callback.id_taken"
+SUCCESSOR_CONFLICT = "successor.id_taken"
 
 _log = structlog.get_logger()
 
 
 class Ending:
-    """Order at the end: terminal event, callback job, (release,) open row last."""
+    """Order at the end: terminal event, jobs that follow, (release,) open row last."""
 
     def __init__(
         self,
@@ -40,33 +42,42 @@ class Ending:
         index: JobIndex,
         payloads: PayloadStore,
         callback_submitter: Submitter,
+        submitter: Submitter,
     ) -> None:
         """Take the parts.
 
         Args:
             callback_submitter: submits callback jobs, with :data:`CALLBACK_DEFAULTS`.
+            submitter: submits successors, with the fleet's defaults.
         """
         self._trail = trail
         self._index = index
         self._payloads = payloads
-        self._submitter = callback_submitter
+        self._callback_submitter = callback_submitter
+        self._submitter = submitter
 
-    async def submit_callback(self, head: Event, request: JobRequest) -> None:
-        """Submit the job that delivers the result, if one is asked for; repeatable.
+    async def submit_followers(self, head: Event, request: JobRequest) -> None:
+        """Submit the job that delivers the result, and the successors; repeatable.
 
-        Another job under the callback's id is logged as an error: nothing will deliver this
-        result. The job's page and ``GET /api/jobs/{jobId}`` show it too.
+        Another job under the id of one of them is logged as an error: nothing will deliver this
+        result, or run that successor. The job's page and ``GET /api/jobs/{jobId}`` show it too.
 
         Raises:
-            BackendUnavailable: it could not be written; the rescuer will see to it.
+            BackendUnavailable: one could not be written; the rescuer will see to it.
         """
-        if request.callback_url is None:
-            return
-        delivery = delivery_of(head, request)
+        if request.callback_url is not None:
+            delivery = delivery_of(head, request)
+            await self._submit(self._callback_submitter, delivery, head, CALLBACK_CONFLICT)
+        for successor in successors_of(head, request):
+            await self._submit(self._submitter, successor, head, SUCCESSOR_CONFLICT)
+
+    async def _submit(
+        self, submitter: Submitter, request: JobRequest, head: Event, conflict: str
+    ) -> None:
         try:
-            await self._submitter.submit_internal(delivery, by=f"job {head.job_id}")
-        except BodyConflict as conflict:
-            _log.error(CALLBACK_CONFLICT, job_id=head.job_id, error=str(conflict))
+            await submitter.submit_internal(request, by=f"job {head.job_id}")
+        except BodyConflict as error:
+            _log.error(conflict, job_id=head.job_id, error=str(error))
 
     def close(self, head: Event) -> Awaitable[None]:
         """Remove the open row of the incarnation that ``head`` ended."""
@@ -80,7 +91,7 @@ class Ending:
                 with contextlib.suppress(DataMissing):  # with it is lost whom to call back
                     request = request_of(await resolve(opening, self._payloads))
         if request is not None:
-            await self.submit_callback(head, request)
+            await self.submit_followers(head, request)
         await self.close(head)
 
 

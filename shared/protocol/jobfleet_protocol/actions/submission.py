@@ -21,7 +21,7 @@ from jobfleet_contracts.errors import (
 )
 from jobfleet_contracts.event import Event, JobFacts, JobState
 from jobfleet_contracts.index import OpenRow
-from jobfleet_contracts.internal_job import check_type, is_internal_id
+from jobfleet_contracts.internal_job import check_submitted, is_internal_id
 from jobfleet_contracts.job_id import job_id_for_key
 from jobfleet_contracts.lookup_keys import INDEXED, keys_of
 from jobfleet_contracts.message import JobDefaults, JobMessage
@@ -248,7 +248,7 @@ class Submitter:
             BackendUnavailable: the trail did not answer in 8 s. The job may have been accepted:
                 submit again with the same job id or key.
         """
-        check_type(request.type)
+        check_submitted(request)
         if idempotency_key is not None:
             request = request.model_copy(update={"job_id": job_id_for_key(idempotency_key)})
         return await self._answered(
@@ -335,7 +335,8 @@ class Submitter:
     async def _declared_keys(self, request: JobRequest) -> Sequence[str]:
         if self._keys is None or not isinstance(request.payload, dict):
             return ()
-        return () if is_internal_id(request.job_id) else await self._keys.of(request.type)
+        is_own = is_internal_id(request.job_id) and request.follows is None
+        return () if is_own else await self._keys.of(request.type)
 
     async def _other_slots(self, request: JobRequest) -> str | None:
         """Return what is to be said where open jobs of the lock key have other slots.
@@ -388,8 +389,8 @@ class Submitter:
         if head.sequence == 1 and not removed:
             message = await message_of(found, found, self._payloads, self._clock.now())
             await self._publication.attempt(message, found)
-        elif head.after.state.is_terminal and (removed or request.callback_url is None):
-            await self._index.close(request.job_id, 1)
+        elif head.after.state.is_terminal and (removed or not request.has_followers):
+            await self._index.close(request.job_id, 1)  # else others still need the open row
         return Submitted(request.job_id, head.after.state, created=False)
 
     async def _publish(self, request: JobRequest, defaults: JobDefaults, head: Event) -> None:

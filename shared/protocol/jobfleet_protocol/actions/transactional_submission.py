@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from jobfleet_contracts.backend import Limits
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.event import Event, JobFacts
-from jobfleet_contracts.internal_job import check_type, is_internal_id
+from jobfleet_contracts.internal_job import check_submitted, is_internal_id
 from jobfleet_contracts.job_id import job_id_for_key
 from jobfleet_contracts.message import JobDefaults, JobMessage
 from jobfleet_contracts.ports import Clock
@@ -45,7 +45,7 @@ class TransactionalSubmission:
         Raises:
             InvalidRequest: type or id is one that only jobfleet itself may use.
         """
-        check_type(request.type)
+        check_submitted(request)
         if is_internal_id(request.job_id):
             raise InvalidRequest(
                 "jobId: UUIDs of version 8 are for jobs that jobfleet makes", field="jobId"

@@ -84,18 +84,20 @@ class WriteSide:
                 keys=keys,
             )
 
+        jobs = submitter(defaults)
         ending = Ending(
             trail=trail,
             index=index,
             payloads=payloads,
             callback_submitter=submitter(CALLBACK_DEFAULTS),
+            submitter=jobs,
         )
         return cls(
             writer=writer,
             gate=gate,
             publication=publication,
             ending=ending,
-            submitter=submitter(defaults),
+            submitter=jobs,
             transactional=TransactionalSubmission(
                 clock=clock, defaults=defaults, limits=backend.limits
             ),

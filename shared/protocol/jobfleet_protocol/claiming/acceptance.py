@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from jobfleet_contracts.errors import DataMissing
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.internal_job import INTERNAL_TYPES
+from jobfleet_contracts.internal_job import INTERNAL_TYPES, is_internal_id
 from jobfleet_contracts.job import unknown_fields
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.ports import AuditTrail, PayloadStore
@@ -85,4 +85,6 @@ def _flaw(message: JobMessage) -> str:
         return str(unknown_fields(message.unknown_fields))
     if message.request.type in INTERNAL_TYPES:
         return f"type: {message.request.type} jobs are made by jobfleet alone"
+    if not is_internal_id(message.request.job_id):
+        return "follows, results: only jobfleet itself sets these fields"
     return "jobId: UUIDs of version 8 are for jobs that jobfleet makes"

@@ -12,6 +12,7 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.state import State
 from jobfleet_protocol.actions.final_result import callback_job_id
+from jobfleet_protocol.actions.successors import is_due, successor_id
 from jobfleet_protocol.control.schedule_state import schedule_of_job
 from jobfleet_protocol.reading.page_bytes import last_of_page
 
@@ -19,6 +20,19 @@ from jobfleet_protocol.reading.page_bytes import last_of_page
 def etag_of(job_id: str, sequence: int) -> str:
     """Return the tag of a job whose newest event has this sequence."""
     return f'"{job_id}-{sequence}"'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Successor:
+    """A job that follows another one; ``job_id`` is ``None`` unless the ending asked for it."""
+
+    type: str
+    when: str
+    job_id: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as ``GET /api/jobs/{jobId}`` gives it."""
+        return {"type": self.type, "when": self.when, "jobId": self.job_id}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +93,29 @@ class JobRecord:
         return callback_job_id(self.newest.job_id, after.incarnation)
 
     @property
+    def successors(self) -> Sequence[Successor]:
+        """The jobs that follow this incarnation, as its request names them."""
+        if self.request is None:
+            return ()
+        job_id, after = self.newest.job_id, self.newest.after
+        return [
+            Successor(
+                type=step.type,
+                when=step.when,
+                job_id=successor_id(job_id, number, after.incarnation)
+                if after.state.is_terminal and is_due(step, after.state)
+                else None,
+            )
+            for number, step in enumerate(self.request.then)
+        ]
+
+    @property
+    def follows(self) -> str | None:
+        """The job after whose end this one was made; ``None``: none."""
+        follows = None if self.request is None else self.request.follows
+        return None if follows is None else follows.job_id
+
+    @property
     def schedule(self) -> tuple[str, str | None] | None:
         """Name and tick of the schedule that made it; ``None``: somebody submitted it."""
         context = None if self.request is None else self.request.context
@@ -115,6 +152,8 @@ class JobRecord:
             "lastResponse": self.last_response,
             "callbackJobId": self.callback_job_id,
             "callbackConflict": self.callback_conflict,
+            "followsJobId": self.follows,
+            "successors": [each.to_json() for each in self.successors],
             "scheduleName": schedule_name,
             "scheduledFor": scheduled_for,
             "payload": request and request.payload,

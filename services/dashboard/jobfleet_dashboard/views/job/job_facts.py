@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import quote, urlencode
 from uuid import UUID
@@ -75,7 +75,16 @@ def _slot(newest: Event) -> str:
 
 
 def _relatives(record: JobRecord) -> Iterator[Fact]:
-    """A job and the job that delivers its callback lead to each other."""
+    """A job and those before and after it lead to each other."""
+    if record.follows is not None:
+        yield _job("follows", record.follows)
+    for successor in record.successors:
+        name = f"then, on {successor.when}" if successor.when != "always" else "then"
+        if successor.job_id is None:
+            yield Fact(name, successor.type)
+        else:
+            link = _job(name, successor.job_id)
+            yield replace(link, text=f"{successor.type}, {link.text}")
     if record.callback_job_id is not None:
         yield _job("callback job", record.callback_job_id)
     if record.callback_conflict is not None:

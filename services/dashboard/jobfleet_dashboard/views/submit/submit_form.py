@@ -61,6 +61,7 @@ _FIELDS: tuple[tuple[str, str, str, str], ...] = (
     ("maxTakeovers", "Lost workers at most", "number", "That it survives in a row; 5 if empty."),
     ("retryDelaySeconds", "Retry delay, s", "number", "Base of the back-off."),
     ("timeoutSeconds", "Time limit, s", "number", "Of one attempt."),
+    ("then", "Then", "json", 'Jobs that follow it, as JSON: [{"type": "report"}].'),
     ("callbackUrl", "Callback address", "line", "Receives the result, signed."),
     ("inputFilePath", "Input file", "line", "Carried to the handler as it is."),
     ("processingParameters", "Processing parameters", "json", "A JSON object for the handler."),

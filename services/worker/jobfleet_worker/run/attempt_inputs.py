@@ -1,0 +1,77 @@
+"""What an attempt needs from storage before its handler starts; storage in trouble costs none."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import structlog
+
+from jobfleet_contracts.errors import BackendError, DataMissing
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.ports import AuditTrail, PayloadStore
+from jobfleet_protocol.actions.successors import with_results
+from jobfleet_protocol.retry import retry_forever
+from jobfleet_worker.handlers.checkpoints import last_checkpoint
+
+CHECKPOINT_AWAITED = "checkpoint.awaited"
+RESULT_AWAITED = "result.awaited"
+
+T = TypeVar("T")
+
+_log = structlog.get_logger()
+
+
+class AttemptInputs:
+    """Reads until storage answers, or until the attempt is stopped.
+
+    Args:
+        is_stopping: whether the attempt is to stop; its handler is not started then.
+    """
+
+    def __init__(
+        self, *, trail: AuditTrail, payloads: PayloadStore, is_stopping: Callable[[], bool]
+    ) -> None:
+        self._trail = trail
+        self._payloads = payloads
+        self._is_stopping = is_stopping
+
+    async def last_checkpoint(self, head: Event) -> Any:
+        """Return the last checkpoint of the job's incarnation.
+
+        Raises:
+            DataMissing: a checkpoint is not there any more; the attempt fails.
+        """
+        return await self._read(
+            lambda: last_checkpoint(head, trail=self._trail, payloads=self._payloads),
+            None,
+            CHECKPOINT_AWAITED,
+        )
+
+    async def filled(self, request: JobRequest) -> JobRequest:
+        """Return the request with the results of the job before it in its payload.
+
+        Raises:
+            ResultMissing: a result is not there any more; the job fails.
+        """
+        return await self._read(
+            lambda: with_results(request, trail=self._trail, payloads=self._payloads),
+            request,
+            RESULT_AWAITED,
+        )
+
+    async def _read(self, read: Callable[[], Awaitable[T]], otherwise: T, awaited: str) -> T:
+        async def unless_stopped() -> T:
+            try:
+                return await read()
+            except DataMissing:
+                raise
+            except BackendError:
+                if self._is_stopping():
+                    return otherwise
+                raise
+
+        return await retry_forever(
+            unless_stopped, lambda error: _log.warning(awaited, error=str(error))
+        )

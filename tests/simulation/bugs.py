@@ -102,11 +102,11 @@ BY_DESIGN = (
         0,
         shows="the timeline shows an event that job",
     ),
-    Known("a fresh event id at each try", fresh_event_id_at_each_try, 9, MANY_LATE, shows=_TWICE),
+    Known("a fresh event id at each try", fresh_event_id_at_each_try, 3, MANY_LATE, shows=_TWICE),
     Known(
         "open row removed before the terminal event",
         open_row_removed_first,
-        6,
+        63,
         CRASHES,
         shows=_FOR_EVER,
     ),
@@ -121,7 +121,7 @@ BY_DESIGN = (
     Known(
         "trust checked before the read",
         trust_checked_before_the_read,
-        26,
+        54,
         BAD_WEATHER | ONE_LOCK,
         shows=_ROBBED,
     ),
@@ -393,7 +393,7 @@ OF_SUSPECTS = (
 
 _ONCE = BAD_WEATHER | {"once": 1.0, "stall_rate": 0.02, "lock_keys": 1}
 OF_LOSSES = (
-    Known("a lone takeover", a_lone_takeover, 4, _ONCE, shows="may not start again"),
+    Known("a lone takeover", a_lone_takeover, 13, _ONCE, shows="may not start again"),
     Known(
         "a claim without the job's limit of lost workers",
         a_claim_without_the_limit,
@@ -485,14 +485,14 @@ OF_FLOWS = (
     Known(
         "open row removed though a successor was not submitted",
         callback_left_behind,
-        14,
+        65,
         _CHAINED,
         shows="^successor",
     ),
     Known(
         "a repeated submit ends the open row before its successors",
         a_repeated_submit_ends_the_open_row,
-        23,
+        56,
         _CHAINED,
         shows="^successor",
     ),

@@ -88,6 +88,10 @@ def test_a_fault_of_one_lock_for_many_jobs_fails(known: Known) -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("known", OF_TWO_RELEASES, ids=lambda known: known.name)
 def test_a_fault_of_an_old_release_beside_a_newer_one_fails(known: Known) -> None:
+    _fails(known)
+
+
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("known", OF_FLOWS, ids=lambda known: known.name)
 def test_a_fault_of_chains_and_groups_fails(known: Known) -> None:
     _fails(known)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from jobfleet_backends.azure.index.index_rows import is_ghost, open_key
 from jobfleet_backends.azure.index.index_table import Shards
+from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.index import EventQuery
 from jobfleet_contracts.state import State
 from tests.backends.azure.conftest import SHARDS, Fleet
+from tests.backends.azure.fault_proxy import Fault, FaultProxy
 from tests.conformance.jobs import a_life, after, completed, open_row, queued, started
 
 pytestmark = pytest.mark.servers
@@ -90,3 +94,32 @@ async def test_large_data_are_left_out_of_the_copy(fleet: Fleet) -> None:
     (event,) = (await fleet.reader.events(EventQuery())).items
     assert event.data.keys() == {"omittedCharacters"}
     assert event.event_id == last.event_id
+
+
+async def test_open_rows_of_many_submits_go_together_and_a_known_one_spoils_no_other(
+    fleet: Fleet,
+) -> None:
+    known, *fresh = (queued() for _ in range(50))
+    await fleet.index.open(open_row(known))
+    requests = fleet.counter.total("index.open")
+    await asyncio.gather(*(fleet.index.open(open_row(job)) for job in fresh))
+    assert fleet.counter.total("index.open") - requests == SHARDS
+    again = [known, queued(), known, queued()]
+    await asyncio.gather(*(fleet.index.open(open_row(job)) for job in again))
+    await asyncio.gather(*(fleet.index.record([job]) for job in (*fresh, *again)))
+    stand = {row.facts.job_id for row in (await fleet.reader.open_rows()).items}
+    assert stand == {job.job_id for job in (*fresh, *again)}
+
+
+async def test_where_a_batch_of_open_rows_gets_no_answer_each_submit_learns_it(
+    fleet: Fleet, faulty: Fleet, table_proxy: FaultProxy
+) -> None:
+    jobs = [queued() for _ in range(20)]
+    await faulty.index.open(open_row(queued()))
+    table_proxy.choose = lambda seen: Fault.DROP_REPLY if "$batch" in seen.path else Fault.NONE
+    opened = (faulty.index.open(open_row(job)) for job in jobs)
+    answers = await asyncio.gather(*opened, return_exceptions=True)
+    assert all(isinstance(one, BackendUnavailable) for one in answers)
+    table_proxy.choose = lambda _: Fault.NONE
+    stand = {row.facts.job_id for row in (await fleet.reader.open_rows()).items}
+    assert stand > {job.job_id for job in jobs}  # they may have been written, and were

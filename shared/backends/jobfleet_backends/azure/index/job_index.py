@@ -25,6 +25,7 @@ from jobfleet_backends.azure.index.index_rows import (
 from jobfleet_backends.azure.index.index_shard import Arrivals, IndexShard, Pace
 from jobfleet_backends.azure.index.index_table import IndexTable
 from jobfleet_backends.azure.index.job_lookup import key_rows
+from jobfleet_backends.azure.index.opening_batch import OpeningBatch
 from jobfleet_backends.azure.rows import plain_time
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import OpenRow
@@ -40,6 +41,7 @@ class AzureJobIndex:
 
     def __init__(self, *, table: IndexTable, pace: Pace | None = None) -> None:
         self._table, self._places = table, table.shards
+        self._openings = OpeningBatch(table=table)
         pace, arrivals = pace or Pace(), Arrivals()
         self._shards = {
             name: IndexShard(table=table, partition=name, pace=pace, arrivals=arrivals)
@@ -50,11 +52,11 @@ class AzureJobIndex:
         self._errors = ErrorCounter(shards=table.shards)
 
     async def open(self, row: OpenRow) -> None:
-        """Insert the row by itself: it must stand before the event that it announces."""
+        """Insert the row before anything that waits: its event must not stand before it."""
         entity = open_to_entity(row, self._places.of(row.facts.job_id))
         self._newest.pop(entity["RowKey"], None)
         try:
-            await self._table.insert("index.open", entity)
+            await self._openings.insert(entity)
         except StorageRefused as refusal:
             if not refusal.is_conflict:
                 raise

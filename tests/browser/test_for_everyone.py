@@ -17,6 +17,8 @@ AXE = Path(__file__).parents[2] / "node_modules/axe-core/axe.min.js"
 PAGES = (
     "/",
     "/jobs",
+    "/events",
+    "/events?since=2026-01-31T02:00:00Z&until=2026-01-31T02:10:00Z&q=stat:x",
     "/schedules",
     "/workers",
     "/locks",
@@ -41,6 +43,7 @@ class Visit:
 
     light: list[list[str]]
     dark: list[list[str]]
+    forced: list[list[str]]
     phone_width: int
 
 
@@ -91,8 +94,23 @@ def visit(page: Page, address: str) -> Visit:
     light = violations(page, RULES)
     page.emulate_media(color_scheme="dark")
     dark = violations(page, CONTRAST)
+    page.emulate_media(color_scheme="light", forced_colors="active")
+    forced = violations(page, CONTRAST) + unmarked_tabs(page)
+    page.emulate_media(forced_colors="none")
     page.set_viewport_size(PHONE)
-    return Visit(light, dark, page.evaluate("document.documentElement.scrollWidth"))
+    return Visit(light, dark, forced, page.evaluate("document.documentElement.scrollWidth"))
+
+
+def unmarked_tabs(page: Page) -> list[list[str]]:
+    """Return current tabs that look like the others, whatever colours the reader has forced."""
+    marked: list[list[str]] = page.evaluate(
+        """[...document.querySelectorAll("nav [aria-current]")].filter((tab) => {
+        const other = [...tab.parentNode.children].find((one) => !one.hasAttribute("aria-current"));
+        const look = (one) => getComputedStyle(one).borderBottomColor;
+        return other && look(tab) === look(other);
+    }).map((tab) => ["current tab", tab.textContent])"""
+    )
+    return marked
 
 
 def violations(page: Page, rules: str) -> list[list[str]]:
@@ -107,6 +125,12 @@ def violations(page: Page, rules: str) -> list[list[str]]:
 def test_axe_finds_nothing_on_any_page_in_either_theme(visits: Mapping[str, Visit]) -> None:
     assert {path: seen.light for path, seen in visits.items() if seen.light} == {}
     assert {path: seen.dark for path, seen in visits.items() if seen.dark} == {}
+
+
+def test_in_forced_colours_texts_can_be_read_and_the_current_tab_is_marked(
+    visits: Mapping[str, Visit],
+) -> None:
+    assert {path: seen.forced for path, seen in visits.items() if seen.forced} == {}
 
 
 def test_no_page_is_wider_than_a_phone(visits: Mapping[str, Visit]) -> None:

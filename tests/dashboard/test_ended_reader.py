@@ -31,10 +31,15 @@ class _Index:
     def __init__(self) -> None:
         self.asked: list[tuple[TimeStep, datetime]] = []
         self.counts: list[EndedCount] = []
+        self.asked_before: list[tuple[TimeStep, datetime, datetime]] = []
+        self.before: list[EndedCount] = []
 
     async def ended(
         self, *, since: datetime, step: TimeStep, until: datetime | None = None
     ) -> Sequence[EndedCount]:
+        if until is not None:
+            self.asked_before.append((step, since, until))
+            return self.before
         self.asked.append((step, since))
         return [one for one in self.counts if one.start >= since and step == "minute"]
 
@@ -99,6 +104,30 @@ async def test_many_who_ask_within_two_seconds_cost_one_look(
         await reader.read(DAY)
         clock.passed += timedelta(seconds=0.3)
     assert len(index.asked) == 2
+
+
+async def test_the_same_hour_a_day_before_is_read_once_for_each_minute(
+    reader: EndedReader, index: _Index, clock: _Clock
+) -> None:
+    index.before = [_at(-24 * 60, 7)]
+    for _ in range(3):
+        assert await reader.before(HOUR) == index.before
+        clock.passed += timedelta(seconds=5)
+    minute = NOON.replace(second=0) - timedelta(days=1)
+    assert [one[1:] for one in index.asked_before if one[0] == "minute"] == [
+        (minute - timedelta(minutes=59), minute + timedelta(minutes=1))
+    ]
+    clock.passed += timedelta(minutes=1)
+    await reader.before(HOUR)
+    assert len([one for one in index.asked_before if one[0] == "minute"]) == 2
+
+
+def test_the_day_before_is_a_line_of_the_same_scale() -> None:
+    shown = throughput(HOUR, [_at(-1, 2)], [_at(-1 - 24 * 60, 8)], now=NOON)
+    points = [point.split(",")[1] for point in shown.chart.before.split()]
+    assert (shown.chart.top, len(points)) == (8, 60)
+    assert (points[58], points[0]) == ("0.0", "100.0")
+    assert throughput(HOUR, [_at(-1, 2)], now=NOON).chart.before == ""
 
 
 def test_figures_add_up_over_all_states() -> None:

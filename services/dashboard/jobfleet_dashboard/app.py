@@ -44,6 +44,7 @@ from jobfleet_dashboard.services import Services
 from jobfleet_dashboard.views.actions.routes import router as action_pages
 from jobfleet_dashboard.views.dead_letters.routes import router as dead_letter_pages
 from jobfleet_dashboard.views.error_groups.routes import router as error_pages
+from jobfleet_dashboard.views.events.routes import router as event_pages
 from jobfleet_dashboard.views.job.routes import router as job_pages
 from jobfleet_dashboard.views.jobs.routes import router as jobs_pages
 from jobfleet_dashboard.views.jobs.selection import router as selection_pages
@@ -62,6 +63,7 @@ STATIC = Path(__file__).parent / "static"
 _PAGES = (
     overview_pages,
     jobs_pages,
+    event_pages,
     job_pages,
     selection_pages,
     schedule_pages,

@@ -14,6 +14,7 @@ from jobfleet_contracts.state import State
 LAG = timedelta(minutes=3)
 """Steps so recent are read again: the index may lag."""
 _FRESH_SECONDS = 2.0
+A_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ class _Kept:
         self._period = period
         self._counts: dict[_Key, EndedCount] = {}
         self._read_until: datetime | None = None
+        self._before: Sequence[EndedCount] = ()
+        self._before_end: datetime | None = None
 
     async def refresh(self, reader: JobIndexReader, now: datetime) -> None:
         oldest = self._period.floor(now) - self._period.starts
@@ -59,6 +62,15 @@ class _Kept:
         kept = {key: one for key, one in self._counts.items() if oldest <= key[0] < since}
         self._counts = kept | {(one.start, one.state): one for one in fresh}
         self._read_until = now
+
+    async def before(self, reader: JobIndexReader, now: datetime) -> Sequence[EndedCount]:
+        """What a day ago ended changes no more: it is read once for each step."""
+        end = self._period.floor(now) + self._period.length - A_DAY
+        if end != self._before_end:
+            since = end - self._period.length * self._period.steps
+            self._before = await reader.ended(since=since, until=end, step=self._period.step)
+            self._before_end = end
+        return self._before
 
     def counts(self) -> Sequence[EndedCount]:
         return [self._counts[key] for key in sorted(self._counts)]
@@ -87,3 +99,8 @@ class EndedReader:
                 await asyncio.gather(*(one.refresh(self._reader, now) for one in kept))
                 self._read_at = self._clock.boottime()
             return self._kept[period].counts()
+
+    async def before(self, period: Period) -> Sequence[EndedCount]:
+        """Return the counts of the same time a day before, oldest first; errors as of ``read``."""
+        async with self._lock:
+            return await self._kept[period].before(self._reader, self._clock.now())

@@ -94,6 +94,7 @@ async def test_no_page_holds_inline_scripts_styles_or_handlers(client: AsgiClien
     for path in (
         "/",
         "/jobs",
+        "/events",
         "/schedules",
         "/workers",
         "/locks",

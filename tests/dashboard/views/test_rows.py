@@ -8,12 +8,12 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import JobRow
 from jobfleet_contracts.state import Status
 from jobfleet_contracts.worker_status import WorkerStatus
+from jobfleet_dashboard.views.endings_chart import BASE, Bucket, draw_endings
 from jobfleet_dashboard.views.event_row import event_row, history_rows
 from jobfleet_dashboard.views.job.attempt_row import attempt_rows
 from jobfleet_dashboard.views.job.job_actions import buttons_for
 from jobfleet_dashboard.views.jobs.job_row import row_of
 from jobfleet_dashboard.views.json_text import MAX_CHARACTERS, json_text
-from jobfleet_dashboard.views.overview.throughput_chart import BASE, Bucket, draw_throughput
 from jobfleet_dashboard.views.workers.worker_row import worker_rows
 from jobfleet_protocol.reading.durations import spell
 from jobfleet_protocol.trail.transitions import Change
@@ -111,7 +111,7 @@ def test_long_values_are_cut_and_the_cut_is_named() -> None:
 def test_the_chart_stacks_what_went_wrong_on_what_went_well() -> None:
     start = at(0)
     minute = timedelta(minutes=1)
-    chart = draw_throughput([Bucket(start), Bucket(start + minute, completed=6, failed=2)])
+    chart = draw_endings([Bucket(start), Bucket(start + minute, completed=6, failed=2)], minute)
     bar = chart.bars[1]
     assert chart.top == 8
     assert (bar.good_height, bar.bad_height) == (BASE * 6 / 8, BASE * 2 / 8)

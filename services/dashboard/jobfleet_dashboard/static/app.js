@@ -24,13 +24,25 @@
   // Times: local with UTC on hover; spans tick by the server's clock.
   let skew = 0;
   const now = () => Date.now() + skew;
-  const day = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
   const pad = (number, length = 2) => String(number).padStart(length, "0");
+  const ofDay = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", timeZone: "UTC" });
+  // Local or UTC, as the reader chose for all pages; a shifted time tells its zone's fields as UTC's.
+  const inUtc = () => { try { return localStorage.getItem("zone") === "utc"; } catch { return root.dataset.zone === "utc"; } };
+  const shifted = (moment) => new Date(inUtc() ? moment : moment - moment.getTimezoneOffset() * 60000);
+  const useZone = () => { root.dataset.zone = inUtc() ? "utc" : "local"; };
+  const nextZone = () => {
+    const next = inUtc() ? "local" : "utc";
+    root.dataset.zone = next;
+    try { localStorage.setItem("zone", next); } catch { /* private mode: for this page only */ }
+    clocks(document);
+    document.dispatchEvent(new Event("zone"));
+  };
+  useZone();
   const local = (moment, short) => {
-    const time = `${pad(moment.getHours())}:${pad(moment.getMinutes())}`;
-    if (short) return time;
-    const full = `${time}:${pad(moment.getSeconds())}.${pad(moment.getMilliseconds(), 3)}`;
-    return moment.toDateString() === new Date(now()).toDateString() ? full : `${day.format(moment)} ${full.slice(0, 8)}`;
+    const [date, full] = shifted(moment).toISOString().slice(0, 23).split("T");
+    if (short) return full.slice(0, 5);
+    const today = shifted(new Date(now())).toISOString().slice(0, 10);
+    return date === today ? full : `${ofDay.format(shifted(moment))} ${full.slice(0, 8)}`;
   };
   const UNITS = [[86400, "d", 3600, "h"], [3600, "h", 60, "min"], [60, "min", 1, "s"]];
   const spell = (seconds) => {
@@ -64,9 +76,9 @@
     }
   };
   const localTitles = (from) => {
-    for (const bar of $$("g[data-at] > title", from)) {
+    for (const bar of $$("a[data-at] > title", from)) {
       const at = bar.parentNode.dataset.at;
-      put(bar, bar.textContent.replace(/^[0-9:]+ UTC/, local(new Date(Date.parse(at)), true)));
+      put(bar, bar.textContent.replace(/^[0-9:]+( UTC)?/, local(new Date(Date.parse(at)), true)));
     }
   };
   const clocks = (from) => {
@@ -282,7 +294,7 @@
   };
 
   // Keyboard.
-  const GO = { o: "/", j: "/jobs", q: "/queues", r: "/schedules", w: "/workers", l: "/locks", e: "/errors", a: "/actions", d: "/dead-letters", s: "/submit" };
+  const GO = { o: "/", j: "/jobs", v: "/events", q: "/queues", r: "/schedules", w: "/workers", l: "/locks", e: "/errors", a: "/actions", d: "/dead-letters", s: "/submit" };
   let goUntil = 0;
   const rows = () => $$("[data-rows] > *");
   const step = (by) => {
@@ -302,6 +314,7 @@
     k: () => step(-1),
     x: () => $("[data-current] input[name=id]")?.click(),
     t: nextTheme,
+    u: nextZone,
     g: () => { goUntil = Date.now() + 1500; },
   };
   const typing = (target) => target.closest?.("input:not([type=checkbox]), textarea, select, dialog");
@@ -325,6 +338,7 @@
     const target = event.target.closest("button, a");
     if (target?.dataset.copy !== undefined) copy(target);
     if (target?.dataset.themeSwitch !== undefined) nextTheme();
+    if (target?.dataset.zoneSwitch !== undefined) nextZone();
     if (target?.id === "held") { admit(true); tidy(); }
     if (target?.dataset.help !== undefined) $("#help").showModal();
     if (target?.dataset.close !== undefined && target.closest("dialog")) { event.preventDefault(); target.closest("dialog").close(); }

@@ -17,6 +17,7 @@ from jinja2_fragments import render_block
 from jobfleet_contracts.codec import format_time
 from jobfleet_dashboard.views.page_state import digest_of, stream_address
 from jobfleet_dashboard.views.short_id import short
+from jobfleet_dashboard.views.time_range import WINDOW_NAMES, address_time, input_value
 from jobfleet_protocol.reading.durations import seconds_between, spell
 
 HERE = Path(__file__).parent.parent
@@ -37,10 +38,17 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.filters |= {"short": short, "utc": html_time, "spell": spell}
+        self._environment.filters |= {
+            "short": short,
+            "utc": html_time,
+            "spell": spell,
+            "input_value": input_value,
+            "in_address": address_time,
+        }
         self._environment.globals |= {
             "version": version,
             "asset": _Assets(),
+            "window_names": WINDOW_NAMES,
             "stream_address": stream_address,
             "ago": lambda moment, now: spell(seconds_between(moment, now)),
         }

@@ -60,15 +60,32 @@ async def find_events(
         InvalidRequest: the cursor is none of the timeline's.
         BackendUnavailable: the index cannot be read.
     """
-    messages = [test for test in query.tests if test.field == "error"]
+    stored, messages = _divided(query)
     if not messages and fits is None:
         return await reader.events(query)
-    others = tuple(test for test in query.tests if test.field != "error")
 
     def is_wanted(event: Event) -> bool:
         return all(_says(event, test) for test in messages) and (fits is None or fits(event))
 
-    return await _look(reader, replace(query, tests=others), is_wanted)
+    return await _look(reader, stored, is_wanted)
+
+
+def belongs(query: EventQuery, event: Event) -> bool:
+    """Whether an event that was just seen belongs to what is searched for."""
+    stored, messages = _divided(query)
+    return (
+        stored.fits(event)
+        and all(_says(event, test) for test in messages)
+        and (query.since is None or event.occurred_at >= query.since)
+        and (query.until is None or event.occurred_at < query.until)
+    )
+
+
+def _divided(query: EventQuery) -> tuple[EventQuery, list[RowTest]]:
+    """Return what a reader answers, and the tests of messages."""
+    messages = [test for test in query.tests if test.field == "error"]
+    others = tuple(test for test in query.tests if test.field != "error")
+    return replace(query, tests=others), messages
 
 
 async def _look(reader: JobIndexReader, query: EventQuery, is_wanted: EventTest) -> Page[Event]:

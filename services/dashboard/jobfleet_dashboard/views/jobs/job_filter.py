@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypeVar
 from urllib.parse import urlencode
 from uuid import UUID
@@ -13,23 +13,17 @@ from jobfleet_contracts.codec import format_time
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.index import JobQuery
 from jobfleet_contracts.state import State
+from jobfleet_dashboard.views.time_range import ANY_TIME, TimeRange
 from jobfleet_protocol.reading.job_filter import (
     MAX_SEARCH,
     MAX_TEXT,
     parse_group,
-    parse_moment,
     parse_queue,
     parse_states,
 )
 from jobfleet_protocol.reading.search import SearchError, narrow
 
 PAGE_SIZE = 50
-WINDOWS: Mapping[str, timedelta] = {
-    "15m": timedelta(minutes=15),
-    "1h": timedelta(hours=1),
-    "24h": timedelta(days=1),
-    "7d": timedelta(days=7),
-}
 T = TypeVar("T")
 _MAX_BACK = 100
 _ID_CHARACTERS = 36
@@ -40,8 +34,7 @@ class JobFilter:
     """What the list shows.
 
     Attributes:
-        window: a name out of ``WINDOWS``, or empty for any time.
-        since, until: exact times, as people paste them into the URL.
+        range: of the time at which jobs changed last.
         cursor: where this page begins; ``back`` holds the cursors of the pages before it.
         text: a search in the grammar of ``reading/search``.
         problems: what in the URL was wrong and is ignored, for people.
@@ -54,9 +47,7 @@ class JobFilter:
     lock_key: str = ""
     error_group: str = ""
     text: str = ""
-    window: str = ""
-    since: str = ""
-    until: str = ""
+    range: TimeRange = ANY_TIME
     cursor: str = ""
     back: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
@@ -84,12 +75,9 @@ class JobFilter:
             ("lock", self.lock_key),
             ("error_group", self.error_group),
             ("q", self.text),
-            ("window", self.window),
-            ("since", self.since),
-            ("until", self.until),
         )
         states = [("state", state.value) for state in self.states]
-        return states + [(name, value) for name, value in single if value]
+        return states + [(name, value) for name, value in single if value] + self.range.pairs()
 
     def words(self) -> str:
         """Return the filter in words, as dialogs and the list of actions restate it."""
@@ -106,8 +94,9 @@ class JobFilter:
         pairs = [(names.get(n, n), v) for n, v in self.pairs() if n not in ("state", "window")]
         if self.states:
             pairs.append(("state", ",".join(state.value for state in self.states)))
-        if self.window and not self.since:
-            pairs.append(("since", format_time(now - WINDOWS[self.window])))
+        since, _ = self.range.bounds(now)
+        if self.range.window and since is not None:
+            pairs.append(("since", format_time(since)))
         query = f"?{urlencode(pairs)}" if pairs else ""
         forms = (("CSV", "csv"), ("JSON Lines", "jsonl"))
         return [(name, f"/api/jobs/export.{end}{query}") for name, end in forms]
@@ -127,9 +116,7 @@ class JobFilter:
 
     def query(self, now: datetime, *, limit: int = PAGE_SIZE) -> JobQuery:
         """Return the question to the index."""
-        since = parse_moment(self.since, "since") if self.since else None
-        if since is None and self.window:
-            since = now - WINDOWS[self.window]
+        since, until = self.range.bounds(now)
         query = JobQuery(
             states=frozenset(self.states),
             job_type=self.job_type or None,
@@ -137,7 +124,7 @@ class JobFilter:
             lock_key=self.lock_key or None,
             error_group=self.error_group or None,
             since=since,
-            until=parse_moment(self.until, "until") if self.until else None,
+            until=until,
             limit=limit,
             cursor=self.cursor or None,
         )
@@ -157,9 +144,7 @@ def parse_filter(pairs: Sequence[tuple[str, str]]) -> JobFilter:
         lock_key=given.get("lock", "")[:MAX_TEXT],
         error_group=_checked(given.get("error_group", ""), parse_group, problems) or "",
         text=given.get("q", "")[:MAX_SEARCH],
-        window=_window(given.get("window", ""), problems),
-        since=_time("since", given.get("since", ""), problems),
-        until=_time("until", given.get("until", ""), problems),
+        range=TimeRange.of(given, problems),
         cursor=given.get("cursor", ""),
         back=tuple(value for name, value in pairs if name == "back")[-_MAX_BACK:],
         problems=tuple(problems),
@@ -184,18 +169,6 @@ def _states(values: Sequence[str], problems: list[str]) -> tuple[State, ...]:
 
 def _queue(value: str, problems: list[str]) -> str:
     return _checked(value, parse_queue, problems) or ""
-
-
-def _window(value: str, problems: list[str]) -> str:
-    if value and value not in WINDOWS:
-        problems.append(f"window: {value[:50]!r} is not one of {', '.join(WINDOWS)}")
-        return ""
-    return value
-
-
-def _time(name: str, value: str, problems: list[str]) -> str:
-    moment = _checked(value, lambda text: parse_moment(text, name), problems)
-    return "" if moment is None else value
 
 
 def _checked(value: str, parse: Callable[[str], T], problems: list[str]) -> T | None:

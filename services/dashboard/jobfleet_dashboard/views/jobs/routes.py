@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,7 +10,6 @@ from urllib.parse import parse_qsl, urlsplit
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from jobfleet_contracts.control import ControlSubject
 from jobfleet_contracts.index import JobQuery, JobRow
 from jobfleet_contracts.state import State
 from jobfleet_dashboard.live.subscription import Batch
@@ -53,14 +51,9 @@ async def jobs(request: Request) -> Response:
 @router.get("/jobs/words")
 async def words(request: Request) -> Response:
     """Offer the search completed by each word that could follow."""
-    backend = services_of(request).backend
-    workers, types, schedules = await asyncio.gather(
-        backend.directory.workers(),
-        backend.control_log.heads(ControlSubject.TYPE),
-        backend.control_log.heads(ControlSubject.SCHEDULE),
-    )
     search = request.query_params.get("q", "")[:MAX_SEARCH]
-    told = {"words": completions(search, SearchedNames.of(workers, types, schedules))}
+    names = await SearchedNames.read(services_of(request).backend)
+    told = {"words": completions(search, names)}
     return html(site_of(request).pages.fragment("jobs/_words.html", "words", **told))
 
 
@@ -74,8 +67,7 @@ def _history_header(request: Request, chosen: JobFilter) -> str:
         queue=before.queue,
         lock_key=before.lock_key,
         error_group=before.error_group,
-        since=before.since,
-        until=before.until,
+        range=replace(chosen.range, since=before.range.since, until=before.range.until),
     )
     return "HX-Replace-Url" if typed.url() == before.url() else "HX-Push-Url"
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
-from jobfleet_contracts.control import ControlEntry
+from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.control import ControlEntry, ControlSubject
 from jobfleet_contracts.lookup_keys import PAYLOAD
-from jobfleet_contracts.state import State
+from jobfleet_contracts.state import State, Status
 from jobfleet_contracts.worker_status import WorkerStatus
 from jobfleet_dashboard.views.known_names import KnownNames
 from jobfleet_dashboard.views.short_id import short
@@ -32,7 +35,7 @@ class SearchedNames:
         workers: Sequence[WorkerStatus],
         types: Sequence[ControlEntry],
         schedules: Sequence[ControlEntry],
-    ) -> SearchedNames:
+    ) -> Self:
         """Collect them; ``types`` and ``schedules`` are the newest entries of their logs."""
         return cls(
             known=KnownNames.of(workers),
@@ -41,16 +44,33 @@ class SearchedNames:
             payload_keys=sorted({key for entry in types for key in declared_keys(entry)}),
         )
 
-    def fields(self) -> list[str]:
-        """Return the names of all fields, each with its colon."""
-        names = [name for name in FIELD_NAMES if not name.startswith(PAYLOAD)]
-        return [f"{name}:" for name in (*names, *(PAYLOAD + key for key in self.payload_keys))]
+    @classmethod
+    async def read(cls, backend: Backend) -> Self:
+        """Read them.
+
+        Raises:
+            BackendUnavailable: storage did not answer.
+        """
+        workers, types, schedules = await asyncio.gather(
+            backend.directory.workers(),
+            backend.control_log.heads(ControlSubject.TYPE),
+            backend.control_log.heads(ControlSubject.SCHEDULE),
+        )
+        return cls.of(workers, types, schedules)
+
+    def fields(self, known: Sequence[str]) -> list[str]:
+        """Return the names of these fields, each with its colon, and of declared keys."""
+        names = [name for name in known if not name.startswith(PAYLOAD)]
+        keys = [PAYLOAD + key for key in self.payload_keys] if len(names) < len(known) else []
+        return [f"{name}:" for name in (*names, *keys)]
 
     def values(self, field: str) -> Sequence[str]:
         """Return known values of a field, none where they are not known."""
         match field:
             case "state":
                 return [state.value for state in State]
+            case "status":
+                return [status.value for status in Status]
             case "type":
                 return self.known.types
             case "queue":
@@ -63,7 +83,9 @@ class SearchedNames:
                 return ()
 
 
-def completions(search: str, names: SearchedNames) -> list[str]:
+def completions(
+    search: str, names: SearchedNames, fields: Sequence[str] = FIELD_NAMES
+) -> list[str]:
     """Return up to 12 searches that begin with this one; none where its last word is free text."""
     begun = search.rpartition(" ")[2]
     before = search[: len(search) - len(begun)]
@@ -72,5 +94,5 @@ def completions(search: str, names: SearchedNames) -> list[str]:
     if colon:
         found = [f"{field}:{each}" for each in names.values(field) if value.lower() in each.lower()]
     else:
-        found = [each for each in names.fields() if each.startswith(field)]
+        found = [each for each in names.fields(fields) if each.startswith(field)]
     return [f"{before}{minus}{word}" for word in found][:MOST_WORDS]

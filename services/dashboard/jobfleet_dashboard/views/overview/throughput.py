@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from jobfleet_contracts.index import EndedCount
-from jobfleet_contracts.state import State
-from jobfleet_dashboard.ended_reader import DAY, HOUR, EndedReader, Period
-from jobfleet_dashboard.views.overview.throughput_chart import (
-    Bucket,
-    ThroughputChart,
-    draw_throughput,
-)
+from jobfleet_dashboard.ended_reader import A_DAY, DAY, HOUR, EndedReader, Period
+from jobfleet_dashboard.views.endings_chart import Bucket, EndingsChart, buckets_of, draw_endings
 from jobfleet_protocol.reading.durations import spell
 
 Figure = tuple[str, str]
@@ -33,7 +28,7 @@ class Throughput:
     name: str
     unit: str
     figures: tuple[Figure, ...]
-    chart: ThroughputChart
+    chart: EndingsChart
 
 
 async def read_throughput(reader: EndedReader, now: datetime) -> tuple[Throughput, ...]:
@@ -42,37 +37,27 @@ async def read_throughput(reader: EndedReader, now: datetime) -> tuple[Throughpu
     Raises:
         BackendUnavailable: the index cannot be read.
     """
-    of_hour, of_day = await reader.read(HOUR), await reader.read(DAY)
-    return throughput(HOUR, of_hour, now=now), throughput(DAY, of_day, now=now)
-
-
-def throughput(period: Period, counts: Sequence[EndedCount], *, now: datetime) -> Throughput:
-    """Return what a period's counts come to."""
-    buckets = list(_buckets(period, counts, now))
-    unit = _UNITS[period.step]
-    return Throughput(period.name, unit, _figures(buckets), draw_throughput(buckets))
-
-
-def _buckets(period: Period, counts: Sequence[EndedCount], now: datetime) -> Iterator[Bucket]:
-    first = period.floor(now) - period.starts
-    starts = [first + period.length * n for n in range(period.steps)]
-    found = {start: Bucket(start) for start in starts}
-    for one in counts:
-        if one.start in found:
-            found[one.start] = _add(found[one.start], one)
-    yield from found.values()
-
-
-def _add(bucket: Bucket, one: EndedCount) -> Bucket:
-    return replace(
-        bucket,
-        completed=bucket.completed + one.jobs * (one.state is State.COMPLETED),
-        failed=bucket.failed + one.jobs * (one.state is State.FAILED),
-        timed_out=bucket.timed_out + one.jobs * (one.state is State.TIMED_OUT),
-        cancelled=bucket.cancelled + one.jobs * (one.state is State.CANCELLED),
-        timed=bucket.timed + one.timed,
-        busy_ms=bucket.busy_ms + one.duration_ms,
+    return tuple(
+        [
+            throughput(each, await reader.read(each), await reader.before(each), now=now)
+            for each in (HOUR, DAY)
+        ]
     )
+
+
+def throughput(
+    period: Period,
+    counts: Sequence[EndedCount],
+    before: Sequence[EndedCount] = (),
+    *,
+    now: datetime,
+) -> Throughput:
+    """Return what a period's counts come to; ``before`` are those of the day before."""
+    first = period.floor(now) - period.starts
+    buckets = buckets_of(first, period.length, period.steps, counts)
+    past = buckets_of(first - A_DAY, period.length, period.steps, before)
+    chart = draw_endings(buckets, period.length, before=past)
+    return Throughput(period.name, _UNITS[period.step], _figures(buckets), chart)
 
 
 def _figures(buckets: Sequence[Bucket]) -> tuple[Figure, ...]:

@@ -1,0 +1,1 @@
+"""What happened in the fleet, in a range of time."""

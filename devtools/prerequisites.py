@@ -54,6 +54,8 @@ def missing_debian_packages() -> list[str]:
         packages.append("chromium")
     if shutil.which("promtool") is None:
         packages.append("prometheus")
+    if shutil.which("nginx") is None:
+        packages.append("nginx-light")
     if shutil.which("systemd-analyze") is None:
         packages.append("systemd")
     if shutil.which("npm") is None:

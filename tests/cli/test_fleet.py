@@ -16,6 +16,7 @@ import pytest
 
 from jobfleet_cli.dashboard_process import _say
 from tests.cli.conftest import Cli
+from tests.dashboard.api.conftest import options_with
 
 pytestmark = pytest.mark.system
 
@@ -165,5 +166,5 @@ def test_a_closed_terminal_stops_in_order_however_often_it_says_so(
 def test_the_dashboard_says_an_address_that_a_browser_can_open(
     host: str, address: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _say(host)(8000)
+    _say(options_with(host=host))(8000)
     assert capsys.readouterr().out.split()[1] == address

@@ -39,7 +39,7 @@ async def run_dashboard(settings: Settings, options: DashboardOptions, *, child:
         signals.follow_parent()
     backend = await open_backend(settings)
     try:
-        ready = None if child else _say(options.host)
+        ready = None if child else _say(options)
         app = create_app(backend=backend, clock=SystemClock(), options=options)
         # A collection that looks at the whole loaded program too holds the loop for 60 ms.
         gc.collect()
@@ -49,10 +49,11 @@ async def run_dashboard(settings: Settings, options: DashboardOptions, *, child:
         await backend.close()
 
 
-def _say(host: str) -> Callable[[int], None]:
+def _say(options: DashboardOptions) -> Callable[[int], None]:
+    host = options.host
     shown = LOCAL.get(host, f"[{host}]" if ":" in host else host)
     where = f" (on every address of this machine: {host})" if host in LOCAL else ""
-    return lambda port: announce(f"Dashboard: http://{shown}:{port}{where}")
+    return lambda port: announce(f"Dashboard: http://{shown}:{port}{options.root_path}{where}")
 
 
 def dashboard_options(settings: Settings, *, host: str, port: int) -> DashboardOptions:
@@ -71,4 +72,5 @@ def dashboard_options(settings: Settings, *, host: str, port: int) -> DashboardO
         callback_secrets=tuple(s.get_secret_value() for s in settings.callback_secrets),
         callback_targets=settings.callback_targets,
         callback_base_url=settings.callback_base_url,
+        root_path=settings.root_path,
     )

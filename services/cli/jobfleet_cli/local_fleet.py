@@ -104,18 +104,23 @@ def _own_port(settings: Settings, number: int) -> Mapping[str, str]:
 
 
 async def run_fleet(
-    fleet: Fleet, port: int, *, when_ready: Callable[[], Awaitable[None]] | None = None
+    fleet: Fleet,
+    port: int,
+    *,
+    root_path: str = "",
+    when_ready: Callable[[], Awaitable[None]] | None = None,
 ) -> ExitCode:
     """Run the fleet until it stops; print the dashboard's address once it listens.
 
     Args:
+        root_path: what the dashboard is served below.
         when_ready: what to do then, beside the running fleet; cancelled when that stops.
 
     Raises:
         BackendUnavailable: the dashboard does not answer; the fleet has been stopped.
     """
     running = asyncio.create_task(fleet.run(), name="fleet")
-    ready = asyncio.create_task(_when_listening(port, when_ready), name="fleet-ready")
+    ready = asyncio.create_task(_when_listening(port, root_path, when_ready), name="fleet-ready")
     try:
         await asyncio.wait({running, ready}, return_when=asyncio.FIRST_COMPLETED)
         if ready.done() and ready.exception() is not None:
@@ -130,8 +135,10 @@ async def run_fleet(
         await asyncio.gather(running, ready, return_exceptions=True)
 
 
-async def _when_listening(port: int, then: Callable[[], Awaitable[None]] | None) -> None:
+async def _when_listening(
+    port: int, root_path: str, then: Callable[[], Awaitable[None]] | None
+) -> None:
     await wait_until_listening(port)
-    announce(f"Dashboard: http://{HOST}:{port}")
+    announce(f"Dashboard: http://{HOST}:{port}{root_path}")
     if then is not None:
         await then()

@@ -33,6 +33,7 @@ from jobfleet_dashboard.api import (
 )
 from jobfleet_dashboard.head_requests import HeadRequests
 from jobfleet_dashboard.options import DashboardOptions
+from jobfleet_dashboard.root_path import RootPath
 from jobfleet_dashboard.security.bind import is_loopback
 from jobfleet_dashboard.security.body_limit import BodyLimit
 from jobfleet_dashboard.security.gate import Gate
@@ -118,7 +119,7 @@ def create_app(*, backend: Backend, clock: Clock, options: DashboardOptions) -> 
         app.include_router(pages, include_in_schema=False)
     Site.install(app, services)
     app.state.problem_page = problem_page
-    openapi.install(app)
+    openapi.install(app, root_path=options.root_path)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     _guard(app, services)
     return app
@@ -147,3 +148,5 @@ def _guard(app: FastAPI, services: Services) -> None:
     app.add_middleware(OwnSite, loopback_only=unprotected and is_loopback(options.host))
     app.add_middleware(ResponseHeaders)
     app.add_middleware(RequestId)
+    if options.root_path:
+        app.add_middleware(RootPath, root_path=options.root_path)

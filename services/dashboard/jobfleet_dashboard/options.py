@@ -25,6 +25,7 @@ class DashboardOptions:
         callback_secrets: verify third parties' callbacks; the first one also signs.
         callback_targets: third parties with secrets of their own, by name.
         callback_base_url: where third parties reach this dashboard.
+        root_path: what a proxy serves the dashboard below, as ``/jobs``; empty: a host of its own.
     """
 
     defaults: JobDefaults
@@ -39,3 +40,4 @@ class DashboardOptions:
     callback_secrets: tuple[str, ...] = field(default=(), repr=False)
     callback_targets: Mapping[str, CallbackTarget] = field(default_factory=dict)
     callback_base_url: str | None = None
+    root_path: str = ""

@@ -67,6 +67,11 @@ def unknown_job(job_id: str) -> Problem:
     return Problem("Unknown job", "unknown-job", f"no job {job_id}", 404)
 
 
+def no_such_page(detail: str) -> Problem:
+    """404: nothing is served at the address."""
+    return Problem("Not found", "not-found", detail, 404)
+
+
 def body_conflict(detail: str, *, by_key: bool) -> Problem:
     """409, or 422 where an idempotency key was used again with another body."""
     if by_key:

@@ -136,7 +136,11 @@ class Services:
             ),
             keys=keys,
             sessions=Sessions(
-                secret=options.session_secret, keys=keys, marks=backend.payloads, clock=clock
+                secret=options.session_secret,
+                keys=keys,
+                marks=backend.payloads,
+                clock=clock,
+                root_path=options.root_path,
             ),
             rate_limit=RateLimit(options.rate_limit),
             queue_limit=QueueLimit(

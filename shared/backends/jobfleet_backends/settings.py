@@ -33,6 +33,7 @@ LONGEST_SECONDS = 30 * 86_400
 Names = Annotated[tuple[str, ...], NoDecode]
 Seconds = Annotated[float, Field(le=LONGEST_SECONDS)]
 
+_ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]*[A-Za-z0-9_~-])*")
 _HOST = re.compile(r"(\*\.)?[^\s/:@*]+|[0-9A-Fa-f:.]+")
 
 
@@ -112,6 +113,7 @@ class Settings(BaseSettings):
     breaker_failures: int = Field(default=5, ge=1)
     breaker_open_seconds: Seconds = Field(default=30, gt=0)
     callback_base_url: str | None = None
+    root_path: str = ""
     callback_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     allowed_hosts: Names = ()
     allow_private_targets: bool = False
@@ -200,6 +202,13 @@ class Settings(BaseSettings):
     def _web_address(cls, value: str | None) -> str | None:
         if value is not None and not _is_web_address(value):
             raise ValueError("must be an http or https address, as https://jobs.example.org")
+        return value
+
+    @field_validator("root_path")
+    @classmethod
+    def _path_of_a_host(cls, value: str) -> str:
+        if not _ROOT_PATH.fullmatch(value):
+            raise ValueError("must be a path without a / at its end, as /jobs or /tools/jobs")
         return value
 
     @field_validator("lease_renew_seconds")

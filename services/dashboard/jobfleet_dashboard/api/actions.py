@@ -16,6 +16,7 @@ from jobfleet_dashboard.api.descriptions import ACT, ACT_ON_MANY, CANCEL, descri
 from jobfleet_dashboard.api.documents import ActionAnswer, ActionItem, ProblemDocument
 from jobfleet_dashboard.api.request_parts import JobId, json_object
 from jobfleet_dashboard.problems import problem_document, problem_of
+from jobfleet_dashboard.root_path import public
 from jobfleet_dashboard.security.access import asker, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import Services, services_of
@@ -33,7 +34,7 @@ async def cancel(request: Request, job_id: JobId) -> Response:
     reason = reason_of(await json_object(request, known=_REASON))
     state = await act(services_of(request), JobAction.CANCEL, job_id, asker(request), reason)
     done = "cancelled" if state is State.CANCELLED else "cancel requested"
-    return job_answer(job_id, state, done)
+    return job_answer(request, job_id, state, done)
 
 
 @router.post("/api/jobs/{jobId:uuid}/redrive", **described(ACT))
@@ -41,7 +42,7 @@ async def redrive(request: Request, job_id: JobId) -> Response:
     """Put a failed, timed-out or cancelled job back into its queue, as a new incarnation."""
     await json_object(request, known=frozenset())
     state = await act(services_of(request), JobAction.REDRIVE, job_id, asker(request))
-    return job_answer(job_id, state, "redriven")
+    return job_answer(request, job_id, state, "redriven")
 
 
 @router.post("/api/jobs/{jobId:uuid}/dismiss", **described(ACT))
@@ -49,7 +50,7 @@ async def dismiss(request: Request, job_id: JobId) -> Response:
     """Take a failed or timed-out job off the dead-letter list."""
     await json_object(request, known=frozenset())
     state = await act(services_of(request), JobAction.DISMISS, job_id, asker(request))
-    return job_answer(job_id, state, "dismissed")
+    return job_answer(request, job_id, state, "dismissed")
 
 
 @router.post("/api/jobs/actions", **described(ACT_ON_MANY))
@@ -69,7 +70,9 @@ async def act_on_many(request: Request) -> Response:
         )
         services.bulk_runner.accepted.set()
         address = f"/api/actions/{accepted.action_id}"
-        told = ActionAnswer(items=[], action_id=accepted.action_id, status_url=address)
+        told = ActionAnswer(
+            items=[], action_id=accepted.action_id, status_url=public(request, address)
+        )
         return answer(told, 202, {"Location": address, "Retry-After": "1"})
     limit = asyncio.Semaphore(_AT_ONCE)
 

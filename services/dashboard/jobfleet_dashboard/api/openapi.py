@@ -34,29 +34,33 @@ def operation_id(route: APIRoute) -> str:
     return to_camel(route.name)
 
 
-def install(app: FastAPI) -> None:
+def install(app: FastAPI, *, root_path: str = "") -> None:
     """Serve the description and its page."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             app.openapi_schema = _describe(app)
+            if root_path:
+                app.openapi_schema["servers"] = [{"url": root_path}]
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
 
+    assets = f"{root_path}{_ASSETS}"
+
     async def page(_: Request) -> Response:
         return get_swagger_ui_html(
             title="jobfleet API",
-            swagger_js_url=f"{_ASSETS}/swagger-ui-bundle.js",
-            swagger_css_url=f"{_ASSETS}/swagger-ui.css",
-            swagger_favicon_url=f"{_ASSETS}/favicon-32x32.png",
-            swagger_ui_init_script_url="/docs/init.js",
+            swagger_js_url=f"{assets}/swagger-ui-bundle.js",
+            swagger_css_url=f"{assets}/swagger-ui.css",
+            swagger_favicon_url=f"{assets}/favicon-32x32.png",
+            swagger_ui_init_script_url=f"{root_path}/docs/init.js",
         )
 
     async def script(_: Request) -> Response:
         # The standalone preset is not vendored: without a layout of its own it is not needed.
         return get_swagger_ui_init_js(
-            openapi_url="/openapi.json",
+            openapi_url=f"{root_path}/openapi.json",
             swagger_ui_parameters={"tryItOutEnabled": True, "layout": "BaseLayout"},
         )
 

@@ -97,7 +97,7 @@ async def resume_schedule(request: Request, name: Name) -> Response:
 async def run_schedule(request: Request, name: Name) -> Response:
     """Make its job once, now, beside the ticks. A submitter may: the job is one like any other."""
     job = await run_one(request, name, await _reason(request))
-    return job_answer(job.job_id, job.state, "accepted")
+    return job_answer(request, job.job_id, job.state, "accepted")
 
 
 @router.post("/{name}/backfill", dependencies=[OPERATOR], **described(SCHEDULE_BACKFILL))

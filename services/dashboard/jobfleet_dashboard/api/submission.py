@@ -48,9 +48,11 @@ async def submit(request: Request) -> Response:
     except BodyConflict as error:
         raise body_conflict(str(error), by_key=key is not None) from error
     if not done.created:
-        return job_answer(done.job_id, done.state, "submitted before; this is the same job")
+        return job_answer(
+            request, done.job_id, done.state, "submitted before; this is the same job"
+        )
     services.metrics.jobs_registered.inc()
-    return job_answer(done.job_id, done.state, "accepted", warning=done.warning)
+    return job_answer(request, done.job_id, done.state, "accepted", warning=done.warning)
 
 
 @router.post("/api/jobs/bulk", **described(BULK))

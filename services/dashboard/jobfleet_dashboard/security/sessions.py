@@ -42,8 +42,15 @@ class Sessions:
     """
 
     def __init__(
-        self, *, secret: str | None, keys: ApiKeys, marks: PayloadStore, clock: Clock
+        self,
+        *,
+        secret: str | None,
+        keys: ApiKeys,
+        marks: PayloadStore,
+        clock: Clock,
+        root_path: str = "",
     ) -> None:
+        self._path = root_path or "/"
         self._keys = keys
         self._marks = marks
         self._clock = clock
@@ -57,7 +64,13 @@ class Sessions:
         """Set the cookie; ``secure`` where the request came over https."""
         token = self._serializer.dumps([key.name, key.digest[:_DIGEST_CHARACTERS], str(uuid4())])
         response.set_cookie(
-            COOKIE, token, max_age=MAX_AGE_SECONDS, httponly=True, samesite="lax", secure=secure
+            COOKIE,
+            token,
+            max_age=MAX_AGE_SECONDS,
+            path=self._path,
+            httponly=True,
+            samesite="lax",
+            secure=secure,
         )
 
     async def end(self, token: str) -> None:
@@ -73,7 +86,7 @@ class Sessions:
 
     def take_cookie(self, response: Response) -> None:
         """Take the cookie away from the browser."""
-        response.delete_cookie(COOKIE, httponly=True, samesite="lax")
+        response.delete_cookie(COOKIE, path=self._path, httponly=True, samesite="lax")
 
     async def read(self, token: str) -> Session | None:
         """Return what the cookie stands for, ``None`` if it is forged, too old or logged out."""

@@ -2,6 +2,7 @@
 // All behaviour of the pages that HTML and htmx do not have; pages can be read without it.
 (() => {
   const root = document.documentElement;
+  const ROOT = root.dataset.root;
   root.classList.add("js");
   const $ = (selector, from = document) => from.querySelector(selector);
   const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
@@ -245,7 +246,7 @@
     if (document.hidden || !head || $("#live").dataset.live !== "ended") return;
     const asked = { headers: { "If-None-Match": head.dataset.etag }, cache: "no-store" };
     try {
-      if ((await fetch(`/api/jobs/${head.dataset.job}`, asked)).status === 200) location.reload();
+      if ((await fetch(`${ROOT}/api/jobs/${head.dataset.job}`, asked)).status === 200) location.reload();
     } catch { /* the dashboard is away: what has ended stays as it is */ }
   };
 
@@ -260,7 +261,7 @@
     if (place) { showTrouble(Number(place.dataset.problems)); return; }
     if (document.hidden || $("main").dataset.watched === undefined) return;
     try {
-      const answer = await fetch(`/api/verdict?maxAgeSeconds=${VERDICT_SECONDS}`,
+      const answer = await fetch(`${ROOT}/api/verdict?maxAgeSeconds=${VERDICT_SECONDS}`,
         { headers: { Accept: "application/json" } });
       if (answer.ok) showTrouble((await answer.json()).problems.length);
     } catch { /* the live sign tells that the dashboard is away */ }
@@ -280,7 +281,7 @@
 
   const copy = async (button) => {
     const label = button.textContent;
-    const text = button.dataset.copy.replace("{origin}", location.origin);
+    const text = button.dataset.copy.replace("{origin}", location.origin + ROOT);
     try { await navigator.clipboard.writeText(text); } catch { copyWithoutPermission(text); }
     button.textContent = "Copied";
     setTimeout(() => { button.textContent = label; }, 1200);
@@ -326,7 +327,7 @@
   document.addEventListener("keydown", (event) => {
     if (typing(event.target)) leave(event);
     if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
-    if (goUntil > Date.now() && GO[event.key]) { goUntil = 0; location.assign(GO[event.key]); return; }
+    if (goUntil > Date.now() && GO[event.key]) { goUntil = 0; location.assign(ROOT + GO[event.key]); return; }
     goUntil = 0;
     const act = KEYS[event.key];
     if (!act) return;

@@ -15,7 +15,7 @@
   };
   const item = (filter) => {
     const made = document.createElement("li");
-    const link = Object.assign(document.createElement("a"), { href: `/jobs${filter.query}`, textContent: filter.name });
+    const link = Object.assign(document.createElement("a"), { href: `${document.documentElement.dataset.root}/jobs${filter.query}`, textContent: filter.name });
     const forget = Object.assign(document.createElement("button"), { type: "button", className: "quiet", textContent: "Forget" });
     forget.setAttribute("aria-label", `Forget ${filter.name}`);
     forget.addEventListener("click", () => write(read().filter((one) => one.name !== filter.name)));

@@ -15,7 +15,9 @@ from jinja2.runtime import Context
 from jinja2_fragments import render_block
 
 from jobfleet_contracts.codec import format_time
+from jobfleet_dashboard.root_path import rooted
 from jobfleet_dashboard.views.page_state import digest_of, stream_address
+from jobfleet_dashboard.views.rooted_addresses import RootedAddresses
 from jobfleet_dashboard.views.short_id import short
 from jobfleet_dashboard.views.time_range import WINDOW_NAMES, address_time, input_value
 from jobfleet_protocol.reading.durations import seconds_between, spell
@@ -30,9 +32,10 @@ _Block = Callable[[Context], Iterator[str]]
 class Pages:
     """All templates of the dashboard."""
 
-    def __init__(self, *, version: str) -> None:
+    def __init__(self, *, version: str, root_path: str) -> None:
         self._environment = Environment(
             loader=FileSystemLoader(HERE / "templates"),
+            extensions=[RootedAddresses],
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
@@ -47,6 +50,8 @@ class Pages:
         }
         self._environment.globals |= {
             "version": version,
+            "root_path": root_path,
+            "rooted": lambda address: rooted(address, root_path),
             "asset": _Assets(),
             "window_names": WINDOW_NAMES,
             "stream_address": stream_address,

@@ -44,7 +44,8 @@ def _asked_from(request: Request) -> str:
     if sent_by.netloc != request.url.netloc or not sent_by.path.startswith("/"):
         return "/"
     query = f"?{sent_by.query}" if sent_by.query else ""
-    return f"/{sent_by.path.lstrip('/')}{query}"
+    within = sent_by.path.removeprefix(services_of(request).options.root_path)
+    return f"/{within.lstrip('/')}{query}"
 
 
 async def _probes(request: Request) -> Sequence[Probe]:

@@ -28,7 +28,7 @@ class Site:
     def install(cls, app: FastAPI, services: Services) -> None:
         """Make it and keep it in the application."""
         app.state.site = cls(
-            pages=Pages(version=services.options.version),
+            pages=Pages(version=services.options.version, root_path=services.options.root_path),
             renderings=Renderings(clock=services.clock),
         )
 

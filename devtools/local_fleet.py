@@ -56,7 +56,7 @@ class LocalFleet:
     @property
     def address(self) -> str:
         """Where the dashboard answers."""
-        return f"http://127.0.0.1:{self._port}{self._settings.root_path}"
+        return f"http://127.0.0.1:{self._port}{self._settings.root_path or ''}"
 
     def start(self) -> None:
         """Return once the dashboard answers.

@@ -20,6 +20,15 @@ VALUE = "hunter22"
         "curl -H 'X-Api-Key: hunter22' https://a.example",
         "curl --proxy-user=me:hunter22 https://a.example",
         "Authorization%3A%20Bearer%20hunter22",
+        "mysql --password hunter22 --verbose",
+        "run -token 'hunter22 hunter22'",
+        "<password><![CDATA[hunter22]]></password>",
+        "<db:password>\n <![CDATA[a<b>hunter22]]>\n</db:password>",
+        "see //me:hunter22@host/path",
+        'sent ["Authorization", "Basic", "hunter22"] to it',
+        "sent ('Cookie', 'hunter22')",
+        '["Authorization", "Basic", "hunter22"]',
+        '["mysql", "--password", "hunter22"]',
         "a%3Ab%0D%0AX-Api-Key%3Ahunter22%0D%0AAccept%3Ax",
     ],
 )
@@ -36,6 +45,9 @@ def test_a_credential_is_hidden_in_the_notation_of_other_programs(text: str) -> 
         "{name: token, size: 1}",
         "docker run -u root token",
         "{'tokenizer': b'fast'}",
+        "use --verbose with --token",
+        '["session", "customer", "items"]',
+        "// todo: mail me@host",
     ],
 )
 def test_what_is_no_credential_stays(text: str) -> None:

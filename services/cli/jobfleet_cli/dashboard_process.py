@@ -72,5 +72,5 @@ def dashboard_options(settings: Settings, *, host: str, port: int) -> DashboardO
         callback_secrets=tuple(s.get_secret_value() for s in settings.callback_secrets),
         callback_targets=settings.callback_targets,
         callback_base_url=settings.callback_base_url,
-        root_path=settings.root_path,
+        root_path=settings.root_path or "",
     )

@@ -72,6 +72,6 @@ async def _run(
     )
     StopSignals(request=fleet.request_stop).start()
     if not reload:
-        return await run_fleet(fleet, port, root_path=settings.root_path)
+        return await run_fleet(fleet, port, root_path=settings.root_path or "")
     async with reloaded(fleet):
-        return await run_fleet(fleet, port, root_path=settings.root_path)
+        return await run_fleet(fleet, port, root_path=settings.root_path or "")

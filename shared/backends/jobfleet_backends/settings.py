@@ -33,7 +33,7 @@ LONGEST_SECONDS = 30 * 86_400
 Names = Annotated[tuple[str, ...], NoDecode]
 Seconds = Annotated[float, Field(le=LONGEST_SECONDS)]
 
-_ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]*[A-Za-z0-9_~-])*")
+_ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]*[A-Za-z0-9_~-])+")
 _HOST = re.compile(r"(\*\.)?[^\s/:@*]+|[0-9A-Fa-f:.]+")
 
 
@@ -113,7 +113,7 @@ class Settings(BaseSettings):
     breaker_failures: int = Field(default=5, ge=1)
     breaker_open_seconds: Seconds = Field(default=30, gt=0)
     callback_base_url: str | None = None
-    root_path: str = ""
+    root_path: str | None = None
     callback_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     allowed_hosts: Names = ()
     allow_private_targets: bool = False
@@ -206,8 +206,8 @@ class Settings(BaseSettings):
 
     @field_validator("root_path")
     @classmethod
-    def _path_of_a_host(cls, value: str) -> str:
-        if not _ROOT_PATH.fullmatch(value):
+    def _path_of_a_host(cls, value: str | None) -> str | None:
+        if value is not None and not _ROOT_PATH.fullmatch(value):
             raise ValueError("must be a path without a / at its end, as /jobs or /tools/jobs")
         return value
 

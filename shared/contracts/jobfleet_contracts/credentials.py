@@ -93,7 +93,7 @@ _REFERENCE = re.compile(
 # Every repetition is bounded or begins at a mark that stands once: a text of a megabyte must not
 # take a time that grows with its square.
 _USER_INFO = re.compile(
-    r"(?<![A-Za-z0-9+.-])([A-Za-z][A-Za-z0-9+.-]{0,30}://)([^\s/?#@'\"<>]{1,1000})@"
+    r"(?<![A-Za-z0-9+.:/-])((?:[A-Za-z][A-Za-z0-9+.-]{0,30}:)?//)([^\s/?#@'\"<>]{1,1000})@"
 )
 _PAIR = re.compile(
     r"(?<![\w%.\[\]-])(-{0,2}[A-Za-z][\w.%\[\]-]{0,200})="
@@ -117,18 +117,27 @@ _USER_OPTION = re.compile(
     r"""((?<!\S)(?:-[uU]|--user|--proxy-user)[ =]?)"""
     r"""("[^":]{1,200}:[^"]*"|'[^':]{1,200}:[^']*'|[^\s:"']{1,200}:[^\s"']+)"""
 )
+_OPTION = re.compile(
+    r"""(?<!\S)(-{1,2})([A-Za-z][\w-]{0,100})([ \t]{1,20})("[^"]*"|'[^']*'|[^\s"'-][^\s"']*)"""
+)
+_OPTION_NAME = re.compile(r"-{1,2}([A-Za-z][\w-]{0,100})")
 _ENCODED_LINE = re.compile(
     r"""(?:(?<![\w%-])|(?<=%0[AaDd]))([A-Za-z][\w-]{0,100})(%3[Aa])"""
     r"""((?:(?!%0[AaDd])[^\s&;#"'<>])+)"""
 )
 _QUOTED_NAME = re.compile(r"""(\\{0,15}["'])([\w .-]{1,100})\1\s*:\s*(?=[\[{0-9])""")
 _LABELLED = re.compile(
-    r"""((?:["'](?:name|key|header|field)["']\s*:|\[)\s*["'])([\w.-]{1,100})"""
-    r"""(["']\s*,\s*(?:["']values?["']\s*:\s*)?["'])((?:[^"'\\]|\\.)*)"""
+    r"""((?:["'](?:name|key|header|field)["']\s*:|[\[(])\s*["'])([\w.-]{1,100})"""
+    rf"""(["']\s*,\s*(?:["']values?["']\s*:\s*)?(?:["'](?i:{_SCHEMES})["']\s*,\s*)?["'])"""
+    r"""((?:[^"'\\]|\\.)*)"""
 )
 _HEADER_LINE = re.compile(r"^([ \t]{0,100}[A-Za-z][\w-]{0,200})(:[ \t]*)(\S.*)$", re.MULTILINE)
 _QUOTED_LINE = re.compile(r"""(?<=["'])([A-Za-z][\w-]{0,100})(:[ \t]{0,20})([^"'\n]+)""")
-_TAG = re.compile(r"<([A-Za-z][\w:.-]{0,200}+)([^<>]{0,1000}+)>([^<>]+)</")
+_TAG = re.compile(
+    r"<([A-Za-z][\w:.-]{0,200}+)([^<>]{0,1000}+)>"
+    r"((?:\s{0,100}<!\[CDATA\[(?:(?!\]\]>|<!\[CDATA\[).)*\]\]>)|[^<>]+)\s{0,100}</",
+    re.DOTALL,
+)
 _SCHEME = re.compile(
     r"\b(Bearer|Basic|Digest|Negotiate|SharedAccessSignature)\s+"
     r"(?=[^\s,;\"'<>]*[0-9=_+/.-])[^\s,;\"'<>]{6,}",
@@ -145,7 +154,7 @@ _NAME_SIGNS = (
 )  # fmt: skip
 """Cheap test before the patterns: without one of these, nothing is a name of a credential."""
 _TEXT_SIGNS = (
-    "://",
+    "//",
     "eyj",
     "bearer",
     "basic",
@@ -212,6 +221,7 @@ def _masked_text(text: str, levels: int) -> str:
         shown = _ENCODED_LINE.sub(_header_line, shown)
         shown = _BARE_PAIR.sub(_bare_pair, shown)
         shown = _PAIR.sub(_pair, shown)
+        shown = _OPTION.sub(_option, shown)
         shown = _TAG.sub(_tag, shown)
     if "-u" in lower:
         shown = _USER_OPTION.sub(rf"\1{HIDDEN}", shown)
@@ -243,7 +253,7 @@ def user_info_in(value: Any, path: str) -> str | None:
 
 def _is_url_with_user_info(text: str) -> bool:
     found = _USER_INFO.match(text.strip())
-    return found is not None and _is_credential_pair(found[1], found[2])
+    return found is not None and found[1] != "//" and _is_credential_pair(found[1], found[2])
 
 
 def _is_credential_pair(scheme: str, user_info: str) -> bool:
@@ -293,8 +303,28 @@ def _masked_list(value: list[Any] | tuple[Any, ...], levels: int) -> list[Any]:
     match value:
         case [str() as name, item] if _is_label(name):
             return [name, _hidden(item, levels)]
+        case [str() as name, str() as scheme, *rest] if _is_label(name) and _is_scheme(scheme):
+            return [name, scheme, *(_hidden(item, levels) for item in rest)]
+        case [first, *_]:
+            return [
+                _masked(first, levels),
+                *(
+                    _hidden(item, levels) if _is_secret_option(before) else _masked(item, levels)
+                    for before, item in pairwise(value)
+                ),
+            ]
         case _:
-            return [_masked(item, levels) for item in value]
+            return []
+
+
+def _is_scheme(text: str) -> bool:
+    return re.fullmatch(_SCHEMES, text, re.IGNORECASE) is not None
+
+
+def _is_secret_option(argument: Any) -> bool:
+    """Whether an argument of a command is the option whose value, a credential, comes next."""
+    option = _OPTION_NAME.fullmatch(argument) if isinstance(argument, str) else None
+    return option is not None and is_secret_name(option[1])
 
 
 def _hidden(value: Any, levels: int, name: str = "") -> Any:
@@ -405,6 +435,13 @@ def _pair(found: re.Match[str]) -> str:
     before = found.string[found.start() - 1 : found.start()]
     secret = is_secret_name(name) or (name.lower() == "code" and before in ("?", "&"))
     return f"{found[1]}={HIDDEN}" if secret and not _is_kept(found[2]) else found[0]
+
+
+def _option(found: re.Match[str]) -> str:
+    dashes, name, between, text = found.groups()
+    if not is_secret_name(name) or _is_kept(text):
+        return found[0]
+    return f"{dashes}{name}{between}{HIDDEN}"
 
 
 def _tag(found: re.Match[str]) -> str:

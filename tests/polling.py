@@ -9,6 +9,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+LONGEST_PAUSE = 0.05
+"""Seconds: a wait of minutes would else take more of the machine than the fleet that it waits for."""
+
 
 async def eventually(
     description: str,
@@ -17,20 +20,21 @@ async def eventually(
     seconds: float = 60,
     every: float = 0.01,
 ) -> T:
-    """Ask until the answer is true, and return it.
+    """Ask until the answer is true, and return it; the longer it takes, the less often.
 
     Args:
         description: what is waited for; the failure names it.
-        every: seconds between two questions; longer where a question reads much, because it takes
-            the servers' time from the fleet under test.
+        every: seconds between the first two questions; longer where a question reads much, because
+            it takes the servers' time from the fleet under test.
 
     Raises:
         AssertionError: the answer was not true within ``seconds``.
     """
-    deadline = time.monotonic() + seconds
+    deadline, pause = time.monotonic() + seconds, every
     while True:
         found = await condition()
         if found:
             return found
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {description}"
-        await asyncio.sleep(every)
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.1, max(every, LONGEST_PAUSE))

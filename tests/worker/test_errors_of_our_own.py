@@ -150,7 +150,11 @@ async def test_an_error_of_our_own_at_any_point_of_a_run_ends_the_attempt(
         return broken.raised
 
     unended: dict[Place | None, list[str]] = {}
-    for place in sorted(seen.entered, key=lambda place: place[1] not in BY_TIMER):
+    # A run that is still leaving its slot would be taken for that of the next job.
+    await eventually("the slot is free", slots_are_free)
+    # Around the handler both kinds of run enter the same functions: one of them shows those.
+    tried = [place for place in seen.entered if job_type == "async" or "handlers/" in place[0]]
+    for place in sorted(tried, key=lambda place: place[1] not in BY_TIMER):
         # What a short run need not enter, one that lasts does.
         raised = await is_met(Places(place), is_held=place[1] in BY_TIMER)
         assert raised or await is_met(Places(place), is_held=True), place

@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 LONGEST_PAUSE = 0.05
-"""Seconds: a wait of minutes would else take more of the machine than the fleet that it waits for."""
+"""Seconds. A wait of minutes would else take more of the machine than what it waits for."""
 
 
 async def eventually(

@@ -137,6 +137,17 @@ def postgres_schema(postgres: PostgresServer, _schema_of_this_process: str) -> s
     return schema
 
 
+def _backends(shown_on: str) -> pytest.MarkDecorator:
+    rest = {"embedded", "azure"} - {shown_on}
+    params = [pytest.param(name, marks=pytest.mark.full) for name in sorted(rest)]
+    params += [pytest.param(shown_on), pytest.param("postgres", marks=pytest.mark.chaos)]
+    return pytest.mark.parametrize("backend_environment", params, indirect=True)
+
+
+ON_EMBEDDED, ON_AZURE = _backends("embedded"), _backends("azure")
+"""Whole processes of one backend show it in ``make test``, and those of the others elsewhere."""
+
+
 @pytest.fixture(params=["embedded", "azure", pytest.param("postgres", marks=[pytest.mark.chaos])])
 def backend_environment(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
     """Variables that name the backend, on real servers.

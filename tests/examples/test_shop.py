@@ -19,6 +19,7 @@ import pytest
 
 from jobfleet_cli.local_port import free_port
 from tests.polling import eventually
+from tests.servers import ON_EMBEDDED
 
 ROOT = Path(__file__).parents[2]
 SHOP = ROOT / "examples" / "shop"
@@ -80,6 +81,7 @@ def started(folder: Path, *commands: list[str], environment: dict[str, str]) -> 
             each.wait(60)
 
 
+@ON_EMBEDDED
 @pytest.mark.servers
 async def test_the_shop_sells_and_reports_on_every_backend(
     folder: Path, backend_environment: dict[str, str]

@@ -19,6 +19,7 @@ from jobfleet_contracts.lease import job_lock, key_lock
 from jobfleet_contracts.state import State
 from jobfleet_protocol.actions.signing_keys import SigningKeys
 from tests.polling import eventually
+from tests.servers import ON_AZURE, ON_EMBEDDED
 from tests.system.fleet import LEASE_SECONDS, Fleet, WorkerProcess
 from tests.system.verified import assert_verified
 
@@ -138,6 +139,7 @@ def _all_wait(fleet: Fleet, count: int) -> Any:
     return all_wait
 
 
+@ON_EMBEDDED
 @pytest.mark.timeout(300)
 async def test_jobs_wait_at_once_on_two_slots_while_worker_and_dashboard_are_killed(
     parties: Parties,
@@ -151,6 +153,7 @@ async def test_a_thousand_jobs_wait_at_once_on_two_slots(parties: Parties) -> No
     await _many_wait_and_complete(parties, 1000)
 
 
+@ON_EMBEDDED
 async def test_the_mock_can_be_late_wrong_and_double(parties: Parties) -> None:
     parties.worker()
     parties.dashboard()
@@ -171,6 +174,7 @@ async def test_the_mock_can_be_late_wrong_and_double(parties: Parties) -> None:
     assert await parties.fleet.state(job_id) is State.TIMED_OUT
 
 
+@ON_EMBEDDED
 async def test_without_a_callback_the_job_times_out_at_its_second_and_a_late_one_is_refused(
     parties: Parties,
 ) -> None:
@@ -189,6 +193,7 @@ async def test_without_a_callback_the_job_times_out_at_its_second_and_a_late_one
     assert len(await parties.fleet.history(job_id)) == len(history)
 
 
+@ON_AZURE
 async def test_a_request_whose_sender_died_is_sent_again_with_the_same_key(
     parties: Parties,
 ) -> None:
@@ -229,6 +234,7 @@ async def test_while_a_job_waits_others_of_its_lock_key_run(parties: Parties) ->
     await assert_verified(parties.fleet.backend)
 
 
+@ON_EMBEDDED
 async def test_an_unsent_request_is_repeated_though_its_lock_key_is_busy(
     parties: Parties,
 ) -> None:
@@ -247,6 +253,7 @@ async def test_an_unsent_request_is_repeated_though_its_lock_key_is_busy(
     await assert_verified(parties.fleet.backend)
 
 
+@ON_EMBEDDED
 async def test_a_worker_that_is_told_to_stop_while_it_sends_leaves_the_job_waiting(
     parties: Parties,
 ) -> None:
@@ -270,6 +277,7 @@ async def test_a_worker_that_is_told_to_stop_while_it_sends_leaves_the_job_waiti
     await parties.until_sent(job_id)
 
 
+@ON_EMBEDDED
 async def test_in_scope_fleet_a_waiting_job_keeps_nobody_from_running(parties: Parties) -> None:
     parties.worker(lock_scope="fleet")
     parties.third_party("--delay", "600")

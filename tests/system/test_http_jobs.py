@@ -12,6 +12,7 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.state import State, Status
 from tests.polling import eventually
+from tests.servers import ON_EMBEDDED
 from tests.system.fleet import Fleet
 from tests.system.unreliable_target import HANGS, UnreliableTarget
 from tests.system.verified import assert_verified
@@ -44,6 +45,7 @@ def mixed(target: UnreliableTarget, number: int) -> JobRequest:
     )
 
 
+@ON_EMBEDDED
 @pytest.mark.parametrize(
     ("count", "away_seconds"),
     [
@@ -100,6 +102,7 @@ def _told_in(event: Event) -> int | str:
     return REFUSED if "Cannot connect" in response["error"] else UNCLEAR
 
 
+@ON_EMBEDDED
 async def test_a_job_that_meets_an_open_circuit_is_put_off_without_using_an_attempt(
     fleet: Fleet, target: UnreliableTarget
 ) -> None:

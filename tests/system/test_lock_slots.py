@@ -10,6 +10,7 @@ import pytest
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.state import CLAIMABLE, State
 from tests.polling import eventually
+from tests.servers import ON_AZURE
 from tests.system.fleet import LEASE_SECONDS, Fleet, WorkerProcess
 from tests.system.verified import assert_verified
 
@@ -18,6 +19,7 @@ SWEEPS_SECONDS = 10
 """A slot of a worker that died between its lease and its claim is found free by a sweep."""
 
 
+@ON_AZURE
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("jobs", [60, pytest.param(200, marks=pytest.mark.chaos)])
 async def test_three_at_a_time_run_though_workers_are_killed_and_sleep_past_their_leases(

@@ -8,10 +8,12 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from tests.polling import eventually
+from tests.servers import ON_AZURE, ON_EMBEDDED
 from tests.system.fleet import LEASE_SECONDS, Fleet, WorkerProcess
 from tests.system.verified import assert_verified
 
 
+@ON_AZURE
 async def test_a_job_whose_worker_is_killed_starts_again_within_the_lease_and_ten_seconds(
     fleet: Fleet,
 ) -> None:
@@ -59,6 +61,7 @@ async def test_lease_taken_for_exactly_once_by_a_worker_that_slept_past_it(
     await assert_verified(fleet.backend)
 
 
+@ON_EMBEDDED
 async def test_a_worker_that_is_told_to_stop_hands_its_job_back_without_using_an_attempt(
     fleet: Fleet,
 ) -> None:

@@ -4,6 +4,7 @@ import itertools
 from collections import Counter
 
 from tests.polling import eventually
+from tests.servers import ON_AZURE
 from tests.system.fleet import Fleet
 from tests.system.verified import assert_verified
 
@@ -26,6 +27,7 @@ async def test_two_workers_complete_each_of_many_jobs_exactly_once(fleet: Fleet)
     await eventually("empty queues", queues_are_empty, seconds=30)
 
 
+@ON_AZURE
 async def test_in_scope_fleet_no_two_jobs_of_three_workers_run_at_the_same_time(
     fleet: Fleet,
 ) -> None:
@@ -39,6 +41,7 @@ async def test_in_scope_fleet_no_two_jobs_of_three_workers_run_at_the_same_time(
     await assert_verified(fleet.backend)
 
 
+@ON_AZURE
 async def test_jobs_with_one_lock_key_run_one_after_the_other(fleet: Fleet) -> None:
     fleet.start_worker()
     fleet.start_worker()

@@ -16,6 +16,7 @@ from jobfleet_contracts.state import Status
 from jobfleet_protocol.audit.control_check import check_control_log
 from jobfleet_protocol.control.pauses import Pauses
 from tests.polling import eventually
+from tests.servers import ON_AZURE
 from tests.system.fleet import Fleet
 from tests.system.verified import assert_verified
 
@@ -33,6 +34,7 @@ class Mute:
         raise BackendUnavailable("lost")
 
 
+@ON_AZURE
 @pytest.mark.parametrize(
     ("subject", "name", "announced"),
     [

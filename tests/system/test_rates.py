@@ -12,6 +12,7 @@ from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.rate import Rate
 from jobfleet_contracts.state import State, Status
 from tests.polling import eventually
+from tests.servers import ON_AZURE
 from tests.system.fleet import Fleet
 from tests.system.rated_handlers import TEN, TWENTY
 from tests.system.verified import assert_verified
@@ -21,6 +22,7 @@ FIRST, LAST = 50, 500
 """Starts between which the throughput is measured."""
 
 
+@ON_AZURE
 @pytest.mark.timeout(200)
 async def test_no_second_has_more_starts_than_the_bound_though_a_worker_is_killed(
     fleet: Fleet,

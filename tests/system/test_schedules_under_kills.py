@@ -21,6 +21,7 @@ from jobfleet_protocol.audit.control_check import check_control_log
 from jobfleet_protocol.control.schedule_state import tick_job_id
 from jobfleet_protocol.control.schedules import Schedules
 from tests.polling import eventually
+from tests.servers import ON_AZURE
 from tests.system.fleet import LEASE_SECONDS, Fleet, WorkerProcess
 from tests.system.verified import assert_verified
 
@@ -30,6 +31,7 @@ TICKS_AFTER_A_KILL = 2 * LEASE_SECONDS + 30
 """Seconds within which another worker leads and fires, on a busy machine too."""
 
 
+@ON_AZURE
 async def test_no_tick_is_lost_or_doubled_when_the_ticking_worker_is_killed(fleet: Fleet) -> None:
     await _ticked_under_kills(fleet, kills=2, seconds=0)
 

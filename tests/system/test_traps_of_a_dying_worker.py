@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.polling import eventually
+from tests.servers import ON_AZURE
 from tests.system.deadly_moments import DEADLY_EXIT, MOMENTS
 from tests.system.fleet import LEASE_SECONDS, Fleet
 from tests.system.verified import assert_verified
@@ -12,6 +13,7 @@ from tests.system.verified import assert_verified
 HANDLERS = "tests.system.deadly_moments"
 
 
+@ON_AZURE
 async def test_claim_known_to_nobody_side_effect_without_a_stable_key_and_index_missing(
     fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

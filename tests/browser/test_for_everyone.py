@@ -23,6 +23,7 @@ PAGES = (
     "/workers",
     "/locks",
     "/errors",
+    "/types",
     "/actions",
     "/actions/jobs",
     "/dead-letters",

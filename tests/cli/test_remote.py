@@ -68,7 +68,8 @@ def test_an_action_on_a_filter_says_how_many_jobs_it_means(far: Cli) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["workers", "queues list", "types list", "locks", "errors", "events"]
+    "command",
+    ["workers", "queues list", "types list", "types slowest", "locks", "errors", "events"],
 )
 def test_lists_are_read_over_the_api(far: Cli, command: str) -> None:
     done = far.run(*command.split(), "--json")

@@ -105,6 +105,7 @@ def _asked(job: str) -> dict[str, tuple[str, ...]]:
         "queues pause": ("queues", "pause", HOSTILE),
         "queues resume": ("queues", "resume", "default", "--reason", f"r{HELD}"),
         "types list": ("types", "list"),
+        "types slowest": ("types", "slowest"),
         "types pause": ("types", "pause", HOSTILE),
         "types resume": ("types", "resume", "a", "--reason", f"r{HELD}"),
         "workers": ("workers",),

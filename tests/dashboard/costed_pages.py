@@ -57,6 +57,8 @@ PAGES = (
     "/jobs/{job}",
     "/jobs/{job}/waiting",
     "/queues",
+    "/types",
+    "/types?span=day",
     "/schedules",
     "/schedules/often",
     "/workers",

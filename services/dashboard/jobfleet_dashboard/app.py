@@ -57,6 +57,7 @@ from jobfleet_dashboard.views.queues.routes import router as queue_pages
 from jobfleet_dashboard.views.schedules.routes import router as schedule_pages
 from jobfleet_dashboard.views.site import Site
 from jobfleet_dashboard.views.submit.routes import router as submit_pages
+from jobfleet_dashboard.views.types.routes import router as type_pages
 from jobfleet_dashboard.views.waiting.routes import router as waiting_pages
 from jobfleet_dashboard.views.workers.routes import router as worker_pages
 
@@ -71,6 +72,7 @@ _PAGES = (
     worker_pages,
     lock_pages,
     queue_pages,
+    type_pages,
     dead_letter_pages,
     error_pages,
     action_pages,

@@ -19,6 +19,7 @@ from jobfleet_dashboard.security.api_keys import ApiKeys
 from jobfleet_dashboard.security.rate_limit import RateLimit
 from jobfleet_dashboard.security.sessions import Sessions
 from jobfleet_dashboard.stats_reader import StatsReader
+from jobfleet_dashboard.type_reader import TypeReader
 from jobfleet_protocol.actions.action_journal import ActionJournal
 from jobfleet_protocol.actions.bulk_action import BulkActions
 from jobfleet_protocol.actions.bulk_runner import BulkRunner
@@ -54,6 +55,7 @@ class Services:
     census: CensusReader
     ended: EndedReader
     stats: StatsReader
+    types: TypeReader
     verdict: VerdictReader
     keys: ApiKeys
     sessions: Sessions
@@ -127,6 +129,7 @@ class Services:
             census=census,
             ended=ended,
             stats=StatsReader(census=census, ended=ended),
+            types=TypeReader(reader=backend.reader, clock=clock),
             verdict=VerdictReader(
                 backend=backend,
                 pauses=pauses,

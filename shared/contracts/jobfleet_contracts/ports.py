@@ -32,6 +32,7 @@ from jobfleet_contracts.index import (
 )
 from jobfleet_contracts.message import JobMessage, MalformedMessage
 from jobfleet_contracts.rate import RateRow
+from jobfleet_contracts.run_times import RunTimes
 from jobfleet_contracts.state import State
 from jobfleet_contracts.worker_status import WorkerStatus
 
@@ -289,9 +290,10 @@ class JobIndex(Protocol):
         ...
 
     async def trim(self, *, before: datetime) -> None:
-        """Forget error groups counted before ``before``; a bounded part of them a call.
+        """Forget error groups and run times counted before ``before``; a bounded part a call.
 
-        ``JobIndexReader.errors`` is asked for seven days at most, so older counts serve nobody.
+        ``JobIndexReader.errors`` is asked for seven days at most and ``run_times`` for one, so
+        older counts serve nobody.
         """
         ...
 
@@ -344,6 +346,16 @@ class JobIndexReader(Protocol):
 
         Exact but for what the index lacks, and for groups beyond 200 of one writer and hour, which
         count as ``OTHER``. Cost depends on groups, hours and processes, never on the failures.
+        """
+        ...
+
+    async def run_times(self, *, since: datetime) -> RunTimes:
+        """Return how long attempts of each type waited and ran, in steps of ten minutes.
+
+        It begins with the step in which ``since`` lies. Exact but for the width of the buckets,
+        what the index lacks, and types beyond 50 of one writer and step, which count as
+        ``OTHER_TYPES``. Beside them it returns the 20 slowest attempts of each hour.
+        Cost depends on types, steps and processes, never on the jobs.
         """
         ...
 

@@ -95,6 +95,7 @@ async def test_no_page_holds_inline_scripts_styles_or_handlers(client: AsgiClien
         "/",
         "/jobs",
         "/events",
+        "/types",
         "/schedules",
         "/workers",
         "/locks",

@@ -19,6 +19,7 @@ from jobfleet_dashboard.api import (
     examples,
     limit_documents,
     schedule_documents,
+    type_documents,
     waiting_documents,
 )
 from jobfleet_dashboard.problems import problem_document
@@ -348,7 +349,7 @@ WORKERS = Description(
     text="Workers, longest running first.", model=documents.WorkerList, example=examples.WORKERS
 )
 QUEUES = Description(text="Lanes, and queues.", model=documents.QueueList, example=examples.QUEUES)
-TYPES = Description(text="Job types.", model=documents.TypeList, example=examples.TYPES)
+TYPES = Description(text="Job types.", model=type_documents.TypeList, example=examples.TYPES)
 PAUSE = Description(
     text="Paused; the pause stands in the control log.",
     model=documents.PauseAnswer,

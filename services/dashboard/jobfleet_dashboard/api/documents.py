@@ -312,19 +312,6 @@ class QueueList(Document):
     queues: list[QueueDocument]
 
 
-class TypeDocument(PauseDocument):
-    """One job type, and the live workers that handle it."""
-
-    type: str
-    workers: list[str]
-
-
-class TypeList(Document):
-    """All types."""
-
-    items: list[TypeDocument]
-
-
 class PauseAnswer(Document):
     """What was done; it stands in the control log."""
 

@@ -170,7 +170,39 @@ QUEUES: Json = {
         }
     ],
 }
-TYPES: Json = {"items": [{"type": "demo.steps", **_PAUSE, "workers": [WORKER_ID]}]}
+_FIGURES: Json = {
+    "ended": 90,
+    "endedPerMinute": 1.42,
+    "failed": 9,
+    "failureShare": 0.1,
+    "retried": 4,
+    "waiting": {"count": 94, "p50Ms": 12, "p95Ms": 480, "p99Ms": 1900},
+    "running": {"count": 94, "p50Ms": 50200, "p95Ms": 61300, "p99Ms": 66800},
+}
+TYPES: Json = {
+    "items": [
+        {
+            "type": "demo.steps",
+            **_PAUSE,
+            "workers": [WORKER_ID],
+            "lastHour": _FIGURES,
+            "lastDay": _FIGURES,
+        }
+    ],
+    "hourSince": AT,
+    "daySince": AT,
+    "slowest": [
+        {
+            "jobId": JOB_ID,
+            "jobName": "Nightly import",
+            "type": "demo.steps",
+            "attempt": 1,
+            "ended": "completed",
+            "endedAt": AT,
+            "durationMs": 66790,
+        }
+    ],
+}
 PAUSE_REQUEST: Json = {"reason": "third party down", "until": AT}
 PAUSED: Json = {"message": "queue default is paused"}
 RESUMED: Json = {"message": "queue default is open"}

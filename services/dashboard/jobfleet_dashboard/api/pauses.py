@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -19,14 +20,13 @@ from jobfleet_dashboard.api.documents import (
     PauseAnswer,
     QueueDocument,
     QueueList,
-    TypeDocument,
-    TypeList,
 )
 from jobfleet_dashboard.api.request_parts import JobId, json_object
 from jobfleet_dashboard.security.access import asker, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import Services, services_of
 from jobfleet_protocol.reading.queue_record import QueueReader
+from jobfleet_protocol.reading.type_list import types_json
 
 router = APIRouter(prefix="/api", tags=["fleet"])
 _VIEWER, _OPERATOR = [require(Role.VIEWER)], [require(Role.OPERATOR)]
@@ -57,9 +57,10 @@ async def queues(request: Request) -> Response:
 
 @router.get("/types", dependencies=_VIEWER, **described(TYPES))
 async def types(request: Request) -> Response:
-    """Job types that live workers handle, or that are paused."""
-    records = await reader_of(services_of(request)).types()
-    return answer(TypeList(items=[TypeDocument(**record.to_json()) for record in records]))
+    """Job types that workers handle, that are paused or had jobs: how many, how long, how well."""
+    services = services_of(request)
+    records, report = await asyncio.gather(reader_of(services).types(), services.types.read())
+    return answer(types_json(records, report))
 
 
 @router.post("/queues/{queue}/pause", dependencies=_OPERATOR, **described(PAUSE))

@@ -295,7 +295,7 @@
   };
 
   // Keyboard.
-  const GO = { o: "/", j: "/jobs", v: "/events", q: "/queues", r: "/schedules", w: "/workers", l: "/locks", e: "/errors", a: "/actions", d: "/dead-letters", s: "/submit" };
+  const GO = { o: "/", j: "/jobs", v: "/events", q: "/queues", t: "/types", r: "/schedules", w: "/workers", l: "/locks", e: "/errors", a: "/actions", d: "/dead-letters", s: "/submit" };
   let goUntil = 0;
   const rows = () => $$("[data-rows] > *");
   const step = (by) => {

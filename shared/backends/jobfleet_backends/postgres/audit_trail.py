@@ -11,6 +11,7 @@ from jobfleet_backends.postgres.batch import BatchStatement, Fields, PartlyWritt
 from jobfleet_backends.postgres.database import Database
 from jobfleet_backends.postgres.error_groups import ErrorGroups
 from jobfleet_backends.postgres.ranks import Rank
+from jobfleet_backends.postgres.run_times import TimeFields
 from jobfleet_backends.postgres.schema import record
 from jobfleet_backends.sql.row_codec import (
     EVENT_COLUMNS,
@@ -41,7 +42,8 @@ INSERT_EVENTS = f"""
 WITH rows AS (
     SELECT * FROM json_to_recordset(%s::json)
     AS rows (n int, failed_type text, failed_error text, failed_place text,
-        failed_message text, {record(EVENT_COLUMNS)})
+        failed_message text, timed_start timestamptz, timed_type text, timed_kind text,
+        timed_bucket int, slow boolean, {record(EVENT_COLUMNS)})
 ),
 written AS (
     INSERT INTO jobfleet.trail ({EVENT_COLUMNS})
@@ -66,6 +68,16 @@ written AS (
         (array_agg(job_id ORDER BY rows.occurred_at DESC))[1]
     FROM rows JOIN written USING (job_id, sequence)
     WHERE failed_error IS NOT NULL GROUP BY 1, 2, 3, 4
+), timed AS (
+    INSERT INTO jobfleet.type_times
+    SELECT timed_start, timed_type, timed_kind, timed_bucket, count(*)
+    FROM rows JOIN written USING (job_id, sequence)
+    WHERE timed_kind IS NOT NULL GROUP BY 1, 2, 3, 4
+), slow AS (
+    INSERT INTO jobfleet.slow_runs
+    SELECT rows.occurred_at, rows.duration_ms, job_id, sequence, job_name, job_type, attempt,
+        timed_kind
+    FROM rows JOIN written USING (job_id, sequence) WHERE rows.slow
 )
 SELECT rows.n FROM rows JOIN written USING (job_id, sequence)
 """
@@ -102,10 +114,14 @@ class PostgresAuditTrail:
     def __init__(self, *, database: Database) -> None:
         self._database = database
         self._groups = ErrorGroups()
+        self._times = TimeFields()
 
     async def insert(self, events: Sequence[Event]) -> None:
         """Insert consecutive events of one job, all or none."""
-        rows = [event_fields(event) | self._groups.fields(event) for event in events]
+        rows = [
+            event_fields(event) | self._groups.fields(event) | self._times.fields(event)
+            for event in events
+        ]
         await self._database.write(INSERT, rows)
 
     async def newest(self, job_id: str) -> Event | None:

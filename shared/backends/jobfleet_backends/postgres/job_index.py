@@ -91,10 +91,17 @@ _CLOSE = f"""
 DELETE FROM jobfleet.open_jobs AS it USING json_to_recordset(%s::json) AS rows ({_PLACE})
 WHERE it.job_id = rows.job_id AND it.incarnation = rows.incarnation RETURNING rows.n
 """
-_TRIM = """
+_TRIM = (
+    """
 DELETE FROM jobfleet.errors
 WHERE ctid = ANY(ARRAY(SELECT ctid FROM jobfleet.errors WHERE minute < %s LIMIT 1000))
-"""
+""",
+    """
+DELETE FROM jobfleet.type_times
+WHERE ctid = ANY(ARRAY(SELECT ctid FROM jobfleet.type_times WHERE start < %s LIMIT 5000))
+""",
+    "DELETE FROM jobfleet.slow_runs WHERE ended_at < %s",
+)
 # Writers add rows to these tables and never change one. Two processes that put the rows together
 # at once do no harm: the second finds those gone that the first has taken.
 _TIDY = (
@@ -125,6 +132,16 @@ INSERT INTO jobfleet.errors
 SELECT start, job_type, error, place, sum(jobs), sum(retried), min(first_at), max(last_at),
     (array_agg(message ORDER BY last_at DESC))[1], (array_agg(job_id ORDER BY last_at DESC))[1]
 FROM taken GROUP BY start, job_type, error, place
+""",
+    """
+WITH taken AS (
+    DELETE FROM jobfleet.type_times WHERE start IN (
+        SELECT start FROM jobfleet.type_times WHERE start > clock_timestamp() - interval '1 hour'
+        GROUP BY start HAVING count(*) > 2 * count(DISTINCT (job_type, kind, bucket)) + 100
+    ) RETURNING *
+)
+INSERT INTO jobfleet.type_times SELECT start, job_type, kind, bucket, sum(runs)
+FROM taken GROUP BY start, job_type, kind, bucket
 """,
 )
 
@@ -232,8 +249,9 @@ class PostgresJobIndex:
         """Nothing to do: endings are counted as they are written to the trail."""
 
     async def trim(self, *, before: datetime) -> None:
-        """Remove error groups of minutes before; 1,000 rows a call."""
-        await self._database.execute(_TRIM, format_time(before))
+        """Remove counts of errors and run times before; some thousand rows of each a call."""
+        for statement in _TRIM:
+            await self._database.execute(statement, format_time(before))
 
     async def flush(self) -> None:
         """Wait until everything queued so far is stored: the writer keeps the order."""

@@ -16,6 +16,7 @@ from jobfleet_backends.postgres.fleet_counts import count_ended, count_jobs, tak
 from jobfleet_backends.postgres.job_lookup import look_up
 from jobfleet_backends.postgres.lock_queues import LockQueues
 from jobfleet_backends.postgres.page_query import Condition, PageQuery, between
+from jobfleet_backends.postgres.run_times import read_run_times
 from jobfleet_backends.sql.row_codec import (
     EVENT_COLUMNS,
     JOB_COLUMNS,
@@ -43,6 +44,7 @@ from jobfleet_contracts.index import (
     id_tail,
 )
 from jobfleet_contracts.row_test import RowTest
+from jobfleet_contracts.run_times import RunTimes
 from jobfleet_contracts.state import DEAD, STEP, State
 
 OPEN_ROW_UNREADABLE = "open_row.unreadable"
@@ -153,6 +155,10 @@ class PostgresJobIndexReader:
     async def errors(self, *, since: datetime, step: TimeStep) -> ErrorSummary:
         """Return failures by their groups, counted as they were written."""
         return await read_errors(self._database, since=since, step=step)
+
+    async def run_times(self, *, since: datetime) -> RunTimes:
+        """Return how long attempts waited and ran, counted as the trail is written."""
+        return await read_run_times(self._database, since)
 
     async def lock_uses(self, *, limit: int = 100, waiters: int = 10) -> Sequence[LockUse]:
         """Return lock keys that open jobs name, held ones first."""

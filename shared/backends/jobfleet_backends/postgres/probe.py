@@ -28,6 +28,8 @@ NEEDED = {
     "trail": "SELECT, INSERT",
     "endings": "SELECT, INSERT, DELETE",
     "errors": "SELECT, INSERT, DELETE",
+    "type_times": "SELECT, INSERT, DELETE",
+    "slow_runs": "SELECT, INSERT, DELETE",
     "job_keys": "SELECT, INSERT",
     "jobs": "SELECT, INSERT, UPDATE",
     "open_jobs": "SELECT, INSERT, UPDATE, DELETE",

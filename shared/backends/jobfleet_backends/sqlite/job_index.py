@@ -60,6 +60,11 @@ _TRIM = """
 DELETE FROM errors WHERE (step, start, job_type, error, place) IN
     (SELECT step, start, job_type, error, place FROM errors WHERE step = ? AND start < ? LIMIT 1000)
 """
+_TRIM_TIMES = """
+DELETE FROM type_times WHERE (start, job_type, kind, bucket) IN
+    (SELECT start, job_type, kind, bucket FROM type_times WHERE start < ? LIMIT 5000)
+"""
+_TRIM_SLOW = "DELETE FROM slow_runs WHERE hour < ?"
 _CLOSE = "DELETE FROM open_jobs WHERE job_id = ? AND incarnation = ?"
 
 _log = structlog.get_logger()
@@ -110,12 +115,14 @@ class SqliteJobIndex:
         """Nothing to do: endings are counted as they are written to the trail."""
 
     async def trim(self, *, before: datetime) -> None:
-        """Remove error groups of minutes and hours before; 1,000 rows of each a call."""
+        """Remove counts of errors and run times before; some thousand rows of each a call."""
         moment = format_time(before)
 
         def operation(connection: sqlite3.Connection) -> None:
             connection.execute(_TRIM, ("minute", moment[:16]))
             connection.execute(_TRIM, ("hour", moment[:13]))
+            connection.execute(_TRIM_TIMES, (moment[:15],))
+            connection.execute(_TRIM_SLOW, (moment[:13],))
 
         await self._database.write(operation)
 

@@ -25,6 +25,7 @@ from jobfleet_backends.sqlite.fleet_counts import count_ended, count_jobs, take_
 from jobfleet_backends.sqlite.job_lookup import look_up
 from jobfleet_backends.sqlite.lock_queues import read_lock_slots, read_lock_uses, read_waiters
 from jobfleet_backends.sqlite.page_query import Condition, PageQuery, between
+from jobfleet_backends.sqlite.run_times import read_run_times
 from jobfleet_contracts.codec import format_optional_time
 from jobfleet_contracts.cursor import NUMBER, CursorForm
 from jobfleet_contracts.error_group import ErrorSummary
@@ -44,6 +45,7 @@ from jobfleet_contracts.index import (
     id_tail,
 )
 from jobfleet_contracts.row_test import RowTest, TestedField
+from jobfleet_contracts.run_times import RunTimes
 from jobfleet_contracts.state import DEAD, STEP, State
 
 OPEN_ROW_UNREADABLE = "open_row.unreadable"
@@ -158,6 +160,10 @@ class SqliteJobIndexReader:
     async def errors(self, *, since: datetime, step: TimeStep) -> ErrorSummary:
         """Return failures by their groups, counted by a trigger as they were written."""
         return await self._database.read(lambda connection: read_errors(connection, since, step))
+
+    async def run_times(self, *, since: datetime) -> RunTimes:
+        """Return how long attempts waited and ran; a trigger keeps the counts."""
+        return await self._database.read(lambda connection: read_run_times(connection, since))
 
     async def lock_uses(self, *, limit: int = 100, waiters: int = 10) -> Sequence[LockUse]:
         """Return lock keys that open jobs name, held ones first."""

@@ -10,6 +10,13 @@ after a reboot they are set anew.
 from __future__ import annotations
 
 from jobfleet_contracts.error_group import MAX_SAMPLE_CHARACTERS, MOST_GROUPS, NO_HANDLER
+from jobfleet_contracts.run_times import (
+    LEAST_MS,
+    MOST_SLOW_RUNS,
+    MOST_TYPES,
+    OTHER_TYPES,
+    UNTIMED,
+)
 
 VERSION = 9
 """``PRAGMA user_version`` of a file that this code can use."""
@@ -43,6 +50,10 @@ _FAILURE = f"""
     FROM (SELECT coalesce(json_extract(new.data, '$.error.type'), '') AS error,
         coalesce(json_extract(new.data, '$.error.place'), '') AS place))
     AS failure"""
+
+_KIND = """CASE WHEN new.status = 'Started' THEN 'waited'
+        WHEN new.state IN ('completed', 'failed', 'cancelled', 'timedOut') THEN new.state
+        ELSE 'retried' END"""
 
 _ERRORS = f"""
 -- Failures by what failed where, in each minute and in each hour; the message is of the last one.
@@ -84,6 +95,63 @@ WHEN new.status IN ('Failed', 'TimedOut', 'AttemptFailed')
         message = iif(excluded.last_at >= last_at, excluded.message, message),
         job_id = iif(excluded.last_at >= last_at, excluded.job_id, job_id),
         first_at = min(first_at, excluded.first_at), last_at = max(last_at, excluded.last_at);
+END;
+"""
+
+_TYPE_TIMES = f"""
+-- Where the buckets of durations begin, in milliseconds: a bucket is at most 9 % wide.
+CREATE TABLE duration_buckets (least_ms INTEGER PRIMARY KEY, bucket INTEGER NOT NULL) STRICT;
+INSERT INTO duration_buckets VALUES {", ".join(f"({ms}, {n})" for n, ms in enumerate(LEAST_MS))};
+-- How many attempts waited and ran how long. start: ten minutes, as 2026-01-31T09:4. kind: waited
+-- before a start, how a job ended, or retried after an attempt. bucket -1: no duration is known.
+CREATE TABLE type_times (
+    start TEXT NOT NULL,
+    job_type TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    bucket INTEGER NOT NULL,
+    runs INTEGER NOT NULL,
+    PRIMARY KEY (start, job_type, kind, bucket)
+) STRICT, WITHOUT ROWID;
+-- The slowest attempts of each hour.
+CREATE TABLE slow_runs (
+    hour TEXT NOT NULL,
+    duration_ms INTEGER NOT NULL,
+    job_id TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    job_name TEXT NOT NULL,
+    job_type TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    ended_at TEXT NOT NULL,
+    PRIMARY KEY (hour, duration_ms, job_id, sequence)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER slow_runs_bounded AFTER INSERT ON slow_runs BEGIN
+    DELETE FROM slow_runs WHERE hour = new.hour AND duration_ms <
+        (SELECT duration_ms FROM slow_runs WHERE hour = new.hour
+        ORDER BY duration_ms DESC LIMIT 1 OFFSET {MOST_SLOW_RUNS - 1});
+END;
+CREATE TRIGGER type_times_counted AFTER INSERT ON trail
+WHEN new.status IN ('Started', 'AttemptFailed', 'Completed', 'Failed', 'Cancelled', 'TimedOut')
+    AND (new.status <> 'Started' OR new.duration_ms IS NOT NULL)
+    AND new.sequence > 1 AND new.data NOT LIKE '{{"tombstone":true,%' BEGIN
+    -- A type counts apart while its ten minutes have room for it. Others count as the one without
+    -- a name.
+    INSERT INTO type_times SELECT start,
+        iif(EXISTS (SELECT 1 FROM type_times AS known
+                WHERE known.start = counted.start AND known.job_type = new.job_type)
+            OR {MOST_TYPES} > (SELECT count(DISTINCT job_type) FROM type_times AS known
+                WHERE known.start = counted.start),
+            new.job_type, '{OTHER_TYPES}'),
+        kind, coalesce((SELECT bucket FROM duration_buckets
+            WHERE least_ms <= max(0, new.duration_ms) ORDER BY least_ms DESC LIMIT 1), {UNTIMED}), 1
+    FROM (SELECT substr(new.occurred_at, 1, 15) AS start, {_KIND} AS kind) AS counted WHERE true
+    ON CONFLICT (start, job_type, kind, bucket) DO UPDATE SET runs = runs + 1;
+    INSERT INTO slow_runs SELECT hour, new.duration_ms, new.job_id, new.sequence, new.job_name,
+        new.job_type, new.attempt, {_KIND}, new.occurred_at
+    FROM (SELECT substr(new.occurred_at, 1, 13) AS hour) AS ended
+    WHERE new.status <> 'Started' AND new.duration_ms > coalesce((SELECT duration_ms FROM slow_runs
+        WHERE slow_runs.hour = ended.hour ORDER BY duration_ms DESC
+        LIMIT 1 OFFSET {MOST_SLOW_RUNS - 1}), -1);
 END;
 """
 
@@ -160,6 +228,7 @@ BEGIN SELECT RAISE(ABORT, 'the audit trail is never shortened'); END;
 
 {_ENDINGS}
 {_ERRORS}
+{_TYPE_TIMES}
 -- The current state of each job, for lists; a copy of the trail.
 CREATE TABLE jobs (
     position INTEGER PRIMARY KEY,

@@ -72,7 +72,7 @@ class QueueRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TypeRecord:
-    """One job type that a live worker handles, or that is paused."""
+    """One job type; ``name`` is empty for all that had no count of their own."""
 
     name: str
     pause: Pause | None
@@ -81,7 +81,7 @@ class TypeRecord:
     @property
     def pausable(self) -> bool:
         """Whether it is none of the types by which jobfleet finishes other jobs."""
-        return self.name not in INTERNAL_TYPES
+        return bool(self.name) and self.name not in INTERNAL_TYPES
 
     def to_json(self) -> dict[str, Any]:
         """Return the form of REST API and command line."""

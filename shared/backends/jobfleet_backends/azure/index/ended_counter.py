@@ -2,8 +2,8 @@
 
 A row per hour, shard and writer: columns ``completed``, ``completedTimed`` and ``completedMs`` (and
 so for each state) for the hour, and ``Minutes`` with the same three numbers for each minute, as
-JSON: ``{"05": {"completed": [3, 3, 900]}}``. One row, because a row more in each batch would cost
-the writers more than a longer one.
+JSON: ``{"05": {"completed": [3, 3, 900]}}``. How long attempts waited and ran stands in the same
+row, see ``type_counter``: a row more in each batch would cost the writers more than a longer one.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from azure.data.tables import EdmType, EntityProperty
 
 from jobfleet_backends.azure.http.table_reader import Query
 from jobfleet_backends.azure.index.index_table import Shards
+from jobfleet_backends.azure.index.type_counter import TypeHour
 from jobfleet_contracts.codec import decode, encode_text
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import EndedCount
+from jobfleet_contracts.run_times import timing_of
 from jobfleet_contracts.state import TERMINAL, State, Status
 
 _FIRST, _END = "c-", "c."
@@ -38,8 +40,19 @@ _Numbers = list[int]
 class _Hour:
     states: dict[str, _Numbers] = field(default_factory=dict)
     minutes: dict[str, dict[str, _Numbers]] = field(default_factory=dict)
+    types: TypeHour = field(default_factory=TypeHour)
 
-    def add(self, event: Event) -> None:
+    def add(self, event: Event) -> dict[str, Any]:
+        """Count an event; return the columns that it changes."""
+        changed: dict[str, Any] = {}
+        if event.kind in _ENDINGS:
+            self._end(event)
+            changed = self._columns()
+        if (timing := timing_of(event)) is not None:
+            changed |= self.types.add(event, timing)
+        return changed
+
+    def _end(self, event: Event) -> None:
         minute = self.minutes.setdefault(event.occurred_at.strftime("%M"), {})
         for known in (self.states, minute):
             numbers = known.setdefault(event.after.state.value, [0, 0, 0])
@@ -47,7 +60,7 @@ class _Hour:
             numbers[1] += event.duration_ms is not None
             numbers[2] += event.duration_ms or 0
 
-    def columns(self) -> dict[str, Any]:
+    def _columns(self) -> dict[str, Any]:
         columns: dict[str, Any] = {"Minutes": encode_text(self.minutes)}
         for state, (jobs, timed, duration_ms) in self.states.items():
             columns |= {state: jobs, f"{state}Timed": timed}
@@ -70,23 +83,33 @@ class EndedCounter:
         self._hours: dict[tuple[str, str], _Hour] = {}
 
     def count(self, event: Event) -> Iterator[dict[str, Any]]:
-        """Yield the row that an ending changes; nothing for other events and repetitions."""
-        if event.kind not in _ENDINGS or event.event_id in self._known:
+        """Yield columns to merge into a row; nothing for events that do not count, and repetitions.
+
+        A column holds the whole count, so to merge it again changes nothing.
+        """
+        counts = event.kind in _ENDINGS or timing_of(event) is not None
+        if not counts or event.event_id in self._known:
             return
         if self._before is not None and event.occurred_at >= self._before:
             return
         _make_room(self._known, _REMEMBERED_EVENTS)
         self._known[event.event_id] = None
         place = self._shards.of(event.job_id), _first_counter(event.occurred_at)
-        if place not in self._hours:
-            _make_room(self._hours, _REMEMBERED_HOURS * self._shards.count)
-            self._hours[place] = _Hour()
-        self._hours[place].add(event)
+        hour = self._hour(place)
         yield {
             "PartitionKey": place[0],
             "RowKey": f"{place[1]}-{self._writer_id}",
-            **self._hours[place].columns(),
+            **hour.add(event),
         }
+
+    def _hour(self, place: tuple[str, str]) -> _Hour:
+        """Return the counts of an hour; an hour that was forgotten goes on under another name."""
+        if place not in self._hours:
+            if len(self._hours) >= _REMEMBERED_HOURS * self._shards.count:
+                self._hours.clear()
+                self._writer_id = uuid4().hex[:12]
+            self._hours[place] = _Hour()
+        return self._hours[place]
 
 
 def counters(
@@ -109,7 +132,7 @@ def _first_counter(moment: datetime) -> str:
 
 def read_hour(entity: Mapping[str, Any]) -> Sequence[EndedCount]:
     """Return one writer's counts of the hour."""
-    start = _hour_of(entity)
+    start = hour_of_counter(entity)
     return [
         _count(
             start,
@@ -127,7 +150,7 @@ def read_hour(entity: Mapping[str, Any]) -> Sequence[EndedCount]:
 
 def read_minutes(entity: Mapping[str, Any]) -> Sequence[EndedCount]:
     """Return one writer's counts of each minute of the hour."""
-    start = _hour_of(entity)
+    start = hour_of_counter(entity)
     minutes: Mapping[str, Mapping[str, _Numbers]] = decode(entity.get("Minutes", "{}"))
     return [
         _count(start + timedelta(minutes=int(minute)), state, numbers)
@@ -136,7 +159,12 @@ def read_minutes(entity: Mapping[str, Any]) -> Sequence[EndedCount]:
     ]
 
 
-def _hour_of(entity: Mapping[str, Any]) -> datetime:
+def hour_of_counter(entity: Mapping[str, Any]) -> datetime:
+    """Return the hour that a row counts.
+
+    Raises:
+        ValueError: its key names none.
+    """
     begin = str(entity["RowKey"])[: len("c-2026013109")]
     return datetime.strptime(f"{begin}+0000", f"{_FORM}%z")
 

@@ -135,12 +135,12 @@ class IndexShard:
     def _put(self, entity: dict[str, Any], how: Mapping[str, Any] | None) -> None:
         known = self._waiting.get(entity["RowKey"])
         if known is not None:
-            self._hints -= known.how is MERGE
+            self._hints -= _is_hint(known.entity, known.how)
             known.entity, known.how = entity, how
             if self._is_enough:
                 self._due.set()
             return
-        self._hints += how is MERGE
+        self._hints += _is_hint(entity, how)
         self._ordinal += 1
         self._waiting[entity["RowKey"]] = Change(self._ordinal, entity, how)
         loop = asyncio.get_running_loop()
@@ -196,7 +196,7 @@ class IndexShard:
             if taken and size > MAX_BYTES:
                 break
             change = self._waiting.pop(row_key)
-            self._hints -= change.how is MERGE
+            self._hints -= _is_hint(change.entity, change.how)
             taken.append(change)
         return taken
 
@@ -205,6 +205,11 @@ class IndexShard:
             _, future = self._watchers.popleft()
             if not future.done():
                 future.set_result(None)
+
+
+def _is_hint(entity: Mapping[str, Any], how: Mapping[str, Any] | None) -> bool:
+    """Whether this is a hint of an open row; counters are merged too."""
+    return how is MERGE and str(entity["RowKey"]).startswith("o-")
 
 
 def _size(entity: Mapping[str, Any]) -> int:

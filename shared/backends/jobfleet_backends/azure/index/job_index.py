@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Generator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from jobfleet_backends.azure.http.azure_errors import StorageRefused
@@ -26,6 +26,7 @@ from jobfleet_backends.azure.index.index_shard import Arrivals, IndexShard, Pace
 from jobfleet_backends.azure.index.index_table import IndexTable
 from jobfleet_backends.azure.index.job_lookup import key_rows
 from jobfleet_backends.azure.index.opening_batch import OpeningBatch
+from jobfleet_backends.azure.index.type_counter import NO_TIMES, with_times
 from jobfleet_backends.azure.rows import plain_time
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import OpenRow
@@ -34,6 +35,7 @@ STOP_SECONDS = 5.0
 _REMEMBERED_ROWS = 20_000
 _CLOSED = 1 << 62
 _TRIMMED_ROWS = 1000
+_TRIMMED_SPAN = timedelta(days=2)
 
 
 class AzureJobIndex:
@@ -85,9 +87,8 @@ class AzureJobIndex:
             shard.replace(event_to_timeline(event, name))
             if not event.after.state.is_terminal:
                 self._hint(shard, name, event)
-            else:
-                for counted in self._ended.count(event):
-                    shard.replace(counted)
+            for counted in self._ended.count(event):
+                shard.merge(counted)
             for row in (*self._errors.count(event), *key_rows(event, name)):
                 self._shards[row["PartitionKey"]].replace(row)
                 partitions.add(row["PartitionKey"])
@@ -132,11 +133,17 @@ class AzureJobIndex:
         await self.flush()
 
     async def trim(self, *, before: datetime) -> None:
-        """Remove error groups of the hours before; 1,000 rows of each shard a call."""
+        """Remove error groups of the hours before, and how long attempts of them ran.
+
+        A call takes 1,000 rows of each shard. Of the counted endings it looks at two days.
+        """
         for name, shard in self._shards.items():
             query = error_counters(name, before=before)
             for entity in await self._table.first("index.trim", query, _TRIMMED_ROWS):
                 shard.remove(entity["RowKey"])
+            timed = with_times(counters(name, since=before - _TRIMMED_SPAN, end=before))
+            for entity in await self._table.first("index.trim", timed, _TRIMMED_ROWS):
+                shard.merge({"PartitionKey": name, "RowKey": entity["RowKey"], **NO_TIMES})
         await self.flush()
 
     async def flush(self) -> None:

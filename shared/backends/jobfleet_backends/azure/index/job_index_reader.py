@@ -20,6 +20,7 @@ from jobfleet_backends.azure.index.index_table import IndexTable
 from jobfleet_backends.azure.index.job_search import JobSearch
 from jobfleet_backends.azure.index.live_tail import LiveTail
 from jobfleet_backends.azure.index.lock_queues import LockQueues
+from jobfleet_backends.azure.index.run_times import read_run_times
 from jobfleet_backends.azure.index.timeline import Timeline
 from jobfleet_contracts.cursor import JOB_ID, NUMBER, CursorForm, foreign_cursor
 from jobfleet_contracts.error_group import ErrorSummary
@@ -38,6 +39,7 @@ from jobfleet_contracts.index import (
     TimeStep,
 )
 from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.run_times import RunTimes
 from jobfleet_contracts.state import State
 
 OPEN_ROW_UNREADABLE = "open_row.unreadable"
@@ -93,6 +95,10 @@ class AzureJobIndexReader:
     async def errors(self, *, since: datetime, step: TimeStep) -> ErrorSummary:
         """Return failures by their groups, from the writers' rows; see ``ErrorGroups``."""
         return await self._errors.read(since, step)
+
+    async def run_times(self, *, since: datetime) -> RunTimes:
+        """Return how long attempts waited and ran, from the writers' counters."""
+        return await read_run_times(self._table, since)
 
     async def lock_uses(self, *, limit: int = 100, waiters: int = 10) -> Sequence[LockUse]:
         """Return lock keys that open jobs name; from up to 20,000 open rows."""

@@ -6,7 +6,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from jobfleet_contracts.backend import Backend
-from jobfleet_contracts.worker_status import RunningJob, WorkerStatus
+from jobfleet_contracts.worker_status import (
+    MOST_RECENT_RUNS,
+    EndedRun,
+    RunningJob,
+    WorkerStatus,
+)
 from tests.conformance.conftest import WITH_FAKES
 from tests.conformance.jobs import an_id
 
@@ -72,9 +77,37 @@ async def test_a_worker_that_stopped_is_listed_on_request_only(backend: Backend)
     assert list(await backend.directory.workers(with_stopped=True)) == [stopped, other]
 
 
-async def test_a_worker_silent_for_more_than_an_hour_is_forgotten(backend: Backend) -> None:
-    silent = _status(minutes=200, silent_minutes=61)
-    alive = _status(minutes=200, silent_minutes=55)
-    for status in (silent, alive):
+async def test_a_worker_silent_for_more_than_an_hour_is_not_listed_but_can_be_read_for_a_week(
+    backend: Backend, other: Backend
+) -> None:
+    week = 7 * 24 * 60
+    alive, silent, old = (
+        _status(minutes=week * 2, silent_minutes=minutes) for minutes in (55, 61, week + 10)
+    )
+    for status in (silent, alive, old):
         await backend.directory.beat(status)
     assert list(await backend.directory.workers()) == [alive]
+    await other.directory.forget(datetime.now(UTC) - timedelta(days=7))
+    assert await backend.directory.worker(silent.worker_id) == silent
+    assert await backend.directory.worker(alive.worker_id) == alive
+    assert await backend.directory.worker(old.worker_id) is None
+    assert await backend.directory.worker(an_id()) is None
+
+
+async def test_a_heartbeat_tells_what_the_worker_ran(backend: Backend, other: Backend) -> None:
+    now = datetime.now(UTC)
+    runs = tuple(
+        EndedRun(
+            job_id=an_id(),
+            job_name="größe" * 40,
+            job_type="demo.steps",
+            attempt=number,
+            started_at=now,
+            ended_at=now,
+            ended="failed",
+        )
+        for number in range(MOST_RECENT_RUNS)
+    )
+    status = replace(_status(), runs=300, failures=20, fenced=2, recent=runs)
+    await backend.directory.beat(status)
+    assert await other.directory.worker(status.worker_id) == status

@@ -43,7 +43,7 @@ async def test_a_killed_workers_jobs_are_its_own_only_until_they_are_taken_over(
     page = await look(client, "/workers")
     assert f'id="w-{WORKER}"' in page
     assert (">kept</a>" in page, ">taken</a>" in page, ">ended</a>" in page) == (True, False, False)
-    assert f'href="/workers#w-{WORKER}"' in await look(client, "/")
+    assert f'href="/workers/{WORKER}"' in await look(client, "/")
     assert "lease good for" not in await look(client, f"/jobs/{taken}")
 
 

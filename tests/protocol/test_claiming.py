@@ -8,6 +8,7 @@ import pytest
 from jobfleet_contracts.errors import BackendUnavailable, TrustEnded
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import job_lock, key_lock
+from jobfleet_contracts.lookup_keys import keys_in
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.state import State
 from jobfleet_protocol.claiming.claim_result import Claimed
@@ -66,6 +67,7 @@ async def test_a_lost_holder_is_taken_over_in_one_write(bench: Bench) -> None:
     claimed = await bench.claimed(request, "w2")
     taken, started = (await bench.history(request.job_id))[2:]
     assert (taken.status, taken.message) == ("TakenOver", "worker w1 was lost")
+    assert keys_in(taken) == {"lostby": "w1"}
     assert taken.after.epoch == started.after.epoch == 2
     assert claimed.trail.head.after.attempt == 1  # a lost worker costs no attempt
 

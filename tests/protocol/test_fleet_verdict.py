@@ -153,7 +153,7 @@ def test_circuits_schedules_and_silent_workers_are_told_with_their_places() -> N
     assert [(problem.kind, problem.link) for problem in verdict.problems] == [
         ("circuit", "/workers"),
         ("late", "/schedules/nightly"),
-        ("silent", "/workers#w-gone"),
+        ("silent", "/workers/gone"),
     ]
 
 

@@ -1,8 +1,9 @@
-"""``jobfleet workers``: who works."""
+"""``jobfleet workers``: who works, and what one worker does or did."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+from uuid import UUID
 
 import typer
 
@@ -13,13 +14,24 @@ from jobfleet_cli.remote_dashboard import RemoteDashboard
 from jobfleet_cli.session import Session, in_session
 from jobfleet_cli.table import Column
 from jobfleet_cli.zone import local_time, zone_name
+from jobfleet_contracts.errors import InvalidRequest
+
+WorkerId = Annotated[
+    str | None,
+    typer.Argument(metavar="[ID]", help="Only this worker, also one that is gone since days."),
+]
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command()
-def workers(as_json: Json = False) -> None:
-    """Print the workers of the last hour, longest running first."""
+def workers(worker_id: WorkerId = None, as_json: Json = False) -> None:
+    """Print the workers of the last hour, longest running first, or all about one of them.
+
+    A worker is known for seven days after its last heartbeat.
+    """
+    if worker_id is not None:
+        raise typer.Exit(_one(_checked(worker_id), as_json=as_json))
 
     async def work(session: Session) -> int:
         from jobfleet_dashboard.worker_list import worker_list
@@ -32,6 +44,93 @@ def workers(as_json: Json = False) -> None:
         return _print(await dashboard.get("/api/workers"), as_json=as_json)
 
     raise typer.Exit(in_session(work, remote=ask))
+
+
+def _checked(worker_id: str) -> str:
+    try:
+        return str(UUID(worker_id))
+    except ValueError:
+        raise InvalidRequest(
+            f"worker id: {worker_id!r} is no UUID; `jobfleet workers --json` prints whole ids",
+            field="workerId",
+        ) from None
+
+
+def _one(worker_id: str, *, as_json: bool) -> int:
+    async def work(session: Session) -> int:
+        from jobfleet_dashboard.worker_list import worker_detail
+        from jobfleet_protocol.reading.worker_record import read_worker
+
+        backend, now = session.backend, session.clock.now()
+        record = await read_worker(
+            worker_id,
+            directory=backend.directory,
+            reader=backend.reader,
+            trail=backend.trail,
+            now=now,
+        )
+        found = worker_detail(record, now).model_dump(mode="json", by_alias=True)
+        return _print_one(found, as_json=as_json)
+
+    async def ask(dashboard: RemoteDashboard) -> int:
+        found = await dashboard.get(f"/api/workers/{worker_id}")
+        return _print_one(found, as_json=as_json)
+
+    return in_session(work, remote=ask)
+
+
+def _print_one(found: dict[str, Any], *, as_json: bool) -> int:
+    if as_json:
+        print_json(found)
+        return ExitCode.DONE
+    condition = f"{found['condition']} since {local_time(found['since'])} {zone_name()}"
+    facts = [
+        ("worker", found["workerId"]),
+        ("condition", condition),
+        ("host", f"{found['host']}, pid {found['pid']}, {found['version']}"),
+        ("started", local_time(found["startedAt"])),
+        ("heartbeat", local_time(found["heartbeatAt"])),
+        ("slots", f"{found['slotsUsed']}/{found['slots']}"),
+        ("queues", ", ".join(found["queues"])),
+        ("types", ", ".join(found["types"])),
+        (
+            "attempts ended",
+            f"{found['runs']}, {found['failures']} failed, {found['fenced']} refused",
+        ),
+        ("jobs taken", f"{len(found['takeovers'])}{'+' if found['moreTakeovers'] else ''}"),
+    ]
+    print_table((Column("FIELD"), Column("VALUE", cut=True)), facts)
+    _print_jobs("TAKEN", found["takeovers"], "at", "byWorkerId")
+    _print_jobs("RUNNING", found["running"], "startedAt", None)
+    _print_jobs("ENDED", found["recent"], "endedAt", "ended")
+    return ExitCode.DONE
+
+
+def _print_jobs(title: str, items: list[dict[str, Any]], time: str, told: str | None) -> None:
+    if not items:
+        return
+    print()
+    last = {"byWorkerId": "BY", "ended": "HOW", None: ""}[told]
+    columns = (
+        Column(f"{title} ({zone_name()})"),
+        Column("JOB", is_id=True),
+        Column("NAME", cut=True),
+        Column("TYPE", rank=1, cut=True),
+        Column("ATTEMPT", rank=2),
+        Column(last, is_id=told == "byWorkerId"),
+    )
+    rows = [
+        (
+            local_time(item[time]),
+            item["jobId"],
+            item["jobName"],
+            item["type"],
+            str(item["attempt"]),
+            "" if told is None else item[told] or "",
+        )
+        for item in items
+    ]
+    print_table(columns, rows)
 
 
 def _print(found: dict[str, Any], *, as_json: bool) -> int:

@@ -1,4 +1,4 @@
-"""The fleet's workers as the API shows them."""
+"""Workers as the API shows them: the fleet, and one by itself."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from datetime import datetime
 from jobfleet_contracts.ports import AuditTrail, WorkerDirectory
 from jobfleet_contracts.worker_status import RunningJob, WorkerStatus
 from jobfleet_dashboard.api.documents import RunningDocument, WorkerDocument, WorkerList
+from jobfleet_dashboard.api.worker_documents import WorkerDetail
 from jobfleet_protocol.reading.worker_jobs import read_workers
+from jobfleet_protocol.reading.worker_record import WorkerRecord
 
 
 async def worker_list(directory: WorkerDirectory, trail: AuditTrail, now: datetime) -> WorkerList:
@@ -18,6 +20,12 @@ async def worker_list(directory: WorkerDirectory, trail: AuditTrail, now: dateti
     """
     workers = await read_workers(directory, trail, now)
     return WorkerList(items=[_worker(status, now) for status in workers])
+
+
+def worker_detail(record: WorkerRecord, now: datetime) -> WorkerDetail:
+    """Return one worker."""
+    listed = _worker(record.status, now).model_dump(by_alias=True)
+    return WorkerDetail.model_validate({**listed, **record.to_json()})
 
 
 def _worker(status: WorkerStatus, now: datetime) -> WorkerDocument:

@@ -45,6 +45,7 @@ from jobfleet_worker.run.pause_watch import PauseWatch
 from jobfleet_worker.run.process_turns import ProcessTurns
 from jobfleet_worker.run.rate_gate import RateGate
 from jobfleet_worker.run.recycling import Recycling
+from jobfleet_worker.run.run_tally import RunTally
 from jobfleet_worker.run.slots import Slots
 from jobfleet_worker.run.start_terms import HandlerTerms
 from jobfleet_worker.run.worker_lock import WorkerLock
@@ -361,6 +362,7 @@ def _run_parts(
         missing_handler=missing_handler,
         rates=claims.rates,
         slots=slots,
+        tally=RunTally(),
         hooks=ground.hooks,
         processes=processes,
         give_back=claims.give_back,

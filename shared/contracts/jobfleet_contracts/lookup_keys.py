@@ -1,4 +1,4 @@
-"""Values by which jobs are looked up: declared keys of their payload, and their schedule.
+"""Values by which jobs are looked up: payload keys, their schedule, workers that lost them.
 
 An event that carries them in its data under ``indexed`` makes the index write one row for each.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 INDEXED = "indexed"
 MOST_KEYS = 8
 MAX_VALUE = 200
-PAYLOAD, SCHEDULE = "payload.", "schedule"
+PAYLOAD, SCHEDULE, LOST_BY = "payload.", "schedule", "lostby"
 PAYLOAD_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,49}")
 
 
@@ -62,6 +62,11 @@ def keys_of(request: JobRequest, declared: Sequence[str]) -> dict[str, str]:
     if isinstance(schedule, str) and is_internal_id(request.job_id):
         found[SCHEDULE] = schedule.casefold()
     return found
+
+
+def lost_by(worker_id: str | None) -> dict[str, Any]:
+    """Return what ``TakenOver`` says of the worker that it takes the job from."""
+    return {} if worker_id is None else {INDEXED: {LOST_BY: worker_id}}
 
 
 def keys_in(event: Event) -> Mapping[str, str]:

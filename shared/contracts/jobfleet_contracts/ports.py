@@ -391,7 +391,7 @@ class JobIndexReader(Protocol):
 
 
 class WorkerDirectory(Protocol):
-    """Who works here. Rows of silent workers are removed by readers after an hour."""
+    """Who works here, and who worked here within seven days."""
 
     async def beat(self, status: WorkerStatus) -> None:
         """Replace this worker's row."""
@@ -402,6 +402,17 @@ class WorkerDirectory(Protocol):
 
         Args:
             with_stopped: also those that have stopped in good order within the hour.
+        """
+        ...
+
+    async def worker(self, worker_id: str) -> WorkerStatus | None:
+        """Return one worker, also one that is long silent; ``None`` if it is not known."""
+        ...
+
+    async def forget(self, before: datetime) -> None:
+        """Remove rows of workers that were last heard of before ``before``; 1,000 a call.
+
+        A row without a readable heartbeat stays.
         """
         ...
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from jobfleet_contracts.codec import format_time
 from jobfleet_contracts.protocol_level import FIRST_LEVEL
 
 if TYPE_CHECKING:
@@ -15,6 +16,13 @@ if TYPE_CHECKING:
 
 SILENT_AFTER = timedelta(seconds=15)
 """Three heartbeats."""
+LISTED = timedelta(hours=1)
+"""So long after its last heartbeat a worker stands in lists."""
+KEPT = timedelta(days=7)
+"""So long what a worker said of itself can be read."""
+MOST_RECENT_RUNS = 20
+FENCED = "fenced"
+"""End of an attempt that the trail did not take: another epoch runs the job."""
 _NEVER = datetime.fromtimestamp(0, UTC)
 
 
@@ -28,6 +36,31 @@ class RunningJob:
     attempt: int = 0
     started_at: datetime = _NEVER
     lease_seconds_left: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedRun:
+    """An attempt that has left its slot; ``ended`` is the job's state after it, or ``FENCED``."""
+
+    job_id: str
+    job_name: str = ""
+    job_type: str = ""
+    attempt: int = 0
+    started_at: datetime = _NEVER
+    ended_at: datetime = _NEVER
+    ended: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the run as REST API and command line show it."""
+        return {
+            "jobId": self.job_id,
+            "jobName": self.job_name,
+            "type": self.job_type,
+            "attempt": self.attempt,
+            "startedAt": format_time(self.started_at),
+            "endedAt": format_time(self.ended_at),
+            "ended": self.ended,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +78,10 @@ class WorkerStatus:
         schedules: what its code declares, the digest of each by name.
         clock_off_seconds: how far its clock is ahead of the storage's, negative if behind; 0 where
             that is not known or makes no difference.
+        runs: attempts that have left its slots since it started.
+        failures: those of them that failed or ran out of time.
+        fenced: those of them whose end the trail did not take.
+        recent: the last 20 of them, newest first.
         unreadable: why its row cannot be read; empty for every row that can.
     """
 
@@ -65,6 +102,10 @@ class WorkerStatus:
     open_circuits: tuple[str, ...] = ()
     schedules: Mapping[str, str] = field(default_factory=dict)
     clock_off_seconds: float = 0.0
+    runs: int = 0
+    failures: int = 0
+    fenced: int = 0
+    recent: tuple[EndedRun, ...] = ()
     unreadable: str = ""
 
     def is_alive(self, now: datetime) -> bool:

@@ -21,6 +21,7 @@ from jobfleet_dashboard.api import (
     schedule_documents,
     type_documents,
     waiting_documents,
+    worker_documents,
 )
 from jobfleet_dashboard.problems import problem_document
 
@@ -347,6 +348,12 @@ SCHEDULE_HISTORY = Description(
 )
 WORKERS = Description(
     text="Workers, longest running first.", model=documents.WorkerList, example=examples.WORKERS
+)
+WORKER = Description(
+    text="The worker.",
+    model=worker_documents.WorkerDetail,
+    example=examples.WORKER,
+    problems=("not-found", *_READ),
 )
 QUEUES = Description(text="Lanes, and queues.", model=documents.QueueList, example=examples.QUEUES)
 TYPES = Description(text="Job types.", model=type_documents.TypeList, example=examples.TYPES)

@@ -113,29 +113,44 @@ BULK_REQUEST: Json = {"jobs": [REQUEST]}
 BULK: Json = {"items": [{"jobId": JOB_ID, "state": "queued"}]}
 ACTION_REQUEST: Json = {"action": "redrive", "ids": [JOB_ID]}
 ACTIONS: Json = {"items": [{"jobId": JOB_ID, "state": "queued"}]}
-WORKERS: Json = {
-    "items": [
-        {
-            "workerId": WORKER_ID,
-            "host": "node-1",
-            "pid": 4711,
-            "version": "1.0.0",
-            "level": 1,
-            "startedAt": AT,
-            "heartbeatAt": AT,
-            "alive": True,
-            "draining": False,
-            "slots": 10,
-            "slotsUsed": 0,
-            "queues": ["default"],
-            "types": ["demo.steps"],
-            "openCircuits": [],
-            "schedules": ["daily-report"],
-            "clockOffSeconds": 0.0,
-            "running": [],
-            "unreadable": None,
-        }
-    ]
+_WORKER: Json = {
+    "workerId": WORKER_ID,
+    "host": "node-1",
+    "pid": 4711,
+    "version": "1.0.0",
+    "level": 1,
+    "startedAt": AT,
+    "heartbeatAt": AT,
+    "alive": True,
+    "draining": False,
+    "slots": 10,
+    "slotsUsed": 0,
+    "queues": ["default"],
+    "types": ["demo.steps"],
+    "openCircuits": [],
+    "schedules": ["daily-report"],
+    "clockOffSeconds": 0.0,
+    "running": [],
+    "unreadable": None,
+}
+WORKERS: Json = {"items": [_WORKER]}
+_ATTEMPT: Json = {
+    "jobId": JOB_ID,
+    "jobName": "Nightly import",
+    "type": "demo.steps",
+    "attempt": 1,
+}
+WORKER: Json = {
+    **_WORKER,
+    "condition": "alive",
+    "since": AT,
+    "stoppedAt": None,
+    "runs": 120,
+    "failures": 3,
+    "fenced": 1,
+    "recent": [{**_ATTEMPT, "startedAt": AT, "endedAt": AT, "ended": "completed"}],
+    "takeovers": [{**_ATTEMPT, "at": AT, "byWorkerId": WORKER_ID}],
+    "moreTakeovers": False,
 }
 _PAUSE: Json = {
     "paused": True,

@@ -13,17 +13,20 @@ from jobfleet_dashboard.api.descriptions import (
     LOCKS,
     STATS,
     VERDICT,
+    WORKER,
     WORKERS,
     described,
 )
 from jobfleet_dashboard.api.documents import LockList
 from jobfleet_dashboard.api.filters import PageFilter, VerdictFilter
+from jobfleet_dashboard.api.request_parts import WorkerId
 from jobfleet_dashboard.dead_letter_list import dead_letters
 from jobfleet_dashboard.lock_list import held_locks
 from jobfleet_dashboard.security.access import require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
-from jobfleet_dashboard.worker_list import worker_list
+from jobfleet_dashboard.worker_list import worker_detail, worker_list
+from jobfleet_protocol.reading.worker_record import read_worker
 
 router = APIRouter(prefix="/api", dependencies=[require(Role.VIEWER)], tags=["fleet"])
 
@@ -35,6 +38,21 @@ async def workers(request: Request) -> Response:
     backend = services.backend
     found = await worker_list(backend.directory, backend.trail, services.clock.now())
     return answer(found)
+
+
+@router.get("/workers/{workerId:uuid}", **described(WORKER))
+async def worker(request: Request, worker_id: WorkerId) -> Response:
+    """One worker: whether it lives, what it ran, and which jobs it lost."""
+    services = services_of(request)
+    backend, now = services.backend, services.clock.now()
+    record = await read_worker(
+        worker_id,
+        directory=backend.directory,
+        reader=backend.reader,
+        trail=backend.trail,
+        now=now,
+    )
+    return answer(worker_detail(record, now))
 
 
 @router.get("/locks", **described(LOCKS))

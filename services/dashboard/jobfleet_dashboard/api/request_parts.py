@@ -35,6 +35,14 @@ JobId = Annotated[str, Depends(_job_id)]
 """The path's job id in lower case; routes say ``{jobId:uuid}``, so what is no UUID is 404."""
 
 
+def _worker_id(worker_id: Annotated[UUID, Path(alias="workerId")]) -> str:
+    return str(worker_id)
+
+
+WorkerId = Annotated[str, Depends(_worker_id)]
+"""The path's worker id; routes say ``{workerId:uuid}``."""
+
+
 async def json_object(
     request: Request, *, known: frozenset[str] | None = None, most: int = MAX_VALUES
 ) -> dict[str, Any]:

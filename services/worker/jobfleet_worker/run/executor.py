@@ -12,6 +12,7 @@ from jobfleet_worker.run.held_slots import HeldSlots
 from jobfleet_worker.run.job_run import JobRun, RunParts
 from jobfleet_worker.run.lease_keeper import KeptLease
 from jobfleet_worker.run.run_lease import RunLease
+from jobfleet_worker.run.run_tally import RunTally
 from jobfleet_worker.run.slots import Slots
 
 HEARD_CANCELS = 1000
@@ -37,6 +38,11 @@ class Executor:
     def slots(self) -> Slots:
         """The worker's slots."""
         return self._parts.slots
+
+    @property
+    def tally(self) -> RunTally:
+        """What the worker has run since it started."""
+        return self._parts.tally
 
     def hear_cancel(self, job_id: str) -> None:
         """Look into the trail of this job, now or as soon as its claim is known here."""

@@ -53,6 +53,7 @@ from jobfleet_worker.run.lease_keeper import LeaseKeeper
 from jobfleet_worker.run.missing_handler import MissingHandler
 from jobfleet_worker.run.outcome_record import OutcomeRecord, attempts_left
 from jobfleet_worker.run.run_lease import RunLease
+from jobfleet_worker.run.run_tally import RunTally
 from jobfleet_worker.run.slots import Slots
 from jobfleet_worker.run.unsent import stays_waiting
 from jobfleet_worker.tracing import attempt_span
@@ -95,6 +96,7 @@ class RunParts:
     missing_handler: MissingHandler
     rates: RateSlots
     slots: Slots
+    tally: RunTally
     processes: ProcessPool
     give_back: GiveBack
     retire_lock: Callable[[str, str], None]
@@ -269,6 +271,9 @@ class JobRun:
 
     def _count(self, ended: Event | None) -> None:
         metrics = self._parts.metrics
+        self._parts.tally.note(
+            self.trail.head, ended, started_at=self._started_at, ended_at=self._parts.clock.now()
+        )
         if ended is None:
             metrics.attempt_fenced()
             return

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
-from jobfleet_contracts.ports import Clock, JobIndex, RateStore
+from jobfleet_contracts.ports import Clock, JobIndex, RateStore, WorkerDirectory
+from jobfleet_contracts.worker_status import KEPT as WORKERS_KEPT
 from jobfleet_protocol.control.pauses import Pauses
 from jobfleet_protocol.reading.error_report import KEPT
 from jobfleet_worker.run.pause_watch import PauseWatch
@@ -19,6 +20,10 @@ TRIM_PAUSE_SECONDS = 60.0
 """Between two calls of the leader that remove counts older than any question."""
 RATES_KEPT = timedelta(hours=1)
 """Far longer than clocks may differ: a count that has passed allows the same as none."""
+
+
+WORKERS_LOOK_SECONDS = 600.0
+"""Between two looks for workers that were silent for a week."""
 
 
 class Duties:
@@ -39,6 +44,7 @@ class Duties:
         pause_watch: PauseWatch,
         index: JobIndex,
         rates: RateStore,
+        directory: WorkerDirectory,
         clock: Clock,
         rescue_seconds: float,
     ) -> None:
@@ -49,6 +55,7 @@ class Duties:
         self._pause_watch = pause_watch
         self._index = index
         self._rates = rates
+        self._directory = directory
         self._clock = clock
         self._rescue_seconds = rescue_seconds
 
@@ -60,6 +67,7 @@ class Duties:
             self._resume_in_time,
             self._trim,
             self._forget_rates,
+            self._forget_workers,
         ]
 
     async def _sweep(self) -> float:
@@ -81,3 +89,8 @@ class Duties:
         """Remove the counts of rate keys that were quiet for an hour."""
         await self._rates.forget(self._clock.now() - RATES_KEPT)
         return RATES_KEPT.total_seconds()
+
+    async def _forget_workers(self) -> float:
+        """Remove what workers said of themselves more than seven days ago."""
+        await self._directory.forget(self._clock.now() - WORKERS_KEPT)
+        return WORKERS_LOOK_SECONDS

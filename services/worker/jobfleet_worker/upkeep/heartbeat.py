@@ -73,7 +73,7 @@ class Heartbeat:
 
     async def beat(self, stopped_at: datetime | None = None) -> None:
         """Write one heartbeat, the last one with the time of the stop."""
-        options = self._options
+        options, tally = self._options, self._executor.tally
         status = WorkerStatus(
             worker_id=options.worker_id,
             host=options.host,
@@ -92,6 +92,10 @@ class Heartbeat:
             open_circuits=self._circuits.open_targets()[:MAX_CIRCUITS],
             schedules=self._digests,
             clock_off_seconds=round(self._clock_offset(), 3),
+            runs=tally.runs,
+            failures=tally.failures,
+            fenced=tally.fenced,
+            recent=tally.recent,
         )
         await self._directory.beat(status)
         self.announced.set()

@@ -56,6 +56,7 @@ def upkeep_on(ground: Ground, intake: Intake, claims: Claims, executor: Executor
         pause_watch=intake.pause_watch,
         index=backend.index,
         rates=backend.rates,
+        directory=backend.directory,
         clock=clock,
         rescue_seconds=options.rescue_seconds,
     )

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime
 from typing import Any
 
 from jobfleet_backends.azure.http.entity_table import REPLACE, EntityTable
 from jobfleet_backends.azure.http.table_reader import Query
-from jobfleet_contracts.codec import decode, encode_text
+from jobfleet_contracts.codec import decode, encode_text, format_time
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.ports import Clock
-from jobfleet_contracts.worker_status import WorkerStatus
+from jobfleet_contracts.worker_status import LISTED, WorkerStatus
 
-SILENT_WORKER_KEPT = timedelta(hours=1)
 _PARTITION = "workers"
+_FORGOTTEN_ROWS = 1000
 _CHUNK = 15_000
 """Characters of JSON per column: 32,768 UTF-16 units are allowed, and a character may take two."""
 
@@ -32,21 +32,39 @@ class AzureWorkerDirectory:
 
     async def workers(self, *, with_stopped: bool = False) -> Sequence[WorkerStatus]:
         """Return every worker heard of within the hour, longest running first."""
-        oldest = self._clock.now() - SILENT_WORKER_KEPT
+        oldest = self._clock.now() - LISTED
+        # The rows of a week stay in the table: only those that are listed are read. A row without
+        # a heartbeat is listed too, and says that it cannot be read.
+        query = _rows(f"not ( {_heard_before(oldest)} )")
         found: list[WorkerStatus] = []
-        query = Query("PartitionKey eq @partition", {"partition": _PARTITION})
         async for page in self._table.pages("worker.list", query):
             found += [_status(entity) for entity in page]
-        # Who cannot be read has no heartbeat either: its row stays, and says so.
-        silent = [one for one in found if one.heartbeat_at < oldest and not one.unreadable]
-        for status in silent:
-            await self._table.delete("worker.remove", _PARTITION, status.worker_id)
         heard = [
             status
             for status in found
-            if status not in silent and (with_stopped or status.stopped_at is None)
+            if (status.heartbeat_at >= oldest or status.unreadable)
+            and (with_stopped or status.stopped_at is None)
         ]
         return sorted(heard, key=lambda status: (status.started_at, status.worker_id))
+
+    async def worker(self, worker_id: str) -> WorkerStatus | None:
+        """Return one worker, by its row's key."""
+        entity = await self._table.get("worker.read", _PARTITION, worker_id)
+        return None if entity is None else _status(entity)
+
+    async def forget(self, before: datetime) -> None:
+        """Remove rows of workers that were last heard of before; 1,000 a call."""
+        query = _rows(_heard_before(before))
+        for entity in await self._table.first("worker.forget", query, _FORGOTTEN_ROWS):
+            await self._table.delete("worker.remove", _PARTITION, str(entity["RowKey"]))
+
+
+def _rows(condition: str) -> Query:
+    return Query(f"PartitionKey eq @partition and {condition}", {"partition": _PARTITION})
+
+
+def _heard_before(moment: datetime) -> str:
+    return f"HeartbeatAt lt datetime'{format_time(moment)}'"
 
 
 def _entity(status: WorkerStatus) -> dict[str, Any]:
@@ -67,6 +85,10 @@ def _entity(status: WorkerStatus) -> dict[str, Any]:
         "Types": encode_text(status.types),
         "OpenCircuits": encode_text(status.open_circuits),
         "ClockOffSeconds": status.clock_off_seconds,
+        "Runs": status.runs,
+        "Failures": status.failures,
+        "Fenced": status.fenced,
+        **_pieces("Recent", encode_text(status.recent)),
         **_pieces("Running", encode_text(status.running)),
         **_pieces("Schedules", encode_text(status.schedules)),
     }
@@ -89,6 +111,9 @@ _COLUMNS = {
     "Draining": "draining",
     "StoppedAt": "stopped_at",
     "ClockOffSeconds": "clock_off_seconds",
+    "Runs": "runs",
+    "Failures": "failures",
+    "Fenced": "fenced",
 }
 _LISTS = {"Queues": "queues", "Types": "types", "OpenCircuits": "open_circuits"}
 
@@ -100,13 +125,12 @@ def _status(entity: Mapping[str, Any]) -> WorkerStatus:
         lists = {
             name: decode(entity[column]) for column, name in _LISTS.items() if column in entity
         }
-        running = decode(_joined(entity, "Running", "[]"))
+        lists["running"] = decode(_joined(entity, "Running", "[]"))
+        lists["recent"] = decode(_joined(entity, "Recent", "[]"))
         schedules = decode(_joined(entity, "Schedules", "{}"))
     except (InvalidRequest, TypeError) as error:
         return WorkerStatus(worker_id=worker_id, unreadable=str(error))
-    return WorkerStatus.read(
-        worker_id, fields | lists | {"running": running, "schedules": schedules}
-    )
+    return WorkerStatus.read(worker_id, fields | lists | {"schedules": schedules})
 
 
 def _joined(entity: Mapping[str, Any], column: str, absent: str) -> str:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime
 
 import orjson
 
 from jobfleet_backends.postgres.database import Database
 from jobfleet_backends.postgres.server_clock import ServerClock
 from jobfleet_contracts.codec import encode_text, format_time, parse_time
-from jobfleet_contracts.worker_status import WorkerStatus
-
-SILENT_WORKER_KEPT = timedelta(hours=1)
+from jobfleet_contracts.worker_status import LISTED, WorkerStatus
 
 _BEAT = """
 INSERT INTO jobfleet.workers VALUES (%s, %s, %s, %s) ON CONFLICT (worker_id) DO UPDATE SET
@@ -20,7 +18,13 @@ started_at = excluded.started_at, heartbeat_at = excluded.heartbeat_at, status =
 RETURNING clock_timestamp()
 """
 _ROWS = """
-SELECT worker_id, status, heartbeat_at < %s FROM jobfleet.workers ORDER BY started_at, worker_id
+SELECT worker_id, status FROM jobfleet.workers WHERE heartbeat_at >= %s
+ORDER BY started_at, worker_id
+"""
+_ROW = "SELECT worker_id, status FROM jobfleet.workers WHERE worker_id = %s"
+_FORGET = """
+DELETE FROM jobfleet.workers WHERE worker_id = ANY(ARRAY(
+    SELECT worker_id FROM jobfleet.workers WHERE heartbeat_at < %s LIMIT 1000))
 """
 
 
@@ -45,13 +49,18 @@ class PostgresWorkerDirectory:
 
     async def workers(self, *, with_stopped: bool = False) -> Sequence[WorkerStatus]:
         """Return every worker heard of within the hour, longest running first; see ``read``."""
-        oldest = format_time(self._database.clock.now() - SILENT_WORKER_KEPT)
-        rows = await self._database.fetch(_ROWS, oldest)
-        if any(silent for _, _, silent in rows):
-            statement = "DELETE FROM jobfleet.workers WHERE heartbeat_at < %s"
-            await self._database.execute(statement, oldest)
-        found = [_status(key, text) for key, text, silent in rows if not silent]
+        oldest = format_time(self._database.clock.now() - LISTED)
+        found = [_status(key, text) for key, text in await self._database.fetch(_ROWS, oldest)]
         return [status for status in found if with_stopped or status.stopped_at is None]
+
+    async def worker(self, worker_id: str) -> WorkerStatus | None:
+        """Return one worker, by its row's key."""
+        rows = await self._database.fetch(_ROW, worker_id)
+        return _status(*rows[0]) if rows else None
+
+    async def forget(self, before: datetime) -> None:
+        """Remove rows of workers that were last heard of before; 1,000 a call."""
+        await self._database.execute(_FORGET, format_time(before))
 
 
 def _status(worker_id: str, text: str) -> WorkerStatus:

@@ -363,6 +363,8 @@ CREATE TABLE workers (
     heartbeat_at TEXT NOT NULL,
     status TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+-- Rows stay for a week after the last heartbeat; lists show those of an hour.
+CREATE INDEX workers_by_heartbeat ON workers (heartbeat_at);
 
 CREATE TABLE payloads (name TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT;
 

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime
 
 import orjson
 
 from jobfleet_backends.sqlite.database import Database
 from jobfleet_contracts.codec import encode_text, format_time
-from jobfleet_contracts.worker_status import WorkerStatus
-
-SILENT_WORKER_KEPT = timedelta(hours=1)
+from jobfleet_contracts.worker_status import LISTED, WorkerStatus
 
 _BEAT = "INSERT OR REPLACE INTO workers VALUES (?, ?, ?, ?)"
+_ROWS = """
+SELECT worker_id, status FROM workers WHERE heartbeat_at >= ? ORDER BY started_at, worker_id
+"""
+_ROW = "SELECT worker_id, status FROM workers WHERE worker_id = ?"
+_FORGET = """
+DELETE FROM workers WHERE worker_id IN
+    (SELECT worker_id FROM workers WHERE heartbeat_at < ? LIMIT 1000)
+"""
 
 
 class SqliteWorkerDirectory:
@@ -35,18 +41,25 @@ class SqliteWorkerDirectory:
 
     async def workers(self, *, with_stopped: bool = False) -> Sequence[WorkerStatus]:
         """Return every worker heard of within the hour, longest running first; see ``read``."""
-        rows: list[tuple[str, str, str]] = await self._database.read(_rows)
-        oldest = format_time(self._database.clock.now() - SILENT_WORKER_KEPT)
-        if any(heartbeat < oldest for _, heartbeat, _ in rows):
-            statement = "DELETE FROM workers WHERE heartbeat_at < ?"
-            await self._database.write(lambda connection: connection.execute(statement, (oldest,)))
-        found = [_status(key, text) for key, heartbeat, text in rows if heartbeat >= oldest]
+        oldest = format_time(self._database.clock.now() - LISTED)
+        found = [_status(*row) for row in await self._read(_ROWS, oldest)]
         return [status for status in found if with_stopped or status.stopped_at is None]
 
+    async def worker(self, worker_id: str) -> WorkerStatus | None:
+        """Return one worker, by its row's key."""
+        rows = await self._read(_ROW, worker_id)
+        return _status(*rows[0]) if rows else None
 
-def _rows(connection: sqlite3.Connection) -> list[tuple[str, str, str]]:
-    statement = "SELECT worker_id, heartbeat_at, status FROM workers ORDER BY started_at, worker_id"
-    return connection.execute(statement).fetchall()
+    async def forget(self, before: datetime) -> None:
+        """Remove rows of workers that were last heard of before; 1,000 a call."""
+        values = (format_time(before),)
+        await self._database.write(lambda connection: connection.execute(_FORGET, values))
+
+    async def _read(self, statement: str, value: str) -> list[tuple[str, str]]:
+        def read(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+            return connection.execute(statement, (value,)).fetchall()
+
+        return await self._database.read(read)
 
 
 def _status(worker_id: str, text: str) -> WorkerStatus:

@@ -9,6 +9,7 @@ from typing import assert_never
 
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.lease import SUSPECT_NOTE, job_lock
+from jobfleet_contracts.lookup_keys import lost_by
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.claiming.limit_slots import SlotDemand
@@ -229,7 +230,13 @@ def _about_a_waiting_job(
         if head.after.cancel_requested:
             return End(head, [_cancelled(lease)])
     again = "the request is sent again: it is not known to have arrived"
-    return Resend(head, [Change(kind=Status.TAKEN_OVER, worker_id=lease.worker_id, message=again)])
+    taken = Change(
+        kind=Status.TAKEN_OVER,
+        worker_id=lease.worker_id,
+        message=again,
+        data=lost_by(head.after.worker_id),
+    )
+    return Resend(head, [taken])
 
 
 def _claim(head: Event, lease: LockView, now: datetime) -> Start | End | Paused | Suspect:
@@ -284,7 +291,7 @@ def _taken_over(head: Event, lease: LockView, *, continues: bool = False) -> Cha
         worker_id=lease.worker_id,
         continues=continues,
         message=message,
-        data=_suspect_data(lease),
+        data=_suspect_data(lease) | lost_by(head.after.worker_id),
     )
 
 

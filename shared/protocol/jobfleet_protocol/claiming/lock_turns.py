@@ -15,6 +15,7 @@ import structlog
 from jobfleet_contracts.errors import TrustEnded
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.lease import Lease
+from jobfleet_contracts.lookup_keys import lost_by
 from jobfleet_contracts.ports import AuditTrail, Clock, LockRecords, PayloadStore
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.publication import Publication
@@ -155,6 +156,7 @@ class LockTurns:
             kind=Status.TAKEN_OVER,
             worker_id=self._worker_id,
             message=f"worker {after.worker_id} lost the lock" if running else "claim was lost",
+            data=lost_by(after.worker_id if running else None),
         )
         now = self._clock.now()
         events = [draft(named, named.facts, change, occurred_at=now)]

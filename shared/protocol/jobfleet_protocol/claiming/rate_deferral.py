@@ -8,6 +8,7 @@ from typing import Any
 
 from jobfleet_contracts.codec import format_time, parse_time
 from jobfleet_contracts.event import Event
+from jobfleet_contracts.lookup_keys import lost_by
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.claiming.decision import RateFull, Start
 from jobfleet_protocol.claiming.rate_slots import RATE, Admission, Crowded
@@ -38,6 +39,7 @@ def delayed_by_rate(
         kind=Status.TAKEN_OVER,
         worker_id=worker_id,
         message=f"worker {head.after.worker_id} was lost",
+        data=lost_by(head.after.worker_id),
     )
     deferred = Change(
         kind=Status.DEFERRED,

@@ -276,7 +276,7 @@ def _silent(facts: FleetFacts) -> Iterator[Problem]:
         text = f"Worker {worker.worker_id[-8:]} on {worker.host} went silent {since} ago."
         if worker.unreadable:
             text = f"The row of worker {worker.worker_id[-8:]} cannot be read."
-        link = f"/workers#w-{worker.worker_id}"
+        link = f"/workers/{worker.worker_id}"
         yield Problem(kind="silent", severity=Severity.WARNING, text=text, link=link)
 
 

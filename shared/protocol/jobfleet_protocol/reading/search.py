@@ -19,7 +19,7 @@ from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.index import EventQuery, JobQuery
 from jobfleet_contracts.job import TYPE_PATTERN
 from jobfleet_contracts.json_check import check_characters
-from jobfleet_contracts.lookup_keys import PAYLOAD, PAYLOAD_KEY, SCHEDULE, normalised
+from jobfleet_contracts.lookup_keys import LOST_BY, PAYLOAD, PAYLOAD_KEY, SCHEDULE, normalised
 from jobfleet_contracts.row_test import RowTest, TestedField
 from jobfleet_contracts.state import DEAD, FAILURES, State, Status
 
@@ -219,6 +219,11 @@ def _schedule(query: JobQuery, word: Word) -> JobQuery:
     return _keyed(query, word, SCHEDULE)
 
 
+def _lost_by(query: JobQuery, word: Word) -> JobQuery:
+    """Whole ids only: a worker's jobs are found by it, not tested one by one."""
+    return _keyed(query, word, LOST_BY)
+
+
 def _payload(query: JobQuery, word: Word) -> JobQuery:
     """Names of payload keys keep their case, as JSON does."""
     name = word.name[len(PAYLOAD) :]
@@ -265,6 +270,7 @@ _FIELDS: Mapping[str, Callable[[JobQuery, Word], JobQuery]] = {
     "queue": _queue,
     "lock": _lock,
     "schedule": _schedule,
+    "lostby": _lost_by,
     PAYLOAD: _payload,
 }
 _EVENT_FIELDS: Mapping[str, Callable[[EventQuery, Word], EventQuery]] = {
@@ -277,6 +283,7 @@ _EVENT_FIELDS: Mapping[str, Callable[[EventQuery, Word], EventQuery]] = {
     "queue": _tested_queue,
     "lock": _tested_lock,
     "schedule": _of_jobs,
+    "lostby": _of_jobs,
     PAYLOAD: _of_jobs,
 }
 

@@ -36,6 +36,12 @@ async def read_workers(
     return [_without(worker, lost) for worker in workers]
 
 
+async def held_jobs(worker: WorkerStatus, trail: AuditTrail) -> WorkerStatus:
+    """Return a silent worker without the jobs that it has lost, as ``read_workers`` does."""
+    asked = [(worker.worker_id, job) for job in worker.running][:_MOST_ASKED]
+    return _without(worker, await _lost(asked, ReadableTrail(trail)))
+
+
 async def _lost(asked: Sequence[tuple[str, RunningJob]], trail: ReadableTrail) -> set[str]:
     """Return ``<worker> <job>`` of the jobs that their workers do not hold any more."""
     limit = asyncio.Semaphore(_AT_ONCE)

@@ -102,7 +102,7 @@ def _running(newest: Event, around: JobSituation) -> Sentence:
     after = newest.after
     parts: Sentence = (
         TextSpan("running on worker "),
-        TextSpan(short(after.worker_id), href=f"/workers#w-{after.worker_id}"),
+        TextSpan(short(after.worker_id), href=f"/workers/{after.worker_id}"),
         TextSpan(" since "),
         _since(around),
     )

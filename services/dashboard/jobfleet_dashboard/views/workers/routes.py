@@ -1,4 +1,4 @@
-"""Who works: ``/workers``."""
+"""Who works: ``/workers``, and what one worker does or did: ``/workers/{id}``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from jobfleet_dashboard.api.request_parts import WorkerId
 from jobfleet_dashboard.live.subscription import Batch
 from jobfleet_dashboard.security.access import require
 from jobfleet_dashboard.security.principal import Role
@@ -16,8 +17,11 @@ from jobfleet_dashboard.views.live_stream import Fragment, shared_stream
 from jobfleet_dashboard.views.site import page_context, show, site_of
 from jobfleet_dashboard.views.workers.worker_row import worker_rows
 from jobfleet_protocol.reading.worker_jobs import read_workers
+from jobfleet_protocol.reading.worker_record import WorkerRecord, read_worker
 
 TEMPLATE = "workers/index.html"
+ONE = "workers/show.html"
+HEARTBEAT_SECONDS = 5
 
 router = APIRouter(dependencies=[require(Role.VIEWER)], include_in_schema=False)
 
@@ -37,6 +41,40 @@ async def stream(request: Request) -> Response:
         return await _render(request)
 
     return await shared_stream(request, ("workers",), render)
+
+
+@router.get("/workers/{workerId:uuid}")
+async def worker(request: Request, worker_id: WorkerId) -> Response:
+    """Show one worker, also one that is gone."""
+    record = await _record(request, worker_id)
+    told = page_context(request, "workers", f"/stream/workers/{worker_id}")
+    return show(request, ONE, record=record, **told)
+
+
+@router.get("/stream/workers/{workerId:uuid}")
+async def stream_one(request: Request, worker_id: WorkerId) -> Response:
+    """Keep the page of a worker up to date."""
+
+    async def render(_: Batch | None) -> Sequence[Fragment]:
+        told = {"record": await _record(request, worker_id), **page_context(request)}
+        part = site_of(request).pages.fragment(ONE, "worker", **told)
+        return [Fragment("worker", part, is_part=True)]
+
+    return await shared_stream(
+        request, ("workers", worker_id), render, pause_seconds=HEARTBEAT_SECONDS
+    )
+
+
+async def _record(request: Request, worker_id: str) -> WorkerRecord:
+    services = services_of(request)
+    backend = services.backend
+    return await read_worker(
+        worker_id,
+        directory=backend.directory,
+        reader=backend.reader,
+        trail=backend.trail,
+        now=services.clock.now(),
+    )
 
 
 async def _render(request: Request) -> Sequence[Fragment]:

@@ -52,6 +52,7 @@ class AzureJobIndex:
         self._newest: dict[str, int] = {}
         self._ended = EndedCounter(shards=table.shards)
         self._errors = ErrorCounter(shards=table.shards)
+        self._trimmed_before: datetime | None = None
 
     async def open(self, row: OpenRow) -> None:
         """Insert the row before anything that waits: its event must not stand before it."""
@@ -135,12 +136,17 @@ class AzureJobIndex:
     async def trim(self, *, before: datetime) -> None:
         """Remove error groups of the hours before, and how long attempts of them ran.
 
-        A call takes 1,000 rows of each shard. Of the counted endings it looks at two days.
+        A call takes 1,000 rows of each shard. Of the counted endings it looks at two days, once
+        for each hour.
         """
+        hour = before.replace(minute=0, second=0, microsecond=0)
+        is_new_hour, self._trimmed_before = hour != self._trimmed_before, hour
         for name, shard in self._shards.items():
             query = error_counters(name, before=before)
             for entity in await self._table.first("index.trim", query, _TRIMMED_ROWS):
                 shard.remove(entity["RowKey"])
+            if not is_new_hour:
+                continue
             timed = with_times(counters(name, since=before - _TRIMMED_SPAN, end=before))
             for entity in await self._table.first("index.trim", timed, _TRIMMED_ROWS):
                 shard.merge({"PartitionKey": name, "RowKey": entity["RowKey"], **NO_TIMES})

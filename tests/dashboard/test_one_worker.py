@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ OTHER = new_id()
 NOW = datetime.now(UTC)
 
 
-def _status(**changes: object) -> WorkerStatus:
+def _status(**changes: Any) -> WorkerStatus:
     run = EndedRun(
         job_id=new_id(),
         job_name="<b>done</b>",
@@ -78,7 +79,7 @@ async def _page(client: AsgiClient) -> str:
 async def test_a_workers_condition_and_since_when(
     client: AsgiClient,
     backend: Backend,
-    changes: dict[str, object],
+    changes: dict[str, Any],
     condition: str,
     since: datetime,
     words: str,

@@ -117,6 +117,16 @@ class FakeWorkerDirectory:
 
         return await self._wire.read("directory.list", ask)
 
+    async def worker(self, worker_id: str) -> WorkerStatus | None:
+        """Return one worker, also one that is long silent."""
+        return self._rows.get(worker_id)
+
+    async def forget(self, before: datetime) -> None:
+        """Remove rows of workers that were last heard of before."""
+        for worker_id, row in list(self._rows.items()):
+            if row.heartbeat_at < before:
+                del self._rows[worker_id]
+
 
 class FakeEventFeed:
     """Nobody listens."""

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from jobfleet_contracts.fleet_ports import WorkerDirectory
 from jobfleet_contracts.index import LockUse, OpenRow
 from jobfleet_contracts.lease import key_locks, slot_of
-from jobfleet_contracts.ports import JobIndexReader, LockRecords, WorkerDirectory
+from jobfleet_contracts.ports import JobIndexReader, LockRecords
 from jobfleet_contracts.worker_status import WorkerStatus
 from jobfleet_dashboard.api.documents import LockDocument, LockHolderDocument, LockJobDocument
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from jobfleet_contracts.ports import AuditTrail, WorkerDirectory
+from jobfleet_contracts.fleet_ports import WorkerDirectory
+from jobfleet_contracts.ports import AuditTrail
 from jobfleet_contracts.worker_status import RunningJob, WorkerStatus
 from jobfleet_dashboard.api.documents import RunningDocument, WorkerDocument, WorkerList
 from jobfleet_dashboard.api.worker_documents import WorkerDetail

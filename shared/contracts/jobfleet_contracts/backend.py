@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from jobfleet_contracts.control_ports import ControlChannel, ControlLog
+from jobfleet_contracts.fleet_ports import RateStore, WorkerDirectory
 from jobfleet_contracts.job_logs import JobLogs
 from jobfleet_contracts.ports import (
     AuditTrail,
@@ -18,10 +19,8 @@ from jobfleet_contracts.ports import (
     LeaseStore,
     LockRecords,
     PayloadStore,
-    RateStore,
     RenewalLeases,
     TrailRetention,
-    WorkerDirectory,
 )
 from jobfleet_contracts.request_counter import RequestCounter
 from jobfleet_contracts.transaction import UserTransactions

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 
 from jobfleet_contracts.errors import BackendError
 from jobfleet_contracts.event import Event, JobFacts
+from jobfleet_contracts.fleet_ports import WorkerDirectory
 from jobfleet_contracts.message import JobMessage
-from jobfleet_contracts.ports import AuditTrail, Clock, LeaseStore, WorkerDirectory
+from jobfleet_contracts.ports import AuditTrail, Clock, LeaseStore
 from jobfleet_contracts.state import CLAIMABLE, State
 from jobfleet_contracts.worker_status import WorkerStatus
 from jobfleet_worker.handlers.registry import Handlers

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import structlog
 
 from jobfleet_contracts.errors import BackendError
-from jobfleet_contracts.ports import Clock, WorkerDirectory
+from jobfleet_contracts.fleet_ports import WorkerDirectory
+from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.worker_status import WorkerStatus, contents_by_name
 from jobfleet_protocol.control.schedules import Schedules
 from jobfleet_worker.handlers.registry import Handlers

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
-from jobfleet_contracts.ports import Clock, JobIndex, RateStore, WorkerDirectory
+from jobfleet_contracts.fleet_ports import RateStore, WorkerDirectory
+from jobfleet_contracts.ports import Clock, JobIndex
 from jobfleet_contracts.worker_status import KEPT as WORKERS_KEPT
 from jobfleet_protocol.control.pauses import Pauses
 from jobfleet_protocol.reading.error_report import KEPT

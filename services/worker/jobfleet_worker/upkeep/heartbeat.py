@@ -9,7 +9,8 @@ from datetime import datetime
 import structlog
 
 from jobfleet_contracts.errors import BackendError
-from jobfleet_contracts.ports import Clock, WorkerDirectory
+from jobfleet_contracts.fleet_ports import WorkerDirectory
+from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.worker_status import WorkerStatus
 from jobfleet_worker.handlers.registry import Handlers
 from jobfleet_worker.options import WorkerOptions

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from jobfleet_contracts.control_ports import ControlLog
 from jobfleet_contracts.errors import FleetTooOld
+from jobfleet_contracts.fleet_ports import WorkerDirectory
 from jobfleet_contracts.job import JobRequest
-from jobfleet_contracts.ports import Clock, WorkerDirectory
+from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.protocol_level import FIRST_LEVEL, level_of
 from jobfleet_protocol.control.used_level import UsedLevels
 

@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from jobfleet_contracts.ports import Clock, RateStore
+from jobfleet_contracts.fleet_ports import RateStore
+from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.rate import MOST_AHEAD, Rate
 
 RATE = "rate"

@@ -12,7 +12,8 @@ from typing import Any
 from jobfleet_contracts.codec import format_optional_time, format_time
 from jobfleet_contracts.control import ControlEntry
 from jobfleet_contracts.credentials import masked, masked_text
-from jobfleet_contracts.ports import AuditTrail, Clock, WorkerDirectory
+from jobfleet_contracts.fleet_ports import WorkerDirectory
+from jobfleet_contracts.ports import AuditTrail, Clock
 from jobfleet_contracts.state import State
 from jobfleet_contracts.worker_status import WorkerStatus, contents_by_name
 from jobfleet_protocol.control.schedule_state import ScheduleState

@@ -10,10 +10,11 @@ from datetime import datetime
 from jobfleet_contracts.codec import format_time
 from jobfleet_contracts.credentials import masked_text
 from jobfleet_contracts.event import Event
+from jobfleet_contracts.fleet_ports import WorkerDirectory
 from jobfleet_contracts.index import Census, QueueDepth
 from jobfleet_contracts.internal_job import INTERNAL_TYPES
 from jobfleet_contracts.job import LANES, lane_of
-from jobfleet_contracts.ports import Clock, JobQueue, WorkerDirectory
+from jobfleet_contracts.ports import Clock, JobQueue
 from jobfleet_contracts.state import CLAIMABLE, State, Status
 from jobfleet_contracts.worker_status import WorkerStatus
 from jobfleet_protocol.control.pause_state import Pause

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from jobfleet_contracts.ports import AuditTrail, WorkerDirectory
+from jobfleet_contracts.fleet_ports import WorkerDirectory
+from jobfleet_contracts.ports import AuditTrail
 from jobfleet_contracts.state import State
 from jobfleet_contracts.worker_status import RunningJob, WorkerStatus
 from jobfleet_protocol.reading.readable_trail import ReadableTrail

@@ -12,9 +12,10 @@ from typing import Any
 from jobfleet_contracts.codec import format_time
 from jobfleet_contracts.errors import NotFound
 from jobfleet_contracts.event import Event
+from jobfleet_contracts.fleet_ports import WorkerDirectory
 from jobfleet_contracts.index import JobQuery, JobRow
 from jobfleet_contracts.lookup_keys import LOST_BY, keys_in, normalised
-from jobfleet_contracts.ports import AuditTrail, JobIndexReader, WorkerDirectory
+from jobfleet_contracts.ports import AuditTrail, JobIndexReader
 from jobfleet_contracts.state import Status
 from jobfleet_contracts.worker_status import WorkerStatus
 from jobfleet_protocol.reading.readable_trail import ReadableTrail

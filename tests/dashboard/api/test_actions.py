@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from jobfleet_contracts.job_id import new_id
+from jobfleet_protocol.reading import journal
 from tests.dashboard.api.asgi_client import AsgiClient
 from tests.dashboard.api.life import Life
 from tests.dashboard.api.test_jobs import submit
@@ -116,6 +117,50 @@ async def test_the_journal_tells_who_did_what(client: AsgiClient) -> None:
     page = (await client.get("/actions")).body.decode()
     assert "hunter2" not in page
     assert bulk["action"]["actionId"] in page
+
+
+async def test_what_people_did_is_found_by_who_what_and_when(client: AsgiClient) -> None:
+    for queue in ("mail", "bulk"):
+        await client.post(f"/api/queues/{queue}/pause", {"reason": f"storm in {queue}"})
+    await client.post("/api/queues/mail/resume", {})
+    job_id = await submit(client)
+    await client.post(f"/api/jobs/{job_id}/cancel", {"reason": "a mistake"})
+
+    async def found(**asked: str) -> list[tuple[str, str]]:
+        items = (await client.get("/api/actions", **asked)).json["items"]
+        return [(item["kind"], item["name"]) for item in items]
+
+    [who] = {item["by"] for item in (await client.get("/api/actions")).json["items"]}
+    assert await found(verb="pause") == [("Paused", "bulk"), ("Paused", "mail")]
+    assert await found(verb="resume", by=who[1:].upper()) == [("Resumed", "mail")]
+    assert await found(by="nobody") == []
+    assert await found(until="2020-01-01T00:00:00Z") == []
+    assert len(await found(since="2020-01-01T00:00:00Z")) == 3
+    assert (await client.get("/api/actions", verb="invent")).status == 400
+
+    async def page(path: str, **asked: str) -> str:
+        return (await client.get(path, **asked)).body.decode()
+
+    assert "storm in bulk" in await page("/actions", verb="pause")
+    assert "storm in bulk" not in await page("/actions", verb="resume")
+    assert "a mistake" in await page("/actions/jobs", verb="cancel", by="some")
+    for asked in ({"verb": "redrive"}, {"by": "nobody"}, {"until": "2020-01-01T00:00"}):
+        assert "a mistake" not in await page("/actions/jobs", **asked)
+    assert "verb: &#39;invent&#39; is none of" in await page("/actions", verb="invent")
+
+
+async def test_a_look_through_the_journal_is_bounded_and_goes_on(
+    client: AsgiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "PAGE_SIZE", 2)
+    monkeypatch.setattr(journal, "MAX_LOOKS", 2)
+    for number in range(6):
+        await client.post(f"/api/queues/q{number}/pause", {})
+    first = (await client.get("/api/actions", verb="resume")).json
+    assert (first["items"], first["searchedBackTo"] is None) == ([], False)
+    rest = (await client.get("/api/actions", verb="pause", cursor=first["next"])).json
+    assert [item["name"] for item in rest["items"]] == ["q1", "q0"]
+    assert (rest["next"], rest["searchedBackTo"]) == (None, None)
 
 
 async def ended_action(client: AsgiClient, address: str) -> dict[str, Any]:

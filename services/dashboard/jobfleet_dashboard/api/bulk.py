@@ -17,7 +17,8 @@ from jobfleet_dashboard.api.descriptions import (
     STOP_ACTION,
     described,
 )
-from jobfleet_dashboard.api.filters import CursorFilter
+from jobfleet_dashboard.api.filters import ActionsFilter, CursorFilter
+from jobfleet_dashboard.api.jobs import page
 from jobfleet_dashboard.security.access import asker, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
@@ -29,11 +30,14 @@ ActionId = Annotated[UUID, Path(alias="actionId", description="The action's id."
 
 
 @router.get("", dependencies=_VIEWER, **described(JOURNAL))
-async def journal(request: Request, query: Annotated[CursorFilter, Query()]) -> Response:
+async def journal(request: Request, query: Annotated[ActionsFilter, Query()]) -> Response:
     """Actions on many jobs, pauses and changes of schedules, newest first."""
     services = services_of(request)
-    found, following = await read_journal(services.journal, services.bulk, cursor=query.cursor)
-    return answer({"items": [entry.to_json() for entry in found], "next": following})
+    found = await read_journal(
+        services.journal, services.bulk, wanted=query.action_filter(), cursor=query.cursor
+    )
+    items = [entry.to_json() for entry in found.items]
+    return answer(page(items, found.next, found.searched_back_to))
 
 
 @router.get("/{actionId:uuid}", dependencies=_VIEWER, **described(BULK_ACTION))

@@ -46,6 +46,7 @@ class JournalPage(Document):
 
     items: list[JournalEntryDocument]
     next: str | None
+    searched_back_to: Time | None
 
 
 class JobResultDocument(Document):

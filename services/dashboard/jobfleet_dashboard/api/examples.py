@@ -429,6 +429,7 @@ JOURNAL: Json = {
         }
     ],
     "next": None,
+    "searchedBackTo": None,
 }
 RESULTS: Json = {"items": [{"jobId": JOB_ID, "state": "queued", "error": None}], "next": None}
 WAITING: Json = {

@@ -17,6 +17,7 @@ from jobfleet_contracts.state import Status
 from jobfleet_protocol.reading.event_search import event_query
 from jobfleet_protocol.reading.job_export import PAGE as EXPORTED_PAGE
 from jobfleet_protocol.reading.job_filter import job_query
+from jobfleet_protocol.reading.journal import ActionFilter, Verb
 
 _EVENTS_ONLY = ("status", "name")
 _JOBS_ONLY = ("state", "queue", "lock_key", "error_group", "q")
@@ -166,6 +167,22 @@ class ErrorsFilter(BaseModel):
 
     range: Literal["15m", "1h", "24h", "7d"] = Field("1h", description="The span; it ends now.")
     type: Word | None = Field(None, description="Only failures of this job type.")
+
+
+class ActionsFilter(BaseModel):
+    """Query of ``GET /api/actions``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cursor: str | None = Field(None, max_length=2000, description="`next` of the page before.")
+    by: Word | None = Field(None, description="Part of the name of who did it, in any case.")
+    verb: Verb | None = None
+    since: Moment | None = Field(None, description="Inclusive.")
+    until: Moment | None = Field(None, description="Exclusive.")
+
+    def action_filter(self) -> ActionFilter:
+        """Return what is looked for."""
+        return ActionFilter(by=self.by or "", verb=self.verb, since=self.since, until=self.until)
 
 
 class CursorFilter(BaseModel):

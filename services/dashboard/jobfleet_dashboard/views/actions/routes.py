@@ -12,22 +12,23 @@ from fastapi.responses import Response
 
 from jobfleet_contracts.errors import NotFound
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.index import EventQuery
-from jobfleet_contracts.state import Status
+from jobfleet_contracts.index import EventQuery, Page
 from jobfleet_dashboard.api.bulk import before_of
 from jobfleet_dashboard.live.subscription import Batch
 from jobfleet_dashboard.security.access import asker, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
+from jobfleet_dashboard.views.actions.shown_actions import ON_JOBS, ShownActions, parse_actions
 from jobfleet_dashboard.views.live_stream import Fragment, shared_stream
 from jobfleet_dashboard.views.pages import go_to
 from jobfleet_dashboard.views.site import page_context, show, site_of
 from jobfleet_protocol.reading.event_search import find_events
-from jobfleet_protocol.reading.journal import read_journal
+from jobfleet_protocol.reading.journal import Verb, read_journal
 
 LIST, ONE, JOBS = "actions/index.html", "actions/show.html", "actions/jobs.html"
-ON_JOBS = frozenset({Status.CANCEL_REQUESTED, Status.CANCELLED, Status.REDRIVEN, Status.DISMISSED})
 PAGE_SIZE = 50
+NAMELESS = "somebody"
+"""Who acts on a dashboard without keys."""
 
 router = APIRouter(dependencies=[require(Role.VIEWER)], include_in_schema=False)
 
@@ -36,25 +37,62 @@ router = APIRouter(dependencies=[require(Role.VIEWER)], include_in_schema=False)
 async def actions(request: Request) -> Response:
     """Show what people did to the fleet, newest first."""
     services = services_of(request)
-    cursor = request.query_params.get("cursor") or None
-    found, following = await read_journal(services.journal, services.bulk, cursor=cursor)
+    shown = parse_actions(request.query_params.multi_items())
+    page = await read_journal(
+        services.journal,
+        services.bulk,
+        wanted=shown.wanted(services.clock.now()),
+        cursor=request.query_params.get("cursor") or None,
+    )
     told: dict[str, Any] = {
-        "entries": [entry.to_json() | {"moment": entry.entry.occurred_at} for entry in found]
+        "entries": [entry.to_json() | {"moment": entry.entry.occurred_at} for entry in page.items],
+        **_listed(shown, "/actions", page),
     }
-    return show(request, LIST, **told, older=following, **page_context(request, "actions"))
+    return show(request, LIST, verbs=list(Verb), **told, **page_context(request, "actions"))
 
 
 @router.get("/actions/jobs")
 async def on_jobs(request: Request) -> Response:
     """Show what people did to single jobs, as the jobs' trails tell it."""
-    reader = services_of(request).backend.reader
-    query = EventQuery(statuses=ON_JOBS, limit=PAGE_SIZE)
-    page = await find_events(reader, query, fits=_is_asked)
+    services = services_of(request)
+    shown = parse_actions(request.query_params.multi_items())
+    wanted, statuses = shown.wanted(services.clock.now()), shown.statuses()
+    query = EventQuery(
+        statuses=statuses,
+        since=wanted.since,
+        until=wanted.until,
+        nothing=not statuses,
+        limit=PAGE_SIZE,
+        cursor=request.query_params.get("cursor") or None,
+    )
+
+    def fits(event: Event) -> bool:
+        if not event.is_readable or "by" not in event.data:
+            return False  # a handler that was cancelled is nobody's action
+        return wanted.is_by(str(event.data["by"] or NAMELESS))
+
+    page = await find_events(services.backend.reader, query, fits=fits)
     told: dict[str, Any] = {
         "events": [event.masked() for event in page.items],
-        "back_to": page.searched_back_to,
+        **_listed(shown, "/actions/jobs", page),
     }
-    return show(request, JOBS, **told, **page_context(request, "actions"))
+    return show(
+        request,
+        JOBS,
+        verbs=list(ON_JOBS),
+        nameless=NAMELESS,
+        **told,
+        **page_context(request, "actions"),
+    )
+
+
+def _listed(shown: ShownActions, path: str, page: Page[Any]) -> dict[str, Any]:
+    return {
+        "filter": shown,
+        "address": path,
+        "older": shown.url(path, page.next) if page.next else None,
+        "searched_back_to": page.searched_back_to,
+    }
 
 
 @router.get("/actions/{action_id}")
@@ -102,11 +140,6 @@ async def _one(request: Request, action_id: str) -> dict[str, Any]:
         "older": following,
         "cursor": cursor,
     }
-
-
-def _is_asked(event: Event) -> bool:
-    """Whether somebody did it; a handler that was cancelled is nobody's action."""
-    return event.is_readable and bool(event.data.get("by"))
 
 
 def _known(action_id: str) -> str:

@@ -1,4 +1,4 @@
-"""What one worker process is told at its start."""
+"""The options of one worker process."""
 
 from __future__ import annotations
 

@@ -124,8 +124,8 @@ def handler(
 
     The function takes the payload and, if it likes, the context; or only a parameter annotated as a
     context; or nothing.
-    A coroutine function runs on the worker's event loop, a plain function in a thread, with
-    ``run_in="process"`` in a process of the worker's pool, which cancel and time-out kill.
+    A coroutine function runs on the worker's event loop, a plain function in a thread. With
+    ``run_in="process"`` it runs in a process of the worker's pool, which cancel and time-out kill.
 
     Args:
         max_attempts: from 1 to 100, for jobs that do not say.
@@ -135,13 +135,14 @@ def handler(
         rate: so many starts in a period, over the whole fleet: ``"10/second"``, or a ``Rate`` with
             a burst or a longer grace. All types of the handler count together.
         rate_key: makes a text of the payload; jobs count by it apart. It must be quick.
-        lock_key: makes a text of the payload, or is one: jobs with the same text never run at the
-            same time, unless a job names a lock key itself. It must be quick.
+        lock_key: a text, or a function that makes one of the payload. Jobs with the same text never
+            run at the same time. A lock key that the job itself names comes before it. It must be
+            quick.
         lock_slots: so many jobs of one lock key may run at the same time instead of one.
         limits: named limits, which operators set; every job of the type needs a slot of each.
         on_lost: ``retry`` starts a job again whose worker was lost, ``fail`` ends it: for a job
             that must not run twice. For jobs that do not say.
-        max_takeovers: how many lost workers in a row a job survives, from 0 to 100; 5 unless said.
+        max_takeovers: how many lost workers in a row a job survives, from 0 to 100; by default 5.
         queue: where the function's own ``submit`` puts its jobs.
         index: up to eight keys of the payload by whose values jobs are found, as in a search for
             ``payload.customer:42``. Values are texts, numbers or truth values.

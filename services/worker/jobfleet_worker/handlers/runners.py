@@ -77,8 +77,8 @@ class Runner(Protocol):
 class LoopRunner:
     """Runs a coroutine function on the worker's event loop.
 
-    Its result and its error are made JSON and text in a thread, unless that is quick and runs no
-    code of the user's: one job's large result must not hold up the others.
+    A thread makes JSON of its result and text of its error, unless that is quick and runs no code
+    of the user's. Otherwise one job's large result would hold up the others.
     """
 
     def __init__(
@@ -197,7 +197,7 @@ class ThreadRunner:
 
 
 def _tried(read: Callable[[Any], Any], payload: Any) -> tuple[Any, BaseException | None]:
-    """Return the payload as read, or the error; whatever it is, it belongs to the attempt."""
+    """Return the payload as read, or the error; every error belongs to the attempt."""
     try:
         return read(payload), None
     except BaseException as error:  # noqa: BLE001 - raised again where the attempt is

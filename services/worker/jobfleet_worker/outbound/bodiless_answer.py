@@ -1,7 +1,7 @@
 """Answers that have no body by their status, from servers that send one all the same.
 
-aiohttp (seen in 3.14.5) reads such a body as the head of a second answer and throws away the
-first, so a call that the target has carried out would count as failed and be repeated.
+aiohttp (seen in 3.14.5) reads such a body as the head of a second answer and throws the first away.
+So a call that the target has carried out would count as failed and be repeated.
 """
 
 from __future__ import annotations

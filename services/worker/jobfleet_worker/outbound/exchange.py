@@ -20,8 +20,8 @@ MAX_HEADER_CHARACTERS = 16_000
 """Of the answer's headers that are kept; with more, long ones are cut."""
 _LONG = 1_000
 _LARGE = 8_000
-"""Bytes from which on a thread makes the text: a job's headers could hold up the loop for a second,
-and with it the renewal of every lease."""
+"""Bytes from which on a thread makes the text. On the loop the headers of one job could hold up all
+others for a second."""
 _SLOW_CODECS = frozenset({"idna", "punycode"})
 """No character sets, but Python would decode with them: a minute for what is kept of an answer."""
 _CUT = "…"

@@ -37,7 +37,7 @@ class GuardedResolver(AbstractResolver):
 
         Raises:
             TargetForbidden: one of them may not be called.
-            NameNotFound: the name is not known, or nobody says so in time.
+            NameNotFound: the name is not known, or no nameserver answers in time.
         """
         began = time.monotonic()
         try:

@@ -42,7 +42,7 @@ class NameLookups:
 
         Raises:
             LookupsBusy: this look-up made room for another one of its job type.
-            NameNotFound: the name is not known, or nobody says so in time.
+            NameNotFound: the name is not known, or no nameserver answers in time.
         """
         under_way = self._under_way.setdefault(job_type, {})
         if len(under_way) >= LOOKUPS_PER_TYPE:

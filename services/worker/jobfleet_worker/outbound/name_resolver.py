@@ -1,7 +1,7 @@
 """Finds the addresses of names without holding a thread for each of them.
 
-The system's ``getaddrinfo`` blocks a thread for as long as a silent nameserver lets it wait, and
-the threads of a process are few. c-ares needs one thread for any number of questions.
+The system's ``getaddrinfo`` blocks a thread until a silent nameserver is given up, and the threads
+of a process are few. c-ares needs one thread for any number of questions.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from jobfleet_worker.outbound.target_guard import TargetGuard
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 TOLD_TO_OTHERS = frozenset({"accept", "accept-language", "content-type", "user-agent"})
-"""All that another origin is told: every other header may carry a credential."""
+"""The headers that another origin gets: every other one may carry a credential."""
 _SEE_OTHER = 303
 _POST_BECOMES_GET = frozenset({301, 302})
 
@@ -24,8 +24,8 @@ def redirected(
 ) -> tuple[HttpCall, URL]:
     """Return the next call and its address.
 
-    As browsers do it (Fetch, "HTTP-redirect fetch"): 303 makes every method but HEAD a GET, 301
-    and 302 make POST a GET, and a GET made so has no body. 307 and 308 keep both.
+    Browsers do it like this (Fetch, "HTTP-redirect fetch"). 303 makes every method but HEAD a GET.
+    301 and 302 make POST a GET. A GET made so has no body. 307 and 308 keep method and body.
 
     Raises:
         TargetForbidden: jobs may not be led there.

@@ -24,7 +24,7 @@ class SecretHeaders:
         """Return the headers with values in place of references.
 
         Raises:
-            TargetForbidden: a reference to no secret, or to one that this host may not be told.
+            TargetForbidden: a reference names no secret, or one that this host must not get.
         """
         return {name: self._fill(name, value, url) for name, value in headers.items()}
 
@@ -35,7 +35,7 @@ class SecretHeaders:
         return _REFERENCE.sub(lambda match: self._options.secrets[match[1]], value)
 
     def _problem(self, secret: str, url: URL) -> str | None:
-        """Return why this address is not told a secret, ``None`` if it is."""
+        """Return why this address gets no secret, ``None`` if it gets one."""
         variable = f"JOBFLEET_SECRET_{secret}"
         if secret not in self._options.secrets:
             return f"{variable} is not set"

@@ -1,9 +1,9 @@
 """The program that forks the processes of one worker's pool, and ends what they leave behind.
 
 The worker has threads and connections, so it is never forked itself. This program has one thread
-and has imported all but the user's modules, so a fork of it is quick and safe. What a process of
-the pool has started becomes a child of this program when the process ends, and is killed before
-the process's exit is reported. When the worker is gone, everything ends.
+and has imported all but the user's modules, so a fork of it is quick and safe. When a process of
+the pool ends, the processes that it started become children of this program. They are killed before
+the exit of the pool's process is reported. When the worker is gone, everything ends.
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ class WarmProcess:
     """One process, as the worker sees it. Not for two threads at once, but for ``signal``.
 
     Attributes:
-        has_begun: it has told that it runs the handler of its job.
+        has_begun: it has reported that it runs the handler of its job.
     """
 
     def __init__(self, server: _Server, number: int, pipe: Connection, report: int) -> None:

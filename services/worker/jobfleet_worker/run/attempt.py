@@ -23,7 +23,7 @@ from jobfleet_worker.handlers.runners import Runner
 
 
 class Stop(Enum):
-    """Why a running handler is told to stop; the first reason counts."""
+    """Why a running handler has to stop; the first reason counts."""
 
     CANCEL = "cancel"
     TIME_LIMIT = "time limit"
@@ -57,7 +57,7 @@ class Attempt:
     async def run(self, runner: Runner) -> Outcome:
         """Run to the end, or to the end of the grace period after a stop.
 
-        A handler that was told to stop before it started is not started.
+        A handler that has to stop before it started is not started.
         """
         if self._stop is not None:
             return self._stopped(self._stop, abandoned=False, began=False)
@@ -99,8 +99,8 @@ class Attempt:
     def _judge(self, ending: asyncio.Future[HandlerOutcome], runner: Runner) -> Outcome:
         """Judge a stop by our own reason, never by what the handler raised because of it.
 
-        After the time limit no result counts any more; one of a handler that was told to stop for
-        another reason counts unless it has seen that.
+        After the time limit no result counts. After another reason a result counts, unless the
+        handler has noticed that it has to stop.
         """
         ended = None if not ending.done() or ending.cancelled() else ending.result()
         if self._stop is None:

@@ -82,8 +82,8 @@ class Deferral:
             head = await self._note(head, "lock", f"waiting for lock {message.request.lock_key}")
         delay = self._delay(message)
         _log.info(JOB_DEFERRED, job_id=message.request.job_id, seconds=delay)
-        # The due time stays: a worker whose clock was fast may have sent this too early, and the
-        # next one claims a first message without reading when the job is due.
+        # The due time stays in the message. A worker whose clock was fast may have sent the message
+        # too early, and the next worker claims a first message without reading when the job is due.
         later = replace(
             message,
             deferrals=message.deferrals + 1,
@@ -141,9 +141,9 @@ class Deferral:
     async def until_newer(self, message: JobMessage, head: Event | None, reason: str) -> None:
         """Put off a job that holds what this worker does not know.
 
-        To run it all the same could do what nobody asked for. ``Deferred`` says so in the job,
-        once; nothing is written while another worker runs the job, or after an event of an unknown
-        kind. The delay doubles up to a minute.
+        To run it all the same could do what nobody asked for. The worker appends ``Deferred`` once.
+        It writes nothing while another worker runs the job, or after an event of an unknown kind.
+        The delay doubles up to a minute.
 
         Raises:
             BackendUnavailable: the delayed copy is not confirmed; keep the delivery.
@@ -343,5 +343,6 @@ class Deferral:
 
 
 def _waits_for_a_limit(head: Event) -> bool:
-    """Whether the job says so already. What it waits for may change with each try."""
+    """Whether the job's newest event is such a ``Deferred`` already. What it waits for may change
+    with each try."""
     return head.status == Status.DEFERRED and head.data.get("reason") in (LIMIT, LOCK, RATE)

@@ -56,7 +56,8 @@ class FollowUp:
             limit_seconds: time limit of the attempt.
         """
         ended = head.after.state.is_terminal
-        # Without the jobs that follow the open row stays: it is what the rescuer goes by.
+        # If the jobs that follow cannot be submitted, the open row stays: by it the rescuer finds
+        # the job.
         settled = ended and await self._quietly(
             self._ending.submit_followers(head, claimed.request)
         )

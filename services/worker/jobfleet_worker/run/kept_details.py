@@ -23,8 +23,8 @@ _ELLIPSIS = "…"
 def kept_bytes(sequence: int) -> int:
     """Return how much the data of a repeated attempt's event may take, in JSON.
 
-    16 KiB for the first events of a job, then less with each event, and 1 KiB at least: 1,000
-    events keep 2 MB in total, and not 16.
+    The first events of a job keep 16 KiB each, later ones less, and each at least 1 KiB. So 1,000
+    events keep 2 MB in total, not 16.
     """
     return max(MIN_REPEATED_BYTES, min(MAX_REPEATED_BYTES, _SHARED_BYTES // max(sequence, 1)))
 
@@ -33,7 +33,7 @@ def shortened(data: dict[str, Any], *, sequence: int) -> dict[str, Any]:
     """Return the data of an event with long strings cut in the middle, so that they fit.
 
     Data that are cut are masked first. Data that are too large by their number of values keep
-    their error only. What was cut says so: ``"shortened": true``.
+    their error only. Data that was cut has ``"shortened": true``.
     """
     most = kept_bytes(sequence)
     if _fits(data, most):

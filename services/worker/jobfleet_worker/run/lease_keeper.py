@@ -54,7 +54,7 @@ _log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Watch:
-    """What one job that rests on a lease is told.
+    """The callbacks of one job that rests on a lease.
 
     Attributes:
         give_up_at: boot-time seconds after which the job no longer keeps the lease, whatever its
@@ -116,7 +116,7 @@ class KeptLease:
         self._watches[job] = watch
 
     def leave(self, job: object) -> Watch | None:
-        """Tell a job nothing more; returns what it was told."""
+        """Forget a job's callbacks, and return them."""
         return self._watches.pop(job, None)
 
     def overdue(self, now: float) -> list[Watch]:

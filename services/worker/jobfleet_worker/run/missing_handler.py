@@ -104,8 +104,8 @@ class MissingHandler:
         if self._handlers.get(facts.job_type) is not None:
             return False
         if head is not None and await is_run(head, self._leases, self._clock):
-            # Not left to the claim: until then the job may have been put off, and this worker
-            # would start what it cannot run, again and again while copies of the message go round.
+            # The claim comes too late for this check. By then the job may have been put off, and
+            # this worker would start a job that it cannot run, once for each copy of the message.
             await self._deferral.drop(head)
             return True
         if head is not None and not await needs_handler(head, self._leases, self._clock):
@@ -119,8 +119,8 @@ class MissingHandler:
     async def is_given_up(self, job_type: str, queue: str) -> bool:
         """Return whether no worker of the queue has had the type for the whole grace.
 
-        For a job that was claimed although this worker lacks its type: between the look and the
-        claim its holder may have vanished, or its time have come.
+        A job can be claimed although this worker lacks its type: between the look and the claim its
+        holder may have vanished, or its due time may have come.
         """
         if self._grace_seconds <= 0:
             return True

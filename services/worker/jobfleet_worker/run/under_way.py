@@ -25,9 +25,9 @@ class _PutOff:
 class UnderWay:
     """Remembers one message of each job, until it may have come back.
 
-    A second message of a job, put off beside it, would go from delay to delay as long as the job
-    cannot start, and each round costs requests. Such copies come from redeliveries, lost answers
-    of the broker and the rescuer.
+    Without this, a second message of a job would go from delay to delay beside the first as long as
+    the job cannot start. Each round costs requests. Such copies come from redeliveries, lost
+    answers of the broker and the rescuer.
     """
 
     def __init__(self) -> None:

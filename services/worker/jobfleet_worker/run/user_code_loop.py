@@ -2,11 +2,11 @@
 
 asyncio lets ``SystemExit`` and ``KeyboardInterrupt`` of a task or a callback out of
 ``run_forever``, which ends the process. Coroutine handlers share the worker's loop: one
-``sys.exit`` in a child task would end every neighbour. Handlers on a thread with a loop of their
-own would cost two thread switches for each await of a context, and every object that a handler
-shares with its start-up code would belong to another loop. So the loop is entered again instead:
-what was ready stays ready, and nothing else is lost. For the same reason the worker's tasks refuse
-to be cancelled by a handler.
+``sys.exit`` in a child task would end every neighbour. A thread with a loop of its own for handlers
+would cost two thread switches for each await of a context. Every object that a handler shares with
+its start-up code would belong to another loop. So the loop is entered again instead: what was ready
+stays ready, and nothing else is lost. For the same reason the worker's tasks refuse to be cancelled
+by a handler.
 """
 
 from __future__ import annotations
@@ -63,10 +63,10 @@ def run_through(
 ) -> T:
     """Run ``work`` to its own end on a fresh event loop, and return what it returns.
 
-    An exit that user code raises on the loop, a stop of the loop, and a handler's cancellation of
-    a task of the worker's are logged and ignored. An exit in a task is also the exception of that
-    task, so whoever awaits the task sees it. Threads that user code has left in the default
-    executor are not waited for.
+    Three acts of user code are logged and ignored: an exit that it raises on the loop, a stop of
+    the loop, and the cancellation of a task of the worker's. An exit in a task is also the
+    exception of that task, so whoever awaits the task sees it. Threads that user code has left in
+    the default executor are not waited for.
 
     Raises:
         KeyboardInterrupt: Ctrl-C, where nobody handles SIGINT, after ``work`` was cancelled.

@@ -28,8 +28,8 @@ _log = structlog.get_logger()
 class CodeSchedules:
     """Declares at the start, and looks again while the worker runs.
 
-    It looks again because a newer declaration stands only while a live worker makes it: after a
-    deployment is rolled back, the workers that remain declare theirs.
+    It looks again because a newer declaration counts only while a live worker makes it. After a
+    deployment is rolled back, the remaining workers declare theirs.
     """
 
     def __init__(

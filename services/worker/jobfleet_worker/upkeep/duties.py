@@ -92,6 +92,6 @@ class Duties:
         return RATES_KEPT.total_seconds()
 
     async def _forget_workers(self) -> float:
-        """Remove what workers said of themselves more than seven days ago."""
+        """Remove what workers reported of themselves more than seven days ago."""
         await self._directory.forget(self._clock.now() - WORKERS_KEPT)
         return WORKERS_LOOK_SECONDS

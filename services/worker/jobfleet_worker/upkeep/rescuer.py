@@ -230,7 +230,7 @@ class Rescuer:
                 soon = row.due_at is None or row.due_at - fleet.now <= LONGEST_DELAY
                 return Pace.AT_ONCE if soon else None
             case State.DEFERRED if past_due and fleet.grants_slot(row):
-                # Who held the slot may have died before it told the next job.
+                # The holder of the slot may have died before it published the next job.
                 return Pace.AT_ONCE
             case _:
                 return Pace.OVERDUE if past_due or row.due_at is None else None
@@ -372,8 +372,8 @@ class Rescuer:
     async def _conclude(self, row: OpenRow, head: Event) -> None:
         """End an open row whose incarnation has ended, after the callback that it may owe.
 
-        The end goes into the timeline again: who wrote it may have died before it did, and the
-        retention goes by what stands there.
+        The end goes into the timeline again: its writer may have died before it did this, and the
+        retention finds jobs by the timeline.
         """
         end = head
         if head.after.incarnation > row.incarnation:

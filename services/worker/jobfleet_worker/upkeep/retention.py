@@ -34,8 +34,8 @@ JOBS_A_SWEEP = 50
 IDLE_SECONDS = 60.0
 """Pause once a look through the index has reached its end."""
 SEALED_AT_LEAST, SEALED_AT_MOST = 60.0, 3600.0
-"""Seconds. The least: a copy of a seal that came after the removal would stand there for ever, and
-Azure gives a request of the table service up only 30 s after it has come."""
+"""Seconds. The shortest wait. A copy of a seal that lands after the removal would stay for ever,
+and Azure gives a request of the table service up only 30 s after its arrival."""
 PAGE_ROWS = 1000
 
 _log = structlog.get_logger()

@@ -75,7 +75,7 @@ def export(
 ) -> None:
     """Write the trail as JSON lines, one event each, job by job, oldest event first.
 
-    What submitters wrote is masked as in the API. With --raw it stands there as it is stored.
+    What submitters wrote is masked as in the API. With --raw it is printed as it is stored.
     """
     if job is not None and q is not None:
         raise InvalidRequest("--q: give either a job or a search", field="q")

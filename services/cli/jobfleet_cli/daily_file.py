@@ -15,9 +15,9 @@ from jobfleet_contracts.errors import SettingsError
 class DailyFile:
     """Appends lines; yesterday's file is kept beside it as ``NAME.2026-01-31`` (UTC).
 
-    Whoever writes first on a new day moves the file away with a hard link, which only one process
-    can make; the others see another file under the name and open it. A device or pipe is only
-    written to. Not thread-safe: the thread of a ``LogWriter`` owns it.
+    The first writer on a new day moves the file away with a hard link, which only one process can
+    make. The others see another file under the name and open it. A device or pipe is only written
+    to. Not thread-safe: the thread of a ``LogWriter`` owns it.
     """
 
     def __init__(self, path: Path) -> None:

@@ -12,7 +12,7 @@ from jobfleet_worker.worker import Worker
 
 
 def metrics_of(settings: Settings) -> Metrics:
-    """Return what counts; nothing does where no port shows it."""
+    """Return the metrics collector, or a no-op one when ``JOBFLEET_METRICS_PORT`` is unset."""
     if settings.metrics_port is None:
         return NO_METRICS
     from jobfleet_worker.metrics.prometheus_metrics import PrometheusMetrics

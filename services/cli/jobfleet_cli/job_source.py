@@ -20,7 +20,7 @@ STDIN = "-"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobOptions:
-    """What ``publish`` was told of one kind of job; ``None`` where it was not."""
+    """The options of ``publish`` for one kind of job; ``None`` where it was not."""
 
     type: str | None = None
     payload: str | None = None
@@ -42,7 +42,7 @@ class JobOptions:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing was said."""
+        """Whether no option was given."""
         return all(value is None for value in astuple(self))
 
 

@@ -19,7 +19,7 @@ from jobfleet_cli.log_writer import LogWriter, Render, stream_writer
 _QUIET = ("azure", "aiohttp.access", "asyncio", "urllib3", "uvicorn")
 """Libraries that log each request: only their warnings are of use."""
 _TOLD_BY_US = ("aio_pika", "aiormq")
-"""Libraries that log each failed attempt; the broker's coming and going is said once by us."""
+"""Libraries that log each failed attempt; we log once that the broker went or came back."""
 
 
 class FileCopy:

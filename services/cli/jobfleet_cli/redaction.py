@@ -70,7 +70,7 @@ _REDACTIONS = {
     "postgres_url": redacted_address,
     "storage_connection_string": redacted_connection_string,
 }
-"""Secret settings of which a part is shown."""
+"""Secret settings that are shown in part."""
 
 
 def _part(part: str) -> str:

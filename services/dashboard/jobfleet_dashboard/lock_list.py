@@ -25,8 +25,7 @@ class Holder:
     Attributes:
         slot: number of the slot, from 1.
         leased: whether the slot is leased now; a holder without it is about to be taken over.
-        since: start of the attempt as its worker's last heartbeat told; ``None`` where no
-            heartbeat has told it yet.
+        since: start of the attempt by its worker's last heartbeat; ``None`` before the first one.
     """
 
     row: OpenRow

@@ -1,4 +1,4 @@
-"""What the dashboard is told at its start."""
+"""The options of a dashboard."""
 
 from __future__ import annotations
 

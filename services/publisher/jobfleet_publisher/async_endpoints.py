@@ -91,13 +91,13 @@ class AsyncEndpoints:
 
         Args:
             publisher: an open one, or a function that returns it once the application runs.
-            authorize: who may see a job: a function of request and job that returns whether, or
-                ``Depends`` of a dependency that raises, which gets the job from
+            authorize: decides who may see a job. It is a function of request and job that returns a
+                bool, or ``Depends`` of a dependency that raises and gets the job from
                 ``Depends(requested_job)``. Without it the status route asks for the token that
                 stands in ``Location``.
             key_scope: returns of a request whose idempotency keys these are, as a user's id.
             status_path: of the status route; it shows jobs of these endpoints only.
-            retry_after: seconds that clients are told to wait between two looks.
+            retry_after: seconds that clients should wait between two looks.
             keep_headers: headers that reach the handler beside ``KEPT_HEADERS``; they stand in
                 the audit trail for good.
             keep_query: query parameters that reach the handler beside those that the route's

@@ -234,7 +234,8 @@ class Publisher:
                 ``timedelta``.
             idempotency_key: one for the whole fleet, over all types: begin it with what it is
                 for, as ``invoice/2026-11``. The same key with the same job is the same job,
-                however often and whenever; ``delay`` counts as said, not the time it led to.
+                however often and whenever; ``delay`` is compared as given, not by the time that it
+                leads to.
             callback_url: receives the final result, signed.
             context: carried to the handler, as headers of the request that made the job.
             then: jobs that jobfleet submits when this one has ended.

@@ -54,7 +54,7 @@ class SubmitOptions(JobOptions, total=False):
     Attributes:
         idempotency_key: one for the whole fleet, over all types: begin it with what it is for, as
             ``invoice/2026-11``. The same key with the same job is the same job, however often and
-            whenever; ``delay`` counts as said, not the time it led to.
+            whenever; ``delay`` is compared as given, not by the time that it leads to.
         job_id: a UUID of your own instead of one made at submit.
         connection: with an open transaction of your own on the fleet's PostgreSQL database, from
             psycopg, SQLAlchemy or Django: the job exists if, and only if, you commit it.

@@ -67,7 +67,7 @@ class ControlEntry:
         sequence: 1 for a subject's first entry, one more for each that follows.
         entry_id: made before the first try of an append, so that a writer knows its own row.
         by: who did it: an API key's name, ``code``, ``scheduler``, or the user of a command.
-        reason: what the person who did it said; may be empty.
+        reason: as the person who did it gave it; may be empty.
         details: what belongs to this entry alone, a tick and its job id for instance; JSON.
         state: the subject's whole state after this entry; JSON.
     """

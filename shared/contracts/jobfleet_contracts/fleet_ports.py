@@ -55,8 +55,8 @@ class RateStore(Protocol):
             read: the row as :meth:`read` returned it. ``None``: insert where there is no row.
 
         Returns:
-            Whether it was written; ``False``: another row stands there by now. It may be one's own
-            from an earlier try, and a late copy of a write is refused likewise.
+            Whether it was written; ``False``: another row is there by now. It may be one's own from
+            an earlier try, and a late copy of a write is refused likewise.
         """
         ...
 

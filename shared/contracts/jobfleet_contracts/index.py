@@ -64,7 +64,7 @@ class OpenRow:
     def is_confirmed(self) -> bool:
         """Whether the event that the row announces is known to stand.
 
-        Until then it is no job: whoever wrote the row may have died before the event.
+        Until then it is no job: the writer of the row may have died before the event.
         """
         return self.sequence > 0 or self.published > 0
 

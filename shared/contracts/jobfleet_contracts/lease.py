@@ -54,8 +54,8 @@ def job_lock(job_id: str) -> str:
 def worker_lock(worker_id: str, generation: int) -> str:
     """Name of the lock on which all jobs of a worker rest in scope ``worker``.
 
-    A worker that loses its lock goes on under the next generation, a new name: leased again under
-    the old one, the jobs that it gave up would look attended for ever.
+    A worker that loses its lock goes on under the next generation, which has a new name. Under the
+    old name the jobs that it gave up would look attended for ever.
     """
     return f"{WORKER_LOCKS}{worker_id}-{generation}"
 
@@ -86,7 +86,7 @@ def key_lock(lock_key: str) -> str:
 
 
 def key_locks(lock_key: str, slots: int) -> tuple[str, ...]:
-    """Names of the locks of which each job with this key and so many slots holds one.
+    """Names of the locks of a key with so many slots; each of its jobs holds one.
 
     The number of slots is part of the name. With a shared name, a job that allows one beside it
     and a job that allows none could both start.

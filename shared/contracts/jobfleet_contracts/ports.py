@@ -153,11 +153,11 @@ class LockRecords(Protocol):
 
         Args:
             replacing: the note as it was read. A copy of this write that comes late, after a newer
-                note under the same lease, is refused then. ``None``: whatever stands there.
+                note under the same lease, is refused then. ``None``: any note.
 
         Raises:
-            LeaseConflict: the lease id does not hold the lock, or another note stands there
-                (Azure: 412). It may be one's own from an earlier try.
+            LeaseConflict: the lease id does not hold the lock, or the lock has another note (Azure:
+                412). It may be one's own from an earlier try.
         """
         ...
 
@@ -173,7 +173,7 @@ class LockRecords(Protocol):
         """Remove locks that nobody holds and that were last leased or changed before ``before``.
 
         A lock that is leased stays, however old it is: also one that is leased in this moment.
-        A backend that does not store the end of a lease goes by the last change of the lock.
+        A backend that does not store the end of a lease uses the last change of the lock.
 
         Args:
             prefix: what the names begin with.

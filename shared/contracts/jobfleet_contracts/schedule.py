@@ -41,9 +41,10 @@ class ScheduleRule(BaseModel):
         timezone: IANA name; the cron fields are read in it.
         start: no tick lies before it.
         overlap: what happens while the previous tick's job has not ended. ``skip``: the tick is
-            skipped, and the log says so. ``queue``: the jobs share a lock key. ``allow``: both run.
-        catch_up: ticks that nobody fired in time. ``none``: they are skipped, and the log says
-            so. ``last``: the newest one runs. ``all``: up to 100 run.
+            skipped, and the control log records it. ``queue``: the jobs share a lock key.
+            ``allow``: both run.
+        catch_up: ticks that nobody fired in time. ``none``: they are skipped, and the control log
+            records it. ``last``: the newest one runs. ``all``: up to 100 run.
         jitter_seconds: the schedule fires up to so many seconds after each tick, always by the
             same amount, which comes from its name.
     """
@@ -142,7 +143,7 @@ class Schedule:
         return cls.parse(name, value)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the wire form, without the name; what was not said is left out."""
+        """Return the wire form, without the name and without fields that were not given."""
         rule = self.rule.model_dump(by_alias=True, exclude_defaults=True, mode="json")
         return {**self.job, **rule}
 

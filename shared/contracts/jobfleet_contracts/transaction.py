@@ -21,8 +21,8 @@ class Opening:
         stored: event 1 as its row holds it, and under which name large data are to be stored.
         message: ``None`` where the job is due so late that the rescuer publishes it.
         delay_seconds: until the message shows up.
-        ring: whether waiting workers are told at the commit. The server makes each commit that
-            tells somebody wait for all others that do; else workers find the job within a second.
+        ring: whether the commit wakes waiting workers. The server makes each commit that tells
+            somebody wait for all others that do; else workers find the job within a second.
     """
 
     event: Event

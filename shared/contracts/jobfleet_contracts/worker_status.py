@@ -19,7 +19,7 @@ SILENT_AFTER = timedelta(seconds=15)
 LISTED = timedelta(hours=1)
 """So long after its last heartbeat a worker stands in lists."""
 KEPT = timedelta(days=7)
-"""So long what a worker said of itself can be read."""
+"""So long a worker's report of itself can be read."""
 MOST_RECENT_RUNS = 20
 FENCED = "fenced"
 """End of an attempt that the trail did not take: another epoch runs the job."""
@@ -116,8 +116,8 @@ class WorkerStatus:
     def read(cls, worker_id: str, fields: Mapping[str, Any]) -> WorkerStatus:
         """Read a stored row, which another version may have written.
 
-        Unknown fields are ignored and missing ones have defaults. A row that cannot be read at
-        all is a stand-in that says so in ``unreadable``.
+        Unknown fields are ignored and missing ones have defaults. A row that cannot be read at all
+        becomes a stand-in with the reason in ``unreadable``.
         """
         from pydantic import ValidationError
 

@@ -34,7 +34,7 @@ async def retry_forever(
     Args:
         operation: begins a new try at each call. An error never means "not done", so a try must
             be harmless after one that was carried out.
-        on_error: told of each error that another try follows.
+        on_error: called with each error that another try follows.
 
     Raises:
         DataMissing: the backend answers, and the data are gone; another try would not help.

@@ -40,7 +40,7 @@ class Selection:
         if unknown := body.keys() - _FIELDS:
             raise unknown_fields(unknown)
         action = body.get("action")
-        if action not in list(JobAction):  # a list, since anything may stand there
+        if action not in list(JobAction):  # a list, since a body may hold anything
             raise InvalidRequest(f"action: must be one of {', '.join(JobAction)}", field="action")
         if ("ids" in body) == ("filter" in body):
             raise InvalidRequest("ids: give either ids, or filter and expected", field="ids")

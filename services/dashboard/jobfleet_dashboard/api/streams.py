@@ -93,7 +93,7 @@ async def _opened(texts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 
 def _one_line(cursor: str | None) -> str | None:
-    """A cursor that nobody here made is said again in ids: a line break would end the line."""
+    """A foreign cursor comes back in the ids of messages: a line break in it would end the line."""
     return cursor if cursor is None or cursor.isprintable() else ""
 
 

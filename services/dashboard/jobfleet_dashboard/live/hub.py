@@ -121,6 +121,6 @@ class LiveHub:
         return entries[-1].cursor, len(entries) == PAGE
 
     async def _first_ever(self, cursor: str) -> list[TimelineEntry]:
-        """The index was empty when the tail began, so all that stands there now is new."""
+        """The index was empty when the tail began, so every row in it is new."""
         page = await self._reader.events(EventQuery(limit=PAGE))
         return [TimelineEntry(event, cursor) for event in reversed(page.items)]

@@ -25,7 +25,7 @@ class JsonText:
 
     @property
     def lines(self) -> int:
-        """How many lines stand there."""
+        """How many lines it has."""
         return self.text.count("\n") + 1
 
 

@@ -1,4 +1,4 @@
-"""The pages as one thing: templates, shared renderings, and what each page is told."""
+"""What all pages share: templates, renderings, and the context of each page."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def live_cursor(request: Request) -> str:
 def page_context(
     request: Request, nav: str = "", live_url: str | None = None, *, cursor: str = ""
 ) -> dict[str, Any]:
-    """Return what every page is told: who asks, what that role may do, the time.
+    """Return the context of every page: the caller, what that role may do, the time.
 
     Args:
         live_url: of its stream; ``None`` where the page does not change.

@@ -15,7 +15,7 @@ class TextSpan:
     """A piece of a sentence.
 
     Attributes:
-        text: what stands there; for a time, what stands there without scripts.
+        text: what is shown; for a time, what is shown without scripts.
         href: where it leads.
         moment: a time that ticks in the browser: ``since`` (an elapsed span), ``ago`` or ``in``.
     """

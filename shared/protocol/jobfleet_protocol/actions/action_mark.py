@@ -1,8 +1,8 @@
 """Makes what an action on many jobs does to one of them happen once, however often it is tried.
 
-Each event that the action causes carries its id. Whoever tries again looks for that id among the
-events since before the first try; an insert in between takes the sequence and is seen in turn. So
-the trail decides, and two runners at once do no harm.
+Each event that the action causes carries its id. A caller that tries again looks for that id among
+the events since before the first try. An insert in between takes the sequence, and the caller sees
+it in turn. So the trail decides, and two runners at once do no harm.
 """
 
 from __future__ import annotations

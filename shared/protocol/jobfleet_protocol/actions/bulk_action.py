@@ -1,8 +1,8 @@
 """An action on many jobs: accepted once with frozen job ids, run in batches, each job exactly once.
 
 Its log holds a write-ahead entry for each batch, with the sequence at which each job's trail ends,
-and an entry with the results. A runner that died between the two is followed by another one, which
-begins the batch again; the marks on events show it what was done (see ``ActionMark``).
+and an entry with the results. If a runner dies between the two, another one begins the batch again.
+The marks on events show it what was done (see ``ActionMark``).
 """
 
 from __future__ import annotations

@@ -98,8 +98,9 @@ class Received:
 class Callbacks:
     """Takes third parties' results.
 
-    Whoever holds one of the fleet's secrets may speak for any waiting job but those of targets
-    with secrets of their own; who holds a target's, for the jobs of that target only.
+    A party that holds one of the fleet's secrets may answer for any waiting job, but not for jobs
+    of targets with secrets of their own. A party that holds a target's secret may answer for the
+    jobs of that target only.
     """
 
     def __init__(
@@ -205,8 +206,8 @@ class Callbacks:
     async def note_refusal(self, job_id: str, incarnation: int, digest: str, reason: str) -> None:
         """Log, and write into a waiting job's trail, that a signed answer came and was refused.
 
-        The same body again, told by its SHA-256 in hex, adds nothing. Storage in trouble costs the
-        event, not the log line.
+        The same body again, recognized by its SHA-256 in hex, adds nothing. Storage in trouble
+        costs the event, not the log line.
         """
         _log.warning(CALLBACK_REFUSED, job_id=job_id, reason=reason)
         with contextlib.suppress(BackendError):

@@ -116,7 +116,7 @@ class Canceller:
         return event.after.state
 
     async def _conclude(self, event: Event) -> None:
-        """The end stands, whatever fails now; the rescuer goes by the open row."""
+        """The end is written, whatever fails now; the rescuer finds the job by its open row."""
         try:
             await self._ending.conclude(event)
         except BackendError as error:

@@ -339,9 +339,9 @@ class Submitter:
         return () if is_own else await self._keys.of(request.type)
 
     async def _other_slots(self, request: JobRequest) -> str | None:
-        """Return what is to be said where open jobs of the lock key have other slots.
+        """Return a warning if open jobs of the lock key have another number of slots.
 
-        The index lags and may not answer in time: then nothing is said.
+        The index lags and may not answer in time; then there is no warning.
         """
         if request.lock_key is None:
             return None
@@ -360,9 +360,9 @@ class Submitter:
         )
 
     async def _unset_limits(self, request: JobRequest) -> str | None:
-        """Return what is to be said where nobody has ever set a limit that the job names.
+        """Return a warning if nobody has ever set a limit that the job names.
 
-        The log may not answer in time: then nothing is said.
+        The log may not answer in time; then there is no warning.
         """
         if not request.limits:
             return None

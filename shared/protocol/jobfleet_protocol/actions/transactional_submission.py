@@ -80,7 +80,7 @@ class TransactionalSubmission:
         )
 
     def answer(self, request: JobRequest, opening: Opening, opened: Opened) -> Submitted:
-        """Return what the submitter is told.
+        """Return the submitter's answer.
 
         Raises:
             BodyConflict: the job id or key was used before with another body. The transaction

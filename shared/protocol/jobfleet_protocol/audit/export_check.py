@@ -14,8 +14,8 @@ from jobfleet_protocol.trail.chain import BEGINNING, row_hash
 def check_export(events: Iterable[Event]) -> Iterator[Violation]:
     """Yield a violation for each row that is missing or was changed, job by job.
 
-    A masked row shows that no column was changed and none is missing before it; whether its data
-    and texts were changed, only a raw row (with its salt) or the storage shows.
+    A masked row shows that no column was changed and that no row is missing before it. Only a raw
+    row (with its salt) or the storage shows whether its data and texts were changed.
     """
     for _, history in groupby(events, key=lambda event: event.job_id):
         rows = list(history)

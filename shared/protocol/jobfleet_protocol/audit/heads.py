@@ -1,7 +1,8 @@
 """Heads: the newest hash of each job, kept elsewhere, against which a stored trail is compared.
 
-The chain alone shows a changed row. It does not show rows that are missing at the end, a job that
-is missing, or a tail that somebody wrote anew with hashes that fit. A head of an earlier time does.
+The chain alone shows a changed row. It does not show three things: rows missing at the end, a
+missing job, and a tail that somebody wrote anew with hashes that fit. A head of an earlier time
+does.
 """
 
 from __future__ import annotations

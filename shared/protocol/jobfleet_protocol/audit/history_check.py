@@ -79,8 +79,8 @@ class HistoryCheck:
     def _check_removed(self, events: Sequence[Event]) -> HistoryCheck:
         """Of a history that the retention has removed, one row of a certain form is left.
 
-        While it is being removed that row is a seal, the last one; those before it are on their
-        way out, and no gap between them says anything.
+        While the history is being removed, that row is a seal, the last row. The rows before it are
+        being deleted, so a gap between them is no violation.
         """
         tombstone, *others = events
         try:
@@ -119,7 +119,7 @@ class HistoryCheck:
             self._lose_sight()
 
     def _lose_sight(self) -> None:
-        """Nothing can be said of the next row's past: take it as it is stored."""
+        """The next row's past is unknown: take the row as it is stored."""
         self._base, self._blind, self._holes, self._strayed = None, True, True, False
 
     def _check_fold(self, event: Event, kind: Status) -> JobState:

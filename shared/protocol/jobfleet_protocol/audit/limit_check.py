@@ -14,8 +14,8 @@ from jobfleet_protocol.audit.violation import Violation
 from jobfleet_protocol.control.limit_state import Limit
 
 KNOWN = timedelta(minutes=10)
-"""A start goes by a look that is three heartbeats old at most. But who wrote an entry may have
-stood still between its time and its insert."""
+"""A start uses a look that is three heartbeats old at most. But who wrote an entry may have stood
+still between its time and its insert."""
 SKEW = timedelta(seconds=4)
 """Between the clocks of who set the limit and of the worker."""
 

@@ -46,7 +46,7 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Unclear:
-    """A claim on top of ``head`` that may stand in the trail, or may still come to stand there."""
+    """A claim on top of ``head`` that may be in the trail already, or may still land there."""
 
     head: Event
     lock: str

@@ -30,7 +30,7 @@ class LockView:
 
     Attributes:
         lock: the lock that the claim would rest on.
-        slots: all locks of which the job needs one, ``lock`` among them where it is a slot.
+        slots: the job needs one of these locks; if ``lock`` is a slot, it is among them.
         worker_id: of the worker that decides.
         is_held: this worker holds the lock; otherwise another one does.
         holder_lives: the lock on which a running job rests is leased by another worker.
@@ -58,7 +58,7 @@ class LockView:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Append ``changes``, the last of which is ``Started``, and run the job."""
+    """Append ``changes``, which end with ``Started``, and run the job."""
 
     head: Event
     changes: Sequence[Change]
@@ -138,7 +138,7 @@ class RateFull:
 
     Attributes:
         head: the job's newest event, with what ``changes`` wrote.
-        changes: to be appended first; none where the job says so already.
+        changes: to be appended first; none if the job's newest event is one already.
         crowded: the rate without a slot within reach; ``None``: slots are reserved, and
             ``head`` names them.
     """

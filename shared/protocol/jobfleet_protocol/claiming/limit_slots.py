@@ -25,12 +25,12 @@ LOCK = "lock"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotDemand:
-    """One limit of which a start needs a slot.
+    """One limit; a start needs a slot of it.
 
     Attributes:
         reason: of the deferral where all are taken: ``limit`` or ``lock``.
         name: of the limit, or the lock key.
-        locks: the slots, one of which is needed; none where nothing may start under the limit.
+        locks: the slots; one is needed. None if nothing may start under the limit.
         prefix: what the names of the slots begin with.
         closed: why nothing may start, where ``locks`` is empty.
     """

@@ -148,7 +148,7 @@ class LockLeases:
 
 
 def locks_of(request: JobRequest) -> tuple[str, ...]:
-    """Return the locks of which a job needs one, in the order to try them.
+    """Return the locks in the order to try them; the job needs one.
 
     In scope ``worker`` a job without a lock key rests on its worker's lock instead.
     """

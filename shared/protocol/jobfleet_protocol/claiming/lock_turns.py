@@ -97,8 +97,8 @@ class LockTurns:
             The turn to store in ``Started``; ``None``: something has moved, look again.
 
         Raises:
-            LeaseConflict: the lock is another worker's by now, or another note stands there: one's
-                own, perhaps, of an earlier try. A late copy of that must not cover a newer note.
+            LeaseConflict: the lock is another worker's by now, or it has another note, perhaps this
+                worker's own of an earlier try. A late copy of that must not cover a newer note.
         """
         if not await self._closed(view):
             return None
@@ -136,8 +136,8 @@ class LockTurns:
     async def _fence(self, lock: str, note: _Note, named: Event) -> bool:
         """Insert ``TakenOver`` where the named job may still be written by its last holder.
 
-        A note speaks of its own lock only: the job that it names may run in another slot of its
-        key or limit by now, under the same epoch.
+        A note is about its own lock only. The job that it names may run in another slot of its key
+        or limit by now, under the same epoch.
 
         Returns:
             Whether the named job is closed now; ``False``: it has moved, look again.

@@ -1,4 +1,4 @@
-"""What a start of one job needs beside its lock: its worker says so before each claim."""
+"""What a start of one job needs beside its lock; the worker states it before each claim."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class StartTerms:
     """The terms of one job.
 
     Attributes:
-        slots: limits of which it needs a slot beside its lock, in the order to take them.
+        slots: limits, in the order to take them; the job needs a slot of each beside its lock.
         limits: named limits that the slots are made from, as they were read.
         rates: what its starts count against.
         problem: code of the user's failed to say the terms. The attempt then fails with it before

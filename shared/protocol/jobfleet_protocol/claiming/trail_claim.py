@@ -100,8 +100,8 @@ class TrailClaim:
                     return decision
                 case Resend() if not own:
                     return decision  # another lock is needed, and this one must be given up first
-            # After the read and never before: a worker that slept in its read would otherwise
-            # take a job over from the live holder that got the lease meanwhile.
+            # The check comes after the read, never before. Otherwise a worker that slept in its
+            # read would take a job over from the live holder that got the lease meanwhile.
             self._require_trust(lease, held)
             changes: Sequence[Change] | None = decision.changes
             if isinstance(decision, Start):
@@ -136,8 +136,8 @@ class TrailClaim:
                 return None
             started = replace(started, locks=turns)
         if not own:
-            # The predecessor's trail is fenced and the note written before Started: a crash
-            # in between leaves a note that names a claim which was never made, no more.
+            # Fence the predecessor's trail and write the note before Started. Then a crash in
+            # between only leaves a note that names a claim which was never made.
             turn = await self._turns.take(view, lease, start.head.job_id)
             if turn is None:
                 return None

@@ -60,7 +60,7 @@ class ControlWriter:
 
     Args:
         settle: completes what the newest entry promised, before another entry hides it.
-        told: hears of each entry that was appended here. It is no part of the append: an entry
+        told: called with each entry that was appended here. It is no part of the append: an entry
             stands whether it is heard or not.
     """
 

@@ -138,7 +138,7 @@ class ScheduleState:
     def due(self, now: datetime) -> DueTicks:
         """Return the ticks whose time has come and that have not fired.
 
-        Looks back step by step until it has seen more ticks than can be caught up, so a schedule
+        It looks back step by step until it has seen more ticks than can be caught up. So a schedule
         that ticks each second costs no more after a month than after an hour.
         """
         last = max(filter(None, (self.last_tick, self.counted_from)))
@@ -188,7 +188,7 @@ def declare_by_code(
     now: datetime,
     live_digests: frozenset[str] = frozenset(),
 ) -> ControlDraft | None:
-    """Return the entry for what a handler module declares; ``None`` where code said it before.
+    """Return the entry for what a handler module declares; ``None`` if code declared it before.
 
     Args:
         live_digests: what live workers declare under this name. An older declaration does not

@@ -84,7 +84,7 @@ class Schedules:
     async def declare_by_code(
         self, schedule: Schedule, *, live_digests: frozenset[str] = frozenset()
     ) -> bool:
-        """Declare what a handler module says, unless code said it before; tell whether it did."""
+        """Declare a module's schedule unless code declared it before; return whether it did."""
         entry = await self._append(
             schedule.name,
             partial(

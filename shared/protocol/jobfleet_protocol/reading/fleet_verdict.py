@@ -296,7 +296,7 @@ _RULES = (
 
 
 def _capped(problems: list[Problem]) -> list[Problem]:
-    """Return the first few of a kind, the last of which counts the others."""
+    """Return the first few of a kind; the last one counts the others."""
     more = len(problems) - _NAMED
     if more <= 0:
         return problems

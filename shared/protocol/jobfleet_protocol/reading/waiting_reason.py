@@ -111,7 +111,7 @@ def _reasons(head: Event, fleet: FleetNow) -> Iterator[WaitingReason]:
 
 
 def _deferred(head: Event) -> WaitingReason:
-    """Say what the worker that put it off said."""
+    """Return the reason of the worker that put it off."""
     rate, reason = head.data.get("rate"), head.data.get("reason")
     if reason == "rate" and isinstance(rate, str):
         return WaitingReason("deferred", f"It waits for rate {masked_text(rate)}.")

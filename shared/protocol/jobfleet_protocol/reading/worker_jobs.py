@@ -14,7 +14,7 @@ from jobfleet_contracts.worker_status import RunningJob, WorkerStatus
 from jobfleet_protocol.reading.readable_trail import ReadableTrail
 
 _MOST_ASKED = 100
-"""Jobs of silent workers that the trail is asked about; others are shown as last told."""
+"""Of silent workers so many jobs are read from the trail; the others are shown as last reported."""
 _AT_ONCE = 20
 _HELD = frozenset({State.RUNNING, State.WAITING})
 

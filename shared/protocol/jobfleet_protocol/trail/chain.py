@@ -7,8 +7,8 @@ A row has three hashes, each the SHA-256 in hex:
 * ``hash`` of the JSON list of the previous row's ``hash`` (``""`` before the first row), all other
   columns in the order of :func:`_columns`, ``data_hash`` and ``text_hash``.
 
-So name, message and data can be erased later together with the salt: the digests stay, the chain
-stays whole, and without the salt nobody can guess a short value from its digest.
+So name, message and data can be erased later together with the salt. The digests stay, and the
+chain stays whole. Without the salt nobody can guess a short value from its digest.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ BEGINNING = ""
 def chained(previous: Event | None, event: Event) -> Event:
     """Return ``event`` with salt and hashes, as the row after ``previous``.
 
-    Call it once for each row, before the first try to write it: a repeated append must send the
-    identical row, since the first copy may stand in the trail already.
+    Call it once for each row, before the first try to write it. A repeated append must send the
+    identical row, because the first copy may be in the trail already.
 
     Raises:
         InvalidRequest: the data or the message cannot be written as JSON.

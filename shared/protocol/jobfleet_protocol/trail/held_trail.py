@@ -21,7 +21,7 @@ class HeldTrail:
 
     Attributes:
         head: the newest event that this holder knows.
-        on_moved: told of the newest event where somebody else has written.
+        on_moved: called with the newest event if somebody else has written.
     """
 
     def __init__(

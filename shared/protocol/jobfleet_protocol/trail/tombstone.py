@@ -1,11 +1,11 @@
 """What stays of a job whose history the retention has removed: one row, at sequence 1.
 
-It stands where event 1 stood, because the insert of event 1 is the check by which a repeated
-submit finds its job; the newest row is terminal, so that every late message, callback or cancel
-request finds the job ended. A trail that begins with a tombstone holds nothing else.
+It takes the place of event 1, because a repeated submit finds its job by the insert of event 1. The
+newest row is terminal, so every late message, callback or cancel request finds the job ended. A
+trail that begins with a tombstone holds nothing else.
 
-Before anything is removed the same row is inserted after the newest one, as a seal: it takes the
-sequence that a redrive would need, so that no job goes on while its past is being removed.
+Before anything is removed, the same row is inserted after the newest one, as a seal. It takes the
+sequence that a redrive would need, so no job goes on while its past is being removed.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ class TrailWriter:
         Large data are put apart, and the rows in the list replaced.
 
         Raises:
-            BackendError: nothing stands there yet; insert the identical rows again.
+            BackendError: no event has that sequence yet; insert the identical rows again.
         """
         first = rows[0]
         try:

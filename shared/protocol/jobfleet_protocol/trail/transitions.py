@@ -51,8 +51,8 @@ class Change:
         step: number of a ``STEP``, from 0; ``None`` for every other kind.
         worker_id: of the worker that writes; ``None`` for publishers, API and callbacks.
         due_at: for ``Scheduled``, ``Deferred``, ``AttemptFailed``; the deadline for ``Waiting``.
-        max_attempts: for the opening event, and for ``Started`` where the handler decides; an
-            attempt that a retry promised is granted, even if the handler's limit sank since.
+        max_attempts: for the opening event, and for ``Started`` if the handler decides. An attempt
+            that a retry promised is granted, even if the handler's limit is lower now.
         max_takeovers: for ``Started``: how many lost workers in a row the job survives.
         lock, lock_turn: for ``Started``: where the claim rests; ``lock`` for ``Waiting`` too: a
             waiting job rests on its own lock, so that it keeps no other job from a shared one.

@@ -36,7 +36,7 @@ class JobPage:
         earlier: such a page: 250 single events, oldest first.
         omitted: how many earlier events are not shown.
         documents: payload, result, checkpoint, context, error … as JSON.
-        is_whole: whether all lifecycle events are at hand; else the oldest attempts are not told.
+        is_whole: whether all lifecycle events are at hand; else the oldest attempts are missing.
         live: whether anything more can be expected.
         paused: whether a pause of its queue or type keeps it from starting.
     """

@@ -140,7 +140,7 @@ async def read_job_view(
     """Return a job and what surrounds it now.
 
     Args:
-        known: the record of a while ago, of which only what came after is read.
+        known: an earlier record; only what came after it is read.
         before: show the part of the history that ends before this sequence.
 
     Raises:

@@ -71,7 +71,7 @@ def question(
     back: str,
     scope: str = "",
 ) -> Question:
-    """Return the question about ``count`` jobs of which the first have these names."""
+    """Return the question about ``count`` jobs; the first of them have these names."""
     return Question(
         action=action,
         count=count,

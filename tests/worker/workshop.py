@@ -97,6 +97,7 @@ class Workshop:
         self.control = FaultyPort(backend.control)
         self.control_log = FaultyPort(backend.control_log)
         self.directory = FaultyPort(backend.directory)
+        self.logs = FaultyPort(backend.logs)
         self._ports = (
             self.trail,
             self.leases,
@@ -105,6 +106,7 @@ class Workshop:
             self.control,
             self.directory,
             self.control_log,
+            self.logs,
         )
         self.backend = replace(
             backend,
@@ -115,6 +117,7 @@ class Workshop:
             control=self.control,
             directory=self.directory,
             control_log=self.control_log,
+            logs=self.logs,  # type: ignore[arg-type]
         )
         self.real = backend
         self.clock = clock

@@ -60,6 +60,7 @@ def worker_options(settings: Settings) -> WorkerOptions:
         drain_seconds=settings.drain_seconds,
         no_handler_seconds=settings.no_handler_seconds,
         retention_days=settings.retention_days,
+        job_logs=settings.job_logs,
         max_jobs=settings.max_jobs,
         max_memory_mb=settings.max_memory,
         outbound=outbound_options(settings),

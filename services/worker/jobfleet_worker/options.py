@@ -31,6 +31,7 @@ class WorkerOptions:
         lock_scope: on whose lock a job without a lock key rests. ``fleet``: one lease for the whole
             fleet, so exactly one job runs at a time.
         retention_days: how long an ended job's history is kept; ``None``: for ever.
+        job_logs: whether what handlers log is kept with their jobs.
         no_handler_seconds: how long a job whose type no worker has is put off before it fails;
             0: a worker that lacks its type fails it at once.
         alone_seconds: how long a suspect at first keeps all slots while it waits to run alone.
@@ -60,6 +61,7 @@ class WorkerOptions:
     grace_seconds: float = 5
     heartbeat_seconds: float = 5
     retention_days: float | None = None
+    job_logs: bool = True
     max_jobs: int | None = None
     max_memory_mb: int | None = None
     outbound: OutboundOptions = field(default_factory=OutboundOptions)

@@ -367,6 +367,7 @@ def _run_parts(
         processes=processes,
         give_back=claims.give_back,
         retire_lock=claims.worker_lock.retire,
+        logs=backend.logs if ground.options.job_logs else None,
     )
 
 

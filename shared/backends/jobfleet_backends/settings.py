@@ -24,6 +24,7 @@ PREFIX = "JOBFLEET_"
 ENV_FILE = ".env"
 SECRET_PREFIX = "JOBFLEET_SECRET_"  # noqa: S105 - a name, not a secret
 TARGET_PREFIX = "JOBFLEET_CALLBACK_SECRET_"
+TRACE_ID = "{traceId}"
 _HOSTS_SUFFIX = "_HOSTS"
 _PREFIXES = (SECRET_PREFIX, TARGET_PREFIX)
 
@@ -131,6 +132,8 @@ class Settings(BaseSettings):
     log_file: Path | None = None
     metrics_port: int | None = Field(default=None, ge=0, le=65535)
     retention_days: float | None = Field(default=None, gt=0, le=36_500)
+    job_logs: bool = True
+    trace_url: str | None = None
 
     @field_validator(
         "queues",
@@ -209,6 +212,19 @@ class Settings(BaseSettings):
     def _path_of_a_host(cls, value: str | None) -> str | None:
         if value is not None and not _ROOT_PATH.fullmatch(value):
             raise ValueError("must be a path without a / at its end, as /jobs or /tools/jobs")
+        return value
+
+    @field_validator("trace_url")
+    @classmethod
+    def _trace_address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        shown = value.replace(TRACE_ID, "0" * 32)
+        if TRACE_ID not in value or not _is_link(shown):
+            raise ValueError(
+                "must be an http or https address that holds {traceId}, as "
+                "https://traces.example.org/trace/{traceId}"
+            )
         return value
 
     @field_validator("lease_renew_seconds")
@@ -319,6 +335,14 @@ def _is_web_address(text: str) -> bool:
         return False
     alone = not (parts.query or parts.fragment or parts.username)
     return parts.scheme in ("http", "https") and bool(parts.hostname) and alone
+
+
+def _is_link(text: str) -> bool:
+    """Whether a browser can follow it; a query and a fragment are part of many such addresses."""
+    if not text.isascii() or any(sign.isspace() or sign in "<>\"'`{}\\" for sign in text):
+        return False
+    parts = urlsplit(text)
+    return _is_web_address(parts._replace(query="", fragment="").geturl())
 
 
 def _environment() -> dict[str, str]:

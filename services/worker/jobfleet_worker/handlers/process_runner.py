@@ -16,6 +16,7 @@ from typing import Any
 from jobfleet_contracts.outcome import AttemptFailed, JobError
 from jobfleet_worker.handlers.context import AttemptFacts, ProgressSink
 from jobfleet_worker.handlers.described_error import describe_error
+from jobfleet_worker.handlers.log_capture import Keep
 from jobfleet_worker.handlers.outcomes import HandlerOutcome
 from jobfleet_worker.handlers.registry import Handler
 from jobfleet_worker.processes.pool import ProcessLost, ProcessPool, WarmProcess
@@ -33,10 +34,17 @@ class ProcessRunner:
         facts: AttemptFacts,
         sink: ProgressSink,
         pool: ProcessPool,
+        keep: Keep | None = None,
     ) -> None:
         self._job = ProcessJob(
-            handler.module, handler.job_type, payload, facts, Origin.here(facts.job)
+            handler.module,
+            handler.job_type,
+            payload,
+            facts,
+            Origin.here(facts.job),
+            keeps_log=keep is not None,
         )
+        self._keep = keep
         self._sink = sink
         self._pool = pool
         self._process: WarmProcess | None = None
@@ -138,6 +146,10 @@ class ProcessRunner:
                 return outcome, after
             if kind == "begun":
                 process.has_begun = True
+                continue
+            if kind == "log":
+                if self._keep is not None:
+                    self._keep(values[0])
                 continue
             with contextlib.suppress(OSError):
                 process.send(self._report(loop, kind, values))

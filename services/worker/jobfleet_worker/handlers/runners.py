@@ -19,6 +19,7 @@ from jobfleet_worker.handlers.context import (
     ProgressSink,
 )
 from jobfleet_worker.handlers.described_error import type_of
+from jobfleet_worker.handlers.log_capture import Keep, captured
 from jobfleet_worker.handlers.open_hooks import OpenHooks
 from jobfleet_worker.handlers.outcomes import (
     HandlerOutcome,
@@ -88,19 +89,21 @@ class LoopRunner:
         context: JobContext,
         hooks: OpenHooks,
         wait: Any = None,
+        keep: Keep | None = None,
     ) -> None:
         self._handler = handler
         self._payload = payload
         self._context = context
         self._hooks = hooks
         self._wait = wait
+        self._keep = keep
         self._task: asyncio.Task[HandlerOutcome] | None = None
         self._is_stopped = False
 
     def start(self) -> asyncio.Future[HandlerOutcome]:
-        self._task = asyncio.create_task(
-            self._run(), name=f"{HANDLER_TASK}{self._context.job.job_id}"
-        )
+        name = f"{HANDLER_TASK}{self._context.job.job_id}"
+        with captured(self._keep, self._context.attempt):  # which the task takes over
+            self._task = asyncio.create_task(self._run(), name=name)
         return self._task
 
     def stop(self) -> None:
@@ -171,19 +174,28 @@ class ThreadRunner:
     """Runs a plain function in a thread of its own, so that a stuck one holds up no other."""
 
     def __init__(
-        self, handler: Handler, payload: Any, context: BlockingJobContext, hooks: OpenHooks
+        self,
+        handler: Handler,
+        payload: Any,
+        context: BlockingJobContext,
+        hooks: OpenHooks,
+        keep: Keep | None = None,
     ) -> None:
         self._handler = handler
         self._payload = payload
         self._context = context
         self._hooks = hooks
+        self._keep = keep
 
     def start(self) -> asyncio.Future[HandlerOutcome]:
         loop = asyncio.get_running_loop()
-        return in_thread(
-            lambda: outcome_of_call(self._handler, self._payload, self._context, self._hooks, loop),
-            name=f"handler-{self._context.job.job_id}",
-        )
+        with captured(self._keep, self._context.attempt):  # which the thread takes over
+            return in_thread(
+                lambda: outcome_of_call(
+                    self._handler, self._payload, self._context, self._hooks, loop
+                ),
+                name=f"handler-{self._context.job.job_id}",
+            )
 
     def stop(self) -> None:
         self._context.cancel()
@@ -245,6 +257,7 @@ def runner_for(
     *,
     processes: ProcessPool,
     wait: Any = None,
+    keep: Keep | None = None,
 ) -> Runner:
     """Return the runner that the handler's declaration asks for.
 
@@ -252,10 +265,11 @@ def runner_for(
         hooks: those of this process; a process of the pool opens its own.
         processes: for a handler that runs in one.
         wait: given to a built-in handler that waits for a third party.
+        keep: takes what the handler logs; ``None``: nobody does.
     """
     if handler.run_in == "process":
-        return ProcessRunner(handler, payload, facts, sink, processes)
+        return ProcessRunner(handler, payload, facts, sink, processes, keep)
     if handler.run_in == "loop":
-        return LoopRunner(handler, payload, JobContext(facts=facts, sink=sink), hooks, wait)
+        return LoopRunner(handler, payload, JobContext(facts=facts, sink=sink), hooks, wait, keep)
     blocking = BlockingJobContext(facts=facts, sink=sink, loop=asyncio.get_running_loop())
-    return ThreadRunner(handler, payload, blocking, hooks)
+    return ThreadRunner(handler, payload, blocking, hooks, keep)

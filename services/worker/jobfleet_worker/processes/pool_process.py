@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -13,9 +14,11 @@ from multiprocessing import spawn
 from multiprocessing.connection import Connection
 from typing import Any, Literal
 
+from jobfleet_contracts.log_line import MAX_LOG_BYTES
 from jobfleet_contracts.outcome import AttemptFailed, JobError
 from jobfleet_worker.handlers.context import AttemptFacts, BlockingJobContext, ContextFacts
 from jobfleet_worker.handlers.described_error import describe_error
+from jobfleet_worker.handlers.log_capture import captured_in_process
 from jobfleet_worker.handlers.loop_thread import LoopThread
 from jobfleet_worker.handlers.open_hooks import OpenHooks, started
 from jobfleet_worker.handlers.outcomes import HandlerOutcome, outcome_of_call
@@ -53,6 +56,7 @@ class ProcessJob:
     """One job for a process.
 
     Attributes:
+        keeps_log: what the handler logs is sent to the worker.
         is_second: it was refused by a process that could not begin: the next one says why.
     """
 
@@ -61,6 +65,7 @@ class ProcessJob:
     payload: Any
     facts: AttemptFacts
     origin: Origin
+    keeps_log: bool = False
     is_second: bool = False
 
 
@@ -161,7 +166,9 @@ class PoolProcess:
             if each.module == job.module and each.job_type == job.job_type
         )
         assert self._hooks is not None
-        return outcome_of_call(declared, job.payload, context, self._hooks, self._loop.loop)
+        keep = context.keep if job.keeps_log else None
+        with captured_in_process(keep, job.facts.attempt):
+            return outcome_of_call(declared, job.payload, context, self._hooks, self._loop.loop)
 
     def _after(self, bounds: JobBounds) -> After:
         self._jobs_left -= 1
@@ -179,19 +186,42 @@ class PoolProcess:
 
 
 class _PipeContext(BlockingJobContext):
-    """The process's side of progress and checkpoints."""
+    """The process's side of progress, checkpoints and log lines."""
 
     def __init__(self, facts: AttemptFacts, pipe: Connection) -> None:
         ContextFacts.__init__(self, facts=facts)
         self._pipe = pipe
+        self._pid = os.getpid()
         self._one_call = threading.Lock()
         self._has_ended = False
+        self._lines: deque[bytes] = deque()
+        self._bytes_left = MAX_LOG_BYTES
+
+    def keep(self, line: bytes) -> bool:
+        """Send a log line as soon as no other call is under way; it is never waited for."""
+        if self._has_ended or self._bytes_left <= 0 or os.getpid() != self._pid:
+            return False  # a fork of the handler's shares the connection: it would break a message
+        self._bytes_left -= len(line)
+        self._lines.append(line)
+        while self._lines and self._one_call.acquire(blocking=False):
+            try:
+                self._send_lines()
+            finally:
+                self._one_call.release()
+        return True
+
+    def _send_lines(self) -> None:
+        """Send what waits; with the lock held."""
+        with contextlib.suppress(OSError, EOFError):
+            while self._lines:
+                self._pipe.send(("log", self._lines.popleft()))
 
     def end(self, outcome: HandlerOutcome | None, after: After) -> None:
         """Tell how the handler ended; threads that it has left are refused from here on."""
         if isinstance(outcome, AttemptFailed):
             outcome = replace(outcome, cause=None)  # a user's error may not survive pickling
         with self._one_call:
+            self._send_lines()
             self._has_ended = True
             try:
                 self._pipe.send(("outcome", outcome, after))
@@ -206,7 +236,9 @@ class _PipeContext(BlockingJobContext):
         with self._one_call:
             if self._has_ended:  # the connection speaks of the next job by now
                 raise RefusedInWorker("the attempt has ended")
+            self._send_lines()  # before: what was logged first is seen first
             self._pipe.send((kind, *values))
             refused = self._pipe.recv()
+            self._send_lines()
         if refused is not None:
             raise RefusedInWorker(refused)

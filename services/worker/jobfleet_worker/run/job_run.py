@@ -13,6 +13,7 @@ import structlog
 from jobfleet_contracts.error_group import NO_HANDLER
 from jobfleet_contracts.errors import BackendError, Fenced
 from jobfleet_contracts.event import Event
+from jobfleet_contracts.job_logs import JobLogs
 from jobfleet_contracts.outcome import (
     AttemptFailed,
     AttemptTimedOut,
@@ -45,6 +46,7 @@ from jobfleet_worker.options import WorkerOptions
 from jobfleet_worker.processes.pool import ProcessPool
 from jobfleet_worker.run.attempt import Attempt, Stop
 from jobfleet_worker.run.attempt_inputs import AttemptInputs
+from jobfleet_worker.run.attempt_log import AttemptLog
 from jobfleet_worker.run.follow_up import FollowUp
 from jobfleet_worker.run.give_back import GiveBack
 from jobfleet_worker.run.handler_pause import LONGEST_PAUSE, deferrals_after
@@ -80,6 +82,7 @@ class RunParts:
             was left behind.
         give_back: sees to a claim that ended without an ending in the trail.
         retire_lock: releases a worker's own lock on which a job rests that cannot be ended.
+        logs: keeps what handlers log; ``None``: nobody does.
     """
 
     trail: AuditTrail
@@ -100,6 +103,7 @@ class RunParts:
     processes: ProcessPool
     give_back: GiveBack
     retire_lock: Callable[[str, str], None]
+    logs: JobLogs | None
 
 
 class JobRun:
@@ -126,6 +130,11 @@ class JobRun:
             limit_seconds=self._limit_seconds,
             grace_seconds=parts.options.grace_seconds,
         )
+        self._lines = AttemptLog(
+            logs=parts.logs,
+            started=self.trail.head,
+            may_begin=lambda: parts.clock.boottime() < self._trusted_until(),
+        )
         self._started_at = parts.clock.now()
         self._began = parts.clock.boottime()
         self._ended_outside = False
@@ -142,6 +151,7 @@ class JobRun:
             if head.duration_ms is not None:
                 self._parts.metrics.attempt_started(job_type, head.duration_ms / 1000)
             outcome = await self._run_handler()
+            self._lines.end()  # the last ones go out while the ending is written
             ended = await self._record(outcome)
             # Before the lease is given up: a renewal that comes after the release is refused, and
             # would look like a lost lease.
@@ -154,6 +164,7 @@ class JobRun:
             self._count(ended)
             await self._follow_up(outcome, ended)
             await self._tell_hooks(outcome, ended)
+            await self._lines.drain()
             await self._until_handler_ended()
 
     def stop(self, reason: Stop, text: str = "") -> None:
@@ -386,6 +397,7 @@ class JobRun:
             self._parts.hooks,
             processes=self._parts.processes,
             wait=wait,
+            keep=self._lines.keep if self._parts.logs else None,
         )
 
     def _facts(self, head: Event, checkpoint: Any = None) -> AttemptFacts:

@@ -117,7 +117,7 @@ class Workshop:
             control=self.control,
             directory=self.directory,
             control_log=self.control_log,
-            logs=self.logs,  # type: ignore[arg-type]
+            logs=self.logs,
         )
         self.real = backend
         self.clock = clock

@@ -73,4 +73,5 @@ def dashboard_options(settings: Settings, *, host: str, port: int) -> DashboardO
         callback_targets=settings.callback_targets,
         callback_base_url=settings.callback_base_url,
         root_path=settings.root_path or "",
+        trace_url=settings.trace_url,
     )

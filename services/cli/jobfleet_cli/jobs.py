@@ -1,4 +1,4 @@
-"""``jobfleet jobs``: list, show, watch, cancel, redrive, dismiss."""
+"""``jobfleet jobs``: list, show, watch, logs, cancel, redrive, dismiss."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from jobfleet_cli.job_action import ActionRun
 from jobfleet_cli.job_filter import fields_of, query_of
 from jobfleet_cli.job_history import show_job
 from jobfleet_cli.job_list import list_jobs
+from jobfleet_cli.job_logs import RemoteLog, StoredLog, print_logs
 from jobfleet_cli.job_selection import JobSelection
 from jobfleet_cli.pause_commands import pauses_of
 from jobfleet_cli.remote_dashboard import RemoteDashboard
@@ -26,7 +27,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,
-    help="List, show, watch, cancel, redrive and dismiss jobs.",
+    help="List, show, watch, cancel, redrive and dismiss jobs, and read their logs.",
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -110,6 +111,28 @@ def watch(
             raise typer.Exit(in_session(lambda session: watch_fleet(session, as_json=as_json)))
         wanted = job_id
         raise typer.Exit(in_session(lambda session: watch_job(session, wanted, as_json=as_json)))
+    except KeyboardInterrupt:
+        raise typer.Exit from None
+
+
+@app.command()
+def logs(
+    job_id: JobId,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON line per line.")] = False,
+) -> None:
+    """Print what the handler of a job logged, attempt after attempt."""
+
+    def work(session: Session) -> Awaitable[int]:
+        return print_logs(StoredLog(session, job_id), follow=follow, as_json=as_json)
+
+    async def ask(dashboard: RemoteDashboard) -> int:
+        return await print_logs(RemoteLog(dashboard, job_id), follow=follow, as_json=as_json)
+
+    try:
+        raise typer.Exit(in_session(work, remote=ask))
     except KeyboardInterrupt:
         raise typer.Exit from None
 

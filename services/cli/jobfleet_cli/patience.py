@@ -69,6 +69,7 @@ def patient(backend: Backend, patience: Patience) -> Backend:
         reader=cast("Any", _PatientPort(backend.reader, patience)),
         directory=cast("Any", _PatientPort(backend.directory, patience)),
         payloads=cast("Any", _PatientPort(backend.payloads, patience)),
+        logs=cast("Any", _PatientPort(backend.logs, patience)),
     )
 
 
@@ -110,7 +111,7 @@ class _PatientTrail(_PatientPort):
 
 
 _READS = frozenset(
-    {"newest", "read", "history", "get", "workers"}
+    {"newest", "read", "history", "get", "workers", "sizes"}
     | {"events", "since", "jobs", "counts", "census", "ended"}
     | {"lock_uses", "lock_waiters", "open_rows"}
 )

@@ -26,6 +26,7 @@ class DashboardOptions:
         callback_targets: third parties with secrets of their own, by name.
         callback_base_url: where third parties reach this dashboard.
         root_path: what a proxy serves the dashboard below, as ``/jobs``; empty: a host of its own.
+        trace_url: address of a trace, with ``{traceId}`` in the place of its id.
     """
 
     defaults: JobDefaults
@@ -41,3 +42,4 @@ class DashboardOptions:
     callback_targets: Mapping[str, CallbackTarget] = field(default_factory=dict)
     callback_base_url: str | None = None
     root_path: str = ""
+    trace_url: str | None = None

@@ -31,6 +31,7 @@ from jobfleet_protocol.control.pauses import Pauses
 from jobfleet_protocol.control.schedules import Schedules
 from jobfleet_protocol.reading.job_reader import JobReader
 from jobfleet_protocol.reading.limit_record import LimitReader
+from jobfleet_protocol.reading.log_reader import LogReader
 from jobfleet_protocol.reading.schedule_record import ScheduleReader
 from jobfleet_protocol.reading.verdict_reader import VerdictReader
 
@@ -50,6 +51,7 @@ class Services:
     limits: Limits
     limit_reader: LimitReader
     job_reader: JobReader
+    log_reader: LogReader
     schedules: Schedules
     schedule_reader: ScheduleReader
     census: CensusReader
@@ -124,6 +126,7 @@ class Services:
             limits=limits,
             limit_reader=LimitReader(limits=limits, locks=backend.locks, trail=backend.trail),
             job_reader=JobReader(trail=backend.trail, payloads=backend.payloads),
+            log_reader=LogReader(trail=backend.trail, logs=backend.logs),
             schedules=schedules,
             schedule_reader=schedule_reader,
             census=census,

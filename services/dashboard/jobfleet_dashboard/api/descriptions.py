@@ -240,6 +240,12 @@ LOGS = Description(
     example=examples.LOGS,
     problems=("invalid-request", "unknown-job", *_READ),
 )
+LINES = Description(
+    text="Log lines of the handler, first one first.",
+    model=documents.LogPage,
+    example=examples.LINES,
+    problems=("invalid-request", "unknown-job", *_READ),
+)
 EVENTS = Description(
     text="Events, oldest first; a page ends after 1 MiB.",
     model=documents.HistoryPage,

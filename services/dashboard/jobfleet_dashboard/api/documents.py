@@ -228,6 +228,27 @@ class AttemptPage(Document):
     next: str | None
 
 
+class LogLineDocument(Document):
+    """What the handler said once; credentials are masked, long texts cut."""
+
+    epoch: int
+    at: Time
+    attempt: int
+    level: str = Field(description="`debug`, `info`, `warning`, `error`, `critical`.")
+    message: str
+    logger: str | None = Field(None, description="Name of the `logging` logger; missing if none.")
+    fields: dict[str, Any] | None = Field(None, description="Said beside it; missing if nothing.")
+    exception: str | None = Field(None, description="A traceback; missing if none.")
+
+
+class LogPage(Document):
+    """Log lines, first one first."""
+
+    items: list[LogLineDocument]
+    next: str | None
+    cursor: str = Field(description="Behind the last line: asks for what is logged later.")
+
+
 class RunningDocument(Document):
     """A job in a worker's slot, as of its last heartbeat."""
 

@@ -109,6 +109,21 @@ LOGS: Json = {
     ],
     "next": None,
 }
+LINES: Json = {
+    "items": [
+        {
+            "epoch": 1,
+            "at": AT,
+            "attempt": 1,
+            "level": "info",
+            "message": "row read",
+            "logger": "shop.imports",
+            "fields": {"row": 3},
+        }
+    ],
+    "next": None,
+    "cursor": "1-118",
+}
 BULK_REQUEST: Json = {"jobs": [REQUEST]}
 BULK: Json = {"items": [{"jobId": JOB_ID, "state": "queued"}]}
 ACTION_REQUEST: Json = {"action": "redrive", "ids": [JOB_ID]}

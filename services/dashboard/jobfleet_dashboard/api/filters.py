@@ -18,6 +18,7 @@ from jobfleet_protocol.reading.event_search import event_query
 from jobfleet_protocol.reading.job_export import PAGE as EXPORTED_PAGE
 from jobfleet_protocol.reading.job_filter import job_query
 from jobfleet_protocol.reading.journal import ActionFilter, Verb
+from jobfleet_protocol.reading.log_reader import MAX_PAGE_BYTES, PAGE_BYTES
 
 _EVENTS_ONLY = ("status", "name")
 _JOBS_ONLY = ("state", "queue", "lock_key", "error_group", "q")
@@ -200,6 +201,25 @@ class PageFilter(BaseModel):
 
     limit: int = Field(100, ge=1, le=1000)
     cursor: str | None = Field(None, max_length=2000, description="`next` of the page before.")
+
+
+class LinesFilter(BaseModel):
+    """Query of ``GET /api/jobs/{jobId}/logs/lines``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    limit_bytes: int = Field(
+        PAGE_BYTES,
+        ge=1,
+        le=MAX_PAGE_BYTES,
+        alias="limitBytes",
+        description="The page ends with the line that brings it to so many stored bytes.",
+    )
+    cursor: str | None = Field(
+        None,
+        max_length=2000,
+        description="`cursor` of the page before, also where its `next` was null: to ask for news.",
+    )
 
 
 class HistoryFilter(PageFilter):

@@ -9,8 +9,8 @@ from starlette.responses import Response
 
 from jobfleet_contracts.event import Event
 from jobfleet_dashboard.api.answer import answer
-from jobfleet_dashboard.api.descriptions import EVENTS, LOGS, WAITING, described
-from jobfleet_dashboard.api.filters import HistoryFilter, PageFilter
+from jobfleet_dashboard.api.descriptions import EVENTS, LINES, LOGS, WAITING, described
+from jobfleet_dashboard.api.filters import HistoryFilter, LinesFilter, PageFilter
 from jobfleet_dashboard.api.request_parts import JobId
 from jobfleet_dashboard.security.access import require
 from jobfleet_dashboard.security.principal import Role
@@ -27,6 +27,16 @@ async def logs(request: Request, job_id: JobId, query: Annotated[PageFilter, Que
     found = await reader.attempts(job_id, cursor=query.cursor, limit=query.limit)
     items = [attempt.to_json() for attempt in found.items]
     return answer({"items": items, "next": found.next})
+
+
+@router.get("/api/jobs/{jobId:uuid}/logs/lines", **described(LINES))
+async def lines(
+    request: Request, job_id: JobId, query: Annotated[LinesFilter, Query()]
+) -> Response:
+    """What the handler logged, attempt after attempt, first line first."""
+    reader = services_of(request).log_reader
+    found = await reader.page(job_id, cursor=query.cursor, limit_bytes=query.limit_bytes)
+    return answer(found.to_json())
 
 
 @router.get("/api/jobs/{jobId:uuid}/waiting", **described(WAITING))

@@ -56,6 +56,8 @@ PAGES = (
     "/events/words",
     "/jobs/{job}",
     "/jobs/{job}/waiting",
+    "/jobs/{job}/log",
+    "/jobs/{job}/attempts/1",
     "/queues",
     "/types",
     "/types?span=day",

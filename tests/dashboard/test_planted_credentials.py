@@ -15,6 +15,7 @@ import pytest
 from jobfleet_backends.system_clock import SystemClock
 from jobfleet_cli.job_history import show_job
 from jobfleet_cli.job_list import list_jobs
+from jobfleet_cli.job_logs import StoredLog, print_logs
 from jobfleet_cli.job_watch import watch_job
 from jobfleet_cli.trail_export import TrailExport
 from jobfleet_contracts.backend import Backend
@@ -23,6 +24,7 @@ from jobfleet_contracts.error_group import ErrorKey
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.index import JobQuery
 from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.log_line import LogLine
 from jobfleet_contracts.message import MalformedMessage
 from jobfleet_contracts.state import Status
 from jobfleet_dashboard.services import services_of
@@ -42,6 +44,9 @@ WITH_PARAMETERS = {
     "/errors/{group_id}",
     "/api/jobs/{jobId:uuid}/waiting",
     "/jobs/{job_id}/waiting",
+    "/api/jobs/{jobId:uuid}/logs/lines",
+    "/jobs/{job_id}/log",
+    "/jobs/{job_id}/attempts/{epoch}",
 }
 GROUP = ErrorKey("demo.planted", "ValueError", "").group_id
 STREAMS = {
@@ -81,6 +86,10 @@ async def job_ids(client: AsgiClient, backend: Backend, life: Life) -> list[str]
         response = {"headers": {"Set-Cookie": planted.planted(f"response {number}")}}
         await life.start(job_id)
         await life.step(job_id, 1, checkpoint={"token": planted.planted(f"checkpoint {number}")})
+        said = {"token": planted.planted(f"log field {number}")}
+        url = f"https://a.example/?sig={planted.planted(f'log line {number}')}"
+        line = LogLine(at=datetime.now(UTC), attempt=1, level="info", message=url, fields=said)
+        await backend.logs.append(job_id, 1, 0, line.encode())
         if number % 3 == 0:
             text = f"GET https://a.example/?sig={planted.planted(f'message {number}')} failed"
             await life.fail(job_id, text, response=response)
@@ -122,9 +131,10 @@ async def test_no_route_or_page_shows_a_credential(client: AsgiClient, job_ids: 
     for job_id in job_ids:
         for path in WITH_PARAMETERS:
             address = path.replace("{jobId:uuid}", job_id).replace("{job_id}", job_id)
-            address = address.replace("{group_id}", GROUP)
+            address = address.replace("{group_id}", GROUP).replace("{epoch}", "1")
             answer = await client.get(address)
-            assert answer.status == 200, address
+            never_ran = "/attempts/" in path and job_id not in job_ids[:12]
+            assert answer.status == (404 if never_ran else 200), address
             assert not _shown(answer.body), address
         answer = await client.get("/submit", **{"from": job_id})
         assert answer.status == 200
@@ -166,6 +176,7 @@ async def test_no_command_shows_a_credential(
             await show_job(session, job_id, as_json=as_json)
         for job_id in job_ids[:12]:
             await watch_job(session, job_id, as_json=as_json)
+            await print_logs(StoredLog(session, job_id), follow=False, as_json=as_json)
         await list_jobs(session, JobQuery(limit=1000), as_json=as_json)
     printed = capsys.readouterr()
     assert job_ids[-1] in printed.out
@@ -174,8 +185,8 @@ async def test_no_command_shows_a_credential(
     await TrailExport(job_id=None, out=tmp_path / "plain.jsonl", raw=False).run(session)
     assert not _shown((tmp_path / "plain.jsonl").read_bytes())
     await TrailExport(job_id=None, out=tmp_path / "raw.jsonl", raw=True).run(session)
-    letters = {place for place in planted.PLANTED if place.startswith("letter")}
-    assert set(_shown((tmp_path / "raw.jsonl").read_bytes())) == planted.PLANTED.keys() - letters
+    beside = {place for place in planted.PLANTED if place.startswith(("letter", "log"))}
+    assert set(_shown((tmp_path / "raw.jsonl").read_bytes())) == planted.PLANTED.keys() - beside
 
 
 async def test_no_event_that_is_sent_on_shows_a_credential(

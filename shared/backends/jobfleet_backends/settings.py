@@ -19,12 +19,12 @@ from jobfleet_contracts.credentials import HIDDEN, masked_text, signing_key
 from jobfleet_contracts.errors import SettingsError
 from jobfleet_contracts.lease import LockScope
 from jobfleet_contracts.message import JobDefaults
+from jobfleet_contracts.trace_id import TRACE_ID
 
 PREFIX = "JOBFLEET_"
 ENV_FILE = ".env"
 SECRET_PREFIX = "JOBFLEET_SECRET_"  # noqa: S105 - a name, not a secret
 TARGET_PREFIX = "JOBFLEET_CALLBACK_SECRET_"
-TRACE_ID = "{traceId}"
 _HOSTS_SUFFIX = "_HOSTS"
 _PREFIXES = (SECRET_PREFIX, TARGET_PREFIX)
 

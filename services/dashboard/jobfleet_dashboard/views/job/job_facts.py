@@ -14,6 +14,7 @@ from jobfleet_contracts.internal_job import CALLBACK_TYPE
 from jobfleet_contracts.job import JobRequest, lane_of
 from jobfleet_contracts.lease import slot_of
 from jobfleet_contracts.state import State
+from jobfleet_contracts.trace_id import TRACE_ID, trace_id_of
 from jobfleet_dashboard.views.short_id import short
 from jobfleet_protocol.reading.job_record import JobRecord
 
@@ -28,8 +29,12 @@ class Fact:
     href: str | None = None
 
 
-def job_facts(record: JobRecord) -> tuple[Fact, ...]:
-    """Return only what is set."""
+def job_facts(record: JobRecord, trace_url: str | None = None) -> tuple[Fact, ...]:
+    """Return only what is set.
+
+    Args:
+        trace_url: address of a trace, with ``{traceId}`` in the place of its id.
+    """
     request = record.request or JobRequest(type="unknown")
     facts, after = record.newest.facts, record.newest.after
     limit = f"{request.timeout_seconds:g} s" if request.timeout_seconds else ""
@@ -50,11 +55,18 @@ def job_facts(record: JobRecord) -> tuple[Fact, ...]:
         Fact("incarnation", str(after.incarnation) if after.incarnation > 1 else ""),
         Fact("epoch", str(after.epoch)),
         Fact("callback", request.callback_url or ""),
+        *_trace(request, record, trace_url),
         *_schedule(record),
         *_relatives(record),
         Fact("input file", request.input_file_path or ""),
     )
     return tuple(fact for fact in found if fact.text or fact.moment)
+
+
+def _trace(request: JobRequest, record: JobRecord, trace_url: str | None) -> Iterator[Fact]:
+    if trace_url is not None and record.request is not None:
+        found = trace_id_of(request)
+        yield Fact("trace", found, href=trace_url.replace(TRACE_ID, found))
 
 
 def _schedule(record: JobRecord) -> Iterator[Fact]:

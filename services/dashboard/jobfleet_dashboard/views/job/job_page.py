@@ -73,8 +73,8 @@ class JobPage:
 _UNREADABLE = (TextSpan("the rows of this job cannot be read; see `jobfleet audit verify`"),)
 
 
-def job_page(view: JobView) -> JobPage:
-    """Return the page of this job."""
+def job_page(view: JobView, *, trace_url: str | None = None) -> JobPage:
+    """Return the page of this job; ``trace_url`` leads to its trace."""
     request = view.record.request
     newest = view.newest
     around = view.situation()
@@ -91,7 +91,7 @@ def job_page(view: JobView) -> JobPage:
         sentence=job_sentence(newest, around) if newest.is_readable else _UNREADABLE,
         step=around.step,
         of=around.of,
-        facts=job_facts(view.record),
+        facts=job_facts(view.record, trace_url),
         actions=() if is_tombstone(newest) or not newest.is_readable else buttons_for(newest.after),
         paused=view.pause is not None,
         timelines=draw_timelines(span_rows(view.lifecycle) if view.lifecycle else (), now=view.now),

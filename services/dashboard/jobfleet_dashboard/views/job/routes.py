@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 
 from jobfleet_contracts.cut_text import cut_text
+from jobfleet_contracts.errors import NotFound
 from jobfleet_dashboard.api.actions import act
 from jobfleet_dashboard.api.request_parts import read_form
 from jobfleet_dashboard.live.subscription import Batch
@@ -17,6 +18,7 @@ from jobfleet_dashboard.problems import unknown_job
 from jobfleet_dashboard.security.access import asker, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
+from jobfleet_dashboard.views.job.attempt_row import attempt_rows
 from jobfleet_dashboard.views.job.history import HistoryItem, StepsRow, is_known, items_after
 from jobfleet_dashboard.views.job.job_page import job_page
 from jobfleet_dashboard.views.job.job_view import JobView, read_job_view
@@ -40,11 +42,27 @@ async def job(
 ) -> Response:
     """Show what happened to a job, in order; ``before`` pages back in a long history."""
     job_id = known_id(job_id)
-    page = job_page(await read_job_view(services_of(request), job_id, before=before))
+    services = services_of(request)
+    view = await read_job_view(services, job_id, before=before)
+    page = job_page(view, trace_url=services.options.trace_url)
     live = page.live and before is None
     live_url = f"/stream/jobs/{job_id}?after={page.cursor}" if live else None
     told: dict[str, Any] = {"job": page, **page_context(request, "jobs", live_url)}
     return show(request, TEMPLATE, **told | ({} if page.live else {"live_sign": "ended"}))
+
+
+@router.get("/jobs/{job_id}/attempts/{epoch}")
+async def attempt(
+    request: Request, job_id: str, epoch: Annotated[int, Path(ge=1, lt=2**31)]
+) -> Response:
+    """Show one attempt with its whole error."""
+    job_id = known_id(job_id)
+    view = await read_job_view(services_of(request), job_id)
+    row = next((row for row in attempt_rows(view.lifecycle) if row.epoch == epoch), None)
+    if row is None:
+        raise NotFound(f"no attempt with epoch {epoch} is at hand; the API has all attempts")
+    told: dict[str, Any] = {"job_id": job_id, "name": view.newest.facts.job_name, "row": row}
+    return show(request, "job/attempt.html", **told, **page_context(request, "jobs"))
 
 
 @router.get("/stream/jobs/{job_id}")
@@ -126,7 +144,7 @@ def known_id(text: str) -> str:
 def _fragments(request: Request, view: JobView, *, since: int, opens: bool) -> str:
     """Return what a page needs that knows all events up to ``since``."""
     pages = site_of(request).pages
-    page = job_page(view)
+    page = job_page(view, trace_url=services_of(request).options.trace_url)
     told = {"job": page, **page_context(request)}
     new = items_after(page.history, since)
     same_state = all(isinstance(item, StepsRow) for item in new)

@@ -25,6 +25,7 @@ from devtools.local_fleet import LocalFleet
 from devtools.servers import PostgresServer, RabbitMQServer, StorageServer
 
 expect.set_options(timeout=20_000)  # a crowded machine stalls for seconds
+HANDLERS = ("tests.browser.talking_handler",)
 
 
 # Playwright keeps an event loop running in its thread until it is stopped, and no test may run one
@@ -83,7 +84,7 @@ def page(window: Page) -> Iterator[Page]:
 @pytest.fixture(scope="session")
 def embedded_fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalFleet]:
     """A fleet on the embedded backend that all tests of this folder share."""
-    yield from _running(LocalFleet(data_dir=tmp_path_factory.mktemp("fleet")))
+    yield from _running(LocalFleet(data_dir=tmp_path_factory.mktemp("fleet"), handlers=HANDLERS))
 
 
 @pytest.fixture(scope="session")
@@ -92,7 +93,8 @@ def azure_fleet(
 ) -> Iterator[LocalFleet]:
     """Likewise on RabbitMQ and Azure Storage."""
     changes = azure_settings(rabbitmq, azurite)
-    yield from _running(LocalFleet(data_dir=tmp_path_factory.mktemp("fleet"), changes=changes))
+    folder = tmp_path_factory.mktemp("fleet")
+    yield from _running(LocalFleet(data_dir=folder, changes=changes, handlers=HANDLERS))
 
 
 @pytest.fixture(scope="session")
@@ -101,7 +103,8 @@ def postgres_fleet(
 ) -> Iterator[LocalFleet]:
     """Likewise on PostgreSQL."""
     changes = postgres_settings(postgres)
-    yield from _running(LocalFleet(data_dir=tmp_path_factory.mktemp("fleet"), changes=changes))
+    folder = tmp_path_factory.mktemp("fleet")
+    yield from _running(LocalFleet(data_dir=folder, changes=changes, handlers=HANDLERS))
 
 
 @pytest.fixture

@@ -46,3 +46,23 @@ def test_a_search_is_completed_while_it_is_typed_and_its_wrong_word_is_marked(
     expect(page.locator("mark")).to_have_text("stat:scheduled")
     page.locator("#q").fill(job_id)
     page.wait_for_url(f"**/jobs/{job_id}")
+
+
+@on_both_backends
+def test_what_the_handler_said_is_read_on_the_jobs_page_while_it_runs(
+    page: Page, fleet: LocalFleet
+) -> None:
+    job_id = fleet.submit("talk", payload=3, maxAttempts=1)
+    page.goto(f"{fleet.address}/jobs/{job_id}")
+    lines = page.locator("#log-lines > li:not([hidden])")
+    expect(lines.filter(has_text="reading 3 rows")).to_be_visible()
+    expect(lines.filter(has_text="row=2")).to_be_visible()  # without a reload
+    expect(lines.filter(has_text="ValueError: no such customer")).to_be_visible()
+    expect(lines.first).to_contain_text("row <b>refused</b>")
+    expect(lines).to_have_count(5)
+    assert "not-to-be-shown" not in page.content()
+    page.locator("#attempts tbody a").first.click()
+    expect(page.locator("pre")).to_contain_text("LookupError: the file is incomplete")
+    page.get_by_role("link", name="What the handler said").click()
+    expect(page.locator(".log > li")).to_have_count(5)
+    expect(page.locator(".log > li").first).to_contain_text("reading 3 rows")

@@ -61,6 +61,7 @@ UNKNOWN = "0196f0c4-0000-7000-8000-000000000000"
         ("show", UNKNOWN),
         ("show", "no-uuid"),
         ("watch", UNKNOWN),
+        ("logs", UNKNOWN),
         ("cancel", UNKNOWN),
         ("redrive", UNKNOWN),
         ("dismiss", "no-uuid"),

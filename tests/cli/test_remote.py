@@ -22,7 +22,11 @@ _NO_STORAGE = {"config", "keys", "mock-third-party", "demo"}
 def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A dashboard with a key of each role; its storage is in another folder than the commands."""
     keys = (VIEWER_LINE, SUBMITTER_LINE, OPERATOR_LINE)
-    fleet = LocalFleet(data_dir=tmp_path_factory.mktemp("server"), changes={"api_keys": keys})
+    fleet = LocalFleet(
+        data_dir=tmp_path_factory.mktemp("server"),
+        changes={"api_keys": keys},
+        handlers=("tests.browser.talking_handler",),
+    )
     fleet.start()
     yield fleet.address
     fleet.stop()
@@ -54,6 +58,18 @@ def test_jobs_are_submitted_listed_shown_and_cancelled_over_the_api(far: Cli) ->
     again = far.run("jobs", "cancel", job_id)
     assert (again.returncode, again.stdout) == (1, "")
     assert not (far.folder / ".jobfleet").exists()
+
+
+def test_what_a_handler_logs_is_followed_to_the_jobs_end(far: Cli) -> None:
+    asked = ("publish", "--type", "talk", "--payload", "2", "--max-attempts", "1", "--json")
+    job_id = orjson.loads(far.run(*asked).stdout)["jobId"]
+    followed = far.run("jobs", "logs", job_id, "--follow", JOBFLEET_API_KEY=VIEWER)
+    assert followed.returncode == 0, followed.stderr
+    for said in ("shop.imports: reading 2 rows", "row read  row=1  token=***", "<b>refused</b>"):
+        assert said in followed.stdout
+    assert "ValueError: no such customer" in followed.stdout
+    lines = far.run("jobs", "logs", job_id, "--json").stdout.splitlines()
+    assert [orjson.loads(line)["level"] for line in lines] == ["info"] * 3 + ["error"]
 
 
 def test_an_action_on_a_filter_says_how_many_jobs_it_means(far: Cli) -> None:

@@ -67,6 +67,11 @@ bench: $(VENV)/.development ## throughput and latency, against other job queues
 bench-dashboard: $(VENV)/.development ## how fast the pages and the API answer
 	$(BIN)/python -m devtools.bench_dashboard $(ARGS)
 
+test-rabbitmq4: $(VENV)/.development ## what speaks to the broker, with RabbitMQ 4 from Debian 13; needs root and debootstrap
+	JOBFLEET_TEST_RABBITMQ_FOLDER=$$($(BIN)/python -m devtools.rabbitmq4) \
+		$(BIN)/python -m pytest -m "not chaos" -k "rabbitmq or azure" tests/backends/rabbitmq \
+		tests/conformance tests/system/test_traps_broker.py $(PYTEST_ARGS) $(ARGS)
+
 coverage: $(VENV)/.development ## branch coverage of protocol and worker by their own tests, least covered first
 	$(BIN)/python -m coverage erase
 	$(BIN)/python -m coverage run -m pytest tests/protocol tests/worker \

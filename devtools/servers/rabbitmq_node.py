@@ -1,5 +1,8 @@
 """A private RabbitMQ node: own name, ports, cookie and folders, loopback only, no root needed."""
 
+from __future__ import annotations
+
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,17 +17,28 @@ from devtools.servers.rabbitmq_environment import node_environment, write_config
 
 # Debian's command on PATH is a wrapper that switches user; this is the server itself.
 _DEBIAN_FOLDER = "/usr/lib/rabbitmq/bin"
+_OTHER_FOLDER = "JOBFLEET_TEST_RABBITMQ_FOLDER"
+"""Names a folder with the programs of another version."""
 _PORT_NAMES = ("amqp", "distribution", "epmd", "tools")
 _START_SECONDS = 90
+_COOKIE = ".erlang.cookie"
 
 
 class RabbitMQNode(RabbitMQServer):
-    """Starts, stops and kills one node; the folder keeps its ports and data between starts."""
+    """Starts, stops and kills one node; the folder keeps its ports and data between starts.
 
-    def __init__(self, *, folder: Path) -> None:
+    Args:
+        joins: a running node; this one becomes a member of its cluster at its first start.
+    """
+
+    def __init__(self, *, folder: Path, joins: RabbitMQNode | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder.resolve()
+        self._joins = joins
         self._ports = reserved_ports(self._folder / "ports.json", _PORT_NAMES)
+        if joins is not None:  # nodes find each other through one epmd, and trust one cookie
+            self._ports["epmd"] = joins._ports["epmd"]
+            shutil.copy2(joins._folder / _COOKIE, self._folder / _COOKIE)
         self._environment = node_environment(self._folder, self._ports)
         self._epmd = DetachedProcess(name="epmd", folder=self._folder)
         self._server = DetachedProcess(name="rabbitmq", folder=self._folder)
@@ -42,17 +56,27 @@ class RabbitMQNode(RabbitMQServer):
         return f"private RabbitMQ on port {self._ports['amqp']}, folder {self._folder}"
 
     @property
+    def name(self) -> str:
+        """What other nodes call it."""
+        return self._environment["RABBITMQ_NODENAME"]
+
+    @property
     def is_running(self) -> bool:
         return self._server.is_running
 
     def start(self) -> None:
-        if not self._epmd.is_running:
+        if self._joins is None and not self._epmd.is_running:
             # Started by us and not by Erlang, so that it is stopped together with the node.
             self._epmd.start([_required("epmd"), "-relaxed_command_check"], self._environment)
         if not self.is_running:
             write_configuration(self._folder)
             self._server.start([_required("rabbitmq-server")], self._environment)
         wait_until("a login at RabbitMQ", self._is_ready, timeout_seconds=_START_SECONDS)
+        if self._joins is not None and self._joins.name not in self.control("cluster_status"):
+            self.control("stop_app")
+            self.control("join_cluster", self._joins.name)
+            self.control("start_app")
+            wait_until("a login at RabbitMQ", self._is_ready, timeout_seconds=_START_SECONDS)
 
     def stop(self) -> None:
         self._server.stop()
@@ -83,7 +107,8 @@ class RabbitMQNode(RabbitMQServer):
 
 
 def _program(name: str) -> str | None:
-    return shutil.which(name, path=_DEBIAN_FOLDER) or shutil.which(name)
+    folder = os.environ.get(_OTHER_FOLDER) or _DEBIAN_FOLDER
+    return shutil.which(name, path=folder) or shutil.which(name)
 
 
 def _required(name: str) -> str:

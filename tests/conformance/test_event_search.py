@@ -36,8 +36,11 @@ async def _failed(backend: Backend) -> list[Event]:
     first = queued(type="crm.sync", job_name="Acme", queue="mail", lock_key="customer-7", at=50)
     begun = started(first, worker_id="worker-e0de")
     bad = after(begun, "AttemptFailed", worker_id="worker-e0de", message="No Quota left")
-    last = after(bad, "Failed", worker_id="worker-e0de", message=f"quota of {SECRET}")
-    life = [first, begun, bad, last]
+    again = bad.occurred_at + timedelta(seconds=2)
+    retry = after(bad, "RetryScheduled", worker_id="worker-e0de", due_at=again)
+    anew = started(retry, worker_id="worker-e0de")
+    last = after(anew, "Failed", worker_id="worker-e0de", message=f"quota of {SECRET}")
+    life = [first, begun, bad, retry, anew, last]
     await write(backend, *life)
     return life
 
@@ -55,19 +58,19 @@ async def test_events_are_found_by_every_word_of_the_grammar(backend: Backend) -
         "queue:mail": newest,
         "-queue:mail": done[::-1],
         "lock:CUSTOMER-7": newest,
-        "worker:E0DE": newest[:3],
-        "-worker:e0de type:crm.sync": newest[3:],
-        "status:started": [life[1], done[1]],
-        "status:Started,failed": [life[3], life[1], done[1]],
+        "worker:E0DE": newest[:5],
+        "-worker:e0de type:crm.sync": newest[5:],
+        "status:started": [life[4], life[1], done[1]],
+        "status:Started,failed": [life[5], life[4], life[1], done[1]],
         "status:step": [done[2]],
         '"status:Step 1"': [],
         'status:"Step 1"': [done[2]],
         "-status:step,completed type:demo.*": [done[1], done[0]],
-        "state:running": [life[1], done[2], done[1]],
-        "error:quota": [life[3], life[2]],
-        "-error:quota type:crm.sync": [life[1], life[0]],
+        "state:running": [life[4], life[1], done[2], done[1]],
+        "error:quota": [life[5], life[2]],
+        "-error:quota type:crm.sync": [life[4], life[3], life[1], life[0]],
         "error:hunter2": [],
-        "-error:hunter2 status:failed": [life[3]],
+        "-error:hunter2 status:failed": [life[5]],
         "acme": newest,
         "-acme": done[::-1],
         done[0].job_id: done[::-1],
@@ -76,9 +79,9 @@ async def test_events_are_found_by_every_word_of_the_grammar(backend: Backend) -
     }
     found = {search: await _found(backend, search) for search in expected}
     assert found == expected
-    since, until = life[1].occurred_at, life[3].occurred_at
+    since, until = life[1].occurred_at, life[5].occurred_at
     assert await _found(backend, "error:quota", since=since, until=until) == [life[2]]
-    assert await _found(backend, "acme", since=since, until=until) == [life[2], life[1]]
+    assert await _found(backend, "acme", since=since, until=until) == newest[1:5]
 
 
 async def test_a_search_of_messages_tells_how_far_back_it_looked_and_goes_on(
@@ -94,7 +97,7 @@ async def test_a_search_of_messages_tells_how_far_back_it_looked_and_goes_on(
     query = narrow_events(EventQuery(limit=5), "error:quota")
     page = await find_events(backend.reader, query)
     assert (list(page.items), page.searched_back_to) == ([], bad[4].occurred_at)
-    assert await _found(backend, "error:quota") == [life[3], life[2]]
+    assert await _found(backend, "error:quota") == [life[5], life[2]]
 
 
 async def test_what_ended_is_counted_up_to_a_time(backend: Backend) -> None:

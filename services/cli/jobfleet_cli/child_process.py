@@ -14,8 +14,8 @@ from contextlib import suppress
 class ChildProcess:
     """Starts a ``jobfleet`` command in a session of its own, so that Ctrl-C reaches only us.
 
-    It holds one end of the child's standard input: if this process dies, however it dies, the
-    child sees the end of it and stops in order (``--stop-with-parent``).
+    It holds one end of the child's standard input. If this process dies in any way, the child sees
+    the end of that input and stops in order (``--stop-with-parent``).
     """
 
     def __init__(

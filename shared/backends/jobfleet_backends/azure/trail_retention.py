@@ -32,7 +32,7 @@ class AzureTrailRetention:
     """Histories of up to 99 events go in one transaction, longer ones oldest first.
 
     The last transaction of a history puts the tombstone in the place of event 1 and removes the
-    newest event, so that at no time an older one of its events is the newest.
+    newest event. So an older event of the job is never the newest.
     """
 
     def __init__(self, *, trail: EntityTable, index: IndexTable) -> None:

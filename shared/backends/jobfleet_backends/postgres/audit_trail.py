@@ -103,7 +103,8 @@ INSERT: BatchStatement[Sequence[Fields], None] = BatchStatement(
     sql=INSERT_EVENTS,
     rows=lambda rows: rows,
     outcome=_outcome,
-    # Rows are told apart by job and sequence: two requests of one job never share a transaction.
+    # Rows are identified by job and sequence, because two requests of one job never share a
+    # transaction.
     key=lambda rows: rows[0]["job_id"],
 )
 

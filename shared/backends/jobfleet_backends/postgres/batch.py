@@ -40,8 +40,8 @@ class BatchStatement(Generic[Item, Result]):
         key: requests with the same key never stand in one transaction: the later one waits.
         lock: name of the row of ``locks`` that a request changes. A transaction locks all of them
             in the order of their names, before its first statement.
-        may_lag: a crash of the server may take it back: whoever needs it does it again, and what
-            is committed durably after it makes it durable too. Transactions of these alone do not
+        may_lag: a crash of the server may take the change back; the caller that needs it repeats
+            it. A durable commit after it makes it durable too. Transactions of these alone do not
             wait for the disk.
     """
 

@@ -88,7 +88,7 @@ class Address:
         return session
 
     def explain(self, error: BaseException) -> BaseException:
-        """Return what a caller is told; an error about values is returned as it is.
+        """Return the error for the caller; an error about values is returned as it is.
 
         ``BackendUnavailable`` says nothing of whether a statement took effect: the session may
         have been lost while it was committed.

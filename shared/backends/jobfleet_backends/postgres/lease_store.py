@@ -1,7 +1,7 @@
 """Leases and notes of locks, after the documented rules of Azure's blob leases.
 
-Every expiry is a time of the server's clock, which is read when a row is looked at:
-``clock_timestamp()``, never ``now()``, which is the time when the transaction began.
+Every expiry is a time of the server's clock, read when the row is read: ``clock_timestamp()``.
+``now()`` would be the time when the transaction began.
 """
 
 from __future__ import annotations

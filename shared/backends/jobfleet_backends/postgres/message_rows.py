@@ -21,7 +21,7 @@ SELECT queue, lane, clock_timestamp() + make_interval(secs => seconds), body, hi
 FROM json_to_recordset(%s::json) AS rows (n int, {MESSAGE_RECORD}) ORDER BY n
 RETURNING 0
 """
-# Places are tried one after the other, and no row is locked beyond the limit: the join takes a
+# Places are tried one after the other. No row is locked beyond the limit, because the join takes a
 # place's rows only while the limit is not reached. The order of the answer is made by the caller.
 _TAKE = """
 WITH places AS MATERIALIZED (

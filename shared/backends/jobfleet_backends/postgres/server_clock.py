@@ -10,7 +10,7 @@ from jobfleet_contracts.ports import Clock
 class ServerClock:
     """Keeps what the last answer showed.
 
-    The server read its clock between the start of the request and the end of the answer: one
+    The server read its clock between the start of the request and the end of the answer. So one
     answer gives a range as wide as the request took.
     """
 

@@ -21,10 +21,10 @@ _PAUSE_SECONDS = 1.0
 _IDLE_SECONDS = 0.5
 """A session that was idle for longer may have been ended by its server."""
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
-# Whoever waits for another transaction's row gives up before the server looks for deadlocks, which
-# takes a second: so a user's transaction is never the one that it ends.
-# Each statement has an index to go by. A plan that was made while its table was empty would read
-# the whole table, until the server has counted the rows that came since.
+# A session that waits for another transaction's row gives up before the server looks for deadlocks,
+# after a second. So the server never ends a user's transaction for it. Each statement has an index
+# to go by. A plan that was made while its table was empty would read the whole table, until the
+# server has counted the rows that came since.
 _SET = """
 SELECT set_config('lock_timeout', '500ms', true), set_config('enable_seqscan', 'off', true),
     set_config('synchronous_commit',

@@ -1,7 +1,7 @@
 """Acknowledgements of one channel, as few as can be: one for a run of deliveries without a gap.
 
-That is faster, and safer before a close: to a quorum queue RabbitMQ passes on 32 of a channel's
-acknowledgements at once and forgets those still waiting when the channel closes, so that their
+That is faster, and safer before a close. RabbitMQ passes a channel's acknowledgements on to a
+quorum queue 32 at once. When the channel closes, it forgets those that still wait, and their
 messages come again.
 """
 

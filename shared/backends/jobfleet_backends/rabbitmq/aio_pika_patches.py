@@ -55,7 +55,7 @@ _BODY_SIZE = slice(11, 19)  # in a content header frame: type, channel, size, cl
 
 
 class TolerantConnection(Connection):
-    """The plain connection, not the robust one: who uses it is told of each loss and opens anew.
+    """The plain connection, not the robust one: its user hears of each loss and opens anew.
 
     The robust one would repeat a wrong password for ever and keep to itself why the broker is away.
     """
@@ -76,7 +76,7 @@ class TolerantConnection(Connection):
         """The broker's version, where it tells it."""
         if self.transport is None:
             return None
-        # Only the connection below aio-pika's keeps what the broker said of itself.
+        # Only the connection below aio-pika's keeps the properties that the broker sent.
         version = self.transport.connection.server_properties.get("version")
         return version if isinstance(version, str) else None
 

@@ -27,14 +27,14 @@ from jobfleet_contracts.errors import (
 )
 
 LINGER_SECONDS = 0.2
-"""Consumers stay open for this long between two receives: a worker that asks again at once spares
-their opening, and one that does not ask again has no free slot and may hold nothing."""
+"""Consumers stay open for this long between two receives. A worker that asks again at once need not
+open them again. A worker that does not ask again has no free slot and must hold no message."""
 QUIET_SECONDS = 10.0
 """When nothing came for this long, the queues are asked whether something is ready."""
 SILENT_SECONDS = 30.0
 """When nothing came for this long, consuming begins anew on other channels. A queue that is deleted
-and declared again at once can take over the old one's consumer: RabbitMQ 3.10 then counts messages
-as delivered that it never sends (seen within the first second of a queue's life)."""
+and declared again at once can take over the old queue's consumer. RabbitMQ 3.10 then counts
+messages as delivered that it never sends (seen within the first second of a queue's life)."""
 TAKE_SECONDS = 3 * ANSWER_SECONDS
 """For ending the consumers, declaring and consuming; each may wait for a queue that is mute."""
 ATTEMPT_SECONDS = 300.0
@@ -277,7 +277,7 @@ class RabbitJobConsumer:
 
     @property
     def _served(self) -> list[str]:
-        """The queues of which not every lane is suspended."""
+        """The queues with a lane that is not suspended."""
         lanes_of, suspended = self._topology.lanes_of, self._suspended
         return [q for q in self._wanted if any(lane.name not in suspended for lane in lanes_of(q))]
 

@@ -19,8 +19,8 @@ from jobfleet_contracts.errors import BackendError, BackendUnavailable
 
 CONNECT_SECONDS = 5.0
 HEARTBEAT_SECONDS = 20
-"""RabbitMQ 3.10 takes back what a silent client holds after three of these (measured: 60 s, as long
-as a lease; with its own 60 it would be three minutes). Its guide warns of less than 5."""
+"""After three of these RabbitMQ 3.10 takes back what a silent client holds (measured: 60 s, as long
+as a lease). With its default of 60 s it would be three minutes. Its guide warns of less than 5."""
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
 STEADY_SECONDS = 5.0
@@ -180,7 +180,7 @@ class Link:
         return BackendUnavailable(f"the connection to RabbitMQ at {self.address} was closed")
 
     def _was_steady(self) -> bool:
-        """Whether the connection before lived long; only the first attempt after it is told so."""
+        """Whether the connection before lived long; true for the first attempt after it only."""
         opened_at, self._opened_at = self._opened_at, None
         if opened_at is None:
             return False

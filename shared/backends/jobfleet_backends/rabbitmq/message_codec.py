@@ -1,7 +1,7 @@
 """A job message as AMQP carries it: the request as JSON body, hints in headers.
 
 Whoever may publish can write any header. So a message of the fleet's own carries a code over body
-and hints (HMAC-SHA256), and one without a right code is read as a foreign publisher's.
+and hints (HMAC-SHA256). A message without a right code is read as a foreign publisher's.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def encode_message(message: JobMessage, *, key: bytes | None) -> Outgoing:
 def decode_message(
     received: AbstractMessage, *, key: bytes | None
 ) -> JobMessage | MalformedMessage:
-    """Return what came; whatever it is, this raises nothing.
+    """Return the message; this raises nothing, whatever the bytes are.
 
     Without a right code it holds no defaults, opening hash or time, whatever its headers say: the
     worker then reads event 1 and runs that request.

@@ -1,9 +1,9 @@
 """A prefetch window: consuming with a fixed prefetch, and the acknowledgements held back in it.
 
-Whatever is unacknowledged counts against the prefetch. So as long as the acknowledgements of jobs
-that fill slots are held back, the broker sends no more than there are free slots, and no consumer
-has to be cancelled and opened between two short jobs. They are held back for a second at most:
-then the period ends, they are sent, and the next one is opened with as many as are free.
+Whatever is unacknowledged counts against the prefetch. The acknowledgements of jobs that fill slots
+are held back. So the broker sends no more messages than there are free slots, and no consumer has
+to be cancelled and opened between two short jobs. They are held back for a second at most. Then
+they are sent, and the next period opens with as many as there are free slots.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Work queues that do not answer: said in the log, and tried in the background until they do."""
+"""Work queues that do not answer: logged, and tried in the background until they do."""
 
 from __future__ import annotations
 

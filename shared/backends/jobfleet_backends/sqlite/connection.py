@@ -26,7 +26,7 @@ _MEANINGS = {
 
 
 Explain = Callable[[BaseException], BaseException]
-"""Returns what a caller is told of an error."""
+"""Returns the error that a caller gets."""
 
 _OF_THE_DISK = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
 """Errors that SQLite also gives if a file of its own cannot be made or grow on a full disk."""
@@ -82,7 +82,7 @@ def error_code(error: sqlite3.Error) -> int:
 
 
 def explain(error: BaseException, path: Path) -> BaseException:
-    """Return what a caller is told: troubles of the file become ``BackendUnavailable``.
+    """Return the error for the caller: troubles of the file become ``BackendUnavailable``.
 
     Anything else is a mistake in a statement or a value, which no repetition mends.
     """

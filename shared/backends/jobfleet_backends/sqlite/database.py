@@ -42,7 +42,7 @@ class Database:
     calling event loop; ``write`` queues at once, in the order of the calls.
 
     Attributes:
-        damage: what SQLite said when it met a damaged page, ``None`` as long as it has met none.
+        damage: SQLite's message about a damaged page, ``None`` as long as it has met none.
     """
 
     def __init__(self, *, path: Path, clock: Clock, busy_seconds: float = 5.0, readers: int = 3):

@@ -1,7 +1,7 @@
 """Wake waiting consumers of other processes: a datagram to a Unix socket in the data folder.
 
-A ring is a hint that new messages may be there. It may be lost, and where sockets cannot be made
-nobody rings, so every consumer also looks by itself, only less often while it has a doorbell.
+A ring is a hint that new messages may be there. A ring may be lost, and without sockets there is
+none. So every consumer also looks by itself, less often while it has a doorbell.
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ class GroupCommit:
     """Writer thread of one open database.
 
     An operation that fails for a reason of its own (a ``BackendError``) has written nothing and
-    leaves its neighbours alone; any other failure rolls the batch back and runs each operation
-    in a transaction of its own.
+    leaves the others alone. After any other failure the batch is rolled back, and each operation
+    runs in a transaction of its own.
     """
 
     def __init__(

@@ -16,8 +16,8 @@ _LARGEST = 64
 class TrailInsert:
     """One caller's consecutive events: an operation of its own, or a part of a joined one.
 
-    Each statement lets go of Python's lock, and beside a busy thread it takes up to 5 ms to get
-    it back; so a batch's insertions go as few statements.
+    Each statement releases Python's lock, and beside a busy thread it takes up to 5 ms to get it
+    back. So a batch inserts with few statements.
     """
 
     __slots__ = ("rows",)

@@ -2,8 +2,8 @@
 
 A row per hour, shard and writer: columns ``completed``, ``completedTimed`` and ``completedMs`` (and
 so for each state) for the hour, and ``Minutes`` with the same three numbers for each minute, as
-JSON: ``{"05": {"completed": [3, 3, 900]}}``. How long attempts waited and ran stands in the same
-row, see ``type_counter``: a row more in each batch would cost the writers more than a longer one.
+JSON: ``{"05": {"completed": [3, 3, 900]}}``. The same row holds how long attempts waited and ran,
+see ``type_counter``: another row in each batch would cost the writers more than a longer one.
 """
 
 from __future__ import annotations

@@ -21,8 +21,9 @@ _LAST = "~"
 class EventSearch:
     """One page of the timeline, newest first; the cursor is a row key.
 
-    The server compares types, states, names and queues. What it cannot compare in any case, or in
-    part, is tested here over 2,000 events at most; the page then says how far back it has looked.
+    The server compares types, states, names and queues. It cannot compare without regard to
+    case, or parts of texts. That is tested here, over 2,000 events at most; the page then says
+    how far back it has looked.
     """
 
     def __init__(self, *, timeline: Timeline) -> None:

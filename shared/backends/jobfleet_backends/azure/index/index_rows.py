@@ -8,8 +8,8 @@ a partition the first letter of the row key tells the kind:
 * ``t-<inverted microseconds>-<job>-<inverted sequence>``: a copy of an event, newest first.
 
 Hints of an open row lie in four columns, ``Hint0`` to ``Hint3``, by sequence modulo four, and each
-tells its sequence; the highest counts. So writers that cannot read merge in any order, and a stale
-one overwrites no newer hint but in the rare case that it is late by a multiple of four. A row
+tells its sequence; the highest counts. So writers that cannot read may merge in any order. A stale
+writer overwrites a newer hint only in the rare case that it is late by a multiple of four. A row
 without ``OpenedAt`` is a ghost: a hint that came after the row was removed. It is no open row.
 """
 

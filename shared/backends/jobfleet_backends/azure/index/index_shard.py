@@ -32,9 +32,9 @@ _log = structlog.get_logger()
 class Pace:
     """When the rows that wait are written, in seconds since the transaction before began.
 
-    The worst load for the storage is one where each row goes by itself, so rows wait for company:
-    long where nobody waits for them, else until enough are there or nothing more comes, because
-    all slots of the worker wait for just these rows.
+    Rows that are written one by one are the worst load for the storage. So a row waits for others:
+    long if no caller waits for it, else until enough rows are there, or until no more can come
+    because all slots of the worker wait for these rows.
 
     Attributes:
         awaited: at the latest, where somebody waits.

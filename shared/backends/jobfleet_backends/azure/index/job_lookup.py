@@ -1,9 +1,9 @@
 """Jobs found by rows of their own, newest first, each checked in the trail.
 
-Such a row tells that a job had a property once: ``f-<group>-…`` that it ended in an error group,
-``p-<key>-<hash of the value>-…`` that a lookup key has a value. The latter name when it was made.
-Its key ends like the timeline's, so a look-up is one small range of each shard. The row says
-nothing of what came later; so each page asks the trail for the newest event of the jobs it shows.
+Such a row says that a job had a property once. ``f-<group>-…``: it ended in an error group.
+``p-<key>-<hash of the value>-…``: a lookup key has a value. The latter name when it was made. Its
+key ends like the timeline's, so a look-up is one small range of each shard. The row says nothing of
+what came later; so each page asks the trail for the newest event of the jobs it shows.
 """
 
 from __future__ import annotations

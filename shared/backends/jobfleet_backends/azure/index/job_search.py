@@ -44,8 +44,8 @@ class JobSearch:
     Jobs that have not ended are all in the open rows: they are read, sorted and cut. Others are
     met in the timeline: the first event of a job on the way back is its newest, so one pass gives
     each job once. A search for endings alone also reads redrives, since nothing else takes a job
-    on from its end. A page that starts in the middle cannot tell whether a job went on later; it
-    asks the trail for the newest event of each job that it would show, and leaves out those that
+    on from its end. A page that starts in the middle cannot tell whether a job went on later. So it
+    asks the trail for the newest event of each job that it would show, and leaves out jobs that
     have moved up.
     """
 

@@ -30,9 +30,9 @@ class LiveTail:
     """One look at the timeline serves all viewers.
 
     A cursor is ``<tail>.<arrival>.<microseconds>``: which tail (a process's), the how manieth event
-    it saw, and the event's time. In the same tail it resumes exactly. In another one, after a
-    restart or at another replica, the last 60 s before the event are given again, and the client
-    drops event ids that it knows.
+    it saw, and the event's time. In the same tail it resumes exactly. Another process, after a
+    restart or at another replica, sends the last 60 s before the event again. The client drops
+    event ids that it knows.
     """
 
     def __init__(self, *, timeline: Timeline, clock: Clock) -> None:

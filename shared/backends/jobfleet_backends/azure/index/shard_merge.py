@@ -29,7 +29,7 @@ class _Part:
 async def newest_of_all(table: IndexTable, operation: str, query: Query, count: int) -> list[Row]:
     """Return the ``count`` rows with the first row keys, over all shards, in their order.
 
-    Costs one request a shard, and one more for each of which there is more than its share.
+    It costs one request a shard, and one more for each shard that has more than its share.
 
     Args:
         query: names ``@shard`` and ``RowKey gt @after``; the latter has its value.

@@ -76,7 +76,7 @@ class ShardWriter:
         """Halve what is answered with a fault until the rows that cause it stand alone.
 
         Returns:
-            False where the storage answers so whatever it is asked: nothing is given up then.
+            ``False`` if the storage gives this answer to every request: nothing is given up then.
         """
         left = [changes]
         while left:

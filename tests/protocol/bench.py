@@ -111,6 +111,7 @@ class Bench:
             ),
             terms=self._terms,
             give_back=self.given_up.append,
+            seal=self.writes.seal,
             limits=self._read_limits,
         )
         return Claimer(parts)

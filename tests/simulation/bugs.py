@@ -23,7 +23,9 @@ from tests.simulation.emphases import (
     CRASHES,
     KILLER,
     LATE,
+    LATE_AND_MOVED,
     MANY_LATE,
+    MOVED,
     OLD,
     ONE_LOCK,
     PUT_OFF,
@@ -57,6 +59,12 @@ from tests.simulation.lock_bugs import (
     trust_checked_before_the_read,
 )
 from tests.simulation.loss_bugs import a_claim_without_the_limit, a_lone_takeover
+from tests.simulation.move_bugs import (
+    a_claim_looks_only_before,
+    a_look_counts_for_ever,
+    a_lost_worker_is_not_fenced,
+    the_copy_begins_at_once,
+)
 from tests.simulation.pause_bugs import (
     a_claim_heeds_no_pause,
     a_restart_resumes,
@@ -434,6 +442,38 @@ OF_PAUSES = (
     ),
 )
 """Faults of pauses elsewhere."""
+
+OF_MOVES = (
+    Known(
+        "a process that saw no seal once looks for none again",
+        a_look_counts_for_ever,
+        3,
+        MOVED | BAD_WEATHER,
+        shows="the copy lacks",
+    ),
+    Known(
+        "the copy begins as soon as the seal stands",
+        the_copy_begins_at_once,
+        33,
+        MOVED | BAD_WEATHER,
+        shows="the copy lacks",
+    ),
+    Known(
+        "a claim looks for the seal only before it is written",
+        a_claim_looks_only_before,
+        8,
+        LATE_AND_MOVED,
+        shows="the copy lacks its Started",
+    ),
+    Known(
+        "a job is copied while its lost worker could still end it",
+        a_lost_worker_is_not_fenced,
+        2,
+        MOVED | BAD_WEATHER,
+        shows="copied while it runs",
+    ),
+)
+"""Faults of a fleet that is copied while it is alive."""
 
 OF_READING = (
     Known(

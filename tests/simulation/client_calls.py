@@ -18,6 +18,7 @@ from jobfleet_contracts.state import State
 from tests.simulation.fleet import Api, Fleet
 from tests.simulation.journal import Journal
 from tests.simulation.limit_wishes import LIMIT_VERBS, act_on_limits
+from tests.simulation.move_wishes import MOVE_VERB, act_on_move
 from tests.simulation.pause_wishes import LAST_PAUSE_VERB, PAUSE_VERBS, act_on_pauses
 from tests.simulation.process import Process
 from tests.simulation.scenario import Scenario
@@ -74,7 +75,9 @@ class ClientCalls:
         fleet: Fleet,
         servers: Servers,
         journal: Journal,
+        begun: set[tuple[str, int]],
     ) -> None:
+        self._begun = begun
         self.all: list[ClientCall] = []
         self._scenario = scenario
         self._time = time
@@ -88,7 +91,7 @@ class ClientCalls:
         """Plan all of them."""
         dice = Random(f"impatience of callers/{self._scenario.seed}")
         for wish in wishes:
-            about_jobs = wish.verb not in SCHEDULE_VERBS | PAUSE_VERBS | LIMIT_VERBS
+            about_jobs = wish.verb not in {*SCHEDULE_VERBS, *PAUSE_VERBS, *LIMIT_VERBS, MOVE_VERB}
             impatient = about_jobs and dice.random() < self._scenario.impatient
             call = ClientCall(wish, is_impatient=impatient)
             self.all.append(call)
@@ -141,6 +144,8 @@ class ClientCalls:
             return await act_on_schedule(wish, api.schedules, tag)
         if wish.verb in PAUSE_VERBS:
             return await act_on_pauses(wish, api.pauses, api.process.clock, tag)
+        if wish.verb == MOVE_VERB:
+            return await act_on_move(api, tag, self._servers, self.all, self._begun)
         if wish.verb in LIMIT_VERBS:
             return await act_on_limits(wish, api.limits, tag)
         return await self._act_on_job(wish, api, tag)

@@ -18,6 +18,7 @@ PLAIN = {
     "stale_connections": False,
     "retention_seconds": None,
     "clock_steps": False,
+    "moved": False,
 }
 MANY_LATE = LATE | PLAIN | {"jobs": 12, "fault_rate": 0.3}
 CRASHES = PLAIN | {"fault_rate": 0.1, "crash_rate": 0.02, "jobs": 9, "worker_scope": 0.0}
@@ -51,3 +52,17 @@ PUT_OFF = {
     "killers": 0,
 }
 OLD = {"retention_seconds": 240.0, "fault_seconds": 500.0, "clock_steps": False}
+MOVED = {"moved": True, "clock_steps": False}
+LATE_AND_MOVED = (
+    PLAIN
+    | MOVED
+    | LATE
+    | {
+        "fault_rate": 0.3,
+        "jobs": 14,
+        "lease_seconds": 60,
+        "fleet_scope": False,
+        "concurrency": 4,
+        "workers": 4,
+    }
+)

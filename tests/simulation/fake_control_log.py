@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from jobfleet_contracts.control import ControlEntry, ControlSubject
 from jobfleet_contracts.errors import SequenceTaken
+from jobfleet_protocol.control.fleet_seal import SEAL
 from tests.simulation.journal import Journal
 from tests.simulation.virtual_time import VirtualTime
 from tests.simulation.wire import Wire
@@ -14,11 +15,16 @@ from tests.simulation.wire import Wire
 class ControlTable:
     """All entries, by subject and name, then by sequence.
 
+    Args:
+        is_moved: the fleet may be sealed. Where it never is, a look for the seal costs nothing, so
+            that a run without a move is the same run as before.
+
     Attributes:
         landed: each entry with the second in which it was inserted.
     """
 
-    def __init__(self, *, journal: Journal, time: VirtualTime) -> None:
+    def __init__(self, *, journal: Journal, time: VirtualTime, is_moved: bool) -> None:
+        self.is_moved = is_moved
         self.logs: dict[tuple[ControlSubject, str], dict[int, ControlEntry]] = {}
         self.landed: list[tuple[float, ControlEntry]] = []
         self._journal = journal
@@ -67,6 +73,9 @@ class FakeControlLog:
 
     async def newest(self, subject: ControlSubject, name: str) -> ControlEntry | None:
         """Return the last entry."""
+        is_seal = (subject, name) == (ControlSubject.FLEET, SEAL)
+        if is_seal and not self._table.is_moved:
+            return None
         found = await self.history(subject, name, limit=1)
         return found[0] if found else None
 

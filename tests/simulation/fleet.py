@@ -55,6 +55,7 @@ class Api:
         writes = WriteSide.wire(
             backend=backend, clock=clock, defaults=DEFAULTS, looks_for_keys=False, levels=LEVELS
         )
+        self.writer = writes.writer
         self.submitter = writes.submitter
         self.canceller = writes.canceller
         self.redriver = writes.redriver
@@ -73,6 +74,7 @@ class Api:
             ending=writes.ending,
             clock=clock,
             keys=TargetKeys((CALLBACK_SECRET,), {}),
+            seal=writes.seal,
         )
 
 

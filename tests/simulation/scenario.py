@@ -24,6 +24,7 @@ OWN_ERRORS_SHARE = 1 / 8
 LIMITS_SHARE = 1 / 8
 SKEW_SHARE = 1 / 8
 CHAINS_SHARE = 1 / 8
+MOVE_SHARE = 1 / 8
 _FAULT_RATES = (0.0, 0.01, 0.04, 0.04, 0.1, 0.1, 0.2)
 
 
@@ -58,6 +59,7 @@ class Scenario:
         old_workers: so many workers run this release, and the others an invented next one, until an
             update in the midst of the faults.
         chains: share of the jobs that others follow.
+        moved: an operator seals the fleet, copies it, and gives the move up.
     """
 
     seed: int
@@ -95,6 +97,7 @@ class Scenario:
     limits: bool = False
     old_workers: int = 0
     chains: float = 0.0
+    moved: bool = False
 
     @classmethod
     def of(cls, seed: int) -> Scenario:
@@ -149,6 +152,7 @@ class Scenario:
             limits=not scenario.clock_steps and Random(f"limits/{seed}").random() < LIMITS_SHARE,
             old_workers=_old_workers(Random(f"skew/{seed}"), scenario.workers),
             chains=0.5 if Random(f"chains/{seed}").random() < CHAINS_SHARE else 0.0,
+            moved=Random(f"mover/{seed}").random() < MOVE_SHARE,
         )
 
     def _with_retention(self, dice: Random) -> Scenario:

@@ -6,8 +6,10 @@ from typing import Any, cast
 
 from jobfleet_backends.azure.table_limits import LIMITS
 from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.control import ControlSubject
 from jobfleet_contracts.message import MalformedMessage
 from jobfleet_contracts.worker_status import WorkerStatus
+from jobfleet_protocol.control.fleet_seal import SEAL, Seal
 from tests.simulation.fake_broker import Broker, FakeJobConsumer, FakeJobQueue
 from tests.simulation.fake_control import ControlExchange, FakeControlChannel
 from tests.simulation.fake_control_log import ControlTable, FakeControlLog
@@ -42,7 +44,8 @@ class Servers:
         self.broker = Broker(time=time, faults=faults, seed=scenario.seed)
         self.index = IndexTable()
         self.control = ControlExchange(faults=faults, seed=scenario.seed)
-        self.control_log = ControlTable(journal=journal, time=time)
+        self.control_log = ControlTable(journal=journal, time=time, is_moved=scenario.moved)
+        self.move_faults: list[str] = []
         self.rates = RateTable()
         self.dead_letters: list[MalformedMessage] = []
         self.workers: dict[str, WorkerStatus] = {}
@@ -52,6 +55,11 @@ class Servers:
         self._time = time
         self._faults = faults
         self._journal = journal
+
+    def is_sealed(self) -> bool:
+        """Whether the fleet is sealed now."""
+        newest = self.control_log.newest_first(ControlSubject.FLEET, SEAL)
+        return Seal.of(newest[0] if newest else None) is not None
 
     def wire(self, process: Process) -> Wire:
         """Return the way of a process to the servers."""

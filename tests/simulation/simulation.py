@@ -25,6 +25,7 @@ from tests.simulation.judgement import Judgement
 from tests.simulation.left_alone import is_left_alone
 from tests.simulation.limit_judgement import limit_faults, slot_faults
 from tests.simulation.limit_wishes import limit_wishes
+from tests.simulation.move_wishes import move_wishes
 from tests.simulation.operator_actions import OperatorActions
 from tests.simulation.pause_wishes import pause_wishes
 from tests.simulation.process import Process
@@ -114,6 +115,7 @@ class Simulation:
             fleet=self.fleet,
             servers=self.servers,
             journal=self.journal,
+            begun=self.witness.begun,
         )
         self.third_party = ThirdParty(
             scenario=scenario, time=self.time, fleet=self.fleet, journal=self.journal
@@ -148,6 +150,7 @@ class Simulation:
                         *schedule_wishes(self.scenario),
                         *pause_wishes(self.scenario),
                         *limit_wishes(self.scenario),
+                        *move_wishes(self.scenario),
                     ]
                 )
                 self.crowd.begin()
@@ -270,6 +273,7 @@ class Simulation:
         return [
             *self.witness.faults,
             *self.crowd.faults,
+            *self.servers.move_faults,
             *rate_faults(rate, self.witness.starts),
             *self._skew_faults(),
             *copy_faults(self._copies, self.scenario.workers),

@@ -14,6 +14,7 @@ from tests.simulation.bugs import (
     OF_FLOWS,
     OF_LIMITS,
     OF_LOSSES,
+    OF_MOVES,
     OF_PAUSES,
     OF_READING,
     OF_SCHEDULES,
@@ -58,6 +59,12 @@ def test_a_fault_of_other_limits_fails(known: Known) -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("known", OF_LOSSES, ids=lambda known: known.name)
 def test_a_job_that_runs_twice_though_it_must_not_fails(known: Known) -> None:
+    _fails(known)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("known", OF_MOVES, ids=lambda known: known.name)
+def test_a_copy_that_lacks_what_was_acknowledged_fails(known: Known) -> None:
     _fails(known)
 
 

@@ -81,6 +81,7 @@ class Witness:
         is_leased: Callable[[str], bool],
     ) -> None:
         self.runs = 0
+        self.begun: set[tuple[str, int]] = set()
         self.overlaps = 0
         self.takeovers = 0
         self.starts: list[tuple[float, str]] = []
@@ -108,6 +109,7 @@ class Witness:
         self._journal.note(process.name, "handler.begins", job_id[-4:], f"epoch={epoch}")
         self._compare(run)
         self._live.append(run)
+        self.begun.add((job_id, epoch))
         self._count(run)
         self.runs += 1
         try:

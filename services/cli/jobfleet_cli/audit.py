@@ -1,4 +1,4 @@
-"""``jobfleet audit``: verify, export, heads, rebuild."""
+"""``jobfleet audit``: verify, export, import, unseal, heads, rebuild."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from typing import Annotated
 
 import typer
 
+from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.export_verification import verify_export
-from jobfleet_cli.session import in_session
+from jobfleet_cli.move_export import MoveExport
+from jobfleet_cli.move_import import MoveImport
+from jobfleet_cli.session import Session, in_session, who
 from jobfleet_cli.trail_export import TrailExport
 from jobfleet_cli.trail_heads import TrailHeads, read_heads
 from jobfleet_cli.trail_rebuild import rebuild_index
 from jobfleet_cli.trail_verification import TrailVerification
 from jobfleet_contracts.errors import InvalidRequest
+from jobfleet_protocol.control.seals import Seals
 from jobfleet_protocol.reading.job_export import PAGE
 from jobfleet_protocol.reading.job_filter import job_query
 
@@ -21,7 +25,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,
-    help="Verify, export and rebuild from the audit trail.",
+    help="Verify, export, move and rebuild from the audit trail.",
 )
 
 JobOption = Annotated[str | None, typer.Option("--job", metavar="ID", help="Only this job.")]
@@ -72,15 +76,54 @@ def export(
         str | None,
         typer.Option("--q", "-q", help="Only jobs of a search, as 'type:crm.* error:quota'."),
     ] = None,
+    move: Annotated[
+        bool, typer.Option("--move", help="Seal the fleet and write all of it, for audit import.")
+    ] = False,
+    reason: Annotated[str, typer.Option(help="With --move: stands in the log of the seal.")] = "",
+    wait: Annotated[
+        float, typer.Option(metavar="SECONDS", help="With --move: how long to wait for jobs.")
+    ] = 600,
 ) -> None:
     """Write the trail as JSON lines, one event each, job by job, oldest event first.
 
     What submitters wrote is masked as in the API. With --raw it is printed as it is stored.
+
+    With --move the fleet takes no jobs and starts none from now on. Jobs that run are waited for.
     """
+    if move:
+        if out is None or job is not None or q is not None:
+            raise InvalidRequest("--move: needs --out FILE, and moves all jobs", field="move")
+        raise typer.Exit(in_session(MoveExport(out=out, reason=reason, wait_seconds=wait).run))
     if job is not None and q is not None:
         raise InvalidRequest("--q: give either a job or a search", field="q")
     search = None if q is None else job_query({"q": q}, limit=PAGE, prefix="--")
     raise typer.Exit(in_session(TrailExport(job_id=job, search=search, out=out, raw=raw).run))
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="From audit export --move.")],
+) -> None:
+    """Write a moved fleet into this empty backend, and let it go on here.
+
+    Run it again after any failure: it goes on where it stopped.
+    """
+    raise typer.Exit(in_session(MoveImport(file=file).run))
+
+
+@app.command()
+def unseal(
+    reason: Annotated[str, typer.Option(help="Stands in the log of the seal.")] = "",
+) -> None:
+    """Give a move up: lift the seal, so that this fleet takes and starts jobs again."""
+
+    async def lift(session: Session) -> ExitCode:
+        seals = Seals(log=session.backend.control_log, clock=session.clock)
+        await seals.lift(by=who(), reason=reason)
+        print("unsealed: the fleet takes and starts jobs again, within seconds")
+        return ExitCode.DONE
+
+    raise typer.Exit(in_session(lift))
 
 
 @app.command("heads")

@@ -21,6 +21,7 @@ from jobfleet_contracts.errors import (
     BackendError,
     BadSignature,
     BodyConflict,
+    FleetSealed,
     InvalidRequest,
     JobfleetError,
     NotFound,
@@ -103,6 +104,12 @@ def unavailable(error: BackendError) -> Problem:
     return Problem("Backend unavailable", "backend-unavailable", str(error), 503, headers)
 
 
+def sealed(error: FleetSealed) -> Problem:
+    """503: the fleet is moved, or was; senders of results try again later, at the same address."""
+    headers = {"Retry-After": RETRY_AFTER_SECONDS}
+    return Problem("Fleet sealed", "fleet-sealed", str(error), 503, headers)
+
+
 def problem_of(error: JobfleetError) -> Problem:
     """Return the answer to an error of the protocol or a backend."""
     match error:
@@ -122,6 +129,8 @@ def problem_of(error: JobfleetError) -> Problem:
             return bad_signature(str(error))
         case BodyConflict():
             return body_conflict(str(error), by_key=False)
+        case FleetSealed():
+            return sealed(error)
         case BackendError():
             return unavailable(error)
         case _:

@@ -119,6 +119,7 @@ class Services:
                 ending=writes.ending,
                 clock=clock,
                 keys=TargetKeys(options.callback_secrets, options.callback_targets),
+                seal=writes.seal,
             ),
             live=LiveHub(reader=backend.reader),
             batch_texts=BatchTexts(),

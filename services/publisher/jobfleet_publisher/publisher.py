@@ -294,6 +294,7 @@ class Publisher:
         Raises:
             InvalidRequest: the fleet's backend has no transactions, or a value does not fit.
             FleetTooOld: a live worker's release cannot act on a field of the request.
+            FleetSealed: the fleet is sealed.
             BackendUnavailable: the database does not answer.
         """
         _check_key(idempotency_key)
@@ -308,6 +309,7 @@ class Publisher:
         submission = opened.writes.transactional
         request = submission.identified(request, idempotency_key)
         await opened.writes.gate.admit(request, by=None)
+        await submission.check_seal()
         return TransactionPart(
             request=request,
             opening=submission.opening(request, by=None, ring=ring),
@@ -320,8 +322,10 @@ class Publisher:
 
         Raises:
             BodyConflict: the job id or idempotency key was used before with another body.
+            FleetSealed: the fleet was sealed meanwhile: roll the transaction back.
         """
         opened = await self._use()
+        await opened.writes.transactional.check_seal()
         answer = opened.writes.transactional.answer(part.request, part.opening, written)
         return self._job(answer, opened)
 

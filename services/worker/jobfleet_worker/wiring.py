@@ -266,6 +266,7 @@ def _claimer(
         limits=pause_watch.limits,
         keys=announced_keys.missing,
         give_back=give_back,
+        seal=ground.writes.seal,
         fresh=options.fresh,
     )
     return Claimer(parts)
@@ -407,6 +408,7 @@ def _consumer(
             clock=clock,
         ),
         slots=parts.slots,
+        seal=ground.writes.seal,
         worker_lock=claims.worker_lock if ground.options.lock_scope == "worker" else None,
         metrics=ground.metrics,
     )

@@ -2,7 +2,7 @@
 
 Each subject (a schedule, a queue, a type, a limit, an action on many jobs) has an append-only log
 of its own. ``action`` has a journal of what people did beside them, and ``fleet`` the protocol
-level that was used. An entry carries what happened, who did it, when and why, and the whole state
+level that was used and the seal of a fleet that is moved. An entry carries what happened, who did it, when and why, and the whole state
 after it. The newest entry is the subject's current state.
 """
 
@@ -50,6 +50,8 @@ class ControlKind(StrEnum):
     SET = "Set"
     ASKED = "Asked"
     ENDED = "Ended"
+    SEALED = "Sealed"
+    UNSEALED = "Unsealed"
     NEWER = "Newer"
     """Stands for each kind that this release does not know; no writer uses it."""
 

@@ -80,6 +80,11 @@ class DataMissing(BackendError):
     again."""
 
 
+class FleetSealed(BackendError):
+    """The fleet is sealed, to be moved or since it was: nothing may be submitted, claimed or
+    changed. What the caller asked for is not acknowledged, whatever stands in the trail."""
+
+
 class SequenceTaken(BackendError):
     """A row with this sequence stands already; it may be one's own from an earlier try."""
 

@@ -83,6 +83,14 @@ class UserTransactions(Protocol):
         """Return the mark of this fleet's tables, which no other database has."""
         ...
 
+    async def moment(self) -> str:
+        """Return a mark of this moment, for :meth:`are_over`."""
+        ...
+
+    async def are_over(self, moment: str) -> bool:
+        """Return whether every transaction has ended that had written something by the moment."""
+        ...
+
     async def state(self, transaction: str) -> TransactionState:
         """Return what became of a transaction."""
         ...

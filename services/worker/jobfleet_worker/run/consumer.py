@@ -35,6 +35,7 @@ from jobfleet_protocol.claiming.decision import (
     Wait,
 )
 from jobfleet_protocol.claiming.lock_leases import new_lease_id
+from jobfleet_protocol.control.fleet_seal import FleetSeal
 from jobfleet_protocol.retry import back_off, retry_forever
 from jobfleet_worker.metrics.port import NO_METRICS, Metrics
 from jobfleet_worker.run.deferral import Deferral
@@ -78,12 +79,14 @@ class Consumer:
         rate_gate: RateGate,
         process_turns: ProcessTurns,
         slots: Slots,
+        seal: FleetSeal,
         worker_lock: WorkerLock | None = None,
         metrics: Metrics = NO_METRICS,
     ) -> None:
         """Take the parts.
 
         Args:
+            seal: while the fleet is sealed nothing is received and nothing claimed.
             worker_lock: on which claims rest in scope ``worker``.
         """
         self._index = index
@@ -97,6 +100,7 @@ class Consumer:
         self._rate_gate = rate_gate
         self._process_turns = process_turns
         self._slots = slots
+        self._seal = seal
         self._worker_lock = worker_lock
         self._metrics = metrics
         self._ending = ending
@@ -110,6 +114,7 @@ class Consumer:
         while not self._stopping:
             await self._slots.until_free()
             try:
+                await self._seal.check()
                 deliveries = await self._source.receive(self._slots.free, RECEIVE_WAIT)
             except BackendError as error:
                 self._note(str(error))
@@ -288,6 +293,7 @@ class Consumer:
     async def _try_to_claim(
         self, message: JobMessage, lease_id: str, fleet: KeptLease | None, *, is_alone: bool
     ) -> tuple[ClaimResult, KeptLease | None]:
+        await self._seal.check()
         held = fleet
         if fleet is None and self._worker_lock is not None:
             held = await self._worker_lock.current()

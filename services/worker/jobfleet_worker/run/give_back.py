@@ -12,11 +12,11 @@ from datetime import timedelta
 
 import structlog
 
-from jobfleet_contracts.event import Event, JobState
+from jobfleet_contracts.event import Event
 from jobfleet_contracts.ports import AuditTrail, Clock
 from jobfleet_contracts.state import CLAIMABLE, State, Status
 from jobfleet_protocol.claiming.claim_result import Unclear
-from jobfleet_protocol.claiming.lost_for_good import lost_for_good
+from jobfleet_protocol.claiming.lost_for_good import lost_for_good, taken_from
 from jobfleet_protocol.retry import retry_forever
 from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import Change, draft
@@ -63,29 +63,32 @@ class GiveBack:
         Args:
             claim: the newest event that is known under this claim.
         """
-        self._begin(claim.job_id, lock, claim.after.epoch, before=None)
+        why = "an error of the worker's own ended the attempt"
+        self._begin(claim.job_id, lock, claim.after.epoch, before=None, why=why)
 
     def unclear(self, claim: Unclear) -> None:
         """See to a claim that may stand in the trail, or may still land there."""
         head = claim.head
-        self._begin(head.job_id, claim.lock, head.after.epoch + 1, before=head.sequence)
+        self._begin(
+            head.job_id, claim.lock, head.after.epoch + 1, before=head.sequence, why=claim.why
+        )
 
     async def settle(self, seconds: float) -> None:
         """Wait for what is under way, at most ``seconds``."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=seconds)
 
-    def _begin(self, job_id: str, lock: str, epoch: int, *, before: int | None) -> None:
-        answering = self._until_written(job_id, lock, epoch, before=before)
+    def _begin(self, job_id: str, lock: str, epoch: int, *, before: int | None, why: str) -> None:
+        answering = self._until_written(job_id, lock, epoch, before=before, why=why)
         task = asyncio.create_task(answering, name=f"give-back-{job_id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _until_written(
-        self, job_id: str, lock: str, epoch: int, *, before: int | None
+        self, job_id: str, lock: str, epoch: int, *, before: int | None, why: str
     ) -> None:
         writing = asyncio.create_task(
-            self._write(job_id, lock, epoch, before=before), name=f"deferred-{job_id}"
+            self._write(job_id, lock, epoch, before=before, why=why), name=f"deferred-{job_id}"
         )
         done, _ = await asyncio.wait({writing}, timeout=self._lease_seconds)
         try:
@@ -96,13 +99,15 @@ class GiveBack:
             _log.exception(GIVING_BACK_FAILED, job_id=job_id)
             self._retire(lock, f"job {job_id} cannot be given back: {error}")
 
-    async def _write(self, job_id: str, lock: str, epoch: int, *, before: int | None) -> None:
+    async def _write(
+        self, job_id: str, lock: str, epoch: int, *, before: int | None, why: str
+    ) -> None:
         while True:
             head = await retry_forever(lambda: self._trail.newest(job_id))
             if head is None:
                 return
             events: list[Event] = []
-            for change in self._answer(head, lock, epoch, before):
+            for change in self._answer(head, lock, epoch, before, why):
                 previous = events[-1] if events else head
                 now = self._clock.now()
                 events.append(draft(previous, head.facts, change, occurred_at=now))
@@ -112,7 +117,9 @@ class GiveBack:
                 _log.warning(GIVEN_BACK, job_id=job_id, epoch=epoch)
                 return
 
-    def _answer(self, head: Event, lock: str, epoch: int, before: int | None) -> list[Change]:
+    def _answer(
+        self, head: Event, lock: str, epoch: int, before: int | None, why: str
+    ) -> list[Change]:
         """Return what gives the job back on top of its newest event; nothing: it is not ours."""
         after = head.after
         running = after.state is State.RUNNING
@@ -121,21 +128,13 @@ class GiveBack:
             # Its handler may have begun, unless it is known that the claim alone failed.
             if before is None and after.max_takeovers == 0:
                 return [lost_for_good(1, self._worker_id)]
-            return [self._deferred("an error of the worker's own ended the attempt")]
+            return [self._deferred(why)]
         if head.sequence != before:
             return []
         # The claim does not stand. A copy of it may still be on its way: this row takes its place.
         if after.state in CLAIMABLE:
-            return [self._deferred("an error of the worker's own ended the claim")]
-        return self._taken_over(after) if running else []
-
-    def _taken_over(self, after: JobState) -> list[Change]:
-        message = f"worker {after.worker_id} was lost"
-        taken = Change(kind=Status.TAKEN_OVER, worker_id=self._worker_id, message=message)
-        lost = after.takeovers + 1
-        if lost > after.max_takeovers:
-            return [taken, lost_for_good(lost, self._worker_id)]
-        return [taken]
+            return [self._deferred(why)]
+        return taken_from(after, self._worker_id) if running else []
 
     def _deferred(self, message: str) -> Change:
         return Change(

@@ -8,6 +8,7 @@ from datetime import timedelta
 from jobfleet_contracts.fleet_ports import RateStore, WorkerDirectory
 from jobfleet_contracts.ports import Clock, JobIndex
 from jobfleet_contracts.worker_status import KEPT as WORKERS_KEPT
+from jobfleet_protocol.control.fleet_seal import FleetSeal
 from jobfleet_protocol.control.pauses import Pauses
 from jobfleet_protocol.reading.error_report import KEPT
 from jobfleet_worker.run.pause_watch import PauseWatch
@@ -32,6 +33,7 @@ class Duties:
 
     Args:
         retention: ``None``: ended jobs are kept for good.
+        seal: while the fleet is sealed nothing is rescued, removed or fired.
         rescue_seconds: between two sweeps for jobs that nobody works on.
     """
 
@@ -48,7 +50,9 @@ class Duties:
         directory: WorkerDirectory,
         clock: Clock,
         rescue_seconds: float,
+        seal: FleetSeal,
     ) -> None:
+        self._seal = seal
         self._rescuer = rescuer
         self._retention = retention
         self._scheduler = scheduler
@@ -64,14 +68,19 @@ class Duties:
         """Return the duties, in the order in which a new leader begins them."""
         return [
             self._sweep,
-            self._scheduler.sweep,
+            self._fire,
             self._resume_in_time,
             self._trim,
             self._forget_rates,
             self._forget_workers,
         ]
 
+    async def _fire(self) -> float:
+        await self._seal.check()
+        return await self._scheduler.sweep()
+
     async def _sweep(self) -> float:
+        await self._seal.check()
         await self._rescuer.sweep()
         if self._retention is not None:
             await self._retention.sweep()

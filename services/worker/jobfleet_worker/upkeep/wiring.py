@@ -59,6 +59,7 @@ def upkeep_on(ground: Ground, intake: Intake, claims: Claims, executor: Executor
         directory=backend.directory,
         clock=clock,
         rescue_seconds=options.rescue_seconds,
+        seal=ground.writes.seal,
     )
     leadership = Election(
         duties=duties.each(),

@@ -35,6 +35,8 @@ from jobfleet_contracts.transaction import Opened, Opening, TransactionState
 _HAS_TABLES = "SELECT to_regclass(%s::text) IS NOT NULL"
 _FLEET = "SELECT value FROM jobfleet.meta WHERE name = 'fleet'"
 _STATE = "SELECT pg_xact_status(%s::text::xid8)"
+_MOMENT = "SELECT pg_current_xact_id()::text"
+_ARE_OVER = "SELECT pg_snapshot_xmin(pg_current_snapshot()) >= %s::text::xid8"
 _STATES: dict[str, TransactionState] = {
     "in progress": "open",
     "aborted": "rolled back",
@@ -136,6 +138,16 @@ class PostgresUserTransactions:
         """Ask the server what became of a transaction."""
         ((state,),) = await self._database.fetch(_STATE, transaction)
         return _STATES.get(state, "rolled back")
+
+    async def moment(self) -> str:
+        """Take a number: transactions that have written something before have lower ones."""
+        ((number,),) = await self._database.fetch(_MOMENT)
+        return str(number)
+
+    async def are_over(self, moment: str) -> bool:
+        """Ask the server for the lowest number that is in use."""
+        ((over,),) = await self._database.fetch(_ARE_OVER, moment)
+        return bool(over)
 
     @property
     def _meta(self) -> str:

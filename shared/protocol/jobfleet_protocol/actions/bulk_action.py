@@ -162,7 +162,7 @@ class BulkActions:
             count=len(job_ids),
             asked_at=self._clock.now(),
         )
-        await self._payloads.put(_ids_name(asked.action_id), encode(list(job_ids)))
+        await self._payloads.put(ids_name(asked.action_id), encode(list(job_ids)))
         await self._begin(asked)
         details = {"action": action.value, "count": asked.count, "scope": asked.scope}
         await self._journal.open(asked.action_id, by=by, reason=reason, details=details)
@@ -185,7 +185,7 @@ class BulkActions:
         Raises:
             BackendUnavailable: they are missing, or storage does not answer.
         """
-        body = await self._payloads.get(_ids_name(action_id))
+        body = await self._payloads.get(ids_name(action_id))
         if body is None:
             raise BackendUnavailable(f"the job ids of action {action_id} are missing")
         return [str(each) for each in decode(body)]
@@ -270,7 +270,8 @@ class BulkActions:
         await self._writer.append(ControlSubject.ACTION, action.action_id, decide)
 
 
-def _ids_name(action_id: str) -> str:
+def ids_name(action_id: str) -> str:
+    """Return the name under which the payload store keeps the job ids of an action."""
     return f"{action_id}/0/ids"
 
 

@@ -13,6 +13,7 @@ import structlog
 from jobfleet_contracts.errors import (
     BackendError,
     BackendUnavailable,
+    FleetSealed,
     JobfleetError,
     LeaseConflict,
     NotFound,
@@ -170,11 +171,14 @@ class BulkRunner:
         return JobResult(job_id, state.value, None)
 
     async def _until_clear(self, action: BulkAction, job_id: str, mark: ActionMark) -> State:
-        """An unclear answer is asked for again: the mark keeps a second try from acting twice."""
+        """An unclear answer is asked for again: the mark keeps a second try from acting twice.
+
+        While the fleet is sealed the action waits: moved, it goes on at the next fleet's dashboard.
+        """
         while True:
             try:
                 return await self._once(action, job_id, mark)
-            except BackendUnavailable as error:
+            except (BackendUnavailable, FleetSealed) as error:
                 _log.debug(ACTION_HELD_UP, job_id=job_id, error=str(error))
                 await asyncio.sleep(1)
 

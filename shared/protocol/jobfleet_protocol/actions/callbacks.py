@@ -29,6 +29,7 @@ from jobfleet_protocol.actions.ending import Ending
 from jobfleet_protocol.actions.signing_keys import StreamedSignature
 from jobfleet_protocol.actions.submission import request_of
 from jobfleet_protocol.actions.target_keys import TargetKeys
+from jobfleet_protocol.control.fleet_seal import FleetSeal
 from jobfleet_protocol.trail.large_data import resolve
 from jobfleet_protocol.trail.tombstone import is_tombstone
 from jobfleet_protocol.trail.trail_writer import TrailWriter
@@ -112,7 +113,9 @@ class Callbacks:
         ending: Ending,
         clock: Clock,
         keys: TargetKeys,
+        seal: FleetSeal,
     ) -> None:
+        self._seal = seal
         self._trail = trail
         self._payloads = payloads
         self._writer = writer
@@ -190,6 +193,7 @@ class Callbacks:
             InvalidRequest: the body does not fit, or names another job.
             UnknownJob: no trail.
             ActionRefused: the job does not wait, or for another incarnation's result.
+            FleetSealed: the fleet is sealed: send the same again, to the fleet that it became.
             BackendUnavailable: the trail did not answer in 8 s: send the same again.
         """
         said = CallbackBody.parse(body)
@@ -236,6 +240,7 @@ class Callbacks:
     async def _receive(
         self, job_id: str, incarnation: int, said: CallbackBody, digest: str
     ) -> Received:
+        await self._seal.check()
         while True:
             head = await self._trail.newest(job_id)
             if head is None:
@@ -249,6 +254,7 @@ class Callbacks:
                 return await self._after_the_wait(head, digest)
             event = draft(head, head.facts, _change(said, digest), occurred_at=self._clock.now())
             if await self._writer.append([event]) is None:
+                await self._seal.check()
                 _log.info(CALLBACK_ACCEPTED, job_id=job_id, state=event.after.state.value)
                 await self._conclude(event)
                 return Received(job_id, event.after.state)
@@ -264,6 +270,7 @@ class Callbacks:
         known = (await resolve(ended, self._payloads)).data.get("callback", {})
         if known.get("digest") != digest:
             raise ActionRefused(f"job {head.job_id} is {state.value} already")
+        await self._seal.check()
         return Received(head.job_id, state, repeated=True)
 
     async def _conclude(self, event: Event) -> None:

@@ -13,6 +13,7 @@ from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.action_mark import ActionMark, data_of
 from jobfleet_protocol.actions.answer_limit import answered
 from jobfleet_protocol.actions.ending import Ending
+from jobfleet_protocol.control.fleet_seal import FleetSeal
 from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import Change, draft
 
@@ -43,7 +44,9 @@ class Canceller:
         writer: TrailWriter,
         ending: Ending,
         clock: Clock,
+        seal: FleetSeal,
     ) -> None:
+        self._seal = seal
         self._trail = trail
         self._control = control
         self._writer = writer
@@ -66,6 +69,7 @@ class Canceller:
             InvalidRequest: the reason is too long or holds control characters.
             UnknownJob: no trail.
             ActionRefused: the job has ended.
+            FleetSealed: the fleet is sealed.
             BackendUnavailable: the trail did not answer in 8 s. The job may be cancelled, now or
                 later; asking again adds nothing to a cancel that stands.
         """
@@ -79,6 +83,7 @@ class Canceller:
     async def _cancel(
         self, job_id: str, by: str | None, reason: str, mark: ActionMark | None
     ) -> State:
+        await self._seal.check()
         while True:
             head = await self._trail.newest(job_id)
             if head is None:
@@ -93,6 +98,7 @@ class Canceller:
                 return head.after.state
             event = self._event(head, by, reason, mark, running=running)
             if await self._writer.append([event]) is None:
+                await self._seal.check()
                 return await self._follow_up(event)
 
     def _event(

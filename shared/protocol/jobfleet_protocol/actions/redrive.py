@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from jobfleet_contracts.errors import ActionRefused, UnknownJob
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.ports import AuditTrail, Clock, JobIndex, PayloadStore
@@ -10,6 +12,7 @@ from jobfleet_protocol.actions.action_mark import ActionMark, data_of
 from jobfleet_protocol.actions.answer_limit import answered
 from jobfleet_protocol.actions.publication import Publication
 from jobfleet_protocol.actions.submission import message_of, open_row, reopen_if_slow
+from jobfleet_protocol.control.fleet_seal import FleetSeal
 from jobfleet_protocol.trail.tombstone import is_tombstone
 from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import REDRIVABLE, Change, draft
@@ -27,7 +30,9 @@ class Redriver:
         writer: TrailWriter,
         publication: Publication,
         clock: Clock,
+        seal: FleetSeal,
     ) -> None:
+        self._seal = seal
         self._trail = trail
         self._index = index
         self._payloads = payloads
@@ -46,12 +51,13 @@ class Redriver:
         Raises:
             UnknownJob: no trail.
             ActionRefused: the job is open or completed, or its history was removed.
+            FleetSealed: the fleet is sealed.
             BackendUnavailable: the trail did not answer in 8 s. The job may be redriven, now or
                 later: look at it before asking again, for if it has run and failed meanwhile,
                 a second redrive runs it once more.
         """
         return await answered(
-            self._redrive(job_id, by, reason, mark),
+            self._unsealed(lambda: self._redrive(job_id, by, reason, mark)),
             name=f"redrive-{job_id}",
             unclear="the job may be redriven, now or later: look at its state before asking again",
         )
@@ -64,13 +70,21 @@ class Redriver:
         Raises:
             UnknownJob: no trail.
             ActionRefused: the job is not dead, or was dismissed before.
+            FleetSealed: the fleet is sealed.
             BackendUnavailable: the trail did not answer in 8 s; ask again, it counts once.
         """
         return await answered(
-            self._dismiss(job_id, by, reason, mark),
+            self._unsealed(lambda: self._dismiss(job_id, by, reason, mark)),
             name=f"dismiss-{job_id}",
             unclear="the job may be dismissed, now or later: ask again, it counts once",
         )
+
+    async def _unsealed(self, change: Callable[[], Awaitable[State]]) -> State:
+        """Change a job of a fleet that is not sealed, before it or when the event stands."""
+        await self._seal.check()
+        state = await change()
+        await self._seal.check()
+        return state
 
     async def _dismiss(
         self, job_id: str, by: str | None, reason: str, mark: ActionMark | None

@@ -30,6 +30,7 @@ from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.answer_limit import answered
 from jobfleet_protocol.actions.level_gate import LevelGate
 from jobfleet_protocol.actions.publication import Publication
+from jobfleet_protocol.control.fleet_seal import FleetSeal
 from jobfleet_protocol.control.type_keys import TypeKeys
 from jobfleet_protocol.retry import retry_forever
 from jobfleet_protocol.trail.large_data import resolve
@@ -212,6 +213,7 @@ class Submitter:
         clock: Clock,
         defaults: JobDefaults,
         gate: LevelGate,
+        seal: FleetSeal,
         keys: TypeKeys | None = None,
     ) -> None:
         """Take the parts.
@@ -222,6 +224,7 @@ class Submitter:
         """
         self._keys = keys
         self._gate = gate
+        self._seal = seal
         self._trail = trail
         self._index = index
         self._reader = reader
@@ -245,6 +248,7 @@ class Submitter:
             InvalidRequest: type or id is one that only jobfleet itself may use.
             BodyConflict: the job id or key was used before with another body.
             FleetTooOld: a live worker's release cannot act on a field of the request.
+            FleetSealed: the fleet is sealed, and the job not accepted.
             BackendUnavailable: the trail did not answer in 8 s. The job may have been accepted:
                 submit again with the same job id or key.
         """
@@ -254,7 +258,7 @@ class Submitter:
         return await self._answered(
             self._known(request)
             if is_internal_id(request.job_id)
-            else self._submit_admitted(request, by),
+            else self._submit_unsealed(request, by),
             request,
         )
 
@@ -290,6 +294,13 @@ class Submitter:
             name=f"submit-{request.job_id}",
             unclear="submit again with the same job id or idempotency key",
         )
+
+    async def _submit_unsealed(self, request: JobRequest, by: str | None) -> Submitted:
+        """Jobs of the fleet's own need no look at the seal: they belong to jobs that run still."""
+        await self._seal.check()
+        submitted = await self._submit_admitted(request, by)
+        await self._seal.check()
+        return submitted
 
     async def _known(self, request: JobRequest) -> Submitted:
         """Find the job under an internal id; nobody may begin one there."""

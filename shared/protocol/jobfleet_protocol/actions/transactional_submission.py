@@ -21,6 +21,7 @@ from jobfleet_protocol.actions.submission import (
     open_row,
     opening_change,
 )
+from jobfleet_protocol.control.fleet_seal import FleetSeal
 from jobfleet_protocol.trail.large_data import split
 from jobfleet_protocol.trail.transitions import draft
 
@@ -34,7 +35,10 @@ class TransactionalSubmission:
     Nothing here is repeated or goes on in the background: the transaction's owner decides.
     """
 
-    def __init__(self, *, clock: Clock, defaults: JobDefaults, limits: Limits) -> None:
+    def __init__(
+        self, *, clock: Clock, defaults: JobDefaults, limits: Limits, seal: FleetSeal
+    ) -> None:
+        self._seal = seal
         self._clock = clock
         self._defaults = defaults
         self._limits = limits
@@ -53,6 +57,14 @@ class TransactionalSubmission:
         if idempotency_key is None:
             return request
         return request.model_copy(update={"job_id": job_id_for_key(idempotency_key)})
+
+    async def check_seal(self) -> None:
+        """Check that the fleet is not sealed; before the transaction writes, and after.
+
+        Raises:
+            FleetSealed: it is. What was written must not be committed.
+        """
+        await self._seal.check()
 
     def opening(self, request: JobRequest, *, by: str | None, ring: bool) -> Opening:
         """Return all that makes the job exist."""

@@ -18,6 +18,7 @@ from jobfleet_protocol.actions.publication import Publication
 from jobfleet_protocol.actions.redrive import Redriver
 from jobfleet_protocol.actions.submission import Submitter
 from jobfleet_protocol.actions.transactional_submission import TransactionalSubmission
+from jobfleet_protocol.control.fleet_seal import FleetSeal
 from jobfleet_protocol.control.type_keys import TypeKeys
 from jobfleet_protocol.trail.trail_writer import TrailWriter
 
@@ -30,8 +31,12 @@ class WriteSide:
     """The actions of one service, over one writer, one publication and one ending.
 
     Call :meth:`settle` before the backend is closed.
+
+    Attributes:
+        seal: whether the fleet is sealed, as this service knows it.
     """
 
+    seal: FleetSeal
     writer: TrailWriter
     publication: Publication
     ending: Ending
@@ -67,6 +72,7 @@ class WriteSide:
         gate = LevelGate(
             directory=backend.directory, log=backend.control_log, clock=clock, levels=levels
         )
+        seal = FleetSeal(log=backend.control_log, clock=clock)
         publication = Publication(queue=backend.queue, index=index, clock=clock)
 
         def submitter(defaults: JobDefaults) -> Submitter:
@@ -82,6 +88,7 @@ class WriteSide:
                 defaults=defaults,
                 gate=gate,
                 keys=keys,
+                seal=seal,
             )
 
         jobs = submitter(defaults)
@@ -93,16 +100,22 @@ class WriteSide:
             submitter=jobs,
         )
         return cls(
+            seal=seal,
             writer=writer,
             gate=gate,
             publication=publication,
             ending=ending,
             submitter=jobs,
             transactional=TransactionalSubmission(
-                clock=clock, defaults=defaults, limits=backend.limits
+                clock=clock, defaults=defaults, limits=backend.limits, seal=seal
             ),
             canceller=Canceller(
-                trail=trail, control=backend.control, writer=writer, ending=ending, clock=clock
+                trail=trail,
+                control=backend.control,
+                writer=writer,
+                ending=ending,
+                clock=clock,
+                seal=seal,
             ),
             redriver=Redriver(
                 trail=trail,
@@ -111,6 +124,7 @@ class WriteSide:
                 writer=writer,
                 publication=publication,
                 clock=clock,
+                seal=seal,
             ),
         )
 

@@ -10,6 +10,7 @@ from typing import Any
 from jobfleet_contracts.codec import format_time
 from jobfleet_contracts.control import ControlEntry, ControlKind, ControlSubject
 from jobfleet_protocol.control import schedule_state
+from jobfleet_protocol.control.fleet_seal import Seal, is_seal_log
 from jobfleet_protocol.control.limit_state import Limit
 from jobfleet_protocol.control.pause_state import PAUSABLE, RESCUER, Pause
 from jobfleet_protocol.control.schedule_state import ScheduleState
@@ -44,7 +45,7 @@ def check_control_log(log: Sequence[ControlEntry]) -> list[ControlViolation]:
     once, in order and without a gap. None fires while the schedule is paused or removed. Only a
     pause or a resume changes whether it is paused. Of a queue or type: the same, and the rescuer
     resumes it at ``until``, never before. Of a limit: it is set or removed, and each entry says
-    what it limits.
+    what it limits. Of the seal: the fleet is sealed and unsealed in turn.
     """
     found = [*_dense(log)]
     if log and log[0].subject is ControlSubject.SCHEDULE:
@@ -53,6 +54,8 @@ def check_control_log(log: Sequence[ControlEntry]) -> list[ControlViolation]:
     if log and log[0].subject is ControlSubject.LIMIT:
         for entry in log:
             found += _limit_entry(entry)
+    if log and is_seal_log(log[0]):
+        found += _seals(log)
     if log and log[0].subject in PAUSABLE:
         for place, entry in enumerate(log):
             found += _pause_follows(log[place - 1] if place else None, entry)
@@ -130,6 +133,19 @@ def _limit_entry(entry: ControlEntry) -> Iterator[ControlViolation]:
         yield _violation(entry, f"{entry.kind} leaves the limit {limit.text}")
     elif not limit.removed and limit.slots is None and limit.rate is None:
         yield _violation(entry, "it limits nothing")
+
+
+def _seals(log: Sequence[ControlEntry]) -> Iterator[ControlViolation]:
+    sealed = False
+    for entry in log:
+        if entry.kind not in (ControlKind.SEALED, ControlKind.UNSEALED):
+            yield _violation(entry, f"{entry.kind} is nothing that happens to the fleet")
+        elif (entry.kind is ControlKind.SEALED) == sealed:
+            state = "sealed" if sealed else "not sealed"
+            yield _violation(entry, f"{entry.kind} of a fleet that is {state}")
+        sealed = Seal.of(entry) is not None
+        if sealed != (entry.kind is ControlKind.SEALED):
+            yield _violation(entry, f"{entry.kind} leaves the fleet {'' if sealed else 'un'}sealed")
 
 
 def _ticks(state: ScheduleState, entry: ControlEntry) -> Iterator[ControlViolation]:

@@ -23,6 +23,7 @@ from jobfleet_protocol.claiming.lock_leases import HeldLease
 from jobfleet_protocol.claiming.rate_slots import RateSlots
 from jobfleet_protocol.claiming.start_terms import NO_TERMS, ReadLimits, StartTerms, TermsOf
 from jobfleet_protocol.claiming.trail_opening import KeysOf
+from jobfleet_protocol.control.fleet_seal import FleetSeal
 from jobfleet_protocol.control.pause_state import FleetPauses
 from jobfleet_protocol.trail.trail_writer import TrailWriter
 
@@ -46,6 +47,7 @@ class ClaimParts:
         terms: what the start of a job needs beside its lock.
         limits: the named limits as they stand; waits until they are known.
         give_back: sees to a claim that was given up after it was sent.
+        seal: whether the fleet is sealed.
         keys: by which a job will be looked up, where its first event may lack them.
         fresh: age of a message up to which a first claim needs no read.
     """
@@ -68,6 +70,7 @@ class ClaimParts:
     terms: TermsOf
     limits: ReadLimits
     give_back: Callable[[Unclear], object]
+    seal: FleetSeal
     keys: KeysOf = lambda _: {}
     fresh: timedelta = FRESH
 

@@ -46,10 +46,15 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Unclear:
-    """A claim on top of ``head`` that may be in the trail already, or may still land there."""
+    """A claim on top of ``head`` that may be in the trail already, or may still land there.
+
+    Attributes:
+        why: the claim is given up, as ``Deferred`` tells it.
+    """
 
     head: Event
     lock: str
+    why: str = "an error of the worker's own ended the claim"
 
 
 ClaimResult = (

@@ -30,18 +30,22 @@ _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class _Note:
+class TurnNote:
+    """The note of a shared lock: the turn, and the job and epoch of the claim about to be made."""
+
     turn: int
     job_id: str
     epoch: int
 
     @classmethod
-    def of(cls, note: Mapping[str, str]) -> _Note | None:
+    def of(cls, note: Mapping[str, str]) -> TurnNote | None:
+        """Read the note, ``None`` where nobody has had a turn yet."""
         if "turn" not in note:
             return None
         return cls(int(note["turn"]), note["job"], int(note["epoch"]))
 
     def to_note(self) -> dict[str, str]:
+        """Return the form that the lock keeps."""
         return {"turn": str(self.turn), "job": self.job_id, "epoch": str(self.epoch)}
 
 
@@ -50,7 +54,7 @@ class TurnView:
     """What one look at a lock showed: its note, the job named there, and one's own."""
 
     lock: str
-    note: _Note | None
+    note: TurnNote | None
     named: Event | None
     own: Event | None
 
@@ -79,13 +83,13 @@ class LockTurns:
 
     async def look(self, lock: str, job_id: str) -> TurnView:
         """Read the note, then the newest rows of the job that it names and of one's own."""
-        note = _Note.of(await self._locks.read_note(lock))
+        note = TurnNote.of(await self._locks.read_note(lock))
         own = await self._trail.newest(job_id)
         return TurnView(lock, note, await self._named(note, job_id), own)
 
     async def look_beside(self, lock: str, job_id: str) -> TurnView:
         """Like :meth:`look`, of a lock that a claim takes beside another: its own row is known."""
-        note = _Note.of(await self._locks.read_note(lock))
+        note = TurnNote.of(await self._locks.read_note(lock))
         return TurnView(lock, note, await self._named(note, job_id), None)
 
     async def take(self, view: TurnView, lease: Lease, job_id: str) -> int | None:
@@ -104,7 +108,7 @@ class LockTurns:
             return None
         turn = 1 if view.note is None else view.note.turn + 1
         epoch = 1 if view.own is None else view.own.after.epoch + 1
-        note = _Note(turn, job_id, epoch).to_note()
+        note = TurnNote(turn, job_id, epoch).to_note()
         read = {} if view.note is None else view.note.to_note()
         await self._locks.write_note(lease.lock, lease.lease_id, note, replacing=read)
         return turn
@@ -116,7 +120,7 @@ class LockTurns:
             TrustEnded: the lease ran out meanwhile.
         """
         while True:
-            note = _Note.of(await self._locks.read_note(lock))
+            note = TurnNote.of(await self._locks.read_note(lock))
             view = TurnView(lock, note, await self._named(note, None), None)
             if not trusted():
                 raise TrustEnded(f"lease on {lock} ran out")
@@ -128,12 +132,12 @@ class LockTurns:
             return True
         return await self._fence(view.lock, view.note, view.named)
 
-    async def _named(self, note: _Note | None, own_id: str | None) -> Event | None:
+    async def _named(self, note: TurnNote | None, own_id: str | None) -> Event | None:
         if note is None or note.job_id == own_id:
             return None
         return await self._trail.newest(note.job_id)
 
-    async def _fence(self, lock: str, note: _Note, named: Event) -> bool:
+    async def _fence(self, lock: str, note: TurnNote, named: Event) -> bool:
         """Insert ``TakenOver`` where the named job may still be written by its last holder.
 
         A note is about its own lock only. The job that it names may run in another slot of its key

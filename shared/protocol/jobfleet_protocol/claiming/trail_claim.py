@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from jobfleet_contracts.errors import LeaseConflict, TrustEnded
+from jobfleet_contracts.errors import FleetSealed, LeaseConflict, TrustEnded
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.lease import Lease, is_worker_lock, job_lock
 from jobfleet_contracts.lookup_keys import INDEXED
@@ -110,6 +110,7 @@ class TrailClaim:
             newest = None if changes is None else await self._claimed_by(view.own, changes, lease)
             if newest is not None:
                 outcome = self._outcome(message, lease, decision, newest)
+                await self._require_no_seal(outcome, before=view.own, lease=lease)
                 if isinstance(outcome, Claimed) and isinstance(decision, Start):
                     return replace(
                         outcome, terms=terms, admission=admission, slots=attempt.taken.leases
@@ -216,6 +217,19 @@ class TrailClaim:
             if is_worker_lock(lease.lock):
                 # The lock lives on. Left alone, a Started under it would look attended for ever.
                 self._parts.give_back(Unclear(head, lease.lock))
+            raise
+
+    async def _require_no_seal(self, outcome: object, *, before: Event, lease: Lease) -> None:
+        """Look again when ``Started`` stands and before the handler starts.
+
+        Otherwise a worker that slept before its insert could start a job that a mover has copied.
+        """
+        if not isinstance(outcome, Claimed):
+            return
+        try:
+            await self._parts.seal.check()
+        except FleetSealed:
+            self._parts.give_back(Unclear(before, lease.lock, why="the fleet was sealed"))
             raise
 
     async def _append(self, head: Event, changes: Sequence[Change]) -> Event | None:

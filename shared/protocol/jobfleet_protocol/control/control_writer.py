@@ -20,6 +20,7 @@ from jobfleet_contracts.control_ports import ControlLog
 from jobfleet_contracts.errors import BackendError
 from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.ports import Clock
+from jobfleet_protocol.control.fleet_seal import FleetSeal
 from jobfleet_protocol.retry import retry_forever
 
 CONTROL_APPENDED = "control.appended"
@@ -62,6 +63,7 @@ class ControlWriter:
         settle: completes what the newest entry promised, before another entry hides it.
         told: called with each entry that was appended here. It is no part of the append: an entry
             stands whether it is heard or not.
+        heeds_seal: refuse while the fleet is sealed; only the seal's own writer does not.
     """
 
     def __init__(
@@ -71,8 +73,10 @@ class ControlWriter:
         clock: Clock,
         settle: Callable[[ControlEntry | None], Awaitable[None]] | None = None,
         told: Told | None = None,
+        heeds_seal: bool = True,
     ) -> None:
         self._told = told
+        self._seal = FleetSeal(log=log, clock=clock) if heeds_seal else None
         self._control_log = log
         self._clock = clock
         self._settle = settle or _nothing_to_settle
@@ -87,12 +91,14 @@ class ControlWriter:
 
         Raises:
             InvalidRequest: the name cannot be a key, or the entry is too large.
+            FleetSealed: the fleet is sealed; the entry may stand, and is not acknowledged.
             Exception: whatever ``decide`` raises, a refusal for instance.
 
         An outage is waited for. A caller that is cancelled meanwhile does not know whether the
         entry stands: the same call repeated reads the log again.
         """
         check_control_name(name, what=subject)
+        await self._check_seal()
         while True:
             newest = await self._until_answered(lambda: self._control_log.newest(subject, name))
             # Only the newest entry may lack what it promised: complete it before hiding it.
@@ -104,6 +110,7 @@ class ControlWriter:
             check_control_size(entry)
             found = await self._insert(entry)
             if found.entry_id == entry.entry_id:
+                await self._check_seal()
                 _log.info(
                     CONTROL_APPENDED, subject=subject, name=name, kind=entry.kind, by=entry.by
                 )
@@ -111,6 +118,10 @@ class ControlWriter:
                     await self._told(entry)
                 return entry
             # Another writer's entry took the place, and more may have followed it: look again.
+
+    async def _check_seal(self) -> None:
+        if self._seal is not None:
+            await self._seal.check()
 
     def _entry(
         self, subject: ControlSubject, name: str, newest: ControlEntry | None, draft: ControlDraft

@@ -15,7 +15,12 @@ from jobfleet_contracts.codec import (
     parse_optional_time,
     parse_time,
 )
-from jobfleet_contracts.control import ControlEntry
+from jobfleet_contracts.control import (
+    ControlEntry,
+    ControlKind,
+    ControlSubject,
+    check_control_name,
+)
 from jobfleet_contracts.credentials import masked, masked_text
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.event import Event, HeldLock, JobFacts, JobState
@@ -67,6 +72,31 @@ def control_line(entry: ControlEntry, *, raw: bool) -> dict[str, Any]:
         "details": show(entry.details),
         "state": show(entry.state),
     }
+
+
+def entry_of_line(line: Mapping[str, Any]) -> ControlEntry:
+    """Read an entry of the control log from a raw export.
+
+    Raises:
+        InvalidRequest: it is none.
+    """
+    try:
+        if (kind := ControlKind(line["kind"])) is ControlKind.NEWER:
+            raise ValueError(f"{line['kind']} is of a newer release")
+        return ControlEntry(
+            subject=ControlSubject(line["subject"]),
+            name=check_control_name(line["name"], what="name"),
+            sequence=int(line["sequence"]),
+            entry_id=str(line["entryId"]),
+            kind=kind,
+            by=str(line["by"]),
+            occurred_at=parse_time(line["timestamp"]),
+            reason=str(line["reason"]),
+            details=dict(line["details"]),
+            state=dict(line["state"]),
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        raise InvalidRequest(f"not a line that `jobfleet audit export` wrote: {error}") from error
 
 
 def is_control_line(line: Any) -> bool:

@@ -1,0 +1,51 @@
+"""Deliberate bugs in the seal under which a fleet is copied."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+from unittest.mock import patch
+
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.state import State
+from jobfleet_protocol.audit.verification import complete_history
+from jobfleet_protocol.claiming.trail_claim import TrailClaim
+from jobfleet_protocol.control import fleet_seal
+from jobfleet_protocol.moving import move_out
+from jobfleet_protocol.moving.move_out import MoveOut
+
+
+def a_look_counts_for_ever() -> AbstractContextManager[Any]:
+    """A process that has once seen no seal looks for none again."""
+    return patch.object(fleet_seal, "KNOWN_SECONDS", 1e9)
+
+
+def the_copy_begins_at_once() -> AbstractContextManager[Any]:
+    """The mover copies as soon as its seal stands, though processes go by older looks."""
+    return patch.object(move_out, "SETTLED_SECONDS", 0.0)
+
+
+def a_claim_looks_only_before() -> AbstractContextManager[Any]:
+    """A worker looks for the seal before its claim, and starts the handler without another look."""
+
+    async def nothing(self: TrailClaim, outcome: Any, **_: Any) -> None:
+        return None
+
+    return patch.object(TrailClaim, "_require_no_seal", nothing)
+
+
+def a_lost_worker_is_not_fenced() -> AbstractContextManager[Any]:
+    """A job whose lock is free is copied as it stands, so its worker may end it in the source."""
+
+    async def copied(self: MoveOut, history: Sequence[Event]) -> Sequence[Event]:
+        head = history[-1]
+        while head.after.state is State.RUNNING and head.after.lock is not None:
+            if not await self._backend.leases.is_leased(head.after.lock):
+                break
+            await self._wait_for(head.job_id)
+            history = await complete_history(self._backend.trail, head.job_id)
+            head = history[-1]
+        return history
+
+    return patch.object(MoveOut, "_unattended", copied)

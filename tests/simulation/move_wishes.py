@@ -1,0 +1,90 @@
+"""A move of a run: an operator seals the fleet, copies it, and gives the move up again.
+
+Given up, the fleet goes on, and the rest of the run shows that nothing was lost by it. The copy is
+judged in the moment in which it is complete, against what everybody was told until then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from random import Random
+from typing import TYPE_CHECKING
+
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.state import State
+from jobfleet_protocol.audit.verification import Verifier
+from jobfleet_protocol.control.seals import Seals
+from jobfleet_protocol.moving.move_out import MoveOut
+from tests.simulation.scenario import Scenario
+from tests.simulation.workload import Wish
+
+if TYPE_CHECKING:
+    from tests.simulation.client_calls import ClientCall
+    from tests.simulation.fleet import Api
+    from tests.simulation.servers import Servers
+
+MOVE_VERB = "move"
+_ON_JOBS = frozenset({"submit", "cancel", "redrive", "dismiss"})
+
+
+def move_wishes(scenario: Scenario) -> list[Wish]:
+    """Return the move of a run; nothing in a run without one."""
+    if not scenario.moved:
+        return []
+    dice = Random(f"moves/{scenario.seed}")
+    at = dice.uniform(0.2, 0.8) * scenario.fault_seconds
+    return [Wish(at=at, verb=MOVE_VERB, tag="move")]
+
+
+async def act_on_move(
+    api: Api, tag: str, servers: Servers, calls: Sequence[ClientCall], begun: set[tuple[str, int]]
+) -> State:
+    """Seal, copy, judge the copy, and lift the seal, as an operator's commands do."""
+    seals = Seals(log=api.backend.control_log, clock=api.process.clock)
+    move = MoveOut(
+        backend=api.backend,
+        writer=api.writer,
+        clock=api.process.clock,
+        wait_seconds=1e9,
+        told=lambda _: None,
+    )
+    await move.seal(tag, by=tag, reason="")
+    entry = await seals.newest()
+    copy: dict[str, list[Event]] = {}
+    async for item in move.items():
+        if isinstance(item, Event):
+            copy.setdefault(item.job_id, []).append(item)
+    servers.move_faults += _faults(copy, servers, calls, begun)
+    newest = await seals.newest()
+    # Another try of this call may have lifted the seal while this one slept.
+    if entry is not None and newest is not None and newest.entry_id == entry.entry_id:
+        await seals.lift(by=tag, reason="given up", move_id=str(newest.state["moveId"]))
+    return State.QUEUED
+
+
+def _faults(
+    copy: Mapping[str, list[Event]],
+    servers: Servers,
+    calls: Iterable[ClientCall],
+    begun: Iterable[tuple[str, int]],
+) -> Iterator[str]:
+    """Yield what the copy lacks, or has and must not have."""
+    if not servers.is_sealed():
+        return  # another try was quicker, and has judged its own copy
+    answered = {tag for call in calls if call.wish.verb in _ON_JOBS for tag in call.granted}
+    for job_id, rows in servers.trail.jobs.items():
+        there = {event.event_id for event in copy.get(job_id, [])}
+        for event in rows.values():
+            if event.data.get("by") in answered and event.event_id not in there:
+                yield f"{event.status} of job {job_id} was acknowledged, and the copy lacks it"
+    for job_id, epoch in begun:
+        if epoch > max((event.after.epoch for event in copy.get(job_id, [])), default=0):
+            yield f"job {job_id} runs in epoch {epoch}, and the copy lacks its Started"
+    for job_id, history in copy.items():
+        if history[-1].after.state is State.RUNNING:
+            yield f"job {job_id} is copied while it runs"
+    verifier = Verifier()
+    for history in copy.values():
+        verifier.add(history)
+    for violation in verifier.finish():
+        yield f"the copy breaks a rule: {violation}"

@@ -1,9 +1,9 @@
 """Entries of the control log: what operators and schedules decided about the fleet.
 
 Each subject (a schedule, a queue, a type, a limit, an action on many jobs) has an append-only log
-of its own. ``action`` has a journal of what people did beside them, and ``fleet`` the protocol
-level that was used and the seal of a fleet that is moved. An entry carries what happened, who did it, when and why, and the whole state
-after it. The newest entry is the subject's current state.
+of its own. ``action`` has a journal of what people did beside them. ``fleet`` has the protocol
+level that was used, and the seal of a fleet that is moved. An entry carries what happened, who did
+it, when and why, and the whole state after it. The newest entry is the subject's current state.
 """
 
 from __future__ import annotations

@@ -59,9 +59,14 @@ def site(root: str, tmp_path: Path) -> Iterator[str]:
         fleet.stop()
 
 
-def test_pages_forms_streams_and_the_api_work_below_a_path(page: Page, site: str) -> None:
+def test_pages_forms_streams_and_the_api_work_below_a_path(
+    page: Page, site: str, root: str
+) -> None:
     page.goto(site)
     expect(page.locator("#live")).to_have_text("live")
+    below = re.compile(f"^{re.escape(root)}/events")
+    expect(page.locator(".plot").first).to_have_attribute("data-range", below)
+    expect(page.locator(".plot a").first).to_have_attribute("href", below)
     page.get_by_role("button", name="Submit a sample job").click()
     expect(page).to_have_url(re.compile(re.escape(f"{site}/jobs/")))
     expect(page.locator("#head")).to_contain_text("completed")

@@ -53,7 +53,7 @@ Expected = Annotated[
     int | None,
     typer.Option(min=0, metavar="N", help="So many jobs the filter must find; else it asks."),
 ]
-Reason = Annotated[str, typer.Option(help="Stands in the audit trail.")]
+Reason = Annotated[str, typer.Option(help="Recorded in the audit trail.")]
 
 
 @app.command(name="list")

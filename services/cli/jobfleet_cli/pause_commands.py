@@ -19,7 +19,7 @@ from jobfleet_protocol.control.pauses import Pauses
 from jobfleet_protocol.reading.queue_record import QueueReader
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Reason = Annotated[str, typer.Option(help="Stands in the control log and with each job.")]
+Reason = Annotated[str, typer.Option(help="Recorded in the control log, and shown with each job.")]
 Until = Annotated[
     str | None, typer.Option(metavar="T", help="Resume by itself then: 2026-11-27T06:00:00Z.")
 ]

@@ -33,7 +33,7 @@ app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The schedule's name.")]
-Reason = Annotated[str, typer.Option(help="Stands in the control log.")]
+Reason = Annotated[str, typer.Option(help="Recorded in the control log.")]
 
 
 @app.command(name="list")

@@ -171,7 +171,7 @@ class Then(BaseModel):
         if self.results and not isinstance(self.payload, dict | None):
             raise ValueError("results need a payload that is an object, or none")
         if taken := self.results.keys() & (self.payload or {}).keys():
-            raise ValueError(f"results: {min(taken)} stands in the payload already")
+            raise ValueError(f"results: {min(taken)} is in the payload already")
         if self.results and self.when == "failure":
             raise ValueError("results: a job that did not complete has none; use when 'always'")
         return self

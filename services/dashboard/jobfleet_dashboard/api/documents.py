@@ -237,7 +237,7 @@ class LogLineDocument(Document):
     level: str = Field(description="`debug`, `info`, `warning`, `error`, `critical`.")
     message: str
     logger: str | None = Field(None, description="Name of the `logging` logger; missing if none.")
-    fields: dict[str, Any] | None = Field(None, description="Said beside it; missing if nothing.")
+    fields: dict[str, Any] | None = Field(None, description="Logged with it; missing if none.")
     exception: str | None = Field(None, description="A traceback; missing if none.")
 
 

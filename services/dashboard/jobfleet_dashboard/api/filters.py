@@ -252,7 +252,7 @@ class VerdictFilter(BaseModel):
         le=3600,
         alias="maxAgeSeconds",
         description=(
-            "A verdict that others were given up to so long ago will do. Without it the verdict is "
+            "Accept a verdict that was made up to so many seconds ago. Without this the verdict is "
             "at most nine times as old as reading it took."
         ),
     )

@@ -54,7 +54,7 @@ async def json_object(
 
     Raises:
         InvalidRequest: too many values, no JSON, no object, an unknown field, or a name that
-            stands twice in one object.
+            occurs twice in one object.
     """
     body = await request.body()
     await check_values(body, most)
@@ -80,7 +80,7 @@ def _once_each(pairs: list[tuple[str, Any]]) -> None:
     names = [name for name, _ in pairs]
     if len(set(names)) < len(names):
         twice = Counter(names).most_common(1)[0][0][:100]
-        raise InvalidRequest(f"{twice}: stands twice in one object; send it once", field=twice)
+        raise InvalidRequest(f"{twice}: occurs twice in one object; send it once", field=twice)
 
 
 def sequence_cursor(cursor: str | None) -> int | None:

@@ -436,7 +436,7 @@ def _conflict(request: JobRequest, first: Event) -> BodyConflict:
     if known != request.type:
         return BodyConflict(
             f"job {request.job_id} was submitted before with type {known}, now with "
-            f"{request.type}. Ids and idempotency keys are the whole fleet's: begin a key with "
-            "what it is for, as invoice/2026-11"
+            f"{request.type}. Ids and idempotency keys are unique in the whole fleet: begin a "
+            "key with its purpose, as in invoice/2026-11"
         )
     return BodyConflict(f"job {request.job_id} was submitted before with another body")

@@ -110,7 +110,7 @@ async def change(request: Request, name: str, verb: str) -> Response:
             await actions.remove(name)
             return go_to(request, "/schedules")
         case _:
-            raise UnknownSchedule(f"a schedule cannot be told to {verb[:100]}")
+            raise UnknownSchedule(f"a schedule has no action {verb[:100]}")
     return go_to(request, f"/schedules/{quote(name, safe='')}")
 
 

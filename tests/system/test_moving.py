@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import psycopg
 import pytest
 from pydantic import SecretStr
 
@@ -25,8 +26,9 @@ from jobfleet_protocol.actions.successors import successor_id
 from jobfleet_protocol.control.fleet_seal import Seal
 from jobfleet_protocol.control.seals import Seals
 from jobfleet_protocol.moving import move_in, move_out
+from jobfleet_publisher import Publisher
 from jobfleet_worker.run.give_back import GiveBack
-from tests.protocol.bench import Bench
+from tests.protocol.bench import DEFAULTS, Bench
 from tests.system.moved_fleet import Fleet, key_lock_of_turns, opened, populate
 
 
@@ -277,6 +279,30 @@ async def test_a_job_that_runs_is_waited_for_and_nothing_is_written_of_it_before
         await bench.end(claimed)
         assert await exporting is ExitCode.DONE
         assert b'"Completed"' in file.read_bytes()
+
+
+@pytest.mark.servers
+async def test_a_job_of_a_transaction_that_is_open_is_waited_for_and_moved(
+    tmp_path: Path, postgres_settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "fleet.jsonl"
+    assert postgres_settings.postgres_url is not None
+    address = postgres_settings.postgres_url.get_secret_value()
+    async with (
+        opened(postgres_settings) as source,
+        await psycopg.AsyncConnection.connect(address) as connection,
+    ):
+        publisher = Publisher(
+            backend=source.bench.real, clock=source.bench.clock, defaults=DEFAULTS
+        )
+        job = await publisher.submit("x", connection=connection)
+        exporting = asyncio.create_task(export(source, file))
+        async with asyncio.timeout(30):
+            while "waiting for a transaction" not in capsys.readouterr().err:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        await connection.commit()
+        assert await exporting is ExitCode.DONE
+        assert job.job_id.encode() in file.read_bytes()
 
 
 async def test_a_backend_that_holds_anything_is_refused_and_not_touched(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jobfleet_contracts.event import JobState
+from jobfleet_contracts.lookup_keys import lost_by
 from jobfleet_contracts.state import Status
 from jobfleet_protocol.trail.transitions import Change
 
@@ -22,7 +23,11 @@ def taken_from(after: JobState, worker_id: str) -> list[Change]:
     Append all of it in one transaction: alone, ``TakenOver`` would put a job back into its queue
     that may not start again.
     """
-    message = f"worker {after.worker_id} was lost"
-    taken = Change(kind=Status.TAKEN_OVER, worker_id=worker_id, message=message)
+    taken = Change(
+        kind=Status.TAKEN_OVER,
+        worker_id=worker_id,
+        message=f"worker {after.worker_id} was lost",
+        data=lost_by(after.worker_id),
+    )
     lost = after.takeovers + 1
     return [taken, lost_for_good(lost, worker_id)] if lost > after.max_takeovers else [taken]

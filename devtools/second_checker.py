@@ -33,6 +33,7 @@ FOLLOWS: dict[str, tuple[set[str], str | None]] = {  # states before it; state a
     **{name: (OPEN, name[0].lower() + name[1:]) for name in ("Failed", "TimedOut", "Cancelled")},
     "Redriven": ({"failed", "timedOut", "cancelled"}, "queued"),
     "Dismissed": ({"failed", "timedOut"}, None),
+    "Erased": (ENDED, None),
 }
 FACTS = ["jobName", "type", "queue", "priority", "lockKey", "lockSlots", "createdAt"]
 HASHED = (  # in the order of docs/tamper-evidence.md
@@ -95,8 +96,11 @@ def state_findings(before: Row, row: Row) -> Iterator[tuple[bool, str]]:
     asked = (before["cancelRequested"] or status == "CancelRequested") and not redriven
     lifecycle = before["lifecycleBefore" if before["status"][:5] == "Step " else "sequence"]
     has_due = row["state"] in ("scheduled", "deferred", "retrying", "waiting")
-    dismissed = status == "Dismissed" or (before["dismissed"] and not redriven)
-    yield any(row[name] != before[name] for name in FACTS), "a fact of the job changed"
+    dead = status == "Dismissed" or (status == "Erased" and row["state"] in ("failed", "timedOut"))
+    dismissed = dead or (before["dismissed"] and not redriven)
+    facts = FACTS[1:] if status == "Erased" or before.get("erased") or row.get("erased") else FACTS
+    yield any(row[name] != before[name] for name in facts), "a fact of the job changed"
+    yield before["status"] == "Erased", "follows an erasure"
     yield row["incarnation"] != before["incarnation"] + redriven, "wrong incarnation"
     yield row["attemptsUsed"] not in uses, "wrong count of attempts used"
     yield row["attempt"] != attempt, "wrong attempt"
@@ -130,9 +134,8 @@ def claim_findings(rows: list[Row], before: Row, row: Row) -> Iterator[tuple[boo
         yield row["epoch"] not in starts and not waits, "without a start"
     if status != "Started":
         return
-    due, started = map(
-        datetime.fromisoformat, (before["dueAt"] or row["timestamp"], row["timestamp"])
-    )
+    times = before["dueAt"] or row["timestamp"], row["timestamp"]
+    due, started = map(datetime.fromisoformat, times)
     yield started < due - timedelta(seconds=1), "started before it was due"
     kind, _, name = (row["lock"] or "").partition("/")
     keyed, turn = row["lockKey"] is not None and kind != "fleet", row["lockTurn"]
@@ -159,14 +162,11 @@ def faults_of_hashes(rows: list[Row], *, raw: bool) -> Iterator[str]:
         digests = [sha256(text).hexdigest() for text in (data, texts)]
         if raw and row.get("salt") and digests != [row["dataHash"], row["textHash"]]:
             yield f"event {row['sequence']}: data, name or message changed"
+        if row.get("erased") and (row["message"] or row["data"] or rows[-1]["status"] != "Erased"):
+            yield f"event {row['sequence']}: values without their salt, or no erasure"
         locks = [[each["lock"], each["turn"]] for each in row["locks"]]
         shown = row | {"locks": compact(locks).decode() if locks else None}
-        columns = [
-            before,
-            *(shown[name] for name in HASHED.split(",")),
-            row["dataHash"],
-            row["textHash"],
-        ]
+        columns = [before, *(shown[name] for name in [*HASHED.split(","), "dataHash", "textHash"])]
         if sha256(compact(columns)).hexdigest() != row["hash"]:
             yield f"event {row['sequence']}: the hash does not follow from the row"
         before = row["hash"]

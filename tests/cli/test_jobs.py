@@ -114,6 +114,18 @@ def test_a_cancelled_job_is_redriven_and_a_failed_one_dismissed(cli: Cli) -> Non
     assert [event["status"] for event in events][-2:] == ["Dismissed", "Redriven"]
 
 
+def test_an_ended_job_is_erased_with_a_reason(cli: Cli) -> None:
+    [job] = cli.publish("--type", "a")
+    open_still = cli.run("jobs", "erase", job, "--reason", "asked")
+    assert (open_still.returncode, "cancel it first" in open_still.stderr) == (1, True)
+    assert cli.run("jobs", "erase", job).returncode == 2
+    cli.run("jobs", "cancel", job)
+    erased = cli.run("jobs", "erase", job, "--reason", "asked")
+    assert erased.stdout == f"{job} cancelled, erased in an hour by the worker that leads\n"
+    assert "exports, backups" in erased.stderr
+    assert cli.run("jobs", "redrive", job).returncode == 1
+
+
 def test_a_filter_dismisses_what_is_not_dismissed_yet(cli: Cli) -> None:
     ids = cli.publish("--type", "nobody.knows", "--max-attempts", "1", "--count", "2")
     cli.start("worker", JOBFLEET_NO_HANDLER_SECONDS="0")

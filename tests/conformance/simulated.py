@@ -40,6 +40,7 @@ class RealProcess:
     clock: SystemClock = field(default_factory=SystemClock)
     worker: None = None
     is_alive: bool = True
+    is_old: bool = False
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:

@@ -118,3 +118,19 @@ async def test_an_unlisted_job_is_in_no_list_any_more(backend: Backend) -> None:
     assert [e.job_id for e in (await retention.ended_before(LATER)).items] == [other[0].job_id]
     shown = (await backend.reader.events(EventQuery())).items
     assert [event for event in shown if event.job_id == other[0].job_id] == other[::-1]
+
+
+async def test_erased_rows_keep_their_hashes_and_lose_their_values(backend: Backend) -> None:
+    life, other = a_life(), a_life()
+    await write(backend, *life)
+    await write(backend, *other)
+    retention = retention_of(backend)
+    await retention.check_rights()
+    last = len(life) - 1
+    for _ in range(2):
+        await retention.erase(life[0].job_id, last=last)
+        found = await backend.trail.history(life[0].job_id)
+        assert list(found) == [event.without_values() for event in life[:last]] + life[last:]
+        assert [event.hash for event in found] == [event.hash for event in life]
+        assert [event.is_erased for event in found] == [True] * last + [False]
+    assert list(await backend.trail.history(other[0].job_id)) == other

@@ -112,6 +112,15 @@ class Life:
     def completed(self) -> Life:
         return self.by_holder("Completed")
 
+    def erased(self, *, emptied: int | None = None) -> Life:
+        """Append ``Erased``; of the rows before it the first ``emptied`` have lost their values."""
+        facts = replace(self.facts, job_name=self.facts.job_type)
+        change = Change(kind=Status.ERASED, message="values erased by ann: asked for")
+        self.events.append(draft(self.head, facts, change, occurred_at=self.now + SECOND))
+        last = len(self.events) - 1 if emptied is None else emptied
+        self.events[:last] = [event.without_values() for event in self.events[:last]]
+        return self
+
     def _start(self, worker_id: str, turn: int | None) -> Change:
         shared = self.facts.lock_key is not None
         if shared:

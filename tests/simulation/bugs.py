@@ -37,6 +37,7 @@ from tests.simulation.ending_bugs import (
     sent_and_denied,
     token_not_checked,
 )
+from tests.simulation.erasure_bugs import OF_ERASURES
 from tests.simulation.hash_bugs import (
     hash_of_a_stale_row,
     hash_of_another_event_1,
@@ -539,4 +540,4 @@ OF_FLOWS = (
 )
 """Faults of chains and groups."""
 
-__all__ = ["OF_TWO_RELEASES"]
+__all__ = ["OF_ERASURES", "OF_TWO_RELEASES"]

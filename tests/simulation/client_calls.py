@@ -171,5 +171,7 @@ class ClientCalls:
                 return await api.redriver.redrive(wish.job_id, by=tag)
             case "dismiss":
                 return await api.redriver.dismiss(wish.job_id, by=tag)
+            case "erase":
+                return await api.eraser.erase(wish.job_id, by=tag, reason="asked for")
             case unknown:
                 raise AssertionError(unknown)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 
 from jobfleet_contracts.errors import SequenceTaken
 from jobfleet_contracts.event import Event
@@ -65,6 +66,17 @@ class FakeTrailRetention:
             await self._wire.write(
                 "retention.unlist", lambda: self._index.unlist(keys), about=keys[0][0][-4:]
             )
+
+    async def erase(self, job_id: str, *, last: int) -> None:
+        """Empty the rows, newer ones first, in several steps."""
+        for end in range(last, 0, -ROWS_A_TRANSACTION):
+            rows = range(max(end - ROWS_A_TRANSACTION, 0) + 1, end + 1)
+            await self._wire.write(
+                "retention.erase", partial(self._trail.erase, job_id, rows), about=job_id[-4:]
+            )
+
+    async def check_rights(self) -> None:
+        """Every process of a run has them."""
 
     async def _transact(self, job_id: str, batch: list[int], stone: Event | None) -> None:
         await self._wire.write(

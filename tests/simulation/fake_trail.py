@@ -26,6 +26,7 @@ class TrailTable:
     Attributes:
         written: ``(simulated second, event)`` in the order of the inserts, the truth of a run.
         removed: what the retention has taken out, by job and sequence.
+        erased: rows that an erasure has emptied, as they were.
         writers: which process's insert of an event was carried out, and when, by event id.
         torn: what the checker says of histories in the midst of their removal.
         on_send: told of events that a process is about to send for the first time.
@@ -36,6 +37,7 @@ class TrailTable:
         self.jobs: dict[str, dict[int, Event]] = {}
         self.written: list[tuple[float, Event]] = []
         self.removed: dict[str, dict[int, Event]] = {}
+        self.erased: dict[str, dict[int, Event]] = {}
         self.writers: dict[str, tuple[Process, float]] = {}
         self.torn: list[str] = []
         self.on_insert: Callable[[Event, Sequence[Event]], None] | None = None
@@ -82,9 +84,20 @@ class TrailTable:
         self._journal.note("trail", "removed", job_id[-4:], *sequences)
         self.torn += [f"{job_id[-4:]}: {v.message}" for v in verify_job(self.history(job_id))]
 
+    def erase(self, job_id: str, sequences: Sequence[int]) -> None:
+        """Empty rows; the judgement keeps them as they were."""
+        rows, kept = self.jobs.get(job_id, {}), self.erased.setdefault(job_id, {})
+        for sequence in sequences:
+            if sequence in rows and not is_tombstone(rows[sequence]):
+                kept.setdefault(sequence, rows[sequence])
+                rows[sequence] = rows[sequence].without_values()
+        self._journal.note("trail", "erased", job_id[-4:], *sequences)
+        self.torn += [f"{job_id[-4:]}: {v.message}" for v in verify_job(self.history(job_id))]
+
     def complete(self, job_id: str) -> list[Event]:
-        """Return a job's history as it would stand without the retention."""
+        """Return a job's history as it would stand without retention and erasure."""
         rows = self.jobs.get(job_id, {}) | self.removed.get(job_id, {})
+        rows = rows | self.erased.get(job_id, {})
         return [rows[n] for n in sorted(rows) if not is_tombstone(rows[n])]
 
     def newest(self, job_id: str) -> Event | None:

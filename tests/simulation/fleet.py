@@ -48,17 +48,23 @@ NO_HANDLER_SECONDS = 600.0
 class Api:
     """What a process that serves the API holds."""
 
-    def __init__(self, *, process: Process, backend: Backend) -> None:
+    def __init__(self, *, process: Process, backend: Backend, erasure_seconds: float) -> None:
         clock = process.clock
         self.process = process
         self.backend = backend
         writes = WriteSide.wire(
-            backend=backend, clock=clock, defaults=DEFAULTS, looks_for_keys=False, levels=LEVELS
+            backend=backend,
+            clock=clock,
+            defaults=DEFAULTS,
+            looks_for_keys=False,
+            levels=LEVELS,
+            erasure_seconds=erasure_seconds,
         )
         self.writer = writes.writer
         self.submitter = writes.submitter
         self.canceller = writes.canceller
         self.redriver = writes.redriver
+        self.eraser = writes.eraser
         self.schedules = Schedules(
             log=backend.control_log,
             trail=backend.trail,
@@ -226,7 +232,11 @@ class Fleet:
 
     def _start_api(self, place: str) -> None:
         process = self._process(place)
-        self.apis[place] = Api(process=process, backend=self._servers.backend(process))
+        self.apis[place] = Api(
+            process=process,
+            backend=self._servers.backend(process),
+            erasure_seconds=self._scenario.erasure_seconds,
+        )
         process.on_silence = lambda: self._fell_silent(place, process, self._start_api)
 
     def _ended(self, place: str, process: Process, error: BaseException | None) -> None:

@@ -16,6 +16,7 @@ from jobfleet_protocol.audit.heads import Head, HeadsCheck
 from jobfleet_protocol.audit.verification import Verifier
 from tests.simulation.chain_judgement import chain_faults
 from tests.simulation.client_calls import ClientCall
+from tests.simulation.erasure_judgement import erasure_faults
 from tests.simulation.left_alone import is_left_alone
 from tests.simulation.loss_judgement import loss_faults
 from tests.simulation.pause_judgement import pause_faults
@@ -75,6 +76,7 @@ class Judgement:
             *schedule_faults(self._servers, self._trails),
             *pause_faults(self._servers.control_log.landed, self._trails),
             *self._handlers(),
+            *erasure_faults(self._servers, self._client_calls),
         ]
 
     def _handlers(self) -> Iterator[str]:
@@ -243,7 +245,10 @@ class Judgement:
             if call.wish.request is not None and call.wish.request.callback_url
         }
         for job_id in sorted(wanted):
-            for event in self._trails.get(job_id, []):
+            history = self._trails.get(job_id, [])
+            if history and history[-1].kind is Status.ERASED:
+                continue  # its result goes to nobody
+            for event in history:
                 ended = event.after.state.is_terminal and event.kind is not Status.DISMISSED
                 callback = callback_job_id(job_id, event.after.incarnation)
                 if ended and not self._trails.get(callback):

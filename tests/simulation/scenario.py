@@ -25,6 +25,7 @@ LIMITS_SHARE = 1 / 8
 SKEW_SHARE = 1 / 8
 CHAINS_SHARE = 1 / 8
 MOVE_SHARE = 1 / 8
+ERASURE_SHARE = 1 / 8
 _FAULT_RATES = (0.0, 0.01, 0.04, 0.04, 0.1, 0.1, 0.2)
 
 
@@ -60,6 +61,7 @@ class Scenario:
             update in the midst of the faults.
         chains: share of the jobs that others follow.
         moved: an operator seals the fleet, copies it, and gives the move up.
+        erasures: share of the jobs that somebody wants to be erased.
     """
 
     seed: int
@@ -98,6 +100,7 @@ class Scenario:
     old_workers: int = 0
     chains: float = 0.0
     moved: bool = False
+    erasures: float = 0.0
 
     @classmethod
     def of(cls, seed: int) -> Scenario:
@@ -150,6 +153,9 @@ class Scenario:
             worker_scope=_worker_scope(Random(f"scope/{seed}")),
             own_errors=0.1 if Random(f"own errors/{seed}").random() < OWN_ERRORS_SHARE else 0.0,
             limits=not scenario.clock_steps and Random(f"limits/{seed}").random() < LIMITS_SHARE,
+            erasures=0.4
+            if not scenario.clock_steps and Random(f"erasures/{seed}").random() < ERASURE_SHARE
+            else 0.0,
             old_workers=_old_workers(Random(f"skew/{seed}"), scenario.workers),
             chains=0.5 if Random(f"chains/{seed}").random() < CHAINS_SHARE else 0.0,
             moved=Random(f"mover/{seed}").random() < MOVE_SHARE,
@@ -165,6 +171,11 @@ class Scenario:
             retention_seconds=seconds,
             fault_seconds=self.fault_seconds + seconds * dice.choice((1, 1.5)),
         )
+
+    @property
+    def erasure_seconds(self) -> float:
+        """How long values stand after ``Erased``: longer than any sleep, as an hour is in life."""
+        return self.lease_seconds * 8 + 60
 
     def describe(self) -> dict[str, Any]:
         """Return the fields, for a replay's first line."""

@@ -11,6 +11,7 @@ from tests.simulation.bugs import (
     BY_DESIGN,
     BY_THE_HASHES,
     BY_THE_SIMULATION,
+    OF_ERASURES,
     OF_FLOWS,
     OF_LIMITS,
     OF_LOSSES,
@@ -101,6 +102,12 @@ def test_a_fault_of_an_old_release_beside_a_newer_one_fails(known: Known) -> Non
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("known", OF_FLOWS, ids=lambda known: known.name)
 def test_a_fault_of_chains_and_groups_fails(known: Known) -> None:
+    _fails(known)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("known", OF_ERASURES, ids=lambda known: known.name)
+def test_an_erasure_that_leaves_values_behind_fails(known: Known) -> None:
     _fails(known)
 
 

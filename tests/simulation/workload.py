@@ -38,9 +38,9 @@ class Wish:
 
     Attributes:
         at: seconds after the beginning.
-        verb: ``submit``, ``foreign``, ``malformed``, ``cancel``, ``redrive`` or ``dismiss``; of a
-            schedule ``declare``, ``change``, ``deploy``, ``pause``, ``resume``, ``run`` or
-            ``unschedule``.
+        verb: ``submit``, ``foreign``, ``malformed``, ``cancel``, ``redrive``, ``dismiss`` or
+            ``erase``; of a schedule ``declare``, ``change``, ``deploy``, ``pause``, ``resume``,
+            ``run`` or ``unschedule``.
         key: idempotency key of a submit.
         tag: names the wish in the trail.
     """
@@ -66,6 +66,7 @@ class Workload:
         self._dice = Random(f"workload/{scenario.seed}")
         self._once_dice = Random(f"once jobs/{scenario.seed}")
         self._slots_dice = Random(f"lock slots/{scenario.seed}")
+        self._erasure_dice = Random(f"erased jobs/{scenario.seed}")
         self._skew_dice = Random(f"new field/{scenario.seed}")
         self._chains_dice = Random(f"chained jobs/{scenario.seed}")
         self._number = 0
@@ -100,6 +101,12 @@ class Workload:
             again = at + retention * dice.uniform(0.9, 1.6)
             wishes.append(self._wish(again, verb, request=request, job_id=job_id, key=key))
             wishes.append(self._wish(again, "redrive", job_id=job_id))
+        if self._erasure_dice.random() < self._scenario.erasures:
+            later = at + self._erasure_dice.uniform(1, self._scenario.fault_seconds)
+            wishes.append(self._wish(later, "erase", job_id=job_id))
+            if self._erasure_dice.random() < 0.5:
+                after = later + self._erasure_dice.choice((0, 0.01, 30))
+                wishes.append(self._wish(after, "redrive", job_id=job_id))
         if dice.random() < 0.05:
             wishes.append(self._wish(at, "malformed"))
         return wishes + self._actions(job_id, at)

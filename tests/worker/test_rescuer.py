@@ -50,6 +50,7 @@ class Ward:
             queue=backend.queue,
             payloads=backend.payloads,
             ending=writes.ending,
+            eraser=writes.eraser,
             publication=writes.publication,
             clock=clock,
             pauses=self._read_pauses,

@@ -121,12 +121,13 @@ class Workshop:
         )
         self.real = backend
         self.clock = clock
-        self.submitter = WriteSide.wire(backend=backend, clock=clock, defaults=DEFAULTS).submitter
+        direct = WriteSide.wire(backend=backend, clock=clock, defaults=DEFAULTS)
+        self.submitter, self.redriver = direct.submitter, direct.redriver
+        self.eraser = direct.eraser
         # The fleet's own requests meet faults; those of the test do not, but for the cancel.
         self.canceller = WriteSide.wire(
             backend=self.backend, clock=clock, defaults=DEFAULTS
         ).canceller
-        self.redriver = WriteSide.wire(backend=backend, clock=clock, defaults=DEFAULTS).redriver
         self._workers: list[RunningWorker] = []
 
     async def close(self) -> None:

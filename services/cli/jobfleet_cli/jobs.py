@@ -1,4 +1,4 @@
-"""``jobfleet jobs``: list, show, watch, logs, cancel, redrive, dismiss."""
+"""``jobfleet jobs``: list, show, watch, logs, cancel, redrive, dismiss, erase."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,
-    help="List, show, watch, cancel, redrive and dismiss jobs, and read their logs.",
+    help="List, show, watch, cancel, redrive, dismiss and erase jobs, and read their logs.",
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -54,6 +54,9 @@ Expected = Annotated[
     typer.Option(min=0, metavar="N", help="So many jobs the filter must find; else it asks."),
 ]
 Reason = Annotated[str, typer.Option(help="Recorded in the audit trail.")]
+NeededReason = Annotated[
+    str, typer.Option("--reason", help="Recorded in the audit trail, and stays there.")
+]
 
 
 @app.command(name="list")
@@ -188,6 +191,20 @@ def run_anyway(job_id: JobId, reason: Reason = "") -> None:
         return ExitCode.DONE
 
     raise typer.Exit(in_session(work))
+
+
+@app.command()
+def erase(job_id: JobId, reason: NeededReason, as_json: Json = False) -> None:
+    """Remove the values of an ended job in an hour, also of the jobs made from it; events stay."""
+    from jobfleet_cli.erasure import erase_job, erase_remotely
+
+    async def work(session: Session) -> int:
+        return await erase_job(session, job_id, reason, as_json=as_json)
+
+    async def ask(dashboard: RemoteDashboard) -> int:
+        return await erase_remotely(dashboard, job_id, reason, as_json=as_json)
+
+    raise typer.Exit(in_session(work, remote=ask))
 
 
 REDRIVE_HELP = "Put ended jobs that did not complete back into the queue, with fresh attempts."

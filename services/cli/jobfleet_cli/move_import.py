@@ -69,7 +69,8 @@ class MoveImport:
         for item in move_items(self._file, option=FILE):
             if isinstance(item, Event):
                 opening = item if item.sequence == 1 else opening
-                is_end = item.after.state.is_terminal and item.kind is not Status.DISMISSED
+                after_end = item.kind in (Status.DISMISSED, Status.ERASED)
+                is_end = item.after.state.is_terminal and not after_end
                 if is_end and opening is not None and _has_followers(item, opening):
                     self._owing.append(item)
             yield item

@@ -15,7 +15,9 @@ from jobfleet_contracts.event import UNREADABLE, Event
 from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.ports import AuditTrail, JobIndex
 from jobfleet_contracts.state import Status
+from jobfleet_protocol.actions.erasure import Eraser
 from jobfleet_protocol.actions.submission import ORPHANED_ROW_AGE, request_of
+from jobfleet_protocol.trail.erased_values import is_unfinished, is_withdrawn
 from jobfleet_protocol.trail.large_data import resolve
 from jobfleet_protocol.trail.tombstone import is_tombstone
 
@@ -40,7 +42,7 @@ async def rebuild_index(session: Session) -> ExitCode:
     jobs = events = 0
     queued: list[Awaitable[None]] = []
     async for history in session.backend.trail.scan():
-        queued += await _rebuild_job(session.backend.index, history)
+        queued += await _rebuild_job(session.backend.index, session.writes.eraser, history)
         await _submit_followers(session, history)
         jobs, events = jobs + 1, events + len(history)
         if len(queued) >= AT_ONCE:
@@ -76,10 +78,16 @@ async def _discard_rows_without_event(session: Session) -> None:
 
 async def _has_event(row: OpenRow, trail: AuditTrail) -> bool:
     head = await trail.newest(row.facts.job_id)
-    return head is not None and head.after.incarnation >= row.incarnation
+    if head is None:
+        return False
+    # The note of an erasure: the values that are to be removed stand until it is done.
+    erasing = head.status == Status.ERASED and row.incarnation == head.after.incarnation + 1
+    return erasing or head.after.incarnation >= row.incarnation
 
 
-async def _rebuild_job(index: JobIndex, history: Sequence[Event]) -> list[Awaitable[None]]:
+async def _rebuild_job(
+    index: JobIndex, eraser: Eraser, history: Sequence[Event]
+) -> list[Awaitable[None]]:
     if is_tombstone(history[-1]):
         return []
     last = history[-1]
@@ -87,6 +95,8 @@ async def _rebuild_job(index: JobIndex, history: Sequence[Event]) -> list[Awaita
     if last.status == UNREADABLE:  # where the job stands is not known
         return [index.record(history)]
     ended = last.after.incarnation
+    if last.status == Status.ERASED and is_unfinished(history):
+        await index.open(eraser.note_of(last))
     if not last.after.state.is_terminal:
         await index.open(_open_row(history))
         ended -= 1
@@ -96,7 +106,7 @@ async def _rebuild_job(index: JobIndex, history: Sequence[Event]) -> list[Awaita
 
 async def _submit_followers(session: Session, history: Sequence[Event]) -> None:
     """Submit again what follows each ending; what stands already is the same job."""
-    if history[0].status == UNREADABLE or any(map(is_tombstone, history)):
+    if history[0].status == UNREADABLE or is_withdrawn(history[-1]):
         return
     endings = [event for event in history if event.is_readable and _is_ending(event)]
     if not endings:
@@ -111,7 +121,7 @@ async def _submit_followers(session: Session, history: Sequence[Event]) -> None:
 
 
 def _is_ending(event: Event) -> bool:
-    return event.after.state.is_terminal and event.kind is not Status.DISMISSED
+    return event.after.state.is_terminal and event.kind not in (Status.DISMISSED, Status.ERASED)
 
 
 def _open_row(history: Sequence[Event]) -> OpenRow:

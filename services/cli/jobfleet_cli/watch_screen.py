@@ -35,6 +35,7 @@ _STATUS_STYLES = {
     Status.DEFERRED: "yellow",
     Status.CANCELLED: "dim",
     Status.DISMISSED: "dim",
+    Status.ERASED: "dim",
 }
 
 

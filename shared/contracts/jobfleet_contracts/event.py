@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 MAX_MESSAGE_CHARACTERS = 4_000
 """Longer event messages are cut, with a mark."""
 
+MASKED_SALT = ""
+"""Salt of a row from a masked export, which holds none."""
+
 UNREADABLE = "Unreadable"
 """Status of what stands in for a row that cannot be read; no writer uses it."""
 
@@ -148,7 +151,8 @@ class Event:
         worker_id: who wrote it; ``None`` for publishers, API and callbacks.
         duration_ms: of what the event ends: an attempt, or the wait before a start.
         data: details by status: request, result, error, progress, who asked.
-        salt: random text that the digests of name, message and data begin with.
+        salt: random text that the digests of name, message and data begin with; ``None`` where an
+            erasure has removed it with them.
         data_hash, text_hash: digests of the data, and of name and message.
         hash: of the row and of the row before. ``jobfleet_protocol.trail.chain`` makes the four;
             copies in an index may lack them, so two events are compared without them.
@@ -223,6 +227,16 @@ class Event:
         except ValueError:
             return False
         return True
+
+    @property
+    def is_erased(self) -> bool:
+        """Whether name, message and data were removed from its row, and their salt with them."""
+        return self.salt is None and self.data_hash is not None
+
+    def without_values(self) -> Event:
+        """Return the event as an erasure leaves it; its hashes stay, so the chain stays whole."""
+        facts = replace(self.facts, job_name=self.facts.job_type)
+        return replace(self, facts=facts, message="", data={}, salt=None)
 
     def masked(self) -> Event:
         """Return the event as it may be shown: its message and data without credentials."""

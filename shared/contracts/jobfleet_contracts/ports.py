@@ -413,7 +413,7 @@ class PayloadStore(Protocol):
 
 
 class TrailRetention(Protocol):
-    """The one way to take rows out of trail and index; used by the retention alone.
+    """The one way to take rows or values out of trail and index; for retention and erasure alone.
 
     Of a job the index goes first but for its newest event, then the trail, then its newest event
     in the index: whatever was interrupted is found again by ``ended_before``.
@@ -441,6 +441,22 @@ class TrailRetention(Protocol):
 
     async def unlist(self, events: Sequence[IndexedEvent]) -> None:
         """Remove events from the index. Quiet where they are gone."""
+        ...
+
+    async def erase(self, job_id: str, *, last: int) -> None:
+        """Remove job name, message, data and salt from the job's events 1 to ``last``.
+
+        Each row is left as :meth:`Event.without_values` says. Repeatable until it has succeeded.
+        Samples of the job's errors go too, where the backend can find them.
+        """
+        ...
+
+    async def check_rights(self) -> None:
+        """Return if this process may change rows of the trail.
+
+        Raises:
+            BackendForbidden: it may not; names the role that it has, or needs.
+        """
         ...
 
 

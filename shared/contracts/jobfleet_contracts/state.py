@@ -49,6 +49,7 @@ class Status(StrEnum):
     TIMED_OUT = "TimedOut"
     REDRIVEN = "Redriven"
     DISMISSED = "Dismissed"
+    ERASED = "Erased"
 
     @classmethod
     def of(cls, name: str) -> Status:

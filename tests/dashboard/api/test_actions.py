@@ -54,6 +54,37 @@ async def test_a_failed_job_is_redriven_or_dismissed(client: AsgiClient, life: L
     assert (await client.post(f"/api/jobs/{two}/dismiss")).status == 409
 
 
+async def test_an_ended_job_is_erased_and_its_page_and_answer_still_come(
+    client: AsgiClient, life: Life
+) -> None:
+    job_id = await submit(client)
+    address = f"/api/jobs/{job_id}/erase"
+    assert (await client.post(address, {"reason": "asked"})).status == 409
+    await life.start(job_id)
+    await life.fail(job_id)
+    without = await client.post(address)
+    assert (without.status, without.json["field"]) == (400, "reason")
+    answer = await client.post(address, {"reason": "asked for by Ada"})
+    assert (answer.status, answer.json["state"]) == (202, "failed")
+    assert "exports" in answer.json["message"]
+    store = life._backend.retention
+    assert store is not None
+    await store.erase(job_id, last=3)
+    told = (await client.get(f"/api/jobs/{job_id}")).json
+    assert [event["status"] for event in told["events"]] == [
+        "Queued",
+        "Started",
+        "Failed",
+        "Erased",
+    ]
+    assert (told["payload"], told["result"], told["lastError"]["message"]) == (None, None, "")
+    assert (await client.post(f"/api/jobs/{job_id}/redrive")).status == 409
+    page = await client.get(f"/jobs/{job_id}")
+    assert page.status == 200
+    assert "values erased by somebody: asked for by Ada" in page.body.decode()
+    assert "Erase this job" not in page.body.decode()
+
+
 async def test_an_action_on_an_unknown_job_is_404(client: AsgiClient) -> None:
     for path in (new_id(), "17"):
         assert (await client.post(f"/api/jobs/{path}/cancel")).status == 404

@@ -70,14 +70,15 @@ def test_a_row_of_an_ended_job_tells_how_long_it_took_and_one_that_waits_what_fo
         ((), ["cancel"]),
         (((0, started()),), ["cancel"]),
         (((0, started()), (1, Change(kind=Status.CANCEL_REQUESTED))), []),
-        (((0, started()), (1, failed())), ["redrive", "dismiss"]),
-        (((0, started()), (1, failed()), (2, Change(kind=Status.DISMISSED))), ["redrive"]),
-        (((0, started()), (1, Change(kind=Status.COMPLETED, worker_id=WORKER))), []),
-        (((1, Change(kind=Status.CANCELLED)),), ["redrive"]),
+        (((0, started()), (1, failed())), ["redrive", "dismiss", "erase"]),
+        (((0, started()), (1, failed()), (2, Change(kind=Status.DISMISSED))), ["redrive", "erase"]),
+        (((0, started()), (1, failed()), (2, Change(kind=Status.ERASED))), []),
+        (((0, started()), (1, Change(kind=Status.COMPLETED, worker_id=WORKER))), ["erase"]),
+        (((1, Change(kind=Status.CANCELLED)),), ["redrive", "erase"]),
     ],
 )
 def test_only_the_buttons_that_the_state_allows(changes: tuple, verbs: list[str]) -> None:  # type: ignore[type-arg]
-    assert [action.action for action in buttons_for(life(*changes)[-1].after)] == verbs
+    assert [action.action for action in buttons_for(life(*changes)[-1])] == verbs
 
 
 def worker(**changes: object) -> WorkerStatus:

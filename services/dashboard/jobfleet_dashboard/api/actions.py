@@ -1,4 +1,4 @@
-"""Cancel, redrive and dismiss: one job, some, or all that a filter finds."""
+"""Cancel, redrive and dismiss one job, some, or all that a filter finds; erase one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jobfleet_contracts.errors import InvalidRequest, JobfleetError
 from jobfleet_contracts.state import State
 from jobfleet_dashboard.api.action_selection import Selection, reason_of
 from jobfleet_dashboard.api.answer import answer, job_answer
-from jobfleet_dashboard.api.descriptions import ACT, ACT_ON_MANY, CANCEL, described
+from jobfleet_dashboard.api.descriptions import ACT, ACT_ON_MANY, CANCEL, ERASE, described
 from jobfleet_dashboard.api.documents import ActionAnswer, ActionItem, ProblemDocument
 from jobfleet_dashboard.api.request_parts import JobId, json_object
 from jobfleet_dashboard.problems import problem_document, problem_of
@@ -20,6 +20,7 @@ from jobfleet_dashboard.root_path import public
 from jobfleet_dashboard.security.access import asker, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import Services, services_of
+from jobfleet_protocol.actions.erasure import NOT_REACHED
 from jobfleet_protocol.reading.job_actions import JobAction
 
 _AT_ONCE = 16
@@ -51,6 +52,15 @@ async def dismiss(request: Request, job_id: JobId) -> Response:
     await json_object(request, known=frozenset())
     state = await act(services_of(request), JobAction.DISMISS, job_id, asker(request))
     return job_answer(request, job_id, state, "dismissed")
+
+
+@router.post("/api/jobs/{jobId:uuid}/erase", **described(ERASE))
+async def erase(request: Request, job_id: JobId) -> Response:
+    """Remove what an ended job was given and what it made, in an hour; its events stay."""
+    reason = reason_of(await json_object(request, known=_REASON))
+    eraser = services_of(request).writes.eraser
+    state = await eraser.erase(job_id, by=asker(request), reason=reason)
+    return job_answer(job_id, state, f"erased in an hour, but for: {'; '.join(NOT_REACHED)}")
 
 
 @router.post("/api/jobs/actions", **described(ACT_ON_MANY))

@@ -170,6 +170,10 @@ _REASON = {
     "properties": {"reason": {"type": "string", "maxLength": 1000}},
     "additionalProperties": False,
 }
+_WHY = _REASON | {
+    "properties": {"reason": {"type": "string", "minLength": 1, "maxLength": 1000}},
+    "required": ["reason"],
+}
 _LIMIT = {
     "type": "object",
     "properties": {
@@ -272,6 +276,12 @@ CANCEL = Description(
     schema=_REASON,
 )
 ACT = replace(CANCEL, text="Done.", schema=_NOTHING)
+ERASE = replace(
+    CANCEL,
+    text="The values go in an hour, of jobs made from this one too; the message says what stays.",
+    problems=(*CANCEL.problems, "forbidden"),
+    schema=_WHY,
+)
 ACT_ON_MANY = Description(
     text="One item per job; of a filter, or with `Prefer: respond-async`, the action's id.",
     model=documents.ActionAnswer,

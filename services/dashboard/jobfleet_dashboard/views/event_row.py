@@ -28,6 +28,7 @@ _TONES = {
     Status.TIMED_OUT: "timedOut",
     Status.REDRIVEN: "queued",
     Status.DISMISSED: "cancelled",
+    Status.ERASED: "cancelled",
 }
 
 

@@ -9,7 +9,7 @@ from jobfleet_contracts.ports import AuditTrail, Clock, PayloadStore
 from jobfleet_contracts.state import CLAIMABLE
 from jobfleet_protocol.actions.submission import message_of
 from jobfleet_protocol.control.pause_state import FleetPauses
-from jobfleet_protocol.trail.tombstone import is_tombstone
+from jobfleet_protocol.trail.erased_values import holds_no_request
 
 
 class ExemptJobs:
@@ -52,7 +52,7 @@ class ExemptJobs:
     async def _start(self, job_id: str, pauses: FleetPauses) -> None:
         head = await self._trail.newest(job_id)
         opening = await self._trail.read(job_id, 1)
-        if head is None or opening is None or is_tombstone(opening):
+        if head is None or opening is None or holds_no_request(opening):
             return
         facts = head.facts
         served = facts.queue in self._queues and facts.job_type in self._types

@@ -32,6 +32,7 @@ from jobfleet_contracts.ports import (
 )
 from jobfleet_contracts.state import CLAIMABLE, State
 from jobfleet_protocol.actions.ending import Ending
+from jobfleet_protocol.actions.erasure import Eraser
 from jobfleet_protocol.actions.final_result import ending_of
 from jobfleet_protocol.actions.publication import LONGEST_DELAY, Publication
 from jobfleet_protocol.actions.submission import ORPHANED_ROW_AGE, message_of
@@ -39,8 +40,10 @@ from jobfleet_protocol.claiming.decision import ALONE, ends_without_a_start
 from jobfleet_protocol.claiming.limit_slots import LIMIT
 from jobfleet_protocol.claiming.rate_slots import RATE
 from jobfleet_protocol.control.pause_state import FleetPauses
+from jobfleet_protocol.trail.erased_values import holds_no_request
 from jobfleet_protocol.trail.tombstone import is_tombstone
 from jobfleet_worker.run.deferral import NO_HANDLER, NO_PROCESS
+from jobfleet_worker.upkeep.open_erasures import OpenErasures, is_note_of_erasure
 from jobfleet_worker.upkeep.republish_pace import Pace, RepublishPace
 
 JOB_REPUBLISHED = "job.republished"
@@ -110,6 +113,7 @@ class Rescuer:
         queue: JobQueue,
         payloads: PayloadStore,
         ending: Ending,
+        eraser: Eraser,
         publication: Publication,
         clock: Clock,
         pauses: Callable[[], Awaitable[FleetPauses]],
@@ -129,6 +133,7 @@ class Rescuer:
         self._queue = queue
         self._payloads = payloads
         self._ending = ending
+        self._erasures = OpenErasures(eraser=eraser, clock=clock)
         self._publication = publication
         self._pauses = pauses
         self._hand = hand
@@ -280,9 +285,7 @@ class Rescuer:
             await self._index.close(row.facts.job_id, row.incarnation)
             return False
         if head is None or head.after.incarnation < row.incarnation:
-            if self._clock.now() - row.opened_at > ORPHANED_ROW_AGE:
-                # Only as it was read: a submitter who slept may have written it again by now.
-                await self._index.discard(row)
+            await self._look_at_unbegun(row, head, pace)
             return False
         if head.after.incarnation > row.incarnation:
             await self._conclude(row, head)
@@ -307,6 +310,15 @@ class Rescuer:
         if not sent:
             self._pace.undo(_key(row), pace, now=self._clock.boottime())
         return sent
+
+    async def _look_at_unbegun(self, row: OpenRow, head: Event | None, pace: Pace) -> None:
+        """See to a row whose incarnation has no event: an erasure's note, or one left behind."""
+        if head is not None and is_note_of_erasure(row, head):
+            if not await self._erasures.see_to(row, head):
+                self._pace.undo(_key(row), pace, now=self._clock.boottime())
+        elif self._clock.now() - row.opened_at > ORPHANED_ROW_AGE:
+            # Only as it was read: a submitter who slept may have written it again by now.
+            await self._index.discard(row)
 
     def _is_passed_on(self, row: OpenRow, head: Event, pace: Pace) -> bool:
         """Whether the job's message goes from delay to delay: each copy would do so beside it.
@@ -351,7 +363,7 @@ class Rescuer:
 
     async def _publish(self, head: Event, pace: Pace, *, to_itself: bool) -> bool:
         opening = await self._trail.read(head.job_id, 1)
-        if opening is None or is_tombstone(opening):
+        if opening is None or holds_no_request(opening):
             return False
         message = await message_of(opening, head, self._payloads, self._clock.now())
         if head.after.state is State.WAITING and self._is_near_its_deadline(head):

@@ -164,9 +164,10 @@ class Retention:
         await self._finish(seal.job_id, [found] if last is None else [found, IndexedEvent.of(last)])
 
     async def _ending(self, head: Event) -> Event | None:
-        if head.kind is not Status.DISMISSED:
-            return head
-        return await self._trail.read(head.job_id, head.sequence - 1)
+        ending: Event | None = head
+        while ending is not None and ending.kind in (Status.DISMISSED, Status.ERASED):
+            ending = await self._trail.read(ending.job_id, ending.sequence - 1)
+        return ending
 
     async def _digest(self, opening: Event) -> str | None:
         """Return the request's digest; ``None`` where large data were lost, which stops nothing."""

@@ -98,6 +98,7 @@ def _rescuer(ground: Ground, intake: Intake) -> Rescuer:
         queue=backend.queue,
         payloads=backend.payloads,
         ending=ground.writes.ending,
+        eraser=ground.writes.eraser,
         publication=ground.writes.publication,
         clock=ground.clock,
         pauses=intake.pause_watch.current,

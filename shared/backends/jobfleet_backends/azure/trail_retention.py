@@ -14,7 +14,7 @@ from jobfleet_backends.azure.index.error_counter import dead_key
 from jobfleet_backends.azure.index.index_rows import indexed_key, time_key
 from jobfleet_backends.azure.index.index_table import IndexTable
 from jobfleet_backends.azure.index.job_lookup import lookup_key
-from jobfleet_backends.azure.rows import event_to_entity, plain_time, row_key
+from jobfleet_backends.azure.rows import entity_to_event, event_to_entity, plain_time, row_key
 from jobfleet_backends.azure.table_limits import TRANSACTION_ROWS
 from jobfleet_contracts.cursor import NUMBER, CursorForm
 from jobfleet_contracts.errors import SequenceTaken
@@ -95,6 +95,22 @@ class AzureTrailRetention:
             removals = [_removal(shard, key) for key in sorted(of_shard)]
             for batch in _batches(removals):
                 await self._unlist(batch)
+
+    async def erase(self, job_id: str, *, last: int) -> None:
+        """Replace the rows, page by page. Samples of errors go when their hour is trimmed."""
+        values = {"job": job_id, "last": row_key(last)}
+        query = Query("PartitionKey eq @job and RowKey ge @last", values)
+        async for page in self._trail.pages("retention.read", query):
+            emptied = [entity_to_event(row).without_values() for row in page]
+            operations: list[Operation] = [
+                ("upsert", event_to_entity(event), REPLACE) for event in emptied
+            ]
+            for batch in _batches(operations):
+                await self._trail.transact("retention.erase", batch)
+
+    async def check_rights(self) -> None:
+        """Try to delete a row that never stands; the refusal names the role that is needed."""
+        await self._trail.delete("retention.check", "rights", "none")
 
     async def _unlist(self, batch: Sequence[Operation]) -> None:
         """A row that is gone refuses the whole transaction, so they go one by one then."""

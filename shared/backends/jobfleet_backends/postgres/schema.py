@@ -20,7 +20,7 @@ CONFIRMED = "(sequence > 0 OR published > 0)"
 """Of open rows: event 1 is known to stand. The others are in no list; questions name this filter
 word for word, or the server cannot use the indexes below."""
 RETENTION = "jobfleet_retention.open"
-"""While a transaction has set this to ``on``, it may delete rows of the trail."""
+"""While a transaction has set this to ``on``, it may delete rows of the trail, or empty them."""
 
 _TYPES = {
     **dict.fromkeys(("sequence", "epoch", "attempt", "duration_ms", "lock_turn"), "bigint"),
@@ -87,6 +87,12 @@ BEGIN
     IF TG_OP = 'DELETE' AND TG_TABLE_NAME = 'trail'
         AND current_setting('{RETENTION}', true) = 'on' THEN
         RETURN OLD;
+    END IF;
+    IF TG_OP = 'UPDATE' AND TG_TABLE_NAME = 'trail'
+        AND current_setting('{RETENTION}', true) = 'on' THEN
+        IF NEW.salt IS NULL AND NEW.hash IS NOT DISTINCT FROM OLD.hash THEN
+            RETURN NEW;
+        END IF;
     END IF;
     RAISE EXCEPTION 'rows of % are never changed or removed', TG_TABLE_NAME;
 END $$;

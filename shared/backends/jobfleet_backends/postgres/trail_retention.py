@@ -13,7 +13,7 @@ from jobfleet_backends.postgres.schema import RETENTION, in_schema
 from jobfleet_backends.sql.row_codec import EVENT_COLUMNS, event_to_row
 from jobfleet_contracts.codec import format_time, parse_time
 from jobfleet_contracts.cursor import TIME, CursorForm
-from jobfleet_contracts.errors import SequenceTaken
+from jobfleet_contracts.errors import BackendForbidden, SequenceTaken
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import IndexedEvent, Page
 from jobfleet_contracts.state import TERMINAL
@@ -44,6 +44,14 @@ DELETE FROM jobfleet.job_keys WHERE job_id IN (SELECT job_id FROM unlisted)
 """
 
 
+_ERASE = """
+UPDATE jobfleet.trail SET job_name = job_type, message = '', data = '{}', salt = NULL
+WHERE job_id = %s AND sequence <= %s
+"""
+_ERASE_SAMPLES = "UPDATE jobfleet.errors SET message = '' WHERE job_id = %s"
+_RIGHTS = "SELECT current_user, has_table_privilege('jobfleet.trail', 'UPDATE')"
+
+
 class PostgresTrailRetention:
     """Trail rows go in one transaction, which alone opens the switch of the trigger."""
 
@@ -69,6 +77,24 @@ class PostgresTrailRetention:
         """Remove jobs whose current state is one of these events."""
         jobs = [event.job_id for event in events]
         await self._database.execute(_UNLIST, jobs, [event.sequence for event in events])
+
+    async def erase(self, job_id: str, *, last: int) -> None:
+        """Empty the rows, and the samples of errors that came from this job."""
+        schema = self._database.schema
+
+        def empty(session: Session) -> None:
+            with session.transaction():
+                session.execute(f"SET LOCAL {RETENTION} = 'on'".encode())
+                session.execute(in_schema(_ERASE, schema), (job_id, last))
+                session.execute(in_schema(_ERASE_SAMPLES, schema), (job_id,))
+
+        await self._database.call(empty)
+
+    async def check_rights(self) -> None:
+        """Ask whether the role may update rows of the trail."""
+        ((role, may_update),) = await self._database.fetch(_RIGHTS)
+        if not may_update:
+            raise BackendForbidden(f"role {role} may not UPDATE rows of trail, as erasing needs")
 
 
 def _forget(session: Session, schema: str, tombstone: Row, last: int) -> None:

@@ -22,7 +22,7 @@ VERSION = 9
 """``PRAGMA user_version`` of a file that this code can use."""
 
 RETENTION_SWITCH = "retention"
-"""While this name stands in ``meta``, rows of the trail may be deleted (never updated)."""
+"""While this name stands in ``meta``, rows of the trail may be deleted, or lose their values."""
 
 _ENDINGS = """
 -- How many jobs ended in each minute: timed and duration_ms are about those that ended an attempt.
@@ -221,6 +221,8 @@ CREATE INDEX trail_by_status ON trail (status, occurred_at);
 CREATE INDEX trail_by_name ON trail (job_name, occurred_at);
 CREATE INDEX trail_by_type ON trail (job_type COLLATE NOCASE, occurred_at);
 CREATE TRIGGER trail_is_never_rewritten BEFORE UPDATE ON trail
+WHEN NOT EXISTS (SELECT 1 FROM meta WHERE name = '{RETENTION_SWITCH}')
+    OR new.salt IS NOT NULL OR new.hash IS NOT old.hash
 BEGIN SELECT RAISE(ABORT, 'the audit trail is never rewritten'); END;
 CREATE TRIGGER trail_is_never_shortened BEFORE DELETE ON trail
 WHEN NOT EXISTS (SELECT 1 FROM meta WHERE name = '{RETENTION_SWITCH}')

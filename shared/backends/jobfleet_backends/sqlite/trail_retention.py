@@ -28,6 +28,13 @@ INSERT INTO trail (position, {EVENT_COLUMNS}) VALUES {marks("position, " + EVENT
 """
 
 
+_ERASE = """
+UPDATE trail SET job_name = job_type, message = '', data = '{}', salt = NULL
+WHERE job_id = ? AND sequence <= ?
+"""
+_ERASE_SAMPLES = "UPDATE errors SET message = '' WHERE job_id = ?"
+
+
 class SqliteTrailRetention:
     """Trail rows go in one transaction, which opens the switch of the trigger and closes it."""
 
@@ -55,6 +62,22 @@ class SqliteTrailRetention:
         places = [(event.job_id, event.sequence) for event in events]
         statement = "DELETE FROM jobs WHERE job_id = ? AND sequence = ?"
         await self._database.write(lambda connection: connection.executemany(statement, places))
+
+    async def erase(self, job_id: str, *, last: int) -> None:
+        """Empty the rows, and the samples of errors that came from this job."""
+
+        def empty(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "INSERT OR REPLACE INTO meta VALUES (?, 'open')", (RETENTION_SWITCH,)
+            )
+            connection.execute(_ERASE, (job_id, last))
+            connection.execute("DELETE FROM meta WHERE name = ?", (RETENTION_SWITCH,))
+            connection.execute(_ERASE_SAMPLES, (job_id,))
+
+        await self._database.write(empty)
+
+    async def check_rights(self) -> None:
+        """Whoever can open the file may write to it."""
 
 
 def _forget(connection: sqlite3.Connection, tombstone: Row, last: int) -> None:

@@ -30,8 +30,8 @@ from jobfleet_protocol.actions.signing_keys import StreamedSignature
 from jobfleet_protocol.actions.submission import request_of
 from jobfleet_protocol.actions.target_keys import TargetKeys
 from jobfleet_protocol.control.fleet_seal import FleetSeal
+from jobfleet_protocol.trail.erased_values import holds_no_request
 from jobfleet_protocol.trail.large_data import resolve
-from jobfleet_protocol.trail.tombstone import is_tombstone
 from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import Change, draft
 
@@ -180,7 +180,7 @@ class Callbacks:
         if not self._keys.has_targets:
             return
         opening = await self._trail.read(job_id, 1)
-        if opening is None or is_tombstone(opening):
+        if opening is None or holds_no_request(opening):
             return
         request = request_of(await resolve(opening, self._payloads))
         if not self._keys.of_request(request).verify(body, headers):

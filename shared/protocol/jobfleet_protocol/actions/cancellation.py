@@ -25,7 +25,8 @@ CANCEL_MESSAGE_LOST = "cancel.message_lost"
 _log = structlog.get_logger()
 
 
-def _check(reason: str) -> None:
+def check_reason(reason: str) -> None:
+    """Raise ``InvalidRequest`` unless the trail can hold the reason."""
     if len(reason) > MAX_REASON:
         raise InvalidRequest(
             f"reason: must be a text of at most {MAX_REASON:,} characters", field="reason"
@@ -73,7 +74,7 @@ class Canceller:
             BackendUnavailable: the trail did not answer in 8 s. The job may be cancelled, now or
                 later; asking again adds nothing to a cancel that stands.
         """
-        _check(reason)
+        check_reason(reason)
         return await answered(
             self._cancel(job_id, by, reason, mark),
             name=f"cancel-{job_id}",

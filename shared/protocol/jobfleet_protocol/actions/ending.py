@@ -13,6 +13,7 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.internal_job import CALLBACK_TYPE
 from jobfleet_contracts.message import JobDefaults
 from jobfleet_contracts.ports import AuditTrail, JobIndex, PayloadStore
+from jobfleet_contracts.state import Status
 from jobfleet_protocol.actions.final_result import callback_job_id, delivery_payload
 from jobfleet_protocol.actions.submission import Submitter, request_of
 from jobfleet_protocol.actions.successors import successors_of
@@ -85,7 +86,9 @@ class Ending:
 
     async def conclude(self, head: Event, request: JobRequest | None = None) -> None:
         """Do both; reads the request from the trail where the caller does not have it."""
-        if request is None:
+        if head.status == Status.ERASED:
+            request, opening = None, None  # its result goes to nobody
+        elif request is None:
             opening = await self._trail.read(head.job_id, 1)
             if opening is not None:
                 with contextlib.suppress(DataMissing):  # with it is lost whom to call back

@@ -16,10 +16,13 @@ from jobfleet_contracts.internal_job import internal_job_id
 from jobfleet_contracts.ports import AuditTrail, PayloadStore
 from jobfleet_contracts.state import Status
 from jobfleet_protocol.actions.submission import request_of
+from jobfleet_protocol.trail.erased_values import holds_no_request, is_withdrawn
 from jobfleet_protocol.trail.large_data import resolve
 from jobfleet_protocol.trail.tombstone import is_tombstone
 
 _PAGE = 1000
+_AFTER_END = (Status.DISMISSED, Status.ERASED)
+"""They follow the event that ended an incarnation, and keep its state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +56,11 @@ async def final_result_of(
     opening = await trail.read(job_id, 1)
     if opening is None:
         raise ActionRefused(f"no job {job_id}")
-    if is_tombstone(opening):
+    if holds_no_request(opening):
         raise ActionRefused(f"the history of job {job_id} was removed, and its result with it")
+    newest = await trail.newest(job_id)
+    if newest is not None and is_withdrawn(newest):
+        raise ActionRefused(f"job {job_id}: {newest.message}, and its result with it")
     ending = await ending_of(job_id, incarnation, trail=trail)
     if ending is None:
         raise ActionRefused(f"incarnation {incarnation} of job {job_id} has no end in its trail")
@@ -78,7 +84,7 @@ async def ending_of(job_id: str, incarnation: int, *, trail: AuditTrail) -> Even
             if event.after.incarnation < incarnation:
                 return None
             same = event.after.incarnation == incarnation and not is_tombstone(event)
-            if same and event.after.state.is_terminal and event.kind is not Status.DISMISSED:
+            if same and event.after.state.is_terminal and event.kind not in _AFTER_END:
                 return event
         before = page[0].sequence if page else 1
     return None

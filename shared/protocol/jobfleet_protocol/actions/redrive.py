@@ -13,7 +13,7 @@ from jobfleet_protocol.actions.answer_limit import answered
 from jobfleet_protocol.actions.publication import Publication
 from jobfleet_protocol.actions.submission import message_of, open_row, reopen_if_slow
 from jobfleet_protocol.control.fleet_seal import FleetSeal
-from jobfleet_protocol.trail.tombstone import is_tombstone
+from jobfleet_protocol.trail.erased_values import is_withdrawn
 from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import REDRIVABLE, Change, draft
 
@@ -142,7 +142,7 @@ class Redriver:
         head = await self._trail.newest(job_id)
         if head is None:
             raise UnknownJob(f"no job {job_id}")
-        if is_tombstone(head):
+        if is_withdrawn(head):
             raise ActionRefused(
                 f"job {job_id}: {head.message}, and with it what to run; submit a new job"
             )

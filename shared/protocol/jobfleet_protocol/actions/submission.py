@@ -33,6 +33,7 @@ from jobfleet_protocol.actions.publication import Publication
 from jobfleet_protocol.control.fleet_seal import FleetSeal
 from jobfleet_protocol.control.type_keys import TypeKeys
 from jobfleet_protocol.retry import retry_forever
+from jobfleet_protocol.trail.erased_values import holds_no_request, is_withdrawn
 from jobfleet_protocol.trail.large_data import resolve
 from jobfleet_protocol.trail.tombstone import is_tombstone
 from jobfleet_protocol.trail.trail_writer import TrailWriter
@@ -138,11 +139,11 @@ def request_of(event: Event) -> JobRequest:
     """Return the request that event 1 stores; resolve large data first.
 
     Fields of a newer version are left out: look at :func:`unknown_fields_of` before running it.
-    Of a removed history only what the job was is left: no payload, no callback.
+    Of a removed history, or removed values, only what the job was is left: no payload, no callback.
     """
     from jobfleet_contracts.job import JobRequest, newer_fields
 
-    if is_tombstone(event):
+    if holds_no_request(event):
         return _remains_of(event.facts)
     unknown = newer_fields(said := event.data["request"])
     return JobRequest.model_validate({name: said[name] for name in said if name not in unknown})
@@ -152,7 +153,7 @@ def unknown_fields_of(event: Event) -> tuple[str, ...]:
     """Return the fields of event 1 that this version does not know, and must not run without."""
     from jobfleet_contracts.job import newer_fields
 
-    if is_tombstone(event):
+    if holds_no_request(event):
         return ()
     data = event.data
     return newer_fields(data["request"]) + JobDefaults.newer_fields(data["defaults"])
@@ -396,7 +397,7 @@ class Submitter:
         first = await resolve(found, self._payloads)
         check_same_body(request, first)
         head = await self._trail.newest(request.job_id) or found
-        removed = is_tombstone(first) or is_tombstone(head)  # it may have gone in between
+        removed = is_tombstone(first) or is_withdrawn(head)  # it may have gone in between
         if head.sequence == 1 and not removed:
             message = await message_of(found, found, self._payloads, self._clock.now())
             await self._publication.attempt(message, found)
@@ -427,7 +428,7 @@ def check_same_body(request: JobRequest, first: Event) -> None:
         BodyConflict: they differ.
     """
     digest = first.data.get("digest")
-    if digest != request.digest() and not (is_tombstone(first) and digest is None):
+    if digest != request.digest() and not (holds_no_request(first) and digest is None):
         raise _conflict(request, first)
 
 

@@ -13,6 +13,7 @@ from jobfleet_contracts.protocol_level import FIELD_LEVELS
 from jobfleet_protocol.actions.answer_limit import settle_late_answers
 from jobfleet_protocol.actions.cancellation import Canceller
 from jobfleet_protocol.actions.ending import CALLBACK_DEFAULTS, Ending
+from jobfleet_protocol.actions.erasure import ERASURE_SECONDS, Eraser
 from jobfleet_protocol.actions.level_gate import LevelGate
 from jobfleet_protocol.actions.publication import Publication
 from jobfleet_protocol.actions.redrive import Redriver
@@ -45,6 +46,7 @@ class WriteSide:
     canceller: Canceller
     redriver: Redriver
     gate: LevelGate
+    eraser: Eraser
 
     @classmethod
     def wire(
@@ -55,6 +57,7 @@ class WriteSide:
         defaults: JobDefaults,
         looks_for_keys: bool = True,
         levels: Mapping[str, int] = FIELD_LEVELS,
+        erasure_seconds: float = ERASURE_SECONDS,
     ) -> WriteSide:
         """Build the actions over the ports of a backend.
 
@@ -63,6 +66,7 @@ class WriteSide:
             looks_for_keys: whether a submit asks which payload keys are indexed; else the claim
                 adds them.
             levels: of the request's fields that not every protocol level knows.
+            erasure_seconds: how long values stand after an erasure was asked for.
         """
         keys = TypeKeys(log=backend.control_log, clock=clock) if looks_for_keys else None
         trail, index, payloads = backend.trail, backend.index, backend.payloads
@@ -99,24 +103,37 @@ class WriteSide:
             callback_submitter=submitter(CALLBACK_DEFAULTS),
             submitter=jobs,
         )
+        canceller = Canceller(
+            trail=trail,
+            control=backend.control,
+            writer=writer,
+            ending=ending,
+            clock=clock,
+            seal=seal,
+        )
         return cls(
             seal=seal,
             writer=writer,
             gate=gate,
+            eraser=Eraser(
+                trail=trail,
+                index=index,
+                payloads=payloads,
+                logs=backend.logs,
+                store=backend.retention,
+                writer=writer,
+                canceller=canceller,
+                clock=clock,
+                seal=seal,
+                seconds=erasure_seconds,
+            ),
             publication=publication,
             ending=ending,
             submitter=jobs,
             transactional=TransactionalSubmission(
                 clock=clock, defaults=defaults, limits=backend.limits, seal=seal
             ),
-            canceller=Canceller(
-                trail=trail,
-                control=backend.control,
-                writer=writer,
-                ending=ending,
-                clock=clock,
-                seal=seal,
-            ),
+            canceller=canceller,
             redriver=Redriver(
                 trail=trail,
                 index=index,

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.event import UNREADABLE, Event
+from jobfleet_contracts.state import Status
 from jobfleet_protocol.audit.violation import Violation
 from jobfleet_protocol.trail.chain import BEGINNING, data_hash_of, row_hash, text_hash_of
 from jobfleet_protocol.trail.large_data import is_stored_apart
@@ -25,13 +26,14 @@ def check_chain(events: Sequence[Event]) -> Iterator[Violation]:
     """
     previous: str | None = BEGINNING
     expected = 1
+    is_erasing = any(event.status == Status.ERASED for event in events)
     for event in events:
         if event.sequence != expected:
             previous = None
         if event.status == UNREADABLE:  # rule 3 names it
             previous = None
         else:
-            flaw = _flaw_of(event, previous)
+            flaw = _flaw_of(event, previous, is_erasing=is_erasing)
             if flaw is not None:
                 yield violation(event, flaw)
             previous = event.hash
@@ -43,11 +45,24 @@ def violation(event: Event, message: str) -> Violation:
     return Violation(CHAIN_RULE, event.job_id, event.sequence, event.event_id, message)
 
 
-def _flaw_of(event: Event, previous: str | None) -> str | None:
+def _flaw_of(event: Event, previous: str | None, *, is_erasing: bool) -> str | None:
     try:
+        if is_erasing and event.is_erased:
+            return _compare_erased(event, previous)
         return _compare(event, previous)
     except (InvalidRequest, ValueError, TypeError, AttributeError) as error:
         return f"its hash cannot be computed: {error}"
+
+
+def _compare_erased(event: Event, previous: str | None) -> str | None:
+    """Compare a row whose values are gone: its digests stand in their place."""
+    if event.hash is None or event.text_hash is None:
+        return "the row has no hash"
+    if event.message or event.data or event.facts.job_name != event.facts.job_type:
+        return "the row holds values without their salt"
+    if previous is not None and event.hash != row_hash(event, previous):
+        return "the row, or the row before it, was changed after it was written"
+    return None
 
 
 def _compare(event: Event, previous: str | None) -> str | None:

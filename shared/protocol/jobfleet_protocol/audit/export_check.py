@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
-from jobfleet_contracts.event import Event
+from jobfleet_contracts.event import MASKED_SALT, Event
 from jobfleet_protocol.audit.chain_check import check_chain, violation
 from jobfleet_protocol.audit.violation import Violation
 from jobfleet_protocol.trail.chain import BEGINNING, row_hash
@@ -20,10 +20,10 @@ def check_export(events: Iterable[Event]) -> Iterator[Violation]:
     for _, history in groupby(events, key=lambda event: event.job_id):
         rows = list(history)
         yield from _gaps(rows)
-        if all(row.salt is not None for row in rows if row.is_readable):
-            yield from check_chain(rows)
-        else:
+        if any(row.salt == MASKED_SALT for row in rows if row.is_readable):
             yield from _linkage(rows)
+        else:
+            yield from check_chain(rows)
 
 
 def _gaps(rows: list[Event]) -> Iterator[Violation]:

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from datetime import timedelta
 
 from jobfleet_contracts.errors import IllegalTransition
-from jobfleet_contracts.event import UNREADABLE, Event, HeldLock, JobFacts, JobState
+from jobfleet_contracts.event import UNREADABLE, Event, HeldLock, JobState
 from jobfleet_contracts.lease import (
     FLEET_LOCK,
     LIMIT_LOCKS,
@@ -25,7 +25,7 @@ from jobfleet_protocol.trail.transitions import change_of, follow
 CLOCK_STEP = timedelta(seconds=1)
 """Times of neighbouring rows that fall by this much show a clock step; less is ordinary skew."""
 
-_AFTER_END = (Status.REDRIVEN, Status.DISMISSED)
+_AFTER_END = (Status.REDRIVEN, Status.DISMISSED, Status.ERASED)
 _FROM_OUTSIDE = (Status.CANCEL_REQUESTED, Status.TAKEN_OVER)
 _BY_THE_SENDER = (Status.STEP, Status.COMPLETED, Status.FAILED)
 _FOLDED = tuple(f.name for f in fields(JobState) if f.name not in ("sequence", "epoch"))
@@ -130,6 +130,9 @@ class HistoryCheck:
             self._report(*self._illegal(event, kind, str(error)))
             self._strayed = False
             return event.after
+        if event.is_erased and kind is Status.TAKEN_OVER:
+            # Whether another job was to blame stood in its data.
+            folded = replace(folded, takeovers=event.after.takeovers)
         if self._base is not None:
             self._check_writer(event, kind, self._base.after)
             self._check_due(event, kind, self._base)
@@ -150,7 +153,7 @@ class HistoryCheck:
 
     def _compare(self, event: Event, folded: JobState) -> JobState:
         stored = event.after
-        same_facts = self._base is None or _same_facts(self._base.facts, event.facts)
+        same_facts = self._base is None or _same_facts(self._base, event)
         if stored == folded and same_facts:
             self._strayed = False
             return stored
@@ -295,9 +298,15 @@ def _kind_of(event: Event) -> Status:
     return kind
 
 
-def _same_facts(one: JobFacts, other: JobFacts) -> bool:
-    """Compare all but the creation time, in which two submits of one job may differ."""
-    return one == other or replace(one, created_at=other.created_at) == other
+def _same_facts(one: Event, other: Event) -> bool:
+    """Compare all but the creation time, in which two submits of one job may differ.
+
+    An erasure removes the job's name from one row after the other.
+    """
+    before, facts = replace(one.facts, created_at=other.facts.created_at), other.facts
+    if one.is_erased or other.is_erased or other.status == Status.ERASED:
+        before, facts = replace(before, job_name=""), replace(facts, job_name="")
+    return before == facts
 
 
 def _show(value: object) -> str:

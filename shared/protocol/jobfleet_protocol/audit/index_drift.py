@@ -8,9 +8,10 @@ from datetime import datetime
 from jobfleet_contracts.event import UNREADABLE, Event
 from jobfleet_contracts.index import EventQuery, OpenRow
 from jobfleet_contracts.ports import AuditTrail, JobIndexReader
-from jobfleet_contracts.state import TERMINAL
+from jobfleet_contracts.state import TERMINAL, Status
 from jobfleet_protocol.audit.fingerprints import Fingerprints, Place
 from jobfleet_protocol.audit.violation import Findings, Violation
+from jobfleet_protocol.trail.erased_values import is_unfinished
 from jobfleet_protocol.trail.tombstone import is_tombstone
 
 KEPT_DIFFERENCES = 1000
@@ -46,9 +47,13 @@ class DriftCheck:
         """Take one job's complete history, oldest first; the index holds no removed ones."""
         if not history or is_tombstone(history[-1]):
             return
-        self._fingerprints.add(history)
         newest = history[-1]
-        if newest.status == UNREADABLE:
+        # The index of some backends lists an erased job by its last event only.
+        self._fingerprints.add(history[-1:] if newest.status == Status.ERASED else history)
+        if newest.status == Status.ERASED:
+            if is_unfinished(history):
+                self._open[newest.job_id] = newest.after.incarnation + 1
+        elif newest.status == UNREADABLE:
             self._unknown.add(newest.job_id)
         elif newest.after.state not in TERMINAL:
             self._open[newest.job_id] = newest.after.incarnation
@@ -118,6 +123,8 @@ class DriftCheck:
         young = self._begun_before is not None and row.opened_at >= self._begun_before
         if newest is None:
             legal = row.incarnation == 1 and young
+        elif newest.status == Status.ERASED:
+            legal = row.incarnation == newest.after.incarnation + 1 or self._is_unsettled(newest)
         elif newest.after.state in TERMINAL:
             next_one = row.incarnation == newest.after.incarnation + 1 and young
             legal = next_one or self._is_unsettled(newest)
@@ -130,6 +137,10 @@ class DriftCheck:
 
     async def _report_unopened(self, job_id: str, incarnation: int, trail: AuditTrail) -> None:
         newest = await _readable(trail.newest(job_id))
+        if newest is not None and newest.status == Status.ERASED:
+            if is_unfinished([await trail.read(job_id, 1) or newest]):
+                self._report(newest, "values are to be removed, and no open row says so")
+            return
         if newest is None or newest.after.state in TERMINAL:
             return
         if newest.after.incarnation == incarnation:

@@ -12,8 +12,8 @@ from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.ports import AuditTrail, PayloadStore
 from jobfleet_protocol.actions.submission import defaults_of, request_of, unknown_fields_of
 from jobfleet_protocol.claiming.decision import End
+from jobfleet_protocol.trail.erased_values import holds_no_request
 from jobfleet_protocol.trail.large_data import resolve
-from jobfleet_protocol.trail.tombstone import is_tombstone
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,8 @@ class Acceptance:
         opening = await self._trail.read(message.request.job_id, 1)
         if opening is None:
             return NoRequest(_flaw(message)) if message.needs_opening else message
-        if is_tombstone(opening):
-            return End(opening)
+        if holds_no_request(opening):
+            return End(await self._trail.newest(opening.job_id) or opening)
         try:
             first = await resolve(opening, self._payloads)
         except DataMissing as error:

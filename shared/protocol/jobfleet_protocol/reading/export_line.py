@@ -23,7 +23,7 @@ from jobfleet_contracts.control import (
 )
 from jobfleet_contracts.credentials import masked, masked_text
 from jobfleet_contracts.errors import InvalidRequest
-from jobfleet_contracts.event import Event, HeldLock, JobFacts, JobState
+from jobfleet_contracts.event import MASKED_SALT, Event, HeldLock, JobFacts, JobState
 from jobfleet_contracts.state import State
 
 
@@ -54,6 +54,7 @@ def export_line(event: Event, *, raw: bool) -> dict[str, Any]:
         "dataHash": event.data_hash,
         "textHash": event.text_hash,
         "hash": event.hash,
+        "erased": event.is_erased,
     }
 
 
@@ -131,7 +132,7 @@ def event_of_line(line: Mapping[str, Any]) -> Event:
             worker_id=line["workerId"],
             duration_ms=line["durationMs"],
             data=line["data"],
-            salt=line.get("salt"),
+            salt=line.get("salt", None if line.get("erased") else MASKED_SALT),
             data_hash=line["dataHash"],
             text_hash=line["textHash"],
             hash=line["hash"],

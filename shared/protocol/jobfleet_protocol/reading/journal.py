@@ -30,6 +30,7 @@ class Verb(StrEnum):
     CANCEL = "cancel"
     REDRIVE = "redrive"
     DISMISS = "dismiss"
+    ERASE = "erase"
     PAUSE = "pause"
     RESUME = "resume"
     CHANGE = "change"

@@ -17,7 +17,7 @@ from jobfleet_contracts.errors import IllegalTransition, WrittenByNewer
 from jobfleet_contracts.event import MAX_MESSAGE_CHARACTERS, Event, HeldLock, JobFacts, JobState
 from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.lease import SUSPECT_NOTE
-from jobfleet_contracts.state import CLAIMABLE, DEAD, State, Status, status_name
+from jobfleet_contracts.state import CLAIMABLE, DEAD, TERMINAL, State, Status, status_name
 from jobfleet_protocol.trail.chain import chained
 
 REDRIVABLE = DEAD | {State.CANCELLED}
@@ -39,6 +39,7 @@ _FROM: Mapping[Status, frozenset[State]] = {
     Status.TIMED_OUT: _OPEN,
     Status.REDRIVEN: REDRIVABLE,
     Status.DISMISSED: DEAD,
+    Status.ERASED: frozenset(TERMINAL),
 }
 
 
@@ -91,6 +92,8 @@ def follow(previous: Event | None, change: Change, *, occurred_at: datetime) -> 
         return _opening(kind, change)
     if not previous.is_readable:  # what it means for the state is not known
         raise WrittenByNewer(previous.strangeness)
+    if previous.kind is Status.ERASED:
+        raise IllegalTransition("nothing follows Erased")
     before = previous.after
     again = before.dismissed and kind is Status.DISMISSED
     if before.state not in _FROM.get(kind, frozenset()) or again:
@@ -185,6 +188,8 @@ def _changes(
             return _ended(before, kind)
         case Status.DISMISSED:
             return {"dismissed": True}
+        case Status.ERASED:  # nobody can redrive it, so it leaves the dead-letter list
+            return {"dismissed": before.dismissed or before.state in DEAD}
         case _:
             return {}
 

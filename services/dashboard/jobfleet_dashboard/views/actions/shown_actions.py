@@ -16,6 +16,7 @@ ON_JOBS: Mapping[Verb, frozenset[str]] = {
     Verb.CANCEL: frozenset({Status.CANCEL_REQUESTED, Status.CANCELLED}),
     Verb.REDRIVE: frozenset({Status.REDRIVEN}),
     Verb.DISMISS: frozenset({Status.DISMISSED}),
+    Verb.ERASE: frozenset({Status.ERASED}),
 }
 """What people do to single jobs, and the events that tell it."""
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
-from jobfleet_contracts.event import JobState
+from jobfleet_contracts.event import Event
+from jobfleet_protocol.actions.erasure import NOT_REACHED
 from jobfleet_protocol.reading.job_actions import JobAction, actions_for
+from jobfleet_protocol.trail.erased_values import is_withdrawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,13 +20,15 @@ class Button:
         action: the last part of its route.
         question: asked before it is done.
         consequence: what then happens, in one sentence.
+        asks_why: the form has a field for the reason; ``needed``: it must not stay empty.
     """
 
-    action: JobAction
+    action: str
     label: str
     question: str
     consequence: str
     danger: bool = False
+    asks_why: Literal["", "optional", "needed"] = ""
 
 
 CANCEL = Button(
@@ -31,6 +37,7 @@ CANCEL = Button(
     "Cancel this job?",
     "A running handler is asked to stop; a job that nobody runs ends at once.",
     danger=True,
+    asks_why="optional",
 )
 REDRIVE = Button(
     JobAction.REDRIVE,
@@ -44,9 +51,26 @@ DISMISS = Button(
     "Take this job off the dead letters?",
     "It stays failed and its history stays; it can still be redriven later.",
 )
-BUTTONS = {button.action: button for button in (CANCEL, REDRIVE, DISMISS)}
+ERASE_VERB = "erase"
+ERASE = Button(
+    ERASE_VERB,
+    "Erase",
+    "Erase the values of this job?",
+    "In an hour its payload, result, errors, messages, checkpoints and log lines go for good, also "
+    f"of the jobs made from it. It can never be redriven. Not reached: {'; '.join(NOT_REACHED)}.",
+    danger=True,
+    asks_why="needed",
+)
+BUTTONS: Mapping[JobAction, Button] = {
+    JobAction.CANCEL: CANCEL,
+    JobAction.REDRIVE: REDRIVE,
+    JobAction.DISMISS: DISMISS,
+}
 
 
-def buttons_for(after: JobState) -> tuple[Button, ...]:
-    """Return the buttons that the state allows, in the order in which they stand."""
-    return tuple(BUTTONS[action] for action in actions_for(after))
+def buttons_for(newest: Event) -> tuple[Button, ...]:
+    """Return the buttons that the job allows, in the order in which they stand."""
+    if not newest.is_readable or is_withdrawn(newest):
+        return ()
+    offered = tuple(BUTTONS[action] for action in actions_for(newest.after))
+    return (*offered, ERASE) if newest.after.state.is_terminal else offered

@@ -20,7 +20,6 @@ from jobfleet_dashboard.views.job.timeline_svg import TimelineDrawing, draw_time
 from jobfleet_dashboard.views.json_text import JsonText, json_text
 from jobfleet_dashboard.views.text_span import Sentence, TextSpan
 from jobfleet_protocol.reading.job_record import etag_of
-from jobfleet_protocol.trail.tombstone import is_tombstone
 
 SHOWN_ATTEMPTS = 100
 
@@ -92,7 +91,7 @@ def job_page(view: JobView, *, trace_url: str | None = None) -> JobPage:
         step=around.step,
         of=around.of,
         facts=job_facts(view.record, trace_url),
-        actions=() if is_tombstone(newest) or not newest.is_readable else buttons_for(newest.after),
+        actions=buttons_for(newest),
         paused=view.pause is not None,
         timelines=draw_timelines(span_rows(view.lifecycle) if view.lifecycle else (), now=view.now),
         attempts=attempts[-SHOWN_ATTEMPTS:],

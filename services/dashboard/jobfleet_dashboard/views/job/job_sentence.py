@@ -8,7 +8,7 @@ from datetime import datetime
 
 from jobfleet_contracts.control import ControlSubject
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.state import CLAIMABLE, State
+from jobfleet_contracts.state import CLAIMABLE, State, Status
 from jobfleet_dashboard.views.short_id import short
 from jobfleet_dashboard.views.text_span import Sentence, TextSpan
 from jobfleet_protocol.claiming.rate_slots import RATE
@@ -56,6 +56,8 @@ def job_sentence(newest: Event, around: JobSituation) -> Sentence:
         parts = _TELLERS[newest.after.state](newest, around)
     if newest.after.cancel_requested and not newest.after.state.is_terminal:
         parts += (TextSpan("; a cancel was requested and is not answered yet"),)
+    if newest.status == Status.ERASED:
+        return (*parts, TextSpan(f"; {newest.message}"))
     if newest.after.dismissed:
         parts += (TextSpan("; dismissed from the dead letters"),)
     return parts

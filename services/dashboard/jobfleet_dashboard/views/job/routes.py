@@ -20,6 +20,7 @@ from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
 from jobfleet_dashboard.views.job.attempt_row import attempt_rows
 from jobfleet_dashboard.views.job.history import HistoryItem, StepsRow, is_known, items_after
+from jobfleet_dashboard.views.job.job_actions import ERASE_VERB
 from jobfleet_dashboard.views.job.job_page import job_page
 from jobfleet_dashboard.views.job.job_view import JobView, read_job_view
 from jobfleet_dashboard.views.live_stream import live_stream, message, moment_of, partial
@@ -114,12 +115,16 @@ async def run_anyway(request: Request, job_id: str) -> Response:
 
 @router.post("/jobs/{job_id}/{verb}", dependencies=[require(Role.OPERATOR)])
 async def change(request: Request, job_id: str, verb: str) -> Response:
-    """Cancel, redrive or dismiss, then show the job again."""
+    """Cancel, redrive, dismiss or erase, then show the job again."""
     job_id = known_id(job_id)
-    if verb not in list(JobAction):
+    if verb not in (*JobAction, ERASE_VERB):
         raise unknown_job(f"{job_id}/{verb}")
     reason = cut_text(str((await read_form(request)).get("reason", "")), 500)
-    await act(services_of(request), JobAction(verb), job_id, asker(request), reason)
+    services, by = services_of(request), asker(request)
+    if verb == ERASE_VERB:
+        await services.writes.eraser.erase(job_id, by=by, reason=reason)
+    else:
+        await act(services, JobAction(verb), job_id, by, reason)
     return go_to(request, f"/jobs/{job_id}")
 
 

@@ -22,13 +22,18 @@ def chain_faults(trails: Mapping[str, Sequence[Event]]) -> Iterator[str]:
                 incarnation = ending.after.incarnation
                 follower = trails.get(successor_id(job_id, number, incarnation), ())
                 which = f"successor {number} of incarnation {incarnation} of {job_id}"
-                if bool(follower) != is_due(step, ending.after.state):
+                is_erased = history[-1].kind is Status.ERASED  # then its result goes to nobody
+                wanted = is_due(step, ending.after.state)
+                if bool(follower) != wanted and not (is_erased and wanted):
                     yield f"{which}, which is {ending.after.state}: {len(follower)} events"
                 yield from _handed(which, ending, follower)
 
 
 def _is_ending(event: Event) -> bool:
-    ended = event.after.state.is_terminal and event.kind is not Status.DISMISSED
+    ended = event.after.state.is_terminal and event.kind not in (
+        Status.DISMISSED,
+        Status.ERASED,
+    )
     return ended and not is_tombstone(event)
 
 

@@ -447,7 +447,8 @@ class TrailRetention(Protocol):
         """Remove job name, message, data and salt from the job's events 1 to ``last``.
 
         Each row is left as :meth:`Event.without_values` says. Repeatable until it has succeeded.
-        Samples of the job's errors go too, where the backend can find them.
+        What statistics show of the job (samples of errors, slow runs) goes too, where the backend
+        can find it.
         """
         ...
 

@@ -60,7 +60,9 @@ async def erase(request: Request, job_id: JobId) -> Response:
     reason = reason_of(await json_object(request, known=_REASON))
     eraser = services_of(request).writes.eraser
     state = await eraser.erase(job_id, by=asker(request), reason=reason)
-    return job_answer(job_id, state, f"erased in an hour, but for: {'; '.join(NOT_REACHED)}")
+    return job_answer(
+        request, job_id, state, f"erased in an hour, but for: {'; '.join(NOT_REACHED)}"
+    )
 
 
 @router.post("/api/jobs/actions", **described(ACT_ON_MANY))

@@ -48,8 +48,14 @@ _ERASE = """
 UPDATE jobfleet.trail SET job_name = job_type, message = '', data = '{}', salt = NULL
 WHERE job_id = %s AND sequence <= %s
 """
-_ERASE_SAMPLES = "UPDATE jobfleet.errors SET message = '' WHERE job_id = %s"
-_RIGHTS = "SELECT current_user, has_table_privilege('jobfleet.trail', 'UPDATE')"
+_ERASE_SAMPLES = (
+    "UPDATE jobfleet.errors SET message = '' WHERE job_id = %s",
+    "DELETE FROM jobfleet.slow_runs WHERE job_id = %s",
+)
+_RIGHTS = """
+SELECT current_user, has_table_privilege('jobfleet.trail', 'UPDATE')
+    AND has_table_privilege('jobfleet.errors', 'UPDATE')
+"""
 
 
 class PostgresTrailRetention:
@@ -79,14 +85,15 @@ class PostgresTrailRetention:
         await self._database.execute(_UNLIST, jobs, [event.sequence for event in events])
 
     async def erase(self, job_id: str, *, last: int) -> None:
-        """Empty the rows, and the samples of errors that came from this job."""
+        """Empty the rows, and what statistics show of this job."""
         schema = self._database.schema
 
         def empty(session: Session) -> None:
             with session.transaction():
                 session.execute(f"SET LOCAL {RETENTION} = 'on'".encode())
                 session.execute(in_schema(_ERASE, schema), (job_id, last))
-                session.execute(in_schema(_ERASE_SAMPLES, schema), (job_id,))
+                for statement in _ERASE_SAMPLES:
+                    session.execute(in_schema(statement, schema), (job_id,))
 
         await self._database.call(empty)
 
@@ -94,7 +101,9 @@ class PostgresTrailRetention:
         """Ask whether the role may update rows of the trail."""
         ((role, may_update),) = await self._database.fetch(_RIGHTS)
         if not may_update:
-            raise BackendForbidden(f"role {role} may not UPDATE rows of trail, as erasing needs")
+            raise BackendForbidden(
+                f"role {role} may not UPDATE rows of trail and errors, as erasing needs"
+            )
 
 
 def _forget(session: Session, schema: str, tombstone: Row, last: int) -> None:

@@ -32,7 +32,10 @@ _ERASE = """
 UPDATE trail SET job_name = job_type, message = '', data = '{}', salt = NULL
 WHERE job_id = ? AND sequence <= ?
 """
-_ERASE_SAMPLES = "UPDATE errors SET message = '' WHERE job_id = ?"
+_ERASE_SAMPLES = (
+    "UPDATE errors SET message = '' WHERE job_id = ?",
+    "DELETE FROM slow_runs WHERE job_id = ?",
+)
 
 
 class SqliteTrailRetention:
@@ -64,7 +67,7 @@ class SqliteTrailRetention:
         await self._database.write(lambda connection: connection.executemany(statement, places))
 
     async def erase(self, job_id: str, *, last: int) -> None:
-        """Empty the rows, and the samples of errors that came from this job."""
+        """Empty the rows, and what statistics show of this job."""
 
         def empty(connection: sqlite3.Connection) -> None:
             connection.execute(
@@ -72,7 +75,8 @@ class SqliteTrailRetention:
             )
             connection.execute(_ERASE, (job_id, last))
             connection.execute("DELETE FROM meta WHERE name = ?", (RETENTION_SWITCH,))
-            connection.execute(_ERASE_SAMPLES, (job_id,))
+            for statement in _ERASE_SAMPLES:
+                connection.execute(statement, (job_id,))
 
         await self._database.write(empty)
 

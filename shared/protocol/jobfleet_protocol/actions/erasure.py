@@ -44,7 +44,8 @@ NOT_REACHED = (
     "what handlers, callback receivers and log files outside of jobfleet have",
     "messages at the broker until a worker takes them, and dead letters of foreign publishers",
     "id, type, queue, lock key and limits of the job: the hash chain covers them",
-    "the sample message of an error group on Azure, until its hour is trimmed",
+    "the name of a job in the row of a worker that ran it lately, for seven days at most",
+    "on Azure: samples of error groups and the names of slow runs, until their hour is trimmed",
 )
 """What an erasure cannot remove; told to whoever asks for one."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
+from typing import Any
 
 import orjson
 import pytest
@@ -107,6 +109,85 @@ def _queues(cli: Cli) -> list[dict[str, object]]:
     return items
 
 
+def _json(cli: Cli, *command: str) -> Any:
+    done = cli.run(*command, "--json")
+    assert done.returncode == 0, done.stderr
+    return orjson.loads(done.stdout)
+
+
+def test_a_limit_is_set_shown_and_removed_over_the_api(far: Cli) -> None:
+    told = ("--slots", "5", "--rate", "10/second", "--reason", "asked by them")
+    assert _json(far, "limits", "set", "api-crm", *told)["slots"] == 5
+    (row,) = _json(far, "limits", "list")["items"]
+    assert (row["name"], row["rate"], row["reason"]) == ("api-crm", "10/second", "asked by them")
+    shown = far.run("limits", "show", "api-crm").stdout
+    assert "asked by them" in shown
+    assert "Set" in shown
+    assert far.run("limits", "remove", "api-crm", "--reason", "over").returncode == 0
+    gone = far.run("limits", "show", "api-crm")
+    assert (gone.returncode, "api-crm" in gone.stderr) == (1, True)
+    wrong = far.run("limits", "set", "api-crm", "--slots", "0")
+    assert (wrong.returncode, "slots" in wrong.stderr) == (2, True)
+
+
+def test_a_schedule_lives_its_whole_life_over_the_api(far: Cli) -> None:
+    rule = ("--type", "crm.sync", "--cron", "0 6 * * *", "--timezone", "Europe/Berlin")
+    assert _json(far, "schedules", "add", "nightly", *rule)["cron"] == "0 6 * * *"
+    (row,) = _json(far, "schedules", "list")["items"]
+    assert _json(far, "schedules", "show", "nightly") == row
+    times = _json(far, "schedules", "next", "nightly", "--count", "7")["items"]
+    assert (len(times), times[:5]) == (7, row["nextRuns"])
+    assert far.run("schedules", "pause", "nightly", "--reason", "closing").returncode == 0
+    paused = _json(far, "schedules", "show", "nightly")
+    assert (paused["paused"], paused["pausedBy"]) == (True, "ada")
+    assert far.run("schedules", "resume", "nightly").returncode == 0
+    made = far.run("schedules", "run", "nightly").stdout.strip()
+    assert _json(far, "jobs", "show", made)["scheduleName"] == "nightly"
+    span = ("--since", "2026-01-01T00:00:00Z", "--until", "2026-01-03T00:00:00Z")
+    filled = far.run("schedules", "backfill", "nightly", *span, "--json")
+    assert [orjson.loads(line)["created"] for line in filled.stdout.splitlines()] == [True, True]
+    assert far.run("schedules", "remove", "nightly").returncode == 0
+    kinds = [entry["kind"] for entry in _json(far, "schedules", "history", "nightly")["items"]]
+    assert (kinds[0], kinds[-1], "Paused" in kinds) == ("Removed", "Declared", True)
+    gone = far.run("schedules", "show", "nightly")
+    assert (gone.returncode, "nightly" in gone.stderr) == (1, True)
+
+
+def test_a_job_may_start_during_a_pause_over_the_api(far: Cli) -> None:
+    assert far.run("types", "pause", "crm.paused").returncode == 0
+    asked = ("publish", "--type", "crm.paused", "--json")
+    job_id = orjson.loads(far.run(*asked).stdout)["jobId"]
+    assert far.run("jobs", "run-anyway", job_id, "--reason", "urgent").returncode == 0
+    refused = far.run("jobs", "run-anyway", job_id, JOBFLEET_API_KEY=VIEWER)
+    assert (refused.returncode, "this needs" in refused.stderr) == (1, True)
+
+
+def test_a_job_is_watched_to_its_end_over_the_api(far: Cli) -> None:
+    job_id = submitted(far)
+    assert far.run("jobs", "cancel", job_id).returncode == 0
+    watched = far.run("jobs", "watch", job_id, "--json")
+    events = [orjson.loads(line) for line in watched.stdout.splitlines()]
+    assert events == _json(far, "jobs", "show", job_id)["events"]
+    assert (watched.returncode, events[-1]["status"]) == (1, "Cancelled")
+    assert far.run("jobs", "watch", "01a00000-0000-7000-8000-000000000000").returncode == 1
+
+
+def test_the_fleet_is_watched_over_the_api(far: Cli) -> None:
+    with far.start("jobs", "watch", "--json") as watch:
+        job_id = submitted(far)
+        assert watch.stdout is not None
+        line = next(line for line in watch.stdout if job_id in line)
+        assert orjson.loads(line)["status"] == "Scheduled"
+        watch.send_signal(signal.SIGINT)
+        assert watch.wait(20) == 0
+
+
+def test_a_worker_that_nobody_heard_of_is_unknown_over_the_api_too(far: Cli) -> None:
+    unknown = far.run("workers", "01a00000-0000-7000-8000-000000000000")
+    assert (unknown.returncode, "within seven days" in unknown.stderr) == (1, True)
+    assert far.run("workers", "w1").returncode == 2
+
+
 def test_the_role_of_the_key_decides(far: Cli) -> None:
     job_id = submitted(far, JOBFLEET_API_KEY=SUBMITTER)
     assert far.run("jobs", "show", job_id, JOBFLEET_API_KEY=VIEWER).returncode == 0
@@ -144,9 +225,7 @@ def test_a_key_is_sent_over_https_alone_but_for_this_machine(cli: Cli, url: str)
     assert "secret" not in refused.stderr
 
 
-@pytest.mark.parametrize(
-    "command", ["worker", "dashboard", "migrate", "audit verify", "jobs watch", "schedules list"]
-)
+@pytest.mark.parametrize("command", ["worker", "dashboard", "migrate", "audit verify"])
 def test_a_command_that_needs_the_storage_refuses_by_its_name(far: Cli, command: str) -> None:
     refused = far.run(*command.split())
     assert refused.returncode == 2, refused.stdout
@@ -156,5 +235,6 @@ def test_a_command_that_needs_the_storage_refuses_by_its_name(far: Cli, command:
 
 def test_every_command_is_either_remote_or_refuses() -> None:
     remote = {"jobs", "publish", "workers", "queues", "locks", "errors", "types", "events"}
-    refuses = {"worker", "up", "dashboard", "doctor", "migrate", "audit", "schedules", "limits"}
+    remote |= {"schedules", "limits"}
+    refuses = {"worker", "up", "dashboard", "doctor", "migrate", "audit"}
     assert set(COMMANDS) == remote | refuses | _NO_STORAGE

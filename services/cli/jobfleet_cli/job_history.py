@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from jobfleet_cli.answer import print_json, print_table
@@ -15,6 +15,7 @@ from jobfleet_cli.zone import local_time, zone_name
 from jobfleet_contracts.codec import encode_text
 from jobfleet_contracts.credentials import masked_text
 from jobfleet_contracts.event import Event
+from jobfleet_contracts.job_locks import lock_text
 from jobfleet_protocol.reading.job_reader import JobReader
 
 _SHOWN = (
@@ -87,6 +88,8 @@ def _print_facts(job: Mapping[str, Any]) -> None:
             told = local_time(job[name]) if name in _TIMES else str(job[name])
             print(f"  {name:<12} {visible(told)}{zone if name in _TIMES else ''}")
     print(f"  {'attempts':<12} {job['attempts']} of {job['maxAttempts']}")
+    for name, told in _limits(job):
+        print(f"  {name:<12} {visible(told)}")
     for name in ("payload", "result"):
         if job[name] is not None:
             print(f"  {name:<12} {visible(encode_text(job[name]))}")
@@ -96,6 +99,16 @@ def _print_facts(job: Mapping[str, Any]) -> None:
         told = f"{step['type']} on {step['when']} {step['jobId'] or ''}".rstrip()
         print(f"  {'then':<12} {visible(told)}")
     print()
+
+
+def _limits(job: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the named limits, and what the job holds or waits for, as far as there is any."""
+    if job["limits"]:
+        yield "limits", ", ".join(job["limits"])
+    if job["holds"]:
+        yield "holds", "; ".join(lock_text(lock) for lock in job["holds"])
+    if job["waitsFor"] is not None:
+        yield "waits for", lock_text(job["waitsFor"])
 
 
 def _print_error(error: Any) -> None:

@@ -13,6 +13,7 @@ from jobfleet_cli.table import Column
 from jobfleet_cli.zone import local_time, zone_name
 from jobfleet_contracts.codec import format_optional_time
 from jobfleet_contracts.index import JobQuery
+from jobfleet_contracts.job_locks import lock_text
 
 
 async def list_jobs(session: Session, query: JobQuery, *, as_json: bool) -> ExitCode:
@@ -38,6 +39,7 @@ def print_jobs(page: Mapping[str, Any], *, as_json: bool) -> None:
         Column("attempt", rank=5),
         Column(f"updated ({zone_name()})", rank=3),
         Column("message", cut=True),
+        Column("locks", rank=6, cut=True),
     )
     print_table(columns, [_cells(row) for row in page["items"]])
     if page["next"]:
@@ -54,4 +56,12 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
         f"{row['attempt']}/{row['maxAttempts']}",
         local_time(row["updatedAt"]),
         row["message"],
+        _locks(row),
     )
+
+
+def _locks(row: Mapping[str, Any]) -> str:
+    """Say what a job holds while it runs, or waits for."""
+    if row["waitsFor"] is not None:
+        return f"waits for {lock_text(row['waitsFor'])}"
+    return "; ".join(lock_text(lock) for lock in row["holds"])

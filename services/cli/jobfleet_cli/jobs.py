@@ -107,13 +107,23 @@ def watch(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line per event.")] = False,
 ) -> None:
     """Show what happens while it happens; of one job until it ends (exit 1 unless completed)."""
+    from jobfleet_cli.fleet_source import Fleet, FleetHere
     from jobfleet_cli.job_watch import watch_fleet, watch_job
+    from jobfleet_cli.remote_fleet import FleetThere
+
+    async def look(fleet: Fleet) -> int:
+        if job_id is None:
+            return await watch_fleet(fleet, as_json=as_json)
+        return await watch_job(fleet, known_form(job_id), as_json=as_json)
+
+    def work(session: Session) -> Awaitable[int]:
+        return look(FleetHere(session))
+
+    def ask(dashboard: RemoteDashboard) -> Awaitable[int]:
+        return look(FleetThere(dashboard))
 
     try:
-        if job_id is None:
-            raise typer.Exit(in_session(lambda session: watch_fleet(session, as_json=as_json)))
-        wanted = job_id
-        raise typer.Exit(in_session(lambda session: watch_job(session, wanted, as_json=as_json)))
+        raise typer.Exit(in_session(work, remote=ask))
     except KeyboardInterrupt:
         raise typer.Exit from None
 
@@ -190,7 +200,11 @@ def run_anyway(job_id: JobId, reason: Reason = "") -> None:
         await pauses.run_job_anyway(job_id, trail=trail, by=who(), reason=reason)
         return ExitCode.DONE
 
-    raise typer.Exit(in_session(work))
+    async def ask(dashboard: RemoteDashboard) -> int:
+        await dashboard.post(f"/api/jobs/{known_form(job_id)}/run-anyway", {"reason": reason})
+        return ExitCode.DONE
+
+    raise typer.Exit(in_session(work, remote=ask))
 
 
 @app.command()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
 from jobfleet_cli.answer import print_json, print_table
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.pause_commands import Json, Reason
+from jobfleet_cli.remote_dashboard import RemoteDashboard
 from jobfleet_cli.session import Session, in_session, who
 from jobfleet_cli.table import Column
 from jobfleet_contracts.credentials import masked_text
@@ -31,22 +34,12 @@ def list_(as_json: Json = False) -> None:
 
     async def work(session: Session) -> int:
         rows = [record.to_json() for record in await _reader(session).all()]
-        if as_json:
-            print_json({"items": rows})
-        else:
-            columns = (
-                Column("LIMIT", cut=True),
-                Column("SLOTS"),
-                Column("USED"),
-                Column("RATE", rank=1),
-                Column("BURST", rank=3),
-                Column("SET BY", rank=2, cut=True),
-                Column("REASON", cut=True),
-            )
-            print_table(columns, [_row(row) for row in rows])
-        return ExitCode.DONE
+        return _print_list({"items": rows}, as_json=as_json)
 
-    raise typer.Exit(in_session(work))
+    async def ask(dashboard: RemoteDashboard) -> int:
+        return _print_list(await dashboard.get("/api/limits"), as_json=as_json)
+
+    raise typer.Exit(in_session(work, remote=ask))
 
 
 @app.command()
@@ -54,10 +47,12 @@ def show(name: Name, as_json: Json = False) -> None:
     """Print one limit, the jobs that hold its slots, and what was decided about it."""
 
     async def work(session: Session) -> int:
-        await _print(session, name, as_json=as_json)
-        return ExitCode.DONE
+        return await _show_here(session, name, as_json=as_json)
 
-    raise typer.Exit(in_session(work))
+    async def ask(dashboard: RemoteDashboard) -> int:
+        return await _show_there(dashboard, name, as_json=as_json)
+
+    raise typer.Exit(in_session(work, remote=ask))
 
 
 @app.command(name="set")
@@ -79,10 +74,14 @@ def set_(
         await _limits(session).set(
             name, slots=slots, rate=rate, burst=burst, by=who(), reason=reason
         )
-        await _print(session, name, as_json=as_json)
-        return ExitCode.DONE
+        return await _show_here(session, name, as_json=as_json)
 
-    raise typer.Exit(in_session(work))
+    async def ask(dashboard: RemoteDashboard) -> int:
+        body = {"slots": slots, "rate": rate, "burst": burst, "reason": reason}
+        await dashboard.put(_path(name), body)
+        return await _show_there(dashboard, name, as_json=as_json)
+
+    raise typer.Exit(in_session(work, remote=ask))
 
 
 @app.command()
@@ -93,24 +92,62 @@ def remove(name: Name, reason: Reason = "") -> None:
         await _limits(session).remove(name, by=who(), reason=reason)
         return ExitCode.DONE
 
-    raise typer.Exit(in_session(work))
+    async def ask(dashboard: RemoteDashboard) -> int:
+        await dashboard.delete(_path(name), {"reason": reason})
+        return ExitCode.DONE
+
+    raise typer.Exit(in_session(work, remote=ask))
 
 
-async def _print(session: Session, name: str, *, as_json: bool) -> None:
-    record = await _reader(session).one(name)
-    row = record.to_json()
+def _path(name: str) -> str:
+    return f"/api/limits/{quote(name, safe='')}"
+
+
+async def _show_here(session: Session, name: str, *, as_json: bool) -> int:
+    row = (await _reader(session).one(name)).to_json()
+    entries = [
+        {"sequence": e.sequence, "kind": e.kind, "by": e.by, "reason": masked_text(e.reason)}
+        for e in (() if as_json else await _limits(session).history(name))
+    ]
+    return _print_one(row, entries, as_json=as_json)
+
+
+async def _show_there(dashboard: RemoteDashboard, name: str, *, as_json: bool) -> int:
+    row = await dashboard.get(_path(name))
+    entries = () if as_json else (await dashboard.get(f"{_path(name)}/history"))["items"]
+    return _print_one(row, entries, as_json=as_json)
+
+
+def _print_list(found: dict[str, Any], *, as_json: bool) -> int:
+    if as_json:
+        print_json(found)
+        return ExitCode.DONE
+    columns = (
+        Column("LIMIT", cut=True),
+        Column("SLOTS"),
+        Column("USED"),
+        Column("RATE", rank=1),
+        Column("BURST", rank=3),
+        Column("SET BY", rank=2, cut=True),
+        Column("REASON", cut=True),
+    )
+    print_table(columns, [_row(row) for row in found["items"]])
+    return ExitCode.DONE
+
+
+def _print_one(row: dict[str, Any], entries: Sequence[Mapping[str, Any]], *, as_json: bool) -> int:
     if as_json:
         print_json(row)
-        return
+        return ExitCode.DONE
     print_table(("FIELD", "VALUE"), [(field, _text(value)) for field, value in _facts(row)])
-    if record.holders:
+    if row["holders"]:
         print()
-        holders = [(str(each.slot), each.job_id, each.job_name) for each in record.holders]
+        holders = [(str(one["slot"]), one["jobId"], one["jobName"]) for one in row["holders"]]
         print_table(("SLOT", "JOB", "NAME"), holders)
-    entries = await _limits(session).history(name)
     print()
-    rows = [(str(e.sequence), e.kind, e.by, masked_text(e.reason)) for e in entries]
+    rows = [(str(one["sequence"]), one["kind"], one["by"], one["reason"]) for one in entries]
     print_table(("ENTRY", "WHAT", "BY", "REASON"), rows)
+    return ExitCode.DONE
 
 
 def _facts(row: dict[str, Any]) -> list[tuple[str, Any]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,6 +21,7 @@ from jobfleet_contracts.errors import (
 )
 
 ANSWER_SECONDS = 60.0
+SILENT_STREAM_SECONDS = 45.0
 _KINDS: Mapping[int, type[JobfleetError]] = {
     400: InvalidRequest,
     401: SettingsError,
@@ -71,6 +73,49 @@ class RemoteDashboard:
         """
         return await self._ask("POST", path, json=body, headers=headers)
 
+    async def put(self, path: str, body: Any) -> Any:
+        """Send JSON, and return that of the answer; errors as with :meth:`get`."""
+        return await self._ask("PUT", path, json=body)
+
+    async def delete(self, path: str, body: Any) -> Any:
+        """Send JSON with a removal, and return that of the answer; errors as with :meth:`get`."""
+        return await self._ask("DELETE", path, json=body)
+
+    async def stream(
+        self, path: str, cursor: str | None, *, opened: asyncio.Event
+    ) -> AsyncIterator[tuple[str, Any]]:
+        """Yield the id and the JSON of each server-sent event until the connection ends.
+
+        Args:
+            opened: set as soon as the stream misses nothing any more.
+
+        Raises:
+            JobfleetError: as with :meth:`get`; ``BackendUnavailable`` if the connection broke.
+        """
+        assert self._session is not None, "used outside of `async with`"
+        headers = {"Accept": "text/event-stream"}
+        if cursor is not None:
+            headers["Last-Event-ID"] = cursor
+        # The dashboard sends a comment every 15 s: a stream that is silent for longer is broken.
+        timeout = aiohttp.ClientTimeout(total=None, sock_read=SILENT_STREAM_SECONDS)
+        try:
+            async with self._session.get(
+                f"{self._url}{path}", headers=headers, timeout=timeout, allow_redirects=False
+            ) as answer:
+                if answer.status >= _FIRST_ERROR:
+                    raise _refusal(answer.status, _document(await answer.read()), self._url)
+                opened.set()
+                found = b""
+                async for line in _lines(answer.content):
+                    name, _, value = line.partition(b": ")
+                    if name == b"id":
+                        found = value
+                    elif name == b"data" and value:
+                        yield found.decode(), _document(value)
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            told = str(error) or type(error).__name__
+            raise BackendUnavailable(f"the stream of {self._url} broke off: {told}") from error
+
     async def _ask(self, method: str, path: str, **how: Any) -> Any:
         assert self._session is not None, "used outside of `async with`"
         address = f"{self._url}{path}"
@@ -91,6 +136,15 @@ class RemoteDashboard:
         if status >= _FIRST_ERROR:
             raise _refusal(status, document, self._url)
         return document
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Yield whole lines; one of an event may be longer than the reader's own limit."""
+    rest = b""
+    async for chunk in content.iter_any():
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield line.rstrip(b"\r")
 
 
 def _document(body: bytes) -> Any:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
-from jobfleet_cli.answer import print_json, print_table
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.job_source import read_payload
+from jobfleet_cli.remote_dashboard import RemoteDashboard
+from jobfleet_cli.schedule_list import (
+    print_history,
+    print_list,
+    print_made,
+    print_schedule,
+    print_times,
+)
 from jobfleet_cli.session import Session, in_session, who
-from jobfleet_cli.table import Column
-from jobfleet_contracts.codec import parse_time
+from jobfleet_contracts.codec import format_time, parse_time
 from jobfleet_contracts.errors import InvalidRequest, UnknownSchedule
 from jobfleet_contracts.schedule import Schedule
 from jobfleet_protocol.actions.action_journal import ActionJournal
@@ -31,6 +38,7 @@ app = typer.Typer(
     help="List, declare, pause, resume, run and remove schedules.",
 )
 
+PATH = "/api/schedules"
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The schedule's name.")]
 Reason = Annotated[str, typer.Option(help="Recorded in the control log.")]
@@ -42,21 +50,12 @@ def list_(as_json: Json = False) -> None:
 
     async def work(session: Session) -> int:
         records = await _reader(session).all()
-        if as_json:
-            print_json({"items": [record.to_json() for record in records]})
-        else:
-            columns = (
-                Column("NAME", cut=True),
-                Column("TYPE", rank=2, cut=True),
-                Column("WHEN", cut=True),
-                Column("NEXT (UTC)"),
-                Column("LAST", rank=1, cut=True),
-                Column("STATE", cut=True),
-            )
-            print_table(columns, [*map(_row, records)])
-        return ExitCode.DONE
+        return print_list({"items": [record.to_json() for record in records]}, as_json=as_json)
 
-    raise typer.Exit(in_session(work))
+    async def ask(dashboard: RemoteDashboard) -> int:
+        return print_list(await dashboard.get(PATH), as_json=as_json)
+
+    raise typer.Exit(in_session(work, remote=ask))
 
 
 @app.command()
@@ -64,14 +63,12 @@ def show(name: Name, as_json: Json = False) -> None:
     """Print one schedule with its next runs."""
 
     async def work(session: Session) -> int:
-        record = await _found(session, name)
-        if as_json:
-            print_json(record.to_json())
-        else:
-            print_table(("FIELD", "VALUE"), _fields(record))
-        return ExitCode.DONE
+        return print_schedule((await _found(session, name)).to_json(), as_json=as_json)
 
-    raise typer.Exit(in_session(work))
+    async def ask(dashboard: RemoteDashboard) -> int:
+        return print_schedule(await dashboard.get(_path(name)), as_json=as_json)
+
+    raise typer.Exit(in_session(work, remote=ask))
 
 
 @app.command(name="next")
@@ -85,13 +82,13 @@ def next_(
     async def work(session: Session) -> int:
         record = await _found(session, name)
         times = next_times(record, session.clock.now(), count)
-        if as_json:
-            print_json({"items": times})
-        else:
-            print_table(("NEXT (UTC)",), [(time,) for time in times])
-        return ExitCode.DONE
+        return print_times({"items": times}, as_json=as_json)
 
-    raise typer.Exit(in_session(work))
+    async def ask(dashboard: RemoteDashboard) -> int:
+        found = await dashboard.get(f"{_path(name)}/next", count=count)
+        return print_times(found, as_json=as_json)
+
+    raise typer.Exit(in_session(work, remote=ask))
 
 
 @app.command()
@@ -107,24 +104,13 @@ def history(
         entries = await _schedules(session).history(name, before=before, limit=limit)
         if not entries and before is None:
             raise UnknownSchedule(f"there is no schedule {name}")
-        rows = [history_json(entry) for entry in entries]
-        if as_json:
-            print_json({"items": rows})
-        else:
-            names = ("sequence", "timestamp", "kind", "tick", "jobId", "by", "reason")
-            columns = (
-                Column("SEQUENCE", rank=4),
-                Column("TIMESTAMP"),
-                Column("KIND"),
-                Column("TICK", rank=2),
-                Column("JOBID", rank=3, is_id=True),
-                Column("BY", rank=1, cut=True),
-                Column("REASON", cut=True),
-            )
-            print_table(columns, [tuple(str(row[c] or "") for c in names) for row in rows])
-        return ExitCode.DONE
+        return print_history([history_json(entry) for entry in entries], as_json=as_json)
 
-    raise typer.Exit(in_session(work))
+    async def ask(dashboard: RemoteDashboard) -> int:
+        found = await dashboard.get(f"{_path(name)}/history", limit=limit, cursor=before)
+        return print_history(found["items"], as_json=as_json)
+
+    raise typer.Exit(in_session(work, remote=ask))
 
 
 @app.command()
@@ -205,32 +191,41 @@ def add(  # noqa: PLR0917 - typer calls it by name
 
     async def work(session: Session) -> int:
         await _schedules(session).declare(schedule, by=who(), reason=reason)
-        record = await _found(session, name)
-        if as_json:
-            print_json(record.to_json())
-        else:
-            print_table(("FIELD", "VALUE"), _fields(record))
-        return ExitCode.DONE
+        return print_schedule((await _found(session, name)).to_json(), as_json=as_json)
 
-    raise typer.Exit(in_session(work))
+    async def ask(dashboard: RemoteDashboard) -> int:
+        said = {field: value for field, value in given.items() if value is not None}
+        found = await dashboard.put(_path(name), said | {"reason": reason})
+        return print_schedule(found, as_json=as_json)
+
+    raise typer.Exit(in_session(work, remote=ask))
 
 
 @app.command()
 def pause(name: Name, reason: Reason = "") -> None:
     """Stop its ticks until it is resumed; a deployment does not resume it."""
-    _act(lambda schedules: schedules.pause(name, by=who(), reason=reason))
+    _act(
+        lambda schedules: schedules.pause(name, by=who(), reason=reason),
+        lambda dashboard: dashboard.post(_path(name, "pause"), {"reason": reason}),
+    )
 
 
 @app.command()
 def resume(name: Name, reason: Reason = "") -> None:
     """Let it tick again; what it missed follows its catch-up."""
-    _act(lambda schedules: schedules.resume(name, by=who(), reason=reason))
+    _act(
+        lambda schedules: schedules.resume(name, by=who(), reason=reason),
+        lambda dashboard: dashboard.post(_path(name, "resume"), {"reason": reason}),
+    )
 
 
 @app.command()
 def remove(name: Name, reason: Reason = "") -> None:
     """End it. Its log stays; code that declares it again must have changed."""
-    _act(lambda schedules: schedules.remove(name, by=who(), reason=reason))
+    _act(
+        lambda schedules: schedules.remove(name, by=who(), reason=reason),
+        lambda dashboard: dashboard.delete(_path(name), {"reason": reason}),
+    )
 
 
 @app.command()
@@ -239,13 +234,14 @@ def run(name: Name, reason: Reason = "", as_json: Json = False) -> None:
 
     async def work(session: Session) -> int:
         job = await _schedules(session).run(name, by=who(), reason=reason)
-        if as_json:
-            print_json({"jobId": job.job_id, "state": job.state})
-        else:
-            print(job.job_id)
-        return ExitCode.DONE
+        return print_made([{"jobId": job.job_id, "state": job.state}], as_json=as_json)
 
-    raise typer.Exit(in_session(work))
+    async def ask(dashboard: RemoteDashboard) -> int:
+        job = await dashboard.post(_path(name, "run"), {"reason": reason})
+        made = {"jobId": job["jobId"], "state": job["state"]}
+        return print_made([made], as_json=as_json)
+
+    raise typer.Exit(in_session(work, remote=ask))
 
 
 @app.command()
@@ -263,22 +259,34 @@ def backfill(
         jobs = await _schedules(session).backfill(
             name, since=first, until=last, by=who(), reason=reason
         )
-        for job in jobs:
-            if as_json:
-                print_json({"jobId": job.job_id, "state": job.state, "created": job.created})
-            else:
-                print(job.job_id)
-        return ExitCode.DONE
+        made = [{"jobId": j.job_id, "state": j.state, "created": j.created} for j in jobs]
+        return print_made(made, as_json=as_json)
 
-    raise typer.Exit(in_session(work))
+    async def ask(dashboard: RemoteDashboard) -> int:
+        asked = {"since": format_time(first), "until": format_time(last), "reason": reason}
+        found = await dashboard.post(_path(name, "backfill"), asked)
+        return print_made(found["items"], as_json=as_json)
+
+    raise typer.Exit(in_session(work, remote=ask))
 
 
-def _act(action: Callable[[Schedules], Awaitable[None]]) -> None:
+def _act(
+    action: Callable[[Schedules], Awaitable[None]],
+    request: Callable[[RemoteDashboard], Awaitable[object]],
+) -> None:
     async def work(session: Session) -> int:
         await action(_schedules(session))
         return ExitCode.DONE
 
-    raise typer.Exit(in_session(work))
+    async def ask(dashboard: RemoteDashboard) -> int:
+        await request(dashboard)
+        return ExitCode.DONE
+
+    raise typer.Exit(in_session(work, remote=ask))
+
+
+def _path(name: str, verb: str = "") -> str:
+    return f"{PATH}/{quote(name, safe='')}{'/' if verb else ''}{verb}"
 
 
 def _schedules(session: Session) -> Schedules:
@@ -306,39 +314,6 @@ async def _found(session: Session, name: str) -> ScheduleRecord:
     if record is None:
         raise UnknownSchedule(f"there is no schedule {name}")
     return record
-
-
-def _row(record: ScheduleRecord) -> tuple[str, ...]:
-    shown = record.to_json()
-    if record.state is None:
-        return (shown["name"], "", "", "", "", f"cannot be read: {shown['error']}")
-    following = shown["nextRuns"][0] if shown["nextRuns"] else "-"
-    last = f"{shown['lastState'] or ''}"
-    return (
-        shown["name"],
-        shown["type"],
-        record.state.schedule.when,
-        following,
-        last,
-        _condition(shown),
-    )
-
-
-def _condition(shown: dict[str, Any]) -> str:
-    if shown["paused"]:
-        return f"paused by {shown['pausedBy']}"
-    if not shown["handled"]:
-        return f"no live worker handles {shown['type']}"
-    return f"late since {shown['lateSince']}" if shown["late"] else "on time"
-
-
-def _fields(record: ScheduleRecord) -> list[tuple[str, str]]:
-    rows = []
-    for field, value in record.to_json().items():
-        if field != "job" and value is not None:
-            shown = "\n".join(value) if field == "nextRuns" else str(value)
-            rows.append((field, shown))
-    return rows
 
 
 def _time(text: str, option: str) -> Any:

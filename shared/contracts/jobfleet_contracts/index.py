@@ -12,6 +12,7 @@ from jobfleet_contracts.codec import encode_text, format_optional_time, format_t
 from jobfleet_contracts.credentials import masked_text
 from jobfleet_contracts.error_group import dead_group_of
 from jobfleet_contracts.event import Event, JobFacts
+from jobfleet_contracts.job_locks import NO_LOCKS, JobLocks, locks_after
 from jobfleet_contracts.lookup_keys import keys_in
 from jobfleet_contracts.row_test import RowTest
 from jobfleet_contracts.state import STEP, State
@@ -76,6 +77,7 @@ class JobRow:
     Attributes:
         duration_ms: of what the newest event ended: an attempt, or the wait before a start.
         step, steps: number of the newest step, and of how many, where the newest event tells.
+        locks: what it holds while it runs, or waits for.
     """
 
     facts: JobFacts
@@ -94,6 +96,7 @@ class JobRow:
     duration_ms: int | None = None
     step: int | None = None
     steps: int | None = None
+    locks: JobLocks = NO_LOCKS
 
     @classmethod
     def of(cls, event: Event) -> JobRow:
@@ -116,6 +119,7 @@ class JobRow:
             duration_ms=event.duration_ms,
             step=event.step,
             steps=event.steps,
+            locks=locks_after(event),
         )
 
     @classmethod
@@ -135,6 +139,7 @@ class JobRow:
             "priority": self.facts.priority,
             "lockKey": self.facts.lock_key,
             "lockSlots": self.facts.lock_slots,
+            **self.locks.to_json(),
             "sequence": self.sequence,
             "attempt": self.attempt,
             "attempts": self.attempt,

@@ -356,6 +356,12 @@ SCHEDULE_BACKFILL = Description(
     schema={"$ref": f"{_REF}BackfillRequest"},
     requests={"week": examples.BACKFILL_REQUEST},
 )
+SCHEDULE_NEXT = Description(
+    text="Times in UTC, earliest first.",
+    model=schedule_documents.NextRuns,
+    example={"items": [examples.AT]},
+    problems=("invalid-request", "unknown-schedule", *_READ),
+)
 SCHEDULE_HISTORY = Description(
     text="Entries, newest first.",
     model=schedule_documents.ScheduleHistory,

@@ -126,6 +126,14 @@ class HistoryPage(Document):
     next: str | None
 
 
+class JobLockDocument(Document):
+    """A lock key, limit, rate, or the fleet's lock."""
+
+    kind: Literal["lockKey", "limit", "rate", "fleet"]
+    name: str = Field(description="Empty for the fleet's lock, and for a key of the handler.")
+    slot: int | None
+
+
 class JobRowDocument(Document):
     """One job of a list, as the index knows it."""
 
@@ -138,6 +146,8 @@ class JobRowDocument(Document):
     priority: int
     lock_key: str | None
     lock_slots: int
+    holds: list[JobLockDocument] = Field(description="While it runs.")
+    waits_for: JobLockDocument | None = Field(description="While it is deferred by it.")
     sequence: int
     attempt: int
     attempts: int
@@ -178,6 +188,9 @@ class JobDocument(Document):
     priority: int
     lock_key: str | None
     lock_slots: int
+    limits: list[str] = Field(description="Of its request, and of its handler as far as known.")
+    holds: list[JobLockDocument] = Field(description="While it runs.")
+    waits_for: JobLockDocument | None = Field(description="While it is deferred by it.")
     attempt: int
     attempts: int
     max_attempts: int

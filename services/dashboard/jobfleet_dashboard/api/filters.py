@@ -222,6 +222,14 @@ class LinesFilter(BaseModel):
     )
 
 
+class CountFilter(BaseModel):
+    """Query of lists that have no end."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    count: int = Field(5, ge=1, le=1000)
+
+
 class HistoryFilter(PageFilter):
     """Query of ``GET /api/jobs/{jobId}/events``."""
 

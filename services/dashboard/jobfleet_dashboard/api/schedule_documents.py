@@ -102,3 +102,9 @@ class BackfillAnswer(Document):
     """One job per tick, oldest tick first."""
 
     items: list[BackfilledJob]
+
+
+class NextRuns(Document):
+    """When a schedule fires next."""
+
+    items: list[Time]

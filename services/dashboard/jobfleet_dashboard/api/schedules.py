@@ -19,21 +19,26 @@ from jobfleet_dashboard.api.descriptions import (
     SCHEDULE_ACT,
     SCHEDULE_BACKFILL,
     SCHEDULE_HISTORY,
+    SCHEDULE_NEXT,
     SCHEDULE_PUT,
     SCHEDULE_RUN,
     SCHEDULES,
     described,
 )
-from jobfleet_dashboard.api.filters import PageFilter
+from jobfleet_dashboard.api.filters import CountFilter, PageFilter
 from jobfleet_dashboard.api.outbound_parts import check_outbound
 from jobfleet_dashboard.api.request_parts import checked, json_object, sequence_cursor
-from jobfleet_dashboard.api.schedule_documents import BackfillAnswer, BackfilledJob, ScheduleAnswer
+from jobfleet_dashboard.api.schedule_documents import (
+    BackfillAnswer,
+    BackfilledJob,
+    ScheduleAnswer,
+)
 from jobfleet_dashboard.schedule_actions import ScheduleActions
 from jobfleet_dashboard.security.access import asker, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
 from jobfleet_protocol.actions.submission import Submitted
-from jobfleet_protocol.reading.schedule_record import ScheduleRecord, history_json
+from jobfleet_protocol.reading.schedule_record import ScheduleRecord, history_json, next_times
 
 _REASON = frozenset({"reason"})
 
@@ -109,6 +114,16 @@ async def backfill_schedule(request: Request, name: Name) -> Response:
     services_of(request).metrics.jobs_registered.inc(sum(job.created for job in jobs))
     items = [BackfilledJob(job_id=job.job_id, state=job.state, created=job.created) for job in jobs]
     return answer(BackfillAnswer(items=items), 202)
+
+
+@router.get("/{name}/next", dependencies=[VIEWER], **described(SCHEDULE_NEXT))
+async def next_runs(
+    request: Request, name: Name, query: Annotated[CountFilter, Query()]
+) -> Response:
+    """The next times in UTC, whether the schedule is paused or not."""
+    record = await found_schedule(request, name)
+    times = next_times(record, services_of(request).clock.now(), query.count)
+    return answer({"items": times})
 
 
 @router.get("/{name}/history", dependencies=[VIEWER], **described(SCHEDULE_HISTORY))

@@ -20,6 +20,7 @@ from jobfleet_contracts.event import (
     held_locks_to_text,
 )
 from jobfleet_contracts.index import JobRow, OpenRow
+from jobfleet_contracts.job_locks import locks_after, locks_of_text, locks_to_text
 from jobfleet_contracts.state import State, step_of
 
 Row = tuple[Any, ...]
@@ -42,7 +43,7 @@ JOB_COLUMNS = (
     "job_id, state, status, sequence, attempt, max_attempts, incarnation, epoch, claimed_by, "
     "message, updated_at, due_at, dismissed, "
     "job_name, job_type, queue, priority, lock_key, created_at, lock_slots, duration_ms, steps, "
-    "error_group"
+    "locks, error_group"
 )
 
 
@@ -211,6 +212,7 @@ def event_to_job_row(event: Event) -> Row:
         *_facts_to_row(facts),
         event.duration_ms,
         event.steps,
+        locks_to_text(locks_after(event)),
         dead_group_of(event),
         f"{facts.job_name}\n{facts.lock_key or ''}".casefold(),
     )
@@ -235,6 +237,7 @@ def row_to_job(row: Row) -> JobRow:
         duration_ms=row[20],
         step=step_of(row[2]),
         steps=row[21],
+        locks=locks_of_text(row[22]),
     )
 
 

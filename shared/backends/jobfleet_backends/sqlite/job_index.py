@@ -48,7 +48,7 @@ ON CONFLICT (job_id) DO UPDATE SET
     incarnation = excluded.incarnation, epoch = excluded.epoch,
     claimed_by = excluded.claimed_by, message = excluded.message,
     updated_at = excluded.updated_at, due_at = excluded.due_at, dismissed = excluded.dismissed,
-    duration_ms = excluded.duration_ms, steps = excluded.steps,
+    duration_ms = excluded.duration_ms, steps = excluded.steps, locks = excluded.locks,
     error_group = iif(excluded.dismissed, jobs.error_group, excluded.error_group)
 WHERE excluded.sequence > jobs.sequence
 """

@@ -249,6 +249,7 @@ CREATE TABLE jobs (
     dismissed INTEGER NOT NULL,{_FACTS},
     duration_ms INTEGER,
     steps INTEGER,
+    locks TEXT,
     error_group TEXT,
     search TEXT NOT NULL
 ) STRICT;

@@ -10,6 +10,7 @@ from typing import Any
 from jobfleet_contracts.codec import format_optional_time, format_time
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.job_locks import LIMIT, JobLocks, locks_after
 from jobfleet_contracts.state import State
 from jobfleet_protocol.actions.final_result import callback_job_id
 from jobfleet_protocol.actions.successors import is_due, successor_id
@@ -116,6 +117,19 @@ class JobRecord:
         return None if follows is None else follows.job_id
 
     @property
+    def locks(self) -> JobLocks:
+        """What the job holds while it runs, or waits for."""
+        return locks_after(self.newest)
+
+    @property
+    def limits(self) -> Sequence[str]:
+        """Named limits: those that its request names, and those of its handler that show."""
+        asked = [] if self.request is None else self.request.limits
+        locks = self.locks
+        shown = [*locks.holds, *([locks.waits_for] if locks.waits_for else [])]
+        return list(dict.fromkeys([*asked, *(one.name for one in shown if one.kind == LIMIT)]))
+
+    @property
     def schedule(self) -> tuple[str, str | None] | None:
         """Name and tick of the schedule that made it; ``None``: somebody submitted it."""
         context = None if self.request is None else self.request.context
@@ -136,6 +150,8 @@ class JobRecord:
             "priority": facts.priority,
             "lockKey": facts.lock_key,
             "lockSlots": facts.lock_slots,
+            "limits": list(self.limits),
+            **self.locks.to_json(),
             "attempt": after.attempt,
             "attempts": after.attempt,
             "maxAttempts": after.max_attempts,

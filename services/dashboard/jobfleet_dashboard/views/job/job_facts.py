@@ -50,6 +50,9 @@ def job_facts(record: JobRecord, trace_url: str | None = None) -> tuple[Fact, ..
         Fact("due", moment=after.due_at),
         Fact("lock key", facts.lock_key or "", href=lock),
         Fact("lock slot", _slot(record.newest)),
+        Fact("limits", ", ".join(record.limits), href="/locks" if record.limits else None),
+        Fact("holds", "; ".join(lock.text for lock in record.locks.holds), href="/locks"),
+        Fact("waits for", _waited(record), href="/locks"),
         Fact("time limit", limit),
         Fact("if its worker is lost", "the job fails" if fails else ""),
         Fact("incarnation", str(after.incarnation) if after.incarnation > 1 else ""),
@@ -84,6 +87,11 @@ def _slot(newest: Event) -> str:
         return ""
     slot = slot_of(newest.after.lock) if newest.after.state is State.RUNNING else None
     return f"{slots} at a time" if slot is None else f"{slot} of {slots}"
+
+
+def _waited(record: JobRecord) -> str:
+    waited = record.locks.waits_for
+    return "" if waited is None else waited.text
 
 
 def _relatives(record: JobRecord) -> Iterator[Fact]:

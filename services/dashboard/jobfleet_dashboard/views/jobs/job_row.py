@@ -19,6 +19,7 @@ class JobListRow:
 
     Attributes:
         step, of: progress of a running job, 0 for none.
+        locks: what it holds while it runs, or waits for; empty for nothing.
         due_at: when it is tried next, where it waits for that; ``due`` is the verb for it.
         took: of an ended job, how long its last attempt ran; empty for others.
     """
@@ -40,6 +41,7 @@ class JobListRow:
     took: str = ""
     step: int = 0
     of: int = 0
+    locks: str = ""
 
 
 def row_of(row: JobRow) -> JobListRow:
@@ -64,4 +66,12 @@ def row_of(row: JobRow) -> JobListRow:
         took=spell_ms(row.duration_ms) if row.state.is_terminal else "",
         step=step,
         of=of,
+        locks=_locks(row),
     )
+
+
+def _locks(row: JobRow) -> str:
+    if row.locks.waits_for is not None:
+        return f"waits for {row.locks.waits_for.text}"
+    holds = "; ".join(lock.text for lock in row.locks.holds)
+    return f"holds {holds}" if holds else ""

@@ -40,6 +40,7 @@ from jobfleet_contracts.cut_text import cut_text
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import IndexedEvent, JobRow, OpenRow, copied_data
+from jobfleet_contracts.job_locks import locks_after, locks_of_text, locks_to_text
 from jobfleet_contracts.state import State, step_of
 
 UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, InvalidRequest)
@@ -145,6 +146,7 @@ def event_hint(event: Event) -> dict[str, Any]:
             "workerId": after.worker_id,
             "message": cut_text(event.message, 500),
             "steps": event.steps,
+            "locks": locks_to_text(locks_after(event)),
         },
     )
 
@@ -201,6 +203,7 @@ def entity_to_job(entity: Mapping[str, Any]) -> JobRow:
         due_at=_due_at(entity, hint),
         step=step_of(hint.get("status", "")),
         steps=hint.get("steps"),
+        locks=locks_of_text(hint.get("locks")),
     )
 
 

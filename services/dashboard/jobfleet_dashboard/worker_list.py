@@ -7,8 +7,12 @@ from datetime import datetime
 from jobfleet_contracts.fleet_ports import WorkerDirectory
 from jobfleet_contracts.ports import AuditTrail
 from jobfleet_contracts.worker_status import RunningJob, WorkerStatus
-from jobfleet_dashboard.api.documents import RunningDocument, WorkerDocument, WorkerList
-from jobfleet_dashboard.api.worker_documents import WorkerDetail
+from jobfleet_dashboard.api.worker_documents import (
+    RunningDocument,
+    WorkerDetail,
+    WorkerDocument,
+    WorkerList,
+)
 from jobfleet_protocol.reading.worker_jobs import read_workers
 from jobfleet_protocol.reading.worker_record import WorkerRecord
 

@@ -369,7 +369,9 @@ SCHEDULE_HISTORY = Description(
     problems=("invalid-request", "unknown-schedule", *_READ),
 )
 WORKERS = Description(
-    text="Workers, longest running first.", model=documents.WorkerList, example=examples.WORKERS
+    text="Workers, longest running first.",
+    model=worker_documents.WorkerList,
+    example=examples.WORKERS,
 )
 WORKER = Description(
     text="The worker.",

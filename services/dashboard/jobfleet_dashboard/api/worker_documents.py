@@ -1,4 +1,4 @@
-"""Answer about one worker."""
+"""Answers about workers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,49 @@ from typing import Literal
 
 from pydantic import Field
 
-from jobfleet_dashboard.api.documents import Document, Time, WorkerDocument
+from jobfleet_dashboard.api.documents import Document, Time
+
+
+class RunningDocument(Document):
+    """A job in a worker's slot, as of its last heartbeat."""
+
+    job_id: str
+    job_name: str
+    type: str
+    attempt: int
+    started_at: Time
+    lease_seconds_left: float
+
+
+class WorkerDocument(Document):
+    """One worker process; ``alive``: its last heartbeat is less than 15 s old."""
+
+    worker_id: str
+    host: str
+    pid: int
+    version: str
+    level: int = Field(description="Of the protocol that its release has.")
+    started_at: Time
+    heartbeat_at: Time
+    alive: bool
+    draining: bool
+    slots: int
+    slots_used: int
+    queues: list[str]
+    types: list[str]
+    open_circuits: list[str]
+    schedules: list[str] = Field(description="Names of those that its code declares.")
+    clock_off_seconds: float = Field(
+        description="Its clock is ahead of the storage's, negative: behind; 0: not known to be."
+    )
+    running: list[RunningDocument]
+    unreadable: str | None = Field(description="Why its row cannot be read.")
+
+
+class WorkerList(Document):
+    """The fleet."""
+
+    items: list[WorkerDocument]
 
 
 class EndedRunDocument(Document):

@@ -71,7 +71,7 @@ _JOBS = f"""
 INSERT INTO jobs ({JOB_COLUMNS}, search)
 SELECT job_id, {_STATE}, ending, 5, 1, 3, 1, 1, 'w1', ended_as, {_MOMENT.format("age")}, NULL, 0,
     job_name, job_type, queue, 5, lock_key, {_MOMENT.format("age + 8")}, 1, 100 + n % 900,
-    NULL, NULL, lower(job_name || char(10) || coalesce(lock_key, ''))
+    NULL, NULL, NULL, lower(job_name || char(10) || coalesce(lock_key, ''))
 FROM ({_ENDED})
 """
 _EVENT = f"INSERT INTO trail ({EVENT_COLUMNS}) VALUES {marks(EVENT_COLUMNS)}"

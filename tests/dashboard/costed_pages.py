@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -12,6 +13,7 @@ from starlette.routing import Route
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.lease import limit_lock
+from jobfleet_contracts.worker_status import WorkerStatus
 from jobfleet_dashboard.app import create_app
 from jobfleet_protocol.claiming.lock_leases import new_lease_id
 from jobfleet_protocol.reading.job_actions import JobAction
@@ -29,6 +31,7 @@ KEY = "payload.customer"
 FOUND = f"/jobs?q={KEY}:acme"
 """Jobs that are looked up by a key."""
 GROUP = "/errors/{group}"
+WORKER = "01a00000-0000-7000-8000-0000000000aa"
 PAGES = (
     OVERVIEW,
     VERDICT,
@@ -64,6 +67,7 @@ PAGES = (
     "/schedules",
     "/schedules/often",
     "/workers",
+    f"/workers/{WORKER}",
     "/locks",
     "/dead-letters",
     "/errors",
@@ -122,8 +126,10 @@ async def costs_of_pages(
 
 
 async def declare(backend: Backend, job_id: str) -> str:
-    """Set schedules, a limit and a pause, and return the id of an action on a job."""
+    """Set schedules, a limit and a pause, name a worker; return the id of an action on a job."""
     client = client_of(backend)
+    now = datetime.now(UTC)
+    await backend.directory.beat(WorkerStatus(worker_id=WORKER, started_at=now, heartbeat_at=now))
     for name in ("often", "other"):
         await _done(client, "PUT", f"/api/schedules/{name}", {"type": "x", "everySeconds": 30})
     await _done(client, "PUT", f"/api/limits/{LIMIT}", {"slots": SLOTS})

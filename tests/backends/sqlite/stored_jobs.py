@@ -47,7 +47,7 @@ FROM ({_JOBS}), (SELECT value AS step FROM json_each(:steps))
 _INDEX = f"""
 INSERT INTO jobs ({JOB_COLUMNS}, search)
 SELECT job_id, lower(ending), ending, 4, 1, 3, 1, 1, 'w1', 'done', moment, NULL, 0,
-    job_name, 'demo.steps', 'default', 5, NULL, moment, 1, 12, NULL,
+    job_name, 'demo.steps', 'default', 5, NULL, moment, 1, 12, NULL, NULL,
     CASE WHEN n % 10 = 0 THEN '{STORED_GROUP}' END, job_name
 FROM ({_JOBS})
 """  # noqa: S608 - constants

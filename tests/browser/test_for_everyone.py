@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 
 from devtools.local_fleet import LocalFleet
+from tests.browser.conftest import HANDLERS
 
 pytestmark = pytest.mark.browser
 AXE = Path(__file__).parents[2] / "node_modules/axe-core/axe.min.js"
@@ -52,7 +53,8 @@ class Visit:
 def busy_fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalFleet]:
     """A fleet whose jobs are these tests' own, so that every run sees the same pages."""
     folder = tmp_path_factory.mktemp("busy")
-    fleet = LocalFleet(data_dir=folder, changes={"no_handler_seconds": 0.0})
+    changes = {"no_handler_seconds": 0.0}
+    fleet = LocalFleet(data_dir=folder, changes=changes, handlers=HANDLERS)
     fleet.start()
     yield fleet
     fleet.stop()
@@ -63,7 +65,9 @@ def visits(browser: Browser, busy_fleet: LocalFleet) -> Mapping[str, Visit]:
     """Every page, loaded once and judged in both themes and on a phone."""
     running = busy_fleet.submit(jobName="for everyone", lockKey="shared", payload=LONG)
     busy_fleet.submit(jobName="waits for it", lockKey="shared", payload=LONG)
-    failed = [busy_fleet.submit(name, jobName="dead") for name in ("no.such", "nor.this")]
+    for name in ("no.such", "nor.this"):
+        busy_fleet.submit(name, jobName="dead")
+    talked = busy_fleet.submit("talk", payload=0, maxAttempts=1)
     busy_fleet.declare("nightly", cron="0 3 * * *", timezone="Europe/Berlin")
     busy_fleet.declare("often", everySeconds=1)
     busy_fleet.pause("nightly", "closing the books")
@@ -71,14 +75,16 @@ def visits(browser: Browser, busy_fleet: LocalFleet) -> Mapping[str, Visit]:
     context.add_init_script(path=AXE)
     page = context.new_page()
     page.goto(f"{busy_fleet.address}/dead-letters")
-    expect(page.locator(".dead tbody tr")).to_have_count(2)
+    expect(page.locator(".dead tbody tr")).to_have_count(3)
     page.goto(f"{busy_fleet.address}/errors")
     group = page.locator(".groups a").first.get_attribute("href")
     paths = (
         *PAGES,
         *SCHEDULES,
         f"/jobs/{running}",
-        f"/jobs/{failed[0]}",
+        f"/jobs/{talked}",
+        f"/jobs/{talked}/log",
+        f"/jobs/{talked}/attempts/1",
         str(group),
         f"/submit?from={running}",
     )

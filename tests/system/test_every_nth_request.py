@@ -5,6 +5,7 @@ kind of job. Whatever the request was, the job ends once, as it would have, and 
 """
 
 import asyncio
+import logging
 import os
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,8 +17,10 @@ from devtools.servers import RabbitMQServer, StorageServer
 from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job_id import new_id
+from jobfleet_contracts.log_line import MAX_LOG_BYTES, LogLine
 from jobfleet_contracts.state import State
 from jobfleet_worker import Defer, JobContext, Retry, handler
+from jobfleet_worker.run.attempt_log import FLUSH_SECONDS
 from tests.polling import eventually
 from tests.system.azure_workshop import azure_settings, opened_workshop
 from tests.system.lossy_proxy import Loss, LossyProxy
@@ -26,6 +29,10 @@ from tests.worker.workshop import Workshop
 BEYOND = 3
 """Requests after the last of a life that are tried as well: the rescuer's, the clean-up's."""
 SEED = os.environ.get("PYTEST_SEED", "1")
+
+
+SAID = ("one", "two")
+_log = logging.getLogger("life")
 
 
 @handler("life")
@@ -38,6 +45,10 @@ async def live(payload: str, context: JobContext) -> Any:
             await context.checkpoint("half way")
         case "large":
             return "x" * 100_000
+        case "logs":
+            for line in SAID:
+                _log.warning(line)
+                await asyncio.sleep(FLUSH_SECONDS + 0.2)
         case "retry" if first:
             raise Retry("once more", after=0)
         case "defer" if first:
@@ -112,6 +123,7 @@ async def one_after_the_other(workshop: Workshop) -> Event:
 LIVES: dict[str, tuple[Life, str]] = {
     "steps": (simply("steps"), "Completed"),
     "large": (simply("large"), "Completed"),
+    "logs": (simply("logs"), "Completed"),
     "retry": (simply("retry"), "Completed"),
     "defer": (simply("defer"), "Completed"),
     "fail": (simply("fail", max_attempts=1), "Failed"),
@@ -157,6 +169,13 @@ async def live_through(
     assert head.status == expected, told
     statuses = await workshop.statuses(head.job_id)
     assert statuses.count(expected) == head.after.incarnation, told
+    assert await said(workshop, head.job_id) in ((), SAID[:1], SAID[1:], SAID), told
+
+
+async def said(workshop: Workshop, job_id: str) -> tuple[str, ...]:
+    """What the job's only attempt has said: lines may be lost, none is doubled."""
+    body = await workshop.real.logs.read(job_id, 1, limit=MAX_LOG_BYTES)
+    return tuple(LogLine.decode(line).message for line in body.splitlines())
 
 
 async def no_row_is_left(workshop: Workshop, proxy: LossyProxy) -> None:

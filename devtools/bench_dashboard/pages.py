@@ -31,6 +31,13 @@ def pages(found: Landmarks, ended_job: str) -> Mapping[str, str]:
         "jobs, last 15 minutes": "/jobs?window=15m",
         **SEARCHES,
     }
+    events = {
+        "events": "/events",
+        "events, last 24 hours": "/events?window=24h",
+        "events, text that nothing has": "/events?q=nowhere",
+        "events, worker that nobody is": "/events?q=worker:nobody",
+        "events, failures that nothing says": "/events?q=error:nowhere",
+    }
     one = {
         "job": f"/jobs/{ended_job}",
         "job, very long": f"/jobs/{long}",
@@ -42,6 +49,7 @@ def pages(found: Landmarks, ended_job: str) -> Mapping[str, str]:
         "API last 200 events": "/api/jobs",
         "API 1,000 events": "/api/jobs?limit=1000",
         "API events of a status": "/api/jobs?status=Failed",
+        "API events, failures that nothing says": "/api/events?q=error:nowhere",
         "API jobs": "/api/jobs?view=jobs",
         "API jobs of a text": "/api/jobs?view=jobs&q=parcels",
         "API job": f"/api/jobs/{ended_job}",
@@ -62,4 +70,4 @@ def pages(found: Landmarks, ended_job: str) -> Mapping[str, str]:
         "dead letters": "/dead-letters",
         "submit": "/submit",
     }
-    return fleet | jobs | one | api
+    return fleet | jobs | events | one | api

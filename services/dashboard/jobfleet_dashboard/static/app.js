@@ -68,7 +68,7 @@
   let asOf = new Date();
   const heard = () => { asOf = new Date(now()); };
   const stale = () => ["reconnecting", "paused"].includes($("#live")?.dataset.live);
-  const seconds = (moment) => `${pad(moment.getHours())}:${pad(moment.getMinutes())}:${pad(moment.getSeconds())}`;
+  const seconds = (moment) => shifted(moment).toISOString().slice(11, 19);
   const put = (place, text) => { if (place.textContent !== text) place.textContent = text; };
   const tick = () => {
     if (document.hidden || stale()) return;

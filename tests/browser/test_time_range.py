@@ -80,3 +80,20 @@ def test_events_arrive_and_without_scripts_a_range_is_in_utc(
     assert plain.locator("#since").input_value() == "2026-01-31T02:00"
     expect(plain.locator("#feed tr").first).to_be_visible()
     context.close()
+
+
+def test_the_current_tab_is_in_sight_on_a_phone_and_a_pause_ends_in_the_zone_of_its_reader(
+    far_away: Page, fleet: LocalFleet
+) -> None:
+    page = far_away
+    page.set_viewport_size({"width": 375, "height": 800})
+    page.goto(f"{fleet.address}/queues")
+    expect(page.locator(".bar nav [aria-current]")).to_be_in_viewport()
+    page.goto(f"{fleet.address}/actions")
+    expect(page.locator(".bar nav [aria-current]")).to_be_in_viewport(ratio=1)
+    page.goto(f"{fleet.address}/queues")
+    page.get_by_label("Name", exact=True).fill("nobody-waits-here")
+    page.get_by_label("Until").fill("2099-01-31T02:00")
+    page.get_by_role("button", name="Pause", exact=True).first.click()
+    row = page.locator("#queues tr", has_text="nobody-waits-here")
+    expect(row.locator("time[datetime='2099-01-30T20:30:00.000Z']")).to_be_visible()

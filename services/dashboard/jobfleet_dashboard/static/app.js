@@ -372,6 +372,12 @@
     history.replaceState(history.state, "", address);
   };
 
+  // On a phone the tabs are wider than the screen.
+  const showCurrentTab = () => {
+    const tab = $(".bar nav [aria-current]");
+    if (tab) tab.parentNode.scrollLeft = tab.offsetLeft - (tab.parentNode.clientWidth - tab.offsetWidth) / 2;
+  };
+
   const recover = () => {
     const trouble = $("[data-recover]");
     if (!trouble) return;
@@ -388,6 +394,7 @@
     heard();
     clocks(document);
     tick();
+    showCurrentTab();
     setInterval(tick, 1000);
     setTimeout(connect, 0); // once htmx knows the page
     setInterval(lookForNews, NEWS_SECONDS * 1000);

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, cast
 
 from jobfleet_backends.system_clock import SystemClock
@@ -32,21 +32,28 @@ class RealTime:
         asyncio.get_running_loop().call_later(seconds, event)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class RealProcess:
-    """Stands for a process of a run; its loop is that of whoever asks."""
-
-    name: str
-    clock: SystemClock = field(default_factory=SystemClock)
-    worker: None = None
-    is_alive: bool = True
-    is_old: bool = False
+class RealProcess(Process):
+    """A process of the test; its loop is that of whoever asks."""
 
     @property
-    def loop(self) -> asyncio.AbstractEventLoop:
+    def is_alive(self) -> bool:
+        return True
+
+    @property
+    def loop(self) -> Any:
         return asyncio.get_running_loop()
 
-    renewal_loop = loop
+    @loop.setter
+    def loop(self, virtual: Any) -> None:
+        """Keep none."""
+
+    @property
+    def renewal_loop(self) -> Any:
+        return asyncio.get_running_loop()
+
+    @renewal_loop.setter
+    def renewal_loop(self, virtual: Any) -> None:
+        """Keep none."""
 
 
 class NoFaults(Faults):
@@ -60,7 +67,7 @@ class Simulated:
     """The servers of one test; each process opens them anew."""
 
     def __init__(self) -> None:
-        passing: Any = RealTime()
+        self._time = passing = cast("Any", RealTime())
         scenario = Scenario.of(0)
         faults = NoFaults(scenario=scenario, time=passing)
         faults.calm()
@@ -70,7 +77,8 @@ class Simulated:
 
     async def open(self) -> Backend:
         self._processes += 1
-        process = cast("Any", RealProcess(name=f"process-{self._processes}"))
+        name, clock = f"process-{self._processes}", cast("Any", SystemClock())
+        process = RealProcess(name=name, time=self._time, clock=clock)
 
         async def close() -> None:
             self._servers.control.leave(process)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from jobfleet_contracts.control_ports import ControlLog
 from jobfleet_contracts.errors import FleetTooOld
 from jobfleet_contracts.fleet_ports import WorkerDirectory
-from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.protocol_level import FIRST_LEVEL, level_of
 from jobfleet_protocol.control.used_level import UsedLevels
+
+if TYPE_CHECKING:
+    from jobfleet_contracts.job import JobRequest
 
 
 class LevelGate:

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -22,6 +23,7 @@ from jobfleet_backends.settings import Settings
 from jobfleet_backends.system_clock import SystemClock
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import BackendError, BackendUnavailable, SettingsError
+from jobfleet_publisher import Publisher
 from tests.conformance.jobs import a_life, queued
 
 pytestmark = pytest.mark.servers
@@ -163,3 +165,61 @@ async def test_a_value_that_no_row_can_hold_spoils_no_other(backend: Backend) ->
     )
     assert [result is None for result in results] == [True, False, True]
     assert not isinstance(results[1], BackendError)
+
+
+async def test_a_statement_that_the_server_cancels_names_the_setting_and_a_later_one_works(
+    settings: Settings, session: psycopg.Connection[Any]
+) -> None:
+    impatient = await open_backend(_with_option(settings, "statement_timeout=200"))
+    try:
+        await impatient.trail.insert([queued()])
+        with session.transaction():
+            session.execute(f"LOCK TABLE {settings.postgres_schema}.trail".encode())
+            with pytest.raises(BackendUnavailable, match="check its statement_timeout"):
+                await impatient.trail.insert([queued()])
+        await impatient.trail.insert([queued()])
+    finally:
+        await impatient.close()
+
+
+async def test_sessions_that_the_server_ends_while_they_are_idle_are_opened_again(
+    settings: Settings, session: psycopg.Connection[Any]
+) -> None:
+    """No transaction of jobfleet's own is ever idle, so only the sessions themselves are ended."""
+    options = "idle_session_timeout=100 -c idle_in_transaction_session_timeout=100"
+    options += " -c application_name=idle-test"
+    backend = await open_backend(_with_option(settings, options))
+    try:
+        for _ in range(3):
+            await backend.trail.insert([queued()])
+            async with asyncio.timeout(30):
+                while session.execute(_IDLE).fetchall():  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+    finally:
+        await backend.close()
+
+
+async def test_a_transaction_of_the_submitters_that_was_idle_for_too_long_made_no_job(
+    settings: Settings, backend: Backend, session: psycopg.Connection[Any]
+) -> None:
+    publisher = Publisher(backend=backend, clock=SystemClock(), defaults=settings.job_defaults)
+    url = _with_option(settings, "idle_in_transaction_session_timeout=50").postgres_url
+    async with await psycopg.AsyncConnection.connect(url.get_secret_value()) as connection:
+        job = await publisher.submit("x", connection=connection)
+        own = "SELECT 1 FROM pg_stat_activity WHERE pid = %s"
+        async with asyncio.timeout(30):
+            while session.execute(own, [connection.info.backend_pid]).fetchall():  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        with pytest.raises(psycopg.Error, match="idle-in-transaction timeout"):
+            await connection.commit()
+    assert await backend.trail.newest(job.job_id) is None
+
+
+_IDLE = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'idle-test'"
+
+
+def _with_option(settings: Settings, option: str) -> Settings:
+    url = settings.postgres_url.get_secret_value()
+    return settings.model_copy(
+        update={"postgres_url": SecretStr(f"{url}?options={quote(f'-c {option}')}")}
+    )

@@ -13,6 +13,7 @@ from jobfleet_protocol.control.fleet_seal import SEAL, Seal
 from tests.simulation.fake_broker import Broker, FakeJobConsumer, FakeJobQueue
 from tests.simulation.fake_control import ControlExchange, FakeControlChannel
 from tests.simulation.fake_control_log import ControlTable, FakeControlLog
+from tests.simulation.fake_group_marks import FakeGroupMarks
 from tests.simulation.fake_index import FakeJobIndex, FakeJobIndexReader, IndexTable
 from tests.simulation.fake_leases import FakeLeaseStore, LockContainer
 from tests.simulation.fake_rates import FakeRateStore, RateTable
@@ -47,6 +48,7 @@ class Servers:
         self.control_log = ControlTable(journal=journal, time=time, is_moved=scenario.moved)
         self.move_faults: list[str] = []
         self.rates = RateTable()
+        self.marks: dict[str, dict[str, str]] = {}
         self.dead_letters: list[MalformedMessage] = []
         self.workers: dict[str, WorkerStatus] = {}
         self.blobs: dict[str, bytes] = {}
@@ -84,6 +86,7 @@ class Servers:
             "control": FakeControlChannel(exchange=self.control, wire=wire),
             "control_log": FakeControlLog(table=self.control_log, wire=wire),
             "rates": FakeRateStore(table=self.rates, wire=wire),
+            "marks": FakeGroupMarks(rows=self.marks, wire=wire),
             "feed": FakeEventFeed(),
             "payloads": FakePayloadStore(blobs=self.blobs, removed=self.removed_blobs, wire=wire),
             "logs": FakeJobLogs(logs=self.logs, wire=wire),

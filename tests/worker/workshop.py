@@ -84,8 +84,8 @@ class Workshop:
     """One backend, clients of it, and the workers that a test starts.
 
     Attributes:
-        trail, leases, queue, index, directory: the ports, to be spoiled by the test; workers use
-            them.
+        trail, leases, queue, index, directory, marks: the ports, to be spoiled by the test;
+            workers use them.
     """
 
     def __init__(self, backend: Backend, clock: Clock, options: WorkerOptions = OPTIONS) -> None:
@@ -98,6 +98,7 @@ class Workshop:
         self.control_log = FaultyPort(backend.control_log)
         self.directory = FaultyPort(backend.directory)
         self.logs = FaultyPort(backend.logs)
+        self.marks = FaultyPort(backend.marks)
         self._ports = (
             self.trail,
             self.leases,
@@ -105,6 +106,7 @@ class Workshop:
             self.index,
             self.control,
             self.directory,
+            self.marks,
             self.control_log,
             self.logs,
         )
@@ -116,6 +118,7 @@ class Workshop:
             index=self.index,
             control=self.control,
             directory=self.directory,
+            marks=self.marks,
             control_log=self.control_log,
             logs=self.logs,
         )

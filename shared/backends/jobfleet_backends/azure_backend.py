@@ -9,6 +9,7 @@ from contextlib import suppress
 from jobfleet_backends.azure.audit_trail import AzureAuditTrail
 from jobfleet_backends.azure.control_log import AzureControlLog
 from jobfleet_backends.azure.dead_letter_store import AzureDeadLetterStore
+from jobfleet_backends.azure.group_marks import AzureGroupMarks
 from jobfleet_backends.azure.http.clock_offset import ClockOffset
 from jobfleet_backends.azure.http.storage_account import RENEWAL, Access, StorageAccount
 from jobfleet_backends.azure.http.storage_probe import StorageProbe
@@ -106,6 +107,7 @@ async def open_azure(settings: Settings, *, clock: Clock | None = None) -> Backe
         control=RabbitControlChannel(rabbitmq=rabbitmq),
         control_log=AzureControlLog(table=account.table(names.control)),
         rates=AzureRateStore(table=account.table(names.rates)),
+        marks=AzureGroupMarks(table=account.table(names.groups)),
         feed=feed,
         payloads=payloads,
         logs=AzureJobLogs(container=account.container(names.payloads)),

@@ -12,6 +12,7 @@ from jobfleet_contracts.ports import (
     AuditTrail,
     DeadLetterStore,
     EventFeed,
+    GroupMarks,
     JobConsumer,
     JobIndex,
     JobIndexReader,
@@ -97,6 +98,7 @@ class Backend:
     control: ControlChannel
     control_log: ControlLog
     rates: RateStore
+    marks: GroupMarks
     feed: EventFeed
     payloads: PayloadStore
     logs: JobLogs

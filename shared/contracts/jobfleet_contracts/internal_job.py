@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from jobfleet_contracts.job import JobRequest
 
 CALLBACK_TYPE = "callback.deliver"
-INTERNAL_TYPES = frozenset({CALLBACK_TYPE})
+GROUP_TYPE = "group.wait"
+"""A job that waits for its members; it is never claimed."""
+INTERNAL_TYPES = frozenset({CALLBACK_TYPE, GROUP_TYPE})
 """Types that only jobfleet submits: their jobs act with the fleet's own rights."""
 
 _VERSION = 8
@@ -61,7 +63,7 @@ def check_submitted(request: JobRequest) -> None:
         InvalidRequest: only jobfleet itself may.
     """
     check_type(request.type)
-    for field in ("follows", "results"):
+    for field in ("follows", "results", "member"):
         if getattr(request, field):
             raise InvalidRequest(f"{field}: only jobfleet itself sets this field", field=field)
 
@@ -72,5 +74,6 @@ def is_internal(request: JobRequest) -> bool:
         request.type in INTERNAL_TYPES
         or is_internal_id(request.job_id)
         or request.follows is not None
+        or request.member is not None
         or bool(request.results)
     )

@@ -29,7 +29,7 @@ from pydantic.json_schema import SkipJsonSchema
 from jobfleet_contracts.codec import format_time, parse_time
 from jobfleet_contracts.credentials import holds_credential, user_info_in
 from jobfleet_contracts.errors import InvalidRequest
-from jobfleet_contracts.internal_job import INTERNAL_TYPES
+from jobfleet_contracts.internal_job import GROUP_TYPE, INTERNAL_TYPES
 from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.json_check import check_characters, check_json
 from jobfleet_contracts.json_size import MAX_VALUES, JsonCounter
@@ -140,6 +140,15 @@ class Follows(BaseModel):
     incarnation: int = Field(ge=1)
 
 
+class Member(BaseModel):
+    """The group that a job belongs to, and its place there. Only jobfleet sets it."""
+
+    model_config = _WIRE
+
+    group_id: str
+    index: int = Field(ge=0)
+
+
 class Then(BaseModel):
     """A job that jobfleet submits when the job before it has ended.
 
@@ -148,6 +157,7 @@ class Then(BaseModel):
             or was cancelled, ``always`` after either.
         results: payload keys of this job, each with what the worker puts there at the start:
             ``previous``, the result of the job before; null where it did not complete.
+            ``members``, after a group: the list of its members' results, in their order.
     """
 
     model_config = _WIRE
@@ -156,7 +166,7 @@ class Then(BaseModel):
     when: Literal["success", "failure", "always"] = "success"
     job_name: JobName = ""
     payload: Any = None
-    results: dict[str, Literal["previous"]] = Field(default={})
+    results: dict[str, Literal["previous", "members"]] = Field(default={})
     priority: Priority = 5
     queue: QueueName = "default"
     max_attempts: AttemptLimit = None
@@ -217,6 +227,7 @@ class JobRequest(BaseModel):
         then: jobs to submit when this one has ended.
         follows: the job after whose end jobfleet made this one; nobody else may set it.
         results: payload keys that a worker fills from ``follows``, as :class:`Then` says.
+        member: its place in a group; nobody but jobfleet may set it.
     """
 
     model_config = _WIRE | ConfigDict(title="Job request, version 1")
@@ -249,6 +260,7 @@ class JobRequest(BaseModel):
     then: list[Then] = Field(default=[])
     follows: SkipJsonSchema[Follows | None] = None
     results: SkipJsonSchema[dict[str, str]] = Field(default={})
+    member: SkipJsonSchema[Member | None] = None
 
     _delay_seconds: float | None = PrivateAttr(default=None)
     """What the caller asked for where ``run_at`` was made from it."""
@@ -281,6 +293,7 @@ class JobRequest(BaseModel):
             _check_content(getattr(request, field), to_camel(field), counter)
         _check_credentials(request, _WIRE_NAMES)
         for path, step in steps_of(request.then):
+            _check_members(step, path, in_group=request.type == GROUP_TYPE and path.count(".") == 1)
             _check_content(step.payload, f"{path}.payload", counter)
             _check_credentials(step, _STEP_NAMES, f"{path}.")
         if request.lock_slots > 1 and request.lock_key is None:
@@ -336,12 +349,14 @@ class JobRequest(BaseModel):
             said["then"] = [each.to_json() for each in self.then]
         if self.follows is not None:
             said["follows"] = self.follows.model_dump(by_alias=True)
+        if self.member is not None:
+            said["member"] = self.member.model_dump(by_alias=True)
         return said | {"jobId": self.job_id, "createdAt": format_time(self.created_at)}
 
     @property
     def has_followers(self) -> bool:
-        """Whether the job's end asks for other jobs."""
-        return self.callback_url is not None or bool(self.then)
+        """Whether more is to be written after the job's end: other jobs, or its mark."""
+        return self.callback_url is not None or bool(self.then) or self.member is not None
 
     @property
     def name(self) -> str:
@@ -414,6 +429,12 @@ def _check_content(content: Any, field: str, counter: JsonCounter) -> None:
         counter.feed(check_json(content, field=field))
         _check_values(counter, field)
         check_characters(content, field=field)
+
+
+def _check_members(step: Then, path: str, *, in_group: bool) -> None:
+    if "members" in step.results.values() and not in_group:
+        told = "members: only a job that follows a group gets the results of its members"
+        raise InvalidRequest(f"{path}.results: {told}", field=f"{path}.results")
 
 
 def steps_of(then: Sequence[Then], path: str = "then") -> Iterator[tuple[str, Then]]:

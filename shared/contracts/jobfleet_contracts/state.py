@@ -39,6 +39,7 @@ class Status(StrEnum):
     STARTED = "Started"
     STEP = "Step"
     WAITING = "Waiting"
+    SEALED = "Sealed"
     ATTEMPT_FAILED = "AttemptFailed"
     RETRY_SCHEDULED = "RetryScheduled"
     TAKEN_OVER = "TakenOver"

@@ -12,6 +12,7 @@ class Pace(Enum):
     AT_ONCE = (0.0, 10.0)
     OVERDUE = (60.0, 60.0)
     PUT_OFF = (600.0, 600.0)
+    GROUP = (30.0, 30.0)
     PAUSED = (300.0, 300.0)
     QUIET = (3600.0, 3600.0)
 

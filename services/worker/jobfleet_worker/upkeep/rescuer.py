@@ -17,6 +17,7 @@ import structlog
 from jobfleet_contracts.errors import BackendError, DataMissing, WrittenByNewer
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import OpenRow
+from jobfleet_contracts.internal_job import GROUP_TYPE
 from jobfleet_contracts.job import lane_of
 from jobfleet_contracts.lease import WORKER_LOCKS, is_worker_lock, job_lock, key_locks
 from jobfleet_contracts.message import JobMessage
@@ -214,6 +215,8 @@ class Rescuer:
         free = row.lock is None or row.lock not in fleet.leased
         past_due = row.due_at is not None and row.due_at <= fleet.now
         facts = row.facts
+        if facts.job_type == GROUP_TYPE:
+            return Pace.GROUP
         if fleet.pauses.holding(queue=facts.queue, job_type=facts.job_type) is not None:
             return self._suspicion_of_paused(row, free=free, past_due=past_due)
         if facts.queue in fleet.pauses.queues and row.state in CLAIMABLE:
@@ -341,6 +344,9 @@ class Rescuer:
         match after.state:
             case State.RUNNING:
                 return after.lock is None or await self._is_free(after.lock, fleet)
+            case State.WAITING if head.facts.job_type == GROUP_TYPE:
+                await self._ending.see_to_group(head)  # its members may have missed each other
+                return False
             case State.WAITING:
                 if self._is_near_its_deadline(head):
                     return True

@@ -13,8 +13,8 @@ DEFAULT_AUDIT_TABLE = "JobAuditTrail"
 class StorageNames:
     """Names of the tables and containers of one fleet.
 
-    Tables: ``audit``, ``index``, ``letters``, ``workers``, ``control``, ``rates``. Containers:
-    ``locks``, ``payloads``.
+    Tables: ``audit``, ``index``, ``letters``, ``workers``, ``control``, ``rates``, ``groups``.
+    Containers: ``locks``, ``payloads``.
 
     An audit table of another name is the prefix of what stands beside it, so that two fleets can
     share an account. The longest name allowed for it (49) leaves room for the longest (63).
@@ -26,6 +26,7 @@ class StorageNames:
     workers: str
     control: str
     rates: str
+    groups: str
     locks: str
     payloads: str
 
@@ -40,6 +41,7 @@ class StorageNames:
             workers=f"{own}JobWorkers",
             control=f"{own}JobControl",
             rates=f"{own}JobRates",
+            groups=f"{own}JobGroups",
             locks=settings.lock_container,
             payloads=f"{own.lower()}-job-payloads" if own else "job-payloads",
         )

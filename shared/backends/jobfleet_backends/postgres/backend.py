@@ -12,6 +12,7 @@ from jobfleet_backends.postgres.control_log import PostgresControlLog
 from jobfleet_backends.postgres.database import Database
 from jobfleet_backends.postgres.dead_letter_store import PostgresDeadLetterStore
 from jobfleet_backends.postgres.event_feed import PostgresEventFeed
+from jobfleet_backends.postgres.group_marks import PostgresGroupMarks
 from jobfleet_backends.postgres.job_consumer import PostgresJobConsumer
 from jobfleet_backends.postgres.job_index import PostgresJobIndex
 from jobfleet_backends.postgres.job_index_reader import PostgresJobIndexReader
@@ -93,6 +94,7 @@ async def open_postgres(settings: Settings, *, clock: Clock | None = None) -> Ba
         control=control,
         control_log=PostgresControlLog(database=database),
         rates=PostgresRateStore(database=database),
+        marks=PostgresGroupMarks(database=database),
         feed=PostgresEventFeed(),
         payloads=PostgresPayloadStore(database=database),
         logs=PostgresJobLogs(database=database),

@@ -269,6 +269,14 @@ CREATE TABLE jobfleet.rates (
 );
 CREATE INDEX rates_by_moment ON jobfleet.rates (moment);
 
+-- Which members of a group have ended; a row is inserted once.
+CREATE TABLE jobfleet.group_marks (
+    partition {_TEXT} NOT NULL,
+    row_key {_TEXT} NOT NULL,
+    value text NOT NULL,
+    PRIMARY KEY (partition, row_key)
+);
+
 CREATE TABLE jobfleet.workers (
     worker_id text PRIMARY KEY,
     started_at timestamptz NOT NULL,

@@ -18,6 +18,7 @@ from jobfleet_backends.sqlite.control_log import SqliteControlLog
 from jobfleet_backends.sqlite.database import FILE_NAME, Database
 from jobfleet_backends.sqlite.dead_letter_store import SqliteDeadLetterStore
 from jobfleet_backends.sqlite.event_feed import SqliteEventFeed
+from jobfleet_backends.sqlite.group_marks import SqliteGroupMarks
 from jobfleet_backends.sqlite.job_consumer import SqliteJobConsumer
 from jobfleet_backends.sqlite.job_index import SqliteJobIndex
 from jobfleet_backends.sqlite.job_index_reader import SqliteJobIndexReader
@@ -94,6 +95,7 @@ async def open_embedded(settings: Settings, *, clock: Clock | None = None) -> Ba
         control=control,
         control_log=SqliteControlLog(database=database),
         rates=SqliteRateStore(database=database),
+        marks=SqliteGroupMarks(database=database),
         feed=SqliteEventFeed(),
         payloads=SqlitePayloadStore(database=database),
         logs=SqliteJobLogs(database=database),

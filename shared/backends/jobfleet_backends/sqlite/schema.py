@@ -18,7 +18,7 @@ from jobfleet_contracts.run_times import (
     UNTIMED,
 )
 
-VERSION = 9
+VERSION = 10
 """``PRAGMA user_version`` of a file that this code can use."""
 
 RETENTION_SWITCH = "retention"
@@ -359,6 +359,14 @@ CREATE TABLE rates (
     version TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX rates_by_moment ON rates (moment);
+
+-- Which members of a group have ended; a row is inserted once.
+CREATE TABLE group_marks (
+    partition TEXT NOT NULL,
+    row TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (partition, row)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE workers (
     worker_id TEXT PRIMARY KEY,

@@ -21,6 +21,7 @@ from jobfleet_contracts.errors import (
     UnknownJob,
 )
 from jobfleet_contracts.event import Event
+from jobfleet_contracts.internal_job import GROUP_TYPE
 from jobfleet_contracts.json_check import check_characters, check_json
 from jobfleet_contracts.ports import AuditTrail, Clock, PayloadStore
 from jobfleet_contracts.state import State, Status
@@ -245,6 +246,8 @@ class Callbacks:
             head = await self._trail.newest(job_id)
             if head is None:
                 raise UnknownJob(f"no job {job_id}")
+            if head.facts.job_type == GROUP_TYPE:
+                raise ActionRefused(f"job {job_id} is a group, which waits for no callback")
             if head.after.incarnation != incarnation:
                 raise ActionRefused(
                     f"job {job_id} is in incarnation {head.after.incarnation}; "

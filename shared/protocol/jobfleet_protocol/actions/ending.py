@@ -15,6 +15,7 @@ from jobfleet_contracts.message import JobDefaults
 from jobfleet_contracts.ports import AuditTrail, JobIndex, PayloadStore
 from jobfleet_contracts.state import Status
 from jobfleet_protocol.actions.final_result import callback_job_id, delivery_payload
+from jobfleet_protocol.actions.group_ending import GroupEnding, total_of
 from jobfleet_protocol.actions.submission import Submitter, request_of
 from jobfleet_protocol.actions.successors import successors_of
 from jobfleet_protocol.trail.large_data import resolve
@@ -44,21 +45,26 @@ class Ending:
         payloads: PayloadStore,
         callback_submitter: Submitter,
         submitter: Submitter,
+        groups: GroupEnding,
     ) -> None:
         """Take the parts.
 
         Args:
             callback_submitter: submits callback jobs, with :data:`CALLBACK_DEFAULTS`.
             submitter: submits successors, with the fleet's defaults.
+            groups: marks members of groups.
         """
         self._trail = trail
         self._index = index
         self._payloads = payloads
         self._callback_submitter = callback_submitter
         self._submitter = submitter
+        self._groups = groups
 
     async def submit_followers(self, head: Event, request: JobRequest) -> None:
-        """Submit the job that delivers the result, and the successors; repeatable.
+        """Submit the job that delivers the result, and the successors; mark a group's member.
+
+        All of it is repeatable. A group whose last member this was is ended and concluded.
 
         Another job under the id of one of them is logged as an error: nothing will deliver this
         result, or run that successor. The job's page and ``GET /api/jobs/{jobId}`` show it too.
@@ -71,6 +77,32 @@ class Ending:
             await self._submit(self._callback_submitter, delivery, head, CALLBACK_CONFLICT)
         for successor in successors_of(head, request):
             await self._submit(self._submitter, successor, head, SUCCESSOR_CONFLICT)
+        if request.member is not None:
+            group = await self._groups.mark(head, request.member)
+            if group is not None:
+                await self._judge(group)
+
+    async def see_to_group(self, group: Event) -> None:
+        """End an open group if it is time, whatever its members have missed; repeatable.
+
+        Args:
+            group: its newest event.
+        """
+        total = await total_of(group, self._trail)
+        if total is not None:
+            await self._groups.count_all(group, total)
+        await self._judge(group)
+
+    async def _judge(self, group: Event) -> None:
+        request = await self._request_of(group.job_id)
+        if request is None or group.after.state.is_terminal:
+            return
+        if await total_of(group, self._trail) is None:
+            ended = await self._groups.give_up_unsealed(group, request)
+        else:
+            ended = await self._groups.judge(group, request)
+        if ended is not None:
+            await self.conclude(ended, request)
 
     async def _submit(
         self, submitter: Submitter, request: JobRequest, head: Event, conflict: str
@@ -87,15 +119,20 @@ class Ending:
     async def conclude(self, head: Event, request: JobRequest | None = None) -> None:
         """Do both; reads the request from the trail where the caller does not have it."""
         if head.status == Status.ERASED:
-            request, opening = None, None  # its result goes to nobody
+            request = None  # its result goes to nobody
         elif request is None:
-            opening = await self._trail.read(head.job_id, 1)
-            if opening is not None:
-                with contextlib.suppress(DataMissing):  # with it is lost whom to call back
-                    request = request_of(await resolve(opening, self._payloads))
+            request = await self._request_of(head.job_id)
         if request is not None:
             await self.submit_followers(head, request)
         await self.close(head)
+
+    async def _request_of(self, job_id: str) -> JobRequest | None:
+        """Return a job's request; ``None`` where it is lost, and with it what follows."""
+        opening = await self._trail.read(job_id, 1)
+        if opening is not None:
+            with contextlib.suppress(DataMissing):
+                return request_of(await resolve(opening, self._payloads))
+        return None
 
 
 def delivery_of(head: Event, request: JobRequest) -> JobRequest:

@@ -4,18 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from jobfleet_contracts.errors import ActionRefused, UnknownJob
+import structlog
+
+from jobfleet_contracts.errors import ActionRefused, BackendError, UnknownJob
 from jobfleet_contracts.event import Event
+from jobfleet_contracts.internal_job import GROUP_TYPE
 from jobfleet_contracts.ports import AuditTrail, Clock, JobIndex, PayloadStore
 from jobfleet_contracts.state import DEAD, State, Status
 from jobfleet_protocol.actions.action_mark import ActionMark, data_of
 from jobfleet_protocol.actions.answer_limit import answered
+from jobfleet_protocol.actions.ending import Ending
 from jobfleet_protocol.actions.publication import Publication
-from jobfleet_protocol.actions.submission import message_of, open_row, reopen_if_slow
+from jobfleet_protocol.actions.submission import (
+    message_of,
+    open_row,
+    reopen_if_slow,
+    request_of,
+)
 from jobfleet_protocol.control.fleet_seal import FleetSeal
 from jobfleet_protocol.trail.erased_values import is_withdrawn
+from jobfleet_protocol.trail.large_data import resolve
 from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import REDRIVABLE, Change, draft
+
+DISMISSAL_LEFT_TO_RESCUER = "dismissal.left_to_rescuer"
+
+_log = structlog.get_logger()
 
 
 class Redriver:
@@ -29,6 +43,7 @@ class Redriver:
         payloads: PayloadStore,
         writer: TrailWriter,
         publication: Publication,
+        ending: Ending,
         clock: Clock,
         seal: FleetSeal,
     ) -> None:
@@ -38,6 +53,7 @@ class Redriver:
         self._payloads = payloads
         self._writer = writer
         self._publication = publication
+        self._ending = ending
         self._clock = clock
 
     async def redrive(
@@ -101,8 +117,26 @@ class Redriver:
                 data=data_of(by, reason, mark),
             )
             event = draft(head, head.facts, change, occurred_at=self._clock.now())
+            in_group = await self._is_member(job_id)
+            if in_group:  # its group is told of it; after a crash the rescuer goes by this row
+                await self._index.open(open_row(event.facts, event.after, event.occurred_at))
             if await self._writer.append([event]) is None:
+                if in_group:
+                    await self._tell_group(event)
                 return event.after.state
+
+    async def _is_member(self, job_id: str) -> bool:
+        opening = await self._trail.read(job_id, 1)
+        if opening is None:
+            return False
+        return request_of(await resolve(opening, self._payloads)).member is not None
+
+    async def _tell_group(self, head: Event) -> None:
+        """The dismissal stands, whatever fails now; the rescuer goes by the open row."""
+        try:
+            await self._ending.conclude(head)
+        except BackendError as error:
+            _log.warning(DISMISSAL_LEFT_TO_RESCUER, job_id=head.job_id, error=str(error))
 
     async def _redrive(
         self, job_id: str, by: str | None, reason: str, mark: ActionMark | None
@@ -112,6 +146,8 @@ class Redriver:
             # After each refused append too: the event in the way may be this action's own.
             if mark is not None and (done := await mark.find(self._trail, head)) is not None:
                 return done.after.state
+            if head.facts.job_type == GROUP_TYPE:
+                raise ActionRefused(f"job {job_id} is a group: redrive its members instead")
             if head.after.state not in REDRIVABLE:
                 raise ActionRefused(
                     f"job {job_id} is {head.after.state.value}; "

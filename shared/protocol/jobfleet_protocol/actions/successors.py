@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,14 @@ from jobfleet_contracts.internal_job import internal_job_id
 from jobfleet_contracts.ports import AuditTrail, PayloadStore
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.final_result import ending_of
+from jobfleet_protocol.actions.group_counts import member_id
 from jobfleet_protocol.trail.large_data import resolve
 
 if TYPE_CHECKING:
     from jobfleet_contracts.job import JobRequest, Then
+
+
+READS_AT_ONCE = 16
 
 
 class ResultMissing(JobfleetError):
@@ -72,18 +77,51 @@ async def with_results(
     if not request.results or request.follows is None:
         return request
     before = request.follows
-    ending = await ending_of(before.job_id, before.incarnation, trail=trail)
-    if ending is None:
-        raise ResultMissing(f"the result of job {before.job_id} was removed with its history")
-    result = None
-    if ending.kind is Status.COMPLETED:
+    source = _Results(trail=trail, payloads=payloads)
+    filled = dict(request.payload or {})
+    for name, what in request.results.items():
+        if what == "members":
+            filled[name] = await source.of_members(before.job_id)
+        else:
+            filled[name] = await source.of(before.job_id, before.incarnation)
+    return request.model_copy(update={"payload": filled})
+
+
+class _Results:
+    """Reads results from the trail; raises :class:`ResultMissing` for those that are gone."""
+
+    def __init__(self, *, trail: AuditTrail, payloads: PayloadStore) -> None:
+        self._trail = trail
+        self._payloads = payloads
+
+    async def of(self, job_id: str, incarnation: int) -> Any:
+        """Return the result of one incarnation; ``None`` where it did not complete."""
+        ending = await self._ending(job_id, incarnation)
+        if ending.kind is not Status.COMPLETED:
+            return None
+        if "result" not in ending.data:
+            raise ResultMissing(f"the result of job {job_id} was removed")
+        return ending.data["result"]
+
+    async def of_members(self, group_id: str) -> list[Any]:
+        """Return the results of a group's members, by the incarnations that its end counts."""
+        counted = (await self._ending(group_id, 1)).data.get("group")
+        if counted is None:
+            return []  # it failed before it was sealed
+        turns = asyncio.Semaphore(READS_AT_ONCE)
+
+        async def one(index: int) -> Any:
+            async with turns:
+                incarnation = counted["incarnations"].get(str(index), 1)
+                return await self.of(member_id(group_id, index), incarnation)
+
+        return list(await asyncio.gather(*map(one, range(counted["total"]))))
+
+    async def _ending(self, job_id: str, incarnation: int) -> Event:
+        ending = await ending_of(job_id, incarnation, trail=self._trail)
+        if ending is None:
+            raise ResultMissing(f"the result of job {job_id} was removed with its history")
         try:
-            data = (await resolve(ending, payloads)).data
+            return await resolve(ending, self._payloads)
         except DataMissing as error:
-            raise ResultMissing(f"the result of job {before.job_id} is missing: {error}") from error
-        if "result" not in data:
-            raise ResultMissing(f"the result of job {before.job_id} was removed")
-        result = data["result"]
-    return request.model_copy(
-        update={"payload": (request.payload or {}) | dict.fromkeys(request.results, result)}
-    )
+            raise ResultMissing(f"the result of job {job_id} is missing: {error}") from error

@@ -14,6 +14,8 @@ from jobfleet_protocol.actions.answer_limit import settle_late_answers
 from jobfleet_protocol.actions.cancellation import Canceller
 from jobfleet_protocol.actions.ending import CALLBACK_DEFAULTS, Ending
 from jobfleet_protocol.actions.erasure import ERASURE_SECONDS, Eraser
+from jobfleet_protocol.actions.group_ending import GroupEnding
+from jobfleet_protocol.actions.groups import Groups
 from jobfleet_protocol.actions.level_gate import LevelGate
 from jobfleet_protocol.actions.publication import Publication
 from jobfleet_protocol.actions.redrive import Redriver
@@ -45,6 +47,7 @@ class WriteSide:
     transactional: TransactionalSubmission
     canceller: Canceller
     redriver: Redriver
+    groups: Groups
     gate: LevelGate
     eraser: Eraser
 
@@ -102,6 +105,7 @@ class WriteSide:
             payloads=payloads,
             callback_submitter=submitter(CALLBACK_DEFAULTS),
             submitter=jobs,
+            groups=GroupEnding(trail=trail, marks=backend.marks, writer=writer, clock=clock),
         )
         canceller = Canceller(
             trail=trail,
@@ -140,8 +144,20 @@ class WriteSide:
                 payloads=payloads,
                 writer=writer,
                 publication=publication,
+                ending=ending,
                 clock=clock,
                 seal=seal,
+            ),
+            groups=Groups(
+                trail=trail,
+                index=index,
+                payloads=payloads,
+                marks=backend.marks,
+                writer=writer,
+                submitter=jobs,
+                ending=ending,
+                clock=clock,
+                defaults=defaults,
             ),
         )
 

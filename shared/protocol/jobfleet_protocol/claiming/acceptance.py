@@ -86,5 +86,5 @@ def _flaw(message: JobMessage) -> str:
     if message.request.type in INTERNAL_TYPES:
         return f"type: {message.request.type} jobs are made by jobfleet alone"
     if not is_internal_id(message.request.job_id):
-        return "follows, results: only jobfleet itself sets these fields"
+        return "follows, results, member: only jobfleet itself sets these fields"
     return "jobId: UUIDs of version 8 are for jobs that jobfleet makes"

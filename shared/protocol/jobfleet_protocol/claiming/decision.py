@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from jobfleet_contracts.event import Event
+from jobfleet_contracts.internal_job import GROUP_TYPE
 from jobfleet_contracts.lease import SUSPECT_NOTE, job_lock
 from jobfleet_contracts.lookup_keys import lost_by
 from jobfleet_contracts.message import JobMessage
@@ -214,6 +215,8 @@ def is_due_later(head: Event, now: datetime) -> bool:
 def _about_a_waiting_job(
     head: Event, message: JobMessage, lease: LockView, now: datetime
 ) -> Decision:
+    if head.facts.job_type == GROUP_TYPE:
+        return Attended(head)  # its members end it, or the rescuer
     # The deadline comes first: a job that nobody sends any more must end all the same.
     if head.after.due_at is not None and head.after.due_at <= now:
         timed_out = Change(kind=Status.TIMED_OUT, message="no callback came in time")

@@ -29,6 +29,7 @@ _FROM: Mapping[Status, frozenset[State]] = {
     Status.STARTED: CLAIMABLE | {State.RUNNING},
     Status.STEP: _HELD,
     Status.WAITING: frozenset({State.RUNNING}),
+    Status.SEALED: frozenset({State.WAITING}),
     Status.ATTEMPT_FAILED: frozenset({State.RUNNING}),
     Status.RETRY_SCHEDULED: frozenset({State.RETRYING}),
     Status.TAKEN_OVER: _OPEN,
@@ -41,6 +42,14 @@ _FROM: Mapping[Status, frozenset[State]] = {
     Status.DISMISSED: DEAD,
     Status.ERASED: frozenset(TERMINAL),
 }
+
+
+_OPENINGS: Mapping[Status, State] = {
+    Status.QUEUED: State.QUEUED,
+    Status.SCHEDULED: State.SCHEDULED,
+    Status.WAITING: State.WAITING,
+}
+"""``Waiting`` begins the log of a group, which waits for its members and is never claimed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,13 +113,13 @@ def follow(previous: Event | None, change: Change, *, occurred_at: datetime) -> 
 
 
 def _opening(kind: Status, change: Change) -> JobState:
-    if kind not in (Status.QUEUED, Status.SCHEDULED):
+    if kind not in _OPENINGS:
         raise IllegalTransition(f"a trail cannot begin with {kind.value}")
-    if kind is Status.SCHEDULED and change.due_at is None:
-        raise IllegalTransition("Scheduled names its due time")
-    state = State.QUEUED if kind is Status.QUEUED else State.SCHEDULED
-    due_at = change.due_at if kind is Status.SCHEDULED else None
-    return JobState(state=state, sequence=1, max_attempts=change.max_attempts or 1, due_at=due_at)
+    if kind is not Status.QUEUED and change.due_at is None:
+        raise IllegalTransition(f"{kind.value} names its due time")
+    due_at = None if kind is Status.QUEUED else change.due_at
+    attempts = change.max_attempts or 1
+    return JobState(state=_OPENINGS[kind], sequence=1, max_attempts=attempts, due_at=due_at)
 
 
 def _check_pairs(previous: Event, kind: Status) -> None:

@@ -1,0 +1,198 @@
+"""Groups end once, when their members have ended, whoever saw it last."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from jobfleet_contracts.errors import ActionRefused, BodyConflict
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.state import State
+from jobfleet_protocol.actions.group_counts import member_id
+from jobfleet_protocol.actions.groups import Groups, group_request
+from jobfleet_protocol.actions.successors import successor_id
+from jobfleet_protocol.actions.write_side import WriteSide
+from jobfleet_worker import Fail, handler
+from tests.protocol.steered_clock import SteeredClock
+from tests.worker.workshop import DEFAULTS, Workshop
+
+handed: list[Any] = []
+refused: set[int] = set()
+
+
+@pytest.fixture(autouse=True)
+def nothing_handed() -> None:
+    handed.clear()
+    refused.clear()
+
+
+@handler("square")
+async def square(payload: int) -> int:
+    if payload in refused:
+        raise Fail("refused")
+    return payload * payload
+
+
+@handler("gather")
+async def gather(payload: dict[str, Any]) -> None:
+    handed.append(payload)
+
+
+@pytest.fixture
+def groups(workshop: Workshop) -> Groups:
+    return WriteSide.wire(backend=workshop.real, clock=workshop.clock, defaults=DEFAULTS).groups
+
+
+async def opened(groups: Groups, **options: Any) -> str:
+    step = {"type": "gather", "when": "always", "results": {"all": "members", "sum": "previous"}}
+    fields = {"jobName": "squares", "then": [step]}
+    return (await groups.open(group_request(fields, **options))).job_id
+
+
+async def fill(groups: Groups, group: str, total: int, *, first: int = 0) -> None:
+    for index in range(first, total):
+        await groups.add(group, index, JobRequest(type="square", payload=index))
+
+
+async def ended(workshop: Workshop, group: str) -> Event:
+    head = await workshop.until_ended(group)
+    await workshop.until_state(successor_id(group, 0, 1), State.COMPLETED)
+    return head
+
+
+@pytest.mark.parametrize("total", [0, 1, 100, 230])
+async def test_a_group_ends_with_its_last_member_and_hands_on_all_results(
+    workshop: Workshop, groups: Groups, total: int
+) -> None:
+    workshop.start_worker(square, gather)
+    group = await opened(groups)
+    await fill(groups, group, total)
+    await groups.seal(group, total)
+    head = await ended(workshop, group)
+    assert (head.after.state, head.data["group"]["total"]) == (State.COMPLETED, total)
+    assert handed == [{"all": [i * i for i in range(total)], "sum": {"members": total}}]
+    assert (await workshop.statuses(group)).count("Completed") == 1
+
+
+async def test_a_group_whose_members_ended_before_its_seal_ends_at_it(
+    workshop: Workshop, groups: Groups
+) -> None:
+    """Nobody else looks again: the sealer must."""
+    workshop.start_worker(square, gather)
+    group = await opened(groups)
+    await fill(groups, group, 3)
+    for index in range(3):
+        await workshop.until_ended(member_id(group, index))
+    assert await groups.seal(group, 3) is State.COMPLETED
+    await ended(workshop, group)
+
+
+async def test_a_member_that_fails_fails_the_group_which_goes_on_to_the_end(
+    workshop: Workshop, groups: Groups
+) -> None:
+    refused.add(1)
+    workshop.start_worker(square, gather)
+    group = await opened(groups)
+    await fill(groups, group, 3)
+    await groups.seal(group, 3)
+    head = await ended(workshop, group)
+    assert (head.after.state, head.message) == (State.FAILED, "1 of 3 members did not complete")
+    assert head.data["group"]["states"] == {"completed": 2, "failed": 1}
+    assert handed == [{"all": [0, None, 4], "sum": None}]
+
+
+async def test_a_group_on_hold_waits_until_a_failed_member_is_redriven(
+    workshop: Workshop, groups: Groups
+) -> None:
+    refused.add(1)
+    workshop.start_worker(square, gather)
+    group = await opened(groups, on_failure="hold")
+    await fill(groups, group, 3)
+    await groups.seal(group, 3)
+    for index in range(3):
+        await workshop.until_ended(member_id(group, index))
+    standing = await groups.standing(group)
+    assert (standing.head.after.state, standing.bad) == (State.WAITING, [1])
+    refused.clear()
+    await workshop.redriver.redrive(member_id(group, 1), by="test")
+    head = await ended(workshop, group)
+    assert (head.after.state, head.data["group"]["incarnations"]) == (State.COMPLETED, {"1": 2})
+    assert handed == [{"all": [0, 1, 4], "sum": {"members": 3}}]
+
+
+async def test_a_dismissed_member_lets_a_group_on_hold_end_as_failed(
+    workshop: Workshop, groups: Groups
+) -> None:
+    refused.add(0)
+    workshop.start_worker(square, gather)
+    group = await opened(groups, on_failure="hold")
+    await fill(groups, group, 2)
+    await groups.seal(group, 2)
+    await workshop.until_state(member_id(group, 0), State.FAILED)
+    await workshop.redriver.dismiss(member_id(group, 0), by="test")
+    head = await ended(workshop, group)
+    assert head.after.state is State.FAILED
+    assert head.data["group"]["states"] == {"completed": 1, "dismissed": 1}
+
+
+async def test_a_group_may_be_a_cancelled_members_too(workshop: Workshop, groups: Groups) -> None:
+    group = await opened(groups)
+    await fill(groups, group, 1)
+    await groups.seal(group, 1)
+    await workshop.canceller.cancel(member_id(group, 0), by="test")
+    assert (await workshop.until_ended(group)).after.state is State.FAILED
+
+
+async def test_a_group_that_nobody_seals_fails_and_says_so(
+    workshop: Workshop, groups: Groups, clock: SteeredClock
+) -> None:
+    """A member that is added late keeps it alive; then it is left alone."""
+    workshop.start_worker(square, gather)
+    group = await opened(groups, seal_seconds=400)
+    clock.advance(300)
+    await fill(groups, group, 1)
+    assert await workshop.statuses(group) == ["Waiting", "Step 1"]
+    clock.advance(300)
+    await asyncio.sleep(0.5)
+    assert (await workshop.head(group)).after.state is State.WAITING
+    clock.advance(200)
+    head = await ended(workshop, group)
+    assert (head.after.state, head.data["error"]["type"]) == (State.FAILED, "NotSealed")
+
+
+async def test_a_sealed_group_takes_what_is_missing_and_nothing_more(
+    workshop: Workshop, groups: Groups
+) -> None:
+    workshop.start_worker(square, gather)
+    group = await opened(groups)
+    await fill(groups, group, 2)
+    await groups.seal(group, 3)
+    await groups.seal(group, 3)
+    with pytest.raises(ActionRefused, match="sealed with 3 members, not 4"):
+        await groups.seal(group, 4)
+    with pytest.raises(ActionRefused, match="sealed with 3 members; open another one"):
+        await fill(groups, group, 4, first=3)
+    await fill(groups, group, 3)
+    await ended(workshop, group)
+    await fill(groups, group, 3)
+    with pytest.raises(BodyConflict):
+        await groups.add(group, 0, JobRequest(type="square", payload=7))
+    with pytest.raises(ActionRefused, match="completed already"):
+        await groups.add(group, 3, JobRequest(type="square", payload=3))
+
+
+async def test_the_rescuer_ends_a_group_whose_marks_came_too_late_for_its_members(
+    workshop: Workshop, groups: Groups, clock: SteeredClock
+) -> None:
+    """As after a crash between the last mark and the look at the root."""
+    workshop.start_worker(square, gather)
+    group = await opened(groups)
+    await fill(groups, group, 1)
+    workshop.marks.lose_request("read", times=2)
+    await groups.seal(group, 1)
+    clock.advance(60)
+    await ended(workshop, group)
+    assert (await workshop.statuses(group)).count("Completed") == 1

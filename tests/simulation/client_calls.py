@@ -16,6 +16,7 @@ from jobfleet_contracts.errors import (
 from jobfleet_contracts.message import JobMessage, MalformedMessage
 from jobfleet_contracts.state import State
 from tests.simulation.fleet import Api, Fleet
+from tests.simulation.group_wishes import FREE_VERB, GROUP_VERBS, act_on_group
 from tests.simulation.journal import Journal
 from tests.simulation.limit_wishes import LIMIT_VERBS, act_on_limits
 from tests.simulation.move_wishes import MOVE_VERB, act_on_move
@@ -91,7 +92,8 @@ class ClientCalls:
         """Plan all of them."""
         dice = Random(f"impatience of callers/{self._scenario.seed}")
         for wish in wishes:
-            about_jobs = wish.verb not in {*SCHEDULE_VERBS, *PAUSE_VERBS, *LIMIT_VERBS, MOVE_VERB}
+            others = {*SCHEDULE_VERBS, *PAUSE_VERBS, *LIMIT_VERBS, MOVE_VERB, FREE_VERB}
+            about_jobs = wish.verb not in others
             impatient = about_jobs and dice.random() < self._scenario.impatient
             call = ClientCall(wish, is_impatient=impatient)
             self.all.append(call)
@@ -146,6 +148,8 @@ class ClientCalls:
             return await act_on_pauses(wish, api.pauses, api.process.clock, tag)
         if wish.verb == MOVE_VERB:
             return await act_on_move(api, tag, self._servers, self.all, self._begun)
+        if wish.verb in GROUP_VERBS:
+            return await act_on_group(wish, api.groups, api.redriver, tag)
         if wish.verb in LIMIT_VERBS:
             return await act_on_limits(wish, api.limits, tag)
         return await self._act_on_job(wish, api, tag)

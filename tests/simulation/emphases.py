@@ -14,6 +14,7 @@ PLAIN = {
     "rate": None,
     "limits": False,
     "chains": 0.0,
+    "groups": 0,
     "impatient": 0.0,
     "stale_connections": False,
     "retention_seconds": None,

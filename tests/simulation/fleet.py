@@ -65,6 +65,7 @@ class Api:
         self.canceller = writes.canceller
         self.redriver = writes.redriver
         self.eraser = writes.eraser
+        self.groups = writes.groups
         self.schedules = Schedules(
             log=backend.control_log,
             trail=backend.trail,

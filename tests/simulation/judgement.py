@@ -9,6 +9,7 @@ from hashlib import sha256
 from jobfleet_contracts.codec import decode
 from jobfleet_contracts.errors import BadSignature
 from jobfleet_contracts.event import Event
+from jobfleet_contracts.internal_job import GROUP_TYPE
 from jobfleet_contracts.lease import FLEET_LOCK, RESCUER_LOCK, is_worker_lock, slots_prefix
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.final_result import callback_job_id
@@ -17,6 +18,7 @@ from jobfleet_protocol.audit.verification import Verifier
 from tests.simulation.chain_judgement import chain_faults
 from tests.simulation.client_calls import ClientCall
 from tests.simulation.erasure_judgement import erasure_faults
+from tests.simulation.group_judgement import group_faults
 from tests.simulation.left_alone import is_left_alone
 from tests.simulation.loss_judgement import loss_faults
 from tests.simulation.pause_judgement import pause_faults
@@ -70,6 +72,7 @@ class Judgement:
             *self._overlaps(),
             *self._callbacks(),
             *chain_faults(self._trails),
+            *group_faults(self._servers.trail.written, self._client_calls),
             *self._leftovers(),
             *self._timeline(),
             *self._removals(),
@@ -176,7 +179,8 @@ class Judgement:
     def _effects(self) -> Iterator[str]:
         for history in self._trails.values():
             for event in history:
-                if event.kind is Status.COMPLETED and "callback" not in event.data:
+                is_group = event.facts.job_type == GROUP_TYPE
+                if event.kind is Status.COMPLETED and "callback" not in event.data and not is_group:
                     epoch = self._resolved(event)["result"]["epoch"]
                     if epoch != event.after.epoch:
                         yield (
@@ -199,7 +203,7 @@ class Judgement:
             told = Counter(
                 (event.after.epoch, event.status, event.message)
                 for event in history
-                if event.kind is Status.STEP
+                if event.kind is Status.STEP and event.facts.job_type != GROUP_TYPE
             )
             for (epoch, status, _message), times in told.items():
                 if times > 1:

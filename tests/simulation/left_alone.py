@@ -17,7 +17,8 @@ def is_left_alone(servers: Servers, job_id: str) -> bool:
     event, and died before it could write the row again. So nobody got an answer.
     """
     head = servers.trail.newest(job_id)
-    if head is None or head.kind not in _OPENINGS:
+    opens_group = head is not None and head.kind is Status.WAITING and head.sequence == 1
+    if head is None or not (head.kind in _OPENINGS or opens_group):
         return False
     if (job_id, head.after.incarnation) not in servers.index.discarded:
         return False

@@ -26,6 +26,7 @@ SKEW_SHARE = 1 / 8
 CHAINS_SHARE = 1 / 8
 MOVE_SHARE = 1 / 8
 ERASURE_SHARE = 1 / 8
+GROUPS_SHARE = 1 / 8
 _FAULT_RATES = (0.0, 0.01, 0.04, 0.04, 0.1, 0.1, 0.2)
 
 
@@ -62,6 +63,7 @@ class Scenario:
         chains: share of the jobs that others follow.
         moved: an operator seals the fleet, copies it, and gives the move up.
         erasures: share of the jobs that somebody wants to be erased.
+        groups: so many groups, each of up to eight members in blocks of three.
     """
 
     seed: int
@@ -101,6 +103,7 @@ class Scenario:
     chains: float = 0.0
     moved: bool = False
     erasures: float = 0.0
+    groups: int = 0
 
     @classmethod
     def of(cls, seed: int) -> Scenario:
@@ -159,6 +162,7 @@ class Scenario:
             old_workers=_old_workers(Random(f"skew/{seed}"), scenario.workers),
             chains=0.5 if Random(f"chains/{seed}").random() < CHAINS_SHARE else 0.0,
             moved=Random(f"mover/{seed}").random() < MOVE_SHARE,
+            groups=int(Random(f"groups/{seed}").random() < GROUPS_SHARE),
         )
 
     def _with_retention(self, dice: Random) -> Scenario:

@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
+from unittest.mock import patch
 
 from jobfleet_contracts.control import ControlSubject
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.lease import FLEET_LOCK, is_worker_lock, job_lock, key_lock
 from jobfleet_contracts.rate import Rate
+from jobfleet_protocol.actions import group_counts
 from jobfleet_protocol.audit.heads import Head
 from jobfleet_protocol.trail.tombstone import is_seal
 from tests.simulation.client_calls import ClientCalls
@@ -19,6 +21,7 @@ from tests.simulation.copy_judgement import SETTLED_SECONDS, copy_faults
 from tests.simulation.crowd import Crowd
 from tests.simulation.faults import LATEST_SECONDS, Faults
 from tests.simulation.fleet import Fleet
+from tests.simulation.group_wishes import BLOCK, group_wishes
 from tests.simulation.invented_release import skew_faults
 from tests.simulation.journal import Journal
 from tests.simulation.judgement import Judgement
@@ -139,6 +142,7 @@ class Simulation:
         patience = nullcontext() if self.scenario.clock_steps else short_patience()
         with (
             patience,
+            patch.object(group_counts, "BLOCK", BLOCK),
             repeatable(self.scenario.seed, self.journal, talkative=self._talkative) as errors,
         ):
             try:
@@ -151,6 +155,7 @@ class Simulation:
                         *pause_wishes(self.scenario),
                         *limit_wishes(self.scenario),
                         *move_wishes(self.scenario),
+                        *group_wishes(self.scenario),
                     ]
                 )
                 self.crowd.begin()

@@ -40,7 +40,8 @@ class Wish:
         at: seconds after the beginning.
         verb: ``submit``, ``foreign``, ``malformed``, ``cancel``, ``redrive``, ``dismiss`` or
             ``erase``; of a schedule ``declare``, ``change``, ``deploy``, ``pause``, ``resume``,
-            ``run`` or ``unschedule``.
+            ``run`` or ``unschedule``; ``group`` or ``free`` of a group.
+        members: of a group.
         key: idempotency key of a submit.
         tag: names the wish in the trail.
     """
@@ -52,6 +53,7 @@ class Wish:
     job_id: str = ""
     key: str | None = None
     schedule: Schedule | None = None
+    members: tuple[JobRequest, ...] = ()
 
 
 class Workload:

@@ -46,6 +46,7 @@ def retention_of(backend: Backend, clock: Clock, *, days: float) -> Retention:
         trail=backend.trail,
         payloads=backend.payloads,
         logs=backend.logs,
+        marks=backend.marks,
         store=backend.retention,
         clock=clock,
         days=days,

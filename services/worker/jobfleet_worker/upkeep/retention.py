@@ -16,8 +16,15 @@ import structlog
 from jobfleet_contracts.errors import DataMissing, SequenceTaken
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import IndexedEvent
+from jobfleet_contracts.internal_job import GROUP_TYPE
 from jobfleet_contracts.job_logs import JobLogs
-from jobfleet_contracts.ports import AuditTrail, Clock, PayloadStore, TrailRetention
+from jobfleet_contracts.ports import (
+    AuditTrail,
+    Clock,
+    GroupMarks,
+    PayloadStore,
+    TrailRetention,
+)
 from jobfleet_contracts.state import Status
 from jobfleet_protocol.trail.large_data import resolve
 from jobfleet_protocol.trail.tombstone import (
@@ -62,6 +69,7 @@ class Retention:
         trail: AuditTrail,
         payloads: PayloadStore,
         logs: JobLogs,
+        marks: GroupMarks,
         store: TrailRetention,
         clock: Clock,
         days: float,
@@ -69,6 +77,7 @@ class Retention:
         self._trail = trail
         self._payloads = payloads
         self._logs = logs
+        self._marks = marks
         self._store = store
         self._clock = clock
         self._kept_for = timedelta(days=days)
@@ -145,7 +154,7 @@ class Retention:
     async def _seal(self, found: IndexedEvent, head: Event) -> None:
         ending = await self._ending(head)
         opening = await self._trail.read(head.job_id, 1)
-        if ending is None or opening is None:
+        if ending is None or opening is None or await self._is_awaited(opening):
             return
         digest = await self._digest(opening)
         tombstone = tombstone_of(ending, head, digest=digest, message=self._message)
@@ -160,6 +169,8 @@ class Retention:
         """Remove a sealed history; what is cut short is found again by the same place."""
         last = await self._trail.read(seal.job_id, seal.sequence - 1)
         await self._unlist_before(seal.job_id, seal.sequence - 1)
+        if seal.facts.job_type == GROUP_TYPE:
+            await self._marks.remove(seal.job_id)
         await self._store.forget(tombstone_under(seal), last=seal.sequence)
         await self._finish(seal.job_id, [found] if last is None else [found, IndexedEvent.of(last)])
 
@@ -168,6 +179,17 @@ class Retention:
         while ending is not None and ending.kind in (Status.DISMISSED, Status.ERASED):
             ending = await self._trail.read(ending.job_id, ending.sequence - 1)
         return ending
+
+    async def _is_awaited(self, opening: Event) -> bool:
+        """Whether the job belongs to a group that has not ended: it may be redriven for it."""
+        try:
+            said = (await resolve(opening, self._payloads)).data.get("request", {})
+        except DataMissing:
+            return False
+        if "member" not in said:
+            return False
+        group = await self._trail.newest(said["member"]["groupId"])
+        return group is not None and not group.after.state.is_terminal
 
     async def _digest(self, opening: Event) -> str | None:
         """Return the request's digest; ``None`` where large data were lost, which stops nothing."""

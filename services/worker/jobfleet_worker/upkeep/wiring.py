@@ -114,6 +114,7 @@ def _retention(ground: Ground) -> Retention | None:
         trail=ground.backend.trail,
         payloads=ground.backend.payloads,
         logs=ground.backend.logs,
+        marks=ground.backend.marks,
         store=store,
         clock=ground.clock,
         days=days,

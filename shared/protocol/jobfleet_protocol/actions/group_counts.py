@@ -26,6 +26,11 @@ def member_id(group_id: str, index: int) -> str:
     return internal_job_id("member", group_id, str(index))
 
 
+def block_of(index: int) -> int:
+    """Return the number of the block in which a member stands."""
+    return index // BLOCK
+
+
 def block_partition(group_id: str, block: int) -> str:
     """Return the partition of the marks of one block."""
     return f"{group_id}~{block}"

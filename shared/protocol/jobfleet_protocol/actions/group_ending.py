@@ -18,8 +18,8 @@ from jobfleet_contracts.outcome import JobError
 from jobfleet_contracts.ports import AuditTrail, Clock, GroupMarks
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.group_counts import (
-    BLOCK,
     Count,
+    block_of,
     block_partition,
     blocks_of,
     mark_of,
@@ -87,7 +87,7 @@ class GroupEnding:
         Raises:
             BackendUnavailable: the mark may not stand yet; do it again.
         """
-        group_id, block = member.group_id, member.index // BLOCK
+        group_id, block = member.group_id, block_of(member.index)
         row, state = mark_of(head, member.index)
         await self._marks.insert(block_partition(group_id, block), row, state)
         # Both reads come after the insert: read before it, the seal or the mark of the last other

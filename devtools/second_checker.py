@@ -26,6 +26,7 @@ FOLLOWS: dict[str, tuple[set[str], str | None]] = {  # states before it; state a
     "Started": (STARTABLE | {"running"}, "running"),
     "Step": ({"running", "waiting"}, None),
     "Waiting": ({"running"}, "waiting"),
+    "Sealed": ({"waiting"}, None),
     "AttemptFailed": ({"running"}, "retrying"),
     "RetryScheduled": ({"retrying"}, "retrying"),
     "CancelRequested": ({"running"}, None),
@@ -41,8 +42,7 @@ HASHED = (  # in the order of docs/tamper-evidence.md
     "maxAttempts,epoch,incarnation,claimedBy,lock,lockTurn,locks,dueAt,sent,cancelRequested,"
     "takeovers,maxTakeovers,dismissed,lifecycleBefore," + ",".join(FACTS[1:])
 )
-BAD_ENDS = {"Failed", "TimedOut"}
-PAIRS = {"AttemptFailed": "RetryScheduled"}
+BAD_ENDS, PAIRS = {"Failed", "TimedOut"}, {"AttemptFailed": "RetryScheduled"}
 BY_CALLBACK = {"Step", "Completed", "Failed", "Cancelled"}
 
 
@@ -64,7 +64,7 @@ def faults_of_job(rows: list[Row], *, raw: bool) -> Iterator[str]:
         return
     if [row["sequence"] for row in rows] != list(range(1, len(rows) + 1)):
         yield "sequences are not 1 to n"
-    if rows[0]["status"] not in ("Queued", "Scheduled"):
+    if rows[0]["status"] not in ("Queued", "Scheduled", "Waiting"):
         yield f"begins with {rows[0]['status']}"
     yield from faults_of_hashes(rows, raw=raw)
     for before, row in zip(rows, [*rows[1:], None], strict=True):
@@ -120,7 +120,7 @@ def claim_findings(rows: list[Row], before: Row, row: Row) -> Iterator[tuple[boo
     in_pair = status == "Started" and before["status"] == "TakenOver" and state == "running"
     yield row["epoch"] != before["epoch"] + (claims and not in_pair), "wrong epoch"
     holder = row["workerId"] if claims else before["claimedBy"]
-    held = claims or row["state"] in ("running", "waiting")
+    held = claims or row["state"] in ("running", "waiting")[: 1 + (row["type"] != "group.wait")]
     yield held and (not holder or row["claimedBy"] != holder), "wrong claim holder"
     from_outside = {"CancelRequested"} if state == "running" else BY_CALLBACK
     by_nobody = row["workerId"] is None and status.split()[0] in from_outside

@@ -28,6 +28,7 @@ from tests.simulation.emphases import (
     MOVED,
     OLD,
     ONE_LOCK,
+    PLAIN,
     PUT_OFF,
     SLEEP,
 )
@@ -38,6 +39,13 @@ from tests.simulation.ending_bugs import (
     token_not_checked,
 )
 from tests.simulation.erasure_bugs import OF_ERASURES
+from tests.simulation.group_bugs import (
+    a_second_completion,
+    read_before_the_insert,
+    the_mark_after_the_open_row,
+    the_seal_read_before_the_mark,
+    the_sealer_does_not_look,
+)
 from tests.simulation.hash_bugs import (
     hash_of_a_stale_row,
     hash_of_another_event_1,
@@ -521,6 +529,10 @@ OF_SCOPE_WORKER = (
 )
 """Faults of one lock for many jobs."""
 
+_GROUPED = BAD_WEATHER | PLAIN | {"groups": 4, "jobs": 2, "workers": 4}
+_GROUPED_IN_CALM = _GROUPED | {"fault_rate": 0.0, "stall_rate": 0.0, "operator_action_seconds": 1e9}
+"""Without faults no sealer fails to look, so the rescuer, which these bugs keep out, is idle."""
+_GROUP_WAITS = "job 00000006-.* is waiting for ever"
 _CHAINED = CRASHES | {"chains": 0.7, "fault_rate": 0.3}
 OF_FLOWS = (
     Known(
@@ -537,6 +549,29 @@ OF_FLOWS = (
         _CHAINED,
         shows="^successor",
     ),
+    Known(
+        "a member's mark after its open row is gone",
+        the_mark_after_the_open_row,
+        10,
+        _GROUPED | {"crash_rate": 0.02},
+        shows=_GROUP_WAITS,
+    ),
+    Known(
+        "a member reads its block before it inserts its mark",
+        read_before_the_insert,
+        1,
+        _GROUPED_IN_CALM,
+        shows=_GROUP_WAITS,
+    ),
+    Known("the sealer does not look", the_sealer_does_not_look, 5, _GROUPED, shows=_GROUP_WAITS),
+    Known(
+        "a member reads the seal before it inserts its mark",
+        the_seal_read_before_the_mark,
+        2,
+        _GROUPED_IN_CALM,
+        shows=_GROUP_WAITS,
+    ),
+    Known("a group completes twice", a_second_completion, 3, _GROUPED, shows="ended 2 times"),
 )
 """Faults of chains and groups."""
 

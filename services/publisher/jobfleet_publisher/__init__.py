@@ -15,6 +15,7 @@ from jobfleet_contracts.errors import (
     UnknownJob,
 )
 from jobfleet_publisher.current import current_publisher
+from jobfleet_publisher.group import Group
 from jobfleet_publisher.job_details import JobDetails
 from jobfleet_publisher.job_result import JobFailed, JobResult
 from jobfleet_publisher.publisher import Publisher
@@ -28,6 +29,7 @@ __all__ = [
     "BackendUnavailable",
     "BodyConflict",
     "FleetSealed",
+    "Group",
     "InvalidRequest",
     "JobDetails",
     "JobFailed",

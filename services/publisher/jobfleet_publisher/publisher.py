@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -19,12 +19,15 @@ from jobfleet_contracts.errors import InvalidRequest, JobfleetError, UnknownJob
 from jobfleet_contracts.message import JobDefaults
 from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.transaction import Opened, Opening, UserTransactions
+from jobfleet_protocol.actions.groups import Groups
 from jobfleet_protocol.actions.submission import Submitted, request_of
 from jobfleet_protocol.actions.write_side import WriteSide
 from jobfleet_protocol.trail.large_data import resolve
 from jobfleet_publisher import current
+from jobfleet_publisher.group_opening import OpensGroups
 from jobfleet_publisher.job_details import JobDetails
 from jobfleet_publisher.plain_payload import plain_payload
+from jobfleet_publisher.request_fields import check_key, request_fields, seconds_of
 from jobfleet_publisher.submit_options import JobOptions
 from jobfleet_publisher.submitted_job import SubmittedJob
 from jobfleet_publisher.trace_context import traced
@@ -72,7 +75,7 @@ class _Open:
     process: int = field(default_factory=os.getpid)
 
 
-class Publisher:
+class Publisher(OpensGroups):
     """Submits jobs to a fleet. Safe to share between tasks of one event loop.
 
     ``async with Publisher.from_env() as publisher`` opens and closes it; a web application calls
@@ -297,7 +300,7 @@ class Publisher:
             FleetSealed: the fleet is sealed.
             BackendUnavailable: the database does not answer.
         """
-        _check_key(idempotency_key)
+        check_key(idempotency_key)
         opened = await self._use()
         transactions = opened.backend.transactions
         if transactions is None:
@@ -345,7 +348,7 @@ class Publisher:
         from jobfleet_contracts.job import JobRequest
 
         opened = await self._use()
-        said = _fields(options) | {
+        said = request_fields(options) | {
             "type": type,
             "payload": plain_payload(payload),
             "context": plain_payload(traced(options.get("context")), field="context"),
@@ -357,13 +360,13 @@ class Publisher:
             return request
         if options.get("run_at") is not None:
             raise InvalidRequest("give either run_at or delay", field="delay")
-        return request.starting_in(_seconds(delay) or 0, now=opened.clock.now())
+        return request.starting_in(seconds_of(delay) or 0, now=opened.clock.now())
 
     async def submit_request(
         self, request: JobRequest, *, idempotency_key: str | None = None, by: str | None = None
     ) -> SubmittedJob:
         """Submit a request that was checked before; raises like :meth:`submit`."""
-        _check_key(idempotency_key)
+        check_key(idempotency_key)
         opened = await self._use()
         submitter = opened.writes.submitter
         answer = await submitter.submit(request, idempotency_key=idempotency_key, by=by)
@@ -387,6 +390,10 @@ class Publisher:
         opened = await self._use()
         answers = await opened.writes.submitter.submit_many(checked, by=by)
         return [a if isinstance(a, JobfleetError) else self._job(a, opened) for a in answers]
+
+    async def _group_parts(self) -> tuple[Groups, Callable[[Submitted], SubmittedJob]]:
+        opened = await self._use()
+        return opened.writes.groups, lambda answer: self._job(answer, opened)
 
     async def find(self, job_id: str) -> JobDetails | None:
         """Return where a job stands, by its id; ``None`` if there is no such job.
@@ -462,12 +469,6 @@ def keep_quiet() -> None:
         )
 
 
-def _check_key(key: str | None) -> None:
-    if key is not None and not key.strip():
-        told = "the idempotency key is empty; all jobs with it would be one job"
-        raise InvalidRequest(told, field="idempotency_key")
-
-
 def _checked(index: int, request: JobRequest | Mapping[str, Any]) -> JobRequest:
     from jobfleet_contracts.job import JobRequest
 
@@ -477,27 +478,3 @@ def _checked(index: int, request: JobRequest | Mapping[str, Any]) -> JobRequest:
         return JobRequest.parse(request)
     except InvalidRequest as error:
         raise InvalidRequest(f"job {index}: {error}", field=error.field) from error
-
-
-def _fields(options: JobOptions) -> dict[str, Any]:
-    return {
-        "jobName": options.get("name"),
-        "description": options.get("description"),
-        "priority": options.get("priority"),
-        "queue": options.get("queue"),
-        "lockKey": options.get("lock_key"),
-        "lockSlots": options.get("lock_slots"),
-        "limits": None if (limits := options.get("limits")) is None else list(limits),
-        "runAt": options.get("run_at"),
-        "maxAttempts": options.get("max_attempts"),
-        "onLost": options.get("on_lost"),
-        "maxTakeovers": options.get("max_takeovers"),
-        "timeoutSeconds": _seconds(options.get("timeout")),
-        "retryDelaySeconds": _seconds(options.get("retry_delay")),
-        "callbackUrl": options.get("callback_url"),
-        "then": [step.to_json() for step in options.get("then") or ()] or None,
-    }
-
-
-def _seconds(value: timedelta | float | None) -> float | None:
-    return value.total_seconds() if isinstance(value, timedelta) else value

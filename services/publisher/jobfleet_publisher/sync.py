@@ -8,9 +8,10 @@ import select
 import selectors
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, cast
 from weakref import WeakSet
@@ -18,6 +19,8 @@ from weakref import WeakSet
 from jobfleet_contracts.errors import InvalidRequest, JobfleetError
 from jobfleet_contracts.state import State
 from jobfleet_publisher import current
+from jobfleet_publisher.group import Group as AsyncGroup
+from jobfleet_publisher.group import OnFailure
 from jobfleet_publisher.job_details import JobDetails
 from jobfleet_publisher.job_result import JobResult
 from jobfleet_publisher.publisher import Publisher as AsyncPublisher
@@ -27,6 +30,7 @@ from jobfleet_publisher.submitted_job import SubmittedJob as AsyncSubmittedJob
 
 if TYPE_CHECKING:
     from jobfleet_contracts.job import JobRequest
+    from jobfleet_publisher.then import Then
 
 T = TypeVar("T")
 ASYNC_CONNECTION = (
@@ -163,6 +167,33 @@ class Publisher:
         """Return a checked request; see :meth:`jobfleet_publisher.Publisher.request`."""
         return self._run(lambda open_: open_.request(type, payload, job_id=job_id, **options))
 
+    @contextmanager
+    def group(
+        self,
+        name: str,
+        *,
+        then: Sequence[Then] | None = None,
+        on_failure: OnFailure = "continue",
+        seal_timeout: timedelta | float = 3600.0,
+        idempotency_key: str | None = None,
+        callback_url: str | None = None,
+    ) -> Iterator[Group]:
+        """Open a group of jobs; see :meth:`jobfleet_publisher.Publisher.group`."""
+
+        async def opened(open_: AsyncPublisher) -> AsyncGroup:
+            return await open_.open_group(
+                name,
+                then=then,
+                on_failure=on_failure,
+                seal_timeout=seal_timeout,
+                idempotency_key=idempotency_key,
+                callback_url=callback_url,
+            )
+
+        group = Group(self, self._run(opened))
+        yield group
+        group.seal()
+
     def find(self, job_id: str) -> JobDetails | None:
         """Return where a job stands, by its id; ``None`` if there is no such job."""
         return self._run(lambda open_: open_.find(job_id))
@@ -251,6 +282,34 @@ def _runs_here(loop: asyncio.AbstractEventLoop) -> bool:
         return asyncio.get_running_loop() is loop
     except RuntimeError:
         return False
+
+
+class Group:
+    """Same as :class:`jobfleet_publisher.Group`, blocking."""
+
+    def __init__(self, publisher: Publisher, group: AsyncGroup) -> None:
+        """See :meth:`Publisher.group`, which opens it."""
+        self._publisher = publisher
+        self._group = group
+        self.group_id = group.group_id
+
+    def submit(
+        self,
+        type: str,  # noqa: A002 - the field's published name
+        payload: Any = None,
+        **options: Unpack[JobOptions],
+    ) -> SubmittedJob:
+        """Submit the next member; see :meth:`jobfleet_publisher.Group.submit`."""
+        job = self._publisher._run(lambda _: self._group.submit(type, payload, **options))
+        return SubmittedJob(self._publisher, job)
+
+    def seal(self) -> State:
+        """Say that no more members come; see :meth:`jobfleet_publisher.Group.seal`."""
+        return self._publisher._run(lambda _: self._group.seal())
+
+    def job(self) -> SubmittedJob:
+        """Return the job that waits for the members, to wait for it in turn."""
+        return self._publisher.job(self.group_id)
 
 
 _publishers: WeakSet[Publisher] = WeakSet()

@@ -21,6 +21,7 @@ class Then:
             or was cancelled, ``always`` after either.
         results: payload keys, each with what the worker puts there at the start: ``previous``,
             the result of the job before. After a job that did not complete it is ``None``.
+            ``members``, after a group: the list of its members' results.
         timeout: limit of one attempt, in seconds or as a ``timedelta``.
         then: jobs that follow this one.
     """
@@ -28,7 +29,7 @@ class Then:
     type: str
     payload: Any = None
     when: Literal["success", "failure", "always"] = "success"
-    results: Mapping[str, Literal["previous"]] = field(default_factory=dict)
+    results: Mapping[str, Literal["previous", "members"]] = field(default_factory=dict)
     name: str | None = None
     priority: int | None = None
     queue: str | None = None
@@ -74,7 +75,7 @@ class ThenOptions(TypedDict, total=False):
     """Options of a :class:`Then` beside its type and payload."""
 
     when: Literal["success", "failure", "always"]
-    results: Mapping[str, Literal["previous"]]
+    results: Mapping[str, Literal["previous", "members"]]
     name: str | None
     priority: int | None
     queue: str | None

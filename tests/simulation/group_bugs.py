@@ -1,0 +1,128 @@
+"""Deliberate bugs in how a group learns that its members have ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
+
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.index import OpenRow
+from jobfleet_contracts.job import JobRequest, Member
+from jobfleet_contracts.ports import GroupMarks
+from jobfleet_contracts.state import State
+from jobfleet_protocol.actions.ending import Ending
+from jobfleet_protocol.actions.group_counts import block_of, block_partition
+from jobfleet_protocol.actions.group_ending import GroupEnding, total_of
+from jobfleet_protocol.trail.transitions import draft as drafted
+from jobfleet_worker.upkeep.rescuer import Rescuer
+
+
+def the_mark_after_the_open_row() -> AbstractContextManager[Any]:
+    """The member's open row goes first; a crash before the mark leaves its group waiting."""
+    follow = Ending.submit_followers
+
+    async def hasty(self: Ending, head: Event, request: JobRequest) -> None:
+        if request.member is not None:
+            await self.close(head)
+        await follow(self, head, request)
+
+    return patch.object(Ending, "submit_followers", hasty)
+
+
+class _AsBefore:
+    """Marks whose rows are those that stood at an earlier time."""
+
+    def __init__(self, marks: GroupMarks, partition: str, rows: Mapping[str, str]) -> None:
+        self._marks = marks
+        self._known = partition, rows
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._marks, name)
+
+    async def read(self, partition: str) -> Mapping[str, str]:
+        """Return the earlier rows of that partition."""
+        known, rows = self._known
+        return rows if partition == known else await self._marks.read(partition)
+
+    async def insert(self, partition: str, row: str, value: str) -> bool:
+        """Insert a row; the member sees its own, and none that came beside it."""
+        known, rows = self._known
+        if partition == known:
+            self._known = known, {**rows, row: value}
+        return await self._marks.insert(partition, row, value)
+
+
+@contextmanager
+def read_before_the_insert() -> Iterator[None]:
+    """The member reads its block, then inserts its mark: two may miss each other."""
+    mark = GroupEnding.mark
+
+    async def hasty(self: GroupEnding, head: Event, member: Member) -> Event | None:
+        partition = block_partition(member.group_id, block_of(member.index))
+        marks: Any = _AsBefore(self._marks, partition, await self._marks.read(partition))
+        one = GroupEnding(trail=self._trail, marks=marks, writer=self._writer, clock=self._clock)
+        return await mark(one, head, member)
+
+    with patch.object(GroupEnding, "mark", hasty), _no_look_by_the_rescuer():
+        yield
+
+
+def the_sealer_does_not_look() -> AbstractContextManager[Any]:
+    """Whoever seals leaves the group to members that may all have ended before."""
+
+    async def blind(_self: Ending, _group: Event) -> None:
+        """Look at nothing."""
+
+    return patch.object(Ending, "see_to_group", blind)
+
+
+@contextmanager
+def the_seal_read_before_the_mark() -> Iterator[None]:
+    """The member looks for the seal, then inserts its mark: the sealer may look in between."""
+    mark = GroupEnding.mark
+
+    async def hasty(self: GroupEnding, head: Event, member: Member) -> Event | None:
+        group = await self._trail.newest(member.group_id)
+        if group is not None and await total_of(group, self._trail) is None:
+            partition = block_partition(member.group_id, block_of(member.index))
+            await asyncio.sleep(1)  # as a slow request; the seal comes in between more often
+            row = f"{member.index}~{head.after.incarnation}"
+            await self._marks.insert(partition, row, head.after.state.value)
+            return None
+        return await mark(self, head, member)
+
+    with patch.object(GroupEnding, "mark", hasty), _no_look_by_the_rescuer():
+        yield
+
+
+def a_second_completion() -> AbstractContextManager[Any]:
+    """Whoever sees all marks ends the group, though somebody else has ended it."""
+    judge = GroupEnding.judge
+
+    async def blind(self: GroupEnding, group: Event, request: JobRequest) -> Event | None:
+        ended = await judge(self, group, request)
+        newest = await self._trail.newest(group.job_id)
+        if ended is not None or newest is None or newest.after.state is not State.COMPLETED:
+            return ended
+        open_again = replace(newest, after=replace(newest.after, state=State.WAITING))
+        from jobfleet_protocol.trail.transitions import change_of
+
+        event = drafted(open_again, newest.facts, change_of(newest), occurred_at=self._clock.now())
+        return event if await self._writer.append([event]) is None else None
+
+    return patch.object(GroupEnding, "judge", blind)
+
+
+def _no_look_by_the_rescuer() -> AbstractContextManager[Any]:
+    """The rescuer would end such a group half a minute later, and hide the bug."""
+    suspicion = Rescuer._suspicion
+
+    def trusting(self: Rescuer, row: OpenRow, fleet: Any) -> Any:
+        is_group = row.facts.job_type == "group.wait" and row.state is State.WAITING
+        return None if is_group else suspicion(self, row, fleet)
+
+    return patch.object(Rescuer, "_suspicion", trusting)

@@ -24,6 +24,8 @@ MOST_MEMBERS = 8
 GROUP_VERB, FREE_VERB = "group", "free"
 GROUP_VERBS = frozenset({GROUP_VERB, FREE_VERB})
 SEAL_SECONDS = 200.0
+HEALED_SECONDS = 120.0
+"""After the world has healed every group is open by then, or nobody opens it any more."""
 
 
 def group_wishes(scenario: Scenario) -> list[Wish]:
@@ -61,7 +63,7 @@ def _of_one_group(scenario: Scenario, dice: Random, number: int) -> Iterator[Wis
             when = at + dice.uniform(0.1, span)
             yield Wish(at=when, verb=verb, tag=f"{verb}-{number}-{index}", job_id=member)
     if on_failure == "hold":
-        yield Wish(at=at + span, verb=FREE_VERB, tag=f"free-{number}", job_id=group_id)
+        yield Wish(at=span + HEALED_SECONDS, verb=FREE_VERB, tag=f"free-{number}", job_id=group_id)
 
 
 def _member(dice: Random, at: float) -> JobRequest:

@@ -7,7 +7,7 @@ one for each mark that comes after.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from jobfleet_contracts.codec import decode, encode_text
@@ -47,6 +47,21 @@ def mark_of(head: Event, index: int) -> tuple[str, str]:
     if head.kind is Status.DISMISSED:
         return f"{row}~{DISMISSED}", DISMISSED
     return row, head.after.state.value
+
+
+def marks_in(history: Sequence[Event]) -> Iterator[tuple[str, str, str]]:
+    """Yield partition, row and value of all marks that a member's history has led to.
+
+    Args:
+        history: complete, with the data of event 1.
+    """
+    member = history[0].data.get("request", {}).get("member")
+    if member is None:
+        return
+    index = member["index"]
+    for event in history:
+        if event.is_readable and event.after.state.is_terminal:
+            yield block_partition(member["groupId"], block_of(index)), *mark_of(event, index)
 
 
 def blocks_of(total: int) -> range:

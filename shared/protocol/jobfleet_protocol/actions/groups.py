@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -33,6 +34,7 @@ from jobfleet_protocol.actions.submission import (
     reopen_if_slow,
     request_of,
 )
+from jobfleet_protocol.control.fleet_seal import FleetSeal
 from jobfleet_protocol.trail.large_data import resolve
 from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import Change, draft
@@ -82,6 +84,7 @@ class Groups:
         ending: Ending,
         clock: Clock,
         defaults: JobDefaults,
+        fleet_seal: FleetSeal,
     ) -> None:
         self._trail = trail
         self._index = index
@@ -92,6 +95,7 @@ class Groups:
         self._ending = ending
         self._clock = clock
         self._defaults = defaults
+        self._fleet_seal = fleet_seal
 
     async def open(
         self, request: JobRequest, *, idempotency_key: str | None = None, by: str | None = None
@@ -111,10 +115,17 @@ class Groups:
             told = "groupId: UUIDs of version 8 are for jobs that jobfleet makes"
             raise InvalidRequest(told, field="groupId")
         return await answered(
-            self._open(request, by),
+            self._unsealed(lambda: self._open(request, by)),
             name=f"group-{request.job_id}",
             unclear="open it again with the same id or idempotency key",
         )
+
+    async def _unsealed(self, work: Callable[[], Awaitable[Submitted]]) -> Submitted:
+        """Accept nothing in a fleet that is being moved; look again behind the write."""
+        await self._fleet_seal.check()
+        submitted = await work()
+        await self._fleet_seal.check()
+        return submitted
 
     async def _open(self, request: JobRequest, by: str | None) -> Submitted:
         now, since = self._clock.now(), self._clock.boottime()
@@ -156,7 +167,7 @@ class Groups:
             told = f"index: must be from 0 to {MOST_MEMBERS - 1:,}"
             raise InvalidRequest(told, field="index")
         return await answered(
-            self._add(group_id, index, request, by),
+            self._unsealed(lambda: self._add(group_id, index, request, by)),
             name=f"member-{group_id}-{index}",
             unclear="submit the same member again",
         )

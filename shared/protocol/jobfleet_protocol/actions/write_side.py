@@ -158,6 +158,7 @@ class WriteSide:
                 ending=ending,
                 clock=clock,
                 defaults=defaults,
+                fleet_seal=seal,
             ),
         )
 

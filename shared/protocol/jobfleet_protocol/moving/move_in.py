@@ -13,6 +13,7 @@ from jobfleet_contracts.control import ControlEntry
 from jobfleet_contracts.errors import ActionRefused
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.ports import Clock
+from jobfleet_protocol.actions.group_counts import marks_in
 from jobfleet_protocol.control.fleet_seal import SETTLED_SECONDS, Seal, is_seal_log
 from jobfleet_protocol.control.seals import Seals
 from jobfleet_protocol.moving.move_file import (
@@ -116,6 +117,8 @@ class MoveIn:
             some = history[first : first + rows]
             stored = [await externalise(event, payloads, inline_bytes=limit) for event in some]
             await self._backend.trail.insert(stored)
+        for mark in marks_in(history):
+            await self._backend.marks.insert(*mark)
 
     async def _take_other(self, item: MoveItem) -> None:
         match item:

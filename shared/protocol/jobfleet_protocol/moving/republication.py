@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import OpenRow
+from jobfleet_contracts.internal_job import GROUP_TYPE
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.state import State
@@ -82,6 +83,8 @@ class Republication:
         return await self._publication.attempt(message, head)
 
     def _may_go(self, head: Event) -> bool:
+        if head.facts.job_type == GROUP_TYPE:
+            return False  # nobody claims a group: its members end it, or the rescuer
         if head.after.state is State.WAITING and head.after.sent:
             return False  # the third party answers, or the rescuer sees to the deadline
         held = self._pauses.holding_job(head) is not None

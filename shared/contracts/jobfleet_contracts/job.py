@@ -277,17 +277,7 @@ class JobRequest(BaseModel):
                 hold no control characters but tabs and line breaks; all of them together have
                 no more than 100,000 values and names. No URL holds user info.
         """
-        if not isinstance(value, Mapping):
-            raise InvalidRequest("the job request must be a JSON object", field="body")
-        # Before the model looks: it makes an error of each unknown field, seconds for a megabyte.
-        if unknown := value.keys() - _KNOWN:
-            raise unknown_fields(unknown)
-        _check_successors(value.get("then"))
-        try:
-            said = {name: v for name, v in value.items() if v is not None or name not in _OPTIONAL}
-            request = cls.model_validate(said, by_alias=True, by_name=False)
-        except ValidationError as error:
-            raise _first_problem(error) from error
+        request = cls._of_the_form(value)
         counter = JsonCounter()
         for field in ("payload", "processing_parameters", "context"):
             _check_content(getattr(request, field), to_camel(field), counter)
@@ -304,8 +294,27 @@ class JobRequest(BaseModel):
         return request
 
     @classmethod
-    def parse_known(cls, value: Mapping[str, Any]) -> tuple[JobRequest, tuple[str, ...]]:
+    def _of_the_form(cls, value: Any) -> JobRequest:
+        if not isinstance(value, Mapping):
+            raise InvalidRequest("the job request must be a JSON object", field="body")
+        # Before the model looks: it makes an error of each unknown field, seconds for a megabyte.
+        if unknown := value.keys() - _KNOWN:
+            raise unknown_fields(unknown)
+        _check_successors(value.get("then"))
+        try:
+            said = {name: v for name, v in value.items() if v is not None or name not in _OPTIONAL}
+            return cls.model_validate(said, by_alias=True, by_name=False)
+        except ValidationError as error:
+            raise _first_problem(error) from error
+
+    @classmethod
+    def parse_known(
+        cls, value: Mapping[str, Any], *, is_own: bool = False
+    ) -> tuple[JobRequest, tuple[str, ...]]:
         """Check a stored request or a message, which a newer version may have written.
+
+        Args:
+            is_own: jobfleet has written it, so its contents were checked when it was submitted.
 
         Returns:
             The request without the fields that this version does not know, and their names. Who
@@ -317,7 +326,7 @@ class JobRequest(BaseModel):
         unknown = newer_fields(value)
         if unknown:
             value = {name: content for name, content in value.items() if name not in unknown}
-        return cls.parse(value), unknown
+        return cls._of_the_form(value) if is_own else cls.parse(value), unknown
 
     def starting_in(self, seconds: float, *, now: datetime) -> JobRequest:
         """Return the request with its start so many seconds after ``now``.

@@ -75,10 +75,9 @@ def decode_message(
     worker then reads event 1 and runs that request.
     """
     try:
-        message = _decode(received.body, received.headers, received.message_id)
-        if key is not None and _is_ours(key, received.body, received.headers):
-            return message
-        return message.without_proof()
+        is_ours = key is not None and _is_ours(key, received.body, received.headers)
+        message = _decode(received.body, received.headers, received.message_id, is_ours=is_ours)
+        return message if is_ours else message.without_proof()
     except InvalidRequest as error:
         reason = str(error)
     except Exception as error:  # noqa: BLE001 - no foreign message may stop the consumer
@@ -100,7 +99,9 @@ def again(received: AbstractMessage) -> Outgoing:
     )
 
 
-def _decode(body: bytes, headers: Mapping[str, Any], message_id: str | None) -> JobMessage:
+def _decode(
+    body: bytes, headers: Mapping[str, Any], message_id: str | None, *, is_ours: bool
+) -> JobMessage:
     if UNREADABLE in headers:
         raise InvalidRequest(f"the message's properties cannot be read: {headers[UNREADABLE]}")
     said = decode(body)
@@ -113,7 +114,7 @@ def _decode(body: bytes, headers: Mapping[str, Any], message_id: str | None) -> 
             )
         said["jobId"] = message_id
     _adopt_trace(said, headers)
-    request, unknown = JobRequest.parse_known(said)
+    request, unknown = JobRequest.parse_known(said, is_own=is_ours)
     message = JobMessage(
         request=request,
         unknown_fields=unknown,

@@ -43,7 +43,8 @@ def _message(body: bytes, hints: dict[str, Any]) -> JobMessage:
     said = decode(body)
     if not isinstance(said, dict):
         raise InvalidRequest("the job request must be a JSON object", field="body")
-    request, unknown = JobRequest.parse_known(said)
+    # Whoever may write hints may write the trail too. A message without them is a foreign one.
+    request, unknown = JobRequest.parse_known(said, is_own="openingHash" in hints)
     if said.get("jobId") is None:
         raise InvalidRequest("jobId: missing; a redelivery would be another job", field="jobId")
     defaults = hints.get("defaults")

@@ -6,8 +6,7 @@ the claim under it stands in :mod:`jobfleet_protocol.claiming.trail_claim`.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from jobfleet_contracts.changed import changed
 from jobfleet_contracts.errors import LeaseConflict
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.lease import FLEET_LOCK, job_lock
@@ -82,7 +81,7 @@ class Claimer:
         if held is not None and held.lock == FLEET_LOCK:
             return await self._resent(attempt, await self._on(held, attempt))
         taken = await self._limits.take(terms.slots, request, lease_id)
-        attempt = replace(attempt, taken=taken)
+        attempt = changed(attempt, taken=taken)
         if taken.full is not None:
             result = await self._beside_full(attempt, taken.full)
         elif held is not None and request.lock_key is None:
@@ -99,7 +98,7 @@ class Claimer:
 
     async def _on(self, held: HeldLease, attempt: ClaimTry) -> ClaimResult | Resend | OtherSlot:
         """Claim on a lease that the worker holds already: no request to a lock is needed."""
-        return await self._claim.under(held.current(), replace(attempt, held=held))
+        return await self._claim.under(held.current(), changed(attempt, held=held))
 
     async def _beside_full(
         self, attempt: ClaimTry, full: SlotDemand

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from jobfleet_contracts.changed import changed
 from jobfleet_contracts.errors import FleetSealed, LeaseConflict, TrustEnded
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.lease import Lease, is_worker_lock, job_lock
@@ -112,7 +113,7 @@ class TrailClaim:
                 outcome = self._outcome(message, lease, decision, newest)
                 await self._require_no_seal(outcome, before=view.own, lease=lease)
                 if isinstance(outcome, Claimed) and isinstance(decision, Start):
-                    return replace(
+                    return changed(
                         outcome, terms=terms, admission=admission, slots=attempt.taken.leases
                     )
                 return outcome

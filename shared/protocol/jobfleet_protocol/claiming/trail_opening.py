@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import timedelta
 
+from jobfleet_contracts.changed import changed
 from jobfleet_contracts.event import Event, JobFacts
 from jobfleet_contracts.message import JobDefaults, JobMessage
 from jobfleet_contracts.ports import Clock, JobIndex
 from jobfleet_contracts.state import Status
 from jobfleet_protocol.actions.submission import open_row, opening_change, reopen_if_slow
 from jobfleet_protocol.trail.trail_writer import TrailWriter
-from jobfleet_protocol.trail.transitions import Change, draft
+from jobfleet_protocol.trail.transitions import Change, draft, unchained
 
 KeysOf = Callable[[JobMessage], Mapping[str, str]]
 """Returns the keys that event 1 of a message's job may lack."""
@@ -62,11 +62,11 @@ class TrailOpening:
             due_at=message.due_at,
             max_attempts=self._limit(message),
         )
-        event = draft(
+        event = unchained(
             None, JobFacts.of(message.request), change, occurred_at=message.request.created_at
         )
-        # Only the hash of the stored row continues the chain; this draft's own is of no row.
-        return replace(event, hash=message.opening_hash)
+        # Only the hash of the stored row continues the chain; this draft has none of its own.
+        return changed(event, hash=message.opening_hash)
 
     def _limit(self, message: JobMessage) -> int:
         defaults = message.defaults or self._defaults

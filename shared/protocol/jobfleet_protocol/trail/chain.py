@@ -13,12 +13,12 @@ chain stays whole. Without the salt nobody can guess a short value from its dige
 
 from __future__ import annotations
 
-from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
 import uuid_utils
 
+from jobfleet_contracts.changed import changed
 from jobfleet_contracts.codec import encode, format_optional_time, format_time
 from jobfleet_contracts.event import Event, held_locks_to_text
 
@@ -39,12 +39,12 @@ def chained(previous: Event | None, event: Event) -> Event:
     data_hash, text_hash = data_hash_of(event, salt), text_hash_of(event, salt)
     before = BEGINNING if previous is None else previous.hash
     row = _digest([before, *_columns(event), data_hash, text_hash])
-    return replace(event, salt=salt, data_hash=data_hash, text_hash=text_hash, hash=row)
+    return changed(event, salt=salt, data_hash=data_hash, text_hash=text_hash, hash=row)
 
 
 def linked(previous: Event | None, event: Event) -> Event:
     """Return ``event``, whose content has its digests already, as the row after ``previous``."""
-    return replace(event, hash=row_hash(event, BEGINNING if previous is None else previous.hash))
+    return changed(event, hash=row_hash(event, BEGINNING if previous is None else previous.hash))
 
 
 def data_hash_of(event: Event, salt: str) -> str:

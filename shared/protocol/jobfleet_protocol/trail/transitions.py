@@ -7,10 +7,11 @@ the checker behind ``audit verify`` folds stored rows with the same :func:`follo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from jobfleet_contracts.changed import changed
 from jobfleet_contracts.codec import encodable
 from jobfleet_contracts.cut_text import cut_text
 from jobfleet_contracts.errors import IllegalTransition, WrittenByNewer
@@ -163,7 +164,7 @@ def _next(previous: Event, kind: Status, change: Change, occurred_at: datetime) 
             lifecycle_before=previous.newest_lifecycle,
         )
     changes = _changes(previous, kind, change, occurred_at)
-    return replace(before, sequence=sequence, lifecycle_before=previous.newest_lifecycle, **changes)
+    return changed(before, sequence=sequence, lifecycle_before=previous.newest_lifecycle, **changes)
 
 
 def _changes(
@@ -288,7 +289,14 @@ def draft(
         IllegalTransition: the table forbids it.
         InvalidRequest: the data cannot be written as JSON.
     """
-    event = Event(
+    return chained(previous, unchained(previous, facts, change, occurred_at=occurred_at))
+
+
+def unchained(
+    previous: Event | None, facts: JobFacts, change: Change, *, occurred_at: datetime
+) -> Event:
+    """Build the same without hashes, for an event that is never written."""
+    return Event(
         facts=facts,
         after=follow(previous, change, occurred_at=occurred_at),
         event_id=new_id(),
@@ -299,7 +307,6 @@ def draft(
         duration_ms=change.duration_ms,
         data=change.data,
     )
-    return chained(previous, event)
 
 
 def cut_message(message: str) -> str:

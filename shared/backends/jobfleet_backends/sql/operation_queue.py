@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterable
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ A ``BackendError`` means that it has written nothing; anything else undoes the w
 """
 QueuedOperation = tuple[Any, "asyncio.Future[Any]"]
 """An operation, or whatever else the queue's threads know how to run, and its answer."""
+HOLD_SECONDS = 0.005
 Answer = tuple["asyncio.Future[Any]", Any, BaseException | None]
 
 
@@ -27,6 +29,8 @@ class OperationQueue:
         """Make an empty queue of the backend that refusals name."""
         self._backend = backend
         self._queued: SimpleQueue[QueuedOperation | None] = SimpleQueue()
+        self._held: list[QueuedOperation] = []
+        self._holding = threading.Lock()
         self._closed = False
 
     @property
@@ -43,8 +47,35 @@ class OperationQueue:
         if self._closed:
             future.set_exception(BackendUnavailable(f"the {self._backend} backend has been closed"))
         else:
+            self.release()
             self._queued.put((operation, future))
         return future
+
+    def post_soon(self, operation: Operation[T]) -> asyncio.Future[T]:
+        """Queue an operation that nobody waits for: with the next one, or after 5 ms.
+
+        By itself it would be a transaction of its own, for which others would have to wait. The
+        order of the calls is kept.
+        """
+        if self._closed:
+            return self.post(operation)
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        with self._holding:
+            self._held.append((operation, future))
+            is_first = len(self._held) == 1
+        if is_first:
+            loop.call_later(HOLD_SECONDS, self.release)
+        return future
+
+    def release(self) -> None:
+        """Hold nothing back any longer."""
+        if not self._held:
+            return
+        with self._holding:
+            held, self._held = self._held, []
+            for each in held:
+                self._queued.put(each)
 
     def take(self, limit: int) -> list[QueuedOperation]:
         """Wait for an operation, and take what is queued behind it; empty at the end."""
@@ -64,6 +95,7 @@ class OperationQueue:
     def close(self) -> None:
         """Take no more; threads end once everything queued is answered."""
         self._closed = True
+        self.release()
         self._queued.put(None)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 from jobfleet_backends.sqlite.connection import connect
@@ -36,6 +37,14 @@ class ChangeSignal:
         moved = version != self._seen
         self._seen = version
         return bool(moved)
+
+    def ask(self, question: Callable[[sqlite3.Connection], float], *, otherwise: float) -> float:
+        """Answer a short question at once, on this thread; ``otherwise`` where SQLite cannot."""
+        try:
+            with self._held as connection:
+                return question(connection)
+        except sqlite3.Error:
+            return otherwise
 
     def close(self) -> None:
         """Close the connection; safe to call twice."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Generator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -137,9 +137,21 @@ class SqliteJobIndex:
         return self._queue(operation)
 
     def _queue(self, operation: Operation[None]) -> Awaitable[None]:
-        future = self._database.write(operation)
+        future = self._database.write_soon(operation)
         future.add_done_callback(_note_failure)
-        return future
+        return _Copy(future, self._database)
+
+
+class _Copy:
+    """A row that will be written; whoever awaits it makes it be written at once."""
+
+    def __init__(self, future: asyncio.Future[None], database: Database) -> None:
+        self._future = future
+        self._database = database
+
+    def __await__(self) -> Generator[Any, None, None]:
+        self._database.hurry()
+        yield from self._future
 
 
 def _last_of_each_job(events: Sequence[Event]) -> list[Event]:

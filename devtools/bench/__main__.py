@@ -11,15 +11,16 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from devtools.bench import azure_row, embedded_row, machine, postgres_row, thumbnail_row
+from devtools.bench import azure_row, embedded_row, growth, machine, postgres_row, thumbnail_row
 from devtools.bench.contestant import Entry
+from devtools.bench.growth import Growth
 from devtools.bench.jobfleet_queue import keep_quiet
 from devtools.bench.report import as_json, table
 from devtools.bench.row import Result, measure, measure_idle
 from devtools.servers import RabbitMQServer, choose_rabbitmq
 from jobfleet_worker.options import available_cores
 
-ROWS = ("embedded", "postgres", "azure", "thumbnails")
+ROWS = ("embedded", "postgres", "azure", "thumbnails", "growth")
 EMBEDDED: tuple[Entry, ...] = (
     partial(embedded_row.jobfleet, processes=1, concurrency=10),
     partial(embedded_row.jobfleet, processes=1, concurrency=100),
@@ -35,6 +36,7 @@ POSTGRES: tuple[Entry, ...] = (
     partial(postgres_row.procrastinate, processes=2, concurrency=100),
 )
 
+MOST_ON_AZURE = max(growth.AZURE_SIZES)
 TITLES = {
     "embedded": "No-op jobs on SQLite; jobfleet with lease and audit trail, Huey with neither",
     "postgres": "No-op jobs on PostgreSQL; Procrastinate has neither lease nor trail",
@@ -49,6 +51,14 @@ def azure(rabbitmq: RabbitMQServer) -> tuple[Entry, ...]:
         partial(azure_row.jobfleet, rabbitmq=rabbitmq, processes=1, concurrency=32),
         partial(azure_row.jobfleet, rabbitmq=rabbitmq, processes=2, concurrency=16),
         partial(azure_row.jobfleet, rabbitmq=rabbitmq, processes=1, concurrency=32, scope="worker"),
+        partial(
+            azure_row.jobfleet,
+            rabbitmq=rabbitmq,
+            processes=1,
+            concurrency=32,
+            scope="worker",
+            shards=16,
+        ),
         partial(azure_row.bare, scope="job"),
         partial(azure_row.bare, scope="worker"),
         partial(azure_row.celery, rabbitmq=rabbitmq, pool=8),
@@ -72,24 +82,35 @@ def main(said: Sequence[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers and workers are ended first
     keep_quiet()
     rows: dict[str, list[Result]] = {}
+    grown: list[Growth] = []
     if "embedded" in arguments.rows:
         rows["embedded"] = _row(EMBEDDED, arguments, jobs=arguments.jobs or 4000)
     if "postgres" in arguments.rows:
         rows["postgres"] = _row(POSTGRES, arguments, jobs=arguments.jobs or 2000)
-    if {"azure", "thumbnails"} & set(arguments.rows):
+    if "growth" in arguments.rows:
+        sizes = arguments.sizes or growth.EMBEDDED_SIZES
+        grown += growth.embedded(sizes, arguments.jobs or growth.JOBS)
+    if {"azure", "thumbnails", "growth"} & set(arguments.rows):
         with tempfile.TemporaryDirectory(prefix="jobfleet-bench-") as folder:
             rabbitmq = choose_rabbitmq(Path(folder))
             rabbitmq.start()
             try:
                 rows |= _rows_with_broker(rabbitmq, arguments)
+                if "growth" in arguments.rows:
+                    sizes = [n for n in arguments.sizes or growth.AZURE_SIZES if n <= MOST_ON_AZURE]
+                    jobs = arguments.jobs or growth.JOBS
+                    grown += growth.azure(sizes, jobs, rabbitmq=rabbitmq)
             finally:
                 rabbitmq.stop()
     if arguments.json is not None:
         report = {name: as_json(results) for name, results in rows.items()}
+        report |= {"growth": growth.as_json(grown)} if grown else {}
         text = json.dumps({"machine": machine.describe(), "rows": report}, indent=2)
         arguments.json.write_text(text + "\n")
     for name, results in rows.items():
         print(table(TITLES[name], results))
+    if grown:
+        print(growth.table(grown))
 
 
 def _rows_with_broker(
@@ -112,8 +133,9 @@ def _row(entries: tuple[Entry, ...], arguments: argparse.Namespace, *, jobs: int
 
 def _arguments(said: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m devtools.bench", description=__doc__)
+    parser.add_argument("rows", nargs="*", help=f"{', '.join(ROWS)}; all if none is named")
     parser.add_argument(
-        "rows", nargs="*", help="embedded, postgres, azure, thumbnails; all if none is named"
+        "--sizes", type=_numbers, help="jobs stored in the row growth, as 1000,10000"
     )
     parser.add_argument("--jobs", type=int, help="jobs of one measurement")
     parser.add_argument("--repeats", type=int, default=3)
@@ -124,6 +146,10 @@ def _arguments(said: Sequence[str] | None) -> argparse.Namespace:
     if unknown := set(arguments.rows) - set(ROWS):
         parser.error(f"there is no row {', '.join(sorted(unknown))}; rows are {', '.join(ROWS)}")
     return arguments
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(number) for number in text.split(",")]
 
 
 def _say(line: str) -> None:

@@ -17,6 +17,8 @@ from devtools.servers import RabbitMQServer, choose_own_storage
 from jobfleet_backends.settings import Settings
 from jobfleet_contracts.lease import LockScope
 
+DEFAULT_SHARDS = 4
+
 
 def jobfleet(
     folder: Path,
@@ -25,6 +27,7 @@ def jobfleet(
     processes: int,
     concurrency: int,
     scope: LockScope = "job",
+    shards: int = DEFAULT_SHARDS,
 ) -> Contestant:
     """Worker processes as `jobfleet worker` starts them."""
     storage = choose_own_storage(folder)
@@ -36,9 +39,11 @@ def jobfleet(
         namespace=namespace,
         rabbitmq_url=SecretStr(rabbitmq.url),
         storage_connection_string=SecretStr(storage.connection_string),
+        index_shards=shards,
     )
+    divided = "" if shards == DEFAULT_SHARDS else f", {shards} shards"
     return Contestant(
-        name=f"jobfleet, {processes} x {concurrency}, scope {scope}",
+        name=f"jobfleet, {processes} x {concurrency}, scope {scope}{divided}",
         folder=folder,
         submit=partial(jobfleet_queue.submit, settings),
         commands=[jobfleet_queue.WORKER] * processes,
@@ -49,6 +54,7 @@ def jobfleet(
             "JOBFLEET_STORAGE_CONNECTION_STRING": storage.connection_string,
             "JOBFLEET_CONCURRENCY": str(concurrency),
             "JOBFLEET_LOCK_SCOPE": scope,
+            "JOBFLEET_INDEX_SHARDS": str(shards),
             "JOBFLEET_LOG_LEVEL": "warning",
         },
         check=partial(jobfleet_queue.check, settings),

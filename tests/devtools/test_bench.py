@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from devtools.bench import __main__ as command
-from devtools.bench import azure_row, embedded_row, thumbnail_row
+from devtools.bench import azure_row, embedded_row, growth, thumbnail_row
 from devtools.bench.contestant import Contestant
 from devtools.bench.drain import Drain, drain
 from devtools.bench.latency import idle_starts
@@ -124,6 +124,15 @@ def test_the_bare_requests_of_each_scope_are_sent(tmp_path: Path, scope: LockSco
 
 
 @pytest.mark.system
+def test_growth_is_measured_with_jobs_stored() -> None:
+    few, many = growth.embedded([10, 300], jobs=20)
+    assert (few.stored, many.stored, many.requests) == (10, 300, None)
+    assert all(one.run_per_second > 0 and one.history_ms > 0 for one in (few, many))
+    assert "300" in growth.table([few, many]).splitlines()[-1]
+    assert growth.as_json([many])[0]["stored"] == 300
+
+
+@pytest.mark.system
 def test_thumbnails_are_made_in_processes(tmp_path: Path) -> None:
     assert drain(thumbnail_row.embedded(tmp_path, pool=2), 30).jobs == 30
 
@@ -138,7 +147,7 @@ def test_an_idle_worker_is_sent_one_job_at_a_time(tmp_path: Path) -> None:
 def test_an_unknown_row_is_refused_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         command.main(["embeded"])
-    told = "there is no row embeded; rows are embedded, postgres, azure, thumbnails"
+    told = "there is no row embeded; rows are embedded, postgres, azure, thumbnails, growth"
     assert told in capsys.readouterr().err
 
 

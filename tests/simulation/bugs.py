@@ -21,6 +21,7 @@ from tests.simulation.claim_bugs import (
 from tests.simulation.emphases import (
     BAD_WEATHER,
     CRASHES,
+    FEW_PROCESSES,
     KILLER,
     LATE,
     LATE_AND_MOVED,
@@ -80,6 +81,7 @@ from tests.simulation.pause_bugs import (
     an_old_look_counts_for_ever,
     the_resume_publishes,
 )
+from tests.simulation.place_bugs import put_off_whoever_runs_it
 from tests.simulation.rate_bugs import a_row_written_without_a_look, rate_counted_at_admission
 from tests.simulation.removal_bugs import removed_right_after_its_seal, removed_without_a_seal
 from tests.simulation.schedule_bugs import (
@@ -407,6 +409,17 @@ OF_SUSPECTS = (
     ),
 )
 """Ways to keep slots empty, or a suspect from its turn."""
+
+OF_PROCESSES = (
+    Known(
+        "put off for want of a process, whoever runs it",
+        put_off_whoever_runs_it,
+        2,
+        FEW_PROCESSES,
+        shows="wrote in the epoch of worker",
+    ),
+)
+"""Jobs that find no free process."""
 
 _ONCE = BAD_WEATHER | {"once": 1.0, "stall_rate": 0.02, "lock_keys": 1}
 OF_LOSSES = (

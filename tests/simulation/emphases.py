@@ -15,6 +15,7 @@ PLAIN = {
     "limits": False,
     "chains": 0.0,
     "groups": 0,
+    "processes": None,
     "impatient": 0.0,
     "stale_connections": False,
     "retention_seconds": None,
@@ -67,3 +68,5 @@ LATE_AND_MOVED = (
         "workers": 4,
     }
 )
+_FEW = {"processes": 1, "concurrency": 3, "fleet_scope": False, "jobs": 9, "workers": 3}
+FEW_PROCESSES = BAD_WEATHER | PLAIN | _FEW

@@ -25,6 +25,7 @@ from tests.simulation.fake_broker import SILENT_SECONDS
 from tests.simulation.invented_release import LEVELS, NEXT_LEVEL
 from tests.simulation.journal import Journal
 from tests.simulation.process import Process, ProcessClock
+from tests.simulation.process_places import need_places
 from tests.simulation.scenario import Scenario
 from tests.simulation.servers import Servers
 from tests.simulation.sim_handlers import Ask, handlers_for
@@ -211,6 +212,8 @@ class Fleet:
             clock=process.clock,
             renewal_loop=process.renewal_loop,
         )
+        if scenario.processes is not None:
+            need_places(process.worker, scenario.processes)
         self.workers[place] = process
         process.on_silence = lambda: self._fell_silent(place, process, self._start_worker)
         run = process.loop.create_task(process.worker.run(), name="worker")

@@ -27,6 +27,7 @@ CHAINS_SHARE = 1 / 8
 MOVE_SHARE = 1 / 8
 ERASURE_SHARE = 1 / 8
 GROUPS_SHARE = 1 / 8
+PROCESSES_SHARE = 1 / 8
 _FAULT_RATES = (0.0, 0.01, 0.04, 0.04, 0.1, 0.1, 0.2)
 
 
@@ -64,6 +65,8 @@ class Scenario:
         moved: an operator seals the fleet, copies it, and gives the move up.
         erasures: share of the jobs that somebody wants to be erased.
         groups: so many groups, each of up to eight members in blocks of three.
+        processes: so many processes has each worker, of which a job needs one; ``None``: jobs need
+            none.
     """
 
     seed: int
@@ -104,6 +107,7 @@ class Scenario:
     moved: bool = False
     erasures: float = 0.0
     groups: int = 0
+    processes: int | None = None
 
     @classmethod
     def of(cls, seed: int) -> Scenario:
@@ -160,6 +164,7 @@ class Scenario:
             if not scenario.clock_steps and Random(f"erasures/{seed}").random() < ERASURE_SHARE
             else 0.0,
             old_workers=_old_workers(Random(f"skew/{seed}"), scenario.workers),
+            processes=_processes(Random(f"processes/{seed}"), scenario),
             chains=0.5 if Random(f"chains/{seed}").random() < CHAINS_SHARE else 0.0,
             moved=Random(f"mover/{seed}").random() < MOVE_SHARE,
             groups=int(Random(f"groups/{seed}").random() < GROUPS_SHARE),
@@ -194,6 +199,12 @@ def _worker_scope(dice: Random) -> float:
 
 def _old_workers(dice: Random, workers: int) -> int:
     return dice.randint(1, workers) if dice.random() < SKEW_SHARE else 0
+
+
+def _processes(dice: Random, scenario: Scenario) -> int | None:
+    if scenario.concurrency == 1 or dice.random() >= PROCESSES_SHARE:
+        return None
+    return dice.randint(1, scenario.concurrency - 1)
 
 
 def _weights(dice: Random) -> dict[str, float]:

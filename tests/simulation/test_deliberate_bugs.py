@@ -17,6 +17,7 @@ from tests.simulation.bugs import (
     OF_LOSSES,
     OF_MOVES,
     OF_PAUSES,
+    OF_PROCESSES,
     OF_READING,
     OF_SCHEDULES,
     OF_SCOPE_WORKER,
@@ -84,6 +85,12 @@ def test_a_row_that_leads_readers_astray_fails(known: Known) -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("known", OF_SUSPECTS, ids=lambda known: known.name)
 def test_a_suspect_that_keeps_slots_empty_or_starves_fails(known: Known) -> None:
+    _fails(known)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("known", OF_PROCESSES, ids=lambda known: known.name)
+def test_a_job_put_off_beside_its_own_run_fails(known: Known) -> None:
     _fails(known)
 
 

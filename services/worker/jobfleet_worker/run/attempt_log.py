@@ -17,14 +17,12 @@ from jobfleet_contracts.log_line import MAX_LOG_BYTES, LogLine
 
 FLUSH_SECONDS = 1.0
 FLUSH_BYTES = 64 * 1024
-WAITING_BYTES = 256 * 1024
-"""Of lines that wait for a storage that does not answer; further ones are lost, and counted."""
 LAST_SECONDS = 2.0
 """For what waits at the end of the attempt."""
 LOG_AWAITED = "job_log.awaited"
 LOG_ENDED_EARLY = "job_log.ended_early"
 CUT = "the log of this attempt is cut here: it has reached 1 MB"
-_ROOM_FOR_NOTICES = 1_000
+_ROOM_FOR_NOTICE = 1_000
 _PAUSES = (0.25, 0.5, 1.0, 2.0, 5.0)
 
 _log = structlog.get_logger()
@@ -59,7 +57,6 @@ class AttemptLog:
         self._guard = threading.Lock()
         self._waiting = bytearray()
         self._kept = 0
-        self._lost = 0
         self._is_told = self._is_hurried = self._is_over = False
         self._news, self._hurry, self._end = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -84,9 +81,6 @@ class AttemptLog:
         """Take no more lines, and send at once what waits."""
         with self._guard:
             self._is_over = True
-            if self._lost:
-                self._waiting += self._notice(f"{self._lost:,} lines are missing here")
-                self._lost = 0
         self._end.set()
         self._ended_at = self._loop.time()
         self._wake(hurry=True)
@@ -102,20 +96,15 @@ class AttemptLog:
             _log.warning(LOG_ENDED_EARLY, reason="storage did not answer in time")
 
     def _take(self, line: bytes) -> None:
-        if len(self._waiting) + len(line) > WAITING_BYTES:
-            self._lost += 1
-            return
-        if self._lost:
-            line = self._notice(f"{self._lost:,} lines are missing here") + line
-            self._lost = 0
-        if self._kept + len(line) > MAX_LOG_BYTES - _ROOM_FOR_NOTICES:
-            line, self._is_over = self._notice(CUT), True
+        # All of it may wait for a storage that does not answer: 1 MB for each job that runs.
+        if self._kept + len(line) > MAX_LOG_BYTES - _ROOM_FOR_NOTICE:
+            line, self._is_over = self._last_line(), True
         self._waiting += line
         self._kept += len(line)
 
-    def _notice(self, text: str) -> bytes:
+    def _last_line(self) -> bytes:
         now = datetime.now(UTC)
-        return LogLine(at=now, attempt=self._attempt, level="warning", message=text).encode()
+        return LogLine(at=now, attempt=self._attempt, level="warning", message=CUT).encode()
 
     def _wake(self, hurry: bool) -> None:
         if self._task is None and self._waiting:

@@ -66,3 +66,17 @@ def test_what_the_handler_said_is_read_on_the_jobs_page_while_it_runs(
     page.get_by_role("link", name="What the handler said").click()
     expect(page.locator(".log > li")).to_have_count(5)
     expect(page.locator(".log > li").first).to_contain_text("reading 3 rows")
+
+
+@on_both_backends
+def test_which_jobs_are_slow_and_what_their_worker_did(page: Page, fleet: LocalFleet) -> None:
+    slow = {"steps": 4, "stepSeconds": 0.6, "failAttempts": 0}
+    job = f"a[href='/jobs/{fleet.submit(jobName='the slow one', payload=slow)}']"
+    open_until_listed(page, f"{fleet.address}/types", job)
+    page.locator("th a", has_text="Type").click()
+    expect(page.locator("th[aria-sort=ascending]")).to_have_text("Type")
+    page.locator(job).click()
+    page.locator("#attempts tbody a[href^='/workers/']").first.click()
+    expect(page.locator("h1")).to_contain_text("Worker")
+    expect(page.locator("#worker .notice")).to_contain_text("alive")
+    expect(page.locator(f"#worker {job}")).to_be_visible(timeout=20_000)  # after a heartbeat

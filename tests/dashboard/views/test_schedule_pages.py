@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.schedule import Schedule
 from jobfleet_contracts.worker_status import WorkerStatus
 from jobfleet_dashboard.security.api_keys import new_key
@@ -175,3 +177,20 @@ async def test_a_worker_whose_clock_is_wrong_is_marked(
     assert "61.0 s behind: fires no schedule" in text
     items = (await client.get("/api/workers")).json["items"]
     assert sorted(item["clockOffSeconds"] for item in items) == [-61.0, -1.5, 5.04]
+
+
+async def test_workers_that_declare_it_differently_are_linked(
+    client: AsgiClient, backend: Backend
+) -> None:
+    await client.request("PUT", "/api/schedules/often", body={"type": "x", "everySeconds": 30})
+    now = datetime.now(UTC)
+    workers = [new_id() for _ in range(2)]
+    for digit, worker_id in enumerate(workers):
+        digests = {"often": f"{digit}" * 64}
+        await backend.directory.beat(
+            WorkerStatus(worker_id=worker_id, heartbeat_at=now, schedules=digests)
+        )
+    page = (await client.get("/schedules/often")).body.decode()
+    assert "Live workers declare it differently" in page
+    for worker_id in workers:
+        assert f'href="/workers/{worker_id}"' in page

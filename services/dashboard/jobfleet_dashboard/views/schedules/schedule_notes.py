@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from jobfleet_dashboard.views.short_id import short
+from jobfleet_dashboard.views.text_span import Sentence, TextSpan, plain
 from jobfleet_protocol.control.schedule_state import CODE
 from jobfleet_protocol.reading.schedule_record import ScheduleRecord
 
@@ -17,7 +18,12 @@ class Note:
     """What is unusual: in a few words for the list, and as sentences with the remedy."""
 
     short: str
-    text: str
+    sentence: Sentence
+
+    @property
+    def text(self) -> str:
+        """The sentences without links."""
+        return plain(self.sentence)
 
 
 def schedule_notes(record: ScheduleRecord) -> tuple[Note, ...]:
@@ -29,32 +35,40 @@ def _notes(record: ScheduleRecord) -> Iterator[Note]:
     state = record.state
     if state is None:
         text = f"Its newest entry cannot be read: {record.error}. It fires nothing."
-        yield Note("cannot be read", text)
+        yield _note("cannot be read", text)
         return
     if not record.handled:
-        yield Note(
+        yield _note(
             "no worker for its type",
             f"No live worker handles the type {state.schedule.job['type']}: its jobs would wait. "
             "Start a worker with that handler.",
         )
     if len(record.contents) > 1:
-        told = "; ".join(
-            f"{digest[:_DIGEST]} by {', '.join(map(short, workers))}"
-            for digest, workers in sorted(record.contents.items())
-        )
-        yield Note(
-            "declared in two ways",
-            f"Live workers declare it differently: {told}. The newest is in force. "
-            "Deploy one content, or use two names.",
-        )
+        yield Note("declared in two ways", tuple(_contents(record)))
     if record.is_forgotten:
-        yield Note(
+        yield _note(
             "no longer in code",
             "The code of no live worker declares it any more. It still runs until it is removed.",
         )
     if record.differs_from_code and state.declared_by != CODE:
-        yield Note(
+        yield _note(
             "differs from the code",
             f"It differs from the code: {state.declared_by} changed it. "
             "The change stands until the code declares something new.",
         )
+
+
+def _note(words: str, text: str) -> Note:
+    return Note(words, (TextSpan(text),))
+
+
+def _contents(record: ScheduleRecord) -> Iterator[TextSpan]:
+    """Name each content with the workers whose code declares it; their ids are links."""
+    yield TextSpan("Live workers declare it differently: ")
+    for number, (digest, workers) in enumerate(sorted(record.contents.items())):
+        yield TextSpan(f"{'; ' if number else ''}{digest[:_DIGEST]} by ")
+        for place, worker_id in enumerate(workers):
+            if place:
+                yield TextSpan(", ")
+            yield TextSpan(short(worker_id), href=f"/workers/{worker_id}")
+    yield TextSpan(". The newest is in force. Deploy one content, or use two names.")

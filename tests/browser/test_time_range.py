@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from devtools.local_fleet import LocalFleet
+from tests.browser.both_backends import on_both_backends
 
 pytestmark = pytest.mark.browser
 ZONE = "Asia/Kolkata"
@@ -21,6 +22,7 @@ def far_away(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
+@on_both_backends
 def test_a_range_is_dragged_over_a_chart_and_shown_in_the_zone_of_its_reader(
     far_away: Page, fleet: LocalFleet
 ) -> None:

@@ -48,6 +48,8 @@ MORE_REQUESTS = {
     GROUP: 4 + 4 + 9 + 64,
     "/jobs?q=number": 33,
     "/jobs?q=nowhere": 33,
+    "/events?q=nowhere": 33,
+    "/events?q=-status:step+worker:nobody": 33,
     "/actions/jobs": 4 * 4 * 4,
 }
 """Of the verdict with five failing types, of pages that ask the trail for each job, of searches."""

@@ -17,6 +17,8 @@ from devtools.servers.ports import reserved_ports
 from devtools.servers.probes import postgres_answers
 
 _DEBIAN_FOLDERS = Path("/usr/lib/postgresql")
+_OTHER_FOLDER = "JOBFLEET_TEST_POSTGRES_FOLDER"
+"""Folder of another version's programs, which stand in its folder ``bin``."""
 _START_SECONDS = 60
 _SUPERUSER = "jobfleet"
 # Everybody on this machine may connect, as with the other development servers. Members of the
@@ -147,6 +149,8 @@ def _as_other_user() -> list[str]:
 
 
 def _program(name: str) -> str | None:
+    if (other := os.environ.get(_OTHER_FOLDER)) is not None:
+        return str(Path(other) / "bin" / name)
     found = [folder / "bin" / name for folder in _DEBIAN_FOLDERS.glob("[0-9]*")]
     newest = max((path for path in found if path.exists()), key=_version, default=None)
     return str(newest) if newest is not None else shutil.which(name)

@@ -42,6 +42,7 @@ NEEDED = {
     "rates": "SELECT, INSERT, UPDATE, DELETE",
     "workers": "SELECT, INSERT, UPDATE, DELETE",
     "payloads": "SELECT, INSERT",
+    "job_logs": "SELECT, INSERT",
     "dead_letters": "SELECT, INSERT, DELETE",
 }
 """What a worker and a dashboard do with each table; retention needs ``DELETE`` on more."""

@@ -35,6 +35,7 @@ TABLE: dict[str, dict[str | None, str]] = {
     "TimedOut": dict.fromkeys(OPEN, "timedOut"),
     "Redriven": dict.fromkeys(("failed", "timedOut", "cancelled"), "queued"),
     "Dismissed": {"failed": "failed", "timedOut": "timedOut"},
+    "Erased": {s: s for s in ("completed", "failed", "cancelled", "timedOut")},
 }
 """State before (``None``: no event yet) to state after; what is not here is illegal."""
 

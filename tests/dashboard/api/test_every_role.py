@@ -21,6 +21,9 @@ OPEN = {
 SUBMITTING = {
     "/api/jobs",
     "/api/jobs/bulk",
+    "/api/groups",
+    "/api/groups/{jobId:uuid}/members",
+    "/api/groups/{jobId:uuid}/seal",
     "/submit",
     "/submit/sample",
     "/schedules/{name}/run",

@@ -17,6 +17,7 @@ from jobfleet_dashboard.api import (
     documents,
     error_documents,
     examples,
+    group_documents,
     limit_documents,
     schedule_documents,
     type_documents,
@@ -290,6 +291,42 @@ ACT_ON_MANY = Description(
     problems=(*_WRITE, "action-refused"),
     schema={"$ref": f"{_REF}ActionRequest"},
     requests={"ids": examples.ACTION_REQUEST},
+)
+GROUP_OPEN = Description(
+    text="Opened: it waits for its members.",
+    model=documents.JobAnswer,
+    example=examples.ACCEPTED,
+    good=(202,),
+    headers=("Location", "Retry-After"),
+    problems=(*_WRITE, "body-conflict", "rate-limited"),
+    schema={"$ref": f"{_REF}GroupRequest"},
+    requests={"group": examples.GROUP_REQUEST},
+    key_header=True,
+)
+GROUP_MEMBERS = Description(
+    text="One item per member, in order.",
+    model=documents.BulkAnswer,
+    example=examples.BULK,
+    good=(202,),
+    problems=(*_WRITE, "rate-limited"),
+    schema={"$ref": f"{_REF}MembersRequest"},
+    requests={"members": examples.MEMBERS_REQUEST},
+)
+GROUP_SEAL = Description(
+    text="Sealed: it ends when its members have ended.",
+    model=documents.JobAnswer,
+    example=examples.ACCEPTED,
+    good=(202,),
+    headers=("Location", "Retry-After"),
+    problems=(*_WRITE, "unknown-job", "action-refused"),
+    schema={"$ref": f"{_REF}SealRequest"},
+    requests={"seal": {"total": 2}},
+)
+GROUP = Description(
+    text="The group.",
+    model=group_documents.GroupDocument,
+    example=examples.GROUP,
+    problems=(*_READ, "unknown-job", "action-refused"),
 )
 CALLBACK = Description(
     text="Accepted, now or before.",

@@ -459,3 +459,23 @@ WAITING: Json = {
         },
     ]
 }
+
+GROUP_REQUEST = {
+    "name": "invoices 2026-11",
+    "onFailure": "hold",
+    "then": [{"type": "report", "results": {"invoices": "members"}}],
+}
+MEMBERS_REQUEST = {
+    "first": 0,
+    "jobs": [{"type": "invoice", "payload": 1}, {"type": "invoice", "payload": 2}],
+}
+GROUP = {
+    "groupId": JOB_ID,
+    "name": "invoices 2026-11",
+    "state": "waiting",
+    "onFailure": "hold",
+    "total": 2,
+    "ended": 1,
+    "states": {"completed": 1},
+    "bad": [],
+}

@@ -17,6 +17,8 @@ from jobfleet_contracts.schedule import NOT_SAID, ScheduleRule
 from jobfleet_dashboard.api.action_selection import MAX_IDS
 from jobfleet_dashboard.api.submission import MAX_BULK
 from jobfleet_protocol.actions.cancellation import MAX_REASON
+from jobfleet_protocol.actions.group_counts import MOST_MEMBERS
+from jobfleet_protocol.actions.groups import LONGEST_SEAL_SECONDS
 from jobfleet_protocol.reading.job_actions import JobAction
 from jobfleet_protocol.reading.job_filter import FIELDS
 
@@ -107,7 +109,44 @@ def _own_schemas() -> dict[str, Any]:
         ),
         **_action_requests(),
         "CallbackRequest": _callback_request(),
+        **_group_requests(request),
         **_schedule_requests(request),
+    }
+
+
+def _group_requests(job: dict[str, Any]) -> dict[str, Any]:
+    """Requests of a group: what opens it, its members, and its seal."""
+    said = job["properties"]
+    number = {"type": "integer", "minimum": 0, "maximum": MOST_MEMBERS}
+    return {
+        "GroupRequest": _object(
+            {
+                "groupId": {"type": "string", "format": "uuid"},
+                "name": said["jobName"],
+                "onFailure": {"enum": ["continue", "hold"]},
+                "sealSeconds": {
+                    "type": "number",
+                    "minimum": 1,
+                    "maximum": LONGEST_SEAL_SECONDS,
+                },
+                "then": said["then"],
+                "callbackUrl": said["callbackUrl"],
+            },
+            required=[],
+        ),
+        "MembersRequest": _object(
+            {
+                "first": number,
+                "jobs": {
+                    "type": "array",
+                    "items": _any_job(),
+                    "minItems": 1,
+                    "maxItems": MAX_BULK,
+                },
+            },
+            required=["first", "jobs"],
+        ),
+        "SealRequest": _object({"total": number}, required=["total"]),
     }
 
 

@@ -39,9 +39,9 @@ async def submit(request: Request) -> Response:
     """Submit one job; 202 as soon as it stands in the audit trail."""
     services = services_of(request)
     await services.rate_limit.check(request)
-    key = _idempotency_key(request)
+    key = idempotency_key_of(request)
     body = await json_object(request)
-    job = await checked(request, lambda: _parse(body, request))
+    job = await checked(request, lambda: parse_job(body, request))
     await services.queue_limit.check(job.queue)
     try:
         done = await services.writes.submitter.submit(job, idempotency_key=key, by=asker(request))
@@ -62,7 +62,7 @@ async def submit_bulk(request: Request) -> Response:
     await services.rate_limit.check(request)
     body = await json_object(request, known=frozenset({"jobs"}), most=MAX_BULK_VALUES)
     items = _bulk_items(body)
-    key = _idempotency_key(request)
+    key = idempotency_key_of(request)
     parsed = await checked(request, lambda: _parse_each(items, request, key))
     jobs = [job for job in parsed if isinstance(job, JobRequest)]
     for queue, count in Counter(job.queue for job in jobs).items():
@@ -73,10 +73,10 @@ async def submit_bulk(request: Request) -> Response:
     services.metrics.jobs_registered.inc(sum(_is_new(one) for one in done))
     answers = iter(done)
     results = [next(answers) if isinstance(one, JobRequest) else one for one in parsed]
-    return answer(BulkAnswer(items=[_bulk_answer(result) for result in results]), 202)
+    return answer(BulkAnswer(items=[bulk_answer(result) for result in results]), 202)
 
 
-def _parse(body: dict[str, Any], request: Request) -> JobRequest:
+def parse_job(body: dict[str, Any], request: Request) -> JobRequest:
     """Read a job request, and note in its context which HTTP request made it."""
     body = expand(body)
     context = body.get("context")
@@ -97,7 +97,12 @@ def _origin(request: Request) -> dict[str, str]:
     return origin
 
 
-def _idempotency_key(request: Request) -> str | None:
+def idempotency_key_of(request: Request) -> str | None:
+    """Return the header's key.
+
+    Raises:
+        InvalidRequest: it is empty, too long or not printable.
+    """
     key = request.headers.get("idempotency-key")
     if key is not None and not (0 < len(key) <= _MAX_KEY and key.isprintable()):
         raise InvalidRequest(
@@ -131,7 +136,7 @@ def _try_parse(
             raise InvalidRequest("the job request must be a JSON object", field="jobs")
         if key is not None and "jobId" not in item:
             item = item | {"jobId": job_id_for_key(f"{key}/{place}")}
-        return _parse(item, request)
+        return parse_job(item, request)
     except InvalidRequest as error:
         return error
 
@@ -140,7 +145,8 @@ def _is_new(result: Submitted | JobfleetError) -> bool:
     return isinstance(result, Submitted) and result.created
 
 
-def _bulk_answer(result: Submitted | JobfleetError) -> BulkItem:
+def bulk_answer(result: Submitted | JobfleetError) -> BulkItem:
+    """Return one item of an answer about many jobs."""
     if isinstance(result, Submitted):
         item = BulkItem(jobId=result.job_id, state=result.state)
         return (

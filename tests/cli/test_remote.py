@@ -235,6 +235,6 @@ def test_a_command_that_needs_the_storage_refuses_by_its_name(far: Cli, command:
 
 def test_every_command_is_either_remote_or_refuses() -> None:
     remote = {"jobs", "publish", "workers", "queues", "locks", "errors", "types", "events"}
-    remote |= {"schedules", "limits"}
+    remote |= {"schedules", "limits", "groups"}
     refuses = {"worker", "up", "dashboard", "doctor", "migrate", "audit"}
     assert set(COMMANDS) == remote | refuses | _NO_STORAGE

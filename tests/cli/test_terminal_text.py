@@ -69,6 +69,9 @@ def terminals(cli: Cli) -> Iterator[list[ForkedTerminal]]:
         terminal.close()
 
 
+KEY = ("--idempotency-key", HOSTILE)
+
+
 def _asked(job: str) -> dict[str, tuple[str, ...]]:
     """Every command that prints what users wrote; ``{}`` in a test of its own otherwise."""
     return {
@@ -111,6 +114,8 @@ def _asked(job: str) -> dict[str, tuple[str, ...]]:
         "workers": ("workers",),
         "locks": ("locks",),
         "errors": ("errors",),
+        "groups submit": ("groups", "submit", "--file", HOSTILE, "--name", "n", *KEY),
+        "groups show": ("groups", "show", HOSTILE),
         "limits list": ("limits", "list"),
         "limits set": ("limits", "set", HOSTILE, "--slots", "2"),
         "limits show": ("limits", "show", HOSTILE),

@@ -17,6 +17,7 @@ COMMANDS: Mapping[str, str] = {
     "publish": "Submit jobs; on a terminal without options, one random test job per key.",
     "jobs": "List, show, watch, cancel, redrive and dismiss jobs.",
     "events": "What happened in the fleet, in a range of time.",
+    "groups": "Submit groups of jobs, and show where they stand.",
     "schedules": "List, declare, pause, resume, run and remove schedules.",
     "workers": "Who works.",
     "queues": "List, pause and resume queues.",

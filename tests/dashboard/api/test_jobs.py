@@ -20,7 +20,7 @@ FIELDS = [
     *("attempt", "attempts"),
     *("maxAttempts", "epoch", "workerId", "createdAt", "runAt", "startedAt", "completedAt"),
     *("updatedAt", "nextRetryAt", "result", "lastError", "lastResponse", "callbackJobId"),
-    *("callbackConflict", "followsJobId", "successors", "scheduleName", "scheduledFor"),
+    *("callbackConflict", "groupId", "followsJobId", "successors", "scheduleName", "scheduledFor"),
     *("payload", "context", "events", "eventsNext"),
 ]
 

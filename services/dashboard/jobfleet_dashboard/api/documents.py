@@ -209,6 +209,7 @@ class JobDocument(Document):
     callback_conflict: str | None = Field(
         description="Why nobody delivers the result; `null` unless its job's id was taken."
     )
+    group_id: str | None = Field(description="The group that it belongs to.")
     follows_job_id: str | None = Field(description="The job after whose end it was made.")
     successors: list[SuccessorDocument] = Field(description="The jobs that follow it.")
     schedule_name: str | None = Field(description="The schedule that made it.")

@@ -86,6 +86,7 @@ JOB: Json = {
     "lastResponse": None,
     "callbackJobId": None,
     "callbackConflict": None,
+    "groupId": None,
     "followsJobId": None,
     "successors": [],
     "scheduleName": None,

@@ -111,6 +111,12 @@ class JobRecord:
         ]
 
     @property
+    def group(self) -> tuple[str, int] | None:
+        """The group that it belongs to, and its place there; ``None``: none."""
+        member = None if self.request is None else self.request.member
+        return None if member is None else (member.group_id, member.index)
+
+    @property
     def follows(self) -> str | None:
         """The job after whose end this one was made; ``None``: none."""
         follows = None if self.request is None else self.request.follows
@@ -168,6 +174,7 @@ class JobRecord:
             "lastResponse": self.last_response,
             "callbackJobId": self.callback_job_id,
             "callbackConflict": self.callback_conflict,
+            "groupId": None if self.group is None else self.group[0],
             "followsJobId": self.follows,
             "successors": [each.to_json() for each in self.successors],
             "scheduleName": schedule_name,

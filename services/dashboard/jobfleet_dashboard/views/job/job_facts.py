@@ -96,6 +96,9 @@ def _waited(record: JobRecord) -> str:
 
 def _relatives(record: JobRecord) -> Iterator[Fact]:
     """A job and those before and after it lead to each other."""
+    if record.group is not None:
+        group_id, index = record.group
+        yield replace(_job("group", group_id), text=f"member {index} of group {short(group_id)}")
     if record.follows is not None:
         yield _job("follows", record.follows)
     for successor in record.successors:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from jobfleet_contracts.control import ControlSubject
 from jobfleet_contracts.event import Event
+from jobfleet_contracts.internal_job import GROUP_TYPE
 from jobfleet_contracts.state import CLAIMABLE, State, Status
 from jobfleet_dashboard.views.short_id import short
 from jobfleet_dashboard.views.text_span import Sentence, TextSpan
@@ -143,6 +144,8 @@ def _waits_for_rate(newest: Event, due: datetime, around: JobSituation) -> Sente
 
 
 def _waiting(newest: Event, around: JobSituation) -> Sentence:
+    if newest.facts.job_type == GROUP_TYPE:
+        return (TextSpan("waiting for its members since "), _since(around))
     sent = "the request was sent" if newest.after.sent else "the request is not sent yet"
     parts: Sentence = (
         TextSpan("waiting for a third party's callback since "),

@@ -18,14 +18,15 @@ from jobfleet_backends.open_backend import open_backend
 from jobfleet_backends.settings import Settings
 from jobfleet_backends.system_clock import SystemClock
 from jobfleet_contracts.backend import Backend
-from jobfleet_contracts.errors import ActionRefused, NotFound
+from jobfleet_contracts.errors import ActionRefused, BackendUnavailable, NotFound
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.message import JobDefaults
+from jobfleet_protocol.actions import bulk_runner
 from jobfleet_protocol.actions.action_journal import ActionJournal
 from jobfleet_protocol.actions.action_mark import ActionMark
 from jobfleet_protocol.actions.bulk_action import BATCH, BulkAction, BulkActions
-from jobfleet_protocol.actions.bulk_runner import BulkRunner
+from jobfleet_protocol.actions.bulk_runner import ACTION_LOCKS, BulkRunner
 from jobfleet_protocol.actions.write_side import WriteSide
 from jobfleet_protocol.reading.job_actions import JobAction
 from tests.polling import eventually
@@ -101,6 +102,41 @@ async def test_an_action_is_run_once_and_leaves_what_is_under_way(site: Site) ->
     assert await site.journal.opened() == []
     (event,) = [e for e in await site.backend.trail.history(job_ids[0]) if e.status == "Redriven"]
     assert event.data == {"by": "nightops", "reason": "again", "actionId": asked.action_id}
+
+
+async def test_an_action_that_another_dashboard_runs_is_left_to_it(site: Site) -> None:
+    job_ids = await site.cancelled_jobs(1)
+    asked = await site.redrive(job_ids)
+    lock = f"{ACTION_LOCKS}{asked.action_id}"
+    await site.backend.leases.create(lock)
+    await site.backend.leases.acquire(lock, "another's", 60)
+    await site.runner.run_due()
+    assert await site.redrives(job_ids) == {0: 1}
+
+
+async def test_the_runner_goes_on_after_storage_in_trouble_and_after_an_error_of_its_own(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk_runner, "LOOK_SECONDS", 0.01)
+    troubles: list[Exception] = [BackendUnavailable("away"), RuntimeError("our own")]
+    opened = site.journal.opened
+
+    async def troubled() -> Sequence[str]:
+        if troubles:
+            raise troubles.pop()
+        return await opened()
+
+    monkeypatch.setattr(site.journal, "opened", troubled)
+    job_ids = await site.cancelled_jobs(1)
+    await site.redrive(job_ids)
+    running = asyncio.create_task(site.runner.run())
+
+    async def done() -> bool:
+        return await site.redrives(job_ids) == {1: 1}
+
+    await eventually("the job is redriven", done)
+    running.cancel()
+    await asyncio.wait([running])
 
 
 async def test_a_job_that_was_redriven_and_died_again_is_not_redriven_by_a_second_try(

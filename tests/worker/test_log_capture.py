@@ -105,6 +105,16 @@ def test_a_line_below_its_level_is_not_kept() -> None:
     assert lines_of(lambda: structlog.get_logger("shop").debug("x")) == []
 
 
+def test_what_jobfleet_logs_in_a_handler_is_no_line_of_the_handler() -> None:
+    """As about a job that the handler submits: it has said nothing itself."""
+    as_the_worker_does()
+    said = compile("log.info('job.submitted')", "submission.py", "exec")
+    names = {"log": structlog.get_logger(), "__name__": "jobfleet_protocol.actions.submission"}
+    assert lines_of(lambda: exec(said, names)) == []  # noqa: S102
+    theirs = names | {"__name__": "shop.imports"}
+    assert len(lines_of(lambda: exec(said, theirs))) == 1  # noqa: S102
+
+
 def test_nothing_is_kept_outside_of_a_handler() -> None:
     kept = lines_of(lambda: None)
     say_both()

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from types import FrameType
 from typing import Any
 
 import structlog
@@ -36,6 +37,9 @@ _OF_A_RECORD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime
 _NO_FIELDS = frozenset({"event", "exc_info", "stack_info", "logger", "level", "timestamp"})
 _NO_FIELDS |= {"_record", "_logger", "_name", "_from_structlog"}
 _TEXT_CHARACTERS = 1_000
+_OUR_PACKAGES = frozenset(
+    f"jobfleet_{name}" for name in ("worker", "publisher", "protocol", "backends", "contracts")
+)
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -158,7 +162,7 @@ def _join_structlog() -> None:
 
 def _keep_entry(logger: Any, method: str, entry: EventDict) -> EventDict:
     """Keep an entry, unless it goes on to ``logging``, which keeps it if its level is wanted."""
-    if not isinstance(logger, logging.Logger):
+    if not isinstance(logger, logging.Logger) and not _is_said_by_us():
         with _kept(lambda target: target.take_entry(method, entry)):
             pass
     return entry
@@ -179,6 +183,17 @@ def _kept(take: Callable[[LogTarget], None]) -> Iterator[None]:
         yield
     finally:
         _target.reset(token)
+
+
+def _is_said_by_us() -> bool:
+    """Return whether jobfleet logs, as it does about a job that the handler submits."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        name = str(frame.f_globals.get("__name__", ""))
+        if name != __name__ and not name.startswith("structlog"):
+            return name.partition(".")[0] in _OUR_PACKAGES
+        frame = frame.f_back
+    return False
 
 
 def _entry_in(text: Any) -> dict[str, Any] | None:

@@ -308,7 +308,7 @@ GROUP_MEMBERS = Description(
     model=documents.BulkAnswer,
     example=examples.BULK,
     good=(202,),
-    problems=(*_WRITE, "rate-limited"),
+    problems=(*_WRITE, "unknown-job", "rate-limited"),
     schema={"$ref": f"{_REF}MembersRequest"},
     requests={"members": examples.MEMBERS_REQUEST},
 )

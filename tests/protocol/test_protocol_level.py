@@ -9,17 +9,27 @@ from typing import Any
 
 import pytest
 
+from jobfleet_backends.rabbitmq import message_codec as rabbit_codec
+from jobfleet_backends.sql import message_codec as sql_codec
+from jobfleet_contracts.codec import decode, encode
+from jobfleet_contracts.control import ControlKind, ControlSubject
 from jobfleet_contracts.errors import ActionRefused, FleetTooOld, WrittenByNewer
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.job_id import new_id
+from jobfleet_contracts.message import JobMessage, MalformedMessage
 from jobfleet_contracts.protocol_level import FIELD_LEVELS, PROTOCOL_LEVEL
+from jobfleet_contracts.schedule import Schedule
 from jobfleet_contracts.worker_status import WorkerStatus
+from jobfleet_protocol.actions.submission import unknown_fields_of
 from jobfleet_protocol.actions.write_side import WriteSide
+from jobfleet_protocol.audit.control_check import check_control_log
 from jobfleet_protocol.audit.verification import Verifier
 from jobfleet_protocol.claiming.acceptance import ForNewer
+from jobfleet_protocol.control.schedules import Schedules
 from jobfleet_protocol.control.used_level import UsedLevels
 from jobfleet_protocol.trail.chain import linked
+from tests.backends.rabbitmq.received import received
 from tests.protocol.bench import DEFAULTS, Bench
 
 LEVELS = {"inputFilePath": 2}
@@ -142,3 +152,64 @@ async def test_a_lock_whose_last_holder_has_an_unknown_event_is_left_alone(bench
     result = await bench.claim(await bench.submit(lock_key="k"), "w2")
     assert isinstance(result, ForNewer)
     assert first.job_id in result.reason
+
+
+def decoded_by_sql(message: JobMessage, **beside: object) -> JobMessage | MalformedMessage:
+    body, hints = sql_codec.encode_message(message)
+    return sql_codec.decode_message(encode(decode(body) | beside), hints)
+
+
+def decoded_by_rabbitmq(message: JobMessage, **beside: object) -> JobMessage | MalformedMessage:
+    key = bytes(32)
+    sent = rabbit_codec.encode_message(message, key=key)
+    body = encode(decode(sent.body) | beside)
+    headers = dict(sent.headers)
+    headers[rabbit_codec.CODE] = rabbit_codec._code(key, body, headers)
+    return rabbit_codec.decode_message(received(body, headers=headers), key=key)
+
+
+@pytest.mark.parametrize("decoded", [decoded_by_sql, decoded_by_rabbitmq])
+async def test_a_message_that_is_passed_on_without_a_newer_field_proves_nothing(
+    bench: Bench, decoded: Callable[..., JobMessage | MalformedMessage]
+) -> None:
+    message = await bench.message(await bench.submit())
+    whole = decoded(message)
+    assert isinstance(whole, JobMessage)
+    assert not whole.needs_trail
+    lacking = decoded(message, colour="red")
+    assert isinstance(lacking, JobMessage)
+    assert lacking.unknown_fields == ("colour",)
+    again = decoded(lacking)  # the field is lost on the way, and nothing tells of it
+    assert isinstance(again, JobMessage)
+    assert (again.unknown_fields, again.needs_trail) == ((), True)
+
+
+async def test_a_newer_default_is_left_to_newer_workers(bench: Bench) -> None:
+    request = await bench.submit()
+    opening = await bench.first(request.job_id)
+    assert unknown_fields_of(opening) == ()
+    defaults = opening.data["defaults"] | {"patience": 3}
+    newer = replace(opening, data=opening.data | {"defaults": defaults})
+    assert unknown_fields_of(newer) == ("defaults.patience",)
+
+
+async def test_an_entry_of_an_unknown_kind_hides_no_other_and_fires_nothing(bench: Bench) -> None:
+    log = bench.real.control_log
+    schedules = Schedules(log=log, trail=bench.trail, submitter=bench.submitter, clock=bench.clock)
+    for name in ("known", "newer"):
+        schedule = Schedule(name=name, type="x", every=timedelta(seconds=10))
+        await schedules.declare(schedule, by="me")
+    head = await log.newest(ControlSubject.SCHEDULE, "newer")
+    assert head is not None
+    kind: Any = "Invented"
+    await log.insert(replace(head, sequence=2, entry_id=new_id(), kind=kind))
+    heads = {each.name: each for each in await log.heads(ControlSubject.SCHEDULE)}
+    assert heads["newer"].kind is ControlKind.NEWER
+    later = bench.clock.now() + timedelta(seconds=60)
+    with pytest.raises(WrittenByNewer, match="newer"):
+        await schedules.fire_due(heads["newer"], later)
+    assert (await schedules.fire_due(heads["known"], later)).kind is ControlKind.FIRED
+    history = await log.history(ControlSubject.SCHEDULE, "newer")
+    assert [each.message for each in check_control_log(list(history)[::-1])] == [
+        "its kind is none that this release knows"
+    ]

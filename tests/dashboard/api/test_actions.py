@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -64,6 +65,10 @@ async def test_an_ended_job_is_erased_and_its_page_and_answer_still_come(
     await life.fail(job_id)
     without = await client.post(address)
     assert (without.status, without.json["field"]) == (400, "reason")
+    page = (await client.get(f"/jobs/{job_id}")).body.decode()
+    dialog = page[page.index('<form id="ask-erase"') :].partition("</form>")[0]
+    assert "popover" in dialog
+    assert re.search(r'name="reason"[^>]* required', dialog)
     answer = await client.post(address, {"reason": "asked for by Ada"})
     assert (answer.status, answer.json["state"]) == (202, "failed")
     assert "exports" in answer.json["message"]
@@ -79,10 +84,23 @@ async def test_an_ended_job_is_erased_and_its_page_and_answer_still_come(
     ]
     assert (told["payload"], told["result"], told["lastError"]["message"]) == (None, None, "")
     assert (await client.post(f"/api/jobs/{job_id}/redrive")).status == 409
-    page = await client.get(f"/jobs/{job_id}")
-    assert page.status == 200
-    assert "values erased by somebody: asked for by Ada" in page.body.decode()
-    assert "Erase this job" not in page.body.decode()
+    page = (await client.get(f"/jobs/{job_id}")).body.decode()
+    assert "values erased by somebody: asked for by Ada" in page
+    assert "ask-erase" not in page
+
+
+async def test_the_page_erases_a_job_with_the_reason_of_its_dialog(
+    client: AsgiClient, life: Life
+) -> None:
+    job_id = await submit(client)
+    await life.start(job_id)
+    await life.complete(job_id)
+    form = {"content-type": "application/x-www-form-urlencoded", "Accept": "text/html"}
+    for body, status in ((b"reason=", 400), (b"reason=asked", 303)):
+        answer = await client.request("POST", f"/jobs/{job_id}/erase", body=body, headers=form)
+        assert answer.status == status
+    events = (await client.get(f"/api/jobs/{job_id}")).json["events"]
+    assert events[-1]["data"]["reason"] == "asked"
 
 
 async def test_an_action_on_an_unknown_job_is_404(client: AsgiClient) -> None:

@@ -6,6 +6,7 @@ Workers and reader run in this process, so that the requests of a job can be cou
 from __future__ import annotations
 
 import asyncio
+import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -40,6 +41,7 @@ AZURE_SIZES = (1_000, 10_000, 20_000)
 
 JOBS = 500
 _LOOKS = 9
+_PART = 20_000
 _HEADER = (
     f"{'':10}{'stored':>10}{'jobs/s':>8}{'us CPU/job':>12}{'requests/job':>14}"
     f"{'events ms':>11}{'jobs ms':>9}{'history ms':>12}{'load':>7}{'pace':>7}"
@@ -72,12 +74,12 @@ class Growth:
 
 def embedded(sizes: Sequence[int], jobs: int) -> list[Growth]:
     """Measure on a fresh database of each size."""
-    return [run_async(_embedded(size, jobs)) for size in sizes]
+    return [_said(run_async(_embedded(size, jobs))) for size in sizes]
 
 
 def azure(sizes: Sequence[int], jobs: int, *, rabbitmq: RabbitMQServer) -> list[Growth]:
     """Measure on a fresh emulator of each size."""
-    return [run_async(_azure(size, jobs, rabbitmq)) for size in sizes]
+    return [_said(run_async(_azure(size, jobs, rabbitmq))) for size in sizes]
 
 
 def table(found: Sequence[Growth]) -> str:
@@ -98,7 +100,10 @@ async def _embedded(stored: int, jobs: int) -> Growth:
 
         async def fill(_: Backend) -> str:
             path = Path(folder) / FILE_NAME
-            await asyncio.to_thread(embedded_fill.store_ended, path, stored, now=datetime.now(UTC))
+            for first in range(1, stored + 1, _PART):  # more at once would fill the memory
+                part = min(_PART, stored + 1 - first)
+                now = datetime.now(UTC)
+                await asyncio.to_thread(embedded_fill.store_ended, path, part, now=now, first=first)
             return embedded_fill.ended_job_id(stored)
 
         return await _measured(settings, stored, jobs, fill)
@@ -192,6 +197,11 @@ async def _milliseconds(question: Callable[[], Awaitable[object]]) -> float:
         await question()
         took.append((time.perf_counter() - began) * 1000)
     return median(took)
+
+
+def _said(found: Growth) -> Growth:
+    print(f"  {_line(found)}", file=sys.stderr, flush=True)
+    return found
 
 
 def _line(one: Growth) -> str:

@@ -6,7 +6,12 @@ import json
 
 import pytest
 
-from jobfleet_contracts.errors import ActionRefused, InvalidRequest, UnknownJob
+from jobfleet_contracts.errors import (
+    ActionRefused,
+    BackendForbidden,
+    InvalidRequest,
+    UnknownJob,
+)
 from jobfleet_contracts.index import JobQuery
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.job_id import new_id
@@ -19,6 +24,7 @@ from jobfleet_protocol.reading.export_line import event_of_line, export_line
 from jobfleet_worker import JobContext, handler
 from jobfleet_worker.upkeep.open_erasures import WATCHED_SECONDS
 from tests.polling import eventually
+from tests.protocol.faulty_port import FaultyPort
 from tests.protocol.steered_clock import SteeredClock
 from tests.worker.test_rescuer import Ward
 from tests.worker.workshop import Workshop
@@ -125,6 +131,12 @@ async def test_only_ended_jobs_are_erased_and_a_reason_is_needed(workshop: Works
     with pytest.raises(InvalidRequest) as refusal:
         await eraser.erase(job_id, by="ann", reason=" ")
     assert refusal.value.field == "reason"
+    await workshop.canceller.cancel(job_id, by=None)
+    store = workshop.eraser._store = FaultyPort(workshop.real.retention)
+    store.lose_request("check_rights", error=BackendForbidden("role reports may not UPDATE"))
+    with pytest.raises(ActionRefused, match="may not erase: role reports may not UPDATE"):
+        await eraser.erase(job_id, by="ann", reason="asked")
+    assert (await workshop.head(job_id)).status == "Cancelled"
 
 
 async def test_the_callback_of_an_erased_job_is_stopped_and_erased(

@@ -22,7 +22,12 @@ from jobfleet_backends.postgres.probe import NEEDED
 from jobfleet_backends.settings import Settings
 from jobfleet_backends.system_clock import SystemClock
 from jobfleet_contracts.backend import Backend
-from jobfleet_contracts.errors import BackendError, BackendUnavailable, SettingsError
+from jobfleet_contracts.errors import (
+    BackendError,
+    BackendForbidden,
+    BackendUnavailable,
+    SettingsError,
+)
 from jobfleet_publisher import Publisher
 from tests.conformance.jobs import a_life, queued
 
@@ -96,6 +101,12 @@ async def test_the_probe_names_each_missing_permission(
         (probe,) = await backend.probe()
         assert probe.ok, probe
         await backend.trail.insert(a_life())
+        assert backend.retention is not None
+        with pytest.raises(BackendForbidden, match=f"role {role} may not UPDATE rows of trail"):
+            await backend.retention.check_rights()
+        for table in ("trail", "errors"):
+            session.execute(f"GRANT UPDATE ON {schema}.{table} TO {role}".encode())
+        await backend.retention.check_rights()
     finally:
         await backend.close()
 

@@ -280,7 +280,6 @@ ACT = replace(CANCEL, text="Done.", schema=_NOTHING)
 ERASE = replace(
     CANCEL,
     text="The values go in an hour, of jobs made from this one too; the message says what stays.",
-    problems=(*CANCEL.problems, "forbidden"),
     schema=_WHY,
 )
 ACT_ON_MANY = Description(

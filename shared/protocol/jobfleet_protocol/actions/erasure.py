@@ -17,7 +17,13 @@ from datetime import timedelta
 
 import structlog
 
-from jobfleet_contracts.errors import ActionRefused, DataMissing, InvalidRequest, UnknownJob
+from jobfleet_contracts.errors import (
+    ActionRefused,
+    BackendForbidden,
+    DataMissing,
+    InvalidRequest,
+    UnknownJob,
+)
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import IndexedEvent, OpenRow
 from jobfleet_contracts.job_logs import JobLogs
@@ -101,8 +107,8 @@ class Eraser:
             InvalidRequest: the reason is missing or too long.
             UnknownJob: no trail.
             FleetSealed: the fleet is sealed.
-            ActionRefused: the job has not ended, or its history was removed already.
-            BackendForbidden: this process's role may not change rows; names the role.
+            ActionRefused: the job has not ended, its history was removed already, or this process's
+                role may not change rows; names the role.
             BackendUnavailable: the trail did not answer in 8 s. ``Erased`` may be written, now or
                 later; ask again, it counts once.
         """
@@ -111,7 +117,10 @@ class Eraser:
         check_reason(reason)
         if self._store is None:
             raise ActionRefused("this backend cannot remove values")
-        await self._store.check_rights()
+        try:
+            await self._store.check_rights()
+        except BackendForbidden as error:
+            raise ActionRefused(f"this process may not erase: {error}") from error
         return await answered(
             self._erase(job_id, by, reason),
             name=f"erase-{job_id}",

@@ -21,12 +21,13 @@ from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import ActionRefused, BackendUnavailable, NotFound
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.job_id import new_id
+from jobfleet_contracts.lease import ACTION_LOCKS
 from jobfleet_contracts.message import JobDefaults
 from jobfleet_protocol.actions import bulk_runner
 from jobfleet_protocol.actions.action_journal import ActionJournal
 from jobfleet_protocol.actions.action_mark import ActionMark
 from jobfleet_protocol.actions.bulk_action import BATCH, BulkAction, BulkActions
-from jobfleet_protocol.actions.bulk_runner import ACTION_LOCKS, BulkRunner
+from jobfleet_protocol.actions.bulk_runner import BulkRunner
 from jobfleet_protocol.actions.write_side import WriteSide
 from jobfleet_protocol.reading.job_actions import JobAction
 from tests.polling import eventually

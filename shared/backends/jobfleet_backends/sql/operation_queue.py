@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterable
-from queue import Empty, SimpleQueue
+from queue import Empty
 from typing import Any, TypeVar
 
+from jobfleet_backends.sql.warm_queue import WarmQueue
 from jobfleet_contracts.errors import BackendUnavailable
 
 T = TypeVar("T")
@@ -28,7 +29,7 @@ class OperationQueue:
     def __init__(self, *, backend: str) -> None:
         """Make an empty queue of the backend that refusals name."""
         self._backend = backend
-        self._queued: SimpleQueue[QueuedOperation | None] = SimpleQueue()
+        self._queued: WarmQueue[QueuedOperation | None] = WarmQueue()
         self._held: list[QueuedOperation] = []
         self._holding = threading.Lock()
         self._closed = False

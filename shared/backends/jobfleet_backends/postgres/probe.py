@@ -43,6 +43,7 @@ NEEDED = {
     "workers": "SELECT, INSERT, UPDATE, DELETE",
     "payloads": "SELECT, INSERT",
     "job_logs": "SELECT, INSERT",
+    "group_marks": "SELECT, INSERT",
     "dead_letters": "SELECT, INSERT, DELETE",
 }
 """What a worker and a dashboard do with each table; retention needs ``DELETE`` on more."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from random import Random
+from types import MappingProxyType
 
 from tests.simulation.process import Process
 from tests.simulation.scenario import Scenario
@@ -17,6 +20,16 @@ RECONNECT_SECONDS = 30.0
 
 class OwnError(Exception):
     """Stands for a mistake in the code of the worker."""
+
+
+class Breakage(Enum):
+    """What may stay broken at a worker for good."""
+
+    NO_STORAGE = "storage"
+    NO_BROKER = "broker"
+    EVERY_OTHER_REQUEST = "requests"
+    STANDS_STILL = "stands still"
+    GONE = "gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +66,12 @@ class Faults:
         self._blow = scenario.fault_rate + scenario.crash_rate + scenario.stall_rate
         self._outages: dict[tuple[str, str], float] = {}
         self.is_calm = False
+        self.broken: Mapping[str, Breakage] = {}
 
-    def calm(self) -> None:
-        """No more faults, crashes, stalls or outages from now on."""
+    def calm(self, broken: Mapping[str, Breakage] = MappingProxyType({})) -> None:
+        """No more faults, crashes, stalls or outages from now on, but for what stays broken."""
         self.is_calm = True
+        self.broken = broken
         self._outages.clear()
 
     def own_error(self, process: Process) -> bool:
@@ -84,6 +99,11 @@ class Faults:
         dice = self._dice
         latency = 0.002 + 0.02 * dice.random()
         if self.is_calm:
+            broken = self.broken.get(process.name.partition(".")[0])
+            if broken is Breakage.EVERY_OTHER_REQUEST and dice.random() < 0.5:
+                return self._fault(latency, writes=writes, patience=3.0 if hasty else 10.0)
+            if broken is not None and broken.value == service:
+                return self._error("cut off", (), patience=3.0 if hasty else 10.0)
             return Fate("ok", (latency,), 0, latency)
         if self._outages and self._is_cut_off(process, service):
             return self._error("cut off", (), patience=3.0 if hasty else 10.0)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from random import Random
 
 from jobfleet_contracts.backend import Backend
@@ -22,6 +23,7 @@ from jobfleet_protocol.control.schedules import Schedules
 from jobfleet_worker.options import WorkerOptions
 from jobfleet_worker.worker import Worker
 from tests.simulation.fake_broker import SILENT_SECONDS
+from tests.simulation.faults import Breakage
 from tests.simulation.invented_release import LEVELS, NEXT_LEVEL
 from tests.simulation.journal import Journal
 from tests.simulation.process import Process, ProcessClock
@@ -38,6 +40,8 @@ DEFAULTS = JobDefaults(
 
 CALLBACK_SECRET = "a secret that the third party shares"
 KEYS = SigningKeys((CALLBACK_SECRET,))
+
+FOR_EVER = 1e9
 
 ALONE_SECONDS = 10.0
 """Less than the jobs of a crowd take: the first wait of a suspect is too short for them."""
@@ -120,6 +124,7 @@ class Fleet:
         self._scopes = Random(f"scopes/{scenario.seed}")
         self._generation = 0
         self._updated: set[str] = set()
+        self._gone: set[str] = set()
 
     def start(self) -> None:
         """Start every place."""
@@ -137,6 +142,18 @@ class Fleet:
         for process in self.workers.values():
             if process.worker is not None:
                 process.worker.request_stop()
+
+    def break_for_good(self, broken: Mapping[str, Breakage]) -> None:
+        """Let these places stand still, or vanish and never come back; the others are cut off."""
+        self._gone = {place for place, what in broken.items() if what is Breakage.GONE}
+        for place, what in broken.items():
+            process = self.workers[place]
+            if what is Breakage.STANDS_STILL:
+                process.pause(FOR_EVER)
+            elif what is Breakage.NO_BROKER:
+                self._time.after(SILENT_SECONDS, partial(self._drop, process))
+            elif what is Breakage.GONE:
+                process.crash()
 
     def processes(self) -> list[Process]:
         """Return all that live or stand still."""
@@ -258,15 +275,18 @@ class Fleet:
             self._time.after(SILENT_SECONDS, lambda: self._disconnect_if_silent(process))
             return
         self._time.after(self._dice.choice((0.1, 1, 30)), lambda: self._disconnect(process))
-        if self.is_closing:
+        if self.is_closing or process.name.partition(".")[0] in self._gone:
             return
         self._time.after(self._dice.uniform(0.5, 30), lambda: again(place))
 
     def _disconnect_if_silent(self, process: Process) -> None:
         if not process.is_awake:
-            for consumer in self._servers.broker.consumers():
-                if consumer.process is process:
-                    self._servers.broker.drop(consumer)
+            self._drop(process)
+
+    def _drop(self, process: Process) -> None:
+        for consumer in self._servers.broker.consumers():
+            if consumer.process is process:
+                self._servers.broker.drop(consumer)
 
     def _disconnect(self, process: Process) -> None:
         for consumer in self._servers.broker.consumers():

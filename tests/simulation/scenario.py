@@ -28,6 +28,7 @@ MOVE_SHARE = 1 / 8
 ERASURE_SHARE = 1 / 8
 GROUPS_SHARE = 1 / 8
 PROCESSES_SHARE = 1 / 8
+CORE_SHARE = 1 / 8
 _FAULT_RATES = (0.0, 0.01, 0.04, 0.04, 0.1, 0.1, 0.2)
 
 
@@ -67,6 +68,7 @@ class Scenario:
         groups: so many groups, each of up to eight members in blocks of three.
         processes: so many processes has each worker, of which a job needs one; ``None``: jobs need
             none.
+        core_only: the world heals for one worker; each other one stays broken for good.
     """
 
     seed: int
@@ -108,6 +110,7 @@ class Scenario:
     erasures: float = 0.0
     groups: int = 0
     processes: int | None = None
+    core_only: bool = False
 
     @classmethod
     def of(cls, seed: int) -> Scenario:
@@ -168,6 +171,7 @@ class Scenario:
             chains=0.5 if Random(f"chains/{seed}").random() < CHAINS_SHARE else 0.0,
             moved=Random(f"mover/{seed}").random() < MOVE_SHARE,
             groups=int(Random(f"groups/{seed}").random() < GROUPS_SHARE),
+            core_only=Random(f"core/{seed}").random() < CORE_SHARE,
         )
 
     def _with_retention(self, dice: Random) -> Scenario:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from random import Random
 from typing import Any
 from unittest.mock import patch
 
@@ -19,7 +20,7 @@ from jobfleet_protocol.trail.tombstone import is_seal
 from tests.simulation.client_calls import ClientCalls
 from tests.simulation.copy_judgement import SETTLED_SECONDS, copy_faults
 from tests.simulation.crowd import Crowd
-from tests.simulation.faults import LATEST_SECONDS, Faults
+from tests.simulation.faults import LATEST_SECONDS, Breakage, Faults
 from tests.simulation.fleet import Fleet
 from tests.simulation.group_wishes import BLOCK, group_wishes
 from tests.simulation.invented_release import skew_faults
@@ -198,10 +199,20 @@ class Simulation:
 
     def _heal(self) -> None:
         self.journal.note("world", "heals")
-        self.faults.calm()
+        broken = self._broken()
+        self.faults.calm(broken)
+        self.fleet.break_for_good(broken)
         trail = self.servers.trail
         self._heads = [Head.of(trail.history(job_id)) for job_id in sorted(trail.jobs)]
         self._check()
+
+    def _broken(self) -> dict[str, Breakage]:
+        """Draw what stays broken at every worker but the last, which has all handlers."""
+        if not self.scenario.core_only or self.scenario.old_workers or self.scenario.moved:
+            return {}
+        dice = Random(f"broken/{self.scenario.seed}")
+        *others, _ = self.fleet.workers
+        return {place: dice.choice(list(Breakage)) for place in others}
 
     def _check(self) -> None:
         if self.time.now >= self.scenario.fault_seconds + SETTLED_SECONDS:
@@ -216,7 +227,7 @@ class Simulation:
     def _unrest(self) -> Iterator[str]:
         """Yield what the run still waits for."""
         for process in self.fleet.processes():
-            if not process.is_awake:
+            if not process.is_awake and process.name.partition(".")[0] not in self.faults.broken:
                 yield f"process {process.name}"
         for call in self.client_calls.all:
             if not call.is_done:
@@ -303,11 +314,14 @@ class Simulation:
         before = len(self.servers.trail.written)
         self.fleet.stop_workers()
         limit = self.time.now + DRAIN_SECONDS
-        workers = list(self.fleet.workers.values())
+        broken = self.faults.broken
+        workers = [worker for place, worker in self.fleet.workers.items() if place not in broken]
         while any(process.is_alive for process in workers) and self.time.now < limit:
             self.time.step()
         faults = [f"{p.name} did not stop" for p in workers if p.is_alive]
-        if left := [lock for lock in self.servers.locks.leased() if is_worker_lock(lock)]:
+        if not broken and (
+            left := [lock for lock in self.servers.locks.leased() if is_worker_lock(lock)]
+        ):
             faults.append(f"workers that stopped left their locks leased: {left}")
         if len(self.servers.trail.written) != before:
             faults.append("a worker wrote an event after all had ended")

@@ -398,6 +398,7 @@ def _consumer(
             deferral=deferral,
             clock=clock,
         ),
+        patience_seconds=ground.options.lease_seconds,
         process_turns=ProcessTurns(
             trail=backend.trail,
             leases=backend.leases,

@@ -25,6 +25,26 @@ def _say_nothing(error: BackendError) -> None:
     """The caller logs nothing of it."""
 
 
+async def retry_for(
+    seconds: float,
+    operation: Callable[[], Awaitable[_Answer]],
+    on_error: Callable[[BackendError], object] = _say_nothing,
+) -> _Answer:
+    """Like :func:`retry_forever`, but no new try begins after so many seconds.
+
+    Raises:
+        BackendError: the last try's.
+    """
+    ends = asyncio.get_running_loop().time() + seconds
+
+    def note(error: BackendError) -> None:
+        if asyncio.get_running_loop().time() >= ends:
+            raise error
+        on_error(error)
+
+    return await retry_forever(operation, note)
+
+
 async def retry_forever(
     operation: Callable[[], Awaitable[_Answer]],
     on_error: Callable[[BackendError], object] = _say_nothing,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import TypeVar
 
 import structlog
 
@@ -36,7 +37,7 @@ from jobfleet_protocol.claiming.decision import (
 )
 from jobfleet_protocol.claiming.lock_leases import new_lease_id
 from jobfleet_protocol.control.fleet_seal import FleetSeal
-from jobfleet_protocol.retry import back_off, retry_forever
+from jobfleet_protocol.retry import back_off, retry_for, retry_forever
 from jobfleet_worker.metrics.port import NO_METRICS, Metrics
 from jobfleet_worker.run.deferral import Deferral
 from jobfleet_worker.run.executor import Executor
@@ -53,10 +54,13 @@ CLAIM_DELAYED = "claim.delayed"
 CONSUMER_FAILED = "consumer.failed"
 CONSUMER_RECOVERED = "consumer.recovered"
 DELIVERY_FAILED = "delivery.failed"
+DELIVERY_LEFT = "delivery.left"
 SETTLING_DELAYED = "settling.delayed"
 SUSPECT_WAITS = "suspect.waits"
 SUSPECT_CROWDED = "suspect.crowded"
 RECEIVE_WAIT = timedelta(seconds=1)
+
+_Answer = TypeVar("_Answer")
 
 _log = structlog.get_logger()
 
@@ -80,6 +84,7 @@ class Consumer:
         process_turns: ProcessTurns,
         slots: Slots,
         seal: FleetSeal,
+        patience_seconds: float,
         worker_lock: WorkerLock | None = None,
         metrics: Metrics = NO_METRICS,
     ) -> None:
@@ -87,6 +92,7 @@ class Consumer:
 
         Args:
             seal: while the fleet is sealed nothing is received and nothing claimed.
+            patience_seconds: for which a message is kept while storage does not answer.
             worker_lock: on which claims rest in scope ``worker``.
         """
         self._index = index
@@ -101,6 +107,7 @@ class Consumer:
         self._process_turns = process_turns
         self._slots = slots
         self._seal = seal
+        self._patience_seconds = patience_seconds
         self._worker_lock = worker_lock
         self._metrics = metrics
         self._ending = ending
@@ -167,24 +174,34 @@ class Consumer:
             await asyncio.wait(self._tasks)
 
     async def _see_through(self, delivery: Delivery, fleet: KeptLease | None) -> bool:
-        """Process it; after an error of our own it comes again later and holds no slot till then.
+        """Process it; where that fails it comes again later and holds no slot till then.
 
         Left alone, it would count against the prefetch until the broker's limit closes the channel.
         """
         try:
-            return await self.process(delivery, fleet)
-        except WrittenByNewer as error:
+            try:
+                return await self.process(delivery, fleet)
+            except WrittenByNewer as error:
+                if isinstance(message := delivery.message, JobMessage):
+                    await self._without_claim(delivery, message, ForNewer(None, str(error)))
+                return False
+        except BackendUnavailable as error:
             if isinstance(message := delivery.message, JobMessage):
-                await self._without_claim(delivery, message, ForNewer(None, str(error)))
+                _log.warning(DELIVERY_LEFT, job_id=message.request.job_id, error=str(error))
+            await self._leave_for_later(delivery)
             return False
         except Exception:  # noqa: BLE001 - whatever it is, the message must not be hoarded
             _log.exception(DELIVERY_FAILED)
-            if isinstance(message := delivery.message, JobMessage):
-                await retry_forever(
-                    lambda: self._deferral.after_error(message), _delays(CLAIM_DELAYED, message)
-                )
-                await self._acknowledge(delivery)
+            await self._leave_for_later(delivery)
             return False
+
+    async def _leave_for_later(self, delivery: Delivery) -> None:
+        """Let the broker bring the message again in a minute, to any worker."""
+        if isinstance(message := delivery.message, JobMessage):
+            await retry_forever(
+                lambda: self._deferral.after_error(message), _delays(CLAIM_DELAYED, message)
+            )
+            await self._acknowledge(delivery)
 
     async def process(self, delivery: Delivery, fleet: KeptLease | None = None) -> bool:
         """See one delivery through to its acknowledgement, and its job to the attempt's end.
@@ -218,9 +235,7 @@ class Consumer:
     async def _is_put_off_without_process(self, delivery: Delivery, message: JobMessage) -> bool:
         if self._stopping:
             return True  # unacknowledged, the message goes to another worker at once
-        is_put_off = await retry_forever(
-            lambda: self._process_turns.put_off(message), _delays(CLAIM_DELAYED, message)
-        )
+        is_put_off = await self._patiently(message, lambda: self._process_turns.put_off(message))
         if is_put_off:
             await self._acknowledge(delivery)
         return is_put_off
@@ -266,29 +281,37 @@ class Consumer:
 
     async def _is_put_off(self, message: JobMessage) -> bool:
         """Put off a job of a type that this worker lacks, before it is claimed."""
-        return await retry_forever(
-            lambda: self._missing_handler.puts_off(message), _delays(CLAIM_DELAYED, message)
-        )
+        return await self._patiently(message, lambda: self._missing_handler.puts_off(message))
 
     async def _is_too_early(self, message: JobMessage) -> bool:
         """Put off a job that is known to find no room under its rate, before it is claimed."""
-        return await retry_forever(
-            lambda: self._rate_gate.puts_off(message), _delays(CLAIM_DELAYED, message)
-        )
+        return await self._patiently(message, lambda: self._rate_gate.puts_off(message))
 
     async def _claim(
         self, message: JobMessage, fleet: KeptLease | None, *, is_alone: bool
     ) -> tuple[ClaimResult, KeptLease | None]:
-        """Claim, as often as storage does not answer, always with the same lease id.
+        """Claim, again while storage does not answer, always with the same lease id.
 
         Returns:
             The result, and the lease that this worker held already, on which a claim may rest.
         """
         lease_id = new_lease_id()
-        return await retry_forever(
-            lambda: self._try_to_claim(message, lease_id, fleet, is_alone=is_alone),
-            _delays(CLAIM_DELAYED, message),
+        return await self._patiently(
+            message, lambda: self._try_to_claim(message, lease_id, fleet, is_alone=is_alone)
         )
+
+    async def _patiently(
+        self, message: JobMessage, operation: Callable[[], Awaitable[_Answer]]
+    ) -> _Answer:
+        """Try for the length of a lease what leads to a claim or instead of it.
+
+        A worker that cannot reach the storage must not keep messages from those that can. A claim
+        that it leaves unclear is like that of a worker that died of it.
+
+        Raises:
+            BackendUnavailable: storage did not answer in that time.
+        """
+        return await retry_for(self._patience_seconds, operation, _delays(CLAIM_DELAYED, message))
 
     async def _try_to_claim(
         self, message: JobMessage, lease_id: str, fleet: KeptLease | None, *, is_alone: bool
@@ -326,18 +349,14 @@ class Consumer:
         await self._acknowledge(delivery)
 
     async def _put_off_beside_suspect(self, delivery: Delivery, message: JobMessage) -> None:
-        await retry_forever(
-            lambda: self._deferral.until_alone(message, None), _delays(CLAIM_DELAYED, message)
-        )
+        await self._patiently(message, lambda: self._deferral.until_alone(message, None))
         await self._acknowledge(delivery)
 
     async def _without_claim(
         self, delivery: Delivery, message: JobMessage, result: ClaimResult
     ) -> None:
         try:
-            await retry_forever(
-                lambda: self._see_to(message, result), _delays(CLAIM_DELAYED, message)
-            )
+            await self._patiently(message, lambda: self._see_to(message, result))
         except DataMissing as error:  # the open row stays, which the rescuer goes by
             _log.error(DELIVERY_FAILED, job_id=message.request.job_id, error=str(error))
         await self._acknowledge(delivery)

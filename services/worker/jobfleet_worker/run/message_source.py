@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
+from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.ports import Delivery, JobConsumer
 from jobfleet_worker.run.pause_watch import PauseWatch
@@ -51,7 +52,7 @@ class MessageSource:
     async def receive(self, limit: int, wait: timedelta) -> Sequence[Delivery]:
         """Return 1 to ``limit`` deliveries, or none after ``wait``."""
         if self._pauses.latest is None:
-            with suppress(TimeoutError):
+            with suppress(TimeoutError, BackendUnavailable):
                 await asyncio.wait_for(self._pauses.current(), wait.total_seconds())
             return ()
         if self._handed:

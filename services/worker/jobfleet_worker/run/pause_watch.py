@@ -10,7 +10,7 @@ import structlog
 
 from jobfleet_contracts.control import ControlSubject
 from jobfleet_contracts.control_ports import ControlChannel
-from jobfleet_contracts.errors import BackendError
+from jobfleet_contracts.errors import BackendError, BackendUnavailable
 from jobfleet_contracts.ports import Clock
 from jobfleet_protocol.control.limit_state import Limit
 from jobfleet_protocol.control.limits import Limits
@@ -21,6 +21,7 @@ from jobfleet_protocol.retry import back_off, retry_forever
 PAUSES_READ = "pauses.read"
 PAUSES_UNKNOWN = "pauses.unknown"
 KNOWN_FOR_HEARTBEATS = 3
+WAIT_SECONDS = 10.0
 QUIET_SECONDS = 0.5
 """Between two announcements that are heeded; twice as long as a look takes, if that is longer."""
 LISTENER_FAILED = "pause_listener.failed"
@@ -76,15 +77,23 @@ class PauseWatch:
         return self._current if age <= KNOWN_FOR_HEARTBEATS * self._heartbeat_seconds else None
 
     async def current(self) -> FleetPauses:
-        """Return the pauses in force; waits while they are not known."""
-        while (found := self.latest) is None:
-            if self._current is not None:  # read too long ago
-                self._forget()
-            await self._known.wait()
+        """Return the pauses in force; waits some seconds while they are not known.
+
+        Raises:
+            BackendUnavailable: they are still not known: the control log cannot be read.
+        """
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                while (found := self.latest) is None:
+                    if self._current is not None:  # read too long ago
+                        self._forget()
+                    await self._known.wait()
+        except TimeoutError:
+            raise BackendUnavailable("the pauses of the fleet cannot be read") from None
         return found
 
     async def limits(self) -> Mapping[str, Limit]:
-        """Return the named limits, by name; waits while they are not known."""
+        """Return the named limits, by name; waits and raises as :meth:`current` does."""
         await self.current()
         return self._limits_read
 

@@ -32,7 +32,8 @@ lost without its holder knowing.
 class Election:
     """Competes for the lease ``fleet/rescuer`` and does the duties while holding it.
 
-    A duty that raises gives the lease up, so that another worker tries.
+    A duty that raises gives the lease up, so that another worker tries: one that cannot reach the
+    broker, for instance, must not keep the others from rescuing jobs. It then stands after them.
 
     Attributes:
         leads: whether this worker holds the lease, as far as it knows.
@@ -64,29 +65,33 @@ class Election:
     async def run(self) -> None:
         """Stand for election until cancelled."""
         while True:
-            await self._stand()
-            if self._is_reluctant():
+            has_failed = await self._stand()
+            if has_failed or self._is_reluctant():
                 await asyncio.sleep(2 * self._pause_seconds)
             await asyncio.sleep(self._pause_seconds)
 
-    async def _stand(self) -> None:
+    async def _stand(self) -> bool:
+        """Lead if nobody else does; return whether a duty failed."""
         lease_id = new_lease_id()
         try:
             lease = await self._claimer.leases.acquire(RESCUER_LOCK, lease_id)
         except LeaseConflict:
-            return
+            return False
         except BackendError as error:
             _log.debug(DUTY_FAILED, error=str(error))
-            return
+            return False
         kept = self._keeper.keep(lease)
         self.leads = True
         _log.info(LEADER_ELECTED)
         try:
             await self._serve(kept)
+            return False
         except BackendError as error:
             _log.warning(DUTY_FAILED, error=str(error))
+            return True
         except Exception:  # noqa: BLE001 - what the index holds must not end one worker after another
             _log.exception(DUTY_FAILED)
+            return True
         finally:
             self.leads = False
             self._keeper.drop(kept)

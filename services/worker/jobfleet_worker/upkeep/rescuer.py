@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from jobfleet_contracts.errors import BackendError, DataMissing, WrittenByNewer
+from jobfleet_contracts.errors import BackendError, BackendUnavailable, DataMissing, WrittenByNewer
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.internal_job import GROUP_TYPE
@@ -35,7 +35,11 @@ from jobfleet_contracts.state import CLAIMABLE, State
 from jobfleet_protocol.actions.ending import Ending
 from jobfleet_protocol.actions.erasure import Eraser
 from jobfleet_protocol.actions.final_result import ending_of
-from jobfleet_protocol.actions.publication import LONGEST_DELAY, Publication
+from jobfleet_protocol.actions.publication import (
+    LONGEST_DELAY,
+    PUBLISH_LEFT_TO_RESCUER,
+    Publication,
+)
 from jobfleet_protocol.actions.submission import ORPHANED_ROW_AGE, message_of
 from jobfleet_protocol.claiming.decision import ALONE, ends_without_a_start
 from jobfleet_protocol.claiming.limit_slots import LIMIT
@@ -54,6 +58,8 @@ PAGE_ROWS = 1000
 QUEUED_PAGES_A_SWEEP = 2
 PUBLISHED_A_SECOND = 100
 """Jobs of lost workers: one dead worker can free a thousand at once."""
+MOST_UNCONFIRMED = 3
+"""Publications in a row; then this worker is no leader, and each would wait for its time-out."""
 LOCK_REMOVAL_SECONDS = 3600.0
 OLD_LOCK_AGE = timedelta(days=1)
 """Worker's locks that nobody holds; a missing lock counts as free, so their age is no promise."""
@@ -142,6 +148,7 @@ class Rescuer:
         self._pace = RepublishPace()
         self._queued_cursor: str | None = None
         self._next_removal = 0.0
+        self._unconfirmed = 0
 
     async def sweep(self) -> int:
         """Look at every open row that is not queued, and at the next pages of those that are.
@@ -150,14 +157,17 @@ class Rescuer:
             How many jobs were published again.
 
         Raises:
-            BackendError: the sweep could not be finished.
+            BackendError: the sweep could not be finished, or the broker confirmed nothing of it:
+                another worker may reach the broker.
         """
         fleet = await self._look_around()
-        published = 0
+        self._unconfirmed = published = 0
         async for row in self._rows():
             pace = self._suspicion(row, fleet)
             if pace is not None and self._is_time(row, pace, fleet):
                 published += await self._examine_at_a_pace(row, pace, fleet, published)
+        if self._unconfirmed and not published:
+            raise BackendUnavailable("the broker confirms nothing")
         self._pace.forget_before(self._clock.boottime())
         await self._remove_old_locks()
         return published
@@ -377,10 +387,22 @@ class Rescuer:
         if to_itself:
             self._hand(message)
             return True
-        sent = await self._publication.attempt(message, head)
+        sent = await self._confirmed(message, head)
         if sent:
             state = head.after.state.value
             _log.info(JOB_REPUBLISHED, job_id=head.job_id, state=state, pace=pace.name)
+        return sent
+
+    async def _confirmed(self, message: JobMessage, head: Event) -> bool:
+        try:
+            sent = await self._publication.send(message, head)
+        except BackendUnavailable as error:
+            _log.warning(PUBLISH_LEFT_TO_RESCUER, job_id=head.job_id, error=str(error))
+            self._unconfirmed += 1
+            if self._unconfirmed >= MOST_UNCONFIRMED:
+                raise
+            return False
+        self._unconfirmed = 0
         return sent
 
     def _is_near_its_deadline(self, head: Event) -> bool:

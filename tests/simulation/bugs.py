@@ -18,6 +18,7 @@ from tests.simulation.claim_bugs import (
     waits_again_at_once,
     waits_without_a_bound,
 )
+from tests.simulation.core_bugs import OF_A_CORE
 from tests.simulation.emphases import (
     BAD_WEATHER,
     CRASHES,
@@ -588,4 +589,4 @@ OF_FLOWS = (
 )
 """Faults of chains and groups."""
 
-__all__ = ["OF_ERASURES", "OF_TWO_RELEASES"]
+__all__ = ["OF_A_CORE", "OF_ERASURES", "OF_TWO_RELEASES"]

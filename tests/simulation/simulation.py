@@ -292,7 +292,8 @@ class Simulation:
             *self.servers.move_faults,
             *rate_faults(rate, self.witness.starts),
             *self._skew_faults(),
-            *copy_faults(self._copies, self.scenario.workers),
+            # A worker that keeps its messages for a while lets the rescuer send more of them.
+            *([] if self.faults.broken else copy_faults(self._copies, self.scenario.workers)),
             *slot_faults(self.servers.trail.written),
             *limit_faults(
                 self.servers.control_log.landed,

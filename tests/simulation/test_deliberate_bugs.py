@@ -11,6 +11,7 @@ from tests.simulation.bugs import (
     BY_DESIGN,
     BY_THE_HASHES,
     BY_THE_SIMULATION,
+    OF_A_CORE,
     OF_ERASURES,
     OF_FLOWS,
     OF_LIMITS,
@@ -61,6 +62,12 @@ def test_a_fault_of_other_limits_fails(known: Known) -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("known", OF_LOSSES, ids=lambda known: known.name)
 def test_a_job_that_runs_twice_though_it_must_not_fails(known: Known) -> None:
+    _fails(known)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("known", OF_A_CORE, ids=lambda known: known.name)
+def test_a_broken_worker_that_keeps_a_job_from_a_healthy_one_fails(known: Known) -> None:
     _fails(known)
 
 

@@ -1,0 +1,81 @@
+"""Deliberate bugs of workers that are broken for good beside a healthy one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from jobfleet_contracts.errors import BackendUnavailable
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.message import JobMessage
+from jobfleet_protocol.retry import retry_forever
+from jobfleet_worker.run import consumer
+from jobfleet_worker.run.pause_watch import PauseWatch
+from jobfleet_worker.upkeep.rescuer import Rescuer
+from tests.simulation.emphases import PLAIN
+from tests.simulation.known import Known
+
+
+def leader_that_reaches_no_broker_stays() -> AbstractContextManager[Any]:
+    """A leader whose messages are never confirmed goes on leading."""
+
+    async def confirmed(self: Rescuer, message: JobMessage, head: Event) -> bool:
+        return await self._publication.attempt(message, head)
+
+    return patch.object(Rescuer, "_confirmed", confirmed)
+
+
+@contextmanager
+def messages_kept_without_storage() -> Iterator[None]:
+    """A worker that cannot reach the storage keeps its messages until it can."""
+
+    async def for_ever(_seconds: float, operation: Any, on_error: Any) -> Any:
+        return await retry_forever(operation, on_error)
+
+    with patch.object(consumer, "retry_for", for_ever):
+        yield
+
+
+@contextmanager
+def claims_wait_for_unknown_pauses() -> Iterator[None]:
+    """A claim waits for pauses that cannot be read, and keeps its message meanwhile."""
+    current = PauseWatch.current
+
+    async def patient(self: PauseWatch) -> Any:
+        while True:
+            try:
+                return await current(self)
+            except BackendUnavailable:
+                continue
+
+    with patch.object(PauseWatch, "current", patient):
+        yield
+
+
+_CORE = PLAIN | {"core_only": True, "old_workers": 0, "moved": False, "workers": 2}
+_WAITS = "^not at rest"
+OF_A_CORE = (
+    Known(
+        "a leader that reaches no broker goes on leading",
+        leader_that_reaches_no_broker_stays,
+        10,
+        _CORE,
+        shows=_WAITS,
+    ),
+    Known(
+        "a worker without storage keeps its messages",
+        messages_kept_without_storage,
+        10,
+        _CORE,
+        shows=_WAITS,
+    ),
+    Known(
+        "a claim waits for pauses that cannot be read",
+        claims_wait_for_unknown_pauses,
+        15,
+        _CORE | {"limits": True},
+        shows=_WAITS,
+    ),
+)

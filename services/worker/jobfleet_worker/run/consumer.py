@@ -185,7 +185,7 @@ class Consumer:
                 if isinstance(message := delivery.message, JobMessage):
                     await self._without_claim(delivery, message, ForNewer(None, str(error)))
                 return False
-        except BackendUnavailable as error:
+        except BackendError as error:
             if isinstance(message := delivery.message, JobMessage):
                 _log.warning(DELIVERY_LEFT, job_id=message.request.job_id, error=str(error))
             await self._leave_for_later(delivery)
@@ -309,7 +309,7 @@ class Consumer:
         that it leaves unclear is like that of a worker that died of it.
 
         Raises:
-            BackendUnavailable: storage did not answer in that time.
+            BackendError: storage did not answer in that time, or refused.
         """
         return await retry_for(self._patience_seconds, operation, _delays(CLAIM_DELAYED, message))
 

@@ -50,7 +50,7 @@ MORE_REQUESTS = {
     "/jobs?q=nowhere": 33,
     "/events?q=nowhere": 33,
     "/events?q=-status:step+worker:nobody": 33,
-    "/actions/jobs": 4 * 4 * 4,
+    "/actions/jobs": 3 * 4,
 }
 """Of the verdict with five failing types, of pages that ask the trail for each job, of searches."""
 

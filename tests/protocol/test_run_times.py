@@ -39,3 +39,4 @@ def test_a_percentile_is_the_duration_that_its_share_does_not_exceed(
 def test_no_known_duration_has_no_percentile() -> None:
     assert percentile({}, 0.5) is None
     assert percentile({UNTIMED: 3}, 0.5) is None
+    assert percentile({5: -7}, 0.5) is None  # of a row that somebody has edited

@@ -215,9 +215,9 @@ def percentile(histogram: Histogram, share: float) -> int | None:
     Returns:
         ``None`` where no duration is known.
     """
-    known = sorted(bucket for bucket in histogram if bucket != UNTIMED)
+    known = sorted(bucket for bucket, runs in histogram.items() if bucket != UNTIMED and runs > 0)
     sums = list(accumulate(histogram[bucket] for bucket in known))
-    if not sums or sums[-1] == 0:
+    if not sums:
         return None
     rank = max(1, ceil(share * sums[-1]))
     return _middle(known[next(place for place, upto in enumerate(sums) if upto >= rank)])

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.job import JobRequest, Member
 from jobfleet_contracts.outcome import JobError
 from jobfleet_contracts.ports import AuditTrail, Clock, GroupMarks
 from jobfleet_contracts.state import State, Status
@@ -29,6 +28,9 @@ from jobfleet_protocol.actions.group_counts import (
 )
 from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import Change, draft
+
+if TYPE_CHECKING:
+    from jobfleet_contracts.job import JobRequest, Member
 
 GROUP_ENDED = "group.ended"
 NOT_SEALED = "NotSealed"

@@ -169,3 +169,12 @@ async def test_data_in_a_blob_are_checked_once_they_are_fetched(bench: Bench) ->
     forged = [await resolve(event, bench.real.payloads) for event in history]
     assert verify_job(history) == []
     assert [violation.rule for violation in verify_job(forged)] == [12]
+
+
+def test_an_erased_history_is_whole_while_the_retention_removes_it_row_by_row() -> None:
+    events = history()
+    tombstone = tombstone_of(events[-1], events[-1], digest=None, message="removed")
+    seal = seal_of(tombstone, head=events[-1])
+    erased = [event.without_values() for event in events]
+    for left in range(len(erased) + 1):
+        assert not list(check_chain([*erased[:left], seal]))

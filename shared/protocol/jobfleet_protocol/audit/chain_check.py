@@ -10,6 +10,7 @@ from jobfleet_contracts.state import Status
 from jobfleet_protocol.audit.violation import Violation
 from jobfleet_protocol.trail.chain import BEGINNING, data_hash_of, row_hash, text_hash_of
 from jobfleet_protocol.trail.large_data import is_stored_apart
+from jobfleet_protocol.trail.tombstone import is_seal
 
 CHAIN_RULE = 12
 
@@ -26,7 +27,8 @@ def check_chain(events: Sequence[Event]) -> Iterator[Violation]:
     """
     previous: str | None = BEGINNING
     expected = 1
-    is_erasing = any(event.status == Status.ERASED for event in events)
+    # The retention may have removed ``Erased`` already, and rows before it still stand.
+    is_erasing = any(event.status == Status.ERASED or is_seal(event) for event in events)
     for event in events:
         if event.sequence != expected:
             previous = None

@@ -170,21 +170,21 @@ BY_THE_SIMULATION = (
     Known(
         "open row removed though the callback job was not submitted",
         callback_left_behind,
-        17,
+        27,
         CRASHES | {"fault_rate": 0.3, "clock_steps": True},
         shows="has no callback job",
     ),
     Known(
         "a late note of a lock covers a newer one",
         late_note_accepted,
-        3,
+        9,
         MANY_LATE | {"fleet_scope": True},
         shows="^rule 9",
     ),
     Known(
         "the fleet's lease trusted without a look at the clock",
         fleet_trust_by_hearsay,
-        16,
+        23,
         BAD_WEATHER | {"fleet_scope": True, "fault_rate": 0.05},
         shows=_ROBBED,
     ),
@@ -205,7 +205,7 @@ BY_THE_SIMULATION = (
     Known(
         "a submitter that slept between open row and event 1",
         slept_between_row_and_event,
-        19,
+        10,
         SLEEP,
         shows=_FOR_EVER,
     ),
@@ -218,7 +218,7 @@ BY_THE_SIMULATION = (
     Known(
         "a job blamed for a neighbour that kills its workers",
         suspects_beside_others,
-        0,
+        1,
         KILLER,
         shows="though one |is blamed for",
     ),
@@ -268,7 +268,7 @@ OF_SCHEDULES = (
     Known(
         "an operator's entry hides an unfinished tick",
         operators_do_not_settle,
-        22,
+        47,
         _RECURRING_AND_STALLED | {"crash_rate": 0.02},
         shows="was never made",
     ),
@@ -320,7 +320,7 @@ OF_LIMITS = (
     Known(
         "a stale note of another slot believed by its epoch",
         stale_note_of_another_slot,
-        87,
+        54,
         _SLOTS,
         shows=_ROBBED,
     ),
@@ -428,7 +428,7 @@ OF_LOSSES = (
     Known(
         "a claim without the job's limit of lost workers",
         a_claim_without_the_limit,
-        4,
+        2,
         _ONCE,
         shows="may not start again",
     ),

@@ -25,6 +25,7 @@ from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import RESCUER_LOCK, LockScope
 from jobfleet_protocol.actions.write_side import WriteSide
+from jobfleet_protocol.control.fleet_seal import KNOWN_SECONDS
 from jobfleet_worker.handlers.context import JobContext
 from jobfleet_worker.handlers.declaration import handler
 from jobfleet_worker.handlers.registry import Handlers
@@ -37,6 +38,8 @@ JOBS = 192
 SLOTS = 96
 SHARDS = Settings(_env_file=None).index_shards
 BATCHED = "index.write"
+SEAL_LOOK = "control.history"
+"""Once in five seconds, however many jobs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,7 @@ async def test_a_submit_costs_one_request_and_a_share_of_two_batches(
     assert account.answered["index.open"] <= JOBS / 2  # 64 submits at once share transactions
     assert account.is_worth("trail.insert", JOBS)
     assert set(account.answered) <= {"index.open", "trail.insert", BATCHED} | _ONCE | _WHEN_UNSURE
+    assert account.answered[SEAL_LOOK] <= 1 + account.seconds / KNOWN_SECONDS
     assert account.batches <= max(JOBS / 4, _paced(account))
 
 
@@ -144,7 +148,14 @@ async def test_in_scope_worker_a_run_costs_two_inserts_and_no_request_to_a_lock(
 _OF_A_JOB = {"lease.create", "lease.acquire", "trail.insert", "lease.delete"}
 _OF_THE_WORKER = {BATCHED, "trail.newest", "worker.beat", "worker.remove", "control.heads"}
 """Pauses and limits are read with each heartbeat, however many jobs run."""
-_ONCE = {"payload.get", "payload.put", "container.create", "table.create", "index.shards"}
+_ONCE = {
+    "payload.get",
+    "payload.put",
+    "container.create",
+    "table.create",
+    "index.shards",
+    SEAL_LOOK,
+}
 """Each process reads the key of the messages; the first one makes it, and what is missing."""
 _WHEN_UNSURE = {"trail.read"}
 """The append rule's look, where an answer did not come."""

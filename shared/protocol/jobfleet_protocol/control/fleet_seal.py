@@ -106,6 +106,7 @@ class FleetSeal:
         self._clock = clock
         self._unsealed_at = float("-inf")
         """Boot-time seconds at which the last look began that found no seal."""
+        self._looking = asyncio.Lock()
 
     async def check(self) -> None:
         """Return if the fleet was not sealed :data:`KNOWN_SECONDS` ago; waits through outages.
@@ -117,14 +118,20 @@ class FleetSeal:
             FleetSealed: it is sealed; says by whom, and what to do.
             BackendForbidden: this process may not read the control log.
         """
-        if self._clock.boottime() - self._unsealed_at <= KNOWN_SECONDS:
+        if self._is_known():
             return
-        # Before the request and never after: the log is as old as the moment at which it was asked.
-        began = self._clock.boottime()
-        seal = Seal.of(await self._newest())
-        if seal is not None:
-            raise FleetSealed(seal.text)
-        self._unsealed_at = began
+        async with self._looking:  # many submits at once look once
+            if self._is_known():
+                return
+            # Before the request and never after: the log is as old as the moment of the question.
+            began = self._clock.boottime()
+            seal = Seal.of(await self._newest())
+            if seal is not None:
+                raise FleetSealed(seal.text)
+            self._unsealed_at = began
+
+    def _is_known(self) -> bool:
+        return self._clock.boottime() - self._unsealed_at <= KNOWN_SECONDS
 
     async def _newest(self) -> ControlEntry | None:
         for pause in back_off():

@@ -246,7 +246,7 @@ BY_THE_SIMULATION = (
     Known(
         "a history removed right after its seal",
         removed_right_after_its_seal,
-        16,
+        15,
         OLD | LATE,
         shows="was written after its removal|no lone tombstone",
     ),
@@ -290,7 +290,7 @@ OF_SCHEDULES = (
     Known(
         "a tick fired on top of a pause",
         fired_whatever_stands_meanwhile,
-        40,
+        21,
         _RECURRING_AND_STALLED,
         shows=_NO_RESUME,
     ),
@@ -363,7 +363,7 @@ OF_LIMITS = (
     Known(
         "a rate's row written without a look",
         a_row_written_without_a_look,
-        5,
+        20,
         _RATED,
         shows=": rate ",
     ),
@@ -447,7 +447,7 @@ OF_PAUSES = (
         shows=_FOR_EVER,
     ),
     Known(
-        "a restart or a deployment resumes a pause", a_restart_resumes, 5, _STALLED, shows=_STARTED
+        "a restart or a deployment resumes a pause", a_restart_resumes, 6, _STALLED, shows=_STARTED
     ),
     Known(
         "a claim heeds no pause, only consuming does",
@@ -470,7 +470,7 @@ OF_MOVES = (
     Known(
         "a process that saw no seal once looks for none again",
         a_look_counts_for_ever,
-        3,
+        9,
         MOVED | BAD_WEATHER,
         shows="the copy lacks",
     ),
@@ -515,7 +515,7 @@ OF_SCOPE_WORKER = (
     Known(
         "a lost lease taken again under its old name",
         lost_lease_taken_again,
-        15,
+        9,
         _LOSSES,
         shows=_FOR_EVER,
     ),

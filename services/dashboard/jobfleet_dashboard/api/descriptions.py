@@ -172,7 +172,7 @@ _REASON = {
     "additionalProperties": False,
 }
 _WHY = _REASON | {
-    "properties": {"reason": {"type": "string", "minLength": 1, "maxLength": 1000}},
+    "properties": {"reason": {"type": "string", "pattern": r"\S", "maxLength": 1000}},
     "required": ["reason"],
 }
 _LIMIT = {

@@ -16,7 +16,18 @@ from tests.dashboard.api.asgi_client import AsgiClient
 from tests.dashboard.api.life import Life
 
 FIELDS = [
-    *("jobId", "jobName", "type", "state", "queue", "priority", "lockKey", "lockSlots"),
+    *(
+        "jobId",
+        "jobName",
+        "type",
+        "state",
+        "queue",
+        "priority",
+        "lockKey",
+        "lockSlots",
+        "limits",
+        "holds",
+    ),
     *("attempt", "attempts"),
     *("maxAttempts", "epoch", "workerId", "createdAt", "runAt", "startedAt", "completedAt"),
     *("updatedAt", "nextRetryAt", "result", "lastError", "lastResponse", "callbackJobId"),

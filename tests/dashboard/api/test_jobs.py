@@ -27,6 +27,7 @@ FIELDS = [
         "lockSlots",
         "limits",
         "holds",
+        "waitsFor",
     ),
     *("attempt", "attempts"),
     *("maxAttempts", "epoch", "workerId", "createdAt", "runAt", "startedAt", "completedAt"),

@@ -19,7 +19,7 @@ from jobfleet_protocol.actions.successors import successor_id
 from jobfleet_protocol.actions.write_side import WriteSide
 from tests.polling import eventually
 from tests.servers import ON_EMBEDDED
-from tests.system.fleet import Fleet
+from tests.system.fleet import Fleet, WorkerProcess
 from tests.system.verified import assert_verified
 
 AT_ONCE = 32
@@ -87,13 +87,18 @@ async def _filled(groups: Groups, members: int) -> str:
 
 
 async def _kill_again_and_again(fleet: Fleet, most: int) -> None:
-    """Kill the older of two workers, and start another one in its place."""
+    """Kill the older of two workers once the other one works; start another one in its place."""
     for number in range(most):
+        worker, other = fleet.workers[number], fleet.workers[number + 1]
+        await eventually("another worker", lambda w=other: _works(w), seconds=300, every=0.1)  # type: ignore[misc]
         await asyncio.sleep(KILL_SECONDS)
-        worker = fleet.workers[number]
         worker.signal(signal.SIGKILL)
         await asyncio.to_thread(worker.wait, 10)
         fleet.start_worker()
+
+
+async def _works(worker: WorkerProcess) -> bool:
+    return "worker.started" in worker.log
 
 
 async def _ended(fleet: Fleet, group: str, seconds: float) -> Event:

@@ -114,8 +114,12 @@ def terminal_not_absorbing() -> Iterator[None]:
             return decision._claim(head, lease, now)
         return judge(head, message, lease, now)
 
+    def drafted(*given: Any, **named: Any) -> Event:
+        with patch.object(transitions, "_FROM", may_start):  # the judgement goes by the right one
+            return transitions.draft(*given, **named)
+
     with ExitStack() as stack:
-        stack.enter_context(patch.object(transitions, "_FROM", may_start))
+        stack.enter_context(patch.object(trail_claim, "draft", drafted))
         stack.enter_context(patch.object(trail_claim, "decide", claim_all))
         yield
 

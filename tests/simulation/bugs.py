@@ -115,18 +115,18 @@ _FOR_EVER = "for ever"
 
 BY_DESIGN = (
     Known("no epoch check", no_epoch_check, 10, shows="the result of epoch"),
-    Known('refusal read as "not written"', refusal_means_not_written, 5, MANY_LATE, shows=_TWICE),
+    Known('refusal read as "not written"', refusal_means_not_written, 3, MANY_LATE, shows=_TWICE),
     Known(
         'refusal read as "written"',
         refusal_means_written,
-        0,
+        1,
         shows="the timeline shows an event that job",
     ),
-    Known("a fresh event id at each try", fresh_event_id_at_each_try, 3, MANY_LATE, shows=_TWICE),
+    Known("a fresh event id at each try", fresh_event_id_at_each_try, 17, MANY_LATE, shows=_TWICE),
     Known(
         "open row removed before the terminal event",
         open_row_removed_first,
-        63,
+        15,
         CRASHES,
         shows=_FOR_EVER,
     ),
@@ -177,14 +177,14 @@ BY_THE_SIMULATION = (
     Known(
         "a late note of a lock covers a newer one",
         late_note_accepted,
-        9,
+        68,
         MANY_LATE | {"fleet_scope": True},
         shows="^rule 9",
     ),
     Known(
         "the fleet's lease trusted without a look at the clock",
         fleet_trust_by_hearsay,
-        23,
+        17,
         BAD_WEATHER | {"fleet_scope": True, "fault_rate": 0.05},
         shows=_ROBBED,
     ),
@@ -205,14 +205,14 @@ BY_THE_SIMULATION = (
     Known(
         "a submitter that slept between open row and event 1",
         slept_between_row_and_event,
-        10,
+        108,
         SLEEP,
         shows=_FOR_EVER,
     ),
     Known(
         "a result taken for a later incarnation's",
         token_not_checked,
-        53,
+        57,
         shows="the result of an earlier incarnation",
     ),
     Known(
@@ -261,7 +261,7 @@ OF_SCHEDULES = (
     Known(
         "a tick's job made before its entry",
         submitted_before_the_entry,
-        0,
+        1,
         _RECURRING_AND_STALLED,
         shows="no entry stands for it",
     ),
@@ -374,7 +374,7 @@ OF_LIMITS = (
         _SLOTS_IN_BAD_WEATHER,
         shows=_FOR_EVER,
     ),
-    Known("a slot released twice", slot_released_twice, 8, _SLOTS_IN_BAD_WEATHER, shows=_ROBBED),
+    Known("a slot released twice", slot_released_twice, 39, _SLOTS_IN_BAD_WEATHER, shows=_ROBBED),
     Known(
         "a limit exceeded after a takeover",
         limit_exceeded_after_a_takeover,
@@ -415,7 +415,7 @@ OF_PROCESSES = (
     Known(
         "put off for want of a process, whoever runs it",
         put_off_whoever_runs_it,
-        2,
+        9,
         FEW_PROCESSES,
         shows="wrote in the epoch of worker",
     ),
@@ -424,11 +424,11 @@ OF_PROCESSES = (
 
 _ONCE = BAD_WEATHER | {"once": 1.0, "stall_rate": 0.02, "lock_keys": 1}
 OF_LOSSES = (
-    Known("a lone takeover", a_lone_takeover, 13, _ONCE, shows="may not start again"),
+    Known("a lone takeover", a_lone_takeover, 4, _ONCE, shows="may not start again"),
     Known(
         "a claim without the job's limit of lost workers",
         a_claim_without_the_limit,
-        2,
+        4,
         _ONCE,
         shows="may not start again",
     ),
@@ -459,7 +459,7 @@ OF_PAUSES = (
     Known(
         "a worker that slept goes by an old look at the pauses",
         an_old_look_counts_for_ever,
-        676,
+        136,
         _STALLED,
         shows=_STARTED,
     ),
@@ -470,7 +470,7 @@ OF_MOVES = (
     Known(
         "a process that saw no seal once looks for none again",
         a_look_counts_for_ever,
-        9,
+        12,
         MOVED | BAD_WEATHER,
         shows="the copy lacks",
     ),
@@ -484,7 +484,7 @@ OF_MOVES = (
     Known(
         "a claim looks for the seal only before it is written",
         a_claim_looks_only_before,
-        8,
+        45,
         LATE_AND_MOVED,
         shows="the copy lacks its Started",
     ),
@@ -529,14 +529,14 @@ OF_SCOPE_WORKER = (
     Known(
         "a worker's trust not checked between read and insert",
         trust_not_checked_before_the_insert,
-        3,
+        8,
         _LOSSES | {"jobs": 12, "limits": False},
         shows=_NOT_LEASED,
     ),
     Known(
         "a job that runs on the worker's own lock taken for lost",
         running_on_the_own_lock_means_lost,
-        3,
+        15,
         _LOSSES,
         shows=_ROBBED,
     ),
@@ -585,7 +585,7 @@ OF_FLOWS = (
         _GROUPED_IN_CALM,
         shows=_GROUP_WAITS,
     ),
-    Known("a group completes twice", a_second_completion, 3, _GROUPED, shows="ended 2 times"),
+    Known("a group completes twice", a_second_completion, 7, _GROUPED, shows="ended 2 times"),
 )
 """Faults of chains and groups."""
 

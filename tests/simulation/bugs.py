@@ -28,6 +28,7 @@ from tests.simulation.emphases import (
     LATE_AND_MOVED,
     MANY_LATE,
     MOVED,
+    NOTHING_ELSE,
     OLD,
     ONE_LOCK,
     PLAIN,
@@ -170,8 +171,8 @@ BY_THE_SIMULATION = (
     Known(
         "open row removed though the callback job was not submitted",
         callback_left_behind,
-        27,
-        CRASHES | {"fault_rate": 0.3, "clock_steps": True},
+        20,
+        CRASHES | NOTHING_ELSE | {"fault_rate": 0.3, "clock_steps": True},
         shows="has no callback job",
     ),
     Known(
@@ -191,8 +192,8 @@ BY_THE_SIMULATION = (
     Known(
         "claimed again under a lease id whose release is unclear",
         claim_after_an_unclear_release,
-        543,
-        LATE | ONE_LOCK | {"fault_rate": 0.25},
+        109,
+        LATE | NOTHING_ELSE | ONE_LOCK | {"fault_rate": 0.35, "lease_seconds": 15, "jobs": 12},
         shows=f"{_ROBBED}|{_NOT_LEASED}",
     ),
     Known(
@@ -225,8 +226,8 @@ BY_THE_SIMULATION = (
     Known(
         "a request denied that was sent",
         sent_and_denied,
-        77,
-        MANY_LATE | {"clock_steps": True},
+        280,
+        MANY_LATE | NOTHING_ELSE | {"clock_steps": True},
         shows="denies that",
     ),
     Known(

@@ -22,6 +22,17 @@ PLAIN = {
     "clock_steps": False,
     "moved": False,
 }
+NOTHING_ELSE = PLAIN | {
+    "moved": False,
+    "erasures": 0.0,
+    "core_only": False,
+    "groups": 0,
+    "processes": None,
+    "old_workers": 0,
+    "crowded": False,
+    "once": 0.0,
+    "worker_scope": 0.0,
+}
 MANY_LATE = LATE | PLAIN | {"jobs": 12, "fault_rate": 0.3}
 CRASHES = PLAIN | {"fault_rate": 0.1, "crash_rate": 0.02, "jobs": 9, "worker_scope": 0.0}
 ONE_LOCK = {"fleet_scope": False, "lock_keys": 1, "jobs": 9}

@@ -26,6 +26,9 @@ VALUES = {
     "lease_renew_seconds": "4",
     "callback_base_url": "https://jobs.example.org",
     "url": "https://jobs.example.org",
+    "root_path": "/jobs",
+    "job_logs": "off",
+    "trace_url": "https://traces.example.org/{traceId}",
     "rate_limit": "5/second",
     "log_level": "DEBUG",
     "log_format": "console",
@@ -48,7 +51,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _value(name: str) -> str:
     annotation = str(Settings.model_fields[name].annotation)
     if "bool" in annotation:
-        return "true"
+        return VALUES.get(name, "true")
     return VALUES.get(name) or ("7" if "int" in annotation or "float" in annotation else "some")
 
 

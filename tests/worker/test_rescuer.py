@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import structlog
 
+from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.event import Event, JobFacts
 from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.job import JobRequest
@@ -327,7 +328,8 @@ async def test_a_sweep_looks_at_a_bounded_number_of_queued_jobs(
 async def test_the_published_mark_is_set_after_the_confirm_alone(ward: Ward) -> None:
     await ward.unpublished()
     ward.workshop.queue.lose_request("publish")
-    assert await paces(ward, [61]) == [0]
+    with pytest.raises(BackendUnavailable, match="confirms nothing"):  # another one may lead
+        await paces(ward, [61])
     assert [row.published for row in await ward.open_rows()] == [0]
     assert await paces(ward, [61]) == [1]
     assert [row.published for row in await ward.open_rows()] == [1]

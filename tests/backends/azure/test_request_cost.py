@@ -15,6 +15,7 @@ from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.lease import job_lock
 from jobfleet_protocol.reading.event_search import find_events
 from jobfleet_protocol.reading.search import narrow_events
+from jobfleet_protocol.retry import retry_forever
 from tests.backends.azure.conftest import Fleet, opened_fleet
 from tests.backends.azure.fault_proxy import FaultProxy
 from tests.conformance.jobs import a_life, completed, open_row, queued, started
@@ -40,8 +41,9 @@ async def _submit(fleet: Fleet, event: Event) -> None:
 
 async def _work(fleet: Fleet, opening: Event) -> None:
     lock, lease_id = job_lock(opening.job_id), new_id()
-    await fleet.leases.create(lock)
-    await fleet.leases.acquire(lock, lease_id, 60)
+    # So many at once exceed the connect time-out of an emulator on a crowded machine.
+    await retry_forever(lambda: fleet.leases.create(lock))
+    await retry_forever(lambda: fleet.leases.acquire(lock, lease_id, 60))
     claim = started(opening)
     await fleet.trail.insert([claim])
     copied = fleet.index.record([claim])

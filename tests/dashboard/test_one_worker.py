@@ -22,24 +22,24 @@ from tests.dashboard.api.test_jobs import submit
 
 HTML = {"Accept": "text/html"}
 OTHER = new_id()
-NOW = datetime.now(UTC)
+ALIVE_FOR = timedelta(hours=30)
 
 
-def _status(**changes: Any) -> WorkerStatus:
+def _status(now: datetime, **changes: Any) -> WorkerStatus:
     run = EndedRun(
         job_id=new_id(),
         job_name="<b>done</b>",
         job_type="mail.send",
         attempt=2,
-        started_at=NOW - timedelta(seconds=9),
-        ended_at=NOW,
+        started_at=now - timedelta(seconds=9),
+        ended_at=now,
         ended="retrying",
     )
     status = WorkerStatus(
         worker_id=WORKER,
         host="host-7",
-        started_at=NOW - timedelta(hours=30),
-        heartbeat_at=NOW,
+        started_at=now - ALIVE_FOR,
+        heartbeat_at=now,
         slots=10,
         types=("mail.send",),
         runs=1200,
@@ -63,15 +63,15 @@ async def _page(client: AsgiClient) -> str:
 
 
 @pytest.mark.parametrize(
-    ("changes", "condition", "since", "words"),
+    ("changes", "condition", "since_ago", "words"),
     [
-        ({}, "alive", NOW - timedelta(hours=30), "alive"),
-        ({"draining": True}, "draining", NOW - timedelta(hours=30), "takes no new jobs"),
-        ({"stopped_at": NOW}, "stopped", NOW, "stopped in good order"),
+        ({}, "alive", ALIVE_FOR, "alive"),
+        ({"draining": True}, "draining", ALIVE_FOR, "takes no new jobs"),
+        ({"stopped_at": timedelta()}, "stopped", timedelta(), "stopped in good order"),
         (
-            {"heartbeat_at": NOW - timedelta(days=6)},
+            {"heartbeat_at": timedelta(days=6)},
             "gone",
-            NOW - timedelta(days=6),
+            timedelta(days=6),
             "nothing was heard of it",
         ),
     ],
@@ -81,12 +81,14 @@ async def test_a_workers_condition_and_since_when(
     backend: Backend,
     changes: dict[str, Any],
     condition: str,
-    since: datetime,
+    since_ago: timedelta,
     words: str,
 ) -> None:
-    await backend.directory.beat(_status(**changes))
+    now = datetime.now(UTC)  # not when the module was read: a long session would find all gone
+    changes = {k: now - v if isinstance(v, timedelta) else v for k, v in changes.items()}
+    await backend.directory.beat(_status(now, **changes))
     found = (await client.get(f"/api/workers/{WORKER.upper()}")).json
-    assert (found["condition"], found["since"]) == (condition, format_time(since))
+    assert (found["condition"], found["since"]) == (condition, format_time(now - since_ago))
     assert (found["runs"], found["failures"], found["fenced"]) == (1200, 7, 1)
     assert [run["ended"] for run in found["recent"]] == ["retrying"]
     page = await _page(client)
@@ -99,9 +101,10 @@ async def test_a_silent_worker_whose_jobs_were_taken_over_names_them_and_who_has
     client: AsgiClient, life: Life, backend: Backend
 ) -> None:
     taken = await _take_over(client, life, "taken")
-    silent_since = NOW - timedelta(minutes=90)
+    now = datetime.now(UTC)
+    silent_since = now - timedelta(minutes=90)
     running = (RunningJob(job_id=taken, job_name="taken"),)
-    await backend.directory.beat(_status(heartbeat_at=silent_since, running=running))
+    await backend.directory.beat(_status(now, heartbeat_at=silent_since, running=running))
     found = (await client.get(f"/api/workers/{WORKER}")).json
     assert (found["condition"], found["running"]) == ("takenOver", [])
     (loss,) = found["takeovers"]
@@ -119,7 +122,7 @@ async def test_a_worker_that_lives_on_after_it_lost_a_job_is_alive(
     client: AsgiClient, life: Life, backend: Backend
 ) -> None:
     await _take_over(client, life, "taken")
-    await backend.directory.beat(_status())
+    await backend.directory.beat(_status(datetime.now(UTC)))
     found = (await client.get(f"/api/workers/{WORKER}")).json
     assert (found["condition"], len(found["takeovers"])) == ("alive", 1)
 
@@ -129,7 +132,7 @@ async def test_of_many_lost_jobs_the_last_are_shown_and_a_search_finds_all(
 ) -> None:
     for number in range(MOST_LOST_JOBS + 1):
         await _take_over(client, life, f"job {number}")
-    await backend.directory.beat(_status())
+    await backend.directory.beat(_status(datetime.now(UTC)))
     found = (await client.get(f"/api/workers/{WORKER}")).json
     assert (len(found["takeovers"]), found["moreTakeovers"]) == (MOST_LOST_JOBS, True)
     assert f"/jobs?q=lostby%3A{WORKER}" in await _page(client)

@@ -26,6 +26,8 @@ READS_WALL_TIME = {
     "table_writer.py": "the date that signs a request",
     "blob_writer.py": "the date that signs a request",
     "timeline.py": "the local zone",
+    "attempt_log.py": "the time of a log's last line, which is shown only",
+    "log_capture.py": "the time of a logged line, which is shown only",
 }
 
 

@@ -235,6 +235,6 @@ async def test_a_checkpoint_that_took_long_to_read_leaves_the_handler_its_whole_
     async def slow(head: Event, **_: Any) -> None:
         clock.advance(10 * (head.after.epoch - 1))
 
-    monkeypatch.setattr("jobfleet_worker.run.job_run.last_checkpoint", slow)
+    monkeypatch.setattr("jobfleet_worker.run.attempt_inputs.last_checkpoint", slow)
     workshop.start_worker(work, lease_seconds=60, renew_seconds=20)
     assert (await workshop.run("job", timeout_seconds=3)).data["result"] == 2

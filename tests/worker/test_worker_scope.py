@@ -9,6 +9,7 @@ import pytest
 
 from jobfleet_contracts.errors import LockMissing
 from jobfleet_contracts.lease import WORKER_LOCKS, job_lock, key_lock, worker_lock
+from jobfleet_contracts.lookup_keys import lost_by
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.trail.transitions import Change
 from jobfleet_worker import handler
@@ -244,7 +245,7 @@ async def test_a_job_that_blocks_the_loop_costs_the_lock_and_its_neighbour_is_no
     await workshop.until_ended(neighbour)
     history = await workshop.history(neighbour)
     (taken,) = [event for event in history if event.kind is Status.TAKEN_OVER]
-    assert taken.data == {"suspect": culprit}
+    assert taken.data == {"suspect": culprit, **lost_by("w1")}
     assert f"job {culprit} blocked it" in taken.message
     # What must not run twice fails all the same: what it did is not known.
     must_not_run_twice = on_lost == "fail"

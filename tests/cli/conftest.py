@@ -18,6 +18,11 @@ from tests.cli.command_process import run_command
 RUN_SECONDS = 60
 
 
+def heed_ctrl_c() -> None:
+    """A shell's background jobs ignore it, and so does what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Cli:
     """Runs commands on the embedded backend of one folder."""
 
@@ -49,6 +54,7 @@ class Cli:
             stderr=(self.folder / "stderr.log").open("a"),
             text=True,
             start_new_session=True,
+            preexec_fn=heed_ctrl_c,  # noqa: PLW1509 - before any thread of the child
         )
         self._started.append(process)
         return process

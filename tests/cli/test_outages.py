@@ -27,7 +27,7 @@ from jobfleet_cli.submission_run import SubmissionRun
 from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import JobRequest
-from tests.cli.conftest import Cli
+from tests.cli.conftest import Cli, heed_ctrl_c
 
 
 @contextmanager
@@ -53,7 +53,7 @@ class Process:
                 stdout=out,
                 stderr=err,
                 start_new_session=True,
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+                preexec_fn=heed_ctrl_c,  # noqa: PLW1509 - before any thread of the child
             )
 
     @property

@@ -14,14 +14,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cli.conftest import Cli
+from tests.cli.conftest import Cli, heed_ctrl_c
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]")
-
-
-def _heed_ctrl_c() -> None:
-    """A shell's background jobs ignore it, and so does what they start."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Terminal:
@@ -37,7 +32,7 @@ class Terminal:
             stdout=other,
             stderr=other,
             start_new_session=True,
-            preexec_fn=_heed_ctrl_c,  # noqa: PLW1509 - before any thread of the child
+            preexec_fn=heed_ctrl_c,  # noqa: PLW1509 - before any thread of the child
         )
         os.close(other)
         self.shown = ""

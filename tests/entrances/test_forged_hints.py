@@ -61,7 +61,8 @@ async def test_forged_hints_neither_replace_a_request_nor_begin_a_trail_in_its_m
         backend=backend, handlers=Handlers.of(echo), options=options, clock=SystemClock()
     )
     running = asyncio.create_task(worker.run(), name="worker")
-    await _declared(backend)
+    async with asyncio.timeout(60):
+        await worker.has_started.wait()  # its queues and their exchange are there
     told: tuple[dict[str, Any], ...] = (
         {"sequence": 1, "opening_hash": HASH},
         {"sequence": 1},
@@ -115,13 +116,6 @@ async def _begin(backend: Backend, settings: Settings, stored: JobRequest) -> No
         limits=backend.limits,
     )
     assert await writer.append([event]) is None
-
-
-async def _declared(backend: Backend) -> None:
-    async def alive() -> object:
-        return await backend.directory.workers()
-
-    await eventually("the worker serves its queue", alive)
 
 
 async def _ended(backend: Backend, job_id: str) -> Event:

@@ -13,6 +13,7 @@ import orjson
 import pytest
 
 from jobfleet_backends.system_clock import SystemClock
+from jobfleet_cli.fleet_source import FleetHere
 from jobfleet_cli.job_history import show_job
 from jobfleet_cli.job_list import list_jobs
 from jobfleet_cli.job_logs import StoredLog, print_logs
@@ -27,7 +28,9 @@ from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.log_line import LogLine
 from jobfleet_contracts.message import MalformedMessage
 from jobfleet_contracts.state import Status
+from jobfleet_contracts.worker_status import RunningJob, WorkerStatus
 from jobfleet_dashboard.services import services_of
+from jobfleet_protocol.actions.group_counts import member_id
 from jobfleet_protocol.audit.verification import complete_history
 from jobfleet_protocol.trail.transitions import Change
 from tests.dashboard import planted
@@ -47,6 +50,9 @@ WITH_PARAMETERS = {
     "/api/jobs/{jobId:uuid}/logs/lines",
     "/jobs/{job_id}/log",
     "/jobs/{job_id}/attempts/{epoch}",
+    "/api/groups/{jobId:uuid}",
+    "/api/workers/{workerId:uuid}",
+    "/workers/{workerId:uuid}",
 }
 GROUP = ErrorKey("demo.planted", "ValueError", "").group_id
 STREAMS = {
@@ -56,6 +62,7 @@ STREAMS = {
     "/stream/overview",
     "/stream/jobs",
     "/stream/workers",
+    "/stream/workers/{workerId:uuid}",
     "/stream/locks",
     "/stream/dead-letters",
     "/stream/errors",
@@ -113,8 +120,23 @@ async def job_ids(client: AsgiClient, backend: Backend, life: Life) -> list[str]
     return ids
 
 
-async def test_no_route_or_page_shows_a_credential(client: AsgiClient, job_ids: list[str]) -> None:
+async def test_no_route_or_page_shows_a_credential(
+    client: AsgiClient, backend: Backend, job_ids: list[str]
+) -> None:
     assert len(planted.PLANTED) >= 74
+    now = datetime.now(UTC)
+    running = [RunningJob(job_id=one, started_at=now, lease_seconds_left=9.0) for one in job_ids]
+    status = WorkerStatus(
+        worker_id=WORKER,
+        host="h",
+        started_at=now,
+        heartbeat_at=now,
+        slots=12,
+        queues=("default",),
+        types=("demo.planted",),
+        running=tuple(running[:12]),
+    )
+    await backend.directory.beat(status)
     looked = 0
     for path in set(_get_routes(client)) - STREAMS:
         if "{" not in path:
@@ -132,9 +154,11 @@ async def test_no_route_or_page_shows_a_credential(client: AsgiClient, job_ids: 
         for path in WITH_PARAMETERS:
             address = path.replace("{jobId:uuid}", job_id).replace("{job_id}", job_id)
             address = address.replace("{group_id}", GROUP).replace("{epoch}", "1")
+            address = address.replace("{workerId:uuid}", WORKER)
             answer = await client.get(address)
             never_ran = "/attempts/" in path and job_id not in job_ids[:12]
-            assert answer.status == (404 if never_ran else 200), address
+            no_group = "/groups/" in path
+            assert answer.status == (404 if never_ran else 409 if no_group else 200), address
             assert not _shown(answer.body), address
         answer = await client.get("/submit", **{"from": job_id})
         assert answer.status == 200
@@ -142,10 +166,31 @@ async def test_no_route_or_page_shows_a_credential(client: AsgiClient, job_ids: 
     assert looked > 10
 
 
+async def test_no_group_shows_a_credential(client: AsgiClient) -> None:
+    planted.PLANTED.clear()
+    for job in planted.jobs():
+        follows = {"type": "demo.after", "payload": job.get("payload")}
+        body = {
+            "then": [follows],
+            "callbackUrl": f"https://a.example/?sig={planted.planted('group')}",
+        }
+        opened = await client.post("/api/groups", body)
+        assert opened.status == 202, opened.body
+        group = opened.json["jobId"]
+        assert not _shown(opened.body), job
+        added = await client.post(f"/api/groups/{group}/members", {"first": 0, "jobs": [job]})
+        assert "jobId" in added.json["items"][0], added.body
+        assert not _shown(added.body), job
+        await client.post(f"/api/jobs/{member_id(group, 0)}/cancel")
+        await _shows_none(client, f"/api/groups/{group}")
+        await _shows_none(client, f"/api/jobs/{group}")
+        await _shows_none(client, f"/jobs/{group}")
+
+
 async def test_no_schedule_shows_a_credential(client: AsgiClient) -> None:
     planted.PLANTED.clear()
     about = {path for path in set(_get_routes(client)) - STREAMS if "/schedules" in path}
-    assert len(about) == 5
+    assert len(about) == 6
     for number, job in enumerate(planted.jobs()):
         text = f"Authorization: {planted.planted(f'reason {number}')}"
         body = job | {"cron": "0 6 * * *", "reason": text}
@@ -175,7 +220,7 @@ async def test_no_command_shows_a_credential(
         for job_id in job_ids:
             await show_job(session, job_id, as_json=as_json)
         for job_id in job_ids[:12]:
-            await watch_job(session, job_id, as_json=as_json)
+            await watch_job(FleetHere(session), job_id, as_json=as_json)
             await print_logs(StoredLog(session, job_id), follow=False, as_json=as_json)
         await list_jobs(session, JobQuery(limit=1000), as_json=as_json)
     printed = capsys.readouterr()

@@ -115,7 +115,7 @@ async def _standing(session: Session, group: str) -> dict[str, Any]:
         "groupId": head.job_id,
         "name": head.facts.job_name,
         "state": head.after.state.value,
-        "onFailure": standing.request.payload["onFailure"],
+        "onFailure": standing.on_failure,
         "total": standing.total,
         "ended": standing.states.total(),
         "states": dict(sorted(standing.states.items())),

@@ -16,6 +16,7 @@ from jobfleet_cli.trail_reading import known_form
 from jobfleet_cli.zone import local_time, zone_name
 from jobfleet_contracts.codec import encode_text
 from jobfleet_protocol.reading.log_reader import MAX_PAGE_BYTES, LogReader
+from jobfleet_protocol.reading.readable_trail import ReadableTrail
 
 LOOK_SECONDS = 0.5
 LAST_SECONDS = 3.0
@@ -37,7 +38,7 @@ class StoredLog:
 
     def __init__(self, session: Session, job_id: str) -> None:
         self._job_id = known_form(job_id)
-        self._trail = session.backend.trail
+        self._trail = ReadableTrail(session.backend.trail)
         self._reader = LogReader(trail=session.backend.trail, logs=session.backend.logs)
 
     async def page(self, cursor: str | None) -> Mapping[str, Any]:
@@ -48,7 +49,7 @@ class StoredLog:
     async def has_ended(self) -> bool:
         """Ask the trail."""
         newest = await self._trail.newest(self._job_id)
-        return newest is None or newest.after.state.is_terminal
+        return newest is None or (newest.is_readable and newest.after.state.is_terminal)
 
 
 class RemoteLog:

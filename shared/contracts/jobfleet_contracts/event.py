@@ -204,7 +204,7 @@ class Event:
         """The status without its step number.
 
         Raises:
-            WrittenByNewer: the status is none that this release knows.
+            WrittenByNewer: the status is none that this release knows, or the row is unreadable.
         """
         try:
             return Status.of(self.status)
@@ -213,7 +213,9 @@ class Event:
 
     @property
     def strangeness(self) -> str:
-        """Why this release must leave the job to a newer one, as a sentence."""
+        """Why nothing follows from this event, as a sentence: no row to read, or a newer one."""
+        if self.status == UNREADABLE:
+            return f"job {self.job_id}: its event {self.sequence} cannot be read"
         return (
             f"job {self.job_id}: its event {self.sequence} is {self.status[:50]!r}, "
             "which this release does not know; use the release that wrote it"

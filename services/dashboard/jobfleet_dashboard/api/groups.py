@@ -96,7 +96,7 @@ def document_of(standing: GroupStanding) -> GroupDocument:
         group_id=head.job_id,
         name=head.facts.job_name,
         state=head.after.state,
-        on_failure=standing.request.payload["onFailure"],
+        on_failure=standing.on_failure,
         total=standing.total,
         ended=states.total(),
         states=dict(sorted(states.items())),

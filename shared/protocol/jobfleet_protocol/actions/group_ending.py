@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
@@ -53,7 +53,13 @@ def _payload(request: JobRequest) -> Mapping[str, Any]:
     return payload
 
 
-async def total_of(head: Event, trail: AuditTrail) -> int | None:
+class _Rows(Protocol):
+    async def read(self, job_id: str, sequence: int) -> Event | None:
+        """Return one event, ``None`` if it has not been written."""
+        ...
+
+
+async def total_of(head: Event, trail: _Rows) -> int | None:
     """Return the number of members that a group was sealed with; ``None``: it is not sealed.
 
     Args:

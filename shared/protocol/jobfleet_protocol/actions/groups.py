@@ -24,7 +24,7 @@ from jobfleet_protocol.actions.group_counts import (
     member_id,
     newest_marks,
 )
-from jobfleet_protocol.actions.group_ending import total_of
+from jobfleet_protocol.actions.group_ending import holds, total_of
 from jobfleet_protocol.actions.submission import (
     Submitted,
     Submitter,
@@ -35,6 +35,7 @@ from jobfleet_protocol.actions.submission import (
     request_of,
 )
 from jobfleet_protocol.control.fleet_seal import FleetSeal
+from jobfleet_protocol.reading.readable_trail import ReadableTrail
 from jobfleet_protocol.trail.large_data import resolve
 from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import Change, draft
@@ -56,14 +57,14 @@ class GroupStanding:
 
     Attributes:
         head: its newest event.
-        request: what it was opened with.
+        on_failure: what it was opened with.
         total: number of its members; ``None``: not sealed yet.
         states: members that have ended, by state; ``dismissed`` is one of them.
         bad: indices of those that neither completed nor were dismissed, the first 1,000.
     """
 
     head: Event
-    request: JobRequest
+    on_failure: OnFailure
     total: int | None
     states: Counter[str]
     bad: list[int]
@@ -259,12 +260,29 @@ class Groups:
 
         Raises:
             UnknownJob: there is no such group.
+            ActionRefused: a row that tells of it was edited or erased, so nothing is concluded.
             BackendUnavailable: storage does not answer.
         """
-        head = await self._head(group_id)
-        opening = await self._trail.read(group_id, 1) or head
+        trail = ReadableTrail(self._trail)
+        head = await trail.newest(group_id)
+        if head is not None and not head.is_readable:
+            raise ActionRefused(head.strangeness)
+        head = _group(group_id, head)
+        opening = await trail.read(group_id, 1) or head
+        if not opening.is_readable:
+            raise ActionRefused(opening.strangeness)
+        try:
+            return await self._counted(head, opening, trail)
+        except ActionRefused:
+            raise
+        except (ValueError, KeyError, TypeError) as error:
+            told = f"group {group_id}: what tells of it was edited or erased"
+            raise ActionRefused(told) from error
+
+    async def _counted(self, head: Event, opening: Event, trail: ReadableTrail) -> GroupStanding:
+        group_id = head.job_id
         request = request_of(await resolve(opening, self._payloads))
-        total = await total_of(head, self._trail)
+        total = await total_of(head, trail)
         states: Counter[str] = Counter()
         bad: list[int] = []
         blocks = blocks_of(MOST_MEMBERS if total is None else total)
@@ -276,15 +294,19 @@ class Groups:
                 states[state] += 1
                 if state not in (State.COMPLETED, "dismissed") and len(bad) < 1000:  # noqa: PLR2004
                     bad.append(index)
-        return GroupStanding(head=head, request=request, total=total, states=states, bad=bad)
+        on_failure: OnFailure = "hold" if holds(request) else "continue"
+        return GroupStanding(head=head, on_failure=on_failure, total=total, states=states, bad=bad)
 
     async def _head(self, group_id: str) -> Event:
-        head = await self._trail.newest(group_id)
-        if head is None:
-            raise UnknownJob(f"no group {group_id}")
-        if head.facts.job_type != GROUP_TYPE:
-            raise ActionRefused(f"job {group_id} is no group")
-        return head
+        return _group(group_id, await self._trail.newest(group_id))
+
+
+def _group(group_id: str, head: Event | None) -> Event:
+    if head is None:
+        raise UnknownJob(f"no group {group_id}")
+    if head.facts.job_type != GROUP_TYPE:
+        raise ActionRefused(f"job {group_id} is no group")
+    return head
 
 
 def group_request(

@@ -11,6 +11,7 @@ from jobfleet_contracts.errors import UnknownJob
 from jobfleet_contracts.job_logs import JobLogs, LogSize
 from jobfleet_contracts.log_line import MAX_LINE_BYTES, LogLine
 from jobfleet_contracts.ports import AuditTrail
+from jobfleet_protocol.reading.readable_trail import ReadableTrail
 
 PAGE_BYTES = 65_536
 MAX_PAGE_BYTES = 1_000_000
@@ -64,7 +65,7 @@ class LogReader:
     """Reads the lines of one job."""
 
     def __init__(self, *, trail: AuditTrail, logs: JobLogs) -> None:
-        self._trail = trail
+        self._trail = ReadableTrail(trail)
         self._logs = logs
 
     async def page(

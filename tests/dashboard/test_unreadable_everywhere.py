@@ -20,6 +20,7 @@ from jobfleet_contracts.lease import key_lock
 from jobfleet_contracts.message import MalformedMessage
 from jobfleet_contracts.state import Status
 from jobfleet_contracts.worker_status import RunningJob, WorkerStatus
+from jobfleet_protocol.actions.group_counts import member_id
 from jobfleet_protocol.trail.transitions import Change
 from tests.dashboard.api.all_routes import addressed, all_routes
 from tests.dashboard.api.asgi_client import AsgiClient
@@ -142,6 +143,31 @@ async def test_no_edited_column_of_any_table_takes_a_page_or_route_down(
             database.restore(table, before)
     assert spoiled > 50
     assert not failures, "\n".join([f"{len(failures)} failures", *failures[:30]])
+
+
+async def test_no_edited_row_of_a_group_takes_its_routes_down(
+    client: AsgiClient, tmp_path: Path
+) -> None:
+    group = (await client.post("/api/groups", {"name": "imports"})).json["jobId"]
+    jobs = [{"type": "demo.steps"}] * 2
+    await client.post(f"/api/groups/{group}/members", {"first": 0, "jobs": jobs})
+    await client.post(f"/api/groups/{group}/seal", {"total": 2})
+    await client.post(f"/api/jobs/{member_id(group, 0)}/cancel")
+    database = Database(tmp_path / "jobfleet.db")
+    statuses = set()
+    for table, column in [
+        each for each in database.columns() if each[0] in ("trail", "group_marks")
+    ]:
+        before = database.rows(table)
+        for value in (*GARBAGE, "{}"):
+            if not database.spoil(table, column, value):
+                continue
+            answer = await client.get(f"/api/groups/{group}")
+            assert answer.status < 500, f"{table}.{column} = {value!r}"
+            statuses.add(answer.status)
+            database.restore(table, before)
+    assert statuses >= {200, 409}
+    assert (await client.get(f"/api/groups/{group}")).json["states"] == {"cancelled": 1}
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
+from tests.dashboard.api.life import WORKER
+
 
 def all_routes(app: FastAPI) -> Iterator[APIRoute]:
     """Yield the routes of all included routers."""
@@ -21,5 +23,6 @@ def addressed(route: APIRoute, job_id: str) -> str:
     path = route.path.replace(":uuid", "").replace("{jobId}", job_id)
     path = path.replace("{name}", "nightly")
     path = path.replace("{actionId}", job_id).replace("{action_id}", job_id)
-    path = path.replace("{group_id}", "0" * 16)
+    path = path.replace("{group_id}", "0" * 16).replace("{epoch}", "1")
+    path = path.replace("{workerId}", WORKER)
     return path.replace("{job_id}", job_id).replace("{verb}", "cancel")

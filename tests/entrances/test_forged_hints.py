@@ -1,4 +1,4 @@
-"""Whoever may only write to the broker cannot change what a job that stands in the trail runs."""
+"""A client that may only write to the broker cannot change what a recorded job runs."""
 
 from __future__ import annotations
 

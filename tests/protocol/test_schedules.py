@@ -54,7 +54,7 @@ async def fire(bench: Bench, now: datetime, by: Schedules | None = None) -> None
 
 
 async def jobs_of(bench: Bench) -> list[tuple[str, int]]:
-    """Return each job that stands in the trail with the place of its tick, in order."""
+    """Return each recorded job with the place of its tick, in order."""
     begin = await declared_at(bench)
     found = []
     async for history in bench.real.trail.scan():

@@ -1,8 +1,8 @@
 """An invented next release: what it adds, and how this release reads what it wrote.
 
 The processes of the next release run the code under test. To them :data:`NEW_FIELD` and
-:data:`NEW_KIND` are of level 2. The workers of this release run the same code at level 1, and their
-ports show them both under names that nobody knows.
+:data:`NEW_KIND` are of level 2. The workers of this release run the same code at level 1. Their
+ports show them both under names that no release knows.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
     from jobfleet_publisher.then import Then
 
 
-class OpensGroups:
+class OpensGroups(ABC):
     """The part of a publisher that opens groups."""
 
+    @abstractmethod
     async def request(
         self,
         type: str,  # noqa: A002 - the field's published name
@@ -31,14 +33,14 @@ class OpensGroups:
         **options: Unpack[JobOptions],
     ) -> JobRequest:
         """Return a checked request."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def job(self, job_id: str) -> SubmittedJob:
         """Return a job that was submitted before."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def _group_parts(self) -> tuple[Groups, Callable[[Submitted], SubmittedJob]]:
-        raise NotImplementedError
+        """Return what writes groups, and what makes a handle of a job that was submitted."""
 
     @asynccontextmanager
     async def group(

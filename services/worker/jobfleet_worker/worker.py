@@ -133,6 +133,7 @@ class Worker:
         try:
             await started(self._ground.hooks)
         except BaseException:
+            # Also when cancelled: the worker's row must not say that it serves. It goes on up.
             await self._upkeep.heartbeat.stop()
             raise
 

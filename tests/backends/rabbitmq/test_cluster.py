@@ -22,7 +22,6 @@ pytestmark = [
     pytest.mark.servers,
     pytest.mark.full,
     pytest.mark.timeout(600),
-    pytest.mark.skipif(not RabbitMQNode.is_installed(), reason="needs RabbitMQ's own programs"),
 ]
 
 

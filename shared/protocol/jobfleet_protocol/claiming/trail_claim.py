@@ -215,6 +215,7 @@ class TrailClaim:
         try:
             return await self._append(head, changes)
         except Exception:
+            # Whatever it was, the rows may have been written; it goes on to the caller.
             if is_worker_lock(lease.lock):
                 # The lock lives on. Left alone, a Started under it would look attended for ever.
                 self._parts.give_back(Unclear(head, lease.lock))

@@ -9,7 +9,6 @@ from tests.simulation.append_bugs import (
     refusal_means_written,
     terminal_not_absorbing,
 )
-from tests.simulation.chain_bugs import a_repeated_submit_ends_the_open_row
 from tests.simulation.claim_bugs import (
     copies_live_on,
     missing_handler_fails_at_once,
@@ -25,13 +24,10 @@ from tests.simulation.emphases import (
     FEW_PROCESSES,
     KILLER,
     LATE,
-    LATE_AND_MOVED,
     MANY_LATE,
-    MOVED,
     NOTHING_ELSE,
     OLD,
     ONE_LOCK,
-    PLAIN,
     PUT_OFF,
     SLEEP,
 )
@@ -42,13 +38,7 @@ from tests.simulation.ending_bugs import (
     token_not_checked,
 )
 from tests.simulation.erasure_bugs import OF_ERASURES
-from tests.simulation.group_bugs import (
-    a_second_completion,
-    read_before_the_insert,
-    the_mark_after_the_open_row,
-    the_seal_read_before_the_mark,
-    the_sealer_does_not_look,
-)
+from tests.simulation.group_bugs import OF_FLOWS
 from tests.simulation.hash_bugs import (
     hash_of_a_stale_row,
     hash_of_another_event_1,
@@ -71,12 +61,7 @@ from tests.simulation.lock_bugs import (
     trust_checked_before_the_read,
 )
 from tests.simulation.loss_bugs import a_claim_without_the_limit, a_lone_takeover
-from tests.simulation.move_bugs import (
-    a_claim_looks_only_before,
-    a_look_counts_for_ever,
-    a_lost_worker_is_not_fenced,
-    the_copy_begins_at_once,
-)
+from tests.simulation.move_bugs import OF_MOVES
 from tests.simulation.pause_bugs import (
     a_claim_heeds_no_pause,
     a_restart_resumes,
@@ -467,38 +452,6 @@ OF_PAUSES = (
 )
 """Faults of pauses elsewhere."""
 
-OF_MOVES = (
-    Known(
-        "a process that saw no seal once looks for none again",
-        a_look_counts_for_ever,
-        12,
-        MOVED | BAD_WEATHER,
-        shows="the copy lacks",
-    ),
-    Known(
-        "the copy begins as soon as the seal stands",
-        the_copy_begins_at_once,
-        33,
-        MOVED | BAD_WEATHER,
-        shows="the copy lacks",
-    ),
-    Known(
-        "a claim looks for the seal only before it is written",
-        a_claim_looks_only_before,
-        45,
-        LATE_AND_MOVED,
-        shows="the copy lacks its Started",
-    ),
-    Known(
-        "a job is copied while its lost worker could still end it",
-        a_lost_worker_is_not_fenced,
-        2,
-        MOVED | BAD_WEATHER,
-        shows="copied while it runs",
-    ),
-)
-"""Faults of a fleet that is copied while it is alive."""
-
 OF_READING = (
     Known(
         "a step named as the lifecycle event before",
@@ -544,50 +497,4 @@ OF_SCOPE_WORKER = (
 )
 """Faults of one lock for many jobs."""
 
-_GROUPED = BAD_WEATHER | PLAIN | {"groups": 4, "jobs": 2, "workers": 4}
-_GROUPED_IN_CALM = _GROUPED | {"fault_rate": 0.0, "stall_rate": 0.0, "operator_action_seconds": 1e9}
-"""Without faults no sealer fails to look, so the rescuer, which these bugs keep out, is idle."""
-_GROUP_WAITS = "job 00000006-.* is waiting for ever"
-_CHAINED = CRASHES | {"chains": 0.7, "fault_rate": 0.3}
-OF_FLOWS = (
-    Known(
-        "open row removed though a successor was not submitted",
-        callback_left_behind,
-        31,
-        _CHAINED,
-        shows="^successor",
-    ),
-    Known(
-        "a repeated submit ends the open row before its successors",
-        a_repeated_submit_ends_the_open_row,
-        96,
-        _CHAINED,
-        shows="^successor",
-    ),
-    Known(
-        "a member's mark after its open row is gone",
-        the_mark_after_the_open_row,
-        38,
-        _GROUPED | {"crash_rate": 0.02},
-        shows=_GROUP_WAITS,
-    ),
-    Known(
-        "a member reads its block before it inserts its mark",
-        read_before_the_insert,
-        1,
-        _GROUPED_IN_CALM,
-        shows=_GROUP_WAITS,
-    ),
-    Known("the sealer does not look", the_sealer_does_not_look, 5, _GROUPED, shows=_GROUP_WAITS),
-    Known(
-        "a member reads the seal before it inserts its mark",
-        the_seal_read_before_the_mark,
-        2,
-        _GROUPED_IN_CALM,
-        shows=_GROUP_WAITS,
-    ),
-    Known("a group completes twice", a_second_completion, 7, _GROUPED, shows="ended 2 times"),
-)
-"""Faults of chains and groups."""
-
-__all__ = ["OF_A_CORE", "OF_ERASURES", "OF_TWO_RELEASES"]
+__all__ = ["OF_A_CORE", "OF_ERASURES", "OF_FLOWS", "OF_MOVES", "OF_TWO_RELEASES"]

@@ -19,6 +19,10 @@ from jobfleet_protocol.actions.group_counts import block_of, block_partition
 from jobfleet_protocol.actions.group_ending import GroupEnding, total_of
 from jobfleet_protocol.trail.transitions import draft as drafted
 from jobfleet_worker.upkeep.rescuer import Rescuer
+from tests.simulation.chain_bugs import a_repeated_submit_ends_the_open_row
+from tests.simulation.emphases import BAD_WEATHER, CRASHES, PLAIN
+from tests.simulation.ending_bugs import callback_left_behind
+from tests.simulation.known import Known
 
 
 def the_mark_after_the_open_row() -> AbstractContextManager[Any]:
@@ -126,3 +130,50 @@ def _no_look_by_the_rescuer() -> AbstractContextManager[Any]:
         return None if is_group else suspicion(self, row, fleet)
 
     return patch.object(Rescuer, "_suspicion", trusting)
+
+
+_GROUPED = BAD_WEATHER | PLAIN | {"groups": 4, "jobs": 2, "workers": 4}
+_GROUPED_IN_CALM = _GROUPED | {"fault_rate": 0.0, "stall_rate": 0.0, "operator_action_seconds": 1e9}
+"""Without faults no sealer fails to look, so the rescuer, which these bugs keep out, is idle."""
+_GROUP_WAITS = "job 00000006-.* is waiting for ever"
+_CHAINED = CRASHES | {"chains": 0.7, "fault_rate": 0.3}
+OF_FLOWS = (
+    Known(
+        "open row removed though a successor was not submitted",
+        callback_left_behind,
+        31,
+        _CHAINED,
+        shows="^successor",
+    ),
+    Known(
+        "a repeated submit ends the open row before its successors",
+        a_repeated_submit_ends_the_open_row,
+        96,
+        _CHAINED,
+        shows="^successor",
+    ),
+    Known(
+        "a member's mark after its open row is gone",
+        the_mark_after_the_open_row,
+        38,
+        _GROUPED | {"crash_rate": 0.02},
+        shows=_GROUP_WAITS,
+    ),
+    Known(
+        "a member reads its block before it inserts its mark",
+        read_before_the_insert,
+        1,
+        _GROUPED_IN_CALM,
+        shows=_GROUP_WAITS,
+    ),
+    Known("the sealer does not look", the_sealer_does_not_look, 5, _GROUPED, shows=_GROUP_WAITS),
+    Known(
+        "a member reads the seal before it inserts its mark",
+        the_seal_read_before_the_mark,
+        2,
+        _GROUPED_IN_CALM,
+        shows=_GROUP_WAITS,
+    ),
+    Known("a group completes twice", a_second_completion, 7, _GROUPED, shows="ended 2 times"),
+)
+"""Faults of chains and groups."""

@@ -14,6 +14,8 @@ from jobfleet_protocol.claiming.trail_claim import TrailClaim
 from jobfleet_protocol.control import fleet_seal
 from jobfleet_protocol.moving import move_out
 from jobfleet_protocol.moving.move_out import MoveOut
+from tests.simulation.emphases import BAD_WEATHER, LATE_AND_MOVED, MOVED
+from tests.simulation.known import Known
 
 
 def a_look_counts_for_ever() -> AbstractContextManager[Any]:
@@ -49,3 +51,36 @@ def a_lost_worker_is_not_fenced() -> AbstractContextManager[Any]:
         return history
 
     return patch.object(MoveOut, "_unattended", copied)
+
+
+OF_MOVES = (
+    Known(
+        "a process that saw no seal once looks for none again",
+        a_look_counts_for_ever,
+        12,
+        MOVED | BAD_WEATHER,
+        shows="the copy lacks",
+    ),
+    Known(
+        "the copy begins as soon as the seal stands",
+        the_copy_begins_at_once,
+        33,
+        MOVED | BAD_WEATHER,
+        shows="the copy lacks",
+    ),
+    Known(
+        "a claim looks for the seal only before it is written",
+        a_claim_looks_only_before,
+        45,
+        LATE_AND_MOVED,
+        shows="the copy lacks its Started",
+    ),
+    Known(
+        "a job is copied while its lost worker could still end it",
+        a_lost_worker_is_not_fenced,
+        2,
+        MOVED | BAD_WEATHER,
+        shows="copied while it runs",
+    ),
+)
+"""Faults of a fleet that is copied while it is alive."""

@@ -10,9 +10,9 @@ from typing import Any
 from unittest.mock import patch
 
 from jobfleet_contracts.event import Event
+from jobfleet_contracts.group_marks import GroupMarks
 from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.job import JobRequest, Member
-from jobfleet_contracts.ports import GroupMarks
 from jobfleet_contracts.state import State
 from jobfleet_protocol.actions.ending import Ending
 from jobfleet_protocol.actions.group_counts import block_of, block_partition

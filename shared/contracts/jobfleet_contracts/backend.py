@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from jobfleet_contracts.control_ports import ControlChannel, ControlLog
 from jobfleet_contracts.fleet_ports import RateStore, WorkerDirectory
+from jobfleet_contracts.group_marks import GroupMarks
 from jobfleet_contracts.job_logs import JobLogs
 from jobfleet_contracts.ports import (
     AuditTrail,
     DeadLetterStore,
     EventFeed,
-    GroupMarks,
     JobConsumer,
     JobIndex,
     JobIndexReader,

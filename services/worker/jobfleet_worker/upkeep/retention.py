@@ -15,13 +15,13 @@ import structlog
 
 from jobfleet_contracts.errors import DataMissing, SequenceTaken
 from jobfleet_contracts.event import Event
+from jobfleet_contracts.group_marks import GroupMarks
 from jobfleet_contracts.index import IndexedEvent
 from jobfleet_contracts.internal_job import GROUP_TYPE
 from jobfleet_contracts.job_logs import JobLogs
 from jobfleet_contracts.ports import (
     AuditTrail,
     Clock,
-    GroupMarks,
     PayloadStore,
     TrailRetention,
 )

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import structlog
 
 from jobfleet_contracts.event import Event
+from jobfleet_contracts.group_marks import GroupMarks
 from jobfleet_contracts.outcome import JobError
-from jobfleet_contracts.ports import AuditTrail, Clock, GroupMarks
+from jobfleet_contracts.ports import AuditTrail, Clock
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.group_counts import (
     Count,

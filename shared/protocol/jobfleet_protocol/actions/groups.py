@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from jobfleet_contracts.errors import ActionRefused, BackendError, InvalidRequest, UnknownJob
 from jobfleet_contracts.event import Event, JobFacts
+from jobfleet_contracts.group_marks import GroupMarks
 from jobfleet_contracts.internal_job import GROUP_TYPE, check_submitted, is_internal_id
 from jobfleet_contracts.job_id import job_id_for_key
-from jobfleet_contracts.ports import AuditTrail, Clock, GroupMarks, JobIndex, PayloadStore
+from jobfleet_contracts.ports import AuditTrail, Clock, JobIndex, PayloadStore
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.answer_limit import answered
 from jobfleet_protocol.actions.ending import Ending

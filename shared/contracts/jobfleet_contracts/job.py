@@ -8,8 +8,6 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from heapq import nsmallest
 from typing import Annotated, Any, Literal, Self, get_args
-from urllib.parse import urlsplit
-from uuid import UUID
 
 import orjson
 from pydantic import (
@@ -26,10 +24,19 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import SkipJsonSchema
 
-from jobfleet_contracts.codec import format_time, parse_time
+from jobfleet_contracts.codec import format_time
 from jobfleet_contracts.credentials import holds_credential, user_info_in
 from jobfleet_contracts.errors import InvalidRequest
-from jobfleet_contracts.internal_job import GROUP_TYPE, INTERNAL_TYPES
+from jobfleet_contracts.field_checks import (
+    canonical_uuid,
+    checked_time,
+    each_once,
+    one_line,
+    plain_text,
+    users_type,
+    web_address,
+)
+from jobfleet_contracts.internal_job import GROUP_TYPE
 from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.json_check import check_characters, check_json
 from jobfleet_contracts.json_size import MAX_VALUES, JsonCounter
@@ -44,73 +51,12 @@ TYPE_PATTERN = re.compile(r"^[A-Za-z0-9_.-]{1,100}$")
 MAX_TAKEOVER_LIMIT = 100
 QUEUE_PATTERN = re.compile(r"^[a-z0-9_-]{1,50}$")
 LONGEST_DELAY_SECONDS = 10 * 365 * 86_400
-FIRST_YEAR = 1601
-"""Where times of Azure's tables begin; it refuses rows with an earlier one for ever."""
-LAST_YEAR = 9000
-"""What is computed from a time, as the next runs of a schedule, must not pass the year 9999."""
 
 _NAMES_SHOWN, _NAME_SHOWN = 10, 100
 
-_TEXT_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-_CANONICAL_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_LINE_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-
-
-def _time(value: Any) -> datetime:
-    if isinstance(value, str):
-        moment = parse_time(value)
-    elif isinstance(value, datetime) and value.tzinfo is not None:
-        moment = value.astimezone(UTC)
-    else:
-        raise ValueError("must be a time with zone, as 2026-01-31T09:30:00Z")
-    if moment.year < FIRST_YEAR:
-        raise ValueError(f"must not lie before the year {FIRST_YEAR}")
-    if moment.year > LAST_YEAR:
-        raise ValueError(f"must not lie after the year {LAST_YEAR}")
-    return moment
-
-
-def _uuid(value: str) -> str:
-    try:
-        return value if _CANONICAL_UUID.fullmatch(value) else str(UUID(value))
-    except ValueError:
-        raise ValueError("must be a UUID; leave it out to have one made") from None
-
-
-def _one_line(value: str) -> str:
-    if _LINE_CONTROL.search(value):
-        raise ValueError("must not hold control characters or line breaks")
-    return value
-
-
-def _text(value: str) -> str:
-    if _TEXT_CONTROL.search(value):
-        raise ValueError("must not hold control characters")
-    return value
-
-
-def _web_address(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be an http or https address")
-    return value
-
-
-def _users_type(name: str) -> str:
-    if name in INTERNAL_TYPES:
-        raise ValueError(f"{name} jobs are made by jobfleet alone")
-    return name
-
-
-def _each_once(names: list[str]) -> list[str]:
-    if len(set(names)) < len(names):
-        raise ValueError("must name each limit once")
-    return names
-
-
 LimitName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
-Time = Annotated[datetime, BeforeValidator(_time), PlainSerializer(format_time)]
-ONE_LINE = AfterValidator(_one_line)
+Time = Annotated[datetime, BeforeValidator(checked_time), PlainSerializer(format_time)]
+ONE_LINE = AfterValidator(one_line)
 """Stands behind a ``Field`` with lengths, which then counts characters and says so."""
 
 JobName = Annotated[str, Field(max_length=200), ONE_LINE]
@@ -120,7 +66,7 @@ AttemptLimit = Annotated[int, Field(ge=1, le=MAX_ATTEMPTS)] | None
 TimeLimit = Annotated[float, Field(gt=0, le=MAX_TIMEOUT_SECONDS, allow_inf_nan=False)] | None
 OnLost = Literal["retry", "fail"] | None
 LockKey = Annotated[str, Field(min_length=1, max_length=MAX_LOCK_KEY), ONE_LINE] | None
-CallbackUrl = Annotated[str, Field(max_length=2000), ONE_LINE, AfterValidator(_web_address)] | None
+CallbackUrl = Annotated[str, Field(max_length=2000), ONE_LINE, AfterValidator(web_address)] | None
 
 _WIRE = ConfigDict(
     frozen=True, extra="forbid", strict=True, alias_generator=to_camel, populate_by_name=True
@@ -162,7 +108,7 @@ class Then(BaseModel):
 
     model_config = _WIRE
 
-    type: Annotated[str, Field(pattern=TYPE_PATTERN.pattern), AfterValidator(_users_type)]
+    type: Annotated[str, Field(pattern=TYPE_PATTERN.pattern), AfterValidator(users_type)]
     when: Literal["success", "failure", "always"] = "success"
     job_name: JobName = ""
     payload: Any = None
@@ -232,12 +178,12 @@ class JobRequest(BaseModel):
 
     model_config = _WIRE | ConfigDict(title="Job request, version 1")
 
-    job_id: Annotated[str, AfterValidator(_uuid), Field(json_schema_extra={"format": "uuid"})] = (
-        Field(default_factory=new_id)
-    )
+    job_id: Annotated[
+        str, AfterValidator(canonical_uuid), Field(json_schema_extra={"format": "uuid"})
+    ] = Field(default_factory=new_id)
     type: str = Field(pattern=TYPE_PATTERN.pattern)
     job_name: JobName = ""
-    description: Annotated[str, Field(max_length=2000), AfterValidator(_text)] = ""
+    description: Annotated[str, Field(max_length=2000), AfterValidator(plain_text)] = ""
     payload: Any = None
     input_file_path: Annotated[str, Field(max_length=2000), ONE_LINE] | None = None
     processing_parameters: dict[str, Any] | None = None
@@ -252,7 +198,7 @@ class JobRequest(BaseModel):
     max_takeovers: int | None = Field(default=None, ge=0, le=MAX_TAKEOVER_LIMIT)
     lock_key: LockKey = None
     lock_slots: int = Field(default=1, ge=1, le=MAX_SLOTS)
-    limits: Annotated[list[LimitName], Field(max_length=MAX_LIMITS), AfterValidator(_each_once)] = (
+    limits: Annotated[list[LimitName], Field(max_length=MAX_LIMITS), AfterValidator(each_once)] = (
         Field(default=[])
     )
     callback_url: CallbackUrl = None

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from jobfleet_contracts.job import JobRequest
 from jobfleet_dashboard.api import descriptions, examples
-from jobfleet_dashboard.api.descriptions import Description
+from jobfleet_dashboard.api.route_description import Description
 from jobfleet_dashboard.api.short_form import expand
 from tests.dashboard.api.asgi_client import AsgiClient
 

@@ -12,9 +12,10 @@ from jobfleet_contracts.errors import InvalidRequest, JobfleetError
 from jobfleet_contracts.state import State
 from jobfleet_dashboard.api.action_selection import Selection, reason_of
 from jobfleet_dashboard.api.answer import answer, job_answer
-from jobfleet_dashboard.api.descriptions import ACT, ACT_ON_MANY, CANCEL, ERASE, described
+from jobfleet_dashboard.api.descriptions import ACT, ACT_ON_MANY, CANCEL, ERASE
 from jobfleet_dashboard.api.documents import ActionAnswer, ActionItem, ProblemDocument
 from jobfleet_dashboard.api.request_parts import JobId, json_object
+from jobfleet_dashboard.api.route_description import described
 from jobfleet_dashboard.problems import problem_document, problem_of
 from jobfleet_dashboard.root_path import public
 from jobfleet_dashboard.security.access import asker, require

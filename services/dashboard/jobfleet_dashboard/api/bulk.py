@@ -10,15 +10,10 @@ from starlette.responses import Response
 
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_dashboard.api.answer import answer
-from jobfleet_dashboard.api.descriptions import (
-    BULK_ACTION,
-    JOURNAL,
-    RESULTS,
-    STOP_ACTION,
-    described,
-)
+from jobfleet_dashboard.api.descriptions import BULK_ACTION, JOURNAL, RESULTS, STOP_ACTION
 from jobfleet_dashboard.api.filters import ActionsFilter, CursorFilter
 from jobfleet_dashboard.api.jobs import page
+from jobfleet_dashboard.api.route_description import described
 from jobfleet_dashboard.security.access import asker, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of

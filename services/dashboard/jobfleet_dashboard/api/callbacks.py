@@ -11,9 +11,10 @@ from starlette.responses import Response
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.json_check import MAX_PAYLOAD_BYTES
 from jobfleet_dashboard.api.answer import answer
-from jobfleet_dashboard.api.descriptions import CALLBACK, described
+from jobfleet_dashboard.api.descriptions import CALLBACK
 from jobfleet_dashboard.api.documents import CallbackAnswer
 from jobfleet_dashboard.api.request_parts import JobId, check_values
+from jobfleet_dashboard.api.route_description import described
 from jobfleet_dashboard.problems import too_large
 from jobfleet_dashboard.services import services_of
 from jobfleet_protocol.actions.callbacks import Callbacks

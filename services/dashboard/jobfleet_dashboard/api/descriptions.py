@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from fastapi_problem.error import Problem
-from starlette.responses import JSONResponse, Response
-
-from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.lease import MAX_LIMIT_SLOTS
 from jobfleet_contracts.rate import MOST_STARTS
-from jobfleet_dashboard import problems
 from jobfleet_dashboard.api import (
     bulk_documents,
     documents,
@@ -24,140 +19,7 @@ from jobfleet_dashboard.api import (
     waiting_documents,
     worker_documents,
 )
-from jobfleet_dashboard.problems import problem_document
-
-_PROBLEMS: tuple[Problem, ...] = (
-    problems.invalid("priority: Input should be less than or equal to 9", "priority"),
-    problems.not_authenticated("send a key as `Authorization: Bearer KEY`"),
-    problems.bad_signature("the callback carries no valid signature"),
-    problems.forbidden("key reports is a viewer; this needs submitter"),
-    problems.forbidden("this change was asked for by another web site", "cross-site-request"),
-    problems.unknown_job(examples.JOB_ID),
-    Problem("Unknown schedule", "unknown-schedule", "there is no schedule nightly", 404),
-    Problem("Unknown limit", "unknown-limit", "no limit api-stripe", 404),
-    Problem("Not found", "not-found", "there is no action with this id", 404),
-    Problem("Action refused", "action-refused", "the job is completed already", 409),
-    problems.body_conflict("the job was submitted before with another body", by_key=False),
-    problems.too_large(2_097_152),
-    problems.body_conflict("the job was submitted before with another body", by_key=True),
-    problems.too_many("reports is over 1000 per 1 minute; try later", "rate-limited", 12),
-    problems.too_many("queue default holds 10,001 jobs", "queue-full", 10),
-    problems.unavailable(BackendUnavailable("no answer from the storage")),
-)
-_READ = ("not-authenticated", "forbidden", "cross-site-request", "backend-unavailable")
-_WRITE = ("invalid-request", "body-too-large", *_READ)
-_SUBMIT = (*_WRITE, "body-conflict", "idempotency-key-reused", "rate-limited", "queue-full")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Description:
-    """One route's answers.
-
-    Attributes:
-        good: statuses with the shape of ``model``; ``bare``: statuses without a body.
-        problems: types of the problems that it may answer with.
-        parameters: of query and headers, beside those that the framework sees.
-        requests: examples of its body by name; ``schema``: what the body has to be.
-    """
-
-    text: str
-    model: Any = None
-    example: Any = None
-    good: tuple[int, ...] = (200,)
-    bare: tuple[int, ...] = ()
-    media_type: str = "application/json"
-    headers: tuple[str, ...] = ()
-    problems: tuple[str, ...] = _READ
-    schema: dict[str, Any] | None = None
-    requests: dict[str, Any] | None = None
-    key_header: bool = False
-    parameters: tuple[dict[str, Any], ...] = ()
-
-
-def described(description: Description) -> dict[str, Any]:
-    """Return the keyword arguments of a route's decorator."""
-    responses: dict[int | str, dict[str, Any]] = {}
-    for status in description.good:
-        responses[status] = _good(description)
-    for status in description.bare:
-        responses[status] = {"description": "Not changed since the `ETag` that was sent."}
-    for status, found in _by_status(description.problems).items():
-        responses[status] = _problem(found)
-    return {
-        "status_code": description.good[0],
-        "response_class": _media(description.media_type),
-        "response_model": None,
-        "responses": responses,
-        "openapi_extra": _extra(description),
-    }
-
-
-def _media(media_type: str) -> type[Response]:
-    """The framework takes the media type from a class."""
-    if media_type == "application/json":
-        return JSONResponse
-    return type("Described", (Response,), {"media_type": media_type})
-
-
-def _good(description: Description) -> dict[str, Any]:
-    content: dict[str, Any] = {}
-    if description.example is not None:
-        content["example"] = description.example
-    if description.media_type != "application/json":
-        content["schema"] = {"type": "string"}
-    answer: dict[str, Any] = {
-        "description": description.text,
-        "content": {description.media_type: content},
-    }
-    if description.model is not None:
-        answer["model"] = description.model
-    if description.headers:
-        answer["headers"] = {name: {"schema": {"type": "string"}} for name in description.headers}
-    return answer
-
-
-def _by_status(kinds: tuple[str, ...]) -> dict[int, list[Problem]]:
-    found: dict[int, list[Problem]] = {}
-    for problem in _PROBLEMS:
-        if problem.type in kinds:
-            found.setdefault(problem.status, []).append(problem)
-    return found
-
-
-def _problem(found: list[Problem]) -> dict[str, Any]:
-    kinds = {problem.type: {"value": problem_document(problem)} for problem in found}
-    schema = {"$ref": "#/components/schemas/ProblemDocument"}
-    answer: dict[str, Any] = {
-        "description": "; ".join(problem.title for problem in found),
-        "content": {problems.MEDIA_TYPE: {"schema": schema, "examples": kinds}},
-    }
-    names = sorted({name for problem in found for name in problem.headers or {}})
-    if names:
-        answer["headers"] = {name: {"schema": {"type": "string"}} for name in names}
-    return answer
-
-
-def _extra(description: Description) -> dict[str, Any]:
-    extra: dict[str, Any] = {}
-    if description.schema is not None:
-        named = {name: {"value": value} for name, value in (description.requests or {}).items()}
-        content = {"schema": description.schema, "examples": named}
-        extra["requestBody"] = {
-            "required": bool(named),
-            "content": {"application/json": content},
-        }
-    if description.parameters:
-        extra["parameters"] = list(description.parameters)
-    if description.key_header:
-        extra["parameters"] = [
-            {
-                "name": "Idempotency-Key",
-                "in": "header",
-                "schema": {"type": "string", "minLength": 1, "maxLength": 255},
-                "description": "The same key and body give the same job.",
-            }
-        ]
-    return extra
+from jobfleet_dashboard.api.route_description import READ, WRITE, Description
 
 
 def _parameter(place: str, name: str, text: str) -> dict[str, Any]:
@@ -165,6 +27,7 @@ def _parameter(place: str, name: str, text: str) -> dict[str, Any]:
     return {"name": name, "in": place, "schema": kind, "description": text}
 
 
+_SUBMIT = (*WRITE, "body-conflict", "idempotency-key-reused", "rate-limited", "queue-full")
 _REF = "#/components/schemas/"
 _REASON = {
     "type": "object",
@@ -212,7 +75,7 @@ BULK = Description(
     model=documents.BulkAnswer,
     example=examples.BULK,
     good=(202,),
-    problems=(*_WRITE, "rate-limited", "queue-full"),
+    problems=(*WRITE, "rate-limited", "queue-full"),
     schema={"$ref": f"{_REF}BulkRequest"},
     requests={"jobs": examples.BULK_REQUEST},
     key_header=True,
@@ -222,14 +85,14 @@ JOBS = Description(
     "one that changes while you page moves to the first page.",
     model=documents.EventPage | documents.JobPage,
     example=examples.EVENTS,
-    problems=("invalid-request", *_READ),
+    problems=("invalid-request", *READ),
 )
 FLEET_EVENTS = Description(
     text="Events of all jobs, newest first. A search that stops before the end says in "
     "`searchedBackTo` how far back it has looked; `next` goes on from there.",
     model=documents.EventPage,
     example=examples.EVENTS,
-    problems=("invalid-request", *_READ),
+    problems=("invalid-request", *READ),
 )
 JOB = Description(
     text="The job.",
@@ -237,35 +100,35 @@ JOB = Description(
     example=examples.JOB,
     bare=(304,),
     headers=_POLL,
-    problems=("invalid-request", "unknown-job", *_READ),
+    problems=("invalid-request", "unknown-job", *READ),
 )
 LOGS = Description(
     text="Attempts, first one first; a page ends after 1 MiB.",
     model=documents.AttemptPage,
     example=examples.LOGS,
-    problems=("invalid-request", "unknown-job", *_READ),
+    problems=("invalid-request", "unknown-job", *READ),
 )
 LINES = Description(
     text="Log lines of the handler, first one first.",
     model=documents.LogPage,
     example=examples.LINES,
-    problems=("invalid-request", "unknown-job", *_READ),
+    problems=("invalid-request", "unknown-job", *READ),
 )
 EVENTS = Description(
     text="Events, oldest first; a page ends after 1 MiB.",
     model=documents.HistoryPage,
     example=examples.HISTORY,
-    problems=("invalid-request", "unknown-job", *_READ),
+    problems=("invalid-request", "unknown-job", *READ),
 )
 FLEET_STREAM = Description(
     text="Server-sent events: `data` is an event, `id` its cursor.",
     media_type="text/event-stream",
-    problems=("invalid-request", *_READ),
+    problems=("invalid-request", *READ),
 )
 JOB_STREAM = Description(
     text="Server-sent events: `data` is an event, `id` its sequence.",
     media_type="text/event-stream",
-    problems=("invalid-request", "unknown-job", *_READ),
+    problems=("invalid-request", "unknown-job", *READ),
 )
 CANCEL = Description(
     text="Cancelled, or its worker was asked to stop.",
@@ -273,7 +136,7 @@ CANCEL = Description(
     example=examples.ACCEPTED,
     good=(202,),
     headers=("Location", "Retry-After"),
-    problems=(*_WRITE, "unknown-job", "action-refused"),
+    problems=(*WRITE, "unknown-job", "action-refused"),
     schema=_REASON,
 )
 ACT = replace(CANCEL, text="Done.", schema=_NOTHING)
@@ -287,7 +150,7 @@ ACT_ON_MANY = Description(
     model=documents.ActionAnswer,
     example=examples.ACTIONS,
     good=(202,),
-    problems=(*_WRITE, "action-refused"),
+    problems=(*WRITE, "action-refused"),
     schema={"$ref": f"{_REF}ActionRequest"},
     requests={"ids": examples.ACTION_REQUEST},
 )
@@ -297,7 +160,7 @@ GROUP_OPEN = Description(
     example=examples.ACCEPTED,
     good=(202,),
     headers=("Location", "Retry-After"),
-    problems=(*_WRITE, "body-conflict", "rate-limited"),
+    problems=(*WRITE, "body-conflict", "rate-limited"),
     schema={"$ref": f"{_REF}GroupRequest"},
     requests={"group": examples.GROUP_REQUEST},
     key_header=True,
@@ -307,7 +170,7 @@ GROUP_MEMBERS = Description(
     model=documents.BulkAnswer,
     example=examples.BULK,
     good=(202,),
-    problems=(*_WRITE, "unknown-job", "rate-limited"),
+    problems=(*WRITE, "unknown-job", "rate-limited"),
     schema={"$ref": f"{_REF}MembersRequest"},
     requests={"members": examples.MEMBERS_REQUEST},
 )
@@ -317,7 +180,7 @@ GROUP_SEAL = Description(
     example=examples.ACCEPTED,
     good=(202,),
     headers=("Location", "Retry-After"),
-    problems=(*_WRITE, "unknown-job", "action-refused"),
+    problems=(*WRITE, "unknown-job", "action-refused"),
     schema={"$ref": f"{_REF}SealRequest"},
     requests={"seal": {"total": 2}},
 )
@@ -325,7 +188,7 @@ GROUP = Description(
     text="The group.",
     model=group_documents.GroupDocument,
     example=examples.GROUP,
-    problems=(*_READ, "unknown-job", "action-refused"),
+    problems=(*READ, "unknown-job", "action-refused"),
 )
 CALLBACK = Description(
     text="Accepted, now or before.",
@@ -357,13 +220,13 @@ SCHEDULE = Description(
     text="The schedule.",
     model=schedule_documents.ScheduleDocument,
     example=examples.SCHEDULE,
-    problems=("invalid-request", "unknown-schedule", *_READ),
+    problems=("invalid-request", "unknown-schedule", *READ),
 )
 SCHEDULE_PUT = Description(
     text="The schedule as it now is.",
     model=schedule_documents.ScheduleDocument,
     example=examples.SCHEDULE,
-    problems=(*_WRITE, "unknown-schedule"),
+    problems=(*WRITE, "unknown-schedule"),
     schema={"$ref": f"{_REF}ScheduleRequest"},
     requests={"cron": examples.SCHEDULE_REQUEST},
 )
@@ -372,13 +235,13 @@ SCHEDULE_ACT = Description(
     model=schedule_documents.ScheduleAnswer,
     example=examples.SCHEDULE_DONE,
     good=(202,),
-    problems=(*_WRITE, "unknown-schedule"),
+    problems=(*WRITE, "unknown-schedule"),
     schema=_REASON,
 )
 SCHEDULE_RUN = replace(
     SUBMIT,
     text="Accepted: the job stands in the audit trail.",
-    problems=(*_WRITE, "unknown-schedule", "rate-limited", "queue-full"),
+    problems=(*WRITE, "unknown-schedule", "rate-limited", "queue-full"),
     schema=_REASON,
     requests=None,
     key_header=False,
@@ -388,7 +251,7 @@ SCHEDULE_BACKFILL = Description(
     model=schedule_documents.BackfillAnswer,
     example=examples.BACKFILL,
     good=(202,),
-    problems=(*_WRITE, "unknown-schedule"),
+    problems=(*WRITE, "unknown-schedule"),
     schema={"$ref": f"{_REF}BackfillRequest"},
     requests={"week": examples.BACKFILL_REQUEST},
 )
@@ -396,13 +259,13 @@ SCHEDULE_NEXT = Description(
     text="Times in UTC, earliest first.",
     model=schedule_documents.NextRuns,
     example={"items": [examples.AT]},
-    problems=("invalid-request", "unknown-schedule", *_READ),
+    problems=("invalid-request", "unknown-schedule", *READ),
 )
 SCHEDULE_HISTORY = Description(
     text="Entries, newest first.",
     model=schedule_documents.ScheduleHistory,
     example=examples.SCHEDULE_HISTORY,
-    problems=("invalid-request", "unknown-schedule", *_READ),
+    problems=("invalid-request", "unknown-schedule", *READ),
 )
 WORKERS = Description(
     text="Workers, longest running first.",
@@ -413,7 +276,7 @@ WORKER = Description(
     text="The worker.",
     model=worker_documents.WorkerDetail,
     example=examples.WORKER,
-    problems=("not-found", *_READ),
+    problems=("not-found", *READ),
 )
 QUEUES = Description(text="Lanes, and queues.", model=documents.QueueList, example=examples.QUEUES)
 TYPES = Description(text="Job types.", model=type_documents.TypeList, example=examples.TYPES)
@@ -422,7 +285,7 @@ PAUSE = Description(
     model=documents.PauseAnswer,
     example=examples.PAUSED,
     good=(202,),
-    problems=_WRITE,
+    problems=WRITE,
     schema=_PAUSE,
     requests={"until": examples.PAUSE_REQUEST},
 )
@@ -431,7 +294,7 @@ RUN_ANYWAY = replace(
     RESUME,
     text="The job may start once.",
     example=examples.RUN_ANYWAY,
-    problems=(*_WRITE, "unknown-job", "action-refused"),
+    problems=(*WRITE, "unknown-job", "action-refused"),
 )
 LOCKS = Description(text="Lock keys.", model=documents.LockList, example=examples.LOCKS)
 LIMITS = Description(
@@ -441,13 +304,13 @@ LIMIT = Description(
     text="The limit.",
     model=limit_documents.LimitDocument,
     example=examples.LIMIT,
-    problems=("invalid-request", "unknown-limit", *_READ),
+    problems=("invalid-request", "unknown-limit", *READ),
 )
 LIMIT_PUT = Description(
     text="The limit as it now is.",
     model=limit_documents.LimitDocument,
     example=examples.LIMIT,
-    problems=(*_WRITE, "unknown-limit"),
+    problems=(*WRITE, "unknown-limit"),
     schema=_LIMIT,
     requests={"both": examples.LIMIT_REQUEST},
 )
@@ -456,76 +319,76 @@ LIMIT_REMOVE = Description(
     model=limit_documents.LimitAnswer,
     example=examples.LIMIT_REMOVED,
     good=(202,),
-    problems=(*_WRITE, "unknown-limit"),
+    problems=(*WRITE, "unknown-limit"),
     schema=_REASON,
 )
 LIMIT_HISTORY = Description(
     text="Entries, newest first.",
     model=limit_documents.LimitHistory,
     example=examples.LIMIT_HISTORY,
-    problems=("invalid-request", "unknown-limit", *_READ),
+    problems=("invalid-request", "unknown-limit", *READ),
 )
 DEAD_LETTERS = Description(
     text="Messages first, then jobs.",
     model=documents.DeadLetterPage,
     example=examples.DEAD_LETTERS,
-    problems=("invalid-request", *_READ),
+    problems=("invalid-request", *READ),
 )
 STATS = Description(text="By state.", model=documents.StateList, example=examples.STATS)
 VERDICT = Description(
     text="Problems, worst first; none in a fleet that is well.",
     model=documents.VerdictDocument,
     example=examples.VERDICT,
-    problems=("invalid-request", *_READ),
+    problems=("invalid-request", *READ),
 )
 ERRORS = Description(
     text="Groups, most failed jobs first.",
     model=error_documents.ErrorReportDocument,
     example=examples.ERRORS,
-    problems=("invalid-request", *_READ),
+    problems=("invalid-request", *READ),
 )
 JOURNAL = Description(
     text="Newest first.",
     model=bulk_documents.JournalPage,
     example=examples.JOURNAL,
-    problems=("invalid-request", *_READ),
+    problems=("invalid-request", *READ),
 )
 BULK_ACTION = Description(
     text="The action.",
     model=bulk_documents.BulkActionDocument,
     example=examples.BULK_ACTION,
-    problems=("not-found", *_READ),
+    problems=("not-found", *READ),
 )
 RESULTS = Description(
     text="The last ones first.",
     model=bulk_documents.JobResultPage,
     example=examples.RESULTS,
-    problems=("invalid-request", "not-found", *_READ),
+    problems=("invalid-request", "not-found", *READ),
 )
 STOP_ACTION = Description(
     text="It stops after the batch under way.",
     model=bulk_documents.BulkActionDocument,
     example=examples.BULK_ACTION,
     good=(202,),
-    problems=("action-refused", "not-found", *_WRITE),
+    problems=("action-refused", "not-found", *WRITE),
 )
 WAITING = Description(
     text="The strongest reason first.",
     model=waiting_documents.WaitingList,
     example=examples.WAITING,
-    problems=("unknown-job", *_READ),
+    problems=("unknown-job", *READ),
 )
 EXPORT_CSV = Description(
     text="A line of names, then a line for each job.",
     media_type="text/csv",
     example="jobId,jobName,type,state\r\n",
-    problems=("invalid-request", *_READ),
+    problems=("invalid-request", *READ),
 )
 EXPORT_JSON = Description(
     text="A line of JSON for each job.",
     media_type="application/x-ndjson",
     example=f'{{"jobId":"{examples.JOB_ID}","type":"crm.sync","state":"failed"}}\n',
-    problems=("invalid-request", *_READ),
+    problems=("invalid-request", *READ),
 )
 LIVEZ = Description(
     text="Alive.", model=documents.Alive, example=examples.ALIVE, problems=("cross-site-request",)
@@ -537,4 +400,4 @@ READYZ = Description(
     good=(200, 503),
     problems=("cross-site-request",),
 )
-METRICS = Description(text="Exposition format.", media_type="text/plain", problems=_READ)
+METRICS = Description(text="Exposition format.", media_type="text/plain", problems=READ)

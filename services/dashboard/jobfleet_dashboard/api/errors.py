@@ -8,8 +8,9 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from jobfleet_dashboard.api.answer import answer
-from jobfleet_dashboard.api.descriptions import ERRORS, described
+from jobfleet_dashboard.api.descriptions import ERRORS
 from jobfleet_dashboard.api.filters import ErrorsFilter
+from jobfleet_dashboard.api.route_description import described
 from jobfleet_dashboard.security.access import require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of

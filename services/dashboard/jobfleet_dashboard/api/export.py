@@ -8,8 +8,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 
-from jobfleet_dashboard.api.descriptions import EXPORT_CSV, EXPORT_JSON, described
+from jobfleet_dashboard.api.descriptions import EXPORT_CSV, EXPORT_JSON
 from jobfleet_dashboard.api.filters import ExportFilter
+from jobfleet_dashboard.api.route_description import described
 from jobfleet_dashboard.security.access import require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of

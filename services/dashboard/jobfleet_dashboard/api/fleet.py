@@ -8,18 +8,11 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from jobfleet_dashboard.api.answer import answer
-from jobfleet_dashboard.api.descriptions import (
-    DEAD_LETTERS,
-    LOCKS,
-    STATS,
-    VERDICT,
-    WORKER,
-    WORKERS,
-    described,
-)
+from jobfleet_dashboard.api.descriptions import DEAD_LETTERS, LOCKS, STATS, VERDICT, WORKER, WORKERS
 from jobfleet_dashboard.api.documents import LockList
 from jobfleet_dashboard.api.filters import PageFilter, VerdictFilter
 from jobfleet_dashboard.api.request_parts import WorkerId
+from jobfleet_dashboard.api.route_description import described
 from jobfleet_dashboard.dead_letter_list import dead_letters
 from jobfleet_dashboard.lock_list import held_locks
 from jobfleet_dashboard.security.access import require

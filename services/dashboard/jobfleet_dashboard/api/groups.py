@@ -10,17 +10,12 @@ from starlette.responses import Response
 from jobfleet_contracts.errors import InvalidRequest, JobfleetError
 from jobfleet_contracts.job import JobRequest, unknown_fields
 from jobfleet_dashboard.api.answer import answer, job_answer
-from jobfleet_dashboard.api.descriptions import (
-    GROUP,
-    GROUP_MEMBERS,
-    GROUP_OPEN,
-    GROUP_SEAL,
-    described,
-)
+from jobfleet_dashboard.api.descriptions import GROUP, GROUP_MEMBERS, GROUP_OPEN, GROUP_SEAL
 from jobfleet_dashboard.api.documents import BulkAnswer
 from jobfleet_dashboard.api.group_documents import GroupDocument, MemberDocument
 from jobfleet_dashboard.api.outbound_parts import check_outbound
 from jobfleet_dashboard.api.request_parts import JobId, checked, json_object
+from jobfleet_dashboard.api.route_description import described
 from jobfleet_dashboard.api.submission import (
     MAX_BULK,
     MAX_BULK_VALUES,

@@ -11,8 +11,9 @@ from starlette.responses import Response
 from jobfleet_contracts.backend import Probe
 from jobfleet_contracts.errors import BackendError
 from jobfleet_dashboard.api.answer import answer
-from jobfleet_dashboard.api.descriptions import LIVEZ, METRICS, READYZ, described
+from jobfleet_dashboard.api.descriptions import LIVEZ, METRICS, READYZ
 from jobfleet_dashboard.api.documents import Alive, CheckDocument, Readiness
+from jobfleet_dashboard.api.route_description import described
 from jobfleet_dashboard.security.access import principal_of, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of

@@ -9,9 +9,10 @@ from starlette.responses import Response
 
 from jobfleet_contracts.event import Event
 from jobfleet_dashboard.api.answer import answer
-from jobfleet_dashboard.api.descriptions import EVENTS, LINES, LOGS, WAITING, described
+from jobfleet_dashboard.api.descriptions import EVENTS, LINES, LOGS, WAITING
 from jobfleet_dashboard.api.filters import HistoryFilter, LinesFilter, PageFilter
 from jobfleet_dashboard.api.request_parts import JobId
+from jobfleet_dashboard.api.route_description import described
 from jobfleet_dashboard.security.access import require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import Services, services_of

@@ -19,12 +19,12 @@ from jobfleet_dashboard.api.descriptions import (
     LIMIT_PUT,
     LIMIT_REMOVE,
     LIMITS,
-    described,
 )
 from jobfleet_dashboard.api.filters import PageFilter
 from jobfleet_dashboard.api.limit_documents import LimitAnswer
 from jobfleet_dashboard.api.pauses import by_of
 from jobfleet_dashboard.api.request_parts import json_object, sequence_cursor
+from jobfleet_dashboard.api.route_description import described
 from jobfleet_dashboard.security.access import require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of

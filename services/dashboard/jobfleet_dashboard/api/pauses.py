@@ -14,7 +14,7 @@ from jobfleet_contracts.control import ControlSubject
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_dashboard.api.action_selection import reason_of
 from jobfleet_dashboard.api.answer import answer
-from jobfleet_dashboard.api.descriptions import PAUSE, QUEUES, RESUME, RUN_ANYWAY, TYPES, described
+from jobfleet_dashboard.api.descriptions import PAUSE, QUEUES, RESUME, RUN_ANYWAY, TYPES
 from jobfleet_dashboard.api.documents import (
     LaneDocument,
     PauseAnswer,
@@ -22,6 +22,7 @@ from jobfleet_dashboard.api.documents import (
     QueueList,
 )
 from jobfleet_dashboard.api.request_parts import JobId, json_object
+from jobfleet_dashboard.api.route_description import described
 from jobfleet_dashboard.security.access import asker, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import Services, services_of

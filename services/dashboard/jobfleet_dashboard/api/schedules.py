@@ -23,11 +23,11 @@ from jobfleet_dashboard.api.descriptions import (
     SCHEDULE_PUT,
     SCHEDULE_RUN,
     SCHEDULES,
-    described,
 )
 from jobfleet_dashboard.api.filters import CountFilter, PageFilter
 from jobfleet_dashboard.api.outbound_parts import check_outbound
 from jobfleet_dashboard.api.request_parts import checked, json_object, sequence_cursor
+from jobfleet_dashboard.api.route_description import described
 from jobfleet_dashboard.api.schedule_documents import (
     BackfillAnswer,
     BackfilledJob,

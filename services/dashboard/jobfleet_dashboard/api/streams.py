@@ -9,8 +9,9 @@ from fastapi import APIRouter, Header, Query, Request
 from sse_starlette import EventSourceResponse
 from starlette.responses import Response
 
-from jobfleet_dashboard.api.descriptions import FLEET_STREAM, JOB_STREAM, described
+from jobfleet_dashboard.api.descriptions import FLEET_STREAM, JOB_STREAM
 from jobfleet_dashboard.api.request_parts import JobId
+from jobfleet_dashboard.api.route_description import described
 from jobfleet_dashboard.live.batch_texts import event_text
 from jobfleet_dashboard.live.fleet_stream import fleet_events
 from jobfleet_dashboard.live.job_stream import job_events

@@ -14,10 +14,11 @@ from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.job_id import job_id_for_key
 from jobfleet_contracts.json_size import MAX_VALUES
 from jobfleet_dashboard.api.answer import answer, job_answer
-from jobfleet_dashboard.api.descriptions import BULK, SUBMIT, described
+from jobfleet_dashboard.api.descriptions import BULK, SUBMIT
 from jobfleet_dashboard.api.documents import BulkAnswer, BulkItem, ProblemDocument
 from jobfleet_dashboard.api.outbound_parts import check_outbound
 from jobfleet_dashboard.api.request_parts import checked, json_object
+from jobfleet_dashboard.api.route_description import described
 from jobfleet_dashboard.api.short_form import expand
 from jobfleet_dashboard.problems import body_conflict, problem_document, problem_of
 from jobfleet_dashboard.security.access import asker, require

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from jobfleet_protocol.moving import move_in, move_out
 from jobfleet_publisher import Publisher
 from jobfleet_worker.run.give_back import GiveBack
 from tests.protocol.bench import DEFAULTS, Bench
+from tests.system.azure_workshop import azure_settings as settings_on_azure
 from tests.system.moved_fleet import Fleet, key_lock_of_turns, opened, populate
 
 
@@ -58,15 +58,7 @@ def postgres_settings(postgres: PostgresServer, postgres_schema: str) -> Setting
 
 @pytest.fixture
 def azure_settings(rabbitmq: RabbitMQServer, azurite: StorageServer) -> Settings:
-    own = uuid.uuid4().hex[:12]
-    return Settings(
-        backend="azure",
-        namespace=f"test-{own}",
-        lock_container=f"locks-{own}",
-        audit_table=f"Test{own}",
-        rabbitmq_url=SecretStr(rabbitmq.url),
-        storage_connection_string=SecretStr(azurite.connection_string),
-    )
+    return settings_on_azure(rabbitmq.url, azurite.connection_string)
 
 
 async def export(fleet: Fleet, file: Path, *, wait_seconds: float = 30) -> ExitCode:

@@ -5,31 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from urllib.parse import urlencode
+from typing import ClassVar
 
 from jobfleet_contracts.index import EventQuery
+from jobfleet_dashboard.views.list_address import ListAddress, way_back
 from jobfleet_dashboard.views.time_range import ANY_TIME, TimeRange, address_time
 from jobfleet_protocol.reading.job_filter import MAX_SEARCH
 from jobfleet_protocol.reading.search import SearchError, narrow_events
 
 PAGE_SIZE = 100
-_MAX_BACK = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EventFilter:
+class EventFilter(ListAddress):
     """What the list shows.
 
     Attributes:
-        cursor: where this page begins; ``back`` holds the cursors of the pages before it.
         problems: what in the URL was wrong and is ignored, for people.
         misspelt: which word of the search does not fit; then no event is found.
     """
 
+    path: ClassVar[str] = "/events"
     text: str = ""
     range: TimeRange = ANY_TIME
-    cursor: str = ""
-    back: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     misspelt: SearchError | None = None
 
@@ -42,28 +40,10 @@ class EventFilter:
         """Return the query parameters of the filter alone, without a place in the list."""
         return [*([("q", self.text)] if self.text else []), *self.range.pairs()]
 
-    def url(self, path: str = "/events") -> str:
-        """Return the address of the first page of this filter."""
-        pairs = self.pairs()
-        return f"{path}?{urlencode(pairs)}" if pairs else path
-
     def within(self, since: datetime, until: datetime) -> str:
         """Return the address of the same search in another range."""
         times = TimeRange("", address_time(since), address_time(until))
         return replace(self, range=times).url()
-
-    def older(self, cursor: str) -> str:
-        """Return the address of the page after this one."""
-        places = [("cursor", cursor), *(("back", c) for c in self.back), ("back", self.cursor)]
-        return f"/events?{urlencode(self.pairs() + places)}"
-
-    def newer(self) -> str | None:
-        """Return the address of the page before this one; ``None`` on the first."""
-        if not self.cursor:
-            return None
-        *earlier, last = self.back or ("",)
-        places = [("cursor", last)] if last else []
-        return f"/events?{urlencode(self.pairs() + places + [('back', c) for c in earlier])}"
 
     def query(self, now: datetime) -> EventQuery:
         """Return the question to the timeline."""
@@ -84,7 +64,7 @@ def parse_filter(pairs: Sequence[tuple[str, str]]) -> EventFilter:
         text=text,
         range=times,
         cursor=given.get("cursor", ""),
-        back=tuple(value for name, value in pairs if name == "back")[-_MAX_BACK:],
+        back=way_back(pairs),
         problems=tuple(problems),
         misspelt=_misspelt(text),
     )

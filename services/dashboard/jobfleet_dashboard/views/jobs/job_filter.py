@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from jobfleet_contracts.codec import format_time
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.index import JobQuery
 from jobfleet_contracts.state import State
+from jobfleet_dashboard.views.list_address import ListAddress, way_back
 from jobfleet_dashboard.views.time_range import ANY_TIME, TimeRange
 from jobfleet_protocol.reading.job_filter import (
     MAX_SEARCH,
@@ -25,22 +26,21 @@ from jobfleet_protocol.reading.search import SearchError, narrow
 
 PAGE_SIZE = 50
 T = TypeVar("T")
-_MAX_BACK = 100
 _ID_CHARACTERS = 36
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobFilter:
+class JobFilter(ListAddress):
     """What the list shows.
 
     Attributes:
         range: of the time at which jobs changed last.
-        cursor: where this page begins; ``back`` holds the cursors of the pages before it.
         text: a search in the grammar of ``reading/search``.
         problems: what in the URL was wrong and is ignored, for people.
         misspelt: which word of the search does not fit; then no job is found.
     """
 
+    path: ClassVar[str] = "/jobs"
     states: tuple[State, ...] = ()
     job_type: str = ""
     queue: str = ""
@@ -48,8 +48,6 @@ class JobFilter:
     error_group: str = ""
     text: str = ""
     range: TimeRange = ANY_TIME
-    cursor: str = ""
-    back: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     misspelt: SearchError | None = None
 
@@ -83,11 +81,6 @@ class JobFilter:
         """Return the filter in words, as dialogs and the list of actions restate it."""
         return ", ".join(f"{name} {value}" for name, value in self.pairs())
 
-    def url(self, path: str = "/jobs") -> str:
-        """Return the address of the first page of this filter."""
-        pairs = self.pairs()
-        return f"{path}?{urlencode(pairs)}" if pairs else path
-
     def exports(self, now: datetime) -> list[tuple[str, str]]:
         """Return the names and addresses of the same list as files."""
         names = {"lock": "lockKey", "error_group": "errorGroup"}
@@ -100,19 +93,6 @@ class JobFilter:
         query = f"?{urlencode(pairs)}" if pairs else ""
         forms = (("CSV", "csv"), ("JSON Lines", "jsonl"))
         return [(name, f"/api/jobs/export.{end}{query}") for name, end in forms]
-
-    def older(self, cursor: str) -> str:
-        """Return the address of the page after this one."""
-        places = [("cursor", cursor), *(("back", c) for c in self.back), ("back", self.cursor)]
-        return f"/jobs?{urlencode(self.pairs() + places)}"
-
-    def newer(self) -> str | None:
-        """Return the address of the page before this one; ``None`` on the first."""
-        if not self.cursor:
-            return None
-        *earlier, last = self.back or ("",)
-        places = [("cursor", last)] if last else []
-        return f"/jobs?{urlencode(self.pairs() + places + [('back', c) for c in earlier])}"
 
     def query(self, now: datetime, *, limit: int = PAGE_SIZE) -> JobQuery:
         """Return the question to the index."""
@@ -146,7 +126,7 @@ def parse_filter(pairs: Sequence[tuple[str, str]]) -> JobFilter:
         text=given.get("q", "")[:MAX_SEARCH],
         range=TimeRange.of(given, problems),
         cursor=given.get("cursor", ""),
-        back=tuple(value for name, value in pairs if name == "back")[-_MAX_BACK:],
+        back=way_back(pairs),
         problems=tuple(problems),
         misspelt=_misspelt(given.get("q", "")[:MAX_SEARCH]),
     )

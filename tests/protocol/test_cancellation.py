@@ -83,7 +83,7 @@ async def test_lost_answers_change_nothing(bench: Bench, lost: str) -> None:
 
 
 async def test_what_follows_the_end_may_fail_without_the_cancel_failing(bench: Bench) -> None:
-    """The end stands in the trail; the rescuer sees to the rest."""
+    """The end is in the trail; the rescuer sees to the rest."""
     request = await bench.submit(callback_url="https://example.org/done")
     bench.index.lose_request("open")
     assert await bench.canceller.cancel(request.job_id, by=None) is State.CANCELLED

@@ -100,7 +100,7 @@ OF_ERASURES = (
         noted_after_erased,
         3,
         _LONG | {"crash_rate": 0.05, "impatient": 1.0},
-        shows="stand in the trail for ever",
+        shows="are in the trail for ever",
     ),
     Known(
         "values removed right after Erased",
@@ -114,7 +114,7 @@ OF_ERASURES = (
         note_removed_before_the_values,
         0,
         _LONG,
-        shows="stand in the trail for ever",
+        shows="are in the trail for ever",
     ),
 )
 """Ways to leave values of an erased job behind."""

@@ -29,7 +29,7 @@ def erasure_faults(servers: Servers, calls: Sequence[ClientCall]) -> Iterator[st
 def _values_of(servers: Servers, job_id: str) -> Iterator[str]:
     history = servers.trail.history(job_id)
     if is_unfinished(history):
-        yield f"values of erased job {job_id} stand in the trail for ever"
+        yield f"values of erased job {job_id} are in the trail for ever"
     for made in made_from(history[-1], servers.trail.complete(job_id)[0]):
         newest = servers.trail.newest(made)
         if newest is not None and not is_withdrawn(newest):

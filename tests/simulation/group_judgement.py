@@ -74,7 +74,7 @@ def _state(events: list[tuple[int, Event]], incarnation: int, before: int) -> st
 
 
 def _agree(states: Counter[str], counted: dict[str, int]) -> bool:
-    """A dismissal may stand in the trail before its mark does: then it counts as it ended."""
+    """A dismissal may be in the trail before its mark does: then it counts as it ended."""
     if states == Counter(counted):
         return True
     completed = states[State.COMPLETED] == counted.get("completed", 0)

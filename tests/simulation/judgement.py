@@ -143,7 +143,7 @@ class Judgement:
         if total > 1:
             yield f"{call.wish.verb} {tag} stands {total} times in the trail"
         if tag in call.refused and total:
-            yield f"{call.wish.verb} {tag} was refused, and stands in the trail"
+            yield f"{call.wish.verb} {tag} was refused, and is in the trail"
         state = call.granted.get(tag)
         if state is None:
             return
@@ -151,7 +151,7 @@ class Judgement:
             asked = any(name == "CancelRequested" for _, name in found)
             if call.wish.verb == "cancel":
                 if not asked:
-                    yield f"cancel {tag} was acknowledged, and no request stands in the trail"
+                    yield f"cancel {tag} was acknowledged, and no request is in the trail"
             elif times != 1:
                 yield f"{call.wish.verb} {tag} was acknowledged and stands {times} times"
         elif times != 1:

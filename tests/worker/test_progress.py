@@ -1,4 +1,4 @@
-"""Progress and checkpoints: what of them stands in the trail, and who finds it again."""
+"""Progress and checkpoints: what of them is in the trail, and who finds it again."""
 
 import asyncio
 import time

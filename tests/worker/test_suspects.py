@@ -83,7 +83,7 @@ async def test_suspects_run_beside_nothing_while_other_jobs_run_beside_each_othe
 
 @pytest.mark.parametrize("lost", range(6))
 async def test_the_trail_says_that_a_job_waits_to_run_alone(workshop: Workshop, lost: int) -> None:
-    """``lost`` runs stand in the trail before the last one, which is lost too."""
+    """``lost`` runs are in the trail before the last one, which is lost too."""
     job_id = await submit_suspect(workshop, lost=lost)
     workshop.start_worker(work)
     head = await workshop.until_ended(job_id)

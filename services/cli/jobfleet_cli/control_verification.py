@@ -1,4 +1,4 @@
-"""Checks the control log: its own rules, and that the jobs it promises stand in the trail."""
+"""Checks the control log: its own rules, and that the jobs it promises are in the trail."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class ControlVerification:
                 )
 
     def saw(self, history: Sequence[Event]) -> None:
-        """Take note that a job stands in the trail, and how it started."""
+        """Take note that a job is in the trail, and how it started."""
         self._promised.pop(history[0].job_id, None)
         room = KEPT_FINDINGS - len(self._doubtful)
         self._doubtful += list(self._limits.doubtful(history))[:room]

@@ -44,7 +44,7 @@ class AsyncAnswers:
     has them.
 
     Attributes:
-        submitted: of the endpoint, once the job stands in the trail.
+        submitted: of the endpoint, once the job is in the trail.
         status: of the status route.
         not_found: of the status route, for an id that no endpoint here has made.
     """

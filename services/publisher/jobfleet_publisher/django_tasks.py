@@ -52,7 +52,7 @@ class JobfleetBackend(BaseTaskBackend):
     supports_priority = True
 
     def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
-        """Submit a task; returns when its job stands in the trail.
+        """Submit a task; returns when its job is in the trail.
 
         Raises:
             InvalidRequest: JSON cannot hold an argument.

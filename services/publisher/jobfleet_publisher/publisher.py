@@ -219,7 +219,7 @@ class Publisher(OpensGroups):
         connection: Any = None,
         ring: bool = False,
     ) -> SubmittedJob:
-        """Submit one job; returns when its first event stands in the trail.
+        """Submit one job; returns when its first event is in the trail.
 
         Args:
             type: which handler runs it.

@@ -82,7 +82,7 @@ class DataMissing(BackendError):
 
 class FleetSealed(BackendError):
     """The fleet is sealed, to be moved or since it was: nothing may be submitted, claimed or
-    changed. What the caller asked for is not acknowledged, whatever stands in the trail."""
+    changed. What the caller asked for is not acknowledged, whatever is in the trail."""
 
 
 class SequenceTaken(BackendError):

@@ -107,7 +107,7 @@ async def test_of_a_removed_history_the_delivery_fails_saying_so(
 async def test_a_delivery_that_we_did_not_make_signs_nothing(
     workshop: Workshop, target: TargetServer, payload: dict[str, object]
 ) -> None:
-    """Even where one stands in the trail: id, job and incarnation have to belong together."""
+    """Even where one is in the trail: id, job and incarnation have to belong together."""
     victim = await workshop.submit("demo.steps", {}, callbackUrl=target.url("/done"))
     forged = JobRequest(
         job_id=internal_job_id("forged", victim),

@@ -60,7 +60,7 @@ _NOTHING = {"type": "object", "additionalProperties": False}
 _POLL = ("ETag", "Retry-After", "Cache-Control")
 
 SUBMIT = Description(
-    text="Accepted: it stands in the audit trail.",
+    text="Accepted: it is in the audit trail.",
     model=documents.JobAnswer,
     example=examples.ACCEPTED,
     good=(202,),
@@ -240,7 +240,7 @@ SCHEDULE_ACT = Description(
 )
 SCHEDULE_RUN = replace(
     SUBMIT,
-    text="Accepted: the job stands in the audit trail.",
+    text="Accepted: the job is in the audit trail.",
     problems=(*WRITE, "unknown-schedule", "rate-limited", "queue-full"),
     schema=_REASON,
     requests=None,

@@ -37,7 +37,7 @@ router = APIRouter(dependencies=[require(Role.SUBMITTER)], tags=["jobs"])
 
 @router.post("/api/jobs", **described(SUBMIT))
 async def submit(request: Request) -> Response:
-    """Submit one job; 202 as soon as it stands in the audit trail."""
+    """Submit one job; 202 as soon as it is in the audit trail."""
     services = services_of(request)
     await services.rate_limit.check(request)
     key = idempotency_key_of(request)

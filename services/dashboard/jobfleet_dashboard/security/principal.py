@@ -21,7 +21,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The one who asks; ``name`` stands in the trail as ``by``, ``None`` without keys."""
+    """The one who asks; ``name`` is written into the trail as ``by``, ``None`` without keys."""
 
     name: str | None
     role: Role

@@ -75,7 +75,7 @@ def on_shutdown(function: F) -> F:
 def on_error(function: F) -> F:
     """Call ``function(error, run)`` after an attempt that failed or ran over its limit.
 
-    It is called in the worker's process once the failure stands in the trail, so ``run.final`` is
+    It is called in the worker's process once the failure is in the trail, so ``run.final`` is
     exact. A plain function runs in a thread. What it raises is logged.
 
     Raises:

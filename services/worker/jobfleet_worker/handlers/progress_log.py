@@ -53,7 +53,7 @@ class ProgressLog:
                 await asyncio.shield(self._flusher)
 
     async def checkpoint(self, value: Any) -> None:
-        """Write a value that the next attempt finds; it stands in the trail on return.
+        """Write a value that the next attempt finds; it is in the trail on return.
 
         A handler that is cancelled meanwhile interrupts nothing here.
         """

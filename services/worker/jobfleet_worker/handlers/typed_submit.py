@@ -61,7 +61,7 @@ class Submits:
         publisher: Publisher | None = None,
         **options: Unpack[SubmitOptions],
     ) -> TypedJob[Any]:
-        """Submit one job of this handler; returns when its first event stands in the trail.
+        """Submit one job of this handler; returns when its first event is in the trail.
 
         Args:
             payload: what the handler's annotation says.

@@ -67,7 +67,7 @@ class GiveBack:
         self._begin(claim.job_id, lock, claim.after.epoch, before=None, why=why)
 
     def unclear(self, claim: Unclear) -> None:
-        """See to a claim that may stand in the trail, or may still land there."""
+        """See to a claim that may be in the trail, or may still land there."""
         head = claim.head
         self._begin(
             head.job_id, claim.lock, head.after.epoch + 1, before=head.sequence, why=claim.why

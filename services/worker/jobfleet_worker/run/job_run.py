@@ -360,7 +360,7 @@ class JobRun:
         )
 
     def _overdue(self) -> None:
-        """Its time is over, and its end does not stand in the trail: storage has not answered.
+        """Its time is over, and its end is not in the trail: storage has not answered.
 
         After one more lease the worker's own lock goes: another worker may reach the trail.
         """

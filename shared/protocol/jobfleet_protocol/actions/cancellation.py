@@ -60,7 +60,7 @@ class Canceller:
         """Cancel a job.
 
         Args:
-            reason: stands in the trail; up to 1,000 characters.
+            reason: written into the trail; up to 1,000 characters.
             mark: of an action on many jobs; with it the job is cancelled once.
 
         Returns:

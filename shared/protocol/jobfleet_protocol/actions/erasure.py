@@ -101,7 +101,7 @@ class Eraser:
         The rescuer removes the values after an hour. Asked again, it adds nothing.
 
         Args:
-            reason: stands in the trail, and stays there; not empty, up to 1,000 characters.
+            reason: written into the trail, where it stays; not empty, up to 1,000 characters.
 
         Raises:
             InvalidRequest: the reason is missing or too long.

@@ -1,7 +1,7 @@
 """The final result that a callback delivers: read from the trail, never from a request.
 
 A signature under it says "jobfleet ran this job and this came of it". So nothing that a submitter
-chose may be signed but what stands in the trail of a job that ran.
+chose may be signed but what is in the trail of a job that ran.
 """
 
 from __future__ import annotations

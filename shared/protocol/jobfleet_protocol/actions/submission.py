@@ -121,7 +121,7 @@ async def reopen_if_slow(index: JobIndex, clock: Clock, opening: Event, *, since
     it stands again: the rescuer finds the job by it, and nobody else would.
 
     Args:
-        opening: the event that opens the incarnation; it stands in the trail.
+        opening: the event that opens the incarnation; it is in the trail.
         since: boot time in seconds, from before the row was first sent.
     """
     if clock.boottime() - since <= SLOW_OPENING_SECONDS:

@@ -63,7 +63,7 @@ def check_control_log(log: Sequence[ControlEntry]) -> list[ControlViolation]:
 
 
 def jobs_promised(log: Sequence[ControlEntry]) -> Iterator[tuple[ControlEntry, str]]:
-    """Yield the entries whose jobs must stand in the trail, with the job ids.
+    """Yield the entries whose jobs must be in the trail, with the job ids.
 
     The newest entry's job may still be missing: the next look of the scheduler submits it.
     """

@@ -31,7 +31,7 @@ KNOWN_SECONDS = 5.0
 """So long a process relies on its last look that found no seal."""
 SETTLED_SECONDS = 8.0
 """So long a mover waits after the seal. It must exceed :data:`KNOWN_SECONDS`: what was acknowledged
-on an earlier look must stand in the trail when the copy begins."""
+on an earlier look must be in the trail when the copy begins."""
 
 _log = structlog.get_logger()
 

@@ -51,7 +51,7 @@ class TrailWriter:
             events: at most ``limits.transaction_rows`` of the backend.
 
         Returns:
-            ``None`` if they stand in the trail, else the foreign event that took the place.
+            ``None`` if they are in the trail, else the foreign event that took the place.
         """
         try:
             return await self._until_answered(events)

@@ -128,8 +128,11 @@ def test_a_text_that_logs_while_it_is_made_does_no_harm() -> None:
             return "made"
 
     as_structlog_does()
-    [line] = lines_of(lambda: logging.getLogger("shop").warning("%s", Talkative()))
-    assert line["message"] == "made"
+    lines = lines_of(lambda: logging.getLogger("shop").warning("%s", Talkative()))
+    told = [line["message"] for line in lines]
+    assert told.count("made") == 1
+    # Each other handler of the process that makes the text may add the line that it logs.
+    assert set(told) <= {"made", "while it is made"}
 
 
 def test_a_huge_line_is_cut_and_a_credential_at_the_cut_is_hidden() -> None:

@@ -26,6 +26,7 @@ _STATUS_STYLES = {
     Status.STARTED: "cyan",
     Status.STEP: "cyan",
     Status.WAITING: "magenta",
+    Status.SEALED: "magenta",
     Status.COMPLETED: "green",
     Status.ATTEMPT_FAILED: "red",
     Status.FAILED: "red",

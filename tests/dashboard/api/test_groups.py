@@ -27,6 +27,9 @@ async def test_a_group_is_opened_filled_and_sealed(client: AsgiClient, backend: 
     await client.post(f"/api/jobs/{member_id(group, 1)}/cancel")
     standing = (await client.get(f"/api/groups/{group}")).json
     assert (standing["total"], standing["ended"]) == (3, 1)
+    for path in ("/", "/events", f"/jobs/{group}"):
+        page = await client.request("GET", path, headers={"Accept": "text/html"})
+        assert (page.status, b"Sealed" in page.body) == (200, True), path
     assert standing["states"] == {"cancelled": 1}
     assert standing["bad"] == [{"index": 1, "jobId": member_id(group, 1)}]
     assert await backend.trail.newest(member_id(group, 3)) is None

@@ -6,10 +6,10 @@ import pytest
 
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import JobRow
-from jobfleet_contracts.state import Status
+from jobfleet_contracts.state import State, Status
 from jobfleet_contracts.worker_status import WorkerStatus
 from jobfleet_dashboard.views.endings_chart import BASE, Bucket, draw_endings
-from jobfleet_dashboard.views.event_row import event_row, history_rows
+from jobfleet_dashboard.views.event_row import TONES, event_row, history_rows
 from jobfleet_dashboard.views.job.attempt_row import attempt_rows
 from jobfleet_dashboard.views.job.job_actions import buttons_for
 from jobfleet_dashboard.views.jobs.job_row import row_of
@@ -34,6 +34,11 @@ from tests.dashboard.views.story import WORKER, at, failed, life, retry, started
 )
 def test_spans_are_spelled_in_two_units_at_most(seconds: float, said: str) -> None:
     assert spell(seconds) == said
+
+
+def test_every_kind_of_event_has_a_colour_of_a_state() -> None:
+    assert set(TONES) == set(Status)
+    assert set(TONES.values()) <= {state.value for state in State}
 
 
 def test_attempts_tell_how_each_ended() -> None:

@@ -11,13 +11,14 @@ from jobfleet_contracts.state import State, Status
 from jobfleet_dashboard.views.json_text import JsonText, json_text
 from jobfleet_protocol.reading.durations import seconds_between, spell, spell_ms
 
-_TONES = {
+TONES = {
     Status.QUEUED: "queued",
     Status.SCHEDULED: "scheduled",
     Status.DEFERRED: "deferred",
     Status.STARTED: "running",
     Status.STEP: "running",
     Status.WAITING: "waiting",
+    Status.SEALED: "waiting",
     Status.ATTEMPT_FAILED: "failed",
     Status.RETRY_SCHEDULED: "retrying",
     Status.TAKEN_OVER: "retrying",
@@ -71,7 +72,7 @@ def event_row(event: Event, previous: Event | None = None, *, details: bool = Fa
         job_name=event.facts.job_name,
         job_type=event.facts.job_type,
         status=event.status,
-        tone=_TONES[event.kind] if event.is_readable else "failed",
+        tone=TONES[event.kind] if event.is_readable else "failed",
         state=event.after.state,
         message=event.message,
         at=event.occurred_at,

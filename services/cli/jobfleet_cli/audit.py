@@ -35,7 +35,7 @@ JobOption = Annotated[str | None, typer.Option("--job", metavar="ID", help="Only
 def verify(
     job: JobOption = None,
     index: Annotated[
-        bool, typer.Option("--index", help="Drift of the index changes the exit code as well.")
+        bool, typer.Option("--index", help="Exit 1 also where the index differs from the trail.")
     ] = False,
     data: Annotated[
         bool, typer.Option("--data", help="Fetch large data from their blobs and check them too.")
@@ -74,12 +74,12 @@ def export(
     ] = False,
     q: Annotated[
         str | None,
-        typer.Option("--q", "-q", help="Only jobs of a search, as 'type:crm.* error:quota'."),
+        typer.Option("--q", "-q", help="Only jobs of this search: 'type:crm.* error:quota'."),
     ] = None,
     move: Annotated[
         bool, typer.Option("--move", help="Seal the fleet and write all of it, for audit import.")
     ] = False,
-    reason: Annotated[str, typer.Option(help="With --move: stands in the log of the seal.")] = "",
+    reason: Annotated[str, typer.Option(help="With --move: recorded with the seal.")] = "",
     wait: Annotated[
         float, typer.Option(metavar="SECONDS", help="With --move: how long to wait for jobs.")
     ] = 600,
@@ -104,7 +104,7 @@ def export(
 def import_(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="From audit export --move.")],
 ) -> None:
-    """Write a moved fleet into this empty backend, and let it go on here.
+    """Write a moved fleet into this empty backend, and let it run here.
 
     Run it again after any failure: it goes on where it stopped.
     """
@@ -113,9 +113,9 @@ def import_(
 
 @app.command()
 def unseal(
-    reason: Annotated[str, typer.Option(help="Stands in the log of the seal.")] = "",
+    reason: Annotated[str, typer.Option(help="Recorded with the seal.")] = "",
 ) -> None:
-    """Give a move up: lift the seal, so that this fleet takes and starts jobs again."""
+    """Give up a move: lift the seal, so that this fleet takes and starts jobs again."""
 
     async def lift(session: Session) -> ExitCode:
         seals = Seals(log=session.backend.control_log, clock=session.clock)
@@ -138,5 +138,5 @@ def write_heads(
 
 @app.command()
 def rebuild() -> None:
-    """Write timeline and open rows anew from the trail; open rows of live jobs are only added."""
+    """Rebuild timeline and open rows from the trail; open rows of live jobs are only added."""
     raise typer.Exit(in_session(rebuild_index))

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from jobfleet_cli.answer import print_json, print_table
+from jobfleet_cli.answer_options import Cursor, Json, Limit
 from jobfleet_cli.exit_code import ExitCode
-from jobfleet_cli.pause_commands import Json
 from jobfleet_cli.remote_dashboard import RemoteDashboard
 from jobfleet_cli.session import Session, in_session
 from jobfleet_cli.table import Column
@@ -33,8 +33,8 @@ def events(
     q: Search = None,
     since: Since = None,
     until: Until = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="Rows of one page.")] = 50,
-    cursor: Annotated[str | None, typer.Option(help="Where the page before ended.")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
     as_json: Json = False,
 ) -> None:
     """Print events of all jobs, newest first."""

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from jobfleet_cli.answer import print_json
+from jobfleet_cli.answer_options import Json
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.job_source import JobOptions, jobs_from_file, read_payload
-from jobfleet_cli.pause_commands import Json
 from jobfleet_cli.remote_dashboard import RemoteDashboard
 from jobfleet_cli.session import Session, in_session, who
 from jobfleet_cli.terminal_text import visible
@@ -30,13 +30,16 @@ MEMBERS_AT_ONCE = 500
 @app.command()
 def submit(
     file: Annotated[str, typer.Option(metavar="JSONL|-", help="One member's request per line.")],
-    name: Annotated[str, typer.Option(help="What people read.")],
+    name: Annotated[str, typer.Option(help="Display name.")],
     key: Annotated[
-        str, typer.Option("--idempotency-key", metavar="K", help="The same key is the same group.")
+        str,
+        typer.Option(
+            "--idempotency-key", metavar="K", help="Calls with the same key open one group."
+        ),
     ],
     then: Annotated[
         str | None,
-        typer.Option(metavar="JSON|@FILE", help='Jobs that follow it: [{"type": "report"}].'),
+        typer.Option(metavar="JSON|@FILE", help='Jobs to submit after it: [{"type": "report"}].'),
     ] = None,
     on_failure: Annotated[
         str, typer.Option(help="continue, or hold: wait for members that did not complete.")

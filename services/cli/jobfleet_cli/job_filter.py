@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from jobfleet_contracts.index import JobQuery
 from jobfleet_contracts.state import State
@@ -10,43 +11,34 @@ from jobfleet_protocol.reading.job_filter import job_query
 from jobfleet_protocol.reading.job_selection import PAGE
 
 
-def query_of(
-    states: Sequence[State] | None,
-    job_type: str | None,
-    queue: str | None,
-    text: str | None,
-    lock_key: str | None,
-    since: str | None,
-    until: str | None,
-    *,
-    limit: int = PAGE,
-    cursor: str | None = None,
-) -> JobQuery:
-    """Return the question to the index.
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """The options that choose jobs; ``None`` where one was not given."""
 
-    Raises:
-        InvalidRequest: names the option that does not fit.
-    """
-    fields = fields_of(states, job_type, queue, text, lock_key, since, until)
-    return job_query(fields, limit=limit, cursor=cursor, prefix="--")
+    states: Sequence[State] | None
+    job_type: str | None
+    queue: str | None
+    text: str | None
+    lock_key: str | None
+    since: str | None
+    until: str | None
 
+    def fields(self) -> dict[str, str | None]:
+        """Return the filter as the API takes it."""
+        return {
+            "state": ",".join(self.states) if self.states else None,
+            "type": self.job_type,
+            "queue": self.queue,
+            "q": self.text,
+            "lockKey": self.lock_key,
+            "since": self.since,
+            "until": self.until,
+        }
 
-def fields_of(
-    states: Sequence[State] | None,
-    job_type: str | None,
-    queue: str | None,
-    text: str | None,
-    lock_key: str | None,
-    since: str | None,
-    until: str | None,
-) -> dict[str, str | None]:
-    """Return the filter as the API takes it."""
-    return {
-        "state": ",".join(states) if states else None,
-        "type": job_type,
-        "queue": queue,
-        "q": text,
-        "lockKey": lock_key,
-        "since": since,
-        "until": until,
-    }
+    def query(self, *, limit: int = PAGE, cursor: str | None = None) -> JobQuery:
+        """Return the filter as a question to the index.
+
+        Raises:
+            InvalidRequest: names the option that does not fit.
+        """
+        return job_query(self.fields(), limit=limit, cursor=cursor, prefix="--")

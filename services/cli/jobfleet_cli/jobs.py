@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated
 
 import typer
 
 from jobfleet_cli import remote_jobs
+from jobfleet_cli.answer_options import Cursor, Json, Limit
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.job_action import ActionRun
-from jobfleet_cli.job_filter import fields_of, query_of
+from jobfleet_cli.job_filter import JobFilter
 from jobfleet_cli.job_history import show_job
 from jobfleet_cli.job_list import list_jobs
 from jobfleet_cli.job_logs import RemoteLog, StoredLog, print_logs
@@ -19,7 +20,6 @@ from jobfleet_cli.pause_commands import pauses_of
 from jobfleet_cli.remote_dashboard import RemoteDashboard
 from jobfleet_cli.session import Session, in_session, who
 from jobfleet_cli.trail_reading import known_form
-from jobfleet_contracts.index import JobQuery
 from jobfleet_contracts.state import State
 from jobfleet_protocol.reading.job_actions import JobAction
 
@@ -30,7 +30,6 @@ app = typer.Typer(
     help="List, show, watch, cancel, redrive, dismiss and erase jobs, and read their logs.",
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.")]
 States = Annotated[
     list[State] | None, typer.Option("--state", help="Only these states; may be repeated.")
@@ -51,7 +50,7 @@ Ids = Annotated[
 ]
 Expected = Annotated[
     int | None,
-    typer.Option(min=0, metavar="N", help="So many jobs the filter must find; else it asks."),
+    typer.Option(min=0, metavar="N", help="How many jobs the filter must find; else it asks."),
 ]
 Reason = Annotated[str, typer.Option(help="Recorded in the audit trail.")]
 NeededReason = Annotated[
@@ -68,17 +67,17 @@ def list_(
     lock_key: LockKey = None,
     since: Since = None,
     until: Until = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="Rows of one page.")] = 50,
-    cursor: Annotated[str | None, typer.Option(help="Where the page before ended.")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
     as_json: Json = False,
 ) -> None:
     """Print jobs, last changed first, with their current state."""
-    query = query_of(state, type_, queue, q, lock_key, since, until, limit=limit, cursor=cursor)
-    fields = fields_of(state, type_, queue, q, lock_key, since, until)
+    chosen = JobFilter(state, type_, queue, q, lock_key, since, until)
+    query = chosen.query(limit=limit, cursor=cursor)
 
     async def ask(dashboard: RemoteDashboard) -> int:
         page = {"limit": limit, "cursor": cursor}
-        return await remote_jobs.list_jobs(dashboard, fields, as_json=as_json, **page)
+        return await remote_jobs.list_jobs(dashboard, chosen.fields(), as_json=as_json, **page)
 
     def work(session: Session) -> Awaitable[int]:
         return list_jobs(session, query, as_json=as_json)
@@ -106,7 +105,7 @@ def watch(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line per event.")] = False,
 ) -> None:
-    """Show what happens while it happens; of one job until it ends (exit 1 unless completed)."""
+    """Print events as they happen; of one job until it ends (exit 1 unless completed)."""
     from jobfleet_cli.fleet_source import Fleet, FleetHere
     from jobfleet_cli.job_watch import watch_fleet, watch_job
     from jobfleet_cli.remote_fleet import FleetThere
@@ -132,9 +131,9 @@ def watch(
 def logs(
     job_id: JobId,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")
+        bool, typer.Option("--follow", "-f", help="Print new lines until the job has ended.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON line per line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON line per log line.")] = False,
 ) -> None:
     """Print what the handler of a job logged, attempt after attempt."""
 
@@ -163,9 +162,8 @@ def _without_reason(action: JobAction) -> Callable[..., None]:
         expected: Expected = None,
         as_json: Json = False,
     ) -> None:
-        query = query_of(state, type_, queue, q, lock_key, since, until)
-        fields = fields_of(state, type_, queue, q, lock_key, since, until)
-        _act(action, ids, query, fields, expected, as_json=as_json)
+        chosen = JobFilter(state, type_, queue, q, lock_key, since, until)
+        _act(action, ids, chosen, expected, as_json=as_json)
 
     return act
 
@@ -184,10 +182,9 @@ def cancel(
     reason: Reason = "",
     as_json: Json = False,
 ) -> None:
-    """Ask for the end of jobs; those that nobody runs end at once."""
-    query = query_of(state, type_, queue, q, lock_key, since, until)
-    fields = fields_of(state, type_, queue, q, lock_key, since, until)
-    _act(JobAction.CANCEL, ids, query, fields, expected, reason, as_json=as_json)
+    """Cancel jobs: running ones are told to stop, all others end at once."""
+    chosen = JobFilter(state, type_, queue, q, lock_key, since, until)
+    _act(JobAction.CANCEL, ids, chosen, expected, reason, as_json=as_json)
 
 
 @app.command(name="run-anyway")
@@ -209,7 +206,7 @@ def run_anyway(job_id: JobId, reason: Reason = "") -> None:
 
 @app.command()
 def erase(job_id: JobId, reason: NeededReason, as_json: Json = False) -> None:
-    """Remove the values of an ended job in an hour, also of the jobs made from it; events stay."""
+    """Erase the values of an ended job and of jobs made from it, in an hour; events stay."""
     from jobfleet_cli.erasure import erase_job, erase_remotely
 
     async def work(session: Session) -> int:
@@ -230,14 +227,13 @@ app.command(name="dismiss", help=DISMISS_HELP)(_without_reason(JobAction.DISMISS
 def _act(
     action: JobAction,
     ids: Sequence[str] | None,
-    query: JobQuery,
-    fields: Mapping[str, str | None],
+    chosen: JobFilter,
     expected: int | None,
     reason: str = "",
     *,
     as_json: bool,
 ) -> None:
-    selection = JobSelection(action=action, ids=ids or (), query=query, expected=expected)
+    selection = JobSelection(action=action, ids=ids or (), query=chosen.query(), expected=expected)
     selection.check()
     run = ActionRun(action=action, selection=selection, reason=reason, as_json=as_json)
 
@@ -246,7 +242,7 @@ def _act(
             dashboard,
             action,
             ids=[known_form(job_id) for job_id in ids or ()],
-            fields=fields,
+            fields=chosen.fields(),
             expected=expected,
             reason=reason,
             as_json=as_json,

@@ -57,10 +57,10 @@ def callback(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Print what receivers of final results check signatures with, one for each secret.
+    """Print the keys with which receivers check signed final results, one for each secret.
 
-    It is derived from JOBFLEET_CALLBACK_SECRETS and does not tell them: who has it cannot sign
-    a third party's result. The first one signs.
+    A key is derived from JOBFLEET_CALLBACK_SECRETS and does not reveal it: its owner cannot sign
+    a third party's result. The fleet signs with the first one.
     """
     settings = load_settings()
     secrets_set = [each.get_secret_value() for each in settings.callback_secrets]

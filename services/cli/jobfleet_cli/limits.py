@@ -9,8 +9,9 @@ from urllib.parse import quote
 import typer
 
 from jobfleet_cli.answer import print_json, print_table
+from jobfleet_cli.answer_options import Json
 from jobfleet_cli.exit_code import ExitCode
-from jobfleet_cli.pause_commands import Json, Reason
+from jobfleet_cli.pause_commands import Reason
 from jobfleet_cli.remote_dashboard import RemoteDashboard
 from jobfleet_cli.session import Session, in_session, who
 from jobfleet_cli.table import Column
@@ -59,16 +60,17 @@ def show(name: Name, as_json: Json = False) -> None:
 def set_(
     name: Name,
     slots: Annotated[
-        int | None, typer.Option(help="So many jobs that name it may run at once.")
+        int | None, typer.Option(help="How many jobs that name it may run at once.")
     ] = None,
     rate: Annotated[
-        str | None, typer.Option(metavar="N/PERIOD", help="So many may start: 10/second.")
+        str | None,
+        typer.Option(metavar="N/PERIOD", help="How many may start in a period: 10/second."),
     ] = None,
-    burst: Annotated[int, typer.Option(help="So many may start at once after a quiet time.")] = 1,
+    burst: Annotated[int, typer.Option(help="How many may start at once after a quiet time.")] = 1,
     reason: Reason = "",
     as_json: Json = False,
 ) -> None:
-    """Set the whole limit; what is left out is not limited."""
+    """Set the whole limit; an option that you leave out limits nothing."""
 
     async def work(session: Session) -> int:
         await _limits(session).set(
@@ -86,7 +88,7 @@ def set_(
 
 @app.command()
 def remove(name: Name, reason: Reason = "") -> None:
-    """End the limit: jobs that name it start as if they did not."""
+    """Remove a limit; jobs that name it start without it."""
 
     async def work(session: Session) -> int:
         await _limits(session).remove(name, by=who(), reason=reason)

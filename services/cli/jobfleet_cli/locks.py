@@ -7,8 +7,8 @@ from typing import Any
 import typer
 
 from jobfleet_cli.answer import print_json, print_table
+from jobfleet_cli.answer_options import Json
 from jobfleet_cli.exit_code import ExitCode
-from jobfleet_cli.pause_commands import Json
 from jobfleet_cli.remote_dashboard import RemoteDashboard
 from jobfleet_cli.session import Session, in_session
 from jobfleet_cli.table import Column

@@ -28,7 +28,7 @@ def mock_third_party(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free one.")] = 8010,
     delay: Annotated[float, typer.Option(min=0, help="Seconds before it calls back.")] = 1.0,
     fail: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Each N-th result is a failure.")
+        int | None, typer.Option(min=1, metavar="N", help="Make every N-th result a failure.")
     ] = None,
     late: Annotated[bool, typer.Option("--late", help="Call back after the deadline.")] = False,
     twice: Annotated[bool, typer.Option("--twice", help="Send each callback twice.")] = False,
@@ -39,7 +39,7 @@ def mock_third_party(
         int, typer.Option(min=0, max=100_000, metavar="N", help="Also submit N test jobs.")
     ] = 0,
 ) -> None:
-    """Play a third party until Ctrl-C: take requests, call back, print what came of it.
+    """Play a third party until Ctrl-C: take requests, call back, print the answers.
 
     Prints one line for each callback: the job's id and the answer's status. Workers need
     JOBFLEET_CALLBACK_BASE_URL, and JOBFLEET_ALLOW_PRIVATE_TARGETS=true to reach this machine.

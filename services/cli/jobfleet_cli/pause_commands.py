@@ -18,7 +18,6 @@ from jobfleet_protocol.actions.action_journal import ActionJournal
 from jobfleet_protocol.control.pauses import Pauses
 from jobfleet_protocol.reading.queue_record import QueueReader
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Reason = Annotated[str, typer.Option(help="Recorded in the control log, and shown with each job.")]
 Until = Annotated[
     str | None, typer.Option(metavar="T", help="Resume by itself then: 2026-11-27T06:00:00Z.")

@@ -10,6 +10,20 @@ import typer
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.job_source import JobOptions, jobs_from_file, jobs_from_options
 from jobfleet_cli.remote_dashboard import RemoteDashboard
+from jobfleet_cli.request_options import (
+    Description,
+    Limits,
+    LockKey,
+    LockSlots,
+    MaxAttempts,
+    MaxTakeovers,
+    Name,
+    OnLost,
+    Payload,
+    Priority,
+    Queue,
+    Timeout,
+)
 from jobfleet_cli.session import in_session
 from jobfleet_cli.submission_run import SubmissionRun, run_console
 
@@ -20,45 +34,30 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 def publish(  # noqa: PLR0917 - typer calls it by name
     ctx: typer.Context,
     type_: Annotated[str | None, typer.Option("--type", help="Which handler runs it.")] = None,
-    payload: Annotated[
-        str | None, typer.Option(metavar="JSON|@FILE|-", help="The handler's input.")
-    ] = None,
-    name: Annotated[str | None, typer.Option(help="What people read; default: the type.")] = None,
-    description: Annotated[str | None, typer.Option(help="Up to 2,000 characters.")] = None,
-    priority: Annotated[int | None, typer.Option(help="0 to 9, higher first; default 5.")] = None,
-    queue: Annotated[str | None, typer.Option(help="Default: default.")] = None,
-    lock_key: Annotated[
-        str | None, typer.Option(help="Jobs with the same key never run at the same time.")
-    ] = None,
-    lock_slots: Annotated[
-        int | None, typer.Option(help="So many jobs of the key may run at once; default 1.")
-    ] = None,
-    limits: Annotated[
-        list[str] | None,
-        typer.Option("--limit", help="A named limit that must have a slot; up to three."),
-    ] = None,
+    payload: Payload = None,
+    name: Name = None,
+    description: Description = None,
+    priority: Priority = None,
+    queue: Queue = None,
+    lock_key: LockKey = None,
+    lock_slots: LockSlots = None,
+    limits: Limits = None,
     delay: Annotated[float | None, typer.Option(metavar="S", help="Start in S seconds.")] = None,
     run_at: Annotated[
         str | None, typer.Option(metavar="T", help="Start at this time: 2026-01-31T09:30:00Z.")
     ] = None,
-    max_attempts: Annotated[int | None, typer.Option(help="First run included.")] = None,
-    on_lost: Annotated[
-        str | None, typer.Option(help="If its worker is lost: retry (default) or fail.")
-    ] = None,
-    max_takeovers: Annotated[
-        int | None, typer.Option(help="Lost workers in a row that it survives; default 5.")
-    ] = None,
-    timeout: Annotated[
-        float | None, typer.Option(metavar="S", help="Time limit of one attempt.")
-    ] = None,
+    max_attempts: MaxAttempts = None,
+    on_lost: OnLost = None,
+    max_takeovers: MaxTakeovers = None,
+    timeout: Timeout = None,
     idempotency_key: Annotated[
-        str | None, typer.Option(metavar="K", help="The same key is the same job.")
+        str | None, typer.Option(metavar="K", help="Submits with the same key make one job.")
     ] = None,
     then: Annotated[
         str | None,
-        typer.Option(metavar="JSON|@FILE", help='Jobs that follow it: [{"type": "report"}].'),
+        typer.Option(metavar="JSON|@FILE", help='Jobs to submit after it: [{"type": "report"}].'),
     ] = None,
-    count: Annotated[int, typer.Option(min=1, help="So many jobs of this kind.")] = 1,
+    count: Annotated[int, typer.Option(min=1, help="How many such jobs to submit.")] = 1,
     file: Annotated[
         str | None, typer.Option(metavar="JSONL|-", help="One job request per line.")
     ] = None,

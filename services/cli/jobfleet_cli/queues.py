@@ -8,8 +8,9 @@ import typer
 
 from jobfleet_cli import pause_commands
 from jobfleet_cli.answer import print_json, print_table
+from jobfleet_cli.answer_options import Json
 from jobfleet_cli.exit_code import ExitCode
-from jobfleet_cli.pause_commands import Json, Reason, Until, reader_of
+from jobfleet_cli.pause_commands import Reason, Until, reader_of
 from jobfleet_cli.remote_dashboard import RemoteDashboard
 from jobfleet_cli.session import Session, in_session
 from jobfleet_cli.table import Column
@@ -59,13 +60,13 @@ def _print(found: dict[str, Any], *, as_json: bool) -> int:
 
 @app.command()
 def pause(name: Name, until: Until = None, reason: Reason = "") -> None:
-    """Let no job of it start; jobs that run go on, and jobs are still accepted."""
+    """Let no job of a queue start; running jobs go on, and new jobs are accepted."""
     pause_commands.pause(ControlSubject.QUEUE, name, until, reason)
 
 
 @app.command()
 def resume(name: Name, reason: Reason = "") -> None:
-    """Let its jobs start again."""
+    """Let the jobs of a queue start again."""
     pause_commands.resume(ControlSubject.QUEUE, name, reason)
 
 

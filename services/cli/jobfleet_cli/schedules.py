@@ -8,6 +8,8 @@ from urllib.parse import quote
 
 import typer
 
+from jobfleet_cli import request_options
+from jobfleet_cli.answer_options import Json
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.job_source import read_payload
 from jobfleet_cli.remote_dashboard import RemoteDashboard
@@ -39,7 +41,6 @@ app = typer.Typer(
 )
 
 PATH = "/api/schedules"
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The schedule's name.")]
 Reason = Annotated[str, typer.Option(help="Recorded in the control log.")]
 
@@ -74,7 +75,7 @@ def show(name: Name, as_json: Json = False) -> None:
 @app.command(name="next")
 def next_(
     name: Name,
-    count: Annotated[int, typer.Option(min=1, max=1000, help="So many times.")] = 5,
+    count: Annotated[int, typer.Option(min=1, max=1000, help="How many times.")] = 5,
     as_json: Json = False,
 ) -> None:
     """Print the next times in UTC, whether the schedule is paused or not."""
@@ -94,11 +95,11 @@ def next_(
 @app.command()
 def history(
     name: Name,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="So many entries.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many entries.")] = 50,
     before: Annotated[int | None, typer.Option(help="Only entries before this number.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Print what happened to it, newest first: ticks, pauses, changes, and who did them."""
+    """Print a schedule's history, newest first: ticks, pauses, changes, and who did them."""
 
     async def work(session: Session) -> int:
         entries = await _schedules(session).history(name, before=before, limit=limit)
@@ -120,9 +121,9 @@ def add(  # noqa: PLR0917 - typer calls it by name
     cron: Annotated[
         str | None, typer.Option(metavar="LINE", help='Five fields: "0 6 * * MON-FRI".')
     ] = None,
-    every: Annotated[float | None, typer.Option(metavar="S", help="Each S seconds.")] = None,
+    every: Annotated[float | None, typer.Option(metavar="S", help="Run every S seconds.")] = None,
     timezone: Annotated[str | None, typer.Option(help="IANA name; default UTC.")] = None,
-    start: Annotated[str | None, typer.Option(metavar="T", help="No run before it.")] = None,
+    start: Annotated[str | None, typer.Option(metavar="T", help="No run before this time.")] = None,
     overlap: Annotated[
         str | None,
         typer.Option(help="While the previous job runs: skip (default), queue or allow."),
@@ -133,33 +134,18 @@ def add(  # noqa: PLR0917 - typer calls it by name
     jitter: Annotated[
         float | None, typer.Option(metavar="S", help="Up to S seconds later, always the same.")
     ] = None,
-    payload: Annotated[
-        str | None, typer.Option(metavar="JSON|@FILE|-", help="The handler's input.")
-    ] = None,
-    job_name: Annotated[str | None, typer.Option("--name", help="What people read.")] = None,
-    description: Annotated[str | None, typer.Option(help="Up to 2,000 characters.")] = None,
-    priority: Annotated[int | None, typer.Option(help="0 to 9, higher first; default 5.")] = None,
-    queue: Annotated[str | None, typer.Option(help="Default: default.")] = None,
-    lock_key: Annotated[
-        str | None, typer.Option(help="Jobs with the same key never run at the same time.")
-    ] = None,
-    lock_slots: Annotated[
-        int | None, typer.Option(help="So many jobs of the key may run at once; default 1.")
-    ] = None,
-    limits: Annotated[
-        list[str] | None,
-        typer.Option("--limit", help="A named limit that must have a slot; up to three."),
-    ] = None,
-    max_attempts: Annotated[int | None, typer.Option(help="First run included.")] = None,
-    on_lost: Annotated[
-        str | None, typer.Option(help="If its worker is lost: retry (default) or fail.")
-    ] = None,
-    max_takeovers: Annotated[
-        int | None, typer.Option(help="Lost workers in a row that it survives; default 5.")
-    ] = None,
-    timeout: Annotated[
-        float | None, typer.Option(metavar="S", help="Time limit of one attempt.")
-    ] = None,
+    payload: request_options.Payload = None,
+    job_name: request_options.Name = None,
+    description: request_options.Description = None,
+    priority: request_options.Priority = None,
+    queue: request_options.Queue = None,
+    lock_key: request_options.LockKey = None,
+    lock_slots: request_options.LockSlots = None,
+    limits: request_options.Limits = None,
+    max_attempts: request_options.MaxAttempts = None,
+    on_lost: request_options.OnLost = None,
+    max_takeovers: request_options.MaxTakeovers = None,
+    timeout: request_options.Timeout = None,
     reason: Reason = "",
     as_json: Json = False,
 ) -> None:
@@ -203,7 +189,7 @@ def add(  # noqa: PLR0917 - typer calls it by name
 
 @app.command()
 def pause(name: Name, reason: Reason = "") -> None:
-    """Stop its ticks until it is resumed; a deployment does not resume it."""
+    """Pause a schedule until somebody resumes it; a deployment does not."""
     _act(
         lambda schedules: schedules.pause(name, by=who(), reason=reason),
         lambda dashboard: dashboard.post(_path(name, "pause"), {"reason": reason}),
@@ -212,7 +198,7 @@ def pause(name: Name, reason: Reason = "") -> None:
 
 @app.command()
 def resume(name: Name, reason: Reason = "") -> None:
-    """Let it tick again; what it missed follows its catch-up."""
+    """Resume a schedule; its catch-up decides which missed runs are made."""
     _act(
         lambda schedules: schedules.resume(name, by=who(), reason=reason),
         lambda dashboard: dashboard.post(_path(name, "resume"), {"reason": reason}),
@@ -221,7 +207,7 @@ def resume(name: Name, reason: Reason = "") -> None:
 
 @app.command()
 def remove(name: Name, reason: Reason = "") -> None:
-    """End it. Its log stays; code that declares it again must have changed."""
+    """Remove a schedule. Its log stays; unchanged code does not declare it again."""
     _act(
         lambda schedules: schedules.remove(name, by=who(), reason=reason),
         lambda dashboard: dashboard.delete(_path(name), {"reason": reason}),
@@ -230,7 +216,7 @@ def remove(name: Name, reason: Reason = "") -> None:
 
 @app.command()
 def run(name: Name, reason: Reason = "", as_json: Json = False) -> None:
-    """Make its job once, now, beside the ticks; print the job's id."""
+    """Submit a schedule's job once, now, and print its id; the planned runs stay."""
 
     async def work(session: Session) -> int:
         job = await _schedules(session).run(name, by=who(), reason=reason)
@@ -252,7 +238,7 @@ def backfill(
     reason: Reason = "",
     as_json: Json = False,
 ) -> None:
-    """Make the jobs of ticks of the past, up to 1,000; repeated, it finds the same jobs."""
+    """Submit the jobs of up to 1,000 past runs; a second call submits none twice."""
     first, last = _time(since, "--since"), _time(until, "--until")
 
     async def work(session: Session) -> int:

@@ -9,8 +9,9 @@ import typer
 
 from jobfleet_cli import pause_commands
 from jobfleet_cli.answer import print_json, print_table
+from jobfleet_cli.answer_options import Json
 from jobfleet_cli.exit_code import ExitCode
-from jobfleet_cli.pause_commands import Json, Reason, Until, reader_of
+from jobfleet_cli.pause_commands import Reason, Until, reader_of
 from jobfleet_cli.queues import condition
 from jobfleet_cli.remote_dashboard import RemoteDashboard
 from jobfleet_cli.session import Session, in_session
@@ -151,11 +152,11 @@ def _print_slowest(items: list[dict[str, Any]]) -> None:
 
 @app.command()
 def pause(name: Name, until: Until = None, reason: Reason = "") -> None:
-    """Let no job of it start; jobs that run go on, and jobs are still accepted."""
+    """Let no job of a type start; running jobs go on, and new jobs are accepted."""
     pause_commands.pause(ControlSubject.TYPE, name, until, reason)
 
 
 @app.command()
 def resume(name: Name, reason: Reason = "") -> None:
-    """Let its jobs start again."""
+    """Let the jobs of a type start again."""
     pause_commands.resume(ControlSubject.TYPE, name, reason)

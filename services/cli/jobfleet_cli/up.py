@@ -34,13 +34,13 @@ def up(
     ] = None,
     queues: Annotated[str | None, typer.Option(metavar="A,B", help="Queues to serve.")] = None,
     max_jobs: Annotated[
-        int | None, typer.Option(metavar="N", help="Replace a worker after so many jobs.")
+        int | None, typer.Option(metavar="N", help="Replace a worker after this many jobs.")
     ] = None,
     max_memory: Annotated[
-        int | None, typer.Option(metavar="MIB", help="Replace a worker above so much memory.")
+        int | None, typer.Option(metavar="MIB", help="Replace a worker that uses more memory.")
     ] = None,
     reload: Annotated[
-        bool, typer.Option("--reload", help="Start workers anew when a Python file changes.")
+        bool, typer.Option("--reload", help="Restart workers when a Python file changes.")
     ] = False,
 ) -> None:
     """Run dashboard and workers as processes of this machine, on the configured backend.

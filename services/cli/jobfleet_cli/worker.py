@@ -32,17 +32,17 @@ def worker(
     ] = None,
     queues: Annotated[str | None, typer.Option(metavar="A,B", help="Queues to serve.")] = None,
     max_jobs: Annotated[
-        int | None, typer.Option(metavar="N", help="Drain and exit 0 after so many jobs.")
+        int | None, typer.Option(metavar="N", help="Drain and exit 0 after this many jobs.")
     ] = None,
     max_memory: Annotated[
-        int | None, typer.Option(metavar="MIB", help="Drain and exit 0 above so much memory.")
+        int | None, typer.Option(metavar="MIB", help="Drain and exit 0 when it uses more memory.")
     ] = None,
     reload: Annotated[
-        bool, typer.Option("--reload", help="Start anew whenever a Python file changes.")
+        bool, typer.Option("--reload", help="Restart whenever a Python file changes.")
     ] = False,
     stop_with_parent: Annotated[bool, typer.Option("--stop-with-parent", hidden=True)] = False,
 ) -> None:
-    """Take jobs and run them until Ctrl-C, SIGTERM or SIGHUP, then let them finish or hand back.
+    """Run jobs until Ctrl-C, SIGTERM or SIGHUP; then let them finish, or hand them back.
 
     A second Ctrl-C ends the process at once; its jobs are taken over by other workers.
     """

@@ -8,8 +8,8 @@ from uuid import UUID
 import typer
 
 from jobfleet_cli.answer import print_json, print_table
+from jobfleet_cli.answer_options import Json
 from jobfleet_cli.exit_code import ExitCode
-from jobfleet_cli.pause_commands import Json
 from jobfleet_cli.remote_dashboard import RemoteDashboard
 from jobfleet_cli.session import Session, in_session
 from jobfleet_cli.table import Column
@@ -18,7 +18,7 @@ from jobfleet_contracts.errors import InvalidRequest
 
 WorkerId = Annotated[
     str | None,
-    typer.Argument(metavar="[ID]", help="Only this worker, also one that is gone since days."),
+    typer.Argument(metavar="[ID]", help="Only this worker, also one that stopped days ago."),
 ]
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Iterator
+from functools import partial
 from operator import itemgetter
 from typing import TypeVar
 
@@ -50,43 +51,31 @@ class Metrics:
         self._queue = queue
         self._reader = reader
         self._schedules = schedules
-        self.registry = registry = CollectorRegistry()
+        self.registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
-            collector(registry=registry)
+            collector(registry=self.registry)
         if requests is not None:
-            registry.register(_StorageRequests(requests))
-        self.jobs_registered = Counter(
-            "jobfleet_jobs_registered_total", "Jobs accepted here.", registry=registry
+            self.registry.register(_StorageRequests(requests))
+        counter = partial(Counter, registry=self.registry)
+        gauge = partial(Gauge, registry=self.registry)
+        self.jobs_registered = counter("jobfleet_jobs_registered_total", "Jobs accepted here.")
+        self._completed = counter(
+            "jobfleet_jobs_completed_total", "Jobs whose end was written here, by type.", ["type"]
         )
-        self._completed = Counter(
-            "jobfleet_jobs_completed_total",
-            "Jobs whose end was written here, by type.",
-            ["type"],
-            registry=registry,
-        )
-        self._failed = Counter(
+        self._failed = counter(
             "jobfleet_jobs_failed_total",
             "Jobs that ended failed or timedOut here, by reason and type.",
             ["reason", "type"],
-            registry=registry,
         )
-        self._waiting = Gauge(
+        self._waiting = gauge(
             "jobfleet_jobs_concurrent_waiting",
             "Jobs of the fleet that wait for a third party's callback.",
-            registry=registry,
         )
-        self._depth = Gauge(
-            "jobfleet_queue_depth",
-            "Messages ready in a lane.",
-            ["queue", "lane"],
-            registry=registry,
-        )
-
-        self._late = Gauge(
+        self._depth = gauge("jobfleet_queue_depth", "Messages ready in a lane.", ["queue", "lane"])
+        self._late = gauge(
             "jobfleet_schedule_late_seconds",
             "Seconds since a tick that should have fired, of the 20 schedules that are latest.",
             ["schedule"],
-            registry=registry,
         )
 
     def job_ended(self, state: State) -> None:

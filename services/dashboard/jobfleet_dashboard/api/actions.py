@@ -57,7 +57,7 @@ async def dismiss(request: Request, job_id: JobId) -> Response:
 
 @router.post("/api/jobs/{jobId:uuid}/erase", **described(ERASE))
 async def erase(request: Request, job_id: JobId) -> Response:
-    """Remove what an ended job was given and what it made, in an hour; its events stay."""
+    """Erase the values of an ended job and of jobs made from it, in an hour; events stay."""
     reason = reason_of(await json_object(request, known=_REASON))
     eraser = services_of(request).writes.eraser
     state = await eraser.erase(job_id, by=asker(request), reason=reason)
@@ -68,7 +68,7 @@ async def erase(request: Request, job_id: JobId) -> Response:
 
 @router.post("/api/jobs/actions", **described(ACT_ON_MANY))
 async def act_on_many(request: Request) -> Response:
-    """Do one thing to the jobs with these ids, or to all that a filter finds."""
+    """Cancel, redrive or dismiss the jobs with these ids, or all that a filter finds."""
     services = services_of(request)
     selection = Selection.parse(await json_object(request))
     job_ids = await selection.find(services.backend.reader)

@@ -37,7 +37,7 @@ async def journal(request: Request, query: Annotated[ActionsFilter, Query()]) ->
 
 @router.get("/{actionId:uuid}", dependencies=_VIEWER, **described(BULK_ACTION))
 async def bulk_action(request: Request, action_id: ActionId) -> Response:
-    """One action on many jobs, as far as it has come."""
+    """One action on many jobs, and how far it has come."""
     return answer((await services_of(request).bulk.find(str(action_id))).to_json())
 
 
@@ -45,7 +45,7 @@ async def bulk_action(request: Request, action_id: ActionId) -> Response:
 async def results(
     request: Request, action_id: ActionId, query: Annotated[CursorFilter, Query()]
 ) -> Response:
-    """What became of its jobs, the last ones first."""
+    """The result for each job of an action, newest first."""
     found, following = await services_of(request).bulk.results(
         str(action_id), before=before_of(query.cursor)
     )
@@ -55,7 +55,7 @@ async def results(
 
 @router.post("/{actionId:uuid}/stop", dependencies=_OPERATOR, **described(STOP_ACTION))
 async def stop_action(request: Request, action_id: ActionId) -> Response:
-    """Stop it after the batch under way; jobs that it has changed stay so."""
+    """Stop an action after its current batch; jobs that it has changed stay changed."""
     stopped = await services_of(request).bulk.stop(str(action_id), by=asker(request) or "somebody")
     return answer(stopped.to_json(), 202)
 

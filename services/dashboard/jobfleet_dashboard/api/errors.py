@@ -21,7 +21,7 @@ router = APIRouter(prefix="/api", dependencies=[require(Role.VIEWER)], tags=["fl
 
 @router.get("/errors", **described(ERRORS))
 async def errors(request: Request, query: Annotated[ErrorsFilter, Query()]) -> Response:
-    """Failures by type, exception class and place; the jobs: `/api/jobs` with `errorGroup`."""
+    """Failures by type, exception class and place; list their jobs with `/api/jobs?errorGroup=`."""
     services = services_of(request)
     report = await read_errors(
         services.backend.reader, services.clock, error_range(query.range), job_type=query.type

@@ -23,7 +23,7 @@ router = APIRouter(tags=["operations"])
 
 @router.get("/livez", **described(LIVEZ))
 async def livez() -> Response:
-    """The process answers."""
+    """Say that the process answers."""
     return answer(Alive(status="alive"))
 
 

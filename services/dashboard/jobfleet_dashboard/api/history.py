@@ -42,7 +42,7 @@ async def lines(
 
 @router.get("/api/jobs/{jobId:uuid}/waiting", **described(WAITING))
 async def waiting(request: Request, job_id: JobId) -> Response:
-    """Why a job that could start has not started; nothing of jobs that run or have ended."""
+    """Why a job has not started; empty for jobs that run or have ended."""
     services = services_of(request)
     newest = await services.job_reader.newest(job_id)
     reasons = await waiting_of(services, newest)

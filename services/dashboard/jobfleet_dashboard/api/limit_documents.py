@@ -20,9 +20,9 @@ class LimitDocument(Document):
     """A named limit; ``slots`` or ``rate`` is ``null`` where it does not limit that."""
 
     name: str
-    slots: int | None = Field(description="So many jobs that name it may run at once.")
-    rate: str | None = Field(description="So many may start in a period, as `10/second`.")
-    burst: int | None = Field(description="So many may start at once after a quiet time.")
+    slots: int | None = Field(description="How many jobs that name it may run at once.")
+    rate: str | None = Field(description="How many may start in a period, as `10/second`.")
+    burst: int | None = Field(description="How many may start at once after a quiet time.")
     set_by: str
     set_at: Time
     reason: str

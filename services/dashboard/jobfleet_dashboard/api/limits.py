@@ -56,7 +56,7 @@ async def limit(request: Request, name: Name) -> Response:
 
 @router.put("/{name}", dependencies=[OPERATOR], **described(LIMIT_PUT))
 async def put_limit(request: Request, name: Name) -> Response:
-    """Set the whole limit; what is left out is not limited. Jobs that run go on."""
+    """Set the whole limit; a field that is left out limits nothing. Jobs that run go on."""
     body = await json_object(request, known=_FIELDS)
     services = services_of(request)
     burst = body.get("burst")
@@ -73,7 +73,7 @@ async def put_limit(request: Request, name: Name) -> Response:
 
 @router.delete("/{name}", dependencies=[OPERATOR], **described(LIMIT_REMOVE))
 async def remove_limit(request: Request, name: Name) -> Response:
-    """End the limit: jobs that name it start as if they did not. Its history stays."""
+    """Remove a limit; jobs that name it start without it. Its history stays."""
     reason = reason_of(await json_object(request, known=frozenset({"reason"})))
     await services_of(request).limits.remove(name, by=by_of(request), reason=reason)
     return answer(LimitAnswer(name=name, message="removed"), 202)
@@ -83,7 +83,7 @@ async def remove_limit(request: Request, name: Name) -> Response:
 async def limit_history(
     request: Request, name: Name, query: Annotated[PageFilter, Query()]
 ) -> Response:
-    """Entries of its log, newest first, also of a limit that was removed."""
+    """What happened to a limit, newest first; also to one that was removed."""
     entries = await services_of(request).limits.history(
         name, before=sequence_cursor(query.cursor), limit=query.limit + 1
     )

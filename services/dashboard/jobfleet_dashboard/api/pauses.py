@@ -58,7 +58,7 @@ async def queues(request: Request) -> Response:
 
 @router.get("/types", dependencies=_VIEWER, **described(TYPES))
 async def types(request: Request) -> Response:
-    """Job types that workers handle, that are paused or had jobs: how many, how long, how well."""
+    """Job types that are handled, paused or had jobs: their counts, times and failures."""
     services = services_of(request)
     records, report = await asyncio.gather(reader_of(services).types(), services.types.read())
     return answer(types_json(records, report))
@@ -66,7 +66,7 @@ async def types(request: Request) -> Response:
 
 @router.post("/queues/{queue}/pause", dependencies=_OPERATOR, **described(PAUSE))
 async def pause_queue(request: Request, queue: Queue) -> Response:
-    """Let no job of a queue start; jobs that run go on, and jobs are still accepted."""
+    """Let no job of a queue start; running jobs go on, and new jobs are accepted."""
     return await _pause(request, ControlSubject.QUEUE, queue)
 
 
@@ -78,7 +78,7 @@ async def resume_queue(request: Request, queue: Queue) -> Response:
 
 @router.post("/types/{type}/pause", dependencies=_OPERATOR, **described(PAUSE))
 async def pause_type(request: Request, type_: Type) -> Response:
-    """Let no job of a type start; jobs that run go on, and jobs are still accepted."""
+    """Let no job of a type start; running jobs go on, and new jobs are accepted."""
     return await _pause(request, ControlSubject.TYPE, type_)
 
 

@@ -86,28 +86,28 @@ async def remove_schedule(request: Request, name: Name) -> Response:
 
 @router.post("/{name}/pause", dependencies=[OPERATOR], **described(SCHEDULE_ACT))
 async def pause_schedule(request: Request, name: Name) -> Response:
-    """Stop its ticks until it is resumed; a deployment does not resume it."""
+    """Pause a schedule until somebody resumes it; a deployment does not."""
     await actions_of(request, await _reason(request)).pause(name)
     return answer(ScheduleAnswer(name=name, message="paused"), 202)
 
 
 @router.post("/{name}/resume", dependencies=[OPERATOR], **described(SCHEDULE_ACT))
 async def resume_schedule(request: Request, name: Name) -> Response:
-    """Let it tick again; what it missed follows its catch-up."""
+    """Resume a schedule; its catch-up decides which missed runs are made."""
     await actions_of(request, await _reason(request)).resume(name)
     return answer(ScheduleAnswer(name=name, message="resumed"), 202)
 
 
 @router.post("/{name}/run", dependencies=[SUBMITTER], **described(SCHEDULE_RUN))
 async def run_schedule(request: Request, name: Name) -> Response:
-    """Make its job once, now, beside the ticks. A submitter may: the job is one like any other."""
+    """Submit a schedule's job once, now; planned runs stay."""
     job = await run_one(request, name, await _reason(request))
     return job_answer(request, job.job_id, job.state, "accepted")
 
 
 @router.post("/{name}/backfill", dependencies=[OPERATOR], **described(SCHEDULE_BACKFILL))
 async def backfill_schedule(request: Request, name: Name) -> Response:
-    """Make the jobs of past ticks, up to 1,000; repeated, it finds the same jobs."""
+    """Submit the jobs of up to 1,000 past ticks; a second call submits none twice."""
     body = await json_object(request, known=_REASON | {"since", "until"})
     since, until = _time(body, "since"), _time(body, "until")
     jobs = await actions_of(request, reason_of(body)).backfill(name, since, until)

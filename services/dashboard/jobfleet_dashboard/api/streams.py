@@ -59,7 +59,7 @@ async def job_stream(
     last_event_id: LastEventId = None,
     cursor: CursorParameter = None,
 ) -> Response:
-    """One job's events: its history after the cursor, then what happens."""
+    """One job's events: those after the cursor, then new ones as they happen."""
     services = services_of(request)
     await services.job_reader.newest(job_id)
     batches = job_events(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from jobfleet_contracts.control import CONTROL_NAME
@@ -31,7 +32,7 @@ from jobfleet_worker.handlers.declared_keys import (
 from jobfleet_worker.handlers.typed_submit import HandlerMark, add_submits
 
 RetryOn = tuple[type[BaseException], ...]
-_MARK = "__jobfleet_handlers__"
+_ATTRIBUTE = "__jobfleet_handlers__"
 
 
 class DeclarationError(JobfleetError):
@@ -158,44 +159,52 @@ def handler(
             f'{place_of(job_type)}: @handler needs the job type. Write @handler("some.type")'
         )
 
-    def mark(function: Any) -> Any:
-        place = place_of(function)
-        problem = (
-            _problem_of(function)
-            or _problem_with_aliases(job_type, aliases)
-            or _problem_with_rate(rate, rate_key)
-            or _problem_with_index(index)
-            or _problem_with_lock(lock_key, lock_slots)
-            or _problem_with_limits(limits)
-        )
-        declaration = Declaration(
-            job_type,
-            place,
-            run_in,
-            max_attempts,
-            timeout,
-            retry_on,
-            () if problem else tuple(aliases),
-            None if problem or rate is None else as_rate(rate),
-            rate_key,
-            queue,
-            () if problem else tuple(index),
-            lock_key,
-            lock_slots,
-            () if problem else tuple(limits),
-            on_lost,
-            max_takeovers,
-        )
-        problem = problem or _problem_with(declaration)
-        if problem is not None:
-            raise DeclarationError(f"{place}: @handler({job_type!r}): {problem}")
-        setattr(function, _MARK, (*declarations_of(function), declaration))
-        add_submits(function, declaration)
-        declared_in.setdefault(function.__module__, []).append(declaration)
-        return function
-
-    marked: HandlerMark = mark
+    problem = (
+        _problem_with_aliases(job_type, aliases)
+        or _problem_with_rate(rate, rate_key)
+        or _problem_with_index(index)
+        or _problem_with_lock(lock_key, lock_slots)
+        or _problem_with_limits(limits)
+    )
+    # Values with a problem are left out: to convert them would raise another error first.
+    declared = partial(
+        Declaration,
+        job_type,
+        run_in=run_in,
+        max_attempts=max_attempts,
+        timeout=timeout,
+        retry_on=retry_on,
+        aliases=() if problem else tuple(aliases),
+        rate=None if problem or rate is None else as_rate(rate),
+        rate_key=rate_key,
+        queue=queue,
+        index=() if problem else tuple(index),
+        lock_key=lock_key,
+        lock_slots=lock_slots,
+        limits=() if problem else tuple(limits),
+        on_lost=on_lost,
+        max_takeovers=max_takeovers,
+    )
+    marked: HandlerMark = partial(_mark, declared, problem)
     return marked
+
+
+def _mark(declared: Callable[..., Declaration], problem: str | None, function: Any) -> Any:
+    """Note the declaration at its function.
+
+    Raises:
+        DeclarationError: no function is decorated, or an option has a problem.
+    """
+    declaration = declared(place=place_of(function))
+    problem = _problem_of(function) or problem or _problem_with(declaration)
+    if problem is not None:
+        raise DeclarationError(
+            f"{declaration.place}: @handler({declaration.job_type!r}): {problem}"
+        )
+    setattr(function, _ATTRIBUTE, (*declarations_of(function), declaration))
+    add_submits(function, declaration)
+    declared_in.setdefault(function.__module__, []).append(declaration)
+    return function
 
 
 def declarations_of(value: Any) -> tuple[Declaration, ...]:
@@ -203,7 +212,7 @@ def declarations_of(value: Any) -> tuple[Declaration, ...]:
 
     The attribute is read statically: to ask a proxy or a mock for it would run code of theirs.
     """
-    marks = inspect.getattr_static(value, _MARK, None)
+    marks = inspect.getattr_static(value, _ATTRIBUTE, None)
     return marks if isinstance(marks, tuple) else ()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 
 from prometheus_client import (
     CollectorRegistry,
@@ -54,63 +55,51 @@ class PrometheusMetrics(Metrics):
     def __init__(self, *, buckets: Buckets | None = None) -> None:
         buckets = buckets or Buckets()
         self._types: frozenset[str] = frozenset()
-        self.registry = registry = CollectorRegistry()
+        self.registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
-            collector(registry=registry)
-        self._registered = Counter(
-            "jobfleet_jobs_registered_total", "Jobs accepted here.", registry=registry
+            collector(registry=self.registry)
+        counter = partial(Counter, registry=self.registry)
+        histogram = partial(Histogram, registry=self.registry)
+        self._registered = counter("jobfleet_jobs_registered_total", "Jobs accepted here.")
+        self._completed = counter(
+            "jobfleet_jobs_completed_total", "Jobs whose end was written here, by type.", ["type"]
         )
-        self._completed = Counter(
-            "jobfleet_jobs_completed_total",
-            "Jobs whose end was written here, by type.",
-            ["type"],
-            registry=registry,
-        )
-        self._failed = Counter(
+        self._failed = counter(
             "jobfleet_jobs_failed_total",
             "Jobs that ended failed or timedOut here, by reason and type.",
             ["reason", "type"],
-            registry=registry,
         )
-        self._duration = Histogram(
+        self._duration = histogram(
             "jobfleet_job_processing_duration_seconds",
             "From the claim to the end of an attempt, by type.",
             ["type"],
             buckets=buckets.duration,
-            registry=registry,
         )
-        self._delay = Histogram(
+        self._delay = histogram(
             "jobfleet_job_queue_delay_seconds",
             "From the time a job was due to the start of its attempt, by type.",
             ["type"],
             buckets=buckets.delay,
-            registry=registry,
         )
-        self._leases = Counter(
+        self._leases = counter(
             "jobfleet_lease_operations_total",
             "Lease requests by operation and result.",
             ["operation", "result"],
-            registry=registry,
         )
-        self._margin = Histogram(
+        self._margin = histogram(
             "jobfleet_lease_renewal_margin_seconds",
             "Trust left in a lease when it was renewed.",
             buckets=buckets.margin,
-            registry=registry,
         )
-        self._fenced = Counter(
+        self._fenced = counter(
             "jobfleet_fenced_total",
             "Attempts that lost their lease or epoch and wrote nothing more.",
-            registry=registry,
         )
-        self._deferrals = Counter(
-            "jobfleet_deferrals_total", "Jobs put off without using an attempt.", registry=registry
+        self._deferrals = counter(
+            "jobfleet_deferrals_total", "Jobs put off without using an attempt."
         )
-        self._retries = Counter(
-            "jobfleet_retries_total",
-            "Failed attempts with another to come, by type.",
-            ["type"],
-            registry=registry,
+        self._retries = counter(
+            "jobfleet_retries_total", "Failed attempts with another to come, by type.", ["type"]
         )
         self._show_zeros()
 

@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
+import structlog
 
 from devtools.evidence import figures
 
 pytest_plugins = ["tests.servers"]
 
 _LONGEST_FIRST = ("tests/chaos/", "tests/system/", "tests/simulation/", "tests/backends/")
+
+
+def pytest_configure() -> None:
+    """Give processes that tests start the signals of a terminal, and tests quick tracebacks.
+
+    A child of a process that ignores SIGHUP, as under nohup, ignores it too; where a function
+    handles the signal, a child begins with the default.
+    """
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: None)
+    # structlog's default formats a traceback with rich: seconds, in which leases are lost.
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plain])
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -461,9 +461,17 @@ _of_parents: list[_Open] = []
 
 
 def keep_quiet() -> None:
-    """Send log lines of the library to standard error: the standard output is the program's."""
+    """Send log lines of the library to standard error: the standard output is the program's.
+
+    Tracebacks are plain. structlog's own default, where rich is installed, prints the values of
+    local variables, secrets among them, and takes seconds of the event loop for it.
+    """
     if not structlog.is_configured():
+        plain = structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
         structlog.configure(
+            processors=[*structlog.get_config()["processors"][:-1], plain],
             wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
             logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         )

@@ -68,7 +68,7 @@ class Simulated:
 
     def __init__(self) -> None:
         self._time = passing = cast("Any", RealTime())
-        scenario = Scenario.of(0)
+        scenario = replace(Scenario.of(0), one_database=True)
         faults = NoFaults(scenario=scenario, time=passing)
         faults.calm()
         journal = Journal(time=passing)

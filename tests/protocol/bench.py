@@ -72,8 +72,10 @@ class Bench:
         self.index = FaultyPort(real.index)
         self.control = FaultyPort(real.control)
         self.payloads = FaultyPort(real.payloads)
+        self.openings = FaultyPort(real.openings)
         self.backend = replace(
             real,
+            openings=None,  # in three steps, as on Azure: each can be spoiled
             trail=self.trail,
             leases=self.leases,
             locks=self.locks,

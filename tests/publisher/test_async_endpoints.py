@@ -329,10 +329,10 @@ async def test_storage_that_is_away_is_503_and_says_how_to_repeat(
     settings: Settings, backend: Backend
 ) -> None:
     class Away:
-        async def open(self, *_: object) -> None:
+        async def write(self, *_: object) -> None:
             raise BackendUnavailable("no answer")
 
-    broken = replace(backend, index=Away())  # type: ignore[arg-type]
+    broken = replace(backend, openings=Away())
     publisher = Publisher(backend=broken, clock=SystemClock(), defaults=settings.job_defaults)
     endpoints = AsyncEndpoints(FastAPI(), publisher)
     endpoints.post("/reports", job_type="report")(_take_anything)

@@ -52,12 +52,12 @@ async def test_a_member_without_an_answer_keeps_its_group_unsealed(
     publisher: Publisher, backend: Backend
 ) -> None:
     opened: Any = publisher._opened
-    index = FaultyPort(backend.index)
+    openings = FaultyPort(backend.openings)
     opening = publisher.group("unclear")
     group = await opening.__aenter__()
     await group.submit("echo", 0)
-    opened.writes.groups._submitter._index = index
-    index.lose_request("open", times=3)
+    opened.writes.groups._submitter._openings = openings
+    openings.lose_request("write", times=3)
     with pytest.raises(BackendUnavailable):
         await group.submit("echo", 1)
     with pytest.raises(BackendUnavailable, match="not sealed: member 1 got no answer"):

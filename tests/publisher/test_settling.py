@@ -67,5 +67,5 @@ async def test_a_submit_whose_caller_has_left_stands_when_the_service_has_ended(
     backend: Backend, end: Callable[[Backend, FaultyPort], Awaitable[None]]
 ) -> None:
     trail = FaultyPort(backend.trail)
-    await end(replace(backend, trail=trail), trail)
+    await end(replace(backend, trail=trail, openings=None), trail)
     assert await backend.trail.read(REQUEST.job_id, 1) is not None

@@ -29,7 +29,6 @@ from tests.simulation.emphases import (
     OLD,
     ONE_LOCK,
     PUT_OFF,
-    SLEEP,
 )
 from tests.simulation.ending_bugs import (
     callback_left_behind,
@@ -92,7 +91,7 @@ from tests.simulation.slot_bugs import (
     slot_released_twice,
     stale_note_of_another_slot,
 )
-from tests.simulation.submission_bugs import slept_between_row_and_event
+from tests.simulation.submission_bugs import OF_SUBMITS
 
 _TWICE = r"stands \d+ times"
 _ROBBED = "which lives and trusts its lease"
@@ -187,13 +186,6 @@ BY_THE_SIMULATION = (
         0,
         {"lacking": 1},
         shows="failed though a worker has its type",
-    ),
-    Known(
-        "a submitter that slept between open row and event 1",
-        slept_between_row_and_event,
-        108,
-        SLEEP,
-        shows=_FOR_EVER,
     ),
     Known(
         "a result taken for a later incarnation's",
@@ -497,4 +489,4 @@ OF_SCOPE_WORKER = (
 )
 """Faults of one lock for many jobs."""
 
-__all__ = ["OF_A_CORE", "OF_ERASURES", "OF_FLOWS", "OF_MOVES", "OF_TWO_RELEASES"]
+__all__ = ["OF_A_CORE", "OF_ERASURES", "OF_FLOWS", "OF_MOVES", "OF_SUBMITS", "OF_TWO_RELEASES"]

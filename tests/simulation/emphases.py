@@ -21,6 +21,7 @@ PLAIN = {
     "retention_seconds": None,
     "clock_steps": False,
     "moved": False,
+    "one_database": False,
 }
 NOTHING_ELSE = PLAIN | {
     "moved": False,
@@ -50,6 +51,7 @@ SLEEP = {
     "lacking": 0,
     "schedules": False,
     "retention_seconds": None,
+    "one_database": False,
 }
 KILLER = {"killers": 1, "concurrency": 4, "workers": 2, "lacking": 0, "fleet_scope": False}
 PUT_OFF = {
@@ -81,3 +83,4 @@ LATE_AND_MOVED = (
 )
 _FEW = {"processes": 1, "concurrency": 3, "fleet_scope": False, "jobs": 9, "workers": 3}
 FEW_PROCESSES = BAD_WEATHER | PLAIN | _FEW
+ONE_DATABASE = {"one_database": True, "fault_rate": 0.1}

@@ -53,6 +53,14 @@ class IndexTable:
         elif not _read(known, known.opened).is_confirmed:
             known.opened = replace(known.opened, opened_at=row.opened_at)
 
+    def made(self, row: OpenRow, event: Event) -> None:
+        """Insert the row of a job that was made in one transaction, and event 1 in the timeline."""
+        known = self._rows.setdefault((row.facts.job_id, row.incarnation), _Change())
+        known.opened = row
+        known.hints[event.sequence % SLOTS] = event
+        known.published[row.published % SLOTS] = row.published
+        self.timeline[event.job_id, event.sequence] = event
+
     def discard(self, row: OpenRow) -> None:
         """Remove the row, unless it was opened again or confirmed since it was read."""
         known = self._rows.get((row.facts.job_id, row.incarnation))

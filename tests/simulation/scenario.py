@@ -29,6 +29,7 @@ ERASURE_SHARE = 1 / 8
 GROUPS_SHARE = 1 / 8
 PROCESSES_SHARE = 1 / 8
 CORE_SHARE = 1 / 8
+ONE_DATABASE_SHARE = 1 / 4
 _FAULT_RATES = (0.0, 0.01, 0.04, 0.04, 0.1, 0.1, 0.2)
 
 
@@ -69,6 +70,7 @@ class Scenario:
         processes: so many processes has each worker, of which a job needs one; ``None``: jobs need
             none.
         core_only: the world heals for one worker; each other one stays broken for good.
+        one_database: a submit writes open row, event 1 and message in one transaction.
     """
 
     seed: int
@@ -111,6 +113,7 @@ class Scenario:
     groups: int = 0
     processes: int | None = None
     core_only: bool = False
+    one_database: bool = False
 
     @classmethod
     def of(cls, seed: int) -> Scenario:
@@ -172,6 +175,7 @@ class Scenario:
             moved=Random(f"mover/{seed}").random() < MOVE_SHARE,
             groups=int(Random(f"groups/{seed}").random() < GROUPS_SHARE),
             core_only=Random(f"core/{seed}").random() < CORE_SHARE,
+            one_database=Random(f"one database/{seed}").random() < ONE_DATABASE_SHARE,
         )
 
     def _with_retention(self, dice: Random) -> Scenario:

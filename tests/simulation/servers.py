@@ -16,6 +16,7 @@ from tests.simulation.fake_control_log import ControlTable, FakeControlLog
 from tests.simulation.fake_group_marks import FakeGroupMarks
 from tests.simulation.fake_index import FakeJobIndex, FakeJobIndexReader, IndexTable
 from tests.simulation.fake_leases import FakeLeaseStore, LockContainer
+from tests.simulation.fake_openings import FakeJobOpenings
 from tests.simulation.fake_rates import FakeRateStore, RateTable
 from tests.simulation.fake_retention import FakeTrailRetention
 from tests.simulation.fake_stores import (
@@ -54,6 +55,7 @@ class Servers:
         self.blobs: dict[str, bytes] = {}
         self.logs: dict[str, dict[int, bytes]] = {}
         self.removed_blobs: dict[str, bytes] = {}
+        self._is_one_database = scenario.one_database
         self._time = time
         self._faults = faults
         self._journal = journal
@@ -93,7 +95,11 @@ class Servers:
             "retention": FakeTrailRetention(trail=self.trail, index=self.index, wire=wire),
             "dead_letters": FakeDeadLetterStore(kept=self.dead_letters, wire=wire),
         }
+        openings = FakeJobOpenings(
+            trail=self.trail, index=self.index, broker=self.broker, blobs=self.blobs, wire=wire
+        )
         return Backend(
+            openings=openings if self._is_one_database else None,
             limits=LIMITS,
             name="simulated",
             **cast("Any", parts),

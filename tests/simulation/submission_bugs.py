@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 from unittest.mock import patch
 
+from jobfleet_contracts.errors import BackendUnavailable
+from jobfleet_contracts.transaction import Opening
 from jobfleet_protocol.actions import redrive, submission
 from jobfleet_protocol.claiming import trail_opening
+from tests.simulation.emphases import ONE_DATABASE, SLEEP
+from tests.simulation.fake_openings import FakeJobOpenings
+from tests.simulation.known import Known
 
 
 @contextmanager
@@ -22,3 +27,55 @@ def slept_between_row_and_event() -> Iterator[None]:
         for module in (submission, redrive, trail_opening):
             stack.enter_context(patch.object(module, "reopen_if_slow", believe))
         yield
+
+
+@contextmanager
+def unanswered_transaction_taken_for_done() -> Iterator[None]:
+    """A submitter accepts a job though the transaction that makes it was not answered."""
+    write = FakeJobOpenings.write
+
+    async def hope(self: FakeJobOpenings, opening: Opening) -> None:
+        with suppress(BackendUnavailable):
+            await write(self, opening)
+
+    with patch.object(FakeJobOpenings, "write", hope):
+        yield
+
+
+@contextmanager
+def transaction_without_the_open_row() -> Iterator[None]:
+    """A transaction writes event 1 and message; a message that is lost is missed by nobody."""
+
+    def leave_out(self: FakeJobOpenings, opening: Opening) -> None:
+        if opening.message is not None and opening.delay_seconds <= 0:
+            self._broker.publish(opening.message)
+
+    with patch.object(FakeJobOpenings, "write_beside", leave_out):
+        yield
+
+
+_FOR_EVER = "for ever"
+
+OF_SUBMITS = (
+    Known(
+        "a submitter that slept between open row and event 1",
+        slept_between_row_and_event,
+        108,
+        SLEEP,
+        shows=_FOR_EVER,
+    ),
+    Known(
+        "a submit accepted though its transaction was not answered",
+        unanswered_transaction_taken_for_done,
+        2,
+        ONE_DATABASE,
+        shows="was accepted and is not in the trail",
+    ),
+    Known(
+        "a submit's transaction without the open row",
+        transaction_without_the_open_row,
+        0,
+        ONE_DATABASE,
+        shows=_FOR_EVER,
+    ),
+)

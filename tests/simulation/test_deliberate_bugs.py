@@ -22,6 +22,7 @@ from tests.simulation.bugs import (
     OF_READING,
     OF_SCHEDULES,
     OF_SCOPE_WORKER,
+    OF_SUBMITS,
     OF_SUSPECTS,
     OF_TWO_RELEASES,
 )
@@ -104,6 +105,12 @@ def test_a_job_put_off_beside_its_own_run_fails(known: Known) -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("known", OF_SCOPE_WORKER, ids=lambda known: known.name)
 def test_a_fault_of_one_lock_for_many_jobs_fails(known: Known) -> None:
+    _fails(known)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("known", OF_SUBMITS, ids=lambda known: known.name)
+def test_a_submit_that_is_accepted_and_lost_fails(known: Known) -> None:
     _fails(known)
 
 

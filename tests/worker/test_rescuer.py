@@ -42,6 +42,7 @@ class Ward:
         self.handed: list[JobMessage] = []
         backend = workshop.backend
         writes = WriteSide.wire(backend=backend, clock=clock, defaults=DEFAULTS)
+        self.submitter = writes.submitter
         self.rescuer = Rescuer(
             trail=backend.trail,
             index=backend.index,
@@ -71,9 +72,7 @@ class Ward:
         """A job whose submitter crashed between event 1 and the message."""
         self.workshop.queue.lose_request("publish")
         self.workshop.queue.lose_request("publish_later")
-        submitter = self.workshop.submitter
-        submitter._publication._queue = self.workshop.queue
-        job_id = (await submitter.submit(JobRequest(type="x", **fields))).job_id
+        job_id = (await self.submitter.submit(JobRequest(type="x", **fields))).job_id
         self.workshop.queue.heal()
         return job_id
 

@@ -112,6 +112,7 @@ class Workshop:
         )
         self.backend = replace(
             backend,
+            openings=None,  # in three steps, as on Azure: each can be spoiled
             trail=self.trail,
             leases=self.leases,
             queue=self.queue,
@@ -165,7 +166,7 @@ class Workshop:
         queue: Any = FaultyPort(self.real.queue)
         queue.lose_request("publish")
         request = JobRequest(type=job_type, payload=payload)
-        backend = replace(self.real, queue=queue)
+        backend = replace(self.real, queue=queue, openings=None)
         side = WriteSide.wire(backend=backend, clock=self.clock, defaults=DEFAULTS)
         await side.submitter.submit(request)
         return request

@@ -24,7 +24,7 @@ from jobfleet_contracts.ports import (
     TrailRetention,
 )
 from jobfleet_contracts.request_counter import RequestCounter
-from jobfleet_contracts.transaction import UserTransactions
+from jobfleet_contracts.transaction import JobOpenings, UserTransactions
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,8 @@ class Backend:
         requests: counts what was sent to the storage; ``None`` where that is no server.
         clock_offset: seconds by which this machine's clock is ahead of the storage's, negative if
             behind, as its last answers showed; 0 where storage has no clock of its own.
+        openings: makes jobs exist in one transaction; ``None`` where the trail, the index and the
+            queue share none: then in three steps.
         transactions: submits inside a user's own transaction; ``None`` where storage has none.
     """
 
@@ -110,4 +112,5 @@ class Backend:
     retention: TrailRetention | None = None
     requests: RequestCounter | None = None
     clock_offset: Callable[[], float] = _no_offset
+    openings: JobOpenings | None = None
     transactions: UserTransactions | None = None

@@ -1,4 +1,4 @@
-"""A submit as part of a transaction that the submitter himself has begun."""
+"""All that makes a job exist, written in one transaction: a backend's, or a submitter's own."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ class Opening:
         stored: event 1 as its row holds it, and under which name large data are to be stored.
         message: ``None`` where the job is due so late that the rescuer publishes it.
         delay_seconds: until the message shows up.
-        ring: whether the commit wakes waiting workers. The server makes each commit that tells
-            somebody wait for all others that do; else workers find the job within a second.
+        ring: whether the commit of a user's transaction wakes waiting workers. The server makes
+            each commit that tells somebody wait for all others that do; else workers find the job
+            within a second.
     """
 
     event: Event
@@ -47,6 +48,21 @@ class Opened:
     transaction: str
     first: Event | None = None
     head: Event | None = None
+
+
+class JobOpenings(Protocol):
+    """Makes jobs exist in one transaction of the backend's own."""
+
+    async def write(self, opening: Opening) -> None:
+        """Write the open row, event 1, its copies in the index, and the message: all or none.
+
+        An open row whose event never came is taken over.
+
+        Raises:
+            SequenceTaken: the job exists; nothing was written.
+            BackendUnavailable: all of it may have been written, or may be written later.
+        """
+        ...
 
 
 class UserTransactions(Protocol):

@@ -17,6 +17,7 @@ from jobfleet_backends.postgres.job_consumer import PostgresJobConsumer
 from jobfleet_backends.postgres.job_index import PostgresJobIndex
 from jobfleet_backends.postgres.job_index_reader import PostgresJobIndexReader
 from jobfleet_backends.postgres.job_logs import PostgresJobLogs
+from jobfleet_backends.postgres.job_openings import PostgresJobOpenings
 from jobfleet_backends.postgres.job_queue import PostgresJobQueue
 from jobfleet_backends.postgres.lease_store import PostgresLeaseStore
 from jobfleet_backends.postgres.listener import Listener
@@ -105,6 +106,7 @@ async def open_postgres(settings: Settings, *, clock: Clock | None = None) -> Ba
         close=close,
         retention=PostgresTrailRetention(database=database),
         clock_offset=server_clock.seconds,
+        openings=PostgresJobOpenings(database=database, ringer=ringer),
         transactions=PostgresUserTransactions(database=database),
     )
 

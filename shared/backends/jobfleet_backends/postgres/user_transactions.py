@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 from weakref import WeakSet
 
 import orjson
 
-from jobfleet_backends.postgres.audit_trail import EVENT_NAMES, event_fields
-from jobfleet_backends.postgres.batch import Fields
+from jobfleet_backends.postgres.audit_trail import EVENT_NAMES
 from jobfleet_backends.postgres.database import Database
-from jobfleet_backends.postgres.job_index import (
-    LISTED_COLUMNS,
-    job_fields,
-    key_fields,
-    open_fields,
-)
+from jobfleet_backends.postgres.job_openings import OPEN_JOBS, opening_fields
 from jobfleet_backends.postgres.listener import channel_of
-from jobfleet_backends.postgres.message_rows import MESSAGE_RECORD, Outgoing, message_fields
-from jobfleet_backends.postgres.schema import record
 from jobfleet_backends.postgres.user_connection import Row, is_async, kind_of, run, run_async
-from jobfleet_backends.sql.row_codec import (
-    EVENT_COLUMNS,
-    JOB_COLUMNS,
-    OPEN_COLUMNS,
-    row_to_event,
-)
+from jobfleet_backends.sql.row_codec import EVENT_COLUMNS, row_to_event
 from jobfleet_contracts.codec import encode_text
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.event import Event
@@ -42,40 +28,7 @@ _STATES: dict[str, TransactionState] = {
     "aborted": "rolled back",
     "committed": "committed",
 }
-
-
-def _rows(columns: str) -> str:
-    return f"json_to_recordset(%s::text::json) AS rows ({columns}), written"
-
-
-# Each part inserts only if event 1 was inserted, which is the check that the job is new. No error
-# is raised where it is not: an error would end the user's transaction.
-_WRITE = f"""
-WITH written AS (
-    INSERT INTO jobfleet.trail ({EVENT_COLUMNS})
-    SELECT {EVENT_COLUMNS} FROM json_to_recordset(%s::text::json) AS rows ({record(EVENT_COLUMNS)})
-    ON CONFLICT (job_id, sequence) DO NOTHING RETURNING 1
-), opened AS (
-    INSERT INTO jobfleet.open_jobs ({OPEN_COLUMNS})
-    SELECT {OPEN_COLUMNS} FROM {_rows(record(OPEN_COLUMNS))}
-    ON CONFLICT (job_id, incarnation) DO NOTHING
-), listed AS (
-    INSERT INTO jobfleet.jobs ({LISTED_COLUMNS})
-    SELECT {LISTED_COLUMNS} FROM {_rows(f"{record(JOB_COLUMNS)}, search text")}
-    ON CONFLICT (job_id) DO NOTHING
-), keyed AS (
-    INSERT INTO jobfleet.job_keys SELECT key, value, created_at, job_id
-    FROM {_rows("key text, value text, created_at timestamptz, job_id text")} ON CONFLICT DO NOTHING
-), sent AS (
-    INSERT INTO jobfleet.messages (queue, lane, visible_at, body, hints)
-    SELECT queue, lane, clock_timestamp() + make_interval(secs => seconds), body, hints
-    FROM {_rows(MESSAGE_RECORD)}
-), stored AS (
-    INSERT INTO jobfleet.payloads SELECT name, convert_to(body, 'UTF8')
-    FROM {_rows("name text, body text")} ON CONFLICT (name) DO NOTHING
-)
-SELECT pg_current_xact_id()::text, (SELECT count(*) FROM written)
-"""
+_WRITE = OPEN_JOBS + "SELECT pg_current_xact_id()::text, (SELECT count(*) FROM written)"
 _FOUND = f"""
 SELECT row_to_json(first)::text, row_to_json(head)::text, convert_from(body, 'UTF8')
 FROM (SELECT {EVENT_COLUMNS} FROM jobfleet.trail WHERE job_id = %s AND sequence = 1) AS first
@@ -184,21 +137,7 @@ class PostgresUserTransactions:
 
 
 def _values(opening: Opening) -> list[str]:
-    messages: list[Fields] = []
-    if opening.message is not None:
-        messages.append(message_fields(Outgoing(opening.message, opening.delay_seconds)))
-    stored: list[Fields] = []
-    if opening.data is not None:
-        stored.append({"name": opening.data[0], "body": opening.data[1].decode()})
-    parts: Sequence[Sequence[Fields]] = (
-        [event_fields(opening.stored)],
-        [open_fields(opening.row)],
-        [job_fields(opening.event)],
-        key_fields([opening.event]),
-        messages,
-        stored,
-    )
-    return [encode_text(part) for part in parts]
+    return [encode_text([opening_fields(opening)])]
 
 
 def _found(transaction: str, rows: list[Row]) -> Opened:

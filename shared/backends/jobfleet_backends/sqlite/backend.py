@@ -23,6 +23,7 @@ from jobfleet_backends.sqlite.job_consumer import SqliteJobConsumer
 from jobfleet_backends.sqlite.job_index import SqliteJobIndex
 from jobfleet_backends.sqlite.job_index_reader import SqliteJobIndexReader
 from jobfleet_backends.sqlite.job_logs import SqliteJobLogs
+from jobfleet_backends.sqlite.job_openings import SqliteJobOpenings
 from jobfleet_backends.sqlite.job_queue import SqliteJobQueue
 from jobfleet_backends.sqlite.lease_store import SqliteLeaseStore
 from jobfleet_backends.sqlite.payload_store import SqlitePayloadStore
@@ -105,6 +106,7 @@ async def open_embedded(settings: Settings, *, clock: Clock | None = None) -> Ba
         probe=lambda: _probe(database),
         close=close,
         retention=SqliteTrailRetention(database=database),
+        openings=SqliteJobOpenings(database=database),
     )
 
 

@@ -85,11 +85,7 @@ class SqliteJobIndex:
         """Queue the current state of the events' jobs and the hints of their open rows."""
         jobs = [event_to_job_row(event) for event in _last_of_each_job(events)]
         hints = [_hint(event) for event in events if not event.after.state.is_terminal]
-        keys = [
-            (key, value, format_time(event.facts.created_at), event.job_id)
-            for event in events
-            for key, value in keys_in(event).items()
-        ]
+        keys = key_rows(events)
 
         def operation(connection: sqlite3.Connection) -> None:
             connection.executemany(_JOB, jobs)
@@ -152,6 +148,15 @@ class _Copy:
     def __await__(self) -> Generator[Any, None, None]:
         self._database.hurry()
         yield from self._future
+
+
+def key_rows(events: Sequence[Event]) -> list[Row]:
+    """Return the rows of the events' lookup keys."""
+    return [
+        (key, value, format_time(event.facts.created_at), event.job_id)
+        for event in events
+        for key, value in keys_in(event).items()
+    ]
 
 
 def _last_of_each_job(events: Sequence[Event]) -> list[Event]:

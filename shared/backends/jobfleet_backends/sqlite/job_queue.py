@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from jobfleet_backends.sql.message_codec import encode_message
+from jobfleet_backends.sql.row_codec import Row, marks
 from jobfleet_backends.sqlite.database import Database
 from jobfleet_backends.sqlite.doorbell import DoorbellRinger
 from jobfleet_contracts.codec import format_time
@@ -15,14 +16,25 @@ from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.index import QueueDepth
 from jobfleet_contracts.job import LANES, lane_of
 from jobfleet_contracts.message import JobMessage
+from jobfleet_contracts.ports import Clock
 
 _PUBLISH_LATER_SECONDS = 3.0
-_INSERT = (
-    "INSERT INTO messages (queue, lane, visible_at, due_at, body, hints) VALUES (?, ?, ?, ?, ?, ?)"
-)
+MESSAGE_COLUMNS = "queue, lane, visible_at, due_at, body, hints"
+_INSERT = f"INSERT INTO messages ({MESSAGE_COLUMNS}) VALUES {marks(MESSAGE_COLUMNS)}"
 _DEPTHS = """
 SELECT queue, lane, sum(visible_at <= ?) FROM messages GROUP BY queue, lane
 """
+
+
+def message_row(message: JobMessage, delay: timedelta, clock: Clock) -> Row:
+    """Return the values of ``MESSAGE_COLUMNS`` of a message that shows up after the delay."""
+    return (
+        message.request.queue,
+        LANES.index(lane_of(message.request.priority)),
+        clock.boottime() + delay.total_seconds(),
+        format_time(clock.now() + delay),
+        *encode_message(message),
+    )
 
 
 class SqliteJobQueue:
@@ -57,14 +69,7 @@ class SqliteJobQueue:
         return await self._database.read(operation)
 
     async def _publish(self, message: JobMessage, delay: timedelta, timeout: float) -> None:
-        clock = self._database.clock
-        row = (
-            message.request.queue,
-            LANES.index(lane_of(message.request.priority)),
-            clock.boottime() + delay.total_seconds(),
-            format_time(clock.now() + delay),
-            *encode_message(message),
-        )
+        row = message_row(message, delay, self._database.clock)
         try:
             async with asyncio.timeout(timeout):
                 await self._database.write(lambda connection: connection.execute(_INSERT, row))

@@ -1,4 +1,4 @@
-"""Submit: open row first, then event 1, then publish; whoever repeats it finds the same job."""
+"""Submit: open row, event 1 and message, in this order or in one transaction; it is repeatable."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ from jobfleet_contracts.lookup_keys import INDEXED, keys_of
 from jobfleet_contracts.message import JobDefaults, JobMessage
 from jobfleet_contracts.ports import AuditTrail, Clock, JobIndex, JobIndexReader, PayloadStore
 from jobfleet_contracts.state import State, Status
+from jobfleet_contracts.transaction import JobOpenings
 from jobfleet_protocol.actions.answer_limit import answered
+from jobfleet_protocol.actions.job_opening import opening_of
 from jobfleet_protocol.actions.level_gate import LevelGate
 from jobfleet_protocol.actions.publication import Publication
 from jobfleet_protocol.control.fleet_seal import FleetSeal
@@ -215,14 +217,20 @@ class Submitter:
         defaults: JobDefaults,
         gate: LevelGate,
         seal: FleetSeal,
+        inline_bytes: int,
         keys: TypeKeys | None = None,
+        openings: JobOpenings | None = None,
     ) -> None:
         """Take the parts.
 
         Args:
             gate: refuses requests that live workers cannot act on.
+            inline_bytes: larger data of an event lie apart.
             keys: tells which payload keys are indexed; ``None``: the claims add them.
+            openings: makes a job exist in one transaction; ``None``: in three steps.
         """
+        self._inline_bytes = inline_bytes
+        self._openings = openings
         self._keys = keys
         self._gate = gate
         self._seal = seal
@@ -335,14 +343,45 @@ class Submitter:
         if warning is not None:
             change = replace(change, data=change.data | {"warning": warning})
         event = draft(None, facts, change, occurred_at=now)
-        await self._index.open(open_row(facts, event.after, now))
-        found = await self._writer.append([event])
+        row = open_row(facts, event.after, now)
+        if self._openings is not None:
+            found = await self._open_at_once(self._openings, request, event, row)
+        else:
+            found = await self._open_in_steps(request, event, row, since=since)
         if found is not None:
             return await self._same_job(request, found)
-        await reopen_if_slow(self._index, self._clock, event, since=since)
-        await self._publish(request, self._defaults, event)
         _log.info(JOB_SUBMITTED, job_id=request.job_id, type=request.type, state=event.after.state)
         return Submitted(request.job_id, event.after.state, created=True, warning=warning)
+
+    async def _open_at_once(
+        self, openings: JobOpenings, request: JobRequest, event: Event, row: OpenRow
+    ) -> Event | None:
+        """Make the job exist in one transaction; return event 1 of a job that exists already.
+
+        Nothing is repeated: a transaction that is carried out late makes the whole job.
+        """
+        opening = opening_of(
+            request, self._defaults, event, row, now=row.opened_at, inline_bytes=self._inline_bytes
+        )
+        try:
+            await openings.write(opening)
+        except BackendError:
+            found = await self._trail.read(event.job_id, event.sequence)
+            if found is None:
+                raise
+            return None if found.event_id == event.event_id else found
+        return None
+
+    async def _open_in_steps(
+        self, request: JobRequest, event: Event, row: OpenRow, *, since: float
+    ) -> Event | None:
+        """Write row and event, then publish; return event 1 of a job that exists already."""
+        await self._index.open(row)
+        found = await self._writer.append([event])
+        if found is None:
+            await reopen_if_slow(self._index, self._clock, event, since=since)
+            await self._publish(request, self._defaults, event)
+        return found
 
     async def _declared_keys(self, request: JobRequest) -> Sequence[str]:
         if self._keys is None or not isinstance(request.payload, dict):

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from jobfleet_contracts.backend import Limits
 from jobfleet_contracts.errors import InvalidRequest
-from jobfleet_contracts.event import Event, JobFacts
+from jobfleet_contracts.event import JobFacts
 from jobfleet_contracts.internal_job import check_submitted, is_internal_id
 from jobfleet_contracts.job_id import job_id_for_key
-from jobfleet_contracts.message import JobDefaults, JobMessage
+from jobfleet_contracts.message import JobDefaults
 from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.transaction import Opened, Opening
-from jobfleet_protocol.actions.publication import LONGEST_DELAY
+from jobfleet_protocol.actions.job_opening import opening_of
 from jobfleet_protocol.actions.submission import (
     Submitted,
     check_same_body,
@@ -22,7 +20,6 @@ from jobfleet_protocol.actions.submission import (
     opening_change,
 )
 from jobfleet_protocol.control.fleet_seal import FleetSeal
-from jobfleet_protocol.trail.large_data import split
 from jobfleet_protocol.trail.transitions import draft
 
 if TYPE_CHECKING:
@@ -72,22 +69,13 @@ class TransactionalSubmission:
         facts = JobFacts.of(request)
         change = opening_change(request, self._defaults, now=now, by=by)
         event = draft(None, facts, change, occurred_at=now)
-        stored, data = split(event, inline_bytes=self._limits.inline_bytes)
-        due_at = event.after.due_at
-        delay = timedelta(0) if due_at is None else max(due_at - now, timedelta(0))
-        message = self._message(request, event) if delay <= LONGEST_DELAY else None
-        sequence = event.sequence
-        return Opening(
-            event=event,
-            stored=stored,
-            data=data,
-            row=replace(
-                open_row(facts, event.after, now),
-                sequence=sequence,
-                published=0 if message is None else sequence,
-            ),
-            message=message,
-            delay_seconds=delay.total_seconds(),
+        return opening_of(
+            request,
+            self._defaults,
+            event,
+            open_row(facts, event.after, now),
+            now=now,
+            inline_bytes=self._limits.inline_bytes,
             ring=ring,
         )
 
@@ -107,14 +95,4 @@ class TransactionalSubmission:
             opened.head.after.state,
             created=False,
             transaction=opened.transaction,
-        )
-
-    def _message(self, request: JobRequest, event: Event) -> JobMessage:
-        return JobMessage(
-            request=request,
-            defaults=self._defaults,
-            sequence=event.sequence,
-            published_at=self._clock.now(),
-            due_at=event.after.due_at,
-            opening_hash=event.hash,
         )

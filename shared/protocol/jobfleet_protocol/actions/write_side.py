@@ -96,6 +96,8 @@ class WriteSide:
                 gate=gate,
                 keys=keys,
                 seal=seal,
+                inline_bytes=backend.limits.inline_bytes,
+                openings=backend.openings,
             )
 
         jobs = submitter(defaults)

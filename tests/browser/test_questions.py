@@ -63,7 +63,7 @@ def test_what_the_handler_said_is_read_on_the_jobs_page_while_it_runs(
     assert "not-to-be-shown" not in page.content()
     page.locator("#attempts tbody a").first.click()
     expect(page.locator("pre")).to_contain_text("LookupError: the file is incomplete")
-    page.get_by_role("link", name="What the handler said").click()
+    page.get_by_role("link", name="Handler log").click()
     expect(page.locator(".log > li")).to_have_count(5)
     expect(page.locator(".log > li").first).to_contain_text("reading 3 rows")
 

@@ -1,4 +1,4 @@
-"""What the handler said: in pages of bytes through the API, and on the job's page."""
+"""The log of a handler: in pages of bytes through the API, and on the job's page."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ async def test_the_page_shows_the_newest_lines_and_asks_for_more_while_the_job_l
     address = f"/jobs/{job_id}/log"
     assert f'hx-get="{address}"' in (await client.get(f"/jobs/{job_id}")).body.decode()
     empty = await part(client, address)
-    assert "It has logged nothing so far." in empty
+    assert "The handler has logged nothing so far." in empty
     assert 'hx-trigger="every 2s"' in empty
     log = Log(backend, job_id)
     await log.say(1, *(f"<b>line {number:03}</b>" for number in range(600)))

@@ -68,7 +68,7 @@ async def test_a_job_of_20000_events_shows_its_newest_and_pages_back(
         True,
         False,
     )
-    assert "It has not been started yet" not in page
+    assert "The job has not started yet" not in page
     earlier = await _look(client, f"/jobs/{job_id}", before=19_751)
     assert "19,500 earlier events are not shown" in earlier
     assert ("walked 19750" in earlier, "walked 19751" in earlier) == (True, False)

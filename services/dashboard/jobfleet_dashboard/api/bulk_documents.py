@@ -36,9 +36,11 @@ class JournalEntryDocument(Document):
     kind: ControlKind
     by: str
     reason: str
-    subject: str | None = Field(description="Queue, type or schedule …")
+    subject: str | None = Field(description="What was changed: `queue`, `type`, `schedule` …")
     name: str | None
-    action: BulkActionDocument | None = Field(description="An action on many jobs, as it stands.")
+    action: BulkActionDocument | None = Field(
+        description="The action on many jobs and its progress."
+    )
 
 
 class JournalPage(Document):

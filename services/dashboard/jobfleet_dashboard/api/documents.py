@@ -69,7 +69,7 @@ class EventDocument(Document):
     worker_id: str | None
     duration_ms: int | None
     data: dict[str, Any] = Field(
-        description='By status; large data read `{"blob": name, "size": bytes}`.'
+        description='Values of the event; large data read `{"blob": name, "size": bytes}`.'
     )
 
 
@@ -82,8 +82,8 @@ class JobAnswer(Document):
     status_url: str
     message: str
     warning: str | None = Field(
-        description="Open jobs of the same lock key allow another number at a time, or nobody has "
-        "set a limit that the job names."
+        description="Other open jobs of the lock key have another number of slots, or the job "
+        "names a limit that is not set."
     )
 
 
@@ -130,7 +130,7 @@ class JobLockDocument(Document):
     """A lock key, limit, rate, or the fleet's lock."""
 
     kind: Literal["lockKey", "limit", "rate", "fleet"]
-    name: str = Field(description="Empty for the fleet's lock, and for a key of the handler.")
+    name: str = Field(description="Empty for the fleet's lock and for a rate key of the handler.")
     slot: int | None
 
 
@@ -146,8 +146,8 @@ class JobRowDocument(Document):
     priority: int
     lock_key: str | None
     lock_slots: int
-    holds: list[JobLockDocument] = Field(description="While it runs.")
-    waits_for: JobLockDocument | None = Field(description="While it is deferred by it.")
+    holds: list[JobLockDocument] = Field(description="The locks that a running job holds.")
+    waits_for: JobLockDocument | None = Field(description="The lock for which the job is deferred.")
     sequence: int
     attempt: int
     attempts: int
@@ -174,7 +174,7 @@ class SuccessorDocument(Document):
 
     type: str
     when: Literal["success", "failure", "always"]
-    job_id: str | None = Field(description="`null` unless the job has ended so.")
+    job_id: str | None = Field(description="`null` unless the job has ended as `when` says.")
 
 
 class JobDocument(Document):
@@ -188,9 +188,9 @@ class JobDocument(Document):
     priority: int
     lock_key: str | None
     lock_slots: int
-    limits: list[str] = Field(description="Of its request, and of its handler as far as known.")
-    holds: list[JobLockDocument] = Field(description="While it runs.")
-    waits_for: JobLockDocument | None = Field(description="While it is deferred by it.")
+    limits: list[str] = Field(description="Limits of the request, and known ones of the handler.")
+    holds: list[JobLockDocument] = Field(description="The locks that a running job holds.")
+    waits_for: JobLockDocument | None = Field(description="The lock for which the job is deferred.")
     attempt: int
     attempts: int
     max_attempts: int
@@ -209,15 +209,15 @@ class JobDocument(Document):
     callback_conflict: str | None = Field(
         description="Why nobody delivers the result; `null` unless its job's id was taken."
     )
-    group_id: str | None = Field(description="The group that it belongs to.")
-    follows_job_id: str | None = Field(description="The job after whose end it was made.")
-    successors: list[SuccessorDocument] = Field(description="The jobs that follow it.")
-    schedule_name: str | None = Field(description="The schedule that made it.")
-    scheduled_for: Time | None = Field(description="Its tick; `null` where somebody ran it.")
+    group_id: str | None = Field(description="The group that the job belongs to.")
+    follows_job_id: str | None = Field(description="The job whose end made this one.")
+    successors: list[SuccessorDocument] = Field(description="Jobs to make when it ends.")
+    schedule_name: str | None = Field(description="The schedule that made the job.")
+    scheduled_for: Time | None = Field(description="Its tick; `null` if it was run by hand.")
     payload: Any
     context: dict[str, Any] | None
     events: list[EventDocument]
-    events_next: str | None = Field(description="Cursor for `/events`: the older ones.")
+    events_next: str | None = Field(description="Cursor for `/events`: older ones.")
 
 
 class AttemptDocument(Document):
@@ -229,7 +229,7 @@ class AttemptDocument(Document):
     started_at: Time
     ended_at: Time | None
     duration_ms: int | None
-    succeeded: bool | None = Field(description="`null` while it runs, and where it was deferred.")
+    succeeded: bool | None = Field(description="`null` if it runs or was deferred.")
     error: ErrorDocument | None
     status_code: int | None
     response: Any
@@ -243,7 +243,7 @@ class AttemptPage(Document):
 
 
 class LogLineDocument(Document):
-    """What the handler said once; credentials are masked, long texts cut."""
+    """One line that a handler logged; credentials are masked, long texts cut."""
 
     epoch: int
     at: Time
@@ -251,8 +251,8 @@ class LogLineDocument(Document):
     level: str = Field(description="`debug`, `info`, `warning`, `error`, `critical`.")
     message: str
     logger: str | None = Field(None, description="Name of the `logging` logger; missing if none.")
-    fields: dict[str, Any] | None = Field(None, description="Logged with it; missing if none.")
-    exception: str | None = Field(None, description="A traceback; missing if none.")
+    fields: dict[str, Any] | None = Field(None, description="Values of the line; missing if none.")
+    exception: str | None = Field(None, description="The traceback; missing if none.")
 
 
 class LogPage(Document):
@@ -260,7 +260,7 @@ class LogPage(Document):
 
     items: list[LogLineDocument]
     next: str | None
-    cursor: str = Field(description="Behind the last line: asks for what is logged later.")
+    cursor: str = Field(description="Cursor after the last line, to ask for later ones.")
 
 
 class PauseDocument(Document):
@@ -391,7 +391,7 @@ class ProblemOfFleet(Document):
     ]
     severity: Literal["bad", "warning"]
     text: str
-    link: str = Field(description="Page of the dashboard that shows it.")
+    link: str = Field(description="The dashboard's page that shows the problem.")
 
 
 class VerdictDocument(Document):
@@ -436,7 +436,7 @@ class ActionAnswer(Document):
 
     items: list[ActionItem]
     action_id: str | None = Field(
-        None, description="Of an action that is run by itself: see `/api/actions/{actionId}`."
+        None, description="Id of an action in the background: see `/api/actions/{actionId}`."
     )
     status_url: str | None = None
 

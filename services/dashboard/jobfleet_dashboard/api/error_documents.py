@@ -27,15 +27,15 @@ class ErrorGroupDocument(Document):
     """
 
     group_id: str
-    type: str = Field(description="Empty: jobs of several types, as of `NoHandler`.")
+    type: str = Field(description="Empty for a group of several types, as `NoHandler`.")
     error: str
-    place: str = Field(description="Module and function of the innermost frame of user's code.")
-    message: str = Field(description="Of the last failure.")
+    place: str = Field(description="Module and function of the innermost frame of the user's code.")
+    message: str = Field(description="Message of the last failure.")
     last_job_id: str
     first_at: Time
     last_at: Time
-    jobs: int = Field(description="Jobs that ended so; one that was redriven counts again.")
-    retried: int = Field(description="Failed attempts that another one followed.")
+    jobs: int = Field(description="Jobs that ended with this error; a redriven job counts again.")
+    retried: int = Field(description="Failed attempts that were retried.")
     steps: list[ErrorStepDocument]
 
 
@@ -45,6 +45,6 @@ class ErrorReportDocument(Document):
     range: _RANGE
     since: Time
     counted_back_to: Time | None = Field(
-        description="Where a bounded look has stopped; `null`: the whole range was seen."
+        description="How far back failures were counted; `null`: the whole range."
     )
     items: list[ErrorGroupDocument]

@@ -48,13 +48,15 @@ class JobsFilter(BaseModel):
     type: Word | None = None
     since: Moment | None = Field(None, description="Inclusive.")
     until: Moment | None = Field(None, description="Exclusive.")
-    status: Word | None = Field(None, description="Events: `Completed`, `Step 3`, …")
-    name: Word | None = Field(None, description="Events: job name.")
-    state: Word | None = Field(None, description="Jobs: one state or several, comma-separated.")
-    queue: Word | None = Field(None, description="Jobs.")
-    lock_key: Word | None = Field(None, alias="lockKey", description="Jobs.")
+    status: Word | None = Field(None, description="With `view=events`: `Completed`, `Step 3`, …")
+    name: Word | None = Field(None, description="With `view=events`: the job's name.")
+    state: Word | None = Field(None, description="With `view=jobs`: states, separated by commas.")
+    queue: Word | None = Field(None, description="With `view=jobs`.")
+    lock_key: Word | None = Field(None, alias="lockKey", description="With `view=jobs`.")
     error_group: Word | None = Field(
-        None, alias="errorGroup", description="Jobs: dead ones of a group of `/api/errors`."
+        None,
+        alias="errorGroup",
+        description="With `view=jobs`: dead jobs of a group of `/api/errors`.",
     )
     q: Annotated[str, Field(min_length=1, max_length=500), ONE_LINE] | None = Field(
         None,
@@ -114,11 +116,13 @@ class ExportFilter(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    state: Word | None = Field(None, description="One state or several, comma-separated.")
+    state: Word | None = Field(None, description="States, separated by commas.")
     type: Word | None = None
     queue: Word | None = None
     lock_key: Word | None = Field(None, alias="lockKey")
-    error_group: Word | None = Field(None, alias="errorGroup", description="As of `/api/errors`.")
+    error_group: Word | None = Field(
+        None, alias="errorGroup", description="A `groupId` of `/api/errors`."
+    )
     q: Annotated[str, Field(min_length=1, max_length=500), ONE_LINE] | None = Field(
         None, description="A search, as `type:crm.* error:quota`."
     )
@@ -166,7 +170,9 @@ class ErrorsFilter(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    range: Literal["15m", "1h", "24h", "7d"] = Field("1h", description="The span; it ends now.")
+    range: Literal["15m", "1h", "24h", "7d"] = Field(
+        "1h", description="The range of time that ends now."
+    )
     type: Word | None = Field(None, description="Only failures of this job type.")
 
 
@@ -176,7 +182,9 @@ class ActionsFilter(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     cursor: str | None = Field(None, max_length=2000, description="`next` of the page before.")
-    by: Word | None = Field(None, description="Part of the name of who did it, in any case.")
+    by: Word | None = Field(
+        None, description="Part of the name of the person or program that acted, in any case."
+    )
     verb: Verb | None = None
     since: Moment | None = Field(None, description="Inclusive.")
     until: Moment | None = Field(None, description="Exclusive.")
@@ -213,12 +221,12 @@ class LinesFilter(BaseModel):
         ge=1,
         le=MAX_PAGE_BYTES,
         alias="limitBytes",
-        description="The page ends with the line that brings it to so many stored bytes.",
+        description="A page ends after the line with which it reaches this many stored bytes.",
     )
     cursor: str | None = Field(
         None,
         max_length=2000,
-        description="`cursor` of the page before, also where its `next` was null: to ask for news.",
+        description="`cursor` of the page before; also to ask for new lines.",
     )
 
 
@@ -235,8 +243,8 @@ class HistoryFilter(PageFilter):
 
     steps: bool = Field(
         True,
-        description="`false`: only events that are no `Step N`; the first page holds the newest "
-        "ones, and `next` leads to older ones.",
+        description="`false`: without the events `Step N`, newest page first; `next` leads to "
+        "older ones.",
     )
 
 

@@ -28,5 +28,5 @@ class GroupDocument(Document):
     ended: int
     states: dict[str, int] = Field(description="Ended members by state; `dismissed` is one.")
     bad: list[MemberDocument] = Field(
-        description="Members that neither completed nor were dismissed, the first 100."
+        description="The first 100 members that neither completed nor were dismissed."
     )

@@ -26,7 +26,9 @@ class LimitDocument(Document):
     set_by: str
     set_at: Time
     reason: str
-    used: int = Field(description="Slots that are leased now; more than `slots` for a while.")
+    used: int = Field(
+        description="Slots that are leased now; may exceed `slots` after that was lowered."
+    )
     holders: list[SlotHolderDocument]
 
 

@@ -35,19 +35,23 @@ class ScheduleDocument(Document):
     queue: str | None
     lock_key: str | None
     lock_slots: int | None
-    job: dict[str, Any] | None = Field(description="All that its jobs are given.")
+    job: dict[str, Any] | None = Field(description="The request from which each job is made.")
     paused: bool | None
     paused_by: str | None
     paused_reason: str | None
     paused_since: Time | None
-    declared_by: str | None = Field(description="`code`, or who declared or changed it last.")
-    differs_from_code: bool | None
-    in_code: bool | None = Field(description="Whether a live worker's code declares it.")
-    contents: list[ScheduleContent] | None = Field(
-        description="More than one: workers declare it differently, and the newest is in force."
+    declared_by: str | None = Field(
+        description="`code`, or the name of whoever declared or changed the schedule last."
     )
-    handled: bool | None = Field(description="Whether a live worker handles its type.")
-    next_runs: list[Time] | None = Field(description="Five times, none while it is paused.")
+    differs_from_code: bool | None
+    in_code: bool | None = Field(description="Whether a live worker's code declares the schedule.")
+    contents: list[ScheduleContent] | None = Field(
+        description="Several if workers declare the schedule differently; the newest holds."
+    )
+    handled: bool | None = Field(description="Whether a live worker handles the type.")
+    next_runs: list[Time] | None = Field(
+        description="The next five times; none while the schedule is paused."
+    )
     last_tick: Time | None
     last_job_id: str | None
     last_state: State | None
@@ -72,7 +76,9 @@ class ScheduleEntry(Document):
     by: str
     reason: str
     count: int | None = Field(description="Ticks that were skipped.")
-    running_job_id: str | None = Field(description="The job because of which a tick was skipped.")
+    running_job_id: str | None = Field(
+        description="The running job because of which a tick was skipped."
+    )
     timestamp: Time
 
 
@@ -95,7 +101,7 @@ class BackfilledJob(Document):
 
     job_id: str
     state: State
-    created: bool = Field(description="False where an earlier backfill made it.")
+    created: bool = Field(description="False if an earlier backfill made the job.")
 
 
 class BackfillAnswer(Document):

@@ -21,20 +21,24 @@ class PercentilesDocument(Document):
 class TypeFiguresDocument(Document):
     """What jobs of a type did within a span."""
 
-    ended: int = Field(description="A job that was redriven counts with each of its endings.")
+    ended: int = Field(description="Jobs that ended; a redriven job counts once for each end.")
     ended_per_minute: float
-    failed: int = Field(description="Those of them that failed or timed out.")
-    failure_share: float | None = Field(description="`null` where no job ended.")
-    retried: int = Field(description="Failed attempts that another one follows.")
-    waiting: PercentilesDocument = Field(description="From when an attempt was due to its start.")
-    running: PercentilesDocument = Field(description="Of attempts that ended, in whatever way.")
+    failed: int = Field(description="Ended jobs that failed or timed out.")
+    failure_share: float | None = Field(description="`null` if no job ended.")
+    retried: int = Field(description="Failed attempts that were retried.")
+    waiting: PercentilesDocument = Field(
+        description="Time between an attempt's due time and its start."
+    )
+    running: PercentilesDocument = Field(
+        description="Time that attempts ran, whatever their outcome."
+    )
 
 
 class TypeDocument(PauseDocument):
     """One job type, the live workers that handle it, and what its jobs did."""
 
     type: str = Field(
-        description="Empty: the types beyond 50 that one process saw within ten minutes."
+        description="Empty for all types beyond the first 50 that a process saw within ten minutes."
     )
     workers: list[str]
     last_hour: TypeFiguresDocument = Field(description="Since `hourSince`.")

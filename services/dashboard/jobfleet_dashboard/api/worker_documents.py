@@ -27,7 +27,7 @@ class WorkerDocument(Document):
     host: str
     pid: int
     version: str
-    level: int = Field(description="Of the protocol that its release has.")
+    level: int = Field(description="Protocol level of the worker's release.")
     started_at: Time
     heartbeat_at: Time
     alive: bool
@@ -37,12 +37,12 @@ class WorkerDocument(Document):
     queues: list[str]
     types: list[str]
     open_circuits: list[str]
-    schedules: list[str] = Field(description="Names of those that its code declares.")
+    schedules: list[str] = Field(description="Names of schedules that the worker's code declares.")
     clock_off_seconds: float = Field(
-        description="Its clock is ahead of the storage's, negative: behind; 0: not known to be."
+        description="How far its clock is ahead of the storage's; negative: behind; 0: unknown."
     )
     running: list[RunningDocument]
-    unreadable: str | None = Field(description="Why its row cannot be read.")
+    unreadable: str | None = Field(description="Why the worker's row cannot be read.")
 
 
 class WorkerList(Document):
@@ -61,7 +61,7 @@ class EndedRunDocument(Document):
     started_at: Time
     ended_at: Time
     ended: str = Field(
-        description="The job's state after it, or `fenced`: another worker runs the job."
+        description="The job's state after the attempt, or `fenced` if another worker runs the job."
     )
 
 
@@ -80,15 +80,17 @@ class WorkerDetail(WorkerDocument):
     """One worker, up to seven days after its last heartbeat."""
 
     condition: Literal["alive", "draining", "stopped", "gone", "takenOver", "unreadable"]
-    since: Time = Field(
-        description="When it started, stopped, was last heard of, or lost its first job after that."
-    )
+    since: Time = Field(description="Start, stop, last heartbeat, or first lost job after that.")
     stopped_at: Time | None
-    runs: int = Field(description="Attempts that it has ended, as of its last heartbeat.")
-    failures: int = Field(description="Those of them that failed or ran out of time.")
-    fenced: int = Field(description="Those whose end was refused: another epoch ran the job.")
+    runs: int = Field(description="Attempts that the worker has ended, as of its last heartbeat.")
+    failures: int = Field(description="Ended attempts that failed or timed out.")
+    fenced: int = Field(
+        description="Ended attempts whose outcome was refused, because another epoch ran the job."
+    )
     recent: list[EndedRunDocument] = Field(description="The last 20 attempts, newest first.")
-    takeovers: list[TakeoverDocument] = Field(description="Newest first.")
+    takeovers: list[TakeoverDocument] = Field(
+        description="Jobs that were taken over from the worker, newest first."
+    )
     more_takeovers: bool = Field(
-        description="It lost more than 20 jobs: search for `lostby:WORKERID`."
+        description="The worker lost more than 20 jobs: search for `lostby:WORKERID`."
     )

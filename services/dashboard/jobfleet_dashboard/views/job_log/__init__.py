@@ -1,1 +1,1 @@
-"""What the handler of a job said: a part of the job's page, and a page without scripts."""
+"""The log of a job's handler: a part of the job's page, and a page without scripts."""

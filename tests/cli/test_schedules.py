@@ -56,6 +56,14 @@ def test_a_schedule_ticks_is_paused_run_resumed_and_removed(cli: Cli, until: Unt
     assert "Fired" in kinds
 
 
+def test_a_schedule_is_shown_as_json_writes_it_and_each_run_on_a_line_of_its_own(cli: Cli) -> None:
+    add(cli, "nightly", "--cron", "0 6 * * *")
+    lines = cli.run("schedules", "show", "nightly").stdout.splitlines()
+    assert 'payload\t{"steps":1,"stepSeconds":0}' in lines
+    assert "paused\tfalse" in lines
+    assert len([line for line in lines if line.startswith("nextRuns\t")]) == 5
+
+
 def test_the_next_times_are_shown_in_utc(cli: Cli) -> None:
     options = ("--cron", "30 2 * * *", "--timezone", "Europe/Berlin")
     assert add(cli, "daily", *options).returncode == 0

@@ -41,6 +41,7 @@ def _status(*, minutes: float = 1, silent_minutes: float = 0) -> WorkerStatus:
         types=("demo.steps",),
         running=(running,),
         schedules={f"nightly-{number}": f"{number:064}" for number in range(300)},
+        refused={f"{number:064}": "payload.größe: " + "x" * 280 for number in range(20)},
         clock_off_seconds=-0.125,
     )
 

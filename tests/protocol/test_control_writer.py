@@ -57,6 +57,20 @@ async def test_an_append_with_a_lost_request_or_answer_stands_once(
     assert await numbers(backend) == [1]
 
 
+@pytest.mark.parametrize("reason", ["x" * 1001, "no\0byte"])
+async def test_a_reason_that_cannot_be_kept_is_refused_whatever_it_is_for(
+    backend: Backend, reason: str
+) -> None:
+    def decide(newest: ControlEntry | None) -> ControlDraft:
+        return ControlDraft(kind=ControlKind.SET, by="test", state={}, reason=reason)
+
+    for subject in ControlSubject:
+        writer = ControlWriter(log=backend.control_log, clock=SteeredClock())
+        with pytest.raises(InvalidRequest, match="reason"):
+            await writer.append(subject, "mail", decide)
+        assert await backend.control_log.newest(subject, "mail") is None
+
+
 async def test_a_decision_against_an_entry_writes_nothing(backend: Backend) -> None:
     writer = ControlWriter(log=backend.control_log, clock=SteeredClock())
     assert await writer.append(QUEUE, "mail", lambda _: None) is None

@@ -198,6 +198,24 @@ async def test_a_tick_is_skipped_while_the_previous_job_runs_and_the_log_names_i
     assert [offset for _, offset in await jobs_of(bench)] == [10, 30]
 
 
+async def test_to_catch_all_up_drops_no_tick_unless_skip_is_said(bench: Bench) -> None:
+    """Missed ticks fire together: the job of none has ended when the next one's turn comes."""
+    await schedules(bench).declare(
+        Schedule(name=NAME, type="tick", every=timedelta(seconds=10), catch_up="all"), by="me"
+    )
+    head = await head_of(bench)
+    assert ScheduleState.of(head).schedule.rule.overlap == "queue"
+    begin = await declared_at(bench)
+    await fire(bench, begin + timedelta(seconds=50))
+    assert [offset for _, offset in await jobs_of(bench)] == [10, 20, 30, 40, 50]
+    explicit = Schedule(
+        name=NAME, type="tick", every=timedelta(seconds=10), catch_up="all", overlap="skip"
+    )
+    stored = Schedule.from_json(NAME, explicit.to_json())
+    assert stored.rule == explicit.rule
+    assert stored.digest() == explicit.digest()
+
+
 async def test_jobs_that_queue_behind_each_other_share_a_lock_key(bench: Bench) -> None:
     await schedules(bench).declare(every(overlap="queue", catch_up="all"), by="me")
     begin = await declared_at(bench)

@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from jobfleet_backends.system_clock import SystemClock
 from jobfleet_contracts.control import ControlEntry, ControlKind, ControlSubject
+from jobfleet_contracts.schedule import Schedule
 from jobfleet_contracts.state import State
 from jobfleet_contracts.worker_status import WorkerStatus
+from jobfleet_protocol.reading.schedule_record import ScheduleReader
 from jobfleet_worker import handler, schedule
 from jobfleet_worker.upkeep import code_schedules, election, scheduler
 from tests.polling import eventually
@@ -92,6 +95,38 @@ async def test_a_deployment_does_not_resume_and_a_removal_stands(workshop: Works
     await schedules.remove("often", by="me")
     await looked(workshop.start_worker(code(seconds=3600)))
     assert (await log_of(workshop))[-1].kind is ControlKind.REMOVED
+
+
+async def test_a_worker_says_whose_payload_its_handler_refuses(workshop: Workshop) -> None:
+    @handler("mail")
+    async def mail(payload: dict[str, int]) -> None: ...
+
+    running = workshop.start_worker(mail)
+    schedules = running.worker._upkeep.code_schedules._schedules
+    reader = ScheduleReader(
+        schedules=schedules,
+        trail=workshop.real.trail,
+        directory=workshop.real.directory,
+        clock=SystemClock(),
+    )
+
+    async def refusals(payload: Any) -> str | None:
+        schedule = Schedule(name="news", type="mail", cron="0 6 * * *", payload=payload)
+        await schedules.declare(schedule, by="me")
+        await looked(running)
+        await running.worker._upkeep.heartbeat.beat()
+        record = await reader.find("news")
+        assert record is not None
+        refusal: str | None = record.to_json()["payloadRefused"]
+        return refusal
+
+    with capture_logs() as lines:
+        wrong = await refusals({"to": "me"})
+    assert wrong is not None
+    assert wrong.startswith("payload.to: ")
+    (warning,) = [line for line in lines if line["event"] == code_schedules.PAYLOAD_REFUSED]
+    assert warning["schedule"] == "news"
+    assert await refusals({"to": 7}) is None
 
 
 async def test_an_outage_is_waited_for_and_jobs_run_meanwhile(workshop: Workshop) -> None:

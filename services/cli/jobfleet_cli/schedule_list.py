@@ -8,6 +8,7 @@ from typing import Any
 from jobfleet_cli.answer import print_json, print_table
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.table import Column
+from jobfleet_contracts.codec import encode_text
 
 _HISTORY = ("sequence", "timestamp", "kind", "tick", "jobId", "by", "reason")
 
@@ -94,13 +95,16 @@ def _condition(shown: Mapping[str, Any]) -> str:
         return f"paused by {shown['pausedBy']}"
     if not shown["handled"]:
         return f"no live worker handles {shown['type']}"
+    if shown["payloadRefused"]:
+        return f"payload refused: {shown['payloadRefused']}"
     return f"late since {shown['lateSince']}" if shown["late"] else "on time"
 
 
 def _fields(schedule: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows = []
     for field, value in schedule.items():
-        if field != "job" and value is not None:
-            shown = "\n".join(value) if field == "nextRuns" else str(value)
-            rows.append((field, shown))
+        if field == "nextRuns":
+            rows += [(field, time) for time in value]
+        elif field != "job" and value is not None:
+            rows.append((field, value if isinstance(value, str) else encode_text(value)))
     return rows

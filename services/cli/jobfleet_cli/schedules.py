@@ -119,14 +119,18 @@ def add(  # noqa: PLR0917 - typer calls it by name
     name: Name,
     type_: Annotated[str, typer.Option("--type", help="Which handler runs its jobs.")],
     cron: Annotated[
-        str | None, typer.Option(metavar="LINE", help='Five fields: "0 6 * * MON-FRI".')
+        str | None,
+        typer.Option(metavar="LINE", help='"0 6 * * MON-FRI"; six fields begin with seconds.'),
     ] = None,
     every: Annotated[float | None, typer.Option(metavar="S", help="Run every S seconds.")] = None,
     timezone: Annotated[str | None, typer.Option(help="IANA name; default UTC.")] = None,
     start: Annotated[str | None, typer.Option(metavar="T", help="No run before this time.")] = None,
     overlap: Annotated[
         str | None,
-        typer.Option(help="While the previous job runs: skip (default), queue or allow."),
+        typer.Option(
+            help="While the previous job runs: skip (default), queue (default with --catch-up all) "
+            "or allow."
+        ),
     ] = None,
     catch_up: Annotated[
         str | None, typer.Option(help="Missed runs: none, last (default) or all (100 at most).")

@@ -42,7 +42,8 @@ class ScheduleRule(BaseModel):
         start: no tick lies before it.
         overlap: what happens while the previous tick's job has not ended. ``skip``: the tick is
             skipped, and the control log records it. ``queue``: the jobs share a lock key.
-            ``allow``: both run.
+            ``allow``: both run. The default is ``skip``, and ``queue`` with ``catch_up="all"``:
+            missed ticks fire together, and ``skip`` would drop all but the first.
         catch_up: ticks that nobody fired in time. ``none``: they are skipped, and the control log
             records it. ``last``: the newest one runs. ``all``: up to 100 run.
         jitter_seconds: the schedule fires up to so many seconds after each tick, always by the
@@ -64,6 +65,13 @@ class ScheduleRule(BaseModel):
     overlap: Overlap = "skip"
     catch_up: CatchUp = "last"
     jitter_seconds: float = Field(default=0.0, ge=0, le=LONGEST_JITTER)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _all_missed_ticks_fire(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and given.get("catchUp") == "all":
+            return {"overlap": "queue", **given}
+        return given
 
     @model_validator(mode="after")
     def _fires(self) -> Self:
@@ -145,6 +153,8 @@ class Schedule:
     def to_json(self) -> dict[str, Any]:
         """Return the wire form, without the name and without fields that were not given."""
         rule = self.rule.model_dump(by_alias=True, exclude_defaults=True, mode="json")
+        if self.rule.catch_up == "all":
+            rule["overlap"] = self.rule.overlap  # its default differs there
         return {**self.job, **rule}
 
     @property
@@ -237,6 +247,9 @@ def _first_tick(cron: str, zone: ZoneInfo) -> datetime:
     try:
         return next(iter(CronSim(cron, _DAY_OF_CHECK.astimezone(zone))))
     except CronSimError as error:
-        raise ValueError(f"cron line {cron!r} cannot be read: {error}") from None
+        raise ValueError(
+            f"cron line {cron!r} cannot be read or never fires: {error}. Write minute, hour, day "
+            'of month, month and day of week, as "0 6 * * MON-FRI"'
+        ) from None
     except StopIteration:
         raise ValueError(f"cron line {cron!r} never fires: no day matches it") from None

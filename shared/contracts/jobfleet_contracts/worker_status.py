@@ -76,6 +76,8 @@ class WorkerStatus:
         stopped_at: when it stopped in good order; ``None`` while it works, or if it was lost.
         draining: the worker takes no new jobs and is about to stop.
         schedules: what its code declares, the digest of each by name.
+        refused: why its handlers refuse the payloads of schedules, by the schedule's digest; at
+            most 20.
         clock_off_seconds: how far its clock is ahead of the storage's, negative if behind; 0 where
             that is not known or makes no difference.
         runs: attempts that have left its slots since it started.
@@ -101,6 +103,7 @@ class WorkerStatus:
     stopped_at: datetime | None = None
     open_circuits: tuple[str, ...] = ()
     schedules: Mapping[str, str] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
     clock_off_seconds: float = 0.0
     runs: int = 0
     failures: int = 0

@@ -10,7 +10,7 @@ from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.index import JobQuery
 from jobfleet_contracts.job import unknown_fields
 from jobfleet_contracts.ports import JobIndexReader
-from jobfleet_protocol.actions.cancellation import MAX_REASON
+from jobfleet_contracts.reason import MAX_REASON
 from jobfleet_protocol.reading.job_actions import JobAction
 from jobfleet_protocol.reading.job_filter import FIELDS, job_query
 from jobfleet_protocol.reading.job_selection import PAGE, find_expected

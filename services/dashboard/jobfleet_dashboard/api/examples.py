@@ -353,6 +353,7 @@ _SCHEDULE: Json = {
     "inCode": True,
     "contents": [{"digest": "9f2c", "workerIds": [WORKER_ID]}],
     "handled": True,
+    "payloadRefused": None,
     "nextRuns": ["2026-11-23T05:00:00.000000Z"],
     "lastTick": "2026-11-20T05:00:00.000000Z",
     "lastJobId": JOB_ID,

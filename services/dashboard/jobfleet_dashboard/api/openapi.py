@@ -13,10 +13,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.reason import MAX_REASON
 from jobfleet_contracts.schedule import NOT_SAID, ScheduleRule
 from jobfleet_dashboard.api.action_selection import MAX_IDS
 from jobfleet_dashboard.api.submission import MAX_BULK
-from jobfleet_protocol.actions.cancellation import MAX_REASON
 from jobfleet_protocol.actions.group_counts import MOST_MEMBERS
 from jobfleet_protocol.actions.groups import LONGEST_SEAL_SECONDS
 from jobfleet_protocol.reading.job_actions import JobAction

@@ -49,6 +49,9 @@ class ScheduleDocument(Document):
         description="Several if workers declare the schedule differently; the newest holds."
     )
     handled: bool | None = Field(description="Whether a live worker handles the type.")
+    payload_refused: str | None = Field(
+        description="Why the handler of a live worker refuses the payload."
+    )
     next_runs: list[Time] | None = Field(
         description="The next five times; none while the schedule is paused."
     )

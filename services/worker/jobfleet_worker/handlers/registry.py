@@ -349,6 +349,20 @@ class Handlers:
         """Every schedule that this worker declares, by name."""
         return tuple(self._scheduled[name].schedule for name in sorted(self._scheduled))
 
+    def refusal_of(self, schedule: Schedule) -> str | None:
+        """Return why the handler of its type refuses its payload.
+
+        ``None`` where it takes it, or where another worker has the handler.
+        """
+        found = self._by_type.get(schedule.job["type"])
+        if found is None:
+            return None
+        try:
+            found.read_payload(schedule.job.get("payload"))
+        except Exception as error:  # noqa: BLE001 - a validator of the handler's may raise anything
+            return str(error) or type(error).__name__
+        return None
+
     def _add_schedule(self, declared: DeclaredSchedule) -> None:
         name = declared.schedule.name
         known = self._scheduled.get(name)
@@ -362,17 +376,13 @@ class Handlers:
 
     def _check_payload(self, declared: DeclaredSchedule) -> None:
         """Read the payload as the handler will: a tick at night is too late to find it wrong."""
-        job = declared.schedule.job
-        found = self._by_type.get(job["type"])
-        if found is None:
-            return  # another worker may have the handler
-        try:
-            found.read_payload(job.get("payload"))
-        except Exception as error:
+        schedule = declared.schedule
+        refusal = self.refusal_of(schedule)
+        if refusal is not None:
             raise HandlerImportError(
-                f"schedule {declared.schedule.name!r} in {declared.place}: the handler of "
-                f"{found.job_type!r} refuses its payload: {error}"
-            ) from error
+                f"schedule {schedule.name!r} in {declared.place}: the handler of "
+                f"{schedule.job['type']!r} refuses its payload: {refusal}"
+            )
 
 
 def _check_kind(function: Callable[..., Any], declaration: Declaration, is_async: bool) -> None:

@@ -57,7 +57,7 @@ def schedule(
     timezone: str = "UTC",
     start: datetime | None = None,
     payload: Any = None,
-    overlap: Overlap = "skip",
+    overlap: Overlap | None = None,
     catch_up: CatchUp = "last",
     jitter: timedelta | None = None,
     **job: Any,
@@ -73,6 +73,7 @@ def schedule(
         timezone: IANA name, in which the cron line is read.
         start: no tick lies before it.
         overlap: while the previous tick's job has not ended: ``skip``, ``queue`` or ``allow``.
+            The default is ``skip``, and ``queue`` with ``catch_up="all"``.
         catch_up: ticks that nobody fired in time: ``none``, ``last`` or ``all``, at most 100.
         jitter: fire later by up to this, always by the same amount.
         job: other fields of a job request, as ``queue``, ``priority`` and ``lock_key``.
@@ -92,7 +93,7 @@ def schedule(
         "timezone": None if timezone == "UTC" else timezone,
         "start": start,
         "payload": payload,
-        "overlap": None if overlap == "skip" else overlap,
+        "overlap": overlap,
         "catch_up": None if catch_up == "last" else catch_up,
         "jitter": jitter,
     }

@@ -1,22 +1,29 @@
-"""Declare the schedules of this worker's code, and warn where workers declare one differently."""
+"""Declare the schedules of this worker's code, warn where workers declare one differently, and say
+which schedules' payloads this worker's handlers refuse."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import structlog
 
+from jobfleet_contracts.control import ControlEntry
+from jobfleet_contracts.credentials import masked_text
+from jobfleet_contracts.cut_text import cut_text
 from jobfleet_contracts.errors import BackendError
 from jobfleet_contracts.fleet_ports import WorkerDirectory
 from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.worker_status import WorkerStatus, contents_by_name
+from jobfleet_protocol.control.schedule_state import ScheduleState
 from jobfleet_protocol.control.schedules import Schedules
 from jobfleet_worker.handlers.registry import Handlers
 from jobfleet_worker.upkeep.heartbeat import Heartbeat
 
 DECLARATIONS_AWAITED = "schedules.awaited"
 CONTENTS_DIFFER = "schedule.contents_differ"
+PAYLOAD_REFUSED = "schedule.payload_refused"
+MOST_REFUSED, LONGEST_REFUSAL = 20, 300
 LOOK_SECONDS = 30.0
 LIVE_SECONDS = 60.0
 """A worker counts so long after its last heartbeat: two contents must not take turns because
@@ -41,6 +48,7 @@ class CodeSchedules:
         heartbeat: Heartbeat,
         clock: Clock,
     ) -> None:
+        self._handlers = handlers
         self._declared = handlers.schedules
         self._schedules = schedules
         self._directory = directory
@@ -48,6 +56,7 @@ class CodeSchedules:
         self._clock = clock
         self._beats: dict[str, tuple[object, float]] = {}
         self._warned: dict[str, frozenset[str]] = {}
+        self._refused: frozenset[str] = frozenset()
 
     async def run(self) -> None:
         """Declare until cancelled. An outage is waited for; jobs run meanwhile."""
@@ -65,13 +74,43 @@ class CodeSchedules:
             await asyncio.sleep(1 if awaited else LOOK_SECONDS)
 
     async def look(self) -> None:
-        """Declare what the log lacks.
+        """Declare what the log lacks, and check the payloads of what is in force.
 
         Raises:
             BackendError: the log or the directory did not answer.
         """
-        if not self._declared:
-            return
+        if self._declared:
+            await self._declare()
+        heads = await self._schedules.all()
+        # A validator of the handler's may take its time: heartbeats must not wait for it.
+        refused = await asyncio.to_thread(self._find_refused, heads)
+        self._heartbeat.refused = dict(refused.values())
+        for name in refused.keys() - self._refused:
+            _log.warning(
+                PAYLOAD_REFUSED,
+                schedule=name,
+                error=refused[name][1],
+                remedy="declare it with a payload that the handler takes",
+            )
+        self._refused = frozenset(refused)
+
+    def _find_refused(self, heads: Sequence[ControlEntry]) -> dict[str, tuple[str, str]]:
+        """Return the digest of each schedule whose payload is refused, and why, by name."""
+        found: dict[str, tuple[str, str]] = {}
+        for head in heads:
+            try:
+                schedule = ScheduleState.of(head).schedule
+                refusal = self._handlers.refusal_of(schedule)
+            except Exception:  # noqa: BLE001, S112 - the list of schedules says what cannot be read
+                continue
+            if refusal is not None and len(found) < MOST_REFUSED:
+                found[head.name] = (
+                    schedule.digest(),
+                    cut_text(masked_text(refusal), LONGEST_REFUSAL),
+                )
+        return found
+
+    async def _declare(self) -> None:
         workers = [each for each in await self._directory.workers() if self._is_live(each)]
         live = contents_by_name(workers)
         await self._schedules.declare_all_by_code(

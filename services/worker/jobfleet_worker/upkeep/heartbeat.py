@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 import structlog
@@ -27,6 +27,7 @@ class Heartbeat:
     """Replaces this worker's row in the directory.
 
     Attributes:
+        refused: why this worker's handlers refuse payloads of schedules, by the schedule's digest.
         announced: set once the row has been written for the first time.
     """
 
@@ -52,6 +53,7 @@ class Heartbeat:
         self._digests = {each.name: each.digest() for each in handlers.schedules}
         self._clock_offset = clock_offset
         self._leads = leads
+        self.refused: Mapping[str, str] = {}
         self.announced = asyncio.Event()
         self.draining = False
 
@@ -92,6 +94,7 @@ class Heartbeat:
             stopped_at=stopped_at,
             open_circuits=self._circuits.open_targets()[:MAX_CIRCUITS],
             schedules=self._digests,
+            refused=self.refused,
             clock_off_seconds=round(self._clock_offset(), 3),
             runs=tally.runs,
             failures=tally.failures,

@@ -91,6 +91,7 @@ def _entity(status: WorkerStatus) -> dict[str, Any]:
         **_pieces("Recent", encode_text(status.recent)),
         **_pieces("Running", encode_text(status.running)),
         **_pieces("Schedules", encode_text(status.schedules)),
+        **_pieces("Refused", encode_text(status.refused)),
     }
 
 
@@ -127,10 +128,11 @@ def _status(entity: Mapping[str, Any]) -> WorkerStatus:
         }
         lists["running"] = decode(_joined(entity, "Running", "[]"))
         lists["recent"] = decode(_joined(entity, "Recent", "[]"))
-        schedules = decode(_joined(entity, "Schedules", "{}"))
+        lists["schedules"] = decode(_joined(entity, "Schedules", "{}"))
+        lists["refused"] = decode(_joined(entity, "Refused", "{}"))
     except (InvalidRequest, TypeError) as error:
         return WorkerStatus(worker_id=worker_id, unreadable=str(error))
-    return WorkerStatus.read(worker_id, fields | lists | {"schedules": schedules})
+    return WorkerStatus.read(worker_id, fields | lists)
 
 
 def _joined(entity: Mapping[str, Any], column: str, absent: str) -> str:

@@ -18,8 +18,8 @@ from jobfleet_contracts.control_ports import ControlLog
 from jobfleet_contracts.credentials import masked_text
 from jobfleet_contracts.errors import ActionRefused, BackendUnavailable, NotFound
 from jobfleet_contracts.job_id import new_id
-from jobfleet_contracts.json_check import check_characters
 from jobfleet_contracts.ports import Clock, PayloadStore
+from jobfleet_contracts.reason import check_reason
 from jobfleet_protocol.actions.action_journal import ActionJournal
 from jobfleet_protocol.control.control_writer import ControlDraft, ControlWriter
 from jobfleet_protocol.reading.job_actions import JobAction
@@ -152,7 +152,7 @@ class BulkActions:
             ActionRefused: too many actions are under way.
             BackendUnavailable: whether it was accepted is unclear; look at the list of actions.
         """
-        check_characters(reason, field="reason")
+        check_reason(reason)
         asked = BulkAction(
             action_id=new_id(),
             action=action,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import structlog
 
 from jobfleet_contracts.control_ports import ControlChannel
-from jobfleet_contracts.errors import ActionRefused, BackendError, InvalidRequest, UnknownJob
+from jobfleet_contracts.errors import ActionRefused, BackendError, UnknownJob
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.json_check import check_characters
 from jobfleet_contracts.ports import AuditTrail, Clock
+from jobfleet_contracts.reason import check_reason
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.action_mark import ActionMark, data_of
 from jobfleet_protocol.actions.answer_limit import answered
@@ -18,20 +18,10 @@ from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import Change, draft
 
 CANCEL_REQUESTED = "cancel.requested"
-MAX_REASON = 1000
 CANCEL_LEFT_TO_RESCUER = "cancel.left_to_rescuer"
 CANCEL_MESSAGE_LOST = "cancel.message_lost"
 
 _log = structlog.get_logger()
-
-
-def check_reason(reason: str) -> None:
-    """Raise ``InvalidRequest`` unless the trail can hold the reason."""
-    if len(reason) > MAX_REASON:
-        raise InvalidRequest(
-            f"reason: must be a text of at most {MAX_REASON:,} characters", field="reason"
-        )
-    check_characters(reason, field="reason")
 
 
 class Canceller:

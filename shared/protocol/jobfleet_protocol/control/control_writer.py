@@ -20,6 +20,7 @@ from jobfleet_contracts.control_ports import ControlLog
 from jobfleet_contracts.errors import BackendError
 from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.reason import check_reason
 from jobfleet_protocol.control.fleet_seal import FleetSeal
 from jobfleet_protocol.retry import retry_forever
 
@@ -90,7 +91,8 @@ class ControlWriter:
             The stored entry, or ``None`` if ``decide`` returned none.
 
         Raises:
-            InvalidRequest: the name cannot be a key, or the entry is too large.
+            InvalidRequest: the name cannot be a key, the reason cannot be stored, or the entry is
+                too large.
             FleetSealed: the fleet is sealed; the entry may stand, and is not acknowledged.
             Exception: whatever ``decide`` raises, a refusal for instance.
 
@@ -106,6 +108,7 @@ class ControlWriter:
             draft = decide(newest)
             if draft is None:
                 return None
+            check_reason(draft.reason)
             entry = self._entry(subject, name, newest, draft)
             check_control_size(entry)
             found = await self._insert(entry)

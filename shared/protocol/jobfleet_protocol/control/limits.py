@@ -10,7 +10,6 @@ import structlog
 from jobfleet_contracts.control import ControlEntry, ControlSubject, check_control_name
 from jobfleet_contracts.control_ports import ControlChannel, ControlLog
 from jobfleet_contracts.errors import BackendError, UnknownLimit
-from jobfleet_contracts.json_check import check_characters
 from jobfleet_contracts.ports import Clock
 from jobfleet_protocol.control import limit_state
 from jobfleet_protocol.control.control_writer import ControlWriter, Decision
@@ -76,7 +75,6 @@ class Limits:
         Raises:
             InvalidRequest: the name cannot be a key, or a value does not fit.
         """
-        check_characters(reason, field="reason")
         decide = partial(
             limit_state.set_limit, slots=slots, rate=rate, burst=burst, by=by, reason=reason
         )
@@ -89,7 +87,6 @@ class Limits:
         Raises:
             UnknownLimit: nobody has set it, or it was removed.
         """
-        check_characters(reason, field="reason")
         decide = partial(limit_state.remove_limit, name=name, by=by, reason=reason)
         await self._change(name, decide)
 

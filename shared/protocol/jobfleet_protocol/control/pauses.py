@@ -13,7 +13,6 @@ from jobfleet_contracts.control import ControlEntry, ControlSubject, check_contr
 from jobfleet_contracts.control_ports import ControlChannel, ControlLog
 from jobfleet_contracts.errors import ActionRefused, BackendError, UnknownJob
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.json_check import check_characters
 from jobfleet_contracts.ports import AuditTrail, Clock
 from jobfleet_contracts.state import CLAIMABLE
 from jobfleet_protocol.control import pause_state
@@ -87,7 +86,6 @@ class Pauses:
             InvalidRequest: the name cannot be a key, or ``until`` has passed.
         """
         check_control_name(name, what=subject)
-        check_characters(reason, field="reason")
         decide = partial(
             pause_state.pause,
             subject=subject,
@@ -106,7 +104,6 @@ class Pauses:
 
         Nothing else has to be done: workers and rescuer go by the entry.
         """
-        check_characters(reason, field="reason")
         await self._change(subject, name, partial(pause_state.resume, by=by, reason=reason))
 
     async def run_anyway(self, head: Event, *, by: str, reason: str = "") -> None:
@@ -115,7 +112,6 @@ class Pauses:
         Args:
             head: the job's newest event. The permission ends with its next ``Started``.
         """
-        check_characters(reason, field="reason")
         types = [(ControlSubject.TYPE, name) for name in _types_of(head)]
         for subject, name in ((ControlSubject.QUEUE, head.facts.queue), *types):
             decide = partial(pause_state.exempt, head=head, by=by, reason=reason)

@@ -7,7 +7,6 @@ from functools import partial
 from jobfleet_contracts.control import ControlEntry, ControlKind, ControlSubject
 from jobfleet_contracts.control_ports import ControlLog
 from jobfleet_contracts.errors import ActionRefused
-from jobfleet_contracts.json_check import check_characters
 from jobfleet_contracts.ports import Clock
 from jobfleet_protocol.control.control_writer import ControlDraft, ControlWriter
 from jobfleet_protocol.control.fleet_seal import SEAL, Seal
@@ -27,7 +26,6 @@ class Seals:
 
     async def put(self, move_id: str, *, by: str, reason: str) -> Seal:
         """Seal the fleet, and return the seal in force: an earlier one stays as it is."""
-        check_characters(reason, field="reason")
         wanted = Seal(move_id=move_id, by=by, since=self._clock.now(), reason=reason)
         entry = await self._writer.append(ControlSubject.FLEET, SEAL, partial(_put, wanted))
         if entry is not None:
@@ -46,7 +44,6 @@ class Seals:
         Raises:
             ActionRefused: the fleet is not sealed, or by another move.
         """
-        check_characters(reason, field="reason")
         await self._writer.append(
             ControlSubject.FLEET,
             SEAL,

@@ -32,6 +32,7 @@ class ScheduleRecord:
         last_state: of the last tick's job, ``None`` where there is none.
         late_since: when the tick that is late by a minute or more was due.
         handled: whether a live worker handles the type of its jobs.
+        refused: why the handler of a live worker refuses its payload, ``None`` where none does.
         contents: ids of the live workers whose code declares it, by the digest of its content.
         error: why the stored entry cannot be read; then ``state`` is ``None``.
     """
@@ -42,6 +43,7 @@ class ScheduleRecord:
     last_state: State | None = None
     late_since: datetime | None = None
     handled: bool = False
+    refused: str | None = None
     contents: Mapping[str, Sequence[str]] = field(default_factory=dict)
     error: str | None = None
 
@@ -91,6 +93,7 @@ class ScheduleRecord:
                 {"digest": digest, "workerIds": [*ids]} for digest, ids in self.contents.items()
             ],
             "handled": self.handled,
+            "payloadRefused": masked_text(self.refused) if self.refused else None,
             "nextRuns": [format_time(tick) for tick in self.next_runs],
             "lastTick": format_optional_time(state.last_tick),
             "lastJobId": state.last_job_id,
@@ -105,7 +108,8 @@ FIELDS = (
     *("name", "type", "cron", "everySeconds", "timezone", "start", "overlap", "catchUp"),
     *("jitterSeconds", "payload", "queue", "lockKey", "lockSlots", "job", "paused", "pausedBy"),
     *("pausedReason", "pausedSince", "declaredBy", "differsFromCode", "inCode", "contents"),
-    *("handled", "nextRuns", "lastTick", "lastJobId", "lastState", "late", "lateSince", "error"),
+    *("handled", "payloadRefused", "nextRuns", "lastTick", "lastJobId", "lastState", "late"),
+    *("lateSince", "error"),
 )
 """All fields of a schedule's JSON; ``null`` but for two where its row cannot be read."""
 
@@ -187,8 +191,14 @@ class ScheduleReader:
             last_state=None if newest is None else newest.after.state,
             late_since=state.late_since(self._clock.now()),
             handled=any(state.schedule.job["type"] in worker.types for worker in workers),
+            refused=_refusal(state, workers),
             contents=contents_by_name(workers).get(head.name, {}),
         )
+
+
+def _refusal(state: ScheduleState, workers: Sequence[WorkerStatus]) -> str | None:
+    digest = state.schedule.digest()
+    return next((each.refused[digest] for each in workers if digest in each.refused), None)
 
 
 def _overdue(heads: Sequence[ControlEntry], now: datetime) -> Iterator[tuple[str, float]]:

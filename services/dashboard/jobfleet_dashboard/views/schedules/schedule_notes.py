@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from jobfleet_contracts.credentials import masked_text
 from jobfleet_dashboard.views.short_id import short
 from jobfleet_dashboard.views.text_span import Sentence, TextSpan, plain
 from jobfleet_protocol.control.schedule_state import CODE
@@ -42,6 +43,13 @@ def _notes(record: ScheduleRecord) -> Iterator[Note]:
             "no worker for its type",
             f"No live worker handles the type {state.schedule.job['type']}: its jobs would wait. "
             "Start a worker with that handler.",
+        )
+    if record.refused is not None:
+        yield _note(
+            "payload refused",
+            f"The handler of {state.schedule.job['type']} refuses its payload: "
+            f"{masked_text(record.refused)}. Its jobs would fail. Declare it with a payload that "
+            "the handler takes.",
         )
     if len(record.contents) > 1:
         yield Note("declared in two ways", tuple(_contents(record)))

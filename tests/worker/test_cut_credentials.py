@@ -13,7 +13,7 @@ from jobfleet_contracts.cut_text import beginning_of, cut_text, ends_of
 from jobfleet_protocol.trail.transitions import cut_message
 from jobfleet_worker.handlers.described_error import describe_error
 from jobfleet_worker.run.kept_details import shortened
-from jobfleet_worker.run.outcome_record import _after
+from jobfleet_worker.run.outcome_record import _first_line
 from tests.dashboard.planted import SHAPES, TEXTS
 
 SECRET = "q9w8e7r6t5z4"
@@ -90,7 +90,7 @@ def _raised(text: str) -> BaseException:
 
 _CUTS: dict[str, Callable[[str], Any]] = {
     "the message of an event": cut_message,
-    "the message of a retry": _after,
+    "the message of a retry": _first_line,
     "an error": lambda text: describe_error(_raised(text)).to_json(),
     "a group of errors": lambda text: describe_error(
         ExceptionGroup("several", [ValueError(text), KeyError(text)])

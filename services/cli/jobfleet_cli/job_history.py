@@ -41,7 +41,11 @@ async def show_job(session: Session, job_id: str, *, as_json: bool) -> ExitCode:
 
     Exit 1 where a row of its history cannot be read; the row is shown as such.
     """
-    reader = JobReader(trail=session.backend.trail, payloads=session.backend.payloads)
+    reader = JobReader(
+        trail=session.backend.trail,
+        payloads=session.backend.payloads,
+        coder=session.backend.coder,
+    )
     record = await reader.read(known_form(job_id))
     if as_json:
         print_json(record.to_json())

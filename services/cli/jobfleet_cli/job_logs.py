@@ -39,7 +39,9 @@ class StoredLog:
     def __init__(self, session: Session, job_id: str) -> None:
         self._job_id = known_form(job_id)
         self._trail = ReadableTrail(session.backend.trail)
-        self._reader = LogReader(trail=session.backend.trail, logs=session.backend.logs)
+        self._reader = LogReader(
+            trail=session.backend.trail, logs=session.backend.logs, coder=session.backend.coder
+        )
 
     async def page(self, cursor: str | None) -> Mapping[str, Any]:
         """Return a page."""

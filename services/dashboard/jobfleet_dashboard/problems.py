@@ -21,6 +21,7 @@ from jobfleet_contracts.errors import (
     BackendError,
     BadSignature,
     BodyConflict,
+    CodecError,
     FleetSealed,
     InvalidRequest,
     JobfleetError,
@@ -98,8 +99,8 @@ def too_many(detail: str, kind: str, retry_after: int) -> Problem:
     return Problem("Too many requests", kind, detail, 429, headers)
 
 
-def unavailable(error: BackendError) -> Problem:
-    """503: a server of the backend cannot be reached, or refuses us."""
+def unavailable(error: BackendError | CodecError) -> Problem:
+    """503: a server of the backend, or a key of the payload codec, cannot be reached."""
     headers = {"Retry-After": RETRY_AFTER_SECONDS}
     return Problem("Backend unavailable", "backend-unavailable", str(error), 503, headers)
 
@@ -131,7 +132,7 @@ def problem_of(error: JobfleetError) -> Problem:
             return body_conflict(str(error), by_key=False)
         case FleetSealed():
             return sealed(error)
-        case BackendError():
+        case BackendError() | CodecError():
             return unavailable(error)
         case _:
             return _internal()

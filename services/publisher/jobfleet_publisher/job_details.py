@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from jobfleet_contracts.codec import format_time
+from jobfleet_contracts.encoded_value import is_encoded, key_in, label, labelled_text
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.outcome import JobError
 from jobfleet_contracts.state import State
@@ -22,7 +23,8 @@ class JobDetails:
 
     Attributes:
         max_attempts: ``None`` right after the submit, where the request does not say.
-        result: what the handler returned, as JSON; ``None`` unless ``completed``.
+        result: what the handler returned, as JSON; ``None`` unless ``completed``. The text
+            ``encrypted (key …)`` where this process cannot decode it.
         error: of the attempt or job that failed last, ``None`` where the newest event has none.
         message: of the newest event, for people.
     """
@@ -51,8 +53,8 @@ class JobDetails:
             max_attempts=event.after.max_attempts,
             created_at=event.facts.created_at,
             updated_at=event.occurred_at,
-            message=event.message,
-            result=event.data.get("result"),
+            message=labelled_text(event.message),
+            result=_shown(event.data.get("result")),
             error=error_of(event),
         )
 
@@ -87,3 +89,7 @@ class JobDetails:
             "result": self.result,
             "error": None if error is None else {"type": error.type, "message": error.message},
         }
+
+
+def _shown(result: Any) -> Any:
+    return label(key_in(result)) if is_encoded(result) else result

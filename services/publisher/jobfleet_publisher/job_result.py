@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from jobfleet_contracts.errors import JobfleetError
+from jobfleet_contracts.encoded_value import is_encoded, key_in, label, labelled_text
+from jobfleet_contracts.errors import JobfleetError, KeyUnavailable
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.outcome import JobError
 from jobfleet_contracts.state import State
@@ -25,7 +26,8 @@ class JobResult:
 
     Attributes:
         state: one of the terminal states.
-        result: what the handler returned, as JSON; ``None`` unless ``completed``.
+        result: what the handler returned, as JSON; ``None`` unless ``completed``. Encoded, where
+            this process lacks the codec or the key: :meth:`unwrap` then says so.
         error: what the last attempt raised; ``None`` where nothing did.
         message: of the last event, for people.
     """
@@ -44,7 +46,7 @@ class JobResult:
             state=event.after.state,
             result=event.data.get("result"),
             error=error_of(event),
-            message=event.message,
+            message=labelled_text(event.message),
         )
 
     @property
@@ -62,9 +64,15 @@ class JobResult:
 
         Raises:
             JobFailed: the job ended in another state than ``completed``.
+            KeyUnavailable: the result is encoded, and this process cannot decode it.
         """
         if not self.completed:
             raise JobFailed(self)
+        if is_encoded(self.result):
+            raise KeyUnavailable(
+                f"the result of job {self.job_id} is {label(key_in(self.result))}, and this "
+                "process has no codec, or not this key"
+            )
         return self.result
 
 
@@ -75,6 +83,6 @@ def error_of(event: Event) -> JobError | None:
         return None
     return JobError(
         type=str(error.get("type", "Error")),
-        message=str(error.get("message", "")),
-        traceback=str(error.get("traceback", "")),
+        message=labelled_text(str(error.get("message", ""))),
+        traceback=labelled_text(str(error.get("traceback", ""))),
     )

@@ -405,7 +405,7 @@ class Publisher(OpensGroups):
         event = await backend.trail.newest(job_id)
         if event is None:
             return None
-        return JobDetails.of(await resolve(event, backend.payloads))
+        return JobDetails.of(backend.coder.opened(await resolve(event, backend.payloads)))
 
     async def find_request(self, job_id: str) -> JobRequest | None:
         """Return what a job was submitted with; ``None`` if there is no such job.
@@ -413,11 +413,14 @@ class Publisher(OpensGroups):
         Of a removed history it has no payload and no context.
 
         Raises:
+            CodecError: it is encoded, and cannot be decoded here.
             BackendUnavailable: the trail does not answer.
         """
         backend = (await self._use()).backend
         event = await backend.trail.read(job_id, 1)
-        return None if event is None else request_of(await resolve(event, backend.payloads))
+        if event is None:
+            return None
+        return backend.coder.clear_request(request_of(await resolve(event, backend.payloads)))
 
     async def job(self, job_id: str) -> SubmittedJob:
         """Return a job that was submitted before, by whomever, to wait for it or to cancel it.
@@ -453,6 +456,7 @@ class Publisher(OpensGroups):
             warning=answer.warning,
             transaction=answer.transaction,
             transactions=opened.backend.transactions,
+            coder=opened.backend.coder,
         )
 
 

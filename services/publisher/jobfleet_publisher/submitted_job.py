@@ -10,6 +10,7 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.ports import AuditTrail, PayloadStore
 from jobfleet_contracts.state import State
 from jobfleet_contracts.transaction import UserTransactions
+from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 from jobfleet_protocol.actions.cancellation import Canceller
 from jobfleet_protocol.trail.large_data import resolve
 from jobfleet_publisher.job_result import JobResult
@@ -34,6 +35,7 @@ class SubmittedJob:
         warning: str | None = None,
         transaction: str | None = None,
         transactions: UserTransactions | None = None,
+        coder: ValueCoder = NO_CODER,
     ) -> None:
         """Made by the publisher.
 
@@ -44,6 +46,7 @@ class SubmittedJob:
                 lock key allow another number at a time.
             transaction: of the submitter's own, on which it depends whether the job exists.
             transactions: tells what became of it.
+            coder: decodes its result.
         """
         self.job_id = job_id
         self.submitted = submitted
@@ -54,6 +57,7 @@ class SubmittedJob:
         self._canceller = canceller
         self._transaction = transaction
         self._transactions = transactions
+        self._coder = coder
 
     async def state(self) -> State:
         """Return where the job stands now.
@@ -86,7 +90,7 @@ class SubmittedJob:
         """
         async with asyncio.timeout(timeout):
             event = await self._ended(progress)
-            return JobResult.of(await resolve(event, self._payloads))
+            return JobResult.of(self._coder.opened(await resolve(event, self._payloads)))
 
     async def cancel(self, *, by: str | None = None, reason: str = "") -> State:
         """Ask for the job's end; a job that nobody runs is cancelled at once.
@@ -121,7 +125,7 @@ class SubmittedJob:
                 pause = LONGEST_PAUSE_SECONDS
             else:
                 if progress is not None and event.sequence > seen:
-                    progress(event)
+                    progress(self._coder.opened(event))
                     seen = event.sequence
                 if event.after.state.is_terminal:
                     return event

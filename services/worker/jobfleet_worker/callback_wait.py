@@ -14,6 +14,7 @@ from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import Lease, job_lock
 from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.state import State, Status
+from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 from jobfleet_protocol.claiming.lock_leases import LockLeases, new_lease_id
 from jobfleet_protocol.retry import back_off
 from jobfleet_protocol.trail.held_trail import HeldTrail
@@ -38,7 +39,9 @@ class CallbackWait:
         keeper: LeaseKeeper,
         follow_up: FollowUp,
         clock: Clock,
+        coder: ValueCoder = NO_CODER,
     ) -> None:
+        self._coder = coder
         self._request = request
         self._trail = trail
         self._lease = lease
@@ -114,7 +117,7 @@ class CallbackWait:
                     worker_id=head.after.worker_id,
                     sent=True,
                     message=message,
-                    data={"step": 1, **data},
+                    data={"step": 1, **self._coder.details(data)},
                 )
             ]
 

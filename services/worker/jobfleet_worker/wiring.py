@@ -90,7 +90,9 @@ class Ground:
             backend = replace(backend, leases=counted)
         outbound = HttpClient(options=options.outbound, clock=clock)
         handlers = handlers.with_built_in(
-            *calling_handlers(outbound, clock, trail=backend.trail, payloads=backend.payloads)
+            *calling_handlers(
+                outbound, clock, trail=backend.trail, payloads=backend.payloads, coder=backend.coder
+            )
         )
         metrics.types_known(handlers.types)
         return cls(
@@ -193,10 +195,15 @@ def claims_on(
     terms = HandlerTerms(
         handlers=ground.handlers,
         limits=intake.pause_watch.limits,
-        fill=partial(with_results, trail=backend.trail, payloads=backend.payloads),
+        fill=partial(
+            with_results, trail=backend.trail, payloads=backend.payloads, coder=backend.coder
+        ),
+        coder=backend.coder,
     )
     type_keys = TypeKeys(log=backend.control_log, clock=clock)
-    announced_keys = AnnouncedKeys(handlers=ground.handlers, keys=type_keys, clock=clock)
+    announced_keys = AnnouncedKeys(
+        handlers=ground.handlers, keys=type_keys, clock=clock, coder=backend.coder
+    )
 
     def see_to(claim: Unclear) -> None:
         give_back.unclear(claim)
@@ -295,6 +302,7 @@ def work_on(ground: Ground, intake: Intake, claims: Claims, *, stop: Callable[[]
         handlers=ground.handlers,
         options=options,
         clock=ground.clock,
+        coder=backend.coder,
     )
     slots = Slots(options.slots, clock=ground.clock, alone_seconds=options.alone_seconds)
     processes = process_pool(
@@ -369,6 +377,7 @@ def _run_parts(
         give_back=claims.give_back,
         retire_lock=claims.worker_lock.retire,
         logs=backend.logs if ground.options.job_logs else None,
+        coder=backend.coder,
     )
 
 
@@ -399,6 +408,7 @@ def _consumer(
             clock=clock,
         ),
         patience_seconds=ground.options.lease_seconds,
+        coder=backend.coder,
         process_turns=ProcessTurns(
             trail=backend.trail,
             leases=backend.leases,

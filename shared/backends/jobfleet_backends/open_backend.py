@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import ModuleType
 
+from jobfleet_backends.coded_reader import CodedReader
 from jobfleet_backends.settings import Settings
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import SettingsError
 from jobfleet_contracts.missing_extra import remedy
+from jobfleet_contracts.payload_codec import load_codec
+from jobfleet_contracts.value_coder import ValueCoder
 
 
 async def open_backend(settings: Settings) -> Backend:
-    """Open the configured backend on the running event loop.
+    """Open the configured backend on the running event loop, with the configured payload codec.
 
     Servers may be away: what needs them raises ``BackendUnavailable`` until they are back.
 
     Raises:
         SettingsError: the embedded database cannot be created or is corrupt, or an address
             cannot be parsed; the message names it. Or the libraries of the servers are not
-            installed; it holds the command.
+            installed; it holds the command. Or the codec cannot be imported.
     """
+    if settings.payload_codec is None:
+        return await _open(settings)
+    coder = ValueCoder(load_codec(settings.payload_codec))  # first: it holds no connection
+    return with_coder(await _open(settings), coder)
+
+
+def with_coder(backend: Backend, coder: ValueCoder) -> Backend:
+    """Return the backend for a process that encodes the values of jobs."""
+    return replace(backend, coder=coder, reader=CodedReader(backend.reader, coder))
+
+
+async def _open(settings: Settings) -> Backend:
     if settings.backend == "embedded":
         from jobfleet_backends.sqlite.backend import open_embedded
 

@@ -110,6 +110,7 @@ class Settings(BaseSettings):
     max_jobs: int | None = Field(default=None, ge=1)
     max_memory: int | None = Field(default=None, ge=1)
     max_queue_size: int | None = Field(default=None, ge=1)
+    payload_codec: str | None = None
     http_timeout_seconds: Seconds = Field(default=10, gt=0)
     breaker_failures: int = Field(default=5, ge=1)
     breaker_open_seconds: Seconds = Field(default=30, gt=0)

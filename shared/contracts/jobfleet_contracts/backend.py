@@ -25,6 +25,7 @@ from jobfleet_contracts.ports import (
 )
 from jobfleet_contracts.request_counter import RequestCounter
 from jobfleet_contracts.transaction import JobOpenings, UserTransactions
+from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,7 @@ class Backend:
             behind, as its last answers showed; 0 where storage has no clock of its own.
         openings: makes jobs exist in one transaction; ``None`` where the trail, the index and the
             queue share none: then in three steps.
+        coder: encodes the values of jobs before they are stored, if the process has a codec.
         transactions: submits inside a user's own transaction; ``None`` where storage has none.
     """
 
@@ -114,3 +116,4 @@ class Backend:
     clock_offset: Callable[[], float] = _no_offset
     openings: JobOpenings | None = None
     transactions: UserTransactions | None = None
+    coder: ValueCoder = NO_CODER

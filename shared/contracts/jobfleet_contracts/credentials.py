@@ -18,6 +18,8 @@ from urllib.parse import unquote
 
 import orjson
 
+from jobfleet_contracts.encoded_value import is_encoded, key_in, label, labelled_text
+
 HIDDEN = "***"
 MIN_KEY_BYTES = 16
 """Of a secret that signs: shorter ones can be guessed."""
@@ -196,6 +198,8 @@ def _masked(value: Any, levels: int) -> Any:
     match value:
         case str():
             return _masked_text(value, levels)
+        case Mapping() if is_encoded(value):
+            return label(key_in(value))
         case Mapping():
             return _masked_object(value, levels)
         case list() | tuple():
@@ -205,6 +209,7 @@ def _masked(value: Any, levels: int) -> Any:
 
 
 def _masked_text(text: str, levels: int) -> str:
+    text = labelled_text(text)
     lower = text.lower()
     named = "code=" in lower or "%" in lower or any(sign in lower for sign in _NAME_SIGNS)
     if not named and not any(sign in lower for sign in _TEXT_SIGNS):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from itertools import takewhile
 
 from jobfleet_contracts.credentials import masked_text
+from jobfleet_contracts.encoded_value import labelled_text
 
 BESIDE = 16_384
 """Characters beyond a cut that are looked at: no credential is longer, and texts may be huge."""
@@ -15,11 +16,13 @@ BESIDE = 16_384
 
 def cut_text(text: str, most: int) -> str:
     """Return a text as it is if it has at most so many characters, else its masked beginning."""
+    text = labelled_text(text) if len(text) > most else text
     return text if len(text) <= most else beginning_of(text, most)
 
 
 def ends_of(text: str, most: int) -> tuple[str, str]:
     """Return the masked beginning and end of a text, each of at most so many characters."""
+    text = labelled_text(text)
     if len(text) <= most + BESIDE:
         shown = masked_text(text)
         return shown[:most], shown[max(most, len(shown) - most) :]
@@ -28,6 +31,7 @@ def ends_of(text: str, most: int) -> tuple[str, str]:
 
 def beginning_of(text: str, most: int) -> str:
     """Return the masked beginning of a text, of at most so many characters."""
+    text = labelled_text(text)
     if len(text) <= most + BESIDE:
         return masked_text(text)[:most]
     # Both are cut. What is masked in the longer one only began before the cut of the shorter one.

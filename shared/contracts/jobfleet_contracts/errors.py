@@ -59,6 +59,14 @@ class BodyConflict(JobfleetError):
     """The same job id or idempotency key was submitted before with another body."""
 
 
+class CodecError(JobfleetError):
+    """The payload codec could not encode or decode a value (HTTP 503); quotes nothing of it."""
+
+
+class KeyUnavailable(CodecError):
+    """A value is encoded, and this process has no codec, or its codec lacks the key."""
+
+
 class IllegalTransition(JobfleetError):
     """An event that the transition table forbids after the job's newest event."""
 

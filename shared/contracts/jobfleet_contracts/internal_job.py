@@ -11,6 +11,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from jobfleet_contracts.encoded_value import is_encoded
 from jobfleet_contracts.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ def check_submitted(request: JobRequest) -> None:
     for field in ("follows", "results", "member"):
         if getattr(request, field):
             raise InvalidRequest(f"{field}: only jobfleet itself sets this field", field=field)
+    if is_encoded(request.payload):
+        raise InvalidRequest("payload: $encoded is the form of encoded values", field="payload")
 
 
 def is_internal(request: JobRequest) -> bool:

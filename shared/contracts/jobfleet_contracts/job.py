@@ -26,6 +26,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from jobfleet_contracts.codec import format_time
 from jobfleet_contracts.credentials import holds_credential, user_info_in
+from jobfleet_contracts.encoded_value import MARK, digest_in
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.field_checks import (
     canonical_uuid,
@@ -210,6 +211,9 @@ class JobRequest(BaseModel):
 
     _delay_seconds: float | None = PrivateAttr(default=None)
     """What the caller asked for where ``run_at`` was made from it."""
+    _clear_digest: str | None = PrivateAttr(default=None)
+    """Of an encoded request: the digest that it had before, as of a job that a process without
+    the codec has submitted."""
 
     @classmethod
     def parse(cls, value: Any) -> JobRequest:
@@ -325,6 +329,16 @@ class JobRequest(BaseModel):
             asked |= {"runAt": None, "delaySeconds": self._delay_seconds}
         return digest_of(asked)
 
+    def is_same_as(self, digest: str | None) -> bool:
+        """Whether a stored digest is that of this request, encoded or in clear text."""
+        return digest is not None and digest in (self.digest(), self._clear_digest)
+
+    def encoded_from(self, clear: JobRequest) -> JobRequest:
+        """Note on an encoded request what only the clear one can tell, and return it."""
+        self._delay_seconds = clear._delay_seconds
+        self._clear_digest = clear.digest()
+        return self
+
 
 _WIRE_NAMES = tuple((name, to_camel(name)) for name in JobRequest.model_fields)
 _KNOWN = frozenset(wire_name for _, wire_name in _WIRE_NAMES)
@@ -347,11 +361,23 @@ def digest_of(said: Mapping[str, Any]) -> str:
 
     Left out: identity, creation time, and what differs with each HTTP request.
     """
-    asked = {name: value for name, value in said.items() if name not in _NOT_ASKED}
+    asked = _by_digests({name: said[name] for name in said if name not in _NOT_ASKED})
     context = said.get("context") or {}
-    if lasting := {name: value for name, value in context.items() if name not in _VOLATILE}:
+    if lasting := {name: value for name, value in context.items() if name not in VOLATILE_CONTEXT}:
         asked["context"] = lasting
     return sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _by_digests(said: dict[str, Any]) -> dict[str, Any]:
+    """Put digests in the place of encoded values, which differ with each encoding."""
+    digest = digest_in(said.get("payload"))
+    if digest:
+        said = said | {"payload": {MARK: digest}}
+    elif digest == "" or said.get("payload") is None:
+        said = {name: said[name] for name in said if name != "payload"}
+    if said.get("then"):
+        said = said | {"then": [_by_digests(dict(step)) for step in said["then"]]}
+    return said
 
 
 Lane = Literal["high", "normal", "low"]
@@ -359,7 +385,7 @@ LANES: tuple[Lane, ...] = get_args(Lane)
 """The lanes of each queue, the most urgent first."""
 _LOW_UP_TO, _NORMAL_UP_TO = 2, 6
 _NOT_ASKED = frozenset({"jobId", "createdAt", "context"})
-_VOLATILE = frozenset({"headers", "requestId", "statusToken", "traceparent", "tracestate"})
+VOLATILE_CONTEXT = frozenset({"headers", "requestId", "statusToken", "traceparent", "tracestate"})
 
 
 def _check_values(counter: JsonCounter, field: str) -> None:

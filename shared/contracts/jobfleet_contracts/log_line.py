@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,9 @@ import orjson
 from jobfleet_contracts.codec import encodable, encode, format_time, parse_time
 from jobfleet_contracts.credentials import masked
 from jobfleet_contracts.cut_text import beginning_of
-from jobfleet_contracts.errors import InvalidRequest
+from jobfleet_contracts.encoded_value import labelled_text
+from jobfleet_contracts.errors import CodecError, InvalidRequest
+from jobfleet_contracts.value_coder import NOT_ENCODED, ValueCoder
 
 MAX_LOG_BYTES = 1_000_000
 """Of one attempt's log."""
@@ -99,6 +101,47 @@ class LogLine:
         return encode(shown.to_json()) + b"\n"
 
 
+def encoded_line(line: bytes, coder: ValueCoder) -> bytes:
+    """Return a stored line with all that the handler said encoded; never raises.
+
+    Time, attempt and level stay readable. A line that gets too long keeps its message's beginning.
+    """
+    if not coder.encodes:
+        return line
+    stored = orjson.loads(line)
+    said = {name: stored[name] for name in _SAID if name in stored}
+    kept = {name: stored[name] for name in stored if name not in _SAID}
+    for most in (
+        said,
+        {"message": str(stored["message"])[:_SHORT_CHARACTERS], "fields": _TOO_LONG},
+    ):
+        message = coder.text(encode(most).decode())
+        encoded = encode(kept | {"message": message}) + b"\n"
+        if len(encoded) <= MAX_LINE_BYTES:
+            return encoded
+    return encode(kept | {"message": NOT_ENCODED}) + b"\n"
+
+
+def clear_line(line: LogLine, coder: ValueCoder) -> LogLine:
+    """Return a line as the handler said it, if it can be decoded; else with a label."""
+    try:
+        text = coder.clear_text(line.message)
+        if text == line.message:
+            return line
+        said = orjson.loads(text)
+        return replace(
+            line,
+            message=str(said["message"]),
+            logger=str(said.get("logger", "")),
+            fields=dict(said.get("fields", {})),
+            exception=str(said.get("exception", "")),
+        )
+    except (CodecError, InvalidRequest, ValueError, KeyError, TypeError):
+        return replace(line, message=labelled_text(line.message))
+
+
+_SAID = ("message", "logger", "fields", "exception")
+_TOO_LONG = {SHORTENED: "left out"}
 _NO_TIME = "1970-01-01T00:00:00Z"
 
 

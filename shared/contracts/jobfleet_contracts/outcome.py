@@ -57,10 +57,11 @@ class AttemptTimedOut:
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """Not now, and no attempt used: the handler asked for it."""
+    """Not now, and no attempt used: the handler asked for it, or jobfleet itself (``is_own``)."""
 
     delay: timedelta
     reason: str
+    is_own: bool = False
 
 
 @dataclass(frozen=True, slots=True)

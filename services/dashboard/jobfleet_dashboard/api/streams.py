@@ -67,6 +67,7 @@ async def job_stream(
         live=services.live,
         job_id=job_id,
         after=_sequence(last_event_id or cursor),
+        coder=services.backend.coder,
     )
 
     async def texts() -> AsyncIterator[bytes]:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from jobfleet_contracts.errors import BackendError
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.ports import AuditTrail
+from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 from jobfleet_dashboard.live.hub import LiveHub
 from jobfleet_protocol.reading.readable_trail import ReadableTrail
 
@@ -16,11 +17,17 @@ _LOOK_AGAIN_SECONDS = 5.0
 
 
 async def job_events(
-    *, trail: AuditTrail, live: LiveHub, job_id: str, after: int
+    *,
+    trail: AuditTrail,
+    live: LiveHub,
+    job_id: str,
+    after: int,
+    coder: ValueCoder = NO_CODER,
 ) -> AsyncIterator[Sequence[Event]]:
     """Yield the job's events with ``sequence > after`` without gap or repetition.
 
-    Ends at shutdown and where the listener is too slow; resume with the last sequence seen.
+    They are decoded where they can be. Ends at shutdown and where the listener is too slow; resume
+    with the last sequence seen.
     """
     readable = ReadableTrail(trail)
     async with live.subscribe(job_id=job_id) as news:
@@ -31,6 +38,6 @@ async def job_events(
                 events = ()
             if events:
                 after = events[-1].sequence
-                yield events
+                yield [coder.opened(event) for event in events]
             if len(events) < _PAGE and await news.next(_LOOK_AGAIN_SECONDS) is None:
                 return

@@ -6,26 +6,30 @@ chose them would have anything signed.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from jobfleet_contracts.errors import ActionRefused
+from jobfleet_contracts.errors import ActionRefused, KeyUnavailable
 from jobfleet_contracts.internal_job import CALLBACK_TYPE
 from jobfleet_contracts.ports import AuditTrail, Clock, PayloadStore
+from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 from jobfleet_protocol.actions.final_result import FinalResult, callback_job_id, final_result_of
 from jobfleet_protocol.actions.signing_keys import delivery_keys
 from jobfleet_protocol.actions.target_keys import TargetKeys
 from jobfleet_worker.builtin.passed_on import passed_on
 from jobfleet_worker.handlers.context import JobContext
-from jobfleet_worker.handlers.verdicts import Fail
+from jobfleet_worker.handlers.verdicts import Defer, Fail
 from jobfleet_worker.outbound.http_call import HttpAnswer, HttpCall
 from jobfleet_worker.outbound.http_client import HttpClient
 from jobfleet_worker.outbound.refusals import CallFailed, CallRefused
 from jobfleet_worker.outbound.retry_after import retry_after
 
 CALLBACK_DELIVER = CALLBACK_TYPE
+KEY_AWAITED = timedelta(seconds=5)
+"""Until another worker may take the delivery of an encrypted result."""
 _GONE = 410
 
 
@@ -44,8 +48,15 @@ class CallbackDeliverHandler:
     """Runs ``callback.deliver`` jobs: signed after Standard Webhooks, and by a plain HMAC."""
 
     def __init__(
-        self, *, client: HttpClient, clock: Clock, trail: AuditTrail, payloads: PayloadStore
+        self,
+        *,
+        client: HttpClient,
+        clock: Clock,
+        trail: AuditTrail,
+        payloads: PayloadStore,
+        coder: ValueCoder = NO_CODER,
     ) -> None:
+        self._coder = coder
         self._client = client
         self._clock = clock
         self._trail = trail
@@ -60,6 +71,7 @@ class CallbackDeliverHandler:
 
         Raises:
             Fail: there is nothing to deliver, as where the job's history was removed.
+            Defer: the result is encrypted, and this worker lacks the codec or the key.
             CallFailed: anything but 2xx: the receiver may come to its senses within the day.
             CallRefused: 410, which asks us to stop.
         """
@@ -89,7 +101,10 @@ class CallbackDeliverHandler:
                 incarnation,
                 trail=self._trail,
                 payloads=self._payloads,
+                coder=self._coder,
             )
+        except KeyUnavailable as missing:
+            raise Defer(KEY_AWAITED, str(missing)) from missing
         except ActionRefused as refusal:
             raise Fail(f"nothing to deliver: {refusal}") from refusal
 

@@ -12,6 +12,7 @@ from jobfleet_contracts.errors import Fenced
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.state import Status
+from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 from jobfleet_protocol.trail.held_trail import HeldTrail
 from jobfleet_protocol.trail.transitions import Change
 
@@ -33,7 +34,8 @@ class ProgressLog:
     What does not fit is left out and counted in the ``Data`` of the next row.
     """
 
-    def __init__(self, *, trail: HeldTrail, clock: Clock) -> None:
+    def __init__(self, *, trail: HeldTrail, clock: Clock, coder: ValueCoder = NO_CODER) -> None:
+        self._coder = coder
         self._trail = trail
         self._clock = clock
         self._steps: deque[_Step] = deque()
@@ -75,7 +77,7 @@ class ProgressLog:
             step=self._step,
             worker_id=self._trail.head.after.worker_id,
             message="checkpoint",
-            data={"checkpoint": value},
+            data={"checkpoint": self._coder.value(value)},
         )
         await self._trail.write(lambda _: [change])
 
@@ -137,6 +139,6 @@ class ProgressLog:
             kind=Status.STEP,
             step=step.step,
             worker_id=head.after.worker_id,
-            message=f"{of} {step.message}".strip(),
+            message=f"{of} {self._coder.message(step.message)}".strip(),
             data=data,
         )

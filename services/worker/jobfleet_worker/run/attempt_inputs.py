@@ -11,6 +11,7 @@ from jobfleet_contracts.errors import BackendError, DataMissing
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.ports import AuditTrail, PayloadStore
+from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 from jobfleet_protocol.actions.successors import with_results
 from jobfleet_protocol.retry import retry_forever
 from jobfleet_worker.handlers.checkpoints import last_checkpoint
@@ -31,33 +32,45 @@ class AttemptInputs:
     """
 
     def __init__(
-        self, *, trail: AuditTrail, payloads: PayloadStore, is_stopping: Callable[[], bool]
+        self,
+        *,
+        trail: AuditTrail,
+        payloads: PayloadStore,
+        is_stopping: Callable[[], bool],
+        coder: ValueCoder = NO_CODER,
     ) -> None:
+        self._coder = coder
         self._trail = trail
         self._payloads = payloads
         self._is_stopping = is_stopping
 
     async def last_checkpoint(self, head: Event) -> Any:
-        """Return the last checkpoint of the job's incarnation.
+        """Return the last checkpoint of the job's incarnation, decoded.
 
         Raises:
+            CodecError: it cannot be decoded here.
             DataMissing: a checkpoint is not there any more; the attempt fails.
         """
-        return await self._read(
+        found = await self._read(
             lambda: last_checkpoint(head, trail=self._trail, payloads=self._payloads),
             None,
             CHECKPOINT_AWAITED,
         )
+        return self._coder.clear_value(found)
 
     async def filled(self, request: JobRequest) -> JobRequest:
-        """Return the request with the results of the job before it in its payload.
+        """Return the request as it was submitted, with the results of the job before it.
 
         Raises:
+            CodecError: the request or a result cannot be decoded here.
             ResultMissing: a result is not there any more; the job fails.
         """
+        clear = self._coder.clear_request(request)
         return await self._read(
-            lambda: with_results(request, trail=self._trail, payloads=self._payloads),
-            request,
+            lambda: with_results(
+                clear, trail=self._trail, payloads=self._payloads, coder=self._coder
+            ),
+            clear,
             RESULT_AWAITED,
         )
 

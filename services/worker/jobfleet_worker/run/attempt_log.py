@@ -13,7 +13,8 @@ import structlog
 
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job_logs import JobLogs
-from jobfleet_contracts.log_line import MAX_LOG_BYTES, LogLine
+from jobfleet_contracts.log_line import MAX_LOG_BYTES, LogLine, encoded_line
+from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 
 FLUSH_SECONDS = 1.0
 FLUSH_BYTES = 64 * 1024
@@ -46,7 +47,9 @@ class AttemptLog:
         logs: JobLogs | None,
         started: Event,
         may_begin: Callable[[], bool],
+        coder: ValueCoder = NO_CODER,
     ) -> None:
+        self._coder = coder
         self._logs = logs
         self._job_id = started.job_id
         self._attempt, self._epoch = started.after.attempt, started.after.epoch
@@ -65,6 +68,7 @@ class AttemptLog:
 
     def keep(self, line: bytes) -> bool:
         """Take one line, from any thread; ``False``: no more are taken."""
+        line = encoded_line(line, self._coder)
         with self._guard:
             if self._is_over:
                 return False

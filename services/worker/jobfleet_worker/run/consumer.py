@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
 
@@ -21,6 +22,7 @@ from jobfleet_contracts.errors import (
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.message import JobMessage, MalformedMessage
 from jobfleet_contracts.ports import Clock, DeadLetterStore, Delivery, JobConsumer, JobIndex
+from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 from jobfleet_protocol.actions.ending import Ending
 from jobfleet_protocol.claiming.acceptance import ForNewer, NoRequest
 from jobfleet_protocol.claiming.claim_result import Claimed, ClaimResult
@@ -85,6 +87,7 @@ class Consumer:
         slots: Slots,
         seal: FleetSeal,
         patience_seconds: float,
+        coder: ValueCoder = NO_CODER,
         worker_lock: WorkerLock | None = None,
         metrics: Metrics = NO_METRICS,
     ) -> None:
@@ -96,6 +99,7 @@ class Consumer:
             worker_lock: on which claims rest in scope ``worker``.
         """
         self._index = index
+        self._coder = coder
         self._dead_letters = dead_letters
         self._source = source
         self._clock = clock
@@ -213,6 +217,8 @@ class Consumer:
         if isinstance(message, MalformedMessage):
             await self._set_aside(delivery, message)
             return False
+        if message.sequence is None:  # of a foreign publisher: from here on it is stored and sent
+            message = replace(message, request=self._coder.request(message.request))
         if self._slots.is_reserved:  # received just before, it would start beside a suspect
             await self._put_off_beside_suspect(delivery, message)
             return False
@@ -280,7 +286,7 @@ class Consumer:
             _log.error(DELIVERY_FAILED, exc_info=task.exception())
 
     async def _is_put_off(self, message: JobMessage) -> bool:
-        """Put off a job of a type that this worker lacks, before it is claimed."""
+        """Put off a job of a type or a key that this worker lacks, before it is claimed."""
         return await self._patiently(message, lambda: self._missing_handler.puts_off(message))
 
     async def _is_too_early(self, message: JobMessage) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from jobfleet_contracts.control import ControlSubject
+from jobfleet_contracts.encoded_value import label
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.ports import Clock, JobIndex, JobQueue
@@ -37,6 +38,8 @@ SHORTEST_WITHOUT_SLOT, LONGEST_WITHOUT_SLOT = 1.0, 5.0
 MOST_ASKS_A_SECOND = 50
 NO_HANDLER = "noHandler"
 """Reason of a deferral: the worker that took the job lacks its type."""
+NO_CODEC = "noCodec"
+"""Reason of a deferral: the worker that took the job has no codec, or not its key."""
 NO_PROCESS = "noProcess"
 """Reason of a deferral: all processes of the worker that took the job were busy."""
 _MOST_DOUBLINGS = 20
@@ -164,18 +167,27 @@ class Deferral:
             self._mark(head)
         self._metrics.job_deferred()
 
-    async def until_handled(self, message: JobMessage, head: Event | None) -> None:
-        """Put off a job whose type this worker lacks; the delay doubles from 1 s to 5 s.
+    async def until_handled(
+        self, message: JobMessage, head: Event | None, *, key: str | None = None
+    ) -> None:
+        """Put off a job whose type or key this worker lacks; the delay doubles from 1 s to 5 s.
 
-        The first worker to lack it writes ``Deferred`` with reason ``noHandler``, due at once.
+        The first worker to lack it writes ``Deferred``, due at once, with reason ``noHandler``, or
+        ``noCodec``.
+
+        Args:
+            key: id of the encryption key that it lacks; ``None``: it lacks the type.
 
         Raises:
             BackendUnavailable: the delayed copy is not confirmed; keep the delivery.
         """
         job_type = message.request.type if head is None else head.facts.job_type
-        if head is not None and head.data.get("reason") != NO_HANDLER:
+        reason = NO_HANDLER if key is None else NO_CODEC
+        if head is not None and head.data.get("reason") != reason:
             why = f"the worker that took it has no handler for {job_type!r}"
-            head = await self._append(head, why, {"reason": NO_HANDLER})
+            if key is not None:
+                why = f"the worker that took it cannot decode its payload: {label(key)}"
+            head = await self._append(head, why, {"reason": reason})
         doublings = min(message.deferrals, _MOST_DOUBLINGS)
         delay = min(1 << doublings, LONGEST_WITHOUT_HANDLER)
         _log.info(JOB_DEFERRED, job_id=message.request.job_id, seconds=delay, type=job_type)

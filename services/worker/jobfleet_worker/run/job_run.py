@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from jobfleet_contracts.error_group import NO_HANDLER
-from jobfleet_contracts.errors import BackendError, Fenced
+from jobfleet_contracts.errors import BackendError, CodecError, Fenced, KeyUnavailable
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job_logs import JobLogs
 from jobfleet_contracts.outcome import (
@@ -27,6 +27,7 @@ from jobfleet_contracts.outcome import (
 )
 from jobfleet_contracts.ports import AuditTrail, Clock, PayloadStore
 from jobfleet_contracts.state import State, Status
+from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 from jobfleet_contracts.worker_status import RunningJob
 from jobfleet_protocol.actions.successors import ResultMissing
 from jobfleet_protocol.claiming.claim_result import Claimed
@@ -83,6 +84,7 @@ class RunParts:
         give_back: sees to a claim that ended without an ending in the trail.
         retire_lock: releases a worker's own lock on which a job rests that cannot be ended.
         logs: keeps what handlers log; ``None``: nobody does.
+        coder: decodes what handlers get, and encodes what they return, say and raise.
     """
 
     trail: AuditTrail
@@ -104,6 +106,7 @@ class RunParts:
     give_back: GiveBack
     retire_lock: Callable[[str, str], None]
     logs: JobLogs | None
+    coder: ValueCoder = NO_CODER
 
 
 class JobRun:
@@ -134,6 +137,7 @@ class JobRun:
             logs=parts.logs,
             started=self.trail.head,
             may_begin=lambda: parts.clock.boottime() < self._trusted_until(),
+            coder=parts.coder,
         )
         self._started_at = parts.clock.now()
         self._began = parts.clock.boottime()
@@ -160,7 +164,7 @@ class JobRun:
             if ended is None and self.lease.is_left_to_worker:
                 self._parts.give_back.job(self.trail.head, self.lease.kept.lock)
             span.end(ended)
-            _log_failure(outcome, ended)
+            _log_failure(outcome, ended, hides=self._parts.coder.encodes)
             self._count(ended)
             await self._follow_up(outcome, ended)
             await self._tell_hooks(outcome, ended)
@@ -203,7 +207,9 @@ class JobRun:
         if problem is not None:
             return AttemptFailed(problem, final=True)
         try:
-            progress = ProgressLog(trail=self.trail, clock=self._parts.clock)
+            progress = ProgressLog(
+                trail=self.trail, clock=self._parts.clock, coder=self._parts.coder
+            )
             self._watch()
             self.trail.on_moved = self._moved
             runner = await self._prepared(handler, progress)
@@ -372,15 +378,17 @@ class JobRun:
         self._parts.retire_lock(self.lease.kept.lock, reason)
 
     async def _prepared(self, handler: Handler, progress: ProgressLog) -> Runner:
-        """Read what the handler needs from storage.
+        """Read what the handler needs from storage, and decode it.
 
         Raises:
+            CodecError: a value cannot be decoded here.
             ResultMissing: a result that the payload is to hold is gone.
         """
         inputs = AttemptInputs(
             trail=self._parts.trail,
             payloads=self._parts.payloads,
             is_stopping=lambda: self._attempt.is_stopping,
+            coder=self._parts.coder,
         )
         checkpoint = await inputs.last_checkpoint(self.trail.head)
         self._request = await inputs.filled(self.claimed.request)
@@ -422,25 +430,33 @@ class JobRun:
             keeper=self._parts.keeper,
             follow_up=self._parts.follow_up,
             clock=self._parts.clock,
+            coder=self._parts.coder,
         )
 
     async def _no_handler(self) -> Outcome:
         known = ", ".join(self._parts.handlers.types)
         job_type, queue = self.claimed.request.type, self.claimed.request.queue
         if not await self._parts.missing_handler.is_given_up(job_type, queue):
-            return Deferred(NO_HANDLER_DELAY, f"this worker has no handler for {job_type!r}")
+            told = f"this worker has no handler for {job_type!r}"
+            return Deferred(NO_HANDLER_DELAY, told, is_own=True)
         error = JobError(NO_HANDLER, f"no handler for {job_type!r}; this worker has {known}")
         return AttemptFailed(error, final=True)
 
     def _broken(self, error: Exception) -> Outcome:
-        if isinstance(error, ResultMissing):
-            return AttemptFailed(JobError(type(error).__name__, str(error)), final=True)
+        if isinstance(error, KeyUnavailable):  # another worker may have it
+            return Deferred(NO_HANDLER_DELAY, str(error), is_own=True)
+        if isinstance(error, ResultMissing | CodecError):
+            is_final = isinstance(error, ResultMissing)
+            return AttemptFailed(JobError(type(error).__name__, str(error)), final=is_final)
         _log.exception(ATTEMPT_BROKE)
         return AttemptFailed(describe_error(error))
 
     def _changes(self, outcome: Outcome, head: Event, deferrals: int) -> Sequence[Change]:
         record = OutcomeRecord(
-            request=self.claimed.request, defaults=self.claimed.defaults, clock=self._parts.clock
+            request=self.claimed.request,
+            defaults=self.claimed.defaults,
+            clock=self._parts.clock,
+            coder=self._parts.coder,
         )
         return record.changes(outcome, head, duration_ms=self._duration_ms, deferrals=deferrals)
 
@@ -473,11 +489,17 @@ def _refused(error: Exception) -> Outcome:
     return AttemptFailed(JobError(type_of(error), message))
 
 
-def _log_failure(outcome: Outcome, ended: Event | None) -> None:
-    """Log what the handler raised: a warning, the error that ended the job as an error."""
+def _log_failure(outcome: Outcome, ended: Event | None, *, hides: bool) -> None:
+    """Log what the handler raised: a warning, the error that ended the job as an error.
+
+    Args:
+        hides: a codec encodes what the trail holds of it; the log names class and place only.
+    """
     is_last = ended is not None and ended.after.state.is_terminal
     log = _log.error if is_last else _log.warning
     match outcome:
+        case AttemptFailed(error) if hides:
+            log(ATTEMPT_FAILED, error=error.type, place=error.place or None)
         case AttemptFailed(error):
             # Made where the handler ran: to render the exception here would run the user's code.
             log(

@@ -1,4 +1,4 @@
-"""Puts off jobs whose type this worker lacks, while another worker of the queue may have it."""
+"""Puts off jobs whose type or encryption key this worker lacks: another worker may have it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from jobfleet_contracts.fleet_ports import WorkerDirectory
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.ports import AuditTrail, Clock, LeaseStore
 from jobfleet_contracts.state import CLAIMABLE, State
+from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 from jobfleet_contracts.worker_status import WorkerStatus
 from jobfleet_worker.handlers.registry import Handlers
 from jobfleet_worker.options import WorkerOptions
@@ -61,6 +62,8 @@ class MissingHandler:
     ``noHandler``, from the start of this worker, or from when this worker last saw another one that
     has the type, or the row of one that stopped or fell silent: whichever is the latest. So a
     worker that restarts loses no jobs of its types.
+
+    A job whose key no worker has never fails: without the key nobody knows what would be lost.
     """
 
     def __init__(
@@ -73,7 +76,9 @@ class MissingHandler:
         handlers: Handlers,
         options: WorkerOptions,
         clock: Clock,
+        coder: ValueCoder = NO_CODER,
     ) -> None:
+        self._coder = coder
         self._trail = trail
         self._leases = leases
         self._directory = directory
@@ -96,25 +101,44 @@ class MissingHandler:
             BackendError: the trail cannot be read or written; keep the delivery and try again.
         """
         request = message.request
-        if self._grace_seconds <= 0 or self._handlers.get(request.type) is not None:
+        if self._handlers.get(request.type) is not None:
+            key = self._coder.lacks_key_of(request)
+            return key is not None and await self._puts_off_encoded(message, key)
+        if self._grace_seconds <= 0:
             return False
         head = await self._trail.newest(request.job_id)
         # Of a job that exists a message says nothing that counts: a forged type would fail it.
         facts = JobFacts.of(request) if head is None else head.facts
         if self._handlers.get(facts.job_type) is not None:
             return False
-        if head is not None and await is_run(head, self._leases, self._clock):
-            # The claim comes too late for this check. By then the job may have been put off, and
-            # this worker would start a job that it cannot run, once for each copy of the message.
-            await self._deferral.drop(head)
-            return True
-        if head is not None and not await needs_handler(head, self._leases, self._clock):
-            return False
+        seen = None if head is None else await self._is_elsewhere(head)
+        if seen is not None:
+            return seen
         somebody = await self._somebody_has(facts.job_type, facts.queue)
         if not somebody and self._is_over(facts, head):
             return False
         await self._deferral.until_handled(message, head)
         return True
+
+    async def _puts_off_encoded(self, message: JobMessage, key: str) -> bool:
+        head = await self._trail.newest(message.request.job_id)
+        seen = None if head is None else await self._is_elsewhere(head)
+        if seen is not None:
+            return seen
+        await self._deferral.until_handled(message, head, key=key)
+        return True
+
+    async def _is_elsewhere(self, head: Event) -> bool | None:
+        """Return ``True`` if a worker runs the job, ``False`` if it needs no handler.
+
+        ``None``: it would start here. The message of a job that runs is dropped.
+        """
+        if await is_run(head, self._leases, self._clock):
+            # The claim comes too late for this check. By then the job may have been put off, and
+            # this worker would start a job that it cannot run, once for each copy of the message.
+            await self._deferral.drop(head)
+            return True
+        return None if await needs_handler(head, self._leases, self._clock) else False
 
     async def is_given_up(self, job_type: str, queue: str) -> bool:
         """Return whether no worker of the queue has had the type for the whole grace.

@@ -25,6 +25,7 @@ from jobfleet_contracts.outcome import (
 )
 from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.state import Status
+from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 from jobfleet_protocol.trail.transitions import Change
 from jobfleet_worker.run.handler_pause import deferral_data, handler_pause
 from jobfleet_worker.run.kept_details import shortened
@@ -35,7 +36,15 @@ from jobfleet_worker.run.unsent import not_sent, stays_waiting
 class OutcomeRecord:
     """Decides for one claimed job."""
 
-    def __init__(self, *, request: JobRequest, defaults: JobDefaults, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        request: JobRequest,
+        defaults: JobDefaults,
+        clock: Clock,
+        coder: ValueCoder = NO_CODER,
+    ) -> None:
+        self._coder = coder
         self._request = request
         self._defaults = defaults
         self._clock = clock
@@ -45,29 +54,34 @@ class OutcomeRecord:
     ) -> Sequence[Change]:
         """Return the events of an outcome, on top of the newest event; none: nothing to tell.
 
+        What the handler returned or said is encoded, what jobfleet itself says is not.
+
         Args:
             deferrals: how often the handler deferred the job just before.
         """
         ends = _Ending(worker_id=head.after.worker_id, duration_ms=duration_ms)
         match outcome:
             case Completed(result):
-                return [ends(Status.COMPLETED, "", {"result": result})]
+                return [ends(Status.COMPLETED, "", {"result": self._coder.value(result)})]
             case CancelledByRequest(abandoned):
                 return [ends(Status.CANCELLED, f"cancelled while it ran{_left_behind(abandoned)}")]
             case _ if head.after.cancel_requested:
                 return [ends(Status.CANCELLED, "cancelled instead of another attempt")]
             case _ if stays_waiting(outcome, head):
-                return [] if head.after.sent else [not_sent(outcome, head)]
+                return [] if head.after.sent else [not_sent(outcome, head, self._coder)]
             case AttemptFailed(error, final, retry_after, details):
                 data = details | {"error": error.to_json()}
-                return self._failed(head, ends, error.message, data, final, retry_after)
+                return self._failed(
+                    head, ends, error.message, data, final, retry_after, coder=self._coder
+                )
             case AttemptTimedOut(limit, abandoned):
                 message = f"over its time limit of {limit:g} s{_left_behind(abandoned)}"
                 data = {"error": JobError("TimedOut", message).to_json()}
                 if attempts_left(head):
                     return self._failed(head, ends, message, data, False, None)
                 return [ends(Status.TIMED_OUT, message, data)]
-            case Deferred(delay, reason):
+            case Deferred(delay, reason, is_own):
+                reason = reason if is_own else self._coder.message(reason)
                 due_at = self._clock.now() + handler_pause(delay, deferrals)
                 return [ends(Status.DEFERRED, reason, deferral_data(deferrals), due_at=due_at)]
             case HandedBack():
@@ -94,31 +108,33 @@ class OutcomeRecord:
         data: dict[str, Any],
         final: bool,
         retry_after: timedelta | None,
+        coder: ValueCoder = NO_CODER,
     ) -> Sequence[Change]:
         if final or not attempts_left(head):
-            return [ends(Status.FAILED, message, data)]
+            return [ends(Status.FAILED, coder.message(message), coder.details(data))]
         used = head.after.attempts_used + 1
         delay = retry_after
         if delay is None:
             delay = retry_delay(self._request, self._defaults, used)
         due_at = self._clock.now() + delay
         seconds = round(delay.total_seconds(), 3)
-        kept = shortened(data, sequence=head.sequence)
+        kept = coder.details(shortened(data, sequence=head.sequence))
+        after = coder.message(_first_line(message))
         return [
-            ends(Status.ATTEMPT_FAILED, message, kept, due_at=due_at),
+            ends(Status.ATTEMPT_FAILED, coder.message(message), kept, due_at=due_at),
             Change(
                 kind=Status.RETRY_SCHEDULED,
                 worker_id=head.after.worker_id,
                 due_at=due_at,
-                message=f"retry {used} of {head.after.max_attempts - 1}, {_after(message)}",
+                message=f"retry {used} of {head.after.max_attempts - 1}, after: {after}",
                 data={"delaySeconds": seconds},
             ),
         ]
 
 
-def _after(message: str) -> str:
+def _first_line(message: str) -> str:
     """Return the error as lists of jobs show it: their newest event is the retry."""
-    return f"after: {cut_text(message.split(chr(10), 1)[0], 300)}"
+    return cut_text(message.split(chr(10), 1)[0], 300)
 
 
 class _Ending:

@@ -7,10 +7,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from hashlib import sha256
 from typing import Any
 
+from jobfleet_contracts.errors import CodecError, KeyUnavailable
 from jobfleet_contracts.internal_job import is_internal_id
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import key_lock, key_locks, limit_lock, limit_prefix, slots_prefix
 from jobfleet_contracts.outcome import JobError
+from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 from jobfleet_protocol.actions.successors import ResultMissing
 from jobfleet_protocol.claiming.limit_slots import LIMIT, LOCK, SlotDemand
 from jobfleet_protocol.claiming.rate_slots import RateDemand
@@ -32,7 +34,15 @@ class HandlerTerms:
         fill: returns a request with the results of the job before it in its payload.
     """
 
-    def __init__(self, *, handlers: Handlers, limits: ReadLimits, fill: FillResults) -> None:
+    def __init__(
+        self,
+        *,
+        handlers: Handlers,
+        limits: ReadLimits,
+        fill: FillResults,
+        coder: ValueCoder = NO_CODER,
+    ) -> None:
+        self._coder = coder
         self._handlers = handlers
         self._limits = limits
         self._fill = fill
@@ -60,11 +70,18 @@ class HandlerTerms:
 
     async def _declared(self, handler: Handler, request: JobRequest) -> StartTerms:
         """Return the handler's own terms; its keys may depend on what the job before hands on."""
-        if request.results and (handler.lock_key or handler.rate_key):
+        if callable(handler.lock_key) or callable(handler.rate_key):
             try:
-                request = await self._fill(request)
-            except ResultMissing as missing:
-                return StartTerms(problem=JobError(type(missing).__name__, str(missing)))
+                request = self._coder.clear_request(request)
+                if request.results:
+                    request = await self._fill(request)
+            except (KeyUnavailable, ResultMissing) as error:
+                # The attempt puts a job off whose key is missing; it starts nothing before.
+                is_final = isinstance(error, ResultMissing)
+                problem = JobError(type(error).__name__, str(error))
+                return StartTerms(problem=problem) if is_final else NO_TERMS
+            except CodecError as error:
+                return StartTerms(problem=JobError(type(error).__name__, str(error)))
         return await _declared(handler, request)
 
 

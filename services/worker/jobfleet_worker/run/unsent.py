@@ -17,6 +17,7 @@ from jobfleet_contracts.outcome import (
     Outcome,
 )
 from jobfleet_contracts.state import State, Status
+from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 from jobfleet_protocol.trail.transitions import Change
 from jobfleet_worker.run.kept_details import shortened
 
@@ -36,15 +37,20 @@ def stays_waiting(outcome: Outcome, head: Event) -> bool:
             return False
 
 
-def not_sent(outcome: Outcome, head: Event) -> Change:
-    """Return the step that tells why the request was not sent, or is not known to have been."""
+def not_sent(outcome: Outcome, head: Event, coder: ValueCoder = NO_CODER) -> Change:
+    """Return the step that tells why the request was not sent, or is not known to have been.
+
+    What the third party or the handler said is encoded.
+    """
     data: dict[str, Any] = {}
     match outcome:
         case AttemptFailed(error, details=details):
-            reason, data = error.message, details | {"error": error.to_json()}
+            reason, data = coder.message(error.message), details | {"error": error.to_json()}
         case AttemptTimedOut(limit):
             reason = f"no answer within {limit:g} s"
-        case Deferred(reason=said) | HandedBack(reason=said):
+        case Deferred(reason=said):
+            reason = coder.message(said)
+        case HandedBack(reason=said):
             reason = said
         case _:
             reason = "interrupted"
@@ -53,7 +59,7 @@ def not_sent(outcome: Outcome, head: Event) -> Change:
         step=1,
         worker_id=head.after.worker_id,
         message=f"not sent: {reason}",
-        data={"step": 1, **shortened(data, sequence=head.sequence)},
+        data={"step": 1, **coder.details(shortened(data, sequence=head.sequence))},
     )
 
 

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from jobfleet_contracts.errors import BackendError, InvalidRequest
-from jobfleet_contracts.lookup_keys import keys_of
+from jobfleet_contracts.errors import BackendError, CodecError, InvalidRequest
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 from jobfleet_protocol.control.type_keys import FRESH_SECONDS, TypeKeys
 from jobfleet_worker.handlers.registry import Handlers
 
@@ -25,7 +25,10 @@ _log = structlog.get_logger()
 class AnnouncedKeys:
     """What the claim adds: keys of jobs whose submitters did not know them."""
 
-    def __init__(self, *, handlers: Handlers, keys: TypeKeys, clock: Clock) -> None:
+    def __init__(
+        self, *, handlers: Handlers, keys: TypeKeys, clock: Clock, coder: ValueCoder = NO_CODER
+    ) -> None:
+        self._coder = coder
         self._declared = handlers.indexed_keys
         self._keys = keys
         self._clock = clock
@@ -54,4 +57,7 @@ class AnnouncedKeys:
             announced = self._announced[request.type]
             if announced is None or request.created_at > announced + SETTLED:
                 return {}
-        return keys_of(request, declared)
+        try:
+            return self._coder.keys_of(self._coder.clear_request(request), declared)
+        except CodecError:  # the attempt meets the same, and says so
+            return {}

@@ -47,7 +47,7 @@ from jobfleet_protocol.claiming.rate_slots import RATE
 from jobfleet_protocol.control.pause_state import FleetPauses
 from jobfleet_protocol.trail.erased_values import holds_no_request
 from jobfleet_protocol.trail.tombstone import is_tombstone
-from jobfleet_worker.run.deferral import NO_HANDLER, NO_PROCESS
+from jobfleet_worker.run.deferral import NO_CODEC, NO_HANDLER, NO_PROCESS
 from jobfleet_worker.upkeep.open_erasures import OpenErasures, is_note_of_erasure
 from jobfleet_worker.upkeep.republish_pace import Pace, RepublishPace
 
@@ -72,7 +72,7 @@ _NOT_QUEUED = frozenset(
     {State.RUNNING, State.WAITING, State.DEFERRED, State.RETRYING, State.SCHEDULED}
 )
 _QUEUED = frozenset({State.QUEUED})
-_PASSED_ON = frozenset({ALONE, LIMIT, NO_HANDLER, NO_PROCESS, RATE})
+_PASSED_ON = frozenset({ALONE, LIMIT, NO_CODEC, NO_HANDLER, NO_PROCESS, RATE})
 """Reasons of deferrals after which a job's message goes from delay to delay."""
 
 _log = structlog.get_logger()

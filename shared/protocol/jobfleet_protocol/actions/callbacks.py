@@ -13,11 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from pydantic.alias_generators import to_camel
 
 from jobfleet_contracts.codec import decode
+from jobfleet_contracts.encoded_value import is_encoded
 from jobfleet_contracts.errors import (
     ActionRefused,
     BackendError,
     BadSignature,
     InvalidRequest,
+    KeyUnavailable,
     UnknownJob,
 )
 from jobfleet_contracts.event import Event
@@ -25,6 +27,7 @@ from jobfleet_contracts.internal_job import GROUP_TYPE
 from jobfleet_contracts.json_check import check_characters, check_json
 from jobfleet_contracts.ports import AuditTrail, Clock, PayloadStore
 from jobfleet_contracts.state import State, Status
+from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 from jobfleet_protocol.actions.answer_limit import answered
 from jobfleet_protocol.actions.ending import Ending
 from jobfleet_protocol.actions.signing_keys import StreamedSignature
@@ -115,7 +118,9 @@ class Callbacks:
         clock: Clock,
         keys: TargetKeys,
         seal: FleetSeal,
+        coder: ValueCoder = NO_CODER,
     ) -> None:
+        self._coder = coder
         self._seal = seal
         self._trail = trail
         self._payloads = payloads
@@ -176,6 +181,7 @@ class Callbacks:
 
         Raises:
             BadSignature: it is signed with another target's secret.
+            CodecError: the target stands in the job's payload, which cannot be decoded here.
             BackendUnavailable: the trail does not answer.
         """
         if not self._keys.has_targets:
@@ -183,7 +189,8 @@ class Callbacks:
         opening = await self._trail.read(job_id, 1)
         if opening is None or holds_no_request(opening):
             return
-        request = request_of(await resolve(opening, self._payloads))
+        stored = request_of(await resolve(opening, self._payloads))
+        request = self._coder.clear_request(stored)
         if not self._keys.of_request(request).verify(body, headers):
             self.refuse_unsigned()
 
@@ -195,6 +202,7 @@ class Callbacks:
             UnknownJob: no trail.
             ActionRefused: the job does not wait, or for another incarnation's result.
             FleetSealed: the fleet is sealed: send the same again, to the fleet that it became.
+            CodecError: the job is encoded, and this process cannot encode the result.
             BackendUnavailable: the trail did not answer in 8 s: send the same again.
         """
         said = CallbackBody.parse(body)
@@ -242,6 +250,7 @@ class Callbacks:
         self, job_id: str, incarnation: int, said: CallbackBody, digest: str
     ) -> Received:
         await self._seal.check()
+        await self._check_coder(job_id)
         while True:
             head = await self._trail.newest(job_id)
             if head is None:
@@ -255,12 +264,26 @@ class Callbacks:
                 )
             if head.after.state is not State.WAITING:
                 return await self._after_the_wait(head, digest)
-            event = draft(head, head.facts, _change(said, digest), occurred_at=self._clock.now())
+            change = _change(said, digest, self._coder)
+            event = draft(head, head.facts, change, occurred_at=self._clock.now())
             if await self._writer.append([event]) is None:
                 await self._seal.check()
                 _log.info(CALLBACK_ACCEPTED, job_id=job_id, state=event.after.state.value)
                 await self._conclude(event)
                 return Received(job_id, event.after.state)
+
+    async def _check_coder(self, job_id: str) -> None:
+        """Store no clear text of a job whose values are encoded."""
+        if self._coder.encodes:
+            return
+        opening = await self._trail.read(job_id, 1)
+        if opening is None or holds_no_request(opening):
+            return
+        if is_encoded(request_of(await resolve(opening, self._payloads)).payload):
+            raise KeyUnavailable(
+                f"job {job_id} is encrypted, and this process has no codec for the result: set "
+                "JOBFLEET_PAYLOAD_CODEC, then send the same again"
+            )
 
     async def _after_the_wait(self, head: Event, digest: str) -> Received:
         """Tell a repetition, which adds nothing, from a result that comes too late."""
@@ -284,11 +307,11 @@ class Callbacks:
             _log.warning(CALLBACK_FOLLOW_UP_FAILED, job_id=event.job_id, error=str(error))
 
 
-def _change(said: CallbackBody, digest: str) -> Change:
+def _change(said: CallbackBody, digest: str, coder: ValueCoder) -> Change:
     return Change(
         kind=_KINDS[said.status],
-        message=said.message or f"the third party reports: {said.status}",
-        data=_data(said) | {"callback": {"digest": digest, "status": said.status}},
+        message=coder.message(said.message or "") or f"the third party reports: {said.status}",
+        data=coder.details(_data(said)) | {"callback": {"digest": digest, "status": said.status}},
     )
 
 

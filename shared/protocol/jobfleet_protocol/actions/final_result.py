@@ -15,6 +15,7 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.internal_job import internal_job_id
 from jobfleet_contracts.ports import AuditTrail, PayloadStore
 from jobfleet_contracts.state import Status
+from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 from jobfleet_protocol.actions.submission import request_of
 from jobfleet_protocol.trail.erased_values import holds_no_request, is_withdrawn
 from jobfleet_protocol.trail.large_data import resolve
@@ -44,11 +45,17 @@ def delivery_payload(job_id: str, incarnation: int) -> dict[str, Any]:
 
 
 async def final_result_of(
-    job_id: str, incarnation: int, *, trail: AuditTrail, payloads: PayloadStore
+    job_id: str,
+    incarnation: int,
+    *,
+    trail: AuditTrail,
+    payloads: PayloadStore,
+    coder: ValueCoder = NO_CODER,
 ) -> FinalResult:
-    """Return the address and the body of an incarnation's callback.
+    """Return the address and the body of an incarnation's callback, decoded: for its receiver.
 
     Raises:
+        CodecError: the result or the error cannot be decoded here.
         ActionRefused: there is nothing to deliver: the history was removed, the incarnation has
             not ended, or the job asked for no callback.
         BackendUnavailable: the trail does not answer.
@@ -66,7 +73,7 @@ async def final_result_of(
         raise ActionRefused(f"incarnation {incarnation} of job {job_id} has no end in its trail")
     try:
         request = request_of(await resolve(opening, payloads))
-        said = _said(await resolve(ending, payloads), request.name)
+        said = _said(await resolve(ending, payloads), request.name, coder)
     except DataMissing as error:
         raise ActionRefused(f"the result of job {job_id} was removed: {error}") from error
     if request.callback_url is None:
@@ -90,7 +97,7 @@ async def ending_of(job_id: str, incarnation: int, *, trail: AuditTrail) -> Even
     return None
 
 
-def _said(ending: Event, name: str) -> dict[str, Any]:
+def _said(ending: Event, name: str, coder: ValueCoder) -> dict[str, Any]:
     completed = ending.kind is Status.COMPLETED
     return {
         "jobId": ending.job_id,
@@ -100,12 +107,14 @@ def _said(ending: Event, name: str) -> dict[str, Any]:
         "incarnation": ending.after.incarnation,
         "attempt": ending.after.attempt,
         "completedAt": format_time(ending.occurred_at),
-        "result": ending.data.get("result") if completed else None,
-        "error": None if completed else _error_of(ending),
+        "result": coder.clear_value(ending.data.get("result")) if completed else None,
+        "error": None if completed else _error_of(ending, coder),
     }
 
 
-def _error_of(ending: Event) -> dict[str, Any]:
+def _error_of(ending: Event, coder: ValueCoder) -> dict[str, Any]:
     """Return type and message: a traceback shows a third party how our side is built."""
     error = ending.data.get("error", {"message": ending.message})
-    return {name: error[name] for name in ("type", "message") if name in error}
+    return {
+        name: coder.clear_text(f"{error[name]}") for name in ("type", "message") if name in error
+    }

@@ -16,6 +16,7 @@ from jobfleet_contracts.internal_job import GROUP_TYPE, check_submitted, is_inte
 from jobfleet_contracts.job_id import job_id_for_key
 from jobfleet_contracts.ports import AuditTrail, Clock, JobIndex, PayloadStore
 from jobfleet_contracts.state import State, Status
+from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 from jobfleet_protocol.actions.answer_limit import answered
 from jobfleet_protocol.actions.ending import Ending
 from jobfleet_protocol.actions.group_counts import (
@@ -87,7 +88,9 @@ class Groups:
         clock: Clock,
         defaults: JobDefaults,
         fleet_seal: FleetSeal,
+        coder: ValueCoder = NO_CODER,
     ) -> None:
+        self._coder = coder
         self._trail = trail
         self._index = index
         self._payloads = payloads
@@ -116,6 +119,7 @@ class Groups:
         if is_internal_id(request.job_id):
             told = "groupId: UUIDs of version 8 are for jobs that jobfleet makes"
             raise InvalidRequest(told, field="groupId")
+        request = self._coder.request(request)
         return await answered(
             self._unsealed(lambda: self._open(request, by)),
             name=f"group-{request.job_id}",
@@ -168,6 +172,7 @@ class Groups:
         if not 0 <= index < MOST_MEMBERS:
             told = f"index: must be from 0 to {MOST_MEMBERS - 1:,}"
             raise InvalidRequest(told, field="index")
+        request = self._coder.request(request)
         return await answered(
             self._unsealed(lambda: self._add(group_id, index, request, by)),
             name=f"member-{group_id}-{index}",

@@ -12,6 +12,7 @@ import structlog
 
 from jobfleet_contracts.control import ControlSubject
 from jobfleet_contracts.control_ports import ControlLog
+from jobfleet_contracts.encoded_value import is_encoded, key_in, label
 from jobfleet_contracts.errors import (
     BackendError,
     BodyConflict,
@@ -23,11 +24,12 @@ from jobfleet_contracts.event import Event, JobFacts, JobState
 from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.internal_job import check_submitted, is_internal_id
 from jobfleet_contracts.job_id import job_id_for_key
-from jobfleet_contracts.lookup_keys import INDEXED, keys_of
+from jobfleet_contracts.lookup_keys import INDEXED
 from jobfleet_contracts.message import JobDefaults, JobMessage
 from jobfleet_contracts.ports import AuditTrail, Clock, JobIndex, JobIndexReader, PayloadStore
 from jobfleet_contracts.state import State, Status
 from jobfleet_contracts.transaction import JobOpenings
+from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 from jobfleet_protocol.actions.answer_limit import answered
 from jobfleet_protocol.actions.job_opening import opening_of
 from jobfleet_protocol.actions.level_gate import LevelGate
@@ -220,10 +222,12 @@ class Submitter:
         inline_bytes: int,
         keys: TypeKeys | None = None,
         openings: JobOpenings | None = None,
+        coder: ValueCoder = NO_CODER,
     ) -> None:
         """Take the parts.
 
         Args:
+            coder: encodes the values of submitted requests.
             gate: refuses requests that live workers cannot act on.
             inline_bytes: larger data of an event lie apart.
             keys: tells which payload keys are indexed; ``None``: the claims add them.
@@ -232,6 +236,7 @@ class Submitter:
         self._inline_bytes = inline_bytes
         self._openings = openings
         self._keys = keys
+        self._coder = coder
         self._gate = gate
         self._seal = seal
         self._trail = trail
@@ -258,27 +263,31 @@ class Submitter:
             BodyConflict: the job id or key was used before with another body.
             FleetTooOld: a live worker's release cannot act on a field of the request.
             FleetSealed: the fleet is sealed, and the job not accepted.
+            CodecError: the payload codec raised; nothing was accepted.
             BackendUnavailable: the trail did not answer in 8 s. The job may have been accepted:
                 submit again with the same job id or key.
         """
         check_submitted(request)
         if idempotency_key is not None:
             request = request.model_copy(update={"job_id": job_id_for_key(idempotency_key)})
+        encoded = self._coder.request(request)
         return await self._answered(
-            self._known(request)
-            if is_internal_id(request.job_id)
-            else self._submit_unsealed(request, by),
-            request,
+            self._known(encoded)
+            if is_internal_id(encoded.job_id)
+            else self._submit_unsealed(encoded, request, by),
+            encoded,
         )
 
     async def submit_internal(self, request: JobRequest, *, by: str) -> Submitted:
         """Submit a job of jobfleet's own, whose id :func:`internal_job_id` made; repeatable.
 
+        It is stored as it is: who repeats it may have no codec, or encode by another key.
+
         Raises:
             BodyConflict: another job stands under this id.
             BackendUnavailable: the trail did not answer in 8 s; submit it again.
         """
-        return await self._answered(self._submit(request, by), request)
+        return await self._answered(self._submit(request, request, by), request)
 
     async def submit_many(
         self, requests: Sequence[JobRequest], *, by: str | None = None
@@ -304,10 +313,12 @@ class Submitter:
             unclear="submit again with the same job id or idempotency key",
         )
 
-    async def _submit_unsealed(self, request: JobRequest, by: str | None) -> Submitted:
+    async def _submit_unsealed(
+        self, request: JobRequest, clear: JobRequest, by: str | None
+    ) -> Submitted:
         """Jobs of the fleet's own need no look at the seal: they belong to jobs that run still."""
         await self._seal.check()
-        submitted = await self._submit_admitted(request, by)
+        submitted = await self._submit_admitted(request, clear, by)
         await self._seal.check()
         return submitted
 
@@ -322,7 +333,9 @@ class Submitter:
             )
         return await self._same_job(request, found)
 
-    async def _submit_admitted(self, request: JobRequest, by: str | None) -> Submitted:
+    async def _submit_admitted(
+        self, request: JobRequest, clear: JobRequest, by: str | None
+    ) -> Submitted:
         try:
             await self._gate.admit(request, by=by)
         except FleetTooOld:
@@ -330,13 +343,13 @@ class Submitter:
             if found is None:
                 raise
             return await self._same_job(request, found)  # accepted before, whoever runs now
-        return await self._submit(request, by)
+        return await self._submit(request, clear, by)
 
-    async def _submit(self, request: JobRequest, by: str | None) -> Submitted:
+    async def _submit(self, request: JobRequest, clear: JobRequest, by: str | None) -> Submitted:
+        """Write and publish ``request``; of the clear one only the lookup keys are read."""
         now, since = self._clock.now(), self._clock.boottime()
         facts = JobFacts.of(request)
-        declared = await self._declared_keys(request)
-        keys = keys_of(request, declared)
+        keys = self._coder.keys_of(clear, await self._declared_keys(clear))
         change = opening_change(request, self._defaults, now=now, by=by, keys=keys)
         warnings = [await self._other_slots(request), await self._unset_limits(request)]
         warning = "; ".join(each for each in warnings if each is not None) or None
@@ -467,7 +480,7 @@ def check_same_body(request: JobRequest, first: Event) -> None:
         BodyConflict: they differ.
     """
     digest = first.data.get("digest")
-    if digest != request.digest() and not (holds_no_request(first) and digest is None):
+    if not request.is_same_as(digest) and not (holds_no_request(first) and digest is None):
         raise _conflict(request, first)
 
 
@@ -478,5 +491,11 @@ def _conflict(request: JobRequest, first: Event) -> BodyConflict:
             f"job {request.job_id} was submitted before with type {known}, now with "
             f"{request.type}. Ids and idempotency keys are unique in the whole fleet: begin a "
             "key with its purpose, as in invoice/2026-11"
+        )
+    stored = first.data.get("request", {}).get("payload")
+    if is_encoded(stored) and not is_encoded(request.payload):
+        return BodyConflict(
+            f"job {request.job_id} was submitted before, {label(key_in(stored))}. This process has "
+            "no codec to compare the bodies with: set JOBFLEET_PAYLOAD_CODEC"
         )
     return BodyConflict(f"job {request.job_id} was submitted before with another body")

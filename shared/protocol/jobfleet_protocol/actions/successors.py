@@ -11,6 +11,7 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.internal_job import internal_job_id
 from jobfleet_contracts.ports import AuditTrail, PayloadStore
 from jobfleet_contracts.state import State, Status
+from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 from jobfleet_protocol.actions.final_result import ending_of
 from jobfleet_protocol.actions.group_counts import member_id
 from jobfleet_protocol.trail.large_data import resolve
@@ -64,20 +65,25 @@ def _request_of(step: Then, number: int, head: Event, request: JobRequest) -> Jo
 
 
 async def with_results(
-    request: JobRequest, *, trail: AuditTrail, payloads: PayloadStore
+    request: JobRequest,
+    *,
+    trail: AuditTrail,
+    payloads: PayloadStore,
+    coder: ValueCoder = NO_CODER,
 ) -> JobRequest:
-    """Return a job's request with the results of the job before it in its payload.
+    """Return a job's request, which is decoded, with the results of the job before it.
 
     A job before it that did not complete hands on null.
 
     Raises:
         ResultMissing: the result was removed. Asking again does not help.
+        CodecError: a result cannot be decoded here.
         BackendUnavailable: the trail does not answer.
     """
     if not request.results or request.follows is None:
         return request
     before = request.follows
-    source = _Results(trail=trail, payloads=payloads)
+    source = _Results(trail=trail, payloads=payloads, coder=coder)
     filled = dict(request.payload or {})
     for name, what in request.results.items():
         if what == "members":
@@ -90,7 +96,8 @@ async def with_results(
 class _Results:
     """Reads results from the trail; raises :class:`ResultMissing` for those that are gone."""
 
-    def __init__(self, *, trail: AuditTrail, payloads: PayloadStore) -> None:
+    def __init__(self, *, trail: AuditTrail, payloads: PayloadStore, coder: ValueCoder) -> None:
+        self._coder = coder
         self._trail = trail
         self._payloads = payloads
 
@@ -101,7 +108,7 @@ class _Results:
             return None
         if "result" not in ending.data:
             raise ResultMissing(f"the result of job {job_id} was removed")
-        return ending.data["result"]
+        return self._coder.clear_value(ending.data["result"])
 
     async def of_members(self, group_id: str) -> list[Any]:
         """Return the results of a group's members, by the incarnations that its end counts."""

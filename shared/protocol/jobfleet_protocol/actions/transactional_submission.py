@@ -12,6 +12,7 @@ from jobfleet_contracts.job_id import job_id_for_key
 from jobfleet_contracts.message import JobDefaults
 from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.transaction import Opened, Opening
+from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 from jobfleet_protocol.actions.job_opening import opening_of
 from jobfleet_protocol.actions.submission import (
     Submitted,
@@ -33,27 +34,35 @@ class TransactionalSubmission:
     """
 
     def __init__(
-        self, *, clock: Clock, defaults: JobDefaults, limits: Limits, seal: FleetSeal
+        self,
+        *,
+        clock: Clock,
+        defaults: JobDefaults,
+        limits: Limits,
+        seal: FleetSeal,
+        coder: ValueCoder = NO_CODER,
     ) -> None:
+        self._coder = coder
         self._seal = seal
         self._clock = clock
         self._defaults = defaults
         self._limits = limits
 
     def identified(self, request: JobRequest, idempotency_key: str | None) -> JobRequest:
-        """Return the request with the id that its key makes.
+        """Return the request with the id that its key makes, as it is stored: encoded.
 
         Raises:
             InvalidRequest: type or id is one that only jobfleet itself may use.
+            CodecError: the payload codec raised.
         """
         check_submitted(request)
         if is_internal_id(request.job_id):
             raise InvalidRequest(
                 "jobId: UUIDs of version 8 are for jobs that jobfleet makes", field="jobId"
             )
-        if idempotency_key is None:
-            return request
-        return request.model_copy(update={"job_id": job_id_for_key(idempotency_key)})
+        if idempotency_key is not None:
+            request = request.model_copy(update={"job_id": job_id_for_key(idempotency_key)})
+        return self._coder.request(request)
 
     async def check_seal(self) -> None:
         """Check that the fleet is not sealed; before the transaction writes, and after.

@@ -98,6 +98,7 @@ class WriteSide:
                 seal=seal,
                 inline_bytes=backend.limits.inline_bytes,
                 openings=backend.openings,
+                coder=backend.coder,
             )
 
         jobs = submitter(defaults)
@@ -137,7 +138,11 @@ class WriteSide:
             ending=ending,
             submitter=jobs,
             transactional=TransactionalSubmission(
-                clock=clock, defaults=defaults, limits=backend.limits, seal=seal
+                clock=clock,
+                defaults=defaults,
+                limits=backend.limits,
+                seal=seal,
+                coder=backend.coder,
             ),
             canceller=canceller,
             redriver=Redriver(
@@ -161,6 +166,7 @@ class WriteSide:
                 clock=clock,
                 defaults=defaults,
                 fleet_seal=seal,
+                coder=backend.coder,
             ),
         )
 

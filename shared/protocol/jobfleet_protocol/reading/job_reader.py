@@ -1,7 +1,7 @@
 """Reads one job from its trail, with a number of requests that its length does not raise.
 
-What it returns is masked. Rows that cannot be read are stand-ins in the history, and nothing
-else is concluded from them.
+What it returns is decoded, if the process has the codec, and masked. Rows that cannot be read are
+stand-ins in the history, and nothing else is concluded from them.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from jobfleet_contracts.internal_job import CALLBACK_TYPE
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.ports import AuditTrail, PayloadStore
 from jobfleet_contracts.state import Status
+from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 from jobfleet_protocol.actions.final_result import delivery_payload
 from jobfleet_protocol.actions.submission import request_of
 from jobfleet_protocol.reading.attempts import Attempt, ends_attempt, error_of, response_of
@@ -44,7 +45,10 @@ _ANSWERS = frozenset({Status.COMPLETED, Status.ATTEMPT_FAILED, Status.FAILED, St
 class JobReader:
     """Questions about one job, answered from the trail alone; strongly consistent."""
 
-    def __init__(self, *, trail: AuditTrail, payloads: PayloadStore) -> None:
+    def __init__(
+        self, *, trail: AuditTrail, payloads: PayloadStore, coder: ValueCoder = NO_CODER
+    ) -> None:
+        self._coder = coder
         self._trail = ReadableTrail(trail)
         self._payloads = payloads
 
@@ -57,7 +61,7 @@ class JobReader:
         event = await self._trail.newest(job_id)
         if event is None:
             raise UnknownJob(f"no job {job_id}")
-        return event.masked()
+        return shown(event, self._coder)
 
     async def read(self, job_id: str, *, known: JobRecord | None = None) -> JobRecord:
         """Return the whole record, in a number of requests that no history exceeds.
@@ -81,7 +85,7 @@ class JobReader:
         milestones = [event for event in lifecycle if event.is_readable]
         oldest, newest = shown[0], events[-1] if events else shown[-1]
         ended = _ending(milestones) if newest.after.state.is_terminal else None
-        values = _Values(self._payloads)
+        values = _Values(self._payloads, self._coder)
         record = JobRecord(
             newest=newest,
             request=known.request if known else await self._request(oldest, values),
@@ -117,13 +121,13 @@ class JobReader:
         if direction == "b":
             found = last_of_page(await self._trail.history(job_id, before=sequence, limit=limit))
             more = bool(found) and found[0].sequence > 1
-            return Page(_masked(found), f"b{found[0].sequence}" if more else None)
+            return Page(self._shown(found), f"b{found[0].sequence}" if more else None)
         found = await self._trail.history(job_id, after=sequence, limit=limit)
         if not found:
             await self.newest(job_id)
         shown = first_of_page(found)
         more = len(found) == limit or len(shown) < len(found)
-        return Page(_masked(shown), f"a{shown[-1].sequence}" if more else None)
+        return Page(self._shown(shown), f"a{shown[-1].sequence}" if more else None)
 
     async def lifecycle(
         self, job_id: str, *, cursor: str | None = None, limit: int = MAX_EVENTS
@@ -141,7 +145,7 @@ class JobReader:
             last = (await self.newest(job_id)).newest_lifecycle
         else:
             last = int(_LIFECYCLE_CURSOR.parts(cursor)[0])
-        found = _masked(await self._trail.lifecycle(job_id, last=last, limit=limit))
+        found = self._shown(await self._trail.lifecycle(job_id, last=last, limit=limit))
         if not found:
             await self.newest(job_id)
         return Page(found, _lifecycle_cursor(found))
@@ -186,7 +190,7 @@ class JobReader:
             return Attempt.started(event), ()
         if attempt is None or not ends_attempt(event):
             return attempt, ()
-        return None, (attempt.ended((await resolve(event, self._payloads)).masked()),)
+        return None, (attempt.ended(shown(await resolve(event, self._payloads), self._coder)),)
 
     async def _resume(self, job_id: str, cursor: str | None) -> tuple[int, Attempt | None]:
         after, opened = ("0", None) if cursor is None else _ATTEMPTS_CURSOR.parts(cursor)
@@ -203,9 +207,9 @@ class JobReader:
                 return known.events
             if after <= MAX_EVENTS:
                 later = await self._trail.history(job_id, after=seen, limit=after)
-                return (*known.events, *_masked(later))[-MAX_EVENTS:]
+                return (*known.events, *self._shown(later))[-MAX_EVENTS:]
         events = await self._trail.history(job_id, before=head.sequence + 1, limit=MAX_EVENTS)
-        return _masked(events) or [head]
+        return self._shown(events) or [head]
 
     async def _lifecycle(self, shown: Sequence[Event], known: JobRecord | None) -> Sequence[Event]:
         """Return the lifecycle events; only those before ``shown`` cost requests."""
@@ -220,7 +224,7 @@ class JobReader:
         if last == 0 or room == 0:
             return found
         before = await self._trail.lifecycle(shown[0].job_id, last=last, limit=room)
-        return (*_masked(before), *found)
+        return (*self._shown(before), *found)
 
     async def _request(self, oldest: Event, values: _Values) -> JobRequest | None:
         opening = oldest if oldest.sequence == 1 else await self._opening(oldest.job_id)
@@ -248,6 +252,9 @@ class JobReader:
         if found.type == CALLBACK_TYPE and (removed or found.payload == wanted):
             return None
         return f"nobody delivers the result: another job has the id {callback_id} of its delivery"
+
+    def _shown(self, events: Sequence[Event]) -> list[Event]:
+        return [shown(event, self._coder) for event in events]
 
     async def _opening(self, job_id: str) -> Event:
         event = await self._trail.read(job_id, 1)
@@ -285,8 +292,9 @@ class JobReader:
 class _Values:
     """Large values of one job, each read and decoded once: some have megabytes."""
 
-    def __init__(self, payloads: PayloadStore) -> None:
+    def __init__(self, payloads: PayloadStore, coder: ValueCoder) -> None:
         self._payloads = payloads
+        self._coder = coder
         self._known: dict[str, Event] = {}
 
     async def of(self, event: Event) -> Event:
@@ -295,7 +303,9 @@ class _Values:
             # Masking a megabyte takes a while; in a thread it lets others have their turn.
             large = whole is not event
             self._known[event.event_id] = (
-                await asyncio.to_thread(whole.masked) if large else whole.masked()
+                await asyncio.to_thread(shown, whole, self._coder)
+                if large
+                else shown(whole, self._coder)
             )
         return self._known[event.event_id]
 
@@ -338,8 +348,9 @@ def _ending(events: Sequence[Event]) -> Event | None:
     return next((event for event in reversed(events) if event.kind is not Status.DISMISSED), None)
 
 
-def _masked(events: Sequence[Event]) -> list[Event]:
-    return [event.masked() for event in events]
+def shown(event: Event, coder: ValueCoder) -> Event:
+    """Return an event as a job's page may show it: decoded where it can be, then masked."""
+    return coder.opened(event).masked()
 
 
 def _lifecycle_cursor(found: Sequence[Event]) -> str | None:

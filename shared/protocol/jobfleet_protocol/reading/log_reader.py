@@ -9,8 +9,9 @@ from typing import Any
 from jobfleet_contracts.cursor import NUMBER, CursorForm
 from jobfleet_contracts.errors import UnknownJob
 from jobfleet_contracts.job_logs import JobLogs, LogSize
-from jobfleet_contracts.log_line import MAX_LINE_BYTES, LogLine
+from jobfleet_contracts.log_line import MAX_LINE_BYTES, LogLine, clear_line
 from jobfleet_contracts.ports import AuditTrail
+from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 from jobfleet_protocol.reading.readable_trail import ReadableTrail
 
 PAGE_BYTES = 65_536
@@ -64,7 +65,8 @@ class LogPage:
 class LogReader:
     """Reads the lines of one job."""
 
-    def __init__(self, *, trail: AuditTrail, logs: JobLogs) -> None:
+    def __init__(self, *, trail: AuditTrail, logs: JobLogs, coder: ValueCoder = NO_CODER) -> None:
+        self._coder = coder
         self._trail = ReadableTrail(trail)
         self._logs = logs
 
@@ -135,7 +137,7 @@ class LogReader:
         )
         found, end = [], start
         for line in body[: body.rfind(b"\n") + 1].splitlines(keepends=True):
-            found.append(StoredLine(log.epoch, end, LogLine.decode(line)))
+            found.append(StoredLine(log.epoch, end, clear_line(LogLine.decode(line), self._coder)))
             end += len(line)
             if end - start >= limit:
                 break

@@ -1,0 +1,56 @@
+"""The form of an encoded value, wherever it is stored, and what is shown of it.
+
+A value is ``{"$encoded": {"key": "k1", "data": base64}}``. Inside a text it is that object as
+compact JSON. In place of a request's payload it holds all values of the request, with ``digest``
+beside them. :mod:`jobfleet_contracts.value_coder` makes and reads it; nothing else looks into it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+MARK = "$encoded"
+KEY_ID = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
+IN_TEXT = re.compile(
+    r'\{"\$encoded":\{"key":"([A-Za-z0-9_.:-]{1,100})","data":"([A-Za-z0-9+/=]*)"\}\}'
+)
+_IN_TEXT_SIGN = '{"$encoded":'
+_UNKNOWN = "?"
+
+
+def is_encoded(value: Any) -> bool:
+    """Whether a JSON value is an encoded one, of whatever key."""
+    return (
+        isinstance(value, Mapping) and value.keys() == {MARK} and isinstance(value[MARK], Mapping)
+    )
+
+
+def holds_encoded(text: str) -> bool:
+    """Whether a text holds an encoded one."""
+    return _IN_TEXT_SIGN in text and IN_TEXT.search(text) is not None
+
+
+def digest_in(value: Any) -> str | None:
+    """Return the digest beside a request's encoded values; ``None`` for every other value."""
+    digest = value[MARK].get("digest") if is_encoded(value) else None
+    return digest if isinstance(digest, str) else None
+
+
+def key_in(value: Mapping[str, Any]) -> str:
+    """Return the id of the key of an encoded value; ``?`` where none can be read."""
+    key = value[MARK].get("key")
+    return key if isinstance(key, str) and KEY_ID.fullmatch(key) else _UNKNOWN
+
+
+def label(key: str) -> str:
+    """Return what stands for a value that cannot be, or must not be, decoded."""
+    return f"encrypted (key {key})"
+
+
+def labelled_text(text: str) -> str:
+    """Return a text with the label in place of each encoded part."""
+    if _IN_TEXT_SIGN not in text:
+        return text
+    return IN_TEXT.sub(lambda found: label(found[1]), text)

@@ -18,6 +18,7 @@ IN_TEXT = re.compile(
 )
 _IN_TEXT_SIGN = '{"$encoded":'
 _UNKNOWN = "?"
+_LABEL = re.compile(r"encrypted \(key [A-Za-z0-9_.:?-]{1,100}\)")
 
 
 def is_encoded(value: Any) -> bool:
@@ -47,6 +48,11 @@ def key_in(value: Mapping[str, Any]) -> str:
 def label(key: str) -> str:
     """Return what stands for a value that cannot be, or must not be, decoded."""
     return f"encrypted (key {key})"
+
+
+def is_label(value: Any) -> bool:
+    """Whether a value that is shown is such a label."""
+    return isinstance(value, str) and _LABEL.fullmatch(value) is not None
 
 
 def labelled_text(text: str) -> str:

@@ -7,13 +7,14 @@ stand-ins in the history, and nothing else is concluded from them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from jobfleet_contracts.codec import encode
 from jobfleet_contracts.cursor import CursorForm
+from jobfleet_contracts.encoded_value import is_label
 from jobfleet_contracts.errors import DataMissing, UnknownJob
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import Page
@@ -231,7 +232,7 @@ class JobReader:
         if not opening.is_readable:
             return None
         try:
-            return request_of(await values.of(opening))
+            return request_of(_without_labels(await values.of(opening)))
         except (ValueError, KeyError, TypeError):
             return None
 
@@ -346,6 +347,22 @@ async def _checkpoint(events: Sequence[Event], values: _Values) -> Any:
 def _ending(events: Sequence[Event]) -> Event | None:
     """Return the terminal event, which only a dismissal may follow."""
     return next((event for event in reversed(events) if event.kind is not Status.DISMISSED), None)
+
+
+def _without_labels(opening: Event) -> Event:
+    """Drop labels from successors: a text takes no results, and no page shows it."""
+    request = opening.data.get("request")
+    if not isinstance(request, Mapping) or not request.get("then"):
+        return opening
+    return replace(opening, data=opening.data | {"request": _without_step_labels(request)})
+
+
+def _without_step_labels(said: Mapping[str, Any]) -> dict[str, Any]:
+    steps = [_without_step_labels(step) for step in said.get("then") or ()]
+    for step in steps:
+        if is_label(step.get("payload")):
+            del step["payload"]
+    return dict(said) | ({"then": steps} if steps else {})
 
 
 def shown(event: Event, coder: ValueCoder) -> Event:

@@ -25,7 +25,10 @@ PAGES = (
     "docs/coming-from-celery.md",
     "docs/coming-from-other-job-apis.md",
     "docs/metrics.md",
+    "docs/personal-data.md",
 )
+CODEC = "company_codec"
+KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 
 
 @pytest.fixture
@@ -60,6 +63,10 @@ def samples(
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("JOBFLEET_DATA_DIR", str(tmp_path / "fleet"))
     monkeypatch.setenv("JOBFLEET_SECRET_SHOP", "t0ken")
+    if CODEC in found.programs:
+        monkeypatch.setenv("PAYLOAD_KEYS", f'{{"2026-11": "{KEY}"}}')
+        monkeypatch.setenv("PAYLOAD_DIGEST_KEY", KEY)
+        monkeypatch.setenv("JOBFLEET_PAYLOAD_CODEC", f"{CODEC}:codec")
     return found
 
 

@@ -17,6 +17,7 @@ from jobfleet_backends.sqlite.backend import open_embedded
 from jobfleet_contracts.errors import BodyConflict, InvalidRequest
 from jobfleet_contracts.index import EventQuery, JobQuery
 from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.lease import key_lock
 from jobfleet_contracts.state import State
 from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 from jobfleet_protocol.actions.submission import Submitter
@@ -70,6 +71,11 @@ async def report(payload: dict[str, Any]) -> str:
     return f"{len(payload['paid']['greeting'])} characters for {WORD}"
 
 
+@handler("order.count", lock_key=lambda payload: f"customer-{payload['number']}")
+async def count(payload: dict[str, int]) -> int:
+    return payload["number"]
+
+
 def coder(*keys: str) -> ValueCoder:
     return ValueCoder(KeyRing(*keys)) if keys else NO_CODER
 
@@ -94,7 +100,7 @@ def submitter_with(workshop: Workshop, *keys: str) -> Submitter:
 def worker_with(workshop: Workshop, *keys: str, **options: Any) -> None:
     """Start a worker that has these keys."""
     workshop.backend = replace(workshop.backend, coder=coder(*keys))
-    workshop.start_worker(pay, refuse, report, **options)
+    workshop.start_worker(pay, refuse, report, count, **options)
 
 
 def reader_with(workshop: Workshop, *keys: str) -> JobReader:
@@ -264,6 +270,14 @@ async def test_a_job_is_found_by_a_payload_key_with_the_codec_only(workshop: Wor
     assert [row.facts.job_id for row in found.items] == [request.job_id]
     plain = await workshop.real.reader._reader.jobs(query)  # type: ignore[attr-defined]
     assert plain.items == []
+
+
+async def test_a_handler_s_lock_key_is_made_of_the_clear_payload(workshop: Workshop) -> None:
+    worker_with(workshop, "k1")
+    ended = await workshop.run("order.count", {"number": 7})
+    started = (await workshop.history(ended.job_id))[1]
+    assert [each.lock for each in started.after.locks] == [key_lock("customer-7")]
+    assert ended.status == "Completed"
 
 
 async def test_nobody_submits_what_looks_encoded(workshop: Workshop) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import Any, Protocol, runtime_checkable
 
 from jobfleet_contracts.errors import SettingsError
@@ -48,6 +49,8 @@ def load_codec(name: str) -> PayloadCodec:
         raise SettingsError(
             f"JOBFLEET_PAYLOAD_CODEC is {name!r}; write module:object, as shop.codec:codec"
         )
+    if "" not in sys.path:  # as for handlers: from the working folder, or installed
+        sys.path.insert(0, "")
     try:
         codec: Any = getattr(importlib.import_module(module_name), attribute)
     except Exception as error:  # the module's own code may raise anything, and hold a key

@@ -205,7 +205,7 @@ class JobRun:
         if handler is None:
             return await self._no_handler()
         if problem is not None:
-            return AttemptFailed(problem, final=True)
+            return _not_startable(problem)
         try:
             progress = ProgressLog(
                 trail=self.trail, clock=self._parts.clock, coder=self._parts.coder
@@ -480,6 +480,13 @@ class JobRun:
                 return
             if newest is not None and not self.trail.is_closed:
                 self._moved(newest)
+
+
+def _not_startable(problem: JobError) -> Outcome:
+    """Return the outcome of a job whose terms cannot be read; a missing key is another worker's."""
+    if problem.type == KeyUnavailable.__name__:
+        return Deferred(NO_HANDLER_DELAY, problem.message, is_own=True)
+    return AttemptFailed(problem, final=problem.type != CodecError.__name__)
 
 
 def _refused(error: Exception) -> Outcome:

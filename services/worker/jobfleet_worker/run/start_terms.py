@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from hashlib import sha256
 from typing import Any
 
-from jobfleet_contracts.errors import CodecError, KeyUnavailable
+from jobfleet_contracts.errors import CodecError
 from jobfleet_contracts.internal_job import is_internal_id
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import key_lock, key_locks, limit_lock, limit_prefix, slots_prefix
@@ -70,17 +70,12 @@ class HandlerTerms:
 
     async def _declared(self, handler: Handler, request: JobRequest) -> StartTerms:
         """Return the handler's own terms; its keys may depend on what the job before hands on."""
-        if callable(handler.lock_key) or callable(handler.rate_key):
+        if handler.lock_key or handler.rate_key:
             try:
                 request = self._coder.clear_request(request)
                 if request.results:
                     request = await self._fill(request)
-            except (KeyUnavailable, ResultMissing) as error:
-                # The attempt puts a job off whose key is missing; it starts nothing before.
-                is_final = isinstance(error, ResultMissing)
-                problem = JobError(type(error).__name__, str(error))
-                return StartTerms(problem=problem) if is_final else NO_TERMS
-            except CodecError as error:
+            except (CodecError, ResultMissing) as error:  # never without its lock: no start at all
                 return StartTerms(problem=JobError(type(error).__name__, str(error)))
         return await _declared(handler, request)
 

@@ -10,6 +10,7 @@ import orjson
 
 from jobfleet_contracts.codec import decode
 from jobfleet_contracts.credentials import HIDDEN
+from jobfleet_contracts.encoded_value import is_label
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.job import JobRequest
 from jobfleet_dashboard.api.outbound_parts import check_outbound
@@ -124,7 +125,7 @@ def request_from(values: Mapping[str, str]) -> JobRequest:
 def _emptied(value: Any, path: list[str], paths: list[list[str]]) -> Any:
     """Return the value with empty texts where something is hidden, and note their paths."""
     match value:
-        case str() if HIDDEN in value:
+        case str() if HIDDEN in value or is_label(value):
             paths.append(path)
             return ""
         case Mapping():
@@ -142,9 +143,9 @@ def _check_filled(body: Mapping[str, Any], paths: list[list[str]]) -> None:
         value = _at(body, path)
         if value is None and len(path) > 1:
             continue
-        if not value or (isinstance(value, str) and HIDDEN in value):
+        if not value or (isinstance(value, str) and (HIDDEN in value or is_label(value))):
             raise InvalidRequest(
-                f"{name}: the job that this form is filled from hides a credential here; "
+                f"{name}: the job that this form is filled from hides a value here; "
                 "fill it in" + (" or take it out" if len(path) > 1 else ""),
                 field=name,
             )

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
-from jobfleet_backends.open_backend import open_backend
+from jobfleet_backends.open_backend import open_backend, with_coder
 from jobfleet_backends.settings import Settings
 from jobfleet_backends.system_clock import SystemClock
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.payload_codec import PayloadCodec
+from jobfleet_contracts.value_coder import ValueCoder
 from jobfleet_protocol.actions.write_side import WriteSide
 from jobfleet_worker.handlers.registry import Handlers
 from jobfleet_worker.options import WorkerOptions
@@ -30,14 +32,19 @@ class Workshop:
     """Submits jobs and waits for what becomes of them."""
 
     def __init__(self, backend: Backend, settings: Settings) -> None:
-        self.backend = backend
         self._defaults = settings.job_defaults
         self._clock = SystemClock()
-        self.writes = WriteSide.wire(
-            backend=backend, clock=self._clock, defaults=settings.job_defaults
-        )
-        self.submitter = self.writes.submitter
+        self._use(backend)
         self._workers: list[tuple[Worker, asyncio.Task[None]]] = []
+
+    def _use(self, backend: Backend) -> None:
+        self.backend = backend
+        self.writes = WriteSide.wire(backend=backend, clock=self._clock, defaults=self._defaults)
+        self.submitter = self.writes.submitter
+
+    def encode_with(self, codec: PayloadCodec) -> None:
+        """Let submitter and workers, from here on, encode the values of jobs."""
+        self._use(with_coder(self.backend, ValueCoder(codec)))
 
     def start(self, **outbound: Any) -> None:
         given: dict[str, Any] = {

@@ -17,6 +17,7 @@ from jobfleet_protocol.actions.final_result import callback_job_id
 from jobfleet_protocol.actions.signing_keys import SigningKeys, delivery_keys
 from jobfleet_protocol.trail.tombstone import tombstone_of
 from tests.worker.builtin.conftest import SECRET, Workshop
+from tests.worker.key_ring import KeyRing
 from tests.worker.outbound.target_server import TargetServer, answering
 
 _SOON = timedelta(milliseconds=10)
@@ -47,6 +48,19 @@ async def test_the_result_is_posted_with_both_signatures(
     assert not SigningKeys([SECRET]).verify(body, headers), "a third party's key must not fit"
     assert headers["webhook-id"] == history[0].job_id
     assert history[0].data["request"]["payload"]["jobId"] == said["jobId"]
+
+
+async def test_a_receiver_gets_the_clear_result_of_a_job_whose_trail_is_encoded(
+    workshop: Workshop, target: TargetServer
+) -> None:
+    workshop.encode_with(KeyRing("k1"))
+    workshop.start()
+    history = await _delivered(workshop, target)
+    said = json.loads(target.requests[0][3])
+    assert (said["state"], said["result"]) == ("completed", {"steps": 1})
+    ending = (await workshop.backend.trail.history(said["jobId"]))[-1]
+    assert ending.data["result"].keys() == {"$encoded"}
+    assert history[-1].data["result"].keys() == {"$encoded"}
 
 
 async def test_it_is_repeated_with_the_same_id_and_body_until_it_is_taken(

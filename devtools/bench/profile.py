@@ -13,12 +13,16 @@ import pstats
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import get_args
+
+from pydantic import SecretStr
 
 from devtools.bench.handlers import noop
 from devtools.bench.jobfleet_queue import keep_quiet, submit_all
 from devtools.bench.ticks import VARIABLE, TickFile
+from devtools.servers import choose_own_postgres
 from jobfleet_backends.open_backend import open_backend
 from jobfleet_backends.settings import Settings
 from jobfleet_backends.system_clock import SystemClock
@@ -31,25 +35,34 @@ from jobfleet_worker.worker import Worker
 
 
 def main() -> None:
-    """Submit and run jobs on the embedded backend, and print what they cost."""
+    """Submit and run jobs, and print what they cost."""
     parser = argparse.ArgumentParser(prog="python -m devtools.bench.profile", description=__doc__)
     parser.add_argument("--jobs", type=int, default=3000)
     parser.add_argument("--concurrency", type=int, default=100)
     parser.add_argument("--scope", default="job", choices=get_args(LockScope))
+    parser.add_argument("--backend", default="embedded", choices=("embedded", "postgres"))
     parser.add_argument("--functions", type=int, default=0, help="how many functions to list")
     arguments = parser.parse_args()
     keep_quiet()
     with tempfile.TemporaryDirectory(prefix="jobfleet-bench-") as folder:
         ticks = TickFile(Path(folder) / "ticks")
         os.environ[VARIABLE] = str(ticks.path)
-        settings = Settings(
-            _env_file=None,
-            backend="embedded",
-            data_dir=Path(folder),
-            concurrency=arguments.concurrency,
-            lock_scope=arguments.scope,
-        )
-        run_async(measure(settings, ticks, arguments.jobs, arguments.functions))
+        with ExitStack() as stack:
+            url = ""
+            if arguments.backend == "postgres":
+                server = choose_own_postgres(Path(folder))
+                server.start()
+                stack.callback(server.stop)
+                url = server.url
+            settings = Settings(
+                _env_file=None,
+                backend=arguments.backend,
+                data_dir=Path(folder),
+                postgres_url=SecretStr(url),
+                concurrency=arguments.concurrency,
+                lock_scope=arguments.scope,
+            )
+            run_async(measure(settings, ticks, arguments.jobs, arguments.functions))
 
 
 async def measure(settings: Settings, ticks: TickFile, jobs: int, functions: int) -> None:

@@ -48,6 +48,37 @@ async def test_a_lock_that_was_never_created_is_missing(backend: Backend, mine: 
     assert not await backend.leases.is_leased("job/00/none")
 
 
+async def test_a_missing_lock_is_created_with_its_lease(
+    backend: Backend, other: Backend, mine: str, theirs: str
+) -> None:
+    lock = f"job/00/{mine}"
+    await backend.leases.acquire(lock, mine, 30, create=True)
+    assert await other.leases.is_leased(lock)
+    await backend.leases.acquire(lock, mine, 30, create=True)
+    with pytest.raises(LeaseConflict):
+        await other.leases.acquire(lock, theirs, 30, create=True)
+    await backend.locks.write_note(lock, mine, {"job": "j"})
+    await backend.leases.release(lock, mine)
+    await other.leases.acquire(lock, theirs, 30, create=True)
+    assert await other.locks.read_note(lock) == {"job": "j"}
+
+
+async def test_of_many_that_create_a_lock_at_once_one_leases_it(
+    backend: Backend, other: Backend
+) -> None:
+    lock = f"job/00/{uuid4()}"
+    answers = await asyncio.gather(
+        *(
+            each.leases.acquire(lock, str(uuid4()), 30, create=True)
+            for _ in range(10)
+            for each in (backend, other)
+        ),
+        return_exceptions=True,
+    )
+    assert answers.count(None) == 1
+    assert sum(isinstance(answer, LeaseConflict) for answer in answers) == 19
+
+
 async def test_one_id_holds_a_lock_and_others_are_refused(
     backend: Backend, other: Backend, lock: str, mine: str, theirs: str
 ) -> None:

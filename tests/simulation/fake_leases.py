@@ -131,8 +131,12 @@ class FakeLeaseStore:
         """Create the lock if it is not there."""
         await self._wire.write("lock.create", lambda: self._container.create(lock), about=lock)
 
-    async def acquire(self, lock: str, lease_id: str, seconds: float) -> None:
+    async def acquire(
+        self, lock: str, lease_id: str, seconds: float, *, create: bool = False
+    ) -> None:
         """Lease the lock."""
+        if create:
+            await self.create(lock)
         await self._wire.write(
             "lock.acquire", lambda: self._container.acquire(lock, lease_id, seconds), about=lock
         )

@@ -99,8 +99,13 @@ class LeaseStore(Protocol):
         """Create the lock if it is not there; never touches one that is."""
         ...
 
-    async def acquire(self, lock: str, lease_id: str, seconds: float) -> None:
+    async def acquire(
+        self, lock: str, lease_id: str, seconds: float, *, create: bool = False
+    ) -> None:
         """Lease the lock. Repeating it with the same id is the same acquire, and renews it.
+
+        Args:
+            create: create the lock where it is missing. After an error it may be there.
 
         Raises:
             LeaseConflict: another lease id holds it.

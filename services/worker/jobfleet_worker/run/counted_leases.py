@@ -19,8 +19,11 @@ class CountedLeases:
     async def create(self, lock: str) -> None:
         await self._count("create", self._leases.create(lock))
 
-    async def acquire(self, lock: str, lease_id: str, seconds: float) -> None:
-        await self._count("acquire", self._leases.acquire(lock, lease_id, seconds))
+    async def acquire(
+        self, lock: str, lease_id: str, seconds: float, *, create: bool = False
+    ) -> None:
+        request = self._leases.acquire(lock, lease_id, seconds, create=create)
+        await self._count("acquire", request)
 
     async def renew(self, lock: str, lease_id: str, seconds: float) -> None:
         await self._count("renew", self._leases.renew(lock, lease_id, seconds))

@@ -31,8 +31,12 @@ class AzureLeaseStore:
             if not refusal.is_conflict:
                 raise
 
-    async def acquire(self, lock: str, lease_id: str, seconds: float) -> None:
+    async def acquire(
+        self, lock: str, lease_id: str, seconds: float, *, create: bool = False
+    ) -> None:
         """Lease the blob under this id."""
+        if create:
+            await self.create(lock)
         length = min(max(math.ceil(seconds), SHORTEST), LONGEST)
         try:
             await self._container.acquire("lease.acquire", lock, lease_id, length)

@@ -106,6 +106,7 @@ INSERT: BatchStatement[Sequence[Fields], None] = BatchStatement(
     # Rows are identified by job and sequence, because two requests of one job never share a
     # transaction.
     key=lambda rows: rows[0]["job_id"],
+    may_tear=lambda rows: len(rows) > 1,
 )
 
 

@@ -43,6 +43,8 @@ class BatchStatement(Generic[Item, Result]):
         may_lag: a crash of the server may take the change back; the caller that needs it repeats
             it. A durable commit after it makes it durable too. Transactions of these alone do not
             wait for the disk.
+        may_tear: whether some rows of a request may be written and some not, so that its outcome
+            must be known before the commit.
     """
 
     rank: int
@@ -52,6 +54,7 @@ class BatchStatement(Generic[Item, Result]):
     key: Callable[[Item], Hashable] | None = None
     lock: Callable[[Item], str] | None = None
     may_lag: bool = False
+    may_tear: Callable[[Item], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,12 @@ class Group:
     statement: BatchStatement[Any, Any]
     places: list[int] = field(default_factory=list)
     items: list[Any] = field(default_factory=list)
+
+    @property
+    def may_tear(self) -> bool:
+        """Whether a request may be written in part."""
+        may_tear = self.statement.may_tear
+        return may_tear is not None and any(map(may_tear, self.items))
 
     def parameter(self) -> str:
         """Return the rows of all requests as JSON."""

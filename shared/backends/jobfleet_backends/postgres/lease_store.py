@@ -33,6 +33,17 @@ FROM rows JOIN jobfleet.locks USING (lock) LEFT JOIN leased USING (n)
 
 
 _OR_FREE = "OR it.lease_id IS NULL OR it.expires <= clock_timestamp()"
+_CREATE_AND_LEASE = f"""
+WITH rows AS (SELECT * FROM {_ROWS}), leased AS (
+    INSERT INTO jobfleet.locks AS it (lock, lease_id, expires)
+    SELECT lock, lease_id, clock_timestamp() + make_interval(secs => seconds)
+    FROM rows ORDER BY lock
+    ON CONFLICT (lock) DO UPDATE SET lease_id = excluded.lease_id, expires = excluded.expires
+    WHERE it.lease_id = excluded.lease_id {_OR_FREE}
+    RETURNING lock
+)
+SELECT rows.n, leased.lock IS NOT NULL FROM rows LEFT JOIN leased USING (lock)
+"""
 _CREATE = f"""
 INSERT INTO jobfleet.locks (lock) SELECT lock FROM {_ROWS} ORDER BY lock
 ON CONFLICT (lock) DO NOTHING RETURNING 0
@@ -109,6 +120,7 @@ def _statement(rank: Rank, sql: str, *, answers: bool) -> BatchStatement[_Lease,
 
 
 ACQUIRE = _statement(Rank.LEASE, _lease_sql(_OR_FREE), answers=True)
+_ACQUIRE_NEW = _statement(Rank.LEASE, _CREATE_AND_LEASE, answers=True)
 _RENEW = _statement(Rank.LEASE, _lease_sql(""), answers=True)
 _CREATE_LOCK = _statement(Rank.LEASE, _CREATE, answers=False)
 RELEASE_LOCK = _statement(Rank.RELEASE, _RELEASE, answers=False)
@@ -140,9 +152,12 @@ class PostgresLeaseStore:
         """Create the lock if it is not there."""
         await self._database.write(_CREATE_LOCK, _Lease(lock))
 
-    async def acquire(self, lock: str, lease_id: str, seconds: float) -> None:
+    async def acquire(
+        self, lock: str, lease_id: str, seconds: float, *, create: bool = False
+    ) -> None:
         """Lease the lock, or start the time of one's own lease anew."""
-        await self._database.write(ACQUIRE, _Lease(lock, lease_id, seconds))
+        statement = _ACQUIRE_NEW if create else ACQUIRE
+        await self._database.write(statement, _Lease(lock, lease_id, seconds))
 
     async def renew(self, lock: str, lease_id: str, seconds: float) -> None:
         """Start the lease's time anew, even after it ran out if nobody leased since."""

@@ -188,11 +188,15 @@ class SessionThread:
     def _transaction(
         self, session: Session, groups: list[Group], queued: Sequence[QueuedOperation]
     ) -> list[Answer]:
-        """Send all statements at once, look at what they say, then commit."""
+        """Send all statements and the commit at once, in one round trip.
+
+        Where a request may be written in part, look at the answers before the commit.
+        """
+        is_sure = not any(group.may_tear for group in groups)
         with session.pipeline():
             session.execute(_BEGIN)
             may_lag = all(group.statement.may_lag for group in groups)
-            session.execute(_SET_LAGGING if may_lag else _SET)
+            session.execute(_SET_LAGGING if may_lag else _SET, prepare=True)
             if locks := locks_of(groups):
                 session.execute(in_schema(_LOCK, self._schema), (locks,), prepare=True)
             cursors = [
@@ -203,13 +207,15 @@ class SessionThread:
                 )
                 for group in groups
             ]
-            found = [cursor.fetchall() for cursor in cursors]
+            if is_sure:
+                session.execute("COMMIT")  # the server skips it after an error
         answers: list[Answer] = [
             (queued[place][1], value, refusal)
-            for group, rows in zip(groups, found, strict=True)
-            for place, value, refusal in group.outcomes(rows)
+            for group, cursor in zip(groups, cursors, strict=True)
+            for place, value, refusal in group.outcomes(cursor.fetchall())
         ]
-        session.execute("COMMIT")
+        if not is_sure:
+            session.execute("COMMIT")
         return answers
 
     def _roll_back(self, session: Session) -> None:

@@ -12,6 +12,11 @@ from jobfleet_backends.sqlite.database import Database
 from jobfleet_contracts.codec import encode_text
 from jobfleet_contracts.errors import LeaseConflict, LockMissing
 
+_ACQUIRE_NEW = """
+INSERT INTO locks (lease_id, expires, lock) VALUES (?, ?, ?) ON CONFLICT (lock) DO UPDATE
+SET lease_id = excluded.lease_id, expires = excluded.expires
+WHERE locks.lease_id IS NULL OR locks.lease_id = ? OR locks.expires <= ?
+"""
 _ACQUIRE = """
 UPDATE locks SET lease_id = ?, expires = ?
 WHERE lock = ? AND (lease_id IS NULL OR lease_id = ? OR expires <= ?)
@@ -33,13 +38,16 @@ class SqliteLeaseStore:
         statement = "INSERT OR IGNORE INTO locks (lock) VALUES (?)"
         await self._database.write(lambda connection: connection.execute(statement, (lock,)))
 
-    async def acquire(self, lock: str, lease_id: str, seconds: float) -> None:
+    async def acquire(
+        self, lock: str, lease_id: str, seconds: float, *, create: bool = False
+    ) -> None:
         """Lease the lock, or start the time of one's own lease anew."""
+        statement = _ACQUIRE_NEW if create else _ACQUIRE
 
         def operation(connection: sqlite3.Connection) -> None:
             now = self._boottime()
             values = (lease_id, now + seconds, lock, lease_id, now)
-            if connection.execute(_ACQUIRE, values).rowcount == 0:
+            if connection.execute(statement, values).rowcount == 0:
                 _lease(connection, lock)
                 raise LeaseConflict(f"lock {lock} is leased by somebody else")
 

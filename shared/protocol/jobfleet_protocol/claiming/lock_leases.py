@@ -70,14 +70,12 @@ class LockLeases:
         Raises:
             LeaseConflict: somebody else holds it.
         """
-        if is_new:
-            await self._leases.create(lock)
         while True:
             sent_at = self._clock.boottime()
             try:
-                await self._leases.acquire(lock, lease_id, self._lease_seconds)
+                await self._leases.acquire(lock, lease_id, self._lease_seconds, create=is_new)
             except LockMissing:
-                await self._leases.create(lock)
+                is_new = True
                 continue
             _log.debug(LOCK_ACQUIRED, lock=lock)
             trusted_until = sent_at + self._lease_seconds - safety_margin(self._lease_seconds)

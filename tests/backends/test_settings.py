@@ -65,7 +65,7 @@ def test_a_secret_may_have_hosts_of_its_own(folder: Path) -> None:
     [
         ("JOBFLEET_SECRET_A_HOSTS=a.example", "JOBFLEET_SECRET_A is not set"),
         ("JOBFLEET_SECRET_A=v\nJOBFLEET_SECRET_A_HOSTS=", "names no host"),
-        ("JOBFLEET_SECRET_A=v\nJOBFLEET_SECRET_A_HOSTS=https://a/", "is no host"),
+        ("JOBFLEET_SECRET_A=v\nJOBFLEET_SECRET_A_HOSTS=https://a/", "is not a host"),
     ],
 )
 def test_hosts_of_a_secret_that_make_no_sense_are_refused(
@@ -84,7 +84,7 @@ def test_a_host_that_is_none_is_refused_without_the_credential_in_it(
     folder: Path, name: str, host: str
 ) -> None:
     (folder / ".env").write_text(f"JOBFLEET_SECRET_A=value\nJOBFLEET_{name}={host}\n")
-    with pytest.raises(SettingsError, match=rf"JOBFLEET_{name}: .*is no host") as caught:
+    with pytest.raises(SettingsError, match=rf"JOBFLEET_{name}: .*is not a host") as caught:
         load_settings()
     assert "hunter22" not in str(caught.value)
 
@@ -171,7 +171,7 @@ def test_a_third_party_may_have_callback_secrets_of_its_own(folder: Path) -> Non
         (
             "CALLBACK_SECRET_A=0123456789abcdef\nJOBFLEET_CALLBACK_SECRET_A_HOSTS=https://a/",
             "CALLBACK_SECRET_A_HOSTS",
-            "is no host",
+            "is not a host",
         ),
     ],
 )

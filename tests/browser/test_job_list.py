@@ -137,7 +137,7 @@ def test_selected_jobs_are_cancelled_after_a_question_with_their_exact_number(
 def test_a_wrong_filter_is_named(page: Page, fleet: LocalFleet) -> None:
     page.goto(f"{fleet.address}/jobs?state=lost&since=yesterday")
     expect(page.get_by_text("'lost' is none of")).to_be_visible()
-    expect(page.get_by_text("since: 'yesterday' is no time")).to_be_visible()
+    expect(page.get_by_text("since: 'yesterday' is not a time")).to_be_visible()
 
 
 def test_back_leaves_each_filter_once_and_then_the_list(page: Page, fleet: LocalFleet) -> None:

@@ -93,7 +93,7 @@ assert [each.return_value for each in made] == [8, 2, ["so", 1, []]]
 assert failed.status == "FAILED"
 assert failed.errors[0].exception_class is ValueError
 assert "as always" in failed.errors[0].traceback
-assert "is no task" in get_publisher().job(strange.job_id).wait(5).reason
+assert "is not a task" in get_publisher().job(strange.job_id).wait(5).reason
 for unknown in ("nothing", "01a2190b-29d1-706a-bbd5-be8ae16694b6"):
     try:
         default_task_backend.get_result(unknown)

@@ -303,7 +303,7 @@ async def test_a_backend_that_holds_anything_is_refused_and_not_touched(tmp_path
         await source.bench.submit()
         request = await other.bench.submit()
         assert await export(source, file) is ExitCode.DONE
-        with pytest.raises(ActionRefused, match=f"job {request.job_id} stands here"):
+        with pytest.raises(ActionRefused, match=f"job {request.job_id} is here"):
             await MoveImport(file=file).run(other.session)
         with pytest.raises(ActionRefused, match="the backend that the file comes from"):
             await MoveImport(file=file).run(source.session)
@@ -328,7 +328,7 @@ async def test_a_file_that_is_cut_or_changed_or_foreign_is_named_and_nothing_is_
             (whole[:-300], "line 3: .*cut off there"),
             (whole.replace(b" submitted", b" Submitted"), "its checksum differs"),
             (lines[0] + lines[2] + lines[1] + lines[3], "its checksum differs"),
-            (whole + b"\n", "line 5: something stands behind the last line"),
+            (whole + b"\n", "line 5: there is more after the last line"),
             (whole.replace(b'"jobfleetMove":1', b'"jobfleetMove":9'), "another release"),
         ):
             bad.write_bytes(body)

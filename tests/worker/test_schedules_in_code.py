@@ -131,7 +131,7 @@ MISTAKES = {
         "@schedule('0 6 * * *', every=timedelta(seconds=5))\n@handler('x')\ndef f(): ...",
         "either cron or every",
     ),
-    "no handler": ("@schedule('0 6 * * *')\ndef f(): ...", "the function is no handler"),
+    "no handler": ("@schedule('0 6 * * *')\ndef f(): ...", "the function is not a handler"),
     "several types": (
         "@schedule('0 6 * * *')\n@handler('x')\n@handler('y')\ndef f(): ...",
         "Say which one: type=",

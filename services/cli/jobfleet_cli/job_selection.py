@@ -33,7 +33,7 @@ class JobSelection:
         """See that something is meant, and only one thing.
 
         Raises:
-            InvalidRequest: neither or both are given; all jobs at once are never meant.
+            InvalidRequest: neither or both are given. An action on all jobs at once is refused.
         """
         filtered = self.query != _EMPTY
         if not self.ids and not filtered:

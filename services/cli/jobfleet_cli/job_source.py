@@ -119,7 +119,7 @@ def read_payload(text: str, *, option: str = "--payload") -> Any:
     """Return the value of an option: JSON, ``@FILE``, or ``-`` for standard input.
 
     Raises:
-        InvalidRequest: it is no JSON, or the file cannot be read.
+        InvalidRequest: it is not JSON, or the file cannot be read.
     """
     if text == STDIN:
         body: bytes | str = sys.stdin.buffer.read()

@@ -76,7 +76,7 @@ class MoveImport:
             yield item
 
     async def _is_whole(self, session: Session, checked: CheckedMove) -> bool:
-        """Verify all that stands here, with its data, and compare each job's newest hash."""
+        """Verify all that is stored here, with its data, and compare each job's newest hash."""
         verifier, heads = Verifier(), HeadsCheck(checked.heads)
         async for history in session.backend.trail.scan():
             verifier.add([await _whole(event, session.backend.payloads) for event in history])

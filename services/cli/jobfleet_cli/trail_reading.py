@@ -15,7 +15,7 @@ def known_form(job_id: str) -> str:
     """Return the id in lower case.
 
     Raises:
-        UnknownJob: it is no UUID, so no job has it.
+        UnknownJob: it is not a UUID, so no job has it.
     """
     try:
         return str(UUID(job_id))

@@ -51,7 +51,7 @@ def _checked(worker_id: str) -> str:
         return str(UUID(worker_id))
     except ValueError:
         raise InvalidRequest(
-            f"worker id: {worker_id!r} is no UUID; `jobfleet workers --json` prints whole ids",
+            f"worker id: {worker_id!r} is not a UUID; `jobfleet workers --json` prints whole ids",
             field="workerId",
         ) from None
 

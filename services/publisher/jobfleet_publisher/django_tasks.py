@@ -74,7 +74,7 @@ class JobfleetBackend(BaseTaskBackend):
         """Return where a task stands.
 
         Raises:
-            TaskResultDoesNotExist: no job has this id, or it is no task.
+            TaskResultDoesNotExist: no job has this id, or it is not a task.
         """
         publisher = get_publisher()
         details = publisher.find(result_id) if _is_job_id(result_id) else None
@@ -115,7 +115,7 @@ def task_at(path: str) -> Any:
     except ImportError as error:
         raise LookupError(f"there is no task {path!r}: {error}") from error
     if not isinstance(found, Task):
-        raise LookupError(f"{path!r} is no task. Mark the function with @task")
+        raise LookupError(f"{path!r} is not a task. Mark the function with @task")
     return found
 
 

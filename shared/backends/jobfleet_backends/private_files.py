@@ -30,7 +30,7 @@ def make_private_folder(path: Path) -> None:
         make_private_folder(path.parent)
     try:
         path.mkdir(FOLDER_MODE)
-    except FileExistsError:  # another process was faster, or it is no folder
+    except FileExistsError:  # another process was faster, or it is not a folder
         if not path.is_dir():
             raise
     else:

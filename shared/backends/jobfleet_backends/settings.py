@@ -361,7 +361,7 @@ def _check_host(name: str) -> None:
     if not _HOST.fullmatch(name):
         # A web address may hold a password, and this text stands in logs.
         shown = f"{HIDDEN} (with user info)" if "@" in name else repr(masked_text(name))
-        raise ValueError(f"{shown} is no host; leave scheme, user info, port and path out")
+        raise ValueError(f"{shown} is not a host; leave scheme, user info, port and path out")
 
 
 def _check_secret_hosts(environment: Mapping[str, str]) -> None:

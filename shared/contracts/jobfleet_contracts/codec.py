@@ -100,12 +100,12 @@ def parse_time(text: str) -> datetime:
     """Return an aware UTC time from RFC 3339.
 
     Raises:
-        ValueError: the text is no time, or names no offset.
+        ValueError: the text is not a time, or names no offset.
     """
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"{text[:50]!r} is no time; write it as 2026-01-31T09:30:00Z") from None
+        raise ValueError(f"{text[:50]!r} is not a time; write it as 2026-01-31T09:30:00Z") from None
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone; write it with Z, as 2026-01-31T09:30:00Z")
     try:

@@ -467,7 +467,7 @@ def signing_key(secret: str) -> bytes:
         try:
             key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
         except (binascii.Error, ValueError):
-            raise ValueError(f"is no base64 after {_ENCODED_KEY}") from None
+            raise ValueError(f"is not base64 after {_ENCODED_KEY}") from None
     if len(key) < MIN_KEY_BYTES:
         raise ValueError(
             f"has {len(key)} bytes; at least {MIN_KEY_BYTES} are needed, "

@@ -89,7 +89,7 @@ def held_locks_of_text(text: str | None) -> tuple[HeldLock, ...]:
     except (InvalidRequest, TypeError, ValueError) as error:
         raise ValueError(f"locks are no list of lock and turn: {error}") from error
     if not all(isinstance(each.turn, int) for each in found):
-        raise ValueError("locks hold a turn that is no number")
+        raise ValueError("locks hold a turn that is not a number")
     return tuple(found)
 
 
@@ -113,7 +113,7 @@ class JobState:
         takeovers: running attempts lost since one was ended by its own worker.
         max_takeovers: how many of them the last claim allows; one more, and the job fails.
         dismissed: somebody took the dead job off the dead-letter list.
-        lifecycle_before: sequence of the newest event before this one that is no step; 0 for the
+        lifecycle_before: sequence of the newest event before this one that is not a step; 0 for the
             first event. Readers follow it from one lifecycle event to the next, past all steps.
     """
 

@@ -11,7 +11,7 @@ _STRUCTURE = (b",", b":", b"[", b"{")
 class JsonCounter:
     """Counts values and names of a JSON text that arrives in pieces.
 
-    A text that is no JSON gets some number: up to its first error the count is right, and the
+    A text that is not JSON gets some number: up to its first error the count is right, and the
     decoder builds nothing after that.
     """
 

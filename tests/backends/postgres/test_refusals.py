@@ -61,7 +61,7 @@ async def _told(settings: Settings) -> str:
 async def test_an_address_that_is_none_is_refused_without_repeating_it(settings: Settings) -> None:
     for url in ("postgresql://user:pa ss@[::1/x", "nonsense", "http://u:secret@h/"):
         told = await _told(settings.model_copy(update={"postgres_url": SecretStr(url)}))
-        assert told.startswith("JOBFLEET_POSTGRES_URL: is no address of PostgreSQL")
+        assert told.startswith("JOBFLEET_POSTGRES_URL: is not an address of PostgreSQL")
         assert "secret" not in told
         assert "pa ss" not in told
 

@@ -56,7 +56,7 @@ async def test_a_job_that_holds_it(client: AsgiClient, body: bytes, field: str) 
         ({"jobName": "a" * 201}, "jobName: String should have at most 200 characters"),
         ({"lockKey": ""}, "lockKey: String should have at least 1 character"),
         ({"jobId": "a"}, "jobId: must be a UUID; leave it out to have one made"),
-        ({"runAt": "soon"}, "runAt: 'soon' is no time; write it as 2026-01-31T09:30:00Z"),
+        ({"runAt": "soon"}, "runAt: 'soon' is not a time; write it as 2026-01-31T09:30:00Z"),
         ({"createdAt": "1600-12-31T23:59:59Z"}, "createdAt: must not lie before the year 1601"),
         ({"createdAt": "9001-01-01T00:00:00Z"}, "createdAt: must not lie after the year 9000"),
         ({"callbackUrl": "a"}, "callbackUrl: must be an http or https address"),
@@ -73,7 +73,7 @@ async def test_a_time_in_the_query_that_is_none_is_named_with_the_remedy(
     client: AsgiClient,
 ) -> None:
     answer = await client.request("GET", "/api/jobs", query={"since": "soon"})
-    told = "since: 'soon' is no time; write it as 2026-01-31T09:30:00Z"
+    told = "since: 'soon' is not a time; write it as 2026-01-31T09:30:00Z"
     assert (answer.status, answer.json["detail"]) == (400, told)
 
 

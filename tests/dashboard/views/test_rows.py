@@ -126,6 +126,6 @@ def test_the_chart_stacks_what_went_wrong_on_what_went_well() -> None:
 
 
 def test_a_row_of_the_trail_that_cannot_be_read_is_a_line_of_its_own() -> None:
-    line = event_row(Event.unreadable("a job", 3, "Data is no JSON"))
+    line = event_row(Event.unreadable("a job", 3, "Data is not JSON"))
     assert (line.job_id, line.sequence, line.status) == ("a job", 3, "Unreadable")
-    assert line.message == "Data is no JSON"
+    assert line.message == "Data is not JSON"

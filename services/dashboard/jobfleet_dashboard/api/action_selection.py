@@ -78,7 +78,7 @@ def reason_of(body: Mapping[str, Any]) -> str:
     """Return the reason that a body gives, or nothing.
 
     Raises:
-        InvalidRequest: it is no text, or longer than 1,000 characters.
+        InvalidRequest: it is not text, or longer than 1,000 characters.
     """
     reason = body.get("reason")
     if reason is None:

@@ -127,7 +127,7 @@ async def _try(
         known = str(UUID(job_id))
         state = await act(services, action, known, by, reason)
     except ValueError:
-        error = InvalidRequest(f"ids: {job_id[:100]!r} is no job id", field="ids")
+        error = InvalidRequest(f"ids: {job_id[:100]!r} is not a job id", field="ids")
         return ActionItem(jobId=job_id, error=_problem(error))
     except JobfleetError as error:
         return ActionItem(jobId=job_id, error=_problem(error))

@@ -108,7 +108,7 @@ def until_of(body: dict[str, Any]) -> datetime | None:
     """Return the end of the pause, ``None`` where the body gives none.
 
     Raises:
-        InvalidRequest: it is no time with a zone.
+        InvalidRequest: it is not a time with a zone.
     """
     until = body.get("until")
     if until is None:

@@ -32,7 +32,7 @@ def _job_id(job_id: Annotated[UUID, Path(alias="jobId")]) -> str:
 
 
 JobId = Annotated[str, Depends(_job_id)]
-"""The path's job id in lower case; routes say ``{jobId:uuid}``, so what is no UUID is 404."""
+"""The path's job id in lower case; routes say ``{jobId:uuid}``, so what is not a UUID is 404."""
 
 
 def _worker_id(worker_id: Annotated[UUID, Path(alias="workerId")]) -> str:

@@ -22,7 +22,7 @@ class RateLimit:
             self._limit = parse(limit)
         except ValueError:
             raise SettingsError(
-                f"JOBFLEET_RATE_LIMIT: {limit!r} is no rate; write it as 1000/minute"
+                f"JOBFLEET_RATE_LIMIT: {limit!r} is not a rate; write it as 1000/minute"
             ) from None
         self._window = SlidingWindowCounterRateLimiter(MemoryStorage())
 

@@ -113,13 +113,13 @@ def schedules_of(function: Any) -> Iterator[DeclaredSchedule]:
     """Yield what ``@schedule`` has declared of a handler.
 
     Raises:
-        DeclarationError: the function is no handler, or handles several types and none is chosen.
+        DeclarationError: the function is not a handler, or handles several types and chooses none.
     """
     types = [declaration.job_type for declaration in declarations_of(function)]
     for mark in _marks_of(function):
         if not types:
             raise DeclarationError(
-                f'{mark.said}: the function is no handler. Add @handler("some.type")'
+                f'{mark.said}: the function is not a handler. Add @handler("some.type")'
             )
         chosen = mark.fields.get("type", types[0])
         if len(types) > 1 and "type" not in mark.fields:

@@ -54,7 +54,7 @@ class Defer(Exception):
     second at least.
 
     Raises:
-        TypeError: ``seconds`` is no number and no ``timedelta``.
+        TypeError: ``seconds`` is neither a number nor a ``timedelta``.
         ValueError: it is negative, or more than ten years.
     """
 

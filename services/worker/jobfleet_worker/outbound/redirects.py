@@ -33,7 +33,7 @@ def redirected(
     try:
         target = guard.read(urljoin(str(url), location))
     except ValueError:
-        raise TargetForbidden("redirected to what is no web address") from None
+        raise TargetForbidden("redirected to something that is not a web address") from None
     except TargetForbidden as error:
         raise TargetForbidden(f"redirected to a forbidden address: {error}") from None
     if url.scheme == "https" and target.scheme != "https":

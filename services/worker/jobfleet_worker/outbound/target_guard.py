@@ -97,7 +97,9 @@ class TargetGuard:
         try:
             url = URL(target)
         except ValueError as error:
-            raise TargetForbidden(f"{cut_text(target, 200)!r} is no web address: {error}") from None
+            raise TargetForbidden(
+                f"{cut_text(target, 200)!r} is not a web address: {error}"
+            ) from None
         self.check(url)
         given = URL(target, encoded=True)
         return URL.build(

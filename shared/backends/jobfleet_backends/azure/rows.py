@@ -113,7 +113,7 @@ def _data(text: str | None) -> dict[str, Any]:
     except InvalidRequest as error:
         raise ValueError(f"Data: {error}") from error
     if not isinstance(found, dict):
-        raise ValueError("Data is no JSON object")
+        raise ValueError("Data is not a JSON object")
     return found
 
 

@@ -68,7 +68,7 @@ class Address:
             given = {name: value for name, value in conninfo_to_dict(url).items() if value}
         except psycopg.Error:
             raise ValueError(
-                "is no address of PostgreSQL; write it as postgresql://USER:PASSWORD@HOST/DATABASE"
+                "is not an address of PostgreSQL; write it as postgresql://USER:PASSWORD@HOST/DATABASE"
             ) from None
         self._conninfo = make_conninfo("", **{**_DEFAULTS, **given})
         host, port = given.get("host", "localhost"), given.get("port", "5432")

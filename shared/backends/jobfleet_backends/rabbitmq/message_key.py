@@ -65,7 +65,7 @@ class MessageKey:
         if found is None or len(found) != _KEY_BYTES:
             # Anybody could sign with an empty key.
             self._key = None
-            _log.warning(MESSAGE_KEY_UNKNOWN, error=f"{KEY_NAME} is no key; remove this value")
+            _log.warning(MESSAGE_KEY_UNKNOWN, error=f"{KEY_NAME} is not a key; remove this value")
             return
         self._key, self._look_at = found, now + _FRESH_SECONDS
 

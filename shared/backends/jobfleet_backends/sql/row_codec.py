@@ -146,7 +146,7 @@ def row_to_event_or_stand_in(row: Row) -> Event:
 def _data(text: str) -> dict[str, Any]:
     found = loads(text)
     if not isinstance(found, dict):
-        raise ValueError("data is no JSON object")
+        raise ValueError("data is not a JSON object")
     return found
 
 

@@ -311,7 +311,7 @@ def _group(group_id: str, head: Event | None) -> Event:
     if head is None:
         raise UnknownJob(f"no group {group_id}")
     if head.facts.job_type != GROUP_TYPE:
-        raise ActionRefused(f"job {group_id} is no group")
+        raise ActionRefused(f"job {group_id} is not a group")
     return head
 
 

@@ -208,7 +208,9 @@ class HistoryCheck:
             self._report(9, event, f"claimed under one lock twice: {', '.join(map(str, places))}")
         for held in after.locks:
             if not held.lock.startswith(("key/", LIMIT_LOCKS)) or held.turn < 1:
-                self._report(9, event, f"turn {held.turn} of {held.lock}, which is no limit's slot")
+                self._report(
+                    9, event, f"turn {held.turn} of {held.lock}, which is not a limit's slot"
+                )
         if shared != (after.lock_turn is not None):
             self._report(9, event, f"turn {after.lock_turn} under lock {after.lock}")
 
@@ -294,7 +296,7 @@ def _kind_of(event: Event) -> Status:
         raise ValueError(event.message)
     kind = event.kind
     if kind is Status.STEP and not event.status[5:].isdecimal():
-        raise ValueError(f"{event.status!r} is no step")
+        raise ValueError(f"{event.status!r} is not a step")
     return kind
 
 

@@ -187,7 +187,7 @@ def read_items(lines: Iterable[bytes]) -> Iterator[MoveItem]:
     end: Mapping[str, Any] | None = None
     for number, line in enumerate(lines, start=1):
         if end is not None:
-            raise InvalidRequest(f"line {number}: something stands behind the last line")
+            raise InvalidRequest(f"line {number}: there is more after the last line")
         if number == 1:
             read_header(line)
         else:

@@ -64,7 +64,7 @@ class MoveIn:
             if newest.state.get("complete"):
                 return False
             raise ActionRefused(
-                "the import of this file was given up here, half done: configure an empty backend"
+                "an import of this file into this backend was given up: configure an empty backend"
             )
         await self._require_empty()
         reason = f"import from {self._header.backend}"
@@ -109,7 +109,8 @@ class MoveIn:
             standing > len(history) or history[standing - 1].hash != newest.hash
         ):
             raise ActionRefused(
-                f"event {standing} of job {newest.job_id} stands here, and is not the file's"
+                f"event {standing} of job {newest.job_id} is here already and "
+                "differs from the file's"
             )
         rows = min(self._backend.limits.transaction_rows, MOST_ROWS)
         limit, payloads = self._backend.limits.inline_bytes, self._backend.payloads
@@ -145,8 +146,8 @@ class MoveIn:
             await log.insert(entry)
         elif found.entry_id != entry.entry_id:
             raise ActionRefused(
-                f"entry {entry.sequence} of {entry.subject} {entry.name} stands here, and is not "
-                "the file's"
+                f"entry {entry.sequence} of {entry.subject} {entry.name} is here already and "
+                "differs from the file's"
             )
 
     async def _take_note(self, moved: MovedNote) -> None:
@@ -161,7 +162,7 @@ class MoveIn:
     async def _require_empty(self) -> None:
         told = "here: a fleet is moved into an empty backend only"
         async for history in self._backend.trail.scan():
-            raise ActionRefused(f"job {history[0].job_id} stands {told}")
+            raise ActionRefused(f"job {history[0].job_id} is {told}")
         async for log in self._backend.control_log.scan():
             if not is_seal_log(log[0]):
                 raise ActionRefused(f"{log[0].subject} {log[0].name} has a log {told}")

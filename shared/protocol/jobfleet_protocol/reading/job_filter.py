@@ -88,7 +88,8 @@ def parse_group(text: str, field: str = "errorGroup") -> str:
     """
     if not _GROUP.fullmatch(text):
         raise InvalidRequest(
-            f"{field}: {text[:50]!r} is no error group; take a groupId of /api/errors", field=field
+            f"{field}: {text[:50]!r} is not an error group; take a groupId of /api/errors",
+            field=field,
         )
     return text
 

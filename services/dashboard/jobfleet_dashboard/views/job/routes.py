@@ -138,7 +138,7 @@ def known_id(text: str) -> str:
     """Return the id as the trail writes it.
 
     Raises:
-        Problem: 404, where the text is no UUID.
+        Problem: 404, where the text is not a UUID.
     """
     try:
         return str(UUID(text))

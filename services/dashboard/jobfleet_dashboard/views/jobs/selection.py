@@ -143,7 +143,7 @@ def _filter_of(form: FormData) -> JobFilter:
 def _narrowed(chosen: JobFilter, services: Services, action: JobAction) -> JobQuery | None:
     """Return the question for those jobs of the filter that allow the action."""
     if chosen.is_empty:
-        raise InvalidRequest("filter: choose one first; all jobs at once are never meant")
+        raise InvalidRequest("filter: choose one first; an action on all jobs is refused")
     return narrowed(chosen.query(services.clock.now()), action)
 
 

@@ -187,5 +187,5 @@ def _read(name: str, text: str, kind: str) -> Any:
     except InvalidRequest as error:
         raise InvalidRequest(f"{name}: {error}", field=name) from error
     except ValueError as error:
-        raise InvalidRequest(f"{name}: {text!r} is no number", field=name) from error
+        raise InvalidRequest(f"{name}: {text!r} is not a number", field=name) from error
     return text.replace("\r\n", "\n")

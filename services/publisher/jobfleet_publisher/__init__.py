@@ -8,12 +8,15 @@ from jobfleet_contracts.errors import (
     BackendForbidden,
     BackendUnavailable,
     BodyConflict,
+    CodecError,
     FleetSealed,
     InvalidRequest,
     JobfleetError,
+    KeyUnavailable,
     SettingsError,
     UnknownJob,
 )
+from jobfleet_contracts.payload_codec import PayloadCodec
 from jobfleet_publisher.current import current_publisher
 from jobfleet_publisher.group import Group
 from jobfleet_publisher.job_details import JobDetails
@@ -28,6 +31,7 @@ __all__ = [
     "BackendForbidden",
     "BackendUnavailable",
     "BodyConflict",
+    "CodecError",
     "FleetSealed",
     "Group",
     "InvalidRequest",
@@ -35,6 +39,8 @@ __all__ = [
     "JobFailed",
     "JobResult",
     "JobfleetError",
+    "KeyUnavailable",
+    "PayloadCodec",
     "Publisher",
     "SettingsError",
     "SubmittedJob",

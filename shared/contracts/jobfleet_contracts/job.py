@@ -125,11 +125,13 @@ class Then(BaseModel):
 
     @model_validator(mode="after")
     def _has_place_for_results(self) -> Self:
-        if self.results and not isinstance(self.payload, dict | None):
+        if not self.results:
+            return self
+        if not isinstance(self.payload, dict | None):
             raise ValueError("results need a payload that is an object, or none")
         if taken := self.results.keys() & (self.payload or {}).keys():
             raise ValueError(f"results: {min(taken)} is in the payload already")
-        if self.results and self.when == "failure":
+        if self.when == "failure":
             raise ValueError("results: a job that did not complete has none; use when 'always'")
         return self
 

@@ -126,7 +126,9 @@ async def _azure(stored: int, jobs: int, rabbitmq: RabbitMQServer) -> Growth:
         async def fill(backend: Backend) -> str:
             now = datetime.now(UTC)
             found = landmarks(now, azure_row.SIZES)
-            return await azure_row.store_ended(backend, found, stored, now)
+            await azure_row.store_ended(backend, found, stored, now)
+            await azure_row.store_history(backend, found.ended)
+            return found.ended[0].job_id
 
         try:
             return await _measured(settings, stored, jobs, fill)

@@ -7,7 +7,6 @@ import asyncio
 import json
 import signal
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,8 +14,8 @@ from pathlib import Path
 from devtools.bench import machine
 from devtools.bench.jobfleet_queue import keep_quiet
 from devtools.bench_dashboard import azure_row, embedded_row, postgres_row
-from devtools.bench_dashboard.azure_row import Asked
 from devtools.bench_dashboard.report import around, asked_table, timed_table, viewers_table
+from devtools.bench_dashboard.served_here import Asked
 from devtools.bench_dashboard.timing import Timed
 from devtools.bench_dashboard.viewers import Behind
 
@@ -35,13 +34,13 @@ def main(said: Sequence[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers are ended first
     keep_quiet()
     figures: dict[str, object] = {"machine": machine.describe()}
-    with tempfile.TemporaryDirectory(prefix="jobfleet-bench-") as made:
-        folder = arguments.folder or Path(made)
-        for row in arguments.rows:
-            before = around()
-            text, results = _measure(row, folder, arguments)
-            figures[row] = [asdict(one) for one in results]
-            print(f"\n{TITLES[row]}; before: {before}; after: {around()}\n\n{text}", flush=True)
+    folder: Path = arguments.folder
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for row in arguments.rows:
+        before = around()
+        text, results = _measure(row, folder, arguments)
+        figures[row] = [asdict(one) for one in results]
+        print(f"\n{TITLES[row]}; before: {before}; after: {around()}\n\n{text}", flush=True)
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
 
@@ -75,7 +74,12 @@ def _arguments(said: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--viewers", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=20, help="of watching, each page")
     parser.add_argument("--jobs", type=int, default=20_000, help="ended ones, azure")
-    parser.add_argument("--folder", type=Path, help="keeps the database here, to use it again")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=Path("build/bench-dashboard"),
+        help="keeps the databases here; those of the last hour are used again",
+    )
     parser.add_argument("--json", type=Path, help="file for every figure")
     arguments = parser.parse_args(said)
     arguments.rows = arguments.rows or list(ROWS)

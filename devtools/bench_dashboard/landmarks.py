@@ -7,17 +7,24 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from devtools.bench_dashboard.places import CUSTOMER
 from jobfleet_contracts.event import Event, JobFacts
 from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import key_lock
+from jobfleet_contracts.lookup_keys import lost_by
 from jobfleet_contracts.state import State, Status
 from jobfleet_contracts.worker_status import RunningJob, WorkerStatus
 from jobfleet_protocol.trail.transitions import Change, draft
 
 WORKER = "0190aaaa-0000-7000-8000-000000000001"
+"""Wrote all events, and lost some jobs."""
+OTHER_WORKER = "0190aaaa-0000-7000-8000-000000000002"
 WAITED_FOR = "customer-42"
-LARGE_CHARACTERS = 5_000_000
+LARGE_CHARACTERS = 900_000
+"""Almost the mebibyte that a payload and a result may have."""
+LOST = 30
+"""Jobs that one worker lost: more than its page shows."""
 
 History = Sequence[Event]
 
@@ -36,8 +43,9 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Landmarks:
-    """Their histories; ``long``, ``large``, ``waiting`` and ``holding`` are ids with a page."""
+    """Their histories; ``ended`` is a job like most."""
 
+    ended: History
     long: History
     large: History
     holding: History
@@ -46,7 +54,7 @@ class Landmarks:
 
     def histories(self) -> Iterator[History]:
         """Yield all of them."""
-        yield from (self.long, self.large, self.holding)
+        yield from (self.ended, self.long, self.large, self.holding)
         yield from self.waiters
         yield from self.others
 
@@ -55,6 +63,7 @@ def landmarks(now: datetime, sizes: Sizes) -> Landmarks:
     """Return them as of ``now``; all of it happened in the hours before."""
     ago = now.astimezone(UTC) - timedelta(hours=2)
     return Landmarks(
+        ended=_completed(now - timedelta(minutes=20), {"rows": 12}, {"customer": CUSTOMER}),
         long=_long(ago, sizes.long_events),
         large=_large(now - timedelta(minutes=5)),
         holding=_begun("import customers", ago, lock_key=WAITED_FOR),
@@ -64,6 +73,7 @@ def landmarks(now: datetime, sizes: Sizes) -> Landmarks:
             *(_begun(f"sort parcels {n}", now, lock_key=None) for n in range(sizes.running)),
             *(_scheduled(n, now) for n in range(sizes.scheduled)),
             *(_retrying(n, ago) for n in range(sizes.retrying)),
+            *(_lost(n, ago) for n in range(LOST)),
         ],
     )
 
@@ -92,7 +102,7 @@ def workers(found: Landmarks, now: datetime) -> Iterator[WorkerStatus]:
     held = [h[-1] for h in found.histories() if h[-1].after.state is State.RUNNING]
     for number, part in enumerate((held[::2], held[1::2])):
         yield WorkerStatus(
-            worker_id=f"{WORKER[:-1]}{number + 1}",
+            worker_id=(WORKER, OTHER_WORKER)[number],
             host=f"node-{number}",
             pid=4_000 + number,
             version="1.0",
@@ -131,11 +141,26 @@ def _long(at: datetime, events: int) -> History:
 def _large(at: datetime) -> History:
     text = [f"line {n} of a value that is far too large to read" for n in range(100_000)]
     value = {"lines": text[: LARGE_CHARACTERS // len(text[-1])]}
-    first, second = _begun("a very large job", at, lock_key=None, payload=value)
-    done = Change(
-        kind=Status.COMPLETED, worker_id=WORKER, duration_ms=1_500, data={"result": value}
-    )
+    return _completed(at, value, value)
+
+
+def _completed(at: datetime, result: Any, payload: Any) -> History:
+    first, second = _begun("import customers", at, lock_key=None, payload=payload)
+    data = {"result": result}
+    done = Change(kind=Status.COMPLETED, worker_id=WORKER, duration_ms=1_500, data=data)
     return [first, second, _next(second, done, seconds=1.5)]
+
+
+def _lost(number: int, at: datetime) -> History:
+    """A job that another worker took over and completed."""
+    first, second = _begun(f"move files {number}", at, lock_key=None, seconds=number)
+    taken = Change(kind=Status.TAKEN_OVER, worker_id=OTHER_WORKER, data=lost_by(WORKER))
+    third = _next(second, taken, seconds=60)
+    lock = f"job/{first.job_id}"
+    again = Change(kind=Status.STARTED, worker_id=OTHER_WORKER, lock=lock, duration_ms=300)
+    fourth = _next(third, again)
+    done = Change(kind=Status.COMPLETED, worker_id=OTHER_WORKER, duration_ms=900)
+    return [first, second, third, fourth, _next(fourth, done)]
 
 
 def _deferred(number: int, at: datetime) -> History:

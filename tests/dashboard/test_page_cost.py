@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
 
 import pytest
 
+from devtools.bench_dashboard.counted_ports import counted
 from jobfleet_backends.open_backend import open_backend
 from jobfleet_backends.settings import Settings
 from jobfleet_backends.sqlite.database import FILE_NAME
@@ -36,47 +35,15 @@ TIME_STEPS = (60 + 24) * 4
 COUNTED = ("/", "/api/stats", "/events", "/events?window=24h")
 LOOKED_AT = 50
 """Failures of one look; of the real 500 few are stored."""
-PORTS = (
-    "reader",
-    "trail",
-    "locks",
-    "queue",
-    "directory",
-    "payloads",
-    "dead_letters",
-    "control_log",
-)
 MOST_QUESTIONS = {"/": 6, "/locks": 27, "/api/limits": 27}
 """Of each but those that ask up to ten; two look up the jobs that hold slots of a limit."""
 
 
-class _Counted:
-    """A port that counts questions and the rows of their answers."""
-
-    def __init__(self, port: Any) -> None:
-        self._port = port
-        self.asked = self.rows = 0
-
-    def __getattr__(self, name: str) -> Any:
-        async def ask(*args: Any, **named: Any) -> Any:
-            answer = await getattr(self._port, name)(*args, **named)
-            self.asked += 1
-            found = getattr(answer, "items", answer)
-            self.rows += len(found) if isinstance(found, list | tuple | frozenset) else 1
-            return answer
-
-        return ask
-
-
 async def _costs(backend: Backend, action_id: str) -> Mapping[str, Cost]:
     """Questions and rows of each page."""
-    ports: Any = {name: _Counted(getattr(backend, name)) for name in PORTS}
-
-    def counts() -> Cost:
-        return sum(port.asked for port in ports.values()), sum(p.rows for p in ports.values())
-
+    counting, counts = counted(backend)
     return await costs_of_pages(
-        replace(backend, **ports),
+        counting,
         counts,
         job_id=stored_job_id(7),
         group_id=STORED_GROUP,

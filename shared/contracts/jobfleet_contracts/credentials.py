@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -173,7 +173,7 @@ _TEXT_SIGNS = (
 def is_secret_name(name: str) -> bool:
     """Whether a field, header or parameter of this name carries a credential."""
     lower = name.lower()
-    if not any(sign in lower for sign in _NAME_SIGNS):
+    if not _holds(lower, _NAME_SIGNS):
         return False
     words = [word.lower() for word in _PART.findall(name)]
     plain = "".join(words)
@@ -211,8 +211,8 @@ def _masked(value: Any, levels: int) -> Any:
 def _masked_text(text: str, levels: int) -> str:
     text = labelled_text(text)
     lower = text.lower()
-    named = "code=" in lower or "%" in lower or any(sign in lower for sign in _NAME_SIGNS)
-    if not named and not any(sign in lower for sign in _TEXT_SIGNS):
+    named = "code=" in lower or "%" in lower or _holds(lower, _NAME_SIGNS)
+    if not named and not _holds(lower, _TEXT_SIGNS):
         return text
     if text[:1] in ("{", "[") and (inner := _masked_json(text, levels)) is not None:
         return inner
@@ -231,6 +231,13 @@ def _masked_text(text: str, levels: int) -> str:
     if "-u" in lower:
         shown = _USER_OPTION.sub(rf"\1{HIDDEN}", shown)
     return _without_tokens(shown)
+
+
+def _holds(text: str, signs: Sequence[str]) -> bool:
+    for sign in signs:  # noqa: SIM110 - any() takes twice as long; values have 100,000 texts
+        if sign in text:
+            return True
+    return False
 
 
 def holds_credential(text: str) -> bool:

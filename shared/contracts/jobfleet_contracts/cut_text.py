@@ -5,7 +5,7 @@ What is cut is masked first, so that a text that was cut never holds a credentia
 
 from __future__ import annotations
 
-from itertools import takewhile
+from bisect import bisect_right
 
 from jobfleet_contracts.credentials import masked_text
 from jobfleet_contracts.encoded_value import labelled_text
@@ -34,16 +34,23 @@ def beginning_of(text: str, most: int) -> str:
     text = labelled_text(text)
     if len(text) <= most + BESIDE:
         return masked_text(text)[:most]
+    longer = text[: most + BESIDE]
+    shown = masked_text(longer)
+    if shown == longer:
+        return text[:most]
     # Both are cut. What is masked in the longer one only began before the cut of the shorter one.
-    return _common(masked_text(text[:most]), masked_text(text[: most + BESIDE]))[:most]
+    return _common(masked_text(text[:most]), shown)[:most]
 
 
 def _end(text: str, most: int) -> str:
-    parts = (masked_text(text[-most:]), masked_text(text[-most - BESIDE :]))
-    return _common(*(part[::-1] for part in parts))[:most][::-1]
+    longer = text[-most - BESIDE :]
+    shown = masked_text(longer)
+    if shown == longer:
+        return text[-most:]
+    return _common(masked_text(text[-most:])[::-1], shown[::-1])[:most][::-1]
 
 
 def _common(one: str, other: str) -> str:
     """Return the characters with which both texts begin."""
-    same = takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
-    return "".join(first for first, _ in same)
+    lengths = range(min(len(one), len(other)) + 1)
+    return one[: bisect_right(lengths, False, key=lambda n: one[:n] != other[:n]) - 1]

@@ -44,6 +44,20 @@ def test_events_are_tabs_in_a_pipe_and_found_by_search_and_time(cli: Cli) -> Non
     assert (wrong.returncode, "--q: at character 1, 'status:gone'" in wrong.stderr) == (2, True)
 
 
+def test_a_whole_list_is_written_as_a_file(cli: Cli) -> None:
+    jobs = cli.publish("--type", "a", "--count", "3")
+    for command in ("jobs list", "events"):
+        lines = cli.run(*command.split(), "--export", "jsonl", "-q", "type:A").stdout.splitlines()
+        assert sorted(orjson.loads(line)["jobId"] for line in lines) == sorted(jobs)
+        out = cli.folder / "list.csv"
+        done = cli.run(*command.split(), "--export", "csv", "--out", str(out), "--limit", "1")
+        assert (done.returncode, done.stdout) == (0, "")
+        names, *rows = out.read_text().splitlines()
+        assert ("jobId" in names, len(rows)) == (True, 3)
+        for odd in (("--out", "x"), ("--export", "csv", "--json")):
+            assert cli.run(*command.split(), *odd).returncode == 2
+
+
 def test_show_has_the_history_and_shows_markup_instead_of_obeying(cli: Cli) -> None:
     [job] = cli.publish("--type", "a", "--name", "[red]x[/red]")
     page = cli.run("jobs", "show", job.upper())

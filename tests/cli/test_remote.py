@@ -95,6 +95,17 @@ def test_lists_are_read_over_the_api(far: Cli, command: str) -> None:
     assert "items" in orjson.loads(done.stdout)
 
 
+@pytest.mark.parametrize("command", ["jobs list", "events"])
+def test_a_whole_list_is_written_over_the_api(far: Cli, command: str) -> None:
+    job_id = submitted(far)
+    export = (*command.split(), "--export", "csv", "-q")
+    done = far.run(*export, "type:CRM.*", JOBFLEET_API_KEY=VIEWER)
+    assert (done.returncode, job_id in done.stdout) == (0, True), done.stderr
+    assert done.stdout.splitlines()[0].split(",")[1].startswith("job")
+    wrong = far.run(*export, "gone:x")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+
+
 def test_a_queue_is_paused_and_resumed_over_the_api(far: Cli) -> None:
     assert far.run("queues", "pause", "mail", "--reason", "closing").returncode == 0
     (row,) = [r for r in _queues(far) if r["queue"] == "mail"]

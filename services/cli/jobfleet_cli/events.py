@@ -11,14 +11,28 @@ import typer
 from jobfleet_cli.answer import print_json, print_table
 from jobfleet_cli.answer_options import Cursor, Json, Limit
 from jobfleet_cli.exit_code import ExitCode
+from jobfleet_cli.list_file import (
+    Export,
+    FileForm,
+    Out,
+    check_export,
+    fetch_lines,
+    write_lines,
+)
 from jobfleet_cli.remote_dashboard import RemoteDashboard
 from jobfleet_cli.session import Session, in_session
 from jobfleet_cli.table import Column
 from jobfleet_cli.zone import local_time, zone_name
 from jobfleet_contracts.codec import format_optional_time
+from jobfleet_protocol.reading import event_export
 from jobfleet_protocol.reading.event_search import event_query, find_events
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+LINES = {
+    FileForm.CSV: event_export.csv_lines,
+    FileForm.JSON_LINES: event_export.json_lines,
+}
 
 Search = Annotated[
     str | None,
@@ -36,12 +50,17 @@ def events(
     limit: Limit = 50,
     cursor: Cursor = None,
     as_json: Json = False,
+    export: Export = None,
+    out: Out = None,
 ) -> None:
     """Print events of all jobs, newest first."""
+    check_export(export, out, cursor=cursor, as_json=as_json)
     fields = {"q": q, "since": since, "until": until}
     query = event_query(fields, limit=limit, cursor=cursor, prefix="--")
 
     async def work(session: Session) -> int:
+        if export is not None:
+            return await write_lines(LINES[export](session.backend.reader, query), out)
         page = await find_events(session.backend.reader, query)
         items = [event.to_json() for event in page.items]
         back_to = format_optional_time(page.searched_back_to)
@@ -49,6 +68,8 @@ def events(
         return _print(found, as_json=as_json)
 
     async def ask(dashboard: RemoteDashboard) -> int:
+        if export is not None:
+            return await fetch_lines(dashboard, f"/api/events/export.{export}", fields, out)
         found = await dashboard.get("/api/events", limit=limit, cursor=cursor, **fields)
         return _print(found, as_json=as_json)
 

@@ -16,11 +16,20 @@ from jobfleet_cli.job_history import show_job
 from jobfleet_cli.job_list import list_jobs
 from jobfleet_cli.job_logs import RemoteLog, StoredLog, print_logs
 from jobfleet_cli.job_selection import JobSelection
+from jobfleet_cli.list_file import (
+    Export,
+    FileForm,
+    Out,
+    check_export,
+    fetch_lines,
+    write_lines,
+)
 from jobfleet_cli.pause_commands import pauses_of
 from jobfleet_cli.remote_dashboard import RemoteDashboard
 from jobfleet_cli.session import Session, in_session, who
 from jobfleet_cli.trail_reading import known_form
 from jobfleet_contracts.state import State
+from jobfleet_protocol.reading import job_export
 from jobfleet_protocol.reading.job_actions import JobAction
 
 app = typer.Typer(
@@ -29,6 +38,8 @@ app = typer.Typer(
     add_completion=False,
     help="List, show, watch, cancel, redrive, dismiss and erase jobs, and read their logs.",
 )
+
+LINES = {FileForm.CSV: job_export.csv_lines, FileForm.JSON_LINES: job_export.json_lines}
 
 JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.")]
 States = Annotated[
@@ -70,16 +81,23 @@ def list_(
     limit: Limit = 50,
     cursor: Cursor = None,
     as_json: Json = False,
+    export: Export = None,
+    out: Out = None,
 ) -> None:
     """Print jobs, last changed first, with their current state."""
+    check_export(export, out, cursor=cursor, as_json=as_json)
     chosen = JobFilter(state, type_, queue, q, lock_key, since, until)
     query = chosen.query(limit=limit, cursor=cursor)
 
     async def ask(dashboard: RemoteDashboard) -> int:
+        if export is not None:
+            return await fetch_lines(dashboard, f"/api/jobs/export.{export}", chosen.fields(), out)
         page = {"limit": limit, "cursor": cursor}
         return await remote_jobs.list_jobs(dashboard, chosen.fields(), as_json=as_json, **page)
 
     def work(session: Session) -> Awaitable[int]:
+        if export is not None:
+            return write_lines(LINES[export](session.backend.reader, query), out)
         return list_jobs(session, query, as_json=as_json)
 
     raise typer.Exit(in_session(work, remote=ask))

@@ -75,7 +75,7 @@ class _Terminal:
     """Takes JSON lines as bytes, and shows them escaped."""
 
     def write(self, data: bytes, /) -> object:
-        return sys.stdout.write(visible_json(data.decode()))
+        return sys.stdout.write(visible_json(data.decode().replace("\r\n", "\n")))
 
     def flush(self) -> object:
         return sys.stdout.flush()

@@ -116,6 +116,33 @@ class RemoteDashboard:
             told = str(error) or type(error).__name__
             raise BackendUnavailable(f"the stream of {self._url} broke off: {told}") from error
 
+    async def download(self, path: str, **query: str | None) -> AsyncIterator[bytes]:
+        """Yield the whole lines of a file; errors as with :meth:`stream`.
+
+        A connection that breaks off raises: what was yielded is not all.
+        """
+        assert self._session is not None, "used outside of `async with`"
+        told = {name: value for name, value in query.items() if value is not None}
+        timeout = aiohttp.ClientTimeout(total=None, sock_read=SILENT_STREAM_SECONDS)
+        try:
+            async with self._session.get(
+                f"{self._url}{path}", params=told, timeout=timeout, allow_redirects=False
+            ) as answer:
+                if answer.status != 200:  # noqa: PLR2004
+                    self._check(answer.status, _document(await answer.read()))
+                rest = b""
+                async for chunk in answer.content.iter_any():
+                    whole, end, rest = (rest + chunk).rpartition(b"\n")
+                    if end:
+                        yield whole + end
+                if rest:
+                    yield rest
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            told_error = str(error) or type(error).__name__
+            raise BackendUnavailable(
+                f"the download from {self._url} broke off: {told_error}"
+            ) from error
+
     async def _ask(self, method: str, path: str, **how: Any) -> Any:
         assert self._session is not None, "used outside of `async with`"
         address = f"{self._url}{path}"
@@ -130,12 +157,16 @@ class RemoteDashboard:
             told = str(error) or type(error).__name__
             away = f"the dashboard at {self._url} does not answer: {told}"
             raise BackendUnavailable(away) from error
+        document = _document(body)
+        self._check(status, document)
+        return document
+
+    def _check(self, status: int, document: Any) -> None:
+        """Raise what an answer's status means."""
         if 300 <= status < _FIRST_ERROR:  # noqa: PLR2004
             raise SettingsError(f"JOBFLEET_URL: {self._url} leads elsewhere; give its real address")
-        document = _document(body)
         if status >= _FIRST_ERROR:
             raise _refusal(status, document, self._url)
-        return document
 
 
 async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:

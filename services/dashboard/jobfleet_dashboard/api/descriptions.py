@@ -390,6 +390,18 @@ EXPORT_JSON = Description(
     example=f'{{"jobId":"{examples.JOB_ID}","type":"crm.sync","state":"failed"}}\n',
     problems=("invalid-request", *READ),
 )
+EVENTS_CSV = Description(
+    text="A line of names, then a line for each event, newest first; without its data.",
+    media_type="text/csv",
+    example="timestamp,jobId,jobName,type,sequence,status\r\n",
+    problems=("invalid-request", *READ),
+)
+EVENTS_JSON = Description(
+    text="A line of JSON for each event, newest first.",
+    media_type="application/x-ndjson",
+    example=f'{{"jobId":"{examples.JOB_ID}","sequence":3,"status":"Failed"}}\n',
+    problems=("invalid-request", *READ),
+)
 LIVEZ = Description(
     text="Alive.", model=documents.Alive, example=examples.ALIVE, problems=("cross-site-request",)
 )

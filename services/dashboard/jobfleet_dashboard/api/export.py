@@ -1,4 +1,4 @@
-"""A filtered list of jobs as a file."""
+"""Filtered lists of jobs and of events as files."""
 
 from __future__ import annotations
 
@@ -8,29 +8,50 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 
-from jobfleet_dashboard.api.descriptions import EXPORT_CSV, EXPORT_JSON
-from jobfleet_dashboard.api.filters import ExportFilter
+from jobfleet_dashboard.api.descriptions import (
+    EVENTS_CSV,
+    EVENTS_JSON,
+    EXPORT_CSV,
+    EXPORT_JSON,
+)
+from jobfleet_dashboard.api.filters import EventExportFilter, ExportFilter
 from jobfleet_dashboard.api.route_description import described
 from jobfleet_dashboard.security.access import require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
-from jobfleet_protocol.reading.job_export import csv_lines, json_lines
+from jobfleet_protocol.reading import event_export, job_export
 
-router = APIRouter(prefix="/api/jobs", dependencies=[require(Role.VIEWER)], tags=["jobs"])
+CSV, JSON_LINES = "text/csv; charset=utf-8", "application/x-ndjson"
+
+router = APIRouter(prefix="/api", dependencies=[require(Role.VIEWER)], tags=["jobs"])
 
 
-@router.get("/export.csv", **described(EXPORT_CSV))
+@router.get("/jobs/export.csv", **described(EXPORT_CSV))
 async def export_csv(request: Request, query: Annotated[ExportFilter, Query()]) -> Response:
     """All jobs of a filter as CSV; a download that ends early is not whole."""
-    lines = csv_lines(services_of(request).backend.reader, query.job_query())
-    return await _file(lines, "text/csv; charset=utf-8", "jobs.csv")
+    lines = job_export.csv_lines(services_of(request).backend.reader, query.job_query())
+    return await _file(lines, CSV, "jobs.csv")
 
 
-@router.get("/export.jsonl", **described(EXPORT_JSON))
+@router.get("/jobs/export.jsonl", **described(EXPORT_JSON))
 async def export_json(request: Request, query: Annotated[ExportFilter, Query()]) -> Response:
     """All jobs of a filter as JSON Lines; a download that ends early is not whole."""
-    lines = json_lines(services_of(request).backend.reader, query.job_query())
-    return await _file(lines, "application/x-ndjson", "jobs.jsonl")
+    lines = job_export.json_lines(services_of(request).backend.reader, query.job_query())
+    return await _file(lines, JSON_LINES, "jobs.jsonl")
+
+
+@router.get("/events/export.csv", **described(EVENTS_CSV))
+async def events_csv(request: Request, query: Annotated[EventExportFilter, Query()]) -> Response:
+    """All events of a filter as CSV; a download that ends early is not whole."""
+    lines = event_export.csv_lines(services_of(request).backend.reader, query.event_query())
+    return await _file(lines, CSV, "events.csv")
+
+
+@router.get("/events/export.jsonl", **described(EVENTS_JSON))
+async def events_json(request: Request, query: Annotated[EventExportFilter, Query()]) -> Response:
+    """All events of a filter as JSON Lines; a download that ends early is not whole."""
+    lines = event_export.json_lines(services_of(request).backend.reader, query.event_query())
+    return await _file(lines, JSON_LINES, "events.jsonl")
 
 
 async def _file(lines: AsyncIterator[bytes], media_type: str, name: str) -> Response:

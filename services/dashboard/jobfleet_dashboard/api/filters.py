@@ -138,13 +138,11 @@ class ExportFilter(BaseModel):
         return job_query(self.model_dump(by_alias=True), limit=EXPORTED_PAGE)
 
 
-class EventsFilter(BaseModel):
-    """Query of ``GET /api/events``."""
+class EventExportFilter(BaseModel):
+    """Query of the exports of events."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    limit: int = Field(200, ge=1, le=1000)
-    cursor: str | None = Field(None, max_length=2000, description="`next` of the page before.")
     since: Word | None = Field(None, description="Inclusive.", examples=["2026-01-31T02:00:00Z"])
     until: Word | None = Field(None, description="Exclusive.", examples=["2026-01-31T02:10:00Z"])
     q: Annotated[str, Field(min_length=1, max_length=500), ONE_LINE] | None = Field(
@@ -161,8 +159,22 @@ class EventsFilter(BaseModel):
         Raises:
             InvalidRequest: names the field that does not fit.
         """
-        fields = {"since": self.since, "until": self.until, "q": self.q}
-        return event_query(fields, limit=self.limit, cursor=self.cursor)
+        return event_query(self.fields(), limit=1)
+
+    def fields(self) -> dict[str, str | None]:
+        """Return what is searched for."""
+        return {"since": self.since, "until": self.until, "q": self.q}
+
+
+class EventsFilter(EventExportFilter):
+    """Query of ``GET /api/events``."""
+
+    limit: int = Field(200, ge=1, le=1000)
+    cursor: str | None = Field(None, max_length=2000, description="`next` of the page before.")
+
+    def event_query(self) -> EventQuery:
+        """Return the question to the timeline; errors as of the export."""
+        return event_query(self.fields(), limit=self.limit, cursor=self.cursor)
 
 
 class ErrorsFilter(BaseModel):

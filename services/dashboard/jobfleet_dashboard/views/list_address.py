@@ -50,3 +50,11 @@ class ListAddress(ABC):
 def way_back(pairs: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     """Return the cursors of the pages before, as query parameters name them."""
     return tuple(value for name, value in pairs if name == "back")[-_MAX_BACK:]
+
+
+def export_addresses(path: str, pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the names and addresses of a list as files; ``path`` is without its ending."""
+    query = f"?{urlencode(pairs)}" if pairs else ""
+    return [
+        (name, f"{path}.{end}{query}") for name, end in (("CSV", "csv"), ("JSON Lines", "jsonl"))
+    ]

@@ -59,6 +59,10 @@ class TimeRange:
         given = (("window", self.window), ("since", self.since), ("until", self.until))
         return [(name, value) for name, value in given if value]
 
+    def begin(self, now: datetime) -> list[tuple[str, str]]:
+        """Return the query parameters by which the API knows a window."""
+        return [("since", format_time(now - WINDOWS[self.window]))] if self.window else []
+
     def bounds(self, now: datetime) -> tuple[datetime | None, datetime | None]:
         """Return where it begins and ends, ``None`` where it is open."""
         if self.window:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Any
 
 from jobfleet_contracts.codec import encode
 from jobfleet_contracts.index import JobQuery, JobRow
 from jobfleet_contracts.ports import JobIndexReader
+from jobfleet_protocol.reading.csv_line import csv_line
 
 PAGE = 500
 COLUMNS = (
     *("jobId", "jobName", "type", "state", "queue", "priority", "lockKey", "attempt"),
     *("maxAttempts", "workerId", "message", "createdAt", "updatedAt", "dueAt", "dismissed"),
 )
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 async def job_rows(reader: JobIndexReader, query: JobQuery) -> AsyncIterator[JobRow]:
@@ -36,30 +33,13 @@ async def job_rows(reader: JobIndexReader, query: JobQuery) -> AsyncIterator[Job
 
 async def csv_lines(reader: JobIndexReader, query: JobQuery) -> AsyncIterator[bytes]:
     """Yield the jobs as CSV (RFC 4180) with a line of names; credentials are masked."""
-    yield _csv_line(COLUMNS)
+    yield csv_line(COLUMNS)
     async for row in job_rows(reader, query):
         shown = row.to_json()
-        yield _csv_line([_cell(shown[name]) for name in COLUMNS])
+        yield csv_line(shown[name] for name in COLUMNS)
 
 
 async def json_lines(reader: JobIndexReader, query: JobQuery) -> AsyncIterator[bytes]:
     """Yield the jobs as JSON Lines, each as a list of jobs shows it."""
     async for row in job_rows(reader, query):
         yield encode(row.to_json()) + b"\n"
-
-
-def _cell(value: Any) -> str:
-    """Return a cell that no spreadsheet takes for a formula: submitters write these texts.
-
-    Source: https://owasp.org/www-community/attacks/CSV_Injection
-    """
-    if value is None:
-        return ""
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    return f"'{text}" if isinstance(value, str) and text.startswith(_FORMULA) else text
-
-
-def _csv_line(cells: Any) -> bytes:
-    line = io.StringIO()
-    csv.writer(line).writerow(cells)
-    return line.getvalue().encode()

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from jobfleet_contracts.index import EventQuery
-from jobfleet_dashboard.views.list_address import ListAddress, way_back
+from jobfleet_dashboard.views.list_address import ListAddress, export_addresses, way_back
 from jobfleet_dashboard.views.time_range import ANY_TIME, TimeRange, address_time
 from jobfleet_protocol.reading.job_filter import MAX_SEARCH
 from jobfleet_protocol.reading.search import SearchError, narrow_events
@@ -44,6 +44,11 @@ class EventFilter(ListAddress):
         """Return the address of the same search in another range."""
         times = TimeRange("", address_time(since), address_time(until))
         return replace(self, range=times).url()
+
+    def exports(self, now: datetime) -> list[tuple[str, str]]:
+        """Return the names and addresses of the same list as files."""
+        pairs = [(name, value) for name, value in self.pairs() if name != "window"]
+        return export_addresses("/api/events/export", pairs + self.range.begin(now))
 
     def query(self, now: datetime) -> EventQuery:
         """Return the question to the timeline."""

@@ -6,14 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import ClassVar, TypeVar
-from urllib.parse import urlencode
 from uuid import UUID
 
-from jobfleet_contracts.codec import format_time
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.index import JobQuery
 from jobfleet_contracts.state import State
-from jobfleet_dashboard.views.list_address import ListAddress, way_back
+from jobfleet_dashboard.views.list_address import ListAddress, export_addresses, way_back
 from jobfleet_dashboard.views.time_range import ANY_TIME, TimeRange
 from jobfleet_protocol.reading.job_filter import (
     MAX_SEARCH,
@@ -87,12 +85,7 @@ class JobFilter(ListAddress):
         pairs = [(names.get(n, n), v) for n, v in self.pairs() if n not in ("state", "window")]
         if self.states:
             pairs.append(("state", ",".join(state.value for state in self.states)))
-        since, _ = self.range.bounds(now)
-        if self.range.window and since is not None:
-            pairs.append(("since", format_time(since)))
-        query = f"?{urlencode(pairs)}" if pairs else ""
-        forms = (("CSV", "csv"), ("JSON Lines", "jsonl"))
-        return [(name, f"/api/jobs/export.{end}{query}") for name, end in forms]
+        return export_addresses("/api/jobs/export", pairs + self.range.begin(now))
 
     def query(self, now: datetime, *, limit: int = PAGE_SIZE) -> JobQuery:
         """Return the question to the index."""

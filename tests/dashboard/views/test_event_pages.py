@@ -73,6 +73,20 @@ async def test_a_range_has_as_many_bars_as_can_be_told_apart(
     assert found is None or found.unit == unit
 
 
+async def test_a_range_that_is_too_long_for_a_chart_says_so_and_leads_to_its_end(
+    client: AsgiClient,
+) -> None:
+    long = "/events?q=type:a&since=2026-01-01T00:00:00Z&until=2026-03-01T12:00:00Z"
+    page = await look(client, long)
+    assert "A chart covers up to 8 days" in page
+    part = "/events?q=type%3Aa&since=2026-02-21T12%3A00%3A00Z&until=2026-03-01T12%3A00%3A00Z"
+    assert f'href="{part}"' in unescape(page)
+    shorter = await look(client, part)
+    assert "A chart covers" not in shorter
+    assert ">02-21 12:00</time>" in shorter  # eight times a day have the same time of day
+    assert 'data-clock="day"' in shorter
+
+
 def test_an_open_range_is_live_and_a_closed_one_is_not() -> None:
     assert parse_filter([("window", "1h")]).is_live
     assert parse_filter([("since", "2026-03-01T02:00:00Z")]).is_live

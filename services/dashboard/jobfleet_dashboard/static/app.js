@@ -39,9 +39,10 @@
     document.dispatchEvent(new Event("zone"));
   };
   useZone();
-  const local = (moment, short) => {
+  const local = (moment, form) => {
     const [date, full] = shifted(moment).toISOString().slice(0, 23).split("T");
-    if (short) return full.slice(0, 5);
+    if (form === "short") return full.slice(0, 5);
+    if (form === "day") return `${ofDay.format(shifted(moment))} ${full.slice(0, 5)}`;
     const today = shifted(new Date(now())).toISOString().slice(0, 10);
     return date === today ? full : `${ofDay.format(shifted(moment))} ${full.slice(0, 8)}`;
   };
@@ -78,14 +79,14 @@
   };
   const localTitles = (from) => {
     for (const bar of $$("a[data-at] > title", from)) {
-      const at = bar.parentNode.dataset.at;
-      put(bar, bar.textContent.replace(/^[0-9:]+( UTC)?/, local(new Date(Date.parse(at)), true)));
+      const at = new Date(Date.parse(bar.parentNode.dataset.at));
+      put(bar, bar.textContent.replace(/^.*?(?=: )/, local(at, bar.closest(".plot").dataset.clock)));
     }
   };
   const clocks = (from) => {
     localTitles(from);
     for (const place of $$("time[data-clock]", from)) {
-      put(place, local(new Date(Date.parse(place.dateTime)), place.dataset.clock === "short"));
+      put(place, local(new Date(Date.parse(place.dateTime)), place.dataset.clock));
       place.title = `${place.dateTime.slice(0, 23).replace("T", " ")} UTC`;
     }
   };

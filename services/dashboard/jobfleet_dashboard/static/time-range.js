@@ -64,9 +64,10 @@
     const place = Math.floor(((x - box.left) / box.width) * bars.length);
     return bars[Math.min(bars.length - 1, Math.max(0, place))];
   };
-  const clock = (moment) => {
+  const clock = (moment, form) => {
     const shift = inUtc() ? 0 : new Date(moment).getTimezoneOffset() * 60000;
-    return new Date(Date.parse(moment) - shift).toISOString().slice(11, 16);
+    const told = new Date(Date.parse(moment) - shift).toISOString();
+    return form === "short" ? told.slice(11, 16) : told.slice(5, 16).replace("T", " ");
   };
   const chosen = () => {
     const plot = drag.plot.isConnected ? drag.plot : $$(".plot")[drag.index];
@@ -79,7 +80,8 @@
     const left = Math.max(box.left, Math.min(drag.from, drag.to));
     const right = Math.min(box.right, Math.max(drag.from, drag.to));
     Object.assign(veil.style, { left: `${left}px`, top: `${box.top}px`, width: `${right - left}px`, height: `${box.height}px` });
-    veil.textContent = `${clock(since)} to ${clock(until)}`;
+    const form = plot.dataset.clock;
+    veil.textContent = `${clock(since, form)} to ${clock(until, form)}`;
     veil.hidden = false;
   };
   const stop = () => { drag = null; veil.hidden = true; };

@@ -13,6 +13,7 @@ WIDTH = 600
 HEIGHT = 120
 BASE = 100
 _GAP = 1.5
+A_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class EndingsChart:
         top: the number that the highest bar stands for.
         labels: x and moment of labels on the axis.
         before: points of the line of the day before; empty where it is not drawn.
+        clock: how its times are told: ``short`` by the time of day, ``day`` with the date.
     """
 
     since: datetime
@@ -70,6 +72,11 @@ class EndingsChart:
     labels: tuple[tuple[float, datetime], ...]
     summary: str
     before: str = ""
+    clock: str = "short"
+
+    def told(self, moment: datetime) -> str:
+        """Return a moment of the chart in UTC."""
+        return moment.strftime("%H:%M" if self.clock == "short" else "%m-%d %H:%M")
 
 
 def buckets_of(
@@ -112,6 +119,7 @@ def draw_endings(
         labels=labels,
         summary=f"{ended} jobs ended, {bad} of them badly{told}",
         before=_line(before, width, top) if past else "",
+        clock="short" if len(buckets) * length <= A_DAY else "day",
     )
 
 

@@ -28,6 +28,16 @@ class RangeChart:
     unit: str
 
 
+def last_part(
+    since: datetime | None, until: datetime | None, *, now: datetime
+) -> tuple[datetime, datetime] | None:
+    """Return the last part of a range that is too long for a chart; ``None`` for a shorter one."""
+    end = min(until or now, now)
+    if since is None or end - since <= MOST_HOURS:
+        return None
+    return end - MOST_HOURS, end
+
+
 async def read_chart(
     reader: JobIndexReader, since: datetime | None, until: datetime | None, *, now: datetime
 ) -> RangeChart | None:
@@ -42,7 +52,7 @@ async def read_chart(
         return None
     end = min(until or now, now)
     begin = end - HOUR if since is None else min(since, end)
-    if end - begin > MOST_HOURS:
+    if last_part(since, until, now=now) is not None:
         return None
     step: TimeStep = "minute" if end - begin <= MOST_MINUTES else "hour"
     length = MINUTE if step == "minute" else HOUR

@@ -19,7 +19,7 @@ from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
 from jobfleet_dashboard.views.event_row import event_row
 from jobfleet_dashboard.views.events.event_filter import PAGE_SIZE, EventFilter, parse_filter
-from jobfleet_dashboard.views.events.range_chart import read_chart
+from jobfleet_dashboard.views.events.range_chart import last_part, read_chart
 from jobfleet_dashboard.views.jobs.search_words import SearchedNames, completions
 from jobfleet_dashboard.views.live_stream import Fragment, partial, shared_stream
 from jobfleet_dashboard.views.pages import html
@@ -86,6 +86,7 @@ async def _results(request: Request, chosen: EventFilter) -> dict[str, Any]:
     page, chart = await asyncio.gather(
         find_events(reader, chosen.query(now)), read_chart(reader, since, until, now=now)
     )
+    part = last_part(since, until, now=now)
     return {
         "filter": chosen,
         "rows": [event_row(event) for event in page.items],
@@ -93,6 +94,7 @@ async def _results(request: Request, chosen: EventFilter) -> dict[str, Any]:
         "newer": chosen.newer(),
         "searched_back_to": page.searched_back_to,
         "range_chart": chart,
+        "charted_part": None if part is None else chosen.within(*part),
         "chart_address": replace(chosen, range=ANY_TIME).url(),
         "neighbours": _neighbours(chosen, since, until),
         "page_size": PAGE_SIZE,

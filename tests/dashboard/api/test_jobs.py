@@ -350,3 +350,12 @@ async def test_a_job_whose_history_was_removed_tells_how_it_ended_and_that_it_wa
     page = await client.request("GET", f"/jobs/{job_id}", headers={"Accept": "text/html"})
     assert b"; history removed after 30 days" in page.body
     assert b"/redrive" not in page.body
+
+
+@pytest.mark.parametrize("payload", [None, {}, {"a": 1}, [1], "text", 7, True])
+async def test_a_job_that_follows_takes_any_payload(client: AsgiClient, payload: Any) -> None:
+    body = {"type": "a", "then": [{"type": "b", "payload": payload}]}
+    assert (await client.post("/api/jobs", body)).status == 202
+    fills = {"type": "b", "payload": payload, "results": {"a": "previous"}}
+    answer = await client.post("/api/jobs", {"type": "a", "then": [fills]})
+    assert answer.status == (202 if payload in (None, {}) else 400)

@@ -39,6 +39,20 @@ def test_a_deferred_job_without_a_known_holder_tells_the_reason() -> None:
     assert told(newest, reason="rate limit") == "deferred: rate limit; next try in 8 s"
 
 
+def test_a_job_that_waits_for_no_time_is_not_overdue() -> None:
+    newest = life((1, Change(kind=Status.DEFERRED, due_at=at(1))), lockKey="customer-42")[-1]
+    said = told(newest, holder_id="x", holder_name="import")
+    assert said == (
+        "waiting for lock customer-42 since 12 s, held by job import; "
+        "it starts when the lock is free"
+    )
+    said = told(newest, reason="all 2 slots of api are taken")
+    assert said == (
+        "deferred: all 2 slots of api are taken since 12 s; "
+        "a worker tries it again every few seconds"
+    )
+
+
 def test_a_job_under_a_rate_tells_its_slot() -> None:
     data: dict[str, object] = {"reason": "rate", "rate": "call-api", "slot": "…", "slots": {}}
     newest = life((1, Change(kind=Status.DEFERRED, due_at=at(17), data=data)), lockKey="k")[-1]

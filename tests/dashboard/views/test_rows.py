@@ -67,6 +67,8 @@ def test_a_row_of_an_ended_job_tells_how_long_it_took_and_one_that_waits_what_fo
         JobRow.of(life((1, Change(kind=Status.DEFERRED, due_at=at(9), message="locked")))[-1])
     )
     assert (row.took, row.due, row.due_at) == ("", "next try", at(9))
+    at_once = Change(kind=Status.DEFERRED, due_at=at(1), message="locked")
+    assert row_of(JobRow.of(life((1, at_once))[-1])).due_at is None
 
 
 @pytest.mark.parametrize(

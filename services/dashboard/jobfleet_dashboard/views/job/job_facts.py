@@ -47,7 +47,7 @@ def job_facts(record: JobRecord, trace_url: str | None = None) -> tuple[Fact, ..
         Fact("attempt", f"{after.attempt} of {after.max_attempts}"),
         Fact("created", moment=facts.created_at),
         Fact("run at", moment=request.run_at),
-        Fact("due", moment=after.due_at),
+        Fact("due", moment=_due(record.newest)),
         Fact("lock key", facts.lock_key or "", href=lock),
         Fact("lock slot", _slot(record.newest)),
         Fact("limits", ", ".join(record.limits), href="/locks" if record.limits else None),
@@ -64,6 +64,12 @@ def job_facts(record: JobRecord, trace_url: str | None = None) -> tuple[Fact, ..
         Fact("input file", request.input_file_path or ""),
     )
     return tuple(fact for fact in found if fact.text or fact.moment)
+
+
+def _due(newest: Event) -> datetime | None:
+    """Return for when it waits; a job that was deferred at once waits for no time."""
+    due = newest.after.due_at
+    return due if due is not None and due > newest.occurred_at else None
 
 
 def _trace(request: JobRequest, record: JobRecord, trace_url: str | None) -> Iterator[Fact]:

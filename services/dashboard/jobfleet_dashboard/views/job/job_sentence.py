@@ -123,17 +123,25 @@ def _deferred(newest: Event, around: JobSituation) -> Sentence:
     due = newest.after.due_at or newest.occurred_at
     if newest.data.get("reason") == RATE:
         return _waits_for_rate(newest, due, around)
+    # A job that was due at once waits for no time: its worker asks every few seconds.
+    timed = due > newest.occurred_at
+    since: Sentence = () if timed else (TextSpan(" since "), _since(around))
     if around.holder_id is not None and newest.facts.lock_key:
-        return (
+        told: Sentence = (
             TextSpan("waiting for lock "),
             TextSpan(newest.facts.lock_key, href="/locks"),
+            *since,
             TextSpan(", held by job "),
             TextSpan(around.holder_name, href=f"/jobs/{around.holder_id}"),
-            TextSpan("; next try "),
-            _ahead(due, around),
         )
-    why = f": {around.reason}" if around.reason else ""
-    return (TextSpan(f"deferred{why}; next try "), _ahead(due, around))
+        free = "; it starts when the lock is free"
+    else:
+        why = f": {around.reason}" if around.reason else ""
+        told = (TextSpan(f"deferred{why}"), *since)
+        free = "; a worker tries it again every few seconds"
+    if timed:
+        return (*told, TextSpan("; next try "), _ahead(due, around))
+    return (*told, TextSpan(free))
 
 
 def _waits_for_rate(newest: Event, due: datetime, around: JobSituation) -> Sentence:

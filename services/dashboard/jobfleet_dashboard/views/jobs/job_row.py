@@ -61,13 +61,18 @@ def row_of(row: JobRow) -> JobListRow:
         message="" if row.state is State.SCHEDULED else masked_text(row.message),
         updated_at=row.updated_at,
         sequence=row.sequence,
-        due_at=row.due_at if row.state in _DUE else None,
+        due_at=row.due_at if row.state in _DUE and _has_time(row) else None,
         due=_DUE.get(row.state, ""),
         took=spell_ms(row.duration_ms) if row.state.is_terminal else "",
         step=step,
         of=of,
         locks=_locks(row),
     )
+
+
+def _has_time(row: JobRow) -> bool:
+    """Whether it waits for a time: one that was due at once waits for something else."""
+    return row.due_at is not None and row.due_at > row.updated_at
 
 
 def _locks(row: JobRow) -> str:

@@ -16,6 +16,7 @@ from jobfleet_cli.remote_dashboard import RemoteDashboard
 from jobfleet_cli.session import Session, in_session, who
 from jobfleet_cli.table import Column
 from jobfleet_contracts.credentials import masked_text
+from jobfleet_protocol.actions.action_journal import ActionJournal
 from jobfleet_protocol.control.limits import Limits
 from jobfleet_protocol.reading.limit_record import LimitReader
 
@@ -167,7 +168,12 @@ def _text(value: Any) -> str:
 
 def _limits(session: Session) -> Limits:
     backend = session.backend
-    return Limits(log=backend.control_log, control=backend.control, clock=session.clock)
+    return Limits(
+        log=backend.control_log,
+        control=backend.control,
+        clock=session.clock,
+        told=ActionJournal(log=backend.control_log, clock=session.clock).hear,
+    )
 
 
 def _reader(session: Session) -> LimitReader:

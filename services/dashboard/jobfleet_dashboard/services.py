@@ -91,7 +91,9 @@ class Services:
         pauses = Pauses(
             log=backend.control_log, control=backend.control, clock=clock, told=journal.hear
         )
-        limits = Limits(log=backend.control_log, control=backend.control, clock=clock)
+        limits = Limits(
+            log=backend.control_log, control=backend.control, clock=clock, told=journal.hear
+        )
         census = CensusReader(reader=backend.reader, clock=clock)
         ended = EndedReader(reader=backend.reader, clock=clock)
         bulk = BulkActions(

@@ -168,6 +168,24 @@ async def test_the_journal_tells_who_did_what(client: AsgiClient) -> None:
     assert bulk["action"]["actionId"] in page
 
 
+async def test_every_change_to_the_fleet_stands_in_the_journal(client: AsgiClient) -> None:
+    await client.request("PUT", "/api/limits/api-crm", body={"slots": 2, "reason": "their wish"})
+    await client.request("DELETE", "/api/limits/api-crm", body={"reason": "over"})
+    schedule = {"type": "demo.steps", "everySeconds": 60}
+    await client.request("PUT", "/api/schedules/often", body=schedule)
+    await client.post("/api/schedules/often/pause", {"reason": "audit"})
+    await client.post("/api/types/demo.steps/pause", {"reason": "audit"})
+    items = (await client.get("/api/actions")).json["items"]
+    assert [(item["subject"], item["kind"]) for item in reversed(items)] == [
+        ("limit", "Set"),
+        ("limit", "Removed"),
+        ("schedule", "Declared"),
+        ("schedule", "Paused"),
+        ("type", "Paused"),
+    ]
+    assert "their wish" in (await client.get("/actions", verb="change")).body.decode()
+
+
 async def test_what_people_did_is_found_by_who_what_and_when(client: AsgiClient) -> None:
     for queue in ("mail", "bulk"):
         await client.post(f"/api/queues/{queue}/pause", {"reason": f"storm in {queue}"})

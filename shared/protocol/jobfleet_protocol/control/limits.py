@@ -12,7 +12,7 @@ from jobfleet_contracts.control_ports import ControlChannel, ControlLog
 from jobfleet_contracts.errors import BackendError, UnknownLimit
 from jobfleet_contracts.ports import Clock
 from jobfleet_protocol.control import limit_state
-from jobfleet_protocol.control.control_writer import ControlWriter, Decision
+from jobfleet_protocol.control.control_writer import ControlWriter, Decision, Told
 from jobfleet_protocol.control.limit_state import Limit
 
 ANNOUNCEMENT_LOST = "limit.announcement_lost"
@@ -23,10 +23,17 @@ _log = structlog.get_logger()
 class Limits:
     """The named limits of the fleet. Each change tells all workers; the log decides."""
 
-    def __init__(self, *, log: ControlLog, control: ControlChannel, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        log: ControlLog,
+        control: ControlChannel,
+        clock: Clock,
+        told: Told | None = None,
+    ) -> None:
         self._control_log = log
         self._control = control
-        self._writer = ControlWriter(log=log, clock=clock)
+        self._writer = ControlWriter(log=log, clock=clock, told=told)
 
     async def read(self) -> Mapping[str, Limit]:
         """Return all limits by name, removed ones too.

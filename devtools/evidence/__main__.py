@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
+import signal
 import subprocess
 import sys
-import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
+from devtools.evidence import figures
 from devtools.evidence.claims import COMMANDS
-from devtools.evidence.figures import environment, total
 from devtools.evidence.page import page
 from devtools.evidence.result import (
     ROOT,
     Result,
+    code_of_today,
     commit_of_today,
     load,
     this_machine,
@@ -24,48 +26,89 @@ from devtools.evidence.result import (
 )
 
 PAGE = ROOT / "docs" / "evidence.md"
+SLICES = ROOT / "build" / "evidence"
 
 
 def main() -> int:
-    """Return the exit code of the command that was recorded, 0 otherwise."""
+    """Return 0, 1 if the recorded run failed, or 3 if it was stopped before its end."""
     parser = argparse.ArgumentParser(prog="python -m devtools.evidence", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     recording = commands.add_parser("record", help="make a run and keep its result")
     recording.add_argument("run", choices=COMMANDS)
+    recording.add_argument(
+        "--seconds", type=float, help="stop then; the next call goes on, of the simulation's seeds"
+    )
     commands.add_parser("render", help="write docs/evidence.md from the results")
     arguments = parser.parse_args()
-    passed = arguments.command == "render" or record(arguments.run).passed
+    code = 0
+    if arguments.command == "record":
+        code = _code(record(arguments.run, seconds=arguments.seconds))
     PAGE.write_text(page(load))
     today = tree_of_today()
     for run in COMMANDS:
         result = load(run)
         if result is None or result.tree != today:
             print(f"{run}: {'not run' if result is None else 'ran on older product code'}")
-    return 0 if passed else 1
+    return code
 
 
-def record(run: str) -> Result:
-    """Make a run and write its result, whether it passed or not."""
+def _code(result: Result | None) -> int:
+    if result is None:
+        print("stopped before its end; the same command goes on", file=sys.stderr)
+        return 3
+    return 0 if result.passed else 1
+
+
+def record(run: str, *, seconds: float | None = None) -> Result | None:
+    """Make a run and write its result, whether it passed or not.
+
+    Args:
+        seconds: stop then, and go on at the next call, where product code and tests are the same.
+
+    Returns:
+        ``None`` if the run was stopped before its end.
+    """
     commit, tree = commit_of_today(), tree_of_today()
+    slices = SLICES / f"{run}-{code_of_today()}.jsonl"
+    slices.parent.mkdir(parents=True, exist_ok=True)
+    figures.keep_parts(slices)
     began = time.monotonic()
-    with tempfile.NamedTemporaryFile() as figures:
-        path = Path(figures.name)
-        answer = subprocess.run(
-            shlex.split(COMMANDS[run]), cwd=ROOT, env=environment(path), check=False
-        )
-        result = Result(
-            run=run,
-            command=COMMANDS[run],
-            commit=commit,
-            tree=tree,
-            date=f"{datetime.now(UTC):%Y-%m-%d}",
-            machine=this_machine(),
-            seconds=round(time.monotonic() - began, 1),
-            passed=answer.returncode == 0,
-            figures=total(path),
-        )
+    code = _run(shlex.split(COMMANDS[run]), figures.environment(slices), seconds)
+    spent = time.monotonic() - began
+    if code is None:
+        figures.add_slice(slices, spent)
+        return None
+    counted = figures.total(slices)
+    result = Result(
+        run=run,
+        command=COMMANDS[run],
+        commit=commit,
+        tree=tree,
+        date=f"{datetime.now(UTC):%Y-%m-%d}",
+        machine=this_machine(),
+        seconds=round(spent + counted.pop("slice_seconds", 0), 1),
+        passed=code == 0,
+        figures=counted,
+        load=round(os.getloadavg()[0], 1),
+        curves=figures.curves(slices),
+    )
     result.save()
+    if result.passed:
+        slices.unlink()
     return result
+
+
+def _run(
+    command: Sequence[str], environment: Mapping[str, str], seconds: float | None
+) -> int | None:
+    """Return the exit code of a command; ``None`` if its time was over, or Ctrl-C came."""
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
+    try:
+        return process.wait(seconds)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait()
+        return None
 
 
 if __name__ == "__main__":

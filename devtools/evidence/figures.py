@@ -7,19 +7,39 @@ import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 _FILE = "EVIDENCE_FIGURES"
+_PART, _CURVE = "part", "curve"
+
+Curves = dict[str, list[list[float]]]
 
 
-def count(**numbers: float) -> None:
+def count(part: str = "", /, **numbers: float) -> None:
     """Add to the figures of the run that is being recorded; do nothing where none is.
 
     Safe from several processes at once: each call appends one line.
+
+    Args:
+        part: names what is done with this; a later slice of the run leaves it out.
     """
+    _append({_PART: part, **numbers} if part else numbers)
+
+
+def point(curve: str, minute: float, value: float) -> None:
+    """Add a point to a curve of the run that is being recorded."""
+    _append({_CURVE: curve, "at": [round(minute, 2), value]})
+
+
+def is_done(part: str) -> bool:
+    """Whether an earlier slice of this run has done this part."""
     path = os.environ.get(_FILE)
-    if path:
-        with Path(path).open("a") as file:
-            file.write(json.dumps(numbers) + "\n")
+    return bool(path) and any(line.get(_PART) == part for line in _lines(Path(str(path))))
+
+
+def fault(kind: str) -> str:
+    """Return the name of the figure that counts this kind of fault."""
+    return f"faults_{kind.replace(',', '').replace(' ', '_')}"
 
 
 def environment(path: Path) -> Mapping[str, str]:
@@ -27,10 +47,48 @@ def environment(path: Path) -> Mapping[str, str]:
     return os.environ | {_FILE: str(path)}
 
 
+def keep_parts(path: Path) -> None:
+    """Forget what an earlier slice counted outside of parts: it is counted again."""
+    kept = [json.dumps(line) + "\n" for line in _lines(path) if _PART in line]
+    path.write_text("".join(kept))
+
+
 def total(path: Path) -> dict[str, float]:
     """Return the sum of each figure."""
     sums: Counter[str] = Counter()
-    for line in path.read_text().splitlines():
-        for name, number in json.loads(line).items():
-            sums[name] += number
+    for line in _lines(path):
+        if _CURVE not in line:
+            sums.update({name: number for name, number in line.items() if name != _PART})
     return dict(sorted(sums.items()))
+
+
+def curves(path: Path) -> Curves:
+    """Return the points of each curve, in order of time."""
+    found: Curves = {}
+    for line in _lines(path):
+        if _CURVE in line:
+            found.setdefault(line[_CURVE], []).append(line["at"])
+    return {name: sorted(points) for name, points in found.items()}
+
+
+def add_slice(path: Path, seconds: float) -> None:
+    """Note how long a slice of a run took that was stopped."""
+    _write(path, {_PART: "", "slice_seconds": seconds})
+
+
+def _append(line: Mapping[str, Any]) -> None:
+    path = os.environ.get(_FILE)
+    if path:
+        _write(Path(path), line)
+
+
+def _write(path: Path, line: Mapping[str, Any]) -> None:
+    with path.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    """Return the lines; the last one may be cut off where a slice was stopped."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from devtools.evidence.claims import CLAIMS, COMMANDS, Claim
 from devtools.evidence.result import Result
+
+_POINTS = 12
+"""Of a curve that are shown."""
 
 Load = Callable[[str], Result | None]
 
@@ -58,9 +61,30 @@ def _result(result: Result) -> Iterator[str]:
     yield f"| command | `{result.command}` |"
     yield f"| machine | {result.machine} |"
     yield f"| duration | {result.seconds / 60:,.1f} minutes |"
+    yield f"| load at the end | {result.load} |"
     for name, number in result.figures.items():
         yield f"| {name.replace('_', ' ')} | {_number(number)} |"
     yield ""
+    yield from _curves(result)
+
+
+def _curves(result: Result) -> Iterator[str]:
+    """A table of some points of each curve; the result's file holds all of them."""
+    if not result.curves:
+        return
+    names = list(result.curves)
+    longest = max(result.curves.values(), key=len)
+    chosen = longest[:: max(1, len(longest) // _POINTS)]
+    yield "| minute | " + " | ".join(names) + " |"
+    yield "|---" * (len(names) + 1) + "|"
+    for minute, _ in chosen:
+        values = [_nearest(result.curves[name], minute) for name in names]
+        yield f"| {minute:.0f} | " + " | ".join(map(_number, values)) + " |"
+    yield ""
+
+
+def _nearest(points: Sequence[Sequence[float]], minute: float) -> float:
+    return min(points, key=lambda point: abs(point[0] - minute))[1]
 
 
 def _number(number: float) -> str:

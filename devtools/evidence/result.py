@@ -8,8 +8,10 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+from devtools.evidence.figures import Curves
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "evidence"
@@ -22,9 +24,11 @@ class Result:
 
     Attributes:
         tree: names the product code that ran: a digest of the trees of services and shared.
-        seconds: of wall clock.
+        seconds: of wall clock, of all slices together.
+        load: of the machine in the last minute of the run: its own and what ran beside it.
         passed: whether the command ended with 0.
         figures: what the run counted.
+        curves: values by minute of the run.
     """
 
     run: str
@@ -36,6 +40,8 @@ class Result:
     seconds: float
     passed: bool
     figures: Mapping[str, float]
+    load: float = 0.0
+    curves: Curves = field(default_factory=dict)
 
     def save(self) -> None:
         """Write the result in the place of the run's earlier one."""
@@ -64,6 +70,13 @@ def tree_of_today() -> str:
     """Return the name of the product code that is checked out."""
     trees = "".join(_git("rev-parse", f"HEAD:{folder}") for folder in _PRODUCT)
     return hashlib.sha256(trees.encode()).hexdigest()[:10]
+
+
+def code_of_today() -> str:
+    """Return the name of product code and tests: a run in slices must not mix two of them."""
+    return hashlib.sha256((tree_of_today() + _git("rev-parse", "HEAD:tests")).encode()).hexdigest()[
+        :10
+    ]
 
 
 def this_machine() -> str:

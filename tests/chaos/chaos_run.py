@@ -4,8 +4,10 @@ import asyncio
 import os
 import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import Literal
 
 from devtools.evidence import figures
 from jobfleet_backends.system_clock import SystemClock
@@ -16,6 +18,7 @@ from tests.chaos.faults import Faults
 from tests.chaos.judgement import Judgement, judge
 from tests.chaos.processes import Processes
 from tests.chaos.proxied_servers import Proxied, ProxiedServers
+from tests.chaos.witness import Witness
 from tests.chaos.workload import Submit, Workload
 from tests.polling import eventually
 from tests.system.fleet import Fleet
@@ -24,6 +27,16 @@ WORKERS = 4
 DECLARED_SECONDS = 5.0
 """RabbitMQ 3.10 may lose the leader of a queue if it is killed within 3 s of its declaration."""
 DRAIN_SECONDS = 240.0
+Scope = Literal["mixed", "job", "worker", "fleet"]
+SCOPES: Mapping[Scope, Sequence[str]] = {
+    "mixed": ("worker", "job"),
+    "job": ("job",),
+    "worker": ("worker",),
+    "fleet": ("fleet",),
+}
+"""Scopes of the workers, in turn. Mixed is a rolling update: both kinds side by side."""
+PACE_OF_ONE_AT_A_TIME = 0.1
+"""In scope ``fleet`` one job runs at a time, and a struck worker delays all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +47,8 @@ class ChaosResult:
         left: what still stands where nothing should: open rows and messages.
         problems: answers that no client should get.
         crashes: logs of workers that ended by an error of their own.
+        calls, effects: of the witness; several calls under one key are one effect.
+        contradictions: where the witness and the trail differ.
         hung: stacks of workers that did not end when they were told to.
     """
 
@@ -50,6 +65,9 @@ class ChaosResult:
     crashes: list[str]
     hung: list[str]
     judgement: Judgement
+    calls: int
+    effects: int
+    contradictions: list[str]
 
     def summary(self) -> str:
         """Return the one line that ``make chaos`` prints."""
@@ -62,7 +80,8 @@ class ChaosResult:
             f"{self.faults.total()} faults ({kinds}), {found.takeovers} takeovers, "
             f"fenced workers {self.fenced}, slowest recovery {found.slowest:.1f} s, drained in "
             f"{self.drained_after:.0f} s; {found.events:,} events, {len(found.violations)} "
-            f"violations, {len(found.overlaps)} overlaps, {found.drift} index differences"
+            f"violations, {len(found.overlaps)} overlaps, {found.drift} index differences; "
+            f"{self.effects} effects by {self.calls} calls"
         )
 
     def assert_flawless(self) -> None:
@@ -75,7 +94,10 @@ class ChaosResult:
             fenced_workers=self.fenced,
             violations=len(found.violations),
             overlaps=len(found.overlaps),
-            **{f"faults_{kind.replace(' ', '_')}": number for kind, number in self.faults.items()},
+            witness_calls=self.calls,
+            witness_effects=self.effects,
+            jobs_with_an_effect=len(found.called),
+            **{figures.fault(kind): number for kind, number in self.faults.items()},
         )
         lost = sorted(set(self.accepted) - found.known)
         wrong = [
@@ -84,6 +106,7 @@ class ChaosResult:
             *(f"not ended: {each}" for each in found.open),
             *(f"accepted and lost: {job_id}" for job_id in lost),
             *(f"left behind: {each}" for each in self.left),
+            *(f"witness: {each}" for each in self.contradictions),
             *(f"answered: {each}" for each in self.problems),
             *(f"a worker died: {log}" for log in self.crashes),
             *(f"a worker hung: {log}" for log in self.hung),
@@ -109,16 +132,25 @@ class ChaosRun:
         servers: Proxied | None,
         dashboard: Dashboard | None,
         seed: int,
+        scope: Scope = "mixed",
     ) -> None:
         self._fleet = fleet
         self._observer = observer
         self._servers = servers
         self._dashboard = dashboard
         self._seed = seed
+        self._scope = scope
+        self._witness = Witness(Random(f"{seed} witness"))
 
     async def run(self, seconds: float) -> ChaosResult:
         """Do harm for so long, then heal, drain and judge."""
-        processes = Processes(fleet=self._fleet, size=WORKERS, random=Random(f"{self._seed} crew"))
+        await self._witness.start()
+        processes = Processes(
+            fleet=self._fleet,
+            size=WORKERS,
+            scopes=SCOPES[self._scope],
+            random=Random(f"{self._seed} crew"),
+        )
         faults = Faults(
             processes=processes, servers=self._servers, random=Random(f"{self._seed} faults")
         )
@@ -137,6 +169,8 @@ class ChaosRun:
         finally:
             submitting.cancel()
             await processes.stop()
+            await self._witness.stop()
+        judgement = await judge(self._observer.backend, processes.struck)
         return ChaosResult(
             backend=self._observer.backend.name,
             seed=self._seed,
@@ -150,7 +184,10 @@ class ChaosRun:
             problems=workload.problems,
             crashes=processes.crashes,
             hung=hung,
-            judgement=await judge(self._observer.backend, processes.struck),
+            judgement=judgement,
+            calls=self._witness.calls.total(),
+            effects=len(self._witness.calls),
+            contradictions=self._witness.contradictions(judgement.calling, judgement.called),
         )
 
     def _workload(self) -> Workload:
@@ -169,6 +206,8 @@ class ChaosRun:
             ways=ways,
             canceller=writes.canceller,
             redriver=writes.redriver,
+            witness_url=self._witness.url,
+            pace=PACE_OF_ONE_AT_A_TIME if self._scope == "fleet" else 1.0,
             random=Random(f"{self._seed} jobs"),
         )
 

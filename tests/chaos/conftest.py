@@ -3,12 +3,13 @@
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import cast, get_args
 
 import pytest
 
 from devtools.servers import PostgresServer, RabbitMQServer, StorageServer
 from devtools.servers.ports import reserved_ports
-from tests.chaos.chaos_run import ChaosRun
+from tests.chaos.chaos_run import ChaosRun, Scope
 from tests.chaos.dashboard import Dashboard
 from tests.chaos.proxied_servers import ProxiedPostgres, ProxiedServers
 from tests.system.fleet import LEASE_SECONDS, Fleet
@@ -22,6 +23,7 @@ SETTINGS = {
     "JOBFLEET_RETRY_MAX_SECONDS": "5",
     "JOBFLEET_DRAIN_SECONDS": "2",
     "JOBFLEET_CONCURRENCY": "5",
+    "JOBFLEET_ALLOW_PRIVATE_TARGETS": "true",
     "JOBFLEET_LOG_FORMAT": "json",
     "PYTHONFAULTHANDLER": "1",
 }
@@ -39,8 +41,20 @@ def seed(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture
+def scope() -> Scope:
+    """The scope of all workers, CHAOS_SCOPE; by default two side by side."""
+    named = os.environ.get("CHAOS_SCOPE", "mixed")
+    assert named in get_args(Scope), f"CHAOS_SCOPE: one of {get_args(Scope)}"
+    return cast("Scope", named)
+
+
+@pytest.fixture
 async def azure_run(
-    own_rabbitmq: RabbitMQServer, own_azurite: StorageServer, tmp_path: Path, seed: int
+    own_rabbitmq: RabbitMQServer,
+    own_azurite: StorageServer,
+    tmp_path: Path,
+    seed: int,
+    scope: Scope,
 ) -> AsyncIterator[ChaosRun]:
     servers = ProxiedServers(rabbitmq=own_rabbitmq, azurite=own_azurite)
     await servers.start()
@@ -50,7 +64,9 @@ async def azure_run(
     await observer.open()
     port = reserved_ports(tmp_path / "dashboard.json", ("http",))["http"]
     dashboard = Dashboard(fleet=fleet, port=port)
-    yield ChaosRun(fleet=fleet, observer=observer, servers=servers, dashboard=dashboard, seed=seed)
+    yield ChaosRun(
+        fleet=fleet, observer=observer, servers=servers, dashboard=dashboard, seed=seed, scope=scope
+    )
     await dashboard.close()
     await fleet.close()
     await observer.close()
@@ -59,7 +75,7 @@ async def azure_run(
 
 @pytest.fixture
 async def postgres_run(
-    own_postgres: PostgresServer, tmp_path: Path, seed: int
+    own_postgres: PostgresServer, tmp_path: Path, seed: int, scope: Scope
 ) -> AsyncIterator[ChaosRun]:
     server = ProxiedPostgres(postgres=own_postgres)
     await server.broker.start()
@@ -69,7 +85,9 @@ async def postgres_run(
     await observer.open()
     port = reserved_ports(tmp_path / "dashboard.json", ("http",))["http"]
     dashboard = Dashboard(fleet=fleet, port=port)
-    yield ChaosRun(fleet=fleet, observer=observer, servers=server, dashboard=dashboard, seed=seed)
+    yield ChaosRun(
+        fleet=fleet, observer=observer, servers=server, dashboard=dashboard, seed=seed, scope=scope
+    )
     await dashboard.close()
     await fleet.close()
     await observer.close()
@@ -77,9 +95,11 @@ async def postgres_run(
 
 
 @pytest.fixture
-async def embedded_run(tmp_path: Path, seed: int) -> AsyncIterator[ChaosRun]:
+async def embedded_run(tmp_path: Path, seed: int, scope: Scope) -> AsyncIterator[ChaosRun]:
     names = {"JOBFLEET_BACKEND": "embedded", "JOBFLEET_DATA_DIR": str(tmp_path / "data")}
     fleet = Fleet(names | SETTINGS, tmp_path)
     await fleet.open()
-    yield ChaosRun(fleet=fleet, observer=fleet, servers=None, dashboard=None, seed=seed)
+    yield ChaosRun(
+        fleet=fleet, observer=fleet, servers=None, dashboard=None, seed=seed, scope=scope
+    )
     await fleet.close()

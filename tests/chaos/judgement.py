@@ -9,10 +9,13 @@ from devtools import second_checker
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.codec import encode
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.state import Status
+from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.audit.index_drift import DriftCheck
 from jobfleet_protocol.audit.verification import Verifier
 from jobfleet_protocol.reading.export_line import export_line
+
+CALLING = "http.request"
+"""Type of the jobs that call the witness."""
 
 
 @dataclass(slots=True)
@@ -23,6 +26,8 @@ class Judgement:
         open: jobs that have not ended.
         ends: jobs by their last state.
         overlaps: turns under one lock key that began before the one before was over.
+        calling: incarnations of each job that calls the witness.
+        called: those of them that completed.
         drift: differences between index and trail; reported, not judged.
         slowest: longest time, in seconds, from the blow to a worker to the takeover of its job.
     """
@@ -32,6 +37,8 @@ class Judgement:
     open: list[str] = field(default_factory=list)
     ends: Counter[str] = field(default_factory=Counter)
     known: set[str] = field(default_factory=set)
+    calling: dict[str, int] = field(default_factory=dict)
+    called: set[str] = field(default_factory=set)
     events: int = 0
     takeovers: int = 0
     drift: int = 0
@@ -68,6 +75,10 @@ def _take(
     last = history[-1]
     found.known.add(last.job_id)
     found.ends[last.after.state.value] += 1
+    if last.facts.job_type == CALLING:
+        found.calling[last.job_id] = last.after.incarnation
+        if last.after.state is State.COMPLETED:
+            found.called.add(last.job_id)
     if not last.after.state.is_terminal:
         found.open.append(f"{last.job_id} is {last.after.state.value}")
     started: Event | None = None

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from itertools import cycle
 from random import Random
 
@@ -24,10 +25,10 @@ class Processes:
         struck: when (epoch seconds) a worker id was killed or put to sleep.
     """
 
-    def __init__(self, *, fleet: Fleet, size: int, random: Random) -> None:
+    def __init__(self, *, fleet: Fleet, size: int, scopes: Sequence[str], random: Random) -> None:
         self._fleet = fleet
         self._random = random
-        self._scopes = cycle(("worker", "job"))
+        self._scopes = cycle(scopes)
         self._posts = [self._start() for _ in range(size)]
         self._asleep: set[int] = set()
         self._leaving: list[WorkerProcess] = []
@@ -103,7 +104,7 @@ class Processes:
             await asyncio.sleep(0.1)
 
     def _start(self) -> WorkerProcess:
-        """Start a worker: half of them share one lock among their jobs, as in a rolling update."""
+        """Start a worker with the next scope; several are a rolling update between them."""
         return self._fleet.start_worker(lock_scope=next(self._scopes))
 
     def _note(self, worker: WorkerProcess) -> None:

@@ -1,7 +1,8 @@
 """Faults all the while, and in the end nothing is lost and nothing has happened twice.
 
 ``CHAOS_SECONDS`` sets the length of the long run (600), ``CHAOS_SAMPLE_SECONDS`` that of the
-samples (30, and 20 on the embedded backend), ``CHAOS_SEED`` the order of faults and jobs.
+samples (30, and 20 on the embedded backend), ``CHAOS_SEED`` the order of faults and jobs,
+``CHAOS_SCOPE`` the scope of all workers.
 """
 
 import sys

@@ -15,6 +15,7 @@ from jobfleet_contracts.job_id import job_id_for_key
 from jobfleet_contracts.state import State
 from jobfleet_protocol.actions.cancellation import Canceller
 from jobfleet_protocol.actions.redrive import Redriver
+from tests.chaos.judgement import CALLING
 
 PAUSE_SECONDS = (0.1, 0.6)
 MOST_AT_ONCE = 40
@@ -31,6 +32,7 @@ class Plan:
     step_seconds: float = 0.1
     fail_attempts: int = 0
     fields: dict[str, Any] = field(default_factory=dict)
+    calls: bool = False
     cancel: bool = False
     redrive: bool = False
 
@@ -38,14 +40,27 @@ class Plan:
 class Workload:
     """Submits by one way or the other until it is stopped.
 
+    Args:
+        witness_url: what some of the jobs call.
+        pace: 1 is several jobs a second.
+
     Attributes:
         accepted: ids of the jobs whose submit was answered.
         problems: answers that nobody should get, whatever goes on.
     """
 
     def __init__(
-        self, *, ways: list[Submit], canceller: Canceller, redriver: Redriver, random: Random
+        self,
+        *,
+        ways: list[Submit],
+        canceller: Canceller,
+        redriver: Redriver,
+        witness_url: str,
+        pace: float,
+        random: Random,
     ) -> None:
+        self._witness_url = witness_url
+        self._pace = pace
         self._ways = ways
         self._canceller = canceller
         self._redriver = redriver
@@ -65,7 +80,7 @@ class Workload:
                 task = asyncio.create_task(job, name=f"job {number}")
                 self._running.add(task)
                 task.add_done_callback(self._done)
-            await asyncio.sleep(self._random.uniform(*PAUSE_SECONDS))
+            await asyncio.sleep(self._random.uniform(*PAUSE_SECONDS) / self._pace)
 
     async def finish(self) -> None:
         """Wait until every submit, cancel and redrive under way is through."""
@@ -89,17 +104,13 @@ class Workload:
                 Plan(fields={"run_at": soon}),
                 Plan(steps=30, step_seconds=0.5, cancel=True),
                 Plan(fields={"priority": self._random.randrange(10)}),
+                Plan(calls=True, fields={"max_attempts": 20, "retry_delay_seconds": 0.2}),
             ),
-            weights=(40, 12, 8, 20, 4, 6, 5, 5),
+            weights=(32, 12, 8, 20, 4, 6, 5, 5, 8),
         )[0]
 
     async def _see_through(self, key: str, plan: Plan) -> None:
-        payload = {
-            "steps": plan.steps,
-            "stepSeconds": plan.step_seconds,
-            "failAttempts": plan.fail_attempts,
-        }
-        request = JobRequest(type="demo.steps", payload=payload, **plan.fields)
+        request = self._request(plan)
         way = self._random.choice(self._ways)
         await _until_answered(lambda: way(request, key))
         job_id = job_id_for_key(key)
@@ -109,6 +120,17 @@ class Workload:
             await _until_answered(lambda: self._canceller.cancel(job_id, by="chaos"))
         if plan.redrive:
             await self._redrive(job_id)
+
+    def _request(self, plan: Plan) -> JobRequest:
+        if plan.calls:
+            call = {"targetUrl": self._witness_url, "method": "POST", "timeoutSeconds": 5}
+            return JobRequest(type=CALLING, payload=call, **plan.fields)
+        payload = {
+            "steps": plan.steps,
+            "stepSeconds": plan.step_seconds,
+            "failAttempts": plan.fail_attempts,
+        }
+        return JobRequest(type="demo.steps", payload=payload, **plan.fields)
 
     async def _redrive(self, job_id: str) -> None:
         """Ask until the job has failed and is redriven; refused while it is not dead."""

@@ -17,6 +17,17 @@ from devtools.evidence.result import Result, load
 ROOT = Path(__file__).parents[2]
 
 
+SLICED = """
+import sys, time
+from devtools.evidence import figures
+figures.count(seeds=1)  # outside of parts: counted anew by each slice
+first = not figures.is_done("first")
+if first:
+    figures.count("first", seeds=2)
+    time.sleep(60)
+"""
+
+
 def result(**changes: object) -> Result:
     fields: dict[str, object] = {
         "run": "simulation",
@@ -63,14 +74,38 @@ def test_the_page_is_that_of_the_stored_results() -> None:
 def test_a_recorded_run_keeps_what_its_command_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    counting = "from devtools.evidence.figures import count; count(seeds=2); count(seeds=3)"
+    counting = (
+        "from devtools.evidence.figures import count, point; "
+        "count(seeds=2); count(seeds=3); point('MiB', 1, 20.5)"
+    )
     failing = f"{counting}; raise SystemExit(3)"
     monkeypatch.setitem(COMMANDS, "simulation", f'{sys.executable} -c "{failing}"')
     monkeypatch.setattr("devtools.evidence.result.RESULTS", tmp_path)
     monkeypatch.setattr(command, "commit_of_today", lambda: "abc")
+    monkeypatch.setattr(command, "SLICES", tmp_path)
     recorded = command.record("simulation")
+    assert recorded is not None
     assert (recorded.passed, recorded.figures) == (False, {"seeds": 5})
     assert load("simulation") == recorded
+    assert recorded.curves == {"MiB": [[1, 20.5]]}
+
+
+def test_a_run_that_is_stopped_goes_on_with_the_parts_that_are_not_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "parts.py").write_text(SLICED)
+    monkeypatch.setitem(COMMANDS, "simulation", f"{sys.executable} {tmp_path / 'parts.py'}")
+    monkeypatch.setattr("devtools.evidence.result.RESULTS", tmp_path)
+    monkeypatch.setattr(command, "SLICES", tmp_path)
+    monkeypatch.setattr(command, "commit_of_today", lambda: "abc")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    assert command.record("simulation", seconds=3) is None
+    assert load("simulation") is None
+    recorded = command.record("simulation")
+    assert recorded is not None
+    assert recorded.passed
+    assert recorded.figures == {"seeds": 3}
+    assert recorded.seconds >= 3
 
 
 def test_nothing_is_counted_where_no_run_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:

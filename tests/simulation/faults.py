@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -53,7 +54,11 @@ class Fate:
 
 
 class Faults:
-    """Draws fates; faults end when it is told to be calm."""
+    """Draws fates; faults end when it is told to be calm.
+
+    Attributes:
+        met: how many requests had which kind of fate.
+    """
 
     def __init__(self, *, scenario: Scenario, time: VirtualTime) -> None:
         self._scenario = scenario
@@ -66,6 +71,7 @@ class Faults:
         self._blow = scenario.fault_rate + scenario.crash_rate + scenario.stall_rate
         self._outages: dict[tuple[str, str], float] = {}
         self.is_calm = False
+        self.met: Counter[str] = Counter()
         self.broken: Mapping[str, Breakage] = {}
 
     def calm(self, broken: Mapping[str, Breakage] = MappingProxyType({})) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -15,14 +17,25 @@ IN_A_LONG_RUN = 100_000
 _RUNS_A_COLLECTION = 25
 
 
-def failures(seeds: Sequence[int]) -> list[str]:
-    """Return what went wrong in these seeds, and how to see it again."""
-    return [
+def failures(seeds: range) -> list[str]:
+    """Return what went wrong in these seeds, and how to see it again.
+
+    A run that is recorded in slices leaves out seeds that an earlier slice found faultless.
+    """
+    part = f"seeds {seeds.start} to {seeds.stop} by {seeds.step}"
+    if figures.is_done(part):
+        return []
+    began = time.process_time()
+    seen = list(verdicts(seeds))
+    wrong = [
         f"seed {verdict.seed}: {verdict.faults[0]}\n"
         f"    python -m tests.simulation.replay {verdict.seed}"
-        for verdict in map(_counted, verdicts(seeds))
+        for verdict in seen
         if verdict.faults
     ]
+    core_hours = (time.process_time() - began) / 3600
+    figures.count("" if wrong else part, core_hours=core_hours, **_counts(seen))
+    return wrong
 
 
 def verdicts(seeds: Iterable[int], emphasis: Mapping[str, Any] | None = None) -> Iterator[Verdict]:
@@ -34,16 +47,21 @@ def verdicts(seeds: Iterable[int], emphasis: Mapping[str, Any] | None = None) ->
             yield Simulation(seed=seed, emphasis=emphasis).run()
 
 
-def _counted(verdict: Verdict) -> Verdict:
-    figures.count(
-        seeds=1,
-        failed_seeds=bool(verdict.faults),
-        simulated_hours=verdict.seconds / 3600,
-        jobs=verdict.jobs,
-        events=verdict.events,
-        takeovers=verdict.takeovers,
-    )
-    return verdict
+def _counts(seen: Sequence[Verdict]) -> dict[str, float]:
+    fates: Counter[str] = Counter()
+    for verdict in seen:
+        fates.update(verdict.fates)
+    faults = {figures.fault(kind): number for kind, number in fates.items() if kind != "ok"}
+    return {
+        "seeds": len(seen),
+        "failed_seeds": sum(bool(verdict.faults) for verdict in seen),
+        "simulated_hours": sum(verdict.seconds for verdict in seen) / 3600,
+        "jobs": sum(verdict.jobs for verdict in seen),
+        "events": sum(verdict.events for verdict in seen),
+        "takeovers": sum(verdict.takeovers for verdict in seen),
+        "requests": fates.total(),
+        **faults,
+    }
 
 
 @contextmanager

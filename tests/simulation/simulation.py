@@ -59,6 +59,7 @@ class Verdict:
     Attributes:
         faults: what is wrong; empty in a good run.
         overlaps: two handlers beside each other, explained by a pause or lost trust.
+        fates: how many requests had which kind of fate; ``ok`` is no fault.
     """
 
     seed: int
@@ -70,6 +71,7 @@ class Verdict:
     takeovers: int
     seconds: float
     steps: int
+    fates: Mapping[str, int]
 
 
 class Simulation:
@@ -339,4 +341,5 @@ class Simulation:
             takeovers=self.witness.takeovers,
             seconds=self.time.now,
             steps=self.time.steps,
+            fates=self.faults.met,
         )

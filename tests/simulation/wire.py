@@ -73,6 +73,7 @@ class Wire:
         loop = process.renewal_loop if self._hasty else process.loop
         future: asyncio.Future[Any] = loop.create_future()
         fate = self._faults.fate(process, service, writes=writes, hasty=self._hasty)
+        self._faults.met[fate.kind] += 1
         if fate.kind != "ok":
             self._journal.note(process.name, "fault", operation, fate.kind, about)
         if fate.crash:

@@ -1,0 +1,154 @@
+"""Steady work for an hour: memory, file handles and the database stay flat.
+
+``SOAK_SECONDS`` sets the length (3600). What ended is removed after a thirtieth of it, so that the
+database reaches its level in the first quarter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from random import Random
+
+import aiohttp
+import psutil
+import pytest
+
+from devtools.evidence import figures
+from devtools.servers.ports import reserved_ports
+from jobfleet_backends.system_clock import SystemClock
+from jobfleet_contracts.job import JobRequest
+from jobfleet_protocol.actions.write_side import WriteSide
+from tests.chaos.dashboard import Dashboard
+from tests.chaos.witness import Witness
+from tests.chaos.workload import Workload
+from tests.soak.flatness import Curve, growth, is_flat
+from tests.system.fleet import Fleet, WorkerProcess
+from tests.system.verified import assert_verified
+
+SECONDS = float(os.environ.get("SOAK_SECONDS", "3600"))
+SAMPLES = 120
+WORKERS = 2
+PACE = 1.5
+PAGES = ("/", "/jobs", "/workers", "/events", "/api/stats", "/metrics")
+CURVES = (
+    Curve("workers, MiB", 5 * WORKERS),
+    Curve("workers, handles", 4),
+    Curve("dashboard, MiB", 5),
+    Curve("dashboard, handles", 4),
+    Curve("database, MiB", 2),
+)
+
+
+@pytest.fixture
+async def fleet(tmp_path: Path) -> AsyncIterator[Fleet]:
+    """A fleet on the embedded backend that keeps little."""
+    found = Fleet(
+        {
+            "JOBFLEET_BACKEND": "embedded",
+            "JOBFLEET_DATA_DIR": str(tmp_path / "data"),
+            "JOBFLEET_RETENTION_DAYS": str(SECONDS / 30 / 86_400),
+            "JOBFLEET_ALLOW_PRIVATE_TARGETS": "true",
+            "JOBFLEET_RETRY_BASE_SECONDS": "0.5",
+            "JOBFLEET_LOG_FORMAT": "json",
+            "JOBFLEET_LOG_LEVEL": "warning",
+        },
+        tmp_path,
+    )
+    await found.open()
+    yield found
+    await found.close()
+
+
+@pytest.mark.chaos
+async def test_an_hour_of_steady_work_leaves_memory_handles_and_database_flat(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    witness = Witness(Random("soak witness"))
+    await witness.start()
+    workers = [fleet.start_worker() for _ in range(WORKERS)]
+    port = reserved_ports(tmp_path / "dashboard.json", ("http",))["http"]
+    dashboard = Dashboard(fleet=fleet, port=port)
+    await dashboard.until_ready()
+    workload = _workload(fleet, dashboard, witness)
+    work = asyncio.create_task(workload.run(), name="workload")
+    visits = asyncio.create_task(_visit(port), name="visits")
+    values = await _sampled(workers, fleet.workers[-1], tmp_path / "data")
+    work.cancel()
+    visits.cancel()
+    await workload.finish()
+    await asyncio.gather(visits, return_exceptions=True)
+    figures.count(
+        jobs=len(workload.accepted),
+        samples=SAMPLES,
+        **{f"growth_of_{name.replace(', ', '_')}": growth(held) for name, held in values.items()},
+    )
+    await assert_verified(fleet.backend)
+    await dashboard.close()
+    await witness.stop()
+    assert not workload.problems
+    assert not [worker.pid for worker in fleet.workers if worker.has_died]
+    grown = [curve.name for curve in CURVES if not is_flat(curve, values[curve.name])]
+    assert not grown, {name: values[name] for name in grown}
+
+
+def _workload(fleet: Fleet, dashboard: Dashboard, witness: Witness) -> Workload:
+    writes = WriteSide.wire(
+        backend=fleet.backend, clock=SystemClock(), defaults=fleet.settings.job_defaults
+    )
+
+    async def by_library(request: JobRequest, key: str) -> None:
+        await writes.submitter.submit(request, idempotency_key=key)
+
+    return Workload(
+        ways=[by_library, dashboard.submit],
+        canceller=writes.canceller,
+        redriver=writes.redriver,
+        witness_url=witness.url,
+        pace=PACE,
+        random=Random("soak jobs"),
+    )
+
+
+async def _visit(port: int) -> None:
+    """Look at the pages, one after the other, as a person on duty does."""
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
+        while True:
+            for page in PAGES:
+                async with session.get(f"http://127.0.0.1:{port}{page}") as answer:
+                    assert answer.status == 200, f"{page}: {answer.status}"
+                    await answer.read()
+                await asyncio.sleep(1)
+
+
+async def _sampled(
+    workers: list[WorkerProcess], dashboard: WorkerProcess, data: Path
+) -> Mapping[str, list[float]]:
+    """Measure all the while; return the values of each curve, in order of time."""
+    values: dict[str, list[float]] = {curve.name: [] for curve in CURVES}
+    began = time.monotonic()
+    for number in range(1, SAMPLES + 1):
+        await asyncio.sleep(max(0.0, began + number * SECONDS / SAMPLES - time.monotonic()))
+        measured = (*_held(workers), *_held([dashboard]), _mib_of(data))
+        for curve, value in zip(CURVES, measured, strict=True):
+            values[curve.name].append(value)
+            figures.point(curve.name, (time.monotonic() - began) / 60, value)
+    return values
+
+
+def _held(processes: list[WorkerProcess]) -> tuple[float, float]:
+    """Return MiB of memory and the number of file handles, children included."""
+    roots = [psutil.Process(process.pid) for process in processes]
+    found = [*roots, *(child for root in roots for child in root.children(recursive=True))]
+    mib = sum(each.memory_info().rss for each in found) / 2**20
+    return round(mib, 1), float(sum(each.num_fds() for each in found))
+
+
+def _mib_of(folder: Path) -> float:
+    """Return the size of a folder's files; the write-ahead log of the database is one of them."""
+    return round(
+        sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 2**20, 2
+    )

@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from devtools.prove_azure.names import own_name, own_namespace
 from devtools.servers import (
     PostgresServer,
     RabbitMQServer,
@@ -106,13 +107,13 @@ def own_postgres() -> Iterator[PostgresServer]:
 @pytest.fixture
 def namespace() -> str:
     """A value for JOBFLEET_NAMESPACE that no other test has."""
-    return f"test-{uuid.uuid4().hex[:12]}"
+    return own_namespace("test")
 
 
 @pytest.fixture
 def table_prefix() -> str:
     """A value for JOBFLEET_AUDIT_TABLE that no other test has."""
-    return f"Test{uuid.uuid4().hex[:12]}"
+    return f"Test{own_name()}"
 
 
 @pytest.fixture(scope="session")

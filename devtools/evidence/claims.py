@@ -21,6 +21,8 @@ COMMANDS = {
     "power-loss": f"{_PYTEST} tests/system/test_power_loss.py -m chaos",
     "soak": "make soak",
     "compose": "make test-compose",
+    "azure": ".venv/bin/python -m devtools.prove_azure --steps",
+    "azurite-as-azure": ".venv/bin/python -m devtools.prove_azure --steps",
 }
 """How each run is made again."""
 
@@ -70,6 +72,13 @@ CLAIMS = (
         falsified_by="Two jobs of one key, or one whose request is another than the first.",
         runs=("simulation", "conformance"),
         not_covered="Effects outside: a handler that failed halfway runs again.",
+    ),
+    Claim(
+        promise="What holds on the emulator holds on Azure Storage.",
+        falsified_by="A conformance test, a lost job or a violation on a real storage account.",
+        runs=("azure", "azurite-as-azure"),
+        not_covered="Until `azure` has run, all of it: the other run shows the path, not Azure. "
+        "Anyone can run it on their account: `make prove-azure` names the bill first.",
     ),
     Claim(
         promise="The backends behave alike.",

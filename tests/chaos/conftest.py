@@ -95,6 +95,33 @@ async def postgres_run(
 
 
 @pytest.fixture
+async def named_run(
+    rabbitmq: RabbitMQServer,
+    azurite: StorageServer,
+    namespace: str,
+    table_prefix: str,
+    tmp_path: Path,
+    seed: int,
+    scope: Scope,
+) -> AsyncIterator[ChaosRun]:
+    """A fleet on servers that are not ours to harm; its processes are."""
+    names = {
+        "JOBFLEET_BACKEND": "azure",
+        "JOBFLEET_RABBITMQ_URL": rabbitmq.url,
+        "JOBFLEET_STORAGE_CONNECTION_STRING": azurite.connection_string,
+        "JOBFLEET_NAMESPACE": namespace,
+        "JOBFLEET_AUDIT_TABLE": table_prefix,
+        "JOBFLEET_LOCK_CONTAINER": table_prefix.lower(),
+    }
+    fleet = Fleet(names | SETTINGS, tmp_path)
+    await fleet.open()
+    yield ChaosRun(
+        fleet=fleet, observer=fleet, servers=None, dashboard=None, seed=seed, scope=scope
+    )
+    await fleet.close()
+
+
+@pytest.fixture
 async def embedded_run(tmp_path: Path, seed: int, scope: Scope) -> AsyncIterator[ChaosRun]:
     names = {"JOBFLEET_BACKEND": "embedded", "JOBFLEET_DATA_DIR": str(tmp_path / "data")}
     fleet = Fleet(names | SETTINGS, tmp_path)

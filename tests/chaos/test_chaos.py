@@ -42,6 +42,14 @@ async def test_killed_stopped_and_terminated_workers_on_the_embedded_backend_los
     check(await embedded_run.run(min(20, seconds_from("CHAOS_SAMPLE_SECONDS", 20))), capsys)
 
 
+@pytest.mark.chaos
+@pytest.mark.servers
+async def test_harmed_processes_on_named_servers_lose_nothing_and_repeat_nothing(
+    named_run: ChaosRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check(await named_run.run(seconds_from("CHAOS_NAMED_SECONDS", 30)), capsys)
+
+
 def check(result: ChaosResult, capsys: pytest.CaptureFixture[str]) -> None:
     with capsys.disabled():
         sys.stdout.write(f"\n{result.summary()}\n")

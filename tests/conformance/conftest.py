@@ -6,7 +6,6 @@ Where the simulation has a fake of the port, the suite also runs over that: ``WI
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from devtools.prove_azure.names import own_name, own_namespace
 from jobfleet_backends.open_backend import open_backend
 from jobfleet_backends.settings import Settings
 from jobfleet_contracts.backend import Backend
@@ -35,7 +35,7 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     """Settings of a backend that no other test shares; the simulated one has none."""
     if request.param in ("embedded", SIMULATED):
         return Settings(backend="embedded", data_dir=tmp_path)
-    own = uuid.uuid4().hex[:12]
+    own = own_name()
     if request.param == "postgres":
         return Settings(
             backend="postgres",
@@ -45,7 +45,7 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     storage = request.getfixturevalue("azurite").connection_string
     return Settings(
         backend="azure",
-        namespace=f"test-{own}",
+        namespace=own_namespace("test"),
         lock_container=f"locks-{own}",
         audit_table=f"Test{own}",
         rabbitmq_url=SecretStr(request.getfixturevalue("rabbitmq").url),

@@ -70,6 +70,7 @@ from tests.simulation.pause_bugs import (
 from tests.simulation.place_bugs import put_off_whoever_runs_it
 from tests.simulation.rate_bugs import a_row_written_without_a_look, rate_counted_at_admission
 from tests.simulation.removal_bugs import removed_right_after_its_seal, removed_without_a_seal
+from tests.simulation.rescue_bugs import taken_over_by_an_old_look
 from tests.simulation.schedule_bugs import (
     a_deployment_resumes,
     fired_whatever_stands_meanwhile,
@@ -399,6 +400,25 @@ OF_PROCESSES = (
     ),
 )
 """Jobs that find no free process."""
+
+OF_RESCUES = (
+    Known(
+        "a takeover by an old look, written behind the job's end",
+        taken_over_by_an_old_look,
+        44,
+        BAD_WEATHER
+        | NOTHING_ELSE
+        | {
+            "fault_rate": 0.15,
+            "jobs": 12,
+            "stall_rate": 0.05,
+            "lease_seconds": 15,
+            "fleet_scope": False,
+        },
+        shows="after the job ended",
+    ),
+)
+"""Jobs taken from a worker that is thought to be lost."""
 
 _ONCE = BAD_WEATHER | {"once": 1.0, "stall_rate": 0.02, "lock_keys": 1}
 OF_LOSSES = (

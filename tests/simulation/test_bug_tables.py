@@ -22,6 +22,15 @@ def test_the_document_names_each_deliberate_bug_with_its_seed() -> None:
     assert rows == {(known.name, known.seed, bool(known.emphasis)) for known in _all_known()}
 
 
+def test_each_fault_of_another_system_names_a_bug_that_is_planted() -> None:
+    section = _DOCUMENT.read_text(encoding="utf-8").partition("### Faults that other systems had")[
+        2
+    ]
+    named = re.findall(r'^\| .+ \| "(.+)" \|$', section, re.MULTILINE)
+    assert len(named) > 10
+    assert set(named) <= {known.name for known in _all_known()}
+
+
 def _all_known() -> list[Known]:
     tables = [value for value in vars(bugs).values() if isinstance(value, tuple)]
     return [known for table in tables for known in table]

@@ -20,6 +20,7 @@ from tests.simulation.bugs import (
     OF_PAUSES,
     OF_PROCESSES,
     OF_READING,
+    OF_RESCUES,
     OF_SCHEDULES,
     OF_SCOPE_WORKER,
     OF_SUBMITS,
@@ -63,6 +64,12 @@ def test_a_fault_of_other_limits_fails(known: Known) -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("known", OF_LOSSES, ids=lambda known: known.name)
 def test_a_job_that_runs_twice_though_it_must_not_fails(known: Known) -> None:
+    _fails(known)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("known", OF_RESCUES, ids=lambda known: known.name)
+def test_a_rescue_that_overwrites_what_came_first_fails(known: Known) -> None:
     _fails(known)
 
 

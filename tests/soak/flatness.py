@@ -25,7 +25,7 @@ class Curve:
 def growth(values: Sequence[float]) -> float:
     """Return how far the last quarter lies above the second one, by their medians.
 
-    The first quarter is left out: pools fill, caches warm up, and nothing is old enough to be removed.
+    The first quarter is left out: pools fill, and nothing is old enough to be removed.
 
     Raises:
         ValueError: there are fewer than eight values.

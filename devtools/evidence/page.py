@@ -23,13 +23,14 @@ runs on older code. To repeat a run and record it:
 python -m devtools.evidence record simulation
 ```
 
-`record simulation --seconds 1500` stops after that time; the next call goes on with the seeds that are
-left. Load is that of the machine: what ran beside a run makes it slower, and its faults come closer together.
+`record simulation --seconds 1500` stops after that time; the next call goes on with the seeds that
+are left. Load is that of the machine: whatever ran beside a run makes it slower.
 
 **On your own Azure account**: name it in `JOBFLEET_STORAGE_CONNECTION_STRING` and a broker in
 `JOBFLEET_RABBITMQ_URL`, then run `make prove-azure`. It prints the bill and does nothing before you
-confirm it with `ARGS=--yes`. It runs the conformance suites, two minutes of killed and stopped workers and a
-short bench. Everything it makes has a mark of its own in its name and is removed at the end, after Ctrl-C too.
+confirm it with `ARGS=--yes`. It runs the conformance suites, two minutes of killed and stopped
+workers, and a short bench. Everything it makes has a mark of its own in its name and is removed at
+the end, after Ctrl-C too.
 """
 
 

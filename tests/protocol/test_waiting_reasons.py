@@ -62,6 +62,8 @@ def test_a_job_whose_time_has_not_come_is_told_when_it_is_tried() -> None:
     (time, lock) = _said(deferred)
     assert (time[0], time[1].endswith("in 2 min.")) == ("time", True)
     assert lock == ("deferred", "Lock customer-7 is held.")
+    handed_back = replace(deferred, message="worker is shutting down", data={"reason": "shutdown"})
+    assert ("deferred", "Its worker shut down and handed it back.") in _said(handed_back)
     rate = replace(deferred, data={"reason": "rate", "rate": "api-stripe"})
     assert ("deferred", "It waits for rate api-stripe.") in _said(rate)
 

@@ -115,6 +115,8 @@ def _deferred(head: Event) -> WaitingReason:
     rate, reason = head.data.get("rate"), head.data.get("reason")
     if reason == "rate" and isinstance(rate, str):
         return WaitingReason("deferred", f"It waits for rate {masked_text(rate)}.")
+    if reason == "shutdown":
+        return WaitingReason("deferred", "Its worker shut down and handed it back.")
     key = head.facts.lock_key
     href = "/locks" if key is not None and reason == "lock" else ""
     said = masked_text(head.message) or f"deferred: {reason}"

@@ -3,39 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from jobfleet_contracts.index import Census
 from jobfleet_dashboard.census_reader import CensusReader
-
-
-class _Clock:
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def now(self) -> datetime:
-        return datetime(2026, 3, 1, tzinfo=UTC)
-
-    def boottime(self) -> float:
-        return self.seconds
+from tests.dashboard.standing_clock import StandingClock
 
 
 class _Index:
     """A census costs as many seconds as it is told."""
 
-    def __init__(self, clock: _Clock, *, seconds: float) -> None:
+    def __init__(self, clock: StandingClock, *, seconds: float) -> None:
         self.clock, self.seconds, self.taken = clock, seconds, 0
 
     async def census(self) -> Census:
         self.taken += 1
         await asyncio.sleep(0)
-        self.clock.seconds += self.seconds
+        self.clock.passed += timedelta(seconds=self.seconds)
         return Census({}, {})
 
 
-def _reader(*, seconds: float) -> tuple[CensusReader, _Index, _Clock]:
-    clock = _Clock()
+def _reader(*, seconds: float) -> tuple[CensusReader, _Index, StandingClock]:
+    clock = StandingClock(datetime(2026, 3, 1, tzinfo=UTC))
     index: Any = _Index(clock, seconds=seconds)
     return CensusReader(reader=index, clock=clock), index, clock
 
@@ -43,10 +33,10 @@ def _reader(*, seconds: float) -> tuple[CensusReader, _Index, _Clock]:
 async def test_a_census_of_a_second_is_shown_for_nine() -> None:
     reader, index, clock = _reader(seconds=1)
     await reader.read()
-    clock.seconds += 8.9
+    clock.passed += timedelta(seconds=8.9)
     await reader.read()
     assert index.taken == 1
-    clock.seconds += 0.2
+    clock.passed += timedelta(seconds=0.2)
     await reader.read()
     assert index.taken == 2
 

@@ -12,19 +12,9 @@ from jobfleet_contracts.index import EndedCount, TimeStep
 from jobfleet_contracts.state import State
 from jobfleet_dashboard.ended_reader import DAY, HOUR, EndedReader
 from jobfleet_dashboard.views.overview.throughput import throughput
+from tests.dashboard.standing_clock import StandingClock
 
 NOON = datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
-
-
-class _Clock:
-    def __init__(self) -> None:
-        self.passed = timedelta()
-
-    def now(self) -> datetime:
-        return NOON + self.passed
-
-    def boottime(self) -> float:
-        return self.passed.total_seconds()
 
 
 class _Index:
@@ -45,8 +35,8 @@ class _Index:
 
 
 @pytest.fixture
-def clock() -> _Clock:
-    return _Clock()
+def clock() -> StandingClock:
+    return StandingClock(NOON)
 
 
 @pytest.fixture
@@ -55,7 +45,7 @@ def index() -> _Index:
 
 
 @pytest.fixture
-def reader(index: Any, clock: _Clock) -> EndedReader:
+def reader(index: Any, clock: StandingClock) -> EndedReader:
     return EndedReader(reader=index, clock=clock)
 
 
@@ -74,7 +64,7 @@ async def test_an_hour_by_minutes_and_a_day_by_hours_are_read_at_first(
 
 
 async def test_later_only_the_steps_are_read_that_the_index_may_still_change(
-    reader: EndedReader, index: _Index, clock: _Clock
+    reader: EndedReader, index: _Index, clock: StandingClock
 ) -> None:
     await reader.read(HOUR)
     index.asked.clear()
@@ -85,7 +75,7 @@ async def test_later_only_the_steps_are_read_that_the_index_may_still_change(
 
 
 async def test_counts_stay_until_they_are_an_hour_old(
-    reader: EndedReader, index: _Index, clock: _Clock
+    reader: EndedReader, index: _Index, clock: StandingClock
 ) -> None:
     index.counts = [_at(-30, 5), _at(0, 2)]
     await reader.read(HOUR)
@@ -97,7 +87,7 @@ async def test_counts_stay_until_they_are_an_hour_old(
 
 
 async def test_many_who_ask_within_two_seconds_cost_one_look(
-    reader: EndedReader, index: _Index, clock: _Clock
+    reader: EndedReader, index: _Index, clock: StandingClock
 ) -> None:
     for _ in range(5):
         await reader.read(HOUR)
@@ -107,7 +97,7 @@ async def test_many_who_ask_within_two_seconds_cost_one_look(
 
 
 async def test_the_same_hour_a_day_before_is_read_once_for_each_minute(
-    reader: EndedReader, index: _Index, clock: _Clock
+    reader: EndedReader, index: _Index, clock: StandingClock
 ) -> None:
     index.before = [_at(-24 * 60, 7)]
     for _ in range(3):

@@ -9,20 +9,10 @@ import pytest
 
 from jobfleet_contracts.run_times import RunKind, RunTimes, SlowRun, TypeTimes
 from jobfleet_dashboard.type_reader import TypeReader
+from tests.dashboard.standing_clock import StandingClock
 
 NOON = datetime(2026, 3, 1, 12, 4, 30, tzinfo=UTC)
 STEP = timedelta(minutes=10)
-
-
-class _Clock:
-    def __init__(self) -> None:
-        self.passed = timedelta()
-
-    def now(self) -> datetime:
-        return NOON + self.passed
-
-    def boottime(self) -> float:
-        return self.passed.total_seconds()
 
 
 class _Index:
@@ -62,8 +52,8 @@ def _run(moment: datetime, duration_ms: int) -> SlowRun:
 
 
 @pytest.fixture
-def clock() -> _Clock:
-    return _Clock()
+def clock() -> StandingClock:
+    return StandingClock(NOON)
 
 
 @pytest.fixture
@@ -72,12 +62,12 @@ def index() -> _Index:
 
 
 @pytest.fixture
-def reader(index: Any, clock: _Clock) -> TypeReader:
+def reader(index: Any, clock: StandingClock) -> TypeReader:
     return TypeReader(reader=index, clock=clock)
 
 
 async def test_later_looks_read_only_the_last_steps_and_lose_nothing(
-    reader: TypeReader, index: _Index, clock: _Clock
+    reader: TypeReader, index: _Index, clock: StandingClock
 ) -> None:
     for minutes in (-1500, -600, -30, 0):
         index.end(NOON + timedelta(minutes=minutes), 100 - minutes)
@@ -93,7 +83,7 @@ async def test_later_looks_read_only_the_last_steps_and_lose_nothing(
 
 
 async def test_what_is_older_than_a_day_goes(
-    reader: TypeReader, index: _Index, clock: _Clock
+    reader: TypeReader, index: _Index, clock: StandingClock
 ) -> None:
     index.end(NOON)
     assert (await reader.read()).day["a"].ended == 1
@@ -103,7 +93,7 @@ async def test_what_is_older_than_a_day_goes(
 
 
 async def test_many_askers_within_five_seconds_read_once(
-    reader: TypeReader, index: _Index, clock: _Clock
+    reader: TypeReader, index: _Index, clock: StandingClock
 ) -> None:
     for seconds in (0, 1, 4):
         clock.passed = timedelta(seconds=seconds)

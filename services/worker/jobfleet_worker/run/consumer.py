@@ -68,7 +68,7 @@ _log = structlog.get_logger()
 
 
 class Consumer:
-    """Keeps the slots busy."""
+    """Receives messages while slots are free, and processes each one in a slot of its own."""
 
     def __init__(
         self,
@@ -178,9 +178,10 @@ class Consumer:
             await asyncio.wait(self._tasks)
 
     async def _see_through(self, delivery: Delivery, fleet: KeptLease | None) -> bool:
-        """Process it; where that fails it comes again later and holds no slot till then.
+        """Process a delivery; if that fails, free its slot and let the message come again later.
 
-        Left alone, it would count against the prefetch until the broker's limit closes the channel.
+        A delivery that is never acknowledged counts against the prefetch until the broker's
+        time limit closes the channel.
         """
         try:
             try:
@@ -222,10 +223,10 @@ class Consumer:
         if self._slots.is_reserved:  # received just before, it would start beside a suspect
             await self._put_off_beside_suspect(delivery, message)
             return False
-        if await self._is_put_off(message):
+        if await self._is_left_to_others(message):
             await self._acknowledge(delivery)
             return True
-        if await self._is_too_early(message):
+        if await self._is_over_its_rate(message):
             await self._acknowledge(delivery)
             return False
         async with self._process_turns.turn(message) as has_turn:
@@ -272,6 +273,8 @@ class Consumer:
         """Run the job if it is claimed; else do what the claim found to be done."""
         self._count(message, result)
         if isinstance(result, Claimed):
+            # Beside the run, not after it: a message that waits longer than the broker's time limit
+            # for its acknowledgement is delivered again.
             settle = self._settle(delivery, result.trail.head)
             settled = asyncio.create_task(settle, name="settle")
             await self._executor.run(result, held)
@@ -285,11 +288,11 @@ class Consumer:
         if not task.cancelled() and task.exception() is not None:
             _log.error(DELIVERY_FAILED, exc_info=task.exception())
 
-    async def _is_put_off(self, message: JobMessage) -> bool:
+    async def _is_left_to_others(self, message: JobMessage) -> bool:
         """Put off a job of a type or a key that this worker lacks, before it is claimed."""
         return await self._patiently(message, lambda: self._missing_handler.puts_off(message))
 
-    async def _is_too_early(self, message: JobMessage) -> bool:
+    async def _is_over_its_rate(self, message: JobMessage) -> bool:
         """Put off a job that is known to find no room under its rate, before it is claimed."""
         return await self._patiently(message, lambda: self._rate_gate.puts_off(message))
 
@@ -309,10 +312,10 @@ class Consumer:
     async def _patiently(
         self, message: JobMessage, operation: Callable[[], Awaitable[_Answer]]
     ) -> _Answer:
-        """Try for the length of a lease what leads to a claim or instead of it.
+        """Repeat an operation on a message while storage fails, for the length of a lease.
 
-        A worker that cannot reach the storage must not keep messages from those that can. A claim
-        that it leaves unclear is like that of a worker that died of it.
+        After that the message goes back: a worker that can reach the storage shall have it. A claim
+        whose outcome is unknown by then is taken over like that of a worker that died.
 
         Raises:
             BackendError: storage did not answer in that time, or refused.
@@ -343,7 +346,11 @@ class Consumer:
             self._metrics.job_registered()
 
     async def _settle(self, delivery: Delivery, claim: Event) -> None:
-        """Acknowledge once the claim and the job's open row are written."""
+        """Acknowledge once the claim and the job's open row are written.
+
+        Acknowledged before the open row stands, a job whose worker dies is lost to everybody: no
+        message brings it again, and the rescuer looks only at open rows.
+        """
         copied: Awaitable[None] = self._index.flush()
 
         def record_again(error: BackendError) -> None:

@@ -152,7 +152,7 @@ class JobRun:
         with attempt_span(self.claimed.request, head) as span:
             _log.info(JOB_STARTED)
             job_type = head.facts.job_type
-            if head.duration_ms is not None:
+            if head.duration_ms is not None:  # of Started: how long the job was due
                 self._parts.metrics.attempt_started(job_type, head.duration_ms / 1000)
             outcome = await self._run_handler()
             self._lines.end()  # the last ones go out while the ending is written
@@ -366,7 +366,7 @@ class JobRun:
         )
 
     def _overdue(self) -> None:
-        """Its time is over, and its end is not in the trail: storage has not answered.
+        """Act on a run whose time is over while storage has not taken its end.
 
         After one more lease the worker's own lock goes: another worker may reach the trail.
         """

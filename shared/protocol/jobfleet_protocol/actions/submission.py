@@ -316,9 +316,14 @@ class Submitter:
     async def _submit_unsealed(
         self, request: JobRequest, clear: JobRequest, by: str | None
     ) -> Submitted:
-        """Jobs of the fleet's own need no look at the seal: they belong to jobs that run still."""
+        """Submit unless the fleet is sealed.
+
+        Internal jobs do not come here: they belong to jobs that still run, and a mover waits.
+        """
         await self._seal.check()
         submitted = await self._submit_admitted(request, clear, by)
+        # Again, now that event 1 stands. Otherwise a mover could have copied the trail in between,
+        # and an accepted job would be missing in the copy.
         await self._seal.check()
         return submitted
 

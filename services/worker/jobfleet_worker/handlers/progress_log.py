@@ -65,7 +65,7 @@ class ProgressLog:
         await asyncio.shield(task)
 
     def _checkpoint_ended(self, task: asyncio.Task[None]) -> None:
-        """A handler that was cancelled asks for no error: unasked for, asyncio would log it."""
+        """Read the error for a handler that was cancelled: asyncio would log it as never read."""
         self._checkpoints.discard(task)
         if not task.cancelled():
             task.exception()

@@ -34,7 +34,7 @@ from jobfleet_worker.run.unsent import not_sent, stays_waiting
 
 
 class OutcomeRecord:
-    """Decides for one claimed job."""
+    """Decides which events an outcome becomes, for one claimed job."""
 
     def __init__(
         self,
@@ -65,6 +65,8 @@ class OutcomeRecord:
                 return [ends(Status.COMPLETED, "", {"result": self._coder.value(result)})]
             case CancelledByRequest(abandoned):
                 return [ends(Status.CANCELLED, f"cancelled while it ran{_left_behind(abandoned)}")]
+            # Before all that may start the job again: with a cancel request unanswered, the trail
+            # refuses a retry.
             case _ if head.after.cancel_requested:
                 return [ends(Status.CANCELLED, "cancelled instead of another attempt")]
             case _ if stays_waiting(outcome, head):

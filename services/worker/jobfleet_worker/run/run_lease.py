@@ -25,7 +25,10 @@ class RunLease:
 
     @property
     def is_left_to_worker(self) -> bool:
-        """Whether it is the worker's own, and still relied on: ending it is no way to end a job."""
+        """Whether the claim rests on the worker's own lease, and that lease still holds.
+
+        Other jobs rest on it too, so it cannot be released to hand over this one.
+        """
         return is_worker_lock(self.kept.lock) and self.kept.lost_reason is None
 
     def watch(
@@ -56,7 +59,7 @@ class RunLease:
         return left
 
     def drop(self) -> None:
-        """Leave it; a lease that serves this job alone is renewed no more."""
+        """Stop watching the lease; one that serves this job alone is renewed no more."""
         self.kept.leave(self)
         if not outlives_jobs(self.kept.lock):
             self._keeper.drop(self.kept)

@@ -35,7 +35,10 @@ _log = structlog.get_logger()
 
 
 class Ending:
-    """Order at the end: terminal event, jobs that follow, (release,) open row last."""
+    """Does what follows a terminal event: first the jobs after it, the open row's removal last.
+
+    While the open row stands, the rescuer finds the job and repeats what is missing.
+    """
 
     def __init__(
         self,
@@ -117,7 +120,11 @@ class Ending:
         return self._index.close(head.job_id, head.after.incarnation)
 
     async def conclude(self, head: Event, request: JobRequest | None = None) -> None:
-        """Do both; reads the request from the trail where the caller does not have it."""
+        """Submit what follows, then remove the open row.
+
+        Args:
+            request: the job's, if the caller has it; else it is read from the trail.
+        """
         if head.status == Status.ERASED:
             request = None  # its result goes to nobody
         elif request is None:

@@ -20,6 +20,10 @@ def test_a_limit_is_set_listed_shown_and_removed(cli: Cli) -> None:
     assert "sla" in shown
     assert "hunter2" not in shown
     assert "10/second" in shown
+    assert cli.run("limits", "set", "api", "--slots", "7").returncode == 0
+    newest, oldest = cli.run("limits", "show", "api").stdout.splitlines()[-2:]
+    assert newest.split("\t")[2:6] == ["Set", "7", "-", "-"]
+    assert oldest.split("\t")[2:6] == ["Set", "5", "10/second", "1"]
     assert cli.run("limits", "remove", "api").returncode == 0
     assert orjson.loads(cli.run("limits", "list", "--json").stdout)["items"] == []
     assert cli.run("audit", "verify").returncode == 0

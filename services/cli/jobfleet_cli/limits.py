@@ -15,10 +15,11 @@ from jobfleet_cli.pause_commands import Reason
 from jobfleet_cli.remote_dashboard import RemoteDashboard
 from jobfleet_cli.session import Session, in_session, who
 from jobfleet_cli.table import Column
-from jobfleet_contracts.credentials import masked_text
 from jobfleet_protocol.actions.action_journal import ActionJournal
 from jobfleet_protocol.control.limits import Limits
-from jobfleet_protocol.reading.limit_record import LimitReader
+from jobfleet_protocol.reading.limit_record import LimitReader, entry_json
+
+_HISTORY = ("sequence", "timestamp", "kind", "slots", "rate", "burst", "by", "reason")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -108,10 +109,7 @@ def _path(name: str) -> str:
 
 async def _show_here(session: Session, name: str, *, as_json: bool) -> int:
     row = (await _reader(session).one(name)).to_json()
-    entries = [
-        {"sequence": e.sequence, "kind": e.kind, "by": e.by, "reason": masked_text(e.reason)}
-        for e in (() if as_json else await _limits(session).history(name))
-    ]
+    entries = () if as_json else [*map(entry_json, await _limits(session).history(name))]
     return _print_one(row, entries, as_json=as_json)
 
 
@@ -148,8 +146,8 @@ def _print_one(row: dict[str, Any], entries: Sequence[Mapping[str, Any]], *, as_
         holders = [(str(one["slot"]), one["jobId"], one["jobName"]) for one in row["holders"]]
         print_table(("SLOT", "JOB", "NAME"), holders)
     print()
-    rows = [(str(one["sequence"]), one["kind"], one["by"], one["reason"]) for one in entries]
-    print_table(("ENTRY", "WHAT", "BY", "REASON"), rows)
+    rows = [tuple(_text(one[field]) for field in _HISTORY) for one in entries]
+    print_table(("ENTRY", "AT", "WHAT", "SLOTS", "RATE", "BURST", "BY", "REASON"), rows)
     return ExitCode.DONE
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import quote
@@ -41,15 +42,19 @@ def pause(subject: ControlSubject, name: str, until: str | None, reason: str) ->
 
 
 def resume(subject: ControlSubject, name: str, reason: str) -> None:
-    """End the pause."""
+    """End the pause, and say so where there was none: the name may be mistyped."""
+
+    def told(changed: bool) -> int:
+        if not changed:
+            print(f"{subject} {name} was not paused", file=sys.stderr)
+        return ExitCode.DONE
 
     async def work(session: Session) -> int:
-        await pauses_of(session).resume(subject, name, by=who(), reason=reason)
-        return ExitCode.DONE
+        return told(await pauses_of(session).resume(subject, name, by=who(), reason=reason))
 
     async def ask(dashboard: RemoteDashboard) -> int:
-        await dashboard.post(_path(subject, name, "resume"), {"reason": reason})
-        return ExitCode.DONE
+        found = await dashboard.post(_path(subject, name, "resume"), {"reason": reason})
+        return told(found["changed"])
 
     raise typer.Exit(in_session(work, remote=ask))
 

@@ -125,7 +125,10 @@ async def _opened(settings: Settings, work: Callable[[Session], Awaitable[T]]) -
         async with asyncio.timeout(OPEN_SECONDS):
             backend = await open_backend(settings)
     except TimeoutError as error:
-        raise BackendUnavailable(f"backend {settings.backend} cannot be opened in time") from error
+        raise BackendUnavailable(
+            f"backend {settings.backend} cannot be opened within {OPEN_SECONDS:g} s; "
+            "jobfleet doctor says which server does not answer"
+        ) from error
     patience = Patience()
     clock, reading = SystemClock(), patient(backend, patience)
     writes = WriteSide.wire(backend=reading, clock=clock, defaults=settings.job_defaults)

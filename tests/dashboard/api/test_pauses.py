@@ -67,9 +67,12 @@ async def test_no_credential_in_the_reason_of_a_pause_is_shown(
 async def test_each_action_is_an_entry_of_the_control_log(
     client: AsgiClient, backend: Backend, path: str, subject: ControlSubject
 ) -> None:
+    changes = []
     for action in ("pause", "pause", "resume", "resume"):
         answer = await client.post(f"/api/{path}/demo.steps/{action}", {"reason": "why"})
         assert answer.status == 202
+        changes.append(answer.json["changed"])
+    assert changes == [True, False, True, False]
     log = await backend.control_log.history(subject, "demo.steps")
     assert [entry.kind for entry in log] == [ControlKind.RESUMED, ControlKind.PAUSED]
     assert [entry.reason for entry in log] == ["why", "why"]

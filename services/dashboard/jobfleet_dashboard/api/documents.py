@@ -309,6 +309,9 @@ class PauseAnswer(Document):
     """What was done; it stands in the control log."""
 
     message: str
+    changed: bool = Field(
+        default=True, description="Of a pause or resume: false if all was so before."
+    )
 
 
 class LockJobDocument(Document):

@@ -238,8 +238,8 @@ TYPES: Json = {
     ],
 }
 PAUSE_REQUEST: Json = {"reason": "third party down", "until": AT}
-PAUSED: Json = {"message": "queue default is paused"}
-RESUMED: Json = {"message": "queue default is open"}
+PAUSED: Json = {"message": "queue default is paused", "changed": True}
+RESUMED: Json = {"message": "queue default is open", "changed": True}
 RUN_ANYWAY: Json = {"message": f"job {JOB_ID} may start once during the pause"}
 _LOCK_JOB: Json = {
     "jobId": JOB_ID,

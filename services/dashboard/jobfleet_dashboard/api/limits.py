@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
-from jobfleet_contracts.codec import format_time
-from jobfleet_contracts.control import ControlEntry, check_control_name
-from jobfleet_contracts.credentials import masked_text
+from jobfleet_contracts.control import check_control_name
 from jobfleet_contracts.errors import UnknownLimit
 from jobfleet_dashboard.api.action_selection import reason_of
 from jobfleet_dashboard.api.answer import answer
@@ -28,6 +26,7 @@ from jobfleet_dashboard.api.route_description import described
 from jobfleet_dashboard.security.access import require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
+from jobfleet_protocol.reading.limit_record import entry_json
 
 router = APIRouter(prefix="/api/limits", tags=["limits"])
 VIEWER, OPERATOR = map(require, (Role.VIEWER, Role.OPERATOR))
@@ -93,21 +92,7 @@ async def limit_history(
     more = len(entries) > query.limit
     return answer(
         {
-            "items": [_entry(entry) for entry in page],
+            "items": [entry_json(entry) for entry in page],
             "next": str(page[-1].sequence) if more else None,
         }
     )
-
-
-def _entry(entry: ControlEntry) -> dict[str, Any]:
-    state = entry.state
-    return {
-        "sequence": entry.sequence,
-        "kind": entry.kind,
-        "by": entry.by,
-        "reason": masked_text(entry.reason),
-        "timestamp": format_time(entry.occurred_at),
-        "slots": state.get("slots"),
-        "rate": state.get("rate"),
-        "burst": state.get("burst"),
-    }

@@ -128,13 +128,15 @@ def by_of(request: Request) -> str:
 
 async def _pause(request: Request, subject: ControlSubject, name: str) -> Response:
     body = await json_object(request, known=frozenset({"reason", "until"}))
-    await services_of(request).pauses.pause(
+    changed = await services_of(request).pauses.pause(
         subject, name, by=by_of(request), reason=reason_of(body), until=until_of(body)
     )
-    return answer(PauseAnswer(message=f"{subject} {name} is paused"), 202)
+    return answer(PauseAnswer(message=f"{subject} {name} is paused", changed=changed), 202)
 
 
 async def _resume(request: Request, subject: ControlSubject, name: str) -> Response:
     reason = reason_of(await json_object(request, known=_REASON))
-    await services_of(request).pauses.resume(subject, name, by=by_of(request), reason=reason)
-    return answer(PauseAnswer(message=f"{subject} {name} is open"), 202)
+    pauses = services_of(request).pauses
+    changed = await pauses.resume(subject, name, by=by_of(request), reason=reason)
+    message = f"{subject} {name} {'is open' if changed else 'was not paused'}"
+    return answer(PauseAnswer(message=message, changed=changed), 202)

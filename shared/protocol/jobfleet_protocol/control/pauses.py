@@ -77,10 +77,10 @@ class Pauses:
         by: str,
         reason: str = "",
         until: datetime | None = None,
-    ) -> None:
+    ) -> bool:
         """Let no job of the queue or type start; jobs that run go on.
 
-        Pausing what is paused changes ``until`` and the reason.
+        Pausing what is paused changes ``until`` and the reason; returns whether anything changed.
 
         Raises:
             InvalidRequest: the name cannot be a key, or ``until`` has passed.
@@ -95,16 +95,16 @@ class Pauses:
             until=until,
             now=self._clock.now(),
         )
-        await self._change(subject, name, decide)
+        return await self._change(subject, name, decide)
 
     async def resume(
         self, subject: ControlSubject, name: str, *, by: str, reason: str = ""
-    ) -> None:
-        """End the pause. Quiet where there is none.
+    ) -> bool:
+        """End the pause; return whether there was one.
 
         Nothing else has to be done: workers and rescuer go by the entry.
         """
-        await self._change(subject, name, partial(pause_state.resume, by=by, reason=reason))
+        return await self._change(subject, name, partial(pause_state.resume, by=by, reason=reason))
 
     async def run_anyway(self, head: Event, *, by: str, reason: str = "") -> None:
         """Let one job start once though its queue or type is paused. Quiet where neither is.
@@ -147,14 +147,15 @@ class Pauses:
                 decide = partial(pause_state.resume_in_time, now=now)
                 await self._change(pause.subject, pause.name, decide)
 
-    async def _change(self, subject: ControlSubject, name: str, decide: Decision) -> None:
-        await self._writer.append(subject, name, decide)
+    async def _change(self, subject: ControlSubject, name: str, decide: Decision) -> bool:
+        entry = await self._writer.append(subject, name, decide)
         # Also where nothing was appended: who repeats a command may do so since its
         # announcement was lost.
         try:
             await self._control.announce_change(subject, name)
         except BackendError as error:
             _log.warning(ANNOUNCEMENT_LOST, subject=subject, name=name, error=str(error))
+        return entry is not None
 
 
 def _types_of(head: Event) -> list[str]:

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jobfleet_contracts.codec import format_time
+from jobfleet_contracts.control import ControlEntry
+from jobfleet_contracts.credentials import masked_text
 from jobfleet_contracts.errors import LockMissing
 from jobfleet_contracts.lease import LIMIT_LOCKS, limit_of, limit_prefix, slot_of
 from jobfleet_contracts.ports import AuditTrail, LockRecords
@@ -48,6 +51,21 @@ class LimitRecord:
         """Return what lists show."""
         holders = [holder.to_json() for holder in self.holders]
         return {**self.limit.to_json(), "used": self.used, "holders": holders}
+
+
+def entry_json(entry: ControlEntry) -> dict[str, Any]:
+    """Return one entry in the shape of ``GET /api/limits/{name}/history``."""
+    state = entry.state
+    return {
+        "sequence": entry.sequence,
+        "kind": entry.kind,
+        "by": entry.by,
+        "reason": masked_text(entry.reason),
+        "timestamp": format_time(entry.occurred_at),
+        "slots": state.get("slots"),
+        "rate": state.get("rate"),
+        "burst": state.get("burst") if state.get("rate") else None,
+    }
 
 
 class LimitReader:

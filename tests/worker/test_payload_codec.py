@@ -20,6 +20,8 @@ from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import key_lock
 from jobfleet_contracts.state import State
 from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
+from jobfleet_protocol.actions.group_counts import member_id
+from jobfleet_protocol.actions.groups import group_request
 from jobfleet_protocol.actions.submission import Submitter
 from jobfleet_protocol.actions.successors import successor_id
 from jobfleet_protocol.actions.write_side import WriteSide
@@ -33,6 +35,7 @@ from jobfleet_protocol.trail.large_data import resolve
 from jobfleet_worker import Defer, Fail, JobContext, handler
 from tests.protocol.steered_clock import SteeredClock
 from tests.worker.key_ring import KeyRing
+from tests.worker.process_handlers import echo
 from tests.worker.workshop import DEFAULTS, Workshop
 
 WORD = "Ada-Lovelace-of-London"
@@ -76,6 +79,12 @@ async def count(payload: dict[str, int]) -> int:
     return payload["number"]
 
 
+@handler("order.gather")
+async def gather(payload: dict[str, Any]) -> int:
+    assert payload == {"of": WORD, "all": [0, 1]}
+    return len(payload["all"])
+
+
 def coder(*keys: str) -> ValueCoder:
     return ValueCoder(KeyRing(*keys)) if keys else NO_CODER
 
@@ -100,7 +109,7 @@ def submitter_with(workshop: Workshop, *keys: str) -> Submitter:
 def worker_with(workshop: Workshop, *keys: str, **options: Any) -> None:
     """Start a worker that has these keys."""
     workshop.backend = replace(workshop.backend, coder=coder(*keys))
-    workshop.start_worker(pay, refuse, report, count, **options)
+    workshop.start_worker(pay, refuse, report, count, gather, echo, **options)
 
 
 def reader_with(workshop: Workshop, *keys: str) -> JobReader:
@@ -278,6 +287,33 @@ async def test_a_handler_s_lock_key_is_made_of_the_clear_payload(workshop: Works
     started = (await workshop.history(ended.job_id))[1]
     assert [each.lock for each in started.after.locks] == [key_lock("customer-7")]
     assert ended.status == "Completed"
+
+
+async def test_members_and_successors_of_a_group_are_encoded(workshop: Workshop) -> None:
+    groups = WriteSide.wire(backend=workshop.real, clock=workshop.clock, defaults=DEFAULTS).groups
+    step = {"type": "order.gather", "payload": {"of": WORD}, "results": {"all": "members"}}
+    group = (await groups.open(group_request({"then": [step]}))).job_id
+    worker_with(workshop, "k1")
+    for index in range(2):
+        await groups.add(group, index, JobRequest(type="order.count", payload={"number": index}))
+    await groups.seal(group, 2)
+    gathered = await workshop.until_ended(successor_id(group, 0, 1))
+    assert gathered.status == "Completed"
+    assert gathered.data["result"].keys() == {"$encoded"}
+    opening = await workshop.real.trail.read(member_id(group, 1), 1)
+    assert opening is not None
+    assert opening.data["request"]["payload"].keys() == {"$encoded"}
+    assert WORD not in repr(await workshop.history(group))
+
+
+async def test_a_payload_of_a_megabyte_runs_in_another_process(workshop: Workshop) -> None:
+    worker_with(workshop, "k1")
+    text = WORD * 45_000
+    ended = await workshop.run("process.echo", text)
+    assert ended.status == "Completed", ended
+    result = coder("k1").clear_value(ended.data["result"])
+    assert result["payload"] == text
+    assert WORD not in repr(await workshop.history(ended.job_id))
 
 
 async def test_nobody_submits_what_looks_encoded(workshop: Workshop) -> None:

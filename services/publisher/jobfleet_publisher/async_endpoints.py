@@ -21,7 +21,7 @@ except ModuleNotFoundError as error:
 from pydantic.alias_generators import to_camel
 
 from jobfleet_contracts.credentials import is_secret_name
-from jobfleet_contracts.errors import BackendError, BodyConflict, InvalidRequest
+from jobfleet_contracts.errors import BackendError, BodyConflict, CodecError, InvalidRequest
 from jobfleet_contracts.internal_job import check_type
 from jobfleet_contracts.job import JobRequest
 from jobfleet_publisher.async_access import (
@@ -244,7 +244,7 @@ class AsyncEndpoints:
             return bool(await called(self._authorize, request, job))
         try:
             stored = await self._open_publisher.find_request(job.job_id)
-        except BackendError as error:
+        except (BackendError, CodecError) as error:
             raise _refusal(error) from error
         token = None if stored is None else token_of(stored.context)
         return is_token(token, request.query_params.get("token", ""))
@@ -254,7 +254,7 @@ class AsyncEndpoints:
             return await self._open_publisher.find(str(UUID(job_id)))
         except ValueError:
             return None
-        except BackendError as error:
+        except (BackendError, CodecError) as error:
             raise _refusal(error) from error
 
 
@@ -309,7 +309,7 @@ class _Endpoint:
             return await self._endpoints.submit(
                 request, self._fields, payload, self._answers, self.query
             )
-        except (InvalidRequest, BodyConflict, BackendError) as error:
+        except (InvalidRequest, BodyConflict, BackendError, CodecError) as error:
             raise _refusal(error) from error
 
     def _payload(self, values: dict[str, Any]) -> Any:
@@ -341,12 +341,14 @@ _DESCRIBED: dict[int | str, dict[str, Any]] = {
 }
 
 
-def _refusal(error: InvalidRequest | BodyConflict | BackendError) -> HTTPException:
+def _refusal(error: InvalidRequest | BodyConflict | BackendError | CodecError) -> HTTPException:
     match error:
         case InvalidRequest():
             return HTTPException(400, str(error))
         case BodyConflict():
             return HTTPException(422, str(error))
+        case CodecError():
+            return HTTPException(503, str(error))
         case _:
             detail = "the job service cannot be reached; repeat with the same Idempotency-Key"
             return HTTPException(503, detail, headers={"Retry-After": "5"})

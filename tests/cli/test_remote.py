@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any
 
 import orjson
@@ -255,3 +257,27 @@ def test_every_command_is_either_remote_or_refuses() -> None:
     remote |= {"schedules", "limits", "groups"}
     refuses = {"worker", "up", "dashboard", "doctor", "migrate", "audit"}
     assert set(COMMANDS) == remote | refuses | _NO_STORAGE
+
+
+@pytest.mark.parametrize("answer", [b"[]", b'{"items": [1]}'])
+def test_a_server_that_is_no_dashboard_is_named_and_shows_no_traceback(
+    cli: Cli, answer: bytes
+) -> None:
+    class Stranger(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Stranger) as server:
+        Thread(target=server.serve_forever).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        done = cli.run("jobs", "list", JOBFLEET_URL=address, JOBFLEET_API_KEY=OPERATOR)
+        server.shutdown()
+    assert done.returncode == 2
+    assert f"{address} answers in another form than a dashboard does" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -331,6 +331,20 @@ async def test_a_backfill_of_an_empty_or_endless_range_is_refused(bench: Bench) 
         await own.backfill(NAME, since=now, until=now, by="me")
     with pytest.raises(InvalidRequest, match="1,000"):
         await own.backfill(NAME, since=now, until=now + timedelta(days=1), by="me")
+
+
+@pytest.mark.parametrize("field", ["since", "until"])
+@pytest.mark.parametrize("year", [1, 1600, 9999])
+async def test_a_backfill_of_years_that_no_job_can_have_is_refused_by_name(
+    bench: Bench, field: str, year: int
+) -> None:
+    own = schedules(bench)
+    await own.declare(every(60), by="me")
+    now = bench.clock.now()
+    span = {"since": now, "until": now, field: datetime(year, 1, 1, tzinfo=UTC)}
+    with pytest.raises(InvalidRequest, match=f"{field}: must not lie") as refused:
+        await own.backfill(NAME, since=span["since"], until=span["until"], by="me")
+    assert refused.value.field == field
 
 
 @pytest.mark.parametrize("action", ["pause", "resume", "remove", "run"])

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.lease import key_lock
 from jobfleet_contracts.state import State
+from jobfleet_protocol.actions import successors
 from jobfleet_protocol.actions.successors import successor_id
 from jobfleet_publisher import Publisher, Then
 from jobfleet_worker import Fail, JobContext, handler
@@ -125,6 +126,20 @@ async def test_a_result_that_is_gone_fails_the_job_before_its_handler(
     ended = await workshop.until_ended(successor_id(job.job_id, 0, 1))
     assert (ended.after.state, called) == (State.FAILED, [])
     assert ended.data["error"]["type"] == "ResultMissing"
+
+
+@pytest.mark.parametrize("keys", [1, 100])
+async def test_results_beyond_a_workers_memory_fail_the_job_before_its_handler(
+    workshop: Workshop, keys: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large one, or one of which each of many keys would hold a copy."""
+    monkeypatch.setattr(successors, "MOST_RESULT_BYTES", 200)
+    workshop.start_worker(load, note)
+    step = {"type": "note", "results": {f"rows{n}": "previous" for n in range(keys)}}
+    job = await workshop.run("load", 100 // keys + 1, then=[step])
+    ended = await workshop.until_ended(successor_id(job.job_id, 0, 1))
+    assert (ended.after.state, called) == (State.FAILED, [])
+    assert ended.data["error"]["type"] == "ResultsTooLarge"
 
 
 async def test_successors_that_could_not_be_submitted_are_left_to_the_rescuer(

@@ -11,8 +11,10 @@ from jobfleet_contracts.errors import ActionRefused, BodyConflict
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.state import State
+from jobfleet_protocol.actions import successors
 from jobfleet_protocol.actions.group_counts import member_id
 from jobfleet_protocol.actions.groups import Groups, group_request
+from jobfleet_protocol.actions.submission import request_of
 from jobfleet_protocol.actions.successors import successor_id
 from jobfleet_protocol.actions.write_side import WriteSide
 from jobfleet_worker import Fail, handler
@@ -75,6 +77,34 @@ async def test_a_group_ends_with_its_last_member_and_hands_on_all_results(
     assert (head.after.state, head.data["group"]["total"]) == (State.COMPLETED, total)
     assert handed == [{"all": [i * i for i in range(total)], "sum": {"members": total}}]
     assert (await workshop.statuses(group)).count("Completed") == 1
+
+
+async def test_results_of_members_beyond_a_workers_memory_are_not_all_read(
+    workshop: Workshop, groups: Groups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(successors, "MOST_RESULT_BYTES", 20)
+    workshop.start_worker(square, gather)
+    group = await opened(groups)
+    await fill(groups, group, 100)
+    await groups.seal(group, 100)
+    ending = await workshop.until_ended(successor_id(group, 0, 1))
+    assert (ending.after.state, handed) == (State.FAILED, [])
+    assert ending.data["error"]["type"] == "ResultsTooLarge"
+    read: list[str] = []
+
+    async def seen(job_id: str, **page: Any) -> Any:
+        read.append(job_id)
+        return await history(job_id, **page)
+
+    history = workshop.real.trail.history
+    monkeypatch.setattr(workshop.real.trail, "history", seen)
+    opening = await workshop.real.trail.read(ending.job_id, 1)
+    assert opening is not None
+    with pytest.raises(successors.ResultsTooLarge):
+        await successors.with_results(
+            request_of(opening), trail=workshop.real.trail, payloads=workshop.real.payloads
+        )
+    assert len(set(read)) <= 1 + 2 * successors.READS_AT_ONCE
 
 
 async def test_a_group_whose_members_ended_before_its_seal_ends_at_it(

@@ -20,7 +20,7 @@ from jobfleet_cli.patience import OUTAGE_SECONDS, Patience, patient
 from jobfleet_cli.remote_dashboard import RemoteDashboard
 from jobfleet_cli.terminal_text import visible
 from jobfleet_contracts.backend import Backend, Probe
-from jobfleet_contracts.errors import BackendUnavailable, SettingsError
+from jobfleet_contracts.errors import BackendUnavailable, JobfleetError, SettingsError
 from jobfleet_contracts.ports import Clock
 from jobfleet_protocol.actions.write_side import WriteSide
 
@@ -100,7 +100,14 @@ def in_session(
 async def _asked(settings: Settings, remote: Callable[[RemoteDashboard], Awaitable[T]]) -> T:
     key = None if settings.api_key is None else settings.api_key.get_secret_value()
     async with RemoteDashboard(url=str(settings.url), key=key) as dashboard:
-        return await remote(dashboard)
+        try:
+            return await remote(dashboard)
+        except JobfleetError:
+            raise
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+            # Answers are read field by field, so what is no dashboard shows in one of these.
+            told = f"JOBFLEET_URL: {settings.url} answers in another form than a dashboard does"
+            raise SettingsError(f"{told}: {type(error).__name__}: {error}") from error
 
 
 def who() -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -58,6 +60,25 @@ def decode(body: bytes | str) -> Any:
     if _MANY_DIGITS.search(body if isinstance(body, str) else body.decode()):
         _refuse_large_integers(_with_exact_integers(body), "")
     return value
+
+
+def refuse_repeated_names(body: bytes | str) -> None:
+    """Check that no name stands twice in an object of a JSON text that :func:`decode` has read.
+
+    Another program, as a proxy that checks bodies, may take the other one of the two values.
+
+    Raises:
+        InvalidRequest: names the one that occurs twice.
+    """
+    with suppress(ValueError, RecursionError):  # the decoder has judged it
+        json.loads(body, object_pairs_hook=_once_each)
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> None:
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        twice = Counter(names).most_common(1)[0][0][:100]
+        raise InvalidRequest(f"{twice}: occurs twice in one object; send it once", field=twice)
 
 
 def _with_exact_integers(body: bytes | str) -> Any:

@@ -98,7 +98,7 @@ _USER_INFO = re.compile(
     r"(?<![A-Za-z0-9+.:/-])((?:[A-Za-z][A-Za-z0-9+.-]{0,30}:)?//)([^\s/?#@'\"<>]{1,1000})@"
 )
 _PAIR = re.compile(
-    r"(?<![\w%.\[\]-])(-{0,2}[A-Za-z][\w.%\[\]-]{0,200})="
+    r"(?<![\w%.\[\]-])(-{0,2}[A-Za-z][\w.%\[\]-]{0,200})(=|[ \t]{1,3}=[ \t]{0,3}(?!=)|=[ \t]{1,3})"
     rf"(\"[^\"]*\"|'[^']*'|(?:(?i:{_SCHEMES})[ ])?[^&;#\s\"'<>]+)"
 )
 _QUOTED_PAIR = re.compile(
@@ -446,7 +446,7 @@ def _pair(found: re.Match[str]) -> str:
     name = unquote(found[1])
     before = found.string[found.start() - 1 : found.start()]
     secret = is_secret_name(name) or (name.lower() == "code" and before in ("?", "&"))
-    return f"{found[1]}={HIDDEN}" if secret and not _is_kept(found[2]) else found[0]
+    return f"{found[1]}{found[2]}{HIDDEN}" if secret and not _is_kept(found[3]) else found[0]
 
 
 def _option(found: re.Match[str]) -> str:

@@ -55,7 +55,7 @@ def _in_an_hour() -> datetime:
 
 
 def completed(job_id: str, **fields: Any) -> bytes:
-    return json.dumps({"jobId": job_id, "status": "completed", **fields}).encode()
+    return json.dumps({"jobId": job_id, "status": "completed"} | fields).encode()
 
 
 def plain(body: bytes, secret: str = SECRET) -> dict[str, str]:
@@ -435,6 +435,18 @@ async def test_a_signed_answer_that_is_refused_stands_in_the_jobs_trail_once(
     verifier.add(await backend.trail.history(waiting))
     found = [each for each in verifier.finish() if (each.sequence or 0) > before]
     assert found == []
+
+
+async def test_a_third_party_that_sends_ever_new_nonsense_does_not_fill_the_trail(
+    dashboard: AsgiClient, backend: Backend, waiting: str
+) -> None:
+    before = len(await backend.trail.history(waiting))
+    for number in range(30):
+        body = completed(waiting, status="done", number=number)
+        assert (await send(dashboard, waiting, body, plain(body))).status == 400
+    assert len(await backend.trail.history(waiting)) == before + 20
+    good = completed(waiting)
+    assert (await send(dashboard, waiting, good, plain(good))).status == 200
 
 
 BANK = "a secret of the bank"

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
-from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qsl
 from uuid import UUID
@@ -15,7 +12,7 @@ from uuid import UUID
 from fastapi import Depends, Path, Request
 from starlette.datastructures import FormData
 
-from jobfleet_contracts.codec import decode
+from jobfleet_contracts.codec import decode, refuse_repeated_names
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.job import unknown_fields
 from jobfleet_contracts.json_size import MAX_VALUES, JsonCounter
@@ -64,23 +61,10 @@ async def json_object(
         raise InvalidRequest(f"body: {error}", field="body") from error
     if not isinstance(value, Mapping):
         raise InvalidRequest("body: must be a JSON object", field="body")
-    await checked(request, lambda: _refuse_twice(body))
+    await checked(request, lambda: refuse_repeated_names(body))
     if known is not None and (unknown := value.keys() - known):
         raise unknown_fields(unknown)
     return dict(value)
-
-
-def _refuse_twice(body: bytes) -> None:
-    """Refuse what other programs, as a proxy that checks bodies, may read in another way."""
-    with suppress(ValueError, RecursionError):  # the decoder has judged it
-        json.loads(body or b"{}", object_pairs_hook=_once_each)
-
-
-def _once_each(pairs: list[tuple[str, Any]]) -> None:
-    names = [name for name, _ in pairs]
-    if len(set(names)) < len(names):
-        twice = Counter(names).most_common(1)[0][0][:100]
-        raise InvalidRequest(f"{twice}: occurs twice in one object; send it once", field=twice)
 
 
 def sequence_cursor(cursor: str | None) -> int | None:

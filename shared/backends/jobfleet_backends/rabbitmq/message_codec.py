@@ -16,7 +16,15 @@ from aio_pika.abc import AbstractMessage, HeadersType
 
 from jobfleet_backends.rabbitmq.aio_pika_patches import UNREADABLE
 from jobfleet_backends.rabbitmq.outgoing import Outgoing
-from jobfleet_contracts.codec import decode, encodable, encode, encode_text, format_time, parse_time
+from jobfleet_contracts.codec import (
+    decode,
+    encodable,
+    encode,
+    encode_text,
+    format_time,
+    parse_time,
+    refuse_repeated_names,
+)
 from jobfleet_contracts.cut_text import cut_text
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.internal_job import is_internal
@@ -105,6 +113,8 @@ def _decode(
     if UNREADABLE in headers:
         raise InvalidRequest(f"the message's properties cannot be read: {headers[UNREADABLE]}")
     said = decode(body)
+    if not is_ours:
+        refuse_repeated_names(body)
     if not isinstance(said, dict):
         raise InvalidRequest("the job request must be a JSON object", field="body")
     if said.get("jobId") is None:

@@ -10,6 +10,7 @@ from jobfleet_contracts.codec import (
     encode_text,
     format_optional_time,
     parse_optional_time,
+    refuse_repeated_names,
 )
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.internal_job import is_internal
@@ -44,7 +45,10 @@ def _message(body: bytes, hints: dict[str, Any]) -> JobMessage:
     if not isinstance(said, dict):
         raise InvalidRequest("the job request must be a JSON object", field="body")
     # Whoever may write hints may write the trail too. A message without them is a foreign one.
-    request, unknown = JobRequest.parse_known(said, is_own="openingHash" in hints)
+    is_own = "openingHash" in hints
+    if not is_own:
+        refuse_repeated_names(body)
+    request, unknown = JobRequest.parse_known(said, is_own=is_own)
     if said.get("jobId") is None:
         raise InvalidRequest("jobId: missing; a redelivery would be another job", field="jobId")
     defaults = hints.get("defaults")

@@ -12,7 +12,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from pydantic.alias_generators import to_camel
 
-from jobfleet_contracts.codec import decode
+from jobfleet_contracts.codec import decode, refuse_repeated_names
 from jobfleet_contracts.encoded_value import is_encoded
 from jobfleet_contracts.errors import (
     ActionRefused,
@@ -50,6 +50,8 @@ _KINDS = {
 
 _REFUSED_STEP = 2
 """Step 1 of a waiting job says that the third party has the request."""
+_MOST_REFUSALS = 20
+"""Noted in one wait of a job: each is a row of the trail, which stands for good."""
 CALLBACK_FOLLOW_UP_FAILED = "callback.follow_up_failed"
 
 _log = structlog.get_logger()
@@ -79,6 +81,7 @@ class CallbackBody(BaseModel):
             InvalidRequest: names the field that does not fit.
         """
         value = decode(body)
+        refuse_repeated_names(body)
         try:
             check_json(value, field="body", limit=None)
             said = cls.model_validate(value, strict=True)
@@ -234,14 +237,19 @@ class Callbacks:
         head = await self._trail.newest(job_id)
         if head is None or head.after.state is not State.WAITING:
             return
-        known = head.data.get("refused", {}).get("digest") == digest
-        if known or head.after.incarnation != incarnation:
+        before = head.data.get("refused", {})
+        number = before.get("number", 0) + 1
+        known = before.get("digest") == digest
+        if known or number > _MOST_REFUSALS or head.after.incarnation != incarnation:
             return
         change = Change(
             kind=Status.STEP,
             step=_REFUSED_STEP,
             message=f"an answer came and was refused: {reason}",
-            data={"step": _REFUSED_STEP, "refused": {"digest": digest, "reason": reason}},
+            data={
+                "step": _REFUSED_STEP,
+                "refused": {"digest": digest, "reason": reason, "number": number},
+            },
         )
         event = draft(head, head.facts, change, occurred_at=self._clock.now())
         await self._writer.append([event])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from jobfleet_contracts.codec import encode
 from jobfleet_contracts.errors import DataMissing, JobfleetError
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.internal_job import internal_job_id
@@ -21,10 +22,17 @@ if TYPE_CHECKING:
 
 
 READS_AT_ONCE = 16
+MOST_RESULT_BYTES = 16 * 1024 * 1024
+"""Of all results that one job is handed, as JSON: a worker holds them in memory, for each of its
+jobs."""
 
 
 class ResultMissing(JobfleetError):
-    """A result that a job was to get from the job before it is not there any more."""
+    """A result that a job was to get from the job before it cannot be handed on, now or later."""
+
+
+class ResultsTooLarge(ResultMissing):
+    """The results that a job was to get are more than a worker takes into its memory."""
 
 
 def successor_id(job_id: str, number: int, incarnation: int) -> str:
@@ -78,28 +86,46 @@ async def with_results(
     Raises:
         ResultMissing: the result was removed. Asking again does not help.
         CodecError: a result cannot be decoded here.
+        ResultsTooLarge: with those of all keys there are more than 16 MiB of them.
         BackendUnavailable: the trail does not answer.
     """
     if not request.results or request.follows is None:
         return request
     before = request.follows
     source = _Results(trail=trail, payloads=payloads, coder=coder)
+    handed: dict[str, Any] = {}
     filled = dict(request.payload or {})
     for name, what in request.results.items():
-        if what == "members":
-            filled[name] = await source.of_members(before.job_id)
+        if what in handed:
+            source.count(handed[what])  # held once, and yet written out for each key
+        elif what == "members":
+            handed[what] = await source.of_members(before.job_id)
         else:
-            filled[name] = await source.of(before.job_id, before.incarnation)
+            handed[what] = await source.of(before.job_id, before.incarnation)
+        filled[name] = handed[what]
     return request.model_copy(update={"payload": filled})
 
 
 class _Results:
-    """Reads results from the trail; raises :class:`ResultMissing` for those that are gone."""
+    """Reads results from the trail; raises :class:`ResultMissing` for those that are gone.
+
+    It counts what it hands out, and raises :class:`ResultsTooLarge` beyond the limit of one job.
+    """
 
     def __init__(self, *, trail: AuditTrail, payloads: PayloadStore, coder: ValueCoder) -> None:
         self._coder = coder
         self._trail = trail
         self._payloads = payloads
+        self._bytes = 0
+
+    def count(self, value: Any) -> None:
+        """Count a value that is handed out."""
+        self._bytes += len(encode(value))
+        if self._bytes > MOST_RESULT_BYTES:
+            raise ResultsTooLarge(
+                f"the results to be handed on have more than {MOST_RESULT_BYTES:,} bytes; "
+                "store large results elsewhere and return their addresses"
+            )
 
     async def of(self, job_id: str, incarnation: int) -> Any:
         """Return the result of one incarnation; ``None`` where it did not complete."""
@@ -108,21 +134,26 @@ class _Results:
             return None
         if "result" not in ending.data:
             raise ResultMissing(f"the result of job {job_id} was removed")
-        return self._coder.clear_value(ending.data["result"])
+        result = self._coder.clear_value(ending.data["result"])
+        self.count(result)
+        return result
 
     async def of_members(self, group_id: str) -> list[Any]:
         """Return the results of a group's members, by the incarnations that its end counts."""
         counted = (await self._ending(group_id, 1)).data.get("group")
         if counted is None:
             return []  # it failed before it was sealed
-        turns = asyncio.Semaphore(READS_AT_ONCE)
 
-        async def one(index: int) -> Any:
-            async with turns:
-                incarnation = counted["incarnations"].get(str(index), 1)
-                return await self.of(member_id(group_id, index), incarnation)
+        def one(index: int) -> Awaitable[Any]:
+            incarnation = counted["incarnations"].get(str(index), 1)
+            return self.of(member_id(group_id, index), incarnation)
 
-        return list(await asyncio.gather(*map(one, range(counted["total"]))))
+        found: list[Any] = []
+        # Some at a time: what is too large is noticed before the next ones are in memory.
+        while len(found) < counted["total"]:
+            some = range(len(found), min(len(found) + READS_AT_ONCE, counted["total"]))
+            found += await asyncio.gather(*map(one, some))
+        return found
 
     async def _ending(self, job_id: str, incarnation: int) -> Event:
         ending = await ending_of(job_id, incarnation, trail=self._trail)

@@ -17,6 +17,7 @@ from jobfleet_contracts.errors import (
     UnknownSchedule,
     WrittenByNewer,
 )
+from jobfleet_contracts.field_checks import checked_time
 from jobfleet_contracts.ports import AuditTrail, Clock
 from jobfleet_contracts.schedule import Schedule
 from jobfleet_contracts.state import State
@@ -154,7 +155,8 @@ class Schedules:
         Each tick's job has an id of its own, so a repeated backfill finds the same jobs.
 
         Raises:
-            InvalidRequest: the range is empty, or holds more than 1,000 ticks.
+            InvalidRequest: the range is empty, holds more than 1,000 ticks, or lies in a year that
+                no job can.
             UnknownSchedule: there is no such schedule.
         """
         head = await self._control_log.newest(ControlSubject.SCHEDULE, name)
@@ -247,6 +249,11 @@ class Schedules:
 
 
 def _ticks_between(state: ScheduleState, since: datetime, until: datetime) -> list[datetime]:
+    for field, moment in (("since", since), ("until", until)):
+        try:
+            checked_time(moment)
+        except ValueError as error:
+            raise InvalidRequest(f"{field}: {error}", field=field) from error
     if since >= until:
         raise InvalidRequest("until: must lie after since", field="until")
     following = state.ticks(since - timedelta(microseconds=1))

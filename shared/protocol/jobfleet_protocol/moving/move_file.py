@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -23,6 +24,12 @@ from jobfleet_protocol.reading.export_line import (
 
 FORM = 1
 """Of the file. A release that writes another form refuses this one."""
+_MOST = 2**31
+_ID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_JOB_ID = re.compile(_ID)
+_BLOB_NAME = re.compile(f"{_ID}/0/ids")
+"""The only values that belong to no event are the jobs of an action. Under any other name a file
+could put what the fleet trusts, as the key of its messages."""
 _FOREIGN = "not a file that `jobfleet audit export --move` wrote"
 
 
@@ -220,6 +227,11 @@ def _fields(line: bytes, number: int) -> Mapping[str, Any]:
     return fields
 
 
+def _check_log(job_id: str, epoch: int, position: int) -> None:
+    if not _JOB_ID.fullmatch(job_id) or not 0 < epoch < _MOST or not 0 <= position < _MOST:
+        raise ValueError(_FOREIGN)
+
+
 def _item_line(item: MoveItem) -> Mapping[str, Any]:
     match item:
         case Event():
@@ -248,9 +260,10 @@ def _item(fields: Mapping[str, Any], number: int) -> MoveItem:
                 return MovedNote(lock, {str(key): str(value) for key, value in note.items()})
             case {"rate": str(key), "moment": str(moment)}:
                 return MovedRate(key, parse_time(moment))
-            case {"blob": str(name), "body": str(body)}:
+            case {"blob": str(name), "body": str(body)} if _BLOB_NAME.fullmatch(name):
                 return MovedBlob(name, b64decode(body, validate=True))
             case {"log": str(name), "epoch": int(epoch), "position": int(at), "body": str(body)}:
+                _check_log(name, epoch, at)
                 return MovedLog(name, epoch, at, b64decode(body, validate=True))
     except (InvalidRequest, ValueError) as error:
         raise InvalidRequest(f"line {number}: {error}") from error

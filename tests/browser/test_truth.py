@@ -57,6 +57,7 @@ def test_an_error_can_be_read_in_every_list(page: Page, fleet: LocalFleet, width
     for path, row in (
         (f"/jobs?q={job_id[-8:]}&state=failed", f"#job-{job_id}"),
         (f"/jobs/{job_id}", "#attempts tbody tr"),
+        ("/dead-letters", f"#dead-{job_id}"),
     ):
         page.goto(fleet.address + path)
         told = page.locator(row).get_by_text("failed on purpose").locator("visible=true").first

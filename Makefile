@@ -10,7 +10,7 @@ LOCK_OPTIONS := --universal --generate-hashes --no-emit-index-url --no-header --
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-full check format dist lock venv services-up services-down \
-	bench bench-dashboard coverage simulate chaos prove-azure test-compose stand-in-images soak screenshots docs evidence clean
+	bench bench-dashboard coverage simulate chaos prove-azure test-pythons test-compose stand-in-images soak screenshots docs evidence clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -97,6 +97,9 @@ chaos: $(VENV)/.development ## faults against real servers and processes
 
 prove-azure: $(VENV)/.development ## on your storage account and broker, named in the environment; the bill first
 	$(BIN)/python -m devtools.prove_azure $(ARGS)
+
+test-pythons: $(VENV)/.development ## what needs no server, with each Python, and with the newest packages; PYTHONS=3.11,3.12
+	$(BIN)/python -m nox $(ARGS)
 
 test-compose: $(VENV)/.development ## docker-compose.yml built and run; fails where no Docker engine answers
 	$(BIN)/python -m pytest tests/containers -m chaos --timeout=0 $(ARGS)

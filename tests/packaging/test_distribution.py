@@ -59,7 +59,7 @@ def _files() -> set[str]:
 
 _TOP = frozenset(
     {"CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "SECURITY.md"}
-    | {"Dockerfile", "hatch_build.py", "requirements-client.lock"}
+    | {"Dockerfile", "hatch_build.py", "noxfile.py", "requirements-client.lock"}
     | {"CITATION.cff", ".dockerignore", "docker-compose.yml", "package.json", "package-lock.json"}
     | {"pyproject.toml", "requirements.lock", "requirements-dev.lock", "requirements-build.lock"}
 )

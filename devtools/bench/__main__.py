@@ -32,6 +32,7 @@ EMBEDDED: tuple[Entry, ...] = (
 POSTGRES: tuple[Entry, ...] = (
     partial(postgres_row.jobfleet, processes=1, concurrency=100),
     partial(postgres_row.jobfleet, processes=2, concurrency=100),
+    partial(postgres_row.jobfleet, processes=1, concurrency=100, scope="worker"),
     partial(postgres_row.procrastinate, processes=1, concurrency=100),
     partial(postgres_row.procrastinate, processes=2, concurrency=100),
 )

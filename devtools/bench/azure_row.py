@@ -46,6 +46,7 @@ def jobfleet(
         name=f"jobfleet, {processes} x {concurrency}, scope {scope}{divided}",
         folder=folder,
         submit=partial(jobfleet_queue.submit, settings),
+        sender=partial(jobfleet_queue.sender, settings),
         commands=[jobfleet_queue.WORKER] * processes,
         environment={
             "JOBFLEET_BACKEND": "azure",

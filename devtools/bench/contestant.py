@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +33,8 @@ class Contestant:
         close: ends what was started for it.
         limit: name of the contestant that sends the same requests and does nothing else.
         takes_jobs: whether jobs can be sent to its idle workers.
+        sender: opens what submits single jobs, one a call, as a program that stays does; ``None``:
+            ``submit`` needs nothing to be opened.
     """
 
     name: str
@@ -43,6 +46,16 @@ class Contestant:
     close: Callable[[], None] = _nothing
     limit: str | None = None
     takes_jobs: bool = True
+    sender: Callable[[], AbstractContextManager[Callable[[], object]]] | None = None
+
+    @contextmanager
+    def opened(self) -> Iterator[Callable[[], object]]:
+        """Yield what submits one job."""
+        if self.sender is None:
+            yield lambda: self.submit(1)
+            return
+        with self.sender() as send:
+            yield send
 
 
 Entry = Callable[[Path], Contestant]

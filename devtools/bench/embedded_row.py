@@ -22,6 +22,7 @@ def jobfleet(
         name=f"jobfleet, {processes} x {concurrency}, scope {scope}",
         folder=folder,
         submit=partial(jobfleet_queue.submit, settings),
+        sender=partial(jobfleet_queue.sender, settings),
         commands=[jobfleet_queue.WORKER] * processes,
         environment={
             "JOBFLEET_BACKEND": "embedded",

@@ -6,6 +6,8 @@ import asyncio
 import logging
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import structlog
 
@@ -17,6 +19,7 @@ from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.state import State
 from jobfleet_protocol.actions.write_side import WriteSide
+from jobfleet_publisher.sync import Publisher
 
 NOOP = "bench.noop"
 _PATIENCE_SECONDS = 120.0
@@ -52,6 +55,13 @@ def submit(settings: Settings, jobs: int, job_type: str = NOOP) -> None:
             await backend.close()
 
     run_async(work())
+
+
+@contextmanager
+def sender(settings: Settings) -> Iterator[Callable[[], object]]:
+    """Keep a publisher open that submits one job a call."""
+    with Publisher(**settings.model_dump(exclude_unset=True)) as publisher:
+        yield lambda: publisher.submit(NOOP, time.time())
 
 
 def check(settings: Settings, jobs: int) -> None:

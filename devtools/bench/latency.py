@@ -20,9 +20,9 @@ def idle_starts(contestant: Contestant, jobs: int) -> list[float]:
         RuntimeError: a job did not start within two minutes.
     """
     ticks = TickFile(contestant.folder / "ticks")
-    with WorkerProcesses(contestant, ticks):
+    with WorkerProcesses(contestant, ticks), contestant.opened() as send:
         for number in range(1, _WARM_UP + jobs + 1):
-            contestant.submit(1)
+            send()
             _until(ticks, number, contestant.name)
             time.sleep(_PAUSE_SECONDS)
         contestant.check(_WARM_UP + jobs)

@@ -13,25 +13,30 @@ from pydantic import SecretStr
 
 from devtools.bench import jobfleet_queue
 from devtools.bench.contestant import Contestant
-from devtools.bench.procrastinate_queue import URL, create_tables, submit
+from devtools.bench.procrastinate_queue import URL, create_tables, sender, submit
 from devtools.servers import choose_own_postgres
 from jobfleet_backends.settings import Settings
+from jobfleet_contracts.lease import LockScope
 
 
-def jobfleet(folder: Path, *, processes: int, concurrency: int) -> Contestant:
+def jobfleet(
+    folder: Path, *, processes: int, concurrency: int, scope: LockScope = "job"
+) -> Contestant:
     """Worker processes as `jobfleet worker` starts them."""
     server = choose_own_postgres(folder)
     server.start()
     settings = Settings(_env_file=None, backend="postgres", postgres_url=SecretStr(server.url))
     return Contestant(
-        name=f"jobfleet, {processes} x {concurrency}",
+        name=f"jobfleet, {processes} x {concurrency}, scope {scope}",
         folder=folder,
         submit=partial(jobfleet_queue.submit, settings),
+        sender=partial(jobfleet_queue.sender, settings),
         commands=[jobfleet_queue.WORKER] * processes,
         environment={
             "JOBFLEET_BACKEND": "postgres",
             "JOBFLEET_POSTGRES_URL": server.url,
             "JOBFLEET_CONCURRENCY": str(concurrency),
+            "JOBFLEET_LOCK_SCOPE": scope,
             "JOBFLEET_LOG_LEVEL": "warning",
         },
         check=partial(jobfleet_queue.check, settings),
@@ -50,6 +55,7 @@ def procrastinate(folder: Path, *, processes: int, concurrency: int) -> Contesta
         name=f"Procrastinate, {processes} x {concurrency}",
         folder=folder,
         submit=partial(submit, server.url),
+        sender=partial(sender, server.url),
         commands=[[*worker, "--concurrency", str(concurrency)]] * processes,
         environment={URL: server.url},
         close=server.stop,

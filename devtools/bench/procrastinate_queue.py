@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from procrastinate import App, PsycopgConnector
 
@@ -29,6 +31,15 @@ def create_tables(url: str) -> None:
     app = app_on(url)
     with app.open():
         app.schema_manager.apply_schema()
+
+
+@contextmanager
+def sender(url: str) -> Iterator[Callable[[], object]]:
+    """Keep the app open; each call defers one job."""
+    app = app_on(url)
+    with app.open():
+        task = app.configure_task("noop")
+        yield lambda: task.defer(sent=time.time())
 
 
 def submit(url: str, jobs: int) -> None:

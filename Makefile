@@ -62,6 +62,7 @@ services-down: $(VENV)/.development ## stops what services-up started
 	@$(BIN)/python -m devtools.servers down
 
 bench: $(VENV)/.development ## throughput and latency, against other job queues
+	$(BIN)/python -m devtools.prerequisites
 	$(BIN)/python -m devtools.bench $(ARGS)
 
 bench-dashboard: $(VENV)/.development ## how fast the pages and the API answer

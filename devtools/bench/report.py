@@ -10,16 +10,16 @@ from typing import Any
 from devtools.bench.row import Result
 
 _HEADER = (
-    f"{'':34}{'jobs/s':>8}{'(min-max)':>15}{'x peer':>8}{'of limit':>10}{'us CPU/job':>12}"
-    f"{'submit/s':>10}{'us CPU':>8}{'ready s':>9}{'idle ms':>9}{'p95':>7}"
+    f"{'':34}{'jobs/s':>8}{'(min-max)':>15}{'x':>6}{'of limit':>9}{'us CPU/job':>11}{'x':>6}"
+    f"{'submit/s':>9}{'x':>6}{'us CPU':>7}{'ready s':>8}{'idle ms':>8}{'p95':>7}"
 )
+"""Behind three of the figures stands how many times the peer's they are."""
 
 
 def table(title: str, results: Sequence[Result]) -> str:
     """Return lines of medians; the last contestant is the peer of the others."""
-    peer = _median(results[-1], "run_per_second")
     rates = {result.name: _median(result, "run_per_second") for result in results}
-    lines = [_line(result, peer, rates.get(result.limit or "")) for result in results]
+    lines = [_line(result, results[-1], rates.get(result.limit or "")) for result in results]
     loads = [load for result in results for load in result.loads]
     paces = [pace for result in results for pace in result.paces_ms]
     around = f"load {min(loads)} to {max(loads)}, pace {min(paces)} to {max(paces)} ms"
@@ -31,18 +31,24 @@ def as_json(results: Sequence[Result]) -> list[dict[str, Any]]:
     return [asdict(result) for result in results]
 
 
-def _line(result: Result, peer: float, limit: float | None) -> str:
+def _line(result: Result, peer: Result, limit: float | None) -> str:
     rates = [found.run_per_second for found in result.drains]
     spread = f"({min(rates):,.0f}-{max(rates):,.0f})"
     idle = sorted(result.idle_ms)
     waits = (
-        f"{median(idle):>9.1f}{idle[int(len(idle) * 0.95)]:>7.1f}" if idle else f"{'-':>9}{'-':>7}"
+        f"{median(idle):>8.1f}{idle[int(len(idle) * 0.95)]:>7.1f}" if idle else f"{'-':>8}{'-':>7}"
     )
+
+    def beside(figure: str, width: int) -> str:
+        mine = _median(result, figure)
+        return f"{mine:>{width},.0f}{mine / _median(peer, figure):>6.2f}"
+
     return (
-        f"{result.name:34}{median(rates):>8,.0f}{spread:>15}{median(rates) / peer:>8.2f}"
-        f"{'-' if limit is None else f'{median(rates) / limit:.0%}':>10}"
-        f"{_median(result, 'run_cpu_us'):>12,.0f}{_median(result, 'submit_per_second'):>10,.0f}"
-        f"{_median(result, 'submit_cpu_us'):>8,.0f}{_median(result, 'start_seconds'):>9.2f}{waits}"
+        f"{result.name:34}{median(rates):>8,.0f}{spread:>15}"
+        f"{median(rates) / _median(peer, 'run_per_second'):>6.2f}"
+        f"{'-' if limit is None else f'{median(rates) / limit:.0%}':>9}"
+        f"{beside('run_cpu_us', 11)}{beside('submit_per_second', 9)}"
+        f"{_median(result, 'submit_cpu_us'):>7,.0f}{_median(result, 'start_seconds'):>8.2f}{waits}"
     )
 
 

@@ -97,10 +97,13 @@ def test_a_row_lets_contestants_take_turns_and_closes_each() -> None:
 def test_a_report_sets_each_contestant_beside_the_last() -> None:
     fast, slow = Result("fast", limit="slow"), Result("slow")
     for result, rate in ((fast, 3000.0), (slow, 1500.0)):
-        result.drains = [Drain(100, 50, 10, rate * share, 200, 1) for share in (0.9, 1, 1.5)]
+        result.drains = [
+            Drain(100, rate / 60, 10, rate * share, rate / 15, 1) for share in (0.9, 1, 1.5)
+        ]
         result.loads, result.paces_ms = [0.5], [20.0]
     line = next(line for line in table("row", [fast, slow]).splitlines() if "fast" in line)
     assert line.split()[1:5] == ["3,000", "(2,700-4,500)", "2.00", "200%"]
+    assert line.split()[5:9] == ["200", "2.00", "50", "2.00"]
     assert as_json([fast])[0]["drains"][0]["run_cpu_us"] == 200
 
 

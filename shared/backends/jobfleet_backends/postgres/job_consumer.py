@@ -76,6 +76,8 @@ class PostgresJobConsumer:
         self._queues: tuple[str, ...] = ()
         self._places: list[tuple[str, int]] = []
         self._rung = asyncio.Event()
+        self._is_drained = False
+        """The last look took all there was: without a ring, the next one comes after a wait."""
         self._poll_seconds = POLL_UNHEARD_SECONDS
         self._named = False
         self._keeper: asyncio.Task[None] | None = None
@@ -91,6 +93,7 @@ class PostgresJobConsumer:
     def leave_out(self, queues: frozenset[str]) -> None:
         """Take nothing from these queues until the next call."""
         served = [queue for queue in self._queues if queue not in queues]
+        self._is_drained = False
         self._places = [(queue, lane) for lane in range(len(LANES)) for queue in served]
 
     async def receive(self, limit: int, wait: timedelta) -> Sequence[PostgresDelivery]:
@@ -98,14 +101,18 @@ class PostgresJobConsumer:
         boottime = self._database.clock.boottime
         deadline = boottime() + wait.total_seconds()
         while limit > 0 and self._keeper is not None:
-            # Before the look: a ring that comes after it must end the wait.
-            self._rung.clear()
-            if deliveries := await self._take(limit):
-                return deliveries
+            if self._rung.is_set() or not self._is_drained:
+                # Before the look: a ring that comes after it must end the wait.
+                self._rung.clear()
+                deliveries = await self._take(limit)
+                self._is_drained = len(deliveries) < limit
+                if deliveries:
+                    return deliveries
             left = deadline - boottime()
             if left <= 0 or self._keeper is None:
                 break
             await self._wait(left)
+            self._is_drained = False
         return []
 
     async def acknowledge(self, number: int) -> None:

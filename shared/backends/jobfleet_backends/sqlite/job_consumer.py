@@ -98,7 +98,9 @@ class SqliteJobConsumer:
         while True:
             self._doorbell.rung.clear()
             self._signal.changed()
-            if deliveries := await self._take(limit):
+            # Most looks come right behind a delivery and find nothing: a transaction would hold up
+            # the claim of what was delivered.
+            if self._next_due() <= boottime() and (deliveries := await self._take(limit)):
                 return deliveries
             if boottime() >= deadline or not await self._wait(deadline):
                 return []

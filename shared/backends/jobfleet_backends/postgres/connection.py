@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import selectors
 import socket
 from contextlib import suppress
@@ -55,6 +56,10 @@ _NO_SIGN_IN = (
 )
 
 
+_MISREAD = re.compile(r"postgres(?:ql)?://(?:[^@]*/[^@]*@|[^@]*@[^@]*@)")
+_PORTS = re.compile(r"[0-9,]*")
+
+
 class Address:
     """Where the database is: how to connect, and how to name it without its password."""
 
@@ -70,6 +75,12 @@ class Address:
             raise ValueError(
                 "is not an address of PostgreSQL; write it as postgresql://USER:PASSWORD@HOST/DATABASE"
             ) from None
+        # A password with an unescaped "/" is read as port and database, which errors then show.
+        if _MISREAD.match(url) or not _PORTS.fullmatch(str(given.get("port", ""))):
+            raise ValueError(
+                "holds a port that is no number, or a sign that ends the password: "
+                "write / as %2F, @ as %40 and : as %3A in user and password"
+            )
         self._conninfo = make_conninfo("", **{**_DEFAULTS, **given})
         host, port = given.get("host", "localhost"), given.get("port", "5432")
         self.shown = f"{host}:{port}/{given.get('dbname') or given.get('user') or ''}"

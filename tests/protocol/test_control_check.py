@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from jobfleet_contracts.control import ControlEntry, ControlKind, ControlSubject
+from jobfleet_contracts.schedule import Schedule
 from jobfleet_protocol.audit.control_check import check_control_log, jobs_promised
-from jobfleet_protocol.control import pause_state
+from jobfleet_protocol.control import pause_state, schedule_state
+from jobfleet_protocol.control.control_writer import ControlDraft
 from jobfleet_protocol.control.fleet_seal import SEAL
 from jobfleet_protocol.control.limit_state import remove_limit, set_limit
 
@@ -162,3 +164,37 @@ def test_fired_and_triggered_entries_promise_jobs_but_for_the_newest_one() -> No
         for number, kind in enumerate(kinds, start=1)
     ]
     assert [job_id for _, job_id in jobs_promised(log)] == ["j1", "j3"]
+
+
+PAUSED = {"by": "ops", "reason": "", "since": "2026-03-01T14:00:00Z"}
+HOURLY = Schedule(name="x", type="demo", cron="0 * * * *")
+
+
+def hourly() -> list[ControlEntry]:
+    """An hourly schedule: declared at one o'clock, and fired twice after that."""
+    log = [_kept(schedule_state.declare(None, HOURLY, by="ops", reason="", now=NOON + HOUR), 1)]
+    for number in (2, 3):
+        log.append(_kept(schedule_state.fire(log[-1], NOON + number * HOUR), number))
+    return log
+
+
+def _kept(draft: ControlDraft | None, number: int) -> ControlEntry:
+    assert draft is not None
+    fields = {"details": draft.details, "state": draft.state, "by": draft.by}
+    return entry(ControlSubject.SCHEDULE, draft.kind, number, **fields)
+
+
+def test_ticks_of_a_schedule_follow_each_other_and_make_their_own_jobs() -> None:
+    declared, first, second = hourly()
+    assert messages([declared, first, second]) == []
+    skipped_one = replace(second, sequence=2)
+    assert [text[:32] for _, text in messages([declared, skipped_one])] == [
+        "the tick after the last one is 2"
+    ]
+    other = replace(second, details=dict(second.details) | {"jobId": "j"})
+    ((_, text),) = messages([declared, first, other])
+    assert text.startswith("the job of this tick is ")
+    changed = replace(first, kind=ControlKind.CHANGED, state=dict(first.state) | {"paused": PAUSED})
+    found = messages([declared, changed, second])
+    assert (2, "Changed changes whether the schedule is paused") in found
+    assert (3, "a tick is Fired while the schedule is paused") in found

@@ -37,7 +37,6 @@ from jobfleet_worker.run.exempt_jobs import ExemptJobs
 from jobfleet_worker.run.fleet_turn import FleetTurn
 from jobfleet_worker.run.follow_up import FollowUp
 from jobfleet_worker.run.give_back import GiveBack
-from jobfleet_worker.run.job_run import RunParts
 from jobfleet_worker.run.lease_keeper import LeaseKeeper, OpenLeases, Renewals
 from jobfleet_worker.run.message_source import MessageSource
 from jobfleet_worker.run.missing_handler import MissingHandler
@@ -45,6 +44,7 @@ from jobfleet_worker.run.pause_watch import PauseWatch
 from jobfleet_worker.run.process_turns import ProcessTurns
 from jobfleet_worker.run.rate_gate import RateGate
 from jobfleet_worker.run.recycling import Recycling
+from jobfleet_worker.run.run_parts import RunParts
 from jobfleet_worker.run.run_tally import RunTally
 from jobfleet_worker.run.slots import Slots
 from jobfleet_worker.run.start_terms import HandlerTerms

@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from jobfleet_protocol.claiming.claim_result import Claimed
 from jobfleet_worker.run.attempt import Stop
 from jobfleet_worker.run.held_slots import HeldSlots
-from jobfleet_worker.run.job_run import JobRun, RunParts
+from jobfleet_worker.run.job_run import JobRun
 from jobfleet_worker.run.lease_keeper import KeptLease
 from jobfleet_worker.run.run_lease import RunLease
+from jobfleet_worker.run.run_parts import RunParts
 from jobfleet_worker.run.run_tally import RunTally
 from jobfleet_worker.run.slots import Slots
 

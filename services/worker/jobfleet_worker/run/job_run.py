@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +12,6 @@ import structlog
 from jobfleet_contracts.error_group import NO_HANDLER
 from jobfleet_contracts.errors import BackendError, CodecError, Fenced, KeyUnavailable
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.job_logs import JobLogs
 from jobfleet_contracts.outcome import (
     AttemptFailed,
     AttemptTimedOut,
@@ -25,39 +23,27 @@ from jobfleet_contracts.outcome import (
     Outcome,
     Waiting,
 )
-from jobfleet_contracts.ports import AuditTrail, Clock, PayloadStore
 from jobfleet_contracts.state import State, Status
-from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 from jobfleet_contracts.worker_status import RunningJob
 from jobfleet_protocol.actions.successors import ResultMissing
 from jobfleet_protocol.claiming.claim_result import Claimed
-from jobfleet_protocol.claiming.lock_leases import LockLeases
-from jobfleet_protocol.claiming.rate_slots import RATE, RateSlots
+from jobfleet_protocol.claiming.rate_slots import RATE
 from jobfleet_protocol.trail.transitions import Change
 from jobfleet_worker.callback_wait import CallbackWait
 from jobfleet_worker.handlers.context import AttemptFacts
 from jobfleet_worker.handlers.described_error import describe_error, error_of, type_of
-from jobfleet_worker.handlers.open_hooks import OpenHooks
 from jobfleet_worker.handlers.outcomes import run_of
 from jobfleet_worker.handlers.progress_log import ProgressLog
-from jobfleet_worker.handlers.registry import Handler, Handlers
+from jobfleet_worker.handlers.registry import Handler
 from jobfleet_worker.handlers.runners import Runner, runner_for
-from jobfleet_worker.metrics.port import Metrics
-from jobfleet_worker.options import WorkerOptions
-from jobfleet_worker.processes.pool import ProcessPool
 from jobfleet_worker.run.attempt import Attempt, Stop
 from jobfleet_worker.run.attempt_inputs import AttemptInputs
 from jobfleet_worker.run.attempt_log import AttemptLog
-from jobfleet_worker.run.follow_up import FollowUp
-from jobfleet_worker.run.give_back import GiveBack
 from jobfleet_worker.run.handler_pause import LONGEST_PAUSE, deferrals_after
 from jobfleet_worker.run.held_slots import HeldSlots
-from jobfleet_worker.run.lease_keeper import LeaseKeeper
-from jobfleet_worker.run.missing_handler import MissingHandler
 from jobfleet_worker.run.outcome_record import OutcomeRecord, attempts_left
 from jobfleet_worker.run.run_lease import RunLease
-from jobfleet_worker.run.run_tally import RunTally
-from jobfleet_worker.run.slots import Slots
+from jobfleet_worker.run.run_parts import RunParts
 from jobfleet_worker.run.unsent import stays_waiting
 from jobfleet_worker.tracing import attempt_span
 
@@ -72,41 +58,6 @@ LAST_SECONDS = 5
 """Beyond limit and grace period, for the end of an attempt, before its lease is renewed no more."""
 
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunParts:
-    """What every run of a worker shares.
-
-    Attributes:
-        no_more_starts: set once no job starts any more, so that no slot waits for a handler that
-            was left behind.
-        give_back: sees to a claim that ended without an ending in the trail.
-        retire_lock: releases a worker's own lock on which a job rests that cannot be ended.
-        logs: keeps what handlers log; ``None``: nobody does.
-        coder: decodes what handlers get, and encodes what they return, say and raise.
-    """
-
-    trail: AuditTrail
-    payloads: PayloadStore
-    clock: Clock
-    options: WorkerOptions
-    handlers: Handlers
-    metrics: Metrics
-    keeper: LeaseKeeper
-    leases: LockLeases
-    follow_up: FollowUp
-    no_more_starts: asyncio.Event
-    hooks: OpenHooks
-    missing_handler: MissingHandler
-    rates: RateSlots
-    slots: Slots
-    tally: RunTally
-    processes: ProcessPool
-    give_back: GiveBack
-    retire_lock: Callable[[str, str], None]
-    logs: JobLogs | None
-    coder: ValueCoder = NO_CODER
 
 
 class JobRun:

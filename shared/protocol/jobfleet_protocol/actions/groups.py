@@ -27,10 +27,10 @@ from jobfleet_protocol.actions.group_counts import (
     newest_marks,
 )
 from jobfleet_protocol.actions.group_ending import holds, total_of
+from jobfleet_protocol.actions.same_body import check_same_body
 from jobfleet_protocol.actions.submission import (
     Submitted,
     Submitter,
-    check_same_body,
     open_row,
     opening_change,
     reopen_if_slow,

@@ -12,10 +12,8 @@ import structlog
 
 from jobfleet_contracts.control import ControlSubject
 from jobfleet_contracts.control_ports import ControlLog
-from jobfleet_contracts.encoded_value import is_encoded, key_in, label
 from jobfleet_contracts.errors import (
     BackendError,
-    BodyConflict,
     FleetTooOld,
     InvalidRequest,
     JobfleetError,
@@ -34,6 +32,7 @@ from jobfleet_protocol.actions.answer_limit import answered
 from jobfleet_protocol.actions.job_opening import opening_of
 from jobfleet_protocol.actions.level_gate import LevelGate
 from jobfleet_protocol.actions.publication import Publication
+from jobfleet_protocol.actions.same_body import check_same_body
 from jobfleet_protocol.control.fleet_seal import FleetSeal
 from jobfleet_protocol.control.type_keys import TypeKeys
 from jobfleet_protocol.retry import retry_forever
@@ -473,34 +472,3 @@ class Submitter:
             opening_hash=head.hash,
         )
         await self._publication.attempt(message, head)
-
-
-def check_same_body(request: JobRequest, first: Event) -> None:
-    """Refuse a request that is not the one which made the job.
-
-    Args:
-        first: event 1 of the job, with its data.
-
-    Raises:
-        BodyConflict: they differ.
-    """
-    digest = first.data.get("digest")
-    if not request.is_same_as(digest) and not (holds_no_request(first) and digest is None):
-        raise _conflict(request, first)
-
-
-def _conflict(request: JobRequest, first: Event) -> BodyConflict:
-    known = first.facts.job_type
-    if known != request.type:
-        return BodyConflict(
-            f"job {request.job_id} was submitted before with type {known}, now with "
-            f"{request.type}. Ids and idempotency keys are unique in the whole fleet: begin a "
-            "key with its purpose, as in invoice/2026-11"
-        )
-    stored = first.data.get("request", {}).get("payload")
-    if is_encoded(stored) and not is_encoded(request.payload):
-        return BodyConflict(
-            f"job {request.job_id} was submitted before, {label(key_in(stored))}. This process has "
-            "no codec to compare the bodies with: set JOBFLEET_PAYLOAD_CODEC"
-        )
-    return BodyConflict(f"job {request.job_id} was submitted before with another body")

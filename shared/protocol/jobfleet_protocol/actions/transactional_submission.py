@@ -14,9 +14,9 @@ from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.transaction import Opened, Opening
 from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 from jobfleet_protocol.actions.job_opening import opening_of
+from jobfleet_protocol.actions.same_body import check_same_body
 from jobfleet_protocol.actions.submission import (
     Submitted,
-    check_same_body,
     open_row,
     opening_change,
 )

@@ -12,8 +12,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -36,7 +36,6 @@ class StandIn:
 
     packages: tuple[str, ...]
     changes: tuple[str, ...] = ()
-    files: Mapping[str, str] = field(default_factory=dict)
 
 
 _PYTHON = StandIn(
@@ -74,9 +73,17 @@ def base_images() -> list[str]:
     return sorted(named | set(built))
 
 
+def stand_in_of(image: str) -> StandIn:
+    """Return how the image with this name is made."""
+    return _BY_NAME[_name_of(image)]
+
+
+def _name_of(image: str) -> str:
+    return image.rpartition("/")[2].partition(":")[0]
+
+
 def _make(image: str) -> None:
-    name = image.rpartition("/")[2].partition(":")[0]
-    stand_in = _BY_NAME[name]
+    name, stand_in = _name_of(image), stand_in_of(image)
     with tempfile.TemporaryDirectory(prefix="jobfleet-image-") as folder:
         system = Path(folder)
         _install(system, ("ca-certificates", *stand_in.packages))

@@ -109,7 +109,7 @@ CLAIMS = (
     Claim(
         promise="A fleet that works steadily needs no more memory, file handles or room over time.",
         falsified_by="A curve that ends more than a tenth above where it stood after the first "
-        "quarter of the run.",
+        "quarter of the run. The tombstone that stays of each removed job is taken off.",
         runs=("soak",),
         not_covered="Days and weeks; handlers that leak by themselves.",
     ),

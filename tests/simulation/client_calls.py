@@ -149,7 +149,7 @@ class ClientCalls:
         if wish.verb == MOVE_VERB:
             return await act_on_move(api, tag, self._servers, self.all, self._begun)
         if wish.verb in GROUP_VERBS:
-            return await act_on_group(wish, api.groups, api.redriver, tag)
+            return await act_on_group(wish, api, tag)
         if wish.verb in LIMIT_VERBS:
             return await act_on_limits(wish, api.limits, tag)
         return await self._act_on_job(wish, api, tag)

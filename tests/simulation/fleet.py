@@ -20,6 +20,7 @@ from jobfleet_protocol.actions.write_side import WriteSide
 from jobfleet_protocol.control.limits import Limits
 from jobfleet_protocol.control.pauses import Pauses
 from jobfleet_protocol.control.schedules import Schedules
+from jobfleet_protocol.reading.group_reader import GroupReader
 from jobfleet_worker.options import WorkerOptions
 from jobfleet_worker.worker import Worker
 from tests.simulation.fake_broker import SILENT_SECONDS
@@ -71,6 +72,9 @@ class Api:
         self.redriver = writes.redriver
         self.eraser = writes.eraser
         self.groups = writes.groups
+        self.group_reader = GroupReader(
+            trail=backend.trail, payloads=backend.payloads, marks=backend.marks
+        )
         self.schedules = Schedules(
             log=backend.control_log,
             trail=backend.trail,

@@ -12,11 +12,12 @@ from unittest.mock import patch
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.group_marks import GroupMarks
 from jobfleet_contracts.index import OpenRow
-from jobfleet_contracts.job import JobRequest, Member
+from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.state import State
 from jobfleet_protocol.actions.ending import Ending
-from jobfleet_protocol.actions.group_counts import block_of, block_partition
-from jobfleet_protocol.actions.group_ending import GroupEnding, total_of
+from jobfleet_protocol.actions.group_cancellation import GroupCanceller
+from jobfleet_protocol.actions.group_counts import block_of, block_partition, member_id
+from jobfleet_protocol.actions.group_ending import GroupEnding, Marked, total_of
 from jobfleet_protocol.trail.transitions import draft as drafted
 from jobfleet_worker.upkeep.rescuer import Rescuer
 from tests.simulation.chain_bugs import a_repeated_submit_ends_the_open_row
@@ -65,11 +66,11 @@ def read_before_the_insert() -> Iterator[None]:
     """The member reads its block, then inserts its mark: two may miss each other."""
     mark = GroupEnding.mark
 
-    async def hasty(self: GroupEnding, head: Event, member: Member) -> Event | None:
-        partition = block_partition(member.group_id, block_of(member.index))
+    async def hasty(self: GroupEnding, head: Event, index: int, group_id: str) -> Marked | None:
+        partition = block_partition(group_id, block_of(index))
         marks: Any = _AsBefore(self._marks, partition, await self._marks.read(partition))
         one = GroupEnding(trail=self._trail, marks=marks, writer=self._writer, clock=self._clock)
-        return await mark(one, head, member)
+        return await mark(one, head, index, group_id)
 
     with patch.object(GroupEnding, "mark", hasty), _no_look_by_the_rescuer():
         yield
@@ -78,7 +79,7 @@ def read_before_the_insert() -> Iterator[None]:
 def the_sealer_does_not_look() -> AbstractContextManager[Any]:
     """Whoever seals leaves the group to members that may all have ended before."""
 
-    async def blind(_self: Ending, _group: Event) -> None:
+    async def blind(_self: Ending, _group: Event, *, seek_missed: bool = False) -> None:
         """Look at nothing."""
 
     return patch.object(Ending, "see_to_group", blind)
@@ -89,17 +90,57 @@ def the_seal_read_before_the_mark() -> Iterator[None]:
     """The member looks for the seal, then inserts its mark: the sealer may look in between."""
     mark = GroupEnding.mark
 
-    async def hasty(self: GroupEnding, head: Event, member: Member) -> Event | None:
-        group = await self._trail.newest(member.group_id)
+    async def hasty(self: GroupEnding, head: Event, index: int, group_id: str) -> Marked | None:
+        group = await self._trail.newest(group_id)
         if group is not None and await total_of(group, self._trail) is None:
-            partition = block_partition(member.group_id, block_of(member.index))
+            partition = block_partition(group_id, block_of(index))
             await asyncio.sleep(1)  # as a slow request; the seal comes in between more often
-            row = f"{member.index}~{head.after.incarnation}"
+            row = f"{index}~{head.after.incarnation}"
             await self._marks.insert(partition, row, head.after.state.value)
             return None
-        return await mark(self, head, member)
+        return await mark(self, head, index, group_id)
 
     with patch.object(GroupEnding, "mark", hasty), _no_look_by_the_rescuer():
+        yield
+
+
+def the_cancel_without_its_job() -> AbstractContextManager[Any]:
+    """The cancel of a group is noted, and whoever noted it was to cancel the members."""
+
+    async def forget(_self: Ending, _group: Event) -> None:
+        """Submit nothing."""
+
+    return patch.object(Ending, "_submit_cancel", forget)
+
+
+def the_cancel_stops_at_an_ended_member() -> AbstractContextManager[Any]:
+    """The job that cancels the members takes one that has ended for the last one."""
+    cancel = GroupCanceller._cancel
+
+    async def hasty(self: GroupCanceller, group_id: str, index: int) -> bool | None:
+        for before in range(index):
+            head = await self._trail.newest(member_id(group_id, before))
+            if head is not None and head.after.state.is_terminal:
+                return False
+        return await cancel(self, group_id, index)
+
+    return patch.object(GroupCanceller, "_cancel", hasty)
+
+
+@contextmanager
+def an_erased_member_without_a_mark() -> Iterator[None]:
+    """Who erases a member tells its group nothing, and nobody looks for such members."""
+
+    async def tell(_self: Ending, _head: Event) -> None:
+        """Tell nothing."""
+
+    async def missed(_self: GroupEnding, _group: Event, _total: int) -> list[tuple[int, Event]]:
+        return []
+
+    with (
+        patch.object(Ending, "tell_group", tell),
+        patch.object(GroupEnding, "missed", missed),
+    ):
         yield
 
 
@@ -135,6 +176,7 @@ def _no_look_by_the_rescuer() -> AbstractContextManager[Any]:
 _GROUPED = BAD_WEATHER | PLAIN | {"groups": 4, "jobs": 2, "workers": 4}
 _GROUPED_IN_CALM = _GROUPED | {"fault_rate": 0.0, "stall_rate": 0.0, "operator_action_seconds": 1e9}
 """Without faults no sealer fails to look, so the rescuer, which these bugs keep out, is idle."""
+_CANCELLED = _GROUPED | {"group_cancels": 1.0}
 _GROUP_WAITS = "job 00000006-.* is waiting for ever"
 _CHAINED = CRASHES | {"chains": 0.7, "fault_rate": 0.3}
 OF_FLOWS = (
@@ -172,6 +214,27 @@ OF_FLOWS = (
         the_seal_read_before_the_mark,
         2,
         _GROUPED_IN_CALM,
+        shows=_GROUP_WAITS,
+    ),
+    Known(
+        "the cancel of a group without the job that cancels its members",
+        the_cancel_without_its_job,
+        1,
+        _CANCELLED,
+        shows="a member of cancelled group",
+    ),
+    Known(
+        "the cancel of a group stops at a member that has ended",
+        the_cancel_stops_at_an_ended_member,
+        1,
+        _CANCELLED,
+        shows="a member of cancelled group",
+    ),
+    Known(
+        "an erased member leaves no mark",
+        an_erased_member_without_a_mark,
+        0,
+        _GROUPED | {"member_erasures": 0.7, "clock_steps": False, "crash_rate": 0.02},
         shows=_GROUP_WAITS,
     ),
     Known("a group completes twice", a_second_completion, 7, _GROUPED, shows="ended 2 times"),

@@ -9,7 +9,7 @@ from hashlib import sha256
 from jobfleet_contracts.codec import decode
 from jobfleet_contracts.errors import BadSignature
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.internal_job import GROUP_TYPE
+from jobfleet_contracts.internal_job import GROUP_CANCEL_TYPE, GROUP_TYPE
 from jobfleet_contracts.lease import FLEET_LOCK, RESCUER_LOCK, is_worker_lock, slots_prefix
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.final_result import callback_job_id
@@ -42,10 +42,12 @@ class Judgement:
         retention_seconds: float | None,
         heads: list[Head],
         worker_locks: frozenset[str],
+        healed_at: float,
     ) -> None:
         """Take what is left after a run.
 
         Args:
+            healed_at: seconds after the beginning, when faults ended.
             worker_locks: those that live workers lease now.
         """
         self._servers = servers
@@ -54,6 +56,7 @@ class Judgement:
         self._retention_seconds = retention_seconds
         self._heads = heads
         self._worker_locks = worker_locks
+        self._healed_at = healed_at
         self._trails = {
             job_id: servers.trail.complete(job_id) for job_id in sorted(servers.trail.jobs)
         }
@@ -72,7 +75,7 @@ class Judgement:
             *self._overlaps(),
             *self._callbacks(),
             *chain_faults(self._trails),
-            *group_faults(self._servers.trail.written, self._client_calls),
+            *group_faults(self._servers.trail.written, self._client_calls, self._healed_at),
             *self._leftovers(),
             *self._timeline(),
             *self._removals(),
@@ -147,7 +150,7 @@ class Judgement:
         state = call.granted.get(tag)
         if state is None:
             return
-        if state is State.RUNNING or call.wish.verb != "cancel":
+        if state in (State.RUNNING, State.WAITING) or call.wish.verb != "cancel":
             asked = any(name == "CancelRequested" for _, name in found)
             if call.wish.verb == "cancel":
                 if not asked:
@@ -179,7 +182,7 @@ class Judgement:
     def _effects(self) -> Iterator[str]:
         for history in self._trails.values():
             for event in history:
-                is_group = event.facts.job_type == GROUP_TYPE
+                is_group = event.facts.job_type in (GROUP_TYPE, GROUP_CANCEL_TYPE)
                 if event.kind is Status.COMPLETED and "callback" not in event.data and not is_group:
                     epoch = self._resolved(event)["result"]["epoch"]
                     if epoch != event.after.epoch:

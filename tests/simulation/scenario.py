@@ -67,6 +67,10 @@ class Scenario:
         moved: an operator seals the fleet, copies it, and gives the move up.
         erasures: share of the jobs that somebody wants to be erased.
         groups: so many groups, each of up to eight members in blocks of three.
+        group_cancels: share of the groups whose first failure cancels the others, or that somebody
+            cancels.
+        nested_groups: share of the groups that hold another one.
+        member_erasures: share of the members that somebody wants to be erased.
         processes: so many processes has each worker, of which a job needs one; ``None``: jobs need
             none.
         core_only: the world heals for one worker; each other one stays broken for good.
@@ -111,6 +115,9 @@ class Scenario:
     moved: bool = False
     erasures: float = 0.0
     groups: int = 0
+    group_cancels: float = 0.0
+    nested_groups: float = 0.0
+    member_erasures: float = 0.0
     processes: int | None = None
     core_only: bool = False
     one_database: bool = False
@@ -174,6 +181,9 @@ class Scenario:
             chains=0.5 if Random(f"chains/{seed}").random() < CHAINS_SHARE else 0.0,
             moved=Random(f"mover/{seed}").random() < MOVE_SHARE,
             groups=int(Random(f"groups/{seed}").random() < GROUPS_SHARE),
+            group_cancels=0.5,
+            nested_groups=0.3,
+            member_erasures=0.0 if scenario.clock_steps else 0.1,
             core_only=Random(f"core/{seed}").random() < CORE_SHARE,
             one_database=Random(f"one database/{seed}").random() < ONE_DATABASE_SHARE,
         )

@@ -286,6 +286,7 @@ class Simulation:
             retention_seconds=self.scenario.retention_seconds,
             heads=self._heads,
             worker_locks=self.fleet.worker_locks(),
+            healed_at=self.scenario.fault_seconds,
         )
         rate = None if self.scenario.rate is None else Rate(self.scenario.rate)
         return [

@@ -41,7 +41,7 @@ class Wish:
         verb: ``submit``, ``foreign``, ``malformed``, ``cancel``, ``redrive``, ``dismiss`` or
             ``erase``; of a schedule ``declare``, ``change``, ``deploy``, ``pause``, ``resume``,
             ``run`` or ``unschedule``; ``group`` or ``free`` of a group.
-        members: of a group.
+        members: of a group; ``nested``: of a group that is its last member.
         key: idempotency key of a submit.
         tag: names the wish in the trail.
     """
@@ -54,6 +54,12 @@ class Wish:
     key: str | None = None
     schedule: Schedule | None = None
     members: tuple[JobRequest, ...] = ()
+    nested: tuple[JobRequest, ...] = ()
+
+    @property
+    def total(self) -> int:
+        """How many members its group has."""
+        return len(self.members) + bool(self.nested)
 
 
 class Workload:

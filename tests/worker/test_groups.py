@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,13 +11,18 @@ import pytest
 from jobfleet_contracts.errors import ActionRefused, BodyConflict
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import JobRequest
-from jobfleet_contracts.state import State
+from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions import successors
+from jobfleet_protocol.actions.erasure import Eraser
+from jobfleet_protocol.actions.group_cancel_job import group_cancel_id
 from jobfleet_protocol.actions.group_counts import member_id
 from jobfleet_protocol.actions.groups import Groups, group_request
 from jobfleet_protocol.actions.submission import request_of
 from jobfleet_protocol.actions.successors import successor_id
 from jobfleet_protocol.actions.write_side import WriteSide
+from jobfleet_protocol.reading.group_reader import GroupReader
+from jobfleet_protocol.trail.tombstone import seal_of, tombstone_of, tombstone_under
+from jobfleet_protocol.trail.transitions import Change, draft
 from jobfleet_worker import Fail, handler
 from tests.protocol.steered_clock import SteeredClock
 from tests.worker.workshop import DEFAULTS, Workshop
@@ -144,8 +150,11 @@ async def test_a_group_on_hold_waits_until_a_failed_member_is_redriven(
     await groups.seal(group, 3)
     for index in range(3):
         await workshop.until_ended(member_id(group, index))
-    standing = await groups.standing(group)
-    assert (standing.head.after.state, standing.bad) == (State.WAITING, [1])
+    reader = GroupReader(
+        trail=workshop.real.trail, payloads=workshop.real.payloads, marks=workshop.real.marks
+    )
+    record = await reader.read(group)
+    assert (record.job.newest.after.state, record.bad) == (State.WAITING, [1])
     refused.clear()
     await workshop.redriver.redrive(member_id(group, 1), by="test")
     head = await ended(workshop, group)
@@ -174,6 +183,70 @@ async def test_a_group_may_be_a_cancelled_members_too(workshop: Workshop, groups
     await groups.seal(group, 1)
     await workshop.canceller.cancel(member_id(group, 0), by="test")
     assert (await workshop.until_ended(group)).after.state is State.FAILED
+
+
+async def test_the_first_failure_cancels_the_others_and_the_group_ends_failed(
+    workshop: Workshop, groups: Groups
+) -> None:
+    refused.add(1)
+    group = await opened(groups, on_failure="cancel")
+    for index in (0, 2, 3):  # nobody runs this type
+        await groups.add(group, index, JobRequest(type="other", payload=index))
+    await groups.add(group, 1, JobRequest(type="square", payload=1))
+    await groups.seal(group, 4)
+    workshop.start_worker(square, gather)
+    head = await ended(workshop, group)
+    assert (head.after.state, head.message) == (State.FAILED, "4 of 4 members did not complete")
+    assert head.data["group"]["states"] == {"cancelled": 3, "failed": 1}
+    job = await workshop.until_ended(group_cancel_id(group, 4))
+    assert job.data["result"] == {"cancelled": 3}
+    asked = await workshop.real.trail.read(group, 3)
+    assert asked is not None
+    assert asked.message == "member 1 failed: the other members are cancelled"
+
+
+async def test_a_cancelled_group_ends_with_its_members_and_later_ones_are_born_cancelled(
+    workshop: Workshop, groups: Groups
+) -> None:
+    group = await opened(groups, on_failure="hold")
+    await groups.add(group, 0, JobRequest(type="other"))
+    assert await workshop.canceller.cancel(group, by="ann", reason="wrong file") is State.WAITING
+    late = await groups.add(group, 1, JobRequest(type="other"))
+    assert late.state is State.CANCELLED
+    assert await workshop.canceller.cancel(group, by="ann") is State.WAITING
+    await groups.seal(group, 2)
+    workshop.start_worker(square, gather)
+    head = await ended(workshop, group)
+    assert head.after.state is State.CANCELLED
+    assert head.message == "cancel requested by ann: wrong file; 2 of 2 members did not complete"
+    assert (await workshop.statuses(group)).count("CancelRequested") == 1
+
+
+async def test_a_group_that_is_cancelled_and_never_sealed_ends_in_a_minute(
+    workshop: Workshop, groups: Groups, clock: SteeredClock
+) -> None:
+    workshop.start_worker(square, gather)
+    group = await opened(groups)
+    await groups.add(group, 0, JobRequest(type="other"))
+    await workshop.canceller.cancel(group, by="ann")
+    await workshop.until_state(member_id(group, 0), State.CANCELLED)
+    clock.advance(65)
+    assert (await ended(workshop, group)).after.state is State.CANCELLED
+
+
+async def test_members_are_cancelled_though_whoever_asked_died_before_the_job(
+    workshop: Workshop, groups: Groups, clock: SteeredClock
+) -> None:
+    group = await opened(groups)
+    await groups.add(group, 0, JobRequest(type="other"))
+    await groups.seal(group, 1)
+    head = await workshop.head(group)
+    change = Change(kind=Status.CANCEL_REQUESTED, message="cancel requested by ann")
+    event = draft(head, head.facts, change, occurred_at=clock.now())
+    await workshop.real.trail.insert([event])
+    workshop.start_worker(square, gather)
+    clock.advance(60)
+    assert (await ended(workshop, group)).after.state is State.CANCELLED
 
 
 async def test_a_group_that_nobody_seals_fails_and_says_so(
@@ -226,3 +299,87 @@ async def test_the_rescuer_ends_a_group_whose_marks_came_too_late_for_its_member
     clock.advance(60)
     await ended(workshop, group)
     assert (await workshop.statuses(group)).count("Completed") == 1
+
+
+async def test_a_group_that_is_a_member_counts_when_its_own_members_have_ended(
+    workshop: Workshop, groups: Groups
+) -> None:
+    refused.add(1)
+    workshop.start_worker(square, gather)
+    outer = await opened(groups)
+    await groups.add(outer, 0, JobRequest(type="square", payload=2))
+    inner = (await groups.open_member(outer, 1, group_request({"jobName": "inner"}))).job_id
+    assert inner == member_id(outer, 1)
+    await groups.seal(outer, 2)
+    await fill(groups, inner, 2)
+    await workshop.until_ended(member_id(inner, 1))
+    assert (await workshop.head(outer)).after.state is State.WAITING
+    await groups.seal(inner, 2)
+    head = await ended(workshop, outer)
+    assert head.data["group"]["states"] == {"completed": 1, "failed": 1}
+    assert (await workshop.head(inner)).after.state is State.FAILED
+    with pytest.raises(ActionRefused, match="failed already"):
+        await groups.open_member(outer, 2, group_request({"jobName": "late"}))
+
+
+async def test_a_cancel_reaches_the_members_of_a_group_in_a_group(
+    workshop: Workshop, groups: Groups
+) -> None:
+    """A cancelled group cannot be redriven, so it does not hold the group that it belongs to."""
+    workshop.start_worker(square, gather)
+    outer = await opened(groups, on_failure="hold")
+    inner = (await groups.open_member(outer, 0, group_request({"jobName": "inner"}))).job_id
+    await groups.add(inner, 0, JobRequest(type="other"))
+    await groups.seal(inner, 1)
+    await groups.seal(outer, 1)
+    await workshop.canceller.cancel(inner, by="ann")
+    assert (await workshop.until_ended(member_id(inner, 0))).after.state is State.CANCELLED
+    head = await ended(workshop, outer)
+    assert (head.after.state, head.data["group"]["states"]) == (State.FAILED, {"dismissed": 1})
+
+
+async def test_an_erased_member_does_not_hold_its_group(workshop: Workshop, groups: Groups) -> None:
+    refused.add(0)
+    workshop.start_worker(square, gather)
+    group = await opened(groups, on_failure="hold")
+    await fill(groups, group, 2)
+    await groups.seal(group, 2)
+    await workshop.until_state(member_id(group, 0), State.FAILED)
+    await eraser_of(workshop).erase(member_id(group, 0), by="ann", reason="asked for")
+    head = await ended(workshop, group)
+    assert head.data["group"]["states"] == {"completed": 1, "dismissed": 1}
+
+
+@pytest.mark.parametrize("gone", ["erased", "removed"])
+async def test_a_member_that_cannot_tell_its_group_any_more_is_found(
+    workshop: Workshop, groups: Groups, clock: SteeredClock, gone: str
+) -> None:
+    """As where the mark was lost, and with the member's values what names its group."""
+    group, real = await opened(groups), workshop.real
+    await fill(groups, group, 1)
+    await groups.seal(group, 1)
+    member = member_id(group, 0)
+    head = await workshop.head(member)
+    change = Change(kind=Status.CANCELLED, message="cancelled")
+    ending = draft(head, head.facts, change, occurred_at=clock.now())
+    await real.trail.insert([ending])
+    await real.index.close(member, 1)
+    assert real.retention is not None
+    if gone == "erased":
+        erased = Change(kind=Status.ERASED, message="values erased")
+        facts = replace(head.facts, job_name=head.facts.job_type)
+        await real.trail.insert([draft(ending, facts, erased, occurred_at=clock.now())])
+        await real.retention.erase(member, last=2)
+    else:
+        tombstone = tombstone_of(ending, ending, digest=None, message="removed")
+        await real.trail.insert([seal_of(tombstone, head=ending)])
+        seal = await workshop.head(member)
+        await real.retention.forget(tombstone_under(seal), last=seal.sequence)
+    workshop.start_worker(square, gather)
+    clock.advance(60)
+    head = await workshop.until_ended(group)
+    assert head.data["group"]["states"] == {"dismissed": 1}
+
+
+def eraser_of(workshop: Workshop) -> Eraser:
+    return WriteSide.wire(backend=workshop.real, clock=workshop.clock, defaults=DEFAULTS).eraser

@@ -53,7 +53,7 @@ class ActionRun:
         canceller, redriver = session.writes.canceller, session.writes.redriver
         match self._action:
             case JobAction.REDRIVE:  # never repeated: the job may have run and failed meanwhile
-                return await redriver.redrive(job_id, by=who())
+                return await redriver.redrive(job_id, by=who(), reason=self._reason)
             case JobAction.CANCEL:
                 return await self._repeatedly(
                     session,
@@ -65,7 +65,7 @@ class ActionRun:
                 return await self._repeatedly(
                     session,
                     job_id,
-                    lambda: redriver.dismiss(job_id, by=who()),
+                    lambda: redriver.dismiss(job_id, by=who(), reason=self._reason),
                     is_done=lambda after: after.dismissed,
                 )
 

@@ -74,6 +74,12 @@ async def act_on_jobs(
     return max([_print_item(item, as_json=as_json) for item in items], default=ExitCode.DONE)
 
 
+async def print_results(dashboard: RemoteDashboard, address: str, *, as_json: bool) -> ExitCode:
+    """Wait until an action on many jobs has ended; exit 1 if one of them was refused."""
+    items = await _results(dashboard, address)
+    return max([_print_item(item, as_json=as_json) for item in items], default=ExitCode.DONE)
+
+
 async def _results(dashboard: RemoteDashboard, address: str) -> list[Mapping[str, Any]]:
     """Wait until an action on many jobs has ended, and return what became of each of its jobs.
 

@@ -47,6 +47,7 @@ from jobfleet_dashboard.views.actions.routes import router as action_pages
 from jobfleet_dashboard.views.dead_letters.routes import router as dead_letter_pages
 from jobfleet_dashboard.views.error_groups.routes import router as error_pages
 from jobfleet_dashboard.views.events.routes import router as event_pages
+from jobfleet_dashboard.views.groups.routes import router as group_pages
 from jobfleet_dashboard.views.job.routes import router as job_pages
 from jobfleet_dashboard.views.job_log.routes import router as log_pages
 from jobfleet_dashboard.views.jobs.routes import router as jobs_pages
@@ -77,6 +78,7 @@ _PAGES = (
     type_pages,
     dead_letter_pages,
     error_pages,
+    group_pages,
     action_pages,
     waiting_pages,
     log_pages,

@@ -29,6 +29,7 @@ from jobfleet_protocol.actions.write_side import WriteSide
 from jobfleet_protocol.control.limits import Limits
 from jobfleet_protocol.control.pauses import Pauses
 from jobfleet_protocol.control.schedules import Schedules
+from jobfleet_protocol.reading.group_reader import GroupReader
 from jobfleet_protocol.reading.job_reader import JobReader
 from jobfleet_protocol.reading.limit_record import LimitReader
 from jobfleet_protocol.reading.log_reader import LogReader
@@ -51,6 +52,7 @@ class Services:
     limits: Limits
     limit_reader: LimitReader
     job_reader: JobReader
+    group_reader: GroupReader
     log_reader: LogReader
     schedules: Schedules
     schedule_reader: ScheduleReader
@@ -131,6 +133,12 @@ class Services:
             limit_reader=LimitReader(limits=limits, locks=backend.locks, trail=backend.trail),
             job_reader=JobReader(
                 trail=backend.trail, payloads=backend.payloads, coder=backend.coder
+            ),
+            group_reader=GroupReader(
+                trail=backend.trail,
+                payloads=backend.payloads,
+                marks=backend.marks,
+                coder=backend.coder,
             ),
             log_reader=LogReader(trail=backend.trail, logs=backend.logs, coder=backend.coder),
             schedules=schedules,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.state import State
+from jobfleet_protocol.actions.group_ending import OnFailure
 from jobfleet_protocol.actions.groups import Groups
 from jobfleet_protocol.actions.submission import Submitted
 from jobfleet_publisher.submit_options import JobOptions
@@ -14,8 +17,9 @@ from jobfleet_publisher.submitted_job import SubmittedJob
 
 if TYPE_CHECKING:
     from jobfleet_contracts.job import JobRequest
+    from jobfleet_publisher.then import Then
 
-OnFailure = Literal["continue", "hold"]
+T = TypeVar("T")
 TRIES = 3
 
 
@@ -35,6 +39,7 @@ class Group:
         group_id: str,
         request_of: Callable[..., Awaitable[JobRequest]],
         find_job: Callable[[str], Awaitable[SubmittedJob]],
+        open_nested: Callable[..., Awaitable[Group]],
         groups: Groups,
         job_of: Callable[[Submitted], SubmittedJob],
     ) -> None:
@@ -42,6 +47,7 @@ class Group:
         self.group_id = group_id
         self._request_of = request_of
         self._find_job = find_job
+        self._open_nested = open_nested
         self._groups = groups
         self._job_of = job_of
         self._next = 0
@@ -63,17 +69,69 @@ class Group:
             BackendUnavailable: the trail did not answer at three tries. The group is not sealed.
         """
         request = await self._request_of(type, payload, **options)
+        answer = await self._at_next_place(
+            lambda index: self._groups.add(self.group_id, index, request)
+        )
+        return self._job_of(answer)
+
+    @asynccontextmanager
+    async def group(
+        self,
+        name: str,
+        *,
+        then: Sequence[Then] | None = None,
+        on_failure: OnFailure = "continue",
+        seal_timeout: timedelta | float = 3600.0,
+        callback_url: str | None = None,
+    ) -> AsyncIterator[Group]:
+        """Open a group that is the next member of this one, seal it at the end of the block.
+
+        Options and errors as in :meth:`Publisher.group`. It counts as a member when it has ended.
+        """
+        inner = await self.open_group(
+            name,
+            then=then,
+            on_failure=on_failure,
+            seal_timeout=seal_timeout,
+            callback_url=callback_url,
+        )
+        yield inner
+        await inner.seal()
+
+    async def open_group(
+        self,
+        name: str,
+        *,
+        then: Sequence[Then] | None,
+        on_failure: OnFailure,
+        seal_timeout: timedelta | float,
+        callback_url: str | None,
+    ) -> Group:
+        """Open a group as the next member, which the caller seals; raises like :meth:`group`."""
+        return await self._at_next_place(
+            lambda index: self._open_nested(
+                name,
+                then=then,
+                on_failure=on_failure,
+                seal_timeout=seal_timeout,
+                callback_url=callback_url,
+                member_of=(self.group_id, index),
+            )
+        )
+
+    async def _at_next_place(self, add: Callable[[int], Awaitable[T]]) -> T:
+        """Add a member, and try again what got no answer: each try is the same member."""
         index, self._next = self._next, self._next + 1
         self._unclear.add(index)
         for left in reversed(range(TRIES)):
             try:
-                answer = await self._groups.add(self.group_id, index, request)
+                added = await add(index)
                 break
             except BackendUnavailable:
                 if not left:
                     raise
         self._unclear.discard(index)
-        return self._job_of(answer)
+        return added
 
     async def seal(self) -> State:
         """Say that no more members come; the group ends when they have ended.

@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Unpack
 
+from jobfleet_protocol.actions.group_ending import OnFailure
 from jobfleet_protocol.actions.groups import Groups, group_request
 from jobfleet_protocol.actions.submission import Submitted
-from jobfleet_publisher.group import Group, OnFailure
+from jobfleet_publisher.group import Group
 from jobfleet_publisher.request_fields import check_key, seconds_of, steps_field
 from jobfleet_publisher.submit_options import JobOptions
 from jobfleet_publisher.submitted_job import SubmittedJob
@@ -61,6 +62,7 @@ class OpensGroups(ABC):
                 members' results.
             on_failure: ``continue``: the group ends with its last member, ``failed`` if one did
                 not complete. ``hold``: it waits until such members are redriven or dismissed.
+                ``cancel``: the first such member cancels the others.
             seal_timeout: seconds, or a ``timedelta``, after which a group fails to which nobody
                 adds and that nobody seals.
             idempotency_key: the same key opens the same group.
@@ -89,10 +91,15 @@ class OpensGroups(ABC):
         then: Sequence[Then] | None,
         on_failure: OnFailure,
         seal_timeout: timedelta | float,
-        idempotency_key: str | None,
+        idempotency_key: str | None = None,
         callback_url: str | None,
+        member_of: tuple[str, int] | None = None,
     ) -> Group:
-        """Open a group that the caller seals; raises like :meth:`group`."""
+        """Open a group that the caller seals; raises like :meth:`group`.
+
+        Args:
+            member_of: a group, and the place in it that this one takes.
+        """
         check_key(idempotency_key)
         groups, job_of = await self._group_parts()
         fields = {"jobName": name, "callbackUrl": callback_url, **steps_field(then)}
@@ -101,11 +108,15 @@ class OpensGroups(ABC):
             on_failure=on_failure,
             seal_seconds=seconds_of(seal_timeout) or 0,
         )
-        answer = await groups.open(request, idempotency_key=idempotency_key)
+        if member_of is None:
+            answer = await groups.open(request, idempotency_key=idempotency_key)
+        else:
+            answer = await groups.open_member(*member_of, request)
         return Group(
             group_id=answer.job_id,
             request_of=self.request,
             find_job=self.job,
+            open_nested=self.open_group,
             groups=groups,
             job_of=job_of,
         )

@@ -18,9 +18,9 @@ from weakref import WeakSet
 
 from jobfleet_contracts.errors import InvalidRequest, JobfleetError
 from jobfleet_contracts.state import State
+from jobfleet_protocol.actions.group_ending import OnFailure
 from jobfleet_publisher import current
 from jobfleet_publisher.group import Group as AsyncGroup
-from jobfleet_publisher.group import OnFailure
 from jobfleet_publisher.job_details import JobDetails
 from jobfleet_publisher.job_result import JobResult
 from jobfleet_publisher.publisher import Publisher as AsyncPublisher
@@ -302,6 +302,30 @@ class Group:
         """Submit the next member; see :meth:`jobfleet_publisher.Group.submit`."""
         job = self._publisher._run(lambda _: self._group.submit(type, payload, **options))
         return SubmittedJob(self._publisher, job)
+
+    @contextmanager
+    def group(
+        self,
+        name: str,
+        *,
+        then: Sequence[Then] | None = None,
+        on_failure: OnFailure = "continue",
+        seal_timeout: timedelta | float = 3600.0,
+        callback_url: str | None = None,
+    ) -> Iterator[Group]:
+        """Open a group as the next member; see :meth:`jobfleet_publisher.Group.group`."""
+        opened = self._publisher._run(
+            lambda _: self._group.open_group(
+                name,
+                then=then,
+                on_failure=on_failure,
+                seal_timeout=seal_timeout,
+                callback_url=callback_url,
+            )
+        )
+        inner = Group(self._publisher, opened)
+        yield inner
+        inner.seal()
 
     def seal(self) -> State:
         """Say that no more members come; see :meth:`jobfleet_publisher.Group.seal`."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.internal_job import GROUP_CANCEL_TYPE
 from jobfleet_contracts.ports import Clock, RenewalLeases
 from jobfleet_protocol.actions.successors import with_results
 from jobfleet_protocol.actions.write_side import WriteSide
@@ -21,8 +22,9 @@ from jobfleet_protocol.control.pauses import Pauses
 from jobfleet_protocol.control.type_keys import TypeKeys
 from jobfleet_publisher.publisher import Publisher
 from jobfleet_worker.builtin.calling_handlers import calling_handlers
+from jobfleet_worker.builtin.group_cancel import GroupCancelHandler
 from jobfleet_worker.handlers.open_hooks import OpenHooks
-from jobfleet_worker.handlers.registry import Handlers
+from jobfleet_worker.handlers.registry import Handlers, undeclared
 from jobfleet_worker.metrics.port import NO_METRICS, Metrics
 from jobfleet_worker.options import WorkerOptions
 from jobfleet_worker.outbound.http_client import HttpClient
@@ -89,10 +91,13 @@ class Ground:
             counted = CountedLeases(leases=backend.leases, metrics=metrics)
             backend = replace(backend, leases=counted)
         outbound = HttpClient(options=options.outbound, clock=clock)
+        writes = WriteSide.wire(backend=backend, clock=clock, defaults=options.defaults)
+        group_cancel = GroupCancelHandler(canceller=writes.group_canceller)
         handlers = handlers.with_built_in(
+            undeclared(GROUP_CANCEL_TYPE, group_cancel.run),
             *calling_handlers(
                 outbound, clock, trail=backend.trail, payloads=backend.payloads, coder=backend.coder
-            )
+            ),
         )
         metrics.types_known(handlers.types)
         return cls(
@@ -103,7 +108,7 @@ class Ground:
             metrics=metrics,
             outbound=outbound,
             hooks=OpenHooks(handlers.hooks, handlers.wanted(in_process=False)),
-            writes=WriteSide.wire(backend=backend, clock=clock, defaults=options.defaults),
+            writes=writes,
         )
 
     def publisher(self) -> Publisher:

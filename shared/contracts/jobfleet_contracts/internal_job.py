@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 CALLBACK_TYPE = "callback.deliver"
 GROUP_TYPE = "group.wait"
 """A job that waits for its members; it is never claimed."""
-INTERNAL_TYPES = frozenset({CALLBACK_TYPE, GROUP_TYPE})
+GROUP_CANCEL_TYPE = "group.cancel"
+"""A job that cancels the members of a group."""
+INTERNAL_TYPES = frozenset({CALLBACK_TYPE, GROUP_TYPE, GROUP_CANCEL_TYPE})
 """Types that only jobfleet submits: their jobs act with the fleet's own rights."""
 
 _VERSION = 8

@@ -52,7 +52,8 @@ async def test_what_does_not_fit_is_refused_and_named(client: AsgiClient) -> Non
 
 async def test_a_third_party_cannot_end_a_group_nor_can_a_redrive(client: AsgiClient) -> None:
     group = (await client.post("/api/groups", {"name": "imports"})).json["jobId"]
-    assert (await client.post(f"/api/jobs/{group}/cancel")).status == 202
+    assert (await client.post(f"/api/jobs/{group}/cancel")).json["state"] == "waiting"
+    assert (await client.get(f"/api/groups/{group}")).json["cancelRequested"] is True
     refused = await client.post(f"/api/jobs/{group}/redrive")
     assert refused.status == 409
     assert "redrive its members" in refused.json["detail"]

@@ -21,6 +21,7 @@ from jobfleet_dashboard.root_path import public
 from jobfleet_dashboard.security.access import asker, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import Services, services_of
+from jobfleet_protocol.actions.bulk_action import BulkAction
 from jobfleet_protocol.actions.erasure import NOT_REACHED
 from jobfleet_protocol.reading.job_actions import JobAction
 
@@ -82,11 +83,7 @@ async def act_on_many(request: Request) -> Response:
             scope=selection.scope,
         )
         services.bulk_runner.accepted.set()
-        address = f"/api/actions/{accepted.action_id}"
-        told = ActionAnswer(
-            items=[], action_id=accepted.action_id, status_url=public(request, address)
-        )
-        return answer(told, 202, {"Location": address, "Retry-After": "1"})
+        return accepted_answer(request, accepted)
     limit = asyncio.Semaphore(_AT_ONCE)
 
     async def one(job_id: str) -> ActionItem:
@@ -94,6 +91,13 @@ async def act_on_many(request: Request) -> Response:
             return await _try(services, selection.action, job_id, by, selection.reason)
 
     return answer(ActionAnswer(items=await asyncio.gather(*map(one, job_ids))), 202)
+
+
+def accepted_answer(request: Request, accepted: BulkAction) -> Response:
+    """Answer with the address where an action on many jobs is followed."""
+    address = f"/api/actions/{accepted.action_id}"
+    told = ActionAnswer(items=[], action_id=accepted.action_id, status_url=public(request, address))
+    return answer(told, 202, {"Location": address, "Retry-After": "1"})
 
 
 async def act(

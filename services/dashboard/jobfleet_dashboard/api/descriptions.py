@@ -190,6 +190,21 @@ GROUP = Description(
     example=examples.GROUP,
     problems=(*READ, "unknown-job", "action-refused"),
 )
+GROUP_LIST = Description(
+    text="A page of members.",
+    model=group_documents.MemberPage,
+    example=examples.MEMBERS,
+    problems=("invalid-request", *READ, "unknown-job", "action-refused"),
+)
+GROUP_ACT = Description(
+    text="Accepted: the action goes on by itself.",
+    model=documents.ActionAnswer,
+    example=examples.ACTION_ACCEPTED,
+    good=(202,),
+    headers=("Location", "Retry-After"),
+    problems=(*WRITE, "unknown-job", "action-refused"),
+    schema=_REASON,
+)
 CALLBACK = Description(
     text="Accepted, now or before.",
     model=documents.CallbackAnswer,

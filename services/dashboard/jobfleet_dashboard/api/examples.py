@@ -479,5 +479,39 @@ GROUP = {
     "total": 2,
     "ended": 1,
     "states": {"completed": 1},
+    "badCount": 0,
     "bad": [],
+    "cancelRequested": False,
+    "actions": ["cancel"],
+    "createdAt": AT,
+    "updatedAt": AT,
+    "completedAt": None,
+    "message": "sealed with 2 members",
+    "followsJobId": None,
+    "successors": [{"type": "report", "when": "success", "jobId": None}],
+    "callbackJobId": None,
+    "memberOf": None,
+}
+MEMBERS = {
+    "items": [
+        {
+            "index": 0,
+            "jobId": JOB_ID,
+            "jobName": "invoice",
+            "type": "invoice",
+            "state": "completed",
+            "counted": "completed",
+            "attempt": 1,
+            "maxAttempts": 3,
+            "incarnation": 1,
+            "updatedAt": AT,
+            "message": "",
+        }
+    ],
+    "next": None,
+}
+ACTION_ACCEPTED = {
+    "items": [],
+    "actionId": JOB_ID,
+    "statusUrl": f"https://jobs.example/api/actions/{JOB_ID}",
 }

@@ -15,6 +15,7 @@ from jobfleet_contracts.index import EventQuery, JobQuery
 from jobfleet_contracts.job import ONE_LINE
 from jobfleet_contracts.state import Status
 from jobfleet_protocol.reading.event_search import event_query
+from jobfleet_protocol.reading.group_reader import MEMBER_STATES
 from jobfleet_protocol.reading.job_export import PAGE as EXPORTED_PAGE
 from jobfleet_protocol.reading.job_filter import job_query
 from jobfleet_protocol.reading.journal import ActionFilter, Verb
@@ -221,6 +222,14 @@ class PageFilter(BaseModel):
 
     limit: int = Field(100, ge=1, le=1000)
     cursor: str | None = Field(None, max_length=2000, description="`next` of the page before.")
+
+
+class MembersFilter(PageFilter):
+    """Query of ``GET /api/groups/{jobId}/members``."""
+
+    state: Word | None = Field(
+        None, description=f"Only members that count by it: {', '.join(MEMBER_STATES)}."
+    )
 
 
 class LinesFilter(BaseModel):

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from jobfleet_contracts.errors import InvalidRequest, JobfleetError
 from jobfleet_contracts.job import JobRequest, unknown_fields
+from jobfleet_dashboard.api.action_selection import reason_of
+from jobfleet_dashboard.api.actions import accepted_answer
 from jobfleet_dashboard.api.answer import answer, job_answer
-from jobfleet_dashboard.api.descriptions import GROUP, GROUP_MEMBERS, GROUP_OPEN, GROUP_SEAL
+from jobfleet_dashboard.api.descriptions import (
+    GROUP,
+    GROUP_ACT,
+    GROUP_LIST,
+    GROUP_MEMBERS,
+    GROUP_OPEN,
+    GROUP_SEAL,
+)
 from jobfleet_dashboard.api.documents import BulkAnswer
-from jobfleet_dashboard.api.group_documents import GroupDocument, MemberDocument
+from jobfleet_dashboard.api.filters import MembersFilter
 from jobfleet_dashboard.api.outbound_parts import check_outbound
 from jobfleet_dashboard.api.request_parts import JobId, checked, json_object
 from jobfleet_dashboard.api.route_description import described
@@ -23,18 +33,20 @@ from jobfleet_dashboard.api.submission import (
     idempotency_key_of,
     parse_job,
 )
+from jobfleet_dashboard.group_actions import accept
 from jobfleet_dashboard.security.access import asker, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
-from jobfleet_protocol.actions.group_counts import member_id
-from jobfleet_protocol.actions.groups import SEAL_SECONDS, GroupStanding, group_request
+from jobfleet_protocol.actions.groups import SEAL_SECONDS, group_request
 from jobfleet_protocol.actions.submission import Submitted
+from jobfleet_protocol.reading.job_actions import JobAction
 
-_OPEN = frozenset({"groupId", "name", "onFailure", "sealSeconds", "then", "callbackUrl"})
-_SHOWN = 100
+_OPEN = frozenset(
+    {"groupId", "name", "onFailure", "sealSeconds", "then", "callbackUrl", "memberOf"}
+)
 
 router = APIRouter(prefix="/api/groups", tags=["groups"])
-VIEWER, SUBMITTER = map(require, (Role.VIEWER, Role.SUBMITTER))
+VIEWER, SUBMITTER, OPERATOR = map(require, (Role.VIEWER, Role.SUBMITTER, Role.OPERATOR))
 
 
 @router.post("", dependencies=[SUBMITTER], **described(GROUP_OPEN))
@@ -45,7 +57,11 @@ async def open_group(request: Request) -> Response:
     key = idempotency_key_of(request)
     body = await json_object(request, known=_OPEN)
     group = await checked(request, lambda: _parse(body))
-    done = await services.writes.groups.open(group, idempotency_key=key, by=asker(request))
+    groups, parent = services.writes.groups, _parent(body, key)
+    if parent is None:
+        done = await groups.open(group, idempotency_key=key, by=asker(request))
+    else:
+        done = await groups.open_member(*parent, group, by=asker(request))
     message = "opened" if done.created else "opened before; this is the same group"
     return job_answer(request, done.job_id, done.state, message)
 
@@ -81,25 +97,36 @@ async def seal_group(request: Request, job_id: JobId) -> Response:
 @router.get("/{jobId:uuid}", dependencies=[VIEWER], **described(GROUP))
 async def group(request: Request, job_id: JobId) -> Response:
     """Where the group stands: how many members have ended, and how."""
-    return answer(document_of(await services_of(request).writes.groups.standing(job_id)))
+    return answer((await services_of(request).group_reader.read(job_id)).to_json())
 
 
-def document_of(standing: GroupStanding) -> GroupDocument:
-    """Return a group as the API gives it."""
-    head, states = standing.head, standing.states
-    return GroupDocument(
-        group_id=head.job_id,
-        name=head.facts.job_name,
-        state=head.after.state,
-        on_failure=standing.on_failure,
-        total=standing.total,
-        ended=states.total(),
-        states=dict(sorted(states.items())),
-        bad=[
-            MemberDocument(index=index, job_id=member_id(head.job_id, index))
-            for index in standing.bad[:_SHOWN]
-        ],
+@router.get("/{jobId:uuid}/members", dependencies=[VIEWER], **described(GROUP_LIST))
+async def members(
+    request: Request, job_id: JobId, query: Annotated[MembersFilter, Query()]
+) -> Response:
+    """The members by their places, or those that ended so."""
+    found = await services_of(request).group_reader.members(
+        job_id, state=query.state, cursor=query.cursor, limit=query.limit
     )
+    return answer({"items": [one.to_json() for one in found.items], "next": found.next})
+
+
+@router.post("/{jobId:uuid}/cancel", dependencies=[OPERATOR], **described(GROUP_ACT))
+async def cancel_group(request: Request, job_id: JobId) -> Response:
+    """Cancel the group and its members, as an action of `/api/actions`."""
+    return await _act(request, job_id, JobAction.CANCEL)
+
+
+@router.post("/{jobId:uuid}/redrive", dependencies=[OPERATOR], **described(GROUP_ACT))
+async def redrive_members(request: Request, job_id: JobId) -> Response:
+    """Redrive the members that did not complete, as an action of `/api/actions`."""
+    return await _act(request, job_id, JobAction.REDRIVE)
+
+
+async def _act(request: Request, group_id: str, action: JobAction) -> Response:
+    reason = reason_of(await json_object(request, known=frozenset({"reason"})))
+    services, by = services_of(request), asker(request)
+    return accepted_answer(request, await accept(services, group_id, action, by=by, reason=reason))
 
 
 def _parse(body: dict[str, Any]) -> JobRequest:
@@ -115,6 +142,23 @@ def _parse(body: dict[str, Any]) -> JobRequest:
     )
     check_outbound(group.to_json())
     return group
+
+
+def _parent(body: dict[str, Any], key: str | None) -> tuple[str, int] | None:
+    """Return the group and the place that a group takes as a member."""
+    parent = body.get("memberOf")
+    if parent is None:
+        return None
+    if key is not None or body.get("groupId") is not None:
+        told = "memberOf: makes the id; give neither groupId nor Idempotency-Key"
+        raise InvalidRequest(told, field="memberOf")
+    if not isinstance(parent, dict) or parent.keys() != {"groupId", "index"}:
+        told = 'memberOf: must be {"groupId": …, "index": …}'
+        raise InvalidRequest(told, field="memberOf")
+    try:
+        return str(UUID(parent["groupId"])), _number(parent, "index")
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InvalidRequest("memberOf.groupId: must be a UUID", field="memberOf") from error
 
 
 def _member(item: Any, request: Request) -> JobRequest | InvalidRequest:

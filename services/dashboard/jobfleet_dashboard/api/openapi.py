@@ -18,6 +18,7 @@ from jobfleet_contracts.schedule import NOT_SAID, ScheduleRule
 from jobfleet_dashboard.api.action_selection import MAX_IDS
 from jobfleet_dashboard.api.submission import MAX_BULK
 from jobfleet_protocol.actions.group_counts import MOST_MEMBERS
+from jobfleet_protocol.actions.group_ending import ON_FAILURE
 from jobfleet_protocol.actions.groups import LONGEST_SEAL_SECONDS
 from jobfleet_protocol.reading.job_actions import JobAction
 from jobfleet_protocol.reading.job_filter import FIELDS
@@ -123,7 +124,7 @@ def _group_requests(job: dict[str, Any]) -> dict[str, Any]:
             {
                 "groupId": {"type": "string", "format": "uuid"},
                 "name": said["jobName"],
-                "onFailure": {"enum": ["continue", "hold"]},
+                "onFailure": {"enum": [*ON_FAILURE]},
                 "sealSeconds": {
                     "type": "number",
                     "minimum": 1,
@@ -131,6 +132,10 @@ def _group_requests(job: dict[str, Any]) -> dict[str, Any]:
                 },
                 "then": said["then"],
                 "callbackUrl": said["callbackUrl"],
+                "memberOf": _object(
+                    {"groupId": {"type": "string", "format": "uuid"}, "index": number},
+                    required=["groupId", "index"],
+                ),
             },
             required=[],
         ),

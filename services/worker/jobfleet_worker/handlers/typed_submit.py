@@ -30,8 +30,10 @@ from jobfleet_worker.handlers.verdicts import Fail
 
 if TYPE_CHECKING:
     from jobfleet_contracts.job import JobRequest
+    from jobfleet_publisher.group import Group
     from jobfleet_publisher.publisher import Publisher
     from jobfleet_publisher.submit_options import JobOptions, SubmitOptions
+    from jobfleet_publisher.sync import Group as SyncGroup
     from jobfleet_publisher.sync import Publisher as SyncPublisher
     from jobfleet_publisher.then import Then, ThenOptions
     from jobfleet_publisher.typed_job import SyncTypedJob, TypedJob
@@ -149,6 +151,31 @@ class Submits:
         answers = chosen.submit_many(requests)
         return [a if isinstance(a, JobfleetError) else SyncTypedJob(a, self._read) for a in answers]
 
+    async def submit_to(
+        self, group: Group, payload: Any = None, **options: Unpack[JobOptions]
+    ) -> TypedJob[Any]:
+        """Submit the next member of an open group.
+
+        Raises:
+            InvalidRequest: the payload or an option does not fit; ``field`` names it.
+            ActionRefused, BackendUnavailable: as :meth:`jobfleet_publisher.Group.submit`.
+        """
+        from jobfleet_publisher.typed_job import TypedJob
+
+        said = self._completed(options, payload)
+        job = await group.submit(self._declaration.job_type, self._checked(payload), **said)
+        return TypedJob(job, self._read)
+
+    def submit_to_sync(
+        self, group: SyncGroup, payload: Any = None, **options: Unpack[JobOptions]
+    ) -> SyncTypedJob[Any]:
+        """Like :meth:`submit_to`, for code without an event loop."""
+        from jobfleet_publisher.typed_job import SyncTypedJob
+
+        said = self._completed(options, payload)
+        job = group.submit(self._declaration.job_type, self._checked(payload), **said)
+        return SyncTypedJob(job, self._read)
+
     def then(self, payload: Any = None, **options: Unpack[ThenOptions]) -> Then:
         """Return a job of this handler for the ``then`` of another one.
 
@@ -211,10 +238,21 @@ class Submits:
             return lambda result: result
 
 
+_METHODS = (
+    "submit",
+    "submit_sync",
+    "submit_many",
+    "submit_many_sync",
+    "submit_to",
+    "submit_to_sync",
+    "then",
+)
+
+
 def add_submits(function: Callable[..., Any], declaration: Declaration) -> None:
     """Give a function the submits of its declaration; of several, the topmost counts."""
     submits = Submits(declaration, function)
-    for name in ("submit", "submit_sync", "submit_many", "submit_many_sync", "then"):
+    for name in _METHODS:
         setattr(function, name, getattr(submits, name))
 
 
@@ -259,6 +297,16 @@ class TypedHandler(Protocol[Params, Returned_co, Payload_contra, Result]):
         **options: Unpack[JobOptions],
     ) -> list[SyncTypedJob[Result] | JobfleetError]:
         """See :meth:`Submits.submit_many_sync`."""
+
+    async def submit_to(
+        self, group: Group, payload: Payload_contra, **options: Unpack[JobOptions]
+    ) -> TypedJob[Result]:
+        """See :meth:`Submits.submit_to`."""
+
+    def submit_to_sync(
+        self, group: SyncGroup, payload: Payload_contra, **options: Unpack[JobOptions]
+    ) -> SyncTypedJob[Result]:
+        """See :meth:`Submits.submit_to_sync`."""
 
     def then(self, payload: Any = None, **options: Unpack[ThenOptions]) -> Then:
         """See :meth:`Submits.then`."""
@@ -308,6 +356,16 @@ class TypedHandlerWithoutPayload(Protocol[Params, Returned_co, Result]):
         **options: Unpack[JobOptions],
     ) -> list[SyncTypedJob[Result] | JobfleetError]:
         """See :meth:`Submits.submit_many_sync`."""
+
+    async def submit_to(
+        self, group: Group, payload: Any = None, **options: Unpack[JobOptions]
+    ) -> TypedJob[Result]:
+        """See :meth:`Submits.submit_to`."""
+
+    def submit_to_sync(
+        self, group: SyncGroup, payload: Any = None, **options: Unpack[JobOptions]
+    ) -> SyncTypedJob[Result]:
+        """See :meth:`Submits.submit_to_sync`."""
 
     def then(self, payload: Any = None, **options: Unpack[ThenOptions]) -> Then:
         """See :meth:`Submits.then`."""

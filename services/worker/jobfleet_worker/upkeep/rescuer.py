@@ -355,7 +355,8 @@ class Rescuer:
             case State.RUNNING:
                 return after.lock is None or await self._is_free(after.lock, fleet)
             case State.WAITING if head.facts.job_type == GROUP_TYPE:
-                await self._ending.see_to_group(head)  # its members may have missed each other
+                # Its members may have missed each other, or cannot tell it any more.
+                await self._ending.see_to_group(head, seek_missed=True)
                 return False
             case State.WAITING:
                 if self._is_near_its_deadline(head):

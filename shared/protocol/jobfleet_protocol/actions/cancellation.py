@@ -7,6 +7,7 @@ import structlog
 from jobfleet_contracts.control_ports import ControlChannel
 from jobfleet_contracts.errors import ActionRefused, BackendError, UnknownJob
 from jobfleet_contracts.event import Event
+from jobfleet_contracts.internal_job import GROUP_TYPE
 from jobfleet_contracts.ports import AuditTrail, Clock
 from jobfleet_contracts.reason import check_reason
 from jobfleet_contracts.state import State, Status
@@ -53,8 +54,11 @@ class Canceller:
             reason: written into the trail; up to 1,000 characters.
             mark: of an action on many jobs; with it the job is cancelled once.
 
+        The members of a group are cancelled too, by a job of the fleet's own; it ends with them.
+
         Returns:
-            ``cancelled``, or ``running`` where its worker has been asked to stop.
+            ``cancelled``; ``running`` where its worker has been asked to stop; ``waiting`` of a
+            group whose members are being cancelled.
 
         Raises:
             InvalidRequest: the reason is too long or holds control characters.
@@ -83,22 +87,22 @@ class Canceller:
                 return head.after.state
             if head.after.state.is_terminal:
                 raise ActionRefused(f"job {job_id} is {head.after.state.value} already")
-            running = head.after.state is State.RUNNING
-            if running and head.after.cancel_requested:
+            is_asked = head.after.state is State.RUNNING or head.facts.job_type == GROUP_TYPE
+            if is_asked and head.after.cancel_requested:
                 await self._tell(head)
                 return head.after.state
-            event = self._event(head, by, reason, mark, running=running)
+            event = self._event(head, by, reason, mark, is_asked=is_asked)
             if await self._writer.append([event]) is None:
                 await self._seal.check()
                 return await self._follow_up(event)
 
     def _event(
-        self, head: Event, by: str | None, reason: str, mark: ActionMark | None, *, running: bool
+        self, head: Event, by: str | None, reason: str, mark: ActionMark | None, *, is_asked: bool
     ) -> Event:
         who = by or "somebody"
         change = Change(
-            kind=Status.CANCEL_REQUESTED if running else Status.CANCELLED,
-            message=f"{'cancel requested' if running else 'cancelled'} by {who}"
+            kind=Status.CANCEL_REQUESTED if is_asked else Status.CANCELLED,
+            message=f"{'cancel requested' if is_asked else 'cancelled'} by {who}"
             + (f": {reason}" if reason else ""),
             data={"reason": reason} | data_of(by, reason, mark),
         )
@@ -120,8 +124,14 @@ class Canceller:
             _log.warning(CANCEL_LEFT_TO_RESCUER, job_id=event.job_id, error=str(error))
 
     async def _tell(self, head: Event) -> None:
-        """A lost message costs little: the next renewal of the lease looks into the trail."""
+        """A lost message costs little: the next renewal of the lease looks into the trail.
+
+        A group is told by whoever asks; what fails now is left to the rescuer.
+        """
         try:
-            await self._control.send_cancel(head.job_id)
+            if head.facts.job_type == GROUP_TYPE:
+                await self._ending.see_to_group(head)
+            else:
+                await self._control.send_cancel(head.job_id)
         except BackendError as error:
             _log.warning(CANCEL_MESSAGE_LOST, job_id=head.job_id, error=str(error))

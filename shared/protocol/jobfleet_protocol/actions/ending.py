@@ -15,9 +15,18 @@ from jobfleet_contracts.message import JobDefaults
 from jobfleet_contracts.ports import AuditTrail, JobIndex, PayloadStore
 from jobfleet_contracts.state import Status
 from jobfleet_protocol.actions.final_result import callback_job_id, delivery_payload
-from jobfleet_protocol.actions.group_ending import GroupEnding, total_of
+from jobfleet_protocol.actions.group_cancel_job import group_cancel_request
+from jobfleet_protocol.actions.group_counts import is_bad, member_id
+from jobfleet_protocol.actions.group_ending import (
+    GroupEnding,
+    Marked,
+    cancel_of,
+    on_failure_of,
+    total_of,
+)
 from jobfleet_protocol.actions.submission import Submitter, request_of
 from jobfleet_protocol.actions.successors import successors_of
+from jobfleet_protocol.trail.erased_values import holds_no_request
 from jobfleet_protocol.trail.large_data import resolve
 
 if TYPE_CHECKING:
@@ -81,20 +90,65 @@ class Ending:
         for successor in successors_of(head, request):
             await self._submit(self._submitter, successor, head, SUCCESSOR_CONFLICT)
         if request.member is not None:
-            group = await self._groups.mark(head, request.member)
-            if group is not None:
-                await self._judge(group)
+            await self._mark(head, request.member.index, request.member.group_id)
 
-    async def see_to_group(self, group: Event) -> None:
+    async def _mark(self, head: Event, index: int, group_id: str) -> None:
+        marked = await self._groups.mark(head, index, group_id)
+        if marked is None:
+            return
+        group: Event | None = marked.group
+        if is_bad(marked.state) and not marked.group.after.cancel_requested:
+            group = await self._cancel_by_policy(marked, f"member {index} {marked.state}")
+        if marked.is_full and group is not None:
+            await self._judge(group)
+
+    async def _cancel_by_policy(self, marked: Marked, why: str) -> Event | None:
+        """Cancel the group of a member that did not complete, if it was opened so."""
+        request = await self._request_of(marked.group.job_id)
+        if request is None or on_failure_of(request) != "cancel":
+            return marked.group
+        group = await self._groups.request_cancel(marked.group, why)
+        if group is not None:
+            await self._submit_cancel(group)
+        return group
+
+    async def _submit_cancel(self, group: Event) -> None:
+        """Submit the job that cancels the members; repeatable."""
+        cancel = await cancel_of(group, self._trail)
+        if cancel is None:
+            return
+        first = await self._trail.newest(member_id(group.job_id, 0))
+        queue = group.facts.queue if first is None else first.facts.queue
+        total = await total_of(group, self._trail)
+        job = group_cancel_request(group, total, queue=queue, asked_at=cancel.occurred_at)
+        with contextlib.suppress(BodyConflict):  # submitted before, when member 0 was not there
+            await self._submitter.submit_internal(job, by=f"group {group.job_id}")
+
+    async def see_to_group(self, group: Event, *, seek_missed: bool = False) -> None:
         """End an open group if it is time, whatever its members have missed; repeatable.
 
         Args:
             group: its newest event.
+            seek_missed: look for members that have ended and cannot tell it any more.
         """
+        if group.after.cancel_requested:  # whoever asked may have died before this
+            await self._submit_cancel(group)
         total = await total_of(group, self._trail)
         if total is not None:
             await self._groups.count_all(group, total)
+            for index, head in await self._groups.missed(group, total) if seek_missed else ():
+                await self._mark(head, index, group.job_id)
         await self._judge(group)
+
+    async def tell_group(self, head: Event) -> None:
+        """Mark a member whose values are to be erased, as long as its request names its group.
+
+        Raises:
+            BackendUnavailable: the mark may not stand yet; do it again.
+        """
+        request = await self._request_of(head.job_id)
+        if request is not None and request.member is not None:
+            await self._mark(head, request.member.index, request.member.group_id)
 
     async def _judge(self, group: Event) -> None:
         request = await self._request_of(group.job_id)
@@ -127,6 +181,7 @@ class Ending:
         """
         if head.status == Status.ERASED:
             request = None  # its result goes to nobody
+            await self.tell_group(head)
         elif request is None:
             request = await self._request_of(head.job_id)
         if request is not None:
@@ -136,7 +191,7 @@ class Ending:
     async def _request_of(self, job_id: str) -> JobRequest | None:
         """Return a job's request; ``None`` where it is lost, and with it what follows."""
         opening = await self._trail.read(job_id, 1)
-        if opening is not None:
+        if opening is not None and not holds_no_request(opening):
             with contextlib.suppress(DataMissing):
                 return request_of(await resolve(opening, self._payloads))
         return None

@@ -19,6 +19,7 @@ import structlog
 
 from jobfleet_contracts.errors import (
     ActionRefused,
+    BackendError,
     BackendForbidden,
     DataMissing,
     InvalidRequest,
@@ -32,6 +33,7 @@ from jobfleet_contracts.reason import check_reason
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.answer_limit import answered
 from jobfleet_protocol.actions.cancellation import Canceller
+from jobfleet_protocol.actions.ending import Ending
 from jobfleet_protocol.actions.final_result import callback_job_id
 from jobfleet_protocol.actions.submission import open_row, request_of
 from jobfleet_protocol.actions.successors import successor_id
@@ -81,6 +83,7 @@ class Eraser:
         store: TrailRetention | None,
         writer: TrailWriter,
         canceller: Canceller,
+        ending: Ending,
         clock: Clock,
         seal: FleetSeal,
         seconds: float = ERASURE_SECONDS,
@@ -92,6 +95,7 @@ class Eraser:
         self._store = store
         self._writer = writer
         self._canceller = canceller
+        self._ending = ending
         self._clock = clock
         self._seal = seal
         self._wait = timedelta(seconds=seconds)
@@ -132,6 +136,8 @@ class Eraser:
         await self._seal.check()
         head = await self._mark(job_id, by, reason)
         await self._seal.check()
+        with contextlib.suppress(BackendError):  # the rescuer does it before it removes the values
+            await self._ending.tell_group(head)
         await self._reach_made_jobs(head)
         return head.after.state
 
@@ -192,6 +198,8 @@ class Eraser:
         if self._store is None or not await self._reach_made_jobs(erased):
             return False
         job_id, last = erased.job_id, erased.sequence - 1
+        # Before event 1 loses its request: nothing else names the group that waits for this job.
+        await self._ending.tell_group(erased)
         await self._logs.remove(job_id)
         await self._payloads.delete_job(job_id)
         await self._unlist(self._store, job_id, erased.sequence)

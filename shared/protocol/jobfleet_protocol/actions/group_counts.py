@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 
 from jobfleet_contracts.codec import decode, encode_text
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.internal_job import internal_job_id
+from jobfleet_contracts.internal_job import GROUP_TYPE, internal_job_id
 from jobfleet_contracts.state import State, Status
+from jobfleet_protocol.trail.erased_values import is_withdrawn
 
 BLOCK = 100
 """Members of a block. A block is read whole after each insert."""
@@ -42,11 +43,22 @@ def root_partition(group_id: str) -> str:
 
 
 def mark_of(head: Event, index: int) -> tuple[str, str]:
-    """Return the row key and the value of the mark that a member's newest event asks for."""
+    """Return the row key and the value of the mark that a member's newest event asks for.
+
+    A member that nobody can run again counts as dismissed: its values or its history are gone, or
+    it is a group that was cancelled. A group on hold would wait for it for ever.
+    """
     row = f"{index}~{head.after.incarnation}"
-    if head.kind is Status.DISMISSED:
+    if head.kind is Status.DISMISSED or _is_given_up(head):
         return f"{row}~{DISMISSED}", DISMISSED
     return row, head.after.state.value
+
+
+def _is_given_up(head: Event) -> bool:
+    if head.after.state is State.COMPLETED:
+        return False
+    is_group = head.facts.job_type == GROUP_TYPE and head.after.state is State.CANCELLED
+    return is_group or is_withdrawn(head)
 
 
 def marks_in(history: Sequence[Event]) -> Iterator[tuple[str, str, str]]:
@@ -69,9 +81,19 @@ def blocks_of(total: int) -> range:
     return range(-(-total // BLOCK))
 
 
+def places_of(block: int, total: int | None) -> range:
+    """Return the places of a block's members."""
+    return range(block * BLOCK, block * BLOCK + size_of(block, total))
+
+
 def size_of(block: int, total: int | None) -> int:
     """Return how many members a block has; a group that is not sealed has whole blocks only."""
     return BLOCK if total is None else min(BLOCK, total - block * BLOCK)
+
+
+def is_bad(state: str) -> bool:
+    """Whether a member with such a mark neither completed nor was given up by somebody."""
+    return state not in (State.COMPLETED, DISMISSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +116,7 @@ class Count:
     @property
     def bad(self) -> int:
         """How many neither completed nor were dismissed."""
-        return self.members - self.states[State.COMPLETED] - self.states[DISMISSED]
+        return sum(number for state, number in self.states.items() if is_bad(state))
 
     def to_text(self) -> str:
         """Return the value of the root's row."""

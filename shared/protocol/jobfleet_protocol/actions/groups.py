@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from jobfleet_contracts.errors import ActionRefused, BackendError, InvalidRequest, UnknownJob
 from jobfleet_contracts.event import Event, JobFacts
@@ -19,14 +18,9 @@ from jobfleet_contracts.state import State, Status
 from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 from jobfleet_protocol.actions.answer_limit import answered
 from jobfleet_protocol.actions.ending import Ending
-from jobfleet_protocol.actions.group_counts import (
-    MOST_MEMBERS,
-    block_partition,
-    blocks_of,
-    member_id,
-    newest_marks,
-)
-from jobfleet_protocol.actions.group_ending import holds, total_of
+from jobfleet_protocol.actions.group_cancellation import GroupCanceller
+from jobfleet_protocol.actions.group_counts import MOST_MEMBERS, member_id
+from jobfleet_protocol.actions.group_ending import ON_FAILURE, OnFailure, total_of
 from jobfleet_protocol.actions.same_body import check_same_body
 from jobfleet_protocol.actions.submission import (
     Submitted,
@@ -34,10 +28,8 @@ from jobfleet_protocol.actions.submission import (
     open_row,
     opening_change,
     reopen_if_slow,
-    request_of,
 )
 from jobfleet_protocol.control.fleet_seal import FleetSeal
-from jobfleet_protocol.reading.readable_trail import ReadableTrail
 from jobfleet_protocol.trail.large_data import resolve
 from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import Change, draft
@@ -46,30 +38,10 @@ if TYPE_CHECKING:
     from jobfleet_contracts.job import JobRequest
     from jobfleet_contracts.message import JobDefaults
 
-OnFailure = Literal["continue", "hold"]
 SEAL_SECONDS = 3600.0
 LONGEST_SEAL_SECONDS = 30 * 86_400.0
 _NEWS_SHARE = 4
 """A member added after a quarter of the seal's time-out is noted in the group's log."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupStanding:
-    """Where a group stands.
-
-    Attributes:
-        head: its newest event.
-        on_failure: what it was opened with.
-        total: number of its members; ``None``: not sealed yet.
-        states: members that have ended, by state; ``dismissed`` is one of them.
-        bad: indices of those that neither completed nor were dismissed, the first 1,000.
-    """
-
-    head: Event
-    on_failure: OnFailure
-    total: int | None
-    states: Counter[str]
-    bad: list[int]
 
 
 class Groups:
@@ -85,6 +57,7 @@ class Groups:
         writer: TrailWriter,
         submitter: Submitter,
         ending: Ending,
+        canceller: GroupCanceller,
         clock: Clock,
         defaults: JobDefaults,
         fleet_seal: FleetSeal,
@@ -98,6 +71,7 @@ class Groups:
         self._writer = writer
         self._submitter = submitter
         self._ending = ending
+        self._canceller = canceller
         self._clock = clock
         self._defaults = defaults
         self._fleet_seal = fleet_seal
@@ -124,6 +98,27 @@ class Groups:
             self._unsealed(lambda: self._open(request, by)),
             name=f"group-{request.job_id}",
             unclear="open it again with the same id or idempotency key",
+        )
+
+    async def open_member(
+        self, group_id: str, index: int, request: JobRequest, *, by: str | None = None
+    ) -> Submitted:
+        """Open a group that is a member of another one; the same request again is the same group.
+
+        Its mark waits for its own members.
+
+        Args:
+            request: as :func:`group_request` returns it; its id is made anew.
+
+        Raises:
+            UnknownJob, ActionRefused, InvalidRequest, BodyConflict: as :meth:`add`.
+            BackendUnavailable: the trail did not answer in 8 s; open it again.
+        """
+        _check_place(index)
+        return await answered(
+            self._unsealed(lambda: self._add(group_id, index, request, by, self._open)),
+            name=f"member-{group_id}-{index}",
+            unclear="open the same group at the same place again",
         )
 
     async def _unsealed(self, work: Callable[[], Awaitable[Submitted]]) -> Submitted:
@@ -169,18 +164,24 @@ class Groups:
             BackendUnavailable: the trail did not answer in 8 s; submit it again.
         """
         check_submitted(request)
-        if not 0 <= index < MOST_MEMBERS:
-            told = f"index: must be from 0 to {MOST_MEMBERS - 1:,}"
-            raise InvalidRequest(told, field="index")
+        _check_place(index)
         request = self._coder.request(request)
         return await answered(
-            self._unsealed(lambda: self._add(group_id, index, request, by)),
+            self._unsealed(lambda: self._add(group_id, index, request, by, self._submit)),
             name=f"member-{group_id}-{index}",
             unclear="submit the same member again",
         )
 
+    async def _submit(self, request: JobRequest, by: str | None) -> Submitted:
+        return await self._submitter.submit_internal(request, by=by or "a group")
+
     async def _add(
-        self, group_id: str, index: int, request: JobRequest, by: str | None
+        self,
+        group_id: str,
+        index: int,
+        request: JobRequest,
+        by: str | None,
+        submit: Callable[[JobRequest, str | None], Awaitable[Submitted]],
     ) -> Submitted:
         from jobfleet_contracts.job import Member
 
@@ -192,9 +193,15 @@ class Groups:
         request = request.model_copy(
             update={"job_id": job_id, "member": Member(group_id=group_id, index=index)}
         )
-        done = await self._submitter.submit_internal(request, by=by or f"group {group_id}")
+        done = await submit(request, by or f"group {group_id}")
         if refusal is None:
             await self._note_news(head, index)
+        # Read behind the insert: whoever cancels the members meanwhile may have missed this one.
+        group = await self._head(group_id)
+        if group.after.cancel_requested and not done.state.is_terminal:
+            await self._canceller.cancel_member(group_id, job_id)
+            newest = await self._trail.newest(job_id)
+            return replace(done, state=done.state if newest is None else newest.after.state)
         return done
 
     async def _refusal(self, head: Event, index: int) -> str | None:
@@ -210,7 +217,9 @@ class Groups:
         """Tell the log now and then that the group still grows: else the rescuer gives it up."""
         due_at = head.after.due_at
         limit = timedelta() if due_at is None else due_at - head.facts.created_at
-        if head.kind is Status.SEALED or self._clock.now() - head.occurred_at < limit / _NEWS_SHARE:
+        if self._clock.now() - head.occurred_at < limit / _NEWS_SHARE:
+            return
+        if await total_of(head, self._trail) is not None:
             return
         change = Change(
             kind=Status.STEP,
@@ -261,53 +270,23 @@ class Groups:
         newest = await self._head(group_id)
         return newest.after.state
 
-    async def standing(self, group_id: str) -> GroupStanding:
-        """Return where a group stands, by its log and its marks.
-
-        Raises:
-            UnknownJob: there is no such group.
-            ActionRefused: a row that tells of it was edited or erased, so nothing is concluded.
-            BackendUnavailable: storage does not answer.
-        """
-        trail = ReadableTrail(self._trail)
-        head = await trail.newest(group_id)
-        if head is not None and not head.is_readable:
-            raise ActionRefused(head.strangeness)
-        head = _group(group_id, head)
-        opening = await trail.read(group_id, 1) or head
-        if not opening.is_readable:
-            raise ActionRefused(opening.strangeness)
-        try:
-            return await self._counted(head, opening, trail)
-        except ActionRefused:
-            raise
-        except (ValueError, KeyError, TypeError) as error:
-            told = f"group {group_id}: what tells of it was edited or erased"
-            raise ActionRefused(told) from error
-
-    async def _counted(self, head: Event, opening: Event, trail: ReadableTrail) -> GroupStanding:
-        group_id = head.job_id
-        request = request_of(await resolve(opening, self._payloads))
-        total = await total_of(head, trail)
-        states: Counter[str] = Counter()
-        bad: list[int] = []
-        blocks = blocks_of(MOST_MEMBERS if total is None else total)
-        for block in blocks:
-            rows = await self._marks.read(block_partition(group_id, block))
-            if total is None and not rows:
-                break
-            for index, (_, state) in sorted(newest_marks(rows).items()):
-                states[state] += 1
-                if state not in (State.COMPLETED, "dismissed") and len(bad) < 1000:  # noqa: PLR2004
-                    bad.append(index)
-        on_failure: OnFailure = "hold" if holds(request) else "continue"
-        return GroupStanding(head=head, on_failure=on_failure, total=total, states=states, bad=bad)
-
     async def _head(self, group_id: str) -> Event:
-        return _group(group_id, await self._trail.newest(group_id))
+        return group_head(group_id, await self._trail.newest(group_id))
 
 
-def _group(group_id: str, head: Event | None) -> Event:
+def _check_place(index: int) -> None:
+    if not 0 <= index < MOST_MEMBERS:
+        told = f"index: must be from 0 to {MOST_MEMBERS - 1:,}"
+        raise InvalidRequest(told, field="index")
+
+
+def group_head(group_id: str, head: Event | None) -> Event:
+    """Return the newest event of a group.
+
+    Raises:
+        UnknownJob: there is no such job.
+        ActionRefused: the job is no group.
+    """
     if head is None:
         raise UnknownJob(f"no group {group_id}")
     if head.facts.job_type != GROUP_TYPE:
@@ -327,6 +306,7 @@ def group_request(
         fields: of a job request in its wire form: ``jobName``, ``then``, ``callbackUrl`` …
         on_failure: ``continue`` ends the group when all members have ended; ``hold`` keeps it
             waiting for those that did not complete, until they are redriven or dismissed.
+            ``cancel`` cancels the others when the first one did not complete.
         seal_seconds: a group fails that is not sealed and unchanged for so long.
 
     Raises:
@@ -334,8 +314,9 @@ def group_request(
     """
     from jobfleet_contracts.job import JobRequest
 
-    if on_failure not in ("continue", "hold"):
-        raise InvalidRequest("onFailure: must be continue or hold", field="onFailure")
+    if on_failure not in ON_FAILURE:
+        told = f"onFailure: must be one of {', '.join(ON_FAILURE)}"
+        raise InvalidRequest(told, field="onFailure")
     if not 1 <= seal_seconds <= LONGEST_SEAL_SECONDS:
         raise InvalidRequest("sealSeconds: must be from 1 s to 30 days", field="sealSeconds")
     payload = {"onFailure": on_failure, "sealSeconds": float(seal_seconds)}

@@ -14,6 +14,7 @@ from jobfleet_protocol.actions.answer_limit import settle_late_answers
 from jobfleet_protocol.actions.cancellation import Canceller
 from jobfleet_protocol.actions.ending import CALLBACK_DEFAULTS, Ending
 from jobfleet_protocol.actions.erasure import ERASURE_SECONDS, Eraser
+from jobfleet_protocol.actions.group_cancellation import GroupCanceller
 from jobfleet_protocol.actions.group_ending import GroupEnding
 from jobfleet_protocol.actions.groups import Groups
 from jobfleet_protocol.actions.level_gate import LevelGate
@@ -48,6 +49,7 @@ class WriteSide:
     canceller: Canceller
     redriver: Redriver
     groups: Groups
+    group_canceller: GroupCanceller
     gate: LevelGate
     eraser: Eraser
 
@@ -118,6 +120,7 @@ class WriteSide:
             clock=clock,
             seal=seal,
         )
+        group_canceller = GroupCanceller(trail=trail, canceller=canceller)
         return cls(
             seal=seal,
             writer=writer,
@@ -130,6 +133,7 @@ class WriteSide:
                 store=backend.retention,
                 writer=writer,
                 canceller=canceller,
+                ending=ending,
                 clock=clock,
                 seal=seal,
                 seconds=erasure_seconds,
@@ -155,6 +159,7 @@ class WriteSide:
                 clock=clock,
                 seal=seal,
             ),
+            group_canceller=group_canceller,
             groups=Groups(
                 trail=trail,
                 index=index,
@@ -163,6 +168,7 @@ class WriteSide:
                 writer=writer,
                 submitter=jobs,
                 ending=ending,
+                canceller=group_canceller,
                 clock=clock,
                 defaults=defaults,
                 fleet_seal=seal,

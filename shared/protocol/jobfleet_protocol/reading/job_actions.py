@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from enum import StrEnum
 
-from jobfleet_contracts.event import JobState
+from jobfleet_contracts.event import Event, JobState
 from jobfleet_contracts.index import JobQuery
+from jobfleet_contracts.internal_job import GROUP_TYPE
 from jobfleet_contracts.state import DEAD, State
 from jobfleet_protocol.trail.transitions import REDRIVABLE
 
@@ -28,9 +29,14 @@ ALLOWED: Mapping[JobAction, frozenset[State]] = {
 """The states in which a job allows each action."""
 
 
-def actions_for(after: JobState) -> tuple[JobAction, ...]:
-    """Return what a job in this state allows, in the order in which it is offered."""
-    return tuple(action for action in JobAction if _is_offered(action, after))
+def actions_for(newest: Event) -> tuple[JobAction, ...]:
+    """Return what a job with this newest event allows, in the order in which it is offered.
+
+    A group is not redriven: its members are.
+    """
+    is_group = newest.facts.job_type == GROUP_TYPE
+    offered = (action for action in JobAction if _is_offered(action, newest.after))
+    return tuple(one for one in offered if not (is_group and one is JobAction.REDRIVE))
 
 
 def narrowed(query: JobQuery, action: JobAction) -> JobQuery | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from jobfleet_contracts.event import Event
+from jobfleet_contracts.internal_job import GROUP_TYPE
 from jobfleet_protocol.actions.erasure import NOT_REACHED
 from jobfleet_protocol.reading.job_actions import JobAction, actions_for
 from jobfleet_protocol.trail.erased_values import is_withdrawn
@@ -61,6 +62,11 @@ ERASE = Button(
     danger=True,
     asks_why="needed",
 )
+CANCEL_GROUP = replace(
+    CANCEL,
+    question="Cancel this group?",
+    consequence="Its members are cancelled too; the group ends when they have ended.",
+)
 BUTTONS: Mapping[JobAction, Button] = {
     JobAction.CANCEL: CANCEL,
     JobAction.REDRIVE: REDRIVE,
@@ -72,5 +78,11 @@ def buttons_for(newest: Event) -> tuple[Button, ...]:
     """Return the buttons that the job allows, in the order in which they stand."""
     if not newest.is_readable or is_withdrawn(newest):
         return ()
-    offered = tuple(BUTTONS[action] for action in actions_for(newest.after))
+    offered = tuple(_button(newest, action) for action in actions_for(newest))
     return (*offered, ERASE) if newest.after.state.is_terminal else offered
+
+
+def _button(newest: Event, action: JobAction) -> Button:
+    if action is JobAction.CANCEL and newest.facts.job_type == GROUP_TYPE:
+        return CANCEL_GROUP
+    return BUTTONS[action]

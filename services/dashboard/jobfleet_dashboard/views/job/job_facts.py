@@ -10,7 +10,7 @@ from uuid import UUID
 
 from jobfleet_contracts.codec import parse_time
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.internal_job import CALLBACK_TYPE
+from jobfleet_contracts.internal_job import CALLBACK_TYPE, GROUP_TYPE
 from jobfleet_contracts.job import JobRequest, lane_of
 from jobfleet_contracts.lease import slot_of
 from jobfleet_contracts.state import State
@@ -104,7 +104,10 @@ def _relatives(record: JobRecord) -> Iterator[Fact]:
     """A job and those before and after it lead to each other."""
     if record.group is not None:
         group_id, index = record.group
-        yield replace(_job("group", group_id), text=f"member {index} of group {short(group_id)}")
+        text = f"member {index} of group {short(group_id)}"
+        yield Fact("group", text, href=f"/groups/{group_id}")
+    if record.newest.facts.job_type == GROUP_TYPE:
+        yield Fact("members", "all of its members", href=f"/groups/{record.newest.job_id}")
     if record.follows is not None:
         yield _job("follows", record.follows)
     for successor in record.successors:

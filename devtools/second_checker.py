@@ -1,9 +1,4 @@
-"""Check an exported trail a second time: ``python devtools/second_checker.py EXPORT [--raw]``.
-
-Written from docs/protocol.md, states.md and tamper-evidence.md alone, without code of jobfleet's.
-It prints each fault and exits with 1 if there is one. ``--raw``, for exports made with that option,
-compares digests of data and texts too.
-"""
+"""Check an export by the docs alone: ``python -m devtools.second_checker EXPORT [--raw]``."""
 
 from __future__ import annotations
 
@@ -17,6 +12,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from devtools.second_flow_checker import faults_of_flows
+
 Row = dict[str, Any]
 ENDED = {"completed", "failed", "timedOut", "cancelled"}
 OPEN = {"scheduled", "queued", "deferred", "running", "waiting", "retrying"}
@@ -29,7 +26,7 @@ FOLLOWS: dict[str, tuple[set[str], str | None]] = {  # states before it; state a
     "Sealed": ({"waiting"}, None),
     "AttemptFailed": ({"running"}, "retrying"),
     "RetryScheduled": ({"retrying"}, "retrying"),
-    "CancelRequested": ({"running"}, None),
+    "CancelRequested": ({"running", "waiting"}, None),
     "Completed": ({"running", "waiting"}, "completed"),
     **{name: (OPEN, name[0].lower() + name[1:]) for name in ("Failed", "TimedOut", "Cancelled")},
     "Redriven": ({"failed", "timedOut", "cancelled"}, "queued"),
@@ -53,7 +50,8 @@ def check(lines: Iterable[str], *, raw: bool) -> list[str]:
     for row in sorted(found, key=lambda row: row["sequence"]):
         jobs[row["jobId"]].append(row)
     each = [(job, fault) for job, rows in jobs.items() for fault in faults_of_job(rows, raw=raw)]
-    return [*(f"job {job}: {fault}" for job, fault in each), *faults_across(jobs.values())]
+    across = [*faults_across(jobs.values()), *faults_of_flows(jobs)]
+    return [*(f"job {job}: {fault}" for job, fault in each), *across]
 
 
 def faults_of_job(rows: list[Row], *, raw: bool) -> Iterator[str]:

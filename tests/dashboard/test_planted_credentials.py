@@ -51,6 +51,8 @@ WITH_PARAMETERS = {
     "/jobs/{job_id}/log",
     "/jobs/{job_id}/attempts/{epoch}",
     "/api/groups/{jobId:uuid}",
+    "/api/groups/{jobId:uuid}/members",
+    "/groups/{jobId:uuid}",
     "/api/workers/{workerId:uuid}",
     "/workers/{workerId:uuid}",
 }
@@ -183,6 +185,8 @@ async def test_no_group_shows_a_credential(client: AsgiClient) -> None:
         assert not _shown(added.body), job
         await client.post(f"/api/jobs/{member_id(group, 0)}/cancel")
         await _shows_none(client, f"/api/groups/{group}")
+        await _shows_none(client, f"/api/groups/{group}/members")
+        await _shows_none(client, f"/groups/{group}")
         await _shows_none(client, f"/api/jobs/{group}")
         await _shows_none(client, f"/jobs/{group}")
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from devtools import second_checker
+from devtools import second_checker, second_flow_checker
 from devtools.second_checker import check
 from jobfleet_contracts.codec import encode
-from jobfleet_protocol.audit.verification import verify_job
+from jobfleet_contracts.event import Event
+from jobfleet_protocol.audit.verification import Verifier, verify_job
 from jobfleet_protocol.reading.export_line import export_line
+from tests.protocol.broken_flows import BROKEN_FLOWS, whole_flows
 from tests.protocol.life import Life
 from tests.protocol.test_verification import BROKEN, LEGAL
 
@@ -31,8 +34,32 @@ def test_the_second_checker_finds_what_the_first_one_finds(damage: str) -> None:
     assert check(exported(life), raw=True)
 
 
+@pytest.mark.parametrize("damage", BROKEN_FLOWS)
+def test_both_checkers_find_what_is_wrong_between_jobs(damage: str) -> None:
+    rule, lives = BROKEN_FLOWS[damage]
+    verifier = Verifier()
+    for events in lives():
+        verifier.add(events)
+    assert {violation.rule for violation in verifier.finish()} == {rule}
+    assert check(lines_of(lives()), raw=True)
+
+
+def test_both_checkers_find_nothing_in_whole_flows() -> None:
+    verifier = Verifier()
+    for events in whole_flows():
+        verifier.add(events)
+    assert verifier.finish() == []
+    assert check(lines_of(whole_flows()), raw=True) == []
+
+
+def lines_of(lives: Sequence[Sequence[Event]]) -> list[str]:
+    events = (event for life in lives for event in life)
+    return [encode(export_line(event, raw=True)).decode() for event in events]
+
+
 def test_the_second_checker_imports_nothing_of_jobfleet_and_is_short() -> None:
-    text = Path(second_checker.__file__).read_text()
-    assert "import jobfleet" not in text
-    assert "from jobfleet" not in text
-    assert len(text.splitlines()) <= 200
+    for module in (second_checker, second_flow_checker):
+        text = Path(str(module.__file__)).read_text()
+        assert "import jobfleet" not in text
+        assert "from jobfleet" not in text
+        assert len(text.splitlines()) <= 200

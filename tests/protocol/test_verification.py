@@ -265,7 +265,7 @@ def test_a_trail_broken_on_purpose_breaks_exactly_that_rule(damage: str) -> None
 
 
 def test_every_rule_of_one_job_is_broken_by_some_trail() -> None:
-    assert {rule for rule, _ in BROKEN.values()} == set(RULES) - {11}
+    assert {rule for rule, _ in BROKEN.values()} == set(RULES) - {11, 13, 14}
 
 
 def test_a_wrong_row_is_named_once_and_with_what_is_wrong() -> None:

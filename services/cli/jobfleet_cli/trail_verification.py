@@ -22,6 +22,8 @@ from jobfleet_protocol.trail.tombstone import is_tombstone
 
 SETTLED = timedelta(seconds=10)
 """Younger events may still be on their way into the index."""
+FOLLOWED = timedelta(minutes=10)
+"""What follows a younger end may still be submitted by the rescuer."""
 BEGUN = timedelta(minutes=1)
 """A younger open row may still wait for the event that it announces."""
 
@@ -51,7 +53,7 @@ class TrailVerification:
         Raises:
             UnknownJob: no trail exists for the job that was named.
         """
-        verifier = Verifier()
+        verifier = Verifier(one_job=self._job_id is not None)
         now = session.clock.now()
         drift = DriftCheck(settled_before=now - SETTLED, begun_before=now - BEGUN)
         if self._job_id is None:
@@ -59,7 +61,8 @@ class TrailVerification:
         await self._read(session, verifier, drift)
         await self._control.finish(session)
         verifier.violations.add(self._control.broken)
-        print_findings(verifier.finish(), "VIOLATION", as_json=self._as_json)
+        found = verifier.finish(settled_before=now - FOLLOWED)
+        print_findings(found, "VIOLATION", as_json=self._as_json)
         print_findings(verifier.notes.kept, "note", as_json=self._as_json)
         self._control.print(as_json=self._as_json)
         if self._job_id is None:
@@ -83,6 +86,7 @@ class TrailVerification:
             verifier.violations.add(self._heads.missing(only=self._job_id))
         if self._job_id is not None:
             return
+        await verifier.read_marks(session.backend.marks)
         for doubtful in verifier.doubtful():
             try:
                 verifier.add_again(await history_of(trail, doubtful))

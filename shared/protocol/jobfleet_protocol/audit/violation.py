@@ -21,6 +21,8 @@ RULES: Mapping[int, str] = {
     10: "a completed job has a Started of the same epoch, or a Waiting",
     11: "the index holds each event once, and an open row for each job that is not terminal",
     12: "each row's hash follows from the row and from the hash of the row before",
+    13: "after each end stand exactly the successors that the request asks for",
+    14: "a group counts each member once, as it ended, and its marks say the same",
 }
 """docs/verification.md says what a breach of each rule means."""
 
@@ -30,7 +32,7 @@ class Violation:
     """A rule that stored rows break.
 
     Attributes:
-        rule: 1 to 12, see ``RULES``.
+        rule: 1 to 14, see ``RULES``.
         sequence: of the row where it shows; its place in the history where rows are missing.
         event_id: of that row; ``None`` where only its place is known.
     """

@@ -153,7 +153,9 @@ def _act(group: str, action: JobAction, reason: str, *, as_json: bool) -> None:
 
 def _reader(session: Session) -> GroupReader:
     backend = session.backend
-    return GroupReader(trail=backend.trail, payloads=backend.payloads, marks=backend.marks)
+    return GroupReader(
+        trail=backend.trail, payloads=backend.payloads, marks=backend.marks, coder=backend.coder
+    )
 
 
 async def _submit_here(

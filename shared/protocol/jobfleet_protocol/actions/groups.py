@@ -115,6 +115,7 @@ class Groups:
             BackendUnavailable: the trail did not answer in 8 s; open it again.
         """
         _check_place(index)
+        request = self._coder.request(request)
         return await answered(
             self._unsealed(lambda: self._add(group_id, index, request, by, self._open)),
             name=f"member-{group_id}-{index}",

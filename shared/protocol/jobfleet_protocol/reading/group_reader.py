@@ -13,6 +13,7 @@ from jobfleet_contracts.group_marks import GroupMarks
 from jobfleet_contracts.index import Page
 from jobfleet_contracts.ports import AuditTrail, PayloadStore
 from jobfleet_contracts.state import TERMINAL
+from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 from jobfleet_protocol.actions.group_counts import (
     DISMISSED,
     MOST_MEMBERS,
@@ -31,7 +32,7 @@ from jobfleet_protocol.actions.group_counts import (
 from jobfleet_protocol.actions.group_ending import on_failure_of, total_of
 from jobfleet_protocol.actions.groups import group_head
 from jobfleet_protocol.reading.group_record import SHOWN_BAD, GroupRecord, MemberRecord
-from jobfleet_protocol.reading.job_reader import JobReader
+from jobfleet_protocol.reading.job_reader import JobReader, shown
 from jobfleet_protocol.reading.readable_trail import ReadableTrail
 
 OPEN = "open"
@@ -47,8 +48,16 @@ R = TypeVar("R")
 class GroupReader:
     """Questions about one group. Counts of large groups may lag their newest marks by a moment."""
 
-    def __init__(self, *, trail: AuditTrail, payloads: PayloadStore, marks: GroupMarks) -> None:
-        self._jobs = JobReader(trail=trail, payloads=payloads)
+    def __init__(
+        self,
+        *,
+        trail: AuditTrail,
+        payloads: PayloadStore,
+        marks: GroupMarks,
+        coder: ValueCoder = NO_CODER,
+    ) -> None:
+        self._coder = coder
+        self._jobs = JobReader(trail=trail, payloads=payloads, coder=coder)
         self._trail = ReadableTrail(trail)
         self._marks = marks
 
@@ -185,7 +194,7 @@ class GroupReader:
             MemberRecord(
                 index=index,
                 job_id=job_id,
-                newest=None if head is None else head.masked(),
+                newest=None if head is None else shown(head, self._coder),
                 counted=marks.get(index),
             )
             for index, job_id, head in zip(places, ids, heads, strict=True)

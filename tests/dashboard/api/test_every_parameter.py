@@ -216,7 +216,7 @@ async def test_a_foreign_cursor_is_400_in_every_list(stocked: AsgiClient) -> Non
     routes = [each for each in all_routes(stocked.app) if "GET" in (each.methods or ())]
     known = {addressed(each, ID) for each in routes if "cursor" in _declared(each)}
     lists = sorted(one for one in known if one.startswith("/api/") and "stream" not in one)
-    assert len(lists) == 10
+    assert len(lists) == 11
     lists += ["/api/jobs?view=jobs"]
     for address in lists:
         path, _, view = address.partition("?view=")

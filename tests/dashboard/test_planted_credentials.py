@@ -61,6 +61,7 @@ STREAMS = {
     "/api/events/stream",
     "/api/jobs/{jobId:uuid}/events/stream",
     "/stream/jobs/{job_id}",
+    "/stream/groups/{jobId:uuid}",  # the fragments of the page
     "/stream/overview",
     "/stream/jobs",
     "/stream/workers",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -186,10 +187,9 @@ class _Away:
 
 
 async def test_a_backend_that_is_away_is_503_naming_what_and_comes_back(backend: Backend) -> None:
-    away = _Away()
-    client = client_of(
-        replace(backend, reader=away, trail=away, directory=away, queue=away, index=away)  # type: ignore[arg-type]
-    )
+    away: Any = _Away()
+    ports = ("reader", "trail", "directory", "queue", "index", "openings")
+    client = client_of(replace(backend, **dict.fromkeys(ports, away)))
     for path in ("/api/jobs", f"/api/jobs/{new_id()}", "/api/workers", "/api/queues", "/api/stats"):
         answer = await client.get(path)
         assert (answer.status, answer.json["type"]) == (503, "backend-unavailable"), path

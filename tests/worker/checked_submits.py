@@ -4,6 +4,7 @@ mypy refuses an ignore that it does not need; pyright is told to report the line
 
 from typing import assert_type
 
+from jobfleet_publisher import Publisher
 from jobfleet_worker import JobContext
 from tests.worker.typed_handlers import (
     ImportPayload,
@@ -27,6 +28,10 @@ async def accepted(context: JobContext) -> None:
             assert_type(await each.wait(), int)
     assert_type(await (await nothing.submit()).wait(), str)
     await anything.submit({"any": ["thing"]})
+    async with Publisher.from_env() as publisher, publisher.group("imports") as group:
+        member = await import_rows.submit_to(group, ImportPayload(path="a"), priority=3)
+        assert_type(await member.wait(timeout=5), ImportResult)
+        assert_type(await (await nothing.submit_to(group)).wait(), str)
     assert_type(with_session(ImportPayload(path="a"), Session()), int)
 
 
@@ -40,6 +45,10 @@ async def refused_by_both(context: JobContext) -> None:
     await import_rows.submit(ImportPayload(path="a"), delai=3)  # type: ignore[call-arg]
     await import_rows.submit(ImportPayload(path="a"), priority="high")  # type: ignore[arg-type]
     await add.submit_many([1, 2])  # type: ignore[list-item]
+    async with Publisher.from_env() as publisher, publisher.group("sums") as group:
+        await add.submit_to(group, "a")  # type: ignore[arg-type]
+        await add.submit_to(group, [1], job_id="a")  # type: ignore[call-arg]
+        await add.submit_to("a group", [1])  # type: ignore[arg-type]
     text: str = add.submit_sync([1]).wait()  # type: ignore[assignment]
     await import_rows("a", context)  # type: ignore[arg-type]
     assert text

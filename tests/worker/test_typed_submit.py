@@ -84,6 +84,19 @@ async def test_many_are_submitted_at_once_with_an_answer_for_each(workshop: Work
     ]
 
 
+async def test_members_of_a_group_are_checked_and_their_results_typed(
+    workshop: Workshop, publisher: Publisher
+) -> None:
+    workshop.start_worker(add)
+    async with publisher.group("sums") as group:
+        member = await add.submit_to(group, [1, 2], priority=7)
+        wrong: Any = "a"
+        with pytest.raises(InvalidRequest, match="payload"):
+            await add.submit_to(group, wrong)
+    assert await member.wait(timeout=30) == 3
+    assert (await (await group.job()).wait(timeout=30)).unwrap() == {"members": 1}
+
+
 @pytest.mark.usefixtures("publisher")
 async def test_the_same_key_is_the_same_job_and_another_body_a_conflict() -> None:
     first = await add.submit([1], idempotency_key="sum/1")

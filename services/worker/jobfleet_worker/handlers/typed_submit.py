@@ -162,8 +162,9 @@ class Submits:
         """
         from jobfleet_publisher.typed_job import TypedJob
 
+        checked = self._checked(payload)
         said = self._completed(options, payload)
-        job = await group.submit(self._declaration.job_type, self._checked(payload), **said)
+        job = await group.submit(self._declaration.job_type, checked, **said)
         return TypedJob(job, self._read)
 
     def submit_to_sync(
@@ -172,8 +173,9 @@ class Submits:
         """Like :meth:`submit_to`, for code without an event loop."""
         from jobfleet_publisher.typed_job import SyncTypedJob
 
+        checked = self._checked(payload)
         said = self._completed(options, payload)
-        job = group.submit(self._declaration.job_type, self._checked(payload), **said)
+        job = group.submit(self._declaration.job_type, checked, **said)
         return SyncTypedJob(job, self._read)
 
     def then(self, payload: Any = None, **options: Unpack[ThenOptions]) -> Then:

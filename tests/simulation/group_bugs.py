@@ -188,14 +188,14 @@ OF_FLOWS = (
     Known(
         "open row removed though a successor was not submitted",
         callback_left_behind,
-        31,
+        44,
         _CHAINED,
         shows="^successor",
     ),
     Known(
         "a repeated submit ends the open row before its successors",
         a_repeated_submit_ends_the_open_row,
-        96,
+        5,
         _CHAINED,
         shows="^successor",
     ),
@@ -209,7 +209,7 @@ OF_FLOWS = (
     Known(
         "a member reads its block before it inserts its mark",
         read_before_the_insert,
-        37,
+        3,
         _GROUPED_IN_CALM,
         shows=_GROUP_WAITS,
     ),
@@ -238,7 +238,7 @@ OF_FLOWS = (
     Known(
         "an erased member leaves no mark",
         an_erased_member_without_a_mark,
-        0,
+        1,
         _GROUPED | {"member_erasures": 0.7, "clock_steps": False, "crash_rate": 0.02},
         shows=_GROUP_WAITS,
     ),

@@ -202,7 +202,7 @@ OF_FLOWS = (
     Known(
         "a member's mark after its open row is gone",
         the_mark_after_the_open_row,
-        139,
+        301,
         _GROUPED | {"crash_rate": 0.02},
         shows=_GROUP_WAITS,
     ),
@@ -242,6 +242,6 @@ OF_FLOWS = (
         _GROUPED | {"member_erasures": 0.7, "clock_steps": False, "crash_rate": 0.02},
         shows=_GROUP_WAITS,
     ),
-    Known("a group completes twice", a_second_completion, 2, _GROUPED, shows="ended 2 times"),
+    Known("a group completes twice", a_second_completion, 303, _GROUPED, shows="ended 2 times"),
 )
 """Faults of chains and groups."""

@@ -97,7 +97,8 @@ class FlowLedger:
             self._follows[job_id] = follows["jobId"]
         if member := request.get("member"):
             self._members[member["groupId"]][member["index"]] = job_id
-        is_erased = history[-1].kind is Status.ERASED
+        newest = history[-1]
+        is_erased = newest.is_readable and newest.kind is Status.ERASED
         for event in filter(_is_ending, history):
             for number, step in enumerate(request.get("then", [])):
                 following = successor_id(job_id, number, event.after.incarnation)

@@ -184,6 +184,8 @@ def test_values_are_counted_outside_of_texts_wherever_the_pieces_end(piece: int)
         ("/api/jobs", MAX_BODY_BYTES),
         ("/submit", MAX_BODY_BYTES),
         ("/api/jobs/bulk", MAX_BULK_BYTES),
+        (f"/api/groups/{UNKNOWN}/members", MAX_BULK_BYTES),
+        (f"/api/groups/{UNKNOWN}/seal", 256 * 1024),
         ("/login", 256 * 1024),
         ("/api/jobs/actions", 256 * 1024),
         (f"/api/jobs/{UNKNOWN}/cancel", 256 * 1024),

@@ -23,6 +23,7 @@ _LIMITS = {
     "/api/jobs": MAX_BODY_BYTES,
     "/submit": MAX_BODY_BYTES,
 }
+_MEMBERS = re.compile("/api/groups/[^/]+/members")
 _DIGITS = 18
 _NUMBER = re.compile("[0-9]+")
 _CALLBACKS = "/api/callbacks/"
@@ -52,6 +53,8 @@ def limit_of(path: str) -> int:
     """Return how many bytes a body sent to this path may have."""
     if path.startswith(_CALLBACKS):
         return MAX_PAYLOAD_BYTES
+    if _MEMBERS.fullmatch(path):
+        return MAX_BULK_BYTES
     return _LIMITS.get(path, MAX_SMALL_BYTES)
 
 

@@ -40,7 +40,9 @@ def test_a_schedule_ticks_is_paused_run_resumed_and_removed(cli: Cli, until: Unt
     ran = cli.run("schedules", "run", "often", "--json")
     assert ran.returncode == 0, ran.stderr
     assert orjson.loads(ran.stdout)["jobId"]
-    assert cli.run("schedules", "resume", "often").returncode == 0
+    for said in ("", "schedule often was not paused\n"):
+        resumed = cli.run("schedules", "resume", "often")
+        assert (resumed.returncode, resumed.stderr) == (0, said)
     assert cli.run("schedules", "remove", "often").returncode == 0
     worker.terminate()
     assert worker.wait() == 0
@@ -88,10 +90,14 @@ def test_a_backfill_repeated_makes_no_new_job(cli: Cli) -> None:
     [
         (("--cron", "0 0 30 2 *"), "cron"),
         (("--cron", "* * * * *", "--timezone", "Mars/X"), "timezone"),
-        (("--every", "0.5"), "everySeconds"),
+        (("--every", "0.5"), "--every: Input should be greater than or equal to 1"),
+        (("--every", "nan"), "--every: Input should be a finite number"),
+        (("--every", "5", "--jitter", "inf"), "--jitter: Input should be a finite number"),
+        (("--every", "5", "--timeout", "nan"), "--timeout: Input should be a finite number"),
         (("--cron", "* * * * *", "--every", "5"), "not both"),
         (("--every", "5", "--overlap", "maybe"), "overlap"),
-        (("--every", "5", "--catch-up", "some"), "catchUp"),
+        (("--every", "5", "--catch-up", "some"), "--catch-up"),
+        (("--every", "5", "--lock-slots", "2"), "--lock-slots: needs a --lock-key beside it"),
         (("--every", "5", "--start", "tomorrow"), "start"),
         (("--every", "5", "--priority", "12"), "priority"),
     ],
@@ -110,6 +116,15 @@ def test_an_unknown_schedule_is_exit_1(cli: Cli, command: str) -> None:
     answer = cli.run("schedules", command, "none")
     assert answer.returncode == 1
     assert "no schedule" in answer.stderr
+
+
+def test_a_name_that_no_schedule_can_have_is_cut_and_refused_by_every_command(cli: Cli) -> None:
+    told = f"error: name: '{'x' * 100}' … (101 characters) is not allowed; use 1 to 100 of "
+    for command in ("show", "next", "history", "pause", "resume", "run", "remove"):
+        answer = cli.run("schedules", command, "x" * 101)
+        assert answer.returncode == 2, command
+        assert answer.stderr.startswith(told), command
+    assert add(cli, "x" * 101).stderr.startswith(told)
 
 
 def test_verify_finds_a_tick_that_was_taken_out_of_the_log(cli: Cli, until: Until) -> None:

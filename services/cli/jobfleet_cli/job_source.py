@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic.alias_generators import to_camel
 
+from jobfleet_cli.option_names import named_by_options
 from jobfleet_contracts.codec import decode
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.job import JobRequest
@@ -84,7 +85,8 @@ def jobs_from_options(options: JobOptions, count: int) -> list[JobRequest]:
     if options.then is not None:
         said["then"] = read_payload(options.then, option="--then")
     delay, now = options.delay or 0, datetime.now(UTC)
-    return [JobRequest.parse(said).starting_in(delay, now=now) for _ in range(count)]
+    with named_by_options():
+        return [JobRequest.parse(said).starting_in(delay, now=now) for _ in range(count)]
 
 
 def jobs_from_file(name: str, options: JobOptions, count: int = 1) -> list[JobRequest]:

@@ -11,6 +11,7 @@ import typer
 from jobfleet_cli.answer import print_json, print_table
 from jobfleet_cli.answer_options import Json
 from jobfleet_cli.exit_code import ExitCode
+from jobfleet_cli.option_names import named_by_options
 from jobfleet_cli.pause_commands import Reason
 from jobfleet_cli.remote_dashboard import RemoteDashboard
 from jobfleet_cli.session import Session, in_session, who
@@ -85,7 +86,8 @@ def set_(
         await dashboard.put(_path(name), body)
         return await _show_there(dashboard, name, as_json=as_json)
 
-    raise typer.Exit(in_session(work, remote=ask))
+    with named_by_options():
+        raise typer.Exit(in_session(work, remote=ask))
 
 
 @app.command()

@@ -26,17 +26,21 @@ Until = Annotated[
 
 
 def pause(subject: ControlSubject, name: str, until: str | None, reason: str) -> None:
-    """Let nothing of a queue or type start."""
+    """Let nothing of a queue or type start, and say so where no worker has to do with it."""
     end = None if until is None else _time(until)
+
+    def told(warning: str | None) -> int:
+        if warning is not None:
+            print(f"warning: {warning}; the pause stands", file=sys.stderr)
+        return ExitCode.DONE
 
     async def work(session: Session) -> int:
         await pauses_of(session).pause(subject, name, by=who(), reason=reason, until=end)
-        return ExitCode.DONE
+        return told(await reader_of(session).warning_of(subject, name))
 
     async def ask(dashboard: RemoteDashboard) -> int:
         body = {"reason": reason} | ({} if end is None else {"until": format_time(end)})
-        await dashboard.post(_path(subject, name, "pause"), body)
-        return ExitCode.DONE
+        return told((await dashboard.post(_path(subject, name, "pause"), body))["warning"])
 
     raise typer.Exit(in_session(work, remote=ask))
 

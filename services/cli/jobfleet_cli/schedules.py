@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -12,6 +13,7 @@ from jobfleet_cli import request_options
 from jobfleet_cli.answer_options import Json
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.job_source import read_payload
+from jobfleet_cli.option_names import named_by_options
 from jobfleet_cli.remote_dashboard import RemoteDashboard
 from jobfleet_cli.schedule_list import (
     print_history,
@@ -177,7 +179,8 @@ def add(  # noqa: PLR0917 - typer calls it by name
     }
     if payload is not None:
         given["payload"] = read_payload(payload)
-    schedule = Schedule.parse(name, given)
+    with named_by_options():
+        schedule = Schedule.parse(name, given)
 
     async def work(session: Session) -> int:
         await _schedules(session).declare(schedule, by=who(), reason=reason)
@@ -206,6 +209,7 @@ def resume(name: Name, reason: Reason = "") -> None:
     _act(
         lambda schedules: schedules.resume(name, by=who(), reason=reason),
         lambda dashboard: dashboard.post(_path(name, "resume"), {"reason": reason}),
+        unchanged=f"schedule {name} was not paused",
     )
 
 
@@ -261,16 +265,23 @@ def backfill(
 
 
 def _act(
-    action: Callable[[Schedules], Awaitable[None]],
-    request: Callable[[RemoteDashboard], Awaitable[object]],
+    action: Callable[[Schedules], Awaitable[bool]],
+    request: Callable[[RemoteDashboard], Awaitable[Any]],
+    *,
+    unchanged: str = "",
 ) -> None:
-    async def work(session: Session) -> int:
-        await action(_schedules(session))
+    """Change a schedule, and say ``unchanged`` where it was so before."""
+
+    def told(changed: bool) -> int:
+        if unchanged and not changed:
+            print(unchanged, file=sys.stderr)
         return ExitCode.DONE
 
+    async def work(session: Session) -> int:
+        return told(await action(_schedules(session)))
+
     async def ask(dashboard: RemoteDashboard) -> int:
-        await request(dashboard)
-        return ExitCode.DONE
+        return told((await request(dashboard))["changed"])
 
     raise typer.Exit(in_session(work, remote=ask))
 

@@ -33,17 +33,17 @@ class ScheduleActions:
         """Declare or change it."""
         await _bounded(self._schedules.declare(schedule, by=self._by, reason=self._reason))
 
-    async def pause(self, name: str) -> None:
-        """Stop its ticks."""
-        await _bounded(self._schedules.pause(name, by=self._by, reason=self._reason))
+    async def pause(self, name: str) -> bool:
+        """Stop its ticks; return whether it ticked."""
+        return await _bounded(self._schedules.pause(name, by=self._by, reason=self._reason))
 
-    async def resume(self, name: str) -> None:
-        """Let it tick again."""
-        await _bounded(self._schedules.resume(name, by=self._by, reason=self._reason))
+    async def resume(self, name: str) -> bool:
+        """Let it tick again; return whether it was paused."""
+        return await _bounded(self._schedules.resume(name, by=self._by, reason=self._reason))
 
-    async def remove(self, name: str) -> None:
-        """End it."""
-        await _bounded(self._schedules.remove(name, by=self._by, reason=self._reason))
+    async def remove(self, name: str) -> bool:
+        """End it; return whether it was there."""
+        return await _bounded(self._schedules.remove(name, by=self._by, reason=self._reason))
 
     async def run(self, name: str) -> Submitted:
         """Make its job once, beside the ticks."""

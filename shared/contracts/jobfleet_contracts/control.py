@@ -18,7 +18,8 @@ from typing import Any
 from jobfleet_contracts.codec import encode
 from jobfleet_contracts.errors import InvalidRequest
 
-CONTROL_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+MAX_NAME = 100
+CONTROL_NAME = re.compile(rf"[A-Za-z0-9_.-]{{1,{MAX_NAME}}}")
 """Names are parts of row keys, paths and command lines, so they hold these characters only."""
 
 MAX_ENTRY_BYTES = 32_000
@@ -94,11 +95,17 @@ def check_control_name(name: Any, *, what: str) -> str:
     """
     if not isinstance(name, str) or not CONTROL_NAME.fullmatch(name):
         raise InvalidRequest(
-            f"{what}: {str(name)[:100]!r} is not allowed; "
+            f"{what}: {_cut(str(name))} is not allowed; "
             "use 1 to 100 of A-Z, a-z, 0-9, '_', '.', '-'",
             field=what,
         )
     return name
+
+
+def _cut(name: str) -> str:
+    if len(name) <= MAX_NAME:
+        return repr(name)
+    return f"{name[:MAX_NAME]!r} … ({len(name):,} characters)"
 
 
 def check_control_size(entry: ControlEntry) -> None:

@@ -59,12 +59,14 @@ class ScheduleRule(BaseModel):
     )
 
     cron: str | None = Field(default=None, max_length=200)
-    every_seconds: float | None = Field(default=None, ge=1, le=LONGEST_INTERVAL)
+    every_seconds: float | None = Field(
+        default=None, ge=1, le=LONGEST_INTERVAL, allow_inf_nan=False
+    )
     timezone: str = Field(default="UTC", max_length=100)
     start: Time | None = None
     overlap: Overlap = "skip"
     catch_up: CatchUp = "last"
-    jitter_seconds: float = Field(default=0.0, ge=0, le=LONGEST_JITTER)
+    jitter_seconds: float = Field(default=0.0, ge=0, le=LONGEST_JITTER, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -135,6 +137,13 @@ class Schedule:
             job.pop(field, None)
         self = cls.__new__(cls)
         self.name, self.rule, self.job = name, _parse_rule(rule), decode(encode(job))
+        if self.rule.overlap == "queue" and request.lock_slots > 1:
+            raise InvalidRequest(
+                f"lockSlots: with overlap 'queue' jobs run one after the other, and "
+                f"{request.lock_slots} slots would let them overlap; leave lockSlots out, or "
+                "choose overlap 'allow'",
+                field="lockSlots",
+            )
         size = len(encode(self.to_json()))
         if size > MAX_DECLARATION_BYTES:
             raise InvalidRequest(

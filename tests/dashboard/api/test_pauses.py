@@ -69,11 +69,11 @@ async def test_each_action_is_an_entry_of_the_control_log(
 ) -> None:
     changes = []
     for action in ("pause", "pause", "resume", "resume"):
-        answer = await client.post(f"/api/{path}/demo.steps/{action}", {"reason": "why"})
+        answer = await client.post(f"/api/{path}/mail-out/{action}", {"reason": "why"})
         assert answer.status == 202
         changes.append(answer.json["changed"])
     assert changes == [True, False, True, False]
-    log = await backend.control_log.history(subject, "demo.steps")
+    log = await backend.control_log.history(subject, "mail-out")
     assert [entry.kind for entry in log] == [ControlKind.RESUMED, ControlKind.PAUSED]
     assert [entry.reason for entry in log] == ["why", "why"]
 
@@ -88,6 +88,22 @@ async def test_types_show_their_pause_and_their_workers(
     assert (items["mail.send"]["paused"], items["mail.send"]["workers"]) == (True, [])
 
 
+async def test_a_pause_of_what_no_worker_serves_stands_with_a_warning(
+    client: AsgiClient, backend: Backend
+) -> None:
+    await backend.directory.beat(a_worker())
+    told = {
+        "queues/default": None,
+        "queues/defualt": "no live worker serves queue defualt",
+        "types/demo.steps": None,
+        "types/demo.setps": "no live worker handles type demo.setps",
+    }
+    for path, warning in told.items():
+        answer = await client.post(f"/api/{path}/pause")
+        assert (answer.status, answer.json["changed"]) == (202, True)
+        assert answer.json["warning"] == warning
+
+
 @pytest.mark.parametrize(
     ("path", "body", "field"),
     [
@@ -99,6 +115,9 @@ async def test_types_show_their_pause_and_their_workers(
         ("/api/queues/default/pause", {"reason": "\u0000"}, "reason"),
         ("/api/queues/default/pause", {"for": 7}, "for"),
         ("/api/queues/a%20b/pause", {}, "queue"),
+        ("/api/queues/Mail/pause", {}, "queue"),
+        (f"/api/queues/{'x' * 51}/pause", {}, "queue"),
+        ("/api/queues/demo.steps/resume", {}, "queue"),
         ("/api/types/callback.deliver/pause", {}, "type"),
     ],
 )

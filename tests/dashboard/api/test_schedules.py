@@ -76,6 +76,14 @@ WRONG = [
     ({"type": "x", "everySeconds": 0.5}, "everySeconds"),
     ({"type": "x", "cron": "0 6 * * *", "timezone": "Mars/Base"}, "timezone"),
     ({"type": "x", "cron": "0 6 * * *", "overlap": "both"}, "overlap"),
+    (
+        {"type": "x", "cron": "0 6 * * *", "overlap": "queue", "lockKey": "k", "lockSlots": 2},
+        "lockSlots",
+    ),
+    (
+        {"type": "x", "everySeconds": 9, "catchUp": "all", "lockKey": "k", "lockSlots": 2},
+        "lockSlots",
+    ),
     ({"type": "x", "cron": "0 6 * * *", "catchUp": "some"}, "catchUp"),
     ({"type": "x", "cron": "0 6 * * *", "start": "tomorrow"}, "start"),
     ({"type": "x", "cron": "0 6 * * *", "priority": 10}, "priority"),
@@ -131,11 +139,16 @@ async def test_pause_and_resume_say_who_and_why(backend: Backend) -> None:
     client, key = client_of(backend, api_keys=(line,)), {"X-API-Key": secret}
     await put(client, headers=key)
     answer = await client.post(f"{PATH}/pause", {"reason": "books"}, headers=key)
-    assert (answer.status, answer.json) == (202, {"name": "daily", "message": "paused"})
+    told = {"name": "daily", "message": "paused", "changed": True}
+    assert (answer.status, answer.json) == (202, told)
     shown = (await client.request("GET", PATH, headers=key)).json
     assert (shown["paused"], shown["pausedBy"], shown["pausedReason"]) == (True, "ops", "books")
     assert shown["nextRuns"] == []
-    await client.post(f"{PATH}/resume", headers=key)
+    again = await client.post(f"{PATH}/pause", headers=key)
+    assert (again.json["message"], again.json["changed"]) == ("paused", False)
+    for message, changed in (("resumed", True), ("was not paused", False)):
+        answer = await client.post(f"{PATH}/resume", headers=key)
+        assert (answer.json["message"], answer.json["changed"]) == (message, changed)
     assert not (await client.request("GET", PATH, headers=key)).json["paused"]
 
 

@@ -312,6 +312,9 @@ class PauseAnswer(Document):
     changed: bool = Field(
         default=True, description="Of a pause or resume: false if all was so before."
     )
+    warning: str | None = Field(
+        default=None, description="Of a pause: no live worker serves the queue or handles the type."
+    )
 
 
 class LockJobDocument(Document):

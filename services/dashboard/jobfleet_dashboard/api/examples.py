@@ -238,8 +238,8 @@ TYPES: Json = {
     ],
 }
 PAUSE_REQUEST: Json = {"reason": "third party down", "until": AT}
-PAUSED: Json = {"message": "queue default is paused", "changed": True}
-RESUMED: Json = {"message": "queue default is open", "changed": True}
+PAUSED: Json = {"message": "queue default is paused", "changed": True, "warning": None}
+RESUMED: Json = {"message": "queue default is open", "changed": True, "warning": None}
 RUN_ANYWAY: Json = {"message": f"job {JOB_ID} may start once during the pause"}
 _LOCK_JOB: Json = {
     "jobId": JOB_ID,
@@ -386,7 +386,7 @@ SCHEDULE_HISTORY: Json = {
     ],
     "next": "7",
 }
-SCHEDULE_DONE: Json = {"name": "daily-report", "message": "paused"}
+SCHEDULE_DONE: Json = {"name": "daily-report", "message": "paused", "changed": True}
 BACKFILL_REQUEST: Json = {"since": "2026-11-01T00:00:00Z", "until": "2026-11-08T00:00:00Z"}
 BACKFILL: Json = {"items": [{"jobId": JOB_ID, "state": "queued", "created": True}]}
 VERDICT: Json = {

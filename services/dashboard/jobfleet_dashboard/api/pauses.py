@@ -128,10 +128,13 @@ def by_of(request: Request) -> str:
 
 async def _pause(request: Request, subject: ControlSubject, name: str) -> Response:
     body = await json_object(request, known=frozenset({"reason", "until"}))
-    changed = await services_of(request).pauses.pause(
+    services = services_of(request)
+    changed = await services.pauses.pause(
         subject, name, by=by_of(request), reason=reason_of(body), until=until_of(body)
     )
-    return answer(PauseAnswer(message=f"{subject} {name} is paused", changed=changed), 202)
+    message = f"{subject} {name} is paused"
+    warning = await reader_of(services).warning_of(subject, name)
+    return answer(PauseAnswer(message=message, changed=changed, warning=warning), 202)
 
 
 async def _resume(request: Request, subject: ControlSubject, name: str) -> Response:

@@ -11,6 +11,8 @@ from jobfleet_contracts.schedule import CatchUp, Overlap
 from jobfleet_contracts.state import State
 from jobfleet_dashboard.api.documents import Document, Time
 
+ScheduleMessage = Literal["paused", "resumed", "was not paused", "removed"]
+
 
 class ScheduleContent(Document):
     """What live workers declare in code under this name."""
@@ -96,7 +98,8 @@ class ScheduleAnswer(Document):
     """What was done."""
 
     name: str
-    message: Literal["paused", "resumed", "removed"]
+    message: ScheduleMessage
+    changed: bool = Field(description="False if all was so before.")
 
 
 class BackfilledJob(Document):

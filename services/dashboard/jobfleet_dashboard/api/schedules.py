@@ -32,6 +32,7 @@ from jobfleet_dashboard.api.schedule_documents import (
     BackfillAnswer,
     BackfilledJob,
     ScheduleAnswer,
+    ScheduleMessage,
 )
 from jobfleet_dashboard.schedule_actions import ScheduleActions
 from jobfleet_dashboard.security.access import asker, require
@@ -80,22 +81,23 @@ async def put_schedule(request: Request, name: Name) -> Response:
 @router.delete("/{name}", dependencies=[OPERATOR], **described(SCHEDULE_ACT))
 async def remove_schedule(request: Request, name: Name) -> Response:
     """End a schedule; its history stays."""
-    await actions_of(request, await _reason(request)).remove(name)
-    return answer(ScheduleAnswer(name=name, message="removed"), 202)
+    changed = await actions_of(request, await _reason(request)).remove(name)
+    return answer(ScheduleAnswer(name=name, message="removed", changed=changed), 202)
 
 
 @router.post("/{name}/pause", dependencies=[OPERATOR], **described(SCHEDULE_ACT))
 async def pause_schedule(request: Request, name: Name) -> Response:
     """Pause a schedule until somebody resumes it; a deployment does not."""
-    await actions_of(request, await _reason(request)).pause(name)
-    return answer(ScheduleAnswer(name=name, message="paused"), 202)
+    changed = await actions_of(request, await _reason(request)).pause(name)
+    return answer(ScheduleAnswer(name=name, message="paused", changed=changed), 202)
 
 
 @router.post("/{name}/resume", dependencies=[OPERATOR], **described(SCHEDULE_ACT))
 async def resume_schedule(request: Request, name: Name) -> Response:
     """Resume a schedule; its catch-up decides which missed runs are made."""
-    await actions_of(request, await _reason(request)).resume(name)
-    return answer(ScheduleAnswer(name=name, message="resumed"), 202)
+    changed = await actions_of(request, await _reason(request)).resume(name)
+    told: ScheduleMessage = "resumed" if changed else "was not paused"
+    return answer(ScheduleAnswer(name=name, message=told, changed=changed), 202)
 
 
 @router.post("/{name}/run", dependencies=[SUBMITTER], **described(SCHEDULE_RUN))

@@ -11,8 +11,9 @@ import structlog
 
 from jobfleet_contracts.control import ControlEntry, ControlSubject, check_control_name
 from jobfleet_contracts.control_ports import ControlChannel, ControlLog
-from jobfleet_contracts.errors import ActionRefused, BackendError, UnknownJob
+from jobfleet_contracts.errors import ActionRefused, BackendError, InvalidRequest, UnknownJob
 from jobfleet_contracts.event import Event
+from jobfleet_contracts.job import QUEUE_PATTERN
 from jobfleet_contracts.ports import AuditTrail, Clock
 from jobfleet_contracts.state import CLAIMABLE
 from jobfleet_protocol.control import pause_state
@@ -83,9 +84,9 @@ class Pauses:
         Pausing what is paused changes ``until`` and the reason; returns whether anything changed.
 
         Raises:
-            InvalidRequest: the name cannot be a key, or ``until`` has passed.
+            InvalidRequest: no queue or type can have this name, or ``until`` has passed.
         """
-        check_control_name(name, what=subject)
+        _check_name(subject, name)
         decide = partial(
             pause_state.pause,
             subject=subject,
@@ -103,7 +104,11 @@ class Pauses:
         """End the pause; return whether there was one.
 
         Nothing else has to be done: workers and rescuer go by the entry.
+
+        Raises:
+            InvalidRequest: no queue or type can have this name.
         """
+        _check_name(subject, name)
         return await self._change(subject, name, partial(pause_state.resume, by=by, reason=reason))
 
     async def run_anyway(self, head: Event, *, by: str, reason: str = "") -> None:
@@ -156,6 +161,13 @@ class Pauses:
         except BackendError as error:
             _log.warning(ANNOUNCEMENT_LOST, subject=subject, name=name, error=str(error))
         return entry is not None
+
+
+def _check_name(subject: ControlSubject, name: str) -> None:
+    check_control_name(name, what=subject)
+    if subject is ControlSubject.QUEUE and not QUEUE_PATTERN.fullmatch(name):
+        told = f"queue: {name!r} is not allowed; use 1 to 50 of a-z, 0-9, '_', '-'"
+        raise InvalidRequest(told, field="queue")
 
 
 def _types_of(head: Event) -> list[str]:

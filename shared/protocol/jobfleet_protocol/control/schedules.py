@@ -9,7 +9,12 @@ from itertools import islice, takewhile
 
 import structlog
 
-from jobfleet_contracts.control import ControlEntry, ControlKind, ControlSubject
+from jobfleet_contracts.control import (
+    ControlEntry,
+    ControlKind,
+    ControlSubject,
+    check_control_name,
+)
 from jobfleet_contracts.control_ports import ControlLog
 from jobfleet_contracts.errors import (
     BodyConflict,
@@ -62,14 +67,24 @@ class Schedules:
         return [head for head in heads if not head.state["removed"]]
 
     async def find(self, name: str) -> ControlEntry | None:
-        """Return the newest entry of one schedule, ``None`` if it is unknown or removed."""
+        """Return the newest entry of one schedule, ``None`` if it is unknown or removed.
+
+        Raises:
+            InvalidRequest: no schedule can have this name.
+        """
+        check_control_name(name, what="name")
         head = await self._control_log.newest(ControlSubject.SCHEDULE, name)
         return None if head is None or head.state["removed"] else head
 
     async def history(
         self, name: str, *, before: int | None = None, limit: int = 100
     ) -> Sequence[ControlEntry]:
-        """Return entries of one schedule, newest first."""
+        """Return entries of one schedule, newest first.
+
+        Raises:
+            InvalidRequest: no schedule can have this name.
+        """
+        check_control_name(name, what="name")
         return await self._control_log.history(
             ControlSubject.SCHEDULE, name, before=before, limit=limit
         )
@@ -123,22 +138,27 @@ class Schedules:
             except (InvalidRequest, LookupError, TypeError, ValueError) as error:
                 _log.error(DECLARATION_FAILED, schedule=schedule.name, error=str(error))
 
-    async def pause(self, name: str, *, by: str, reason: str = "") -> None:
-        """Stop its ticks. Quiet where they are stopped.
+    async def pause(self, name: str, *, by: str, reason: str = "") -> bool:
+        """Stop its ticks; return whether it ticked.
 
         Raises:
             UnknownSchedule: there is no such schedule.
         """
-        now = self._clock.now()
-        await self._append(name, partial(schedule_state.pause, by=by, reason=reason, now=now))
+        decide = partial(schedule_state.pause, by=by, reason=reason, now=self._clock.now())
+        return await self._append(name, decide) is not None
 
-    async def resume(self, name: str, *, by: str, reason: str = "") -> None:
-        """Let it tick again; what was missed meanwhile follows its ``catch_up``."""
-        await self._append(name, partial(schedule_state.resume, by=by, reason=reason))
+    async def resume(self, name: str, *, by: str, reason: str = "") -> bool:
+        """Let it tick again; return whether it was paused.
 
-    async def remove(self, name: str, *, by: str, reason: str = "") -> None:
-        """End it. Its log stays."""
-        await self._append(name, partial(schedule_state.remove, by=by, reason=reason))
+        What was missed meanwhile follows its ``catch_up``.
+        """
+        decide = partial(schedule_state.resume, by=by, reason=reason)
+        return await self._append(name, decide) is not None
+
+    async def remove(self, name: str, *, by: str, reason: str = "") -> bool:
+        """End it; return whether it was there. Its log stays."""
+        decide = partial(schedule_state.remove, by=by, reason=reason)
+        return await self._append(name, decide) is not None
 
     async def run(self, name: str, *, by: str, reason: str = "") -> Submitted:
         """Make its job once, now, beside the ticks."""
@@ -159,6 +179,7 @@ class Schedules:
                 no job can.
             UnknownSchedule: there is no such schedule.
         """
+        check_control_name(name, what="name")
         head = await self._control_log.newest(ControlSubject.SCHEDULE, name)
         if head is None:
             raise UnknownSchedule(f"there is no schedule {name}")
@@ -233,6 +254,7 @@ class Schedules:
         return await self._append(head.name, decide)
 
     async def _append(self, name: str, decide: Decision) -> ControlEntry | None:
+        check_control_name(name, what="name")
         return await self._writer.append(ControlSubject.SCHEDULE, name, decide)
 
     async def _submit(self, entry: ControlEntry) -> Submitted:

@@ -11,6 +11,8 @@ from typing import Any
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.codec import format_time
+from jobfleet_contracts.control import ControlSubject
+from jobfleet_contracts.errors import BackendError
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import EventQuery, OpenRow
 from jobfleet_contracts.internal_job import INTERNAL_TYPES
@@ -148,6 +150,20 @@ class QueueReader:
             )
             for name in sorted(handled | pauses.types.keys())
         ]
+
+    async def warning_of(self, subject: ControlSubject, name: str) -> str | None:
+        """Return what to tell whoever pauses this queue or type: no live worker has to do with it.
+
+        The name may be mistyped. ``None`` where a worker has, and where nobody knows.
+        """
+        try:
+            workers = await self._live(self._clock.now())
+        except BackendError:
+            return None  # the pause stands, whatever the list of workers does
+        is_queue = subject is ControlSubject.QUEUE
+        if any(name in (worker.queues if is_queue else worker.types) for worker in workers):
+            return None
+        return f"no live worker {'serves queue' if is_queue else 'handles type'} {name}"
 
     async def _live(self, now: datetime) -> list[WorkerStatus]:
         found = await self._backend.directory.workers()

@@ -117,7 +117,7 @@ def bars_of(group: ErrorGroup, report: ErrorReport) -> list[int]:
     bars = [0] * chosen.bars
     per_bar = chosen.length * chosen.steps / chosen.bars
     for start, count in group.steps.items():
-        place = int((start - report.since) / per_bar)
+        place = (start - report.since) // per_bar
         if 0 <= place < chosen.bars:
             bars[place] += count.jobs + count.retried
     return bars

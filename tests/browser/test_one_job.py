@@ -40,6 +40,18 @@ def test_two_browsers_see_each_others_action(page: Page, fleet: LocalFleet) -> N
     other.close()
 
 
+def test_what_a_job_waited_for_is_gone_as_soon_as_it_has_ended(
+    page: Page, fleet: LocalFleet
+) -> None:
+    job_id = fleet.submit(jobName="waits for nobody", queue="unserved", payload=QUICK)
+    page.goto(f"{fleet.address}/jobs/{job_id}")
+    expect(page.locator("#waiting")).to_contain_text("No live worker serves queue unserved")
+    expect(page.locator("#live")).to_have_text("live")
+    fleet.act("cancel", job_id)
+    expect(page.locator("#head")).to_contain_text("cancelled")
+    expect(page.locator("#waiting")).to_have_css("display", "none", timeout=1)
+
+
 @on_both_backends
 def test_a_dead_letter_is_redriven_from_the_list_of_dead_jobs(
     page: Page, fleet: LocalFleet

@@ -10,6 +10,15 @@ from tests.browser.both_backends import on_both_backends
 from tests.browser.listed import open_until_listed
 
 pytestmark = pytest.mark.browser
+EDGES = """() => {
+  const own = document.querySelector("#worker .notice"), alarm = own.cloneNode(true);
+  alarm.classList.add("bad");
+  own.after(alarm);
+  const edges = [own, alarm].map(notice => getComputedStyle(notice).borderLeftColor);
+  alarm.remove();
+  return edges;
+}"""
+"""Colours of the edges of a worker's notice, and of the same as an alarm."""
 
 
 @on_both_backends
@@ -79,4 +88,6 @@ def test_which_jobs_are_slow_and_what_their_worker_did(page: Page, fleet: LocalF
     page.locator("#attempts tbody a[href^='/workers/']").first.click()
     expect(page.locator("h1")).to_contain_text("Worker")
     expect(page.locator("#worker .notice")).to_contain_text("alive")
+    own, alarm = page.evaluate(EDGES)
+    assert own != alarm
     expect(page.locator(f"#worker {job}")).to_be_visible(timeout=20_000)  # after a heartbeat

@@ -58,7 +58,7 @@ def _row(item: dict[str, Any]) -> tuple[str, ...]:
     return (
         str(item["jobs"]),
         str(item["retried"]),
-        item["type"] or "several types",
+        item["type"] or "types without a handler",
         item["error"],
         item["place"] or "",
         item["message"],

@@ -186,3 +186,15 @@ async def test_the_page_shows_queues_and_types_and_pauses_them(
     resumed = await send_form(client, "/queues/resume", {"subject": "queue", "name": "default"})
     assert resumed.status == 303
     assert not (await queue_of(client))["paused"]
+
+
+async def test_the_journal_names_the_job_that_somebody_let_run(client: AsgiClient) -> None:
+    job_id = await submit(client)
+    await client.post("/api/queues/default/pause")
+    await client.post(f"/api/jobs/{job_id}/run-anyway", {"reason": "the customer waits"})
+    for chosen in ({}, {"verb": "run"}):
+        entry = (await client.get("/api/actions", **chosen)).json["items"][0]
+        assert (entry["subject"], entry["name"], entry["jobId"]) == ("queue", "default", job_id)
+    page = (await client.get("/actions", verb="run")).body.decode()
+    assert f'/jobs/{job_id}"' in page
+    assert "run despite the pause of queue" in page

@@ -92,7 +92,7 @@ async def test_messages_of_groups_show_no_credentials_and_no_markup(
         assert path.startswith("/api") or "<script>alert" not in body
 
 
-async def test_a_group_of_several_types_says_so_on_every_page(
+async def test_the_group_of_types_without_a_handler_claims_no_more_on_any_page(
     client: AsgiClient, life: Life
 ) -> None:
     no_handler = ErrorKey("invented", "NoHandler", "")
@@ -101,5 +101,5 @@ async def test_a_group_of_several_types_says_so_on_every_page(
     assert (group["type"], group["error"]) == ("", "NoHandler")
     for path in ("/errors", "/dead-letters", f"/errors/{group['groupId']}"):
         text = (await client.get(path)).body.decode()
-        assert "everal types" in text
+        assert "ypes without a handler" in text
         assert "Other groups" not in text

@@ -6,8 +6,10 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
+from jobfleet_backends.system_clock import SystemClock
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import BackendUnavailable
+from jobfleet_protocol.control.type_keys import TypeKeys
 from tests.dashboard.api.asgi_client import AsgiClient
 from tests.dashboard.api.conftest import client_of
 
@@ -129,3 +131,14 @@ async def test_a_stream_without_a_session_is_refused_and_never_led_to_the_login(
     page = await client.request("GET", "/", headers=HTML)
     stream = await client.request("GET", "/stream/overview", headers=PARTIAL)
     assert (page.status, stream.status) == (303, 401)
+
+
+async def test_a_list_that_finds_nothing_leads_to_the_values_in_payloads(
+    client: AsgiClient, backend: Backend
+) -> None:
+    keys = TypeKeys(log=backend.control_log, clock=SystemClock())
+    assert "found by their key" not in await look(client, "/jobs?q=customer-10")
+    await keys.announce("crm.sync", ["customer"])
+    page = await look(client, "/jobs?q=customer-10&queue=mail")
+    assert "queue=mail" in page
+    assert ">payload.customer:customer-10</a>" in page

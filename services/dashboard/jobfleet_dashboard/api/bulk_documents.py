@@ -38,6 +38,7 @@ class JournalEntryDocument(Document):
     reason: str
     subject: str | None = Field(description="What was changed: `queue`, `type`, `schedule` …")
     name: str | None
+    job_id: str | None = Field(description="The one job that it made or let run during a pause.")
     action: BulkActionDocument | None = Field(
         description="The action on many jobs and its progress."
     )

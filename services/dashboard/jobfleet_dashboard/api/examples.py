@@ -445,6 +445,7 @@ JOURNAL: Json = {
             "reason": "the CRM is back",
             "subject": None,
             "name": None,
+            "jobId": None,
             "action": BULK_ACTION,
         }
     ],

@@ -84,6 +84,8 @@ class ActionJournal:
         if entry.by in _NOBODY or entry.kind in _FIRINGS:
             return
         details = {"subject": entry.subject, "name": entry.name}
+        if (job_id := entry.details.get("jobId")) is not None:
+            details["jobId"] = str(job_id)
         await self.note(entry.kind, by=entry.by, reason=entry.reason, details=details)
 
     async def opened(self) -> Sequence[str]:

@@ -61,7 +61,7 @@ class TypeEndings:
     """How the jobs of one type ended in the last minutes.
 
     Attributes:
-        job_type: empty: jobs of several types.
+        job_type: empty: types without a handler.
         ended: all of them; ``None`` where they are too many to count.
         since: of the first bad one.
         message: of the commonest failure.
@@ -186,7 +186,7 @@ def _failing(facts: FleetFacts) -> Iterator[Problem]:
         if many or all_of_it:
             of = "" if one.ended is None else f" of {one.ended:,}"
             span = spell(seconds_between(one.since, facts.now))
-            named = one.job_type or "Several types"
+            named = one.job_type or "Types without a handler"
             text = f"{named}: {one.bad:,}{of} failed in {span}: {one.message}"
             chosen = f"&type={quote(one.job_type, safe='')}" if one.job_type else ""
             link = f"/errors?range=15m{chosen}"

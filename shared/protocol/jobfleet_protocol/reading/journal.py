@@ -71,6 +71,7 @@ class JournalEntry:
             "reason": masked_text(self.entry.reason),
             "subject": details.get("subject"),
             "name": details.get("name"),
+            "jobId": details.get("jobId"),
             "action": None if self.action is None else self.action.to_json(),
         }
 
@@ -109,6 +110,8 @@ EVERYTHING = ActionFilter()
 
 def verb_of(entry: ControlEntry) -> Verb | None:
     """Return what somebody did; ``None`` for kinds that a newer release wrote."""
+    if entry.kind is ControlKind.CHANGED and "jobId" in entry.details:
+        return Verb.RUN  # one job, though its queue or type is paused
     if entry.kind is not ControlKind.ASKED:
         return _VERBS.get(entry.kind)
     try:

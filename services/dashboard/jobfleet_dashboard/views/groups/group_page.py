@@ -125,5 +125,6 @@ def _sentence(record: GroupRecord) -> str:
     if record.total is None:
         return f"Not sealed: its caller may still add members; {ended}"
     if record.on_failure == "hold" and count.bad:
-        return f"{ended}; held by {count.bad:,}, until they are redriven or dismissed"
+        they = "it is" if count.bad == 1 else "they are"
+        return f"{ended}; held by {count.bad:,}, until {they} redriven or dismissed"
     return ended

@@ -18,7 +18,7 @@ from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
 from jobfleet_dashboard.views.jobs.job_filter import JobFilter, parse_filter
 from jobfleet_dashboard.views.jobs.job_row import row_of
-from jobfleet_dashboard.views.jobs.search_words import SearchedNames, completions
+from jobfleet_dashboard.views.jobs.search_words import SearchedNames, completions, in_payloads
 from jobfleet_dashboard.views.known_names import KnownNames
 from jobfleet_dashboard.views.live_stream import Fragment, shared_stream
 from jobfleet_dashboard.views.pages import go_to, html
@@ -75,7 +75,11 @@ def _history_header(request: Request, chosen: JobFilter) -> str:
 async def _results(request: Request, chosen: JobFilter) -> dict[str, Any]:
     services = services_of(request)
     page = await services.backend.reader.jobs(chosen.query(services.clock.now()))
+    names = await SearchedNames.read(services.backend) if chosen.text and not page.items else None
     return {
+        "elsewhere": [replace(chosen, text=each) for each in in_payloads(chosen.text, names)]
+        if names
+        else [],
         "filter": chosen,
         "rows": [row_of(row) for row in page.items],
         "older": chosen.older(page.next) if page.next else None,

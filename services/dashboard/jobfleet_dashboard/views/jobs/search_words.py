@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -18,6 +19,7 @@ from jobfleet_protocol.control.type_keys import declared_keys
 from jobfleet_protocol.reading.search import FIELD_NAMES
 
 MOST_WORDS = 12
+_ONE_WORD = re.compile(r'[^\s:"-][^\s:"]*')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,3 +98,10 @@ def completions(
     else:
         found = [each for each in names.fields(fields) if each.startswith(field)]
     return [f"{before}{minus}{word}" for word in found][:MOST_WORDS]
+
+
+def in_payloads(search: str, names: SearchedNames) -> list[str]:
+    """Return searches for this one word in payloads, under each declared key; none for others."""
+    if _ONE_WORD.fullmatch(search) is None:
+        return []
+    return [f"{PAYLOAD}{key}:{search}" for key in names.payload_keys][:MOST_WORDS]

@@ -63,6 +63,29 @@ def test_a_mark_stands_above_or_below_the_handlers(load: Load, above: bool) -> N
     }
 
 
+@pytest.mark.parametrize("above", [True, False])
+@pytest.mark.parametrize(("said", "queue"), [("", "mail"), (', queue="night"', "night")])
+def test_jobs_of_a_mark_go_to_the_queue_of_their_handler(
+    load: Load, above: bool, said: str, queue: str
+) -> None:
+    marks = [f'@schedule("0 6 * * *"{said})', '@handler("report.daily", queue="mail")']
+    source = "\n".join(marks if above else marks[::-1])
+    found = only(load(f"{source}\nasync def daily() -> None: ..."))
+    assert found.job["queue"] == queue
+
+
+def test_of_two_types_the_queue_of_the_chosen_one_counts(load: Load) -> None:
+    found = only(
+        load(
+            '@schedule("0 6 * * *", type="b")\n'
+            '@handler("a", queue="first")\n'
+            '@handler("b", queue="second")\n'
+            "async def work() -> None: ..."
+        )
+    )
+    assert found.job["queue"] == "second"
+
+
 def test_a_list_in_the_module_is_read_too(load: Load) -> None:
     found = load(
         'schedules = [Schedule(name="a", type="elsewhere", every=timedelta(seconds=30)),\n'

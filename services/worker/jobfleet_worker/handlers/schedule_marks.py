@@ -76,7 +76,8 @@ def schedule(
             The default is ``skip``, and ``queue`` with ``catch_up="all"``.
         catch_up: ticks that nobody fired in time: ``none``, ``last`` or ``all``, at most 100.
         jitter: fire later by up to this, always by the same amount.
-        job: other fields of a job request, as ``queue``, ``priority`` and ``lock_key``.
+        job: other fields of a job request, as ``priority`` and ``lock_key``. Without ``queue``
+            the jobs go to the queue that the handler names.
 
     Raises:
         DeclarationError: an option does not fit; names it.
@@ -115,7 +116,8 @@ def schedules_of(function: Any) -> Iterator[DeclaredSchedule]:
     Raises:
         DeclarationError: the function is not a handler, or handles several types and chooses none.
     """
-    types = [declaration.job_type for declaration in declarations_of(function)]
+    declared = {each.job_type: each for each in declarations_of(function)}
+    types = list(declared)
     for mark in _marks_of(function):
         if not types:
             raise DeclarationError(
@@ -131,7 +133,9 @@ def schedules_of(function: Any) -> Iterator[DeclaredSchedule]:
             raise DeclarationError(
                 f"{mark.said}: type {chosen!r} is not handled by this function. Leave it out"
             )
-        named = {"name": chosen, "type": chosen} | mark.fields
+        queue = declared[chosen].queue
+        of_handler = {} if queue is None else {"queue": queue}
+        named = {"name": chosen, "type": chosen} | of_handler | mark.fields
         yield DeclaredSchedule(schedule=_schedule_of(mark, named), place=mark.place)
 
 

@@ -144,8 +144,8 @@ def handler(
         on_lost: ``retry`` starts a job again whose worker was lost, ``fail`` ends it: for a job
             that must not run twice. For jobs that do not say.
         max_takeovers: how many lost workers in a row a job survives, from 0 to 100; by default 5.
-        queue: where the function's own ``submit``, ``then`` and ``@schedule`` put its jobs. A submit
-            by the type's name must say it itself: it does not see the handler.
+        queue: where the function's own ``submit``, ``then`` and ``@schedule`` put its jobs. A
+            submit by the type's name must say it itself: it does not see the handler.
         index: up to eight keys of the payload by whose values jobs are found, as in a search for
             ``payload.customer:42``. Values are texts, numbers or truth values.
 

@@ -66,6 +66,14 @@ def test_a_schedule_is_shown_as_json_writes_it_and_each_run_on_a_line_of_its_own
     assert len([line for line in lines if line.startswith("nextRuns\t")]) == 5
 
 
+def test_the_history_says_what_was_changed_from_what_to_what(cli: Cli) -> None:
+    add(cli, "nightly", "--cron", "0 6 * * *")
+    add(cli, "nightly", "--cron", "0 7 * * *", "--priority", "7")
+    changed, declared = cli.run("schedules", "history", "nightly").stdout.splitlines()
+    assert changed.endswith("\tcron: 0 6 * * * → 0 7 * * *; priority: - → 7")
+    assert "→" not in declared
+
+
 def test_the_next_times_are_shown_in_utc(cli: Cli) -> None:
     options = ("--cron", "30 2 * * *", "--timezone", "Europe/Berlin")
     assert add(cli, "daily", *options).returncode == 0

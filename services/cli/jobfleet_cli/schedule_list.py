@@ -61,9 +61,16 @@ def print_history(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> ExitCo
         Column("JOBID", rank=3, is_id=True),
         Column("BY", rank=1, cut=True),
         Column("REASON", cut=True),
+        Column("CHANGED", cut=True),
     )
-    print_table(columns, [tuple(str(row[c] or "") for c in _HISTORY) for row in rows])
+    print_table(columns, [(*(str(row[c] or "") for c in _HISTORY), _changed(row)) for row in rows])
     return ExitCode.DONE
+
+
+def _changed(row: Mapping[str, Any]) -> str:
+    """Return the changed fields in a line: ``cron: 0 6 * * * → 0 7 * * *``."""
+    changes = row["changes"]
+    return "; ".join(f"{c['field']}: {c['old'] or '-'} → {c['new'] or '-'}" for c in changes)
 
 
 def print_made(jobs: Sequence[Mapping[str, Any]], *, as_json: bool) -> ExitCode:

@@ -28,6 +28,7 @@ from jobfleet_contracts.errors import InvalidRequest, UnknownSchedule
 from jobfleet_contracts.schedule import Schedule
 from jobfleet_protocol.actions.action_journal import ActionJournal
 from jobfleet_protocol.control.schedules import Schedules
+from jobfleet_protocol.reading.schedule_changes import with_changes
 from jobfleet_protocol.reading.schedule_record import (
     ScheduleReader,
     ScheduleRecord,
@@ -104,10 +105,11 @@ def history(
     """Print a schedule's history, newest first: ticks, pauses, changes, and who did them."""
 
     async def work(session: Session) -> int:
-        entries = await _schedules(session).history(name, before=before, limit=limit)
+        entries = await _schedules(session).history(name, before=before, limit=limit + 1)
         if not entries and before is None:
             raise UnknownSchedule(f"there is no schedule {name}")
-        return print_history([history_json(entry) for entry in entries], as_json=as_json)
+        rows = [history_json(*each) for each in with_changes(entries, limit)]
+        return print_history(rows, as_json=as_json)
 
     async def ask(dashboard: RemoteDashboard) -> int:
         found = await dashboard.get(f"{_path(name)}/history", limit=limit, cursor=before)

@@ -63,8 +63,14 @@ async def test_the_same_declaration_again_changes_nothing(client: AsgiClient) ->
     await put(client)
     assert [entry["kind"] for entry in await history(client)] == ["Declared"]
     await put(client, DAILY | {"cron": "0 7 * * *", "reason": "earlier was too early"})
-    newest = (await history(client))[0]
+    newest, first = await history(client)
     assert (newest["kind"], newest["reason"]) == ("Changed", "earlier was too early")
+    cron = {"field": "cron", "old": "0 6 * * *", "new": "0 7 * * *"}
+    assert (newest["changes"], first["changes"]) == ([cron], [])
+    page = (await client.get(f"{PATH}/history?limit=1")).json
+    assert (page["items"], page["next"]) == ([newest], "2")
+    shown = (await client.get("/schedules/daily")).body.decode()
+    assert "earlier was too early; cron: 0 6 * * * → 0 7 * * *" in shown
 
 
 WRONG = [

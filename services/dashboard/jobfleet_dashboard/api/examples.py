@@ -381,6 +381,7 @@ SCHEDULE_HISTORY: Json = {
             "reason": "",
             "count": None,
             "runningJobId": None,
+            "changes": [],
             "timestamp": "2026-11-20T05:00:00.012345Z",
         }
     ],

@@ -71,6 +71,17 @@ class ScheduleList(Document):
     items: list[ScheduleDocument]
 
 
+class ScheduleChange(Document):
+    """One field of a declaration that was changed.
+
+    Values are masked and cut after 200 characters, those of no text as JSON.
+    """
+
+    field: str
+    old: str | None = Field(description="`null` where it was not said.")
+    new: str | None = Field(description="`null` where it is not said any more.")
+
+
 class ScheduleEntry(Document):
     """One entry of a schedule's log."""
 
@@ -83,6 +94,9 @@ class ScheduleEntry(Document):
     count: int | None = Field(description="Ticks that were skipped.")
     running_job_id: str | None = Field(
         description="The running job because of which a tick was skipped."
+    )
+    changes: list[ScheduleChange] = Field(
+        description="Fields of the declaration that the entry changed, by name."
     )
     timestamp: Time
 

@@ -39,6 +39,7 @@ from jobfleet_dashboard.security.access import asker, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
 from jobfleet_protocol.actions.submission import Submitted
+from jobfleet_protocol.reading.schedule_changes import with_changes
 from jobfleet_protocol.reading.schedule_record import ScheduleRecord, history_json, next_times
 
 _REASON = frozenset({"reason"})
@@ -134,11 +135,13 @@ async def schedule_history(
 ) -> Response:
     """What happened to a schedule, newest first; also to one that was removed."""
     before = sequence_cursor(query.cursor)
-    found = await services_of(request).schedules.history(name, before=before, limit=query.limit)
+    schedules = services_of(request).schedules
+    found = await schedules.history(name, before=before, limit=query.limit + 1)
     if not found and before is None:
         raise UnknownSchedule(f"there is no schedule {name}")
-    following = str(found[-1].sequence) if found and found[-1].sequence > 1 else None
-    return answer({"items": [history_json(entry) for entry in found], "next": following})
+    items = [history_json(*each) for each in with_changes(found, query.limit)]
+    following = str(items[-1]["sequence"]) if len(found) > query.limit else None
+    return answer({"items": items, "next": following})
 
 
 async def run_one(request: Request, name: str, reason: str) -> Submitted:

@@ -18,6 +18,7 @@ from jobfleet_contracts.state import State
 from jobfleet_contracts.worker_status import WorkerStatus, contents_by_name
 from jobfleet_protocol.control.schedule_state import ScheduleState
 from jobfleet_protocol.control.schedules import Schedules
+from jobfleet_protocol.reading.schedule_changes import FieldChange
 
 NEXT_RUNS = 5
 _AT_ONCE = 16
@@ -114,7 +115,7 @@ FIELDS = (
 """All fields of a schedule's JSON; ``null`` but for two where its row cannot be read."""
 
 
-def history_json(entry: ControlEntry) -> dict[str, Any]:
+def history_json(entry: ControlEntry, changes: Sequence[FieldChange]) -> dict[str, Any]:
     """Return one entry in the shape of ``GET /api/schedules/{name}/history``."""
     return {
         "sequence": entry.sequence,
@@ -125,6 +126,7 @@ def history_json(entry: ControlEntry) -> dict[str, Any]:
         "reason": masked_text(entry.reason) or entry.details.get("reason", ""),
         "count": entry.details.get("count"),
         "runningJobId": entry.details.get("runningJobId"),
+        "changes": [change.to_json() for change in changes],
         "timestamp": format_time(entry.occurred_at),
     }
 

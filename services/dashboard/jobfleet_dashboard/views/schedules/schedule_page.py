@@ -20,6 +20,7 @@ from jobfleet_dashboard.views.json_text import JsonText, json_text
 from jobfleet_dashboard.views.schedules.schedule_notes import Note, schedule_notes
 from jobfleet_protocol.control.schedule_state import Pause
 from jobfleet_protocol.reading.durations import spell_ms
+from jobfleet_protocol.reading.schedule_changes import FieldChange, with_changes
 from jobfleet_protocol.reading.schedule_record import ScheduleRecord
 
 MAX_RUNS = 10
@@ -126,15 +127,16 @@ async def schedule_page(
         BackendUnavailable: log or trail cannot be read.
     """
     name = record.entry.name
-    entries = await services.schedules.history(name, before=before, limit=MAX_ENTRIES)
+    found = await services.schedules.history(name, before=before, limit=MAX_ENTRIES + 1)
+    entries = found[:MAX_ENTRIES]
     return SchedulePage(
         row=schedule_row(record),
         next_runs=_next_runs(record),
         facts=tuple(fact for fact in _facts(record) if fact.text or fact.moment),
         documents=tuple(_documents(record)),
         runs=await _runs(services.backend.trail, entries),
-        history=tuple(map(_line, entries)),
-        older=entries[-1].sequence if entries and entries[-1].sequence > 1 else None,
+        history=tuple(_line(*each) for each in with_changes(found, MAX_ENTRIES)),
+        older=entries[-1].sequence if len(found) > len(entries) else None,
     )
 
 
@@ -203,8 +205,9 @@ async def _run(trail: AuditTrail, entry: ControlEntry, *, is_newest: bool) -> Ru
     )
 
 
-def _line(entry: ControlEntry) -> HistoryLine:
+def _line(entry: ControlEntry, changes: Sequence[FieldChange]) -> HistoryLine:
     details = entry.details
+    said = [masked_text(entry.reason) or _told(entry), *(change.text for change in changes)]
     return HistoryLine(
         sequence=entry.sequence,
         kind=entry.kind,
@@ -212,7 +215,7 @@ def _line(entry: ControlEntry) -> HistoryLine:
         tick=parse_optional_time(details.get("tick")),
         job_id=details.get("jobId") or details.get("runningJobId"),
         by=entry.by,
-        text=masked_text(entry.reason) or _told(entry),
+        text="; ".join(filter(None, said)),
     )
 
 

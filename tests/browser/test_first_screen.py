@@ -47,3 +47,16 @@ def test_events_wait_on_top_while_the_pointer_is_over_them(page: Page, fleet: Lo
     page.mouse.move(0, 0)
     expect(page.locator("#feed tr", has_text="arrives now")).to_have_count(3)
     expect(page.locator("#held")).to_be_hidden()
+
+
+def test_further_problems_stay_within_the_screen(page: Page, fleet: LocalFleet) -> None:
+    for queue in ("unserved-one", "unserved-two"):
+        fleet.submit(queue=queue)
+    for width in (375, 800):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.goto(fleet.address)
+        page.locator(".problems summary").click()
+        edge = "list => [list.getBoundingClientRect().left, list.getBoundingClientRect().right]"
+        left, right = page.locator(".problems ul").evaluate(edge)
+        assert left >= 0
+        assert right <= width

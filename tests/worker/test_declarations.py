@@ -51,6 +51,7 @@ WRONG_OPTIONS: dict[str, list[Any]] = {
     "limits": ["api", 5, None, {"api"}, ["has space"], [""], ["a", "a"], list("abcd"), [5]],
     "on_lost": ["", "redo", 0, True, ["fail"]],
     "max_takeovers": [-1, 101, 2.5, "3", True],
+    "retry_delay": [-1, float("nan"), float("inf"), 86_401, "2", True],
     "queue": ["", "Has-Capitals", "x" * 51, "a.b", "line\n", 5, True, ["a"]],
     "index": [
         "customer",

@@ -219,6 +219,26 @@ async def test_a_verdict_that_forgets_its_base_constructor_is_one_all_the_same(
     await workshop.until_state(job_id, state)
 
 
+@pytest.mark.parametrize(("said", "delay"), [({}, 0.5), ({"retry_delay_seconds": 0.25}, 0.25)])
+async def test_the_back_off_of_a_handler_holds_for_jobs_that_do_not_say(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, said: dict[str, float], delay: float
+) -> None:
+    monkeypatch.setattr("random.uniform", lambda _, high: high)  # no jitter
+
+    @handler("job", max_attempts=2, retry_delay=0.5)
+    async def work(payload: None) -> None:
+        raise OSError
+
+    workshop.start_worker(work)
+    ended = await workshop.run("job", **said)
+    pauses = [
+        event.data["delaySeconds"]
+        for event in await workshop.history(ended.job_id)
+        if event.status == "RetryScheduled"
+    ]
+    assert pauses == [delay]
+
+
 async def test_an_error_with_hostile_text_still_ends_the_attempt(workshop: Workshop) -> None:
     @handler("job", max_attempts=1)
     async def work(payload: None, context: JobContext) -> None:

@@ -47,6 +47,7 @@ MAX_ATTEMPTS = 100
 MAX_LOCK_KEY = 200
 MAX_LIMITS = 3
 """Named limits of one job, beside its lock key."""
+MAX_RETRY_DELAY_SECONDS = 86_400
 MAX_TIMEOUT_SECONDS = 30 * 86_400
 TYPE_PATTERN = re.compile(r"^[A-Za-z0-9_.-]{1,100}$")
 MAX_TAKEOVER_LIMIT = 100
@@ -162,7 +163,8 @@ class JobRequest(BaseModel):
         priority: 0 to 9, higher first; 0-2 low, 3-6 normal, 7-9 high lane.
         run_at: in the future it makes the job scheduled.
         max_attempts: first run included; unset means the handler's or the fleet's default.
-        retry_delay_seconds: base of the back-off; unset means the fleet's default.
+        retry_delay_seconds: base of the back-off; unset means the handler's or the fleet's
+            default.
         timeout_seconds: time limit of one attempt.
         on_lost: ``retry`` starts a job whose worker was lost again; ``fail`` ends it, for a job
             that must not run twice. Unset means as the handler says, else ``retry``.
@@ -195,7 +197,9 @@ class JobRequest(BaseModel):
     created_at: Time = Field(default_factory=lambda: datetime.now(UTC))
     run_at: Time | None = None
     max_attempts: AttemptLimit = None
-    retry_delay_seconds: float | None = Field(default=None, ge=0, le=86_400, allow_inf_nan=False)
+    retry_delay_seconds: float | None = Field(
+        default=None, ge=0, le=MAX_RETRY_DELAY_SECONDS, allow_inf_nan=False
+    )
     timeout_seconds: TimeLimit = None
     on_lost: OnLost = None
     max_takeovers: int | None = Field(default=None, ge=0, le=MAX_TAKEOVER_LIMIT)

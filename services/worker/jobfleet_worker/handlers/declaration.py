@@ -14,6 +14,7 @@ from jobfleet_contracts.errors import InvalidRequest, JobfleetError
 from jobfleet_contracts.job import (
     MAX_ATTEMPTS,
     MAX_LIMITS,
+    MAX_RETRY_DELAY_SECONDS,
     MAX_TAKEOVER_LIMIT,
     MAX_TIMEOUT_SECONDS,
     QUEUE_PATTERN,
@@ -64,6 +65,7 @@ class Declaration:
     limits: tuple[str, ...] = ()
     on_lost: Literal["retry", "fail"] | None = None
     max_takeovers: int | None = None
+    retry_delay: float | None = None
 
     def job_options(self, payload: Any) -> dict[str, Any]:
         """Return what the decorator says of jobs of this payload, as options of a submit.
@@ -120,6 +122,7 @@ def handler(
     limits: Sequence[str] = (),
     on_lost: Literal["retry", "fail"] | None = None,
     max_takeovers: int | None = None,
+    retry_delay: float | None = None,
 ) -> HandlerMark:
     """Mark a function as the handler of a job type; several marks make it the handler of several.
 
@@ -144,6 +147,8 @@ def handler(
         on_lost: ``retry`` starts a job again whose worker was lost, ``fail`` ends it: for a job
             that must not run twice. For jobs that do not say.
         max_takeovers: how many lost workers in a row a job survives, from 0 to 100; by default 5.
+        retry_delay: base of the back-off in seconds, for jobs that do not say. The pause before
+            the next attempt is drawn between zero and ``retry_delay * 2 ** (failures - 1)``.
         queue: where the function's own ``submit``, ``then`` and ``@schedule`` put its jobs. A
             submit by the type's name must say it itself: it does not see the handler.
         index: up to eight keys of the payload by whose values jobs are found, as in a search for
@@ -185,6 +190,7 @@ def handler(
         limits=() if problem else tuple(limits),
         on_lost=on_lost,
         max_takeovers=max_takeovers,
+        retry_delay=retry_delay,
     )
     marked: HandlerMark = partial(_mark, declared, problem)
     return marked
@@ -261,6 +267,11 @@ def _problem_with(said: Declaration) -> str | None:
         return (
             f"max_takeovers is {said.max_takeovers!r}; it can be a whole number from 0 to "
             f"{MAX_TAKEOVER_LIMIT}, and only 0 beside on_lost='fail'"
+        )
+    if said.retry_delay is not None and not _is_retry_delay(said.retry_delay):
+        return (
+            f"retry_delay is {said.retry_delay!r}; it can be a number of seconds from 0 to "
+            f"{MAX_RETRY_DELAY_SECONDS:,}"
         )
     if said.queue is not None and not _is_queue(said.queue):
         return f"queue is {said.queue!r}; it can be 1 to 50 small letters, digits, '-' and '_'"
@@ -356,9 +367,16 @@ def _is_count(value: Any) -> bool:
 
 
 def _is_timeout(value: Any) -> bool:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return False
-    return math.isfinite(value) and 0 < value <= MAX_TIMEOUT_SECONDS
+    return _is_seconds(value) and 0 < value <= MAX_TIMEOUT_SECONDS
+
+
+def _is_retry_delay(value: Any) -> bool:
+    return _is_seconds(value) and 0 <= value <= MAX_RETRY_DELAY_SECONDS
+
+
+def _is_seconds(value: Any) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and math.isfinite(value)
 
 
 def _is_exception(value: Any) -> bool:

@@ -54,7 +54,7 @@ class Handler:
 
     Attributes:
         run_in: ``loop`` for coroutine functions, else a thread or a process of the pool.
-        max_attempts, timeout: defaults for jobs that do not say; seconds.
+        max_attempts, timeout, retry_delay: defaults for jobs that do not say; seconds.
         retry_on: exceptions that are worth another attempt; others end the job.
         module: where a process imports the function from.
         waits: a built-in that waits for a third party; it takes a ``CallbackWait`` last.
@@ -72,6 +72,7 @@ class Handler:
     run_in: RunIn
     max_attempts: int | None = None
     timeout: float | None = None
+    retry_delay: float | None = None
     retry_on: RetryOn = (Exception,)
     signature: Signature = field(default_factory=Signature)
     module: str = ""
@@ -148,6 +149,7 @@ def describe(
         run_in=declaration.run_in or ("loop" if is_async else "thread"),
         max_attempts=declaration.max_attempts,
         timeout=declaration.timeout,
+        retry_delay=declaration.retry_delay,
         retry_on=declaration.retry_on,
         signature=signature,
         module=module,

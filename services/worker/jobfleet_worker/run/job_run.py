@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ import structlog
 from jobfleet_contracts.error_group import NO_HANDLER
 from jobfleet_contracts.errors import BackendError, CodecError, Fenced, KeyUnavailable
 from jobfleet_contracts.event import Event
+from jobfleet_contracts.message import JobDefaults
 from jobfleet_contracts.outcome import (
     AttemptFailed,
     AttemptTimedOut,
@@ -294,6 +296,12 @@ class JobRun:
         declared = self._handler.timeout if self._handler is not None else None
         return said or declared or self.claimed.defaults.timeout_seconds
 
+    def _find_defaults(self) -> JobDefaults:
+        """Return the fleet's defaults, with the back-off that the handler declares."""
+        declared = self._handler.retry_delay if self._handler is not None else None
+        defaults = self.claimed.defaults
+        return defaults if declared is None else replace(defaults, retry_delay_seconds=declared)
+
     def _trusted_until(self) -> float:
         return min(self.lease.kept.trusted_until, self.held.trusted_until())
 
@@ -405,7 +413,7 @@ class JobRun:
     def _changes(self, outcome: Outcome, head: Event, deferrals: int) -> Sequence[Change]:
         record = OutcomeRecord(
             request=self.claimed.request,
-            defaults=self.claimed.defaults,
+            defaults=self._find_defaults(),
             clock=self._parts.clock,
             coder=self._parts.coder,
         )

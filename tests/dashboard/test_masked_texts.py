@@ -40,6 +40,38 @@ def test_a_credential_is_hidden_in_the_notation_of_other_programs(text: str) -> 
 
 
 @pytest.mark.parametrize(
+    "before",
+    [
+        "",
+        "failed: ",
+        "cancelled by operator: ",
+        "the header ",
+        "error (",
+        "error, ",
+        "error; ",
+        "ERROR:root:",
+        "2026-11-27T03:35:13: ",
+        "HTTP 401: a: b: ",
+        "curl --header ",
+        "- ",
+        "[",
+        "two lines\n of it: ",
+    ],
+)
+def test_a_credential_behind_its_name_is_hidden_wherever_the_name_stands_in_a_line(
+    before: str,
+) -> None:
+    for name in ("X-Api-Key", "password", "Authorization", "Cookie", "client_secret"):
+        for between in (":", ": ", ":\t", ":   "):
+            text = f"{before}{name}{between}{VALUE}\nnext line"
+            shown = masked_text(text)
+            assert VALUE not in shown, text
+            assert shown.endswith("\nnext line")
+            assert masked_text(shown) == shown
+        assert VALUE not in masked_text(f"{before}{name}: Token {VALUE}")
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "send it in a header, as ${secret:NAME}",
@@ -52,6 +84,10 @@ def test_a_credential_is_hidden_in_the_notation_of_other_programs(text: str) -> 
         "use --verbose with --token",
         '["session", "customer", "items"]',
         "// todo: mail me@host",
+        "connect to http://auth-service:8080/ and auth-service:8080 failed",
+        "call token::decode of crate::auth",
+        "waits for the token:",
+        "sent with X-Api-Key: ${secret:PARTNER}",
     ],
 )
 def test_what_is_no_credential_stays(text: str) -> None:

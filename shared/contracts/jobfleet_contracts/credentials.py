@@ -135,6 +135,12 @@ _LABELLED = re.compile(
 )
 _HEADER_LINE = re.compile(r"^([ \t]{0,100}[A-Za-z][\w-]{0,200})(:[ \t]*)(\S.*)$", re.MULTILINE)
 _QUOTED_LINE = re.compile(r"""(?<=["'])([A-Za-z][\w-]{0,100})(:[ \t]{0,20})([^"'\n]+)""")
+# The colon ends the match: "failed: X-Api-Key: v" has two names, and the second one counts.
+_NAME_WITHIN_LINE = re.compile(
+    r"""(?<![\w%.'"/-])([A-Za-z][\w-]{0,100}):(?!:|//|[0-9]{1,5}(?!\w))(?=[ \t]{0,20}\S)"""
+)
+_WORD_BEHIND = re.compile(r"\S+")
+_LINE_BEHIND = re.compile(r"[ \t]+.*")
 _TAG = re.compile(
     r"<([A-Za-z][\w:.-]{0,200}+)([^<>]{0,1000}+)>"
     r"((?:\s{0,100}<!\[CDATA\[(?:(?!\]\]>|<!\[CDATA\[).)*\]\]>)|[^<>]+)\s{0,100}</",
@@ -223,6 +229,7 @@ def _masked_text(text: str, levels: int) -> str:
         shown = _QUOTED_PAIR.sub(_quoted, shown)
         shown = _HEADER_LINE.sub(_header_line, shown)
         shown = _QUOTED_LINE.sub(_header_line, shown)
+        shown = _without_values_in_lines(shown)
         shown = _ENCODED_LINE.sub(_header_line, shown)
         shown = _BARE_PAIR.sub(_bare_pair, shown)
         shown = _PAIR.sub(_pair, shown)
@@ -433,6 +440,23 @@ def _header_line(found: re.Match[str]) -> str:
     if not is_secret_name(name.strip()) or _is_kept(text.strip()):
         return found[0]
     return f"{name}{between}{HIDDEN}"
+
+
+def _without_values_in_lines(text: str) -> str:
+    """Hide what follows ``Name:`` in the middle of a line: a word, or after a blank all of it."""
+    parts, place = [], 0
+    for found in _NAME_WITHIN_LINE.finditer(text):
+        before = text[max(0, found.start() - 20) : found.start()].rstrip()
+        # After "{" and "," _BARE_PAIR hides the value, and leaves the fields that follow.
+        if found.start() < place or before.endswith(("{", ",")) or not is_secret_name(found[1]):
+            continue
+        behind = (_WORD_BEHIND.match(text, found.end()) or _LINE_BEHIND.match(text, found.end()))
+        if behind is None or _is_kept(behind[0].strip()):
+            continue
+        blank = " " if behind[0][0] in " \t" else ""
+        parts.append(f"{text[place : found.end()]}{blank}{HIDDEN}")
+        place = behind.end()
+    return "".join(parts) + text[place:]
 
 
 def _bare_pair(found: re.Match[str]) -> str:

@@ -55,26 +55,10 @@ _MARKS = (
     "clientcert",
     "hmac",
 )
-_WORDS = frozenset(
-    {
-        "cred",
-        "creds",
-        "totp",
-        "oauth",
-        "saml",
-        "jsessionid",
-        "phpsessid",
-        "sig",
-        "pass",
-        "pin",
-        "otp",
-        "sas",
-        "sid",
-        "session",
-        "bearer",
-        "dpop",
-    }
-)
+_WORDS = frozenset({
+    "cred", "creds", "totp", "oauth", "saml", "jsessionid", "phpsessid", "sig", "pass", "pin",
+    "otp", "sas", "sid", "session", "bearer", "dpop",
+})  # fmt: skip
 _HARMLESS = re.compile(
     # Our own field names.
     "lockkey|idempotencykey|fencingtoken|keyword|"
@@ -450,7 +434,7 @@ def _without_values_in_lines(text: str) -> str:
         # After "{" and "," _BARE_PAIR hides the value, and leaves the fields that follow.
         if found.start() < place or before.endswith(("{", ",")) or not is_secret_name(found[1]):
             continue
-        behind = (_WORD_BEHIND.match(text, found.end()) or _LINE_BEHIND.match(text, found.end()))
+        behind = _WORD_BEHIND.match(text, found.end()) or _LINE_BEHIND.match(text, found.end())
         if behind is None or _is_kept(behind[0].strip()):
             continue
         blank = " " if behind[0][0] in " \t" else ""

@@ -33,6 +33,29 @@ def holds_encoded(text: str) -> bool:
     return _IN_TEXT_SIGN in text and IN_TEXT.search(text) is not None
 
 
+def encoded_in(value: Any, path: str) -> str | None:
+    """Return the path of the first encoded value in a JSON value; ``None`` if it holds none.
+
+    Who may send one has it decoded beside the jobs that may be seen: values that a stranger copied
+    from the storage would become clear text. A name counts, whatever stands beside it.
+    """
+    match value:
+        case str():
+            return path if _IN_TEXT_SIGN in value else None
+        case Mapping() if MARK in value:
+            return path
+        case Mapping():
+            found = (
+                encoded_in(name, path) or encoded_in(item, f"{path}.{name}")
+                for name, item in value.items()
+            )
+        case list() | tuple():
+            found = (encoded_in(item, f"{path}.{place}") for place, item in enumerate(value))
+        case _:
+            return None
+    return next((each for each in found if each is not None), None)
+
+
 def digest_in(value: Any) -> str | None:
     """Return the digest beside a request's encoded values; ``None`` for every other value."""
     digest = value[MARK].get("digest") if is_encoded(value) else None

@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from jobfleet_contracts.encoded_value import is_encoded
+from jobfleet_contracts.encoded_value import encoded_in
 from jobfleet_contracts.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -69,8 +69,18 @@ def check_submitted(request: JobRequest) -> None:
     for field in ("follows", "results", "member"):
         if getattr(request, field):
             raise InvalidRequest(f"{field}: only jobfleet itself sets this field", field=field)
-    if is_encoded(request.payload):
-        raise InvalidRequest("payload: $encoded is the form of encoded values", field="payload")
+    check_clear(request)
+
+
+def check_clear(request: JobRequest) -> None:
+    """Check that no field of a submitted request holds an encoded value, at any depth.
+
+    Raises:
+        InvalidRequest: one does; a process with the codec would decode it for whoever sees the job.
+    """
+    for field, value in request.to_json().items():
+        if (path := encoded_in(value, field)) is not None:
+            raise InvalidRequest(f"{path}: $encoded is the form of encoded values", field=path)
 
 
 def is_internal(request: JobRequest) -> bool:

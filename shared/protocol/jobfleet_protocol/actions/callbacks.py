@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from pydantic.alias_generators import to_camel
 
 from jobfleet_contracts.codec import decode, refuse_repeated_names
-from jobfleet_contracts.encoded_value import is_encoded
+from jobfleet_contracts.encoded_value import encoded_in, is_encoded
 from jobfleet_contracts.errors import (
     ActionRefused,
     BackendError,
@@ -91,6 +91,8 @@ class CallbackBody(BaseModel):
             raise InvalidRequest(f"{field}: {problem['msg']}", field=field) from None
         for name in ("message", "payload", "error"):
             check_characters(getattr(said, name), field=name)
+            if (path := encoded_in(getattr(said, name), name)) is not None:
+                raise InvalidRequest(f"{path}: $encoded is the form of encoded values", field=path)
         return said
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jobfleet_contracts.errors import ActionRefused, BackendError, InvalidRequest, UnknownJob
 from jobfleet_contracts.event import Event, JobFacts
 from jobfleet_contracts.group_marks import GroupMarks
-from jobfleet_contracts.internal_job import GROUP_TYPE, check_submitted, is_internal_id
+from jobfleet_contracts.internal_job import GROUP_TYPE, check_clear, check_submitted, is_internal_id
 from jobfleet_contracts.job_id import job_id_for_key
 from jobfleet_contracts.ports import AuditTrail, Clock, JobIndex, PayloadStore
 from jobfleet_contracts.state import State, Status
@@ -86,6 +86,7 @@ class Groups:
 
         Raises:
             BodyConflict: the id or key was used before with another body.
+            InvalidRequest: the id is one of jobfleet's own, or a field holds an encoded value.
             BackendUnavailable: the trail did not answer in 8 s; open it again with the same id.
         """
         if idempotency_key is not None:
@@ -93,6 +94,7 @@ class Groups:
         if is_internal_id(request.job_id):
             told = "groupId: UUIDs of version 8 are for jobs that jobfleet makes"
             raise InvalidRequest(told, field="groupId")
+        check_clear(request)
         request = self._coder.request(request)
         return await answered(
             self._unsealed(lambda: self._open(request, by)),
@@ -115,6 +117,7 @@ class Groups:
             BackendUnavailable: the trail did not answer in 8 s; open it again.
         """
         _check_place(index)
+        check_clear(request)
         request = self._coder.request(request)
         return await answered(
             self._unsealed(lambda: self._add(group_id, index, request, by, self._open)),

@@ -4,6 +4,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,27 @@ class Untouchable:
         sys.exit(3)
 
 
+class Classless(Exception):
+    """Leaves when somebody asks what it is, as ``isinstance`` does."""
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        sys.exit(3)
+
+
+class UntouchableError(Exception):
+    def __getattribute__(self, name: str) -> Any:
+        sys.exit(3)
+
+
+async def by_an_error_without_a_class() -> None:
+    raise Classless("mine")
+
+
+async def by_an_error_that_cannot_be_read() -> None:
+    raise UntouchableError("mine")
+
+
 async def by_an_error_without_a_name() -> None:
     raise NamelessError("mine")
 
@@ -128,6 +150,23 @@ async def by_stopping_the_loop() -> None:
     asyncio.get_running_loop().stop()
 
 
+def refuse_tasks(*_: Any, **__: Any) -> Any:
+    raise RuntimeError("no tasks")
+
+
+async def by_a_task_factory_that_raises() -> None:
+    asyncio.get_running_loop().set_task_factory(refuse_tasks)
+
+
+async def by_ending_the_default_executor() -> None:
+    await asyncio.get_running_loop().shutdown_default_executor()
+
+
+async def by_a_default_executor_that_is_shut() -> None:
+    with ThreadPoolExecutor(1) as threads:
+        asyncio.get_running_loop().set_default_executor(threads)
+
+
 FAILING = {
     in_a_gathered_child: ("SystemExit", "3"),
     in_a_group: ("SystemExit", "3"),
@@ -135,6 +174,14 @@ FAILING = {
     in_the_handler: ("SystemExit", "3"),
     by_an_exception_of_its_own: ("OwnExit", "mine"),
     by_an_error_without_a_name: ("NamelessError", "mine"),
+    by_an_error_without_a_class: (
+        "Classless",
+        "it cannot be described: SystemExit was raised",
+    ),
+    by_an_error_that_cannot_be_read: (
+        "UntouchableError",
+        "it cannot be described: SystemExit was raised",
+    ),
     by_a_result_that_cannot_be_read: (
         "TypeError",
         "the handler's result cannot be JSON: SystemExit was raised when it was read",
@@ -149,6 +196,9 @@ COMPLETING = [
     in_a_done_callback,
     from_a_thread,
     by_stopping_the_loop,
+    by_a_task_factory_that_raises,
+    by_ending_the_default_executor,
+    by_a_default_executor_that_is_shut,
 ]
 _kept: list[asyncio.Task[None]] = []
 _plans = {plan.__name__: plan for plan in (*FAILING, *COMPLETING)}

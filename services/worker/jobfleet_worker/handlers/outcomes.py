@@ -122,14 +122,14 @@ def outcome_of_error(error: BaseException, retry_on: RetryOn) -> HandlerOutcome:
     ``Retry``, the longest delay of several; another error, which is worth another attempt if
     ``retry_on`` names one of them; ``Defer``, the longest of several.
     """
-    if isinstance(error, ResultRefused):
-        return error.outcome
     try:
+        if isinstance(error, ResultRefused):
+            return error.outcome
         outcome = _judged(error, list(leaves_of(error)), retry_on)
         return replace(outcome, cause=error) if isinstance(outcome, AttemptFailed) else outcome
     except (TypeError, ValueError) as problem:  # a subclass that sets a delay of its own
         return AttemptFailed(describe_error(problem))
-    except BaseException as problem:  # noqa: BLE001 - a user's __str__ may raise anything
+    except BaseException as problem:  # noqa: BLE001 - a user's __str__ or __class__ may raise anything
         said = f"it cannot be described: {type(problem).__name__} was raised"
         return AttemptFailed(JobError(type_of(error), said))
 
@@ -162,6 +162,13 @@ def _judged(
 
 def is_described_at_once(error: BaseException) -> bool:
     """Return whether to describe an error is quick and runs no code of the user's."""
+    try:
+        return _is_quick(error)
+    except BaseException:  # noqa: BLE001 - isinstance asks the error's own __class__ as well
+        return False
+
+
+def _is_quick(error: BaseException) -> bool:
     seen: set[int] = set()
     following: BaseException | None = error
     while following is not None and id(following) not in seen:

@@ -242,7 +242,7 @@ class _OneThread(Executor):
             try:
                 future.set_result(call(*args))
             except BaseException as error:  # noqa: BLE001 - unset, the attempt would never end
-                future.set_exception(RuntimeError(f"{type(error).__name__}: {error}"))
+                future.set_exception(RuntimeError(f"{type_of(error)} was raised"))
 
         threading.Thread(target=run, name=self._name, daemon=True).start()
         return future

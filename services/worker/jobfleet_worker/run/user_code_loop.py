@@ -6,7 +6,7 @@ asyncio lets ``SystemExit`` and ``KeyboardInterrupt`` of a task or a callback ou
 would cost two thread switches for each await of a context. Every object that a handler shares with
 its start-up code would belong to another loop. So the loop is entered again instead: what was ready
 stays ready, and nothing else is lost. For the same reason the worker's tasks refuse to be cancelled
-by a handler.
+by a handler, and the loop's factory of tasks and its threads stay those of the worker.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from jobfleet_worker.handlers.runners import run_by
 
 EXIT_IGNORED = "handler.exit_ignored"
 CANCEL_IGNORED = "handler.cancel_ignored"
+LOOP_CHANGE_IGNORED = "handler.loop_change_ignored"
 LAST_SECONDS = 1.0
 
 T = TypeVar("T")
@@ -63,10 +64,10 @@ def run_through(
 ) -> T:
     """Run ``work`` to its own end on a fresh event loop, and return what it returns.
 
-    Three acts of user code are logged and ignored: an exit that it raises on the loop, a stop of
-    the loop, and the cancellation of a task of the worker's. An exit in a task is also the
-    exception of that task, so whoever awaits the task sees it. Threads that user code has left in
-    the default executor are not waited for.
+    Four acts of user code are logged and ignored: an exit that it raises on the loop, a stop of
+    the loop, the cancellation of a task of the worker's, and another task factory or default
+    executor from a handler. An exit in a task is also the exception of that task, so whoever awaits
+    the task sees it. Threads that user code has left in the default executor are not waited for.
 
     Raises:
         KeyboardInterrupt: Ctrl-C, where nobody handles SIGINT, after ``work`` was cancelled.
@@ -76,6 +77,7 @@ def run_through(
     loop.set_task_factory(_new_task)
     threads = ThreadPoolExecutor()
     loop.set_default_executor(threads)
+    _keep_as_it_is(loop)
     try:
         task = loop.create_task(work, name="main")
         _drive(loop, task)
@@ -85,6 +87,36 @@ def run_through(
         threads.shutdown(wait=False, cancel_futures=True)
         asyncio.set_event_loop(None)
         loop.close()
+
+
+def _keep_as_it_is(loop: asyncio.AbstractEventLoop) -> None:
+    """Ignore what a handler would change for every task and every thread call of the worker."""
+    guarded: Any = loop  # asyncio has no hook for this: the methods are covered on the object
+    set_factory, set_executor = loop.set_task_factory, loop.set_default_executor
+    end_executor = loop.shutdown_default_executor
+
+    def set_task_factory(factory: Any) -> None:
+        if _is_ours_to_change("set_task_factory"):
+            set_factory(factory)
+
+    def set_default_executor(executor: Any) -> None:
+        if _is_ours_to_change("set_default_executor"):
+            set_executor(executor)
+
+    async def shutdown_default_executor(*args: Any, **options: Any) -> None:
+        if _is_ours_to_change("shutdown_default_executor"):
+            await end_executor(*args, **options)
+
+    guarded.set_task_factory = set_task_factory
+    guarded.set_default_executor = set_default_executor
+    guarded.shutdown_default_executor = shutdown_default_executor
+
+
+def _is_ours_to_change(method: str) -> bool:
+    if run_by.get() is None:
+        return True
+    _log.warning(LOOP_CHANGE_IGNORED, method=method)
+    return False
 
 
 def _drive(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:

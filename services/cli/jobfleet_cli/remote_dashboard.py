@@ -22,6 +22,8 @@ from jobfleet_contracts.errors import (
 
 ANSWER_SECONDS = 60.0
 SILENT_STREAM_SECONDS = 45.0
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+"""Of one answer, decompressed: an address that is no dashboard must not fill the memory."""
 _KINDS: Mapping[int, type[JobfleetError]] = {
     400: InvalidRequest,
     401: SettingsError,
@@ -103,7 +105,7 @@ class RemoteDashboard:
                 f"{self._url}{path}", headers=headers, timeout=timeout, allow_redirects=False
             ) as answer:
                 if answer.status >= _FIRST_ERROR:
-                    raise _refusal(answer.status, _document(await answer.read()), self._url)
+                    raise _refusal(answer.status, _document(await _body(answer)), self._url)
                 opened.set()
                 found = b""
                 async for line in _lines(answer.content):
@@ -129,7 +131,7 @@ class RemoteDashboard:
                 f"{self._url}{path}", params=told, timeout=timeout, allow_redirects=False
             ) as answer:
                 if answer.status != 200:  # noqa: PLR2004
-                    self._check(answer.status, _document(await answer.read()))
+                    self._check(answer.status, _document(await _body(answer)))
                 rest = b""
                 async for chunk in answer.content.iter_any():
                     whole, end, rest = (rest + chunk).rpartition(b"\n")
@@ -151,7 +153,7 @@ class RemoteDashboard:
             async with self._session.request(
                 method, address, allow_redirects=False, **how
             ) as answer:
-                body = await answer.read()
+                body = await _body(answer)
                 status = answer.status
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             told = str(error) or type(error).__name__
@@ -176,6 +178,17 @@ async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
             yield line.rstrip(b"\r")
+
+
+async def _body(answer: aiohttp.ClientResponse) -> bytes:
+    """Return the whole body; raises ``BackendUnavailable`` if it has no end in sight."""
+    body = bytearray()
+    async for chunk in answer.content.iter_any():
+        body += chunk
+        if len(body) > MAX_ANSWER_BYTES:
+            told = f"the answer of {answer.url.origin()} has more than {MAX_ANSWER_BYTES:,} bytes"
+            raise BackendUnavailable(told)
+    return bytes(body)
 
 
 def _document(body: bytes) -> Any:

@@ -10,7 +10,7 @@ from devtools.bench.ticks import TickFile
 from devtools.bench.worker_processes import WorkerProcesses
 
 _LOOK_SECONDS = 0.02
-_STALL_SECONDS = 60.0
+_STALL_SECONDS = 180.0
 _SKIPPED_AT_EITHER_END = 0.05
 """Share of the jobs left out: processes start at the one end and run dry at the other."""
 
@@ -45,7 +45,7 @@ def drain(contestant: Contestant, jobs: int) -> Drain:
     """Measure one contestant once.
 
     Raises:
-        RuntimeError: a worker died, nothing moved for a minute, or a job is missing.
+        RuntimeError: a worker died, nothing moved for three minutes, or a job is missing.
     """
     wall, cpu = time.perf_counter(), time.process_time()
     contestant.submit(jobs)
@@ -85,4 +85,6 @@ def _watch(workers: WorkerProcesses, ticks: TickFile, jobs: int, name: str) -> l
 def _between(samples: list[_Sample], jobs: int) -> tuple[_Sample, _Sample]:
     low, high = jobs * _SKIPPED_AT_EITHER_END, jobs * (1 - _SKIPPED_AT_EITHER_END)
     middle = [sample for sample in samples if low <= sample.done <= high]
-    return (middle[0], middle[-1]) if len(middle) > 1 else (samples[0], samples[-1])
+    if not middle or middle[0].done == middle[-1].done:  # few jobs, all done between two looks
+        return samples[0], samples[-1]
+    return middle[0], middle[-1]

@@ -31,6 +31,21 @@ time.sleep(60)
 """
 
 
+AT_ONCE = """
+import sys, time
+from devtools.bench.ticks import tick
+for number in range(int(sys.argv[1])):
+    tick(time.time())
+time.sleep(60)
+"""
+
+
+def _at_once(folder: Path, *, jobs: int) -> Contestant:
+    """Has run all jobs before anybody looks twice."""
+    command = [sys.executable, "-c", AT_ONCE, str(jobs)]
+    return Contestant(name="at once", folder=folder, submit=lambda _: None, commands=[command])
+
+
 def _steady(folder: Path, *, jobs: int) -> Contestant:
     """Starts at most a hundred jobs a second, whatever is submitted."""
     return Contestant(
@@ -124,6 +139,10 @@ def test_the_bare_requests_of_each_scope_are_sent(tmp_path: Path, scope: LockSco
         assert drain(bare, 40).jobs == 40
     finally:
         bare.close()
+
+
+def test_jobs_that_are_all_done_between_two_looks_are_measured(tmp_path: Path) -> None:
+    assert drain(_at_once(tmp_path, jobs=40), 40).run_per_second > 0
 
 
 @pytest.mark.system

@@ -171,7 +171,10 @@ def test_doctor_names_a_folder_that_cannot_be_used(cli: Cli) -> None:
 
 def test_a_server_that_is_away_is_exit_3_soon_and_named(cli: Cli) -> None:
     storage = "http://127.0.0.1:1/devstoreaccount1"
+    began = time.monotonic()
+    cli.run("config", "show")
     started = time.monotonic()
+    crowded = started - began  # half a second alone
     answer = cli.run(
         "jobs",
         "list",
@@ -182,7 +185,8 @@ def test_a_server_that_is_away_is_exit_3_soon_and_named(cli: Cli) -> None:
     )
     assert answer.returncode == 3
     assert "127.0.0.1:1" in answer.stderr
-    assert time.monotonic() - started < 40  # 2 s alone; not the minute of a command that waits
+    # 2 s alone; not the minute of a command that waits
+    assert time.monotonic() - started < 40 + 5 * crowded
 
 
 def test_keys_callback_prints_what_receivers_need_and_not_the_secrets(cli: Cli) -> None:

@@ -92,13 +92,13 @@ def test_no_field_of_a_request_is_forgotten_here() -> None:
     assert free - narrow - {"results", "follows", "member"} <= PLACES.keys()
 
 
-@pytest.mark.parametrize("text", TEXTS.values())
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_no_reason_holds_an_encoded_value(text: str) -> None:
     with pytest.raises(InvalidRequest, match="encoded"):
         check_reason(text)
 
 
-@pytest.mark.parametrize("form", FORMS.values())
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def test_no_result_of_a_third_party_holds_an_encoded_value(form: Any) -> None:
     for field in ("payload", "error") + (("message",) if isinstance(form, str) else ()):
         body = {"jobId": "x", "status": "completed", field: form}

@@ -71,14 +71,14 @@ OF_MOVES = (
     Known(
         "a claim looks for the seal only before it is written",
         a_claim_looks_only_before,
-        45,
+        76,
         LATE_AND_MOVED,
         shows="the copy lacks its Started",
     ),
     Known(
         "a job is copied while its lost worker could still end it",
         a_lost_worker_is_not_fenced,
-        2,
+        7,
         MOVED | BAD_WEATHER,
         shows="copied while it runs",
     ),

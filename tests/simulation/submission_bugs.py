@@ -60,7 +60,7 @@ OF_SUBMITS = (
     Known(
         "a submitter that slept between open row and event 1",
         slept_between_row_and_event,
-        108,
+        14,
         SLEEP,
         shows=_FOR_EVER,
     ),

@@ -21,6 +21,10 @@ Flows = list[list[Event]]
 
 
 def _job(job_id: str, request: Mapping[str, Any], *, fails: bool = False) -> list[Event]:
+    return _life(job_id, request, fails=fails).events
+
+
+def _life(job_id: str, request: Mapping[str, Any], *, fails: bool = False) -> Life:
     life = Life()
     life.facts = replace(life.facts, job_id=job_id)
     life.together(
@@ -29,7 +33,7 @@ def _job(job_id: str, request: Mapping[str, Any], *, fails: bool = False) -> lis
     life.started()
     kind = Status.FAILED if fails else Status.COMPLETED
     life.together(Change(kind=kind, worker_id="w1", data={}))
-    return life.events
+    return life
 
 
 def _group(total: int = 2, **counted: Any) -> list[Event]:
@@ -66,6 +70,12 @@ def whole_flows() -> Flows:
         _member(1, fails=True),
         _successor(GROUP, 0),
     ]
+
+
+def flows_of_an_erased_job(*, emptied: int, is_followed: bool) -> Flows:
+    """Return a chain whose first job is erased; its first rows have lost their values."""
+    first = _life(FIRST, {"then": _THEN}).erased(emptied=emptied).events
+    return [first, _successor(FIRST, 0)] if is_followed else [first]
 
 
 def _with(place: int, *events: list[Event]) -> Callable[[], Flows]:

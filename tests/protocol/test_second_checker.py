@@ -13,7 +13,7 @@ from jobfleet_contracts.codec import encode
 from jobfleet_contracts.event import Event
 from jobfleet_protocol.audit.verification import Verifier, verify_job
 from jobfleet_protocol.reading.export_line import export_line
-from tests.protocol.broken_flows import BROKEN_FLOWS, whole_flows
+from tests.protocol.broken_flows import BROKEN_FLOWS, flows_of_an_erased_job, whole_flows
 from tests.protocol.life import Life
 from tests.protocol.test_verification import BROKEN, LEGAL
 
@@ -50,6 +50,19 @@ def test_both_checkers_find_nothing_in_whole_flows() -> None:
         verifier.add(events)
     assert verifier.finish() == []
     assert check(lines_of(whole_flows()), raw=True) == []
+
+
+@pytest.mark.parametrize("is_followed", [True, False])
+@pytest.mark.parametrize("emptied", range(4))
+def test_an_erased_job_may_be_followed_by_a_job_or_by_none(
+    emptied: int, *, is_followed: bool
+) -> None:
+    flows = flows_of_an_erased_job(emptied=emptied, is_followed=is_followed)
+    verifier = Verifier()
+    for events in flows:
+        verifier.add(events)
+    assert verifier.finish() == []
+    assert check(lines_of(flows), raw=True) == []
 
 
 def lines_of(lives: Sequence[Sequence[Event]]) -> list[str]:

@@ -68,6 +68,7 @@ class FlowLedger:
     def __init__(self) -> None:
         self._due: dict[str, _Place] = {}
         self._undue: dict[str, _Place] = {}
+        self._erased: set[str] = set()
         self._follows: dict[str, str] = {}
         self._silent: set[str] = set()
         self._internal: set[str] = set()
@@ -104,7 +105,9 @@ class FlowLedger:
                 following = successor_id(job_id, number, event.after.incarnation)
                 if not _is_due(step.get("when", "success"), event.after.state):
                     self._undue[following] = _place(event)
-                elif not is_erased:  # else its result goes to nobody
+                elif is_erased:  # its result goes to nobody, and may have gone before
+                    self._erased.add(following)
+                else:
                     self._due[following] = _place(event)
 
     def _take_group(self, job_id: str, history: Sequence[Event]) -> None:
@@ -162,8 +165,8 @@ class FlowLedger:
                 told = f"job {following} follows it, which such an end does not ask for"
                 yield _Finding(CHAIN_RULE, place.job_id, told, place)
         for job_id, before in self._follows.items():
-            asked = job_id in self._due or job_id in self._undue or before in self._silent
-            if not asked:
+            asked = job_id in self._due or job_id in self._undue or job_id in self._erased
+            if not asked and before not in self._silent:
                 told = f"job {before} does not ask for this successor"
                 yield _Finding(CHAIN_RULE, job_id, told, again=(before,))
         for group_id, members in self._members.items():

@@ -100,7 +100,7 @@ _NOT_LEASED = "is claimed by .* which is not leased"
 _FOR_EVER = "for ever"
 
 BY_DESIGN = (
-    Known("no epoch check", no_epoch_check, 201, shows="the result of epoch"),
+    Known("no epoch check", no_epoch_check, 351, shows="the result of epoch"),
     Known('refusal read as "not written"', refusal_means_not_written, 14, MANY_LATE, shows=_TWICE),
     Known(
         'refusal read as "written"',
@@ -127,7 +127,7 @@ BY_DESIGN = (
     Known(
         "trust checked before the read",
         trust_checked_before_the_read,
-        410,
+        598,
         BAD_WEATHER | ONE_LOCK,
         shows=_ROBBED,
     ),
@@ -225,7 +225,7 @@ BY_THE_SIMULATION = (
     Known(
         "a history removed right after its seal",
         removed_right_after_its_seal,
-        100,
+        363,
         OLD | LATE,
         shows="was written after its removal|no lone tombstone",
     ),
@@ -405,7 +405,7 @@ OF_RESCUES = (
     Known(
         "a takeover by an old look, written behind the job's end",
         taken_over_by_an_old_look,
-        201,
+        330,
         BAD_WEATHER
         | NOTHING_ELSE
         | {
@@ -450,7 +450,7 @@ OF_PAUSES = (
     Known(
         "a claim heeds no pause, only consuming does",
         a_claim_heeds_no_pause,
-        2,
+        3,
         _PAUSING,
         shows=_STARTED,
     ),

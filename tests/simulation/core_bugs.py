@@ -74,7 +74,7 @@ OF_A_CORE = (
     Known(
         "a claim waits for pauses that cannot be read",
         claims_wait_for_unknown_pauses,
-        2,
+        289,
         _CORE | {"limits": True},
         shows=_WAITS,
     ),

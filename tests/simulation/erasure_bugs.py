@@ -98,7 +98,7 @@ OF_ERASURES = (
     Known(
         "the note of an erasure written after Erased",
         noted_after_erased,
-        3,
+        8,
         _LONG | {"crash_rate": 0.05, "impatient": 1.0},
         shows="are in the trail for ever",
     ),

@@ -58,7 +58,7 @@ OF_TWO_RELEASES = (
     Known(
         "a field that a worker does not know is ignored",
         run_without_an_unknown_field,
-        0,
+        3,
         _SILENT,
         shows="ran without a field",
     ),

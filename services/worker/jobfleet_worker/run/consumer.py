@@ -320,7 +320,15 @@ class Consumer:
         Raises:
             BackendError: storage did not answer in that time, or refused.
         """
-        return await retry_for(self._patience_seconds, operation, _delays(CLAIM_DELAYED, message))
+        # An append under way goes on until it is answered. It does so alone: without the limit a
+        # worker whose storage never comes back would keep the message and the slot for ever.
+        try:
+            async with asyncio.timeout(2 * self._patience_seconds):
+                return await retry_for(
+                    self._patience_seconds, operation, _delays(CLAIM_DELAYED, message)
+                )
+        except TimeoutError as error:
+            raise BackendUnavailable("the outcome of a claim is not known in time") from error
 
     async def _try_to_claim(
         self, message: JobMessage, lease_id: str, fleet: KeptLease | None, *, is_alone: bool

@@ -58,7 +58,7 @@ def faults_of_group(job: str, row: Row, counted: Row, jobs: Jobs) -> Iterator[st
 
 
 def ends_of(rows: list[Row], incarnation: int) -> set[str]:
-    """Return by which states an incarnation may count; nobody knows them of a removed one."""
+    """Return by which states an incarnation may count; of a removed one all are possible."""
     if rows and is_removed(rows[-1]) and rows[-1]["incarnation"] > incarnation:
         return {*ENDED, "dismissed"}
     found: set[str] = set()

@@ -33,7 +33,7 @@ async def a_group(bench: Bench, members: int = 0) -> Event:
 
 
 async def member_that_ended(bench: Bench, group: str, index: int) -> Event:
-    """End a member of which nobody tells its group."""
+    """End a member without writing its mark."""
     stored = request_of(await bench.first(member_id(group, index)))
     return await bench.end(await bench.claimed(stored))
 

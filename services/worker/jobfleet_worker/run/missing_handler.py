@@ -63,7 +63,7 @@ class MissingHandler:
     has the type, or the row of one that stopped or fell silent: whichever is the latest. So a
     worker that restarts loses no jobs of its types.
 
-    A job whose key no worker has never fails: without the key nobody knows what would be lost.
+    A job whose key no worker has never fails: its values can still be read once the key is back.
     """
 
     def __init__(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -36,7 +37,7 @@ from jobfleet_worker import Defer, Fail, JobContext, handler
 from tests.protocol.steered_clock import SteeredClock
 from tests.worker.key_ring import KeyRing
 from tests.worker.process_handlers import echo
-from tests.worker.workshop import DEFAULTS, Workshop
+from tests.worker.workshop import DEFAULTS, RunningWorker, Workshop
 
 WORD = "Ada-Lovelace-of-London"
 _log = logging.getLogger(__name__)
@@ -106,10 +107,10 @@ def submitter_with(workshop: Workshop, *keys: str) -> Submitter:
     return WriteSide.wire(backend=backend, clock=workshop.clock, defaults=DEFAULTS).submitter
 
 
-def worker_with(workshop: Workshop, *keys: str, **options: Any) -> None:
+def worker_with(workshop: Workshop, *keys: str, **options: Any) -> RunningWorker:
     """Start a worker that has these keys."""
     workshop.backend = replace(workshop.backend, coder=coder(*keys))
-    workshop.start_worker(pay, refuse, report, count, gather, echo, **options)
+    return workshop.start_worker(pay, refuse, report, count, gather, echo, **options)
 
 
 def reader_with(workshop: Workshop, *keys: str) -> JobReader:
@@ -216,12 +217,13 @@ async def test_who_lacks_the_codec_sees_a_label_and_still_acts(workshop: Worksho
 async def test_a_worker_without_the_key_leaves_the_job_to_one_that_has_it(
     workshop: Workshop,
 ) -> None:
-    worker_with(workshop)
-    worker_with(workshop, "k2", no_handler_seconds=0)
+    without = [worker_with(workshop), worker_with(workshop, "k2", no_handler_seconds=0)]
     job_id = await workshop.submit("order.refuse", {"customer": WORD})
     head = await workshop.until_state(job_id, State.DEFERRED)
     assert head.data == {"reason": "noCodec"}
     assert head.message == "the worker that took it cannot decode its payload: encrypted (key k1)"
+    # They would put the job off again and again if they won the race for its message.
+    await asyncio.gather(*(worker.stop() for worker in without))
     worker_with(workshop, "k2", "k1")
     ended = await workshop.until_ended(job_id)
     assert await workshop.statuses(job_id) == ["Queued", "Deferred", "Started", "Failed"]

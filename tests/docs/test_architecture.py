@@ -50,3 +50,11 @@ def test_every_file_and_folder_that_the_page_names_exists() -> None:
     named = {name.removesuffix("/") for name in NAMED.findall(TEXT)}
     ends = {f"/{known}" for place, path in PLACES.items() for known in (place, str(path))}
     assert {name for name in named if not any(end.endswith(f"/{name}") for end in ends)} == set()
+
+
+def test_no_file_is_longer_than_the_page_says() -> None:
+    said = int(re.findall(r"Files stay under (\d+) lines", TEXT)[0])
+    code = [path for place, path in PLACES.items() if place.endswith((".py", ".html", ".js"))]
+    assert len(code) > 1000
+    lengths = {short(path): len(path.read_text().splitlines()) for path in code}
+    assert {place: length for place, length in lengths.items() if length >= said} == {}

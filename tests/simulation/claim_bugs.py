@@ -13,6 +13,8 @@ from jobfleet_worker.run import slots
 from jobfleet_worker.run.missing_handler import MissingHandler
 from jobfleet_worker.run.slots import Slots
 from jobfleet_worker.run.under_way import UnderWay
+from tests.simulation.emphases import KILLER
+from tests.simulation.known import Known
 
 
 @contextmanager
@@ -71,3 +73,30 @@ def never_waits_longer() -> AbstractContextManager[Any]:
 def copies_live_on() -> AbstractContextManager[Any]:
     """A message is put off again though another one of its job is in a delay queue."""
     return patch.object(UnderWay, "covers", return_value=False)
+
+
+_CROWDED = KILLER | {"crowded": True, "workers": 1}
+OF_SUSPECTS = (
+    Known(
+        "a suspect waits without a bound",
+        waits_without_a_bound,
+        0,
+        _CROWDED,
+        shows="kept its slots for a suspect",
+    ),
+    Known(
+        "a suspect waits again at once",
+        waits_again_at_once,
+        0,
+        _CROWDED,
+        shows="reserved its slots again",
+    ),
+    Known(
+        "a suspect never waits longer than at first",
+        never_waits_longer,
+        1,
+        _CROWDED,
+        shows="starved beside a crowd",
+    ),
+)
+"""Ways to keep slots empty, or a suspect from its turn."""

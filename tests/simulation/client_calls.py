@@ -85,7 +85,7 @@ class ClientCalls:
         self._fleet = fleet
         self._servers = servers
         self._journal = journal
-        # This text is part of the seed: with another one every seed in bugs.py finds another run.
+        # This text is part of the seed: with another one every seed of a bug finds another run.
         self._dice = Random(f"errands/{scenario.seed}")
 
     def begin(self, wishes: list[Wish]) -> None:

@@ -63,7 +63,7 @@ class Faults:
     def __init__(self, *, scenario: Scenario, time: VirtualTime) -> None:
         self._scenario = scenario
         self._time = time
-        # This text is part of the seed: with another one every seed in bugs.py finds another run.
+        # This text is part of the seed: with another one every seed of a bug finds another run.
         self._dice = Random(f"weather/{scenario.seed}")
         self._own_errors = Random(f"own errors at work/{scenario.seed}")
         self._kinds = tuple(scenario.weights)

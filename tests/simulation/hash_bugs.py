@@ -16,6 +16,7 @@ from jobfleet_protocol.trail import chain
 from jobfleet_protocol.trail.held_trail import HeldTrail
 from jobfleet_protocol.trail.transitions import Change
 from tests.simulation.fake_trail import TrailTable
+from tests.simulation.known import Known
 from tests.simulation.simulation import Simulation
 
 
@@ -83,3 +84,22 @@ def tail_written_anew() -> AbstractContextManager[Any]:
                 rows[last] = chain.chained(rows.get(last - 1), replace(rows[last], message="?"))
 
     return patch.object(Simulation, "_heal", forge_after_the_heads)
+
+
+_HASHES = "^rule 12|^heads"
+BY_THE_HASHES = (
+    Known(
+        "an event chained to a row known before the newest", hash_of_a_stale_row, 1, shows=_HASHES
+    ),
+    Known("a message with the hash of another event 1", hash_of_another_event_1, 3, shows=_HASHES),
+    Known("an old row's message changed", old_row_changed(message="?"), 0, shows=_HASHES),
+    Known(
+        "an old row's result changed",
+        old_row_changed(data={"result": {"epoch": 1}, "more": 0}),
+        0,
+        shows=_HASHES,
+    ),
+    Known("an old row's duration changed", old_row_changed(duration_ms=0), 0, shows=_HASHES),
+    Known("a tail written anew with hashes that fit", tail_written_anew, 0, shows="^heads"),
+)
+"""What the hash chain has to show, and the heads of an earlier time."""

@@ -13,6 +13,11 @@ from tests.simulation.simulation import Verdict
 
 Bug = Callable[[], AbstractContextManager[Any]]
 
+FOR_EVER = "for ever"
+ROBBED = "which lives and trusts its lease"
+NOT_LEASED = "is claimed by .* which is not leased"
+"""How several bugs show: a job waits, a live worker loses its job, a claim is without a lease."""
+
 
 @dataclass(frozen=True, slots=True)
 class Known:

@@ -12,6 +12,7 @@ from jobfleet_contracts.event import Event
 from jobfleet_protocol.trail.chain import chained
 from jobfleet_protocol.trail.held_trail import HeldTrail
 from jobfleet_protocol.trail.transitions import Change
+from tests.simulation.known import Known
 
 
 def a_step_named_as_lifecycle_event() -> AbstractContextManager[Any]:
@@ -27,3 +28,14 @@ def a_step_named_as_lifecycle_event() -> AbstractContextManager[Any]:
         return events
 
     return patch.object(HeldTrail, "_draft", draft)
+
+
+OF_READING = (
+    Known(
+        "a step named as the lifecycle event before",
+        a_step_named_as_lifecycle_event,
+        0,
+        shows="lifecycle_before",
+    ),
+)
+"""Rows that would lead readers astray."""

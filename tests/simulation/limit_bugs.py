@@ -16,6 +16,9 @@ from jobfleet_protocol.claiming.lock_turns import TurnView
 from jobfleet_protocol.control.limit_state import Limit
 from jobfleet_worker.run import start_terms
 from jobfleet_worker.run.pause_watch import PauseWatch
+from tests.simulation.emphases import BAD_WEATHER
+from tests.simulation.known import FOR_EVER, ROBBED, Known
+from tests.simulation.slot_bugs import slot_leaked_by_a_crash
 
 
 def number_is_part_of_the_slot() -> AbstractContextManager[Any]:
@@ -68,3 +71,51 @@ def slots_given_back_too_early() -> AbstractContextManager[Any]:
         return result
 
     return patch.object(Claimer, "claim", and_release)
+
+
+_LIMITED = BAD_WEATHER | {
+    "limits": True,
+    "jobs": 9,
+    "fleet_scope": False,
+    "clock_steps": False,
+    "retention_seconds": None,
+    "stall_rate": 0.01,
+}
+OF_LIMITS = (
+    Known(
+        "the number of slots is part of a named limit's slot",
+        number_is_part_of_the_slot,
+        0,
+        _LIMITED,
+        shows="^job .* #",
+    ),
+    Known(
+        "one of two slots kept after a takeover",
+        slot_kept_after_a_takeover,
+        7,
+        _LIMITED,
+        shows="runs beside .* in ",
+    ),
+    Known(
+        "a worker goes by the limits of its start",
+        limits_read_once,
+        2,
+        _LIMITED,
+        shows="jobs run under limit|^job .* #",
+    ),
+    Known(
+        "slots of a limit given back before the handler runs",
+        slots_given_back_too_early,
+        0,
+        _LIMITED,
+        shows=ROBBED,
+    ),
+    Known(
+        "a slot of a limit leaked by a crash",
+        slot_leaked_by_a_crash,
+        1,
+        _LIMITED | {"lock_keys": 1, "lock_slots": 1},
+        shows=FOR_EVER,
+    ),
+)
+"""Faults of other systems' limits."""

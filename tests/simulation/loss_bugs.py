@@ -13,6 +13,8 @@ from jobfleet_protocol.claiming import lock_turns
 from jobfleet_protocol.trail import transitions
 from jobfleet_protocol.trail.transitions import Change
 from jobfleet_worker.run.attempt_limits import AttemptLimits
+from tests.simulation.emphases import BAD_WEATHER
+from tests.simulation.known import Known
 
 
 def a_lone_takeover() -> AbstractContextManager[Any]:
@@ -37,3 +39,17 @@ def a_claim_without_the_limit() -> AbstractContextManager[Any]:
         return MAX_TAKEOVERS
 
     return patch.object(AttemptLimits, "takeovers", always)
+
+
+_ONCE = BAD_WEATHER | {"once": 1.0, "stall_rate": 0.02, "lock_keys": 1}
+OF_LOSSES = (
+    Known("a lone takeover", a_lone_takeover, 4, _ONCE, shows="may not start again"),
+    Known(
+        "a claim without the job's limit of lost workers",
+        a_claim_without_the_limit,
+        4,
+        _ONCE,
+        shows="may not start again",
+    ),
+)
+"""Jobs that run twice though they must not."""

@@ -32,7 +32,7 @@ class OperatorActions:
         self._servers = servers
         self._fleet = fleet
         self._journal = journal
-        # This text is part of the seed: with another one every seed in bugs.py finds another run.
+        # This text is part of the seed: with another one every seed of a bug finds another run.
         self._dice = Random(f"mischief/{scenario.seed}")
         self._blows: tuple[Callable[[], None], ...] = (
             self._crash,

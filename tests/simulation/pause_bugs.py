@@ -12,6 +12,8 @@ from jobfleet_protocol.control.pause_state import NO_PAUSES, FleetPauses
 from jobfleet_protocol.control.pauses import Pauses
 from jobfleet_worker.run import pause_watch
 from jobfleet_worker.upkeep.rescuer import Rescuer
+from tests.simulation.emphases import BAD_WEATHER
+from tests.simulation.known import FOR_EVER, Known
 
 
 def the_resume_publishes() -> AbstractContextManager[Any]:
@@ -51,3 +53,35 @@ def a_claim_heeds_no_pause() -> AbstractContextManager[Any]:
 def an_old_look_counts_for_ever() -> AbstractContextManager[Any]:
     """A worker that stood still goes by what it read before."""
     return patch.object(pause_watch, "KNOWN_FOR_HEARTBEATS", 1e9)
+
+
+_PAUSING = {"pauses": True, "clock_steps": False, "retention_seconds": None}
+_STALLED = _PAUSING | BAD_WEATHER
+_STARTED = "started at .* was paused"
+OF_PAUSES = (
+    Known(
+        "the resuming command publishes, and is lost",
+        the_resume_publishes,
+        3,
+        _PAUSING,
+        shows=FOR_EVER,
+    ),
+    Known(
+        "a restart or a deployment resumes a pause", a_restart_resumes, 2, _STALLED, shows=_STARTED
+    ),
+    Known(
+        "a claim heeds no pause, only consuming does",
+        a_claim_heeds_no_pause,
+        3,
+        _PAUSING,
+        shows=_STARTED,
+    ),
+    Known(
+        "a worker that slept goes by an old look at the pauses",
+        an_old_look_counts_for_ever,
+        170,
+        _STALLED,
+        shows=_STARTED,
+    ),
+)
+"""Faults of pauses elsewhere."""

@@ -12,6 +12,8 @@ from jobfleet_contracts.state import Status
 from jobfleet_protocol.trail.transitions import Change, draft
 from jobfleet_worker.run import process_turns
 from jobfleet_worker.run.deferral import Deferral
+from tests.simulation.emphases import FEW_PROCESSES
+from tests.simulation.known import Known
 
 
 @contextmanager
@@ -34,3 +36,15 @@ def put_off_whoever_runs_it() -> Iterator[None]:
         patch.object(Deferral, "_append", append),
     ):
         yield
+
+
+OF_PROCESSES = (
+    Known(
+        "put off for want of a process, whoever runs it",
+        put_off_whoever_runs_it,
+        2,
+        FEW_PROCESSES,
+        shows="wrote in the epoch of worker",
+    ),
+)
+"""Jobs that find no free process."""

@@ -10,7 +10,9 @@ from unittest.mock import patch
 
 from jobfleet_contracts.rate import Rate, RateRow
 from jobfleet_protocol.claiming.rate_slots import Admission
+from tests.simulation.emphases import BAD_WEATHER
 from tests.simulation.fake_rates import RateTable
+from tests.simulation.known import Known
 
 
 @contextmanager
@@ -35,3 +37,23 @@ def a_row_written_without_a_look() -> AbstractContextManager[Any]:
         return replace(self, key, moment, self.rows.get(key))
 
     return patch.object(RateTable, "replace", whatever_stands)
+
+
+_RATED = BAD_WEATHER | {
+    "rate": "6/minute",
+    "jobs": 9,
+    "fleet_scope": False,
+    "clock_steps": False,
+    "stall_rate": 0.01,
+}
+OF_RATES = (
+    Known("a rate counted at admission", rate_counted_at_admission, 8, _RATED, shows=": rate "),
+    Known(
+        "a rate's row written without a look",
+        a_row_written_without_a_look,
+        20,
+        _RATED,
+        shows=": rate ",
+    ),
+)
+"""Faults of other systems' rates."""

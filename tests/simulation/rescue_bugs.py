@@ -13,6 +13,8 @@ from jobfleet_protocol.claiming import trail_claim
 from jobfleet_protocol.claiming.trail_claim import TrailClaim
 from jobfleet_protocol.trail import transitions
 from jobfleet_protocol.trail.transitions import Change
+from tests.simulation.emphases import BAD_WEATHER, NOTHING_ELSE
+from tests.simulation.known import Known
 
 
 @contextmanager
@@ -40,3 +42,23 @@ def taken_over_by_an_old_look() -> Iterator[None]:
         stack.enter_context(patch.object(trail_claim, "draft", drafted))
         stack.enter_context(patch.object(TrailClaim, "_append", stubborn))
         yield
+
+
+OF_RESCUES = (
+    Known(
+        "a takeover by an old look, written behind the job's end",
+        taken_over_by_an_old_look,
+        330,
+        BAD_WEATHER
+        | NOTHING_ELSE
+        | {
+            "fault_rate": 0.15,
+            "jobs": 12,
+            "stall_rate": 0.05,
+            "lease_seconds": 15,
+            "fleet_scope": False,
+        },
+        shows="after the job ended",
+    ),
+)
+"""Jobs taken from a worker that is thought to be lost."""

@@ -16,6 +16,8 @@ from jobfleet_protocol.control import schedule_state
 from jobfleet_protocol.control.control_writer import ControlDraft, ControlWriter
 from jobfleet_protocol.control.schedule_state import ScheduleState, job_of
 from jobfleet_protocol.control.schedules import Schedules
+from tests.simulation.emphases import BAD_WEATHER
+from tests.simulation.known import Known
 
 
 @contextmanager
@@ -90,3 +92,47 @@ def fired_whatever_stands_meanwhile() -> AbstractContextManager[Any]:
         return await self._append(head.name, lambda _: draft)
 
     return patch.object(Schedules, "_on_top_of", anyhow)
+
+
+_RECURRING = {"schedules": True, "clock_steps": False, "retention_seconds": None}
+_RECURRING_AND_STALLED = _RECURRING | BAD_WEATHER
+_NO_RESUME = "(?i)pause"
+OF_SCHEDULES = (
+    Known(
+        "a tick's job made before its entry",
+        submitted_before_the_entry,
+        8,
+        _RECURRING_AND_STALLED,
+        shows="no entry stands for it",
+    ),
+    Known(
+        "an operator's entry hides an unfinished tick",
+        operators_do_not_settle,
+        40,
+        _RECURRING_AND_STALLED | {"crash_rate": 0.02},
+        shows="was never made",
+    ),
+    Known(
+        "ticks counted from the wall clock",
+        ticks_from_the_wall_clock,
+        0,
+        _RECURRING,
+        shows="^schedule",
+    ),
+    Known(
+        "two leaders fire one tick",
+        two_leaders_fire_one_tick,
+        0,
+        _RECURRING,
+        shows="^schedule|no entry stands for it",
+    ),
+    Known("a deployment resumes a pause", a_deployment_resumes, 19, _RECURRING, shows=_NO_RESUME),
+    Known(
+        "a tick fired on top of a pause",
+        fired_whatever_stands_meanwhile,
+        22,
+        _RECURRING_AND_STALLED,
+        shows=_NO_RESUME,
+    ),
+)
+"""Faults of other schedulers."""

@@ -15,6 +15,8 @@ from jobfleet_protocol.claiming.lock_views import LockViews
 from jobfleet_protocol.claiming.trail_claim import TrailClaim
 from jobfleet_worker.run.give_back import GiveBack
 from jobfleet_worker.run.worker_lock import WorkerLock
+from tests.simulation.emphases import BAD_WEATHER
+from tests.simulation.known import FOR_EVER, NOT_LEASED, ROBBED, Known
 
 
 def lost_lease_taken_again() -> AbstractContextManager[Any]:
@@ -61,3 +63,38 @@ def running_on_the_own_lock_means_lost() -> Iterator[None]:
 
     with patch.object(LockViews, "_holder_lives", lives):
         yield
+
+
+_WORKER_SCOPE = {"worker_scope": 1.0, "fleet_scope": False, "lacking": 0, "rate": None}
+_LOSSES = _WORKER_SCOPE | BAD_WEATHER
+OF_SCOPE_WORKER = (
+    Known(
+        "a lost lease taken again under its old name",
+        lost_lease_taken_again,
+        26,
+        _LOSSES,
+        shows=FOR_EVER,
+    ),
+    Known(
+        "a job given up under a live worker's lock",
+        given_up_in_silence,
+        3,
+        _WORKER_SCOPE | {"own_errors": 0.2},
+        shows=FOR_EVER,
+    ),
+    Known(
+        "a worker's trust not checked between read and insert",
+        trust_not_checked_before_the_insert,
+        3,
+        _LOSSES | {"jobs": 12, "limits": False},
+        shows=NOT_LEASED,
+    ),
+    Known(
+        "a job that runs on the worker's own lock taken for lost",
+        running_on_the_own_lock_means_lost,
+        3,
+        _LOSSES,
+        shows=ROBBED,
+    ),
+)
+"""Faults of one lock for many jobs."""

@@ -16,7 +16,9 @@ from jobfleet_protocol.claiming import decision, trail_claim
 from jobfleet_protocol.claiming.decision import Decision, LockView
 from jobfleet_protocol.claiming.lock_turns import LockTurns
 from jobfleet_protocol.claiming.lock_views import LockViews
+from tests.simulation.emphases import BAD_WEATHER, ONE_LOCK
 from tests.simulation.fake_leases import LockContainer
+from tests.simulation.known import FOR_EVER, ROBBED, Known
 
 
 def stale_note_of_another_slot() -> AbstractContextManager[Any]:
@@ -66,3 +68,32 @@ def limit_exceeded_after_a_takeover() -> Iterator[None]:
         stack.enter_context(patch.object(trail_claim, "decide", anywhere))
         stack.enter_context(patch.object(LockViews, "_holder_lives", nobody_lives))
         yield
+
+
+_SLOTS = ONE_LOCK | {"lock_slots": 2}
+_SLOTS_IN_BAD_WEATHER = _SLOTS | BAD_WEATHER | {"stall_rate": 0.01}
+OF_SLOTS = (
+    Known(
+        "a stale note of another slot believed by its epoch",
+        stale_note_of_another_slot,
+        51,
+        _SLOTS,
+        shows=ROBBED,
+    ),
+    Known(
+        "a slot leaked by a crash",
+        slot_leaked_by_a_crash,
+        0,
+        _SLOTS_IN_BAD_WEATHER,
+        shows=FOR_EVER,
+    ),
+    Known("a slot released twice", slot_released_twice, 138, _SLOTS_IN_BAD_WEATHER, shows=ROBBED),
+    Known(
+        "a limit exceeded after a takeover",
+        limit_exceeded_after_a_takeover,
+        1,
+        _SLOTS_IN_BAD_WEATHER,
+        shows=ROBBED,
+    ),
+)
+"""Faults of other systems' slots."""

@@ -13,7 +13,7 @@ from jobfleet_protocol.actions import redrive, submission
 from jobfleet_protocol.claiming import trail_opening
 from tests.simulation.emphases import ONE_DATABASE, SLEEP
 from tests.simulation.fake_openings import FakeJobOpenings
-from tests.simulation.known import Known
+from tests.simulation.known import FOR_EVER, Known
 
 
 @contextmanager
@@ -54,15 +54,13 @@ def transaction_without_the_open_row() -> Iterator[None]:
         yield
 
 
-_FOR_EVER = "for ever"
-
 OF_SUBMITS = (
     Known(
         "a submitter that slept between open row and event 1",
         slept_between_row_and_event,
         14,
         SLEEP,
-        shows=_FOR_EVER,
+        shows=FOR_EVER,
     ),
     Known(
         "a submit accepted though its transaction was not answered",
@@ -76,6 +74,6 @@ OF_SUBMITS = (
         transaction_without_the_open_row,
         0,
         ONE_DATABASE,
-        shows=_FOR_EVER,
+        shows=FOR_EVER,
     ),
 )

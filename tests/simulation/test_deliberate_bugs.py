@@ -19,10 +19,12 @@ from tests.simulation.bugs import (
     OF_MOVES,
     OF_PAUSES,
     OF_PROCESSES,
+    OF_RATES,
     OF_READING,
     OF_RESCUES,
     OF_SCHEDULES,
     OF_SCOPE_WORKER,
+    OF_SLOTS,
     OF_SUBMITS,
     OF_SUSPECTS,
     OF_TWO_RELEASES,
@@ -56,7 +58,7 @@ def test_a_fault_of_other_schedulers_fails(known: Known) -> None:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("known", OF_LIMITS, ids=lambda known: known.name)
+@pytest.mark.parametrize("known", OF_LIMITS + OF_SLOTS + OF_RATES, ids=lambda known: known.name)
 def test_a_fault_of_other_limits_fails(known: Known) -> None:
     _fails(known)
 
@@ -145,5 +147,5 @@ def _fails(known: Known) -> None:
     if found is None:
         found = known.first_seen(range(IN_EVERY_TEST_RUN))
         assert found is not None, f"no seed below {IN_EVERY_TEST_RUN} shows it"
-        warnings.warn(f"{known.name}: now seed {found.seed}; note it in bugs.py", stacklevel=1)
+        warnings.warn(f"{known.name}: now seed {found.seed}; note it beside the bug", stacklevel=1)
     figures.count(bugs_found=1)

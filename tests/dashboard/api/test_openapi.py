@@ -8,7 +8,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from jobfleet_contracts.job import JobRequest
-from jobfleet_dashboard.api import descriptions, examples
+from jobfleet_dashboard.api import descriptions
+from jobfleet_dashboard.api.examples import job_examples
 from jobfleet_dashboard.api.route_description import Description
 from jobfleet_dashboard.api.short_form import expand
 from tests.dashboard.api.asgi_client import AsgiClient
@@ -27,8 +28,8 @@ def test_each_example_fits_its_shape(name: str) -> None:
 
 
 def test_the_examples_of_requests_are_accepted() -> None:
-    assert JobRequest.parse(examples.REQUEST).type == "demo.steps"
-    assert JobRequest.parse(expand(examples.SHORT_REQUEST)).type == "http.request"
+    assert JobRequest.parse(job_examples.REQUEST).type == "demo.steps"
+    assert JobRequest.parse(expand(job_examples.SHORT_REQUEST)).type == "http.request"
 
 
 async def test_every_operation_tells_success_problems_and_an_example(client: AsgiClient) -> None:

@@ -11,13 +11,21 @@ from jobfleet_dashboard.api import (
     bulk_documents,
     documents,
     error_documents,
-    examples,
     group_documents,
     limit_documents,
     schedule_documents,
     type_documents,
     waiting_documents,
     worker_documents,
+)
+from jobfleet_dashboard.api.examples import (
+    fleet_examples,
+    group_examples,
+    incident_examples,
+    job_examples,
+    limit_examples,
+    schedule_examples,
+    values,
 )
 from jobfleet_dashboard.api.route_description import READ, WRITE, Description
 
@@ -62,42 +70,42 @@ _POLL = ("ETag", "Retry-After", "Cache-Control")
 SUBMIT = Description(
     text="Accepted: it is in the audit trail.",
     model=documents.JobAnswer,
-    example=examples.ACCEPTED,
+    example=job_examples.ACCEPTED,
     good=(202,),
     headers=("Location", "Retry-After"),
     problems=_SUBMIT,
     schema={"anyOf": [{"$ref": f"{_REF}JobRequest"}, {"$ref": f"{_REF}HttpJobRequest"}]},
-    requests={"job": examples.REQUEST, "http": examples.SHORT_REQUEST},
+    requests={"job": job_examples.REQUEST, "http": job_examples.SHORT_REQUEST},
     key_header=True,
 )
 BULK = Description(
     text="One item per job, in order.",
     model=documents.BulkAnswer,
-    example=examples.BULK,
+    example=job_examples.BULK,
     good=(202,),
     problems=(*WRITE, "rate-limited", "queue-full"),
     schema={"$ref": f"{_REF}BulkRequest"},
-    requests={"jobs": examples.BULK_REQUEST},
+    requests={"jobs": job_examples.BULK_REQUEST},
     key_header=True,
 )
 JOBS = Description(
     text="Events, newest first; with `view=jobs` jobs, last changed first: "
     "one that changes while you page moves to the first page.",
     model=documents.EventPage | documents.JobPage,
-    example=examples.EVENTS,
+    example=job_examples.EVENTS,
     problems=("invalid-request", *READ),
 )
 FLEET_EVENTS = Description(
     text="Events of all jobs, newest first. A search that stops before the end says in "
     "`searchedBackTo` how far back it has looked; `next` goes on from there.",
     model=documents.EventPage,
-    example=examples.EVENTS,
+    example=job_examples.EVENTS,
     problems=("invalid-request", *READ),
 )
 JOB = Description(
     text="The job.",
     model=documents.JobDocument,
-    example=examples.JOB,
+    example=job_examples.JOB,
     bare=(304,),
     headers=_POLL,
     problems=("invalid-request", "unknown-job", *READ),
@@ -105,19 +113,19 @@ JOB = Description(
 LOGS = Description(
     text="Attempts, first one first; a page ends after 1 MiB.",
     model=documents.AttemptPage,
-    example=examples.LOGS,
+    example=job_examples.LOGS,
     problems=("invalid-request", "unknown-job", *READ),
 )
 LINES = Description(
     text="Log lines of the handler, first one first.",
     model=documents.LogPage,
-    example=examples.LINES,
+    example=job_examples.LINES,
     problems=("invalid-request", "unknown-job", *READ),
 )
 EVENTS = Description(
     text="Events, oldest first; a page ends after 1 MiB.",
     model=documents.HistoryPage,
-    example=examples.HISTORY,
+    example=job_examples.HISTORY,
     problems=("invalid-request", "unknown-job", *READ),
 )
 FLEET_STREAM = Description(
@@ -133,7 +141,7 @@ JOB_STREAM = Description(
 CANCEL = Description(
     text="Cancelled, or its worker was asked to stop.",
     model=documents.JobAnswer,
-    example=examples.ACCEPTED,
+    example=job_examples.ACCEPTED,
     good=(202,),
     headers=("Location", "Retry-After"),
     problems=(*WRITE, "unknown-job", "action-refused"),
@@ -148,36 +156,36 @@ ERASE = replace(
 ACT_ON_MANY = Description(
     text="One item per job; of a filter, or with `Prefer: respond-async`, the action's id.",
     model=documents.ActionAnswer,
-    example=examples.ACTIONS,
+    example=job_examples.ACTIONS,
     good=(202,),
     problems=(*WRITE, "action-refused"),
     schema={"$ref": f"{_REF}ActionRequest"},
-    requests={"ids": examples.ACTION_REQUEST},
+    requests={"ids": job_examples.ACTION_REQUEST},
 )
 GROUP_OPEN = Description(
     text="Opened: it waits for its members.",
     model=documents.JobAnswer,
-    example=examples.ACCEPTED,
+    example=job_examples.ACCEPTED,
     good=(202,),
     headers=("Location", "Retry-After"),
     problems=(*WRITE, "body-conflict", "rate-limited"),
     schema={"$ref": f"{_REF}GroupRequest"},
-    requests={"group": examples.GROUP_REQUEST},
+    requests={"group": group_examples.GROUP_REQUEST},
     key_header=True,
 )
 GROUP_MEMBERS = Description(
     text="One item per member, in order.",
     model=documents.BulkAnswer,
-    example=examples.BULK,
+    example=job_examples.BULK,
     good=(202,),
     problems=(*WRITE, "unknown-job", "rate-limited"),
     schema={"$ref": f"{_REF}MembersRequest"},
-    requests={"members": examples.MEMBERS_REQUEST},
+    requests={"members": group_examples.MEMBERS_REQUEST},
 )
 GROUP_SEAL = Description(
     text="Sealed: it ends when its members have ended.",
     model=documents.JobAnswer,
-    example=examples.ACCEPTED,
+    example=job_examples.ACCEPTED,
     good=(202,),
     headers=("Location", "Retry-After"),
     problems=(*WRITE, "unknown-job", "action-refused"),
@@ -187,19 +195,19 @@ GROUP_SEAL = Description(
 GROUP = Description(
     text="The group.",
     model=group_documents.GroupDocument,
-    example=examples.GROUP,
+    example=group_examples.GROUP,
     problems=(*READ, "unknown-job", "action-refused"),
 )
 GROUP_LIST = Description(
     text="A page of members.",
     model=group_documents.MemberPage,
-    example=examples.MEMBERS,
+    example=group_examples.MEMBERS,
     problems=("invalid-request", *READ, "unknown-job", "action-refused"),
 )
 GROUP_ACT = Description(
     text="Accepted: the action goes on by itself.",
     model=documents.ActionAnswer,
-    example=examples.ACTION_ACCEPTED,
+    example=job_examples.ACTION_ACCEPTED,
     good=(202,),
     headers=("Location", "Retry-After"),
     problems=(*WRITE, "unknown-job", "action-refused"),
@@ -208,7 +216,7 @@ GROUP_ACT = Description(
 CALLBACK = Description(
     text="Accepted, now or before.",
     model=documents.CallbackAnswer,
-    example=examples.CALLBACK_ANSWER,
+    example=job_examples.CALLBACK_ANSWER,
     problems=(
         "invalid-request",
         "bad-signature",
@@ -219,7 +227,7 @@ CALLBACK = Description(
         "backend-unavailable",
     ),
     schema={"$ref": f"{_REF}CallbackRequest"},
-    requests={"completed": examples.CALLBACK},
+    requests={"completed": job_examples.CALLBACK},
     parameters=(
         _parameter("query", "incarnation", "Of the job, as its callback address names it."),
         _parameter("header", "X-HMAC-SHA256", "Hex HMAC-SHA256 of the body; or the next three."),
@@ -229,26 +237,28 @@ CALLBACK = Description(
     ),
 )
 SCHEDULES = Description(
-    text="Schedules, by name.", model=schedule_documents.ScheduleList, example=examples.SCHEDULES
+    text="Schedules, by name.",
+    model=schedule_documents.ScheduleList,
+    example=schedule_examples.SCHEDULES,
 )
 SCHEDULE = Description(
     text="The schedule.",
     model=schedule_documents.ScheduleDocument,
-    example=examples.SCHEDULE,
+    example=schedule_examples.SCHEDULE,
     problems=("invalid-request", "unknown-schedule", *READ),
 )
 SCHEDULE_PUT = Description(
     text="The schedule as it now is.",
     model=schedule_documents.ScheduleDocument,
-    example=examples.SCHEDULE,
+    example=schedule_examples.SCHEDULE,
     problems=(*WRITE, "unknown-schedule"),
     schema={"$ref": f"{_REF}ScheduleRequest"},
-    requests={"cron": examples.SCHEDULE_REQUEST},
+    requests={"cron": schedule_examples.SCHEDULE_REQUEST},
 )
 SCHEDULE_ACT = Description(
     text="Done.",
     model=schedule_documents.ScheduleAnswer,
-    example=examples.SCHEDULE_DONE,
+    example=schedule_examples.SCHEDULE_DONE,
     good=(202,),
     problems=(*WRITE, "unknown-schedule"),
     schema=_REASON,
@@ -264,75 +274,77 @@ SCHEDULE_RUN = replace(
 SCHEDULE_BACKFILL = Description(
     text="The jobs, oldest tick first.",
     model=schedule_documents.BackfillAnswer,
-    example=examples.BACKFILL,
+    example=schedule_examples.BACKFILL,
     good=(202,),
     problems=(*WRITE, "unknown-schedule"),
     schema={"$ref": f"{_REF}BackfillRequest"},
-    requests={"week": examples.BACKFILL_REQUEST},
+    requests={"week": schedule_examples.BACKFILL_REQUEST},
 )
 SCHEDULE_NEXT = Description(
     text="Times in UTC, earliest first.",
     model=schedule_documents.NextRuns,
-    example={"items": [examples.AT]},
+    example={"items": [values.AT]},
     problems=("invalid-request", "unknown-schedule", *READ),
 )
 SCHEDULE_HISTORY = Description(
     text="Entries, newest first.",
     model=schedule_documents.ScheduleHistory,
-    example=examples.SCHEDULE_HISTORY,
+    example=schedule_examples.SCHEDULE_HISTORY,
     problems=("invalid-request", "unknown-schedule", *READ),
 )
 WORKERS = Description(
     text="Workers, longest running first.",
     model=worker_documents.WorkerList,
-    example=examples.WORKERS,
+    example=fleet_examples.WORKERS,
 )
 WORKER = Description(
     text="The worker.",
     model=worker_documents.WorkerDetail,
-    example=examples.WORKER,
+    example=fleet_examples.WORKER,
     problems=("not-found", *READ),
 )
-QUEUES = Description(text="Lanes, and queues.", model=documents.QueueList, example=examples.QUEUES)
-TYPES = Description(text="Job types.", model=type_documents.TypeList, example=examples.TYPES)
+QUEUES = Description(
+    text="Lanes, and queues.", model=documents.QueueList, example=fleet_examples.QUEUES
+)
+TYPES = Description(text="Job types.", model=type_documents.TypeList, example=fleet_examples.TYPES)
 PAUSE = Description(
     text="Paused; the pause stands in the control log.",
     model=documents.PauseAnswer,
-    example=examples.PAUSED,
+    example=fleet_examples.PAUSED,
     good=(202,),
     problems=WRITE,
     schema=_PAUSE,
-    requests={"until": examples.PAUSE_REQUEST},
+    requests={"until": fleet_examples.PAUSE_REQUEST},
 )
-RESUME = replace(PAUSE, text="Open.", example=examples.RESUMED, schema=_REASON, requests=None)
+RESUME = replace(PAUSE, text="Open.", example=fleet_examples.RESUMED, schema=_REASON, requests=None)
 RUN_ANYWAY = replace(
     RESUME,
     text="The job may start once.",
-    example=examples.RUN_ANYWAY,
+    example=fleet_examples.RUN_ANYWAY,
     problems=(*WRITE, "unknown-job", "action-refused"),
 )
-LOCKS = Description(text="Lock keys.", model=documents.LockList, example=examples.LOCKS)
+LOCKS = Description(text="Lock keys.", model=documents.LockList, example=fleet_examples.LOCKS)
 LIMITS = Description(
-    text="Limits, by name.", model=limit_documents.LimitList, example=examples.LIMITS
+    text="Limits, by name.", model=limit_documents.LimitList, example=limit_examples.LIMITS
 )
 LIMIT = Description(
     text="The limit.",
     model=limit_documents.LimitDocument,
-    example=examples.LIMIT,
+    example=limit_examples.LIMIT,
     problems=("invalid-request", "unknown-limit", *READ),
 )
 LIMIT_PUT = Description(
     text="The limit as it now is.",
     model=limit_documents.LimitDocument,
-    example=examples.LIMIT,
+    example=limit_examples.LIMIT,
     problems=(*WRITE, "unknown-limit"),
     schema=_LIMIT,
-    requests={"both": examples.LIMIT_REQUEST},
+    requests={"both": limit_examples.LIMIT_REQUEST},
 )
 LIMIT_REMOVE = Description(
     text="Removed.",
     model=limit_documents.LimitAnswer,
-    example=examples.LIMIT_REMOVED,
+    example=limit_examples.LIMIT_REMOVED,
     good=(202,),
     problems=(*WRITE, "unknown-limit"),
     schema=_REASON,
@@ -340,57 +352,57 @@ LIMIT_REMOVE = Description(
 LIMIT_HISTORY = Description(
     text="Entries, newest first.",
     model=limit_documents.LimitHistory,
-    example=examples.LIMIT_HISTORY,
+    example=limit_examples.LIMIT_HISTORY,
     problems=("invalid-request", "unknown-limit", *READ),
 )
 DEAD_LETTERS = Description(
     text="Messages first, then jobs.",
     model=documents.DeadLetterPage,
-    example=examples.DEAD_LETTERS,
+    example=fleet_examples.DEAD_LETTERS,
     problems=("invalid-request", *READ),
 )
-STATS = Description(text="By state.", model=documents.StateList, example=examples.STATS)
+STATS = Description(text="By state.", model=documents.StateList, example=fleet_examples.STATS)
 VERDICT = Description(
     text="Problems, worst first; none in a fleet that is well.",
     model=documents.VerdictDocument,
-    example=examples.VERDICT,
+    example=incident_examples.VERDICT,
     problems=("invalid-request", *READ),
 )
 ERRORS = Description(
     text="Groups, most failed jobs first.",
     model=error_documents.ErrorReportDocument,
-    example=examples.ERRORS,
+    example=incident_examples.ERRORS,
     problems=("invalid-request", *READ),
 )
 JOURNAL = Description(
     text="Newest first.",
     model=bulk_documents.JournalPage,
-    example=examples.JOURNAL,
+    example=incident_examples.JOURNAL,
     problems=("invalid-request", *READ),
 )
 BULK_ACTION = Description(
     text="The action.",
     model=bulk_documents.BulkActionDocument,
-    example=examples.BULK_ACTION,
+    example=incident_examples.BULK_ACTION,
     problems=("not-found", *READ),
 )
 RESULTS = Description(
     text="The last ones first.",
     model=bulk_documents.JobResultPage,
-    example=examples.RESULTS,
+    example=incident_examples.RESULTS,
     problems=("invalid-request", "not-found", *READ),
 )
 STOP_ACTION = Description(
     text="It stops after the batch under way.",
     model=bulk_documents.BulkActionDocument,
-    example=examples.BULK_ACTION,
+    example=incident_examples.BULK_ACTION,
     good=(202,),
     problems=("action-refused", "not-found", *WRITE),
 )
 WAITING = Description(
     text="The strongest reason first.",
     model=waiting_documents.WaitingList,
-    example=examples.WAITING,
+    example=job_examples.WAITING,
     problems=("unknown-job", *READ),
 )
 EXPORT_CSV = Description(
@@ -402,7 +414,7 @@ EXPORT_CSV = Description(
 EXPORT_JSON = Description(
     text="A line of JSON for each job.",
     media_type="application/x-ndjson",
-    example=f'{{"jobId":"{examples.JOB_ID}","type":"crm.sync","state":"failed"}}\n',
+    example=f'{{"jobId":"{values.JOB_ID}","type":"crm.sync","state":"failed"}}\n',
     problems=("invalid-request", *READ),
 )
 EVENTS_CSV = Description(
@@ -414,16 +426,19 @@ EVENTS_CSV = Description(
 EVENTS_JSON = Description(
     text="A line of JSON for each event, newest first.",
     media_type="application/x-ndjson",
-    example=f'{{"jobId":"{examples.JOB_ID}","sequence":3,"status":"Failed"}}\n',
+    example=f'{{"jobId":"{values.JOB_ID}","sequence":3,"status":"Failed"}}\n',
     problems=("invalid-request", *READ),
 )
 LIVEZ = Description(
-    text="Alive.", model=documents.Alive, example=examples.ALIVE, problems=("cross-site-request",)
+    text="Alive.",
+    model=documents.Alive,
+    example=fleet_examples.ALIVE,
+    problems=("cross-site-request",),
 )
 READYZ = Description(
     text="Ready (200), or not yet (503).",
     model=documents.Readiness,
-    example=examples.READY,
+    example=fleet_examples.READY,
     good=(200, 503),
     problems=("cross-site-request",),
 )

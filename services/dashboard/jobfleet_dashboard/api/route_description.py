@@ -10,9 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_dashboard import problems
-from jobfleet_dashboard.api import (
-    examples,
-)
+from jobfleet_dashboard.api.examples import values
 from jobfleet_dashboard.problems import problem_document
 
 _PROBLEMS: tuple[Problem, ...] = (
@@ -21,7 +19,7 @@ _PROBLEMS: tuple[Problem, ...] = (
     problems.bad_signature("the callback carries no valid signature"),
     problems.forbidden("key reports is a viewer; this needs submitter"),
     problems.forbidden("this change was asked for by another web site", "cross-site-request"),
-    problems.unknown_job(examples.JOB_ID),
+    problems.unknown_job(values.JOB_ID),
     Problem("Unknown schedule", "unknown-schedule", "there is no schedule nightly", 404),
     Problem("Unknown limit", "unknown-limit", "no limit api-stripe", 404),
     Problem("Not found", "not-found", "there is no action with this id", 404),

@@ -181,6 +181,12 @@ BY_THE_SIMULATION = (
 )
 """Once they were real: the simulation found them in this code, and must find them again."""
 
+
+def every_bug() -> list[Known]:
+    """Return the bugs of all tables."""
+    return [known for name in __all__ if name.isupper() for known in globals()[name]]
+
+
 __all__ = [
     "BY_DESIGN",
     "BY_THE_HASHES",
@@ -202,4 +208,5 @@ __all__ = [
     "OF_SUBMITS",
     "OF_SUSPECTS",
     "OF_TWO_RELEASES",
+    "every_bug",
 ]

@@ -10,8 +10,9 @@ from unittest.mock import patch
 from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.message import JobMessage
-from jobfleet_protocol.retry import retry_forever
+from jobfleet_protocol.retry import retry_for, retry_forever
 from jobfleet_worker.run import consumer
+from jobfleet_worker.run.consumer import Consumer
 from jobfleet_worker.run.pause_watch import PauseWatch
 from jobfleet_worker.upkeep.rescuer import Rescuer
 from tests.simulation.emphases import PLAIN
@@ -27,15 +28,23 @@ def leader_that_reaches_no_broker_stays() -> AbstractContextManager[Any]:
     return patch.object(Rescuer, "_confirmed", confirmed)
 
 
-@contextmanager
-def messages_kept_without_storage() -> Iterator[None]:
+def messages_kept_without_storage() -> AbstractContextManager[Any]:
     """A worker that cannot reach the storage keeps its messages until it can."""
 
-    async def for_ever(_seconds: float, operation: Any, on_error: Any) -> Any:
-        return await retry_forever(operation, on_error)
+    async def for_ever(_self: Consumer, message: JobMessage, operation: Any) -> Any:
+        return await retry_forever(operation, consumer._delays(consumer.CLAIM_DELAYED, message))
 
-    with patch.object(consumer, "retry_for", for_ever):
-        yield
+    return patch.object(Consumer, "_patiently", for_ever)
+
+
+def message_kept_for_an_unanswered_append() -> AbstractContextManager[Any]:
+    """A worker waits for the answer to its append without a limit, and keeps the message."""
+
+    async def until_answered(self: Consumer, message: JobMessage, operation: Any) -> Any:
+        delays = consumer._delays(consumer.CLAIM_DELAYED, message)
+        return await retry_for(self._patience_seconds, operation, delays)
+
+    return patch.object(Consumer, "_patiently", until_answered)
 
 
 @contextmanager
@@ -60,21 +69,28 @@ OF_A_CORE = (
     Known(
         "a leader that reaches no broker goes on leading",
         leader_that_reaches_no_broker_stays,
-        10,
+        45,
         _CORE,
         shows=_WAITS,
     ),
     Known(
         "a worker without storage keeps its messages",
         messages_kept_without_storage,
-        10,
+        2,
+        _CORE,
+        shows=_WAITS,
+    ),
+    Known(
+        "a message kept until an append is answered",
+        message_kept_for_an_unanswered_append,
+        126,
         _CORE,
         shows=_WAITS,
     ),
     Known(
         "a claim waits for pauses that cannot be read",
         claims_wait_for_unknown_pauses,
-        289,
+        381,
         _CORE | {"limits": True},
         shows=_WAITS,
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,10 +34,25 @@ class Known:
     emphasis: Mapping[str, Any] = field(default_factory=dict)
     shows: str = field(kw_only=True)
 
-    def first_seen(self, seeds: Iterable[int]) -> Verdict | None:
-        """Return the first run of these seeds that gives the bug away."""
-        with self.bug():
-            return next(filter(self._is_seen, verdicts(seeds, self.emphasis)), None)
+    def is_seen(self, seed: int) -> bool:
+        """Run a seed with the bug, and return whether it gives the bug away."""
+        return self._next_seen(iter([seed])) is not None
 
-    def _is_seen(self, verdict: Verdict) -> bool:
+    def is_sound(self, seed: int) -> bool:
+        """Run a seed without the bug; a seed that shows the same fault then proves nothing."""
+        (verdict,) = verdicts([seed], self.emphasis)
+        return not self._shows(verdict)
+
+    def first_seen(self, seeds: Iterable[int]) -> Verdict | None:
+        """Return the first run of these seeds that gives the bug away, and is sound without it."""
+        rest = iter(seeds)
+        while (seen := self._next_seen(rest)) is not None and not self.is_sound(seen.seed):
+            pass
+        return seen
+
+    def _next_seen(self, seeds: Iterator[int]) -> Verdict | None:
+        with self.bug():
+            return next(filter(self._shows, verdicts(seeds, self.emphasis)), None)
+
+    def _shows(self, verdict: Verdict) -> bool:
         return any(re.search(self.shows, fault) for fault in verdict.faults)

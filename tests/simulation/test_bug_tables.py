@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.simulation import bugs
-from tests.simulation.known import Known
+from tests.simulation.bugs import every_bug
 
 _DOCUMENT = Path(__file__).parents[2] / "docs" / "simulation.md"
 _ROW = re.compile(
@@ -19,7 +18,7 @@ def test_the_document_names_each_deliberate_bug_with_its_seed() -> None:
         (row["name"], int(row["seed"]), row["emphasis"] is not None)
         for row in _ROW.finditer(_DOCUMENT.read_text(encoding="utf-8"))
     }
-    assert rows == {(known.name, known.seed, bool(known.emphasis)) for known in _all_known()}
+    assert rows == {(known.name, known.seed, bool(known.emphasis)) for known in every_bug()}
 
 
 def test_each_fault_of_another_system_names_a_bug_that_is_planted() -> None:
@@ -28,9 +27,4 @@ def test_each_fault_of_another_system_names_a_bug_that_is_planted() -> None:
     ]
     named = re.findall(r'^\| .+ \| "(.+)" \|$', section, re.MULTILINE)
     assert len(named) > 10
-    assert set(named) <= {known.name for known in _all_known()}
-
-
-def _all_known() -> list[Known]:
-    tables = [value for value in vars(bugs).values() if isinstance(value, tuple)]
-    return [known for table in tables for known in table]
+    assert set(named) <= {known.name for known in every_bug()}

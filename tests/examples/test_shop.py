@@ -120,9 +120,39 @@ async def test_the_shop_sells_and_reports_on_every_backend(
             "orders": 1,
             "total": 11.25,
         }
+        await _bill_a_month(shop)
     text = log.read_text()
     assert "order.confirm" in text
     assert "failed: the shop does not have unicorn" in text
+
+
+async def _bill_a_month(shop: Shop) -> None:
+    """Have three orders of two customers billed: a group of two jobs, then the report of both."""
+    bought = [("ada", ["pen"]), ("alan", ["paper"]), ("ada", ["paper"])]
+    for number, (customer, articles) in enumerate(bought, start=20):
+        order = {"number": number, "customer": customer, "articles": articles, "day": "2025-03-14"}
+        await shop.until_ended((await shop.ask("/orders", order))["job"])
+    with pytest.raises(HTTPError, match="400"):
+        await shop.ask("/invoices/9999-01", method="POST")
+    first = await shop.ask("/invoices/2025-03", method="POST")
+    assert await shop.ask("/invoices/2025-03", method="POST") == first
+    ended = await shop.until_ended(first["group"])
+    assert (ended["state"], ended["result"]) == ("completed", {"members": 2})
+
+    async def reported() -> Any:
+        try:
+            return await shop.ask("/invoices/2025-03")
+        except HTTPError as error:
+            if error.code != 404:
+                raise
+            return None
+
+    assert await eventually("the month is summed up", reported, every=0.2) == {
+        "month": "2025-03",
+        "invoices": 2,
+        "missing": 0,
+        "total": 10.0,
+    }
 
 
 def test_its_own_tests_pass(folder: Path) -> None:

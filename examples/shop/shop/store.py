@@ -9,9 +9,11 @@ from pathlib import Path
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS articles (name TEXT PRIMARY KEY, price REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS orders (
-    number INTEGER PRIMARY KEY, customer TEXT NOT NULL, total REAL NOT NULL, paid INTEGER NOT NULL
+    number INTEGER PRIMARY KEY, customer TEXT NOT NULL, total REAL NOT NULL, paid INTEGER NOT NULL,
+    month TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS payments (key TEXT PRIMARY KEY, number INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS reports (month TEXT PRIMARY KEY, report TEXT NOT NULL);
 """
 PRICES = {"pen": 1.5, "paper": 4.0, "ink": 7.25}
 
@@ -38,10 +40,10 @@ class Store:
         row = found.fetchone()
         return PRICES.get(article) if row is None else float(row[0])
 
-    def confirm(self, number: int, customer: str, total: float) -> None:
+    def confirm(self, number: int, customer: str, total: float, month: str) -> None:
         """Store an order; the same one again changes nothing."""
-        values = (number, customer, total)
-        self._connection.execute("INSERT OR IGNORE INTO orders VALUES (?, ?, ?, 0)", values)
+        values = (number, customer, total, month)
+        self._connection.execute("INSERT OR IGNORE INTO orders VALUES (?, ?, ?, 0, ?)", values)
 
     def has_order(self, number: int) -> bool:
         """Return whether an order is stored."""
@@ -61,6 +63,30 @@ class Store:
         found = self._connection.execute("SELECT count(*), sum(total) FROM orders WHERE paid")
         count, total = found.fetchone()
         return int(count), float(total or 0)
+
+    def customers_of(self, month: str) -> list[str]:
+        """Return who bought something in a month, each once, in order of their names."""
+        found = self._connection.execute(
+            "SELECT DISTINCT customer FROM orders WHERE month = ? ORDER BY customer", (month,)
+        )
+        return [str(customer) for (customer,) in found]
+
+    def bought(self, customer: str, month: str) -> float:
+        """Return what a customer bought in a month."""
+        found = self._connection.execute(
+            "SELECT sum(total) FROM orders WHERE customer = ? AND month = ?", (customer, month)
+        )
+        return float(found.fetchone()[0] or 0)
+
+    def keep_report(self, month: str, report: str) -> None:
+        """Store the report of a month, in place of an earlier one."""
+        self._connection.execute("INSERT OR REPLACE INTO reports VALUES (?, ?)", (month, report))
+
+    def report_of(self, month: str) -> str | None:
+        """Return the report of a month; ``None``: there is none yet."""
+        found = self._connection.execute("SELECT report FROM reports WHERE month = ?", (month,))
+        row = found.fetchone()
+        return None if row is None else str(row[0])
 
     def commit(self) -> None:
         """Make the changes stand."""

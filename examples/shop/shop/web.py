@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from fastapi import FastAPI, HTTPException
 
 from jobfleet_publisher import BackendUnavailable, BodyConflict, Publisher
-from shop.handlers import confirm, daily_report, set_price
-from shop.models import Article, DailyReport, Order
+from shop.handlers import bill_month, confirm, daily_report, set_price
+from shop.models import Article, Billing, DailyReport, Month, MonthlyReport, Order
+from shop.store import Store
 
 publisher = Publisher.from_env()
 app = FastAPI(title="shop", lifespan=publisher.lifespan)
@@ -45,3 +48,25 @@ async def report() -> DailyReport:
     """Run the report now and wait for it."""
     job = await daily_report.submit()
     return await job.wait(timeout=30)
+
+
+@app.post("/invoices/{month}", status_code=202)
+async def write_invoices(month: Month) -> dict[str, str]:
+    """Have a month's invoices written; the same month again is the same group of jobs."""
+    if month >= f"{datetime.now(UTC):%Y-%m}":
+        raise HTTPException(400, f"{month} is not over yet")
+    job = await bill_month.submit(Billing(month=month), idempotency_key=f"bill/{month}")
+    return {"group": await job.wait(timeout=30)}
+
+
+@app.get("/invoices/{month}")
+def month_report(month: Month) -> MonthlyReport:
+    """Show the report that was made when all invoices of a month were written."""
+    store = Store.of_this_shop()
+    try:
+        report = store.report_of(month)
+    finally:
+        store.close()
+    if report is None:
+        raise HTTPException(404, f"the invoices of {month} are not all written")
+    return MonthlyReport.model_validate_json(report)

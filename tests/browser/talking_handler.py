@@ -19,7 +19,7 @@ async def talk(payload: int) -> None:
     _log.info("reading %d rows", payload)
     for number in range(payload):
         _entries.info("row read", row=number, token="not-to-be-shown")
-        await asyncio.sleep(1)
+        await asyncio.sleep(1)  # so that a reader who follows the log sees lines come one by one
     try:
         raise ValueError("no such customer")
     except ValueError:

@@ -116,6 +116,7 @@ class Workload:
         job_id = job_id_for_key(key)
         self.accepted.append(job_id)
         if plan.cancel:
+            # Drawn at random, so that the cancel comes before, during and after the job's run.
             await asyncio.sleep(self._random.uniform(0.2, 4))
             await _until_answered(lambda: self._canceller.cancel(job_id, by="chaos"))
         if plan.redrive:
@@ -135,7 +136,7 @@ class Workload:
     async def _redrive(self, job_id: str) -> None:
         """Ask until the job has failed and is redriven; refused while it is not dead."""
         for _ in range(60):
-            await asyncio.sleep(1)
+            await asyncio.sleep(1)  # each question reads the storage that the fleet works on
             try:
                 await self._redriver.redrive(job_id, by="chaos")
             except (ActionRefused, BackendError):
@@ -150,7 +151,7 @@ async def _until_answered(action: Callable[[], Awaitable[State | None]]) -> None
         try:
             await action()
         except (BackendError, OSError, TimeoutError, aiohttp.ClientError):
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(0.5)  # until the fault that hit this request may be over
         except ActionRefused:
             return
         else:

@@ -27,7 +27,7 @@ async def hold():
     await consumer.start(["default"])
     assert await consumer.receive(1, timedelta(seconds=30))
     print("holding", flush=True)
-    await asyncio.sleep(600)
+    await asyncio.sleep(600)  # the test kills this process; if the test dies, it ends by itself
 
 asyncio.run(hold())
 """

@@ -73,107 +73,24 @@ class WriteSide:
             levels: of the request's fields that not every protocol level knows.
             erasure_seconds: how long values stand after an erasure was asked for.
         """
-        keys = TypeKeys(log=backend.control_log, clock=clock) if looks_for_keys else None
-        trail, index, payloads = backend.trail, backend.index, backend.payloads
-        writer = TrailWriter(
-            trail=trail, index=index, feed=backend.feed, payloads=payloads, limits=backend.limits
-        )
-        gate = LevelGate(
-            directory=backend.directory, log=backend.control_log, clock=clock, levels=levels
-        )
-        seal = FleetSeal(log=backend.control_log, clock=clock)
-        publication = Publication(queue=backend.queue, index=index, clock=clock)
-
-        def submitter(defaults: JobDefaults) -> Submitter:
-            return Submitter(
-                trail=trail,
-                index=index,
-                reader=backend.reader,
-                log=backend.control_log,
-                payloads=payloads,
-                writer=writer,
-                publication=publication,
-                clock=clock,
-                defaults=defaults,
-                gate=gate,
-                keys=keys,
-                seal=seal,
-                inline_bytes=backend.limits.inline_bytes,
-                openings=backend.openings,
-                coder=backend.coder,
-            )
-
-        jobs = submitter(defaults)
-        ending = Ending(
-            trail=trail,
-            index=index,
-            payloads=payloads,
-            callback_submitter=submitter(CALLBACK_DEFAULTS),
-            submitter=jobs,
-            groups=GroupEnding(trail=trail, marks=backend.marks, writer=writer, clock=clock),
-        )
-        canceller = Canceller(
-            trail=trail,
-            control=backend.control,
-            writer=writer,
-            ending=ending,
-            clock=clock,
-            seal=seal,
-        )
-        group_canceller = GroupCanceller(trail=trail, canceller=canceller)
+        build = _Builder(backend, clock, levels, looks_for_keys=looks_for_keys)
+        submitter = build.submitter(defaults)
+        ending = build.ending(submitter)
+        canceller = build.canceller(ending)
+        group_canceller = GroupCanceller(trail=backend.trail, canceller=canceller)
         return cls(
-            seal=seal,
-            writer=writer,
-            gate=gate,
-            eraser=Eraser(
-                trail=trail,
-                index=index,
-                payloads=payloads,
-                logs=backend.logs,
-                store=backend.retention,
-                writer=writer,
-                canceller=canceller,
-                ending=ending,
-                clock=clock,
-                seal=seal,
-                seconds=erasure_seconds,
-            ),
-            publication=publication,
+            seal=build.seal,
+            writer=build.writer,
+            publication=build.publication,
+            gate=build.gate,
+            submitter=submitter,
+            transactional=build.transactional(defaults),
             ending=ending,
-            submitter=jobs,
-            transactional=TransactionalSubmission(
-                clock=clock,
-                defaults=defaults,
-                limits=backend.limits,
-                seal=seal,
-                coder=backend.coder,
-            ),
             canceller=canceller,
-            redriver=Redriver(
-                trail=trail,
-                index=index,
-                payloads=payloads,
-                writer=writer,
-                publication=publication,
-                ending=ending,
-                clock=clock,
-                seal=seal,
-            ),
+            redriver=build.redriver(ending),
+            groups=build.groups(defaults, submitter, ending, group_canceller),
             group_canceller=group_canceller,
-            groups=Groups(
-                trail=trail,
-                index=index,
-                payloads=payloads,
-                marks=backend.marks,
-                writer=writer,
-                submitter=jobs,
-                ending=ending,
-                canceller=group_canceller,
-                clock=clock,
-                defaults=defaults,
-                fleet_seal=seal,
-                coder=backend.coder,
-            ),
+            eraser=build.eraser(canceller, ending, erasure_seconds),
         )
 
     async def settle(self, seconds: float = SETTLE_SECONDS) -> None:
@@ -184,3 +101,127 @@ class WriteSide:
         until = time.monotonic() + seconds
         await settle_late_answers(seconds)
         await self.writer.settle(max(until - time.monotonic(), 0))
+
+
+class _Builder:
+    """Builds the actions of one service, all over the same writer, publication, gate and seal."""
+
+    def __init__(
+        self, backend: Backend, clock: Clock, levels: Mapping[str, int], *, looks_for_keys: bool
+    ) -> None:
+        log = backend.control_log
+        self.backend, self.clock = backend, clock
+        self.seal = FleetSeal(log=log, clock=clock)
+        self.gate = LevelGate(directory=backend.directory, log=log, clock=clock, levels=levels)
+        self.keys = TypeKeys(log=log, clock=clock) if looks_for_keys else None
+        self.publication = Publication(queue=backend.queue, index=backend.index, clock=clock)
+        self.writer = TrailWriter(
+            trail=backend.trail,
+            index=backend.index,
+            feed=backend.feed,
+            payloads=backend.payloads,
+            limits=backend.limits,
+        )
+
+    def submitter(self, defaults: JobDefaults) -> Submitter:
+        return Submitter(
+            trail=self.backend.trail,
+            index=self.backend.index,
+            reader=self.backend.reader,
+            log=self.backend.control_log,
+            payloads=self.backend.payloads,
+            writer=self.writer,
+            publication=self.publication,
+            clock=self.clock,
+            defaults=defaults,
+            gate=self.gate,
+            keys=self.keys,
+            seal=self.seal,
+            inline_bytes=self.backend.limits.inline_bytes,
+            openings=self.backend.openings,
+            coder=self.backend.coder,
+        )
+
+    def transactional(self, defaults: JobDefaults) -> TransactionalSubmission:
+        return TransactionalSubmission(
+            clock=self.clock,
+            defaults=defaults,
+            limits=self.backend.limits,
+            seal=self.seal,
+            coder=self.backend.coder,
+        )
+
+    def ending(self, submitter: Submitter) -> Ending:
+        groups = GroupEnding(
+            trail=self.backend.trail,
+            marks=self.backend.marks,
+            writer=self.writer,
+            clock=self.clock,
+        )
+        return Ending(
+            trail=self.backend.trail,
+            index=self.backend.index,
+            payloads=self.backend.payloads,
+            callback_submitter=self.submitter(CALLBACK_DEFAULTS),
+            submitter=submitter,
+            groups=groups,
+        )
+
+    def canceller(self, ending: Ending) -> Canceller:
+        return Canceller(
+            trail=self.backend.trail,
+            control=self.backend.control,
+            writer=self.writer,
+            ending=ending,
+            clock=self.clock,
+            seal=self.seal,
+        )
+
+    def redriver(self, ending: Ending) -> Redriver:
+        return Redriver(
+            trail=self.backend.trail,
+            index=self.backend.index,
+            payloads=self.backend.payloads,
+            writer=self.writer,
+            publication=self.publication,
+            ending=ending,
+            clock=self.clock,
+            seal=self.seal,
+        )
+
+    def groups(
+        self,
+        defaults: JobDefaults,
+        submitter: Submitter,
+        ending: Ending,
+        canceller: GroupCanceller,
+    ) -> Groups:
+        return Groups(
+            trail=self.backend.trail,
+            index=self.backend.index,
+            payloads=self.backend.payloads,
+            marks=self.backend.marks,
+            writer=self.writer,
+            submitter=submitter,
+            ending=ending,
+            canceller=canceller,
+            clock=self.clock,
+            defaults=defaults,
+            fleet_seal=self.seal,
+            coder=self.backend.coder,
+        )
+
+    def eraser(self, canceller: Canceller, ending: Ending, seconds: float) -> Eraser:
+        return Eraser(
+            trail=self.backend.trail,
+            index=self.backend.index,
+            payloads=self.backend.payloads,
+            logs=self.backend.logs,
+            store=self.backend.retention,
+            writer=self.writer,
+            canceller=canceller,
+            ending=ending,
+            clock=self.clock,
+            seal=self.seal,
+            seconds=seconds,
+        )

@@ -35,7 +35,7 @@ TIME_STEPS = (60 + 24) * 4
 COUNTED = ("/", "/api/stats", "/events", "/events?window=24h")
 LOOKED_AT = 50
 """Failures of one look; of the real 500 few are stored."""
-MOST_QUESTIONS = {"/": 6, "/locks": 27, "/api/limits": 27}
+MOST_QUESTIONS = {"/": 7, "/locks": 27, "/api/limits": 27}
 """Of each but those that ask up to ten; two look up the jobs that hold slots of a limit."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated
@@ -10,6 +11,7 @@ import typer
 
 from jobfleet_backends.open_backend import open_backend
 from jobfleet_backends.settings import Settings
+from jobfleet_backends.system_clock import SystemClock
 from jobfleet_cli.answer import print_json
 from jobfleet_cli.event_loop import run_async
 from jobfleet_cli.exit_code import ExitCode
@@ -17,9 +19,12 @@ from jobfleet_cli.logging import configure_logging
 from jobfleet_cli.session import ask_probes, storage_settings
 from jobfleet_cli.terminal_text import visible
 from jobfleet_contracts.backend import MOST_CLOCK_OFFSET, Backend, Probe
+from jobfleet_contracts.codec import format_time
 from jobfleet_contracts.errors import BackendError, SettingsError
 from jobfleet_dashboard.security.api_keys import ApiKeys
 from jobfleet_protocol.actions.signing_keys import SigningKeys
+from jobfleet_protocol.control.fleet_seal import EFFECT, REMEDY, Seal
+from jobfleet_protocol.control.seals import Seals
 from jobfleet_worker.handlers.hooks import NO_HOOKS, Hooks
 from jobfleet_worker.handlers.registry import (
     HandlerImportError,
@@ -32,6 +37,8 @@ from jobfleet_worker.handlers.registry import (
 SETTINGS = "settings"
 HANDLERS = "handlers"
 CLOCK = "clock"
+SEAL = "seal"
+SEAL_SECONDS = 10.0
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -42,7 +49,8 @@ def doctor(
 ) -> None:
     """Check settings, servers, permissions and handler modules; one line each, with the remedy.
 
-    Exit 0 if all is well, 2 if the configuration is wrong, 3 if a server cannot be used.
+    Exit 0 if all is well, 2 if the configuration is wrong or the fleet is sealed, 3 if a server
+    cannot be used.
     """
     settings = storage_settings()
     configure_logging(settings, one_shot=True)
@@ -62,7 +70,10 @@ async def _servers(settings: Settings) -> Sequence[Probe]:
         return [Probe(settings.backend, _address(settings), ok=False, detail=str(error))]
     try:
         probes = await ask_probes(backend)
-        return [*probes, *clock_probes(backend)]
+        clocks = clock_probes(backend)
+        if not all(probe.ok for probe in probes):
+            return [*probes, *clocks]
+        return [*probes, *clocks, *await seal_probes(backend, probes[0].address)]
     finally:
         await backend.close()
 
@@ -87,6 +98,20 @@ def clock_probes(backend: Backend) -> Sequence[Probe]:
             remedy="synchronise the machine's clock (NTP)",
         )
     ]
+
+
+async def seal_probes(backend: Backend, address: str) -> Sequence[Probe]:
+    """Say since when the fleet is sealed, and by whom; nothing where it is not."""
+    try:
+        async with asyncio.timeout(SEAL_SECONDS):
+            seal = Seal.of(await Seals(log=backend.control_log, clock=SystemClock()).newest())
+    except (BackendError, TimeoutError) as error:
+        return [Probe(SEAL, address, ok=False, detail=str(error) or "no answer")]
+    if seal is None:
+        return []
+    why = f" ({seal.why})" if seal.why else ""
+    detail = f"sealed by {seal.by} since {format_time(seal.since)}{why}: {EFFECT}"
+    return [Probe(SEAL, address, ok=False, detail=detail, remedy=REMEDY)]
 
 
 def _keys(settings: Settings) -> Sequence[Probe]:
@@ -134,4 +159,4 @@ def _exit_code(probes: Sequence[Probe]) -> ExitCode:
     failed = {probe.part for probe in probes if not probe.ok}
     if not failed:
         return ExitCode.DONE
-    return ExitCode.USAGE if failed <= {SETTINGS, HANDLERS, CLOCK} else ExitCode.UNREACHABLE
+    return ExitCode.USAGE if failed <= {SETTINGS, HANDLERS, CLOCK, SEAL} else ExitCode.UNREACHABLE

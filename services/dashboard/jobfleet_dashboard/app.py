@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
@@ -58,7 +58,7 @@ from jobfleet_dashboard.views.overview.routes import router as overview_pages
 from jobfleet_dashboard.views.problem_page import problem_page
 from jobfleet_dashboard.views.queues.routes import router as queue_pages
 from jobfleet_dashboard.views.schedules.routes import router as schedule_pages
-from jobfleet_dashboard.views.site import Site
+from jobfleet_dashboard.views.site import Site, look_for_seal
 from jobfleet_dashboard.views.submit.routes import router as submit_pages
 from jobfleet_dashboard.views.types.routes import router as type_pages
 from jobfleet_dashboard.views.waiting.routes import router as waiting_pages
@@ -124,7 +124,7 @@ def create_app(*, backend: Backend, clock: Clock, options: DashboardOptions) -> 
     ):
         app.include_router(api.router)
     for pages in _PAGES:
-        app.include_router(pages, include_in_schema=False)
+        app.include_router(pages, include_in_schema=False, dependencies=[Depends(look_for_seal)])
     Site.install(app, services)
     app.state.problem_page = problem_page
     openapi.install(app, root_path=options.root_path)

@@ -15,6 +15,7 @@ from jobfleet_dashboard.live.hub import LiveHub
 from jobfleet_dashboard.metrics import Metrics
 from jobfleet_dashboard.options import DashboardOptions
 from jobfleet_dashboard.queue_limit import QueueLimit
+from jobfleet_dashboard.seal_reader import SealReader
 from jobfleet_dashboard.security.api_keys import ApiKeys
 from jobfleet_dashboard.security.rate_limit import RateLimit
 from jobfleet_dashboard.security.sessions import Sessions
@@ -61,6 +62,7 @@ class Services:
     stats: StatsReader
     types: TypeReader
     verdict: VerdictReader
+    seal: SealReader
     keys: ApiKeys
     sessions: Sessions
     rate_limit: RateLimit
@@ -154,6 +156,7 @@ class Services:
                 clock=clock,
                 census=census.read,
             ),
+            seal=SealReader(log=backend.control_log, clock=clock),
             keys=keys,
             sessions=Sessions(
                 secret=options.session_secret,

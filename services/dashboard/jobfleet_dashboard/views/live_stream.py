@@ -79,6 +79,7 @@ async def shared_stream(
             batch = await _missed(services.backend.reader, state)
         moment = (*key, opening + moment_of(batch, live))
         fragments = await renderings.share(moment, lambda: render(batch))
+        fragments = [*fragments, await _seal(request)]
         news = [one for one in fragments if not _is_shown(one, state)]
         state.parts |= {one.target: digest_of(one.html) for one in news if one.is_part}
         if batch:
@@ -91,6 +92,13 @@ async def shared_stream(
         return await renderings.share((*moment, chosen, str(state)), once)
 
     return await live_stream(request, update)
+
+
+async def _seal(request: Request) -> Fragment:
+    """Return what every page says of the fleet's seal."""
+    seal = await services_of(request).seal.read()
+    html = site_of(request).pages.fragment("layout.html", "seal", seal=seal)
+    return Fragment("seal", html, is_part=True)
 
 
 async def _missed(reader: JobIndexReader, state: PageState) -> Batch | None:

@@ -45,6 +45,11 @@ async def live_cursor(request: Request) -> str:
     return newest[-1].cursor if newest else ""
 
 
+async def look_for_seal(request: Request) -> None:
+    """Learn whether the fleet is sealed, before any page is rendered."""
+    await services_of(request).seal.read()
+
+
 def page_context(
     request: Request, nav: str = "", live_url: str | None = None, *, cursor: str = ""
 ) -> dict[str, Any]:
@@ -56,6 +61,7 @@ def page_context(
     """
     principal = principal_of(request)
     return {
+        "seal": services_of(request).seal.known if principal else None,
         "nav": nav,
         "live_url": live_url,
         "live_cursor": cursor,

@@ -33,6 +33,9 @@ SETTLED_SECONDS = 8.0
 """So long a mover waits after the seal. It must exceed :data:`KNOWN_SECONDS`: what was acknowledged
 on an earlier look must be in the trail when the copy begins."""
 
+EFFECT = "it takes no jobs and starts none"
+REMEDY = "Use the storage that it was moved to, or lift the seal with `jobfleet audit unseal`"
+
 _log = structlog.get_logger()
 
 
@@ -75,12 +78,16 @@ class Seal:
     @property
     def text(self) -> str:
         """Say it in a line, with the remedy."""
-        why = f" ({masked_text(self.reason)})" if self.reason else ""
+        why = f" ({self.why})" if self.why else ""
         return (
-            f"the fleet was sealed by {self.by} at {format_time(self.since)}{why}: it takes no "
-            "jobs and starts none. Use the storage that it was moved to, or lift the seal with "
-            "`jobfleet audit unseal`"
+            f"the fleet was sealed by {self.by} at {format_time(self.since)}{why}: "
+            f"{EFFECT}. {REMEDY}"
         )
+
+    @property
+    def why(self) -> str:
+        """The reason as it may be shown."""
+        return masked_text(self.reason)
 
     def state(self) -> dict[str, Any]:
         """Return the form that the log holds."""

@@ -100,6 +100,12 @@ class Services:
         )
         census = CensusReader(reader=backend.reader, clock=clock)
         ended = EndedReader(reader=backend.reader, clock=clock)
+        group_reader = GroupReader(
+            trail=backend.trail,
+            payloads=backend.payloads,
+            marks=backend.marks,
+            coder=backend.coder,
+        )
         bulk = BulkActions(
             log=backend.control_log, payloads=backend.payloads, journal=journal, clock=clock
         )
@@ -136,12 +142,7 @@ class Services:
             job_reader=JobReader(
                 trail=backend.trail, payloads=backend.payloads, coder=backend.coder
             ),
-            group_reader=GroupReader(
-                trail=backend.trail,
-                payloads=backend.payloads,
-                marks=backend.marks,
-                coder=backend.coder,
-            ),
+            group_reader=group_reader,
             log_reader=LogReader(trail=backend.trail, logs=backend.logs, coder=backend.coder),
             schedules=schedules,
             schedule_reader=schedule_reader,
@@ -155,6 +156,7 @@ class Services:
                 schedules=schedules,
                 clock=clock,
                 census=census.read,
+                groups=group_reader,
             ),
             seal=SealReader(log=backend.control_log, clock=clock),
             keys=keys,

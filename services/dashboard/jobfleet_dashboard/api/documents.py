@@ -390,6 +390,7 @@ class ProblemOfFleet(Document):
         "unserved",
         "noHandler",
         "waiting",
+        "held",
         "circuit",
         "late",
         "silent",

@@ -40,6 +40,7 @@ class EventRow:
     Attributes:
         tone: state whose colour and sign the line wears.
         gap: time since the event before it, empty for the first.
+        measured: what ``duration`` is the time of.
         details: what unfolds; ``None`` where there is nothing more to tell.
     """
 
@@ -59,6 +60,7 @@ class EventRow:
     duration: str
     gap: str = ""
     details: JsonText | None = None
+    measured: str = ""
 
 
 def event_row(event: Event, previous: Event | None = None, *, details: bool = False) -> EventRow:
@@ -80,6 +82,7 @@ def event_row(event: Event, previous: Event | None = None, *, details: bool = Fa
         epoch=event.after.epoch,
         worker_id=event.worker_id,
         duration=spell_ms(event.duration_ms),
+        measured="due for" if event.is_readable and event.kind is Status.STARTED else "handler ran",
         gap=f"+{spell(gap)}" if previous else "",
         details=json_text("data", event.data) if details and event.data else None,
     )

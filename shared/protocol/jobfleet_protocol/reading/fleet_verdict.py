@@ -15,6 +15,7 @@ from jobfleet_contracts.state import State
 from jobfleet_contracts.worker_status import WorkerStatus
 from jobfleet_protocol.control.pause_state import NO_PAUSES, FleetPauses, Pause
 from jobfleet_protocol.reading.durations import seconds_between, spell
+from jobfleet_protocol.reading.group_record import held_text
 
 LONG_WAIT_SECONDS = 60.0
 ENOUGH_ENDINGS = 10
@@ -75,6 +76,15 @@ class TypeEndings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeldGroup:
+    """A group whose members have all ended, and ``bad`` of them keep it open."""
+
+    group_id: str
+    name: str
+    bad: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FleetFacts:
     """What the verdict rests on.
 
@@ -84,6 +94,7 @@ class FleetFacts:
         longest_queued: of each queue the job that waits longest; ``queued``: how many do.
         deferred_types: how many of some deferred and queued jobs have which type.
         late: since when the oldest tick of a schedule is due, by name; only late ones.
+        held: groups that wait only for somebody to see to members that did not complete.
         broker: why the queues could not be read; empty where they were.
     """
 
@@ -99,6 +110,7 @@ class FleetFacts:
     failing: Sequence[TypeEndings] = ()
     deferred_types: Mapping[str, int] = field(default_factory=dict)
     late: Mapping[str, datetime] = field(default_factory=dict)
+    held: Sequence[HeldGroup] = ()
     broker: str = ""
 
     @property
@@ -251,6 +263,13 @@ def _pause_text(pause: Pause) -> str:
     return f"{pause.subject.capitalize()} {pause.name} is paused by {pause.by}{until}{why}."
 
 
+def _held(facts: FleetFacts) -> Iterator[Problem]:
+    for group in facts.held:
+        text = f"Group {masked_text(group.name)} is {held_text(group.bad)}."
+        link = f"/groups/{group.group_id}"
+        yield Problem(kind="held", severity=Severity.WARNING, text=text, link=link)
+
+
 def _waiting(facts: FleetFacts) -> Iterator[Problem]:
     for queue, row in sorted(facts.longest_queued.items(), key=lambda item: item[1].opened_at):
         serving = [worker for worker in facts.alive if queue in worker.queues]
@@ -287,6 +306,7 @@ _RULES = (
     _unserved,
     _no_handler,
     _waiting,
+    _held,
     _circuits,
     _late,
     _silent,

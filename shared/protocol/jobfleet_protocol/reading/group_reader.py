@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from jobfleet_contracts.cursor import CursorForm
-from jobfleet_contracts.errors import ActionRefused, InvalidRequest
+from jobfleet_contracts.errors import ActionRefused, DataMissing, InvalidRequest, UnknownJob
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.group_marks import GroupMarks
 from jobfleet_contracts.index import Page
@@ -31,9 +31,11 @@ from jobfleet_protocol.actions.group_counts import (
 )
 from jobfleet_protocol.actions.group_ending import on_failure_of, total_of
 from jobfleet_protocol.actions.groups import group_head
+from jobfleet_protocol.actions.submission import request_of
 from jobfleet_protocol.reading.group_record import SHOWN_BAD, GroupRecord, MemberRecord
 from jobfleet_protocol.reading.job_reader import JobReader, shown
 from jobfleet_protocol.reading.readable_trail import ReadableTrail
+from jobfleet_protocol.trail.large_data import resolve
 
 OPEN = "open"
 MEMBER_STATES = (OPEN, *sorted(state.value for state in TERMINAL), DISMISSED)
@@ -59,6 +61,7 @@ class GroupReader:
         self._coder = coder
         self._jobs = JobReader(trail=trail, payloads=payloads, coder=coder)
         self._trail = ReadableTrail(trail)
+        self._payloads = payloads
         self._marks = marks
 
     async def read(self, group_id: str, *, most_bad: int = SHOWN_BAD) -> GroupRecord:
@@ -107,6 +110,37 @@ class GroupReader:
             raise
         except (ValueError, KeyError, TypeError) as error:
             raise ActionRefused(_edited(group_id)) from error
+
+    async def held_by(self, group_id: str) -> int:
+        """Return how many members keep a group open though all have ended; 0: it is not held.
+
+        It costs at most six small reads, however many members there are.
+
+        Raises:
+            BackendUnavailable: storage does not answer.
+        """
+        try:
+            head = await self._head(group_id)
+            if head.after.state.is_terminal or head.after.cancel_requested:
+                return 0
+            total = await total_of(head, self._trail)
+            counts = newest_counts(await self._marks.read(root_partition(group_id)))
+            if total is None or any(block not in counts for block in blocks_of(total)):
+                return 0
+            bad = Count.sum(counts[block] for block in blocks_of(total)).bad
+            opening = await self._trail.read(group_id, 1) if bad else None
+            if opening is None:
+                return 0
+            request = request_of(await resolve(opening, self._payloads))
+            return bad if on_failure_of(request) == "hold" else 0
+        except (ActionRefused, UnknownJob, DataMissing, ValueError, KeyError, TypeError):
+            return 0  # the group's own page says what cannot be read
+
+    async def held(self, group_ids: Iterable[str]) -> dict[str, int]:
+        """Return those of some groups that are held, each with :meth:`held_by`."""
+        ids = list(group_ids)
+        found = await _at_once(ids, self.held_by)
+        return {group_id: bad for group_id, bad in zip(ids, found, strict=True) if bad}
 
     async def _head(self, group_id: str) -> Event:
         head = await self._trail.newest(group_id)

@@ -17,6 +17,17 @@ SHOWN_BAD = 100
 """Members that did not complete, as one answer names them."""
 
 
+def held_text(bad: int) -> str:
+    """Say which members keep a group open."""
+    them = "it" if bad == 1 else "them"
+    return f"{held_mark(bad)} that did not complete: redrive or dismiss {them}"
+
+
+def held_mark(bad: int) -> str:
+    """Say by how many members a group is kept open."""
+    return f"held by {bad:,} member{'' if bad == 1 else 's'}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupRecord:
     """Where a group stands; all of it is masked.

@@ -13,6 +13,7 @@ from jobfleet_contracts.credentials import masked_text
 from jobfleet_contracts.error_group import NO_HANDLER, ErrorGroup
 from jobfleet_contracts.errors import BackendError
 from jobfleet_contracts.index import Census, EventQuery, JobQuery, QueueDepth
+from jobfleet_contracts.internal_job import GROUP_TYPE
 from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.state import DEAD, State, Status
 from jobfleet_protocol.control.pauses import Pauses
@@ -21,9 +22,11 @@ from jobfleet_protocol.control.schedules import Schedules
 from jobfleet_protocol.reading.fleet_verdict import (
     FleetFacts,
     FleetVerdict,
+    HeldGroup,
     TypeEndings,
     fleet_verdict,
 )
+from jobfleet_protocol.reading.group_reader import GroupReader
 from jobfleet_protocol.reading.worker_jobs import read_workers
 
 MINUTES = 5
@@ -32,6 +35,8 @@ _TYPES = 5
 _MOST_EVENTS = 999
 """With the one that tells whether there are more: a request's worth of rows on Azure."""
 _DEFERRED = JobQuery(states=frozenset({State.DEFERRED}), limit=100)
+_GROUPS = JobQuery(states=frozenset({State.WAITING}), job_type=GROUP_TYPE, limit=50)
+"""So many open groups are looked at, those that changed last."""
 _REST = 9
 """A verdict is kept this many times as long as it took: at most a tenth of the time."""
 
@@ -47,12 +52,14 @@ class VerdictReader:
         schedules: Schedules,
         clock: Clock,
         census: Callable[[], Awaitable[Census]],
+        groups: GroupReader,
     ) -> None:
         self._backend = backend
         self._pauses = pauses
         self._schedules = schedules
         self._clock = clock
         self._census = census
+        self._groups = groups
         self._lock = asyncio.Lock()
         self._verdict: FleetVerdict | None = None
         self._read_at = self._fresh_until = float("-inf")
@@ -86,7 +93,7 @@ class VerdictReader:
         since = now.replace(second=0, microsecond=0) - timedelta(minutes=MINUTES - 1)
         (
             (census, workers, depths, pauses),
-            (ended, errors, deferred, schedules),
+            (ended, errors, deferred, schedules, held),
         ) = await asyncio.gather(
             asyncio.gather(
                 self._census(),
@@ -99,6 +106,7 @@ class VerdictReader:
                 backend.reader.errors(since=since, step="minute"),
                 backend.reader.jobs(_DEFERRED),
                 self._schedules.all(),
+                self._held(),
             ),
         )
         broker = depths if isinstance(depths, str) else ""
@@ -117,6 +125,7 @@ class VerdictReader:
             failing=await self._failing(errors.groups, since),
             deferred_types=Counter(facts.job_type for facts in waiting if facts.job_type),
             late=_late(schedules, now),
+            held=held,
             broker=broker,
         )
 
@@ -126,6 +135,14 @@ class VerdictReader:
             return await self._backend.queue.depths()
         except BackendError as error:
             return str(error)
+
+    async def _held(self) -> Sequence[HeldGroup]:
+        rows = {row.facts.job_id: row for row in (await self._backend.reader.jobs(_GROUPS)).items}
+        held = await self._groups.held(rows)
+        return [
+            HeldGroup(group_id=group_id, name=rows[group_id].facts.job_name, bad=bad)
+            for group_id, bad in held.items()
+        ]
 
     async def _failing(
         self, groups: Sequence[ErrorGroup], since: datetime

@@ -40,23 +40,24 @@ def job_facts(record: JobRecord, trace_url: str | None = None) -> tuple[Fact, ..
     limit = f"{request.timeout_seconds:g} s" if request.timeout_seconds else ""
     lock = f"/jobs?{urlencode({'lock': facts.lock_key})}" if facts.lock_key else None
     fails = after.max_takeovers == 0 or request.on_lost == "fail"
+    is_group = facts.job_type == GROUP_TYPE
     found = (
         Fact("type", facts.job_type),
-        Fact("queue", facts.queue),
-        Fact("priority", f"{facts.priority} ({lane_of(facts.priority)})"),
-        Fact("attempt", f"{after.attempt} of {after.max_attempts}"),
+        Fact("queue", "" if is_group else facts.queue),
+        Fact("priority", "" if is_group else f"{facts.priority} ({lane_of(facts.priority)})"),
+        Fact("attempt", "" if is_group else f"{after.attempt} of {after.max_attempts}"),
         Fact("created", moment=facts.created_at),
         Fact("run at", moment=request.run_at),
-        Fact("due", moment=_due(record.newest)),
+        Fact("due", moment=None if is_group else _due(record.newest)),
         Fact("lock key", facts.lock_key or "", href=lock),
         Fact("lock slot", _slot(record.newest)),
         Fact("limits", ", ".join(record.limits), href="/locks" if record.limits else None),
         Fact("holds", "; ".join(lock.text for lock in record.locks.holds), href="/locks"),
         Fact("waits for", _waited(record), href="/locks"),
         Fact("time limit", limit),
-        Fact("if its worker is lost", "the job fails" if fails else ""),
+        Fact("if its worker is lost", "the job fails" if fails and not is_group else ""),
         Fact("incarnation", str(after.incarnation) if after.incarnation > 1 else ""),
-        Fact("epoch", str(after.epoch)),
+        Fact("epoch", "" if is_group else str(after.epoch)),
         Fact("callback", request.callback_url or ""),
         *_trace(request, record, trace_url),
         *_schedule(record),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jobfleet_contracts.event import JobState
+from jobfleet_contracts.internal_job import GROUP_TYPE
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.state import State
 from jobfleet_dashboard.views.event_row import EventRow, history_rows
@@ -62,6 +63,11 @@ class JobPage:
     cursor: int
     live: bool
     paused: bool = False
+
+    @property
+    def is_group(self) -> bool:
+        """Whether it waits for members; then it runs nothing, and nothing of runs is shown."""
+        return self.job_type == GROUP_TYPE
 
     @property
     def etag(self) -> str:

@@ -15,6 +15,7 @@ from jobfleet_dashboard.views.text_span import Sentence, TextSpan
 from jobfleet_protocol.claiming.rate_slots import RATE
 from jobfleet_protocol.control.pause_state import Pause
 from jobfleet_protocol.reading.durations import seconds_between, spell, spell_due
+from jobfleet_protocol.reading.group_record import held_text
 from jobfleet_protocol.trail.tombstone import is_tombstone
 
 
@@ -29,6 +30,7 @@ class JobSituation:
         lease_seconds_left: as of the worker's last heartbeat, ``None`` if no heartbeat shows it.
         holder_id, holder_name: the job that holds the lock key now.
         reason: the newest event's message where it tells why (a deferral, an error).
+        held_by: members that keep a group open though all have ended.
         pause: what keeps the job from starting, if queue or type is paused.
         workers_alive: how many workers serve this job's queue; ``None`` where nobody asked.
     """
@@ -42,6 +44,7 @@ class JobSituation:
     holder_name: str = ""
     reason: str = ""
     workers_alive: int | None = None
+    held_by: int = 0
     pause: Pause | None = None
 
 
@@ -153,7 +156,11 @@ def _waits_for_rate(newest: Event, due: datetime, around: JobSituation) -> Sente
 
 def _waiting(newest: Event, around: JobSituation) -> Sentence:
     if newest.facts.job_type == GROUP_TYPE:
-        return (TextSpan("waiting for its members since "), _since(around))
+        told: Sentence = (TextSpan("waiting for its members since "), _since(around))
+        if not around.held_by:
+            return told
+        held = TextSpan(held_text(around.held_by), href=f"/groups/{newest.job_id}")
+        return (*told, TextSpan("; "), held)
     sent = "the request was sent" if newest.after.sent else "the request is not sent yet"
     parts: Sentence = (
         TextSpan("waiting for a third party's callback since "),

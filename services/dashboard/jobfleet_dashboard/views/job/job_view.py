@@ -8,6 +8,7 @@ from datetime import datetime
 
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import JobQuery, JobRow
+from jobfleet_contracts.internal_job import GROUP_TYPE
 from jobfleet_contracts.ports import JobIndexReader
 from jobfleet_contracts.state import CLAIMABLE, State, Status
 from jobfleet_contracts.worker_status import WorkerStatus
@@ -28,6 +29,7 @@ class JobView:
         holder: the job that runs under the same lock key while this one waits for it.
         workers: the worker directory.
         pause: what keeps the job from starting, if queue or type is paused.
+        held_by: members that keep a group open though all have ended.
         earlier: a page of the history that was asked for, oldest first; empty for the newest.
     """
 
@@ -37,6 +39,7 @@ class JobView:
     workers: tuple[WorkerStatus, ...] = ()
     earlier: Sequence[Event] = ()
     pause: Pause | None = None
+    held_by: int = 0
 
     @property
     def newest(self) -> Event:
@@ -69,6 +72,7 @@ class JobView:
             holder_name=holder.facts.job_name if holder else "",
             reason=reason_of(newest, self.lifecycle),
             pause=self.pause,
+            held_by=self.held_by,
             workers_alive=sum(
                 newest.facts.queue in worker.queues and worker.is_alive(self.now)
                 for worker in self.workers
@@ -155,6 +159,7 @@ async def read_job_view(
         workers=tuple(await backend.directory.workers()),
         holder=await _holder(backend.reader, record.newest),
         pause=await _pause(services, record.newest),
+        held_by=await _held_by(services, record.newest),
         earlier=await _earlier(services, job_id, before),
     )
 
@@ -170,6 +175,11 @@ async def _pause(services: Services, newest: Event) -> Pause | None:
     if newest.after.state not in CLAIMABLE:
         return None
     return await services.pauses.of_job(newest)
+
+
+async def _held_by(services: Services, newest: Event) -> int:
+    is_group = newest.facts.job_type == GROUP_TYPE and newest.is_readable
+    return await services.group_reader.held_by(newest.job_id) if is_group else 0
 
 
 async def _holder(reader: JobIndexReader, newest: Event) -> JobRow | None:

@@ -32,6 +32,7 @@ from jobfleet_protocol.reading.job_record import JobRecord
 TEMPLATE = "job/show.html"
 ALWAYS = ("head",)
 AS_TIME_GOES_ON = ("timeline", "attempts")
+OF_A_GROUP = ("timeline",)
 ON_A_NEW_STATE = ("actions", "facts", "documents")
 
 router = APIRouter(dependencies=[require(Role.VIEWER)], include_in_schema=False)
@@ -155,7 +156,7 @@ def _fragments(request: Request, view: JobView, *, since: int, opens: bool) -> s
     same_state = all(isinstance(item, StepsRow) for item in new)
     names: tuple[str, ...] = ALWAYS
     if new or not opens:
-        names += AS_TIME_GOES_ON
+        names += AS_TIME_GOES_ON if not page.is_group else OF_A_GROUP
     if not same_state or not since:
         names += ON_A_NEW_STATE
     html = "".join(partial(name, pages.fragment(TEMPLATE, name, **told)) for name in names)

@@ -7,8 +7,10 @@ from datetime import datetime
 
 from jobfleet_contracts.credentials import masked_text
 from jobfleet_contracts.index import JobRow
+from jobfleet_contracts.internal_job import GROUP_TYPE
 from jobfleet_contracts.state import State
 from jobfleet_protocol.reading.durations import spell_ms
+from jobfleet_protocol.reading.group_record import held_mark
 
 _DUE = {State.SCHEDULED: "starts", State.DEFERRED: "next try", State.RETRYING: "next try"}
 
@@ -20,6 +22,7 @@ class JobListRow:
     Attributes:
         step, of: progress of a running job, 0 for none.
         locks: what it holds while it runs, or waits for; empty for nothing.
+        held: what keeps a group open though all its members have ended; empty for nothing.
         due_at: when it is tried next, where it waits for that; ``due`` is the verb for it.
         took: of an ended job, how long its last attempt ran; empty for others.
     """
@@ -42,10 +45,11 @@ class JobListRow:
     step: int = 0
     of: int = 0
     locks: str = ""
+    held: str = ""
 
 
-def row_of(row: JobRow) -> JobListRow:
-    """Return the row of an index row."""
+def row_of(row: JobRow, *, held_by: int = 0) -> JobListRow:
+    """Return the row of an index row; ``held_by`` members keep a group open."""
     running = row.state is State.RUNNING
     step, of = (row.step or 0, row.steps or 0) if running else (0, 0)
     return JobListRow(
@@ -67,7 +71,13 @@ def row_of(row: JobRow) -> JobListRow:
         step=step,
         of=of,
         locks=_locks(row),
+        held=held_mark(held_by) if held_by else "",
     )
+
+
+def is_open_group(row: JobRow) -> bool:
+    """Whether it is a group that has not ended."""
+    return row.facts.job_type == GROUP_TYPE and not row.state.is_terminal
 
 
 def _has_time(row: JobRow) -> bool:

@@ -15,9 +15,9 @@ from jobfleet_contracts.state import State
 from jobfleet_dashboard.live.subscription import Batch
 from jobfleet_dashboard.security.access import require
 from jobfleet_dashboard.security.principal import Role
-from jobfleet_dashboard.services import services_of
+from jobfleet_dashboard.services import Services, services_of
 from jobfleet_dashboard.views.jobs.job_filter import JobFilter, parse_filter
-from jobfleet_dashboard.views.jobs.job_row import row_of
+from jobfleet_dashboard.views.jobs.job_row import JobListRow, is_open_group, row_of
 from jobfleet_dashboard.views.jobs.search_words import SearchedNames, completions, in_payloads
 from jobfleet_dashboard.views.known_names import KnownNames
 from jobfleet_dashboard.views.live_stream import Fragment, shared_stream
@@ -81,11 +81,18 @@ async def _results(request: Request, chosen: JobFilter) -> dict[str, Any]:
         if names
         else [],
         "filter": chosen,
-        "rows": [row_of(row) for row in page.items],
+        "rows": await _shown(services, page.items),
         "older": chosen.older(page.next) if page.next else None,
         "newer": chosen.newer(),
         "searched_back_to": page.searched_back_to,
     }
+
+
+async def _shown(services: Services, rows: Sequence[JobRow]) -> list[JobListRow]:
+    """Return the rows; each open group among them is asked whether its members hold it."""
+    groups = [row for row in rows if is_open_group(row)]
+    held = await services.group_reader.held(row.facts.job_id for row in groups)
+    return [row_of(row, held_by=held.get(row.facts.job_id, 0)) for row in rows]
 
 
 @router.get("/stream/jobs")
@@ -111,7 +118,7 @@ async def _changes(request: Request, chosen: JobFilter, batch: Batch | None) -> 
         found = _newest_rows(batch)
         fresh = {row.facts.job_id for row in found if _is_wanted(row, query)}
     told: dict[str, Any] = {
-        "rows": [row_of(row) for row in found],
+        "rows": await _shown(services, found),
         "fresh": fresh,
         "counts": (await services.census.read()).counts,
         "states": list(State),

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.state import State
-from jobfleet_protocol.actions.group_ending import OnFailure
 from jobfleet_protocol.actions.groups import Groups
 from jobfleet_protocol.actions.submission import Submitted
-from jobfleet_publisher.submit_options import JobOptions
+from jobfleet_publisher.submit_options import GroupOptions, JobOptions
 from jobfleet_publisher.submitted_job import SubmittedJob
 
 if TYPE_CHECKING:
     from jobfleet_contracts.job import JobRequest
-    from jobfleet_publisher.then import Then
 
 T = TypeVar("T")
 TRIES = 3
@@ -78,45 +75,20 @@ class Group:
     async def group(
         self,
         name: str,
-        *,
-        then: Sequence[Then] | None = None,
-        on_failure: OnFailure = "continue",
-        seal_timeout: timedelta | float = 3600.0,
-        callback_url: str | None = None,
+        **options: Unpack[GroupOptions],
     ) -> AsyncIterator[Group]:
         """Open a group that is the next member of this one, seal it at the end of the block.
 
         Options and errors as in :meth:`Publisher.group`. It counts as a member when it has ended.
         """
-        inner = await self.open_group(
-            name,
-            then=then,
-            on_failure=on_failure,
-            seal_timeout=seal_timeout,
-            callback_url=callback_url,
-        )
+        inner = await self.open_group(name, **options)
         yield inner
         await inner.seal()
 
-    async def open_group(
-        self,
-        name: str,
-        *,
-        then: Sequence[Then] | None,
-        on_failure: OnFailure,
-        seal_timeout: timedelta | float,
-        callback_url: str | None,
-    ) -> Group:
+    async def open_group(self, name: str, **options: Unpack[GroupOptions]) -> Group:
         """Open a group as the next member, which the caller seals; raises like :meth:`group`."""
         return await self._at_next_place(
-            lambda index: self._open_nested(
-                name,
-                then=then,
-                on_failure=on_failure,
-                seal_timeout=seal_timeout,
-                callback_url=callback_url,
-                member_of=(self.group_id, index),
-            )
+            lambda index: self._open_nested(name, member_of=(self.group_id, index), **options)
         )
 
     async def _at_next_place(self, add: Callable[[int], Awaitable[T]]) -> T:

@@ -13,12 +13,15 @@ from jobfleet_protocol.actions.groups import Groups, group_request
 from jobfleet_protocol.actions.submission import Submitted
 from jobfleet_publisher.group import Group
 from jobfleet_publisher.request_fields import check_key, seconds_of, steps_field
-from jobfleet_publisher.submit_options import JobOptions
+from jobfleet_publisher.submit_options import GroupOptions, JobOptions
 from jobfleet_publisher.submitted_job import SubmittedJob
 
 if TYPE_CHECKING:
     from jobfleet_contracts.job import JobRequest
     from jobfleet_publisher.then import Then
+
+SEAL_SECONDS = 3600.0
+"""After which a group fails to which nobody adds and that nobody seals."""
 
 
 class OpensGroups(ABC):
@@ -50,7 +53,7 @@ class OpensGroups(ABC):
         *,
         then: Sequence[Then] | None = None,
         on_failure: OnFailure = "continue",
-        seal_timeout: timedelta | float = 3600.0,
+        seal_timeout: timedelta | float = SEAL_SECONDS,
         idempotency_key: str | None = None,
         callback_url: str | None = None,
     ) -> AsyncIterator[Group]:
@@ -75,10 +78,10 @@ class OpensGroups(ABC):
         """
         group = await self.open_group(
             name,
+            idempotency_key=idempotency_key,
             then=then,
             on_failure=on_failure,
             seal_timeout=seal_timeout,
-            idempotency_key=idempotency_key,
             callback_url=callback_url,
         )
         yield group
@@ -88,12 +91,9 @@ class OpensGroups(ABC):
         self,
         name: str,
         *,
-        then: Sequence[Then] | None,
-        on_failure: OnFailure,
-        seal_timeout: timedelta | float,
         idempotency_key: str | None = None,
-        callback_url: str | None,
         member_of: tuple[str, int] | None = None,
+        **options: Unpack[GroupOptions],
     ) -> Group:
         """Open a group that the caller seals; raises like :meth:`group`.
 
@@ -102,11 +102,15 @@ class OpensGroups(ABC):
         """
         check_key(idempotency_key)
         groups, job_of = await self._group_parts()
-        fields = {"jobName": name, "callbackUrl": callback_url, **steps_field(then)}
+        fields = {
+            "jobName": name,
+            "callbackUrl": options.get("callback_url"),
+            **steps_field(options.get("then")),
+        }
         request = group_request(
             {field: value for field, value in fields.items() if value is not None},
-            on_failure=on_failure,
-            seal_seconds=seconds_of(seal_timeout) or 0,
+            on_failure=options.get("on_failure", "continue"),
+            seal_seconds=seconds_of(options.get("seal_timeout", SEAL_SECONDS)) or 0,
         )
         if member_of is None:
             answer = await groups.open(request, idempotency_key=idempotency_key)

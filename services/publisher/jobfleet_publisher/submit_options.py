@@ -1,4 +1,4 @@
-"""What a submit may say of a job beside its type and payload; one definition for all submits."""
+"""What a program may say of a job beside its type and payload, and of a group beside its name."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypedDict
 
+from jobfleet_protocol.actions.group_ending import OnFailure
 from jobfleet_publisher.then import Then
 
 
@@ -65,3 +66,12 @@ class SubmitOptions(JobOptions, total=False):
     job_id: str | None
     connection: Any
     ring: bool
+
+
+class GroupOptions(TypedDict, total=False):
+    """What may be said of a group beside its name; described at ``Publisher.group``."""
+
+    then: Sequence[Then] | None
+    on_failure: OnFailure
+    seal_timeout: timedelta | float
+    callback_url: str | None

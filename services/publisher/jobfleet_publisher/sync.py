@@ -11,26 +11,23 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, cast
 from weakref import WeakSet
 
 from jobfleet_contracts.errors import InvalidRequest, JobfleetError
 from jobfleet_contracts.state import State
-from jobfleet_protocol.actions.group_ending import OnFailure
 from jobfleet_publisher import current
 from jobfleet_publisher.group import Group as AsyncGroup
 from jobfleet_publisher.job_details import JobDetails
 from jobfleet_publisher.job_result import JobResult
 from jobfleet_publisher.publisher import Publisher as AsyncPublisher
 from jobfleet_publisher.publisher import TransactionPart
-from jobfleet_publisher.submit_options import JobOptions, SubmitOptions
+from jobfleet_publisher.submit_options import GroupOptions, JobOptions, SubmitOptions
 from jobfleet_publisher.submitted_job import SubmittedJob as AsyncSubmittedJob
 
 if TYPE_CHECKING:
     from jobfleet_contracts.job import JobRequest
-    from jobfleet_publisher.then import Then
 
 T = TypeVar("T")
 ASYNC_CONNECTION = (
@@ -172,25 +169,14 @@ class Publisher:
         self,
         name: str,
         *,
-        then: Sequence[Then] | None = None,
-        on_failure: OnFailure = "continue",
-        seal_timeout: timedelta | float = 3600.0,
         idempotency_key: str | None = None,
-        callback_url: str | None = None,
+        **options: Unpack[GroupOptions],
     ) -> Iterator[Group]:
         """Open a group of jobs; see :meth:`jobfleet_publisher.Publisher.group`."""
-
-        async def opened(open_: AsyncPublisher) -> AsyncGroup:
-            return await open_.open_group(
-                name,
-                then=then,
-                on_failure=on_failure,
-                seal_timeout=seal_timeout,
-                idempotency_key=idempotency_key,
-                callback_url=callback_url,
-            )
-
-        group = Group(self, self._run(opened))
+        opened = self._run(
+            lambda open_: open_.open_group(name, idempotency_key=idempotency_key, **options)
+        )
+        group = Group(self, opened)
         yield group
         group.seal()
 
@@ -307,22 +293,10 @@ class Group:
     def group(
         self,
         name: str,
-        *,
-        then: Sequence[Then] | None = None,
-        on_failure: OnFailure = "continue",
-        seal_timeout: timedelta | float = 3600.0,
-        callback_url: str | None = None,
+        **options: Unpack[GroupOptions],
     ) -> Iterator[Group]:
         """Open a group as the next member; see :meth:`jobfleet_publisher.Group.group`."""
-        opened = self._publisher._run(
-            lambda _: self._group.open_group(
-                name,
-                then=then,
-                on_failure=on_failure,
-                seal_timeout=seal_timeout,
-                callback_url=callback_url,
-            )
-        )
+        opened = self._publisher._run(lambda _: self._group.open_group(name, **options))
         inner = Group(self._publisher, opened)
         yield inner
         inner.seal()

@@ -144,3 +144,8 @@ def closes_its_files(payload: str) -> None:
 @handler("process.new-name", aliases=["process.old-name"], run_in="process")
 def renamed(payload: int) -> int:
     return payload + 1
+
+
+@handler("process.large", run_in="process")
+def large(payload: int) -> str:
+    return "x" * payload

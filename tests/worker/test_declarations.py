@@ -287,6 +287,70 @@ def test_an_annotation_that_cannot_be_resolved_is_refused_with_its_name(
     assert "import it at run time" in said
 
 
+@pytest.mark.parametrize("future", ["", "from __future__ import annotations\n"])
+@pytest.mark.parametrize("kind", ["async def f(): ...", "def f(): ..."])
+def test_a_return_annotation_that_cannot_be_resolved_is_refused_with_its_name(
+    load: Load, kind: str, future: str
+) -> None:
+    function = kind.replace("()", "(payload: int) -> 'list[Receipt]'")
+    with pytest.raises(
+        HandlerImportError, match="of what it returns cannot be resolved"
+    ) as refused:
+        load(
+            f"{future}from typing import TYPE_CHECKING\nfrom jobfleet_worker import handler\n"
+            "if TYPE_CHECKING:\n    from shop import Receipt\n"
+            f"@handler('job')\n{function}\n"
+        )
+    said = str(refused.value)
+    assert "list[Receipt]" in said
+    assert "import it at run time" in said
+
+
+ANY_OR_NONE = {
+    "T": "stands for any type",
+    "list[T]": "stands for any type",
+    "dict[str, T] | None": "stands for any type",
+    "Annotated[T, 'said']": "stands for any type",
+    "Callable": "no JSON value is",
+    "typing.Callable": "no JSON value is",
+    "Callable[[int], str]": "no JSON value is",
+    "typing.Callable[..., None] | None": "no JSON value is",
+    "list[Callable]": "no JSON value is",
+    "type[int]": "no JSON value is",
+    "type": "no JSON value is",
+    "typing.Type[int]": "no JSON value is",
+    "typing.NoReturn": "no JSON value is",
+    "list[typing.Never]": "no JSON value is",
+}
+
+
+@pytest.mark.parametrize("annotation", ANY_OR_NONE)
+def test_an_annotation_that_every_payload_or_none_fits_is_refused(
+    load: Load, annotation: str
+) -> None:
+    with pytest.raises(HandlerImportError, match=ANY_OR_NONE[annotation]) as refused:
+        load(
+            "import typing\nfrom collections.abc import Callable\nfrom typing import Annotated\n"
+            "from jobfleet_worker import handler\nT = typing.TypeVar('T')\n"
+            f"@handler('job')\ndef f(payload: {annotation}): ...\n"
+        )
+    said = str(refused.value)
+    assert "parameter 'payload'" in said
+    assert "Use a pydantic model" in said
+
+
+async def test_a_type_variable_with_a_bound_checks_the_payload(load: Load) -> None:
+    found = load(
+        "import typing\nfrom jobfleet_worker import handler\n"
+        "T = typing.TypeVar('T', bound=int)\n@handler('job')\ndef f(payload: T): return payload\n"
+    ).get("job")
+    assert found is not None
+    assert (await run_handler(found.function, 7)).result == 7
+    run = await run_handler(found.function, "x")
+    assert run.error is not None
+    assert "payload" in run.error.message
+
+
 NOT_CHECKABLE = {
     "a class of one's own": "class Order: ...",
     "a field that cannot be resolved": (

@@ -116,6 +116,7 @@ async def test_a_step_that_a_worker_refuses_is_refused_in_a_test(step: Any) -> N
     run = await run_handler(work)
     assert run.error is not None
     assert run.error.type in ("TypeError", "ValueError")
+    assert "progress: step must be a" in run.error.message
 
 
 async def test_defer_uses_no_attempt() -> None:

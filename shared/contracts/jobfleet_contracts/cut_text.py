@@ -12,16 +12,22 @@ from jobfleet_contracts.encoded_value import labelled_text
 
 BESIDE = 16_384
 """Characters beyond a cut that are looked at: no credential is longer, and texts may be huge."""
+LOOKED_AT = 1_000_000
+"""Characters of a huge text that are copied at all, at its beginning and at its end."""
 
 
 def cut_text(text: str, most: int) -> str:
     """Return a text as it is if it has at most so many characters, else its masked beginning."""
-    text = labelled_text(text) if len(text) > most else text
-    return text if len(text) <= most else beginning_of(text, most)
+    if len(text) <= most:
+        return text
+    near = labelled_text(text[:LOOKED_AT])
+    return near if len(near) <= most and len(text) <= LOOKED_AT else beginning_of(near, most)
 
 
 def ends_of(text: str, most: int) -> tuple[str, str]:
     """Return the masked beginning and end of a text, each of at most so many characters."""
+    if len(text) > LOOKED_AT:
+        return beginning_of(text, most), _end(labelled_text(text[-LOOKED_AT:]), most)
     text = labelled_text(text)
     if len(text) <= most + BESIDE:
         shown = masked_text(text)
@@ -31,7 +37,7 @@ def ends_of(text: str, most: int) -> tuple[str, str]:
 
 def beginning_of(text: str, most: int) -> str:
     """Return the masked beginning of a text, of at most so many characters."""
-    text = labelled_text(text)
+    text = labelled_text(text[:LOOKED_AT])
     if len(text) <= most + BESIDE:
         return masked_text(text)[:most]
     longer = text[: most + BESIDE]

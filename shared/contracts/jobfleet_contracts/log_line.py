@@ -11,7 +11,7 @@ import orjson
 
 from jobfleet_contracts.codec import encodable, encode, format_time, parse_time
 from jobfleet_contracts.credentials import masked
-from jobfleet_contracts.cut_text import beginning_of
+from jobfleet_contracts.cut_text import LOOKED_AT, beginning_of
 from jobfleet_contracts.encoded_value import labelled_text
 from jobfleet_contracts.errors import CodecError, InvalidRequest
 from jobfleet_contracts.value_coder import NOT_ENCODED, ValueCoder
@@ -147,7 +147,7 @@ _NO_TIME = "1970-01-01T00:00:00Z"
 
 def _shortened(text: str, most: int) -> str:
     """Return the masked text; a long one ends with a mark."""
-    shown = beginning_of(encodable(text), most)
+    shown = beginning_of(encodable(text[:LOOKED_AT]), most)
     return shown if len(text) <= most else f"{shown}{_MARK}"
 
 

@@ -9,9 +9,14 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 from uuid import UUID, uuid5
 
-from jobfleet_contracts.codec import decode, encode
+from jobfleet_contracts.codec import decode
+from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.json_check import check_json
+from jobfleet_protocol.actions.successors import MOST_RESULT_BYTES
+from jobfleet_protocol.trail.transitions import cut_message
+from jobfleet_worker.handlers.outcome_turns import outcome_turn
+from jobfleet_worker.handlers.result_json import is_plain, to_json
 from jobfleet_worker.tracing import traceparent
 
 LARGEST_COUNT = 2**53 - 1
@@ -158,9 +163,14 @@ class JobContext(ContextFacts):
         """Keep a JSON value that the next attempt finds in ``last_checkpoint``.
 
         Raises:
-            InvalidRequest: JSON cannot hold it.
+            InvalidRequest: JSON cannot hold it, or it has more than 16 MiB or a million values.
         """
-        await self._on_own_loop(self._sink.checkpoint(_json_copy(value)))
+        if is_plain(value):
+            copy = _json_copy(value)
+        else:  # in a thread: a large value would hold up every other job of this loop
+            loop = asyncio.get_running_loop()
+            copy = await loop.run_in_executor(None, _json_copy_in_turn, value)
+        await self._on_own_loop(self._sink.checkpoint(copy))
 
     async def _on_own_loop(self, call: Coroutine[Any, Any, None]) -> None:
         if asyncio.get_running_loop() is self._loop:
@@ -188,7 +198,7 @@ class BlockingJobContext(ContextFacts):
 
     def checkpoint(self, value: Any) -> None:
         """Keep a value for the next attempt; errors as with :meth:`JobContext.checkpoint`."""
-        self._tell("checkpoint", _json_copy(value))
+        self._tell("checkpoint", _json_copy_in_turn(value))
 
     def _tell(self, kind: Literal["progress", "checkpoint"], *values: Any) -> None:
         call = getattr(self._sink, kind)(*values)
@@ -198,17 +208,32 @@ class BlockingJobContext(ContextFacts):
 def _step(step: int, of: int | None, message: Any) -> tuple[int, int | None, str]:
     """Check a step where the handler runs: values and texts of users may run code of theirs."""
     total = None if of is None else _count("of", of)
-    return _count("step", step), total, f"{message}"
+    # Cut here: a longer text would cross to the worker, which keeps its beginning only.
+    return _count("step", step), total, cut_message(f"{message}")
 
 
 def _count(name: str, value: int) -> int:
-    count = operator.index(value)
+    try:
+        count = operator.index(value)
+    except TypeError:
+        kind = type(value).__name__
+        raise TypeError(f"progress: {name} must be a whole number, not {kind}") from None
     if not 0 <= count <= LARGEST_COUNT:
         raise ValueError(f"progress: {name} must be a count from 0 to 2^53 - 1")
     return count
 
 
+def _json_copy_in_turn(value: Any) -> Any:
+    if is_plain(value):
+        return _json_copy(value)
+    with outcome_turn():
+        return _json_copy(value)
+
+
 def _json_copy(value: Any) -> Any:
     """Return plain JSON values: classes of users stay where the handler runs."""
-    check_json(value, field="checkpoint", limit=None)
-    return decode(encode(value))
+    try:
+        to_json(value)  # stops at the limits, which an encoder would not
+    except TypeError as error:
+        raise InvalidRequest(f"checkpoint: {error}", field="checkpoint") from None
+    return decode(check_json(value, field="checkpoint", limit=MOST_RESULT_BYTES))

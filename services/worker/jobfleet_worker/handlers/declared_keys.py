@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from jobfleet_contracts.job import MAX_LOCK_KEY
-from jobfleet_worker.handlers.described_error import text_of, type_of
+from jobfleet_worker.handlers.described_error import text_of
+from jobfleet_worker.handlers.error_text import type_of
 
 KeyOf = Callable[[Any], str]
 """Makes a key of a payload, as the handler gets it."""

@@ -16,23 +16,22 @@ from typing import Any
 from jobfleet_contracts.codec import encodable
 from jobfleet_contracts.cut_text import cut_text, ends_of
 from jobfleet_contracts.errors import InvalidRequest
-from jobfleet_contracts.json_check import check_json
+from jobfleet_contracts.event import MAX_MESSAGE_CHARACTERS
+from jobfleet_contracts.json_check import MAX_PAYLOAD_BYTES, check_json
 from jobfleet_contracts.outcome import AttemptFailed, AttemptTimedOut, JobError, Outcome
 from jobfleet_protocol.trail.transitions import cut_message
+from jobfleet_worker.handlers.error_text import error_text, traceback_text, type_of
 from jobfleet_worker.handlers.result_json import to_json
 from jobfleet_worker.handlers.verdicts import Fail, Retry
 
 MAX_TRACEBACK_CHARACTERS = 8_000
 _NAMED_IN_A_GROUP = 5
-_TYPE_CHARACTERS = 200
 _NAMED_CHARACTERS = 500
 _PLACE_CHARACTERS = 200
 _STANDARD_LIBRARY = sysconfig.get_path("stdlib")
 _OUR_PACKAGES = frozenset(
     {"jobfleet_worker", "jobfleet_protocol", "jobfleet_contracts", "jobfleet_backends"}
 )
-_name_of = type.__dict__["__name__"].__get__
-"""Reads a class's name past its metaclass, whose own ``__name__`` would run users' code."""
 
 
 class AttemptError(Exception):
@@ -91,22 +90,18 @@ def _is_ours(parts: tuple[str, ...]) -> bool:
     return any(part in _OUR_PACKAGES for part in parts)
 
 
-def type_of(error: BaseException) -> str:
-    """Return the name of its type, cut where a class is named by a program."""
-    return encodable(_name_of(type(error)))[:_TYPE_CHARACTERS]
-
-
 def text_of(error: BaseException) -> str:
     """Return its text, the name of its type where it has none; a group's names its errors."""
     if isinstance(error, BaseExceptionGroup):
-        return cut_message(f"{_own_text(error)}: {named(list(leaves_of(error)))}")
-    return cut_message(_own_text(error))
+        own = encodable(cut_text(error_text(error), MAX_MESSAGE_CHARACTERS))
+        return cut_message(f"{own}: {named(list(leaves_of(error)))}")
+    return cut_message(error_text(error))
 
 
 def named(errors: list[BaseException]) -> str:
     """Return types and texts of some errors on one line."""
     said = [
-        f"{type_of(each)}: {cut_text(_own_text(each), _NAMED_CHARACTERS)}"
+        f"{type_of(each)}: {encodable(cut_text(error_text(each), _NAMED_CHARACTERS))}"
         for each in errors[:_NAMED_IN_A_GROUP]
     ]
     rest = len(errors) - len(said)
@@ -127,10 +122,9 @@ def leaves_of(error: BaseException) -> Iterator[BaseException]:
 def traceback_of(error: BaseException) -> str:
     """Return its traceback; a long one loses its middle."""
     try:
-        text = "".join(traceback.format_exception(error))
-    except Exception as broken:  # noqa: BLE001 - users' own __str__, __notes__ and the like
+        text = _relative(encodable(traceback_text(error)))
+    except Exception as broken:  # noqa: BLE001 - users' own __notes__ and the like
         return f"no traceback: {type(broken).__name__} was raised while it was written"
-    text = _relative(encodable(text))
     if len(text) <= MAX_TRACEBACK_CHARACTERS:
         return text
     begin, end = ends_of(text, MAX_TRACEBACK_CHARACTERS // 2)
@@ -141,18 +135,11 @@ def traceback_of(error: BaseException) -> str:
 def details_of(error: Fail | Retry) -> dict[str, Any]:
     """Return its details, or why they are left out."""
     try:
-        details: dict[str, Any] = to_json(dict(error.details))
+        details: dict[str, Any] = to_json(error.details, most_bytes=MAX_PAYLOAD_BYTES)
         check_json(details, field="details")
     except (TypeError, ValueError, InvalidRequest) as problem:
         return {"details": f"left out: {problem}"}
     return details
-
-
-def _own_text(error: BaseException) -> str:
-    try:
-        return encodable(str(error)) or type_of(error)
-    except Exception as broken:  # noqa: BLE001 - a user's own __str__
-        return f"{type_of(error)}, whose text raised {type(broken).__name__}"
 
 
 def _relative(text: str) -> str:

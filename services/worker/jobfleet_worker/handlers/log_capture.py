@@ -23,10 +23,12 @@ import structlog
 from structlog.typing import EventDict
 
 from jobfleet_contracts.codec import decode, encode
+from jobfleet_contracts.cut_text import LOOKED_AT
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.log_line import LogLine
 from jobfleet_worker.handlers.described_error import traceback_of
-from jobfleet_worker.handlers.result_json import to_json
+from jobfleet_worker.handlers.error_text import brief
+from jobfleet_worker.handlers.result_json import is_plain, to_json
 
 Keep = Callable[[bytes], bool]
 """Takes one stored line, from any thread; ``False``: no more lines are wanted."""
@@ -37,6 +39,8 @@ _OF_A_RECORD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime
 _NO_FIELDS = frozenset({"event", "exc_info", "stack_info", "logger", "level", "timestamp"})
 _NO_FIELDS |= {"_record", "_logger", "_name", "_from_structlog"}
 _TEXT_CHARACTERS = 1_000
+_FIELD_VALUES = 10_000
+_BUILTIN = frozenset({list, tuple, dict, set, frozenset, bytes, bytearray})
 _OUR_PACKAGES = frozenset(
     f"jobfleet_{name}" for name in ("worker", "publisher", "protocol", "backends", "contracts")
 )
@@ -61,7 +65,7 @@ class LogTarget:
         if entry is not None:
             text, extra = entry.pop("event"), entry
         moment = datetime.fromtimestamp(record.created, UTC)
-        self._put(record.levelname, text, extra, record.name, record.exc_info, at=moment)
+        self._put(record.levelname, text, extra, record.name or "", record.exc_info, at=moment)
 
     def take_entry(self, method: str, entry: Mapping[str, Any]) -> None:
         """Keep what came through structlog."""
@@ -83,7 +87,7 @@ class LogTarget:
             at=at or datetime.now(UTC),
             attempt=self._attempt,
             level=_LEVELS.get(level.lower(), level.lower()),
-            message="" if text is None else _COLOURS.sub("", str(text)),
+            message="" if text is None else _COLOURS.sub("", _text(text)[:LOOKED_AT]),
             logger=name,
             fields={str(k): _json(v) for k, v in fields.items() if self._is_field(k)},
             exception=_traceback(error),
@@ -198,7 +202,7 @@ def _is_said_by_us() -> bool:
 
 def _entry_in(text: Any) -> dict[str, Any] | None:
     """Return the entry of structlog that a record holds, as a dictionary or as JSON."""
-    if isinstance(text, str) and text.startswith("{"):
+    if isinstance(text, str) and text.startswith("{") and len(text) <= LOOKED_AT:
         try:
             text = decode(text)
         except InvalidRequest:
@@ -215,11 +219,16 @@ def _traceback(error: Any) -> str:
     return traceback_of(error) if isinstance(error, BaseException) else ""
 
 
+def _text(value: Any) -> str:
+    """Return a value's text; of a large builtin one its beginning, for ``str`` would copy it."""
+    return brief(value) if type(value) in _BUILTIN and not is_plain(value) else str(value)
+
+
 def _json(value: Any) -> Any:
     """Return a value as JSON holds it, its text where JSON has no form for it."""
     with suppress(Exception):  # classes of users
-        return decode(encode(to_json(value)))
+        return decode(encode(to_json(value, most_bytes=LOOKED_AT, most_values=_FIELD_VALUES)))
     try:
-        return str(value)[:_TEXT_CHARACTERS]
+        return _text(value)[:_TEXT_CHARACTERS]
     except Exception:  # noqa: BLE001 - likewise
         return f"<{type(value).__name__} without text>"

@@ -21,10 +21,11 @@ from jobfleet_worker.handlers.described_error import (
     leaves_of,
     named,
     text_of,
-    type_of,
 )
+from jobfleet_worker.handlers.error_text import type_of
 from jobfleet_worker.handlers.hooks import Run
 from jobfleet_worker.handlers.open_hooks import Judge, OpenHooks
+from jobfleet_worker.handlers.outcome_turns import outcome_turn
 from jobfleet_worker.handlers.registry import Handler
 from jobfleet_worker.handlers.result_json import is_plain, result_json
 from jobfleet_worker.handlers.verdicts import Defer, Fail, Retry, delay_of
@@ -107,9 +108,12 @@ def outcome_of_result(result: Any) -> HandlerOutcome:
     if type(result) is Waiting:  # isinstance would ask the object, and run code of the user's
         return result
     try:
-        return Completed(result_json(result))
+        if is_plain(result):
+            return Completed(result_json(result))
+        with outcome_turn():
+            return Completed(result_json(result))
     except TypeError as error:
-        return AttemptFailed(JobError("TypeError", str(error)), final=True)
+        return AttemptFailed(JobError(type_of(error), str(error)), final=True)
     except BaseException as error:  # noqa: BLE001 - a user's class may raise anything when it is read
         said = f"the handler's result cannot be JSON: {type_of(error)} was raised when it was read"
         return AttemptFailed(JobError("TypeError", said), final=True)
@@ -125,7 +129,7 @@ def outcome_of_error(error: BaseException, retry_on: RetryOn) -> HandlerOutcome:
     try:
         if isinstance(error, ResultRefused):
             return error.outcome
-        outcome = _judged(error, list(leaves_of(error)), retry_on)
+        outcome = _judged_in_turn(error, retry_on)
         return replace(outcome, cause=error) if isinstance(outcome, AttemptFailed) else outcome
     except (TypeError, ValueError) as problem:  # a subclass that sets a delay of its own
         return AttemptFailed(describe_error(problem))
@@ -140,6 +144,13 @@ def _ends_the_job(error: BaseException, leaves: list[BaseException], retry_on: R
     if any(isinstance(each, Retry) for each in leaves):
         return False
     return not any(_is_worth_a_retry(each, retry_on) for each in (error, *leaves))
+
+
+def _judged_in_turn(error: BaseException, retry_on: RetryOn) -> AttemptFailed | Deferred:
+    if is_described_at_once(error):
+        return _judged(error, list(leaves_of(error)), retry_on)
+    with outcome_turn():
+        return _judged(error, list(leaves_of(error)), retry_on)
 
 
 def _judged(

@@ -18,7 +18,7 @@ from jobfleet_worker.handlers.context import (
     JobContext,
     ProgressSink,
 )
-from jobfleet_worker.handlers.described_error import type_of
+from jobfleet_worker.handlers.error_text import type_of
 from jobfleet_worker.handlers.log_capture import Keep, captured
 from jobfleet_worker.handlers.open_hooks import OpenHooks
 from jobfleet_worker.handlers.outcomes import (

@@ -5,10 +5,22 @@ from __future__ import annotations
 import inspect
 import sys
 import types
+import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    Never,
+    NoReturn,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
@@ -20,6 +32,7 @@ from jobfleet_worker.handlers.verdicts import Fail
 Takes = Literal["payload", "context"]
 NO_DEFAULT: Any = inspect.Parameter.empty
 _UNSAID = inspect.Parameter.empty
+_NO_JSON = (Callable, typing.Callable, type, typing.Type, NoReturn, Never)  # noqa: UP006
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _CONTEXTS: Mapping[str, Any] = {
     "JobContext": JobContext,
@@ -114,11 +127,14 @@ def read_signature(
         wanted = "def name(payload: Model, context: BlockingJobContext)"
     try:
         parameters = _parameters(function)
-        return _Reader(function, is_async, provided).read(parameters[:-1] if waits else parameters)
+        reader = _Reader(function, is_async, provided)
+        signature = reader.read(parameters[:-1] if waits else parameters)
+        reader.check_return(_inspected(function).return_annotation)
     except _Shape as shape:
         raise SignatureRefused(
             f"{shape}. Declare it as `{wanted}`; either parameter may be left out"
         ) from None
+    return signature
 
 
 def first_parameter_signature(function: Callable[..., Any]) -> Signature:
@@ -222,7 +238,13 @@ class _Reader:
 
         Our own two contexts are known by name: linters move their import under TYPE_CHECKING.
         """
-        raw = parameter.annotation
+        return self._resolved(parameter.annotation, f"of parameter {parameter.name!r}")
+
+    def check_return(self, returned: Any) -> None:
+        """Refuse a return type that is not known: results would come back as plain JSON."""
+        self._resolved(returned, "of what it returns")
+
+    def _resolved(self, raw: Any, place: str) -> Any:
         if raw is _UNSAID:
             return raw
         names = {**_CONTEXTS, **getattr(inspect.unwrap(self._function), "__globals__", {})}
@@ -234,9 +256,9 @@ class _Reader:
             return get_type_hints(holder, globalns=names, include_extras=True)["it"]
         except Exception as error:  # an annotation may be any expression
             raise SignatureRefused(
-                f"the annotation {_written(raw)!r} of parameter {parameter.name!r} cannot be "
-                f"resolved: {error}. Define it at the top level of the module, or import it at run "
-                "time, outside of `if TYPE_CHECKING:`"
+                f"the annotation {_written(raw)!r} {place} cannot be resolved: {error}. "
+                "Define it at the top level of the module, or import it at run time, outside "
+                "of `if TYPE_CHECKING:`"
             ) from error
 
 
@@ -247,13 +269,15 @@ def _hint(parameter: inspect.Parameter) -> str:
 
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    return list(_inspected(function).parameters.values())
+
+
+def _inspected(function: Callable[..., Any]) -> inspect.Signature:
     if sys.version_info >= (3, 14):
         from annotationlib import Format
 
-        found = inspect.signature(function, annotation_format=Format.FORWARDREF)
-    else:
-        found = inspect.signature(function)
-    return list(found.parameters.values())
+        return inspect.signature(function, annotation_format=Format.FORWARDREF)
+    return inspect.signature(function)
 
 
 def _is_context(annotation: Any) -> bool:
@@ -269,18 +293,39 @@ def _is_context(annotation: Any) -> bool:
 def _adapter(parameter: inspect.Parameter, annotation: Any) -> TypeAdapter[Any] | None:
     if annotation in (_UNSAID, Any):
         return None
+    if (said := _never_fits(annotation)) is not None:
+        raise _refused_payload(parameter, annotation, said)
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(annotation)
         if not adapter.pydantic_complete:
             adapter.rebuild(raise_errors=True)
     except Exception as error:
         said = str(error).partition("\n")[0].rstrip(".")
-        raise SignatureRefused(
-            f"a payload cannot be checked against the annotation {_written(annotation)!r} of "
-            f"parameter {parameter.name!r}: {said}. Use a pydantic model, a dataclass, a TypedDict "
-            "or plain JSON types, whose own annotations can be resolved"
-        ) from error
+        raise _refused_payload(parameter, annotation, said) from error
     return adapter
+
+
+def _refused_payload(
+    parameter: inspect.Parameter, annotation: Any, problem: str
+) -> SignatureRefused:
+    return SignatureRefused(
+        f"a payload cannot be checked against the annotation {_written(annotation)!r} of "
+        f"parameter {parameter.name!r}: {problem}. Use a pydantic model, a dataclass, a TypedDict "
+        "or plain JSON types, whose own annotations can be resolved"
+    )
+
+
+def _never_fits(annotation: Any) -> str | None:
+    """Return why no payload, or every one, fits an annotation that pydantic takes."""
+    if isinstance(annotation, TypeVar):
+        says_nothing = annotation.__bound__ is None and not annotation.__constraints__
+        return f"the type variable {annotation} stands for any type" if says_nothing else None
+    for kind in (annotation, get_origin(annotation)):
+        if any(kind is each for each in _NO_JSON):
+            return f"no JSON value is a {_written(annotation)}"
+    if get_origin(annotation) is Literal:
+        return None
+    return next((said for each in get_args(annotation) if (said := _never_fits(each))), None)
 
 
 def _written(annotation: Any) -> str:

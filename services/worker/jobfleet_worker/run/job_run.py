@@ -33,7 +33,8 @@ from jobfleet_protocol.claiming.rate_slots import RATE
 from jobfleet_protocol.trail.transitions import Change
 from jobfleet_worker.callback_wait import CallbackWait
 from jobfleet_worker.handlers.context import AttemptFacts
-from jobfleet_worker.handlers.described_error import describe_error, error_of, type_of
+from jobfleet_worker.handlers.described_error import describe_error, error_of
+from jobfleet_worker.handlers.error_text import type_of
 from jobfleet_worker.handlers.outcomes import run_of
 from jobfleet_worker.handlers.progress_log import ProgressLog
 from jobfleet_worker.handlers.registry import Handler

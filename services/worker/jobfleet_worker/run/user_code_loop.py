@@ -13,12 +13,15 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import threading
 from collections.abc import Callable, Collection, Coroutine, Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import structlog
 
+from jobfleet_worker.handlers.described_error import describe_error
+from jobfleet_worker.handlers.outcome_turns import outcome_turn
 from jobfleet_worker.handlers.runners import run_by
 
 EXIT_IGNORED = "handler.exit_ignored"
@@ -141,7 +144,14 @@ def _drive(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
 
 
 def _ignore(error: BaseException) -> None:
-    _log.warning(EXIT_IGNORED, error=repr(error), exc_info=error)
+    # In a thread: the text of an error is code of the user's, and may take long.
+    threading.Thread(target=_log_ignored, args=(error,), name="ignored", daemon=True).start()
+
+
+def _log_ignored(error: BaseException) -> None:
+    with outcome_turn():
+        said = describe_error(error)
+    _log.warning(EXIT_IGNORED, error=f"{said.type}: {said.message}", exception=said.traceback)
 
 
 def _end_what_is_left(loop: asyncio.AbstractEventLoop) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from jobfleet_contracts.changed import changed
 from jobfleet_contracts.codec import encodable
-from jobfleet_contracts.cut_text import cut_text
+from jobfleet_contracts.cut_text import LOOKED_AT, cut_text
 from jobfleet_contracts.errors import IllegalTransition, WrittenByNewer
 from jobfleet_contracts.event import MAX_MESSAGE_CHARACTERS, Event, HeldLock, JobFacts, JobState
 from jobfleet_contracts.job_id import new_id
@@ -311,10 +311,10 @@ def unchained(
 
 def cut_message(message: str) -> str:
     """Return a text as an event can hold it: a long one ends with how much was cut."""
-    message = encodable(message)
     if len(message) <= MAX_MESSAGE_CHARACTERS:
-        return message
-    kept = cut_text(message, MAX_MESSAGE_CHARACTERS - 40)
+        return encodable(message)
+    # Cut before it is copied: a user's text may have hundreds of megabytes.
+    kept = cut_text(encodable(message[:LOOKED_AT]), MAX_MESSAGE_CHARACTERS - 40)
     return f"{kept} … [{len(message) - len(kept):,} characters cut]"
 
 

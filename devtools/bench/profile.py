@@ -27,6 +27,7 @@ from jobfleet_backends.open_backend import open_backend
 from jobfleet_backends.settings import Settings
 from jobfleet_backends.system_clock import SystemClock
 from jobfleet_cli.event_loop import run_async
+from jobfleet_cli.garbage import set_up_collector
 from jobfleet_cli.worker_process import worker_options
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.lease import LockScope
@@ -83,6 +84,7 @@ async def _run(backend: Backend, settings: Settings, ticks: TickFile, jobs: int)
         options=worker_options(settings),
         clock=SystemClock(),
     )
+    set_up_collector()
     running = asyncio.create_task(worker.run(), name="worker")
     while ticks.count() < jobs:  # noqa: ASYNC110
         await asyncio.sleep(0.1)

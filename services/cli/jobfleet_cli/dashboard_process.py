@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Callable
 from importlib.metadata import version
 
 from jobfleet_backends.open_backend import open_backend
 from jobfleet_backends.settings import Settings
 from jobfleet_backends.system_clock import SystemClock
+from jobfleet_cli.garbage import set_up_collector
 from jobfleet_cli.standard_streams import announce
 from jobfleet_cli.stop_signals import StopSignals
 from jobfleet_dashboard.app import create_app
@@ -41,9 +41,7 @@ async def run_dashboard(settings: Settings, options: DashboardOptions, *, child:
     try:
         ready = None if child else _say(options)
         app = create_app(backend=backend, clock=SystemClock(), options=options)
-        # A collection that looks at the whole loaded program too holds the loop for 60 ms.
-        gc.collect()
-        gc.freeze()
+        set_up_collector()
         await serve(app, options.host, options.port, ready=ready, stop=stop)
     finally:
         await backend.close()

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from jobfleet_backends.open_backend import open_backend
 from jobfleet_backends.settings import Settings
 from jobfleet_backends.system_clock import SystemClock
+from jobfleet_cli.garbage import set_up_collector
 from jobfleet_cli.health import health_served, metrics_of
 from jobfleet_cli.logging import configure_logging
 from jobfleet_cli.stop_signals import StopSignals
@@ -36,6 +37,7 @@ async def run_worker(settings: Settings, handlers: Handlers, *, stop_with_parent
         if stop_with_parent:
             signals.follow_parent()
         keeping = asyncio.create_task(signals.keep(), name="stop-signals")
+        set_up_collector()
         async with health_served(settings, backend=backend, worker=worker, metrics=metrics):
             await worker.run()
         keeping.cancel()

@@ -42,8 +42,9 @@ async def rebuild_index(session: Session) -> ExitCode:
     jobs = events = 0
     queued: list[Awaitable[None]] = []
     async for history in session.backend.trail.scan():
-        queued += await _rebuild_job(session.backend.index, session.writes.eraser, history)
+        # First what an ended job owes: without its open row the rescuer would not see to it.
         await _submit_followers(session, history)
+        queued += await _rebuild_job(session.backend.index, session.writes.eraser, history)
         jobs, events = jobs + 1, events + len(history)
         if len(queued) >= AT_ONCE:
             await asyncio.gather(*queued)

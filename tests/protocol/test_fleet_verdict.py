@@ -179,3 +179,14 @@ def test_no_planted_credential_is_shown() -> None:
     secret = "Authorization: Bearer abcdefghijklmnop"
     verdict = judged(broker=secret)
     assert "abcdefghijklmnop" not in str(verdict.to_json())
+
+
+def test_a_failing_type_names_its_other_errors_or_how_many_they_are() -> None:
+    for others, expected in (
+        ((), "CRM did not answer"),
+        (("ValueError",), "CRM did not answer; also ValueError"),
+        (("ValueError", "KeyError"), "CRM did not answer; and 2 more errors"),
+    ):
+        failing = [replace(endings(12, 12), others=others)]
+        text = judged(ended=12, ended_badly=12, failing=failing).problems[0].text
+        assert text == f"crm.sync: 12 of 12 failed in 2 min: {expected}"

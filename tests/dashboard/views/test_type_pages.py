@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.state import Status
+from jobfleet_contracts.worker_status import RunningJob, WorkerStatus
 from jobfleet_protocol.reading.type_list import SORTS, SPANS
 from jobfleet_protocol.trail.transitions import Change
 from tests.dashboard.api.asgi_client import AsgiClient
@@ -75,3 +77,35 @@ async def test_the_page_sorts_by_each_column_and_names_the_slowest_jobs(
     assert page.index(f'href="/jobs/{slow_job}"') < page.index("fast.one &lt;b&gt;job&lt;/b&gt;")
     assert 'href="/errors?range=1h&amp;type=bad.one"' in page
     assert "50.0 %" in page
+
+
+async def test_the_page_names_what_runs_longest_on_live_workers_and_no_more_than_twenty(
+    client: AsgiClient, backend: Backend
+) -> None:
+    now = datetime.now(UTC)
+    running = tuple(
+        RunningJob(
+            job_id=f"018f0000-0000-7000-8000-{number:012}",
+            job_name=f"job {number:02}",
+            job_type="slow.one",
+            attempt=1,
+            started_at=now - timedelta(minutes=number),
+        )
+        for number in range(25)
+    )
+    for worker_id, silent, jobs in (
+        (WORKER, 0, running[:24]),
+        (f"{WORKER[:-1]}9", 9, running[24:]),
+    ):
+        await backend.directory.beat(
+            WorkerStatus(
+                worker_id=worker_id,
+                host="host-1",
+                heartbeat_at=now - timedelta(minutes=silent),
+                slots=30,
+                running=jobs,
+            )
+        )
+    page = (await client.get("/types")).body.decode()
+    named = re.findall(r"data-open>(job \d+)</a>", page)
+    assert named == [f"job {number:02}" for number in range(23, 3, -1)]

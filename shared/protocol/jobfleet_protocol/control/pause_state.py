@@ -90,9 +90,13 @@ class Pause:
     @property
     def text(self) -> str:
         """Say it in a line: ``queue mail paused by nightops until …: reason``."""
-        until = f" until {format_time(self.until)}" if self.until is not None else ""
         why = f": {self.shown_reason}" if self.reason else ""
-        return f"{self.subject} {self.name} paused by {self.by}{until}{why}"
+        return f"{self.subject} {self.name} paused by {self.by}{self.until_text}{why}"
+
+    @property
+    def until_text(self) -> str:
+        """Say when it ends, in the one form of all texts and pages; empty: somebody resumes it."""
+        return "" if self.until is None else f" until {self.until:%Y-%m-%d %H:%M} UTC"
 
     @property
     def shown_reason(self) -> str:

@@ -66,6 +66,7 @@ class TypeEndings:
         ended: all of them; ``None`` where they are too many to count.
         since: of the first bad one.
         message: of the commonest failure.
+        others: the other classes of errors, the commonest first.
     """
 
     job_type: str
@@ -73,6 +74,7 @@ class TypeEndings:
     ended: int | None
     since: datetime
     message: str
+    others: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,13 +201,23 @@ def _failing(facts: FleetFacts) -> Iterator[Problem]:
             of = "" if one.ended is None else f" of {one.ended:,}"
             span = spell(seconds_between(one.since, facts.now))
             named = one.job_type or "Types without a handler"
-            text = f"{named}: {one.bad:,}{of} failed in {span}: {one.message}"
+            text = f"{named}: {one.bad:,}{of} failed in {span}: {one.message}{_others(one)}"
             chosen = f"&type={quote(one.job_type, safe='')}" if one.job_type else ""
             link = f"/errors?range=15m{chosen}"
             yield Problem(kind="failing", severity=Severity.BAD, text=text, link=link)
     if many and not facts.failing:
         text = f"{facts.ended_badly:,} of {facts.ended:,} jobs failed in the last 5 min."
         yield Problem(kind="failing", severity=Severity.BAD, text=text, link="/errors?range=15m")
+
+
+def _others(one: TypeEndings) -> str:
+    if not one.others:
+        return ""
+    return (
+        f"; also {one.others[0]}"
+        if len(one.others) == 1
+        else f"; and {len(one.others)} more errors"
+    )
 
 
 def _unserved(facts: FleetFacts) -> Iterator[Problem]:
@@ -258,9 +270,10 @@ def _paused(facts: FleetFacts) -> Iterator[Problem]:
 
 
 def _pause_text(pause: Pause) -> str:
-    until = "" if pause.until is None else f" until {pause.until:%Y-%m-%d %H:%M} UTC"
     why = f": {pause.shown_reason}" if pause.reason else ""
-    return f"{pause.subject.capitalize()} {pause.name} is paused by {pause.by}{until}{why}."
+    return (
+        f"{pause.subject.capitalize()} {pause.name} is paused by {pause.by}{pause.until_text}{why}."
+    )
 
 
 def _held(facts: FleetFacts) -> Iterator[Problem]:

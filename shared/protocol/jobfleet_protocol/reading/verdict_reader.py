@@ -159,13 +159,15 @@ class VerdictReader:
         good: int | None = 0 if groups[0].key.error == NO_HANDLER else None
         if job_type:
             good = await self._good(job_type, since)
-        commonest = max(groups, key=lambda group: group.total.jobs)
+        ordered = sorted(groups, key=lambda group: group.total.jobs, reverse=True)
+        commonest, classes = ordered[0], dict.fromkeys(group.key.error for group in ordered)
         return TypeEndings(
             job_type=job_type,
             bad=bad,
             ended=None if good is None else bad + good,
             since=max(since, min(group.first_at for group in groups)),
             message=masked_text(commonest.message).split("\n", 1)[0][:300],
+            others=[masked_text(name) for name in classes if name != commonest.key.error],
         )
 
     async def _good(self, job_type: str, since: datetime) -> int | None:

@@ -55,7 +55,7 @@ def job_sentence(newest: Event, around: JobSituation) -> Sentence:
         return (*ended, TextSpan(f"; {newest.message}"))
     pause = around.pause
     if pause is not None and newest.after.state in CLAIMABLE:
-        parts = _paused(pause, newest, around)
+        parts = _paused(pause, newest)
     else:
         parts = _TELLERS[newest.after.state](newest, around)
     if newest.after.cancel_requested and not newest.after.state.is_terminal:
@@ -90,17 +90,13 @@ def _queued(newest: Event, around: JobSituation) -> Sentence:
     return parts
 
 
-def _paused(pause: Pause, newest: Event, around: JobSituation) -> Sentence:
-    until = ""
-    if pause.until is not None:
-        form = "%H:%M" if pause.until.date() == around.now.date() else "%Y-%m-%d %H:%M"
-        until = f" until {pause.until:{form}} UTC"
+def _paused(pause: Pause, newest: Event) -> Sentence:
     why = f" ({pause.shown_reason})" if pause.reason else ""
     name = "" if pause.subject is ControlSubject.QUEUE else f" {pause.name}"
     return (
         TextSpan(f"{newest.after.state.value}, "),
         TextSpan(f"{pause.subject}{name} paused", href="/queues"),
-        TextSpan(f" by {pause.by}{until}{why}"),
+        TextSpan(f" by {pause.by}{pause.until_text}{why}"),
     )
 
 

@@ -55,6 +55,11 @@ class JobFilter(ListAddress):
         return not self.pairs()
 
     @property
+    def only_states(self) -> bool:
+        """Whether it chooses by state alone: only then do counts of the fleet fit its list."""
+        return all(name == "state" for name, _ in self.pairs())
+
+    @property
     def job_id(self) -> str | None:
         """The id that was searched for, where that is all there is and no list is browsed."""
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -39,7 +39,7 @@ async def jobs(request: Request) -> Response:
     cursor = await live_cursor(request)
     told = await _results(request, chosen)
     told |= page_context(request, "jobs", chosen.url("/stream/jobs"), cursor=cursor)
-    told["counts"] = (await services.census.read()).counts
+    told["counts"] = await _counts(services, chosen)
     told["search_fields"] = FIELD_NAMES
     told["known"] = KnownNames.of(await services.backend.directory.workers())
     answer = show(request, "jobs/index.html", block="results", states=list(State), **told)
@@ -88,6 +88,11 @@ async def _results(request: Request, chosen: JobFilter) -> dict[str, Any]:
     }
 
 
+async def _counts(services: Services, chosen: JobFilter) -> Mapping[State, int] | None:
+    """Return jobs per state; ``None`` where the filter keeps some out, which nobody counts."""
+    return (await services.census.read()).counts if chosen.only_states else None
+
+
 async def _shown(services: Services, rows: Sequence[JobRow]) -> list[JobListRow]:
     """Return the rows; each open group among them is asked whether its members hold it."""
     groups = [row for row in rows if is_open_group(row)]
@@ -120,7 +125,7 @@ async def _changes(request: Request, chosen: JobFilter, batch: Batch | None) -> 
     told: dict[str, Any] = {
         "rows": await _shown(services, found),
         "fresh": fresh,
-        "counts": (await services.census.read()).counts,
+        "counts": await _counts(services, chosen),
         "states": list(State),
     }
     return site_of(request).pages.fragment(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from jobfleet_contracts.worker_status import RunningJob, WorkerStatus
 from jobfleet_dashboard.api.pauses import reader_of
 from jobfleet_dashboard.live.subscription import Batch
 from jobfleet_dashboard.security.access import require
@@ -40,6 +42,7 @@ COLUMNS = (
 )
 """Name of the order, heading, heading in words, class."""
 _PAUSE_SECONDS = 5
+SHOWN_RUNNING = 20
 _ERROR_RANGES = {"hour": "1h", "day": "24h"}
 
 router = APIRouter(dependencies=[require(Role.VIEWER)], include_in_schema=False)
@@ -47,7 +50,7 @@ router = APIRouter(dependencies=[require(Role.VIEWER)], include_in_schema=False)
 
 @router.get("/types")
 async def types(request: Request) -> Response:
-    """Show each type's figures, and the slowest attempts of the last day."""
+    """Show each type's figures, what runs longest, and the slowest attempts of the last day."""
     query = urlencode(_chosen(request))
     told = page_context(request, "types", f"/stream/types?{query}")
     return show(request, TEMPLATE, block="types", **await _read(request), **told)
@@ -71,16 +74,27 @@ async def stream(request: Request) -> Response:
 
 async def _read(request: Request) -> dict[str, Any]:
     services, chosen = services_of(request), _chosen(request)
-    records, report = await asyncio.gather(reader_of(services).types(), services.types.read())
+    records, report, workers = await asyncio.gather(
+        reader_of(services).types(), services.types.read(), services.backend.directory.workers()
+    )
     return {
         **chosen,
         "items": sorted_items(types_json(records, report)["items"], **chosen),
         "field": SPAN_FIELDS[chosen["span"]],
         "report": report,
+        "running": _longest_running(workers, services.clock.now()),
         "spans": SPANS,
         "columns": COLUMNS,
         "error_range": _ERROR_RANGES[chosen["span"]],
     }
+
+
+def _longest_running(
+    workers: Sequence[WorkerStatus], now: datetime
+) -> list[tuple[WorkerStatus, RunningJob]]:
+    """Return what runs longest on live workers, as their heartbeats say."""
+    found = [(worker, job) for worker in workers if worker.is_alive(now) for job in worker.running]
+    return sorted(found, key=lambda each: each[1].started_at)[:SHOWN_RUNNING]
 
 
 def _chosen(request: Request) -> dict[str, str]:

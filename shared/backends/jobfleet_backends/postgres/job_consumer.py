@@ -24,8 +24,8 @@ POLL_SECONDS = 1.0
 """Longest pause between two looks for messages: a ring may have been lost."""
 POLL_UNHEARD_SECONDS = 0.2
 """The same where no ring has ever been heard, as behind a pooler in transaction mode."""
-_SHORTEST_SECONDS = 0.02
-"""Of a pause: a message that is due may be locked by somebody for long."""
+_UNASKED_SECONDS = 0.02
+"""Shortest pause between two looks: a message that is due may be locked by somebody for long."""
 HOLD_NOT_RENEWED = "deliveries.hold_not_renewed"
 
 # Of each place the first row alone is read.
@@ -145,16 +145,26 @@ class PostgresJobConsumer:
         ]
 
     async def _wait(self, seconds: float) -> None:
-        """Wait for a ring, for the next message that is due, or until it is time to look."""
-        pause = min(seconds, self._poll_seconds)
-        if self._places:
+        """Wait for a ring, for the next message that is due, or until it is time to look.
+
+        The first moments pass without a question: it would stand beside the claims of what was
+        taken just now, and a fleet that is busy rings again before it is over.
+        """
+        if await self._is_rung_within(min(seconds, _UNASKED_SECONDS)):
+            return
+        pause = min(seconds, self._poll_seconds) - _UNASKED_SECONDS
+        if self._places and pause > 0:
             due = await self._next_due()
             pause = pause if due is None else min(pause, due)
+        if pause > 0:
+            await self._is_rung_within(pause)
+
+    async def _is_rung_within(self, seconds: float) -> bool:
         try:
-            async with asyncio.timeout(max(pause, _SHORTEST_SECONDS)):
-                await self._rung.wait()
+            async with asyncio.timeout(seconds):
+                return await self._rung.wait()
         except TimeoutError:
-            return
+            return False
 
     async def _next_due(self) -> float | None:
         """Return seconds until the next message shows up, negative if it has; ``None``: none."""

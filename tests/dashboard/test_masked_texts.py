@@ -33,6 +33,9 @@ VALUE = "hunter22"
         '["Authorization", "Basic", "hunter22"]',
         '["mysql", "--password", "hunter22"]',
         "a%3Ab%0D%0AX-Api-Key%3Ahunter22%0D%0AAccept%3Ax",
+        "token%3Dhunter22",
+        "?next=%2Fcb%3Ftoken%3Dhunter22%26x%3D1",
+        "x%253Ftoken%253Dhunter22%2526y%253D2",
     ],
 )
 def test_a_credential_is_hidden_in_the_notation_of_other_programs(text: str) -> None:
@@ -91,6 +94,27 @@ def test_a_credential_behind_its_name_is_hidden_wherever_the_name_stands_in_a_li
     ],
 )
 def test_what_is_no_credential_stays(text: str) -> None:
+    assert masked_text(text) == text
+
+
+@pytest.mark.parametrize("before", ["postgres://", "see http:\t//", "ht\ntp://", "http:/\r/"])
+@pytest.mark.parametrize("between", ["", *"/?#@:\t\r\n"])
+def test_user_info_is_hidden_whatever_stands_in_it(before: str, between: str) -> None:
+    for user_info in (f"me:x{between}hunter22", f"me:{between}xhunter22"):
+        assert VALUE not in masked_text(f"{before}{user_info}@host/path")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://h:8080/a?mail=x@y.z",
+        "http://[::1]:80/x@y",
+        "https://example.org/@scope/a:b@c",
+        "http://h:8080\nmail@example.org",
+        "size%3D5",
+    ],
+)
+def test_an_address_without_a_credential_stays(text: str) -> None:
     assert masked_text(text) == text
 
 

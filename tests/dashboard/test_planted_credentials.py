@@ -264,8 +264,21 @@ def test_user_info_in_a_text_field_is_refused(field: str) -> None:
     assert refused.value.field == field
 
 
+_HIDDEN_IN_NAMES = [
+    "https://a.example/?sig=abc",
+    "password=abc",
+    "Bearer abc-12345",
+    "X-Api-Key: hunter22",
+    "failed: password: hunter22",
+    "token%3Dhunter22",
+    "see postgres://me:a/hunter22@host",
+    '{"password": "hunter22"}',
+    "mysql --password hunter22",
+]
+
+
 @pytest.mark.parametrize("field", ["jobName", "lockKey"])
-@pytest.mark.parametrize("text", ["https://a.example/?sig=abc", "password=abc", "Bearer abc-12345"])
+@pytest.mark.parametrize("text", _HIDDEN_IN_NAMES)
 def test_what_every_list_shows_may_not_hold_a_credential(field: str, text: str) -> None:
     with pytest.raises(InvalidRequest, match="credential") as refused:
         JobRequest.parse({"type": "a", field: text})

@@ -20,6 +20,7 @@ from jobfleet_contracts.lease import Lease, worker_lock
 from jobfleet_contracts.message import JobDefaults, JobMessage
 from jobfleet_contracts.ports import Delivery
 from jobfleet_contracts.state import Status
+from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 from jobfleet_protocol.actions.write_side import WriteSide
 from jobfleet_protocol.audit.verification import Verifier
 from jobfleet_protocol.claiming.claim_parts import ClaimParts
@@ -92,7 +93,7 @@ class Bench:
         self.terms = NO_TERMS
         self.given_up: list[Unclear] = []
 
-    def claimer(self, worker_id: str = "w1") -> Claimer:
+    def claimer(self, worker_id: str = "w1", coder: ValueCoder = NO_CODER) -> Claimer:
         parts = ClaimParts(
             trail=self.backend.trail,
             leases=self.backend.leases,
@@ -115,6 +116,7 @@ class Bench:
             give_back=self.given_up.append,
             seal=self.writes.seal,
             limits=self._read_limits,
+            coder=coder,
         )
         return Claimer(parts)
 

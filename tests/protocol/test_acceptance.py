@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+from jobfleet_contracts.encoded_value import MARK
 from jobfleet_contracts.internal_job import CALLBACK_TYPE
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import job_lock
 from jobfleet_contracts.message import JobMessage
+from jobfleet_contracts.value_coder import ValueCoder
 from jobfleet_protocol.claiming.acceptance import ForNewer, NoRequest
 from jobfleet_protocol.claiming.claim_result import Claimed
 from jobfleet_protocol.claiming.decision import Attended, Busy, End, Wait
@@ -16,6 +18,8 @@ from jobfleet_protocol.claiming.lock_leases import new_lease_id
 from jobfleet_protocol.trail.chain import chained
 from jobfleet_protocol.trail.tombstone import seal_of, tombstone_of, tombstone_under
 from tests.protocol.bench import Bench
+from tests.protocol.test_encoded_values_are_not_accepted import PLACES
+from tests.worker.key_ring import KeyRing
 
 
 async def claim(bench: Bench, message: JobMessage) -> object:
@@ -41,6 +45,31 @@ async def test_a_foreign_message_with_an_internal_id_starts_nothing(bench: Bench
     result = await claim(bench, JobMessage(request=request))
     assert isinstance(result, NoRequest)
     assert "version 8" in result.reason
+
+
+async def test_a_foreign_message_with_an_encoded_value_in_any_field_starts_nothing(
+    bench: Bench,
+) -> None:
+    claimer = bench.claimer("w9", ValueCoder(KeyRing("k1")))
+    for place, forms in PLACES.items():
+        for name, form in forms.items():
+            request = JobRequest.parse({"type": "x", place: form})
+            result = await claimer.claim(JobMessage(request=request), lease_id=new_lease_id())
+            assert isinstance(result, NoRequest), (place, name)
+            assert "encoded" in result.reason, (place, name)
+            assert await bench.statuses(request.job_id) == [], (place, name)
+
+
+async def test_a_foreign_message_becomes_an_encoded_event_1(bench: Bench) -> None:
+    coder = ValueCoder(KeyRing("k1"))
+    message = JobMessage(request=JobRequest(type="x", payload={"name": "Ada"}))
+    result = await bench.claimer("w9", coder).claim(message, lease_id=new_lease_id())
+    assert isinstance(result, Claimed)
+    assert MARK in result.request.payload
+    assert coder.clear_request(result.request).payload == {"name": "Ada"}
+    opening = await bench.real.trail.read(message.request.job_id, 1)
+    assert opening is not None
+    assert "Ada" not in str(opening.data)
 
 
 async def test_a_foreign_message_of_a_removed_job_finds_it_ended(bench: Bench) -> None:

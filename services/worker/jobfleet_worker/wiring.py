@@ -279,6 +279,7 @@ def _claimer(
         keys=announced_keys.missing,
         give_back=give_back,
         seal=ground.writes.seal,
+        coder=backend.coder,
         fresh=options.fresh,
     )
     return Claimer(parts)

@@ -79,7 +79,13 @@ _REFERENCE = re.compile(
 # Every repetition is bounded or begins at a mark that stands once: a text of a megabyte must not
 # take a time that grows with its square.
 _USER_INFO = re.compile(
-    r"(?<![A-Za-z0-9+.:/-])((?:[A-Za-z][A-Za-z0-9+.-]{0,30}:)?//)([^\s/?#@'\"<>]{1,1000})@"
+    r"(?<![A-Za-z0-9+.:/-])((?:[A-Za-z][A-Za-z0-9+.-]{0,30}:)?//)([^\s/?#'\"<>]{1,1000})@"
+)
+_ODD_USER_INFO = re.compile(
+    # Clients read over tabs and line breaks in an address. A port is no password.
+    r"""(?<![A-Za-z0-9+.:/-])((?:[A-Za-z][A-Za-z0-9+.-]{0,30}:[\t\r\n]{0,3})/[\t\r\n]{0,3}/)"""
+    r"""([^ /?#@:'"<>\[]{0,100}:(?![0-9\t\r\n]{1,8}(?:[/?# \t\r\n]|$))[^ '"<>@]{0,200}"""
+    r"""(?:@[^\s/?#'"<>@]{1,200}){0,3})@"""
 )
 _PAIR = re.compile(
     r"(?<![\w%.\[\]-])(-{0,2}[A-Za-z][\w.%\[\]-]{0,200})(=|[ \t]{1,3}=[ \t]{0,3}(?!=)|=[ \t]{1,3})"
@@ -111,6 +117,10 @@ _ENCODED_LINE = re.compile(
     r"""(?:(?<![\w%-])|(?<=%0[AaDd]))([A-Za-z][\w-]{0,100})(%3[Aa])"""
     r"""((?:(?!%0[AaDd])[^\s&;#"'<>])+)"""
 )
+_ENCODED_PAIR = re.compile(
+    r"""(?:(?<![\w%-])|(?<=%[0-9A-Fa-f]{2})|(?<=%25[0-9A-Fa-f]{2}))([A-Za-z][\w-]{0,100})"""
+    r"""(%(?:25)?3[Dd])((?:(?!%(?:25)?(?:0[AaDd]|20|26|3[Bb]|23))[^\s&;#"'<>])+)"""
+)
 _QUOTED_NAME = re.compile(r"""(\\{0,15}["'])([\w .-]{1,100})\1\s*:\s*(?=[\[{0-9])""")
 _LABELLED = re.compile(
     r"""((?:["'](?:name|key|header|field)["']\s*:|[\[(])\s*["'])([\w.-]{1,100})"""
@@ -123,6 +133,8 @@ _QUOTED_LINE = re.compile(r"""(?<=["'])([A-Za-z][\w-]{0,100})(:[ \t]{0,20})([^"'
 _NAME_WITHIN_LINE = re.compile(
     r"""(?<![\w%.'"/-])([A-Za-z][\w-]{0,100}):(?!:|//|[0-9]{1,5}(?!\w))(?=[ \t]{0,20}\S)"""
 )
+_JOINING_COLON = re.compile(r"(?<=\w):(?=\w)")
+_LINE_BREAKS = re.compile(r"[\t\r\n]")
 _WORD_BEHIND = re.compile(r"\S+")
 _LINE_BEHIND = re.compile(r"[ \t]+.*")
 _TAG = re.compile(
@@ -147,6 +159,9 @@ _NAME_SIGNS = (
 """Cheap test before the patterns: without one of these, nothing is a name of a credential."""
 _TEXT_SIGNS = (
     "//",
+    "/\t",
+    "/\n",
+    "/\r",
     "eyj",
     "bearer",
     "basic",
@@ -206,7 +221,7 @@ def _masked_text(text: str, levels: int) -> str:
         return text
     if text[:1] in ("{", "[") and (inner := _masked_json(text, levels)) is not None:
         return inner
-    shown = _USER_INFO.sub(_user_info, text)
+    shown = _without_user_info(text)
     if named:
         shown = _LABELLED.sub(_labelled, _without_open_value(shown))
         shown = _ATTRIBUTES.sub(_labelled, shown)
@@ -215,6 +230,7 @@ def _masked_text(text: str, levels: int) -> str:
         shown = _QUOTED_LINE.sub(_header_line, shown)
         shown = _without_values_in_lines(shown)
         shown = _ENCODED_LINE.sub(_header_line, shown)
+        shown = _ENCODED_PAIR.sub(_header_line, shown)
         shown = _BARE_PAIR.sub(_bare_pair, shown)
         shown = _PAIR.sub(_pair, shown)
         shown = _OPTION.sub(_option, shown)
@@ -232,9 +248,14 @@ def _holds(text: str, signs: Sequence[str]) -> bool:
 
 
 def holds_credential(text: str) -> bool:
-    """Whether a short text holds a parameter, user info or token that would be hidden."""
-    shown = _PAIR.sub(_pair, _USER_INFO.sub(_user_info, text))
-    return _without_tokens(shown) != text
+    """Whether a part of a short text would be hidden.
+
+    Colons without a blank, as in the lock key ``session:42``, join its parts: they name no value.
+    """
+    text = labelled_text(text)
+    apart = _without_tokens(_without_user_info(text))
+    joined = _JOINING_COLON.sub(".", apart)
+    return apart != text or masked_text(joined) != joined
 
 
 def user_info_in(value: Any, path: str) -> str | None:
@@ -255,8 +276,13 @@ def user_info_in(value: Any, path: str) -> str | None:
 
 
 def _is_url_with_user_info(text: str) -> bool:
-    found = _USER_INFO.match(text.strip())
+    url = _LINE_BREAKS.sub("", text.strip())
+    found = _USER_INFO.match(url) or _ODD_USER_INFO.match(url)
     return found is not None and found[1] != "//" and _is_credential_pair(found[1], found[2])
+
+
+def _without_user_info(text: str) -> str:
+    return _ODD_USER_INFO.sub(_user_info, _USER_INFO.sub(_user_info, text))
 
 
 def _is_credential_pair(scheme: str, user_info: str) -> bool:

@@ -218,8 +218,6 @@ class Consumer:
         if isinstance(message, MalformedMessage):
             await self._set_aside(delivery, message)
             return False
-        if message.sequence is None:  # of a foreign publisher: from here on it is stored and sent
-            message = replace(message, request=self._coder.request(message.request))
         if self._slots.is_reserved:  # received just before, it would start beside a suspect
             await self._put_off_beside_suspect(delivery, message)
             return False
@@ -233,6 +231,9 @@ class Consumer:
             if not has_turn and await self._is_put_off_without_process(delivery, message):
                 return False
             result, held = await self._claim(message, fleet, is_alone=self._slots.total == 1)
+            if message.sequence is None and not isinstance(result, NoRequest):
+                # Of a foreign publisher. Its values are in event 1, encoded: so they are sent, too.
+                message = replace(message, request=self._coder.request(message.request))
             if isinstance(result, Suspect) and self._slots.can_be_reserved:
                 await self._run_alone(delivery, message, result)
             else:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from jobfleet_contracts.errors import DataMissing
+from jobfleet_contracts.errors import DataMissing, InvalidRequest
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.internal_job import INTERNAL_TYPES, is_internal_id
+from jobfleet_contracts.internal_job import INTERNAL_TYPES, check_clear, is_internal_id
 from jobfleet_contracts.job import unknown_fields
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.ports import AuditTrail, PayloadStore
+from jobfleet_contracts.value_coder import ValueCoder
 from jobfleet_protocol.actions.submission import defaults_of, request_of, unknown_fields_of
 from jobfleet_protocol.claiming.decision import End
 from jobfleet_protocol.trail.erased_values import holds_no_request
@@ -39,22 +40,25 @@ class ForNewer:
 class Acceptance:
     """Reads event 1 of jobs whose messages do not prove what they say."""
 
-    def __init__(self, *, trail: AuditTrail, payloads: PayloadStore) -> None:
+    def __init__(self, *, trail: AuditTrail, payloads: PayloadStore, coder: ValueCoder) -> None:
         self._trail = trail
         self._payloads = payloads
+        self._coder = coder
 
     async def of(self, message: JobMessage) -> JobMessage | End | NoRequest | ForNewer:
         """Return the message with the stored request, if the job already exists.
 
-        Headers authenticate nothing. So a message with an internal type or id starts only what
+        Without event 1 its values must be clear; they are returned encoded. Headers authenticate
+        nothing. So a message with an internal type or id starts only what
         event 1 says, and nothing where there is no event 1.
 
         Raises:
             BackendUnavailable: the trail does not answer.
+            CodecError: the codec raised.
         """
         opening = await self._trail.read(message.request.job_id, 1)
         if opening is None:
-            return NoRequest(_flaw(message)) if message.needs_opening else message
+            return self._foreign(message)
         if holds_no_request(opening):
             return End(await self._trail.newest(opening.job_id) or opening)
         try:
@@ -72,6 +76,17 @@ class Acceptance:
             unknown_fields=(),
             opening_hash=opening.hash,  # what the message says of it proves nothing
         )
+
+    def _foreign(self, message: JobMessage) -> JobMessage | NoRequest:
+        """Return the message as event 1 may hold it: encoded, if there is a codec."""
+        if message.needs_opening:
+            return NoRequest(_flaw(message))
+        try:
+            # Before encoding: afterwards a value that was copied from the storage looks like ours.
+            check_clear(message.request)
+        except InvalidRequest as error:
+            return NoRequest(str(error))
+        return replace(message, request=self._coder.request(message.request))
 
     async def _for_newer(self, opening: Event, unknown: tuple[str, ...]) -> End | ForNewer:
         head = await self._trail.newest(opening.job_id) or opening

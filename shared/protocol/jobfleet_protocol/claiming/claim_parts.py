@@ -16,6 +16,7 @@ from jobfleet_contracts.ports import (
     LockRecords,
     PayloadStore,
 )
+from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 from jobfleet_protocol.actions.publication import Publication
 from jobfleet_protocol.claiming.claim_result import Unclear
 from jobfleet_protocol.claiming.limit_slots import NO_SLOTS, TakenSlots
@@ -48,6 +49,7 @@ class ClaimParts:
         limits: the named limits as they stand; waits until they are known.
         give_back: sees to a claim that was given up after it was sent.
         seal: whether the fleet is sealed.
+        coder: encodes what a foreign message says, before it becomes event 1.
         keys: by which a job will be looked up, where its first event may lack them.
         fresh: age of a message up to which a first claim needs no read.
     """
@@ -72,6 +74,7 @@ class ClaimParts:
     give_back: Callable[[Unclear], object]
     seal: FleetSeal
     keys: KeysOf = lambda _: {}
+    coder: ValueCoder = NO_CODER
     fresh: timedelta = FRESH
 
 

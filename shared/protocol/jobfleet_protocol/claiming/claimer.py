@@ -31,7 +31,7 @@ class Claimer:
 
     def __init__(self, parts: ClaimParts) -> None:
         self._terms = parts.terms
-        self._acceptance = Acceptance(trail=parts.trail, payloads=parts.payloads)
+        self._acceptance = Acceptance(trail=parts.trail, payloads=parts.payloads, coder=parts.coder)
         self.leases = LockLeases(
             leases=parts.leases,
             locks=parts.locks,

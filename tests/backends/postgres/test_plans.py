@@ -11,13 +11,15 @@ import psycopg
 import pytest
 
 from jobfleet_backends.postgres.audit_trail import EVENT_NAMES
+from jobfleet_backends.postgres.conditions import PostgresConditions
 from jobfleet_backends.postgres.job_index import MARK, REMOVE
-from jobfleet_backends.postgres.job_index_reader import _SINCE, _event_ranges, _job_ranges
+from jobfleet_backends.postgres.job_index_reader import _SINCE
 from jobfleet_backends.postgres.lease_store import ACQUIRE, RELEASE_LOCK
 from jobfleet_backends.postgres.message_rows import ACKNOWLEDGE, TAKE
 from jobfleet_backends.postgres.page_query import PageQuery
 from jobfleet_backends.postgres.schema import in_schema
 from jobfleet_backends.settings import Settings
+from jobfleet_backends.sql.list_conditions import event_ranges, job_ranges
 from jobfleet_backends.sql.row_codec import EVENT_COLUMNS, JOB_COLUMNS
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.codec import encode_text
@@ -31,6 +33,7 @@ from tests.conformance.jobs import a_message, queued, write
 pytestmark = pytest.mark.servers
 
 JOBS = 5_000
+SQL = PostgresConditions()
 NOW = datetime.now(UTC)
 EVENT_QUERIES = {
     "last events": EventQuery(limit=50),
@@ -107,11 +110,11 @@ async def test_each_page_is_a_range_of_an_index(
 ) -> None:
     pages = {
         **{
-            f"events {name}": ("trail", EVENT_COLUMNS, "occurred_at", _event_ranges(query))
+            f"events {name}": ("trail", EVENT_COLUMNS, "occurred_at", event_ranges(SQL, query))
             for name, query in EVENT_QUERIES.items()
         },
         **{
-            f"jobs {name}": ("jobs", JOB_COLUMNS, "updated_at", _job_ranges(query))
+            f"jobs {name}": ("jobs", JOB_COLUMNS, "updated_at", job_ranges(SQL, query))
             for name, query in JOB_QUERIES.items()
         },
     }

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
-from uuid import UUID
 
 import structlog
 
 from jobfleet_backends.postgres.batch import Row
+from jobfleet_backends.postgres.conditions import PostgresConditions
 from jobfleet_backends.postgres.database import Database
 from jobfleet_backends.postgres.error_groups import read_errors
 from jobfleet_backends.postgres.fleet_counts import count_ended, count_jobs, take_census
 from jobfleet_backends.postgres.job_lookup import look_up
 from jobfleet_backends.postgres.lock_queues import LockQueues
-from jobfleet_backends.postgres.page_query import Condition, PageQuery, between
+from jobfleet_backends.postgres.page_query import PageQuery
 from jobfleet_backends.postgres.run_times import read_run_times
+from jobfleet_backends.sql.list_conditions import (
+    event_ranges,
+    event_tests,
+    job_ranges,
+    job_tests,
+    keyed_tests,
+)
 from jobfleet_backends.sql.row_codec import (
     EVENT_COLUMNS,
     JOB_COLUMNS,
@@ -25,7 +31,6 @@ from jobfleet_backends.sql.row_codec import (
     row_to_job_or_stand_in,
     row_to_open,
 )
-from jobfleet_contracts.codec import format_optional_time
 from jobfleet_contracts.cursor import NUMBER, CursorForm
 from jobfleet_contracts.error_group import ErrorSummary
 from jobfleet_contracts.event import Event
@@ -41,11 +46,9 @@ from jobfleet_contracts.index import (
     TimelineEntry,
     TimeStep,
     copied_data,
-    id_tail,
 )
-from jobfleet_contracts.row_test import RowTest
 from jobfleet_contracts.run_times import RunTimes
-from jobfleet_contracts.state import DEAD, STEP, State
+from jobfleet_contracts.state import State
 
 OPEN_ROW_UNREADABLE = "open_row.unreadable"
 SEARCHED_JOBS = 100_000
@@ -53,10 +56,7 @@ SEARCHED_JOBS = 100_000
 SEARCHED_EVENTS = 50_000
 """Likewise of events; their rows are wide."""
 
-_ANY_CASE = 'COLLATE "default"'
-"""Columns compare by bytes; the database knows letters beyond ASCII by its own collation."""
-_DEAD: Condition = ("state IN ('failed', 'timedOut') AND NOT dismissed", ())
-"""Word for word what the index ``jobs_dead`` is about, so that it is used."""
+_SQL = PostgresConditions()
 
 # Rows of transactions that may still commit are left out, and all behind them: so no row ever
 # appears before a place that somebody has read. They come when the oldest of them has ended.
@@ -99,8 +99,8 @@ class PostgresJobIndexReader:
             columns=EVENT_COLUMNS,
             time="occurred_at",
             limit=query.limit,
-            ranges=_event_ranges(query),
-            tests=_event_tests(query),
+            ranges=event_ranges(_SQL, query),
+            tests=event_tests(_SQL, query),
             window=SEARCHED_EVENTS,
         )
         rows, cursor, back_to = await self._database.read(page.run)
@@ -120,7 +120,7 @@ class PostgresJobIndexReader:
         if query.nothing:
             return Page([])
         if query.keys:
-            tests, schema = _keyed_tests(query), self._database.schema
+            tests, schema = keyed_tests(_SQL, query), self._database.schema
             found = await self._database.read(
                 lambda session: look_up(session, schema, query, tests)
             )
@@ -131,8 +131,8 @@ class PostgresJobIndexReader:
             columns=JOB_COLUMNS,
             time="updated_at",
             limit=query.limit,
-            ranges=_job_ranges(query),
-            tests=_job_tests(query),
+            ranges=job_ranges(_SQL, query),
+            tests=job_tests(_SQL, query),
             window=SEARCHED_JOBS,
         )
         rows, cursor, back_to = await self._database.read(page.run)
@@ -211,169 +211,6 @@ def _event(row: Row) -> Event:
     """Return the timeline's copy of an event."""
     copy = copied_data(row[_DATA])
     return row_to_event_or_stand_in((*row[:_DATA], copy, *row[_DATA + 1 :]))
-
-
-def _event_ranges(query: EventQuery) -> list[list[Condition]]:
-    """Return the ranges; each status has one of its own, since only so an index answers it."""
-    times = between(
-        "occurred_at",
-        format_optional_time(query.since),
-        format_optional_time(query.until),
-        query.cursor,
-    )
-    if query.job_name is not None:
-        return [[("job_name = %s", (query.job_name,)), *times]]
-    if query.job_type is not None:
-        return [[("lower(job_type) = %s", (query.job_type.lower(),)), *times]]
-    if query.statuses and STEP not in query.statuses:
-        return [[("status = %s", (status,)), *times] for status in sorted(query.statuses)]
-    return [times]
-
-
-def _event_tests(query: EventQuery) -> list[Condition]:
-    tests = [_event_condition(test) for test in query.tests]
-    named = query.job_name is not None
-    if query.statuses and (named or query.job_type is not None or STEP in query.statuses):
-        tests.append(_has_status(query.statuses))
-    if query.job_type is not None and named:
-        tests.append(("lower(job_type) = %s", (query.job_type.lower(),)))
-    if query.states:
-        tests.append(("state = ANY(%s)", (sorted(state.value for state in query.states),)))
-    return tests
-
-
-def _has_status(statuses: frozenset[str]) -> Condition:
-    steps = " OR (status >= 'Step ' AND status < 'Step!')" if STEP in statuses else ""
-    return f"(status = ANY(%s){steps})", (sorted(statuses - {STEP}),)
-
-
-def _event_condition(test: RowTest) -> Condition:
-    match test.field:
-        case "text":
-            name = f"strpos(lower(job_name {_ANY_CASE}), %s) > 0"
-            key = f"strpos(lower(lock_key {_ANY_CASE}), %s) > 0"
-            text = f"({name} OR {key} OR job_id = %s OR right(job_id, 8) = %s)"
-            values: tuple[str, ...] = (test.value,) * 4
-        case "worker":
-            text, values = "strpos(lower(worker_id), %s) > 0", (test.value,)
-        case _:
-            return _condition(test)
-    return (f"NOT coalesce({text}, false)" if test.negated else text), values
-
-
-def _job_ranges(query: JobQuery) -> list[list[Condition]]:
-    times = between(
-        "updated_at",
-        format_optional_time(query.since),
-        format_optional_time(query.until),
-        query.cursor,
-    )
-    states = sorted(state.value for state in query.states or frozenset(State))
-    if query.error_group is not None:
-        return [[("error_group = %s", (query.error_group,)), *times]]
-    if query.dead:
-        return [[_DEAD, *times]]
-    if _is_job_id(query.text):
-        return [[("job_id = %s", (str(query.text).lower(),)), *times]]
-    if query.lock_key is not None:
-        return [[("lock_key = %s", (query.lock_key,)), *times]]
-    if query.text is not None or query.queue is not None:
-        return [times]
-    if query.job_type is not None:
-        of_type: Condition = ("lower(job_type) = %s", (query.job_type.lower(),))
-        return [[of_type, ("state = %s", (state,)), *times] for state in states]
-    if query.states:
-        return [[("state = %s", (state,)), *times] for state in states]
-    return [times]
-
-
-def _job_tests(query: JobQuery) -> list[Condition]:
-    tests: list[Condition] = []
-    by_id = _is_job_id(query.text)
-    searched = query.text is not None or query.queue is not None or query.lock_key is not None
-    searched = searched or query.dead or query.error_group is not None
-    if query.error_group is not None:
-        tests.append(_DEAD)
-    if (query.dead or query.error_group is not None) and by_id:
-        tests.append(("job_id = %s", (str(query.text).lower(),)))
-    if query.text is not None and not by_id:
-        tests.append(_mentions(query.text.casefold(), query.id_tail))
-    if query.lock_key is not None and (by_id or query.dead or query.error_group):
-        tests.append(("lock_key = %s", (query.lock_key,)))
-    if query.queue is not None:
-        tests.append(("queue = %s", (query.queue,)))
-    if query.job_type is not None and searched:
-        tests.append(("lower(job_type) = %s", (query.job_type.lower(),)))
-    tests += [_condition(test) for test in query.tests]
-    if query.states and searched:
-        states = sorted(state.value for state in query.states)
-        tests.append(("state = ANY(%s)", (states,)))
-    return tests
-
-
-def _keyed_tests(query: JobQuery) -> list[Condition]:
-    """Return all conditions but the keys: none of them narrows a range here."""
-    times = between(
-        "updated_at",
-        format_optional_time(query.since),
-        format_optional_time(query.until),
-        None,
-    )
-    searched = replace(query, dead=query.dead or query.error_group is not None)
-    tests = [*times, *_job_tests(replace(searched, error_group=None))]
-    if query.error_group is not None:
-        tests.append(("error_group = %s", (query.error_group,)))
-    if searched.dead:
-        tests.append(_DEAD)
-    if _is_job_id(query.text):
-        tests.append(("job_id = %s", (str(query.text).lower(),)))
-    if query.lock_key is not None:
-        tests.append(("lock_key = %s", (query.lock_key,)))
-    if query.job_type is not None:
-        tests.append(("lower(job_type) = %s", (query.job_type.lower(),)))
-    if query.states:
-        tests.append(("state = ANY(%s)", (sorted(state.value for state in query.states),)))
-    return tests
-
-
-def _condition(test: RowTest) -> Condition:
-    value = test.value
-    match test.field:
-        case "text":
-            text, values = _mentions(value, id_tail(value))
-        case "type":
-            text, values = "lower(job_type) LIKE %s", (_like(value),)
-        case "error":
-            text = f"(state = ANY(%s) AND strpos(lower(message {_ANY_CASE}), %s) > 0)"
-            values = (sorted(DEAD), value)
-        case "worker":
-            text, values = "strpos(lower(claimed_by), %s) > 0", (value,)
-        case "queue":
-            text, values = "queue = %s", (value,)
-        case "lock":
-            text, values = f"lower(coalesce(lock_key, '') {_ANY_CASE}) = %s", (value,)
-    return (f"NOT coalesce({text}, false)" if test.negated else text), values
-
-
-def _like(pattern: str) -> str:
-    """Only ``*`` stands for anything; LIKE's own signs stand for themselves."""
-    escaped = pattern.replace("\\", "\\\\").replace("_", "\\_").replace("%", "\\%")
-    return escaped.replace("*", "%")
-
-
-def _mentions(text: str, id_tail: str | None) -> Condition:
-    if id_tail is None:
-        return "strpos(search, %s) > 0", (text,)
-    return "(strpos(search, %s) > 0 OR right(job_id, 8) = %s)", (text, id_tail)
-
-
-def _is_job_id(text: str | None) -> bool:
-    if text is None:
-        return False
-    try:
-        return str(UUID(text)) == text.lower()
-    except ValueError:
-        return False
 
 
 def _open_place(cursor: str | None) -> tuple[str, str, int]:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
-from uuid import UUID
 
 import structlog
 
+from jobfleet_backends.sql.list_conditions import (
+    event_ranges,
+    event_tests,
+    job_ranges,
+    job_tests,
+    keyed_tests,
+)
 from jobfleet_backends.sql.row_codec import (
     EVENT_COLUMNS,
     JOB_COLUMNS,
@@ -19,14 +24,14 @@ from jobfleet_backends.sql.row_codec import (
     row_to_job_or_stand_in,
     row_to_open,
 )
+from jobfleet_backends.sqlite.conditions import SqliteConditions
 from jobfleet_backends.sqlite.database import Database
 from jobfleet_backends.sqlite.error_counts import read_errors
 from jobfleet_backends.sqlite.fleet_counts import count_ended, count_jobs, take_census
 from jobfleet_backends.sqlite.job_lookup import look_up
 from jobfleet_backends.sqlite.lock_queues import read_lock_slots, read_lock_uses, read_waiters
-from jobfleet_backends.sqlite.page_query import Condition, PageQuery, between
+from jobfleet_backends.sqlite.page_query import PageQuery
 from jobfleet_backends.sqlite.run_times import read_run_times
-from jobfleet_contracts.codec import format_optional_time
 from jobfleet_contracts.cursor import NUMBER, CursorForm
 from jobfleet_contracts.error_group import ErrorSummary
 from jobfleet_contracts.event import Event
@@ -42,11 +47,10 @@ from jobfleet_contracts.index import (
     TimelineEntry,
     TimeStep,
     copied_data,
-    id_tail,
 )
-from jobfleet_contracts.row_test import RowTest, TestedField
+from jobfleet_contracts.row_test import TestedField
 from jobfleet_contracts.run_times import RunTimes
-from jobfleet_contracts.state import DEAD, STEP, State
+from jobfleet_contracts.state import State
 
 OPEN_ROW_UNREADABLE = "open_row.unreadable"
 SEARCHED_JOBS = 100_000
@@ -54,9 +58,7 @@ SEARCHED_JOBS = 100_000
 SEARCHED_EVENTS = 50_000
 """Likewise of events; their rows are wide."""
 
-_DEAD: Condition = ("state IN ('failed', 'timedOut') AND dismissed = 0", ())
-"""Word for word what the index ``jobs_dead`` is about, so that it is used."""
-
+_SQL = SqliteConditions()
 _SINCE = f"SELECT {EVENT_COLUMNS}, position FROM trail WHERE position > ? ORDER BY position LIMIT ?"
 _NEWEST = f"SELECT {EVENT_COLUMNS}, position FROM trail ORDER BY position DESC LIMIT 1"
 
@@ -100,8 +102,8 @@ class SqliteJobIndexReader:
             columns=EVENT_COLUMNS,
             time="occurred_at",
             limit=query.limit,
-            ranges=_event_ranges(query),
-            tests=_event_tests(query),
+            ranges=event_ranges(_SQL, query),
+            tests=event_tests(_SQL, query),
             tested=", ".join(sorted(_tested_of_events(query))),
             window=SEARCHED_EVENTS,
         )
@@ -125,7 +127,7 @@ class SqliteJobIndexReader:
         if query.nothing:
             return Page([])
         if query.keys:
-            tests = _keyed_tests(query)
+            tests = keyed_tests(_SQL, query)
             found = await self._database.read(lambda connection: look_up(connection, query, tests))
             return Page([row_to_job_or_stand_in(row) for row in found[0]], *found[1:])
         page = PageQuery(
@@ -133,8 +135,8 @@ class SqliteJobIndexReader:
             columns=JOB_COLUMNS,
             time="updated_at",
             limit=query.limit,
-            ranges=_job_ranges(query),
-            tests=_job_tests(query),
+            ranges=job_ranges(_SQL, query),
+            tests=job_tests(_SQL, query),
             tested=_tested(query),
             window=SEARCHED_JOBS,
         )
@@ -221,165 +223,10 @@ def _event(row: Row) -> Event:
     return row_to_event_or_stand_in(row)
 
 
-def _event_ranges(query: EventQuery) -> list[list[Condition]]:
-    """Return the ranges; each status has one of its own, since only so an index answers it."""
-    times = between(
-        "occurred_at",
-        format_optional_time(query.since),
-        format_optional_time(query.until),
-        query.cursor,
-    )
-    if query.job_name is not None:
-        return [[("job_name = ?", (query.job_name,)), *times]]
-    if query.job_type is not None:
-        return [[("job_type = ? COLLATE NOCASE", (query.job_type,)), *times]]
-    if query.statuses and STEP not in query.statuses:
-        return [[("status = ?", (status,)), *times] for status in sorted(query.statuses)]
-    return [times]
-
-
-def _event_tests(query: EventQuery) -> list[Condition]:
-    tests = [_event_condition(test) for test in query.tests]
-    named = query.job_name is not None
-    if query.statuses and (named or query.job_type is not None or STEP in query.statuses):
-        tests.append(_has_status(query.statuses))
-    if query.job_type is not None and named:
-        tests.append(("job_type = ? COLLATE NOCASE", (query.job_type,)))
-    if query.states:
-        states = tuple(sorted(state.value for state in query.states))
-        tests.append((f"state IN ({', '.join('?' * len(states))})", states))
-    return tests
-
-
-def _has_status(statuses: frozenset[str]) -> Condition:
-    values = tuple(sorted(statuses - {STEP}))
-    one_of = f"status IN ({', '.join('?' * len(values))})"
-    steps = " OR (status >= 'Step ' AND status < 'Step!')" if STEP in statuses else ""
-    return f"({one_of}{steps})", values
-
-
-def _event_condition(test: RowTest) -> Condition:
-    match test.field:
-        case "text":
-            mentions = "instr(casefold(job_name), ?) > 0 OR instr(casefold(lock_key), ?) > 0"
-            text = f"({mentions} OR job_id = ? OR substr(job_id, -8) = ?)"
-            values: tuple[str, ...] = (test.value,) * 4
-        case "worker":
-            text, values = "instr(casefold(worker_id), ?) > 0", (test.value,)
-        case _:
-            return _condition(test)
-    return (f"NOT coalesce({text}, 0)" if test.negated else text), values
-
-
 def _tested_of_events(query: EventQuery) -> set[str]:
     """Return the columns of the trail that are tested."""
     tested = {column for test in query.tests for column in _EVENT_COLUMNS[test.field]}
     return tested | {"status", "job_type", *(["state"] if query.states else [])}
-
-
-def _job_ranges(query: JobQuery) -> list[list[Condition]]:
-    times = between(
-        "updated_at",
-        format_optional_time(query.since),
-        format_optional_time(query.until),
-        query.cursor,
-    )
-    states = sorted(state.value for state in query.states or frozenset(State))
-    if query.error_group is not None:
-        return [[("error_group = ?", (query.error_group,)), *times]]
-    if query.dead:
-        return [[_DEAD, *times]]
-    if _is_job_id(query.text):
-        return [[("job_id = ?", (str(query.text).lower(),)), *times]]
-    if query.lock_key is not None:
-        return [[("lock_key = ?", (query.lock_key,)), *times]]
-    if query.text is not None or query.queue is not None:
-        return [times]
-    if query.job_type is not None:
-        of_type: Condition = ("job_type = ? COLLATE NOCASE", (query.job_type,))
-        return [[of_type, ("state = ?", (state,)), *times] for state in states]
-    if query.states:
-        return [[("state = ?", (state,)), *times] for state in states]
-    return [times]
-
-
-def _job_tests(query: JobQuery) -> list[Condition]:
-    tests: list[Condition] = []
-    by_id = _is_job_id(query.text)
-    searched = query.text is not None or query.queue is not None or query.lock_key is not None
-    searched = searched or query.dead or query.error_group is not None
-    if query.error_group is not None:
-        tests.append(_DEAD)
-    if (query.dead or query.error_group is not None) and by_id:
-        tests.append(("job_id = ?", (str(query.text).lower(),)))
-    if query.text is not None and not by_id:
-        tests.append(_mentions(query.text.casefold(), query.id_tail))
-    if query.lock_key is not None and (by_id or query.dead or query.error_group):
-        tests.append(("lock_key = ?", (query.lock_key,)))
-    if query.queue is not None:
-        tests.append(("queue = ?", (query.queue,)))
-    if query.job_type is not None and searched:
-        tests.append(("job_type = ? COLLATE NOCASE", (query.job_type,)))
-    tests += [_condition(test) for test in query.tests]
-    if query.states and searched:
-        states = tuple(sorted(state.value for state in query.states))
-        tests.append((f"state IN ({', '.join('?' * len(states))})", states))
-    return tests
-
-
-def _keyed_tests(query: JobQuery) -> list[Condition]:
-    """Return all conditions but the keys: none of them narrows a range here."""
-    times = between(
-        "updated_at",
-        format_optional_time(query.since),
-        format_optional_time(query.until),
-        None,
-    )
-    searched = replace(query, dead=query.dead or query.error_group is not None)
-    tests = [*times, *_job_tests(replace(searched, error_group=None))]
-    if query.error_group is not None:
-        tests.append(("error_group = ?", (query.error_group,)))
-    if searched.dead:
-        tests.append(_DEAD)
-    if _is_job_id(query.text):
-        tests.append(("job_id = ?", (str(query.text).lower(),)))
-    if query.lock_key is not None:
-        tests.append(("lock_key = ?", (query.lock_key,)))
-    if query.job_type is not None:
-        tests.append(("job_type = ? COLLATE NOCASE", (query.job_type,)))
-    if query.states:
-        states = tuple(sorted(state.value for state in query.states))
-        tests.append((f"state IN ({', '.join('?' * len(states))})", states))
-    return tests
-
-
-def _condition(test: RowTest) -> Condition:
-    """Return the test in SQL; ``casefold`` is a function of our connections."""
-    value, states = test.value, ", ".join(f"'{state}'" for state in sorted(DEAD))
-    match test.field:
-        case "text":
-            text, values = _mentions(value, id_tail(value))
-        case "type":
-            text, values = "casefold(job_type) GLOB ?", (_only_stars(value),)
-        case "error":
-            text, values = f"(state IN ({states}) AND instr(casefold(message), ?) > 0)", (value,)
-        case "worker":
-            text, values = "instr(casefold(claimed_by), ?) > 0", (value,)
-        case "queue":
-            text, values = "queue = ?", (value,)
-        case "lock":
-            text, values = "casefold(coalesce(lock_key, '')) = ?", (value,)
-    return (f"NOT coalesce({text}, 0)" if test.negated else text), values
-
-
-def _only_stars(pattern: str) -> str:
-    return pattern.replace("[", "[[]").replace("?", "[?]")
-
-
-def _mentions(text: str, id_tail: str | None) -> Condition:
-    if id_tail is None:
-        return "instr(search, ?) > 0", (text,)
-    return "(instr(search, ?) > 0 OR substr(job_id, -8) = ?)", (text, id_tail)
 
 
 def _tested(query: JobQuery) -> str:
@@ -390,15 +237,6 @@ def _tested(query: JobQuery) -> str:
     named = {column for test in query.tests for column in _COLUMNS.get(test.field, ())}
     more += "".join(f", {column}" for column in sorted(named) if f", {column}" not in more)
     return f"state, job_type, queue, search{more}"
-
-
-def _is_job_id(text: str | None) -> bool:
-    if text is None:
-        return False
-    try:
-        return str(UUID(text)) == text.lower()
-    except ValueError:
-        return False
 
 
 def _open_page(

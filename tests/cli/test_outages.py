@@ -112,14 +112,15 @@ def test_each_of_many_jobs_is_accepted_once_across_an_outage(
     assert orjson.loads(answer.stdout.splitlines()[-1])["jobs"] == 3000
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGTERM])
 def test_an_interrupted_wait_has_said_the_id_and_how_to_look(
-    cli: Cli, start: Callable[..., Process], until: Callable[..., None]
+    cli: Cli, start: Callable[..., Process], until: Callable[..., None], number: signal.Signals
 ) -> None:
     run = start("publish", "--type", "a", "--wait")
     until(lambda: run.err, "the id")
     job = run.err[0].split()[0]
-    run.process.send_signal(signal.SIGINT)
-    assert run.process.wait(60) != 0
+    run.process.send_signal(number)
+    assert run.process.wait(60) > 0
     assert f"jobfleet jobs show {job}" in "\n".join(run.err)
     assert "Traceback" not in "\n".join(run.err)
     assert cli.run("jobs", "show", job).returncode == 0

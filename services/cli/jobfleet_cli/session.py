@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from jobfleet_backends.open_backend import open_backend
 from jobfleet_backends.settings import Settings, load_settings
 from jobfleet_backends.system_clock import SystemClock
-from jobfleet_cli.event_loop import run_async
+from jobfleet_cli.event_loop import run_to_an_end
 from jobfleet_cli.logging import configure_logging
 from jobfleet_cli.patience import OUTAGE_SECONDS, Patience, patient
 from jobfleet_cli.remote_dashboard import RemoteDashboard
@@ -92,9 +92,9 @@ def in_session(
     settings = load_settings(**flags)
     if settings.url is not None and remote is not None:
         configure_logging(settings, one_shot=True)
-        return run_async(_asked(settings, remote))
+        return run_to_an_end(_asked(settings, remote))
     configure_logging(settings, one_shot=True)
-    return run_async(_opened(storage_settings(**flags), work))
+    return run_to_an_end(_opened(storage_settings(**flags), work))
 
 
 async def _asked(settings: Settings, remote: Callable[[RemoteDashboard], Awaitable[T]]) -> T:

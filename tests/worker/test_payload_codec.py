@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import structlog
@@ -15,28 +16,39 @@ import structlog
 from jobfleet_backends.open_backend import with_coder
 from jobfleet_backends.settings import Settings
 from jobfleet_backends.sqlite.backend import open_embedded
-from jobfleet_contracts.errors import BodyConflict, InvalidRequest
+from jobfleet_cli.exit_code import ExitCode
+from jobfleet_cli.move_export import MoveExport
+from jobfleet_cli.move_import import MoveImport
+from jobfleet_cli.patience import Patience
+from jobfleet_cli.session import Session
+from jobfleet_contracts.errors import ActionRefused, BodyConflict, InvalidRequest
+from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import EventQuery, JobQuery
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import key_lock
 from jobfleet_contracts.state import State
+from jobfleet_contracts.transaction import Opened
 from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
+from jobfleet_protocol.actions.erasure import ERASURE_SECONDS
 from jobfleet_protocol.actions.group_counts import member_id
 from jobfleet_protocol.actions.groups import group_request
 from jobfleet_protocol.actions.submission import Submitter
 from jobfleet_protocol.actions.successors import successor_id
 from jobfleet_protocol.actions.write_side import WriteSide
 from jobfleet_protocol.audit.export_check import check_export
-from jobfleet_protocol.audit.verification import verify_job
+from jobfleet_protocol.audit.verification import Verifier, verify_job
+from jobfleet_protocol.moving import move_in, move_out
 from jobfleet_protocol.reading.export_line import event_of_line, export_line
 from jobfleet_protocol.reading.job_reader import JobReader
 from jobfleet_protocol.reading.log_reader import LogReader
 from jobfleet_protocol.reading.search import narrow
 from jobfleet_protocol.trail.large_data import resolve
 from jobfleet_worker import Defer, Fail, JobContext, handler
+from jobfleet_worker.upkeep.open_erasures import WATCHED_SECONDS
 from tests.protocol.steered_clock import SteeredClock
 from tests.worker.key_ring import KeyRing
 from tests.worker.process_handlers import echo
+from tests.worker.test_rescuer import Ward
 from tests.worker.workshop import DEFAULTS, RunningWorker, Workshop
 
 WORD = "Ada-Lovelace-of-London"
@@ -322,3 +334,113 @@ async def test_nobody_submits_what_looks_encoded(workshop: Workshop) -> None:
     value = ValueCoder(KeyRing("k1")).value({"customer": WORD})
     with pytest.raises(InvalidRequest, match="payload"):
         await workshop.submitter.submit(JobRequest(type="order.pay", payload=value))
+
+
+async def test_a_job_of_a_users_transaction_is_encoded_and_the_same_after_a_rotation(
+    workshop: Workshop,
+) -> None:
+    """The part that a user's own PostgreSQL transaction writes, here in one of SQLite."""
+    assert workshop.real.openings is not None
+    first, same, other = (job_of(WORD, **more) for more in ({}, {}, {"more": "x"}))
+    written: Event | None = None
+    for request, keys in ((first, ("k1",)), (same, ("k2", "k1")), (other, ("k2", "k1"))):
+        backend = replace(workshop.real, coder=coder(*keys))
+        write_side = WriteSide.wire(backend=backend, clock=workshop.clock, defaults=DEFAULTS)
+        submission = write_side.transactional
+        stored = submission.identified(request, "order/1")
+        opening = submission.opening(stored, by="ann", ring=True)
+        assert WORD not in repr(opening)
+        if written is None:
+            await workshop.real.openings.write(opening)
+            written = await workshop.real.trail.read(stored.job_id, 1)
+        elif request is same:
+            assert not submission.answer(stored, opening, Opened("1", written, written)).created
+        else:
+            with pytest.raises(BodyConflict):
+                submission.answer(stored, opening, Opened("1", written, written))
+
+
+async def test_a_redriven_job_is_published_encoded_and_its_data_are_verified_without_a_key(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    worker_with(workshop, "k1")
+    ended = await workshop.run("order.refuse", {"customer": WORD})
+    backend = replace(workshop.real, coder=NO_CODER)
+    keyless = WriteSide.wire(backend=backend, clock=workshop.clock, defaults=DEFAULTS)
+    await keyless.redriver.redrive(ended.job_id, by="operator")
+    again = await workshop.until_ended(ended.job_id)
+    while again.after.incarnation < 2:
+        await asyncio.sleep(0.02)
+        again = await workshop.until_ended(ended.job_id)
+    assert again.message.startswith('{"$encoded":')
+    assert coder("k1").clear_text(again.message) == f"refused for {WORD}"
+    large = job_of(WORD)
+    await workshop.submitter.submit(large)
+    follower = successor_id(large.job_id, 0, 1)
+    await workshop.until_ended(follower)
+    verifier = Verifier()
+    for job_id in (ended.job_id, large.job_id, follower):
+        history = await workshop.real.trail.history(job_id)
+        verifier.add([await resolve(event, workshop.real.payloads) for event in history])
+    assert verifier.finish() == []
+    assert files_with(WORD, tmp_path) == []
+
+
+async def test_an_encoded_job_is_erased_by_a_process_without_its_key(
+    workshop: Workshop, clock: SteeredClock
+) -> None:
+    running = worker_with(workshop, "k1")
+    ended = await workshop.run("order.refuse", {"customer": WORD})
+    await running.stop()
+    backend = replace(workshop.real, coder=NO_CODER)
+    workshop.backend = replace(workshop.backend, coder=NO_CODER)
+    keyless = WriteSide.wire(backend=backend, clock=clock, defaults=DEFAULTS)
+    await keyless.eraser.erase(ended.job_id, by="ann", reason="she asked for it")
+    ward = Ward(workshop, clock)
+    clock.advance(ERASURE_SECONDS + 1)
+    for _ in range(4):
+        await ward.sweep()
+        clock.advance(WATCHED_SECONDS + 1)
+    history = await workshop.history(ended.job_id)
+    assert history[0].is_erased
+    assert "$encoded" not in repr(history)
+    assert verify_job(history) == []
+    with pytest.raises(ActionRefused, match="erased by ann"):
+        await workshop.redriver.redrive(ended.job_id, by="ann")
+
+
+async def test_a_move_takes_encoded_values_along_by_a_process_without_their_key(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    worker_with(workshop, "k1")
+    paid = job_of(WORD)
+    await workshop.submitter.submit(paid)
+    await workshop.until_ended(successor_id(paid.job_id, 0, 1))
+    waiting = await workshop.submit("order.refuse", {"customer": WORD}, queue="later")
+    file = tmp_path / "fleet.jsonl"
+    elsewhere = Settings(backend="embedded", data_dir=tmp_path / "elsewhere")
+    clock, here = workshop.clock, replace(workshop.real, coder=NO_CODER)
+    there = await open_embedded(elsewhere, clock=clock)
+    with (
+        patch.object(move_in, "SETTLED_SECONDS", 0.0),
+        patch.object(move_out, "SETTLED_SECONDS", 0.0),
+    ):
+        for step, backend in (
+            (MoveExport(out=file, reason="", wait_seconds=30), here),
+            (MoveImport(file=file), there),
+        ):
+            writes = WriteSide.wire(backend=backend, clock=clock, defaults=DEFAULTS)
+            session = Session(elsewhere, backend, clock, Patience(), writes)
+            assert await step.run(session) is ExitCode.DONE
+            await writes.settle()
+    assert files_with(WORD, tmp_path) == []
+    moved = Workshop(with_coder(there, coder("k1")), clock)
+    try:
+        worker_with(moved, "k1", queues=("default", "later"))
+        refused = await moved.until_ended(waiting)
+        assert coder("k1").clear_text(refused.message) == f"refused for {WORD}"
+        large = await resolve(await moved.head(paid.job_id), there.payloads)
+        assert coder("k1").clear_value(large.data["result"]) == {"greeting": WORD * 4000}
+    finally:
+        await moved.close()
+        await there.close()

@@ -26,6 +26,7 @@ WORKER_DRAINING = "worker.draining"
 WORKER_STOPPED = "worker.stopped"
 LAST_WRITES_SECONDS = 5.0
 BROKER_AWAITED = "broker.awaited"
+QUEUE_NOT_SERVED = "handler.queue_not_served"
 
 _log = structlog.get_logger()
 
@@ -104,6 +105,7 @@ class Worker:
             ]
             types = self._ground.handlers.types
             _log.info(WORKER_STARTED, types=types, queues=self._options.queues)
+            self._warn_of_other_queues()
             self.has_started.set()
             try:
                 await self._until_stopped()
@@ -113,6 +115,18 @@ class Worker:
                 blocking.stop()
                 await self._handlers_publisher.stop()
                 await self._close()
+
+    def _warn_of_other_queues(self) -> None:
+        """Say which jobs of its own handlers this worker never gets."""
+        served = self._options.queues
+        for job_type, queue in self._ground.handlers.outside(served).items():
+            _log.warning(
+                QUEUE_NOT_SERVED,
+                type=job_type,
+                queue=queue,
+                queues=served,
+                remedy=f"serve it too: --queues {','.join((*served, queue))}",
+            )
 
     async def _level_fits(self) -> bool:
         """Wait for the level check; ``False``: the worker was asked to stop meanwhile.

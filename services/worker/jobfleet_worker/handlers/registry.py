@@ -65,6 +65,7 @@ class Handler:
         rate, rate_key: how often it may start in the whole fleet, and what counts apart.
         lock_key, lock_slots: the lock of jobs that name none.
         limits: named limits of all its jobs.
+        queue: where the function's own submits put its jobs.
     """
 
     job_type: str
@@ -87,6 +88,7 @@ class Handler:
     limits: tuple[str, ...] = ()
     on_lost: Literal["retry", "fail"] | None = None
     max_takeovers: int | None = None
+    queue: str | None = None
 
     @property
     def reads_with_code(self) -> bool:
@@ -164,6 +166,7 @@ def describe(
         lock_key=declaration.lock_key,
         lock_slots=declaration.lock_slots,
         limits=declaration.limits,
+        queue=declaration.queue,
     )
 
 
@@ -339,6 +342,14 @@ class Handlers:
         """Earlier names of types to the names that they have now."""
         found = self._by_type.items()
         return {name: each.job_type for name, each in found if name != each.job_type}
+
+    def outside(self, queues: Sequence[str]) -> dict[str, str]:
+        """Return the types whose handler names a queue that is none of these, with that queue."""
+        return {
+            name: each.queue
+            for name, each in sorted(self._by_type.items())
+            if each.queue is not None and each.queue not in queues
+        }
 
     @property
     def process_modules(self) -> tuple[str, ...]:

@@ -106,6 +106,19 @@ def test_an_annotation_that_every_payload_or_none_fits_is_refused(
     assert "Use a pydantic model" in said
 
 
+@pytest.mark.parametrize("annotation", ["Iterable[int]", "dict[str, Iterable[int]]", "Order"])
+def test_an_iterable_is_refused_because_nothing_checks_it_before_the_handler_reads_it(
+    load: Load, annotation: str
+) -> None:
+    with pytest.raises(HandlerImportError, match="write list or Sequence"):
+        load(
+            "from collections.abc import Iterable\nfrom pydantic import BaseModel\n"
+            "from jobfleet_worker import handler\n"
+            "class Order(BaseModel):\n    lines: Iterable[int] = ()\n"
+            f"@handler('job')\ndef f(payload: {annotation}): ...\n"
+        )
+
+
 async def test_a_type_variable_with_a_bound_checks_the_payload(load: Load) -> None:
     found = load(
         "import typing\nfrom jobfleet_worker import handler\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -37,6 +37,15 @@ class Record:
     values: Any
 
 
+@dataclass(slots=True)
+class Slots:
+    values: Any
+
+
+class Extra(BaseModel, extra="allow"):
+    pass
+
+
 KEYS = (
     1,
     True,
@@ -62,6 +71,9 @@ WRAPPERS: dict[str, Callable[[Any], Any]] = {
     "in an object": lambda value: {"a": {"b": value}},
     "in an ordered dict": lambda value: OrderedDict(a=value),
     "in a dataclass": Record,
+    "in a dataclass with slots": Slots,
+    "in a field beyond the model's own": lambda value: Extra.model_validate({"a": value}),
+    "in a deque": lambda value: deque([value]),
     "in a model": lambda value: Model(values={"a": value}),
     "in a model in a list": lambda value: [Model(values={"a": [value]})],
 }

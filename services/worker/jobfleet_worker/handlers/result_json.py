@@ -6,9 +6,9 @@ through all of a huge value in one call, and no other thread of the worker could
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sized
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from enum import Enum
 from math import isfinite
@@ -27,7 +27,7 @@ MAX_RESULT_VALUES = 1_000_000
 _PLAIN = frozenset({type(None), bool, int, float, str})
 _ARRAYS = frozenset({"numpy", "pandas", "polars", "torch", "pyarrow"})
 _TEXTS = str | bytes | bytearray
-_MANY = (list, tuple, set, frozenset)
+_MANY = (list, tuple, set, frozenset, deque)
 _PLAIN_CHARACTERS = 100_000
 _PROBLEM_CHARACTERS = 1_000
 
@@ -166,9 +166,17 @@ class JsonCopy:
         elif isinstance(value, _MANY):
             parts = value
         elif isinstance(value, BaseModel) or is_dataclass(value):
-            parts, is_declared = getattr(value, "__dict__", {}).values(), True
+            parts, is_declared = _fields_of(value), True
         for item in parts:
             self._look(item, depth + 1, is_declared=is_declared)
+
+
+def _fields_of(value: Any) -> list[Any]:
+    """Return what a model or dataclass holds, in slots and in fields beyond its own too."""
+    own = getattr(value, "__dict__", {})
+    held = [*own.values(), *(getattr(value, "__pydantic_extra__", None) or {}).values()]
+    names = [each.name for each in fields(value)] if is_dataclass(value) else []
+    return held + [getattr(value, name) for name in names if name not in own]
 
 
 def _too_many(limit: str) -> str:

@@ -302,6 +302,9 @@ def _adapter(parameter: inspect.Parameter, annotation: Any) -> TypeAdapter[Any] 
     except Exception as error:
         said = str(error).partition("\n")[0].rstrip(".")
         raise _refused_payload(parameter, annotation, said) from error
+    if "'type': 'generator'" in str(adapter.core_schema):
+        said = "an Iterable is checked only while the handler reads it; write list or Sequence"
+        raise _refused_payload(parameter, annotation, said)
     return adapter
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -80,6 +80,15 @@ class LocalFleet:
     def submit_many(self, jobs: Iterable[Mapping[str, Any]]) -> None:
         """Submit up to 1,000 jobs in one request."""
         self._post("/api/jobs/bulk", {"jobs": list(jobs)})
+
+    def submit_group(self, name: str, jobs: Sequence[Mapping[str, Any]]) -> str:
+        """Open a group that waits for failed members, fill and seal it; return its id."""
+        opened = self._post("/api/groups", {"name": name, "onFailure": "hold"})
+        group_id = str(opened["jobId"])
+        members = [{"type": "demo.steps", **job} for job in jobs]
+        self._post(f"/api/groups/{group_id}/members", {"first": 0, "jobs": members})
+        self._post(f"/api/groups/{group_id}/seal", {"total": len(members)})
+        return group_id
 
     def declare(self, name: str, **fields: Any) -> None:
         """Declare a schedule over HTTP."""

@@ -164,7 +164,7 @@ async def test_a_running_job_stops_where_a_slot_of_its_limit_is_lost(
     head = await workshop.until_state(job_id, State.RUNNING)
     (held,) = head.after.locks
     run = workshop._workers[0].worker.executor.running[job_id]
-    (lease,) = run.held.leases
+    (lease,) = run.limit_slots.leases
     await workshop.real.leases.release(held.lock, lease.lease_id)
     await workshop.real.leases.acquire(held.lock, "somebody else", 30)
 

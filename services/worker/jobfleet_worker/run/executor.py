@@ -74,7 +74,7 @@ class Executor:
         lease = RunLease(claimed.lease, keeper=self._parts.keeper, held=held)
         slots = HeldSlots(claimed.slots, keeper=self._parts.keeper)
         try:
-            run = JobRun(claimed=claimed, lease=lease, held=slots, parts=self._parts)
+            run = JobRun(claimed=claimed, lease=lease, limit_slots=slots, parts=self._parts)
             with self._registered(claimed.trail.head.job_id, run):
                 await run.run()
         except Exception:

@@ -69,16 +69,16 @@ class JobRun:
     Attributes:
         trail: the job's trail under this claim.
         lease: what the claim rests on.
-        held: slots of limits beside it.
+        limit_slots: which the job holds beside it.
     """
 
     def __init__(
-        self, *, claimed: Claimed, lease: RunLease, held: HeldSlots, parts: RunParts
+        self, *, claimed: Claimed, lease: RunLease, limit_slots: HeldSlots, parts: RunParts
     ) -> None:
         self.claimed = claimed
         self.trail = claimed.trail
         self.lease = lease
-        self.held = held
+        self.limit_slots = limit_slots
         self._parts = parts
         self._request = claimed.request
         self._handler = parts.handlers.get(claimed.request.type)
@@ -114,7 +114,7 @@ class JobRun:
             # Before the lease is given up: a renewal that comes after the release is refused, and
             # would look like a lost lease.
             self.lease.drop()
-            self.held.drop()
+            self.limit_slots.drop()
             if ended is None and self.lease.is_left_to_worker:
                 self._parts.give_back.job(self.trail.head, self.lease.kept.lock)
             span.end(ended)
@@ -255,7 +255,7 @@ class JobRun:
     async def _follow_up(self, outcome: Outcome, ended: Event | None) -> None:
         claimed, lease = self.claimed, self.lease.lease
         if ended is not None or self._ended_outside:
-            await self._parts.follow_up.release(self.held.leave(), claimed.request)
+            await self._parts.follow_up.release(self.limit_slots.leave(), claimed.request)
         if ended is not None:
             await self._parts.follow_up.after(claimed, lease, outcome, ended, self._limit_seconds)
         elif self._ended_outside:
@@ -304,12 +304,12 @@ class JobRun:
         return defaults if declared is None else replace(defaults, retry_delay_seconds=declared)
 
     def _trusted_until(self) -> float:
-        return min(self.lease.kept.trusted_until, self.held.trusted_until())
+        return min(self.lease.kept.trusted_until, self.limit_slots.trusted_until())
 
     def _watch(self) -> None:
         self._watch_for(self._limit_seconds + self._parts.options.grace_seconds + LAST_SECONDS)
         # After watch(): a loss that came before it was told to nobody.
-        lost = self.lease.kept.lost_reason or self.held.lost_reason()
+        lost = self.lease.kept.lost_reason or self.limit_slots.lost_reason()
         if lost is not None:
             self.stop(Stop.LEASE_LOST, lost)
 
@@ -320,7 +320,7 @@ class JobRun:
             on_renewed=self.look_for_cancel,
             on_overdue=self._overdue,
         )
-        self.held.watch(
+        self.limit_slots.watch(
             give_up_at=self._parts.clock.boottime() + seconds,
             on_lost=lambda reason: self.stop(Stop.LEASE_LOST, reason),
         )
@@ -385,7 +385,7 @@ class JobRun:
             request=self.claimed.request,
             trail=self.trail,
             lease=self.lease,
-            held=self.held,
+            held=self.limit_slots,
             leases=self._parts.leases,
             keeper=self._parts.keeper,
             follow_up=self._parts.follow_up,

@@ -77,18 +77,18 @@ class Claimer:
             message = accepted
         request = message.request
         terms = await self._terms(request)
-        attempt = ClaimTry(message=message, lease_id=lease_id, terms=terms, is_alone=is_alone)
+        claim = ClaimTry(message=message, lease_id=lease_id, terms=terms, is_alone=is_alone)
         if held is not None and held.lock == FLEET_LOCK:
-            return await self._resent(attempt, await self._on(held, attempt))
+            return await self._resent(claim, await self._on(held, claim))
         taken = await self._limits.take(terms.slots, request, lease_id)
-        attempt = changed(attempt, taken=taken)
+        claim = changed(claim, taken=taken)
         if taken.full is not None:
-            result = await self._beside_full(attempt, taken.full)
+            result = await self._beside_full(claim, taken.full)
         elif held is not None and request.lock_key is None:
-            result = await self._on(held, attempt)
+            result = await self._on(held, claim)
         else:
-            result = await self._under_its_lock(attempt)
-        claimed = await self._resent(attempt, result)
+            result = await self._under_its_lock(claim)
+        claimed = await self._resent(claim, result)
         if not (isinstance(claimed, Claimed) and claimed.slots):
             # Last: released before, a slot could be freed late, under a later try of this claim,
             # which uses the same lease ids.
@@ -96,34 +96,34 @@ class Claimer:
                 await self.leases.let_go(lease, request)
         return claimed
 
-    async def _on(self, held: HeldLease, attempt: ClaimTry) -> ClaimResult | Resend | OtherSlot:
+    async def _on(self, held: HeldLease, claim: ClaimTry) -> ClaimResult | Resend | OtherSlot:
         """Claim on a lease that the worker holds already: no request to a lock is needed."""
-        return await self._claim.under(held.current(), changed(attempt, held=held))
+        return await self._claim.under(held.current(), changed(claim, held=held))
 
     async def _beside_full(
-        self, attempt: ClaimTry, full: SlotDemand
+        self, claim: ClaimTry, full: SlotDemand
     ) -> ClaimResult | Resend | OtherSlot:
         """Decide about a job that finds no slot of a limit; an end is written all the same."""
-        lock = locks_of(attempt.message.request)[0]
-        result = await self._claim.beside_a_holder(attempt, lock, must_open=True)
+        lock = locks_of(claim.message.request)[0]
+        result = await self._claim.beside_a_holder(claim, lock, must_open=True)
         return LimitFull(result.head, full) if isinstance(result, Busy) else result
 
-    async def _under_its_lock(self, attempt: ClaimTry) -> ClaimResult | Resend | OtherSlot:
-        request = attempt.message.request
+    async def _under_its_lock(self, claim: ClaimTry) -> ClaimResult | Resend | OtherSlot:
+        request = claim.message.request
         try:
-            lease = await self.leases.acquire_for(request, attempt.lease_id)
+            lease = await self.leases.acquire_for(request, claim.lease_id)
         except LeaseConflict:
-            return await self._claim.beside_a_holder(attempt, locks_of(request)[0])
-        result = await self._claim.under(lease, attempt)
+            return await self._claim.beside_a_holder(claim, locks_of(request)[0])
+        result = await self._claim.under(lease, claim)
         if isinstance(result, OtherSlot):
-            result = await self._in_other_slot(attempt, result)
+            result = await self._in_other_slot(claim, result)
             await self.leases.let_go(lease, request)
         elif not isinstance(result, Claimed):
             await self.leases.let_go(lease, request)
         return result
 
     async def _in_other_slot(
-        self, attempt: ClaimTry, other: OtherSlot
+        self, claim: ClaimTry, other: OtherSlot
     ) -> ClaimResult | Resend | OtherSlot:
         """Take a lost job over in the slot in which it ran.
 
@@ -131,31 +131,31 @@ class Claimer:
         free it under a later try of this claim, which uses the same lease id.
         """
         try:
-            lease = await self.leases.acquire(other.lock, attempt.lease_id)
+            lease = await self.leases.acquire(other.lock, claim.lease_id)
         except LeaseConflict:
             return Attended(other.head)  # whoever holds it runs the job, or fences it
-        result = await self._claim.under(lease, attempt)
+        result = await self._claim.under(lease, claim)
         if not isinstance(result, Claimed):
-            await self.leases.let_go(lease, attempt.message.request)
+            await self.leases.let_go(lease, claim.message.request)
         return result
 
     async def _resent(
-        self, attempt: ClaimTry, result: ClaimResult | Resend | OtherSlot
+        self, claim: ClaimTry, result: ClaimResult | Resend | OtherSlot
     ) -> ClaimResult:
         match result:
             case Resend(head):
-                return await self._resend(attempt, head)
+                return await self._resend(claim, head)
             case OtherSlot(head):
                 return Attended(head)
             case _:
                 return result
 
-    async def _resend(self, attempt: ClaimTry, head: Event) -> ClaimResult:
+    async def _resend(self, claim: ClaimTry, head: Event) -> ClaimResult:
         """Claim a waiting job under its own lock, whatever lock its runs rest on.
 
         A waiting job holds no shared lock, and none is needed to repeat what it has begun.
         """
-        message, lease_id = attempt.message, attempt.lease_id
+        message, lease_id = claim.message, claim.lease_id
         try:
             lease = await self.leases.acquire(job_lock(head.job_id), lease_id, is_new=True)
         except LeaseConflict:

@@ -17,14 +17,14 @@ class LockViews:
     def __init__(self, parts: ClaimParts) -> None:
         self._parts = parts
 
-    async def view(self, attempt: ClaimTry, head: Event, lock: str, *, is_held: bool) -> LockView:
+    async def view(self, claim: ClaimTry, head: Event, lock: str, *, is_held: bool) -> LockView:
         """Return what is known about the locks of the job whose newest row is ``head``.
 
         Args:
             lock: that the claim would rest on.
             is_held: this worker holds it; otherwise another one does.
         """
-        parts, message = self._parts, attempt.message
+        parts, message = self._parts, claim.message
         holder_lives = await self._holder_lives(head, lock if is_held else None)
         return LockView(
             lock=lock,
@@ -32,10 +32,10 @@ class LockViews:
             worker_id=parts.worker_id,
             is_held=is_held,
             holder_lives=holder_lives,
-            resend_only=attempt.resend_only,
+            resend_only=claim.resend_only,
             max_attempts=parts.attempt_limit(message.request, message.defaults or parts.defaults),
             max_takeovers=parts.takeover_limit(message.request),
-            is_alone=attempt.is_alone,
+            is_alone=claim.is_alone,
             suspect=None if holder_lives else await self._suspect(head),
             # Last: from here to the append nothing waits, so no pause can come in between.
             pause=(await parts.pauses()).holding_job(head),

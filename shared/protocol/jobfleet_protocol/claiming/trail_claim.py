@@ -65,12 +65,12 @@ class TrailClaim:
             keys=parts.keys,
         )
 
-    async def under(self, lease: Lease, attempt: ClaimTry) -> ClaimResult | Resend | OtherSlot:
+    async def under(self, lease: Lease, claim: ClaimTry) -> ClaimResult | Resend | OtherSlot:
         """Decide and write under a lease; a write that is refused leads to another look."""
-        message, terms, held = attempt.message, attempt.terms, attempt.held
+        message, terms, held = claim.message, claim.terms, claim.held
         own = lease.lock == job_lock(message.request.job_id)
         shared = not own and not is_worker_lock(lease.lock)
-        must_read = attempt.resend_only or shared or not self._opening.is_certain(message)
+        must_read = claim.resend_only or shared or not self._opening.is_certain(message)
         admission: Admission | None = None
         while True:
             view = await self._look(message, lease, shared=shared, must_read=must_read)
@@ -83,7 +83,7 @@ class TrailClaim:
                 if known is not None and not known.is_readable:
                     return ForNewer(view.own, known.strangeness)
             decision: Decision | RateFull = await self._decide(
-                attempt, view.own, lease.lock, is_held=True
+                claim, view.own, lease.lock, is_held=True
             )
             if isinstance(decision, Start) and terms.rates:
                 decision, admission = await self._in_its_slot(decision, terms, admission)
@@ -106,7 +106,7 @@ class TrailClaim:
             self._require_trust(lease, held)
             changes: Sequence[Change] | None = decision.changes
             if isinstance(decision, Start):
-                changes = await self._started(decision, view, lease, attempt, admission)
+                changes = await self._started(decision, view, lease, claim, admission)
                 changes = self._with_keys(changes, message, decision.head)
             newest = None if changes is None else await self._claimed_by(view.own, changes, lease)
             if newest is not None:
@@ -114,7 +114,7 @@ class TrailClaim:
                 await self._require_no_seal(outcome, before=view.own, lease=lease)
                 if isinstance(outcome, Claimed) and isinstance(decision, Start):
                     return changed(
-                        outcome, terms=terms, admission=admission, slots=attempt.taken.leases
+                        outcome, terms=terms, admission=admission, slots=claim.taken.leases
                     )
                 return outcome
 
@@ -123,11 +123,11 @@ class TrailClaim:
         start: Start,
         view: TurnView,
         lease: Lease,
-        attempt: ClaimTry,
+        claim: ClaimTry,
         admission: Admission | None,
     ) -> Sequence[Change] | None:
         """Return what starts the job, with its turn and its slot; ``None``: look again."""
-        held, terms, taken = attempt.held, attempt.terms, attempt.taken
+        held, terms, taken = claim.held, claim.terms, claim.taken
         started = start.changes[-1]
         own = lease.lock == job_lock(start.head.job_id) or is_worker_lock(lease.lock)
         if taken.leases:
@@ -199,11 +199,9 @@ class TrailClaim:
         # If the guess is wrong, sequence 2 is taken and the append refused: then it is read.
         return TurnView(lease.lock, None, None, self._opening.assumed(message))
 
-    async def _decide(
-        self, attempt: ClaimTry, head: Event, lock: str, *, is_held: bool
-    ) -> Decision:
-        view = await self._views.view(attempt, head, lock, is_held=is_held)
-        return decide(head, attempt.message, view, self._parts.clock.now())
+    async def _decide(self, claim: ClaimTry, head: Event, lock: str, *, is_held: bool) -> Decision:
+        view = await self._views.view(claim, head, lock, is_held=is_held)
+        return decide(head, claim.message, view, self._parts.clock.now())
 
     async def _claimed_by(
         self, head: Event, changes: Sequence[Change], lease: Lease
@@ -262,14 +260,14 @@ class TrailClaim:
         return Claimed(lease, trail, message.request, defaults)
 
     async def beside_a_holder(
-        self, attempt: ClaimTry, lock: str, *, must_open: bool = False
+        self, claim: ClaimTry, lock: str, *, must_open: bool = False
     ) -> ClaimResult | Resend | OtherSlot:
         """Decide about a message whose lock another worker holds. Nothing is claimed.
 
         Args:
             must_open: begin the trail of a job that has none, so that it can say what it waits for.
         """
-        message = attempt.message
+        message = claim.message
         while True:
             head = await self._parts.trail.newest(message.request.job_id)
             if head is None and (must_open or message.request.lock_key is not None):
@@ -278,7 +276,7 @@ class TrailClaim:
                 return Busy(lock, None)
             if not head.is_readable:
                 return ForNewer(head, head.strangeness)
-            decision = await self._decide(attempt, head, lock, is_held=False)
+            decision = await self._decide(claim, head, lock, is_held=False)
             match decision:
                 case End(changes=[_, *_]):
                     ended = await self._append(head, decision.changes)

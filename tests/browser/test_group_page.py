@@ -1,6 +1,7 @@
 """What somebody does with a group of jobs on its page."""
 
 import re
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -14,7 +15,7 @@ FAILS_ONCE = {"steps": 1, "stepSeconds": 0, "failAttempts": 1}
 def test_members_are_listed_those_that_failed_are_redriven_and_the_group_is_cancelled(
     page: Page, fleet: LocalFleet
 ) -> None:
-    jobs = [
+    jobs: list[dict[str, Any]] = [
         {"jobName": "fails once", "maxAttempts": 1, "payload": FAILS_ONCE},
         {"jobName": "waits for nobody", "queue": "unserved", "payload": {"steps": 1}},
     ]

@@ -15,10 +15,11 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from jobfleet_backends.env_file import ENCODING, read_env_file
 from jobfleet_contracts.callback_target import CallbackTarget
-from jobfleet_contracts.credentials import HIDDEN, masked_text, signing_key
+from jobfleet_contracts.credentials import HIDDEN, masked_text
 from jobfleet_contracts.errors import SettingsError
 from jobfleet_contracts.lease import LockScope
 from jobfleet_contracts.message import JobDefaults
+from jobfleet_contracts.signing_key import signing_key
 from jobfleet_contracts.trace_id import TRACE_ID
 
 PREFIX = "JOBFLEET_"

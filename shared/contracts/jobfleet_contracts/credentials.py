@@ -7,8 +7,6 @@ header: such a reference is shown, and the secret itself never reaches the job.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -21,9 +19,6 @@ import orjson
 from jobfleet_contracts.encoded_value import is_encoded, key_in, label, labelled_text
 
 HIDDEN = "***"
-MIN_KEY_BYTES = 16
-"""Of a secret that signs: shorter ones can be guessed."""
-_ENCODED_KEY = "whsec_"
 
 _MAX_TEXT_DEPTH = 40
 """Levels of the JSON texts within a value, texts within texts counted together. A deeper one is
@@ -494,24 +489,3 @@ def _tag(found: re.Match[str]) -> str:
     name, attributes, text = found.groups()
     kept = not is_secret_name(name) or _is_kept(text.strip())
     return found[0] if kept else f"<{name}{attributes}>{HIDDEN}</"
-
-
-def signing_key(secret: str) -> bytes:
-    """Return the key that a secret stands for: its UTF-8 bytes, or decoded after ``whsec_``.
-
-    Raises:
-        ValueError: says what is wrong, never the secret.
-    """
-    key = secret.encode()
-    if secret.startswith(_ENCODED_KEY):
-        text = secret.removeprefix(_ENCODED_KEY).rstrip("=")
-        try:
-            key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-        except (binascii.Error, ValueError):
-            raise ValueError(f"is not base64 after {_ENCODED_KEY}") from None
-    if len(key) < MIN_KEY_BYTES:
-        raise ValueError(
-            f"has {len(key)} bytes; at least {MIN_KEY_BYTES} are needed, "
-            "as `openssl rand -hex 32` makes them"
-        )
-    return key

@@ -14,8 +14,8 @@ from datetime import datetime
 
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from jobfleet_contracts.credentials import signing_key
 from jobfleet_contracts.errors import SettingsError
+from jobfleet_contracts.signing_key import signing_key
 
 PLAIN_HEADER = "X-HMAC-SHA256"
 DELIVERY_LABEL = b"jobfleet delivery v1"

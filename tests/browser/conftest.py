@@ -15,6 +15,7 @@ from playwright.sync_api import (
     Page,
     Playwright,
     Request,
+    ViewportSize,
     expect,
     sync_playwright,
 )
@@ -26,6 +27,7 @@ from devtools.servers import PostgresServer, RabbitMQServer, StorageServer
 
 expect.set_options(timeout=20_000)  # a crowded machine stalls for seconds
 HANDLERS = ("tests.browser.talking_handler",)
+DESKTOP: ViewportSize = {"width": 1280, "height": 720}
 
 
 # Playwright keeps an event loop running in its thread until it is stopped, and no test may run one
@@ -73,6 +75,7 @@ def page(window: Page) -> Iterator[Page]:
     listeners: dict[Any, Any] = {"console": hear, "request": watch, "pageerror": note}
     for name, listener in listeners.items():
         window.on(name, listener)
+    window.set_viewport_size(DESKTOP)  # another test may have left it as small as a phone
     yield window
     for name, listener in listeners.items():
         window.remove_listener(name, listener)

@@ -80,10 +80,12 @@ test-postgres-versions: $(VENV)/.development ## what speaks to PostgreSQL, with 
 			tests/system/test_moving.py $(PYTEST_ARGS) $(ARGS) || exit 1; \
 	done
 
+# Measuring makes each line slower: what bounds the time that the loop is held is left out.
 coverage: $(VENV)/.development ## branch coverage of protocol and worker, least covered first; protocol needs 95 %
 	$(BIN)/python -m coverage erase
 	$(BIN)/python -m coverage run -m pytest tests/protocol tests/worker tests/dashboard tests/publisher \
-		tests/system/test_moving.py tests/simulation/test_even_seeds.py -m "not servers and not chaos and not full" --quiet $(PYTEST_ARGS)
+		tests/system/test_moving.py tests/simulation/test_even_seeds.py --ignore=tests/dashboard/api/test_hostile_bodies.py \
+		-m "not servers and not chaos and not full" --quiet $(PYTEST_ARGS)
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report --sort=cover --include="shared/protocol/*,services/worker/*"
 	$(BIN)/python -m coverage report --format=total --include="shared/protocol/*" --fail-under=95

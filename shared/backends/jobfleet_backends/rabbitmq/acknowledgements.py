@@ -25,6 +25,7 @@ class Acknowledgements:
     def __init__(self) -> None:
         self._settled_to = 0
         self._settled_ahead: set[int] = set()
+        self._turn = asyncio.Lock()
 
     async def send(self, deliveries: Sequence[AbstractIncomingMessage]) -> None:
         """Take deliveries off their queues; each only once.
@@ -32,13 +33,16 @@ class Acknowledgements:
         Quiet where the channel is gone: the messages come again, and the trail decides.
         """
         waiting = {delivery.delivery_tag or 0: delivery for delivery in deliveries}
-        last_of_run = self._close_gap(waiting)
-        with suppress(BackendError), translate_errors("", "acknowledge"):
-            async with asyncio.timeout(ACK_SECONDS):
-                if last_of_run is not None:
-                    await last_of_run.ack(multiple=True)
-                for delivery in waiting.values():
-                    await delivery.ack()
+        # In turns: a run must not overtake a delivery that it covers and that is being sent by
+        # itself. RabbitMQ closes a channel that names a delivery twice.
+        async with self._turn:
+            last_of_run = self._close_gap(waiting)
+            with suppress(BackendError), translate_errors("", "acknowledge"):
+                async with asyncio.timeout(ACK_SECONDS):
+                    if last_of_run is not None:
+                        await last_of_run.ack(multiple=True)
+                    for delivery in waiting.values():
+                        await delivery.ack()
 
     def _close_gap(
         self, waiting: dict[int, AbstractIncomingMessage]

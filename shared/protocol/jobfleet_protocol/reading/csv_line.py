@@ -4,10 +4,26 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable
 from typing import Any
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_SIGNS = (
+    "=+\\-@"
+    "\uff1d\uff0b\uff0d\uff20"  # full-width
+    "\ufe66\ufe62\ufe63\ufe6b"  # small
+    "\u207c\u207a\u207b\u208c\u208a\u208b"  # superscript, subscript
+    "\u2212\ufb29"  # the minus sign of mathematics, a Hebrew plus
+)
+"""Each of these begins a formula, or is normalised to a sign that does."""
+_UNSEEN = "\\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2060-\u2064\ufeff"
+"""What spreadsheets may leave out before it."""
+_FORMULA = re.compile(f"[\t\r\n]|[{_UNSEEN}]*[{_SIGNS}]")
+_INNER_FORMULA = re.compile(f"([;\t\r\n])(?=[{_UNSEEN}]{{0,20}}[{_SIGNS}])")
+"""A semicolon, tab or line break begins a cell where a spreadsheet separates by it.
+
+Without its bound the search takes the square of a run of line breaks.
+"""
 
 
 def csv_line(values: Iterable[Any]) -> bytes:
@@ -24,5 +40,7 @@ def _cell(value: Any) -> str:
     """
     if value is None:
         return ""
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    return f"'{text}" if isinstance(value, str) and text.startswith(_FORMULA) else text
+    if not isinstance(value, str):
+        return str(value).lower() if isinstance(value, bool) else str(value)
+    text = _INNER_FORMULA.sub(r"\1'", value)
+    return f"'{text}" if _FORMULA.match(text) else text

@@ -54,6 +54,21 @@ class BoundedHttp(H11Protocol):
         super().data_received(data)
         self._look_again(progressed=in_body)
 
+    def send_400_response(self, msg: str) -> None:
+        """Answer 400 if no answer has begun, and close the connection.
+
+        The application may still wait for the body, or write its answer: it is told that the
+        client is gone. Else both would write to one connection, and each such request would leave
+        tracebacks in the log.
+        """
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
+
     def on_response_complete(self) -> None:
         """Read the next request, if it has come already."""
         super().on_response_complete()

@@ -146,3 +146,41 @@ async def test_a_request_with_both_framings_is_400_and_closes_its_connection(
             assert answer.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 501 "))
             assert answer.count(b"HTTP/1.1") == 1
             assert b"connection: close" in answer.lower()
+
+
+CHUNKED = b"Host: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+BROKEN = [
+    b"zz\r\n",
+    b"-1\r\n",
+    b"5\r\nkey=abcdef\r\n",
+    b"fffffffffffffffffffff\r\n",
+    b"5;" + b"x" * 20_000,
+    b"0\r\nno trailer\r\n\r\n",
+    b"4\r\nkey=\r\n\x00\r\n",
+]
+
+
+@pytest.mark.parametrize("pause", [False, True])
+async def test_a_body_that_breaks_its_framing_leaves_no_traceback(
+    server: Running, caplog: pytest.LogCaptureFixture, pause: bool
+) -> None:
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    for line in (
+        b"POST /login HTTP/1.1\r\n",
+        b"POST /api/jobs HTTP/1.1\r\nContent-Type: application/json\r\n",
+        b"POST /nowhere HTTP/1.1\r\n",
+        b"GET /api/events/stream HTTP/1.1\r\n",
+        b"GET /static/swagger-ui/swagger-ui-bundle.js HTTP/1.1\r\n",
+    ):
+        for broken in BROKEN:
+            async with connected(server) as (reader, writer):
+                writer.write(line + CHUNKED)
+                if pause:  # the answer may have begun, or be complete
+                    await writer.drain()
+                    await asyncio.sleep(0.01)
+                writer.write(broken)
+                answer = await rest_of(reader)
+                assert answer.startswith(b"HTTP/1.1 ") or not answer
+    assert not told
+    assert not [record for record in caplog.records if record.exc_info]

@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from jobfleet_cli.lazy_group import COMMANDS
-from jobfleet_cli.terminal_text import visible, visible_json
+from jobfleet_cli.terminal_text import visible, visible_json, visible_lines
 from tests.cli.command_process import ForkedTerminal
 from tests.cli.conftest import Cli
 from tests.cli.test_terminal import ESCAPES
@@ -33,7 +33,7 @@ def test_every_control_and_format_character_is_shown_not_obeyed() -> None:
     for character in UNSAFE:
         shown = visible(f"a{character}b")
         assert all(unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Zl", "Zp"} for c in shown)
-        assert character in "\n\t" or visible(character, lines=True) != character
+        assert character in "\n\t" or visible_lines(character) != character
 
 
 def test_json_on_a_terminal_means_the_same_and_holds_none_of_them() -> None:

@@ -9,6 +9,7 @@ import typer
 from jobfleet_backends.settings import load_settings
 from jobfleet_cli.answer import print_json
 from jobfleet_cli.redaction import redacted_settings
+from jobfleet_cli.terminal_text import visible
 
 app = typer.Typer(
     no_args_is_help=True, help="Effective settings.", rich_markup_mode=None, add_completion=False
@@ -30,4 +31,4 @@ def show(
         print_json(shown)
         return
     for name, value in shown.items():
-        print(f"{name}={'' if value is None else value}")
+        print(f"{name}={'' if value is None else visible(str(value))}")

@@ -8,7 +8,7 @@ from typing import Any
 from structlog.typing import EventDict
 
 from jobfleet_cli.log_json import text_of
-from jobfleet_cli.terminal_text import visible
+from jobfleet_cli.terminal_text import INDENT, indented, visible
 
 _SHORT = {
     "debug": "DBG",
@@ -41,7 +41,7 @@ class ConsoleLine:
             if key not in _LEFT_OUT
         )
         trace = entry.get("exception")
-        trace = f"\n{visible(text_of(trace), lines=True)}" if trace else ""
+        trace = f"\n{INDENT}{indented(text_of(trace))}" if trace else ""
         event = visible(text_of(entry.get("event", "")))
         return f"{moment:%H:%M:%S} {self._level(level)}{subject} {event}{details}{trace}"
 

@@ -15,6 +15,7 @@ from jobfleet_cli.fleet import Fleet
 from jobfleet_cli.local_fleet import local_fleet, run_fleet
 from jobfleet_cli.sample_jobs import sample_jobs
 from jobfleet_cli.stop_signals import StopSignals
+from jobfleet_cli.terminal_text import indented
 from jobfleet_contracts.errors import JobfleetError
 from jobfleet_publisher.publisher import Publisher
 from jobfleet_publisher.submitted_job import SubmittedJob
@@ -75,7 +76,7 @@ class DemoRun:
     async def _report(self, answers: Sequence[SubmittedJob | JobfleetError]) -> None:
         refused = [answer for answer in answers if isinstance(answer, JobfleetError)]
         for error in refused:
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {indented(str(error))}", file=sys.stderr)
         jobs = [answer for answer in answers if isinstance(answer, SubmittedJob)]
         results = await asyncio.gather(*(job.wait() for job in jobs))
         completed = sum(result.completed for result in results)

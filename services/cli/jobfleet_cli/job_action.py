@@ -9,6 +9,7 @@ from jobfleet_cli.answer import print_json
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.job_selection import JobSelection
 from jobfleet_cli.session import Session, who
+from jobfleet_cli.terminal_text import indented
 from jobfleet_cli.trail_reading import known_form
 from jobfleet_contracts.errors import ActionRefused, BackendUnavailable, UnknownJob
 from jobfleet_contracts.event import JobState
@@ -106,4 +107,4 @@ class ActionRun:
         if self._as_json:
             print_json({"jobId": job_id, "error": reason})
         else:
-            print(f"error: {reason}", file=sys.stderr)
+            print(f"error: {indented(reason)}", file=sys.stderr)

@@ -9,7 +9,7 @@ from jobfleet_cli.answer import print_json, print_table
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.session import Session
 from jobfleet_cli.table import Column
-from jobfleet_cli.terminal_text import visible
+from jobfleet_cli.terminal_text import INDENT, indented, visible
 from jobfleet_cli.trail_reading import history_of, known_form
 from jobfleet_cli.zone import local_time, zone_name
 from jobfleet_contracts.codec import encode_text
@@ -118,9 +118,9 @@ def _limits(job: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _print_error(error: Any) -> None:
     if not isinstance(error, dict):
         return
-    print(f"\n{visible(str(error.get('type')))}: {visible(str(error.get('message')), lines=True)}")
+    print(f"\n{visible(str(error.get('type')))}: {indented(str(error.get('message')))}")
     if error.get("traceback"):
-        print(visible(str(error["traceback"]), lines=True).rstrip())
+        print(f"{INDENT}{indented(str(error['traceback']))}")
 
 
 def event_cells(event: Event) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from jobfleet_cli.answer import print_json
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.remote_dashboard import RemoteDashboard
 from jobfleet_cli.session import Session
-from jobfleet_cli.terminal_text import visible
+from jobfleet_cli.terminal_text import INDENT, indented
 from jobfleet_cli.trail_reading import known_form
 from jobfleet_cli.zone import local_time, zone_name
 from jobfleet_contracts.codec import encode_text
@@ -95,9 +95,9 @@ def _print_line(line: Mapping[str, Any]) -> None:
     name = f"{line['logger']}: " if line.get("logger") else ""
     fields = "".join(f"  {key}={_field(value)}" for key, value in line.get("fields", {}).items())
     told = f"{line['level']:<8} {name}{line['message']}{fields}"
-    print(f"{moment}  {line['attempt']}  {visible(told, lines=True)}", flush=True)
+    print(f"{moment}  {line['attempt']}  {indented(told)}", flush=True)
     if line.get("exception"):
-        print(visible(line["exception"], lines=True).rstrip(), flush=True)
+        print(f"{INDENT}{indented(line['exception'])}", flush=True)
 
 
 def _field(value: Any) -> str:

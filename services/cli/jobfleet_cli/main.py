@@ -12,7 +12,7 @@ import typer
 from jobfleet_cli.exit_code import ExitCode, exit_code_of
 from jobfleet_cli.lazy_group import LazyGroup
 from jobfleet_cli.standard_streams import discard_output, open_standard_streams
-from jobfleet_cli.terminal_text import visible
+from jobfleet_cli.terminal_text import indented, visible
 from jobfleet_contracts.errors import JobfleetError
 
 _NO_OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EPIPE)
@@ -56,7 +56,7 @@ def main() -> None:
         finally:
             sys.stdout.flush()
     except JobfleetError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {indented(str(error))}", file=sys.stderr)
         sys.exit(exit_code_of(error))
     except OSError as error:
         if error.errno not in _NO_OUTPUT:

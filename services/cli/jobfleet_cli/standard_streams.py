@@ -9,7 +9,7 @@ import sys
 from contextlib import suppress
 from typing import TextIO
 
-from jobfleet_cli.terminal_text import visible
+from jobfleet_cli.terminal_text import visible_lines
 
 STDOUT, STDERR = 1, 2
 
@@ -19,7 +19,7 @@ class TerminalStream(io.TextIOWrapper):
 
     def write(self, text: str) -> int:
         """Write the text made visible, line breaks and tabs kept."""
-        super().write(visible(text, lines=True))
+        super().write(visible_lines(text))
         return len(text)
 
 

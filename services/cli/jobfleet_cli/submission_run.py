@@ -11,7 +11,7 @@ from jobfleet_cli.answer import json_text, print_json
 from jobfleet_cli.exit_code import ExitCode, exit_code_of
 from jobfleet_cli.session import Session, who
 from jobfleet_cli.standard_streams import terminal_output
-from jobfleet_cli.terminal_text import visible
+from jobfleet_cli.terminal_text import indented, visible
 from jobfleet_contracts.credentials import masked
 from jobfleet_contracts.errors import BackendUnavailable, JobfleetError
 from jobfleet_contracts.event import Event
@@ -107,7 +107,7 @@ class SubmissionRun:
             raise  # it was waited for: the others would be in vain
         except JobfleetError as error:
             self._code = max(self._code, exit_code_of(error))
-            print(f"error: {request.job_id}: {error}", file=sys.stderr)
+            print(f"error: {request.job_id}: {indented(str(error))}", file=sys.stderr)
             return None
         self._print_accepted(job)
         return job

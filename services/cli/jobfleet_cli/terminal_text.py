@@ -18,14 +18,25 @@ _UNSAFE = re.compile(
 """Control and format characters of Unicode, line and paragraph separators, lone surrogates."""
 
 
-def visible(text: str, *, lines: bool = False) -> str:
-    r"""Return the text with control and format characters shown (``\x1b``, ``\u202e``), not obeyed.
+INDENT = "    "
 
-    Args:
-        lines: keep line breaks and tabs.
+
+def visible(text: str) -> str:
+    r"""Return the text on one line, control and format characters shown (``\x1b``, ``\u202e``)."""
+    return visible_lines(text).replace("\n", "\\n").replace("\t", " ")
+
+
+def indented(text: str) -> str:
+    """Return the text with its line breaks, and each further line indented.
+
+    A user's line at the left margin would look like one of the command's own.
     """
-    shown = _UNSAFE.sub(_shown, text)
-    return shown if lines else shown.replace("\n", "\\n").replace("\t", " ")
+    return visible_lines(text).rstrip("\n").replace("\n", f"\n{INDENT}")
+
+
+def visible_lines(text: str) -> str:
+    """Return the text as :func:`visible` does, line breaks and tabs kept: for output as a whole."""
+    return _UNSAFE.sub(_shown, text)
 
 
 def visible_json(text: str) -> str:

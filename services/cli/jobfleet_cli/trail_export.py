@@ -8,6 +8,7 @@ from pathlib import Path
 from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.output_file import Output, write_out
 from jobfleet_cli.session import Session
+from jobfleet_cli.terminal_text import visible
 from jobfleet_cli.trail_reading import histories
 from jobfleet_contracts.codec import encode
 from jobfleet_contracts.errors import DataMissing
@@ -42,7 +43,7 @@ class TrailExport:
 
     def _answer(self) -> ExitCode:
         for problem in self._lost:
-            print(f"incomplete: {problem}", file=sys.stderr)
+            print(f"incomplete: {visible(str(problem))}", file=sys.stderr)
         return ExitCode.NO if self._lost else ExitCode.DONE
 
     async def _write(self, session: Session, file: Output) -> None:

@@ -13,6 +13,7 @@ from jobfleet_cli.local_fleet import run_reloading
 from jobfleet_cli.logging import configure_logging
 from jobfleet_cli.process_end import THREAD_SECONDS, end_process
 from jobfleet_cli.session import storage_settings
+from jobfleet_cli.terminal_text import indented
 from jobfleet_cli.tracing import export_traces
 from jobfleet_cli.worker_process import run_worker
 from jobfleet_worker.handlers.registry import HandlerImportError, Handlers
@@ -62,7 +63,7 @@ def worker(
     try:
         loaded = Handlers.load(settings.handlers)
     except HandlerImportError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {indented(str(error))}", file=sys.stderr)
         raise typer.Exit(ExitCode.USAGE) from None
     run_through(
         run_worker(settings, loaded, stop_with_parent=stop_with_parent),

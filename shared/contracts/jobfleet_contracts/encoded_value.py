@@ -83,3 +83,18 @@ def labelled_text(text: str) -> str:
     if _IN_TEXT_SIGN not in text:
         return text
     return IN_TEXT.sub(lambda found: label(found[1]), text)
+
+
+def labelled_value(value: Any) -> Any:
+    """Return a JSON value with the label in place of each encoded one, at any depth."""
+    match value:
+        case str():
+            return labelled_text(value)
+        case Mapping() if MARK in value:
+            return label(key_in(value) if is_encoded(value) else _UNKNOWN)
+        case Mapping():
+            return {name: labelled_value(item) for name, item in value.items()}
+        case list() | tuple():
+            return [labelled_value(item) for item in value]
+        case _:
+            return value

@@ -27,6 +27,8 @@ from jobfleet_contracts.encoded_value import (
     holds_encoded,
     is_encoded,
     key_in,
+    labelled_text,
+    labelled_value,
 )
 from jobfleet_contracts.errors import CodecError, InvalidRequest, KeyUnavailable
 from jobfleet_contracts.event import MAX_MESSAGE_CHARACTERS, Event
@@ -57,7 +59,10 @@ _CLEAR = (None, "")
 class ValueCoder:
     """Encodes and decodes by one codec; safe to use in several threads.
 
-    Without a codec nothing is encoded, and nothing can be decoded.
+    Without a codec nothing is encoded, and nothing can be decoded. What looks like an encoded value
+    in a text or in details is then replaced by its label: other processes may have a codec, and
+    would decode it. Results and checkpoints cannot hold one: a handler's are refused when they are
+    made JSON, a third party's when they are read.
     """
 
     def __init__(self, codec: PayloadCodec | None = None) -> None:
@@ -85,7 +90,7 @@ class ValueCoder:
             most: characters that the encoded text may have; its beginning is kept.
         """
         if self._codec is None or not text:
-            return text
+            return labelled_text(text)
         kept = text
         while kept:
             try:
@@ -108,7 +113,7 @@ class ValueCoder:
             CodecError: the codec raised.
         """
         if self._codec is None:
-            return dict(data)
+            return {name: labelled_value(value) for name, value in data.items()}
         return {
             name: self._error(value) if name == "error" else self._detail(value)
             for name, value in data.items()
@@ -117,10 +122,10 @@ class ValueCoder:
     def _error(self, error: Any) -> Any:
         if not isinstance(error, Mapping):
             return self.value(error)
-        hidden = {
-            name: self.text(f"{error[name]}") for name in ("message", "traceback") if name in error
+        return {
+            name: self.text(f"{text}") if name in ("message", "traceback") else labelled_value(text)
+            for name, text in error.items()
         }
-        return {**error, **hidden}
 
     def _detail(self, value: Any) -> Any:
         return value if isinstance(value, bool) else self.value(value)

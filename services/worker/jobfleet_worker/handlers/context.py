@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 from uuid import UUID, uuid5
 
 from jobfleet_contracts.codec import decode
+from jobfleet_contracts.encoded_value import MARK, labelled_value
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.json_check import check_json
@@ -236,4 +237,5 @@ def _json_copy(value: Any) -> Any:
         to_json(value)  # stops at the limits, which an encoder would not
     except TypeError as error:
         raise InvalidRequest(f"checkpoint: {error}", field="checkpoint") from None
-    return decode(check_json(value, field="checkpoint", limit=MOST_RESULT_BYTES))
+    body = check_json(value, field="checkpoint", limit=MOST_RESULT_BYTES)
+    return labelled_value(decode(body)) if MARK.encode() in body else decode(body)

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from jobfleet_contracts.encoded_value import encoded_in
 from jobfleet_contracts.job import MAX_LOCK_KEY
 from jobfleet_worker.handlers.described_error import text_of
 from jobfleet_worker.handlers.error_text import type_of
@@ -41,6 +42,8 @@ def read_key(name: str, key_of: KeyOf | str | None, payload: Any) -> str | None:
     problem = problem_with_text(key)
     if problem is not None:
         raise KeyRefused(name, f"returned {problem}")
+    if encoded_in(str(key), name) is not None:
+        raise KeyRefused(name, "returned a text with $encoded, the form of encoded values")
     return str(key)
 
 

@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from jobfleet_contracts.cut_text import cut_text
+from jobfleet_contracts.encoded_value import MARK, labelled_text
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.json_check import MAX_NESTING, check_json
 from jobfleet_protocol.actions.successors import MOST_RESULT_BYTES
@@ -98,7 +99,7 @@ class JsonCopy:
         kind = type(value)
         if kind is str or kind is int or kind is bool or value is None:
             self._count(value, depth)
-            return value
+            return labelled_text(value) if kind is str else value
         if isinstance(value, dict | list | tuple) and not isinstance(value, Enum):
             self._count(value, depth)
             if isinstance(value, dict):
@@ -112,17 +113,18 @@ class JsonCopy:
             return [self.of(item, depth + 1) for item in value]
         self._look(value, depth, is_declared=False)
         plain = to_jsonable_python(value, inf_nan_mode="constants")
-        if type(plain) not in _PLAIN:
-            JsonCopy(most_bytes=self._bytes_left, most_values=self._most_values - self.seen).of(
-                plain, depth
-            )
-        return plain
+        if type(plain) in _PLAIN:
+            return labelled_text(plain) if type(plain) is str else plain
+        rest = JsonCopy(most_bytes=self._bytes_left, most_values=self._most_values - self.seen)
+        return rest.of(plain, depth)
 
     def _names(self, value: dict[Any, Any]) -> list[str]:
         """Return the names of an object; two keys that are one in JSON would lose a value."""
         names = [key if type(key) is str else _name_of_key(key) for key in value]
         for name in names:
             self._count(name, 0)
+            if name == MARK:
+                raise TypeError(f"one of its keys is {MARK}, which is the form of encoded values")
         if len(set(names)) < len(names):
             ((name, times),) = Counter(names).most_common(1)
             raise TypeError(

@@ -173,7 +173,7 @@ def test_an_error_that_holds_lines_is_indented(capsys: pytest.CaptureFixture[str
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.argv", ["jobfleet"])
         patch.setattr(main, "open_standard_streams", lambda: None)
-        patch.setattr(main.typer.main, "get_command", lambda _: type("C", (), {"main": refuse}))
+        patch.setattr("typer.main.get_command", lambda _: type("C", (), {"main": refuse}))
         with pytest.raises(SystemExit) as ended:
             main.main()
     assert ended.value.code == ExitCode.USAGE

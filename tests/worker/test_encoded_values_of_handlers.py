@@ -76,7 +76,7 @@ def _returned(value: Any) -> Callable[[JobContext], Any]:
 
 
 async def _deferred(context: JobContext) -> None:
-    if await context.progress(1) is None and not context.last_checkpoint:
+    if not context.last_checkpoint:
         await context.checkpoint(1)
         raise Defer(0.01, TEXT)
 

@@ -11,9 +11,8 @@ from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.message import JobMessage
 from jobfleet_protocol.retry import retry_for, retry_forever
-from jobfleet_worker.run import consumer
-from jobfleet_worker.run.consumer import Consumer
 from jobfleet_worker.run.pause_watch import PauseWatch
+from jobfleet_worker.run.storage_patience import StoragePatience, log_delays
 from jobfleet_worker.upkeep.rescuer import Rescuer
 from tests.simulation.emphases import PLAIN
 from tests.simulation.known import Known
@@ -31,20 +30,19 @@ def leader_that_reaches_no_broker_stays() -> AbstractContextManager[Any]:
 def messages_kept_without_storage() -> AbstractContextManager[Any]:
     """A worker that cannot reach the storage keeps its messages until it can."""
 
-    async def for_ever(_self: Consumer, message: JobMessage, operation: Any) -> Any:
-        return await retry_forever(operation, consumer._delays(consumer.CLAIM_DELAYED, message))
+    async def for_ever(_self: StoragePatience, message: JobMessage, operation: Any) -> Any:
+        return await retry_forever(operation, log_delays(message))
 
-    return patch.object(Consumer, "_patiently", for_ever)
+    return patch.object(StoragePatience, "repeat", for_ever)
 
 
 def message_kept_for_an_unanswered_append() -> AbstractContextManager[Any]:
     """A worker waits for the answer to its append without a limit, and keeps the message."""
 
-    async def until_answered(self: Consumer, message: JobMessage, operation: Any) -> Any:
-        delays = consumer._delays(consumer.CLAIM_DELAYED, message)
-        return await retry_for(self._patience_seconds, operation, delays)
+    async def until_answered(self: StoragePatience, message: JobMessage, operation: Any) -> Any:
+        return await retry_for(self._seconds, operation, log_delays(message))
 
-    return patch.object(Consumer, "_patiently", until_answered)
+    return patch.object(StoragePatience, "repeat", until_answered)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from jobfleet_worker.handlers.context import JobContext
 from tests.worker.workshop import Workshop
 
 WAY = [
-    *("Consumer._see_through", "Consumer.process", "Consumer._act_on"),
+    *("Consumer._process_safely", "Consumer._process", "Consumer._act_on"),
     *("Executor.run", "JobRun.run", "JobRun._run_handler", "Attempt.run"),
     "LoopRunner._run",
 ]

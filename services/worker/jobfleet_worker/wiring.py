@@ -31,6 +31,7 @@ from jobfleet_worker.outbound.http_client import HttpClient
 from jobfleet_worker.processes.pool import ProcessPool, process_pool
 from jobfleet_worker.run.attempt_limits import AttemptLimits
 from jobfleet_worker.run.cancel_listener import CancelListener
+from jobfleet_worker.run.claim_gates import ClaimGates
 from jobfleet_worker.run.consumer import Consumer
 from jobfleet_worker.run.counted_leases import CountedLeases, CountedRenewals
 from jobfleet_worker.run.deferral import Deferral
@@ -40,6 +41,7 @@ from jobfleet_worker.run.fleet_turn import FleetTurn
 from jobfleet_worker.run.follow_up import FollowUp
 from jobfleet_worker.run.give_back import GiveBack
 from jobfleet_worker.run.lease_keeper import LeaseKeeper, OpenLeases, Renewals
+from jobfleet_worker.run.message_claims import MessageClaims
 from jobfleet_worker.run.message_source import MessageSource
 from jobfleet_worker.run.missing_handler import MissingHandler
 from jobfleet_worker.run.pause_watch import PauseWatch
@@ -50,6 +52,8 @@ from jobfleet_worker.run.run_parts import RunParts
 from jobfleet_worker.run.run_tally import RunTally
 from jobfleet_worker.run.slots import Slots
 from jobfleet_worker.run.start_terms import HandlerTerms
+from jobfleet_worker.run.storage_patience import StoragePatience
+from jobfleet_worker.run.unclaimed_messages import UnclaimedMessages
 from jobfleet_worker.run.worker_lock import WorkerLock
 from jobfleet_worker.upkeep.announced_keys import AnnouncedKeys
 from jobfleet_worker.upkeep.lock_successor import LockSuccessor
@@ -396,37 +400,55 @@ def _consumer(
     deferral: Deferral,
 ) -> Consumer:
     backend, clock = ground.backend, ground.clock
-    return Consumer(
-        index=backend.index,
-        dead_letters=backend.dead_letters,
-        ending=ground.writes.ending,
-        source=intake.source,
-        clock=clock,
-        claimer=claims.claimer,
-        executor=executor,
+    patience = StoragePatience(seconds=ground.options.lease_seconds)
+    rate_gate = RateGate(
+        trail=backend.trail,
+        rates=claims.rates,
+        terms=claims.terms.of,
         deferral=deferral,
-        missing_handler=parts.missing_handler,
-        rate_gate=RateGate(
-            trail=backend.trail,
-            rates=claims.rates,
-            terms=claims.terms.of,
-            deferral=deferral,
-            clock=clock,
-        ),
-        patience_seconds=ground.options.lease_seconds,
-        coder=backend.coder,
-        process_turns=ProcessTurns(
-            trail=backend.trail,
-            leases=backend.leases,
-            deferral=deferral,
-            handlers=ground.handlers,
-            pool=parts.processes,
-            slots=parts.slots,
-            clock=clock,
-        ),
+        clock=clock,
+    )
+    process_turns = ProcessTurns(
+        trail=backend.trail,
+        leases=backend.leases,
+        deferral=deferral,
+        handlers=ground.handlers,
+        pool=parts.processes,
         slots=parts.slots,
+        clock=clock,
+    )
+    return Consumer(
+        source=intake.source,
         seal=ground.writes.seal,
-        worker_lock=claims.worker_lock if ground.options.lock_scope == "worker" else None,
+        slots=parts.slots,
+        gates=ClaimGates(
+            missing_handler=parts.missing_handler,
+            rate_gate=rate_gate,
+            process_turns=process_turns,
+            patience=patience,
+        ),
+        claims=MessageClaims(
+            claimer=claims.claimer,
+            seal=ground.writes.seal,
+            worker_lock=claims.worker_lock if ground.options.lock_scope == "worker" else None,
+            patience=patience,
+        ),
+        executor=executor,
+        unclaimed=UnclaimedMessages(
+            deferral=deferral,
+            rate_gate=rate_gate,
+            index=backend.index,
+            ending=ground.writes.ending,
+            dead_letters=backend.dead_letters,
+            clock=clock,
+            patience=patience,
+            coder=backend.coder,
+        ),
+        index=backend.index,
+        deferral=deferral,
+        dead_letters=backend.dead_letters,
+        clock=clock,
+        patience=patience,
         metrics=ground.metrics,
     )
 

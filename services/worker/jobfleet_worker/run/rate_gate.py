@@ -61,7 +61,7 @@ class RateGate:
         await self._deferral.for_seconds(message, head, seconds)
         return True
 
-    async def see_to(self, message: JobMessage, result: RateFull) -> None:
+    async def put_off(self, message: JobMessage, result: RateFull) -> None:
         """Put off a job whose slot lies ahead, or that found none.
 
         Raises:

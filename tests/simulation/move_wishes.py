@@ -47,7 +47,7 @@ async def act_on_move(
         writer=api.writer,
         clock=api.process.clock,
         wait_seconds=1e9,
-        told=lambda _: None,
+        on_wait=lambda _: None,
     )
     await move.seal(tag, by=tag, reason="")
     entry = await seals.newest()

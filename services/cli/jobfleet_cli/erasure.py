@@ -24,8 +24,8 @@ async def erase_remotely(
 ) -> ExitCode:
     """Do the same over a dashboard's API."""
     known = known_form(job_id)
-    told = await dashboard.post(f"/api/jobs/{known}/erase", {"reason": reason})
-    return _print(known, told["state"], as_json=as_json)
+    answer = await dashboard.post(f"/api/jobs/{known}/erase", {"reason": reason})
+    return _print(known, answer["state"], as_json=as_json)
 
 
 def _print(job_id: str, state: str, *, as_json: bool) -> ExitCode:

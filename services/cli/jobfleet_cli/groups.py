@@ -65,10 +65,10 @@ def submit(
     body = {field: value for field, value in body.items() if value is not None}
 
     async def work(session: Session) -> int:
-        return _said(await _submit_here(session, body, jobs, key), as_json=as_json)
+        return _print_answer(await _submit_here(session, body, jobs, key), as_json=as_json)
 
     async def ask(dashboard: RemoteDashboard) -> int:
-        return _said(await _submit_there(dashboard, body, jobs, key), as_json=as_json)
+        return _print_answer(await _submit_there(dashboard, body, jobs, key), as_json=as_json)
 
     raise typer.Exit(in_session(work, remote=ask))
 
@@ -187,12 +187,12 @@ async def _submit_there(
 
 
 def _without_id(job: JobRequest) -> dict[str, Any]:
-    said = job.to_json()
-    del said["jobId"]
-    return said
+    fields = job.to_json()
+    del fields["jobId"]
+    return fields
 
 
-def _said(done: Mapping[str, Any], *, as_json: bool) -> int:
+def _print_answer(done: Mapping[str, Any], *, as_json: bool) -> int:
     if as_json:
         print_json(done)
     else:

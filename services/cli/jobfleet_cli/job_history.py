@@ -89,19 +89,19 @@ def _print_facts(job: Mapping[str, Any]) -> None:
     print(f"{visible(job['jobName'])}  {job['jobId']}")
     for name in _SHOWN:
         if job[name] is not None:
-            told = local_time(job[name]) if name in _TIMES else str(job[name])
-            print(f"  {name:<12} {visible(told)}{zone if name in _TIMES else ''}")
+            value = local_time(job[name]) if name in _TIMES else str(job[name])
+            print(f"  {name:<12} {visible(value)}{zone if name in _TIMES else ''}")
     print(f"  {'attempts':<12} {job['attempts']} of {job['maxAttempts']}")
-    for name, told in _limits(job):
-        print(f"  {name:<12} {visible(told)}")
+    for name, value in _limits(job):
+        print(f"  {name:<12} {visible(value)}")
     for name in ("payload", "result"):
         if job[name] is not None:
             print(f"  {name:<12} {visible(encode_text(job[name]))}")
     if job["followsJobId"] is not None:
         print(f"  {'follows':<12} {job['followsJobId']}")
     for step in job["successors"]:
-        told = f"{step['type']} on {step['when']} {step['jobId'] or ''}".rstrip()
-        print(f"  {'then':<12} {visible(told)}")
+        value = f"{step['type']} on {step['when']} {step['jobId'] or ''}".rstrip()
+        print(f"  {'then':<12} {visible(value)}")
     print()
 
 

@@ -94,8 +94,8 @@ def _print_line(line: Mapping[str, Any]) -> None:
     moment = f"{local_time(line['at'], milliseconds=True)} {zone_name()}"
     name = f"{line['logger']}: " if line.get("logger") else ""
     fields = "".join(f"  {key}={_field(value)}" for key, value in line.get("fields", {}).items())
-    told = f"{line['level']:<8} {name}{line['message']}{fields}"
-    print(f"{moment}  {line['attempt']}  {indented(told)}", flush=True)
+    message = f"{line['level']:<8} {name}{line['message']}{fields}"
+    print(f"{moment}  {line['attempt']}  {indented(message)}", flush=True)
     if line.get("exception"):
         print(f"{INDENT}{indented(line['exception'])}", flush=True)
 

@@ -76,17 +76,17 @@ def jobs_from_options(options: JobOptions, count: int) -> list[JobRequest]:
         raise InvalidRequest(
             "--idempotency-key names one job; leave it or --count out", field="idempotencyKey"
         )
-    said = {to_camel(name): getattr(options, name) for name in _REQUEST_FIELDS}
+    fields = {to_camel(name): getattr(options, name) for name in _REQUEST_FIELDS}
     if options.delay is not None and options.run_at is not None:
         raise InvalidRequest("give either --delay or --run-at", field="delay")
-    said = {name: value for name, value in said.items() if value is not None}
+    fields = {name: value for name, value in fields.items() if value is not None}
     if options.payload is not None:
-        said["payload"] = read_payload(options.payload)
+        fields["payload"] = read_payload(options.payload)
     if options.then is not None:
-        said["then"] = read_payload(options.then, option="--then")
+        fields["then"] = read_payload(options.then, option="--then")
     delay, now = options.delay or 0, datetime.now(UTC)
     with named_by_options():
-        return [JobRequest.parse(said).starting_in(delay, now=now) for _ in range(count)]
+        return [JobRequest.parse(fields).starting_in(delay, now=now) for _ in range(count)]
 
 
 def jobs_from_file(name: str, options: JobOptions, count: int = 1) -> list[JobRequest]:

@@ -172,7 +172,7 @@ def _limits(session: Session) -> Limits:
         log=backend.control_log,
         control=backend.control,
         clock=session.clock,
-        told=ActionJournal(log=backend.control_log, clock=session.clock).hear,
+        on_appended=ActionJournal(log=backend.control_log, clock=session.clock).note_entry,
     )
 
 

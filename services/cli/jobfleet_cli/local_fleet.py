@@ -93,8 +93,10 @@ async def _watch(fleet: Fleet) -> None:
 
 
 def _worker_command(flags: Mapping[str, object]) -> list[str]:
-    said = [(f"--{name.replace('_', '-')}", f"{value}") for name, value in flags.items() if value]
-    return ["worker", *(part for pair in said for part in pair)]
+    options = [
+        (f"--{name.replace('_', '-')}", f"{value}") for name, value in flags.items() if value
+    ]
+    return ["worker", *(part for pair in options for part in pair)]
 
 
 def _own_port(settings: Settings, number: int) -> Mapping[str, str]:

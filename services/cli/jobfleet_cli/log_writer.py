@@ -48,7 +48,7 @@ class LogWriter:
         self._put = put
         self._render = render
         self._limit = limit
-        self._told = 0
+        self._reported = 0
         self._begin()
         _writers.add(self)
 
@@ -100,10 +100,10 @@ class LogWriter:
 
     def _write(self, line: str) -> None:
         try:
-            if self.dropped > self._told:
-                count = self.dropped - self._told
+            if self.dropped > self._reported:
+                count = self.dropped - self._reported
                 self._put(self._notice(count))
-                self._told += count
+                self._reported += count
             self._put(line)
         except (OSError, ValueError):  # a full disk, no reader, a stream that was closed
             with self._changed:

@@ -40,7 +40,7 @@ class MoveExport:
             writer=session.writes.writer,
             clock=session.clock,
             wait_seconds=self._wait_seconds,
-            told=_tell,
+            on_wait=_tell,
         )
         by = who()
         _tell("sealing the fleet: it takes no jobs and starts none from now on")

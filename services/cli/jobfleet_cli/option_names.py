@@ -37,9 +37,9 @@ def named_by_options() -> Iterator[None]:
         yield
     except InvalidRequest as error:
         field, _, inner = (error.field or "").partition(".")
-        told = str(error).removeprefix(f"{error.field}: ")
-        if field not in OPTIONS or told == str(error):
+        message = str(error).removeprefix(f"{error.field}: ")
+        if field not in OPTIONS or message == str(error):
             raise
         place = f"{inner}: " if inner and not inner.isdigit() else ""
-        text = _IN_TEXT.sub(lambda found: OPTIONS[found[0]], told)
+        text = _IN_TEXT.sub(lambda found: OPTIONS[found[0]], message)
         raise InvalidRequest(f"{OPTIONS[field]}: {place}{text}", field=error.field) from error

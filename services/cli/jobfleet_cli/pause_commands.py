@@ -29,18 +29,18 @@ def pause(subject: ControlSubject, name: str, until: str | None, reason: str) ->
     """Let nothing of a queue or type start, and say so where no worker has to do with it."""
     end = None if until is None else _time(until)
 
-    def told(warning: str | None) -> int:
+    def report(warning: str | None) -> int:
         if warning is not None:
             print(f"warning: {warning}; the pause stands", file=sys.stderr)
         return ExitCode.DONE
 
     async def work(session: Session) -> int:
         await pauses_of(session).pause(subject, name, by=who(), reason=reason, until=end)
-        return told(await reader_of(session).warning_of(subject, name))
+        return report(await reader_of(session).warning_of(subject, name))
 
     async def ask(dashboard: RemoteDashboard) -> int:
         body = {"reason": reason} | ({} if end is None else {"until": format_time(end)})
-        return told((await dashboard.post(_path(subject, name, "pause"), body))["warning"])
+        return report((await dashboard.post(_path(subject, name, "pause"), body))["warning"])
 
     raise typer.Exit(in_session(work, remote=ask))
 
@@ -48,17 +48,17 @@ def pause(subject: ControlSubject, name: str, until: str | None, reason: str) ->
 def resume(subject: ControlSubject, name: str, reason: str) -> None:
     """End the pause, and say so where there was none: the name may be mistyped."""
 
-    def told(changed: bool) -> int:
+    def report(changed: bool) -> int:
         if not changed:
             print(f"{subject} {name} was not paused", file=sys.stderr)
         return ExitCode.DONE
 
     async def work(session: Session) -> int:
-        return told(await pauses_of(session).resume(subject, name, by=who(), reason=reason))
+        return report(await pauses_of(session).resume(subject, name, by=who(), reason=reason))
 
     async def ask(dashboard: RemoteDashboard) -> int:
         found = await dashboard.post(_path(subject, name, "resume"), {"reason": reason})
-        return told(found["changed"])
+        return report(found["changed"])
 
     raise typer.Exit(in_session(work, remote=ask))
 
@@ -75,7 +75,7 @@ def pauses_of(session: Session) -> Pauses:
         log=backend.control_log,
         control=backend.control,
         clock=session.clock,
-        told=journal.hear,
+        on_appended=journal.note_entry,
     )
 
 

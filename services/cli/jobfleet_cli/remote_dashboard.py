@@ -65,8 +65,8 @@ class RemoteDashboard:
         Raises:
             JobfleetError: as the dashboard refused it; ``BackendUnavailable`` if it is away.
         """
-        told = {name: str(value) for name, value in query.items() if value is not None}
-        return await self._ask("GET", path, params=told)
+        parameters = {name: str(value) for name, value in query.items() if value is not None}
+        return await self._ask("GET", path, params=parameters)
 
     async def post(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> Any:
         """Send JSON, and return that of the answer; errors as with :meth:`get`.
@@ -115,8 +115,8 @@ class RemoteDashboard:
                     elif name == b"data" and value:
                         yield found.decode(), _document(value)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            told = str(error) or type(error).__name__
-            raise BackendUnavailable(f"the stream of {self._url} broke off: {told}") from error
+            message = str(error) or type(error).__name__
+            raise BackendUnavailable(f"the stream of {self._url} broke off: {message}") from error
 
     async def download(self, path: str, **query: str | None) -> AsyncIterator[bytes]:
         """Yield the whole lines of a file; errors as with :meth:`stream`.
@@ -124,11 +124,11 @@ class RemoteDashboard:
         A connection that breaks off raises: what was yielded is not all.
         """
         assert self._session is not None, "used outside of `async with`"
-        told = {name: value for name, value in query.items() if value is not None}
+        parameters = {name: value for name, value in query.items() if value is not None}
         timeout = aiohttp.ClientTimeout(total=None, sock_read=SILENT_STREAM_SECONDS)
         try:
             async with self._session.get(
-                f"{self._url}{path}", params=told, timeout=timeout, allow_redirects=False
+                f"{self._url}{path}", params=parameters, timeout=timeout, allow_redirects=False
             ) as answer:
                 if answer.status != 200:  # noqa: PLR2004
                     self._check(answer.status, _document(await _body(answer)))
@@ -156,8 +156,8 @@ class RemoteDashboard:
                 body = await _body(answer)
                 status = answer.status
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            told = str(error) or type(error).__name__
-            away = f"the dashboard at {self._url} does not answer: {told}"
+            message = str(error) or type(error).__name__
+            away = f"the dashboard at {self._url} does not answer: {message}"
             raise BackendUnavailable(away) from error
         document = _document(body)
         self._check(status, document)
@@ -186,8 +186,10 @@ async def _body(answer: aiohttp.ClientResponse) -> bytes:
     async for chunk in answer.content.iter_any():
         body += chunk
         if len(body) > MAX_ANSWER_BYTES:
-            told = f"the answer of {answer.url.origin()} has more than {MAX_ANSWER_BYTES:,} bytes"
-            raise BackendUnavailable(told)
+            message = (
+                f"the answer of {answer.url.origin()} has more than {MAX_ANSWER_BYTES:,} bytes"
+            )
+            raise BackendUnavailable(message)
     return bytes(body)
 
 

@@ -57,8 +57,8 @@ class FleetThere:
                 await asyncio.wait({listener}, timeout=_LOOK_FOR_STREAM_SECONDS)
             # Only now: an event between this question and the stream would be missed.
             newest = await self.recent(1)
-            told = {event.event_id for event in waiting}
-            waiting.extendleft(event for event in newest if event.event_id not in told)
+            shown = {event.event_id for event in waiting}
+            waiting.extendleft(event for event in newest if event.event_id not in shown)
             while True:
                 found = list(waiting)
                 waiting.clear()

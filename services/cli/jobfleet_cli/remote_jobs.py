@@ -100,8 +100,8 @@ async def _results(dashboard: RemoteDashboard, address: str) -> list[Mapping[str
 def _print_item(item: Mapping[str, Any], *, as_json: bool) -> ExitCode:
     error = item.get("error")
     if error is None:
-        told = {"jobId": item["jobId"], "state": item["state"]}
-        print_json(told) if as_json else print(f"{told['jobId']} {told['state']}", flush=True)
+        shown = {"jobId": item["jobId"], "state": item["state"]}
+        print_json(shown) if as_json else print(f"{shown['jobId']} {shown['state']}", flush=True)
         return ExitCode.DONE
     detail = error if isinstance(error, str) else error["detail"]
     if as_json:
@@ -143,15 +143,15 @@ async def publish(
 
 async def _follow(dashboard: RemoteDashboard, job_id: str, *, as_json: bool) -> ExitCode:
     """Tell each new state of a job, and last how it ended."""
-    told = ""
+    shown = ""
     while True:
         job = await dashboard.get(f"/api/jobs/{job_id}", wait=WAIT_SECONDS)
         if job["completedAt"] is not None:
             break
         progress = f"{job_id} {job['state']} {job['events'][-1]['message']}".rstrip()
-        if progress != told and not as_json:
+        if progress != shown and not as_json:
             print(visible(progress), file=sys.stderr, flush=True)
-        told = progress
+        shown = progress
     ended = {"jobId": job_id, "state": job["state"]}
     if as_json:
         print_json(ended | {"result": job["result"], "error": job["lastError"]})

@@ -189,8 +189,8 @@ def add(  # noqa: PLR0917 - typer calls it by name
         return print_schedule((await _found(session, name)).to_json(), as_json=as_json)
 
     async def ask(dashboard: RemoteDashboard) -> int:
-        said = {field: value for field, value in given.items() if value is not None}
-        found = await dashboard.put(_path(name), said | {"reason": reason})
+        fields = {field: value for field, value in given.items() if value is not None}
+        found = await dashboard.put(_path(name), fields | {"reason": reason})
         return print_schedule(found, as_json=as_json)
 
     raise typer.Exit(in_session(work, remote=ask))
@@ -274,16 +274,16 @@ def _act(
 ) -> None:
     """Change a schedule, and say ``unchanged`` where it was so before."""
 
-    def told(changed: bool) -> int:
+    def report(changed: bool) -> int:
         if unchanged and not changed:
             print(unchanged, file=sys.stderr)
         return ExitCode.DONE
 
     async def work(session: Session) -> int:
-        return told(await action(_schedules(session)))
+        return report(await action(_schedules(session)))
 
     async def ask(dashboard: RemoteDashboard) -> int:
-        return told((await request(dashboard))["changed"])
+        return report((await request(dashboard))["changed"])
 
     raise typer.Exit(in_session(work, remote=ask))
 
@@ -299,7 +299,7 @@ def _schedules(session: Session) -> Schedules:
         trail=backend.trail,
         submitter=session.writes.submitter,
         clock=clock,
-        told=ActionJournal(log=backend.control_log, clock=clock).hear,
+        on_appended=ActionJournal(log=backend.control_log, clock=clock).note_entry,
     )
 
 

@@ -106,8 +106,8 @@ async def _asked(settings: Settings, remote: Callable[[RemoteDashboard], Awaitab
             raise
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             # Answers are read field by field, so what is no dashboard shows in one of these.
-            told = f"JOBFLEET_URL: {settings.url} answers in another form than a dashboard does"
-            raise SettingsError(f"{told}: {type(error).__name__}: {error}") from error
+            message = f"JOBFLEET_URL: {settings.url} answers in another form than a dashboard does"
+            raise SettingsError(f"{message}: {type(error).__name__}: {error}") from error
 
 
 def who() -> str:

@@ -143,8 +143,8 @@ class SubmissionRun:
             elif submit.result().job_id not in self._printed:  # accepted behind a slower one
                 self._print_accepted(submit.result())
         if unclear:
-            told = "without an answer, accepted or not; `jobfleet jobs list` shows which"
-            print(f"{unclear} of {len(self._jobs)} jobs {told}", file=sys.stderr)
+            message = "without an answer, accepted or not; `jobfleet jobs list` shows which"
+            print(f"{unclear} of {len(self._jobs)} jobs {message}", file=sys.stderr)
         going = [job_id for job_id, task in waits.items() if not task.done() or task.cancelled()]
         if going:
             look = f"show {going[0]}" if len(going) == 1 else "list"

@@ -97,8 +97,8 @@ class ThirdParty:
         key = request.headers.get("Idempotency-Key", job_id)
         if key not in self._known:
             self._known.add(key)
-            said = _body(job_id, asked.get("payload"), failed=self._is_to_fail())
-            self._begin(job_id, callback_url, deadline, said)
+            answer = _body(job_id, asked.get("payload"), failed=self._is_to_fail())
+            self._begin(job_id, callback_url, deadline, answer)
         return web.json_response({"accepted": job_id}, status=202)
 
     def _is_to_fail(self) -> bool:

@@ -73,8 +73,8 @@ async def _discard_rows_without_event(session: Session) -> None:
         if cursor is None:
             break
     if removed or left:
-        told = f"{removed} removed, {left} younger than an hour left"
-        print(f"open rows without their event: {told}", file=sys.stderr)
+        message = f"{removed} removed, {left} younger than an hour left"
+        print(f"open rows without their event: {message}", file=sys.stderr)
 
 
 async def _has_event(row: OpenRow, trail: AuditTrail) -> bool:

@@ -106,18 +106,18 @@ def _print_one(found: dict[str, Any], *, as_json: bool) -> int:
     return ExitCode.DONE
 
 
-def _print_jobs(title: str, items: list[dict[str, Any]], time: str, told: str | None) -> None:
+def _print_jobs(title: str, items: list[dict[str, Any]], time: str, column: str | None) -> None:
     if not items:
         return
     print()
-    last = {"byWorkerId": "BY", "ended": "HOW", None: ""}[told]
+    last = {"byWorkerId": "BY", "ended": "HOW", None: ""}[column]
     columns = (
         Column(f"{title} ({zone_name()})"),
         Column("JOB", is_id=True),
         Column("NAME", cut=True),
         Column("TYPE", rank=1, cut=True),
         Column("ATTEMPT", rank=2),
-        Column(last, is_id=told == "byWorkerId"),
+        Column(last, is_id=column == "byWorkerId"),
     )
     rows = [
         (
@@ -126,7 +126,7 @@ def _print_jobs(title: str, items: list[dict[str, Any]], time: str, told: str | 
             item["jobName"],
             item["type"],
             str(item["attempt"]),
-            "" if told is None else item[told] or "",
+            "" if column is None else item[column] or "",
         )
         for item in items
     ]

@@ -200,8 +200,8 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
     field = str(first["loc"][-1]) if first.get("loc") else "request"
     if first["type"] == "extra_forbidden":
         return await respond(request, invalid(f"unknown parameter: {field}", field))
-    said = first["msg"].removeprefix("Value error, ")
-    return await respond(request, invalid(f"{field}: {said}", field))
+    message = first["msg"].removeprefix("Value error, ")
+    return await respond(request, invalid(f"{field}: {message}", field))
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:

@@ -87,16 +87,22 @@ class Services:
             trail=backend.trail,
             submitter=writes.submitter,
             clock=clock,
-            told=journal.hear,
+            on_appended=journal.note_entry,
         )
         schedule_reader = ScheduleReader(
             schedules=schedules, trail=backend.trail, directory=backend.directory, clock=clock
         )
         pauses = Pauses(
-            log=backend.control_log, control=backend.control, clock=clock, told=journal.hear
+            log=backend.control_log,
+            control=backend.control,
+            clock=clock,
+            on_appended=journal.note_entry,
         )
         limits = Limits(
-            log=backend.control_log, control=backend.control, clock=clock, told=journal.hear
+            log=backend.control_log,
+            control=backend.control,
+            clock=clock,
+            on_appended=journal.note_entry,
         )
         census = CensusReader(reader=backend.reader, clock=clock)
         ended = EndedReader(reader=backend.reader, clock=clock)

@@ -72,8 +72,8 @@ async def idempotency_key(request: Request, job_type: str, scope: KeyScope | Non
         raise InvalidRequest(
             "Idempotency-Key: not taken from a caller that is not known", field="Idempotency-Key"
         )
-    said = [None if owner is None else str(owner), job_type, request.method, request.url.path, key]
-    return encode_text(said)
+    parts = [None if owner is None else str(owner), job_type, request.method, request.url.path, key]
+    return encode_text(parts)
 
 
 async def called(function: Callable[..., Any], *values: Any, **named: Any) -> Any:

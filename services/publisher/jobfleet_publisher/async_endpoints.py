@@ -197,8 +197,8 @@ class AsyncEndpoints:
         context = dict(traced(facts) or {})
         if self._authorize is None:
             context[TOKEN_FIELD] = new_token()
-        said = fields | {"payload": plain_payload(payload), "context": context}
-        job = JobRequest.parse(said)
+        request_fields = fields | {"payload": plain_payload(payload), "context": context}
+        job = JobRequest.parse(request_fields)
         key = await idempotency_key(request, job.type, self._key_scope)
         done = await self._open_publisher.submit_request(job, idempotency_key=key)
         details = JobDetails.submitted(job, done.job_id, done.submitted)

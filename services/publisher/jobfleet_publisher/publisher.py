@@ -348,13 +348,13 @@ class Publisher(OpensGroups):
         from jobfleet_contracts.job import JobRequest
 
         opened = await self._use()
-        said = request_fields(options) | {
+        given = request_fields(options) | {
             "type": type,
             "payload": plain_payload(payload),
             "context": plain_payload(traced(options.get("context")), field="context"),
             "jobId": job_id,
         }
-        request = JobRequest.parse({k: v for k, v in said.items() if v is not None})
+        request = JobRequest.parse({k: v for k, v in given.items() if v is not None})
         delay = options.get("delay")
         if delay is None:
             return request

@@ -20,8 +20,8 @@ def check_key(key: str | None) -> None:
         InvalidRequest: it is empty.
     """
     if key is not None and not key.strip():
-        told = "the idempotency key is empty; all jobs with it would be one job"
-        raise InvalidRequest(told, field="idempotency_key")
+        message = "the idempotency key is empty; all jobs with it would be one job"
+        raise InvalidRequest(message, field="idempotency_key")
 
 
 def request_fields(options: JobOptions) -> dict[str, Any]:

@@ -53,7 +53,7 @@ class Then:
         limit = (
             self.timeout.total_seconds() if isinstance(self.timeout, timedelta) else self.timeout
         )
-        said = {
+        fields = {
             "type": self.type,
             "payload": plain_payload(self.payload),
             "when": None if self.when == "success" else self.when,
@@ -68,7 +68,7 @@ class Then:
             "callbackUrl": self.callback_url,
             "then": [each.to_json() for each in self.then] or None,
         }
-        return {name: value for name, value in said.items() if value is not None}
+        return {name: value for name, value in fields.items() if value is not None}
 
 
 class ThenOptions(TypedDict, total=False):

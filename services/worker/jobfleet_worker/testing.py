@@ -85,8 +85,8 @@ class HandlerRun:
         """
         if isinstance(self.outcome, Completed):
             return self.outcome.result
-        told = f"\n{self.error.traceback}" if self.error is not None else ""
-        raise AssertionError(f"the handler did not complete: {self.outcome}{told}")
+        message = f"\n{self.error.traceback}" if self.error is not None else ""
+        raise AssertionError(f"the handler did not complete: {self.outcome}{message}")
 
     @property
     def error(self) -> JobError | None:

@@ -41,8 +41,8 @@ class AttemptSpan:
         outcome = "fenced" if event is None else event.after.state.value
         self._span.set_attribute("jobfleet.outcome", outcome)
         if event is None or event.kind in _FAILURES:
-            said = outcome if event is None else event.message
-            self._span.set_status(StatusCode.ERROR, masked_text(said)[:200])
+            description = outcome if event is None else event.message
+            self._span.set_status(StatusCode.ERROR, masked_text(description)[:200])
 
 
 @contextmanager
@@ -113,9 +113,9 @@ def traceparent(request: JobRequest) -> str:
 
 
 def _parent(request: JobRequest) -> Context:
-    said = request.context or {}
-    if "traceparent" in said:
-        headers = {k: said[k] for k in _HEADERS if isinstance(said.get(k), str)}
+    context = request.context or {}
+    if "traceparent" in context:
+        headers = {k: context[k] for k in _HEADERS if isinstance(context.get(k), str)}
         found = _W3C.extract(headers, Context())
         if trace.get_current_span(found).get_span_context().is_valid:
             return found

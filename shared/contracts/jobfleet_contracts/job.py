@@ -138,14 +138,14 @@ class Then(BaseModel):
 
     def to_json(self) -> dict[str, Any]:
         """Return the wire form; unset fields are left out. Its values are shared: do not change."""
-        said = {
+        fields = {
             wire_name: getattr(self, name)
             for name, wire_name in _STEP_NAMES
             if name in self.model_fields_set
         }
         if self.then:
-            said["then"] = [each.to_json() for each in self.then]
-        return said
+            fields["then"] = [each.to_json() for each in self.then]
+        return fields
 
 
 _STEP_NAMES = tuple((name, to_camel(name)) for name in Then.model_fields)
@@ -245,8 +245,8 @@ class JobRequest(BaseModel):
         if request.lock_slots > 1 and request.lock_key is None:
             raise InvalidRequest("lockSlots: needs a lockKey beside it", field="lockSlots")
         if request.on_lost == "fail" and request.max_takeovers:
-            told = "maxTakeovers: a job with onLost 'fail' survives no lost worker; leave it out"
-            raise InvalidRequest(told, field="maxTakeovers")
+            message = "maxTakeovers: a job with onLost 'fail' survives no lost worker; leave it out"
+            raise InvalidRequest(message, field="maxTakeovers")
         return request
 
     @classmethod
@@ -258,8 +258,10 @@ class JobRequest(BaseModel):
             raise unknown_fields(unknown)
         _check_successors(value.get("then"))
         try:
-            said = {name: v for name, v in value.items() if v is not None or name not in _OPTIONAL}
-            return cls.model_validate(said, by_alias=True, by_name=False)
+            fields = {
+                name: v for name, v in value.items() if v is not None or name not in _OPTIONAL
+            }
+            return cls.model_validate(fields, by_alias=True, by_name=False)
         except ValidationError as error:
             raise _first_problem(error) from error
 
@@ -303,20 +305,20 @@ class JobRequest(BaseModel):
 
     def to_json(self) -> dict[str, Any]:
         """Return the wire form; unset fields are left out. Its values are shared: do not change."""
-        said = {
+        fields = {
             wire_name: getattr(self, name)
             for name, wire_name in _WIRE_NAMES
             if name in self.model_fields_set
         }
         if self.run_at is not None:
-            said["runAt"] = format_time(self.run_at)
+            fields["runAt"] = format_time(self.run_at)
         if self.then:
-            said["then"] = [each.to_json() for each in self.then]
+            fields["then"] = [each.to_json() for each in self.then]
         if self.follows is not None:
-            said["follows"] = self.follows.model_dump(by_alias=True)
+            fields["follows"] = self.follows.model_dump(by_alias=True)
         if self.member is not None:
-            said["member"] = self.member.model_dump(by_alias=True)
-        return said | {"jobId": self.job_id, "createdAt": format_time(self.created_at)}
+            fields["member"] = self.member.model_dump(by_alias=True)
+        return fields | {"jobId": self.job_id, "createdAt": format_time(self.created_at)}
 
     @property
     def has_followers(self) -> bool:
@@ -351,39 +353,39 @@ _KNOWN = frozenset(wire_name for _, wire_name in _WIRE_NAMES)
 _OPTIONAL = _KNOWN - {"type"}
 
 
-def newer_fields(said: Mapping[str, Any]) -> tuple[str, ...]:
+def newer_fields(stored: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the names in a request's wire form that this version does not know, in order.
 
     ``then`` is one of them where a successor has a field that this version does not know.
     """
-    unknown = {str(name) for name in said.keys() - _KNOWN}
-    if any(step.keys() - _STEP_KNOWN for _, step in _said_steps(said.get("then"))):
+    unknown = {str(name) for name in stored.keys() - _KNOWN}
+    if any(step.keys() - _STEP_KNOWN for _, step in _said_steps(stored.get("then"))):
         unknown.add("then")
     return tuple(sorted(unknown))
 
 
-def digest_of(said: Mapping[str, Any]) -> str:
+def digest_of(request: Mapping[str, Any]) -> str:
     """Return the digest of a request's wire form.
 
     Left out: identity, creation time, and what differs with each HTTP request.
     """
-    asked = _by_digests({name: said[name] for name in said if name not in _NOT_ASKED})
-    context = said.get("context") or {}
+    asked = _by_digests({name: request[name] for name in request if name not in _NOT_ASKED})
+    context = request.get("context") or {}
     if lasting := {name: value for name, value in context.items() if name not in VOLATILE_CONTEXT}:
         asked["context"] = lasting
     return sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def _by_digests(said: dict[str, Any]) -> dict[str, Any]:
+def _by_digests(request: dict[str, Any]) -> dict[str, Any]:
     """Put digests in the place of encoded values, which differ with each encoding."""
-    digest = digest_in(said.get("payload"))
+    digest = digest_in(request.get("payload"))
     if digest:
-        said = said | {"payload": {MARK: digest}}
-    elif digest == "" or said.get("payload") is None:
-        said = {name: said[name] for name in said if name != "payload"}
-    if said.get("then"):
-        said = said | {"then": [_by_digests(dict(step)) for step in said["then"]]}
-    return said
+        request = request | {"payload": {MARK: digest}}
+    elif digest == "" or request.get("payload") is None:
+        request = {name: request[name] for name in request if name != "payload"}
+    if request.get("then"):
+        request = request | {"then": [_by_digests(dict(step)) for step in request["then"]]}
+    return request
 
 
 Lane = Literal["high", "normal", "low"]
@@ -420,8 +422,8 @@ def _check_content(content: Any, field: str, counter: JsonCounter) -> None:
 
 def _check_members(step: Then, path: str, *, in_group: bool) -> None:
     if "members" in step.results.values() and not in_group:
-        told = "members: only a job that follows a group gets the results of its members"
-        raise InvalidRequest(f"{path}.results: {told}", field=f"{path}.results")
+        message = "members: only a job that follows a group gets the results of its members"
+        raise InvalidRequest(f"{path}.results: {message}", field=f"{path}.results")
 
 
 def steps_of(then: Sequence[Then], path: str = "then") -> Iterator[tuple[str, Then]]:
@@ -446,8 +448,8 @@ def _check_successors(then: Any) -> None:
     """Refuse too many successors and unknown fields, before the model makes an error of each."""
     for count, (path, step) in enumerate(_said_steps(then), start=1):
         if count > MAX_SUCCESSORS:
-            told = f"then: at most {MAX_SUCCESSORS} successors, those of successors included"
-            raise InvalidRequest(told, field="then")
+            message = f"then: at most {MAX_SUCCESSORS} successors, those of successors included"
+            raise InvalidRequest(message, field="then")
         if unknown := step.keys() - _STEP_KNOWN:
             raise unknown_fields([f"{path}.{name}" for name in nsmallest(_NAMES_SHOWN, unknown)])
 

@@ -109,10 +109,10 @@ def encoded_line(line: bytes, coder: ValueCoder) -> bytes:
     if not coder.encodes:
         return line
     stored = orjson.loads(line)
-    said = {name: stored[name] for name in _SAID if name in stored}
-    kept = {name: stored[name] for name in stored if name not in _SAID}
+    fields = {name: stored[name] for name in _ENCODED if name in stored}
+    kept = {name: stored[name] for name in stored if name not in _ENCODED}
     for most in (
-        said,
+        fields,
         {"message": str(stored["message"])[:_SHORT_CHARACTERS], "fields": _TOO_LONG},
     ):
         message = coder.text(encode(most).decode())
@@ -128,19 +128,19 @@ def clear_line(line: LogLine, coder: ValueCoder) -> LogLine:
         text = coder.clear_text(line.message)
         if text == line.message:
             return line
-        said = orjson.loads(text)
+        fields = orjson.loads(text)
         return replace(
             line,
-            message=str(said["message"]),
-            logger=str(said.get("logger", "")),
-            fields=dict(said.get("fields", {})),
-            exception=str(said.get("exception", "")),
+            message=str(fields["message"]),
+            logger=str(fields.get("logger", "")),
+            fields=dict(fields.get("fields", {})),
+            exception=str(fields.get("exception", "")),
         )
     except (CodecError, InvalidRequest, ValueError, KeyError, TypeError):
         return replace(line, message=labelled_text(line.message))
 
 
-_SAID = ("message", "logger", "fields", "exception")
+_ENCODED = ("message", "logger", "fields", "exception")
 _TOO_LONG = {SHORTENED: "left out"}
 _NO_TIME = "1970-01-01T00:00:00Z"
 

@@ -32,22 +32,22 @@ class JobDefaults:
         }
 
     @staticmethod
-    def newer_fields(said: Mapping[str, Any]) -> tuple[str, ...]:
+    def newer_fields(stored: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the names in that form that this version does not know, in order."""
-        return tuple(sorted(f"defaults.{name}" for name in said.keys() - _DEFAULTS))
+        return tuple(sorted(f"defaults.{name}" for name in stored.keys() - _DEFAULTS))
 
     @classmethod
-    def from_json(cls, said: Mapping[str, Any]) -> JobDefaults:
+    def from_json(cls, stored: Mapping[str, Any]) -> JobDefaults:
         """Read that form.
 
         Raises:
             KeyError, TypeError, ValueError: it is another one.
         """
         return cls(
-            max_attempts=int(said["maxAttempts"]),
-            retry_delay_seconds=float(said["retryDelaySeconds"]),
-            retry_max_seconds=float(said["retryMaxSeconds"]),
-            timeout_seconds=float(said["timeoutSeconds"]),
+            max_attempts=int(stored["maxAttempts"]),
+            retry_delay_seconds=float(stored["retryDelaySeconds"]),
+            retry_max_seconds=float(stored["retryMaxSeconds"]),
+            timeout_seconds=float(stored["timeoutSeconds"]),
         )
 
 

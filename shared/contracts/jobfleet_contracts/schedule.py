@@ -26,7 +26,7 @@ LONGEST_INTERVAL = 366 * 86_400
 LONGEST_JITTER = 86_400
 MAX_DECLARATION_BYTES = 15_000
 """Each entry of a schedule's log holds two: what is in force, and what code declared last."""
-NOT_SAID = ("jobId", "createdAt", "runAt", "idempotencyKey", "delaySeconds")
+SET_BY_SCHEDULE = ("jobId", "createdAt", "runAt", "idempotencyKey", "delaySeconds")
 """Fields of a job request that a schedule gives its jobs itself."""
 _DAY_OF_CHECK = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -125,7 +125,7 @@ class Schedule:
         check_control_name(name, what="name")
         if not isinstance(value, Mapping):
             raise InvalidRequest("the schedule must be a JSON object", field="body")
-        for field in NOT_SAID:
+        for field in SET_BY_SCHEDULE:
             if value.get(field) is not None:
                 raise InvalidRequest(f"{field}: a schedule's jobs get theirs from it", field=field)
         given = {field: v for field, v in value.items() if v is not None}
@@ -133,7 +133,7 @@ class Schedule:
         request = JobRequest.parse(given)
         check_submitted(request)
         job = request.to_json()
-        for field in NOT_SAID:
+        for field in SET_BY_SCHEDULE:
             job.pop(field, None)
         self = cls.__new__(cls)
         self.name, self.rule, self.job = name, _parse_rule(rule), decode(encode(job))

@@ -13,6 +13,6 @@ _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[
 
 def trace_id_of(request: JobRequest) -> str:
     """Return the trace id of the submitter's ``traceparent``, else the job id without hyphens."""
-    said = (request.context or {}).get("traceparent")
-    found = _TRACEPARENT.fullmatch(said) if isinstance(said, str) else None
+    given = (request.context or {}).get("traceparent")
+    found = _TRACEPARENT.fullmatch(given) if isinstance(given, str) else None
     return found[1] if found else request.job_id.replace("-", "")

@@ -157,36 +157,38 @@ class ValueCoder:
 
         if self._codec is None or digest_in(clear.payload) is not None:
             return clear
-        said = clear.to_json()
+        fields = clear.to_json()
         # Whoever counts a group's members reads its payload, with or without a codec.
-        encoded = self._with_steps(said) if clear.type == GROUP_TYPE else self._encoded_fields(said)
-        if encoded == said:
+        encoded = (
+            self._with_steps(fields) if clear.type == GROUP_TYPE else self._encoded_fields(fields)
+        )
+        if encoded == fields:
             return clear
         return JobRequest.model_validate(encoded).encoded_from(clear)
 
-    def _encoded_fields(self, said: dict[str, Any]) -> dict[str, Any]:
+    def _encoded_fields(self, fields: dict[str, Any]) -> dict[str, Any]:
         """Encode the wire form of a request or a successor, and its successors within it."""
-        shown = dict(said)
+        shown = dict(fields)
         hidden = {
             name: shown.pop(name)
             for name in HIDDEN_FIELDS
-            if name in said and said[name] not in _CLEAR and name != "context"
+            if name in fields and fields[name] not in _CLEAR and name != "context"
         }
-        context = said.get("context") or {}
+        context = fields.get("context") or {}
         kept = {name: context[name] for name in CLEAR_CONTEXT if name in context}
         if kept.keys() != context.keys():
             hidden["context"] = {name: context[name] for name in context.keys() - kept.keys()}
             shown["context"] = kept
         shown = self._with_steps(shown)
-        if not hidden or digest_in(said.get("payload")) is not None:
+        if not hidden or digest_in(fields.get("payload")) is not None:
             return shown
         body = self._encoded(encode(hidden))
         return shown | {"payload": {MARK: body[MARK] | {"digest": self._digest(hidden)}}}
 
-    def _with_steps(self, said: dict[str, Any]) -> dict[str, Any]:
-        if not said.get("then"):
-            return said
-        return said | {"then": [self._encoded_fields(step) for step in said["then"]]}
+    def _with_steps(self, fields: dict[str, Any]) -> dict[str, Any]:
+        if not fields.get("then"):
+            return fields
+        return fields | {"then": [self._encoded_fields(step) for step in fields["then"]]}
 
     def _digest(self, hidden: dict[str, Any]) -> str:
         """Return the HMAC of what was asked, without what differs with each HTTP request.
@@ -235,13 +237,13 @@ class ValueCoder:
             return request
         return JobRequest.model_validate(self._clear_fields(request.to_json()))
 
-    def _clear_fields(self, said: Mapping[str, Any]) -> dict[str, Any]:
-        hidden = decode(self._decoded(said["payload"][MARK]))
+    def _clear_fields(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        hidden = decode(self._decoded(fields["payload"][MARK]))
         if not isinstance(hidden, dict):
             raise CodecError("the values of the request are not what the codec was given")
-        clear = {name: said[name] for name in said if name != "payload"} | hidden
+        clear = {name: fields[name] for name in fields if name != "payload"} | hidden
         if "context" in hidden:
-            clear["context"] = (said.get("context") or {}) | hidden["context"]
+            clear["context"] = (fields.get("context") or {}) | hidden["context"]
         return clear
 
     def lacks_key_of(self, request: JobRequest) -> str | None:
@@ -298,13 +300,13 @@ class ValueCoder:
             case _:
                 return value
 
-    def _opened_fields(self, said: Mapping[str, Any], levels: int) -> dict[str, Any]:
+    def _opened_fields(self, fields: Mapping[str, Any], levels: int) -> dict[str, Any]:
         try:
-            clear = self._clear_fields(said)
+            clear = self._clear_fields(fields)
         except (CodecError, InvalidRequest):
-            clear = dict(said)
-        if said.get("then"):
-            clear["then"] = self._opened(said["then"], levels - 1)
+            clear = dict(fields)
+        if fields.get("then"):
+            clear["then"] = self._opened(fields["then"], levels - 1)
         return clear
 
     def _encoded(self, body: bytes) -> dict[str, Any]:

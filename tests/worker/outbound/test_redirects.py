@@ -6,7 +6,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from jobfleet_worker.outbound.redirects import TOLD_TO_OTHERS
+from jobfleet_worker.outbound.redirects import SENT_TO_OTHERS
 from tests.worker.outbound.target_server import TargetServer, answering, client, get
 
 JOB_HEADERS = {
@@ -61,7 +61,7 @@ async def test_another_origin_is_told_four_headers_and_no_other(
     target.answer = answering(status, Location=other.url("/next"))
     await follow(target)
     told = {name.lower() for name in other.requests[0][2]} - OF_THE_CONNECTION
-    assert told <= TOLD_TO_OTHERS
+    assert told <= SENT_TO_OTHERS
     assert ("content-type" in told) == (status in (307, 308))
     assert other.requests[0][2]["User-Agent"] == "mine"
     assert target.requests[0][2]["X-Secret"] == "s3cret-value"

@@ -96,8 +96,8 @@ async def act_on_many(request: Request) -> Response:
 def accepted_answer(request: Request, accepted: BulkAction) -> Response:
     """Answer with the address where an action on many jobs is followed."""
     address = f"/api/actions/{accepted.action_id}"
-    told = ActionAnswer(items=[], action_id=accepted.action_id, status_url=public(request, address))
-    return answer(told, 202, {"Location": address, "Retry-After": "1"})
+    body = ActionAnswer(items=[], action_id=accepted.action_id, status_url=public(request, address))
+    return answer(body, 202, {"Location": address, "Retry-After": "1"})
 
 
 async def act(

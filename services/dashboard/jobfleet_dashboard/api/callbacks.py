@@ -84,7 +84,7 @@ async def _signed_body(request: Request, callbacks: Callbacks) -> _Signed:
 
 
 def _incarnation(request: Request) -> int:
-    said = request.query_params.get("incarnation", "1")
-    if not (said.isascii() and said.isdecimal() and 0 < len(said) <= _MAX_DIGITS and int(said)):
+    given = request.query_params.get("incarnation", "1")
+    if not (given.isascii() and given.isdecimal() and 0 < len(given) <= _MAX_DIGITS and int(given)):
         raise InvalidRequest("incarnation: must be a whole number from 1", field="incarnation")
-    return int(said)
+    return int(given)

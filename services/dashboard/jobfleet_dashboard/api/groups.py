@@ -74,8 +74,8 @@ async def submit_members(request: Request, job_id: JobId) -> Response:
     body = await json_object(request, known=frozenset({"first", "jobs"}), most=MAX_BULK_VALUES)
     first, items = _number(body, "first"), body.get("jobs")
     if not isinstance(items, list) or not 0 < len(items) <= MAX_BULK:
-        told = f"jobs: must be a list of 1 to {MAX_BULK:,} job requests"
-        raise InvalidRequest(told, field="jobs")
+        message = f"jobs: must be a list of 1 to {MAX_BULK:,} job requests"
+        raise InvalidRequest(message, field="jobs")
     parsed = await checked(request, lambda: [_member(item, request) for item in items])
     results: list[Submitted | JobfleetError] = []
     for place, job in enumerate(parsed):
@@ -150,11 +150,11 @@ def _parent(body: dict[str, Any], key: str | None) -> tuple[str, int] | None:
     if parent is None:
         return None
     if key is not None or body.get("groupId") is not None:
-        told = "memberOf: makes the id; give neither groupId nor Idempotency-Key"
-        raise InvalidRequest(told, field="memberOf")
+        message = "memberOf: makes the id; give neither groupId nor Idempotency-Key"
+        raise InvalidRequest(message, field="memberOf")
     if not isinstance(parent, dict) or parent.keys() != {"groupId", "index"}:
-        told = 'memberOf: must be {"groupId": …, "index": …}'
-        raise InvalidRequest(told, field="memberOf")
+        message = 'memberOf: must be {"groupId": …, "index": …}'
+        raise InvalidRequest(message, field="memberOf")
     try:
         return str(UUID(parent["groupId"])), _number(parent, "index")
     except (ValueError, TypeError, AttributeError) as error:

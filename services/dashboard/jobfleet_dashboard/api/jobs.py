@@ -93,9 +93,9 @@ async def _ended(services: Services, newest: Event, wait: float) -> Event:
             await asyncio.sleep(0)
 
 
-def _is_known(etag: str, said: str) -> bool:
+def _is_known(etag: str, header: str) -> bool:
     """Whether ``If-None-Match`` names it; a proxy that compresses makes it a weak one."""
-    names = [name.strip().removeprefix("W/") for name in said.split(",")]
+    names = [name.strip().removeprefix("W/") for name in header.split(",")]
     return etag in names or names == ["*"]
 
 

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.reason import MAX_REASON
-from jobfleet_contracts.schedule import NOT_SAID, ScheduleRule
+from jobfleet_contracts.schedule import SET_BY_SCHEDULE, ScheduleRule
 from jobfleet_dashboard.api.action_selection import MAX_IDS
 from jobfleet_dashboard.api.submission import MAX_BULK
 from jobfleet_protocol.actions.group_counts import MOST_MEMBERS
@@ -117,21 +117,21 @@ def _own_schemas() -> dict[str, Any]:
 
 def _group_requests(job: dict[str, Any]) -> dict[str, Any]:
     """Requests of a group: what opens it, its members, and its seal."""
-    said = job["properties"]
+    properties = job["properties"]
     number = {"type": "integer", "minimum": 0, "maximum": MOST_MEMBERS}
     return {
         "GroupRequest": _object(
             {
                 "groupId": {"type": "string", "format": "uuid"},
-                "name": said["jobName"],
+                "name": properties["jobName"],
                 "onFailure": {"enum": [*ON_FAILURE]},
                 "sealSeconds": {
                     "type": "number",
                     "minimum": 1,
                     "maximum": LONGEST_SEAL_SECONDS,
                 },
-                "then": said["then"],
-                "callbackUrl": said["callbackUrl"],
+                "then": properties["then"],
+                "callbackUrl": properties["callbackUrl"],
                 "memberOf": _object(
                     {"groupId": {"type": "string", "format": "uuid"}, "index": number},
                     required=["groupId", "index"],
@@ -158,7 +158,9 @@ def _group_requests(job: dict[str, Any]) -> dict[str, Any]:
 def _schedule_requests(job: dict[str, Any]) -> dict[str, Any]:
     """A schedule's request: the rule, and what a job is given but its id and times."""
     rule = ScheduleRule.model_json_schema(by_alias=True, ref_template=f"{_REF}{{model}}")
-    shared = {name: rule_ for name, rule_ in job["properties"].items() if name not in NOT_SAID}
+    shared = {
+        name: rule_ for name, rule_ in job["properties"].items() if name not in SET_BY_SCHEDULE
+    }
     reason = {"reason": {"type": "string", "maxLength": MAX_REASON}}
     time = {"type": "string", "format": "date-time"}
     return {

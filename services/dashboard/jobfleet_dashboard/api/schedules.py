@@ -97,8 +97,8 @@ async def pause_schedule(request: Request, name: Name) -> Response:
 async def resume_schedule(request: Request, name: Name) -> Response:
     """Resume a schedule; its catch-up decides which missed runs are made."""
     changed = await actions_of(request, await _reason(request)).resume(name)
-    told: ScheduleMessage = "resumed" if changed else "was not paused"
-    return answer(ScheduleAnswer(name=name, message=told, changed=changed), 202)
+    message: ScheduleMessage = "resumed" if changed else "was not paused"
+    return answer(ScheduleAnswer(name=name, message=message, changed=changed), 202)
 
 
 @router.post("/{name}/run", dependencies=[SUBMITTER], **described(SCHEDULE_RUN))

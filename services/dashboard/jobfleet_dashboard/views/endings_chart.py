@@ -74,7 +74,7 @@ class EndingsChart:
     before: str = ""
     clock: str = "short"
 
-    def told(self, moment: datetime) -> str:
+    def time_text(self, moment: datetime) -> str:
         """Return a moment of the chart in UTC."""
         return moment.strftime("%H:%M" if self.clock == "short" else "%m-%d %H:%M")
 
@@ -110,14 +110,14 @@ def draw_endings(
     ended = sum(bucket.total for bucket in buckets)
     bad = sum(bucket.failed + bucket.timed_out for bucket in buckets)
     past = sum(bucket.total for bucket in before)
-    told = f"; {past} ended in the same time a day before" if before else ""
+    message = f"; {past} ended in the same time a day before" if before else ""
     return EndingsChart(
         since=buckets[0].start,
         until=buckets[-1].start + length,
         bars=bars,
         top=top,
         labels=labels,
-        summary=f"{ended} jobs ended, {bad} of them badly{told}",
+        summary=f"{ended} jobs ended, {bad} of them badly{message}",
         before=_line(before, width, top) if past else "",
         clock="short" if len(buckets) * length <= A_DAY else "day",
     )
@@ -154,11 +154,11 @@ def _bar(bucket: Bucket, length: timedelta, x: float, width: float, top: int) ->
         good_height=good_height,
         bad_y=round(BASE - good_height - bad_height, 1),
         bad_height=bad_height,
-        title=_told(bucket),
+        title=_bucket_title(bucket),
     )
 
 
-def _told(bucket: Bucket) -> str:
+def _bucket_title(bucket: Bucket) -> str:
     bad = bucket.failed + bucket.timed_out
     cancelled = f", {bucket.cancelled:,} cancelled" if bucket.cancelled else ""
     return f"{bucket.completed:,} completed, {bad:,} failed{cancelled}"

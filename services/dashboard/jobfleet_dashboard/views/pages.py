@@ -65,11 +65,11 @@ class Pages:
     def page(self, template: str, **context: Any) -> str:
         """Return a whole page; ``shown`` in it are the digests of the parts rendered so far."""
         found, shown = self._environment.get_template(template), dict[str, str]()
-        told = found.new_context({"shown": shown, **context})
-        for name, (block, *others) in told.blocks.items():
+        inner = found.new_context({"shown": shown, **context})
+        for name, (block, *others) in inner.blocks.items():
             if name not in _NO_PARTS:
-                told.blocks[name] = [_noted(name, block, shown), *others]
-        return "".join(found.root_render_func(told))
+                inner.blocks[name] = [_noted(name, block, shown), *others]
+        return "".join(found.root_render_func(inner))
 
 
 def _noted(name: str, block: _Block, shown: dict[str, str]) -> _Block:

@@ -32,7 +32,7 @@ _LISTS = {
 
 async def problem_page(request: Request, problem: Problem) -> Response:
     """Answer with a page, or with a line for the notice where htmx asked."""
-    told = page_context(request) | {
+    context = page_context(request) | {
         "problem": problem,
         "probes": await _probes(request) if problem.status == _UNAVAILABLE else (),
         "retry_seconds": RETRY_SECONDS,
@@ -42,10 +42,10 @@ async def problem_page(request: Request, problem: Problem) -> Response:
     }
     pages = site_of(request).pages
     if is_partial(request):
-        answer = html(pages.fragment("errors/_notice.html", "notice", **told), problem.status)
+        answer = html(pages.fragment("errors/_notice.html", "notice", **context), problem.status)
         answer.headers.update({"HX-Retarget": "#notice", "HX-Reswap": "innerHTML"})
     else:
-        answer = html(pages.page("errors/index.html", **told), problem.status)
+        answer = html(pages.page("errors/index.html", **context), problem.status)
     answer.headers.update(problem.headers or {})
     return answer
 

@@ -81,18 +81,20 @@ def _done(text: str) -> str | None:
     done, _, refused = counts.partition(".")
     if action not in _DONE or not done.isdecimal():
         return None
-    said = f"{_DONE[action]} {_jobs(done)}."
-    return f"{said} {_jobs(refused)} no longer allowed it." if refused.isdecimal() else said
+    message = f"{_DONE[action]} {_jobs(done)}."
+    return f"{message} {_jobs(refused)} no longer allowed it." if refused.isdecimal() else message
 
 
 def _jobs(count: str) -> str:
     return f"{int(count[:6]):,} {'job' if count == '1' else 'jobs'}"
 
 
-def show(request: Request, template: str, *, block: str | None = None, **told: Any) -> HTMLResponse:
+def show(
+    request: Request, template: str, *, block: str | None = None, **context: Any
+) -> HTMLResponse:
     """Answer with the page, or with its block where htmx asks for a fragment."""
     pages = site_of(request).pages
-    status = told.pop("status", 200)
+    status = context.pop("status", 200)
     if block is not None and is_partial(request):
-        return html(pages.fragment(template, block, **told), status)
-    return html(pages.page(template, **told), status)
+        return html(pages.fragment(template, block, **context), status)
+    return html(pages.page(template, **context), status)

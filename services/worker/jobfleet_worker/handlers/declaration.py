@@ -83,22 +83,22 @@ class Declaration:
         except KeyRefused as refused:
             message = f"lockKey: lock_key of @handler({self.job_type!r}) {refused}"
             raise InvalidRequest(message, field="lockKey") from refused
-        said = {
+        fields = {
             "lock_key": lock_key,
             "lock_slots": None if lock_key is None else self.lock_slots,
             "max_takeovers": self.max_takeovers,
         }
-        return self.step_options() | {n: value for n, value in said.items() if value is not None}
+        return self.step_options() | {n: value for n, value in fields.items() if value is not None}
 
     def step_options(self) -> dict[str, Any]:
         """Return what the decorator says of jobs of any payload, as options of a ``Then``."""
-        said = {
+        fields = {
             "max_attempts": self.max_attempts,
             "timeout": self.timeout,
             "queue": self.queue,
             "on_lost": self.on_lost,
         }
-        return {name: value for name, value in said.items() if value is not None}
+        return {name: value for name, value in fields.items() if value is not None}
 
 
 declared_in: dict[str, list[Declaration]] = {}
@@ -245,37 +245,37 @@ def _problem_of(function: Any) -> str | None:
     return f"it decorates {kind}, not a function. Write a module-level function that calls it"
 
 
-def _problem_with(said: Declaration) -> str | None:
+def _problem_with(declared: Declaration) -> str | None:
     """Return what is wrong with the first wrong option, and the remedy."""
-    if not _is_type(said.job_type):
+    if not _is_type(declared.job_type):
         return "a type is 1 to 100 letters, digits, '_', '-' and '.'"
-    if said.run_in not in (None, "thread", "process"):
-        return f"run_in is {said.run_in!r}; it can be 'thread' or 'process'"
-    if said.max_attempts is not None and not _is_count(said.max_attempts):
+    if declared.run_in not in (None, "thread", "process"):
+        return f"run_in is {declared.run_in!r}; it can be 'thread' or 'process'"
+    if declared.max_attempts is not None and not _is_count(declared.max_attempts):
         return (
-            f"max_attempts is {said.max_attempts!r}; "
+            f"max_attempts is {declared.max_attempts!r}; "
             f"it can be a whole number from 1 to {MAX_ATTEMPTS}"
         )
-    if said.timeout is not None and not _is_timeout(said.timeout):
+    if declared.timeout is not None and not _is_timeout(declared.timeout):
         return (
-            f"timeout is {said.timeout!r}; it can be a number of seconds above 0, "
+            f"timeout is {declared.timeout!r}; it can be a number of seconds above 0, "
             f"at most {MAX_TIMEOUT_SECONDS:,}"
         )
-    if said.on_lost not in (None, "retry", "fail"):
-        return f"on_lost is {said.on_lost!r}; it can be 'retry' or 'fail'"
-    if said.max_takeovers is not None and not _is_takeovers(said):
+    if declared.on_lost not in (None, "retry", "fail"):
+        return f"on_lost is {declared.on_lost!r}; it can be 'retry' or 'fail'"
+    if declared.max_takeovers is not None and not _is_takeovers(declared):
         return (
-            f"max_takeovers is {said.max_takeovers!r}; it can be a whole number from 0 to "
+            f"max_takeovers is {declared.max_takeovers!r}; it can be a whole number from 0 to "
             f"{MAX_TAKEOVER_LIMIT}, and only 0 beside on_lost='fail'"
         )
-    if said.retry_delay is not None and not _is_retry_delay(said.retry_delay):
+    if declared.retry_delay is not None and not _is_retry_delay(declared.retry_delay):
         return (
-            f"retry_delay is {said.retry_delay!r}; it can be a number of seconds from 0 to "
+            f"retry_delay is {declared.retry_delay!r}; it can be a number of seconds from 0 to "
             f"{MAX_RETRY_DELAY_SECONDS:,}"
         )
-    if said.queue is not None and not _is_queue(said.queue):
-        return f"queue is {said.queue!r}; it can be 1 to 50 small letters, digits, '-' and '_'"
-    return _problem_with_retry_on(said.retry_on)
+    if declared.queue is not None and not _is_queue(declared.queue):
+        return f"queue is {declared.queue!r}; it can be 1 to 50 small letters, digits, '-' and '_'"
+    return _problem_with_retry_on(declared.retry_on)
 
 
 def _problem_with_aliases(job_type: Any, aliases: Any) -> str | None:
@@ -289,13 +289,13 @@ def _problem_with_aliases(job_type: Any, aliases: Any) -> str | None:
     return None
 
 
-def as_rate(said: str | Rate) -> Rate:
+def as_rate(rate: str | Rate) -> Rate:
     """Return what a declaration says as a rate.
 
     Raises:
         ValueError: it is none; says what is allowed.
     """
-    return said if isinstance(said, Rate) else Rate(said)
+    return rate if isinstance(rate, Rate) else Rate(rate)
 
 
 def _problem_with_rate(rate: Any, rate_key: Any) -> str | None:
@@ -353,9 +353,9 @@ def _is_type(value: Any) -> bool:
     return isinstance(value, str) and TYPE_PATTERN.fullmatch(value) is not None
 
 
-def _is_takeovers(said: Declaration) -> bool:
-    most = 0 if said.on_lost == "fail" else MAX_TAKEOVER_LIMIT
-    return type(said.max_takeovers) is int and 0 <= said.max_takeovers <= most
+def _is_takeovers(declared: Declaration) -> bool:
+    most = 0 if declared.on_lost == "fail" else MAX_TAKEOVER_LIMIT
+    return type(declared.max_takeovers) is int and 0 <= declared.max_takeovers <= most
 
 
 def _is_queue(value: Any) -> bool:

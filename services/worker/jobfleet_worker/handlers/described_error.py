@@ -100,12 +100,12 @@ def text_of(error: BaseException) -> str:
 
 def named(errors: list[BaseException]) -> str:
     """Return types and texts of some errors on one line."""
-    said = [
+    names = [
         f"{type_of(each)}: {encodable(cut_text(error_text(each), _NAMED_CHARACTERS))}"
         for each in errors[:_NAMED_IN_A_GROUP]
     ]
-    rest = len(errors) - len(said)
-    return "; ".join(said) + (f"; and {rest} more" if rest else "")
+    rest = len(errors) - len(names)
+    return "; ".join(names) + (f"; and {rest} more" if rest else "")
 
 
 def leaves_of(error: BaseException) -> Iterator[BaseException]:

@@ -133,10 +133,10 @@ def around_attempt(
             raise _refused(
                 "around_attempt", place, "it has no `yield`. Write one where the handler runs"
             )
-        said = HookMark(
+        found = HookMark(
             "around_attempt", place, order, scope == "module", tuple(types), transactional
         )
-        return _mark(decorated, said, parameters=1)
+        return _mark(decorated, found, parameters=1)
 
     return mark if function is None else mark(function)
 
@@ -189,10 +189,10 @@ def provided_type(function: Callable[..., Any]) -> Any:
     Raises:
         DeclarationError: it cannot be resolved.
     """
-    said = _hints(function)["return"]
-    if _is_generator(function) and get_origin(said) in _ITERATORS:
-        return get_args(said)[0]
-    return said
+    hint = _hints(function)["return"]
+    if _is_generator(function) and get_origin(hint) in _ITERATORS:
+        return get_args(hint)[0]
+    return hint
 
 
 def parameter_types(function: Callable[..., Any]) -> dict[str, Any]:

@@ -321,8 +321,8 @@ async def _at_start(mark: HookMark, call: Coroutine[Any, Any, T]) -> T:
     except asyncio.CancelledError:
         raise
     except BaseException as error:
-        said = f"{mark.place}: @{mark.kind} raised {type(error).__name__}: {error}"
-        raise HookFailed(said) from error
+        message = f"{mark.place}: @{mark.kind} raised {type(error).__name__}: {error}"
+        raise HookFailed(message) from error
 
 
 async def _at_end(mark: HookMark, function: Callable[..., Any], *values: Any) -> None:

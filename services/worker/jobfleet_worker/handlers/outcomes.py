@@ -115,8 +115,10 @@ def outcome_of_result(result: Any) -> HandlerOutcome:
     except TypeError as error:
         return AttemptFailed(JobError(type_of(error), str(error)), final=True)
     except BaseException as error:  # noqa: BLE001 - a user's class may raise anything when it is read
-        said = f"the handler's result cannot be JSON: {type_of(error)} was raised when it was read"
-        return AttemptFailed(JobError("TypeError", said), final=True)
+        message = (
+            f"the handler's result cannot be JSON: {type_of(error)} was raised when it was read"
+        )
+        return AttemptFailed(JobError("TypeError", message), final=True)
 
 
 def outcome_of_error(error: BaseException, retry_on: RetryOn) -> HandlerOutcome:
@@ -134,8 +136,8 @@ def outcome_of_error(error: BaseException, retry_on: RetryOn) -> HandlerOutcome:
     except (TypeError, ValueError) as problem:  # a subclass that sets a delay of its own
         return AttemptFailed(describe_error(problem))
     except BaseException as problem:  # noqa: BLE001 - a user's __str__ or __class__ may raise anything
-        said = f"it cannot be described: {type(problem).__name__} was raised"
-        return AttemptFailed(JobError(type_of(error), said))
+        message = f"it cannot be described: {type(problem).__name__} was raised"
+        return AttemptFailed(JobError(type_of(error), message))
 
 
 def _ends_the_job(error: BaseException, leaves: list[BaseException], retry_on: RetryOn) -> bool:

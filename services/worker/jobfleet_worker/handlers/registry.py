@@ -143,8 +143,10 @@ def describe(
             function, is_async=is_async, waits=waits, provided=hooks.provided_types
         )
     except SignatureRefused as refused:
-        said = f"@handler({declaration.job_type!r})"
-        raise DeclarationError(f"{declaration.place}: {said}: {refused}") from refused.__cause__
+        declared_as = f"@handler({declaration.job_type!r})"
+        raise DeclarationError(
+            f"{declaration.place}: {declared_as}: {refused}"
+        ) from refused.__cause__
     return Handler(
         job_type=declaration.job_type,
         function=function,

@@ -39,7 +39,7 @@ class ScheduleMark:
     place: str
 
     @property
-    def said(self) -> str:
+    def text(self) -> str:
         """The mark as it stands in the code, for messages."""
         when = self.fields.get("cron") or self.fields.get("every")
         return f"{self.place}: @schedule({when!r})"
@@ -121,17 +121,17 @@ def schedules_of(function: Any) -> Iterator[DeclaredSchedule]:
     for mark in _marks_of(function):
         if not types:
             raise DeclarationError(
-                f'{mark.said}: the function is not a handler. Add @handler("some.type")'
+                f'{mark.text}: the function is not a handler. Add @handler("some.type")'
             )
         chosen = mark.fields.get("type", types[0])
         if len(types) > 1 and "type" not in mark.fields:
             raise DeclarationError(
-                f"{mark.said}: the function handles {' and '.join(sorted(types))}. "
+                f"{mark.text}: the function handles {' and '.join(sorted(types))}. "
                 f"Say which one: type={types[0]!r}"
             )
         if chosen not in types:
             raise DeclarationError(
-                f"{mark.said}: type {chosen!r} is not handled by this function. Leave it out"
+                f"{mark.text}: type {chosen!r} is not handled by this function. Leave it out"
             )
         queue = declared[chosen].queue
         of_handler = {} if queue is None else {"queue": queue}
@@ -171,7 +171,7 @@ def _refuse_hidden(module: ModuleType, found: set[int]) -> None:
     for mark in marked_in.get(module.__name__, ()):
         if id(mark) not in found:
             raise DeclarationError(
-                f"{mark.said} has no effect: no top-level name of the module holds the marked "
+                f"{mark.text} has no effect: no top-level name of the module holds the marked "
                 "function. Define the function there under a name of its own"
             )
 
@@ -186,7 +186,7 @@ def _schedule_of(mark: ScheduleMark, fields: dict[str, Any]) -> Schedule:
     try:
         return Schedule(**fields)
     except InvalidRequest as error:
-        raise DeclarationError(f"{mark.said}: {as_in_code(error)}") from error
+        raise DeclarationError(f"{mark.text}: {as_in_code(error)}") from error
 
 
 def as_in_code(error: InvalidRequest) -> str:

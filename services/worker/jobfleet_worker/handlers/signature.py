@@ -285,26 +285,26 @@ def _is_context(annotation: Any) -> bool:
     if origin is Annotated:
         return _is_context(get_args(annotation)[0])
     if origin in (Union, types.UnionType):
-        said = [each for each in get_args(annotation) if each is not type(None)]
-        return all(map(_is_context, said))
+        members = [each for each in get_args(annotation) if each is not type(None)]
+        return all(map(_is_context, members))
     return inspect.isclass(annotation) and issubclass(annotation, ContextFacts)
 
 
 def _adapter(parameter: inspect.Parameter, annotation: Any) -> TypeAdapter[Any] | None:
     if annotation in (_UNSAID, Any):
         return None
-    if (said := _never_fits(annotation)) is not None:
-        raise _refused_payload(parameter, annotation, said)
+    if (misfit := _never_fits(annotation)) is not None:
+        raise _refused_payload(parameter, annotation, misfit)
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(annotation)
         if not adapter.pydantic_complete:
             adapter.rebuild(raise_errors=True)
     except Exception as error:
-        said = str(error).partition("\n")[0].rstrip(".")
-        raise _refused_payload(parameter, annotation, said) from error
+        misfit = str(error).partition("\n")[0].rstrip(".")
+        raise _refused_payload(parameter, annotation, misfit) from error
     if "'type': 'generator'" in str(adapter.core_schema):
-        said = "an Iterable is checked only while the handler reads it; write list or Sequence"
-        raise _refused_payload(parameter, annotation, said)
+        misfit = "an Iterable is checked only while the handler reads it; write list or Sequence"
+        raise _refused_payload(parameter, annotation, misfit)
     return adapter
 
 
@@ -328,7 +328,7 @@ def _never_fits(annotation: Any) -> str | None:
             return f"no JSON value is a {_written(annotation)}"
     if get_origin(annotation) is Literal:
         return None
-    return next((said for each in get_args(annotation) if (said := _never_fits(each))), None)
+    return next((misfit for each in get_args(annotation) if (misfit := _never_fits(each))), None)
 
 
 def _written(annotation: Any) -> str:

@@ -126,8 +126,8 @@ class Submits:
 
         chosen = publisher or current_publisher()
         requests: list[JobRequest] = [
-            await chosen.request(self._declaration.job_type, each, **said)
-            for each, said in self._all_checked(payloads, options)
+            await chosen.request(self._declaration.job_type, each, **checked)
+            for each, checked in self._all_checked(payloads, options)
         ]
         answers = await chosen.submit_many(requests)
         return [a if isinstance(a, JobfleetError) else TypedJob(a, self._read) for a in answers]
@@ -145,8 +145,8 @@ class Submits:
 
         chosen = publisher or current_sync_publisher()
         requests: list[JobRequest] = [
-            chosen.request(self._declaration.job_type, each, **said)
-            for each, said in self._all_checked(payloads, options)
+            chosen.request(self._declaration.job_type, each, **checked)
+            for each, checked in self._all_checked(payloads, options)
         ]
         answers = chosen.submit_many(requests)
         return [a if isinstance(a, JobfleetError) else SyncTypedJob(a, self._read) for a in answers]
@@ -163,8 +163,8 @@ class Submits:
         from jobfleet_publisher.typed_job import TypedJob
 
         checked = self._checked(payload)
-        said = self._completed(options, payload)
-        job = await group.submit(self._declaration.job_type, checked, **said)
+        completed = self._completed(options, payload)
+        job = await group.submit(self._declaration.job_type, checked, **completed)
         return TypedJob(job, self._read)
 
     def submit_to_sync(
@@ -174,8 +174,8 @@ class Submits:
         from jobfleet_publisher.typed_job import SyncTypedJob
 
         checked = self._checked(payload)
-        said = self._completed(options, payload)
-        job = group.submit(self._declaration.job_type, checked, **said)
+        completed = self._completed(options, payload)
+        job = group.submit(self._declaration.job_type, checked, **completed)
         return SyncTypedJob(job, self._read)
 
     def then(self, payload: Any = None, **options: Unpack[ThenOptions]) -> Then:
@@ -193,8 +193,8 @@ class Submits:
         from jobfleet_publisher.then import Then
 
         plain = plain_payload(payload) if options.get("results") else self._checked(payload)
-        said: dict[str, Any] = self._declaration.step_options() | options
-        return Then(type=self._declaration.job_type, payload=plain, **said)
+        step: dict[str, Any] = self._declaration.step_options() | options
+        return Then(type=self._declaration.job_type, payload=plain, **step)
 
     def _all_checked(
         self, payloads: Iterable[Any], options: JobOptions
@@ -222,9 +222,9 @@ class Submits:
         """Return the options of a call, and what the decorator says where the call does not."""
         from jobfleet_publisher.plain_payload import plain_payload
 
-        said = {name: value for name, value in options.items() if value is not None}
+        fields = {name: value for name, value in options.items() if value is not None}
         read = self._signature.read_payload(plain_payload(payload))
-        return self._declaration.job_options(read) | said
+        return self._declaration.job_options(read) | fields
 
     @cached_property
     def _signature(self) -> Signature:

@@ -119,7 +119,7 @@ class HttpClient:
                 raise TargetForbidden(f"no web address: {error}") from None
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 is_well(False)
-                raise exchange.failure(f"{_origin(url)}: {_said(error)}") from None
+                raise exchange.failure(f"{_origin(url)}: {_error_text(error)}") from None
             is_well(answer.status < _SERVER_TROUBLE)
         return answer, location
 
@@ -178,5 +178,5 @@ def _origin(url: URL) -> str:
     return f"{url.raw_host}:{url.port}"
 
 
-def _said(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -13,7 +13,7 @@ from jobfleet_worker.outbound.refusals import TargetForbidden
 from jobfleet_worker.outbound.target_guard import TargetGuard
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-TOLD_TO_OTHERS = frozenset({"accept", "accept-language", "content-type", "user-agent"})
+SENT_TO_OTHERS = frozenset({"accept", "accept-language", "content-type", "user-agent"})
 """The headers that another origin gets: every other one may carry a credential."""
 _SEE_OTHER = 303
 _POST_BECOMES_GET = frozenset({301, 302})
@@ -65,13 +65,15 @@ def _without_content(headers: Mapping[str, str]) -> dict[str, str]:
 
 def _for_another_origin(call: HttpCall) -> HttpCall:
     """Drop the headers from the call itself, so that a way back does not bring them back."""
-    return replace(call, headers=_told(call.headers), own_headers=_told(call.own_headers))
+    return replace(
+        call, headers=_for_others(call.headers), own_headers=_for_others(call.own_headers)
+    )
 
 
-def _told(headers: Mapping[str, str]) -> dict[str, str]:
+def _for_others(headers: Mapping[str, str]) -> dict[str, str]:
     """A value that refers to a secret is left out, whatever its header is called."""
     return {
         name: value
         for name, value in headers.items()
-        if name.lower() in TOLD_TO_OTHERS and "${secret:" not in value
+        if name.lower() in SENT_TO_OTHERS and "${secret:" not in value
     }

@@ -15,25 +15,25 @@ _ASKS = frozenset({408, 429, 503})
 
 def retry_after(answer: HttpAnswer) -> timedelta | None:
     """Return the wait that ``Retry-After`` names, at most a day; ``None`` where it names none."""
-    said = answer.header("Retry-After")
-    if said is None or answer.status not in _ASKS:
+    header = answer.header("Retry-After")
+    if header is None or answer.status not in _ASKS:
         return None
-    wait = _seconds(said.strip())
+    wait = _seconds(header.strip())
     if wait is None:
-        wait = _until(said.strip())
+        wait = _until(header.strip())
     return None if wait is None else min(max(wait, timedelta(0)), LONGEST)
 
 
-def _seconds(said: str) -> timedelta | None:
+def _seconds(header: str) -> timedelta | None:
     """Return a number of seconds, however many digits it has; servers send fractions too."""
-    if _NUMBER.fullmatch(said) is None:
+    if _NUMBER.fullmatch(header) is None:
         return None
-    return timedelta(seconds=min(float(said), LONGEST.total_seconds()))
+    return timedelta(seconds=min(float(header), LONGEST.total_seconds()))
 
 
-def _until(said: str) -> timedelta | None:
+def _until(header: str) -> timedelta | None:
     try:
-        moment = parsedate_to_datetime(said)
+        moment = parsedate_to_datetime(header)
     except (ValueError, TypeError, OverflowError):
         return None
     if moment.tzinfo is None:

@@ -150,11 +150,11 @@ class WarmProcess:
                 self._read_report()
                 raise ProcessLost(self._exit_code)
             try:
-                said: tuple[Any, ...] = self._pipe.recv()
+                message: tuple[Any, ...] = self._pipe.recv()
             except (EOFError, OSError):
                 sources = [self._report]
             else:
-                return said
+                return message
 
     @property
     def is_idle(self) -> bool:
@@ -182,8 +182,8 @@ class WarmProcess:
         os.close(self._report)
 
     def _read_report(self) -> None:
-        told = os.read(self._report, EXIT.size)
-        self._exit_code = EXIT.unpack(told)[0] if told else None
+        report = os.read(self._report, EXIT.size)
+        self._exit_code = EXIT.unpack(report)[0] if report else None
         self._has_ended = True
 
 

@@ -157,8 +157,8 @@ class PoolProcess:
 
     def _outcome(self, job: ProcessJob, context: _PipeContext, bounds: JobBounds) -> HandlerOutcome:
         if not bounds.has_folder:
-            said = "the worker's working folder was deleted: start the worker in another one"
-            return AttemptFailed(JobError("WorkingFolderDeleted", said))
+            message = "the worker's working folder was deleted: start the worker in another one"
+            return AttemptFailed(JobError("WorkingFolderDeleted", message))
         job.origin.adopt()
         declared = next(
             each

@@ -23,8 +23,8 @@ class AttemptLimits:
     def takeovers(self, request: JobRequest) -> int:
         """Return how many lost workers in a row a job survives, by its request or its handler."""
         found = self._handlers.get(request.type)
-        said = request.on_lost or (found.on_lost if found is not None else None)
-        if said == "fail":
+        on_lost = request.on_lost or (found.on_lost if found is not None else None)
+        if on_lost == "fail":
             return 0
         declared = found.max_takeovers if found is not None else None
         limits = (request.max_takeovers, declared, MAX_TAKEOVERS)

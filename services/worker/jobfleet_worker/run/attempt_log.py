@@ -60,7 +60,7 @@ class AttemptLog:
         self._guard = threading.Lock()
         self._waiting = bytearray()
         self._kept = 0
-        self._is_told = self._is_hurried = self._is_over = False
+        self._has_news = self._is_hurried = self._is_over = False
         self._news, self._hurry, self._end = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._position = 0
@@ -73,7 +73,7 @@ class AttemptLog:
             if self._is_over:
                 return False
             self._take(line)
-            first, self._is_told = not self._is_told, True
+            first, self._has_news = not self._has_news, True
             is_much = len(self._waiting) >= FLUSH_BYTES
             hurry, self._is_hurried = is_much and not self._is_hurried, is_much
         if first or hurry:
@@ -136,7 +136,7 @@ class AttemptLog:
         with self._guard:
             chunk = bytes(self._waiting)
             self._waiting.clear()
-            self._is_told = self._is_hurried = False
+            self._has_news = self._is_hurried = False
         return chunk
 
     async def _append(self, chunk: bytes) -> bool:

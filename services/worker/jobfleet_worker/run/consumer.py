@@ -25,12 +25,15 @@ from jobfleet_worker.run.lease_keeper import KeptLease
 from jobfleet_worker.run.message_claims import MessageClaims
 from jobfleet_worker.run.slots import Slots
 from jobfleet_worker.run.storage_patience import StoragePatience, log_delays
-from jobfleet_worker.run.unclaimed_messages import MESSAGE_MALFORMED, UnclaimedMessages
+from jobfleet_worker.run.unclaimed_messages import (
+    DELIVERY_FAILED,
+    MESSAGE_MALFORMED,
+    UnclaimedMessages,
+)
 
 ACKNOWLEDGEMENT_LOST = "acknowledgement.lost"
 CONSUMER_FAILED = "consumer.failed"
 CONSUMER_RECOVERED = "consumer.recovered"
-DELIVERY_FAILED = "delivery.failed"
 DELIVERY_LEFT = "delivery.left"
 SETTLING_DELAYED = "settling.delayed"
 SUSPECT_WAITS = "suspect.waits"
@@ -167,9 +170,7 @@ class Consumer:
     async def _leave_for_later(self, delivery: Delivery) -> None:
         """Let the broker bring the message again in a minute, to any worker."""
         if isinstance(message := delivery.message, JobMessage):
-            await retry_forever(
-                lambda: self._deferral.after_error(message), log_delays(message)
-            )
+            await retry_forever(lambda: self._deferral.after_error(message), log_delays(message))
             await self._acknowledge(delivery)
 
     async def _process(self, delivery: Delivery, fleet: KeptLease | None = None) -> bool:
@@ -194,9 +195,7 @@ class Consumer:
         async with self._gates.process_turn(message) as has_turn:
             if not has_turn and await self._is_put_off_without_process(delivery, message):
                 return False
-            result, held = await self._claims.claim(
-                message, fleet, is_alone=self._slots.total == 1
-            )
+            result, held = await self._claims.claim(message, fleet, is_alone=self._slots.total == 1)
             if isinstance(result, Suspect) and self._slots.can_be_reserved:
                 await self._run_alone(delivery, message, result)
             else:

@@ -151,10 +151,10 @@ class Deferral:
         Raises:
             BackendUnavailable: the delayed copy is not confirmed; keep the delivery.
         """
-        told = f"put off for a newer worker: {reason}"
-        _log.warning(JOB_FOR_NEWER, job_id=message.request.job_id, reason=told)
+        text = f"put off for a newer worker: {reason}"
+        _log.warning(JOB_FOR_NEWER, job_id=message.request.job_id, reason=text)
         if head is not None:
-            head = await self._note(head, "handler", told)
+            head = await self._note(head, "handler", text)
         delay = self._delay(message)
         later = replace(
             message.without_proof(),  # whoever takes it reads event 1

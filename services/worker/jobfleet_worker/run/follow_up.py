@@ -93,8 +93,10 @@ class FollowUp:
     async def _tell_successor(self, lease: Lease, request: JobRequest) -> None:
         key = request.lock_key
         if key is not None and lease.lock in key_locks(key, request.lock_slots):
-            told = self._successor.publish_next(key, slots=request.lock_slots, ended=request.job_id)
-            await self._quietly(told)
+            published = self._successor.publish_next(
+                key, slots=request.lock_slots, ended=request.job_id
+            )
+            await self._quietly(published)
 
     async def _publish_again(self, claimed: Claimed, head: Event, due_at: datetime | None) -> None:
         message = JobMessage(

@@ -33,5 +33,5 @@ def deferral_data(deferrals: int) -> dict[str, Any]:
 
 def deferrals_after(event: Event) -> int:
     """Return how often the handler has deferred the job in a row, up to and with this event."""
-    said = event.data.get("deferrals") if event.kind is Status.DEFERRED else None
-    return said + 1 if isinstance(said, int) else 0
+    noted = event.data.get("deferrals") if event.kind is Status.DEFERRED else None
+    return noted + 1 if isinstance(noted, int) else 0

@@ -293,9 +293,9 @@ class JobRun:
 
     def _find_limit(self) -> float:
         """Return the time limit of the attempt: the job's, the handler's or the fleet's."""
-        said = self.claimed.request.timeout_seconds
+        requested = self.claimed.request.timeout_seconds
         declared = self._handler.timeout if self._handler is not None else None
-        return said or declared or self.claimed.defaults.timeout_seconds
+        return requested or declared or self.claimed.defaults.timeout_seconds
 
     def _find_defaults(self) -> JobDefaults:
         """Return the fleet's defaults, with the back-off that the handler declares."""
@@ -397,8 +397,8 @@ class JobRun:
         known = ", ".join(self._parts.handlers.types)
         job_type, queue = self.claimed.request.type, self.claimed.request.queue
         if not await self._parts.missing_handler.is_given_up(job_type, queue):
-            told = f"this worker has no handler for {job_type!r}"
-            return Deferred(NO_HANDLER_DELAY, told, is_own=True)
+            message = f"this worker has no handler for {job_type!r}"
+            return Deferred(NO_HANDLER_DELAY, message, is_own=True)
         error = JobError(NO_HANDLER, f"no handler for {job_type!r}; this worker has {known}")
         return AttemptFailed(error, final=True)
 
@@ -426,8 +426,8 @@ class JobRun:
             after = newest.after
             # In this very epoch (a callback, a cancel): the lease is still ours to give up.
             self._ended_outside = after.state.is_terminal and after.epoch == self.trail.epoch
-            said = f"is {after.state.value}" if self._ended_outside else "runs elsewhere"
-            self.stop(Stop.LEASE_LOST, f"the job {said}, in epoch {after.epoch}")
+            message = f"is {after.state.value}" if self._ended_outside else "runs elsewhere"
+            self.stop(Stop.LEASE_LOST, f"the job {message}, in epoch {after.epoch}")
         elif newest.after.cancel_requested:
             self.stop(Stop.CANCEL)
 

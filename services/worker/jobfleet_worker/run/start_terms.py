@@ -121,7 +121,7 @@ async def _declared(handler: Handler, request: JobRequest) -> StartTerms:
 
 
 def _keyed(handler: Handler, request: JobRequest, wants_lock: bool) -> StartTerms:
-    said = f"of @handler({handler.job_type!r})"
+    place = f"of @handler({handler.job_type!r})"
     try:
         payload: Any = handler.read_payload(request.payload)
     except Fail:  # it does not fit: the attempt fails before the handler is called
@@ -130,9 +130,9 @@ def _keyed(handler: Handler, request: JobRequest, wants_lock: bool) -> StartTerm
         rate_key = read_key("rate_key", handler.rate_key, payload)
         lock_key = read_key("lock_key", handler.lock_key, payload) if wants_lock else None
     except KeyRefused as refused:
-        told = describe_error(refused.__cause__ or refused)
-        message = f"{refused.name} {said} {refused}"
-        return StartTerms(problem=JobError(told.type, message, told.traceback))
+        error = describe_error(refused.__cause__ or refused)
+        message = f"{refused.name} {place} {refused}"
+        return StartTerms(problem=JobError(error.type, message, error.traceback))
     lock = None if lock_key is None or lock_key == request.lock_key else lock_key
     return StartTerms(
         slots=() if lock is None else (_lock_demand(lock, handler.lock_slots),),

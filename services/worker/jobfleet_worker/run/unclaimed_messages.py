@@ -28,6 +28,7 @@ from jobfleet_worker.run.deferral import Deferral
 from jobfleet_worker.run.rate_gate import RateGate
 from jobfleet_worker.run.storage_patience import StoragePatience
 
+DELIVERY_FAILED = "delivery.failed"
 MESSAGE_MALFORMED = "message.malformed"
 
 _log = structlog.get_logger()

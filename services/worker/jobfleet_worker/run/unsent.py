@@ -48,10 +48,10 @@ def not_sent(outcome: Outcome, head: Event, coder: ValueCoder = NO_CODER) -> Cha
             reason, data = coder.message(error.message), details | {"error": error.to_json()}
         case AttemptTimedOut(limit):
             reason = f"no answer within {limit:g} s"
-        case Deferred(reason=said):
-            reason = coder.message(said)
-        case HandedBack(reason=said):
-            reason = said
+        case Deferred(reason=why):
+            reason = coder.message(why)
+        case HandedBack(reason=why):
+            reason = why
         case _:
             reason = "interrupted"
     return Change(

@@ -150,8 +150,10 @@ def _ignore(error: BaseException) -> None:
 
 def _log_ignored(error: BaseException) -> None:
     with outcome_turn():
-        said = describe_error(error)
-    _log.warning(EXIT_IGNORED, error=f"{said.type}: {said.message}", exception=said.traceback)
+        described = describe_error(error)
+    _log.warning(
+        EXIT_IGNORED, error=f"{described.type}: {described.message}", exception=described.traceback
+    )
 
 
 def _end_what_is_left(loop: asyncio.AbstractEventLoop) -> None:

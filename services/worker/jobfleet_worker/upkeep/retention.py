@@ -183,12 +183,12 @@ class Retention:
     async def _is_awaited(self, opening: Event) -> bool:
         """Whether the job belongs to a group that has not ended: it may be redriven for it."""
         try:
-            said = (await resolve(opening, self._payloads)).data.get("request", {})
+            fields = (await resolve(opening, self._payloads)).data.get("request", {})
         except DataMissing:
             return False
-        if "member" not in said:
+        if "member" not in fields:
             return False
-        group = await self._trail.newest(said["member"]["groupId"])
+        group = await self._trail.newest(fields["member"]["groupId"])
         return group is not None and not group.after.state.is_terminal
 
     async def _digest(self, opening: Event) -> str | None:

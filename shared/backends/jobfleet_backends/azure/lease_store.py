@@ -41,14 +41,14 @@ class AzureLeaseStore:
         try:
             await self._container.acquire("lease.acquire", lock, lease_id, length)
         except StorageRefused as refusal:
-            raise _told(refusal, lock) from refusal
+            raise _error_of(refusal, lock) from refusal
 
     async def renew(self, lock: str, lease_id: str, seconds: float) -> None:  # noqa: ARG002
         """Start the lease's time anew; Azure keeps the length it was acquired with."""
         try:
             await self._container.renew("lease.renew", lock, lease_id)
         except StorageRefused as refusal:
-            raise _told(refusal, lock) from refusal
+            raise _error_of(refusal, lock) from refusal
 
     async def release(self, lock: str, lease_id: str) -> None:
         """Give the lease up."""
@@ -99,13 +99,13 @@ class AzureLeaseStore:
         try:
             await self._container.describe("note.write", lock, quoted, lease_id, etag=etag)
         except StorageRefused as refusal:
-            raise _told(refusal, lock) from refusal
+            raise _error_of(refusal, lock) from refusal
 
     async def _properties(self, lock: str) -> BlobProperties:
         try:
             return await self._container.properties("note.read", lock)
         except StorageRefused as refusal:
-            raise _told(refusal, lock) from refusal
+            raise _error_of(refusal, lock) from refusal
 
     async def leased(self, prefix: str = "") -> frozenset[str]:
         """List the container, or what begins with ``prefix``."""
@@ -144,7 +144,7 @@ def _is_leased(blob: BlobProperties) -> bool:
     return blob.lease.status == "locked"
 
 
-def _told(refusal: StorageRefused, lock: str) -> Exception:
+def _error_of(refusal: StorageRefused, lock: str) -> Exception:
     if refusal.is_missing:
         return LockMissing(f"the lock {lock} does not exist")
     if refusal.is_conflict:

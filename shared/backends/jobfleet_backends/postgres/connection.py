@@ -106,26 +106,31 @@ class Address:
         """
         if isinstance(error, BackendError) or not isinstance(error, psycopg.Error):
             return error
-        told = self._meaning(error)
-        if told is not None:
-            told.__cause__ = error
-            return told
+        meaning = self._meaning(error)
+        if meaning is not None:
+            meaning.__cause__ = error
+            return meaning
         return error
 
     def _meaning(self, error: psycopg.Error) -> BackendError | None:
         state = error.sqlstate or ""
-        said = " ".join(str(error).split())
+        message = " ".join(str(error).split())
         refusal = _REFUSALS.get(state) or _REFUSALS.get(state[:2])
-        if refusal is None and not state and any(text in said for text in _NO_SIGN_IN):
+        if refusal is None and not state and any(text in message for text in _NO_SIGN_IN):
             refusal = _REFUSALS["28"]
-        if refusal is None and not state and 'database "' in said and "does not exist" in said:
+        if (
+            refusal is None
+            and not state
+            and 'database "' in message
+            and "does not exist" in message
+        ):
             refusal = _REFUSALS["3D000"]
         if refusal is not None:
-            return BackendForbidden(f"PostgreSQL {self.shown} {refusal} ({said})")
+            return BackendForbidden(f"PostgreSQL {self.shown} {refusal} ({message})")
         if state in _FAULTS:
-            return BackendUnavailable(f"PostgreSQL {self.shown} {_FAULTS[state]} ({said})")
+            return BackendUnavailable(f"PostgreSQL {self.shown} {_FAULTS[state]} ({message})")
         if not state or state[:2] in _PASSING:
-            return BackendUnavailable(f"PostgreSQL {self.shown} does not answer well: {said}")
+            return BackendUnavailable(f"PostgreSQL {self.shown} does not answer well: {message}")
         return None
 
 

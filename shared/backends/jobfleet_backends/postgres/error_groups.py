@@ -52,11 +52,11 @@ class ErrorGroups:
             self._hour, self._known = hour, set()
         if len(self._known) < MOST_GROUPS:
             self._known.add(key)
-        told = key if key in self._known else OTHER
+        group = key if key in self._known else OTHER
         return {
-            "failed_type": told.job_type,
-            "failed_error": told.error,
-            "failed_place": told.place,
+            "failed_type": group.job_type,
+            "failed_error": group.error,
+            "failed_place": group.place,
             "failed_message": cut_text(event.message, MAX_SAMPLE_CHARACTERS),
         }
 

@@ -47,7 +47,7 @@ def look_up(
         f"{'WHERE ' if where else ''}{' AND '.join(text for text, _ in where)} "
         "ORDER BY keyed_at DESC, job_id DESC LIMIT %s"
     )
-    values = (key, value, *place, LOOKED_AT, *(each for _, told in where for each in told))
+    values = (key, value, *place, LOOKED_AT, *(each for _, bound in where for each in bound))
     rows = session.execute(in_schema(statement, schema), (*values, query.limit + 1)).fetchall()
     if len(rows) > query.limit:
         last = rows[query.limit - 1]

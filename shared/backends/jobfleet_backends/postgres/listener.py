@@ -78,8 +78,8 @@ class Listener:
                     self._listen(session)
             except psycopg.Error as error:
                 if not self._lost and not self._closed.is_set():
-                    told = self._address.explain(error)
-                    _log.warning(LISTENING_LOST, error=str(told))
+                    problem = self._address.explain(error)
+                    _log.warning(LISTENING_LOST, error=str(problem))
                 self._lost = True
                 self._closed.wait(_AGAIN_SECONDS)
 

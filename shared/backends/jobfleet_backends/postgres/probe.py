@@ -67,8 +67,8 @@ async def probe_database(database: Database, server_clock: ServerClock) -> Seque
     except BackendForbidden as error:
         return [Probe("database", address, ok=False, detail=str(error), lasting=True)]
     except (BackendError, TimeoutError) as error:
-        told = str(error) or f"no answer within {PROBE_SECONDS:g} s"
-        return [Probe("database", address, ok=False, detail=told, remedy=remedy)]
+        message = str(error) or f"no answer within {PROBE_SECONDS:g} s"
+        return [Probe("database", address, ok=False, detail=message, remedy=remedy)]
     return [Probe("database", address, ok=True, detail=detail)]
 
 

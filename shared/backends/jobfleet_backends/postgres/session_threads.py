@@ -135,11 +135,11 @@ class SessionThread:
             self._session = self._address.connect(seconds=self._connect_seconds)
             self._prepare(self._session)
         except BaseException as error:
-            told = self._address.explain(error)
-            self._refused = (time.monotonic() + _PAUSE_SECONDS, told)
+            problem = self._address.explain(error)
+            self._refused = (time.monotonic() + _PAUSE_SECONDS, problem)
             if self._session is not None:
                 self._session.close()
-            raise told from error
+            raise problem from error
         self._refused = None
         return self._session
 
@@ -173,8 +173,8 @@ class SessionThread:
                 self._roll_back(session)
                 if session.closed or len(now) == 1:
                     # The session may have been lost in the commit: nobody may send it again here.
-                    told = self._explain(error)
-                    answers += [(future, None, told) for _, future in now]
+                    problem = self._explain(error)
+                    answers += [(future, None, problem) for _, future in now]
                 else:
                     answers += [answer for each in now for answer in self._write(session, [each])]
             queued = [queued[place] for place in waiting]

@@ -34,8 +34,8 @@ class RabbitControlChannel:
 
     async def cancels(self) -> AsyncIterator[str]:
         """Yield job ids as requests come; ends when the backend is closed."""
-        async for said in self._bodies():
-            if isinstance(job_id := said.get("cancel"), str):
+        async for body in self._bodies():
+            if isinstance(job_id := body.get("cancel"), str):
                 yield job_id
 
     async def announce_change(self, subject: ControlSubject, name: str) -> None:
@@ -48,8 +48,8 @@ class RabbitControlChannel:
 
     async def changes(self) -> AsyncIterator[tuple[ControlSubject, str]]:
         """Yield subject and name as changes come; ends when the backend is closed."""
-        async for said in self._bodies():
-            match said.get("changed"):
+        async for body in self._bodies():
+            match body.get("changed"):
                 case [str(subject), str(name)] if subject in _SUBJECTS:
                     yield ControlSubject(subject), name
 
@@ -64,8 +64,8 @@ class RabbitControlChannel:
         route = self._rabbitmq.topology.to_control()
         async for body in Subscription(rabbitmq=self._rabbitmq, route=route).bodies():
             try:
-                said = decode(body)
+                fields = decode(body)
             except InvalidRequest:
                 continue
-            if isinstance(said, dict):
-                yield said
+            if isinstance(fields, dict):
+                yield fields

@@ -92,7 +92,8 @@ def _translated(error: Exception, address: str, doing: str, permission: str) -> 
             )
         case ConnectionNotAllowed() | amqp.ConnectionClosed(args=(530, *_)):
             return BackendForbidden(
-                f"cannot {doing}: RabbitMQ at {address} refuses the virtual host: {_said(error)}"
+                f"cannot {doing}: RabbitMQ at {address} refuses the virtual host: "
+                f"{_error_text(error)}"
             )
         case amqp.PublishError() | amqp.ChannelNotFoundEntity():
             return Unroutable(f"cannot {doing}: nothing at {address} takes it: {error}")
@@ -101,8 +102,8 @@ def _translated(error: Exception, address: str, doing: str, permission: str) -> 
                 f"cannot {doing}: RabbitMQ at {address} has it with other properties; delete it "
                 f"or choose another JOBFLEET_NAMESPACE: {error}"
             )
-    return BackendUnavailable(f"cannot {doing}: RabbitMQ at {address}: {_said(error)}")
+    return BackendUnavailable(f"cannot {doing}: RabbitMQ at {address}: {_error_text(error)}")
 
 
-def _said(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     return ", ".join(str(part) for part in error.args if part) or type(error).__name__

@@ -112,19 +112,19 @@ def _decode(
 ) -> JobMessage:
     if UNREADABLE in headers:
         raise InvalidRequest(f"the message's properties cannot be read: {headers[UNREADABLE]}")
-    said = decode(body)
+    fields = decode(body)
     if not is_ours:
         refuse_repeated_names(body)
-    if not isinstance(said, dict):
+    if not isinstance(fields, dict):
         raise InvalidRequest("the job request must be a JSON object", field="body")
-    if said.get("jobId") is None:
+    if fields.get("jobId") is None:
         if not message_id:
             raise InvalidRequest(
                 "neither jobId in the body nor message_id in the properties", field="jobId"
             )
-        said["jobId"] = message_id
-    _adopt_trace(said, headers)
-    request, unknown = JobRequest.parse_known(said, is_own=is_ours)
+        fields["jobId"] = message_id
+    _adopt_trace(fields, headers)
+    request, unknown = JobRequest.parse_known(fields, is_own=is_ours)
     message = JobMessage(
         request=request,
         unknown_fields=unknown,
@@ -140,10 +140,10 @@ def _decode(
 
 
 def _is_ours(key: bytes, body: bytes, headers: Mapping[str, Any]) -> bool:
-    said = headers.get(CODE)
-    if not isinstance(said, str) or not _SHA256.fullmatch(said):
+    given = headers.get(CODE)
+    if not isinstance(given, str) or not _SHA256.fullmatch(given):
         return False
-    return hmac.compare_digest(said, _code(key, body, headers))
+    return hmac.compare_digest(given, _code(key, body, headers))
 
 
 def _code(key: bytes, body: bytes, headers: Mapping[str, Any]) -> str:
@@ -151,11 +151,11 @@ def _code(key: bytes, body: bytes, headers: Mapping[str, Any]) -> str:
     return hmac.digest(key, len(hints).to_bytes(4) + hints + body, "sha256").hex()
 
 
-def _adopt_trace(said: dict[str, Any], headers: Mapping[str, Any]) -> None:
+def _adopt_trace(fields: dict[str, Any], headers: Mapping[str, Any]) -> None:
     """A foreign client's trace travels in the header alone."""
     trace = headers.get(TRACEPARENT)
-    if isinstance(trace, str) and "context" not in said:
-        said["context"] = {TRACEPARENT: trace[:_TRACEPARENT_CHARACTERS]}
+    if isinstance(trace, str) and "context" not in fields:
+        fields["context"] = {TRACEPARENT: trace[:_TRACEPARENT_CHARACTERS]}
 
 
 def _count(headers: Mapping[str, Any], name: str) -> int | None:

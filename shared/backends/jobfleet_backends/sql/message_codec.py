@@ -41,15 +41,15 @@ def decode_message(body: bytes | str, hints: str | None) -> JobMessage | Malform
 
 
 def _message(body: bytes, hints: dict[str, Any]) -> JobMessage:
-    said = decode(body)
-    if not isinstance(said, dict):
+    fields = decode(body)
+    if not isinstance(fields, dict):
         raise InvalidRequest("the job request must be a JSON object", field="body")
     # Whoever may write hints may write the trail too. A message without them is a foreign one.
     is_own = "openingHash" in hints
     if not is_own:
         refuse_repeated_names(body)
-    request, unknown = JobRequest.parse_known(said, is_own=is_own)
-    if said.get("jobId") is None:
+    request, unknown = JobRequest.parse_known(fields, is_own=is_own)
+    if fields.get("jobId") is None:
         raise InvalidRequest("jobId: missing; a redelivery would be another job", field="jobId")
     defaults = hints.get("defaults")
     message = JobMessage(

@@ -94,6 +94,6 @@ def explain(error: BaseException, path: Path) -> BaseException:
     if code not in _MEANINGS and not isinstance(error, sqlite3.OperationalError):
         return error
     meaning = _MEANINGS.get(code, f"failed: {error}")
-    told = BackendUnavailable(f"database {path} {meaning}")
-    told.__cause__ = error
-    return told
+    explained = BackendUnavailable(f"database {path} {meaning}")
+    explained.__cause__ = error
+    return explained

@@ -106,10 +106,10 @@ class Database:
 
     def _explain(self, error: BaseException) -> BaseException:
         """Remember damage: another question may meet a sound page and know nothing of it."""
-        told = explain(error, self.path)
+        explained = explain(error, self.path)
         if isinstance(error, sqlite3.Error) and error_code(error) in CORRUPT:
-            self.damage = str(told)
-        return told
+            self.damage = str(explained)
+        return explained
 
     def _writer_of(self, connection: sqlite3.Connection) -> GroupCommit:
         return GroupCommit(

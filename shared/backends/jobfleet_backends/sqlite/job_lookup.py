@@ -48,7 +48,7 @@ def look_up(
         f"AS it {'WHERE ' if where else ''}{' AND '.join(text for text, _ in where)} "
         "ORDER BY keyed_at DESC, job_id DESC LIMIT ?"
     )
-    values = (key, value, *place, LOOKED_AT, *(each for _, told in where for each in told))
+    values = (key, value, *place, LOOKED_AT, *(each for _, bound in where for each in bound))
     rows = connection.execute(statement, (*values, query.limit + 1)).fetchall()
     if len(rows) > query.limit:
         return rows[: query.limit], f"{rows[query.limit - 1][-1]}~{rows[query.limit - 1][0]}", None

@@ -79,7 +79,7 @@ class ActionJournal:
 
         await self._writer.append(ControlSubject.ACTION, JOURNAL, decide)
 
-    async def hear(self, entry: ControlEntry) -> None:
+    async def note_entry(self, entry: ControlEntry) -> None:
         """Note an entry of another log, if a person appended it."""
         if entry.by in _NOBODY or entry.kind in _FIRINGS:
             return

@@ -166,8 +166,8 @@ class BulkRunner:
         except JobfleetError as error:
             return JobResult(job_id, None, str(error)[:MOST_CHARACTERS])
         except (ValueError, KeyError, TypeError) as error:  # the trail cannot be read
-            told = f"its trail cannot be read: {error}"
-            return JobResult(job_id, None, told[:MOST_CHARACTERS])
+            message = f"its trail cannot be read: {error}"
+            return JobResult(job_id, None, message[:MOST_CHARACTERS])
         return JobResult(job_id, state.value, None)
 
     async def _until_clear(self, action: BulkAction, job_id: str, mark: ActionMark) -> State:

@@ -84,16 +84,16 @@ class CallbackBody(BaseModel):
         refuse_repeated_names(body)
         try:
             check_json(value, field="body", limit=None)
-            said = cls.model_validate(value, strict=True)
+            parsed = cls.model_validate(value, strict=True)
         except ValidationError as error:
             problem = error.errors(include_url=False, include_input=False)[0]
             field = str(problem["loc"][0]) if problem["loc"] else "body"
             raise InvalidRequest(f"{field}: {problem['msg']}", field=field) from None
         for name in ("message", "payload", "error"):
-            check_characters(getattr(said, name), field=name)
-            if (path := encoded_in(getattr(said, name), name)) is not None:
+            check_characters(getattr(parsed, name), field=name)
+            if (path := encoded_in(getattr(parsed, name), name)) is not None:
                 raise InvalidRequest(f"{path}: $encoded is the form of encoded values", field=path)
-        return said
+        return parsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,13 +210,13 @@ class Callbacks:
             CodecError: the job is encoded, and this process cannot encode the result.
             BackendUnavailable: the trail did not answer in 8 s: send the same again.
         """
-        said = CallbackBody.parse(body)
-        if said.job_id.lower() != job_id:
+        parsed = CallbackBody.parse(body)
+        if parsed.job_id.lower() != job_id:
             raise InvalidRequest(
                 "jobId: the body names another job than the address", field="jobId"
             )
         return await answered(
-            self._receive(job_id, incarnation, said, sha256(body).hexdigest()),
+            self._receive(job_id, incarnation, parsed, sha256(body).hexdigest()),
             name=f"callback-{job_id}",
             unclear="send the same again",
         )
@@ -257,7 +257,7 @@ class Callbacks:
         await self._writer.append([event])
 
     async def _receive(
-        self, job_id: str, incarnation: int, said: CallbackBody, digest: str
+        self, job_id: str, incarnation: int, result: CallbackBody, digest: str
     ) -> Received:
         await self._seal.check()
         await self._check_coder(job_id)
@@ -274,7 +274,7 @@ class Callbacks:
                 )
             if head.after.state is not State.WAITING:
                 return await self._after_the_wait(head, digest)
-            change = _change(said, digest, self._coder)
+            change = _change(result, digest, self._coder)
             event = draft(head, head.facts, change, occurred_at=self._clock.now())
             if await self._writer.append([event]) is None:
                 await self._seal.check()
@@ -317,22 +317,23 @@ class Callbacks:
             _log.warning(CALLBACK_FOLLOW_UP_FAILED, job_id=event.job_id, error=str(error))
 
 
-def _change(said: CallbackBody, digest: str, coder: ValueCoder) -> Change:
+def _change(result: CallbackBody, digest: str, coder: ValueCoder) -> Change:
     return Change(
-        kind=_KINDS[said.status],
-        message=coder.message(said.message or "") or f"the third party reports: {said.status}",
-        data=coder.details(_data(said)) | {"callback": {"digest": digest, "status": said.status}},
+        kind=_KINDS[result.status],
+        message=coder.message(result.message or "") or f"the third party reports: {result.status}",
+        data=coder.details(_data(result))
+        | {"callback": {"digest": digest, "status": result.status}},
     )
 
 
-def _data(said: CallbackBody) -> dict[str, Any]:
-    if said.status == "completed":
-        return {"result": said.payload}
-    error = said.error if isinstance(said.error, Mapping) else {"message": said.error}
-    message = error.get("message") or said.message or f"the third party reports: {said.status}"
-    told = {
+def _data(result: CallbackBody) -> dict[str, Any]:
+    if result.status == "completed":
+        return {"result": result.payload}
+    error = result.error if isinstance(result.error, Mapping) else {"message": result.error}
+    message = error.get("message") or result.message or f"the third party reports: {result.status}"
+    fields = {
         "type": str(error.get("type") or "ThirdParty")[:200],
         "message": str(message),
         "traceback": str(error.get("traceback") or ""),
     }
-    return {"error": told} | ({} if said.payload is None else {"payload": said.payload})
+    return {"error": fields} | ({} if result.payload is None else {"payload": result.payload})

@@ -73,12 +73,12 @@ async def final_result_of(
         raise ActionRefused(f"incarnation {incarnation} of job {job_id} has no end in its trail")
     try:
         request = request_of(await resolve(opening, payloads))
-        said = _said(await resolve(ending, payloads), request.name, coder)
+        ended = _ended_fields(await resolve(ending, payloads), request.name, coder)
     except DataMissing as error:
         raise ActionRefused(f"the result of job {job_id} was removed: {error}") from error
     if request.callback_url is None:
         raise ActionRefused(f"job {job_id} asked for no callback")
-    return FinalResult(request.callback_url, encode(said))
+    return FinalResult(request.callback_url, encode(ended))
 
 
 async def ending_of(job_id: str, incarnation: int, *, trail: AuditTrail) -> Event | None:
@@ -97,7 +97,7 @@ async def ending_of(job_id: str, incarnation: int, *, trail: AuditTrail) -> Even
     return None
 
 
-def _said(ending: Event, name: str, coder: ValueCoder) -> dict[str, Any]:
+def _ended_fields(ending: Event, name: str, coder: ValueCoder) -> dict[str, Any]:
     completed = ending.kind is Status.COMPLETED
     return {
         "jobId": ending.job_id,

@@ -125,8 +125,8 @@ class Count:
     @classmethod
     def of_text(cls, text: str) -> Count:
         """Read that value."""
-        said = decode(text)
-        return cls(Counter(said["states"]), said["incarnations"])
+        fields = decode(text)
+        return cls(Counter(fields["states"]), fields["incarnations"])
 
     @classmethod
     def of_marks(cls, rows: Mapping[str, str]) -> Count:

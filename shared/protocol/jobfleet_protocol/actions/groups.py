@@ -92,8 +92,8 @@ class Groups:
         if idempotency_key is not None:
             request = request.model_copy(update={"job_id": job_id_for_key(idempotency_key)})
         if is_internal_id(request.job_id):
-            told = "groupId: UUIDs of version 8 are for jobs that jobfleet makes"
-            raise InvalidRequest(told, field="groupId")
+            message = "groupId: UUIDs of version 8 are for jobs that jobfleet makes"
+            raise InvalidRequest(message, field="groupId")
         check_clear(request)
         request = self._coder.request(request)
         return await answered(
@@ -255,8 +255,8 @@ class Groups:
             head = await self._head(group_id)
             known = await total_of(head, self._trail)
             if known is not None and known != total:
-                told = f"group {group_id} is sealed with {known} members, not {total}"
-                raise ActionRefused(told)
+                message = f"group {group_id} is sealed with {known} members, not {total}"
+                raise ActionRefused(message)
             if known is not None:
                 break
             if head.after.state.is_terminal:
@@ -280,8 +280,8 @@ class Groups:
 
 def _check_place(index: int) -> None:
     if not 0 <= index < MOST_MEMBERS:
-        told = f"index: must be from 0 to {MOST_MEMBERS - 1:,}"
-        raise InvalidRequest(told, field="index")
+        message = f"index: must be from 0 to {MOST_MEMBERS - 1:,}"
+        raise InvalidRequest(message, field="index")
 
 
 def group_head(group_id: str, head: Event | None) -> Event:
@@ -319,8 +319,8 @@ def group_request(
     from jobfleet_contracts.job import JobRequest
 
     if on_failure not in ON_FAILURE:
-        told = f"onFailure: must be one of {', '.join(ON_FAILURE)}"
-        raise InvalidRequest(told, field="onFailure")
+        message = f"onFailure: must be one of {', '.join(ON_FAILURE)}"
+        raise InvalidRequest(message, field="onFailure")
     if not 1 <= seal_seconds <= LONGEST_SEAL_SECONDS:
         raise InvalidRequest("sealSeconds: must be from 1 s to 30 days", field="sealSeconds")
     payload = {"onFailure": on_failure, "sealSeconds": float(seal_seconds)}

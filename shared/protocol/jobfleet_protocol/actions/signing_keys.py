@@ -84,10 +84,10 @@ class SigningKeys:
         Args:
             headers: names in any case.
         """
-        told = {name.lower(): value for name, value in headers.items()}
-        if PLAIN_HEADER.lower() in told:
-            return self._is_plain(body, told[PLAIN_HEADER.lower()])
-        return self._is_standard(body, told)
+        lowered = {name.lower(): value for name, value in headers.items()}
+        if PLAIN_HEADER.lower() in lowered:
+            return self._is_plain(body, lowered[PLAIN_HEADER.lower()])
+        return self._is_standard(body, lowered)
 
     def streamed(self, headers: Mapping[str, str], *, at: datetime) -> StreamedSignature:
         """Return a check that is fed a body piece by piece, for one too large to keep.
@@ -96,27 +96,27 @@ class SigningKeys:
             headers: names in any case.
             at: now; a Standard Webhooks signature older than five minutes counts as none.
         """
-        told = {name.lower(): value for name, value in headers.items()}
-        plain = told.get(PLAIN_HEADER.lower())
+        lowered = {name.lower(): value for name, value in headers.items()}
+        plain = lowered.get(PLAIN_HEADER.lower())
         if plain is not None:
             macs = [hmac.new(key, digestmod="sha256") for key in self._keys]
             return StreamedSignature(macs, [bytes.fromhex(plain)] if _is_hex(plain) else [])
-        stamp = told.get("webhook-timestamp", "")
-        start = f"{told.get('webhook-id', '')}.{stamp}.".encode("utf-8", "surrogateescape")
+        stamp = lowered.get("webhook-timestamp", "")
+        start = f"{lowered.get('webhook-id', '')}.{stamp}.".encode("utf-8", "surrogateescape")
         macs = [hmac.new(key, start, digestmod="sha256") for key in self._keys]
         fresh = _STAMP.fullmatch(stamp) and abs(at.timestamp() - int(stamp)) <= _TOLERANCE_SECONDS
-        return StreamedSignature(macs, _claims(told) if fresh else [])
+        return StreamedSignature(macs, _claims(lowered) if fresh else [])
 
-    def _is_plain(self, body: bytes, said: str) -> bool:
-        claimed = said.strip().lower().encode("utf-8", "surrogateescape")
+    def _is_plain(self, body: bytes, signature: str) -> bool:
+        claimed = signature.strip().lower().encode("utf-8", "surrogateescape")
         matches = [
             hmac.compare_digest(hmac.digest(key, body, "sha256").hex().encode(), claimed)
             for key in self._keys
         ]
         return any(matches)
 
-    def _is_standard(self, body: bytes, told: Mapping[str, str]) -> bool:
-        return any(_verified(key, body, told) for key in self._keys)
+    def _is_standard(self, body: bytes, lowered: Mapping[str, str]) -> bool:
+        return any(_verified(key, body, lowered) for key in self._keys)
 
 
 class StreamedSignature:
@@ -139,7 +139,7 @@ class StreamedSignature:
     def is_valid(self) -> bool:
         """Whether the pieces so far, together, are signed with one of the secrets."""
         found = [mac.digest() for mac in self._macs]
-        matches = [hmac.compare_digest(one, said) for one in found for said in self._claimed]
+        matches = [hmac.compare_digest(one, claim) for one in found for claim in self._claimed]
         return any(matches)
 
 
@@ -147,11 +147,11 @@ def _is_hex(text: str) -> bool:
     return _DIGEST.fullmatch(text.strip()) is not None
 
 
-def _claims(told: Mapping[str, str]) -> list[bytes]:
+def _claims(lowered: Mapping[str, str]) -> list[bytes]:
     """Return the signatures of version 1 of a Standard Webhooks header that are base64."""
     found = []
-    for said in told.get("webhook-signature", "").split(" ")[:_MOST_CLAIMS]:
-        version, _, encoded = said.partition(",")
+    for signature in lowered.get("webhook-signature", "").split(" ")[:_MOST_CLAIMS]:
+        version, _, encoded = signature.partition(",")
         try:
             claim = base64.b64decode(encoded.encode("ascii"), validate=True)
         except ValueError:
@@ -197,10 +197,10 @@ def _token(key: bytes, job_id: str, incarnation: int) -> str:
     return base64.urlsafe_b64encode(mac[:18]).decode()
 
 
-def _verified(key: bytes, body: bytes, told: Mapping[str, str]) -> bool:
+def _verified(key: bytes, body: bytes, lowered: Mapping[str, str]) -> bool:
     """The library raises much more than its own error on garbage: all of it is a bad signature."""
     try:
-        Webhook(key).verify(body, dict(told), json_parse=False)
+        Webhook(key).verify(body, dict(lowered), json_parse=False)
     except (WebhookVerificationError, ValueError, TypeError, OverflowError, OSError):
         return False
     return True

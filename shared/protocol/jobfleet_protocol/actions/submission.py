@@ -148,8 +148,8 @@ def request_of(event: Event) -> JobRequest:
 
     if holds_no_request(event):
         return _remains_of(event.facts)
-    unknown = newer_fields(said := event.data["request"])
-    return JobRequest.model_validate({name: said[name] for name in said if name not in unknown})
+    unknown = newer_fields(stored := event.data["request"])
+    return JobRequest.model_validate({name: stored[name] for name in stored if name not in unknown})
 
 
 def unknown_fields_of(event: Event) -> tuple[str, ...]:

@@ -60,12 +60,14 @@ def _request_of(step: Then, number: int, head: Event, request: JobRequest) -> Jo
     from jobfleet_contracts.job import Follows, JobRequest
 
     incarnation = head.after.incarnation
-    said: dict[str, Any] = {name: getattr(step, name) for name in step.model_fields_set - {"when"}}
+    fields: dict[str, Any] = {
+        name: getattr(step, name) for name in step.model_fields_set - {"when"}
+    }
     trace = (request.context or {}).get("traceparent")
     if trace is not None:
-        said["context"] = {"traceparent": trace}
+        fields["context"] = {"traceparent": trace}
     return JobRequest(
-        **said,
+        **fields,
         job_id=successor_id(head.job_id, number, incarnation),
         created_at=head.occurred_at,
         follows=Follows(job_id=head.job_id, incarnation=incarnation),

@@ -158,17 +158,17 @@ class FlowLedger:
     def _all(self) -> Iterator[_Finding]:
         for following, place in self._due.items():
             if following not in self._internal:
-                told = f"its successor {following} is missing"
-                yield _Finding(CHAIN_RULE, place.job_id, told, place, again=(following,))
+                message = f"its successor {following} is missing"
+                yield _Finding(CHAIN_RULE, place.job_id, message, place, again=(following,))
         for following, place in self._undue.items():
             if following in self._internal and following not in self._due:
-                told = f"job {following} follows it, which such an end does not ask for"
-                yield _Finding(CHAIN_RULE, place.job_id, told, place)
+                message = f"job {following} follows it, which such an end does not ask for"
+                yield _Finding(CHAIN_RULE, place.job_id, message, place)
         for job_id, before in self._follows.items():
             asked = job_id in self._due or job_id in self._undue or job_id in self._erased
             if not asked and before not in self._silent:
-                told = f"job {before} does not ask for this successor"
-                yield _Finding(CHAIN_RULE, job_id, told, again=(before,))
+                message = f"job {before} does not ask for this successor"
+                yield _Finding(CHAIN_RULE, job_id, message, again=(before,))
         for group_id, members in self._members.items():
             yield from self._places(group_id, members)
         for group_id, counted in self._counted.items():
@@ -180,11 +180,11 @@ class FlowLedger:
         counted = self._counted.get(group_id)
         for index, job_id in members.items():
             if job_id != member_id(group_id, index):
-                told = f"member {index} of group {group_id} has another id"
-                yield _Finding(GROUP_RULE, job_id, told)
+                message = f"member {index} of group {group_id} has another id"
+                yield _Finding(GROUP_RULE, job_id, message)
             elif counted is not None and index >= counted.total:
-                told = f"it is member {index} of group {group_id}, which has {counted.total}"
-                yield _Finding(GROUP_RULE, job_id, told)
+                message = f"it is member {index} of group {group_id}, which has {counted.total}"
+                yield _Finding(GROUP_RULE, job_id, message)
 
     def _count(self, group_id: str, counted: _Counted) -> Iterator[_Finding]:
         least: Counter[str] = Counter()
@@ -194,33 +194,33 @@ class FlowLedger:
             incarnation = counted.incarnations.get(str(index), 1)
             ends = self._ends.get(member, {}).get(incarnation)
             if ends is None:
-                told = f"it counts member {index}, whose incarnation {incarnation} has not ended"
-                yield _Finding(GROUP_RULE, group_id, told, counted.place, again=(member,))
+                message = f"it counts member {index}, whose incarnation {incarnation} has not ended"
+                yield _Finding(GROUP_RULE, group_id, message, counted.place, again=(member,))
                 return
             most.update(ends)
             if len(ends) == 1:
                 least.update(ends)
         states = Counter(counted.states)
         if states.total() != counted.total or least - states or states - most:
-            told = f"it counts {dict(states)}, and its members ended {dict(most)}"
-            yield _Finding(GROUP_RULE, group_id, told, counted.place)
+            message = f"it counts {dict(states)}, and its members ended {dict(most)}"
+            yield _Finding(GROUP_RULE, group_id, message, counted.place)
         completed = states[State.COMPLETED]
         if (completed == counted.total) != (counted.kind is Status.COMPLETED):
-            told = f"it is {counted.kind}, and {completed} of {counted.total} completed"
-            yield _Finding(GROUP_RULE, group_id, told, counted.place)
+            message = f"it is {counted.kind}, and {completed} of {counted.total} completed"
+            yield _Finding(GROUP_RULE, group_id, message, counted.place)
 
     def _compare_marks(self, group_id: str, rows: Mapping[str, str]) -> Iterator[_Finding]:
         for row, state in rows.items():
             index, incarnation = map(int, row.split("~")[:2])
             member = member_id(group_id, index)
             if state not in self._ends.get(member, {}).get(incarnation, set()):
-                told = f"the mark of member {index} says {state}, and its trail does not"
-                yield _Finding(GROUP_RULE, group_id, told, again=(member, group_id))
+                message = f"the mark of member {index} says {state}, and its trail does not"
+                yield _Finding(GROUP_RULE, group_id, message, again=(member, group_id))
         counted, marked = self._counted.get(group_id), newest_marks(rows)
         for index in range(counted.total) if counted is not None else ():
             if index not in marked and member_id(group_id, index) not in self._silent:
-                told = f"member {index} has no mark, and the group has ended"
-                yield _Finding(GROUP_RULE, group_id, told, again=(group_id,))
+                message = f"member {index} has no mark, and the group has ended"
+                yield _Finding(GROUP_RULE, group_id, message, again=(group_id,))
 
 
 async def read_marks(ledger: FlowLedger, marks: GroupMarks) -> None:

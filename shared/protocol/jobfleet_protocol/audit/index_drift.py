@@ -131,8 +131,8 @@ class DriftCheck:
         else:
             legal = row.incarnation == newest.after.incarnation
         if not legal:
-            told = "has no event" if newest is None else f"says {newest.after.state}"
-            message = f"open row of incarnation {row.incarnation}, but the trail {told}"
+            text = "has no event" if newest is None else f"says {newest.after.state}"
+            message = f"open row of incarnation {row.incarnation}, but the trail {text}"
             self.differences.add([Violation(11, row.facts.job_id, None, None, message)])
 
     async def _report_unopened(self, job_id: str, incarnation: int, trail: AuditTrail) -> None:

@@ -54,7 +54,7 @@ It is called again where another entry came first, so it must not have effects.
 """
 
 
-Told = Callable[[ControlEntry], Awaitable[None]]
+OnAppended = Callable[[ControlEntry], Awaitable[None]]
 
 
 class ControlWriter:
@@ -62,8 +62,8 @@ class ControlWriter:
 
     Args:
         settle: completes what the newest entry promised, before another entry hides it.
-        told: called with each entry that was appended here. It is no part of the append: an entry
-            stands whether it is heard or not.
+        on_appended: called with each entry that was appended here. It is no part of the append:
+            an entry stands whatever the call comes to.
         heeds_seal: refuse while the fleet is sealed; only the seal's own writer does not.
     """
 
@@ -73,10 +73,10 @@ class ControlWriter:
         log: ControlLog,
         clock: Clock,
         settle: Callable[[ControlEntry | None], Awaitable[None]] | None = None,
-        told: Told | None = None,
+        on_appended: OnAppended | None = None,
         heeds_seal: bool = True,
     ) -> None:
-        self._told = told
+        self._on_appended = on_appended
         self._seal = FleetSeal(log=log, clock=clock) if heeds_seal else None
         self._control_log = log
         self._clock = clock
@@ -117,8 +117,8 @@ class ControlWriter:
                 _log.info(
                     CONTROL_APPENDED, subject=subject, name=name, kind=entry.kind, by=entry.by
                 )
-                if self._told is not None:
-                    await self._told(entry)
+                if self._on_appended is not None:
+                    await self._on_appended(entry)
                 return entry
             # Another writer's entry took the place, and more may have followed it: look again.
 

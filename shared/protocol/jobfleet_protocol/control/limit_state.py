@@ -66,11 +66,11 @@ class Limit:
             return "its log cannot be read: set it anew"
         if self.removed:
             return "removed"
-        said = [] if self.slots is None else [f"{self.slots} slot{'s' * (self.slots > 1)}"]
+        parts = [] if self.slots is None else [f"{self.slots} slot{'s' * (self.slots > 1)}"]
         if self.rate is not None:
             burst = f", burst {self.rate.burst}" if self.rate.burst > 1 else ""
-            said.append(f"{self.rate}{burst}")
-        return ", ".join(said)
+            parts.append(f"{self.rate}{burst}")
+        return ", ".join(parts)
 
     @property
     def shown_reason(self) -> str:

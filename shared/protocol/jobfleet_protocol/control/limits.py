@@ -12,7 +12,7 @@ from jobfleet_contracts.control_ports import ControlChannel, ControlLog
 from jobfleet_contracts.errors import BackendError, UnknownLimit
 from jobfleet_contracts.ports import Clock
 from jobfleet_protocol.control import limit_state
-from jobfleet_protocol.control.control_writer import ControlWriter, Decision, Told
+from jobfleet_protocol.control.control_writer import ControlWriter, Decision, OnAppended
 from jobfleet_protocol.control.limit_state import Limit
 
 ANNOUNCEMENT_LOST = "limit.announcement_lost"
@@ -29,11 +29,11 @@ class Limits:
         log: ControlLog,
         control: ControlChannel,
         clock: Clock,
-        told: Told | None = None,
+        on_appended: OnAppended | None = None,
     ) -> None:
         self._control_log = log
         self._control = control
-        self._writer = ControlWriter(log=log, clock=clock, told=told)
+        self._writer = ControlWriter(log=log, clock=clock, on_appended=on_appended)
 
     async def read(self) -> Mapping[str, Limit]:
         """Return all limits by name, removed ones too.

@@ -17,7 +17,7 @@ from jobfleet_contracts.job import QUEUE_PATTERN
 from jobfleet_contracts.ports import AuditTrail, Clock
 from jobfleet_contracts.state import CLAIMABLE
 from jobfleet_protocol.control import pause_state
-from jobfleet_protocol.control.control_writer import ControlWriter, Decision, Told
+from jobfleet_protocol.control.control_writer import ControlWriter, Decision, OnAppended
 from jobfleet_protocol.control.pause_state import FleetPauses, Pause
 
 ANNOUNCEMENT_LOST = "pause.announcement_lost"
@@ -34,12 +34,12 @@ class Pauses:
         log: ControlLog,
         control: ControlChannel,
         clock: Clock,
-        told: Told | None = None,
+        on_appended: OnAppended | None = None,
     ) -> None:
         self._control_log = log
         self._control = control
         self._clock = clock
-        self._writer = ControlWriter(log=log, clock=clock, told=told)
+        self._writer = ControlWriter(log=log, clock=clock, on_appended=on_appended)
 
     async def read(self) -> FleetPauses:
         """Return the pauses in force now.
@@ -166,8 +166,8 @@ class Pauses:
 def _check_name(subject: ControlSubject, name: str) -> None:
     check_control_name(name, what=subject)
     if subject is ControlSubject.QUEUE and not QUEUE_PATTERN.fullmatch(name):
-        told = f"queue: {name!r} is not allowed; use 1 to 50 of a-z, 0-9, '_', '-'"
-        raise InvalidRequest(told, field="queue")
+        message = f"queue: {name!r} is not allowed; use 1 to 50 of a-z, 0-9, '_', '-'"
+        raise InvalidRequest(message, field="queue")
 
 
 def _types_of(head: Event) -> list[str]:
@@ -175,8 +175,8 @@ def _types_of(head: Event) -> list[str]:
 
     Who pauses a type need not know its earlier names; the worker that put the job off does.
     """
-    told = head.data if head.data.get("subject") == ControlSubject.TYPE else {}
-    name = str(told.get("name", head.facts.job_type))
+    data = head.data if head.data.get("subject") == ControlSubject.TYPE else {}
+    name = str(data.get("name", head.facts.job_type))
     return [head.facts.job_type] if name == head.facts.job_type else [head.facts.job_type, name]
 
 

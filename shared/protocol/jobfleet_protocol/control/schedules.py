@@ -28,7 +28,12 @@ from jobfleet_contracts.schedule import Schedule
 from jobfleet_contracts.state import State
 from jobfleet_protocol.actions.submission import Submitted, Submitter
 from jobfleet_protocol.control import schedule_state
-from jobfleet_protocol.control.control_writer import ControlDraft, ControlWriter, Decision, Told
+from jobfleet_protocol.control.control_writer import (
+    ControlDraft,
+    ControlWriter,
+    Decision,
+    OnAppended,
+)
 from jobfleet_protocol.control.schedule_state import ScheduleState, job_of
 
 MOST_BACKFILLED = 1000
@@ -52,13 +57,15 @@ class Schedules:
         trail: AuditTrail,
         submitter: Submitter,
         clock: Clock,
-        told: Told | None = None,
+        on_appended: OnAppended | None = None,
     ) -> None:
         self._control_log = log
         self._trail = trail
         self._submitter = submitter
         self._clock = clock
-        self._writer = ControlWriter(log=log, clock=clock, settle=self.settle, told=told)
+        self._writer = ControlWriter(
+            log=log, clock=clock, settle=self.settle, on_appended=on_appended
+        )
         self._settled: dict[str, int] = {}
 
     async def all(self) -> Sequence[ControlEntry]:

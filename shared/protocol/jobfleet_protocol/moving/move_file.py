@@ -146,8 +146,8 @@ class MoveWriter:
 
     def footer(self) -> bytes:
         """Return the last line."""
-        told = {"counts": asdict(self.counts), "sha256": self._checksum.hexdigest()}
-        return encode({"end": told}) + b"\n"
+        fields = {"counts": asdict(self.counts), "sha256": self._checksum.hexdigest()}
+        return encode({"end": fields}) + b"\n"
 
     def _line(self, fields: Mapping[str, Any]) -> bytes:
         line = encode(fields) + b"\n"

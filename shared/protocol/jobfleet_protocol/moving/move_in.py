@@ -160,12 +160,12 @@ class MoveIn:
         await leases.release(moved.lock, lease_id)
 
     async def _require_empty(self) -> None:
-        told = "here: a fleet is moved into an empty backend only"
+        message = "here: a fleet is moved into an empty backend only"
         async for history in self._backend.trail.scan():
-            raise ActionRefused(f"job {history[0].job_id} is {told}")
+            raise ActionRefused(f"job {history[0].job_id} is {message}")
         async for log in self._backend.control_log.scan():
             if not is_seal_log(log[0]):
-                raise ActionRefused(f"{log[0].subject} {log[0].name} has a log {told}")
+                raise ActionRefused(f"{log[0].subject} {log[0].name} has a log {message}")
 
 
 def _kind(item: MoveItem) -> type:

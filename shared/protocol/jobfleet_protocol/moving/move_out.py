@@ -63,21 +63,21 @@ class MoveOut:
         writer: TrailWriter,
         clock: Clock,
         wait_seconds: float,
-        told: Callable[[str], object],
+        on_wait: Callable[[str], object],
     ) -> None:
         """Take the parts.
 
         Args:
             writer: of the caller's service; takes jobs from their lost workers.
             wait_seconds: how long to wait in all for jobs that run, and for open transactions.
-            told: hears once of each thing that is waited for.
+            on_wait: called once for each thing that is waited for.
         """
         self._backend = backend
         self._writer = writer
         self._clock = clock
         self._seals = Seals(log=backend.control_log, clock=clock)
         self._until = clock.boottime() + wait_seconds
-        self._told = told
+        self._on_wait = on_wait
         self._waits_for: set[str] = set()
         self._turns: dict[str, TurnNote] = {}
         self._types: set[str] = set()
@@ -222,5 +222,5 @@ class MoveOut:
             )
         if what not in self._waits_for:
             self._waits_for.add(what)
-            self._told(f"waiting for {what}")
+            self._on_wait(f"waiting for {what}")
         await asyncio.sleep(LOOK_SECONDS)

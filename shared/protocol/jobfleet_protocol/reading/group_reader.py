@@ -97,8 +97,8 @@ class GroupReader:
             UnknownJob, ActionRefused, BackendUnavailable: as :meth:`read`.
         """
         if state is not None and state not in MEMBER_STATES:
-            told = f"state: must be one of {', '.join(MEMBER_STATES)}"
-            raise InvalidRequest(told, field="state")
+            message = f"state: must be one of {', '.join(MEMBER_STATES)}"
+            raise InvalidRequest(message, field="state")
         first = 0 if cursor is None else int(_CURSOR.parts(cursor)[0])
         head = await self._head(group_id)
         try:

@@ -357,12 +357,12 @@ def _without_labels(opening: Event) -> Event:
     return replace(opening, data=opening.data | {"request": _without_step_labels(request)})
 
 
-def _without_step_labels(said: Mapping[str, Any]) -> dict[str, Any]:
-    steps = [_without_step_labels(step) for step in said.get("then") or ()]
+def _without_step_labels(data: Mapping[str, Any]) -> dict[str, Any]:
+    steps = [_without_step_labels(step) for step in data.get("then") or ()]
     for step in steps:
         if is_label(step.get("payload")):
             del step["payload"]
-    return dict(said) | ({"then": steps} if steps else {})
+    return dict(data) | ({"then": steps} if steps else {})
 
 
 def shown(event: Event, coder: ValueCoder) -> Event:

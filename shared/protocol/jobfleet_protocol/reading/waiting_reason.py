@@ -119,8 +119,8 @@ def _deferred(head: Event) -> WaitingReason:
         return WaitingReason("deferred", "Its worker shut down and handed it back.")
     key = head.facts.lock_key
     href = "/locks" if key is not None and reason == "lock" else ""
-    said = masked_text(head.message) or f"deferred: {reason}"
-    return WaitingReason("deferred", _sentence(said), href)
+    text = masked_text(head.message) or f"deferred: {reason}"
+    return WaitingReason("deferred", _sentence(text), href)
 
 
 def _crowd(head: Event, fleet: FleetNow, able: Sequence[WorkerStatus]) -> Iterator[WaitingReason]:

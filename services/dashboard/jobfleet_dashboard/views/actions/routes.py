@@ -44,11 +44,11 @@ async def actions(request: Request) -> Response:
         wanted=shown.wanted(services.clock.now()),
         cursor=request.query_params.get("cursor") or None,
     )
-    told: dict[str, Any] = {
+    context: dict[str, Any] = {
         "entries": [entry.to_json() | {"moment": entry.entry.occurred_at} for entry in page.items],
         **_listed(shown, "/actions", page),
     }
-    return show(request, LIST, verbs=list(Verb), **told, **page_context(request, "actions"))
+    return show(request, LIST, verbs=list(Verb), **context, **page_context(request, "actions"))
 
 
 @router.get("/actions/jobs")
@@ -72,7 +72,7 @@ async def on_jobs(request: Request) -> Response:
         return wanted.is_by(str(event.data["by"] or NAMELESS))
 
     page = await find_events(services.backend.reader, query, fits=fits)
-    told: dict[str, Any] = {
+    context: dict[str, Any] = {
         "events": [event.masked() for event in page.items],
         **_listed(shown, "/actions/jobs", page),
     }
@@ -81,7 +81,7 @@ async def on_jobs(request: Request) -> Response:
         JOBS,
         verbs=list(ON_JOBS),
         nameless=NAMELESS,
-        **told,
+        **context,
         **page_context(request, "actions"),
     )
 
@@ -110,8 +110,8 @@ async def stream(request: Request, action_id: str) -> Response:
     known = _known(action_id)
 
     async def render(_: Batch | None) -> Sequence[Fragment]:
-        told = await _one(request, known) | page_context(request)
-        html = site_of(request).pages.fragment(ONE, "action", **told)
+        context = await _one(request, known) | page_context(request)
+        html = site_of(request).pages.fragment(ONE, "action", **context)
         return [Fragment("action", html, is_part=True)]
 
     may_operate = str(page_context(request)["may_operate"])

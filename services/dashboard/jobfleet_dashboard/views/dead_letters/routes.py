@@ -34,8 +34,8 @@ async def dead_letters(request: Request) -> Response:
     """Show dead jobs by cause, and messages that are no job requests."""
     cursor = request.query_params.get("cursor")
     page = await _read(request, cursor)
-    told = page_context(request, "dead", None if cursor else "/stream/dead-letters")
-    return show(request, TEMPLATE, block="dead", dead=page, spark_height=SPARK_HEIGHT, **told)
+    context = page_context(request, "dead", None if cursor else "/stream/dead-letters")
+    return show(request, TEMPLATE, block="dead", dead=page, spark_height=SPARK_HEIGHT, **context)
 
 
 @router.get("/stream/dead-letters")
@@ -76,6 +76,6 @@ async def _changes(request: Request, batch: Batch | None) -> str:
     died = [job_id for job_id, event in newest.items() if event.kind in DEATHS]
     if not left and not died:
         return ""
-    told = {"left": left, "died": died, "dead": await _read(request, None)}
-    told |= {"spark_height": SPARK_HEIGHT, **page_context(request)}
-    return site_of(request).pages.fragment("dead_letters/_live.html", "changes", **told)
+    context = {"left": left, "died": died, "dead": await _read(request, None)}
+    context |= {"spark_height": SPARK_HEIGHT, **page_context(request)}
+    return site_of(request).pages.fragment("dead_letters/_live.html", "changes", **context)

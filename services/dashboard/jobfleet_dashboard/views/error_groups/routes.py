@@ -41,10 +41,10 @@ router = APIRouter(dependencies=[require(Role.VIEWER)], include_in_schema=False)
 async def errors(request: Request) -> Response:
     """Show the groups of a range."""
     chosen, job_type = _chosen(request)
-    told = await _list(request, chosen, job_type) | page_context(
+    context = await _list(request, chosen, job_type) | page_context(
         request, "errors", f"/stream/errors?{_query(chosen, job_type)}"
     )
-    return show(request, LIST, block="groups", **told)
+    return show(request, LIST, block="groups", **context)
 
 
 @router.get("/stream/errors")
@@ -55,10 +55,10 @@ async def stream(request: Request) -> Response:
     async def render(batch: Batch | None) -> Sequence[Fragment]:
         if batch is not None and not _tells_of_failures(batch):
             return []
-        told = await _list(request, chosen, job_type) | page_context(request)
+        context = await _list(request, chosen, job_type) | page_context(request)
         return [
             Fragment(
-                "groups", site_of(request).pages.fragment(LIST, "groups", **told), is_part=True
+                "groups", site_of(request).pages.fragment(LIST, "groups", **context), is_part=True
             )
         ]
 
@@ -78,7 +78,7 @@ async def group(request: Request, group_id: str) -> Response:
         read_errors(services.backend.reader, services.clock, chosen),
         services.backend.reader.jobs(asked.query(services.clock.now(), limit=PAGE_SIZE)),
     )
-    told = {
+    context = {
         **_shared(chosen),
         "group_id": group_id,
         "group": next((row for row in rows_of(report) if row.group_id == group_id), None),
@@ -89,7 +89,7 @@ async def group(request: Request, group_id: str) -> Response:
         "searched_back_to": page.searched_back_to,
         "fields": asked.pairs(),
     }
-    return show(request, GROUP, block="group", **told, **page_context(request, "errors"))
+    return show(request, GROUP, block="group", **context, **page_context(request, "errors"))
 
 
 async def _list(request: Request, chosen: ErrorRange, job_type: str) -> dict[str, Any]:

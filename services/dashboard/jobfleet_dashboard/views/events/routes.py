@@ -49,11 +49,11 @@ async def events(request: Request) -> Response:
     """Show one page of the events that the filter lets through."""
     chosen = parse_filter(request.query_params.multi_items())
     cursor = await live_cursor(request)
-    told = await _results(request, chosen)
+    context = await _results(request, chosen)
     live_url = chosen.url("/stream/events") if chosen.is_live else None
-    told |= page_context(request, "events", live_url, cursor=cursor)
-    told["search_fields"] = EVENT_FIELD_NAMES
-    answer = show(request, TEMPLATE, block="results", **told)
+    context |= page_context(request, "events", live_url, cursor=cursor)
+    context["search_fields"] = EVENT_FIELD_NAMES
+    answer = show(request, TEMPLATE, block="results", **context)
     if "HX-History-Restore-Request" not in request.headers:  # it has its entry already
         answer.headers[_history_header(request, chosen)] = chosen.url()
     return answer
@@ -64,8 +64,8 @@ async def words(request: Request) -> Response:
     """Offer the search completed by each word that could follow."""
     search = request.query_params.get("q", "")[:MAX_SEARCH]
     names = await SearchedNames.read(services_of(request).backend)
-    told = {"words": completions(search, names, EVENT_FIELD_NAMES)}
-    return html(site_of(request).pages.fragment("jobs/_words.html", "words", **told))
+    context = {"words": completions(search, names, EVENT_FIELD_NAMES)}
+    return html(site_of(request).pages.fragment("jobs/_words.html", "words", **context))
 
 
 @router.get("/stream/events")

@@ -33,8 +33,8 @@ async def group(request: Request, job_id: JobId) -> Response:
     """Show how the members stand, and a page of them."""
     page = await _page(request, job_id)
     address = page.url(state=page.chosen, cursor=page.cursor, stream="/stream")
-    told = page_context(request, "jobs", address if page.live else None)
-    return show(request, TEMPLATE, group=page, **told)
+    context = page_context(request, "jobs", address if page.live else None)
+    return show(request, TEMPLATE, group=page, **context)
 
 
 @router.get("/stream/groups/{jobId:uuid}")
@@ -42,10 +42,10 @@ async def stream(request: Request, job_id: JobId) -> Response:
     """Keep the page of a group up to date."""
 
     async def render(_: Batch | None) -> Sequence[Fragment]:
-        told: dict[str, Any] = {"group": await _page(request, job_id), **page_context(request)}
+        context: dict[str, Any] = {"group": await _page(request, job_id), **page_context(request)}
         pages = site_of(request).pages
         return [
-            Fragment(name, pages.fragment(TEMPLATE, name, **told), is_part=True)
+            Fragment(name, pages.fragment(TEMPLATE, name, **context), is_part=True)
             for name in ("standing", "actions", "members")
         ]
 

@@ -126,7 +126,7 @@ def _deferred(newest: Event, around: JobSituation) -> Sentence:
     timed = due > newest.occurred_at
     since: Sentence = () if timed else (TextSpan(" since "), _since(around))
     if around.holder_id is not None and newest.facts.lock_key:
-        told: Sentence = (
+        sentence: Sentence = (
             TextSpan("waiting for lock "),
             TextSpan(newest.facts.lock_key, href="/locks"),
             *since,
@@ -136,11 +136,11 @@ def _deferred(newest: Event, around: JobSituation) -> Sentence:
         free = "; it starts when the lock is free"
     else:
         why = f": {around.reason}" if around.reason else ""
-        told = (TextSpan(f"deferred{why}"), *since)
+        sentence = (TextSpan(f"deferred{why}"), *since)
         free = "; a worker tries it again every few seconds"
     if timed:
-        return (*told, TextSpan("; next try "), _ahead(due, around))
-    return (*told, TextSpan(free))
+        return (*sentence, TextSpan("; next try "), _ahead(due, around))
+    return (*sentence, TextSpan(free))
 
 
 def _waits_for_rate(newest: Event, due: datetime, around: JobSituation) -> Sentence:
@@ -152,11 +152,11 @@ def _waits_for_rate(newest: Event, due: datetime, around: JobSituation) -> Sente
 
 def _waiting(newest: Event, around: JobSituation) -> Sentence:
     if newest.facts.job_type == GROUP_TYPE:
-        told: Sentence = (TextSpan("waiting for its members since "), _since(around))
+        sentence: Sentence = (TextSpan("waiting for its members since "), _since(around))
         if not around.held_by:
-            return told
+            return sentence
         held = TextSpan(held_text(around.held_by), href=f"/groups/{newest.job_id}")
-        return (*told, TextSpan("; "), held)
+        return (*sentence, TextSpan("; "), held)
     sent = "the request was sent" if newest.after.sent else "the request is not sent yet"
     parts: Sentence = (
         TextSpan("waiting for a third party's callback since "),

@@ -49,8 +49,8 @@ async def job(
     page = job_page(view, trace_url=services.options.trace_url)
     live = page.live and before is None
     live_url = f"/stream/jobs/{job_id}?after={page.cursor}" if live else None
-    told: dict[str, Any] = {"job": page, **page_context(request, "jobs", live_url)}
-    return show(request, TEMPLATE, **told | ({} if page.live else {"live_sign": "ended"}))
+    context: dict[str, Any] = {"job": page, **page_context(request, "jobs", live_url)}
+    return show(request, TEMPLATE, **context | ({} if page.live else {"live_sign": "ended"}))
 
 
 @router.get("/jobs/{job_id}/attempts/{epoch}")
@@ -63,8 +63,8 @@ async def attempt(
     row = next((row for row in attempt_rows(view.lifecycle) if row.epoch == epoch), None)
     if row is None:
         raise NotFound(f"no attempt with epoch {epoch} is at hand; the API has all attempts")
-    told: dict[str, Any] = {"job_id": job_id, "name": view.newest.facts.job_name, "row": row}
-    return show(request, "job/attempt.html", **told, **page_context(request, "jobs"))
+    context: dict[str, Any] = {"job_id": job_id, "name": view.newest.facts.job_name, "row": row}
+    return show(request, "job/attempt.html", **context, **page_context(request, "jobs"))
 
 
 @router.get("/stream/jobs/{job_id}")
@@ -151,7 +151,7 @@ def _fragments(request: Request, view: JobView, *, since: int, opens: bool) -> s
     """Return what a page needs that knows all events up to ``since``."""
     pages = site_of(request).pages
     page = job_page(view, trace_url=services_of(request).options.trace_url)
-    told = {"job": page, **page_context(request)}
+    context = {"job": page, **page_context(request)}
     new = items_after(page.history, since)
     same_state = all(isinstance(item, StepsRow) for item in new)
     names: tuple[str, ...] = ALWAYS
@@ -159,7 +159,7 @@ def _fragments(request: Request, view: JobView, *, since: int, opens: bool) -> s
         names += AS_TIME_GOES_ON if not page.is_group else OF_A_GROUP
     if not same_state or not since:
         names += ON_A_NEW_STATE
-    html = "".join(partial(name, pages.fragment(TEMPLATE, name, **told)) for name in names)
+    html = "".join(partial(name, pages.fragment(TEMPLATE, name, **context)) for name in names)
     return html + _history(pages, page.job_id, new, since)
 
 

@@ -105,7 +105,7 @@ def draw_timeline(rows: Sequence[SpanRow], *, now: datetime) -> TimelineDrawing:
     end = max((span.end or now) for row in shown for span in row.spans)
     scale = _Scale(start, max(seconds_between(start, end), 0.001))
     drawn = tuple(_row(row, scale, now) for row in shown)
-    summary = "; ".join(_told(row) for row in drawn)
+    summary = "; ".join(_row_text(row) for row in drawn)
     return TimelineDrawing(drawn, _ticks(scale), summary, len(with_spans) - len(shown))
 
 
@@ -154,7 +154,7 @@ def _sum(spans: Sequence[Span], now: datetime) -> str:
     return spell(sum(seconds_between(span.start, span.end or now) for span in spans))
 
 
-def _told(row: DrawnRow) -> str:
+def _row_text(row: DrawnRow) -> str:
     waited = f", waited {row.waited}" if row.waited else ""
     ran = f", ran {row.ran}" if row.ran else ""
     return f"attempt {row.attempt}{waited}{ran}"

@@ -38,7 +38,7 @@ async def log(
     else:
         page = await reader.page(newest.job_id, cursor=cursor, limit_bytes=SHOWN_BYTES)
     ended = newest.after.state.is_terminal
-    told: dict[str, Any] = {
+    context: dict[str, Any] = {
         "job_id": newest.job_id,
         "name": newest.facts.job_name,
         "page": page,
@@ -46,4 +46,4 @@ async def log(
         "from_cursor": cursor is not None,
     }
     block = "arrivals" if news else "lines"
-    return show(request, TEMPLATE, block=block, **told, **page_context(request, "jobs"))
+    return show(request, TEMPLATE, block=block, **context, **page_context(request, "jobs"))

@@ -37,12 +37,12 @@ async def jobs(request: Request) -> Response:
     if (job_id := chosen.job_id) is not None and await services.backend.trail.newest(job_id):
         return go_to(request, f"/jobs/{job_id}")
     cursor = await live_cursor(request)
-    told = await _results(request, chosen)
-    told |= page_context(request, "jobs", chosen.url("/stream/jobs"), cursor=cursor)
-    told["counts"] = await _counts(services, chosen)
-    told["search_fields"] = FIELD_NAMES
-    told["known"] = KnownNames.of(await services.backend.directory.workers())
-    answer = show(request, "jobs/index.html", block="results", states=list(State), **told)
+    context = await _results(request, chosen)
+    context |= page_context(request, "jobs", chosen.url("/stream/jobs"), cursor=cursor)
+    context["counts"] = await _counts(services, chosen)
+    context["search_fields"] = FIELD_NAMES
+    context["known"] = KnownNames.of(await services.backend.directory.workers())
+    answer = show(request, "jobs/index.html", block="results", states=list(State), **context)
     if "HX-History-Restore-Request" not in request.headers:  # it has its entry already
         answer.headers[_history_header(request, chosen)] = chosen.url()
     return answer
@@ -53,8 +53,8 @@ async def words(request: Request) -> Response:
     """Offer the search completed by each word that could follow."""
     search = request.query_params.get("q", "")[:MAX_SEARCH]
     names = await SearchedNames.read(services_of(request).backend)
-    told = {"words": completions(search, names)}
-    return html(site_of(request).pages.fragment("jobs/_words.html", "words", **told))
+    context = {"words": completions(search, names)}
+    return html(site_of(request).pages.fragment("jobs/_words.html", "words", **context))
 
 
 def _history_header(request: Request, chosen: JobFilter) -> str:
@@ -122,14 +122,14 @@ async def _changes(request: Request, chosen: JobFilter, batch: Batch | None) -> 
     else:
         found = _newest_rows(batch)
         fresh = {row.facts.job_id for row in found if _is_wanted(row, query)}
-    told: dict[str, Any] = {
+    context: dict[str, Any] = {
         "rows": await _shown(services, found),
         "fresh": fresh,
         "counts": await _counts(services, chosen),
         "states": list(State),
     }
     return site_of(request).pages.fragment(
-        "jobs/_live.html", "changes", **told, **page_context(request)
+        "jobs/_live.html", "changes", **context, **page_context(request)
     )
 
 

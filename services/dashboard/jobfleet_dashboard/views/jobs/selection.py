@@ -53,8 +53,8 @@ async def _ask_or_act(request: Request, form: FormData, *, address: str, back: s
     services = services_of(request)
     if "expected" not in form:
         asked = await _question(services, form, action, address=address, back=back)
-        told = page_context(request, "jobs")
-        return show(request, "jobs/question.html", block="question", question=asked, **told)
+        context = page_context(request, "jobs")
+        return show(request, "jobs/question.html", block="question", question=asked, **context)
     ids = await _confirmed(services, form, action)
     reason = reason_of({"reason": form.get("reason") or ""})
     if form.get("all"):

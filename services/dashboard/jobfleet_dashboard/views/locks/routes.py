@@ -28,8 +28,8 @@ router = APIRouter(dependencies=[require(Role.VIEWER)], include_in_schema=False)
 @router.get("/locks")
 async def locks(request: Request) -> Response:
     """Show the lock keys in use, and the named limits."""
-    told = page_context(request, "locks", "/stream/locks")
-    return show(request, TEMPLATE, **await _read(request), **told)
+    context = page_context(request, "locks", "/stream/locks")
+    return show(request, TEMPLATE, **await _read(request), **context)
 
 
 @router.get("/stream/locks")
@@ -43,9 +43,11 @@ async def stream(request: Request) -> Response:
 
 
 async def _render(request: Request) -> Sequence[Fragment]:
-    told = await _read(request) | page_context(request)
+    context = await _read(request) | page_context(request)
     return [
-        Fragment("locks", site_of(request).pages.fragment(TEMPLATE, "locks", **told), is_part=True)
+        Fragment(
+            "locks", site_of(request).pages.fragment(TEMPLATE, "locks", **context), is_part=True
+        )
     ]
 
 

@@ -48,8 +48,8 @@ async def logout(request: Request) -> Response:
 
 
 def _form(request: Request, back: str, problem: str | None = None, status: int = 200) -> Response:
-    told = page_context(request) | {"next": back, "problem": problem}
-    return show(request, "login/index.html", status=status, **told)
+    context = page_context(request) | {"next": back, "problem": problem}
+    return show(request, "login/index.html", status=status, **context)
 
 
 def _came_over_https(request: Request) -> bool:

@@ -28,8 +28,8 @@ async def overview(request: Request) -> Response:
     """Show the fleet."""
     cursor = await live_cursor(request)
     page = await read_overview(services_of(request), feed=True)
-    told = page_context(request, "overview", "/stream/overview", cursor=cursor)
-    return show(request, TEMPLATE, overview=page, **told)
+    context = page_context(request, "overview", "/stream/overview", cursor=cursor)
+    return show(request, TEMPLATE, overview=page, **context)
 
 
 @router.get("/stream/overview")
@@ -45,9 +45,9 @@ async def stream(request: Request) -> Response:
 async def _instruments(request: Request) -> list[Fragment]:
     site = site_of(request)
     page = await read_overview(services_of(request), feed=False)
-    told = {"overview": page, **page_context(request)}
+    context = {"overview": page, **page_context(request)}
     return [
-        Fragment(name, site.pages.fragment(TEMPLATE, name, **told), is_part=True)
+        Fragment(name, site.pages.fragment(TEMPLATE, name, **context), is_part=True)
         for name in INSTRUMENTS
     ]
 

@@ -33,8 +33,8 @@ _OPERATOR = [require(Role.OPERATOR)]
 @router.get("/queues")
 async def queues(request: Request) -> Response:
     """Show the queues, and the types that can be paused."""
-    told = page_context(request, "queues", "/stream/queues")
-    return show(request, TEMPLATE, **await _read(request), **told)
+    context = page_context(request, "queues", "/stream/queues")
+    return show(request, TEMPLATE, **await _read(request), **context)
 
 
 @router.get("/stream/queues")
@@ -42,10 +42,12 @@ async def stream(request: Request) -> Response:
     """Keep depths, rates and pauses up to date."""
 
     async def render(_: Batch | None) -> Sequence[Fragment]:
-        told = await _read(request) | page_context(request)
+        context = await _read(request) | page_context(request)
         return [
             Fragment(
-                "queues", site_of(request).pages.fragment(TEMPLATE, "queues", **told), is_part=True
+                "queues",
+                site_of(request).pages.fragment(TEMPLATE, "queues", **context),
+                is_part=True,
             )
         ]
 

@@ -37,8 +37,8 @@ router = APIRouter(dependencies=[require(Role.VIEWER)], include_in_schema=False)
 @router.get("/schedules")
 async def schedules(request: Request) -> Response:
     """Show all schedules."""
-    told = page_context(request, "schedules", "/stream/schedules")
-    return show(request, LIST, schedules=await _rows(request), **told)
+    context = page_context(request, "schedules", "/stream/schedules")
+    return show(request, LIST, schedules=await _rows(request), **context)
 
 
 @router.get("/stream/schedules")
@@ -46,11 +46,11 @@ async def stream(request: Request) -> Response:
     """Keep the list up to date."""
 
     async def render(_: Batch | None) -> Sequence[Fragment]:
-        told = {"schedules": await _rows(request), **page_context(request)}
+        context = {"schedules": await _rows(request), **page_context(request)}
         return [
             Fragment(
                 "schedules",
-                site_of(request).pages.fragment(LIST, "schedules", **told),
+                site_of(request).pages.fragment(LIST, "schedules", **context),
                 is_part=True,
             )
         ]
@@ -78,12 +78,14 @@ async def stream_one(request: Request, name: str) -> Response:
     async def render(_: Batch | None) -> Sequence[Fragment]:
         record = await found_schedule(request, name)
         page = await schedule_page(services_of(request), record)
-        told: dict[str, Any] = {"page": page, **page_context(request)}
+        context: dict[str, Any] = {"page": page, **page_context(request)}
         pages = site_of(request).pages
-        return [Fragment(part, pages.fragment(PAGE, part, **told), is_part=True) for part in PARTS]
+        return [
+            Fragment(part, pages.fragment(PAGE, part, **context), is_part=True) for part in PARTS
+        ]
 
-    told = page_context(request)
-    roles = f"{told['may_submit']} {told['may_operate']}"
+    context = page_context(request)
+    roles = f"{context['may_submit']} {context['may_operate']}"
     key = ("schedule", name, roles)
     return await shared_stream(request, key, render, pause_seconds=LOOK_SECONDS)
 

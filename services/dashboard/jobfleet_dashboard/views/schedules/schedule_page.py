@@ -207,7 +207,7 @@ async def _run(trail: AuditTrail, entry: ControlEntry, *, is_newest: bool) -> Ru
 
 def _line(entry: ControlEntry, changes: Sequence[FieldChange]) -> HistoryLine:
     details = entry.details
-    said = [masked_text(entry.reason) or _told(entry), *(change.text for change in changes)]
+    parts = [masked_text(entry.reason) or _entry_text(entry), *(change.text for change in changes)]
     return HistoryLine(
         sequence=entry.sequence,
         kind=entry.kind,
@@ -215,11 +215,11 @@ def _line(entry: ControlEntry, changes: Sequence[FieldChange]) -> HistoryLine:
         tick=parse_optional_time(details.get("tick")),
         job_id=details.get("jobId") or details.get("runningJobId"),
         by=entry.by,
-        text="; ".join(filter(None, said)),
+        text="; ".join(filter(None, parts)),
     )
 
 
-def _told(entry: ControlEntry) -> str:
+def _entry_text(entry: ControlEntry) -> str:
     """Return what an entry without a reason tells, beside its kind."""
     details = entry.details
     if entry.kind is not ControlKind.SKIPPED:

@@ -114,7 +114,7 @@ async def _form(
     confirm: str = "",
     status: int = 200,
 ) -> Response:
-    told: dict[str, Any] = {
+    context: dict[str, Any] = {
         "fields": form_fields(values, await _known_names(request)),
         "confirmed": CONFIRMED,
         "confirmed_type": confirm,
@@ -126,6 +126,6 @@ async def _form(
         "bad_field": (bad or "").split(".")[0],
     }
     return show(
-        request, "submit/index.html", block="form", status=status, **told,
+        request, "submit/index.html", block="form", status=status, **context,
         **page_context(request, "submit"),
     )  # fmt: skip

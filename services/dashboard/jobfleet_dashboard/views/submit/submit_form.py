@@ -99,8 +99,8 @@ def values_of(request: JobRequest) -> dict[str, str]:
     What is hidden in the job is left empty; ``FILL`` names each such place.
     """
     paths: list[list[str]] = []
-    said = _emptied(request.to_json(), [], paths)
-    values = {name: _shown(said[name], kind) for name, kind in _KINDS.items() if name in said}
+    fields = _emptied(request.to_json(), [], paths)
+    values = {name: _shown(fields[name], kind) for name, kind in _KINDS.items() if name in fields}
     known = [path for path in paths if path[0] in _KINDS]
     return values | ({FILL: orjson.dumps(known).decode()} if known else {})
 

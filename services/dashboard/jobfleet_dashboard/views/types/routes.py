@@ -52,8 +52,8 @@ router = APIRouter(dependencies=[require(Role.VIEWER)], include_in_schema=False)
 async def types(request: Request) -> Response:
     """Show each type's figures, what runs longest, and the slowest attempts of the last day."""
     query = urlencode(_chosen(request))
-    told = page_context(request, "types", f"/stream/types?{query}")
-    return show(request, TEMPLATE, block="types", **await _read(request), **told)
+    context = page_context(request, "types", f"/stream/types?{query}")
+    return show(request, TEMPLATE, block="types", **await _read(request), **context)
 
 
 @router.get("/stream/types")
@@ -61,10 +61,10 @@ async def stream(request: Request) -> Response:
     """Keep the figures up to date."""
 
     async def render(_: Batch | None) -> Sequence[Fragment]:
-        told = await _read(request) | page_context(request)
+        context = await _read(request) | page_context(request)
         return [
             Fragment(
-                "types", site_of(request).pages.fragment(TEMPLATE, "types", **told), is_part=True
+                "types", site_of(request).pages.fragment(TEMPLATE, "types", **context), is_part=True
             )
         ]
 

@@ -20,10 +20,10 @@ async def waiting(request: Request, job_id: str) -> Response:
     """Show the reasons, the strongest first; nothing of jobs that run or have ended."""
     services = services_of(request)
     newest = await services.job_reader.newest(known_id(job_id))
-    told = {
+    page = {
         "job_id": newest.job_id,
         "name": newest.facts.job_name,
         "reasons": await waiting_of(services, newest),
     }
     context = page_context(request, "jobs")
-    return show(request, "waiting/show.html", block="reasons", **told, **context)
+    return show(request, "waiting/show.html", block="reasons", **page, **context)

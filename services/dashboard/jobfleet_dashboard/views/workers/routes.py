@@ -29,8 +29,8 @@ router = APIRouter(dependencies=[require(Role.VIEWER)], include_in_schema=False)
 @router.get("/workers")
 async def workers(request: Request) -> Response:
     """Show the fleet's processes."""
-    told = page_context(request, "workers", "/stream/workers")
-    return show(request, TEMPLATE, workers=await _rows(request), **told)
+    context = page_context(request, "workers", "/stream/workers")
+    return show(request, TEMPLATE, workers=await _rows(request), **context)
 
 
 @router.get("/stream/workers")
@@ -47,8 +47,8 @@ async def stream(request: Request) -> Response:
 async def worker(request: Request, worker_id: WorkerId) -> Response:
     """Show one worker, also one that is gone."""
     record = await _record(request, worker_id)
-    told = page_context(request, "workers", f"/stream/workers/{worker_id}")
-    return show(request, ONE, record=record, **told)
+    context = page_context(request, "workers", f"/stream/workers/{worker_id}")
+    return show(request, ONE, record=record, **context)
 
 
 @router.get("/stream/workers/{workerId:uuid}")
@@ -56,8 +56,8 @@ async def stream_one(request: Request, worker_id: WorkerId) -> Response:
     """Keep the page of a worker up to date."""
 
     async def render(_: Batch | None) -> Sequence[Fragment]:
-        told = {"record": await _record(request, worker_id), **page_context(request)}
-        part = site_of(request).pages.fragment(ONE, "worker", **told)
+        context = {"record": await _record(request, worker_id), **page_context(request)}
+        part = site_of(request).pages.fragment(ONE, "worker", **context)
         return [Fragment("worker", part, is_part=True)]
 
     return await shared_stream(
@@ -78,10 +78,10 @@ async def _record(request: Request, worker_id: str) -> WorkerRecord:
 
 
 async def _render(request: Request) -> Sequence[Fragment]:
-    told = {"workers": await _rows(request), **page_context(request)}
+    context = {"workers": await _rows(request), **page_context(request)}
     return [
         Fragment(
-            "workers", site_of(request).pages.fragment(TEMPLATE, "workers", **told), is_part=True
+            "workers", site_of(request).pages.fragment(TEMPLATE, "workers", **context), is_part=True
         )
     ]
 

@@ -72,8 +72,8 @@ def translate(error: BaseException, *, operation: str, address: str, role: str) 
         return BackendForbidden(f"{operation}: no identity to show to {address}: {reason}")
     # ServiceRequestError included: with aiohttp it does not mean that nothing was sent.
     reason = str(error)[:200]
-    said = type(error).__name__ if not reason or "sig=" in reason else reason
-    return BackendUnavailable(f"{operation}: cannot reach {address}: {said}")
+    detail = type(error).__name__ if not reason or "sig=" in reason else reason
+    return BackendUnavailable(f"{operation}: cannot reach {address}: {detail}")
 
 
 def result_of(error: BackendError) -> str:

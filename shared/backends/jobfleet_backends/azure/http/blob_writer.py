@@ -140,7 +140,7 @@ class _SharedKey(SansIOHTTPPolicy[HttpRequest, AsyncHttpResponse]):
 def _text(request: HttpRequest, account: str) -> str:
     """Return what a signature is made of; a length of zero stands as nothing."""
     headers, address = request.headers, urlsplit(request.url)
-    standard = ("" if (said := headers.get(name, "")) == "0" else said for name in _SIGNED)
+    standard = ("" if (header := headers.get(name, "")) == "0" else header for name in _SIGNED)
     own = sorted(
         f"{name.lower()}:{value}"
         for name, value in headers.items()

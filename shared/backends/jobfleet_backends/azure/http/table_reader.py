@@ -94,8 +94,8 @@ class TableReader:
             asked["$filter"] = query.filter
         if query.select:
             asked["$select"] = ",".join(query.select)
-        said = "&".join(f"{name}={quote(value, safe='')}" for name, value in asked.items())
-        request = HttpRequest("GET", f"{self._table}?{said}", headers=_ANSWER)
+        encoded = "&".join(f"{name}={quote(value, safe='')}" for name, value in asked.items())
+        request = HttpRequest("GET", f"{self._table}?{encoded}", headers=_ANSWER)
         response = (await self._pipeline.run(request)).http_response
         if response.status_code >= ERROR:
             raise refusal(response)
@@ -125,5 +125,5 @@ def _entity(row: dict[str, Any]) -> Row:
 
 
 def _following(response: AsyncHttpResponse) -> Mapping[str, str] | None:
-    said = {name: response.headers.get(f"x-ms-continuation-{name}") for name in _FOLLOWING}
-    return {name: value for name, value in said.items() if value} or None
+    found = {name: response.headers.get(f"x-ms-continuation-{name}") for name in _FOLLOWING}
+    return {name: value for name, value in found.items() if value} or None

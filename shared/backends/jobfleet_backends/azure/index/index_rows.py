@@ -163,8 +163,8 @@ def is_ghost(entity: Mapping[str, Any]) -> bool:
 
 def is_confirmed(entity: Mapping[str, Any]) -> bool:
     """Whether this is the open row of a job: one whose event is known to stand."""
-    told = (f"{name}{slot}" in entity for name in ("Hint", "Published") for slot in range(_SLOTS))
-    return not is_ghost(entity) and any(told)
+    marks = (f"{name}{slot}" in entity for name in ("Hint", "Published") for slot in range(_SLOTS))
+    return not is_ghost(entity) and any(marks)
 
 
 def entity_to_open(entity: Mapping[str, Any]) -> OpenRow:

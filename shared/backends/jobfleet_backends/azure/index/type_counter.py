@@ -101,8 +101,8 @@ class TypeHour:
 
 def with_times(query: Query) -> Query:
     """Narrow a question for counted endings to rows that say something about types."""
-    told = " or ".join(f"{column} gt ''" for column in TIMES_COLUMNS)
-    return replace(query, where=f"{query.where} and ( {told} )")
+    condition = " or ".join(f"{column} gt ''" for column in TIMES_COLUMNS)
+    return replace(query, where=f"{query.where} and ( {condition} )")
 
 
 def read_types(entity: Mapping[str, Any], hour: datetime) -> Iterator[TypeTimes]:
@@ -113,7 +113,7 @@ def read_types(entity: Mapping[str, Any], hour: datetime) -> Iterator[TypeTimes]
             yield TypeTimes(
                 job_type=job_type,
                 start=hour + STEP * number,
-                counts={RunKind(kind): _histogram(told) for kind, told in kinds.items()},
+                counts={RunKind(kind): _histogram(numbers) for kind, numbers in kinds.items()},
             )
 
 
@@ -140,8 +140,8 @@ def _dense(histogram: Histogram) -> list[int]:
     return [lowest, *(histogram.get(bucket, 0) for bucket in range(lowest, highest + 1))]
 
 
-def _histogram(told: Sequence[int]) -> Histogram:
-    lowest, *counts = told
+def _histogram(numbers: Sequence[int]) -> Histogram:
+    lowest, *counts = numbers
     return {int(lowest) + place: int(count) for place, count in enumerate(counts) if count}
 
 

@@ -40,7 +40,7 @@ def message_kept_for_an_unanswered_append() -> AbstractContextManager[Any]:
     """A worker waits for the answer to its append without a limit, and keeps the message."""
 
     async def until_answered(self: StoragePatience, message: JobMessage, operation: Any) -> Any:
-        return await retry_for(self._seconds, operation, log_delays(message))
+        return await retry_for(self.seconds, operation, log_delays(message))
 
     return patch.object(StoragePatience, "repeat", until_answered)
 

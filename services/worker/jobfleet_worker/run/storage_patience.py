@@ -24,10 +24,13 @@ class StoragePatience:
 
     After that the message goes back to the queue: a worker that can reach the storage shall have
     it. A claim whose outcome is unknown by then is taken over like that of a worker that died.
+
+    Attributes:
+        seconds: length of a lease, in which new tries begin.
     """
 
     def __init__(self, *, seconds: float) -> None:
-        self._seconds = seconds
+        self.seconds = seconds
 
     async def repeat(
         self, message: JobMessage, operation: Callable[[], Awaitable[_Answer]]
@@ -40,8 +43,8 @@ class StoragePatience:
         # An append under way goes on until it is answered. It does so alone: without the limit a
         # worker whose storage never comes back would keep the message and the slot for ever.
         try:
-            async with asyncio.timeout(2 * self._seconds):
-                return await retry_for(self._seconds, operation, log_delays(message))
+            async with asyncio.timeout(2 * self.seconds):
+                return await retry_for(self.seconds, operation, log_delays(message))
         except TimeoutError as error:
             raise BackendUnavailable("the outcome of a claim is not known in time") from error
 

@@ -109,10 +109,10 @@ def terminal_not_absorbing() -> Iterator[None]:
     }
     judge = decision.decide
 
-    def claim_all(head: Event, message: JobMessage, lease: LockView, now: datetime) -> Any:
-        if head.after.state is State.COMPLETED and lease.is_held:
-            return decision._claim(head, lease, now)
-        return judge(head, message, lease, now)
+    def claim_all(head: Event, message: JobMessage, view: LockView, now: datetime) -> Any:
+        if head.after.state is State.COMPLETED and view.is_held:
+            return decision._about_a_claimable_job(head, view, now)
+        return judge(head, message, view, now)
 
     def drafted(*given: Any, **named: Any) -> Event:
         with patch.object(transitions, "_FROM", may_start):  # the judgement goes by the right one

@@ -22,7 +22,7 @@ def leader_that_reaches_no_broker_stays() -> AbstractContextManager[Any]:
     """A leader whose messages are never confirmed goes on leading."""
 
     async def confirmed(self: Rescuer, message: JobMessage, head: Event) -> bool:
-        return await self._publication.attempt(message, head)
+        return await self._publication.try_to_send(message, head)
 
     return patch.object(Rescuer, "_confirmed", confirmed)
 

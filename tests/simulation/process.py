@@ -71,7 +71,7 @@ class Process:
     @property
     def own_lock(self) -> str | None:
         """The lock on which its new claims rest, if it runs a worker of scope ``worker``."""
-        kept = self.worker._claims.worker_lock._kept if self.worker is not None else None
+        kept = self.worker._claiming.worker_lock._kept if self.worker is not None else None
         return kept.lock if kept is not None else None
 
     def crash(self) -> None:

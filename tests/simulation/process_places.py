@@ -29,6 +29,6 @@ class _InProcesses(Handlers):
 
 def need_places(worker: Worker, places: int) -> None:
     """Let the jobs of a worker need one of so many processes."""
-    turns = worker._work.consumer._gates._process_turns
+    turns = worker._running.consumer._gates._process_turns
     turns._handlers = _InProcesses(turns._handlers)
     turns._pool = process_pool([], size=places)

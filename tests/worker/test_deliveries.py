@@ -22,7 +22,7 @@ async def work(payload: float | None, context: JobContext) -> int:
 
 async def nothing_is_left(workshop: Workshop, running: object) -> None:
     async def nothing() -> bool:
-        source = running.worker._intake.source._consumer  # type: ignore[attr-defined]
+        source = running.worker._receiving.source._consumer  # type: ignore[attr-defined]
         return not source._held
 
     await eventually("every delivery is acknowledged", nothing)
@@ -83,7 +83,7 @@ async def test_more_jobs_than_slots_wait_in_the_queue(workshop: Workshop) -> Non
 
     async def all_ended() -> bool:
         nonlocal most
-        held: set[int] = running.worker._intake.source._consumer._held  # type: ignore[attr-defined]
+        held: set[int] = running.worker._receiving.source._consumer._held  # type: ignore[attr-defined]
         most = max(most, len(running.worker.executor.running), len(held))
         heads = [await workshop.head(job_id) for job_id in job_ids]
         return all(head.after.state.is_terminal for head in heads)

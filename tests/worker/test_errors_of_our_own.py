@@ -132,7 +132,8 @@ async def test_an_error_of_our_own_at_any_point_of_a_run_ends_the_attempt(
 
     async def slots_are_free() -> bool:
         return (
-            not running.worker.executor.running and running.worker._work.consumer._slots.free == 2
+            not running.worker.executor.running
+            and running.worker._running.consumer._slots.free == 2
         )
 
     async def is_met(broken: Places, *, is_held: bool) -> bool:

@@ -88,7 +88,7 @@ async def until_known(workshop: Workshop, *, slots: int) -> None:
     worker = workshop._workers[0].worker
 
     async def known() -> bool:
-        return (await worker._intake.pause_watch.limits())["api"].slots == slots
+        return (await worker._receiving.pause_watch.limits())["api"].slots == slots
 
     await eventually(f"a worker that knows of {slots} slots", known)
 

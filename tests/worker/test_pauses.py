@@ -56,7 +56,7 @@ async def until_known(workshop: Workshop, *, paused: bool) -> None:
     """Wait until each worker knows of the pause, or of the resume."""
 
     async def known() -> bool:
-        latest = [running.worker._intake.pause_watch.latest for running in workshop._workers]
+        latest = [running.worker._receiving.pause_watch.latest for running in workshop._workers]
         return all(
             found is not None and bool(found.queues or found.types) is paused for found in latest
         )

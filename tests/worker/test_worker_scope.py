@@ -186,7 +186,7 @@ async def test_where_nothing_can_be_written_the_lock_is_left_and_released(
     worker = workshop.start_worker(quick, **SCOPE)
     with monkeypatch.context() as patch:
         patch.setattr(JobRun, "run", fail)
-        patch.setattr(worker.worker._claims.give_back, "_write", fail)
+        patch.setattr(worker.worker._claiming.give_back, "_write", fail)
         job_id = await workshop.submit("quick", 1)
 
         async def is_released() -> bool:

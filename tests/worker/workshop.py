@@ -151,10 +151,10 @@ class Workshop:
 
     def spoil_source(self, running: RunningWorker) -> FaultyPort:
         """Put a faulty port before the worker's deliveries."""
-        source = FaultyPort(running.worker._intake.source)
-        running.worker._intake.source = source  # type: ignore[assignment]
-        running.worker._work.consumer._source = source
-        running.worker._work.fleet_turn._source = source
+        source = FaultyPort(running.worker._receiving.source)
+        running.worker._receiving.source = source  # type: ignore[assignment]
+        running.worker._running.consumer._source = source
+        running.worker._running.fleet_turn._source = source
         return source
 
     async def submit(self, job_type: str, payload: Any = None, **fields: Any) -> str:

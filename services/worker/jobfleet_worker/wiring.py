@@ -62,7 +62,7 @@ OpenRenewals = Callable[[], tuple[RenewalLeases, Callable[[], Awaitable[None]]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ground:
+class WorkerSetup:
     """What the parts of a worker are built on.
 
     Attributes:
@@ -89,8 +89,8 @@ class Ground:
         options: WorkerOptions,
         clock: Clock,
         metrics: Metrics,
-    ) -> Ground:
-        """Lay the ground for one worker."""
+    ) -> WorkerSetup:
+        """Return the setup of one worker."""
         if metrics is not NO_METRICS:
             counted = CountedLeases(leases=backend.leases, metrics=metrics)
             backend = replace(backend, leases=counted)
@@ -121,7 +121,7 @@ class Ground:
 
 
 @dataclass(slots=True, kw_only=True)
-class Intake:
+class Receiving:
     """How messages come, and what holds them back."""
 
     pauses: Pauses
@@ -130,7 +130,7 @@ class Intake:
 
 
 @dataclass(slots=True, kw_only=True)
-class Claims:
+class Claiming:
     """How a message's job becomes this worker's own, and what it is held with."""
 
     rates: RateSlots
@@ -143,7 +143,7 @@ class Claims:
 
 
 @dataclass(slots=True, kw_only=True)
-class Work:
+class Running:
     """How claimed jobs run."""
 
     processes: ProcessPool
@@ -153,9 +153,9 @@ class Work:
     fleet_turn: FleetTurn
 
 
-def intake_on(ground: Ground) -> Intake:
+def wire_receiving(setup: WorkerSetup) -> Receiving:
     """Wire what receives messages."""
-    backend, options, clock = ground.backend, ground.options, ground.clock
+    backend, options, clock = setup.backend, setup.options, setup.clock
     pauses = Pauses(log=backend.control_log, control=backend.control, clock=clock)
 
     async def heed(found: FleetPauses) -> None:
@@ -167,7 +167,7 @@ def intake_on(ground: Ground) -> Intake:
         limits=Limits(log=backend.control_log, control=backend.control, clock=clock),
         control=backend.control,
         changed=heed,
-        aliases=ground.handlers.aliases,
+        aliases=setup.handlers.aliases,
         clock=clock,
         heartbeat_seconds=options.heartbeat_seconds,
     )
@@ -177,33 +177,33 @@ def intake_on(ground: Ground) -> Intake:
         payloads=backend.payloads,
         clock=clock,
         queues=options.queues,
-        types=ground.handlers.types,
+        types=setup.handlers.types,
         hand=source.hand,
     )
-    return Intake(pauses=pauses, pause_watch=pause_watch, source=source)
+    return Receiving(pauses=pauses, pause_watch=pause_watch, source=source)
 
 
-def claims_on(
-    ground: Ground, intake: Intake, *, renewal_loop: asyncio.AbstractEventLoop | None
-) -> Claims:
+def wire_claiming(
+    setup: WorkerSetup, receiving: Receiving, *, renewal_loop: asyncio.AbstractEventLoop | None
+) -> Claiming:
     """Wire what claims jobs.
 
     Args:
         renewal_loop: renews leases instead of a thread of its own.
     """
-    backend, options, clock = ground.backend, ground.options, ground.clock
+    backend, options, clock = setup.backend, setup.options, setup.clock
     keeper = LeaseKeeper(
-        open_leases=_renewals(backend.renewal_leases, ground.metrics),
+        open_leases=_renewals(backend.renewal_leases, setup.metrics),
         lease_seconds=options.lease_seconds,
         renew_seconds=options.renew_seconds,
         clock=clock,
         loop=renewal_loop,
-        metrics=ground.metrics,
+        metrics=setup.metrics,
     )
     rates = RateSlots(store=backend.rates, clock=clock, clock_offset=backend.clock_offset)
     terms = HandlerTerms(
-        handlers=ground.handlers,
-        limits=intake.pause_watch.limits,
+        handlers=setup.handlers,
+        limits=receiving.pause_watch.limits,
         fill=partial(
             with_results, trail=backend.trail, payloads=backend.payloads, coder=backend.coder
         ),
@@ -211,15 +211,15 @@ def claims_on(
     )
     type_keys = TypeKeys(log=backend.control_log, clock=clock)
     announced_keys = AnnouncedKeys(
-        handlers=ground.handlers, keys=type_keys, clock=clock, coder=backend.coder
+        handlers=setup.handlers, keys=type_keys, clock=clock, coder=backend.coder
     )
 
     def see_to(claim: Unclear) -> None:
         give_back.unclear(claim)
 
     claimer = _claimer(
-        ground,
-        intake.pause_watch,
+        setup,
+        receiving.pause_watch,
         rates=rates,
         terms=terms,
         announced_keys=announced_keys,
@@ -234,13 +234,13 @@ def claims_on(
     )
     give_back = GiveBack(
         trail=backend.trail,
-        writer=ground.writes.writer,
+        writer=setup.writes.writer,
         clock=clock,
         worker_id=options.worker_id,
         lease_seconds=options.lease_seconds,
         retire=worker_lock.retire,
     )
-    return Claims(
+    return Claiming(
         rates=rates,
         terms=terms,
         announced_keys=announced_keys,
@@ -252,7 +252,7 @@ def claims_on(
 
 
 def _claimer(
-    ground: Ground,
+    setup: WorkerSetup,
     pause_watch: PauseWatch,
     *,
     rates: RateSlots,
@@ -260,17 +260,17 @@ def _claimer(
     announced_keys: AnnouncedKeys,
     give_back: Callable[[Unclear], None],
 ) -> Claimer:
-    backend, options = ground.backend, ground.options
-    attempt_limits = AttemptLimits(handlers=ground.handlers)
+    backend, options = setup.backend, setup.options
+    attempt_limits = AttemptLimits(handlers=setup.handlers)
     parts = ClaimParts(
         trail=backend.trail,
         leases=backend.leases,
         locks=backend.locks,
         index=backend.index,
         payloads=backend.payloads,
-        writer=ground.writes.writer,
-        publication=ground.writes.publication,
-        clock=ground.clock,
+        writer=setup.writes.writer,
+        publication=setup.writes.publication,
+        clock=setup.clock,
         worker_id=options.worker_id,
         lease_seconds=options.lease_seconds,
         defaults=options.defaults,
@@ -282,129 +282,131 @@ def _claimer(
         limits=pause_watch.limits,
         keys=announced_keys.missing,
         give_back=give_back,
-        seal=ground.writes.seal,
+        seal=setup.writes.seal,
         coder=backend.coder,
         fresh=options.fresh,
     )
     return Claimer(parts)
 
 
-def work_on(ground: Ground, intake: Intake, claims: Claims, *, stop: Callable[[], None]) -> Work:
+def wire_running(
+    setup: WorkerSetup, receiving: Receiving, claiming: Claiming, *, stop: Callable[[], None]
+) -> Running:
     """Wire what runs jobs.
 
     Args:
         stop: asks the worker to stop, once it has run enough jobs or uses too much memory.
     """
-    backend, options = ground.backend, ground.options
+    backend, options = setup.backend, setup.options
     deferral = Deferral(
         queue=backend.queue,
         index=backend.index,
-        writer=ground.writes.writer,
-        clock=ground.clock,
+        writer=setup.writes.writer,
+        clock=setup.clock,
         first_seconds=options.defer_seconds,
-        metrics=ground.metrics,
+        metrics=setup.metrics,
     )
     missing_handler = MissingHandler(
         trail=backend.trail,
         leases=backend.leases,
         directory=backend.directory,
         deferral=deferral,
-        handlers=ground.handlers,
+        handlers=setup.handlers,
         options=options,
-        clock=ground.clock,
+        clock=setup.clock,
         coder=backend.coder,
     )
-    slots = Slots(options.slots, clock=ground.clock, alone_seconds=options.alone_seconds)
+    slots = Slots(options.slots, clock=setup.clock, alone_seconds=options.alone_seconds)
     processes = process_pool(
-        ground.handlers.process_modules,
-        hook_modules=ground.hooks.modules,
+        setup.handlers.process_modules,
+        hook_modules=setup.hooks.modules,
         size=min(options.processes, slots.total),
         max_jobs=options.max_jobs_per_process,
         max_mib=options.max_mib_per_process,
         set_up=options.set_up_process,
     )
     recycling = Recycling(max_jobs=options.max_jobs, max_memory_mb=options.max_memory_mb, stop=stop)
-    parts = _run_parts(ground, intake, claims, missing_handler, slots, processes)
+    parts = _run_parts(setup, receiving, claiming, missing_handler, slots, processes)
     executor = Executor(parts=parts, ended=recycling.job_ended)
-    consumer = _consumer(ground, intake, claims, parts, executor, deferral)
-    return Work(
+    consumer = _consumer(setup, receiving, claiming, parts, executor, deferral)
+    return Running(
         processes=processes,
         executor=executor,
         consumer=consumer,
         cancel_listener=CancelListener(control=backend.control, executor=executor),
         fleet_turn=FleetTurn(
-            claimer=claims.claimer,
+            claimer=claiming.claimer,
             consumer=consumer,
-            source=intake.source,
+            source=receiving.source,
             leases=backend.leases,
-            keeper=claims.keeper,
-            clock=ground.clock,
+            keeper=claiming.keeper,
+            clock=setup.clock,
         ),
     )
 
 
 def _run_parts(
-    ground: Ground,
-    intake: Intake,
-    claims: Claims,
+    setup: WorkerSetup,
+    receiving: Receiving,
+    claiming: Claiming,
     missing_handler: MissingHandler,
     slots: Slots,
     processes: ProcessPool,
 ) -> RunParts:
-    backend, leases = ground.backend, claims.claimer.leases
+    backend, leases = setup.backend, claiming.claimer.leases
     successor = LockSuccessor(
         trail=backend.trail,
         reader=backend.reader,
         locks=backend.locks,
         payloads=backend.payloads,
-        publication=ground.writes.publication,
-        clock=ground.clock,
-        pauses=lambda: intake.pause_watch.latest,
+        publication=setup.writes.publication,
+        clock=setup.clock,
+        pauses=lambda: receiving.pause_watch.latest,
     )
     return RunParts(
         trail=backend.trail,
         payloads=backend.payloads,
-        clock=ground.clock,
-        options=ground.options,
-        handlers=ground.handlers,
-        metrics=ground.metrics,
-        keeper=claims.keeper,
+        clock=setup.clock,
+        options=setup.options,
+        handlers=setup.handlers,
+        metrics=setup.metrics,
+        keeper=claiming.keeper,
         leases=leases,
         follow_up=FollowUp(
             leases=leases,
-            ending=ground.writes.ending,
-            publication=ground.writes.publication,
+            ending=setup.writes.ending,
+            publication=setup.writes.publication,
             successor=successor,
-            clock=ground.clock,
+            clock=setup.clock,
         ),
         no_more_starts=asyncio.Event(),
         missing_handler=missing_handler,
-        rates=claims.rates,
+        rates=claiming.rates,
         slots=slots,
         tally=RunTally(),
-        hooks=ground.hooks,
+        hooks=setup.hooks,
         processes=processes,
-        give_back=claims.give_back,
-        retire_lock=claims.worker_lock.retire,
-        logs=backend.logs if ground.options.job_logs else None,
+        give_back=claiming.give_back,
+        retire_lock=claiming.worker_lock.retire,
+        logs=backend.logs if setup.options.job_logs else None,
         coder=backend.coder,
     )
 
 
 def _consumer(
-    ground: Ground,
-    intake: Intake,
-    claims: Claims,
+    setup: WorkerSetup,
+    receiving: Receiving,
+    claiming: Claiming,
     parts: RunParts,
     executor: Executor,
     deferral: Deferral,
 ) -> Consumer:
-    backend, clock = ground.backend, ground.clock
-    patience = StoragePatience(seconds=ground.options.lease_seconds)
+    backend, clock = setup.backend, setup.clock
+    patience = StoragePatience(seconds=setup.options.lease_seconds)
     rate_gate = RateGate(
         trail=backend.trail,
-        rates=claims.rates,
-        terms=claims.terms.of,
+        rates=claiming.rates,
+        terms=claiming.terms.of,
         deferral=deferral,
         clock=clock,
     )
@@ -412,14 +414,14 @@ def _consumer(
         trail=backend.trail,
         leases=backend.leases,
         deferral=deferral,
-        handlers=ground.handlers,
+        handlers=setup.handlers,
         pool=parts.processes,
         slots=parts.slots,
         clock=clock,
     )
     return Consumer(
-        source=intake.source,
-        seal=ground.writes.seal,
+        source=receiving.source,
+        seal=setup.writes.seal,
         slots=parts.slots,
         gates=ClaimGates(
             missing_handler=parts.missing_handler,
@@ -428,9 +430,9 @@ def _consumer(
             patience=patience,
         ),
         claims=MessageClaims(
-            claimer=claims.claimer,
-            seal=ground.writes.seal,
-            worker_lock=claims.worker_lock if ground.options.lock_scope == "worker" else None,
+            claimer=claiming.claimer,
+            seal=setup.writes.seal,
+            worker_lock=claiming.worker_lock if setup.options.lock_scope == "worker" else None,
             patience=patience,
         ),
         executor=executor,
@@ -438,7 +440,7 @@ def _consumer(
             deferral=deferral,
             rate_gate=rate_gate,
             index=backend.index,
-            ending=ground.writes.ending,
+            ending=setup.writes.ending,
             dead_letters=backend.dead_letters,
             clock=clock,
             patience=patience,
@@ -449,7 +451,7 @@ def _consumer(
         dead_letters=backend.dead_letters,
         clock=clock,
         patience=patience,
-        metrics=ground.metrics,
+        metrics=setup.metrics,
     )
 
 

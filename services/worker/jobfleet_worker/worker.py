@@ -18,8 +18,8 @@ from jobfleet_worker.handlers.open_hooks import started
 from jobfleet_worker.handlers.registry import Handlers
 from jobfleet_worker.metrics.port import NO_METRICS, Metrics
 from jobfleet_worker.options import WorkerOptions
-from jobfleet_worker.upkeep.wiring import upkeep_on
-from jobfleet_worker.wiring import Ground, claims_on, intake_on, work_on
+from jobfleet_worker.upkeep.wiring import wire_upkeep
+from jobfleet_worker.wiring import WorkerSetup, wire_claiming, wire_receiving, wire_running
 
 WORKER_STARTED = "worker.started"
 WORKER_DRAINING = "worker.draining"
@@ -56,16 +56,20 @@ class Worker:
         self._stop, self.has_started = asyncio.Event(), asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._ground = Ground.of(
+        self._setup = WorkerSetup.of(
             backend=backend, handlers=handlers, options=options, clock=clock, metrics=metrics
         )
-        self._handlers_publisher = self._ground.publisher()
-        self._intake = intake_on(self._ground)
-        self._claims = claims_on(self._ground, self._intake, renewal_loop=renewal_loop)
-        self._work = work_on(self._ground, self._intake, self._claims, stop=self._stop.set)
-        self._upkeep = upkeep_on(self._ground, self._intake, self._claims, self._work.executor)
-        self.outbound = self._ground.outbound
-        self.executor = self._work.executor
+        self._handlers_publisher = self._setup.publisher()
+        self._receiving = wire_receiving(self._setup)
+        self._claiming = wire_claiming(self._setup, self._receiving, renewal_loop=renewal_loop)
+        self._running = wire_running(
+            self._setup, self._receiving, self._claiming, stop=self._stop.set
+        )
+        self._upkeep = wire_upkeep(
+            self._setup, self._receiving, self._claiming, self._running.executor
+        )
+        self.outbound = self._setup.outbound
+        self.executor = self._running.executor
 
     def request_stop(self) -> None:
         """Ask the worker to drain and stop; safe from signal handlers and other threads."""
@@ -89,21 +93,21 @@ class Worker:
             await self._handlers_publisher.start()
             blocking = LoopPublisher(self._handlers_publisher, self._loop)
             blocking.start()
-            self._claims.keeper.start()
-            self._work.processes.start()
+            self._claiming.keeper.start()
+            self._running.processes.start()
             await self._open_source()
             if self._options.lock_scope == "worker":
-                await self._claims.worker_lock.open()
+                await self._claiming.worker_lock.open()
             work = self._start("work", self._jobs())
             others = [
-                self._start("pause-watch", self._intake.pause_watch.run()),
+                self._start("pause-watch", self._receiving.pause_watch.run()),
                 self._start("heartbeat", self._upkeep.heartbeat.run()),
                 self._start("leadership", self._upkeep.leadership.run()),
                 self._start("code-schedules", self._upkeep.code_schedules.run()),
-                self._start("announced-keys", self._claims.announced_keys.run()),
-                self._start("cancel-listener", self._work.cancel_listener.run()),
+                self._start("announced-keys", self._claiming.announced_keys.run()),
+                self._start("cancel-listener", self._running.cancel_listener.run()),
             ]
-            types = self._ground.handlers.types
+            types = self._setup.handlers.types
             _log.info(WORKER_STARTED, types=types, queues=self._options.queues)
             self._warn_of_other_queues()
             self.has_started.set()
@@ -119,7 +123,7 @@ class Worker:
     def _warn_of_other_queues(self) -> None:
         """Say which jobs of its own handlers this worker never gets."""
         served = self._options.queues
-        for job_type, queue in self._ground.handlers.outside(served).items():
+        for job_type, queue in self._setup.handlers.outside(served).items():
             _log.warning(
                 QUEUE_NOT_SERVED,
                 type=job_type,
@@ -145,7 +149,7 @@ class Worker:
 
     async def _start_hooks(self) -> None:
         try:
-            await started(self._ground.hooks)
+            await started(self._setup.hooks)
         except BaseException:
             # Also when cancelled: the worker's row must not say that it serves. It goes on up.
             await self._upkeep.heartbeat.stop()
@@ -153,7 +157,7 @@ class Worker:
 
     def _jobs(self) -> Coroutine[Any, Any, None]:
         turns = self._options.lock_scope == "fleet"
-        return self._work.fleet_turn.run() if turns else self._work.consumer.run()
+        return self._running.fleet_turn.run() if turns else self._running.consumer.run()
 
     def _start(self, name: str, part: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(part, name=name)
@@ -165,7 +169,7 @@ class Worker:
         waiting = False
         for pause in back_off():
             try:
-                await self._intake.source.start(self._options.queues)
+                await self._receiving.source.start(self._options.queues)
                 return
             except BackendError as error:
                 if not waiting:
@@ -189,29 +193,29 @@ class Worker:
         self._upkeep.heartbeat.draining = True
         running = len(self.executor.running)
         _log.info(WORKER_DRAINING, running=running, seconds=self._options.drain_seconds)
-        self._work.consumer.stop()
+        self._running.consumer.stop()
         self.executor.leave_abandoned()
         work.cancel()
         await asyncio.wait({work}, timeout=0.5)
-        await self._intake.source.stop()
-        finished = asyncio.create_task(self._work.consumer.finish(), name="finish")
+        await self._receiving.source.stop()
+        finished = asyncio.create_task(self._running.consumer.finish(), name="finish")
         done, _ = await asyncio.wait({finished}, timeout=self._options.drain_seconds)
         if not done:
             self.executor.stop_all()
             await asyncio.wait({finished}, timeout=self._options.grace_seconds + 10)
             finished.cancel()
         await asyncio.wait({work}, timeout=5)
-        await self._claims.give_back.settle(LAST_WRITES_SECONDS)
-        await self._ground.writes.settle()
+        await self._claiming.give_back.settle(LAST_WRITES_SECONDS)
+        await self._setup.writes.settle()
         # Last: what was not handed back is free for the other workers from here on.
-        await self._claims.worker_lock.close()
+        await self._claiming.worker_lock.close()
 
     async def _close(self) -> None:
         await self._upkeep.heartbeat.stop()
-        if self._ground.handlers.process_modules:
-            await asyncio.to_thread(self._work.processes.close)
-        await asyncio.to_thread(self._claims.keeper.stop)
-        await self._ground.hooks.stop()
+        if self._setup.handlers.process_modules:
+            await asyncio.to_thread(self._running.processes.close)
+        await asyncio.to_thread(self._claiming.keeper.stop)
+        await self._setup.hooks.stop()
         _log.info(WORKER_STOPPED)
 
 

@@ -106,7 +106,7 @@ class FollowUp:
             published_at=self._clock.now(),
             due_at=due_at,
         )
-        await self._publication.attempt(message, head)
+        await self._publication.try_to_send(message, head)
 
     async def _quietly(self, step: Awaitable[object]) -> bool:
         """Return whether the step succeeded. Lease expiry or the rescuer makes up for a failure."""

@@ -85,5 +85,5 @@ class LockSuccessor:
         if (self._pauses() or NO_PAUSES).holding_job(head) is not None:
             return False
         message = await message_of(opening, head, self._payloads, now)
-        await self._publication.attempt(message, head)
+        await self._publication.try_to_send(message, head)
         return True

@@ -16,7 +16,7 @@ from jobfleet_worker.upkeep.level_check import LevelCheck
 from jobfleet_worker.upkeep.rescuer import Rescuer
 from jobfleet_worker.upkeep.retention import Retention
 from jobfleet_worker.upkeep.scheduler import Scheduler
-from jobfleet_worker.wiring import Claims, Ground, Intake
+from jobfleet_worker.wiring import Claiming, Receiving, WorkerSetup
 
 
 @dataclass(slots=True, kw_only=True)
@@ -29,42 +29,44 @@ class Upkeep:
     leadership: Election
 
 
-def upkeep_on(ground: Ground, intake: Intake, claims: Claims, executor: Executor) -> Upkeep:
+def wire_upkeep(
+    setup: WorkerSetup, receiving: Receiving, claiming: Claiming, executor: Executor
+) -> Upkeep:
     """Wire what goes on beside the jobs."""
-    backend, options, clock = ground.backend, ground.options, ground.clock
+    backend, options, clock = setup.backend, setup.options, setup.clock
     schedules = Schedules(
         log=backend.control_log,
         trail=backend.trail,
-        submitter=ground.writes.submitter,
+        submitter=setup.writes.submitter,
         clock=clock,
     )
     heartbeat = Heartbeat(
         directory=backend.directory,
-        circuits=ground.outbound.circuits,
+        circuits=setup.outbound.circuits,
         executor=executor,
-        handlers=ground.handlers,
+        handlers=setup.handlers,
         options=options,
         clock=clock,
         clock_offset=backend.clock_offset,
         leads=lambda: leadership.leads,
     )
     duties = Duties(
-        rescuer=_rescuer(ground, intake),
-        retention=_retention(ground),
+        rescuer=_rescuer(setup, receiving),
+        retention=_retention(setup),
         scheduler=Scheduler(schedules=schedules, clock=clock, clock_offset=backend.clock_offset),
-        pauses=intake.pauses,
-        pause_watch=intake.pause_watch,
+        pauses=receiving.pauses,
+        pause_watch=receiving.pause_watch,
         index=backend.index,
         rates=backend.rates,
         directory=backend.directory,
         clock=clock,
         rescue_seconds=options.rescue_seconds,
-        seal=ground.writes.seal,
+        seal=setup.writes.seal,
     )
     leadership = Election(
         duties=duties.each(),
-        claimer=claims.claimer,
-        keeper=claims.keeper,
+        claimer=claiming.claimer,
+        keeper=claiming.keeper,
         leases=backend.leases,
         pause_seconds=options.rescue_seconds,
         is_reluctant=lambda: abs(backend.clock_offset()) > MOST_CLOCK_OFFSET,
@@ -77,7 +79,7 @@ def upkeep_on(ground: Ground, intake: Intake, claims: Claims, executor: Executor
             options=options,
         ),
         code_schedules=CodeSchedules(
-            handlers=ground.handlers,
+            handlers=setup.handlers,
             schedules=schedules,
             directory=backend.directory,
             heartbeat=heartbeat,
@@ -87,8 +89,8 @@ def upkeep_on(ground: Ground, intake: Intake, claims: Claims, executor: Executor
     )
 
 
-def _rescuer(ground: Ground, intake: Intake) -> Rescuer:
-    backend = ground.backend
+def _rescuer(setup: WorkerSetup, receiving: Receiving) -> Rescuer:
+    backend = setup.backend
     return Rescuer(
         trail=backend.trail,
         index=backend.index,
@@ -97,25 +99,25 @@ def _rescuer(ground: Ground, intake: Intake) -> Rescuer:
         locks=backend.locks,
         queue=backend.queue,
         payloads=backend.payloads,
-        ending=ground.writes.ending,
-        eraser=ground.writes.eraser,
-        publication=ground.writes.publication,
-        clock=ground.clock,
-        pauses=intake.pause_watch.current,
-        hand=intake.source.hand,
+        ending=setup.writes.ending,
+        eraser=setup.writes.eraser,
+        publication=setup.writes.publication,
+        clock=setup.clock,
+        pauses=receiving.pause_watch.current,
+        hand=receiving.source.hand,
     )
 
 
-def _retention(ground: Ground) -> Retention | None:
-    days, store = ground.options.retention_days, ground.backend.retention
+def _retention(setup: WorkerSetup) -> Retention | None:
+    days, store = setup.options.retention_days, setup.backend.retention
     if days is None or store is None:
         return None
     return Retention(
-        trail=ground.backend.trail,
-        payloads=ground.backend.payloads,
-        logs=ground.backend.logs,
-        marks=ground.backend.marks,
+        trail=setup.backend.trail,
+        payloads=setup.backend.payloads,
+        logs=setup.backend.logs,
+        marks=setup.backend.marks,
         store=store,
-        clock=ground.clock,
+        clock=setup.clock,
         days=days,
     )

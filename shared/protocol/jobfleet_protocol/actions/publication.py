@@ -27,7 +27,7 @@ class Publication:
         self._index = index
         self._clock = clock
 
-    async def attempt(self, message: JobMessage, head: Event) -> bool:
+    async def try_to_send(self, message: JobMessage, head: Event) -> bool:
         """Publish at once or through the delay queues; never raises for a broker in trouble.
 
         Returns:
@@ -40,7 +40,7 @@ class Publication:
             return False
 
     async def send(self, message: JobMessage, head: Event) -> bool:
-        """Like :meth:`attempt`, but raises.
+        """Like :meth:`try_to_send`, but raises.
 
         Raises:
             BackendUnavailable: not confirmed; it may have been published.

@@ -172,7 +172,7 @@ class Redriver:
             return
         now = self._clock.now()
         message = await message_of(opening, head, self._payloads, now)
-        await self._publication.attempt(message, head)
+        await self._publication.try_to_send(message, head)
 
     async def _head(self, job_id: str) -> Event:
         head = await self._trail.newest(job_id)

@@ -1,4 +1,4 @@
-"""What a worker does about a message: decided from the newest row alone, without any request."""
+"""What a worker does about a message: a pure decision, which sends no request to storage."""
 
 from __future__ import annotations
 
@@ -164,36 +164,36 @@ class LimitFull:
 Decision = Start | Resend | OtherSlot | End | Wait | Busy | Attended | Paused | Suspect
 
 
-def decide(head: Event, message: JobMessage, lease: LockView, now: datetime) -> Decision:
+def decide(head: Event, message: JobMessage, view: LockView, now: datetime) -> Decision:
     """Return what to do about ``message`` where ``head`` is the job's newest row."""
     match head.after.state:
         case State.COMPLETED | State.FAILED | State.CANCELLED | State.TIMED_OUT:
             return End(head)
         case State.WAITING:
-            return _about_a_waiting_job(head, message, lease, now)
-        case _ if lease.resend_only:  # the wait is over, and a run needs another lock
+            return _about_a_waiting_job(head, message, view, now)
+        case _ if view.resend_only:  # the wait is over, and a run needs another lock
             return Attended(head)
         case State.RUNNING:
-            if lease.holder_lives:
+            if view.holder_lives:
                 return Attended(head)
-            if not lease.is_held:
-                return Busy(lease.lock, head)
+            if not view.is_held:
+                return Busy(view.lock, head)
             # Whoever holds the lock of a running job has proved that its holder is gone. Another
-            # slot proves nothing: a renewal under way can still revive the holder's lease.
+            # slot proves nothing: a renewal under way can still revive the holder's view.
             held = head.after.lock
-            if held is not None and held != lease.lock and held in lease.slots:
+            if held is not None and held != view.lock and held in view.slots:
                 return OtherSlot(head, held)
-            return _claim(head, lease, now)
+            return _about_a_claimable_job(head, view, now)
         case State.SCHEDULED | State.QUEUED | State.DEFERRED | State.RETRYING:
             # Under the lock already when its slot comes, a job needs one more write to start in it.
             at_hand = AT_HAND if head.data.get("reason") == RATE else timedelta(0)
             if is_due_later(head, now + at_hand):
                 return Wait(head, head.after.due_at)
-            if lease.is_held:
-                return _claim(head, lease, now)
-            if lease.pause is not None and not head.after.cancel_requested:
-                return Paused(head, lease.pause)
-            return Busy(lease.lock, head)
+            if view.is_held:
+                return _about_a_claimable_job(head, view, now)
+            if view.pause is not None and not head.after.cancel_requested:
+                return Paused(head, view.pause)
+            return Busy(view.lock, head)
         case never:
             assert_never(never)
 
@@ -213,7 +213,7 @@ def is_due_later(head: Event, now: datetime) -> bool:
 
 
 def _about_a_waiting_job(
-    head: Event, message: JobMessage, lease: LockView, now: datetime
+    head: Event, message: JobMessage, view: LockView, now: datetime
 ) -> Decision:
     if head.facts.job_type == GROUP_TYPE:
         return Attended(head)  # its members end it, or the rescuer
@@ -225,55 +225,57 @@ def _about_a_waiting_job(
         return Wait(head, message.due_at)
     if head.after.sent:
         return Attended(head)
-    if lease.pause is not None and not head.after.cancel_requested:
-        return Paused(head, lease.pause)
-    if lease.lock == job_lock(head.job_id):
-        if not lease.is_held:
+    if view.pause is not None and not head.after.cancel_requested:
+        return Paused(head, view.pause)
+    if view.lock == job_lock(head.job_id):
+        if not view.is_held:
             return Attended(head)  # its sender is at work: it holds this lock while it sends
         if head.after.cancel_requested:
-            return End(head, [_cancelled(lease)])
+            return End(head, [_cancelled(view)])
     again = "the request is sent again: it is not known to have arrived"
     taken = Change(
         kind=Status.TAKEN_OVER,
-        worker_id=lease.worker_id,
+        worker_id=view.worker_id,
         message=again,
         data=lost_by(head.after.worker_id),
     )
     return Resend(head, [taken])
 
 
-def _claim(head: Event, lease: LockView, now: datetime) -> Start | End | Paused | Suspect:
+def _about_a_claimable_job(
+    head: Event, view: LockView, now: datetime
+) -> Start | End | Paused | Suspect:
     """Return ``Started``, or what a cancel request, lost workers or a pause make of it."""
     after, running = head.after, head.after.state is State.RUNNING
-    taken = [_taken_over(head, lease)] if running else []
+    taken = [_taken_over(head, view)] if running else []
     if after.cancel_requested:
-        return End(head, [*taken, _cancelled(lease)])
-    lost = after.takeovers + counts_as_loss(after, head.job_id, _suspect_data(lease))
+        return End(head, [*taken, _cancelled(view)])
+    lost = after.takeovers + counts_as_loss(after, head.job_id, _suspect_data(view))
     # By the row and not by this worker's handler: it may be another release by now.
     if lost > after.max_takeovers:
-        return End(head, [*taken, lost_for_good(lost, lease.worker_id)])
+        return End(head, [*taken, lost_for_good(lost, view.worker_id)])
     # After the endings, which a pause does not keep back.
-    if lease.pause is not None:
-        return Paused(head, lease.pause)
+    if view.pause is not None:
+        return Paused(head, view.pause)
     # Started beside other jobs, a suspect would have them lose their worker again, or be blamed
     # for one of them.
-    if lost >= SUSPECT_TAKEOVERS and not lease.is_alone:
-        return Suspect(head, [*taken, _waits_alone(lost, lease, now)] if running else [])
+    if lost >= SUSPECT_TAKEOVERS and not view.is_alone:
+        return Suspect(head, [*taken, _waits_alone(lost, view, now)] if running else [])
     if running:
         # One transaction with Started: alone it would put the job back into its queue.
-        taken = [_taken_over(head, lease, continues=True)]
-    return Start(head, [*taken, _started(head, lease, now)])
+        taken = [_taken_over(head, view, continues=True)]
+    return Start(head, [*taken, _started(head, view, now)])
 
 
-def _started(head: Event, lease: LockView, now: datetime) -> Change:
+def _started(head: Event, view: LockView, now: datetime) -> Change:
     return Change(
         kind=Status.STARTED,
-        worker_id=lease.worker_id,
-        lock=lease.lock,
-        max_attempts=lease.max_attempts,
-        max_takeovers=lease.max_takeovers,
+        worker_id=view.worker_id,
+        lock=view.lock,
+        max_attempts=view.max_attempts,
+        max_takeovers=view.max_takeovers,
         duration_ms=_waited_ms(head, now),
-        message=f"attempt {head.after.attempts_used + 1} of {lease.max_attempts}",
+        message=f"attempt {head.after.attempts_used + 1} of {view.max_attempts}",
     )
 
 
@@ -285,33 +287,33 @@ def _waited_ms(head: Event, now: datetime) -> int | None:
     return max(0, round((now - due) / timedelta(milliseconds=1)))
 
 
-def _taken_over(head: Event, lease: LockView, *, continues: bool = False) -> Change:
+def _taken_over(head: Event, view: LockView, *, continues: bool = False) -> Change:
     message = f"worker {head.after.worker_id} was lost"
-    if lease.suspect not in (None, head.job_id):
-        message = f"{message}: job {lease.suspect} blocked it"
+    if view.suspect not in (None, head.job_id):
+        message = f"{message}: job {view.suspect} blocked it"
     return Change(
         kind=Status.TAKEN_OVER,
-        worker_id=lease.worker_id,
+        worker_id=view.worker_id,
         continues=continues,
         message=message,
-        data=_suspect_data(lease) | lost_by(head.after.worker_id),
+        data=_suspect_data(view) | lost_by(head.after.worker_id),
     )
 
 
-def _suspect_data(lease: LockView) -> dict[str, str]:
-    return {} if lease.suspect is None else {SUSPECT_NOTE: lease.suspect}
+def _suspect_data(view: LockView) -> dict[str, str]:
+    return {} if view.suspect is None else {SUSPECT_NOTE: view.suspect}
 
 
-def _waits_alone(lost: int, lease: LockView, now: datetime) -> Change:
+def _waits_alone(lost: int, view: LockView, now: datetime) -> Change:
     return Change(
         kind=Status.DEFERRED,
-        worker_id=lease.worker_id,
+        worker_id=view.worker_id,
         due_at=now,
         message=f"its worker was lost {lost} times in a row: it waits to run alone in a worker",
         data={"reason": ALONE},
     )
 
 
-def _cancelled(lease: LockView) -> Change:
+def _cancelled(view: LockView) -> Change:
     message = "cancelled before it ran again"
-    return Change(kind=Status.CANCELLED, worker_id=lease.worker_id, message=message)
+    return Change(kind=Status.CANCELLED, worker_id=view.worker_id, message=message)

@@ -180,4 +180,4 @@ class LockTurns:
         if opening is None:
             return
         message = await message_of(opening, head, self._payloads, self._clock.now())
-        await self._publication.attempt(message, head)
+        await self._publication.try_to_send(message, head)

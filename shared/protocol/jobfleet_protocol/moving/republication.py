@@ -80,7 +80,7 @@ class Republication:
         if opening is None:
             return False
         message = await message_of(opening, head, payloads, self._clock.now())
-        return await self._publication.attempt(message, head)
+        return await self._publication.try_to_send(message, head)
 
     def _may_go(self, head: Event) -> bool:
         if head.facts.job_type == GROUP_TYPE:

@@ -92,7 +92,7 @@ def test_wait_goes_on_through_an_outage_of_nine_seconds(
     assert state == "queued"
     time.sleep(4)  # the first look at the servers works
     with outage(cli.folder / ".jobfleet"):
-        time.sleep(9)
+        time.sleep(9)  # the length of the outage
     cli.start("worker")
     assert run.process.wait(90) == 0, run.err
     assert run.out == [f"{job} completed"]
@@ -104,7 +104,7 @@ def test_each_of_many_jobs_is_accepted_once_across_an_outage(
     run = start("publish", "--type", "a", "--count", "3000", "--json")
     until(lambda: run.out, "the first id")
     with outage(cli.folder / ".jobfleet"):
-        time.sleep(10)
+        time.sleep(10)  # the length of the outage
     assert run.process.wait(120) == 0, run.err
     ids = [orjson.loads(line)["jobId"] for line in run.out]
     assert len(ids) == len(set(ids)) == 3000

@@ -46,7 +46,7 @@ async def test_each_of_many_jobs_is_accepted_once_though_storage_stands_still_fo
     first = await process.stdout.readline()
     for proxy in servers.storage.values():
         proxy.stall()
-    await asyncio.sleep(9)
+    await asyncio.sleep(9)  # the length of the outage
     for proxy in servers.storage.values():
         proxy.resume()
     out, err = await asyncio.wait_for(process.communicate(), 90)

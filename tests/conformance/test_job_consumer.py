@@ -44,9 +44,9 @@ async def test_a_queue_that_is_left_out_brings_nothing_until_it_is_no_more_left_
 async def test_a_receive_that_waits_heeds_what_is_left_out_meanwhile(backend: Backend) -> None:
     async with consuming(backend, "default", "mail") as consumer:
         waiting = asyncio.create_task(consumer.receive(5, timedelta(seconds=2)))
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.3)  # the receive waits by then
         consumer.leave_out(frozenset({"mail"}))
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.3)  # the consumer has heeded it by then
         await backend.queue.publish(a_message(queue="mail"))
         assert list(await waiting) == []
 

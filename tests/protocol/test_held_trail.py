@@ -122,7 +122,7 @@ async def test_a_write_whose_caller_was_cancelled_is_followed_by_the_ending(
     bench.trail.lose_reply("insert")
     bench.trail.lose_request("read")
     caller = asyncio.create_task(claimed.trail.write(step()))
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(0.02)  # the write is sent, and its answer is lost
     caller.cancel()
     await asyncio.gather(caller, return_exceptions=True)
     await claimed.trail.write(ending, last=True)

@@ -80,7 +80,7 @@ async def test_an_append_once_sent_goes_on_when_its_caller_is_cancelled(bench: B
     bench.trail.lose_request("insert", times=2)
     writer = bench.writes.writer
     caller = asyncio.create_task(writer.append([event]))
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(0.02)  # the append is sent, and between two tries
     caller.cancel()
     await asyncio.gather(caller, return_exceptions=True)
     await writer.settle(5)

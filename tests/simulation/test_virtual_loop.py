@@ -35,7 +35,7 @@ def _begin(process: Process, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any
 
 
 def test_sleeping_costs_no_time(time: VirtualTime, process: Process) -> None:
-    task = _begin(process, asyncio.sleep(3600, "done"))
+    task = _begin(process, asyncio.sleep(3600, "done"))  # virtual time
     _finish(time)
     assert task.result() == "done"
     assert time.now == 3600

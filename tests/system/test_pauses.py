@@ -60,7 +60,7 @@ async def test_a_pause_during_load_holds_through_restarts_and_a_resume_that_died
     await pauses.pause(subject, name, by="nightops", reason="storm")
     [paused] = await log_of(fleet, subject, name)
     bound = ANNOUNCED if announced else KNOWN
-    await asyncio.sleep(bound.total_seconds())
+    await asyncio.sleep(bound.total_seconds())  # what may start late has started
     first.signal(signal.SIGKILL)
     fleet.start_worker(concurrency="2")
     await asyncio.sleep(7)  # longer than a heartbeat and a sweep of the rescuer

@@ -65,7 +65,7 @@ async def test_index_stale_while_one_writer_hangs_and_not_going_back_when_it_wak
     await past.until_state(job_id, State.RETRYING, seconds=30)
     past.start_worker(twice, worker_id="other")
     assert (await past.until_ended(job_id, seconds=60)).data["result"] == 2
-    await asyncio.sleep(seconds)
+    await asyncio.sleep(seconds)  # how long the writer hangs, by parameter
     assert proxy.held > 0
     assert (await past.real.reader.open_rows()).items == []
     proxy.go_on()

@@ -96,7 +96,7 @@ async def test_conflict_loop(
     for _ in range(5):
         await workshop.real.queue.publish(message)
     workshop.start_worker(work, defer_seconds=1)
-    await asyncio.sleep(3)
+    await asyncio.sleep(3)  # each copy comes back at least twice
     assert await workshop.statuses(job_id) == ["Queued"]
     await workshop.real.leases.release(job_lock(job_id), holder)
     await all_complete(workshop, job_id)
@@ -245,6 +245,7 @@ async def test_shared_connection_under_a_memory_alarm(
         began = time.monotonic()
         late = await workshop.submit("work")
         assert time.monotonic() - began < 6
+        # The alarm has a length of its own.
         await asyncio.sleep(max(0, alarm_ends - time.monotonic()))
     finally:
         await asyncio.to_thread(faulty.set_memory_watermark, 0.4)

@@ -70,7 +70,7 @@ async def test_clock_stepped_while_jobs_run_wait_and_retry(
     long = await workshop.submit("job", LEASE_SECONDS + 1)
     due_at = workshop.clock.now() + timedelta(seconds=2)
     scheduled = await workshop.submit("job", 0.0, run_at=due_at)
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.2)  # the long job runs when the clock is stepped
     wall_clock.ahead = step
     ends = [await workshop.until_ended(job_id) for job_id in (long, scheduled)]
     assert time.monotonic() - began < LEASE_SECONDS + 5

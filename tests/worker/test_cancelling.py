@@ -128,7 +128,7 @@ async def test_a_thread_that_ignores_the_request_is_left_behind_and_keeps_its_sl
     await cancelled_after(workshop, job_id)
     assert "left behind" in (await workshop.head(job_id)).message
     other = await workshop.submit("demo.steps", {"steps": 1, "stepSeconds": 0})
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(0.5)  # a free slot would take the job in this time
     assert (await workshop.head(other)).status == "Queued"
     let_go.set()
     assert (await workshop.until_ended(other)).status == "Completed"
@@ -154,7 +154,7 @@ async def test_jobs_that_nobody_runs_are_cancelled_at_once(workshop: Workshop) -
         assert await workshop.canceller.cancel(job_id, by="ann") == State.CANCELLED
         assert (await workshop.head(job_id)).message == "cancelled by ann"
     workshop.start_worker(wait_for_ever)
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.3)  # the worker would take a job in this time
     assert await workshop.statuses(queued) == ["Queued", "Cancelled"]
     assert (await workshop.real.reader.open_rows()).items == []
 

@@ -32,12 +32,12 @@ def leave() -> None:
 
 
 async def leave_later() -> None:
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(0.02)  # after its caller waits
     sys.exit(3)
 
 
 async def interrupt_later() -> None:
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(0.02)  # after its caller waits
     raise KeyboardInterrupt
 
 
@@ -48,7 +48,7 @@ async def in_a_gathered_child() -> None:
 async def in_a_group() -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(leave_later())
-        group.create_task(asyncio.sleep(30))
+        group.create_task(asyncio.sleep(30))  # is to be cancelled
 
 
 async def interrupted_in_a_child() -> None:
@@ -76,7 +76,7 @@ async def in_a_callback() -> None:
 
 
 async def in_a_done_callback() -> None:
-    task = asyncio.create_task(asyncio.sleep(0.02))
+    task = asyncio.create_task(asyncio.sleep(0.02))  # ends while the handler runs
     task.add_done_callback(lambda _: leave())
     _kept.append(task)
 

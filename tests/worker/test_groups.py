@@ -259,7 +259,7 @@ async def test_a_group_that_nobody_seals_fails_and_says_so(
     await fill(groups, group, 1)
     assert await workshop.statuses(group) == ["Waiting", "Step 1"]
     clock.advance(300)
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(0.5)  # several sweeps of the rescuer
     assert (await workshop.head(group)).after.state is State.WAITING
     clock.advance(200)
     head = await ended(workshop, group)

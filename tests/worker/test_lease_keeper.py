@@ -148,7 +148,7 @@ async def test_a_lease_that_another_holds_is_given_up_at_once(keeping: Keeping) 
     assert "refused" in await lost(kept)
     await asyncio.sleep(0)
     renewals = keeping.renewals.calls["renew"]
-    await asyncio.sleep(0.8)
+    await asyncio.sleep(0.8)  # several looks of the keeper's thread
     assert keeping.renewals.calls["renew"] == renewals
     assert len(told) == 1
 
@@ -244,7 +244,7 @@ async def test_a_lease_is_released_before_its_renewals_can_be_refused(
         await until_running(workshop, job_id)
         await workshop.canceller.cancel(job_id, by=None)
         await workshop.until_state(job_id, State.CANCELLED)
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(1.2)  # a renewal would come in this time
         stay.set()
     assert "lease.lost" not in [entry["event"] for entry in logs]
 
@@ -260,7 +260,7 @@ async def test_a_renewal_that_is_answered_after_trust_ended_revives_nothing(
 
     keeping.renewals.before("renew", sleep)
     assert "late" in await lost(kept) or kept.lost_reason == "it could not be renewed in time"
-    await asyncio.sleep(1)
+    await asyncio.sleep(1)  # several looks of the keeper's thread
     assert not kept.is_trusted()
 
 

@@ -31,7 +31,7 @@ async def count(name: str, seconds: float = 0.15) -> None:
     running[name] += 1
     most[name] = max(most[name], running[name])
     try:
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(seconds)  # the handler's work
     finally:
         running[name] -= 1
 

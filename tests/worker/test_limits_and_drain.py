@@ -74,7 +74,7 @@ async def test_an_abandoned_attempt_that_ends_late_leaves_its_successor_alone(
     await eventually("the second attempt", second_attempt)
     execution = running.worker.executor.running[job_id]
     let_go.set()
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.2)  # the abandoned one ends in this time
     assert running.worker.executor.running[job_id] is execution
     await workshop.canceller.cancel(job_id, by=None)
     await workshop.until_state(job_id, State.CANCELLED, State.TIMED_OUT)

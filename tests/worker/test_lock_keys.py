@@ -80,7 +80,11 @@ async def test_a_job_that_waits_for_a_lock_says_so_once_and_costs_one_message(
     await until_running(workshop, first)
     second = await workshop.submit("short", lock_key="k")
     await workshop.until_state(second, State.DEFERRED)
-    await asyncio.sleep(1.5)
+
+    async def came_back_twice() -> bool:
+        return workshop.queue.calls["publish_later"] >= 3
+
+    await eventually("the message is put off again", came_back_twice)
     assert await workshop.statuses(second) == ["Queued", "Deferred"]
     assert workshop.queue.calls["publish"] == 0  # the rescuer did not double the message
     (row,) = await workshop.real.reader.lock_waiters("k")
@@ -223,9 +227,13 @@ async def test_a_fleet_worker_without_a_broker_leaves_the_lease_to_others(
     running = workshop.start_worker(short, lock_scope="fleet")
     source = workshop.spoil_source(running)
     source.lose_request("receive", times=1000)
-    await asyncio.sleep(0.5)
+
+    async def has_asked() -> bool:
+        return source.calls["receive"] > 0
+
+    await eventually("the worker asks its broker", has_asked)
     before = source.calls["receive"]
-    await asyncio.sleep(1)
+    await asyncio.sleep(1)  # the subject: how often it asks in a second
     assert source.calls["receive"] - before <= 1
     workshop.start_worker(short, lock_scope="fleet")
     began = time.monotonic()

@@ -44,7 +44,11 @@ async def test_a_job_waits_for_the_worker_that_is_yet_to_come(workshop: Workshop
     workshop.start_worker(send)
     job_id = await workshop.submit("mail.digest")
     await workshop.until_state(job_id, State.DEFERRED)
-    await asyncio.sleep(2.5)
+
+    async def was_put_off_again() -> bool:
+        return workshop.queue.calls["publish_later"] >= 2
+
+    await eventually("the message is put off again", was_put_off_again)
     assert await workshop.statuses(job_id) == ["Queued", "Deferred"]
     workshop.start_worker(digest)
     assert (await workshop.until_ended(job_id, seconds=60)).status == "Completed"
@@ -108,15 +112,20 @@ async def put_off_long_ago(workshop: Workshop) -> JobMessage:
     return JobMessage(request=request, sequence=event.sequence)
 
 
+async def the_grace_since_its_start() -> None:
+    """Let the grace of 1 s pass that a worker has from its start: it is no reason to wait then."""
+    await asyncio.sleep(1.5)  # the worker's clock is the real one
+
+
 async def stopped_just_now(workshop: Workshop) -> None:
     workshop.start_worker(send, no_handler_seconds=1)
-    await asyncio.sleep(1.5)  # its own start is no reason to wait
+    await the_grace_since_its_start()
     await workshop.start_worker(digest).stop()
 
 
 async def killed_just_now(workshop: Workshop) -> None:
     workshop.start_worker(send, no_handler_seconds=1)
-    await asyncio.sleep(1.5)
+    await the_grace_since_its_start()
     now = workshop.clock.now()
     await workshop.real.directory.beat(
         WorkerStatus(
@@ -132,13 +141,13 @@ async def killed_just_now(workshop: Workshop) -> None:
 async def stopped_before_the_lacking_one_started(workshop: Workshop) -> None:
     await workshop.start_worker(digest).stop()
     workshop.start_worker(send, no_handler_seconds=1)
-    await asyncio.sleep(1.5)
+    await the_grace_since_its_start()
 
 
 async def hidden_by_storage(workshop: Workshop) -> None:
     workshop.directory.lose_request("workers", times=5)
     workshop.start_worker(send, no_handler_seconds=1)
-    await asyncio.sleep(1.5)
+    await the_grace_since_its_start()
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ async def starts(workshop: Workshop, jobs: Sequence[str]) -> int:
 async def nothing_more_starts(workshop: Workshop, jobs: Sequence[str], seconds: float) -> None:
     """Look for as long as a rescuer would need that published what it must not."""
     before = await starts(workshop, jobs)
-    await asyncio.sleep(seconds)
+    await asyncio.sleep(seconds)  # nothing to poll for: what may not happen
     assert await starts(workshop, jobs) == before
 
 

@@ -364,7 +364,7 @@ async def test_one_worker_sweeps_and_another_follows_when_it_stops(workshop: Wor
         first = workshop.start_worker()
         await eventually("an election", so_far(1))
         workshop.start_worker()
-        await asyncio.sleep(0.8)
+        await asyncio.sleep(0.8)  # several sweeps: a second leader would show
         assert not await so_far(2)()
         await first.stop()
         await eventually("another election", so_far(2))

@@ -119,7 +119,7 @@ async def test_what_the_index_could_not_write_stands_when_the_server_is_back(
         await through.index.record([queued()])
         proxy.stall()
         recorded = [through.index.record(a_life()) for _ in range(3)]
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # the rows are on their way when the connection breaks
         proxy.cut()
         proxy.resume()
         async with asyncio.timeout(30):

@@ -26,7 +26,7 @@ async def is_heard(control: RabbitControlChannel, *listeners: Listener) -> bool:
     """A request sent before a listener was there is lost, so it is sent until all heard one."""
     job_id = new_id()
     await control.send_cancel(job_id)
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(0.02)  # the way through the broker; the caller polls
     return all(job_id in listener.heard for listener in listeners)
 
 

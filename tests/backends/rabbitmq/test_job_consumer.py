@@ -133,7 +133,7 @@ async def test_what_is_not_acknowledged_goes_back_when_the_consumer_stops(
 
 async def test_a_stop_ends_a_waiting_receive(consumer: RabbitJobConsumer) -> None:
     waiting = asyncio.create_task(consumer.receive(3, timedelta(seconds=60)))
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.1)  # the receive waits by then; earlier the stop comes before it
     await consumer.stop()
     async with asyncio.timeout(60):
         assert len(await waiting) == 0

@@ -43,7 +43,7 @@ async def receive_one(backend: Backend, publish: Callable[[], object]) -> None:
     consumer = backend.consumer()
     await consumer.start(["default"])
     waiting = asyncio.create_task(consumer.receive(1, LONG))
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.1)  # several looks: an idle consumer would have returned
     assert not waiting.done()
     assert consumer._doorbell.is_open  # type: ignore[attr-defined]
     await publish()  # type: ignore[misc]
@@ -81,7 +81,7 @@ async def test_where_no_socket_can_be_made_the_consumer_looks_by_itself(
     consumer = backend.consumer()
     await consumer.start(["default"])
     waiting = asyncio.create_task(consumer.receive(1, LONG))
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.1)  # the consumer has looked in vain, and sleeps
     await backend.queue.publish(MESSAGE)
     async with asyncio.timeout(60):
         [delivery] = await waiting
@@ -132,7 +132,7 @@ async def test_an_idle_consumer_sleeps(backend: Backend, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(consumer, "_rung_within", counted)
     waiting = asyncio.create_task(consumer.receive(1, timedelta(seconds=1)))
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.1)  # the consumer has looked in vain, and sleeps
     consumer._doorbell.rung.set()  # type: ignore[attr-defined]
     assert await waiting == []
     assert looks < 20

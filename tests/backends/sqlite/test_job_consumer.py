@@ -57,7 +57,7 @@ async def test_a_message_that_some_other_program_inserts_is_found_without_a_ring
 ) -> None:
     async with consuming(backend) as consumer:
         waiting = asyncio.create_task(consumer.receive(1, timedelta(seconds=30)))
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # the consumer has looked in vain, and waits
         _insert(path, f'{{"jobId":"{an_id()}","type":"a"}}')
         async with asyncio.timeout(60):
             (delivery,) = await waiting

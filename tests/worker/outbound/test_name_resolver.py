@@ -100,7 +100,7 @@ async def test_a_call_that_is_cancelled_while_its_name_is_looked_up_ends(
 ) -> None:
     caller = client(silent_nameserver)
     call = asyncio.create_task(get(caller, "http://n.example/"))
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0.01)  # the name is being looked up
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call

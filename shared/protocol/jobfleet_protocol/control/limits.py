@@ -14,6 +14,7 @@ from jobfleet_contracts.ports import Clock
 from jobfleet_protocol.control import limit_state
 from jobfleet_protocol.control.control_writer import ControlWriter, Decision, OnAppended
 from jobfleet_protocol.control.limit_state import Limit
+from jobfleet_protocol.control.most_names import MOST_NAMES, check_room
 
 ANNOUNCEMENT_LOST = "limit.announcement_lost"
 
@@ -30,7 +31,9 @@ class Limits:
         control: ControlChannel,
         clock: Clock,
         on_appended: OnAppended | None = None,
+        most: int | None = MOST_NAMES,
     ) -> None:
+        self._most = most
         self._control_log = log
         self._control = control
         self._writer = ControlWriter(log=log, clock=clock, on_appended=on_appended)
@@ -80,8 +83,11 @@ class Limits:
         on; slots above the number are not taken any more.
 
         Raises:
-            InvalidRequest: the name cannot be a key, or a value does not fit.
+            InvalidRequest: the name cannot be a key, a value does not fit, or there are as many
+                other limits as may be.
         """
+        check_control_name(name, what="limit")
+        await check_room(self._control_log, ControlSubject.LIMIT, name, self._most)
         decide = partial(
             limit_state.set_limit, slots=slots, rate=rate, burst=burst, by=by, reason=reason
         )

@@ -34,6 +34,7 @@ from jobfleet_protocol.control.control_writer import (
     Decision,
     OnAppended,
 )
+from jobfleet_protocol.control.most_names import MOST_NAMES, check_most, check_room, standing
 from jobfleet_protocol.control.schedule_state import ScheduleState, job_of
 
 MOST_BACKFILLED = 1000
@@ -48,6 +49,9 @@ class Schedules:
 
     Every append first submits the job of the entry that it follows. So at most the newest entry
     of a log can lack its job, and a process that dies between an entry and its job loses nothing.
+
+    Args:
+        most: how many names may stand; ``None``: any number.
     """
 
     def __init__(
@@ -58,7 +62,9 @@ class Schedules:
         submitter: Submitter,
         clock: Clock,
         on_appended: OnAppended | None = None,
+        most: int | None = MOST_NAMES,
     ) -> None:
+        self._most = most
         self._control_log = log
         self._trail = trail
         self._submitter = submitter
@@ -97,7 +103,14 @@ class Schedules:
         )
 
     async def declare(self, schedule: Schedule, *, by: str, reason: str = "") -> None:
-        """Declare a schedule, or change it; the same declaration again changes nothing."""
+        """Declare a schedule, or change it; the same declaration again changes nothing.
+
+        Raises:
+            InvalidRequest: the name cannot be a key, or there are as many other schedules as may
+                be.
+        """
+        check_control_name(schedule.name, what="name")
+        await check_room(self._control_log, ControlSubject.SCHEDULE, schedule.name, self._most)
         now = self._clock.now()
         await self._append(
             schedule.name,
@@ -133,7 +146,7 @@ class Schedules:
             BackendError: the log did not answer.
         """
         found = await self._control_log.heads(ControlSubject.SCHEDULE)
-        heads = {head.name: head for head in found}
+        heads, names = {head.name: head for head in found}, standing(found)
         for schedule in declared:
             head, digests = heads.get(schedule.name), live.get(schedule.name, frozenset())
             try:
@@ -141,7 +154,9 @@ class Schedules:
                     head, schedule, now=self._clock.now(), live_digests=digests
                 )
                 if draft is not None:
+                    check_most(names, ControlSubject.SCHEDULE, schedule.name, self._most)
                     await self.declare_by_code(schedule, live_digests=digests)
+                    names.add(schedule.name)
             except (InvalidRequest, LookupError, TypeError, ValueError) as error:
                 _log.error(DECLARATION_FAILED, schedule=schedule.name, error=str(error))
 

@@ -226,6 +226,8 @@ async def test_the_status_address_works_with_its_token_only(endpoints: AsyncEndp
         assert (await client.get(address + wrong)).status == 404
     found = await client.get(mine.headers["location"])
     assert (found.status, found.json["jobId"]) == (200, mine.headers["async-job-id"])
+    for answer in (mine, found):  # no proxy keeps one user's result for another
+        assert answer.headers["cache-control"] == "no-store"
 
 
 async def test_a_job_of_the_type_that_was_submitted_elsewhere_is_shown_to_nobody(

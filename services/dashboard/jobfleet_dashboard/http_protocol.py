@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import h11
@@ -18,6 +19,8 @@ MAX_UNFINISHED = 100
 """Requests of one address that are not complete; a newer one takes the place of the oldest."""
 
 _TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+_HEAD_END = re.compile(rb"\r\n\r\n")
+_ODD_LINE = re.compile(rb"(?<!\r)\n|\n[ \t]")
 _READ = (h11.DONE, h11.MUST_CLOSE, h11.CLOSED, h11.ERROR)
 
 _log = structlog.get_logger()
@@ -160,12 +163,27 @@ class _StrictConnection(h11.Connection):
         """Return the next event.
 
         Raises:
-            RemoteProtocolError: the request has both framings. The server answers 400 and closes
-                the connection, because the start of the next request is then unknown.
+            RemoteProtocolError: the request has both framings, or a line of its head that others
+                end elsewhere. The server answers 400 and closes the connection, because the start
+                of the next request is then unknown.
         """
+        if self.their_state is h11.IDLE:
+            self._check_lines()
         event = super().next_event()
         if isinstance(event, h11.Request):
             names = {name for name, _ in event.headers}
             if {b"content-length", b"transfer-encoding"} <= names:
                 raise h11.RemoteProtocolError("both Content-Length and Transfer-Encoding")
+            if b"transfer-encoding" in names and event.http_version < b"1.1":
+                raise h11.RemoteProtocolError("Transfer-Encoding in a request of HTTP/1.0")
         return event
+
+    def _check_lines(self) -> None:
+        """Refuse a line feed alone, and a header that goes on in the next line.
+
+        h11 takes both, and a proxy may take neither for an end of the line.
+        """
+        received, _ = self.trailing_data
+        end = _HEAD_END.search(received)
+        if _ODD_LINE.search(received, 0, end.start() if end else len(received)):
+            raise h11.RemoteProtocolError("a line of the head ends in an unusual way")

@@ -40,8 +40,8 @@ def job_not_found(job_id: str, _: Request) -> Response:
 class AsyncAnswers:
     """Makes the answers.
 
-    ``Location``, ``Retry-After`` and ``Async-Job-Id`` are added to what these return, unless it
-    has them.
+    ``Location``, ``Retry-After``, ``Async-Job-Id`` and ``Cache-Control: no-store`` are added to
+    what these return, unless it has them.
 
     Attributes:
         submitted: of the endpoint, once the job is in the trail.

@@ -209,6 +209,7 @@ class AsyncEndpoints:
         response.headers.setdefault("Location", self._location(request, job, done.job_id))
         response.headers.setdefault("Retry-After", self._retry_after)
         response.headers.setdefault(JOB_ID_HEADER, done.job_id)
+        response.headers.setdefault("Cache-Control", "no-store")
         return response
 
     @property
@@ -235,6 +236,7 @@ class AsyncEndpoints:
         if not details.state.is_terminal:
             response.headers.setdefault("Retry-After", self._retry_after)
         response.headers.setdefault(JOB_ID_HEADER, details.job_id)
+        response.headers.setdefault("Cache-Control", "no-store")
         return response
 
     async def _may_see(self, request: Request, job: JobDetails) -> bool:

@@ -184,3 +184,30 @@ async def test_a_body_that_breaks_its_framing_leaves_no_traceback(
                 assert answer.startswith(b"HTTP/1.1 ") or not answer
     assert not told
     assert not [record for record in caplog.records if record.exc_info]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"POST /login HTTP/1.1\r\nHost: localhost\r\nX: a\nContent-Length: 0\r\n\r\n",
+        b"POST /login HTTP/1.1\nHost: localhost\nContent-Length: 0\n\n",
+        b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\n\n",
+        b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\n\r\n",
+        b"POST /login HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding:\r\n chunked\r\n\r\n",
+        b"POST /login HTTP/1.1\r\nHost: localhost\r\nX: a\r\n\tContent-Length: 0\r\n\r\n",
+        b"POST /login HTTP/1.0\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n",
+    ],
+)
+async def test_a_head_that_others_may_end_elsewhere_is_400_and_closes_its_connection(
+    server: Running, head: bytes
+) -> None:
+    for pieces in ([head + GET + b"\r\n"], [bytes([byte]) for byte in head]):
+        async with connected(server) as (reader, writer):
+            writer.write(GET + b"\r\n")  # what came before is answered
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
+            answer = await rest_of(reader)
+            assert answer.count(b"HTTP/1.1") == 1
+            assert b"HTTP/1.1 400 " in answer

@@ -1,7 +1,7 @@
 """The claim in the trail: look, decide, and append ``Started``; who inserts it first runs the job.
 
 What is decided stands in :mod:`jobfleet_protocol.claiming.decision`; here are the reads before it
-and the writes after it.
+and the writes after it. An order of awaits in this module is part of the protocol.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from jobfleet_contracts.changed import changed
 from jobfleet_contracts.errors import FleetSealed, LeaseConflict, TrustEnded
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.lease import Lease, is_worker_lock, job_lock
@@ -110,12 +109,8 @@ class TrailClaim:
                 changes = self._with_keys(changes, message, decision.head)
             newest = None if changes is None else await self._claimed_by(view.own, changes, lease)
             if newest is not None:
-                outcome = self._outcome(message, lease, decision, newest)
+                outcome = self._outcome(claim, lease, decision, newest, admission)
                 await self._require_no_seal(outcome, before=view.own, lease=lease)
-                if isinstance(outcome, Claimed) and isinstance(decision, Start):
-                    return changed(
-                        outcome, terms=terms, admission=admission, slots=claim.taken.leases
-                    )
                 return outcome
 
     async def _started(
@@ -242,11 +237,13 @@ class TrailClaim:
 
     def _outcome(
         self,
-        message: JobMessage,
+        claim: ClaimTry,
         lease: Lease,
         decision: Decision | RateFull,
         newest: Event,
+        admission: Admission | None,
     ) -> Claimed | End | Suspect | RateFull:
+        """Return what the claim comes to, now that ``newest`` is written."""
         if newest.after.state.is_terminal:
             return End(newest, written=True)
         if isinstance(decision, RateFull):
@@ -256,8 +253,11 @@ class TrailClaim:
         trail = HeldTrail(
             head=newest, writer=self._parts.writer, trail=self._parts.trail, clock=self._parts.clock
         )
-        defaults = message.defaults or self._parts.defaults
-        return Claimed(lease, trail, message.request, defaults)
+        request = claim.message.request
+        defaults = claim.message.defaults or self._parts.defaults
+        if not isinstance(decision, Start):
+            return Claimed(lease, trail, request, defaults)
+        return Claimed(lease, trail, request, defaults, claim.terms, admission, claim.taken.leases)
 
     async def beside_a_holder(
         self, claim: ClaimTry, lock: str, *, must_open: bool = False

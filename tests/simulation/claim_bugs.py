@@ -10,7 +10,7 @@ from unittest.mock import patch
 from jobfleet_contracts.message import JobMessage
 from jobfleet_protocol.claiming.claimer import Claimer
 from jobfleet_worker.run import slots
-from jobfleet_worker.run.missing_handler import MissingHandler
+from jobfleet_worker.run.handler_gate import HandlerGate
 from jobfleet_worker.run.slots import Slots
 from jobfleet_worker.run.under_way import UnderWay
 from tests.simulation.emphases import KILLER
@@ -21,13 +21,13 @@ from tests.simulation.known import Known
 def missing_handler_fails_at_once() -> Iterator[None]:
     """A worker that lacks a job's type asks nobody whether another one has it."""
 
-    async def nobody(self: MissingHandler, job_type: str, queue: str) -> bool:
+    async def nobody(self: HandlerGate, job_type: str, queue: str) -> bool:
         return True
 
-    async def never(self: MissingHandler, message: JobMessage) -> bool:
+    async def never(self: HandlerGate, message: JobMessage) -> bool:
         return False
 
-    with patch.multiple(MissingHandler, puts_off=never, is_given_up=nobody):
+    with patch.multiple(HandlerGate, puts_off=never, is_given_up=nobody):
         yield
 
 

@@ -10,7 +10,7 @@ from unittest.mock import patch
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.state import Status
 from jobfleet_protocol.trail.transitions import Change, draft
-from jobfleet_worker.run import process_turns
+from jobfleet_worker.run import process_gate
 from jobfleet_worker.run.deferral import Deferral
 from tests.simulation.emphases import FEW_PROCESSES
 from tests.simulation.known import Known
@@ -32,7 +32,7 @@ def put_off_whoever_runs_it() -> Iterator[None]:
         return event if await self._writer.append([event]) is None else head
 
     with (
-        patch.object(process_turns, "needs_handler", needs_a_process),
+        patch.object(process_gate, "needs_handler", needs_a_process),
         patch.object(Deferral, "_append", append),
     ):
         yield

@@ -14,7 +14,7 @@ from tests.simulation.sim_handlers import JOB_TYPE
 
 
 class _InProcesses(Handlers):
-    """The handlers as :class:`ProcessTurns` sees them: the type of the jobs needs a process."""
+    """The handlers as :class:`ProcessGate` sees them: the type of the jobs needs a process."""
 
     def __init__(self, handlers: Handlers) -> None:
         super().__init__([])
@@ -29,6 +29,6 @@ class _InProcesses(Handlers):
 
 def need_places(worker: Worker, places: int) -> None:
     """Let the jobs of a worker need one of so many processes."""
-    turns = worker._running.consumer._gates._process_turns
-    turns._handlers = _InProcesses(turns._handlers)
-    turns._pool = process_pool([], size=places)
+    gate = worker._running.consumer._gates._process_gate
+    gate._handlers = _InProcesses(gate._handlers)
+    gate._pool = process_pool([], size=places)

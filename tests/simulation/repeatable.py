@@ -18,7 +18,7 @@ import uuid_utils
 
 from jobfleet_protocol.actions import answer_limit, submission
 from jobfleet_worker import wiring
-from jobfleet_worker.run import consumer, fleet_turn, lease_keeper
+from jobfleet_worker.run import consumer, fleet_scope, lease_keeper
 from jobfleet_worker.run.job_run import ATTEMPT_FAILED
 from jobfleet_worker.upkeep import rescuer, scheduler
 from tests.simulation.faults import OwnError
@@ -74,8 +74,8 @@ def repeatable(seed: int, journal: Journal, *, talkative: bool) -> Iterator[list
             patch.object(consumer, "RECEIVE_WAIT", timedelta(seconds=20)),
             patch.object(wiring, "calling_handlers", _no_handlers),
             patch.object(scheduler, "LONGEST_LOOK", 15.0),
-            patch.object(fleet_turn, "IDLE_WAIT", timedelta(seconds=5)),
-            patch.object(fleet_turn, "STAND_BY_SECONDS", 3.0),
+            patch.object(fleet_scope, "IDLE_WAIT", timedelta(seconds=5)),
+            patch.object(fleet_scope, "STAND_BY_SECONDS", 3.0),
             # Else tasks of vanished processes would keep each run in memory.
             patch.object(answer_limit, "_late", set()),
         ):

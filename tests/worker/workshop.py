@@ -154,7 +154,7 @@ class Workshop:
         source = FaultyPort(running.worker._receiving.source)
         running.worker._receiving.source = source  # type: ignore[assignment]
         running.worker._running.consumer._source = source
-        running.worker._running.fleet_turn._source = source
+        running.worker._running.fleet_scope._source = source
         return source
 
     async def submit(self, job_type: str, payload: Any = None, **fields: Any) -> str:

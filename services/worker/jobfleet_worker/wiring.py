@@ -37,15 +37,15 @@ from jobfleet_worker.run.counted_leases import CountedLeases, CountedRenewals
 from jobfleet_worker.run.deferral import Deferral
 from jobfleet_worker.run.executor import Executor
 from jobfleet_worker.run.exempt_jobs import ExemptJobs
-from jobfleet_worker.run.fleet_turn import FleetTurn
+from jobfleet_worker.run.fleet_scope import FleetScope
 from jobfleet_worker.run.follow_up import FollowUp
 from jobfleet_worker.run.give_back import GiveBack
+from jobfleet_worker.run.handler_gate import HandlerGate
 from jobfleet_worker.run.lease_keeper import LeaseKeeper, OpenLeases, Renewals
 from jobfleet_worker.run.message_claims import MessageClaims
 from jobfleet_worker.run.message_source import MessageSource
-from jobfleet_worker.run.missing_handler import MissingHandler
 from jobfleet_worker.run.pause_watch import PauseWatch
-from jobfleet_worker.run.process_turns import ProcessTurns
+from jobfleet_worker.run.process_gate import ProcessGate
 from jobfleet_worker.run.rate_gate import RateGate
 from jobfleet_worker.run.recycling import Recycling
 from jobfleet_worker.run.run_parts import RunParts
@@ -150,7 +150,7 @@ class Running:
     executor: Executor
     consumer: Consumer
     cancel_listener: CancelListener
-    fleet_turn: FleetTurn
+    fleet_scope: FleetScope
 
 
 def wire_receiving(setup: WorkerSetup) -> Receiving:
@@ -306,7 +306,7 @@ def wire_running(
         first_seconds=options.defer_seconds,
         metrics=setup.metrics,
     )
-    missing_handler = MissingHandler(
+    handler_gate = HandlerGate(
         trail=backend.trail,
         leases=backend.leases,
         directory=backend.directory,
@@ -326,7 +326,7 @@ def wire_running(
         set_up=options.set_up_process,
     )
     recycling = Recycling(max_jobs=options.max_jobs, max_memory_mb=options.max_memory_mb, stop=stop)
-    parts = _run_parts(setup, receiving, claiming, missing_handler, slots, processes)
+    parts = _run_parts(setup, receiving, claiming, handler_gate, slots, processes)
     executor = Executor(parts=parts, ended=recycling.job_ended)
     consumer = _consumer(setup, receiving, claiming, parts, executor, deferral)
     return Running(
@@ -334,7 +334,7 @@ def wire_running(
         executor=executor,
         consumer=consumer,
         cancel_listener=CancelListener(control=backend.control, executor=executor),
-        fleet_turn=FleetTurn(
+        fleet_scope=FleetScope(
             claimer=claiming.claimer,
             consumer=consumer,
             source=receiving.source,
@@ -349,7 +349,7 @@ def _run_parts(
     setup: WorkerSetup,
     receiving: Receiving,
     claiming: Claiming,
-    missing_handler: MissingHandler,
+    handler_gate: HandlerGate,
     slots: Slots,
     processes: ProcessPool,
 ) -> RunParts:
@@ -380,7 +380,7 @@ def _run_parts(
             clock=setup.clock,
         ),
         no_more_starts=asyncio.Event(),
-        missing_handler=missing_handler,
+        handler_gate=handler_gate,
         rates=claiming.rates,
         slots=slots,
         tally=RunTally(),
@@ -410,7 +410,7 @@ def _consumer(
         deferral=deferral,
         clock=clock,
     )
-    process_turns = ProcessTurns(
+    process_gate = ProcessGate(
         trail=backend.trail,
         leases=backend.leases,
         deferral=deferral,
@@ -424,9 +424,9 @@ def _consumer(
         seal=setup.writes.seal,
         slots=parts.slots,
         gates=ClaimGates(
-            missing_handler=parts.missing_handler,
+            handler_gate=parts.handler_gate,
             rate_gate=rate_gate,
-            process_turns=process_turns,
+            process_gate=process_gate,
             patience=patience,
         ),
         claims=MessageClaims(

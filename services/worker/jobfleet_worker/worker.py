@@ -157,7 +157,7 @@ class Worker:
 
     def _jobs(self) -> Coroutine[Any, Any, None]:
         turns = self._options.lock_scope == "fleet"
-        return self._running.fleet_turn.run() if turns else self._running.consumer.run()
+        return self._running.fleet_scope.run() if turns else self._running.consumer.run()
 
     def _start(self, name: str, part: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(part, name=name)

@@ -192,8 +192,8 @@ class Consumer:
         if await self._gates.put_off_by_rate(message):
             await self._acknowledge(delivery)
             return False
-        async with self._gates.process_turn(message) as has_turn:
-            if not has_turn and await self._is_put_off_without_process(delivery, message):
+        async with self._gates.process_place(message) as has_place:
+            if not has_place and await self._is_put_off_without_process(delivery, message):
                 return False
             result, held = await self._claims.claim(message, fleet, is_alone=self._slots.total == 1)
             if isinstance(result, Suspect) and self._slots.can_be_reserved:

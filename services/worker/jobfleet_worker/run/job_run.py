@@ -396,7 +396,7 @@ class JobRun:
     async def _no_handler(self) -> Outcome:
         known = ", ".join(self._parts.handlers.types)
         job_type, queue = self.claimed.request.type, self.claimed.request.queue
-        if not await self._parts.missing_handler.is_given_up(job_type, queue):
+        if not await self._parts.handler_gate.is_given_up(job_type, queue):
             message = f"this worker has no handler for {job_type!r}"
             return Deferred(NO_HANDLER_DELAY, message, is_own=True)
         error = JobError(NO_HANDLER, f"no handler for {job_type!r}; this worker has {known}")

@@ -18,8 +18,8 @@ from jobfleet_worker.options import WorkerOptions
 from jobfleet_worker.processes.pool import ProcessPool
 from jobfleet_worker.run.follow_up import FollowUp
 from jobfleet_worker.run.give_back import GiveBack
+from jobfleet_worker.run.handler_gate import HandlerGate
 from jobfleet_worker.run.lease_keeper import LeaseKeeper
-from jobfleet_worker.run.missing_handler import MissingHandler
 from jobfleet_worker.run.run_tally import RunTally
 from jobfleet_worker.run.slots import Slots
 
@@ -48,7 +48,7 @@ class RunParts:
     follow_up: FollowUp
     no_more_starts: asyncio.Event
     hooks: OpenHooks
-    missing_handler: MissingHandler
+    handler_gate: HandlerGate
     rates: RateSlots
     slots: Slots
     tally: RunTally

@@ -55,7 +55,7 @@ async def is_run(head: Event, leases: LeaseStore, clock: Clock) -> bool:
     return after.lock is not None and await leases.is_leased(after.lock)
 
 
-class MissingHandler:
+class HandlerGate:
     """Decides before the claim; needs no lease.
 
     A type that no worker has fails after a grace. It counts from the job's ``Deferred`` with reason

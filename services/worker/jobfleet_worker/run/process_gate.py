@@ -11,19 +11,19 @@ from jobfleet_contracts.ports import AuditTrail, Clock, LeaseStore
 from jobfleet_worker.handlers.registry import Handlers
 from jobfleet_worker.processes.pool import ProcessPool
 from jobfleet_worker.run.deferral import Deferral
-from jobfleet_worker.run.missing_handler import needs_handler
+from jobfleet_worker.run.handler_gate import needs_handler
 from jobfleet_worker.run.slots import Slots
 
 WAIT_SECONDS = 0.5
 """For a process to become free: short jobs follow each other without a delay queue."""
 APART_SECONDS = 0.05
-"""Between two jobs that are put off: a long queue of them must not become a storm."""
+"""Between two jobs that are put off: otherwise a long queue of them is put off at full speed."""
 BACK_PER_SECOND = 20
 """How many messages that were put off may come back."""
 LONGEST_DELAY = 30.0
 
 
-class ProcessTurns:
+class ProcessGate:
     """Decides before the claim; needs no lease."""
 
     def __init__(
@@ -50,7 +50,7 @@ class ProcessTurns:
         self._back_at: list[float] = []
 
     @asynccontextmanager
-    async def turn(self, message: JobMessage) -> AsyncIterator[bool]:
+    async def place(self, message: JobMessage) -> AsyncIterator[bool]:
         """Yield whether the job may be claimed: it needs no process, or one is kept for it.
 
         The runner frees the process when its job has ended; this does so where none has run.
@@ -93,19 +93,19 @@ class ProcessTurns:
         queue of such jobs from passing through at full speed: other types come through that slot.
         """
         now = self._clock.boottime()
-        turn_at = max(self._next_at, now)
-        self._next_at = turn_at + APART_SECONDS
+        comes_at = max(self._next_at, now)
+        self._next_at = comes_at + APART_SECONDS
         may_wait = self._slots.free > 0 or self._are_short(now)
-        return max(WAIT_SECONDS if may_wait else 0.0, turn_at - now)
+        return max(WAIT_SECONDS if may_wait else 0.0, comes_at - now)
 
     def _are_short(self, now: float) -> bool:
-        """Return whether a job has freed its process of late, so that the next will do so soon."""
+        """Return whether a job has freed its process within the last half second."""
         if self._pool.freed != self._freed:
             self._freed, self._freed_at = self._pool.freed, now
         return now - self._freed_at < WAIT_SECONDS
 
     def _delay(self) -> float:
-        """Return seconds that grow with the messages that are away, so that they do not flood."""
+        """Return seconds to put a message off; they grow with the number of those put off."""
         now = self._clock.boottime()
         while self._back_at and self._back_at[0] <= now:
             heapq.heappop(self._back_at)

@@ -13,11 +13,11 @@ from jobfleet_contracts.state import State
 from jobfleet_worker.handlers.registry import Handlers
 from jobfleet_worker.processes.pool import process_pool
 from jobfleet_worker.run.deferral import Deferral
-from jobfleet_worker.run.process_turns import (
+from jobfleet_worker.run.process_gate import (
     APART_SECONDS,
     LONGEST_DELAY,
     WAIT_SECONDS,
-    ProcessTurns,
+    ProcessGate,
 )
 from jobfleet_worker.run.slots import Slots
 from tests.protocol.steered_clock import SteeredClock
@@ -46,8 +46,8 @@ class Postponed:
         return None
 
 
-def turns_with(postponed: Postponed, clock: SteeredClock, *, slots: int) -> ProcessTurns:
-    return ProcessTurns(
+def gate_with(postponed: Postponed, clock: SteeredClock, *, slots: int) -> ProcessGate:
+    return ProcessGate(
         trail=cast("Any", postponed),
         leases=cast("LeaseStore", None),
         deferral=cast("Deferral", postponed),
@@ -88,47 +88,47 @@ async def test_other_types_go_on_while_all_processes_are_busy(
 
 async def test_messages_that_are_put_off_come_back_at_a_bounded_rate() -> None:
     postponed, clock = Postponed(), StoppedClock()
-    turns = turns_with(postponed, clock, slots=10)
+    gate = gate_with(postponed, clock, slots=10)
     for _ in range(1000):
-        assert await turns.put_off(message())
+        assert await gate.put_off(message())
     assert postponed.delays[0] == 1.0
     assert postponed.delays == sorted(postponed.delays)
     assert postponed.delays[-1] == LONGEST_DELAY
     clock.advance(LONGEST_DELAY + 1)
-    await turns.put_off(message())
+    await gate.put_off(message())
     assert postponed.delays[-1] == 1.0
 
 
 async def test_a_long_queue_of_process_jobs_does_not_pass_through_at_full_speed() -> None:
-    turns = turns_with(Postponed(), StoppedClock(), slots=1)
-    turns._slots.take()  # the last free slot, in which nobody waits for a process
-    assert [turns._patience() for _ in range(3)] == [0.0, APART_SECONDS, 2 * APART_SECONDS]
-    turns._slots.release()
-    assert turns._patience() >= WAIT_SECONDS
+    gate = gate_with(Postponed(), StoppedClock(), slots=1)
+    gate._slots.take()  # the last free slot, in which nobody waits for a process
+    assert [gate._patience() for _ in range(3)] == [0.0, APART_SECONDS, 2 * APART_SECONDS]
+    gate._slots.release()
+    assert gate._patience() >= WAIT_SECONDS
 
 
 async def test_short_jobs_are_waited_for_in_the_last_free_slot_too() -> None:
     clock = StoppedClock()
-    turns = turns_with(Postponed(), clock, slots=1)
-    turns._slots.take()
-    assert await turns._pool.place("job", 1)
-    assert turns._patience() < WAIT_SECONDS
-    turns._pool.free_place("job")
-    assert turns._patience() >= WAIT_SECONDS
+    gate = gate_with(Postponed(), clock, slots=1)
+    gate._slots.take()
+    assert await gate._pool.place("job", 1)
+    assert gate._patience() < WAIT_SECONDS
+    gate._pool.free_place("job")
+    assert gate._patience() >= WAIT_SECONDS
     clock.advance(WAIT_SECONDS)
-    assert turns._patience() < WAIT_SECONDS
+    assert gate._patience() < WAIT_SECONDS
 
 
 async def test_a_job_that_ends_hands_its_place_to_the_next() -> None:
-    turns = turns_with(Postponed(), StoppedClock(), slots=10)
+    gate = gate_with(Postponed(), StoppedClock(), slots=10)
     first, second = message(), message()
-    async with turns.turn(first) as has_turn:
-        assert has_turn
-        async with turns.turn(first) as again:  # the claim knows that the job runs
+    async with gate.place(first) as has_place:
+        assert has_place
+        async with gate.place(first) as again:  # the claim knows that the job runs
             assert again
-        waiting = asyncio.create_task(turns.turn(second).__aenter__())
+        waiting = asyncio.create_task(gate.place(second).__aenter__())
         await asyncio.sleep(0)
         assert not waiting.done()
-        turns._pool.free_place(first.request.job_id)  # as the runner does, before the job's end
+        gate._pool.free_place(first.request.job_id)  # as the runner does, before the job's end
         assert await waiting
-    assert turns._pool.has_place(second.request.job_id)
+    assert gate._pool.has_place(second.request.job_id)

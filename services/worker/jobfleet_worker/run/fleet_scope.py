@@ -25,8 +25,8 @@ FLEET_LEASE_RELEASE_FAILED = "fleet_lease.release_failed"
 _log = structlog.get_logger()
 
 
-class FleetTurn:
-    """Takes the fleet's lease, works while there is work, and releases it when idle.
+class FleetScope:
+    """Takes the fleet's lease, works while there is work, and releases the lease when idle.
 
     The other workers stand by without taking messages, so a long queue causes no deferrals.
     """
@@ -49,7 +49,7 @@ class FleetTurn:
         self._clock = clock
 
     async def run(self) -> None:
-        """Stand by and take turns until cancelled between two jobs."""
+        """Take the lease, work, release it and stand by, until cancelled between two jobs."""
         while not self._consumer.is_stopping:
             lease_id = new_lease_id()
             try:
@@ -62,16 +62,16 @@ class FleetTurn:
                 await asyncio.sleep(STAND_BY_SECONDS)
                 continue
             kept = self._keeper.keep(lease)
-            is_others_turn = True
+            is_left_to_others = True
             try:
-                is_others_turn = await self._work(kept)
+                is_left_to_others = await self._work(kept)
             except (BackendError, TrustEnded) as error:
                 _log.warning(FLEET_TURN_ENDED, error=str(error))
             except Exception:  # noqa: BLE001 - what one job's trail holds must not end the worker
                 _log.exception(FLEET_TURN_ENDED)
             finally:
                 await asyncio.shield(self._release(kept))
-            if is_others_turn:  # another worker may reach, or run, what this one cannot
+            if is_left_to_others:  # another worker may reach, or run, what this one cannot
                 await asyncio.sleep(2 * STAND_BY_SECONDS)
 
     async def _work(self, kept: KeptLease) -> bool:

@@ -87,14 +87,7 @@ class Deferral:
         _log.info(JOB_DEFERRED, job_id=message.request.job_id, seconds=delay)
         # The due time stays in the message. A worker whose clock was fast may have sent the message
         # too early, and the next worker claims a first message without reading when the job is due.
-        later = replace(
-            message,
-            deferrals=message.deferrals + 1,
-            sequence=head.sequence if head is not None else message.sequence,
-        )
-        await self._send(later, timedelta(seconds=delay))
-        if head is not None:
-            self._mark(head)
+        await self._send_later(message, head, timedelta(seconds=delay), due_at=message.due_at)
         self._metrics.job_deferred()
 
     async def until_due(self, message: JobMessage, head: Event, due_at: datetime | None) -> None:
@@ -129,16 +122,9 @@ class Deferral:
     async def _put_off(
         self, message: JobMessage, head: Event | None, delay: timedelta, *, due_at: datetime | None
     ) -> None:
-        later = replace(
-            message,
-            deferrals=message.deferrals + 1,
-            sequence=head.sequence if head is not None else message.sequence,
-            due_at=due_at,
-        )
         _log.debug(JOB_DEFERRED, job_id=message.request.job_id, seconds=delay.total_seconds())
-        await self._send(later, delay)
+        await self._send_later(message, head, delay, due_at=due_at)
         if head is not None:
-            self._mark(head)
             self._metrics.job_deferred()
 
     async def until_newer(self, message: JobMessage, head: Event | None, reason: str) -> None:
@@ -155,16 +141,9 @@ class Deferral:
         _log.warning(JOB_FOR_NEWER, job_id=message.request.job_id, reason=text)
         if head is not None:
             head = await self._note(head, "handler", text)
-        delay = self._delay(message)
-        later = replace(
-            message.without_proof(),  # whoever takes it reads event 1
-            deferrals=message.deferrals + 1,
-            sequence=message.sequence if head is None else head.sequence,
-            due_at=None,
-        )
-        await self._send(later, timedelta(seconds=delay))
-        if head is not None:
-            self._mark(head)
+        delay = timedelta(seconds=self._delay(message))
+        # Without proof: the worker that takes the message reads event 1.
+        await self._send_later(message.without_proof(), head, delay, due_at=None)
         self._metrics.job_deferred()
 
     async def until_handled(
@@ -191,15 +170,7 @@ class Deferral:
         doublings = min(message.deferrals, _MOST_DOUBLINGS)
         delay = min(1 << doublings, LONGEST_WITHOUT_HANDLER)
         _log.info(JOB_DEFERRED, job_id=message.request.job_id, seconds=delay, type=job_type)
-        later = replace(
-            message,
-            deferrals=message.deferrals + 1,
-            sequence=head.sequence if head is not None else message.sequence,
-            due_at=None,
-        )
-        await self._send(later, timedelta(seconds=delay))
-        if head is not None:
-            self._mark(head)
+        await self._send_later(message, head, timedelta(seconds=delay), due_at=None)
         self._metrics.job_deferred()
 
     async def until_process_free(
@@ -217,15 +188,7 @@ class Deferral:
             why = "all processes of the worker that took it were busy"
             head = await self._append(head, why, {"reason": NO_PROCESS})
         _log.debug(JOB_DEFERRED, job_id=message.request.job_id, seconds=seconds, reason=NO_PROCESS)
-        later = replace(
-            message,
-            deferrals=message.deferrals + 1,
-            sequence=head.sequence if head is not None else message.sequence,
-            due_at=None,
-        )
-        await self._send(later, timedelta(seconds=seconds))
-        if head is not None:
-            self._mark(head)
+        await self._send_later(message, head, timedelta(seconds=seconds), due_at=None)
         self._metrics.job_deferred()
 
     async def while_paused(self, message: JobMessage, head: Event, pause: Pause) -> None:
@@ -291,6 +254,22 @@ class Deferral:
             BackendUnavailable: the delayed copy is not confirmed; keep the delivery.
         """
         await self._send(message, timedelta(seconds=AFTER_ERROR_SECONDS))
+
+    async def _send_later(
+        self, message: JobMessage, head: Event | None, delay: timedelta, *, due_at: datetime | None
+    ) -> None:
+        """Send the message through a delay queue, with the deferral counted.
+
+        Args:
+            head: the job's newest event, if it is known; its open row then names the message.
+            due_at: as the message says it.
+        """
+        sequence = message.sequence if head is None else head.sequence
+        deferrals = message.deferrals + 1
+        later = replace(message, deferrals=deferrals, sequence=sequence, due_at=due_at)
+        await self._send(later, delay)
+        if head is not None:
+            self._mark(head)
 
     async def _send(self, message: JobMessage, delay: timedelta) -> None:
         """Let the message come again after the delay, or drop it for one that comes no later."""

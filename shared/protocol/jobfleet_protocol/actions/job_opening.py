@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from jobfleet_contracts.changed import changed
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.message import JobDefaults, JobMessage
@@ -52,7 +52,7 @@ def opening_of(
         event=event,
         stored=stored,
         data=data,
-        row=replace(row, sequence=event.sequence, published=event.sequence if is_sent else 0),
+        row=changed(row, sequence=event.sequence, published=event.sequence if is_sent else 0),
         message=message if is_sent else None,
         delay_seconds=delay.total_seconds(),
         ring=ring,

@@ -53,6 +53,9 @@ ORPHANED_ROW_AGE = timedelta(hours=1)
 SLOW_OPENING_SECONDS = 600.0
 """Who takes longer between row and event writes the row again, for it may have been removed."""
 
+AT_ONCE = 64
+"""How many of many jobs are submitted at a time."""
+
 WARNING_SECONDS = 0.5
 """How long a submit may wait to learn what it is to warn of."""
 
@@ -90,10 +93,11 @@ def opening_change(
         keys: by which the job will be looked up.
     """
     scheduled = request.run_at is not None and request.run_at > now
+    form = request.to_json()
     data = {
-        "request": request.to_json(),
+        "request": form,
         "defaults": defaults.to_json(),
-        "digest": request.digest(),
+        "digest": request.digest_of_form(form),
     }
     return Change(
         kind=Status.SCHEDULED if scheduled else Status.QUEUED,
@@ -273,7 +277,7 @@ class Submitter:
         return await self._answered(
             self._known(encoded)
             if is_internal_id(encoded.job_id)
-            else self._submit_unsealed(encoded, request, by),
+            else self._submit_admitted(encoded, request, by),
             encoded,
         )
 
@@ -292,16 +296,18 @@ class Submitter:
         self, requests: Sequence[JobRequest], *, by: str | None = None
     ) -> list[Submitted | JobfleetError]:
         """Submit several, each for itself, and return the answers in their order."""
-        limit = asyncio.Semaphore(64)
+        answers: list[Submitted | JobfleetError | None] = [None] * len(requests)
+        places = iter(range(len(requests)))  # one, which the tasks share
 
-        async def one(request: JobRequest) -> Submitted | JobfleetError:
-            async with limit:
+        async def submit_next() -> None:
+            for place in places:
                 try:
-                    return await self.submit(request, by=by)
+                    answers[place] = await self.submit(requests[place], by=by)
                 except JobfleetError as error:
-                    return error
+                    answers[place] = error
 
-        return await asyncio.gather(*map(one, requests))
+        await asyncio.gather(*(submit_next() for _ in range(min(AT_ONCE, len(requests)))))
+        return [answer for answer in answers if answer is not None]
 
     async def _answered(
         self, work: Coroutine[Any, Any, Submitted], request: JobRequest
@@ -312,15 +318,23 @@ class Submitter:
             unclear="submit again with the same job id or idempotency key",
         )
 
-    async def _submit_unsealed(
+    async def _submit_admitted(
         self, request: JobRequest, clear: JobRequest, by: str | None
     ) -> Submitted:
-        """Submit unless the fleet is sealed.
+        """Submit unless the fleet is sealed, or has a worker too old for the request.
 
         Internal jobs do not come here: they belong to jobs that still run, and a mover waits.
         """
         await self._seal.check()
-        submitted = await self._submit_admitted(request, clear, by)
+        try:
+            await self._gate.admit(request, by=by)
+        except FleetTooOld:
+            found = await self._trail.read(request.job_id, 1)
+            if found is None:
+                raise
+            submitted = await self._same_job(request, found)  # accepted before, whoever runs now
+        else:
+            submitted = await self._submit(request, clear, by)
         # Again, now that event 1 stands. Otherwise a mover could have copied the trail in between,
         # and an accepted job would be missing in the copy.
         await self._seal.check()
@@ -337,26 +351,13 @@ class Submitter:
             )
         return await self._same_job(request, found)
 
-    async def _submit_admitted(
-        self, request: JobRequest, clear: JobRequest, by: str | None
-    ) -> Submitted:
-        try:
-            await self._gate.admit(request, by=by)
-        except FleetTooOld:
-            found = await self._trail.read(request.job_id, 1)
-            if found is None:
-                raise
-            return await self._same_job(request, found)  # accepted before, whoever runs now
-        return await self._submit(request, clear, by)
-
     async def _submit(self, request: JobRequest, clear: JobRequest, by: str | None) -> Submitted:
         """Write and publish ``request``; of the clear one only the lookup keys are read."""
         now, since = self._clock.now(), self._clock.boottime()
         facts = JobFacts.of(request)
         keys = self._coder.keys_of(clear, await self._declared_keys(clear))
         change = opening_change(request, self._defaults, now=now, by=by, keys=keys)
-        warnings = [await self._other_slots(request), await self._unset_limits(request)]
-        warning = "; ".join(each for each in warnings if each is not None) or None
+        warning = await self._warning(request) if request.lock_key or request.limits else None
         if warning is not None:
             change = replace(change, data=change.data | {"warning": warning})
         event = draft(None, facts, change, occurred_at=now)
@@ -405,6 +406,10 @@ class Submitter:
             return ()
         is_own = is_internal_id(request.job_id) and request.follows is None
         return () if is_own else await self._keys.of(request.type)
+
+    async def _warning(self, request: JobRequest) -> str | None:
+        warnings = [await self._other_slots(request), await self._unset_limits(request)]
+        return "; ".join(each for each in warnings if each is not None) or None
 
     async def _other_slots(self, request: JobRequest) -> str | None:
         """Return a warning if open jobs of the lock key have another number of slots.

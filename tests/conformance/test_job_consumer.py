@@ -147,6 +147,44 @@ async def test_what_a_stopped_consumer_held_comes_to_another(
         await again.ack()
 
 
+async def test_what_is_given_back_comes_to_another_at_once_as_it_was(
+    backend: Backend, other: Backend
+) -> None:
+    messages = [a_message(priority=priority) for priority in (9, 5)]
+    async with consuming(backend) as consumer:
+        for message in messages:
+            await backend.queue.publish(message)
+        given, kept = await received(consumer, 2)
+        async with consuming(other) as heir:
+            await given.give_back()
+            (again,) = await received(heir, 1)
+            assert again.message == messages[0]
+            await given.ack()  # too late, and quiet
+            await again.ack()
+            await kept.ack()
+            assert list(await heir.receive(5, AT_ONCE)) == []
+
+
+async def test_what_is_given_back_again_and_again_is_never_set_aside(backend: Backend) -> None:
+    """A broker sets aside what comes back too often; here nobody tried it."""
+    message = a_message()
+    async with consuming(backend) as consumer:
+        await backend.queue.publish(message)
+        for _ in range(30):
+            (delivery,) = await received(consumer, 1)
+            assert delivery.message == message
+            await delivery.give_back()
+        (delivery,) = await received(consumer, 1)
+        await delivery.ack()
+
+
+async def test_to_give_back_after_stop_is_quiet(backend: Backend) -> None:
+    async with consuming(backend) as consumer:
+        await backend.queue.publish(a_message())
+        (delivery,) = await received(consumer, 1)
+    await delivery.give_back()
+
+
 async def test_an_acknowledgement_after_stop_is_quiet(backend: Backend) -> None:
     async with consuming(backend) as consumer:
         await backend.queue.publish(a_message())

@@ -90,6 +90,10 @@ class Broker:
         consumer.unacknowledged.update((parcel.number, parcel) for parcel in taken)
         return taken
 
+    def put_back(self, parcel: Parcel) -> None:
+        """Take back what a connection no longer holds."""
+        self._put(parcel, shuffle=not self._faults.is_calm)
+
     def connect(self, consumer: FakeJobConsumer) -> None:
         """Know a connection."""
         self._consumers.append(consumer)
@@ -97,7 +101,7 @@ class Broker:
     def drop(self, consumer: FakeJobConsumer) -> None:
         """Close a connection: what it has not acknowledged goes back to its queue."""
         for parcel in consumer.unacknowledged.values():
-            self._put(parcel, shuffle=not self._faults.is_calm)
+            self.put_back(parcel)
         consumer.unacknowledged.clear()
         consumer.session += 1
 
@@ -163,6 +167,10 @@ class FakeDelivery:
         """Take it off the queue; quiet where the connection is gone."""
         await self._consumer.acknowledge(self._parcel.number, self._session)
 
+    async def give_back(self) -> None:
+        """Let another worker have it; quiet where the connection is gone."""
+        await self._consumer.give_back(self._parcel.number, self._session)
+
 
 class FakeJobConsumer:
     """The consuming connection of one process.
@@ -224,6 +232,19 @@ class FakeJobConsumer:
             await self._wire.write("queue.ack", take_off, service="broker")
         except BackendUnavailable:
             self._broker.drop(self)
+
+    async def give_back(self, number: int, session: int) -> None:
+        """Put it into its queue again; where that fails, the connection is given up."""
+
+        def put_back() -> None:
+            if session == self.session and (parcel := self.unacknowledged.pop(number, None)):
+                self._broker.put_back(parcel)
+
+        try:
+            await self._wire.write("queue.give_back", put_back, service="broker")
+        except BackendUnavailable:
+            self._broker.drop(self)
+            raise
 
     async def stop(self) -> None:
         """Take nothing more; what is not acknowledged goes back."""

@@ -169,6 +169,19 @@ async def test_a_suspect_gets_its_turn_though_the_queue_is_never_empty(workshop:
     await workshop.verified()
 
 
+async def test_suspects_that_come_together_do_not_wait_out_each_other_s_delays(
+    workshop: Workshop,
+) -> None:
+    """As after a crash of the whole fleet. A delay of a minute for each would outlast the test."""
+    suspects = [await submit_suspect(workshop, f"suspect {n}") for n in range(10)]
+    for _ in range(2):
+        workshop.start_worker(work, concurrency=8, defer_seconds=60)
+    for job_id in suspects:
+        assert (await workshop.until_ended(job_id, seconds=55)).status == "Completed"
+    assert len({head.worker_id for head in [await workshop.head(j) for j in suspects]}) == 2
+    await workshop.verified()
+
+
 async def test_a_suspect_that_waits_can_be_cancelled(workshop: Workshop) -> None:
     await workshop.submit("stuck", timeout_seconds=25)
     workshop.start_worker(stuck, work)

@@ -184,7 +184,7 @@ class Consumer:
             await self._set_aside(delivery, message)
             return False
         if self._slots.is_reserved:  # received just before, it would start beside a suspect
-            await self._put_off_beside_suspect(delivery, message)
+            await self._give_back_beside_suspect(delivery, None)
             return False
         if await self._gates.leave_to_others(message):
             await self._acknowledge(delivery)
@@ -196,8 +196,8 @@ class Consumer:
             if not has_place and await self._is_put_off_without_process(delivery, message):
                 return False
             result, held = await self._claims.claim(message, fleet, is_alone=self._slots.total == 1)
-            if isinstance(result, Suspect) and self._slots.can_be_reserved:
-                await self._run_alone(delivery, message, result)
+            if isinstance(result, Suspect):
+                await self._see_to_suspect(delivery, message, result)
             else:
                 await self._act_on(delivery, message, result, held)
         return False
@@ -209,6 +209,18 @@ class Consumer:
         if is_put_off:
             await self._acknowledge(delivery)
         return is_put_off
+
+    async def _see_to_suspect(
+        self, delivery: Delivery, message: JobMessage, suspect: Suspect
+    ) -> None:
+        """Run it alone, or leave it to a worker that can, or to a later moment of this one."""
+        if self._slots.is_reserved:
+            await self._give_back_beside_suspect(delivery, suspect.head)
+        elif self._slots.can_be_reserved:
+            await self._run_alone(delivery, message, suspect)
+        else:
+            await self._unclaimed.handle(message, suspect, at_most=self._slots.rest_left)
+            await self._acknowledge(delivery)
 
     async def _run_alone(self, delivery: Delivery, message: JobMessage, suspect: Suspect) -> None:
         """Let the worker's other jobs end, start none, and run the suspect: a loss is its own.
@@ -261,7 +273,8 @@ class Consumer:
         """Acknowledge once the claim and the job's open row are written.
 
         Acknowledged before the open row stands, a job whose worker dies is lost to everybody: no
-        message brings it again, and the rescuer looks only at open rows.
+        message brings it again, and the rescuer looks only at open rows. If storage stays away,
+        the message goes back: a worker that can reach it shall have the job.
         """
         copied: Awaitable[None] = self._index.flush()
 
@@ -270,12 +283,23 @@ class Consumer:
             _log.warning(SETTLING_DELAYED, job_id=claim.job_id, error=str(error))
             copied = self._index.record([claim])
 
-        await retry_forever(lambda: copied, record_again)
-        await self._acknowledge(delivery)
+        try:
+            await self._patience.wait(lambda: copied, record_again)
+        except BackendError as error:
+            _log.warning(DELIVERY_LEFT, job_id=claim.job_id, error=str(error))
+            await self._give_back(delivery)
+        else:
+            await self._acknowledge(delivery)
 
-    async def _put_off_beside_suspect(self, delivery: Delivery, message: JobMessage) -> None:
-        await self._patience.repeat(message, lambda: self._deferral.until_alone(message, None))
-        await self._acknowledge(delivery)
+    async def _give_back_beside_suspect(self, delivery: Delivery, head: Event | None) -> None:
+        """Leave a message to others while a suspect has this worker to itself, or waits for that.
+
+        Put off instead, all that come together would come together again, to one worker, while the
+        others idle. This worker takes nothing before the suspect's turn is over.
+        """
+        await delivery.give_back()
+        if head is not None:
+            self._index.published(head.job_id, head.after.incarnation, head.sequence)
 
     async def _without_claim(
         self, delivery: Delivery, message: JobMessage, result: ClaimResult
@@ -285,11 +309,18 @@ class Consumer:
 
     async def _set_aside(self, delivery: Delivery, message: MalformedMessage) -> None:
         _log.warning(MESSAGE_MALFORMED, message_id=message.message_id, reason=message.reason)
-        await retry_forever(
-            lambda: self._dead_letters.add(message, self._clock.now()),
-            lambda error: _log.warning(CONSUMER_FAILED, error=str(error)),
-        )
-        await self._acknowledge(delivery)
+        try:
+            await self._patience.wait(
+                lambda: self._dead_letters.add(message, self._clock.now()),
+                lambda error: _log.warning(CONSUMER_FAILED, error=str(error)),
+            )
+        except BackendError:  # a worker that reaches storage shall have it
+            await self._give_back(delivery)
+        else:
+            await self._acknowledge(delivery)
+
+    async def _give_back(self, delivery: Delivery) -> None:
+        await retry_forever(delivery.give_back, lambda error: self._note(str(error)))
 
     async def _acknowledge(self, delivery: Delivery) -> None:
         """Where the channel is gone the message comes again, and finds the job claimed."""

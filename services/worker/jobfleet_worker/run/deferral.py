@@ -221,22 +221,22 @@ class Deferral:
             self._mark(head)
         self._metrics.job_deferred()
 
-    async def until_alone(self, message: JobMessage, head: Event | None) -> None:
-        """Put off a message while a job has this worker to itself, or waits for that.
+    async def until_alone(
+        self, message: JobMessage, head: Event, *, at_most: float = LONGEST_DEFERRAL
+    ) -> None:
+        """Put off a job that must run alone, beside others that go on. The delay doubles.
 
-        Nothing is written: the message may be any job's. The delay doubles up to a minute.
+        Args:
+            at_most: seconds until this worker may keep its slots free again, or a minute.
 
         Raises:
             BackendUnavailable: the delayed copy is not confirmed; keep the delivery.
         """
-        delay = self._delay(message)
+        delay = min(self._delay(message), at_most)
         _log.info(JOB_DEFERRED, job_id=message.request.job_id, seconds=delay, reason=ALONE)
-        later = replace(message, deferrals=message.deferrals + 1)
-        if head is not None:
-            later = replace(later, sequence=head.sequence)
+        later = replace(message, deferrals=message.deferrals + 1, sequence=head.sequence)
         await self._send(later, timedelta(seconds=delay))
-        if head is not None:
-            self._mark(head)
+        self._mark(head)
         self._metrics.job_deferred()
 
     async def drop(self, head: Event) -> None:

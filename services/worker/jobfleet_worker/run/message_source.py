@@ -24,6 +24,9 @@ class HandedMessage:
     async def ack(self) -> None:
         """Nothing holds it."""
 
+    async def give_back(self) -> None:
+        """No queue holds it: the rescuer finds its job again."""
+
 
 class MessageSource:
     """A :class:`JobConsumer` that takes nothing while the pauses of the fleet are not known.

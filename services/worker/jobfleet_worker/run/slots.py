@@ -78,10 +78,14 @@ class Slots:
             await self._changed.wait()
 
     @property
+    def rest_left(self) -> float:
+        """Seconds until a job may reserve all slots, though others run; 0 if it may now."""
+        return max(0.0, self._rests_until - self._clock.boottime())
+
+    @property
     def can_be_reserved(self) -> bool:
         """Whether a job may reserve all slots now; always if nothing runs beside it."""
-        is_rest_over = self._clock.boottime() >= self._rests_until
-        return not self.is_reserved and (self.taken == 1 or is_rest_over)
+        return not self.is_reserved and (self.taken == 1 or not self.rest_left)
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[bool]:

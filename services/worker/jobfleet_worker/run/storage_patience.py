@@ -40,13 +40,21 @@ class StoragePatience:
         Raises:
             BackendError: storage did not answer in that time, or refused.
         """
-        # An append under way goes on until it is answered. It does so alone: without the limit a
+        return await self.wait(operation, log_delays(message))
+
+    async def wait(
+        self,
+        operation: Callable[[], Awaitable[_Answer]],
+        on_error: Callable[[BackendError], object],
+    ) -> _Answer:
+        """Like :meth:`repeat`; ``on_error`` is called with each error that another try follows."""
+        # What is under way goes on until it is answered. It does so alone: without the limit a
         # worker whose storage never comes back would keep the message and the slot for ever.
         try:
             async with asyncio.timeout(2 * self.seconds):
-                return await retry_for(self.seconds, operation, log_delays(message))
+                return await retry_for(self.seconds, operation, on_error)
         except TimeoutError as error:
-            raise BackendUnavailable("the outcome of a claim is not known in time") from error
+            raise BackendUnavailable("storage did not answer in time") from error
 
 
 def log_delays(message: JobMessage) -> Callable[[BackendError], None]:

@@ -24,7 +24,7 @@ from jobfleet_protocol.claiming.decision import (
     Suspect,
     Wait,
 )
-from jobfleet_worker.run.deferral import Deferral
+from jobfleet_worker.run.deferral import LONGEST_DEFERRAL, Deferral
 from jobfleet_worker.run.rate_gate import RateGate
 from jobfleet_worker.run.storage_patience import StoragePatience
 
@@ -61,8 +61,13 @@ class UnclaimedMessages:
         self._patience = patience
         self._coder = coder
 
-    async def handle(self, message: JobMessage, result: ClaimResult) -> None:
+    async def handle(
+        self, message: JobMessage, result: ClaimResult, *, at_most: float = LONGEST_DEFERRAL
+    ) -> None:
         """Do what the claim found to be done.
+
+        Args:
+            at_most: seconds for which a suspect is put off.
 
         Raises:
             BackendError: storage did not answer for the length of a lease; keep the delivery.
@@ -71,16 +76,18 @@ class UnclaimedMessages:
             # Of a foreign publisher. Its values are in event 1, encoded: so they are sent, too.
             message = replace(message, request=self._coder.request(message.request))
         try:
-            await self._patience.repeat(message, lambda: self._handle_once(message, result))
+            await self._patience.repeat(message, lambda: self._handle_once(message, result, at_most))
         except DataMissing as error:  # the open row stays, which the rescuer goes by
             _log.error(DELIVERY_FAILED, job_id=message.request.job_id, error=str(error))
 
-    async def _handle_once(self, message: JobMessage, result: ClaimResult) -> None:
+    async def _handle_once(
+        self, message: JobMessage, result: ClaimResult, at_most: float
+    ) -> None:
         match result:
             case Busy(_, head):
                 await self._deferral.until_free(message, head)
             case Suspect(head):
-                await self._deferral.until_alone(message, head)
+                await self._deferral.until_alone(message, head, at_most=at_most)
             case Wait(head, until):
                 await self._deferral.until_due(message, head, until)
             case LimitFull(head, demand):

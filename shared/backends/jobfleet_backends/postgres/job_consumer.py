@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -64,6 +64,10 @@ class PostgresDelivery:
         """Take it off the queue; quiet where it has gone back."""
         await self._consumer.acknowledge(self.number)
 
+    async def give_back(self) -> None:
+        """Let another worker have it at once."""
+        await self._consumer.give_back(self.number)
+
 
 class PostgresJobConsumer:
     """Takes messages, high lane first, and holds them until they are acknowledged."""
@@ -120,6 +124,15 @@ class PostgresJobConsumer:
         await self._database.write(ACKNOWLEDGE, Held(number, self._holder))
         self._held.discard(number)
 
+    async def give_back(self, number: int) -> None:
+        """Show a message that this consumer holds to everybody.
+
+        Raises:
+            BackendUnavailable: not confirmed; it shows up at the latest when its time is over.
+        """
+        self._held.discard(number)
+        await self._hold_for(0, [number])
+
     async def stop(self) -> None:
         """Take nothing more; what is held shows up for others at once."""
         if self._keeper is None:
@@ -130,7 +143,7 @@ class PostgresJobConsumer:
         keeper.cancel()
         await asyncio.gather(keeper, return_exceptions=True)
         with suppress(BackendUnavailable):  # then they show up when their time is over
-            await self._hold_for(0)
+            await self._hold_for(0, self._held)
         self._held.clear()
 
     async def _take(self, limit: int) -> list[PostgresDelivery]:
@@ -188,7 +201,7 @@ class PostgresJobConsumer:
             if not self._named:
                 await self._name_queues()
             try:
-                await self._hold_for(HOLD_SECONDS)
+                await self._hold_for(HOLD_SECONDS, self._held)
             except BackendUnavailable as error:
                 _log.warning(HOLD_NOT_RENEWED, error=str(error))
 
@@ -198,6 +211,6 @@ class PostgresJobConsumer:
             await self._database.execute(_NAME_QUEUES, sorted(self._queues))
             self._named = True
 
-    async def _hold_for(self, seconds: float) -> None:
-        if self._held:
-            await self._database.execute(_HOLD, seconds, list(self._held), self._holder)
+    async def _hold_for(self, seconds: float, numbers: Iterable[int]) -> None:
+        if held := list(numbers):
+            await self._database.execute(_HOLD, seconds, held, self._holder)

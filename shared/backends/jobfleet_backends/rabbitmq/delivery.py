@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from jobfleet_backends.rabbitmq.message_codec import decode_message
 from jobfleet_backends.rabbitmq.prefetch_window import Delivery, PrefetchWindow
 from jobfleet_contracts.message import JobMessage, MalformedMessage
@@ -10,13 +12,25 @@ from jobfleet_contracts.message import JobMessage, MalformedMessage
 class RabbitDelivery:
     """What came, and the way to take it off the queue."""
 
-    __slots__ = ("_delivery", "_window", "message")
+    __slots__ = ("_delivery", "_give_back", "_window", "message")
 
-    def __init__(self, *, delivery: Delivery, window: PrefetchWindow, key: bytes | None) -> None:
+    def __init__(
+        self,
+        *,
+        delivery: Delivery,
+        window: PrefetchWindow,
+        give_back: Callable[[PrefetchWindow, Delivery], Awaitable[None]],
+        key: bytes | None,
+    ) -> None:
         self.message: JobMessage | MalformedMessage = decode_message(delivery.received, key=key)
         self._delivery = delivery
         self._window = window
+        self._give_back = give_back
 
     async def ack(self) -> None:
         """Take it off the queue, at the broker within a second. Quiet where the channel is gone."""
         await self._window.acknowledge(self._delivery)
+
+    async def give_back(self) -> None:
+        """Send it to its queue again as it came, then take it off. Twice, if that is cut short."""
+        await self._give_back(self._window, self._delivery)

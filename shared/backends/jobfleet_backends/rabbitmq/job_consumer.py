@@ -185,7 +185,10 @@ class RabbitJobConsumer:
     def _deliveries(
         self, taken: Iterable[Delivery], window: PrefetchWindow
     ) -> list[RabbitDelivery]:
-        return [RabbitDelivery(delivery=each, window=window, key=self._key) for each in taken]
+        return [
+            RabbitDelivery(delivery=each, window=window, give_back=self._give_back, key=self._key)
+            for each in taken
+        ]
 
     async def _wait(self, seconds: float) -> None:
         if self._window is not None:
@@ -293,6 +296,8 @@ class RabbitJobConsumer:
         return kept
 
     async def _give_back(self, window: PrefetchWindow, delivery: Delivery) -> None:
+        if not window.holds(delivery):
+            return
         # Never a reject: that counts against the delivery limit of a message that nobody tried.
         await self._rabbitmq.sender.send(again(delivery.received), delivery.channel.queue.route)
         await window.acknowledge(delivery)

@@ -133,6 +133,10 @@ class PrefetchWindow:
         count = min(free_slots - self._room, len(self._held))
         await self._send_acks([self._held.popleft()[0] for _ in range(count)])
 
+    def holds(self, delivery: Delivery) -> bool:
+        """Whether it was handed out and neither acknowledged nor taken back by the broker."""
+        return delivery in self._handed and not delivery.channel.is_closed
+
     async def acknowledge(self, delivery: Delivery) -> None:
         """Take a delivery off its queue: held back while this period lasts. Quiet if repeated."""
         if delivery not in self._handed:

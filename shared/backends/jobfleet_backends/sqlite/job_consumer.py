@@ -56,6 +56,10 @@ class SqliteDelivery:
         """Take it off the queue; quiet where it has gone back."""
         await self._consumer.acknowledge(self.number)
 
+    async def give_back(self) -> None:
+        """Let another worker have it at once."""
+        await self._consumer.give_back(self.number)
+
 
 class SqliteJobConsumer:
     """Takes messages, high lane first, and holds them until they are acknowledged."""
@@ -111,6 +115,15 @@ class SqliteJobConsumer:
             lambda connection: connection.execute(_ACK, (number, self._holder))
         )
         self._held.discard(number)
+
+    async def give_back(self, number: int) -> None:
+        """Show a message that this consumer holds to everybody.
+
+        Raises:
+            BackendUnavailable: not confirmed; it shows up at the latest when its time is over.
+        """
+        self._held.discard(number)
+        await self._hold_until([number], self._database.clock.boottime())
 
     async def stop(self) -> None:
         """Take nothing more; what is held shows up for others at once."""

@@ -9,7 +9,8 @@ from unittest.mock import patch
 
 from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.message import JobMessage
+from jobfleet_contracts.message import JobMessage, MalformedMessage
+from jobfleet_contracts.ports import Delivery
 from jobfleet_protocol.retry import retry_for, retry_forever
 from jobfleet_worker.run.pause_watch import PauseWatch
 from jobfleet_worker.run.storage_patience import StoragePatience, log_delays
@@ -43,6 +44,26 @@ def message_kept_for_an_unanswered_append() -> AbstractContextManager[Any]:
         return await retry_for(self.seconds, operation, log_delays(message))
 
     return patch.object(StoragePatience, "repeat", until_answered)
+
+
+def malformed_message_kept_without_storage() -> AbstractContextManager[Any]:
+    """A worker that cannot reach the storage keeps a malformed message until it can."""
+
+    async def for_ever(self: Consumer, delivery: Delivery, message: MalformedMessage) -> None:
+        await retry_forever(lambda: self._dead_letters.add(message, self._clock.now()))
+        await self._acknowledge(delivery)
+
+    return patch.object(Consumer, "_set_aside", for_ever)
+
+
+def message_kept_until_its_open_row_is_written() -> AbstractContextManager[Any]:
+    """A worker acknowledges a claimed job's message once its row is written, however late."""
+
+    async def for_ever(self: Consumer, delivery: Delivery, _claim: Event) -> None:
+        await retry_forever(self._index.flush)
+        await self._acknowledge(delivery)
+
+    return patch.object(Consumer, "_settle", for_ever)
 
 
 @contextmanager
@@ -82,6 +103,20 @@ OF_A_CORE = (
         "a message kept until an append is answered",
         message_kept_for_an_unanswered_append,
         126,
+        _CORE,
+        shows=_WAITS,
+    ),
+    Known(
+        "a worker without storage keeps a malformed message",
+        malformed_message_kept_without_storage,
+        10,
+        _CORE,
+        shows=_WAITS,
+    ),
+    Known(
+        "a claimed job's message kept until its open row is written",
+        message_kept_until_its_open_row_is_written,
+        402,
         _CORE,
         shows=_WAITS,
     ),

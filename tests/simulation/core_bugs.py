@@ -12,6 +12,7 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.message import JobMessage, MalformedMessage
 from jobfleet_contracts.ports import Delivery
 from jobfleet_protocol.retry import retry_for, retry_forever
+from jobfleet_worker.run.consumer import Consumer
 from jobfleet_worker.run.pause_watch import PauseWatch
 from jobfleet_worker.run.storage_patience import StoragePatience, log_delays
 from jobfleet_worker.upkeep.rescuer import Rescuer

@@ -320,7 +320,9 @@ class Consumer:
             await self._acknowledge(delivery)
 
     async def _give_back(self, delivery: Delivery) -> None:
-        await retry_forever(delivery.give_back, lambda error: self._note(str(error)))
+        await retry_forever(
+            delivery.give_back, lambda error: _log.warning(CONSUMER_FAILED, error=str(error))
+        )
 
     async def _acknowledge(self, delivery: Delivery) -> None:
         """Where the channel is gone the message comes again, and finds the job claimed."""

@@ -76,13 +76,13 @@ class UnclaimedMessages:
             # Of a foreign publisher. Its values are in event 1, encoded: so they are sent, too.
             message = replace(message, request=self._coder.request(message.request))
         try:
-            await self._patience.repeat(message, lambda: self._handle_once(message, result, at_most))
+            await self._patience.repeat(
+                message, lambda: self._handle_once(message, result, at_most)
+            )
         except DataMissing as error:  # the open row stays, which the rescuer goes by
             _log.error(DELIVERY_FAILED, job_id=message.request.job_id, error=str(error))
 
-    async def _handle_once(
-        self, message: JobMessage, result: ClaimResult, at_most: float
-    ) -> None:
+    async def _handle_once(self, message: JobMessage, result: ClaimResult, at_most: float) -> None:
         match result:
             case Busy(_, head):
                 await self._deferral.until_free(message, head)

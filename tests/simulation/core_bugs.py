@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
 
-from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.message import JobMessage, MalformedMessage
 from jobfleet_contracts.ports import Delivery
 from jobfleet_protocol.retry import retry_for, retry_forever
 from jobfleet_worker.run.consumer import Consumer
-from jobfleet_worker.run.pause_watch import PauseWatch
 from jobfleet_worker.run.storage_patience import StoragePatience, log_delays
 from jobfleet_worker.upkeep.rescuer import Rescuer
 from tests.simulation.emphases import PLAIN
@@ -67,22 +64,6 @@ def message_kept_until_its_open_row_is_written() -> AbstractContextManager[Any]:
     return patch.object(Consumer, "_settle", for_ever)
 
 
-@contextmanager
-def claims_wait_for_unknown_pauses() -> Iterator[None]:
-    """A claim waits for pauses that cannot be read, and keeps its message meanwhile."""
-    current = PauseWatch.current
-
-    async def patient(self: PauseWatch) -> Any:
-        while True:
-            try:
-                return await current(self)
-            except BackendUnavailable:
-                continue
-
-    with patch.object(PauseWatch, "current", patient):
-        yield
-
-
 _CORE = PLAIN | {"core_only": True, "old_workers": 0, "moved": False, "workers": 2}
 _WAITS = "^not at rest"
 OF_A_CORE = (
@@ -119,13 +100,6 @@ OF_A_CORE = (
         message_kept_until_its_open_row_is_written,
         402,
         _CORE,
-        shows=_WAITS,
-    ),
-    Known(
-        "a claim waits for pauses that cannot be read",
-        claims_wait_for_unknown_pauses,
-        381,
-        _CORE | {"limits": True},
         shows=_WAITS,
     ),
 )

@@ -51,7 +51,7 @@ OF_RATES = (
     Known(
         "a rate's row written without a look",
         a_row_written_without_a_look,
-        20,
+        6,
         _RATED,
         shows=": rate ",
     ),

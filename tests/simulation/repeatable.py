@@ -12,11 +12,13 @@ from itertools import count
 from typing import Any
 from unittest.mock import patch
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 import structlog
 import uuid_utils
 
 from jobfleet_protocol.actions import answer_limit, submission
+from jobfleet_publisher import current
 from jobfleet_worker import wiring
 from jobfleet_worker.run import consumer, fleet_scope, lease_keeper
 from jobfleet_worker.run.job_run import ATTEMPT_FAILED
@@ -76,8 +78,10 @@ def repeatable(seed: int, journal: Journal, *, talkative: bool) -> Iterator[list
             patch.object(scheduler, "LONGEST_LOOK", 15.0),
             patch.object(fleet_scope, "IDLE_WAIT", timedelta(seconds=5)),
             patch.object(fleet_scope, "STAND_BY_SECONDS", 3.0),
-            # Else tasks of vanished processes would keep each run in memory.
+            # Else tasks and publishers of vanished processes would keep each run in memory.
             patch.object(answer_limit, "_late", set()),
+            patch.object(current, "_blocking", []),
+            patch.object(current, "_by_loop", WeakKeyDictionary()),
         ):
             yield errors
     finally:

@@ -14,7 +14,7 @@ from tests.simulation.simulation import Simulation, Verdict
 
 IN_EVERY_TEST_RUN = 2_000
 IN_A_LONG_RUN = 100_000
-_RUNS_A_COLLECTION = 25
+_RUNS_A_COLLECTION = 5
 
 
 def failures(seeds: range) -> list[str]:
@@ -66,11 +66,17 @@ def _counts(seen: Sequence[Verdict]) -> dict[str, float]:
 
 @contextmanager
 def _rare_collections() -> Iterator[Callable[[], int]]:
-    """A run is all cycles, which cost a third of its time if they are looked for in between."""
+    """A run is all cycles, which cost a third of its time if they are looked for in between.
+
+    What stands before the first run is frozen: each collection would else walk all modules.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
+    gc.collect()
+    gc.freeze()
     try:
         yield gc.collect
     finally:
+        gc.unfreeze()
         if was_enabled:
             gc.enable()

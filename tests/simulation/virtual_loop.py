@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 from asyncio import events
 from collections.abc import Callable, Coroutine
+from contextvars import Context, copy_context
 from typing import Any, TypeVar
 
-from tests.simulation.virtual_time import VirtualTime
+from tests.simulation.virtual_time import Handle, VirtualTime
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self.dead = False
         self.frozen_until = 0.0
         self.problems: list[tuple[str, BaseException | None]] = []
-        self.tasks: list[tuple[asyncio.Task[Any], contextvars.Context]] = []
+        self.tasks: list[tuple[asyncio.Task[Any], Context]] = []
         self._time = time
         self._prune_at = 64
 
@@ -38,10 +38,10 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self,
         callback: Callable[..., object],
         *args: Any,
-        context: contextvars.Context | None = None,
-    ) -> asyncio.Handle:
-        handle = asyncio.Handle(callback, args, self, context)
-        self._time.soon(self, handle)
+        context: Context | None = None,
+    ) -> Handle:
+        handle = Handle(self, callback, args, copy_context() if context is None else context)
+        self._time.soon(handle)
         return handle
 
     call_soon_threadsafe = call_soon  # type: ignore[assignment]
@@ -51,23 +51,22 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         delay: float,
         callback: Callable[..., object],
         *args: Any,
-        context: contextvars.Context | None = None,
-    ) -> asyncio.TimerHandle:
-        return self.call_at(self._time.now + max(delay, 0.0), callback, *args, context=context)
+        context: Context | None = None,
+    ) -> Handle:
+        handle = Handle(self, callback, args, copy_context() if context is None else context)
+        self._time.at(self._time.now + max(delay, 0.0), handle)
+        return handle
 
     def call_at(  # type: ignore[override]
         self,
         when: float,
         callback: Callable[..., object],
         *args: Any,
-        context: contextvars.Context | None = None,
-    ) -> asyncio.TimerHandle:
-        handle = asyncio.TimerHandle(when, callback, args, self, context)
-        self._time.at(when, self, handle)
+        context: Context | None = None,
+    ) -> Handle:
+        handle = Handle(self, callback, args, copy_context() if context is None else context)
+        self._time.at(when, handle)
         return handle
-
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """It is passed over when its time comes."""
 
     def create_future(self) -> asyncio.Future[Any]:
         return asyncio.Future(loop=self)
@@ -77,9 +76,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         coro: Coroutine[Any, Any, T],
         *,
         name: str | None = None,
-        context: contextvars.Context | None = None,
+        context: Context | None = None,
     ) -> asyncio.Task[T]:
-        context = context or contextvars.copy_context()
+        context = context or copy_context()
         task = asyncio.Task(coro, loop=self, name=name, context=context)
         task._log_destroy_pending = False  # type: ignore[attr-defined]
         self._remember(task, context)
@@ -119,7 +118,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
                 context.run(_close, task.get_coro())
         events._set_running_loop(None)
 
-    def _remember(self, task: asyncio.Task[Any], context: contextvars.Context) -> None:
+    def _remember(self, task: asyncio.Task[Any], context: Context) -> None:
         self.tasks.append((task, context))
         if len(self.tasks) > self._prune_at:
             self.tasks = [pair for pair in self.tasks if not pair[0].done()]

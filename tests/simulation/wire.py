@@ -161,7 +161,8 @@ class _Arrival:
         try:
             result = self.act()
         except Exception as refusal:  # noqa: BLE001 - the caller gets it, whatever it is
-            error = refusal
+            # Else frame and error hold each other, which only a collection can free.
+            error = refusal.with_traceback(None)
         if self.operation not in _QUIET:
             outcome = "" if error is None else type(error).__name__
             self.wire.note(self.operation, self.about, outcome)

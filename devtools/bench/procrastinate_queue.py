@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from procrastinate import App, PsycopgConnector
 
 from devtools.bench.ticks import tick
+from jobfleet_cli.event_loop import run_async
 
 URL = "BENCH_PROCRASTINATE_URL"
 _AT_ONCE = 64
@@ -43,7 +44,7 @@ def sender(url: str) -> Iterator[Callable[[], object]]:
 
 
 def submit(url: str, jobs: int) -> None:
-    """Defer jobs, as many at once as the other contestant does."""
+    """Defer jobs as the other contestant does: as many at once, on the same event loop."""
 
     async def work() -> None:
         app, limit = app_on(url), asyncio.Semaphore(_AT_ONCE)
@@ -55,4 +56,4 @@ def submit(url: str, jobs: int) -> None:
         async with app.open_async():
             await asyncio.gather(*(one() for _ in range(jobs)))
 
-    asyncio.run(work())
+    run_async(work())

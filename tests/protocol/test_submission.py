@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.job_id import job_id_for_key
 from jobfleet_contracts.state import State
-from jobfleet_protocol.actions.submission import request_of
+from jobfleet_protocol.actions.submission import Submitted, request_of
 from jobfleet_protocol.trail.tombstone import is_tombstone, seal_of, tombstone_of, tombstone_under
 from tests.protocol.bench import Bench
 
@@ -169,6 +170,41 @@ async def test_one_bad_job_of_many_does_not_spoil_the_others(bench: Bench) -> No
     answers = await bench.submitter.submit_many([JobRequest(type="x"), other, taken])
     assert isinstance(answers[1], BodyConflict)
     assert [getattr(a, "created", None) for a in answers] == [True, None, False]
+
+
+async def test_many_jobs_are_submitted_64_at_a_time_and_answered_in_their_order(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit, running = bench.submitter.submit, [0]
+
+    async def counted(request: JobRequest, *, by: str | None) -> Submitted:
+        running.append(running[-1] + 1)
+        try:
+            return await submit(request, by=by)
+        finally:
+            running.append(running[-1] - 1)
+
+    monkeypatch.setattr(bench.submitter, "submit", counted)
+    requests = [JobRequest(type="x") for _ in range(100)]
+    answers = await bench.submitter.submit_many(requests)
+    assert [getattr(a, "job_id", a) for a in answers] == [r.job_id for r in requests]
+    assert max(running) == 64
+
+
+async def test_a_submit_makes_the_wire_form_for_its_check_its_event_and_its_message(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is a large part of what a submit costs."""
+    made: list[str] = []
+    to_json = JobRequest.to_json
+
+    def counted(request: JobRequest) -> dict[str, Any]:
+        made.append(request.job_id)
+        return to_json(request)
+
+    monkeypatch.setattr(JobRequest, "to_json", counted)
+    await bench.submit(payload={"a": 1})
+    assert len(made) <= 3
 
 
 async def test_a_silent_trail_is_answered_in_time_and_the_event_still_written(

@@ -75,14 +75,14 @@ def removed_right_after_erased() -> Iterator[None]:
 
 def note_removed_before_the_values() -> AbstractContextManager[Any]:
     """The rescuer takes the note away, and removes the values then."""
-    see_to = OpenErasures.see_to
+    remove_if_due = OpenErasures.remove_if_due
 
     async def closed_first(self: OpenErasures, row: OpenRow, erased: Event) -> bool:
         if self._clock.now() >= (row.due_at or erased.occurred_at):
             await self._eraser._index.close(row.facts.job_id, row.incarnation)
-        return await see_to(self, row, erased)
+        return await remove_if_due(self, row, erased)
 
-    return patch.object(OpenErasures, "see_to", closed_first)
+    return patch.object(OpenErasures, "remove_if_due", closed_first)
 
 
 _ERASING = PLAIN | {"erasures": 0.8, "jobs": 9, "old_workers": 0}

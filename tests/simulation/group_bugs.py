@@ -84,7 +84,7 @@ def the_sealer_does_not_look() -> AbstractContextManager[Any]:
     async def blind(_self: Ending, _group: Event, *, seek_missed: bool = False) -> None:
         """Look at nothing."""
 
-    return patch.object(Ending, "see_to_group", blind)
+    return patch.object(Ending, "end_group_if_due", blind)
 
 
 @contextmanager
@@ -136,7 +136,7 @@ def an_erased_member_without_a_mark() -> Iterator[None]:
     async def tell(_self: Ending, _head: Event) -> None:
         """Tell nothing."""
 
-    with patch.object(Ending, "tell_group", tell), _no_look_for_missed_marks():
+    with patch.object(Ending, "mark_in_group", tell), _no_look_for_missed_marks():
         yield
 
 

@@ -100,7 +100,7 @@ async def test_a_message_that_comes_before_the_claim_is_known_is_not_lost(
 ) -> None:
     running = workshop.start_worker(wait_for_ever, renew_seconds=30, lease_seconds=60)
     job_id = new_id()
-    running.worker.executor.hear_cancel(job_id)
+    running.worker.executor.note_cancel(job_id)
 
     async def request() -> None:
         await workshop.canceller.cancel(job_id, by=None)

@@ -178,12 +178,12 @@ async def _lasting_failure(backend: Backend, patience: Patience) -> Probe:
             return failed
         if silent_since is None:
             silent_since = asked
-            _say_waiting(failed)
+            _print_waiting(failed)
         if time.monotonic() - silent_since > OUTAGE_SECONDS:
             return failed
 
 
-def _say_waiting(probe: Probe) -> None:
+def _print_waiting(probe: Probe) -> None:
     where = visible(f"{probe.part} at {probe.address}: {probe.detail}")
     print(f"{where}; waiting for it up to {OUTAGE_SECONDS:g} s", file=sys.stderr)
 

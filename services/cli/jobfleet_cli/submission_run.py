@@ -78,7 +78,7 @@ class SubmissionRun:
                     )
             await asyncio.gather(*waits.values())
         except (asyncio.CancelledError, BackendUnavailable):
-            self._say_what_goes_on(submits, waits)
+            self._print_what_goes_on(submits, waits)
             raise
         finally:
             for task in (counting, *submits, *waits.values()):
@@ -114,7 +114,7 @@ class SubmissionRun:
 
     async def _follow(self, job: SubmittedJob) -> None:
         alone = len(self._jobs) == 1 and not self._as_json
-        result = await job.wait(progress=_say_event if alone else None)
+        result = await job.wait(progress=_print_event if alone else None)
         if self._as_json:
             ended = {"jobId": job.job_id, "state": result.state.value}
             error = result.error and {"type": result.error.type, "message": result.error.message}
@@ -131,7 +131,7 @@ class SubmissionRun:
             ended = sum(task.done() for task in waits.values())
             print(f"{ended} of {len(self._jobs)} ended", file=sys.stderr)
 
-    def _say_what_goes_on(
+    def _print_what_goes_on(
         self,
         submits: Sequence[asyncio.Task[SubmittedJob]],
         waits: Mapping[str, asyncio.Task[None]],
@@ -163,6 +163,6 @@ class SubmissionRun:
             print(f"{job_id} {state.value}", file=file, flush=True)
 
 
-def _say_event(event: Event) -> None:
+def _print_event(event: Event) -> None:
     line = f"{event.job_id} {event.status} {event.message}".rstrip()
     print(visible(line), file=sys.stderr)

@@ -158,7 +158,7 @@ def wire_receiving(setup: WorkerSetup) -> Receiving:
     backend, options, clock = setup.backend, setup.options, setup.clock
     pauses = Pauses(log=backend.control_log, control=backend.control, clock=clock)
 
-    async def heed(found: FleetPauses) -> None:
+    async def apply_pauses(found: FleetPauses) -> None:
         source.leave_out(frozenset(found.queues))
         await exempt_jobs.start(found)
 
@@ -166,7 +166,7 @@ def wire_receiving(setup: WorkerSetup) -> Receiving:
         pauses=pauses,
         limits=Limits(log=backend.control_log, control=backend.control, clock=clock),
         control=backend.control,
-        changed=heed,
+        changed=apply_pauses,
         aliases=setup.handlers.aliases,
         clock=clock,
         heartbeat_seconds=options.heartbeat_seconds,
@@ -214,7 +214,7 @@ def wire_claiming(
         handlers=setup.handlers, keys=type_keys, clock=clock, coder=backend.coder
     )
 
-    def see_to(claim: Unclear) -> None:
+    def give_back_unclear(claim: Unclear) -> None:
         give_back.unclear(claim)
 
     claimer = _claimer(
@@ -223,7 +223,7 @@ def wire_claiming(
         rates=rates,
         terms=terms,
         announced_keys=announced_keys,
-        give_back=see_to,
+        give_back=give_back_unclear,
     )
     worker_lock = WorkerLock(
         locks=claimer.leases,

@@ -21,14 +21,14 @@ def back_off() -> Iterator[float]:
         pause = min(pause * 2, _LONGEST_PAUSE)
 
 
-def _say_nothing(error: BackendError) -> None:
+def _log_nothing(error: BackendError) -> None:
     """The caller logs nothing of it."""
 
 
 async def retry_for(
     seconds: float,
     operation: Callable[[], Awaitable[_Answer]],
-    on_error: Callable[[BackendError], object] = _say_nothing,
+    on_error: Callable[[BackendError], object] = _log_nothing,
 ) -> _Answer:
     """Like :func:`retry_forever`, but no new try begins after so many seconds.
 
@@ -47,7 +47,7 @@ async def retry_for(
 
 async def retry_forever(
     operation: Callable[[], Awaitable[_Answer]],
-    on_error: Callable[[BackendError], object] = _say_nothing,
+    on_error: Callable[[BackendError], object] = _log_nothing,
 ) -> _Answer:
     """Await ``operation()`` until it answers, and return its answer.
 

@@ -28,4 +28,4 @@ class CancelListener:
 
     async def _listen(self) -> None:
         async for job_id in self._control.cancels():
-            self._executor.hear_cancel(job_id)
+            self._executor.note_cancel(job_id)

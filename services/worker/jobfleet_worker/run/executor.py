@@ -1,4 +1,4 @@
-"""The registry of the runs of one worker."""
+"""Runs claimed jobs, and holds the runs of one worker by job id."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jobfleet_worker.run.run_parts import RunParts
 from jobfleet_worker.run.run_tally import RunTally
 from jobfleet_worker.run.slots import Slots
 
-HEARD_CANCELS = 1000
+EARLY_CANCELS = 1000
 """Cancel messages remembered for jobs whose claim is just being written."""
 
 
@@ -33,7 +33,7 @@ class Executor:
         self.running: dict[str, JobRun] = {}
         self._parts = parts
         self._is_stopping = False
-        self._heard_cancels: deque[str] = deque(maxlen=HEARD_CANCELS)
+        self._early_cancels: deque[str] = deque(maxlen=EARLY_CANCELS)
 
     @property
     def slots(self) -> Slots:
@@ -45,13 +45,13 @@ class Executor:
         """What the worker has run since it started."""
         return self._parts.tally
 
-    def hear_cancel(self, job_id: str) -> None:
-        """Look into the trail of this job, now or as soon as its claim is known here."""
+    def note_cancel(self, job_id: str) -> None:
+        """Read this job's trail for a cancel request, now or as soon as its claim is known here."""
         run = self.running.get(job_id)
         if run is not None:
             run.look_for_cancel()
         else:
-            self._heard_cancels.append(job_id)
+            self._early_cancels.append(job_id)
 
     def leave_abandoned(self) -> None:
         """Nothing starts any more, so no slot has to wait for a handler that was left behind."""
@@ -91,7 +91,7 @@ class Executor:
     @contextmanager
     def _registered(self, job_id: str, run: JobRun) -> Iterator[None]:
         self.running[job_id] = run
-        if job_id in self._heard_cancels:
+        if job_id in self._early_cancels:
             run.look_for_cancel()
         if self._is_stopping:
             run.stop(Stop.SHUTDOWN)

@@ -68,7 +68,7 @@ class PauseWatch:
         self._announced = asyncio.Event()
         self._look_seconds = 0.0
         self._quiet_until = 0.0
-        self._heeding: asyncio.TimerHandle | None = None
+        self._pending: asyncio.TimerHandle | None = None
 
     @property
     def latest(self) -> FleetPauses | None:
@@ -106,8 +106,8 @@ class PauseWatch:
                 await self._until_announced()
         finally:
             listening.cancel()
-            if self._heeding is not None:
-                self._heeding.cancel()
+            if self._pending is not None:
+                self._pending.cancel()
 
     async def _look(self) -> None:
         for pause in back_off():
@@ -144,30 +144,30 @@ class PauseWatch:
 
     async def _listen(self) -> None:
         await retry_forever(
-            self._hear_changes, lambda error: _log.warning(LISTENER_FAILED, error=str(error))
+            self._follow_changes, lambda error: _log.warning(LISTENER_FAILED, error=str(error))
         )
 
-    async def _hear_changes(self) -> None:
+    async def _follow_changes(self) -> None:
         async for subject, _ in self._control.changes():
-            self._hear(subject)
+            self._on_change(subject)
 
-    def _hear(self, subject: ControlSubject) -> None:
-        """Heed an announcement at once, and those right after it together, half a second later.
+    def _on_change(self, subject: ControlSubject) -> None:
+        """Act on an announcement at once, and on those right after it together half a second later.
 
-        Anybody who may write to the broker can announce. Heeded one by one, announcements that
-        come faster than a look takes would keep this worker from ever knowing the pauses.
+        Any client that may write to the broker can announce. If the worker acted on each one,
+        announcements that come faster than a look takes would keep it from knowing the pauses.
         """
-        is_heeded = subject in PAUSABLE or subject is ControlSubject.LIMIT
-        if not is_heeded or self._heeding is not None:
+        counts = subject in PAUSABLE or subject is ControlSubject.LIMIT
+        if not counts or self._pending is not None:
             return
         wait = self._quiet_until - self._clock.boottime()
         if wait <= 0:
-            self._heed()
+            self._apply_change()
         else:
-            self._heeding = asyncio.get_running_loop().call_later(wait, self._heed)
+            self._pending = asyncio.get_running_loop().call_later(wait, self._apply_change)
 
-    def _heed(self) -> None:
-        self._heeding = None
+    def _apply_change(self) -> None:
+        self._pending = None
         quiet = max(QUIET_SECONDS, 2 * self._look_seconds)
         self._quiet_until = self._clock.boottime() + quiet
         self._forget()

@@ -29,7 +29,7 @@ class LevelCheck:
         Raises:
             ReleaseTooOld: it cannot. The worker's row says that it has stopped.
         """
-        used = await retry_forever(self._announced_and_read, _say)
+        used = await retry_forever(self._announced_and_read, _log_wait)
         if used.level <= self._options.level:
             return
         await self._heartbeat.stop()
@@ -45,5 +45,5 @@ class LevelCheck:
         return await self._used.read()
 
 
-def _say(error: BackendError) -> None:
+def _log_wait(error: BackendError) -> None:
     _log.debug(LEVEL_AWAITED, error=str(error))

@@ -32,7 +32,7 @@ class OpenErasures:
         self._seen: dict[str, float] = {}
         self._is_forbidden = False
 
-    async def see_to(self, row: OpenRow, erased: Event) -> bool:
+    async def remove_if_due(self, row: OpenRow, erased: Event) -> bool:
         """Remove the values if their time has come.
 
         Returns:

@@ -327,7 +327,7 @@ class Rescuer:
     async def _look_at_unbegun(self, row: OpenRow, head: Event | None, pace: Pace) -> None:
         """See to a row whose incarnation has no event: an erasure's note, or one left behind."""
         if head is not None and is_note_of_erasure(row, head):
-            if not await self._erasures.see_to(row, head):
+            if not await self._erasures.remove_if_due(row, head):
                 self._pace.undo(_key(row), pace, now=self._clock.boottime())
         elif self._clock.now() - row.opened_at > ORPHANED_ROW_AGE:
             # Only as it was read: a submitter who slept may have written it again by now.
@@ -356,7 +356,7 @@ class Rescuer:
                 return after.lock is None or await self._is_free(after.lock, fleet)
             case State.WAITING if head.facts.job_type == GROUP_TYPE:
                 # Its members may have missed each other, or cannot tell it any more.
-                await self._ending.see_to_group(head, seek_missed=True)
+                await self._ending.end_group_if_due(head, seek_missed=True)
                 return False
             case State.WAITING:
                 if self._is_near_its_deadline(head):

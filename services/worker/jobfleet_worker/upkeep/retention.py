@@ -122,7 +122,7 @@ class Retention:
         page = await self._store.ended_before(before, cursor=self._cursor, limit=JOBS_A_SWEEP)
         for found in page.items:
             if found.job_id not in self._sealed:
-                await self._unless_kept(found.job_id, self._see_to(found, before))
+                await self._unless_kept(found.job_id, self._remove_if_due(found, before))
         self._cursor = page.next
         if page.next is None:
             self._idle_until = self._clock.boottime() + IDLE_SECONDS
@@ -140,7 +140,7 @@ class Retention:
             return True
         return False
 
-    async def _see_to(self, found: IndexedEvent, before: datetime) -> None:
+    async def _remove_if_due(self, found: IndexedEvent, before: datetime) -> None:
         head = await self._trail.newest(found.job_id)
         if head is None:
             return

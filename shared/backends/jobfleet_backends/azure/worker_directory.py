@@ -35,7 +35,7 @@ class AzureWorkerDirectory:
         oldest = self._clock.now() - LISTED
         # The rows of a week stay in the table: only those that are listed are read. A row without
         # a heartbeat is listed too, and says that it cannot be read.
-        query = _rows(f"not ( {_heard_before(oldest)} )")
+        query = _rows(f"not ( {_last_beat_before(oldest)} )")
         found: list[WorkerStatus] = []
         async for page in self._table.pages("worker.list", query):
             found += [_status(entity) for entity in page]
@@ -54,7 +54,7 @@ class AzureWorkerDirectory:
 
     async def forget(self, before: datetime) -> None:
         """Remove rows of workers that were last heard of before; 1,000 a call."""
-        query = _rows(_heard_before(before))
+        query = _rows(_last_beat_before(before))
         for entity in await self._table.first("worker.forget", query, _FORGOTTEN_ROWS):
             await self._table.delete("worker.remove", _PARTITION, str(entity["RowKey"]))
 
@@ -63,7 +63,7 @@ def _rows(condition: str) -> Query:
     return Query(f"PartitionKey eq @partition and {condition}", {"partition": _PARTITION})
 
 
-def _heard_before(moment: datetime) -> str:
+def _last_beat_before(moment: datetime) -> str:
     return f"HeartbeatAt lt datetime'{format_time(moment)}'"
 
 

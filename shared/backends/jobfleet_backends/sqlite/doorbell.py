@@ -48,7 +48,7 @@ class Doorbell:
             with _Address(self._path) as address:
                 bell.bind(address)
             self._loop = asyncio.get_running_loop()
-            self._loop.add_reader(bell.fileno(), self._hear)
+            self._loop.add_reader(bell.fileno(), self._on_ring)
         except (OSError, NotImplementedError):
             bell.close()
             return
@@ -64,7 +64,7 @@ class Doorbell:
         self._socket = None
         self._path.unlink(missing_ok=True)
 
-    def _hear(self) -> None:
+    def _on_ring(self) -> None:
         assert self._socket is not None
         with suppress(OSError):
             while self._socket.recv(1):

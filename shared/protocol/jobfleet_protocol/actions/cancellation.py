@@ -130,7 +130,7 @@ class Canceller:
         """
         try:
             if head.facts.job_type == GROUP_TYPE:
-                await self._ending.see_to_group(head)
+                await self._ending.end_group_if_due(head)
             else:
                 await self._control.send_cancel(head.job_id)
         except BackendError as error:

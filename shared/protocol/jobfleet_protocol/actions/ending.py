@@ -124,7 +124,7 @@ class Ending:
         with contextlib.suppress(BodyConflict):  # submitted before, when member 0 was not there
             await self._submitter.submit_internal(job, by=f"group {group.job_id}")
 
-    async def see_to_group(self, group: Event, *, seek_missed: bool = False) -> None:
+    async def end_group_if_due(self, group: Event, *, seek_missed: bool = False) -> None:
         """End an open group if it is time, whatever its members have missed; repeatable.
 
         Args:
@@ -140,7 +140,7 @@ class Ending:
                 await self._mark(head, index, group.job_id)
         await self._judge(group)
 
-    async def tell_group(self, head: Event) -> None:
+    async def mark_in_group(self, head: Event) -> None:
         """Mark a member whose values are to be erased, as long as its request names its group.
 
         Raises:
@@ -181,7 +181,7 @@ class Ending:
         """
         if head.status == Status.ERASED:
             request = None  # its result goes to nobody
-            await self.tell_group(head)
+            await self.mark_in_group(head)
         elif request is None:
             request = await self._request_of(head.job_id)
         if request is not None:

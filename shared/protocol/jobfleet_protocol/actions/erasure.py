@@ -137,7 +137,7 @@ class Eraser:
         head = await self._mark(job_id, by, reason)
         await self._seal.check()
         with contextlib.suppress(BackendError):  # the rescuer does it before it removes the values
-            await self._ending.tell_group(head)
+            await self._ending.mark_in_group(head)
         await self._reach_made_jobs(head)
         return head.after.state
 
@@ -199,7 +199,7 @@ class Eraser:
             return False
         job_id, last = erased.job_id, erased.sequence - 1
         # Before event 1 loses its request: nothing else names the group that waits for this job.
-        await self._ending.tell_group(erased)
+        await self._ending.mark_in_group(erased)
         await self._logs.remove(job_id)
         await self._payloads.delete_job(job_id)
         await self._unlist(self._store, job_id, erased.sequence)

@@ -270,7 +270,7 @@ class Groups:
         # Members that ended before the seal did not see it: only the sealer ends their group. What
         # storage refuses now is left to the rescuer, which looks at every open group.
         with contextlib.suppress(BackendError):
-            await self._ending.see_to_group(head)
+            await self._ending.end_group_if_due(head)
         newest = await self._head(group_id)
         return newest.after.state
 

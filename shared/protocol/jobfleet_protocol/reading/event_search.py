@@ -65,7 +65,7 @@ async def find_events(
         return await reader.events(query)
 
     def is_wanted(event: Event) -> bool:
-        return all(_says(event, test) for test in messages) and (fits is None or fits(event))
+        return all(_matches(event, test) for test in messages) and (fits is None or fits(event))
 
     return await _look(reader, stored, is_wanted)
 
@@ -75,7 +75,7 @@ def belongs(query: EventQuery, event: Event) -> bool:
     stored, messages = _divided(query)
     return (
         stored.fits(event)
-        and all(_says(event, test) for test in messages)
+        and all(_matches(event, test) for test in messages)
         and (query.since is None or event.occurred_at >= query.since)
         and (query.until is None or event.occurred_at < query.until)
     )
@@ -110,5 +110,5 @@ async def _look(reader: JobIndexReader, query: EventQuery, is_wanted: EventTest)
     return Page(found, place, back_to)
 
 
-def _says(event: Event, test: RowTest) -> bool:
+def _matches(event: Event, test: RowTest) -> bool:
     return (test.value in masked_text(event.message).casefold()) != test.negated

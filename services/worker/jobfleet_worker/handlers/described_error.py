@@ -143,7 +143,7 @@ def details_of(error: Fail | Retry) -> dict[str, Any]:
 
 
 def _relative(text: str) -> str:
-    """Name files as imports do: where a host keeps its packages is nobody's business."""
+    """Name files as imports do: a reader need not learn where a host keeps its packages."""
     for folder in sorted({entry for entry in sys.path if len(entry) > 1}, key=len, reverse=True):
         text = text.replace(f'File "{folder}/', 'File "')
     return text

@@ -68,7 +68,7 @@ class HttpClient:
 
         Raises:
             TargetForbidden: address, header or secret.
-            CircuitOpen: the host has failed too often of late.
+            CircuitOpen: the host has failed too often recently.
         """
         url = self._guard.read(call.url)
         self._headers(call, url)

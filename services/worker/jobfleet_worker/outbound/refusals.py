@@ -18,7 +18,7 @@ class CallFailed(Retry):
 
 
 class CircuitOpen(Defer):
-    """The target has failed too often of late: not now, and no attempt is used."""
+    """The target has failed too often recently: not now, and no attempt is used."""
 
 
 class LookupsBusy(Defer):

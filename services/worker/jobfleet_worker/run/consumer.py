@@ -162,7 +162,7 @@ class Consumer:
                 _log.warning(DELIVERY_LEFT, job_id=message.request.job_id, error=str(error))
             await self._leave_for_later(delivery)
             return False
-        except Exception:  # noqa: BLE001 - whatever it is, the message must not be hoarded
+        except Exception:  # noqa: BLE001 - whatever it is, kept, the message would count against the prefetch
             _log.exception(DELIVERY_FAILED)
             await self._leave_for_later(delivery)
             return False

@@ -51,7 +51,7 @@ _log = structlog.get_logger()
 
 
 class Deferral:
-    """Puts messages off; never rejects them, which would burn the queue's delivery limit."""
+    """Puts messages off; a rejected one would count against a delivery limit."""
 
     def __init__(
         self,

@@ -167,7 +167,7 @@ class HandlerGate:
         return bool(recent)
 
     def _is_recent(self, worker: WorkerStatus) -> bool:
-        """Return whether the worker beat of late. Its clock may be wrong: so a beat is a change."""
+        """Return whether the heartbeat changed recently. Its time may be of a wrong clock."""
         now = self._clock.boottime()
         beat, seen_at = self._beats.get(worker.worker_id, (None, now))
         if beat != worker.heartbeat_at:

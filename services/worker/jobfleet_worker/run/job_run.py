@@ -259,8 +259,8 @@ class JobRun:
         if ended is not None:
             await self._parts.follow_up.after(claimed, lease, outcome, ended, self._limit_seconds)
         elif self._ended_outside:
-            # In every other fenced case the lease is another holder's by now, or its fate unknown:
-            # releasing it could free the lock beneath that holder.
+            # In every other fenced case another holder has the lease by now, or may have it: a
+            # release could free the lock while that holder relies on it.
             await self._parts.follow_up.leave(lease, claimed.request)
 
     async def _tell_hooks(self, outcome: Outcome, ended: Event | None) -> None:

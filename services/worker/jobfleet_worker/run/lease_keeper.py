@@ -276,7 +276,8 @@ class LeaseKeeper:
     async def _lose_with_suspect(self, kept: KeptLease, leases: Renewals) -> None:
         """Name the job that blocks the loop in the lock's note, and end the lease.
 
-        Whoever takes a job of this lock over reads the note: the others are not to blame.
+        A worker that takes over a job of this lock reads the note: the loss does not count for the
+        other jobs.
         """
         suspect = job_of_handler(kept.running_task())
         self._lose(kept, LOOP_SILENT)

@@ -120,7 +120,7 @@ class CodeSchedules:
             self._warn(name, found)
 
     def _is_live(self, worker: WorkerStatus) -> bool:
-        """Return whether the worker beat of late. Its clock may be wrong: so a beat is a change."""
+        """Return whether the heartbeat changed recently. Its time may be of a wrong clock."""
         now = self._clock.boottime()
         beat, seen_at = self._beats.get(worker.worker_id, (None, now))
         if beat != worker.heartbeat_at:

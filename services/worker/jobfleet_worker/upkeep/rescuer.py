@@ -107,7 +107,7 @@ class _Fleet:
 
 
 class Rescuer:
-    """Sweeps the open rows; which worker does it is :class:`Election`'s business."""
+    """Sweeps the open rows; :class:`Election` decides which worker does it."""
 
     def __init__(
         self,

@@ -134,7 +134,7 @@ class Retention:
         except SequenceTaken as error:
             _log.info(HISTORY_KEPT, job_id=job_id, reason=str(error))
         except (ValueError, KeyError, TypeError) as error:
-            # A row that nobody can read is `audit verify`'s business.
+            # `audit verify` reports a row that cannot be read.
             _log.warning(HISTORY_KEPT, job_id=job_id, reason=repr(error))
         else:
             return True

@@ -154,7 +154,7 @@ class DriftCheck:
 
 
 async def _readable(asked: Awaitable[Event | None]) -> Event | None:
-    """A row that cannot be read is rule 3's business: here it is none."""
+    """A row that cannot be read counts as none here: rule 3 reports it."""
     try:
         return await asked
     except ValueError:

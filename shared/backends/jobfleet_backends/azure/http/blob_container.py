@@ -22,7 +22,7 @@ _Answer = TypeVar("_Answer")
 class BlobContainer:
     """Requests to one container; operations are names for the counter and for errors.
 
-    Every refusal is raised as ``StorageRefused``: what it means is the port's business.
+    Every refusal is raised as ``StorageRefused``: each port says what it means.
     """
 
     def __init__(self, *, client: ContainerClient, writer: BlobWriter, calls: StorageCalls) -> None:

@@ -34,7 +34,7 @@ BLOB_ROLE = "Storage Blob Data Contributor"
 class Patience:
     """Limits in seconds: to connect, between two pieces of an answer, connections kept idle.
 
-    A server that closes an idle connection just as a request goes out leaves its fate unclear.
+    If a server closes an idle connection just as a request goes out, the outcome is unclear.
     Azure keeps them for minutes, but the emulator, which speaks plain HTTP, closes them after 5 s.
     """
 

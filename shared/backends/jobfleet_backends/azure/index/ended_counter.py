@@ -72,7 +72,7 @@ class EndedCounter:
     """Keeps whole counts. Each writer has rows of its own: no read, and safe to repeat.
 
     Args:
-        before: later endings are none of this counter's business.
+        before: this counter leaves later endings out.
     """
 
     def __init__(self, *, shards: Shards, before: datetime | None = None) -> None:

@@ -88,7 +88,7 @@ class ErrorCounter:
     """Keeps the counts of the last hours whole; at most 200 groups an hour, then ``OTHER``.
 
     Args:
-        before: later failures are none of this counter's business.
+        before: this counter leaves later failures out.
     """
 
     def __init__(self, *, shards: Shards, before: datetime | None = None) -> None:

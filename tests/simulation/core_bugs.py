@@ -48,7 +48,7 @@ def malformed_message_kept_without_storage() -> AbstractContextManager[Any]:
     """A worker that cannot reach the storage keeps a malformed message until it can."""
 
     async def for_ever(self: Consumer, delivery: Delivery, message: MalformedMessage) -> None:
-        await retry_forever(lambda: self._dead_letters.add(message, self._clock.now()))
+        await retry_forever(lambda: self._unclaimed.set_aside(message))
         await self._acknowledge(delivery)
 
     return patch.object(Consumer, "_set_aside", for_ever)

@@ -46,7 +46,7 @@ def local_fleet(
         arguments=["dashboard", "--host", HOST, "--port", str(port)],
         environment=environment,
     )
-    workers = [
+    worker_processes = [
         ChildProcess(
             name=f"worker-{number}",
             arguments=_worker_command(flags),
@@ -59,7 +59,7 @@ def local_fleet(
         )
         for number in range(1, workers + 1)
     ]
-    return Fleet(children=[dashboard, *workers], drain_seconds=settings.drain_seconds)
+    return Fleet(children=[dashboard, *worker_processes], drain_seconds=settings.drain_seconds)
 
 
 async def run_reloading(settings: Settings, flags: Mapping[str, object]) -> ExitCode:

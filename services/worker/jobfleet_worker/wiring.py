@@ -447,9 +447,6 @@ def _consumer(
             coder=backend.coder,
         ),
         index=backend.index,
-        deferral=deferral,
-        dead_letters=backend.dead_letters,
-        clock=clock,
         patience=patience,
         metrics=setup.metrics,
     )

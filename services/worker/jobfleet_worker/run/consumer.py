@@ -11,7 +11,7 @@ import structlog
 from jobfleet_contracts.errors import BackendError, WrittenByNewer
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.message import JobMessage, MalformedMessage
-from jobfleet_contracts.ports import Clock, DeadLetterStore, Delivery, JobConsumer, JobIndex
+from jobfleet_contracts.ports import Delivery, JobConsumer, JobIndex
 from jobfleet_protocol.claiming.acceptance import ForNewer
 from jobfleet_protocol.claiming.claim_result import Claimed, ClaimResult
 from jobfleet_protocol.claiming.decision import End, Suspect
@@ -19,15 +19,13 @@ from jobfleet_protocol.control.fleet_seal import FleetSeal
 from jobfleet_protocol.retry import back_off, retry_forever
 from jobfleet_worker.metrics.port import NO_METRICS, Metrics
 from jobfleet_worker.run.claim_gates import ClaimGates
-from jobfleet_worker.run.deferral import Deferral
 from jobfleet_worker.run.executor import Executor
 from jobfleet_worker.run.lease_keeper import KeptLease
 from jobfleet_worker.run.message_claims import MessageClaims
 from jobfleet_worker.run.slots import Slots
-from jobfleet_worker.run.storage_patience import StoragePatience, log_delays
+from jobfleet_worker.run.storage_patience import StoragePatience
 from jobfleet_worker.run.unclaimed_messages import (
     DELIVERY_FAILED,
-    MESSAGE_MALFORMED,
     UnclaimedMessages,
 )
 
@@ -57,9 +55,6 @@ class Consumer:
         executor: Executor,
         unclaimed: UnclaimedMessages,
         index: JobIndex,
-        deferral: Deferral,
-        dead_letters: DeadLetterStore,
-        clock: Clock,
         patience: StoragePatience,
         metrics: Metrics = NO_METRICS,
     ) -> None:
@@ -68,6 +63,7 @@ class Consumer:
         Args:
             seal: while the fleet is sealed nothing is received.
             index: holds the open row, which must stand before a message is acknowledged.
+            patience: how long that row is waited for.
         """
         self._source = source
         self._seal = seal
@@ -77,9 +73,6 @@ class Consumer:
         self._executor = executor
         self._unclaimed = unclaimed
         self._index = index
-        self._deferral = deferral
-        self._dead_letters = dead_letters
-        self._clock = clock
         self._patience = patience
         self._metrics = metrics
         self._tasks: set[asyncio.Task[bool]] = set()
@@ -170,7 +163,7 @@ class Consumer:
     async def _leave_for_later(self, delivery: Delivery) -> None:
         """Let the broker bring the message again in a minute, to any worker."""
         if isinstance(message := delivery.message, JobMessage):
-            await retry_forever(lambda: self._deferral.after_error(message), log_delays(message))
+            await self._unclaimed.put_off_after_error(message)
             await self._acknowledge(delivery)
 
     async def _process(self, delivery: Delivery, fleet: KeptLease | None = None) -> bool:
@@ -308,12 +301,8 @@ class Consumer:
         await self._acknowledge(delivery)
 
     async def _set_aside(self, delivery: Delivery, message: MalformedMessage) -> None:
-        _log.warning(MESSAGE_MALFORMED, message_id=message.message_id, reason=message.reason)
         try:
-            await self._patience.wait(
-                lambda: self._dead_letters.add(message, self._clock.now()),
-                lambda error: _log.warning(CONSUMER_FAILED, error=str(error)),
-            )
+            await self._unclaimed.set_aside(message)
         except BackendError:  # a worker that reaches storage shall have it
             await self._give_back(delivery)
         else:

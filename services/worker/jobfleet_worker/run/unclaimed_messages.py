@@ -24,11 +24,13 @@ from jobfleet_protocol.claiming.decision import (
     Suspect,
     Wait,
 )
+from jobfleet_protocol.retry import retry_forever
 from jobfleet_worker.run.deferral import LONGEST_DEFERRAL, Deferral
 from jobfleet_worker.run.rate_gate import RateGate
-from jobfleet_worker.run.storage_patience import StoragePatience
+from jobfleet_worker.run.storage_patience import StoragePatience, log_delays
 
 DELIVERY_FAILED = "delivery.failed"
+DEAD_LETTER_DELAYED = "dead_letter.delayed"
 MESSAGE_MALFORMED = "message.malformed"
 
 _log = structlog.get_logger()
@@ -81,6 +83,22 @@ class UnclaimedMessages:
             )
         except DataMissing as error:  # the open row stays, which the rescuer goes by
             _log.error(DELIVERY_FAILED, job_id=message.request.job_id, error=str(error))
+
+    async def put_off_after_error(self, message: JobMessage) -> None:
+        """Let a message come again in a minute, to any worker; returns once that is confirmed."""
+        await retry_forever(lambda: self._deferral.after_error(message), log_delays(message))
+
+    async def set_aside(self, message: MalformedMessage) -> None:
+        """Keep a message apart that is no job request.
+
+        Raises:
+            BackendError: storage did not answer for the length of a lease; give the delivery back.
+        """
+        _log.warning(MESSAGE_MALFORMED, message_id=message.message_id, reason=message.reason)
+        await self._patience.wait(
+            lambda: self._dead_letters.add(message, self._clock.now()),
+            lambda error: _log.warning(DEAD_LETTER_DELAYED, error=str(error)),
+        )
 
     async def _handle_once(self, message: JobMessage, result: ClaimResult, at_most: float) -> None:
         match result:

@@ -102,6 +102,9 @@ def _run(
     command: Sequence[str], environment: Mapping[str, str], seconds: float | None
 ) -> int | None:
     """Return the exit code of a command; ``None`` if its time was over, or Ctrl-C came."""
+    # What a script runs in its background ignores SIGINT, and so would the command: nothing else
+    # stops it, and we would wait for ever.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
     try:
         return process.wait(seconds)

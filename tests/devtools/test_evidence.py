@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import sys
 from pathlib import Path
 
@@ -99,6 +100,7 @@ def test_a_run_that_is_stopped_goes_on_with_the_parts_that_are_not_done(
     monkeypatch.setattr(command, "SLICES", tmp_path)
     monkeypatch.setattr(command, "commit_of_today", lambda: "abc")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in the background of a script
     assert command.record("simulation", seconds=3) is None
     assert load("simulation") is None
     recorded = command.record("simulation")

@@ -11,7 +11,7 @@ _LEVELS = frozenset({"debug", "info", "warning", "error", "exception", "critical
 
 
 def test_no_log_event_is_written_as_text_in_a_call() -> None:
-    modules = [path for room in ("services", "shared") for path in (ROOT / room).rglob("*.py")]
+    modules = [path for folder in ("services", "shared") for path in (ROOT / folder).rglob("*.py")]
     assert len(modules) > 100
     assert [place for path in modules for place in _inline_events(path)] == []
 

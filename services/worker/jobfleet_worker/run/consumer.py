@@ -1,4 +1,4 @@
-"""Delivery in, slot taken, claim, run, settle."""
+"""Receives messages, claims their jobs, runs them, and acknowledges the messages."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Consumer:
                 self.begin(delivery)
 
     def _note(self, problem: str | None) -> None:
-        """Say once per change why nothing can be taken."""
+        """Log once per change why nothing can be received."""
         if problem == self._problem:
             return
         if problem is None:
@@ -108,11 +108,11 @@ class Consumer:
 
     @property
     def is_stopping(self) -> bool:
-        """Whether nothing more is to be taken."""
+        """Whether no more messages are received."""
         return self._stopping
 
     def stop(self) -> None:
-        """Take nothing more. A cancellation alone can get lost in a client library."""
+        """Receive no more messages. A cancellation alone can get lost in a client library."""
         self._stopping = True
         self._slots.close()
 
@@ -167,7 +167,7 @@ class Consumer:
             await self._acknowledge(delivery)
 
     async def _process(self, delivery: Delivery, fleet: KeptLease | None = None) -> bool:
-        """See one delivery through to its acknowledgement, and its job to the attempt's end.
+        """Claim and run the job of one delivery; returns when it is settled and the attempt ended.
 
         Returns:
             Whether the job was left to a worker that has its type.
@@ -190,7 +190,7 @@ class Consumer:
                 return False
             result, held = await self._claims.claim(message, fleet, is_alone=self._slots.total == 1)
             if isinstance(result, Suspect):
-                await self._see_to_suspect(delivery, message, result)
+                await self._handle_suspect(delivery, message, result)
             else:
                 await self._act_on(delivery, message, result, held)
         return False
@@ -203,10 +203,10 @@ class Consumer:
             await self._acknowledge(delivery)
         return is_put_off
 
-    async def _see_to_suspect(
+    async def _handle_suspect(
         self, delivery: Delivery, message: JobMessage, suspect: Suspect
     ) -> None:
-        """Run it alone, or leave it to a worker that can, or to a later moment of this one."""
+        """Run a suspect alone, or leave it to another worker, or to a later moment."""
         if self._slots.is_reserved:
             await self._give_back_beside_suspect(delivery, suspect.head)
         elif self._slots.can_be_reserved:
@@ -314,7 +314,7 @@ class Consumer:
         )
 
     async def _acknowledge(self, delivery: Delivery) -> None:
-        """Where the channel is gone the message comes again, and finds the job claimed."""
+        """Acknowledge; if the channel is gone, the message comes again and its job is claimed."""
         try:
             await delivery.ack()
         except BackendError as error:

@@ -44,7 +44,7 @@ _log = structlog.get_logger()
 
 
 class Ending:
-    """Does what follows a terminal event: first the jobs after it, the open row's removal last.
+    """Submits the jobs that follow a terminal event, and removes the open row last.
 
     While the open row stands, the rescuer finds the job and repeats what is missing.
     """

@@ -1,4 +1,4 @@
-"""What a claim comes to."""
+"""The result of a claim: the job is claimed, or what is to be done about its message."""
 
 from __future__ import annotations
 

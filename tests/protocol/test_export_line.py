@@ -9,7 +9,7 @@ import pytest
 from jobfleet_contracts.codec import decode, encode
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_protocol.audit.export_check import check_export
-from jobfleet_protocol.reading.export_line import event_of_line, export_line
+from jobfleet_protocol.reading.export_line import check_columns, event_of_line, export_line
 from tests.conformance.jobs import queued, started
 
 LINES = [decode(encode(export_line(event, raw=False))) for event in (queued(), started(queued()))]
@@ -30,3 +30,27 @@ def test_no_value_of_any_column_ends_the_check(name: str) -> None:
     for value in STRANGE:
         _check(first | {name: value}, others)
     _check({column: value for column, value in first.items() if column != name}, others)
+
+
+RAW = [decode(encode(export_line(event, raw=True))) for event in (queued(), started(queued()))]
+OPTIONAL = {"lockKey", "workerId", "claimedBy", "lock", "dueAt", "salt", "dataHash", "textHash"} | {
+    *("hash", "durationMs", "lockTurn")
+}
+
+
+@pytest.mark.parametrize("name", RAW[0])
+def test_a_moved_column_of_another_kind_is_refused_before_anything_is_written(name: str) -> None:
+    for line in RAW:
+        check_columns(line)
+        kinds = {type(each[name]) for each in RAW} | ({type(None)} if name in OPTIONAL else set())
+        for value in (*STRANGE, 2**63, "a\0b", [{"lock": 1, "turn": 1}], [{"lock": "a"}]):
+            try:
+                check_columns(line | {name: value})
+            except InvalidRequest as refused:
+                assert refused.field == name
+            else:
+                assert type(value) in kinds or name in OPTIONAL, (name, value)
+                assert value != 2**63
+                assert "\0" not in str(value)
+        with pytest.raises(InvalidRequest):
+            check_columns({**line, name: object()})

@@ -15,6 +15,7 @@ from jobfleet_contracts.control import ControlEntry
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.event import Event
 from jobfleet_protocol.reading.export_line import (
+    check_columns,
     control_line,
     entry_of_line,
     event_of_line,
@@ -254,6 +255,7 @@ def _item(fields: Mapping[str, Any], number: int) -> MoveItem:
         if is_control_line(fields):
             return entry_of_line(fields)
         if "jobId" in fields:
+            check_columns(fields)
             return event_of_line(fields)
         match fields:
             case {"lock": str(lock), "note": dict(note)}:

@@ -26,6 +26,21 @@ from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.event import MASKED_SALT, Event, HeldLock, JobFacts, JobState
 from jobfleet_contracts.state import State
 
+_MOST_COUNT = 2**63
+_KINDS: Mapping[tuple[str, ...], tuple[type, ...]] = {
+    ("jobId", "jobName", "type", "queue", "createdAt", "eventId", "status", "message"): (str,),
+    ("timestamp", "state"): (str,),
+    ("workerId", "claimedBy", "lock", "lockKey", "dueAt"): (str, type(None)),
+    ("salt", "dataHash", "textHash", "hash"): (str, type(None)),
+    ("sequence", "epoch", "attempt", "attemptsUsed", "maxAttempts", "incarnation"): (int,),
+    ("priority", "lockSlots", "takeovers", "maxTakeovers", "lifecycleBefore"): (int,),
+    ("durationMs", "lockTurn"): (int, type(None)),
+    ("sent", "cancelRequested", "dismissed", "erased"): (bool,),
+    ("data",): (dict,),
+    ("locks",): (list,),
+}
+"""What each column of an event's line may be, by its names."""
+
 
 def export_line(event: Event, *, raw: bool) -> dict[str, Any]:
     """Return the event as JSON; ``raw`` with credentials and salt, as it is stored."""
@@ -87,7 +102,7 @@ def entry_of_line(line: Mapping[str, Any]) -> ControlEntry:
         return ControlEntry(
             subject=ControlSubject(line["subject"]),
             name=check_control_name(line["name"], what="name"),
-            sequence=int(line["sequence"]),
+            sequence=_count(line["sequence"]),
             entry_id=str(line["entryId"]),
             kind=kind,
             by=str(line["by"]),
@@ -98,6 +113,12 @@ def entry_of_line(line: Mapping[str, Any]) -> ControlEntry:
         )
     except (KeyError, ValueError, TypeError) as error:
         raise InvalidRequest(f"not a line that `jobfleet audit export` wrote: {error}") from error
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or not 0 < value < _MOST_COUNT:
+        raise ValueError(f"sequence is {str(value)[:50]!r}")
+    return value
 
 
 def is_control_line(line: Any) -> bool:
@@ -146,6 +167,31 @@ def _check_kinds(line: Mapping[str, Any]) -> None:
     for name, kind in (("jobId", str), ("status", str), ("sequence", int)):
         if not isinstance(line[name], kind):
             raise TypeError(f"{name} is {line[name]!r}")
+
+
+def check_columns(line: Mapping[str, Any]) -> None:
+    """Check that each column of an event's line is of the kind that a database holds there.
+
+    Raises:
+        InvalidRequest: names the column.
+    """
+    for names, kinds in _KINDS.items():
+        for name in names:
+            if type(value := line.get(name)) not in kinds or not _is_storable(value):
+                raise InvalidRequest(f"{name}: cannot be {str(value)[:50]!r}", field=name)
+    for lock in line["locks"]:
+        if not isinstance(lock, Mapping) or [*map(type, lock.values())] != [str, int]:
+            raise InvalidRequest(f"locks: cannot hold {str(lock)[:50]!r}", field="locks")
+
+
+def _is_storable(value: Any) -> bool:
+    match value:
+        case int():
+            return abs(value) < _MOST_COUNT
+        case str():
+            return "\0" not in value
+        case _:
+            return True
 
 
 def _state(line: Mapping[str, Any]) -> JobState:

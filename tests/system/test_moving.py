@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import orjson
 import psycopg
 import pytest
 from pydantic import SecretStr
@@ -338,3 +340,23 @@ async def test_a_file_that_is_cut_or_changed_or_foreign_is_named_and_nothing_is_
             await MoveImport(file=tmp_path / "missing.jsonl").run(target.session)
         assert await target.histories() == {}
         assert await _seals(target).newest() is None
+
+
+@pytest.mark.parametrize("damage", [{"jobId": {}}, {"createdAt": "x"}, None])
+async def test_a_request_that_nobody_can_read_keeps_no_other_job_from_going_on(
+    tmp_path: Path, damage: dict[str, object] | None
+) -> None:
+    file = tmp_path / "fleet.jsonl"
+    async with opened(embedded(tmp_path, "a")) as source, opened(embedded(tmp_path, "b")) as target:
+        broken = await source.bench.submit()
+        sound = await source.bench.submit()
+        assert await export(source, file) is ExitCode.DONE
+        lines = [orjson.loads(line) for line in file.read_bytes().splitlines()]
+        [line] = [line for line in lines if line.get("jobId") == broken.job_id]
+        line["data"] = {} if damage is None else {"request": line["data"]["request"] | damage}
+        body = b"".join(orjson.dumps(line) + b"\n" for line in lines[:-1])
+        lines[-1]["end"]["sha256"] = sha256(body).hexdigest()
+        file.write_bytes(body + orjson.dumps(lines[-1]) + b"\n")
+        assert await MoveImport(file=file).run(target.session) is ExitCode.DONE
+        messages = [message.request.job_id for message in await target.bench.messages()]
+        assert messages == [sound.job_id]

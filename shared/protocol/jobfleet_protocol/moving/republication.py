@@ -8,7 +8,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+import structlog
+
 from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.errors import DataMissing
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.internal_job import GROUP_TYPE
@@ -25,6 +28,9 @@ from jobfleet_protocol.trail.large_data import resolve
 from jobfleet_protocol.trail.tombstone import is_tombstone
 
 AT_ONCE = 32
+NOT_PUBLISHED = "job.not_published"
+
+_log = structlog.get_logger()
 
 
 class Republication:
@@ -48,8 +54,8 @@ class Republication:
     async def run(self) -> int:
         """Publish each open job that somebody may work on now; return how many were published.
 
-        What the broker does not confirm is left to the rescuer. What was published by an earlier
-        call is not published again.
+        What the broker does not confirm, or nobody can read, is left to the rescuer. What was
+        published by an earlier call is not published again.
         """
         published, some = 0, list[OpenRow]()
         async for row in self._rows():
@@ -79,7 +85,12 @@ class Republication:
         opening = await trail.read(head.job_id, 1)
         if opening is None:
             return False
-        message = await message_of(opening, head, payloads, self._clock.now())
+        try:
+            message = await message_of(opening, head, payloads, self._clock.now())
+        except (DataMissing, LookupError, TypeError, ValueError) as error:
+            # One stored request that nobody can read must not keep the others from running.
+            _log.error(NOT_PUBLISHED, job_id=head.job_id, error=type(error).__name__)
+            return False
         return await self._publication.try_to_send(message, head)
 
     def _may_go(self, head: Event) -> bool:

@@ -342,9 +342,9 @@ async def test_a_file_that_is_cut_or_changed_or_foreign_is_named_and_nothing_is_
         assert await _seals(target).newest() is None
 
 
-@pytest.mark.parametrize("damage", [{"jobId": {}}, {"createdAt": "x"}, None])
+@pytest.mark.parametrize("damage", [{"jobId": {}}, {"member": {"index": 1}}, -1, None])
 async def test_a_request_that_nobody_can_read_keeps_no_other_job_from_going_on(
-    tmp_path: Path, damage: dict[str, object] | None
+    tmp_path: Path, damage: dict[str, object] | int | None
 ) -> None:
     file = tmp_path / "fleet.jsonl"
     async with opened(embedded(tmp_path, "a")) as source, opened(embedded(tmp_path, "b")) as target:
@@ -353,7 +353,9 @@ async def test_a_request_that_nobody_can_read_keeps_no_other_job_from_going_on(
         assert await export(source, file) is ExitCode.DONE
         lines = [orjson.loads(line) for line in file.read_bytes().splitlines()]
         [line] = [line for line in lines if line.get("jobId") == broken.job_id]
-        line["data"] = {} if damage is None else {"request": line["data"]["request"] | damage}
+        if isinstance(damage, dict):
+            damage = line["data"]["request"] | damage
+        line["data"] = {} if damage is None else line["data"] | {"request": damage}
         body = b"".join(orjson.dumps(line) + b"\n" for line in lines[:-1])
         lines[-1]["end"]["sha256"] = sha256(body).hexdigest()
         file.write_bytes(body + orjson.dumps(lines[-1]) + b"\n")

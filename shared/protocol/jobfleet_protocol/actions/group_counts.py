@@ -64,16 +64,19 @@ def _is_given_up(head: Event) -> bool:
 def marks_in(history: Sequence[Event]) -> Iterator[tuple[str, str, str]]:
     """Yield partition, row and value of all marks that a member's history has led to.
 
+    A stored request that cannot be read leads to none, and ends no rebuild.
+
     Args:
         history: complete, with the data of event 1.
     """
-    member = history[0].data.get("request", {}).get("member")
-    if member is None:
-        return
-    index = member["index"]
+    match history[0].data.get("request"):
+        case {"member": {"groupId": str(group_id), "index": int(index)}}:
+            partition = block_partition(group_id, block_of(index))
+        case _:
+            return
     for event in history:
         if event.is_readable and event.after.state.is_terminal:
-            yield block_partition(member["groupId"], block_of(index)), *mark_of(event, index)
+            yield partition, *mark_of(event, index)
 
 
 def blocks_of(total: int) -> range:

@@ -17,6 +17,7 @@ from jobfleet_contracts.internal_job import GROUP_TYPE, is_internal_id
 from jobfleet_contracts.state import TERMINAL, State, Status
 from jobfleet_protocol.actions.group_counts import (
     DISMISSED,
+    MOST_MEMBERS,
     block_partition,
     blocks_of,
     mark_of,
@@ -101,7 +102,7 @@ class FlowLedger:
         newest = history[-1]
         is_erased = newest.is_readable and newest.kind is Status.ERASED
         for event in filter(_is_ending, history):
-            for number, step in enumerate(request.get("then", [])):
+            for number, step in enumerate(request.get("then") or []):
                 following = successor_id(job_id, number, event.after.incarnation)
                 if not _is_due(step.get("when", "success"), event.after.state):
                     self._undue[following] = _place(event)
@@ -113,15 +114,15 @@ class FlowLedger:
     def _take_group(self, job_id: str, history: Sequence[Event]) -> None:
         self._groups.add(job_id)
         for event in filter(_is_ending, history):
-            counted = event.data.get("group")
-            if isinstance(counted, Mapping):
-                self._counted[job_id] = _Counted(
-                    _place(event),
-                    event.kind,
-                    counted["total"],
-                    counted["states"],
-                    counted["incarnations"],
-                )
+            match event.data.get("group"):
+                case {
+                    "total": int(total),
+                    "states": dict(states),
+                    "incarnations": dict(incarnations),
+                } if total <= MOST_MEMBERS and _are_counts(states, incarnations):
+                    self._counted[job_id] = _Counted(
+                        _place(event), event.kind, total, states, incarnations
+                    )
 
     def groups(self) -> Sequence[str]:
         """Return the groups whose marks are to be read, see :meth:`add_marks`."""
@@ -240,7 +241,23 @@ def _request(history: Sequence[Event]) -> Mapping[str, Any] | None:
     if is_tombstone(history[-1]) or not history[0].is_readable:
         return None
     request = history[0].data.get("request")
-    return request if isinstance(request, Mapping) else None
+    return request if isinstance(request, Mapping) and _is_readable(request) else None
+
+
+def _is_readable(request: Mapping[str, Any]) -> bool:
+    """Whether what says of other jobs has its form; somebody may have changed the stored row."""
+    match request.get("follows"), request.get("member"), request.get("then") or []:
+        case (
+            None | {"jobId": str()},
+            None | {"groupId": str(), "index": int()},
+            [*steps],
+        ):
+            return all(isinstance(step, Mapping) for step in steps)
+    return False
+
+
+def _are_counts(*found: Mapping[str, Any]) -> bool:
+    return all(type(value) is int for each in found for value in each.values())
 
 
 def _is_ending(event: Event) -> bool:

@@ -152,7 +152,9 @@ def request_of(event: Event) -> JobRequest:
 
     if holds_no_request(event):
         return _remains_of(event.facts)
-    unknown = newer_fields(stored := event.data["request"])
+    if not isinstance(stored := event.data["request"], Mapping):
+        raise TypeError("the stored request is no object")
+    unknown = newer_fields(stored)
     return JobRequest.model_validate({name: stored[name] for name in stored if name not in unknown})
 
 

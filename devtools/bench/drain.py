@@ -78,7 +78,8 @@ def _watch(workers: WorkerProcesses, ticks: TickFile, jobs: int, name: str) -> l
         if samples[-1].done > samples[-2].done:
             moved = now
         elif now - moved > _STALL_SECONDS:
-            raise RuntimeError(f"{name} stopped after {samples[-1].done} of {jobs} jobs")
+            printed = workers.printed()
+            raise RuntimeError(f"{name} stopped after {samples[-1].done} of {jobs} jobs: {printed}")
     return samples
 
 

@@ -14,6 +14,7 @@ from devtools.bench.contestant import Contestant
 from devtools.bench.ticks import VARIABLE, TickFile
 
 _STOP_SECONDS = 20
+_LAST_BYTES = 2_000
 
 
 class WorkerProcesses:
@@ -83,6 +84,11 @@ class WorkerProcesses:
                     f"a worker of {self._contestant.name} ended with code {process.returncode}; "
                     f"see {self._contestant.folder / 'workers.log'}"
                 )
+
+    def printed(self) -> str:
+        """Return the last that the workers printed."""
+        log = self._contestant.folder / "workers.log"
+        return log.read_bytes()[-_LAST_BYTES:].decode(errors="replace") or "they printed nothing"
 
     def _tree(self, pid: int) -> list[psutil.Process]:
         try:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -24,6 +25,9 @@ from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.patience import Patience, patient
 from jobfleet_cli.session import Session, _opened
 from jobfleet_cli.submission_run import SubmissionRun
+from jobfleet_cli.trail_export import TrailExport
+from jobfleet_cli.trail_heads import TrailHeads
+from jobfleet_cli.trail_verification import TrailVerification
 from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import JobRequest
@@ -195,7 +199,7 @@ class Failing:
     """A real trail whose scan breaks off after each history, so many times."""
 
     def __init__(self, trail: object, times: int) -> None:
-        self._trail, self._times = trail, times
+        self._trail, self.left = trail, times
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._trail, name)
@@ -203,16 +207,14 @@ class Failing:
     async def scan(self) -> AsyncIterator[Sequence[Event]]:
         async for history in self._trail.scan():  # type: ignore[attr-defined]
             yield history
-            if self._times:
-                self._times -= 1
+            if self.left:
+                self.left -= 1
                 raise BackendUnavailable("away")
 
 
 async def test_a_scan_goes_on_behind_the_last_history_after_an_outage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dataclasses import replace
-
     from jobfleet_backends.system_clock import SystemClock
     from jobfleet_publisher import Publisher
 
@@ -225,6 +227,45 @@ async def test_a_scan_goes_on_behind_the_last_history_after_an_outage(
     found = [history[0].job_id async for history in patient(broken, Patience()).trail.scan()]
     assert found == sorted(jobs)
     await backend.close()
+
+
+@pytest.mark.parametrize("command", ["verify", "export", "heads"])
+async def test_a_scan_of_the_whole_trail_ends_as_without_an_outage(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+) -> None:
+    monkeypatch.setattr(patience_module, "PAUSE_SECONDS", 0.01)
+    settings = Settings(_env_file=None, data_dir=tmp_path)
+    jobs = [JobRequest.parse({"type": "a"}) for _ in range(5)]
+    await _opened(
+        settings, SubmissionRun(jobs=jobs, idempotency_key=None, wait=False, as_json=True).run
+    )
+    capsys.readouterr()
+    failing: list[Failing] = []
+
+    async def open_with_outages(settings: Settings) -> object:
+        backend = await open_embedded(settings)
+        failing.append(Failing(backend.trail, 3))
+        return replace(backend, trail=failing[0])  # type: ignore[arg-type]
+
+    monkeypatch.setattr(session_module, "open_backend", open_with_outages)
+    out = tmp_path / "out"
+    run = {
+        "verify": TrailVerification(
+            job_id=None, count_drift=False, fetch_data=True, heads=None, as_json=True
+        ).run,
+        "export": TrailExport(job_id=None, out=out, raw=False).run,
+        "heads": TrailHeads(out=out).run,
+    }[command]
+    assert await _opened(settings, run) == ExitCode.DONE
+    assert failing[0].left == 0
+    if command == "verify":
+        assert orjson.loads(capsys.readouterr().out.splitlines()[-1])["jobs"] == 5
+    else:
+        found = [orjson.loads(line)["jobId"] for line in out.read_bytes().splitlines()]
+        assert found == sorted(job.job_id for job in jobs)
 
 
 async def test_a_server_that_never_answered_is_not_waited_for_long() -> None:

@@ -33,6 +33,7 @@ STEPS = ("--type", "demo.steps", "--payload", '{"steps": 1, "stepSeconds": 0}')
         (JobOptions(type="t", description="x" * 2001), "description"),
         (JobOptions(type="t", payload="{"), "payload"),
         (JobOptions(type="t", payload="NaN"), "payload"),
+        (JobOptions(type="t", payload='{"id": 18446744073709551616}'), "payload"),
         (JobOptions(type="t", payload="@no such file"), "payload"),
         (JobOptions(type="t", payload='"' + "x" * 1024 * 1024 + '"'), "payload"),
     ],

@@ -16,6 +16,7 @@ from jobfleet_backends.system_clock import SystemClock
 from jobfleet_cli.job_history import show_job
 from jobfleet_cli.trail_export import TrailExport
 from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.state import State, Status
 from jobfleet_dashboard.services import services_of
 from jobfleet_dashboard.views.job.job_view import read_job_view
@@ -39,13 +40,28 @@ KINDS: dict[str, dict[str, Any]] = {
         "inputFilePath": "/a",
         "processingParameters": {"token": "t"},
         "priority": 9,
+        "queue": "reports",
+        "runAt": "2020-01-01T00:00:00Z",
         "lockKey": "l",
+        "lockSlots": 2,
+        "limits": ["api"],
+        "onLost": "retry",
+        "maxTakeovers": 3,
         "callbackUrl": "https://a.example/cb",
         "maxAttempts": 4,
+        "retryDelaySeconds": 7,
         "timeoutSeconds": 5,
         "context": {"headers": {"cookie": "c"}},
+        "then": [{"type": "mail", "payload": {}, "results": {"report": "previous"}}],
     },
+    "external": {"type": "external.call", "payload": {"targetUrl": "https://a.example/"}},
 }
+_MADE_BY_JOBFLEET = {"jobId", "createdAt", "follows", "results", "member"}
+
+
+def test_one_kind_has_every_field_of_a_request() -> None:
+    fields = {str(field.alias) for field in JobRequest.model_fields.values()}
+    assert set(KINDS["full"]) == fields - _MADE_BY_JOBFLEET
 
 
 async def _queued(life: Life, job_id: str) -> None:
@@ -131,7 +147,7 @@ async def test_a_job_is_the_same_from_api_command_line_export_and_page(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     later = {"runAt": "2099-01-01T00:00:00Z"} if state == "scheduled" else {}
-    job_id = await submit(client, **KINDS[kind], **later)
+    job_id = await submit(client, **KINDS[kind] | later)
     await STATES[state](life, job_id)
 
     from_api = (await client.get(f"/api/jobs/{job_id}")).json

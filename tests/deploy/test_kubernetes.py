@@ -64,3 +64,12 @@ def test_a_worker_has_its_drain_time_and_thirty_seconds_more() -> None:
     worker = yaml.safe_load((FOLDER / "worker.yaml").read_text().split("\n---\n")[0])
     grace = worker["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
     assert grace >= int(settings["JOBFLEET_DRAIN_SECONDS"]) + 30
+
+
+def test_workers_are_never_scaled_below_two_by_settings_that_act_at_zero_only() -> None:
+    """KEDA reads ``cooldownPeriod`` only when it scales to zero."""
+    [scaled] = [each for _, each in manifests() if each["kind"] == "ScaledObject"]
+    assert scaled["spec"]["minReplicaCount"] >= 2
+    assert "cooldownPeriod" not in scaled["spec"]
+    behavior = scaled["spec"]["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
+    assert behavior["scaleDown"]["stabilizationWindowSeconds"] > 0

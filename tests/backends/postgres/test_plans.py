@@ -12,23 +12,25 @@ import pytest
 
 from jobfleet_backends.postgres.audit_trail import EVENT_NAMES
 from jobfleet_backends.postgres.conditions import PostgresConditions
-from jobfleet_backends.postgres.job_index import MARK, REMOVE
+from jobfleet_backends.postgres.job_index import MARK, REMOVE, tidy
 from jobfleet_backends.postgres.job_index_reader import _SINCE
+from jobfleet_backends.postgres.job_lookup import look_up
 from jobfleet_backends.postgres.lease_store import ACQUIRE, RELEASE_LOCK
 from jobfleet_backends.postgres.message_rows import ACKNOWLEDGE, TAKE
 from jobfleet_backends.postgres.page_query import PageQuery
 from jobfleet_backends.postgres.schema import in_schema
 from jobfleet_backends.settings import Settings
-from jobfleet_backends.sql.list_conditions import event_ranges, job_ranges
+from jobfleet_backends.sql.list_conditions import event_ranges, job_ranges, keyed_tests
 from jobfleet_backends.sql.row_codec import EVENT_COLUMNS, JOB_COLUMNS
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.codec import encode_text
 from jobfleet_contracts.error_group import ErrorKey
 from jobfleet_contracts.index import EventQuery, JobQuery
+from jobfleet_contracts.lease import job_lock
 from jobfleet_contracts.state import State
 from jobfleet_protocol.reading.search import narrow_events
 from tests.conformance.deliveries import consuming
-from tests.conformance.jobs import a_message, queued, write
+from tests.conformance.jobs import a_life, a_message, an_id, open_row, queued, write
 
 pytestmark = pytest.mark.servers
 
@@ -55,6 +57,22 @@ JOB_QUERIES = {
     "of an error group": JobQuery(limit=50, error_group=ErrorKey("t", "e", "p").group_id),
     "by id": JobQuery(limit=50, text="00000000-0000-7000-8000-000000000077"),
 }
+ROWS = {
+    "events last events": 50,
+    "events of a status": 50,
+    "events of a type": JOBS // 500,
+    "events of a name": 1,
+    "jobs last changed": 50,
+    "jobs of a state": 50,
+    "jobs of a type": JOBS // 500,
+    "jobs of a lock key": 1,
+    "jobs dead": 50,
+    "jobs of an error group": JOBS // 1000,
+    "jobs by id": 1,
+}
+"""What each page holds, of those queries that find something."""
+CLEANED = ("messages", "open_jobs", "locks", "state_counts")
+KEYED = JobQuery(limit=50, keys={"payload.customer": "c-07", "payload.order": "1"})
 
 
 @pytest.fixture
@@ -97,6 +115,24 @@ async def many(backend: Backend, session: psycopg.Connection[Any]) -> None:
             (JOBS, first.job_id),
         )
         session.execute(f"ANALYZE {table}".encode())
+    session.execute(
+        "INSERT INTO job_keys SELECT key, value, created_at, job_id FROM jobs CROSS JOIN LATERAL "
+        "(VALUES ('payload.customer', 'c-' || substr(job_id, 34, 2)), "
+        "('payload.order', right(job_id, 1))) AS keys (key, value) WHERE job_id LIKE '00000000-%'"
+    )
+    session.execute("ANALYZE job_keys")
+
+
+class _Explained:
+    """A session that keeps the plan of each statement that it runs."""
+
+    def __init__(self, session: psycopg.Connection[Any]) -> None:
+        self._session = session
+        self.plans: list[str] = []
+
+    def execute(self, statement: str, values: tuple[Any, ...]) -> psycopg.Cursor[Any]:
+        self.plans.append(_plan(self._session, statement, values))
+        return self._session.execute(statement.encode(), values)
 
 
 def _plan(session: psycopg.Connection[Any], statement: str, values: tuple[Any, ...]) -> str:
@@ -133,18 +169,41 @@ async def test_each_page_is_a_range_of_an_index(
             assert "Seq Scan" not in plan, f"{name}:\n{plan}"
     followed = _plan(session, in_schema(_SINCE, settings.postgres_schema), ("3", 0, 500))
     assert "Index Scan using trail_live" in followed, followed
-    assert len((await backend.reader.jobs(JobQuery(limit=50))).items) == 50
-    rare = await backend.reader.jobs(JobQuery(limit=50, job_type="rare"))
-    assert len(rare.items) == JOBS // 500
+    found = {
+        **{
+            f"events {name}": len((await backend.reader.events(query)).items)
+            for name, query in EVENT_QUERIES.items()
+        },
+        **{
+            f"jobs {name}": len((await backend.reader.jobs(query)).items)
+            for name, query in JOB_QUERIES.items()
+        },
+    }
+    assert {name: rows for name, rows in found.items() if rows} == ROWS
     assert len(EVENT_NAMES) == len(EVENT_COLUMNS.split(", "))
 
 
-async def test_the_tables_of_messages_and_counts_keep_their_size(
+@pytest.mark.usefixtures("many")
+async def test_jobs_of_two_payload_keys_are_a_range_of_an_index(
+    backend: Backend, settings: Settings, session: psycopg.Connection[Any]
+) -> None:
+    explained: Any = _Explained(session)
+    look_up(explained, settings.postgres_schema, KEYED, keyed_tests(SQL, KEYED))
+    for plan in explained.plans:
+        assert "Index" in plan, plan
+        assert "Seq Scan" not in plan, plan
+    page = await backend.reader.jobs(KEYED)
+    # Numbers that end in 071, below 5,000.
+    assert len(page.items) == JOBS // 1000
+    assert {row.facts.job_id[-3:] for row in page.items} == {"071"}
+
+
+async def test_the_tables_whose_rows_come_and_go_keep_their_size(
     backend: Backend, settings: Settings, session: psycopg.Connection[Any]
 ) -> None:
     """Space of rows that are gone is used again: the server cleans up as soon as it is asked."""
 
-    async def thousand() -> None:
+    async def thousand_messages() -> None:
         async with consuming(backend) as consumer:
             await asyncio.gather(*(backend.queue.publish(a_message()) for _ in range(1000)))
             taken = 0
@@ -153,24 +212,40 @@ async def test_the_tables_of_messages_and_counts_keep_their_size(
                 taken += len(deliveries)
                 await asyncio.gather(*(delivery.ack() for delivery in deliveries))
 
-    def size() -> int:
-        session.execute("VACUUM messages")
-        row = session.execute("SELECT pg_total_relation_size('messages')").fetchone()
-        assert row is not None
-        return int(row[0])
+    async def one_job() -> None:
+        life, lock, lease = a_life(), job_lock(an_id()), an_id()
+        await backend.index.open(open_row(life[0]))
+        await backend.leases.acquire(lock, lease, 60, create=True)
+        await backend.index.record(life[:2])
+        await backend.index.record(life[2:])
+        await backend.index.close(life[0].job_id, 1)
+        await backend.leases.delete(lock, lease)
 
-    sizes = []
+    def sizes() -> list[int]:
+        found = []
+        for table in CLEANED:
+            session.execute(f"VACUUM {table}".encode())
+            row = session.execute("SELECT pg_total_relation_size(%s)", (table,)).fetchone()
+            assert row is not None
+            found.append(int(row[0]))
+        return found
+
+    seen = []
     for _ in range(6):
-        await thousand()
-        sizes.append(size())
+        await thousand_messages()
+        await asyncio.gather(*(one_job() for _ in range(300)))
+        tidy(session, settings.postgres_schema)
+        seen.append(sizes())
     # Pages of an index are used again after the next clean-up but one. A clean-up beside an open
     # snapshot leaves rows for the next one, so one of the later sizes may be larger.
-    assert min(sizes[3:]) <= max(sizes[:3]) * 1.2, sizes
-    options = session.execute(
-        "SELECT reloptions FROM pg_class WHERE oid = 'messages'::regclass"
-    ).fetchone()
-    assert options is not None
-    assert "autovacuum_vacuum_threshold=1000" in options[0]
+    for table, grown in zip(CLEANED, zip(*seen, strict=True), strict=True):
+        assert min(grown[3:]) <= max(grown[:3]) * 1.2, (table, grown)
+    for table in CLEANED:
+        options = session.execute(
+            "SELECT reloptions FROM pg_class WHERE oid = %s::regclass", (table,)
+        ).fetchone()
+        assert options is not None
+        assert "autovacuum_vacuum_threshold=1000" in options[0], table
 
 
 async def test_what_workers_do_all_the_time_goes_by_indexes_from_the_first_row_on(

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from devtools.servers import PostgresServer
 from devtools.servers.polling import wait_until
 from jobfleet_backends.postgres.connection import cut
+from jobfleet_backends.postgres.listener import channel_of
 from jobfleet_contracts.errors import (
     ActionRefused,
     BackendUnavailable,
@@ -254,6 +255,33 @@ async def test_a_serialization_failure_is_the_callers(
         await publisher.submit("demo.steps", idempotency_key="k", connection=connection)
 
 
+def test_workers_are_told_at_the_commit_only_where_the_submit_asks_for_it(
+    blocking: BlockingPublisher, flags: dict[str, Any]
+) -> None:
+    url = flags["postgres_url"]
+    with psycopg.connect(url, autocommit=True) as hearer:
+        hearer.execute(f'LISTEN "{channel_of(flags["postgres_schema"])}"'.encode())
+
+        def heard() -> list[str]:
+            """Rings up to one of our own, which the server delivers after all before it."""
+            with psycopg.connect(url, autocommit=True) as session:
+                channel = channel_of(flags["postgres_schema"])
+                session.execute("SELECT pg_notify(%s, 'the last')", [channel])
+            rings: list[str] = []
+            for ring in hearer.notifies(timeout=20):
+                if ring.payload == "the last":
+                    break
+                rings.append(ring.payload)
+            return rings
+
+        for ring, expected in ((False, []), (True, ["default"])):
+            with psycopg.connect(url) as connection:
+                blocking.submit("demo.steps", connection=connection, ring=ring)
+                assert heard() == []
+                connection.commit()
+                assert heard() == expected
+
+
 async def test_others_go_on_while_a_transaction_holds_a_key(
     publisher: Publisher, connection: psycopg.AsyncConnection[Any]
 ) -> None:
@@ -288,6 +316,13 @@ async def test_what_cannot_be_a_part_of_a_transaction_is_refused_by_name(
         await asyncio.to_thread(
             lambda: blocking.submit("demo.steps", connection=_django_connection(url))
         )
+    engine = sqlalchemy.create_engine(
+        url.replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT"
+    )
+    with engine.connect() as session:
+        with pytest.raises(InvalidRequest, match="commits each statement by itself"):
+            blocking.submit("demo.steps", connection=session)
+    engine.dispose()
     with sqlalchemy.create_engine("sqlite://").begin() as other:
         with pytest.raises(InvalidRequest, match="leads to sqlite"):
             blocking.submit("demo.steps", connection=other)

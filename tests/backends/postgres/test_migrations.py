@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import psycopg
 import pytest
+from pydantic import SecretStr
 
 from devtools.servers import PostgresServer
+from jobfleet_backends.open_backend import open_backend
 from jobfleet_backends.postgres.audit_trail import EVENT_NAMES
 from jobfleet_backends.postgres.migrations import (
     MIGRATIONS,
@@ -19,9 +22,12 @@ from jobfleet_backends.postgres.migrations import (
     migrate,
     read_version,
 )
+from jobfleet_backends.settings import Settings
 from jobfleet_backends.sql.row_codec import event_to_row
-from jobfleet_contracts.errors import BackendForbidden
+from jobfleet_backends.system_clock import SystemClock
+from jobfleet_contracts.errors import BackendForbidden, SettingsError
 from tests.conformance.jobs import queued
+from tests.worker.workshop import OPTIONS, Workshop
 
 pytestmark = pytest.mark.servers
 
@@ -31,6 +37,8 @@ EXPANDED = Migration(
     indexes=("CREATE INDEX CONCURRENTLY IF NOT EXISTS by_note ON jobfleet.workers (note)",),
 )
 CONTRACTED = Migration(3, "ALTER TABLE jobfleet.workers DROP COLUMN started_at;", oldest_code=2)
+CLOSED = Migration(3, "SELECT 1;", oldest_code=2)
+"""Takes nothing that the code of today reads, so that it can stand for the newer release too."""
 
 
 @pytest.fixture
@@ -65,6 +73,56 @@ def test_old_and_new_code_work_beside_each_other_until_a_migration_takes_somethi
     assert migrate(session, schema, migrations=(*MIGRATIONS, EXPANDED, CONTRACTED)) == [3]
     assert [_works(session, schema, code=code) for code in (1, 2, 3)] == [False, True, True]
     assert migrate(session, schema) == []  # an older release's command lowers nothing
+
+
+@asynccontextmanager
+async def _release(
+    settings: Settings, patch: pytest.MonkeyPatch, *, code: int
+) -> AsyncIterator[Workshop]:
+    """A worker of the release with this version of the code, and a client."""
+    with patch.context() as release:
+        release.setitem(check_version.__kwdefaults__, "code", code)
+        backend = await open_backend(settings)
+        workshop = Workshop(backend, SystemClock(), OPTIONS)
+        workshop.start_worker(worker_id=f"of release {code}")
+        try:
+            yield workshop
+        finally:
+            await workshop.close()
+            await backend.close()
+
+
+async def _runs_a_job(workshop: Workshop) -> str | None:
+    head = await workshop.run("demo.steps", {"steps": 1, "stepSeconds": 0})
+    assert head.status == "Completed"
+    return head.worker_id
+
+
+async def test_workers_of_two_releases_run_jobs_while_the_schema_is_raised_under_them(
+    session: psycopg.Connection[Any],
+    postgres: PostgresServer,
+    schema: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = Settings(
+        backend="postgres", postgres_url=SecretStr(postgres.url), postgres_schema=schema
+    )
+    async with _release(settings, monkeypatch, code=1) as old:
+        await _runs_a_job(old)
+        assert migrate(session, schema, migrations=(*MIGRATIONS, EXPANDED)) == [2]
+        assert await _runs_a_job(old) == "of release 1"  # it runs on over the migration
+    async with _release(settings, monkeypatch, code=1) as old:
+        assert await _runs_a_job(old) == "of release 1"  # started again after it
+    async with _release(settings, monkeypatch, code=2) as new:
+        assert await _runs_a_job(new) == "of release 2"
+        assert migrate(session, schema, migrations=(*MIGRATIONS, EXPANDED, CLOSED)) == [3]
+        assert await _runs_a_job(new) == "of release 2"
+    with pytest.raises(SettingsError, match=r"needs a release with version 2 at least.*upgrade it"):
+        async with _release(settings, monkeypatch, code=1):
+            pass
+    async with _release(settings, monkeypatch, code=2) as new:
+        assert await _runs_a_job(new) == "of release 2"
+        await new.verified()
 
 
 def test_each_refusal_names_the_remedy(session: psycopg.Connection[Any], schema: str) -> None:

@@ -76,6 +76,30 @@ async def test_a_wrong_password_and_a_missing_database_are_named(
     assert "has no such database; create it, or name another one" in await _told(missing)
 
 
+async def test_a_server_that_takes_no_writes_is_named_and_the_one_that_does_is_found(
+    settings: Settings, guarded: str, session: psycopg.Connection[Any]
+) -> None:
+    """As a standby does. Of several hosts the one that takes writes is used."""
+    role, schema = re.findall("guarded_[0-9a-f]+", guarded)[0], settings.postgres_schema
+    session.execute(f"GRANT USAGE ON SCHEMA {schema} TO {role}".encode())
+    session.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO {role}".encode())
+    session.execute(f"ALTER ROLE {role} SET default_transaction_read_only = on".encode())
+    backend = await open_backend(settings.model_copy(update={"postgres_url": SecretStr(guarded)}))
+    try:
+        with pytest.raises(BackendUnavailable, match="session is read-only"):
+            await backend.trail.insert([queued()])
+    finally:
+        await backend.close()
+    session.execute(f"ALTER ROLE {role} RESET default_transaction_read_only".encode())
+    port = re.findall(r":(\d+)/", guarded)[0]
+    cluster = guarded.replace(f"127.0.0.1:{port}", f"127.0.0.1:1,127.0.0.1:{port}")
+    backend = await open_backend(settings.model_copy(update={"postgres_url": SecretStr(cluster)}))
+    try:
+        await backend.trail.insert([queued()])
+    finally:
+        await backend.close()
+
+
 async def test_a_role_that_may_not_make_the_schema_is_told_to_migrate(
     settings: Settings, guarded: str
 ) -> None:

@@ -94,9 +94,10 @@ simulate: $(VENV)/.development ## 100,000 simulated runs of the protocol; docs/s
 	$(BIN)/python -m pytest tests/simulation -m "simulation_long or not simulation_long" --timeout=0 \
 		--numprocesses=auto --dist=worksteal $(ARGS)
 
-chaos: $(VENV)/.development ## faults against real servers and processes
+chaos: $(VENV)/.development ## faults against real servers and processes; fleet, pages and examples on PostgreSQL
 	$(BIN)/python -m devtools.prerequisites
-	$(BIN)/python -m pytest tests/chaos tests/system -m chaos --timeout=0 $(ARGS)
+	$(BIN)/python -m pytest tests/chaos tests/system tests/publisher tests/examples tests/browser \
+		-m chaos --timeout=0 $(ARGS)
 
 prove-azure: $(VENV)/.development ## on your storage account and broker, named in the environment; the bill first
 	$(BIN)/python -m devtools.prove_azure $(ARGS)

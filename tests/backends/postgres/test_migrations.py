@@ -80,8 +80,10 @@ async def _release(
     settings: Settings, patch: pytest.MonkeyPatch, *, code: int
 ) -> AsyncIterator[Workshop]:
     """A worker of the release with this version of the code, and a client."""
+    defaults = check_version.__kwdefaults__
+    assert defaults is not None
     with patch.context() as release:
-        release.setitem(check_version.__kwdefaults__, "code", code)
+        release.setitem(defaults, "code", code)
         backend = await open_backend(settings)
         workshop = Workshop(backend, SystemClock(), OPTIONS)
         workshop.start_worker(worker_id=f"of release {code}")

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from jobfleet_contracts.errors import ActionRefused, BodyConflict
+from jobfleet_contracts.errors import ActionRefused, BackendUnavailable, BodyConflict
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions import successors
 from jobfleet_protocol.actions.erasure import Eraser
 from jobfleet_protocol.actions.group_cancel_job import group_cancel_id
+from jobfleet_protocol.actions.group_cancellation import GroupCanceller
 from jobfleet_protocol.actions.group_counts import member_id
 from jobfleet_protocol.actions.groups import Groups, group_request
 from jobfleet_protocol.actions.submission import request_of
@@ -220,6 +221,47 @@ async def test_a_cancelled_group_ends_with_its_members_and_later_ones_are_born_c
     assert head.after.state is State.CANCELLED
     assert head.message == "cancel requested by ann: wrong file; 2 of 2 members did not complete"
     assert (await workshop.statuses(group)).count("CancelRequested") == 1
+
+
+async def _add_and_die(
+    groups: Groups, group: str, index: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A caller that inserts a member of a cancelled group and dies before it cancels it."""
+
+    async def dies(*_: object) -> None:
+        raise BackendUnavailable("gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(GroupCanceller, "cancel_member", dies)
+        with pytest.raises(BackendUnavailable):
+            await groups.add(group, index, JobRequest(type="other"))
+
+
+async def test_a_member_whose_caller_died_behind_the_cancel_of_its_group_is_cancelled_later(
+    workshop: Workshop, groups: Groups, clock: SteeredClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workshop.start_worker(square, gather)
+    group = await opened(groups)
+    await groups.add(group, 0, JobRequest(type="other"))
+    await groups.seal(group, 2)
+    await workshop.canceller.cancel(group, by="ann")
+    await workshop.until_state(member_id(group, 0), State.CANCELLED)
+    await workshop.until_ended(group_cancel_id(group, 2))
+    await _add_and_die(groups, group, 1, monkeypatch)
+    clock.advance(65)
+    await workshop.until_state(member_id(group, 1), State.CANCELLED)
+    assert (await ended(workshop, group)).after.state is State.CANCELLED
+
+
+async def test_who_adds_a_member_again_after_its_group_was_cancelled_cancels_it(
+    workshop: Workshop, groups: Groups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = (await groups.open(group_request({"jobName": "alone"}))).job_id
+    await workshop.canceller.cancel(group, by="ann")
+    await _add_and_die(groups, group, 0, monkeypatch)
+    await workshop.append(group, Change(kind=Status.CANCELLED, message="it was never sealed"))
+    again = await groups.add(group, 0, JobRequest(type="other"))
+    assert again.state is State.CANCELLED
 
 
 async def test_a_group_that_is_cancelled_and_never_sealed_ends_in_a_minute(

@@ -48,6 +48,15 @@ def test_a_message_whose_job_may_have_no_event_covers_none() -> None:
     assert not known.covers(MESSAGE, _seconds(5), now=101)
 
 
+def test_a_foreign_message_covers_its_own_copies_and_no_other_body() -> None:
+    known = UnderWay()
+    foreign = replace(MESSAGE, sequence=None)
+    known.add(foreign, _seconds(5), since=100)
+    assert known.covers(replace(foreign, deferrals=7), _seconds(5), now=101)
+    other = MESSAGE.request.model_copy(update={"payload": "another"})
+    assert not known.covers(replace(foreign, request=other), _seconds(5), now=101)
+
+
 def test_what_came_back_is_forgotten() -> None:
     known = UnderWay()
     for number in range(1000):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from jobfleet_contracts.delay_steps import delay_step
+from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.message import JobMessage
 
 Place = tuple[str, str, str, int | None]
@@ -15,11 +16,22 @@ Place = tuple[str, str, str, int | None]
 
 @dataclass(frozen=True, slots=True)
 class _PutOff:
-    """Boot-time seconds until which the message is away for certain, and when it is due."""
+    """Boot-time seconds until which the message is away for certain, and when it is due.
 
-    sequence: int
+    Attributes:
+        sequence: the newest event that its sender knew; ``None``: it came from a foreign publisher.
+    """
+
+    sequence: int | None
+    request: JobRequest
     away_until: float
     due: float
+
+    def says_as_much_as(self, message: JobMessage) -> bool:
+        if message.sequence is None:
+            # Its job may have no event 1, and a message with another body may be refused as such.
+            return self.sequence is None and self.request == message.request
+        return self.sequence is not None and self.sequence >= message.sequence
 
 
 class UnderWay:
@@ -43,9 +55,8 @@ class UnderWay:
         other = self._put_off.get(_place(message))
         return (
             other is not None
-            and message.sequence is not None
             and now < other.away_until
-            and other.sequence >= message.sequence
+            and other.says_as_much_as(message)
             and other.due <= now + delay.total_seconds()
         )
 
@@ -60,13 +71,13 @@ class UnderWay:
             _, place = heapq.heappop(self._ends)
             if place in self._put_off and self._put_off[place].away_until <= since:
                 del self._put_off[place]
-        if message.sequence is None:
-            return  # its job may have no event 1, and this message may be refused as its first
         seconds = delay.total_seconds()
         # The broker takes the step below the delay: by then the message may be elsewhere.
         away_until = since + min(seconds, delay_step(delay))
         place = _place(message)
-        self._put_off[place] = _PutOff(message.sequence, away_until, since + seconds)
+        self._put_off[place] = _PutOff(
+            message.sequence, message.request, away_until, since + seconds
+        )
         heapq.heappush(self._ends, (away_until, place))
 
 

@@ -12,7 +12,7 @@ from jobfleet_contracts.errors import BodyConflict, DataMissing
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.internal_job import CALLBACK_TYPE
 from jobfleet_contracts.message import JobDefaults
-from jobfleet_contracts.ports import AuditTrail, JobIndex, PayloadStore
+from jobfleet_contracts.ports import AuditTrail, Clock, JobIndex, PayloadStore
 from jobfleet_contracts.state import Status
 from jobfleet_protocol.actions.final_result import callback_job_id, delivery_payload
 from jobfleet_protocol.actions.group_cancel_job import group_cancel_request
@@ -58,6 +58,7 @@ class Ending:
         callback_submitter: Submitter,
         submitter: Submitter,
         groups: GroupEnding,
+        clock: Clock,
     ) -> None:
         """Take the parts.
 
@@ -68,6 +69,7 @@ class Ending:
         """
         self._trail = trail
         self._index = index
+        self._clock = clock
         self._payloads = payloads
         self._callback_submitter = callback_submitter
         self._submitter = submitter
@@ -113,14 +115,16 @@ class Ending:
         return group
 
     async def _submit_cancel(self, group: Event) -> None:
-        """Submit the job that cancels the members; repeatable."""
+        """Submit the job that cancels the members; repeatable, and due again from time to time."""
         cancel = await cancel_of(group, self._trail)
         if cancel is None:
             return
         first = await self._trail.newest(member_id(group.job_id, 0))
         queue = group.facts.queue if first is None else first.facts.queue
         total = await total_of(group, self._trail)
-        job = group_cancel_request(group, total, queue=queue, asked_at=cancel.occurred_at)
+        job = group_cancel_request(
+            group, total, queue=queue, asked_at=cancel.occurred_at, now=self._clock.now()
+        )
         with contextlib.suppress(BodyConflict):  # submitted before, when member 0 was not there
             await self._submitter.submit_internal(job, by=f"group {group.job_id}")
 

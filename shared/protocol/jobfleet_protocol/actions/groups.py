@@ -202,7 +202,8 @@ class Groups:
             await self._note_news(head, index)
         # Read behind the insert: whoever cancels the members meanwhile may have missed this one.
         group = await self._head(group_id)
-        if group.after.cancel_requested and not done.state.is_terminal:
+        is_cancelled = group.after.cancel_requested or group.after.state is State.CANCELLED
+        if is_cancelled and not done.state.is_terminal:
             await self._canceller.cancel_member(group_id, job_id)
             newest = await self._trail.newest(job_id)
             return replace(done, state=done.state if newest is None else newest.after.state)

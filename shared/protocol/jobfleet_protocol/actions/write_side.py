@@ -165,6 +165,7 @@ class _Builder:
             callback_submitter=self.submitter(CALLBACK_DEFAULTS),
             submitter=submitter,
             groups=groups,
+            clock=self.clock,
         )
 
     def canceller(self, ending: Ending) -> Canceller:

@@ -11,9 +11,18 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from devtools.bench import azure_row, embedded_row, growth, machine, postgres_row, thumbnail_row
+from devtools.bench import (
+    azure_row,
+    embedded_row,
+    growth,
+    hot_tables,
+    machine,
+    postgres_row,
+    thumbnail_row,
+)
 from devtools.bench.contestant import Entry
 from devtools.bench.growth import Growth
+from devtools.bench.hot_tables import HotTables
 from devtools.bench.jobfleet_queue import keep_quiet
 from devtools.bench.report import as_json, table
 from devtools.bench.row import Result, measure, measure_idle
@@ -21,6 +30,8 @@ from devtools.servers import RabbitMQServer, choose_rabbitmq
 from jobfleet_worker.options import available_cores
 
 ROWS = ("embedded", "postgres", "azure", "thumbnails", "growth")
+LONG_ROWS = ("tables",)
+"""Only where they are named: a million jobs take half an hour."""
 EMBEDDED: tuple[Entry, ...] = (
     partial(embedded_row.jobfleet, processes=1, concurrency=10),
     partial(embedded_row.jobfleet, processes=1, concurrency=100),
@@ -84,6 +95,7 @@ def main(said: Sequence[str] | None = None) -> None:
     keep_quiet()
     rows: dict[str, list[Result]] = {}
     grown: list[Growth] = []
+    sized: list[HotTables] = []
     if "embedded" in arguments.rows:
         rows["embedded"] = _row(EMBEDDED, arguments, jobs=arguments.jobs or 4000)
     if "postgres" in arguments.rows:
@@ -91,6 +103,8 @@ def main(said: Sequence[str] | None = None) -> None:
     if "growth" in arguments.rows:
         sizes = arguments.sizes or growth.EMBEDDED_SIZES
         grown += growth.embedded(sizes, arguments.jobs or growth.JOBS)
+    if "tables" in arguments.rows:
+        sized = hot_tables.measure(arguments.jobs or hot_tables.JOBS)
     if {"azure", "thumbnails", "growth"} & set(arguments.rows):
         with tempfile.TemporaryDirectory(prefix="jobfleet-bench-") as folder:
             rabbitmq = choose_rabbitmq(Path(folder))
@@ -106,12 +120,15 @@ def main(said: Sequence[str] | None = None) -> None:
     if arguments.json is not None:
         report = {name: as_json(results) for name, results in rows.items()}
         report |= {"growth": growth.as_json(grown)} if grown else {}
+        report |= {"tables": hot_tables.as_json(sized)} if sized else {}
         text = json.dumps({"machine": machine.describe(), "rows": report}, indent=2)
         arguments.json.write_text(text + "\n")
     for name, results in rows.items():
         print(table(TITLES[name], results))
     if grown:
         print(growth.table(grown))
+    if sized:
+        print(hot_tables.table(sized))
 
 
 def _rows_with_broker(
@@ -134,7 +151,11 @@ def _row(entries: tuple[Entry, ...], arguments: argparse.Namespace, *, jobs: int
 
 def _arguments(said: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m devtools.bench", description=__doc__)
-    parser.add_argument("rows", nargs="*", help=f"{', '.join(ROWS)}; all if none is named")
+    parser.add_argument(
+        "rows",
+        nargs="*",
+        help=f"{', '.join(ROWS)}: all of these if none is named; {', '.join(LONG_ROWS)}",
+    )
     parser.add_argument(
         "--sizes", type=_numbers, help="jobs stored in the row growth, as 1000,10000"
     )
@@ -144,8 +165,9 @@ def _arguments(said: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="file for every figure")
     arguments = parser.parse_args(said)
     arguments.rows = arguments.rows or list(ROWS)
-    if unknown := set(arguments.rows) - set(ROWS):
-        parser.error(f"there is no row {', '.join(sorted(unknown))}; rows are {', '.join(ROWS)}")
+    if unknown := set(arguments.rows) - {*ROWS, *LONG_ROWS}:
+        known = ", ".join((*ROWS, *LONG_ROWS))
+        parser.error(f"there is no row {', '.join(sorted(unknown))}; rows are {known}")
     return arguments
 
 

@@ -35,6 +35,7 @@ class Contestant:
         takes_jobs: whether jobs can be sent to its idle workers.
         sender: opens what submits single jobs, one a call, as a program that stays does; ``None``:
             ``submit`` needs nothing to be opened.
+        server: process of the server that only this contestant uses; its children count too.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Contestant:
     limit: str | None = None
     takes_jobs: bool = True
     sender: Callable[[], AbstractContextManager[Callable[[], object]]] | None = None
+    server: int | None = None
 
     @contextmanager
     def opened(self) -> Iterator[Callable[[], object]]:

@@ -146,7 +146,7 @@ async def _measured(settings: Settings, stored: int, jobs: int, fill: Fill) -> G
         await submit_all(backend, settings, jobs)
         await backend.index.flush()
         sent = 0 if backend.requests is None else backend.requests.total()
-        cpu, wall = time.process_time(), await _run(backend, settings, jobs)
+        cpu, wall = time.process_time(), await run_all(backend, settings, jobs)
         cpu = time.process_time() - cpu
         requests = None if backend.requests is None else (backend.requests.total() - sent) / jobs
         return Growth(
@@ -165,8 +165,8 @@ async def _measured(settings: Settings, stored: int, jobs: int, fill: Fill) -> G
         await backend.close()
 
 
-async def _run(backend: Backend, settings: Settings, jobs: int) -> float:
-    """Return the seconds from the worker's start to the start of the last job."""
+async def run_all(backend: Backend, settings: Settings, jobs: int) -> float:
+    """Run what is submitted; return the seconds from the worker's start to the last job's."""
     left, done = jobs, asyncio.Event()
 
     @handler(NOOP)

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from devtools.bench import jobfleet_queue
 from devtools.bench.contestant import Contestant
 from devtools.bench.procrastinate_queue import URL, create_tables, sender, submit
+from devtools.bench_dashboard.cpu_time import postmaster
 from devtools.servers import choose_own_postgres
 from jobfleet_backends.open_backend import migrate_backend
 from jobfleet_backends.settings import Settings
@@ -43,6 +44,7 @@ def jobfleet(
         },
         check=partial(jobfleet_queue.check, settings),
         close=server.stop,
+        server=postmaster(server.url),
     )
 
 
@@ -61,4 +63,5 @@ def procrastinate(folder: Path, *, processes: int, concurrency: int) -> Contesta
         commands=[[*worker, "--concurrency", str(concurrency)]] * processes,
         environment={URL: server.url},
         close=server.stop,
+        server=postmaster(server.url),
     )

@@ -12,6 +12,7 @@ from devtools.bench.row import Result
 _HEADER = (
     f"{'':34}{'jobs/s':>8}{'(min-max)':>15}{'x':>6}{'of limit':>9}{'us CPU/job':>11}{'x':>6}"
     f"{'submit/s':>9}{'x':>6}{'us CPU':>7}{'ready s':>8}{'idle ms':>8}{'p95':>7}"
+    f"{'server us/job':>15}{'/submit':>9}"
 )
 """Behind three of the figures stands how many times the peer's they are."""
 
@@ -49,7 +50,14 @@ def _line(result: Result, peer: Result, limit: float | None) -> str:
         f"{'-' if limit is None else f'{median(rates) / limit:.0%}':>9}"
         f"{beside('run_cpu_us', 11)}{beside('submit_per_second', 9)}"
         f"{_median(result, 'submit_cpu_us'):>7,.0f}{_median(result, 'start_seconds'):>8.2f}{waits}"
+        f"{_of_server(result, 'run_server_us'):>15}{_of_server(result, 'submit_server_us'):>9}"
     )
+
+
+def _of_server(result: Result, figure: str) -> str:
+    if any(getattr(found, figure) is None for found in result.drains):
+        return "-"
+    return f"{_median(result, figure):,.0f}"
 
 
 def _median(result: Result, figure: str) -> float:

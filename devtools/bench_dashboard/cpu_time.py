@@ -5,6 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import psutil
+import psycopg
+
+
+def postmaster(url: str) -> int:
+    """Return the process of a PostgreSQL on this machine that is the parent of all its others."""
+    with psycopg.connect(url) as connection:
+        return psutil.Process(connection.info.backend_pid).ppid()
+
 
 def cpu_seconds(*pids: int) -> float:
     """Return user and system time of processes and their children so far.

@@ -7,11 +7,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import psutil
 import psycopg
 from pydantic import SecretStr
 
 from devtools.bench_dashboard import embedded_row
+from devtools.bench_dashboard.cpu_time import postmaster
 from devtools.bench_dashboard.served import dashboard
 from devtools.bench_dashboard.served_here import asked_of
 from devtools.bench_dashboard.timing import Timed, timed, with_counts
@@ -71,11 +71,10 @@ async def measure(folder: Path, *, events: int, repeats: int) -> list[Timed]:
     try:
         _copy(folder / FILE_NAME, server.url, settings)
         asked = await asked_of(settings, paths)
-        postmaster = _postmaster(server.url)
         named = {"JOBFLEET_BACKEND": "postgres", "JOBFLEET_POSTGRES_URL": server.url}
         with dashboard(named) as (address, pid):
             return with_counts(
-                timed(address, [pid, postmaster], paths.items(), repeats=repeats), asked
+                timed(address, [pid, postmaster(server.url)], paths.items(), repeats=repeats), asked
             )
     finally:
         server.stop()
@@ -106,9 +105,3 @@ def _copy(path: Path, url: str, settings: Settings) -> None:
 def _is_filled(target: psycopg.Connection[Any], filled: str) -> bool:
     row = target.execute("SELECT obj_description(to_regclass('jobfleet.trail'))").fetchone()
     return row is not None and row[0] == filled
-
-
-def _postmaster(url: str) -> int:
-    """Return the process that is the parent of all others of the server."""
-    with psycopg.connect(url) as connection:
-        return psutil.Process(connection.info.backend_pid).ppid()

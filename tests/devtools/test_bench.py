@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from devtools.bench import __main__ as command
-from devtools.bench import azure_row, embedded_row, growth, thumbnail_row
+from devtools.bench import (
+    azure_row,
+    embedded_row,
+    growth,
+    hot_tables,
+    postgres_row,
+    thumbnail_row,
+)
 from devtools.bench.contestant import Contestant
 from devtools.bench.drain import Drain, drain
 from devtools.bench.latency import idle_starts
@@ -119,7 +127,10 @@ def test_a_report_sets_each_contestant_beside_the_last() -> None:
     line = next(line for line in table("row", [fast, slow]).splitlines() if "fast" in line)
     assert line.split()[1:5] == ["3,000", "(2,700-4,500)", "2.00", "200%"]
     assert line.split()[5:9] == ["200", "2.00", "50", "2.00"]
+    assert line.split()[-2:] == ["-", "-"]
     assert as_json([fast])[0]["drains"][0]["run_cpu_us"] == 200
+    slow.drains = [replace(each, run_server_us=700, submit_server_us=50) for each in slow.drains]
+    assert table("row", [fast, slow]).split()[-2:] == ["700", "50"]
 
 
 @pytest.mark.system
@@ -129,6 +140,24 @@ def test_jobfleet_and_huey_work_off_what_the_bench_submits(tmp_path: Path) -> No
     jobfleet = embedded_row.jobfleet(tmp_path / "jobfleet", processes=2, concurrency=10)
     huey = embedded_row.huey(tmp_path / "huey", workers=1, kind="thread")
     assert drain(jobfleet, 40).jobs == drain(huey, 40).jobs == 40
+
+
+@pytest.mark.servers
+@pytest.mark.full
+def test_the_cpu_time_of_a_server_of_its_own_is_measured_beside_the_workers(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "procrastinate").mkdir()
+    procrastinate = postgres_row.procrastinate(
+        tmp_path / "procrastinate", processes=1, concurrency=10
+    )
+    try:
+        found = drain(procrastinate, 200)
+    finally:
+        procrastinate.close()
+    assert found.submit_server_us is not None
+    assert found.run_server_us is not None
+    assert found.submit_server_us + found.run_server_us > 10
 
 
 @pytest.mark.servers
@@ -154,6 +183,16 @@ def test_growth_is_measured_with_jobs_stored() -> None:
     assert growth.as_json([many])[0]["stored"] == 300
 
 
+@pytest.mark.servers
+@pytest.mark.full
+def test_the_sizes_of_hot_tables_are_told_after_each_part() -> None:
+    found = hot_tables.measure(200, part=100)
+    assert [one.done for one in found] == [100, 200]
+    assert all(one.kib.keys() == set(hot_tables.TABLES) for one in found)
+    assert all(one.kib["messages"] > 0 and one.run_per_second > 0 for one in found)
+    assert hot_tables.table(found).splitlines()[-1].split()[0] == "200"
+
+
 @pytest.mark.system
 def test_thumbnails_are_made_in_processes(tmp_path: Path) -> None:
     assert drain(thumbnail_row.embedded(tmp_path, pool=2), 30).jobs == 30
@@ -169,7 +208,7 @@ def test_an_idle_worker_is_sent_one_job_at_a_time(tmp_path: Path) -> None:
 def test_an_unknown_row_is_refused_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         command.main(["embeded"])
-    told = "there is no row embeded; rows are embedded, postgres, azure, thumbnails, growth"
+    told = "there is no row embeded; rows are embedded, postgres, azure, thumbnails, growth, tables"
     assert told in capsys.readouterr().err
 
 

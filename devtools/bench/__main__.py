@@ -37,6 +37,7 @@ EMBEDDED: tuple[Entry, ...] = (
     partial(embedded_row.jobfleet, processes=1, concurrency=100),
     partial(embedded_row.jobfleet, processes=2, concurrency=100),
     partial(embedded_row.jobfleet, processes=2, concurrency=100, scope="worker"),
+    partial(postgres_row.procrastinate, processes=2, concurrency=100),
     partial(embedded_row.huey, workers=2, kind="process"),
     partial(embedded_row.huey, workers=1, kind="thread"),
 )
@@ -73,6 +74,7 @@ def azure(rabbitmq: RabbitMQServer) -> tuple[Entry, ...]:
         ),
         partial(azure_row.bare, scope="job"),
         partial(azure_row.bare, scope="worker"),
+        partial(azure_row.celery_with_results, rabbitmq=rabbitmq, pool=2),
         partial(azure_row.celery, rabbitmq=rabbitmq, pool=8),
         partial(azure_row.celery, rabbitmq=rabbitmq, pool=2),
     )

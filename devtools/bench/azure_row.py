@@ -11,9 +11,10 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from devtools.bench import bare_requests, by_hand, jobfleet_queue
+from devtools.bench import bare_requests, by_hand, celery_results, jobfleet_queue
 from devtools.bench.contestant import Contestant
-from devtools.servers import RabbitMQServer, choose_own_storage
+from devtools.bench_dashboard.cpu_time import postmaster
+from devtools.servers import RabbitMQServer, choose_own_postgres, choose_own_storage
 from jobfleet_backends.settings import Settings
 from jobfleet_contracts.lease import LockScope
 
@@ -107,6 +108,28 @@ def celery(folder: Path, *, rabbitmq: RabbitMQServer, pool: int) -> Contestant:
             by_hand.STORAGE: storage.connection_string,
         },
         close=storage.stop,
+    )
+
+
+def celery_with_results(folder: Path, *, rabbitmq: RabbitMQServer, pool: int) -> Contestant:
+    """Celery's prefork pool, with results in a PostgreSQL of its own; no lease, no trail."""
+    server = choose_own_postgres(folder)
+    server.start()
+    return Contestant(
+        name=f"Celery with results, prefork {pool}",
+        folder=folder,
+        submit=partial(
+            celery_results.submit, broker=rabbitmq.url, queue=folder.name, url=server.url
+        ),
+        commands=[celery_command("devtools.bench.celery_results", pool)],
+        environment={
+            by_hand.BROKER: rabbitmq.url,
+            by_hand.QUEUE: folder.name,
+            celery_results.RESULTS: server.url,
+        },
+        check=partial(celery_results.check, server.url),
+        close=server.stop,
+        server=postmaster(server.url),
     )
 
 

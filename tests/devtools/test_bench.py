@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -25,6 +26,7 @@ from devtools.bench.latency import idle_starts
 from devtools.bench.report import as_json, table
 from devtools.bench.row import Result, measure
 from devtools.bench.ticks import VARIABLE, Tick, TickFile, tick
+from devtools.servers import RabbitMQServer
 from jobfleet_contracts.lease import LockScope
 
 STEADY = """
@@ -181,6 +183,20 @@ def test_growth_is_measured_with_jobs_stored() -> None:
     assert all(one.run_per_second > 0 and one.history_ms > 0 for one in (few, many))
     assert "300" in growth.table([few, many]).splitlines()[-1]
     assert growth.as_json([many])[0]["stored"] == 300
+
+
+@pytest.mark.servers
+@pytest.mark.full
+def test_celery_with_a_result_backend_keeps_each_result(
+    tmp_path: Path, rabbitmq: RabbitMQServer
+) -> None:
+    folder = tmp_path / f"celery-{uuid4().hex[:8]}"
+    folder.mkdir()
+    celery = azure_row.celery_with_results(folder, rabbitmq=rabbitmq, pool=2)
+    try:
+        assert drain(celery, 40).jobs == 40
+    finally:
+        celery.close()
 
 
 @pytest.mark.servers

@@ -1,0 +1,55 @@
+"""PostgresJobConsumer: what a lost worker held comes back, what a living one holds stays."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from jobfleet_backends.postgres import job_consumer
+from jobfleet_backends.settings import Settings
+from jobfleet_contracts.backend import Backend
+from tests.conformance.deliveries import consuming, received
+from tests.conformance.jobs import a_message
+
+pytestmark = pytest.mark.servers
+
+
+def _sql(settings: Settings, begin: str, end: str = "") -> list[Any]:
+    with psycopg.connect(settings.postgres_url.get_secret_value()) as session:
+        cursor = session.execute(f"{begin} {settings.postgres_schema}.messages{end}".encode())
+        return [] if cursor.description is None else cursor.fetchall()
+
+
+async def test_what_a_lost_worker_held_comes_to_another_and_its_late_ack_removes_nothing(
+    backend: Backend, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_consumer, "HOLD_RENEW_SECONDS", 3600)
+    async with consuming(backend) as lost, consuming(backend) as heir:
+        await backend.queue.publish(a_message())
+        (held,) = await received(lost, 1)
+        assert list(await heir.receive(1, timedelta(seconds=0.3))) == []
+        held_for = "SELECT extract(epoch FROM visible_at - clock_timestamp())::float8 FROM"
+        [(seconds,)] = _sql(settings, held_for)
+        assert seconds <= 15
+        _sql(settings, "UPDATE", " SET visible_at = clock_timestamp()")  # its 15 s have passed
+        (again,) = await heir.receive(1, timedelta(seconds=5))
+        assert again.message == held.message
+        await held.ack()
+        assert _sql(settings, "SELECT count(*) FROM") == [(1,)]
+        await again.ack()
+        assert _sql(settings, "SELECT count(*) FROM") == [(0,)]
+
+
+async def test_a_living_worker_keeps_what_it_holds(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_consumer, "HOLD_SECONDS", 0.6)
+    monkeypatch.setattr(job_consumer, "HOLD_RENEW_SECONDS", 0.1)
+    async with consuming(backend) as holder, consuming(backend) as other:
+        await backend.queue.publish(a_message())
+        (held,) = await received(holder, 1)
+        assert list(await other.receive(1, timedelta(seconds=1.2))) == []
+        await held.ack()

@@ -257,7 +257,7 @@ def test_a_log_line_is_cut_before_it_is_copied(said: Any) -> None:
         return True
 
     record = logging.makeLogRecord(
-        {"msg": "said", "levelno": 20, "levelname": "INFO", "more": said}
+        {"name": "large", "msg": "said", "levelno": 20, "levelname": "INFO", "more": said}
     )
     with captured(keep, 1):
         tracemalloc.start()

@@ -18,6 +18,7 @@ COMMANDS = {
     "conformance": f"{_PYTEST} tests/conformance",
     "every-nth-request": f"{_PYTEST} tests/system/test_every_nth_request.py",
     "second-checker": f"{_PYTEST} tests/protocol/test_second_checker.py",
+    "transactions": f"{_PYTEST} tests/publisher/test_transactions.py",
     "power-loss": f"{_PYTEST} tests/system/test_power_loss.py -m chaos",
     "soak": "make soak",
     "compose": "make test-compose",
@@ -72,6 +73,13 @@ CLAIMS = (
         falsified_by="Two jobs of one key, or one whose request is another than the first.",
         runs=("simulation", "conformance"),
         not_covered="Effects outside: a handler that failed halfway runs again.",
+    ),
+    Claim(
+        promise="A job submitted in a user's own transaction exists if, and only if, it commits.",
+        falsified_by="A row of the user's without its job, or any row of a job without the user's, "
+        "after a commit, a roll-back, a session lost before the commit or in it.",
+        runs=("transactions",),
+        not_covered="A server that loses what it has committed, as after an asynchronous failover.",
     ),
     Claim(
         promise="What holds on the emulator holds on Azure Storage.",

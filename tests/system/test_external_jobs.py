@@ -278,16 +278,30 @@ async def test_a_worker_that_is_told_to_stop_while_it_sends_leaves_the_job_waiti
 
 
 @ON_EMBEDDED
-async def test_in_scope_fleet_a_waiting_job_keeps_nobody_from_running(parties: Parties) -> None:
-    parties.worker(lock_scope="fleet")
+@pytest.mark.parametrize("scope", ["fleet", pytest.param("worker", marks=pytest.mark.full)])
+async def test_in_scope_fleet_and_worker_a_waiting_job_rests_on_its_own_lock(
+    parties: Parties, scope: str
+) -> None:
+    """So it keeps nobody from running, and "unsent, and its lock is free" means what it says."""
+    worker = parties.worker(lock_scope=scope)
     parties.third_party("--delay", "600")
     jobs = [parties.job() for _ in range(5)]
     await parties.fleet.submit_all(jobs)
     for job in jobs:
-        await parties.until_sent(job.job_id)
+        head = await parties.until_sent(job.job_id)
+        assert head.after.lock == job_lock(job.job_id)
+        locks = [event.after.lock for event in await parties.fleet.history(job.job_id)]
+        assert str(locks[1]).startswith(f"{scope}/"), locks
     other = await parties.fleet.submit_steps(steps=1, step_seconds=0)
     await parties.fleet.until_ended(other)
     assert await _waiting(parties.fleet, jobs) == len(jobs)
+    if scope == "worker":  # nor does the worker's death cost a job that waits
+        worker.signal(signal.SIGKILL)
+        parties.worker(lock_scope=scope)
+        other = await parties.fleet.submit_steps(steps=1, step_seconds=0)
+        await parties.fleet.until_ended(other)
+        for job in jobs:
+            assert (await parties.fleet.statuses(job.job_id))[-2:] == ["Waiting", "Step 1"]
     await assert_verified(parties.fleet.backend)
 
 

@@ -1,8 +1,9 @@
 """Turns under a shared lock: the successor closes the predecessor's trail before its own claim."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -10,6 +11,7 @@ from jobfleet_contracts.errors import Fenced, LeaseConflict, TrustEnded
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.lease import FLEET_LOCK, Lease, key_lock, key_locks
+from jobfleet_contracts.lookup_keys import LOST_BY, keys_in
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.claiming.claim_result import Claimed
 from jobfleet_protocol.claiming.decision import Attended, Busy
@@ -89,6 +91,30 @@ async def test_a_claim_in_flight_is_closed_before_it_lands(bench: Bench) -> None
         await bench.claim(first, "w1")
     assert "Started" not in await bench.statuses(first.job_id)
     assert "TakenOver" in await bench.statuses(first.job_id)
+
+
+@pytest.mark.parametrize("on_lost", ["retry", "fail"])
+async def test_a_running_job_whose_next_claim_is_in_flight_has_lost_its_worker(
+    bench: Bench, on_lost: Literal["retry", "fail"]
+) -> None:
+    """The second worker wrote its note and slept before it took the job from the first one."""
+    first = await bench.submit(lock_key=KEY, on_lost=on_lost)
+    second = await bench.submit(lock_key=KEY)
+    await bench.claimed(first, "w1")
+    bench.clock.advance(LEASE_SECONDS + 1)
+
+    async def overtake() -> None:
+        bench.clock.advance(LEASE_SECONDS + 1)
+        await bench.claimed(second, "w3")
+
+    bench.trail.before("insert", overtake)
+    with suppress(TrustEnded):  # what is left for it to do may need no trust
+        await bench.claim(first, "w2")
+    taken = await bench.real.trail.read(first.job_id, 3)
+    assert taken is not None
+    assert keys_in(taken)[LOST_BY] == "w1"
+    ends = ["TakenOver", "Failed"] if on_lost == "fail" else ["TakenOver"]
+    assert await bench.statuses(first.job_id) == ["Queued", "Started", *ends]
 
 
 async def test_a_stale_holder_cannot_write_its_note(bench: Bench) -> None:

@@ -153,19 +153,21 @@ class LockTurns:
         # may still be on its way, so it must be refused, whatever the job last rested on.
         in_flight = after.epoch < note.epoch
         rests_here = after.lock == lock or any(held.lock == lock for held in after.locks)
-        running = after.state is State.RUNNING and after.epoch == note.epoch and rests_here
-        if not (in_flight or running):
+        is_running = after.state is State.RUNNING
+        if not in_flight and not (is_running and after.epoch == note.epoch and rests_here):
             return True
+        # A job that still says that it runs has lost its worker also where a later claim is on its
+        # way: that one would have taken it over.
         change = Change(
             kind=Status.TAKEN_OVER,
             worker_id=self._worker_id,
-            message=f"worker {after.worker_id} lost the lock" if running else "claim was lost",
-            data=lost_by(after.worker_id if running else None),
+            message=f"worker {after.worker_id} lost the lock" if is_running else "claim was lost",
+            data=lost_by(after.worker_id if is_running else None),
         )
         now = self._clock.now()
         events = [draft(named, named.facts, change, occurred_at=now)]
         lost = events[0].after.takeovers
-        if running and lost > after.max_takeovers:
+        if is_running and lost > after.max_takeovers:
             # In the same transaction: alone, TakenOver would put the job back into its queue.
             ended = lost_for_good(lost, self._worker_id)
             events.append(draft(events[0], named.facts, ended, occurred_at=now))

@@ -87,6 +87,26 @@ async def test_an_append_once_sent_goes_on_when_its_caller_is_cancelled(bench: B
     assert (await bench.head(event.job_id)).event_id == event.event_id
 
 
+async def test_an_error_of_our_own_in_an_append_whose_caller_has_left_is_logged(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(_: object) -> None:
+        raise LookupError("on purpose")
+
+    event = await next_event(bench)
+    bench.trail.lose_request("insert", times=2)
+    writer = bench.writes.writer
+    caller = asyncio.create_task(writer.append([event]))
+    await asyncio.sleep(0.02)  # the append is sent, and between two tries
+    monkeypatch.setattr(writer, "_copy", broken)
+    caller.cancel()
+    await asyncio.gather(caller, return_exceptions=True)
+    await writer.settle(5)
+    await asyncio.sleep(0)
+    assert (await bench.head(event.job_id)).event_id == event.event_id
+    assert "append.failed" in capsys.readouterr().out
+
+
 async def test_the_copy_in_the_index_follows_also_after_a_lost_reply(bench: Bench) -> None:
     event = await next_event(bench)
     bench.trail.lose_reply("insert")

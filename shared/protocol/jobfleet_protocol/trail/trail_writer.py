@@ -15,6 +15,7 @@ from jobfleet_protocol.retry import retry_forever
 from jobfleet_protocol.trail.large_data import externalise
 
 APPEND_UNCERTAIN = "append.uncertain"
+APPEND_FAILED = "append.failed"
 
 _log = structlog.get_logger()
 
@@ -63,7 +64,12 @@ class TrailWriter:
         """The caller has left: send the identical rows again until it is known that they stand."""
         task = asyncio.create_task(self._until_answered(events), name=f"append-{events[0].job_id}")
         self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        task.add_done_callback(self._end_alone)
+
+    def _end_alone(self, task: asyncio.Task[Event | None]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error(APPEND_FAILED, append=task.get_name(), exc_info=error)
 
     async def settle(self, seconds: float) -> None:
         """Wait for appends whose callers have left, at most ``seconds``."""

@@ -14,7 +14,8 @@ from jobfleet_protocol.claiming.trail_claim import TrailClaim
 from jobfleet_protocol.control import fleet_seal
 from jobfleet_protocol.moving import move_out
 from jobfleet_protocol.moving.move_out import MoveOut
-from tests.simulation.emphases import BAD_WEATHER, LATE_AND_MOVED, MOVED
+from jobfleet_protocol.trail.tombstone import is_seal
+from tests.simulation.emphases import BAD_WEATHER, LATE_AND_MOVED, MOVED, OLD
 from tests.simulation.known import Known
 
 
@@ -53,6 +54,16 @@ def a_lost_worker_is_not_fenced() -> AbstractContextManager[Any]:
     return patch.object(MoveOut, "_unattended", copied)
 
 
+def a_sealed_history_is_left_out() -> AbstractContextManager[Any]:
+    """The mover takes a job whose removal has begun for gone, and copies no tombstone."""
+    whole = MoveOut._of_job
+
+    async def copied(self: MoveOut, history: Sequence[Event]) -> Sequence[Event]:
+        return [] if is_seal(history[-1]) else await whole(self, history)
+
+    return patch.object(MoveOut, "_of_job", copied)
+
+
 OF_MOVES = (
     Known(
         "a process that saw no seal once looks for none again",
@@ -81,6 +92,13 @@ OF_MOVES = (
         7,
         MOVED | BAD_WEATHER,
         shows="copied while it runs",
+    ),
+    Known(
+        "a job is left out of the copy while its history is removed",
+        a_sealed_history_is_left_out,
+        0,
+        MOVED | OLD,
+        shows="the copy lacks",
     ),
 )
 """Faults of a fleet that is copied while it is alive."""

@@ -29,11 +29,16 @@ Place = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """A message in the broker's hands."""
+    """A message in the broker's hands.
+
+    Attributes:
+        rough: it was published, or came out of its delay, while there were faults.
+    """
 
     number: int
     place: Place
     message: Message
+    rough: bool
 
 
 class Broker:
@@ -62,7 +67,7 @@ class Broker:
         copies = 2 if rough and self._dice.random() < 0.01 else 1
         for _ in range(copies):
             self._number += 1
-            self._put(Parcel(self._number, _place_of(message), message), shuffle=rough)
+            self._put(Parcel(self._number, _place_of(message), message, rough), shuffle=rough)
 
     def publish_later(self, message: JobMessage, delay: timedelta) -> None:
         """Take a message into the largest delay that fits."""
@@ -125,8 +130,13 @@ class Broker:
         return ready + self.delayed.total() + sum(len(c.unacknowledged) for c in self._consumers)
 
     def copies(self) -> Counter[str]:
-        """Return how many messages of each job there are anywhere."""
-        ready = [parcel for queue in self._queues.values() for parcel in queue]
+        """Return how many messages of each job there are, but for what the faults have left ready.
+
+        Those lie in their queue until a worker has room, and cost nothing: a fleet of one lock
+        takes none while it runs a job. A worker that puts one off publishes it anew, and the copy
+        counts from then on.
+        """
+        ready = [parcel for queue in self._queues.values() for parcel in queue if not parcel.rough]
         taken = [parcel for c in self._consumers for parcel in c.unacknowledged.values()]
         messages = [parcel.message for parcel in (*ready, *taken)]
         known = [m.request.job_id for m in messages if isinstance(m, JobMessage)]

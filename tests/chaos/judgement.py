@@ -45,6 +45,10 @@ class Judgement:
     slowest: float = 0.0
 
 
+LAST_EVENTS = 12
+"""So many are shown of a job that has not ended."""
+
+
 async def judge(backend: Backend, struck: Mapping[str, Sequence[float]]) -> Judgement:
     """Read the whole trail once, and the index against it.
 
@@ -80,7 +84,11 @@ def _take(
         if last.after.state is State.COMPLETED:
             found.called.add(last.job_id)
     if not last.after.state.is_terminal:
-        found.open.append(f"{last.job_id} is {last.after.state.value}")
+        lines = (
+            f"\n    {e.occurred_at:%H:%M:%S.%f} {e.status} by {e.worker_id}: {e.message}"
+            for e in history[-LAST_EVENTS:]
+        )
+        found.open.append(f"{last.job_id} is {last.after.state.value}{''.join(lines)}")
     started: Event | None = None
     for event in history:
         if event.kind is Status.TAKEN_OVER:

@@ -24,6 +24,8 @@ LOOK_SECONDS = 1.0
 LONGEST_SECONDS = 3 * 3600.0
 """After the faults; by then each suspect has had its four runs."""
 _SLACK = 3 * LOOK_SECONDS
+_UNSEEN = 1e9
+"""Seconds of a wait of which a part passed while its process slept: no next one is too long."""
 
 
 class Crowd:
@@ -103,23 +105,27 @@ class _Watch:
         self._waits_since: float | None = None
         self._last_wait = 0.0
         self._ended_at = float("-inf")
+        self._began_unseen = False
 
     def look(self, slots: Slots, now: float) -> list[str]:
         """Return what is wrong with a wait that goes on or has begun."""
         if not self._process.is_awake:
-            self._waits_since, self._last_wait = None, 1e9  # its own clock runs on
+            # Its own clock runs on: how long this wait was, nobody saw.
+            self._waits_since, self._last_wait = None, _UNSEEN
+            self._began_unseen = slots.is_reserved
             return []
         faults: list[str] = []
         waits = slots.is_reserved and slots.taken > 1
         if waits and self._waits_since is None:
             self._waits_since = now
             rested = now - self._ended_at
-            if rested < REST * self._last_wait - REST * _SLACK and self._last_wait < 1e9:
+            if rested < REST * self._last_wait - REST * _SLACK and self._last_wait < _UNSEEN:
                 faults.append(f"reserved its slots again after {rested:.0f} s")
         if self._waits_since is not None:
             waited = now - self._waits_since
             if waited > max(ALONE_SECONDS, 2 * self._last_wait) + _SLACK:
                 faults.append(f"kept its slots for a suspect for {waited:.0f} s")
             if not waits:
-                self._last_wait, self._ended_at, self._waits_since = waited, now, None
+                self._last_wait = _UNSEEN if self._began_unseen else waited
+                self._ended_at, self._waits_since, self._began_unseen = now, None, False
         return [f"{self._process.name} {fault}" for fault in faults]

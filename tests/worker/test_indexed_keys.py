@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from jobfleet_contracts.control import ControlKind, ControlSubject
 from jobfleet_contracts.index import JobQuery
 from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.lookup_keys import keys_of
 from jobfleet_contracts.message import JobMessage
 from jobfleet_protocol.control.pauses import Pauses
 from jobfleet_protocol.control.type_keys import TypeKeys, declared_keys
@@ -101,3 +104,17 @@ async def test_a_payload_that_lies_apart_is_found_by_its_keys_too(workshop: Work
     (first,) = await workshop.history(job_id)
     assert first.data.keys() == {"blob", "size", "indexed"}
     assert await _found(workshop, "payload.customer:large") == [job_id]
+
+
+@pytest.mark.parametrize(
+    "value", ["sessionId=abc123secret", "userPin=1234", "xAuth=abc", "https://bob:x@example.com/"]
+)
+def test_a_credential_that_is_known_by_its_capitals_is_not_indexed(value: str) -> None:
+    """The normal form of a key has no capitals: the mask is asked about both."""
+    request = JobRequest(type="echo", payload={"ref": value})
+    assert keys_of(request, ["ref"]) == {}
+
+
+def test_what_is_no_credential_is_indexed_in_its_normal_form() -> None:
+    request = JobRequest(type="echo", payload={"ref": "Customer-42"})
+    assert keys_of(request, ["ref"]) == {"payload.ref": "customer-42"}

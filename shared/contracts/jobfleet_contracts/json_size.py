@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from jobfleet_contracts.errors import InvalidRequest
+
 MAX_VALUES = 100_000
 """Values and names in one job request. Building and checking more takes seconds, not bytes."""
+MAX_FOREIGN_BYTES = 4 * 1024 * 1024
+"""Of a message that another program has put into a queue."""
 
 _STRUCTURE = (b",", b":", b"[", b"{")
 
@@ -30,3 +34,28 @@ class JsonCounter:
         outside = b"".join(parts[int(self._inside_string) :: 2])
         self._inside_string ^= len(parts) % 2 == 0
         self.values += sum(outside.count(mark) for mark in _STRUCTURE)
+
+
+def check_foreign_size(body: bytes) -> None:
+    """Check a message that anybody may have written before anything is built of it.
+
+    Decoded, a text can take thirty times its bytes. A worker that dies of that is followed by the
+    next one that takes the message.
+
+    Raises:
+        InvalidRequest: it has more than 4 MiB, or more than 100,000 values and names.
+    """
+    if len(body) > MAX_FOREIGN_BYTES:
+        raise InvalidRequest(
+            f"the body has {len(body):,} bytes, at most {MAX_FOREIGN_BYTES:,} may be; "
+            "pass a reference to large data",
+            field="body",
+        )
+    counter = JsonCounter()
+    counter.feed(body)
+    if counter.values > MAX_VALUES:
+        raise InvalidRequest(
+            f"the body has {counter.values:,} values, at most {MAX_VALUES:,} may be; "
+            "pass a reference to large data",
+            field="body",
+        )

@@ -55,8 +55,12 @@ def keys_of(request: JobRequest, declared: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     if isinstance(request.payload, Mapping):
         for name in declared[:MOST_KEYS]:
-            value = normalised(request.payload.get(name))
-            if value is not None and masked({name: value}) == {name: value}:
+            raw = {name: request.payload.get(name)}
+            value = normalised(raw[name])
+            # The mask knows some credentials by their capitals, which the normal form has lost.
+            if value is None or masked(raw) != raw:
+                continue
+            if masked({name: value}) == {name: value}:
                 found[f"{PAYLOAD}{name}"] = value
     schedule = (request.context or {}).get("scheduleName")
     if isinstance(schedule, str) and is_internal_id(request.job_id):

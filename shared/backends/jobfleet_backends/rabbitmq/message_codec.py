@@ -30,6 +30,7 @@ from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.internal_job import is_internal
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.job_id import new_id
+from jobfleet_contracts.json_size import check_foreign_size
 from jobfleet_contracts.message import JobDefaults, JobMessage, MalformedMessage
 
 SEQUENCE = "jobfleet-sequence"
@@ -112,6 +113,8 @@ def _decode(
 ) -> JobMessage:
     if UNREADABLE in headers:
         raise InvalidRequest(f"the message's properties cannot be read: {headers[UNREADABLE]}")
+    if not is_ours:
+        check_foreign_size(body)
     fields = decode(body)
     if not is_ours:
         refuse_repeated_names(body)

@@ -15,6 +15,7 @@ from jobfleet_contracts.codec import (
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.internal_job import is_internal
 from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.json_size import check_foreign_size
 from jobfleet_contracts.message import JobDefaults, JobMessage, MalformedMessage
 
 
@@ -41,11 +42,13 @@ def decode_message(body: bytes | str, hints: str | None) -> JobMessage | Malform
 
 
 def _message(body: bytes, hints: dict[str, Any]) -> JobMessage:
+    # Whoever may write hints may write the trail too. A message without them is a foreign one.
+    is_own = "openingHash" in hints
+    if not is_own:
+        check_foreign_size(body)
     fields = decode(body)
     if not isinstance(fields, dict):
         raise InvalidRequest("the job request must be a JSON object", field="body")
-    # Whoever may write hints may write the trail too. A message without them is a foreign one.
-    is_own = "openingHash" in hints
     if not is_own:
         refuse_repeated_names(body)
     request, unknown = JobRequest.parse_known(fields, is_own=is_own)

@@ -18,6 +18,7 @@ from jobfleet_dashboard.views.json_text import json_text
 from jobfleet_dashboard.views.known_names import KnownNames
 
 FILL = "fill"
+_MOST_DIGITS = 9
 """Hidden field: where a credential of the job was hidden, as a JSON list of paths."""
 
 
@@ -155,11 +156,16 @@ def _at(value: Any, path: list[str]) -> Any:
     for name in path:
         if isinstance(value, Mapping):
             value = value.get(name)
-        elif isinstance(value, list) and name.isdecimal() and int(name) < len(value):
+        elif isinstance(value, list) and _is_place(name, value):
             value = value[int(name)]
         else:
             return None
     return value
+
+
+def _is_place(name: str, value: list[Any]) -> bool:
+    """Whether a form names an item of a list; Python refuses to read a number without end."""
+    return name.isdecimal() and len(name) <= _MOST_DIGITS and int(name) < len(value)
 
 
 def _paths(values: Mapping[str, str]) -> list[list[str]]:

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 from pydantic import BaseModel
 
-from jobfleet_backends.settings import Settings
-from jobfleet_backends.sqlite.backend import open_embedded
 from jobfleet_contracts.encoded_value import MARK
 from jobfleet_protocol.reading.log_reader import LogReader
 from jobfleet_protocol.trail.large_data import resolve
 from jobfleet_publisher.job_details import JobDetails
 from jobfleet_publisher.job_result import JobResult
 from jobfleet_worker import BlockingJobContext, Defer, Fail, JobContext, Retry, handler
-from tests.protocol.steered_clock import SteeredClock
 from tests.worker.test_payload_codec import coder, reader_with
 from tests.worker.workshop import Workshop
 
@@ -114,17 +110,6 @@ def leak_blocking(payload: str, context: BlockingJobContext) -> Any:
 
 @handler("leak.lock", lock_key=lambda payload: f"{payload}{TEXT}")
 async def leak_lock(payload: str) -> None: ...
-
-
-@pytest.fixture
-async def workshop(tmp_path: Path, clock: SteeredClock) -> AsyncIterator[Workshop]:
-    settings = Settings(backend="embedded", data_dir=tmp_path)
-    backend = await open_embedded(settings, clock=clock)
-    found = Workshop(backend, clock)
-    yield found
-    await found.close()
-    await found.verified()
-    await backend.close()
 
 
 @pytest.mark.parametrize("keys", [(), ("k1",)], ids=["no codec", "codec"])

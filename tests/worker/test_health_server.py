@@ -84,6 +84,18 @@ async def test_metrics_are_prometheus_text(server: HealthServer) -> None:
     assert "jobfleet_fenced_total" in text
 
 
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics"])
+async def test_on_loopback_a_stranger_s_name_for_this_machine_is_refused(
+    server: HealthServer, path: str
+) -> None:
+    """A page of a stranger may make its own name point here, and read what the port answers."""
+    address = f"http://127.0.0.1:{server.port}{path}"
+    async with aiohttp.ClientSession() as session:
+        for host, status in (("evil.example", 403), ("localhost:1", 200), ("[::1]", 200)):
+            async with session.get(address, headers={"Host": host}) as answer:
+                assert answer.status == status, host
+
+
 async def test_a_port_in_use_is_one_clear_line(server: HealthServer, parts: Parts) -> None:
     second = HealthServer(
         host="127.0.0.1", port=server.port, probe=parts.probe, metrics=parts.metrics

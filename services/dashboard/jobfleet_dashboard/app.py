@@ -12,6 +12,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
 from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.own_host import is_loopback
 from jobfleet_contracts.ports import Clock
 from jobfleet_dashboard import problems
 from jobfleet_dashboard.api import (
@@ -35,7 +36,6 @@ from jobfleet_dashboard.api import (
 from jobfleet_dashboard.head_requests import HeadRequests
 from jobfleet_dashboard.options import DashboardOptions
 from jobfleet_dashboard.root_path import RootPath
-from jobfleet_dashboard.security.bind import is_loopback
 from jobfleet_dashboard.security.body_limit import BodyLimit
 from jobfleet_dashboard.security.gate import Gate
 from jobfleet_dashboard.security.own_site import OwnSite

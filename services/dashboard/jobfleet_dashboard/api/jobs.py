@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
@@ -39,15 +40,20 @@ async def jobs(request: Request, query: Annotated[JobsFilter, Query()]) -> Respo
         items = [row.to_json() for row in rows.items]
         return answer(page(items, rows.next, rows.searched_back_to))
     found = await reader.events(query.event_query())
-    items = [event.to_json() for event in found.items]
+    items = await asyncio.to_thread(_shown, found.items)
     return answer(page(items, found.next, found.searched_back_to))
+
+
+def _shown(events: Sequence[Event]) -> list[dict[str, Any]]:
+    """Mask events; a page of long texts takes seconds, so call it in a thread."""
+    return [event.to_json() for event in events]
 
 
 @router.get("/api/events", **described(FLEET_EVENTS))
 async def fleet_events(request: Request, query: Annotated[EventsFilter, Query()]) -> Response:
     """What happened in the fleet in a range of time, newest first."""
     found = await find_events(services_of(request).backend.reader, query.event_query())
-    items = [event.to_json() for event in found.items]
+    items = await asyncio.to_thread(_shown, found.items)
     return answer(page(items, found.next, found.searched_back_to))
 
 

@@ -2,23 +2,9 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
-
 from jobfleet_contracts.errors import SettingsError
+from jobfleet_contracts.own_host import is_loopback
 from jobfleet_dashboard.options import DashboardOptions
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches the address."""
-    name = host.lower()
-    if name.startswith("[") and name.endswith("]"):
-        name = name[1:-1]
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 def check_bind(host: str, options: DashboardOptions) -> None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 from modern_csrf.base import should_accept_request
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from jobfleet_contracts.own_host import is_own_host
 from jobfleet_dashboard.problems import forbidden, problem_response
-from jobfleet_dashboard.security.bind import is_loopback
 
-_HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?", re.ASCII)
 _SIGNED = "/api/callbacks/"
 """Third parties reach these by any name; a signature protects them."""
 
@@ -41,7 +38,7 @@ class OwnSite:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         signed = scope["path"].startswith(_SIGNED)
-        if self._loopback_only and not signed and not _is_own(host):
+        if self._loopback_only and not signed and not is_own_host(host):
             return (
                 f"Host {host[:100]!r} is not this machine's; open the dashboard as localhost or "
                 "127.0.0.1, or set JOBFLEET_API_KEYS"
@@ -54,9 +51,3 @@ class OwnSite:
             trusted_origins=(),
         )
         return None if accepted else "this change was asked for by another web site"
-
-
-def _is_own(host: str) -> bool:
-    """Whether all of a ``Host`` header is a name or address of this machine, port or not."""
-    found = _HOST.fullmatch(host)
-    return found is not None and is_loopback(found["name"])

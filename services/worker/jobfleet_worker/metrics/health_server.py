@@ -12,6 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from jobfleet_contracts.backend import Probe
 from jobfleet_contracts.errors import BackendError, SettingsError
+from jobfleet_contracts.own_host import is_loopback, is_own_host
 
 HEALTH_SERVED = "health.served"
 PROBE_SECONDS = 3.5
@@ -52,7 +53,7 @@ class HealthServer:
         Raises:
             SettingsError: the port is in use or may not be bound.
         """
-        app = web.Application()
+        app = web.Application(middlewares=[_own_host] if is_loopback(self._host) else ())
         app.add_routes(
             [
                 web.get("/livez", self._livez),
@@ -105,6 +106,16 @@ class HealthServer:
             return [Probe("backend", "", ok=False, detail=f"no answer in {PROBE_SECONDS:g} s")]
         except BackendError as error:
             return [Probe("backend", "", ok=False, detail=str(error))]
+
+
+@web.middleware
+async def _own_host(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Refuse a stranger's name that was made to point at this machine (DNS rebinding)."""
+    if not is_own_host(request.host):
+        raise web.HTTPForbidden(text="the Host is not this machine's; ask localhost or 127.0.0.1")
+    return await handler(request)
 
 
 def _check(probe: Probe) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from jobfleet_backends.rabbitmq.subscription import Subscription
 from jobfleet_contracts.codec import decode, encode
 from jobfleet_contracts.control import ControlSubject
 from jobfleet_contracts.errors import InvalidRequest
+from jobfleet_contracts.json_size import check_foreign_size
 
 _SUBJECTS = frozenset(subject.value for subject in ControlSubject)
 
@@ -64,6 +65,7 @@ class RabbitControlChannel:
         route = self._rabbitmq.topology.to_control()
         async for body in Subscription(rabbitmq=self._rabbitmq, route=route).bodies():
             try:
+                check_foreign_size(body)
                 fields = decode(body)
             except InvalidRequest:
                 continue

@@ -16,6 +16,7 @@ from jobfleet_backends.rabbitmq.subscription import Subscription
 from jobfleet_contracts.codec import decode, encode, format_time
 from jobfleet_contracts.errors import BackendError, InvalidRequest
 from jobfleet_contracts.event import Event
+from jobfleet_contracts.json_size import check_foreign_size
 
 BUFFERED_EVENTS = 10_000
 """Beyond this many unsent events the oldest are dropped."""
@@ -50,6 +51,7 @@ class RabbitEventFeed:
         route = self._rabbitmq.topology.to_events(pattern)
         async for body in Subscription(rabbitmq=self._rabbitmq, route=route).bodies():
             try:
+                check_foreign_size(body)
                 yield decode(body)
             except InvalidRequest:
                 continue  # somebody else's message

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from jobfleet_contracts.credentials import masked_text
@@ -65,7 +66,7 @@ async def find_events(
         return await reader.events(query)
 
     def is_wanted(event: Event) -> bool:
-        return all(_matches(event, test) for test in messages) and (fits is None or fits(event))
+        return _matches(event, messages) and (fits is None or fits(event))
 
     return await _look(reader, stored, is_wanted)
 
@@ -75,7 +76,7 @@ def belongs(query: EventQuery, event: Event) -> bool:
     stored, messages = _divided(query)
     return (
         stored.fits(event)
-        and all(_matches(event, test) for test in messages)
+        and _matches(event, messages)
         and (query.since is None or event.occurred_at >= query.since)
         and (query.until is None or event.occurred_at < query.until)
     )
@@ -95,12 +96,14 @@ async def _look(reader: JobIndexReader, query: EventQuery, is_wanted: EventTest)
         if len(found) == query.limit:
             return Page(found, place)
         page = await reader.events(replace(query, cursor=place, limit=LOOKED_AT))
-        wanted = [n for n, event in enumerate(page.items) if is_wanted(event)]
+        # Masking some hundred long messages takes seconds; in a thread it lets others have a turn.
+        wanted = await asyncio.to_thread(_places, page.items, is_wanted)
         left = query.limit - len(found)
         if len(wanted) > left:  # the same look once more, up to the last event that is shown
             upto = wanted[left - 1] + 1
             page = await reader.events(replace(query, cursor=place, limit=upto))
-            return Page([*found, *filter(is_wanted, page.items)], page.next)
+            some = await asyncio.to_thread(_places, page.items, is_wanted)
+            return Page([*found, *(page.items[n] for n in some)], page.next)
         found += [page.items[n] for n in wanted]
         if page.next is None:
             return Page(found)
@@ -110,5 +113,12 @@ async def _look(reader: JobIndexReader, query: EventQuery, is_wanted: EventTest)
     return Page(found, place, back_to)
 
 
-def _matches(event: Event, test: RowTest) -> bool:
-    return (test.value in masked_text(event.message).casefold()) != test.negated
+def _places(events: Sequence[Event], is_wanted: EventTest) -> list[int]:
+    return [place for place, event in enumerate(events) if is_wanted(event)]
+
+
+def _matches(event: Event, tests: Sequence[RowTest]) -> bool:
+    if not tests:
+        return True
+    message = masked_text(event.message).casefold()  # once, however many words are looked for
+    return all((test.value in message) != test.negated for test in tests)

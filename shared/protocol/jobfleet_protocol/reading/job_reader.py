@@ -191,7 +191,7 @@ class JobReader:
             return Attempt.started(event), ()
         if attempt is None or not ends_attempt(event):
             return attempt, ()
-        return None, (attempt.ended(shown(await resolve(event, self._payloads), self._coder)),)
+        return None, (attempt.ended(await _whole(event, self._payloads, self._coder)),)
 
     async def _resume(self, job_id: str, cursor: str | None) -> tuple[int, Attempt | None]:
         after, opened = ("0", None) if cursor is None else _ATTEMPTS_CURSOR.parts(cursor)
@@ -300,15 +300,17 @@ class _Values:
 
     async def of(self, event: Event) -> Event:
         if event.event_id not in self._known:
-            whole = await resolve(event, self._payloads)
-            # Masking a megabyte takes a while; in a thread it lets others have their turn.
-            large = whole is not event
-            self._known[event.event_id] = (
-                await asyncio.to_thread(shown, whole, self._coder)
-                if large
-                else shown(whole, self._coder)
-            )
+            self._known[event.event_id] = await _whole(event, self._payloads, self._coder)
         return self._known[event.event_id]
+
+
+async def _whole(event: Event, payloads: PayloadStore, coder: ValueCoder) -> Event:
+    """Return an event as it is shown, with its large data."""
+    whole = await resolve(event, payloads)
+    if whole is event:
+        return shown(whole, coder)
+    # Masking a megabyte takes a while; in a thread it lets others have their turn.
+    return await asyncio.to_thread(shown, whole, coder)
 
 
 async def _result(ended: Event | None, values: _Values) -> Any:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sentry_sdk
 
 from devtools.local_fleet import LocalFleet
 from jobfleet_cli.local_port import free_port
@@ -63,6 +65,8 @@ def samples(
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("JOBFLEET_DATA_DIR", str(tmp_path / "fleet"))
     monkeypatch.setenv("JOBFLEET_SECRET_SHOP", "t0ken")
+    # With its integrations it would patch logging, Huey and others, for all tests of this process.
+    monkeypatch.setattr(sentry_sdk, "init", partial(sentry_sdk.init, default_integrations=False))
     if CODEC in found.programs:
         monkeypatch.setenv("PAYLOAD_KEYS", f'{{"2026-11": "{KEY}"}}')
         monkeypatch.setenv("PAYLOAD_DIGEST_KEY", KEY)

@@ -234,9 +234,7 @@ class Deferral:
         """
         delay = min(self._delay(message), at_most)
         _log.info(JOB_DEFERRED, job_id=message.request.job_id, seconds=delay, reason=ALONE)
-        later = replace(message, deferrals=message.deferrals + 1, sequence=head.sequence)
-        await self._send(later, timedelta(seconds=delay))
-        self._mark(head)
+        await self._send_later(message, head, timedelta(seconds=delay), due_at=message.due_at)
         self._metrics.job_deferred()
 
     async def drop(self, head: Event) -> None:

@@ -93,10 +93,22 @@ class _Fleet:
     granted: Counter[tuple[str, int]] = field(default_factory=Counter)
     free: set[str] = field(default_factory=set)
 
+    def waits_in_lane(self, row: OpenRow) -> bool:
+        """Whether the row's message may lie in its lane still: a copy would lie behind it."""
+        lane = (row.facts.queue, lane_of(row.facts.priority))
+        return row.published >= max(row.sequence, 1) and lane in self.busy_lanes
+
+    def pace_of_due(self, row: OpenRow) -> Pace:
+        """Return how often a job that may start is published again.
+
+        A backlog can take hours: at the pace of lost messages it would grow by its own copies.
+        """
+        return Pace.QUIET if self.waits_in_lane(row) else Pace.OVERDUE
+
     def grants_slot(self, row: OpenRow) -> bool:
         """Whether a slot of the row's lock key is free; each one is granted once a sweep."""
         facts = row.facts
-        if facts.lock_key is None or (facts.queue, lane_of(facts.priority)) in self.busy_lanes:
+        if facts.lock_key is None or self.waits_in_lane(row):
             return False
         key = facts.lock_key, facts.lock_slots
         held = self.leased.intersection(key_locks(*key))
@@ -241,9 +253,7 @@ class Rescuer:
             case State.WAITING:
                 return self._suspicion_of_waiting(row, fleet, free=free)
             case State.QUEUED:
-                lane = (row.facts.queue, lane_of(row.facts.priority))
-                lost = row.published == 0 or lane not in fleet.busy_lanes
-                return Pace.OVERDUE if lost else Pace.QUIET
+                return fleet.pace_of_due(row)
             case _ if row.published < max(row.sequence, 1):
                 soon = row.due_at is None or row.due_at - fleet.now <= LONGEST_DELAY
                 return Pace.AT_ONCE if soon else None
@@ -251,7 +261,7 @@ class Rescuer:
                 # The holder of the slot may have died before it published the next job.
                 return Pace.AT_ONCE
             case _:
-                return Pace.OVERDUE if past_due or row.due_at is None else None
+                return fleet.pace_of_due(row) if past_due or row.due_at is None else None
 
     def _suspicion_of_paused(self, row: OpenRow, *, free: bool, past_due: bool) -> Pace:
         """Only an end may be written; what has ended is to be concluded."""
@@ -269,7 +279,7 @@ class Rescuer:
 
     def _is_time(self, row: OpenRow, pace: Pace, fleet: _Fleet) -> bool:
         since = row.updated_at
-        if pace is Pace.OVERDUE and row.due_at is not None:
+        if pace in (Pace.OVERDUE, Pace.QUIET) and row.due_at is not None:
             since = max(since, row.due_at)
         return self._pace.allows(
             _key(row),

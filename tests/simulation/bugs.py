@@ -160,7 +160,7 @@ BY_THE_SIMULATION = (
     Known(
         "copies of a message live beside each other",
         copies_live_on,
-        3,
+        11,
         PUT_OFF,
         shows="were under way at once",
     ),

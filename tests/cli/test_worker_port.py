@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -15,11 +16,19 @@ from jobfleet_contracts.errors import SettingsError
 from tests.cli.conftest import Cli
 from tests.promtool import check_metrics
 
+KEY = "jf_of_prometheus"
+
 
 @pytest.fixture
 def address(cli: Cli, until: Callable[..., None]) -> str:
     """Where a worker on a port of its choice answers."""
-    cli.start("worker", JOBFLEET_METRICS_PORT="0", JOBFLEET_LOG_FORMAT="json")
+    entry = f"prometheus:viewer:{sha256(KEY.encode()).hexdigest()}"
+    cli.start(
+        "worker",
+        JOBFLEET_METRICS_PORT="0",
+        JOBFLEET_LOG_FORMAT="json",
+        JOBFLEET_API_KEYS=entry,
+    )
     until(lambda: served(cli), "the worker serves its port")
     line = served(cli)
     assert line["host"] == "127.0.0.1"
@@ -36,8 +45,9 @@ def _ports(cli: Cli) -> set[int]:
     return {line["port"] for line in lines}
 
 
-def get(address: str) -> bytes:
-    with urlopen(address) as answer:  # noqa: S310 - loopback
+def get(address: str, key: str | None = None) -> bytes:
+    request = Request(address, headers={"X-API-Key": key} if key else {})  # noqa: S310 - loopback
+    with urlopen(request) as answer:  # noqa: S310 - loopback
         body: bytes = answer.read()
         return body
 
@@ -46,13 +56,17 @@ def test_a_worker_is_alive_ready_and_measured(
     cli: Cli, address: str, until: Callable[..., None]
 ) -> None:
     assert json.loads(get(f"{address}/livez")) == {"status": "alive"}
-    assert json.loads(get(f"{address}/readyz"))["checks"][0]["part"] == "database"
+    assert json.loads(get(f"{address}/readyz"))["checks"] == [{"part": "database", "ok": True}]
+    assert json.loads(get(f"{address}/readyz", KEY))["checks"][0]["address"]
     payload = '{"steps": 2, "stepSeconds": 0}'
     answer = cli.run("publish", "--type", "demo.steps", "--payload", payload, "--wait")
     assert answer.returncode == 0
     counted = b'jobfleet_jobs_completed_total{type="demo.steps"} 1.0'
-    until(lambda: counted in get(f"{address}/metrics"), "the job is counted")
-    check_metrics(get(f"{address}/metrics"))
+    until(lambda: counted in get(f"{address}/metrics", KEY), "the job is counted")
+    check_metrics(get(f"{address}/metrics", KEY))
+    bare = get(f"{address}/metrics")
+    assert b"\njobfleet_jobs_completed_total 1.0" in bare
+    assert b"demo.steps" not in bare
 
 
 def test_a_port_in_use_is_a_wrong_configuration(cli: Cli) -> None:

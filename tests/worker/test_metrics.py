@@ -220,6 +220,35 @@ async def test_the_page_shows_every_metric_and_promtool_finds_nothing(
     check_metrics(text)
 
 
+async def test_a_page_without_names_shows_each_figure_and_no_type_queue_or_host(
+    workshop: Workshop, observed: Observed
+) -> None:
+    await workshop.run("moody", "fail")
+    await workshop.run("of.a.stranger")
+    await observed.until(2, "jobs_failed_total")
+    await observed.until(1, "job_processing_duration_seconds_count", type="moody")
+    for target, was_well in (("api.example:443", True), ("down.example:443", False)):
+        for _ in range(5):
+            with observed.circuits.call(target) as is_well:
+                is_well(was_well)
+    mine = Counter("shop_secret_orders", "Orders of the shop.", ["customer"])
+    try:
+        mine.labels("Ann").inc()
+        text = await observed.page.text(named=False)
+    finally:
+        REGISTRY.unregister(mine)
+    for name in ("moody", "example", "shop", "Ann", 'queue="', "type="):
+        assert name.encode() not in text, name
+    for name in SECTION_10:
+        assert f"\n# TYPE jobfleet_{name} ".encode() in text, name
+    assert b'jobfleet_jobs_failed_total{reason="error"} 1.0' in text
+    assert b'jobfleet_jobs_failed_total{reason="no_handler"} 1.0' in text
+    assert b"\njobfleet_job_processing_duration_seconds_count " in text
+    assert b"\njobfleet_circuit_state 2.0" in text
+    assert b"\nprocess_resident_memory_bytes" in text
+    check_metrics(text)
+
+
 async def test_the_page_is_there_while_the_broker_is_away(observed: Observed) -> None:
     class Away:
         async def depths(self) -> None:

@@ -27,12 +27,13 @@ async def health_served(
     """Answer ``/livez``, ``/readyz`` and ``/metrics`` while the block runs, if a port is set.
 
     Raises:
-        SettingsError: the port cannot be bound.
+        SettingsError: the port cannot be bound, or an entry of ``JOBFLEET_API_KEYS`` does not fit.
     """
     if settings.metrics_port is None:
         yield
         return
     from jobfleet_cli.dropped_lines import DroppedLines
+    from jobfleet_dashboard.security.api_keys import ApiKeys
     from jobfleet_worker.metrics.health_server import HealthServer
     from jobfleet_worker.metrics.metrics_page import MetricsPage
     from jobfleet_worker.metrics.prometheus_metrics import PrometheusMetrics
@@ -45,11 +46,19 @@ async def health_served(
         requests=backend.requests,
         circuits=worker.outbound.circuits,
     )
+    keys = ApiKeys(settings.api_keys)
+
+    def may_see_names(key: str | None) -> bool:
+        if not keys:
+            return settings.trust_network
+        return key is not None and keys.find(key) is not None
+
     server = HealthServer(
         host="0.0.0.0" if settings.trust_network else "127.0.0.1",  # noqa: S104 - asked for
         port=settings.metrics_port,
         probe=backend.probe,
         metrics=page.text,
+        may_see_names=may_see_names,
     )
     await server.start()
     try:

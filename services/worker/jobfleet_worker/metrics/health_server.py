@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from aiohttp import web
@@ -21,17 +21,32 @@ PROBE_SECONDS = 3.5
 _log = structlog.get_logger()
 
 
+class MetricsText(Protocol):
+    """Makes the Prometheus text; without ``named`` it holds no name of the fleet."""
+
+    def __call__(self, *, named: bool) -> Awaitable[bytes]:
+        """Return the text."""
+
+
 class HealthServer:
     """Answers on the worker's event loop: a loop that is blocked is not alive.
 
+    Every user of the machine reaches a port on loopback. So a caller who may not see names learns
+    whether the worker lives, which parts of the backend answer, and figures without names.
+
     Attributes:
         port: where it listens, once started.
+        paths: what it serves.
 
     Args:
         port: 0 picks a free one.
         probe: asks each server of the backend.
         metrics: makes the Prometheus text.
+        may_see_names: whether the caller with this key, or with none, may see addresses of servers,
+            types, queues and hosts.
     """
+
+    paths = ("/livez", "/readyz", "/metrics")
 
     def __init__(
         self,
@@ -39,12 +54,14 @@ class HealthServer:
         host: str,
         port: int,
         probe: Callable[[], Awaitable[Sequence[Probe]]],
-        metrics: Callable[[], Awaitable[bytes]],
+        metrics: MetricsText,
+        may_see_names: Callable[[str | None], bool],
     ) -> None:
         self.port = port
         self._host = host
         self._probe = probe
         self._metrics = metrics
+        self._may_see_names = may_see_names
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
@@ -54,13 +71,8 @@ class HealthServer:
             SettingsError: the port is in use or may not be bound.
         """
         app = web.Application(middlewares=[_own_host] if is_loopback(self._host) else ())
-        app.add_routes(
-            [
-                web.get("/livez", self._livez),
-                web.get("/readyz", self._readyz),
-                web.get("/metrics", self._show_metrics),
-            ]
-        )
+        handlers = (self._livez, self._readyz, self._show_metrics)
+        app.add_routes([web.get(*each) for each in zip(self.paths, handlers, strict=True)])
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self.port)
@@ -84,19 +96,26 @@ class HealthServer:
     async def _livez(self, _: web.Request) -> web.Response:
         return web.json_response({"status": "alive"})
 
-    async def _readyz(self, _: web.Request) -> web.Response:
+    async def _readyz(self, request: web.Request) -> web.Response:
         probes = await self._ask()
         ready = all(probe.ok for probe in probes)
+        named = self._may_see_names(_key(request))
         document = {
             "status": "ready" if ready else "not ready",
-            "checks": [_check(probe) for probe in probes],
+            "checks": [_check(probe, named=named) for probe in probes],
         }
         return web.json_response(document, status=200 if ready else 503)
 
-    async def _show_metrics(self, _: web.Request) -> web.Response:
-        return web.Response(
-            body=await self._metrics(), headers={"Content-Type": CONTENT_TYPE_LATEST}
-        )
+    async def _show_metrics(self, request: web.Request) -> web.Response:
+        key = _key(request)
+        named = self._may_see_names(key)
+        if key is not None and not named:
+            raise web.HTTPUnauthorized(
+                text="the key that was sent is not known here; JOBFLEET_API_KEYS of this worker "
+                "holds those that are. Without a key you get figures without names"
+            )
+        text = await self._metrics(named=named)
+        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _ask(self) -> Sequence[Probe]:
         try:
@@ -118,11 +137,15 @@ async def _own_host(
     return await handler(request)
 
 
-def _check(probe: Probe) -> dict[str, Any]:
-    return {
-        "part": probe.part,
-        "ok": probe.ok,
-        "address": probe.address,
-        "detail": probe.detail,
-        "remedy": probe.remedy,
-    }
+def _key(request: web.Request) -> str | None:
+    """Return the key, sent in one of the two ways that the dashboard takes."""
+    scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
+    bearer = credentials.strip() if scheme.lower() == "bearer" else None
+    return request.headers.get("X-API-Key", bearer)
+
+
+def _check(probe: Probe, *, named: bool) -> dict[str, Any]:
+    check = {"part": probe.part, "ok": probe.ok}
+    if not named:
+        return check
+    return {**check, "address": probe.address, "detail": probe.detail, "remedy": probe.remedy}

@@ -14,6 +14,7 @@ from jobfleet_contracts.errors import BackendError
 from jobfleet_contracts.index import QueueDepth
 from jobfleet_contracts.ports import JobQueue
 from jobfleet_contracts.request_counter import RequestCounter
+from jobfleet_worker.metrics.bare_metrics import BareMetrics
 from jobfleet_worker.metrics.prometheus_metrics import PrometheusMetrics
 from jobfleet_worker.outbound.circuit_breaker import CircuitBreaker
 
@@ -57,14 +58,19 @@ class MetricsPage(Collector):
         if self._registry is not REGISTRY:
             self._registry.register(_OwnMetrics())
 
-    async def text(self) -> bytes:
-        """Return Prometheus text; depths are left out while the broker is away."""
+    async def text(self, *, named: bool = True) -> bytes:
+        """Return Prometheus text; depths are left out while the broker is away.
+
+        Args:
+            named: whether the reader may see names of types, queues and hosts, and what handlers
+                count. Else series that differ in these only are one.
+        """
         try:
             async with asyncio.timeout(DEPTH_SECONDS):
                 self._depths = await self._queue.depths()
         except (BackendError, TimeoutError):
             self._depths = ()
-        return generate_latest(self._registry)
+        return generate_latest(self._registry if named else BareMetrics(self._registry))
 
     def collect(self) -> Iterator[Metric]:
         """Yield what is kept elsewhere than in counters."""

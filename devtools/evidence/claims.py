@@ -16,7 +16,8 @@ COMMANDS = {
     "chaos-mixed": f"env CHAOS_SCOPE=mixed {_CHAOS}_real_servers",
     "chaos-postgres": f"env CHAOS_SCOPE=mixed {_CHAOS}_postgres",
     "conformance": f"{_PYTEST} tests/conformance",
-    "every-nth-request": f"{_PYTEST} tests/system/test_every_nth_request.py",
+    "every-nth-request": f"{_PYTEST} tests/system/test_every_nth_request.py "
+    "tests/system/test_every_nth_answer_of_postgres.py",
     "second-checker": f"{_PYTEST} tests/protocol/test_second_checker.py",
     "transactions": f"{_PYTEST} tests/publisher/test_transactions.py",
     "power-loss": f"{_PYTEST} tests/system/test_power_loss.py -m chaos",

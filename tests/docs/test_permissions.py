@@ -1,6 +1,7 @@
 """The RabbitMQ permissions that docs/operations.md names are enough, and those for others few."""
 
 import asyncio
+import json
 import shlex
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,8 @@ from jobfleet_backends.rabbitmq.dead_letter_queue import RabbitDeadLetterQueue
 from jobfleet_backends.rabbitmq.event_feed import RabbitEventFeed
 from jobfleet_backends.rabbitmq.job_consumer import RabbitJobConsumer
 from jobfleet_backends.rabbitmq.job_queue import RabbitJobQueue
+from jobfleet_backends.rabbitmq.subscription import Subscription
+from jobfleet_backends.rabbitmq.topology import Route
 from jobfleet_contracts.event import Event, JobFacts, JobState
 from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.message import MalformedMessage
@@ -72,14 +75,17 @@ async def test_the_services_user_may_do_all_that_they_do(
 async def test_the_services_user_may_listen_to_cancels_and_events(broker: RabbitMQ) -> None:
     control, feed = RabbitControlChannel(rabbitmq=broker), RabbitEventFeed(rabbitmq=broker)
     cancel = asyncio.ensure_future(anext(aiter(control.cancels())))
-    event = asyncio.ensure_future(anext(aiter(feed.subscribe("default.*"))))
+    topology = broker.topology
+    to_events = Route(topology.events, "default.*", topology.declare_events)
+    events = Subscription(rabbitmq=broker, route=to_events).bodies()
+    event = asyncio.ensure_future(anext(aiter(events)))
     job_id = new_id()
     async with asyncio.timeout(60):
         while not (cancel.done() and event.done()):  # what comes before they listen is lost
             await control.send_cancel(job_id)
             feed.announce([queued(job_id)])
             await asyncio.wait([cancel, event], timeout=0.1)
-    assert (await cancel, (await event)["jobId"]) == (job_id, job_id)
+    assert (await cancel, json.loads(await event)["jobId"]) == (job_id, job_id)
     await feed.close()
 
 

@@ -170,11 +170,8 @@ class FakeJobIndex:
             "index.discard", lambda: self._table.discard(row), about=row.facts.job_id[-4:]
         )
 
-    async def recount(self, *, before: datetime) -> None:
-        """Endings are not counted here."""
-
     async def trim(self, *, before: datetime) -> None:
-        """Nor are errors."""
+        """Neither errors nor run times are counted here."""
 
     async def flush(self) -> None:
         """Wait until everything queued is stored."""

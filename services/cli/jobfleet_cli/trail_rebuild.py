@@ -38,7 +38,7 @@ async def rebuild_index(session: Session) -> ExitCode:
     A job that moves on meanwhile writes newer rows itself, which older ones never replace.
     """
     settled = session.clock.now() - SETTLED_AFTER
-    await session.backend.index.recount(before=settled.replace(minute=0, second=0, microsecond=0))
+    await session.backend.recount(settled.replace(minute=0, second=0, microsecond=0))
     jobs = events = 0
     queued: list[Awaitable[None]] = []
     async for history in session.backend.trail.scan():

@@ -296,13 +296,6 @@ class JobIndex(Protocol):
         """
         ...
 
-    async def recount(self, *, before: datetime) -> None:
-        """Forget endings before ``before``, a full hour, which will all be recorded again.
-
-        Later ones are counted no more by this writer: those who saw them still hold their count.
-        """
-        ...
-
     async def trim(self, *, before: datetime) -> None:
         """Forget error groups and run times counted before ``before``; a bounded part a call.
 

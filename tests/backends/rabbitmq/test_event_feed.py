@@ -1,6 +1,7 @@
 """Live events: best effort, never in anybody's way."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -11,6 +12,8 @@ import pytest
 from devtools.servers import RabbitMQServer
 from jobfleet_backends.rabbitmq.connection import RabbitMQ
 from jobfleet_backends.rabbitmq.event_feed import BUFFERED_EVENTS, RabbitEventFeed, routing_key
+from jobfleet_backends.rabbitmq.subscription import Subscription
+from jobfleet_backends.rabbitmq.topology import Route
 from jobfleet_contracts.event import Event, JobFacts, JobState
 from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.state import State
@@ -51,13 +54,18 @@ async def feed(broker: RabbitMQ) -> AsyncIterator[RabbitEventFeed]:
     await opened.close()
 
 
-async def test_a_subscriber_sees_events_as_the_api_shows_them(feed: RabbitEventFeed) -> None:
+async def test_a_subscriber_sees_events_as_the_api_shows_them(
+    feed: RabbitEventFeed, broker: RabbitMQ
+) -> None:
+    topology = broker.topology
+    route = Route(topology.events, "default.*", topology.declare_events)
+    subscription = Subscription(rabbitmq=broker, route=route)
     seen: list[dict[str, Any]] = []
     event = an_event()
 
     async def watch() -> None:
-        async for shown in feed.subscribe("default.*"):
-            seen.append(shown)  # noqa: PERF401 - while it comes
+        async for body in subscription.bodies():
+            seen.append(json.loads(body))  # noqa: PERF401 - while it comes
 
     async def is_seen() -> bool:
         feed.announce([event, an_event(queue="other")])

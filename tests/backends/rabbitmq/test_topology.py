@@ -31,7 +31,7 @@ def test_every_name_carries_the_namespace() -> None:
         topology.lane_queue("mail", "high"),
         topology.to_delay(5, "mail", "low").exchange,
         topology.to_dead().routing_key,
-        topology.to_events("#").exchange,
+        topology.events,
         topology.to_control().exchange,
     ]
     assert names == [

@@ -245,9 +245,6 @@ class PostgresJobIndex:
         values = row.facts.job_id, row.incarnation, format_time(row.opened_at)
         await self._database.execute(_DISCARD, *values)
 
-    async def recount(self, *, before: datetime) -> None:
-        """Nothing to do: endings are counted as they are written to the trail."""
-
     async def trim(self, *, before: datetime) -> None:
         """Remove counts of errors and run times before; some thousand rows of each a call."""
         for statement in _TRIM:

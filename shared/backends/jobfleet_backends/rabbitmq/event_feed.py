@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from aio_pika.abc import AbstractChannel, AbstractExchange
@@ -12,17 +12,14 @@ from aio_pika.abc import AbstractChannel, AbstractExchange
 from jobfleet_backends.rabbitmq.connection import RabbitMQ
 from jobfleet_backends.rabbitmq.errors import translate_errors
 from jobfleet_backends.rabbitmq.outgoing import Outgoing
-from jobfleet_backends.rabbitmq.subscription import Subscription
-from jobfleet_contracts.codec import decode, encode, format_time
-from jobfleet_contracts.errors import BackendError, InvalidRequest
+from jobfleet_contracts.codec import encode, format_time
+from jobfleet_contracts.errors import BackendError
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.json_size import check_foreign_size
 
 BUFFERED_EVENTS = 10_000
 """Beyond this many unsent events the oldest are dropped."""
 SEND_SECONDS = 3.0
 FLUSH_SECONDS = 1.0
-ANY_EVENT = "#"
 
 
 class RabbitEventFeed:
@@ -41,20 +38,6 @@ class RabbitEventFeed:
         home = self._rabbitmq.home
         if not home.is_closed():
             home.call_soon_threadsafe(self._start_sending)
-
-    async def subscribe(self, pattern: str = ANY_EVENT) -> AsyncIterator[dict[str, Any]]:
-        """Yield events in the form of the API as they are announced anywhere.
-
-        Args:
-            pattern: topic over ``<queue>.<event in lower camel case>``, as ``default.*``.
-        """
-        route = self._rabbitmq.topology.to_events(pattern)
-        async for body in Subscription(rabbitmq=self._rabbitmq, route=route).bodies():
-            try:
-                check_foreign_size(body)
-                yield decode(body)
-            except InvalidRequest:
-                continue  # somebody else's message
 
     async def close(self) -> None:
         """Give what is buffered a second to leave."""

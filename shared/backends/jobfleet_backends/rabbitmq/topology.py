@@ -107,10 +107,6 @@ class Topology:
         """Return the way to every worker."""
         return Route(self.control, "", self.declare_control)
 
-    def to_events(self, routing_key: str) -> Route:
-        """Return the way to live views."""
-        return Route(self.events, routing_key, self.declare_events)
-
     async def declare_lanes(self, channel: AbstractChannel, queue: str) -> None:
         """Declare a queue's three lanes and what they need."""
         await self._declare_dead(channel)

@@ -29,7 +29,7 @@ from jobfleet_protocol.reading.attempts import Attempt, ends_attempt, error_of, 
 from jobfleet_protocol.reading.job_record import JobRecord
 from jobfleet_protocol.reading.page_bytes import MAX_PAGE_BYTES, first_of_page, last_of_page
 from jobfleet_protocol.reading.readable_trail import ReadableTrail
-from jobfleet_protocol.trail.large_data import resolve
+from jobfleet_protocol.trail.large_data import is_stored_apart, resolve
 from jobfleet_protocol.trail.tombstone import is_tombstone
 
 MAX_EVENTS = 1000
@@ -341,7 +341,8 @@ async def _checkpoint(events: Sequence[Event], values: _Values) -> Any:
     for event in reversed(events):
         if event.after.incarnation != incarnation:
             return None
-        if event.kind is Status.STEP and ("checkpoint" in event.data or "blob" in event.data):
+        # Data stored apart show no names: they are read to learn whether a checkpoint is in them.
+        if event.kind is Status.STEP and ("checkpoint" in event.data or is_stored_apart(event)):
             return (await values.of(event)).data.get("checkpoint")
     return None
 

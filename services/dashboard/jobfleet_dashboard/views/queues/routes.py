@@ -12,6 +12,7 @@ from fastapi.responses import Response
 
 from jobfleet_contracts.control import ControlSubject
 from jobfleet_contracts.errors import InvalidRequest
+from jobfleet_contracts.job import LANES
 from jobfleet_dashboard.api.action_selection import reason_of
 from jobfleet_dashboard.api.pauses import by_of, reader_of
 from jobfleet_dashboard.api.request_parts import read_form
@@ -24,7 +25,6 @@ from jobfleet_dashboard.views.pages import go_to
 from jobfleet_dashboard.views.site import page_context, show, site_of
 
 TEMPLATE = "queues/index.html"
-LANES = ("high", "normal", "low")
 
 router = APIRouter(dependencies=[require(Role.VIEWER)], include_in_schema=False)
 _OPERATOR = [require(Role.OPERATOR)]

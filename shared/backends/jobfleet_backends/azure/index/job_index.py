@@ -122,8 +122,11 @@ class AzureJobIndex:
             if plain_time(known["OpenedAt"]) == row.opened_at:
                 await self._table.sweep("index.discard", known)
 
-    async def recount(self, *, before: datetime) -> None:
-        """Remove all writers' counts of the hours before."""
+    async def recount(self, before: datetime) -> None:
+        """Remove all writers' counts of the hours before ``before``, a full hour.
+
+        This writer counts later endings no more: those who saw them still hold their count.
+        """
         self._ended = EndedCounter(shards=self._places, before=before)
         self._errors = ErrorCounter(shards=self._places, before=before)
         for name, shard in self._shards.items():

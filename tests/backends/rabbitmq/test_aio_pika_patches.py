@@ -15,6 +15,7 @@ import pytest
 from aio_pika.exceptions import InvalidFrameError, PublishError
 from aio_pika.message import IncomingMessage
 from aiormq.abc import DeliveredMessage
+from aiormq.connection import FrameReceiver
 from pamqp import frame
 from pamqp.commands import Basic
 from pamqp.exceptions import PAMQPException
@@ -22,6 +23,7 @@ from pamqp.header import ContentHeader
 from yarl import URL
 
 from devtools.servers import RabbitMQServer
+from jobfleet_backends.rabbitmq import aio_pika_patches
 from jobfleet_backends.rabbitmq.aio_pika_patches import UNREADABLE, _Reader
 from tests.backends.rabbitmq import foreign_client
 
@@ -148,6 +150,13 @@ async def test_aio_pika_still_ends_what_waits_on_a_closed_connection_without_a_r
         await asyncio.wait([closing])
 
 
+async def test_aiormq_still_ends_a_stream_without_a_frame_as_an_iteration() -> None:
+    stream = asyncio.StreamReader()
+    stream.feed_eof()
+    with pytest.raises(StopAsyncIteration):
+        await FrameReceiver(stream).get_frame()
+
+
 async def test_aio_pika_still_tells_nobody_of_a_consumer_that_the_broker_cancelled(
     rabbitmq: RabbitMQServer, namespace: str
 ) -> None:
@@ -179,3 +188,14 @@ async def test_aio_pika_still_confuses_returned_messages_of_one_id(
         ]
         ended = await asyncio.gather(*sent, return_exceptions=True)
         assert sum(isinstance(each, PublishError) for each in ended) < len(sent)
+
+
+def test_each_workaround_names_its_place_upstream_its_version_and_a_test_of_this_file() -> None:
+    workarounds = re.split(r"^\d\. ", aio_pika_patches.__doc__ or "", flags=re.MULTILINE)[1:]
+    assert len(workarounds) == 7
+    for text in workarounds:
+        tests = re.findall(r"``(test_\w+)``", text)
+        assert tests
+        assert all(callable(globals().get(name)) for name in tests), text
+        assert re.search(r"(aio-pika|aiormq|pamqp) \d+\.\d+\.\d+", text), text
+        assert "https://github.com/" in text

@@ -13,14 +13,29 @@ from jobfleet_contracts.errors import BackendUnavailable
 from tests.backends.rabbitmq.jobs import a_job
 
 
-@pytest.mark.parametrize("error", [StopAsyncIteration(), EOFError(), OSError("x"), Exception()])
-def test_a_lost_connection_is_a_broker_that_is_away(error: Exception) -> None:
-    # aiormq raises StopAsyncIteration where a connection ends right before its first frame.
+@pytest.mark.parametrize(
+    "error", [StopAsyncIteration(), EOFError(), OSError("x"), Exception(), asyncio.CancelledError()]
+)
+async def test_a_lost_connection_is_a_broker_that_is_away(error: BaseException) -> None:
     with (
         pytest.raises(BackendUnavailable, match="cannot connect"),
         translate_errors("host:1", "connect"),
     ):
         raise error
+
+
+async def test_a_cancellation_of_our_own_and_an_error_of_our_own_are_not_translated() -> None:
+    async def wait() -> None:
+        with translate_errors("host:1", "connect"):
+            await asyncio.Event().wait()
+
+    waiting = asyncio.create_task(wait(), name="waits")
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    with pytest.raises(KeyError), translate_errors("host:1", "connect"):
+        raise KeyError
 
 
 async def test_a_balancer_that_hangs_up_is_a_broker_that_is_away(namespace: str) -> None:

@@ -1,34 +1,56 @@
 """Every workaround for aio-pika and the libraries below it; nothing else of jobfleet knows them.
 
-Seen in aio-pika 10.2.1, aiormq 7.2.4 and pamqp 4.0.1. ``tests/backends/rabbitmq/
-test_aio_pika_patches.py`` has a test for each that fails once the library does without.
+Each names the code upstream that needs it, the version in which it was seen, and the test in
+``tests/backends/rabbitmq/test_aio_pika_patches.py`` that fails once the library does without.
+Where an issue is linked it is reported; the others are not.
 
 1. **One unreadable message ends the connection** (:class:`TolerantTransport`). pamqp decodes the
    properties of a message while frames are read; a message id that is not UTF-8, or a timestamp in
    nanoseconds, ends the connection there. The broker delivers the message again, so it takes the
    whole consumer with it. Such properties are replaced by one header that says why; the body stays.
-   https://github.com/gmr/pamqp/issues/32
+   pamqp 4.0.1, https://github.com/gmr/pamqp/issues/32
+   Test: ``test_pamqp_still_raises_on_an_unreadable_message_id``.
 2. **A delivery mode or an expiration that is none raises too late** (:class:`TolerantTransport`):
-   where aio-pika makes its message, which then stays unanswered and unseen. Not reported.
+   where aio-pika makes its message, which then stays unanswered and unseen.
+   aio-pika 10.2.1, ``IncomingMessage.__init__`` in
+   https://github.com/mosquito/aio-pika/blob/master/aio_pika/message.py
+   Test: ``test_aio_pika_still_raises_where_it_makes_its_message``.
 3. **The reason of a refused connection is lost** (:class:`TolerantConnection`). A virtual host
-   that is refused becomes InvalidFrameError; code and text are kept here. Not reported.
+   that is refused becomes InvalidFrameError; code and text are kept here.
+   aiormq 7.2.4, ``Connection._rpc`` in
+   https://github.com/mosquito/aiormq/blob/master/aiormq/connection.py
+   Test: ``test_aio_pika_still_forgets_why_a_connection_is_refused``.
 4. **``is_closed`` does not tell of a lost connection** (:attr:`TolerantConnection.is_open`), and
-   only the connection below knows the broker's version. Not reported.
+   only the connection below knows the broker's version.
+   aio-pika 10.2.1, ``Connection.is_closed`` in
+   https://github.com/mosquito/aio-pika/blob/master/aio_pika/connection.py
+   Test: ``test_aio_pika_still_calls_a_lost_connection_not_closed``.
 5. **A consumer that the broker cancels is told nothing** (:class:`ChannelWatch`), as where its
    queue is deleted. The channel below aio-pika's can be asked.
-   https://github.com/mosquito/aiormq/issues/187
-6. **What waits on a lost connection ends with CancelledError**, though nobody cancelled it, or
-   with a bare Exception (``errors.translate_errors``). Not reported.
-7. **A returned message is matched by its message id** (``ConfirmedSender``): of two with one id on
-   their way, one counts as confirmed. They are sent one after the other. Not reported.
+   aio-pika 10.2.1, https://github.com/mosquito/aiormq/issues/187
+   Test: ``test_aio_pika_still_tells_nobody_of_a_consumer_that_the_broker_cancelled``.
+6. **A request on a lost connection ends without a reason** (:func:`name_lost_connections`): with
+   CancelledError though nobody cancelled it, with a bare Exception, or with StopAsyncIteration.
+   aiormq 7.2.4, ``FutureStore.reject_all`` in
+   https://github.com/mosquito/aiormq/blob/master/aiormq/base.py and ``FrameReceiver.get_frame`` in
+   https://github.com/mosquito/aiormq/blob/master/aiormq/connection.py
+   Tests: ``test_aio_pika_still_ends_what_waits_on_a_closed_connection_without_a_reason`` and
+   ``test_aiormq_still_ends_a_stream_without_a_frame_as_an_iteration``.
+7. **A returned message is matched by its message id** (:class:`MessageTurns`): of two with one id
+   on their way, one counts as confirmed. They are sent one after the other.
+   aiormq 7.2.4, ``Channel._on_return_frame`` in
+   https://github.com/mosquito/aiormq/blob/master/aiormq/channel.py
+   Test: ``test_aio_pika_still_confuses_returned_messages_of_one_id``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, cast
+from weakref import WeakValueDictionary
 
 from aio_pika import Connection, DeliveryMode
 from aio_pika.abc import AbstractChannel, TimeoutType
@@ -151,6 +173,39 @@ class ChannelWatch:
 
     def _on_gone(self, *_: object) -> None:
         self._lost()
+
+
+class ConnectionLost(Exception):
+    """The connection was lost while a request was under way. The request may have been done."""
+
+
+@contextmanager
+def name_lost_connections() -> Iterator[None]:
+    """Raise :class:`ConnectionLost` where the libraries end a request without a reason."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        # Swallowing a cancellation of our own would leave a task that nothing can stop.
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise ConnectionLost from None
+    except Exception as error:
+        # By the exact type: every other error is an Exception too, and has its own meaning.
+        if type(error) in (Exception, StopAsyncIteration):
+            raise ConnectionLost from error
+        raise
+
+
+class MessageTurns:
+    """Turns for publishing on one channel: messages with one message id go one after the other."""
+
+    def __init__(self) -> None:
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def of(self, message_id: str) -> asyncio.Lock:
+        """Return the lock to hold from the publish until its confirm."""
+        return self._turns.setdefault(message_id, asyncio.Lock())
 
 
 class _Reader:

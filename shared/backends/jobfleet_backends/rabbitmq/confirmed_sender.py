@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from weakref import WeakValueDictionary
 
 from aio_pika.abc import AbstractChannel, AbstractExchange
 
+from jobfleet_backends.rabbitmq.aio_pika_patches import MessageTurns
 from jobfleet_backends.rabbitmq.errors import translate_errors
 from jobfleet_backends.rabbitmq.link import Link
 from jobfleet_backends.rabbitmq.outgoing import Outgoing
@@ -25,7 +25,7 @@ class ConfirmedSender:
         self._channel: AbstractChannel | None = None
         self._preparing = asyncio.Lock()
         self._exchanges: dict[Route, AbstractExchange] = {}
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._turns = MessageTurns()
 
     async def send(
         self,
@@ -41,12 +41,10 @@ class ConfirmedSender:
             BackendUnavailable: not confirmed in time; it may be there, perhaps twice.
             BackendForbidden: the broker refuses user, virtual host or permission.
         """
-        # The library finds a returned message's publish by message id: with two of one id on their
-        # way, one of them would count as confirmed. So they go one after the other.
-        turn = self._turns.setdefault(message.message_id, asyncio.Lock())
         problems: list[str] = []
         try:
-            async with asyncio.timeout(timeout), turn:
+            # Without the turn a message that was returned could count as confirmed, and be lost.
+            async with asyncio.timeout(timeout), self._turns.of(message.message_id):
                 await self._persist(message, route, mandatory, problems)
         except TimeoutError:
             reason = await self._reason(problems)

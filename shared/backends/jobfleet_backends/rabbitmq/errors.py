@@ -12,6 +12,7 @@ from aio_pika import exceptions as amqp
 # Two that aio-pika raises and does not export.
 from aiormq.exceptions import ChannelAccessRefused, ConnectionNotAllowed
 
+from jobfleet_backends.rabbitmq.aio_pika_patches import ConnectionLost, name_lost_connections
 from jobfleet_contracts.errors import (
     BackendError,
     BackendForbidden,
@@ -21,16 +22,7 @@ from jobfleet_contracts.errors import (
 
 K = TypeVar("K")
 
-# StopAsyncIteration: a connection that ends before its first frame, as behind a load balancer
-# whose broker is away.
-_LIBRARY = (
-    amqp.AMQPError,
-    amqp.ChannelInvalidStateError,
-    OSError,
-    EOFError,
-    RuntimeError,
-    StopAsyncIteration,
-)
+_LIBRARY = (amqp.AMQPError, amqp.ChannelInvalidStateError, OSError, EOFError, RuntimeError)
 
 
 @contextmanager
@@ -48,22 +40,16 @@ def translate_errors(address: str, doing: str, *, permission: str = "") -> Itera
         BackendUnavailable: anything else; it may have been done.
     """
     try:
-        yield
+        with name_lost_connections():
+            yield
     except TimeoutError:
         raise BackendUnavailable(f"cannot {doing}: RabbitMQ at {address} is silent") from None
-    except Exception as error:
-        # Where a connection is closed in good order the library ends what waits with Exception().
-        if isinstance(error, _LIBRARY) or type(error) is Exception:
-            raise _translated(error, address, doing, permission) from error
-        raise
-    except asyncio.CancelledError:
-        # The library ends what waits on a lost connection with CancelledError: nobody cancelled us.
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
+    except ConnectionLost as error:
         raise BackendUnavailable(
             f"cannot {doing}: the connection to RabbitMQ at {address} was lost"
-        ) from None
+        ) from error
+    except _LIBRARY as error:
+        raise _translated(error, address, doing, permission) from error
 
 
 async def problems_of(attempts: Mapping[K, Awaitable[None]]) -> dict[K, BackendUnavailable]:

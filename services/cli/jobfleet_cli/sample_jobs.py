@@ -8,11 +8,11 @@ from typing import Any
 from jobfleet_contracts.job import JobRequest
 
 _ROUND = 10
-"""Of so many jobs the first imports, the second draws a report from what was imported."""
+"""Jobs in a round: the first imports rows, the second draws a report from them."""
 
 _FAILING = 2
 
-_ERRANDS = (
+_STEP_JOBS = (
     "sort letters",
     "count stock",
     "check invoices",
@@ -59,10 +59,14 @@ def _report(database: str, chart: str) -> dict[str, Any]:
 
 
 def _steps(kind: int) -> dict[str, Any]:
-    """Eight errands; the third fails once and is tried again, the last two share a lock."""
+    """Return a job of some steps. The third kind fails once; the last two share a lock key.
+
+    Args:
+        kind: which of the eight jobs of a round, from 0.
+    """
     job: dict[str, Any] = {
         "type": "demo.steps",
-        "jobName": _ERRANDS[kind],
+        "jobName": _STEP_JOBS[kind],
         "priority": (5, 2, 8, 5)[kind % 4],
         "payload": {
             "steps": 3 + kind % 6,
@@ -70,6 +74,6 @@ def _steps(kind: int) -> dict[str, Any]:
             "failAttempts": int(kind == _FAILING),
         },
     }
-    if kind >= len(_ERRANDS) - 2:
+    if kind >= len(_STEP_JOBS) - 2:
         job["lockKey"] = "franking machine"
     return job

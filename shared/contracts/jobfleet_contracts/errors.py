@@ -72,29 +72,29 @@ class IllegalTransition(JobfleetError):
 
 
 class BackendError(JobfleetError):
-    """Base of what adapters raise. Says nothing of whether the operation took effect."""
+    """Base of the errors of adapters. The operation may have taken effect, or not."""
 
 
 class BackendUnavailable(BackendError):
-    """The server did not answer, or answered that it cannot. The operation may have been done."""
+    """The server is unreachable, silent or unable. The operation may have been done."""
 
 
 class BackendForbidden(BackendError):
-    """Credentials or a permission are missing; names operation and role. Do not retry for ever."""
+    """The server refuses the credentials, or a permission is missing. The message names the
+    operation and the role. Retrying will not help until an operator grants it."""
 
 
 class DataMissing(BackendError):
-    """Large data that an event names are not in storage. Somebody has removed them: do not ask
-    again."""
+    """The blob that holds an event's data, or a value of it, is missing. Retrying will not help."""
 
 
 class FleetSealed(BackendError):
-    """The fleet is sealed, to be moved or since it was: nothing may be submitted, claimed or
-    changed. What the caller asked for is not acknowledged, whatever is in the trail."""
+    """The fleet is being moved to another backend, or has been: no process may submit, claim or
+    change a job. The request is not acknowledged, even if the trail already holds it."""
 
 
 class SequenceTaken(BackendError):
-    """A row with this sequence stands already; it may be one's own from an earlier try."""
+    """A row with this sequence exists. It may be the caller's own, from an earlier try."""
 
 
 class LeaseConflict(BackendError):
@@ -114,4 +114,4 @@ class Fenced(JobfleetError):
 
 
 class TrustEnded(JobfleetError):
-    """The lease cannot be relied on any more; hand back without having claimed."""
+    """The worker may no longer rely on the lease: it gives the job up and has not claimed it."""

@@ -177,9 +177,10 @@ async def _messages(
 
 
 def moment_of(batch: Batch | None, live: LiveHub) -> str:
-    """Name what a batch brings, the same for everybody who was handed it.
+    """Return a key for what a batch brings. Viewers with the same key get the same rendering.
 
-    Who opens a page shares with others only what was read after the events that they all missed.
+    A page that opens has no batch. Its key is the newest event that this process has read. So two
+    viewers who open a page share a rendering only if no event was read between them.
     """
     if batch is None:
         return f"opening {live.cursor}"

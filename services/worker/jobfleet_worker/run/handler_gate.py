@@ -93,9 +93,11 @@ class HandlerGate:
         self._last_seen: dict[tuple[str, str], float] = {}
 
     async def puts_off(self, message: JobMessage) -> bool:
-        """Return whether the message was put off or dropped. If not, it is to be claimed.
+        """Put the message off, or drop it, if another worker may have what this one lacks.
 
-        The claim then fails the job, or does what needs no handler: ended, cancelled, not due.
+        Returns:
+            Whether it was put off or dropped. If not, claim the job. A claim without the handler
+            fails the job, unless no handler is needed: the job has ended, is cancelled or not due.
 
         Raises:
             BackendError: the trail cannot be read or written; keep the delivery and try again.
@@ -107,7 +109,7 @@ class HandlerGate:
         if self._grace_seconds <= 0:
             return False
         head = await self._trail.newest(request.job_id)
-        # Of a job that exists a message says nothing that counts: a forged type would fail it.
+        # If the job exists, its stored type counts. By a forged message's type it would fail.
         facts = JobFacts.of(request) if head is None else head.facts
         if self._handlers.get(facts.job_type) is not None:
             return False

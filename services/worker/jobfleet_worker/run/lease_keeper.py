@@ -290,12 +290,16 @@ class LeaseKeeper:
             _log.warning(NOTE_FAILED, lock=kept.lock, error=str(error))
 
     async def _renew(self, kept: KeptLease, leases: Renewals) -> None:
+        # Read before the request is sent. The server counts the lease from when it took the
+        # request. By the time of the answer trust would outlive the lease, while another worker
+        # may already hold it.
         sent_at = self._clock.boottime()
         try:
             await leases.renew(kept.lock, kept.lease.lease_id, self._lease_seconds)
         except (LeaseConflict, LockMissing) as error:
             self._lose(kept, f"renewal was refused: {error}")
         except BackendError as error:
+            # No answer is not a loss: the lease runs on, and so does trust, until its own end.
             _log.warning(RENEWAL_FAILED, lock=kept.lock, error=str(error))
             kept.next_renewal = self._clock.boottime() + RETRY_SECONDS
         else:

@@ -4,8 +4,9 @@ SQLite counts a process's locks on a file in memory. A forked child inherits the
 locks: a connection that it opens beside an inherited one holds no lock, other processes remove the
 write-ahead log under it, and what it commits is lost. So inherited connections are closed before
 the child opens its own. They can be closed safely only if none is inside a transaction: a rollback
-would write to the memory that parent and child share (https://www.sqlite.org/howtocorrupt.html,
-section 2.6).
+would write to the memory that parent and child share. Source: SQLite's "How To Corrupt An SQLite
+Database File", section 2.6, "Carrying an open database connection across a fork()"
+(https://www.sqlite.org/howtocorrupt.html).
 """
 
 from __future__ import annotations

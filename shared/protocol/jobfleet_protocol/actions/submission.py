@@ -49,9 +49,13 @@ JOB_SUBMITTED = "job.submitted"
 ROW_UNCERTAIN = "open_row.uncertain"
 ROW_WRITTEN_AGAIN = "open_row.written_again"
 ORPHANED_ROW_AGE = timedelta(hours=1)
-"""After it a row goes whose event never came: whoever wrote it is dead, or writes it again."""
+"""Age at which the rescuer removes an open row without its event. A submitter that still lives
+writes the row again, see :data:`SLOW_OPENING_SECONDS`."""
 SLOW_OPENING_SECONDS = 600.0
-"""Who takes longer between row and event writes the row again, for it may have been removed."""
+"""Longest time from open row to event after which the submitter relies on the row.
+
+After a longer one it writes the row again, because the rescuer may have removed it. It must stay
+far below :data:`ORPHANED_ROW_AGE`."""
 
 AT_ONCE = 64
 """How many of many jobs are submitted at a time."""
@@ -396,9 +400,15 @@ class Submitter:
         self, request: JobRequest, event: Event, row: OpenRow, *, since: float
     ) -> Event | None:
         """Write row and event, then publish; return event 1 of a job that exists already."""
+        # The row comes before the event. If the submitter dies after the event, the rescuer finds
+        # the job by its row. In the other order it would find nothing, and the job never run.
         await self._index.open(row)
+        # The event comes before the message. A worker trusts the message's hash of event 1 and
+        # claims without a read: it would insert sequence 2 of a job that has no sequence 1.
         found = await self._writer.append([event])
         if found is None:
+            # Before the message and the answer: once the caller has its answer, only the row
+            # leads the rescuer to a job whose message was lost.
             await reopen_if_slow(self._index, self._clock, event, since=since)
             await self._publish(request, self._defaults, event)
         return found

@@ -13,7 +13,7 @@ from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.value_coder import ValueCoder
 from jobfleet_protocol.claiming.acceptance import ForNewer, NoRequest
 from jobfleet_protocol.claiming.claim_result import Claimed
-from jobfleet_protocol.claiming.decision import Attended, Busy, End, Wait
+from jobfleet_protocol.claiming.decision import Attended, Busy, Ended, Wait
 from jobfleet_protocol.claiming.lock_leases import new_lease_id
 from jobfleet_protocol.trail.chain import chained
 from jobfleet_protocol.trail.tombstone import seal_of, tombstone_of, tombstone_under
@@ -79,7 +79,7 @@ async def test_a_foreign_message_of_a_removed_job_finds_it_ended(bench: Bench) -
     await bench.real.trail.insert([seal])
     assert bench.real.retention is not None
     await bench.real.retention.forget(tombstone_under(seal), last=seal.sequence)
-    assert isinstance(await claim(bench, JobMessage(request=request)), End)
+    assert isinstance(await claim(bench, JobMessage(request=request)), Ended)
 
 
 async def test_a_request_whose_stored_data_are_lost_runs_from_its_message(bench: Bench) -> None:
@@ -105,7 +105,7 @@ async def test_a_stored_request_of_a_newer_version_is_left_to_newer_workers(benc
     assert isinstance(result, ForNewer)
     assert "colour" in result.reason
     await bench.canceller.cancel(newer.job_id, by=None)
-    assert isinstance(await claim(bench, JobMessage(request=newer)), End)
+    assert isinstance(await claim(bench, JobMessage(request=newer)), Ended)
 
 
 async def test_a_foreign_job_under_a_busy_lock_key_gets_its_event_1_and_waits(
@@ -128,7 +128,7 @@ async def test_beside_the_holder_of_a_lock_key_a_waiting_job_ends_at_its_deadlin
     bench.clock.advance(11)
     await bench.claimed(await bench.submit(lock_key="k"))
     result = await bench.claim(waiting.request, "w9")
-    assert isinstance(result, End)
+    assert isinstance(result, Ended)
     assert (result.written, result.head.status) == (True, "TimedOut")
 
 

@@ -8,7 +8,7 @@ import pytest
 from jobfleet_contracts.errors import ActionRefused, BackendUnavailable, InvalidRequest, UnknownJob
 from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.state import State
-from jobfleet_protocol.claiming.decision import End
+from jobfleet_protocol.claiming.decision import Ended
 from tests.protocol.bench import LEASE_SECONDS, Bench
 
 
@@ -94,7 +94,7 @@ async def test_a_request_whose_worker_died_is_answered_by_the_next_claim(bench: 
     await bench.canceller.cancel(claimed.request.job_id, by="ann")
     bench.clock.advance(LEASE_SECONDS + 1)
     result = await bench.claim(claimed.request, "w2")
-    assert isinstance(result, End)
+    assert isinstance(result, Ended)
     assert result.written
     statuses = await bench.statuses(claimed.request.job_id)
     assert statuses[2:] == ["CancelRequested", "TakenOver", "Cancelled"]

@@ -12,7 +12,7 @@ from jobfleet_contracts.lookup_keys import keys_in
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.state import State
 from jobfleet_protocol.claiming.claim_result import Claimed
-from jobfleet_protocol.claiming.decision import Attended, Busy, End, Wait
+from jobfleet_protocol.claiming.decision import Attended, Busy, Ended, Wait
 from jobfleet_protocol.claiming.lock_leases import new_lease_id
 from tests.protocol.bench import DEFAULTS, LEASE_SECONDS, Bench
 
@@ -32,7 +32,7 @@ async def test_a_first_claim_on_a_wrong_assumption_looks_again(bench: Bench) -> 
     message = await bench.message(request)
     await bench.canceller.cancel(request.job_id, by=None)
     result = await bench.claimer().claim(message, lease_id=new_lease_id())
-    assert isinstance(result, End)
+    assert isinstance(result, Ended)
     assert not result.written
 
 
@@ -50,7 +50,7 @@ async def test_a_claim_that_writes_nothing_leaves_no_lease_behind(bench: Bench) 
     assert isinstance(await bench.claim(request), Wait)
     assert not await bench.real.leases.is_leased(job_lock(request.job_id))
     await bench.canceller.cancel(request.job_id, by=None)
-    assert isinstance(await bench.claim(request), End)
+    assert isinstance(await bench.claim(request), Ended)
     assert await bench.real.locks.leased() == frozenset()
 
 
@@ -78,7 +78,7 @@ async def test_more_than_five_lost_workers_fail_the_job(bench: Bench) -> None:
         await bench.claimed(request, f"w{n}")
         bench.clock.advance(LEASE_SECONDS + 1)
     result = await bench.claim(request, "w7")
-    assert isinstance(result, End)
+    assert isinstance(result, Ended)
     assert result.head.status == "Failed"
     assert result.head.data["error"]["type"] == "WorkerLost"
     assert (await bench.statuses(request.job_id)).count("TakenOver") == 6
@@ -199,7 +199,7 @@ async def test_a_waiting_job_past_its_deadline_ends_timed_out(bench: Bench) -> N
     assert waiting.state is State.RUNNING
     bench.clock.advance(61)
     result = await bench.claim(claimed.request, "w2")
-    assert isinstance(result, End)
+    assert isinstance(result, Ended)
     assert result.head.status == "TimedOut"
 
 

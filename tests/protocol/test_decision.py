@@ -16,7 +16,8 @@ from jobfleet_protocol.claiming.decision import (
     Attended,
     Busy,
     Decision,
-    End,
+    Ended,
+    Finish,
     LockView,
     Resend,
     Start,
@@ -71,12 +72,12 @@ def decided(name: str, **changes: object) -> Decision:
         ("due", Start, Busy),
         ("deferred", Start, Busy),
         ("running", Start, Busy),
-        ("cancel requested", End, Busy),
+        ("cancel requested", Finish, Busy),
         ("retrying", Wait, Wait),
         ("waiting", Resend, Attended),
         ("sent", Attended, Attended),
-        ("overdue", End, End),
-        *[(state.value, End, End) for state in sorted(TERMINAL)],
+        ("overdue", Finish, Finish),
+        *[(state.value, Ended, Ended) for state in sorted(TERMINAL)],
     ],
 )
 def test_what_is_decided_with_the_lock_and_beside_its_holder(
@@ -105,7 +106,7 @@ def test_whatever_is_decided_may_be_written_and_a_run_needs_the_lock(
             assert (head.after.state, head.worker_id) == (State.RUNNING, "w9")
         case Resend():
             assert (head.after.state, head.after.worker_id) == (State.WAITING, "w9")
-        case End():
+        case Ended() | Finish():
             assert head.after.state.is_terminal
         case _:
             assert head is HEADS[name].head
@@ -138,10 +139,10 @@ def test_a_job_that_lost_too_many_workers_in_a_row_fails() -> None:
     head = HEADS["running"].head
     for lost in range(MAX_TAKEOVERS + 1):
         crashed = replace(head, after=replace(head.after, takeovers=lost))
-        expected = Start if lost < MAX_TAKEOVERS else End
+        expected = Start if lost < MAX_TAKEOVERS else Finish
         assert isinstance(decide(crashed, MESSAGE, view(head), LATER), expected)
     last = decide(crashed, MESSAGE, view(head), LATER)
-    assert isinstance(last, End)
+    assert isinstance(last, Finish)
     assert last.changes[-1].kind is Status.FAILED
 
 
@@ -149,6 +150,6 @@ def test_a_waiting_job_with_an_unanswered_cancel_request_is_cancelled_under_its_
     life = Life().queued().started().then("CancelRequested")
     head = life.by_holder("Waiting", due_at=LATER + SECOND).head
     decision = decide(head, MESSAGE, view(head), LATER)
-    assert isinstance(decision, End)
+    assert isinstance(decision, Finish)
     assert [change.kind for change in decision.changes] == [Status.CANCELLED]
     assert isinstance(decide(head, MESSAGE, view(head, lock="key/1"), LATER), Resend)

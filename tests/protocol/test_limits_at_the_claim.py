@@ -10,8 +10,8 @@ from jobfleet_contracts.event import HeldLock
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import key_lock, limit_lock, limit_prefix
 from jobfleet_contracts.state import State
-from jobfleet_protocol.claiming.claim_result import Claimed
-from jobfleet_protocol.claiming.decision import Attended, Busy, End, LimitFull
+from jobfleet_protocol.claiming.claim_result import Claimed, LimitFull
+from jobfleet_protocol.claiming.decision import Attended, Busy, Ended
 from jobfleet_protocol.claiming.limit_slots import LIMIT, SlotDemand
 from jobfleet_protocol.claiming.start_terms import StartTerms
 from tests.protocol.bench import LEASE_SECONDS, Bench
@@ -82,7 +82,7 @@ async def test_a_job_that_ended_is_concluded_though_its_limit_is_full(bench: Ben
     await bench.claimed(await bench.submit())
     request = await bench.submit()
     await bench.canceller.cancel(request.job_id, by=None)
-    assert isinstance(await bench.claim(request), End)
+    assert isinstance(await bench.claim(request), Ended)
 
 
 async def test_the_next_holder_of_a_slot_fences_a_job_whose_own_lock_is_another(

@@ -32,7 +32,7 @@ def the_copy_begins_at_once() -> AbstractContextManager[Any]:
 def a_claim_looks_only_before() -> AbstractContextManager[Any]:
     """A worker looks for the seal before its claim, and starts the handler without another look."""
 
-    async def nothing(self: TrailClaim, outcome: Any, **_: Any) -> None:
+    async def nothing(self: TrailClaim, **_: Any) -> None:
         return None
 
     return patch.object(TrailClaim, "_require_no_seal", nothing)

@@ -14,7 +14,7 @@ from jobfleet_contracts.message import JobMessage, MalformedMessage
 from jobfleet_contracts.ports import Delivery, JobConsumer, JobIndex
 from jobfleet_protocol.claiming.acceptance import ForNewer
 from jobfleet_protocol.claiming.claim_result import Claimed, ClaimResult
-from jobfleet_protocol.claiming.decision import End, Suspect
+from jobfleet_protocol.claiming.decision import Ended, Suspect
 from jobfleet_protocol.control.fleet_seal import FleetSeal
 from jobfleet_protocol.retry import back_off, retry_forever
 from jobfleet_worker.metrics.port import NO_METRICS, Metrics
@@ -257,7 +257,7 @@ class Consumer:
             _log.error(DELIVERY_FAILED, exc_info=task.exception())
 
     def _count(self, message: JobMessage, result: ClaimResult) -> None:
-        if isinstance(result, End) and result.written:
+        if isinstance(result, Ended) and result.written:
             self._metrics.job_moved(result.head)
         elif isinstance(result, Claimed) and _was_unknown(message, result):
             self._metrics.job_registered()

@@ -8,7 +8,8 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.ports import AuditTrail, Clock
 from jobfleet_contracts.state import CLAIMABLE
-from jobfleet_protocol.claiming.decision import RateFull, is_due_later
+from jobfleet_protocol.claiming.claim_result import RateFull
+from jobfleet_protocol.claiming.decision import is_due_later
 from jobfleet_protocol.claiming.rate_deferral import crowded_data, crowded_text, held_slots
 from jobfleet_protocol.claiming.rate_slots import AT_HAND, RateSlots
 from jobfleet_protocol.claiming.start_terms import TermsOf

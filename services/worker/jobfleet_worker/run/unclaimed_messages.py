@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import assert_never
 
 import structlog
 
@@ -13,17 +14,8 @@ from jobfleet_contracts.ports import Clock, DeadLetterStore, JobIndex
 from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 from jobfleet_protocol.actions.ending import Ending
 from jobfleet_protocol.claiming.acceptance import ForNewer, NoRequest
-from jobfleet_protocol.claiming.claim_result import Claimed, ClaimResult
-from jobfleet_protocol.claiming.decision import (
-    Attended,
-    Busy,
-    End,
-    LimitFull,
-    Paused,
-    RateFull,
-    Suspect,
-    Wait,
-)
+from jobfleet_protocol.claiming.claim_result import Claimed, ClaimResult, LimitFull, RateFull
+from jobfleet_protocol.claiming.decision import Attended, Busy, Ended, Paused, Suspect, Wait
 from jobfleet_protocol.retry import retry_forever
 from jobfleet_worker.run.deferral import LONGEST_DEFERRAL, Deferral
 from jobfleet_worker.run.rate_gate import RateGate
@@ -116,7 +108,7 @@ class UnclaimedMessages:
                 await self._deferral.while_paused(message, head, pause)
             case Attended(head):
                 await self._index.record([head])
-            case End(head):
+            case Ended(head):
                 await self._ending.conclude(head)
             case NoRequest(reason):
                 await self._keep_apart(message, reason)
@@ -124,6 +116,8 @@ class UnclaimedMessages:
                 await self._deferral.until_newer(message, head, reason)
             case Claimed():
                 raise AssertionError("a claimed job is run")
+            case never:
+                assert_never(never)
 
     async def _keep_apart(self, message: JobMessage, reason: str) -> None:
         request = message.request

@@ -12,7 +12,7 @@ from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.ports import AuditTrail, PayloadStore
 from jobfleet_contracts.value_coder import ValueCoder
 from jobfleet_protocol.actions.submission import defaults_of, request_of, unknown_fields_of
-from jobfleet_protocol.claiming.decision import End
+from jobfleet_protocol.claiming.decision import Ended
 from jobfleet_protocol.trail.erased_values import holds_no_request
 from jobfleet_protocol.trail.large_data import resolve
 
@@ -45,7 +45,7 @@ class Acceptance:
         self._payloads = payloads
         self._coder = coder
 
-    async def of(self, message: JobMessage) -> JobMessage | End | NoRequest | ForNewer:
+    async def of(self, message: JobMessage) -> JobMessage | Ended | NoRequest | ForNewer:
         """Return the message with the stored request, if the job already exists.
 
         Without event 1 its values must be clear; they are returned encoded. Headers authenticate
@@ -60,7 +60,7 @@ class Acceptance:
         if opening is None:
             return self._foreign(message)
         if holds_no_request(opening):
-            return End(await self._trail.newest(opening.job_id) or opening)
+            return Ended(await self._trail.newest(opening.job_id) or opening)
         try:
             first = await resolve(opening, self._payloads)
         except DataMissing as error:
@@ -88,10 +88,10 @@ class Acceptance:
             return NoRequest(str(error))
         return replace(message, request=self._coder.request(message.request))
 
-    async def _for_newer(self, opening: Event, unknown: tuple[str, ...]) -> End | ForNewer:
+    async def _for_newer(self, opening: Event, unknown: tuple[str, ...]) -> Ended | ForNewer:
         head = await self._trail.newest(opening.job_id) or opening
         is_over = head.after.state.is_terminal and head.is_readable
-        return End(head) if is_over else ForNewer(head, str(unknown_fields(unknown)))
+        return Ended(head) if is_over else ForNewer(head, str(unknown_fields(unknown)))
 
 
 def _flaw(message: JobMessage) -> str:

@@ -9,17 +9,9 @@ from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import Lease
 from jobfleet_contracts.message import JobDefaults
 from jobfleet_protocol.claiming.acceptance import ForNewer, NoRequest
-from jobfleet_protocol.claiming.decision import (
-    Attended,
-    Busy,
-    End,
-    LimitFull,
-    Paused,
-    RateFull,
-    Suspect,
-    Wait,
-)
-from jobfleet_protocol.claiming.rate_slots import Admission
+from jobfleet_protocol.claiming.decision import Attended, Busy, Ended, Paused, Suspect, Wait
+from jobfleet_protocol.claiming.limit_slots import SlotDemand
+from jobfleet_protocol.claiming.rate_slots import Admission, Crowded
 from jobfleet_protocol.claiming.start_terms import NO_TERMS, StartTerms
 from jobfleet_protocol.trail.held_trail import HeldTrail
 
@@ -57,9 +49,51 @@ class Unclear:
     why: str = "an error of the worker's own ended the claim"
 
 
+@dataclass(frozen=True, slots=True)
+class RateFull:
+    """A rate lets the job start later only.
+
+    Attributes:
+        head: the job's newest event, which says so.
+        crowded: the rate without a slot within reach; ``None``: slots are reserved, and
+            ``head`` names them.
+    """
+
+    head: Event
+    crowded: Crowded | None
+
+
+@dataclass(frozen=True, slots=True)
+class LimitFull:
+    """A limit has no slot for the job: try later.
+
+    Attributes:
+        head: the job's newest event; ``None``: the job has none yet.
+    """
+
+    head: Event | None
+    demand: SlotDemand
+
+
+@dataclass(frozen=True, slots=True)
+class OtherLock:
+    """The lock at hand does not serve, and nothing was written: claim the job under ``lock``.
+
+    It is no result of a claim: the :class:`Claimer` takes that lock and tries again.
+
+    Attributes:
+        resends: ``lock`` is a waiting job's own. Under it the request is sent again, and nothing
+            else. Otherwise ``lock`` is the lock slot in which the job ran.
+    """
+
+    head: Event
+    lock: str
+    resends: bool
+
+
 ClaimResult = (
     Claimed
-    | End
+    | Ended
     | Wait
     | Busy
     | Attended
@@ -70,3 +104,4 @@ ClaimResult = (
     | NoRequest
     | ForNewer
 )
+"""What :meth:`Claimer.claim` returns: whoever matches on it handles each of these."""

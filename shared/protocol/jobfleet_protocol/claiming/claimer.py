@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from jobfleet_contracts.changed import changed
 from jobfleet_contracts.errors import LeaseConflict
-from jobfleet_contracts.event import Event
-from jobfleet_contracts.lease import FLEET_LOCK, job_lock
+from jobfleet_contracts.lease import FLEET_LOCK
 from jobfleet_contracts.message import JobMessage
 from jobfleet_protocol.claiming.acceptance import Acceptance
 from jobfleet_protocol.claiming.claim_parts import ClaimParts, ClaimTry
-from jobfleet_protocol.claiming.claim_result import Claimed, ClaimResult
-from jobfleet_protocol.claiming.decision import Attended, Busy, LimitFull, OtherSlot, Resend
+from jobfleet_protocol.claiming.claim_result import Claimed, ClaimResult, LimitFull, OtherLock
+from jobfleet_protocol.claiming.decision import Attended, Busy
 from jobfleet_protocol.claiming.limit_slots import LimitSlots, SlotDemand
 from jobfleet_protocol.claiming.lock_leases import HeldLease, LockLeases, locks_of
 from jobfleet_protocol.claiming.lock_turns import LockTurns
@@ -96,36 +95,32 @@ class Claimer:
                 await self.leases.let_go(lease, request)
         return claimed
 
-    async def _on(self, held: HeldLease, claim: ClaimTry) -> ClaimResult | Resend | OtherSlot:
+    async def _on(self, held: HeldLease, claim: ClaimTry) -> ClaimResult | OtherLock:
         """Claim on a lease that the worker holds already: no request to a lock is needed."""
         return await self._claim.under(held.current(), changed(claim, held=held))
 
-    async def _beside_full(
-        self, claim: ClaimTry, full: SlotDemand
-    ) -> ClaimResult | Resend | OtherSlot:
+    async def _beside_full(self, claim: ClaimTry, full: SlotDemand) -> ClaimResult | OtherLock:
         """Decide about a job that finds no slot of a limit; an end is written all the same."""
         lock = locks_of(claim.message.request)[0]
         result = await self._claim.beside_a_holder(claim, lock, must_open=True)
         return LimitFull(result.head, full) if isinstance(result, Busy) else result
 
-    async def _under_its_lock(self, claim: ClaimTry) -> ClaimResult | Resend | OtherSlot:
+    async def _under_its_lock(self, claim: ClaimTry) -> ClaimResult | OtherLock:
         request = claim.message.request
         try:
             lease = await self.leases.acquire_for(request, claim.lease_id)
         except LeaseConflict:
             return await self._claim.beside_a_holder(claim, locks_of(request)[0])
         result = await self._claim.under(lease, claim)
-        if isinstance(result, OtherSlot):
-            result = await self._in_other_slot(claim, result)
+        if isinstance(result, OtherLock) and not result.resends:
+            result = await self._in_lock_slot(claim, result)
             await self.leases.let_go(lease, request)
         elif not isinstance(result, Claimed):
             await self.leases.let_go(lease, request)
         return result
 
-    async def _in_other_slot(
-        self, claim: ClaimTry, other: OtherSlot
-    ) -> ClaimResult | Resend | OtherSlot:
-        """Take a lost job over in the slot in which it ran.
+    async def _in_lock_slot(self, claim: ClaimTry, other: OtherLock) -> ClaimResult | OtherLock:
+        """Take a lost job over in the lock slot in which it ran.
 
         The slot at hand is given up afterwards. Given up before, its release could come late and
         free it under a later try of this claim, which uses the same lease id.
@@ -139,30 +134,28 @@ class Claimer:
             await self.leases.let_go(lease, claim.message.request)
         return result
 
-    async def _resent(
-        self, claim: ClaimTry, result: ClaimResult | Resend | OtherSlot
-    ) -> ClaimResult:
-        match result:
-            case Resend(head):
-                return await self._resend(claim, head)
-            case OtherSlot(head):
-                return Attended(head)
-            case _:
-                return result
+    async def _resent(self, claim: ClaimTry, result: ClaimResult | OtherLock) -> ClaimResult:
+        """Return the result, after another claim where a waiting job's request is to be sent.
 
-    async def _resend(self, claim: ClaimTry, head: Event) -> ClaimResult:
+        A job that was not in the lock slot either has moved: another worker is at work on it.
+        """
+        if not isinstance(result, OtherLock):
+            return result
+        return await self._resend(claim, result) if result.resends else Attended(result.head)
+
+    async def _resend(self, claim: ClaimTry, own: OtherLock) -> ClaimResult:
         """Claim a waiting job under its own lock, whatever lock its runs rest on.
 
         A waiting job holds no shared lock, and none is needed to repeat what it has begun.
         """
         message, lease_id = claim.message, claim.lease_id
         try:
-            lease = await self.leases.acquire(job_lock(head.job_id), lease_id, is_new=True)
+            lease = await self.leases.acquire(own.lock, lease_id, is_new=True)
         except LeaseConflict:
-            return Attended(head)
+            return Attended(own.head)
         resend = ClaimTry(message=message, lease_id=lease_id, resend_only=True)
         result = await self._claim.under(lease, resend)
         if isinstance(result, Claimed):
             return result
         await self.leases.let_go(lease, message.request)
-        return Attended(result.head) if isinstance(result, Resend | OtherSlot) else result
+        return Attended(result.head) if isinstance(result, OtherLock) else result

@@ -13,9 +13,8 @@ from jobfleet_contracts.lease import SUSPECT_NOTE, job_lock
 from jobfleet_contracts.lookup_keys import lost_by
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.state import State, Status
-from jobfleet_protocol.claiming.limit_slots import SlotDemand
 from jobfleet_protocol.claiming.lost_for_good import lost_for_good
-from jobfleet_protocol.claiming.rate_slots import AT_HAND, RATE, Crowded
+from jobfleet_protocol.claiming.rate_slots import AT_HAND, RATE
 from jobfleet_protocol.control.pause_state import Pause
 from jobfleet_protocol.trail.transitions import Change, counts_as_loss
 
@@ -74,23 +73,39 @@ class Resend:
 
 
 @dataclass(frozen=True, slots=True)
-class OtherSlot:
-    """The job's lost holder ran it in another slot, ``lock``: take it over in that one."""
+class Finish:
+    """Append ``changes``, the last of which ends the job."""
+
+    head: Event
+    changes: Sequence[Change]
+
+
+@dataclass(frozen=True, slots=True)
+class Isolate:
+    """Append ``changes``, which defer a suspect until its worker runs nothing else."""
+
+    head: Event
+    changes: Sequence[Change]
+
+
+@dataclass(frozen=True, slots=True)
+class OtherLockSlot:
+    """The job's lost holder ran it in another lock slot, ``lock``: take it over in that one."""
 
     head: Event
     lock: str
 
 
 @dataclass(frozen=True, slots=True)
-class End:
-    """The job has ended, or ends with ``changes``.
+class Ended:
+    """The job has ended.
 
     Attributes:
-        written: this claim wrote the ending; callback and open row are still to be seen to.
+        head: the event that ended it, or a later one.
+        written: this claim wrote the ending. What follows an ending is still to be done.
     """
 
     head: Event
-    changes: Sequence[Change] = ()
     written: bool = False
 
 
@@ -127,48 +142,31 @@ class Paused:
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """Append ``changes``; the job starts once this worker runs nothing else."""
+    """The job lost two workers in a row: it starts once this worker runs nothing else."""
 
     head: Event
-    changes: Sequence[Change] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class RateFull:
-    """A rate lets the job start later only.
-
-    Attributes:
-        head: the job's newest event, with what ``changes`` wrote.
-        changes: to be appended first; none if the job's newest event is one already.
-        crowded: the rate without a slot within reach; ``None``: slots are reserved, and
-            ``head`` names them.
-    """
-
-    head: Event
-    crowded: Crowded | None
-    changes: Sequence[Change] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class LimitFull:
-    """A limit has no slot for the job: try later.
-
-    Attributes:
-        head: the job's newest event; ``None``: the job has none yet.
-    """
-
-    head: Event | None
-    demand: SlotDemand
-
-
-Decision = Start | Resend | OtherSlot | End | Wait | Busy | Attended | Paused | Suspect
+Decision = (
+    Start
+    | Resend
+    | Finish
+    | Isolate
+    | OtherLockSlot
+    | Ended
+    | Wait
+    | Busy
+    | Attended
+    | Paused
+    | Suspect
+)
 
 
 def decide(head: Event, message: JobMessage, view: LockView, now: datetime) -> Decision:
     """Return what to do about ``message`` where ``head`` is the job's newest row."""
     match head.after.state:
         case State.COMPLETED | State.FAILED | State.CANCELLED | State.TIMED_OUT:
-            return End(head)
+            return Ended(head)
         case State.WAITING:
             return _about_a_waiting_job(head, message, view, now)
         case _ if view.resend_only:  # the wait is over, and a run needs another lock
@@ -179,10 +177,10 @@ def decide(head: Event, message: JobMessage, view: LockView, now: datetime) -> D
             if not view.is_held:
                 return Busy(view.lock, head)
             # Whoever holds the lock of a running job has proved that its holder is gone. Another
-            # slot proves nothing: a renewal under way can still revive the holder's view.
+            # lock slot proves nothing: a renewal under way can still revive the holder's view.
             held = head.after.lock
             if held is not None and held != view.lock and held in view.slots:
-                return OtherSlot(head, held)
+                return OtherLockSlot(head, held)
             return _about_a_claimable_job(head, view, now)
         case State.SCHEDULED | State.QUEUED | State.DEFERRED | State.RETRYING:
             # Under the lock already when its slot comes, a job needs one more write to start in it.
@@ -220,7 +218,7 @@ def _about_a_waiting_job(
     # The deadline comes first: a job that nobody sends any more must end all the same.
     if head.after.due_at is not None and head.after.due_at <= now:
         timed_out = Change(kind=Status.TIMED_OUT, message="no callback came in time")
-        return End(head, [timed_out])
+        return Finish(head, [timed_out])
     if message.due_at is not None and message.due_at > now:
         return Wait(head, message.due_at)
     if head.after.sent:
@@ -231,7 +229,7 @@ def _about_a_waiting_job(
         if not view.is_held:
             return Attended(head)  # its sender is at work: it holds this lock while it sends
         if head.after.cancel_requested:
-            return End(head, [_cancelled(view)])
+            return Finish(head, [_cancelled(view)])
     again = "the request is sent again: it is not known to have arrived"
     taken = Change(
         kind=Status.TAKEN_OVER,
@@ -244,23 +242,24 @@ def _about_a_waiting_job(
 
 def _about_a_claimable_job(
     head: Event, view: LockView, now: datetime
-) -> Start | End | Paused | Suspect:
+) -> Start | Finish | Isolate | Paused | Suspect:
     """Return ``Started``, or what a cancel request, lost workers or a pause make of it."""
     after, running = head.after, head.after.state is State.RUNNING
     taken = [_taken_over(head, view)] if running else []
     if after.cancel_requested:
-        return End(head, [*taken, _cancelled(view)])
+        return Finish(head, [*taken, _cancelled(view)])
     lost = after.takeovers + counts_as_loss(after, head.job_id, _suspect_data(view))
     # By the row and not by this worker's handler: it may be another release by now.
     if lost > after.max_takeovers:
-        return End(head, [*taken, lost_for_good(lost, view.worker_id)])
+        return Finish(head, [*taken, lost_for_good(lost, view.worker_id)])
     # After the endings, which a pause does not keep back.
     if view.pause is not None:
         return Paused(head, view.pause)
     # Started beside other jobs, a suspect would have them lose their worker again, or be blamed
     # for one of them.
     if lost >= SUSPECT_TAKEOVERS and not view.is_alone:
-        return Suspect(head, [*taken, _waits_alone(lost, view, now)] if running else [])
+        # A job that is deferred already is to wait once more: that needs no further event.
+        return Isolate(head, [*taken, _waits_alone(lost, view, now)]) if running else Suspect(head)
     if running:
         # One transaction with Started: alone it would put the job back into its queue.
         taken = [_taken_over(head, view, continues=True)]

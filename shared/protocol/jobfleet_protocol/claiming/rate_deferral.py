@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,9 +11,23 @@ from jobfleet_contracts.codec import format_time, parse_time
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.lookup_keys import lost_by
 from jobfleet_contracts.state import State, Status
-from jobfleet_protocol.claiming.decision import RateFull, Start
+from jobfleet_protocol.claiming.claim_result import RateFull
+from jobfleet_protocol.claiming.decision import Start
 from jobfleet_protocol.claiming.rate_slots import RATE, Admission, Crowded
 from jobfleet_protocol.trail.transitions import Change
+
+
+@dataclass(frozen=True, slots=True)
+class Postpone:
+    """Append ``changes``, which say that the job waits for a rate.
+
+    Attributes:
+        crowded: as in :class:`RateFull`.
+    """
+
+    head: Event
+    changes: Sequence[Change]
+    crowded: Crowded | None
 
 
 def held_slots(head: Event) -> Mapping[str, datetime]:
@@ -24,7 +39,7 @@ def held_slots(head: Event) -> Mapping[str, datetime]:
 
 def delayed_by_rate(
     start: Start, worker_id: str, found: Admission | Crowded, now: datetime
-) -> RateFull:
+) -> Postpone | RateFull:
     """Return what becomes of a start whose slot lies ahead, or that found none.
 
     The job says once that it waits for a rate, and again with each slot that is reserved for it.
@@ -48,7 +63,7 @@ def delayed_by_rate(
         message=_rate_text(found),
         data=_rate_data(found),
     )
-    return RateFull(head, crowded, [taken, deferred] if running else [deferred])
+    return Postpone(head, [taken, deferred] if running else [deferred], crowded)
 
 
 def crowded_text(found: Crowded) -> str:

@@ -8,24 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import assert_never
 
+from jobfleet_contracts.changed import changed
 from jobfleet_contracts.errors import FleetSealed, LeaseConflict, TrustEnded
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.lease import Lease, is_worker_lock, job_lock
 from jobfleet_contracts.lookup_keys import INDEXED
 from jobfleet_contracts.message import JobMessage
-from jobfleet_contracts.state import State
 from jobfleet_protocol.claiming.acceptance import ForNewer
 from jobfleet_protocol.claiming.claim_parts import ClaimParts, ClaimTry
-from jobfleet_protocol.claiming.claim_result import Claimed, ClaimResult, Unclear
+from jobfleet_protocol.claiming.claim_result import (
+    Claimed,
+    ClaimResult,
+    OtherLock,
+    RateFull,
+    Unclear,
+)
 from jobfleet_protocol.claiming.decision import (
     Attended,
     Busy,
     Decision,
-    End,
-    OtherSlot,
+    Ended,
+    Finish,
+    Isolate,
+    OtherLockSlot,
     Paused,
-    RateFull,
     Resend,
     Start,
     Suspect,
@@ -36,12 +44,20 @@ from jobfleet_protocol.claiming.limit_slots import LimitSlots
 from jobfleet_protocol.claiming.lock_leases import HeldLease, LockLeases
 from jobfleet_protocol.claiming.lock_turns import LockTurns, TurnView
 from jobfleet_protocol.claiming.lock_views import LockViews
-from jobfleet_protocol.claiming.rate_deferral import delayed_by_rate, held_slots, started_data
+from jobfleet_protocol.claiming.rate_deferral import (
+    Postpone,
+    delayed_by_rate,
+    held_slots,
+    started_data,
+)
 from jobfleet_protocol.claiming.rate_slots import AT_HAND, Admission
 from jobfleet_protocol.claiming.start_terms import StartTerms
 from jobfleet_protocol.claiming.trail_opening import TrailOpening
 from jobfleet_protocol.trail.held_trail import HeldTrail
 from jobfleet_protocol.trail.transitions import Change, draft
+
+Write = Start | Resend | Finish | Isolate | Postpone
+"""The decisions that append events. Every other one is the claim's result as it is."""
 
 
 class TrailClaim:
@@ -64,9 +80,17 @@ class TrailClaim:
             keys=parts.keys,
         )
 
-    async def under(self, lease: Lease, claim: ClaimTry) -> ClaimResult | Resend | OtherSlot:
-        """Decide and write under a lease; a write that is refused leads to another look."""
-        message, terms, held = claim.message, claim.terms, claim.held
+    async def under(self, lease: Lease, claim: ClaimTry) -> ClaimResult | OtherLock:
+        """Claim the job under a lease, or return what else is to be done about its message.
+
+        Another writer may insert the next event first. Then it looks and decides anew.
+
+        Raises:
+            LeaseConflict: another worker has begun the job's trail.
+            TrustEnded: the lease ran out before the claim was written.
+            BackendError: storage did not answer; the claim may stand.
+        """
+        message = claim.message
         own = lease.lock == job_lock(message.request.job_id)
         shared = not own and not is_worker_lock(lease.lock)
         must_read = claim.resend_only or shared or not self._opening.is_certain(message)
@@ -81,37 +105,48 @@ class TrailClaim:
             for known in (view.own, view.named):
                 if known is not None and not known.is_readable:
                     return ForNewer(view.own, known.strangeness)
-            decision: Decision | RateFull = await self._decide(
+            decision: Decision | Postpone | RateFull = await self._decide(
                 claim, view.own, lease.lock, is_held=True
             )
-            if isinstance(decision, Start) and terms.rates:
-                decision, admission = await self._in_its_slot(decision, terms, admission)
+            if isinstance(decision, Start) and claim.terms.rates:
+                decision, admission = await self._admitted(decision, claim.terms, admission)
             match decision:
-                case (
-                    Wait()
-                    | Busy()
-                    | Attended()
-                    | Paused()
-                    | OtherSlot()
-                    | End(changes=[])
-                    | RateFull(changes=())
-                    | Suspect(changes=[])
-                ):
+                case Ended() | Wait() | Busy() | Attended() | Paused() | Suspect() | RateFull():
                     return decision
-                case Resend() if not own:
-                    return decision  # another lock is needed, and this one must be given up first
-            # The check comes after the read, never before. Otherwise a worker that slept in its
-            # read would take a job over from the live holder that got the lease meanwhile.
-            self._require_trust(lease, held)
-            changes: Sequence[Change] | None = decision.changes
-            if isinstance(decision, Start):
-                changes = await self._started(decision, view, lease, claim, admission)
-                changes = self._with_keys(changes, message, decision.head)
-            newest = None if changes is None else await self._claimed_by(view.own, changes, lease)
-            if newest is not None:
-                outcome = self._outcome(claim, lease, decision, newest, admission)
-                await self._require_no_seal(outcome, before=view.own, lease=lease)
-                return outcome
+                case OtherLockSlot(head, lock):
+                    return OtherLock(head, lock, resends=False)
+                case Resend(head) if not own:
+                    return OtherLock(head, job_lock(head.job_id), resends=True)
+                case Start() | Resend() | Finish() | Isolate() | Postpone():
+                    result = await self._write(decision, view, lease, claim, admission)
+                    if result is not None:
+                        return result
+                case never:
+                    assert_never(never)
+
+    async def _write(
+        self,
+        write: Write,
+        view: TurnView,
+        lease: Lease,
+        claim: ClaimTry,
+        admission: Admission | None,
+    ) -> ClaimResult | None:
+        """Append what was decided and return what the claim comes to; ``None``: look again."""
+        # The check comes after the read, never before. Otherwise a worker that slept in its
+        # read would take a job over from the live holder that got the lease meanwhile.
+        self._require_trust(lease, claim.held)
+        changes: Sequence[Change] | None = write.changes
+        if isinstance(write, Start):
+            changes = await self._started(write, view, lease, claim, admission)
+            changes = self._with_keys(changes, claim.message, write.head)
+        newest = None if changes is None else await self._claimed_by(write.head, changes, lease)
+        if newest is None:
+            return None
+        result = self._result(claim, lease, write, newest, admission)
+        if isinstance(result, Claimed):
+            await self._require_no_seal(before=write.head, lease=lease)
+        return result
 
     async def _started(
         self,
@@ -159,9 +194,9 @@ class TrailClaim:
         data = changes[-1].data | {INDEXED: dict(keys)}
         return [*changes[:-1], replace(changes[-1], data=data)]
 
-    async def _in_its_slot(
+    async def _admitted(
         self, start: Start, terms: StartTerms, admission: Admission | None
-    ) -> tuple[Start | RateFull, Admission | None]:
+    ) -> tuple[Start | Postpone | RateFull, Admission | None]:
         """Reserve the start's slots, and wait for them if they are near.
 
         Args:
@@ -214,13 +249,11 @@ class TrailClaim:
                 self._parts.give_back(Unclear(head, lease.lock))
             raise
 
-    async def _require_no_seal(self, outcome: object, *, before: Event, lease: Lease) -> None:
+    async def _require_no_seal(self, *, before: Event, lease: Lease) -> None:
         """Look again when ``Started`` stands and before the handler starts.
 
         Otherwise a worker that slept before its insert could start a job that a mover has copied.
         """
-        if not isinstance(outcome, Claimed):
-            return
         try:
             await self._parts.seal.check()
         except FleetSealed:
@@ -235,33 +268,39 @@ class TrailClaim:
             events.append(draft(previous, head.facts, change, occurred_at=self._parts.clock.now()))
         return None if await self._parts.writer.append(events) is not None else events[-1]
 
-    def _outcome(
+    def _result(
         self,
         claim: ClaimTry,
         lease: Lease,
-        decision: Decision | RateFull,
+        write: Write,
         newest: Event,
         admission: Admission | None,
-    ) -> Claimed | End | Suspect | RateFull:
+    ) -> Claimed | Ended | Suspect | RateFull:
         """Return what the claim comes to, now that ``newest`` is written."""
-        if newest.after.state.is_terminal:
-            return End(newest, written=True)
-        if isinstance(decision, RateFull):
-            return RateFull(newest, decision.crowded)
-        if newest.after.state is State.DEFERRED:
-            return Suspect(newest)
-        trail = HeldTrail(
-            head=newest, writer=self._parts.writer, trail=self._parts.trail, clock=self._parts.clock
-        )
-        request = claim.message.request
-        defaults = claim.message.defaults or self._parts.defaults
-        if not isinstance(decision, Start):
-            return Claimed(lease, trail, request, defaults)
-        return Claimed(lease, trail, request, defaults, claim.terms, admission, claim.taken.leases)
+        match write:
+            case Start():
+                claimed = self._claimed(claim, lease, newest)
+                slots = claim.taken.leases
+                return changed(claimed, terms=claim.terms, admission=admission, slots=slots)
+            case Resend():
+                return self._claimed(claim, lease, newest)
+            case Finish():
+                return Ended(newest, written=True)
+            case Isolate():
+                return Suspect(newest)
+            case Postpone():
+                return RateFull(newest, write.crowded)
+            case never:
+                assert_never(never)
+
+    def _claimed(self, claim: ClaimTry, lease: Lease, newest: Event) -> Claimed:
+        parts, message = self._parts, claim.message
+        trail = HeldTrail(head=newest, writer=parts.writer, trail=parts.trail, clock=parts.clock)
+        return Claimed(lease, trail, message.request, message.defaults or parts.defaults)
 
     async def beside_a_holder(
         self, claim: ClaimTry, lock: str, *, must_open: bool = False
-    ) -> ClaimResult | Resend | OtherSlot:
+    ) -> ClaimResult | OtherLock:
         """Decide about a message whose lock another worker holds. Nothing is claimed.
 
         Args:
@@ -278,11 +317,15 @@ class TrailClaim:
                 return ForNewer(head, head.strangeness)
             decision = await self._decide(claim, head, lock, is_held=False)
             match decision:
-                case End(changes=[_, *_]):
+                case Ended() | Wait() | Busy() | Attended() | Paused():
+                    return decision
+                case Resend(head):
+                    return OtherLock(head, job_lock(head.job_id), resends=True)
+                case Finish():
                     ended = await self._append(head, decision.changes)
                     if ended is not None:
-                        return End(ended, written=True)
-                case Start():
-                    raise AssertionError("a job is started only under its lock")
-                case _:
-                    return decision
+                        return Ended(ended, written=True)
+                case Start() | Isolate() | Suspect() | OtherLockSlot():
+                    raise AssertionError("a job is started or taken over only under its lock")
+                case never:
+                    assert_never(never)

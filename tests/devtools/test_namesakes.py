@@ -170,7 +170,7 @@ SHOWN_BY = {
     "worker/run/counted_leases.py": "worker/test_metrics.py",
     "worker/run/executor.py": "worker/test_cancelling.py",
     "worker/run/exempt_jobs.py": "worker/test_pauses.py",
-    "worker/run/held_slots.py": "worker/test_limits.py",
+    "worker/run/held_lock_slots.py": "worker/test_limits.py",
     "worker/run/message_claims.py": "worker/test_deliveries.py",
     "worker/run/message_source.py": "worker/test_pauses.py",
     "worker/run/rate_gate.py": "worker/test_rates.py",

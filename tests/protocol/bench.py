@@ -27,7 +27,7 @@ from jobfleet_protocol.claiming.claim_parts import ClaimParts
 from jobfleet_protocol.claiming.claim_result import Claimed, ClaimResult, Unclear
 from jobfleet_protocol.claiming.claimer import Claimer
 from jobfleet_protocol.claiming.lock_leases import new_lease_id
-from jobfleet_protocol.claiming.rate_slots import RateSlots
+from jobfleet_protocol.claiming.rate_limiter import RateLimiter
 from jobfleet_protocol.claiming.start_terms import NO_TERMS, StartTerms
 from jobfleet_protocol.control.limit_state import Limit
 from jobfleet_protocol.control.pause_state import NO_PAUSES, FleetPauses
@@ -109,7 +109,7 @@ class Bench:
             takeover_limit=lambda request: 0 if request.on_lost == "fail" else MAX_TAKEOVERS,
             attempt_limit=lambda request, defaults: request.max_attempts or defaults.max_attempts,
             pauses=self._read_pauses,
-            rates=RateSlots(
+            rates=RateLimiter(
                 store=self.backend.rates, clock=self.clock, clock_offset=self.backend.clock_offset
             ),
             terms=self._terms,

@@ -46,7 +46,7 @@ MESSAGE = JobMessage(request=JobRequest(type="x"))
 
 def view(head: Event, **changes: object) -> LockView:
     known = LockView(
-        slots=(),
+        lock_slots=(),
         lock=job_lock(head.job_id),
         worker_id="w9",
         is_held=True,

@@ -8,7 +8,7 @@ import pytest
 
 from jobfleet_contracts.errors import LockMissing, UnknownLimit
 from jobfleet_contracts.lease import limit_lock, limit_prefix
-from jobfleet_protocol.claiming.limit_slots import LIMIT, SlotDemand
+from jobfleet_protocol.claiming.lock_slots import LIMIT, LockSlotDemand
 from jobfleet_protocol.claiming.start_terms import StartTerms
 from jobfleet_protocol.control.limits import Limits
 from jobfleet_protocol.reading import limit_record
@@ -21,9 +21,9 @@ def _reader(bench: Bench) -> tuple[Limits, LimitReader]:
     return limits, LimitReader(limits=limits, locks=bench.locks, trail=bench.real.trail)
 
 
-def _demand(name: str, slots: int) -> SlotDemand:
+def _demand(name: str, slots: int) -> LockSlotDemand:
     locks = tuple(limit_lock(name, slot) for slot in range(1, slots + 1))
-    return SlotDemand(reason=LIMIT, name=name, locks=locks, prefix=limit_prefix(name))
+    return LockSlotDemand(reason=LIMIT, name=name, locks=locks, prefix=limit_prefix(name))
 
 
 async def test_holders_are_the_jobs_that_run_by_their_slots(
@@ -34,7 +34,7 @@ async def test_holders_are_the_jobs_that_run_by_their_slots(
     for name in ("gone", "api", "quiet"):
         await limits.set(name, slots=2, rate=None, burst=1, by="ops", reason="")
     await limits.remove("gone", by="ops", reason="")
-    bench.terms = StartTerms(slots=(_demand("api", 2),))
+    bench.terms = StartTerms(slot_demands=(_demand("api", 2),))
     jobs = [await bench.submit(job_name=f"job {n}") for n in range(2)]
     await asyncio.gather(*map(bench.claimed, jobs))
     api, quiet = await reader.all()
@@ -56,7 +56,7 @@ async def test_a_slot_whose_note_is_gone_or_names_no_running_job_has_no_holder(
 ) -> None:
     limits, reader = _reader(bench)
     await limits.set("api", slots=2, rate=None, burst=1, by="ops", reason="")
-    bench.terms = StartTerms(slots=(_demand("api", 1),))
+    bench.terms = StartTerms(slot_demands=(_demand("api", 1),))
     run = await bench.claimed(await bench.submit())
     assert len((await reader.one("api")).holders) == 1
     bench.locks.lose_request("read_note", error=LockMissing("gone"))

@@ -12,19 +12,19 @@ from jobfleet_contracts.lease import key_lock, limit_lock, limit_prefix
 from jobfleet_contracts.state import State
 from jobfleet_protocol.claiming.claim_result import Claimed, LimitFull
 from jobfleet_protocol.claiming.decision import Attended, Busy, Ended
-from jobfleet_protocol.claiming.limit_slots import LIMIT, SlotDemand
+from jobfleet_protocol.claiming.lock_slots import LIMIT, LockSlotDemand
 from jobfleet_protocol.claiming.start_terms import StartTerms
 from tests.protocol.bench import LEASE_SECONDS, Bench
 
 
-def limit(name: str, slots: int = 1) -> SlotDemand:
+def limit(name: str, slots: int = 1) -> LockSlotDemand:
     locks = tuple(limit_lock(name, slot) for slot in range(1, slots + 1))
-    return SlotDemand(reason=LIMIT, name=name, locks=locks, prefix=limit_prefix(name))
+    return LockSlotDemand(reason=LIMIT, name=name, locks=locks, prefix=limit_prefix(name))
 
 
 async def release(bench: Bench, claimed: Claimed) -> None:
     """End the attempt and give everything up, as a worker does."""
-    for lease in claimed.slots:
+    for lease in claimed.slot_leases:
         await bench.real.leases.release(lease.lock, lease.lease_id)
     await bench.end(claimed)
 
@@ -34,12 +34,12 @@ def held(claimed: Claimed) -> list[HeldLock]:
 
 
 async def test_a_start_names_every_slot_that_it_holds_with_its_turn(bench: Bench) -> None:
-    bench.terms = StartTerms(slots=(limit("api", 5), limit("disk")))
+    bench.terms = StartTerms(slot_demands=(limit("api", 5), limit("disk")))
     claimed = await bench.claimed(request := await bench.submit(lock_key="k"))
     api = limit_lock("api", int(request.job_id[-8:], 16) % 5 + 1)
     assert held(claimed) == [HeldLock(api, 1), HeldLock("limit/disk/1", 1)]
     assert claimed.trail.head.after.lock == key_lock("k")
-    assert [lease.lock for lease in claimed.slots] == [api, "limit/disk/1"]
+    assert [lease.lock for lease in claimed.slot_leases] == [api, "limit/disk/1"]
     await release(bench, claimed)
     again = await bench.claimed(await bench.submit())
     assert HeldLock("limit/disk/1", 2) in held(again)
@@ -47,7 +47,7 @@ async def test_a_start_names_every_slot_that_it_holds_with_its_turn(bench: Bench
 
 
 async def test_a_limit_of_three_lets_three_jobs_run(bench: Bench) -> None:
-    bench.terms = StartTerms(slots=(limit("api", 3),))
+    bench.terms = StartTerms(slot_demands=(limit("api", 3),))
     requests = [await bench.submit() for _ in range(10)]
     results = await asyncio.gather(*(bench.claim(r, f"w{n}") for n, r in enumerate(requests)))
     running = [result for result in results if isinstance(result, Claimed)]
@@ -58,27 +58,27 @@ async def test_a_limit_of_three_lets_three_jobs_run(bench: Bench) -> None:
 
 
 async def test_where_one_limit_is_full_all_is_given_back(bench: Bench) -> None:
-    bench.terms = StartTerms(slots=(limit("disk"),))
+    bench.terms = StartTerms(slot_demands=(limit("disk"),))
     await bench.claimed(await bench.submit())
-    bench.terms = StartTerms(slots=(limit("api"), limit("disk")))
+    bench.terms = StartTerms(slot_demands=(limit("api"), limit("disk")))
     result = await bench.claim(await bench.submit(lock_key="k"))
     assert isinstance(result, LimitFull)
     assert result.demand.name == "disk"
     assert not await bench.real.leases.is_leased("limit/api/1")
     assert not await bench.real.leases.is_leased(key_lock("k"))
-    bench.terms = StartTerms(slots=(limit("api"),))
+    bench.terms = StartTerms(slot_demands=(limit("api"),))
     await bench.claimed(await bench.submit())
 
 
 async def test_where_the_lock_key_is_held_all_is_given_back(bench: Bench) -> None:
     await bench.claimed(await bench.submit(lock_key="k"))
-    bench.terms = StartTerms(slots=(limit("api"),))
+    bench.terms = StartTerms(slot_demands=(limit("api"),))
     assert isinstance(await bench.claim(await bench.submit(lock_key="k")), Busy)
     assert not await bench.real.leases.is_leased("limit/api/1")
 
 
 async def test_a_job_that_ended_is_concluded_though_its_limit_is_full(bench: Bench) -> None:
-    bench.terms = StartTerms(slots=(limit("api"),))
+    bench.terms = StartTerms(slot_demands=(limit("api"),))
     await bench.claimed(await bench.submit())
     request = await bench.submit()
     await bench.canceller.cancel(request.job_id, by=None)
@@ -88,7 +88,7 @@ async def test_a_job_that_ended_is_concluded_though_its_limit_is_full(bench: Ben
 async def test_the_next_holder_of_a_slot_fences_a_job_whose_own_lock_is_another(
     bench: Bench,
 ) -> None:
-    bench.terms = StartTerms(slots=(limit("api"),))
+    bench.terms = StartTerms(slot_demands=(limit("api"),))
     first = await bench.submit()
     lost = await bench.claimed(first)
     bench.clock.advance(LEASE_SECONDS + 1)
@@ -101,7 +101,7 @@ async def test_the_next_holder_of_a_slot_fences_a_job_whose_own_lock_is_another(
 
 
 async def test_a_stale_note_of_another_slot_fences_no_job_that_runs(bench: Bench) -> None:
-    bench.terms = StartTerms(slots=(limit("api", 2),))
+    bench.terms = StartTerms(slot_demands=(limit("api", 2),))
     first = await bench.submit()
     first_slot, other_slot = (limit_lock("api", n) for n in (1, 2))
     note = {"turn": "1", "job": first.job_id, "epoch": "1"}
@@ -119,9 +119,9 @@ async def test_a_stale_note_of_another_slot_fences_no_job_that_runs(bench: Bench
 async def test_slots_above_a_lowered_number_are_not_taken_and_their_jobs_run_on(
     bench: Bench,
 ) -> None:
-    bench.terms = StartTerms(slots=(limit("api", 3),))
+    bench.terms = StartTerms(slot_demands=(limit("api", 3),))
     running = [await bench.claimed(await bench.submit(), f"w{n}") for n in range(3)]
-    bench.terms = StartTerms(slots=(limit("api", 1),))
+    bench.terms = StartTerms(slot_demands=(limit("api", 1),))
     waiting = await bench.submit()
     assert isinstance(await bench.claim(waiting), LimitFull)
     above = [each for each in running if held(each)[0].lock != "limit/api/1"]
@@ -135,10 +135,10 @@ async def test_slots_above_a_lowered_number_are_not_taken_and_their_jobs_run_on(
 
 
 async def test_under_a_closed_limit_nothing_starts(bench: Bench) -> None:
-    closed = SlotDemand(
+    closed = LockSlotDemand(
         reason=LIMIT, name="api", locks=(), prefix=limit_prefix("api"), closed="nobody has set it"
     )
-    bench.terms = StartTerms(slots=(closed,))
+    bench.terms = StartTerms(slot_demands=(closed,))
     request = JobRequest(type="x")
     result = await bench.claimer().claim(
         await bench.message(await bench.submit()), lease_id=request.job_id
@@ -151,11 +151,11 @@ async def test_under_a_closed_limit_nothing_starts(bench: Bench) -> None:
 async def test_a_takeover_takes_slots_again_and_may_take_others(
     bench: Bench, lock_key: str | None
 ) -> None:
-    bench.terms = StartTerms(slots=(limit("api", 2),))
+    bench.terms = StartTerms(slot_demands=(limit("api", 2),))
     request = await bench.submit(lock_key=lock_key)
     first = await bench.claimed(request)
     bench.clock.advance(LEASE_SECONDS - 1)
-    zombie = first.slots[0]
+    zombie = first.slot_leases[0]
     await bench.real.leases.renew(zombie.lock, zombie.lease_id, LEASE_SECONDS)
     bench.clock.advance(2)
     second = await bench.claimed(request, "w2")

@@ -10,7 +10,7 @@ from jobfleet_contracts.rate import Rate
 from jobfleet_contracts.state import State
 from jobfleet_protocol.claiming.claim_result import RateFull
 from jobfleet_protocol.claiming.decision import Paused, Wait
-from jobfleet_protocol.claiming.rate_slots import RateDemand
+from jobfleet_protocol.claiming.rate_limiter import RateDemand
 from jobfleet_protocol.claiming.start_terms import StartTerms
 from jobfleet_protocol.control.pause_state import FleetPauses, Pause
 from tests.protocol.bench import LEASE_SECONDS, Bench

@@ -11,7 +11,7 @@ from unittest.mock import patch
 from jobfleet_contracts.event import HeldLock
 from jobfleet_contracts.lease import Lease
 from jobfleet_protocol.claiming.claimer import Claimer
-from jobfleet_protocol.claiming.limit_slots import LimitSlots, SlotDemand
+from jobfleet_protocol.claiming.lock_slots import LockSlotDemand, LockSlots
 from jobfleet_protocol.claiming.lock_turns import TurnView
 from jobfleet_protocol.control.limit_state import Limit
 from jobfleet_worker.run import start_terms
@@ -23,9 +23,9 @@ from tests.simulation.slot_bugs import slot_leaked_by_a_crash
 
 def number_is_part_of_the_slot() -> AbstractContextManager[Any]:
     """A changed number of slots makes other locks: old and new holders do not see each other."""
-    slots_of = start_terms._slots
+    slots_of = start_terms._slot_demand
 
-    def of_their_number(name: str, limits: Mapping[str, Limit]) -> SlotDemand | None:
+    def of_their_number(name: str, limits: Mapping[str, Limit]) -> LockSlotDemand | None:
         demand = slots_of(name, limits)
         if demand is None:
             return None
@@ -33,19 +33,19 @@ def number_is_part_of_the_slot() -> AbstractContextManager[Any]:
         locks = tuple(f"limit/{name}/{1000 * count + n}" for n in range(1, count + 1))
         return replace(demand, locks=locks)
 
-    return patch.object(start_terms, "_slots", of_their_number)
+    return patch.object(start_terms, "_slot_demand", of_their_number)
 
 
 def slot_kept_after_a_takeover() -> AbstractContextManager[Any]:
     """A claim fences by the note of its lock alone: by the trail a lost slot is still held."""
-    turns = LimitSlots.turns
+    turns = LockSlots.turns
 
     async def without_fencing(
-        self: LimitSlots, leases: Sequence[Lease], views: Sequence[TurnView], job_id: str
+        self: LockSlots, leases: Sequence[Lease], views: Sequence[TurnView], job_id: str
     ) -> tuple[HeldLock, ...] | None:
         return await turns(self, leases, [replace(view, named=None) for view in views], job_id)
 
-    return patch.object(LimitSlots, "turns", without_fencing)
+    return patch.object(LockSlots, "turns", without_fencing)
 
 
 def limits_read_once() -> AbstractContextManager[Any]:
@@ -66,7 +66,7 @@ def slots_given_back_too_early() -> AbstractContextManager[Any]:
 
     async def and_release(self: Claimer, message: Any, **how: Any) -> Any:
         result = await claim(self, message, **how)
-        for lease in getattr(result, "slots", ()):
+        for lease in getattr(result, "slot_leases", ()):
             await self.leases.let_go(lease, message.request)
         return result
 

@@ -9,7 +9,7 @@ from typing import Any
 from unittest.mock import patch
 
 from jobfleet_contracts.rate import Rate, RateRow
-from jobfleet_protocol.claiming.rate_slots import Admission
+from jobfleet_protocol.claiming.rate_limiter import Admission
 from tests.simulation.emphases import BAD_WEATHER
 from tests.simulation.fake_rates import RateTable
 from tests.simulation.known import Known

@@ -57,7 +57,7 @@ def limit_exceeded_after_a_takeover() -> Iterator[None]:
     judge = decision.decide
 
     def anywhere(head: Event, message: JobMessage, lease: LockView, now: datetime) -> Decision:
-        return judge(head, message, replace(lease, slots=()), now)
+        return judge(head, message, replace(lease, lock_slots=()), now)
 
     async def nobody_lives(self: LockViews, head: Event, held: str | None) -> bool:
         slots = head.facts.lock_slots > 1 and head.after.state is State.RUNNING

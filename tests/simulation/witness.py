@@ -39,7 +39,7 @@ def _trusts(process: Process, job_id: str, epoch: int) -> bool:
     run = process.worker.executor.running.get(job_id)
     if run is None or run.trail.epoch != epoch:
         return False
-    kept, held = run.lease.kept, run.limit_slots
+    kept, held = run.lease.kept, run.held_lock_slots
     if kept.lost_reason is not None or held.lost_reason() is not None:
         return False
     return process.clock.boottime() < min(kept.trusted_until, held.trusted_until())

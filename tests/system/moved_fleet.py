@@ -22,7 +22,7 @@ from jobfleet_contracts.state import Status
 from jobfleet_protocol.actions.action_journal import ActionJournal
 from jobfleet_protocol.actions.bulk_action import BulkActions
 from jobfleet_protocol.claiming.claim_result import Claimed
-from jobfleet_protocol.claiming.limit_slots import SlotDemand
+from jobfleet_protocol.claiming.lock_slots import LockSlotDemand
 from jobfleet_protocol.claiming.start_terms import StartTerms
 from jobfleet_protocol.control.fleet_seal import is_seal_log
 from jobfleet_protocol.control.limits import Limits
@@ -172,14 +172,14 @@ async def _shared_locks(fleet: Fleet) -> None:
     """Two turns under a lock key and under a slot of a limit."""
     bench = fleet.bench
     slot = limit_lock("crm", 1)
-    demand = SlotDemand(reason="limit", name="crm", locks=(slot,), prefix="limit/crm/")
+    demand = LockSlotDemand(reason="limit", name="crm", locks=(slot,), prefix="limit/crm/")
     for number in (1, 2):
-        bench.terms = StartTerms(slots=(demand,))
+        bench.terms = StartTerms(slot_demands=(demand,))
         request = await bench.submit(lock_key="customer-1", limits=["crm"])
         claimed = await bench.claimed(request)
-        for lease in claimed.slots:
+        for lease in claimed.slot_leases:
             await bench.real.leases.release(lease.lock, lease.lease_id)
-        await bench.end(replace(claimed, slots=()))
+        await bench.end(replace(claimed, slot_leases=()))
         bench.real.index.close(request.job_id, 1)
         fleet.jobs[f"turn {number}"] = request.job_id
     bench.terms = StartTerms()

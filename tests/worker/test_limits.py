@@ -75,7 +75,7 @@ def limits(workshop: Workshop) -> Limits:
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jobfleet_worker.run.deferral.SHORTEST_WITHOUT_SLOT", 0.05)
-    monkeypatch.setattr("jobfleet_worker.run.deferral.LONGEST_WITHOUT_SLOT", 0.2)
+    monkeypatch.setattr("jobfleet_worker.run.deferral.LONGEST_WITHOUT_LOCK_SLOT", 0.2)
 
 
 async def all_done(workshop: Workshop, job_ids: list[str]) -> None:
@@ -164,7 +164,7 @@ async def test_a_running_job_stops_where_a_slot_of_its_limit_is_lost(
     head = await workshop.until_state(job_id, State.RUNNING)
     (held,) = head.after.locks
     run = workshop._workers[0].worker.executor.running[job_id]
-    (lease,) = run.limit_slots.leases
+    (lease,) = run.held_lock_slots.leases
     await workshop.real.leases.release(held.lock, lease.lease_id)
     await workshop.real.leases.acquire(held.lock, "somebody else", 30)
 

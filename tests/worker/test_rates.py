@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jobfleet_contracts.state import State
-from jobfleet_protocol.claiming import rate_slots
+from jobfleet_protocol.claiming import rate_limiter
 from jobfleet_worker import JobContext, Rate, handler
 from tests.polling import eventually
 from tests.worker.workshop import Workshop
@@ -147,7 +147,7 @@ async def test_a_start_that_comes_too_late_for_its_slot_is_put_off(
 async def test_a_long_queue_behind_a_rate_costs_the_trail_nothing_but_one_event_a_job(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rate_slots, "LONGEST_PUT_OFF_SECONDS", 0.5)
+    monkeypatch.setattr(rate_limiter, "LONGEST_PUT_OFF_SECONDS", 0.5)
     workshop.start_worker(seldom)
     job_ids = [await workshop.submit("seldom") for _ in range(12)]
 

@@ -1,4 +1,4 @@
-"""The wait of a third-party job: it keeps no shared lock, and soon no slot."""
+"""The wait of a third-party job: it keeps no shared lock, and soon no slot of the worker."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from jobfleet_protocol.retry import back_off
 from jobfleet_protocol.trail.held_trail import HeldTrail
 from jobfleet_protocol.trail.transitions import Change
 from jobfleet_worker.run.follow_up import FollowUp
-from jobfleet_worker.run.held_slots import HeldSlots
+from jobfleet_worker.run.held_lock_slots import HeldLockSlots
 from jobfleet_worker.run.lease_keeper import LeaseKeeper
 from jobfleet_worker.run.run_lease import RunLease
 
@@ -34,7 +34,7 @@ class CallbackWait:
         request: JobRequest,
         trail: HeldTrail,
         lease: RunLease,
-        held: HeldSlots,
+        held: HeldLockSlots,
         leases: LockLeases,
         keeper: LeaseKeeper,
         follow_up: FollowUp,

@@ -15,7 +15,7 @@ from jobfleet_protocol.actions.write_side import WriteSide
 from jobfleet_protocol.claiming.claim_parts import ClaimParts
 from jobfleet_protocol.claiming.claim_result import Unclear
 from jobfleet_protocol.claiming.claimer import Claimer
-from jobfleet_protocol.claiming.rate_slots import RateSlots
+from jobfleet_protocol.claiming.rate_limiter import RateLimiter
 from jobfleet_protocol.control.limits import Limits
 from jobfleet_protocol.control.pause_state import FleetPauses
 from jobfleet_protocol.control.pauses import Pauses
@@ -133,7 +133,7 @@ class Receiving:
 class Claiming:
     """How a message's job becomes this worker's own, and what it is held with."""
 
-    rates: RateSlots
+    rates: RateLimiter
     terms: HandlerTerms
     announced_keys: AnnouncedKeys
     claimer: Claimer
@@ -200,7 +200,7 @@ def wire_claiming(
         loop=renewal_loop,
         metrics=setup.metrics,
     )
-    rates = RateSlots(store=backend.rates, clock=clock, clock_offset=backend.clock_offset)
+    rates = RateLimiter(store=backend.rates, clock=clock, clock_offset=backend.clock_offset)
     terms = HandlerTerms(
         handlers=setup.handlers,
         limits=receiving.pause_watch.limits,
@@ -255,7 +255,7 @@ def _claimer(
     setup: WorkerSetup,
     pause_watch: PauseWatch,
     *,
-    rates: RateSlots,
+    rates: RateLimiter,
     terms: HandlerTerms,
     announced_keys: AnnouncedKeys,
     give_back: Callable[[Unclear], None],

@@ -40,7 +40,8 @@ class WorkerDirectory(Protocol):
 class RateStore(Protocol):
     """One row per key that counts starts; replacing what was read is the compare-and-swap.
 
-    A write whose answer was lost may stand: the slots that it took are wasted, never taken twice.
+    A write whose answer was lost may stand. The starts that it reserved are wasted: no other
+    write reserves them.
     Keys are ASCII of up to 200 characters: letters, digits, ``_``, ``.``, ``-``, ``/``.
     """
 

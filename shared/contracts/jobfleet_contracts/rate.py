@@ -1,8 +1,8 @@
 """How many jobs may start in a span of time, and the row that counts them.
 
 The count is a GCRA (generic cell rate algorithm, ITU-T I.371): one moment per key, the theoretical
-arrival time. A start takes the earliest slot that the moment allows, and moves the moment on by an
-interval.
+arrival time. A start is reserved at the earliest time that this moment allows, and moves it on by
+an interval.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MOST_STARTS = 10_000
 """In one period, and at most so many as a burst."""
 SHORTEST_GRACE_SECONDS, LONGEST_GRACE_SECONDS = 1.0, 60.0
 MOST_AHEAD = timedelta(seconds=5)
-"""No slot further ahead is reserved, so that later work of higher priority finds room."""
+"""No start further ahead is reserved, so that later work of higher priority finds room."""
 
 _RATE = re.compile(r"([0-9]{1,5})/(second|minute|hour|day)")
 _WANTED = "as '10/second'; after the stroke second, minute, hour or day"
@@ -33,7 +33,7 @@ class Rate:
     Attributes:
         text: ``10/second``, ``600/hour``.
         burst: so many starts may come at once after a quiet time.
-        grace_seconds: a start so long after its slot needs no other slot.
+        grace_seconds: a job may start so long after its reserved start.
 
     Raises:
         ValueError: a value does not fit; says which and what is allowed.

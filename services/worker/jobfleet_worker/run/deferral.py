@@ -21,8 +21,8 @@ from jobfleet_contracts.ports import Clock, JobIndex, JobQueue
 from jobfleet_contracts.state import CLAIMABLE, State, Status
 from jobfleet_protocol.actions.publication import LONGEST_DELAY
 from jobfleet_protocol.claiming.decision import ALONE
-from jobfleet_protocol.claiming.limit_slots import LIMIT, LOCK, SlotDemand
-from jobfleet_protocol.claiming.rate_slots import RATE
+from jobfleet_protocol.claiming.lock_slots import LIMIT, LOCK, LockSlotDemand
+from jobfleet_protocol.claiming.rate_limiter import RATE
 from jobfleet_protocol.control.pause_state import Pause
 from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import Change, draft
@@ -34,7 +34,7 @@ COPY_DROPPED = "message.copy_dropped"
 JOB_FOR_NEWER = "job.left_to_newer_worker"
 LONGEST_DEFERRAL = 60.0
 LONGEST_WITHOUT_HANDLER = 5.0
-SHORTEST_WITHOUT_SLOT, LONGEST_WITHOUT_SLOT = 1.0, 5.0
+SHORTEST_WITHOUT_LOCK_SLOT, LONGEST_WITHOUT_LOCK_SLOT = 1.0, 5.0
 MOST_ASKS_A_SECOND = 50
 NO_HANDLER = "noHandler"
 """Reason of a deferral: the worker that took the job lacks its type."""
@@ -70,8 +70,8 @@ class Deferral:
         self._first_seconds = first_seconds
         self._metrics = metrics
         self._under_way = UnderWay()
-        self._without_slot: list[float] = []
-        """Boot-time seconds at which jobs come back that found no slot; a heap."""
+        self._without_lock_slot: list[float] = []
+        """Boot-time seconds at which jobs come back that found no lock slot; a heap."""
 
     async def until_free(self, message: JobMessage, head: Event | None) -> None:
         """Put off a job whose lock is taken; the delay doubles up to a minute.
@@ -102,14 +102,16 @@ class Deferral:
             await self._send(later, max(delay, timedelta(0)))
             self._mark(head)
 
-    async def until_slot(self, message: JobMessage, head: Event | None, slot: datetime) -> None:
-        """Pass a message on until the slot that a rate gave its job.
+    async def until_reserved_start(
+        self, message: JobMessage, head: Event | None, start: datetime
+    ) -> None:
+        """Pass a message on until the start that a rate has reserved for its job.
 
         Raises:
             BackendUnavailable: the delayed copy is not confirmed; keep the delivery.
         """
-        delay = max(slot - self._clock.now(), timedelta(0))
-        await self._put_off(message, head, delay, due_at=slot)
+        delay = max(start - self._clock.now(), timedelta(0))
+        await self._put_off(message, head, delay, due_at=start)
 
     async def for_seconds(self, message: JobMessage, head: Event | None, seconds: float) -> None:
         """Put a message off; what keeps its job from starting stands in the job's newest event.
@@ -287,10 +289,10 @@ class Deferral:
         """Without this the rescuer would publish a second message, which never goes away."""
         self._index.published(head.job_id, head.after.incarnation, head.sequence)
 
-    async def until_slot_is_free(
-        self, message: JobMessage, head: Event | None, demand: SlotDemand
+    async def until_lock_slot_is_free(
+        self, message: JobMessage, head: Event | None, demand: LockSlotDemand
     ) -> None:
-        """Put off a job that finds no slot of a limit, for 1 to 5 s.
+        """Put off a job that finds no lock slot of a limit, for 1 to 5 s.
 
         ``Deferred`` names the limit, unless the job waits for a limit or a rate already. Of many
         jobs that this worker has put off so each waits longer: they ask no more often than 50
@@ -303,11 +305,11 @@ class Deferral:
             data = {"reason": demand.reason, demand.reason: demand.name}
             head = await self._append(head, demand.text, data)
         now = self._clock.boottime()
-        while self._without_slot and self._without_slot[0] <= now:
-            heapq.heappop(self._without_slot)
-        longest = max(LONGEST_WITHOUT_SLOT, len(self._without_slot) / MOST_ASKS_A_SECOND)
-        seconds = random.uniform(SHORTEST_WITHOUT_SLOT, min(longest, LONGEST_DEFERRAL))
-        heapq.heappush(self._without_slot, now + seconds)
+        while self._without_lock_slot and self._without_lock_slot[0] <= now:
+            heapq.heappop(self._without_lock_slot)
+        longest = max(LONGEST_WITHOUT_LOCK_SLOT, len(self._without_lock_slot) / MOST_ASKS_A_SECOND)
+        seconds = random.uniform(SHORTEST_WITHOUT_LOCK_SLOT, min(longest, LONGEST_DEFERRAL))
+        heapq.heappush(self._without_lock_slot, now + seconds)
         await self._put_off(message, head, timedelta(seconds=seconds), due_at=None)
 
     async def note(self, head: Event, why: str, data: dict[str, Any]) -> Event:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from jobfleet_protocol.claiming.claim_result import Claimed
 from jobfleet_worker.run.attempt import Stop
-from jobfleet_worker.run.held_slots import HeldSlots
+from jobfleet_worker.run.held_lock_slots import HeldLockSlots
 from jobfleet_worker.run.job_run import JobRun
 from jobfleet_worker.run.lease_keeper import KeptLease
 from jobfleet_worker.run.run_lease import RunLease
@@ -72,9 +72,11 @@ class Executor:
                 fleet's, or the worker's own.
         """
         lease = RunLease(claimed.lease, keeper=self._parts.keeper, held=held)
-        slots = HeldSlots(claimed.slots, keeper=self._parts.keeper)
+        lock_slots = HeldLockSlots(claimed.slot_leases, keeper=self._parts.keeper)
         try:
-            run = JobRun(claimed=claimed, lease=lease, limit_slots=slots, parts=self._parts)
+            run = JobRun(
+                claimed=claimed, lease=lease, held_lock_slots=lock_slots, parts=self._parts
+            )
             with self._registered(claimed.trail.head.job_id, run):
                 await run.run()
         except Exception:
@@ -86,7 +88,7 @@ class Executor:
         finally:
             # Whatever failed: a lease that is renewed on would keep the job from being rescued.
             lease.drop()
-            slots.drop()
+            lock_slots.drop()
 
     @contextmanager
     def _registered(self, job_id: str, run: JobRun) -> Iterator[None]:

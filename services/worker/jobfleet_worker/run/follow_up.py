@@ -80,9 +80,9 @@ class FollowUp:
             await self._quietly(self._publish_again(claimed, head, head.after.due_at))
         await self._tell_successor(lease, claimed.request)
 
-    async def release(self, slots: Sequence[Lease], request: JobRequest) -> None:
-        """Give slots of limits up, before anything that lets the job start again."""
-        for lease in slots:
+    async def release(self, slot_leases: Sequence[Lease], request: JobRequest) -> None:
+        """Give lock slots up, before anything that lets the job start again."""
+        for lease in slot_leases:
             await self._quietly(self._leases.give_up(lease, request))
 
     async def leave(self, lease: Lease, request: JobRequest) -> None:

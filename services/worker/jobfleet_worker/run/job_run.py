@@ -29,7 +29,7 @@ from jobfleet_contracts.state import State, Status
 from jobfleet_contracts.worker_status import RunningJob
 from jobfleet_protocol.actions.successors import ResultMissing
 from jobfleet_protocol.claiming.claim_result import Claimed
-from jobfleet_protocol.claiming.rate_slots import RATE
+from jobfleet_protocol.claiming.rate_limiter import RATE
 from jobfleet_protocol.trail.transitions import Change
 from jobfleet_worker.callback_wait import CallbackWait
 from jobfleet_worker.handlers.context import AttemptFacts
@@ -43,7 +43,7 @@ from jobfleet_worker.run.attempt import Attempt, Stop
 from jobfleet_worker.run.attempt_inputs import AttemptInputs
 from jobfleet_worker.run.attempt_log import AttemptLog
 from jobfleet_worker.run.handler_pause import LONGEST_PAUSE, deferrals_after
-from jobfleet_worker.run.held_slots import HeldSlots
+from jobfleet_worker.run.held_lock_slots import HeldLockSlots
 from jobfleet_worker.run.outcome_record import OutcomeRecord, attempts_left
 from jobfleet_worker.run.run_lease import RunLease
 from jobfleet_worker.run.run_parts import RunParts
@@ -56,7 +56,7 @@ JOB_FENCED = "job.fenced"
 ATTEMPT_FAILED = "attempt.failed"
 ATTEMPT_BROKE = "attempt.broke"
 NO_HANDLER_DELAY = timedelta(seconds=1)
-SLOT_MISSED = "rate_slot.missed"
+START_MISSED = "rate_slot.missed"
 LAST_SECONDS = 5
 """Beyond limit and grace period, for the end of an attempt, before its lease is renewed no more."""
 
@@ -69,16 +69,16 @@ class JobRun:
     Attributes:
         trail: the job's trail under this claim.
         lease: what the claim rests on.
-        limit_slots: which the job holds beside it.
+        held_lock_slots: which the job holds beside its lock.
     """
 
     def __init__(
-        self, *, claimed: Claimed, lease: RunLease, limit_slots: HeldSlots, parts: RunParts
+        self, *, claimed: Claimed, lease: RunLease, held_lock_slots: HeldLockSlots, parts: RunParts
     ) -> None:
         self.claimed = claimed
         self.trail = claimed.trail
         self.lease = lease
-        self.limit_slots = limit_slots
+        self.held_lock_slots = held_lock_slots
         self._parts = parts
         self._request = claimed.request
         self._handler = parts.handlers.get(claimed.request.type)
@@ -114,7 +114,7 @@ class JobRun:
             # Before the lease is given up: a renewal that comes after the release is refused, and
             # would look like a lost lease.
             self.lease.drop()
-            self.limit_slots.drop()
+            self.held_lock_slots.drop()
             if ended is None and self.lease.is_left_to_worker:
                 self._parts.give_back.job(self.trail.head, self.lease.kept.lock)
             span.end(ended)
@@ -167,7 +167,7 @@ class JobRun:
             self._watch()
             self.trail.on_moved = self._moved
             runner = await self._prepared(handler, progress)
-            if not await self._is_in_its_slot():
+            if not await self._may_start_by_its_rates():
                 return self._too_late()
             self._watch()  # anew: the limit counts from here, reading the checkpoint took its time
             outcome = await self._attempt.run(runner)
@@ -178,15 +178,15 @@ class JobRun:
             return self._broken(error)
         return outcome
 
-    async def _is_in_its_slot(self) -> bool:
-        """Wait for the slot of the start; storage in trouble counts as none within reach."""
+    async def _may_start_by_its_rates(self) -> bool:
+        """Wait for the reserved start; storage in trouble counts as none within reach."""
         admission = self.claimed.admission
         if admission is None or self._attempt.is_stopping:
             return True
         try:
             return await self._parts.rates.keep(admission)
         except BackendError as error:
-            _log.warning(SLOT_MISSED, error=str(error))
+            _log.warning(START_MISSED, error=str(error))
             return False
 
     def _too_late(self) -> Outcome:
@@ -255,7 +255,7 @@ class JobRun:
     async def _follow_up(self, outcome: Outcome, ended: Event | None) -> None:
         claimed, lease = self.claimed, self.lease.lease
         if ended is not None or self._ended_outside:
-            await self._parts.follow_up.release(self.limit_slots.leave(), claimed.request)
+            await self._parts.follow_up.release(self.held_lock_slots.leave(), claimed.request)
         if ended is not None:
             await self._parts.follow_up.after(claimed, lease, outcome, ended, self._limit_seconds)
         elif self._ended_outside:
@@ -304,12 +304,12 @@ class JobRun:
         return defaults if declared is None else replace(defaults, retry_delay_seconds=declared)
 
     def _trusted_until(self) -> float:
-        return min(self.lease.kept.trusted_until, self.limit_slots.trusted_until())
+        return min(self.lease.kept.trusted_until, self.held_lock_slots.trusted_until())
 
     def _watch(self) -> None:
         self._watch_for(self._limit_seconds + self._parts.options.grace_seconds + LAST_SECONDS)
         # After watch(): a loss that came before it was told to nobody.
-        lost = self.lease.kept.lost_reason or self.limit_slots.lost_reason()
+        lost = self.lease.kept.lost_reason or self.held_lock_slots.lost_reason()
         if lost is not None:
             self.stop(Stop.LEASE_LOST, lost)
 
@@ -320,7 +320,7 @@ class JobRun:
             on_renewed=self.look_for_cancel,
             on_overdue=self._overdue,
         )
-        self.limit_slots.watch(
+        self.held_lock_slots.watch(
             give_up_at=self._parts.clock.boottime() + seconds,
             on_lost=lambda reason: self.stop(Stop.LEASE_LOST, reason),
         )
@@ -385,7 +385,7 @@ class JobRun:
             request=self.claimed.request,
             trail=self.trail,
             lease=self.lease,
-            held=self.limit_slots,
+            held=self.held_lock_slots,
             leases=self._parts.leases,
             keeper=self._parts.keeper,
             follow_up=self._parts.follow_up,

@@ -1,4 +1,4 @@
-"""Jobs under a rate, before their start: put off, passed on until their slot, or kept in hand."""
+"""Jobs under a rate: put off, passed on until their reserved start, or kept in hand."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from jobfleet_contracts.ports import AuditTrail, Clock
 from jobfleet_contracts.state import CLAIMABLE
 from jobfleet_protocol.claiming.claim_result import RateFull
 from jobfleet_protocol.claiming.decision import is_due_later
-from jobfleet_protocol.claiming.rate_deferral import crowded_data, crowded_text, held_slots
-from jobfleet_protocol.claiming.rate_slots import AT_HAND, RateSlots
+from jobfleet_protocol.claiming.rate_deferral import crowded_data, crowded_text, reserved_starts
+from jobfleet_protocol.claiming.rate_limiter import AT_HAND, RateLimiter
 from jobfleet_protocol.claiming.start_terms import TermsOf
 from jobfleet_worker.run.deferral import Deferral
 
@@ -23,7 +23,7 @@ class RateGate:
         self,
         *,
         trail: AuditTrail,
-        rates: RateSlots,
+        rates: RateLimiter,
         terms: TermsOf,
         deferral: Deferral,
         clock: Clock,
@@ -35,7 +35,7 @@ class RateGate:
         self._clock = clock
 
     async def puts_off(self, message: JobMessage) -> bool:
-        """Put a message off without a claim, where its job is known to find no slot.
+        """Put a message off without a claim, where its job is known to find no start.
 
         So a long queue behind a rate costs the storage an event for each job, and then nothing.
 
@@ -44,10 +44,10 @@ class RateGate:
         """
         if message.needs_trail:
             return False
-        if message.due_at is not None:  # a slot is reserved, or somebody set its time
+        if message.due_at is not None:  # a start is reserved, or somebody set its time
             if not message.deferrals or message.due_at - self._clock.now() <= AT_HAND:
                 return False
-            await self._deferral.until_slot(message, None, message.due_at)
+            await self._deferral.until_reserved_start(message, None, message.due_at)
             return True
         crowded = self._rates.crowded((await self._terms(message.request)).rates)
         if crowded is None:
@@ -63,14 +63,14 @@ class RateGate:
         return True
 
     async def put_off(self, message: JobMessage, result: RateFull) -> None:
-        """Put off a job whose slot lies ahead, or that found none.
+        """Put off a job whose reserved start lies ahead, or that found none.
 
         Raises:
             BackendUnavailable: the delayed copy is not confirmed; keep the delivery.
         """
         head = result.head
         if result.crowded is None and head.after.due_at is not None:
-            await self._deferral.until_slot(message, head, head.after.due_at)
+            await self._deferral.until_reserved_start(message, head, head.after.due_at)
         elif result.crowded is not None:
             seconds = self._rates.put_off_seconds(result.crowded)
             await self._deferral.for_seconds(message, head, seconds)
@@ -80,4 +80,4 @@ def _only_waits_for_its_start(head: Event, now: datetime) -> bool:
     """Whether nothing is to be done about the job but to start it."""
     after = head.after
     waits = after.state in CLAIMABLE and not is_due_later(head, now)
-    return waits and not after.cancel_requested and not held_slots(head)
+    return waits and not after.cancel_requested and not reserved_starts(head)

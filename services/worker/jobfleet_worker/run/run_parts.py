@@ -10,7 +10,7 @@ from jobfleet_contracts.job_logs import JobLogs
 from jobfleet_contracts.ports import AuditTrail, Clock, PayloadStore
 from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 from jobfleet_protocol.claiming.lock_leases import LockLeases
-from jobfleet_protocol.claiming.rate_slots import RateSlots
+from jobfleet_protocol.claiming.rate_limiter import RateLimiter
 from jobfleet_worker.handlers.open_hooks import OpenHooks
 from jobfleet_worker.handlers.registry import Handlers
 from jobfleet_worker.metrics.port import Metrics
@@ -49,7 +49,7 @@ class RunParts:
     no_more_starts: asyncio.Event
     hooks: OpenHooks
     handler_gate: HandlerGate
-    rates: RateSlots
+    rates: RateLimiter
     slots: Slots
     tally: RunTally
     processes: ProcessPool

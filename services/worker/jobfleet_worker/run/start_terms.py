@@ -14,8 +14,8 @@ from jobfleet_contracts.lease import key_lock, key_locks, limit_lock, limit_pref
 from jobfleet_contracts.outcome import JobError
 from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 from jobfleet_protocol.actions.successors import ResultMissing
-from jobfleet_protocol.claiming.limit_slots import LIMIT, LOCK, SlotDemand
-from jobfleet_protocol.claiming.rate_slots import RateDemand
+from jobfleet_protocol.claiming.lock_slots import LIMIT, LOCK, LockSlotDemand
+from jobfleet_protocol.claiming.rate_limiter import RateDemand
 from jobfleet_protocol.claiming.start_terms import NO_TERMS, ReadLimits, StartTerms
 from jobfleet_protocol.control.limit_state import Limit
 from jobfleet_worker.handlers.declared_keys import KeyRefused, read_key
@@ -60,10 +60,10 @@ class HandlerTerms:
         if not names or declared.problem is not None:
             return declared
         limits = await self._limits()
-        slots = [each for name in names if (each := _slots(name, limits)) is not None]
+        demands = [each for name in names if (each := _slot_demand(name, limits)) is not None]
         rates = [demand for name in names if (demand := _rate(name, limits)) is not None]
         return StartTerms(
-            slots=(*slots, *declared.slots),
+            slot_demands=(*demands, *declared.slot_demands),
             limits=tuple(limits[name] for name in names if name in limits),
             rates=(*rates, *declared.rates),
         )
@@ -80,8 +80,8 @@ class HandlerTerms:
         return await _declared(handler, request)
 
 
-def _slots(name: str, limits: Mapping[str, Limit]) -> SlotDemand | None:
-    """Return the demand for a slot; under a limit that nobody has set, nothing may start."""
+def _slot_demand(name: str, limits: Mapping[str, Limit]) -> LockSlotDemand | None:
+    """Return the demand for a lock slot; under a limit that nobody has set, nothing may start."""
     limit = limits.get(name)
     if limit is not None and (limit.removed or (limit.slots is None and not limit.is_unreadable)):
         return None
@@ -91,7 +91,7 @@ def _slots(name: str, limits: Mapping[str, Limit]) -> SlotDemand | None:
     elif limit.slots is None:
         closed = f"limit {name}: {limit.text}"
     locks = () if limit is None or limit.slots is None else range(1, limit.slots + 1)
-    return SlotDemand(
+    return LockSlotDemand(
         reason=LIMIT,
         name=name,
         locks=tuple(limit_lock(name, slot) for slot in locks),
@@ -135,14 +135,14 @@ def _keyed(handler: Handler, request: JobRequest, wants_lock: bool) -> StartTerm
         return StartTerms(problem=JobError(error.type, message, error.traceback))
     lock = None if lock_key is None or lock_key == request.lock_key else lock_key
     return StartTerms(
-        slots=() if lock is None else (_lock_demand(lock, handler.lock_slots),),
+        slot_demands=() if lock is None else (_lock_demand(lock, handler.lock_slots),),
         rates=() if handler.rate is None else (_demand(handler, rate_key),),
     )
 
 
-def _lock_demand(lock_key: str, slots: int) -> SlotDemand:
+def _lock_demand(lock_key: str, slots: int) -> LockSlotDemand:
     """Return the demand for the locks that a job with this lock key rests on."""
-    return SlotDemand(
+    return LockSlotDemand(
         reason=LOCK,
         name=lock_key,
         locks=key_locks(lock_key, slots),

@@ -101,7 +101,7 @@ class UnclaimedMessages:
             case Wait(head, until):
                 await self._deferral.until_due(message, head, until)
             case LimitFull(head, demand):
-                await self._deferral.until_slot_is_free(message, head, demand)
+                await self._deferral.until_lock_slot_is_free(message, head, demand)
             case RateFull():
                 await self._rate_gate.put_off(message, result)
             case Paused(head, pause):

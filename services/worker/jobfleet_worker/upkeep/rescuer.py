@@ -42,8 +42,8 @@ from jobfleet_protocol.actions.publication import (
 )
 from jobfleet_protocol.actions.submission import ORPHANED_ROW_AGE, message_of
 from jobfleet_protocol.claiming.decision import ALONE, ends_without_a_start
-from jobfleet_protocol.claiming.limit_slots import LIMIT
-from jobfleet_protocol.claiming.rate_slots import RATE
+from jobfleet_protocol.claiming.lock_slots import LIMIT
+from jobfleet_protocol.claiming.rate_limiter import RATE
 from jobfleet_protocol.control.pause_state import FleetPauses
 from jobfleet_protocol.trail.erased_values import holds_no_request
 from jobfleet_protocol.trail.tombstone import is_tombstone

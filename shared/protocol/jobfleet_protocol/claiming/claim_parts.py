@@ -19,9 +19,9 @@ from jobfleet_contracts.ports import (
 from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 from jobfleet_protocol.actions.publication import Publication
 from jobfleet_protocol.claiming.claim_result import Unclear
-from jobfleet_protocol.claiming.limit_slots import NO_SLOTS, TakenSlots
 from jobfleet_protocol.claiming.lock_leases import HeldLease
-from jobfleet_protocol.claiming.rate_slots import RateSlots
+from jobfleet_protocol.claiming.lock_slots import NO_LOCK_SLOTS, TakenLockSlots
+from jobfleet_protocol.claiming.rate_limiter import RateLimiter
 from jobfleet_protocol.claiming.start_terms import NO_TERMS, ReadLimits, StartTerms, TermsOf
 from jobfleet_protocol.claiming.trail_opening import KeysOf
 from jobfleet_protocol.control.fleet_seal import FleetSeal
@@ -44,7 +44,7 @@ class ClaimParts:
         attempt_limit: how many attempts a job has, by its request, handler and defaults.
         takeover_limit: how many lost workers in a row a job survives.
         pauses: the pauses in force; waits until they are known.
-        rates: reserves slots for starts under a rate.
+        rates: reserves the starts that count against a rate.
         terms: what the start of a job needs beside its lock.
         limits: the named limits as they stand; waits until they are known.
         give_back: sees to a claim that was given up after it was sent.
@@ -68,7 +68,7 @@ class ClaimParts:
     attempt_limit: AttemptLimit
     takeover_limit: TakeoverLimit
     pauses: ReadPauses
-    rates: RateSlots
+    rates: RateLimiter
     terms: TermsOf
     limits: ReadLimits
     give_back: Callable[[Unclear], object]
@@ -86,7 +86,7 @@ class ClaimTry:
         lease_id: chosen once per claim and kept over its retries.
         held: the lease that the claim rests on, where the worker holds it already.
         terms: what the start needs beside the lock.
-        taken: slots of limits that were taken for it.
+        taken: lock slots that were taken for it, beside its lock.
         is_alone: this worker runs nothing else, and starts nothing before the claim has ended.
         resend_only: a waiting job's request may be sent again, and nothing may run.
     """
@@ -95,6 +95,6 @@ class ClaimTry:
     lease_id: str
     held: HeldLease | None = None
     terms: StartTerms = NO_TERMS
-    taken: TakenSlots = NO_SLOTS
+    taken: TakenLockSlots = NO_LOCK_SLOTS
     is_alone: bool = False
     resend_only: bool = False

@@ -10,8 +10,8 @@ from jobfleet_contracts.lease import Lease
 from jobfleet_contracts.message import JobDefaults
 from jobfleet_protocol.claiming.acceptance import ForNewer, NoRequest
 from jobfleet_protocol.claiming.decision import Attended, Busy, Ended, Paused, Suspect, Wait
-from jobfleet_protocol.claiming.limit_slots import SlotDemand
-from jobfleet_protocol.claiming.rate_slots import Admission, Crowded
+from jobfleet_protocol.claiming.lock_slots import LockSlotDemand
+from jobfleet_protocol.claiming.rate_limiter import Admission, Crowded
 from jobfleet_protocol.claiming.start_terms import NO_TERMS, StartTerms
 from jobfleet_protocol.trail.held_trail import HeldTrail
 
@@ -23,8 +23,8 @@ class Claimed:
 
     Attributes:
         terms: what the start needed beside the lock.
-        admission: the slots of the start, where it counts against a rate.
-        slots: leases of the limits' slots that the claim holds beside its lock.
+        admission: the start that was reserved for it, where it counts against a rate.
+        slot_leases: leases of the lock slots that the claim holds beside its lock.
     """
 
     lease: Lease
@@ -33,7 +33,7 @@ class Claimed:
     defaults: JobDefaults
     terms: StartTerms = NO_TERMS
     admission: Admission | None = None
-    slots: tuple[Lease, ...] = ()
+    slot_leases: tuple[Lease, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,8 @@ class RateFull:
 
     Attributes:
         head: the job's newest event, which says so.
-        crowded: the rate without a slot within reach; ``None``: slots are reserved, and
-            ``head`` names them.
+        crowded: the rate without a start within reach; ``None``: a start is reserved, and
+            ``head`` names it.
     """
 
     head: Event
@@ -65,14 +65,14 @@ class RateFull:
 
 @dataclass(frozen=True, slots=True)
 class LimitFull:
-    """A limit has no slot for the job: try later.
+    """A limit or a lock key has no free lock slot for the job: try later.
 
     Attributes:
         head: the job's newest event; ``None``: the job has none yet.
     """
 
     head: Event | None
-    demand: SlotDemand
+    demand: LockSlotDemand
 
 
 @dataclass(frozen=True, slots=True)

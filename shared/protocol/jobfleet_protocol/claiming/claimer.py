@@ -14,8 +14,8 @@ from jobfleet_protocol.claiming.acceptance import Acceptance
 from jobfleet_protocol.claiming.claim_parts import ClaimParts, ClaimTry
 from jobfleet_protocol.claiming.claim_result import Claimed, ClaimResult, LimitFull, OtherLock
 from jobfleet_protocol.claiming.decision import Attended, Busy
-from jobfleet_protocol.claiming.limit_slots import LimitSlots, SlotDemand
 from jobfleet_protocol.claiming.lock_leases import HeldLease, LockLeases, locks_of
+from jobfleet_protocol.claiming.lock_slots import LockSlotDemand, LockSlots
 from jobfleet_protocol.claiming.lock_turns import LockTurns
 from jobfleet_protocol.claiming.trail_claim import TrailClaim
 
@@ -47,8 +47,10 @@ class Claimer:
             clock=parts.clock,
             worker_id=parts.worker_id,
         )
-        self._limits = LimitSlots(leases=self.leases, turns=self.turns)
-        self._claim = TrailClaim(parts, leases=self.leases, turns=self.turns, slots=self._limits)
+        self._lock_slots = LockSlots(leases=self.leases, turns=self.turns)
+        self._claim = TrailClaim(
+            parts, leases=self.leases, turns=self.turns, lock_slots=self._lock_slots
+        )
 
     async def claim(
         self,
@@ -79,7 +81,7 @@ class Claimer:
         claim = ClaimTry(message=message, lease_id=lease_id, terms=terms, is_alone=is_alone)
         if held is not None and held.lock == FLEET_LOCK:
             return await self._resent(claim, await self._on(held, claim))
-        taken = await self._limits.take(terms.slots, request, lease_id)
+        taken = await self._lock_slots.take(terms.slot_demands, request, lease_id)
         claim = changed(claim, taken=taken)
         if taken.full is not None:
             result = await self._beside_full(claim, taken.full)
@@ -88,9 +90,9 @@ class Claimer:
         else:
             result = await self._under_its_lock(claim)
         claimed = await self._resent(claim, result)
-        if not (isinstance(claimed, Claimed) and claimed.slots):
-            # Last: released before, a slot could be freed late, under a later try of this claim,
-            # which uses the same lease ids.
+        if not (isinstance(claimed, Claimed) and claimed.slot_leases):
+            # Last: released before, a lock slot could be freed late, under a later try of this
+            # claim, which uses the same lease ids.
             for lease in taken.leases:
                 await self.leases.let_go(lease, request)
         return claimed
@@ -99,8 +101,8 @@ class Claimer:
         """Claim on a lease that the worker holds already: no request to a lock is needed."""
         return await self._claim.under(held.current(), changed(claim, held=held))
 
-    async def _beside_full(self, claim: ClaimTry, full: SlotDemand) -> ClaimResult | OtherLock:
-        """Decide about a job that finds no slot of a limit; an end is written all the same."""
+    async def _beside_full(self, claim: ClaimTry, full: LockSlotDemand) -> ClaimResult | OtherLock:
+        """Decide about a job that finds no lock slot of a limit; an end is written all the same."""
         lock = locks_of(claim.message.request)[0]
         result = await self._claim.beside_a_holder(claim, lock, must_open=True)
         return LimitFull(result.head, full) if isinstance(result, Busy) else result

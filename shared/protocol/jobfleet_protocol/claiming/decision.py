@@ -14,7 +14,7 @@ from jobfleet_contracts.lookup_keys import lost_by
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.claiming.lost_for_good import lost_for_good
-from jobfleet_protocol.claiming.rate_slots import AT_HAND, RATE
+from jobfleet_protocol.claiming.rate_limiter import AT_HAND, RATE
 from jobfleet_protocol.control.pause_state import Pause
 from jobfleet_protocol.trail.transitions import Change, counts_as_loss
 
@@ -30,7 +30,7 @@ class LockView:
 
     Attributes:
         lock: the lock that the claim would rest on.
-        slots: the job needs one of these locks; if ``lock`` is a slot, it is among them.
+        lock_slots: the job needs one of these locks; if ``lock`` is a lock slot, it is among them.
         worker_id: of the worker that decides.
         is_held: this worker holds the lock; otherwise another one does.
         holder_lives: the lock on which a running job rests is leased by another worker.
@@ -44,7 +44,7 @@ class LockView:
     """
 
     lock: str
-    slots: Sequence[str]
+    lock_slots: Sequence[str]
     worker_id: str
     is_held: bool
     holder_lives: bool
@@ -179,11 +179,11 @@ def decide(head: Event, message: JobMessage, view: LockView, now: datetime) -> D
             # Whoever holds the lock of a running job has proved that its holder is gone. Another
             # lock slot proves nothing: a renewal under way can still revive the holder's view.
             held = head.after.lock
-            if held is not None and held != view.lock and held in view.slots:
+            if held is not None and held != view.lock and held in view.lock_slots:
                 return OtherLockSlot(head, held)
             return _about_a_claimable_job(head, view, now)
         case State.SCHEDULED | State.QUEUED | State.DEFERRED | State.RETRYING:
-            # Under the lock already when its slot comes, a job needs one more write to start in it.
+            # A job that is under its lock before its reserved start needs only one more write then.
             at_hand = AT_HAND if head.data.get("reason") == RATE else timedelta(0)
             if is_due_later(head, now + at_hand):
                 return Wait(head, head.after.due_at)

@@ -28,7 +28,7 @@ class LockViews:
         holder_lives = await self._holder_lives(head, lock if is_held else None)
         return LockView(
             lock=lock,
-            slots=() if is_worker_lock(lock) else locks_of(message.request),
+            lock_slots=() if is_worker_lock(lock) else locks_of(message.request),
             worker_id=parts.worker_id,
             is_held=is_held,
             holder_lives=holder_lives,

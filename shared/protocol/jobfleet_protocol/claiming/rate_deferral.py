@@ -1,4 +1,4 @@
-"""The event of a job that a rate lets start later, and the slots that it holds; pure."""
+"""The event of a job that a rate lets start later, and the start that is reserved for it; pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jobfleet_contracts.lookup_keys import lost_by
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.claiming.claim_result import RateFull
 from jobfleet_protocol.claiming.decision import Start
-from jobfleet_protocol.claiming.rate_slots import RATE, Admission, Crowded
+from jobfleet_protocol.claiming.rate_limiter import RATE, Admission, Crowded
 from jobfleet_protocol.trail.transitions import Change
 
 
@@ -30,24 +30,24 @@ class Postpone:
     crowded: Crowded | None
 
 
-def held_slots(head: Event) -> Mapping[str, datetime]:
-    """Return the slots that a deferral has reserved for the job's next start, by key."""
+def reserved_starts(head: Event) -> Mapping[str, datetime]:
+    """Return the moments that a deferral has reserved for the job's next start, by rate's key."""
     if head.kind is not Status.DEFERRED or head.data.get("reason") != RATE:
         return {}
-    return {key: parse_time(slot) for key, slot in head.data.get("slots", {}).items()}
+    return {key: parse_time(start) for key, start in head.data.get("slots", {}).items()}
 
 
 def delayed_by_rate(
     start: Start, worker_id: str, found: Admission | Crowded, now: datetime
 ) -> Postpone | RateFull:
-    """Return what becomes of a start whose slot lies ahead, or that found none.
+    """Return what becomes of a job whose reserved start lies ahead, or that found none.
 
-    The job says once that it waits for a rate, and again with each slot that is reserved for it.
+    The job says once that it waits for a rate, and again with each start that is reserved for it.
     """
     head = start.head
     crowded = found if isinstance(found, Crowded) else None
     waits = head.kind is Status.DEFERRED and head.data.get("reason") == RATE
-    if waits and held_slots(head) == (found.slots if isinstance(found, Admission) else {}):
+    if waits and reserved_starts(head) == (found.starts if isinstance(found, Admission) else {}):
         return RateFull(head, crowded)
     running = head.after.state is State.RUNNING
     taken = Change(
@@ -67,7 +67,7 @@ def delayed_by_rate(
 
 
 def crowded_text(found: Crowded) -> str:
-    """Return what the event of a job says that found no slot."""
+    """Return what the event of a job says that found no start."""
     return f"waits for rate {found.demand.name} ({found.demand.rate})"
 
 
@@ -85,10 +85,10 @@ def _rate_text(found: Admission | Crowded) -> str:
 def _rate_data(found: Admission | Crowded) -> dict[str, Any]:
     if isinstance(found, Crowded):
         return crowded_data(found)
-    slots = {key: format_time(slot) for key, slot in found.slots.items()}
-    return {"reason": RATE, "rate": found.name, "slot": format_time(found.at), "slots": slots}
+    starts = {key: format_time(start) for key, start in found.starts.items()}
+    return {"reason": RATE, "rate": found.name, "slot": format_time(found.at), "slots": starts}
 
 
 def started_data(admission: Admission) -> dict[str, Any]:
-    """Return what ``Started`` says of the slot that the job starts in."""
+    """Return what ``Started`` says of the start that was reserved for it."""
     return {"rate": admission.name, "slot": format_time(admission.at)}

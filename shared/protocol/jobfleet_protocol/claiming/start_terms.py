@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.outcome import JobError
-from jobfleet_protocol.claiming.limit_slots import SlotDemand
-from jobfleet_protocol.claiming.rate_slots import RateDemand
+from jobfleet_protocol.claiming.lock_slots import LockSlotDemand
+from jobfleet_protocol.claiming.rate_limiter import RateDemand
 from jobfleet_protocol.control.limit_state import Limit
 
 
@@ -17,14 +17,14 @@ class StartTerms:
     """The terms of one job.
 
     Attributes:
-        slots: limits, in the order to take them; the job needs a slot of each beside its lock.
-        limits: named limits that the slots are made from, as they were read.
+        slot_demands: in the order to take them. The job needs a lock slot for each.
+        limits: named limits that the lock slots are made from, as they were read.
         rates: what its starts count against.
         problem: code of the user's failed to say the terms. The attempt then fails with it before
             its handler runs, so it counts against no rate.
     """
 
-    slots: tuple[SlotDemand, ...] = ()
+    slot_demands: tuple[LockSlotDemand, ...] = ()
     limits: tuple[Limit, ...] = ()
     rates: tuple[RateDemand, ...] = ()
     problem: JobError | None = None

@@ -40,17 +40,17 @@ from jobfleet_protocol.claiming.decision import (
     Wait,
     decide,
 )
-from jobfleet_protocol.claiming.limit_slots import LimitSlots
 from jobfleet_protocol.claiming.lock_leases import HeldLease, LockLeases
+from jobfleet_protocol.claiming.lock_slots import LockSlots
 from jobfleet_protocol.claiming.lock_turns import LockTurns, TurnView
 from jobfleet_protocol.claiming.lock_views import LockViews
 from jobfleet_protocol.claiming.rate_deferral import (
     Postpone,
     delayed_by_rate,
-    held_slots,
+    reserved_starts,
     started_data,
 )
-from jobfleet_protocol.claiming.rate_slots import AT_HAND, Admission
+from jobfleet_protocol.claiming.rate_limiter import AT_HAND, Admission
 from jobfleet_protocol.claiming.start_terms import StartTerms
 from jobfleet_protocol.claiming.trail_opening import TrailOpening
 from jobfleet_protocol.trail.held_trail import HeldTrail
@@ -64,12 +64,12 @@ class TrailClaim:
     """Writes the claims of one worker, under whatever lock they rest on."""
 
     def __init__(
-        self, parts: ClaimParts, *, leases: LockLeases, turns: LockTurns, slots: LimitSlots
+        self, parts: ClaimParts, *, leases: LockLeases, turns: LockTurns, lock_slots: LockSlots
     ) -> None:
         self._parts = parts
         self._leases = leases
         self._turns = turns
-        self._limits = slots
+        self._lock_slots = lock_slots
         self._views = LockViews(parts)
         self._opening = TrailOpening(
             index=parts.index,
@@ -156,14 +156,14 @@ class TrailClaim:
         claim: ClaimTry,
         admission: Admission | None,
     ) -> Sequence[Change] | None:
-        """Return what starts the job, with its turn and its slot; ``None``: look again."""
+        """Return what starts the job, with turns and reserved start; ``None``: look again."""
         held, terms, taken = claim.held, claim.terms, claim.taken
         started = start.changes[-1]
         own = lease.lock == job_lock(start.head.job_id) or is_worker_lock(lease.lock)
         if taken.leases:
-            beside = await self._limits.look(taken.leases, start.head)
+            beside = await self._lock_slots.look(taken.leases, start.head)
             self._require_trust(lease, held, *taken.leases)
-            turns = await self._limits.turns(taken.leases, beside, start.head.job_id)
+            turns = await self._lock_slots.turns(taken.leases, beside, start.head.job_id)
             if turns is None:
                 return None
             started = replace(started, locks=turns)
@@ -177,7 +177,7 @@ class TrailClaim:
         if admission is not None:
             started = replace(started, data=started_data(admission))
         if not own or taken.leases or admission is not None:
-            # While the note was written, or a slot was reserved, time has passed.
+            # While the note was written, or a start was reserved, time has passed.
             if (await self._parts.pauses()).holding_job(start.head) is not None:
                 return None
             if terms.limits and not terms.hold_under(await self._parts.limits()):
@@ -197,12 +197,12 @@ class TrailClaim:
     async def _admitted(
         self, start: Start, terms: StartTerms, admission: Admission | None
     ) -> tuple[Start | Postpone | RateFull, Admission | None]:
-        """Reserve the start's slots, and wait for them if they are near.
+        """Reserve a start with each rate, and wait for it if it is near.
 
         Args:
             admission: of an earlier round, in which the job had moved.
         """
-        held = held_slots(start.head) if admission is None else admission.slots
+        held = reserved_starts(start.head) if admission is None else admission.starts
         found = await self._parts.rates.admit(terms.rates, held)
         if not isinstance(found, Admission) or found.at - self._parts.rates.now() > AT_HAND:
             now = self._parts.clock.now()
@@ -210,10 +210,10 @@ class TrailClaim:
         await self._parts.rates.until(found.at)
         return start, found
 
-    def _require_trust(self, lease: Lease, held: HeldLease | None, *slots: Lease) -> None:
+    def _require_trust(self, lease: Lease, held: HeldLease | None, *slot_leases: Lease) -> None:
         if held is not None and not held.is_trusted():
             raise TrustEnded(f"lease on {held.lock} was lost before the claim")
-        for each in slots if held is not None else (lease, *slots):
+        for each in slot_leases if held is not None else (lease, *slot_leases):
             if not self._leases.trusts(each):
                 raise TrustEnded(f"lease on {each.lock} ran out before the claim")
 
@@ -280,8 +280,8 @@ class TrailClaim:
         match write:
             case Start():
                 claimed = self._claimed(claim, lease, newest)
-                slots = claim.taken.leases
-                return changed(claimed, terms=claim.terms, admission=admission, slots=slots)
+                leases = claim.taken.leases
+                return changed(claimed, terms=claim.terms, admission=admission, slot_leases=leases)
             case Resend():
                 return self._claimed(claim, lease, newest)
             case Finish():

@@ -12,7 +12,7 @@ from jobfleet_contracts.internal_job import GROUP_TYPE
 from jobfleet_contracts.state import CLAIMABLE, State, Status
 from jobfleet_dashboard.views.short_id import short
 from jobfleet_dashboard.views.text_span import Sentence, TextSpan
-from jobfleet_protocol.claiming.rate_slots import RATE
+from jobfleet_protocol.claiming.rate_limiter import RATE
 from jobfleet_protocol.control.pause_state import Pause
 from jobfleet_protocol.reading.durations import seconds_between, spell, spell_due
 from jobfleet_protocol.reading.group_record import held_text

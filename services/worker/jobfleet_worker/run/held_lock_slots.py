@@ -1,4 +1,4 @@
-"""The slots of limits that one run holds beside its lock."""
+"""The lock slots that one run holds beside its lock."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from jobfleet_contracts.lease import Lease
 from jobfleet_worker.run.lease_keeper import KeptLease, LeaseKeeper, Watch
 
 
-class HeldSlots:
+class HeldLockSlots:
     """Leases under renewal; the loss of any one stops the run.
 
     Attributes:
@@ -47,4 +47,4 @@ class HeldSlots:
 
 
 def _nothing() -> None:
-    """The lock's own renewals look for a cancel request already; a slot serves one job alone."""
+    """The lock's own renewals look for a cancel request already. A lock slot serves one job."""

@@ -1,8 +1,8 @@
-"""Slots in time for starts under a rate: reserved before a start, each used once.
+"""Starts under a rate: each is reserved before a job starts, and used once.
 
-One row per key holds the theoretical arrival time of a GCRA. A reservation takes the earliest slot
+One row per key holds the theoretical arrival time of a GCRA. A reservation takes the earliest start
 that this time allows, and moves it on by one interval, in one replacement of the row that was read.
-A crash, or an answer that was lost, wastes slots; no slot is taken twice.
+A crash, or an answer that was lost, wastes starts; no start is taken twice.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from jobfleet_contracts.rate import MOST_AHEAD, Rate
 RATE = "rate"
 """Reason of a deferral: a rate lets the job start later."""
 AT_HAND = timedelta(seconds=0.4)
-"""A slot so near is waited for with the job in hand.
+"""A start so near is waited for with the job in hand.
 
-A delay queue may take a second at least. A job that is further from its slot than this comes back
+A delay queue may take a second at least. A job that is further from its start than this comes back
 in the first 0.6 s after it, and so within the grace.
 """
 LONGEST_PUT_OFF_SECONDS = 60.0
@@ -47,33 +47,35 @@ class RateDemand:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Slots for one start, by key; the start must come at :attr:`at` or within each grace after.
+    """A reserved start of one job, with each rate that it counts against.
+
+    The job must start at :attr:`at`, or within each rate's grace after it.
 
     Attributes:
-        name: of the rate whose slot comes last.
+        starts: the reserved moment, by the rate's key.
     """
 
     demands: tuple[RateDemand, ...]
-    slots: Mapping[str, datetime]
+    starts: Mapping[str, datetime]
 
     @property
     def at(self) -> datetime:
         """When the job may start, by the storage's clock."""
-        return max(self.slots.values())
+        return max(self.starts.values())
 
     @property
     def name(self) -> str:
-        """The rate whose slot comes last."""
-        return max(self.demands, key=lambda demand: self.slots[demand.key]).name
+        """The rate whose moment comes last."""
+        return max(self.demands, key=lambda demand: self.starts[demand.key]).name
 
     def is_over(self, now: datetime) -> bool:
-        """Whether one of the slots is past its grace, so that it must be reserved anew."""
-        return any(self.slots[each.key] + each.rate.grace < now for each in self.demands)
+        """Whether one of the moments is past its grace, so that it must be reserved anew."""
+        return any(self.starts[each.key] + each.rate.grace < now for each in self.demands)
 
 
 @dataclass(frozen=True, slots=True)
 class Crowded:
-    """No slot within reach: the next one that this rate allows lies further ahead."""
+    """No start within reach: the next one that this rate allows lies further ahead."""
 
     demand: RateDemand
 
@@ -82,7 +84,7 @@ class Crowded:
 class _Asked:
     demand: RateDemand
     earliest: datetime
-    slot: datetime | None = None
+    start: datetime | None = None
     is_answered: bool = False
 
 
@@ -91,19 +93,19 @@ class _Key:
     """What this process knows of one key.
 
     Attributes:
-        next_slot: a slot before it cannot be had any more; it only moves forward.
+        next_start: no start before it can be had any more; it only moves forward.
         asked: reservations that wait for the write under way, to share the next one.
         put_off: boot-time seconds at which jobs that were put off come back; a heap.
     """
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    next_slot: datetime | None = None
+    next_start: datetime | None = None
     asked: list[_Asked] = field(default_factory=list)
     put_off: list[float] = field(default_factory=list)
 
 
-class RateSlots:
-    """Reserves slots for the starts of one worker; starts that ask together share one write.
+class RateLimiter:
+    """Reserves starts for the jobs of one worker; jobs that ask together share one write.
 
     Args:
         clock_offset: seconds by which this machine's clock is ahead of the storage's.
@@ -124,38 +126,38 @@ class RateSlots:
     async def admit(
         self, demands: Sequence[RateDemand], held: Mapping[str, datetime]
     ) -> Admission | Crowded:
-        """Return slots for one start; those that are held already are used while they last.
+        """Reserve a start under all rates; moments reserved before are used while they last.
 
         Args:
-            held: slots that were reserved for this start earlier, by key.
+            held: moments that were reserved for this job earlier, by key.
 
         Raises:
             BackendUnavailable: a reservation may have been made; it is wasted then.
         """
-        # The slowest first: the others then follow its slot, and waste fewer of their own.
+        # The slowest first: the others then follow its moment, and waste fewer of their own.
         wanted = sorted(demands, key=lambda demand: demand.rate.interval, reverse=True)
-        slots = {d.key: held[d.key] for d in wanted if d.key in held}
+        starts = {d.key: held[d.key] for d in wanted if d.key in held}
         lead = timedelta(0)
         while True:
-            start = max([self.now(), *slots.values()])
-            missing = _first_missing(wanted, slots, start)
+            latest = max([self.now(), *starts.values()])
+            missing = _first_missing(wanted, starts, latest)
             if missing is None:
-                return Admission(tuple(wanted), slots)
+                return Admission(tuple(wanted), starts)
             began = self._clock.boottime()
-            slot = await self._reserve(missing, max(start, self.now() + lead))
-            if slot is None:
+            start = await self._reserve(missing, max(latest, self.now() + lead))
+            if start is None:
                 return Crowded(missing)
-            slots[missing.key] = slot
-            # Storage that answers late would have each slot over before it is known.
+            starts[missing.key] = start
+            # Storage that answers late would have each start over before it is known.
             lead = min(timedelta(seconds=self._clock.boottime() - began), 0.8 * MOST_AHEAD)
 
     async def keep(self, admission: Admission) -> bool:
-        """Wait for the start, or for a later one where a slot has passed meanwhile.
+        """Wait for the reserved start, or for a later one where it has passed meanwhile.
 
         Call it last: what stands between it and the start is not in the rate's bound.
 
         Returns:
-            Whether the job may start now; ``False``: no slot is within reach any more.
+            Whether the job may start now; ``False``: no start is within reach any more.
         """
         await self.until(admission.at)
         while admission.is_over(self.now()):
@@ -169,7 +171,7 @@ class RateSlots:
     async def until(self, moment: datetime) -> None:
         """Wait until the storage's clock and this machine's show this moment.
 
-        A slot is a due time too, and by its own clock no worker starts a job before that.
+        A reserved start is a due time too, and by its own clock no worker starts a job before that.
         """
         while True:
             ahead = moment - min(self.now(), self._clock.now())
@@ -178,16 +180,16 @@ class RateSlots:
             await asyncio.sleep(ahead.total_seconds())
 
     def crowded(self, demands: Sequence[RateDemand]) -> Crowded | None:
-        """Return a rate that is known to have no slot within reach, without asking the storage."""
+        """Return a rate that is known to have no start within reach, without asking the storage."""
         horizon = self.now() + MOST_AHEAD
         for each in demands:
             known = self._keys.get(each.key)
-            if known is not None and known.next_slot is not None and known.next_slot > horizon:
+            if known is not None and known.next_start is not None and known.next_start > horizon:
                 return Crowded(each)
         return None
 
     def put_off_seconds(self, crowded: Crowded) -> float:
-        """Return after how long a job that found no slot shall try again.
+        """Return after how long a job that found no start shall try again.
 
         As many jobs of this worker come back as the rate lets start, and a few more, however many
         wait: each comes back after a random part of the time that those before it take.
@@ -197,8 +199,8 @@ class RateSlots:
         while known.put_off and known.put_off[0] <= now:
             heapq.heappop(known.put_off)
         within_reach = timedelta(0)
-        if known.next_slot is not None:
-            within_reach = max(known.next_slot - MOST_AHEAD - self.now(), timedelta(0))
+        if known.next_start is not None:
+            within_reach = max(known.next_start - MOST_AHEAD - self.now(), timedelta(0))
         queue = max(len(known.put_off) * rate.interval.total_seconds(), 1.0)
         seconds = within_reach.total_seconds() + queue * random.uniform(0.25, 1)
         seconds = min(seconds, LONGEST_PUT_OFF_SECONDS)
@@ -206,7 +208,7 @@ class RateSlots:
         return seconds
 
     async def _reserve(self, demand: RateDemand, earliest: datetime) -> datetime | None:
-        """Return the slot, ``None`` where it would lie too far ahead."""
+        """Return the reserved start, ``None`` where it would lie too far ahead."""
         known, mine = self._known(demand.key), _Asked(demand, earliest)
         known.asked.append(mine)
         try:
@@ -216,45 +218,45 @@ class RateSlots:
         finally:
             if mine in known.asked:
                 known.asked.remove(mine)
-        return mine.slot
+        return mine.start
 
     async def _answer(self, key: str, known: _Key) -> None:
-        """Take slots for all that ask now, in one replacement of the row."""
+        """Reserve starts for all that ask now, in one replacement of the row."""
         while True:
             row = await self._store.read(key)
             asked, moment = list(known.asked), None if row is None else row.moment
-            slots: list[datetime | None] = []
+            starts: list[datetime | None] = []
             for each in asked:
-                slot, after = _next_slot(moment, each, self.now())
-                slots.append(slot)
-                moment = moment if slot is None else after
-            if moment is None or not any(slots):
+                start, after = _next_start(moment, each, self.now())
+                starts.append(start)
+                moment = moment if start is None else after
+            if moment is None or not any(starts):
                 break
             if await self._store.replace(key, moment, read=row):
                 break
-        known.next_slot = None if moment is None else moment - _tolerance(asked[0].demand.rate)
-        for each, slot in zip(asked, slots, strict=True):
-            each.slot, each.is_answered = slot, True
+        known.next_start = None if moment is None else moment - _tolerance(asked[0].demand.rate)
+        for each, start in zip(asked, starts, strict=True):
+            each.start, each.is_answered = start, True
 
     def _known(self, key: str) -> _Key:
         if key not in self._keys and len(self._keys) >= MOST_KEYS:
             now = self.now()
             for name, known in list(self._keys.items()):
-                if not known.asked and (known.next_slot is None or known.next_slot < now):
+                if not known.asked and (known.next_start is None or known.next_start < now):
                     del self._keys[name]
         return self._keys.setdefault(key, _Key())
 
 
-def _next_slot(
+def _next_start(
     moment: datetime | None, asked: _Asked, now: datetime
 ) -> tuple[datetime | None, datetime]:
-    """Return the slot, if it is near enough, and the theoretical arrival time after it."""
+    """Return the earliest start, if near enough, and the theoretical arrival time after it."""
     rate = asked.demand.rate
-    slot = max(now, asked.earliest)
+    start = max(now, asked.earliest)
     if moment is not None:
-        slot = max(slot, moment - _tolerance(rate))
-    after = max(slot, moment or slot) + rate.interval
-    return (slot if slot - now <= MOST_AHEAD else None), after
+        start = max(start, moment - _tolerance(rate))
+    after = max(start, moment or start) + rate.interval
+    return (start if start - now <= MOST_AHEAD else None), after
 
 
 def _tolerance(rate: Rate) -> timedelta:
@@ -262,10 +264,10 @@ def _tolerance(rate: Rate) -> timedelta:
 
 
 def _first_missing(
-    demands: Sequence[RateDemand], slots: Mapping[str, datetime], start: datetime
+    demands: Sequence[RateDemand], starts: Mapping[str, datetime], latest: datetime
 ) -> RateDemand | None:
     for each in demands:
-        slot = slots.get(each.key)
-        if slot is None or slot + each.rate.grace < start:
+        start = starts.get(each.key)
+        if start is None or start + each.rate.grace < latest:
             return each
     return None

@@ -1,7 +1,7 @@
-"""Slots of limits that a job takes beside its lock: all of them, or none.
+"""Lock slots that a job takes beside its lock, of limits and of its handler's key: all, or none.
 
-Each slot is a lock of its own with a note and turns, like the slots of a lock key. So no counter
-can drift, a slot is free again when its lease ends, and a second release is refused.
+Each lock slot is a lock of its own with a note and turns. So no counter can drift, a lock slot is
+free again when its lease ends, and a second release is refused.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from jobfleet_protocol.claiming.lock_leases import LockLeases
 from jobfleet_protocol.claiming.lock_turns import LockTurns, TurnView
 
 LIMIT = "limit"
-"""Reason of a deferral: a named limit has no free slot."""
+"""Reason of a deferral: a named limit has no free lock slot."""
 LOCK = "lock"
-"""Reason of a deferral: a lock key has no free slot."""
+"""Reason of a deferral: a lock key has no free lock slot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SlotDemand:
-    """One limit; a start needs a slot of it.
+class LockSlotDemand:
+    """One limit, or lock key, of which a start needs a lock slot.
 
     Attributes:
         reason: of the deferral where all are taken: ``limit`` or ``lock``.
         name: of the limit, or the lock key.
-        locks: the slots; one is needed. None if nothing may start under the limit.
-        prefix: what the names of the slots begin with.
+        locks: the lock slots; one is needed. None if nothing may start under the limit.
+        prefix: what the names of the lock slots begin with.
         closed: why nothing may start, where ``locks`` is empty.
     """
 
@@ -49,52 +49,52 @@ class SlotDemand:
 
 
 @dataclass(frozen=True, slots=True)
-class TakenSlots:
-    """What an attempt to take all slots came to.
+class TakenLockSlots:
+    """What an attempt to take all lock slots came to.
 
     Attributes:
         leases: held now, also where one of the limits is full.
-        full: the first limit without a free slot.
+        full: the first demand without a free lock slot.
     """
 
     leases: tuple[Lease, ...] = ()
-    full: SlotDemand | None = None
+    full: LockSlotDemand | None = None
 
 
-NO_SLOTS = TakenSlots()
+NO_LOCK_SLOTS = TakenLockSlots()
 
 
-class LimitSlots:
-    """Takes slots for the claims of one worker, and their turns."""
+class LockSlots:
+    """Takes lock slots for the claims of one worker, and their turns."""
 
     def __init__(self, *, leases: LockLeases, turns: LockTurns) -> None:
         self._leases = leases
         self._turns = turns
 
     async def take(
-        self, demands: Sequence[SlotDemand], request: JobRequest, lease_id: str
-    ) -> TakenSlots:
-        """Lease a slot of each limit, in their order, until one is full.
+        self, demands: Sequence[LockSlotDemand], request: JobRequest, lease_id: str
+    ) -> TakenLockSlots:
+        """Lease a lock slot for each demand, in their order, until one is full.
 
         Args:
-            lease_id: of the claim. Each slot gets an id made from it, so that a repeated claim
+            lease_id: of the claim. Each lock slot gets an id made from it, so that a repeated claim
                 repeats the same acquires.
         """
         taken: list[Lease] = []
         for demand in demands:
             if not demand.locks:
-                return TakenSlots(tuple(taken), demand)
+                return TakenLockSlots(tuple(taken), demand)
             own_id = str(uuid5(UUID(lease_id), demand.prefix))
             start = int(request.job_id[-8:], 16) % len(demand.locks)
             ordered = demand.locks[start:] + demand.locks[:start]
             try:
                 taken.append(await self._leases.acquire_one(ordered, demand.prefix, own_id))
             except LeaseConflict:
-                return TakenSlots(tuple(taken), demand)
-        return TakenSlots(tuple(taken))
+                return TakenLockSlots(tuple(taken), demand)
+        return TakenLockSlots(tuple(taken))
 
     async def look(self, leases: Sequence[Lease], head: Event) -> list[TurnView]:
-        """Read the note of each slot, and the newest row of the job that it names."""
+        """Read the note of each lock slot, and the newest row of the job that it names."""
         views = [await self._turns.look_beside(lease.lock, head.job_id) for lease in leases]
         return [replace(view, own=head) for view in views]
 
@@ -104,7 +104,7 @@ class LimitSlots:
         """Fence each predecessor, then write each note; call it while all leases are trusted.
 
         Returns:
-            Each slot with its turn; ``None``: something has moved, look again.
+            Each lock slot with its turn; ``None``: something has moved, look again.
         """
         held = []
         for lease, view in zip(leases, views, strict=True):

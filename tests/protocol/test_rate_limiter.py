@@ -10,7 +10,7 @@ import pytest
 
 from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.rate import Rate, RateRow
-from jobfleet_protocol.claiming.rate_slots import Admission, Crowded, RateDemand, RateSlots
+from jobfleet_protocol.claiming.rate_limiter import Admission, Crowded, RateDemand, RateLimiter
 
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
 TEN = RateDemand("type/call", "call", Rate("10/second"))
@@ -62,8 +62,8 @@ class Place:
     def __init__(self) -> None:
         self.clock, self.store = StillClock(), Rows()
 
-    def worker(self, offset: float = 0.0) -> RateSlots:
-        return RateSlots(store=self.store, clock=self.clock, clock_offset=lambda: offset)
+    def worker(self, offset: float = 0.0) -> RateLimiter:
+        return RateLimiter(store=self.store, clock=self.clock, clock_offset=lambda: offset)
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def place() -> Place:
     return Place()
 
 
-async def ask(worker: RateSlots, demand: RateDemand = TEN, count: int = 1) -> list[float | None]:
+async def ask(worker: RateLimiter, demand: RateDemand = TEN, count: int = 1) -> list[float | None]:
     """Return the seconds of the slots, ``None`` where there was none."""
     found = await asyncio.gather(*(worker.admit([demand], {}) for _ in range(count)))
     return [None if isinstance(f, Crowded) else (f.at - BEGIN).total_seconds() for f in found]
@@ -173,7 +173,7 @@ async def test_a_job_of_two_rates_starts_when_both_allow_it(place: Place) -> Non
     assert isinstance(found, Admission)
     assert (found.at - BEGIN).total_seconds() == 1.0
     assert found.name == "limit slow"
-    assert set(found.slots.values()) == {BEGIN + timedelta(seconds=1)}
+    assert set(found.starts.values()) == {BEGIN + timedelta(seconds=1)}
 
 
 async def test_storage_that_answers_late_still_yields_a_slot_that_is_not_over(
@@ -222,7 +222,7 @@ async def test_jobs_that_are_put_off_come_back_about_as_fast_as_they_may_start(
 async def test_the_memory_of_many_quiet_keys_is_bounded(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobfleet_protocol.claiming.rate_slots.MOST_KEYS", 10)
+    monkeypatch.setattr("jobfleet_protocol.claiming.rate_limiter.MOST_KEYS", 10)
     worker = place.worker()
     for number in range(50):
         place.clock.seconds = number

@@ -74,7 +74,7 @@ def limits(workshop: Workshop) -> Limits:
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobfleet_worker.run.deferral.SHORTEST_WITHOUT_SLOT", 0.05)
+    monkeypatch.setattr("jobfleet_worker.run.deferral.SHORTEST_WITHOUT_LOCK_SLOT", 0.05)
     monkeypatch.setattr("jobfleet_worker.run.deferral.LONGEST_WITHOUT_LOCK_SLOT", 0.2)
 
 

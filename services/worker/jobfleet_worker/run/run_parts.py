@@ -1,4 +1,9 @@
-"""What every run of a worker shares."""
+"""What every run of a worker shares.
+
+A worker makes a :class:`JobRun` for each job that it claims. These parts are made once, in
+``wiring.py``, and each run uses nearly all of them. Without this class the executor, which makes
+the runs, would take and pass on each part by itself.
+"""
 
 from __future__ import annotations
 
@@ -29,12 +34,19 @@ class RunParts:
     """The parts that a worker gives to each of its runs.
 
     Attributes:
+        keeper: renews the lease of the run's lock, and those of its lock slots.
+        leases: gives leases up at the end of the run.
+        follow_up: does what an ended attempt owes: followers, releases, the open row.
         no_more_starts: set once no job starts any more, so that no slot waits for a handler that
             was left behind.
+        handler_gate: says whether a job without a handler is to fail.
+        rates: keeps a reserved start, just before the handler begins.
+        slots: the worker's; a handler that is left behind keeps its slot.
+        tally: counts what the worker has run.
         give_back: sees to a claim that ended without an ending in the trail.
         retire_lock: releases a worker's own lock on which a job rests that cannot be ended.
         logs: keeps what handlers log; ``None``: nobody does.
-        coder: decodes what handlers get, and encodes what they return, say and raise.
+        coder: decodes what handlers get, and encodes what they return, log and raise.
     """
 
     trail: AuditTrail

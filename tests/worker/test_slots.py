@@ -60,9 +60,26 @@ async def test_after_a_wait_other_jobs_have_the_slots_three_times_as_long(
 
 async def test_a_job_that_nothing_runs_beside_needs_no_pause(clock: HandClock) -> None:
     slots = Slots(4, clock=clock, alone_seconds=0.01)
-    with taken(slots, 1):
+    with taken(slots, 1), slots.suspect():
         assert await one_wait(slots, clock, 10)
         assert slots.can_be_reserved
+
+
+async def test_suspects_that_come_together_are_no_other_jobs_to_each_other(
+    clock: HandClock,
+) -> None:
+    slots = Slots(4, clock=clock, alone_seconds=0.01)
+    with taken(slots, 1), slots.suspect():
+        assert await one_wait(slots, clock, 10)
+    with taken(slots, 3), slots.suspect(), slots.suspect():
+        waiting = asyncio.create_task(slots.until_looked_at())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        with slots.running():
+            await waiting
+            assert not slots.can_be_reserved  # another job runs beside them
+        with slots.suspect():
+            assert slots.can_be_reserved
 
 
 async def test_only_one_job_at_a_time_reserves_the_slots(clock: HandClock) -> None:
@@ -93,10 +110,11 @@ def test_a_job_runs_alone_in_the_end_though_the_queue_is_never_empty() -> None:
         """Come again a minute after each wait that was too short, as a message does."""
         while True:
             slots.take()
-            if slots.can_be_reserved:
-                async with slots.alone() as is_alone:
-                    if is_alone:
-                        return time.now
+            with slots.suspect():
+                if slots.can_be_reserved:
+                    async with slots.alone() as is_alone:
+                        if is_alone:
+                            return time.now
             slots.release()
             await asyncio.sleep(60)
 

@@ -13,6 +13,7 @@ from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.claiming.decision import SUSPECT_TAKEOVERS
 from jobfleet_protocol.trail.transitions import Change
 from jobfleet_worker import handler
+from jobfleet_worker.run import slots
 from tests.worker.workshop import Workshop
 
 _runs: list["Run"] = []
@@ -179,6 +180,18 @@ async def test_suspects_that_come_together_do_not_wait_out_each_other_s_delays(
     for job_id in suspects:
         assert (await workshop.until_ended(job_id, seconds=55)).status == "Completed"
     assert len({head.worker_id for head in [await workshop.head(j) for j in suspects]}) == 2
+    await workshop.verified()
+
+
+async def test_suspects_that_come_together_to_a_resting_worker_have_their_turns_at_once(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rest is for other jobs, and there are none. A delay of a minute would outlast the test."""
+    monkeypatch.setattr(slots, "REST", 1000)
+    suspects = [await submit_suspect(workshop, f"suspect {n}") for n in range(4)]
+    workshop.start_worker(work, concurrency=8, defer_seconds=60)
+    for job_id in suspects:
+        assert (await workshop.until_ended(job_id, seconds=50)).status == "Completed"
     await workshop.verified()
 
 

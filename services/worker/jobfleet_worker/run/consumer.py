@@ -207,13 +207,16 @@ class Consumer:
         self, delivery: Delivery, message: JobMessage, suspect: Suspect
     ) -> None:
         """Run a suspect alone, or leave it to another worker, or to a later moment."""
-        if self._slots.is_reserved:
-            await self._give_back_beside_suspect(delivery, suspect.head)
-        elif self._slots.can_be_reserved:
-            await self._run_alone(delivery, message, suspect)
-        else:
-            await self._unclaimed.handle(message, suspect, at_most=self._slots.rest_left)
-            await self._acknowledge(delivery)
+        with self._slots.suspect():
+            if self._slots.rest_left:
+                await self._slots.until_looked_at()
+            if self._slots.is_reserved:
+                await self._give_back_beside_suspect(delivery, suspect.head)
+            elif self._slots.can_be_reserved:
+                await self._run_alone(delivery, message, suspect)
+            else:
+                await self._unclaimed.handle(message, suspect, at_most=self._slots.rest_left)
+                await self._acknowledge(delivery)
 
     async def _run_alone(self, delivery: Delivery, message: JobMessage, suspect: Suspect) -> None:
         """Let the worker's other jobs end, start none, and run the suspect: a loss is its own.
@@ -245,8 +248,9 @@ class Consumer:
             # for its acknowledgement is delivered again.
             settle = self._settle(delivery, result.trail.head)
             settled = asyncio.create_task(settle, name="settle")
-            await self._executor.run(result, held)
-            await settled
+            with self._slots.running():
+                await self._executor.run(result, held)
+                await settled
         else:
             await self._without_claim(delivery, message, result)
 

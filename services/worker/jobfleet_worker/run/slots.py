@@ -10,6 +10,8 @@ from jobfleet_contracts.ports import Clock
 
 REST = 3
 """After a reservation of s seconds, other jobs have all slots for at least 3 s seconds."""
+LOOK_SECONDS = 2.0
+"""Longest wait for what the deliveries beside a suspect are."""
 
 
 class Slots:
@@ -38,6 +40,8 @@ class Slots:
         self._longest_wait = alone_seconds
         self._rests_until = clock.boottime()
         self.taken = 0
+        self._running = 0
+        self._suspects = 0
         self._left_behind = 0
         self._is_closed = False
         self._changed = asyncio.Event()
@@ -62,6 +66,42 @@ class Slots:
         self._changed.set()
 
     @contextmanager
+    def running(self) -> Iterator[None]:
+        """Count a taken slot as one in which a job runs."""
+        self._running += 1
+        self._changed.set()
+        try:
+            yield
+        finally:
+            self._running -= 1
+
+    @contextmanager
+    def suspect(self) -> Iterator[None]:
+        """Count a taken slot as one that holds a job which must run alone."""
+        self._suspects += 1
+        self._changed.set()
+        try:
+            yield
+        finally:
+            self._suspects -= 1
+
+    async def until_looked_at(self) -> None:
+        """Wait, for two seconds at most, until each taken slot holds a job that runs or a suspect.
+
+        Suspects that were received together would otherwise take each other for other jobs. All of
+        them would be put off, and the worker would idle until they come again.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_SECONDS):
+                while self.taken > self._running + self._suspects and not self._is_settled:
+                    self._changed.clear()
+                    await self._changed.wait()
+
+    @property
+    def _is_settled(self) -> bool:
+        return self.is_reserved or self._is_closed
+
+    @contextmanager
     def left_behind(self) -> Iterator[None]:
         """Count a taken slot as one that may never be free: its handler did not stop."""
         self._left_behind += 1
@@ -84,8 +124,8 @@ class Slots:
 
     @property
     def can_be_reserved(self) -> bool:
-        """Whether a job may reserve all slots now; always if nothing runs beside it."""
-        return not self.is_reserved and (self.taken == 1 or not self.rest_left)
+        """Whether a suspect may reserve all slots now; always if nothing but suspects is here."""
+        return not self.is_reserved and (self.taken == self._suspects or not self.rest_left)
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[bool]:
@@ -96,6 +136,7 @@ class Slots:
         one may never end.
         """
         self.is_reserved = True
+        self._changed.set()
         began = self._clock.boottime()
         try:
             await self._until_others_ended()

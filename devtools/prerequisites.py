@@ -50,6 +50,8 @@ def missing_debian_packages() -> list[str]:
         packages.append("rabbitmq-server")
     if not PostgresCluster.is_installed() and not _is_served(named_postgres()):
         packages.append("postgresql")
+    if shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin") is None:
+        packages.append("pgbouncer")
     if not any(map(shutil.which, _BROWSERS)):
         packages.append("chromium")
     if shutil.which("promtool") is None:

@@ -164,7 +164,7 @@ async def test_live_cursors_follow_transactions_that_commit_late(
 async def test_where_no_ring_comes_messages_and_cancels_are_found_by_looking(
     backend: Backend, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As behind a pooler in transaction mode."""
+    """As behind a pooler."""
     monkeypatch.setattr(Ringer, "ring", lambda _self, _payload: None)
     other = await open_backend(settings)
     cancels = aiter(other.control.cancels())

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from jobfleet_backends.postgres.audit_trail import PostgresAuditTrail
-from jobfleet_backends.postgres.connection import URL, Address
+from jobfleet_backends.postgres.connection import URL, Address, set_up
 from jobfleet_backends.postgres.control_channel import PostgresControlChannel
 from jobfleet_backends.postgres.control_log import PostgresControlLog
 from jobfleet_backends.postgres.database import Database
@@ -137,6 +137,7 @@ def _make_schema(address: Address, schema: str) -> None:
     """Make a schema that is missing; an older one is left to ``jobfleet migrate``."""
     try:
         with address.connect() as session:
+            set_up(session)
             found = read_version(session, schema)
             if found is None:
                 migrate(session, schema)

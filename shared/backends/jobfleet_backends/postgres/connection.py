@@ -18,6 +18,13 @@ Session = psycopg.Connection[tuple[Any, ...]]
 
 URL = "JOBFLEET_POSTGRES_URL"
 CONNECT_SECONDS = 5
+PREPARE_THRESHOLD = 5
+"""A statement is prepared after so many runs in a session that is the server's own."""
+# What is answered must stand after a crash, whatever a role or database has as its default.
+_DURABLE = """
+SELECT set_config('synchronous_commit',
+    replace(current_setting('synchronous_commit'), 'off', 'on'), false)
+"""
 _DEFAULTS = {
     "application_name": "jobfleet",
     # With several hosts: the one that takes writes. With one: a standby is refused by name.
@@ -27,6 +34,10 @@ _DEFAULTS = {
     "keepalives_count": "3",
     "tcp_user_timeout": "15000",
 }
+_READ_ONLY = (
+    f"is a read-only standby, or writes are off for this role; point {URL} at the primary, "
+    "e.g. with all servers of the cluster and target_session_attrs=read-write"
+)
 _REFUSALS = {
     "28": f"refused the sign-in; check user and password in {URL}",
     "3D000": f"has no such database; create it, or name another one in {URL}",
@@ -41,13 +52,15 @@ _FAULTS = {
     "pg_stat_activity",
     "57014": "cancelled the statement; check its statement_timeout",
     "25P03": "ended an idle transaction; check idle_in_transaction_session_timeout",
-    "25006": f"is read-only, as a standby is; name the primary in {URL}",
+    "25006": _READ_ONLY,
     "42P01": "lacks a table of this release; run `jobfleet migrate`, and undo changes by hand",
     "42703": "lacks a column of this release; run `jobfleet migrate`, and undo changes by hand",
     "3F000": "lacks the schema; run `jobfleet migrate`",
 }
 _PASSING = frozenset({"08", "40", "53", "55", "57", "58", "XX", "25", "42", "3F"})
 """Classes of errors that say nothing of the statement's values."""
+_READ_ONLY_MARKS = ("session is read-only", "server is in hot standby mode")
+"""What the driver says of a server that it finds and may not use, without an SQLSTATE."""
 _NO_SIGN_IN = (
     "password authentication failed",
     "no password supplied",
@@ -86,13 +99,16 @@ class Address:
         self.shown = f"{host}:{port}/{given.get('dbname') or given.get('user') or ''}"
 
     def connect(self, *, seconds: float = CONNECT_SECONDS) -> Session:
-        """Open a session in autocommit mode whose times come as text.
+        """Open a session in autocommit mode whose times come as text; it prepares no statement.
 
         Raises:
             psycopg.Error: it cannot be opened; see :meth:`explain`.
         """
         session = psycopg.connect(
-            self._conninfo, autocommit=True, connect_timeout=max(int(seconds), 1)
+            self._conninfo,
+            autocommit=True,
+            connect_timeout=max(int(seconds), 1),
+            prepare_threshold=None,
         )
         for name in ("timestamptz", "json", "jsonb"):
             session.adapters.register_loader(name, psycopg.types.string.TextLoader)
@@ -127,11 +143,39 @@ class Address:
             refusal = _REFUSALS["3D000"]
         if refusal is not None:
             return BackendForbidden(f"PostgreSQL {self.shown} {refusal} ({message})")
-        if state in _FAULTS:
-            return BackendUnavailable(f"PostgreSQL {self.shown} {_FAULTS[state]} ({message})")
+        fault = _FAULTS.get(state)
+        if not state and any(mark in message for mark in _READ_ONLY_MARKS):
+            fault = _READ_ONLY
+        if fault is not None:
+            return BackendUnavailable(f"PostgreSQL {self.shown} {fault} ({message})")
         if not state or state[:2] in _PASSING:
             return BackendUnavailable(f"PostgreSQL {self.shown} does not answer well: {message}")
         return None
+
+
+def is_pooled(session: Session) -> bool:
+    """Return whether a pooler answers: it names another process than the server does.
+
+    A pooler gives each transaction one of its own sessions. What is prepared, set or listened to in
+    one is unknown to the next.
+    """
+    return session.execute("SELECT pg_backend_pid()").fetchone() != (session.info.backend_pid,)
+
+
+def set_up(session: Session) -> None:
+    """Let commits wait for the disk, and let statements be prepared where no pooler loses them.
+
+    Raises:
+        BackendForbidden: the sessions of the pooler do not wait for the disk.
+    """
+    if not is_pooled(session):
+        session.prepare_threshold = PREPARE_THRESHOLD
+        session.execute(_DURABLE)
+    elif session.execute("SHOW synchronous_commit").fetchone() == ("off",):
+        raise BackendForbidden(
+            "synchronous_commit is off, and behind a pooler jobfleet cannot set it: set it to on "
+            "for this role and database"
+        )
 
 
 def is_alive(session: Session) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from jobfleet_backends.postgres.batch import BatchStatement, Item, Request, Result
-from jobfleet_backends.postgres.connection import CONNECT_SECONDS, Address, Session
+from jobfleet_backends.postgres.connection import CONNECT_SECONDS, Address, Session, set_up
 from jobfleet_backends.postgres.migrations import check_version, read_version
 from jobfleet_backends.postgres.schema import in_schema
 from jobfleet_backends.postgres.session_threads import MAX_BATCH, SessionThread
@@ -21,11 +21,6 @@ Row = tuple[Any, ...]
 WRITE_SECONDS = 10.0
 READ_SECONDS = 60.0
 _WATCH_SECONDS = 0.5
-# What is answered must stand after a crash, whatever a role or database has as its default.
-_DURABLE = """
-SELECT set_config('synchronous_commit',
-    replace(current_setting('synchronous_commit'), 'off', 'on'), false)
-"""
 
 
 class Database:
@@ -140,7 +135,7 @@ class Database:
 
     def _prepare(self, session: Session) -> None:
         """Another release may have migrated the schema while the session was away."""
-        session.execute(_DURABLE)
+        set_up(session)
         check_version(read_version(session, self.schema), self.schema)
 
     def _look_after(self) -> None:

@@ -23,7 +23,7 @@ HOLD_RENEW_SECONDS = 5.0
 POLL_SECONDS = 1.0
 """Longest pause between two looks for messages: a ring may have been lost."""
 POLL_UNHEARD_SECONDS = 0.2
-"""The same where no ring has ever been heard, as behind a pooler in transaction mode."""
+"""The same where no ring has ever been heard, as behind a pooler."""
 _UNASKED_SECONDS = 0.02
 """Shortest pause between two looks: a message that is due may be locked by somebody for long."""
 HOLD_NOT_RENEWED = "deliveries.hold_not_renewed"

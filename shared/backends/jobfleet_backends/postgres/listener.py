@@ -1,7 +1,7 @@
 """Hears what other processes ring: ``LISTEN`` on one session per process, in a thread.
 
-A ring is a hint. It is lost while the session is away, and behind a pooler in transaction mode no
-ring ever comes. So everybody who waits for one also looks by himself.
+A ring is a hint. It is lost while the session is away, and behind a pooler nobody listens. So
+everybody who waits for one also looks by himself.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 import psycopg
 import structlog
 
-from jobfleet_backends.postgres.connection import Address, Session, cut
+from jobfleet_backends.postgres.connection import Address, Session, cut, is_pooled
 from jobfleet_contracts.job_id import new_id
 
 LISTENING_LOST = "postgres.listening_lost"
@@ -84,6 +84,9 @@ class Listener:
                 self._closed.wait(_AGAIN_SECONDS)
 
     def _listen(self, session: Session) -> None:
+        if is_pooled(session):
+            self._closed.wait()
+            return
         session.execute(f'LISTEN "{self._channel}"'.encode())
         self._lost = False
         self._tell("")

@@ -115,7 +115,7 @@ class _Watch:
             self._began_unseen = slots.is_reserved
             return []
         faults: list[str] = []
-        waits = slots.is_reserved and slots.taken > 1
+        waits = slots.is_reserved and slots.taken > slots.suspects
         if waits and self._waits_since is None:
             self._waits_since = now
             rested = now - self._ended_at

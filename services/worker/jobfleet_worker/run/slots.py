@@ -24,6 +24,7 @@ class Slots:
 
     Attributes:
         taken: slots in which a job runs, or a delivery is looked at.
+        suspects: taken slots whose job must run alone.
         is_reserved: one delivery waits to run alone, or runs so: nothing else may start.
     """
 
@@ -41,7 +42,7 @@ class Slots:
         self._rests_until = clock.boottime()
         self.taken = 0
         self._running = 0
-        self._suspects = 0
+        self.suspects = 0
         self._left_behind = 0
         self._is_closed = False
         self._changed = asyncio.Event()
@@ -78,12 +79,12 @@ class Slots:
     @contextmanager
     def suspect(self) -> Iterator[None]:
         """Count a taken slot as one that holds a job which must run alone."""
-        self._suspects += 1
+        self.suspects += 1
         self._changed.set()
         try:
             yield
         finally:
-            self._suspects -= 1
+            self.suspects -= 1
 
     async def until_looked_at(self) -> None:
         """Wait, for two seconds at most, until each taken slot holds a job that runs or a suspect.
@@ -93,7 +94,7 @@ class Slots:
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(LOOK_SECONDS):
-                while self.taken > self._running + self._suspects and not self._is_settled:
+                while self.taken > self._running + self.suspects and not self._is_settled:
                     self._changed.clear()
                     await self._changed.wait()
 
@@ -125,7 +126,7 @@ class Slots:
     @property
     def can_be_reserved(self) -> bool:
         """Whether a suspect may reserve all slots now; always if nothing but suspects is here."""
-        return not self.is_reserved and (self.taken == self._suspects or not self.rest_left)
+        return not self.is_reserved and (self.taken == self.suspects or not self.rest_left)
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[bool]:

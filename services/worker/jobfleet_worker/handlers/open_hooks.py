@@ -181,15 +181,8 @@ class _Guarded:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._note(error)
-        try:
+        with self._ending(error):
             self._manager.__exit__(kind, error, trace)
-        except asyncio.CancelledError:
-            raise
-        except BaseException as own:
-            if error is not None or self._counts:
-                raise
-            _log.error(HOOK_FAILED, hook=self._mark.place, exc_info=own)
 
     async def __aenter__(self) -> Any:
         if _is_async(self._manager):
@@ -202,22 +195,29 @@ class _Guarded:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._note(error)
-        try:
+        with self._ending(error):
             if _is_async(self._manager):
                 await self._manager.__aexit__(kind, error, trace)
             else:
                 self._manager.__exit__(kind, error, trace)
+
+    @contextmanager
+    def _ending(self, error: BaseException | None) -> Iterator[None]:
+        """Note the attempt's error, then let the hook end; log what only the hook's end raises.
+
+        Args:
+            error: with which the attempt ended; what the hook makes of it goes on.
+        """
+        if self._run is not None and self._judge is not None and error is not None:
+            self._judge(self._run, error)
+        try:
+            yield
         except asyncio.CancelledError:
             raise
         except BaseException as own:
             if error is not None or self._counts:
                 raise
             _log.error(HOOK_FAILED, hook=self._mark.place, exc_info=own)
-
-    def _note(self, error: BaseException | None) -> None:
-        if self._run is not None and self._judge is not None and error is not None:
-            self._judge(self._run, error)
 
     @property
     def _counts(self) -> bool:

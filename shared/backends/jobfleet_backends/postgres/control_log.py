@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 
-from jobfleet_backends.postgres.batch import Row
 from jobfleet_backends.postgres.database import Database
-from jobfleet_contracts.codec import decode, encode_text, format_time, parse_time
-from jobfleet_contracts.control import ControlEntry, ControlKind, ControlSubject
+from jobfleet_backends.sql.control_rows import CONTROL_COLUMNS, entry_to_row, row_to_entry
+from jobfleet_contracts.control import ControlEntry, ControlSubject
 from jobfleet_contracts.errors import SequenceTaken
 
-_COLUMNS = "subject, name, sequence, entry_id, kind, by_whom, occurred_at, reason, details, state"
 _INSERT = f"""
-INSERT INTO jobfleet.control_log ({_COLUMNS}) VALUES ({", ".join(["%s"] * 10)})
+INSERT INTO jobfleet.control_log ({CONTROL_COLUMNS}) VALUES ({", ".join(["%s"] * 10)})
 ON CONFLICT (subject, name, sequence) DO NOTHING
 """
-_SELECT = f"SELECT {_COLUMNS} FROM jobfleet.control_log "
+_SELECT = f"SELECT {CONTROL_COLUMNS} FROM jobfleet.control_log "
 _NEWEST = _SELECT + "WHERE subject = %s AND name = %s ORDER BY sequence DESC LIMIT 1"
 # A jump from name to name: each look takes the first row behind the name before.
 _HEADS = f"""
@@ -40,24 +38,24 @@ class PostgresControlLog:
 
     async def insert(self, entry: ControlEntry) -> None:
         """Insert one entry."""
-        if await self._database.execute(_INSERT, *_to_row(entry)) == 0:
+        if await self._database.execute(_INSERT, *entry_to_row(entry)) == 0:
             raise SequenceTaken(f"{entry.subject} {entry.name} has entry {entry.sequence}")
 
     async def read(self, subject: ControlSubject, name: str, sequence: int) -> ControlEntry | None:
         """Return one entry."""
         where = "WHERE subject = %s AND name = %s AND sequence = %s"
         rows = await self._database.fetch(_SELECT + where, subject.value, name, sequence)
-        return _to_entry(rows[0]) if rows else None
+        return row_to_entry(rows[0]) if rows else None
 
     async def newest(self, subject: ControlSubject, name: str) -> ControlEntry | None:
         """Return the last entry."""
         rows = await self._database.fetch(_NEWEST, subject.value, name)
-        return _to_entry(rows[0]) if rows else None
+        return row_to_entry(rows[0]) if rows else None
 
     async def heads(self, subject: ControlSubject) -> Sequence[ControlEntry]:
         """Return the last entry of every name; two steps down the index for each."""
         rows = await self._database.fetch(_HEADS, *[subject.value] * 3)
-        return [_to_entry(row) for row in rows]
+        return [row_to_entry(row) for row in rows]
 
     async def history(
         self,
@@ -71,7 +69,7 @@ class PostgresControlLog:
         where = "WHERE subject = %s AND name = %s AND sequence < %s ORDER BY sequence DESC LIMIT %s"
         end = 2**62 if before is None else before
         rows = await self._database.fetch(_SELECT + where, subject.value, name, end, limit)
-        return [_to_entry(row) for row in rows]
+        return [row_to_entry(row) for row in rows]
 
     async def scan(self) -> AsyncIterator[Sequence[ControlEntry]]:
         """Yield each log whole."""
@@ -80,35 +78,4 @@ class PostgresControlLog:
             for head in await self.heads(subject):
                 values = subject.value, head.name, head.sequence
                 rows = await self._database.fetch(_SELECT + where, *values)
-                yield [_to_entry(row) for row in rows]
-
-
-def _to_row(entry: ControlEntry) -> Row:
-    return (
-        entry.subject.value,
-        entry.name,
-        entry.sequence,
-        entry.entry_id,
-        entry.kind.value,
-        entry.by,
-        format_time(entry.occurred_at),
-        entry.reason,
-        encode_text(dict(entry.details)),
-        encode_text(dict(entry.state)),
-    )
-
-
-def _to_entry(row: Row) -> ControlEntry:
-    subject, name, sequence, entry_id, kind, by, occurred_at, reason, details, state = row
-    return ControlEntry(
-        subject=ControlSubject(subject),
-        name=name,
-        sequence=sequence,
-        entry_id=entry_id,
-        kind=ControlKind(kind),
-        by=by,
-        occurred_at=parse_time(occurred_at),
-        reason=reason,
-        details=decode(details),
-        state=decode(state),
-    )
+                yield [row_to_entry(row) for row in rows]

@@ -12,12 +12,12 @@ import structlog
 from jobfleet_backends.postgres.database import Database
 from jobfleet_backends.postgres.listener import LISTENING, Listener
 from jobfleet_backends.postgres.message_rows import ACKNOWLEDGE, HOLD_SECONDS, TAKE, Held, Taking
+from jobfleet_backends.sql.held_delivery import HeldDelivery
 from jobfleet_backends.sql.message_codec import decode_message
 from jobfleet_contracts.codec import encode_text
 from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.job import LANES
 from jobfleet_contracts.job_id import new_id
-from jobfleet_contracts.message import JobMessage, MalformedMessage
 
 HOLD_RENEW_SECONDS = 5.0
 POLL_SECONDS = 1.0
@@ -46,27 +46,6 @@ INSERT INTO jobfleet.queues SELECT unnest(%s::text[]) ON CONFLICT (queue) DO NOT
 """
 
 _log = structlog.get_logger()
-
-
-class PostgresDelivery:
-    """A message in this consumer's hands."""
-
-    __slots__ = ("_consumer", "message", "number")
-
-    def __init__(
-        self, *, consumer: PostgresJobConsumer, number: int, message: JobMessage | MalformedMessage
-    ) -> None:
-        self._consumer = consumer
-        self.number = number
-        self.message = message
-
-    async def ack(self) -> None:
-        """Take it off the queue; quiet where it has gone back."""
-        await self._consumer.acknowledge(self.number)
-
-    async def give_back(self) -> None:
-        """Let another worker have it at once."""
-        await self._consumer.give_back(self.number)
 
 
 class PostgresJobConsumer:
@@ -100,7 +79,7 @@ class PostgresJobConsumer:
         self._is_drained = False
         self._places = [(queue, lane) for lane in range(len(LANES)) for queue in served]
 
-    async def receive(self, limit: int, wait: timedelta) -> Sequence[PostgresDelivery]:
+    async def receive(self, limit: int, wait: timedelta) -> Sequence[HeldDelivery]:
         """Return 1 to ``limit`` deliveries, or none after ``wait``."""
         boottime = self._database.clock.boottime
         deadline = boottime() + wait.total_seconds()
@@ -146,14 +125,14 @@ class PostgresJobConsumer:
             await self._hold_for(0, self._held)
         self._held.clear()
 
-    async def _take(self, limit: int) -> list[PostgresDelivery]:
+    async def _take(self, limit: int) -> list[HeldDelivery]:
         if not self._places:
             return []
         taking = Taking(tuple(self._places), limit, self._holder)
         rows = await self._database.write(TAKE, taking)
         self._held.update(row[0] for row in rows)
         return [
-            PostgresDelivery(consumer=self, number=number, message=decode_message(body, hints))
+            HeldDelivery(holder=self, number=number, message=decode_message(body, hints))
             for number, body, hints in rows
         ]
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 
+from jobfleet_backends.sql.control_rows import CONTROL_COLUMNS, entry_to_row, row_to_entry
 from jobfleet_backends.sql.row_codec import Row, marks
 from jobfleet_backends.sqlite.database import Database
-from jobfleet_contracts.codec import decode, encode_text, format_time, parse_time
-from jobfleet_contracts.control import ControlEntry, ControlKind, ControlSubject
+from jobfleet_contracts.control import ControlEntry, ControlSubject
 from jobfleet_contracts.errors import SequenceTaken
 
-_COLUMNS = "subject, name, sequence, entry_id, kind, by_whom, occurred_at, reason, details, state"
-_INSERT = f"INSERT INTO control_log ({_COLUMNS}) VALUES {marks(_COLUMNS)}"
-_SELECT = f"SELECT {_COLUMNS} FROM control_log "
+_INSERT = f"INSERT INTO control_log ({CONTROL_COLUMNS}) VALUES {marks(CONTROL_COLUMNS)}"
+_SELECT = f"SELECT {CONTROL_COLUMNS} FROM control_log "
 _NEXT_NAME = "SELECT min(name) FROM control_log WHERE subject = ? AND name > ?"
 _NEWEST = _SELECT + "WHERE subject = ? AND name = ? ORDER BY sequence DESC LIMIT 1"
 
@@ -26,7 +25,7 @@ class SqliteControlLog:
 
     async def insert(self, entry: ControlEntry) -> None:
         """Insert one entry."""
-        row = _to_row(entry)
+        row = entry_to_row(entry)
 
         def insert(connection: sqlite3.Connection) -> None:
             try:
@@ -44,12 +43,12 @@ class SqliteControlLog:
         """Return one entry."""
         where = "WHERE subject = ? AND name = ? AND sequence = ?"
         rows = await self._rows(_SELECT + where, subject, name, sequence)
-        return _to_entry(rows[0]) if rows else None
+        return row_to_entry(rows[0]) if rows else None
 
     async def newest(self, subject: ControlSubject, name: str) -> ControlEntry | None:
         """Return the last entry."""
         rows = await self._rows(_NEWEST, subject, name)
-        return _to_entry(rows[0]) if rows else None
+        return row_to_entry(rows[0]) if rows else None
 
     async def heads(self, subject: ControlSubject) -> Sequence[ControlEntry]:
         """Return the last entry of every name; two steps down the index for each."""
@@ -64,7 +63,7 @@ class SqliteControlLog:
                 name = following
                 rows.append(connection.execute(_NEWEST, (subject, name)).fetchone())
 
-        return [_to_entry(row) for row in await self._database.read(find)]
+        return [row_to_entry(row) for row in await self._database.read(find)]
 
     async def history(
         self,
@@ -78,7 +77,7 @@ class SqliteControlLog:
         where = "WHERE subject = ? AND name = ? AND sequence < ? ORDER BY sequence DESC LIMIT ?"
         end = 2**62 if before is None else before
         rows = await self._rows(_SELECT + where, subject, name, end, limit)
-        return [_to_entry(row) for row in rows]
+        return [row_to_entry(row) for row in rows]
 
     async def scan(self) -> AsyncIterator[Sequence[ControlEntry]]:
         """Yield each log whole."""
@@ -86,40 +85,9 @@ class SqliteControlLog:
             for head in await self.heads(subject):
                 where = "WHERE subject = ? AND name = ? AND sequence <= ? ORDER BY sequence"
                 rows = await self._rows(_SELECT + where, subject, head.name, head.sequence)
-                yield [_to_entry(row) for row in rows]
+                yield [row_to_entry(row) for row in rows]
 
     async def _rows(self, statement: str, *values: str | int) -> list[Row]:
         return await self._database.read(
             lambda connection: connection.execute(statement, values).fetchall()
         )
-
-
-def _to_row(entry: ControlEntry) -> Row:
-    return (
-        entry.subject,
-        entry.name,
-        entry.sequence,
-        entry.entry_id,
-        entry.kind,
-        entry.by,
-        format_time(entry.occurred_at),
-        entry.reason,
-        encode_text(dict(entry.details)),
-        encode_text(dict(entry.state)),
-    )
-
-
-def _to_entry(row: Row) -> ControlEntry:
-    subject, name, sequence, entry_id, kind, by, occurred_at, reason, details, state = row
-    return ControlEntry(
-        subject=ControlSubject(subject),
-        name=name,
-        sequence=sequence,
-        entry_id=entry_id,
-        kind=ControlKind(kind),
-        by=by,
-        occurred_at=parse_time(occurred_at),
-        reason=reason,
-        details=decode(details),
-        state=decode(state),
-    )

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import structlog
 
+from jobfleet_backends.sql.held_delivery import HeldDelivery
 from jobfleet_backends.sql.message_codec import decode_message
 from jobfleet_backends.sql.row_codec import Row
 from jobfleet_backends.sqlite.change_signal import (
@@ -21,7 +22,6 @@ from jobfleet_backends.sqlite.doorbell import Doorbell
 from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.job import LANES
 from jobfleet_contracts.job_id import new_id
-from jobfleet_contracts.message import JobMessage, MalformedMessage
 
 HOLD_SECONDS = 15.0
 """A delivery of a worker that died comes back after this time."""
@@ -38,27 +38,6 @@ _KEEP = "UPDATE messages SET visible_at = ? WHERE message = ? AND holder = ?"
 _ACK = "DELETE FROM messages WHERE message = ? AND holder = ?"
 
 _log = structlog.get_logger()
-
-
-class SqliteDelivery:
-    """A message in this consumer's hands."""
-
-    __slots__ = ("_consumer", "message", "number")
-
-    def __init__(
-        self, *, consumer: SqliteJobConsumer, number: int, message: JobMessage | MalformedMessage
-    ) -> None:
-        self._consumer = consumer
-        self.number = number
-        self.message = message
-
-    async def ack(self) -> None:
-        """Take it off the queue; quiet where it has gone back."""
-        await self._consumer.acknowledge(self.number)
-
-    async def give_back(self) -> None:
-        """Let another worker have it at once."""
-        await self._consumer.give_back(self.number)
 
 
 class SqliteJobConsumer:
@@ -93,7 +72,7 @@ class SqliteJobConsumer:
         served = [queue for queue in self._queues if queue not in queues]
         self._places = [(queue, lane) for lane in range(len(LANES)) for queue in served]
 
-    async def receive(self, limit: int, wait: timedelta) -> Sequence[SqliteDelivery]:
+    async def receive(self, limit: int, wait: timedelta) -> Sequence[HeldDelivery]:
         """Return 1 to ``limit`` deliveries, or none after ``wait``."""
         if limit < 1 or self._signal is None:
             return []
@@ -138,11 +117,11 @@ class SqliteJobConsumer:
         await self._hold_until(self._held, self._database.clock.boottime())
         self._held.clear()
 
-    async def _take(self, limit: int) -> list[SqliteDelivery]:
+    async def _take(self, limit: int) -> list[HeldDelivery]:
         rows = await self._database.write(lambda connection: self._claim(connection, limit))
         self._held.update(row[0] for row in rows)
         return [
-            SqliteDelivery(consumer=self, number=number, message=decode_message(body, hints))
+            HeldDelivery(holder=self, number=number, message=decode_message(body, hints))
             for number, body, hints in rows
         ]
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from azure.core import MatchConditions
 from azure.storage.blob import BlobProperties
 from azure.storage.blob.aio import BlobClient, ContainerClient
 
-from jobfleet_backends.azure.http.azure_errors import StorageRefused
 from jobfleet_backends.azure.http.blob_writer import BlobWriter
+from jobfleet_backends.azure.http.created_on_demand import CreatedOnDemand
 from jobfleet_backends.azure.http.storage_calls import StorageCalls
 
 LIST_PAGE = 5000
-
-_Answer = TypeVar("_Answer")
 
 
 class BlobContainer:
@@ -29,6 +27,12 @@ class BlobContainer:
         self._client = client
         self._writer = writer
         self._calls = calls
+        self._requests = CreatedOnDemand(
+            calls=calls,
+            missing="ContainerNotFound",
+            operation="container.create",
+            create=client.create_container,
+        )
 
     @property
     def address(self) -> str:
@@ -37,35 +41,35 @@ class BlobContainer:
 
     async def create(self, operation: str, name: str, body: bytes = b"") -> None:
         """Create a blob with ``If-None-Match: *``, so that one that is there stays as it is."""
-        await self._send(operation, lambda: self._writer.create(name, body))
+        await self._requests.write(operation, lambda: self._writer.create(name, body))
 
     async def create_log(self, operation: str, name: str) -> None:
         """Create an empty append blob with ``If-None-Match: *``."""
-        await self._send(operation, lambda: self._writer.create_log(name))
+        await self._requests.write(operation, lambda: self._writer.create_log(name))
 
     async def append(self, operation: str, name: str, position: int, body: bytes) -> None:
         """Append to an append blob that ends at this position, else it is refused with 412."""
-        await self._send(operation, lambda: self._writer.append(name, position, body))
+        await self._requests.write(operation, lambda: self._writer.append(name, position, body))
 
     async def acquire(self, operation: str, name: str, lease_id: str, seconds: int) -> None:
         """Lease a blob under an id of one's own."""
-        await self._send(operation, lambda: self._writer.acquire(name, lease_id, seconds))
+        await self._requests.write(operation, lambda: self._writer.acquire(name, lease_id, seconds))
 
     async def renew(self, operation: str, name: str, lease_id: str) -> None:
         """Start the lease's time anew."""
-        await self._send(operation, lambda: self._writer.renew(name, lease_id))
+        await self._requests.write(operation, lambda: self._writer.renew(name, lease_id))
 
     async def release(self, operation: str, name: str, lease_id: str) -> None:
         """End the lease."""
-        await self._send(operation, lambda: self._writer.release(name, lease_id))
+        await self._requests.write(operation, lambda: self._writer.release(name, lease_id))
 
     async def delete(self, operation: str, name: str, lease_id: str | None = None) -> None:
         """Delete a blob, under its lease where it has one."""
-        await self._send(operation, lambda: self._writer.delete(name, lease_id))
+        await self._requests.write(operation, lambda: self._writer.delete(name, lease_id))
 
     async def properties(self, operation: str, name: str) -> BlobProperties:
         """Return metadata and lease status."""
-        return await self._read(operation, self._blob(name).get_blob_properties)
+        return await self._requests.read(operation, self._blob(name).get_blob_properties)
 
     async def describe(
         self,
@@ -81,7 +85,7 @@ class BlobContainer:
         unchanged: dict[str, Any] = {}
         if etag is not None:
             unchanged = {"etag": etag, "match_condition": MatchConditions.IfNotModified}
-        await self._send(
+        await self._requests.write(
             operation,
             lambda: blob.set_blob_metadata(dict(metadata), lease=lease_id, **unchanged),
         )
@@ -98,7 +102,7 @@ class BlobContainer:
         async def request() -> bytes:
             return await (await blob.download_blob(offset=start, length=limit)).readall()
 
-        return await self._read(operation, request)
+        return await self._requests.read(operation, request)
 
     async def listing(
         self, operation: str, *, prefix: str = ""
@@ -107,7 +111,7 @@ class BlobContainer:
         following: str | None = None
         while True:
             request = partial(self._page, prefix, following)
-            page, following = await self._read(operation, request)
+            page, following = await self._requests.read(operation, request)
             yield page
             if not following:
                 return
@@ -123,28 +127,3 @@ class BlobContainer:
 
     def _blob(self, name: str) -> BlobClient:
         return self._client.get_blob_client(name)
-
-    async def _send(self, operation: str, request: Callable[[], Awaitable[object]]) -> None:
-        try:
-            await self._calls.once(operation, request)
-        except StorageRefused as refusal:
-            if refusal.code != "ContainerNotFound":
-                raise
-            await self._create()
-            await self._calls.once(operation, request)
-
-    async def _read(self, operation: str, request: Callable[[], Awaitable[_Answer]]) -> _Answer:
-        try:
-            return await self._calls.reading(operation, request)
-        except StorageRefused as refusal:
-            if refusal.code != "ContainerNotFound":
-                raise
-            await self._create()
-            return await self._calls.reading(operation, request)
-
-    async def _create(self) -> None:
-        try:
-            await self._calls.once("container.create", self._client.create_container)
-        except StorageRefused as refusal:
-            if not refusal.is_conflict:
-                raise

@@ -10,6 +10,7 @@ from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
 from jobfleet_backends.azure.http.azure_errors import StorageRefused
+from jobfleet_backends.azure.http.created_on_demand import CreatedOnDemand
 from jobfleet_backends.azure.http.storage_calls import StorageCalls
 from jobfleet_backends.azure.http.table_reader import Query, Row, Rows, TableReader, etag_of
 from jobfleet_backends.azure.http.table_writer import Entity, Operation, TableWriter
@@ -33,6 +34,12 @@ class EntityTable:
         self._reader = reader
         self._writer = writer
         self._calls = calls
+        self._requests = CreatedOnDemand(
+            calls=calls,
+            missing="TableNotFound",
+            operation="table.create",
+            create=client.create_table,
+        )
 
     @property
     def address(self) -> str:
@@ -137,26 +144,7 @@ class EntityTable:
         return found
 
     async def _write(self, operation: str, request: Callable[[], Awaitable[object]]) -> None:
-        try:
-            await self._calls.once(operation, request)
-        except StorageRefused as refusal:
-            if refusal.code != "TableNotFound":
-                raise
-            await self._create()
-            await self._calls.once(operation, request)
+        await self._requests.write(operation, request)
 
     async def _read(self, operation: str, request: Callable[[], Awaitable[_Answer]]) -> _Answer:
-        try:
-            return await self._calls.reading(operation, request)
-        except StorageRefused as refusal:
-            if refusal.code != "TableNotFound":
-                raise
-            await self._create()
-            return await self._calls.reading(operation, request)
-
-    async def _create(self) -> None:
-        try:
-            await self._calls.once("table.create", self._client.create_table)
-        except StorageRefused as refusal:
-            if not refusal.is_conflict:
-                raise
+        return await self._requests.read(operation, request)

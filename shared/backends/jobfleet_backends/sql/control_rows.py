@@ -1,0 +1,44 @@
+"""Entries of the control log as rows of the database."""
+
+from __future__ import annotations
+
+from jobfleet_backends.sql.row_codec import Row
+from jobfleet_contracts.codec import decode, encode_text, format_time, parse_time
+from jobfleet_contracts.control import ControlEntry, ControlKind, ControlSubject
+
+CONTROL_COLUMNS = (
+    "subject, name, sequence, entry_id, kind, by_whom, occurred_at, reason, details, state"
+)
+
+
+def entry_to_row(entry: ControlEntry) -> Row:
+    """Return the values of ``CONTROL_COLUMNS``."""
+    return (
+        entry.subject.value,
+        entry.name,
+        entry.sequence,
+        entry.entry_id,
+        entry.kind.value,
+        entry.by,
+        format_time(entry.occurred_at),
+        entry.reason,
+        encode_text(dict(entry.details)),
+        encode_text(dict(entry.state)),
+    )
+
+
+def row_to_entry(row: Row) -> ControlEntry:
+    """Return the entry of a row of ``CONTROL_COLUMNS``."""
+    subject, name, sequence, entry_id, kind, by, occurred_at, reason, details, state = row
+    return ControlEntry(
+        subject=ControlSubject(subject),
+        name=name,
+        sequence=sequence,
+        entry_id=entry_id,
+        kind=ControlKind(kind),
+        by=by,
+        occurred_at=parse_time(occurred_at),
+        reason=reason,
+        details=decode(details),
+        state=decode(state),
+    )

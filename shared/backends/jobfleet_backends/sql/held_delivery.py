@@ -1,0 +1,40 @@
+"""A message that a consumer holds in a table of the database."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from jobfleet_contracts.message import JobMessage, MalformedMessage
+
+
+class Holder(Protocol):
+    """The consumer that holds the message."""
+
+    async def acknowledge(self, number: int) -> None:
+        """Remove a message that this consumer holds."""
+        ...
+
+    async def give_back(self, number: int) -> None:
+        """Show a message that this consumer holds to everybody."""
+        ...
+
+
+class HeldDelivery:
+    """A message in a consumer's hands; see :class:`jobfleet_contracts.ports.Delivery`."""
+
+    __slots__ = ("_holder", "message", "number")
+
+    def __init__(
+        self, *, holder: Holder, number: int, message: JobMessage | MalformedMessage
+    ) -> None:
+        self._holder = holder
+        self.number = number
+        self.message = message
+
+    async def ack(self) -> None:
+        """Take it off the queue; quiet where it has gone back."""
+        await self._holder.acknowledge(self.number)
+
+    async def give_back(self) -> None:
+        """Let another worker have it at once."""
+        await self._holder.give_back(self.number)

@@ -36,6 +36,9 @@ SHOWN_BY = {
     "backends/postgres/user_*.py": "publisher/test_transactions.py",
     "backends/rabbitmq/confirmed_sender.py": "backends/rabbitmq/test_job_queue.py",
     "backends/rabbitmq/lane_channel.py": "backends/rabbitmq/test_job_consumer.py",
+    "backends/sql/control_channel.py": "conformance/test_control_channel.py",
+    "backends/sql/control_rows.py": "conformance/test_control_log.py",
+    "backends/sql/held_delivery.py": "conformance/test_job_consumer.py",
     "backends/sqlite/change_signal.py": "backends/sqlite/test_doorbell.py",
     "backends/sqlite/conditions.py": "conformance/test_job_search.py",
     "backends/sqlite/error_counts.py": "conformance/test_error_groups.py",
@@ -158,6 +161,7 @@ SHOWN_BY = {
     "worker/handlers/runners.py": "worker/test_way_to_the_handler.py",
     "worker/handlers/schedule_marks.py": "worker/test_schedules_in_code.py",
     "worker/handlers/signature.py": "worker/test_declarations.py",
+    "worker/metrics/bare_metrics.py": "worker/test_metrics.py",
     "worker/metrics/port.py": "worker/test_metrics.py",
     "worker/outbound/*_headers.py": "worker/outbound/test_http_client.py",
     "worker/outbound/bodiless_answer.py": "worker/outbound/test_strange_answers.py",
@@ -182,7 +186,7 @@ SHOWN_BY = {
     "worker/upkeep/announced_keys.py": "worker/test_indexed_keys.py",
     "worker/upkeep/duties.py": "worker/test_rescuer.py",
     "worker/upkeep/level_check.py": "worker/test_newer_releases.py",
-    "worker/upkeep/lock_successor.py": "worker/test_lock_keys.py",
+    "worker/upkeep/lock_waiters.py": "worker/test_lock_keys.py",
     "worker/upkeep/wiring.py": "worker/test_scheduler.py",
 }
 

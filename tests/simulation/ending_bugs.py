@@ -12,7 +12,7 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.outcome import Outcome
 from jobfleet_contracts.state import Status
 from jobfleet_protocol.actions.callbacks import Callbacks
-from jobfleet_protocol.trail.held_trail import Decision, HeldTrail
+from jobfleet_protocol.trail.held_trail import DecideChanges, HeldTrail
 from jobfleet_protocol.trail.transitions import Change
 from jobfleet_worker.run.follow_up import FollowUp
 from jobfleet_worker.run.outcome_record import OutcomeRecord
@@ -22,7 +22,7 @@ def open_row_removed_first() -> AbstractContextManager[Any]:
     """The open row goes before the terminal event; a crash between the two hides the job."""
     write = HeldTrail.write
 
-    async def hasty(self: HeldTrail, decide: Decision, *, last: bool = False) -> Event:
+    async def hasty(self: HeldTrail, decide: DecideChanges, *, last: bool = False) -> Event:
         if last and decide(self.head)[-1].kind in (
             Status.COMPLETED,
             Status.FAILED,

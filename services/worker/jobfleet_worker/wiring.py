@@ -56,7 +56,7 @@ from jobfleet_worker.run.storage_patience import StoragePatience
 from jobfleet_worker.run.unclaimed_messages import UnclaimedMessages
 from jobfleet_worker.run.worker_lock import WorkerLock
 from jobfleet_worker.upkeep.announced_keys import AnnouncedKeys
-from jobfleet_worker.upkeep.lock_successor import LockSuccessor
+from jobfleet_worker.upkeep.lock_waiters import LockWaiters
 
 OpenRenewals = Callable[[], tuple[RenewalLeases, Callable[[], Awaitable[None]]]]
 
@@ -354,7 +354,7 @@ def _run_parts(
     processes: ProcessPool,
 ) -> RunParts:
     backend, leases = setup.backend, claiming.claimer.leases
-    successor = LockSuccessor(
+    lock_waiters = LockWaiters(
         trail=backend.trail,
         reader=backend.reader,
         locks=backend.locks,
@@ -376,7 +376,7 @@ def _run_parts(
             leases=leases,
             ending=setup.writes.ending,
             publication=setup.writes.publication,
-            successor=successor,
+            lock_waiters=lock_waiters,
             clock=setup.clock,
         ),
         no_more_starts=asyncio.Event(),

@@ -36,7 +36,7 @@ class ClaimGates:
         return await self._patience.repeat(message, lambda: self._handler_gate.puts_off(message))
 
     async def put_off_by_rate(self, message: JobMessage) -> bool:
-        """Put off a job that finds no slot of its rate; returns whether it was put off."""
+        """Put off a job that finds no start of its rate; returns whether it was put off."""
         return await self._patience.repeat(message, lambda: self._rate_gate.puts_off(message))
 
     def process_place(self, message: JobMessage) -> AbstractAsyncContextManager[bool]:

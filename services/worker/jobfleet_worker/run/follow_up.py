@@ -20,7 +20,7 @@ from jobfleet_protocol.actions.publication import Publication
 from jobfleet_protocol.claiming.claim_result import Claimed
 from jobfleet_protocol.claiming.lock_leases import LockLeases
 from jobfleet_worker.run.unsent import send_again_at, stays_waiting
-from jobfleet_worker.upkeep.lock_successor import LockSuccessor
+from jobfleet_worker.upkeep.lock_waiters import LockWaiters
 
 FOLLOW_UP_FAILED = "follow_up.failed"
 
@@ -36,13 +36,13 @@ class FollowUp:
         leases: LockLeases,
         ending: Ending,
         publication: Publication,
-        successor: LockSuccessor,
+        lock_waiters: LockWaiters,
         clock: Clock,
     ) -> None:
         self._leases = leases
         self._ending = ending
         self._publication = publication
-        self._successor = successor
+        self._lock_waiters = lock_waiters
         self._clock = clock
 
     async def after(
@@ -78,7 +78,7 @@ class FollowUp:
             await self._quietly(self._publish_again(claimed, head, at))
         elif not ended and head.after.state is not State.WAITING:
             await self._quietly(self._publish_again(claimed, head, head.after.due_at))
-        await self._tell_successor(lease, claimed.request)
+        await self._publish_next_waiter(lease, claimed.request)
 
     async def release(self, slot_leases: Sequence[Lease], request: JobRequest) -> None:
         """Give lock slots up, before anything that lets the job start again."""
@@ -88,12 +88,12 @@ class FollowUp:
     async def leave(self, lease: Lease, request: JobRequest) -> None:
         """Give a lease up, and let the next job of its lock key start."""
         await self._quietly(self._leases.give_up(lease, request))
-        await self._tell_successor(lease, request)
+        await self._publish_next_waiter(lease, request)
 
-    async def _tell_successor(self, lease: Lease, request: JobRequest) -> None:
+    async def _publish_next_waiter(self, lease: Lease, request: JobRequest) -> None:
         key = request.lock_key
         if key is not None and lease.lock in key_locks(key, request.lock_slots):
-            published = self._successor.publish_next(
+            published = self._lock_waiters.publish_next(
                 key, slots=request.lock_slots, ended=request.job_id
             )
             await self._quietly(published)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+from typing_extensions import override
+
 from jobfleet_backends.postgres.database import Database
 from jobfleet_backends.postgres.listener import Listener
 from jobfleet_backends.postgres.ringer import Ringer
-from jobfleet_contracts.control import ControlSubject
+from jobfleet_backends.sql.control_channel import SqlControlChannel
 from jobfleet_contracts.errors import BackendUnavailable
 
 POLL_SECONDS = 1.0
 _RING = "control"
-_CANCEL, _CHANGE = "cancel", "change"
 _LAST = "SELECT coalesce(max(message), 0) FROM jobfleet.control_messages"
 _SEND = """
 WITH old AS (
@@ -34,7 +35,7 @@ AND (message > %s OR sent_at > clock_timestamp() - interval '30 seconds') ORDER 
 _MOST_SEEN = 1000
 
 
-class PostgresControlChannel:
+class PostgresControlChannel(SqlControlChannel):
     """Each iterator sees what was sent since the backend was opened."""
 
     def __init__(self, *, database: Database, listener: Listener, ringer: Ringer) -> None:
@@ -58,27 +59,8 @@ class PostgresControlChannel:
         for waker in self._wakers:
             waker.set()
 
-    async def send_cancel(self, job_id: str) -> None:
-        """Tell every worker of a cancel request."""
-        await self._send(_CANCEL, job_id)
-
-    async def cancels(self) -> AsyncIterator[str]:
-        """Yield job ids as requests come; ends when the backend is closed."""
-        async for job_id in self._follow(_CANCEL):
-            yield job_id
-
-    async def announce_change(self, subject: ControlSubject, name: str) -> None:
-        """Tell every worker that the control log has a new entry."""
-        await self._send(_CHANGE, f"{subject.value}/{name}")
-
-    async def changes(self) -> AsyncIterator[tuple[ControlSubject, str]]:
-        """Yield subject and name as changes come; ends when the backend is closed."""
-        async for about in self._follow(_CHANGE):
-            subject, _, name = about.partition("/")
-            yield ControlSubject(subject), name
-
+    @override
     async def _send(self, kind: str, about: str) -> None:
-        """Add a message, and forget those of more than an hour ago."""
         await self._database.execute(_SEND, kind, about)
         self._ringer.ring(_RING)
 
@@ -88,6 +70,7 @@ class PostgresControlChannel:
             self._opened_at = int(end)
         return self._opened_at
 
+    @override
     async def _follow(self, kind: str) -> AsyncIterator[str]:
         waker = asyncio.Event()
 

@@ -36,7 +36,7 @@ Where an issue is linked it is reported; the others are not.
    https://github.com/mosquito/aiormq/blob/master/aiormq/connection.py
    Tests: ``test_aio_pika_still_ends_what_waits_on_a_closed_connection_without_a_reason`` and
    ``test_aiormq_still_ends_a_stream_without_a_frame_as_an_iteration``.
-7. **A returned message is matched by its message id** (:class:`MessageTurns`): of two with one id
+7. **A returned message is matched by its message id** (:class:`MessageIdLocks`): of two with one id
    on their way, one counts as confirmed. They are sent one after the other.
    aiormq 7.2.4, ``Channel._on_return_frame`` in
    https://github.com/mosquito/aiormq/blob/master/aiormq/channel.py
@@ -197,15 +197,15 @@ def name_lost_connections() -> Iterator[None]:
         raise
 
 
-class MessageTurns:
-    """Turns for publishing on one channel: messages with one message id go one after the other."""
+class MessageIdLocks:
+    """Locks of one channel, so that messages with one message id are sent one after the other."""
 
     def __init__(self) -> None:
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def of(self, message_id: str) -> asyncio.Lock:
         """Return the lock to hold from the publish until its confirm."""
-        return self._turns.setdefault(message_id, asyncio.Lock())
+        return self._locks.setdefault(message_id, asyncio.Lock())
 
 
 class _Reader:

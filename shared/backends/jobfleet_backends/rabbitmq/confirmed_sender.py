@@ -6,7 +6,7 @@ import asyncio
 
 from aio_pika.abc import AbstractChannel, AbstractExchange
 
-from jobfleet_backends.rabbitmq.aio_pika_patches import MessageTurns
+from jobfleet_backends.rabbitmq.aio_pika_patches import MessageIdLocks
 from jobfleet_backends.rabbitmq.errors import translate_errors
 from jobfleet_backends.rabbitmq.link import Link
 from jobfleet_backends.rabbitmq.outgoing import Outgoing
@@ -25,7 +25,7 @@ class ConfirmedSender:
         self._channel: AbstractChannel | None = None
         self._preparing = asyncio.Lock()
         self._exchanges: dict[Route, AbstractExchange] = {}
-        self._turns = MessageTurns()
+        self._message_locks = MessageIdLocks()
 
     async def send(
         self,
@@ -43,8 +43,8 @@ class ConfirmedSender:
         """
         problems: list[str] = []
         try:
-            # Without the turn a message that was returned could count as confirmed, and be lost.
-            async with asyncio.timeout(timeout), self._turns.of(message.message_id):
+            # Without the lock a message that was returned could count as confirmed, and be lost.
+            async with asyncio.timeout(timeout), self._message_locks.of(message.message_id):
                 await self._persist(message, route, mandatory, problems)
         except TimeoutError:
             reason = await self._reason(problems)

@@ -7,21 +7,22 @@ import sqlite3
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
+from typing_extensions import override
+
+from jobfleet_backends.sql.control_channel import SqlControlChannel
 from jobfleet_backends.sqlite.change_signal import ChangeSignal
 from jobfleet_backends.sqlite.database import Database
 from jobfleet_contracts.codec import format_time
-from jobfleet_contracts.control import ControlSubject
 from jobfleet_contracts.errors import BackendUnavailable
 
 _KEPT = timedelta(hours=1)
 _POLL_SECONDS = 0.1
-_CANCEL, _CHANGE = "cancel", "change"
 _NEWER = """
 SELECT message, about FROM control_messages WHERE message > ? AND kind = ? ORDER BY message
 """
 
 
-class SqliteControlChannel:
+class SqliteControlChannel(SqlControlChannel):
     """Each iterator sees what was sent since the backend was opened."""
 
     def __init__(self, *, database: Database) -> None:
@@ -37,27 +38,8 @@ class SqliteControlChannel:
         """End all iterators."""
         self._closed = True
 
-    async def send_cancel(self, job_id: str) -> None:
-        """Tell every worker of a cancel request."""
-        await self._send(_CANCEL, job_id)
-
-    async def cancels(self) -> AsyncIterator[str]:
-        """Yield job ids as requests come; ends when the backend is closed."""
-        async for job_id in self._follow(_CANCEL):
-            yield job_id
-
-    async def announce_change(self, subject: ControlSubject, name: str) -> None:
-        """Tell every worker that the control log has a new entry."""
-        await self._send(_CHANGE, f"{subject.value}/{name}")
-
-    async def changes(self) -> AsyncIterator[tuple[ControlSubject, str]]:
-        """Yield subject and name as changes come; ends when the backend is closed."""
-        async for about in self._follow(_CHANGE):
-            subject, _, name = about.partition("/")
-            yield ControlSubject(subject), name
-
+    @override
     async def _send(self, kind: str, about: str) -> None:
-        """Add a message, and forget those of more than an hour ago."""
         now = self._database.clock.now()
 
         def operation(connection: sqlite3.Connection) -> None:
@@ -71,6 +53,7 @@ class SqliteControlChannel:
 
         await self._database.write(operation)
 
+    @override
     async def _follow(self, kind: str) -> AsyncIterator[str]:
         signal = ChangeSignal(self._database.path)
         seen = self._opened_at

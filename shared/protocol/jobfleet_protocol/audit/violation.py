@@ -45,13 +45,7 @@ class Violation:
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that ``audit verify --json`` prints."""
-        return {
-            "rule": self.rule,
-            "jobId": self.job_id,
-            "sequence": self.sequence,
-            "eventId": self.event_id,
-            "message": self.message,
-        }
+        return _form("rule", self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +60,17 @@ class Note:
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that ``audit verify --json`` prints."""
-        return {
-            "note": self.rule,
-            "jobId": self.job_id,
-            "sequence": self.sequence,
-            "eventId": self.event_id,
-            "message": self.message,
-        }
+        return _form("note", self)
+
+
+def _form(name: str, found: Violation | Note) -> dict[str, Any]:
+    return {
+        name: found.rule,
+        "jobId": found.job_id,
+        "sequence": found.sequence,
+        "eventId": found.event_id,
+        "message": found.message,
+    }
 
 
 class Findings(Generic[T]):

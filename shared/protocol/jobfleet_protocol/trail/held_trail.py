@@ -13,7 +13,8 @@ from jobfleet_protocol.retry import retry_forever
 from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import Change, draft
 
-Decision = Callable[[Event], Sequence[Change]]
+DecideChanges = Callable[[Event], Sequence[Change]]
+"""Returns the changes to write on top of the newest event."""
 
 
 class HeldTrail:
@@ -34,7 +35,7 @@ class HeldTrail:
         self._writer = writer
         self._trail = trail
         self._clock = clock
-        self._turn = asyncio.Lock()
+        self._writing = asyncio.Lock()
         self._closed = False
 
     @property
@@ -47,7 +48,7 @@ class HeldTrail:
         """Whether nothing more can be written: ended here, or fenced."""
         return self._closed
 
-    async def write(self, decide: Decision, *, last: bool = False) -> Event:
+    async def write(self, decide: DecideChanges, *, last: bool = False) -> Event:
         """Append what ``decide`` makes of the newest event.
 
         Where somebody wrote beside the holder (a cancel request), it decides anew on that event.
@@ -62,7 +63,7 @@ class HeldTrail:
             Exception: the backend refused a row for good, and none of them stands. The epoch is
                 open as before: write something that the backend can hold.
         """
-        async with self._turn:
+        async with self._writing:
             if self._closed:
                 raise Fenced("the epoch is closed")
             self._closed = last
@@ -76,7 +77,7 @@ class HeldTrail:
                 self._closed = False
                 raise
 
-    async def _append(self, decide: Decision) -> Event:
+    async def _append(self, decide: DecideChanges) -> Event:
         while True:
             events = self._draft(decide(self.head))
             if not events:

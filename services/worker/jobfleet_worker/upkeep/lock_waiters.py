@@ -18,8 +18,8 @@ FEW, MANY = 5, 1000
 """Open rows of the key to look at; the many only where none of the few can start now."""
 
 
-class LockSuccessor:
-    """Publishes the next job of a lock key, so that it starts at once and not at a poll."""
+class LockWaiters:
+    """The jobs that wait for a lock key: the next one is published, to start at once."""
 
     def __init__(
         self,

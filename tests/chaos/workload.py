@@ -19,6 +19,7 @@ from tests.chaos.judgement import CALLING
 
 PAUSE_SECONDS = (0.1, 0.6)
 MOST_AT_ONCE = 40
+LONGEST_JOB_SECONDS = 20.0
 
 Submit = Callable[[JobRequest, str], Awaitable[None]]
 """Returns when the job with this idempotency key is accepted; raises if that is not known."""
@@ -100,7 +101,7 @@ class Workload:
                 Plan(fail_attempts=self._random.randint(1, 2)),
                 Plan(fail_attempts=9, fields={"max_attempts": 2}, redrive=group == 0),
                 Plan(steps=3, step_seconds=pause, fields={"lock_key": f"group-{group}"}),
-                Plan(steps=20, step_seconds=1),
+                Plan(steps=20, step_seconds=LONGEST_JOB_SECONDS / 20),
                 Plan(fields={"run_at": soon}),
                 Plan(steps=30, step_seconds=0.5, cancel=True),
                 Plan(fields={"priority": self._random.randrange(10)}),

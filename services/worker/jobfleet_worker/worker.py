@@ -82,7 +82,8 @@ class Worker:
         """Work until :meth:`request_stop`, then finish or hand back what runs.
 
         Raises:
-            ReleaseTooOld: the fleet has used a protocol level above this release's.
+            ReleaseTooOld: the fleet has used a protocol level above this release's, or another
+                release has migrated the storage. What ran has been finished or handed back.
             HookFailed: an ``on_startup`` or a provider of the worker's raised.
         """
         self._loop = asyncio.get_running_loop()

@@ -84,6 +84,10 @@ class BackendForbidden(BackendError):
     operation and the role. Retrying will not help until an operator grants it."""
 
 
+class ReleaseUnfit(BackendForbidden):
+    """The storage is no longer made for this release, or not yet; the process has to end."""
+
+
 class DataMissing(BackendError):
     """The blob that holds an event's data, or a value of it, is missing. Retrying will not help."""
 

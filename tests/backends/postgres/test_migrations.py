@@ -25,7 +25,8 @@ from jobfleet_backends.postgres.migrations import (
 from jobfleet_backends.settings import Settings
 from jobfleet_backends.sql.row_codec import event_to_row
 from jobfleet_backends.system_clock import SystemClock
-from jobfleet_contracts.errors import BackendForbidden, SettingsError
+from jobfleet_contracts.errors import BackendForbidden, ReleaseTooOld, SettingsError
+from jobfleet_contracts.state import State
 from tests.conformance.jobs import queued
 from tests.worker.workshop import OPTIONS, Workshop
 
@@ -125,6 +126,29 @@ async def test_workers_of_two_releases_run_jobs_while_the_schema_is_raised_under
     async with _release(settings, monkeypatch, code=2) as new:
         assert await _runs_a_job(new) == "of release 2"
         await new.verified()
+
+
+async def test_a_running_worker_whose_release_is_shut_out_drains_and_says_why(
+    session: psycopg.Connection[Any],
+    postgres: PostgresServer,
+    schema: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its sessions stay open over the migration: they alone would never tell."""
+    settings = Settings(
+        backend="postgres", postgres_url=SecretStr(postgres.url), postgres_schema=schema
+    )
+    async with _release(settings, monkeypatch, code=1) as old:
+        (worker,) = old._workers
+        job = await old.submit("demo.steps", {"steps": 20, "stepSeconds": 0.1})
+        await old.until_state(job, State.RUNNING)
+        migrate(session, schema, migrations=(*MIGRATIONS, EXPANDED, CLOSED))
+        with pytest.raises(ReleaseTooOld, match=r"needs a release with version 2.*upgrade it"):
+            await worker.ended()
+        assert (await old.head(job)).status == "Completed"
+        (row,) = await old.real.directory.workers(with_stopped=True)
+        assert row.stopped_at is not None
+        await old.verified()
 
 
 def test_each_refusal_names_the_remedy(session: psycopg.Connection[Any], schema: str) -> None:

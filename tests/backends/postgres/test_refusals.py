@@ -86,8 +86,13 @@ async def test_a_server_that_takes_no_writes_is_named_and_the_one_that_does_is_f
     session.execute(f"ALTER ROLE {role} SET default_transaction_read_only = on".encode())
     backend = await open_backend(settings.model_copy(update={"postgres_url": SecretStr(guarded)}))
     try:
-        with pytest.raises(BackendUnavailable, match="session is read-only"):
+        with pytest.raises(BackendUnavailable) as refused:
             await backend.trail.insert([queued()])
+        (probe,) = await backend.probe()
+        for told in (str(refused.value), probe.detail):
+            assert "is a read-only standby" in told
+            assert "point JOBFLEET_POSTGRES_URL at the primary" in told
+        assert not probe.remedy  # it stands in the message
     finally:
         await backend.close()
     session.execute(f"ALTER ROLE {role} RESET default_transaction_read_only".encode())

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import structlog
 
-from jobfleet_contracts.errors import BackendError
+from jobfleet_contracts.errors import BackendError, ReleaseTooOld, ReleaseUnfit
 from jobfleet_contracts.fleet_ports import WorkerDirectory
 from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.worker_status import WorkerStatus
@@ -58,12 +58,18 @@ class Heartbeat:
         self.draining = False
 
     async def run(self) -> None:
-        """Beat until cancelled; says once when it fails and once when it works again."""
+        """Beat until cancelled; says once when it fails.
+
+        Raises:
+            ReleaseTooOld: the storage is no longer made for this release: the worker has to end.
+        """
         failing = False
         while True:
             try:
                 await self.beat()
                 failing = False
+            except ReleaseUnfit as error:
+                raise ReleaseTooOld(str(error)) from error
             except BackendError as error:
                 if not failing:
                     _log.warning(HEARTBEAT_FAILED, error=str(error))

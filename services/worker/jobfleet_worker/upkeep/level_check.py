@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from jobfleet_contracts.errors import BackendError, ReleaseTooOld
+from jobfleet_contracts.errors import BackendError, ReleaseTooOld, ReleaseUnfit
 from jobfleet_protocol.control.used_level import UsedLevel, UsedLevels
 from jobfleet_protocol.retry import retry_forever
 from jobfleet_worker.options import WorkerOptions
@@ -27,7 +27,8 @@ class LevelCheck:
         """Return if this release can act on what the fleet has used; waits for an outage to end.
 
         Raises:
-            ReleaseTooOld: it cannot. The worker's row says that it has stopped.
+            ReleaseTooOld: it cannot. The worker's row says that it has stopped, where it can be
+                written.
         """
         used = await retry_forever(self._announced_and_read, _log_wait)
         if used.level <= self._options.level:
@@ -46,4 +47,6 @@ class LevelCheck:
 
 
 def _log_wait(error: BackendError) -> None:
+    if isinstance(error, ReleaseUnfit):
+        raise ReleaseTooOld(str(error)) from error
     _log.debug(LEVEL_AWAITED, error=str(error))

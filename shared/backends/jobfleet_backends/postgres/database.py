@@ -121,6 +121,18 @@ class Database:
         text = self.sql(statement)
         return await self.call(lambda session: session.execute(text, values).fetchall())
 
+    async def check_version(self) -> None:
+        """Look at the schema's version again, which is else looked at with each new session.
+
+        Raises:
+            ReleaseUnfit: another release has migrated the schema, which this one cannot work on.
+        """
+
+        def look(session: Session) -> None:
+            check_version(read_version(session, self.schema), self.schema)
+
+        await self.read(look)
+
     def sql(self, statement: str) -> str:
         """Return the statement with the names of this schema."""
         return in_schema(statement, self.schema)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from jobfleet_backends.postgres.connection import Session
 from jobfleet_backends.postgres.schema import OLDEST_CODE, SCHEMA, SETTLED, VERSION, in_schema
-from jobfleet_contracts.errors import BackendForbidden
+from jobfleet_contracts.errors import BackendForbidden, ReleaseUnfit
 from jobfleet_contracts.job_id import new_id
 
 _EXISTS = "SELECT to_regclass(%s) IS NOT NULL"
@@ -76,17 +76,18 @@ def check_version(found: SchemaVersion | None, schema: str, *, code: int = VERSI
     """Refuse a schema that this code cannot work on.
 
     Raises:
-        BackendForbidden: it is missing, older than this code needs, or no longer made for it.
+        BackendForbidden: it is missing.
+        ReleaseUnfit: it is older than this code needs, or no longer made for it.
     """
     if found is None:
         raise BackendForbidden(f"schema {schema} holds no tables; run `jobfleet migrate`")
     if found.version < code:
-        raise BackendForbidden(
+        raise ReleaseUnfit(
             f"schema {schema} has version {found.version}, and this release needs {code}; "
             "run `jobfleet migrate`"
         )
     if found.oldest_code > code:
-        raise BackendForbidden(
+        raise ReleaseUnfit(
             f"schema {schema} was migrated to version {found.version}, which needs a release with "
             f"version {found.oldest_code} at least; this one has {code}: upgrade it"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from jobfleet_backends.postgres.connection import Session
+from jobfleet_backends.postgres.connection import URL, Session
 from jobfleet_backends.postgres.database import Database
 from jobfleet_backends.postgres.migrations import check_version, read_version
 from jobfleet_backends.postgres.schema import in_schema
@@ -57,7 +57,6 @@ WHERE NOT has_table_privilege(format('%%I.%%I', %s::text, name), privilege)
 async def probe_database(database: Database, server_clock: ServerClock) -> Sequence[Probe]:
     """Ask for version, permissions and a write, at most five seconds."""
     address = database.address.shown
-    remedy = "see that the server runs and that JOBFLEET_POSTGRES_URL names it"
     try:
         async with asyncio.timeout(PROBE_SECONDS):
             detail = await database.read(lambda session: _look(session, database.schema))
@@ -68,6 +67,7 @@ async def probe_database(database: Database, server_clock: ServerClock) -> Seque
         return [Probe("database", address, ok=False, detail=str(error), lasting=True)]
     except (BackendError, TimeoutError) as error:
         message = str(error) or f"no answer within {PROBE_SECONDS:g} s"
+        remedy = "" if URL in message else f"see that the server runs and that {URL} names it"
         return [Probe("database", address, ok=False, detail=message, remedy=remedy)]
     return [Probe("database", address, ok=True, detail=detail)]
 

@@ -36,7 +36,13 @@ class PostgresWorkerDirectory:
         self._server_clock = server_clock
 
     async def beat(self, status: WorkerStatus) -> None:
-        """Replace this worker's row; the answer shows the server's clock."""
+        """Replace this worker's row; the answer shows the server's clock.
+
+        Raises:
+            ReleaseUnfit: another release has migrated the schema; asked unless the worker stops.
+        """
+        if status.stopped_at is None:
+            await self._database.check_version()
         sent_at = self._database.clock.now()
         rows = await self._database.change(
             _BEAT,

@@ -34,7 +34,7 @@ QUIET_SECONDS = (
 """Longest time in which a healed fleet may change nothing, by its documented worst case.
 
 A worker that was killed last holds its lease. The rescuer publishes a job a minute after it was
-due, the message is put off for a minute, and a job runs for so long. The rest is for a busy machine.
+due, the message is put off for a minute, and a job runs. The rest is for a busy machine.
 """
 DRAIN_SECONDS = 1800.0
 """A fleet that changes something all the while and never ends is at fault, too."""

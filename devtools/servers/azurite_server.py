@@ -42,6 +42,10 @@ class AzuriteServer(StorageServer):
     def is_running(self) -> bool:
         return self._server.is_running
 
+    @property
+    def process_id(self) -> int | None:
+        return self._server.process_id
+
     def start(self) -> None:
         if not self.is_running:
             self._server.start(self._command(), dict(os.environ))

@@ -46,6 +46,11 @@ class DetachedProcess:
     def is_running(self) -> bool:
         return self._process() is not None
 
+    @property
+    def process_id(self) -> int | None:
+        process = self._process()
+        return None if process is None else process.pid
+
     def stop(
         self, *, timeout_seconds: float = 20, with_signal: signal.Signals = signal.SIGTERM
     ) -> None:

@@ -19,6 +19,11 @@ class DevelopmentServer(ABC):
     def origin(self) -> str:
         """Where the server comes from, for a person to read; holds no secret."""
 
+    @property
+    def process_id(self) -> int | None:
+        """The process on this machine that is the parent of all its others; `None`: not known."""
+        return None
+
     @abstractmethod
     def start(self) -> None:
         """Returns when a client is served; does nothing to a server that runs already."""

@@ -64,6 +64,10 @@ class RabbitMQNode(RabbitMQServer):
     def is_running(self) -> bool:
         return self._server.is_running
 
+    @property
+    def process_id(self) -> int | None:
+        return self._server.process_id
+
     def start(self) -> None:
         if self._joins is None and not self._epmd.is_running:
             # Started by us and not by Erlang, so that it is stopped together with the node.

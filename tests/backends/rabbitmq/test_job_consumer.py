@@ -30,7 +30,7 @@ async def publish(queue: RabbitJobQueue, count: int, **fields: object) -> list[s
 async def consuming(consumer: RabbitJobConsumer) -> None:
     async def on_all_lanes() -> bool:
         channels = consumer._channels.values()
-        return len(channels) == 3 and all(channel._consumer for channel in channels)
+        return len(channels) == 3 and all(channel._consumers for channel in channels)
 
     await eventually("consumers on all three lanes", on_all_lanes)
 
@@ -164,9 +164,14 @@ async def test_what_a_stopping_worker_has_acknowledged_does_not_come_again(
     await other.stop()
 
 
-async def test_short_jobs_of_a_backlog_need_no_consumer_opened_between_them(
-    queue: RabbitJobQueue, consumer: RabbitJobConsumer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def _period_is_over(consumer: RabbitJobConsumer) -> None:
+    async def is_over() -> bool:
+        return consumer._window is None
+
+    await eventually("no consumer, as no slot is free", is_over)
+
+
+def _counted_periods(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     opened = Counter[str]()
     start = PrefetchWindow.start
 
@@ -175,9 +180,53 @@ async def test_short_jobs_of_a_backlog_need_no_consumer_opened_between_them(
         return await start(opening)
 
     monkeypatch.setattr(PrefetchWindow, "start", counted)
+    return opened
+
+
+async def test_short_jobs_of_a_backlog_need_no_consumer_opened_between_them(
+    queue: RabbitJobQueue, consumer: RabbitJobConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = _counted_periods(monkeypatch)
     ids = await publish(queue, 400)
     assert await _work(consumer, slots=10, jobs=400) == Counter(ids)
     assert opened["window"] <= 3
+
+
+async def test_a_worker_that_was_full_ends_no_consumer_as_its_slots_become_free(
+    queue: RabbitJobQueue, consumer: RabbitJobConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slots, running = 16, list[RabbitDelivery]()
+    ids = await publish(queue, 80)
+    while len(running) < slots:
+        running += await consumer.receive(slots - len(running), SOON)
+    await _period_is_over(consumer)
+    came = Counter(job_id(delivery) for delivery in running)
+    opened = _counted_periods(monkeypatch)
+    while running:
+        ended, running = running[:5], running[5:]
+        await asyncio.gather(*(delivery.ack() for delivery in ended))
+        if sum(came.values()) < 80:
+            taken = await consumer.receive(slots - len(running), SOON)
+            running += taken
+            came.update(map(job_id, taken))
+    assert came == Counter(ids)
+    assert opened["window"] == 1
+
+
+async def test_a_period_that_was_widened_brings_no_more_than_there_are_slots(
+    queue: RabbitJobQueue, consumer: RabbitJobConsumer
+) -> None:
+    await publish(queue, 40)
+    older = [*await consumer.receive(6, SOON)]
+    while len(older) < 6:
+        older += await consumer.receive(6 - len(older), SOON)
+    await _period_is_over(consumer)
+    newer = [*await consumer.receive(1, SOON)]
+    for delivery in older:
+        await delivery.ack()
+    while len(newer) < 6:
+        newer += await consumer.receive(6 - len(newer), SOON)
+    await holds_only(queue, 40 - 6 - 6)
 
 
 async def test_two_workers_lose_and_double_nothing_whatever_the_lanes_and_durations(
@@ -261,8 +310,7 @@ async def test_a_consumer_that_brings_nothing_though_messages_are_ready_is_opene
     waiting = asyncio.create_task(take(consumer, wait=timedelta(seconds=90)))
     await consuming(consumer)
     for channel in consumer._channels.values():
-        assert channel._consumer is not None
-        lane, tag = channel._consumer
+        ((lane, tag),) = channel._consumers
         await lane.cancel(tag)  # as if the broker had forgotten it
     (published,) = await publish(queue, 1)
     async with asyncio.timeout(60):

@@ -164,7 +164,7 @@ class RabbitJobConsumer:
             raise BackendUnavailable(self._problem)
 
     async def _take(self, limit: int) -> Sequence[RabbitDelivery]:
-        """Take what is there, from consumers that suit the number of free slots."""
+        """Take what is there, from consumers that bring about as many as slots are free."""
         if self._is_interrupted:
             await self._drop_channels()  # what came to the one that was cancelled, nobody holds
         if self._window is not None and self._window.silent_seconds > SILENT_SECONDS:
@@ -179,6 +179,8 @@ class RabbitJobConsumer:
             window = None
         if window is None:
             window = await self._open(limit)
+        elif window.is_too_narrow(limit):
+            await window.widen(limit)
         await window.release(limit)
         return self._deliveries(window.take(limit), window)
 

@@ -34,7 +34,7 @@ class LaneChannel:
         self._channel: AbstractChannel | None = None
         self._is_closed = False
         self._watch: ChannelWatch | None = None
-        self._consumer: tuple[AbstractQueue, str] | None = None
+        self._consumers: list[tuple[AbstractQueue, str]] = []
         self._acknowledgements = Acknowledgements()
 
     @property
@@ -51,6 +51,8 @@ class LaneChannel:
         within: float = ANSWER_SECONDS,
     ) -> None:
         """Begin; ``came`` is called with each message, ``lost`` when no more will come.
+
+        Called again before :meth:`cancel`, it adds a consumer with a prefetch of its own.
 
         Raises:
             BackendUnavailable, BackendForbidden: as :class:`Link`, or no answer in time.
@@ -74,15 +76,15 @@ class LaneChannel:
 
         Whatever came until then was handed over before this returns.
         """
-        consumer, self._consumer = self._consumer, None
-        if self._watch is None or consumer is None or self.is_closed:
+        consumers, self._consumers = self._consumers, []
+        if self._watch is None or not consumers or self.is_closed:
             return
-        queue, tag = consumer
         try:
             with translate_errors(self._link.address, f"cancel the consumer of {self.queue.name}"):
                 async with asyncio.timeout(ANSWER_SECONDS):
                     await self._watch.stop()
-                    await queue.cancel(tag)
+                    for queue, tag in consumers:
+                        await queue.cancel(tag)
         except BackendError:
             await self.close()
 
@@ -105,8 +107,9 @@ class LaneChannel:
     async def _consume(self, on_message: OnMessage, prefetch: int, lost: Lost) -> None:
         if self._channel is None:
             self._channel = await self._link.channel()
-        self._watch = ChannelWatch(channel=self._channel, lost=lost)
-        await self._watch.start()
+        if not self._consumers:
+            self._watch = ChannelWatch(channel=self._channel, lost=lost)
+            await self._watch.start()
         await self._channel.set_qos(prefetch_count=prefetch)
         queue = await self._channel.get_queue(self.queue.name, ensure=False)
-        self._consumer = queue, await queue.consume(on_message)
+        self._consumers.append((queue, await queue.consume(on_message)))

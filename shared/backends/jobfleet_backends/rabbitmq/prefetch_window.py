@@ -3,7 +3,8 @@
 Whatever is unacknowledged counts against the prefetch. The acknowledgements of jobs that fill slots
 are held back. So the broker sends no more messages than there are free slots, and no consumer has
 to be cancelled and opened between two short jobs. They are held back for a second at most. Then
-they are sent, and the next period opens with as many as there are free slots.
+they are sent, and the next period opens with as many as there are free slots. As jobs of the period
+before end, more slots are free than that: further consumers bring the difference.
 """
 
 from __future__ import annotations
@@ -72,21 +73,33 @@ class PrefetchWindow:
 
     async def start(self) -> dict[LaneQueue, BackendUnavailable]:
         """Open the consumers; returns what went wrong with which queue."""
+        return await self._consume_all(self._prefetch)
+
+    def is_too_narrow(self, free_slots: int) -> bool:
+        """Whether less than half of the free slots can be filled."""
+        return 2 * self._most < free_slots and not any(lane.waiting for lane in self._lanes)
+
+    async def widen(self, free_slots: int) -> None:
+        """Bring as many as slots are free; a queue that does not answer ends the period."""
+        more = free_slots - self._most
+        self._prefetch += more
+        if await self._consume_all(more):
+            self._on_broken()
+
+    async def _consume_all(self, prefetch: int) -> dict[LaneQueue, BackendUnavailable]:
         lanes = zip(self._channels, self._lanes, strict=True)
         opening = {
-            channel.queue: self._consume(channel, lane)
+            channel.queue: self._consume(channel, lane, prefetch)
             for channels, lane in lanes
             for channel in channels
         }
         return await problems_of(opening)
 
     def suits(self, free_slots: int) -> bool:
-        """Whether it can bring about as many as slots are free, and holds nothing back too long."""
+        """Whether it brings no more than slots are free, and holds nothing back too long."""
         overdue = bool(self._held) and self.due_in <= 0
-        most = self._room + len(self._held)
-        too_narrow = 2 * most < free_slots and not any(lane.waiting for lane in self._lanes)
         gone = self.is_broken or self.is_outdated
-        return not (gone or overdue or too_narrow or self._room > free_slots)
+        return not (gone or overdue or self._room > free_slots)
 
     @property
     def due_in(self) -> float:
@@ -164,14 +177,19 @@ class PrefetchWindow:
         """How many more a lane may bring."""
         return self._prefetch - len(self._handed) - len(self._held)
 
-    async def _consume(self, channel: LaneChannel, lane: _Lane) -> None:
+    @property
+    def _most(self) -> int:
+        """How many a lane may bring once nothing is held back."""
+        return self._prefetch - len(self._handed)
+
+    async def _consume(self, channel: LaneChannel, lane: _Lane, prefetch: int) -> None:
         def came(received: AbstractIncomingMessage) -> None:
             lane.waiting.append(Delivery(received, channel, lane))
             lane.unacknowledged += 1
             self._quiet_since = self._silent_since = self._now()
             self._arrived.set()
 
-        await channel.consume(came, prefetch=self._prefetch, lost=self._on_broken)
+        await channel.consume(came, prefetch=prefetch, lost=self._on_broken)
         lane.asked_at = self._now()
 
     async def _send_acks(self, deliveries: Sequence[Delivery]) -> None:

@@ -6,10 +6,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+from jobfleet_backends.postgres import job_consumer as postgres_consumer
+from jobfleet_backends.postgres.job_consumer import PostgresJobConsumer
+from jobfleet_backends.rabbitmq.job_consumer import RabbitJobConsumer
+from jobfleet_backends.sqlite import job_consumer as sqlite_consumer
+from jobfleet_backends.sqlite.job_consumer import SqliteJobConsumer
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.ports import Delivery, JobConsumer
 from tests.polling import eventually
+from tests.simulation.fake_broker import FakeJobConsumer
 
 SOON = timedelta(seconds=5)
 AT_ONCE = timedelta(seconds=0.3)
@@ -45,3 +51,21 @@ def ids(deliveries: list[Delivery]) -> list[str]:
 async def ready(backend: Backend, queue: str, lane: str) -> int:
     depths = await backend.queue.depths()
     return sum(depth.ready for depth in depths if (depth.queue, depth.lane) == (queue, lane))
+
+
+async def lose(consumer: JobConsumer) -> None:
+    """Let what a consumer holds go back as if its process had ended."""
+    match consumer:
+        case RabbitJobConsumer():
+            await consumer._drop_channels()
+        case FakeJobConsumer():
+            consumer._broker.drop(consumer)
+        case SqliteJobConsumer():
+            await consumer._update(sqlite_consumer._KEEP, consumer._held, 0)
+            consumer._held.clear()
+        case PostgresJobConsumer():
+            numbers = list(consumer._held)
+            consumer._held.clear()
+            await consumer._database.execute(postgres_consumer._HOLD, 0, numbers, consumer._holder)
+        case _:
+            raise AssertionError(f"no way to lose a {type(consumer).__name__}")

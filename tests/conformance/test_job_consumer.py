@@ -5,21 +5,24 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+import pytest
+
 from jobfleet_contracts.backend import Backend
-from jobfleet_contracts.message import JobMessage
-from tests.conformance.conftest import WITH_FAKES
-from tests.conformance.deliveries import AT_ONCE, SOON, consuming, ids, received
+from jobfleet_contracts.message import DELIVERY_LIMIT, JobMessage, MalformedMessage
+from jobfleet_contracts.ports import Delivery
+from tests.conformance.conftest import BACKENDS, WITH_FAKES
+from tests.conformance.deliveries import AT_ONCE, SOON, consuming, ids, lose, received
 from tests.conformance.jobs import a_message
 from tests.polling import eventually
 
-pytestmark = WITH_FAKES
 
-
+@WITH_FAKES
 async def test_nothing_comes_from_an_empty_queue(backend: Backend) -> None:
     async with consuming(backend) as consumer:
         assert list(await consumer.receive(5, timedelta(seconds=0.05))) == []
 
 
+@WITH_FAKES
 async def test_a_queue_that_is_left_out_brings_nothing_until_it_is_no_more_left_out(
     backend: Backend,
 ) -> None:
@@ -41,6 +44,7 @@ async def test_a_queue_that_is_left_out_brings_nothing_until_it_is_no_more_left_
         await came[0].ack()
 
 
+@WITH_FAKES
 async def test_a_receive_that_waits_heeds_what_is_left_out_meanwhile(backend: Backend) -> None:
     async with consuming(backend, "default", "mail") as consumer:
         waiting = asyncio.create_task(consumer.receive(5, timedelta(seconds=2)))
@@ -51,6 +55,7 @@ async def test_a_receive_that_waits_heeds_what_is_left_out_meanwhile(backend: Ba
         assert list(await waiting) == []
 
 
+@WITH_FAKES
 async def test_never_more_than_the_limit_is_handed_out(backend: Backend) -> None:
     async with consuming(backend) as consumer:
         for _ in range(7):
@@ -63,6 +68,7 @@ async def test_never_more_than_the_limit_is_handed_out(backend: Backend) -> None
             await delivery.ack()
 
 
+@WITH_FAKES
 async def test_free_slots_are_filled_while_others_are_not_acknowledged_yet(
     backend: Backend,
 ) -> None:
@@ -76,6 +82,7 @@ async def test_free_slots_are_filled_while_others_are_not_acknowledged_yet(
             await delivery.ack()
 
 
+@WITH_FAKES
 async def test_the_high_lane_comes_before_normal_before_low(backend: Backend) -> None:
     messages = [a_message(priority=priority) for priority in (0, 5, 9, 2, 6, 7)]
     async with consuming(backend) as consumer:
@@ -95,6 +102,7 @@ async def _all_ready(backend: Backend, count: int) -> bool:
     return sum(depth.ready for depth in await backend.queue.depths()) == count
 
 
+@WITH_FAKES
 async def test_the_oldest_of_a_lane_comes_first(backend: Backend) -> None:
     messages = [a_message() for _ in range(5)]
     for message in messages:
@@ -107,6 +115,7 @@ async def test_the_oldest_of_a_lane_comes_first(backend: Backend) -> None:
             await delivery.ack()
 
 
+@WITH_FAKES
 async def test_a_message_goes_to_one_of_two_workers(backend: Backend, other: Backend) -> None:
     messages = [a_message() for _ in range(10)]
     async with consuming(backend) as one, consuming(other) as two:
@@ -125,6 +134,7 @@ async def test_a_message_goes_to_one_of_two_workers(backend: Backend, other: Bac
         assert sorted(taken) == sorted(message.request.job_id for message in messages)
 
 
+@WITH_FAKES
 async def test_an_acknowledged_message_never_comes_again(backend: Backend) -> None:
     async with consuming(backend) as consumer:
         await backend.queue.publish(a_message())
@@ -134,6 +144,7 @@ async def test_an_acknowledged_message_never_comes_again(backend: Backend) -> No
         assert list(await consumer.receive(5, AT_ONCE)) == []
 
 
+@WITH_FAKES
 async def test_what_a_stopped_consumer_held_comes_to_another(
     backend: Backend, other: Backend
 ) -> None:
@@ -147,6 +158,7 @@ async def test_what_a_stopped_consumer_held_comes_to_another(
         await again.ack()
 
 
+@WITH_FAKES
 async def test_what_is_given_back_comes_to_another_at_once_as_it_was(
     backend: Backend, other: Backend
 ) -> None:
@@ -165,6 +177,7 @@ async def test_what_is_given_back_comes_to_another_at_once_as_it_was(
             assert list(await heir.receive(5, AT_ONCE)) == []
 
 
+@WITH_FAKES
 async def test_what_is_given_back_again_and_again_is_never_set_aside(backend: Backend) -> None:
     """A broker sets aside what comes back too often; here nobody tried it."""
     message = a_message()
@@ -178,6 +191,61 @@ async def test_what_is_given_back_again_and_again_is_never_set_aside(backend: Ba
         await delivery.ack()
 
 
+@WITH_FAKES
+async def test_a_message_that_every_worker_is_lost_with_is_handed_over_unread_in_the_end(
+    backend: Backend,
+) -> None:
+    message = a_message()
+    await backend.queue.publish(message)
+    for _ in range(DELIVERY_LIMIT):
+        async with consuming(backend) as consumer:
+            (delivery,) = await received(consumer, 1)
+            assert delivery.message == message
+            await lose(consumer)
+    async with consuming(backend) as consumer:
+        (delivery,) = await received(consumer, 1)
+        unread = delivery.message
+        assert isinstance(unread, MalformedMessage)
+        assert message.request.job_id.encode() in unread.body
+        assert f"{DELIVERY_LIMIT} times" in unread.reason
+        await delivery.ack()
+        assert list(await consumer.receive(5, AT_ONCE)) == []
+
+
+@pytest.mark.parametrize("settings", [BACKENDS[0], BACKENDS[2]], indirect=True)
+async def test_what_came_back_from_a_lost_worker_comes_alone_and_harms_no_neighbour(
+    backend: Backend,
+) -> None:
+    """A broker cannot do this: there, all messages of a prefetch count together."""
+    messages = [a_message() for _ in range(4)]
+    for message in messages:
+        await backend.queue.publish(message)
+    async with consuming(backend) as consumer:
+        assert {d.lost_workers for d in await received(consumer, 4)} == {0}
+        await lose(consumer)
+    fresh = [a_message() for _ in range(3)]
+    for message in fresh:
+        await backend.queue.publish(message)
+    async with consuming(backend) as consumer:
+        apart: list[Delivery] = []
+        for _ in messages:
+            taken = await consumer.receive(10, SOON)
+            assert [d.lost_workers for d in taken] == [1]
+            apart += taken
+        assert set(ids(apart)) == {message.request.job_id for message in messages}
+        together = await received(consumer, 3)
+        assert {d.lost_workers for d in together} == {0}
+        await apart[0].give_back()
+        (again,) = await received(consumer, 1)
+        assert again.lost_workers == 1
+    async with consuming(backend) as consumer:  # the stop gave back, and counted nothing
+        back = await received(consumer, 7)
+        assert sorted(d.lost_workers for d in back) == [0, 0, 0, 1, 1, 1, 1]
+        for delivery in back:
+            await delivery.ack()
+
+
+@WITH_FAKES
 async def test_to_give_back_after_stop_is_quiet(backend: Backend) -> None:
     async with consuming(backend) as consumer:
         await backend.queue.publish(a_message())
@@ -185,6 +253,7 @@ async def test_to_give_back_after_stop_is_quiet(backend: Backend) -> None:
     await delivery.give_back()
 
 
+@WITH_FAKES
 async def test_an_acknowledgement_after_stop_is_quiet(backend: Backend) -> None:
     async with consuming(backend) as consumer:
         await backend.queue.publish(a_message())
@@ -192,6 +261,7 @@ async def test_an_acknowledgement_after_stop_is_quiet(backend: Backend) -> None:
     await delivery.ack()
 
 
+@WITH_FAKES
 async def test_a_message_published_elsewhere_wakes_a_waiting_worker(
     backend: Backend, other: Backend
 ) -> None:
@@ -201,6 +271,7 @@ async def test_a_message_published_elsewhere_wakes_a_waiting_worker(
         await delivery.ack()
 
 
+@WITH_FAKES
 async def test_a_consumer_takes_from_its_own_queues_only(backend: Backend) -> None:
     async with consuming(backend, "reports", "mail") as consumer, consuming(backend, "default"):
         for queue in ("default", "reports", "mail"):
@@ -212,6 +283,7 @@ async def test_a_consumer_takes_from_its_own_queues_only(backend: Backend) -> No
             await delivery.ack()
 
 
+@WITH_FAKES
 async def test_what_a_closed_backend_held_comes_to_another(
     backend: Backend, other: Backend
 ) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from random import Random
 
+from jobfleet_contracts.codec import encode
 from jobfleet_contracts.delay_steps import delay_step
 from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.index import QueueDepth
 from jobfleet_contracts.job import LANES, lane_of
-from jobfleet_contracts.message import JobMessage, MalformedMessage
+from jobfleet_contracts.message import DELIVERY_LIMIT, JobMessage, MalformedMessage
 from tests.simulation.faults import Faults
 from tests.simulation.invented_release import as_received_by, encoded
 from tests.simulation.process import Process
@@ -33,12 +34,14 @@ class Parcel:
 
     Attributes:
         rough: it was published, or came out of its delay, while there were faults.
+        unanswered: deliveries over connections that were closed before they were acknowledged.
     """
 
     number: int
     place: Place
     message: Message
     rough: bool
+    unanswered: int = 0
 
 
 class Broker:
@@ -106,7 +109,7 @@ class Broker:
     def drop(self, consumer: FakeJobConsumer) -> None:
         """Close a connection: what it has not acknowledged goes back to its queue."""
         for parcel in consumer.unacknowledged.values():
-            self.put_back(parcel)
+            self.put_back(replace(parcel, unanswered=parcel.unanswered + 1))
         consumer.unacknowledged.clear()
         consumer.session += 1
 
@@ -163,6 +166,8 @@ def _place_of(message: Message) -> Place:
 class FakeDelivery:
     """A message handed to a worker."""
 
+    lost_workers = 0
+
     def __init__(self, *, consumer: FakeJobConsumer, parcel: Parcel, session: int) -> None:
         self._consumer = consumer
         self._parcel = parcel
@@ -171,7 +176,11 @@ class FakeDelivery:
     @property
     def message(self) -> Message:
         """What came, as the release of the process decodes it."""
-        return as_received_by(self._consumer.process, self._parcel.message)
+        message = self._parcel.message
+        if self._parcel.unanswered >= DELIVERY_LIMIT and isinstance(message, JobMessage):
+            request = message.request
+            return MalformedMessage.unanswered(encode(request.to_json()), request.job_id)
+        return as_received_by(self._consumer.process, message)
 
     async def ack(self) -> None:
         """Take it off the queue; quiet where the connection is gone."""

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from jobfleet_contracts.job import JobRequest
 
 
+DELIVERY_LIMIT = 20
+"""Deliveries of one message that nobody answered, before it is set aside unread."""
+
+
 @dataclass(frozen=True, slots=True)
 class JobDefaults:
     """Defaults of the submitter's fleet, applied where the request does not say."""
@@ -107,3 +111,12 @@ class MalformedMessage:
     body: bytes
     reason: str
     message_id: str | None = None
+
+    @classmethod
+    def unanswered(cls, body: bytes, message_id: str | None = None) -> MalformedMessage:
+        """Return a message that came back too often. To read it may be what ends its workers."""
+        reason = (
+            f"delivered {DELIVERY_LIMIT} times to workers that were lost, or lost their "
+            "connection, before they answered. It was not read again: it may be what ends them"
+        )
+        return cls(body, reason, message_id)

@@ -218,7 +218,15 @@ class Delivery(Protocol):
 
     @property
     def message(self) -> JobMessage | MalformedMessage:
-        """What came."""
+        """What came; malformed after ``DELIVERY_LIMIT`` deliveries that nobody answered."""
+        ...
+
+    @property
+    def lost_workers(self) -> int:
+        """How many workers were lost while they held the message.
+
+        0 where the backend cannot tell a lost worker from a lost connection.
+        """
         ...
 
     async def ack(self) -> None:

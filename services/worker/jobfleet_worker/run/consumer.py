@@ -179,6 +179,10 @@ class Consumer:
         if self._slots.is_reserved:  # received just before, it would start beside a suspect
             await self._give_back_beside_suspect(delivery, None)
             return False
+        ended = await self._claims.end_unstartable(message, delivery.lost_workers)
+        if ended is not None:
+            await self._act_on(delivery, message, ended, None)
+            return False
         if await self._gates.leave_to_others(message):
             await self._acknowledge(delivery)
             return True

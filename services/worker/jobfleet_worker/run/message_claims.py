@@ -8,6 +8,7 @@ from jobfleet_protocol.claiming.claim_result import ClaimResult
 from jobfleet_protocol.claiming.claimer import Claimer
 from jobfleet_protocol.claiming.decision import Busy
 from jobfleet_protocol.claiming.lock_leases import new_lease_id
+from jobfleet_protocol.claiming.unstartable import LOST_BEFORE_CLAIM
 from jobfleet_protocol.control.fleet_seal import FleetSeal
 from jobfleet_worker.run.lease_keeper import KeptLease
 from jobfleet_worker.run.storage_patience import StoragePatience
@@ -55,6 +56,23 @@ class MessageClaims:
         return await self._patience.repeat(
             message, lambda: self._try_to_claim(message, lease_id, fleet, is_alone=is_alone)
         )
+
+    async def end_unstartable(self, message: JobMessage, lost_workers: int) -> ClaimResult | None:
+        """End a job whose message cost too many workers; ``None``: claim it as always.
+
+        Call it before any code of the job's handler may run.
+
+        Raises:
+            BackendError: storage did not answer for the length of a lease, or refused.
+        """
+        if lost_workers < LOST_BEFORE_CLAIM:
+            return None
+
+        async def end() -> ClaimResult | None:
+            await self._seal.check()
+            return await self._claimer.unstartable.end(message, lost_workers)
+
+        return await self._patience.repeat(message, end)
 
     async def _try_to_claim(
         self, message: JobMessage, lease_id: str, fleet: KeptLease | None, *, is_alone: bool

@@ -20,6 +20,7 @@ class HandedMessage:
     """A message that no queue holds. Lost with its worker, it is found missing by the rescuer."""
 
     message: JobMessage
+    lost_workers: int = 0
 
     async def ack(self) -> None:
         """Nothing holds it."""

@@ -41,6 +41,11 @@ _HOLD = """
 UPDATE jobfleet.messages SET visible_at = clock_timestamp() + make_interval(secs => %s)
 WHERE message = ANY(%s) AND holder = %s
 """
+_GIVE_BACK = """
+UPDATE jobfleet.messages SET visible_at = clock_timestamp(), holder = NULL,
+    unanswered = unanswered - 1
+WHERE message = ANY(%s) AND holder = %s
+"""
 _NAME_QUEUES = """
 INSERT INTO jobfleet.queues SELECT unnest(%s::text[]) ON CONFLICT (queue) DO NOTHING
 """
@@ -110,7 +115,7 @@ class PostgresJobConsumer:
             BackendUnavailable: not confirmed; it shows up at the latest when its time is over.
         """
         self._held.discard(number)
-        await self._hold_for(0, [number])
+        await self._give_back([number])
 
     async def stop(self) -> None:
         """Take nothing more; what is held shows up for others at once."""
@@ -122,7 +127,7 @@ class PostgresJobConsumer:
         keeper.cancel()
         await asyncio.gather(keeper, return_exceptions=True)
         with suppress(BackendUnavailable):  # then they show up when their time is over
-            await self._hold_for(0, self._held)
+            await self._give_back(self._held)
         self._held.clear()
 
     async def _take(self, limit: int) -> list[HeldDelivery]:
@@ -132,8 +137,13 @@ class PostgresJobConsumer:
         rows = await self._database.write(TAKE, taking)
         self._held.update(row[0] for row in rows)
         return [
-            HeldDelivery(holder=self, number=number, message=decode_message(body, hints))
-            for number, body, hints in rows
+            HeldDelivery(
+                holder=self,
+                number=number,
+                message=decode_message(body, hints, unanswered),
+                lost_workers=unanswered,
+            )
+            for number, body, hints, unanswered in rows
         ]
 
     async def _wait(self, seconds: float) -> None:
@@ -180,7 +190,10 @@ class PostgresJobConsumer:
             if not self._named:
                 await self._name_queues()
             try:
-                await self._hold_for(HOLD_SECONDS, self._held)
+                if self._held:
+                    await self._database.execute(
+                        _HOLD, HOLD_SECONDS, list(self._held), self._holder
+                    )
             except BackendUnavailable as error:
                 _log.warning(HOLD_NOT_RENEWED, error=str(error))
 
@@ -190,6 +203,6 @@ class PostgresJobConsumer:
             await self._database.execute(_NAME_QUEUES, sorted(self._queues))
             self._named = True
 
-    async def _hold_for(self, seconds: float, numbers: Iterable[int]) -> None:
+    async def _give_back(self, numbers: Iterable[int]) -> None:
         if held := list(numbers):
-            await self._database.execute(_HOLD, seconds, held, self._holder)
+            await self._database.execute(_GIVE_BACK, held, self._holder)

@@ -23,6 +23,8 @@ RETURNING 0
 """
 # Places are tried one after the other. No row is locked beyond the limit, because the join takes a
 # place's rows only while the limit is not reached. The order of the answer is made by the caller.
+# A message that came back unanswered is taken alone, because it may be what ended its worker: taken
+# together with others, it would count against them too.
 _TAKE = """
 WITH places AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%s::json)
@@ -31,18 +33,21 @@ WITH places AS MATERIALIZED (
 ), ready AS MATERIALIZED (
     SELECT takers.n, found.* FROM (SELECT DISTINCT n, most FROM places) AS takers
     CROSS JOIN LATERAL (
-        SELECT place, message, visible_at, holder FROM places CROSS JOIN LATERAL (
-            SELECT message, visible_at FROM jobfleet.messages
+        SELECT place, message, visible_at, holder, unanswered FROM places CROSS JOIN LATERAL (
+            SELECT message, visible_at, unanswered FROM jobfleet.messages
             WHERE messages.queue = places.queue AND messages.lane = places.lane
                 AND visible_at <= (SELECT clock_timestamp())
             ORDER BY visible_at, message LIMIT places.most FOR UPDATE SKIP LOCKED
         ) AS waiting WHERE places.n = takers.n LIMIT takers.most
     ) AS found
+), taken AS (
+    SELECT *, row_number() OVER turn AS number, bool_or(unanswered > 0) OVER turn AS is_apart
+    FROM ready WINDOW turn AS (PARTITION BY n ORDER BY place, visible_at, message)
 )
-UPDATE jobfleet.messages SET holder = ready.holder,
+UPDATE jobfleet.messages SET holder = taken.holder, unanswered = messages.unanswered + 1,
     visible_at = clock_timestamp() + make_interval(secs => {hold})
-FROM ready WHERE messages.message = ready.message
-RETURNING ready.n, ready.place, ready.visible_at, messages.message, body, hints
+FROM taken WHERE messages.message = taken.message AND (number = 1 OR NOT is_apart)
+RETURNING taken.n, taken.place, taken.visible_at, messages.message, body, hints, taken.unanswered
 """.replace("{hold}", f"{HOLD_SECONDS:g}")
 _ACKNOWLEDGE = """
 DELETE FROM jobfleet.messages USING json_to_recordset(%s::json) AS rows (n int, message bigint,

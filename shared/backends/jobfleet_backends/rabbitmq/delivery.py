@@ -13,6 +13,7 @@ class RabbitDelivery:
     """What came, and the way to take it off the queue."""
 
     __slots__ = ("_delivery", "_give_back", "_window", "message")
+    lost_workers = 0
 
     def __init__(
         self,

@@ -31,7 +31,12 @@ from jobfleet_contracts.internal_job import is_internal
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.json_size import check_foreign_size
-from jobfleet_contracts.message import JobDefaults, JobMessage, MalformedMessage
+from jobfleet_contracts.message import (
+    DELIVERY_LIMIT,
+    JobDefaults,
+    JobMessage,
+    MalformedMessage,
+)
 
 SEQUENCE = "jobfleet-sequence"
 PUBLISHED_AT = "jobfleet-published-at"
@@ -46,6 +51,8 @@ MAX_REASON_CHARACTERS = 1_000
 _HINTS = (SEQUENCE, PUBLISHED_AT, DUE_AT, DEFERRALS, DEFAULTS, OPENING_HASH)
 _TRACEPARENT_CHARACTERS = 55
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_UNANSWERED = "x-delivery-count"
+"""Deliveries of a quorum queue's message that ended without an answer; lost connections count."""
 _BROKERS_OWN = ("x-", "CC", "BCC")
 """Headers with a meaning to the broker; sent again they would change where the message goes."""
 
@@ -84,6 +91,8 @@ def decode_message(
     worker then reads event 1 and runs that request.
     """
     try:
+        if (_count(received.headers, _UNANSWERED) or 0) >= DELIVERY_LIMIT:
+            return MalformedMessage.unanswered(received.body, received.message_id)
         is_ours = key is not None and _is_ours(key, received.body, received.headers)
         message = _decode(received.body, received.headers, received.message_id, is_ours=is_ours)
         return message if is_ours else message.without_proof()

@@ -16,9 +16,7 @@ from aio_pika.abc import AbstractChannel, AbstractQueue
 from aio_pika.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
 
 from jobfleet_contracts.job import LANES
-
-DELIVERY_LIMIT = 20
-"""Deliveries of one message without an answer; RabbitMQ 4's default, set for 3.x too."""
+from jobfleet_contracts.message import DELIVERY_LIMIT
 
 NO_LIMIT = 2**31 - 1
 """Deliveries that no message reaches.

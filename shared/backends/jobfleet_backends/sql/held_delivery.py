@@ -22,14 +22,20 @@ class Holder(Protocol):
 class HeldDelivery:
     """A message in a consumer's hands; see :class:`jobfleet_contracts.ports.Delivery`."""
 
-    __slots__ = ("_holder", "message", "number")
+    __slots__ = ("_holder", "lost_workers", "message", "number")
 
     def __init__(
-        self, *, holder: Holder, number: int, message: JobMessage | MalformedMessage
+        self,
+        *,
+        holder: Holder,
+        number: int,
+        message: JobMessage | MalformedMessage,
+        lost_workers: int,
     ) -> None:
         self._holder = holder
         self.number = number
         self.message = message
+        self.lost_workers = lost_workers
 
     async def ack(self) -> None:
         """Take it off the queue; quiet where it has gone back."""

@@ -16,7 +16,12 @@ from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.internal_job import is_internal
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.json_size import check_foreign_size
-from jobfleet_contracts.message import JobDefaults, JobMessage, MalformedMessage
+from jobfleet_contracts.message import (
+    DELIVERY_LIMIT,
+    JobDefaults,
+    JobMessage,
+    MalformedMessage,
+)
 
 
 def encode_message(message: JobMessage) -> tuple[bytes, str]:
@@ -32,9 +37,17 @@ def encode_message(message: JobMessage) -> tuple[bytes, str]:
     return encode(message.request.to_json()), encode_text(hints)
 
 
-def decode_message(body: bytes | str, hints: str | None) -> JobMessage | MalformedMessage:
-    """Return the message, or the whole body with the reason why it is none."""
+def decode_message(
+    body: bytes | str, hints: str | None, unanswered: int = 0
+) -> JobMessage | MalformedMessage:
+    """Return the message, or the whole body with the reason why it is none.
+
+    Args:
+        unanswered: deliveries before this one that ended with the loss of their worker.
+    """
     whole = body.encode() if isinstance(body, str) else body
+    if unanswered >= DELIVERY_LIMIT:
+        return MalformedMessage.unanswered(whole)
     try:
         return _message(whole, decode(hints) if hints else {})
     except (InvalidRequest, ValueError, TypeError, KeyError, AttributeError) as error:

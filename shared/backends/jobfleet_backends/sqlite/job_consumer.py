@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from itertools import takewhile
 
 import structlog
 
@@ -29,12 +30,18 @@ HOLD_RENEW_SECONDS = 5.0
 HOLD_NOT_RENEWED = "deliveries.hold_not_renewed"
 
 _READY = """
-SELECT message, body, hints FROM messages
+SELECT message, body, hints, unanswered FROM messages
 WHERE queue = ? AND lane = ? AND visible_at <= ? ORDER BY visible_at, message LIMIT ?
 """
 _NEXT = "SELECT min(visible_at) FROM messages WHERE queue = ? AND lane = ?"
-_HOLD = "UPDATE messages SET visible_at = ?, holder = ? WHERE message = ?"
+_HOLD = """
+UPDATE messages SET visible_at = ?, holder = ?, unanswered = unanswered + 1 WHERE message = ?
+"""
 _KEEP = "UPDATE messages SET visible_at = ? WHERE message = ? AND holder = ?"
+_GIVE_BACK = """
+UPDATE messages SET visible_at = ?, holder = NULL, unanswered = unanswered - 1
+WHERE message = ? AND holder = ?
+"""
 _ACK = "DELETE FROM messages WHERE message = ? AND holder = ?"
 
 _log = structlog.get_logger()
@@ -102,7 +109,7 @@ class SqliteJobConsumer:
             BackendUnavailable: not confirmed; it shows up at the latest when its time is over.
         """
         self._held.discard(number)
-        await self._hold_until([number], self._database.clock.boottime())
+        await self._update(_GIVE_BACK, [number], self._database.clock.boottime())
 
     async def stop(self) -> None:
         """Take nothing more; what is held shows up for others at once."""
@@ -114,15 +121,20 @@ class SqliteJobConsumer:
         self._signal = None
         self._keeper.cancel()
         await asyncio.gather(self._keeper, return_exceptions=True)
-        await self._hold_until(self._held, self._database.clock.boottime())
+        await self._update(_GIVE_BACK, self._held, self._database.clock.boottime())
         self._held.clear()
 
     async def _take(self, limit: int) -> list[HeldDelivery]:
         rows = await self._database.write(lambda connection: self._claim(connection, limit))
         self._held.update(row[0] for row in rows)
         return [
-            HeldDelivery(holder=self, number=number, message=decode_message(body, hints))
-            for number, body, hints in rows
+            HeldDelivery(
+                holder=self,
+                number=number,
+                message=decode_message(body, hints, unanswered),
+                lost_workers=unanswered,
+            )
+            for number, body, hints, unanswered in rows
         ]
 
     def _claim(self, connection: sqlite3.Connection, limit: int) -> list[Row]:
@@ -132,6 +144,7 @@ class SqliteJobConsumer:
             rows += connection.execute(_READY, (queue, lane, now, limit - len(rows)))
             if len(rows) == limit:
                 break
+        rows = _apart(rows)
         until = now + HOLD_SECONDS
         connection.executemany(_HOLD, [(until, self._holder, row[0]) for row in rows])
         return rows
@@ -179,11 +192,20 @@ class SqliteJobConsumer:
             await asyncio.sleep(HOLD_RENEW_SECONDS)
             try:
                 until = self._database.clock.boottime() + HOLD_SECONDS
-                await self._hold_until(self._held, until)
+                await self._update(_KEEP, self._held, until)
             except BackendUnavailable as error:
                 _log.warning(HOLD_NOT_RENEWED, error=str(error))
 
-    async def _hold_until(self, numbers: Iterable[int], until: float) -> None:
-        rows = [(until, number, self._holder) for number in numbers]
+    async def _update(self, statement: str, numbers: Iterable[int], visible_at: float) -> None:
+        rows = [(visible_at, number, self._holder) for number in numbers]
         if rows:
-            await self._database.write(lambda connection: connection.executemany(_KEEP, rows))
+            await self._database.write(lambda connection: connection.executemany(statement, rows))
+
+
+def _apart(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows before the first one that came back unanswered, or that one alone.
+
+    It may be what ended its worker. Taken together with others, it would count against them too.
+    """
+    fresh = list(takewhile(lambda row: row[3] == 0, rows))
+    return fresh or list(rows[:1])

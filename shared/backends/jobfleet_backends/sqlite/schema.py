@@ -18,7 +18,7 @@ from jobfleet_contracts.run_times import (
     UNTIMED,
 )
 
-VERSION = 10
+VERSION = 11
 """``PRAGMA user_version`` of a file that this code can use."""
 
 RETENTION_SWITCH = "retention"
@@ -313,6 +313,7 @@ CREATE INDEX locks_leased ON locks (expires) WHERE lease_id IS NOT NULL;
 
 -- body: a job request; hints: what jobfleet knows beside it, NULL from foreign publishers.
 -- lane: 0 high, 1 normal, 2 low. A delivered message is hidden until visible_at by its holder.
+-- unanswered: deliveries to workers that neither acknowledged the message nor gave it back.
 CREATE TABLE messages (
     message INTEGER PRIMARY KEY AUTOINCREMENT,
     queue TEXT NOT NULL,
@@ -320,6 +321,7 @@ CREATE TABLE messages (
     visible_at REAL NOT NULL DEFAULT 0,
     due_at TEXT NOT NULL DEFAULT '',
     holder TEXT,
+    unanswered INTEGER NOT NULL DEFAULT 0,
     body BLOB NOT NULL,
     hints TEXT
 );

@@ -18,6 +18,7 @@ from jobfleet_protocol.claiming.lock_leases import HeldLease, LockLeases, locks_
 from jobfleet_protocol.claiming.lock_slots import LockSlotDemand, LockSlots
 from jobfleet_protocol.claiming.lock_turns import LockTurns
 from jobfleet_protocol.claiming.trail_claim import TrailClaim
+from jobfleet_protocol.claiming.unstartable import UnstartableJobs
 
 
 class Claimer:
@@ -26,6 +27,7 @@ class Claimer:
     Attributes:
         leases: takes and gives up the leases.
         turns: fences the predecessor under a shared lock.
+        unstartable: ends jobs whose messages end their workers.
     """
 
     def __init__(self, parts: ClaimParts) -> None:
@@ -46,6 +48,9 @@ class Claimer:
             publication=parts.publication,
             clock=parts.clock,
             worker_id=parts.worker_id,
+        )
+        self.unstartable = UnstartableJobs(
+            trail=parts.trail, writer=parts.writer, clock=parts.clock, worker_id=parts.worker_id
         )
         self._lock_slots = LockSlots(leases=self.leases, turns=self.turns)
         self._claim = TrailClaim(

@@ -1,0 +1,106 @@
+"""A message that ends the workers which take it, before any claim, costs ten of them at most."""
+
+import asyncio
+
+import pytest
+
+from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.lease import job_lock
+from jobfleet_contracts.message import JobMessage
+from jobfleet_contracts.state import State, Status
+from jobfleet_protocol.actions.write_side import WriteSide
+from jobfleet_protocol.claiming.decision import Ended
+from jobfleet_protocol.claiming.unstartable import LOST_BEFORE_CLAIM, UnstartableJobs
+from jobfleet_protocol.trail.transitions import Change
+from jobfleet_worker import handler
+from tests.conformance.deliveries import consuming, lose, received
+from tests.polling import eventually
+from tests.worker.workshop import DEFAULTS, Workshop
+
+_asked: list[str] = []
+
+
+def deadly_key(payload: str) -> str:
+    """Stand for code that ends its process, as a crash in a library does."""
+    _asked.append(payload)
+    return f"key-{payload}"
+
+
+@handler("deadly", lock_key=deadly_key)
+async def deadly(payload: str) -> None:
+    await asyncio.sleep(0)
+
+
+@pytest.fixture(autouse=True)
+def nothing_asked() -> None:
+    _asked.clear()
+
+
+async def lose_workers(workshop: Workshop, count: int) -> None:
+    for _ in range(count):
+        async with consuming(workshop.real) as consumer:
+            await received(consumer, 1)
+            await lose(consumer)
+
+
+async def test_its_job_fails_and_none_of_its_code_runs(workshop: Workshop) -> None:
+    job_id = await workshop.submit("deadly", "a")
+    await lose_workers(workshop, LOST_BEFORE_CLAIM)
+    workshop.start_worker(deadly)
+    ended = await workshop.until_ended(job_id)
+    assert await workshop.statuses(job_id) == ["Queued", "Failed"]
+    assert ended.data["error"]["type"] == "WorkerLost"
+    assert f"{LOST_BEFORE_CLAIM} workers were lost before they could start" in ended.message
+    assert _asked == []
+    await workshop.verified()
+    await workshop.redriver.redrive(job_id, by="operator")  # as every failed job
+    assert (await workshop.until_state(job_id, State.COMPLETED)).after.state is State.COMPLETED
+    assert set(_asked) == {"a"}
+
+
+async def test_one_loss_less_and_the_job_runs(workshop: Workshop) -> None:
+    job_id = await workshop.submit("deadly", "b")
+    await lose_workers(workshop, LOST_BEFORE_CLAIM - 1)
+    workshop.start_worker(deadly)
+    assert (await workshop.until_ended(job_id)).after.state is State.COMPLETED
+
+
+async def test_a_claim_in_the_trail_decides_and_a_wish_to_cancel_is_heeded(
+    workshop: Workshop,
+) -> None:
+    request = await workshop.submit_unpublished("deadly", "c")
+    lock, now = job_lock(request.job_id), workshop.clock.now()
+    writer = WriteSide.wire(backend=workshop.real, clock=workshop.clock, defaults=DEFAULTS).writer
+    unstartable = UnstartableJobs(
+        trail=workshop.real.trail, writer=writer, clock=workshop.clock, worker_id="w"
+    )
+    await workshop.append(
+        request.job_id,
+        Change(kind=Status.STARTED, worker_id="w", lock=lock, max_attempts=3, max_takeovers=5),
+        Change(kind=Status.CANCEL_REQUESTED, message="operator"),
+    )
+    message = JobMessage(request=request)
+    assert await unstartable.end(message, LOST_BEFORE_CLAIM) is None
+    deferred = Change(kind=Status.DEFERRED, worker_id="w", due_at=now, message="put off")
+    await workshop.append(request.job_id, deferred)
+    ended = await unstartable.end(message, LOST_BEFORE_CLAIM)
+    assert isinstance(ended, Ended)
+    assert ended.head.after.state is State.CANCELLED
+    assert await unstartable.end(message, LOST_BEFORE_CLAIM) is None
+
+
+async def test_a_message_of_a_stranger_that_has_no_job_is_kept_apart(workshop: Workshop) -> None:
+    request = JobRequest(type="deadly", payload="d")
+    await workshop.real.queue.publish(JobMessage(request=request))
+    await lose_workers(workshop, LOST_BEFORE_CLAIM)
+    workshop.start_worker(deadly)
+
+    async def kept() -> bool:
+        return bool((await workshop.real.dead_letters.letters()).items)
+
+    await eventually("the message is kept apart", kept)
+    (letter,) = (await workshop.real.dead_letters.letters()).items
+    assert letter.message_id == request.job_id
+    assert "workers were lost before they could start" in letter.reason
+    assert await workshop.real.trail.newest(request.job_id) is None
+    assert _asked == []

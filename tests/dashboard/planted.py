@@ -66,6 +66,12 @@ TEXTS: dict[str, Callable[[str], str]] = {
     "code": lambda value: f"https://a.example/?code={value}",
     "argument": lambda value: f"tool --api-key={value}",
     "user info in a text": lambda value: f"try https://u:{value}@a.example/ first",
+    "property": lambda value: f"_password={value}",
+    "JSON in a sentence": lambda value: (
+        f'sent {{\\"Key\\": \\"Password\\", \\"Value\\": \\"{value}\\"}}'
+    ),
+    "element with children": lambda value: f"<a:pin><!-- 1 --><b>{value}</b></a:pin>",
+    "composed address": lambda value: f"try jdbc:mysql://bob:{value}@h/db",
     "token": lambda value: f"eyJhbGciOiJIUzI1NiJ9.{value}.abc",
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -297,10 +296,7 @@ def test_what_every_list_shows_may_not_hold_a_credential(field: str, text: str) 
     ],
 )
 def test_what_is_no_credential_is_shown(value: Any) -> None:
-    shown = masked(value)
-    if "note" in value:
-        value["note"] = shown["note"]  # a line that begins with "key:" reads as a header
-    assert shown == value
+    assert masked(value) == value
 
 
 def test_masking_twice_is_masking_once() -> None:
@@ -345,24 +341,6 @@ async def test_a_form_from_a_job_is_not_sent_until_what_is_hidden_is_filled_in(
         values |= filled
     sent = await send()
     assert sent.status == 303, sent.body
-
-
-_ATOMS = (
-    "eyJ", "aaaaaaaaa", "a", "-", ".", "=", '"', "'", ":", "<", ">", "[", "{", ",", "token", "key",
-    "name", "1", " ", "\n", "://", "@", "/", "&", "%5b", "\\", "bearer ", "</",
-    "-----BEGIN PRIVATE KEY-----", "token=Bearer ",
-)  # fmt: skip
-"""What the patterns of the rule are made of; a text of two of them meets each repetition."""
-
-
-@pytest.mark.parametrize("first", _ATOMS)
-def test_masking_a_hostile_text_takes_no_time_that_grows_with_its_square(first: str) -> None:
-    for second in (*_ATOMS, ""):
-        piece = first + second
-        text = "token" + piece * (60_000 // len(piece)) + "="
-        began = time.process_time()
-        masked(text)
-        assert time.process_time() - began < 0.7, f"{piece!r} again and again: a quadratic pattern"
 
 
 @pytest.mark.parametrize("levels", [19, 41, 101, 300, 1000])

@@ -1,0 +1,385 @@
+"""Hides values in a text whose names say that they are credentials.
+
+One grammar for all notations: a name, a separator, a value. Names are decided by
+:mod:`jobfleet_contracts.secret_names`; here stands only where a value begins and ends.
+
+=============== ==========================================================================
+separator       as in
+=============== ==========================================================================
+``=`` ``:=`` ``=>``  ``_password=X``, ``$password = X``, ``'key' => 'X'``, ``user[pin]=X``
+``:``           ``X-Api-Key: X``, ``password : X``, JSON (also escaped), YAML with its blocks
+``,``           ``["API key", "X"]``, ``("Cookie", "X")``, ``["--password", "X"]``
+blank           ``--password X``
+``>``           ``<ns:password>X</ns:password>``, whatever stands between the two tags
+=============== ==========================================================================
+
+A label names the value beside it, in each of these notations and in either order:
+``{"Name": "X-Api-Key", "Value": "X"}``, ``<add value="X" key="password"/>``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from jobfleet_contracts.credential_forms import HIDDEN, is_reference
+from jobfleet_contracts.secret_names import (
+    MAX_NAME,
+    SCHEMES,
+    Role,
+    is_label,
+    is_secret_name,
+    role_of,
+)
+from jobfleet_contracts.text_extents import Extents
+
+_TOKEN = re.compile(r"\$\{secret:[A-Za-z0-9_]{1,100}\}|[{}]|/>|[\w$][\w$.-]*")
+_SEPARATOR = re.compile(
+    r"""(?P<quote>\\{0,15}["'`]?)[\])]{0,3}(?P<gap>\s{0,20})"""
+    r"""(?P<sign>:=|=>|=(?!=)|:(?!:|//)|,)(?P<after>\s{0,20})"""
+)
+_OPTION = re.compile(r"""[ \t]{1,20}(?=["']|[^\s"'-])""")
+_OPENING = re.compile(r"""(?:[bBrRuUfF]{1,2}(?=["']))?(\\{0,15}["'`])""")
+_LABEL_TEXT = re.compile(
+    r"""\\{0,15}["'`]?([\w$@.:/ -]{1,60}?)[ \t]{0,20}(?=\\{0,15}["'`]|[,;&<>}\])\r\n]|$)"""
+)
+_WORD = re.compile(rf"(?:(?i:{SCHEMES})[ ])?[^\s&;#\"'<>]+")
+_SCHEME = re.compile(SCHEMES, re.IGNORECASE)
+_LIST_GOES_ON = re.compile(r"\s{0,20},\s{0,20}")
+_LIST_ENDS = re.compile(r"\s{0,20}(?:[\])]|$)")
+_PORT = re.compile(r"[0-9]{1,5}(?!\w)")
+_ERROR_CLASS = re.compile(
+    r"\.(?:Invalid|Expired|Missing|No|Unknown|Bad|Wrong|Unexpected|Malformed|Immature)[A-Z]\w*$"
+)
+_KEY = ("key", "keys")
+_KEY_KINDS = frozenset({
+    "api", "access", "account", "admin", "app", "auth", "client", "encryption", "functions", "host",
+    "license", "master", "private", "secret", "service", "shared", "signing", "ssh", "storage",
+    "subscription",
+})  # fmt: skip
+"""What stands before the word "key" where it names a credential: ``key: 5 of 9`` does not."""
+_STARTS_A_LINE = frozenset({"", "export", "set", "-", "#", "$"})
+_CONSTANTS = frozenset({"", "null", "none", "true", "false"})
+_NUMBER = re.compile(r"-?[0-9.]{1,40}")
+
+
+class _Separator(NamedTuple):
+    """What stands between a name and its value, and where the value begins."""
+
+    sign: str
+    at: int
+    quoted: bool
+    joined: bool
+
+
+@dataclass(slots=True)
+class _Pair:
+    """What is known of labels and values in one object of the text.
+
+    Attributes:
+        label: name of the label that names a credential, as ``Name``; ``None`` for none yet.
+        last: name of the label before, whatever it names.
+        value: a value that came before the label of a credential: begin of its name, separator,
+            and the label before it.
+        shown: where a text after ``key`` begins: a credential, unless a value follows.
+    """
+
+    label: str | None = None
+    last: str | None = None
+    value: tuple[int, _Separator, str | None] | None = None
+    shown: int | None = None
+
+
+def without_named_values(text: str) -> str:
+    """Return a text with the values hidden that follow the names of credentials."""
+    return _Scan(text).masked()
+
+
+class _Scan:
+    """One pass over a text. What is hidden is not looked into: no place is passed twice."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._extents = Extents(text)
+        self._hidden: dict[int, tuple[int, str]] = {}
+        self._at = self._inside = 0
+        self._pairs = [_Pair()]
+
+    def masked(self) -> str:
+        before: re.Match[str] | None = None
+        for found in _TOKEN.finditer(self._text):
+            word = found[0]
+            if word in ("{", "}", "/>"):
+                if found.start() >= max(self._at, self._inside):
+                    self._enter_or_leave(word)
+            elif not word.startswith("${"):
+                role = role_of(word if len(word) <= MAX_NAME else word[-MAX_NAME:])
+                if role is not None and found.start() >= self._at:
+                    self._look_at(found, before, role)
+            before = found
+        return self._without_hidden()
+
+    def _enter_or_leave(self, sign: str) -> None:
+        if sign == "{":
+            self._pairs.append(_Pair())
+        elif sign == "/>" or len(self._pairs) == 1:
+            self._pairs[-1] = _Pair()
+        else:
+            self._pairs.pop()
+
+    def _look_at(self, found: re.Match[str], before: re.Match[str] | None, role: Role) -> None:
+        if self._is_tag(found, before):
+            self._look_at_element(found, role)
+            return
+        separator = self._separator_after(found)
+        if separator is None:
+            return
+        start = self._start_of_name(found, before, separator) if role.secret else None
+        label = _LABEL_TEXT.match(self._text, separator.at) if role.label else None
+        if label is not None and separator.sign not in ", " and start in (None, found.start()):
+            self._take_label(found, label, separator, hides=start is not None)
+        elif start is not None:
+            self._hide_value(start, found, separator)
+        elif role.value and separator.sign != ",":
+            self._take_value(found, separator)
+
+    # Names and separators
+
+    def _separator_after(self, found: re.Match[str]) -> _Separator | None:
+        text = self._text
+        match = _SEPARATOR.match(text, found.end())
+        if match is None:
+            return self._option_after(found)
+        quoted = match["quote"][-1:] in ("'", '"', "`") and match["quote"] != ""
+        blanks = match["after"]
+        if not quoted:
+            if match["sign"] == "," or "\n" in match["gap"]:
+                return self._option_after(found)
+            blanks = blanks[: len(blanks) - len(blanks.lstrip(" \t"))]
+        at = match.end("sign") + len(blanks)
+        return _Separator(match["sign"], at, quoted, joined=not quoted and blanks == "")
+
+    def _option_after(self, found: re.Match[str]) -> _Separator | None:
+        start = found.start()
+        dashes = self._text[max(0, start - 2) : start]
+        before = self._text[max(0, start - 3) : start].rstrip("-")[-1:]
+        if not dashes.endswith("-") or (before and not before.isspace()):
+            return None
+        match = _OPTION.match(self._text, found.end())
+        return None if match is None else _Separator(" ", match.end(), quoted=False, joined=False)
+
+    def _start_of_name(
+        self, found: re.Match[str], before: re.Match[str] | None, separator: _Separator
+    ) -> int | None:
+        """Return where the name of a value begins, ``None`` if it names no credential here."""
+        text, start, name = self._text, found.start(), found[0]
+        first = start
+        if before is not None and text[before.end() : start] == " " and before.end() > start - 50:
+            if not is_secret_name(f"{before[0][-MAX_NAME:]} {name[-MAX_NAME:]}"):
+                return (
+                    None  # "primary key" and "max tokens" are other names than their second words
+                )
+            if name.lower() in _KEY and before[0].lower().rpartition("-")[2] in _KEY_KINDS:
+                first = before.start()
+        if separator.sign != ":" or separator.quoted:
+            return first
+        if text[start - 1 : start] == "/" or _ERROR_CLASS.search(name[-MAX_NAME:]):
+            return None  # a path, or the class of an error
+        if name.lower() in _KEY:
+            return None if first == start else first
+        last = name.rpartition(".")[2][-MAX_NAME:]
+        return first if is_secret_name(last) and not self._is_host(last, separator) else None
+
+    def _is_host(self, name: str, separator: _Separator) -> bool:
+        """Whether a name and a port follow each other, as in ``auth-service:8080``."""
+        if not separator.joined or _PORT.match(self._text, separator.at) is None:
+            return False
+        return "-" in name and not is_secret_name(name.rpartition("-")[2])
+
+    # Values
+
+    def _hide_value(self, start: int, found: re.Match[str], separator: _Separator) -> None:
+        if separator.sign == ",":
+            of_list = self._of_list(found, separator)
+            if of_list is None:
+                return
+            separator = of_list
+        first, end = self._value(start, separator)
+        self._hide(first, end, counts=found[0].lower().endswith("s"))
+
+    def _value(self, start: int, separator: _Separator) -> tuple[int, int]:
+        """Return begin and end of what follows a name that begins at ``start``."""
+        text, extents, at = self._text, self._extents, separator.at
+        lead = self._lead(start)
+        if separator.sign == ":" and not separator.quoted and lead in ("line", ""):
+            return self._rest_of_line(start, at, lead, joined=separator.joined)
+        opening = _OPENING.match(text, at)
+        if opening is not None:
+            first = opening.end()
+            end = extents.closing(opening[1], first)
+            return first, len(text) if end is None else end
+        if text[at : at + 1] in ("{", "[", "(") and separator.sign != " ":
+            return at, extents.end_of_structure(at)
+        if separator.quoted:
+            lead = "flow"
+        if separator.sign == " " or (separator.sign != ":" and lead == ""):
+            word = _WORD.match(text, at)
+            return at, at if word is None else word.end()
+        return at, extents.end_of_bare(at, separator.sign[-1:].replace(">", "="), lead)
+
+    def _lead(self, start: int) -> str:
+        """Return how a name is led in: a quote, ``line``, ``flow`` (brackets, commas) or ""."""
+        begin = max(0, start - 120)
+        before = self._text[begin:start].rstrip("$@_-")
+        if before[-1:] in ("'", '"', "`"):
+            return before[-1]
+        line = before[max(before.rfind("\n"), before.rfind("\r")) + 1 :]
+        whole = begin == 0 or len(line) < len(before)
+        if (whole and line.strip(" \t$@_-") in _STARTS_A_LINE) or line.rstrip(" \t")[-1:] == ";":
+            return "line"
+        return "flow" if before.rstrip(" \t\r\n")[-1:] in ("{", "[", "(", ",") else ""
+
+    def _rest_of_line(self, start: int, at: int, lead: str, *, joined: bool) -> tuple[int, int]:
+        """Return the rest of the line, a joined word, or the lines of a block below."""
+        extents, end = self._extents, at
+        if lead == "line" and (block := extents.block(start, at)) is not None:
+            return block
+        opening = _OPENING.match(self._text, at)
+        if opening is not None:
+            end = extents.closing(opening[1], opening.end()) or at
+        elif self._text[at : at + 1] in ("{", "["):
+            end = extents.end_of_structure(at)
+        is_word = joined and lead == ""
+        return at, extents.end_of_word(end) if is_word else extents.end_of_line(end)
+
+    def _of_list(self, found: re.Match[str], separator: _Separator) -> _Separator | None:
+        """Return the place of the value in ``["name", "value"]``; ``None`` for another list."""
+        text = self._text
+        before = text[max(0, found.start() - 60) : found.start()]
+        quote = max(before.rfind("'"), before.rfind('"'), before.rfind("`"))
+        if quote < 0:
+            return None
+        is_option = before[quote + 1 :].startswith("-")
+        opens = before[:quote].rstrip("\\ \t\r\n")[-1:]
+        if opens not in ("[", "(") and not is_option:
+            return None
+        opening = _OPENING.match(text, separator.at)
+        if opening is None:
+            return separator if text[separator.at : separator.at + 1] in ("{", "[") else None
+        end = self._extents.closing(opening[1], opening.end())
+        if end is None or is_option:
+            return separator
+        after = end + len(opening[1])
+        if _SCHEME.fullmatch(text, opening.end(), end) and (
+            goes_on := _LIST_GOES_ON.match(text, after)
+        ):
+            return separator._replace(at=goes_on.end())
+        return separator if _LIST_ENDS.match(text, after) else None
+
+    # Labels
+
+    def _take_label(
+        self, found: re.Match[str], label: re.Match[str], separator: _Separator, *, hides: bool
+    ) -> None:
+        content = self._extents.content_of_tag(found.start(), label.end())
+        is_secret = is_label(label[1])
+        if content is not None and is_secret:
+            self._hide(*content)
+        elif content is None:
+            extent = self._value(found.start(), separator) if hides else None
+            self._note_label(found[0].lower(), extent, is_secret=is_secret)
+            self._at = max(self._at, label.end())
+
+    def _note_label(self, name: str, extent: tuple[int, int] | None, *, is_secret: bool) -> None:
+        """Note a label; ``extent`` is its text, if that is a credential unless a value follows."""
+        pair = self._pairs[-1]
+        if is_secret:
+            if pair.value is not None and pair.value[2] != name:
+                self._hide(*self._value(pair.value[0], pair.value[1]))
+            pair.label = name
+        elif pair.label == name:
+            pair.label = None
+        if extent is not None and pair.value is None and extent[0] not in self._hidden:
+            self._hidden[extent[0]] = (extent[1], HIDDEN)
+            pair.shown = extent[0]
+        pair.last = name
+
+    def _take_value(self, found: re.Match[str], separator: _Separator) -> None:
+        pair = self._show_label()
+        if pair.label is not None:
+            self._hide(*self._value(found.start(), separator))
+            return
+        pair.value = (found.start(), separator, pair.last)
+        opening = _OPENING.match(self._text, separator.at)
+        if opening is not None:
+            # Brackets in it belong to no object.
+            self._inside = self._extents.closing(opening[1], opening.end()) or opening.end()
+
+    def _show_label(self) -> _Pair:
+        """Show the text after ``key``: a value follows, which it names."""
+        pair = self._pairs[-1]
+        if pair.shown is not None:
+            self._hidden.pop(pair.shown, None)
+            pair.shown = None
+        return pair
+
+    # Elements
+
+    def _is_tag(self, found: re.Match[str], before: re.Match[str] | None) -> bool:
+        text, start = self._text, found.start()
+        if text[start - 1 : start] == ":" and before is not None and before.end() == start - 1:
+            start = before.start()
+        return start > 0 and text[start - 1] == "<"
+
+    def _look_at_element(self, found: re.Match[str], role: Role) -> None:
+        element = self._extents.element(found.start(), found.end())
+        if element is None:
+            return
+        first, end = element
+        text = self._text[first : min(end, first + MAX_NAME)].strip()
+        if role.label and text and end - first <= MAX_NAME and "<" not in text:
+            extent = element if role.secret and not _is_kept(text) else None
+            self._note_label(found[0].lower(), extent, is_secret=is_label(text))
+            self._at = max(self._at, end)
+        elif role.secret:
+            self._hide_element(found.end(), first, end)
+        elif role.value and self._show_label().label is not None:
+            self._hide(first, end)
+
+    def _hide_element(self, name_end: int, first: int, end: int) -> None:
+        """Hide what an element holds, and its attributes."""
+        attributes = self._text[name_end:first].strip("/> \t\r\n")
+        content = self._text[first:end].strip()
+        self._at = max(self._at, end)
+        if _is_kept(content) if content else attributes in ("", HIDDEN):
+            return
+        if first == end and self._text[first - 2 : first] == "/>":
+            self._hidden[name_end] = (first - 2, f" {HIDDEN}")
+        else:
+            self._hidden[name_end] = (end, f">{HIDDEN}")
+
+    # What is hidden
+
+    def _hide(self, first: int, end: int, *, counts: bool = False) -> None:
+        self._at = max(self._at, end)
+        text = self._text[first:end]
+        if _is_kept(text) or (counts and _NUMBER.fullmatch(text.strip())):
+            return
+        self._hidden[first] = (end, HIDDEN)
+
+    def _without_hidden(self) -> str:
+        if not self._hidden:
+            return self._text
+        parts: list[str] = []
+        at = 0
+        for first, (end, instead) in sorted(self._hidden.items()):
+            if first >= at:
+                parts += (self._text[at:first], instead)
+            at = max(at, end)
+        return "".join([*parts, self._text[at:]])
+
+
+def _is_kept(text: str) -> bool:
+    bare = text.strip()
+    return bare == HIDDEN or bare.lower() in _CONSTANTS or is_reference(bare)

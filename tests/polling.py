@@ -7,6 +7,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from jobfleet_contracts.errors import BackendUnavailable
+
 T = TypeVar("T")
 
 LONGEST_PAUSE = 0.05
@@ -22,6 +24,8 @@ async def eventually(
 ) -> T:
     """Ask until the answer is true, and return it; the longer it takes, the less often.
 
+    A question that a backend did not answer is asked again.
+
     Args:
         description: what is waited for; the failure names it.
         every: seconds between the first two questions; longer where a question reads much, because
@@ -32,7 +36,10 @@ async def eventually(
     """
     deadline, pause = time.monotonic() + seconds, every
     while True:
-        found = await condition()
+        try:
+            found = await condition()
+        except BackendUnavailable:  # a server of a crowded machine took too long
+            found = None
         if found:
             return found
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {description}"

@@ -38,7 +38,9 @@ def test_events_wait_on_top_while_the_pointer_is_over_them(page: Page, fleet: Lo
     fleet.submit(jobName="before", payload={"steps": 1, "stepSeconds": 0})
     page.goto(fleet.address)
     expect(page.locator("#live")).to_have_text("live")
-    row = page.locator("#feed tr", has_text="before").first
+    rows = page.locator("#feed tr", has_text="before")
+    expect(rows.filter(has_text="Completed")).to_be_visible()  # nothing of it comes any more
+    row = rows.first
     row.hover()
     place = row.bounding_box()
     fleet.submit("no.such", jobName="arrives now")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any, get_args
 
 import pytest
+from pydantic import SecretStr
 
 from jobfleet_backends.settings import Settings
 from jobfleet_cli.redaction import (
     HIDDEN,
     redacted_address,
     redacted_connection_string,
+    redacted_servers,
     redacted_settings,
 )
 
@@ -110,3 +113,19 @@ def test_every_secret_setting_is_hidden_but_for_the_parts_that_hold_none() -> No
     } <= set(values)
     shown = redacted_settings(Settings(_env_file=None, **values))  # type: ignore[arg-type]
     assert SECRET not in str(shown)
+
+
+@pytest.mark.parametrize("backend", get_args(Settings.model_fields["backend"].annotation))
+def test_where_the_servers_are_is_told_for_each_backend_without_secrets(backend: Any) -> None:
+    settings = Settings(
+        backend=backend,
+        postgres_url=SecretStr(f"postgresql://bob:{SECRET}@db.example:5432/jobs"),
+        rabbitmq_url=SecretStr(f"amqp://bob:{SECRET}@broker.example/"),
+        storage_connection_string=SecretStr(
+            f"AccountName=acme;AccountKey={SECRET};TableEndpoint=https://t.example/"
+        ),
+    )
+    told = redacted_servers(settings)
+    assert SECRET not in told
+    wanted = {"azure": "t.example", "postgres": "db.example", "embedded": "JOBFLEET_DATA_DIR="}
+    assert wanted[backend] in told

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from devtools.prove_azure.names import own_name, own_namespace
 from jobfleet_backends.open_backend import open_backend
+from jobfleet_backends.rabbitmq import message_key
 from jobfleet_backends.settings import Settings
 from jobfleet_contracts.backend import Backend
 from tests.conformance.simulated import Simulated
@@ -62,6 +63,12 @@ def is_simulated(request: pytest.FixtureRequest) -> bool:
 def open_anew(request: pytest.FixtureRequest, settings: Settings) -> Open:
     """Opens the backend under test, as each process does."""
     return Simulated().open if is_simulated(request) else partial(open_backend, settings)
+
+
+@pytest.fixture(autouse=True)
+def _a_busy_storage_has_time_to_give_the_message_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it each message counts as a foreign one, and has lost its hints."""
+    monkeypatch.setattr(message_key, "_SECONDS", 60.0)
 
 
 @pytest.fixture

@@ -65,6 +65,17 @@ def redacted_settings(settings: Settings) -> dict[str, Any]:
     return shown
 
 
+def redacted_servers(settings: Settings) -> str:
+    """Return the settings that say where the backend's servers or files are."""
+    shown = {name: _shown(name, getattr(settings, name)) for name in _PLACES[settings.backend]}
+    return ", ".join(f"{variable_of(name)}={value}" for name, value in shown.items() if value)
+
+
+_PLACES = {
+    "azure": ("storage_connection_string", "storage_account", "rabbitmq_url"),
+    "postgres": ("postgres_url",),
+    "embedded": ("data_dir",),
+}
 _REDACTIONS = {
     "rabbitmq_url": redacted_address,
     "postgres_url": redacted_address,

@@ -17,6 +17,7 @@ from jobfleet_backends.system_clock import SystemClock
 from jobfleet_cli.event_loop import run_to_an_end
 from jobfleet_cli.logging import configure_logging
 from jobfleet_cli.patience import OUTAGE_SECONDS, Patience, patient
+from jobfleet_cli.redaction import redacted_servers
 from jobfleet_cli.remote_dashboard import RemoteDashboard
 from jobfleet_cli.terminal_text import visible
 from jobfleet_contracts.backend import Backend, Probe
@@ -134,7 +135,7 @@ async def _opened(settings: Settings, work: Callable[[Session], Awaitable[T]]) -
     except TimeoutError as error:
         raise BackendUnavailable(
             f"backend {settings.backend} cannot be opened within {OPEN_SECONDS:g} s; "
-            "jobfleet doctor says which server does not answer"
+            f"jobfleet doctor says which server does not answer; {redacted_servers(settings)}"
         ) from error
     patience = Patience()
     clock, reading = SystemClock(), patient(backend, patience)

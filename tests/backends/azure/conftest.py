@@ -11,7 +11,12 @@ import pytest
 from devtools.servers import StorageServer
 from jobfleet_backends.azure.audit_trail import AzureAuditTrail
 from jobfleet_backends.azure.http.connection_string import StorageAddress
-from jobfleet_backends.azure.http.storage_account import Access, StorageAccount
+from jobfleet_backends.azure.http.storage_account import (
+    PATIENT,
+    Access,
+    Patience,
+    StorageAccount,
+)
 from jobfleet_backends.azure.index.index_shard import AT_ONCE, Pace
 from jobfleet_backends.azure.index.index_table import IndexTable, Shards
 from jobfleet_backends.azure.index.job_index import AzureJobIndex
@@ -40,10 +45,15 @@ class Fleet:
 
 @asynccontextmanager
 async def opened_fleet(
-    address: StorageAddress, prefix: str, *, pace: Pace = AT_ONCE, shards: int = SHARDS
+    address: StorageAddress,
+    prefix: str,
+    *,
+    pace: Pace = AT_ONCE,
+    shards: int = SHARDS,
+    patience: Patience = PATIENT,
 ) -> AsyncIterator[Fleet]:
     counter = RequestCounter()
-    account = StorageAccount(access=Access(address), counter=counter)
+    account = StorageAccount(access=Access(address), counter=counter, patience=patience)
     trail = AzureAuditTrail(table=account.table(prefix))
     parts = account.table_parts(f"{prefix}JobIndex")
     table = IndexTable(shards=Shards(shards), **parts)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from jobfleet_backends.azure.http.connection_string import StorageAddress
+from jobfleet_backends.azure.http.storage_account import Patience
 from jobfleet_backends.azure.index.index_shard import Pace
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import EventQuery
@@ -30,6 +31,9 @@ The hint of ``Started`` and the removal of the open row meet in one batch, as on
 
 UNHURRIED = Pace(awaited=10, lonely=10)
 """As on a machine so fast that rows never wait for their time but only for company."""
+
+UNHURRIED_REQUESTS = Patience(connect=60, read=60)
+"""So many at once exceed the time-outs of an emulator on a crowded machine."""
 
 
 async def _submit(fleet: Fleet, event: Event) -> None:
@@ -84,8 +88,12 @@ async def test_under_load_a_short_job_writes_nine_rows_and_the_index_takes_few_r
     through = replace(address, tables=table_proxy.endpoint)
     jobs = [queued() for _ in range(LOAD)]
     async with (
-        opened_fleet(through, own, pace=UNHURRIED, shards=shards) as publisher,
-        opened_fleet(through, own, pace=UNHURRIED, shards=shards) as worker,
+        opened_fleet(
+            through, own, pace=UNHURRIED, shards=shards, patience=UNHURRIED_REQUESTS
+        ) as publisher,
+        opened_fleet(
+            through, own, pace=UNHURRIED, shards=shards, patience=UNHURRIED_REQUESTS
+        ) as worker,
     ):
         for process in (publisher, worker):
             await process.trail.newest("nobody")

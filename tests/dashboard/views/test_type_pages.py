@@ -94,7 +94,7 @@ async def test_the_page_names_what_runs_longest_on_live_workers_and_no_more_than
         for number in range(25)
     )
     for worker_id, silent, jobs in (
-        (WORKER, 0, running[:24]),
+        (WORKER, -1, running[:24]),  # a minute ahead: a busy machine may be silent for 15 s
         (f"{WORKER[:-1]}9", 9, running[24:]),
     ):
         await backend.directory.beat(

@@ -19,7 +19,7 @@ from jobfleet_dashboard.views.page_state import PageState, digest_of
 from jobfleet_dashboard.views.site import site_of
 
 IDLE_SECONDS = 5.0
-"""After so much silence fragments are rendered anyway: heartbeats are no events."""
+"""After so long without an event the fragments are rendered anew: heartbeats are no events."""
 PING_SECONDS = 15
 SEND_TIMEOUT_SECONDS = 10.0
 DONE = b"event: done\r\ndata: \r\n\r\n"
@@ -27,7 +27,7 @@ POLL = b"event: poll\r\nretry: 3000\r\n\r\n"
 """Ends the answer to ``once``: the browser asks again in three seconds, holding no connection."""
 NOTHING_NEW = b": nothing new\r\n\r\n"
 MOST_MISSED = 500
-"""Who missed more events than this is sent the whole page."""
+"""A browser that missed more events than this gets all fragments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Fragment:
 
 
 Render = Callable[[Batch | None], Awaitable[Sequence[Fragment]]]
-"""Returns fragments for a batch; ``None`` asks for all that brings an older page up to date."""
+"""Returns the fragments that a batch changes; for ``None`` all fragments of the page."""
 Update = Callable[[Batch | None], Awaitable[bytes]]
 """Returns the message for a batch."""
 
@@ -74,7 +74,8 @@ async def shared_stream(
         rendered_at = now
         opening = ""
         if batch is None:
-            # Read for this browser alone: what another was sent just before may lack an event.
+            # Read for this browser alone. Another browser's rendering may lack an event that came
+            # after it, and this browser would not learn of that event.
             opening = f"opening {state} "
             batch = await _missed(services.backend.reader, state)
         moment = (*key, opening + moment_of(batch, live))

@@ -83,6 +83,8 @@ class Consumer:
         """Receive and process until stopped; a broker in trouble is waited for."""
         pause = back_off()
         while not self._stopping:
+            # A slot first. A message that is received without one would wait here, while another
+            # worker has a free slot for it.
             await self._slots.until_free()
             try:
                 await self._seal.check()
@@ -118,6 +120,7 @@ class Consumer:
 
     def begin(self, delivery: Delivery, fleet: KeptLease | None = None) -> asyncio.Task[bool]:
         """Take a slot and process one delivery in it."""
+        # Before the task begins: until then the loop would count this slot as free once more.
         self._slots.take()
         task = asyncio.create_task(self._process_safely(delivery, fleet), name="delivery")
         self._tasks.add(task)

@@ -66,6 +66,8 @@ class HeldTrail:
         async with self._writing:
             if self._closed:
                 raise Fenced("the epoch is closed")
+            # Before the append: a handler that was left behind in a thread must not write a step
+            # while the ending is under way.
             self._closed = last
             try:
                 return await self._append(decide)

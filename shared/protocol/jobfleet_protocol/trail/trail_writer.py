@@ -57,11 +57,12 @@ class TrailWriter:
         try:
             return await self._until_answered(events)
         except asyncio.CancelledError:
+            # Dropped here, a row that lands later would never reach the index and the live views.
             self._go_on_alone(events)
             raise
 
     def _go_on_alone(self, events: Sequence[Event]) -> None:
-        """The caller has left: send the identical rows again until it is known that they stand."""
+        """Repeat the append of a caller that has left, until it is known whether the rows stand."""
         task = asyncio.create_task(self._until_answered(events), name=f"append-{events[0].job_id}")
         self._under_way.add(task)
         task.add_done_callback(self._end_alone)
@@ -94,9 +95,13 @@ class TrailWriter:
         """
         first = rows[0]
         try:
+            # In place, so that the next try inserts these very rows. Rows with new event ids would
+            # be a second append, and both could land.
             rows[:] = [await self._row(event) for event in rows]
             await self._trail.insert(rows)
         except BackendError as error:
+            # Even "sequence taken" may be the caller's own first copy, whose answer was lost. Taken
+            # for a refusal, a claim that stands would be given up.
             _log.debug(APPEND_UNCERTAIN, job_id=first.job_id, error=str(error))
             found = await self._look(first)
             if found is None:

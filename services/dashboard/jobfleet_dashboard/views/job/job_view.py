@@ -1,4 +1,4 @@
-"""All facts about one job that its page needs: its record and what surrounds it."""
+"""What the page of a job shows: the job's record, its lock's holder, workers and pauses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHOWN_EVENTS = 250
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobView:
-    """One job as the trail tells it, and what surrounds it now.
+    """A job's record, with what else decides now when it starts.
 
     Attributes:
         holder: the job that runs under the same lock key while this one waits for it.

@@ -9,7 +9,8 @@ import socket
 from jobfleet_contracts.errors import BackendUnavailable, SettingsError
 
 HOST = "127.0.0.1"
-READY_SECONDS = 30.0
+READY_SECONDS = 120.0
+"""On a busy machine a dashboard starts slowly. One that ends at once ends the wait as well."""
 LOOK_SECONDS = 0.05
 
 
@@ -36,7 +37,7 @@ async def wait_until_listening(port: int) -> None:
     """Return as soon as somebody listens on the port.
 
     Raises:
-        BackendUnavailable: nobody does within 30 s.
+        BackendUnavailable: nobody does within two minutes.
     """
     try:
         async with asyncio.timeout(READY_SECONDS):

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import groupby, islice
+from typing import assert_never
 from uuid import NAMESPACE_OID, uuid5
 
 from jobfleet_contracts.backend import Backend
@@ -138,6 +139,8 @@ class MoveIn:
                 await retry_forever(lambda: logs.append(job_id, epoch, position, body))
             case Event():
                 raise AssertionError("events are taken job by job")
+            case never:
+                assert_never(never)
 
     async def _take_entry(self, entry: ControlEntry) -> None:
         log = self._backend.control_log

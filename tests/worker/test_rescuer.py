@@ -351,6 +351,17 @@ async def test_the_published_mark_is_set_after_the_confirm_alone(ward: Ward) -> 
     assert [row.published for row in await ward.open_rows()] == [1]
 
 
+async def test_a_job_that_storage_did_not_answer_about_waits_no_longer_for_it(ward: Ward) -> None:
+    """Each such look once doubled the pause: a lost job waited for minutes after an outage."""
+    await ward.running(leased=False)
+    for _ in range(4):
+        ward.workshop.trail.lose_request("newest")
+        with pytest.raises(BackendUnavailable, match="lost on the way"):
+            await paces(ward, [10])
+        ward.workshop.trail.heal()
+    assert await paces(ward, [10]) == [1]
+
+
 async def test_an_open_row_that_cannot_be_read_ends_no_worker(
     workshop: Workshop, tmp_path: Path
 ) -> None:

@@ -19,6 +19,7 @@ class Pace(Enum):
 
 LONGEST_PAUSE = 900.0
 LONGEST_QUIET_PAUSE = 86_400.0
+LOOK_AGAIN_SECONDS = 10.0
 
 
 @dataclass(slots=True)
@@ -66,6 +67,13 @@ class RepublishPace:
         """It could not be published: the broker's absence is no reason for longer pauses."""
         _, first_pause = pace.value
         self._entries[(*row, pace)] = _Entry(now, first_pause / 2)
+
+    def look_again(self, row: tuple[str, int, int], pace: Pace, *, now: float) -> None:
+        """Storage did not answer about it: no reason for longer pauses either.
+
+        Others are seen to before: this row alone may be the one that storage cannot answer about.
+        """
+        self._entries[(*row, pace)] = _Entry(now + LOOK_AGAIN_SECONDS, pace.value[1] / 2)
 
     def forget_before(self, moment: float) -> None:
         """Drop what has not come up again for two of its pauses."""

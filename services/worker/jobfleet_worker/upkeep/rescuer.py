@@ -296,6 +296,7 @@ class Rescuer:
             _log.error(ROW_UNREADABLE, job_id=row.facts.job_id, error=str(error))
             return False
         except BackendError:
+            self._pace.look_again(_key(row), pace, now=self._clock.boottime())
             raise
         except Exception:  # noqa: BLE001 - whatever its trail holds
             _log.exception(ROW_UNREADABLE, job_id=row.facts.job_id)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from jobfleet_backends.env_file import read_env_file
 from jobfleet_backends.settings import Settings, load_settings, variables_of
 from jobfleet_contracts.errors import SettingsError
 
@@ -150,3 +151,10 @@ def test_what_is_no_file_is_named_instead_of_left_out(folder: Path, kind: str) -
             path.symlink_to(folder)
     with pytest.raises(SettingsError, match=r"^\.env is (a|neither).*; make it a file"):
         load_settings()
+
+
+def test_a_huge_file_is_refused_before_it_is_parsed(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_text("A=1\n" * 200_000)
+    with pytest.raises(SettingsError, match="larger than 256 KiB; keep settings only"):
+        read_env_file(path)

@@ -111,7 +111,7 @@ async def test_the_key_of_a_lock_is_made_from_what_is_handed_on(workshop: Worksh
 async def test_a_result_that_is_gone_fails_the_job_before_its_handler(
     workshop: Workshop, job_type: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = {"type": job_type, "results": {"rows": "previous"}}
+    step = {"type": "http.request", "results": {"rows": "previous"}}
     first = workshop.start_worker(load)
     job = await workshop.run("load", 3, then=[step])
     await first.stop()
@@ -168,3 +168,26 @@ def test_a_payload_for_later_is_checked_where_it_is_whole() -> None:
     assert Then(type="a").to_json() == {"type": "a"}
     with pytest.raises(InvalidRequest, match=r"payload\.rows"):
         report.then({"title": "no rows"})
+
+
+async def test_an_address_that_the_job_before_hands_on_is_checked_when_it_is_called(
+    workshop: Workshop,
+) -> None:
+    """At the submit nobody knows it."""
+
+    @handler("give.address")
+    async def give_address() -> str:
+        return "http://169.254.169.254/latest/meta-data"
+
+    workshop.start_worker(give_address)
+    step = {
+        "type": job_type,
+        "payload": {"payload": {"number": 1}},
+        "results": {"targetUrl": "previous"},
+        "maxAttempts": 1,
+    }
+    job_id = await workshop.submit("give.address", then=[step])
+    head = await workshop.until_ended(successor_id(job_id, 0, incarnation=1))
+    assert head.after.state is State.FAILED
+    assert head.data["error"]["type"] == "TargetForbidden"
+    assert "169.254.169.254" in head.message

@@ -15,6 +15,9 @@ from jobfleet_contracts.errors import SettingsError
 ENCODING = "utf-8-sig"
 """UTF-8; editors of Windows put a byte order mark before it."""
 
+MAX_BYTES = 256 * 1024
+"""More than any settings take. The parser takes seconds for each MiB."""
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _OTHER_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -30,7 +33,13 @@ def read_env_file(path: Path) -> dict[str, str]:
             return {}
         if not path.is_file():
             raise SettingsError(f"{path} {_kind(path)}; make it a file, or remove it")
-        text = _decoded(path, path.read_bytes())
+        with path.open("rb") as file:
+            body = file.read(MAX_BYTES + 1)
+        if len(body) > MAX_BYTES:
+            raise SettingsError(
+                f"{path} is larger than {MAX_BYTES // 1024} KiB; keep settings only in it"
+            )
+        text = _decoded(path, body)
     except OSError as error:
         raise SettingsError(
             f"{path} cannot be read: {error.strerror}; allow this user to read it, or remove it"

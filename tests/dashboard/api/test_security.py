@@ -251,3 +251,12 @@ def test_a_new_key_is_known_by_its_hash() -> None:
     assert found.principal.name == "ci"
     with pytest.raises(SettingsError):
         new_key("ci", "admin")
+
+
+async def test_an_answer_that_refuses_is_never_kept(client: AsgiClient) -> None:
+    """Kept for a year, a 404 of one replica would hide the file that another one has."""
+    for path in ("/static/none.js?v=1", "/static/app.js/none?v=1", "/static/none.js"):
+        answer = await client.get(path)
+        assert (answer.status, answer.headers["cache-control"]) == (404, "no-store"), path
+    kept = await client.get("/static/app.js?v=1")
+    assert (kept.status, "immutable" in kept.headers["cache-control"]) == (200, True)

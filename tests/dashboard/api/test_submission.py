@@ -150,10 +150,11 @@ async def test_a_short_form_that_does_not_fit_is_400_and_named(
 async def test_the_request_id_and_traceparent_travel_with_the_job(client: AsgiClient) -> None:
     trace = f"00-{'a' * 32}-{'b' * 16}-01"
     headers = {"X-Request-ID": "req-7", "traceparent": trace}
-    answer = await client.post("/api/jobs", JOB, headers=headers)
-    job = (await client.get(answer.json["statusUrl"])).json
-    assert answer.headers["x-request-id"] == "req-7"
-    assert job["context"] == {"requestId": "req-7", "traceparent": trace}
+    for context in ({}, {"requestId": "of somebody else's request"}):
+        answer = await client.post("/api/jobs", JOB | {"context": context}, headers=headers)
+        job = (await client.get(answer.json["statusUrl"])).json
+        assert answer.headers["x-request-id"] == "req-7"
+        assert job["context"] == {"requestId": "req-7", "traceparent": trace}
 
 
 async def test_bulk_answers_each_job_in_order(client: AsgiClient) -> None:
@@ -213,3 +214,13 @@ async def test_a_burst_fills_a_queue_no_further_than_its_limit(backend: Backend)
     bulk = await client.post("/api/jobs/bulk", {"jobs": [JOB | {"queue": "other"}] * 3})
     assert bulk.status == 202
     assert (await client.post("/api/jobs", JOB | {"queue": "other"})).status == 429
+
+
+async def test_an_address_that_the_job_before_hands_on_is_left_to_the_call(
+    client: AsgiClient,
+) -> None:
+    step = {"type": "http.request", "payload": {"method": "GET"}}
+    missing = await client.post("/api/jobs", JOB | {"then": [step]})
+    assert (missing.status, missing.json["field"]) == (400, "then.0.payload.targetUrl")
+    step["results"] = {"targetUrl": "previous"}
+    assert (await client.post("/api/jobs", JOB | {"then": [step]})).status == 202

@@ -224,6 +224,26 @@ async def test_a_secret_with_hosts_of_its_own_needs_no_allow_list(target: Target
     assert target.requests[0][2]["X-Key"] == "s3cret-value"
 
 
+async def test_a_host_cannot_test_guesses_of_another_host_s_secret(target: TargetServer) -> None:
+    """Blanked, a guess in its answer would be known to be right."""
+
+    async def guess(request: web.Request) -> web.StreamResponse:
+        if request.path == "/away":
+            here = f"http://localhost:{target.port}/there?mine=s3cret-value"
+            raise web.HTTPFound(here)
+        return web.Response(text=f"other-value, s3cret-value {request.query_string}")
+
+    target.answer = guess
+    caller = client(
+        secrets={"TOKEN": "s3cret-value", "OTHER": "other-value"},
+        secret_hosts={"TOKEN": ("127.0.0.1",), "OTHER": ("bank.example",)},
+    )
+    assert (await get(caller, target.url())).body == "other-value, *** "
+    led = await get(caller, target.url("/away"), follow_redirects=True)
+    assert led.body == "other-value, *** mine=***"
+    assert str(led.url).endswith("mine=***")
+
+
 async def test_proxies_and_netrc_of_the_environment_are_not_used(
     target: TargetServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

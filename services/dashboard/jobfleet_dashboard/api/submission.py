@@ -84,18 +84,20 @@ def parse_job(body: dict[str, Any], request: Request) -> JobRequest:
     if context is None:
         context = {}
     if isinstance(context, dict):
-        body["context"] = _origin(request) | context
+        # The log names the request by this id: what the body says of it must not stand over it.
+        body["context"] = _origin(request) | context | _request_id(request)
     job = JobRequest.parse(body)
     check_outbound(body)
     return job
 
 
 def _origin(request: Request) -> dict[str, str]:
-    origin = {"requestId": request.state.request_id}
     traceparent = request.headers.get("traceparent", "")
-    if _TRACEPARENT.fullmatch(traceparent):
-        origin["traceparent"] = traceparent
-    return origin
+    return {"traceparent": traceparent} if _TRACEPARENT.fullmatch(traceparent) else {}
+
+
+def _request_id(request: Request) -> dict[str, str]:
+    return {"requestId": request.state.request_id}
 
 
 def idempotency_key_of(request: Request) -> str | None:

@@ -14,6 +14,8 @@ from secure import (
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+_FIRST_REFUSAL = 400
+
 _POLICY = (
     ContentSecurityPolicy()
     .default_src("'none'")
@@ -47,21 +49,23 @@ class ResponseHeaders:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        caching = _caching(scope)
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(self._headers)
-                headers.setdefault("Cache-Control", caching)
+                headers.setdefault("Cache-Control", _caching(scope, message["status"]))
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
 
 
-def _caching(scope: Scope) -> str:
-    """Static files whose address names their content (``?v=``) never change."""
-    if not scope["path"].startswith("/static/"):
+def _caching(scope: Scope, status: int) -> str:
+    """Static files whose address names their content (``?v=``) never change.
+
+    A refusal is never kept: during an update the next replica may have the file.
+    """
+    if status >= _FIRST_REFUSAL or not scope["path"].startswith("/static/"):
         return "no-store"
     named = scope["query_string"].startswith(b"v=")
     return "public, max-age=31536000, immutable" if named else "no-cache"

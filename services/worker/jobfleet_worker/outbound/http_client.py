@@ -84,8 +84,9 @@ class HttpClient:
         """
         began = time.monotonic()
         self._rules.check(call.headers)  # before the redaction: it has work with each credential
-        redaction = self._redaction(call)
         url = self._guard.read(call.url)
+        credentials = self._secrets.sendable_to(url) | _written_in(call)
+        redaction = Redaction(credentials)
         for hop in range(MAX_REDIRECTS + 1):
             left = call.timeout_seconds - (time.monotonic() - began)
             exchange = Exchange(call, url, max(left, 0.001), began, redaction)
@@ -95,6 +96,10 @@ class HttpClient:
             call, url = redirected(
                 call, url, status=answer.status, location=location, guard=self._guard
             )
+            # Added, not replaced: what the host before knows can stand in the new address, and the
+            # next host may echo that.
+            credentials |= self._secrets.sendable_to(url)
+            redaction = Redaction(credentials)
         raise TargetForbidden(f"more than {MAX_REDIRECTS} redirects")
 
     async def _hop(self, exchange: Exchange) -> tuple[HttpAnswer, str | None]:
@@ -156,11 +161,6 @@ class HttpClient:
                 is_redirect = response.status in REDIRECTS
                 return answer, response.headers.get("Location") if is_redirect else None
 
-    def _redaction(self, call: HttpCall) -> Redaction:
-        """Know all secrets of this worker, and the credentials that the job wrote itself."""
-        sent = {**call.headers, **call.own_headers}
-        return Redaction([*self.options.secrets.values(), *credentials_in(sent)])
-
     def _headers(self, call: HttpCall, url: URL) -> dict[str, str]:
         """Check the job's headers, fill in secrets, and let our own stand over them."""
         self._rules.check(call.headers)
@@ -172,6 +172,11 @@ class HttpClient:
         defaults = {"User-Agent": _AGENT, "Accept-Encoding": "identity"}
         missing = {name: v for name, v in defaults.items() if name.lower() not in named}
         return {**missing, **kept, **call.own_headers}
+
+
+def _written_in(call: HttpCall) -> frozenset[str]:
+    """Return the credentials that the job itself holds."""
+    return frozenset(credentials_in({**call.headers, **call.own_headers}))
 
 
 def _origin(url: URL) -> str:

@@ -28,6 +28,19 @@ class SecretHeaders:
         """
         return {name: self._fill(name, value, url) for name, value in headers.items()}
 
+    def sendable_to(self, url: URL) -> frozenset[str]:
+        """Return the values of the secrets that jobs may send to this address's host.
+
+        Of these alone the host's answer is freed. Freed of another host's secret as well, the
+        answer would tell its sender which guess of that secret is right.
+        """
+        secrets = self._options.secrets
+        return frozenset(value for name, value in secrets.items() if self._is_for(name, url))
+
+    def _is_for(self, secret: str, url: URL) -> bool:
+        hosts = self._options.secret_hosts.get(secret)
+        return is_among(url, self._options.allowed_hosts if hosts is None else hosts)
+
     def _fill(self, header: str, value: str, url: URL) -> str:
         for secret in _REFERENCE.findall(value):
             if (problem := self._problem(secret, url)) is not None:
@@ -39,9 +52,9 @@ class SecretHeaders:
         variable = f"JOBFLEET_SECRET_{secret}"
         if secret not in self._options.secrets:
             return f"{variable} is not set"
-        hosts = self._options.secret_hosts.get(secret)
-        if not is_among(url, self._options.allowed_hosts if hosts is None else hosts):
-            lists = "JOBFLEET_ALLOWED_HOSTS" if hosts is None else f"{variable}_HOSTS"
+        if not self._is_for(secret, url):
+            is_listed = secret in self._options.secret_hosts
+            lists = f"{variable}_HOSTS" if is_listed else "JOBFLEET_ALLOWED_HOSTS"
             return f"secret {secret} is sent to hosts of {lists} only"
         if url.scheme != "https" and not self._options.allow_secrets_over_http:
             return (

@@ -111,7 +111,7 @@ async def test_the_key_of_a_lock_is_made_from_what_is_handed_on(workshop: Worksh
 async def test_a_result_that_is_gone_fails_the_job_before_its_handler(
     workshop: Workshop, job_type: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = {"type": "http.request", "results": {"rows": "previous"}}
+    step = {"type": job_type, "results": {"rows": "previous"}}
     first = workshop.start_worker(load)
     job = await workshop.run("load", 3, then=[step])
     await first.stop()
@@ -181,7 +181,7 @@ async def test_an_address_that_the_job_before_hands_on_is_checked_when_it_is_cal
 
     workshop.start_worker(give_address)
     step = {
-        "type": job_type,
+        "type": "http.request",
         "payload": {"payload": {"number": 1}},
         "results": {"targetUrl": "previous"},
         "maxAttempts": 1,

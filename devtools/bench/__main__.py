@@ -63,6 +63,7 @@ def azure(rabbitmq: RabbitMQServer) -> tuple[Entry, ...]:
     return (
         partial(azure_row.jobfleet, rabbitmq=rabbitmq, processes=1, concurrency=32),
         partial(azure_row.jobfleet, rabbitmq=rabbitmq, processes=2, concurrency=16),
+        partial(azure_row.jobfleet, rabbitmq=rabbitmq, processes=1, concurrency=100),
         partial(azure_row.jobfleet, rabbitmq=rabbitmq, processes=1, concurrency=32, scope="worker"),
         partial(
             azure_row.jobfleet,
@@ -71,6 +72,9 @@ def azure(rabbitmq: RabbitMQServer) -> tuple[Entry, ...]:
             concurrency=32,
             scope="worker",
             shards=16,
+        ),
+        partial(
+            azure_row.jobfleet, rabbitmq=rabbitmq, processes=1, concurrency=100, scope="worker"
         ),
         partial(azure_row.bare, scope="job"),
         partial(azure_row.bare, scope="worker"),

@@ -61,6 +61,7 @@ def jobfleet(
         },
         check=partial(jobfleet_queue.check, settings),
         close=storage.stop,
+        server=storage.process_id,
         limit=_limit_of(scope),
     )
 
@@ -84,6 +85,7 @@ def bare(folder: Path, *, scope: LockScope) -> Contestant:
         commands=[[sys.executable, "-m", "devtools.bench.bare_requests"]],
         environment=environment,
         close=storage.stop,
+        server=storage.process_id,
         takes_jobs=False,
     )
 
@@ -108,6 +110,7 @@ def celery(folder: Path, *, rabbitmq: RabbitMQServer, pool: int) -> Contestant:
             by_hand.STORAGE: storage.connection_string,
         },
         close=storage.stop,
+        server=storage.process_id,
     )
 
 

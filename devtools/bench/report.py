@@ -9,8 +9,9 @@ from typing import Any
 
 from devtools.bench.row import Result
 
+_NAME = 44
 _HEADER = (
-    f"{'':34}{'jobs/s':>8}{'(min-max)':>15}{'x':>6}{'of limit':>9}{'us CPU/job':>11}{'x':>6}"
+    f"{'':{_NAME}}{'jobs/s':>8}{'(min-max)':>15}{'x':>6}{'of limit':>9}{'us CPU/job':>11}{'x':>6}"
     f"{'submit/s':>9}{'x':>6}{'us CPU':>7}{'ready s':>8}{'idle ms':>8}{'p95':>7}"
     f"{'server us/job':>15}{'/submit':>9}"
 )
@@ -44,12 +45,15 @@ def _line(result: Result, peer: Result, limit: float | None) -> str:
         mine = _median(result, figure)
         return f"{mine:>{width},.0f}{mine / _median(peer, figure):>6.2f}"
 
+    submits = f"{'-':>9}{'-':>6}{'-':>7}"
+    if result.takes_jobs:
+        submits = f"{beside('submit_per_second', 9)}{_median(result, 'submit_cpu_us'):>7,.0f}"
     return (
-        f"{result.name:34}{median(rates):>8,.0f}{spread:>15}"
+        f"{result.name:{_NAME}}{median(rates):>8,.0f}{spread:>15}"
         f"{median(rates) / _median(peer, 'run_per_second'):>6.2f}"
         f"{'-' if limit is None else f'{median(rates) / limit:.0%}':>9}"
-        f"{beside('run_cpu_us', 11)}{beside('submit_per_second', 9)}"
-        f"{_median(result, 'submit_cpu_us'):>7,.0f}{_median(result, 'start_seconds'):>8.2f}{waits}"
+        f"{beside('run_cpu_us', 11)}{submits}"
+        f"{_median(result, 'start_seconds'):>8.2f}{waits}"
         f"{_of_server(result, 'run_server_us'):>15}{_of_server(result, 'submit_server_us'):>9}"
     )
 

@@ -25,10 +25,12 @@ class Result:
         paces_ms: CPU milliseconds of a fixed piece of Python right after it.
         idle_ms: from submit to start of single jobs.
         limit: name of the result that shows what the storage takes at most.
+        takes_jobs: whether jobs were submitted to it.
     """
 
     name: str
     limit: str | None = None
+    takes_jobs: bool = True
     drains: list[Drain] = field(default_factory=list)
     loads: list[float] = field(default_factory=list)
     paces_ms: list[float] = field(default_factory=list)
@@ -42,7 +44,9 @@ def measure(entries: Sequence[Entry], *, jobs: int, repeats: int, say: Say) -> l
         for place, entry in enumerate(entries):
             with _entered(entry) as contestant:
                 found = drain(contestant, jobs)
-            result = results.setdefault(place, Result(contestant.name, contestant.limit))
+            result = results.setdefault(
+                place, Result(contestant.name, contestant.limit, contestant.takes_jobs)
+            )
             result.drains.append(found)
             result.loads.append(load())
             result.paces_ms.append(pace_ms())

@@ -133,6 +133,9 @@ def test_a_report_sets_each_contestant_beside_the_last() -> None:
     assert as_json([fast])[0]["drains"][0]["run_cpu_us"] == 200
     slow.drains = [replace(each, run_server_us=700, submit_server_us=50) for each in slow.drains]
     assert table("row", [fast, slow]).split()[-2:] == ["700", "50"]
+    fast.takes_jobs = False
+    line = next(line for line in table("row", [fast, slow]).splitlines() if "fast" in line)
+    assert line.split()[7:10] == ["-", "-", "-"]
 
 
 @pytest.mark.system

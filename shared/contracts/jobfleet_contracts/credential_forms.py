@@ -18,6 +18,8 @@ _REFERENCE = re.compile(
 )
 _SIGNS = (
     "//",
+    "\\/",
+    "\\u00",
     "/\t",
     "/\n",
     "/\r",
@@ -43,7 +45,7 @@ _SIGNS = (
 _USER_INFO = re.compile(r"//(?<![A-Za-z0-9+./-]//)([^\s/?#'\"<>]{1,1000})@")
 _ODD_USER_INFO = re.compile(
     # Clients read over tabs and line breaks in an address. A port is no password.
-    r""":[\t\r\n]{0,3}/[\t\r\n]{0,3}/"""
+    r""":[\\\t\r\n]{0,3}/[\\\t\r\n]{0,3}/"""
     r"""([^ /?#@:'"<>\[]{0,100}:(?![0-9\t\r\n]{1,8}(?:[/?# \t\r\n]|$))[^ '"<>@]{0,200}"""
     r"""(?:@[^\s/?#'"<>@]{1,200}){0,3})@"""
 )
@@ -142,7 +144,7 @@ def _is_url_with_user_info(text: str) -> bool:
 def _is_credential(found: re.Match[str]) -> bool:
     """Whether user info is one: with a password, or in a web address."""
     before = found.string[max(0, found.start(1) - 20) : found.start(1)]
-    is_web = before.rstrip("/\t\r\n").lower().endswith(("http:", "https:"))
+    is_web = before.rstrip("/\\\t\r\n").lower().endswith(("http:", "https:"))
     return is_web or ":" in found[1] or "/" in found[1]
 
 
@@ -164,10 +166,10 @@ def _is_value_of(scheme: str, text: str) -> bool:
         return False
     if scheme.lower() == "basic":
         return _is_basic(text)
+    if scheme.lower() != "bearer":
+        return _NOT_BARE.search(text) is not None and not text.startswith("-")
     if _NOT_BARE.search(text):
         return True
-    if scheme.lower() != "bearer":
-        return False
     if len(text) > _LONGEST_WORD or not (text.islower() or text.istitle() or text.isupper()):
         return True
     return scheme != "bearer" and _AFTER_BEARER.match(text) is None

@@ -44,7 +44,9 @@ _ESCAPING = 3
 """Escapes within escapes that are undone to look into a text: an address in one in one."""
 _PRINTED = string.punctuation.replace("%", "")
 _RUN = re.compile(r"[^\s\"'<>]+")
-_ENTITY = re.compile(r"&(?:quot|apos|lt|gt|amp|#[0-9]{1,4}|#[xX][0-9A-Fa-f]{1,4});")
+_ENTITY = re.compile(
+    r"&(?:quot|apos|lt|gt|amp|#[0-9]{1,4}|#[xX][0-9A-Fa-f]{1,4});|\\u00[2-7][0-9A-Fa-f]"
+)
 _SCHEME = re.compile(SCHEMES, re.IGNORECASE)
 _OPTION_NAME = re.compile(r"-{1,2}([A-Za-z][\w-]{0,100})")
 _JOINING_COLON = re.compile(r"(?<=\w):(?=\w)")
@@ -92,8 +94,8 @@ def _plainly_masked(text: str, *, named: bool = True) -> str:
 
 
 def _without_escaped(text: str) -> str:
-    """Hide credentials behind escapes of HTML and of URLs; parts without one stay as they are."""
-    if "&" in text and ";" in text:
+    """Hide credentials behind escapes of HTML, JSON and URLs; other parts stay as they are."""
+    if "\\u00" in text or ("&" in text and ";" in text):
         clear = _unescaped(text, _without_entities)
         shown = clear if clear == text else _plainly_masked(clear)
         text = text if shown == clear else shown
@@ -117,7 +119,12 @@ def _unescaped(text: str, undo: Callable[[str], str]) -> str:
 
 
 def _without_entities(text: str) -> str:
-    return _ENTITY.sub(lambda found: html.unescape(found[0]), text)
+    return _ENTITY.sub(_meant, text)
+
+
+def _meant(found: re.Match[str]) -> str:
+    escape = found[0]
+    return html.unescape(escape) if escape[0] == "&" else chr(int(escape.removeprefix("\\u"), 16))
 
 
 def holds_credential(text: str) -> bool:

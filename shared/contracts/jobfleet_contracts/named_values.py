@@ -36,11 +36,12 @@ from jobfleet_contracts.text_extents import Extents
 
 _TOKEN = re.compile(r"\$\{secret:[A-Za-z0-9_]{1,100}\}|[{}]|/>|[\w$][\w$.-]*")
 _SEPARATOR = re.compile(
-    r"""(?P<quote>\\{0,15}["'`]?)[\])]{0,3}(?P<gap>\s{0,20})"""
-    r"""(?P<sign>:=|=>|=(?!=)|:(?!:|//)|,)(?P<after>\s{0,20})"""
+    r"""(?P<quote>\\{0,15}["'`]?)[\[\])*]{0,4}(?P<gap>\s{0,20})"""
+    r"""(?:\([^()\r\n]{1,40}\)\s{0,5})?"""
+    r"""(?P<sign>:=|=>|=(?!=)|:(?!:|//)|,)(?:\*\*(?=[ \t]))?(?P<after>\s{0,20})"""
 )
 _OPTION = re.compile(r"""[ \t]{1,20}(?=["']|[^\s"'-])""")
-_OPENING = re.compile(r"""(?:[bBrRuUfF]{1,2}(?=["']))?(\\{0,15}["'`])""")
+_OPENING = re.compile(r"""(?:[bBrRuUfF]{1,2}(?=["']))?("{3}|'{3}|\\{0,15}["'`])""")
 _LABEL_TEXT = re.compile(
     r"""\\{0,15}["'`]?([\w$@.:/ -]{1,60}?)[ \t]{0,20}(?=\\{0,15}["'`]|[,;&<>}\])\r\n]|$)"""
 )
@@ -157,7 +158,7 @@ class _Scan:
             if match["sign"] == "," or "\n" in match["gap"]:
                 return self._option_after(found)
             blanks = blanks[: len(blanks) - len(blanks.lstrip(" \t"))]
-        at = match.end("sign") + len(blanks)
+        at = match.start("after") + len(blanks)
         return _Separator(match["sign"], at, quoted, joined=not quoted and blanks == "")
 
     def _option_after(self, found: re.Match[str]) -> _Separator | None:
@@ -184,12 +185,18 @@ class _Scan:
                 first = before.start()
         if separator.sign != ":" or separator.quoted:
             return first
-        if text[start - 1 : start] == "/" or _ERROR_CLASS.search(name[-MAX_NAME:]):
+        if (
+            text[start - 1 : start] == "/" and not self._is_switch(start, separator)
+        ) or _ERROR_CLASS.search(name[-MAX_NAME:]):
             return None  # a path, or the class of an error
         if name.lower() in _KEY:
             return None if first == start else first
-        last = name.rpartition(".")[2][-MAX_NAME:]
+        last = name.rstrip(".-").rpartition(".")[2][-MAX_NAME:]
         return first if is_secret_name(last) and not self._is_host(last, separator) else None
+
+    def _is_switch(self, start: int, separator: _Separator) -> bool:
+        """Whether a name is an option of Windows, as in ``tool /password:X``."""
+        return separator.joined and not self._text[max(0, start - 2) : start - 1].strip()
 
     def _is_host(self, name: str, separator: _Separator) -> bool:
         """Whether a name and a port follow each other, as in ``auth-service:8080``."""
@@ -214,11 +221,11 @@ class _Scan:
         lead = self._lead(start)
         if separator.sign == ":" and not separator.quoted and lead in ("line", ""):
             return self._rest_of_line(start, at, lead, joined=separator.joined)
+        if not separator.quoted and text[at : at + 1] == lead:
+            return at, at  # the closing quote of a text that ends with the separator
         opening = _OPENING.match(text, at)
         if opening is not None:
-            first = opening.end()
-            end = extents.closing(opening[1], first)
-            return first, len(text) if end is None else end
+            return opening.end(), extents.end_of_quoted(opening[1], opening.end())
         if text[at : at + 1] in ("{", "[", "(") and separator.sign != " ":
             return at, extents.end_of_structure(at)
         if separator.quoted:
@@ -231,12 +238,12 @@ class _Scan:
     def _lead(self, start: int) -> str:
         """Return how a name is led in: a quote, ``line``, ``flow`` (brackets, commas) or ""."""
         begin = max(0, start - 120)
-        before = self._text[begin:start].rstrip("$@_-")
+        before = self._text[begin:start].rstrip("$@_-*")
         if before[-1:] in ("'", '"', "`"):
             return before[-1]
         line = before[max(before.rfind("\n"), before.rfind("\r")) + 1 :]
         whole = begin == 0 or len(line) < len(before)
-        if (whole and line.strip(" \t$@_-") in _STARTS_A_LINE) or line.rstrip(" \t")[-1:] == ";":
+        if (whole and line.strip(" \t$@_-*") in _STARTS_A_LINE) or line.rstrip(" \t")[-1:] == ";":
             return "line"
         return "flow" if before.rstrip(" \t\r\n")[-1:] in ("{", "[", "(", ",") else ""
 
@@ -261,7 +268,7 @@ class _Scan:
         if quote < 0:
             return None
         is_option = before[quote + 1 :].startswith("-")
-        opens = before[:quote].rstrip("\\ \t\r\n")[-1:]
+        opens = before[:quote].rstrip("bBrRuU\\ \t\r\n")[-1:]
         if opens not in ("[", "(") and not is_option:
             return None
         opening = _OPENING.match(text, separator.at)
@@ -289,7 +296,6 @@ class _Scan:
         elif content is None:
             extent = self._value(found.start(), separator) if hides else None
             self._note_label(found[0].lower(), extent, is_secret=is_secret)
-            self._at = max(self._at, label.end())
 
     def _note_label(self, name: str, extent: tuple[int, int] | None, *, is_secret: bool) -> None:
         """Note a label; ``extent`` is its text, if that is a credential unless a value follows."""

@@ -35,6 +35,7 @@ _TAG = re.compile(r"<(/?)(?:[\w.-]{1,80}+:)?([\w.-]{1,200}+)")
 _CONTENT = re.compile(r"[\w\"'$!@#+=]")
 _CONTENT_END = re.compile(r"[<\r\n]|$")
 _VALUE_ATTRIBUTE = re.compile(r"\bvalue\s{0,20}=", re.IGNORECASE)
+_TRIPLE = ('"""', "'''")
 _CDATA = "<![CDATA["
 
 
@@ -52,6 +53,9 @@ class Extents:
         """
         if opening in self._never_closed:
             return None
+        if opening in _TRIPLE:
+            end = self._text.find(opening, at)
+            return None if end < 0 else end
         escapes = len(opening) - 1
         for found in _QUOTE.finditer(self._text, at):
             if found[2] != opening[-1]:
@@ -63,6 +67,17 @@ class Extents:
                 return found.end() - len(opening)
         self._never_closed.add(opening)
         return None
+
+    def end_of_quoted(self, opening: str, at: int) -> int:
+        """Return where a quoted value ends, its further parts as in ``'it''s'`` included."""
+        end = self.closing(opening, at)
+        while end is not None:
+            after = end + len(opening)
+            glued = next((g for g in (opening, "\\''") if self._text.startswith(g, after)), None)
+            if glued is None or (further := self.closing(opening, after + len(glued))) is None:
+                return end
+            end = further
+        return len(self._text)
 
     def end_of_structure(self, at: int) -> int:
         """Return where the bracket at ``at`` is closed, or the end of the text."""

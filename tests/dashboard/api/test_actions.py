@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.job_id import new_id
+from jobfleet_contracts.message import MalformedMessage
 from jobfleet_protocol.reading import journal
 from tests.dashboard.api.asgi_client import AsgiClient
 from tests.dashboard.api.life import Life
@@ -166,6 +169,21 @@ async def test_the_journal_tells_who_did_what(client: AsgiClient) -> None:
     page = (await client.get("/actions")).body.decode()
     assert "hunter2" not in page
     assert bulk["action"]["actionId"] in page
+
+
+async def test_the_journal_tells_who_forgot_which_message(
+    client: AsgiClient, backend: Backend
+) -> None:
+    await backend.dead_letters.add(MalformedMessage(b"{", "no job"), datetime.now(UTC))
+    (letter,) = (await backend.dead_letters.letters()).items
+    answer = await client.post(f"/dead-letters/{letter.letter_id}/forget")
+    assert answer.status == 303
+    assert list((await backend.dead_letters.letters()).items) == []
+    (entry,) = (await client.get("/api/actions")).json["items"]
+    found = (entry["kind"], entry["subject"], entry["name"], entry["by"])
+    assert found == ("Removed", "dead letter", letter.letter_id, "somebody")
+    assert letter.letter_id in (await client.get("/actions")).body.decode()
+    assert (await client.post(f"/dead-letters/{'x' * 101}/forget")).status == 400
 
 
 async def test_every_change_to_the_fleet_stands_in_the_journal(client: AsgiClient) -> None:

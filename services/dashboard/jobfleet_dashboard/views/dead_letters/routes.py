@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from jobfleet_contracts.control import ControlKind
+from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.json_check import check_characters
 from jobfleet_contracts.state import Status
+from jobfleet_dashboard.api.pauses import by_of
 from jobfleet_dashboard.live.subscription import Batch
 from jobfleet_dashboard.security.access import require
 from jobfleet_dashboard.security.principal import Role
@@ -24,6 +27,7 @@ from jobfleet_dashboard.views.site import page_context, show, site_of
 
 TEMPLATE = "dead_letters/index.html"
 DEATHS = frozenset({Status.FAILED, Status.TIMED_OUT})
+_MAX_LETTER_ID = 100
 GONE = frozenset({Status.REDRIVEN, Status.DISMISSED})
 
 router = APIRouter(dependencies=[require(Role.VIEWER)], include_in_schema=False)
@@ -53,9 +57,15 @@ async def stream(request: Request) -> Response:
 
 @router.post("/dead-letters/{letter_id}/forget", dependencies=[require(Role.OPERATOR)])
 async def forget(request: Request, letter_id: str) -> Response:
-    """Remove one unreadable message."""
+    """Remove one unreadable message, and note who did it: afterwards nothing else tells of it."""
     check_characters(letter_id, field="letterId")
-    await services_of(request).backend.dead_letters.remove(letter_id)
+    if len(letter_id) > _MAX_LETTER_ID:
+        raise InvalidRequest("letterId: no message has such an id", field="letterId")
+    services = services_of(request)
+    # Before the removal: a crash in between leaves an entry too many, never one too few.
+    details = {"subject": "dead letter", "name": letter_id}
+    await services.journal.note(ControlKind.REMOVED, by=by_of(request), details=details)
+    await services.backend.dead_letters.remove(letter_id)
     return go_to(request, "/dead-letters")
 
 

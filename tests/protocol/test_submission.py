@@ -79,6 +79,36 @@ async def test_submit_writes_trail_and_queue_apart_so_a_repeat_after_a_crash_pub
     assert [m.request.job_id for m in await bench.messages()] == [request.job_id]
 
 
+async def test_repeats_add_no_copies_of_the_message(bench: Bench) -> None:
+    request = await bench.submit()
+    for _ in range(3):
+        await bench.submitter.submit(request)
+    assert [m.request.job_id for m in await bench.messages()] == [request.job_id]
+
+
+async def test_a_repeat_after_a_minute_leaves_the_message_to_the_rescuer(bench: Bench) -> None:
+    bench.queue.lose_request("publish")
+    request = await bench.submit()
+    bench.clock.advance(61)
+    await bench.submitter.submit(request)
+    assert await bench.messages() == []
+    (row,) = await bench.open_rows()
+    assert row.published == 0
+
+
+async def test_a_process_remembers_a_bounded_number_of_submitted_jobs(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobfleet_protocol.actions.publication.MOST_REMEMBERED", 2)
+    request = await bench.submit()
+    await bench.messages()
+    for _ in range(2):
+        await bench.submit()
+    await bench.messages()
+    await bench.submitter.submit(request)
+    assert [m.request.job_id for m in await bench.messages()] == [request.job_id]
+
+
 async def test_a_repeat_after_the_job_has_ended_tells_its_state_and_leaves_no_row(
     bench: Bench,
 ) -> None:

@@ -12,12 +12,15 @@ import structlog
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.lease import key_lock, key_locks
 from jobfleet_contracts.state import State
+from jobfleet_protocol.actions.write_side import WriteSide
 from jobfleet_protocol.claiming.lock_leases import new_lease_id
+from jobfleet_protocol.control.pause_state import NO_PAUSES
 from jobfleet_worker import JobContext, handler
+from jobfleet_worker.upkeep.lock_waiters import LockWaiters
 from tests.polling import eventually
 from tests.protocol.steered_clock import SteeredClock
 from tests.worker.test_cancelling import until_running, wait_for_ever
-from tests.worker.workshop import LEASE_SECONDS, Workshop
+from tests.worker.workshop import DEFAULTS, LEASE_SECONDS, Workshop
 
 
 @handler("short")
@@ -91,6 +94,31 @@ async def test_a_job_that_waits_for_a_lock_says_so_once_and_costs_one_message(
     assert row.published == row.sequence == 2
     await workshop.canceller.cancel(first, by=None)
     assert (await workshop.until_ended(second)).status == "Completed"
+
+
+async def test_releases_before_the_next_job_starts_add_few_copies_of_its_message(
+    workshop: Workshop, clock: SteeredClock
+) -> None:
+    for _ in range(3):
+        await workshop.submit("short", lock_key="k")
+    await workshop.real.index.flush()
+    writes = WriteSide.wire(backend=workshop.backend, clock=clock, defaults=DEFAULTS)
+    waiters = LockWaiters(
+        trail=workshop.real.trail,
+        reader=workshop.real.reader,
+        locks=workshop.real.locks,
+        payloads=workshop.real.payloads,
+        publication=writes.publication,
+        clock=clock,
+        pauses=lambda: NO_PAUSES,
+    )
+    before = workshop.queue.calls["publish"]
+    for _ in range(10):
+        await waiters.publish_next("k", slots=1, ended="another")
+    assert workshop.queue.calls["publish"] - before == 1
+    clock.advance(11)
+    await waiters.publish_next("k", slots=1, ended="another")
+    assert workshop.queue.calls["publish"] - before == 2
 
 
 @pytest.mark.parametrize("slots", [1, 3])

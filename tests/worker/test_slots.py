@@ -82,6 +82,18 @@ async def test_suspects_that_come_together_are_no_other_jobs_to_each_other(
             assert slots.can_be_reserved
 
 
+async def test_a_job_that_nothing_runs_beside_does_not_end_the_rest_after_a_wait(
+    clock: HandClock,
+) -> None:
+    slots = Slots(4, clock=clock, alone_seconds=0.01)
+    with taken(slots, 2):
+        await one_wait(slots, clock, 10)
+    rest = slots.rest_left
+    with taken(slots, 1):
+        assert await one_wait(slots, clock, 1)
+    assert slots.rest_left == rest - 1
+
+
 async def test_only_one_job_at_a_time_reserves_the_slots(clock: HandClock) -> None:
     slots = Slots(4, clock=clock, alone_seconds=0.01)
     with taken(slots, 1):

@@ -140,13 +140,15 @@ class Slots:
         self._changed.set()
         began = self._clock.boottime()
         try:
-            await self._until_others_ended()
-            self._longest_wait = max(self._shortest_wait, 2 * (self._clock.boottime() - began))
+            if self.taken > 1:
+                await self._until_others_ended()
+                self._longest_wait = max(self._shortest_wait, 2 * (self._clock.boottime() - began))
             yield self.taken == 1 and not self._is_closed
         finally:
             self.is_reserved = False
             now = self._clock.boottime()
-            self._rests_until = now + REST * (now - began)
+            # A job that nothing runs beside may reserve during a rest: its own never ends that one.
+            self._rests_until = max(self._rests_until, now + REST * (now - began))
             self._changed.set()
 
     async def _until_others_ended(self) -> None:

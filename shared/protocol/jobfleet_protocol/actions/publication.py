@@ -15,6 +15,11 @@ PUBLISH_LEFT_TO_RESCUER = "publish.left_to_rescuer"
 PUBLISH_SECONDS = 3.0
 LONGEST_DELAY = timedelta(hours=1)
 """What is due later waits in the open rows; the rescuer publishes it within its last hour."""
+RESCUED_AFTER = timedelta(seconds=60)
+"""A message that was never confirmed is published by the rescuer after so long."""
+
+MOST_REMEMBERED = 10_000
+"""Jobs; of a process that submits more in a minute the oldest are forgotten first."""
 
 _log = structlog.get_logger()
 
@@ -26,6 +31,7 @@ class Publication:
         self._queue = queue
         self._index = index
         self._clock = clock
+        self._submitted: dict[str, float] = {}
 
     async def try_to_send(self, message: JobMessage, head: Event) -> bool:
         """Publish at once or through the delay queues; never raises for a broker in trouble.
@@ -38,6 +44,19 @@ class Publication:
         except BackendError as error:
             _log.warning(PUBLISH_LEFT_TO_RESCUER, job_id=head.job_id, error=str(error))
             return False
+
+    async def send_if_missed(self, message: JobMessage, opening: Event) -> None:
+        """Like :meth:`try_to_send`, for a repeated submit: another one may not have come so far.
+
+        Nothing is published if this process has done so within a minute, or if the job is older:
+        the rescuer has seen to it by then. Otherwise each repetition would add a copy.
+
+        Args:
+            opening: event 1 of the job.
+        """
+        is_recent = self._clock.now() - opening.occurred_at <= RESCUED_AFTER
+        if is_recent and opening.job_id not in self._submitted:
+            await self.try_to_send(message, opening)
 
     async def send(self, message: JobMessage, head: Event) -> bool:
         """Like :meth:`try_to_send`, but raises.
@@ -53,6 +72,8 @@ class Publication:
         else:
             await self._queue.publish(message, timeout=PUBLISH_SECONDS)
         self._index.published(head.job_id, head.after.incarnation, head.sequence)
+        if head.sequence == 1:
+            self._remember(head.job_id)
         return True
 
     def delay_of(self, message: JobMessage) -> timedelta:
@@ -60,3 +81,13 @@ class Publication:
         if message.due_at is None:
             return timedelta(0)
         return max(message.due_at - self._clock.now(), timedelta(0))
+
+    def _remember(self, job_id: str) -> None:
+        now = self._clock.boottime()
+        oldest = now - RESCUED_AFTER.total_seconds()
+        self._submitted.pop(job_id, None)  # so that the newest is the last
+        self._submitted[job_id] = now
+        while self._submitted[first := next(iter(self._submitted))] < oldest:
+            del self._submitted[first]
+        if len(self._submitted) > MOST_REMEMBERED:
+            del self._submitted[next(iter(self._submitted))]

@@ -473,7 +473,7 @@ class Submitter:
         removed = is_tombstone(first) or is_withdrawn(head)  # it may have gone in between
         if head.sequence == 1 and not removed:
             message = await message_of(found, found, self._payloads, self._clock.now())
-            await self._publication.try_to_send(message, found)
+            await self._publication.send_if_missed(message, found)
         elif head.after.state.is_terminal and (removed or not request.has_followers):
             await self._index.close(request.job_id, 1)  # else others still need the open row
         return Submitted(request.job_id, head.after.state, created=False)

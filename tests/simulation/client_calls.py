@@ -19,7 +19,13 @@ from tests.simulation.fleet import Api, Fleet
 from tests.simulation.group_wishes import FREE_VERB, GROUP_VERBS, act_on_group
 from tests.simulation.journal import Journal
 from tests.simulation.limit_wishes import LIMIT_VERBS, act_on_limits
-from tests.simulation.move_wishes import MOVE_VERB, act_on_move
+from tests.simulation.move_wishes import (
+    LIFT_VERB,
+    MOVE_VERB,
+    MOVE_VERBS,
+    act_on_move,
+    lift_what_is_left,
+)
 from tests.simulation.pause_wishes import LAST_PAUSE_VERB, PAUSE_VERBS, act_on_pauses
 from tests.simulation.process import Process
 from tests.simulation.scenario import Scenario
@@ -92,7 +98,7 @@ class ClientCalls:
         """Plan all of them."""
         dice = Random(f"impatience of callers/{self._scenario.seed}")
         for wish in wishes:
-            others = {*SCHEDULE_VERBS, *PAUSE_VERBS, *LIMIT_VERBS, MOVE_VERB, FREE_VERB}
+            others = {*SCHEDULE_VERBS, *PAUSE_VERBS, *LIMIT_VERBS, *MOVE_VERBS, FREE_VERB}
             about_jobs = wish.verb not in others
             impatient = about_jobs and dice.random() < self._scenario.impatient
             call = ClientCall(wish, is_impatient=impatient)
@@ -110,6 +116,8 @@ class ClientCalls:
             if call.wish.verb == LAST_VERB and self._is_busy(SCHEDULE_VERBS, call):
                 return
             if call.wish.verb == LAST_PAUSE_VERB and self._is_busy(PAUSE_VERBS, call):
+                return
+            if call.wish.verb == LIFT_VERB and self._is_busy(MOVE_VERBS, call):
                 return
             awake = [api for api in self._fleet.apis.values() if api.process.is_awake]
             if awake:
@@ -146,6 +154,8 @@ class ClientCalls:
             return await act_on_schedule(wish, api.schedules, tag)
         if wish.verb in PAUSE_VERBS:
             return await act_on_pauses(wish, api.pauses, api.process.clock, tag)
+        if wish.verb == LIFT_VERB:
+            return await lift_what_is_left(api, tag)
         if wish.verb == MOVE_VERB:
             return await act_on_move(api, tag, self._servers, self.all, self._begun)
         if wish.verb in GROUP_VERBS:

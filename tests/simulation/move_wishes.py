@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from tests.simulation.servers import Servers
 
 MOVE_VERB = "move"
+LIFT_VERB = "lift"
+MOVE_VERBS = frozenset({MOVE_VERB, LIFT_VERB})
 _ON_JOBS = frozenset({"submit", "cancel", "redrive", "dismiss"})
 
 
@@ -35,7 +37,17 @@ def move_wishes(scenario: Scenario) -> list[Wish]:
         return []
     dice = Random(f"moves/{scenario.seed}")
     at = dice.uniform(0.2, 0.8) * scenario.fault_seconds
-    return [Wish(at=at, verb=MOVE_VERB, tag="move")]
+    lift = Wish(at=scenario.fault_seconds, verb=LIFT_VERB, tag="lift")
+    return [Wish(at=at, verb=MOVE_VERB, tag="move"), lift]
+
+
+async def lift_what_is_left(api: Api, tag: str) -> State:
+    """Lift a seal that a try of the move set after another one was answered, and then died."""
+    seals = Seals(log=api.backend.control_log, clock=api.process.clock)
+    newest = await seals.newest()
+    if newest is not None and newest.state["sealed"]:
+        await seals.lift(by=tag, reason="left behind", move_id=str(newest.state["moveId"]))
+    return State.QUEUED
 
 
 async def act_on_move(

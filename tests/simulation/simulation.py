@@ -45,9 +45,13 @@ from tests.simulation.witness import Witness
 from tests.simulation.workload import WAITING, Workload
 
 PATIENCE_SECONDS = 4 * 3600.0
-"""After the world has healed; the slowest way back is a rescuer's longest pause, several times."""
+"""After the world has healed, or one more job has ended; the slowest way back is a rescuer's
+longest pause, several times."""
+LONGEST_SECONDS = 2 * PATIENCE_SECONDS
+"""After the world has healed, whatever still ends."""
 
 MOST_STEPS = 600_000
+"""After one more job has ended: a crowd of jobs that end one by one takes many more."""
 CHECK_SECONDS = 3.0
 DRAIN_SECONDS = 120.0
 
@@ -139,6 +143,9 @@ class Simulation:
         self._heads: list[Head] = []
         self._copies: Counter[str] = Counter()
         self._restless_for: str | None = "the end of the faults"
+        self._ended = 0
+        self._patience_ends = scenario.fault_seconds + PATIENCE_SECONDS
+        self._last_step = MOST_STEPS
 
     def run(self) -> Verdict:
         """Run to the end and judge."""
@@ -219,12 +226,22 @@ class Simulation:
     def _check(self) -> None:
         if self.time.now >= self.scenario.fault_seconds + SETTLED_SECONDS:
             self._copies |= self.servers.broker.copies()
+        self._have_patience()
         unrest = next(self._unrest(), None)
         if unrest != self._restless_for:
             self._restless_for = unrest
             self.journal.note("world", "waits for", unrest or "nothing more")
             self._quiet_since = self.time.now if unrest is None else None
         self.time.after(CHECK_SECONDS, self._check)
+
+    def _have_patience(self) -> None:
+        """Begin the patience anew when more jobs have ended than ever before."""
+        trails = self.servers.trail.jobs.values()
+        ended = sum(rows[max(rows)].after.state.is_terminal for rows in trails)
+        if ended > self._ended:
+            self._ended = ended
+            self._patience_ends = self.time.now + PATIENCE_SECONDS
+            self._last_step = self.time.steps + MOST_STEPS
 
     def _unrest(self) -> Iterator[str]:
         """Yield what the run still waits for."""
@@ -271,8 +288,8 @@ class Simulation:
     def _run_until_quiet(self) -> bool:
         """Quiet means: for as long as a late write or a forgotten lease could still show."""
         needed = self.scenario.lease_seconds + LATEST_SECONDS + 1
-        limit = self.scenario.fault_seconds + PATIENCE_SECONDS
-        while self.time.now < limit and self.time.steps < MOST_STEPS:
+        last = self.scenario.fault_seconds + LONGEST_SECONDS
+        while self.time.now < min(self._patience_ends, last) and self.time.steps < self._last_step:
             if self._quiet_since is not None and self.time.now >= self._quiet_since + needed:
                 return True
             self.time.step()

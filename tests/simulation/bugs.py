@@ -74,11 +74,11 @@ BY_DESIGN = (
         1,
         shows="the timeline shows an event that job",
     ),
-    Known("a fresh event id at each try", fresh_event_id_at_each_try, 3, MANY_LATE, shows=_TWICE),
+    Known("a fresh event id at each try", fresh_event_id_at_each_try, 31, MANY_LATE, shows=_TWICE),
     Known(
         "open row removed before the terminal event",
         open_row_removed_first,
-        17,
+        58,
         CRASHES,
         shows=FOR_EVER,
     ),
@@ -93,7 +93,7 @@ BY_DESIGN = (
     Known(
         "trust checked before the read",
         trust_checked_before_the_read,
-        598,
+        430,
         BAD_WEATHER | ONE_LOCK,
         shows=ROBBED,
     ),
@@ -112,7 +112,7 @@ BY_THE_SIMULATION = (
     Known(
         "a late note of a lock covers a newer one",
         late_note_accepted,
-        5,
+        1,
         MANY_LATE | {"fleet_scope": True},
         shows="^rule 9",
     ),
@@ -153,7 +153,7 @@ BY_THE_SIMULATION = (
     Known(
         "a request denied that was sent",
         sent_and_denied,
-        505,
+        543,
         MANY_LATE | NOTHING_ELSE | {"clock_steps": True},
         shows="denies that",
     ),

@@ -105,7 +105,7 @@ OF_ERASURES = (
     Known(
         "values removed right after Erased",
         removed_right_after_erased,
-        3,
+        43,
         PLAIN | SLEEP | {"erasures": 0.8, "old_workers": 0, "impatient": 0.0},
         shows="still shows values|is left",
     ),

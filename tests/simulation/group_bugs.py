@@ -202,7 +202,7 @@ OF_FLOWS = (
     Known(
         "a member's mark after its open row is gone",
         the_mark_after_the_open_row,
-        301,
+        273,
         _GROUPED | {"crash_rate": 0.02},
         shows=_GROUP_WAITS,
     ),

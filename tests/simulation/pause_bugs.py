@@ -67,12 +67,12 @@ OF_PAUSES = (
         shows=FOR_EVER,
     ),
     Known(
-        "a restart or a deployment resumes a pause", a_restart_resumes, 2, _STALLED, shows=_STARTED
+        "a restart or a deployment resumes a pause", a_restart_resumes, 8, _STALLED, shows=_STARTED
     ),
     Known(
         "a claim heeds no pause, only consuming does",
         a_claim_heeds_no_pause,
-        3,
+        5,
         _PAUSING,
         shows=_STARTED,
     ),

@@ -42,7 +42,7 @@ OF_PROCESSES = (
     Known(
         "put off for want of a process, whoever runs it",
         put_off_whoever_runs_it,
-        2,
+        3,
         FEW_PROCESSES,
         shows="wrote in the epoch of worker",
     ),

@@ -47,7 +47,7 @@ _RATED = BAD_WEATHER | {
     "stall_rate": 0.01,
 }
 OF_RATES = (
-    Known("a rate counted at admission", rate_counted_at_admission, 8, _RATED, shows=": rate "),
+    Known("a rate counted at admission", rate_counted_at_admission, 3, _RATED, shows=": rate "),
     Known(
         "a rate's row written without a look",
         a_row_written_without_a_look,

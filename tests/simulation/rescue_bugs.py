@@ -48,7 +48,7 @@ OF_RESCUES = (
     Known(
         "a takeover by an old look, written behind the job's end",
         taken_over_by_an_old_look,
-        330,
+        79,
         BAD_WEATHER
         | NOTHING_ELSE
         | {

@@ -92,7 +92,7 @@ OF_SCOPE_WORKER = (
     Known(
         "a job that runs on the worker's own lock taken for lost",
         running_on_the_own_lock_means_lost,
-        3,
+        6,
         _LOSSES,
         shows=ROBBED,
     ),

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 
 from devtools.local_fleet import LocalFleet
 from tests.browser.conftest import HANDLERS
+from tests.browser.listed import open_until_listed
 
 pytestmark = pytest.mark.browser
 AXE = Path(__file__).parents[2] / "node_modules/axe-core/axe.min.js"
@@ -181,7 +182,7 @@ def walk_to(page: Page, goal: Locator, key: str) -> None:
 
 def test_enter_opens_the_row_that_the_keyboard_is_at(page: Page, fleet: LocalFleet) -> None:
     fleet.submit(jobName="opened by a key", payload={"steps": 1, "stepSeconds": 0})
-    page.goto(f"{fleet.address}/jobs?q=opened+by")
+    open_until_listed(page, f"{fleet.address}/jobs?q=opened+by", "#rows tr")
     page.keyboard.press("j")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("opened by a key")
@@ -213,7 +214,7 @@ def test_reading_and_acting_work_without_scripts(browser: Browser, fleet: LocalF
     page.get_by_role("button", name="Cancel").click()
     page.get_by_role("button", name="Cancel this job").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("by hand")
-    page.goto(f"{fleet.address}/jobs?q=by+hand")
+    open_until_listed(page, f"{fleet.address}/jobs?q=by+hand", "#rows tr")
     page.get_by_label("Select by hand").check()
     page.get_by_role("button", name="Redrive…").click()
     expect(page.locator("main")).to_contain_text("edrive")

@@ -42,7 +42,7 @@ def test_back_within_the_list_brings_the_earlier_filter_and_a_whole_page(
     page: Page, fleet: LocalFleet
 ) -> None:
     fleet.submit(jobName="first of two", payload=QUICK)
-    page.goto(f"{fleet.address}/jobs?q=first+of+two")
+    open_until_listed(page, f"{fleet.address}/jobs?q=first+of+two", "#rows tr")
     page.locator(".chip", has_text="failed").click()
     expect(page.get_by_text("No job matches this filter")).to_be_visible()
     page.go_back()
@@ -54,9 +54,8 @@ def test_new_jobs_are_counted_on_top_instead_of_moving_the_rows(
     page: Page, fleet: LocalFleet
 ) -> None:
     fleet.submit(jobName="arrival 0", payload=QUICK)
-    page.goto(f"{fleet.address}/jobs?q=arrival")
+    open_until_listed(page, f"{fleet.address}/jobs?q=arrival", "#rows tr")
     expect(page.locator("#live")).to_have_text("live")
-    expect(page.locator("#rows tr")).to_have_count(1)
     for number in (1, 2):
         fleet.submit(jobName=f"arrival {number}", payload=QUICK)
     expect(page.locator("#arrived")).to_have_text("2 new")
@@ -69,7 +68,7 @@ def test_rows_change_in_place_and_nothing_shifts(page: Page, fleet: LocalFleet) 
     job_id = fleet.submit(jobName="changing row", payload=SLOW)
     fleet.submit(jobName="changing row below", payload=QUICK)
     page.add_init_script(SUM_OF_SHIFTS)
-    page.goto(f"{fleet.address}/jobs?q=changing")
+    open_until_listed(page, f"{fleet.address}/jobs?q=changing", "#rows tr", 2)
     row = page.locator(f"#job-{job_id}")
     expect(row).to_contain_text("running")
     expect(page.locator("#live")).to_have_text("live")
@@ -130,8 +129,7 @@ def test_selected_jobs_are_cancelled_after_a_question_with_their_exact_number(
 ) -> None:
     for number in range(3):
         fleet.submit(jobName=f"stop me {number}", payload=SLOW)
-    page.goto(f"{fleet.address}/jobs?q=stop+me")
-    expect(page.locator("#rows tr")).to_have_count(3)
+    open_until_listed(page, f"{fleet.address}/jobs?q=stop+me", "#rows tr", 3)
     page.get_by_label("Select stop me 0").check()
     page.get_by_label("Select stop me 1").check()
     page.get_by_role("button", name="Cancel…").click()

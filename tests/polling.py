@@ -19,7 +19,7 @@ async def eventually(
     description: str,
     condition: Callable[[], Awaitable[T | None]],
     *,
-    seconds: float = 60,
+    seconds: float = 120,
     every: float = 0.01,
 ) -> T:
     """Ask until the answer is true, and return it; the longer it takes, the less often.

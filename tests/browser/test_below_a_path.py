@@ -51,7 +51,7 @@ def site(root: str, tmp_path: Path) -> Iterator[str]:
     )
     proxy = subprocess.Popen(["nginx", "-p", str(tmp_path), "-e", "error.log", "-c", str(file)])
     try:
-        wait_until("nginx listens", lambda: _answers(port), timeout_seconds=20)
+        wait_until("nginx listens", lambda: _answers(port), timeout_seconds=120)
         yield f"http://127.0.0.1:{port}{root}"
     finally:
         proxy.terminate()

@@ -61,7 +61,7 @@ class ForkedTerminal:
         )
         self.process.start()
 
-    def read(self, seconds: float = 60) -> str:
+    def read(self, seconds: float = 120) -> str:
         """Return all that the command shows until it ends."""
         shown, end = b"", time.monotonic() + seconds
         while time.monotonic() < end:

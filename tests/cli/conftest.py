@@ -97,7 +97,7 @@ def cli(tmp_path: Path) -> Iterator[Cli]:
 def until() -> Callable[..., None]:
     """Wait until something holds, saying what if it never does."""
 
-    def wait(holds: Callable[[], object], what: str, *, seconds: float = 60) -> None:
+    def wait(holds: Callable[[], object], what: str, *, seconds: float = 120) -> None:
         end = time.monotonic() + seconds
         while not holds():
             assert time.monotonic() < end, f"not within {seconds} s: {what}"

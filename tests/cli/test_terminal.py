@@ -40,7 +40,7 @@ class Terminal:
     def press(self, keys: str) -> None:
         os.write(self._screen, keys.encode())
 
-    def expect(self, pattern: str, *, seconds: float = 60) -> None:
+    def expect(self, pattern: str, *, seconds: float = 120) -> None:
         """Read until the pattern shows."""
         end = time.monotonic() + seconds
         while not re.search(pattern, ESCAPES.sub("", self.shown), re.DOTALL):

@@ -40,7 +40,7 @@ async def received(consumer: JobConsumer, count: int, *, limit: int = 100) -> li
         deliveries.extend(taken)
         return len(deliveries) >= count
 
-    await eventually(f"{count} deliveries come", enough, seconds=20)
+    await eventually(f"{count} deliveries come", enough, seconds=120)
     return deliveries
 
 

@@ -130,7 +130,7 @@ async def test_a_message_goes_to_one_of_two_workers(backend: Backend, other: Bac
                     await delivery.ack()
             return len(taken) >= 10
 
-        await eventually("all ten are taken", all_taken, seconds=20)
+        await eventually("all ten are taken", all_taken, seconds=120)
         assert sorted(taken) == sorted(message.request.job_id for message in messages)
 
 

@@ -19,7 +19,7 @@ def test_a_process_is_found_again_by_its_note(tmp_path: Path) -> None:
 def test_a_kill_takes_the_children_along(tmp_path: Path) -> None:
     process = DetachedProcess(name="parent", folder=tmp_path)
     process.start([sys.executable, "-c", _PARENT], os.environ)
-    wait_until("a child", lambda: len(process.members()) > 1, timeout_seconds=10)
+    wait_until("a child", lambda: len(process.members()) > 1, timeout_seconds=120)
     children = process.members()
     process.kill()
     assert not any(is_alive(child) for child in children)

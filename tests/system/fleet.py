@@ -154,9 +154,9 @@ class Fleet:
             at = head.data.get("step", 0) if head is not None else 0
             return head if head is not None and at >= step else None
 
-        return await eventually(f"step {step} of job {job_id}", reported, seconds=30)
+        return await eventually(f"step {step} of job {job_id}", reported, seconds=120)
 
-    async def until_ended(self, *job_ids: str, seconds: float = 60) -> None:
+    async def until_ended(self, *job_ids: str, seconds: float = 120) -> None:
         for job_id in job_ids:
 
             async def ended(job_id: str = job_id) -> bool:

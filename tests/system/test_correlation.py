@@ -64,7 +64,7 @@ async def test_trace_and_request_id_travel_to_the_called_server(
     async def called() -> bool:
         return bool(seen)
 
-    await eventually("the job's call", called, seconds=30)
+    await eventually("the job's call", called, seconds=120)
     assert seen[0]["traceparent"] == TRACE
     assert fleet.job(job_id)["context"] == {"requestId": "req-9", "traceparent": TRACE}
 

@@ -115,7 +115,7 @@ async def _no_row_is_left(workshop: Workshop, proxy: LossyProxy) -> None:
     async def none() -> bool:
         return not (await workshop.real.reader.open_rows()).items
 
-    await eventually("the rescuer has removed every open row", none, seconds=40)
+    await eventually("the rescuer has removed every open row", none, seconds=120)
 
 
 async def test_a_session_lost_in_some_answers_repeats_and_loses_nothing(

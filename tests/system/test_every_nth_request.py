@@ -184,7 +184,7 @@ async def no_row_is_left(workshop: Workshop, proxy: LossyProxy) -> None:
     async def none() -> bool:
         return not (await workshop.real.reader.open_rows()).items
 
-    await eventually("the rescuer has removed every open row", none, seconds=40)
+    await eventually("the rescuer has removed every open row", none, seconds=120)
 
 
 async def test_refusal_or_lost_reply_read_as_not_written_in_some_requests(

@@ -87,7 +87,7 @@ class Parties:
             head = await self.fleet.backend.trail.newest(job_id)
             return head if head is not None and head.after.sent else None
 
-        event: Event = await eventually(f"the request of {job_id} to be taken", sent, seconds=40)
+        event: Event = await eventually(f"the request of {job_id} to be taken", sent, seconds=120)
         return event
 
 
@@ -158,10 +158,10 @@ async def test_the_mock_can_be_late_wrong_and_double(parties: Parties) -> None:
     parties.worker()
     parties.dashboard()
     twice = parties.third_party("--delay", "0", "--twice", "--fail", "1", "--submit", "1")
-    await eventually("both answers", _said(twice, " 200", 2), seconds=30)
+    await eventually("both answers", _said(twice, " 200", 2), seconds=120)
     job_id = (await parties.fleet.backend.reader.jobs(JobQuery())).items[0].facts.job_id
     await parties.fleet.until_ended(job_id)
-    await eventually("both answers", _said(twice, f"{job_id} 200", 2), seconds=30)
+    await eventually("both answers", _said(twice, f"{job_id} 200", 2), seconds=120)
     history = await parties.fleet.history(job_id)
     assert [e.status for e in history][-1] == "Failed"
     assert history[-1].data["error"]["type"] == "ThirdPartyRefused"
@@ -169,7 +169,7 @@ async def test_the_mock_can_be_late_wrong_and_double(parties: Parties) -> None:
     wrong = parties.third_party("--delay", "0", "--bad-signature")
     await eventually("the third party to listen", _said(wrong, "Third party: "), seconds=60)
     job_id = await parties.submit(timeout_seconds=3)
-    await eventually("the refusal", _said(wrong, f"{job_id} 401"), seconds=30)
+    await eventually("the refusal", _said(wrong, f"{job_id} 401"), seconds=120)
     await parties.fleet.until_ended(job_id)
     assert await parties.fleet.state(job_id) is State.TIMED_OUT
 
@@ -189,7 +189,7 @@ async def test_without_a_callback_the_job_times_out_at_its_second_and_a_late_one
     assert [e.status for e in history][-2:] == ["Step 1", "TimedOut"]
     assert waiting.after.due_at is not None
     assert timedelta(0) <= history[-1].occurred_at - waiting.after.due_at < timedelta(seconds=2)
-    await eventually("the late callback's answer", _said(late, f"{job_id} 409"), seconds=30)
+    await eventually("the late callback's answer", _said(late, f"{job_id} 409"), seconds=120)
     assert len(await parties.fleet.history(job_id)) == len(history)
 
 
@@ -206,13 +206,13 @@ async def test_a_request_whose_sender_died_is_sent_again_with_the_same_key(
     async def waiting() -> bool:
         return await parties.fleet.state(job_id) is State.WAITING
 
-    await eventually("the job to wait", waiting, seconds=30)
+    await eventually("the job to wait", waiting, seconds=120)
     first.signal(signal.SIGKILL)
     silent.close()
     parties.dashboard()
     parties.third_party("--delay", "0")
     parties.worker()
-    await parties.fleet.until_ended(job_id, seconds=LEASE_SECONDS + 30)
+    await parties.fleet.until_ended(job_id, seconds=LEASE_SECONDS + 120)
     statuses = await parties.fleet.statuses(job_id)
     assert statuses.count("Started") == 1
     assert "TakenOver" in statuses
@@ -244,7 +244,7 @@ async def test_an_unsent_request_is_repeated_though_its_lock_key_is_busy(
     async def refused_twice() -> bool:
         return (await parties.fleet.statuses(job_id)).count("Step 1") >= 2
 
-    await eventually("two tries against nobody", refused_twice, seconds=30)
+    await eventually("two tries against nobody", refused_twice, seconds=120)
     busy = await parties.fleet.submit_steps(steps=300, step_seconds=0.2, lock_key="one")
     await parties.fleet.until_running(busy)
     parties.third_party("--delay", "600")
@@ -266,7 +266,7 @@ async def test_a_worker_that_is_told_to_stop_while_it_sends_leaves_the_job_waiti
     async def waiting() -> bool:
         return await parties.fleet.state(job_id) is State.WAITING
 
-    await eventually("the job to wait", waiting, seconds=30)
+    await eventually("the job to wait", waiting, seconds=120)
     first.signal(signal.SIGTERM)
     assert first.wait(20) == 0
     silent.close()

@@ -65,7 +65,7 @@ async def test_every_call_that_the_target_saw_stands_in_the_trail_and_no_other(
             retry_max_seconds="2",
         )
     await fleet.submit_all(jobs)
-    await eventually("the first calls", _some_calls(target, count // 4), seconds=90)
+    await eventually("the first calls", _some_calls(target, count // 4), seconds=180)
     await target.go_away(away_seconds)
     await fleet.until_ended(*(job.job_id for job in jobs), seconds=240)
     for job in jobs:
@@ -115,7 +115,7 @@ async def test_a_job_that_meets_an_open_circuit_is_put_off_without_using_an_atte
     async def put_off() -> bool:
         return "Deferred" in await fleet.statuses(job_id)
 
-    await eventually("the circuit to turn the job away", put_off, seconds=30)
+    await eventually("the circuit to turn the job away", put_off, seconds=120)
     await target.start()
     await fleet.until_ended(job_id)
     history = await fleet.history(job_id)

@@ -16,7 +16,7 @@ async def test_two_workers_complete_each_of_many_jobs_exactly_once(fleet: Fleet)
         await fleet.submit_steps(steps=2, step_seconds=0.01, fail_attempts=int(n % 10 == 0))
         for n in range(100)
     ]
-    await fleet.until_ended(*job_ids, seconds=90)
+    await fleet.until_ended(*job_ids, seconds=180)
     for job_id in job_ids:
         assert Counter(await fleet.statuses(job_id))["Completed"] == 1
     await assert_verified(fleet.backend)
@@ -24,7 +24,7 @@ async def test_two_workers_complete_each_of_many_jobs_exactly_once(fleet: Fleet)
     async def queues_are_empty() -> bool:
         return not any(depth.ready for depth in await fleet.backend.queue.depths())
 
-    await eventually("empty queues", queues_are_empty, seconds=30)
+    await eventually("empty queues", queues_are_empty, seconds=120)
 
 
 @ON_AZURE
@@ -49,7 +49,7 @@ async def test_jobs_with_one_lock_key_run_one_after_the_other(fleet: Fleet) -> N
         await fleet.submit_steps(steps=2, step_seconds=0.2, lock_key="customer-42")
         for _ in range(5)
     ]
-    await fleet.until_ended(*job_ids, seconds=30)
+    await fleet.until_ended(*job_ids, seconds=120)
     assert_no_overlap(await fleet.running_intervals(job_ids))
     await assert_verified(fleet.backend)
 

@@ -53,7 +53,7 @@ async def test_a_pause_during_load_holds_through_restarts_and_a_resume_that_died
     async def some_started() -> bool:
         return bool(await starts(fleet, jobs))
 
-    await eventually("a start", some_started, seconds=30)
+    await eventually("a start", some_started, seconds=120)
     backend = fleet.backend
     control = backend.control if announced else Mute()
     pauses = Pauses(log=backend.control_log, control=control, clock=SystemClock())  # type: ignore[arg-type]

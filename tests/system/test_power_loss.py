@@ -34,7 +34,7 @@ async def test_confirmed_jobs_and_results_survive_a_power_loss(seed: int, tmp_pa
         assert [job for job in accepted if await fleet.state(job) is None] == []
         assert [job for job in completed if await fleet.state(job) != State.COMPLETED] == []
         fleet.start_worker()
-        await fleet.until_ended(*accepted, seconds=90)
+        await fleet.until_ended(*accepted, seconds=180)
         await assert_verified(fleet.backend)
     finally:
         await fleet.close()

@@ -62,7 +62,7 @@ async def test_index_stale_while_one_writer_hangs_and_not_going_back_when_it_wak
     proxy.stall(b"JobIndex")
     stalled.start_worker(twice, concurrency=1, worker_id="stalled")
     job_id = await past.submit("twice")
-    await past.until_state(job_id, State.RETRYING, seconds=30)
+    await past.until_state(job_id, State.RETRYING, seconds=120)
     past.start_worker(twice, worker_id="other")
     assert (await past.until_ended(job_id, seconds=60)).data["result"] == 2
     await asyncio.sleep(seconds)  # how long the writer hangs, by parameter
@@ -73,5 +73,5 @@ async def test_index_stale_while_one_writer_hangs_and_not_going_back_when_it_wak
     async def as_in_the_trail() -> bool:
         return await differences(past) == []
 
-    await eventually("every event once, and no open row", as_in_the_trail, seconds=30)
+    await eventually("every event once, and no open row", as_in_the_trail, seconds=120)
     assert (await past.statuses(job_id)).count("Completed") == 1

@@ -35,7 +35,7 @@ async def test_claim_known_to_nobody_side_effect_without_a_stable_key_and_index_
     monkeypatch.delenv("DEADLY_MOMENT")
     queues = ",".join(moment.replace(" ", "-") for moment in MOMENTS)
     fleet.start_worker(handlers=HANDLERS, queues=queues)
-    await fleet.until_ended(*job_ids.values(), seconds=LEASE_SECONDS + 30)
+    await fleet.until_ended(*job_ids.values(), seconds=LEASE_SECONDS + 120)
     for moment, job_id in job_ids.items():
         statuses = await fleet.statuses(job_id)
         assert statuses.count("Completed") == 1, moment

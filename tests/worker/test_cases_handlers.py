@@ -210,7 +210,7 @@ async def test_defer_at_once_waits_a_second_at_least(workshop: Workshop) -> None
         found = await workshop.until_state(job_id, State.DEFERRED)
         return found if found.data["deferrals"] >= 1 else None
 
-    await eventually("the second deferral", again, seconds=20)
+    await eventually("the second deferral", again, seconds=120)
     await workshop.canceller.cancel(job_id, by=None)
     await workshop.until_ended(job_id)
 

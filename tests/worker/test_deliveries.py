@@ -88,7 +88,7 @@ async def test_more_jobs_than_slots_wait_in_the_queue(workshop: Workshop) -> Non
         heads = [await workshop.head(job_id) for job_id in job_ids]
         return all(head.after.state.is_terminal for head in heads)
 
-    await eventually("all jobs end", all_ended, seconds=20)
+    await eventually("all jobs end", all_ended, seconds=120)
     assert most == 2
 
 

@@ -172,7 +172,7 @@ async def test_a_worker_that_never_looked_fails_no_job_whose_worker_may_come_bac
     async def looked_twice() -> bool:
         return workshop.directory.calls["workers"] >= before + 2
 
-    await eventually("the lacking worker looks twice", looked_twice, seconds=30)
+    await eventually("the lacking worker looks twice", looked_twice, seconds=120)
     assert (await workshop.head(job_id)).after.state is State.DEFERRED
     workshop.start_worker(digest)
     assert (await workshop.until_ended(job_id, seconds=60)).status == "Completed"

@@ -57,7 +57,7 @@ async def test_the_end_of_a_process_is_its_exit_not_the_end_of_its_pipe(
     file = tmp_path / "child"
     job_id = await workshop.submit("process.forked", str(file), max_attempts=1)
     child = await pid_in(file)
-    head = await workshop.until_ended(job_id, seconds=30)  # the forked process sleeps for longer
+    head = await workshop.until_ended(job_id, seconds=120)  # the forked process sleeps for longer
     assert head.data["error"]["message"] == "the handler's process ended with exit code -9"
     assert not is_alive(child)
 

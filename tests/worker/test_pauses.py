@@ -93,7 +93,7 @@ async def test_nothing_of_a_queue_starts_while_it_is_paused_and_all_of_it_after_
     assert await starts(workshop, jobs) < len(jobs)
     await pauses.resume(QUEUE, "default", by="nightops")
     for job_id in jobs:
-        await workshop.until_state(job_id, State.COMPLETED, seconds=30)
+        await workshop.until_state(job_id, State.COMPLETED, seconds=120)
 
 
 async def test_another_queue_goes_on(workshop: Workshop) -> None:
@@ -323,11 +323,11 @@ async def test_a_pause_of_a_type_holds_jobs_of_its_earlier_names_too(workshop: W
     assert found is not None
     assert found.name == "new.name"
     await pauses.run_job_anyway(job_ids[1], trail=workshop.real.trail, by="nightops")
-    await workshop.until_state(job_ids[1], State.COMPLETED, seconds=30)
+    await workshop.until_state(job_ids[1], State.COMPLETED, seconds=120)
     assert await starts(workshop, [job_ids[0], job_ids[2]]) == 0
     await pauses.resume(TYPE, "new.name", by="nightops")
     for job_id in job_ids:
-        await workshop.until_state(job_id, State.COMPLETED, seconds=30)
+        await workshop.until_state(job_id, State.COMPLETED, seconds=120)
 
 
 async def test_a_pause_of_an_earlier_name_holds_no_jobs_of_the_new_one(workshop: Workshop) -> None:

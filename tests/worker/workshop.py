@@ -58,14 +58,14 @@ class RunningWorker:
         self.worker = worker
         self._task = asyncio.create_task(worker.run(), name="worker under test")
 
-    async def stop(self, seconds: float = 30) -> float:
+    async def stop(self, seconds: float = 120) -> float:
         """Drain it; returns how long that took."""
         began = time.monotonic()
         self.worker.request_stop()
         await asyncio.wait_for(asyncio.shield(self._task), seconds)
         return time.monotonic() - began
 
-    async def ended(self, seconds: float = 30) -> None:
+    async def ended(self, seconds: float = 120) -> None:
         """Wait until it has ended by itself, and raise what it raised."""
         await asyncio.wait_for(asyncio.shield(self._task), seconds)
 
@@ -192,7 +192,7 @@ class Workshop:
         assert head is not None
         return head
 
-    async def until_state(self, job_id: str, *states: State, seconds: float = 60) -> Event:
+    async def until_state(self, job_id: str, *states: State, seconds: float = 120) -> Event:
         """Wait for one of the states; returns the newest event with its data."""
 
         async def reached() -> Event | None:
@@ -203,7 +203,7 @@ class Workshop:
         head: Event = await eventually(f"job {job_id} is {named}", reached, seconds=seconds)
         return await resolve(head, self.real.payloads)
 
-    async def until_ended(self, job_id: str, seconds: float = 60) -> Event:
+    async def until_ended(self, job_id: str, seconds: float = 120) -> Event:
         ended = [state for state in State if state.is_terminal]
         return await self.until_state(job_id, *ended, seconds=seconds)
 

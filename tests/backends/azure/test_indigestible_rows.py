@@ -88,7 +88,7 @@ async def test_nothing_is_given_up_while_the_storage_answers_so_whatever_it_is_a
     async def tried_often() -> bool:
         return len(table_proxy.exchanges) >= 40
 
-    await eventually("40 requests", tried_often, seconds=30)
+    await eventually("40 requests", tried_often, seconds=120)
     assert not flushed.done()
     table_proxy.choose = lambda _: Fault.NONE
     await asyncio.wait_for(flushed, SECONDS)

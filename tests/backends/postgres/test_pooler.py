@@ -57,7 +57,7 @@ def pooled(settings: Settings, postgres: PostgresServer, tmp_path: Path) -> Iter
     url = f"postgresql://jobfleet@127.0.0.1:{port}/postgres"
 
     try:
-        wait_until("the pooler answers", lambda: postgres_answers(url), timeout_seconds=30)
+        wait_until("the pooler answers", lambda: postgres_answers(url), timeout_seconds=120)
         yield settings.model_copy(update={"postgres_url": SecretStr(url)})
     finally:
         pooler.kill()

@@ -64,7 +64,7 @@ async def test_everything_is_back_by_itself_after_a_kill_and_nothing_confirmed_i
         async with asyncio.timeout(30):
             assert [job_id(delivery) for delivery in await waiting] == [kept.request.job_id]
         await queue.publish(a_job())
-        await eventually("it listens again", lambda: is_heard(control, listener), seconds=30)
+        await eventually("it listens again", lambda: is_heard(control, listener), seconds=120)
     said = [entry["event"] for entry in logs if entry["event"] in (BROKER_LOST, BROKER_REACHED)]
     assert said == [BROKER_LOST, BROKER_REACHED]
     await consumer.stop()

@@ -79,7 +79,7 @@ class Workshop:
             head = await self.backend.trail.newest(job_id)
             return head is not None and head.after.state.is_terminal
 
-        await eventually(f"the end of job {job_id}", ended, seconds=30)
+        await eventually(f"the end of job {job_id}", ended, seconds=120)
         return await self.backend.trail.history(job_id)
 
     async def run(self, job_type: str, payload: Any, **fields: Any) -> Sequence[Event]:

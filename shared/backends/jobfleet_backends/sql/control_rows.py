@@ -14,11 +14,11 @@ CONTROL_COLUMNS = (
 def entry_to_row(entry: ControlEntry) -> Row:
     """Return the values of ``CONTROL_COLUMNS``."""
     return (
-        entry.subject.value,
+        str(entry.subject),
         entry.name,
         entry.sequence,
         entry.entry_id,
-        entry.kind.value,
+        str(entry.kind),  # a later release may have a kind that we do not know
         entry.by,
         format_time(entry.occurred_at),
         entry.reason,

@@ -76,7 +76,9 @@ async def test_an_older_content_comes_back_only_when_nobody_declares_the_newer(
         await looked(old)
         await looked(old)
     assert await declared(workshop) == [3600, 60]
-    (warning,) = [line for line in lines if line["event"] == code_schedules.CONTENTS_DIFFER]
+    warnings = [line for line in lines if line["event"] == code_schedules.CONTENTS_DIFFER]
+    assert len(warnings) in (1, 2)  # each worker once, and the other one looks when it likes
+    warning = warnings[0]
     assert warning["schedule"] == "often"
     assert sorted(map(tuple, warning["contents"].values())) == [("w1",), ("w2",)]
     await new.stop()

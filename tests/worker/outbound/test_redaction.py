@@ -116,7 +116,7 @@ async def test_a_secret_that_the_limit_cuts_is_blanked(
 ) -> None:
     secret = "s3cret-va/ue"
     target.answer = echoing(MAX_KEPT_BYTES - seen, spellings(secret)[spelling])  # type: ignore[assignment]
-    caller = client(secrets={"TOKEN": secret})
+    caller = client(secrets={"TOKEN": secret}, secret_hosts={"TOKEN": ("127.0.0.1",)})
     answer = await get(caller, target.url())
     assert len(answer.body) <= MAX_KEPT_BYTES
     assert set(answer.body) <= {"x", "*"}

@@ -48,6 +48,12 @@ def test_a_job_that_fails_for_fewer_than_six_lost_workers_breaks_rule_3(times: i
     assert 3 in {violation.rule for violation in verify_job([*fewer, blamed])}
 
 
+def unstartable(life: Life, writer: str = "w2") -> Life:
+    """Append what ends a job whose messages ended the workers that took them."""
+    error = {"type": "WorkerLost", "message": "10 workers were lost", "traceback": ""}
+    return life.then("Failed", worker_id=writer, data={"error": error})
+
+
 def outside(life: Life, status: str) -> Life:
     return life.then(status)
 
@@ -99,6 +105,11 @@ LEGAL: dict[str, Callable[[], Life]] = {
     ),
     "time-out": lambda: running().by_holder("TimedOut"),
     "no handler": lambda: Life().queued().then("Failed", worker_id="w1"),
+    "ended before any claim": lambda: unstartable(Life().queued()),
+    "ended before another claim": lambda: unstartable(running().handed_back()),
+    "ended before any claim, redriven, ended again": lambda: unstartable(
+        outside(unstartable(Life().queued()), "Redriven")
+    ),
     "redriven twice": lambda: (
         outside(outside(ended(State.FAILED), "Redriven").started().by_holder("Failed"), "Redriven")
         .started("w5")
@@ -213,6 +224,19 @@ BROKEN: dict[str, tuple[int, Callable[[], Life]]] = {
     "a step without a worker": (6, late_step(writer=None)),
     "a foreign worker ends it": (6, lambda: ended(State.COMPLETED).tampered(3, writer="w2")),
     "a foreign worker sends": (6, lambda: waiting().sent().tampered(4, writer="w2")),
+    "ended as before any claim, under another worker's claim": (
+        6,
+        lambda: unstartable(running(), "w9"),
+    ),
+    "ended before any claim, and completed": (
+        4,
+        lambda: unstartable(Life().queued()).inserted(2, "Completed"),
+    ),
+    "an attempt used before any claim": (
+        2,
+        lambda: unstartable(Life().queued()).tampered(2, attempts_used=1),
+    ),
+    "an epoch of nobody's claim": (5, lambda: unstartable(Life().queued()).tampered(2, epoch=1)),
     "nobody claims": (6, lambda: running().tampered(2, writer=None, worker_id=None)),
     "one event id twice": (7, same_id_twice),
     "attempt over the maximum": (8, over_the_maximum),

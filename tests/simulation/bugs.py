@@ -20,6 +20,7 @@ from tests.simulation.claim_bugs import (
     suspects_beside_others,
 )
 from tests.simulation.core_bugs import OF_A_CORE
+from tests.simulation.deadly_bugs import OF_DEADLY_MESSAGES
 from tests.simulation.emphases import (
     BAD_WEATHER,
     CRASHES,
@@ -192,6 +193,7 @@ __all__ = [
     "BY_THE_HASHES",
     "BY_THE_SIMULATION",
     "OF_A_CORE",
+    "OF_DEADLY_MESSAGES",
     "OF_ERASURES",
     "OF_FLOWS",
     "OF_LIMITS",

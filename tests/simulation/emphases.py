@@ -25,6 +25,8 @@ PLAIN = {
     "clock_steps": False,
     "moved": False,
     "one_database": False,
+    "deadly": 0,
+    "counts_losses": False,
 }
 NOTHING_ELSE = PLAIN | {
     "moved": False,

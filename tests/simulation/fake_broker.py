@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import takewhile
 from random import Random
 
 from jobfleet_contracts.codec import encode
@@ -15,6 +17,7 @@ from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.index import QueueDepth
 from jobfleet_contracts.job import LANES, lane_of
 from jobfleet_contracts.message import DELIVERY_LIMIT, JobMessage, MalformedMessage
+from jobfleet_protocol.claiming.unstartable import LOST_BEFORE_CLAIM
 from tests.simulation.faults import Faults
 from tests.simulation.invented_release import as_received_by, encoded
 from tests.simulation.process import Process
@@ -23,6 +26,9 @@ from tests.simulation.wire import Wire
 
 SILENT_SECONDS = 60.0
 """A connection whose process says nothing for so long is closed (AMQP heartbeat)."""
+
+HOLD_SECONDS = 15.0
+"""For so long a database keeps a message from others, whose taking or ending got no answer."""
 
 Message = JobMessage | MalformedMessage
 Place = tuple[str, str]
@@ -34,7 +40,8 @@ class Parcel:
 
     Attributes:
         rough: it was published, or came out of its delay, while there were faults.
-        unanswered: deliveries over connections that were closed before they were acknowledged.
+        unanswered: deliveries over connections that were closed before they were acknowledged; of a
+            database, deliveries to workers that were lost.
     """
 
     number: int
@@ -44,17 +51,31 @@ class Parcel:
     unanswered: int = 0
 
 
+TAKEN: ContextVar[Parcel | None] = ContextVar("taken", default=None)
+"""What the running task of a worker was handed."""
+
+
 class Broker:
     """Work queues, delay queues, and what each connection has not acknowledged.
 
     Attributes:
         ever: every message that was published, for duplicates that come late.
         delayed: messages in delay queues, by job id.
+        counts_losses: it is a database, as SQLite and PostgreSQL are. It tells how many workers a
+            message has cost, hands out alone what came back, and knows no lost connections.
+        costly_since: by job id, when a message of the job first had cost so many workers that the
+            job may end for it.
+        unread: ids of the jobs of messages that are handed out unread.
     """
 
-    def __init__(self, *, time: VirtualTime, faults: Faults, seed: int) -> None:
+    def __init__(
+        self, *, time: VirtualTime, faults: Faults, seed: int, counts_losses: bool = False
+    ) -> None:
         self.ever: list[JobMessage] = []
         self.delayed: Counter[str] = Counter()
+        self.counts_losses = counts_losses
+        self.costly_since: dict[str, float] = {}
+        self.unread: set[str] = set()
         self._queues: defaultdict[Place, list[Parcel]] = defaultdict(list)
         self._consumers: list[FakeJobConsumer] = []
         self._number = 0
@@ -92,9 +113,11 @@ class Broker:
         for lane in LANES:
             for queue in consumer.queues:
                 waiting = self._queues[queue, lane]
-                room = limit - len(taken)
-                taken += waiting[:room]
-                del waiting[:room]
+                taken += waiting[: limit - len(taken)]
+        if self.counts_losses:
+            taken = apart(taken)
+        for parcel in taken:
+            self._queues[parcel.place].remove(parcel)
         consumer.unacknowledged.update((parcel.number, parcel) for parcel in taken)
         return taken
 
@@ -109,9 +132,24 @@ class Broker:
     def drop(self, consumer: FakeJobConsumer) -> None:
         """Close a connection: what it has not acknowledged goes back to its queue."""
         for parcel in consumer.unacknowledged.values():
-            self.put_back(replace(parcel, unanswered=parcel.unanswered + 1))
+            self._put_back_unanswered(parcel)
         consumer.unacknowledged.clear()
         consumer.session += 1
+
+    def lose_connection(self, consumer: FakeJobConsumer) -> None:
+        """Close a connection whose worker lives; at a database, it still holds what it took."""
+        if not self.counts_losses:
+            self.drop(consumer)
+
+    def lapse(self, consumer: FakeJobConsumer, numbers: Iterable[int]) -> None:
+        """Put back, after a while, what a worker does not keep from others any more."""
+
+        def put_back() -> None:
+            for number in numbers:
+                if (parcel := consumer.unacknowledged.pop(number, None)) is not None:
+                    self._put_back_unanswered(parcel)
+
+        self._time.after(HOLD_SECONDS, put_back)
 
     def disconnect(self, consumer: FakeJobConsumer) -> None:
         """Close a connection for good."""
@@ -149,6 +187,15 @@ class Broker:
         """Whether there is something for these queues."""
         return any(self._queues[queue, lane] for queue in queues for lane in LANES)
 
+    def _put_back_unanswered(self, parcel: Parcel) -> None:
+        parcel = replace(parcel, unanswered=parcel.unanswered + 1)
+        job_id = _job_of(parcel)
+        if job_id is not None and parcel.unanswered >= LOST_BEFORE_CLAIM:
+            self.costly_since.setdefault(job_id, self._time.now)
+        if job_id is not None and parcel.unanswered >= DELIVERY_LIMIT:
+            self.unread.add(job_id)
+        self.put_back(parcel)
+
     def _put(self, parcel: Parcel, *, shuffle: bool) -> None:
         waiting = self._queues[parcel.place]
         at = self._dice.randint(0, len(waiting)) if shuffle else len(waiting)
@@ -163,10 +210,19 @@ def _place_of(message: Message) -> Place:
     return message.request.queue, lane_of(message.request.priority)
 
 
+def _job_of(parcel: Parcel) -> str | None:
+    message = parcel.message
+    return message.request.job_id if isinstance(message, JobMessage) else None
+
+
+def apart(parcels: Sequence[Parcel]) -> list[Parcel]:
+    """Return those before the first one that came back, or that one alone."""
+    fresh = list(takewhile(lambda parcel: parcel.unanswered == 0, parcels))
+    return fresh or list(parcels[:1])
+
+
 class FakeDelivery:
     """A message handed to a worker."""
-
-    lost_workers = 0
 
     def __init__(self, *, consumer: FakeJobConsumer, parcel: Parcel, session: int) -> None:
         self._consumer = consumer
@@ -176,11 +232,17 @@ class FakeDelivery:
     @property
     def message(self) -> Message:
         """What came, as the release of the process decodes it."""
+        TAKEN.set(self._parcel)
         message = self._parcel.message
         if self._parcel.unanswered >= DELIVERY_LIMIT and isinstance(message, JobMessage):
             request = message.request
             return MalformedMessage.unanswered(encode(request.to_json()), request.job_id)
         return as_received_by(self._consumer.process, message)
+
+    @property
+    def lost_workers(self) -> int:
+        """How many workers the message has cost, where the broker can tell."""
+        return self._parcel.unanswered if self._consumer.counts_losses else 0
 
     async def ack(self) -> None:
         """Take it off the queue; quiet where the connection is gone."""
@@ -205,7 +267,13 @@ class FakeJobConsumer:
         self.session = 0
         self._broker = broker
         self._wire = wire
+        self._handed: set[int] = set()
         self._waiting: asyncio.Future[None] | None = None
+
+    @property
+    def counts_losses(self) -> bool:
+        """Whether a database holds its messages."""
+        return self._broker.counts_losses
 
     @property
     def process(self) -> Process:
@@ -236,38 +304,43 @@ class FakeJobConsumer:
                 "queue.receive", lambda: self._broker.take(self, limit, session), service="broker"
             )
         except BackendUnavailable:
-            self._broker.drop(self)
+            self._give_up(self.unacknowledged.keys() - self._handed)
             raise
+        self._handed.update(parcel.number for parcel in parcels)
         return [FakeDelivery(consumer=self, parcel=p, session=session) for p in parcels]
 
     async def acknowledge(self, number: int, session: int) -> None:
         """Take it off the queue; where that fails, the connection is given up."""
 
         def take_off() -> None:
-            if session == self.session:
+            if self._is_held(session):
                 self.unacknowledged.pop(number, None)
 
         try:
             await self._wire.write("queue.ack", take_off, service="broker")
         except BackendUnavailable:
-            self._broker.drop(self)
+            self._give_up({number})
 
     async def give_back(self, number: int, session: int) -> None:
         """Put it into its queue again; where that fails, the connection is given up."""
 
         def put_back() -> None:
-            if session == self.session and (parcel := self.unacknowledged.pop(number, None)):
+            if self._is_held(session) and (parcel := self.unacknowledged.pop(number, None)):
                 self._broker.put_back(parcel)
 
         try:
             await self._wire.write("queue.give_back", put_back, service="broker")
         except BackendUnavailable:
-            self._broker.drop(self)
+            self._give_up({number})
             raise
 
     async def stop(self) -> None:
         """Take nothing more; what is not acknowledged goes back."""
         self.started = self.queues = ()
+        if self.counts_losses:  # the worker says itself that it gives them back
+            for parcel in self.unacknowledged.values():
+                self._broker.put_back(parcel)
+            self.unacknowledged.clear()
         self._broker.disconnect(self)
         self.wake()
 
@@ -275,6 +348,18 @@ class FakeJobConsumer:
         """Something is ready."""
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
+
+    def _is_held(self, session: int) -> bool:
+        """Whether what came over that connection can still be acknowledged."""
+        return self.counts_losses or session == self.session
+
+    def _give_up(self, numbers: Iterable[int]) -> None:
+        """After a request without an answer: the connection, or these messages of a database."""
+        if not self.counts_losses:
+            self._broker.drop(self)
+            return
+        self.session += 1  # a receive that is still on its way takes nothing
+        self._broker.lapse(self, tuple(sorted(numbers)))
 
     async def _until_ready(self, seconds: float) -> None:
         self._waiting = asyncio.get_running_loop().create_future()

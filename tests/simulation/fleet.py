@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
 from random import Random
+from typing import Any
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import ReleaseTooOld
@@ -41,6 +42,8 @@ DEFAULTS = JobDefaults(
 
 CALLBACK_SECRET = "a secret that the third party shares"
 KEYS = SigningKeys((CALLBACK_SECRET,))
+
+DeadlyKey = Callable[[Process, dict[str, Any]], str]
 
 FOR_EVER = 1e9
 
@@ -104,6 +107,7 @@ class Fleet:
         workers, apis: those that live or stand still now, by name of their place.
         deaths: of a worker's own error, which never may happen.
         ask: what the third party does with a request.
+        deadly_key: makes the lock key that a worker reads before it claims a deadly job.
     """
 
     def __init__(
@@ -122,6 +126,7 @@ class Fleet:
         self.wall_offsets: dict[str, float] = {}
         self.is_closing = False
         self.ask: Ask = lambda *_: None
+        self.deadly_key: DeadlyKey | None = None
         self._scenario = scenario
         self._time = time
         self._servers = servers
@@ -210,6 +215,7 @@ class Fleet:
                 ask=self.ask,
                 lacks_jobs=int(place[1:]) < scenario.lacking,
                 rate=None if scenario.rate is None else Rate(scenario.rate),
+                deadly_key=None if self.deadly_key is None else partial(self.deadly_key, process),
             ),
             options=WorkerOptions(
                 defaults=DEFAULTS,

@@ -90,7 +90,7 @@ class OperatorActions:
     def _lose_connection(self) -> None:
         consumers = self._servers.broker.consumers()
         if consumers:
-            self._servers.broker.drop(self._dice.choice(consumers))
+            self._servers.broker.lose_connection(self._dice.choice(consumers))
 
     def _bring_old_message(self) -> None:
         if self._servers.broker.ever:

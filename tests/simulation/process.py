@@ -41,6 +41,7 @@ class Process:
         worker: what runs in it, if it is a worker.
         died_at: when it crashed or ended, in simulated seconds.
         born_at: when it was started, likewise.
+        is_mute: it vanished in the midst of its own code, which sends nothing more.
         is_old: it runs this release beside an invented next one.
     """
 
@@ -55,6 +56,7 @@ class Process:
         self.on_silence: Callable[[], None] | None = None
         self.died_at: float | None = None
         self.born_at = time.now
+        self.is_mute = False
         self.is_old = False
         self.time = time
 
@@ -82,6 +84,11 @@ class Process:
         self.died_at = self.time.now
         if self.on_silence is not None:
             self.on_silence()
+
+    def vanish(self) -> None:
+        """Crash in the midst of the code that calls this: whatever it goes on to send is lost."""
+        self.is_mute = True
+        self.crash()
 
     def pause(self, seconds: float, *, lag: float = 0.0) -> None:
         """Stand still (SIGSTOP), then go on as if nothing had been.

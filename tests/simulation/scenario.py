@@ -30,6 +30,9 @@ GROUPS_SHARE = 1 / 8
 PROCESSES_SHARE = 1 / 8
 CORE_SHARE = 1 / 8
 ONE_DATABASE_SHARE = 1 / 4
+DEADLY_SHARE = 1 / 32
+COUNTED_SHARE = 3 / 4
+"""Of the runs with a deadly message."""
 _FAULT_RATES = (0.0, 0.01, 0.04, 0.04, 0.1, 0.1, 0.2)
 
 
@@ -75,6 +78,8 @@ class Scenario:
             none.
         core_only: the world heals for one worker; each other one stays broken for good.
         one_database: a submit writes open row, event 1 and message in one transaction.
+        deadly: so many jobs end nearly each worker that takes their message, before any claim.
+        counts_losses: the broker is a database, which counts the workers that a message costs.
     """
 
     seed: int
@@ -121,6 +126,8 @@ class Scenario:
     processes: int | None = None
     core_only: bool = False
     one_database: bool = False
+    deadly: int = 0
+    counts_losses: bool = False
 
     @classmethod
     def of(cls, seed: int) -> Scenario:
@@ -161,6 +168,8 @@ class Scenario:
         rates = Random(f"rates/{seed}")
         rate = rates.choice(("6/minute", "20/minute", "1/second"))
         with_rate = rates.random() < RATE_SHARE and not scenario.clock_steps
+        deadly = Random(f"deadly/{seed}")
+        is_deadly = deadly.random() < DEADLY_SHARE
         with_pauses = Random(f"with pauses/{seed}").random() < PAUSE_SHARE
         return replace(
             scenario,
@@ -186,6 +195,8 @@ class Scenario:
             member_erasures=0.0 if scenario.clock_steps else 0.1,
             core_only=Random(f"core/{seed}").random() < CORE_SHARE,
             one_database=Random(f"one database/{seed}").random() < ONE_DATABASE_SHARE,
+            deadly=int(is_deadly),
+            counts_losses=is_deadly and deadly.random() < COUNTED_SHARE,
         )
 
     def _with_retention(self, dice: Random) -> Scenario:

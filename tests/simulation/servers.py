@@ -43,7 +43,12 @@ class Servers:
     ) -> None:
         self.trail = TrailTable(time=time, journal=journal)
         self.locks = LockContainer(time=time)
-        self.broker = Broker(time=time, faults=faults, seed=scenario.seed)
+        self.broker = Broker(
+            time=time,
+            faults=faults,
+            seed=scenario.seed,
+            counts_losses=scenario.counts_losses,
+        )
         self.index = IndexTable()
         self.control = ControlExchange(faults=faults, seed=scenario.seed)
         self.control_log = ControlTable(journal=journal, time=time, is_moved=scenario.moved)

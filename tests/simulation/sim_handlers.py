@@ -17,6 +17,7 @@ from tests.simulation.wire import Wire
 from tests.simulation.witness import Witness
 
 JOB_TYPE = "sim.job"
+DEADLY_TYPE = "sim.deadly"
 CALLBACK_TYPE = "callback.deliver"
 
 
@@ -25,6 +26,7 @@ class SimulationError(Exception):
 
 
 Ask = Callable[[str, int, dict[str, Any]], None]
+LockKey = Callable[[dict[str, Any]], str]
 
 
 def handlers_for(
@@ -35,6 +37,7 @@ def handlers_for(
     ask: Ask,
     lacks_jobs: bool = False,
     rate: Rate | None = None,
+    deadly_key: LockKey | None = None,
 ) -> Handlers:
     """Return the handlers of one process.
 
@@ -43,6 +46,7 @@ def handlers_for(
         ask: what the third party does with one.
         lacks_jobs: an old worker, which does not know the type of the jobs yet.
         rate: of the type of the jobs.
+        deadly_key: makes the lock key of a job of a type of its own, and may end the process.
     """
 
     async def run(payload: dict[str, Any], context: JobContext, wait: CallbackWait) -> Any:
@@ -68,7 +72,10 @@ def handlers_for(
     if lacks_jobs:
         return Handlers([callbacks])
     jobs = Handler(job_type=JOB_TYPE, function=run, run_in="loop", waits=True, rate=rate)
-    return Handlers([jobs, callbacks])
+    if deadly_key is None:
+        return Handlers([jobs, callbacks])
+    deadly = Handler(job_type=DEADLY_TYPE, function=run, run_in="loop", lock_key=deadly_key)
+    return Handlers([jobs, deadly, callbacks])
 
 
 async def _ask_and_wait(

@@ -20,6 +20,8 @@ from jobfleet_protocol.trail.tombstone import is_seal
 from tests.simulation.client_calls import ClientCalls
 from tests.simulation.copy_judgement import SETTLED_SECONDS, copy_faults
 from tests.simulation.crowd import Crowd
+from tests.simulation.deadly_judgement import unstartable_faults
+from tests.simulation.deadly_messages import DeadlyMessages, deadly_wishes
 from tests.simulation.faults import LATEST_SECONDS, Breakage, Faults
 from tests.simulation.fleet import Fleet
 from tests.simulation.group_wishes import BLOCK, group_wishes
@@ -138,6 +140,9 @@ class Simulation:
             client_calls=self.client_calls,
             open_jobs=self._open_jobs,
         )
+        self.deadly = DeadlyMessages(scenario=scenario, servers=self.servers, witness=self.witness)
+        if scenario.deadly:
+            self.fleet.deadly_key = self.deadly.key_of
         self._talkative = talkative
         self._quiet_since: float | None = None
         self._heads: list[Head] = []
@@ -166,6 +171,7 @@ class Simulation:
                         *limit_wishes(self.scenario),
                         *move_wishes(self.scenario),
                         *group_wishes(self.scenario),
+                        *deadly_wishes(self.scenario),
                     ]
                 )
                 self.crowd.begin()
@@ -309,6 +315,8 @@ class Simulation:
         return [
             *self.witness.faults,
             *self.crowd.faults,
+            *self.deadly.faults,
+            *unstartable_faults(self.servers, is_single=self.scenario.concurrency == 1),
             *self.servers.move_faults,
             *rate_faults(rate, self.witness.starts),
             *self._skew_faults(),

@@ -12,6 +12,7 @@ from tests.simulation.bugs import (
     BY_THE_HASHES,
     BY_THE_SIMULATION,
     OF_A_CORE,
+    OF_DEADLY_MESSAGES,
     OF_ERASURES,
     OF_FLOWS,
     OF_LIMITS,
@@ -67,6 +68,12 @@ def test_a_fault_of_other_limits_fails(known: Known) -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("known", OF_LOSSES, ids=lambda known: known.name)
 def test_a_job_that_runs_twice_though_it_must_not_fails(known: Known) -> None:
+    _fails(known)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("known", OF_DEADLY_MESSAGES, ids=lambda known: known.name)
+def test_a_message_that_ends_workers_for_too_long_or_its_job_too_soon_fails(known: Known) -> None:
     _fails(known)
 
 

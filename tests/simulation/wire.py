@@ -72,6 +72,8 @@ class Wire:
         process = self.process
         loop = process.renewal_loop if self._hasty else process.loop
         future: asyncio.Future[Any] = loop.create_future()
+        if process.is_mute:
+            return future
         fate = self._faults.fate(process, service, writes=writes, hasty=self._hasty)
         self._faults.met[fate.kind] += 1
         if fate.kind != "ok":

@@ -1,0 +1,64 @@
+"""Deliberate bugs around messages that end the workers which take them."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+from unittest.mock import patch
+
+from jobfleet_contracts.message import JobMessage
+from jobfleet_contracts.state import State
+from jobfleet_protocol.claiming import unstartable
+from jobfleet_worker.run import message_claims
+from jobfleet_worker.run.message_claims import MessageClaims
+from tests.simulation.emphases import PLAIN
+from tests.simulation.known import Known
+
+
+def the_count_is_not_asked_for() -> AbstractContextManager[Any]:
+    """A worker looks at no message's count, as if a message that comes back were a new one."""
+    end = MessageClaims.end_unstartable
+
+    async def of_a_new_one(self: MessageClaims, message: JobMessage, _lost: int) -> Any:
+        return await end(self, message, 0)
+
+    return patch.object(MessageClaims, "end_unstartable", of_a_new_one)
+
+
+def ended_too_soon() -> AbstractContextManager[Any]:
+    """A few lost workers, which anything may have ended, are enough to end a job."""
+    return patch.object(message_claims, "LOST_BEFORE_CLAIM", 2)
+
+
+def ended_under_a_claim() -> AbstractContextManager[Any]:
+    """The ending is written though another copy of the message has begun the job meanwhile."""
+    is_open = {state for state in State if not state.is_terminal}
+    return patch.object(unstartable, "CLAIMABLE", frozenset(is_open))
+
+
+_DEADLY = PLAIN | {"deadly": 1, "counts_losses": True, "core_only": False}
+_COPIES = _DEADLY | {"deadly": 3, "concurrency": 4, "jobs": 2, "workers": 4, "fault_rate": 0.1}
+OF_DEADLY_MESSAGES = (
+    Known(
+        "the count of a message's lost workers is not asked for",
+        the_count_is_not_asked_for,
+        0,
+        _DEADLY,
+        shows="ran though its message had cost",
+    ),
+    Known(
+        "a job ended for two lost workers",
+        ended_too_soon,
+        1,
+        _DEADLY,
+        shows="ended before its message cost ten",
+    ),
+    Known(
+        "a job ended for its message under another worker's claim",
+        ended_under_a_claim,
+        18,
+        _COPIES,
+        shows="^rule 6",
+    ),
+)
+"""Messages whose taking ends their worker before any claim."""

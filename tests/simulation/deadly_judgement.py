@@ -1,0 +1,39 @@
+"""What must be true of jobs that end because their messages ended the workers that took them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import inf
+
+from jobfleet_contracts.event import Event
+from jobfleet_contracts.state import Status
+from tests.simulation.servers import Servers
+from tests.simulation.sim_handlers import DEADLY_TYPE
+
+
+def unstartable_faults(servers: Servers, *, is_single: bool) -> Iterator[str]:
+    """Yield endings that the losses do not explain, and messages that are not set aside.
+
+    Args:
+        is_single: each worker holds one message at a time. With more, a neighbour's message may be
+            in the same hands again and again, and be counted with the deadly one.
+    """
+    broker = servers.broker
+    for when, event in servers.trail.written:
+        if not _ends_unstarted(event):
+            continue
+        if event.facts.job_type != DEADLY_TYPE and is_single:
+            yield f"job {event.job_id} #{event.sequence} ended for what its neighbour did"
+        elif when < broker.costly_since.get(event.job_id, inf) or not broker.counts_losses:
+            yield f"job {event.job_id} #{event.sequence} ended before its message cost ten workers"
+    kept = {each.message_id for each in servers.dead_letters} - {None}
+    for job_id in sorted(broker.unread - kept):
+        yield f"the message of job {job_id} came back too often and is not among the dead letters"
+    for job_id in sorted(kept - broker.unread - broker.costly_since.keys()):
+        yield f"the message of job {job_id} is among the dead letters and was never lost so often"
+
+
+def _ends_unstarted(event: Event) -> bool:
+    error = event.data.get("error", {})
+    is_lost = event.kind is Status.FAILED and error.get("type") == "WorkerLost"
+    return is_lost and "before they could start" in event.message

@@ -1,0 +1,101 @@
+"""Jobs whose messages end the workers that take them: code of theirs runs before any claim."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from random import Random
+from typing import Any
+from uuid import UUID
+
+from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.state import CLAIMABLE
+from jobfleet_protocol.claiming.unstartable import LOST_BEFORE_CLAIM
+from tests.simulation.fake_broker import TAKEN
+from tests.simulation.process import BEGIN, Process
+from tests.simulation.scenario import Scenario
+from tests.simulation.servers import Servers
+from tests.simulation.sim_handlers import DEADLY_TYPE
+from tests.simulation.witness import Witness
+from tests.simulation.workload import Wish
+
+DEADLY = "deadly"
+
+
+class DeadlyMessages:
+    """Stands for code that ends its process, as a crash in a library does.
+
+    Attributes:
+        faults: takings by which code ran that was to run no more.
+    """
+
+    def __init__(self, *, scenario: Scenario, servers: Servers, witness: Witness) -> None:
+        self.faults: list[str] = []
+        self._servers = servers
+        self._witness = witness
+        self._dice = Random(f"deadly takings/{scenario.seed}")
+        self._tamed: set[str] = set()
+
+    def key_of(self, process: Process, payload: dict[str, Any]) -> str:
+        """Return the lock key of a job, or end the process that asks for it."""
+        job_id = payload["id"]
+        is_deadly = process.is_alive and job_id not in self._tamed
+        if is_deadly and self._dice.random() < payload["deadly"]:
+            self._judge(job_id)
+            self._witness.killed(process, job_id)
+            process.vanish()
+        return f"key of {job_id}"
+
+    def _judge(self, job_id: str) -> None:
+        """A database counts: the worker after the tenth ends an open job unread."""
+        head, taken = self._servers.trail.newest(job_id), TAKEN.get()
+        lost = 0 if taken is None else taken.unanswered
+        is_open = head is not None and head.after.state in CLAIMABLE
+        if self._servers.broker.counts_losses and lost >= LOST_BEFORE_CLAIM and is_open:
+            self.faults.append(
+                f"code of job {job_id} ran though its message had cost {lost} workers"
+            )
+            self._tamed.add(job_id)  # else it would go on for hours
+
+
+def deadly_wishes(scenario: Scenario) -> list[Wish]:
+    """Return what people want of such jobs.
+
+    Where nobody counts, a job is set aside and published again until somebody cancels it. A worker
+    that lacks its type puts its message off, and the count begins anew; the same message of a
+    foreign publisher, of which there is no job yet, would come again for ever.
+    """
+    is_counted = scenario.counts_losses and not scenario.lacking
+    dice = Random(f"deadly jobs/{scenario.seed}")
+    wishes: list[Wish] = []
+    for number in range(scenario.deadly):
+        at = dice.uniform(0, scenario.fault_seconds * 0.6)
+        request = _request(number, at, dice)
+        tag = f"deadly-{number}"
+        is_foreign = dice.random() < 0.15 and not scenario.lacking
+        verb = "foreign" if is_foreign else "submit"
+        wishes.append(Wish(at=at, verb=verb, tag=tag, request=request, job_id=request.job_id))
+        later = at + dice.uniform(60, 900)
+        if dice.random() < 0.2 or not is_counted:
+            wishes.append(Wish(at=later, verb="cancel", tag=f"{tag}-end", job_id=request.job_id))
+        elif dice.random() < 0.2:
+            wishes.append(Wish(at=later, verb="redrive", tag=f"{tag}-again", job_id=request.job_id))
+    return wishes
+
+
+def _request(number: int, at: float, dice: Random) -> JobRequest:
+    job_id = str(UUID(int=(0x7 << 76) | (0x3 << 62) | 1 << 41 | number))
+    plan = {
+        "id": job_id,
+        "deadly": dice.choice((1, 1, 0.8)),
+        "steps": dice.randint(1, 3),
+        "seconds": dice.choice((0.2, 5, 20)),
+    }
+    return JobRequest(
+        job_id=job_id,
+        type=DEADLY_TYPE,
+        job_name=DEADLY,
+        created_at=BEGIN + timedelta(seconds=at),
+        priority=dice.choice((1, 5, 9)),
+        payload=plan,
+        max_attempts=dice.choice((1, 3)),
+    )

@@ -12,7 +12,11 @@ Description = Annotated[str | None, typer.Option(help="Up to 2,000 characters.")
 Priority = Annotated[int | None, typer.Option(help="0 to 9, higher first; default 5.")]
 Queue = Annotated[str | None, typer.Option(help="Default: default.")]
 LockKey = Annotated[
-    str | None, typer.Option(help="Jobs with the same key never run at the same time.")
+    str | None,
+    typer.Option(
+        help="jobfleet starts one job of a key at a time. After a pause a handler that is being "
+        "stopped may still overlap the next one."
+    ),
 ]
 LockSlots = Annotated[
     int | None, typer.Option(help="How many jobs of the key may run at once; default 1.")

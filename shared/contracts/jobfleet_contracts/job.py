@@ -171,9 +171,10 @@ class JobRequest(BaseModel):
         on_lost: ``retry`` starts a job whose worker was lost again; ``fail`` ends it, for a job
             that must not run twice. Unset means as the handler says, else ``retry``.
         max_takeovers: how many lost workers in a row a job survives; with ``fail`` none.
-        lock_key: jobs with the same key never run at the same time.
-        lock_slots: so many jobs with the same lock key may run at the same time. Jobs of one key
-            with another number are limited apart.
+        lock_key: jobfleet starts one job of a key at a time, or ``lock_slots`` jobs. After a pause
+            a handler that is being stopped may still overlap the next one.
+        lock_slots: so many jobs of the lock key may run at the same time. Jobs of one key with
+            another number are limited apart.
         limits: named limits, which operators set; the job starts when each has a slot for it.
         callback_url: receives the final result, signed.
         context: what came with the HTTP request that made the job; ``traceparent``.

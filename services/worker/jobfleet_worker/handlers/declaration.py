@@ -139,9 +139,9 @@ def handler(
         rate: so many starts in a period, over the whole fleet: ``"10/second"``, or a ``Rate`` with
             a burst or a longer grace. All types of the handler count together.
         rate_key: makes a text of the payload; jobs count by it apart. It must be quick.
-        lock_key: a text, or a function that makes one of the payload. Jobs with the same text never
-            run at the same time. A lock key that the job itself names comes before it. It must be
-            quick.
+        lock_key: a text, or a function that makes one of the payload; the function must be quick.
+            jobfleet starts one job of a key at a time. After a pause a handler that is being
+            stopped may still overlap the next one. A lock key of the job itself comes first.
         lock_slots: so many jobs of one lock key may run at the same time instead of one.
         limits: named limits, which operators set; every job of the type needs a slot of each.
         on_lost: ``retry`` starts a job again whose worker was lost, ``fail`` ends it: for a job

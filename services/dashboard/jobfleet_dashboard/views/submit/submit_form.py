@@ -55,7 +55,7 @@ _FIELDS: tuple[tuple[str, str, str, str], ...] = (
     ("queue", "Queue", "line", "Default: default."),
     ("priority", "Priority", "number", "0 to 9, higher first; 5 if empty."),
     ("runAt", "Run at", "line", "Like 2026-01-31T09:30:00Z; now if empty."),
-    ("lockKey", "Lock key", "line", "Jobs with the same key never run at the same time."),
+    ("lockKey", "Lock key", "line", "jobfleet starts one job of a key at a time."),
     ("lockSlots", "Lock slots", "number", "So many jobs of the key at once, 1 to 100; 1 if empty."),
     ("limits", "Limits", "json", 'Named limits as JSON, up to three: ["api-stripe"].'),
     ("maxAttempts", "Attempts at most", "number", "The first run included, 1 to 100."),

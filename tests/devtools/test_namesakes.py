@@ -39,7 +39,7 @@ SHOWN_BY = {
     "backends/sql/control_channel.py": "conformance/test_control_channel.py",
     "backends/sql/control_rows.py": "conformance/test_control_log.py",
     "backends/sql/held_delivery.py": "conformance/test_job_consumer.py",
-    "backends/sqlite/change_signal.py": "backends/sqlite/test_doorbell.py",
+    "backends/sqlite/change_signal.py": "backends/sqlite/test_wake_signal.py",
     "backends/sqlite/conditions.py": "conformance/test_job_search.py",
     "backends/sqlite/error_counts.py": "conformance/test_error_groups.py",
     "backends/sqlite/forks.py": "publisher/test_sync_processes.py",

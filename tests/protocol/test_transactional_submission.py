@@ -43,14 +43,14 @@ async def test_a_key_makes_the_id_and_an_id_of_our_own_jobs_is_refused(
 async def test_a_job_that_is_due_later_has_its_message_delayed_or_left_to_the_rescuer(
     submission: TransactionalSubmission, bench: Bench
 ) -> None:
-    now = submission.opening(JobRequest(type="a"), by=None, ring=True)
+    now = submission.opening(JobRequest(type="a"), by=None, notify=True)
     assert (now.delay_seconds, now.row.published) == (0, 1)
     soon = bench.clock.now() + LONGEST_DELAY / 2
-    later = submission.opening(JobRequest(type="a", run_at=soon), by=None, ring=True)
+    later = submission.opening(JobRequest(type="a", run_at=soon), by=None, notify=True)
     assert later.message is not None
     assert later.delay_seconds == pytest.approx(LONGEST_DELAY.total_seconds() / 2, abs=5)
     late = bench.clock.now() + LONGEST_DELAY + timedelta(days=1)
-    latest = submission.opening(JobRequest(type="a", run_at=late), by=None, ring=True)
+    latest = submission.opening(JobRequest(type="a", run_at=late), by=None, notify=True)
     assert (latest.message, latest.row.published) == (None, 0)
 
 
@@ -58,7 +58,7 @@ async def test_the_answer_says_whether_the_job_existed_and_refuses_another_body(
     submission: TransactionalSubmission,
 ) -> None:
     request = JobRequest(type="a")
-    opening = submission.opening(request, by=None, ring=True)
+    opening = submission.opening(request, by=None, notify=True)
     made = submission.answer(request, opening, Opened("7"))
     assert (made.created, made.state, made.transaction) == (True, State.QUEUED, "7")
     head = replace(opening.event, after=replace(opening.event.after, state=State.RUNNING))

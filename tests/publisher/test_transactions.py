@@ -263,20 +263,20 @@ def test_workers_are_told_at_the_commit_only_where_the_submit_asks_for_it(
         hearer.execute(f'LISTEN "{channel_of(flags["postgres_schema"])}"'.encode())
 
         def heard() -> list[str]:
-            """Rings up to one of our own, which the server delivers after all before it."""
+            """Notifications up to one of our own, which the server delivers after all before it."""
             with psycopg.connect(url, autocommit=True) as session:
                 channel = channel_of(flags["postgres_schema"])
                 session.execute("SELECT pg_notify(%s, 'the last')", [channel])
-            rings: list[str] = []
-            for ring in hearer.notifies(timeout=20):
-                if ring.payload == "the last":
+            payloads: list[str] = []
+            for notification in hearer.notifies(timeout=20):
+                if notification.payload == "the last":
                     break
-                rings.append(ring.payload)
-            return rings
+                payloads.append(notification.payload)
+            return payloads
 
-        for ring, expected in ((False, []), (True, ["default"])):
+        for notify, expected in ((False, []), (True, ["default"])):
             with psycopg.connect(url) as connection:
-                blocking.submit("demo.steps", connection=connection, ring=ring)
+                blocking.submit("demo.steps", connection=connection, notify=notify)
                 assert heard() == []
                 connection.commit()
                 assert heard() == expected
@@ -352,7 +352,7 @@ def test_a_thousand_transactions_that_commit_roll_back_or_die_agree_with_their_j
     for _ in range(1000):
         end = random.choice(["commit", "commit", "roll back", "die", "die in the commit"])
         connection = psycopg.connect(url)
-        job = blocking.submit("demo.steps", connection=connection, ring=random.random() < 0.5)
+        job = blocking.submit("demo.steps", connection=connection, notify=random.random() < 0.5)
         connection.execute(f"INSERT INTO {schema}_orders VALUES (%s)".encode(), [job.job_id])  # noqa: S608
         if end == "roll back":
             connection.rollback()

@@ -348,7 +348,7 @@ async def test_a_job_of_a_users_transaction_is_encoded_and_the_same_after_a_rota
         write_side = WriteSide.wire(backend=backend, clock=workshop.clock, defaults=DEFAULTS)
         submission = write_side.transactional
         stored = submission.identified(request, "order/1")
-        opening = submission.opening(stored, by="ann", ring=True)
+        opening = submission.opening(stored, by="ann", notify=True)
         assert WORD not in repr(opening)
         if written is None:
             await workshop.real.openings.write(opening)

@@ -165,7 +165,7 @@ def test_all_submits_take_the_same_options() -> None:
     options = set(get_type_hints(SubmitOptions))
     said = set(inspect.signature(Publisher.submit).parameters)
     assert said - {"self", "type", "payload"} == options
-    own = {"idempotency_key", "job_id", "connection", "ring"}
+    own = {"idempotency_key", "job_id", "connection", "notify"}
     assert options - set(get_type_hints(JobOptions)) == own
     sync = inspect.signature(SyncPublisher.submit).parameters["options"].annotation
     assert "SubmitOptions" in sync

@@ -217,7 +217,7 @@ class Publisher(OpensGroups):
         then: Sequence[Then] | None = None,
         job_id: str | None = None,
         connection: Any = None,
-        ring: bool = False,
+        notify: bool = False,
     ) -> SubmittedJob:
         """Submit one job; returns when its first event is in the trail.
 
@@ -246,7 +246,7 @@ class Publisher(OpensGroups):
             connection: with an open transaction of your own on the fleet's PostgreSQL database,
                 from psycopg or SQLAlchemy: the job exists if, and only if, you commit it. What
                 the connection raises is raised here; nothing is repeated.
-            ring: tell waiting workers of that commit. Else they find the job within a second.
+            notify: wake waiting workers at that commit. Without it they find the job in a second.
 
         Raises:
             InvalidRequest: a value does not fit; ``field`` names it.
@@ -279,19 +279,19 @@ class Publisher(OpensGroups):
         )
         if connection is None:
             return await self.submit_request(request, idempotency_key=idempotency_key)
-        return await self._submit_in(connection, request, idempotency_key, ring=ring)
+        return await self._submit_in(connection, request, idempotency_key, notify=notify)
 
     async def _submit_in(
-        self, connection: Any, request: JobRequest, idempotency_key: str | None, *, ring: bool
+        self, connection: Any, request: JobRequest, idempotency_key: str | None, *, notify: bool
     ) -> SubmittedJob:
-        part = await self.transaction_part(request, idempotency_key=idempotency_key, ring=ring)
+        part = await self.transaction_part(request, idempotency_key=idempotency_key, notify=notify)
         if not part.transactions.is_async(connection):
             raise InvalidRequest(BLOCKING_CONNECTION, field="connection")
         written = await part.transactions.write_async(connection, part.opening, part.fleet)
         return await self.submitted_in(part, written)
 
     async def transaction_part(
-        self, request: JobRequest, *, idempotency_key: str | None = None, ring: bool = False
+        self, request: JobRequest, *, idempotency_key: str | None = None, notify: bool = False
     ) -> TransactionPart:
         """Return what a transaction of the caller's has to write for a job.
 
@@ -316,7 +316,7 @@ class Publisher(OpensGroups):
         await submission.check_seal()
         return TransactionPart(
             request=request,
-            opening=submission.opening(request, by=None, ring=ring),
+            opening=submission.opening(request, by=None, notify=notify),
             fleet=await transactions.fleet(),
             transactions=transactions,
         )

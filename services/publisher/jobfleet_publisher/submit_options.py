@@ -60,13 +60,13 @@ class SubmitOptions(JobOptions, total=False):
         job_id: a UUID of your own instead of one made at submit.
         connection: with an open transaction of your own on the fleet's PostgreSQL database, from
             psycopg, SQLAlchemy or Django: the job exists if, and only if, you commit it.
-        ring: tell waiting workers of that commit. Else they find the job within a second.
+        notify: wake waiting workers at that commit. Without it they find the job in a second.
     """
 
     idempotency_key: str | None
     job_id: str | None
     connection: Any
-    ring: bool
+    notify: bool
 
 
 class GroupOptions(TypedDict, total=False):

@@ -134,11 +134,11 @@ class Publisher:
     def _submit_in(
         self, connection: Any, type_: str, payload: Any, options: SubmitOptions
     ) -> SubmittedJob:
-        key, ring = options.pop("idempotency_key", None), options.pop("ring", False)
+        key, notify = options.pop("idempotency_key", None), options.pop("notify", False)
 
         async def prepared(open_: AsyncPublisher) -> TransactionPart:
             request = await open_.request(type_, payload, **cast("JobOptions", options))
-            return await open_.transaction_part(request, idempotency_key=key, ring=ring)
+            return await open_.transaction_part(request, idempotency_key=key, notify=notify)
 
         part = self._run(prepared)
         if part.transactions.is_async(connection):

@@ -21,8 +21,8 @@ class Opening:
         stored: event 1 as its row holds it, and under which name large data are to be stored.
         message: ``None`` where the job is due so late that the rescuer publishes it.
         delay_seconds: until the message shows up.
-        ring: whether the commit of a user's transaction wakes waiting workers. The server makes
-            each commit that tells somebody wait for all others that do; else workers find the job
+        notify: whether the commit of a user's transaction wakes waiting workers. The server makes
+            each commit that notifies wait for all others that do. Without it workers find the job
             within a second.
     """
 
@@ -32,7 +32,7 @@ class Opening:
     row: OpenRow
     message: JobMessage | None
     delay_seconds: float
-    ring: bool
+    notify: bool
 
 
 @dataclass(frozen=True, slots=True)

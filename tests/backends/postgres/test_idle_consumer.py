@@ -15,7 +15,7 @@ from jobfleet_backends.system_clock import SystemClock
 LOOKS = 5
 
 
-class _Rings:
+class _Notifications:
     """A listener that hears when it is told to."""
 
     hear: Callable[[str], None]
@@ -27,20 +27,20 @@ class _Rings:
         return None
 
 
-class _Rung:
-    """A database in which each of the first looks finds nothing, and rings."""
+class _Notified:
+    """A database in which each of the first looks finds nothing, and notifies."""
 
     clock = SystemClock()
 
-    def __init__(self, rings: _Rings) -> None:
-        self._rings = rings
+    def __init__(self, notifications: _Notifications) -> None:
+        self._notifications = notifications
         self.looks = self.questions = 0
 
     async def write(self, statement: Any, _item: Any) -> list[Any]:
         if statement is TAKE:
             self.looks += 1
             if self.looks <= LOOKS:
-                self._rings.hear("q")
+                self._notifications.hear("q")
         return []
 
     async def execute(self, *_: Any) -> int:
@@ -52,13 +52,13 @@ class _Rung:
 
 
 async def test_nothing_is_asked_before_a_look_that_a_ring_asks_for() -> None:
-    rings = _Rings()
-    database = _Rung(rings)
+    notifications = _Notifications()
+    database = _Notified(notifications)
     consumer = PostgresJobConsumer(
-        database=cast("Database", database), listener=cast("Listener", rings)
+        database=cast("Database", database), listener=cast("Listener", notifications)
     )
     await consumer.start(["q"])
-    # No time to be silent in: each look begins with a ring but the last one.
+    # No time to be silent in: each look begins with a notification but the last one.
     while database.looks <= LOOKS:
         assert list(await consumer.receive(1, timedelta(milliseconds=1))) == []
     assert database.questions == 0

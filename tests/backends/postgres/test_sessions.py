@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from devtools.servers import PostgresServer
 from jobfleet_backends.open_backend import open_backend
 from jobfleet_backends.postgres import session_threads
-from jobfleet_backends.postgres.ringer import Ringer
+from jobfleet_backends.postgres.notifier import Notifier
 from jobfleet_backends.settings import Settings
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import BackendUnavailable
@@ -165,7 +165,7 @@ async def test_where_no_ring_comes_messages_and_cancels_are_found_by_looking(
     backend: Backend, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As behind a pooler."""
-    monkeypatch.setattr(Ringer, "ring", lambda _self, _payload: None)
+    monkeypatch.setattr(Notifier, "notify", lambda _self, _payload: None)
     other = await open_backend(settings)
     cancels = aiter(other.control.cancels())
     heard = asyncio.ensure_future(anext(cancels))

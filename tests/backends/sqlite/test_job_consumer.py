@@ -52,7 +52,7 @@ async def test_a_living_worker_keeps_what_it_holds(
         await held.ack()
 
 
-async def test_a_message_that_some_other_program_inserts_is_found_without_a_ring(
+async def test_a_message_that_some_other_program_inserts_is_found_without_a_wake_signal(
     backend: Backend, path: Path
 ) -> None:
     async with consuming(backend) as consumer:

@@ -22,10 +22,10 @@ from jobfleet_backends.postgres.job_queue import PostgresJobQueue
 from jobfleet_backends.postgres.lease_store import PostgresLeaseStore
 from jobfleet_backends.postgres.listener import Listener
 from jobfleet_backends.postgres.migrations import check_version, migrate, read_version
+from jobfleet_backends.postgres.notifier import Notifier
 from jobfleet_backends.postgres.payload_store import PostgresPayloadStore
 from jobfleet_backends.postgres.probe import probe_database
 from jobfleet_backends.postgres.rate_store import PostgresRateStore
-from jobfleet_backends.postgres.ringer import Ringer
 from jobfleet_backends.postgres.server_clock import ServerClock
 from jobfleet_backends.postgres.trail_retention import PostgresTrailRetention
 from jobfleet_backends.postgres.user_transactions import PostgresUserTransactions
@@ -63,9 +63,9 @@ async def open_postgres(settings: Settings, *, clock: Clock | None = None) -> Ba
     database = Database(address=address, schema=schema, clock=clock)
     database.open()
     listener = Listener(address=address, schema=schema)
-    ringer = Ringer(database=database)
+    notifier = Notifier(database=database)
     server_clock = ServerClock(clock=clock)
-    control = PostgresControlChannel(database=database, listener=listener, ringer=ringer)
+    control = PostgresControlChannel(database=database, listener=listener, notifier=notifier)
     await control.start()
     leases = PostgresLeaseStore(database=database)
     consumers: list[PostgresJobConsumer] = []
@@ -78,7 +78,7 @@ async def open_postgres(settings: Settings, *, clock: Clock | None = None) -> Ba
         control.stop()
         for each in consumers:
             await each.stop()
-        await ringer.close()
+        await notifier.close()
         await listener.close()
         await database.close()
 
@@ -88,7 +88,7 @@ async def open_postgres(settings: Settings, *, clock: Clock | None = None) -> Ba
         trail=PostgresAuditTrail(database=database),
         leases=leases,
         locks=leases,
-        queue=PostgresJobQueue(database=database, ringer=ringer),
+        queue=PostgresJobQueue(database=database, notifier=notifier),
         index=PostgresJobIndex(database=database),
         reader=PostgresJobIndexReader(database=database),
         directory=PostgresWorkerDirectory(database=database, server_clock=server_clock),
@@ -106,7 +106,7 @@ async def open_postgres(settings: Settings, *, clock: Clock | None = None) -> Ba
         close=close,
         retention=PostgresTrailRetention(database=database),
         clock_offset=server_clock.seconds,
-        openings=PostgresJobOpenings(database=database, ringer=ringer),
+        openings=PostgresJobOpenings(database=database, notifier=notifier),
         transactions=PostgresUserTransactions(database=database),
     )
 

@@ -9,12 +9,12 @@ from typing_extensions import override
 
 from jobfleet_backends.postgres.database import Database
 from jobfleet_backends.postgres.listener import Listener
-from jobfleet_backends.postgres.ringer import Ringer
+from jobfleet_backends.postgres.notifier import Notifier
 from jobfleet_backends.sql.control_channel import SqlControlChannel
 from jobfleet_contracts.errors import BackendUnavailable
 
 POLL_SECONDS = 1.0
-_RING = "control"
+_CONTROL = "control"
 _LAST = "SELECT coalesce(max(message), 0) FROM jobfleet.control_messages"
 _SEND = """
 WITH old AS (
@@ -38,10 +38,10 @@ _MOST_SEEN = 1000
 class PostgresControlChannel(SqlControlChannel):
     """Each iterator sees what was sent since the backend was opened."""
 
-    def __init__(self, *, database: Database, listener: Listener, ringer: Ringer) -> None:
+    def __init__(self, *, database: Database, listener: Listener, notifier: Notifier) -> None:
         self._database = database
         self._listener = listener
-        self._ringer = ringer
+        self._notifier = notifier
         self._opened_at: int | None = None
         self._closed = False
         self._wakers: set[asyncio.Event] = set()
@@ -62,7 +62,7 @@ class PostgresControlChannel(SqlControlChannel):
     @override
     async def _send(self, kind: str, about: str) -> None:
         await self._database.execute(_SEND, kind, about)
-        self._ringer.ring(_RING)
+        self._notifier.notify(_CONTROL)
 
     async def _find_end(self) -> int:
         if self._opened_at is None:
@@ -75,7 +75,7 @@ class PostgresControlChannel(SqlControlChannel):
         waker = asyncio.Event()
 
         def hear(payload: str) -> None:
-            if payload in {_RING, ""}:
+            if payload in {_CONTROL, ""}:
                 waker.set()
 
         self._listener.add(hear)

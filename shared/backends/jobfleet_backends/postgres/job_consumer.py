@@ -21,9 +21,9 @@ from jobfleet_contracts.job_id import new_id
 
 HOLD_RENEW_SECONDS = 5.0
 POLL_SECONDS = 1.0
-"""Longest pause between two looks for messages: a ring may have been lost."""
+"""Longest pause between two looks for messages: a notification may have been lost."""
 POLL_UNHEARD_SECONDS = 0.2
-"""The same where no ring has ever been heard, as behind a pooler."""
+"""The same where no notification has ever arrived, as behind a pooler."""
 _UNASKED_SECONDS = 0.02
 """Shortest pause between two looks: a message that is due may be locked by somebody for long."""
 HOLD_NOT_RENEWED = "deliveries.hold_not_renewed"
@@ -63,9 +63,9 @@ class PostgresJobConsumer:
         self._held: set[int] = set()
         self._queues: tuple[str, ...] = ()
         self._places: list[tuple[str, int]] = []
-        self._rung = asyncio.Event()
+        self._notified = asyncio.Event()
         self._is_drained = False
-        """The last look took all there was: without a ring, the next one comes after a wait."""
+        """The last look took all there was: without a notification the next one waits."""
         self._poll_seconds = POLL_UNHEARD_SECONDS
         self._named = False
         self._keeper: asyncio.Task[None] | None = None
@@ -89,9 +89,9 @@ class PostgresJobConsumer:
         boottime = self._database.clock.boottime
         deadline = boottime() + wait.total_seconds()
         while limit > 0 and self._keeper is not None:
-            if self._rung.is_set() or not self._is_drained:
-                # Before the look: a ring that comes after it must end the wait.
-                self._rung.clear()
+            if self._notified.is_set() or not self._is_drained:
+                # Before the look: a notification that comes after it must end the wait.
+                self._notified.clear()
                 deliveries = await self._take(limit)
                 self._is_drained = len(deliveries) < limit
                 if deliveries:
@@ -123,7 +123,7 @@ class PostgresJobConsumer:
             return
         keeper, self._keeper = self._keeper, None
         self._listener.remove(self._hear)
-        self._rung.set()
+        self._notified.set()
         keeper.cancel()
         await asyncio.gather(keeper, return_exceptions=True)
         with suppress(BackendUnavailable):  # then they show up when their time is over
@@ -147,24 +147,24 @@ class PostgresJobConsumer:
         ]
 
     async def _wait(self, seconds: float) -> None:
-        """Wait for a ring, for the next message that is due, or until it is time to look.
+        """Wait for a notification, for the next message that is due, or until it is time to look.
 
         The first moments pass without a question: it would stand beside the claims of what was
-        taken just now, and a fleet that is busy rings again before it is over.
+        taken just now, and a busy fleet notifies again before it is over.
         """
-        if await self._is_rung_within(min(seconds, _UNASKED_SECONDS)):
+        if await self._is_notified_within(min(seconds, _UNASKED_SECONDS)):
             return
         pause = min(seconds, self._poll_seconds) - _UNASKED_SECONDS
         if self._places and pause > 0:
             due = await self._next_due()
             pause = pause if due is None else min(pause, due)
         if pause > 0:
-            await self._is_rung_within(pause)
+            await self._is_notified_within(pause)
 
-    async def _is_rung_within(self, seconds: float) -> bool:
+    async def _is_notified_within(self, seconds: float) -> bool:
         try:
             async with asyncio.timeout(seconds):
-                return await self._rung.wait()
+                return await self._notified.wait()
         except TimeoutError:
             return False
 
@@ -175,14 +175,14 @@ class PostgresJobConsumer:
         return None if seconds is None else float(seconds)
 
     def _hear(self, payload: str) -> None:
-        """Take a ring; an empty one comes when the session that listens was opened."""
+        """Take a notification; an empty one comes when the session that listens was opened."""
         if payload == LISTENING:
             self._poll_seconds = POLL_SECONDS
         elif payload in self._queues:
-            self._rung.set()
+            self._notified.set()
         elif not payload:
             self._poll_seconds = POLL_UNHEARD_SECONDS
-            self._rung.set()
+            self._notified.set()
 
     async def _keep(self) -> None:
         while True:

@@ -6,8 +6,8 @@ from jobfleet_backends.postgres.audit_trail import event_fields
 from jobfleet_backends.postgres.batch import BatchStatement, Fields, Row
 from jobfleet_backends.postgres.database import Database
 from jobfleet_backends.postgres.message_rows import Outgoing, message_fields
+from jobfleet_backends.postgres.notifier import Notifier
 from jobfleet_backends.postgres.ranks import Rank
-from jobfleet_backends.postgres.ringer import Ringer
 from jobfleet_backends.postgres.schema import record
 from jobfleet_backends.sql.row_codec import EVENT_COLUMNS
 from jobfleet_contracts.credentials import masked_text
@@ -99,12 +99,12 @@ _OPENING: BatchStatement[Opening, None] = BatchStatement(
 class PostgresJobOpenings:
     """All jobs that are opened at the same time share one statement."""
 
-    def __init__(self, *, database: Database, ringer: Ringer) -> None:
+    def __init__(self, *, database: Database, notifier: Notifier) -> None:
         self._database = database
-        self._ringer = ringer
+        self._notifier = notifier
 
     async def write(self, opening: Opening) -> None:
         """Write all of it, or nothing if the job exists; committed when this returns."""
         await self._database.write(_OPENING, opening)
         if opening.message is not None:
-            self._ringer.ring(opening.message.request.queue)
+            self._notifier.notify(opening.message.request.queue)

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from jobfleet_backends.postgres.database import Database
 from jobfleet_backends.postgres.message_rows import PUBLISH, Outgoing
-from jobfleet_backends.postgres.ringer import Ringer
+from jobfleet_backends.postgres.notifier import Notifier
 from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.index import QueueDepth
 from jobfleet_contracts.job import LANES
@@ -27,9 +27,9 @@ _QUEUES = "SELECT queue FROM jobfleet.queues"
 class PostgresJobQueue:
     """Puts messages into their lanes; a delay only sets when a message becomes visible."""
 
-    def __init__(self, *, database: Database, ringer: Ringer) -> None:
+    def __init__(self, *, database: Database, notifier: Notifier) -> None:
         self._database = database
-        self._ringer = ringer
+        self._notifier = notifier
 
     async def publish(self, message: JobMessage, *, timeout: float = 3.0) -> None:
         """Put a message into its lane; it is committed when this returns."""
@@ -70,4 +70,4 @@ class PostgresJobQueue:
                 if time.monotonic() + _AGAIN_SECONDS > deadline:
                     raise
                 await asyncio.sleep(_AGAIN_SECONDS)
-        self._ringer.ring(message.request.queue)
+        self._notifier.notify(message.request.queue)

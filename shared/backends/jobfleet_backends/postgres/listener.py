@@ -1,7 +1,7 @@
-"""Hears what other processes ring: ``LISTEN`` on one session per process, in a thread.
+"""Receives notifications of other processes: ``LISTEN`` on one session per process, in a thread.
 
-A ring is a hint. It is lost while the session is away, and behind a pooler nobody listens. So
-everybody who waits for one also looks by himself.
+A notification is a hint. It is lost while the session is away, and behind a pooler nobody listens.
+So each consumer that waits for one also looks by itself.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _AGAIN_SECONDS = 1.0
 _log = structlog.get_logger()
 
 LISTENING = "listening"
-"""Said once a ring of one's own has come: rings do arrive on this session."""
+"""The payload after this session's own notification arrived: notifications do arrive on it."""
 Hear = Callable[[str], None]
-"""Takes a ring's payload, in the event loop that asked; empty: something may have been missed."""
+"""Takes a notification's payload, in the event loop that asked. Empty: one may have been missed."""
 
 
 def channel_of(schema: str) -> str:
-    """Return the channel of all rings of a fleet."""
-    return f"{schema}_rings"
+    """Return the channel of all notifications of a fleet."""
+    return f"{schema}_wake"
 
 
 class Listener:
@@ -47,7 +47,7 @@ class Listener:
         self._thread: threading.Thread | None = None
 
     def add(self, hear: Hear) -> None:
-        """Call ``hear`` in the running loop for each ring from now on."""
+        """Call ``hear`` in the running loop for each notification from now on."""
         with self._turn:
             self._hearers[hear] = asyncio.get_running_loop()
             if self._thread is None and not self._closed.is_set():
@@ -93,8 +93,8 @@ class Listener:
         own = f"{LISTENING} {new_id()}"
         session.execute("SELECT pg_notify(%s, %s)", (self._channel, own))
         while not self._closed.is_set():
-            for ring in session.notifies(timeout=_LOOK_SECONDS):
-                self._tell(LISTENING if ring.payload == own else ring.payload)
+            for notification in session.notifies(timeout=_LOOK_SECONDS):
+                self._tell(LISTENING if notification.payload == own else notification.payload)
             # A session whose server is gone says nothing by itself.
             session.execute("SELECT 1")
 

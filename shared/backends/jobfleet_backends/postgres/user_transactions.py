@@ -38,7 +38,7 @@ CROSS JOIN LATERAL (
 ) AS head
 LEFT JOIN jobfleet.payloads ON name = first.job_id || '/' || first.epoch || '/' || first.event_id
 """
-_RING = "SELECT pg_notify(%s::text, %s::text) IS NULL"
+_NOTIFY = "SELECT pg_notify(%s::text, %s::text) IS NULL"
 
 
 class PostgresUserTransactions:
@@ -61,8 +61,8 @@ class PostgresUserTransactions:
             self._remember(connection)
         ((transaction, written),) = run(connection, self._sql(_WRITE), _values(opening))
         if written:
-            if opening.ring:
-                run(connection, _RING, self._ring(opening))
+            if opening.notify:
+                run(connection, _NOTIFY, self._notify(opening))
             return Opened(transaction)
         return _found(transaction, run(connection, self._sql(_FOUND), [opening.event.job_id]))
 
@@ -75,8 +75,8 @@ class PostgresUserTransactions:
         rows = await run_async(connection, self._sql(_WRITE), _values(opening))
         ((transaction, written),) = rows
         if written:
-            if opening.ring:
-                await run_async(connection, _RING, self._ring(opening))
+            if opening.notify:
+                await run_async(connection, _NOTIFY, self._notify(opening))
             return Opened(transaction)
         found = await run_async(connection, self._sql(_FOUND), [opening.event.job_id])
         return _found(transaction, found)
@@ -109,7 +109,7 @@ class PostgresUserTransactions:
     def _sql(self, statement: str) -> str:
         return self._database.sql(statement)
 
-    def _ring(self, opening: Opening) -> list[str]:
+    def _notify(self, opening: Opening) -> list[str]:
         return [channel_of(self._database.schema), opening.event.facts.queue]
 
     def _is_new(self, connection: Any) -> bool:

@@ -12,8 +12,8 @@ from jobfleet_contracts.errors import BackendUnavailable
 
 POLL_SECONDS = 0.025
 """Pause between two looks for work. A look takes 3 µs, waking up for it some 100 µs."""
-POLL_BESIDE_DOORBELL_SECONDS = 0.25
-"""The same where others ring: only a ring that was lost is found by looking."""
+POLL_BESIDE_SIGNAL_SECONDS = 0.25
+"""The same where others send wake signals: only a lost signal is found by looking."""
 
 
 class ChangeSignal:

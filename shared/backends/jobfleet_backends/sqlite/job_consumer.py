@@ -14,12 +14,12 @@ from jobfleet_backends.sql.held_delivery import HeldDelivery
 from jobfleet_backends.sql.message_codec import decode_message
 from jobfleet_backends.sql.row_codec import Row
 from jobfleet_backends.sqlite.change_signal import (
-    POLL_BESIDE_DOORBELL_SECONDS,
+    POLL_BESIDE_SIGNAL_SECONDS,
     POLL_SECONDS,
     ChangeSignal,
 )
 from jobfleet_backends.sqlite.database import Database
-from jobfleet_backends.sqlite.doorbell import Doorbell
+from jobfleet_backends.sqlite.wake_signal import WakeSignal
 from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.job import LANES
 from jobfleet_contracts.job_id import new_id
@@ -57,7 +57,7 @@ class SqliteJobConsumer:
         self._queues: tuple[str, ...] = ()
         self._places: list[tuple[str, int]] = []
         self._signal: ChangeSignal | None = None
-        self._doorbell = Doorbell(database.path.parent)
+        self._wake_signal = WakeSignal(database.path.parent)
         self._keeper: asyncio.Task[None] | None = None
 
     async def start(self, queues: Sequence[str]) -> None:
@@ -65,7 +65,7 @@ class SqliteJobConsumer:
         self._queues = tuple(queues)
         self.leave_out(frozenset())
         self._signal = ChangeSignal(self._database.path)
-        self._doorbell.open()
+        self._wake_signal.open()
         names = [(f"queue:{queue}", queue) for queue in queues]
         await self._database.write(
             lambda connection: connection.executemany(
@@ -86,7 +86,7 @@ class SqliteJobConsumer:
         boottime = self._database.clock.boottime
         deadline = boottime() + wait.total_seconds()
         while True:
-            self._doorbell.rung.clear()
+            self._wake_signal.woken.clear()
             self._signal.changed()
             # Most looks come right behind a delivery and find nothing: a transaction would hold up
             # the claim of what was delivered.
@@ -115,8 +115,8 @@ class SqliteJobConsumer:
         """Take nothing more; what is held shows up for others at once."""
         if self._signal is None or self._keeper is None:
             return
-        self._doorbell.close()
-        self._doorbell.rung.set()
+        self._wake_signal.close()
+        self._wake_signal.woken.set()
         self._signal.close()
         self._signal = None
         self._keeper.cancel()
@@ -156,21 +156,21 @@ class SqliteJobConsumer:
         while (now := boottime()) < deadline:
             if due <= now:
                 return True
-            await self._rung_within(min(deadline, due) - now)
-            # Before the look: a ring that comes after it must wake the next wait.
-            self._doorbell.rung.clear()
+            await self._wait_for_signal(min(deadline, due) - now)
+            # Before the look: a signal that comes after it must wake the next wait.
+            self._wake_signal.woken.clear()
             if self._signal is None:
                 return False
             if self._signal.changed():
                 due = self._next_due()
         return False
 
-    async def _rung_within(self, seconds: float) -> None:
-        """Wait for the doorbell, or until it is time to look without it."""
-        pause = POLL_BESIDE_DOORBELL_SECONDS if self._doorbell.is_open else POLL_SECONDS
+    async def _wait_for_signal(self, seconds: float) -> None:
+        """Wait for a wake signal, or until it is time to look without one."""
+        pause = POLL_BESIDE_SIGNAL_SECONDS if self._wake_signal.is_open else POLL_SECONDS
         try:
             async with asyncio.timeout(max(min(pause, seconds), 0)):
-                await self._doorbell.rung.wait()
+                await self._wake_signal.woken.wait()
         except TimeoutError:
             return
 

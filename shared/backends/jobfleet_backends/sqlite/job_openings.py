@@ -14,10 +14,10 @@ from jobfleet_backends.sql.row_codec import (
     open_to_row,
 )
 from jobfleet_backends.sqlite.database import Database
-from jobfleet_backends.sqlite.doorbell import DoorbellRinger
 from jobfleet_backends.sqlite.job_index import key_rows
 from jobfleet_backends.sqlite.job_queue import MESSAGE_COLUMNS, message_row
 from jobfleet_backends.sqlite.trail_insert import TrailInsert
+from jobfleet_backends.sqlite.wake_signal import WakeNotifier
 from jobfleet_contracts.transaction import Opening
 
 _OPEN = f"""
@@ -38,7 +38,7 @@ class SqliteJobOpenings:
 
     def __init__(self, *, database: Database) -> None:
         self._database = database
-        self._doorbells = DoorbellRinger(database.path.parent)
+        self._notifier = WakeNotifier(database.path.parent)
 
     async def write(self, opening: Opening) -> None:
         """Write all of it, or nothing if the job exists; on the disk when this returns."""
@@ -54,4 +54,4 @@ class SqliteJobOpenings:
             _DATA: [] if opening.data is None else [opening.data],
         }
         await self._database.write(TrailInsert([event_to_row(opening.stored)], beside))
-        self._doorbells.ring()
+        self._notifier.notify()

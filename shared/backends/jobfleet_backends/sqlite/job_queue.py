@@ -10,7 +10,7 @@ from datetime import timedelta
 from jobfleet_backends.sql.message_codec import encode_message
 from jobfleet_backends.sql.row_codec import Row, marks
 from jobfleet_backends.sqlite.database import Database
-from jobfleet_backends.sqlite.doorbell import DoorbellRinger
+from jobfleet_backends.sqlite.wake_signal import WakeNotifier
 from jobfleet_contracts.codec import format_time
 from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.index import QueueDepth
@@ -42,7 +42,7 @@ class SqliteJobQueue:
 
     def __init__(self, *, database: Database) -> None:
         self._database = database
-        self._doorbells = DoorbellRinger(database.path.parent)
+        self._notifier = WakeNotifier(database.path.parent)
 
     async def publish(self, message: JobMessage, *, timeout: float = 3.0) -> None:
         """Put a message into its lane; it is on the disk when this returns."""
@@ -77,4 +77,4 @@ class SqliteJobQueue:
             raise BackendUnavailable(
                 f"database {self._database.path} did not confirm the message within {timeout:g} s"
             ) from None
-        self._doorbells.ring()
+        self._notifier.notify()

@@ -25,7 +25,7 @@ def opening_of(
     *,
     now: datetime,
     inline_bytes: int,
-    ring: bool = False,
+    notify: bool = False,
 ) -> Opening:
     """Return the opening of a job.
 
@@ -34,7 +34,7 @@ def opening_of(
         row: its open row, as it is before the event.
         now: when the message is published.
         inline_bytes: larger data of the event lie apart.
-        ring: whether the commit of a user's transaction wakes waiting workers.
+        notify: whether the commit of a user's transaction wakes waiting workers.
     """
     stored, data = split(event, inline_bytes=inline_bytes)
     due_at = event.after.due_at
@@ -55,5 +55,5 @@ def opening_of(
         row=changed(row, sequence=event.sequence, published=event.sequence if is_sent else 0),
         message=message if is_sent else None,
         delay_seconds=delay.total_seconds(),
-        ring=ring,
+        notify=notify,
     )

@@ -72,7 +72,7 @@ class TransactionalSubmission:
         """
         await self._seal.check()
 
-    def opening(self, request: JobRequest, *, by: str | None, ring: bool) -> Opening:
+    def opening(self, request: JobRequest, *, by: str | None, notify: bool) -> Opening:
         """Return all that makes the job exist."""
         now = self._clock.now()
         facts = JobFacts.of(request)
@@ -85,7 +85,7 @@ class TransactionalSubmission:
             open_row(facts, event.after, now),
             now=now,
             inline_bytes=self._limits.inline_bytes,
-            ring=ring,
+            notify=notify,
         )
 
     def answer(self, request: JobRequest, opening: Opening, opened: Opened) -> Submitted:

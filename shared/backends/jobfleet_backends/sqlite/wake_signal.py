@@ -1,7 +1,7 @@
 """Wake waiting consumers of other processes: a datagram to a Unix socket in the data folder.
 
-A ring is a hint that new messages may be there. A ring may be lost, and without sockets there is
-none. So every consumer also looks by itself, less often while it has a doorbell.
+A wake signal is a hint that new messages may be there. It may be lost, and without sockets there
+is none. So every consumer also looks by itself, less often while it has a socket.
 """
 
 from __future__ import annotations
@@ -14,45 +14,45 @@ from pathlib import Path
 
 from jobfleet_contracts.job_id import new_id
 
-FOLDER = "doorbells"
+FOLDER = "wake-signals"
 _LONGEST_ADDRESS = 100
 """Bytes of a Unix socket's address: Linux allows 107, macOS 103."""
 
 
-class Doorbell:
+class WakeSignal:
     """One consumer's socket; for the event loop that opened it.
 
     Attributes:
-        rung: set by each ring; the owner clears it before it looks for messages.
+        woken: set by each signal; the owner clears it before it looks for messages.
     """
 
     def __init__(self, data_folder: Path) -> None:
-        self.rung = asyncio.Event()
+        self.woken = asyncio.Event()
         self._path = data_folder / FOLDER / new_id()
         self._socket: socket.socket | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def is_open(self) -> bool:
-        """Whether others can ring."""
+        """Whether others can wake this consumer."""
         return self._socket is not None
 
     def open(self) -> None:
         """Make the socket. Quiet where the system or the folder's path does not allow it."""
         if not hasattr(socket, "AF_UNIX"):
             return
-        bell = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
-            bell.setblocking(False)
+            made.setblocking(False)
             self._path.parent.mkdir(mode=0o700, exist_ok=True)
             with _Address(self._path) as address:
-                bell.bind(address)
+                made.bind(address)
             self._loop = asyncio.get_running_loop()
-            self._loop.add_reader(bell.fileno(), self._on_ring)
+            self._loop.add_reader(made.fileno(), self._on_signal)
         except (OSError, NotImplementedError):
-            bell.close()
+            made.close()
             return
-        self._socket = bell
+        self._socket = made
 
     def close(self) -> None:
         """Remove the socket; safe to call twice."""
@@ -64,37 +64,37 @@ class Doorbell:
         self._socket = None
         self._path.unlink(missing_ok=True)
 
-    def _on_ring(self) -> None:
+    def _on_signal(self) -> None:
         assert self._socket is not None
         with suppress(OSError):
             while self._socket.recv(1):
-                self.rung.set()
+                self.woken.set()
 
 
-class DoorbellRinger:
-    """Rings the doorbells of a data folder, once for all calls of one turn of the event loop."""
+class WakeNotifier:
+    """Wakes the consumers of a data folder, once for all calls of one turn of the event loop."""
 
     def __init__(self, data_folder: Path) -> None:
         self._folder = data_folder / FOLDER
         self._is_planned = False
 
-    def ring(self) -> None:
-        """Ring soon; returns at once and never fails."""
+    def notify(self) -> None:
+        """Wake them soon; returns at once and never fails."""
         if not self._is_planned:
             self._is_planned = True
-            asyncio.get_running_loop().call_soon(self._ring_all)
+            asyncio.get_running_loop().call_soon(self._wake_all)
 
-    def _ring_all(self) -> None:
+    def _wake_all(self) -> None:
         self._is_planned = False
         if not hasattr(socket, "AF_UNIX"):
             return
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
             sender.setblocking(False)
             for path in self._folder.iterdir():
-                _ring_one(sender, path)
+                _wake_one(sender, path)
 
 
-def _ring_one(sender: socket.socket, path: Path) -> None:
+def _wake_one(sender: socket.socket, path: Path) -> None:
     try:
         with _Address(path) as address:
             sender.sendto(b"!", address)
@@ -103,7 +103,7 @@ def _ring_one(sender: socket.socket, path: Path) -> None:
         if path.is_socket():
             path.unlink(missing_ok=True)
     except OSError:
-        return  # a full socket is rung already; whatever else it is, the consumer looks by itself
+        return  # a full socket holds a signal already; after any other error the consumer looks
 
 
 class _Address:

@@ -91,8 +91,8 @@ async def test_an_event_missing_in_the_timeline_is_named() -> None:
 
 async def test_an_event_that_only_the_timeline_has_is_named() -> None:
     case = Case()
-    ghost = replace(case.done.events[1], event_id=new_id())
-    case.index.timeline.append(ghost)
+    orphan = replace(case.done.events[1], event_id=new_id())
+    case.index.timeline.append(orphan)
     ((job_id, sequence, message),) = await case.differences()
     assert (job_id, sequence) == (case.done.facts.job_id, 2)
     assert "not in the trail" in message

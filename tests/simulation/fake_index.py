@@ -33,7 +33,7 @@ class _Change:
 
 
 class IndexTable:
-    """Open rows and the timeline. A row without its opening columns is a ghost, and not shown.
+    """Open rows and the timeline. A row without its opening columns is orphaned, and not shown.
 
     Attributes:
         timeline: events by job and sequence, as views would show them.
@@ -46,7 +46,7 @@ class IndexTable:
         self._rows: dict[Key, _Change] = {}
 
     def open(self, row: OpenRow) -> None:
-        """Insert the row, or make a ghost one; a row whose event stands stays as it is."""
+        """Insert the row, or complete an orphaned one; a row whose event stands stays as it is."""
         known = self._rows.setdefault((row.facts.job_id, row.incarnation), _Change())
         if known.opened is None:
             known.opened = row

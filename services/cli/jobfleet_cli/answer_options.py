@@ -8,4 +8,4 @@ import typer
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Limit = Annotated[int, typer.Option(min=1, max=1000, help="Rows of one page.")]
-Cursor = Annotated[str | None, typer.Option(help="Where the page before ended.")]
+Cursor = Annotated[str | None, typer.Option(help="Go on from this cursor of the page before.")]

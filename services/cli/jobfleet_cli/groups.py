@@ -53,7 +53,8 @@ def submit(
     on_failure: Annotated[
         str,
         typer.Option(
-            help="continue; hold: wait for members that did not complete; cancel: the others."
+            help="When a member fails: continue (default) runs the others; hold also waits until "
+            "the member is redriven or dismissed; cancel cancels the others."
         ),
     ] = "continue",
     as_json: Json = False,
@@ -95,7 +96,9 @@ def members(
     state: Annotated[
         str | None, typer.Option(help=f"Only these: {', '.join(MEMBER_STATES)}.")
     ] = None,
-    cursor: Annotated[str | None, typer.Option(help="`next` of the page before.")] = None,
+    cursor: Annotated[
+        str | None, typer.Option(help="Go on from this cursor of the page before.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
     as_json: Json = False,
 ) -> None:

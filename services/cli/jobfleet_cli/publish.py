@@ -61,7 +61,9 @@ def publish(  # noqa: PLR0917 - typer calls it by name
     file: Annotated[
         str | None, typer.Option(metavar="JSONL|-", help="One job request per line.")
     ] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Exit 1 unless all completed.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for all to end; exit 1 unless all completed.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line per job.")] = False,
 ) -> None:
     """Submit jobs. On a terminal without options: any key submits one random test job, q quits.

@@ -137,10 +137,12 @@ def add(  # noqa: PLR0917 - typer calls it by name
         ),
     ] = None,
     catch_up: Annotated[
-        str | None, typer.Option(help="Missed runs: none, last (default) or all (100 at most).")
+        str | None,
+        typer.Option(help="Missed runs to make: none, last (default) or all (100 at most)."),
     ] = None,
     jitter: Annotated[
-        float | None, typer.Option(metavar="S", help="Up to S seconds later, always the same.")
+        float | None,
+        typer.Option(metavar="S", help="Delay every run by the same 0 to S seconds."),
     ] = None,
     payload: request_options.Payload = None,
     job_name: request_options.Name = None,

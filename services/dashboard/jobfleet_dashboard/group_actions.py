@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jobfleet_contracts.errors import ActionRefused
+from jobfleet_contracts.event import NAMELESS
 from jobfleet_dashboard.services import Services
 from jobfleet_protocol.actions.bulk_action import BulkAction
 from jobfleet_protocol.actions.group_counts import MOST_MEMBERS, member_id
@@ -28,7 +29,7 @@ async def accept(
     accepted = await services.bulk.accept(
         action,
         ids,
-        by=by or "somebody",
+        by=by or NAMELESS,
         reason=reason,
         scope=f"{scope}group {record.job.newest.facts.job_name} {group_id}",
     )

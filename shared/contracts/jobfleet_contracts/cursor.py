@@ -22,7 +22,7 @@ class CursorForm:
         """Return the parts of a cursor.
 
         Raises:
-            InvalidRequest: this list gives no such cursor.
+            InvalidRequest: this list returns no such cursor.
         """
         found = self._pattern.fullmatch(cursor)
         if found is None:
@@ -31,5 +31,5 @@ class CursorForm:
 
 
 def foreign_cursor() -> InvalidRequest:
-    """Return the refusal of a cursor that its list did not give."""
-    return InvalidRequest("cursor: not one that this list gave", field="cursor")
+    """Return the refusal of a cursor that its list did not return."""
+    return InvalidRequest("cursor: not one that this list returned", field="cursor")

@@ -21,6 +21,9 @@ MAX_MESSAGE_CHARACTERS = 4_000
 MASKED_SALT = ""
 """Salt of a row from a masked export, which holds none."""
 
+NAMELESS = "somebody"
+"""Who acts where nobody gives a name: on a dashboard without keys, or in a program."""
+
 UNREADABLE = "Unreadable"
 """Status of what stands in for a row that cannot be read; no writer uses it."""
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from jobfleet_backends.azure.index.index_rows import is_ghost, open_key
+from jobfleet_backends.azure.index.index_rows import is_orphaned, open_key
 from jobfleet_backends.azure.index.index_table import Shards
 from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.index import EventQuery
@@ -73,7 +73,7 @@ async def test_a_row_may_be_opened_where_a_late_hint_stands(fleet: Fleet, faulty
     table = fleet.account.table(f"{fleet.prefix}JobIndex")
     hint = await table.get("test", Shards(SHARDS).of(first.job_id), open_key(first.job_id, 1))
     assert hint is not None
-    assert is_ghost(hint)
+    assert is_orphaned(hint)
     await fleet.index.open(open_row(first))
     (row,) = (await fleet.reader.open_rows()).items
     assert (row.facts, row.published) == (first.facts, 1)

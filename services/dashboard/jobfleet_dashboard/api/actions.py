@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from jobfleet_contracts.errors import InvalidRequest, JobfleetError
+from jobfleet_contracts.event import NAMELESS
 from jobfleet_contracts.state import State
 from jobfleet_dashboard.api.action_selection import Selection, reason_of
 from jobfleet_dashboard.api.answer import answer, job_answer
@@ -78,7 +79,7 @@ async def act_on_many(request: Request) -> Response:
         accepted = await services.bulk.accept(
             selection.action,
             job_ids,
-            by=by or "somebody",
+            by=by or NAMELESS,
             reason=selection.reason,
             scope=selection.scope,
         )

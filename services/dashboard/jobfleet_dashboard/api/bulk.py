@@ -8,13 +8,13 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from jobfleet_contracts.errors import InvalidRequest
+from jobfleet_contracts.cursor import foreign_cursor
 from jobfleet_dashboard.api.answer import answer
 from jobfleet_dashboard.api.descriptions import BULK_ACTION, JOURNAL, RESULTS, STOP_ACTION
 from jobfleet_dashboard.api.filters import ActionsFilter, CursorFilter
 from jobfleet_dashboard.api.jobs import page
 from jobfleet_dashboard.api.route_description import described
-from jobfleet_dashboard.security.access import asker, require
+from jobfleet_dashboard.security.access import asker_name, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
 from jobfleet_protocol.reading.journal import read_journal
@@ -56,7 +56,7 @@ async def results(
 @router.post("/{actionId:uuid}/stop", dependencies=_OPERATOR, **described(STOP_ACTION))
 async def stop_action(request: Request, action_id: ActionId) -> Response:
     """Stop an action after its current batch; jobs that it has changed stay changed."""
-    stopped = await services_of(request).bulk.stop(str(action_id), by=asker(request) or "somebody")
+    stopped = await services_of(request).bulk.stop(str(action_id), by=asker_name(request))
     return answer(stopped.to_json(), 202)
 
 
@@ -64,10 +64,10 @@ def before_of(cursor: str | None) -> int | None:
     """Return the place that a cursor names.
 
     Raises:
-        InvalidRequest: it is none of these lists'.
+        InvalidRequest: no list of actions returned it.
     """
     if cursor is None:
         return None
     if not (cursor.isascii() and cursor.isdecimal()) or len(cursor) > len("9999999999"):
-        raise InvalidRequest("cursor: is none of this list's", field="cursor")
+        raise foreign_cursor()
     return int(cursor)

@@ -20,10 +20,9 @@ from jobfleet_dashboard.api.descriptions import (
 )
 from jobfleet_dashboard.api.filters import PageFilter
 from jobfleet_dashboard.api.limit_documents import LimitAnswer
-from jobfleet_dashboard.api.pauses import by_of
 from jobfleet_dashboard.api.request_parts import json_object, sequence_cursor
 from jobfleet_dashboard.api.route_description import described
-from jobfleet_dashboard.security.access import require
+from jobfleet_dashboard.security.access import asker_name, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
 from jobfleet_protocol.reading.limit_record import entry_json
@@ -64,7 +63,7 @@ async def put_limit(request: Request, name: Name) -> Response:
         slots=body.get("slots"),
         rate=body.get("rate"),
         burst=1 if burst is None else burst,
-        by=by_of(request),
+        by=asker_name(request),
         reason=reason_of(body),
     )
     return answer((await services.limit_reader.one(name)).to_json())
@@ -74,7 +73,7 @@ async def put_limit(request: Request, name: Name) -> Response:
 async def remove_limit(request: Request, name: Name) -> Response:
     """Remove a limit; jobs that name it start without it. Its history stays."""
     reason = reason_of(await json_object(request, known=frozenset({"reason"})))
-    await services_of(request).limits.remove(name, by=by_of(request), reason=reason)
+    await services_of(request).limits.remove(name, by=asker_name(request), reason=reason)
     return answer(LimitAnswer(name=name, message="removed"), 202)
 
 

@@ -23,7 +23,7 @@ from jobfleet_dashboard.api.documents import (
 )
 from jobfleet_dashboard.api.request_parts import JobId, json_object
 from jobfleet_dashboard.api.route_description import described
-from jobfleet_dashboard.security.access import asker, require
+from jobfleet_dashboard.security.access import asker_name, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import Services, services_of
 from jobfleet_protocol.reading.queue_record import QueueReader
@@ -94,7 +94,7 @@ async def run_anyway(request: Request, job_id: JobId) -> Response:
     services = services_of(request)
     reason = reason_of(await json_object(request, known=_REASON))
     await services.pauses.run_job_anyway(
-        job_id, trail=services.backend.trail, by=by_of(request), reason=reason
+        job_id, trail=services.backend.trail, by=asker_name(request), reason=reason
     )
     return answer(PauseAnswer(message=f"job {job_id} may start once during the pause"), 202)
 
@@ -121,16 +121,11 @@ def until_of(body: dict[str, Any]) -> datetime | None:
         ) from error
 
 
-def by_of(request: Request) -> str:
-    """Return who acts, for the control log."""
-    return asker(request) or "somebody"
-
-
 async def _pause(request: Request, subject: ControlSubject, name: str) -> Response:
     body = await json_object(request, known=frozenset({"reason", "until"}))
     services = services_of(request)
     changed = await services.pauses.pause(
-        subject, name, by=by_of(request), reason=reason_of(body), until=until_of(body)
+        subject, name, by=asker_name(request), reason=reason_of(body), until=until_of(body)
     )
     message = f"{subject} {name} is paused"
     warning = await reader_of(services).warning_of(subject, name)
@@ -140,6 +135,6 @@ async def _pause(request: Request, subject: ControlSubject, name: str) -> Respon
 async def _resume(request: Request, subject: ControlSubject, name: str) -> Response:
     reason = reason_of(await json_object(request, known=_REASON))
     pauses = services_of(request).pauses
-    changed = await pauses.resume(subject, name, by=by_of(request), reason=reason)
+    changed = await pauses.resume(subject, name, by=asker_name(request), reason=reason)
     message = f"{subject} {name} {'is open' if changed else 'was not paused'}"
     return answer(PauseAnswer(message=message, changed=changed), 202)

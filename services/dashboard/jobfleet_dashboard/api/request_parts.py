@@ -13,6 +13,7 @@ from fastapi import Depends, Path, Request
 from starlette.datastructures import FormData
 
 from jobfleet_contracts.codec import decode, refuse_repeated_names
+from jobfleet_contracts.cursor import foreign_cursor
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.job import unknown_fields
 from jobfleet_contracts.json_size import MAX_VALUES, JsonCounter
@@ -71,12 +72,12 @@ def sequence_cursor(cursor: str | None) -> int | None:
     """Return the place in a log from which a page goes on, ``None`` for the first page.
 
     Raises:
-        InvalidRequest: no list gave this cursor.
+        InvalidRequest: no list returned this cursor.
     """
     if cursor is None:
         return None
     if not _SEQUENCE.fullmatch(cursor):
-        raise InvalidRequest("cursor: this list gave no such cursor", field="cursor")
+        raise foreign_cursor()
     return int(cursor)
 
 

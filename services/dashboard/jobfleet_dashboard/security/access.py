@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import Depends, Request
 
+from jobfleet_contracts.event import NAMELESS
 from jobfleet_dashboard.problems import forbidden, not_authenticated
 from jobfleet_dashboard.security.principal import Principal, Role
 
@@ -20,6 +21,11 @@ def asker(request: Request) -> str | None:
     """Return the caller's name, which events store as ``by``. ``None`` without keys."""
     principal = principal_of(request)
     return None if principal is None else principal.name
+
+
+def asker_name(request: Request) -> str:
+    """Return the caller's name for the control log, ``NAMELESS`` without keys."""
+    return asker(request) or NAMELESS
 
 
 def require(role: Role) -> Any:

@@ -6,7 +6,7 @@ import structlog
 
 from jobfleet_contracts.control_ports import ControlChannel
 from jobfleet_contracts.errors import ActionRefused, BackendError, UnknownJob
-from jobfleet_contracts.event import Event
+from jobfleet_contracts.event import NAMELESS, Event
 from jobfleet_contracts.internal_job import GROUP_TYPE
 from jobfleet_contracts.ports import AuditTrail, Clock
 from jobfleet_contracts.reason import check_reason
@@ -99,7 +99,7 @@ class Canceller:
     def _event(
         self, head: Event, by: str | None, reason: str, mark: ActionMark | None, *, is_asked: bool
     ) -> Event:
-        who = by or "somebody"
+        who = by or NAMELESS
         change = Change(
             kind=Status.CANCEL_REQUESTED if is_asked else Status.CANCELLED,
             message=f"{'cancel requested' if is_asked else 'cancelled'} by {who}"

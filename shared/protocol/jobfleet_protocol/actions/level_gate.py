@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from jobfleet_contracts.control_ports import ControlLog
 from jobfleet_contracts.errors import FleetTooOld
+from jobfleet_contracts.event import NAMELESS
 from jobfleet_contracts.fleet_ports import WorkerDirectory
 from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.protocol_level import FIRST_LEVEL, level_of
@@ -56,7 +57,7 @@ class LevelGate:
         if (await self._used.read()).level >= level:
             return
         named = self._field(request, level)
-        await self._used.raise_to(level, by=by or "somebody", reason=f"a job with {named}")
+        await self._used.raise_to(level, by=by or NAMELESS, reason=f"a job with {named}")
         # Not before the level is noted: a worker that starts in between would be seen by nobody.
         await self._check(request, level)
 

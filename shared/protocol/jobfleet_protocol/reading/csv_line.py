@@ -15,14 +15,14 @@ _SIGNS = (
     "\u207c\u207a\u207b\u208c\u208a\u208b"  # superscript, subscript
     "\u2212\ufb29"  # the minus sign of mathematics, a Hebrew plus
 )
-"""Each of these begins a formula, or is normalised to a sign that does."""
+"""Characters that begin a formula, or that normalise to one that does."""
 _UNSEEN = "\\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2060-\u2064\ufeff"
-"""What spreadsheets may leave out before it."""
+"""Characters that a spreadsheet may ignore before the sign of a formula."""
 _FORMULA = re.compile(f"[\t\r\n]|[{_UNSEEN}]*[{_SIGNS}]")
 _INNER_FORMULA = re.compile(f"([;\t\r\n])(?=[{_UNSEEN}]{{0,20}}[{_SIGNS}])")
-"""A semicolon, tab or line break begins a cell where a spreadsheet separates by it.
+"""Finds a formula behind a semicolon, tab or line break, which may separate cells.
 
-Without its bound the search takes the square of a run of line breaks.
+Keep the bound: without it the search takes quadratic time on a run of line breaks.
 """
 
 

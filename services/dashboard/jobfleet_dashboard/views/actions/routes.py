@@ -11,11 +11,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from jobfleet_contracts.errors import NotFound
-from jobfleet_contracts.event import Event
+from jobfleet_contracts.event import NAMELESS, Event
 from jobfleet_contracts.index import EventQuery, Page
 from jobfleet_dashboard.api.bulk import before_of
 from jobfleet_dashboard.live.subscription import Batch
-from jobfleet_dashboard.security.access import asker, require
+from jobfleet_dashboard.security.access import asker_name, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
 from jobfleet_dashboard.views.actions.shown_actions import ON_JOBS, ShownActions, parse_actions
@@ -27,8 +27,6 @@ from jobfleet_protocol.reading.journal import Verb, read_journal
 
 LIST, ONE, JOBS = "actions/index.html", "actions/show.html", "actions/jobs.html"
 PAGE_SIZE = 50
-NAMELESS = "somebody"
-"""Who acts on a dashboard without keys."""
 
 router = APIRouter(dependencies=[require(Role.VIEWER)], include_in_schema=False)
 
@@ -68,7 +66,7 @@ async def on_jobs(request: Request) -> Response:
 
     def fits(event: Event) -> bool:
         if not event.is_readable or "by" not in event.data:
-            return False  # a handler that was cancelled is nobody's action
+            return False  # a cancelled attempt is no action of a person
         return wanted.is_by(str(event.data["by"] or NAMELESS))
 
     page = await find_events(services.backend.reader, query, fits=fits)
@@ -122,7 +120,7 @@ async def stream(request: Request, action_id: str) -> Response:
 async def stop(request: Request, action_id: str) -> Response:
     """Stop it after the batch under way, then show it again."""
     known = _known(action_id)
-    await services_of(request).bulk.stop(known, by=asker(request) or "somebody")
+    await services_of(request).bulk.stop(known, by=asker_name(request))
     return go_to(request, f"/actions/{known}")
 
 

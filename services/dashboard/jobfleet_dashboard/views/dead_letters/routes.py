@@ -11,9 +11,8 @@ from jobfleet_contracts.control import ControlKind
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.json_check import check_characters
 from jobfleet_contracts.state import Status
-from jobfleet_dashboard.api.pauses import by_of
 from jobfleet_dashboard.live.subscription import Batch
-from jobfleet_dashboard.security.access import require
+from jobfleet_dashboard.security.access import asker_name, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
 from jobfleet_dashboard.views.dead_letters.dead_letter_page import (
@@ -64,7 +63,7 @@ async def forget(request: Request, letter_id: str) -> Response:
     services = services_of(request)
     # Before the removal: a crash in between leaves an entry too many, never one too few.
     details = {"subject": "dead letter", "name": letter_id}
-    await services.journal.note(ControlKind.REMOVED, by=by_of(request), details=details)
+    await services.journal.note(ControlKind.REMOVED, by=asker_name(request), details=details)
     await services.backend.dead_letters.remove(letter_id)
     return go_to(request, "/dead-letters")
 

@@ -15,7 +15,7 @@ from jobfleet_dashboard.api.actions import act
 from jobfleet_dashboard.api.request_parts import read_form
 from jobfleet_dashboard.live.subscription import Batch
 from jobfleet_dashboard.problems import unknown_job
-from jobfleet_dashboard.security.access import asker, require
+from jobfleet_dashboard.security.access import asker, asker_name, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
 from jobfleet_dashboard.views.job.attempt_row import attempt_rows
@@ -109,7 +109,7 @@ async def run_anyway(request: Request, job_id: str) -> Response:
     """Let the job start once though its queue or type is paused, then show it again."""
     job_id = known_id(job_id)
     services = services_of(request)
-    by = asker(request) or "somebody"
+    by = asker_name(request)
     await services.pauses.run_job_anyway(job_id, trail=services.backend.trail, by=by)
     return go_to(request, f"/jobs/{job_id}")
 

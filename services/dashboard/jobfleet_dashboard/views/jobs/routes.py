@@ -53,8 +53,8 @@ async def words(request: Request) -> Response:
     """Offer the search completed by each word that could follow."""
     search = request.query_params.get("q", "")[:MAX_SEARCH]
     names = await SearchedNames.read(services_of(request).backend)
-    context = {"words": completions(search, names)}
-    return html(site_of(request).pages.fragment("jobs/_words.html", "words", **context))
+    context = {"suggestions": completions(search, names)}
+    return html(site_of(request).pages.fragment("jobs/_suggestions.html", "suggestions", **context))
 
 
 def _history_header(request: Request, chosen: JobFilter) -> str:

@@ -16,7 +16,7 @@ from jobfleet_contracts.index import JobQuery
 from jobfleet_dashboard.api.action_selection import MAX_IDS, reason_of
 from jobfleet_dashboard.api.actions import act
 from jobfleet_dashboard.api.request_parts import read_form
-from jobfleet_dashboard.security.access import asker, require
+from jobfleet_dashboard.security.access import asker, asker_name, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import Services, services_of
 from jobfleet_dashboard.views.jobs.job_filter import JobFilter, parse_filter
@@ -61,7 +61,7 @@ async def _ask_or_act(request: Request, form: FormData, *, address: str, back: s
         accepted = await services.bulk.accept(
             action,
             ids,
-            by=asker(request) or "somebody",
+            by=asker_name(request),
             reason=reason,
             scope=_filter_of(form).words(),
         )

@@ -14,10 +14,10 @@ from jobfleet_contracts.control import ControlSubject
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.job import LANES
 from jobfleet_dashboard.api.action_selection import reason_of
-from jobfleet_dashboard.api.pauses import by_of, reader_of
+from jobfleet_dashboard.api.pauses import reader_of
 from jobfleet_dashboard.api.request_parts import read_form
 from jobfleet_dashboard.live.subscription import Batch
-from jobfleet_dashboard.security.access import require
+from jobfleet_dashboard.security.access import asker_name, require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
 from jobfleet_dashboard.views.live_stream import Fragment, shared_stream
@@ -61,7 +61,7 @@ async def pause(request: Request) -> Response:
     form = await read_form(request)
     await services_of(request).pauses.pause(
         *_subject(form),
-        by=by_of(request),
+        by=asker_name(request),
         reason=reason_of({"reason": form.get("reason")}),
         until=_until(form),
     )
@@ -72,7 +72,7 @@ async def pause(request: Request) -> Response:
 async def resume(request: Request) -> Response:
     """Resume the queue or the type that the form names, then show the page again."""
     form = await read_form(request)
-    await services_of(request).pauses.resume(*_subject(form), by=by_of(request))
+    await services_of(request).pauses.resume(*_subject(form), by=asker_name(request))
     return go_to(request, "/queues")
 
 

@@ -10,7 +10,7 @@ a partition the first letter of the row key tells the kind:
 Hints of an open row lie in four columns, ``Hint0`` to ``Hint3``, by sequence modulo four, and each
 tells its sequence; the highest counts. So writers that cannot read may merge in any order. A stale
 writer overwrites a newer hint only in the rare case that it is late by a multiple of four. A row
-without ``OpenedAt`` is a ghost: a hint that came after the row was removed. It is no open row.
+without ``OpenedAt`` is orphaned: a hint that came after the row was removed. It is no open row.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def event_to_timeline(event: Event, shard: str) -> dict[str, Any]:
 
 
 def open_to_entity(row: OpenRow, shard: str) -> dict[str, Any]:
-    """Return the columns of a new open row; merging them into a ghost keeps its hints."""
+    """Return the columns of a new open row; merging them into an orphaned row keeps its hints."""
     entity: dict[str, Any] = {
         **row_identity(shard, row.facts.job_id, row.incarnation),
         "JobId": row.facts.job_id,
@@ -156,15 +156,15 @@ def published_hint(sequence: int) -> dict[str, Any]:
     return {f"Published{sequence % _SLOTS}": sequence}
 
 
-def is_ghost(entity: Mapping[str, Any]) -> bool:
-    """Whether this is but a late hint for a row that was removed."""
+def is_orphaned(entity: Mapping[str, Any]) -> bool:
+    """Whether the row holds only a late hint: its open row was removed before."""
     return "OpenedAt" not in entity
 
 
 def is_confirmed(entity: Mapping[str, Any]) -> bool:
     """Whether this is the open row of a job: one whose event is known to stand."""
     marks = (f"{name}{slot}" in entity for name in ("Hint", "Published") for slot in range(_SLOTS))
-    return not is_ghost(entity) and any(marks)
+    return not is_orphaned(entity) and any(marks)
 
 
 def entity_to_open(entity: Mapping[str, Any]) -> OpenRow:
@@ -224,7 +224,7 @@ def state_of(entity: Mapping[str, Any]) -> State | None:
 
 
 def readable_open_rows(entities: Iterable[Mapping[str, Any]]) -> list[OpenRow]:
-    """Return those that can be read; ghosts and unconfirmed ones are left out too."""
+    """Return those that can be read; orphaned and unconfirmed ones are left out too."""
     rows: list[OpenRow] = []
     for entity in entities:
         with suppress(*UNREADABLE):

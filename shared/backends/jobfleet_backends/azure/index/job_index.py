@@ -16,7 +16,7 @@ from jobfleet_backends.azure.index.index_rows import (
     event_hint,
     event_to_timeline,
     is_confirmed,
-    is_ghost,
+    is_orphaned,
     open_key,
     open_to_entity,
     published_hint,
@@ -72,7 +72,7 @@ class AzureJobIndex:
         """
         keys = entity["PartitionKey"], entity["RowKey"]
         known = await self._table.get("index.open", *keys)
-        if known is None or is_ghost(known):
+        if known is None or is_orphaned(known):
             await self._table.upsert("index.open", entity, MERGE)
         elif not is_confirmed(known):
             opened = {name: entity[name] for name in ("PartitionKey", "RowKey", "OpenedAt")}
@@ -117,7 +117,7 @@ class AzureJobIndex:
         identity = row_identity(shard, row.facts.job_id, row.incarnation)
         where = Query("PartitionKey eq @PartitionKey and RowKey eq @RowKey", identity)
         for known in await self._table.first("index.discard", where, 1):
-            if is_ghost(known) or is_confirmed(known):
+            if is_orphaned(known) or is_confirmed(known):
                 return
             if plain_time(known["OpenedAt"]) == row.opened_at:
                 await self._table.sweep("index.discard", known)

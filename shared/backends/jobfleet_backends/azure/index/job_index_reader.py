@@ -14,7 +14,7 @@ from jobfleet_backends.azure.index.event_search import EventSearch
 from jobfleet_backends.azure.index.fleet_counts import FleetCounts
 from jobfleet_backends.azure.index.index_rows import (
     entity_to_open,
-    is_ghost,
+    is_orphaned,
 )
 from jobfleet_backends.azure.index.index_table import IndexTable
 from jobfleet_backends.azure.index.job_search import JobSearch
@@ -123,7 +123,7 @@ class AzureJobIndexReader:
         while shard < len(shards):
             query = Query(_OPEN, {"shard": shards[shard], "after": after})
             entities = await self._table.first("index.open_rows", query, left)
-            found = await self._without_ghosts(entities)
+            found = await self._without_orphaned(entities)
             rows += [row for row in found if states is None or row.state in states]
             if len(entities) == left:
                 return Page(rows, f"{shard}~{entities[-1]['RowKey']}")
@@ -141,12 +141,12 @@ class AzureJobIndexReader:
         """Return the numbers of slots that open jobs name with this lock key."""
         return await self._locks.slots(lock_key)
 
-    async def _without_ghosts(self, entities: Sequence[Row]) -> list[OpenRow]:
+    async def _without_orphaned(self, entities: Sequence[Row]) -> list[OpenRow]:
         """Sweep out on the way what late hints left behind; nothing depends on it."""
         for entity in entities:
-            if is_ghost(entity) and self._is_old(entity):
+            if is_orphaned(entity) and self._is_old(entity):
                 await self._table.sweep("index.sweep", entity)
-        return list(self._readable(entity for entity in entities if not is_ghost(entity)))
+        return list(self._readable(entity for entity in entities if not is_orphaned(entity)))
 
     def _readable(self, entities: Iterable[Row]) -> Iterator[OpenRow]:
         """The index is a copy: a row in it that cannot be read must not hide all others."""

@@ -292,11 +292,11 @@ class Deferral:
     async def until_lock_slot_is_free(
         self, message: JobMessage, head: Event | None, demand: LockSlotDemand
     ) -> None:
-        """Put off a job that finds no lock slot of a limit, for 1 to 5 s.
+        """Put off a job that finds no lock slot of a limit, for 1 to 5 s, or up to 60 s of many.
 
-        ``Deferred`` names the limit, unless the job waits for a limit or a rate already. Of many
-        jobs that this worker has put off so each waits longer: they ask no more often than 50
-        times a second.
+        ``Deferred`` names the limit, unless the job waits for a limit or a rate already. Jobs that
+        this worker has put off so ask 50 times a second in all. So with more than 250 of them
+        each waits longer than 5 s, but 60 s at most.
 
         Raises:
             BackendUnavailable: the delayed copy is not confirmed; keep the delivery.

@@ -159,7 +159,7 @@ async def test_what_a_stopped_consumer_held_comes_to_another(
 
 
 @WITH_FAKES
-async def test_what_is_given_back_comes_to_another_at_once_as_it_was(
+async def test_what_is_requeued_comes_to_another_at_once_as_it_was(
     backend: Backend, other: Backend
 ) -> None:
     messages = [a_message(priority=priority) for priority in (9, 5)]
@@ -168,7 +168,7 @@ async def test_what_is_given_back_comes_to_another_at_once_as_it_was(
             await backend.queue.publish(message)
         given, kept = await received(consumer, 2)
         async with consuming(other) as heir:
-            await given.give_back()
+            await given.requeue()
             (again,) = await received(heir, 1)
             assert again.message == messages[0]
             await given.ack()  # too late, and quiet
@@ -178,7 +178,7 @@ async def test_what_is_given_back_comes_to_another_at_once_as_it_was(
 
 
 @WITH_FAKES
-async def test_what_is_given_back_again_and_again_is_never_set_aside(backend: Backend) -> None:
+async def test_what_is_requeued_again_and_again_is_never_set_aside(backend: Backend) -> None:
     """A broker sets aside what comes back too often; here nobody tried it."""
     message = a_message()
     async with consuming(backend) as consumer:
@@ -186,7 +186,7 @@ async def test_what_is_given_back_again_and_again_is_never_set_aside(backend: Ba
         for _ in range(30):
             (delivery,) = await received(consumer, 1)
             assert delivery.message == message
-            await delivery.give_back()
+            await delivery.requeue()
         (delivery,) = await received(consumer, 1)
         await delivery.ack()
 
@@ -235,10 +235,10 @@ async def test_what_came_back_from_a_lost_worker_comes_alone_and_harms_no_neighb
         assert set(ids(apart)) == {message.request.job_id for message in messages}
         together = await received(consumer, 3)
         assert {d.lost_workers for d in together} == {0}
-        await apart[0].give_back()
+        await apart[0].requeue()
         (again,) = await received(consumer, 1)
         assert again.lost_workers == 1
-    async with consuming(backend) as consumer:  # the stop gave back, and counted nothing
+    async with consuming(backend) as consumer:  # the stop requeued, and counted nothing
         back = await received(consumer, 7)
         assert sorted(d.lost_workers for d in back) == [0, 0, 0, 1, 1, 1, 1]
         for delivery in back:
@@ -246,11 +246,11 @@ async def test_what_came_back_from_a_lost_worker_comes_alone_and_harms_no_neighb
 
 
 @WITH_FAKES
-async def test_to_give_back_after_stop_is_quiet(backend: Backend) -> None:
+async def test_to_requeue_after_stop_is_quiet(backend: Backend) -> None:
     async with consuming(backend) as consumer:
         await backend.queue.publish(a_message())
         (delivery,) = await received(consumer, 1)
-    await delivery.give_back()
+    await delivery.requeue()
 
 
 @WITH_FAKES

@@ -248,9 +248,9 @@ class FakeDelivery:
         """Take it off the queue; quiet where the connection is gone."""
         await self._consumer.acknowledge(self._parcel.number, self._session)
 
-    async def give_back(self) -> None:
+    async def requeue(self) -> None:
         """Let another worker have it; quiet where the connection is gone."""
-        await self._consumer.give_back(self._parcel.number, self._session)
+        await self._consumer.requeue(self._parcel.number, self._session)
 
 
 class FakeJobConsumer:
@@ -321,7 +321,7 @@ class FakeJobConsumer:
         except BackendUnavailable:
             self._give_up({number})
 
-    async def give_back(self, number: int, session: int) -> None:
+    async def requeue(self, number: int, session: int) -> None:
         """Put it into its queue again; where that fails, the connection is given up."""
 
         def put_back() -> None:
@@ -329,7 +329,7 @@ class FakeJobConsumer:
                 self._broker.put_back(parcel)
 
         try:
-            await self._wire.write("queue.give_back", put_back, service="broker")
+            await self._wire.write("queue.requeue", put_back, service="broker")
         except BackendUnavailable:
             self._give_up({number})
             raise

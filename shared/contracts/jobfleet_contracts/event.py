@@ -152,7 +152,8 @@ class Event:
         message: for people; cut at 4,000 characters.
         occurred_at: wall clock of the writer.
         worker_id: who wrote it; ``None`` for publishers, API and callbacks.
-        duration_ms: of what the event ends: an attempt, or the wait before a start.
+        duration_ms: of ``Started`` how long the job was due before, of an end how long the attempt
+            ran; ``None`` where neither is known.
         data: details by status: request, result, error, progress, who asked.
         salt: random text that the digests of name, message and data begin with; ``None`` where an
             erasure has removed it with them.

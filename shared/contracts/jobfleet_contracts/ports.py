@@ -233,11 +233,11 @@ class Delivery(Protocol):
         """Take it off the queue. Quiet where the channel is gone: it will come again."""
         ...
 
-    async def give_back(self) -> None:
-        """Let another worker have it at once; no limit of deliveries counts it.
+    async def requeue(self) -> None:
+        """Put it back into the queue at once, for any worker; no limit of deliveries counts it.
 
         Quiet where the channel is gone: then it goes back by itself. It may come to this worker
-        again, so give back only what this worker will not ask for again at once.
+        again, so requeue only what this worker will not ask for again at once.
 
         Raises:
             BackendUnavailable: not confirmed; the message is still held, or there are two of it.

@@ -124,7 +124,7 @@ class ProcessRunner:
                     after = After.END_FIRST
                 if after is not After.END_FIRST:
                     self._process = None
-            self._pool.give_back(process, after)
+            self._pool.release(process, after)
             with self._guard:
                 self._process = None  # until here it can be cut off
         return outcome

@@ -190,7 +190,7 @@ class WarmProcess:
 class ProcessPool:
     """Warm processes for the handlers of some modules.
 
-    ``take`` and ``give_back`` may be called on any thread; they start processes and wait for their
+    ``take`` and ``release`` may be called on any thread; they start processes and wait for their
     end. Places are for one event loop.
 
     Args:
@@ -198,7 +198,7 @@ class ProcessPool:
         set_up: what each process begins with; without modules nothing is ever started.
 
     Attributes:
-        freed: how many places were given back so far.
+        freed: how many places were released so far.
     """
 
     def __init__(self, *, size: int, set_up: PoolSetUp) -> None:
@@ -262,7 +262,7 @@ class ProcessPool:
             self._busy += 1
             return found
 
-    def give_back(self, process: WarmProcess, after: After) -> None:
+    def release(self, process: WarmProcess, after: After) -> None:
         """Take a process back from its job; returns when what has to end first is gone.
 
         A process that is not used again has its successor by then.

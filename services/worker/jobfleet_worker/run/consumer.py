@@ -291,7 +291,7 @@ class Consumer:
             await self._patience.wait(lambda: copied, record_again)
         except BackendError as error:
             _log.warning(DELIVERY_LEFT, job_id=claim.job_id, error=str(error))
-            await self._give_back(delivery)
+            await self._requeue(delivery)
         else:
             await self._acknowledge(delivery)
 
@@ -301,7 +301,7 @@ class Consumer:
         Put off instead, all that come together would come together again, to one worker, while the
         others idle. This worker takes nothing before the suspect's turn is over.
         """
-        await delivery.give_back()
+        await delivery.requeue()
         if head is not None:
             self._index.published(head.job_id, head.after.incarnation, head.sequence)
 
@@ -315,13 +315,13 @@ class Consumer:
         try:
             await self._unclaimed.set_aside(message)
         except BackendError:  # a worker that reaches storage shall have it
-            await self._give_back(delivery)
+            await self._requeue(delivery)
         else:
             await self._acknowledge(delivery)
 
-    async def _give_back(self, delivery: Delivery) -> None:
+    async def _requeue(self, delivery: Delivery) -> None:
         await retry_forever(
-            delivery.give_back, lambda error: _log.warning(CONSUMER_FAILED, error=str(error))
+            delivery.requeue, lambda error: _log.warning(CONSUMER_FAILED, error=str(error))
         )
 
     async def _acknowledge(self, delivery: Delivery) -> None:

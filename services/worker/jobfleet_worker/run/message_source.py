@@ -25,7 +25,7 @@ class HandedMessage:
     async def ack(self) -> None:
         """Nothing holds it."""
 
-    async def give_back(self) -> None:
+    async def requeue(self) -> None:
         """No queue holds it: the rescuer finds its job again."""
 
 

@@ -84,7 +84,7 @@ class UnclaimedMessages:
         """Keep a message apart that is no job request.
 
         Raises:
-            BackendError: storage did not answer for the length of a lease; give the delivery back.
+            BackendError: storage did not answer for the length of a lease; requeue the delivery.
         """
         _log.warning(MESSAGE_MALFORMED, message_id=message.message_id, reason=message.reason)
         await self._patience.wait(

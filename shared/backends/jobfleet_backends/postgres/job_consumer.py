@@ -41,7 +41,7 @@ _HOLD = """
 UPDATE jobfleet.messages SET visible_at = clock_timestamp() + make_interval(secs => %s)
 WHERE message = ANY(%s) AND holder = %s
 """
-_GIVE_BACK = """
+_REQUEUE = """
 UPDATE jobfleet.messages SET visible_at = clock_timestamp(), holder = NULL,
     unanswered = unanswered - 1
 WHERE message = ANY(%s) AND holder = %s
@@ -108,14 +108,14 @@ class PostgresJobConsumer:
         await self._database.write(ACKNOWLEDGE, Held(number, self._holder))
         self._held.discard(number)
 
-    async def give_back(self, number: int) -> None:
+    async def requeue(self, number: int) -> None:
         """Show a message that this consumer holds to everybody.
 
         Raises:
             BackendUnavailable: not confirmed; it shows up at the latest when its time is over.
         """
         self._held.discard(number)
-        await self._give_back([number])
+        await self._requeue([number])
 
     async def stop(self) -> None:
         """Take nothing more; what is held shows up for others at once."""
@@ -127,7 +127,7 @@ class PostgresJobConsumer:
         keeper.cancel()
         await asyncio.gather(keeper, return_exceptions=True)
         with suppress(BackendUnavailable):  # then they show up when their time is over
-            await self._give_back(self._held)
+            await self._requeue(self._held)
         self._held.clear()
 
     async def _take(self, limit: int) -> list[HeldDelivery]:
@@ -203,6 +203,6 @@ class PostgresJobConsumer:
             await self._database.execute(_NAME_QUEUES, sorted(self._queues))
             self._named = True
 
-    async def _give_back(self, numbers: Iterable[int]) -> None:
+    async def _requeue(self, numbers: Iterable[int]) -> None:
         if held := list(numbers):
-            await self._database.execute(_GIVE_BACK, held, self._holder)
+            await self._database.execute(_REQUEUE, held, self._holder)

@@ -12,7 +12,7 @@ from jobfleet_contracts.message import JobMessage, MalformedMessage
 class RabbitDelivery:
     """What came, and the way to take it off the queue."""
 
-    __slots__ = ("_delivery", "_give_back", "_window", "message")
+    __slots__ = ("_delivery", "_requeue", "_window", "message")
     lost_workers = 0
 
     def __init__(
@@ -20,18 +20,18 @@ class RabbitDelivery:
         *,
         delivery: Delivery,
         window: PrefetchWindow,
-        give_back: Callable[[PrefetchWindow, Delivery], Awaitable[None]],
+        requeue: Callable[[PrefetchWindow, Delivery], Awaitable[None]],
         key: bytes | None,
     ) -> None:
         self.message: JobMessage | MalformedMessage = decode_message(delivery.received, key=key)
         self._delivery = delivery
         self._window = window
-        self._give_back = give_back
+        self._requeue = requeue
 
     async def ack(self) -> None:
         """Take it off the queue, at the broker within a second. Quiet where the channel is gone."""
         await self._window.acknowledge(self._delivery)
 
-    async def give_back(self) -> None:
+    async def requeue(self) -> None:
         """Send it to its queue again as it came, then take it off. Twice, if that is cut short."""
-        await self._give_back(self._window, self._delivery)
+        await self._requeue(self._window, self._delivery)

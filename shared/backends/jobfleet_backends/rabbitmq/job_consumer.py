@@ -188,7 +188,7 @@ class RabbitJobConsumer:
         self, taken: Iterable[Delivery], window: PrefetchWindow
     ) -> list[RabbitDelivery]:
         return [
-            RabbitDelivery(delivery=each, window=window, give_back=self._give_back, key=self._key)
+            RabbitDelivery(delivery=each, window=window, requeue=self._requeue, key=self._key)
             for each in taken
         ]
 
@@ -287,17 +287,17 @@ class RabbitJobConsumer:
         return [q for q in self._wanted if any(lane.name not in suspended for lane in lanes_of(q))]
 
     async def _end(self, window: PrefetchWindow, *, keep: int = 0) -> list[Delivery]:
-        """End a period; return up to ``keep`` of what nobody took, give back the others."""
+        """End a period; return up to ``keep`` of what nobody took, requeue the others."""
         self._window = None
         self._is_declared = self._is_declared and not window.is_broken
         left = await window.end()
         unwanted = {q.name for name in self._left_out for q in self._topology.lanes_of(name)}
         kept = [each for each in left if each.channel.queue.name not in unwanted][:keep]
-        given_back = [each for each in left if each not in kept]
-        await asyncio.gather(*(self._give_back(window, delivery) for delivery in given_back))
+        requeued = [each for each in left if each not in kept]
+        await asyncio.gather(*(self._requeue(window, delivery) for delivery in requeued))
         return kept
 
-    async def _give_back(self, window: PrefetchWindow, delivery: Delivery) -> None:
+    async def _requeue(self, window: PrefetchWindow, delivery: Delivery) -> None:
         if not window.holds(delivery):
             return
         # Never a reject: that counts against the delivery limit of a message that nobody tried.

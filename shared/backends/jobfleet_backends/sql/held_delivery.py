@@ -14,7 +14,7 @@ class Holder(Protocol):
         """Remove a message that this consumer holds."""
         ...
 
-    async def give_back(self, number: int) -> None:
+    async def requeue(self, number: int) -> None:
         """Show a message that this consumer holds to everybody."""
         ...
 
@@ -41,6 +41,6 @@ class HeldDelivery:
         """Take it off the queue; quiet where it has gone back."""
         await self._holder.acknowledge(self.number)
 
-    async def give_back(self) -> None:
+    async def requeue(self) -> None:
         """Let another worker have it at once."""
-        await self._holder.give_back(self.number)
+        await self._holder.requeue(self.number)

@@ -38,7 +38,7 @@ _HOLD = """
 UPDATE messages SET visible_at = ?, holder = ?, unanswered = unanswered + 1 WHERE message = ?
 """
 _KEEP = "UPDATE messages SET visible_at = ? WHERE message = ? AND holder = ?"
-_GIVE_BACK = """
+_REQUEUE = """
 UPDATE messages SET visible_at = ?, holder = NULL, unanswered = unanswered - 1
 WHERE message = ? AND holder = ?
 """
@@ -102,14 +102,14 @@ class SqliteJobConsumer:
         )
         self._held.discard(number)
 
-    async def give_back(self, number: int) -> None:
+    async def requeue(self, number: int) -> None:
         """Show a message that this consumer holds to everybody.
 
         Raises:
             BackendUnavailable: not confirmed; it shows up at the latest when its time is over.
         """
         self._held.discard(number)
-        await self._update(_GIVE_BACK, [number], self._database.clock.boottime())
+        await self._update(_REQUEUE, [number], self._database.clock.boottime())
 
     async def stop(self) -> None:
         """Take nothing more; what is held shows up for others at once."""
@@ -121,7 +121,7 @@ class SqliteJobConsumer:
         self._signal = None
         self._keeper.cancel()
         await asyncio.gather(self._keeper, return_exceptions=True)
-        await self._update(_GIVE_BACK, self._held, self._database.clock.boottime())
+        await self._update(_REQUEUE, self._held, self._database.clock.boottime())
         self._held.clear()
 
     async def _take(self, limit: int) -> list[HeldDelivery]:

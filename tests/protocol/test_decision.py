@@ -18,6 +18,7 @@ from jobfleet_protocol.claiming.decision import (
     Decision,
     Ended,
     Finish,
+    LockAttempt,
     LockView,
     Resend,
     Start,
@@ -37,6 +38,11 @@ HEADS = {
     "cancel requested": Life().queued().started().then("CancelRequested"),
     "retrying": Life().queued().started().retried(7200),
     "waiting": Life().queued().started().by_holder("Waiting", due_at=NOON + 7200 * SECOND),
+    "cancel requested while waiting": Life()
+    .queued()
+    .started()
+    .by_holder("Waiting", due_at=NOON + 7200 * SECOND)
+    .then("CancelRequested"),
     "sent": Life().queued().started().by_holder("Waiting", due_at=NOON + 7200 * SECOND).sent(),
     "overdue": Life().queued().started().waiting(),
     **{state.value: ended(state) for state in TERMINAL},
@@ -49,7 +55,7 @@ def view(head: Event, **changes: object) -> LockView:
         lock_slots=(),
         lock=job_lock(head.job_id),
         worker_id="w9",
-        is_held=True,
+        attempt=LockAttempt.HELD,
         holder_lives=False,
         resend_only=False,
         max_attempts=3,
@@ -65,43 +71,45 @@ def decided(name: str, **changes: object) -> Decision:
 
 
 @pytest.mark.parametrize(
-    ("name", "held", "taken"),
+    ("name", "held", "refused", "untried"),
     [
-        ("queued", Start, Busy),
-        ("scheduled", Wait, Wait),
-        ("due", Start, Busy),
-        ("deferred", Start, Busy),
-        ("running", Start, Busy),
-        ("cancel requested", Finish, Busy),
-        ("retrying", Wait, Wait),
-        ("waiting", Resend, Attended),
-        ("sent", Attended, Attended),
-        ("overdue", Finish, Finish),
-        *[(state.value, Ended, Ended) for state in sorted(TERMINAL)],
+        ("queued", Start, Busy, Busy),
+        ("scheduled", Wait, Wait, Wait),
+        ("due", Start, Busy, Busy),
+        ("deferred", Start, Busy, Busy),
+        ("running", Start, Busy, Busy),
+        ("cancel requested", Finish, Busy, Busy),
+        ("retrying", Wait, Wait, Wait),
+        ("waiting", Resend, Attended, Resend),
+        ("cancel requested while waiting", Finish, Attended, Resend),
+        ("sent", Attended, Attended, Attended),
+        ("overdue", Finish, Finish, Finish),
+        *[(state.value, Ended, Ended, Ended) for state in sorted(TERMINAL)],
     ],
 )
-def test_what_is_decided_with_the_lock_and_beside_its_holder(
-    name: str, held: type, taken: type
+def test_what_is_decided_with_the_lock_beside_its_holder_and_without_having_asked(
+    name: str, held: type, refused: type, untried: type
 ) -> None:
     assert isinstance(decided(name), held)
-    assert isinstance(decided(name, is_held=False), taken)
+    assert isinstance(decided(name, attempt=LockAttempt.REFUSED), refused)
+    assert isinstance(decided(name, attempt=LockAttempt.UNTRIED), untried)
 
 
 @pytest.mark.parametrize(
     ("name", "flags"),
-    list(product(sorted(HEADS), product((True, False), repeat=3))),
+    list(product(sorted(HEADS), product(LockAttempt, (True, False), (True, False)))),
 )
 def test_whatever_is_decided_may_be_written_and_a_run_needs_the_lock(
-    name: str, flags: tuple[bool, bool, bool]
+    name: str, flags: tuple[LockAttempt, bool, bool]
 ) -> None:
-    is_held, holder_lives, resend_only = flags
+    attempt, holder_lives, resend_only = flags
     head = HEADS[name].head
-    decision = decided(name, is_held=is_held, holder_lives=holder_lives, resend_only=resend_only)
+    decision = decided(name, attempt=attempt, holder_lives=holder_lives, resend_only=resend_only)
     for change in getattr(decision, "changes", ()):
         head = draft(head, head.facts, change, occurred_at=LATER)
     match decision:
         case Start():
-            assert is_held
+            assert attempt is LockAttempt.HELD
             assert not resend_only
             assert (head.after.state, head.worker_id) == (State.RUNNING, "w9")
         case Resend():
@@ -112,15 +120,15 @@ def test_whatever_is_decided_may_be_written_and_a_run_needs_the_lock(
             assert head is HEADS[name].head
 
 
-@pytest.mark.parametrize("is_held", [True, False])
-def test_a_running_job_whose_lock_is_leased_elsewhere_is_left_alone(is_held: bool) -> None:
-    decision = decided("running", is_held=is_held, holder_lives=True)
+@pytest.mark.parametrize("attempt", LockAttempt)
+def test_a_running_job_whose_lock_is_leased_elsewhere_is_left_alone(attempt: LockAttempt) -> None:
+    decision = decided("running", attempt=attempt, holder_lives=True)
     assert isinstance(decision, Attended)
 
 
 def test_an_unsent_request_is_sent_under_the_jobs_own_lock_alone() -> None:
-    for is_held in (True, False):
-        assert isinstance(decided("waiting", lock="key/1", is_held=is_held), Resend)
+    for attempt in LockAttempt:
+        assert isinstance(decided("waiting", lock="key/1", attempt=attempt), Resend)
 
 
 def test_a_lock_for_resending_starts_no_run() -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
 from jobfleet_contracts.event import HeldLock
 from jobfleet_contracts.job import JobRequest
-from jobfleet_contracts.lease import key_lock, limit_lock, limit_prefix
+from jobfleet_contracts.lease import job_lock, key_lock, limit_lock, limit_prefix
 from jobfleet_contracts.state import State
-from jobfleet_protocol.claiming.claim_result import Claimed, LimitFull
+from jobfleet_protocol.claiming.claim_result import Claimed, ClaimResult, LimitFull
 from jobfleet_protocol.claiming.decision import Attended, Busy, Ended
+from jobfleet_protocol.claiming.lock_leases import new_lease_id
 from jobfleet_protocol.claiming.lock_slots import LIMIT, LockSlotDemand
 from jobfleet_protocol.claiming.start_terms import StartTerms
 from tests.protocol.bench import LEASE_SECONDS, Bench
@@ -20,6 +22,11 @@ from tests.protocol.bench import LEASE_SECONDS, Bench
 def limit(name: str, slots: int = 1) -> LockSlotDemand:
     locks = tuple(limit_lock(name, slot) for slot in range(1, slots + 1))
     return LockSlotDemand(reason=LIMIT, name=name, locks=locks, prefix=limit_prefix(name))
+
+
+CLOSED = LockSlotDemand(
+    reason=LIMIT, name="api", locks=(), prefix=limit_prefix("api"), closed="nobody has set it"
+)
 
 
 async def release(bench: Bench, claimed: Claimed) -> None:
@@ -135,10 +142,7 @@ async def test_slots_above_a_lowered_number_are_not_taken_and_their_jobs_run_on(
 
 
 async def test_under_a_closed_limit_nothing_starts(bench: Bench) -> None:
-    closed = LockSlotDemand(
-        reason=LIMIT, name="api", locks=(), prefix=limit_prefix("api"), closed="nobody has set it"
-    )
-    bench.terms = StartTerms(slot_demands=(closed,))
+    bench.terms = StartTerms(slot_demands=(CLOSED,))
     request = JobRequest(type="x")
     result = await bench.claimer().claim(
         await bench.message(await bench.submit()), lease_id=request.job_id
@@ -165,3 +169,84 @@ async def test_a_takeover_takes_slots_again_and_may_take_others(
     bench.clock.advance(LEASE_SECONDS - 3)
     assert isinstance(await bench.claim(request, "w3"), Attended | LimitFull)
     await bench.verify()
+
+
+async def begun(bench: Bench, scope: str, request: JobRequest) -> Claimed:
+    """Start a job in a worker that will be lost, under a limit with one slot."""
+    bench.terms = StartTerms(slot_demands=(limit("api"),))
+    claimed = await claim_in(bench, scope, request, "w1")
+    assert isinstance(claimed, Claimed)
+    return claimed
+
+
+async def claim_in(bench: Bench, scope: str, request: JobRequest, worker: str) -> ClaimResult:
+    held = await bench.worker_lock(worker) if scope == "worker" else None
+    message = await bench.message(request, due_at=None)
+    return await bench.claimer(worker).claim(message, lease_id=new_lease_id(), held=held)
+
+
+async def lose_the_worker(bench: Bench, fullness: str) -> None:
+    """Let every lease run out; then the limit has no slot, or another job holds it."""
+    bench.clock.advance(LEASE_SECONDS + 1)
+    if fullness == "closed":
+        bench.terms = StartTerms(slot_demands=(CLOSED,))
+    else:
+        lock = limit_lock("api", 1)
+        await bench.real.leases.acquire(lock, new_lease_id(), LEASE_SECONDS)
+
+
+beside_a_full_limit = pytest.mark.parametrize(
+    ("scope", "lock_key", "fullness"),
+    [
+        ("job", None, "full"),
+        ("worker", None, "closed"),
+        ("job", "k", "closed"),
+        ("worker", "k", "full"),
+    ],
+)
+
+
+@beside_a_full_limit
+async def test_an_unsent_request_is_sent_again_though_a_limit_is_full(
+    bench: Bench, scope: str, lock_key: str | None, fullness: str
+) -> None:
+    request = await bench.submit(lock_key=lock_key)
+    claimed = await begun(bench, scope, request)
+    due_at, own = bench.clock.now() + timedelta(hours=1), job_lock(request.job_id)
+    await bench.end(claimed, "Waiting", due_at=due_at, lock=own)
+    await lose_the_worker(bench, fullness)
+    again = await claim_in(bench, scope, request, "w2")
+    assert isinstance(again, Claimed)
+    assert (again.lease.lock, again.trail.head.status) == (own, "TakenOver")
+    assert (again.trail.head.after.state, again.slot_leases) == (State.WAITING, ())
+    # Its sender holds the lock by now, so a third worker leaves the job to it.
+    assert isinstance(await claim_in(bench, scope, request, "w3"), Attended)
+
+
+@beside_a_full_limit
+@pytest.mark.parametrize("why", ["it is cancelled", "it lost too many workers"])
+async def test_a_lost_job_that_may_not_run_again_ends_though_a_limit_is_full(
+    bench: Bench, scope: str, lock_key: str | None, fullness: str, why: str
+) -> None:
+    on_lost = "fail" if why == "it lost too many workers" else "retry"
+    request = await bench.submit(lock_key=lock_key, on_lost=on_lost)
+    await begun(bench, scope, request)
+    if why == "it is cancelled":
+        await bench.canceller.cancel(request.job_id, by=None)
+    await lose_the_worker(bench, fullness)
+    result = await claim_in(bench, scope, request, "w2")
+    assert isinstance(result, Ended)
+    assert result.head.after.state is (
+        State.CANCELLED if why == "it is cancelled" else State.FAILED
+    )
+
+
+@beside_a_full_limit
+async def test_a_lost_job_that_may_run_again_waits_for_its_limit(
+    bench: Bench, scope: str, lock_key: str | None, fullness: str
+) -> None:
+    request = await bench.submit(lock_key=lock_key)
+    await begun(bench, scope, request)
+    await lose_the_worker(bench, fullness)
+    assert isinstance(await claim_in(bench, scope, request, "w2"), LimitFull)
+    assert await bench.statuses(request.job_id) == ["Queued", "Started"]

@@ -13,7 +13,7 @@ from jobfleet_contracts.message import JobMessage
 from jobfleet_protocol.claiming.acceptance import Acceptance
 from jobfleet_protocol.claiming.claim_parts import ClaimParts, ClaimTry
 from jobfleet_protocol.claiming.claim_result import Claimed, ClaimResult, LimitFull, OtherLock
-from jobfleet_protocol.claiming.decision import Attended, Busy
+from jobfleet_protocol.claiming.decision import Attended, Busy, LockAttempt, ends_without_a_start
 from jobfleet_protocol.claiming.lock_leases import HeldLease, LockLeases, locks_of
 from jobfleet_protocol.claiming.lock_slots import LockSlotDemand, LockSlots
 from jobfleet_protocol.claiming.lock_turns import LockTurns
@@ -32,6 +32,7 @@ class Claimer:
 
     def __init__(self, parts: ClaimParts) -> None:
         self._terms = parts.terms
+        self._now = parts.clock.now
         self._acceptance = Acceptance(trail=parts.trail, payloads=parts.payloads, coder=parts.coder)
         self.leases = LockLeases(
             leases=parts.leases,
@@ -89,11 +90,9 @@ class Claimer:
         taken = await self._lock_slots.take(terms.slot_demands, request, lease_id)
         claim = changed(claim, taken=taken)
         if taken.full is not None:
-            result = await self._beside_full(claim, taken.full)
-        elif held is not None and request.lock_key is None:
-            result = await self._on(held, claim)
+            result = await self._beside_full(claim, held, taken.full)
         else:
-            result = await self._under_its_lock(claim)
+            result = await self._under_a_lock(claim, held)
         claimed = await self._resent(claim, result)
         if not (isinstance(claimed, Claimed) and claimed.slot_leases):
             # Last: released before, a lock slot could be freed late, under a later try of this
@@ -106,18 +105,41 @@ class Claimer:
         """Claim on a lease that the worker holds already: no request to a lock is needed."""
         return await self._claim.under(held.current(), changed(claim, held=held))
 
-    async def _beside_full(self, claim: ClaimTry, full: LockSlotDemand) -> ClaimResult | OtherLock:
-        """Decide about a job that finds no lock slot of a limit; an end is written all the same."""
+    async def _beside_full(
+        self, claim: ClaimTry, held: HeldLease | None, full: LockSlotDemand
+    ) -> ClaimResult | OtherLock:
+        """Decide about a job that finds no lock slot of a limit.
+
+        The job only must not start. An end is written, and a waiting job's request is sent. Most
+        jobs only wait for a slot: then no request to their locks is sent.
+        """
         lock = locks_of(claim.message.request)[0]
-        result = await self._claim.beside_a_holder(claim, lock, must_open=True)
-        return LimitFull(result.head, full) if isinstance(result, Busy) else result
+        result = await self._claim.without_a_lock(claim, lock, LockAttempt.UNTRIED, must_open=True)
+        if not isinstance(result, Busy):
+            return result
+        if result.head is not None and ends_without_a_start(result.head, self._now()):
+            return await self._under_a_lock(claim, held)
+        return LimitFull(result.head, full)
+
+    async def _under_a_lock(
+        self, claim: ClaimTry, held: HeldLease | None
+    ) -> ClaimResult | OtherLock:
+        """Claim on the lease that the worker holds, or on one that is taken for the job."""
+        if held is not None and claim.message.request.lock_key is None:
+            return await self._on(held, claim)
+        return await self._under_its_lock(claim)
 
     async def _under_its_lock(self, claim: ClaimTry) -> ClaimResult | OtherLock:
         request = claim.message.request
         try:
             lease = await self.leases.acquire_for(request, claim.lease_id)
         except LeaseConflict:
-            return await self._claim.beside_a_holder(claim, locks_of(request)[0])
+            return await self._claim.without_a_lock(
+                claim, locks_of(request)[0], LockAttempt.REFUSED
+            )
+        # After an exception the lease stays. The claim may stand, and the next try repeats the
+        # acquire under the same lease id. Released here, another worker could lease the lock and
+        # take over a job that this worker is about to run.
         result = await self._claim.under(lease, claim)
         if isinstance(result, OtherLock) and not result.resends:
             result = await self._in_lock_slot(claim, result)

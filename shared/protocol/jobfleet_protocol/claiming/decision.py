@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import Enum
 from typing import assert_never
 
 from jobfleet_contracts.event import Event
@@ -24,15 +25,24 @@ ALONE = "alone"
 """Reason of a deferral: a suspect waits until its worker runs nothing else."""
 
 
+class LockAttempt(Enum):
+    """What came of this worker's attempt to lease the lock that it decides by."""
+
+    HELD = "this worker holds it"
+    REFUSED = "another worker holds it"
+    UNTRIED = "this worker did not ask for it, because a limit of the job is full"
+
+
 @dataclass(frozen=True, slots=True)
 class LockView:
     """What the worker knows about the locks when it decides.
 
     Attributes:
-        lock: the lock that the claim would rest on.
+        lock: the lock that the worker holds for this claim. If it holds none, the job's own lock,
+            or the first lock slot of its lock key.
         lock_slots: the job needs one of these locks; if ``lock`` is a lock slot, it is among them.
         worker_id: of the worker that decides.
-        is_held: this worker holds the lock; otherwise another one does.
+        attempt: whether this worker holds ``lock``, another one does, or nobody has asked.
         holder_lives: the lock on which a running job rests is leased by another worker.
         resend_only: the lock allows to send a waiting job's request again, and no run.
         max_attempts: how many attempts the job has, by its request, handler and defaults.
@@ -46,7 +56,7 @@ class LockView:
     lock: str
     lock_slots: Sequence[str]
     worker_id: str
-    is_held: bool
+    attempt: LockAttempt
     holder_lives: bool
     resend_only: bool
     max_attempts: int
@@ -54,6 +64,11 @@ class LockView:
     is_alone: bool
     pause: Pause | None = None
     suspect: str | None = None
+
+    @property
+    def is_held(self) -> bool:
+        """Whether this worker holds the lock: only then may it start a job or take one over."""
+        return self.attempt is LockAttempt.HELD
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +134,10 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Busy:
-    """The lock is another job's, or another worker is claiming this job: try later."""
+    """This worker holds no lock for the job: try later.
+
+    Another job holds it, or another worker is claiming this job, or nobody has asked for it.
+    """
 
     lock: str
     head: Event | None
@@ -226,9 +244,11 @@ def _about_a_waiting_job(
     if view.pause is not None and not head.after.cancel_requested:
         return Paused(head, view.pause)
     if view.lock == job_lock(head.job_id):
-        if not view.is_held:
-            return Attended(head)  # its sender is at work: it holds this lock while it sends
-        if head.after.cancel_requested:
+        # Its sender holds this lock while it sends. A lock that nobody has asked for proves no
+        # sender: with the message dropped here the request would not be sent.
+        if view.attempt is LockAttempt.REFUSED:
+            return Attended(head)
+        if view.is_held and head.after.cancel_requested:
             return Finish(head, [_cancelled(view)])
     again = "the request is sent again: it is not known to have arrived"
     taken = Change(

@@ -7,7 +7,7 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.lease import SUSPECT_NOTE, is_worker_lock
 from jobfleet_contracts.state import State
 from jobfleet_protocol.claiming.claim_parts import ClaimParts, ClaimTry
-from jobfleet_protocol.claiming.decision import LockView
+from jobfleet_protocol.claiming.decision import LockAttempt, LockView
 from jobfleet_protocol.claiming.lock_leases import locks_of
 
 
@@ -17,27 +17,30 @@ class LockViews:
     def __init__(self, parts: ClaimParts) -> None:
         self._parts = parts
 
-    async def view(self, claim: ClaimTry, head: Event, lock: str, *, is_held: bool) -> LockView:
+    async def view(self, claim: ClaimTry, head: Event, lock: str, attempt: LockAttempt) -> LockView:
         """Return what is known about the locks of the job whose newest row is ``head``.
 
         Args:
-            lock: that the claim would rest on.
-            is_held: this worker holds it; otherwise another one does.
+            lock: that this worker holds for the claim, or a lock of the job if it holds none.
+            attempt: what came of the attempt to lease it.
         """
         parts, message = self._parts, claim.message
-        holder_lives = await self._holder_lives(head, lock if is_held else None)
+        held = lock if attempt is LockAttempt.HELD else None
+        holder_lives = await self._holder_lives(head, held)
         return LockView(
             lock=lock,
             lock_slots=() if is_worker_lock(lock) else locks_of(message.request),
             worker_id=parts.worker_id,
-            is_held=is_held,
+            attempt=attempt,
             holder_lives=holder_lives,
             resend_only=claim.resend_only,
             max_attempts=parts.attempt_limit(message.request, message.defaults or parts.defaults),
             max_takeovers=parts.takeover_limit(message.request),
             is_alone=claim.is_alone,
             suspect=None if holder_lives else await self._suspect(head),
-            # Last: from here to the append nothing waits, so no pause can come in between.
+            # Last: a claim without rates, limits and shared lock awaits nothing from here to the
+            # append, so no pause can come in between. The other claims do await, and look at the
+            # pauses again before they append (`TrailClaim._started`).
             pause=(await parts.pauses()).holding_job(head),
         )
 

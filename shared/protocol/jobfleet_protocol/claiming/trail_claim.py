@@ -21,6 +21,7 @@ from jobfleet_protocol.claiming.claim_parts import ClaimParts, ClaimTry
 from jobfleet_protocol.claiming.claim_result import (
     Claimed,
     ClaimResult,
+    LimitFull,
     OtherLock,
     RateFull,
     Unclear,
@@ -32,6 +33,7 @@ from jobfleet_protocol.claiming.decision import (
     Ended,
     Finish,
     Isolate,
+    LockAttempt,
     OtherLockSlot,
     Paused,
     Resend,
@@ -97,6 +99,8 @@ class TrailClaim:
         admission: Admission | None = None
         while True:
             view = await self._look(message, lease, shared=shared, must_read=must_read)
+            # Before anything below looks again. Rounds that assumed event 1 once more would find
+            # sequence 2 taken each time, and never end.
             must_read = True
             if view.own is None:
                 if await self._opening.write(message) is None:
@@ -105,13 +109,11 @@ class TrailClaim:
             for known in (view.own, view.named):
                 if known is not None and not known.is_readable:
                     return ForNewer(view.own, known.strangeness)
-            decision: Decision | Postpone | RateFull = await self._decide(
-                claim, view.own, lease.lock, is_held=True
-            )
-            if isinstance(decision, Start) and claim.terms.rates:
-                decision, admission = await self._admitted(decision, claim.terms, admission)
+            decision, admission = await self._decide_by_terms(claim, view.own, lease, admission)
             match decision:
-                case Ended() | Wait() | Busy() | Attended() | Paused() | Suspect() | RateFull():
+                case Ended() | Wait() | Busy() | Attended() | Paused() | Suspect():
+                    return decision
+                case LimitFull() | RateFull():
                     return decision
                 case OtherLockSlot(head, lock):
                     return OtherLock(head, lock, resends=False)
@@ -194,6 +196,22 @@ class TrailClaim:
         data = changes[-1].data | {INDEXED: dict(keys)}
         return [*changes[:-1], replace(changes[-1], data=data)]
 
+    async def _decide_by_terms(
+        self, claim: ClaimTry, head: Event, lease: Lease, admission: Admission | None
+    ) -> tuple[Decision | Postpone | LimitFull | RateFull, Admission | None]:
+        """Decide under a lease. What would start waits for its limits and rates; an end does not.
+
+        Args:
+            admission: of an earlier round, in which the job had moved.
+        """
+        decision = await self._decide(claim, head, lease.lock, LockAttempt.HELD)
+        full = claim.taken.full
+        if full is not None and isinstance(decision, Start | Isolate | Suspect):
+            return LimitFull(decision.head, full), admission
+        if isinstance(decision, Start) and claim.terms.rates:
+            return await self._admitted(decision, claim.terms, admission)
+        return decision, admission
+
     async def _admitted(
         self, start: Start, terms: StartTerms, admission: Admission | None
     ) -> tuple[Start | Postpone | RateFull, Admission | None]:
@@ -229,8 +247,10 @@ class TrailClaim:
         # If the guess is wrong, sequence 2 is taken and the append refused: then it is read.
         return TurnView(lease.lock, None, None, self._opening.assumed(message))
 
-    async def _decide(self, claim: ClaimTry, head: Event, lock: str, *, is_held: bool) -> Decision:
-        view = await self._views.view(claim, head, lock, is_held=is_held)
+    async def _decide(
+        self, claim: ClaimTry, head: Event, lock: str, attempt: LockAttempt
+    ) -> Decision:
+        view = await self._views.view(claim, head, lock, attempt)
         return decide(head, claim.message, view, self._parts.clock.now())
 
     async def _claimed_by(
@@ -298,12 +318,14 @@ class TrailClaim:
         trail = HeldTrail(head=newest, writer=parts.writer, trail=parts.trail, clock=parts.clock)
         return Claimed(lease, trail, message.request, message.defaults or parts.defaults)
 
-    async def beside_a_holder(
-        self, claim: ClaimTry, lock: str, *, must_open: bool = False
+    async def without_a_lock(
+        self, claim: ClaimTry, lock: str, attempt: LockAttempt, *, must_open: bool = False
     ) -> ClaimResult | OtherLock:
-        """Decide about a message whose lock another worker holds. Nothing is claimed.
+        """Decide about a message without a lease on its lock. Nothing is claimed.
 
         Args:
+            lock: of the job; this worker does not hold it.
+            attempt: whether another worker holds ``lock``, or this one has not asked for it.
             must_open: begin the trail of a job that has none, so that it can say what it waits for.
         """
         message = claim.message
@@ -315,7 +337,7 @@ class TrailClaim:
                 return Busy(lock, None)
             if not head.is_readable:
                 return ForNewer(head, head.strangeness)
-            decision = await self._decide(claim, head, lock, is_held=False)
+            decision = await self._decide(claim, head, lock, attempt)
             match decision:
                 case Ended() | Wait() | Busy() | Attended() | Paused():
                     return decision

@@ -169,13 +169,13 @@ def a_second_completion() -> AbstractContextManager[Any]:
 
 def _no_look_by_the_rescuer() -> AbstractContextManager[Any]:
     """The rescuer would end such a group half a minute later, and hide the bug."""
-    suspicion = Rescuer._suspicion
+    pace_of = Rescuer._pace_of
 
     def trusting(self: Rescuer, row: OpenRow, fleet: Any) -> Any:
         is_group = row.facts.job_type == "group.wait" and row.state is State.WAITING
-        return None if is_group else suspicion(self, row, fleet)
+        return None if is_group else pace_of(self, row, fleet)
 
-    return patch.object(Rescuer, "_suspicion", trusting)
+    return patch.object(Rescuer, "_pace_of", trusting)
 
 
 _GROUPED = BAD_WEATHER | PLAIN | {"groups": 4, "jobs": 2, "workers": 4}

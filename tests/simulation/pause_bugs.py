@@ -18,14 +18,14 @@ from tests.simulation.known import FOR_EVER, Known
 
 def the_resume_publishes() -> AbstractContextManager[Any]:
     """Jobs of a paused type are left to the resuming command, and are lost with it."""
-    suspicion = Rescuer._suspicion
+    pace_of = Rescuer._pace_of
 
     def idle(self: Rescuer, row: OpenRow, fleet: Any) -> Any:
         if row.state is State.DEFERRED and 0 < row.published < row.sequence:
             return None
-        return suspicion(self, row, fleet)
+        return pace_of(self, row, fleet)
 
-    return patch.object(Rescuer, "_suspicion", idle)
+    return patch.object(Rescuer, "_pace_of", idle)
 
 
 def a_restart_resumes() -> AbstractContextManager[Any]:

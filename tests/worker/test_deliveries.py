@@ -9,6 +9,7 @@ from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.message import JobMessage
 from jobfleet_worker import JobContext, handler
 from jobfleet_worker.run.consumer import CONSUMER_FAILED, CONSUMER_RECOVERED
+from jobfleet_worker.run.executor import Executor
 from tests.polling import eventually
 from tests.worker.workshop import Workshop
 
@@ -73,6 +74,30 @@ async def test_an_error_of_our_own_puts_the_message_off_and_not_away(
     running = workshop.start_worker(work)
     job_id = await workshop.submit("job")
     assert (await workshop.until_ended(job_id)).status == "Completed"
+    await nothing_is_left(workshop, running)
+
+
+async def test_the_end_of_a_delivery_waits_for_its_acknowledgement_though_the_run_raised(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    has_raised, index_answers = asyncio.Event(), asyncio.Event()
+
+    async def run(*_: object) -> None:
+        has_raised.set()
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(Executor, "run", run)
+    workshop.index.before("flush", index_answers.wait)
+    running = workshop.start_worker(work)
+    await workshop.submit("job")
+    await has_raised.wait()
+    consumer = running.worker._running.consumer
+    consumer.stop()
+    finished = asyncio.create_task(consumer.finish())
+    done, _ = await asyncio.wait({finished}, timeout=0.5)
+    assert not done
+    index_answers.set()
+    await finished
     await nothing_is_left(workshop, running)
 
 

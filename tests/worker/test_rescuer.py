@@ -56,7 +56,7 @@ class Ward:
             publication=writes.publication,
             clock=clock,
             pauses=self._read_pauses,
-            hand=self.handed.append,
+            deliver_here=self.handed.append,
         )
 
     async def _read_pauses(self) -> FleetPauses:

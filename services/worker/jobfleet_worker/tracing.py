@@ -47,7 +47,10 @@ class AttemptSpan:
 
 @contextmanager
 def attempt_span(request: JobRequest, started: Event) -> Iterator[AttemptSpan]:
-    """Stand around one attempt: its log lines say job, type, attempt, trace and request."""
+    """Open the span of an attempt, and bind its ids to log lines.
+
+    Each line then names job, type, attempt, trace and request. The span ends with the context.
+    """
     span = _TRACER.start_span(
         f"job {request.type}",
         context=_parent(request),
@@ -76,14 +79,14 @@ class Origin:
 
     @classmethod
     def here(cls, request: JobRequest) -> Origin:
-        """Take it from the attempt that is current."""
+        """Return the origin of the current attempt."""
         bound = structlog.contextvars.get_contextvars()
         return cls(
             traceparent(request), {k: v for k, v in bound.items() if isinstance(v, str | int)}
         )
 
     def adopt(self) -> None:
-        """Go on from there, in this context."""
+        """Make this origin current: later spans and log lines of this context belong to it."""
         attach(_W3C.extract({"traceparent": self.traceparent}, Context()))
         structlog.contextvars.bind_contextvars(**self.ids)
 

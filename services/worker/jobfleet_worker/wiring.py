@@ -178,7 +178,7 @@ def wire_receiving(setup: WorkerSetup) -> Receiving:
         clock=clock,
         queues=options.queues,
         types=setup.handlers.types,
-        hand=source.hand,
+        deliver_here=source.hand,
     )
     return Receiving(pauses=pauses, pause_watch=pause_watch, source=source)
 

@@ -182,6 +182,8 @@ class Consumer:
         if self._slots.is_reserved:  # received just before, it would start beside a suspect
             await self._give_back_beside_suspect(delivery, None)
             return False
+        # Before the gates: they run users' key functions and codecs. Behind them, a message whose
+        # key function kills its worker would kill one worker after the other.
         ended = await self._claims.end_unstartable(message, delivery.lost_workers)
         if ended is not None:
             await self._act_on(delivery, message, ended, None)
@@ -256,8 +258,12 @@ class Consumer:
             settle = self._settle(delivery, result.trail.head)
             settled = asyncio.create_task(settle, name="settle")
             with self._slots.running():
-                await self._executor.run(result, held)
-                await settled
+                try:
+                    await self._executor.run(result, held)
+                finally:
+                    # Also after an error of our own. Nothing else holds this task or waits for it:
+                    # the worker could close its storage before the message is acknowledged.
+                    await settled
         else:
             await self._without_claim(delivery, message, result)
 

@@ -26,14 +26,14 @@ class ExemptJobs:
         clock: Clock,
         queues: Collection[str],
         types: Collection[str],
-        hand: Callable[[JobMessage], None],
+        deliver_here: Callable[[JobMessage], None],
     ) -> None:
         self._trail = trail
         self._payloads = payloads
         self._clock = clock
         self._queues = queues
         self._types = types
-        self._hand = hand
+        self._deliver_here = deliver_here
         self._seen: set[tuple[str, int]] = set()
 
     async def start(self, pauses: FleetPauses) -> None:
@@ -58,4 +58,4 @@ class ExemptJobs:
         served = facts.queue in self._queues and facts.job_type in self._types
         if not served or head.after.state not in CLAIMABLE or pauses.holding_job(head) is not None:
             return
-        self._hand(await message_of(opening, head, self._payloads, self._clock.now()))
+        self._deliver_here(await message_of(opening, head, self._payloads, self._clock.now()))

@@ -164,6 +164,8 @@ class JobRun:
             progress = ProgressLog(
                 trail=self.trail, clock=self._parts.clock, coder=self._parts.coder
             )
+            # Both before the first await. Otherwise nobody would tell this run of a lost lease, a
+            # cancel request or another holder that comes while its inputs are read.
             self._watch()
             self.trail.on_moved = self._moved
             runner = await self._prepared(handler, progress)

@@ -1,7 +1,9 @@
 """Renews leases from a thread of its own, and ends trust in those that cannot be renewed.
 
-A blocked event loop must not cost a lease, so nothing here touches the handlers' loop except to
-tell it of a loss. Trust is counted from before a request was sent, never from its reply.
+A blocked event loop costs no lease until a job is past its time limit and grace period and the loop
+has not answered for ``ANSWER_SECONDS``. So the thread never waits for the handlers' loop. It tells
+that loop of renewals and losses, asks it to answer, and reads which of its tasks runs. Trust is
+counted from before a request was sent, never from its reply.
 """
 
 from __future__ import annotations
@@ -121,6 +123,8 @@ class KeptLease:
 
     def overdue(self, now: float) -> list[Watch]:
         """Return what is told to the jobs whose time is over. Call it from any thread."""
+        # A copy: meanwhile the other thread adds and removes jobs, and iterating over a dict that
+        # changes raises RuntimeError.
         return [watch for watch in list(self._watches.values()) if now >= watch.give_up_at]
 
     def ask(self, now: float) -> None:
@@ -134,13 +138,15 @@ class KeptLease:
 
     def tell_lost(self, reason: str) -> None:
         """Note the loss, and tell the jobs that rest on this lease."""
+        # First: a job that begins to watch after the copy below is told of nothing. It reads the
+        # reason once it watches (`JobRun._watch`).
         self.lost_reason = reason
-        for watch in list(self._watches.values()):
+        for watch in list(self._watches.values()):  # a copy, as in `overdue`
             self._tell(watch.on_lost, reason)
 
     def tell_renewed(self) -> None:
         """Tell the jobs that rest on this lease."""
-        for watch in list(self._watches.values()):
+        for watch in list(self._watches.values()):  # a copy, as in `overdue`
             self._tell(watch.on_renewed)
 
     def _answer(self) -> None:

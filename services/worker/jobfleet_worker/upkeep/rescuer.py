@@ -1,7 +1,19 @@
 """Finds jobs that nobody works on and publishes them again; the claim decides.
 
-Every sweep compares the open rows with the live leases and reads the newest trail row of each
-candidate. Its cost is bounded: queued rows, which can be many, are read in rotating pages.
+Each sweep asks these questions about an open row, in this order:
+
+1. ``_pace_of``: may the job need attention, by its row, the leased locks and the pauses? Then the
+   row is a candidate, with a pace at which it is looked at. This sends no request.
+2. ``_is_time``: has the candidate waited for its pace?
+3. ``_examine``: what does the trail say? The rescuer repairs a row whose incarnation never began
+   or has ended, and publishes nothing.
+4. ``_is_unattended``: by the trail, and by the lease as it is now, does nobody work on the job?
+5. ``_is_passed_on``: is a message of the job on its way from delay to delay?
+6. Is the job paused? Then it is published only to have its end written.
+7. ``_publish``: send the message.
+
+A sweep reads every open row that is not queued, and two pages of the queued ones; the next sweep
+goes on behind them. Azure Tables cannot select by state: there each sweep reads every open row.
 """
 
 from __future__ import annotations
@@ -136,13 +148,13 @@ class Rescuer:
         publication: Publication,
         clock: Clock,
         pauses: Callable[[], Awaitable[FleetPauses]],
-        hand: Callable[[JobMessage], None],
+        deliver_here: Callable[[JobMessage], None],
     ) -> None:
         """Take the parts.
 
         Args:
             pauses: the pauses in force; waits until they are known.
-            hand: gives this worker a message of a paused queue, which nobody consumes.
+            deliver_here: gives this worker a message of a paused queue, which nobody consumes.
         """
         self._trail = trail
         self._index = index
@@ -155,7 +167,7 @@ class Rescuer:
         self._erasures = OpenErasures(eraser=eraser, clock=clock)
         self._publication = publication
         self._pauses = pauses
-        self._hand = hand
+        self._deliver_here = deliver_here
         self._clock = clock
         self._pace = RepublishPace()
         self._queued_cursor: str | None = None
@@ -175,7 +187,7 @@ class Rescuer:
         fleet = await self._look_around()
         self._unconfirmed = published = 0
         async for row in self._rows():
-            pace = self._suspicion(row, fleet)
+            pace = self._pace_of(row, fleet)
             if pace is not None and self._is_time(row, pace, fleet):
                 published += await self._examine_at_a_pace(row, pace, fleet, published)
         if self._unconfirmed and not published:
@@ -183,26 +195,6 @@ class Rescuer:
         self._pace.forget_before(self._clock.boottime())
         await self._remove_old_locks()
         return published
-
-    async def _examine_at_a_pace(
-        self, row: OpenRow, pace: Pace, fleet: _Fleet, published: int
-    ) -> bool:
-        """One dead worker can free a thousand jobs: let broker and storage breathe in between."""
-        is_published = await self._examine_safely(row, pace, fleet)
-        if is_published and (published + 1) % PUBLISHED_A_SECOND == 0:
-            await asyncio.sleep(1)
-        return is_published
-
-    async def _remove_old_locks(self) -> None:
-        """Remove the locks of workers that died. A clean stop deletes its own."""
-        if self._clock.boottime() < self._next_removal:
-            return
-        removed = await self._locks.remove_idle(
-            WORKER_LOCKS, before=self._clock.now() - OLD_LOCK_AGE
-        )
-        self._next_removal = self._clock.boottime() + LOCK_REMOVAL_SECONDS
-        if removed:
-            _log.info(LOCKS_REMOVED, locks=removed)
 
     async def _look_around(self) -> _Fleet:
         leased = await self._locks.leased()
@@ -232,15 +224,15 @@ class Rescuer:
             if page.next is None:
                 break
 
-    def _suspicion(self, row: OpenRow, fleet: _Fleet) -> Pace | None:
-        """Return how urgently the row is to be looked into, as far as its hints tell."""
+    def _pace_of(self, row: OpenRow, fleet: _Fleet) -> Pace | None:
+        """Return how often to look at the row, by what it says; ``None``: it needs nothing."""
         free = row.lock is None or row.lock not in fleet.leased
         past_due = row.due_at is not None and row.due_at <= fleet.now
         facts = row.facts
         if facts.job_type == GROUP_TYPE:
             return Pace.GROUP
         if fleet.pauses.holding(queue=facts.queue, job_type=facts.job_type) is not None:
-            return self._suspicion_of_paused(row, free=free, past_due=past_due)
+            return self._pace_of_paused(row, free=free, past_due=past_due)
         if facts.queue in fleet.pauses.queues and row.state in CLAIMABLE:
             # A callback job: its message lies in a queue that nobody consumes.
             return Pace.AT_ONCE if past_due or row.due_at is None else None
@@ -251,7 +243,7 @@ class Rescuer:
                 # A lock of many jobs is leased for the others too, and says little of this one.
                 return None if row.lock == job_lock(row.facts.job_id) else Pace.OVERDUE
             case State.WAITING:
-                return self._suspicion_of_waiting(row, fleet, free=free)
+                return self._pace_of_waiting(row, fleet, free=free)
             case State.QUEUED:
                 return fleet.pace_of_due(row)
             case _ if row.published < max(row.sequence, 1):
@@ -263,13 +255,13 @@ class Rescuer:
             case _:
                 return fleet.pace_of_due(row) if past_due or row.due_at is None else None
 
-    def _suspicion_of_paused(self, row: OpenRow, *, free: bool, past_due: bool) -> Pace:
-        """Only an end may be written; what has ended is to be concluded."""
+    def _pace_of_paused(self, row: OpenRow, *, free: bool, past_due: bool) -> Pace:
+        """Return the pace of a paused job: only an end may be written, or concluded."""
         if row.state is State.RUNNING and free:
             return Pace.AT_ONCE
         return Pace.AT_ONCE if row.state is State.WAITING and past_due else Pace.PAUSED
 
-    def _suspicion_of_waiting(self, row: OpenRow, fleet: _Fleet, *, free: bool) -> Pace | None:
+    def _pace_of_waiting(self, row: OpenRow, fleet: _Fleet, *, free: bool) -> Pace | None:
         if row.due_at is not None and row.due_at <= fleet.now + DEADLINE_AHEAD:
             return Pace.AT_ONCE
         if row.sent or not free:
@@ -288,8 +280,25 @@ class Rescuer:
             now=self._clock.boottime(),
         )
 
+    async def _examine_at_a_pace(
+        self, row: OpenRow, pace: Pace, fleet: _Fleet, published: int
+    ) -> bool:
+        """Examine a row, and wait for a second after each hundred jobs that were published.
+
+        One dead worker can free a thousand jobs. Published at once, they would delay all other
+        requests to broker and storage.
+        """
+        is_published = await self._examine_safely(row, pace, fleet)
+        if is_published and (published + 1) % PUBLISHED_A_SECOND == 0:
+            await asyncio.sleep(1)
+        return is_published
+
     async def _examine_safely(self, row: OpenRow, pace: Pace, fleet: _Fleet) -> bool:
-        """A job that this version cannot read must not keep all others from being rescued."""
+        """Examine a row; log a job that cannot be read, and let the sweep go on with the next.
+
+        Raises:
+            BackendError: storage or broker did not answer; this ends the sweep.
+        """
         try:
             return await self._examine(row, pace, fleet)
         except (DataMissing, WrittenByNewer) as error:
@@ -344,19 +353,20 @@ class Rescuer:
             # Only as it was read: a submitter who slept may have written it again by now.
             await self._index.discard(row)
 
-    def _is_passed_on(self, row: OpenRow, head: Event, pace: Pace) -> bool:
-        """Whether the job's message goes from delay to delay: each copy would do so beside it.
+    async def _conclude(self, row: OpenRow, head: Event) -> None:
+        """End an open row whose incarnation has ended, after the callback that it may owe.
 
-        So a copy is sent at the pace of quiet rows, in case the broker has lost the message.
+        The end goes into the timeline again: its writer may have died before it did this, and the
+        retention finds jobs by the timeline.
         """
-        if head.data.get("reason") not in _PASSED_ON:
-            return False
-        is_lost = head.after.state is not State.DEFERRED or row.published < row.sequence
-        if pace is not Pace.OVERDUE and (pace is not Pace.AT_ONCE or is_lost):
-            return False
-        unchanged = (self._clock.now() - head.occurred_at).total_seconds()
-        now = self._clock.boottime()
-        return not self._pace.allows(_key(row), Pace.QUIET, unchanged_for=unchanged, now=now)
+        end = head
+        if head.after.incarnation > row.incarnation:
+            found = await ending_of(row.facts.job_id, row.incarnation, trail=self._trail)
+            if found is None:
+                return
+            end = found
+        self._index.record([end])
+        await self._ending.conclude(end)
 
     async def _is_unattended(self, head: Event, fleet: _Fleet) -> bool:
         """Judge by the trail, and ask for the lease anew: the listing may be older than both."""
@@ -377,6 +387,10 @@ class Rescuer:
             case _:
                 return after.due_at is None or after.due_at - now <= LONGEST_DELAY
 
+    def _is_near_its_deadline(self, head: Event) -> bool:
+        due_at = head.after.due_at
+        return due_at is not None and due_at <= self._clock.now() + DEADLINE_AHEAD
+
     async def _is_free(self, lock: str, fleet: _Fleet) -> bool:
         """Ask for the lease; of a dead worker's own lock once for all its jobs.
 
@@ -389,6 +403,20 @@ class Rescuer:
             fleet.free.add(lock)
         return is_free
 
+    def _is_passed_on(self, row: OpenRow, head: Event, pace: Pace) -> bool:
+        """Whether the job's message goes from delay to delay: each copy would do so beside it.
+
+        So a copy is sent at the pace of quiet rows, in case the broker has lost the message.
+        """
+        if head.data.get("reason") not in _PASSED_ON:
+            return False
+        is_lost = head.after.state is not State.DEFERRED or row.published < row.sequence
+        if pace is not Pace.OVERDUE and (pace is not Pace.AT_ONCE or is_lost):
+            return False
+        unchanged = (self._clock.now() - head.occurred_at).total_seconds()
+        now = self._clock.boottime()
+        return not self._pace.allows(_key(row), Pace.QUIET, unchanged_for=unchanged, now=now)
+
     async def _publish(self, head: Event, pace: Pace, *, to_itself: bool) -> bool:
         opening = await self._trail.read(head.job_id, 1)
         if opening is None or holds_no_request(opening):
@@ -397,7 +425,7 @@ class Rescuer:
         if head.after.state is State.WAITING and self._is_near_its_deadline(head):
             message = replace(message, due_at=head.after.due_at)
         if to_itself:
-            self._hand(message)
+            self._deliver_here(message)
             return True
         sent = await self._confirmed(message, head)
         if sent:
@@ -417,24 +445,16 @@ class Rescuer:
         self._unconfirmed = 0
         return sent
 
-    def _is_near_its_deadline(self, head: Event) -> bool:
-        due_at = head.after.due_at
-        return due_at is not None and due_at <= self._clock.now() + DEADLINE_AHEAD
-
-    async def _conclude(self, row: OpenRow, head: Event) -> None:
-        """End an open row whose incarnation has ended, after the callback that it may owe.
-
-        The end goes into the timeline again: its writer may have died before it did this, and the
-        retention finds jobs by the timeline.
-        """
-        end = head
-        if head.after.incarnation > row.incarnation:
-            found = await ending_of(row.facts.job_id, row.incarnation, trail=self._trail)
-            if found is None:
-                return
-            end = found
-        self._index.record([end])
-        await self._ending.conclude(end)
+    async def _remove_old_locks(self) -> None:
+        """Remove the locks of workers that died. A clean stop deletes its own."""
+        if self._clock.boottime() < self._next_removal:
+            return
+        removed = await self._locks.remove_idle(
+            WORKER_LOCKS, before=self._clock.now() - OLD_LOCK_AGE
+        )
+        self._next_removal = self._clock.boottime() + LOCK_REMOVAL_SECONDS
+        if removed:
+            _log.info(LOCKS_REMOVED, locks=removed)
 
 
 def _key(row: OpenRow) -> tuple[str, int, int]:

@@ -104,7 +104,7 @@ def _rescuer(setup: WorkerSetup, receiving: Receiving) -> Rescuer:
         publication=setup.writes.publication,
         clock=setup.clock,
         pauses=receiving.pause_watch.current,
-        hand=receiving.source.hand,
+        deliver_here=receiving.source.hand,
     )
 
 

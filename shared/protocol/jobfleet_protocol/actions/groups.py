@@ -133,6 +133,7 @@ class Groups:
         return submitted
 
     async def _open(self, request: JobRequest, by: str | None) -> Submitted:
+        # Before the row is sent: see `reopen_if_slow`.
         now, since = self._clock.now(), self._clock.boottime()
         facts = JobFacts.of(request)
         data = opening_change(request, self._defaults, now=now, by=by).data

@@ -158,6 +158,7 @@ class Redriver:
                 message=f"redriven by {by or 'somebody'}{_because(reason)}",
                 data=data_of(by, reason, mark),
             )
+            # Before the row is sent: see `reopen_if_slow`.
             since = self._clock.boottime()
             event = draft(head, head.facts, change, occurred_at=self._clock.now())
             await self._index.open(open_row(event.facts, event.after, event.occurred_at))

@@ -359,6 +359,8 @@ class Submitter:
 
     async def _submit(self, request: JobRequest, clear: JobRequest, by: str | None) -> Submitted:
         """Write and publish ``request``; of the clear one only the lookup keys are read."""
+        # Before the row is sent. Taken later, a submitter that slept in between would not see that
+        # its row may have been removed as an orphan, and would not write it again.
         now, since = self._clock.now(), self._clock.boottime()
         facts = JobFacts.of(request)
         keys = self._coder.keys_of(clear, await self._declared_keys(clear))

@@ -81,6 +81,7 @@ class TrailOpening:
             message.request, defaults, now=now, by="message", keys=self._keys(message)
         )
         event = draft(None, facts, change, occurred_at=now)
+        # Before the row is sent: see `reopen_if_slow`.
         since = self._clock.boottime()
         await self._index.open(open_row(facts, event.after, now))
         if await self._writer.append([event]) is not None:

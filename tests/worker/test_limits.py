@@ -163,13 +163,18 @@ async def test_a_running_job_stops_where_a_slot_of_its_limit_is_lost(
     job_id = await workshop.submit("waits")
     head = await workshop.until_state(job_id, State.RUNNING)
     (held,) = head.after.locks
-    run = workshop._workers[0].worker.executor.running[job_id]
-    (lease,) = run.held_lock_slots.leases
+    running = workshop._workers[0].worker.executor.running
+
+    async def has_begun() -> bool:
+        return job_id in running  # some time after its claim stands in the trail
+
+    await eventually("the run", has_begun)
+    (lease,) = running[job_id].held_lock_slots.leases
     await workshop.real.leases.release(held.lock, lease.lease_id)
     await workshop.real.leases.acquire(held.lock, "somebody else", 30)
 
     async def has_stopped() -> bool:
-        return job_id not in workshop._workers[0].worker.executor.running
+        return job_id not in running
 
     await eventually("the end of the run", has_stopped)
     assert (await workshop.head(job_id)).after.state is State.RUNNING, "nothing is written"

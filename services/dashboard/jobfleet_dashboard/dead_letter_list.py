@@ -19,7 +19,7 @@ async def dead_letters(
     """Return a page: first the messages, then the jobs.
 
     Raises:
-        InvalidRequest: the cursor is none of ours.
+        InvalidRequest: this list did not return the cursor.
         BackendUnavailable: the store or the index cannot be read.
     """
     part, inner = (_MESSAGES, "") if cursor is None else _CURSOR.parts(cursor)

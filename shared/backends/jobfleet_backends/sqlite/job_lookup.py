@@ -30,7 +30,7 @@ def look_up(
     """Return rows, the next cursor, and where a bounded search has stopped.
 
     Raises:
-        InvalidRequest: the cursor is none of this look-up's.
+        InvalidRequest: this list did not return the cursor.
     """
     (key, value), *others = query.keys.items()
     place = _LAST if query.cursor is None else _CURSOR.parts(query.cursor)

@@ -58,7 +58,7 @@ async def find_events(
         fits: a further condition, on what an event shows.
 
     Raises:
-        InvalidRequest: the cursor is none of the timeline's.
+        InvalidRequest: this list did not return the cursor.
         BackendUnavailable: the index cannot be read.
     """
     stored, messages = _divided(query)

@@ -115,7 +115,7 @@ class JobReader:
                 ones; ``b12``: those right before 12, going on to older ones.
 
         Raises:
-            InvalidRequest: the cursor is none of these.
+            InvalidRequest: this list did not return the cursor.
             UnknownJob: no trail.
         """
         direction, sequence = _cursor(cursor)
@@ -139,7 +139,7 @@ class JobReader:
         shorter than ``limit``.
 
         Raises:
-            InvalidRequest: the cursor is none of ours.
+            InvalidRequest: this list did not return the cursor.
             UnknownJob: no trail.
         """
         if cursor is None:
@@ -160,7 +160,7 @@ class JobReader:
         events.
 
         Raises:
-            InvalidRequest: the cursor is none of ours.
+            InvalidRequest: this list did not return the cursor.
             UnknownJob: no trail.
         """
         after, attempt = await self._resume(job_id, cursor)

@@ -132,7 +132,7 @@ async def read_journal(
     Some 1,000 entries are looked at; then the page says how far back it has looked.
 
     Raises:
-        InvalidRequest: the cursor is none of this list's.
+        InvalidRequest: this list did not return the cursor.
     """
     before = None if cursor is None else int(_CURSOR.parts(cursor)[0])
     kept: list[ControlEntry] = []

@@ -78,7 +78,7 @@ class LogReader:
         A page ends with the line that brings it to ``limit_bytes``.
 
         Raises:
-            InvalidRequest: the cursor is none of ours.
+            InvalidRequest: this list did not return the cursor.
             UnknownJob: no trail.
         """
         epoch, position = (int(part) for part in _CURSOR.parts(cursor or "0-0"))

@@ -49,7 +49,7 @@ async def read_dead_letters(
     """Return the newest dead jobs, or those before a cursor.
 
     Raises:
-        InvalidRequest: the cursor is none of this list's.
+        InvalidRequest: this list did not return the cursor.
         BackendUnavailable: index or store cannot be read.
     """
     report, jobs, letters = await asyncio.gather(

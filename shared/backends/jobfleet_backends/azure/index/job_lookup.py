@@ -72,7 +72,7 @@ class JobLookup:
         """Return the next ``limit`` jobs that have the property and fit.
 
         Raises:
-            InvalidRequest: the cursor is none of this look-up's.
+            InvalidRequest: this list did not return the cursor.
         """
         after = "t-" if cursor is None else _CURSOR.parts(cursor)[0]
         end = "t." if since is None else f"{time_key(since)}-~"

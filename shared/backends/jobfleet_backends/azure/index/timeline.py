@@ -92,7 +92,7 @@ def span_of(since: datetime | None, until: datetime | None, cursor: str | None) 
     """Return the span of a range of time (``until`` exclusive), continued after a cursor.
 
     Raises:
-        InvalidRequest: the cursor is none of the timeline's.
+        InvalidRequest: this list did not return the cursor.
     """
     after, before = "t-", _END
     if until is not None:

@@ -180,7 +180,7 @@ class Consumer:
             await self._set_aside(delivery, message)
             return False
         if self._slots.is_reserved:  # received just before, it would start beside a suspect
-            await self._give_back_beside_suspect(delivery, None)
+            await self._requeue_beside_suspect(delivery, None)
             return False
         # Before the gates: they run users' key functions and codecs. Behind them, a message whose
         # key function kills its worker would kill one worker after the other.
@@ -220,7 +220,7 @@ class Consumer:
             if self._slots.rest_left:
                 await self._slots.until_looked_at()
             if self._slots.is_reserved:
-                await self._give_back_beside_suspect(delivery, suspect.head)
+                await self._requeue_beside_suspect(delivery, suspect.head)
             elif self._slots.can_be_reserved:
                 await self._run_alone(delivery, message, suspect)
             else:
@@ -301,7 +301,7 @@ class Consumer:
         else:
             await self._acknowledge(delivery)
 
-    async def _give_back_beside_suspect(self, delivery: Delivery, head: Event | None) -> None:
+    async def _requeue_beside_suspect(self, delivery: Delivery, head: Event | None) -> None:
         """Leave a message to others while a suspect has this worker to itself, or waits for that.
 
         Put off instead, all that come together would come together again, to one worker, while the

@@ -159,22 +159,16 @@ async def test_a_running_job_stops_where_a_slot_of_its_limit_is_lost(
     workshop: Workshop, limits: Limits
 ) -> None:
     await limits.set("api", slots=1, rate=None, by="ann")
-    workshop.start_worker(waits)
+    running = workshop.start_worker(waits)
     job_id = await workshop.submit("waits")
     head = await workshop.until_state(job_id, State.RUNNING)
     (held,) = head.after.locks
-    running = workshop._workers[0].worker.executor.running
-
-    async def has_begun() -> bool:
-        return job_id in running  # some time after its claim stands in the trail
-
-    await eventually("the run", has_begun)
-    (lease,) = running[job_id].held_lock_slots.leases
+    (lease,) = (await running.run_of(job_id)).held_lock_slots.leases
     await workshop.real.leases.release(held.lock, lease.lease_id)
     await workshop.real.leases.acquire(held.lock, "somebody else", 30)
 
     async def has_stopped() -> bool:
-        return job_id not in running
+        return job_id not in running.worker.executor.running
 
     await eventually("the end of the run", has_stopped)
     assert (await workshop.head(job_id)).after.state is State.RUNNING, "nothing is written"

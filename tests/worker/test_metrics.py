@@ -14,7 +14,6 @@ from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.request_counter import RequestCounter
-from jobfleet_contracts.state import State
 from jobfleet_worker import Defer, Fail, JobContext, Retry, handler
 from jobfleet_worker.handlers.registry import Handlers
 from jobfleet_worker.metrics.metrics_page import MetricsPage
@@ -197,8 +196,7 @@ async def test_a_foreign_publishers_job_is_registered_here(
 
 async def test_a_lost_lease_is_counted_as_fenced(workshop: Workshop, observed: Observed) -> None:
     job_id = await workshop.submit("moody", "hang")
-    await workshop.until_state(job_id, State.RUNNING)
-    execution = observed.running.worker.executor.running[job_id]
+    execution = await observed.running.run_of(job_id)
     execution.stop(Stop.LEASE_LOST, "taken by the test")
     await observed.until(1, "fenced_total")
     await workshop.canceller.cancel(job_id, by="test")

@@ -23,6 +23,7 @@ from jobfleet_protocol.trail.transitions import Change, draft
 from jobfleet_worker.builtin.demo_steps import demo_steps
 from jobfleet_worker.handlers.registry import Handlers
 from jobfleet_worker.options import WorkerOptions
+from jobfleet_worker.run.job_run import JobRun
 from jobfleet_worker.worker import Worker
 from tests.polling import eventually
 from tests.protocol.faulty_port import FaultyPort
@@ -57,6 +58,14 @@ class RunningWorker:
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
         self._task = asyncio.create_task(worker.run(), name="worker under test")
+
+    async def run_of(self, job_id: str) -> JobRun:
+        """Return the job's run; it begins some time after its claim stands in the trail."""
+
+        async def found() -> JobRun | None:
+            return self.worker.executor.running.get(job_id)
+
+        return await eventually(f"the run of job {job_id}", found)
 
     async def stop(self, seconds: float = 120) -> float:
         """Drain it; returns how long that took."""

@@ -56,7 +56,7 @@ OF_DEADLY_MESSAGES = (
     Known(
         "a job ended for its message under another worker's claim",
         ended_under_a_claim,
-        18,
+        9,
         _COPIES,
         shows="^rule 6",
     ),

@@ -11,18 +11,13 @@ from tests.simulation.servers import Servers
 from tests.simulation.sim_handlers import DEADLY_TYPE
 
 
-def unstartable_faults(servers: Servers, *, is_single: bool) -> Iterator[str]:
-    """Yield endings that the losses do not explain, and messages that are not set aside.
-
-    Args:
-        is_single: each worker holds one message at a time. With more, a neighbour's message may be
-            in the same hands again and again, and be counted with the deadly one.
-    """
+def unstartable_faults(servers: Servers) -> Iterator[str]:
+    """Yield endings that the losses do not explain, and messages that are not set aside."""
     broker = servers.broker
     for when, event in servers.trail.written:
         if not _ends_unstarted(event):
             continue
-        if event.facts.job_type != DEADLY_TYPE and is_single:
+        if event.facts.job_type != DEADLY_TYPE:
             yield f"job {event.job_id} #{event.sequence} ended for what its neighbour did"
         elif when < broker.costly_since.get(event.job_id, inf) or not broker.counts_losses:
             yield f"job {event.job_id} #{event.sequence} ended before its message cost ten workers"

@@ -48,7 +48,7 @@ class DeadlyMessages:
     def _judge(self, job_id: str) -> None:
         """A database counts: the worker after the tenth ends an open job unread."""
         head, taken = self._servers.trail.newest(job_id), TAKEN.get()
-        lost = 0 if taken is None else taken.unanswered
+        lost = 0 if taken is None else taken.lost_workers
         is_open = head is not None and head.after.state in CLAIMABLE
         if self._servers.broker.counts_losses and lost >= LOST_BEFORE_CLAIM and is_open:
             self.faults.append(
@@ -60,22 +60,18 @@ class DeadlyMessages:
 def deadly_wishes(scenario: Scenario) -> list[Wish]:
     """Return what people want of such jobs.
 
-    Where nobody counts, a job is set aside and published again until somebody cancels it. A worker
-    that lacks its type puts its message off, and the count begins anew; the same message of a
-    foreign publisher, of which there is no job yet, would come again for ever.
+    Where nobody counts, a job is set aside and published again until somebody cancels it.
     """
-    is_counted = scenario.counts_losses and not scenario.lacking
     dice = Random(f"deadly jobs/{scenario.seed}")
     wishes: list[Wish] = []
     for number in range(scenario.deadly):
         at = dice.uniform(0, scenario.fault_seconds * 0.6)
         request = _request(number, at, dice)
         tag = f"deadly-{number}"
-        is_foreign = dice.random() < 0.15 and not scenario.lacking
-        verb = "foreign" if is_foreign else "submit"
+        verb = "foreign" if dice.random() < 0.15 else "submit"
         wishes.append(Wish(at=at, verb=verb, tag=tag, request=request, job_id=request.job_id))
         later = at + dice.uniform(60, 900)
-        if dice.random() < 0.2 or not is_counted:
+        if dice.random() < 0.2 or not scenario.counts_losses:
             wishes.append(Wish(at=later, verb="cancel", tag=f"{tag}-end", job_id=request.job_id))
         elif dice.random() < 0.2:
             wishes.append(Wish(at=later, verb="redrive", tag=f"{tag}-again", job_id=request.job_id))

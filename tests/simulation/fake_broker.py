@@ -50,6 +50,12 @@ class Parcel:
     rough: bool
     unanswered: int = 0
 
+    @property
+    def lost_workers(self) -> int:
+        """How many workers it has cost, with the copies before it."""
+        earlier = self.message.lost_workers if isinstance(self.message, JobMessage) else 0
+        return earlier + self.unanswered
+
 
 TAKEN: ContextVar[Parcel | None] = ContextVar("taken", default=None)
 """What the running task of a worker was handed."""
@@ -190,7 +196,7 @@ class Broker:
     def _put_back_unanswered(self, parcel: Parcel) -> None:
         parcel = replace(parcel, unanswered=parcel.unanswered + 1)
         job_id = _job_of(parcel)
-        if job_id is not None and parcel.unanswered >= LOST_BEFORE_CLAIM:
+        if job_id is not None and parcel.lost_workers >= LOST_BEFORE_CLAIM:
             self.costly_since.setdefault(job_id, self._time.now)
         if job_id is not None and parcel.unanswered >= DELIVERY_LIMIT:
             self.unread.add(job_id)
@@ -242,7 +248,9 @@ class FakeDelivery:
     @property
     def lost_workers(self) -> int:
         """How many workers the message has cost, where the broker can tell."""
-        return self._parcel.unanswered if self._consumer.counts_losses else 0
+        if not self._consumer.counts_losses:
+            return 0
+        return self._parcel.lost_workers
 
     async def ack(self) -> None:
         """Take it off the queue; quiet where the connection is gone."""

@@ -316,7 +316,7 @@ class Simulation:
             *self.witness.faults,
             *self.crowd.faults,
             *self.deadly.faults,
-            *unstartable_faults(self.servers, is_single=self.scenario.concurrency == 1),
+            *unstartable_faults(self.servers),
             *self.servers.move_faults,
             *rate_faults(rate, self.witness.starts),
             *self._skew_faults(),

@@ -1,6 +1,7 @@
 """A message that ends the workers which take it, before any claim, costs ten of them at most."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from jobfleet_protocol.claiming.decision import Ended
 from jobfleet_protocol.claiming.unstartable import LOST_BEFORE_CLAIM, UnstartableJobs
 from jobfleet_protocol.trail.transitions import Change
 from jobfleet_worker import handler
+from jobfleet_worker.run.message_claims import MessageClaims
 from tests.conformance.deliveries import consuming, lose, received
 from tests.polling import eventually
 from tests.worker.workshop import DEFAULTS, Workshop
@@ -65,6 +67,51 @@ async def test_one_loss_less_and_the_job_runs(workshop: Workshop) -> None:
     assert (await workshop.until_ended(job_id)).after.state is State.COMPLETED
 
 
+async def test_a_copy_that_came_back_runs_no_code_of_a_job_that_has_ended(
+    workshop: Workshop,
+) -> None:
+    request = await workshop.submit_unpublished("deadly", "copied")
+    cancelled = Change(kind=Status.CANCELLED, message="operator")
+    await workshop.append(request.job_id, cancelled)
+    await workshop.real.queue.publish(JobMessage(request=request))
+    await lose_workers(workshop, 1)
+    worker = workshop.start_worker(deadly)
+
+    async def is_taken() -> bool:
+        return not any(depth.ready for depth in await workshop.real.queue.depths())
+
+    await eventually("the copy is taken", is_taken)
+    await worker.stop()
+    assert await is_taken()
+    assert _asked == []
+    assert await workshop.statuses(request.job_id) == ["Queued", "Cancelled"]
+
+
+async def test_beside_a_message_that_came_back_its_worker_takes_no_other_before_the_claim(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    came_back = await workshop.submit("deadly", "e")
+    await lose_workers(workshop, 1)
+    claim, begun, goes_on = MessageClaims.claim, asyncio.Event(), asyncio.Event()
+
+    async def slow(self: MessageClaims, message: JobMessage, *rest: Any, **more: Any) -> Any:
+        if message.request.job_id == came_back:
+            begun.set()
+            await goes_on.wait()
+        return await claim(self, message, *rest, **more)
+
+    monkeypatch.setattr(MessageClaims, "claim", slow)
+    workshop.start_worker(deadly, concurrency=4)
+    await begun.wait()
+    neighbour = await workshop.submit("deadly", "f")
+    await asyncio.sleep(0.3)  # a worker with free slots takes what comes within milliseconds
+    assert await workshop.statuses(neighbour) == ["Queued"]
+    assert _asked == ["e"]
+    goes_on.set()
+    for job_id in (came_back, neighbour):
+        assert (await workshop.until_ended(job_id)).after.state is State.COMPLETED
+
+
 async def test_a_claim_in_the_trail_decides_and_a_wish_to_cancel_is_heeded(
     workshop: Workshop,
 ) -> None:
@@ -83,10 +130,12 @@ async def test_a_claim_in_the_trail_decides_and_a_wish_to_cancel_is_heeded(
     assert await unstartable.end(message, LOST_BEFORE_CLAIM) is None
     deferred = Change(kind=Status.DEFERRED, worker_id="w", due_at=now, message="put off")
     await workshop.append(request.job_id, deferred)
+    assert await unstartable.end(message, LOST_BEFORE_CLAIM - 1) is None
     ended = await unstartable.end(message, LOST_BEFORE_CLAIM)
     assert isinstance(ended, Ended)
     assert ended.head.after.state is State.CANCELLED
-    assert await unstartable.end(message, LOST_BEFORE_CLAIM) is None
+    again = await unstartable.end(message, 1)  # another copy: its code rests too
+    assert again == Ended(ended.head, written=False)
 
 
 async def test_a_message_of_a_stranger_that_has_no_job_is_kept_apart(workshop: Workshop) -> None:

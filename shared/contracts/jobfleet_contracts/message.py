@@ -73,6 +73,7 @@ class JobMessage:
             ``None`` from foreign publishers.
         unknown_fields: what the request holds beside ``request``, from a newer version or by
             mistake. What the trail says counts then; without a trail it is no job request.
+        lost_workers: workers that were lost with earlier copies, before any could claim the job.
         body: as it came, where the message may turn out to be no job request.
     """
 
@@ -84,6 +85,7 @@ class JobMessage:
     deferrals: int = 0
     opening_hash: str | None = None
     unknown_fields: tuple[str, ...] = ()
+    lost_workers: int = 0
     body: bytes = b""
 
     def without_proof(self) -> JobMessage:

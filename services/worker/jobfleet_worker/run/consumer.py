@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from dataclasses import replace
 from datetime import timedelta
 
 import structlog
@@ -76,6 +77,7 @@ class Consumer:
         self._patience = patience
         self._metrics = metrics
         self._tasks: set[asyncio.Task[bool]] = set()
+        self._undecided: dict[asyncio.Task[bool], asyncio.Event] = {}
         self._stopping = False
         self._problem: str | None = None
 
@@ -96,7 +98,21 @@ class Consumer:
             self._note(None)
             pause = back_off()
             for delivery in deliveries:
-                self.begin(delivery)
+                task = self.begin(delivery)
+                if delivery.lost_workers:
+                    # It may be what ended its workers. A message that is taken before its claim
+                    # would be counted with it, however often it comes back.
+                    await self._until_decided(task)
+
+    async def _until_decided(self, task: asyncio.Task[bool]) -> None:
+        """Wait until the claim of a delivery is made or refused, or the delivery has ended."""
+        if not task.done():
+            self._undecided[task] = asyncio.Event()
+            await self._undecided[task].wait()
+
+    def _decided(self, task: asyncio.Task[bool] | None) -> None:
+        if task is not None and (waiting := self._undecided.pop(task, None)) is not None:
+            waiting.set()
 
     def _note(self, problem: str | None) -> None:
         """Log once per change why nothing can be received."""
@@ -188,9 +204,12 @@ class Consumer:
         if ended is not None:
             await self._act_on(delivery, message, ended, None)
             return False
+        if delivery.lost_workers:  # put off by a worker that cannot start it, it keeps its count
+            message = replace(message, lost_workers=delivery.lost_workers)
         if await self._gates.leave_to_others(message):
             await self._acknowledge(delivery)
             return True
+        message = replace(message, lost_workers=0)  # what puts it off now has run its code
         if await self._gates.put_off_by_rate(message):
             await self._acknowledge(delivery)
             return False
@@ -198,6 +217,7 @@ class Consumer:
             if not has_place and await self._is_put_off_without_process(delivery, message):
                 return False
             result, held = await self._claims.claim(message, fleet, is_alone=self._slots.total == 1)
+            self._decided(asyncio.current_task())
             if isinstance(result, Suspect):
                 await self._handle_suspect(delivery, message, result)
             else:
@@ -269,6 +289,7 @@ class Consumer:
 
     def _done(self, task: asyncio.Task[bool]) -> None:
         self._tasks.discard(task)
+        self._decided(task)
         self._slots.release()
         if not task.cancelled() and task.exception() is not None:
             _log.error(DELIVERY_FAILED, exc_info=task.exception())

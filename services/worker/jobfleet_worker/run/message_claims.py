@@ -8,7 +8,6 @@ from jobfleet_protocol.claiming.claim_result import ClaimResult
 from jobfleet_protocol.claiming.claimer import Claimer
 from jobfleet_protocol.claiming.decision import Busy
 from jobfleet_protocol.claiming.lock_leases import new_lease_id
-from jobfleet_protocol.claiming.unstartable import LOST_BEFORE_CLAIM
 from jobfleet_protocol.control.fleet_seal import FleetSeal
 from jobfleet_worker.run.lease_keeper import KeptLease
 from jobfleet_worker.run.storage_patience import StoragePatience
@@ -60,14 +59,17 @@ class MessageClaims:
         )
 
     async def end_unstartable(self, message: JobMessage, lost_workers: int) -> ClaimResult | None:
-        """End a job whose message cost too many workers; ``None``: claim it as always.
+        """End a job whose message cost too many workers, or conclude one that has ended.
 
         Call it before any code of the job's handler may run.
+
+        Returns:
+            ``None``: claim the job as always.
 
         Raises:
             BackendError: storage did not answer for the length of a lease, or refused.
         """
-        if lost_workers < LOST_BEFORE_CLAIM:
+        if not lost_workers:
             return None
 
         async def end() -> ClaimResult | None:

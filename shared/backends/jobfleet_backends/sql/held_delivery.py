@@ -36,6 +36,8 @@ class HeldDelivery:
         self.number = number
         self.message = message
         self.lost_workers = lost_workers
+        if isinstance(message, JobMessage):
+            self.lost_workers += message.lost_workers
 
     async def ack(self) -> None:
         """Take it off the queue; quiet where it has gone back."""

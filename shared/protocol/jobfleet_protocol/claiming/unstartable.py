@@ -30,11 +30,14 @@ class UnstartableJobs:
         self._worker_id = worker_id
 
     async def end(self, message: JobMessage, lost_workers: int) -> Ended | NoRequest | None:
-        """End the job of a message that cost so many workers.
+        """End the job of a message that cost ten workers; conclude one of a job that has ended.
+
+        A copy counts its own losses. So a job that its first copy has ended would go on to end
+        workers by its other copies, if their losses alone decided.
 
         Returns:
             ``NoRequest``: there is no job yet, and the message is to be kept apart. ``None``: claim
-            the job as always, since its own trail says more.
+            the job as always, since its own trail says more, or too few workers were lost.
 
         Raises:
             BackendUnavailable: storage does not answer; try again.
@@ -43,8 +46,12 @@ class UnstartableJobs:
         while True:
             head = await self._trail.newest(message.request.job_id)
             if head is None:
-                return NoRequest(reason)
+                return NoRequest(reason) if lost_workers >= LOST_BEFORE_CLAIM else None
+            if head.is_readable and head.after.state.is_terminal:
+                return Ended(head, written=False)
             if not head.is_readable or head.after.state not in CLAIMABLE:
+                return None
+            if lost_workers < LOST_BEFORE_CLAIM:
                 return None
             # No lease is needed: whoever claims the job meanwhile inserts the same sequence.
             change = self._ending(reason, is_cancelled=head.after.cancel_requested)

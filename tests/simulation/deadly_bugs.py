@@ -9,7 +9,6 @@ from unittest.mock import patch
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.state import State
 from jobfleet_protocol.claiming import unstartable
-from jobfleet_worker.run import message_claims
 from jobfleet_worker.run.message_claims import MessageClaims
 from tests.simulation.emphases import PLAIN
 from tests.simulation.known import Known
@@ -27,7 +26,7 @@ def the_count_is_not_asked_for() -> AbstractContextManager[Any]:
 
 def ended_too_soon() -> AbstractContextManager[Any]:
     """A few lost workers, which anything may have ended, are enough to end a job."""
-    return patch.object(message_claims, "LOST_BEFORE_CLAIM", 2)
+    return patch.object(unstartable, "LOST_BEFORE_CLAIM", 2)
 
 
 def ended_under_a_claim() -> AbstractContextManager[Any]:
@@ -56,7 +55,7 @@ OF_DEADLY_MESSAGES = (
     Known(
         "a job ended for its message under another worker's claim",
         ended_under_a_claim,
-        9,
+        89,
         _COPIES,
         shows="^rule 6",
     ),

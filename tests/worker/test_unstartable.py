@@ -68,21 +68,27 @@ async def test_one_loss_less_and_the_job_runs(workshop: Workshop) -> None:
 
 
 async def test_a_copy_that_came_back_runs_no_code_of_a_job_that_has_ended(
-    workshop: Workshop,
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request = await workshop.submit_unpublished("deadly", "copied")
     cancelled = Change(kind=Status.CANCELLED, message="operator")
     await workshop.append(request.job_id, cancelled)
     await workshop.real.queue.publish(JobMessage(request=request))
     await lose_workers(workshop, 1)
+    end, decided = MessageClaims.end_unstartable, []
+
+    async def noted(self: MessageClaims, message: JobMessage, lost_workers: int) -> Any:
+        decided.append(await end(self, message, lost_workers))
+        return decided[-1]
+
+    async def is_decided() -> bool:
+        return bool(decided)
+
+    monkeypatch.setattr(MessageClaims, "end_unstartable", noted)
     worker = workshop.start_worker(deadly)
-
-    async def is_taken() -> bool:
-        return not any(depth.ready for depth in await workshop.real.queue.depths())
-
-    await eventually("the copy is taken", is_taken)
+    await eventually("the copy is decided", is_decided)
     await worker.stop()
-    assert await is_taken()
+    assert [type(each) for each in decided] == [Ended]
     assert _asked == []
     assert await workshop.statuses(request.job_id) == ["Queued", "Cancelled"]
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from itertools import product
 
 import pytest
 
+from jobfleet_contracts import named_values
 from jobfleet_contracts.credentials import masked, masked_text
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.named_values import Scan
 from tests.protocol.credential_notations import (
     FORMS,
     FREE_NAMES,
@@ -101,6 +104,52 @@ def test_a_hostile_text_takes_a_time_that_grows_with_its_length(turn: int) -> No
     for place, first in enumerate(_HOSTILE):
         for second in _HOSTILE[(place + turn) % 10 :: 10]:
             _is_masked_in_time(first + second, 40_000, 0.4)
+
+
+_BEFORE = ("", "[", "(", "{", "<", "<a ", ",", ";", "/", "--", '"', "'", '\\"', "\n", ". ")
+_NAMES = ("key", "name", "value", "password")
+_BETWEEN = ("=", ":", ": ", '"=', '": ', '", "', ">", " ")
+_AFTER = ("a", "a<", "a;", "a)", "a,b", '"a', '"x"><![CDATA[', "[", "\n\n ", "token;", '\\"a"')
+_MOST_STEPS = 6
+
+
+def _assert_few_steps(pieces: tuple[str, ...], length: int) -> None:
+    """Count the characters looked at, not the time: a busy machine cannot bend it."""
+    piece = "".join(pieces)
+    text = "password" + piece * (length // len(piece))
+    scan = Scan(text)
+    scan.masked()
+    assert scan.steps < _MOST_STEPS * len(text), f"{piece!r} again and again"
+
+
+@pytest.mark.parametrize("name", _NAMES)
+def test_each_character_is_looked_at_few_times(name: str) -> None:
+    for before, between, after in product(_BEFORE, _BETWEEN, _AFTER):
+        _assert_few_steps((before, name, between, after), 400)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("first", _HOSTILE)
+def test_each_character_of_three_hostile_pieces_is_looked_at_few_times(first: str) -> None:
+    for second, third in product(_HOSTILE, _HOSTILE):
+        _assert_few_steps((first, second, third), 1000)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("between", _BETWEEN)
+def test_a_name_with_hostile_text_around_it_takes_a_time_that_grows_with_the_length(
+    between: str,
+) -> None:
+    for before, name, after in product(_BEFORE, _NAMES, _AFTER):
+        _is_masked_in_time(before + name + between + after, 40_000, 0.4)
+
+
+def test_what_is_left_of_a_text_that_takes_too_many_steps_is_hidden(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(named_values, "_MOST_STEPS", 0.01)
+    shown = masked_text(f"size: 5, token={'a' * 500} and then password={SHOWN}")
+    assert shown == "size: 5, token=***"
 
 
 @pytest.mark.full

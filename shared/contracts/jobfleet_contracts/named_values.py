@@ -45,7 +45,7 @@ _OPENING = re.compile(r"""(?:[bBrRuUfF]{1,2}(?=["']))?("{3}|'{3}|\\{0,15}["'`])"
 _LABEL_TEXT = re.compile(
     r"""\\{0,15}["'`]?([\w$@.:/ -]{1,60}?)[ \t]{0,20}(?=\\{0,15}["'`]|[,;&<>}\])\r\n]|$)"""
 )
-_WORD = re.compile(rf"(?:(?i:{SCHEMES})[ ])?[^\s&;#\"'<>]+")
+_SCHEME_BEFORE = re.compile(rf"(?:(?i:{SCHEMES})[ ](?=[^\s&;#\"'<>]))?")
 _SCHEME = re.compile(SCHEMES, re.IGNORECASE)
 _LIST_GOES_ON = re.compile(r"\s{0,20},\s{0,20}")
 _LIST_ENDS = re.compile(r"\s{0,20}(?:[\])]|$)")
@@ -63,6 +63,9 @@ _KEY_KINDS = frozenset({
 _STARTS_A_LINE = frozenset({"", "export", "set", "-", "#", "$"})
 _CONSTANTS = frozenset({"", "null", "none", "true", "false"})
 _NUMBER = re.compile(r"-?[0-9.]{1,40}")
+_MOST_STEPS = 20
+"""Characters looked at for each one of a text. Ordinary texts take less than two: the limit is a
+last defence against a text made to take long. What is left of such a text is hidden."""
 
 
 class _Separator(NamedTuple):
@@ -94,11 +97,15 @@ class _Pair:
 
 def without_named_values(text: str) -> str:
     """Return a text with the values hidden that follow the names of credentials."""
-    return _Scan(text).masked()
+    return Scan(text).masked()
 
 
-class _Scan:
-    """One pass over a text. What is hidden is not looked into: no place is passed twice."""
+class Scan:
+    """One pass over a text.
+
+    What is hidden is not looked into, and searches that lead on are remembered: no place is passed
+    twice.
+    """
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -107,9 +114,19 @@ class _Scan:
         self._at = self._inside = 0
         self._pairs = [_Pair()]
 
+    @property
+    def steps(self) -> int:
+        """Return how many characters the searches looked at, each time they did."""
+        return self._extents.steps
+
     def masked(self) -> str:
+        """Return the text with the values of credentials hidden."""
         before: re.Match[str] | None = None
+        most = _MOST_STEPS * (len(self._text) + 100)
         for found in _TOKEN.finditer(self._text):
+            if self.steps > most:
+                self._hidden[found.start()] = (len(self._text), HIDDEN)
+                break
             word = found[0]
             if word in ("{", "}", "/>"):
                 if found.start() >= max(self._at, self._inside):
@@ -231,8 +248,8 @@ class _Scan:
         if separator.quoted:
             lead = "flow"
         if separator.sign == " " or (separator.sign != ":" and lead == ""):
-            word = _WORD.match(text, at)
-            return at, at if word is None else word.end()
+            scheme = _SCHEME_BEFORE.match(text, at)
+            return at, extents.end_of_argument(at if scheme is None else scheme.end())
         return at, extents.end_of_bare(at, separator.sign[-1:].replace(">", "="), lead)
 
     def _lead(self, start: int) -> str:

@@ -1,7 +1,7 @@
 """Where a value in a text ends: quoted texts, brackets, lines, blocks and elements.
 
-Each search ends at the first place that counts, and what ends nowhere is looked for once: all
-searches of one text together take a time that grows with the text.
+A search that goes on without a limit is remembered: from where, and what it found. The next one
+that begins in between takes that. So all searches of one text take a time that grows with it.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ import re
 from bisect import bisect_left
 from functools import cached_property
 
-_QUOTE = re.compile(r"""(\\*)(["'`])""")
-_BRACKET = re.compile(r"""[\[{(]|[\])}]|\\*["']""")
+# A run of backslashes is looked at from its first one: each of 100,000 must not look at the rest.
+_QUOTE = re.compile(r"""(?<!\\)(\\*)(["'`])""")
+_BRACKET = re.compile(r"""[\[{(]|[\])}]|(?<!\\)\\{0,15}["']""")
 _REFERENCES = re.compile(r"(?:\$\{secret:[A-Za-z0-9_]{1,100}\})+")
 _LINE_END = re.compile(r"[\r\n]|$")
 _WORD_END = re.compile(r"\s|$")
+_ARGUMENT_END = re.compile(r"[\s&;#\"'<>]|$")
 _CLOSES = r"[)\]}](?=[\s,.;:)\]}\"'`]|$)"
 _NEXT = {
     "=": r"[ \t&;,]{1,20}+[\w.$-]{1,100}+[ \t]{0,20}+=(?!=)",
@@ -23,36 +25,71 @@ _NEXT = {
 _BARE = {
     ("=", "line"): re.compile(rf"{_NEXT['=']}|[\r\n]|$"),
     ("=", "flow"): re.compile(rf"{_NEXT['=']}|{_CLOSES}|[\r\n]|$"),
-    ("=", "quote"): re.compile(rf"""{_NEXT["="]}|\\*["'`]|[\r\n]|$"""),
     (":", "line"): re.compile(r"[\r\n]|$"),
     (":", "flow"): re.compile(rf"{_NEXT[':']}|{_CLOSES}|[\r\n]|$"),
-    (":", "quote"): re.compile(r"""\\*["'`]|[\r\n]|$"""),
 }
+for _quote in ("'", '"', "`"):
+    _BARE["=", _quote] = re.compile(rf"{_NEXT['=']}|(?<!\\)\\*{_quote}|[\r\n]|$")
+    _BARE[":", _quote] = re.compile(rf"(?<!\\)\\*{_quote}|[\r\n]|$")
 _BLOCK = re.compile(r"[ \t]{0,20}(?:[|>][0-9+-]{0,2}[ \t]{0,20})?\r?\n")
 _BLOCK_LINE = re.compile(r"([ \t]*)[^\r\n]*(?:\r?\n)?")
-_TAG_END = re.compile(r"[^<>]{0,2000}+>")
+_TAG_END = re.compile(r"[<>]")
+_LONGEST_TAG = 2000
 _TAG = re.compile(r"<(/?)(?:[\w.-]{1,80}+:)?([\w.-]{1,200}+)")
 _CONTENT = re.compile(r"[\w\"'$!@#+=]")
 _CONTENT_END = re.compile(r"[<\r\n]|$")
 _VALUE_ATTRIBUTE = re.compile(r"\bvalue\s{0,20}=", re.IGNORECASE)
 _TRIPLE = ('"""', "'''")
 _CDATA = "<![CDATA["
+_CDATA_END = re.compile(r"\]\]>|$(?!\n)")
+_NEXT_TAG = re.compile(r"<|$(?!\n)")
+_NO_BLANK = re.compile(r"\S")
 
 
 class Extents:
-    """Finds ends in one text."""
+    """Finds ends in one text.
+
+    Attributes:
+        steps: characters that all searches so far have looked at.
+    """
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._never_closed: set[str] = set()
+        self._matches: dict[re.Pattern[str], tuple[int, re.Match[str] | None]] = {}
+        self._closings: dict[str, tuple[int, int | None]] = {}
+        self.steps = 0
+
+    def _next(self, pattern: re.Pattern[str], at: int) -> re.Match[str] | None:
+        """Return the first match that begins at ``at`` or later, ``None`` if there is none."""
+        since, found = self._matches.get(pattern, (at + 1, None))
+        if since <= at and (found is None or at <= found.start()):
+            return found
+        found = pattern.search(self._text, at)
+        self._matches[pattern] = at, found
+        self._count(at, None if found is None else found.end())
+        return found
+
+    def _next_start(self, pattern: re.Pattern[str], at: int) -> int:
+        found = self._next(pattern, at)
+        return len(self._text) if found is None else found.start()
+
+    def _count(self, at: int, end: int | None) -> None:
+        self.steps += (len(self._text) if end is None else end) - at
 
     def closing(self, opening: str, at: int) -> int | None:
         """Return where a quoted text ends that begins at ``at``; ``None`` if it does not.
 
         Quotes within it have more backslashes than the opening one: ``\\"`` within ``"``.
         """
-        if opening in self._never_closed:
-            return None
+        since, end = self._closings.get(opening, (at + 1, None))
+        if since <= at and (end is None or at <= end):
+            return end
+        end = self._search_closing(opening, at)
+        self._closings[opening] = at, end
+        self._count(at, end)
+        return end
+
+    def _search_closing(self, opening: str, at: int) -> int | None:
         if opening in _TRIPLE:
             end = self._text.find(opening, at)
             return None if end < 0 else end
@@ -65,7 +102,6 @@ class Extents:
                 return found.start()
             if number % (2 * (escapes + 1)) == escapes:
                 return found.end() - len(opening)
-        self._never_closed.add(opening)
         return None
 
     def end_of_quoted(self, opening: str, at: int) -> int:
@@ -83,6 +119,7 @@ class Extents:
         """Return where the bracket at ``at`` is closed, or the end of the text."""
         depth, place = 0, at
         while (found := _BRACKET.search(self._text, place)) is not None:
+            self._count(place, found.end())
             place = found.end()
             sign = found[0][-1]
             if sign in "[{(":
@@ -93,27 +130,27 @@ class Extents:
                     return place
             elif (end := self.closing(found[0], place)) is not None:
                 place = end + len(found[0])
+        self._count(place, None)
         return len(self._text)
 
     def end_of_bare(self, at: int, sign: str, lead: str) -> int:
         """Return where a value without quotes ends: at the next pair, bracket, quote or line."""
-        quote = lead if lead in ("'", '"', "`") else ""
-        pattern = _BARE[sign, "quote" if quote else lead or "line"]
         references = _REFERENCES.match(self._text, at)
-        for found in pattern.finditer(self._text, at if references is None else references.end()):
-            if not quote or found[0][-1:] not in ("'", '"', "`") or found[0][-1] == quote:
-                return found.start()
-        return len(self._text)
+        if references is not None:
+            at = references.end()
+        return self._next_start(_BARE[sign, lead or "line"], at)
 
     def end_of_line(self, at: int) -> int:
         """Return where the line ends."""
-        found = _LINE_END.search(self._text, at)
-        return len(self._text) if found is None else found.start()
+        return self._next_start(_LINE_END, at)
 
     def end_of_word(self, at: int) -> int:
         """Return where the next blank stands."""
-        found = _WORD_END.search(self._text, at)
-        return len(self._text) if found is None else found.start()
+        return self._next_start(_WORD_END, at)
+
+    def end_of_argument(self, at: int) -> int:
+        """Return where the next blank, quote or sign between parameters stands."""
+        return self._next_start(_ARGUMENT_END, at)
 
     def block(self, start: int, at: int) -> tuple[int, int] | None:
         """Return the lines below that are indented deeper than the name at ``start``.
@@ -129,6 +166,7 @@ class Extents:
             found = _BLOCK_LINE.match(self._text, place)
             if found is None or not found[0]:
                 break
+            self._count(place, found.end())
             if found[0].strip():
                 if len(found[1]) <= start - line:
                     break
@@ -141,11 +179,10 @@ class Extents:
 
         ``None`` if this is no tag of an element. One that nothing closes holds the rest of a line.
         """
-        tag = _TAG_END.match(self._text, at)
-        if tag is None:
+        first = self._end_of_tag(at)
+        if first is None:
             return None
-        first = tag.end()
-        if tag[0].endswith("/>"):
+        if self._is_empty(first):
             return first, first
         opens, closes = self._tags.get(self._text[start:at], ([], []))
         nearest = bisect_left(closes, first)
@@ -154,23 +191,31 @@ class Extents:
             return first, closes[min(nearest + max(inner, 0), len(closes) - 1)]
         if _CONTENT.match(self._text, first) is None:
             return None
-        rest = _CONTENT_END.search(self._text, first)
-        return first, len(self._text) if rest is None else rest.start()
+        return first, self._next_start(_CONTENT_END, first)
 
     def content_of_tag(self, start: int, at: int) -> tuple[int, int] | None:
         """Return the text after the tag in which an attribute stands, as ``<a name="…">text``."""
         before = self._text[max(0, start - 500) : start]
         if before.rfind("<") <= before.rfind(">"):
             return None
-        tag = _TAG_END.match(self._text, at)
-        if tag is None or tag[0].endswith("/>") or _VALUE_ATTRIBUTE.search(tag[0]):
+        first = self._end_of_tag(at)
+        if first is None or self._is_empty(first) or self._next_start(_VALUE_ATTRIBUTE, at) < first:
             return None
-        first, mark = tag.end(), "<"
+        mark = _NEXT_TAG
         if self._text.startswith(_CDATA, first):
-            first, mark = first + len(_CDATA), "]]>"
-        end = self._text.find(mark, first)
-        end = len(self._text) if end < 0 else end
-        return (first, end) if self._text[first:end].strip() else None
+            first, mark = first + len(_CDATA), _CDATA_END
+        end = self._next_start(mark, first)
+        return (first, end) if self._next_start(_NO_BLANK, first) < end else None
+
+    def _end_of_tag(self, at: int) -> int | None:
+        """Return the place behind the tag that goes on at ``at``; ``None`` if it does not end."""
+        found = self._next(_TAG_END, at)
+        ends = found is not None and found[0] == ">" and found.start() <= at + _LONGEST_TAG
+        return found.end() if found is not None and ends else None
+
+    def _is_empty(self, end: int) -> bool:
+        """Whether the tag that ends before ``end`` is that of an element without content."""
+        return self._text[end - 2 : end] == "/>"
 
     @cached_property
     def _tags(self) -> dict[str, tuple[list[int], list[int]]]:

@@ -1,11 +1,13 @@
 """What repeated attempts leave in the trail is bounded, whatever handlers and targets say."""
 
+import threading
 from typing import Any
 
 import pytest
 from aiohttp import web
 
 from jobfleet_contracts.codec import encode
+from jobfleet_contracts.credentials import masked
 from jobfleet_worker.outbound.http_call import MAX_KEPT_BYTES
 from jobfleet_worker.run.kept_details import (
     MAX_REPEATED_BYTES,
@@ -77,3 +79,20 @@ async def test_a_target_cannot_fill_the_storage_by_refusing_each_attempt(
     assert max(len(encode(event.to_json())) for event in failed) < 2 * MAX_REPEATED_BYTES
     assert failed[0].data["response"]["statusCode"] == 429
     assert len(encode(history[-1].to_json())) < 2 * MAX_KEPT_BYTES
+
+
+async def test_a_long_answer_is_masked_in_a_thread(
+    workshop: Workshop, target: TargetServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+
+    def watched(data: Any) -> Any:
+        threads.append(threading.get_ident())
+        return masked(data)
+
+    monkeypatch.setattr("jobfleet_worker.run.kept_details.masked", watched)
+    workshop.start()
+    target.answer = nuls
+    await workshop.run("http.request", {"targetUrl": target.url()}, maxAttempts=2)
+    assert threads
+    assert threading.get_ident() not in threads

@@ -44,6 +44,7 @@ from jobfleet_worker.run.attempt_inputs import AttemptInputs
 from jobfleet_worker.run.attempt_log import AttemptLog
 from jobfleet_worker.run.handler_pause import LONGEST_PAUSE, deferrals_after
 from jobfleet_worker.run.held_lock_slots import HeldLockSlots
+from jobfleet_worker.run.kept_details import masked_in_thread
 from jobfleet_worker.run.outcome_record import OutcomeRecord, attempts_left
 from jobfleet_worker.run.run_lease import RunLease
 from jobfleet_worker.run.run_parts import RunParts
@@ -226,8 +227,9 @@ class JobRun:
             self.trail.close()
             return self.trail.head
         deferrals = await self._deferrals_in_a_row(outcome)
+        shown = await masked_in_thread(outcome)
         return await self.trail.write(
-            lambda head: self._changes(outcome, head, deferrals), last=True
+            lambda head: self._changes(outcome, head, deferrals, shown), last=True
         )
 
     async def _deferrals_in_a_row(self, outcome: Outcome) -> int:
@@ -413,12 +415,15 @@ class JobRun:
         _log.exception(ATTEMPT_BROKE)
         return AttemptFailed(describe_error(error))
 
-    def _changes(self, outcome: Outcome, head: Event, deferrals: int) -> Sequence[Change]:
+    def _changes(
+        self, outcome: Outcome, head: Event, deferrals: int, shown: dict[str, Any] | None
+    ) -> Sequence[Change]:
         record = OutcomeRecord(
             request=self.claimed.request,
             defaults=self._find_defaults(),
             clock=self._parts.clock,
             coder=self._parts.coder,
+            shown=shown,
         )
         return record.changes(outcome, head, duration_ms=self._duration_ms, deferrals=deferrals)
 

@@ -6,10 +6,12 @@ is repeated for days. The trail keeps each of them for good.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from jobfleet_contracts.codec import encode
 from jobfleet_contracts.credentials import masked
+from jobfleet_contracts.outcome import AttemptFailed, Outcome
 
 MAX_REPEATED_BYTES = 16 * 1024
 """Of JSON, for each attempt that another one follows; the last one keeps its details whole."""
@@ -29,16 +31,34 @@ def kept_bytes(sequence: int) -> int:
     return max(MIN_REPEATED_BYTES, min(MAX_REPEATED_BYTES, _SHARED_BYTES // max(sequence, 1)))
 
 
-def shortened(data: dict[str, Any], *, sequence: int) -> dict[str, Any]:
+def data_of(failed: AttemptFailed) -> dict[str, Any]:
+    """Return the data of the event of a failed attempt."""
+    return failed.details | {"error": failed.error.to_json()}
+
+
+async def masked_in_thread(outcome: Outcome) -> dict[str, Any] | None:
+    """Return the long data of a failed attempt as they may be shown; ``None`` for short data.
+
+    A third party's answer of 256 KiB would hold up all jobs of this loop for up to a second.
+    """
+    if not isinstance(outcome, AttemptFailed) or _fits(data_of(outcome), MIN_REPEATED_BYTES):
+        return None
+    return await asyncio.get_running_loop().run_in_executor(None, masked, data_of(outcome))
+
+
+def shortened(
+    data: dict[str, Any], *, sequence: int, shown: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Return the data of an event with long strings cut in the middle, so that they fit.
 
-    Data that are cut are masked first. Data that are too large by their number of values keep
-    their error only. Data that was cut has ``"shortened": true``.
+    Data that are cut are masked first, unless ``shown`` holds them masked. Data that are too large
+    by their number of values keep their error only. Data that was cut has ``"shortened": true``.
     """
     most = kept_bytes(sequence)
     if _fits(data, most):
         return data
-    data = masked(data)  # before the cut: half a credential would be known as none
+    # Before the cut: half a credential would be known as none.
+    data = masked(data) if shown is None else shown
     for kept in ({**data}, {"error": data.get("error")}):
         longest = most
         while longest >= _SHORTEST_STRING:

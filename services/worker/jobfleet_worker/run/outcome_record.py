@@ -28,7 +28,7 @@ from jobfleet_contracts.state import Status
 from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 from jobfleet_protocol.trail.transitions import Change
 from jobfleet_worker.run.handler_pause import deferral_data, handler_pause
-from jobfleet_worker.run.kept_details import shortened
+from jobfleet_worker.run.kept_details import data_of, shortened
 from jobfleet_worker.run.retry_policy import retry_delay
 from jobfleet_worker.run.unsent import not_sent, stays_waiting
 
@@ -43,7 +43,14 @@ class OutcomeRecord:
         defaults: JobDefaults,
         clock: Clock,
         coder: ValueCoder = NO_CODER,
+        shown: dict[str, Any] | None = None,
     ) -> None:
+        """Take what does not depend on the newest event.
+
+        Args:
+            shown: long data of a failed attempt as they may be shown; ``None``: to be masked here.
+        """
+        self._shown = shown
         self._coder = coder
         self._request = request
         self._defaults = defaults
@@ -70,9 +77,9 @@ class OutcomeRecord:
             case _ if head.after.cancel_requested:
                 return [ends(Status.CANCELLED, "cancelled instead of another attempt")]
             case _ if stays_waiting(outcome, head):
-                return [] if head.after.sent else [not_sent(outcome, head, self._coder)]
-            case AttemptFailed(error, final, retry_after, details):
-                data = details | {"error": error.to_json()}
+                return [] if head.after.sent else [self._not_sent(outcome, head)]
+            case AttemptFailed(error, final, retry_after):
+                data = data_of(outcome)
                 return self._failed(
                     head, ends, error.message, data, final, retry_after, coder=self._coder
                 )
@@ -92,6 +99,9 @@ class OutcomeRecord:
                 return [ends(Status.DEFERRED, reason, data, due_at=self._clock.now())]
             case Waiting() | Lost():
                 return []
+
+    def _not_sent(self, outcome: Outcome, head: Event) -> Change:
+        return not_sent(outcome, head, self._coder, shown=self._shown)
 
     def _handed_back(self, outcome: HandedBack, head: Event, ends: _Ending) -> Change:
         message = f"{outcome.reason}{_left_behind(outcome.abandoned)}"
@@ -120,7 +130,7 @@ class OutcomeRecord:
             delay = retry_delay(self._request, self._defaults, used)
         due_at = self._clock.now() + delay
         seconds = round(delay.total_seconds(), 3)
-        kept = coder.details(shortened(data, sequence=head.sequence))
+        kept = coder.details(shortened(data, sequence=head.sequence, shown=self._shown))
         after = coder.message(_first_line(message))
         return [
             ends(Status.ATTEMPT_FAILED, coder.message(message), kept, due_at=due_at),

@@ -19,7 +19,7 @@ from jobfleet_contracts.outcome import (
 from jobfleet_contracts.state import State, Status
 from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 from jobfleet_protocol.trail.transitions import Change
-from jobfleet_worker.run.kept_details import shortened
+from jobfleet_worker.run.kept_details import data_of, shortened
 
 LONGEST_PAUSE = timedelta(minutes=5)
 
@@ -37,15 +37,21 @@ def stays_waiting(outcome: Outcome, head: Event) -> bool:
             return False
 
 
-def not_sent(outcome: Outcome, head: Event, coder: ValueCoder = NO_CODER) -> Change:
+def not_sent(
+    outcome: Outcome,
+    head: Event,
+    coder: ValueCoder = NO_CODER,
+    *,
+    shown: dict[str, Any] | None = None,
+) -> Change:
     """Return the step that tells why the request was not sent, or is not known to have been.
 
-    What the third party or the handler said is encoded.
+    What the third party or the handler said is encoded. ``shown`` is it masked, if it is long.
     """
     data: dict[str, Any] = {}
     match outcome:
-        case AttemptFailed(error, details=details):
-            reason, data = coder.message(error.message), details | {"error": error.to_json()}
+        case AttemptFailed(error):
+            reason, data = coder.message(error.message), data_of(outcome)
         case AttemptTimedOut(limit):
             reason = f"no answer within {limit:g} s"
         case Deferred(reason=why):
@@ -59,7 +65,7 @@ def not_sent(outcome: Outcome, head: Event, coder: ValueCoder = NO_CODER) -> Cha
         step=1,
         worker_id=head.after.worker_id,
         message=f"not sent: {reason}",
-        data={"step": 1, **coder.details(shortened(data, sequence=head.sequence))},
+        data={"step": 1, **coder.details(shortened(data, sequence=head.sequence, shown=shown))},
     )
 
 

@@ -63,6 +63,10 @@ def _labelled(name: str, value: str) -> Notation:
     return lambda n, v: f"got {_json({'size': 1, name: n, value: v, 'b': 2})} from it"
 
 
+def _as_html(text: str) -> str:
+    return "".join(f"&#{ord(sign)};" if sign in "aeo" else sign for sign in text)
+
+
 def _tag(name: str) -> str:
     return "e_" + name.strip("$") if name[:1] in "$_0123456789" else name
 
@@ -81,6 +85,8 @@ OF_WORDS: dict[str, Notation] = {
     "option in an option": lambda n, v: f"run tool --header={n}:{v} --verbose",
     "log format": lambda n, v: f"level=info user=bob {n}={v} status=200",
     "escaped address": lambda n, v: f"next={quote(f'https://a.example/?{n}={v}', safe='')}&b=2",
+    "HTML in an address": lambda n, v: f"see /x?page=1&amp;{_as_html(n)}&#61;{v}&amp;b=2",
+    "named signs of HTML": lambda n, v: f"see /x&quest;page&equals;1&amp;{n}&equals;{v}&amp;b=2",
     "twice escaped": lambda n, v: f"?n={quote(quote(f'?{n}={v}&a=1', safe=''), safe='')}&b=2",
 }
 OF_PHRASES: dict[str, Notation] = {
@@ -134,6 +140,14 @@ OF_QUOTED: dict[str, Notation] = {
     "name attribute": lambda n, v: f"<add name={quoteattr(n)} type='x' value={quoteattr(v)} />",
     "value first": lambda n, v: f"<add value={quoteattr(v)} name={quoteattr(n)}/>",
     "text of an entry": lambda n, v: f"<a><entry key={quoteattr(n)}>{escape(v)}</entry></a>",
+    "element of a label": lambda n, v: f"<param name={quoteattr(n)}>{escape(v)}</param>",
+    "own header element": lambda n, v: f"<a:http-header name='{n}'>{escape(v)}</a:http-header>",
+    "empty element between": lambda n, v: f"<name>{n}</name><a/><value>{escape(v)}</value>",
+    "value element first": lambda n, v: f"<p><value>{escape(v)}</value><name>{n}</name></p>",
+    "brackets between": lambda n, v: f"got {_json({'name': n, 'x': 'a } b', 'value': v})} here",
+    "brackets between, value first": lambda n, v: (
+        f"got { {'value': v, 'x': '{', 'name': n}!r} here"
+    ),
     "name and value elements": lambda n, v: f"<p><name>{n}</name><value>{escape(v)}</value></p>",
     "property list": lambda n, v: f"<key>{n}</key>\n<string>{escape(v)}</string>",
     "pair": lambda n, v: f"sent {_json([n, v])} to it",

@@ -186,6 +186,26 @@ def test_a_text_under_key_is_hidden_unless_a_value_stands_beside_it() -> None:
     assert SHOWN not in masked_text('sent {"key": "key-hunter22", "size": 1} to it')
 
 
+@pytest.mark.parametrize("name", ["pass", "db_pass", "creds", "secrets", "passwords", "sas"])
+def test_a_number_under_the_name_of_a_credential_is_hidden(name: str) -> None:
+    assert masked({name: 87654321}) == {name: "***"}
+    for text in (f'{{"{name}":N}}', f"{name}=N", f"--{name} N", f"?a=b&{name}=N", f"{name}: N"):
+        assert masked_text(text.replace("N", "87654321")) != text.replace("N", "87654321")
+        assert "8765" not in masked_text(f"it had {text.replace('N', '87654321')}")
+
+
+@pytest.mark.parametrize(
+    "text", ["https:&#x2F;&#47;bob:S@h", "https:&sol;&sol;bob:S@h", "B&#101;arer S", "tok&#101;n=S"]
+)
+def test_escapes_of_html_are_looked_through(text: str) -> None:
+    assert SHOWN not in masked_text(text.replace("S", SHOWN))
+
+
+def test_a_text_under_the_element_key_is_hidden_where_its_name_labels_it() -> None:
+    shown = masked_text(f"<key name='password'>{SHOWN}</key><value>1</value>")
+    assert shown == "<key name='password'>***</key><value>1</value>"
+
+
 @pytest.mark.parametrize("value", [None, True, 5])
 def test_a_count_and_a_constant_are_no_credential(value: object) -> None:
     assert masked({"tokens": value}) == {"tokens": value}

@@ -29,6 +29,7 @@ from jobfleet_contracts.encoded_value import is_encoded, key_in, label, labelled
 from jobfleet_contracts.named_values import without_named_values
 from jobfleet_contracts.secret_names import (
     SCHEMES,
+    is_count_name,
     is_label,
     is_secret_name,
     may_hold_secret_name,
@@ -45,7 +46,7 @@ _ESCAPING = 3
 _PRINTED = string.punctuation.replace("%", "")
 _RUN = re.compile(r"[^\s\"'<>]+")
 _ENTITY = re.compile(
-    r"&(?:quot|apos|lt|gt|amp|#[0-9]{1,4}|#[xX][0-9A-Fa-f]{1,4});|\\u00[2-7][0-9A-Fa-f]"
+    r"&(?:[A-Za-z]{2,24}|#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6});|\\u00[2-7][0-9A-Fa-f]"
 )
 _SCHEME = re.compile(SCHEMES, re.IGNORECASE)
 _OPTION_NAME = re.compile(r"-{1,2}([A-Za-z][\w-]{0,100})")
@@ -81,7 +82,7 @@ def _masked_text(text: str, levels: int) -> str:
     text = labelled_text(text)
     lower = text.lower()
     named = "%" in lower or may_hold_secret_name(lower)
-    if not named and not may_hold_form(lower):
+    if not named and not may_hold_form(lower) and ("&" not in lower or ";" not in lower):
         return text
     if text[:1] in ("{", "[") and (inner := _masked_json(text, levels)) is not None:
         return inner
@@ -217,8 +218,7 @@ def _hidden(value: Any, levels: int, name: str = "") -> Any:
         case list() | tuple():
             return [_hidden(item, levels) for item in value]
         case _:
-            # "tokens": 512 counts something.
-            return value if name.lower().endswith("s") else HIDDEN
+            return value if is_count_name(name) else HIDDEN
 
 
 def _masked_json(text: str, levels: int) -> str | None:

@@ -20,7 +20,9 @@ A label names the value beside it, in each of these notations and in either orde
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from jobfleet_contracts.credential_forms import HIDDEN, is_reference
@@ -28,13 +30,16 @@ from jobfleet_contracts.secret_names import (
     MAX_NAME,
     SCHEMES,
     Role,
+    is_count_name,
     is_label,
     is_secret_name,
     role_of,
 )
 from jobfleet_contracts.text_extents import Extents
 
-_TOKEN = re.compile(r"\$\{secret:[A-Za-z0-9_]{1,100}\}|[{}]|/>|[\w$][\w$.-]*")
+_TOKEN = re.compile(
+    r"""\$\{secret:[A-Za-z0-9_]{1,100}\}|[{}]|/>|[\w$][\w$.-]*|[:=,\[(]>?\s{0,20}\\{0,15}["']"""
+)
 _SEPARATOR = re.compile(
     r"""(?P<quote>\\{0,15}["'`]?)[\[\])*]{0,4}(?P<gap>\s{0,20})"""
     r"""(?:\([^()\r\n]{1,40}\)\s{0,5})?"""
@@ -84,15 +89,17 @@ class _Pair:
     Attributes:
         label: name of the label that names a credential, as ``Name``; ``None`` for none yet.
         last: name of the label before, whatever it names.
-        value: a value that came before the label of a credential: begin of its name, separator,
-            and the label before it.
+        value: how to find the extent of a value that came before the label of a credential, and
+            the label before it.
         shown: where a text after ``key`` begins: a credential, unless a value follows.
+        of_element: the label is the text of an element, and no attribute.
     """
 
     label: str | None = None
     last: str | None = None
-    value: tuple[int, _Separator, str | None] | None = None
+    value: tuple[Callable[[], tuple[int, int]], str | None] | None = None
     shown: int | None = None
+    of_element: bool = False
 
 
 def without_named_values(text: str) -> str:
@@ -131,6 +138,9 @@ class Scan:
             if word in ("{", "}", "/>"):
                 if found.start() >= max(self._at, self._inside):
                     self._enter_or_leave(word)
+            elif word[-1] in ("'", '"'):
+                self._enter_text(found)
+                continue
             elif not word.startswith("${"):
                 role = role_of(word if len(word) <= MAX_NAME else word[-MAX_NAME:])
                 if role is not None and found.start() >= self._at:
@@ -138,9 +148,17 @@ class Scan:
             before = found
         return self._without_hidden()
 
+    def _enter_text(self, found: re.Match[str]) -> None:
+        """Note where a quoted value or item ends: brackets in it belong to no object."""
+        if found.start() >= max(self._at, self._inside):
+            opening = found[0].lstrip(":=,[(> \t\r\n\f\v")
+            self._inside = self._extents.closing(opening, found.end()) or self._inside
+
     def _enter_or_leave(self, sign: str) -> None:
         if sign == "{":
             self._pairs.append(_Pair())
+        elif sign == "/>" and self._pairs[-1].of_element:
+            pass  # an element between those of a label and its value: <description/>
         elif sign == "/>" or len(self._pairs) == 1:
             self._pairs[-1] = _Pair()
         else:
@@ -230,7 +248,7 @@ class Scan:
                 return
             separator = of_list
         first, end = self._value(start, separator)
-        self._hide(first, end, counts=found[0].lower().endswith("s"))
+        self._hide(first, end, counts=is_count_name(found[0]))
 
     def _value(self, start: int, separator: _Separator) -> tuple[int, int]:
         """Return begin and end of what follows a name that begins at ``start``."""
@@ -318,9 +336,9 @@ class Scan:
         """Note a label; ``extent`` is its text, if that is a credential unless a value follows."""
         pair = self._pairs[-1]
         if is_secret:
-            if pair.value is not None and pair.value[2] != name:
-                self._hide(*self._value(pair.value[0], pair.value[1]))
-            pair.label = name
+            if pair.value is not None and pair.value[1] != name:
+                self._hide(*pair.value[0]())
+            pair.label, pair.of_element = name, False
         elif pair.label == name:
             pair.label = None
         if extent is not None and pair.value is None and extent[0] not in self._hidden:
@@ -333,11 +351,7 @@ class Scan:
         if pair.label is not None:
             self._hide(*self._value(found.start(), separator))
             return
-        pair.value = (found.start(), separator, pair.last)
-        opening = _OPENING.match(self._text, separator.at)
-        if opening is not None:
-            # Brackets in it belong to no object.
-            self._inside = self._extents.closing(opening[1], opening.end()) or opening.end()
+        pair.value = partial(self._value, found.start(), separator), pair.last
 
     def _show_label(self) -> _Pair:
         """Show the text after ``key``: a value follows, which it names."""
@@ -363,12 +377,16 @@ class Scan:
         text = self._text[first : min(end, first + MAX_NAME)].strip()
         if role.label and text and end - first <= MAX_NAME and "<" not in text:
             extent = element if role.secret and not _is_kept(text) else None
+            # Its attributes are looked at as well: <param name="password">X</param>.
             self._note_label(found[0].lower(), extent, is_secret=is_label(text))
-            self._at = max(self._at, end)
+            self._pairs[-1].of_element = is_label(text)
         elif role.secret:
             self._hide_element(found.end(), first, end)
         elif role.value and self._show_label().label is not None:
             self._hide(first, end)
+        elif role.value:
+            self._pairs[-1].value = lambda: element, self._pairs[-1].last
+            self._inside = max(self._inside, end)
 
     def _hide_element(self, name_end: int, first: int, end: int) -> None:
         """Hide what an element holds, and its attributes."""
@@ -390,6 +408,8 @@ class Scan:
         if _is_kept(text) or (counts and _NUMBER.fullmatch(text.strip())):
             return
         self._hidden[first] = (end, HIDDEN)
+        if self._pairs[-1].shown == first:
+            self._pairs[-1].shown = None
 
     def _without_hidden(self) -> str:
         if not self._hidden:

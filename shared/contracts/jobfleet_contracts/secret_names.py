@@ -59,6 +59,8 @@ _LABELS = frozenset({
     "var", "option", "setting", "label", "type", "k", "n",
 })  # fmt: skip
 _VALUES = frozenset({"value", "values", "val", "v", "string"})
+_COUNTED = frozenset({"tokens", "keys", "sessions", "cookies", "signatures"})
+"""What a number counts. Passwords are not counted, and "pass" and "sas" are no plurals."""
 _MOST_WORDS = 3
 _MAX_LABEL = 60
 
@@ -114,6 +116,11 @@ def is_label_name(name: str) -> bool:
 def is_value_name(name: str) -> bool:
     """Whether a field of this name can hold the value that a label names."""
     return _last_word(name) in _VALUES
+
+
+def is_count_name(name: str) -> bool:
+    """Whether a number under this name counts something: ``tokens: 512``."""
+    return _last_word(name) in _COUNTED
 
 
 def is_label(text: object) -> bool:

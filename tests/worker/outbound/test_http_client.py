@@ -201,7 +201,7 @@ async def test_a_secret_is_filled_in_at_call_time_and_blanked_where_it_comes_bac
     ("options", "reason"),
     [
         ({"allowed_hosts": ()}, "JOBFLEET_ALLOWED_HOSTS only"),
-        ({"secrets": {}}, "JOBFLEET_SECRET_TOKEN is not set"),
+        ({"secrets": {}}, "JOBFLEET_SECRET_TOKEN, which is not set"),
         ({"secrets": {"TOKEN": "two\r\nlines"}}, "line break"),
         ({"secret_hosts": {"TOKEN": ("a.example",)}}, "JOBFLEET_SECRET_TOKEN_HOSTS only"),
         ({"secret_hosts": {"TOKEN": ()}}, "JOBFLEET_SECRET_TOKEN_HOSTS only"),

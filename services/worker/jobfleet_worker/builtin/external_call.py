@@ -92,8 +92,9 @@ class ExternalCallHandler:
         keys = self._keys.of_request(context.job)
         if not keys and payload.callback_secret is not None:
             raise Fail(
-                f"callbackSecret: this worker has no secret {payload.callback_secret!r}; set "
-                f"JOBFLEET_CALLBACK_SECRET_{payload.callback_secret}, for the dashboards too"
+                f"this worker has no secret {payload.callback_secret!r}, which callbackSecret "
+                f"names; set JOBFLEET_CALLBACK_SECRET_{payload.callback_secret}, for the "
+                "dashboards too"
             )
         token = keys.address_token(job_id, incarnation)
         return f"{base}/api/callbacks/jobs/{job_id}?incarnation={incarnation}&token={token}"

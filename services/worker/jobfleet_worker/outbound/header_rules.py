@@ -49,7 +49,7 @@ class HeaderRules:
         for name, value in headers.items():
             self._check_name(name, seen)
             if (problem := value_problem(value)) is not None:
-                raise TargetForbidden(f"header {name}: {problem}")
+                raise TargetForbidden(f"the header {name} is refused; {problem}")
         if sum(1 for _ in credentials_in(headers)) > MAX_CREDENTIALS:
             raise TargetForbidden(
                 f"headers: more than {MAX_CREDENTIALS} credentials, each cookie counted; leave out "
@@ -59,11 +59,13 @@ class HeaderRules:
     def _check_name(self, name: str, seen: set[str]) -> None:
         lower = name.lower()
         if not is_header_name(name):
-            raise TargetForbidden(f"header {name[:100]!r}: not a header name")
+            raise TargetForbidden(f"the header {name[:100]!r} is refused; this is no header name")
         if lower in SMUGGLING:
-            raise TargetForbidden(f"header {name}: is set by the connection, not by a job")
+            raise TargetForbidden(f"the header {name} is set by the connection, not by a job")
         if lower in self._blocked or (self._allowed and lower not in self._allowed):
-            raise TargetForbidden(f"header {name}: the operator does not let jobs set it")
+            raise TargetForbidden(
+                f"the header {name} is one that the operator does not let jobs set"
+            )
         if lower in seen:
-            raise TargetForbidden(f"header {name}: is named twice")
+            raise TargetForbidden(f"the header {name} is named twice")
         seen.add(lower)

@@ -44,21 +44,22 @@ class SecretHeaders:
     def _fill(self, header: str, value: str, url: URL) -> str:
         for secret in _REFERENCE.findall(value):
             if (problem := self._problem(secret, url)) is not None:
-                raise TargetForbidden(f"header {header}: {problem}")
+                raise TargetForbidden(f"the header {header} needs {problem}")
         return _REFERENCE.sub(lambda match: self._options.secrets[match[1]], value)
 
     def _problem(self, secret: str, url: URL) -> str | None:
         """Return why this address gets no secret, ``None`` if it gets one."""
         variable = f"JOBFLEET_SECRET_{secret}"
         if secret not in self._options.secrets:
-            return f"{variable} is not set"
+            return f"{variable}, which is not set"
         if not self._is_for(secret, url):
             is_listed = secret in self._options.secret_hosts
             lists = f"{variable}_HOSTS" if is_listed else "JOBFLEET_ALLOWED_HOSTS"
-            return f"secret {secret} is sent to hosts of {lists} only"
+            return f"the secret {secret}, which is sent to hosts of {lists} only"
         if url.scheme != "https" and not self._options.allow_secrets_over_http:
             return (
-                "secrets are sent over https only; JOBFLEET_ALLOW_SECRETS_OVER_HTTP=true allows "
-                "http, where everybody on the way can read them"
+                f"the secret {secret}, and secrets are sent over https only; set "
+                "JOBFLEET_ALLOW_SECRETS_OVER_HTTP to true for http, where everybody on the way can "
+                "read them"
             )
         return None

@@ -144,6 +144,7 @@ OF_QUOTED: dict[str, Notation] = {
     "own header element": lambda n, v: f"<a:http-header name='{n}'>{escape(v)}</a:http-header>",
     "empty element between": lambda n, v: f"<name>{n}</name><a/><value>{escape(v)}</value>",
     "value element first": lambda n, v: f"<p><value>{escape(v)}</value><name>{n}</name></p>",
+    "long name": lambda n, v: f"got {_json({'name': 'of.a.' * 20 + n, 'value': v})} here",
     "brackets between": lambda n, v: f"got {_json({'name': n, 'x': 'a } b', 'value': v})} here",
     "brackets between, value first": lambda n, v: (
         f"got { {'value': v, 'x': '{', 'name': n}!r} here"
@@ -181,6 +182,10 @@ OF_FREE_NAMES = (
 
 ORDINARY_TEXTS = (
     "key: value 5 of 9",
+    "unexpected token: }",
+    "SyntaxError: Unexpected token: < in JSON at position 0",
+    "DETAIL:  Key (id)=(5) already exists.",
+    "Key (customer_id, order_number, place_in_the_order)=(5, 6, 7) is not present in table.",
     "the key: 5 of 9",
     "author: Bob",
     "authority: the city",

@@ -47,8 +47,10 @@ _SEPARATOR = re.compile(
 )
 _OPTION = re.compile(r"""[ \t]{1,20}(?=["']|[^\s"'-])""")
 _OPENING = re.compile(r"""(?:[bBrRuUfF]{1,2}(?=["']))?("{3}|'{3}|\\{0,15}["'`])""")
+_COLUMNS = re.compile(r"[ ]\([^()\r\n]{1,200}\)=\(")
+"""As in PostgreSQL's ``Key (id)=(5) already exists.``"""
 _LABEL_TEXT = re.compile(
-    r"""\\{0,15}["'`]?([\w$@.:/ -]{1,60}?)[ \t]{0,20}(?=\\{0,15}["'`]|[,;&<>}\])\r\n]|$)"""
+    r"""\\{0,15}["'`]?([\w$@.:/ -]{1,200}+)[ \t]{0,20}(?=\\{0,15}["'`]|[,;&<>}\])\r\n]|$)"""
 )
 _SCHEME_BEFORE = re.compile(rf"(?:(?i:{SCHEMES})[ ](?=[^\s&;#\"'<>]))?")
 _SCHEME = re.compile(SCHEMES, re.IGNORECASE)
@@ -165,6 +167,8 @@ class Scan:
             self._pairs.pop()
 
     def _look_at(self, found: re.Match[str], before: re.Match[str] | None, role: Role) -> None:
+        if found[0] == "Key" and _COLUMNS.match(self._text, found.end()):
+            return
         if self._is_tag(found, before):
             self._look_at_element(found, role)
             return

@@ -44,6 +44,8 @@ _HARMLESS = re.compile(
     "hashkey|rangekey|messagekey|orderkey|businesskey|objectkey|keyname|keytype|keyid|keyspace|"
     # Counts of a language model's tokens.
     "(max|min|num|total|input|output|prompt|completion|new|used)tokens|tokencount|tokenlimit|"
+    # What a parser met.
+    "unexpected(token|key)|"
     # Other words.
     "tokenizer|secretary|secretariat|keyboard|keyframe|keynote|keypoint|keypress|keyphrase|"
     "monkey|donkey|turkey|hockey|jockey|whiskey"
@@ -62,7 +64,6 @@ _VALUES = frozenset({"value", "values", "val", "v", "string"})
 _COUNTED = frozenset({"tokens", "keys", "sessions", "cookies", "signatures"})
 """What a number counts. Passwords are not counted, and "pass" and "sas" are no plurals."""
 _MOST_WORDS = 3
-_MAX_LABEL = 60
 
 
 class Role(NamedTuple):
@@ -127,7 +128,7 @@ def is_label(text: object) -> bool:
     """Whether a value is itself the name of a credential: ``X-Api-Key``, ``API key``."""
     return (
         isinstance(text, str)
-        and len(text) <= _MAX_LABEL
+        and len(text) <= MAX_NAME
         and is_secret_name(text)
         and len(text.split()) <= _MOST_WORDS
     )

@@ -173,7 +173,7 @@ def test_a_payload_for_later_is_checked_where_it_is_whole() -> None:
 async def test_an_address_that_the_job_before_hands_on_is_checked_when_it_is_called(
     workshop: Workshop,
 ) -> None:
-    """At the submit nobody knows it."""
+    """At the submit, the address is not known yet."""
 
     @handler("give.address")
     async def give_address() -> str:

@@ -204,12 +204,14 @@ class Consumer:
         if ended is not None:
             await self._act_on(delivery, message, ended, None)
             return False
-        if delivery.lost_workers:  # put off by a worker that cannot start it, it keeps its count
-            message = replace(message, lost_workers=delivery.lost_workers)
-        if await self._gates.leave_to_others(message):
+        counted = message
+        if delivery.lost_workers:
+            # Left to others, it keeps its count. What puts it off behind that has run its code.
+            counted = replace(message, lost_workers=delivery.lost_workers)
+            message = replace(message, lost_workers=0)
+        if await self._gates.leave_to_others(counted):
             await self._acknowledge(delivery)
             return True
-        message = replace(message, lost_workers=0)  # what puts it off now has run its code
         if await self._gates.put_off_by_rate(message):
             await self._acknowledge(delivery)
             return False

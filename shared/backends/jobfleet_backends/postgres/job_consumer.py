@@ -12,8 +12,7 @@ import structlog
 from jobfleet_backends.postgres.database import Database
 from jobfleet_backends.postgres.listener import LISTENING, Listener
 from jobfleet_backends.postgres.message_rows import ACKNOWLEDGE, HOLD_SECONDS, TAKE, Held, Taking
-from jobfleet_backends.sql.held_delivery import HeldDelivery
-from jobfleet_backends.sql.message_codec import decode_message
+from jobfleet_backends.sql.held_delivery import HeldDelivery, held_deliveries
 from jobfleet_contracts.codec import encode_text
 from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.job import LANES
@@ -136,15 +135,7 @@ class PostgresJobConsumer:
         taking = Taking(tuple(self._places), limit, self._holder)
         rows = await self._database.write(TAKE, taking)
         self._held.update(row[0] for row in rows)
-        return [
-            HeldDelivery(
-                holder=self,
-                number=number,
-                message=decode_message(body, hints, unanswered),
-                lost_workers=unanswered,
-            )
-            for number, body, hints, unanswered in rows
-        ]
+        return held_deliveries(self, rows)
 
     async def _wait(self, seconds: float) -> None:
         """Wait for a notification, for the next message that is due, or until it is time to look.

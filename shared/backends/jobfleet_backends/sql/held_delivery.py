@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Iterable
+from typing import Any, Protocol
 
+from jobfleet_backends.sql.message_codec import decode_message
 from jobfleet_contracts.message import JobMessage, MalformedMessage
 
 
@@ -46,3 +48,20 @@ class HeldDelivery:
     async def requeue(self) -> None:
         """Let another worker have it at once."""
         await self._holder.requeue(self.number)
+
+
+def held_deliveries(holder: Holder, rows: Iterable[tuple[Any, ...]]) -> list[HeldDelivery]:
+    """Return the messages that a consumer has just taken.
+
+    Args:
+        rows: number, body, hints, and how many deliveries nobody answered.
+    """
+    return [
+        HeldDelivery(
+            holder=holder,
+            number=number,
+            message=decode_message(body, hints, unanswered),
+            lost_workers=unanswered,
+        )
+        for number, body, hints, unanswered in rows
+    ]

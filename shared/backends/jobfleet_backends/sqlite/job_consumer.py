@@ -10,8 +10,7 @@ from itertools import takewhile
 
 import structlog
 
-from jobfleet_backends.sql.held_delivery import HeldDelivery
-from jobfleet_backends.sql.message_codec import decode_message
+from jobfleet_backends.sql.held_delivery import HeldDelivery, held_deliveries
 from jobfleet_backends.sql.row_codec import Row
 from jobfleet_backends.sqlite.change_signal import (
     POLL_BESIDE_SIGNAL_SECONDS,
@@ -127,15 +126,7 @@ class SqliteJobConsumer:
     async def _take(self, limit: int) -> list[HeldDelivery]:
         rows = await self._database.write(lambda connection: self._claim(connection, limit))
         self._held.update(row[0] for row in rows)
-        return [
-            HeldDelivery(
-                holder=self,
-                number=number,
-                message=decode_message(body, hints, unanswered),
-                lost_workers=unanswered,
-            )
-            for number, body, hints, unanswered in rows
-        ]
+        return held_deliveries(self, rows)
 
     def _claim(self, connection: sqlite3.Connection, limit: int) -> list[Row]:
         now = self._database.clock.boottime()

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from random import Random
 
@@ -19,6 +21,7 @@ import pytest
 
 from devtools.evidence import figures
 from devtools.servers.ports import reserved_ports
+from jobfleet_backends.sqlite.database import FILE_NAME
 from jobfleet_backends.system_clock import SystemClock
 from jobfleet_contracts.job import JobRequest
 from jobfleet_protocol.actions.write_side import WriteSide
@@ -137,8 +140,10 @@ async def _sampled(
     began = time.monotonic()
     for number in range(1, SAMPLES + 1):
         await asyncio.sleep(max(0.0, began + number * SECONDS / SAMPLES - time.monotonic()))
-        stored, minute = _mib_of(data), (time.monotonic() - began) / 60
-        figures.point("database, MiB", minute, stored)
+        stored, minute = _mib_in_use(data / FILE_NAME), (time.monotonic() - began) / 60
+        figures.point(
+            "database's file, MiB", minute, round((data / FILE_NAME).stat().st_size / 2**20, 2)
+        )
         tombstones = len(workload.accepted) * TOMBSTONE_KIB / 1024
         measured = (*_held(workers), *_held([dashboard]), round(stored - tombstones, 2))
         for curve, value in zip(CURVES, measured, strict=True):
@@ -155,8 +160,15 @@ def _held(processes: list[WorkerProcess]) -> tuple[float, float]:
     return round(mib, 1), float(sum(each.num_fds() for each in found))
 
 
-def _mib_of(folder: Path) -> float:
-    """Return the size of a folder's files; the write-ahead log of the database is one of them."""
-    return round(
-        sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 2**20, 2
-    )
+def _mib_in_use(database: Path) -> float:
+    """Return the size of the pages that hold something.
+
+    The file keeps what a moment of much work took, and gives it to later rows; so its size tells of
+    that moment, and not of what stays.
+    """
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        size, pages, free = (
+            connection.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_size", "page_count", "freelist_count")
+        )
+    return round(size * (pages - free) / 2**20, 2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +24,17 @@ class Away:
 async def test_the_seal_is_named_while_it_is_in_force(tmp_path: Path) -> None:
     backend = await open_backend(Settings(data_dir=tmp_path, _env_file=None))
     seals = Seals(log=backend.control_log, clock=SystemClock())
-    assert list(await seal_probes(backend, "here")) == []
+    assert list(await seal_probes(backend.control_log, "here")) == []
     seal = await seals.put("m", by="anna", reason="moves to a server")
-    (probe,) = await seal_probes(backend, "here")
+    (probe,) = await seal_probes(backend.control_log, "here")
     assert not probe.ok
     assert probe.address == "here"
     for said in ("anna", format_time(seal.since), "moves to a server", "takes no jobs"):
         assert said in probe.detail
     assert "jobfleet audit unseal" in probe.remedy
     away: Any = Away()
-    (probe,) = await seal_probes(replace(backend, control_log=away), "here")
+    (probe,) = await seal_probes(away, "here")
     assert (probe.ok, probe.detail) == (False, "the log does not answer")
     await seals.lift(by="anna", reason="")
-    assert list(await seal_probes(backend, "here")) == []
+    assert list(await seal_probes(backend.control_log, "here")) == []
     await backend.close()

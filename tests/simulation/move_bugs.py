@@ -44,10 +44,10 @@ def a_lost_worker_is_not_fenced() -> AbstractContextManager[Any]:
     async def copied(self: MoveOut, history: Sequence[Event]) -> Sequence[Event]:
         head = history[-1]
         while head.after.state is State.RUNNING and head.after.lock is not None:
-            if not await self._backend.leases.is_leased(head.after.lock):
+            if not await self._leases.is_leased(head.after.lock):
                 break
             await self._wait_for(head.job_id)
-            history = await complete_history(self._backend.trail, head.job_id)
+            history = await complete_history(self._trail, head.job_id)
             head = history[-1]
         return history
 

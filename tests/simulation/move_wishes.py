@@ -56,7 +56,15 @@ async def act_on_move(
     """Seal, copy, judge the copy, and lift the seal, as an operator's commands do."""
     seals = Seals(log=api.backend.control_log, clock=api.process.clock)
     move = MoveOut(
-        backend=api.backend,
+        source=api.backend.name,
+        trail=api.backend.trail,
+        payloads=api.backend.payloads,
+        leases=api.backend.leases,
+        locks=api.backend.locks,
+        control_log=api.backend.control_log,
+        rates=api.backend.rates,
+        logs=api.backend.logs,
+        transactions=api.backend.transactions,
         writer=api.writer,
         clock=api.process.clock,
         wait_seconds=1e9,

@@ -18,8 +18,9 @@ from jobfleet_cli.exit_code import ExitCode
 from jobfleet_cli.logging import configure_logging
 from jobfleet_cli.session import ask_probes, storage_settings
 from jobfleet_cli.terminal_text import visible
-from jobfleet_contracts.backend import MOST_CLOCK_OFFSET, Backend, Probe
+from jobfleet_contracts.backend import MOST_CLOCK_OFFSET, Probe
 from jobfleet_contracts.codec import format_time
+from jobfleet_contracts.control_ports import ControlLog
 from jobfleet_contracts.errors import BackendError, SettingsError
 from jobfleet_dashboard.security.api_keys import ApiKeys
 from jobfleet_protocol.actions.signing_keys import SigningKeys
@@ -69,23 +70,25 @@ async def _servers(settings: Settings) -> Sequence[Probe]:
     except BackendError as error:
         return [Probe(settings.backend, _address(settings), ok=False, detail=str(error))]
     try:
-        probes = await ask_probes(backend)
-        clocks = clock_probes(backend)
+        probes = await ask_probes(backend.probe, backend.name)
+        clocks = clock_probes(backend.name, backend.clock_offset())
         if not all(probe.ok for probe in probes):
             return [*probes, *clocks]
-        return [*probes, *clocks, *await seal_probes(backend, probes[0].address)]
+        return [*probes, *clocks, *await seal_probes(backend.control_log, probes[0].address)]
     finally:
         await backend.close()
 
 
-def clock_probes(backend: Backend) -> Sequence[Probe]:
+def clock_probes(backend_name: str, offset: float) -> Sequence[Probe]:
     """Say how wrong this machine's clock is, after the storage has answered.
 
     Nothing where the storage is no server, and has no clock of its own.
+
+    Args:
+        offset: seconds by which this machine's clock is ahead of the storage's.
     """
-    if backend.name == "embedded":
+    if backend_name == "embedded":
         return []
-    offset = backend.clock_offset()
     if abs(offset) <= MOST_CLOCK_OFFSET:
         return [Probe(CLOCK, "this machine", ok=True, detail="agrees with the storage's")]
     side = "ahead of" if offset > 0 else "behind"
@@ -100,11 +103,11 @@ def clock_probes(backend: Backend) -> Sequence[Probe]:
     ]
 
 
-async def seal_probes(backend: Backend, address: str) -> Sequence[Probe]:
+async def seal_probes(log: ControlLog, address: str) -> Sequence[Probe]:
     """Say since when the fleet is sealed, and by whom; nothing where it is not."""
     try:
         async with asyncio.timeout(SEAL_SECONDS):
-            seal = Seal.of(await Seals(log=backend.control_log, clock=SystemClock()).newest())
+            seal = Seal.of(await Seals(log=log, clock=SystemClock()).newest())
     except (BackendError, TimeoutError) as error:
         return [Probe(SEAL, address, ok=False, detail=str(error) or "no answer")]
     if seal is None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from jobfleet_backends.open_backend import open_backend
 from jobfleet_backends.settings import load_settings
@@ -21,9 +21,6 @@ from jobfleet_worker.handlers.registry import Handlers
 from jobfleet_worker.metrics.metrics_page import MetricsPage
 from jobfleet_worker.metrics.prometheus_metrics import Buckets, PrometheusMetrics
 from jobfleet_worker.worker import Worker
-
-if TYPE_CHECKING:
-    from jobfleet_contracts.backend import Backend
 
 __all__ = ["Buckets", "EmbeddedWorker"]
 
@@ -71,7 +68,12 @@ class EmbeddedWorker:
             clock=SystemClock(),
             metrics=self._metrics,
         )
-        self._page = self._metrics_page(backend, worker)
+        self._page = MetricsPage(
+            metrics=self._metrics,
+            queue=backend.queue,
+            requests=backend.requests,
+            circuits=worker.outbound.circuits,
+        )
         running = asyncio.create_task(worker.run(), name="embedded worker")
         self._stack.push_async_callback(_drained, worker, running)
         await self._until_started(worker, running)
@@ -97,14 +99,6 @@ class EmbeddedWorker:
         started.cancel()
         if running.done():
             await self._stack.aclose()  # raises what has ended the worker
-
-    def _metrics_page(self, backend: Backend, worker: Worker) -> MetricsPage:
-        return MetricsPage(
-            metrics=self._metrics,
-            queue=backend.queue,
-            requests=backend.requests,
-            circuits=worker.outbound.circuits,
-        )
 
 
 async def _drained(worker: Worker, running: asyncio.Task[None]) -> None:

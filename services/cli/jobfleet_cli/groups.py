@@ -82,7 +82,7 @@ def show(
     """Print how many members of a group have ended, and how; exit 1 unless it completed."""
 
     async def work(session: Session) -> int:
-        return _shown((await _reader(session).read(known_form(group))).to_json(), as_json=as_json)
+        return await show_group(session, group, as_json=as_json)
 
     async def ask(dashboard: RemoteDashboard) -> int:
         return _shown(await dashboard.get(f"/api/groups/{known_form(group)}"), as_json=as_json)
@@ -152,6 +152,11 @@ def _act(group: str, action: JobAction, reason: str, *, as_json: bool) -> None:
         return await print_results(dashboard, accepted["statusUrl"], as_json=as_json)
 
     raise typer.Exit(in_session(work, remote=ask))
+
+
+async def show_group(session: Session, group: str, *, as_json: bool) -> int:
+    """Print where a group stands, as the REST API gives it or to read; exit 1 unless completed."""
+    return _shown((await _reader(session).read(known_form(group))).to_json(), as_json=as_json)
 
 
 def _reader(session: Session) -> GroupReader:

@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from jobfleet_backends.settings import Settings
-from jobfleet_contracts.backend import Backend
+from jobfleet_cli.session import AskServers
+from jobfleet_contracts.ports import JobQueue
+from jobfleet_contracts.request_counter import RequestCounter
 from jobfleet_worker.metrics.port import NO_METRICS, Metrics
 from jobfleet_worker.worker import Worker
 
@@ -22,9 +24,19 @@ def metrics_of(settings: Settings) -> Metrics:
 
 @asynccontextmanager
 async def health_served(
-    settings: Settings, *, backend: Backend, worker: Worker, metrics: Metrics
+    settings: Settings,
+    *,
+    probe: AskServers,
+    queue: JobQueue,
+    requests: RequestCounter | None,
+    worker: Worker,
+    metrics: Metrics,
 ) -> AsyncIterator[None]:
     """Answer ``/livez``, ``/readyz`` and ``/metrics`` while the block runs, if a port is set.
+
+    Args:
+        probe: asks the servers that the worker needs.
+        requests: counts what was sent to the storage; ``None`` where that is no server.
 
     Raises:
         SettingsError: the port cannot be bound, or an entry of ``JOBFLEET_API_KEYS`` does not fit.
@@ -42,8 +54,8 @@ async def health_served(
     metrics.registry.register(DroppedLines())
     page = MetricsPage(
         metrics=metrics,
-        queue=backend.queue,
-        requests=backend.requests,
+        queue=queue,
+        requests=requests,
         circuits=worker.outbound.circuits,
     )
     keys = ApiKeys(settings.api_keys)
@@ -56,7 +68,7 @@ async def health_served(
     server = HealthServer(
         host="0.0.0.0" if settings.trust_network else "127.0.0.1",  # noqa: S104 - asked for
         port=settings.metrics_port,
-        probe=backend.probe,
+        probe=probe,
         metrics=page.text,
         may_see_names=may_see_names,
     )

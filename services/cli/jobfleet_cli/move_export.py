@@ -35,8 +35,17 @@ class MoveExport:
         Raises:
             ActionRefused: a job ran on for too long. The fleet stays sealed.
         """
+        backend = session.backend
         move = MoveOut(
-            backend=session.backend,
+            source=backend.name,
+            trail=backend.trail,
+            payloads=backend.payloads,
+            leases=backend.leases,
+            locks=backend.locks,
+            control_log=backend.control_log,
+            rates=backend.rates,
+            logs=backend.logs,
+            transactions=backend.transactions,
             writer=session.writes.writer,
             clock=session.clock,
             wait_seconds=self._wait_seconds,

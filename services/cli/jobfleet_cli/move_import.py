@@ -48,7 +48,7 @@ class MoveImport:
         """
         by, checked = who(), await asyncio.to_thread(check_move, self._file, option=FILE)
         _tell(f"{self._file}: {checked.counts}, {checked.total} violations")
-        move = MoveIn(backend=session.backend, clock=session.clock, header=checked.header)
+        move = _move_in(session, checked)
         if not await move.begin(by=by):
             _tell("this file has been imported here; nothing to do")
             return ExitCode.DONE
@@ -92,7 +92,9 @@ class MoveImport:
         backend, writes, clock = session.backend, session.writes, session.clock
         pauses = Pauses(log=backend.control_log, control=backend.control, clock=clock)
         republication = Republication(
-            backend=backend,
+            trail=backend.trail,
+            reader=backend.reader,
+            payloads=backend.payloads,
             publication=writes.publication,
             ending=writes.ending,
             clock=clock,
@@ -101,6 +103,23 @@ class MoveImport:
         for end in self._owing:
             await republication.conclude(end)
         return await republication.run()
+
+
+def _move_in(session: Session, checked: CheckedMove) -> MoveIn:
+    backend = session.backend
+    return MoveIn(
+        trail=backend.trail,
+        limits=backend.limits,
+        payloads=backend.payloads,
+        leases=backend.leases,
+        locks=backend.locks,
+        control_log=backend.control_log,
+        rates=backend.rates,
+        marks=backend.marks,
+        logs=backend.logs,
+        clock=session.clock,
+        header=checked.header,
+    )
 
 
 def _has_followers(end: Event, opening: Event) -> bool:

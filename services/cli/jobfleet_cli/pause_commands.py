@@ -81,8 +81,14 @@ def pauses_of(session: Session) -> Pauses:
 
 def reader_of(session: Session) -> QueueReader:
     """Return the reader of queues and types."""
-    pauses = pauses_of(session)
-    return QueueReader(backend=session.backend, pauses=pauses, clock=session.clock)
+    backend = session.backend
+    return QueueReader(
+        queue=backend.queue,
+        reader=backend.reader,
+        directory=backend.directory,
+        pauses=pauses_of(session),
+        clock=session.clock,
+    )
 
 
 def _time(text: str) -> datetime:

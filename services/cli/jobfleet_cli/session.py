@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice, takewhile
 from typing import Any, TypeVar
 
@@ -26,6 +27,8 @@ from jobfleet_contracts.ports import Clock
 from jobfleet_protocol.actions.write_side import WriteSide
 
 T = TypeVar("T")
+AskServers = Callable[[], Awaitable[Sequence[Probe]]]
+"""Asks each server of a backend whether it can be used; one that is silent cannot."""
 
 OPEN_SECONDS = 8.0
 LOOK_SECONDS = 2.5
@@ -119,13 +122,13 @@ def who() -> str:
         return "cli"
 
 
-async def ask_probes(backend: Backend) -> Sequence[Probe]:
-    """Ask each server whether it can be used; one that is silent cannot."""
+async def ask_probes(probe: AskServers, backend_name: str) -> Sequence[Probe]:
+    """Return what a backend's probe answers in time, or that it does not answer."""
     try:
         async with asyncio.timeout(PROBE_SECONDS):
-            return await backend.probe()
+            return await probe()
     except TimeoutError:
-        return [Probe(backend.name, "backend", ok=False, detail="no answer")]
+        return [Probe(backend_name, "backend", ok=False, detail="no answer")]
 
 
 async def _opened(settings: Settings, work: Callable[[Session], Awaitable[T]]) -> T:
@@ -142,36 +145,37 @@ async def _opened(settings: Settings, work: Callable[[Session], Awaitable[T]]) -
     writes = WriteSide.wire(backend=reading, clock=clock, defaults=settings.job_defaults)
     session = Session(settings, reading, clock, patience, writes)
     try:
-        return await _guarded(backend, patience, work(session))
+        ask = partial(ask_probes, backend.probe, backend.name)
+        return await _guarded(ask, patience, work(session))
     finally:
         await writes.settle(SETTLE_SECONDS)
-        await _close(backend)
+        await _close(backend.close)
 
 
-async def _guarded(backend: Backend, patience: Patience, work: Awaitable[T]) -> T:
+async def _guarded(ask: AskServers, patience: Patience, work: Awaitable[T]) -> T:
     """Let ``work`` run for as long as it takes, but wait for silent servers only so long."""
     worker = asyncio.ensure_future(work)
-    watch = asyncio.create_task(_lasting_failure(backend, patience), name="reachability-watch")
+    watch = asyncio.create_task(_lasting_failure(ask, patience), name="reachability-watch")
     try:
         await asyncio.wait({worker, watch}, return_when=asyncio.FIRST_COMPLETED)
         if worker.done():
             return worker.result()
         raise _unreachable(watch.result())
     except BackendUnavailable as error:
-        raise await _with_address(backend, error) from error
+        raise await _with_address(ask, error) from error
     finally:
         worker.cancel()
         watch.cancel()
         await asyncio.gather(worker, watch, return_exceptions=True)
 
 
-async def _lasting_failure(backend: Backend, patience: Patience) -> Probe:
+async def _lasting_failure(ask: AskServers, patience: Patience) -> Probe:
     """Return what has not answered for as long as a command waits; say once that it waits."""
     silent_since: float | None = None
     while True:
         await asyncio.sleep(LOOK_SECONDS)
         asked = time.monotonic()
-        failed = await _failed_probe(backend)
+        failed = await _failed_probe(ask)
         if failed is None:
             patience.answered, silent_since = True, None
             continue
@@ -189,14 +193,14 @@ def _print_waiting(probe: Probe) -> None:
     print(f"{where}; waiting for it up to {OUTAGE_SECONDS:g} s", file=sys.stderr)
 
 
-async def _failed_probe(backend: Backend) -> Probe | None:
+async def _failed_probe(ask: AskServers) -> Probe | None:
     """Return what cannot be reached; jobs are accepted without the broker, so it never counts."""
-    probes = await ask_probes(backend)
+    probes = await ask()
     return next((probe for probe in probes if not probe.ok and probe.part != "broker"), None)
 
 
-async def _with_address(backend: Backend, error: BackendUnavailable) -> BackendUnavailable:
-    failed = await _failed_probe(backend)
+async def _with_address(ask: AskServers, error: BackendUnavailable) -> BackendUnavailable:
+    failed = await _failed_probe(ask)
     return error if failed is None else _unreachable(failed)
 
 
@@ -206,9 +210,9 @@ def _unreachable(probe: Probe) -> BackendUnavailable:
     return BackendUnavailable(f"{probe.part} at {probe.address} cannot be reached{detail}{remedy}")
 
 
-async def _close(backend: Backend) -> None:
+async def _close(close: Callable[[], Awaitable[None]]) -> None:
     try:
         async with asyncio.timeout(CLOSE_SECONDS):
-            await backend.close()
+            await close()
     except (TimeoutError, BackendUnavailable):
         return

@@ -38,7 +38,15 @@ async def run_worker(settings: Settings, handlers: Handlers, *, stop_with_parent
             signals.follow_parent()
         keeping = asyncio.create_task(signals.keep(), name="stop-signals")
         set_up_collector()
-        async with health_served(settings, backend=backend, worker=worker, metrics=metrics):
+        served = health_served(
+            settings,
+            probe=backend.probe,
+            queue=backend.queue,
+            requests=backend.requests,
+            worker=worker,
+            metrics=metrics,
+        )
+        async with served:
             await worker.run()
         keeping.cancel()
     finally:

@@ -34,6 +34,7 @@ from jobfleet_protocol.reading.group_reader import GroupReader
 from jobfleet_protocol.reading.job_reader import JobReader
 from jobfleet_protocol.reading.limit_record import LimitReader
 from jobfleet_protocol.reading.log_reader import LogReader
+from jobfleet_protocol.reading.queue_record import QueueReader
 from jobfleet_protocol.reading.schedule_record import ScheduleReader
 from jobfleet_protocol.reading.verdict_reader import VerdictReader
 
@@ -57,6 +58,7 @@ class Services:
     log_reader: LogReader
     schedules: Schedules
     schedule_reader: ScheduleReader
+    queue_reader: QueueReader
     census: CensusReader
     ended: EndedReader
     stats: StatsReader
@@ -152,12 +154,22 @@ class Services:
             log_reader=LogReader(trail=backend.trail, logs=backend.logs, coder=backend.coder),
             schedules=schedules,
             schedule_reader=schedule_reader,
+            queue_reader=QueueReader(
+                queue=backend.queue,
+                reader=backend.reader,
+                directory=backend.directory,
+                pauses=pauses,
+                clock=clock,
+            ),
             census=census,
             ended=ended,
             stats=StatsReader(census=census, ended=ended),
             types=TypeReader(reader=backend.reader, clock=clock),
             verdict=VerdictReader(
-                backend=backend,
+                trail=backend.trail,
+                reader=backend.reader,
+                queue=backend.queue,
+                directory=backend.directory,
                 pauses=pauses,
                 schedules=schedules,
                 clock=clock,

@@ -25,8 +25,7 @@ from jobfleet_dashboard.api.request_parts import JobId, json_object
 from jobfleet_dashboard.api.route_description import described
 from jobfleet_dashboard.security.access import asker_name, require
 from jobfleet_dashboard.security.principal import Role
-from jobfleet_dashboard.services import Services, services_of
-from jobfleet_protocol.reading.queue_record import QueueReader
+from jobfleet_dashboard.services import services_of
 from jobfleet_protocol.reading.type_list import types_json
 
 router = APIRouter(prefix="/api", tags=["fleet"])
@@ -40,7 +39,7 @@ Type = Annotated[str, Path(alias="type")]
 @router.get("/queues", dependencies=_VIEWER, **described(QUEUES))
 async def queues(request: Request) -> Response:
     """Messages ready in each lane, and each queue with its pause, oldest job and workers."""
-    rows = [record.to_json() for record in await reader_of(services_of(request)).queues()]
+    rows = [record.to_json() for record in await services_of(request).queue_reader.queues()]
     lanes = [
         LaneDocument(
             queue=row["queue"],
@@ -60,7 +59,7 @@ async def queues(request: Request) -> Response:
 async def types(request: Request) -> Response:
     """Job types that are handled, paused or had jobs: their counts, times and failures."""
     services = services_of(request)
-    records, report = await asyncio.gather(reader_of(services).types(), services.types.read())
+    records, report = await asyncio.gather(services.queue_reader.types(), services.types.read())
     return answer(types_json(records, report))
 
 
@@ -99,11 +98,6 @@ async def run_anyway(request: Request, job_id: JobId) -> Response:
     return answer(PauseAnswer(message=f"job {job_id} may start once during the pause"), 202)
 
 
-def reader_of(services: Services) -> QueueReader:
-    """Return the reader of queues and types; the page uses it too."""
-    return QueueReader(backend=services.backend, pauses=services.pauses, clock=services.clock)
-
-
 def until_of(body: dict[str, Any]) -> datetime | None:
     """Return the end of the pause, ``None`` where the body gives none.
 
@@ -128,7 +122,7 @@ async def _pause(request: Request, subject: ControlSubject, name: str) -> Respon
         subject, name, by=asker_name(request), reason=reason_of(body), until=until_of(body)
     )
     message = f"{subject} {name} is paused"
-    warning = await reader_of(services).warning_of(subject, name)
+    warning = await services.queue_reader.warning_of(subject, name)
     return answer(PauseAnswer(message=message, changed=changed, warning=warning), 202)
 
 

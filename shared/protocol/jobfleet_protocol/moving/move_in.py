@@ -9,11 +9,15 @@ from itertools import groupby, islice
 from typing import assert_never
 from uuid import NAMESPACE_OID, uuid5
 
-from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.backend import Limits
 from jobfleet_contracts.control import ControlEntry
+from jobfleet_contracts.control_ports import ControlLog
 from jobfleet_contracts.errors import ActionRefused
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.fleet_ports import RateStore
+from jobfleet_contracts.group_marks import GroupMarks
+from jobfleet_contracts.job_logs import JobLogs
+from jobfleet_contracts.ports import AuditTrail, Clock, LeaseStore, LockRecords, PayloadStore
 from jobfleet_protocol.actions.group_counts import marks_in
 from jobfleet_protocol.control.fleet_seal import SETTLED_SECONDS, Seal, is_seal_log
 from jobfleet_protocol.control.seals import Seals
@@ -37,10 +41,32 @@ NOTE_LEASE_SECONDS = 15.0
 class MoveIn:
     """One move into a backend. It is sealed until :meth:`finish`, so nothing starts half moved."""
 
-    def __init__(self, *, backend: Backend, clock: Clock, header: MoveHeader) -> None:
-        self._backend = backend
+    def __init__(
+        self,
+        *,
+        trail: AuditTrail,
+        limits: Limits,
+        payloads: PayloadStore,
+        leases: LeaseStore,
+        locks: LockRecords,
+        control_log: ControlLog,
+        rates: RateStore,
+        marks: GroupMarks,
+        logs: JobLogs,
+        clock: Clock,
+        header: MoveHeader,
+    ) -> None:
+        self._trail = trail
+        self._limits = limits
+        self._payloads = payloads
+        self._leases = leases
+        self._locks = locks
+        self._control_log = control_log
+        self._rates = rates
+        self._marks = marks
+        self._logs = logs
         self._header = header
-        self._seals = Seals(log=backend.control_log, clock=clock)
+        self._seals = Seals(log=control_log, clock=clock)
         self._move_id = f"{header.move_id}-in"
         """Another one than the source's, so that a source is not taken for a begun import."""
 
@@ -104,7 +130,7 @@ class MoveIn:
 
     async def _take_job(self, history: Sequence[Event]) -> None:
         """Insert what is missing. After any error it is looked again: the rows may stand."""
-        newest = await self._backend.trail.newest(history[0].job_id)
+        newest = await self._trail.newest(history[0].job_id)
         standing = 0 if newest is None else newest.sequence
         if newest is not None and (
             standing > len(history) or history[standing - 1].hash != newest.hash
@@ -113,14 +139,16 @@ class MoveIn:
                 f"event {standing} of job {newest.job_id} is here already and "
                 "differs from the file's"
             )
-        rows = min(self._backend.limits.transaction_rows, MOST_ROWS)
-        limit, payloads = self._backend.limits.inline_bytes, self._backend.payloads
+        rows = min(self._limits.transaction_rows, MOST_ROWS)
+        limit = self._limits.inline_bytes
         for first in range(standing, len(history), rows):
             some = history[first : first + rows]
-            stored = [await externalise(event, payloads, inline_bytes=limit) for event in some]
-            await self._backend.trail.insert(stored)
+            stored = [
+                await externalise(event, self._payloads, inline_bytes=limit) for event in some
+            ]
+            await self._trail.insert(stored)
         for mark in marks_in(history):
-            await self._backend.marks.insert(*mark)
+            await self._marks.insert(*mark)
 
     async def _take_other(self, item: MoveItem) -> None:
         match item:
@@ -129,24 +157,22 @@ class MoveIn:
             case MovedNote():
                 await retry_forever(lambda: self._take_note(item))
             case MovedRate(key, moment):
-                if await retry_forever(lambda: self._backend.rates.read(key)) is None:
-                    await retry_forever(lambda: self._backend.rates.replace(key, moment, read=None))
+                if await retry_forever(lambda: self._rates.read(key)) is None:
+                    await retry_forever(lambda: self._rates.replace(key, moment, read=None))
             case MovedBlob(name, body):
-                await retry_forever(lambda: self._backend.payloads.put(name, body))
+                await retry_forever(lambda: self._payloads.put(name, body))
             case MovedLog(job_id, epoch, position, body):
-                logs = self._backend.logs
                 # A log that ends elsewhere is left as it is: nothing rests on it.
-                await retry_forever(lambda: logs.append(job_id, epoch, position, body))
+                await retry_forever(lambda: self._logs.append(job_id, epoch, position, body))
             case Event():
                 raise AssertionError("events are taken job by job")
             case never:
                 assert_never(never)
 
     async def _take_entry(self, entry: ControlEntry) -> None:
-        log = self._backend.control_log
-        found = await log.read(entry.subject, entry.name, entry.sequence)
+        found = await self._control_log.read(entry.subject, entry.name, entry.sequence)
         if found is None:
-            await log.insert(entry)
+            await self._control_log.insert(entry)
         elif found.entry_id != entry.entry_id:
             raise ActionRefused(
                 f"entry {entry.sequence} of {entry.subject} {entry.name} is here already and "
@@ -156,17 +182,16 @@ class MoveIn:
     async def _take_note(self, moved: MovedNote) -> None:
         """Write the note under a lease whose id a repeated import uses again."""
         lease_id = str(uuid5(NAMESPACE_OID, f"{self._move_id}/{moved.lock}"))
-        leases, locks = self._backend.leases, self._backend.locks
-        await leases.create(moved.lock)
-        await leases.acquire(moved.lock, lease_id, NOTE_LEASE_SECONDS)
-        await locks.write_note(moved.lock, lease_id, moved.note)
-        await leases.release(moved.lock, lease_id)
+        await self._leases.create(moved.lock)
+        await self._leases.acquire(moved.lock, lease_id, NOTE_LEASE_SECONDS)
+        await self._locks.write_note(moved.lock, lease_id, moved.note)
+        await self._leases.release(moved.lock, lease_id)
 
     async def _require_empty(self) -> None:
         message = "here: a fleet is moved into an empty backend only"
-        async for history in self._backend.trail.scan():
+        async for history in self._trail.scan():
             raise ActionRefused(f"job {history[0].job_id} is {message}")
-        async for log in self._backend.control_log.scan():
+        async for log in self._control_log.scan():
             if not is_seal_log(log[0]):
                 raise ActionRefused(f"{log[0].subject} {log[0].name} has a log {message}")
 

@@ -12,12 +12,15 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 import structlog
 
-from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.control import ControlKind, ControlSubject
+from jobfleet_contracts.control_ports import ControlLog
 from jobfleet_contracts.errors import ActionRefused, DataMissing, LockMissing
 from jobfleet_contracts.event import Event
-from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.fleet_ports import RateStore
+from jobfleet_contracts.job_logs import JobLogs
+from jobfleet_contracts.ports import AuditTrail, Clock, LeaseStore, LockRecords, PayloadStore
 from jobfleet_contracts.state import State, Status
+from jobfleet_contracts.transaction import UserTransactions
 from jobfleet_protocol.actions.action_journal import JOURNAL
 from jobfleet_protocol.actions.bulk_action import ids_name
 from jobfleet_protocol.audit.verification import complete_history
@@ -59,7 +62,15 @@ class MoveOut:
     def __init__(
         self,
         *,
-        backend: Backend,
+        source: str,
+        trail: AuditTrail,
+        payloads: PayloadStore,
+        leases: LeaseStore,
+        locks: LockRecords,
+        control_log: ControlLog,
+        rates: RateStore,
+        logs: JobLogs,
+        transactions: UserTransactions | None,
         writer: TrailWriter,
         clock: Clock,
         wait_seconds: float,
@@ -68,14 +79,24 @@ class MoveOut:
         """Take the parts.
 
         Args:
+            source: name of the backend, as ``embedded``.
+            transactions: in which programs may submit jobs; ``None``: there are none.
             writer: of the caller's service; takes jobs from their lost workers.
             wait_seconds: how long to wait in all for jobs that run, and for open transactions.
             on_wait: called once for each thing that is waited for.
         """
-        self._backend = backend
+        self._source = source
+        self._trail = trail
+        self._payloads = payloads
+        self._leases = leases
+        self._locks = locks
+        self._control_log = control_log
+        self._rate_store = rates
+        self._job_logs = logs
+        self._transactions = transactions
         self._writer = writer
         self._clock = clock
-        self._seals = Seals(log=backend.control_log, clock=clock)
+        self._seals = Seals(log=control_log, clock=clock)
         self._until = clock.boottime() + wait_seconds
         self._on_wait = on_wait
         self._waits_for: set[str] = set()
@@ -92,7 +113,7 @@ class MoveOut:
         """
         seal = await self._seals.put(move_id, by=by, reason=reason)
         await asyncio.sleep(SETTLED_SECONDS)
-        transactions = self._backend.transactions
+        transactions = self._transactions
         if transactions is not None:
             moment = await transactions.moment()
             while not await transactions.are_over(moment):
@@ -101,7 +122,7 @@ class MoveOut:
 
     def header(self, seal: Seal) -> MoveHeader:
         """Return what the file says of itself."""
-        return MoveHeader(seal.move_id, self._backend.name, seal.by, seal.since)
+        return MoveHeader(seal.move_id, self._source, seal.by, seal.since)
 
     async def items(self) -> AsyncIterator[MoveItem]:
         """Yield all that is to be moved.
@@ -111,10 +132,10 @@ class MoveOut:
         Raises:
             ActionRefused: a job ran on for longer than the caller waits.
         """
-        async for history in self._backend.trail.scan():
+        async for history in self._trail.scan():
             for event in await self._of_job(history):
                 yield event
-        async for log in self._backend.control_log.scan():
+        async for log in self._control_log.scan():
             if is_seal_log(log[0]):
                 continue
             for entry in log:
@@ -122,7 +143,7 @@ class MoveOut:
             last = log[-1]
             is_action = last.subject is ControlSubject.ACTION and last.name != JOURNAL
             if is_action and last.kind is not ControlKind.ENDED:
-                body = await self._backend.payloads.get(ids_name(last.name))
+                body = await self._payloads.get(ids_name(last.name))
                 if body is not None:
                     yield MovedBlob(ids_name(last.name), body)
         async for log_part in self._logs():
@@ -154,13 +175,13 @@ class MoveOut:
             lock, running = head.after.lock, head.after.state is State.RUNNING
             if not (running or head.after.state is State.WAITING):
                 return history
-            if lock is not None and await self._backend.leases.is_leased(lock):
+            if lock is not None and await self._leases.is_leased(lock):
                 await self._wait_for(f"job {head.job_id}, which {head.after.worker_id} runs")
             elif not running:
                 return history
             else:
                 await self._take(head)
-            history = await complete_history(self._backend.trail, head.job_id)
+            history = await complete_history(self._trail, head.job_id)
 
     async def _take(self, head: Event) -> None:
         """Fence the lost worker in this trail. What it still sends is refused from then on."""
@@ -173,7 +194,7 @@ class MoveOut:
 
     async def _whole(self, event: Event) -> Event:
         try:
-            return await resolve(event, self._backend.payloads)
+            return await resolve(event, self._payloads)
         except DataMissing as error:
             self.problems.append(f"{error}; the event is moved without them")
             return event
@@ -191,26 +212,25 @@ class MoveOut:
     async def _newest_turn(self, lock: str, started: TurnNote) -> TurnNote:
         """Return the lock's own note: it may name a claim that was never made, one turn higher."""
         try:
-            note = TurnNote.of(await self._backend.locks.read_note(lock))
+            note = TurnNote.of(await self._locks.read_note(lock))
         except LockMissing:
             return started
         return started if note is None or note.turn < started.turn else note
 
     async def _logs(self) -> AsyncIterator[MovedLog]:
-        logs = self._backend.logs
         for job_id in self._started:
-            for log in await logs.sizes(job_id):
+            for log in await self._job_logs.sizes(job_id):
                 for start in range(0, log.size, LOG_PART):
-                    body = await logs.read(job_id, log.epoch, start=start, limit=LOG_PART)
+                    body = await self._job_logs.read(job_id, log.epoch, start=start, limit=LOG_PART)
                     if body:
                         yield MovedLog(job_id, log.epoch, start, body)
 
     async def _rates(self) -> AsyncIterator[MovedRate]:
         """Yield the counts of limits and of types; those by a key of the payload begin anew."""
-        limits = await self._backend.control_log.heads(ControlSubject.LIMIT)
+        limits = await self._control_log.heads(ControlSubject.LIMIT)
         keys = [f"limit/{limit.name}" for limit in limits]
         for key in (*keys, *(f"type/{name}" for name in sorted(self._types))):
-            row = await self._backend.rates.read(key)
+            row = await self._rate_store.read(key)
             if row is not None and row.moment > self._clock.now():
                 yield MovedRate(key, row.moment)
 

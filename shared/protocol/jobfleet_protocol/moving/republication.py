@@ -10,13 +10,12 @@ from collections.abc import AsyncIterator
 
 import structlog
 
-from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import DataMissing
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.internal_job import GROUP_TYPE
 from jobfleet_contracts.job import JobRequest
-from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.ports import AuditTrail, Clock, JobIndexReader, PayloadStore
 from jobfleet_contracts.state import State
 from jobfleet_protocol.actions.ending import Ending, delivery_of
 from jobfleet_protocol.actions.publication import Publication
@@ -39,13 +38,17 @@ class Republication:
     def __init__(
         self,
         *,
-        backend: Backend,
+        trail: AuditTrail,
+        reader: JobIndexReader,
+        payloads: PayloadStore,
         publication: Publication,
         ending: Ending,
         clock: Clock,
         pauses: FleetPauses,
     ) -> None:
-        self._backend = backend
+        self._trail = trail
+        self._reader = reader
+        self._payloads = payloads
         self._publication = publication
         self._ending = ending
         self._clock = clock
@@ -68,7 +71,7 @@ class Republication:
     async def _rows(self) -> AsyncIterator[OpenRow]:
         cursor: str | None = None
         while True:
-            page = await self._backend.reader.open_rows(cursor=cursor)
+            page = await self._reader.open_rows(cursor=cursor)
             for row in page.items:
                 yield row
             cursor = page.next
@@ -76,17 +79,16 @@ class Republication:
                 return
 
     async def _publish(self, row: OpenRow) -> bool:
-        trail, payloads = self._backend.trail, self._backend.payloads
-        head = await trail.newest(row.facts.job_id)
+        head = await self._trail.newest(row.facts.job_id)
         if head is None or not head.is_readable or head.after.state.is_terminal:
             return False
         if row.published >= head.sequence or not self._may_go(head):
             return False
-        opening = await trail.read(head.job_id, 1)
+        opening = await self._trail.read(head.job_id, 1)
         if opening is None:
             return False
         try:
-            message = await message_of(opening, head, payloads, self._clock.now())
+            message = await message_of(opening, head, self._payloads, self._clock.now())
         except (DataMissing, LookupError, TypeError, ValueError) as error:
             # One stored request that nobody can read must not keep the others from running.
             _log.error(NOT_PUBLISHED, job_id=head.job_id, error=type(error).__name__)
@@ -103,13 +105,12 @@ class Republication:
 
     async def conclude(self, end: Event) -> None:
         """Submit the jobs that must follow an ended one: its worker may have died before."""
-        trail = self._backend.trail
-        opening = await trail.read(end.job_id, 1)
+        opening = await self._trail.read(end.job_id, 1)
         if opening is None or is_tombstone(opening):
             return
-        request = request_of(await resolve(opening, self._backend.payloads))
+        request = request_of(await resolve(opening, self._payloads))
         for job_id in followers_of(end, request):
-            if await trail.read(job_id, 1) is None:
+            if await self._trail.read(job_id, 1) is None:
                 await self._ending.conclude(end, request)
 
 

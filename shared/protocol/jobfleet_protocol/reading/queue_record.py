@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.codec import format_time
 from jobfleet_contracts.control import ControlSubject
 from jobfleet_contracts.errors import BackendError
 from jobfleet_contracts.event import Event
+from jobfleet_contracts.fleet_ports import WorkerDirectory
 from jobfleet_contracts.index import EventQuery, OpenRow
 from jobfleet_contracts.internal_job import INTERNAL_TYPES
-from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.ports import Clock, JobIndexReader, JobQueue
 from jobfleet_contracts.state import Status
 from jobfleet_contracts.worker_status import WorkerStatus
 from jobfleet_protocol.control.pause_state import NOT_PAUSED, Pause
@@ -93,8 +93,18 @@ class TypeRecord:
 class QueueReader:
     """Reads queues and types of the fleet."""
 
-    def __init__(self, *, backend: Backend, pauses: Pauses, clock: Clock) -> None:
-        self._backend = backend
+    def __init__(
+        self,
+        *,
+        queue: JobQueue,
+        reader: JobIndexReader,
+        directory: WorkerDirectory,
+        pauses: Pauses,
+        clock: Clock,
+    ) -> None:
+        self._queue = queue
+        self._reader = reader
+        self._directory = directory
         self._pauses = pauses
         self._clock = clock
 
@@ -104,14 +114,14 @@ class QueueReader:
         Raises:
             BackendError: broker or storage did not answer.
         """
-        backend, now = self._backend, self._clock.now()
+        now = self._clock.now()
         query = EventQuery(since=now - RATE_SPAN, limit=MOST_EVENTS)
         depths, census, workers, pauses, events = await asyncio.gather(
-            backend.queue.depths(),
-            backend.reader.census(),
+            self._queue.depths(),
+            self._reader.census(),
             self._live(now),
             self._pauses.read(),
-            backend.reader.events(query),
+            self._reader.events(query),
         )
         lanes: dict[str, dict[str, int]] = {}
         for depth in depths:
@@ -166,7 +176,7 @@ class QueueReader:
         return f"no live worker {'serves queue' if is_queue else 'handles type'} {name}"
 
     async def _live(self, now: datetime) -> list[WorkerStatus]:
-        found = await self._backend.directory.workers()
+        found = await self._directory.workers()
         return [worker for worker in found if now - worker.heartbeat_at < ALIVE]
 
 

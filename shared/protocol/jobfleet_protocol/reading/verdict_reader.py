@@ -7,14 +7,14 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 
-from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.control import ControlEntry
 from jobfleet_contracts.credentials import masked_text
 from jobfleet_contracts.error_group import NO_HANDLER, ErrorGroup
 from jobfleet_contracts.errors import BackendError
+from jobfleet_contracts.fleet_ports import WorkerDirectory
 from jobfleet_contracts.index import Census, EventQuery, JobQuery, QueueDepth
 from jobfleet_contracts.internal_job import GROUP_TYPE
-from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.ports import AuditTrail, Clock, JobIndexReader, JobQueue
 from jobfleet_contracts.state import DEAD, State, Status
 from jobfleet_protocol.control.pauses import Pauses
 from jobfleet_protocol.control.schedule_state import ScheduleState
@@ -47,14 +47,20 @@ class VerdictReader:
     def __init__(
         self,
         *,
-        backend: Backend,
+        trail: AuditTrail,
+        reader: JobIndexReader,
+        queue: JobQueue,
+        directory: WorkerDirectory,
         pauses: Pauses,
         schedules: Schedules,
         clock: Clock,
         census: Callable[[], Awaitable[Census]],
         groups: GroupReader,
     ) -> None:
-        self._backend = backend
+        self._trail = trail
+        self._reader = reader
+        self._queue = queue
+        self._directory = directory
         self._pauses = pauses
         self._schedules = schedules
         self._clock = clock
@@ -89,7 +95,7 @@ class VerdictReader:
         return self._verdict if self._clock.boottime() < until else None
 
     async def _facts(self) -> FleetFacts:
-        backend, now = self._backend, self._clock.now()
+        now = self._clock.now()
         since = now.replace(second=0, microsecond=0) - timedelta(minutes=MINUTES - 1)
         (
             (census, workers, depths, pauses),
@@ -97,14 +103,14 @@ class VerdictReader:
         ) = await asyncio.gather(
             asyncio.gather(
                 self._census(),
-                read_workers(backend.directory, backend.trail, now),
+                read_workers(self._directory, self._trail, now),
                 self._depths(),
                 self._pauses.read(),
             ),
             asyncio.gather(
-                backend.reader.ended(since=since, step="minute"),
-                backend.reader.errors(since=since, step="minute"),
-                backend.reader.jobs(_DEFERRED),
+                self._reader.ended(since=since, step="minute"),
+                self._reader.errors(since=since, step="minute"),
+                self._reader.jobs(_DEFERRED),
                 self._schedules.all(),
                 self._held(),
             ),
@@ -132,12 +138,12 @@ class VerdictReader:
     async def _depths(self) -> Sequence[QueueDepth] | str:
         """Return the depths, or why the broker did not give them."""
         try:
-            return await self._backend.queue.depths()
+            return await self._queue.depths()
         except BackendError as error:
             return str(error)
 
     async def _held(self) -> Sequence[HeldGroup]:
-        rows = {row.facts.job_id: row for row in (await self._backend.reader.jobs(_GROUPS)).items}
+        rows = {row.facts.job_id: row for row in (await self._reader.jobs(_GROUPS)).items}
         held = await self._groups.held(rows)
         return [
             HeldGroup(group_id=group_id, name=rows[group_id].facts.job_name, bad=bad)
@@ -178,7 +184,7 @@ class VerdictReader:
             since=since,
             limit=_MOST_EVENTS,
         )
-        page = await self._backend.reader.events(query)
+        page = await self._reader.events(query)
         return None if page.next is not None else len(page.items)
 
 

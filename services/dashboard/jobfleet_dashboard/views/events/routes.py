@@ -63,7 +63,8 @@ async def events(request: Request) -> Response:
 async def words(request: Request) -> Response:
     """Offer the search completed by each word that could follow."""
     search = request.query_params.get("q", "")[:MAX_SEARCH]
-    names = await SearchedNames.read(services_of(request).backend)
+    backend = services_of(request).backend
+    names = await SearchedNames.read(backend.directory, backend.control_log)
     context = {"suggestions": completions(search, names, EVENT_FIELD_NAMES)}
     return html(site_of(request).pages.fragment("jobs/_suggestions.html", "suggestions", **context))
 

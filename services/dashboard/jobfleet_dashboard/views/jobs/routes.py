@@ -52,7 +52,8 @@ async def jobs(request: Request) -> Response:
 async def words(request: Request) -> Response:
     """Offer the search completed by each word that could follow."""
     search = request.query_params.get("q", "")[:MAX_SEARCH]
-    names = await SearchedNames.read(services_of(request).backend)
+    backend = services_of(request).backend
+    names = await SearchedNames.read(backend.directory, backend.control_log)
     context = {"suggestions": completions(search, names)}
     return html(site_of(request).pages.fragment("jobs/_suggestions.html", "suggestions", **context))
 
@@ -74,8 +75,11 @@ def _history_header(request: Request, chosen: JobFilter) -> str:
 
 async def _results(request: Request, chosen: JobFilter) -> dict[str, Any]:
     services = services_of(request)
-    page = await services.backend.reader.jobs(chosen.query(services.clock.now()))
-    names = await SearchedNames.read(services.backend) if chosen.text and not page.items else None
+    backend = services.backend
+    page = await backend.reader.jobs(chosen.query(services.clock.now()))
+    names: SearchedNames | None = None
+    if chosen.text and not page.items:
+        names = await SearchedNames.read(backend.directory, backend.control_log)
     return {
         "elsewhere": [replace(chosen, text=each) for each in in_payloads(chosen.text, names)]
         if names

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.control import ControlEntry, ControlSubject
+from jobfleet_contracts.control_ports import ControlLog
+from jobfleet_contracts.fleet_ports import WorkerDirectory
 from jobfleet_contracts.lookup_keys import PAYLOAD
 from jobfleet_contracts.state import State, Status
 from jobfleet_contracts.worker_status import WorkerStatus
@@ -47,16 +48,16 @@ class SearchedNames:
         )
 
     @classmethod
-    async def read(cls, backend: Backend) -> Self:
+    async def read(cls, directory: WorkerDirectory, log: ControlLog) -> Self:
         """Read them.
 
         Raises:
             BackendUnavailable: storage did not answer.
         """
         workers, types, schedules = await asyncio.gather(
-            backend.directory.workers(),
-            backend.control_log.heads(ControlSubject.TYPE),
-            backend.control_log.heads(ControlSubject.SCHEDULE),
+            directory.workers(),
+            log.heads(ControlSubject.TYPE),
+            log.heads(ControlSubject.SCHEDULE),
         )
         return cls.of(workers, types, schedules)
 

@@ -14,7 +14,6 @@ from jobfleet_contracts.control import ControlSubject
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.job import LANES
 from jobfleet_dashboard.api.action_selection import reason_of
-from jobfleet_dashboard.api.pauses import reader_of
 from jobfleet_dashboard.api.request_parts import read_form
 from jobfleet_dashboard.live.subscription import Batch
 from jobfleet_dashboard.security.access import asker_name, require
@@ -77,7 +76,7 @@ async def resume(request: Request) -> Response:
 
 
 async def _read(request: Request) -> dict[str, Any]:
-    reader = reader_of(services_of(request))
+    reader = services_of(request).queue_reader
     queues, types = await asyncio.gather(reader.queues(), reader.types())
     return {"queues": queues, "types": types, "lanes": LANES}
 

@@ -12,7 +12,6 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from jobfleet_contracts.worker_status import RunningJob, WorkerStatus
-from jobfleet_dashboard.api.pauses import reader_of
 from jobfleet_dashboard.live.subscription import Batch
 from jobfleet_dashboard.security.access import require
 from jobfleet_dashboard.security.principal import Role
@@ -75,7 +74,7 @@ async def stream(request: Request) -> Response:
 async def _read(request: Request) -> dict[str, Any]:
     services, chosen = services_of(request), _chosen(request)
     records, report, workers = await asyncio.gather(
-        reader_of(services).types(), services.types.read(), services.backend.directory.workers()
+        services.queue_reader.types(), services.types.read(), services.backend.directory.workers()
     )
     return {
         **chosen,

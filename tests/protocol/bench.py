@@ -23,7 +23,7 @@ from jobfleet_contracts.state import Status
 from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 from jobfleet_protocol.actions.write_side import WriteSide
 from jobfleet_protocol.audit.verification import Verifier
-from jobfleet_protocol.claiming.claim_parts import ClaimParts
+from jobfleet_protocol.claiming.claim_parts import ClaimParts, FleetControls, JobRules
 from jobfleet_protocol.claiming.claim_result import Claimed, ClaimResult, Unclear
 from jobfleet_protocol.claiming.claimer import Claimer
 from jobfleet_protocol.claiming.lock_leases import new_lease_id
@@ -42,7 +42,7 @@ DEFAULTS = JobDefaults(
 
 
 @dataclass
-class HeldLock:
+class SteeredLease:
     """A lease that a worker keeps under renewal; a test ends it."""
 
     lease: Lease
@@ -105,17 +105,23 @@ class Bench:
             clock=self.clock,
             worker_id=worker_id,
             lease_seconds=LEASE_SECONDS,
-            defaults=DEFAULTS,
-            takeover_limit=lambda request: 0 if request.on_lost == "fail" else MAX_TAKEOVERS,
-            attempt_limit=lambda request, defaults: request.max_attempts or defaults.max_attempts,
-            pauses=self._read_pauses,
-            rates=RateLimiter(
-                store=self.backend.rates, clock=self.clock, clock_offset=self.backend.clock_offset
+            rules=JobRules(
+                defaults=DEFAULTS,
+                takeover_limit=lambda request: 0 if request.on_lost == "fail" else MAX_TAKEOVERS,
+                attempt_limit=lambda request, given: request.max_attempts or given.max_attempts,
+                terms=self._terms,
             ),
-            terms=self._terms,
+            controls=FleetControls(
+                pauses=self._read_pauses,
+                limits=self._read_limits,
+                rates=RateLimiter(
+                    store=self.backend.rates,
+                    clock=self.clock,
+                    clock_offset=self.backend.clock_offset,
+                ),
+                seal=self.writes.seal,
+            ),
             give_back=self.given_up.append,
-            seal=self.writes.seal,
-            limits=self._read_limits,
             coder=coder,
         )
         return Claimer(parts)
@@ -123,11 +129,11 @@ class Bench:
     async def _terms(self, request: JobRequest) -> StartTerms:
         return self.terms
 
-    async def worker_lock(self, worker_id: str = "w1", generation: int = 1) -> HeldLock:
+    async def worker_lock(self, worker_id: str = "w1", generation: int = 1) -> SteeredLease:
         """Lease a worker's own lock."""
         leases = self.claimer(worker_id).leases
         lock = worker_lock(worker_id, generation)
-        return HeldLock(await leases.acquire(lock, new_lease_id(), is_new=True), self.clock)
+        return SteeredLease(await leases.acquire(lock, new_lease_id(), is_new=True), self.clock)
 
     async def _read_limits(self) -> Mapping[str, Limit]:
         return {limit.name: limit for limit in self.terms.limits}

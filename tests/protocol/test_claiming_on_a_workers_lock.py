@@ -11,13 +11,13 @@ from jobfleet_contracts.state import State
 from jobfleet_protocol.claiming.claim_result import Claimed, ClaimResult
 from jobfleet_protocol.claiming.decision import Attended
 from jobfleet_protocol.claiming.lock_leases import new_lease_id
-from tests.protocol.bench import LEASE_SECONDS, Bench, HeldLock
+from tests.protocol.bench import LEASE_SECONDS, Bench, SteeredLease
 
 
-async def claim_on(bench: Bench, held: HeldLock, request: JobRequest) -> ClaimResult:
+async def claim_on(bench: Bench, held: SteeredLease, request: JobRequest) -> ClaimResult:
     message = await bench.message(request)
     claimer = bench.claimer(held.lease.owner)
-    return await claimer.claim(message, lease_id=new_lease_id(), held=held)
+    return await claimer.claim(message, lease_id=new_lease_id(), lasting=held)
 
 
 async def test_a_first_claim_is_one_insert_and_no_request_to_a_lock(bench: Bench) -> None:
@@ -103,7 +103,7 @@ async def test_a_claimer_that_lost_its_lock_in_its_read_writes_nothing(
 
     bench.trail.before("newest", lose)
     with pytest.raises(TrustEnded):
-        await bench.claimer().claim(message, lease_id=new_lease_id(), held=held)
+        await bench.claimer().claim(message, lease_id=new_lease_id(), lasting=held)
     assert await bench.statuses(request.job_id) == ["Queued"]
 
 

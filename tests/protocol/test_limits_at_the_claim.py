@@ -182,7 +182,7 @@ async def begun(bench: Bench, scope: str, request: JobRequest) -> Claimed:
 async def claim_in(bench: Bench, scope: str, request: JobRequest, worker: str) -> ClaimResult:
     held = await bench.worker_lock(worker) if scope == "worker" else None
     message = await bench.message(request, due_at=None)
-    return await bench.claimer(worker).claim(message, lease_id=new_lease_id(), held=held)
+    return await bench.claimer(worker).claim(message, lease_id=new_lease_id(), lasting=held)
 
 
 async def lose_the_worker(bench: Bench, fullness: str) -> None:

@@ -17,7 +17,7 @@ from jobfleet_protocol.claiming.claim_result import Claimed
 from jobfleet_protocol.claiming.decision import Attended, Busy
 from jobfleet_protocol.claiming.lock_leases import new_lease_id
 from jobfleet_protocol.trail.transitions import Change
-from tests.protocol.bench import LEASE_SECONDS, Bench, HeldLock
+from tests.protocol.bench import LEASE_SECONDS, Bench, SteeredLease
 
 KEY = "customer 42"
 
@@ -64,7 +64,7 @@ async def test_a_predecessor_that_must_not_run_twice_ends_in_the_fencing_transac
         fleet = await claimer.leases.acquire(FLEET_LOCK, new_lease_id())
         message = await bench.message(first)
         result = await claimer.claim(
-            message, lease_id=new_lease_id(), held=HeldLock(fleet, bench.clock)
+            message, lease_id=new_lease_id(), lasting=SteeredLease(fleet, bench.clock)
         )
         assert isinstance(result, Claimed)
         sleeper = result
@@ -179,7 +179,9 @@ async def test_the_fleets_lease_fences_the_named_job_before_any_message(bench: B
     claimer = bench.claimer("w1")
     fleet: Lease = await claimer.leases.acquire(FLEET_LOCK, new_lease_id())
     result = await claimer.claim(
-        await bench.message(request), lease_id=new_lease_id(), held=HeldLock(fleet, bench.clock)
+        await bench.message(request),
+        lease_id=new_lease_id(),
+        lasting=SteeredLease(fleet, bench.clock),
     )
     assert isinstance(result, Claimed)
     bench.clock.advance(LEASE_SECONDS + 1)

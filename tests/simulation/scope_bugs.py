@@ -10,7 +10,7 @@ from unittest.mock import patch
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.lease import Lease, is_worker_lock
 from jobfleet_contracts.state import State
-from jobfleet_protocol.claiming.lock_leases import HeldLease, new_lease_id
+from jobfleet_protocol.claiming.lock_leases import LastingLease, new_lease_id
 from jobfleet_protocol.claiming.lock_views import LockViews
 from jobfleet_protocol.claiming.trail_claim import TrailClaim
 from jobfleet_worker.run.give_back import GiveBack
@@ -42,9 +42,11 @@ def trust_not_checked_before_the_insert() -> Iterator[None]:
     """A claimer that slept in its read writes the claim, though its worker's lock is lost."""
     require_trust = TrailClaim._require_trust
 
-    def believe(self: TrailClaim, lease: Lease, held: HeldLease | None, *slots: Lease) -> None:
-        if held is None:
-            require_trust(self, lease, held, *slots)
+    def believe(
+        self: TrailClaim, lease: Lease, lasting: LastingLease | None, *slots: Lease
+    ) -> None:
+        if lasting is None:
+            require_trust(self, lease, lasting, *slots)
 
     with patch.object(TrailClaim, "_require_trust", believe):
         yield

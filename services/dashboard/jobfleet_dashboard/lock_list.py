@@ -35,7 +35,7 @@ class Holder:
 
 
 @dataclass(frozen=True, slots=True)
-class HeldLock:
+class ListedLock:
     """A lock key that somebody holds or waits for.
 
     Attributes:
@@ -67,7 +67,7 @@ class HeldLock:
 
 async def held_locks(
     *, locks: LockRecords, directory: WorkerDirectory, reader: JobIndexReader
-) -> Sequence[HeldLock]:
+) -> Sequence[ListedLock]:
     """Return up to 100 lock keys, held ones first.
 
     Raises:
@@ -82,7 +82,7 @@ async def held_locks(
     return [_held(use, leased, starts) for use in uses]
 
 
-def _held(use: LockUse, leased: frozenset[str], starts: dict[str, datetime]) -> HeldLock:
+def _held(use: LockUse, leased: frozenset[str], starts: dict[str, datetime]) -> ListedLock:
     holders = [
         Holder(
             row=row,
@@ -92,7 +92,7 @@ def _held(use: LockUse, leased: frozenset[str], starts: dict[str, datetime]) -> 
         )
         for row in use.holders
     ]
-    return HeldLock(
+    return ListedLock(
         lock_key=use.lock_key,
         slots=use.slots,
         used=len(leased.intersection(key_locks(use.lock_key, use.slots))),

@@ -12,7 +12,7 @@ from jobfleet_contracts.internal_job import GROUP_CANCEL_TYPE
 from jobfleet_contracts.ports import Clock, RenewalLeases
 from jobfleet_protocol.actions.successors import with_results
 from jobfleet_protocol.actions.write_side import WriteSide
-from jobfleet_protocol.claiming.claim_parts import ClaimParts
+from jobfleet_protocol.claiming.claim_parts import ClaimParts, FleetControls, JobRules
 from jobfleet_protocol.claiming.claim_result import Unclear
 from jobfleet_protocol.claiming.claimer import Claimer
 from jobfleet_protocol.claiming.rate_limiter import RateLimiter
@@ -273,18 +273,22 @@ def _claimer(
         clock=setup.clock,
         worker_id=options.worker_id,
         lease_seconds=options.lease_seconds,
-        defaults=options.defaults,
-        attempt_limit=attempt_limits.attempts,
-        takeover_limit=attempt_limits.takeovers,
-        pauses=pause_watch.current,
-        rates=rates,
-        terms=terms.of,
-        limits=pause_watch.limits,
-        keys=announced_keys.missing,
+        rules=JobRules(
+            defaults=options.defaults,
+            attempt_limit=attempt_limits.attempts,
+            takeover_limit=attempt_limits.takeovers,
+            terms=terms.of,
+            keys=announced_keys.missing,
+            fresh=options.fresh,
+        ),
+        controls=FleetControls(
+            pauses=pause_watch.current,
+            limits=pause_watch.limits,
+            rates=rates,
+            seal=setup.writes.seal,
+        ),
         give_back=give_back,
-        seal=setup.writes.seal,
         coder=backend.coder,
-        fresh=options.fresh,
     )
     return Claimer(parts)
 

@@ -218,12 +218,14 @@ class Consumer:
         async with self._gates.process_place(message) as has_place:
             if not has_place and await self._is_put_off_without_process(delivery, message):
                 return False
-            result, held = await self._claims.claim(message, fleet, is_alone=self._slots.total == 1)
+            result, lasting = await self._claims.claim(
+                message, fleet, is_alone=self._slots.total == 1
+            )
             self._decided(asyncio.current_task())
             if isinstance(result, Suspect):
                 await self._handle_suspect(delivery, message, result)
             else:
-                await self._act_on(delivery, message, result, held)
+                await self._act_on(delivery, message, result, lasting)
         return False
 
     async def _is_put_off_without_process(self, delivery: Delivery, message: JobMessage) -> bool:
@@ -257,8 +259,8 @@ class Consumer:
         _log.warning(SUSPECT_WAITS, job_id=suspect.head.job_id, running=len(self._executor.running))
         async with self._slots.alone() as is_alone:
             if is_alone:
-                result, held = await self._claims.claim(message, None, is_alone=True)
-                await self._act_on(delivery, message, result, held)
+                result, lasting = await self._claims.claim(message, None, is_alone=True)
+                await self._act_on(delivery, message, result, lasting)
                 return
         if self._stopping:
             return  # unacknowledged, the message goes to another worker at once
@@ -270,7 +272,7 @@ class Consumer:
         delivery: Delivery,
         message: JobMessage,
         result: ClaimResult,
-        held: KeptLease | None,
+        lasting: KeptLease | None,
     ) -> None:
         """Run the job if it is claimed; else do what the claim found to be done."""
         self._count(message, result)
@@ -281,7 +283,7 @@ class Consumer:
             settled = asyncio.create_task(settle, name="settle")
             with self._slots.running():
                 try:
-                    await self._executor.run(result, held)
+                    await self._executor.run(result, lasting)
                 finally:
                     # Also after an error of our own. Nothing else holds this task or waits for it:
                     # the worker could close its storage before the message is acknowledged.

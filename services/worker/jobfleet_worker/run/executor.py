@@ -64,14 +64,14 @@ class Executor:
         for run in list(self.running.values()):
             run.stop(Stop.SHUTDOWN)
 
-    async def run(self, claimed: Claimed, held: KeptLease | None = None) -> None:
+    async def run(self, claimed: Claimed, lasting: KeptLease | None = None) -> None:
         """Run a claimed job to the end of its attempt; returns when its slot is free again.
 
         Args:
-            held: a lease that the worker keeps beyond the run, on which the claim may rest: the
+            lasting: a lease that the worker keeps beyond the run, on which the claim may rest: the
                 fleet's, or the worker's own.
         """
-        lease = RunLease(claimed.lease, keeper=self._parts.keeper, held=held)
+        lease = RunLease(claimed.lease, keeper=self._parts.keeper, lasting=lasting)
         lock_slots = HeldLockSlots(claimed.slot_leases, keeper=self._parts.keeper)
         try:
             run = JobRun(

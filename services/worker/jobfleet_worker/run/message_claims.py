@@ -82,15 +82,15 @@ class MessageClaims:
         self, message: JobMessage, lease_id: str, fleet: KeptLease | None, *, is_alone: bool
     ) -> tuple[ClaimResult, KeptLease | None]:
         await self._seal.check()
-        held = fleet
+        lasting = fleet
         if fleet is None and self._worker_lock is not None:
-            held = await self._worker_lock.current()
+            lasting = await self._worker_lock.current()
         try:
             result = await self._claimer.claim(
-                message, lease_id=lease_id, held=held, is_alone=is_alone
+                message, lease_id=lease_id, lasting=lasting, is_alone=is_alone
             )
         except (TrustEnded, LeaseConflict) as error:
             if fleet is not None and fleet.lost_reason is not None:
-                return Busy(fleet.lock, None), held
+                return Busy(fleet.lock, None), lasting
             raise BackendUnavailable(str(error)) from error
-        return result, held
+        return result, lasting

@@ -16,11 +16,11 @@ class RunLease:
         kept: the same under renewal; the fleet's or the worker's own outlives the run.
     """
 
-    def __init__(self, lease: Lease, *, keeper: LeaseKeeper, held: KeptLease | None) -> None:
-        """Rest on ``held`` if that is the claim's lock; otherwise renew the lease from now on."""
-        on_held = held is not None and lease.lock == held.lock
+    def __init__(self, lease: Lease, *, keeper: LeaseKeeper, lasting: KeptLease | None) -> None:
+        """Rest on ``lasting`` if that is the claim's lock; else renew the lease from now on."""
+        on_lasting = lasting is not None and lease.lock == lasting.lock
         self.lease = lease
-        self.kept = held if on_held and held else keeper.keep(lease)
+        self.kept = lasting if on_lasting and lasting else keeper.keep(lease)
         self._keeper = keeper
 
     @property

@@ -33,39 +33,46 @@ from jobfleet_worker.run.slots import Slots
 class RunParts:
     """The parts that a worker gives to each of its runs.
 
+    The record is flat because one class, :class:`JobRun`, reads it: groups would only lengthen
+    each use. The order below is by role: storage, leases, handlers, time and places, the end.
+
     Attributes:
+        logs: keeps what handlers log; ``None``: nobody does.
+        coder: decodes what handlers get, and encodes what they return, log and raise.
         keeper: renews the lease of the run's lock, and those of its lock slots.
         leases: gives leases up at the end of the run.
-        follow_up: does what an ended attempt owes: followers, releases, the open row.
-        no_more_starts: set once no job starts any more, so that no slot waits for a handler that
-            was left behind.
+        give_back: sees to a claim that ended without an ending in the trail.
+        retire_lock: releases a worker's own lock on which a job rests that cannot be ended.
         handler_gate: says whether a job without a handler is to fail.
         rates: keeps a reserved start, just before the handler begins.
         slots: the worker's; a handler that is left behind keeps its slot.
+        no_more_starts: set once no job starts any more, so that no slot waits for a handler that
+            was left behind.
+        follow_up: does what an ended attempt owes: followers, releases, the open row.
         tally: counts what the worker has run.
-        give_back: sees to a claim that ended without an ending in the trail.
-        retire_lock: releases a worker's own lock on which a job rests that cannot be ended.
-        logs: keeps what handlers log; ``None``: nobody does.
-        coder: decodes what handlers get, and encodes what they return, log and raise.
     """
 
     trail: AuditTrail
     payloads: PayloadStore
-    clock: Clock
-    options: WorkerOptions
-    handlers: Handlers
-    metrics: Metrics
-    keeper: LeaseKeeper
-    leases: LockLeases
-    follow_up: FollowUp
-    no_more_starts: asyncio.Event
-    hooks: OpenHooks
-    handler_gate: HandlerGate
-    rates: RateLimiter
-    slots: Slots
-    tally: RunTally
-    processes: ProcessPool
-    give_back: GiveBack
-    retire_lock: Callable[[str, str], None]
     logs: JobLogs | None
     coder: ValueCoder = NO_CODER
+
+    keeper: LeaseKeeper
+    leases: LockLeases
+    give_back: GiveBack
+    retire_lock: Callable[[str, str], None]
+
+    handlers: Handlers
+    hooks: OpenHooks
+    handler_gate: HandlerGate
+    processes: ProcessPool
+
+    options: WorkerOptions
+    clock: Clock
+    rates: RateLimiter
+    slots: Slots
+    no_more_starts: asyncio.Event
+
+    follow_up: FollowUp
+    tally: RunTally
+    metrics: Metrics

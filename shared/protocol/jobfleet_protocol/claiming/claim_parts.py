@@ -1,4 +1,4 @@
-"""What the parts of a claim share: the worker's ports, and what it says about its jobs."""
+"""What the parts of a claim share: ports, the worker's rules for jobs, the fleet's controls."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from jobfleet_contracts.ports import (
 from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 from jobfleet_protocol.actions.publication import Publication
 from jobfleet_protocol.claiming.claim_result import Unclear
-from jobfleet_protocol.claiming.lock_leases import HeldLease
+from jobfleet_protocol.claiming.lock_leases import LastingLease
 from jobfleet_protocol.claiming.lock_slots import NO_LOCK_SLOTS, TakenLockSlots
 from jobfleet_protocol.claiming.rate_limiter import RateLimiter
 from jobfleet_protocol.claiming.start_terms import NO_TERMS, ReadLimits, StartTerms, TermsOf
@@ -37,21 +37,50 @@ FRESH = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobRules:
+    """What one worker's settings and handlers say of the jobs that it claims.
+
+    Attributes:
+        defaults: apply where neither request nor message says.
+        attempt_limit: how many attempts a job has, by its request, handler and defaults.
+        takeover_limit: how many lost workers in a row a job survives.
+        terms: what the start of a job needs beside its lock.
+        keys: by which a job will be looked up, where its first event may lack them.
+        fresh: age of a message up to which a first claim needs no read.
+    """
+
+    defaults: JobDefaults
+    attempt_limit: AttemptLimit
+    takeover_limit: TakeoverLimit
+    terms: TermsOf
+    keys: KeysOf = lambda _: {}
+    fresh: timedelta = FRESH
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetControls:
+    """What holds back the start of a job in the whole fleet.
+
+    Attributes:
+        pauses: the pauses in force; waits until they are known.
+        limits: the named limits as they stand; waits until they are known.
+        rates: reserves the starts that count against a rate.
+        seal: whether the fleet is sealed.
+    """
+
+    pauses: ReadPauses
+    limits: ReadLimits
+    rates: RateLimiter
+    seal: FleetSeal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimParts:
     """What one worker claims with.
 
     Attributes:
-        attempt_limit: how many attempts a job has, by its request, handler and defaults.
-        takeover_limit: how many lost workers in a row a job survives.
-        pauses: the pauses in force; waits until they are known.
-        rates: reserves the starts that count against a rate.
-        terms: what the start of a job needs beside its lock.
-        limits: the named limits as they stand; waits until they are known.
         give_back: sees to a claim that was given up after it was sent.
-        seal: whether the fleet is sealed.
         coder: encodes what a foreign message says, before it becomes event 1.
-        keys: by which a job will be looked up, where its first event may lack them.
-        fresh: age of a message up to which a first claim needs no read.
     """
 
     trail: AuditTrail
@@ -64,18 +93,10 @@ class ClaimParts:
     clock: Clock
     worker_id: str
     lease_seconds: float
-    defaults: JobDefaults
-    attempt_limit: AttemptLimit
-    takeover_limit: TakeoverLimit
-    pauses: ReadPauses
-    rates: RateLimiter
-    terms: TermsOf
-    limits: ReadLimits
+    rules: JobRules
+    controls: FleetControls
     give_back: Callable[[Unclear], object]
-    seal: FleetSeal
-    keys: KeysOf = lambda _: {}
     coder: ValueCoder = NO_CODER
-    fresh: timedelta = FRESH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +105,7 @@ class ClaimTry:
 
     Attributes:
         lease_id: chosen once per claim and kept over its retries.
-        held: the lease that the claim rests on, where the worker holds it already.
+        lasting: the lease that the claim rests on, where the worker holds it already.
         terms: what the start needs beside the lock.
         taken: lock slots that were taken for it, beside its lock.
         is_alone: this worker runs nothing else, and starts nothing before the claim has ended.
@@ -93,7 +114,7 @@ class ClaimTry:
 
     message: JobMessage
     lease_id: str
-    held: HeldLease | None = None
+    lasting: LastingLease | None = None
     terms: StartTerms = NO_TERMS
     taken: TakenLockSlots = NO_LOCK_SLOTS
     is_alone: bool = False

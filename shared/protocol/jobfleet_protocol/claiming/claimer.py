@@ -14,7 +14,7 @@ from jobfleet_protocol.claiming.acceptance import Acceptance
 from jobfleet_protocol.claiming.claim_parts import ClaimParts, ClaimTry
 from jobfleet_protocol.claiming.claim_result import Claimed, ClaimResult, LimitFull, OtherLock
 from jobfleet_protocol.claiming.decision import Attended, Busy, LockAttempt, ends_without_a_start
-from jobfleet_protocol.claiming.lock_leases import HeldLease, LockLeases, locks_of
+from jobfleet_protocol.claiming.lock_leases import LastingLease, LockLeases, locks_of
 from jobfleet_protocol.claiming.lock_slots import LockSlotDemand, LockSlots
 from jobfleet_protocol.claiming.lock_turns import LockTurns
 from jobfleet_protocol.claiming.trail_claim import TrailClaim
@@ -31,7 +31,7 @@ class Claimer:
     """
 
     def __init__(self, parts: ClaimParts) -> None:
-        self._terms = parts.terms
+        self._terms = parts.rules.terms
         self._now = parts.clock.now
         self._acceptance = Acceptance(trail=parts.trail, payloads=parts.payloads, coder=parts.coder)
         self.leases = LockLeases(
@@ -63,14 +63,14 @@ class Claimer:
         message: JobMessage,
         *,
         lease_id: str,
-        held: HeldLease | None = None,
+        lasting: LastingLease | None = None,
         is_alone: bool = False,
     ) -> ClaimResult:
         """Try to make the message's job this worker's own.
 
         Args:
             lease_id: chosen once per claim and kept over its retries.
-            held: the fleet's lease in scope ``fleet``, the worker's own in scope ``worker``.
+            lasting: the fleet's lease in scope ``fleet``, the worker's own in scope ``worker``.
             is_alone: this worker runs nothing else, and starts nothing before this claim has
                 ended; otherwise a suspect is left unclaimed.
 
@@ -85,14 +85,14 @@ class Claimer:
         request = message.request
         terms = await self._terms(request)
         claim = ClaimTry(message=message, lease_id=lease_id, terms=terms, is_alone=is_alone)
-        if held is not None and held.lock == FLEET_LOCK:
-            return await self._resent(claim, await self._on(held, claim))
+        if lasting is not None and lasting.lock == FLEET_LOCK:
+            return await self._resent(claim, await self._on(lasting, claim))
         taken = await self._lock_slots.take(terms.slot_demands, request, lease_id)
         claim = changed(claim, taken=taken)
         if taken.full is not None:
-            result = await self._beside_full(claim, held, taken.full)
+            result = await self._beside_full(claim, lasting, taken.full)
         else:
-            result = await self._under_a_lock(claim, held)
+            result = await self._under_a_lock(claim, lasting)
         claimed = await self._resent(claim, result)
         if not (isinstance(claimed, Claimed) and claimed.slot_leases):
             # Last: released before, a lock slot could be freed late, under a later try of this
@@ -101,12 +101,12 @@ class Claimer:
                 await self.leases.let_go(lease, request)
         return claimed
 
-    async def _on(self, held: HeldLease, claim: ClaimTry) -> ClaimResult | OtherLock:
+    async def _on(self, lasting: LastingLease, claim: ClaimTry) -> ClaimResult | OtherLock:
         """Claim on a lease that the worker holds already: no request to a lock is needed."""
-        return await self._claim.under(held.current(), changed(claim, held=held))
+        return await self._claim.under(lasting.current(), changed(claim, lasting=lasting))
 
     async def _beside_full(
-        self, claim: ClaimTry, held: HeldLease | None, full: LockSlotDemand
+        self, claim: ClaimTry, lasting: LastingLease | None, full: LockSlotDemand
     ) -> ClaimResult | OtherLock:
         """Decide about a job that finds no lock slot of a limit.
 
@@ -118,15 +118,15 @@ class Claimer:
         if not isinstance(result, Busy):
             return result
         if result.head is not None and ends_without_a_start(result.head, self._now()):
-            return await self._under_a_lock(claim, held)
+            return await self._under_a_lock(claim, lasting)
         return LimitFull(result.head, full)
 
     async def _under_a_lock(
-        self, claim: ClaimTry, held: HeldLease | None
+        self, claim: ClaimTry, lasting: LastingLease | None
     ) -> ClaimResult | OtherLock:
         """Claim on the lease that the worker holds, or on one that is taken for the job."""
-        if held is not None and claim.message.request.lock_key is None:
-            return await self._on(held, claim)
+        if lasting is not None and claim.message.request.lock_key is None:
+            return await self._on(lasting, claim)
         return await self._under_its_lock(claim)
 
     async def _under_its_lock(self, claim: ClaimTry) -> ClaimResult | OtherLock:

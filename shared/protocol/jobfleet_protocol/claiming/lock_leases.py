@@ -26,8 +26,8 @@ LOCK_RELEASE_UNCLEAR = "lock.release_unclear"
 _log = structlog.get_logger()
 
 
-class HeldLease(Protocol):
-    """A lease that the worker holds already, and on which claims may rest: it is under renewal."""
+class LastingLease(Protocol):
+    """A lease under renewal that outlives the jobs on it: the fleet's, or a worker's own."""
 
     @property
     def lock(self) -> str:

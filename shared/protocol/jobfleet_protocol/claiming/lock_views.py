@@ -5,8 +5,9 @@ from __future__ import annotations
 from jobfleet_contracts.errors import LockMissing
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.lease import SUSPECT_NOTE, is_worker_lock
+from jobfleet_contracts.ports import LeaseStore, LockRecords
 from jobfleet_contracts.state import State
-from jobfleet_protocol.claiming.claim_parts import ClaimParts, ClaimTry
+from jobfleet_protocol.claiming.claim_parts import ClaimTry, JobRules, ReadPauses
 from jobfleet_protocol.claiming.decision import LockAttempt, LockView
 from jobfleet_protocol.claiming.lock_leases import locks_of
 
@@ -14,8 +15,20 @@ from jobfleet_protocol.claiming.lock_leases import locks_of
 class LockViews:
     """Reads who holds what, for the decisions of one worker."""
 
-    def __init__(self, parts: ClaimParts) -> None:
-        self._parts = parts
+    def __init__(
+        self,
+        *,
+        leases: LeaseStore,
+        locks: LockRecords,
+        worker_id: str,
+        rules: JobRules,
+        pauses: ReadPauses,
+    ) -> None:
+        self._leases = leases
+        self._locks = locks
+        self._worker_id = worker_id
+        self._rules = rules
+        self._pauses = pauses
 
     async def view(self, claim: ClaimTry, head: Event, lock: str, attempt: LockAttempt) -> LockView:
         """Return what is known about the locks of the job whose newest row is ``head``.
@@ -24,24 +37,24 @@ class LockViews:
             lock: that this worker holds for the claim, or a lock of the job if it holds none.
             attempt: what came of the attempt to lease it.
         """
-        parts, message = self._parts, claim.message
+        rules, message = self._rules, claim.message
         held = lock if attempt is LockAttempt.HELD else None
         holder_lives = await self._holder_lives(head, held)
         return LockView(
             lock=lock,
             lock_slots=() if is_worker_lock(lock) else locks_of(message.request),
-            worker_id=parts.worker_id,
+            worker_id=self._worker_id,
             attempt=attempt,
             holder_lives=holder_lives,
             resend_only=claim.resend_only,
-            max_attempts=parts.attempt_limit(message.request, message.defaults or parts.defaults),
-            max_takeovers=parts.takeover_limit(message.request),
+            max_attempts=rules.attempt_limit(message.request, message.defaults or rules.defaults),
+            max_takeovers=rules.takeover_limit(message.request),
             is_alone=claim.is_alone,
             suspect=None if holder_lives else await self._suspect(head),
             # Last: a claim without rates, limits and shared lock awaits nothing from here to the
             # append, so no pause can come in between. The other claims do await, and look at the
             # pauses again before they append (`TrailClaim._started`).
-            pause=(await parts.pauses()).holding_job(head),
+            pause=(await self._pauses()).holding_job(head),
         )
 
     async def _suspect(self, head: Event) -> str | None:
@@ -50,7 +63,7 @@ class LockViews:
         if head.after.state is not State.RUNNING or lock is None or not is_worker_lock(lock):
             return None
         try:
-            return (await self._parts.locks.read_note(lock)).get(SUSPECT_NOTE)
+            return (await self._locks.read_note(lock)).get(SUSPECT_NOTE)
         except LockMissing:
             return None
 
@@ -65,4 +78,4 @@ class LockViews:
             return False
         if lock == held:
             return is_worker_lock(lock)
-        return await self._parts.leases.is_leased(lock)
+        return await self._leases.is_leased(lock)

@@ -42,7 +42,7 @@ from jobfleet_protocol.claiming.decision import (
     Wait,
     decide,
 )
-from jobfleet_protocol.claiming.lock_leases import HeldLease, LockLeases
+from jobfleet_protocol.claiming.lock_leases import LastingLease, LockLeases
 from jobfleet_protocol.claiming.lock_slots import LockSlots
 from jobfleet_protocol.claiming.lock_turns import LockTurns, TurnView
 from jobfleet_protocol.claiming.lock_views import LockViews
@@ -72,14 +72,20 @@ class TrailClaim:
         self._leases = leases
         self._turns = turns
         self._lock_slots = lock_slots
-        self._views = LockViews(parts)
+        self._views = LockViews(
+            leases=parts.leases,
+            locks=parts.locks,
+            worker_id=parts.worker_id,
+            rules=parts.rules,
+            pauses=parts.controls.pauses,
+        )
         self._opening = TrailOpening(
             index=parts.index,
             writer=parts.writer,
             clock=parts.clock,
-            defaults=parts.defaults,
-            fresh=parts.fresh,
-            keys=parts.keys,
+            defaults=parts.rules.defaults,
+            fresh=parts.rules.fresh,
+            keys=parts.rules.keys,
         )
 
     async def under(self, lease: Lease, claim: ClaimTry) -> ClaimResult | OtherLock:
@@ -137,7 +143,7 @@ class TrailClaim:
         """Append what was decided and return what the claim comes to; ``None``: look again."""
         # The check comes after the read, never before. Otherwise a worker that slept in its
         # read would take a job over from the live holder that got the lease meanwhile.
-        self._require_trust(lease, claim.held)
+        self._require_trust(lease, claim.lasting)
         changes: Sequence[Change] | None = write.changes
         if isinstance(write, Start):
             changes = await self._started(write, view, lease, claim, admission)
@@ -159,12 +165,12 @@ class TrailClaim:
         admission: Admission | None,
     ) -> Sequence[Change] | None:
         """Return what starts the job, with turns and reserved start; ``None``: look again."""
-        held, terms, taken = claim.held, claim.terms, claim.taken
+        lasting, terms, taken = claim.lasting, claim.terms, claim.taken
         started = start.changes[-1]
         own = lease.lock == job_lock(start.head.job_id) or is_worker_lock(lease.lock)
         if taken.leases:
             beside = await self._lock_slots.look(taken.leases, start.head)
-            self._require_trust(lease, held, *taken.leases)
+            self._require_trust(lease, lasting, *taken.leases)
             turns = await self._lock_slots.turns(taken.leases, beside, start.head.job_id)
             if turns is None:
                 return None
@@ -180,18 +186,18 @@ class TrailClaim:
             started = replace(started, data=started_data(admission))
         if not own or taken.leases or admission is not None:
             # While the note was written, or a start was reserved, time has passed.
-            if (await self._parts.pauses()).holding_job(start.head) is not None:
+            if (await self._parts.controls.pauses()).holding_job(start.head) is not None:
                 return None
-            if terms.limits and not terms.hold_under(await self._parts.limits()):
+            if terms.limits and not terms.hold_under(await self._parts.controls.limits()):
                 raise TrustEnded("a limit was changed before the claim")
-            self._require_trust(lease, held, *taken.leases)
+            self._require_trust(lease, lasting, *taken.leases)
         return [*start.changes[:-1], started]
 
     def _with_keys(
         self, changes: Sequence[Change] | None, message: JobMessage, head: Event
     ) -> Sequence[Change] | None:
         """Add the keys that the job's first event may lack, at its first start."""
-        if changes is None or head.after.epoch > 0 or not (keys := self._parts.keys(message)):
+        if changes is None or head.after.epoch > 0 or not (keys := self._parts.rules.keys(message)):
             return changes
         data = changes[-1].data | {INDEXED: dict(keys)}
         return [*changes[:-1], replace(changes[-1], data=data)]
@@ -221,17 +227,20 @@ class TrailClaim:
             admission: of an earlier round, in which the job had moved.
         """
         held = reserved_starts(start.head) if admission is None else admission.starts
-        found = await self._parts.rates.admit(terms.rates, held)
-        if not isinstance(found, Admission) or found.at - self._parts.rates.now() > AT_HAND:
+        rates = self._parts.controls.rates
+        found = await rates.admit(terms.rates, held)
+        if not isinstance(found, Admission) or found.at - rates.now() > AT_HAND:
             now = self._parts.clock.now()
             return delayed_by_rate(start, self._parts.worker_id, found, now), None
-        await self._parts.rates.until(found.at)
+        await rates.until(found.at)
         return start, found
 
-    def _require_trust(self, lease: Lease, held: HeldLease | None, *slot_leases: Lease) -> None:
-        if held is not None and not held.is_trusted():
-            raise TrustEnded(f"lease on {held.lock} was lost before the claim")
-        for each in slot_leases if held is not None else (lease, *slot_leases):
+    def _require_trust(
+        self, lease: Lease, lasting: LastingLease | None, *slot_leases: Lease
+    ) -> None:
+        if lasting is not None and not lasting.is_trusted():
+            raise TrustEnded(f"lease on {lasting.lock} was lost before the claim")
+        for each in slot_leases if lasting is not None else (lease, *slot_leases):
             if not self._leases.trusts(each):
                 raise TrustEnded(f"lease on {each.lock} ran out before the claim")
 
@@ -275,7 +284,7 @@ class TrailClaim:
         Otherwise a worker that slept before its insert could start a job that a mover has copied.
         """
         try:
-            await self._parts.seal.check()
+            await self._parts.controls.seal.check()
         except FleetSealed:
             self._parts.give_back(Unclear(before, lease.lock, why="the fleet was sealed"))
             raise
@@ -316,7 +325,7 @@ class TrailClaim:
     def _claimed(self, claim: ClaimTry, lease: Lease, newest: Event) -> Claimed:
         parts, message = self._parts, claim.message
         trail = HeldTrail(head=newest, writer=parts.writer, trail=parts.trail, clock=parts.clock)
-        return Claimed(lease, trail, message.request, message.defaults or parts.defaults)
+        return Claimed(lease, trail, message.request, message.defaults or parts.rules.defaults)
 
     async def without_a_lock(
         self, claim: ClaimTry, lock: str, attempt: LockAttempt, *, must_open: bool = False

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from jobfleet_backends.settings import Settings
-from jobfleet_cli.session import AskServers
+from jobfleet_contracts.backend import AskServers
 from jobfleet_contracts.ports import JobQueue
 from jobfleet_contracts.request_counter import RequestCounter
 from jobfleet_worker.metrics.port import NO_METRICS, Metrics

@@ -21,14 +21,12 @@ from jobfleet_cli.patience import OUTAGE_SECONDS, Patience, patient
 from jobfleet_cli.redaction import redacted_servers
 from jobfleet_cli.remote_dashboard import RemoteDashboard
 from jobfleet_cli.terminal_text import visible
-from jobfleet_contracts.backend import Backend, Probe
+from jobfleet_contracts.backend import AskServers, Backend, Probe
 from jobfleet_contracts.errors import BackendUnavailable, JobfleetError, SettingsError
 from jobfleet_contracts.ports import Clock
 from jobfleet_protocol.actions.write_side import WriteSide
 
 T = TypeVar("T")
-AskServers = Callable[[], Awaitable[Sequence[Probe]]]
-"""Asks each server of a backend whether it can be used; one that is silent cannot."""
 
 OPEN_SECONDS = 8.0
 LOOK_SECONDS = 2.5

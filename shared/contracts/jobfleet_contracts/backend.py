@@ -48,6 +48,10 @@ class Probe:
     """It will not pass by itself, as a full disk: waiting is in vain."""
 
 
+AskServers = Callable[[], Awaitable[Sequence[Probe]]]
+"""Asks each server of a backend whether it can be used."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What a backend's trail takes.
@@ -116,7 +120,7 @@ class Backend:
     dead_letters: DeadLetterStore
     consumer: Callable[[], JobConsumer]
     renewal_leases: Callable[[], tuple[RenewalLeases, Callable[[], Awaitable[None]]]]
-    probe: Callable[[], Awaitable[Sequence[Probe]]]
+    probe: AskServers
     close: Callable[[], Awaitable[None]]
     retention: TrailRetention | None = None
     requests: RequestCounter | None = None

@@ -8,6 +8,9 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import aio_pika
@@ -199,3 +202,16 @@ def test_each_workaround_names_its_place_upstream_its_version_and_a_test_of_this
         assert all(callable(globals().get(name)) for name in tests), text
         assert re.search(r"(aio-pika|aiormq|pamqp) \d+\.\d+\.\d+", text), text
         assert "https://github.com/" in text
+
+
+def test_links_to_code_upstream_show_the_installed_version_at_the_line_of_the_function() -> None:
+    links = re.findall(
+        r"``\w+\.(\w+)``\s+in\s+https://github\.com/[\w-]+/([\w-]+)/blob/([^/]+)/(\S+?)#L(\d+)",
+        aio_pika_patches.__doc__ or "",
+    )
+    assert len(links) == (aio_pika_patches.__doc__ or "").count("/blob/") == 6
+    for function, distribution, tag, path, line in links:
+        assert tag == version(distribution), f"look again at {function} in {path}"
+        installed = Path(str(files(path.partition("/")[0]))).parent / path
+        shown = installed.read_text().splitlines()[int(line) - 1]
+        assert f"def {function}(" in shown, f"{path}, line {line}: {shown}"

@@ -13,17 +13,17 @@ Where an issue is linked it is reported; the others are not.
 2. **A delivery mode or an expiration that is none raises too late** (:class:`TolerantTransport`):
    where aio-pika makes its message, which then stays unanswered and unseen.
    aio-pika 10.2.1, ``IncomingMessage.__init__`` in
-   https://github.com/mosquito/aio-pika/blob/master/aio_pika/message.py
+   https://github.com/mosquito/aio-pika/blob/10.2.1/aio_pika/message.py#L361
    Test: ``test_aio_pika_still_raises_where_it_makes_its_message``.
 3. **The reason of a refused connection is lost** (:class:`TolerantConnection`). A virtual host
    that is refused becomes InvalidFrameError; code and text are kept here.
    aiormq 7.2.4, ``Connection._rpc`` in
-   https://github.com/mosquito/aiormq/blob/master/aiormq/connection.py
+   https://github.com/mosquito/aiormq/blob/7.2.4/aiormq/connection.py#L512
    Test: ``test_aio_pika_still_forgets_why_a_connection_is_refused``.
 4. **``is_closed`` does not tell of a lost connection** (:attr:`TolerantConnection.is_open`), and
    only the connection below knows the broker's version.
    aio-pika 10.2.1, ``Connection.is_closed`` in
-   https://github.com/mosquito/aio-pika/blob/master/aio_pika/connection.py
+   https://github.com/mosquito/aio-pika/blob/10.2.1/aio_pika/connection.py#L63
    Test: ``test_aio_pika_still_calls_a_lost_connection_not_closed``.
 5. **A consumer that the broker cancels is told nothing** (:class:`ChannelWatch`), as where its
    queue is deleted. The channel below aio-pika's can be asked.
@@ -32,14 +32,15 @@ Where an issue is linked it is reported; the others are not.
 6. **A request on a lost connection ends without a reason** (:func:`name_lost_connections`): with
    CancelledError though nobody cancelled it, with a bare Exception, or with StopAsyncIteration.
    aiormq 7.2.4, ``FutureStore.reject_all`` in
-   https://github.com/mosquito/aiormq/blob/master/aiormq/base.py and ``FrameReceiver.get_frame`` in
-   https://github.com/mosquito/aiormq/blob/master/aiormq/connection.py
+   https://github.com/mosquito/aiormq/blob/7.2.4/aiormq/base.py#L63 and
+   ``FrameReceiver.get_frame`` in
+   https://github.com/mosquito/aiormq/blob/7.2.4/aiormq/connection.py#L170
    Tests: ``test_aio_pika_still_ends_what_waits_on_a_closed_connection_without_a_reason`` and
    ``test_aiormq_still_ends_a_stream_without_a_frame_as_an_iteration``.
 7. **A returned message is matched by its message id** (:class:`MessageIdLocks`): of two with one id
    on their way, one counts as confirmed. They are sent one after the other.
    aiormq 7.2.4, ``Channel._on_return_frame`` in
-   https://github.com/mosquito/aiormq/blob/master/aiormq/channel.py
+   https://github.com/mosquito/aiormq/blob/7.2.4/aiormq/channel.py#L513
    Test: ``test_aio_pika_still_confuses_returned_messages_of_one_id``.
 """
 

@@ -11,14 +11,13 @@ from uuid import UUID
 from jobfleet_contracts.codec import parse_time
 from jobfleet_contracts.internal_job import INTERNAL_TYPES
 
-FIRST_YEAR = 1601
-"""Where times of Azure's tables begin; it refuses rows with an earlier one for ever."""
-LAST_YEAR = 9000
-"""What is computed from a time, as the next runs of a schedule, must not pass the year 9999."""
-
 _TEXT_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _CANONICAL_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _LINE_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_FIRST_YEAR = 1601
+"""Azure's tables refuse earlier times, and a fleet on another backend may be moved there."""
+_LAST_YEAR = 9000
+"""What is computed from a time, as the next runs of a schedule, must not pass the year 9999."""
 
 
 def checked_time(value: Any) -> datetime:
@@ -29,10 +28,10 @@ def checked_time(value: Any) -> datetime:
         moment = value.astimezone(UTC)
     else:
         raise ValueError("must be a time with zone, as 2026-01-31T09:30:00Z")
-    if moment.year < FIRST_YEAR:
-        raise ValueError(f"must not lie before the year {FIRST_YEAR}")
-    if moment.year > LAST_YEAR:
-        raise ValueError(f"must not lie after the year {LAST_YEAR}")
+    if moment.year < _FIRST_YEAR:
+        raise ValueError(f"must not lie before the year {_FIRST_YEAR}")
+    if moment.year > _LAST_YEAR:
+        raise ValueError(f"must not lie after the year {_LAST_YEAR}")
     return moment
 
 

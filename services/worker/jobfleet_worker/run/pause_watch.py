@@ -10,13 +10,13 @@ import structlog
 
 from jobfleet_contracts.control import ControlSubject
 from jobfleet_contracts.control_ports import ControlChannel
-from jobfleet_contracts.errors import BackendError, BackendUnavailable
+from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.ports import Clock
 from jobfleet_protocol.control.limit_state import Limit
 from jobfleet_protocol.control.limits import Limits
 from jobfleet_protocol.control.pause_state import PAUSABLE, FleetPauses
 from jobfleet_protocol.control.pauses import Pauses
-from jobfleet_protocol.retry import back_off, retry_forever
+from jobfleet_protocol.retry import retry_forever
 
 PAUSES_READ = "pauses.read"
 PAUSES_UNKNOWN = "pauses.unknown"
@@ -110,16 +110,14 @@ class PauseWatch:
                 self._pending.cancel()
 
     async def _look(self) -> None:
-        for pause in back_off():
-            self._announced.clear()
-            try:
-                if await self._learn():
-                    return
-            except BackendError as error:
-                _log.warning(PAUSES_UNKNOWN, error=str(error))
-                await asyncio.sleep(pause)
+        """Read the log until a look ends with no announcement that came while it was read."""
+        while not await retry_forever(
+            self._learn, lambda error: _log.warning(PAUSES_UNKNOWN, error=str(error))
+        ):
+            pass
 
     async def _learn(self) -> bool:
+        self._announced.clear()
         began = self._clock.boottime()
         found, limits = await asyncio.gather(self._pauses.read(), self._limits.read())
         if self._aliases:

@@ -21,7 +21,7 @@ from jobfleet_contracts.control_ports import ControlLog
 from jobfleet_contracts.credentials import masked_text
 from jobfleet_contracts.errors import BackendError, BackendForbidden, FleetSealed
 from jobfleet_contracts.ports import Clock
-from jobfleet_protocol.retry import back_off
+from jobfleet_protocol.retry import retry_forever
 
 SEAL_UNKNOWN = "seal.unknown"
 
@@ -141,12 +141,13 @@ class FleetSeal:
         return self._clock.boottime() - self._unsealed_at <= KNOWN_SECONDS
 
     async def _newest(self) -> ControlEntry | None:
-        for pause in back_off():
-            try:
-                return await self._control_log.newest(ControlSubject.FLEET, SEAL)
-            except BackendForbidden:
-                raise
-            except BackendError as error:
-                _log.debug(SEAL_UNKNOWN, error=str(error))
-            await asyncio.sleep(pause)
-        raise AssertionError("the pauses have no end")
+        return await retry_forever(
+            lambda: self._control_log.newest(ControlSubject.FLEET, SEAL), _unless_forbidden
+        )
+
+
+def _unless_forbidden(error: BackendError) -> None:
+    """Log why the seal is not known yet. A missing permission comes with no other try."""
+    if isinstance(error, BackendForbidden):
+        raise error
+    _log.debug(SEAL_UNKNOWN, error=str(error))

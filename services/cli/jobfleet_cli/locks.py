@@ -21,15 +21,13 @@ def locks(as_json: Json = False) -> None:
     """Print up to 100 lock keys, held ones first, with their holders and waiters."""
 
     async def work(session: Session) -> int:
-        from jobfleet_dashboard.api.documents import LockList
-        from jobfleet_dashboard.lock_list import held_locks
+        from jobfleet_protocol.reading.lock_record import read_locks
 
         backend = session.backend
-        held = await held_locks(
+        found = await read_locks(
             locks=backend.locks, directory=backend.directory, reader=backend.reader
         )
-        found = LockList(items=[lock.document() for lock in held])
-        return _print(found.model_dump(mode="json", by_alias=True), as_json=as_json)
+        return _print({"items": [record.to_json() for record in found]}, as_json=as_json)
 
     async def ask(dashboard: RemoteDashboard) -> int:
         return _print(await dashboard.get("/api/locks"), as_json=as_json)

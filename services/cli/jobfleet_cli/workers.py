@@ -34,11 +34,13 @@ def workers(worker_id: WorkerId = None, as_json: Json = False) -> None:
         raise typer.Exit(_one(_checked(worker_id), as_json=as_json))
 
     async def work(session: Session) -> int:
-        from jobfleet_dashboard.worker_list import worker_list
+        from jobfleet_protocol.reading.worker_jobs import read_workers
+        from jobfleet_protocol.reading.worker_record import worker_json
 
         backend, now = session.backend, session.clock.now()
-        found = await worker_list(backend.directory, backend.trail, now)
-        return _print(found.model_dump(mode="json", by_alias=True), as_json=as_json)
+        found = await read_workers(backend.directory, backend.trail, now)
+        items = [worker_json(status, now) for status in found]
+        return _print({"items": items}, as_json=as_json)
 
     async def ask(dashboard: RemoteDashboard) -> int:
         return _print(await dashboard.get("/api/workers"), as_json=as_json)
@@ -58,19 +60,17 @@ def _checked(worker_id: str) -> str:
 
 def _one(worker_id: str, *, as_json: bool) -> int:
     async def work(session: Session) -> int:
-        from jobfleet_dashboard.worker_list import worker_detail
         from jobfleet_protocol.reading.worker_record import read_worker
 
-        backend, now = session.backend, session.clock.now()
+        backend = session.backend
         record = await read_worker(
             worker_id,
             directory=backend.directory,
             reader=backend.reader,
             trail=backend.trail,
-            now=now,
+            now=session.clock.now(),
         )
-        found = worker_detail(record, now).model_dump(mode="json", by_alias=True)
-        return _print_one(found, as_json=as_json)
+        return _print_one(record.to_json(), as_json=as_json)
 
     async def ask(dashboard: RemoteDashboard) -> int:
         found = await dashboard.get(f"/api/workers/{worker_id}")

@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 
 from jobfleet_contracts.backend import Backend
+from jobfleet_contracts.codec import format_time
 from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.lease import key_lock, key_locks
 from jobfleet_contracts.message import MalformedMessage
-from jobfleet_contracts.worker_status import WorkerStatus
+from jobfleet_contracts.worker_status import RunningJob, WorkerStatus
+from jobfleet_protocol.reading.lock_record import read_locks
+from jobfleet_protocol.reading.worker_record import read_worker, worker_json
 from tests.dashboard.api.asgi_client import AsgiClient
 from tests.dashboard.api.conftest import client_of
 from tests.dashboard.api.life import Life
@@ -69,6 +72,32 @@ async def test_locks_show_the_holder_and_who_waits(
     (held,) = item["holders"]
     assert (held["jobId"], held["slot"], held["leased"]) == (holder, 1, True)
     assert [job["jobId"] for job in item["waiters"]] == [waiter]
+
+
+async def test_the_command_line_reads_what_the_api_answers(
+    client: AsgiClient, backend: Backend, life: Life
+) -> None:
+    holder, _ = [await submit(client, lockKey="customer-42") for _ in range(2)]
+    await life.start(holder, lock=key_lock("customer-42"))
+    now = datetime.now(UTC)
+    running = RunningJob(job_id=holder, job_name="n", started_at=now, lease_seconds_left=1 / 3)
+    status = replace(a_worker(), running=(running,), schedules={"nightly": "0"})
+    await backend.directory.beat(status)
+    locks = await read_locks(
+        locks=backend.locks, directory=backend.directory, reader=backend.reader
+    )
+    answered = (await client.get("/api/locks")).json
+    assert [record.to_json() for record in locks] == answered["items"]
+    assert answered["items"][0]["holders"][0]["heldSince"] == format_time(now)
+    assert (await client.get("/api/workers")).json == {"items": [worker_json(status, now)]}
+    record = await read_worker(
+        status.worker_id,
+        directory=backend.directory,
+        reader=backend.reader,
+        trail=backend.trail,
+        now=now,
+    )
+    assert record.to_json() == (await client.get(f"/api/workers/{status.worker_id}")).json
 
 
 async def test_locks_show_how_many_slots_are_used_and_by_whom(

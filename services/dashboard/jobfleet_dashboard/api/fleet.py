@@ -13,13 +13,14 @@ from jobfleet_dashboard.api.documents import LockList
 from jobfleet_dashboard.api.filters import PageFilter, VerdictFilter
 from jobfleet_dashboard.api.request_parts import WorkerId
 from jobfleet_dashboard.api.route_description import described
+from jobfleet_dashboard.api.worker_documents import WorkerDetail, WorkerList
 from jobfleet_dashboard.dead_letter_list import dead_letters
-from jobfleet_dashboard.lock_list import held_locks
 from jobfleet_dashboard.security.access import require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
-from jobfleet_dashboard.worker_list import worker_detail, worker_list
-from jobfleet_protocol.reading.worker_record import read_worker
+from jobfleet_protocol.reading.lock_record import read_locks
+from jobfleet_protocol.reading.worker_jobs import read_workers
+from jobfleet_protocol.reading.worker_record import read_worker, worker_json
 
 router = APIRouter(prefix="/api", dependencies=[require(Role.VIEWER)], tags=["fleet"])
 
@@ -28,34 +29,35 @@ router = APIRouter(prefix="/api", dependencies=[require(Role.VIEWER)], tags=["fl
 async def workers(request: Request) -> Response:
     """Workers, longest running first."""
     services = services_of(request)
-    backend = services.backend
-    found = await worker_list(backend.directory, backend.trail, services.clock.now())
-    return answer(found)
+    backend, now = services.backend, services.clock.now()
+    found = await read_workers(backend.directory, backend.trail, now)
+    items = [worker_json(status, now) for status in found]
+    return answer(WorkerList.model_validate({"items": items}))
 
 
 @router.get("/workers/{workerId:uuid}", **described(WORKER))
 async def worker(request: Request, worker_id: WorkerId) -> Response:
     """One worker: whether it lives, what it ran, and which jobs it lost."""
     services = services_of(request)
-    backend, now = services.backend, services.clock.now()
+    backend = services.backend
     record = await read_worker(
         worker_id,
         directory=backend.directory,
         reader=backend.reader,
         trail=backend.trail,
-        now=now,
+        now=services.clock.now(),
     )
-    return answer(worker_detail(record, now))
+    return answer(WorkerDetail.model_validate(record.to_json()))
 
 
 @router.get("/locks", **described(LOCKS))
 async def locks(request: Request) -> Response:
     """Lock keys that are held or waited for, with the first ten waiters of each."""
     backend = services_of(request).backend
-    found = await held_locks(
+    found = await read_locks(
         locks=backend.locks, directory=backend.directory, reader=backend.reader
     )
-    return answer(LockList(items=[lock.document() for lock in found]))
+    return answer(LockList.model_validate({"items": [record.to_json() for record in found]}))
 
 
 @router.get("/dead-letters", **described(DEAD_LETTERS))

@@ -17,7 +17,7 @@ from jobfleet_contracts.index import JobQuery, JobRow
 from jobfleet_contracts.lookup_keys import LOST_BY, keys_in, normalised
 from jobfleet_contracts.ports import AuditTrail, JobIndexReader
 from jobfleet_contracts.state import Status
-from jobfleet_contracts.worker_status import WorkerStatus
+from jobfleet_contracts.worker_status import RunningJob, WorkerStatus
 from jobfleet_protocol.reading.readable_trail import ReadableTrail
 from jobfleet_protocol.reading.worker_jobs import held_jobs
 
@@ -81,6 +81,7 @@ class WorkerRecord:
             after that.
         takeovers: jobs taken from it, newest first.
         more_lost: it lost more jobs than were looked at.
+        now: when this was read.
     """
 
     status: WorkerStatus
@@ -88,11 +89,13 @@ class WorkerRecord:
     since: datetime
     takeovers: Sequence[Takeover]
     more_lost: bool
+    now: datetime
 
     def to_json(self) -> dict[str, Any]:
-        """Return what the list of workers does not show."""
+        """Return the document of ``GET /api/workers/{workerId}``."""
         status = self.status
         return {
+            **worker_json(status, self.now),
             "condition": self.condition.value,
             "since": format_time(self.since),
             "stoppedAt": None if status.stopped_at is None else format_time(status.stopped_at),
@@ -103,6 +106,41 @@ class WorkerRecord:
             "takeovers": [takeover.to_json() for takeover in self.takeovers],
             "moreTakeovers": self.more_lost,
         }
+
+
+def worker_json(status: WorkerStatus, now: datetime) -> dict[str, Any]:
+    """Return one item of ``GET /api/workers``."""
+    return {
+        "workerId": status.worker_id,
+        "host": status.host,
+        "pid": status.pid,
+        "version": status.version,
+        "level": status.level,
+        "startedAt": format_time(status.started_at),
+        "heartbeatAt": format_time(status.heartbeat_at),
+        "alive": status.is_alive(now),
+        "draining": status.draining,
+        "slots": status.slots,
+        "slotsUsed": len(status.running),
+        "queues": list(status.queues),
+        "types": list(status.types),
+        "openCircuits": list(status.open_circuits),
+        "schedules": sorted(status.schedules),
+        "clockOffSeconds": status.clock_off_seconds,
+        "running": [_running(job) for job in status.running],
+        "unreadable": status.unreadable or None,
+    }
+
+
+def _running(job: RunningJob) -> dict[str, Any]:
+    return {
+        "jobId": job.job_id,
+        "jobName": job.job_name,
+        "type": job.job_type,
+        "attempt": job.attempt,
+        "startedAt": format_time(job.started_at),
+        "leaseSecondsLeft": round(job.lease_seconds_left, 3),
+    }
 
 
 async def read_worker(
@@ -134,6 +172,7 @@ async def read_worker(
         since=since,
         takeovers=takeovers,
         more_lost=lost.next is not None,
+        now=now,
     )
 
 

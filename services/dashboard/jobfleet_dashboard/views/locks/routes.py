@@ -11,12 +11,12 @@ from fastapi.responses import Response
 
 from jobfleet_contracts.index import COUNTED_WAITERS
 from jobfleet_dashboard.live.subscription import Batch
-from jobfleet_dashboard.lock_list import MAX_LOCKS, held_locks
 from jobfleet_dashboard.security.access import require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
 from jobfleet_dashboard.views.live_stream import Fragment, shared_stream
 from jobfleet_dashboard.views.site import page_context, show, site_of
+from jobfleet_protocol.reading.lock_record import MAX_LOCKS, read_locks
 
 TEMPLATE = "locks/index.html"
 MAX_HOLDERS = 10
@@ -55,7 +55,7 @@ async def _read(request: Request) -> dict[str, Any]:
     services = services_of(request)
     backend = services.backend
     held, limits = await asyncio.gather(
-        held_locks(locks=backend.locks, directory=backend.directory, reader=backend.reader),
+        read_locks(locks=backend.locks, directory=backend.directory, reader=backend.reader),
         services.limit_reader.all(holders=MAX_HOLDERS),
     )
     return {

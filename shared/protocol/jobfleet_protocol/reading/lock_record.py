@@ -1,4 +1,4 @@
-"""Which lock keys are held, by which jobs, and who waits."""
+"""Lock keys as API, pages and command line show them: which jobs hold them, and who waits."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+from jobfleet_contracts.codec import format_optional_time, format_time
 from jobfleet_contracts.fleet_ports import WorkerDirectory
 from jobfleet_contracts.index import LockUse, OpenRow
 from jobfleet_contracts.lease import key_locks, slot_of
 from jobfleet_contracts.ports import JobIndexReader, LockRecords
 from jobfleet_contracts.worker_status import WorkerStatus
-from jobfleet_dashboard.api.documents import LockDocument, LockHolderDocument, LockJobDocument
 
 MAX_LOCKS = 100
 MAX_WAITERS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
+class LockHolder:
     """A job that holds a slot of a lock key.
 
     Attributes:
@@ -33,9 +34,19 @@ class Holder:
     leased: bool
     since: datetime | None
 
+    def to_json(self) -> dict[str, Any]:
+        """Return one holder of a lock key."""
+        return {
+            **_job(self.row),
+            "lock": self.row.lock,
+            "slot": self.slot,
+            "leased": self.leased,
+            "heldSince": format_optional_time(self.since),
+        }
+
 
 @dataclass(frozen=True, slots=True)
-class ListedLock:
+class LockRecord:
     """A lock key that somebody holds or waits for.
 
     Attributes:
@@ -49,25 +60,25 @@ class ListedLock:
     lock_key: str
     slots: int
     used: int
-    holders: Sequence[Holder]
+    holders: Sequence[LockHolder]
     waiting: int
     waiters: Sequence[OpenRow]
 
-    def document(self) -> LockDocument:
-        """Return one item of ``/api/locks``."""
-        return LockDocument(
-            lock_key=self.lock_key,
-            slots=self.slots,
-            used=self.used,
-            holders=[_holder_document(holder) for holder in self.holders],
-            waiting=self.waiting,
-            waiters=[_job(row) for row in self.waiters],
-        )
+    def to_json(self) -> dict[str, Any]:
+        """Return one item of ``GET /api/locks``."""
+        return {
+            "lockKey": self.lock_key,
+            "slots": self.slots,
+            "used": self.used,
+            "holders": [holder.to_json() for holder in self.holders],
+            "waiting": self.waiting,
+            "waiters": [_job(row) for row in self.waiters],
+        }
 
 
-async def held_locks(
+async def read_locks(
     *, locks: LockRecords, directory: WorkerDirectory, reader: JobIndexReader
-) -> Sequence[ListedLock]:
+) -> Sequence[LockRecord]:
     """Return up to 100 lock keys, held ones first.
 
     Raises:
@@ -79,12 +90,12 @@ async def held_locks(
         reader.lock_uses(limit=MAX_LOCKS, waiters=MAX_WAITERS),
     )
     starts = _starts(workers)
-    return [_held(use, leased, starts) for use in uses]
+    return [_record(use, leased, starts) for use in uses]
 
 
-def _held(use: LockUse, leased: frozenset[str], starts: dict[str, datetime]) -> ListedLock:
+def _record(use: LockUse, leased: frozenset[str], starts: dict[str, datetime]) -> LockRecord:
     holders = [
-        Holder(
+        LockHolder(
             row=row,
             slot=slot_of(row.lock) or 1,
             leased=row.lock in leased,
@@ -92,7 +103,7 @@ def _held(use: LockUse, leased: frozenset[str], starts: dict[str, datetime]) -> 
         )
         for row in use.holders
     ]
-    return ListedLock(
+    return LockRecord(
         lock_key=use.lock_key,
         slots=use.slots,
         used=len(leased.intersection(key_locks(use.lock_key, use.slots))),
@@ -108,21 +119,11 @@ def _starts(workers: Sequence[WorkerStatus]) -> dict[str, datetime]:
     return {job.job_id: job.started_at for worker in by_word for job in worker.running}
 
 
-def _job(row: OpenRow) -> LockJobDocument:
-    return LockJobDocument(
-        job_id=row.facts.job_id,
-        job_name=row.facts.job_name,
-        type=row.facts.job_type,
-        state=row.state,
-        updated_at=row.updated_at,
-    )
-
-
-def _holder_document(holder: Holder) -> LockHolderDocument:
-    return LockHolderDocument(
-        **_job(holder.row).model_dump(),
-        lock=holder.row.lock,
-        slot=holder.slot,
-        leased=holder.leased,
-        held_since=holder.since,
-    )
+def _job(row: OpenRow) -> dict[str, Any]:
+    return {
+        "jobId": row.facts.job_id,
+        "jobName": row.facts.job_name,
+        "type": row.facts.job_type,
+        "state": row.state.value,
+        "updatedAt": format_time(row.updated_at),
+    }

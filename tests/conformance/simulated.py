@@ -1,7 +1,7 @@
 """The fakes of the simulation as one more backend: in real seconds, and without faults.
 
-Their ports are held to the suites of the real ones. The index's readers are not among them: the
-fake has only those that protocol and workers ask.
+Their ports are held to the suites of the real ones. Of the index's reader these are the questions
+that protocol and workers ask; the fake has no others.
 """
 
 from __future__ import annotations

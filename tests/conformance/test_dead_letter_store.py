@@ -7,8 +7,11 @@ from datetime import timedelta
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.index import DeadLetter
 from jobfleet_contracts.message import MalformedMessage
+from tests.conformance.conftest import WITH_FAKES
 from tests.conformance.jobs import BEGIN
 from tests.polling import eventually
+
+pytestmark = WITH_FAKES
 
 
 async def _add(backend: Backend, number: int) -> None:

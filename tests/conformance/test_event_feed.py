@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from jobfleet_contracts.backend import Backend
+from tests.conformance.conftest import WITH_FAKES
 from tests.conformance.jobs import a_life
+
+pytestmark = WITH_FAKES
 
 
 async def test_announcing_waits_for_nobody_and_raises_nothing(backend: Backend) -> None:

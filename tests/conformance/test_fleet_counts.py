@@ -137,11 +137,6 @@ async def test_a_lock_key_is_listed_once_for_each_number_of_slots(backend: Backe
     held = sorted(row.facts.job_id for row in three.holders)
     assert held == sorted(event.job_id for event in holders)
     assert [(use.lock_key, use.slots) for use in others] == [("k", 1), ("other", 2)]
-    assert await backend.reader.lock_slots("k") == {1, 3}
-    assert await backend.reader.lock_slots("nobody's") == frozenset()
-    found = await backend.reader.lock_waiters("k", slots=3)
-    assert [row.facts.job_id for row in found] == [waiter.job_id]
-    assert [row.facts for row in found] == [waiter.facts]
 
 
 async def test_only_the_first_lock_keys_and_waiters_are_named(backend: Backend) -> None:

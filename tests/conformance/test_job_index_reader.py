@@ -11,6 +11,7 @@ from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import EventQuery, JobQuery
 from jobfleet_contracts.state import State
+from tests.conformance.conftest import WITH_FAKES
 from tests.conformance.jobs import (
     BEGIN,
     a_life,
@@ -154,11 +155,16 @@ async def test_a_cursor_that_nobody_gave_is_refused(backend: Backend) -> None:
     for call in (
         backend.reader.events(EventQuery(cursor="<x>")),
         backend.reader.jobs(JobQuery(cursor="<x>")),
-        backend.reader.open_rows(cursor="<x>"),
         backend.reader.since("<x>"),
     ):
         with pytest.raises(InvalidRequest):
             await call
+
+
+@WITH_FAKES
+async def test_a_cursor_of_open_rows_that_nobody_gave_is_refused(backend: Backend) -> None:
+    with pytest.raises(InvalidRequest):
+        await backend.reader.open_rows(cursor="<x>")
 
 
 async def test_a_job_row_tells_the_step_and_of_how_many(backend: Backend) -> None:
@@ -258,6 +264,7 @@ async def test_counts_follow_each_change_of_state(backend: Backend) -> None:
     assert counts.get(State.FAILED, 0) == 1
 
 
+@WITH_FAKES
 async def test_open_rows_are_found_by_state_and_paged(backend: Backend) -> None:
     rows = [open_row(queued()) for _ in range(5)]
     rows += [open_row(queued(), state=State.DEFERRED) for _ in range(3)]
@@ -274,6 +281,7 @@ def _key(row: object) -> str:
     return str(row)
 
 
+@WITH_FAKES
 async def test_waiters_of_a_lock_key_come_longest_waiting_first(backend: Backend) -> None:
     late, early = queued(at=9, lock_key="k"), queued(at=1, lock_key="k")
     holder = queued(at=0, lock_key="k")
@@ -284,3 +292,30 @@ async def test_waiters_of_a_lock_key_come_longest_waiting_first(backend: Backend
     assert [row.facts.job_id for row in waiters] == [early.job_id, late.job_id]
     assert len(await backend.reader.lock_waiters("k", limit=1)) == 1
     assert list(await backend.reader.lock_waiters("nobody's")) == []
+
+
+@WITH_FAKES
+async def test_jobs_of_a_lock_key_are_told_apart_by_their_number_of_slots(backend: Backend) -> None:
+    holder, waiter = (queued(at=n, lock_key="k", lock_slots=3) for n in (0, 5))
+    apart, other = queued(at=6, lock_key="k"), queued(lock_key="other", lock_slots=2)
+    await backend.index.open(open_job(holder, state=State.RUNNING))
+    for event in (waiter, apart, other):
+        await backend.index.open(open_job(event))
+    assert await backend.reader.lock_slots("k") == {1, 3}
+    assert await backend.reader.lock_slots("nobody's") == frozenset()
+    found = await backend.reader.lock_waiters("k", slots=3)
+    assert [row.facts for row in found] == [waiter.facts]
+    assert [row.facts for row in await backend.reader.lock_waiters("k")] == [apart.facts]
+
+
+@WITH_FAKES
+async def test_a_row_without_its_event_is_open_and_concerns_no_lock_key(backend: Backend) -> None:
+    """Its writer may have died between row and event."""
+    event = queued(lock_key="k")
+    await backend.index.open(open_row(event))
+    assert [row.facts for row in await all_open_rows(backend)] == [event.facts]
+    assert not await backend.reader.lock_waiters("k")
+    assert await backend.reader.lock_slots("k") == frozenset()
+    await backend.index.published(event.job_id, 1, 1)
+    assert [row.facts for row in await backend.reader.lock_waiters("k")] == [event.facts]
+    assert await backend.reader.lock_slots("k") == {1}

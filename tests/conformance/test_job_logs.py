@@ -6,8 +6,10 @@ import asyncio
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.job_logs import LogSize
+from tests.conformance.conftest import WITH_FAKES
 from tests.conformance.jobs import an_id
 
+pytestmark = WITH_FAKES
 WHOLE = 10_000_000
 
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from jobfleet_contracts.cursor import NUMBER, CursorForm
 from jobfleet_contracts.errors import BackendError
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import OpenRow, Page
@@ -17,6 +18,7 @@ from tests.simulation.wire import Wire
 SLOTS = 4
 LINGER_SECONDS = 0.05
 _CLOSED = 1 << 62
+_CURSOR = CursorForm(f"({NUMBER})")
 _WHILE_IT_RUNS = (Status.STEP, Status.WAITING)
 
 Key = tuple[str, int]
@@ -218,7 +220,7 @@ class FakeJobIndex:
 
 
 class FakeJobIndexReader:
-    """What the protocol and the workers ask of the index."""
+    """What the protocol and the workers ask of the index; pages' questions it cannot answer."""
 
     def __init__(self, *, table: IndexTable, wire: Wire) -> None:
         self._table = table
@@ -233,9 +235,10 @@ class FakeJobIndexReader:
     ) -> Page[OpenRow]:
         """Return open rows; the cursor is a number of rows."""
 
+        begin = 0 if cursor is None else int(_CURSOR.parts(cursor)[0])
+
         def ask() -> Page[OpenRow]:
             rows = self._table.open_rows()
-            begin = int(cursor or 0)
             page = rows[begin : begin + limit]
             found = [row for row in page if states is None or row.state in states]
             more = len(rows) > begin + limit

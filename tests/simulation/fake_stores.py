@@ -1,17 +1,23 @@
-"""The small stores: payloads, dead letters, the worker directory, and the event feed."""
+"""The small stores: payloads, logs, dead letters, the worker directory, and the event feed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from jobfleet_contracts.cursor import CursorForm
+from jobfleet_contracts.cut_text import cut_text
 from jobfleet_contracts.event import Event
+from jobfleet_contracts.index import DeadLetter, Page
 from jobfleet_contracts.job_logs import LogSize
 from jobfleet_contracts.message import MalformedMessage
 from jobfleet_contracts.worker_status import WorkerStatus
 from tests.simulation.wire import Wire
 
 FORGOTTEN_AFTER = timedelta(hours=1)
+MAX_BODY_CHARACTERS = 32_000
+_LETTER = CursorForm("(letter-[0-9]{6})")
 
 
 class FakePayloadStore:
@@ -81,16 +87,72 @@ class FakeJobLogs:
         await self._wire.write("log.remove", lambda: self._logs.pop(job_id, None))
 
 
-class FakeDeadLetterStore:
-    """Malformed messages."""
+@dataclass(frozen=True, slots=True)
+class KeptLetter:
+    """A malformed message as it came, and as a list shows it."""
 
-    def __init__(self, *, kept: list[MalformedMessage], wire: Wire) -> None:
-        self._kept = kept
+    message: MalformedMessage
+    shown: DeadLetter
+
+
+class LetterTable:
+    """Malformed messages, oldest first; one that is added twice stands twice."""
+
+    def __init__(self) -> None:
+        self.kept: list[KeptLetter] = []
+        self._added = 0
+
+    def messages(self) -> list[MalformedMessage]:
+        """Return them as they came."""
+        return [each.message for each in self.kept]
+
+    def add(self, message: MalformedMessage, received_at: datetime) -> None:
+        """Keep one."""
+        self._added += 1
+        shown = DeadLetter(
+            letter_id=f"letter-{self._added:06}",
+            received_at=received_at,
+            reason=message.reason,
+            body=cut_text(message.body.decode(errors="replace"), MAX_BODY_CHARACTERS),
+            size=len(message.body),
+            message_id=message.message_id,
+        )
+        self.kept.append(KeptLetter(message, shown))
+
+    def older(self, letter_id: str) -> list[DeadLetter]:
+        """Return those before one, newest first."""
+        return [each.shown for each in self.kept if each.shown.letter_id < letter_id][::-1]
+
+    def remove(self, letter_id: str) -> None:
+        """Forget one."""
+        self.kept = [each for each in self.kept if each.shown.letter_id != letter_id]
+
+
+class FakeDeadLetterStore:
+    """Malformed messages as one process adds and reads them."""
+
+    def __init__(self, *, table: LetterTable, wire: Wire) -> None:
+        self._table = table
         self._wire = wire
 
     async def add(self, letter: MalformedMessage, received_at: datetime) -> None:
         """Keep it."""
-        await self._wire.write("dead_letter.add", lambda: self._kept.append(letter))
+        await self._wire.write("dead_letter.add", lambda: self._table.add(letter, received_at))
+
+    async def letters(self, *, cursor: str | None = None, limit: int = 100) -> Page[DeadLetter]:
+        """Return them, newest first; the cursor is the id of the page's last one."""
+        before = "~" if cursor is None else _LETTER.parts(cursor)[0]
+
+        def ask() -> Page[DeadLetter]:
+            older = self._table.older(before)
+            more = older[limit - 1].letter_id if len(older) > limit else None
+            return Page(older[:limit], more)
+
+        return await self._wire.read("dead_letter.list", ask)
+
+    async def remove(self, letter_id: str) -> None:
+        """Forget one."""
+        await self._wire.write("dead_letter.remove", lambda: self._table.remove(letter_id))
 
 
 class FakeWorkerDirectory:

@@ -128,7 +128,7 @@ class Judgement:
 
     def _is_set_aside(self, wish: Wish) -> bool:
         """Whether a foreign publisher's message is kept apart, for what it did to its workers."""
-        kept = {letter.message_id for letter in self._servers.dead_letters}
+        kept = {letter.message_id for letter in self._servers.dead_letters.messages()}
         return wish.verb == "foreign" and wish.job_id in kept
 
     def _answers(self) -> Iterator[str]:
@@ -280,7 +280,9 @@ class Judgement:
         if leased:
             yield f"leases are held for ever: {sorted(leased)}"
         malformed = sum(call.wish.verb == "malformed" for call in self._client_calls)
-        bodies = {each.body for each in self._servers.dead_letters if each.message_id is None}
+        bodies = {
+            each.body for each in self._servers.dead_letters.messages() if each.message_id is None
+        }
         if len(bodies) != malformed:
             yield f"{len(bodies)} dead letters of {malformed}"
 

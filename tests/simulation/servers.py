@@ -7,7 +7,6 @@ from typing import Any, cast
 from jobfleet_backends.azure.table_limits import LIMITS
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.control import ControlSubject
-from jobfleet_contracts.message import MalformedMessage
 from jobfleet_contracts.worker_status import WorkerStatus
 from jobfleet_protocol.control.fleet_seal import SEAL, Seal
 from tests.simulation.fake_broker import Broker, FakeJobConsumer, FakeJobQueue
@@ -25,6 +24,7 @@ from tests.simulation.fake_stores import (
     FakeJobLogs,
     FakePayloadStore,
     FakeWorkerDirectory,
+    LetterTable,
 )
 from tests.simulation.fake_trail import FakeAuditTrail, TrailTable
 from tests.simulation.faults import Faults
@@ -55,7 +55,7 @@ class Servers:
         self.move_faults: list[str] = []
         self.rates = RateTable()
         self.marks: dict[str, dict[str, str]] = {}
-        self.dead_letters: list[MalformedMessage] = []
+        self.dead_letters = LetterTable()
         self.workers: dict[str, WorkerStatus] = {}
         self.blobs: dict[str, bytes] = {}
         self.logs: dict[str, dict[int, bytes]] = {}
@@ -98,7 +98,7 @@ class Servers:
             "payloads": FakePayloadStore(blobs=self.blobs, removed=self.removed_blobs, wire=wire),
             "logs": FakeJobLogs(logs=self.logs, wire=wire),
             "retention": FakeTrailRetention(trail=self.trail, index=self.index, wire=wire),
-            "dead_letters": FakeDeadLetterStore(kept=self.dead_letters, wire=wire),
+            "dead_letters": FakeDeadLetterStore(table=self.dead_letters, wire=wire),
         }
         openings = FakeJobOpenings(
             trail=self.trail, index=self.index, broker=self.broker, blobs=self.blobs, wire=wire

@@ -7,6 +7,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.codec import format_time
+from jobfleet_contracts.control import ControlEntry, ControlKind, ControlSubject
 from jobfleet_contracts.lease import key_lock
 from jobfleet_contracts.message import MalformedMessage
 from jobfleet_contracts.state import Status
@@ -227,3 +229,54 @@ async def test_an_unreadable_row_of_a_trail_stands_in_its_place_and_the_rest_is_
     assert "Unreadable" in page
     logs = (await client.get(f"/api/jobs/{job_id}/logs")).json["items"]
     assert len(logs) == (0 if sequence == 2 else 1)
+
+
+@pytest.mark.parametrize("value", [5, True, None, [], {"a": 1}, "garbage"], ids=repr)
+async def test_no_edited_entry_of_a_control_log_takes_a_route_down(
+    client: AsgiClient, backend: Backend, value: Any
+) -> None:
+    names = ["subject", "name", "jobId", "actionId", "action", "tick", "count", "runningJobId"]
+    names += ["reason", "slots", "rate", "burst", "removed", "paused", "open", "definition"]
+    fields = dict.fromkeys(names, value)
+    for subject, name, kind in (
+        (ControlSubject.ACTION, "journal", ControlKind.ASKED),
+        (ControlSubject.SCHEDULE, "nightly", ControlKind.FIRED),
+        (ControlSubject.LIMIT, "nightly", ControlKind.SET),
+    ):
+        entry = ControlEntry(
+            subject=subject,
+            name=name,
+            sequence=1,
+            entry_id="1",
+            kind=kind,
+            by="somebody",
+            occurred_at=datetime.now(UTC),
+            details=fields,
+            state=fields,
+        )
+        await backend.control_log.insert(entry)
+    for path in (
+        "/api/actions",
+        "/api/schedules",
+        "/api/schedules/nightly/history",
+        "/api/limits/nightly/history",
+    ):
+        answer = await client.get(path)
+        assert answer.status == 200, path
+        assert answer.json["items"] or path == "/api/schedules", path
+    assert (await client.get("/api/limits")).status == 200
+
+
+@pytest.mark.parametrize("field", ["declaredBy", "lastJobId"])
+async def test_an_edited_state_of_a_schedule_hides_none_of_the_others(
+    client: AsgiClient, backend: Backend, field: str
+) -> None:
+    for name in ("nightly", "weekly"):
+        rule = {"type": "demo.steps", "cron": "0 6 * * *"}
+        await client.request("PUT", f"/api/schedules/{name}", body=rule)
+    newest = await backend.control_log.newest(ControlSubject.SCHEDULE, "nightly")
+    assert newest is not None
+    edited = replace(newest, sequence=2, entry_id="2", state={**newest.state, field: 5})
+    await backend.control_log.insert(edited)
+    listed = (await client.get("/api/schedules")).json["items"]
+    assert [each["name"] for each in listed] == ["nightly", "weekly"]

@@ -21,7 +21,7 @@ def locks(as_json: Json = False) -> None:
     """Print up to 100 lock keys, held ones first, with their holders and waiters."""
 
     async def work(session: Session) -> int:
-        from jobfleet_protocol.reading.lock_record import read_locks
+        from jobfleet_protocol.reading.lock_list import read_locks
 
         backend = session.backend
         found = await read_locks(

@@ -87,6 +87,18 @@ class ControlEntry:
     state: Mapping[str, Any] = field(default_factory=dict)
 
 
+def text_in(values: Mapping[str, Any], name: str) -> str | None:
+    """Return the text of this name in ``details`` or ``state``, ``None`` for anything else."""
+    value = values.get(name)
+    return value if isinstance(value, str) else None
+
+
+def number_in(values: Mapping[str, Any], name: str) -> int | None:
+    """Return the whole number of this name in ``details`` or ``state``, as :func:`text_in`."""
+    value = values.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
 def check_control_name(name: Any, *, what: str) -> str:
     """Return the name.
 

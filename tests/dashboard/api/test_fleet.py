@@ -15,7 +15,7 @@ from jobfleet_contracts.job_id import new_id
 from jobfleet_contracts.lease import key_lock, key_locks
 from jobfleet_contracts.message import MalformedMessage
 from jobfleet_contracts.worker_status import RunningJob, WorkerStatus
-from jobfleet_protocol.reading.lock_record import read_locks
+from jobfleet_protocol.reading.lock_list import read_locks
 from jobfleet_protocol.reading.worker_record import read_worker, worker_json
 from tests.dashboard.api.asgi_client import AsgiClient
 from tests.dashboard.api.conftest import client_of

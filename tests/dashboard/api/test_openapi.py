@@ -2,29 +2,60 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
-import pytest
 from pydantic import TypeAdapter
 
 from jobfleet_contracts.job import JobRequest
-from jobfleet_dashboard.api import descriptions
+from jobfleet_dashboard.api.documents import Document
 from jobfleet_dashboard.api.examples import job_examples
-from jobfleet_dashboard.api.route_description import Description
 from jobfleet_dashboard.api.short_form import expand
+from tests.dashboard.api.all_routes import all_routes
 from tests.dashboard.api.asgi_client import AsgiClient
 
-DESCRIBED = {
-    name: value
-    for name, value in vars(descriptions).items()
-    if isinstance(value, Description) and value.model is not None
+OTHER_ANSWERS = {
+    "/api/events/stream",
+    "/api/jobs/{jobId:uuid}/events/stream",
+    "/api/jobs/export.csv",
+    "/api/jobs/export.jsonl",
+    "/api/events/export.csv",
+    "/api/events/export.jsonl",
+    "/metrics",
 }
+"""Streams and files; every other answer is JSON."""
 
 
-@pytest.mark.parametrize("name", DESCRIBED)
-def test_each_example_fits_its_shape(name: str) -> None:
-    description = DESCRIBED[name]
-    TypeAdapter(description.model).validate_python(description.example)
+async def test_every_json_answer_is_a_model_and_its_example_fits(client: AsgiClient) -> None:
+    routes = [route for route in all_routes(client.app) if route.include_in_schema]
+    assert {route.path for route in routes if route.response_model is None} == OTHER_ANSWERS
+    for route in routes:
+        if route.response_model is None:
+            continue
+        shape = TypeAdapter(route.response_model)
+        assert _is_of_documents(route.response_model), route.path
+        assert route.status_code is not None
+        told = route.responses[route.status_code]
+        assert "model" not in told, f"{route.path} says the shape of its answer twice"
+        shape.validate_python(told["content"]["application/json"]["example"])
+
+
+def _is_of_documents(model: Any) -> bool:
+    shapes = get_args(model) or (model,)
+    return all(isinstance(each, type) and issubclass(each, Document) for each in shapes)
+
+
+async def test_the_description_has_the_shape_of_the_model_that_a_route_returns(
+    client: AsgiClient,
+) -> None:
+    document = (await client.get("/openapi.json")).json
+    for route in all_routes(client.app):
+        if not route.include_in_schema or route.response_model is None:
+            continue
+        for method in route.methods or ():
+            operation = document["paths"][route.path_format][method.lower()]
+            schema = operation["responses"][str(route.status_code)]["content"]["application/json"]
+            shapes = get_args(route.response_model) or (route.response_model,)
+            assert _references(schema["schema"]) == {each.__name__ for each in shapes}
 
 
 def test_the_examples_of_requests_are_accepted() -> None:

@@ -12,9 +12,14 @@ from jobfleet_contracts.errors import InvalidRequest, JobfleetError
 from jobfleet_contracts.event import NAMELESS
 from jobfleet_contracts.state import State
 from jobfleet_dashboard.api.action_selection import Selection, reason_of
-from jobfleet_dashboard.api.answer import answer, job_answer
+from jobfleet_dashboard.api.answer import follow_at, job_answer
 from jobfleet_dashboard.api.descriptions import ACT, ACT_ON_MANY, CANCEL, ERASE
-from jobfleet_dashboard.api.documents import ActionAnswer, ActionItem, ProblemDocument
+from jobfleet_dashboard.api.documents import (
+    ActionAnswer,
+    ActionItem,
+    JobAnswer,
+    ProblemDocument,
+)
 from jobfleet_dashboard.api.request_parts import JobId, json_object
 from jobfleet_dashboard.api.route_description import described
 from jobfleet_dashboard.problems import problem_document, problem_of
@@ -33,43 +38,43 @@ router = APIRouter(dependencies=[require(Role.OPERATOR)], tags=["actions"])
 
 
 @router.post("/api/jobs/{jobId:uuid}/cancel", **described(CANCEL))
-async def cancel(request: Request, job_id: JobId) -> Response:
+async def cancel(request: Request, response: Response, job_id: JobId) -> JobAnswer:
     """Cancel a job: at once where nobody runs it, else its worker is asked to stop."""
     reason = reason_of(await json_object(request, known=_REASON))
     state = await act(services_of(request), JobAction.CANCEL, job_id, asker(request), reason)
     done = "cancelled" if state is State.CANCELLED else "cancel requested"
-    return job_answer(request, job_id, state, done)
+    return job_answer(request, response, job_id, state, done)
 
 
 @router.post("/api/jobs/{jobId:uuid}/redrive", **described(ACT))
-async def redrive(request: Request, job_id: JobId) -> Response:
+async def redrive(request: Request, response: Response, job_id: JobId) -> JobAnswer:
     """Put a failed, timed-out or cancelled job back into its queue, as a new incarnation."""
     await json_object(request, known=frozenset())
     state = await act(services_of(request), JobAction.REDRIVE, job_id, asker(request))
-    return job_answer(request, job_id, state, "redriven")
+    return job_answer(request, response, job_id, state, "redriven")
 
 
 @router.post("/api/jobs/{jobId:uuid}/dismiss", **described(ACT))
-async def dismiss(request: Request, job_id: JobId) -> Response:
+async def dismiss(request: Request, response: Response, job_id: JobId) -> JobAnswer:
     """Take a failed or timed-out job off the dead-letter list."""
     await json_object(request, known=frozenset())
     state = await act(services_of(request), JobAction.DISMISS, job_id, asker(request))
-    return job_answer(request, job_id, state, "dismissed")
+    return job_answer(request, response, job_id, state, "dismissed")
 
 
 @router.post("/api/jobs/{jobId:uuid}/erase", **described(ERASE))
-async def erase(request: Request, job_id: JobId) -> Response:
+async def erase(request: Request, response: Response, job_id: JobId) -> JobAnswer:
     """Erase the values of an ended job and of jobs made from it, in an hour; events stay."""
     reason = reason_of(await json_object(request, known=_REASON))
     eraser = services_of(request).writes.eraser
     state = await eraser.erase(job_id, by=asker(request), reason=reason)
     return job_answer(
-        request, job_id, state, f"erased in an hour, but for: {'; '.join(NOT_REACHED)}"
+        request, response, job_id, state, f"erased in an hour, but for: {'; '.join(NOT_REACHED)}"
     )
 
 
 @router.post("/api/jobs/actions", **described(ACT_ON_MANY))
-async def act_on_many(request: Request) -> Response:
+async def act_on_many(request: Request, response: Response) -> ActionAnswer:
     """Cancel, redrive or dismiss the jobs with these ids, or all that a filter finds."""
     services = services_of(request)
     selection = Selection.parse(await json_object(request))
@@ -84,21 +89,21 @@ async def act_on_many(request: Request) -> Response:
             scope=selection.scope,
         )
         services.bulk_runner.accepted.set()
-        return accepted_answer(request, accepted)
+        return accepted_answer(request, response, accepted)
     limit = asyncio.Semaphore(_AT_ONCE)
 
     async def one(job_id: str) -> ActionItem:
         async with limit:
             return await _try(services, selection.action, job_id, by, selection.reason)
 
-    return answer(ActionAnswer(items=await asyncio.gather(*map(one, job_ids))), 202)
+    return ActionAnswer(items=await asyncio.gather(*map(one, job_ids)))
 
 
-def accepted_answer(request: Request, accepted: BulkAction) -> Response:
-    """Answer with the address where an action on many jobs is followed."""
+def accepted_answer(request: Request, response: Response, accepted: BulkAction) -> ActionAnswer:
+    """Return the address where an action on many jobs is followed."""
     address = f"/api/actions/{accepted.action_id}"
-    body = ActionAnswer(items=[], action_id=accepted.action_id, status_url=public(request, address))
-    return answer(body, 202, {"Location": address, "Retry-After": "1"})
+    follow_at(response, address)
+    return ActionAnswer(items=[], action_id=accepted.action_id, status_url=public(request, address))
 
 
 async def act(

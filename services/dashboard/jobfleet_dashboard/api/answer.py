@@ -1,4 +1,4 @@
-"""JSON answers."""
+"""Answers that several routes give, and those that are encoded by hand."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastapi import Request
-from pydantic import BaseModel
 from starlette.responses import Response
 
 from jobfleet_contracts.codec import encode
@@ -15,21 +14,33 @@ from jobfleet_dashboard.api.documents import JobAnswer
 from jobfleet_dashboard.root_path import public
 
 
-def answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Return a model, or a value encoded by hand, as ``application/json``."""
-    if isinstance(value, BaseModel):
-        body = value.model_dump_json(by_alias=True, exclude_unset=True).encode()
-    else:
-        body = encode(value)
-    return Response(body, status_code=status, headers=headers, media_type="application/json")
+def by_hand(shown: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+    """Return JSON that is encoded without the route's response model, for long answers.
+
+    The route names the model that has the same fields.
+    """
+    return Response(encode(shown), headers=headers, media_type="application/json")
+
+
+def follow_at(response: Response, address: str) -> None:
+    """Say in the headers where what was begun is followed."""
+    response.headers["Location"] = address
+    response.headers["Retry-After"] = "1"
 
 
 def job_answer(
-    request: Request, job_id: str, state: State, message: str, *, warning: str | None = None
-) -> Response:
-    """Return 202 for a job that was accepted, or on which something was started."""
+    request: Request,
+    response: Response,
+    job_id: str,
+    state: State,
+    message: str,
+    *,
+    warning: str | None = None,
+) -> JobAnswer:
+    """Return the answer about a job that was accepted, or on which something was started."""
     address = f"/api/jobs/{job_id}"
-    document = JobAnswer(
+    follow_at(response, address)
+    return JobAnswer(
         job_id=job_id,
         state=state,
         status=state,
@@ -37,4 +48,3 @@ def job_answer(
         message=message,
         warning=warning,
     )
-    return answer(document, 202, {"Location": address, "Retry-After": "1"})

@@ -6,10 +6,13 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Request
-from starlette.responses import Response
 
 from jobfleet_contracts.cursor import foreign_cursor
-from jobfleet_dashboard.api.answer import answer
+from jobfleet_dashboard.api.bulk_documents import (
+    BulkActionDocument,
+    JobResultPage,
+    JournalPage,
+)
 from jobfleet_dashboard.api.descriptions import BULK_ACTION, JOURNAL, RESULTS, STOP_ACTION
 from jobfleet_dashboard.api.filters import ActionsFilter, CursorFilter
 from jobfleet_dashboard.api.jobs import page
@@ -25,39 +28,41 @@ ActionId = Annotated[UUID, Path(alias="actionId", description="The action's id."
 
 
 @router.get("", dependencies=_VIEWER, **described(JOURNAL))
-async def journal(request: Request, query: Annotated[ActionsFilter, Query()]) -> Response:
+async def journal(request: Request, query: Annotated[ActionsFilter, Query()]) -> JournalPage:
     """Actions on many jobs, pauses and changes of schedules, newest first."""
     services = services_of(request)
     found = await read_journal(
         services.journal, services.bulk, wanted=query.action_filter(), cursor=query.cursor
     )
     items = [entry.to_json() for entry in found.items]
-    return answer(page(items, found.next, found.searched_back_to))
+    return JournalPage.model_validate(page(items, found.next, found.searched_back_to))
 
 
 @router.get("/{actionId:uuid}", dependencies=_VIEWER, **described(BULK_ACTION))
-async def bulk_action(request: Request, action_id: ActionId) -> Response:
+async def bulk_action(request: Request, action_id: ActionId) -> BulkActionDocument:
     """One action on many jobs, and how far it has come."""
-    return answer((await services_of(request).bulk.find(str(action_id))).to_json())
+    found = await services_of(request).bulk.find(str(action_id))
+    return BulkActionDocument.model_validate(found.to_json())
 
 
 @router.get("/{actionId:uuid}/results", dependencies=_VIEWER, **described(RESULTS))
 async def results(
     request: Request, action_id: ActionId, query: Annotated[CursorFilter, Query()]
-) -> Response:
+) -> JobResultPage:
     """The result for each job of an action, newest first."""
     found, following = await services_of(request).bulk.results(
         str(action_id), before=before_of(query.cursor)
     )
     items = [result.to_json() for result in found]
-    return answer({"items": items, "next": None if following is None else str(following)})
+    after = None if following is None else str(following)
+    return JobResultPage.model_validate({"items": items, "next": after})
 
 
 @router.post("/{actionId:uuid}/stop", dependencies=_OPERATOR, **described(STOP_ACTION))
-async def stop_action(request: Request, action_id: ActionId) -> Response:
+async def stop_action(request: Request, action_id: ActionId) -> BulkActionDocument:
     """Stop an action after its current batch; jobs that it has changed stay changed."""
     stopped = await services_of(request).bulk.stop(str(action_id), by=asker_name(request))
-    return answer(stopped.to_json(), 202)
+    return BulkActionDocument.model_validate(stopped.to_json())
 
 
 def before_of(cursor: str | None) -> int | None:

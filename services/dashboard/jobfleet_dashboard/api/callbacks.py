@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from fastapi import APIRouter, Request
-from starlette.responses import Response
 
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.json_check import MAX_PAYLOAD_BYTES
-from jobfleet_dashboard.api.answer import answer
 from jobfleet_dashboard.api.descriptions import CALLBACK
 from jobfleet_dashboard.api.documents import CallbackAnswer
 from jobfleet_dashboard.api.request_parts import JobId, check_values
@@ -25,7 +23,7 @@ router = APIRouter(tags=["callbacks"])
 
 
 @router.post("/api/callbacks/jobs/{jobId:uuid}", **described(CALLBACK))
-async def receive(request: Request, job_id: JobId) -> Response:
+async def receive(request: Request, job_id: JobId) -> CallbackAnswer:
     """End a job that waits for a third party's result; the same body again changes nothing."""
     services = services_of(request)
     callbacks = services.callbacks
@@ -47,7 +45,7 @@ async def receive(request: Request, job_id: JobId) -> Response:
         raise
     if not received.repeated:
         services.metrics.job_ended(received.state)
-    return answer(CallbackAnswer(job_id=received.job_id, state=received.state))
+    return CallbackAnswer(job_id=received.job_id, state=received.state)
 
 
 @dataclass(frozen=True, slots=True)

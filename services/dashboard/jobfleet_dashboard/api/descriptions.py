@@ -7,17 +7,7 @@ from typing import Any
 
 from jobfleet_contracts.lease import MAX_LIMIT_SLOTS
 from jobfleet_contracts.rate import MOST_STARTS
-from jobfleet_dashboard.api import (
-    bulk_documents,
-    documents,
-    error_documents,
-    group_documents,
-    limit_documents,
-    schedule_documents,
-    type_documents,
-    waiting_documents,
-    worker_documents,
-)
+from jobfleet_dashboard.api import documents
 from jobfleet_dashboard.api.examples import (
     fleet_examples,
     group_examples,
@@ -69,9 +59,8 @@ _POLL = ("ETag", "Retry-After", "Cache-Control")
 
 SUBMIT = Description(
     text="Accepted: it is in the audit trail.",
-    model=documents.JobAnswer,
     example=job_examples.ACCEPTED,
-    good=(202,),
+    status=202,
     headers=("Location", "Retry-After"),
     problems=_SUBMIT,
     schema={"anyOf": [{"$ref": f"{_REF}JobRequest"}, {"$ref": f"{_REF}HttpJobRequest"}]},
@@ -80,9 +69,8 @@ SUBMIT = Description(
 )
 BULK = Description(
     text="One item per job, in order.",
-    model=documents.BulkAnswer,
     example=job_examples.BULK,
-    good=(202,),
+    status=202,
     problems=(*WRITE, "rate-limited", "queue-full"),
     schema={"$ref": f"{_REF}BulkRequest"},
     requests={"jobs": job_examples.BULK_REQUEST},
@@ -91,20 +79,17 @@ BULK = Description(
 JOBS = Description(
     text="Events, newest first; with `view=jobs` jobs, last changed first: "
     "one that changes while you page moves to the first page.",
-    model=documents.EventPage | documents.JobPage,
     example=job_examples.EVENTS,
     problems=("invalid-request", *READ),
 )
 FLEET_EVENTS = Description(
     text="Events of all jobs, newest first. A search that stops before the end says in "
     "`searchedBackTo` how far back it has looked; `next` goes on from there.",
-    model=documents.EventPage,
     example=job_examples.EVENTS,
     problems=("invalid-request", *READ),
 )
 JOB = Description(
     text="The job.",
-    model=documents.JobDocument,
     example=job_examples.JOB,
     bare=(304,),
     headers=_POLL,
@@ -112,19 +97,16 @@ JOB = Description(
 )
 LOGS = Description(
     text="Attempts, first one first; a page ends after 1 MiB.",
-    model=documents.AttemptPage,
     example=job_examples.LOGS,
     problems=("invalid-request", "unknown-job", *READ),
 )
 LINES = Description(
     text="Log lines of the handler, first one first.",
-    model=documents.LogPage,
     example=job_examples.LINES,
     problems=("invalid-request", "unknown-job", *READ),
 )
 EVENTS = Description(
     text="Events, oldest first; a page ends after 1 MiB.",
-    model=documents.HistoryPage,
     example=job_examples.HISTORY,
     problems=("invalid-request", "unknown-job", *READ),
 )
@@ -140,9 +122,8 @@ JOB_STREAM = Description(
 )
 CANCEL = Description(
     text="Cancelled, or its worker was asked to stop.",
-    model=documents.JobAnswer,
     example=job_examples.ACCEPTED,
-    good=(202,),
+    status=202,
     headers=("Location", "Retry-After"),
     problems=(*WRITE, "unknown-job", "action-refused"),
     schema=_REASON,
@@ -155,18 +136,16 @@ ERASE = replace(
 )
 ACT_ON_MANY = Description(
     text="One item per job; of a filter, or with `Prefer: respond-async`, the action's id.",
-    model=documents.ActionAnswer,
     example=job_examples.ACTIONS,
-    good=(202,),
+    status=202,
     problems=(*WRITE, "action-refused"),
     schema={"$ref": f"{_REF}ActionRequest"},
     requests={"ids": job_examples.ACTION_REQUEST},
 )
 GROUP_OPEN = Description(
     text="Opened: it waits for its members.",
-    model=documents.JobAnswer,
     example=job_examples.ACCEPTED,
-    good=(202,),
+    status=202,
     headers=("Location", "Retry-After"),
     problems=(*WRITE, "unknown-job", "body-conflict", "rate-limited"),
     schema={"$ref": f"{_REF}GroupRequest"},
@@ -175,18 +154,16 @@ GROUP_OPEN = Description(
 )
 GROUP_MEMBERS = Description(
     text="One item per member, in order.",
-    model=documents.BulkAnswer,
     example=job_examples.BULK,
-    good=(202,),
+    status=202,
     problems=(*WRITE, "unknown-job", "rate-limited"),
     schema={"$ref": f"{_REF}MembersRequest"},
     requests={"members": group_examples.MEMBERS_REQUEST},
 )
 GROUP_SEAL = Description(
     text="Sealed: it ends when its members have ended.",
-    model=documents.JobAnswer,
     example=job_examples.ACCEPTED,
-    good=(202,),
+    status=202,
     headers=("Location", "Retry-After"),
     problems=(*WRITE, "unknown-job", "action-refused"),
     schema={"$ref": f"{_REF}SealRequest"},
@@ -194,28 +171,24 @@ GROUP_SEAL = Description(
 )
 GROUP = Description(
     text="The group.",
-    model=group_documents.GroupDocument,
     example=group_examples.GROUP,
     problems=(*READ, "unknown-job", "action-refused"),
 )
 GROUP_LIST = Description(
     text="A page of members.",
-    model=group_documents.MemberPage,
     example=group_examples.MEMBERS,
     problems=("invalid-request", *READ, "unknown-job", "action-refused"),
 )
 GROUP_ACT = Description(
     text="Accepted: the action goes on by itself.",
-    model=documents.ActionAnswer,
     example=job_examples.ACTION_ACCEPTED,
-    good=(202,),
+    status=202,
     headers=("Location", "Retry-After"),
     problems=(*WRITE, "unknown-job", "action-refused"),
     schema=_REASON,
 )
 CALLBACK = Description(
     text="Accepted, now or before.",
-    model=documents.CallbackAnswer,
     example=job_examples.CALLBACK_ANSWER,
     problems=(
         "invalid-request",
@@ -238,18 +211,15 @@ CALLBACK = Description(
 )
 SCHEDULES = Description(
     text="Schedules, by name.",
-    model=schedule_documents.ScheduleList,
     example=schedule_examples.SCHEDULES,
 )
 SCHEDULE = Description(
     text="The schedule.",
-    model=schedule_documents.ScheduleDocument,
     example=schedule_examples.SCHEDULE,
     problems=("invalid-request", "unknown-schedule", *READ),
 )
 SCHEDULE_PUT = Description(
     text="The schedule as it now is.",
-    model=schedule_documents.ScheduleDocument,
     example=schedule_examples.SCHEDULE,
     problems=(*WRITE, "unknown-schedule"),
     schema={"$ref": f"{_REF}ScheduleRequest"},
@@ -257,9 +227,8 @@ SCHEDULE_PUT = Description(
 )
 SCHEDULE_ACT = Description(
     text="Done.",
-    model=schedule_documents.ScheduleAnswer,
     example=schedule_examples.SCHEDULE_DONE,
-    good=(202,),
+    status=202,
     problems=(*WRITE, "unknown-schedule"),
     schema=_REASON,
 )
@@ -273,45 +242,37 @@ SCHEDULE_RUN = replace(
 )
 SCHEDULE_BACKFILL = Description(
     text="The jobs, oldest tick first.",
-    model=schedule_documents.BackfillAnswer,
     example=schedule_examples.BACKFILL,
-    good=(202,),
+    status=202,
     problems=(*WRITE, "unknown-schedule"),
     schema={"$ref": f"{_REF}BackfillRequest"},
     requests={"week": schedule_examples.BACKFILL_REQUEST},
 )
 SCHEDULE_NEXT = Description(
     text="Times in UTC, earliest first.",
-    model=schedule_documents.NextRuns,
     example={"items": [values.AT]},
     problems=("invalid-request", "unknown-schedule", *READ),
 )
 SCHEDULE_HISTORY = Description(
     text="Entries, newest first.",
-    model=schedule_documents.ScheduleHistory,
     example=schedule_examples.SCHEDULE_HISTORY,
     problems=("invalid-request", "unknown-schedule", *READ),
 )
 WORKERS = Description(
     text="Workers, longest running first.",
-    model=worker_documents.WorkerList,
     example=fleet_examples.WORKERS,
 )
 WORKER = Description(
     text="The worker.",
-    model=worker_documents.WorkerDetail,
     example=fleet_examples.WORKER,
     problems=("not-found", *READ),
 )
-QUEUES = Description(
-    text="Lanes, and queues.", model=documents.QueueList, example=fleet_examples.QUEUES
-)
-TYPES = Description(text="Job types.", model=type_documents.TypeList, example=fleet_examples.TYPES)
+QUEUES = Description(text="Lanes, and queues.", example=fleet_examples.QUEUES)
+TYPES = Description(text="Job types.", example=fleet_examples.TYPES)
 PAUSE = Description(
     text="Paused; the pause stands in the control log.",
-    model=documents.PauseAnswer,
     example=fleet_examples.PAUSED,
-    good=(202,),
+    status=202,
     problems=WRITE,
     schema=_PAUSE,
     requests={"until": fleet_examples.PAUSE_REQUEST},
@@ -323,19 +284,15 @@ RUN_ANYWAY = replace(
     example=fleet_examples.RUN_ANYWAY,
     problems=(*WRITE, "unknown-job", "action-refused"),
 )
-LOCKS = Description(text="Lock keys.", model=documents.LockList, example=fleet_examples.LOCKS)
-LIMITS = Description(
-    text="Limits, by name.", model=limit_documents.LimitList, example=limit_examples.LIMITS
-)
+LOCKS = Description(text="Lock keys.", example=fleet_examples.LOCKS)
+LIMITS = Description(text="Limits, by name.", example=limit_examples.LIMITS)
 LIMIT = Description(
     text="The limit.",
-    model=limit_documents.LimitDocument,
     example=limit_examples.LIMIT,
     problems=("invalid-request", "unknown-limit", *READ),
 )
 LIMIT_PUT = Description(
     text="The limit as it now is.",
-    model=limit_documents.LimitDocument,
     example=limit_examples.LIMIT,
     problems=(*WRITE, "unknown-limit"),
     schema=_LIMIT,
@@ -343,65 +300,55 @@ LIMIT_PUT = Description(
 )
 LIMIT_REMOVE = Description(
     text="Removed.",
-    model=limit_documents.LimitAnswer,
     example=limit_examples.LIMIT_REMOVED,
-    good=(202,),
+    status=202,
     problems=(*WRITE, "unknown-limit"),
     schema=_REASON,
 )
 LIMIT_HISTORY = Description(
     text="Entries, newest first.",
-    model=limit_documents.LimitHistory,
     example=limit_examples.LIMIT_HISTORY,
     problems=("invalid-request", "unknown-limit", *READ),
 )
 DEAD_LETTERS = Description(
     text="Messages first, then jobs.",
-    model=documents.DeadLetterPage,
     example=fleet_examples.DEAD_LETTERS,
     problems=("invalid-request", *READ),
 )
-STATS = Description(text="By state.", model=documents.StateList, example=fleet_examples.STATS)
+STATS = Description(text="By state.", example=fleet_examples.STATS)
 VERDICT = Description(
     text="Problems, worst first; none in a fleet that is well.",
-    model=documents.VerdictDocument,
     example=incident_examples.VERDICT,
     problems=("invalid-request", *READ),
 )
 ERRORS = Description(
     text="Groups, most failed jobs first.",
-    model=error_documents.ErrorReportDocument,
     example=incident_examples.ERRORS,
     problems=("invalid-request", *READ),
 )
 JOURNAL = Description(
     text="Newest first.",
-    model=bulk_documents.JournalPage,
     example=incident_examples.JOURNAL,
     problems=("invalid-request", *READ),
 )
 BULK_ACTION = Description(
     text="The action.",
-    model=bulk_documents.BulkActionDocument,
     example=incident_examples.BULK_ACTION,
     problems=("not-found", *READ),
 )
 RESULTS = Description(
     text="The last ones first.",
-    model=bulk_documents.JobResultPage,
     example=incident_examples.RESULTS,
     problems=("invalid-request", "not-found", *READ),
 )
 STOP_ACTION = Description(
     text="It stops after the batch under way.",
-    model=bulk_documents.BulkActionDocument,
     example=incident_examples.BULK_ACTION,
-    good=(202,),
+    status=202,
     problems=("action-refused", "not-found", *WRITE),
 )
 WAITING = Description(
     text="The strongest reason first.",
-    model=waiting_documents.WaitingList,
     example=job_examples.WAITING,
     problems=("unknown-job", *READ),
 )
@@ -431,15 +378,13 @@ EVENTS_JSON = Description(
 )
 LIVEZ = Description(
     text="Alive.",
-    model=documents.Alive,
     example=fleet_examples.ALIVE,
     problems=("cross-site-request",),
 )
 READYZ = Description(
     text="Ready (200), or not yet (503).",
-    model=documents.Readiness,
     example=fleet_examples.READY,
-    good=(200, 503),
+    also={503: documents.Readiness},
     problems=("cross-site-request",),
 )
 METRICS = Description(text="Exposition format.", media_type="text/plain", problems=READ)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from starlette.responses import Response
 
-from jobfleet_dashboard.api.answer import answer
 from jobfleet_dashboard.api.descriptions import ERRORS
+from jobfleet_dashboard.api.error_documents import ErrorReportDocument
 from jobfleet_dashboard.api.filters import ErrorsFilter
 from jobfleet_dashboard.api.route_description import described
 from jobfleet_dashboard.security.access import require
@@ -20,10 +19,10 @@ router = APIRouter(prefix="/api", dependencies=[require(Role.VIEWER)], tags=["fl
 
 
 @router.get("/errors", **described(ERRORS))
-async def errors(request: Request, query: Annotated[ErrorsFilter, Query()]) -> Response:
+async def errors(request: Request, query: Annotated[ErrorsFilter, Query()]) -> ErrorReportDocument:
     """Failures by type, exception class and place; list their jobs with `/api/jobs?errorGroup=`."""
     services = services_of(request)
     report = await read_errors(
         services.backend.reader, services.clock, error_range(query.range), job_type=query.type
     )
-    return answer(report.to_json())
+    return ErrorReportDocument.model_validate(report.to_json())

@@ -12,7 +12,7 @@ from jobfleet_contracts.errors import InvalidRequest, JobfleetError
 from jobfleet_contracts.job import JobRequest, unknown_fields
 from jobfleet_dashboard.api.action_selection import reason_of
 from jobfleet_dashboard.api.actions import accepted_answer
-from jobfleet_dashboard.api.answer import answer, job_answer
+from jobfleet_dashboard.api.answer import job_answer
 from jobfleet_dashboard.api.descriptions import (
     GROUP,
     GROUP_ACT,
@@ -21,8 +21,9 @@ from jobfleet_dashboard.api.descriptions import (
     GROUP_OPEN,
     GROUP_SEAL,
 )
-from jobfleet_dashboard.api.documents import BulkAnswer
+from jobfleet_dashboard.api.documents import ActionAnswer, BulkAnswer, JobAnswer
 from jobfleet_dashboard.api.filters import MembersFilter
+from jobfleet_dashboard.api.group_documents import GroupDocument, MemberPage
 from jobfleet_dashboard.api.outbound_parts import check_outbound
 from jobfleet_dashboard.api.request_parts import JobId, checked, json_object
 from jobfleet_dashboard.api.route_description import described
@@ -50,7 +51,7 @@ VIEWER, SUBMITTER, OPERATOR = map(require, (Role.VIEWER, Role.SUBMITTER, Role.OP
 
 
 @router.post("", dependencies=[SUBMITTER], **described(GROUP_OPEN))
-async def open_group(request: Request) -> Response:
+async def open_group(request: Request, response: Response) -> JobAnswer:
     """Open a group; the same id or key again is the same group."""
     services = services_of(request)
     await services.rate_limit.check(request)
@@ -63,11 +64,11 @@ async def open_group(request: Request) -> Response:
     else:
         done = await groups.open_member(*parent, group, by=asker(request))
     message = "opened" if done.created else "opened before; this is the same group"
-    return job_answer(request, done.job_id, done.state, message)
+    return job_answer(request, response, done.job_id, done.state, message)
 
 
 @router.post("/{jobId:uuid}/members", dependencies=[SUBMITTER], **described(GROUP_MEMBERS))
-async def submit_members(request: Request, job_id: JobId) -> Response:
+async def submit_members(request: Request, job_id: JobId) -> BulkAnswer:
     """Submit up to 1,000 members at consecutive places, each for itself; answers in their order."""
     services = services_of(request)
     await services.rate_limit.check(request)
@@ -82,51 +83,56 @@ async def submit_members(request: Request, job_id: JobId) -> Response:
         results.append(await _submitted(request, job_id, first + place, job))
     created = sum(isinstance(one, Submitted) and one.created for one in results)
     services.metrics.jobs_registered.inc(created)
-    return answer(BulkAnswer(items=[bulk_answer(result) for result in results]), 202)
+    return BulkAnswer(items=[bulk_answer(result) for result in results])
 
 
 @router.post("/{jobId:uuid}/seal", dependencies=[SUBMITTER], **described(GROUP_SEAL))
-async def seal_group(request: Request, job_id: JobId) -> Response:
+async def seal_group(request: Request, response: Response, job_id: JobId) -> JobAnswer:
     """Say how many members the group has; it ends when they have ended."""
     body = await json_object(request, known=frozenset({"total"}))
     total = _number(body, "total")
     state = await services_of(request).writes.groups.seal(job_id, total, by=asker(request))
-    return job_answer(request, job_id, state, f"sealed with {total} members")
+    return job_answer(request, response, job_id, state, f"sealed with {total} members")
 
 
 @router.get("/{jobId:uuid}", dependencies=[VIEWER], **described(GROUP))
-async def group(request: Request, job_id: JobId) -> Response:
+async def group(request: Request, job_id: JobId) -> GroupDocument:
     """Where the group stands: how many members have ended, and how."""
-    return answer((await services_of(request).group_reader.read(job_id)).to_json())
+    found = await services_of(request).group_reader.read(job_id)
+    return GroupDocument.model_validate(found.to_json())
 
 
 @router.get("/{jobId:uuid}/members", dependencies=[VIEWER], **described(GROUP_LIST))
 async def members(
     request: Request, job_id: JobId, query: Annotated[MembersFilter, Query()]
-) -> Response:
+) -> MemberPage:
     """The members by their places, or those that ended so."""
     found = await services_of(request).group_reader.members(
         job_id, state=query.state, cursor=query.cursor, limit=query.limit
     )
-    return answer({"items": [one.to_json() for one in found.items], "next": found.next})
+    items = [one.to_json() for one in found.items]
+    return MemberPage.model_validate({"items": items, "next": found.next})
 
 
 @router.post("/{jobId:uuid}/cancel", dependencies=[OPERATOR], **described(GROUP_ACT))
-async def cancel_group(request: Request, job_id: JobId) -> Response:
+async def cancel_group(request: Request, response: Response, job_id: JobId) -> ActionAnswer:
     """Cancel the group and its members, as an action of `/api/actions`."""
-    return await _act(request, job_id, JobAction.CANCEL)
+    return await _act(request, response, job_id, JobAction.CANCEL)
 
 
 @router.post("/{jobId:uuid}/redrive", dependencies=[OPERATOR], **described(GROUP_ACT))
-async def redrive_members(request: Request, job_id: JobId) -> Response:
+async def redrive_members(request: Request, response: Response, job_id: JobId) -> ActionAnswer:
     """Redrive the members that did not complete, as an action of `/api/actions`."""
-    return await _act(request, job_id, JobAction.REDRIVE)
+    return await _act(request, response, job_id, JobAction.REDRIVE)
 
 
-async def _act(request: Request, group_id: str, action: JobAction) -> Response:
+async def _act(
+    request: Request, response: Response, group_id: str, action: JobAction
+) -> ActionAnswer:
     reason = reason_of(await json_object(request, known=frozenset({"reason"})))
     services, by = services_of(request), asker(request)
-    return accepted_answer(request, await accept(services, group_id, action, by=by, reason=reason))
+    accepted = await accept(services, group_id, action, by=by, reason=reason)
+    return accepted_answer(request, response, accepted)
 
 
 def _parse(body: dict[str, Any]) -> JobRequest:

@@ -10,7 +10,6 @@ from starlette.responses import Response
 
 from jobfleet_contracts.backend import Probe
 from jobfleet_contracts.errors import BackendError
-from jobfleet_dashboard.api.answer import answer
 from jobfleet_dashboard.api.descriptions import LIVEZ, METRICS, READYZ
 from jobfleet_dashboard.api.documents import Alive, CheckDocument, Readiness
 from jobfleet_dashboard.api.route_description import described
@@ -22,13 +21,13 @@ router = APIRouter(tags=["operations"])
 
 
 @router.get("/livez", **described(LIVEZ))
-async def livez() -> Response:
+async def livez() -> Alive:
     """Say that the process answers."""
-    return answer(Alive(status="alive"))
+    return Alive(status="alive")
 
 
 @router.get("/readyz", **described(READYZ))
-async def readyz(request: Request) -> Response:
+async def readyz(request: Request, response: Response) -> Readiness:
     """Each part of the backend; 503 as long as one cannot be used."""
     try:
         probes: Sequence[Probe] = await services_of(request).backend.probe()
@@ -36,11 +35,11 @@ async def readyz(request: Request) -> Response:
         probes = [Probe("backend", "", ok=False, detail=str(error))]
     ready = all(probe.ok for probe in probes)
     named = principal_of(request) is not None
-    document = Readiness(
+    response.status_code = 200 if ready else 503
+    return Readiness(
         status="ready" if ready else "not ready",
         checks=[_check(probe, named=named) for probe in probes],
     )
-    return answer(document, 200 if ready else 503)
 
 
 @router.get("/metrics", dependencies=[require(Role.VIEWER)], **described(METRICS))

@@ -8,11 +8,13 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from jobfleet_contracts.event import Event
-from jobfleet_dashboard.api.answer import answer
+from jobfleet_dashboard.api.answer import by_hand
 from jobfleet_dashboard.api.descriptions import EVENTS, LINES, LOGS, WAITING
+from jobfleet_dashboard.api.documents import AttemptPage, HistoryPage, LogPage
 from jobfleet_dashboard.api.filters import HistoryFilter, LinesFilter, PageFilter
 from jobfleet_dashboard.api.request_parts import JobId
 from jobfleet_dashboard.api.route_description import described
+from jobfleet_dashboard.api.waiting_documents import WaitingList
 from jobfleet_dashboard.security.access import require
 from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import Services, services_of
@@ -21,32 +23,32 @@ from jobfleet_protocol.reading.waiting_reason import WaitingReason, waiting_reas
 router = APIRouter(dependencies=[require(Role.VIEWER)], tags=["jobs"])
 
 
-@router.get("/api/jobs/{jobId:uuid}/logs", **described(LOGS))
+@router.get("/api/jobs/{jobId:uuid}/logs", response_model=AttemptPage, **described(LOGS))
 async def logs(request: Request, job_id: JobId, query: Annotated[PageFilter, Query()]) -> Response:
     """The attempts of a job, first one first."""
     reader = services_of(request).job_reader
     found = await reader.attempts(job_id, cursor=query.cursor, limit=query.limit)
     items = [attempt.to_json() for attempt in found.items]
-    return answer({"items": items, "next": found.next})
+    return by_hand({"items": items, "next": found.next})
 
 
-@router.get("/api/jobs/{jobId:uuid}/logs/lines", **described(LINES))
+@router.get("/api/jobs/{jobId:uuid}/logs/lines", response_model=LogPage, **described(LINES))
 async def lines(
     request: Request, job_id: JobId, query: Annotated[LinesFilter, Query()]
 ) -> Response:
     """What the handler logged, attempt after attempt, first line first."""
     reader = services_of(request).log_reader
     found = await reader.page(job_id, cursor=query.cursor, limit_bytes=query.limit_bytes)
-    return answer(found.to_json())
+    return by_hand(found.to_json())
 
 
 @router.get("/api/jobs/{jobId:uuid}/waiting", **described(WAITING))
-async def waiting(request: Request, job_id: JobId) -> Response:
+async def waiting(request: Request, job_id: JobId) -> WaitingList:
     """Why a job has not started; empty for jobs that run or have ended."""
     services = services_of(request)
     newest = await services.job_reader.newest(job_id)
     reasons = await waiting_of(services, newest)
-    return answer({"items": [reason.to_json() for reason in reasons]})
+    return WaitingList.model_validate({"items": [reason.to_json() for reason in reasons]})
 
 
 async def waiting_of(services: Services, newest: Event) -> list[WaitingReason]:
@@ -66,7 +68,7 @@ async def waiting_of(services: Services, newest: Event) -> list[WaitingReason]:
     )
 
 
-@router.get("/api/jobs/{jobId:uuid}/events", **described(EVENTS))
+@router.get("/api/jobs/{jobId:uuid}/events", response_model=HistoryPage, **described(EVENTS))
 async def events(
     request: Request, job_id: JobId, query: Annotated[HistoryFilter, Query()]
 ) -> Response:
@@ -74,4 +76,4 @@ async def events(
     reader = services_of(request).job_reader
     read = reader.events if query.steps else reader.lifecycle
     found = await read(job_id, cursor=query.cursor, limit=query.limit)
-    return answer({"items": [event.to_json() for event in found.items], "next": found.next})
+    return by_hand({"items": [event.to_json() for event in found.items], "next": found.next})

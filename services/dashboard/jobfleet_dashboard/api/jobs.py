@@ -12,8 +12,9 @@ from starlette.responses import Response
 
 from jobfleet_contracts.codec import format_optional_time
 from jobfleet_contracts.event import Event
-from jobfleet_dashboard.api.answer import answer
+from jobfleet_dashboard.api.answer import by_hand
 from jobfleet_dashboard.api.descriptions import FLEET_EVENTS, JOB, JOBS
+from jobfleet_dashboard.api.documents import EventPage, JobDocument, JobPage
 from jobfleet_dashboard.api.filters import EventsFilter, JobsFilter
 from jobfleet_dashboard.api.request_parts import JobId
 from jobfleet_dashboard.api.route_description import described
@@ -31,17 +32,17 @@ T = TypeVar("T")
 router = APIRouter(dependencies=[require(Role.VIEWER)], tags=["jobs"])
 
 
-@router.get("/api/jobs", **described(JOBS))
+@router.get("/api/jobs", response_model=EventPage | JobPage, **described(JOBS))
 async def jobs(request: Request, query: Annotated[JobsFilter, Query()]) -> Response:
     """The last job events, newest first; with ``view=jobs`` one row per job."""
     reader = services_of(request).backend.reader
     if query.view == "jobs":
         rows = await reader.jobs(query.job_query())
         items = [row.to_json() for row in rows.items]
-        return answer(page(items, rows.next, rows.searched_back_to))
+        return by_hand(page(items, rows.next, rows.searched_back_to))
     found = await reader.events(query.event_query())
     items = await asyncio.to_thread(_shown, found.items)
-    return answer(page(items, found.next, found.searched_back_to))
+    return by_hand(page(items, found.next, found.searched_back_to))
 
 
 def _shown(events: Sequence[Event]) -> list[dict[str, Any]]:
@@ -49,15 +50,15 @@ def _shown(events: Sequence[Event]) -> list[dict[str, Any]]:
     return [event.to_json() for event in events]
 
 
-@router.get("/api/events", **described(FLEET_EVENTS))
+@router.get("/api/events", response_model=EventPage, **described(FLEET_EVENTS))
 async def fleet_events(request: Request, query: Annotated[EventsFilter, Query()]) -> Response:
     """What happened in the fleet in a range of time, newest first."""
     found = await find_events(services_of(request).backend.reader, query.event_query())
     items = await asyncio.to_thread(_shown, found.items)
-    return answer(page(items, found.next, found.searched_back_to))
+    return by_hand(page(items, found.next, found.searched_back_to))
 
 
-@router.get("/api/jobs/{jobId:uuid}", **described(JOB))
+@router.get("/api/jobs/{jobId:uuid}", response_model=JobDocument, **described(JOB))
 async def job(
     request: Request,
     job_id: JobId,
@@ -73,7 +74,7 @@ async def job(
         return Response(status_code=304, headers=headers)
     record = await services.job_reader.read(job_id)
     headers = _job_headers(record.newest, record.last_sequence, services.clock.now())
-    return answer(record.to_json(), headers=headers)
+    return by_hand(record.to_json(), headers=headers)
 
 
 def page(items: list[Any], following: str | None, back_to: datetime | None) -> dict[str, Any]:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request
-from starlette.responses import Response
 
 from jobfleet_contracts.control import check_control_name
 from jobfleet_contracts.errors import UnknownLimit
 from jobfleet_dashboard.api.action_selection import reason_of
-from jobfleet_dashboard.api.answer import answer
 from jobfleet_dashboard.api.descriptions import (
     LIMIT,
     LIMIT_HISTORY,
@@ -19,7 +17,12 @@ from jobfleet_dashboard.api.descriptions import (
     LIMITS,
 )
 from jobfleet_dashboard.api.filters import PageFilter
-from jobfleet_dashboard.api.limit_documents import LimitAnswer
+from jobfleet_dashboard.api.limit_documents import (
+    LimitAnswer,
+    LimitDocument,
+    LimitHistory,
+    LimitList,
+)
 from jobfleet_dashboard.api.request_parts import json_object, sequence_cursor
 from jobfleet_dashboard.api.route_description import described
 from jobfleet_dashboard.security.access import asker_name, require
@@ -40,20 +43,21 @@ Name = Annotated[str, Depends(_checked_name)]
 
 
 @router.get("", dependencies=[VIEWER], **described(LIMITS))
-async def limits(request: Request) -> Response:
+async def limits(request: Request) -> LimitList:
     """All limits, by name, with the jobs that hold their slots."""
     records = await services_of(request).limit_reader.all()
-    return answer({"items": [record.to_json() for record in records]})
+    return LimitList.model_validate({"items": [record.to_json() for record in records]})
 
 
 @router.get("/{name}", dependencies=[VIEWER], **described(LIMIT))
-async def limit(request: Request, name: Name) -> Response:
+async def limit(request: Request, name: Name) -> LimitDocument:
     """One limit."""
-    return answer((await services_of(request).limit_reader.one(name)).to_json())
+    found = await services_of(request).limit_reader.one(name)
+    return LimitDocument.model_validate(found.to_json())
 
 
 @router.put("/{name}", dependencies=[OPERATOR], **described(LIMIT_PUT))
-async def put_limit(request: Request, name: Name) -> Response:
+async def put_limit(request: Request, name: Name) -> LimitDocument:
     """Set the whole limit; a field that is left out limits nothing. Jobs that run go on."""
     body = await json_object(request, known=_FIELDS)
     services = services_of(request)
@@ -66,21 +70,21 @@ async def put_limit(request: Request, name: Name) -> Response:
         by=asker_name(request),
         reason=reason_of(body),
     )
-    return answer((await services.limit_reader.one(name)).to_json())
+    return LimitDocument.model_validate((await services.limit_reader.one(name)).to_json())
 
 
 @router.delete("/{name}", dependencies=[OPERATOR], **described(LIMIT_REMOVE))
-async def remove_limit(request: Request, name: Name) -> Response:
+async def remove_limit(request: Request, name: Name) -> LimitAnswer:
     """Remove a limit; jobs that name it start without it. Its history stays."""
     reason = reason_of(await json_object(request, known=frozenset({"reason"})))
     await services_of(request).limits.remove(name, by=asker_name(request), reason=reason)
-    return answer(LimitAnswer(name=name, message="removed"), 202)
+    return LimitAnswer(name=name, message="removed")
 
 
 @router.get("/{name}/history", dependencies=[VIEWER], **described(LIMIT_HISTORY))
 async def limit_history(
     request: Request, name: Name, query: Annotated[PageFilter, Query()]
-) -> Response:
+) -> LimitHistory:
     """What happened to a limit, newest first; also to one that was removed."""
     entries = await services_of(request).limits.history(
         name, before=sequence_cursor(query.cursor), limit=query.limit + 1
@@ -89,7 +93,7 @@ async def limit_history(
         raise UnknownLimit(f"no limit {name}")
     page = entries[: query.limit]
     more = len(entries) > query.limit
-    return answer(
+    return LimitHistory.model_validate(
         {
             "items": [entry_json(entry) for entry in page],
             "next": str(page[-1].sequence) if more else None,

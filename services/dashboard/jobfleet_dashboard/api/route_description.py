@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi_problem.error import Problem
-from starlette.responses import JSONResponse, Response
+from pydantic import BaseModel
+from starlette.responses import Response
 
 from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_dashboard import problems
@@ -40,16 +42,17 @@ class Description:
     """One route's answers.
 
     Attributes:
-        good: statuses with the shape of ``model``; ``bare``: statuses without a body.
+        status: of the answer whose shape is the route's response model.
+        also: other statuses with a body, and their shapes; ``bare``: statuses without a body.
         problems: types of the problems that it may answer with.
         parameters: of query and headers, beside those that the framework sees.
         requests: examples of its body by name; ``schema``: what the body has to be.
     """
 
     text: str
-    model: Any = None
     example: Any = None
-    good: tuple[int, ...] = (200,)
+    status: int = 200
+    also: Mapping[int, type[BaseModel]] = field(default_factory=dict)
     bare: tuple[int, ...] = ()
     media_type: str = "application/json"
     headers: tuple[str, ...] = ()
@@ -61,28 +64,31 @@ class Description:
 
 
 def described(description: Description) -> dict[str, Any]:
-    """Return the keyword arguments of a route's decorator."""
-    responses: dict[int | str, dict[str, Any]] = {}
-    for status in description.good:
-        responses[status] = _good(description)
+    """Return the keyword arguments of a route's decorator.
+
+    The shape of the answer is not among them: it is the model that the route returns. A route that
+    encodes its answer by hand names its model beside these, as ``response_model``. One that sends
+    a file or a stream has none.
+    """
+    good = _good(description)
+    responses: dict[int | str, dict[str, Any]] = {description.status: good}
+    for status, model in description.also.items():
+        responses[status] = {**good, "model": model}
     for status in description.bare:
         responses[status] = {"description": "Not changed since the `ETag` that was sent."}
     for status, found in _by_status(description.problems).items():
         responses[status] = _problem(found)
-    return {
-        "status_code": description.good[0],
-        "response_class": _media(description.media_type),
-        "response_model": None,
+    arguments: dict[str, Any] = {
+        "status_code": description.status,
+        "response_model_exclude_unset": True,
         "responses": responses,
         "openapi_extra": _extra(description),
     }
-
-
-def _media(media_type: str) -> type[Response]:
-    """The framework takes the media type from a class."""
-    if media_type == "application/json":
-        return JSONResponse
-    return type("Described", (Response,), {"media_type": media_type})
+    if description.media_type != "application/json":
+        # The framework takes the media type from a class.
+        media = type("Described", (Response,), {"media_type": description.media_type})
+        arguments["response_class"] = media
+    return arguments
 
 
 def _good(description: Description) -> dict[str, Any]:
@@ -95,8 +101,6 @@ def _good(description: Description) -> dict[str, Any]:
         "description": description.text,
         "content": {description.media_type: content},
     }
-    if description.model is not None:
-        answer["model"] = description.model
     if description.headers:
         answer["headers"] = {name: {"schema": {"type": "string"}} for name in description.headers}
     return answer

@@ -13,7 +13,7 @@ from jobfleet_contracts.control import check_control_name
 from jobfleet_contracts.errors import InvalidRequest, UnknownSchedule
 from jobfleet_contracts.schedule import Schedule
 from jobfleet_dashboard.api.action_selection import reason_of
-from jobfleet_dashboard.api.answer import answer, job_answer
+from jobfleet_dashboard.api.answer import job_answer
 from jobfleet_dashboard.api.descriptions import (
     SCHEDULE,
     SCHEDULE_ACT,
@@ -24,6 +24,7 @@ from jobfleet_dashboard.api.descriptions import (
     SCHEDULE_RUN,
     SCHEDULES,
 )
+from jobfleet_dashboard.api.documents import JobAnswer
 from jobfleet_dashboard.api.filters import CountFilter, PageFilter
 from jobfleet_dashboard.api.outbound_parts import check_outbound
 from jobfleet_dashboard.api.request_parts import checked, json_object, sequence_cursor
@@ -31,7 +32,11 @@ from jobfleet_dashboard.api.route_description import described
 from jobfleet_dashboard.api.schedule_documents import (
     BackfillAnswer,
     BackfilledJob,
+    NextRuns,
     ScheduleAnswer,
+    ScheduleDocument,
+    ScheduleHistory,
+    ScheduleList,
     ScheduleMessage,
 )
 from jobfleet_dashboard.schedule_actions import ScheduleActions
@@ -56,83 +61,83 @@ Name = Annotated[str, Depends(_checked_name)]
 
 
 @router.get("", dependencies=[VIEWER], **described(SCHEDULES))
-async def schedules(request: Request) -> Response:
+async def schedules(request: Request) -> ScheduleList:
     """All schedules, by name."""
     records = await services_of(request).schedule_reader.all()
-    return answer({"items": [record.to_json() for record in records]})
+    return ScheduleList.model_validate({"items": [record.to_json() for record in records]})
 
 
 @router.get("/{name}", dependencies=[VIEWER], **described(SCHEDULE))
-async def schedule(request: Request, name: Name) -> Response:
+async def schedule(request: Request, name: Name) -> ScheduleDocument:
     """One schedule."""
-    return answer((await found_schedule(request, name)).to_json())
+    return ScheduleDocument.model_validate((await found_schedule(request, name)).to_json())
 
 
 @router.put("/{name}", dependencies=[OPERATOR], **described(SCHEDULE_PUT))
-async def put_schedule(request: Request, name: Name) -> Response:
+async def put_schedule(request: Request, name: Name) -> ScheduleDocument:
     """Declare a schedule, or change it; the same again changes nothing."""
     body = await json_object(request)
     reason = reason_of(body)
     body.pop("reason", None)
     declared = await checked(request, lambda: _parse(name, body))
     await actions_of(request, reason).declare(declared)
-    return answer((await found_schedule(request, name)).to_json())
+    return ScheduleDocument.model_validate((await found_schedule(request, name)).to_json())
 
 
 @router.delete("/{name}", dependencies=[OPERATOR], **described(SCHEDULE_ACT))
-async def remove_schedule(request: Request, name: Name) -> Response:
+async def remove_schedule(request: Request, name: Name) -> ScheduleAnswer:
     """End a schedule; its history stays."""
     changed = await actions_of(request, await _reason(request)).remove(name)
-    return answer(ScheduleAnswer(name=name, message="removed", changed=changed), 202)
+    return ScheduleAnswer(name=name, message="removed", changed=changed)
 
 
 @router.post("/{name}/pause", dependencies=[OPERATOR], **described(SCHEDULE_ACT))
-async def pause_schedule(request: Request, name: Name) -> Response:
+async def pause_schedule(request: Request, name: Name) -> ScheduleAnswer:
     """Pause a schedule until somebody resumes it; a deployment does not."""
     changed = await actions_of(request, await _reason(request)).pause(name)
-    return answer(ScheduleAnswer(name=name, message="paused", changed=changed), 202)
+    return ScheduleAnswer(name=name, message="paused", changed=changed)
 
 
 @router.post("/{name}/resume", dependencies=[OPERATOR], **described(SCHEDULE_ACT))
-async def resume_schedule(request: Request, name: Name) -> Response:
+async def resume_schedule(request: Request, name: Name) -> ScheduleAnswer:
     """Resume a schedule; its catch-up decides which missed runs are made."""
     changed = await actions_of(request, await _reason(request)).resume(name)
     message: ScheduleMessage = "resumed" if changed else "was not paused"
-    return answer(ScheduleAnswer(name=name, message=message, changed=changed), 202)
+    return ScheduleAnswer(name=name, message=message, changed=changed)
 
 
 @router.post("/{name}/run", dependencies=[SUBMITTER], **described(SCHEDULE_RUN))
-async def run_schedule(request: Request, name: Name) -> Response:
+async def run_schedule(request: Request, response: Response, name: Name) -> JobAnswer:
     """Submit a schedule's job once, now; planned runs stay."""
     job = await run_one(request, name, await _reason(request))
-    return job_answer(request, job.job_id, job.state, "accepted")
+    return job_answer(request, response, job.job_id, job.state, "accepted")
 
 
 @router.post("/{name}/backfill", dependencies=[OPERATOR], **described(SCHEDULE_BACKFILL))
-async def backfill_schedule(request: Request, name: Name) -> Response:
+async def backfill_schedule(request: Request, name: Name) -> BackfillAnswer:
     """Submit the jobs of up to 1,000 past ticks; a second call submits none twice."""
     body = await json_object(request, known=_REASON | {"since", "until"})
     since, until = _time(body, "since"), _time(body, "until")
     jobs = await actions_of(request, reason_of(body)).backfill(name, since, until)
     services_of(request).metrics.jobs_registered.inc(sum(job.created for job in jobs))
     items = [BackfilledJob(job_id=job.job_id, state=job.state, created=job.created) for job in jobs]
-    return answer(BackfillAnswer(items=items), 202)
+    return BackfillAnswer(items=items)
 
 
 @router.get("/{name}/next", dependencies=[VIEWER], **described(SCHEDULE_NEXT))
 async def next_runs(
     request: Request, name: Name, query: Annotated[CountFilter, Query()]
-) -> Response:
+) -> NextRuns:
     """The next times in UTC, whether the schedule is paused or not."""
     record = await found_schedule(request, name)
     times = next_times(record, services_of(request).clock.now(), query.count)
-    return answer({"items": times})
+    return NextRuns.model_validate({"items": times})
 
 
 @router.get("/{name}/history", dependencies=[VIEWER], **described(SCHEDULE_HISTORY))
 async def schedule_history(
     request: Request, name: Name, query: Annotated[PageFilter, Query()]
-) -> Response:
+) -> ScheduleHistory:
     """What happened to a schedule, newest first; also to one that was removed."""
     before = sequence_cursor(query.cursor)
     schedules = services_of(request).schedules
@@ -141,7 +146,7 @@ async def schedule_history(
         raise UnknownSchedule(f"there is no schedule {name}")
     items = [history_json(*each) for each in with_changes(found, query.limit)]
     following = str(items[-1]["sequence"]) if len(found) > query.limit else None
-    return answer({"items": items, "next": following})
+    return ScheduleHistory.model_validate({"items": items, "next": following})
 
 
 async def run_one(request: Request, name: str, reason: str) -> Submitted:

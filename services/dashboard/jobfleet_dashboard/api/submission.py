@@ -13,9 +13,9 @@ from jobfleet_contracts.errors import BackendError, BodyConflict, InvalidRequest
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.job_id import job_id_for_key
 from jobfleet_contracts.json_size import MAX_VALUES
-from jobfleet_dashboard.api.answer import answer, job_answer
+from jobfleet_dashboard.api.answer import job_answer
 from jobfleet_dashboard.api.descriptions import BULK, SUBMIT
-from jobfleet_dashboard.api.documents import BulkAnswer, BulkItem, ProblemDocument
+from jobfleet_dashboard.api.documents import BulkAnswer, BulkItem, JobAnswer, ProblemDocument
 from jobfleet_dashboard.api.outbound_parts import check_outbound
 from jobfleet_dashboard.api.request_parts import checked, json_object
 from jobfleet_dashboard.api.route_description import described
@@ -36,7 +36,7 @@ router = APIRouter(dependencies=[require(Role.SUBMITTER)], tags=["jobs"])
 
 
 @router.post("/api/jobs", **described(SUBMIT))
-async def submit(request: Request) -> Response:
+async def submit(request: Request, response: Response) -> JobAnswer:
     """Submit one job; 202 as soon as it is in the audit trail."""
     services = services_of(request)
     await services.rate_limit.check(request)
@@ -49,15 +49,14 @@ async def submit(request: Request) -> Response:
     except BodyConflict as error:
         raise body_conflict(str(error), by_key=key is not None) from error
     if not done.created:
-        return job_answer(
-            request, done.job_id, done.state, "submitted before; this is the same job"
-        )
+        message = "submitted before; this is the same job"
+        return job_answer(request, response, done.job_id, done.state, message)
     services.metrics.jobs_registered.inc()
-    return job_answer(request, done.job_id, done.state, "accepted", warning=done.warning)
+    return job_answer(request, response, done.job_id, done.state, "accepted", warning=done.warning)
 
 
 @router.post("/api/jobs/bulk", **described(BULK))
-async def submit_bulk(request: Request) -> Response:
+async def submit_bulk(request: Request) -> BulkAnswer:
     """Submit up to 1,000 jobs, each for itself; answers in the same order."""
     services = services_of(request)
     await services.rate_limit.check(request)
@@ -74,7 +73,7 @@ async def submit_bulk(request: Request) -> Response:
     services.metrics.jobs_registered.inc(sum(_is_new(one) for one in done))
     answers = iter(done)
     results = [next(answers) if isinstance(one, JobRequest) else one for one in parsed]
-    return answer(BulkAnswer(items=[bulk_answer(result) for result in results]), 202)
+    return BulkAnswer(items=[bulk_answer(result) for result in results])
 
 
 def parse_job(body: dict[str, Any], request: Request) -> JobRequest:

@@ -19,7 +19,7 @@ from jobfleet_contracts.codec import (
     parse_optional_time,
     parse_time,
 )
-from jobfleet_contracts.control import ControlEntry, ControlKind
+from jobfleet_contracts.control import ControlEntry, ControlKind, text_in
 from jobfleet_contracts.errors import UnknownSchedule
 from jobfleet_contracts.internal_job import internal_job_id, is_internal_id
 from jobfleet_contracts.job import JobRequest
@@ -96,16 +96,20 @@ class ScheduleState:
         name, paused, code = entry.name, state["paused"], state["code"]
         return cls(
             schedule=Schedule.from_json(name, state["definition"]),
-            declared_by=state["declaredBy"],
+            declared_by=str(state["declaredBy"]),
             anchor=parse_time(state["anchor"]),
             counted_from=parse_time(state["countedFrom"]),
             code=None if code is None else Schedule.from_json(name, code),
             code_digests=tuple(state["codeDigests"]),
             last_tick=parse_optional_time(state["lastTick"]),
-            last_job_id=state["lastJobId"],
+            last_job_id=text_in(state, "lastJobId"),
             paused=None
             if paused is None
-            else Pause(by=paused["by"], reason=paused["reason"], since=parse_time(paused["since"])),
+            else Pause(
+                by=str(paused["by"]),
+                reason=str(paused["reason"]),
+                since=parse_time(paused["since"]),
+            ),
             removed=state["removed"],
         )
 

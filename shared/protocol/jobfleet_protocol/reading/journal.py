@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from jobfleet_contracts.codec import format_time
-from jobfleet_contracts.control import ControlEntry, ControlKind
+from jobfleet_contracts.control import ControlEntry, ControlKind, text_in
 from jobfleet_contracts.credentials import masked_text
 from jobfleet_contracts.cursor import CursorForm
 from jobfleet_contracts.errors import NotFound
@@ -69,9 +69,9 @@ class JournalEntry:
             "kind": self.entry.kind,
             "by": self.entry.by,
             "reason": masked_text(self.entry.reason),
-            "subject": details.get("subject"),
-            "name": details.get("name"),
-            "jobId": details.get("jobId"),
+            "subject": text_in(details, "subject"),
+            "name": text_in(details, "name"),
+            "jobId": text_in(details, "jobId"),
             "action": None if self.action is None else self.action.to_json(),
         }
 

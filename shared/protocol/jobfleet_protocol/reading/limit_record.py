@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobfleet_contracts.codec import format_time
-from jobfleet_contracts.control import ControlEntry
+from jobfleet_contracts.control import ControlEntry, number_in, text_in
 from jobfleet_contracts.credentials import masked_text
 from jobfleet_contracts.errors import LockMissing
 from jobfleet_contracts.lease import LIMIT_LOCKS, limit_of, limit_prefix, slot_of
@@ -55,16 +55,16 @@ class LimitRecord:
 
 def entry_json(entry: ControlEntry) -> dict[str, Any]:
     """Return one entry in the shape of ``GET /api/limits/{name}/history``."""
-    state = entry.state
+    state, rate = entry.state, text_in(entry.state, "rate")
     return {
         "sequence": entry.sequence,
         "kind": entry.kind,
         "by": entry.by,
         "reason": masked_text(entry.reason),
         "timestamp": format_time(entry.occurred_at),
-        "slots": state.get("slots"),
-        "rate": state.get("rate"),
-        "burst": state.get("burst") if state.get("rate") else None,
+        "slots": number_in(state, "slots"),
+        "rate": rate,
+        "burst": number_in(state, "burst") if rate else None,
     }
 
 

@@ -9,8 +9,8 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from jobfleet_contracts.codec import format_optional_time, format_time
-from jobfleet_contracts.control import ControlEntry
+from jobfleet_contracts.codec import format_optional_time, format_time, parse_optional_time
+from jobfleet_contracts.control import ControlEntry, number_in, text_in
 from jobfleet_contracts.credentials import masked, masked_text
 from jobfleet_contracts.fleet_ports import WorkerDirectory
 from jobfleet_contracts.ports import AuditTrail, Clock
@@ -117,18 +117,26 @@ FIELDS = (
 
 def history_json(entry: ControlEntry, changes: Sequence[FieldChange]) -> dict[str, Any]:
     """Return one entry in the shape of ``GET /api/schedules/{name}/history``."""
+    details = entry.details
     return {
         "sequence": entry.sequence,
         "kind": entry.kind,
-        "tick": entry.details.get("tick"),
-        "jobId": entry.details.get("jobId"),
+        "tick": _tick(details),
+        "jobId": text_in(details, "jobId"),
         "by": entry.by,
-        "reason": masked_text(entry.reason) or entry.details.get("reason", ""),
-        "count": entry.details.get("count"),
-        "runningJobId": entry.details.get("runningJobId"),
+        "reason": masked_text(entry.reason) or text_in(details, "reason") or "",
+        "count": number_in(details, "count"),
+        "runningJobId": text_in(details, "runningJobId"),
         "changes": [change.to_json() for change in changes],
         "timestamp": format_time(entry.occurred_at),
     }
+
+
+def _tick(details: Mapping[str, Any]) -> str | None:
+    try:
+        return format_optional_time(parse_optional_time(text_in(details, "tick")))
+    except ValueError:  # somebody has edited the log
+        return None
 
 
 def next_times(record: ScheduleRecord, now: datetime, count: int) -> list[str]:

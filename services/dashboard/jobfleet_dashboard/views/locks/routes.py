@@ -16,7 +16,7 @@ from jobfleet_dashboard.security.principal import Role
 from jobfleet_dashboard.services import services_of
 from jobfleet_dashboard.views.live_stream import Fragment, shared_stream
 from jobfleet_dashboard.views.site import page_context, show, site_of
-from jobfleet_protocol.reading.lock_record import MAX_LOCKS, read_locks
+from jobfleet_protocol.reading.lock_list import MAX_LOCKS, read_locks
 
 TEMPLATE = "locks/index.html"
 MAX_HOLDERS = 10

@@ -46,7 +46,7 @@ class LockHolder:
 
 
 @dataclass(frozen=True, slots=True)
-class LockRecord:
+class ListedLock:
     """A lock key that somebody holds or waits for.
 
     Attributes:
@@ -78,7 +78,7 @@ class LockRecord:
 
 async def read_locks(
     *, locks: LockRecords, directory: WorkerDirectory, reader: JobIndexReader
-) -> Sequence[LockRecord]:
+) -> Sequence[ListedLock]:
     """Return up to 100 lock keys, held ones first.
 
     Raises:
@@ -93,7 +93,7 @@ async def read_locks(
     return [_record(use, leased, starts) for use in uses]
 
 
-def _record(use: LockUse, leased: frozenset[str], starts: dict[str, datetime]) -> LockRecord:
+def _record(use: LockUse, leased: frozenset[str], starts: dict[str, datetime]) -> ListedLock:
     holders = [
         LockHolder(
             row=row,
@@ -103,7 +103,7 @@ def _record(use: LockUse, leased: frozenset[str], starts: dict[str, datetime]) -
         )
         for row in use.holders
     ]
-    return LockRecord(
+    return ListedLock(
         lock_key=use.lock_key,
         slots=use.slots,
         used=len(leased.intersection(key_locks(use.lock_key, use.slots))),

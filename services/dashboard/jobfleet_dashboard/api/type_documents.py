@@ -34,12 +34,18 @@ class TypeFiguresDocument(Document):
     )
 
 
-class TypeDocument(PauseDocument):
-    """One job type, the live workers that handle it, and what its jobs did."""
+class NamedTypeDocument(Document):
+    """A job type by its name."""
 
     type: str = Field(
         description="Empty for all types beyond the first 50 that a process saw within ten minutes."
     )
+
+
+class TypeDocument(PauseDocument, NamedTypeDocument):
+    """One job type, the live workers that handle it, and what its jobs did."""
+
+    # Fields of the last base come first: an answer begins with the type.
     workers: list[str]
     last_hour: TypeFiguresDocument = Field(description="Since `hourSince`.")
     last_day: TypeFiguresDocument = Field(description="Since `daySince`.")

@@ -208,19 +208,22 @@ async def test_renewing_keeps_a_lease_alive(
 
 
 async def test_the_renewal_threads_store_sees_the_same_leases(
-    backend: Backend, lock: str, mine: str
+    backend: Backend, lock: str, mine: str, theirs: str
 ) -> None:
     await backend.leases.acquire(lock, mine, 30)
 
-    def in_a_thread() -> bool:
-        async def renew() -> bool:
+    def in_a_thread() -> None:
+        async def renew() -> None:
             leases, close = backend.renewal_leases()
             try:
                 await leases.renew(lock, mine, 30)
-                return await leases.is_leased(lock)
+                await leases.write_note(lock, mine, {"by": "the thread"})
+                with pytest.raises(LeaseConflict):
+                    await leases.renew(lock, theirs, 30)
             finally:
                 await close()
 
-        return asyncio.run(renew())
+        asyncio.run(renew())
 
-    assert await asyncio.to_thread(in_a_thread)
+    await asyncio.to_thread(in_a_thread)
+    assert await backend.locks.read_note(lock) == {"by": "the thread"}

@@ -168,7 +168,7 @@ def _mib_in_use(database: Path) -> float:
     """
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
         size, pages, free = (
-            connection.execute(f"PRAGMA {name}").fetchone()[0]
+            int(connection.execute(f"PRAGMA {name}").fetchone()[0])
             for name in ("page_size", "page_count", "freelist_count")
         )
     return round(size * (pages - free) / 2**20, 2)

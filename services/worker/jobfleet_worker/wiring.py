@@ -41,7 +41,7 @@ from jobfleet_worker.run.fleet_scope import FleetScope
 from jobfleet_worker.run.follow_up import FollowUp
 from jobfleet_worker.run.give_back import GiveBack
 from jobfleet_worker.run.handler_gate import HandlerGate
-from jobfleet_worker.run.lease_keeper import LeaseKeeper, OpenLeases, Renewals
+from jobfleet_worker.run.lease_keeper import LeaseKeeper, OpenLeases
 from jobfleet_worker.run.message_claims import MessageClaims
 from jobfleet_worker.run.message_source import MessageSource
 from jobfleet_worker.run.pause_watch import PauseWatch
@@ -57,8 +57,6 @@ from jobfleet_worker.run.unclaimed_messages import UnclaimedMessages
 from jobfleet_worker.run.worker_lock import WorkerLock
 from jobfleet_worker.upkeep.announced_keys import AnnouncedKeys
 from jobfleet_worker.upkeep.lock_waiters import LockWaiters
-
-OpenRenewals = Callable[[], tuple[RenewalLeases, Callable[[], Awaitable[None]]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -456,8 +454,8 @@ def _consumer(
     )
 
 
-def _renewals(open_leases: OpenRenewals, metrics: Metrics) -> OpenLeases:
-    def opened() -> tuple[Renewals, Callable[[], Awaitable[None]]]:
+def _renewals(open_leases: OpenLeases, metrics: Metrics) -> OpenLeases:
+    def opened() -> tuple[RenewalLeases, Callable[[], Awaitable[None]]]:
         leases, close = open_leases()
         return CountedRenewals(leases=leases, metrics=metrics), close
 

@@ -189,8 +189,16 @@ class LockRecords(Protocol):
         ...
 
 
-class RenewalLeases(LeaseStore, LockRecords, Protocol):
+class RenewalLeases(Protocol):
     """Leases and notes as the renewal thread uses them, on connections of its own."""
+
+    async def renew(self, lock: str, lease_id: str, seconds: float) -> None:
+        """As :meth:`LeaseStore.renew`."""
+        ...
+
+    async def write_note(self, lock: str, lease_id: str, note: Mapping[str, str]) -> None:
+        """As :meth:`LockRecords.write_note`."""
+        ...
 
 
 class JobQueue(Protocol):

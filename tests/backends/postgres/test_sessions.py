@@ -98,7 +98,8 @@ async def test_a_silent_server_is_not_waited_for(proxied: Settings, proxy: TcpPr
     backend = await open_backend(proxied)
     leases, close = backend.renewal_leases()
     try:
-        await leases.create("job/aa/x")
+        await backend.leases.acquire("job/aa/x", "mine", 30, create=True)
+        await leases.renew("job/aa/x", "mine", 30)  # its connection is open from here on
         proxy.stall()
         with pytest.raises(BackendUnavailable):
             await asyncio.wait_for(leases.renew("job/aa/x", "mine", 30), 8)

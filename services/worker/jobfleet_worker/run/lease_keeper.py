@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
 from jobfleet_contracts.errors import BackendError, LeaseConflict, LockMissing
 from jobfleet_contracts.lease import SUSPECT_NOTE, Lease, is_worker_lock, safety_margin
-from jobfleet_contracts.ports import Clock
+from jobfleet_contracts.ports import Clock, RenewalLeases
 from jobfleet_worker.handlers.runners import job_of_handler
 from jobfleet_worker.metrics.port import NO_METRICS, Metrics
 
@@ -37,19 +37,7 @@ OVERDUE = "the attempt did not end within its time limit"
 LOOP_SILENT = "the worker's loop does not answer, and a job is past its time limit"
 
 
-class Renewals(Protocol):
-    """What the keeper asks of the leases."""
-
-    async def renew(self, lock: str, lease_id: str, seconds: float) -> None:
-        """As :meth:`LeaseStore.renew`."""
-        ...
-
-    async def write_note(self, lock: str, lease_id: str, note: Mapping[str, str]) -> None:
-        """As :meth:`LockRecords.write_note`."""
-        ...
-
-
-OpenLeases = Callable[[], tuple[Renewals, Callable[[], Awaitable[None]]]]
+OpenLeases = Callable[[], tuple[RenewalLeases, Callable[[], Awaitable[None]]]]
 
 _log = structlog.get_logger()
 
@@ -248,7 +236,7 @@ class LeaseKeeper:
             await asyncio.gather(*self._renewals, return_exceptions=True)
             await close()
 
-    def _look_after(self, kept: KeptLease, leases: Renewals) -> None:
+    def _look_after(self, kept: KeptLease, leases: RenewalLeases) -> None:
         now = self._clock.boottime()
         if now >= kept.trusted_until:
             self._lose(kept, "it could not be renewed in time")
@@ -279,7 +267,7 @@ class LeaseKeeper:
             return True
         return now - kept.asked_at < ANSWER_SECONDS
 
-    async def _lose_with_suspect(self, kept: KeptLease, leases: Renewals) -> None:
+    async def _lose_with_suspect(self, kept: KeptLease, leases: RenewalLeases) -> None:
         """Name the job that blocks the loop in the lock's note, and end the lease.
 
         A worker that takes over a job of this lock reads the note: the loss does not count for the
@@ -295,7 +283,7 @@ class LeaseKeeper:
         except BackendError as error:
             _log.warning(NOTE_FAILED, lock=kept.lock, error=str(error))
 
-    async def _renew(self, kept: KeptLease, leases: Renewals) -> None:
+    async def _renew(self, kept: KeptLease, leases: RenewalLeases) -> None:
         # Read before the request is sent. The server counts the lease from when it took the
         # request. By the time of the answer trust would outlive the lease, while another worker
         # may already hold it.

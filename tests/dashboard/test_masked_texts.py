@@ -82,7 +82,7 @@ def test_a_credential_behind_its_name_is_hidden_wherever_the_name_stands_in_a_li
         "{token: ${secret:A}, size: 1}",
         "{name: token, size: 1}",
         "docker run -u root token",
-        "if token == expected: go",
+        "if token == null return",
         "{'tokenizer': b'fast'}",
         "use --verbose with --token",
         '["session", "customer", "items"]',

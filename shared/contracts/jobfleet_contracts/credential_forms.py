@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
+from jobfleet_contracts.kept_parts import HIDDEN
 from jobfleet_contracts.secret_names import SCHEMES
-
-HIDDEN = "***"
 
 _REFERENCE = re.compile(
     rf"((?:{SCHEMES})\s+)?(?:\$\{{secret:[A-Za-z0-9_]{{1,100}}\}})+", re.IGNORECASE
@@ -19,7 +18,8 @@ _REFERENCE = re.compile(
 _SIGNS = (
     "//",
     "\\/",
-    "\\u00",
+    "\\u",
+    "\\x",
     "/\t",
     "/\n",
     "/\r",
@@ -56,9 +56,13 @@ _USER_OPTION = re.compile(
     r"""((?<!\S)(?:-[uU]|--user|--proxy-user)[ =]?)"""
     r"""("[^":]{1,200}:[^"]*"|'[^':]{1,200}:[^']*'|[^\s:"']{1,200}:[^\s"']+)"""
 )
+_IDS = re.compile(r"[0-9]{1,10}:[0-9]{1,10}")
+_CONTAINER = re.compile(r"\b(?:docker|podman|nerdctl|buildah)\b(?!.*\bcurl\b)")
+_COMMAND_LENGTH = 500
 _CODE = re.compile(r"([?&]code=)([^&;#\s\"'<>]+)", re.IGNORECASE)
 _SCHEME = re.compile(
-    r"\b(Bearer|Basic|Digest|Negotiate|SharedAccessSignature)\s{1,100}([^\s,;\"'<>]{4,})",
+    r"\b(Bearer|Basic|Digest|Negotiate|SharedAccessSignature)(\s{1,100})"
+    r"(?:(\\{0,15}[\"'`])([^\"'`\r\n]{1,4000})|([^\s,;\"'<>]{4,}))",
     re.IGNORECASE,
 )
 _NOT_BARE = re.compile(r"[0-9=_+/.-]")
@@ -110,7 +114,7 @@ def without_forms(text: str) -> str:
     if "=" in shown:
         shown = _CODE.sub(_code, shown)
     if "-u" in shown or "-U" in shown or "--proxy-user" in shown:
-        shown = _USER_OPTION.sub(rf"\1{HIDDEN}", shown)
+        shown = _USER_OPTION.sub(_user_option, shown)
     return _TOKEN_RUN.sub(_token_run, shown) if "ey" in shown or "ew" in shown else shown
 
 
@@ -154,9 +158,35 @@ def _user_info(found: re.Match[str]) -> str:
     return f"{found[0][: found.start(1) - found.start()]}{HIDDEN}@"
 
 
+def _user_option(found: re.Match[str]) -> str:
+    """Hide user and password; ``docker run -u 1000:1000`` names a user and a group."""
+    before = found.string[max(0, found.start() - _COMMAND_LENGTH) : found.start()]
+    line = before[max(before.rfind("\n"), before.rfind("\r")) + 1 :]
+    if _IDS.fullmatch(found[2]) and _CONTAINER.search(line):
+        return found[0]
+    return f"{found[1]}{HIDDEN}"
+
+
 def _scheme(found: re.Match[str]) -> str:
-    scheme, text = found.groups()
-    return f"{scheme} {HIDDEN}" if _is_value_of(scheme, text) else found[0]
+    scheme, blanks, quote, quoted, text = found.groups()
+    if quote is None:
+        return f"{scheme} {HIDDEN}" if _is_value_of(scheme, text) else found[0]
+    value = quoted.rstrip("\\")  # those of the quote that follows
+    if not _is_quoted_value_of(scheme, value):
+        return found[0]
+    return f"{scheme}{blanks}{quote}{HIDDEN}{quoted[len(value) :]}"
+
+
+def _is_quoted_value_of(scheme: str, text: str) -> bool:
+    """Whether a quoted text is a credential, and not what follows a quoted name of a scheme."""
+    words = text.split(maxsplit=1)
+    if not words or text == HIDDEN or is_reference(text) or text[0] in ",;:+)]}":
+        return False
+    if text[0].isspace() or scheme.lower() == "basic":
+        return _is_value_of(scheme, words[0])
+    if scheme.lower() == "bearer":
+        return not text.isalpha() or _AFTER_BEARER.match(text) is None
+    return _NOT_BARE.search(text) is not None
 
 
 def _is_value_of(scheme: str, text: str) -> bool:

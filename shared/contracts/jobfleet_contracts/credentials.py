@@ -26,7 +26,11 @@ from jobfleet_contracts.credential_forms import (
     without_forms,
 )
 from jobfleet_contracts.encoded_value import is_encoded, key_in, label, labelled_text
+from jobfleet_contracts.kept_parts import shown_by_both
+from jobfleet_contracts.look_alikes import is_disguised, plain, with_own_signs
 from jobfleet_contracts.named_values import without_named_values
+from jobfleet_contracts.pair_labels import named_beside_label
+from jobfleet_contracts.plain_words import is_object_key
 from jobfleet_contracts.secret_names import (
     SCHEMES,
     is_count_name,
@@ -46,8 +50,11 @@ _ESCAPING = 3
 _PRINTED = string.punctuation.replace("%", "")
 _RUN = re.compile(r"[^\s\"'<>]+")
 _ENTITY = re.compile(
-    r"&(?:[A-Za-z]{2,24}|#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6});|\\u00[2-7][0-9A-Fa-f]"
+    r"&(?:[A-Za-z]{2,24}|#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6});|\\[nrt]|"
+    r"\\(?:x|u00)(?:[2-7][0-9A-Fa-f]|1[bB]|00|[aA][0dD])|"
+    r"\\u(?:2[012]|30|[fF][eEfF])[0-9A-Fa-f]{2}"
 )
+_BLANKS = {"\\n": "\n", "\\r": "\r", "\\t": "\t"}
 _SCHEME = re.compile(SCHEMES, re.IGNORECASE)
 _OPTION_NAME = re.compile(r"-{1,2}([A-Za-z][\w-]{0,100})")
 _JOINING_COLON = re.compile(r"(?<=\w):(?=\w)")
@@ -80,27 +87,43 @@ def _masked(value: Any, levels: int) -> Any:
 
 def _masked_text(text: str, levels: int) -> str:
     text = labelled_text(text)
-    lower = text.lower()
+    lower = plain(text).lower()
     named = "%" in lower or may_hold_secret_name(lower)
     if not named and not may_hold_form(lower) and ("&" not in lower or ";" not in lower):
         return text
     if text[:1] in ("{", "[") and (inner := _masked_json(text, levels)) is not None:
         return inner
-    return _without_escaped(_plainly_masked(text, named=named))
+    shown = _plainly_masked(text, named=named)
+    if "\\" in text or ("&" in text and ";" in text):
+        shown = _masked_behind_escapes(text, shown)
+    return _RUN.sub(_escaped_run, shown) if "%" in shown else shown
 
 
 def _plainly_masked(text: str, *, named: bool = True) -> str:
+    shown = _found_masked(text, named=named)
+    if not is_disguised(shown):
+        return shown
+    clear = plain(shown)
+    found = _found_masked(clear, named=named)
+    return shown if found == clear else with_own_signs(shown, found)
+
+
+def _found_masked(text: str, *, named: bool) -> str:
     shown = without_addresses(text)
     return without_forms(without_named_values(shown) if named else shown)
 
 
-def _without_escaped(text: str) -> str:
-    """Hide credentials behind escapes of HTML, JSON and URLs; other parts stay as they are."""
-    if "\\u00" in text or ("&" in text and ";" in text):
-        clear = _unescaped(text, _without_entities)
-        shown = clear if clear == text else _plainly_masked(clear)
-        text = text if shown == clear else shown
-    return _RUN.sub(_escaped_run, text) if "%" in text else text
+def _masked_behind_escapes(text: str, shown: str) -> str:
+    """Hide what stands behind escapes of HTML and JSON too; without any, return ``shown``.
+
+    The text is searched as it is and without its escapes: an escaped quote is none in the first.
+    """
+    clear = _unescaped(text, _without_entities)
+    if clear == text:
+        return shown
+    left = _unescaped(shown, _without_entities)
+    both = shown_by_both(clear, _plainly_masked(left), _plainly_masked(clear))
+    return shown if both == left else both
 
 
 def _escaped_run(found: re.Match[str]) -> str:
@@ -125,7 +148,9 @@ def _without_entities(text: str) -> str:
 
 def _meant(found: re.Match[str]) -> str:
     escape = found[0]
-    return html.unescape(escape) if escape[0] == "&" else chr(int(escape.removeprefix("\\u"), 16))
+    if escape[0] == "&":
+        return html.unescape(escape)
+    return _BLANKS[escape] if escape in _BLANKS else chr(int(escape.lstrip("\\xu"), 16))
 
 
 def holds_credential(text: str) -> bool:
@@ -146,6 +171,8 @@ def _masked_object(value: Mapping[str, Any], levels: int) -> dict[str, Any]:
     for name, item in named.items():
         if name in labels:
             shown[name] = item
+        elif name == "Key" and name not in values and is_object_key(item, named):
+            shown[name] = _masked(item, levels)
         elif name in values or is_secret_name(name):
             shown[_shown_name(name, levels)] = _hidden(item, levels, name)
         else:
@@ -168,6 +195,10 @@ def _pair_in(value: Mapping[str, Any]) -> tuple[list[str], list[str]]:
             secret = secret or is_label(item)
         elif role.value:
             values.append(name)
+    if secret and not values:
+        members = list(value.items())
+        values = [members[place][0] for place in named_beside_label(members)]
+        labels = [name for name in labels if is_label(value[name])]
     return (labels if values else [], values if secret else [])
 
 

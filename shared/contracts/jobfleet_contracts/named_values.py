@@ -7,14 +7,18 @@ One grammar for all notations: a name, a separator, a value. Names are decided b
 separator       as in
 =============== ==========================================================================
 ``=`` ``:=`` ``=>``  ``_password=X``, ``$password = X``, ``'key' => 'X'``, ``user[pin]=X``
+``==`` ``+=`` ``!=``  ``password == X``, and what else ends in ``=``
+``->``          ``password -> X``, with blanks
 ``:``           ``X-Api-Key: X``, ``password : X``, JSON (also escaped), YAML with its blocks
 ``,``           ``["API key", "X"]``, ``("Cookie", "X")``, ``["--password", "X"]``
 blank           ``--password X``
 ``>``           ``<ns:password>X</ns:password>``, whatever stands between the two tags
+cell            ``<td>password</td><td>X</td>``, ``<dt>password</dt><dd>X</dd>``
 =============== ==========================================================================
 
 A label names the value beside it, in each of these notations and in either order:
-``{"Name": "X-Api-Key", "Value": "X"}``, ``<add value="X" key="password"/>``.
+``{"Name": "X-Api-Key", "Value": "X"}``, ``<add value="X" key="password"/>``. In an object with one
+or two further values it names these, whatever they are called: ``{"name": "password", "data": X}``.
 """
 
 from __future__ import annotations
@@ -26,6 +30,8 @@ from functools import partial
 from typing import NamedTuple
 
 from jobfleet_contracts.credential_forms import HIDDEN, is_reference
+from jobfleet_contracts.pair_labels import named_beside_label
+from jobfleet_contracts.plain_words import is_object_key, is_plain_word
 from jobfleet_contracts.secret_names import (
     MAX_NAME,
     SCHEMES,
@@ -33,6 +39,7 @@ from jobfleet_contracts.secret_names import (
     is_count_name,
     is_label,
     is_secret_name,
+    is_value_name,
     role_of,
 )
 from jobfleet_contracts.text_extents import Extents
@@ -41,9 +48,11 @@ _TOKEN = re.compile(
     r"""\$\{secret:[A-Za-z0-9_]{1,100}\}|[{}]|/>|[\w$][\w$.-]*|[:=,\[(]>?\s{0,20}\\{0,15}["']"""
 )
 _SEPARATOR = re.compile(
-    r"""(?P<quote>\\{0,15}["'`]?)[\[\])*]{0,4}(?P<gap>\s{0,20})"""
-    r"""(?:\([^()\r\n]{1,40}\)\s{0,5})?"""
-    r"""(?P<sign>:=|=>|=(?!=)|:(?!:|//)|,)(?:\*\*(?=[ \t]))?(?P<after>\s{0,20})"""
+    r"""(?:\[[^\[\]\r\n]{0,40}\]){0,3}(?P<quote>\\{0,15}["'`]?)(?:</(?:b|i|u|em|strong|code)>)?"""
+    r"""[\[\])*]{0,4}(?P<gap>\s{0,20})(?:\([^()\r\n]{1,40}\)\s{0,5})?"""
+    r"""(?P<sign>[:?+|.&!~^*/%-]{0,2}={1,3}[>~]?(?!=)|:(?!:|//)|,|(?<=\s)->(?=\s)"""
+    r"""|</(?:td|th|dt)>\s{0,20}<(?:td|dd)(?:\s[^<>]{0,200})?>)"""
+    r"""(?:\*\*(?=[ \t]))?(?P<after>\s{0,20})"""
 )
 _OPTION = re.compile(r"""[ \t]{1,20}(?=["']|[^\s"'-])""")
 _OPENING = re.compile(r"""(?:[bBrRuUfF]{1,2}(?=["']))?("{3}|'{3}|\\{0,15}["'`])""")
@@ -52,7 +61,7 @@ _COLUMNS = re.compile(r"[ ]\([^()\r\n]{1,200}\)=\(")
 _LABEL_TEXT = re.compile(
     r"""\\{0,15}["'`]?([\w$@.:/ -]{1,200}+)[ \t]{0,20}(?=\\{0,15}["'`]|[,;&<>}\])\r\n]|$)"""
 )
-_SCHEME_BEFORE = re.compile(rf"(?:(?i:{SCHEMES})[ ](?=[^\s&;#\"'<>]))?")
+_SCHEME_BEFORE = re.compile(rf"(?i:{SCHEMES})[ ]{{1,3}}(?=[^\s&;#<>])")
 _SCHEME = re.compile(SCHEMES, re.IGNORECASE)
 _LIST_GOES_ON = re.compile(r"\s{0,20},\s{0,20}")
 _LIST_ENDS = re.compile(r"\s{0,20}(?:[\])]|$)")
@@ -70,6 +79,7 @@ _KEY_KINDS = frozenset({
 _STARTS_A_LINE = frozenset({"", "export", "set", "-", "#", "$"})
 _CONSTANTS = frozenset({"", "null", "none", "true", "false"})
 _NUMBER = re.compile(r"-?[0-9.]{1,40}")
+_LONGEST_PLAIN = 1000
 _MOST_STEPS = 20
 """Characters looked at for each one of a text. Ordinary texts take less than two: the limit is a
 last defence against a text made to take long. What is left of such a text is hidden."""
@@ -95,6 +105,7 @@ class _Pair:
             the label before it.
         shown: where a text after ``key`` begins: a credential, unless a value follows.
         of_element: the label is the text of an element, and no attribute.
+        opens: where the object begins, ``None`` once its members were looked at.
     """
 
     label: str | None = None
@@ -102,6 +113,7 @@ class _Pair:
     value: tuple[Callable[[], tuple[int, int]], str | None] | None = None
     shown: int | None = None
     of_element: bool = False
+    opens: int | None = None
 
 
 def without_named_values(text: str) -> str:
@@ -139,7 +151,7 @@ class Scan:
             word = found[0]
             if word in ("{", "}", "/>"):
                 if found.start() >= max(self._at, self._inside):
-                    self._enter_or_leave(word)
+                    self._enter_or_leave(word, found.start())
             elif word[-1] in ("'", '"'):
                 self._enter_text(found)
                 continue
@@ -156,9 +168,9 @@ class Scan:
             opening = found[0].lstrip(":=,[(> \t\r\n\f\v")
             self._inside = self._extents.closing(opening, found.end()) or self._inside
 
-    def _enter_or_leave(self, sign: str) -> None:
+    def _enter_or_leave(self, sign: str, at: int) -> None:
         if sign == "{":
-            self._pairs.append(_Pair())
+            self._pairs.append(_Pair(opens=at))
         elif sign == "/>" and self._pairs[-1].of_element:
             pass  # an element between those of a label and its value: <description/>
         elif sign == "/>" or len(self._pairs) == 1:
@@ -252,7 +264,24 @@ class Scan:
                 return
             separator = of_list
         first, end = self._value(start, separator)
+        if self._is_no_value(found, separator, first, end):
+            return
+        if not separator.quoted and self._lead(start) == "line":
+            end = self._extents.continued(start, end)
         self._hide(first, end, counts=is_count_name(found[0]))
+
+    def _is_no_value(
+        self, found: re.Match[str], separator: _Separator, first: int, end: int
+    ) -> bool:
+        """Whether a text is plainly none: ``session: timed out``, ``"Key": "imports/2026.csv"``."""
+        if end - first > _LONGEST_PLAIN:
+            return False
+        text = self._text[first:end]
+        if found[0] == "Key":
+            return separator.quoted and is_object_key(text)
+        if separator.quoted or self._text[first - 1 : first] in ("'", '"', "`"):
+            return False
+        return separator.sign in (":", "->") and is_plain_word(text)
 
     def _value(self, start: int, separator: _Separator) -> tuple[int, int]:
         """Return begin and end of what follows a name that begins at ``start``."""
@@ -262,6 +291,8 @@ class Scan:
             return self._rest_of_line(start, at, lead, joined=separator.joined)
         if not separator.quoted and text[at : at + 1] == lead:
             return at, at  # the closing quote of a text that ends with the separator
+        if separator.sign[0] == "<":
+            return at, extents.end_of_cell(at)
         opening = _OPENING.match(text, at)
         if opening is not None:
             return opening.end(), extents.end_of_quoted(opening[1], opening.end())
@@ -269,10 +300,20 @@ class Scan:
             return at, extents.end_of_structure(at)
         if separator.quoted:
             lead = "flow"
+        behind = self._behind_scheme(at)
         if separator.sign == " " or (separator.sign != ":" and lead == ""):
-            scheme = _SCHEME_BEFORE.match(text, at)
-            return at, extents.end_of_argument(at if scheme is None else scheme.end())
-        return at, extents.end_of_bare(at, separator.sign[-1:].replace(">", "="), lead)
+            return at, extents.end_of_argument(behind)
+        return at, extents.end_of_bare(behind, ":" if separator.sign == ":" else "=", lead)
+
+    def _behind_scheme(self, at: int) -> int:
+        """Return the place behind a scheme, as ``Bearer``, and behind quotes that follow it."""
+        scheme = _SCHEME_BEFORE.match(self._text, at)
+        if scheme is None:
+            return at
+        opening = _OPENING.match(self._text, scheme.end())
+        if opening is None:
+            return scheme.end()
+        return self._extents.end_of_quoted(opening[1], opening.end()) + len(opening[1])
 
     def _lead(self, start: int) -> str:
         """Return how a name is led in: a quote, ``line``, ``flow`` (brackets, commas) or ""."""
@@ -296,6 +337,8 @@ class Scan:
             end = extents.closing(opening[1], opening.end()) or at
         elif self._text[at : at + 1] in ("{", "["):
             end = extents.end_of_structure(at)
+        else:
+            end = self._behind_scheme(at)
         is_word = joined and lead == ""
         return at, extents.end_of_word(end) if is_word else extents.end_of_line(end)
 
@@ -334,6 +377,8 @@ class Scan:
             self._hide(*content)
         elif content is None:
             extent = self._value(found.start(), separator) if hides else None
+            if extent is not None and self._is_no_value(found, separator, *extent):
+                extent = None
             self._note_label(found[0].lower(), extent, is_secret=is_secret)
 
     def _note_label(self, name: str, extent: tuple[int, int] | None, *, is_secret: bool) -> None:
@@ -343,12 +388,29 @@ class Scan:
             if pair.value is not None and pair.value[1] != name:
                 self._hide(*pair.value[0]())
             pair.label, pair.of_element = name, False
+            if self._hide_members(pair):
+                return
         elif pair.label == name:
             pair.label = None
         if extent is not None and pair.value is None and extent[0] not in self._hidden:
             self._hidden[extent[0]] = (extent[1], HIDDEN)
             pair.shown = extent[0]
         pair.last = name
+
+    def _hide_members(self, pair: _Pair) -> bool:
+        """Hide the one or two other values of an object with a label; return whether it did."""
+        if pair.opens is None:
+            return False
+        found = self._extents.members(pair.opens)
+        pair.opens = None
+        if any(is_value_name(each.name) for each in found):
+            return False
+        named = named_beside_label(
+            [(each.name, self._text[each.first : each.end]) for each in found]
+        )
+        for place in named:
+            self._hide(found[place].first, found[place].end)
+        return bool(named)
 
     def _take_value(self, found: re.Match[str], separator: _Separator) -> None:
         pair = self._show_label()
@@ -380,7 +442,8 @@ class Scan:
         first, end = element
         text = self._text[first : min(end, first + MAX_NAME)].strip()
         if role.label and text and end - first <= MAX_NAME and "<" not in text:
-            extent = element if role.secret and not _is_kept(text) else None
+            is_shown = _is_kept(text) or (found[0] == "Key" and is_object_key(text))
+            extent = element if role.secret and not is_shown else None
             # Its attributes are looked at as well: <param name="password">X</param>.
             self._note_label(found[0].lower(), extent, is_secret=is_label(text))
             self._pairs[-1].of_element = is_label(text)

@@ -6,6 +6,8 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
+from jobfleet_contracts.look_alikes import plain
+
 MAX_NAME = 200
 """Characters of a name that are looked at, from its end."""
 SCHEMES = r"basic|bearer|digest|negotiate|token|apikey|sharedaccesssignature|hmac|aws4-hmac-sha256"
@@ -58,8 +60,11 @@ _SIGNS = (
 )  # fmt: skip
 _LABELS = frozenset({
     "name", "key", "header", "field", "param", "parameter", "property", "attribute", "variable",
-    "var", "option", "setting", "label", "type", "k", "n",
+    "var", "option", "setting", "label", "type", "k", "n", "attr", "prop", "env", "arg",
+    "argument",
 })  # fmt: skip
+_NO_PAIR = frozenset({"type"})
+"""A label only if its value is called one: errors have a type and a message, `InvalidToken: …`."""
 _VALUES = frozenset({"value", "values", "val", "v", "string"})
 _COUNTED = frozenset({"tokens", "keys", "sessions", "cookies", "signatures"})
 """What a number counts. Passwords are not counted, and "pass" and "sas" are no plurals."""
@@ -91,13 +96,14 @@ def role_of(name: str) -> Role | None:
 @lru_cache(maxsize=4096)
 def is_secret_name(name: str) -> bool:
     """Whether a field, header or parameter of this name carries a credential."""
+    name = plain(name)
     if not may_hold_secret_name(name.lower()):
         return False
     words = [word.lower() for word in _PART.findall(name)]
-    plain = "".join(words)
-    if _NO_CREDENTIAL.search(plain):
+    joined = "".join(words)
+    if _NO_CREDENTIAL.search(joined):
         return False
-    rest = _HARMLESS.sub("", plain)
+    rest = _HARMLESS.sub("", joined)
     return any(mark in rest for mark in _MARKS) or any(map(_is_secret_word, words))
 
 
@@ -112,6 +118,11 @@ def may_hold_secret_name(lower: str) -> bool:
 def is_label_name(name: str) -> bool:
     """Whether a field of this name can name the value beside it: ``headerName``, ``Key``."""
     return _last_word(name) in _LABELS
+
+
+def is_pair_label(name: str) -> bool:
+    """Whether a field of this name names the one beside it, whatever that is called."""
+    return _last_word(name) in _LABELS - _NO_PAIR
 
 
 def is_value_name(name: str) -> bool:
@@ -135,7 +146,7 @@ def is_label(text: object) -> bool:
 
 
 def _last_word(name: str) -> str:
-    words = _PART.findall(name[-20:])
+    words = _PART.findall(plain(name)[-20:])
     return words[-1].lower() if words else ""
 
 

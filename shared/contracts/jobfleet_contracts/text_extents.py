@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from functools import cached_property
+from typing import NamedTuple
 
 # A run of backslashes is looked at from its first one: each of 100,000 must not look at the rest.
 _QUOTE = re.compile(r"""(?<!\\)(\\*)(["'`])""")
@@ -33,17 +34,32 @@ for _quote in ("'", '"', "`"):
     _BARE[":", _quote] = re.compile(rf"(?<!\\)\\*{_quote}|[\r\n]|$")
 _BLOCK = re.compile(r"[ \t]{0,20}(?:[|>][0-9+-]{0,2}[ \t]{0,20})?\r?\n")
 _BLOCK_LINE = re.compile(r"([ \t]*)[^\r\n]*(?:\r?\n)?")
+_CONTINUED = re.compile(r"\r?\n([ \t]*)([^\r\n]*)")
 _TAG_END = re.compile(r"[<>]")
 _LONGEST_TAG = 2000
 _TAG = re.compile(r"<(/?)(?:[\w.-]{1,80}+:)?([\w.-]{1,200}+)")
 _CONTENT = re.compile(r"[\w\"'$!@#+=]")
 _CONTENT_END = re.compile(r"[<\r\n]|$")
 _VALUE_ATTRIBUTE = re.compile(r"\bvalue\s{0,20}=", re.IGNORECASE)
+_CELL_END = re.compile(r"</(?:td|dd)|$(?!\n)", re.IGNORECASE)
+_MEMBER = re.compile(
+    r"""\s{0,20}(?P<quote>\\{0,15}["'`]?)(?P<name>[\w$@.-]{1,200}+)(?P=quote)\s{0,20}(?::|=>?)\s{0,20}"""
+    r"""(?:[bBrRuUfF]{1,2}(?=["']))?(?:(?P<opening>\\{0,15}["'`])|(?P<bare>\[[^\[\]{}]{0,1000}\]|[^\s"'`{}\[\],][^"'`{}\[\],\r\n]{0,1000}))"""
+)
+_MOST_MEMBERS = 8
 _TRIPLE = ('"""', "'''")
 _CDATA = "<![CDATA["
 _CDATA_END = re.compile(r"\]\]>|$(?!\n)")
 _NEXT_TAG = re.compile(r"<|$(?!\n)")
 _NO_BLANK = re.compile(r"\S")
+
+
+class Member(NamedTuple):
+    """One member of an object in a text, and where its value stands."""
+
+    name: str
+    first: int
+    end: int
 
 
 class Extents:
@@ -160,7 +176,7 @@ class Extents:
         opens = _BLOCK.match(self._text, at)
         if opens is None:
             return None
-        line = self._text.rfind("\n", max(0, start - 200), start) + 1 or max(0, start - 200)
+        line = self._begin_of_line(start)
         place = end = opens.end()
         while place < len(self._text):
             found = _BLOCK_LINE.match(self._text, place)
@@ -173,6 +189,52 @@ class Extents:
                 end = place + len(found[0].rstrip("\r\n"))
             place = found.end()
         return opens.end(), end
+
+    def _begin_of_line(self, start: int) -> int:
+        return self._text.rfind("\n", max(0, start - 200), start) + 1 or max(0, start - 200)
+
+    def continued(self, start: int, end: int) -> int:
+        """Return where a value ends that goes on below the line that ends at ``end``.
+
+        Lines go on with it that are indented deeper than its name at ``start``, as of a folded
+        header, and one behind a backslash.
+        """
+        indent = start - self._begin_of_line(start)
+        while (found := _CONTINUED.match(self._text, end)) is not None:
+            deeper = found[2].strip() and len(found[1]) > indent
+            if not deeper and self._text[end - 1] != "\\":
+                break
+            self._count(end, found.end())
+            end = found.end()
+        return end
+
+    def end_of_cell(self, at: int) -> int:
+        """Return where the cell of a table in HTML ends."""
+        return self._next_start(_CELL_END, at)
+
+    def members(self, at: int) -> list[Member]:
+        """Return the first members of the object that begins at ``at``, up to the first nested one.
+
+        Lists of plain values count as values.
+        """
+        found: list[Member] = []
+        text, sign = self._text, "{"
+        while len(found) < _MOST_MEMBERS and text[at : at + 1] == sign:
+            member = _MEMBER.match(text, at + 1)
+            if member is None:
+                break
+            self._count(at, member.end())
+            if (opening := member["opening"]) is None:
+                first, end = member.span("bare")
+                at = end
+            else:
+                first = member.end()
+                closing = self.closing(opening, first)
+                end = len(text) if closing is None else closing
+                at = end + len(opening)
+            found.append(Member(member["name"], first, end))
+            at, sign = at + len(text[at : at + 20]) - len(text[at : at + 20].lstrip()), ","
+        return found
 
     def element(self, start: int, at: int) -> tuple[int, int] | None:
         """Return the content of the element whose name begins at ``start`` and ends at ``at``.

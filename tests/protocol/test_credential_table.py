@@ -1,0 +1,157 @@
+"""A secret is hidden in each cell of a table of notations, save those that the docs name."""
+
+from __future__ import annotations
+
+import re
+from itertools import islice
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from jobfleet_contracts.credentials import masked, masked_text
+from tests.protocol.credential_table import (
+    CONTAINERS,
+    NAME_QUOTES,
+    NAMES,
+    NOT_HIDDEN,
+    QUOTES,
+    SIGNS,
+    VALUE,
+    Cell,
+    cells,
+)
+
+SECURITY = Path(__file__).parents[2] / "SECURITY.md"
+TURNS = 20
+
+
+def _assert_hidden(cell: Cell, name: str) -> None:
+    text = cell.text(name)
+    shown = masked_text(text)
+    assert VALUE not in shown, (cell, text, shown)
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_each_sign_joins_name_and_value_in_each_container(container: str) -> None:
+    for sign in SIGNS:
+        for quotes in QUOTES:
+            _assert_hidden(Cell("bare", sign, quotes, container), "password")
+        for name_quotes in NAME_QUOTES:
+            _assert_hidden(Cell(name_quotes, sign, "bare", container), "X-Api-Key")
+
+
+def test_each_name_is_hidden_in_a_part_of_the_whole_table() -> None:
+    some = Random(1).sample([*cells()], 1000)
+    for number, cell in enumerate(some):
+        _assert_hidden(cell, NAMES[number % len(NAMES)])
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("turn", range(TURNS))
+def test_the_whole_table_is_hidden(turn: int) -> None:
+    for cell in islice(cells(), turn, None, TURNS):
+        for name in NAMES[:2]:
+            _assert_hidden(cell, name)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (
+            "a\uff1a b \u201cü\u201d, pass\u200bword=x \u2192 \uff11",
+            "a\uff1a b \u201cü\u201d, pass\u200bword=***",
+        ),
+        (
+            "\x1b[36mtoken\x1b[0m=\x1b[35mx\x1b[0m \x1b[36msize\x1b[0m=5",
+            "\x1b[36mtoken\x1b[0m=*** \x1b[36msize\x1b[0m=5",
+        ),
+        (
+            "\uff54oken\uff1d***\uff1b\uff54oken\uff1dx",
+            "\uff54oken\uff1d***\uff1b\uff54oken\uff1d***",
+        ),
+    ],
+)
+def test_the_signs_of_a_text_stay_where_nothing_is_hidden(text: str, shown: str) -> None:
+    assert masked_text(text) == shown
+
+
+def _documented() -> list[str]:
+    text = SECURITY.read_text("utf-8")
+    section = text.partition("### Not hidden\n\n")[2].partition("\n\n")[0]
+    items = re.findall(r"^- (.*(?:\n  .*)*)", section, re.MULTILINE)
+    return [" ".join(item.split()).partition(": `")[0].rstrip(";.") for item in items]
+
+
+@pytest.mark.parametrize("reason", NOT_HIDDEN)
+def test_what_the_docs_call_not_hidden_is_shown(reason: str) -> None:
+    for example in NOT_HIDDEN[reason]:
+        shown = masked_text(example) if isinstance(example, str) else str(masked(example))
+        assert VALUE in shown, example
+
+
+def test_a_word_of_a_state_is_shown_behind_a_colon() -> None:
+    for text in ("password: expired", "secret: str"):
+        assert masked_text(text) == text
+
+
+def test_the_docs_name_each_exception_and_no_other() -> None:
+    assert _documented() == [*NOT_HIDDEN]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"name": "password", "data": VALUE},
+        {"data": VALUE, "key": "API key"},
+        {"name": "X-Api-Key", "required": True, "is": VALUE, "was": VALUE},
+        {"env": "DB_PASSWORD", "content": [VALUE]},
+        {"name": "pin", "data": 87654321},
+    ],
+)
+def test_a_label_names_the_one_or_two_values_beside_it(value: dict[str, object]) -> None:
+    assert VALUE not in str(masked(value))
+    assert "8765" not in str(masked(value))
+    assert VALUE not in masked_text(f"got {value!r} there")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"type": "jwt.InvalidToken", "message": "it is over"},
+        {"error": "invalid_token", "error_description": "it is over"},
+        {"name": "token", "a": "x", "b": "y", "c": "z"},
+        {"name": "X-Api-Key", "in": "header", "required": True},
+        {"name": "size", "data": "x"},
+        {"name": "sessions", "count": 5, "mean": 0.5},
+        {"Bucket": "a", "Key": "imports/2026"},
+        {"Key": "imports/2026.csv", "Size": 5},
+        {"Key": "imports/2026.csv"},
+    ],
+)
+def test_what_stands_beside_no_label_is_shown(value: dict[str, object]) -> None:
+    assert masked(value) == value
+
+
+@pytest.mark.parametrize(
+    "value", [{"Key": VALUE}, {"Key": "a/b.csv", "Secret": "x"}, {"key": "a/b.csv"}]
+)
+def test_a_key_that_may_open_something_is_hidden(value: dict[str, object]) -> None:
+    assert masked(value) == dict.fromkeys(value, "***")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "password: expired1",
+        "password: not a word",
+        "password: str0ng",
+        "pin: required 1234",
+        'token: "expired"',
+        "token=expired",
+        "curl -u 1000:1000 https://h",
+        "docker run curl -u 1000:1000 https://h",
+    ],
+)
+def test_what_may_be_a_secret_is_hidden(text: str) -> None:
+    assert "***" in masked_text(text)

@@ -18,7 +18,6 @@ from urllib.parse import quote, unquote
 import orjson
 
 from jobfleet_contracts.credential_forms import (
-    HIDDEN,
     is_reference,
     may_hold_form,
     user_info_in,
@@ -26,7 +25,7 @@ from jobfleet_contracts.credential_forms import (
     without_forms,
 )
 from jobfleet_contracts.encoded_value import is_encoded, key_in, label, labelled_text
-from jobfleet_contracts.kept_parts import shown_by_both
+from jobfleet_contracts.kept_parts import HIDDEN, shown_by_both
 from jobfleet_contracts.look_alikes import is_disguised, plain, with_own_signs
 from jobfleet_contracts.named_values import without_named_values
 from jobfleet_contracts.pair_labels import named_beside_label

@@ -29,7 +29,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
-from jobfleet_contracts.credential_forms import HIDDEN, is_reference
+from jobfleet_contracts.credential_forms import is_reference
+from jobfleet_contracts.kept_parts import HIDDEN
 from jobfleet_contracts.pair_labels import named_beside_label
 from jobfleet_contracts.plain_words import is_object_key, is_plain_word
 from jobfleet_contracts.secret_names import (

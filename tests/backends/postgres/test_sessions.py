@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -13,8 +15,13 @@ from pydantic import SecretStr
 from devtools.servers import PostgresServer
 from jobfleet_backends.open_backend import open_backend
 from jobfleet_backends.postgres import session_threads
+from jobfleet_backends.postgres.batch import BatchStatement
+from jobfleet_backends.postgres.connection import Address
+from jobfleet_backends.postgres.database import Database
 from jobfleet_backends.postgres.notifier import Notifier
+from jobfleet_backends.postgres.ranks import Rank
 from jobfleet_backends.settings import Settings
+from jobfleet_backends.system_clock import SystemClock
 from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import BackendUnavailable
 from tests.chaos.tcp_proxy import TcpProxy
@@ -167,6 +174,7 @@ async def test_where_no_ring_comes_messages_and_cancels_are_found_by_looking(
 ) -> None:
     """As behind a pooler."""
     monkeypatch.setattr(Notifier, "notify", lambda _self, _payload: None)
+    monkeypatch.setattr(Notifier, "with_commit", lambda _self, _payload: None)
     other = await open_backend(settings)
     cancels = aiter(other.control.cancels())
     heard = asyncio.ensure_future(anext(cancels))
@@ -183,3 +191,43 @@ async def test_where_no_ring_comes_messages_and_cancels_are_found_by_looking(
         assert await asyncio.wait_for(heard, 10) == job_id
     finally:
         await other.close()
+
+
+_SHOW: BatchStatement[None, str] = BatchStatement(
+    rank=Rank.TRAIL,
+    sql="""
+    SELECT n, concat_ws(' ', current_setting('synchronous_commit'), current_setting('lock_timeout'),
+        current_setting('transaction_isolation'), current_setting('enable_seqscan'))
+    FROM json_to_recordset(%s::json) AS rows (n int)
+    """,
+    rows=lambda _item: [{}],
+    outcome=lambda _item, rows: str(rows[0][0]),
+)
+
+
+async def test_each_transaction_has_the_settings_that_it_needs(settings: Settings) -> None:
+    """Whatever the role has, and whether or not others lag, notify, or may be written in part."""
+    options = quote(
+        "-c synchronous_commit=off -c default_transaction_isolation=serializable "
+        "-c lock_timeout=9000"
+    )
+    database = Database(
+        address=Address(f"{settings.postgres_url.get_secret_value()}?options={options}"),
+        schema=settings.postgres_schema,
+        clock=SystemClock(),
+        writers=1,
+    )
+    database.open()
+    lagging = replace(_SHOW, may_lag=True)
+    torn = replace(_SHOW, may_tear=lambda _item: True)
+    waiting, at_once = "on 500ms read committed off", "off 500ms read committed off"
+    try:
+        for _ in range(3):
+            assert await database.write(_SHOW, None) == waiting
+            assert await database.write(lagging, None) == at_once
+            assert await database.write(_SHOW, None, ring="q") == waiting
+            assert await database.write(lagging, None, ring="q") == at_once
+            assert await database.write(torn, None) == waiting
+            assert await database.write(torn, None, ring="q") == waiting
+    finally:
+        await database.close()

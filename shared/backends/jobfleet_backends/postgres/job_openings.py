@@ -105,6 +105,8 @@ class PostgresJobOpenings:
 
     async def write(self, opening: Opening) -> None:
         """Write all of it, or nothing if the job exists; committed when this returns."""
-        await self._database.write(_OPENING, opening)
-        if opening.message is not None:
-            self._notifier.notify(opening.message.request.queue)
+        queue = None if opening.message is None else opening.message.request.queue
+        ring = self._notifier.with_commit(queue)
+        await self._database.write(_OPENING, opening, ring=ring)
+        if queue is not None and ring is None:
+            self._notifier.notify(queue)

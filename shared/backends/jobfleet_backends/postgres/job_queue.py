@@ -55,10 +55,12 @@ class PostgresJobQueue:
     async def _publish(self, message: JobMessage, delay: timedelta, timeout: float) -> None:
         deadline = time.monotonic() + timeout
         outgoing = Outgoing(message, delay.total_seconds())
+        queue = message.request.queue
+        ring = self._notifier.with_commit(queue)
         while True:
             try:
                 async with asyncio.timeout(max(deadline - time.monotonic(), 0)):
-                    await self._database.write(PUBLISH, outgoing)
+                    await self._database.write(PUBLISH, outgoing, ring=ring)
                 break
             except TimeoutError:
                 raise BackendUnavailable(
@@ -70,4 +72,5 @@ class PostgresJobQueue:
                 if time.monotonic() + _AGAIN_SECONDS > deadline:
                     raise
                 await asyncio.sleep(_AGAIN_SECONDS)
-        self._notifier.notify(message.request.queue)
+        if ring is None:
+            self._notifier.notify(queue)

@@ -4,36 +4,46 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 
 from jobfleet_backends.postgres.batch import Group, PartlyWritten, Request, grouped, locks_of
 from jobfleet_backends.postgres.connection import Address, Session, cut, is_alive
+from jobfleet_backends.postgres.listener import channel_of
 from jobfleet_backends.postgres.schema import in_schema
 from jobfleet_backends.sql.operation_queue import Answer, OperationQueue, QueuedOperation, deliver
 from jobfleet_contracts.errors import BackendForbidden, BackendUnavailable
+
+Cursor = psycopg.Cursor[tuple[Any, ...]]
 
 MAX_BATCH = 512
 _PAUSE_SECONDS = 1.0
 """After a session could not be opened, callers get its error for so long without another try."""
 _IDLE_SECONDS = 0.5
 """A session that was idle for longer may have been ended by its server."""
+NOTIFY = "SELECT pg_notify(%s, payload) FROM unnest(%s::text[]) AS payload"
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+_COMMIT = "COMMIT"
 # A session that waits for another transaction's row gives up before the server looks for deadlocks,
 # after a second. So the server never ends a user's transaction for it. Each statement has an index
 # to go by. A plan that was made while its table was empty would read the whole table, until the
-# server has counted the rows that came since.
-_SET = """
-SELECT set_config('lock_timeout', '500ms', true), set_config('enable_seqscan', 'off', true),
-    set_config('synchronous_commit',
-        replace(current_setting('synchronous_commit'), 'off', 'on'), true)
+# server has counted the rows that came since. A plan that has no index to go by seems so costly
+# then that the server would compile it.
+_SETTINGS = """set_config('lock_timeout', '500ms', {local}),
+    set_config('enable_seqscan', 'off', {local}), set_config('jit', 'off', {local})"""
+_SET_SESSION = f"""
+SELECT set_config('default_transaction_isolation', 'read committed', false),
+    {_SETTINGS.format(local="false")}
 """
-_SET_LAGGING = """
-SELECT set_config('lock_timeout', '500ms', true), set_config('enable_seqscan', 'off', true),
-    set_config('synchronous_commit', 'off', true)
+_SET_POOLED = f"""
+SELECT set_config('synchronous_commit',
+    replace(current_setting('synchronous_commit'), 'off', 'on'), true),
+    {_SETTINGS.format(local="true")}
 """
+_LAG = "SELECT set_config('synchronous_commit', 'off', true)"
 _LOCK = "SELECT 1 FROM jobfleet.locks WHERE lock = ANY(%s) ORDER BY lock FOR UPDATE"
 
 
@@ -134,6 +144,8 @@ class SessionThread:
         try:
             self._session = self._address.connect(seconds=self._connect_seconds)
             self._prepare(self._session)
+            if not self._reads and not _is_pooled(self._session):
+                self._session.execute(_SET_SESSION)
         except BaseException as error:
             problem = self._address.explain(error)
             self._refused = (time.monotonic() + _PAUSE_SECONDS, problem)
@@ -193,30 +205,64 @@ class SessionThread:
         Where a request may be written in part, look at the answers before the commit.
         """
         is_sure = not any(group.may_tear for group in groups)
-        with session.pipeline():
-            session.execute(_BEGIN)
-            may_lag = all(group.statement.may_lag for group in groups)
-            session.execute(_SET_LAGGING if may_lag else _SET, prepare=True)
-            if locks := locks_of(groups):
-                session.execute(in_schema(_LOCK, self._schema), (locks,), prepare=True)
-            cursors = [
-                session.execute(
-                    in_schema(group.statement.sql, self._schema),
-                    (group.parameter(),),
-                    prepare=True,
-                )
-                for group in groups
-            ]
-            if is_sure:
-                session.execute("COMMIT")  # the server skips it after an error
+        rings = sorted({ring for group in groups for ring in group.rings})
+        # What one pipeline sends is one transaction, which its end commits.
+        ends_itself = is_sure and not rings and not _is_pooled(session)
+        with self._pipeline(session) as commit:
+            if not ends_itself:
+                session.execute(_BEGIN, prepare=True)
+            cursors = self._send(session, groups)
+            if is_sure and not ends_itself:
+                commit(rings)
         answers: list[Answer] = [
             (queued[place][1], value, refusal)
             for group, cursor in zip(groups, cursors, strict=True)
             for place, value, refusal in group.outcomes(cursor.fetchall())
         ]
         if not is_sure:
-            session.execute("COMMIT")
+            with self._pipeline(session) as commit:
+                commit(rings)
         return answers
+
+    def _send(self, session: Session, groups: list[Group]) -> list[Cursor]:
+        """Send the statements; their cursors have rows once the pipeline has ended."""
+        if _is_pooled(session):
+            session.execute(_SET_POOLED)
+        if all(group.statement.may_lag for group in groups):
+            session.execute(_LAG, prepare=True)
+        # The statements that change locks come first by their rank. So one lock has its order.
+        if len(locks := locks_of(groups)) > 1:
+            session.execute(in_schema(_LOCK, self._schema), (locks,), prepare=True)
+        return [
+            session.execute(
+                in_schema(group.statement.sql, self._schema), (group.parameter(),), prepare=True
+            )
+            for group in groups
+        ]
+
+    @contextmanager
+    def _pipeline(self, session: Session) -> Iterator[Callable[[list[str]], None]]:
+        """Send what is executed inside in one round trip.
+
+        Yields:
+            What commits, and sends notifications right behind it. They are a transaction of their
+            own. If they fail, the commit stands: the session is ended, and workers look by
+            themselves.
+        """
+        commits: list[Cursor] = []
+
+        def commit(rings: list[str]) -> None:
+            commits.append(session.execute(_COMMIT, prepare=True))  # skipped after an error
+            if rings:
+                session.execute(NOTIFY, (channel_of(self._schema), rings), prepare=True)
+
+        try:
+            with session.pipeline():
+                yield commit
+        except psycopg.Error:
+            if not commits or commits[0].statusmessage != _COMMIT:
+                raise
+            session.close()
 
     def _roll_back(self, session: Session) -> None:
         """No transaction may stay open; a session that cannot even do that is ended."""
@@ -225,6 +271,11 @@ class SessionThread:
                 session.rollback()
         except psycopg.Error:
             session.close()
+
+
+def _is_pooled(session: Session) -> bool:
+    """Whether the session keeps nothing that a transaction sets."""
+    return session.prepare_threshold is None
 
 
 def _is_lost(answer: Answer) -> bool:

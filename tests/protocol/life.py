@@ -115,7 +115,7 @@ class Life:
     def erased(self, *, emptied: int | None = None) -> Life:
         """Append ``Erased``; of the rows before it the first ``emptied`` have lost their values."""
         facts = replace(self.facts, job_name=self.facts.job_type)
-        change = Change(kind=Status.ERASED, message="values erased by ann: asked for")
+        change = Change(kind=Status.ERASED, message="values erased by ann, reason: asked for")
         self.events.append(draft(self.head, facts, change, occurred_at=self.now + SECOND))
         last = len(self.events) - 1 if emptied is None else emptied
         self.events[:last] = [event.without_values() for event in self.events[:last]]

@@ -125,7 +125,7 @@ async def test_a_worker_says_whose_payload_its_handler_refuses(workshop: Worksho
     with capture_logs() as lines:
         wrong = await refusals({"to": "me"})
     assert wrong is not None
-    assert wrong.startswith("payload.to: ")
+    assert wrong.startswith("payload.to is refused: ")
     (warning,) = [line for line in lines if line["event"] == code_schedules.PAYLOAD_REFUSED]
     assert warning["schedule"] == "news"
     assert await refusals({"to": 7}) is None

@@ -219,7 +219,10 @@ async def test_a_cancelled_group_ends_with_its_members_and_later_ones_are_born_c
     workshop.start_worker(square, gather)
     head = await ended(workshop, group)
     assert head.after.state is State.CANCELLED
-    assert head.message == "cancel requested by ann: wrong file; 2 of 2 members did not complete"
+    assert (
+        head.message
+        == "cancel requested by ann, reason: wrong file; 2 of 2 members did not complete"
+    )
     assert (await workshop.statuses(group)).count("CancelRequested") == 1
 
 

@@ -116,7 +116,7 @@ async def test_a_job_of_a_paused_type_is_deferred_once_and_runs_after_the_resume
     job_id = await workshop.submit("quick")
     head = await workshop.until_state(job_id, State.DEFERRED)
     assert head.data["reason"] == "paused"
-    assert head.message == "type quick paused by nightops: bad release"
+    assert head.message == "type quick paused by nightops, reason: bad release"
     assert (await workshop.run("other")).after.state is State.COMPLETED
     await nothing_more_starts(workshop, [job_id], 1)
     assert await workshop.statuses(job_id) == ["Queued", "Deferred"]

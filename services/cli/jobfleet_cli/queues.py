@@ -15,6 +15,7 @@ from jobfleet_cli.remote_dashboard import RemoteDashboard
 from jobfleet_cli.session import Session, in_session
 from jobfleet_cli.table import Column
 from jobfleet_contracts.control import ControlSubject
+from jobfleet_contracts.reason import behind_name
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -82,5 +83,4 @@ def condition(row: dict[str, Any]) -> str:
     if not row["paused"]:
         return "open"
     until = f" until {row['pausedUntil']}" if row["pausedUntil"] else ""
-    reason = f": {row['pauseReason']}" if row["pauseReason"] else ""
-    return f"paused by {row['pausedBy']}{until}{reason}"
+    return f"paused by {row['pausedBy']}{until}{behind_name(row['pauseReason'])}"

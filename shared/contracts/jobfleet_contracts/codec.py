@@ -78,7 +78,7 @@ def _once_each(pairs: list[tuple[str, Any]]) -> None:
     names = [name for name, _ in pairs]
     if len(set(names)) < len(names):
         twice = Counter(names).most_common(1)[0][0][:100]
-        raise InvalidRequest(f"{twice}: occurs twice in one object; send it once", field=twice)
+        raise InvalidRequest(f"{twice} occurs twice in one object; send it once", field=twice)
 
 
 def _with_exact_integers(body: bytes | str) -> Any:
@@ -97,7 +97,7 @@ def _refuse_large_integers(value: Any, place: str) -> None:
             _refuse_large_integers(item, f"{place}.{number}" if place else str(number))
     elif isinstance(value, int) and not _LEAST <= value <= _MOST:
         raise InvalidRequest(
-            f"{place[:200] or 'body'}: {str(value)[:40]} is an integer beyond 64 bits; "
+            f"{place[:200] or 'body'} holds {str(value)[:40]}, an integer beyond 64 bits; "
             "send it as a string",
             field=place[:200] or "body",
         )

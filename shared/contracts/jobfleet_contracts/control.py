@@ -130,7 +130,7 @@ def check_control_size(entry: ControlEntry) -> None:
         size = len(encode(dict(value)))
         if size > MAX_ENTRY_BYTES:
             raise InvalidRequest(
-                f"{entry.subject} {entry.name}: {what} has {size:,} bytes as JSON; "
+                f"{what} of {entry.subject} {entry.name} has {size:,} bytes as JSON; "
                 f"at most {MAX_ENTRY_BYTES:,} are allowed",
                 field=what,
             )

@@ -80,7 +80,7 @@ def check_clear(request: JobRequest) -> None:
     """
     for field, value in request.to_json().items():
         if (path := encoded_in(value, field)) is not None:
-            raise InvalidRequest(f"{path}: $encoded is the form of encoded values", field=path)
+            raise InvalidRequest(f"{path} holds $encoded, the form of encoded values", field=path)
 
 
 def is_internal(request: JobRequest) -> bool:

@@ -467,7 +467,7 @@ def _check_credentials(
         found = user_info_in(getattr(request, name), f"{path}{field}")
         if found is not None:
             raise InvalidRequest(
-                f"{found}: a URL must not hold a user or password; "
+                f"{found} must not hold a user or password in its URL; "
                 "send them in a header, as ${secret:NAME}",
                 field=found,
             )

@@ -9,6 +9,15 @@ from jobfleet_contracts.json_check import check_characters
 MAX_REASON = 1000
 
 
+def behind_name(reason: str) -> str:
+    """Return a reason as it stands behind who gave it, ``, reason: wrong file``; empty for none.
+
+    A colon right behind the name would make the reason its value: masking would hide it in
+    ``cancelled by ci-token: …``.
+    """
+    return f", reason: {reason}" if reason else ""
+
+
 def check_reason(reason: str) -> None:
     """Raise ``InvalidRequest`` unless the trail and the control log can hold the reason."""
     if len(reason) > MAX_REASON:

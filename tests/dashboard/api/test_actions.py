@@ -88,7 +88,7 @@ async def test_an_ended_job_is_erased_and_its_page_and_answer_still_come(
     assert (told["payload"], told["result"], told["lastError"]["message"]) == (None, None, "")
     assert (await client.post(f"/api/jobs/{job_id}/redrive")).status == 409
     page = (await client.get(f"/jobs/{job_id}")).body.decode()
-    assert "values erased by somebody: asked for by Ada" in page
+    assert "values erased by somebody, reason: asked for by Ada" in page
     assert "ask-erase" not in page
 
 

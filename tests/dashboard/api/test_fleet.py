@@ -245,5 +245,5 @@ async def test_a_name_that_stands_twice_in_a_body_is_refused_by_its_name(
     body = job if path == "/api/jobs" else b'{"jobs": [' + job + b"]}"
     answer = await client.request("POST", path, body=body)
     assert answer.status == 400
-    assert answer.json["detail"] == "size: occurs twice in one object; send it once"
+    assert answer.json["detail"] == "size occurs twice in one object; send it once"
     assert (await client.get("/api/jobs")).json["items"] == []

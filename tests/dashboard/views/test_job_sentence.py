@@ -109,7 +109,9 @@ def test_an_unanswered_cancel_request_is_told() -> None:
 
 
 def test_a_job_that_was_cancelled_while_it_ran_tells_who_asked_and_why() -> None:
-    asked = Change(kind=Status.CANCEL_REQUESTED, message="cancel requested by ann: wrong customer")
+    asked = Change(
+        kind=Status.CANCEL_REQUESTED, message="cancel requested by ann, reason: wrong customer"
+    )
     stopped = Change(kind=Status.CANCELLED, worker_id=WORKER, message="cancelled while it ran")
     events = life((0, started()), (1, asked), (2, stopped))
     assert reason_of(events[-1], events) == asked.message

@@ -94,7 +94,8 @@ class Signature:
         except ValidationError as error:
             problem = error.errors(include_url=False)[0]
             where = ".".join(map(str, ("payload", *problem["loc"])))
-            raise Fail(f"{where}: {problem['msg'].removeprefix('Value error, ')}") from None
+            message = problem["msg"].removeprefix("Value error, ")
+            raise Fail(f"{where} is refused: {message}") from None
 
 
 @cache
@@ -313,7 +314,7 @@ def _refused_payload(
 ) -> SignatureRefused:
     return SignatureRefused(
         f"a payload cannot be checked against the annotation {_written(annotation)!r} of "
-        f"parameter {parameter.name!r}: {problem}. Use a pydantic model, a dataclass, a TypedDict "
+        f"parameter {parameter.name!r}, since {problem}. Use a pydantic model, a dataclass, a TypedDict "
         "or plain JSON types, whose own annotations can be resolved"
     )
 

@@ -87,9 +87,9 @@ def _slot_demand(name: str, limits: Mapping[str, Limit]) -> LockSlotDemand | Non
         return None
     closed = ""
     if limit is None:
-        closed = f"nobody has set limit {name}: jobfleet limits set {name} --slots N"
+        closed = f"nobody has set limit {name}; do: jobfleet limits set {name} --slots N"
     elif limit.slots is None:
-        closed = f"limit {name}: {limit.text}"
+        closed = f"limit {name} lets nothing start: {limit.text}"
     locks = () if limit is None or limit.slots is None else range(1, limit.slots + 1)
     return LockSlotDemand(
         reason=LIMIT,

@@ -92,7 +92,9 @@ class CallbackBody(BaseModel):
         for name in ("message", "payload", "error"):
             check_characters(getattr(parsed, name), field=name)
             if (path := encoded_in(getattr(parsed, name), name)) is not None:
-                raise InvalidRequest(f"{path}: $encoded is the form of encoded values", field=path)
+                raise InvalidRequest(
+                    f"{path} holds $encoded, the form of encoded values", field=path
+                )
         return parsed
 
 

@@ -9,7 +9,7 @@ from jobfleet_contracts.errors import ActionRefused, BackendError, UnknownJob
 from jobfleet_contracts.event import NAMELESS, Event
 from jobfleet_contracts.internal_job import GROUP_TYPE
 from jobfleet_contracts.ports import AuditTrail, Clock
-from jobfleet_contracts.reason import check_reason
+from jobfleet_contracts.reason import behind_name, check_reason
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.action_mark import ActionMark, data_of
 from jobfleet_protocol.actions.answer_limit import answered
@@ -103,7 +103,7 @@ class Canceller:
         change = Change(
             kind=Status.CANCEL_REQUESTED if is_asked else Status.CANCELLED,
             message=f"{'cancel requested' if is_asked else 'cancelled'} by {who}"
-            + (f": {reason}" if reason else ""),
+            + behind_name(reason),
             data={"reason": reason} | data_of(by, reason, mark),
         )
         return draft(head, head.facts, change, occurred_at=self._clock.now())

@@ -29,7 +29,7 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import IndexedEvent, OpenRow
 from jobfleet_contracts.job_logs import JobLogs
 from jobfleet_contracts.ports import AuditTrail, Clock, JobIndex, PayloadStore, TrailRetention
-from jobfleet_contracts.reason import check_reason
+from jobfleet_contracts.reason import behind_name, check_reason
 from jobfleet_contracts.state import State, Status
 from jobfleet_protocol.actions.answer_limit import answered
 from jobfleet_protocol.actions.cancellation import Canceller
@@ -158,7 +158,7 @@ class Eraser:
                 )
             change = Change(
                 kind=Status.ERASED,
-                message=f"values erased by {by or 'somebody'}: {reason}",
+                message=f"values erased by {by or 'somebody'}{behind_name(reason)}",
                 data={"reason": reason} | ({"by": by} if by else {}),
             )
             facts = replace(head.facts, job_name=head.facts.job_type)

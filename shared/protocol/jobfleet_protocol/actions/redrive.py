@@ -10,6 +10,7 @@ from jobfleet_contracts.errors import ActionRefused, BackendError, UnknownJob
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.internal_job import GROUP_TYPE
 from jobfleet_contracts.ports import AuditTrail, Clock, JobIndex, PayloadStore
+from jobfleet_contracts.reason import behind_name
 from jobfleet_contracts.state import DEAD, State, Status
 from jobfleet_protocol.actions.action_mark import ActionMark, data_of
 from jobfleet_protocol.actions.answer_limit import answered
@@ -113,7 +114,7 @@ class Redriver:
                 raise ActionRefused(f"job {job_id} is not in the dead-letter list")
             change = Change(
                 kind=Status.DISMISSED,
-                message=f"dismissed by {by or 'somebody'}{_because(reason)}",
+                message=f"dismissed by {by or 'somebody'}{behind_name(reason)}",
                 data=data_of(by, reason, mark),
             )
             event = draft(head, head.facts, change, occurred_at=self._clock.now())
@@ -155,7 +156,7 @@ class Redriver:
                 )
             change = Change(
                 kind=Status.REDRIVEN,
-                message=f"redriven by {by or 'somebody'}{_because(reason)}",
+                message=f"redriven by {by or 'somebody'}{behind_name(reason)}",
                 data=data_of(by, reason, mark),
             )
             # Before the row is sent: see `reopen_if_slow`.
@@ -184,7 +185,3 @@ class Redriver:
                 f"job {job_id}: {head.message}, and with it what to run; submit a new job"
             )
         return head
-
-
-def _because(reason: str) -> str:
-    return f": {reason}" if reason else ""

@@ -22,6 +22,7 @@ from jobfleet_contracts.credentials import masked_text
 from jobfleet_contracts.errors import ActionRefused, InvalidRequest
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.internal_job import INTERNAL_TYPES
+from jobfleet_contracts.reason import behind_name
 from jobfleet_protocol.control.control_writer import ControlDraft
 from jobfleet_protocol.control.type_keys import keeping_keys
 
@@ -89,8 +90,8 @@ class Pause:
 
     @property
     def text(self) -> str:
-        """Say it in a line: ``queue mail paused by nightops until …: reason``."""
-        why = f": {self.shown_reason}" if self.reason else ""
+        """Say it in a line: ``queue mail paused by nightops until …, reason: …``."""
+        why = behind_name(self.shown_reason)
         return f"{self.subject} {self.name} paused by {self.by}{self.until_text}{why}"
 
     @property

@@ -240,7 +240,7 @@ class Schedules:
             WrittenByNewer: the schedule is left to a newer release.
         """
         if head.kind is ControlKind.NEWER:
-            raise WrittenByNewer(f"schedule {head.name}: a newer release wrote its newest entry")
+            raise WrittenByNewer(f"a newer release wrote the newest entry of schedule {head.name}")
         await self.settle(head)
         state = ScheduleState.of(head)
         if not state.fires:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,8 @@ from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.reason import behind_name
 from jobfleet_protocol.control.limit_state import Limit
 from jobfleet_protocol.control.pause_state import Pause
-from jobfleet_worker.handlers.outcomes import Fail
 from jobfleet_worker.handlers.signature import read_signature
+from jobfleet_worker.handlers.verdicts import Fail
 from jobfleet_worker.run import start_terms
 
 ROOT = Path(__file__).parents[2]
@@ -95,7 +95,7 @@ def _request(value: Any) -> JobRequest:
     return JobRequest.parse({"type": "a", "payload": value})
 
 
-MESSAGES = {
+MESSAGES: Mapping[str, Callable[[str], str]] = {
     "a limit that cannot be read": _limit,
     "a limit that nobody has set": _unset_limit,
     "a field of a payload": _payload,

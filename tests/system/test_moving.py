@@ -312,6 +312,21 @@ async def test_a_backend_that_holds_anything_is_refused_and_not_touched(tmp_path
         await other.bench.end(await other.bench.claimed(request))
 
 
+WRONG_ENTRY = {
+    "subject": "limit",
+    "name": "x",
+    "sequence": 1,
+    "entryId": "e",
+    "kind": "Set",
+    "by": "ops",
+    "timestamp": "2026-03-01T12:00:00Z",
+    "reason": "",
+    "details": {},
+    "state": {"slots": "two", "rate": None, "burst": 1, "removed": False},
+}
+"""An entry of the control log that no writer writes."""
+
+
 async def test_a_file_that_is_cut_or_changed_or_foreign_is_named_and_nothing_is_written(
     tmp_path: Path,
 ) -> None:
@@ -331,6 +346,7 @@ async def test_a_file_that_is_cut_or_changed_or_foreign_is_named_and_nothing_is_
             (whole.replace(b" submitted", b" Submitted"), "its checksum differs"),
             (lines[0] + lines[2] + lines[1] + lines[3], "its checksum differs"),
             (whole + b"\n", "line 5: there is more after the last line"),
+            (lines[0] + orjson.dumps(WRONG_ENTRY) + b"\n", r"line 2: state\.slots: is not"),
             (whole.replace(b'"jobfleetMove":1', b'"jobfleetMove":9'), "another release"),
         ):
             bad.write_bytes(body)

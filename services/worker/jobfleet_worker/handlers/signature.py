@@ -314,8 +314,8 @@ def _refused_payload(
 ) -> SignatureRefused:
     return SignatureRefused(
         f"a payload cannot be checked against the annotation {_written(annotation)!r} of "
-        f"parameter {parameter.name!r}, since {problem}. Use a pydantic model, a dataclass, a TypedDict "
-        "or plain JSON types, whose own annotations can be resolved"
+        f"parameter {parameter.name!r}, since {problem}. Use a pydantic model, a dataclass, a "
+        "TypedDict or plain JSON types, whose own annotations can be resolved"
     )
 
 

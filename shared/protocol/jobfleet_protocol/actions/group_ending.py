@@ -250,7 +250,7 @@ class GroupEnding:
                 return newest
             change = Change(
                 kind=Status.CANCEL_REQUESTED,
-                message=f"{why}; the other members are cancelled",
+                message=f"{why}: the other members are cancelled",
                 data={BY_POLICY: True},
             )
             event = draft(newest, newest.facts, change, occurred_at=self._clock.now())

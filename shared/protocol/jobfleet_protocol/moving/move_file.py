@@ -14,6 +14,7 @@ from jobfleet_contracts.codec import decode, encode, format_time, parse_time
 from jobfleet_contracts.control import ControlEntry
 from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.event import Event
+from jobfleet_protocol.control.entry_form import check_entry_form
 from jobfleet_protocol.reading.export_line import (
     check_columns,
     control_line,
@@ -253,7 +254,9 @@ def _item_line(item: MoveItem) -> Mapping[str, Any]:
 def _item(fields: Mapping[str, Any], number: int) -> MoveItem:
     try:
         if is_control_line(fields):
-            return entry_of_line(fields)
+            entry = entry_of_line(fields)
+            check_entry_form(entry)
+            return entry
         if "jobId" in fields:
             check_columns(fields)
             return event_of_line(fields)

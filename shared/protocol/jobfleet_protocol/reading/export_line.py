@@ -7,7 +7,7 @@ anew from its other columns, so that the linkage of a masked export can be check
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from jobfleet_contracts.codec import (
     format_optional_time,
@@ -26,6 +26,7 @@ from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_contracts.event import MASKED_SALT, Event, HeldLock, JobFacts, JobState
 from jobfleet_contracts.state import State
 
+T = TypeVar("T")
 _MOST_COUNT = 2**63
 _KINDS: Mapping[tuple[str, ...], tuple[type, ...]] = {
     ("jobId", "jobName", "type", "queue", "createdAt", "eventId", "status", "message"): (str,),
@@ -103,16 +104,23 @@ def entry_of_line(line: Mapping[str, Any]) -> ControlEntry:
             subject=ControlSubject(line["subject"]),
             name=check_control_name(line["name"], what="name"),
             sequence=_count(line["sequence"]),
-            entry_id=str(line["entryId"]),
+            entry_id=_of(str, line, "entryId"),
             kind=kind,
-            by=str(line["by"]),
-            occurred_at=parse_time(line["timestamp"]),
-            reason=str(line["reason"]),
-            details=dict(line["details"]),
-            state=dict(line["state"]),
+            by=_of(str, line, "by"),
+            occurred_at=parse_time(_of(str, line, "timestamp")),
+            reason=_of(str, line, "reason"),
+            details=_of(dict, line, "details"),
+            state=_of(dict, line, "state"),
         )
     except (KeyError, ValueError, TypeError) as error:
         raise InvalidRequest(f"not a line that `jobfleet audit export` wrote: {error}") from error
+
+
+def _of(kind: type[T], line: Mapping[str, Any], name: str) -> T:
+    value = line[name]
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} is {str(value)[:50]!r}")
+    return value
 
 
 def _count(value: Any) -> int:

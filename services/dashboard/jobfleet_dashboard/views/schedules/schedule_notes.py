@@ -41,8 +41,8 @@ def _notes(record: ScheduleRecord) -> Iterator[Note]:
     if not record.handled:
         yield _note(
             "no worker for its type",
-            f"No live worker handles the type {state.schedule.job['type']}, so its jobs would wait. "
-            "Start a worker with that handler.",
+            f"No live worker handles the type {state.schedule.job['type']}, so its jobs would "
+            "wait. Start a worker with that handler.",
         )
     if record.refused is not None:
         yield _note(

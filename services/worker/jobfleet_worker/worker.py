@@ -102,7 +102,7 @@ class Worker:
             work = self._start("work", self._jobs())
             others = [
                 self._start("pause-watch", self._receiving.pause_watch.run()),
-                self._start("heartbeat", self._upkeep.heartbeat.run()),
+                heartbeat := self._start("heartbeat", self._upkeep.heartbeat.run()),
                 self._start("leadership", self._upkeep.leadership.run()),
                 self._start("code-schedules", self._upkeep.code_schedules.run()),
                 self._start("announced-keys", self._claiming.announced_keys.run()),
@@ -115,6 +115,11 @@ class Worker:
             try:
                 await self._until_stopped()
             finally:
+                self._upkeep.heartbeat.draining = True
+                if heartbeat.done():
+                    # It ended the worker, as its release is shut out. What runs may go on for the
+                    # whole drain time, and a row without heartbeats says that the worker is gone.
+                    others.append(self._start("heartbeat", self._upkeep.heartbeat.run()))
                 await self._drain(work)
                 await _end(others)
                 blocking.stop()
@@ -191,7 +196,6 @@ class Worker:
 
     async def _drain(self, work: asyncio.Task[None]) -> None:
         """Take nothing more, let running jobs finish for a while, hand back the rest."""
-        self._upkeep.heartbeat.draining = True
         running = len(self.executor.running)
         _log.info(WORKER_DRAINING, running=running, seconds=self._options.drain_seconds)
         self._running.consumer.stop()

@@ -27,7 +27,9 @@ from jobfleet_backends.sql.row_codec import event_to_row
 from jobfleet_backends.system_clock import SystemClock
 from jobfleet_contracts.errors import BackendForbidden, ReleaseTooOld, SettingsError
 from jobfleet_contracts.state import State
+from jobfleet_contracts.worker_status import WorkerStatus
 from tests.conformance.jobs import queued
+from tests.polling import eventually
 from tests.worker.workshop import OPTIONS, Workshop
 
 pytestmark = pytest.mark.servers
@@ -87,7 +89,7 @@ async def _release(
         release.setitem(defaults, "code", code)
         backend = await open_backend(settings)
         workshop = Workshop(backend, SystemClock(), OPTIONS)
-        workshop.start_worker(worker_id=f"of release {code}")
+        workshop.start_worker(worker_id=f"of release {code}", drain_seconds=120)
         try:
             yield workshop
         finally:
@@ -134,15 +136,33 @@ async def test_a_running_worker_whose_release_is_shut_out_drains_and_says_why(
     schema: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Its sessions stay open over the migration: they alone would never tell."""
+    """Its sessions stay open over the migration: they alone would never tell.
+
+    Its row says that it drains, and its job goes on under a lease: here the first renewal, whose
+    session is opened then, comes after the migration.
+    """
     settings = Settings(
         backend="postgres", postgres_url=SecretStr(postgres.url), postgres_schema=schema
     )
     async with _release(settings, monkeypatch, code=1) as old:
         (worker,) = old._workers
-        job = await old.submit("demo.steps", {"steps": 20, "stepSeconds": 0.1})
+        job = await old.submit("demo.steps", {"steps": 100, "stepSeconds": 0.1})
         await old.until_state(job, State.RUNNING)
         migrate(session, schema, migrations=(*MIGRATIONS, EXPANDED, CLOSED))
+
+        async def drains() -> WorkerStatus | None:
+            (row,) = await old.real.directory.workers(with_stopped=True)
+            return row if row.draining else None
+
+        first = await eventually("the worker's row says that it drains", drains)
+
+        async def beats() -> bool:
+            (row,) = await old.real.directory.workers(with_stopped=True)
+            return row.heartbeat_at > first.heartbeat_at
+
+        await eventually("the worker's row is still written", beats)
+        assert first.stopped_at is None
+        assert first.running[0].job_id == job
         with pytest.raises(ReleaseTooOld, match=r"needs a release with version 2.*upgrade it"):
             await worker.ended()
         assert (await old.head(job)).status == "Completed"

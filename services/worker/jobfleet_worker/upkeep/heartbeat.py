@@ -62,15 +62,16 @@ class Heartbeat:
 
         Raises:
             ReleaseTooOld: the storage is no longer made for this release: the worker has to end.
+                A worker that drains goes on beating, as long as the storage takes it.
         """
         failing = False
         while True:
             try:
                 await self.beat()
                 failing = False
-            except ReleaseUnfit as error:
-                raise ReleaseTooOld(str(error)) from error
             except BackendError as error:
+                if isinstance(error, ReleaseUnfit) and not self.draining:
+                    raise ReleaseTooOld(str(error)) from error
                 if not failing:
                     _log.warning(HEARTBEAT_FAILED, error=str(error))
                 failing = True

@@ -150,7 +150,11 @@ def _make_schema(address: Address, schema: str) -> None:
 def _renewal_leases(
     address: Address, schema: str, clock: Clock
 ) -> tuple[RenewalLeases, Callable[[], Awaitable[None]]]:
-    """Sessions of their own with short time limits, so that no other traffic delays a renewal."""
+    """Sessions of their own with short time limits, so that no other traffic delays a renewal.
+
+    They open whatever the schema's version is. A worker whose release has been shut out drains, and
+    others would take its running jobs if it could not renew their leases.
+    """
     database = Database(
         address=address,
         schema=schema,
@@ -160,6 +164,7 @@ def _renewal_leases(
         with_index=False,
         seconds=RENEWAL_SECONDS,
         connect_seconds=RENEWAL_CONNECT_SECONDS,
+        must_fit=False,
     )
     database.open()
     return PostgresLeaseStore(database=database), database.close

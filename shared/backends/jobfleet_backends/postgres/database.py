@@ -35,6 +35,8 @@ class Database:
         readers: sessions for reading.
         with_index: whether to hold a session for the index.
         seconds: longest wait for an answer to a write.
+        must_fit: refuse sessions once another release has migrated the schema and shut this one
+            out.
     """
 
     def __init__(
@@ -48,7 +50,9 @@ class Database:
         with_index: bool = True,
         seconds: float = WRITE_SECONDS,
         connect_seconds: float = CONNECT_SECONDS,
+        must_fit: bool = True,
     ) -> None:
+        self._must_fit = must_fit
         self.address = address
         self.schema = schema
         self.clock = clock
@@ -154,7 +158,8 @@ class Database:
     def _prepare(self, session: Session) -> None:
         """Another release may have migrated the schema while the session was away."""
         set_up(session)
-        check_version(read_version(session, self.schema), self.schema)
+        if self._must_fit:
+            check_version(read_version(session, self.schema), self.schema)
 
     def _look_after(self) -> None:
         while not self._is_closed.wait(_WATCH_SECONDS):

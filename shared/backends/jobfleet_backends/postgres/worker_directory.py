@@ -39,9 +39,10 @@ class PostgresWorkerDirectory:
         """Replace this worker's row; the answer shows the server's clock.
 
         Raises:
-            ReleaseUnfit: another release has migrated the schema; asked unless the worker stops.
+            ReleaseUnfit: another release has migrated the schema. Asked unless the worker drains
+                or stops: it takes no more jobs then, and its row must say so.
         """
-        if status.stopped_at is None:
+        if not status.draining and status.stopped_at is None:
             await self._database.check_version()
         sent_at = self._database.clock.now()
         rows = await self._database.change(

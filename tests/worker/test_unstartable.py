@@ -5,18 +5,22 @@ from typing import Any
 
 import pytest
 
+from jobfleet_contracts.control import ControlSubject
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.lease import job_lock
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.state import State, Status
+from jobfleet_protocol.actions.submission import message_of
 from jobfleet_protocol.actions.write_side import WriteSide
-from jobfleet_protocol.claiming.decision import Ended
+from jobfleet_protocol.claiming.decision import Attended, Ended
 from jobfleet_protocol.claiming.unstartable import LOST_BEFORE_CLAIM, UnstartableJobs
+from jobfleet_protocol.control.pauses import Pauses
 from jobfleet_protocol.trail.transitions import Change
 from jobfleet_worker import handler
 from jobfleet_worker.run.message_claims import MessageClaims
 from tests.conformance.deliveries import consuming, lose, received
 from tests.polling import eventually
+from tests.worker.test_handed_messages import lose_takers
 from tests.worker.workshop import DEFAULTS, Workshop
 
 _asked: list[str] = []
@@ -43,6 +47,13 @@ async def lose_workers(workshop: Workshop, count: int) -> None:
         async with consuming(workshop.real) as consumer:
             await received(consumer, 1)
             await lose(consumer)
+
+
+def unstartable_jobs(workshop: Workshop) -> UnstartableJobs:
+    side = WriteSide.wire(backend=workshop.real, clock=workshop.clock, defaults=DEFAULTS)
+    return UnstartableJobs(
+        trail=workshop.real.trail, writer=side.writer, clock=workshop.clock, worker_id="w"
+    )
 
 
 async def test_its_job_fails_and_none_of_its_code_runs(workshop: Workshop) -> None:
@@ -93,6 +104,67 @@ async def test_a_copy_that_came_back_runs_no_code_of_a_job_that_has_ended(
     assert await workshop.statuses(request.job_id) == ["Queued", "Cancelled"]
 
 
+async def test_an_old_copy_does_not_fail_a_redriven_job(workshop: Workshop) -> None:
+    request = await workshop.submit_unpublished("deadly", "redriven")
+    await workshop.append(request.job_id, Change(kind=Status.CANCELLED, message="operator"))
+    copy = JobMessage(request=request, sequence=1, lost_workers=LOST_BEFORE_CLAIM)
+    await workshop.real.queue.publish(copy)
+    await workshop.redriver.redrive(request.job_id, by="operator")
+    workshop.start_worker(deadly)
+    assert (await workshop.until_ended(request.job_id)).after.state is State.COMPLETED
+
+
+async def test_an_old_copy_of_a_redriven_job_is_dropped_and_runs_no_code(
+    workshop: Workshop,
+) -> None:
+    request = await workshop.submit_unpublished("deadly", "old copy")
+    await workshop.append(request.job_id, Change(kind=Status.CANCELLED, message="operator"))
+    redriven = await workshop.append(request.job_id, Change(kind=Status.REDRIVEN, message="me"))
+    unstartable = unstartable_jobs(workshop)
+    copy = JobMessage(request=request, sequence=1)
+    for lost in (1, LOST_BEFORE_CLAIM):
+        assert await unstartable.end(copy, lost) == Attended(redriven)
+    of_its_own = copy.passed_on(redriven)
+    assert (of_its_own.sequence, of_its_own.incarnation) == (3, 2)
+    assert await unstartable.end(of_its_own, LOST_BEFORE_CLAIM - 1) is None
+    assert isinstance(await unstartable.end(of_its_own, LOST_BEFORE_CLAIM), Ended)
+
+
+async def test_a_redriven_job_is_ended_by_losses_of_its_own(workshop: Workshop) -> None:
+    request = await workshop.submit_unpublished("deadly", "ends again")
+    await workshop.append(request.job_id, Change(kind=Status.CANCELLED, message="operator"))
+    await workshop.redriver.redrive(request.job_id, by="operator")
+    await lose_workers(workshop, LOST_BEFORE_CLAIM)
+    workshop.start_worker(deadly)
+    assert (await workshop.until_ended(request.job_id)).after.state is State.FAILED
+    assert _asked == []
+
+
+async def test_a_count_is_passed_on_within_its_incarnation_only(workshop: Workshop) -> None:
+    request = await workshop.submit_unpublished("deadly", "passed on")
+    message = JobMessage(request=request, lost_workers=7)
+    first = await workshop.append(request.job_id, Change(kind=Status.CANCELLED, message="me"))
+    assert message.passed_on(first).lost_workers == 7
+    redriven = await workshop.append(request.job_id, Change(kind=Status.REDRIVEN, message="me"))
+    assert message.passed_on(redriven).lost_workers == 0
+
+
+async def test_a_message_that_no_queue_holds_costs_ten_workers_too(workshop: Workshop) -> None:
+    """Handed to one worker after the other, because an operator lets the job run in a pause."""
+    pauses = Pauses(log=workshop.real.control_log, control=workshop.control, clock=workshop.clock)
+    await pauses.pause(ControlSubject.QUEUE, "default", by="me")
+    job_id = await workshop.submit("deadly", "handed")
+    await pauses.run_job_anyway(job_id, trail=workshop.real.trail, by="me")
+    opening = await workshop.head(job_id)
+    message = await message_of(opening, opening, workshop.real.payloads, workshop.clock.now())
+    await lose_takers(workshop, message, LOST_BEFORE_CLAIM)
+    workshop.start_worker(deadly)
+    ended = await workshop.until_ended(job_id)
+    assert await workshop.statuses(job_id) == ["Queued", "Failed"]
+    assert ended.data["error"]["type"] == "WorkerLost"
+    assert _asked == []
+
+
 async def test_beside_a_message_that_came_back_its_worker_takes_no_other_before_the_claim(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,10 +195,7 @@ async def test_a_claim_in_the_trail_decides_and_a_wish_to_cancel_is_heeded(
 ) -> None:
     request = await workshop.submit_unpublished("deadly", "c")
     lock, now = job_lock(request.job_id), workshop.clock.now()
-    writer = WriteSide.wire(backend=workshop.real, clock=workshop.clock, defaults=DEFAULTS).writer
-    unstartable = UnstartableJobs(
-        trail=workshop.real.trail, writer=writer, clock=workshop.clock, worker_id="w"
-    )
+    unstartable = unstartable_jobs(workshop)
     await workshop.append(
         request.job_id,
         Change(kind=Status.STARTED, worker_id="w", lock=lock, max_attempts=3, max_takeovers=5),

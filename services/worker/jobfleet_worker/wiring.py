@@ -40,6 +40,7 @@ from jobfleet_worker.run.exempt_jobs import ExemptJobs
 from jobfleet_worker.run.fleet_scope import FleetScope
 from jobfleet_worker.run.follow_up import FollowUp
 from jobfleet_worker.run.give_back import GiveBack
+from jobfleet_worker.run.handed_messages import HandedMessages
 from jobfleet_worker.run.handler_gate import HandlerGate
 from jobfleet_worker.run.lease_keeper import LeaseKeeper, OpenLeases
 from jobfleet_worker.run.message_claims import MessageClaims
@@ -169,7 +170,13 @@ def wire_receiving(setup: WorkerSetup) -> Receiving:
         clock=clock,
         heartbeat_seconds=options.heartbeat_seconds,
     )
-    source = MessageSource(consumer=backend.consumer(), pauses=pause_watch)
+    handed = HandedMessages(
+        leases=backend.leases,
+        locks=backend.locks,
+        clock=clock,
+        lease_seconds=options.lease_seconds,
+    )
+    source = MessageSource(consumer=backend.consumer(), pauses=pause_watch, handed=handed)
     exempt_jobs = ExemptJobs(
         trail=backend.trail,
         payloads=backend.payloads,

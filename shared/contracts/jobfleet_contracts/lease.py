@@ -12,6 +12,8 @@ ACTION_LOCKS = "action/"
 """Locks of actions on many jobs: the dashboard that holds one runs the action."""
 WORKER_LOCKS = "worker/"
 """What the names of workers' own locks begin with."""
+HANDED_LOCKS = "handed/"
+"""What the names of locks begin with that count the takings of messages which no queue holds."""
 SUSPECT_NOTE = "suspect"
 """In the note of a worker's lock: the job that blocked its loop until the lock was lost."""
 LockScope = Literal["job", "worker", "fleet"]
@@ -49,6 +51,14 @@ def safety_margin(lease_seconds: float) -> float:
 def job_lock(job_id: str) -> str:
     """Name of the lock that only this job uses; the prefix spreads names over partitions."""
     return f"job/{job_id[-2:]}/{job_id}"
+
+
+def handed_lock(job_id: str) -> str:
+    """Name of the lock that a worker holds while it has a message of the job which no queue holds.
+
+    Its note counts the workers that were lost meanwhile.
+    """
+    return f"{HANDED_LOCKS}{job_id[-2:]}/{job_id}"
 
 
 def worker_lock(worker_id: str, generation: int) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from jobfleet_contracts.internal_job import is_internal
 
 if TYPE_CHECKING:
+    from jobfleet_contracts.event import Event
     from jobfleet_contracts.job import JobRequest
 
 
@@ -73,7 +74,9 @@ class JobMessage:
             ``None`` from foreign publishers.
         unknown_fields: what the request holds beside ``request``, from a newer version or by
             mistake. What the trail says counts then; without a trail it is no job request.
-        lost_workers: workers that were lost with earlier copies, before any could claim the job.
+        incarnation: of the job, which this was published for; 1 from foreign publishers.
+        lost_workers: workers that were lost with earlier copies, before any could claim this
+            incarnation.
         body: as it came, where the message may turn out to be no job request.
     """
 
@@ -85,8 +88,23 @@ class JobMessage:
     deferrals: int = 0
     opening_hash: str | None = None
     unknown_fields: tuple[str, ...] = ()
+    incarnation: int = 1
     lost_workers: int = 0
     body: bytes = b""
+
+    def passed_on(self, head: Event) -> JobMessage:
+        """Return the message as one that knows the job's newest event.
+
+        Lost workers of an earlier incarnation do not count against the one that a redrive began.
+        """
+        after = head.after
+        lost_workers = self.lost_workers if after.incarnation == self.incarnation else 0
+        return replace(
+            self,
+            sequence=head.sequence,
+            incarnation=after.incarnation,
+            lost_workers=lost_workers,
+        )
 
     def without_proof(self) -> JobMessage:
         """Return the message as one that starts nothing before event 1 was read.

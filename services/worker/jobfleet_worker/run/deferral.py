@@ -98,7 +98,7 @@ class Deferral:
         """
         delay = timedelta(0) if due_at is None else due_at - self._clock.now()
         if delay <= LONGEST_DELAY:
-            later = replace(message, due_at=due_at, sequence=head.sequence)
+            later = replace(message.passed_on(head), due_at=due_at)
             await self._send(later, max(delay, timedelta(0)))
             self._mark(head)
 
@@ -218,7 +218,7 @@ class Deferral:
         if of_type and not is_noted:
             await self._append(head, pause.text, data)
         elif head.after.state is not State.RUNNING and (is_newer or not of_type):
-            later = replace(message, sequence=head.sequence, due_at=None)
+            later = replace(message.passed_on(head), due_at=None)
             await self._send(later, timedelta(seconds=PAUSED_SECONDS))
             self._mark(head)
         self._metrics.job_deferred()
@@ -264,9 +264,9 @@ class Deferral:
             head: the job's newest event, if it is known; its open row then names the message.
             due_at: as the message says it.
         """
-        sequence = message.sequence if head is None else head.sequence
-        deferrals = message.deferrals + 1
-        later = replace(message, deferrals=deferrals, sequence=sequence, due_at=due_at)
+        later = replace(message, deferrals=message.deferrals + 1, due_at=due_at)
+        if head is not None:
+            later = later.passed_on(head)
         await self._send(later, delay)
         if head is not None:
             self._mark(head)

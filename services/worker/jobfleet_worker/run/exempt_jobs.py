@@ -15,7 +15,8 @@ from jobfleet_protocol.trail.erased_values import holds_no_request
 class ExemptJobs:
     """Hands this worker each such job once, if it serves the job's queue and type.
 
-    All workers that serve it do so; the claim decides which one runs the job.
+    All workers that serve it do so, and take it one after the other; the claim decides which one
+    runs the job.
     """
 
     def __init__(

@@ -105,6 +105,7 @@ class FollowUp:
             sequence=head.sequence,
             published_at=self._clock.now(),
             due_at=due_at,
+            incarnation=head.after.incarnation,
         )
         await self._publication.try_to_send(message, head)
 

@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import timedelta
 
 from jobfleet_contracts.errors import BackendUnavailable
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.ports import Delivery, JobConsumer
+from jobfleet_worker.run.handed_messages import HandedMessages
 from jobfleet_worker.run.pause_watch import PauseWatch
-
-
-@dataclass(frozen=True, slots=True)
-class HandedMessage:
-    """A message that no queue holds. Lost with its worker, it is found missing by the rescuer."""
-
-    message: JobMessage
-    lost_workers: int = 0
-
-    async def ack(self) -> None:
-        """Nothing holds it."""
-
-    async def requeue(self) -> None:
-        """No queue holds it: the rescuer finds its job again."""
 
 
 class MessageSource:
@@ -36,10 +21,12 @@ class MessageSource:
     instance, comes as a message that a part of this worker hands over.
     """
 
-    def __init__(self, *, consumer: JobConsumer, pauses: PauseWatch) -> None:
+    def __init__(
+        self, *, consumer: JobConsumer, pauses: PauseWatch, handed: HandedMessages
+    ) -> None:
         self._consumer = consumer
         self._pauses = pauses
-        self._handed: deque[JobMessage] = deque()
+        self._handed = handed
 
     async def start(self, queues: Sequence[str]) -> None:
         """Declare and open the queues."""
@@ -50,8 +37,8 @@ class MessageSource:
         self._consumer.leave_out(queues)
 
     def hand(self, message: JobMessage) -> None:
-        """Let the next receive return this message."""
-        self._handed.append(message)
+        """Let one of the next receives return this message, alone."""
+        self._handed.hand(message)
 
     async def receive(self, limit: int, wait: timedelta) -> Sequence[Delivery]:
         """Return 1 to ``limit`` deliveries, or none after ``wait``."""
@@ -59,12 +46,11 @@ class MessageSource:
             with suppress(TimeoutError, BackendUnavailable):
                 await asyncio.wait_for(self._pauses.current(), wait.total_seconds())
             return ()
-        if self._handed:
-            count = min(limit, len(self._handed))
-            return [HandedMessage(self._handed.popleft()) for _ in range(count)]
+        if limit > 0 and (handed := await self._handed.take()) is not None:
+            return [handed]
         return await self._consumer.receive(limit, wait)
 
     async def stop(self) -> None:
         """Take nothing more."""
-        self._handed.clear()
+        await self._handed.stop()
         await self._consumer.stop()

@@ -31,7 +31,13 @@ from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.internal_job import GROUP_TYPE
 from jobfleet_contracts.job import lane_of
-from jobfleet_contracts.lease import WORKER_LOCKS, is_worker_lock, job_lock, key_locks
+from jobfleet_contracts.lease import (
+    HANDED_LOCKS,
+    WORKER_LOCKS,
+    is_worker_lock,
+    job_lock,
+    key_locks,
+)
 from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.ports import (
     AuditTrail,
@@ -446,12 +452,15 @@ class Rescuer:
         return sent
 
     async def _remove_old_locks(self) -> None:
-        """Remove the locks of workers that died. A clean stop deletes its own."""
+        """Remove the locks of workers that died, and counts of messages that nobody takes any more.
+
+        A clean stop deletes the worker's own lock, an acknowledgement the count of its message.
+        """
         if self._clock.boottime() < self._next_removal:
             return
-        removed = await self._locks.remove_idle(
-            WORKER_LOCKS, before=self._clock.now() - OLD_LOCK_AGE
-        )
+        before = self._clock.now() - OLD_LOCK_AGE
+        removed = await self._locks.remove_idle(WORKER_LOCKS, before=before)
+        removed += await self._locks.remove_idle(HANDED_LOCKS, before=before)
         self._next_removal = self._clock.boottime() + LOCK_REMOVAL_SECONDS
         if removed:
             _log.info(LOCKS_REMOVED, locks=removed)

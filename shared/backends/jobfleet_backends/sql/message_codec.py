@@ -33,6 +33,7 @@ def encode_message(message: JobMessage) -> tuple[bytes, str]:
         "dueAt": format_optional_time(message.due_at),
         "deferrals": message.deferrals,
         "openingHash": message.opening_hash,
+        "incarnation": message.incarnation,
         "lostWorkers": message.lost_workers,
     }
     return encode(message.request.to_json()), encode_text(hints)
@@ -79,6 +80,7 @@ def _message(body: bytes, hints: dict[str, Any]) -> JobMessage:
         due_at=parse_optional_time(hints.get("dueAt")),
         deferrals=hints.get("deferrals", 0),
         opening_hash=hints.get("openingHash"),
+        incarnation=hints.get("incarnation", 1),
         lost_workers=hints.get("lostWorkers", 0),
     )
     return message.without_proof() if unknown else message

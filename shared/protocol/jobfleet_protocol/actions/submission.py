@@ -208,6 +208,7 @@ async def message_of(
         published_at=now,
         due_at=None if head.after.state is State.WAITING else head.after.due_at,
         opening_hash=opening.hash,
+        incarnation=head.after.incarnation,
     )
 
 

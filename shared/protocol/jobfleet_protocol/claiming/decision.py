@@ -145,7 +145,8 @@ class Busy:
 
 @dataclass(frozen=True, slots=True)
 class Attended:
-    """Another worker runs the job, or it waits for its callback: drop the message."""
+    """Drop the message: another worker runs the job, it waits for its callback, or a redrive has
+    published a message of its own."""
 
     head: Event
 

@@ -10,7 +10,7 @@ from jobfleet_contracts.message import JobMessage
 from jobfleet_contracts.ports import AuditTrail, Clock
 from jobfleet_contracts.state import CLAIMABLE, Status
 from jobfleet_protocol.claiming.acceptance import NoRequest
-from jobfleet_protocol.claiming.decision import Ended
+from jobfleet_protocol.claiming.decision import Attended, Ended
 from jobfleet_protocol.trail.trail_writer import TrailWriter
 from jobfleet_protocol.trail.transitions import Change, draft
 
@@ -29,15 +29,19 @@ class UnstartableJobs:
         self._clock = clock
         self._worker_id = worker_id
 
-    async def end(self, message: JobMessage, lost_workers: int) -> Ended | NoRequest | None:
+    async def end(
+        self, message: JobMessage, lost_workers: int
+    ) -> Ended | Attended | NoRequest | None:
         """End the job of a message that cost ten workers; conclude one of a job that has ended.
 
         A copy counts its own losses. So a job that its first copy has ended would go on to end
         workers by its other copies, if their losses alone decided.
 
         Returns:
-            ``NoRequest``: there is no job yet, and the message is to be kept apart. ``None``: claim
-            the job as always, since its own trail says more, or too few workers were lost.
+            ``NoRequest``: there is no job yet, and the message is to be kept apart. ``Attended``:
+            the message is of an earlier incarnation; drop it, since a redrive publishes its own.
+            ``None``: claim the job as always, since its own trail says more, or too few workers
+            were lost.
 
         Raises:
             BackendUnavailable: storage does not answer; try again.
@@ -49,6 +53,10 @@ class UnstartableJobs:
                 return NoRequest(reason) if lost_workers >= LOST_BEFORE_CLAIM else None
             if head.is_readable and head.after.state.is_terminal:
                 return Ended(head, written=False)
+            if head.is_readable and message.incarnation < head.after.incarnation:
+                # Its losses are the earlier incarnation's. Claimed under that count, the redriven
+                # job would fail at once; claimed without it, each old copy could cost workers anew.
+                return Attended(head)
             if not head.is_readable or head.after.state not in CLAIMABLE:
                 return None
             if lost_workers < LOST_BEFORE_CLAIM:

@@ -153,7 +153,7 @@ class ClientCalls:
         if wish.verb in SCHEDULE_VERBS:
             return await act_on_schedule(wish, api.schedules, tag)
         if wish.verb in PAUSE_VERBS:
-            return await act_on_pauses(wish, api.pauses, api.process.clock, tag)
+            return await act_on_pauses(wish, api, tag)
         if wish.verb == LIFT_VERB:
             return await lift_what_is_left(api, tag)
         if wish.verb == MOVE_VERB:

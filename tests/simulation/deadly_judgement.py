@@ -19,14 +19,15 @@ def unstartable_faults(servers: Servers) -> Iterator[str]:
             continue
         if event.facts.job_type != DEADLY_TYPE:
             yield f"job {event.job_id} #{event.sequence} ended for what its neighbour did"
-        elif when < broker.costly_since.get(event.job_id, inf) or not broker.counts_losses:
+        elif when < broker.costly_since.get((event.job_id, event.after.incarnation), inf):
             yield f"job {event.job_id} #{event.sequence} ended before its message cost ten workers"
     kept = {
         each.message_id for each in servers.dead_letters.messages() if each.message_id is not None
     }
     for job_id in sorted(broker.unread - kept):
         yield f"the message of job {job_id} came back too often and is not among the dead letters"
-    for job_id in sorted(kept - broker.unread - broker.costly_since.keys()):
+    costly = {job_id for job_id, _ in broker.costly_since}
+    for job_id in sorted(kept - broker.unread - costly):
         yield f"the message of job {job_id} is among the dead letters and was never lost so often"
 
 

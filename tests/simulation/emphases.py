@@ -13,9 +13,11 @@ PLAIN = {
     "lock_slots": 1,
     "rate": None,
     "limits": False,
+    "full_limit": False,
     "chains": 0.0,
     "groups": 0,
     "group_cancels": 0.0,
+    "left_behind": 0.0,
     "nested_groups": 0.0,
     "member_erasures": 0.0,
     "processes": None,
@@ -27,6 +29,8 @@ PLAIN = {
     "one_database": False,
     "deadly": 0,
     "counts_losses": False,
+    "deadly_in_pause": False,
+    "eager_redrives": False,
 }
 NOTHING_ELSE = PLAIN | {
     "moved": False,

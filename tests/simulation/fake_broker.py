@@ -69,8 +69,8 @@ class Broker:
         delayed: messages in delay queues, by job id.
         counts_losses: it is a database, as SQLite and PostgreSQL are. It tells how many workers a
             message has cost, hands out alone what came back, and knows no lost connections.
-        costly_since: by job id, when a message of the job first had cost so many workers that the
-            job may end for it.
+        costly_since: by job id and incarnation, when a message of it first had cost so many workers
+            that the job may end for it.
         unread: ids of the jobs of messages that are handed out unread.
     """
 
@@ -80,7 +80,7 @@ class Broker:
         self.ever: list[JobMessage] = []
         self.delayed: Counter[str] = Counter()
         self.counts_losses = counts_losses
-        self.costly_since: dict[str, float] = {}
+        self.costly_since: dict[tuple[str, int], float] = {}
         self.unread: set[str] = set()
         self._queues: defaultdict[Place, list[Parcel]] = defaultdict(list)
         self._consumers: list[FakeJobConsumer] = []
@@ -195,12 +195,17 @@ class Broker:
 
     def _put_back_unanswered(self, parcel: Parcel) -> None:
         parcel = replace(parcel, unanswered=parcel.unanswered + 1)
-        job_id = _job_of(parcel)
-        if job_id is not None and parcel.lost_workers >= LOST_BEFORE_CLAIM:
-            self.costly_since.setdefault(job_id, self._time.now)
-        if job_id is not None and parcel.unanswered >= DELIVERY_LIMIT:
-            self.unread.add(job_id)
+        if isinstance(message := parcel.message, JobMessage):
+            job_id = message.request.job_id
+            if self.counts_losses and parcel.lost_workers >= LOST_BEFORE_CLAIM:
+                self.is_costly(job_id, message.incarnation)
+            if parcel.unanswered >= DELIVERY_LIMIT:
+                self.unread.add(job_id)
         self.put_back(parcel)
+
+    def is_costly(self, job_id: str, incarnation: int) -> None:
+        """Note that from now on the job may end for the workers that its message has cost."""
+        self.costly_since.setdefault((job_id, incarnation), self._time.now)
 
     def _put(self, parcel: Parcel, *, shuffle: bool) -> None:
         waiting = self._queues[parcel.place]
@@ -214,11 +219,6 @@ def _place_of(message: Message) -> Place:
     if isinstance(message, MalformedMessage):
         return "default", "normal"
     return message.request.queue, lane_of(message.request.priority)
-
-
-def _job_of(parcel: Parcel) -> str | None:
-    message = parcel.message
-    return message.request.job_id if isinstance(message, JobMessage) else None
 
 
 def apart(parcels: Sequence[Parcel]) -> list[Parcel]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -26,9 +26,14 @@ class _Blob:
 
 
 class LockContainer:
-    """All lock blobs."""
+    """All lock blobs.
+
+    Attributes:
+        on_note: told of each note that is written, with its lock.
+    """
 
     def __init__(self, *, time: VirtualTime) -> None:
+        self.on_note: Callable[[str, Mapping[str, str]], None] = lambda *_: None
         self._blobs: dict[str, _Blob] = {}
         self._time = time
 
@@ -109,6 +114,11 @@ class LockContainer:
         if replacing is not None and blob.note != replacing:
             raise LeaseConflict(f"{lock}: ConditionNotMet")
         blob.note, blob.changed = dict(note), self._time.now
+        self.on_note(lock, note)
+
+    def place_of(self, lock: str) -> object:
+        """Return the blob, another one where the lock was deleted and made again."""
+        return self._blobs.get(lock)
 
     def _blob(self, lock: str) -> _Blob:
         blob = self._blobs.get(lock)

@@ -230,7 +230,7 @@ class Fleet:
                 grace_seconds=scenario.grace_seconds,
                 alone_seconds=ALONE_SECONDS,
                 heartbeat_seconds=5
-                if scenario.pauses or scenario.limits or scenario.old_workers
+                if scenario.pauses or scenario.limits or scenario.full_limit or scenario.old_workers
                 else 60,
                 version="this" if process.is_old else "next",
                 level=PROTOCOL_LEVEL if process.is_old else NEXT_LEVEL,

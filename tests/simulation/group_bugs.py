@@ -14,6 +14,7 @@ from jobfleet_contracts.group_marks import GroupMarks
 from jobfleet_contracts.index import OpenRow
 from jobfleet_contracts.job import JobRequest
 from jobfleet_contracts.state import State
+from jobfleet_protocol.actions import group_cancel_job
 from jobfleet_protocol.actions.ending import Ending
 from jobfleet_protocol.actions.group_cancellation import GroupCanceller
 from jobfleet_protocol.actions.group_counts import block_of, block_partition, member_id
@@ -129,6 +130,11 @@ def the_cancel_stops_at_an_ended_member() -> AbstractContextManager[Any]:
     return patch.object(GroupCanceller, "_cancel", hasty)
 
 
+def the_cancel_is_not_repeated() -> AbstractContextManager[Any]:
+    """A group's members are cancelled once: a later one, whose caller died, runs all the same."""
+    return patch.object(group_cancel_job, "AGAIN_SECONDS", 1e9)
+
+
 @contextmanager
 def an_erased_member_without_a_mark() -> Iterator[None]:
     """Who erases a member tells its group nothing, and nobody looks for such members."""
@@ -233,6 +239,13 @@ OF_FLOWS = (
         the_cancel_stops_at_an_ended_member,
         1,
         _CANCELLED,
+        shows="a member of cancelled group",
+    ),
+    Known(
+        "a late member of a cancelled group is not looked for again",
+        the_cancel_is_not_repeated,
+        1,
+        _CANCELLED | {"left_behind": 1.0},
         shows="a member of cancelled group",
     ),
     Known(

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from jobfleet_contracts.errors import ActionRefused, BackendUnavailable
-from jobfleet_contracts.job import JobRequest
+from jobfleet_contracts.job import JobRequest, Member
 from jobfleet_contracts.state import State
 from jobfleet_protocol.actions.group_counts import member_id
-from jobfleet_protocol.actions.group_ending import OnFailure
+from jobfleet_protocol.actions.group_ending import OnFailure, total_of
 from jobfleet_protocol.actions.groups import group_request
 from jobfleet_protocol.actions.redrive import Redriver
 from tests.simulation.process import BEGIN
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 BLOCK = 3
 """Members of a block, so that small groups have several."""
 MOST_MEMBERS = 8
-GROUP_VERB, FREE_VERB = "group", "free"
-GROUP_VERBS = frozenset({GROUP_VERB, FREE_VERB})
+GROUP_VERB, LEAVE_VERB, FREE_VERB = "group", "leave", "free"
+GROUP_VERBS = frozenset({GROUP_VERB, LEAVE_VERB, FREE_VERB})
 SEAL_SECONDS = 200.0
 CANCELLED_SECONDS = 300.0
 """After the world has healed, and a cancel was asked for, no member of the group starts later."""
@@ -67,11 +68,19 @@ def _of_one_group(scenario: Scenario, dice: Random, number: int) -> Iterator[Wis
     if is_cancelling:
         members += (_late_member(at, span),)
     nested = more.random() < scenario.nested_groups
-    yield Wish(
+    behind = Random(f"left behind/{scenario.seed}/{number}")
+    is_asked = is_cancelling and policy != "cancel"
+    is_left = is_asked and behind.random() < scenario.left_behind
+    group = Wish(
         at=at, verb=GROUP_VERB, tag=f"group-{number}", request=request, job_id=group_id,
         members=members, nested=tuple(_member(more, at) for _ in range(2)) if nested else (),
+        left=_late_member(at, span) if is_left else None,
     )  # fmt: skip
-    if is_cancelling and policy != "cancel":
+    yield group
+    if is_left:
+        when = at + behind.uniform(10, 100)
+        yield replace(group, at=when, verb=LEAVE_VERB, tag=f"leave-{number}")
+    if is_asked:
         when = at + more.choice((0.01, 1, 10)) * more.random()
         yield Wish(at=when, verb="cancel", tag=f"cancel-group-{number}", job_id=group_id)
     for index in range(total):
@@ -106,6 +115,8 @@ async def act_on_group(wish: Wish, api: Api, by: str) -> State:
     """Open, fill and seal a group, or free one from the members that hold it."""
     if wish.verb == FREE_VERB:
         return await _free(wish.job_id, api, by)
+    if wish.verb == LEAVE_VERB:
+        return await _leave(wish, api, by)
     assert wish.request is not None
     await api.groups.open(wish.request, by=by)
     for index, member in enumerate(wish.members):
@@ -123,6 +134,23 @@ async def _nest(wish: Wish, api: Api, by: str) -> None:
     for index, member in enumerate(wish.nested):
         await api.groups.add(nested, index, member, by=by)
     await api.groups.seal(nested, len(wish.nested), by=by)
+
+
+async def _leave(wish: Wish, api: Api, by: str) -> State:
+    """Insert the last member of a sealed group, and do no more: as a caller that dies then."""
+    head = await api.backend.trail.newest(wish.job_id)
+    if head is None or await total_of(head, api.backend.trail) is None:
+        if head is not None and head.after.state.is_terminal:
+            raise ActionRefused("the group was never sealed")
+        raise BackendUnavailable("the group is not sealed yet")
+    assert wish.left is not None
+    index = wish.total - 1
+    place = {
+        "job_id": member_id(wish.job_id, index),
+        "member": Member(group_id=wish.job_id, index=index),
+    }
+    member = wish.left.model_copy(update=place)
+    return (await api.submitter.submit_internal(member, by=by)).state
 
 
 async def _free(group_id: str, api: Api, by: str) -> State:

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from unittest.mock import patch
 
-from jobfleet_contracts.event import HeldLock
+from jobfleet_contracts.event import Event, HeldLock
 from jobfleet_contracts.lease import Lease
+from jobfleet_contracts.message import JobMessage
+from jobfleet_protocol.claiming import decision
 from jobfleet_protocol.claiming.claimer import Claimer
+from jobfleet_protocol.claiming.decision import LockAttempt, LockView
 from jobfleet_protocol.claiming.lock_slots import LockSlotDemand, LockSlots
 from jobfleet_protocol.claiming.lock_turns import TurnView
 from jobfleet_protocol.control.limit_state import Limit
 from jobfleet_worker.run import start_terms
 from jobfleet_worker.run.pause_watch import PauseWatch
-from tests.simulation.emphases import BAD_WEATHER
+from tests.simulation.emphases import BAD_WEATHER, PLAIN
 from tests.simulation.known import FOR_EVER, ROBBED, Known
 from tests.simulation.slot_bugs import slot_leaked_by_a_crash
 
@@ -73,6 +77,18 @@ def slots_given_back_too_early() -> AbstractContextManager[Any]:
     return patch.object(Claimer, "claim", and_release)
 
 
+def a_full_limit_keeps_back_requests() -> AbstractContextManager[Any]:
+    """A lock that nobody asked for counts as one that a sender holds: its message is dropped."""
+    about = decision._about_a_waiting_job
+
+    def hasty(head: Event, message: JobMessage, view: LockView, now: datetime) -> Any:
+        if view.attempt is LockAttempt.UNTRIED:
+            view = replace(view, attempt=LockAttempt.REFUSED)
+        return about(head, message, view, now)
+
+    return patch.object(decision, "_about_a_waiting_job", hasty)
+
+
 _LIMITED = BAD_WEATHER | {
     "limits": True,
     "jobs": 9,
@@ -109,6 +125,13 @@ OF_LIMITS = (
         0,
         _LIMITED,
         shows=ROBBED,
+    ),
+    Known(
+        "a full limit keeps back a waiting job's request",
+        a_full_limit_keeps_back_requests,
+        6,
+        PLAIN | {"full_limit": True, "fleet_scope": False, "core_only": False, "fault_rate": 0.2},
+        shows="^the request of job .* was unsent",
     ),
     Known(
         "a slot of a limit leaked by a crash",

@@ -31,9 +31,16 @@ def pause_faults(
         for subject in (ControlSubject.QUEUE, ControlSubject.TYPE)
         for span in _spans(subject, landed)
     ]
+    exempt = {
+        (job_id, epoch + 1)
+        for _, entry in landed
+        for job_id, epoch in entry.state.get("exempt", {}).items()
+    }
     for job_id, history in trails.items():
         for event in history:
             if event.kind is not Status.STARTED or event.facts.job_type in INTERNAL_TYPES:
+                continue
+            if (job_id, event.after.epoch) in exempt:
                 continue
             at = (event.occurred_at - BEGIN).total_seconds()
             for subject, name, since, until in spans:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from datetime import timedelta
 from random import Random
+from typing import TYPE_CHECKING
 
 from jobfleet_contracts.control import ControlSubject
-from jobfleet_contracts.ports import Clock
 from jobfleet_contracts.state import State
-from jobfleet_protocol.control.pauses import Pauses
 from tests.simulation.scenario import Scenario
 from tests.simulation.sim_handlers import JOB_TYPE
 from tests.simulation.workload import Wish
 
+if TYPE_CHECKING:
+    from tests.simulation.fleet import Api
+
 QUEUE = "default"
 LAST_PAUSE_VERB = "resume all"
+RUN_VERB = "run anyway"
 PAUSE_VERBS = frozenset(
-    {"pause queue", "resume queue", "pause type", "resume type", LAST_PAUSE_VERB}
+    {"pause queue", "resume queue", "pause type", "resume type", RUN_VERB, LAST_PAUSE_VERB}
 )
 LAST_SECONDS = 20.0
 """After the faults have ended pauses go on for so long, and are then resumed."""
@@ -38,10 +41,11 @@ def pause_wishes(scenario: Scenario) -> list[Wish]:
     return [*wishes, Wish(at=end, verb=LAST_PAUSE_VERB, tag="resume-all")]
 
 
-async def act_on_pauses(wish: Wish, pauses: Pauses, clock: Clock, by: str) -> State:
+async def act_on_pauses(wish: Wish, api: Api, by: str) -> State:
     """Do what a wish says, as an API server does it; some pauses end by themselves."""
     queue, of_type = (ControlSubject.QUEUE, QUEUE), (ControlSubject.TYPE, JOB_TYPE)
-    until = clock.now() + timedelta(seconds=15) if wish.tag.endswith(("1", "4")) else None
+    pauses, now = api.pauses, api.process.clock.now()
+    until = now + timedelta(seconds=15) if wish.tag.endswith(("1", "4")) else None
     match wish.verb:
         case "pause queue":
             await pauses.pause(*queue, by=by, until=until)
@@ -51,6 +55,8 @@ async def act_on_pauses(wish: Wish, pauses: Pauses, clock: Clock, by: str) -> St
             await pauses.resume(*queue, by=by)
         case "resume type":
             await pauses.resume(*of_type, by=by)
+        case "run anyway":
+            await pauses.run_job_anyway(wish.job_id, trail=api.backend.trail, by=by)
         case "resume all":
             await pauses.resume(*queue, by=by)
             await pauses.resume(*of_type, by=by)

@@ -22,6 +22,7 @@ WORKER_SCOPE_SHARE = 1 / 2
 MIXED_SHARE = 1 / 3
 OWN_ERRORS_SHARE = 1 / 8
 LIMITS_SHARE = 1 / 8
+FULL_LIMIT_SHARE = 1 / 64
 SKEW_SHARE = 1 / 8
 CHAINS_SHARE = 1 / 8
 MOVE_SHARE = 1 / 8
@@ -33,6 +34,8 @@ ONE_DATABASE_SHARE = 1 / 4
 DEADLY_SHARE = 1 / 32
 COUNTED_SHARE = 3 / 4
 """Of the runs with a deadly message."""
+IN_PAUSE_SHARE = EAGER_SHARE = 1 / 4
+"""Likewise."""
 _FAULT_RATES = (0.0, 0.01, 0.04, 0.04, 0.1, 0.1, 0.2)
 
 
@@ -64,6 +67,7 @@ class Scenario:
         rate: of the jobs' type.
         once: share of the jobs that must not start again after their worker was lost.
         limits: jobs name one or two limits, whose slots operators change.
+        full_limit: jobs of the third party count against a limit that is full for half an hour.
         old_workers: so many workers run this release, and the others an invented next one, until an
             update in the midst of the faults.
         chains: share of the jobs that others follow.
@@ -72,6 +76,8 @@ class Scenario:
         groups: so many groups, each of up to eight members in blocks of three.
         group_cancels: share of the groups whose first failure cancels the others, or that somebody
             cancels.
+        left_behind: share of the cancelled groups one member of which comes late, by a caller that
+            dies before it cancels it.
         nested_groups: share of the groups that hold another one.
         member_erasures: share of the members that somebody wants to be erased.
         processes: so many processes has each worker, of which a job needs one; ``None``: jobs need
@@ -80,6 +86,8 @@ class Scenario:
         one_database: a submit writes open row, event 1 and message in one transaction.
         deadly: so many jobs end nearly each worker that takes their message, before any claim.
         counts_losses: the broker is a database, which counts the workers that a message costs.
+        eager_redrives: the deadly jobs are submitted twice, and redriven once they have failed.
+        deadly_in_pause: operators pause the queue, and let the deadly jobs run once all the same.
     """
 
     seed: int
@@ -115,12 +123,14 @@ class Scenario:
     worker_scope: float = 0.0
     own_errors: float = 0.0
     limits: bool = False
+    full_limit: bool = False
     old_workers: int = 0
     chains: float = 0.0
     moved: bool = False
     erasures: float = 0.0
     groups: int = 0
     group_cancels: float = 0.0
+    left_behind: float = 0.0
     nested_groups: float = 0.0
     member_erasures: float = 0.0
     processes: int | None = None
@@ -128,6 +138,8 @@ class Scenario:
     one_database: bool = False
     deadly: int = 0
     counts_losses: bool = False
+    deadly_in_pause: bool = False
+    eager_redrives: bool = False
 
     @classmethod
     def of(cls, seed: int) -> Scenario:
@@ -170,7 +182,8 @@ class Scenario:
         with_rate = rates.random() < RATE_SHARE and not scenario.clock_steps
         deadly = Random(f"deadly/{seed}")
         is_deadly = deadly.random() < DEADLY_SHARE
-        with_pauses = Random(f"with pauses/{seed}").random() < PAUSE_SHARE
+        in_pause = is_deadly and Random(f"deadly in pause/{seed}").random() < IN_PAUSE_SHARE
+        with_pauses = in_pause or Random(f"with pauses/{seed}").random() < PAUSE_SHARE
         return replace(
             scenario,
             schedules=with_schedule and not scenario.clock_steps,
@@ -182,6 +195,8 @@ class Scenario:
             worker_scope=_worker_scope(Random(f"scope/{seed}")),
             own_errors=0.1 if Random(f"own errors/{seed}").random() < OWN_ERRORS_SHARE else 0.0,
             limits=not scenario.clock_steps and Random(f"limits/{seed}").random() < LIMITS_SHARE,
+            full_limit=not scenario.clock_steps
+            and Random(f"with full limit/{seed}").random() < FULL_LIMIT_SHARE,
             erasures=0.4
             if not scenario.clock_steps and Random(f"erasures/{seed}").random() < ERASURE_SHARE
             else 0.0,
@@ -191,12 +206,15 @@ class Scenario:
             moved=Random(f"mover/{seed}").random() < MOVE_SHARE,
             groups=int(Random(f"groups/{seed}").random() < GROUPS_SHARE),
             group_cancels=0.5,
+            left_behind=0.3 if scenario.retention_seconds is None else 0.0,
             nested_groups=0.3,
             member_erasures=0.0 if scenario.clock_steps else 0.1,
             core_only=Random(f"core/{seed}").random() < CORE_SHARE,
             one_database=Random(f"one database/{seed}").random() < ONE_DATABASE_SHARE,
             deadly=int(is_deadly),
             counts_losses=is_deadly and deadly.random() < COUNTED_SHARE,
+            eager_redrives=Random(f"eager redrives/{seed}").random() < EAGER_SHARE,
+            deadly_in_pause=in_pause and not scenario.clock_steps,
         )
 
     def _with_retention(self, dice: Random) -> Scenario:

@@ -24,6 +24,7 @@ from tests.simulation.deadly_judgement import unstartable_faults
 from tests.simulation.deadly_messages import DeadlyMessages, deadly_wishes
 from tests.simulation.faults import LATEST_SECONDS, Breakage, Faults
 from tests.simulation.fleet import Fleet
+from tests.simulation.full_limit import FullLimit
 from tests.simulation.group_wishes import BLOCK, group_wishes
 from tests.simulation.invented_release import skew_faults
 from tests.simulation.journal import Journal
@@ -143,6 +144,7 @@ class Simulation:
         self.deadly = DeadlyMessages(scenario=scenario, servers=self.servers, witness=self.witness)
         if scenario.deadly:
             self.fleet.deadly_key = self.deadly.key_of
+        self.full_limit = FullLimit(scenario=scenario, time=self.time, servers=self.servers)
         self._talkative = talkative
         self._quiet_since: float | None = None
         self._heads: list[Head] = []
@@ -169,14 +171,17 @@ class Simulation:
                         *schedule_wishes(self.scenario),
                         *pause_wishes(self.scenario),
                         *limit_wishes(self.scenario),
+                        *self.full_limit.wishes(),
                         *move_wishes(self.scenario),
                         *group_wishes(self.scenario),
                         *deadly_wishes(self.scenario),
                     ]
                 )
                 self.crowd.begin()
+                self.full_limit.begin()
                 self.time.after(self.scenario.fault_seconds, self._heal)
                 rested = self._run_until_quiet()
+                self.full_limit.end()
                 faults = [] if rested else [self._restlessness()]
                 faults += self._judge()
                 faults += self._drain() if rested else []
@@ -323,6 +328,7 @@ class Simulation:
             # A worker that keeps its messages for a while lets the rescuer send more of them.
             *([] if self.faults.broken else copy_faults(self._copies, self.scenario.workers)),
             *slot_faults(self.servers.trail.written),
+            *self.full_limit.faults(self.servers.trail.written),
             *limit_faults(
                 self.servers.control_log.landed,
                 self.witness.crowds,

@@ -40,8 +40,9 @@ class Wish:
         at: seconds after the beginning.
         verb: ``submit``, ``foreign``, ``malformed``, ``cancel``, ``redrive``, ``dismiss`` or
             ``erase``; of a schedule ``declare``, ``change``, ``deploy``, ``pause``, ``resume``,
-            ``run`` or ``unschedule``; ``group`` or ``free`` of a group.
-        members: of a group; ``nested``: of a group that is its last member.
+            ``run`` or ``unschedule``; ``group``, ``leave`` or ``free`` of a group.
+        members: of a group; ``nested``: of a group that is a member behind them; ``left``: the last
+            one, which another caller submits after the seal.
         key: idempotency key of a submit.
         tag: names the wish in the trail.
     """
@@ -55,11 +56,12 @@ class Wish:
     schedule: Schedule | None = None
     members: tuple[JobRequest, ...] = ()
     nested: tuple[JobRequest, ...] = ()
+    left: JobRequest | None = None
 
     @property
     def total(self) -> int:
         """How many members its group has."""
-        return len(self.members) + bool(self.nested)
+        return len(self.members) + bool(self.nested) + (self.left is not None)
 
 
 class Workload:

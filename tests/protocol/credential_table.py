@@ -100,6 +100,7 @@ NOT_HIDDEN: Mapping[str, tuple[object, ...]] = {
         f"password->{VALUE}",
         f"password::{VALUE}",
         f'set_password("{VALUE}")',
+        f"mysql -p{VALUE}",
     ),
     "what stands behind the bare word `key:` in a text (write `API key:`)": (f"the key: {VALUE}",),
     "a separator on another line than the name": (f"password\n= {VALUE}",),

@@ -76,7 +76,8 @@ _HOSTILE = (
     "<!--", "<![CDATA[", "//", "://", "/", "@", "eyJ", "ewo", "Bearer ", "Basic ", "&quot;", "&lt;",
     "|\n ", "=>", "${secret:A}", "<password>", "</password>", '"name":"token",', '<a name="key">',
     '["key","', "password: ", "\n password:\n  ", "jdbc:oracle:a:", "a=", "x:", "aaaaaaaaa", "1",
-    "-----BEGIN PRIVATE KEY-----", "token=Bearer ",
+    "-----BEGIN PRIVATE KEY-----", "token=Bearer ", '{"name":"password",', " -> ", "==", "\uff1a",
+    "\u200b", "\x1b[3", "</td><td>", "\n ", 'Bearer "', "\\n", "\\x3d", "[0]",
 )  # fmt: skip
 """What the grammar is made of; a text of two of them, again and again, meets each repetition."""
 
@@ -167,7 +168,9 @@ def test_a_name_that_masking_would_change_is_refused(field: str) -> None:
 
 
 @pytest.mark.parametrize("field", ["jobName", "lockKey"])
-@pytest.mark.parametrize("text", ["session:42", "customer:5:key", "invoice 5 of 9", "key: 5"])
+@pytest.mark.parametrize(
+    "text", ["session:42", "session\uff1a42", "customer:5:key", "invoice 5 of 9", "key: 5"]
+)
 def test_an_ordinary_name_is_accepted(field: str, text: str) -> None:
     JobRequest.parse({"type": "a", field: text})
 

@@ -159,7 +159,7 @@ def holds_credential(text: str) -> bool:
     """
     text = labelled_text(text)
     apart = without_forms(without_addresses(text))
-    joined = _JOINING_COLON.sub(".", apart)
+    joined = _JOINING_COLON.sub(".", plain(apart))
     return apart != text or masked_text(joined) != joined
 
 

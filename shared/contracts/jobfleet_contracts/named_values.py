@@ -52,7 +52,7 @@ _SEPARATOR = re.compile(
     r"""(?:\[[^\[\]\r\n]{0,40}\]){0,3}(?P<quote>\\{0,15}["'`]?)(?:</(?:b|i|u|em|strong|code)>)?"""
     r"""[\[\])*]{0,4}(?P<gap>\s{0,20})(?:\([^()\r\n]{1,40}\)\s{0,5})?"""
     r"""(?P<sign>[:?+|.&!~^*/%-]{0,2}={1,3}[>~]?(?!=)|:(?!:|//)|,|(?<=\s)->(?=\s)"""
-    r"""|</(?:td|th|dt)>\s{0,20}<(?:td|dd)(?:\s[^<>]{0,200})?>)"""
+    r"""|(?i:</(?:td|th|dt)>\s{0,20}<(?:td|dd)(?:\s[^<>]{0,200})?>))"""
     r"""(?:\*\*(?=[ \t]))?(?P<after>\s{0,20})"""
 )
 _OPTION = re.compile(r"""[ \t]{1,20}(?=["']|[^\s"'-])""")
@@ -62,7 +62,7 @@ _COLUMNS = re.compile(r"[ ]\([^()\r\n]{1,200}\)=\(")
 _LABEL_TEXT = re.compile(
     r"""\\{0,15}["'`]?([\w$@.:/ -]{1,200}+)[ \t]{0,20}(?=\\{0,15}["'`]|[,;&<>}\])\r\n]|$)"""
 )
-_SCHEME_BEFORE = re.compile(rf"(?i:{SCHEMES})[ ]{{1,3}}(?=[^\s&;#<>])")
+_SCHEME_BEFORE = re.compile(rf"(?i:{SCHEMES})(?:\\?[ ]){{1,3}}(?=[^\s&;#<>])")
 _SCHEME = re.compile(SCHEMES, re.IGNORECASE)
 _LIST_GOES_ON = re.compile(r"\s{0,20},\s{0,20}")
 _LIST_ENDS = re.compile(r"\s{0,20}(?:[\])]|$)")

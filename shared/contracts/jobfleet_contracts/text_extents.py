@@ -16,8 +16,8 @@ _QUOTE = re.compile(r"""(?<!\\)(\\*)(["'`])""")
 _BRACKET = re.compile(r"""[\[{(]|[\])}]|(?<!\\)\\{0,15}["']""")
 _REFERENCES = re.compile(r"(?:\$\{secret:[A-Za-z0-9_]{1,100}\})+")
 _LINE_END = re.compile(r"[\r\n]|$")
-_WORD_END = re.compile(r"\s|$")
-_ARGUMENT_END = re.compile(r"[\s&;#\"'<>]|$")
+_WORD_END = re.compile(r"(?<!\\)\s|$")
+_ARGUMENT_END = re.compile(r"(?<!\\)\s|[&;#\"'<>]|$")
 _CLOSES = r"[)\]}](?=[\s,.;:)\]}\"'`]|$)"
 _NEXT = {
     "=": r"[ \t&;,]{1,20}+[\w.$-]{1,100}+[ \t]{0,20}+=(?!=)",
@@ -184,7 +184,8 @@ class Extents:
                 break
             self._count(place, found.end())
             if found[0].strip():
-                if len(found[1]) <= start - line:
+                depth, is_item = len(found[1]) - (start - line), found[0].lstrip().startswith("- ")
+                if depth < 0 or (depth == 0 and not is_item):
                     break
                 end = place + len(found[0].rstrip("\r\n"))
             place = found.end()

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.packaging.installed import ROOT, Built, Environment, build, metadata
+from tests.yardstick import slowness
 
 NAMES = ("jobfleet", "jobfleet-client")
 MOST_PACKAGES = 20
@@ -182,7 +183,7 @@ def test_the_client_alone_has_nothing_of_servers_web_or_terminal(client: Environ
 def test_the_import_costs_little_cpu(client: Environment, tmp_path: Path) -> None:
     program = "import time, jobfleet_publisher; print(time.process_time())"
     spent = [float(_run(client, "-c", program, cwd=tmp_path).stdout) for _ in range(10)]
-    assert min(spent) <= MOST_CPU_SECONDS
+    assert min(spent) <= MOST_CPU_SECONDS * slowness()
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,12 @@ from tests.dashboard.api.all_routes import addressed, all_routes
 from tests.dashboard.api.asgi_client import AsgiClient
 from tests.dashboard.api.conftest import client_of
 from tests.dashboard.api.loop_steps import measured_steps
+from tests.yardstick import slowness
 
 SECRET = "a secret of the third party"
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 LONGEST_STEP_SECONDS = 0.1
+TRIES = 3
 
 Fill = Callable[[int], bytes]
 
@@ -119,6 +121,10 @@ def _signature(body: bytes) -> dict[str, str]:
     return {"X-HMAC-SHA256": hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()}
 
 
+def _is_short(seconds: float) -> bool:
+    return seconds < LONGEST_STEP_SECONDS or seconds < LONGEST_STEP_SECONDS * slowness()
+
+
 @pytest.mark.parametrize("kind", [*JSON_BODIES, *(f"form of {name}" for name in FORM_BODIES)])
 async def test_no_body_holds_the_loop_whatever_the_route(
     signed: AsgiClient, monkeypatch: pytest.MonkeyPatch, kind: str
@@ -135,13 +141,17 @@ async def test_no_body_holds_the_loop_whatever_the_route(
             address = addressed(route, job_id)
             body = fill(limit_of(address))
             sent = headers | (_signature(body) if address.startswith("/api/callbacks/") else {})
-            await asyncio.sleep(0)  # ends the step that made the body
-            steps.forget()
             method = min((route.methods or set()) - {"GET", "HEAD"})
-            answer = await signed.request(method, address, body=body, headers=sent)
-            await asyncio.sleep(0)
-            assert answer.status < 500, (address, answer.body[:300])
-            assert steps.longest_seconds < LONGEST_STEP_SECONDS, (address, steps)
+            for _ in range(TRIES):
+                await asyncio.sleep(0)  # ends the step that made the body
+                steps.forget()
+                answer = await signed.request(method, address, body=body, headers=sent)
+                await asyncio.sleep(0)
+                assert answer.status < 500, (address, answer.body[:300])
+                if _is_short(steps.longest_seconds):
+                    break
+            else:
+                pytest.fail(f"{address}: {steps}")
 
 
 async def test_more_values_than_a_job_may_hold_are_refused_with_the_remedy(

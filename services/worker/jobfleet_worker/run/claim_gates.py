@@ -33,6 +33,8 @@ class ClaimGates:
 
     async def leave_to_others(self, message: JobMessage) -> bool:
         """Put off a job of a type or a key that this worker lacks; returns whether it was."""
+        if self._handler_gate.has_all(message):  # nearly always: nothing is asked
+            return False
         return await self._patience.repeat(message, lambda: self._handler_gate.puts_off(message))
 
     async def put_off_by_rate(self, message: JobMessage) -> bool:

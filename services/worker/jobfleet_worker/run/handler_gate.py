@@ -92,6 +92,12 @@ class HandlerGate:
         self._started_at = clock.boottime()
         self._last_seen: dict[tuple[str, str], float] = {}
 
+    def has_all(self, message: JobMessage) -> bool:
+        """Whether this worker has handler and key of the message's job: nothing puts it off."""
+        request = message.request
+        has_handler = self._handlers.get(request.type) is not None
+        return has_handler and self._coder.lacks_key_of(request) is None
+
     async def puts_off(self, message: JobMessage) -> bool:
         """Put the message off, or drop it, if another worker may have what this one lacks.
 
@@ -102,6 +108,8 @@ class HandlerGate:
         Raises:
             BackendError: the trail cannot be read or written; keep the delivery and try again.
         """
+        if self.has_all(message):
+            return False
         request = message.request
         if self._handlers.get(request.type) is not None:
             key = self._coder.lacks_key_of(request)

@@ -82,6 +82,8 @@ class PauseWatch:
         Raises:
             BackendUnavailable: they are still not known: the control log cannot be read.
         """
+        if (found := self.latest) is not None:
+            return found
         try:
             async with asyncio.timeout(WAIT_SECONDS):
                 while (found := self.latest) is None:

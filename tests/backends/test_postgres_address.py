@@ -41,7 +41,7 @@ def test_a_right_address_is_taken(url: str, shown: str) -> None:
 
 
 def test_a_password_in_the_place_of_the_port_is_not_repeated() -> None:
-    with pytest.raises(ValueError, match="port that is no number") as refused:
+    with pytest.raises(ValueError, match="port that is not a number") as refused:
         Address("postgresql://me:P4ss")
     assert "P4ss" not in str(refused.value)
 

@@ -10,7 +10,7 @@ from jobfleet_contracts.backend import Backend
 from jobfleet_contracts.errors import SequenceTaken
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import EventQuery, IndexedEvent, JobQuery
-from jobfleet_contracts.ports import TrailRetention
+from jobfleet_contracts.trail_retention import TrailRetention
 from jobfleet_protocol.trail.tombstone import seal_of, tombstone_of
 from tests.conformance.conftest import WITH_FAKES
 from tests.conformance.jobs import BEGIN, a_life, after, completed, queued, started, write

@@ -13,6 +13,9 @@ REPLACED = {
     r"never run at the same time": "jobfleet starts one job of a key at a time (a pause can make "
     "handlers overlap)",
     r"cursor:? is none of": "not one that this list returned (`foreign_cursor`)",
+    r"\bshall\b": "must, will or is to",
+    r"(lies?|put|kept|keeps?) apart\b": "stored separately, or dead-lettered",
+    r'(\. |""")Of (the|a|an|its|what|those|all|every|each|two|one) ': "the subject first",
 }
 
 

@@ -242,8 +242,8 @@ def test_a_result_that_cannot_be_decoded_is_never_taken_for_the_value(coder: Val
         ("no_such_module_here:codec", "cannot be imported"),
         ("broken_codec:codec", "cannot be imported"),
         ("some_codec:missing", "cannot be imported"),
-        ("some_codec:nothing", "is no codec"),
-        ("some_codec:Ring", "is no codec"),
+        ("some_codec:nothing", "is not a codec"),
+        ("some_codec:Ring", "is not a codec"),
         ("some_codec:short", "digest_key"),
     ],
 )

@@ -82,7 +82,7 @@ async def _servers(settings: Settings) -> Sequence[Probe]:
 def clock_probes(backend_name: str, offset: float) -> Sequence[Probe]:
     """Say how wrong this machine's clock is, after the storage has answered.
 
-    Nothing where the storage is no server, and has no clock of its own.
+    Nothing if the storage is not a server, and has no clock of its own.
 
     Args:
         offset: seconds by which this machine's clock is ahead of the storage's.

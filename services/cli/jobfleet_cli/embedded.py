@@ -39,7 +39,7 @@ class EmbeddedWorker:
 
         Args:
             handlers: names of modules with handlers and hooks, or the marked functions.
-            buckets: of the histograms in :meth:`metrics_text`.
+            buckets: those of the histograms in :meth:`metrics_text`.
             flags: settings that stand above the environment, as ``concurrency=2``.
 
         Raises:

@@ -20,7 +20,7 @@ def verify_export(file: Path, *, as_json: bool) -> ExitCode:
     Exit 1 if one is missing or was changed.
 
     Raises:
-        SettingsError: the file cannot be read, or is no export.
+        SettingsError: the file cannot be read, or is not an export.
     """
     found = read = 0
 

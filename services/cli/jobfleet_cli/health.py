@@ -36,7 +36,7 @@ async def health_served(
 
     Args:
         probe: asks the servers that the worker needs.
-        requests: counts what was sent to the storage; ``None`` where that is no server.
+        requests: counts what was sent to the storage; ``None`` if that is not a server.
 
     Raises:
         SettingsError: the port cannot be bound, or an entry of ``JOBFLEET_API_KEYS`` does not fit.

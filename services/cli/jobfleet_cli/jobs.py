@@ -123,7 +123,7 @@ def watch(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line per event.")] = False,
 ) -> None:
-    """Print events as they happen; of one job until it ends (exit 1 unless completed)."""
+    """Print events as they happen; for one job until it ends (exit 1 unless completed)."""
     from jobfleet_cli.fleet_source import Fleet, FleetHere
     from jobfleet_cli.job_watch import watch_fleet, watch_job
     from jobfleet_cli.remote_fleet import FleetThere

@@ -22,7 +22,7 @@ from jobfleet_cli.stop_signals import StopSignals
 _METRICS_PORT = "JOBFLEET_METRICS_PORT"
 _NO_FLAGS: Mapping[str, object] = MappingProxyType({})
 _HANDS_BACK = {"JOBFLEET_DRAIN_SECONDS": "0"}
-"""Of a worker that reloads: a running job starts again on the new code, and not after its end."""
+"""For a worker that reloads: a running job starts again on the new code, not after its end."""
 
 
 def local_fleet(

@@ -12,7 +12,7 @@ from structlog.typing import EventDict
 def json_line(_logger: Any, _name: str, entry: EventDict) -> str:
     """Return ``{"timestamp", "level", "event", …}``; what JSON cannot hold as its ``str``.
 
-    It never raises: an entry that cannot be rendered is no reason to end what logged it.
+    It never raises: an entry that cannot be rendered must not end what logged it.
     """
     first = {key: entry[key] for key in ("timestamp", "level", "event") if key in entry}
     whole = {**first, **entry}

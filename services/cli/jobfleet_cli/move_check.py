@@ -29,8 +29,8 @@ class CheckedMove:
 
     Attributes:
         heads: the newest hash of each job.
-        violations: of the trail; ``broken`` counts those that are not kept, too.
-        control: of the control log.
+        violations: those of the trail; ``broken`` counts also those that are not kept.
+        control: violations of the control log.
     """
 
     header: MoveHeader

@@ -27,7 +27,7 @@ OPTIONS = {
 }
 """The option of each field."""
 _IN_TEXT = re.compile(rf"\b({'|'.join(name for name in OPTIONS if not name.islower())})\b")
-"""Fields that are no word of plain English."""
+"""Fields that are not words of plain English."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Waits through outages: a server that is silent for a while is no reason to give a command up."""
+"""Waits through outages: a command does not fail because a server is silent for a while."""
 
 from __future__ import annotations
 

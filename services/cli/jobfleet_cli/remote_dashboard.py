@@ -23,7 +23,7 @@ from jobfleet_contracts.errors import (
 ANSWER_SECONDS = 60.0
 SILENT_STREAM_SECONDS = 45.0
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
-"""Of one answer, decompressed: an address that is no dashboard must not fill the memory."""
+"""Size of one answer, decompressed. A server that is not a dashboard must not fill the memory."""
 _KINDS: Mapping[int, type[JobfleetError]] = {
     400: InvalidRequest,
     401: SettingsError,

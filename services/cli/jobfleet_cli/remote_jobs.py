@@ -161,7 +161,7 @@ async def _follow(dashboard: RemoteDashboard, job_id: str, *, as_json: bool) -> 
 
 
 def _print_state(job_id: str, state: str, *, wait: bool, as_json: bool) -> None:
-    """Print the id at once: where somebody waits, it is no answer yet."""
+    """Print the id at once; a caller that waits gets its answer later."""
     file = sys.stderr if wait else sys.stdout
     if as_json and not wait:
         print_json({"jobId": job_id, "state": state})

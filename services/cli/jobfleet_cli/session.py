@@ -107,7 +107,7 @@ async def _asked(settings: Settings, remote: Callable[[RemoteDashboard], Awaitab
         except JobfleetError:
             raise
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-            # Answers are read field by field, so what is no dashboard shows in one of these.
+            # Answers are read field by field: these show that the server is not a dashboard.
             message = f"JOBFLEET_URL: {settings.url} answers in another form than a dashboard does"
             raise SettingsError(f"{message}: {type(error).__name__}: {error}") from error
 

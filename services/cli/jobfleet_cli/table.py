@@ -17,7 +17,7 @@ class Column:
     """A column of a table.
 
     Attributes:
-        rank: 0 stays always; of the others the one with the highest rank is left out first.
+        rank: 0 stays always; the column with the highest rank is left out first.
         cut: its texts may be cut, with an ellipsis.
         is_id: shown by its last eight characters where the whole id has no room.
     """

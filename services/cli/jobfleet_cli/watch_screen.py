@@ -103,7 +103,7 @@ def _headline(view: FleetView) -> Text:
 
 
 def _counts(counts: Mapping[State, int]) -> Text:
-    """Return the jobs by state; of empty states only ``queued`` and ``running`` are shown."""
+    """Return the jobs by state; only ``queued`` and ``running`` are shown if empty."""
     line = Text(no_wrap=True, overflow="ellipsis")
     for state in State:
         count = counts.get(state, 0)

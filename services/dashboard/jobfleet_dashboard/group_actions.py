@@ -17,7 +17,7 @@ async def accept(
 
     Raises:
         UnknownJob: there is no such group.
-        ActionRefused: it is no group, or it does not allow the action.
+        ActionRefused: it is not a group, or it does not allow the action.
         BackendUnavailable: whether it was accepted is unclear; look at the list of actions.
     """
     record = await services.group_reader.read(group_id, most_bad=MOST_MEMBERS)

@@ -15,7 +15,7 @@ class DashboardOptions:
 
     Attributes:
         defaults: applied at submit where a request does not say.
-        version: of jobfleet, for OpenAPI and pages.
+        version: jobfleet's version, for OpenAPI and pages.
         host, port: where the server listens; port 0 picks a free one.
         api_keys: ``name:role:sha256hex`` each; none: everybody who gets here is an operator.
         session_secret: signs browser cookies; ``None``: made at start, so a restart logs out.

@@ -20,7 +20,7 @@ class EndedJobs:
     """Jobs that ended in one state within a span of time.
 
     Attributes:
-        mean_duration_ms: of their last attempts; ``None`` for none.
+        mean_duration_ms: mean of their last attempts; ``None`` for none.
     """
 
     jobs: int

@@ -73,7 +73,7 @@ async def _console() -> int:
 
 
 def _say(line: str) -> None:
-    """Print a line in raw mode, which needs a carriage return; servers' texts are no commands."""
+    """Print a line in raw mode, which needs a carriage return; unprintable characters become ?."""
     shown = "".join(each if each.isprintable() else "?" for each in line)
     sys.stdout.write(f"{shown}\r\n")
     sys.stdout.flush()

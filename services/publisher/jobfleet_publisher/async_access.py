@@ -16,7 +16,7 @@ from jobfleet_contracts.errors import InvalidRequest
 from jobfleet_publisher.job_details import JobDetails
 
 TOKEN_FIELD = "statusToken"  # noqa: S105 - a name
-"""Of the job's context; of the status address the query parameter ``token``."""
+"""Field of the job's context; in the status address it is the query parameter ``token``."""
 _MAX_KEY = 255
 
 Authorize = Callable[[Request, JobDetails], Any]
@@ -77,7 +77,7 @@ async def idempotency_key(request: Request, job_type: str, scope: KeyScope | Non
 
 
 async def called(function: Callable[..., Any], *values: Any, **named: Any) -> Any:
-    """Return what a function returns; one that is no coroutine runs in a thread."""
+    """Return what a function returns; one that is not a coroutine runs in a thread."""
     if inspect.iscoroutinefunction(function):
         return await function(*values, **named)
     returned = await run_in_threadpool(function, *values, **named)

@@ -44,9 +44,9 @@ class AsyncAnswers:
     what these return, unless it has them.
 
     Attributes:
-        submitted: of the endpoint, once the job is in the trail.
-        status: of the status route.
-        not_found: of the status route, for an id that no endpoint here has made.
+        submitted: answers the endpoint's caller once the job is in the trail.
+        status: answers the status route.
+        not_found: answers the status route for an id that no endpoint here has made.
     """
 
     submitted: JobAnswer = job_submitted

@@ -96,7 +96,7 @@ class AsyncEndpoints:
                 ``Depends(requested_job)``. Without it the status route asks for the token that
                 stands in ``Location``.
             key_scope: returns of a request whose idempotency keys these are, as a user's id.
-            status_path: of the status route; it shows jobs of these endpoints only.
+            status_path: path of the status route, which shows jobs of these endpoints only.
             retry_after: seconds that clients should wait between two looks.
             keep_headers: headers that reach the handler beside ``KEPT_HEADERS``; they stand in
                 the audit trail for good.

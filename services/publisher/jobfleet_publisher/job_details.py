@@ -25,8 +25,8 @@ class JobDetails:
         max_attempts: ``None`` right after the submit, where the request does not say.
         result: what the handler returned, as JSON; ``None`` unless ``completed``. The text
             ``encrypted (key …)`` where this process cannot decode it.
-        error: of the attempt or job that failed last, ``None`` where the newest event has none.
-        message: of the newest event, for people.
+        error: why attempt or job failed; ``None`` if the newest event has no error.
+        message: the newest event's message, for people.
     """
 
     job_id: str

@@ -29,7 +29,7 @@ class JobResult:
         result: what the handler returned, as JSON; ``None`` unless ``completed``. Encoded, where
             this process lacks the codec or the key: :meth:`unwrap` then says so.
         error: what the last attempt raised; ``None`` where nothing did.
-        message: of the last event, for people.
+        message: the last event's message, for people.
     """
 
     job_id: str

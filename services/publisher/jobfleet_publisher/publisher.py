@@ -228,7 +228,7 @@ class Publisher(OpensGroups):
             priority: 0 to 9, higher first, 5 where none is given.
             lock_key: jobfleet starts one job of a key at a time. After a pause a handler that is
                 being stopped may still overlap the next one.
-            lock_slots: so many jobs of the lock key may run at the same time instead of one.
+            lock_slots: how many jobs of the lock key may run at the same time, instead of one.
             limits: up to three named limits, which operators set.
             run_at: aware time before which it does not start; ``delay`` counts from now instead.
             max_attempts: first run included.
@@ -411,7 +411,7 @@ class Publisher(OpensGroups):
     async def find_request(self, job_id: str) -> JobRequest | None:
         """Return what a job was submitted with; ``None`` if there is no such job.
 
-        Of a removed history it has no payload and no context.
+        If the history was removed, it has no payload and no context.
 
         Raises:
             CodecError: it is encoded, and cannot be decoded here.

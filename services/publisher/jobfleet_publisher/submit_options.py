@@ -18,7 +18,7 @@ class JobOptions(TypedDict, total=False):
         priority: 0 to 9, higher first, 5 where none is given.
         lock_key: jobfleet starts one job of a key at a time. After a pause a handler that is
             being stopped may still overlap the next one.
-        lock_slots: so many jobs of the lock key may run at the same time instead of one.
+        lock_slots: how many jobs of the lock key may run at the same time, instead of one.
         limits: up to three named limits, which operators set.
         run_at: aware time before which it does not start; ``delay`` counts from now instead.
         max_attempts: first run included.

@@ -44,7 +44,7 @@ class SubmittedJob:
             created: whether this submit made it; false for a repetition.
             warning: what the submitter should know, ``None`` for nothing: open jobs of the same
                 lock key allow another number at a time.
-            transaction: of the submitter's own, on which it depends whether the job exists.
+            transaction: the submitter's own; the job exists only if it commits.
             transactions: tells what became of it.
             coder: decodes its result.
         """

@@ -35,14 +35,14 @@ class WorkerOptions:
         no_handler_seconds: how long a job whose type no worker has is put off before it fails;
             0: a worker that lacks its type fails it at once.
         alone_seconds: how long a suspect at first keeps all slots while it waits to run alone.
-        max_jobs, max_memory_mb: the worker drains and stops after so many jobs, or above so much
-            memory in MiB; ``None``: never.
+        max_jobs, max_memory_mb: after how many jobs, or above how many MiB of memory, the worker
+            drains and stops; ``None``: never.
         grace_seconds: how long a handler may take to heed a cancellation before it is cut off.
         processes: how many jobs run at once in processes.
-        max_jobs_per_process: after so many jobs a process is replaced.
+        max_jobs_per_process: how many jobs a process runs before it is replaced.
         max_mib_per_process: once it holds more memory after a job, it is replaced; ``None``: no
             limit.
-        version, level: of this release, and of the protocol that it has.
+        version, level: this release's version, and its protocol level.
         set_up_process: called first in each handler process, to log there as the worker does; it
             must survive pickling.
     """

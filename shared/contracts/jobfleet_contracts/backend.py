@@ -22,9 +22,9 @@ from jobfleet_contracts.ports import (
     LockRecords,
     PayloadStore,
     RenewalLeases,
-    TrailRetention,
 )
 from jobfleet_contracts.request_counter import RequestCounter
+from jobfleet_contracts.trail_retention import TrailRetention
 from jobfleet_contracts.transaction import JobOpenings, UserTransactions
 from jobfleet_contracts.value_coder import NO_CODER, ValueCoder
 
@@ -90,7 +90,7 @@ class Backend:
         probe: asks each server, at most 5 s.
         close: flushes the index and closes connections; safe to call twice.
         retention: removes histories; ``None`` where nothing can be removed.
-        requests: counts what was sent to the storage; ``None`` where that is no server.
+        requests: counts what was sent to the storage; ``None`` if that is not a server.
         clock_offset: seconds by which this machine's clock is ahead of the storage's, negative if
             behind, as its last answers showed; 0 where storage has no clock of its own.
         openings: makes jobs exist in one transaction; ``None`` where the trail, the index and the

@@ -44,7 +44,7 @@ _SIGNS = (
 # take a time that grows with its square.
 _USER_INFO = re.compile(r"//(?<![A-Za-z0-9+./-]//)([^\s/?#'\"<>]{1,1000})@")
 _ODD_USER_INFO = re.compile(
-    # Clients read over tabs and line breaks in an address. A port is no password.
+    # Clients read over tabs and line breaks in an address. A port is not a password.
     r""":[\\\t\r\n]{0,3}/[\\\t\r\n]{0,3}/"""
     r"""([^ /?#@:'"<>\[]{0,100}:(?![0-9\t\r\n]{1,8}(?:[/?# \t\r\n]|$))[^ '"<>@]{0,200}"""
     r"""(?:@[^\s/?#'"<>@]{1,200}){0,3})@"""
@@ -121,7 +121,7 @@ def without_forms(text: str) -> str:
 def user_info_in(value: Any, path: str) -> str | None:
     """Return the path of a text that is a URL with user info; ``None`` if there is none.
 
-    A user alone, as in ``ssh://git@host``, is no credential; in a web address it is refused too.
+    A user alone, as in ``ssh://git@host``, is not a credential; in a web address it is refused too.
     """
     match value:
         case str():

@@ -70,7 +70,7 @@ def masked_text(text: str) -> str:
 
 
 def _masked(value: Any, levels: int) -> Any:
-    """Mask a value; JSON texts in it may have so many levels."""
+    """Mask a value; JSON texts in it are masked down to ``levels`` levels."""
     match value:
         case str():
             return _masked_text(value, levels)

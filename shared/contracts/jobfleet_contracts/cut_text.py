@@ -17,7 +17,7 @@ LOOKED_AT = 1_000_000
 
 
 def cut_text(text: str, most: int) -> str:
-    """Return a text as it is if it has at most so many characters, else its masked beginning."""
+    """Return a text as it is if it has at most ``most`` characters, else its masked beginning."""
     if len(text) <= most:
         return text
     near = labelled_text(text[:LOOKED_AT])
@@ -25,7 +25,7 @@ def cut_text(text: str, most: int) -> str:
 
 
 def ends_of(text: str, most: int) -> tuple[str, str]:
-    """Return the masked beginning and end of a text, each of at most so many characters."""
+    """Return the masked beginning and end of a text, each of at most ``most`` characters."""
     if len(text) > LOOKED_AT:
         return beginning_of(text, most), _end(labelled_text(text[-LOOKED_AT:]), most)
     text = labelled_text(text)
@@ -36,7 +36,7 @@ def ends_of(text: str, most: int) -> tuple[str, str]:
 
 
 def beginning_of(text: str, most: int) -> str:
-    """Return the masked beginning of a text, of at most so many characters."""
+    """Return the masked beginning of a text, of at most ``most`` characters."""
     text = labelled_text(text[:LOOKED_AT])
     if len(text) <= most + BESIDE:
         return masked_text(text)[:most]

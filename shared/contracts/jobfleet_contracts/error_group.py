@@ -18,7 +18,7 @@ MOST_GROUPS = 200
 NO_HANDLER = "NoHandler"
 """Error class of a job whose type no worker has. A submitter can invent types."""
 MAX_SAMPLE_CHARACTERS = 500
-"""Of the message that stands for a group."""
+"""Limit of the message that stands for a group."""
 
 _FAILURES = frozenset({Status.FAILED, Status.TIMED_OUT, Status.ATTEMPT_FAILED})
 
@@ -66,7 +66,7 @@ class ErrorGroup:
     """What is known of a group within a span of time.
 
     Attributes:
-        message, job_id: of its last failure.
+        message, job_id: those of its last failure.
         steps: counts by the beginning of their minute or hour.
     """
 

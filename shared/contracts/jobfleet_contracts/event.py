@@ -42,7 +42,7 @@ class JobFacts:
     lock_slots: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse what an edited row may hold: names of so many slots would fill the memory.
+        """Refuse what an edited row may hold: the names of too many slots would fill the memory.
 
         Raises:
             ValueError: the number of slots is none that a request can have.
@@ -90,7 +90,7 @@ def held_locks_of_text(text: str | None) -> tuple[HeldLock, ...]:
     try:
         found = [HeldLock(str(lock), turn) for lock, turn in decode(text)] if text else []
     except (InvalidRequest, TypeError, ValueError) as error:
-        raise ValueError(f"locks are no list of lock and turn: {error}") from error
+        raise ValueError(f"locks are not a list of lock and turn: {error}") from error
     if not all(isinstance(each.turn, int) for each in found):
         raise ValueError("locks hold a turn that is not a number")
     return tuple(found)
@@ -101,7 +101,7 @@ class JobState:
     """Fold of a job's events up to one sequence; stored in that event's row.
 
     Attributes:
-        sequence: of the event that led here, from 1 without gaps.
+        sequence: number of the event that led here, from 1 without gaps.
         epoch: fencing token; rises by one at each claim or takeover, 0 before the first.
         attempt: number of the running or last attempt, 0 before the first.
         attempts_used: attempts that count against ``max_attempts``.
@@ -152,13 +152,13 @@ class Event:
         message: for people; cut at 4,000 characters.
         occurred_at: wall clock of the writer.
         worker_id: who wrote it; ``None`` for publishers, API and callbacks.
-        duration_ms: of ``Started`` how long the job was due before, of an end how long the attempt
-            ran; ``None`` where neither is known.
+        duration_ms: for ``Started`` how long the job was due before, for an ending how long the
+            attempt ran; ``None`` if neither is known.
         data: details by status: request, result, error, progress, who asked.
         salt: random text that the digests of name, message and data begin with; ``None`` where an
             erasure has removed it with them.
         data_hash, text_hash: digests of the data, and of name and message.
-        hash: of the row and of the row before. ``jobfleet_protocol.trail.chain`` makes the four;
+        hash: covers the row and the row before. ``jobfleet_protocol.trail.chain`` makes the four;
             copies in an index may lack them, so two events are compared without them.
     """
 
@@ -255,7 +255,7 @@ class Event:
 
     @property
     def newest_lifecycle(self) -> int:
-        """Sequence of this event; of a step, that of the lifecycle event before it."""
+        """Sequence of this event; for a step, that of the lifecycle event before it."""
         return self.after.lifecycle_before if self.is_step else self.sequence
 
     @property

@@ -58,7 +58,7 @@ def plain_text(value: str) -> str:
 
 
 def web_address(value: str) -> str:
-    """Refuse what is no http or https address."""
+    """Refuse what is not an http or https address."""
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("must be an http or https address")

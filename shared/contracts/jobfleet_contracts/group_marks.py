@@ -24,7 +24,7 @@ class GroupMarks(Protocol):
     async def read(self, partition: str) -> Mapping[str, str]:
         """Return all rows of a partition, with every insert that was confirmed before the call.
 
-        Of two answers one holds all rows of the other.
+        Any two answers are ordered: one holds all rows of the other.
         """
         ...
 

@@ -65,7 +65,7 @@ class OpenRow:
     def is_confirmed(self) -> bool:
         """Whether the event that the row announces is known to stand.
 
-        Until then it is no job: the writer of the row may have died before the event.
+        Before that it is not a job: the writer of the row may have died before the event.
         """
         return self.sequence > 0 or self.published > 0
 
@@ -75,7 +75,7 @@ class JobRow:
     """One job with its current state as the index knows it, for lists.
 
     Attributes:
-        duration_ms: of what the newest event ended: an attempt, or the wait before a start.
+        duration_ms: how long what the newest event ended took: an attempt, or the wait for a start.
         step, steps: number of the newest step, and of how many, where the newest event tells.
         locks: what it holds while it runs, or waits for.
     """
@@ -159,7 +159,7 @@ class EventQuery:
     """Filter over the timeline, newest first.
 
     Attributes:
-        statuses: of one of them; ``Step`` stands for every step.
+        statuses: the event has one of them; ``Step`` stands for every step.
         job_type: in any case.
         since: inclusive; ``until`` exclusive.
         states: the job's state after the event.
@@ -277,7 +277,7 @@ class Census:
 
     Attributes:
         counts: jobs per state: open ones exactly, ended ones of the last day at least.
-        longest_queued: of each queue the queued job that was opened first.
+        longest_queued: the queued job of each queue that was opened first.
         queued: how many jobs are queued in each queue that has one.
     """
 
@@ -294,7 +294,7 @@ class EndedCount:
     """Jobs that ended in one state within one step of time.
 
     Attributes:
-        start: of the minute or hour.
+        start: beginning of the minute or hour.
         jobs: endings; a job that was redriven counts with each of its own.
         timed: how many of them ended an attempt; ``duration_ms`` is the sum of those.
     """
@@ -311,7 +311,7 @@ class LockUse:
     """A lock key that open jobs name, and its number of slots.
 
     Attributes:
-        slots: so many jobs may run under it at once.
+        slots: how many jobs may run under it at once.
         holders: the jobs that run under it.
         waiting: how many claimable jobs name it, counted up to ``COUNTED_WAITERS``.
         waiters: the first of these, longest waiting first.

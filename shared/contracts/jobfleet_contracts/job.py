@@ -76,7 +76,7 @@ _WIRE = ConfigDict(
 
 
 MAX_SUCCESSORS = 100
-"""Of one request, those of its successors included."""
+"""Limit for one request, those of its successors included."""
 
 
 _EMPTY: dict[str, Any] = {"default": []}
@@ -173,8 +173,8 @@ class JobRequest(BaseModel):
         max_takeovers: how many lost workers in a row a job survives; with ``fail`` none.
         lock_key: jobfleet starts one job of a key at a time, or ``lock_slots`` jobs. After a pause
             a handler that is being stopped may still overlap the next one.
-        lock_slots: so many jobs of the lock key may run at the same time. Jobs of one key with
-            another number are limited apart.
+        lock_slots: how many jobs of the lock key may run at the same time. Jobs of one key with
+            another number are limited separately.
         limits: named limits, which operators set; the job starts when each has a slot for it.
         callback_url: receives the final result, signed.
         context: what came with the HTTP request that made the job; ``traceparent``.
@@ -221,8 +221,8 @@ class JobRequest(BaseModel):
     _delay_seconds: float | None = PrivateAttr(default=None)
     """What the caller asked for where ``run_at`` was made from it."""
     _clear_digest: str | None = PrivateAttr(default=None)
-    """Of an encoded request: the digest that it had before, as of a job that a process without
-    the codec has submitted."""
+    """For an encoded request: the digest that it had before, as if a process without the codec had
+    submitted it."""
 
     @classmethod
     def parse(cls, value: Any) -> JobRequest:
@@ -290,7 +290,7 @@ class JobRequest(BaseModel):
         return cls._of_the_form(value) if is_own else cls.parse(value), unknown
 
     def starting_in(self, seconds: float, *, now: datetime) -> JobRequest:
-        """Return the request with its start so many seconds after ``now``.
+        """Return the request with its start ``seconds`` after ``now``.
 
         The digest covers the delay and not the time that it led to, so the same call made
         later asks for the same job.

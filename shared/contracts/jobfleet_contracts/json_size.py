@@ -7,7 +7,7 @@ from jobfleet_contracts.errors import InvalidRequest
 MAX_VALUES = 100_000
 """Values and names in one job request. Building and checking more takes seconds, not bytes."""
 MAX_FOREIGN_BYTES = 4 * 1024 * 1024
-"""Of a message that another program has put into a queue."""
+"""Limit of a message that another program has put into a queue."""
 
 _STRUCTURE = (b",", b":", b"[", b"{")
 

@@ -19,11 +19,11 @@ SUSPECT_NOTE = "suspect"
 LockScope = Literal["job", "worker", "fleet"]
 """On whose lock a job without a lock key rests: its own, its worker's, or the fleet's."""
 MAX_SLOTS = 100
-"""Of one lock key."""
+"""Limit for one lock key."""
 LIMIT_LOCKS = "limit/"
 """What the names of the slots of named limits begin with."""
 MAX_LIMIT_SLOTS = 1000
-"""Of one named limit."""
+"""Limit for one named limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def key_lock(lock_key: str) -> str:
 
 
 def key_locks(lock_key: str, slots: int) -> tuple[str, ...]:
-    """Names of the locks of a key with so many slots; each of its jobs holds one.
+    """Return the names of the locks of a key with ``slots`` slots; each of its jobs holds one.
 
     The number of slots is part of the name. With a shared name, a job that allows one beside it
     and a job that allows none could both start.

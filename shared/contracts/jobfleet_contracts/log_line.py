@@ -17,11 +17,11 @@ from jobfleet_contracts.errors import CodecError, InvalidRequest
 from jobfleet_contracts.value_coder import NOT_ENCODED, ValueCoder
 
 MAX_LOG_BYTES = 1_000_000
-"""Of one attempt's log."""
+"""Limit of one attempt's log."""
 MAX_MESSAGE_CHARACTERS = 16_000
 MAX_FIELDS_BYTES = 8_000
 MAX_LINE_BYTES = 65_536
-"""Of a stored line, its end included."""
+"""Limit of a stored line, its end included."""
 SHORTENED = "shortened"
 """The one field of a line whose fields were too long: the beginning of their JSON."""
 UNREADABLE = "this line cannot be read"

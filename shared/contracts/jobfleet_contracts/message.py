@@ -73,11 +73,11 @@ class JobMessage:
         opening_hash: hash of event 1, on which a first claim can build without reading it;
             ``None`` from foreign publishers.
         unknown_fields: what the request holds beside ``request``, from a newer version or by
-            mistake. What the trail says counts then; without a trail it is no job request.
-        incarnation: of the job, which this was published for; 1 from foreign publishers.
+            mistake. What the trail says counts then; without a trail it is not a job request.
+        incarnation: the job's, which this was published for; 1 from foreign publishers.
         lost_workers: workers that were lost with earlier copies, before any could claim this
             incarnation.
-        body: as it came, where the message may turn out to be no job request.
+        body: as it came, where the message may turn out not to be a job request.
     """
 
     request: JobRequest
@@ -120,13 +120,13 @@ class JobMessage:
 
     @property
     def needs_opening(self) -> bool:
-        """Whether this is no job request where the trail holds no event 1 for it."""
+        """Whether this is not a job request, unless the trail holds event 1 for it."""
         return bool(self.unknown_fields) or is_internal(self.request)
 
 
 @dataclass(frozen=True, slots=True)
 class MalformedMessage:
-    """A delivery that is no job request: kept whole, with the reason."""
+    """A delivery that is not a job request: kept whole, with the reason."""
 
     body: bytes
     reason: str

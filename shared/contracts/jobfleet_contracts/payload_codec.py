@@ -42,7 +42,7 @@ def load_codec(name: str) -> PayloadCodec:
     """Return the codec that a setting names as ``module:object``.
 
     Raises:
-        SettingsError: it cannot be imported, or is no codec; says why.
+        SettingsError: it cannot be imported, or is not a codec; says why.
     """
     module_name, _, attribute = name.partition(":")
     if not module_name or not attribute.isidentifier():
@@ -64,7 +64,7 @@ def load_codec(name: str) -> PayloadCodec:
 def _check(codec: Any, name: str) -> None:
     if isinstance(codec, type) or not isinstance(codec, PayloadCodec):
         raise SettingsError(
-            f"JOBFLEET_PAYLOAD_CODEC: {name} is no codec; an object with encode(data), "
+            f"JOBFLEET_PAYLOAD_CODEC: {name} is not a codec; an object with encode(data), "
             "decode(data, key_id) and digest_key is wanted"
         )
     key: Any = codec.digest_key

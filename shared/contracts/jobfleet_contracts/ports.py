@@ -20,7 +20,6 @@ from jobfleet_contracts.index import (
     DeadLetter,
     EndedCount,
     EventQuery,
-    IndexedEvent,
     JobQuery,
     JobRow,
     LockUse,
@@ -76,7 +75,7 @@ class AuditTrail(Protocol):
         ...
 
     async def lifecycle(self, job_id: str, *, last: int, limit: int = 1000) -> Sequence[Event]:
-        """Return up to ``limit`` events that are no steps, the newest ones, oldest first.
+        """Return up to ``limit`` events that are not steps, the newest ones, oldest first.
 
         Cost depends on how many are returned, not on the steps between them. A backend may return
         fewer than ``limit``: ask again with ``lifecycle_before`` of the first one, which is 0 if
@@ -398,7 +397,7 @@ class JobIndexReader(Protocol):
     ) -> Page[OpenRow]:
         """Return all open rows in a stable order of their own, unconfirmed ones too.
 
-        Everything else here leaves those out: a row without its event is no job.
+        Everything else here leaves those out: a row without its event is not a job.
         """
         ...
 
@@ -434,55 +433,6 @@ class PayloadStore(Protocol):
 
     async def delete_job(self, job_id: str) -> None:
         """Remove all values of a job."""
-        ...
-
-
-class TrailRetention(Protocol):
-    """The one way to take rows or values out of trail and index; for retention and erasure alone.
-
-    Of a job the index goes first but for its newest event, then the trail, then its newest event
-    in the index: whatever was interrupted is found again by ``ended_before``.
-    """
-
-    async def ended_before(
-        self, moment: datetime, *, cursor: str | None = None, limit: int = 100
-    ) -> Page[IndexedEvent]:
-        """Return events from before ``moment`` that left their jobs ended, as the index has them.
-
-        The job may have gone on since, or its history may be removed already: ask the trail.
-        """
-        ...
-
-    async def forget(self, tombstone: Event, *, last: int) -> None:
-        """Put a tombstone, an event 1, in the place of the job's events 1 to ``last``.
-
-        Repeatable until it has succeeded. Where it takes several transactions (Azure, more than
-        99 events), older rows go first: event ``last`` is the newest until the tombstone stands.
-
-        Raises:
-            SequenceTaken: the job has another newest event by now; nothing was removed.
-        """
-        ...
-
-    async def unlist(self, events: Sequence[IndexedEvent]) -> None:
-        """Remove events from the index. Quiet where they are gone."""
-        ...
-
-    async def erase(self, job_id: str, *, last: int) -> None:
-        """Remove job name, message, data and salt from the job's events 1 to ``last``.
-
-        Each row is left as :meth:`Event.without_values` says. Repeatable until it has succeeded.
-        What statistics show of the job (samples of errors, slow runs) goes too, where the backend
-        can find it.
-        """
-        ...
-
-    async def check_rights(self) -> None:
-        """Return if this process may change rows of the trail.
-
-        Raises:
-            BackendForbidden: it may not; names the role that it has, or needs.
-        """
         ...
 
 

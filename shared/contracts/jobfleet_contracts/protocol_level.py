@@ -27,7 +27,7 @@ def level_of(request: JobRequest, levels: Mapping[str, int] = FIELD_LEVELS) -> i
     """Return the lowest level at which a worker can act on the request.
 
     Args:
-        levels: of the fields that not every level knows.
+        levels: the fields that not every level knows, with the level that each needs.
     """
     if not levels:
         return FIRST_LEVEL

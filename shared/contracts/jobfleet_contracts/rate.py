@@ -15,7 +15,7 @@ from typing import Any
 
 PERIODS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 MOST_STARTS = 10_000
-"""In one period, and at most so many as a burst."""
+"""Limit of starts in one period, and of a burst."""
 SHORTEST_GRACE_SECONDS, LONGEST_GRACE_SECONDS = 1.0, 60.0
 MOST_AHEAD = timedelta(seconds=5)
 """No start further ahead is reserved, so that later work of higher priority finds room."""
@@ -32,8 +32,8 @@ class Rate:
 
     Attributes:
         text: ``10/second``, ``600/hour``.
-        burst: so many starts may come at once after a quiet time.
-        grace_seconds: a job may start so long after its reserved start.
+        burst: how many starts may come at once after a quiet time.
+        grace_seconds: how long after its reserved start a job may start.
 
     Raises:
         ValueError: a value does not fit; says which and what is allowed.

@@ -26,8 +26,8 @@ class RowTest:
         field: ``text`` is job name, lock key, the id or its last eight characters; ``error`` the
             last message, as it is shown, of a job that failed or timed out; ``worker`` who claimed
             it last.
-        value: casefolded. Of ``type`` a pattern in which ``*`` stands for anything; of ``queue``
-            and ``lock`` the whole name; of the others a part of it.
+        value: casefolded. For ``type`` a pattern in which ``*`` stands for anything; for ``queue``
+            and ``lock`` the whole name; for the others a part of it.
     """
 
     field: TestedField
@@ -71,7 +71,7 @@ def _is_lock(row: JobRow, value: str) -> bool:
 
 @lru_cache(maxsize=256)
 def _pattern(value: str) -> re.Pattern[str]:
-    """Only ``*`` is special: ``?`` and brackets are no characters of a type."""
+    """Only ``*`` is special: a type has no ``?`` and no brackets."""
     return re.compile(translate(value.replace("[", "[[]").replace("?", "[?]")))
 
 

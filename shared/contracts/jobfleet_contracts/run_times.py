@@ -150,7 +150,7 @@ class RunTimes:
 
     Attributes:
         types: per type and step, in no order.
-        slowest: of each hour the slowest attempts, slowest first.
+        slowest: the slowest attempts of each hour, slowest first.
     """
 
     types: Sequence[TypeTimes]

@@ -46,8 +46,8 @@ class ScheduleRule(BaseModel):
             missed ticks fire together, and ``skip`` would drop all but the first.
         catch_up: ticks that nobody fired in time. ``none``: they are skipped, and the control log
             records it. ``last``: the newest one runs. ``all``: up to 100 run.
-        jitter_seconds: the schedule fires up to so many seconds after each tick, always by the
-            same amount, which comes from its name.
+        jitter_seconds: the schedule fires up to this long after each tick, always by the same
+            amount, which comes from its name.
     """
 
     model_config = ConfigDict(

@@ -67,7 +67,7 @@ _NO_PAIR = frozenset({"type"})
 """A label only if its value is called one: errors have a type and a message, `InvalidToken: …`."""
 _VALUES = frozenset({"value", "values", "val", "v", "string"})
 _COUNTED = frozenset({"tokens", "keys", "sessions", "cookies", "signatures"})
-"""What a number counts. Passwords are not counted, and "pass" and "sas" are no plurals."""
+"""What a number counts. Passwords are not counted, and "pass" and "sas" are not plurals."""
 _MOST_WORDS = 3
 
 

@@ -6,7 +6,7 @@ import base64
 import binascii
 
 MIN_KEY_BYTES = 16
-"""Of a secret that signs: shorter ones can be guessed."""
+"""Least length of a secret that signs: shorter ones can be guessed."""
 _ENCODED_KEY = "whsec_"
 
 

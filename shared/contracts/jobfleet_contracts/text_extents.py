@@ -240,7 +240,7 @@ class Extents:
     def element(self, start: int, at: int) -> tuple[int, int] | None:
         """Return the content of the element whose name begins at ``start`` and ends at ``at``.
 
-        ``None`` if this is no tag of an element. One that nothing closes holds the rest of a line.
+        ``None`` if this is not an element's tag. One that nothing closes holds the rest of a line.
         """
         first = self._end_of_tag(at)
         if first is None:

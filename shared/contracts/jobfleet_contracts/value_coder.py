@@ -107,7 +107,7 @@ class ValueCoder:
         return self.text(text, _MOST_IN_MESSAGE)
 
     def details(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the details of an event: of its error class and place stay readable.
+        """Return the details of an event; class and place of its error stay readable.
 
         Raises:
             CodecError: the codec raised.
@@ -332,7 +332,7 @@ class ValueCoder:
         try:
             body = self._codec.decode(base64.b64decode(stored["data"], validate=True), key)
         except binascii.Error:
-            raise CodecError(f"a value of key {key} is no base64") from None
+            raise CodecError(f"a value of key {key} is not base64") from None
         except LookupError:
             raise KeyUnavailable(f"the payload codec has no key {key}") from None
         except Exception as error:  # noqa: BLE001 - the user's own
@@ -350,4 +350,4 @@ class ValueCoder:
 
 
 NO_CODER = ValueCoder()
-"""Of a process without a codec."""
+"""The coder of a process without a codec."""

@@ -69,8 +69,8 @@ class WorkerStatus:
 
     Attributes:
         worker_id: a fresh UUID per process start, never a host name that comes back.
-        version: of its release.
-        level: of the protocol that its release has.
+        version: its release's version.
+        level: its release's protocol level.
         leads: it holds the rescuer's lease.
         open_circuits: targets (host and port) that it leaves alone for now, at most 100.
         stopped_at: when it stopped in good order; ``None`` while it works, or if it was lost.

@@ -30,7 +30,7 @@ async def retry_for(
     operation: Callable[[], Awaitable[_Answer]],
     on_error: Callable[[BackendError], object] = _log_nothing,
 ) -> _Answer:
-    """Like :func:`retry_forever`, but no new try begins after so many seconds.
+    """Like :func:`retry_forever`, but no new try begins after ``seconds``.
 
     Raises:
         BackendError: the last try's.

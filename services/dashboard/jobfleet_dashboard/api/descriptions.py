@@ -135,7 +135,7 @@ ERASE = replace(
     schema=_WHY,
 )
 ACT_ON_MANY = Description(
-    text="One item per job; of a filter, or with `Prefer: respond-async`, the action's id.",
+    text="One item per job; with a filter or `Prefer: respond-async`, the action's id.",
     example=job_examples.ACTIONS,
     status=202,
     problems=(*WRITE, "action-refused"),

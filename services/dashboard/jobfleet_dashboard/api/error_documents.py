@@ -22,7 +22,7 @@ class ErrorStepDocument(Document):
 class ErrorGroupDocument(Document):
     """Failures of one type, exception class and place in the code.
 
-    The group without type, error and place holds what is beyond 200 groups: of the answer, or of
+    The group without type, error and place holds what is beyond 200 groups of the answer, or of
     one writer and hour.
     """
 

@@ -289,7 +289,7 @@ class VerdictFilter(BaseModel):
         le=3600,
         alias="maxAgeSeconds",
         description=(
-            "Accept a verdict that was made up to so many seconds ago. Without this the verdict is "
+            "Accept a verdict of up to this age in seconds. Without it the verdict is "
             "at most nine times as old as reading it took."
         ),
     )

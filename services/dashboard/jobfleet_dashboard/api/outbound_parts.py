@@ -20,7 +20,7 @@ def check_outbound(job: Mapping[str, Any], *, place: str = "") -> None:
 
     Args:
         job: the wire form of a request that was checked before.
-        place: of a successor in its request.
+        place: a successor's place in its request.
 
     Raises:
         InvalidRequest: names ``payload.targetUrl``, ``payload.headers`` or one of them.

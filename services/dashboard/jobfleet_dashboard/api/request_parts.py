@@ -47,7 +47,7 @@ async def json_object(
     """Return the body, a JSON object; nothing at all counts as an empty one.
 
     Args:
-        known: names of the fields that there are; ``None`` allows any.
+        known: names of the allowed fields; ``None`` allows any.
         most: values and names that the body may hold.
 
     Raises:
@@ -100,7 +100,7 @@ async def check_values(body: bytes, most: int = MAX_VALUES) -> None:
 
 
 async def checked(request: Request, check: Callable[[], T]) -> T:
-    """Return what a check of the body returns; of a large body it is made in a thread."""
+    """Return what a check of the body returns; a large body is checked in a thread."""
     if len(await request.body()) <= _PIECE_BYTES:
         return check()
     return await asyncio.to_thread(check)

@@ -42,10 +42,10 @@ class Description:
     """One route's answers.
 
     Attributes:
-        status: of the answer whose shape is the route's response model.
+        status: status of the answer whose shape is the route's response model.
         also: other statuses with a body, and their shapes; ``bare``: statuses without a body.
         problems: types of the problems that it may answer with.
-        parameters: of query and headers, beside those that the framework sees.
+        parameters: those of query and headers that the framework does not see.
         requests: examples of its body by name; ``schema``: what the body has to be.
     """
 

@@ -39,7 +39,7 @@ class LiveHub:
 
     @property
     def cursor(self) -> str:
-        """Of the last event handed out: what is read after it is not older than that."""
+        """Cursor of the last event handed out. What is read from now on is not older."""
         return self._cursor
 
     async def stop(self) -> None:

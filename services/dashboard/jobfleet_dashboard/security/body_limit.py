@@ -17,7 +17,7 @@ MAX_BULK_BYTES = 8 * MAX_PAYLOAD_BYTES
 MAX_SMALL_BYTES = 256 * 1024
 """Everything that carries no payload: 1,000 ids, a reason, a key."""
 MAX_STREAMED_BYTES = 16 * MAX_PAYLOAD_BYTES
-"""Of a callback: past 1 MiB its signature is still checked, and nothing of it is kept."""
+"""Size of a callback's body: past 1 MiB its signature is still checked, but nothing is kept."""
 _LIMITS = {
     "/api/jobs/bulk": MAX_BULK_BYTES,
     "/api/jobs": MAX_BODY_BYTES,

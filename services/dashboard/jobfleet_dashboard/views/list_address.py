@@ -16,7 +16,7 @@ class ListAddress(ABC):
     """A filter of a list, and the page of it that is shown.
 
     Attributes:
-        path: of the list's first page without a filter.
+        path: path of the list's first page without a filter.
         cursor: where this page begins; ``back`` holds the cursors of the pages before it.
     """
 

@@ -19,7 +19,7 @@ from jobfleet_dashboard.views.page_state import PageState, digest_of
 from jobfleet_dashboard.views.site import site_of
 
 IDLE_SECONDS = 5.0
-"""After so long without an event the fragments are rendered anew: heartbeats are no events."""
+"""After so long without an event the fragments are rendered anew: heartbeats are not events."""
 PING_SECONDS = 15
 SEND_TIMEOUT_SECONDS = 10.0
 DONE = b"event: done\r\ndata: \r\n\r\n"

@@ -23,7 +23,7 @@ class PageState:
     connects again sends the last one as ``Last-Event-ID``.
 
     Attributes:
-        cursor: of the timeline; everything up to it is shown. Empty where that is not known.
+        cursor: place in the timeline; everything up to it is shown. Empty if that is not known.
         parts: digest of each part of the page that the stream replaces, by its element's id.
     """
 

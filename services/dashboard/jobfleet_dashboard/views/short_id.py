@@ -6,5 +6,5 @@ _TAIL = 8
 
 
 def short(identity: str | None) -> str:
-    """Return the last eight characters: of a UUIDv7 the beginning is only a date."""
+    """Return the last eight characters: a UUIDv7 begins with a date that many jobs share."""
     return "" if identity is None else identity[-_TAIL:]

@@ -56,8 +56,8 @@ def page_context(
     """Return the context of every page: the caller, what that role may do, the time.
 
     Args:
-        live_url: of its stream; ``None`` where the page does not change.
-        cursor: of the timeline; the page shows all events up to it.
+        live_url: address of its stream; ``None`` if the page does not change.
+        cursor: place in the timeline; the page shows all events up to it.
     """
     principal = principal_of(request)
     return {

@@ -32,7 +32,7 @@ class ExternalCall(BaseModel):
             ``callbackUrl`` and ``deadline``.
         callback_secret: name of the target whose secret signs the answer; by the URL's host where
             none is given.
-        timeout_seconds: of the request; the job's own ``timeoutSeconds`` is how long it waits.
+        timeout_seconds: limits the request; the job's own ``timeoutSeconds`` limits its wait.
     """
 
     model_config = ConfigDict(

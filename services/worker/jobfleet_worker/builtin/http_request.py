@@ -102,7 +102,7 @@ class HttpRequestHandler:
 
 
 def unexpected(answer: HttpAnswer) -> CallFailed | CallRefused:
-    """Return how an attempt ends on a status that is no success."""
+    """Return how an attempt ends on a status that is not a success."""
     details = {"response": answer.to_json()}
     message = f"the target answered {answer.status}"
     if answer.status in _PATIENCE or answer.status >= _SERVER_TROUBLE:

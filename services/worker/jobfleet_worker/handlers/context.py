@@ -46,7 +46,7 @@ class AttemptFacts:
         epoch: fencing token; pass it on to systems that can refuse an older one.
         incarnation: 1, and one more with each redrive.
         last_checkpoint: what an earlier attempt kept last, ``None`` if nothing.
-        limit_seconds: time limit of this attempt; of a third-party job, of its wait.
+        limit_seconds: time limit of this attempt, or of a third-party job's wait.
         is_last: whether the job has no attempt after this one.
         resuming: a waiting job whose request did not verifiably reach the third party.
     """
@@ -123,7 +123,7 @@ class ContextFacts:
     def cancelled(self) -> bool:
         """Whether the attempt is to stop: cancelled, out of time, shutdown, or its lease is lost.
 
-        A handler that has seen this returns or raises as it likes; what it returns is no result.
+        A handler that has seen this returns or raises as it likes; what it returns is not a result.
         """
         self._has_noticed = self._has_noticed or self._cancelled
         return self._cancelled
@@ -155,7 +155,7 @@ class JobContext(ContextFacts):
         """Tell how far the job is. Written at once, then at most once a second.
 
         Raises:
-            TypeError: ``step`` or ``of`` is no whole number.
+            TypeError: ``step`` or ``of`` is not a whole number.
             ValueError: one of them is below 0, or beyond 2^53 - 1.
         """
         await self._on_own_loop(self._sink.progress(*_step(step, of, message)))

@@ -136,13 +136,13 @@ def handler(
         timeout: seconds of one attempt, for jobs that do not say.
         retry_on: exceptions that are worth another attempt; others end the job at once.
         aliases: earlier names of the type; their jobs run here too, and keep their type.
-        rate: so many starts in a period, over the whole fleet: ``"10/second"``, or a ``Rate`` with
-            a burst or a longer grace. All types of the handler count together.
+        rate: how many jobs may start in a period, over the fleet: ``"10/second"``, or a ``Rate``
+            with a burst or a longer grace. All types of the handler count together.
         rate_key: makes a text of the payload; jobs count by it apart. It must be quick.
         lock_key: a text, or a function that makes one of the payload; the function must be quick.
             jobfleet starts one job of a key at a time. After a pause a handler that is being
             stopped may still overlap the next one. A lock key of the job itself comes first.
-        lock_slots: so many jobs of one lock key may run at the same time instead of one.
+        lock_slots: how many jobs of one lock key may run at the same time, instead of one.
         limits: named limits, which operators set; every job of the type needs a slot of each.
         on_lost: ``retry`` starts a job again whose worker was lost, ``fail`` ends it: for a job
             that must not run twice. For jobs that do not say.

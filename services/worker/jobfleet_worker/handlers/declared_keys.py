@@ -19,7 +19,7 @@ class KeyRefused(ValueError):
     """A function of the user's returned no key, or raised.
 
     Attributes:
-        name: of the option.
+        name: the option's name.
     """
 
     def __init__(self, name: str, message: str) -> None:
@@ -31,7 +31,7 @@ def read_key(name: str, key_of: KeyOf | str | None, payload: Any) -> str | None:
     """Return the key of a payload, ``None`` where none is declared.
 
     Raises:
-        KeyRefused: it is no text of 1 to 200 characters on one line, or the function raised.
+        KeyRefused: it is not a text of 1 to 200 characters on one line, or the function raised.
     """
     if key_of is None or isinstance(key_of, str):
         return key_of

@@ -109,7 +109,7 @@ def named(errors: list[BaseException]) -> str:
 
 
 def leaves_of(error: BaseException) -> Iterator[BaseException]:
-    """Yield the errors that are no groups, at any depth."""
+    """Yield the errors that are not groups, at any depth."""
     waiting = [error]
     while waiting:
         each = waiting.pop()

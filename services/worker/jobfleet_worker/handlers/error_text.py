@@ -141,7 +141,7 @@ def _one(error: BaseException, depth: int) -> Iterator[str]:
 
 
 def _frames(error: BaseException) -> Iterator[str]:
-    """Yield the frames; of very many, the first and the last ones."""
+    """Yield the frames; if there are very many, only the first and the last ones."""
     frames = sum(1 for _ in islice(traceback.walk_tb(error.__traceback__), 2 * _FRAMES + 1))
     if frames <= 2 * _FRAMES:
         yield from traceback.format_tb(error.__traceback__)

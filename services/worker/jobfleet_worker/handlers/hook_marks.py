@@ -33,11 +33,11 @@ class HookMark:
 
     Attributes:
         place: the function as people find it: ``hooks.connect (line 12)``.
-        order: of ``around_attempt``: the lowest is the outermost.
-        own_module: of ``around_attempt``: only handlers of the function's module.
-        types: of ``around_attempt``: only these types; empty: all.
-        transactional: of ``around_attempt``: an error at its end fails the attempt.
-        per: of ``provide``: how long a value lives.
+        order: for ``around_attempt``: the lowest is the outermost.
+        own_module: for ``around_attempt``: only handlers of the function's module.
+        types: for ``around_attempt``: only these types; empty: all.
+        transactional: for ``around_attempt``: an error at its end fails the attempt.
+        per: for ``provide``: how long a value lives.
     """
 
     kind: Kind
@@ -113,14 +113,14 @@ def around_attempt(
     A plain one runs where the handler runs, an asynchronous one on the event loop.
 
     Args:
-        order: hooks with a lower one are further outside; of equal ones the first declared is.
+        order: a hook with a lower number is further outside; if equal, the one declared first.
         scope: ``module`` for the handlers of the function's own module only.
         types: for handlers of these types only.
         transactional: an error that it raises after the handler has returned fails the attempt.
             Without it that error is logged and the attempt is completed.
 
     Raises:
-        DeclarationError: an option is wrong, or the function is no generator with one parameter.
+        DeclarationError: an option is wrong, or the function is not a generator with one parameter.
     """
 
     def mark(decorated: F) -> F:

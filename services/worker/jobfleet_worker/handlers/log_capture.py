@@ -99,7 +99,7 @@ class LogTarget:
 
 
 _target: contextvars.ContextVar[LogTarget | None] = contextvars.ContextVar("log_target")
-"""Of the attempt whose code runs; unset: that of the process, if it has one."""
+"""The target of the attempt whose code runs; unset: the process's target, if it has one."""
 _of_process: LogTarget | None = None
 _guard = threading.Lock()
 _is_installed = False
@@ -220,7 +220,7 @@ def _traceback(error: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    """Return a value's text; of a large builtin one its beginning, for ``str`` would copy it."""
+    """Return a value's text. A large builtin value is cut: ``str`` would copy all of it."""
     return brief(value) if type(value) in _BUILTIN and not is_plain(value) else str(value)
 
 

@@ -161,7 +161,7 @@ class _Guarded:
     """A hook's manager that can end a success, but never a failure.
 
     Args:
-        run: of ``around_attempt``, with ``judge``, which notes in it how the attempt ends.
+        run: for ``around_attempt``; ``judge`` notes in it how the attempt ends.
     """
 
     def __init__(

@@ -65,7 +65,7 @@ def to_json(
     """Return a value as JSON values: models, dataclasses, times and paths are converted.
 
     Raises:
-        ResultTooLarge: it has more than so many bytes or values; all beyond them is left alone.
+        ResultTooLarge: it has more bytes or values; the rest of it is not looked at.
         TypeError: it holds something that JSON cannot.
     """
     copy = JsonCopy(most_bytes=most_bytes, most_values=most_values)

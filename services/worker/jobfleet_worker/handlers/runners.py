@@ -71,7 +71,7 @@ class Runner(Protocol):
 
     @property
     def has_noticed(self) -> bool:
-        """Whether the handler saw that it is to stop: what it returns then is no result."""
+        """Whether the handler saw that it is to stop: what it returns then is not its result."""
         ...
 
 

@@ -174,7 +174,7 @@ class _Reader:
         return replace(signature, names=tuple(each.name for each in others), provided=asked)
 
     def _asked(self, parameter: inspect.Parameter) -> Any:
-        """Return the provided type that a parameter asks for; ``None``: it is no such one."""
+        """Return the provided type that a parameter asks for; ``None``: there is none."""
         if not self._provided or parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
             return None
         annotation = self._annotation(parameter)

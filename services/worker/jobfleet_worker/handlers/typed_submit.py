@@ -252,7 +252,7 @@ _METHODS = (
 
 
 def add_submits(function: Callable[..., Any], declaration: Declaration) -> None:
-    """Give a function the submits of its declaration; of several, the topmost counts."""
+    """Give a function the submits of its declaration; if there are several, the topmost counts."""
     submits = Submits(declaration, function)
     for name in _METHODS:
         setattr(function, name, getattr(submits, name))

@@ -18,7 +18,7 @@ class Retry(Exception):
     ``details`` are kept in the event's data beside the error: JSON, up to 1 MiB.
 
     Raises:
-        TypeError: ``after`` is no number of seconds and no ``timedelta``.
+        TypeError: ``after`` is neither a number of seconds nor a ``timedelta``.
         ValueError: it is negative, or more than ten years.
     """
 
@@ -69,7 +69,7 @@ def delay_of(value: Any) -> timedelta:
     """Return a delay, checked where it is given and not when the attempt's end is written.
 
     Raises:
-        TypeError: it is no number of seconds and no ``timedelta``.
+        TypeError: it is neither a number of seconds nor a ``timedelta``.
         ValueError: it is negative, no finite number, or more than ten years.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | timedelta):

@@ -35,9 +35,9 @@ class Buckets:
     """Upper bounds in seconds, rising; ``+Inf`` is added.
 
     Attributes:
-        duration: of ``jobfleet_job_processing_duration_seconds``, to the default time limit.
-        delay: of ``jobfleet_job_queue_delay_seconds``.
-        margin: of ``jobfleet_lease_renewal_margin_seconds``, at most the length of a lease.
+        duration: buckets of ``jobfleet_job_processing_duration_seconds``, up to the time limit.
+        delay: buckets of ``jobfleet_job_queue_delay_seconds``.
+        margin: buckets of ``jobfleet_lease_renewal_margin_seconds``, up to the length of a lease.
     """
 
     duration: tuple[float, ...] = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 1800, 3600)

@@ -17,7 +17,7 @@ from jobfleet_worker.outbound.redaction import Redaction
 from jobfleet_worker.outbound.refusals import CallFailed
 
 MAX_HEADER_CHARACTERS = 16_000
-"""Of the answer's headers that are kept; with more, long ones are cut."""
+"""Total of the answer's headers that is kept; if there are more, long ones are cut."""
 _LONG = 1_000
 _LARGE = 8_000
 """Bytes from which on a thread makes the text. On the loop the headers of one job could hold up all

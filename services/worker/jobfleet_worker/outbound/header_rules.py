@@ -59,7 +59,7 @@ class HeaderRules:
     def _check_name(self, name: str, seen: set[str]) -> None:
         lower = name.lower()
         if not is_header_name(name):
-            raise TargetForbidden(f"the header {name[:100]!r} is refused; this is no header name")
+            raise TargetForbidden(f"the header {name[:100]!r} is refused: it is not a valid name")
         if lower in SMUGGLING:
             raise TargetForbidden(f"the header {name} is set by the connection, not by a job")
         if lower in self._blocked or (self._allowed and lower not in self._allowed):

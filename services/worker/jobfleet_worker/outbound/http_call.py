@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 MAX_KEPT_BYTES = 256 * 1024
-"""Of an answer's body, as JSON; the rest is cut."""
+"""Size of an answer's body that is kept, as JSON; the rest is cut."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

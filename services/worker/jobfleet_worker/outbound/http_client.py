@@ -27,10 +27,10 @@ from jobfleet_worker.outbound.target_guard import TargetGuard
 
 MAX_REDIRECTS = 5
 MAX_HEADER_BYTES = 64 * 1024
-"""Of one header of an answer, and of the line with its status."""
+"""Limit of one header of an answer, and of the line with its status."""
 _SERVER_TROUBLE = 500
 _FAIR_SHARE = 0.9
-"""Of the default time: who had less to answer in, by our own doing, is not judged for it."""
+"""Share of the default time. A server that we gave less time to answer is not judged for it."""
 _AGENT = "jobfleet"
 
 

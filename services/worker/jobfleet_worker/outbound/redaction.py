@@ -47,7 +47,7 @@ class Redaction:
     def apply(self, text: str) -> str:
         """Return the text without the values.
 
-        Takes time for each value and each character: large texts are no work for an event loop.
+        Takes time for each value and each character: large texts do not belong on an event loop.
         """
         if not self._needles:
             return text
@@ -99,7 +99,7 @@ def _after_scheme(value: str) -> Iterator[str]:
 
 
 def _forms(value: str) -> Iterator[str]:
-    """Return the spellings that are no escapes of single characters."""
+    """Return the spellings that are not escapes of single characters."""
     octets = value.encode()
     yield value
     yield value.replace(" ", "+")

@@ -31,8 +31,8 @@ class SecretHeaders:
     def sendable_to(self, url: URL) -> frozenset[str]:
         """Return the values of the secrets that jobs may send to this address's host.
 
-        Of these alone the host's answer is freed. Freed of another host's secret as well, the
-        answer would tell its sender which guess of that secret is right.
+        Only these are removed from the host's answer. If another host's secret were removed too,
+        the answer would tell its sender which guess of that secret is right.
         """
         secrets = self._options.secrets
         return frozenset(value for name, value in secrets.items() if self._is_for(name, url))

@@ -89,7 +89,7 @@ class JobBounds:
         return self.state.restore()
 
     def is_left_alone(self) -> bool:
-        """Return whether the job has left neither a child nor a thread that is no daemon.
+        """Return whether the job has left neither a child nor a thread that is not a daemon.
 
         Daemons have the same short time to end: see :meth:`has_daemons`.
         """

@@ -38,7 +38,7 @@ class PoolSetUp:
         main: file of the worker's ``__main__``, where that holds handlers.
         argv: the worker's arguments.
         set_up: called first, to log as the worker does.
-        max_jobs: after so many jobs the process is replaced.
+        max_jobs: how many jobs it runs before it is replaced.
         max_mib: once it holds more memory after a job, it is replaced; ``None``: no limit.
     """
 
@@ -232,7 +232,7 @@ class _PipeContext(BlockingJobContext):
                 self._pipe.send(("outcome", failed, after))
 
     def _tell(self, kind: Literal["progress", "checkpoint"], *values: Any) -> None:
-        # Of two threads that send at once, one would read the other's answer.
+        # If two threads sent at once, one would read the other's answer.
         with self._one_call:
             if self._has_ended:  # the connection speaks of the next job by now
                 raise RefusedInWorker("the attempt has ended")

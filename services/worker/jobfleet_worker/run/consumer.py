@@ -309,7 +309,7 @@ class Consumer:
 
         Acknowledged before the open row stands, a job whose worker dies is lost to everybody: no
         message brings it again, and the rescuer looks only at open rows. If storage stays away,
-        the message goes back: a worker that can reach it shall have the job.
+        the message goes back to the queue, for a worker that can reach storage.
         """
         copied: Awaitable[None] = self._index.flush()
 
@@ -345,7 +345,7 @@ class Consumer:
     async def _set_aside(self, delivery: Delivery, message: MalformedMessage) -> None:
         try:
             await self._unclaimed.set_aside(message)
-        except BackendError:  # a worker that reaches storage shall have it
+        except BackendError:  # for a worker that reaches storage
             await self._requeue(delivery)
         else:
             await self._acknowledge(delivery)

@@ -197,8 +197,9 @@ class Deferral:
         """Put off a job whose queue or type is paused.
 
         In a paused queue the message waits itself: it comes back to the queue, which nobody
-        consumes. Of a paused type it would come again and again: ``Deferred`` is written, once
-        for each pause, and the rescuer publishes the job after the resume. A message that was
+        consumes. If a type is paused, the message would come again and again. So ``Deferred`` is
+        written once for each pause, and the rescuer publishes the job after the resume. A message
+        that was
         published after this ``Deferred`` is passed on: its sender knows of a resume that this
         worker has not read yet.
 

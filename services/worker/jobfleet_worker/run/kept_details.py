@@ -14,7 +14,7 @@ from jobfleet_contracts.credentials import masked
 from jobfleet_contracts.outcome import AttemptFailed, Outcome
 
 MAX_REPEATED_BYTES = 16 * 1024
-"""Of JSON, for each attempt that another one follows; the last one keeps its details whole."""
+"""Size of an attempt's details as JSON. The job's last attempt keeps its details whole."""
 MIN_REPEATED_BYTES = 1024
 _SHARED_BYTES = 512 * 1024
 SHORTENED = "shortened"

@@ -59,7 +59,7 @@ class Watch:
 
 
 class KeptLease:
-    """A lease under renewal, and the jobs that rest on it: of a worker's own lock there are many.
+    """A lease under renewal, and the jobs that rest on it: many, if it is a worker's own lock.
 
     Attributes:
         trusted_until: boot-time seconds; moves on with each renewal.

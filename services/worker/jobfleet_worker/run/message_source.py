@@ -17,8 +17,8 @@ from jobfleet_worker.run.pause_watch import PauseWatch
 class MessageSource:
     """A :class:`JobConsumer` that takes nothing while the pauses of the fleet are not known.
 
-    Of a paused queue nobody consumes. What must be done for its jobs all the same, an ending for
-    instance, comes as a message that a part of this worker hands over.
+    Workers do not consume a paused queue. Some work on its jobs is still due, such as writing an
+    ending. For that another part of this worker hands over a message.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Stops a worker after so many jobs or above so much memory; its supervisor starts another."""
+"""Stops a worker after a number of jobs or above a memory limit; its supervisor starts another."""
 
 from __future__ import annotations
 

@@ -22,8 +22,8 @@ _log = structlog.get_logger()
 class StoragePatience:
     """Repeats what a worker does about a message while storage fails, for the length of a lease.
 
-    After that the message goes back to the queue: a worker that can reach the storage shall have
-    it. A claim whose outcome is unknown by then is taken over like that of a worker that died.
+    After that the message goes back to the queue, for a worker that can reach the storage. A claim
+    whose outcome is unknown by then is taken over like that of a worker that died.
 
     Attributes:
         seconds: length of a lease, in which new tries begin.

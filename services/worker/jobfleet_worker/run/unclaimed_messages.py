@@ -29,7 +29,7 @@ _log = structlog.get_logger()
 
 
 class UnclaimedMessages:
-    """Puts a message off, finishes an ended job, or keeps a message apart that is no request.
+    """Puts a message off, finishes an ended job, or dead-letters a message that is not a request.
 
     Each ends so that the caller may acknowledge the message.
     """
@@ -67,7 +67,7 @@ class UnclaimedMessages:
             BackendError: storage did not answer for the length of a lease; keep the delivery.
         """
         if message.sequence is None and not isinstance(result, NoRequest):
-            # Of a foreign publisher. Its values are in event 1, encoded: so they are sent, too.
+            # From a foreign publisher. Its values are in event 1 encoded, and are sent encoded too.
             message = replace(message, request=self._coder.request(message.request))
         try:
             await self._patience.repeat(
@@ -81,7 +81,7 @@ class UnclaimedMessages:
         await retry_forever(lambda: self._deferral.after_error(message), log_delays(message))
 
     async def set_aside(self, message: MalformedMessage) -> None:
-        """Keep a message apart that is no job request.
+        """Dead-letter a message that is not a job request.
 
         Raises:
             BackendError: storage did not answer for the length of a lease; requeue the delivery.

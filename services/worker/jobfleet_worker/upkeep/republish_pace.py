@@ -64,7 +64,7 @@ class RepublishPace:
         return True
 
     def undo(self, row: tuple[str, int, int], pace: Pace, *, now: float) -> None:
-        """It could not be published: the broker's absence is no reason for longer pauses."""
+        """It could not be published: the broker's absence does not lengthen the pauses."""
         _, first_pause = pace.value
         self._entries[(*row, pace)] = _Entry(now, first_pause / 2)
 

@@ -77,7 +77,7 @@ QUEUED_PAGES_A_SWEEP = 2
 PUBLISHED_A_SECOND = 100
 """Jobs of lost workers: one dead worker can free a thousand at once."""
 MOST_UNCONFIRMED = 3
-"""Publications in a row; then this worker is no leader, and each would wait for its time-out."""
+"""Publications in a row; then this worker leads no more, and each would wait for its time-out."""
 LOCK_REMOVAL_SECONDS = 3600.0
 OLD_LOCK_AGE = timedelta(days=1)
 """Worker's locks that nobody holds; a missing lock counts as free, so their age is no promise."""
@@ -398,7 +398,7 @@ class Rescuer:
         return due_at is not None and due_at <= self._clock.now() + DEADLINE_AHEAD
 
     async def _is_free(self, lock: str, fleet: _Fleet) -> bool:
-        """Ask for the lease; of a dead worker's own lock once for all its jobs.
+        """Ask for the lease; a dead worker's own lock is asked for once for all its jobs.
 
         Such a lock is never leased again once its lease has ended.
         """

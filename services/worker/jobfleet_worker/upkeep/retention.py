@@ -23,9 +23,9 @@ from jobfleet_contracts.ports import (
     AuditTrail,
     Clock,
     PayloadStore,
-    TrailRetention,
 )
 from jobfleet_contracts.state import Status
+from jobfleet_contracts.trail_retention import TrailRetention
 from jobfleet_protocol.trail.large_data import resolve
 from jobfleet_protocol.trail.tombstone import (
     is_seal,

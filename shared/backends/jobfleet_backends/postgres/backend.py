@@ -45,7 +45,7 @@ LIMITS = Limits(inline_bytes=30_000, transaction_rows=100)
 async def open_postgres(settings: Settings, *, clock: Clock | None = None) -> Backend:
     """Open the schema, and make it where nothing has made it yet.
 
-    A server that is away is no error: what needs it raises ``BackendUnavailable`` until it is back.
+    An unreachable server is not an error here: what needs it raises ``BackendUnavailable``.
 
     Raises:
         SettingsError: the address cannot be read, the server refuses the sign-in, or this release

@@ -19,7 +19,7 @@ Session = psycopg.Connection[tuple[Any, ...]]
 URL = "JOBFLEET_POSTGRES_URL"
 CONNECT_SECONDS = 5
 PREPARE_THRESHOLD = 5
-"""A statement is prepared after so many runs in a session that is the server's own."""
+"""After how many runs a statement is prepared, in a session that is the server's own."""
 # What is answered must stand after a crash, whatever a role or database has as its default.
 _DURABLE = """
 SELECT set_config('synchronous_commit',
@@ -91,7 +91,7 @@ class Address:
         # A password with an unescaped "/" is read as port and database, which errors then show.
         if _MISREAD.match(url) or not _PORTS.fullmatch(str(given.get("port", ""))):
             raise ValueError(
-                "holds a port that is no number, or a sign that ends the password: "
+                "holds a port that is not a number, or a sign that ends the password: "
                 "write / as %2F, @ as %40 and : as %3A in user and password"
             )
         self._conninfo = make_conninfo("", **{**_DEFAULTS, **given})

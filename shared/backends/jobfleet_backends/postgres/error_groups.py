@@ -43,7 +43,7 @@ class ErrorGroups:
         self._known: set[ErrorKey] = set()
 
     def fields(self, event: Event) -> Fields:
-        """Return what the trail's statement counts the event by; nothing if it is no failure."""
+        """Return what the trail's statement counts the event by; nothing if it is not a failure."""
         key = error_key_of(event)
         if key is None:
             return {}

@@ -27,7 +27,7 @@ _UNASKED_SECONDS = 0.02
 """Shortest pause between two looks: a message that is due may be locked by somebody for long."""
 HOLD_NOT_RENEWED = "deliveries.hold_not_renewed"
 
-# Of each place the first row alone is read.
+# Only the first row of each place is read.
 _NEXT = """
 SELECT extract(epoch FROM min(due) - clock_timestamp())::float8
 FROM json_to_recordset(%s::json) AS places (queue text, lane smallint) CROSS JOIN LATERAL (

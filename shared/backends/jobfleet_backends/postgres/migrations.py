@@ -40,7 +40,7 @@ class Migration:
     """One step.
 
     Attributes:
-        version: of the schema after it.
+        version: the schema's version after it.
         statements: run in one transaction with all other steps.
         oldest_code: the oldest version of the code that may work on the schema afterwards.
         indexes: ``CREATE INDEX CONCURRENTLY IF NOT EXISTS``, run apart and repeatable.

@@ -43,8 +43,8 @@ SELECT duration_ms, job_id, sequence, job_name, job_type, attempt, kind, ended_a
 class TimeFields:
     """Names type, kind and bucket of each event that ends a wait, an attempt or a job.
 
-    Of the attempts it marks those that are among the slowest of the hour in this process: at
-    most 20 of every hour are the fleet's slowest, and no other can be.
+    It marks the attempts that are among the slowest of the hour in this process. The fleet's 20
+    slowest of the hour are among these.
     """
 
     def __init__(self) -> None:

@@ -2,7 +2,7 @@
 
 Statements name the default schema ``jobfleet``; ``in_schema`` puts the configured one in its place.
 Expiry and due times are times of the server's clock. Columns of the trail, of jobs and of open rows
-are those of ``jobfleet_backends.sql.row_codec``: ``_TYPES`` says which of them are no text.
+are those of ``jobfleet_backends.sql.row_codec``: ``_TYPES`` says which of them are not text.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from functools import lru_cache
 from jobfleet_backends.sql.row_codec import EVENT_COLUMNS, JOB_COLUMNS, OPEN_COLUMNS
 
 VERSION = 1
-"""Of the schema that this code makes and needs."""
+"""Version of the schema that this code makes and needs."""
 OLDEST_CODE = 1
 """The oldest version of the code that may work on a schema that this code has migrated."""
 
 CONFIRMED = "(sequence > 0 OR published > 0)"
-"""Of open rows: event 1 is known to stand. The others are in no list; questions name this filter
+"""Open rows whose event 1 is known to stand. No list shows others. Questions name this filter
 word for word, or the server cannot use the indexes below."""
 RETENTION = "jobfleet_retention.open"
 """While a transaction has set this to ``on``, it may delete rows of the trail, or empty them."""

@@ -9,8 +9,8 @@ from math import ldexp
 class BackOff:
     """Doubles the pause with each failure in a row.
 
-    Beside sparing the broker: of each channel that it closes with an error, the client library
-    keeps some 4 KB until the connection ends.
+    This spares the broker, and memory: the client library keeps some 4 KB of each channel that
+    the broker closed with an error, until the connection ends.
     """
 
     def __init__(self, *, first: float, longest: float) -> None:

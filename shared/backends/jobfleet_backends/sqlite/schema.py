@@ -156,7 +156,7 @@ END;
 """
 
 CONFIRMED = "(sequence > 0 OR published > 0)"
-"""Of open rows: event 1 is known to stand. The others are in no list; questions name this filter
+"""Open rows whose event 1 is known to stand. No list shows others. Questions name this filter
 word for word, or SQLite cannot use the indexes below."""
 
 _LISTS = f"""

@@ -22,7 +22,7 @@ class TrailInsert:
     back. So a batch inserts with few statements.
 
     Attributes:
-        rows: of the trail.
+        rows: the trail's rows.
         beside: rows of other tables, by statement, that are inserted if, and only if, those of
             the trail are. A statement has ``VALUES ...`` where its rows stand.
     """

@@ -99,7 +99,7 @@ def _wake_one(sender: socket.socket, path: Path) -> None:
         with _Address(path) as address:
             sender.sendto(b"!", address)
     except ConnectionRefusedError:
-        # Its process has died without removing it. A file that is no socket says the same.
+        # Its process has died without removing it. A file that is not a socket says the same.
         if path.is_socket():
             path.unlink(missing_ok=True)
     except OSError:

@@ -35,7 +35,7 @@ class ActionJournal:
         """Note that an action on many jobs was accepted; from now on it will be run.
 
         Raises:
-            ActionRefused: so many are under way that this one has to wait.
+            ActionRefused: too many are under way; try again when one has ended.
         """
 
         def decide(newest: ControlEntry | None) -> ControlDraft:

@@ -25,7 +25,7 @@ async def answered(work: Coroutine[Any, Any, T], *, name: str, unclear: str) -> 
     Neither the time limit nor a cancelled caller stops the work.
 
     Args:
-        name: of the task that goes on.
+        name: name of the task that goes on.
         unclear: what is known afterwards, and what to do, in words for the one who asked.
 
     Raises:

@@ -35,7 +35,7 @@ class BulkAction:
 
     Attributes:
         scope: the filter in words, or how the jobs were chosen.
-        count: of its jobs; ``next`` of them are done with.
+        count: how many jobs it has; ``next`` of them are done with.
         done, refused: jobs that it changed, and jobs that did not allow it or failed.
         batch: job ids and the sequences before the first try, of the batch under way.
         stopping: somebody asked it to stop; the batch under way is finished.

@@ -36,7 +36,7 @@ LOOK_SECONDS = 5.0
 LEASE_SECONDS = 60.0
 AT_ONCE = 16
 MOST_CHARACTERS = 120
-"""Of why a job was refused; the results of a batch must fit into one entry."""
+"""Length of a text why a job was refused; the results of a batch must fit into one entry."""
 
 _log = structlog.get_logger()
 T = TypeVar("T")

@@ -52,7 +52,7 @@ class Canceller:
 
         Args:
             reason: written into the trail; up to 1,000 characters.
-            mark: of an action on many jobs; with it the job is cancelled once.
+            mark: names an action on many jobs; with it the job is cancelled once.
 
         The members of a group are cancelled too, by a job of the fleet's own; it ends with them.
 

@@ -28,9 +28,10 @@ from jobfleet_contracts.errors import (
 from jobfleet_contracts.event import Event
 from jobfleet_contracts.index import IndexedEvent, OpenRow
 from jobfleet_contracts.job_logs import JobLogs
-from jobfleet_contracts.ports import AuditTrail, Clock, JobIndex, PayloadStore, TrailRetention
+from jobfleet_contracts.ports import AuditTrail, Clock, JobIndex, PayloadStore
 from jobfleet_contracts.reason import behind_name, check_reason
 from jobfleet_contracts.state import State, Status
+from jobfleet_contracts.trail_retention import TrailRetention
 from jobfleet_protocol.actions.answer_limit import answered
 from jobfleet_protocol.actions.cancellation import Canceller
 from jobfleet_protocol.actions.ending import Ending

@@ -40,7 +40,7 @@ def group_cancel_request(
     """Return the job that is due at ``now``; who submits it does not matter.
 
     Args:
-        queue: of its members, whose workers are sure to be there.
+        queue: its members' queue, where workers are sure to be.
         asked_at: when the cancel was asked for.
     """
     from jobfleet_contracts.job import JobRequest

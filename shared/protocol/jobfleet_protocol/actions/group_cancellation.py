@@ -24,7 +24,7 @@ class GroupCanceller:
         """Cancel all members that have not ended, a few at once.
 
         Args:
-            total: as the group was sealed; ``None``: of those that there are.
+            total: how many members the group was sealed with; ``None``: it is not sealed.
 
         Returns:
             ``{"cancelled": n}``: how many had not ended.

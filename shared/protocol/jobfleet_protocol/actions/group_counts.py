@@ -105,7 +105,7 @@ class Count:
 
     Attributes:
         states: number of members by state; ``dismissed`` is one of them.
-        incarnations: of members whose counted incarnation is not the first, by index.
+        incarnations: the counted incarnation of each member, by index, if it is not the first.
     """
 
     states: Counter[str] = field(default_factory=Counter)

@@ -159,7 +159,7 @@ class Groups:
         """Submit the member at a place of a group; the same member again is the same job.
 
         Args:
-            request: of an ordinary job; its id is made anew, from group and place.
+            request: an ordinary job's request; its id is made anew, from group and place.
 
         Raises:
             UnknownJob: there is no such group.
@@ -291,7 +291,7 @@ def group_head(group_id: str, head: Event | None) -> Event:
 
     Raises:
         UnknownJob: there is no such job.
-        ActionRefused: the job is no group.
+        ActionRefused: the job is not a group.
     """
     if head is None:
         raise UnknownJob(f"no group {group_id}")
@@ -309,7 +309,7 @@ def group_request(
     """Return the checked request of a group.
 
     Args:
-        fields: of a job request in its wire form: ``jobName``, ``then``, ``callbackUrl`` …
+        fields: those of a job request in its wire form: ``jobName``, ``then``, ``callbackUrl`` …
         on_failure: ``continue`` ends the group when all members have ended; ``hold`` keeps it
             waiting for those that did not complete, until they are redriven or dismissed.
             ``cancel`` cancels the others when the first one did not complete.

@@ -33,7 +33,7 @@ def opening_of(
         event: event 1.
         row: its open row, as it is before the event.
         now: when the message is published.
-        inline_bytes: larger data of the event lie apart.
+        inline_bytes: larger data of the event are stored separately.
         notify: whether the commit of a user's transaction wakes waiting workers.
     """
     stored, data = split(event, inline_bytes=inline_bytes)

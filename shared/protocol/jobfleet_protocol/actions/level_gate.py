@@ -25,7 +25,7 @@ class LevelGate:
     the gate sees it.
 
     Args:
-        levels: of the fields that not every level knows.
+        levels: the fields that not every level knows, with the level that each needs.
     """
 
     def __init__(

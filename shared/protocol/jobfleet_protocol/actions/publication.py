@@ -19,7 +19,7 @@ RESCUED_AFTER = timedelta(seconds=60)
 """A message that was never confirmed is published by the rescuer after so long."""
 
 MOST_REMEMBERED = 10_000
-"""Jobs; of a process that submits more in a minute the oldest are forgotten first."""
+"""Jobs. If a process submits more in a minute, it forgets the oldest first."""
 
 _log = structlog.get_logger()
 

@@ -63,7 +63,7 @@ class Redriver:
         """Put a failed, timed-out or cancelled job back into its queue.
 
         Args:
-            mark: of an action on many jobs; with it the job is redriven once, however often asked.
+            mark: names an action on many jobs; however often asked, the job is redriven once.
 
         Raises:
             UnknownJob: no trail.

@@ -73,7 +73,7 @@ class Submitted:
     Attributes:
         warning: open jobs of the same lock key allow another number at a time, or nobody has set
             a limit that the job names.
-        transaction: of the submitter's own, on which it depends whether the job exists.
+        transaction: the submitter's own; the job exists only if it commits.
     """
 
     job_id: str
@@ -150,14 +150,14 @@ def request_of(event: Event) -> JobRequest:
     """Return the request that event 1 stores; resolve large data first.
 
     Fields of a newer version are left out: look at :func:`unknown_fields_of` before running it.
-    Of a removed history, or removed values, only what the job was is left: no payload, no callback.
+    If history or values were removed, only the job's facts are left: no payload, no callback.
     """
     from jobfleet_contracts.job import JobRequest, newer_fields
 
     if holds_no_request(event):
         return _remains_of(event.facts)
     if not isinstance(stored := event.data["request"], Mapping):
-        raise TypeError("the stored request is no object")
+        raise TypeError("the stored request is not a JSON object")
     unknown = newer_fields(stored)
     return JobRequest.model_validate({name: stored[name] for name in stored if name not in unknown})
 
@@ -197,8 +197,9 @@ async def message_of(
 ) -> JobMessage:
     """Return the message that tells workers of ``head``, from the job's first event.
 
-    A waiting job's due time is its deadline, which is no reason to keep the message back. Of a
-    newer version's request it tells what this one knows, and lets the taker read event 1.
+    A waiting job's due time is its deadline, so the message is not delayed by it. If a newer
+    version wrote the request, the message has the fields that this one knows, and its receiver
+    reads event 1.
     """
     first = await resolve(opening, payloads)
     return JobMessage(
@@ -239,7 +240,7 @@ class Submitter:
         Args:
             coder: encodes the values of submitted requests.
             gate: refuses requests that live workers cannot act on.
-            inline_bytes: larger data of an event lie apart.
+            inline_bytes: larger data of an event are stored separately.
             keys: tells which payload keys are indexed; ``None``: the claims add them.
             openings: makes a job exist in one transaction; ``None``: in three steps.
         """
@@ -359,7 +360,7 @@ class Submitter:
         return await self._same_job(request, found)
 
     async def _submit(self, request: JobRequest, clear: JobRequest, by: str | None) -> Submitted:
-        """Write and publish ``request``; of the clear one only the lookup keys are read."""
+        """Write and publish ``request``; only the lookup keys are read from ``clear``."""
         # Before the row is sent. Taken later, a submitter that slept in between would not see that
         # its row may have been removed as an orphan, and would not write it again.
         now, since = self._clock.now(), self._clock.boottime()

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 READS_AT_ONCE = 16
 MOST_RESULT_BYTES = 16 * 1024 * 1024
-"""Of all results that one job is handed, as JSON: a worker holds them in memory, for each of its
-jobs."""
+"""Size of all results that one job is handed, as JSON. A worker holds them in memory for each job
+that it runs."""
 
 
 class ResultMissing(JobfleetError):

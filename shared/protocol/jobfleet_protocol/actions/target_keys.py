@@ -27,7 +27,7 @@ class TargetKeys:
         """Take the fleet's secrets and the targets', by name.
 
         Raises:
-            SettingsError: a secret is too short, or no base64 after its prefix.
+            SettingsError: a secret is too short, or not base64 after its prefix.
         """
         self._default = make(secrets)
         self._targets = targets

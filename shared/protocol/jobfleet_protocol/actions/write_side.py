@@ -70,7 +70,7 @@ class WriteSide:
             defaults: apply where a submitted job names no value of its own.
             looks_for_keys: whether a submit asks which payload keys are indexed; else the claim
                 adds them.
-            levels: of the request's fields that not every protocol level knows.
+            levels: the fields that not every protocol level knows, with the level that each needs.
             erasure_seconds: how long values stand after an erasure was asked for.
         """
         build = _Builder(backend, clock, levels, looks_for_keys=looks_for_keys)

@@ -41,11 +41,16 @@ class ControlViolation:
 def check_control_log(log: Sequence[ControlEntry]) -> list[ControlViolation]:
     """Return what one subject's log breaks; the whole log, oldest entry first.
 
-    Sequences have no gap and entry ids are unique. Of a schedule each tick is fired or skipped
-    once, in order and without a gap. None fires while the schedule is paused or removed. Only a
-    pause or a resume changes whether it is paused. Of a queue or type: the same, and the rescuer
-    resumes it at ``until``, never before. Of a limit: it is set or removed, and each entry says
-    what it limits. Of the seal: the fleet is sealed and unsealed in turn.
+    All: sequences have no gap and entry ids are unique.
+
+    Schedule: each tick is fired or skipped once, in order and without a gap. None fires while the
+    schedule is paused or removed. Only a pause or a resume changes whether it is paused.
+
+    Queue or type: the same, and the rescuer resumes it at ``until``, never before.
+
+    Limit: it is set or removed, and each entry says what it limits.
+
+    Seal: the fleet is sealed and unsealed in turn.
     """
     found = [*_dense(log)]
     if log and log[0].subject is ControlSubject.SCHEDULE:

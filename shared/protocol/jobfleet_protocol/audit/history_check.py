@@ -77,10 +77,10 @@ class HistoryCheck:
         return self
 
     def _check_removed(self, events: Sequence[Event]) -> HistoryCheck:
-        """Of a history that the retention has removed, one row of a certain form is left.
+        """Check a history that the retention has removed: one row of a certain form is left.
 
         While the history is being removed, that row is a seal, the last row. The rows before it are
-        being deleted, so a gap between them is no violation.
+        being deleted, so a gap between them is not a violation.
         """
         tombstone, *others = events
         try:

@@ -28,7 +28,8 @@ PAGE = 1000
 def verify_job(events: Sequence[Event]) -> list[Violation]:
     """Return what one job's complete history, oldest first, breaks of rules 1 to 8, 10 and 12.
 
-    Of rule 9: locks and the order of this job's own turns. An empty history breaks nothing.
+    Rule 9 is checked for locks and the order of this job's own turns. An empty history breaks
+    nothing.
     """
     return [*HistoryCheck().check(events).violations, *check_chain(events)]
 

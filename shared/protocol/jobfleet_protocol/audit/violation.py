@@ -33,8 +33,8 @@ class Violation:
 
     Attributes:
         rule: 1 to 14, see ``RULES``.
-        sequence: of the row where it shows; its place in the history where rows are missing.
-        event_id: of that row; ``None`` where only its place is known.
+        sequence: that of the row where it shows, or the place where rows are missing.
+        event_id: that row's; ``None`` if only its place is known.
     """
 
     rule: int

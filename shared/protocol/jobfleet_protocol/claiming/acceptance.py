@@ -19,7 +19,7 @@ from jobfleet_protocol.trail.large_data import resolve
 
 @dataclass(frozen=True, slots=True)
 class NoRequest:
-    """The message is no job request, and no trail says otherwise: it is to be kept apart."""
+    """The message is not a job request, and no trail says otherwise: dead-letter it."""
 
     reason: str
 
@@ -95,7 +95,7 @@ class Acceptance:
 
 
 def _flaw(message: JobMessage) -> str:
-    """Return why a message without a trail is no job request."""
+    """Return why a message without a trail is not a job request."""
     if message.unknown_fields:
         return str(unknown_fields(message.unknown_fields))
     if message.request.type in INTERNAL_TYPES:

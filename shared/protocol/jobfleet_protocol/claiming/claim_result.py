@@ -79,7 +79,7 @@ class LimitFull:
 class OtherLock:
     """The lock at hand does not serve, and nothing was written: claim the job under ``lock``.
 
-    It is no result of a claim: the :class:`Claimer` takes that lock and tries again.
+    It is not a result of a claim: the :class:`Claimer` takes that lock and tries again.
 
     Attributes:
         resends: ``lock`` is a waiting job's own. Under it the request is sent again, and nothing

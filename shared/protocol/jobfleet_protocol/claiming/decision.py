@@ -20,7 +20,7 @@ from jobfleet_protocol.control.pause_state import Pause
 from jobfleet_protocol.trail.transitions import Change, counts_as_loss
 
 SUSPECT_TAKEOVERS = 2
-"""A job that lost so many is a suspect and runs alone, so that each further loss is its own."""
+"""A job that lost this many workers is a suspect and runs alone: each further loss is its own."""
 ALONE = "alone"
 """Reason of a deferral: a suspect waits until its worker runs nothing else."""
 
@@ -41,15 +41,15 @@ class LockView:
         lock: the lock that the worker holds for this claim. If it holds none, the job's own lock,
             or the first lock slot of its lock key.
         lock_slots: the job needs one of these locks; if ``lock`` is a lock slot, it is among them.
-        worker_id: of the worker that decides.
+        worker_id: the worker that decides.
         attempt: whether this worker holds ``lock``, another one does, or nobody has asked.
         holder_lives: the lock on which a running job rests is leased by another worker.
         resend_only: the lock allows to send a waiting job's request again, and no run.
         max_attempts: how many attempts the job has, by its request, handler and defaults.
         max_takeovers: how many lost workers in a row it survives, by its request and handler.
-        suspect: of a running job whose worker is lost: the job that blocked that worker's loop.
-        pause: of the job's queue or type, where nothing may begin; endings are written all the
-            same.
+        suspect: the job that blocked the loop of a running job's lost worker, if known.
+        pause: the pause of the job's queue or type, if any: nothing may begin, but endings are
+            written.
         is_alone: this worker runs nothing else, and starts nothing else beside this claim.
     """
 

@@ -136,7 +136,7 @@ class LockLeases:
     async def let_go(self, lease: Lease, request: JobRequest) -> None:
         """Give up a lease that no claim came of.
 
-        A release without an answer may still be carried out, so it is no reason to claim again
+        A release without an answer may still be carried out, so do not claim again because of it
         under the same lease id: the handler's lease would vanish beneath it.
         """
         try:

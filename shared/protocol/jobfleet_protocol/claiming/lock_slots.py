@@ -28,8 +28,8 @@ class LockSlotDemand:
     """One limit, or lock key, of which a start needs a lock slot.
 
     Attributes:
-        reason: of the deferral where all are taken: ``limit`` or ``lock``.
-        name: of the limit, or the lock key.
+        reason: why the job is deferred if all are taken: ``limit`` or ``lock``.
+        name: the limit's name, or the lock key.
         locks: the lock slots; one is needed. None if nothing may start under the limit.
         prefix: what the names of the lock slots begin with.
         closed: why nothing may start, where ``locks`` is empty.
@@ -77,7 +77,7 @@ class LockSlots:
         """Lease a lock slot for each demand, in their order, until one is full.
 
         Args:
-            lease_id: of the claim. Each lock slot gets an id made from it, so that a repeated claim
+            lease_id: the claim's. Each lock slot gets an id made from it, so that a repeated claim
                 repeats the same acquires.
         """
         taken: list[Lease] = []

@@ -28,7 +28,7 @@ in the first 0.6 s after it, and so within the grace.
 """
 LONGEST_PUT_OFF_SECONDS = 60.0
 MOST_KEYS = 10_000
-"""Of which this process remembers something; more of them are a matter of keys that are quiet."""
+"""How many keys this process remembers. If there are more, it forgets quiet ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class RateDemand:
     """One rate that a start counts against.
 
     Attributes:
-        key: of the row that counts.
+        key: key of the row that counts.
         name: what people read: a job type, or ``limit api-stripe``.
     """
 
@@ -189,7 +189,7 @@ class RateLimiter:
         return None
 
     def put_off_seconds(self, crowded: Crowded) -> float:
-        """Return after how long a job that found no start shall try again.
+        """Return after how many seconds a job that found no start tries again.
 
         As many jobs of this worker come back as the rate lets start, and a few more, however many
         wait: each comes back after a random part of the time that those before it take.

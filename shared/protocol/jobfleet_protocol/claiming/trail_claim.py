@@ -208,7 +208,7 @@ class TrailClaim:
         """Decide under a lease. What would start waits for its limits and rates; an end does not.
 
         Args:
-            admission: of an earlier round, in which the job had moved.
+            admission: what an earlier round reserved, in which the job had moved.
         """
         decision = await self._decide(claim, head, lease.lock, LockAttempt.HELD)
         full = claim.taken.full
@@ -224,7 +224,7 @@ class TrailClaim:
         """Reserve a start with each rate, and wait for it if it is near.
 
         Args:
-            admission: of an earlier round, in which the job had moved.
+            admission: what an earlier round reserved, in which the job had moved.
         """
         held = reserved_starts(start.head) if admission is None else admission.starts
         rates = self._parts.controls.rates
@@ -333,7 +333,7 @@ class TrailClaim:
         """Decide about a message without a lease on its lock. Nothing is claimed.
 
         Args:
-            lock: of the job; this worker does not hold it.
+            lock: a lock of the job; this worker does not hold it.
             attempt: whether another worker holds ``lock``, or this one has not asked for it.
             must_open: begin the trail of a job that has none, so that it can say what it waits for.
         """

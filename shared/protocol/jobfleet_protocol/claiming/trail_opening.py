@@ -23,7 +23,7 @@ class TrailOpening:
 
     Args:
         fresh: age of a message up to which a first claim needs no read.
-        keys: of a message whose submitter has announced none.
+        keys: returns the lookup keys of a message whose submitter has announced none.
     """
 
     def __init__(

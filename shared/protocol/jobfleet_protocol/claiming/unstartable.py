@@ -38,10 +38,9 @@ class UnstartableJobs:
         workers by its other copies, if their losses alone decided.
 
         Returns:
-            ``NoRequest``: there is no job yet, and the message is to be kept apart. ``Attended``:
-            the message is of an earlier incarnation; drop it, since a redrive publishes its own.
-            ``None``: claim the job as always, since its own trail says more, or too few workers
-            were lost.
+            ``NoRequest``: there is no job yet; dead-letter the message. ``Attended``: the message
+            is of an earlier incarnation; drop it, since a redrive publishes its own. ``None``:
+            claim the job as always, since its own trail says more, or too few workers were lost.
 
         Raises:
             BackendUnavailable: storage does not answer; try again.

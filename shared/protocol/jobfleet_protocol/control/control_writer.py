@@ -33,7 +33,7 @@ _Answer = TypeVar("_Answer")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlDraft:
-    """What shall happen next to a subject.
+    """What is to happen next to a subject.
 
     Attributes:
         state: the whole state afterwards; JSON.
@@ -62,7 +62,7 @@ class ControlWriter:
 
     Args:
         settle: completes what the newest entry promised, before another entry hides it.
-        on_appended: called with each entry that was appended here. It is no part of the append:
+        on_appended: called with each entry that was appended here. It is not part of the append:
             an entry stands whatever the call comes to.
         heeds_seal: refuse while the fleet is sealed; only the seal's own writer does not.
     """

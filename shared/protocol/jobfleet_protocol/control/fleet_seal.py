@@ -44,7 +44,7 @@ class Seal:
     """A seal in force.
 
     Attributes:
-        move_id: of the move that it belongs to.
+        move_id: the move that it belongs to.
         by, since, reason: who sealed the fleet, when, and why.
     """
 

@@ -24,7 +24,7 @@ class Limit:
     """A named limit.
 
     Attributes:
-        slots: so many jobs that name it may run at once; ``None``: any number.
+        slots: how many jobs that name it may run at once; ``None``: any number.
         rate: how many of them may start in a period; ``None``: any number.
         removed: nothing is limited any more.
         by, since, reason: who set it last, when and why.

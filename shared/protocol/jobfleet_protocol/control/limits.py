@@ -83,8 +83,8 @@ class Limits:
         on; slots above the number are not taken any more.
 
         Raises:
-            InvalidRequest: the name cannot be a key, a value does not fit, or there are as many
-                other limits as may be.
+            InvalidRequest: the name cannot be a key, a value does not fit, or there are too many
+                other limits.
         """
         check_control_name(name, what="limit")
         await check_room(self._control_log, ControlSubject.LIMIT, name, self._most)

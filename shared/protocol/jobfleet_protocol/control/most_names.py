@@ -26,7 +26,7 @@ async def check_room(log: ControlLog, subject: ControlSubject, name: str, most: 
         most: ``None``: any number, and the log is not read.
 
     Raises:
-        InvalidRequest: so many others stand already.
+        InvalidRequest: there are ``most`` others already.
     """
     if most is not None:
         heads = await retry_forever(lambda: log.heads(subject))
@@ -34,7 +34,7 @@ async def check_room(log: ControlLog, subject: ControlSubject, name: str, most: 
 
 
 def check_most(names: set[str], subject: ControlSubject, name: str, most: int | None) -> None:
-    """Refuse a name if so many others stand; raises as :func:`check_room`."""
+    """Refuse a new name if there are ``most`` others; raises as :func:`check_room`."""
     if most is not None and name not in names and len(names) >= most:
         raise InvalidRequest(
             f"name: there are {len(names):,} {subject}s, and at most {most:,} may be; remove one "

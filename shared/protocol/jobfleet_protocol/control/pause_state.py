@@ -37,7 +37,7 @@ class Pause:
 
     Attributes:
         subject, name: the queue or the type that is paused.
-        sequence: of the entry that began it; tells two pauses of one name apart.
+        sequence: that of the entry that began it; tells two pauses of one name apart.
         by, since, until, reason: who paused it, when, until when, and why.
         exempt: job id to the epoch in which the job may start all the same.
         is_unreadable: it stands in for an entry whose state cannot be read.

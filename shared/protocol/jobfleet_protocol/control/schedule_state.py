@@ -73,7 +73,7 @@ class ScheduleState:
         schedule: what is in force.
         declared_by: ``code``, or who declared or changed it last.
         code: what code declared last, ``None`` if it never did.
-        code_digests: of what code has declared, newest last, up to 20.
+        code_digests: digests of what code has declared, newest last, up to 20.
         anchor: where a fixed interval without a start counts from.
         counted_from: no tick before this time is due.
     """

@@ -25,7 +25,7 @@ from jobfleet_protocol.reading.export_line import (
 )
 
 FORM = 1
-"""Of the file. A release that writes another form refuses this one."""
+"""Version of the file's form. A release that writes another form refuses this one."""
 _MOST = 2**31
 _ID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _JOB_ID = re.compile(_ID)
@@ -40,7 +40,7 @@ class MoveHeader:
     """Where the file comes from.
 
     Attributes:
-        move_id: of the seal under which it was written; a second export under it is the same move.
+        move_id: the seal under which it was written. A second export under it is the same move.
         backend: name of the backend that it was read from.
     """
 
@@ -161,7 +161,7 @@ def read_header(line: bytes) -> MoveHeader:
     """Read the first line of a file.
 
     Raises:
-        InvalidRequest: it is no such file, or of another release; says what to do.
+        InvalidRequest: it is not such a file, or another release wrote it; says what to do.
     """
     try:
         fields = decode(line)

@@ -34,7 +34,7 @@ from jobfleet_protocol.trail.large_data import externalise
 
 JOBS_AT_ONCE = 32
 MOST_ROWS = 50
-"""Of one insert: with inline data of each the backend still takes it."""
+"""Rows of one insert; the backend takes as many even if each has inline data."""
 NOTE_LEASE_SECONDS = 15.0
 
 

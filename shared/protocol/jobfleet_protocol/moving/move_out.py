@@ -81,7 +81,7 @@ class MoveOut:
         Args:
             source: name of the backend, as ``embedded``.
             transactions: in which programs may submit jobs; ``None``: there are none.
-            writer: of the caller's service; takes jobs from their lost workers.
+            writer: the caller's service's; takes jobs from their lost workers.
             wait_seconds: how long to wait in all for jobs that run, and for open transactions.
             on_wait: called once for each thing that is waited for.
         """

@@ -30,13 +30,13 @@ class Attempt:
     Attributes:
         attempt_number: from 1; a run that was lost or handed back is followed by another with
             the same number and a higher epoch.
-        opened: sequence of its ``Started``; ``closed``: of its ending, ``None`` while it runs.
+        opened: sequence of its ``Started``; ``closed``: that of its ending, ``None`` while it runs.
         waiting: it waits for a third party's callback.
         ending: the status that ended it, ``None`` while it runs.
-        message: of the ending, for people.
+        message: the ending's message, for people.
         succeeded: ``None`` while it runs, and where it was handed back or deferred.
         error: ``{"type","message","traceback"}``.
-        response: of the HTTP target, for jobs that call one.
+        response: the HTTP target's answer, for jobs that call one.
     """
 
     attempt_number: int

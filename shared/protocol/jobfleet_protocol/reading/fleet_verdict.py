@@ -64,8 +64,8 @@ class TypeEndings:
     Attributes:
         job_type: empty: types without a handler.
         ended: all of them; ``None`` where they are too many to count.
-        since: of the first bad one.
-        message: of the commonest failure.
+        since: when the first bad one ended.
+        message: the commonest failure's message.
         others: the other classes of errors, the commonest first.
     """
 
@@ -91,9 +91,9 @@ class FleetFacts:
     """What the verdict rests on.
 
     Attributes:
-        ended, ended_badly: of the last five minutes; cancelled jobs are in the first only.
+        ended, ended_badly: counts of the last five minutes; only the first has cancelled jobs.
         failing: the types with bad endings in that time, most first.
-        longest_queued: of each queue the job that waits longest; ``queued``: how many do.
+        longest_queued: the job of each queue that waits longest; ``queued``: how many wait.
         deferred_types: how many of some deferred and queued jobs have which type.
         late: since when the oldest tick of a schedule is due, by name; only late ones.
         held: groups that wait only for somebody to see to members that did not complete.

@@ -189,7 +189,7 @@ class GroupReader:
     async def _in_order(
         self, group_id: str, total: int | None, first: int, limit: int
     ) -> Page[MemberRecord]:
-        """Return members by their places; of a group that is not sealed, those that there are."""
+        """Return members by their places; a group that is not sealed may lack some."""
         end = MOST_MEMBERS if total is None else total
         places = range(first, min(first + limit, end))
         found = await self._records(group_id, places)

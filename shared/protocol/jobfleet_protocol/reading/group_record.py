@@ -36,7 +36,7 @@ class GroupRecord:
         job: the job that waits for the members.
         on_failure: what it was opened with.
         total: number of its members; ``None``: not sealed yet.
-        count: of members that have ended; ``dismissed`` is one of the states.
+        count: how many members have ended; ``dismissed`` is one of the states.
         bad: places of members that neither completed nor were dismissed, the first ones.
     """
 

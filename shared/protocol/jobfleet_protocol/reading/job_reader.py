@@ -67,7 +67,7 @@ class JobReader:
     async def read(self, job_id: str, *, known: JobRecord | None = None) -> JobRecord:
         """Return the whole record, in a number of requests that no history exceeds.
 
-        Some twenty requests, 1,000 rows and five values; of a job with more than 1,000 events also
+        Some twenty requests, 1,000 rows and five values; for a job with more than 1,000 events also
         1,000 lifecycle events, in at most 64 requests.
 
         Args:
@@ -133,7 +133,7 @@ class JobReader:
     async def lifecycle(
         self, job_id: str, *, cursor: str | None = None, limit: int = MAX_EVENTS
     ) -> Page[Event]:
-        """Return a page of the events that are no steps, oldest first within the page.
+        """Return a page of the events that are not steps, oldest first within the page.
 
         The first page holds the newest ones, its ``next`` leads to older ones. A page may be
         shorter than ``limit``.

@@ -45,14 +45,14 @@ class JobRecord:
         request: ``None`` where event 1 cannot be read.
         events: the complete history, oldest first; beyond 1,000 the newest 1,000.
         older: cursor of the events before these, ``None`` if they are all there.
-        lifecycle: all events that are no steps, oldest first; beyond 1,000 the newest 1,000. Rows
+        lifecycle: all events that are not steps, oldest first; beyond 1,000 the newest 1,000. Rows
             that cannot be read are among them.
         lifecycle_older: cursor of the lifecycle events before these, ``None`` for none.
         started_at: start of the last attempt of this incarnation.
         completed_at: when this incarnation ended.
-        result: of the handler, where it completed.
+        result: what the handler returned, if it completed.
         last_error: ``{"type","message","traceback"}`` of the last failure that ``lifecycle`` shows.
-        last_response: of an HTTP target, after failures too.
+        last_response: the last answer of an HTTP target, after failures too.
         checkpoint: the last one of this incarnation that ``events`` show.
         callback_conflict: why nobody delivers the result, where another job has the id of the job
             that should.
@@ -142,7 +142,7 @@ class JobRecord:
         return schedule_of_job(self.newest.job_id, context)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the document of ``GET /api/jobs/{jobId}``: of its events the newest 1 MiB."""
+        """Return the document of ``GET /api/jobs/{jobId}``, with the newest 1 MiB of its events."""
         facts, after, request = self.newest.facts, self.newest.after, self.request
         shown = last_of_page(self.events)
         older = self.older if len(shown) == len(self.events) else f"b{shown[0].sequence}"

@@ -80,7 +80,7 @@ class LimitReader:
         """Return all limits that are set, by name, with their holders.
 
         Args:
-            holders: of one limit, at most; of all limits together they are 100 at most.
+            holders: how many to return for one limit at most; for all limits together 100 at most.
 
         Raises:
             BackendError: log, locks or trail cannot be read.

@@ -50,7 +50,7 @@ class ListedLock:
     """A lock key that somebody holds or waits for.
 
     Attributes:
-        slots: so many jobs may hold it at once.
+        slots: how many jobs may hold it at once.
         used: slots that are leased now.
         holders: the jobs that run under it, as the index knows, in the order of their slots.
         waiting: how many wait, counted up to ``COUNTED_WAITERS``.

@@ -1,4 +1,4 @@
-"""Reads what handlers logged, in pages of so many bytes; lines are stored masked."""
+"""Reads what handlers logged, in pages of limited size; lines are stored masked."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class StoredLine:
     """A line and where it stands.
 
     Attributes:
-        position: of its first byte in the log of its epoch.
+        position: offset of its first byte in the log of its epoch.
     """
 
     epoch: int
@@ -109,7 +109,7 @@ class LogReader:
         for log in reversed(sizes[-_MAX_LOGS:]):
             start = max(0, log.size - left)
             lines, end = await self._lines(job_id, log, start, left)
-            if start > 0:  # the first one is no whole line
+            if start > 0:  # the first one is not a whole line
                 lines, is_first = lines[1:], False
             cursor = cursor if found or cursor != "0-0" else f"{log.epoch}-{end}"
             found = [*lines, *found]

@@ -8,7 +8,7 @@ from jobfleet_contracts.codec import encode
 from jobfleet_contracts.event import Event
 
 MAX_PAGE_BYTES = 1024 * 1024
-"""Of events or attempts in JSON; a page ends with the one that brings it there."""
+"""Size of events or attempts as JSON; a page ends with the one that reaches it."""
 _FIELD_BYTES = 700
 """Names and short values of an event in JSON."""
 

@@ -49,7 +49,7 @@ class ReadableTrail:
             return await self._between(job_id, max(after, before - limit - 1), before)
 
     async def lifecycle(self, job_id: str, *, last: int, limit: int = PAGE) -> Sequence[Event]:
-        """Return up to ``limit`` events that are no steps, the newest ones, oldest first.
+        """Return up to ``limit`` events that are not steps, the newest ones, oldest first.
 
         It may be fewer than ``limit``: ``lifecycle_before`` of the first one names the next older.
 

@@ -30,7 +30,7 @@ class ScheduleRecord:
 
     Attributes:
         next_runs: the next five ticks in UTC; empty where it is paused or never fires again.
-        last_state: of the last tick's job, ``None`` where there is none.
+        last_state: state of the last tick's job; ``None`` if there is none.
         late_since: when the tick that is late by a minute or more was due.
         handled: whether a live worker handles the type of its jobs.
         refused: why the handler of a live worker refuses its payload, ``None`` where none does.

@@ -51,7 +51,7 @@ class Word:
     """One word as it was written.
 
     Attributes:
-        name: of its field, empty for free text.
+        name: its field's name, empty for free text.
         start, end: its place in the search.
     """
 

@@ -57,8 +57,8 @@ class TypeFigures:
         ended: jobs that ended, cancelled ones too.
         bad: those of them that failed or timed out.
         retried: failed attempts that another one follows.
-        waiting: of each attempt, from when it was due to its start.
-        running: of each attempt that ended, in whatever way.
+        waiting: time of each attempt from when it was due to its start.
+        running: time of each attempt that ended, in whatever way.
     """
 
     ended: int

@@ -139,7 +139,7 @@ def _crowd(head: Event, fleet: FleetNow, able: Sequence[WorkerStatus]) -> Iterat
 
 
 def _ahead(head: Event, fleet: FleetNow, ahead: int) -> str:
-    """Count messages of its own lane and of higher ones: at most so many are taken before it."""
+    """Count messages of its own lane and of higher ones: at most these are taken before it."""
     jobs = "1 job is" if ahead == 1 else f"up to {ahead:,} jobs are"
     text = f"{jobs[0].upper()}{jobs[1:]} ahead of it in queue {head.facts.queue}"
     oldest = fleet.census.longest_queued.get(head.facts.queue)

@@ -1,4 +1,4 @@
-"""What workers run: of those that fell silent, only what they have not lost meanwhile."""
+"""What workers run; if a worker fell silent, without the jobs that it has lost since."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jobfleet_contracts.worker_status import RunningJob, WorkerStatus
 from jobfleet_protocol.reading.readable_trail import ReadableTrail
 
 _MOST_ASKED = 100
-"""Of silent workers so many jobs are read from the trail; the others are shown as last reported."""
+"""How many jobs of silent workers are read from the trail. Others are shown as last reported."""
 _AT_ONCE = 20
 _HELD = frozenset({State.RUNNING, State.WAITING})
 

@@ -76,8 +76,8 @@ class WorkerRecord:
     """One worker.
 
     Attributes:
-        status: as it described itself last; of a silent one without the jobs that it has lost.
-        since: of its condition: when it started, stopped, was last heard of, or lost its first job
+        status: as the worker described itself last; if it is silent, without the jobs that it lost.
+        since: when it got its condition: it started, stopped, was last heard of, or lost a job
             after that.
         takeovers: jobs taken from it, newest first.
         more_lost: it lost more jobs than were looked at.

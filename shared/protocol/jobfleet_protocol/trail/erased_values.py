@@ -27,6 +27,6 @@ def is_unfinished(history: Sequence[Event]) -> bool:
     """Whether rows before ``Erased`` still hold values.
 
     Args:
-        history: of a job whose newest event is ``Erased``; pages of it do as well.
+        history: events of a job whose newest event is ``Erased``, or a page of them.
     """
     return any(not event.is_erased for event in history if event.status != Status.ERASED)

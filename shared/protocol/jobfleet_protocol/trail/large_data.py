@@ -29,7 +29,7 @@ async def externalise(event: Event, payloads: PayloadStore, *, inline_bytes: int
 
 
 def split(event: Event, *, inline_bytes: int) -> tuple[Event, tuple[str, bytes] | None]:
-    """Return the event as its row holds it, and name and body of data that lie apart."""
+    """Return the event as its row holds it, and name and body of data to be stored separately."""
     body = encode(event.data) if event.data else b""
     if len(body) <= inline_bytes:
         return event, None

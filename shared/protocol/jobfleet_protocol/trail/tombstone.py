@@ -35,7 +35,7 @@ def tombstone_of(ending: Event, head: Event, *, digest: str | None, message: str
     Args:
         ending: the terminal event of the last incarnation.
         head: the newest event: ``ending``, or the ``Dismissed`` after it.
-        digest: of the request, so that a repeated submit with another body is refused.
+        digest: the request's digest, so that a repeated submit with another body is refused.
     """
     row = replace(
         ending,

@@ -88,7 +88,7 @@ class TrailWriter:
     async def _insert(self, rows: list[Event]) -> Event:
         """Try once, and return what stands in the place of the first row: it, or another's.
 
-        Large data are put apart, and the rows in the list replaced.
+        Large data are stored separately, and the rows in the list replaced.
 
         Raises:
             BackendError: no event has that sequence yet; insert the identical rows again.

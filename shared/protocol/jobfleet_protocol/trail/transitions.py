@@ -58,9 +58,9 @@ class Change:
     """What a writer decides about an event; the rest of the state follows from the table.
 
     Attributes:
-        kind: of the event.
+        kind: the event's kind.
         step: number of a ``STEP``, from 0; ``None`` for every other kind.
-        worker_id: of the worker that writes; ``None`` for publishers, API and callbacks.
+        worker_id: the worker that writes; ``None`` for publishers, API and callbacks.
         due_at: for ``Scheduled``, ``Deferred``, ``AttemptFailed``; the deadline for ``Waiting``.
         max_attempts: for the opening event, and for ``Started`` if the handler decides. An attempt
             that a retry promised is granted, even if the handler's limit is lower now.

@@ -66,7 +66,7 @@ async def on_jobs(request: Request) -> Response:
 
     def fits(event: Event) -> bool:
         if not event.is_readable or "by" not in event.data:
-            return False  # a cancelled attempt is no action of a person
+            return False  # a cancelled attempt is not an action of a person
         return wanted.is_by(str(event.data["by"] or NAMELESS))
 
     page = await find_events(services.backend.reader, query, fits=fits)

@@ -1,4 +1,4 @@
-"""What the page of dead letters shows: causes, dead jobs, and messages that are no requests."""
+"""What the page of dead letters shows: causes, dead jobs, and messages that are not requests."""
 
 from __future__ import annotations
 

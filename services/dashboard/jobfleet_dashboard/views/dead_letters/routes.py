@@ -34,7 +34,7 @@ router = APIRouter(dependencies=[require(Role.VIEWER)], include_in_schema=False)
 
 @router.get("/dead-letters")
 async def dead_letters(request: Request) -> Response:
-    """Show dead jobs by cause, and messages that are no job requests."""
+    """Show dead jobs by cause, and messages that are not job requests."""
     cursor = request.query_params.get("cursor")
     page = await _read(request, cursor)
     context = page_context(request, "dead", None if cursor else "/stream/dead-letters")

@@ -28,8 +28,8 @@ class GroupRow:
 
     Attributes:
         job_type: empty where the group holds jobs of any type.
-        is_other: it stands for the groups that are not counted apart, and has no page.
-        share: of all failed jobs of the range, in percent.
+        is_other: it stands for the groups that are not counted separately, and has no page.
+        share: percent of all failed jobs of the range.
     """
 
     group_id: str

@@ -21,7 +21,7 @@ class RangeChart:
     """The chart of a range.
 
     Attributes:
-        unit: of one bar: ``min`` or ``h``.
+        unit: time of one bar: ``min`` or ``h``.
     """
 
     chart: EndingsChart

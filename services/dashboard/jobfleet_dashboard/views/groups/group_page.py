@@ -41,8 +41,8 @@ class GroupPage:
     """One group for the screen.
 
     Attributes:
-        segments: of the bar; a group that is not sealed shows only members that have ended.
-        members: of this page; ``older`` leads to the next one.
+        segments: parts of the bar; a group that is not sealed shows only members that have ended.
+        members: those of this page; ``older`` leads to the next one.
         chosen: the state whose members are listed; ``None``: all.
     """
 

@@ -32,7 +32,7 @@ class JobFilter(ListAddress):
     """What the list shows.
 
     Attributes:
-        range: of the time at which jobs changed last.
+        range: when the jobs changed last.
         text: a search in the grammar of ``reading/search``.
         problems: what in the URL was wrong and is ignored, for people.
         misspelt: which word of the search does not fit; then no job is found.

@@ -24,7 +24,7 @@ class JobListRow:
         locks: what it holds while it runs, or waits for; empty for nothing.
         held: what keeps a group open though all its members have ended; empty for nothing.
         due_at: when it is tried next, where it waits for that; ``due`` is the verb for it.
-        took: of an ended job, how long its last attempt ran; empty for others.
+        took: how long an ended job's last attempt ran; empty for others.
     """
 
     job_id: str

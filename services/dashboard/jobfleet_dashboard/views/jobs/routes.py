@@ -138,7 +138,7 @@ async def _changes(request: Request, chosen: JobFilter, batch: Batch | None) -> 
 
 
 def _is_wanted(row: JobRow, query: JobQuery) -> bool:
-    """Whether a row that was just seen belongs to the list; of group and keys it tells nothing."""
+    """Whether a row that was just seen belongs to the list; never true with a group or keys."""
     return query.error_group is None and not query.keys and query.fits(row, text=query.text)
 
 

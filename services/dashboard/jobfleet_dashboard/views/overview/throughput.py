@@ -21,7 +21,7 @@ class Throughput:
 
     Attributes:
         name: ``Last hour`` or ``Last day``.
-        unit: of one bar: ``min`` or ``h``.
+        unit: time of one bar: ``min`` or ``h``.
         figures: name and value.
     """
 

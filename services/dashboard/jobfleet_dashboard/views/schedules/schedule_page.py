@@ -60,7 +60,7 @@ class ScheduleRow:
 class Run:
     """A job that the schedule made; ``state`` is ``None`` where it has no history.
 
-    Of the newest entry the job may not stand yet; of others the history was removed.
+    The newest entry's job may not stand yet; the history of an older one was removed.
     """
 
     job_id: str

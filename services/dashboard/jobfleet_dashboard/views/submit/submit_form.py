@@ -138,7 +138,7 @@ def _emptied(value: Any, path: list[str], paths: list[list[str]]) -> Any:
 
 
 def _check_filled(body: Mapping[str, Any], paths: list[list[str]]) -> None:
-    """Refuse the form while a place is empty; one that was taken out of its JSON is no place."""
+    """Refuse the form while a place is empty; one that was taken out of its JSON does not count."""
     for path in paths:
         name = ".".join(path)
         value = _at(body, path)

@@ -60,7 +60,7 @@ def translate(error: BaseException, *, operation: str, address: str, role: str) 
 
     Args:
         operation: ``trail.insert`` and so on.
-        address: of the service.
+        address: the service's address.
         role: what an identity needs for it.
     """
     if isinstance(error, TimeoutError):

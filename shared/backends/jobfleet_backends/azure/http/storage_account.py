@@ -45,7 +45,7 @@ class Patience:
 
     @property
     def whole(self) -> float:
-        """Of one request with all its parts."""
+        """Time limit of one request with all its parts."""
         return self.connect + self.read
 
 
@@ -59,7 +59,7 @@ class Access:
 
     Attributes:
         developing: take whatever identity the developer has, instead of the machine's own.
-        client_id: of a user-assigned managed identity.
+        client_id: a user-assigned managed identity's client id.
     """
 
     address: StorageAddress

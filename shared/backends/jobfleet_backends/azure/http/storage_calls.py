@@ -23,7 +23,7 @@ class StorageCalls:
     """Sends requests of one service.
 
     Args:
-        address: of the service, without secrets.
+        address: the service's address, without secrets.
         role: what an identity needs for it.
         seconds: limit of one request. The transport's own limits leave out the look-up of the
             name, the wait for a free connection, and an answer that only trickles.

@@ -20,7 +20,7 @@ from jobfleet_contracts.error_group import ErrorGroup, ErrorSummary, merged
 from jobfleet_contracts.index import TimeStep
 
 MOST_ROWS = 20_000
-"""Of all shards, for one answer; the newest hours come first."""
+"""How many rows of all shards are read for one answer; the newest hours come first."""
 
 
 class ErrorGroups:

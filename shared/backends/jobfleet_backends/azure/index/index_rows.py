@@ -10,7 +10,7 @@ a partition the first letter of the row key tells the kind:
 Hints of an open row lie in four columns, ``Hint0`` to ``Hint3``, by sequence modulo four, and each
 tells its sequence; the highest counts. So writers that cannot read may merge in any order. A stale
 writer overwrites a newer hint only in the rare case that it is late by a multiple of four. A row
-without ``OpenedAt`` is orphaned: a hint that came after the row was removed. It is no open row.
+without ``OpenedAt`` is orphaned: a hint that came after the row was removed. It is not an open row.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from jobfleet_backends.azure.table_limits import TRANSACTION_ROWS
 INDEX_ROWS_DROPPED = "index.rows_dropped"
 
 MAX_BYTES = 3_000_000
-"""Of one transaction; Azure allows 4 MiB. The library writes a character as up to 12 bytes."""
+"""Size of one transaction; Azure allows 4 MiB. The library writes up to 12 bytes a character."""
 
 _ROWS_OF_A_START, _MOST_STARTS = 2, 4
 """A start is a row of the timeline and a hint; at most a quarter of a batch is starts."""

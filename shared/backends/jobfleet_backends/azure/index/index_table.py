@@ -23,7 +23,7 @@ class Shards:
     """Partitions of the index. A job's rows share one, so that one transaction writes them.
 
     Attributes:
-        count: of them; all processes of a fleet must agree on it.
+        count: how many shards there are; all processes of a fleet must agree on it.
     """
 
     count: int

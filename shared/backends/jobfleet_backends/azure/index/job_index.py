@@ -139,8 +139,7 @@ class AzureJobIndex:
     async def trim(self, *, before: datetime) -> None:
         """Remove error groups of the hours before, and how long attempts of them ran.
 
-        A call takes 1,000 rows of each shard. Of the counted endings it looks at two days, once
-        for each hour.
+        A call takes 1,000 rows of each shard. Once an hour it looks at two days of counted endings.
         """
         hour = before.replace(minute=0, second=0, microsecond=0)
         is_new_hour, self._trimmed_before = hour != self._trimmed_before, hour

@@ -113,8 +113,8 @@ class AzureJobIndexReader:
     ) -> Page[OpenRow]:
         """Return open rows, shard by shard in the order of job ids.
 
-        The cursor is ``<number of the shard>~<row key>``. Of a page that leaves rows out because
-        of their state it goes on behind the last row looked at.
+        The cursor is ``<number of the shard>~<row key>``. If a page leaves rows out because of
+        their state, the cursor goes on behind the last row looked at.
         """
         shards = self._table.shards.names
         shard, after = _place(cursor, len(shards))

@@ -29,7 +29,7 @@ from jobfleet_contracts.index import JobQuery, JobRow, Page
 from jobfleet_contracts.state import DEAD, TERMINAL, Status
 
 MAX_OPEN_ROWS = 20_000
-"""Of all shards, looked at for one page of jobs that have not ended."""
+"""How many rows of all shards are looked at for one page of jobs that have not ended."""
 
 MAX_ROUNDS = 5
 _ROWS_PER_ROUND = 400

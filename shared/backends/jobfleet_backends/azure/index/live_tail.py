@@ -22,7 +22,7 @@ OVERLAP = timedelta(seconds=60)
 
 _CURSOR = CursorForm(rf"([0-9a-f]{{8}})\.({NUMBER})\.([0-9]{{1,16}})")
 _ROWS_PER_LOOK = PAGE_ROWS - 1
-"""Of each shard: with the one that tells whether there are more, one request's worth."""
+"""Rows of each shard. With the one that tells whether there are more, it is one request's page."""
 _KEPT = 5000
 
 

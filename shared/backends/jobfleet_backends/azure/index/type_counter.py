@@ -32,7 +32,7 @@ from jobfleet_contracts.run_times import (
 )
 
 MOST_CHARACTERS = 30_000
-"""Of a column; the table allows 32,768. Beyond, the types of these ten minutes count as one."""
+"""Longest column; the table allows 32,768. Beyond it the types of its ten minutes count as one."""
 TIMES_COLUMNS = tuple(f"Types{number}" for number in range(6))
 SLOWEST_COLUMN = "Slowest"
 NO_TIMES = dict.fromkeys((*TIMES_COLUMNS, SLOWEST_COLUMN), "")

@@ -225,9 +225,9 @@ async def test_each_transaction_has_the_settings_that_it_needs(settings: Setting
         for _ in range(3):
             assert await database.write(_SHOW, None) == waiting
             assert await database.write(lagging, None) == at_once
-            assert await database.write(_SHOW, None, ring="q") == waiting
-            assert await database.write(lagging, None, ring="q") == at_once
+            assert await database.write(_SHOW, None, notification="q") == waiting
+            assert await database.write(lagging, None, notification="q") == at_once
             assert await database.write(torn, None) == waiting
-            assert await database.write(torn, None, ring="q") == waiting
+            assert await database.write(torn, None, notification="q") == waiting
     finally:
         await database.close()

@@ -62,12 +62,12 @@ class Request(Generic[Item, Result]):
     """One caller's request.
 
     Attributes:
-        ring: payload of a notification that goes out right behind the commit.
+        notification: payload of a notification that goes out right behind the commit.
     """
 
     statement: BatchStatement[Item, Result]
     item: Item
-    ring: str | None = None
+    notification: str | None = None
 
 
 @dataclass(slots=True)
@@ -77,7 +77,7 @@ class Group:
     statement: BatchStatement[Any, Any]
     places: list[int] = field(default_factory=list)
     items: list[Any] = field(default_factory=list)
-    rings: set[str] = field(default_factory=set)
+    notifications: set[str] = field(default_factory=set)
 
     @property
     def may_tear(self) -> bool:
@@ -140,6 +140,6 @@ def grouped(requests: Sequence[Request[Any, Any]]) -> tuple[list[Group], list[in
         group = groups.setdefault(id(statement), Group(statement))
         group.places.append(place)
         group.items.append(request.item)
-        if request.ring is not None:
-            group.rings.add(request.ring)
+        if request.notification is not None:
+            group.notifications.add(request.notification)
     return sorted(groups.values(), key=lambda group: group.statement.rank), waiting

@@ -91,14 +91,18 @@ class Database:
         self._watch.start()
 
     def write(
-        self, statement: BatchStatement[Item, Result], item: Item, *, ring: str | None = None
+        self,
+        statement: BatchStatement[Item, Result],
+        item: Item,
+        *,
+        notification: str | None = None,
     ) -> asyncio.Future[Result]:
         """Queue a request for the next transaction; its answer comes after the commit.
 
         Args:
-            ring: payload of a notification that goes out right behind the commit.
+            notification: payload of a notification that goes out right behind the commit.
         """
-        return self._writes.post(Request(statement, item, ring))  # type: ignore[arg-type]
+        return self._writes.post(Request(statement, item, notification))  # type: ignore[arg-type]
 
     def index(self, statement: BatchStatement[Item, Result], item: Item) -> asyncio.Future[Result]:
         """Like ``write``, on the session of the index."""

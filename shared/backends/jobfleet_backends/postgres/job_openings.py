@@ -106,7 +106,7 @@ class PostgresJobOpenings:
     async def write(self, opening: Opening) -> None:
         """Write all of it, or nothing if the job exists; committed when this returns."""
         queue = None if opening.message is None else opening.message.request.queue
-        ring = self._notifier.with_commit(queue)
-        await self._database.write(_OPENING, opening, ring=ring)
-        if queue is not None and ring is None:
+        notification = self._notifier.with_commit(queue)
+        await self._database.write(_OPENING, opening, notification=notification)
+        if queue is not None and notification is None:
             self._notifier.notify(queue)

@@ -56,11 +56,11 @@ class PostgresJobQueue:
         deadline = time.monotonic() + timeout
         outgoing = Outgoing(message, delay.total_seconds())
         queue = message.request.queue
-        ring = self._notifier.with_commit(queue)
+        notification = self._notifier.with_commit(queue)
         while True:
             try:
                 async with asyncio.timeout(max(deadline - time.monotonic(), 0)):
-                    await self._database.write(PUBLISH, outgoing, ring=ring)
+                    await self._database.write(PUBLISH, outgoing, notification=notification)
                 break
             except TimeoutError:
                 raise BackendUnavailable(
@@ -72,5 +72,5 @@ class PostgresJobQueue:
                 if time.monotonic() + _AGAIN_SECONDS > deadline:
                     raise
                 await asyncio.sleep(_AGAIN_SECONDS)
-        if ring is None:
+        if notification is None:
             self._notifier.notify(queue)

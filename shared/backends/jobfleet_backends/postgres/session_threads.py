@@ -205,15 +205,15 @@ class SessionThread:
         Where a request may be written in part, look at the answers before the commit.
         """
         is_sure = not any(group.may_tear for group in groups)
-        rings = sorted({ring for group in groups for ring in group.rings})
+        notifications = sorted({each for group in groups for each in group.notifications})
         # What one pipeline sends is one transaction, which its end commits.
-        ends_itself = is_sure and not rings and not _is_pooled(session)
+        ends_itself = is_sure and not notifications and not _is_pooled(session)
         with self._pipeline(session) as commit:
             if not ends_itself:
                 session.execute(_BEGIN, prepare=True)
             cursors = self._send(session, groups)
             if is_sure and not ends_itself:
-                commit(rings)
+                commit(notifications)
         answers: list[Answer] = [
             (queued[place][1], value, refusal)
             for group, cursor in zip(groups, cursors, strict=True)
@@ -221,7 +221,7 @@ class SessionThread:
         ]
         if not is_sure:
             with self._pipeline(session) as commit:
-                commit(rings)
+                commit(notifications)
         return answers
 
     def _send(self, session: Session, groups: list[Group]) -> list[Cursor]:
@@ -251,10 +251,10 @@ class SessionThread:
         """
         commits: list[Cursor] = []
 
-        def commit(rings: list[str]) -> None:
+        def commit(notifications: list[str]) -> None:
             commits.append(session.execute(_COMMIT, prepare=True))  # skipped after an error
-            if rings:
-                session.execute(NOTIFY, (channel_of(self._schema), rings), prepare=True)
+            if notifications:
+                session.execute(NOTIFY, (channel_of(self._schema), notifications), prepare=True)
 
         try:
             with session.pipeline():

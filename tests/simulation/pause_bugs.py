@@ -67,7 +67,7 @@ OF_PAUSES = (
         shows=FOR_EVER,
     ),
     Known(
-        "a restart or a deployment resumes a pause", a_restart_resumes, 8, _STALLED, shows=_STARTED
+        "a restart or a deployment resumes a pause", a_restart_resumes, 9, _STALLED, shows=_STARTED
     ),
     Known(
         "a claim heeds no pause, only consuming does",

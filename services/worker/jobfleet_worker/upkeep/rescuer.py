@@ -199,7 +199,7 @@ class Rescuer:
         if self._unconfirmed and not published:
             raise BackendUnavailable("the broker confirms nothing")
         self._pace.forget_before(self._clock.boottime())
-        await self._remove_old_locks()
+        await self._remove_old_locks(fleet.pauses)
         return published
 
     async def _look_around(self) -> _Fleet:
@@ -451,16 +451,18 @@ class Rescuer:
         self._unconfirmed = 0
         return sent
 
-    async def _remove_old_locks(self) -> None:
+    async def _remove_old_locks(self, pauses: FleetPauses) -> None:
         """Remove the locks of workers that died, and counts of messages that nobody takes any more.
 
         A clean stop deletes the worker's own lock, an acknowledgement the count of its message.
+        Counts come from pauses only. So those of an earlier pause are removed in the next one.
         """
         if self._clock.boottime() < self._next_removal:
             return
         before = self._clock.now() - OLD_LOCK_AGE
         removed = await self._locks.remove_idle(WORKER_LOCKS, before=before)
-        removed += await self._locks.remove_idle(HANDED_LOCKS, before=before)
+        if pauses.queues or pauses.types:
+            removed += await self._locks.remove_idle(HANDED_LOCKS, before=before)
         self._next_removal = self._clock.boottime() + LOCK_REMOVAL_SECONDS
         if removed:
             _log.info(LOCKS_REMOVED, locks=removed)

@@ -63,7 +63,7 @@ def _walk(value: Any, field: str, depth: int) -> None:
     if depth > MAX_NESTING:
         raise InvalidRequest(f"{field} is nested deeper than {MAX_NESTING} levels", field=field)
     if isinstance(value, float) and not math.isfinite(value):
-        raise InvalidRequest(f"{field} holds {value}, which JSON cannot", field=field)
+        raise InvalidRequest(f"{field} holds {value}, which JSON cannot hold", field=field)
     if isinstance(value, dict):
         for item in value.values():
             _walk(item, field, depth + 1)

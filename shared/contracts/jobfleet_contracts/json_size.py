@@ -47,7 +47,7 @@ def check_foreign_size(body: bytes) -> None:
     """
     if len(body) > MAX_FOREIGN_BYTES:
         raise InvalidRequest(
-            f"the body has {len(body):,} bytes, at most {MAX_FOREIGN_BYTES:,} may be; "
+            f"the body has {len(body):,} bytes; at most {MAX_FOREIGN_BYTES:,} are allowed; "
             "pass a reference to large data",
             field="body",
         )
@@ -57,7 +57,7 @@ def check_foreign_size(body: bytes) -> None:
     counter.feed(body)
     if counter.values > MAX_VALUES:
         raise InvalidRequest(
-            f"the body has {counter.values:,} values, at most {MAX_VALUES:,} may be; "
+            f"the body has {counter.values:,} values; at most {MAX_VALUES:,} are allowed; "
             "pass a reference to large data",
             field="body",
         )

@@ -127,7 +127,7 @@ class Schedule:
             raise InvalidRequest("the schedule must be a JSON object", field="body")
         for field in SET_BY_SCHEDULE:
             if value.get(field) is not None:
-                raise InvalidRequest(f"{field}: a schedule's jobs get theirs from it", field=field)
+                raise InvalidRequest(f"{field}: leave it out; the schedule sets it", field=field)
         given = {field: v for field, v in value.items() if v is not None}
         rule = {field: given.pop(field) for field in _RULE_FIELDS & given.keys()}
         request = JobRequest.parse(given)

@@ -34,7 +34,7 @@ def require(role: Role) -> Any:
     async def check(request: Request) -> None:
         principal = principal_of(request)
         if principal is None:
-            raise not_authenticated("this needs a key")
+            raise not_authenticated("this request needs an API key")
         if not principal.may(role):
             raise forbidden(f"key {principal.name} is a {principal.role}; this needs {role}")
 

@@ -158,9 +158,9 @@ class JsonCopy:
         if isinstance(value, set | frozenset | bytes | bytearray) and not is_declared:
             raise TypeError(f"it holds a {type(value).__name__}")
         if isinstance(value, float) and not isfinite(value):
-            raise TypeError(f"it holds {value}, which JSON cannot")
+            raise TypeError(f"it holds {value}, which JSON cannot hold")
         if isinstance(value, Decimal) and not value.is_finite():
-            raise TypeError(f"it holds the decimal {value}, which JSON cannot")
+            raise TypeError(f"it holds the decimal {value}, which JSON cannot hold")
         parts: Iterable[Any] = ()
         if isinstance(value, dict):
             self._names(value)

@@ -6,7 +6,7 @@ from jobfleet_worker.handlers.verdicts import Defer, Fail, Retry
 
 
 class TargetForbidden(Fail):
-    """The address or a header is none that a job may use; another attempt would not help."""
+    """A job may not use the address or a header; another attempt would not help."""
 
 
 class CallRefused(Fail):

@@ -39,8 +39,8 @@ def kind_of(connection: Any) -> str:
         if library in modules and (library == "django" or _is_sqlalchemy(connection)):
             return library
     raise InvalidRequest(
-        f"connection: {type(connection).__module__}.{type(connection).__qualname__} is none that "
-        f"a job can be submitted through; give {_KNOWN}",
+        f"connection: {type(connection).__module__}.{type(connection).__qualname__} cannot "
+        f"submit a job; give {_KNOWN}",
         field=_FIELD,
     )
 

@@ -18,7 +18,7 @@ def standing(heads: Iterable[ControlEntry]) -> set[str]:
 
 
 async def check_room(log: ControlLog, subject: ControlSubject, name: str, most: int | None) -> None:
-    """Refuse one name more than there may be; an outage is waited for.
+    """Refuse a new name if there are ``most`` others; storage in trouble is waited for.
 
     Several new names at the same moment may all pass: the bound keeps lists short, and no more.
 
@@ -37,7 +37,7 @@ def check_most(names: set[str], subject: ControlSubject, name: str, most: int | 
     """Refuse a new name if there are ``most`` others; raises as :func:`check_room`."""
     if most is not None and name not in names and len(names) >= most:
         raise InvalidRequest(
-            f"name: there are {len(names):,} {subject}s, and at most {most:,} may be; remove one "
+            f"name: there are {len(names):,} {subject}s; at most {most:,} are allowed; remove one "
             "that is not needed",
             field="name",
         )

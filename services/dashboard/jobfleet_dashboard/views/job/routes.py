@@ -62,7 +62,7 @@ async def attempt(
     view = await read_job_view(services_of(request), job_id)
     row = next((row for row in attempt_rows(view.lifecycle) if row.epoch == epoch), None)
     if row is None:
-        raise NotFound(f"no attempt with epoch {epoch} is at hand; the API has all attempts")
+        raise NotFound(f"this page has no attempt with epoch {epoch}; the API has all attempts")
     context: dict[str, Any] = {"job_id": job_id, "name": view.newest.facts.job_name, "row": row}
     return show(request, "job/attempt.html", **context, **page_context(request, "jobs"))
 
